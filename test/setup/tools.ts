@@ -1,0 +1,6 @@
+import { ensureTools, TOOLS, type ToolName } from "../../toolchain";
+
+/** Makes every tool available before a test file runs, building what is missing. */
+export default async function setup(): Promise<void> {
+  await ensureTools(Object.keys(TOOLS) as ToolName[]);
+}

@@ -1,0 +1,100 @@
+/** The tools that the embedded cluster and the tests run, each pinned in a Go module of its own under `toolchain/`. */
+export interface Tool {
+  /** Command name. */
+  readonly name: string;
+  /** Folder under `toolchain/` whose go.mod and go.sum pin the source. */
+  readonly module: string;
+  /** Go package to build. */
+  readonly package: string;
+  /** Version of the pinned module, as the built binary reports it. */
+  readonly version: string;
+  /** Linker flags that make the binary report its version. */
+  readonly ldflags?: string;
+  /** How to ask a binary for its version: arguments, and the pattern whose first group is the version without `v`. */
+  readonly ask: { readonly args: readonly string[]; readonly pattern: RegExp };
+  /** Oldest version from PATH that will do; absent where only the pinned build will. A newer minor is fine. */
+  readonly accept?: string;
+  /** Cold build on two cores, downloads included, in seconds: what the screen shows as the estimate. */
+  readonly buildSeconds: number;
+}
+
+const KUBERNETES = "v1.34.4";
+const gitVersion = `-X k8s.io/component-base/version.gitVersion=${KUBERNETES}`;
+
+const kubernetes = (name: string, buildSeconds: number): Tool => ({
+  name,
+  module: "kubernetes",
+  package: `k8s.io/kubernetes/cmd/${name}`,
+  version: KUBERNETES,
+  ldflags: gitVersion,
+  ask: { args: ["--version"], pattern: /Kubernetes v(\d+\.\d+\.\d+)/ },
+  accept: "1.33.0",
+  buildSeconds,
+});
+
+export const TOOLS = {
+  "nats-server": {
+    name: "nats-server",
+    module: "nats-server",
+    package: "github.com/nats-io/nats-server/v2",
+    version: "v2.15.2",
+    ask: { args: ["--version"], pattern: /v(\d+\.\d+\.\d+)/ },
+    accept: "2.14.0",
+    buildSeconds: 50,
+  },
+  "kube-apiserver": kubernetes("kube-apiserver", 300),
+  "kube-controller-manager": kubernetes("kube-controller-manager", 80),
+  "kube-scheduler": kubernetes("kube-scheduler", 40),
+  etcd: {
+    name: "etcd",
+    module: "etcd",
+    package: "go.etcd.io/etcd/server/v3",
+    version: "v3.6.4",
+    ask: { args: ["--version"], pattern: /etcd Version: (\d+\.\d+\.\d+)/ },
+    // Older servers lack the watch progress requests that kube-apiserver relies on.
+    accept: "3.5.13",
+    buildSeconds: 40,
+  },
+  helm: {
+    name: "helm",
+    module: "helm",
+    package: "helm.sh/helm/v3/cmd/helm",
+    version: "v3.19.5",
+    ldflags: "-X helm.sh/helm/v3/internal/version.version=v3.19.5",
+    ask: { args: ["version", "--template", "{{.Version}}"], pattern: /v(\d+\.\d+\.\d+)/ },
+    accept: "3.15.0",
+    buildSeconds: 120,
+  },
+  pulumi: {
+    name: "pulumi",
+    module: "pulumi",
+    package: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    version: "v3.259.0",
+    ldflags: "-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.259.0",
+    ask: { args: ["version"], pattern: /v(\d+\.\d+\.\d+)/ },
+    accept: "3.200.0",
+    buildSeconds: 360,
+  },
+  kwok: {
+    name: "kwok",
+    module: "kwok",
+    package: "sigs.k8s.io/kwok/cmd/kwok",
+    version: "v0.7.0",
+    ldflags: "-X sigs.k8s.io/kwok/pkg/consts.Version=v0.7.0",
+    ask: { args: ["--version"], pattern: /(\d+\.\d+\.\d+)/ },
+    accept: "0.7.0",
+    buildSeconds: 180,
+  },
+  nats: {
+    name: "nats",
+    module: "natscli",
+    package: "github.com/nats-io/natscli/nats",
+    version: "v0.5.0",
+    ldflags: "-X main.version=0.5.0",
+    ask: { args: ["--version"], pattern: /(\d+\.\d+\.\d+)/ },
+    accept: "0.2.0",
+    buildSeconds: 60,
+  },
+} as const satisfies Record<string, Tool>;
+
+export type ToolName = keyof typeof TOOLS;

@@ -1,0 +1,39 @@
+import { defineConfig } from "vitest/config";
+
+// One project per kind of test, so that each can be run on its own: `npx vitest run --project unit`.
+export default defineConfig({
+  test: {
+    projects: [
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 30_000 } },
+      {
+        test: {
+          name: "contract",
+          include: ["test/contract/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          globalSetup: ["test/setup/tools.ts"],
+        },
+      },
+      {
+        test: {
+          name: "cluster",
+          include: ["test/charts/**/*.test.ts", "test/plugin/**/*.test.ts", "test/cluster/**/*.test.ts"],
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+          globalSetup: ["test/setup/tools.ts"],
+        },
+      },
+      {
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+          fileParallelism: false,
+          globalSetup: ["test/setup/tools.ts"],
+        },
+      },
+    ],
+  },
+});
