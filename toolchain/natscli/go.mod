@@ -1,5 +1,5 @@
 module noetl-nats/toolchain/natscli
 
-go 1.24
+go 1.26.0
 
 require github.com/nats-io/natscli v0.5.0
