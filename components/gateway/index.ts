@@ -1,0 +1,102 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { SETTINGS } from "../../config/schema";
+import { bucketName, origins, subjectPrefix } from "../../config/validate";
+import { GATEWAY, PLACES, serviceHost } from "../../contract/noetl";
+import type { NatsConnection } from "../noetl/values";
+import { type ChartSource, chartArgs, credentialsRevision, namespace, releaseRevision, resolveChart } from "../shared";
+import { type GatewaySubjects, gatewayValues } from "./values";
+
+export { type GatewaySubjects, gatewayValues } from "./values";
+
+export interface GatewayArgs {
+  /** Where NATS is and who logs in. A `NatsJetStream` component fits. */
+  nats: NatsConnection;
+  /** Image of the gateway; upstream publishes none. */
+  image: string;
+  /** Origins of the pages that may call the gateway: scheme, host, optional port. */
+  corsAllowedOrigins: readonly string[];
+  /** Namespace, which the component creates. Default `gateway`. */
+  namespace?: string;
+  /** URL of NoETL's server. Default: the service `noetl` in namespace `noetl`. */
+  noetlUrl?: pulumi.Input<string>;
+  /** Pods. Default 1. */
+  replicas?: number;
+  /** NodePort, 30000 to 32767. Default: none. */
+  nodePort?: number;
+  /** Subject prefixes and buckets, TTLs in seconds. Default: the specification's. */
+  subjects?: Partial<GatewaySubjects>;
+  /** URL that browsers reach the gateway at. */
+  publicUrl?: string;
+  /** Switch authentication off, for tests only. Default false. */
+  authBypass?: boolean;
+  /** Chart to install. Default: this package's `charts/gateway`. */
+  chart?: ChartSource;
+  /** How long Helm waits for the pods, in seconds. Default 300. */
+  timeoutSeconds?: number;
+  /** Last word on the Helm release's arguments. */
+  transform?: (release: k8s.helm.v3.ReleaseArgs) => k8s.helm.v3.ReleaseArgs;
+}
+
+/**
+ * The gateway for browsers, installed by Helm with the NATS credentials wired in.
+ *
+ * @throws pulumi.ResourceError for origins a browser would never send, and for names that NATS would refuse.
+ */
+export class Gateway extends pulumi.ComponentResource {
+  /** Namespace of the gateway. */
+  readonly namespace: pulumi.Output<string>;
+  /** URL of the gateway inside the cluster. */
+  readonly url: pulumi.Output<string>;
+  /** Revision of the Helm release. */
+  readonly revision: pulumi.Output<number>;
+
+  constructor(name: string, args: GatewayArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("noetl-nats:index:Gateway", name, {}, opts);
+    const subjects: GatewaySubjects = { ...GATEWAY, ...args.subjects };
+    const problems = Object.entries({
+      corsAllowedOrigins: origins(args.corsAllowedOrigins),
+      updatesSubjectPrefix: subjectPrefix(subjects.updatesSubjectPrefix),
+      callbackSubjectPrefix: subjectPrefix(subjects.callbackSubjectPrefix),
+      sessionBucket: bucketName(subjects.sessionBucket),
+      requestBucket: bucketName(subjects.requestBucket),
+    }).flatMap(([argument, problem]) => (problem ? [`${argument} is ${problem}`] : []));
+    if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);
+
+    const child = { parent: this };
+    const { source, digest, podSecurity } = resolveChart("gateway", args.chart);
+    const ns = namespace(
+      `${name}-namespace`,
+      { name: args.namespace ?? PLACES.gateway.namespace, podSecurity },
+      child,
+    );
+    const release: k8s.helm.v3.ReleaseArgs = {
+      ...chartArgs(source),
+      name: "gateway",
+      namespace: ns.metadata.name,
+      timeout: args.timeoutSeconds ?? 300,
+      values: gatewayValues({
+        namespace: ns.metadata.name,
+        image: args.image,
+        replicas: args.replicas ?? SETTINGS.gatewayReplicas.default,
+        ...(args.nodePort === undefined ? {} : { nodePort: args.nodePort }),
+        noetlUrl:
+          args.noetlUrl ?? `http://${serviceHost(PLACES.noetl.service, PLACES.noetl.namespace)}:${PLACES.noetl.port}`,
+        nats: args.nats,
+        subjects,
+        corsAllowedOrigins: args.corsAllowedOrigins,
+        ...(args.publicUrl ? { publicUrl: args.publicUrl } : {}),
+        authBypass: args.authBypass ?? false,
+        credentialsRevision: credentialsRevision(`${name}-credentials`, { nats: args.nats.password }, child),
+        ...(digest ? { chartDigest: digest } : {}),
+      }),
+    };
+    const installed = new k8s.helm.v3.Release(`${name}-release`, args.transform?.(release) ?? release, child);
+    this.namespace = ns.metadata.name;
+    this.revision = releaseRevision(installed);
+    this.url = ns.metadata.name.apply(
+      (place) => `http://${serviceHost(PLACES.gateway.service, place)}:${PLACES.gateway.port}`,
+    );
+    this.registerOutputs({ namespace: this.namespace, url: this.url, revision: this.revision });
+  }
+}

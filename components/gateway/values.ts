@@ -1,0 +1,59 @@
+import type * as pulumi from "@pulumi/pulumi";
+import { PLACES } from "../../contract/noetl";
+import { type NatsConnection, natsUrlOf } from "../noetl/values";
+import { splitImage } from "../shared";
+
+/** The gateway's part of the contract. TTLs in seconds. */
+export interface GatewaySubjects {
+  updatesSubjectPrefix: string;
+  callbackSubjectPrefix: string;
+  sessionBucket: string;
+  sessionTtlSeconds: number;
+  requestBucket: string;
+  requestTtlSeconds: number;
+}
+
+export interface GatewayValuesArgs {
+  namespace: pulumi.Input<string>;
+  image: string;
+  replicas: number;
+  nodePort?: number;
+  noetlUrl: pulumi.Input<string>;
+  nats: NatsConnection;
+  subjects: GatewaySubjects;
+  corsAllowedOrigins: readonly string[];
+  publicUrl?: string;
+  authBypass: boolean;
+  credentialsRevision: pulumi.Input<string>;
+  chartDigest?: string;
+}
+
+/** Values of the gateway chart, on the paths that upstream's chart has too. */
+export function gatewayValues(args: GatewayValuesArgs): Record<string, unknown> {
+  return {
+    namespace: args.namespace,
+    image: { ...splitImage(args.image), pullPolicy: "IfNotPresent" },
+    replicas: args.replicas,
+    service:
+      args.nodePort === undefined
+        ? { type: "ClusterIP", port: PLACES.gateway.port, loadBalancerIP: "" }
+        : { type: "NodePort", port: PLACES.gateway.port, nodePort: args.nodePort, loadBalancerIP: "" },
+    env: {
+      routerPort: String(PLACES.gateway.port),
+      noetlBaseUrl: args.noetlUrl,
+      corsAllowedOrigins: args.corsAllowedOrigins.join(","),
+      natsUrl: natsUrlOf(args.nats),
+      natsUpdatesSubjectPrefix: args.subjects.updatesSubjectPrefix,
+      natsCallbackSubjectPrefix: args.subjects.callbackSubjectPrefix,
+      natsSessionBucket: args.subjects.sessionBucket,
+      natsSessionCacheTtlSecs: String(args.subjects.sessionTtlSeconds),
+      natsRequestBucket: args.subjects.requestBucket,
+      natsRequestTtlSecs: String(args.subjects.requestTtlSeconds),
+      publicUrl: args.publicUrl ?? "",
+      // Upstream's chart sets the variable to whatever text stands here, so "false" has to be spelt out.
+      authBypass: String(args.authBypass),
+    },
+    secrets: { revision: args.credentialsRevision },
+    ...(args.chartDigest ? { chartDigest: args.chartDigest } : {}),
+  };
+}

@@ -1,0 +1,160 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { natsMemoryLimit } from "../../config/parse";
+import { SETTINGS } from "../../config/schema";
+import { credential, quantityBytes, size } from "../../config/validate";
+import { NATS_USER, PLACES, natsUrl, serviceHost } from "../../contract/noetl";
+import { type ChartSource, chartArgs, chartDigest, generatedPassword, namespace, releaseRevision } from "../shared";
+import { type NatsUser, natsValues } from "./values";
+
+export { type NatsUser, natsValues } from "./values";
+
+export interface NatsJetStreamArgs {
+  /** Namespace, which the component creates. Default `nats`. */
+  namespace?: string;
+  /** User that NoETL and nats-box log in with. Default `noetl`. */
+  user?: string;
+  /** Its password: letters, digits and `. _ ~ -` only. Generated where unset. */
+  password?: pulumi.Input<string>;
+  /** More users, for example with fewer permissions. */
+  extraUsers?: readonly NatsUser[];
+  /** Size of the file store's volume, a Kubernetes quantity. Default `5Gi`. `max_file_store` is nine tenths of it. */
+  fileStoreSize?: string;
+  /** Size of the memory store, a Kubernetes quantity. Default `1Gi`. */
+  memoryStoreSize?: string;
+  /** Memory limit of the container, a Kubernetes quantity. Default one and a half times the memory store plus 256Mi. */
+  memoryLimit?: string;
+  /** Servers: 1, or 3 or 5 for a cluster. Default 1. */
+  replicas?: number;
+  /** StorageClass of the volume. Default: the cluster's. */
+  storageClass?: string;
+  /** NodePort of the client port, 30000 to 32767. Default: none. */
+  clientNodePort?: number;
+  /** NodePort of the monitoring port, 30000 to 32767. Default: none. */
+  monitorNodePort?: number;
+  /** Chart to install. Default: nats/nats of the official repository, version pinned. */
+  chart?: ChartSource;
+  /** How long Helm waits for the pods, in seconds. Default 300. */
+  timeoutSeconds?: number;
+  /** Last word on the Helm release's arguments. */
+  transform?: (release: k8s.helm.v3.ReleaseArgs) => k8s.helm.v3.ReleaseArgs;
+}
+
+/** Chart nats/nats as this package was tested with. */
+export const NATS_CHART: ChartSource = {
+  chart: SETTINGS.natsChart.default,
+  repository: SETTINGS.natsChartRepository.default,
+  version: SETTINGS.natsChartVersion.default,
+};
+
+/**
+ * NATS with JetStream, installed by Helm: file and memory store, users, a nats-box that is logged in.
+ *
+ * Passwords live in a Secret alone and reach nats.conf through the environment. The Secret is named by the engine, so a
+ * new password gives it a new name and thereby rolls the pods.
+ *
+ * @throws pulumi.ResourceError where a size is no Kubernetes quantity, or the memory store does not fit its limit.
+ */
+export class NatsJetStream extends pulumi.ComponentResource {
+  /** Namespace of the server. */
+  readonly namespace: pulumi.Output<string>;
+  /** Host name of the client service inside the cluster. */
+  readonly host: pulumi.Output<string>;
+  /** Client port. */
+  readonly port: pulumi.Output<number>;
+  /** User of NoETL. */
+  readonly user: pulumi.Output<string>;
+  /** Its password, a secret. */
+  readonly password: pulumi.Output<string>;
+  /** `nats://user:password@host:port`, a secret. */
+  readonly url: pulumi.Output<string>;
+  /** Revision of the Helm release. */
+  readonly revision: pulumi.Output<number>;
+
+  constructor(name: string, args: NatsJetStreamArgs = {}, opts?: pulumi.ComponentResourceOptions) {
+    super("noetl-nats:index:NatsJetStream", name, {}, opts);
+    const user = args.user ?? NATS_USER;
+    const fileStoreSize = args.fileStoreSize ?? SETTINGS.natsJetstreamFileSize.default;
+    const memoryStoreSize = args.memoryStoreSize ?? SETTINGS.natsJetstreamMemSize.default;
+    const memoryLimit = natsMemoryLimit({ natsMemoryLimit: args.memoryLimit, natsJetstreamMemSize: memoryStoreSize });
+    const problems = [
+      ...complain("user", credential(user)),
+      ...complain("fileStoreSize", size("1Mi", "16Ti")(fileStoreSize)),
+      ...complain("memoryStoreSize", size("1Mi", "1Ti")(memoryStoreSize)),
+      ...complain("memoryLimit", size("1Mi", "2Ti")(memoryLimit)),
+      ...((quantityBytes(memoryStoreSize) ?? 0) >= (quantityBytes(memoryLimit) ?? Infinity)
+        ? [`memoryStoreSize ${memoryStoreSize} does not fit into memoryLimit ${memoryLimit}`]
+        : []),
+    ];
+    if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);
+
+    const child = { parent: this };
+    const password = pulumi.secret(args.password ?? generatedPassword(`${name}-password`, child));
+    const users: NatsUser[] = [{ name: user, password }, ...(args.extraUsers ?? [])];
+    const ns = namespace(`${name}-namespace`, { name: args.namespace ?? PLACES.nats.namespace, podSecurity: "baseline" }, child);
+
+    const auth = new k8s.core.v1.Secret(
+      `${name}-auth`,
+      {
+        metadata: { namespace: ns.metadata.name },
+        stringData: Object.assign(
+          {},
+          ...users.map((each) => ({
+            [each.name]: pulumi.secret(each.password),
+            // nats-server parses the value of a variable as it parses a file: unquoted, 7k or true would not be text.
+            [`${each.name}.conf`]: pulumi.secret(pulumi.interpolate`"${each.password}"`),
+          })),
+        ) as Record<string, pulumi.Output<string>>,
+      },
+      child,
+    );
+
+    const source = args.chart ?? NATS_CHART;
+    const digest = chartDigest(source);
+    const release: k8s.helm.v3.ReleaseArgs = {
+      ...chartArgs(source),
+      name: PLACES.nats.service,
+      namespace: ns.metadata.name,
+      timeout: args.timeoutSeconds ?? 300,
+      values: natsValues({
+        users,
+        authSecret: auth.metadata.name,
+        fileStoreSize,
+        memoryStoreSize,
+        memoryLimit,
+        replicas: args.replicas ?? 1,
+        ...(args.storageClass ? { storageClass: args.storageClass } : {}),
+        ...(args.clientNodePort === undefined ? {} : { clientNodePort: args.clientNodePort }),
+        ...(args.monitorNodePort === undefined ? {} : { monitorNodePort: args.monitorNodePort }),
+        ...(digest ? { chartDigest: digest } : {}),
+      }),
+    };
+    const installed = new k8s.helm.v3.Release(`${name}-release`, args.transform?.(release) ?? release, child);
+
+    this.namespace = ns.metadata.name;
+    this.revision = releaseRevision(installed);
+    // Whoever connects needs the running server, not only its name.
+    this.host = pulumi
+      .all([ns.metadata.name, installed.status])
+      .apply(([place]) => serviceHost(PLACES.nats.service, place));
+    this.port = pulumi.output(PLACES.nats.port as number);
+    this.user = pulumi.output(user);
+    this.password = password;
+    this.url = pulumi
+      .all([this.host, password])
+      .apply(([host, secret]) => natsUrl({ user, password: secret, host, port: PLACES.nats.port }));
+    this.registerOutputs({
+      namespace: this.namespace,
+      host: this.host,
+      port: this.port,
+      user: this.user,
+      password: this.password,
+      url: this.url,
+      revision: this.revision,
+    });
+  }
+}
+
+function complain(argument: string, problem: string | undefined): string[] {
+  return problem ? [`${argument} is ${problem}`] : [];
+}

@@ -1,0 +1,107 @@
+import type * as pulumi from "@pulumi/pulumi";
+import { quantityBytes } from "../../config/validate";
+
+const MEBIBYTE = 1024 ** 2;
+
+/** A user of the NATS server, with what it may publish and subscribe to; without permissions it may do everything. */
+export interface NatsUser {
+  name: string;
+  password: pulumi.Input<string>;
+  permissions?: { publish?: string[] | { allow?: string[]; deny?: string[] }; subscribe?: string[] | { allow?: string[]; deny?: string[] } };
+}
+
+export interface NatsValuesArgs {
+  users: readonly Pick<NatsUser, "name" | "permissions">[];
+  /** Name of the Secret that holds each user's password under `<user>` and, quoted, under `<user>.conf`. */
+  authSecret: pulumi.Input<string>;
+  fileStoreSize: string;
+  memoryStoreSize: string;
+  memoryLimit: string;
+  replicas: number;
+  storageClass?: string;
+  clientNodePort?: number;
+  monitorNodePort?: number;
+  chartDigest?: string;
+}
+
+/**
+ * `max_file_store` for a volume: nine tenths of it, since a filesystem's usable space is smaller than its volume and
+ * JetStream stops working when the disk is full.
+ */
+export function fileStoreLimit(volumeSize: string): string {
+  return `${Math.floor(((quantityBytes(volumeSize) ?? 0) * 0.9) / MEBIBYTE)}Mi`;
+}
+
+/** `GOMEMLIMIT` for a container: 85 % of its memory limit, so that Go collects before the kernel kills. */
+export function goMemoryLimit(memoryLimit: string): string {
+  return `${Math.floor(((quantityBytes(memoryLimit) ?? 0) * 0.85) / MEBIBYTE)}MiB`;
+}
+
+/** Environment variable that brings a user's password into nats.conf. */
+export const passwordVariable = (index: number): string => `NATS_PASSWORD_${index}`;
+
+/**
+ * Values of the chart nats/nats 2.14.x. No password is in them: nats.conf names an environment variable (a string
+ * between `<<` and `>>` is written unquoted by the chart), and the variable comes from the Secret.
+ */
+export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
+  const fromSecret = (key: string) => ({ valueFrom: { secretKeyRef: { name: args.authSecret, key } } });
+  const admin = args.users[0];
+  const nodePorts = args.clientNodePort !== undefined || args.monitorNodePort !== undefined;
+  return {
+    config: {
+      cluster: { enabled: args.replicas > 1, replicas: Math.max(2, args.replicas) },
+      jetstream: {
+        enabled: true,
+        fileStore: {
+          enabled: true,
+          maxSize: fileStoreLimit(args.fileStoreSize),
+          pvc: {
+            enabled: true,
+            size: args.fileStoreSize,
+            ...(args.storageClass ? { storageClassName: args.storageClass } : {}),
+          },
+        },
+        memoryStore: { enabled: true, maxSize: args.memoryStoreSize },
+      },
+      merge: {
+        authorization: {
+          users: args.users.map((user, index) => ({
+            user: user.name,
+            password: `<< $${passwordVariable(index)} >>`,
+            ...(user.permissions ? { permissions: user.permissions } : {}),
+          })),
+        },
+      },
+    },
+    container: {
+      env: {
+        GOMEMLIMIT: goMemoryLimit(args.memoryLimit),
+        ...Object.fromEntries(
+          args.users.map((user, index) => [passwordVariable(index), fromSecret(`${user.name}.conf`)]),
+        ),
+      },
+      merge: {
+        resources: { requests: { cpu: "100m", memory: args.memoryLimit }, limits: { memory: args.memoryLimit } },
+      },
+    },
+    service: {
+      ...(nodePorts ? { merge: { spec: { type: "NodePort" } } } : {}),
+      ports: {
+        nats: { enabled: true, ...(args.clientNodePort === undefined ? {} : { nodePort: args.clientNodePort }) },
+        monitor: {
+          enabled: args.monitorNodePort !== undefined,
+          ...(args.monitorNodePort === undefined ? {} : { nodePort: args.monitorNodePort }),
+        },
+      },
+    },
+    podTemplate: {
+      topologySpreadConstraints:
+        args.replicas > 1 ? { "topology.kubernetes.io/zone": { maxSkew: 1, whenUnsatisfiable: "ScheduleAnyway" } } : {},
+    },
+    natsBox: {
+      container: { env: admin ? { NATS_USER: admin.name, NATS_PASSWORD: fromSecret(admin.name) } : {} },
+    },
+    ...(args.chartDigest ? { chartDigest: args.chartDigest } : {}),
+  };
+}

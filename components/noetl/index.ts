@@ -1,0 +1,112 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { SETTINGS } from "../../config/schema";
+import { jetstreamName, literalSubject } from "../../config/validate";
+import { CONSUMER, PLACES, STREAM, WORKER_TUNING, serviceHost } from "../../contract/noetl";
+import { type ChartSource, chartArgs, credentialsRevision, namespace, releaseRevision, resolveChart } from "../shared";
+import {
+  type DatabaseConnection,
+  type NatsConnection,
+  type StreamNames,
+  type WorkerTuning,
+  noetlValues,
+} from "./values";
+
+export { type DatabaseConnection, type NatsConnection, type StreamNames, type WorkerTuning, noetlValues } from "./values";
+
+export interface NoetlArgs {
+  /** Where NATS is and who logs in. A `NatsJetStream` component fits. */
+  nats: NatsConnection;
+  /** Where the database is. */
+  database: DatabaseConnection;
+  /** Namespace, which the component creates. Default `noetl`. */
+  namespace?: string;
+  /** Image of server and worker. Default: the version this package was tested with. */
+  image?: string;
+  /** LOG_LEVEL. Default `INFO`. */
+  logLevel?: string;
+  /** Server pods. Default 1. */
+  serverReplicas?: number;
+  /** Worker pods. Default 2. */
+  workerReplicas?: number;
+  /** NodePort of the server's API, 30000 to 32767. Default: none. */
+  nodePort?: number;
+  /** Stream, subject and durable consumer. Default: NOETL_COMMANDS, noetl.commands, noetl_worker_pool. */
+  names?: Partial<StreamNames>;
+  /** Pull settings of the worker, times in seconds. Default: 30 s, 5 s heartbeat, 64 pending, 1000 deliveries. */
+  tuning?: Partial<WorkerTuning>;
+  /** Chart to install. Default: this package's `charts/noetl`. */
+  chart?: ChartSource;
+  /** How long Helm waits for the pods, in seconds. Default 300. */
+  timeoutSeconds?: number;
+  /** Last word on the Helm release's arguments. */
+  transform?: (release: k8s.helm.v3.ReleaseArgs) => k8s.helm.v3.ReleaseArgs;
+}
+
+/**
+ * NoETL's server and workers, installed by Helm with the NATS credentials wired in.
+ *
+ * @throws pulumi.ResourceError for a stream, subject or consumer that NATS would refuse.
+ */
+export class Noetl extends pulumi.ComponentResource {
+  /** Namespace of server and worker. */
+  readonly namespace: pulumi.Output<string>;
+  /** URL of the server's API inside the cluster. */
+  readonly serverUrl: pulumi.Output<string>;
+  /** Revision of the Helm release. */
+  readonly revision: pulumi.Output<number>;
+
+  constructor(name: string, args: NoetlArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("noetl-nats:index:Noetl", name, {}, opts);
+    const names = { stream: STREAM.name, subject: STREAM.subject, consumer: CONSUMER.name, ...args.names };
+    const problems = Object.entries({
+      stream: jetstreamName(names.stream),
+      subject: literalSubject(names.subject),
+      consumer: jetstreamName(names.consumer),
+    }).flatMap(([argument, problem]) => (problem ? [`${argument} is ${problem}`] : []));
+    if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);
+
+    const child = { parent: this };
+    const { source, digest, podSecurity } = resolveChart("noetl", args.chart);
+    const ns = namespace(
+      `${name}-namespace`,
+      { name: args.namespace ?? PLACES.noetl.namespace, podSecurity },
+      child,
+    );
+    const release: k8s.helm.v3.ReleaseArgs = {
+      ...chartArgs(source),
+      name: "noetl",
+      namespace: ns.metadata.name,
+      timeout: args.timeoutSeconds ?? 300,
+      values: noetlValues({
+        namespace: ns.metadata.name,
+        image: args.image ?? SETTINGS.noetlImage.default,
+        logLevel: args.logLevel ?? SETTINGS.noetlLogLevel.default,
+        serverReplicas: args.serverReplicas ?? SETTINGS.noetlServerReplicas.default,
+        workerReplicas: args.workerReplicas ?? SETTINGS.workerReplicas.default,
+        ...(args.nodePort === undefined ? {} : { nodePort: args.nodePort }),
+        nats: args.nats,
+        names,
+        tuning: { ...WORKER_TUNING, ...args.tuning },
+        database: args.database,
+        credentialsRevision: credentialsRevision(
+          `${name}-credentials`,
+          {
+            nats: args.nats.password,
+            database: args.database.password,
+            databaseAdmin: args.database.adminPassword,
+          },
+          child,
+        ),
+        ...(digest ? { chartDigest: digest } : {}),
+      }),
+    };
+    const installed = new k8s.helm.v3.Release(`${name}-release`, args.transform?.(release) ?? release, child);
+    this.namespace = ns.metadata.name;
+    this.revision = releaseRevision(installed);
+    this.serverUrl = ns.metadata.name.apply(
+      (place) => `http://${serviceHost(PLACES.noetl.service, place)}:${PLACES.noetl.port}`,
+    );
+    this.registerOutputs({ namespace: this.namespace, serverUrl: this.serverUrl, revision: this.revision });
+  }
+}

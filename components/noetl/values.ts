@@ -1,0 +1,112 @@
+import * as pulumi from "@pulumi/pulumi";
+import { PLACES, natsUrl, serviceHost } from "../../contract/noetl";
+import { splitImage } from "../shared";
+
+/** How a NoETL component reaches NATS. */
+export interface NatsConnection {
+  host: pulumi.Input<string>;
+  port: pulumi.Input<number>;
+  user: pulumi.Input<string>;
+  /** Letters, digits and `. _ ~ -` only: NoETL's clients take it from the URL undecoded. */
+  password: pulumi.Input<string>;
+}
+
+/** How NoETL reaches its database. */
+export interface DatabaseConnection {
+  host: pulumi.Input<string>;
+  port: pulumi.Input<number>;
+  database: pulumi.Input<string>;
+  user: pulumi.Input<string>;
+  password: pulumi.Input<string>;
+  /** The administrator's password, which NoETL's server reads for its set-up tasks. */
+  adminPassword: pulumi.Input<string>;
+}
+
+/** Names of the stream contract. */
+export interface StreamNames {
+  stream: string;
+  subject: string;
+  consumer: string;
+}
+
+/** Pull settings of the worker. Times in seconds. */
+export interface WorkerTuning {
+  fetchTimeoutSeconds: number;
+  fetchHeartbeatSeconds: number;
+  maxAckPending: number;
+  maxDeliver: number;
+}
+
+export interface NoetlValuesArgs {
+  namespace: pulumi.Input<string>;
+  image: string;
+  logLevel: string;
+  serverReplicas: number;
+  workerReplicas: number;
+  nodePort?: number;
+  nats: NatsConnection;
+  names: StreamNames;
+  tuning: WorkerTuning;
+  database: DatabaseConnection;
+  credentialsRevision: pulumi.Input<string>;
+  chartDigest?: string;
+}
+
+/** NATS_URL with the credentials inside; a secret. */
+export function natsUrlOf(nats: NatsConnection): pulumi.Output<string> {
+  return pulumi.secret(
+    pulumi
+      .all([nats.user, nats.password, nats.host, nats.port])
+      .apply(([user, password, host, port]) => natsUrl({ user, password, host, port })),
+  );
+}
+
+/** Values of the NoETL chart, on the paths that upstream's chart has too. */
+export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
+  const url = natsUrlOf(args.nats);
+  const shared = {
+    LOG_LEVEL: args.logLevel,
+    NATS_URL: url,
+    NATS_STREAM: args.names.stream,
+    NATS_SUBJECT: args.names.subject,
+    NATS_CONSUMER: args.names.consumer,
+    NATS_USER: args.nats.user,
+    NATS_PASSWORD: pulumi.secret(args.nats.password),
+    NOETL_SERVER_URL: pulumi
+      .output(args.namespace)
+      .apply((place) => `http://${serviceHost(PLACES.noetl.service, place)}:${PLACES.noetl.port}`),
+  };
+  return {
+    namespace: args.namespace,
+    image: { ...splitImage(args.image), pullPolicy: "IfNotPresent" },
+    server: { replicas: args.serverReplicas },
+    worker: { replicas: args.workerReplicas },
+    externalService:
+      args.nodePort === undefined
+        ? { enabled: false }
+        : { enabled: true, type: "NodePort", port: PLACES.noetl.port, nodePort: args.nodePort },
+    persistence: { data: { enabled: false }, logs: { enabled: false } },
+    config: {
+      server: {
+        ...shared,
+        POSTGRES_HOST: args.database.host,
+        POSTGRES_PORT: pulumi.output(args.database.port).apply(String),
+        NOETL_POSTGRES_DB: args.database.database,
+        NOETL_USER: args.database.user,
+      },
+      worker: {
+        ...shared,
+        NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS: String(args.tuning.fetchTimeoutSeconds),
+        NOETL_WORKER_NATS_FETCH_HEARTBEAT_SECONDS: String(args.tuning.fetchHeartbeatSeconds),
+        NOETL_WORKER_NATS_MAX_ACK_PENDING: String(args.tuning.maxAckPending),
+        NOETL_WORKER_NATS_MAX_DELIVER: String(args.tuning.maxDeliver),
+      },
+    },
+    secrets: {
+      postgresPassword: pulumi.secret(args.database.adminPassword),
+      noetlPassword: pulumi.secret(args.database.password),
+      revision: args.credentialsRevision,
+    },
+    ...(args.chartDigest ? { chartDigest: args.chartDigest } : {}),
+  };
+}

@@ -1,0 +1,201 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+import type * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
+import { projectRoot } from "../../config/project";
+import { PLACES } from "../../contract/noetl";
+
+/** Keys of the Secret with the database's credentials; the environment variables bear the same names. */
+export const SECRET_KEYS = { admin: "POSTGRES_PASSWORD", noetl: "NOETL_PASSWORD" } as const;
+
+const LABELS = { app: "postgres", "app.kubernetes.io/name": "postgres" };
+/** User `postgres` of the official image. */
+const POSTGRES_UID = 999;
+/** User `noetl` of the NoETL image, as a number: `runAsNonRoot` cannot check a name. */
+const NOETL_UID = 1000;
+
+const container = {
+  allowPrivilegeEscalation: false,
+  capabilities: { drop: ["ALL"] },
+};
+
+const podSecurity = (uid: number) => ({
+  runAsNonRoot: true,
+  runAsUser: uid,
+  runAsGroup: uid,
+  fsGroup: uid,
+  seccompProfile: { type: "RuntimeDefault" },
+});
+
+/**
+ * After every start: wait for the server, then set the administrator's password to the Secret's. The image does so
+ * only for an empty volume, and a rotated password would otherwise lock everybody out. Over the local socket the image
+ * asks for no password.
+ */
+const SET_PASSWORD = `
+for _ in $(seq 60); do pg_isready -q -U "$POSTGRES_USER" && break; sleep 1; done
+psql -q -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d postgres <<'SQL'
+\\getenv role POSTGRES_USER
+\\getenv password ${SECRET_KEYS.admin}
+ALTER ROLE :"role" PASSWORD :'password';
+SQL
+`.trim();
+
+export interface StatefulSetArgs {
+  namespace: pulumi.Input<string>;
+  image: string;
+  adminUser: string;
+  secretName: pulumi.Input<string>;
+  storageSize: string;
+  storageClass?: string;
+}
+
+/** One Postgres server with a volume. */
+export function statefulSet(args: StatefulSetArgs): k8s.apps.v1.StatefulSetArgs {
+  const isReady = (failureThreshold: number, periodSeconds: number) => ({
+    exec: { command: ["pg_isready", "-q", "-U", args.adminUser] },
+    failureThreshold,
+    periodSeconds,
+    timeoutSeconds: 5,
+  });
+  return {
+    metadata: { name: PLACES.postgres.service, namespace: args.namespace, labels: LABELS },
+    spec: {
+      replicas: 1,
+      serviceName: PLACES.postgres.service,
+      selector: { matchLabels: { app: LABELS.app } },
+      template: {
+        metadata: { labels: LABELS },
+        spec: {
+          automountServiceAccountToken: false,
+          securityContext: podSecurity(POSTGRES_UID),
+          terminationGracePeriodSeconds: 60,
+          containers: [
+            {
+              name: "postgres",
+              image: args.image,
+              ports: [{ name: "postgres", containerPort: PLACES.postgres.port }],
+              env: [
+                { name: "POSTGRES_USER", value: args.adminUser },
+                { name: "PGDATA", value: "/var/lib/postgresql/data/pgdata" },
+                {
+                  name: SECRET_KEYS.admin,
+                  valueFrom: { secretKeyRef: { name: args.secretName, key: SECRET_KEYS.admin } },
+                },
+              ],
+              lifecycle: { postStart: { exec: { command: ["sh", "-ec", SET_PASSWORD] } } },
+              startupProbe: isReady(60, 2),
+              readinessProbe: isReady(3, 5),
+              livenessProbe: isReady(6, 10),
+              resources: { requests: { cpu: "100m", memory: "256Mi" }, limits: { memory: "1Gi" } },
+              securityContext: container,
+              volumeMounts: [{ name: "data", mountPath: "/var/lib/postgresql/data" }],
+            },
+          ],
+        },
+      },
+      volumeClaimTemplates: [
+        {
+          metadata: { name: "data" },
+          spec: {
+            accessModes: ["ReadWriteOnce"],
+            ...(args.storageClass ? { storageClassName: args.storageClass } : {}),
+            resources: { requests: { storage: args.storageSize } },
+          },
+        },
+      ],
+    },
+  };
+}
+
+/** Service of the server; with a NodePort where one is asked for. */
+export function service(args: { namespace: pulumi.Input<string>; nodePort?: number }): k8s.core.v1.ServiceArgs {
+  return {
+    metadata: { name: PLACES.postgres.service, namespace: args.namespace, labels: LABELS },
+    spec: {
+      type: args.nodePort === undefined ? "ClusterIP" : "NodePort",
+      selector: { app: LABELS.app },
+      ports: [
+        {
+          name: "postgres",
+          port: PLACES.postgres.port,
+          targetPort: "postgres",
+          ...(args.nodePort === undefined ? {} : { nodePort: args.nodePort }),
+        },
+      ],
+    },
+  };
+}
+
+/** The loader's source. */
+export function schemaScript(): string {
+  return fs.readFileSync(path.join(projectRoot(), "components", "postgres", "load_schema.py"), "utf8");
+}
+
+export interface SchemaJobArgs {
+  namespace: pulumi.Input<string>;
+  image: string;
+  scriptConfigMap: pulumi.Input<string>;
+  secretName: pulumi.Input<string>;
+  host: pulumi.Input<string>;
+  port: number;
+  adminUser: string;
+  database: string;
+  noetlUser: string;
+  /** Changes when the database is a new one, so that the schema is loaded again. */
+  databaseIdentity: pulumi.Input<string>;
+}
+
+/**
+ * The Job that loads NoETL's schema from the NoETL image.
+ *
+ * `FallbackToLogsOnError` puts the end of the log into the pod's status, where the engine finds it for its error;
+ * `replaceUnready` lets the next update replace a Job that failed.
+ */
+export function schemaJob(args: SchemaJobArgs): k8s.batch.v1.JobArgs {
+  const literal = (name: string, value: pulumi.Input<string>) => ({ name, value });
+  const secret = (name: string, key: string) => ({
+    name,
+    valueFrom: { secretKeyRef: { name: args.secretName, key } },
+  });
+  return {
+    metadata: { namespace: args.namespace, annotations: { "pulumi.com/replaceUnready": "true" } },
+    spec: {
+      backoffLimit: 1,
+      activeDeadlineSeconds: 600,
+      template: {
+        metadata: {
+          labels: { app: "noetl-schema" },
+          annotations: { "noetl.io/database": args.databaseIdentity },
+        },
+        spec: {
+          restartPolicy: "Never",
+          automountServiceAccountToken: false,
+          securityContext: podSecurity(NOETL_UID),
+          containers: [
+            {
+              name: "load-schema",
+              image: args.image,
+              command: ["python", "/schema/load_schema.py"],
+              terminationMessagePolicy: "FallbackToLogsOnError",
+              env: [
+                literal("PGHOST", args.host),
+                literal("PGPORT", String(args.port)),
+                literal("PGUSER", args.adminUser),
+                secret("PGPASSWORD", SECRET_KEYS.admin),
+                literal("NOETL_POSTGRES_DB", args.database),
+                literal("NOETL_USER", args.noetlUser),
+                secret("NOETL_PASSWORD", SECRET_KEYS.noetl),
+                literal("NOETL_SCHEMA", "noetl"),
+              ],
+              resources: { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
+              securityContext: container,
+              volumeMounts: [{ name: "schema", mountPath: "/schema", readOnly: true }],
+            },
+          ],
+          volumes: [{ name: "schema", configMap: { name: args.scriptConfigMap } }],
+        },
+      },
+    },
+  };
+}

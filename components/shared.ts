@@ -1,0 +1,130 @@
+import * as crypto from "node:crypto";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
+import { projectRoot } from "../config/project";
+
+/** Levels of the Pod Security Standards. */
+export type PodSecurityLevel = "privileged" | "baseline" | "restricted";
+
+/** Where a Helm chart comes from. */
+export interface ChartSource {
+  /** Folder of a local chart, or its name in `repository`. */
+  chart: string;
+  /** URL of the Helm repository; unset for a local chart. */
+  repository?: string;
+  /** Version of the chart; unset takes what the folder holds, or the repository's newest. */
+  version?: string;
+}
+
+/** A namespace whose pods must meet a Pod Security level; the API server enforces it. */
+export function namespace(
+  name: string,
+  args: { name: pulumi.Input<string>; podSecurity: PodSecurityLevel },
+  opts: pulumi.CustomResourceOptions,
+): k8s.core.v1.Namespace {
+  return new k8s.core.v1.Namespace(
+    name,
+    {
+      metadata: {
+        name: args.name,
+        labels: {
+          "pod-security.kubernetes.io/enforce": args.podSecurity,
+          "pod-security.kubernetes.io/warn": "restricted",
+        },
+      },
+    },
+    opts,
+  );
+}
+
+/**
+ * Chart arguments of a Helm release. A local chart's path is made relative to the program's folder, so that the state
+ * does not differ from machine to machine.
+ */
+export function chartArgs(
+  source: ChartSource,
+): Pick<k8s.helm.v3.ReleaseArgs, "chart" | "version" | "repositoryOpts"> & { chart: string } {
+  return {
+    chart: isLocalChart(source) ? relativeChart(source.chart) : source.chart,
+    ...(source.version ? { version: source.version } : {}),
+    ...(source.repository ? { repositoryOpts: { repo: source.repository } } : {}),
+  };
+}
+
+/** A chart that this package carries, or what the user puts in its place. */
+export function resolveChart(own: "noetl" | "gateway", override: ChartSource | undefined) {
+  const folder = path.join(projectRoot(), "charts", own);
+  const source = override ?? { chart: folder };
+  const isOwn = source.repository === undefined && path.resolve(source.chart) === folder;
+  return {
+    source,
+    digest: chartDigest(source),
+    // Only our own charts are known to meet the strictest level.
+    podSecurity: (isOwn ? "restricted" : "baseline") as PodSecurityLevel,
+  };
+}
+
+function isLocalChart(source: ChartSource): boolean {
+  return source.repository === undefined && fs.existsSync(path.join(source.chart, "Chart.yaml"));
+}
+
+function relativeChart(folder: string): string {
+  const relative = path.relative(process.cwd(), path.resolve(folder));
+  return relative.startsWith(".") ? relative : `./${relative}`;
+}
+
+/**
+ * Digest over the files of a local chart. It goes into the release's values, because the engine would otherwise not
+ * notice an edited template: it compares a release's values and version only. Undefined for a chart from a repository.
+ */
+export function chartDigest(source: ChartSource): string | undefined {
+  if (!isLocalChart(source)) return undefined;
+  const hash = crypto.createHash("sha256");
+  const visit = (folder: string): void => {
+    for (const entry of fs.readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+      const file = path.join(folder, entry.name);
+      if (entry.isDirectory()) visit(file);
+      else hash.update(`${path.relative(source.chart, file)}\0`).update(fs.readFileSync(file)).update("\0");
+    }
+  };
+  visit(source.chart);
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** Repository and tag of an image reference; `repository:tag` gives the reference back, also where it is a digest. */
+export function splitImage(reference: string): { repository: string; tag: string } {
+  const at = reference.lastIndexOf(":");
+  return at > reference.lastIndexOf("/")
+    ? { repository: reference.slice(0, at), tag: reference.slice(at + 1) }
+    : { repository: reference, tag: "latest" };
+}
+
+/** A password that NoETL's clients can use: letters and digits, the first a letter. Kept in the encrypted state. */
+export function generatedPassword(name: string, opts: pulumi.CustomResourceOptions): pulumi.Output<string> {
+  return pulumi.secret(new random.RandomPassword(name, { length: 32, special: false }, opts).result);
+}
+
+/**
+ * An opaque id that changes exactly when one of the credentials does. As an annotation it rolls the pods that read
+ * them, without a hash of a secret standing where anybody who lists pods can read it.
+ */
+export function credentialsRevision(
+  name: string,
+  credentials: Record<string, pulumi.Input<string>>,
+  opts: pulumi.CustomResourceOptions,
+): pulumi.Output<string> {
+  const keepers = pulumi.secret(credentials);
+  return new random.RandomId(
+    name,
+    { byteLength: 4, keepers },
+    pulumi.mergeOptions(opts, { additionalSecretOutputs: ["keepers"] }),
+  ).hex;
+}
+
+/** Revision number of a release: it grows with every install, upgrade and rollback. */
+export function releaseRevision(release: k8s.helm.v3.Release): pulumi.Output<number> {
+  return release.status.apply((status) => status?.revision ?? 0);
+}

@@ -1,0 +1,141 @@
+import { SETTINGS, type Setting, type SettingKey, type Settings } from "./schema";
+import { nearest, quantityBytes } from "./validate";
+
+/** All problems of a stack's configuration, in one message; no value of a secret setting is in it. */
+export class ConfigError extends Error {
+  constructor(readonly problems: readonly string[]) {
+    super(
+      `The configuration has ${problems.length} problem${problems.length === 1 ? "" : "s"}:\n` +
+        problems.map((problem) => `  - ${problem}`).join("\n"),
+    );
+    this.name = "ConfigError";
+  }
+}
+
+/** Keys in the order of the schema. */
+export const SETTING_KEYS = Object.keys(SETTINGS) as SettingKey[];
+
+/**
+ * Turns raw configuration (key without the project's name to text) into settings with defaults filled in.
+ *
+ * An empty text means unset: `Pulumi.yaml` can declare an optional key only with a default.
+ *
+ * @throws ConfigError that lists every problem with its key, what is allowed, and a value that would do.
+ */
+export function parseSettings(raw: Readonly<Record<string, string>>): Settings {
+  const problems: string[] = [];
+  for (const key of Object.keys(raw).sort()) {
+    if (key in SETTINGS) continue;
+    const meant = nearest(key, SETTING_KEYS);
+    problems.push(`${key}: unknown key${meant ? `; the nearest known one is ${meant}` : ""} (see the README's table)`);
+  }
+  const values: Partial<Record<SettingKey, unknown>> = {};
+  for (const key of SETTING_KEYS) {
+    const setting = SETTINGS[key] as unknown as Setting<unknown>;
+    const text = raw[key]?.trim();
+    if (text === undefined || text === "") {
+      values[key] = setting.default;
+      continue;
+    }
+    const parsed = parseValue(setting, text);
+    const problem = parsed.problem ?? setting.check?.(parsed.value as never);
+    if (problem) problems.push(complaint(key, text, problem));
+    else values[key] = parsed.value;
+  }
+  const settings = resolveAlias(values as Settings);
+  // Rules between settings speak of values that are valid on their own.
+  if (problems.length === 0) problems.push(...conflicts(settings, raw));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return settings;
+}
+
+function parseValue(setting: Setting<unknown>, text: string): { value?: unknown; problem?: string } {
+  switch (setting.kind) {
+    case "string":
+      return { value: text };
+    case "boolean":
+      return text === "true" || text === "false" ? { value: text === "true" } : { problem: "neither true nor false" };
+    case "integer":
+      return /^-?\d+$/.test(text) ? { value: Number(text) } : { problem: "no whole number" };
+    case "list":
+      return { value: parseList(text) };
+  }
+}
+
+/** Values separated by comma or white space, or a JSON array of them (how the engine passes a list of a stack file). */
+export function parseList(text: string): string[] {
+  if (text.startsWith("[")) {
+    try {
+      const parsed: unknown = JSON.parse(text);
+      if (Array.isArray(parsed)) return parsed.map(String);
+    } catch {
+      // Not JSON: read as plain text below, where the check of the values names what is wrong.
+    }
+  }
+  return text.split(/[\s,]+/).filter((part) => part !== "");
+}
+
+function complaint(key: SettingKey, text: string, problem: string): string {
+  const setting = SETTINGS[key];
+  const shown = setting.secret ? "" : ` "${text}"`;
+  return `${key}:${shown} is ${problem}; allowed: ${setting.allowed}; for example ${setting.example}`;
+}
+
+function resolveAlias(settings: Settings): Settings {
+  return settings.natsJetstreamSize === undefined
+    ? settings
+    : { ...settings, natsJetstreamFileSize: settings.natsJetstreamSize };
+}
+
+const MEBIBYTE = 1024 ** 2;
+
+/** Memory limit of the NATS container: the memory store plus what the server itself and bursts need. */
+export function natsMemoryLimit(settings: Pick<Settings, "natsMemoryLimit" | "natsJetstreamMemSize">): string {
+  if (settings.natsMemoryLimit !== undefined) return settings.natsMemoryLimit;
+  const store = quantityBytes(settings.natsJetstreamMemSize) ?? 0;
+  return `${Math.ceil((store * 1.5) / MEBIBYTE) + 256}Mi`;
+}
+
+/** Problems between settings. `raw` tells what was set by hand. */
+function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): string[] {
+  const problems: string[] = [];
+  const set = (key: SettingKey) => (raw[key] ?? "").trim() !== "";
+  const needs = (key: SettingKey, because: string) => {
+    if (!set(key)) problems.push(`${key}: must be set because ${because}; for example ${SETTINGS[key].example}`);
+  };
+  if (set("natsJetstreamSize") && set("natsJetstreamFileSize") && raw.natsJetstreamSize !== raw.natsJetstreamFileSize && raw.natsJetstreamFileSize !== SETTINGS.natsJetstreamFileSize.default) {
+    problems.push(
+      `natsJetstreamSize: "${raw.natsJetstreamSize}" contradicts natsJetstreamFileSize "${raw.natsJetstreamFileSize}"; they are two names of one setting: set one of them`,
+    );
+  }
+  const limit = natsMemoryLimit(settings);
+  if ((quantityBytes(settings.natsJetstreamMemSize) ?? 0) >= (quantityBytes(limit) ?? 0)) {
+    problems.push(
+      `natsJetstreamMemSize: "${settings.natsJetstreamMemSize}" does not fit into natsMemoryLimit "${limit}"; allowed: less than the limit; ` +
+        `for example leave natsMemoryLimit unset`,
+    );
+  }
+  if (settings.workerFetchHeartbeatSeconds * 2 > settings.workerFetchTimeoutSeconds) {
+    problems.push(
+      `workerFetchHeartbeatSeconds: ${settings.workerFetchHeartbeatSeconds} is more than half of workerFetchTimeoutSeconds ` +
+        `(${settings.workerFetchTimeoutSeconds}), which nats-server refuses; for example ${Math.max(1, Math.floor(settings.workerFetchTimeoutSeconds / 6))}`,
+    );
+  }
+  if (!settings.deployNats && (settings.deployNoetl || settings.deployGateway)) {
+    needs("natsHost", "deployNats is false");
+    needs("natsPassword", "deployNats is false");
+  }
+  if (settings.deployNoetl && !settings.deployPostgres) {
+    needs("postgresHost", "deployPostgres is false and NoETL needs its database");
+    needs("postgresPassword", "deployPostgres is false and NoETL needs its database");
+  }
+  if (settings.deployGateway) needs("gatewayImage", "deployGateway is true");
+  const ports = (["natsNodePort", "natsMonitorNodePort", "noetlNodePort", "postgresNodePort", "gatewayNodePort"] as const).filter(
+    (key) => settings[key] !== undefined,
+  );
+  for (const [index, key] of ports.entries()) {
+    const twin = ports.slice(0, index).find((other) => settings[other] === settings[key]);
+    if (twin) problems.push(`${key}: ${settings[key]} is already the port of ${twin}; for example ${SETTINGS[key].example}`);
+  }
+  return problems;
+}

@@ -1,0 +1,142 @@
+/** Pure checks of single values. Each returns what is wrong in words that follow "is", or undefined where all is well. */
+import { CREDENTIAL_PATTERN } from "../contract/noetl";
+
+export type Check<T> = (value: T) => string | undefined;
+
+const BINARY = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+const DECIMAL = ["k", "M", "G", "T", "P", "E"];
+
+/**
+ * Bytes of a Kubernetes quantity such as `5Gi`, `500M` or `1073741824`; undefined where it is none.
+ *
+ * Source: the grammar of `resource.Quantity`. Exponents (`1e3`) and milli-units are left out: no size needs them and
+ * nats-server would read the former as a float.
+ */
+export function quantityBytes(text: string): number | undefined {
+  const match = /^(\d+(?:\.\d+)?)([KMGTPE]i|[kMGTPE])?$/.exec(text);
+  if (!match) return undefined;
+  const unit = match[2];
+  const factor = !unit
+    ? 1
+    : unit.endsWith("i")
+      ? 1024 ** (BINARY.indexOf(unit) + 1)
+      : 1000 ** (DECIMAL.indexOf(unit) + 1);
+  const bytes = Number(match[1]) * factor;
+  return Number.isInteger(bytes) ? bytes : Math.ceil(bytes);
+}
+
+/** A quantity between two others, both included. */
+export const size =
+  (minimum: string, maximum: string): Check<string> =>
+  (value) => {
+    const bytes = quantityBytes(value);
+    if (bytes === undefined) return "no Kubernetes quantity";
+    if (bytes < (quantityBytes(minimum) ?? 0)) return `smaller than ${minimum}`;
+    if (bytes > (quantityBytes(maximum) ?? Infinity)) return `larger than ${maximum}`;
+    return undefined;
+  };
+
+/** User names and passwords that NoETL's clients can use inside a URL. Never repeats the value: it may be a password. */
+export const credential: Check<string> = (value) =>
+  CREDENTIAL_PATTERN.test(value)
+    ? undefined
+    : "unusable for NoETL's clients, which take it from the URL without decoding";
+
+/** A subject that a client may publish to or a stream may store. */
+export const subject: Check<string> = (value) => {
+  if (/\s/.test(value)) return "no NATS subject: it holds white space";
+  const tokens = value.split(".");
+  if (tokens.some((token) => token === "")) return "no NATS subject: it has an empty token";
+  if (tokens.slice(0, -1).includes(">")) return "no NATS subject: `>` may stand only at its end";
+  if (tokens.some((token) => token.length > 1 && /[*>]/.test(token)))
+    return "no NATS subject: `*` and `>` must be tokens of their own";
+  if (value.startsWith("$")) return "reserved: subjects that start with `$` belong to the server";
+  return undefined;
+};
+
+/** A subject that the server publishes to: no wildcard. */
+export const literalSubject: Check<string> = (value) =>
+  subject(value) ?? (/(^|\.)[*>](\.|$)/.test(value) ? "no subject one can publish to: it holds a wildcard" : undefined);
+
+/** Prefix that is put before further tokens; a dot at its end is allowed. */
+export const subjectPrefix: Check<string> = (value) => literalSubject(value.replace(/\.$/, ""));
+
+/** Name of a stream, consumer or bucket. Source: nats-server refuses white space, `.`, `*`, `>`, `/` and `\`. */
+export const jetstreamName: Check<string> = (value) => {
+  if (value.length > 255) return "longer than 255 characters";
+  return /[\s.*>/\\]/.test(value) ? "no JetStream name" : undefined;
+};
+
+/** Name of a key-value bucket. Source: the clients of NATS allow no other characters. */
+export const bucketName: Check<string> = (value) => (/^[A-Za-z0-9_-]+$/.test(value) ? undefined : "no bucket name");
+
+/** An origin as a browser sends it: scheme, host, optional port, nothing after it. */
+export const origin: Check<string> = (value) => {
+  if (!/^https?:\/\//.test(value)) return `no origin: "${value}" has no scheme`;
+  if (value.includes("*")) return `no origin: "${value}" holds a wildcard`;
+  try {
+    return new URL(value).origin === value ? undefined : `no origin: "${value}" has more than scheme, host and port`;
+  } catch {
+    return `no origin: "${value}" is not a URL`;
+  }
+};
+
+export const origins: Check<readonly string[]> = (values) =>
+  values.length === 0 ? "empty" : values.map(origin).find((problem) => problem !== undefined);
+
+/** An absolute http(s) URL. */
+export const httpUrl: Check<string> = (value) =>
+  /^https?:\/\/[^\s/@]+(\/\S*)?$/.test(value) ? undefined : "no http:// or https:// URL";
+
+/** Host name or IPv4 address, without scheme and port. */
+export const host: Check<string> = (value) =>
+  /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(value) ? undefined : "no host name";
+
+/** Image reference with a tag or a digest. */
+export const image: Check<string> = (value) => {
+  if (/\s/.test(value)) return "no image reference";
+  const name = value.split("/").at(-1) ?? "";
+  return name.includes(":") || value.includes("@sha256:") ? undefined : "an image without tag or digest";
+};
+
+/** Name of a Kubernetes object (RFC 1123 subdomain). */
+export const kubernetesName: Check<string> = (value) =>
+  /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(value) ? undefined : "no Kubernetes name";
+
+/** An SQL identifier that needs no quoting. */
+export const sqlName: Check<string> = (value) =>
+  /^[a-z_][a-z0-9_]{0,62}$/.test(value) ? undefined : "no plain SQL name";
+
+/** An integer within a range, both ends included. */
+export const range =
+  (minimum: number, maximum: number): Check<number> =>
+  (value) =>
+    value < minimum ? `smaller than ${minimum}` : value > maximum ? `larger than ${maximum}` : undefined;
+
+/** One of a few values. */
+export const oneOf =
+  <T>(...allowed: readonly T[]): Check<T> =>
+  (value) =>
+    allowed.includes(value) ? undefined : `none of ${allowed.join(", ")}`;
+
+/** The candidate that takes the fewest edits to reach, where that is at most a third of the name. */
+export function nearest(name: string, candidates: readonly string[]): string | undefined {
+  const ranked = candidates
+    .map((candidate) => ({ candidate, distance: editDistance(name.toLowerCase(), candidate.toLowerCase()) }))
+    .sort((a, b) => a.distance - b.distance || a.candidate.localeCompare(b.candidate));
+  const best = ranked[0];
+  return best && best.distance <= Math.max(2, Math.floor(name.length / 3)) ? best.candidate : undefined;
+}
+
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substituted = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(substituted, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

@@ -1,0 +1,3 @@
+import { deploy, loadSettings } from "./program";
+
+export = deploy(loadSettings());
