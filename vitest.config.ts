@@ -3,6 +3,7 @@ import { defineConfig } from "vitest/config";
 // One project per kind of test, so that each can be run on its own: `npx vitest run --project unit`.
 export default defineConfig({
   test: {
+    reporters: ["default", "./test/setup/summary.ts"],
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 30_000 } },
       {

@@ -60,7 +60,10 @@ export const TOOLS = {
     module: "helm",
     package: "helm.sh/helm/v3/cmd/helm",
     version: "v3.19.5",
-    ldflags: "-X helm.sh/helm/v3/internal/version.version=v3.19.5",
+    // Without the last two, `helm template` takes the cluster for Kubernetes 1.20.
+    ldflags:
+      "-X helm.sh/helm/v3/internal/version.version=v3.19.5 " +
+      "-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34",
     ask: { args: ["version", "--template", "{{.Version}}"], pattern: /v(\d+\.\d+\.\d+)/ },
     accept: "3.15.0",
     buildSeconds: 120,

@@ -1,0 +1,62 @@
+import { AppsV1Api, CoreV1Api, KubeConfig, type V1EnvVar } from "@kubernetes/client-node";
+import type { OutputMap } from "@pulumi/pulumi/automation";
+import { PLACES } from "../contract/noetl";
+
+/** The specification's verification checklist, each line with what was found. */
+export interface Checklist {
+  readonly lines: readonly string[];
+  /** True where every line holds. */
+  readonly holds: boolean;
+}
+
+const SPOT_CHECK = ["NATS_URL", "NATS_UPDATES_SUBJECT_PREFIX", "CORS_ALLOWED_ORIGINS"];
+
+/** Reads what the checklist asks for from the cluster and from the stack's outputs. Secrets are named, never shown. */
+export async function checklist(args: { kubeconfigPath: string; outputs: OutputMap }): Promise<Checklist> {
+  const kubeconfig = new KubeConfig();
+  kubeconfig.loadFromFile(args.kubeconfigPath);
+  const core = kubeconfig.makeApiClient(CoreV1Api);
+  const apps = kubeconfig.makeApiClient(AppsV1Api);
+  const lines: string[] = [];
+  let holds = true;
+  const add = (ok: boolean, what: string, found: string) => {
+    lines.push(`${ok ? "ok  " : "FAIL"} ${what}: ${found}`);
+    holds &&= ok;
+  };
+
+  const { items } = await core.listNamespacedPod({ namespace: PLACES.nats.namespace });
+  const ready = items.filter((pod) => pod.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True"));
+  add(items.length > 0 && ready.length === items.length, "NATS pods", `${ready.length} of ${items.length} ready`);
+
+  const contract = args.outputs.contract?.value as { stream: string; consumer: string } | undefined;
+  add(contract !== undefined, "stream", contract?.stream ?? "not checked");
+  add(contract !== undefined, "consumer", contract?.consumer ?? "not checked");
+
+  for (const [namespace, name] of [
+    [PLACES.noetl.namespace, PLACES.noetl.serverDeployment],
+    [PLACES.noetl.namespace, PLACES.noetl.workerDeployment],
+    ...(args.outputs.gatewayUrl ? [[PLACES.gateway.namespace, PLACES.gateway.deployment] as const] : []),
+  ] as const) {
+    const { spec, status } = await apps.readNamespacedDeployment({ namespace, name });
+    const [wanted, have] = [spec?.replicas ?? 0, status?.readyReplicas ?? 0];
+    add(wanted === have, `deployment ${name}`, `${have} of ${wanted} ready`);
+  }
+
+  if (args.outputs.gatewayUrl) {
+    const gateway = await apps.readNamespacedDeployment({
+      namespace: PLACES.gateway.namespace,
+      name: PLACES.gateway.deployment,
+    });
+    const env = gateway.spec?.template.spec?.containers[0]?.env ?? [];
+    for (const name of SPOT_CHECK) {
+      const variable = env.find((each) => each.name === name);
+      add(variable !== undefined, `gateway ${name}`, variable ? describe(variable) : "missing");
+    }
+  }
+  return { lines, holds };
+}
+
+function describe(variable: V1EnvVar): string {
+  const secret = variable.valueFrom?.secretKeyRef;
+  return secret ? `from Secret ${secret.name}, key ${secret.key}` : (variable.value ?? "");
+}

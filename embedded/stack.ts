@@ -1,0 +1,154 @@
+import * as crypto from "node:crypto";
+import { execFile } from "node:child_process";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { promisify } from "node:util";
+import { LocalWorkspace, PulumiCommand, type ConfigMap, type Stack } from "@pulumi/pulumi/automation";
+import { projectRoot } from "../config/project";
+import { SETTINGS, type SettingKey } from "../config/schema";
+import { deploy, loadSettings, PROJECT } from "../program";
+import type { ToolPaths } from "../toolchain";
+import { serveStandIns } from "./plugin";
+
+const run = promisify(execFile);
+
+/** Where an embedded stack keeps everything: the cluster, the engine's home and state, the passphrase. */
+export const EMBEDDED_DIR = path.join(projectRoot(), ".embedded");
+
+/** Settings that make the program fit the embedded cluster; those of the command line come on top. */
+export function embeddedConfig(kubeconfigPath: string): Partial<Record<SettingKey, string>> {
+  return {
+    kubeconfig: kubeconfigPath,
+    deployGateway: "true",
+    // No image is pulled here; the name has only to be one.
+    gatewayImage: "noetl-gateway:embedded",
+    natsNodePort: "30422",
+    natsMonitorNodePort: "30822",
+    noetlNodePort: "30082",
+    postgresNodePort: "30321",
+    gatewayNodePort: "30090",
+  };
+}
+
+export interface OpenStack {
+  readonly stack: Stack;
+  /** Which plugins and charts are at work, one line. */
+  readonly provenance: string;
+  close(): Promise<void>;
+}
+
+export interface StackOptions {
+  /** Folder of the stack's state and of the engine's home. */
+  dir: string;
+  kubeconfigPath: string;
+  tools: ToolPaths<"pulumi" | "helm">;
+  /** Stack configuration on top of {@link embeddedConfig}. */
+  config?: Readonly<Record<string, string>>;
+  stackName?: string;
+  log?: (line: string) => void;
+}
+
+/**
+ * Opens the stack: the real engine with a file backend under `dir`, the real program inline, official plugins where
+ * they are installed and the stand-ins otherwise.
+ *
+ * `NOETL_NATS_PLUGINS=official` insists on the official plugins.
+ */
+export async function openStack(options: StackOptions): Promise<OpenStack> {
+  const { dir, tools } = options;
+  const home = path.join(dir, "pulumi");
+  const state = path.join(dir, "state");
+  for (const folder of [dir, home, state]) fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const stackName = options.stackName ?? "embedded";
+
+  const official = process.env.NOETL_NATS_PLUGINS === "official" || (await officialPlugins(tools.pulumi));
+  const standIns = official
+    ? undefined
+    : await serveStandIns({ helm: tools.helm, cwd: projectRoot(), ...(options.log ? { log: options.log } : {}) });
+  const envVars: Record<string, string> = {
+    PULUMI_BACKEND_URL: `file://${state}`,
+    PULUMI_CONFIG_PASSPHRASE: passphrase(dir),
+    PULUMI_SKIP_UPDATE_CHECK: "true",
+    PULUMI_HOME: official ? (process.env.PULUMI_HOME ?? path.join(process.env.HOME ?? "", ".pulumi")) : home,
+    ...(standIns
+      ? { PULUMI_DEBUG_PROVIDERS: standIns.debugProviders, PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true" }
+      : {}),
+  };
+  try {
+    const chart = await officialNatsChart(tools.helm);
+    const stack = await LocalWorkspace.createOrSelectStack(
+      { stackName, projectName: PROJECT, program: () => Promise.resolve(deploy(loadSettings())) },
+      { workDir: projectRoot(), envVars, pulumiCommand: await pulumiCommand(dir, tools.pulumi) },
+    );
+    await stack.setAllConfig(
+      configMap({
+        ...embeddedConfig(options.kubeconfigPath),
+        ...(chart ? {} : { natsChart: "./embedded/charts/nats" }),
+        ...options.config,
+      }),
+    );
+    return {
+      stack,
+      provenance:
+        `plugins kubernetes and random: ${official ? "official" : "stand-ins of this project (embedded/plugin)"}; ` +
+        `chart nats: ${chart ? "official" : "stand-in of this project (embedded/charts/nats)"}`,
+      close: async () => standIns?.stop(),
+    };
+  } catch (error) {
+    await standIns?.stop();
+    throw error;
+  }
+}
+
+/** Configuration keys with the project's name; secret settings are encrypted, unknown keys pass so that the program names them. */
+function configMap(config: Readonly<Record<string, string>>): ConfigMap {
+  return Object.fromEntries(
+    Object.entries(config).map(([key, value]) => [
+      `${PROJECT}:${key}`,
+      { value, secret: key in SETTINGS && SETTINGS[key as SettingKey].secret },
+    ]),
+  );
+}
+
+/** A passphrase for the state's secrets, made once and readable by the user alone. */
+function passphrase(dir: string): string {
+  const file = path.join(dir, "passphrase");
+  if (!fs.existsSync(file)) fs.writeFileSync(file, crypto.randomBytes(24).toString("base64url"), { mode: 0o600 });
+  return fs.readFileSync(file, "utf8");
+}
+
+/** The automation interface looks for `bin/pulumi` under a folder. */
+async function pulumiCommand(dir: string, pulumi: string): Promise<PulumiCommand> {
+  const link = path.join(dir, "pulumi-cli", "bin", "pulumi");
+  fs.mkdirSync(path.dirname(link), { recursive: true });
+  fs.rmSync(link, { force: true });
+  fs.symlinkSync(pulumi, link);
+  return PulumiCommand.get({ root: path.join(dir, "pulumi-cli"), skipVersionCheck: true });
+}
+
+async function officialPlugins(pulumi: string): Promise<boolean> {
+  try {
+    const { stdout } = await run(pulumi, ["plugin", "ls", "--json"], { timeout: 20_000 });
+    const installed = JSON.parse(stdout) as { name: string; kind: string }[];
+    return ["kubernetes", "random"].every((name) =>
+      installed.some((plugin) => plugin.kind === "resource" && plugin.name === name),
+    );
+  } catch {
+    return false;
+  }
+}
+
+/** True where the official chart can be had from its repository within ten seconds. */
+async function officialNatsChart(helm: string): Promise<boolean> {
+  const { natsChart, natsChartRepository, natsChartVersion } = SETTINGS;
+  try {
+    await run(
+      helm,
+      ["show", "chart", natsChart.default, "--repo", natsChartRepository.default, "--version", natsChartVersion.default],
+      { timeout: 10_000 },
+    );
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,58 @@
+import * as path from "node:path";
+import { ensureTools } from "../toolchain";
+import { checklist } from "./checklist";
+import { attachCluster, startCluster } from "./cluster";
+import { EMBEDDED_DIR, openStack } from "./stack";
+
+const USAGE = "usage: npm run up:embedded [-- -c key=value ...]";
+
+/** `-c key=value` pairs. @throws Error with the usage for anything else. */
+export function parseArguments(argv: readonly string[]): Record<string, string> {
+  const config: Record<string, string> = {};
+  for (let index = 0; index < argv.length; index += 2) {
+    const match = argv[index] === "-c" ? /^([^=]+)=(.*)$/s.exec(argv[index + 1] ?? "") : null;
+    if (!match) throw new Error(`cannot read "${argv[index]}": ${USAGE}`);
+    config[(match[1] ?? "").replace(/^noetl-nats:/, "")] = match[2] ?? "";
+  }
+  return config;
+}
+
+const say = (line: string) => process.stdout.write(`${line}\n`);
+
+async function main(): Promise<void> {
+  const config = parseArguments(process.argv.slice(2));
+  const started = Date.now();
+  const tools = await ensureTools(
+    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "nats-server", "helm", "pulumi"],
+    say,
+  );
+  const dir = path.join(EMBEDDED_DIR, "cluster");
+  const cluster = (await attachCluster(dir)) ?? (await startCluster({ dir, tools, log: say }));
+  const { stack, provenance, close } = await openStack({
+    dir: EMBEDDED_DIR,
+    kubeconfigPath: cluster.kubeconfigPath,
+    tools,
+    config,
+  });
+  try {
+    say(provenance);
+    const result = await stack.up({ onOutput: (text) => process.stdout.write(text), color: "auto" });
+    say("");
+    say("Verification checklist");
+    const outcome = await checklist({ kubeconfigPath: cluster.kubeconfigPath, outputs: result.outputs });
+    for (const line of outcome.lines) say(`  ${line}`);
+    say("");
+    say(`Done in ${Math.round((Date.now() - started) / 1000)} s. The cluster goes on running: KUBECONFIG=${cluster.kubeconfigPath}`);
+    say("Update: npm run up:embedded -- -c key=value    End: npm run down:embedded");
+    if (!outcome.holds) process.exitCode = 1;
+  } finally {
+    await close();
+  }
+}
+
+if (require.main === module) {
+  main().catch((error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    process.exitCode = 1;
+  });
+}
