@@ -1,0 +1,72 @@
+{{/* URL of this release's API inside the cluster. */}}
+{{- define "noetl.serverUrl" -}}
+http://noetl.{{ include "shared.namespace" . }}.svc.cluster.local:{{ .Values.service.port }}
+{{- end }}
+
+{{/* Sorted environment (see shared.sortEnv); input: root, env. */}}
+{{- define "noetl.env" -}}
+{{- $env := merge (dict) .env (dict "NOETL_SERVER_URL" (include "noetl.serverUrl" .root)) -}}
+{{- include "shared.sortEnv" (dict "env" $env "variables" .root.Values.secrets.variables) -}}
+{{- end }}
+
+{{/*
+Annotations that restart the pods of a Deployment; input: root, env (sorted), files, podAnnotations.
+The checksum covers the ConfigMaps and the names, never the values, of the credentials.
+*/}}
+{{- define "noetl.podAnnotations" -}}
+{{- $config := dict "plain" .env.plain "credentials" (keys .env.credentials | sortAlpha) "files" .files -}}
+checksum/config: {{ toJson $config | sha256sum }}
+secrets/revision: {{ include "shared.text" (.root.Values.secrets.revision | default .root.Release.Revision) | quote }}
+{{- range $key, $value := .podAnnotations }}
+{{ $key }}: {{ include "shared.text" $value | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Environment of a container; input: "server" or "worker". What stands later wins. */}}
+{{- define "noetl.envFrom" -}}
+- configMapRef:
+    name: noetl-{{ . }}-config
+- secretRef:
+    name: noetl-secret
+- secretRef:
+    name: noetl-{{ . }}-credentials
+{{- end }}
+
+{{/* A volume that is a claim where persistence is on, else as short-lived as the pod; input: name, claim. */}}
+{{- define "noetl.volume" -}}
+- name: {{ .name }}
+  {{- if .claim.enabled }}
+  persistentVolumeClaim:
+    claimName: {{ .claim.name }}
+  {{- else }}
+  emptyDir: {}
+  {{- end }}
+{{- end }}
+
+{{/* ConfigMap and Secret of one Deployment; input: root, name, env (sorted). */}}
+{{- define "noetl.environment" -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: noetl-{{ .name }}-config
+  namespace: {{ include "shared.namespace" .root }}
+  labels:
+    {{- include "shared.labels" (dict "root" .root "app" (printf "noetl-%s" .name)) | nindent 4 }}
+data:
+  {{- range $key, $value := .env.plain }}
+  {{ $key }}: {{ $value | quote }}
+  {{- end }}
+---
+apiVersion: v1
+kind: Secret
+metadata:
+  name: noetl-{{ .name }}-credentials
+  namespace: {{ include "shared.namespace" .root }}
+  labels:
+    {{- include "shared.labels" (dict "root" .root "app" (printf "noetl-%s" .name)) | nindent 4 }}
+type: Opaque
+data:
+  {{- range $key, $value := .env.credentials }}
+  {{ $key }}: {{ $value | b64enc }}
+  {{- end }}
+{{- end }}
