@@ -156,8 +156,12 @@ export function deploy(settings: Settings): Record<string, pulumi.Input<unknown>
           user: natsConnection.user,
           password: natsConnection.password,
           ...names,
-          maxAckPending: tuning.maxAckPending,
-          maxDeliver: tuning.maxDeliver,
+          worker: {
+            maxAckPending: tuning.maxAckPending,
+            maxDeliver: tuning.maxDeliver,
+            fetchTimeoutSeconds: tuning.fetchTimeoutSeconds,
+          },
+          noetl: { namespace: noetl.namespace },
           strict: settings.contractStrict,
           timeoutSeconds: settings.contractTimeoutSeconds,
           triggers: [nats?.revision ?? 0, noetl.revision, gateway?.revision ?? 0],
@@ -180,6 +184,16 @@ export function deploy(settings: Settings): Record<string, pulumi.Input<unknown>
     },
     serverUrl: noetl?.serverUrl,
     gatewayUrl: gateway?.url,
-    ...(contract ? { contract: contract.summary } : {}),
+    contract: contract && {
+      holds: contract.holds,
+      report: contract.report,
+      stream: contract.streamCreated.apply((created) => `${names.stream}, created ${created ?? "never"}`),
+      subjects: contract.subjects,
+      retention: contract.retention,
+      storage: contract.storage,
+      maxAgeSeconds: contract.maxAgeSeconds,
+      consumer: contract.consumerCreated.apply((created) => `${names.consumer}, created ${created ?? "never"}`),
+      serverVersion: contract.serverVersion,
+    },
   };
 }

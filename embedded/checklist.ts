@@ -9,6 +9,17 @@ export interface Checklist {
   readonly holds: boolean;
 }
 
+/** What the program puts out about the contract, as far as the checklist shows it. */
+interface ContractOutput {
+  holds: boolean;
+  stream: string;
+  consumer: string;
+  retention?: string;
+  storage?: string;
+  maxAgeSeconds?: number;
+  subjects?: string[];
+}
+
 const SPOT_CHECK = ["NATS_URL", "NATS_UPDATES_SUBJECT_PREFIX", "CORS_ALLOWED_ORIGINS"];
 
 /** Reads what the checklist asks for from the cluster and from the stack's outputs. Secrets are named, never shown. */
@@ -28,9 +39,15 @@ export async function checklist(args: { kubeconfigPath: string; outputs: OutputM
   const ready = items.filter((pod) => pod.status?.conditions?.some((c) => c.type === "Ready" && c.status === "True"));
   add(items.length > 0 && ready.length === items.length, "NATS pods", `${ready.length} of ${items.length} ready`);
 
-  const contract = args.outputs.contract?.value as { stream: string; consumer: string } | undefined;
-  add(contract !== undefined, "stream", contract?.stream ?? "not checked");
-  add(contract !== undefined, "consumer", contract?.consumer ?? "not checked");
+  const contract = args.outputs.contract?.value as ContractOutput | undefined;
+  if (contract) {
+    const age = `max_age ${contract.maxAgeSeconds} s`;
+    const found = [contract.retention, contract.storage, age, `subjects ${contract.subjects?.join(" ")}`].join(", ");
+    add(contract.holds, "stream", `${contract.stream}; ${found}`);
+    add(contract.holds, "consumer", contract.consumer);
+  } else {
+    add(false, "stream and consumer", "not checked: NoETL is not deployed");
+  }
 
   for (const [namespace, name] of [
     [PLACES.noetl.namespace, PLACES.noetl.serverDeployment],

@@ -1,0 +1,184 @@
+import * as pulumi from "@pulumi/pulumi";
+import { beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import type * as Components from "../../components/index.js";
+import { fileStoreLimit, goMemoryLimit } from "../../components/nats-jetstream/values";
+import { splitImage } from "../../components/shared";
+import { GATEWAY_ENV, SERVER_ENV, WORKER_ENV } from "../../contract/noetl";
+import { type Declared, recordResources, settled, unwrap, valueOf } from "./mocks";
+
+type Values = Record<string, Record<string, never>>;
+
+let declared: Declared[];
+let library: typeof Components;
+
+beforeAll(async () => {
+  declared = await recordResources();
+  library = await import("../../components/index.js");
+});
+
+const of = (type: string, name: string): Declared => {
+  const found = declared.find((each) => each.type === type && each.name === name);
+  if (!found) throw new Error(`no ${type} ${name} among ${declared.map((each) => each.name).join(", ")}`);
+  return found;
+};
+const release = (name: string) => unwrap(of("kubernetes:helm.sh/v3:Release", name).inputs) as Record<string, unknown>;
+
+describe("pure values", () => {
+  it("leave a tenth of the volume free", () => expect(fileStoreLimit("5Gi")).toBe("4608Mi"));
+  it("let Go collect before the kernel kills", () => expect(goMemoryLimit("1000Mi")).toBe("850MiB"));
+  it.each([
+    ["postgres:17.4", "postgres", "17.4"],
+    ["localhost:5000/noetl", "localhost:5000/noetl", "latest"],
+    ["registry.example.com:5000/a/b:v1", "registry.example.com:5000/a/b", "v1"],
+    ["a/b@sha256:00ff", "a/b@sha256", "00ff"],
+  ])("split %s", (reference, repository, tag) => expect(splitImage(reference)).toEqual({ repository, tag }));
+});
+
+describe("NatsJetStream", () => {
+  it("installs the pinned chart with the documented defaults and no password in the values", async () => {
+    const nats = new library.NatsJetStream("nats", { password: pulumi.secret("canary-password") });
+    expect(await valueOf(nats.host)).toBe("nats.nats.svc.cluster.local");
+    expect(await valueOf(nats.url)).toBe("nats://noetl:canary-password@nats.nats.svc.cluster.local:4222");
+    expect(await pulumi.isSecret(nats.url)).toBe(true);
+    expect(await valueOf(nats.revision)).toBe(3);
+
+    const args = release("nats-release");
+    expect(args).toMatchObject({
+      chart: "nats",
+      version: "2.14.2",
+      name: "nats",
+      namespace: "nats",
+      values: {
+        config: {
+          cluster: { enabled: false },
+          jetstream: {
+            fileStore: { maxSize: "4608Mi", pvc: { size: "5Gi" } },
+            memoryStore: { enabled: true, maxSize: "1Gi" },
+          },
+          merge: { authorization: { users: [{ user: "noetl", password: "<< $NATS_PASSWORD_0 >>" }] } },
+        },
+        container: {
+          env: { NATS_PASSWORD_0: { valueFrom: { secretKeyRef: { name: "nats-auth", key: "noetl.conf" } } } },
+          merge: { resources: { limits: { memory: "1792Mi" } } },
+        },
+        natsBox: { container: { env: { NATS_USER: "noetl" } } },
+      },
+    });
+    expect(JSON.stringify(args)).not.toContain("canary");
+    const secret = of("kubernetes:core/v1:Secret", "nats-auth").inputs;
+    expect(unwrap(secret.stringData)).toEqual({ noetl: "canary-password", "noetl.conf": '"canary-password"' });
+    expect(JSON.stringify(secret.stringData)).toContain("4dabf18193072939515e22adb298388d");
+  });
+
+  it("opens NodePorts, names a storage class and forms a cluster on demand", async () => {
+    new library.NatsJetStream("kind", {
+      password: "x",
+      replicas: 3,
+      storageClass: "fast",
+      clientNodePort: 30422,
+      monitorNodePort: 30822,
+    });
+    await settled(declared);
+    expect(release("kind-release").values).toMatchObject({
+      config: { cluster: { enabled: true, replicas: 3 }, jetstream: { fileStore: { pvc: { storageClassName: "fast" } } } },
+      service: {
+        merge: { spec: { type: "NodePort" } },
+        ports: { nats: { nodePort: 30422 }, monitor: { enabled: true, nodePort: 30822 } },
+      },
+    });
+  });
+
+  it("refuses sizes that cannot work", () => {
+    expect(() => new library.NatsJetStream("bad", { fileStoreSize: "5GB" })).toThrow(/fileStoreSize is no Kubernetes/);
+    expect(() => new library.NatsJetStream("small", { memoryStoreSize: "2Gi", memoryLimit: "1Gi" })).toThrow(
+      /does not fit/,
+    );
+  });
+});
+
+const database = { host: "db", port: 5432, database: "noetl", user: "noetl", password: "pn", adminPassword: "pa" };
+const nats = { host: "nats.nats.svc.cluster.local", port: 4222, user: "noetl", password: pulumi.secret("canary-nats") };
+
+describe("Noetl", () => {
+  it("passes every variable of the specification's tables that it decides, credentials as secrets", async () => {
+    new library.Noetl("noetl", { nats, database, names: { stream: "S" }, tuning: { maxDeliver: 7 } });
+    await settled(declared);
+    const values = release("noetl-release").values as { config: Record<"server" | "worker", Record<string, string>> };
+    for (const each of SERVER_ENV) expect(values.config.server, each.name).toHaveProperty(each.name);
+    for (const each of WORKER_ENV) expect(values.config.worker, each.name).toHaveProperty(each.name);
+    expect(values.config.worker).toMatchObject({
+      NATS_URL: "nats://noetl:canary-nats@nats.nats.svc.cluster.local:4222",
+      NATS_STREAM: "S",
+      NATS_SUBJECT: "noetl.commands",
+      NOETL_WORKER_NATS_MAX_DELIVER: "7",
+      NOETL_WORKER_NATS_MAX_ACK_PENDING: "64",
+    });
+    expect((values as unknown as Values).secrets?.revision).toBe("revision-of-noetl-credentials");
+    expect(release("noetl-release").chart).toBe("./charts/noetl");
+  });
+
+  it("refuses names that NATS refuses", () => {
+    expect(() => new library.Noetl("bad", { nats, database, names: { subject: "a..b" } })).toThrow(/subject is/);
+  });
+});
+
+describe("Gateway", () => {
+  it("passes all variables of its table", async () => {
+    new library.Gateway("gateway", { nats, image: "g:v1", corsAllowedOrigins: ["https://a.example.org"] });
+    await settled(declared);
+    const env = (release("gateway-release").values as { env: Record<string, string> }).env;
+    expect(env).toMatchObject({
+      natsUrl: "nats://noetl:canary-nats@nats.nats.svc.cluster.local:4222",
+      natsUpdatesSubjectPrefix: "playbooks.executions.",
+      natsCallbackSubjectPrefix: "noetl.callbacks",
+      natsSessionBucket: "sessions",
+      natsSessionCacheTtlSecs: "300",
+      natsRequestBucket: "requests",
+      natsRequestTtlSecs: "1800",
+      corsAllowedOrigins: "https://a.example.org",
+      authBypass: "false",
+    });
+    const camel = (name: string) => name.toLowerCase().replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
+    for (const each of GATEWAY_ENV) expect(env, each.name).toHaveProperty(camel(each.name));
+  });
+
+  it("refuses an origin without scheme", () => {
+    expect(() => new library.Gateway("bad", { nats, image: "g:v1", corsAllowedOrigins: ["a.example.org"] })).toThrow(
+      /no scheme/,
+    );
+  });
+});
+
+describe("Postgres", () => {
+  it("loads the schema after the server is there, with every password from the Secret", async () => {
+    const postgres = new library.Postgres("postgres", { adminPassword: "canary-admin", noetlPassword: "canary-noetl" });
+    expect(await valueOf(postgres.host)).toBe("postgres.postgres.svc.cluster.local");
+    const job = unwrap(of("kubernetes:batch/v1:Job", "postgres-schema").inputs) as {
+      metadata: { annotations: Record<string, string> };
+      spec: { template: { spec: { containers: { env: { name: string; valueFrom?: object }[] }[] } } };
+    };
+    expect(job.metadata.annotations).toMatchObject({ "pulumi.com/replaceUnready": "true" });
+    const env = job.spec.template.spec.containers[0]?.env ?? [];
+    for (const name of ["PGPASSWORD", "NOETL_PASSWORD"])
+      expect(env.find((each) => each.name === name)?.valueFrom).toMatchObject({ secretKeyRef: { name: "postgres-auth" } });
+    for (const each of declared.filter((one) => one.name.startsWith("postgres-") && !one.type.endsWith(":Secret")))
+      expect(JSON.stringify(each.inputs), each.name).not.toContain("canary");
+  });
+
+  it("installs nothing for an external server, and then wants its password", async () => {
+    new library.Postgres("external", { external: { host: "10.1.2.3" }, adminPassword: "x" });
+    await settled(declared);
+    expect(declared.filter((each) => each.name === "external-server")).toEqual([]);
+    expect(JSON.stringify(unwrap(of("kubernetes:batch/v1:Job", "external-schema").inputs))).toContain("10.1.2.3");
+    expect(() => new library.Postgres("bad", { external: { host: "h" } })).toThrow(/adminPassword/);
+  });
+});
+
+it("the stack file of kind is valid configuration", async () => {
+  const { readFileSync } = await import("node:fs");
+  const { parseSettings } = await import("../../config/parse.js");
+  const { config } = parse(readFileSync("Pulumi.kind.yaml", "utf8")) as { config: Record<string, string> };
+  const raw = Object.fromEntries(Object.entries(config).map(([key, value]) => [key.replace("noetl-nats:", ""), value]));
+  expect(parseSettings(raw)).toMatchObject({ natsNodePort: 30422, postgresNodePort: 30321, noetlNodePort: 30082 });
+});
