@@ -1,0 +1,319 @@
+import { jetstreamName, kubernetesName, oneOf, range, subject, type Check } from "../../config/validate";
+import { CONSUMER, PLACES, STREAM, WORKER_TUNING } from "../../contract/noetl";
+
+/** TLS towards NATS. Certificates and keys are PEM text, not paths. */
+export interface TlsSettings {
+  /** Authorities to trust instead of Node's own list. */
+  readonly ca?: string;
+  /** Client certificate, with `key`. */
+  readonly cert?: string;
+  /** Key of the client certificate. */
+  readonly key?: string;
+  /** Name that the server's certificate must carry; default: the server's host, or the Service's name in the cluster. */
+  readonly serverName?: string;
+}
+
+/** The way to NATS through a port-forward over the Kubernetes API, as `kubectl port-forward` goes it. */
+export interface ClusterConnection {
+  /** Namespace of NATS. */
+  readonly namespace: string;
+  /** Service whose ready pods are taken. */
+  readonly service: string;
+  /** One pod instead of any behind the Service. */
+  readonly pod?: string;
+  /** NATS client port of the pod. */
+  readonly port: number;
+  /** Content or path of a kubeconfig; unset takes `$KUBECONFIG`, `~/.kube/config` or the pod's service account. */
+  readonly kubeconfig?: string;
+  /** Context of the kubeconfig; unset takes its current one. */
+  readonly context?: string;
+  readonly tls?: TlsSettings;
+}
+
+/** The direct way to NATS. */
+export interface ServersConnection {
+  /** `host:port`, with or without `nats://` or `tls://`; tried in this order. */
+  readonly servers: readonly string[];
+  readonly tls?: TlsSettings;
+}
+
+/** How stream and consumer must be configured. Defaults: as NoETL creates them. Durations in seconds. */
+export interface Expectation {
+  readonly retention: string;
+  readonly storage: string;
+  /** 0 is unlimited. */
+  readonly maxAgeSeconds: number;
+  readonly ackPolicy: string;
+  readonly deliverPolicy: string;
+  readonly replayPolicy: string;
+  readonly ackWaitSeconds: number;
+}
+
+/** The worker's settings that must agree with its consumer (`NOETL_WORKER_NATS_*`). */
+export interface WorkerSettings {
+  readonly maxAckPending: number;
+  readonly maxDeliver: number;
+  readonly fetchTimeoutSeconds: number;
+}
+
+/** Where NoETL runs; only used in the commands that mend a broken contract. */
+export interface NoetlPlaces {
+  readonly namespace: string;
+  readonly serverDeployment: string;
+  readonly workerDeployment: string;
+}
+
+/** Everything that one check needs, with no default left open. */
+export interface ContractInputs {
+  readonly connection: ClusterConnection | ServersConnection;
+  readonly user?: string;
+  readonly password?: string;
+  readonly stream: string;
+  readonly subject: string;
+  readonly consumer: string;
+  readonly expect: Expectation;
+  readonly worker: WorkerSettings;
+  readonly noetl: NoetlPlaces;
+  /** True makes drift fail the update too. */
+  readonly strict: boolean;
+  /** Deadline of the whole check, waiting included. */
+  readonly timeoutSeconds: number;
+  /** Any values; a change of one runs the check again. */
+  readonly triggers?: readonly unknown[];
+}
+
+type DeepPartial<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: DeepPartial<T[K]> } : T;
+
+/** What a caller may leave out: everything. */
+export type ContractArguments = Omit<DeepPartial<ContractInputs>, "connection"> & {
+  readonly connection?: Partial<ClusterConnection> | ServersConnection;
+};
+
+/** Deadline of a check where none is given, in seconds. */
+export const DEFAULT_TIMEOUT_SECONDS = 120;
+
+const DEFAULT_CONNECTION: ClusterConnection = {
+  namespace: PLACES.nats.namespace,
+  service: PLACES.nats.service,
+  port: PLACES.nats.port,
+};
+
+const DEFAULTS: ContractInputs = {
+  connection: DEFAULT_CONNECTION,
+  stream: STREAM.name,
+  subject: STREAM.subject,
+  consumer: CONSUMER.name,
+  expect: {
+    retention: STREAM.retention,
+    storage: STREAM.storage,
+    maxAgeSeconds: STREAM.maxAgeSeconds,
+    ackPolicy: CONSUMER.ackPolicy,
+    deliverPolicy: CONSUMER.deliverPolicy,
+    replayPolicy: CONSUMER.replayPolicy,
+    ackWaitSeconds: CONSUMER.ackWaitSeconds,
+  },
+  worker: {
+    maxAckPending: WORKER_TUNING.maxAckPending,
+    maxDeliver: WORKER_TUNING.maxDeliver,
+    fetchTimeoutSeconds: WORKER_TUNING.fetchTimeoutSeconds,
+  },
+  noetl: {
+    namespace: PLACES.noetl.namespace,
+    serverDeployment: PLACES.noetl.serverDeployment,
+    workerDeployment: PLACES.noetl.workerDeployment,
+  },
+  strict: false,
+  timeoutSeconds: DEFAULT_TIMEOUT_SECONDS,
+};
+
+/** Names of the inputs, in the order of {@link ContractInputs}. */
+export const INPUT_NAMES = [
+  "connection",
+  "user",
+  "password",
+  "stream",
+  "subject",
+  "consumer",
+  "expect",
+  "worker",
+  "noetl",
+  "strict",
+  "timeoutSeconds",
+  "triggers",
+] as const satisfies readonly (keyof ContractInputs)[];
+
+export function isServersConnection(
+  connection: Partial<ClusterConnection> | ServersConnection,
+): connection is ServersConnection {
+  return "servers" in connection && connection.servers !== undefined;
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** `given` over `defaults`, objects key by key; what is undefined or null in `given` counts as left out. */
+function over<T>(defaults: T, given: unknown): T {
+  if (given === undefined || given === null) return defaults;
+  if (!isRecord(given)) return given as T;
+  const base: Record<string, unknown> = isRecord(defaults) ? { ...defaults } : {};
+  for (const [key, value] of Object.entries(given)) {
+    const merged = over(base[key], value);
+    if (merged !== undefined) base[key] = merged;
+  }
+  return base as T;
+}
+
+/** The arguments with every default filled in and nothing undefined left in them. */
+export function withDefaults(args: ContractArguments): ContractInputs {
+  const servers = isRecord(args.connection) && isServersConnection(args.connection);
+  return over(servers ? { ...DEFAULTS, connection: { servers: [] } } : DEFAULTS, args);
+}
+
+const RETENTIONS = ["limits", "interest", "workqueue"];
+const STORAGES = ["memory", "file"];
+const ACK_POLICIES = ["none", "all", "explicit"];
+const DELIVER_POLICIES = ["all", "last", "new", "last_per_subject"];
+const REPLAY_POLICIES = ["instant", "original"];
+
+const text: Check<unknown> = (value) => (typeof value === "string" && value !== "" ? undefined : "no text");
+const secretText: Check<unknown> = (value) =>
+  typeof value !== "string" || value === ""
+    ? "empty or no text"
+    : /[\r\n]/.test(value)
+      ? "more than one line"
+      : undefined;
+
+/** `check` for a value whose type is not known yet. */
+function typed<T>(type: "string" | "number", check: Check<T>): Check<unknown> {
+  return (value) => {
+    if (typeof value !== type || value === "" || Number.isNaN(value))
+      return type === "string" ? "no text" : "no number";
+    return check(value as T);
+  };
+}
+
+const seconds = (minimum: number, maximum: number): Check<unknown> => typed("number", range(minimum, maximum));
+
+const server: Check<unknown> = (value) => {
+  if (typeof value !== "string") return "no text";
+  // The value is not repeated: it may hold a password.
+  if (value.includes("@")) return "a URL with credentials in it, which the client would ignore";
+  return parseServer(value) ? undefined : `no server address: "${value}"`;
+};
+
+const servers: Check<unknown> = (value) => {
+  if (!Array.isArray(value) || value.length === 0) return "no list of servers";
+  return value.map(server).find((problem) => problem !== undefined);
+};
+
+/** Host, port and scheme of a server address; undefined where it is none. */
+export function parseServer(address: string): { host: string; port: number; tls: boolean } | undefined {
+  const match = /^(?:(nats|tls):\/\/)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?\/?$/.exec(address);
+  const host = match?.[2];
+  if (!match || host === undefined) return undefined;
+  const port = Number(match[3] ?? PLACES.nats.port);
+  if (port < 1 || port > 65535) return undefined;
+  return { host: host.replace(/^\[|\]$/g, ""), port, tls: match[1] === "tls" };
+}
+
+/** One rule for one input: where it stands, what is allowed in words, and a value that would do. */
+interface InputRule {
+  readonly path: string;
+  readonly check: Check<unknown>;
+  readonly allowed: string;
+  readonly example: string;
+  readonly optional?: boolean;
+}
+
+const rule = (path: string, check: Check<unknown>, allowed: string, example: unknown, optional = false): InputRule => ({
+  path,
+  check,
+  allowed,
+  example: String(example),
+  optional,
+});
+
+const kubernetes = (path: string, example: string, optional = false): InputRule =>
+  rule(path, typed("string", kubernetesName), "a Kubernetes name", example, optional);
+
+const choice = (path: string, allowed: readonly string[], example: string): InputRule =>
+  rule(path, typed("string", oneOf(...allowed)), `one of ${allowed.join(", ")}`, example);
+
+const CLUSTER_RULES: readonly InputRule[] = [
+  kubernetes("connection.namespace", DEFAULT_CONNECTION.namespace),
+  kubernetes("connection.service", DEFAULT_CONNECTION.service),
+  kubernetes("connection.pod", PLACES.nats.pod, true),
+  rule("connection.port", seconds(1, 65535), "a port, 1 to 65535", DEFAULT_CONNECTION.port),
+  rule("connection.kubeconfig", text, "content or path of a kubeconfig", "~/.kube/config", true),
+  rule("connection.context", text, "a context of the kubeconfig", "kind-noetl", true),
+];
+
+const SERVERS_RULES: readonly InputRule[] = [
+  rule(
+    "connection.servers",
+    servers,
+    "a list of host:port, with or without nats:// or tls://; credentials go into user and password",
+    '["127.0.0.1:4222"]',
+  ),
+];
+
+const COMMON_RULES: readonly InputRule[] = [
+  rule("user", secretText, "a NATS user name", "noetl", true),
+  rule("password", secretText, "a NATS password, in one line", "(a generated one)", true),
+  rule("stream", typed("string", jetstreamName), "a name without white space and . * > / \\", STREAM.name),
+  rule("subject", typed("string", subject), "a NATS subject: tokens separated by single dots", STREAM.subject),
+  rule("consumer", typed("string", jetstreamName), "a name without white space and . * > / \\", CONSUMER.name),
+  choice("expect.retention", RETENTIONS, STREAM.retention),
+  choice("expect.storage", STORAGES, STREAM.storage),
+  rule("expect.maxAgeSeconds", seconds(0, Infinity), "seconds, 0 for unlimited", STREAM.maxAgeSeconds),
+  choice("expect.ackPolicy", ACK_POLICIES, CONSUMER.ackPolicy),
+  choice("expect.deliverPolicy", DELIVER_POLICIES, CONSUMER.deliverPolicy),
+  choice("expect.replayPolicy", REPLAY_POLICIES, CONSUMER.replayPolicy),
+  rule("expect.ackWaitSeconds", seconds(0.001, Infinity), "seconds, more than 0", CONSUMER.ackWaitSeconds),
+  rule("worker.maxAckPending", seconds(-1, Infinity), "a count, -1 for unlimited", WORKER_TUNING.maxAckPending),
+  rule("worker.maxDeliver", seconds(-1, Infinity), "a count, -1 for unlimited", WORKER_TUNING.maxDeliver),
+  rule(
+    "worker.fetchTimeoutSeconds",
+    seconds(0.001, Infinity),
+    "seconds, more than 0",
+    WORKER_TUNING.fetchTimeoutSeconds,
+  ),
+  kubernetes("noetl.namespace", PLACES.noetl.namespace),
+  kubernetes("noetl.serverDeployment", PLACES.noetl.serverDeployment),
+  kubernetes("noetl.workerDeployment", PLACES.noetl.workerDeployment),
+  rule("timeoutSeconds", seconds(1, 3600), "seconds, 1 to 3600", DEFAULT_TIMEOUT_SECONDS),
+];
+
+function valueAt(path: string, inputs: unknown, unknown: string | undefined): unknown {
+  let value = inputs;
+  for (const key of path.split(".")) {
+    if (unknown !== undefined && value === unknown) return unknown;
+    value = isRecord(value) ? value[key] : undefined;
+  }
+  return value;
+}
+
+/**
+ * What is wrong with the inputs, one sentence each; empty where all is well. Values are never repeated, except where
+ * they cannot be a credential.
+ *
+ * @param unknown What stands for a value that a preview does not know yet; such a value is not judged.
+ */
+export function inputProblems(inputs: ContractInputs, unknown?: string): string[] {
+  const connection: unknown = inputs.connection;
+  const direct = isRecord(connection) && "servers" in connection;
+  const rules = [...(direct ? SERVERS_RULES : CLUSTER_RULES), ...COMMON_RULES];
+  const problems = rules.flatMap(({ path, check, allowed, example, optional }) => {
+    const value = valueAt(path, inputs, unknown);
+    if ((unknown !== undefined && value === unknown) || (optional && value === undefined)) return [];
+    const problem = check(value);
+    return problem ? [`${path} is ${problem}; allowed is ${allowed}, for example ${example}`] : [];
+  });
+  if (typeof inputs.strict !== "boolean" && inputs.strict !== unknown) {
+    problems.push("strict is no boolean; allowed is true or false, for example false");
+  }
+  if (inputs.password !== undefined && inputs.user === undefined) {
+    problems.push("password is set without user; set both or neither, for example user noetl");
+  }
+  return problems;
+}

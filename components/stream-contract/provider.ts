@@ -1,0 +1,90 @@
+/**
+ * The provider behind `StreamContract`, as an ordinary compiled module. The state of a stack holds only a stub that
+ * loads this module and calls it, so that no library is serialised and a fix reaches existing stacks.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type * as pulumi from "@pulumi/pulumi";
+import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
+import { checkContract, type ContractReport } from "./check";
+import { ConnectError } from "./errors";
+import { INPUT_NAMES, inputProblems, withDefaults, type ContractArguments, type ContractInputs } from "./inputs";
+
+/** What the state holds: every input, so that a later run can tell what changed, and what was found. */
+export type ContractState = ContractInputs & ContractReport;
+
+/** How long a refresh waits for a server that does not answer, in seconds. */
+const REFRESH_TIMEOUT_SECONDS = 15;
+
+/** Only the inputs: without outputs and without the engine's own keys. Nothing undefined is left in. */
+function inputsOf(properties: object): ContractInputs {
+  const given = properties as Record<string, unknown>;
+  const inputs = Object.fromEntries(INPUT_NAMES.map((name) => [name, given[name]]));
+  return withDefaults(inputs);
+}
+
+const idOf = ({ stream, consumer }: ContractInputs): string => `${stream}/${consumer}`;
+
+/** Fills in defaults and refuses bad inputs, all of them in one message. */
+export function check(_olds: object, news: object): pulumi.dynamic.CheckResult<ContractInputs> {
+  const inputs = inputsOf(news);
+  const problems = inputProblems(inputs, unknownValue);
+  if (problems.length === 0) return { inputs };
+  // A failure that names a property is printed with that property's value, which may be the password.
+  return { inputs, failures: [{ property: "", reason: problems.join(";\n") }] };
+}
+
+/**
+ * The check runs again whenever an input does not stand in the state as it is now, a trigger or a credential included,
+ * or what a refresh found does not hold. Nothing is ever replaced.
+ */
+export function diff(_id: string, olds: object, news: object): pulumi.dynamic.DiffResult {
+  const [before, after] = [olds as Record<string, unknown>, news as Record<string, unknown>];
+  const changed = [...INPUT_NAMES, "__provider"].some((name) => !isDeepStrictEqual(before[name], after[name]));
+  return { changes: changed || before.holds !== true };
+}
+
+async function checked(properties: object): Promise<ContractState> {
+  const inputs = inputsOf(properties);
+  const report = await checkContract(inputs);
+  if (!report.holds) throw new Error(report.report);
+  return { ...inputs, ...report };
+}
+
+/** Runs the check. @throws Error with everything that is wrong, or {@link ConnectError}. */
+export async function create(inputs: object): Promise<pulumi.dynamic.CreateResult<ContractState>> {
+  const outs = await checked(inputs);
+  return { id: idOf(outs), outs };
+}
+
+/** Runs the check. @throws Error with everything that is wrong, or {@link ConnectError}. */
+export async function update(
+  _id: string,
+  _olds: object,
+  news: object,
+): Promise<pulumi.dynamic.UpdateResult<ContractState>> {
+  return { outs: await checked(news) };
+}
+
+/**
+ * What is there now. A broken contract is no error here but a difference in the outputs, and so is a NATS that is no
+ * longer deployed: `holds` is false then, and the next update checks again.
+ */
+export async function read(id: string, properties: object): Promise<pulumi.dynamic.ReadResult> {
+  const inputs = inputsOf(properties);
+  const timeoutSeconds = Math.min(inputs.timeoutSeconds, REFRESH_TIMEOUT_SECONDS);
+  try {
+    const report = await checkContract({ ...inputs, timeoutSeconds }, false);
+    return { id, props: { ...inputs, ...report } };
+  } catch (error) {
+    if (!(error instanceof ConnectError) || !GONE.has(error.problem)) throw error;
+    return { id, props: { ...inputs, holds: false, report: error.message, checks: [], server: "", serverVersion: "" } };
+  }
+}
+
+/** Problems that mean "NATS is not there", as opposed to "it could not be asked". */
+const GONE: ReadonlySet<string> = new Set<ConnectError["problem"]>([
+  "no-pod",
+  "pod-not-ready",
+  "refused",
+  "jetstream-off",
+]);

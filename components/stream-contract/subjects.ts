@@ -1,0 +1,100 @@
+/**
+ * NATS subjects as the server matches them: tokens between dots, `*` for exactly one token, `>` for one or more and
+ * only as the last token. A token that merely holds such a character (`a*`) is an ordinary literal.
+ */
+
+/** A stream's subject transform: what matches `src` (everything, where empty) is stored as `dest`. */
+export interface SubjectTransform {
+  readonly src: string;
+  readonly dest: string;
+}
+
+const tokensOf = (subject: string): string[] => subject.split(".");
+
+/** True where `pattern` matches the literal subject `subject`. */
+export function subjectMatches(pattern: string, subject: string): boolean {
+  return subjectsCover([pattern], subject);
+}
+
+/**
+ * True where every subject that `subject` can name, wildcards included, is matched by at least one of `patterns`.
+ *
+ * Tokens are unbounded, so a wildcard of `subject` is never covered by literals, however many: a `*` needs a wildcard in
+ * the same place. Patterns that differ in length may cover a `>` together: `a.*` and `a.*.>` cover `a.>`.
+ */
+export function subjectsCover(patterns: readonly string[], subject: string): boolean {
+  let rests = patterns.map(tokensOf);
+  const tokens = tokensOf(subject);
+  for (const [index, token] of tokens.entries()) {
+    if (token === ">" && index === tokens.length - 1) return everyLengthCovered(rests);
+    if (rests.some(isFullWildcard)) return true;
+    rests = rests.filter(([head]) => head === "*" || (token !== "*" && head === token)).map((rest) => rest.slice(1));
+  }
+  return rests.some((rest) => rest.length === 0);
+}
+
+const isFullWildcard = (rest: readonly string[]): boolean => rest.length === 1 && rest[0] === ">";
+
+/** Whether the patterns match one, two, three, ... arbitrary tokens, without end. */
+function everyLengthCovered(patterns: readonly (readonly string[])[]): boolean {
+  const exact = new Set<number>();
+  let openFrom = Infinity;
+  for (const pattern of patterns) {
+    const open = pattern.at(-1) === ">";
+    const stars = open ? pattern.slice(0, -1) : pattern;
+    if (!stars.every((token) => token === "*")) continue;
+    if (open) openFrom = Math.min(openFrom, pattern.length);
+    else exact.add(pattern.length);
+  }
+  if (openFrom === Infinity) return false;
+  for (let length = 1; length < openFrom; length++) if (!exact.has(length)) return false;
+  return true;
+}
+
+/** True where at least one subject is matched by both patterns. */
+export function subjectsOverlap(a: string, b: string): boolean {
+  const [left, right] = [tokensOf(a), tokensOf(b)];
+  for (let index = 0; index < left.length && index < right.length; index++) {
+    const [x, y] = [left[index], right[index]];
+    if ((x === ">" && index === left.length - 1) || (y === ">" && index === right.length - 1)) return true;
+    if (x !== y && x !== "*" && y !== "*") return false;
+  }
+  return left.length === right.length;
+}
+
+/**
+ * The subjects under which a stream with `transform` stores what is published on `subject`: the destination, the subject
+ * itself where only a part of it is transformed. A destination that cannot be told in advance is given as a wildcard.
+ */
+export function storedSubjects(subject: string, transform: SubjectTransform | undefined): string[] {
+  if (!transform) return [subject];
+  const source = transform.src === "" ? ">" : transform.src;
+  if (!subjectsOverlap(source, subject)) return [subject];
+  const destination = transformed(subject, source, transform.dest);
+  return subjectsCover([source], subject) ? [destination] : [subject, destination];
+}
+
+const MAPPED_TOKEN = /^(?:\$(\d+)|\{\{\s*wildcard\s*\(\s*(\d+)\s*\)\s*\}\})$/i;
+
+function transformed(subject: string, source: string, dest: string): string {
+  const subjectTokens = tokensOf(subject);
+  const sourceTokens = tokensOf(source);
+  // Where the subject is the wider of the two, what a wildcard of the source stands for stays open.
+  const exact = subjectsCover([source], subject);
+  const wildcards = sourceTokens.flatMap((token, index) => (token === "*" ? [exact ? subjectTokens[index] : "*"] : []));
+  const result: string[] = [];
+  for (const token of dest === "" ? [">"] : tokensOf(dest)) {
+    const mapped = MAPPED_TOKEN.exec(token);
+    if (token === ">") {
+      result.push(...(exact ? subjectTokens.slice(sourceTokens.length - 1) : [">"]));
+    } else if (mapped) {
+      result.push(wildcards[Number(mapped[1] ?? mapped[2]) - 1] ?? "*");
+    } else if (/^\{\{.*(split|slice)/i.test(token)) {
+      // These make several tokens out of one.
+      return [...result, ">"].join(".");
+    } else {
+      result.push(/^\{\{.*\}\}$/.test(token) ? "*" : token);
+    }
+  }
+  return result.join(".");
+}
