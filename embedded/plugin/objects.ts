@@ -1,0 +1,337 @@
+import { createHash, randomBytes } from "node:crypto";
+import { ApiError, type ClusterApi, poll } from "./api";
+import { DEFAULT_WAIT_MS, readiness, untilReady } from "./await";
+import { changes, type DiffAnswer, replacing, touches } from "./diff";
+import {
+  type ChangeCall,
+  type CheckCall,
+  type CreateCall,
+  type DeleteCall,
+  type DiffCall,
+  InitFailed,
+  type ReadCall,
+  type Resource,
+  type UpdateCall,
+} from "./server";
+import {
+  asText,
+  hasUnknown,
+  isObject,
+  type Json,
+  type JsonObject,
+  markLike,
+  objectAt,
+  secret,
+  textAt,
+  UNKNOWN,
+  unwrap,
+} from "./wire";
+
+const AUTONAMED = "pulumi.com/autonamed";
+const SKIP_AWAIT = "pulumi.com/skipAwait";
+const REPLACE_UNREADY = "pulumi.com/replaceUnready";
+
+/** Keys the plugin adds to what the API server says. */
+const OWN_KEYS = ["__inputs", "__initialApiVersion", "__fieldManager"];
+
+/** The name to use where the program gives none: the old automatic one, the engine's proposal, or name and 8 hex digits. */
+export function autoName(call: Pick<CheckCall, "name" | "seed" | "proposedName">, old: string | undefined): string {
+  if (old) return old;
+  if (call.proposedName) return call.proposedName;
+  const digits =
+    call.seed.length > 0 ? createHash("sha256").update(call.seed).digest("hex") : randomBytes(4).toString("hex");
+  return `${call.name}-${digits.slice(0, 8)}`;
+}
+
+/** `value` without nulls and empty lists, which the API server would drop as well. */
+function pruned(value: Json): Json {
+  if (Array.isArray(value)) return value.map(pruned);
+  if (!isObject(value)) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([, item]) => item !== null && !(Array.isArray(item) && item.length === 0))
+      .map(([key, item]) => [key, pruned(item)]),
+  );
+}
+
+const isKind = (object: JsonObject, apiVersion: string, kind: string): boolean =>
+  object.apiVersion === apiVersion && object.kind === kind;
+
+/** A Secret's `stringData` as `data`, the way the API server stores it. */
+function encodeSecret(object: JsonObject): JsonObject {
+  const { stringData, ...rest } = object;
+  if (!isKind(object, "v1", "Secret") || !isObject(stringData)) return object;
+  const encoded = Object.entries(stringData).map(([key, value]): [string, Json] => [
+    key,
+    hasUnknown(value) ? UNKNOWN : Buffer.from(asText(value), "utf8").toString("base64"),
+  ]);
+  return { ...rest, data: { ...objectAt(object, "data"), ...Object.fromEntries(encoded) } };
+}
+
+/** `object` with the secret marks of `inputs`; what a Secret holds is always secret. */
+function marked(object: JsonObject, inputs: JsonObject): JsonObject {
+  const result = markLike(object, inputs) as JsonObject;
+  if (isKind(object, "v1", "Secret")) {
+    for (const key of ["data", "stringData"]) if (result[key] !== undefined) result[key] = secret(result[key]);
+  }
+  return result;
+}
+
+/** Where live objects differ from what the inputs say, the inputs as they would have to be. */
+export function liveInputs(inputs: Json, live: Json | undefined): Json | undefined {
+  if (live === undefined) return isObject(inputs) && Object.keys(inputs).length === 0 ? inputs : undefined;
+  if (isObject(inputs) && isObject(live)) {
+    return Object.fromEntries(
+      Object.entries(inputs)
+        .map(([key, value]) => [key, liveInputs(value, live[key])] as const)
+        .filter((entry): entry is [string, Json] => entry[1] !== undefined),
+    );
+  }
+  if (Array.isArray(inputs) && Array.isArray(live) && inputs.length === live.length) {
+    return inputs.map((value, index) => liveInputs(value, live[index]) ?? null);
+  }
+  return live;
+}
+
+/** Inputs of an object nobody described yet, as for an import: what was not added by the API server. */
+function importedInputs(live: JsonObject): JsonObject {
+  const { status: _status, ...rest } = live;
+  const { annotations, labels, name, namespace } = objectAt(live, "metadata");
+  return pruned({ ...rest, metadata: { annotations, labels, name, namespace } as JsonObject }) as JsonObject;
+}
+
+/** `apiVersion` and `kind` from a type token such as `kubernetes:apps/v1:Deployment`. */
+function kindOfType(type: string): { apiVersion: string; kind: string } {
+  const [, version = "", kind = ""] = type.split(":");
+  return { apiVersion: version.replace(/^core\//, ""), kind };
+}
+
+function idOf(object: JsonObject): string {
+  const { name, namespace } = objectAt(object, "metadata");
+  return namespace ? `${asText(namespace)}/${asText(name)}` : asText(name);
+}
+
+const annotation = (object: JsonObject, key: string): Json | undefined =>
+  objectAt(object, "metadata", "annotations")[key];
+
+/** Any object of any kind, by server-side apply. */
+export class ObjectResource implements Resource {
+  constructor(
+    private readonly api: ClusterApi,
+    private readonly defaultNamespace: () => string,
+  ) {}
+
+  async check(call: CheckCall): Promise<{ inputs: JsonObject }> {
+    const olds = unwrap(call.olds);
+    const plain = encodeSecret(pruned({ ...kindOfType(call.type), ...unwrap(call.news) }) as JsonObject);
+    let metadata: JsonObject = { ...objectAt(plain, "metadata") };
+    if (metadata.name === undefined && metadata.generateName === undefined) {
+      const oldName = annotation(olds, AUTONAMED) === "true" ? textAt(objectAt(olds, "metadata"), "name") : undefined;
+      metadata = {
+        ...metadata,
+        name: autoName(call, oldName),
+        annotations: { ...objectAt(metadata, "annotations"), [AUTONAMED]: "true" },
+      };
+    }
+    if (metadata.namespace === undefined && (await this.isNamespaced(plain))) {
+      metadata.namespace = this.defaultNamespace();
+    }
+    return { inputs: marked({ ...plain, metadata }, call.news) };
+  }
+
+  /** False also while there is no cluster to ask, as in a preview before it exists. */
+  private async isNamespaced(object: JsonObject): Promise<boolean> {
+    try {
+      return (await this.api.kind(asText(object.apiVersion), asText(object.kind))).namespaced;
+    } catch {
+      return false;
+    }
+  }
+
+  async diff(call: DiffCall): Promise<DiffAnswer> {
+    const olds = unwrap(call.oldInputs);
+    const news = unwrap(call.news);
+    const immutable = replacing(news);
+    const found = changes(olds, news).map((change) => ({ ...change, replace: touches(change.path, immutable) }));
+    if (annotation(news, REPLACE_UNREADY) === "true" && (await this.isUnready(call))) {
+      found.push({ path: ["metadata", "annotations", REPLACE_UNREADY], kind: "UPDATE", replace: true });
+    }
+    const sameName =
+      objectAt(olds, "metadata").name === objectAt(news, "metadata").name &&
+      objectAt(olds, "metadata").namespace === objectAt(news, "metadata").namespace;
+    return {
+      changes: found,
+      // Two objects cannot have one name; an automatic name is given anew.
+      deleteBeforeReplace: found.some((change) => change.replace) && sameName && annotation(news, AUTONAMED) !== "true",
+    };
+  }
+
+  /** Whether a Job is not done; judged by the cluster, and by the state where that cannot be asked. */
+  private async isUnready(call: DiffCall): Promise<boolean> {
+    const olds = unwrap(call.olds);
+    if (!isKind(olds, "batch/v1", "Job")) return false;
+    const live = await this.live(olds, call.id, call.signal).catch(() => olds);
+    return live !== undefined && readiness(live).state !== "ready";
+  }
+
+  private async live(object: JsonObject, id: string, signal: AbortSignal): Promise<JsonObject | undefined> {
+    return this.api.get(await this.pathOf(object, id), signal);
+  }
+
+  private async pathOf(object: JsonObject, id: string): Promise<string> {
+    const [name, namespace] = id.split("/").reverse();
+    return this.api.path(asText(object.apiVersion), asText(object.kind), namespace, name);
+  }
+
+  private answer(live: JsonObject, inputs: JsonObject, fieldManager: string, initialApiVersion: Json): JsonObject {
+    return {
+      ...marked(live, inputs),
+      __inputs: inputs,
+      __initialApiVersion: initialApiVersion,
+      __fieldManager: fieldManager,
+    };
+  }
+
+  async create(call: CreateCall): Promise<{ id: string; properties: JsonObject }> {
+    const object = unwrap(call.inputs);
+    if (call.preview) return { id: "", properties: call.inputs };
+    const id = idOf(object);
+    const failedToCreate = (error: unknown): Error =>
+      new Error(
+        `resource "${call.urn}" was not successfully created by the Kubernetes API server: ${(error as Error).message}`,
+      );
+    const fieldManager = `pulumi-kubernetes-${randomBytes(4).toString("hex")}`;
+    let path: string;
+    let live: JsonObject;
+    try {
+      path = await this.pathOf(object, id);
+      // Applying would silently take over an object that is not ours.
+      if (await this.api.get(path, call.signal))
+        throw new ApiError(`${asText(object.kind)} "${id}" already exists`, 409);
+      live = await this.apply(path, object, fieldManager, call.signal);
+    } catch (error) {
+      throw failedToCreate(error);
+    }
+    live = await this.settled(call, path, live, (last) => ({
+      id,
+      inputs: call.inputs,
+      properties: this.answer(last, call.inputs, fieldManager, object.apiVersion ?? ""),
+    }));
+    return { id, properties: this.answer(live, call.inputs, fieldManager, object.apiVersion ?? "") };
+  }
+
+  private async apply(
+    path: string,
+    object: JsonObject,
+    fieldManager: string,
+    signal: AbortSignal,
+  ): Promise<JsonObject> {
+    const query = { fieldManager, force: "true" };
+    return this.api.request("PATCH", path, {
+      body: object,
+      contentType: "application/apply-patch+yaml",
+      query,
+      signal,
+    });
+  }
+
+  /** The object once it is ready; throws with what the state shall keep when it does not become so. */
+  private async settled(
+    call: ChangeCall,
+    path: string,
+    live: JsonObject,
+    kept: (last: JsonObject) => { id: string; inputs: JsonObject; properties: JsonObject },
+  ): Promise<JsonObject> {
+    if (annotation(live, SKIP_AWAIT) === "true") return live;
+    let last = live;
+    let problem: string | undefined;
+    try {
+      const timeoutMs = call.timeoutMs ?? DEFAULT_WAIT_MS;
+      ({ object: last, problem } = await untilReady(this.api, path, { timeoutMs, signal: call.signal }));
+    } catch (error) {
+      problem = call.signal.aborted ? "the wait was cancelled" : (error as Error).message;
+    }
+    if (problem === undefined) return last;
+    const { id, inputs, properties } = kept(last);
+    throw new InitFailed(
+      `the Kubernetes API server reported that "${id}" failed to fully initialize or become live: ${problem}`,
+      id,
+      properties,
+      inputs,
+    );
+  }
+
+  async read(call: ReadCall): Promise<{ id: string; inputs: JsonObject; properties: JsonObject } | undefined> {
+    const old = unwrap(call.properties);
+    const live = await this.live({ ...kindOfType(call.type), ...old }, call.id, call.signal);
+    if (!live) return undefined;
+    const known = Object.keys(call.inputs).length > 0;
+    const plain = known ? (liveInputs(unwrap(call.inputs), live) as JsonObject) : importedInputs(live);
+    const inputs = marked(plain, call.inputs);
+    const fieldManager = textAt(old, "__fieldManager") ?? "pulumi-kubernetes";
+    const properties = this.answer(live, inputs, fieldManager, old.__initialApiVersion ?? live.apiVersion ?? "");
+    return { id: call.id, inputs, properties };
+  }
+
+  async update(call: UpdateCall): Promise<JsonObject> {
+    const object = unwrap(call.news);
+    const olds = unwrap(call.olds);
+    if (call.preview) {
+      const before = Object.fromEntries(Object.entries(call.olds).filter(([key]) => !OWN_KEYS.includes(key)));
+      return marked(
+        { ...unwrap(before), ...object, metadata: { ...objectAt(olds, "metadata"), ...objectAt(object, "metadata") } },
+        call.news,
+      );
+    }
+    const fieldManager = textAt(olds, "__fieldManager") ?? "pulumi-kubernetes";
+    const initial = olds.__initialApiVersion ?? object.apiVersion ?? "";
+    const path = await this.pathOf(object, call.id);
+    let live: JsonObject;
+    try {
+      live = await this.apply(path, object, fieldManager, call.signal);
+    } catch (error) {
+      throw new Error(
+        `resource "${call.urn}" was not successfully updated by the Kubernetes API server: ${(error as Error).message}`,
+      );
+    }
+    const answer = (last: JsonObject): JsonObject => this.answer(last, call.news, fieldManager, initial);
+    live = await this.settled(call, path, live, (last) => ({
+      id: call.id,
+      inputs: call.news,
+      properties: answer(last),
+    }));
+    return answer(live);
+  }
+
+  async delete(call: DeleteCall): Promise<void> {
+    const object = unwrap(call.olds);
+    const path = await this.pathOf(object, call.id);
+    const propagationPolicy = textAt(
+      objectAt(object, "metadata", "annotations"),
+      "pulumi.com/deletionPropagationPolicy",
+    );
+    const query = { propagationPolicy: toPolicy(propagationPolicy) };
+    try {
+      await this.api.request("DELETE", path, { query, signal: call.signal });
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return;
+      throw error;
+    }
+    const { uid } = objectAt(object, "metadata");
+    const timeoutMs = call.timeoutMs ?? DEFAULT_WAIT_MS;
+    const gone = await poll(
+      async () => {
+        const live = await this.api.get(path, call.signal);
+        return !live || (uid !== undefined && objectAt(live, "metadata").uid !== uid) ? true : undefined;
+      },
+      { timeoutMs, signal: call.signal },
+    );
+    if (!gone)
+      throw new Error(`${asText(object.kind)} "${call.id}" was still there ${timeoutMs / 1000} s after deletion`);
+  }
+}
+
+/** `background` -> `Background`; dependents go first unless the object says otherwise (official default). */
+function toPolicy(annotated: string | undefined): string {
+  return annotated ? annotated.charAt(0).toUpperCase() + annotated.slice(1).toLowerCase() : "Foreground";
+}
