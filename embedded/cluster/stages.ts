@@ -1,0 +1,75 @@
+/** What kwok does with nodes and pods. Pods that {@link SUPERVISED} names are left to the supervisor (`node.ts`). */
+
+/** Label and its values of pods behind which a real process runs. */
+export const SUPERVISED = {
+  app: ["noetl-server", "noetl-worker", "gateway"],
+  "app.kubernetes.io/component": ["nats"],
+} as const;
+
+const stage = (name: string, kind: "Node" | "Pod", conditions: object[], next: object) => ({
+  kind: "Stage",
+  apiVersion: "kwok.x-k8s.io/v1alpha1",
+  metadata: { name },
+  spec: { resourceRef: { apiGroup: "v1", kind }, selector: { matchExpressions: conditions }, next },
+});
+
+const absent = (key: string) => ({ key, operator: "DoesNotExist" });
+
+const NODE_STATUS = `
+{{ $now := Now }}
+conditions:
+{{ range NodeConditions }}
+- lastHeartbeatTime: {{ $now | Quote }}
+  lastTransitionTime: {{ $now | Quote }}
+  message: {{ .message | Quote }}
+  reason: {{ .reason | Quote }}
+  status: {{ .status | Quote }}
+  type: {{ .type | Quote }}
+{{ end }}
+phase: Running
+`;
+
+const POD_STATUS = `
+{{ $now := Now }}
+phase: Running
+startTime: {{ $now | Quote }}
+hostIP: {{ NodeIPWith .spec.nodeName | Quote }}
+podIP: {{ PodIPWith .spec.nodeName false .metadata.uid .metadata.name .metadata.namespace | Quote }}
+conditions:
+{{ range $type := list "Initialized" "Ready" "ContainersReady" }}
+- { type: {{ $type }}, status: "True", lastTransitionTime: {{ $now | Quote }} }
+{{ end }}
+containerStatuses:
+{{ range .spec.containers }}
+- name: {{ .name | Quote }}
+  image: {{ .image | Quote }}
+  ready: true
+  restartCount: 0
+  state: { running: { startedAt: {{ $now | Quote }} } }
+{{ end }}
+`;
+
+/** Stages for kwok's configuration file. */
+export function stages(): object[] {
+  return [
+    stage("node-ready", "Node", [absent(".metadata.deletionTimestamp"), absent('.status.conditions.[] | select( .type == "Ready" ) | .status')], {
+      statusTemplate: NODE_STATUS,
+    }),
+    stage(
+      "pod-ready",
+      "Pod",
+      [
+        absent(".metadata.deletionTimestamp"),
+        absent(".status.podIP"),
+        ...Object.entries(SUPERVISED).map(([label, values]) => ({
+          key: `.metadata.labels["${label}"]`,
+          operator: "NotIn",
+          values,
+        })),
+        { key: ".metadata.ownerReferences.[].kind", operator: "NotIn", values: ["Job"] },
+      ],
+      { statusTemplate: POD_STATUS },
+    ),
+    stage("pod-delete", "Pod", [{ key: ".metadata.deletionTimestamp", operator: "Exists" }], { delete: true, finalizers: { empty: true } }),
+  ];
+}
