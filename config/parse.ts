@@ -18,11 +18,15 @@ export const SETTING_KEYS = Object.keys(SETTINGS) as SettingKey[];
 /**
  * Turns raw configuration (key without the project's name to text) into settings with defaults filled in.
  *
- * An empty text means unset: `Pulumi.yaml` can declare an optional key only with a default.
+ * An empty text means unset: `Pulumi.yaml` can declare an optional key only with a default. `isEncrypted` tells whether
+ * the stack keeps a key's value encrypted, which a secret setting must be.
  *
  * @throws ConfigError that lists every problem with its key, what is allowed, and a value that would do.
  */
-export function parseSettings(raw: Readonly<Record<string, string>>): Settings {
+export function parseSettings(
+  raw: Readonly<Record<string, string>>,
+  isEncrypted: (key: SettingKey) => boolean = () => true,
+): Settings {
   const problems: string[] = [];
   for (const key of Object.keys(raw).sort()) {
     if (key in SETTINGS) continue;
@@ -40,6 +44,10 @@ export function parseSettings(raw: Readonly<Record<string, string>>): Settings {
     const parsed = parseValue(setting, text);
     const problem = parsed.problem ?? setting.check?.(parsed.value as never);
     if (problem) problems.push(complaint(key, text, problem));
+    else if (setting.secret && !isEncrypted(key))
+      problems.push(
+        `${key}: is in plain text in the stack's configuration; allowed: encrypted; for example pulumi config set --secret ${key}`,
+      );
     else values[key] = parsed.value;
   }
   const settings = resolveAlias(values as Settings);

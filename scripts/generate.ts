@@ -25,10 +25,10 @@ export function pulumiYaml(): string {
     const unit = setting.unit ? ` Unit: ${setting.unit}.` : "";
     lines.push(`  ${key}:`);
     lines.push(`    description: ${JSON.stringify(`${setting.description}${unit} Allowed: ${setting.allowed}.`)}`);
-    // The engine refuses a stack that lacks a declared key without default; an empty text means unset to us. The type
-    // is text for every key so that our own check, which reports all problems at once, sees every value.
+    // The engine refuses a stack that lacks a declared key without default; an empty text means unset to us, which a key
+    // declared as secret could not have. The type is text for every key so that our own check, which reports all
+    // problems at once and insists on encrypted secrets, sees every value.
     lines.push("    type: string");
-    if (setting.secret) lines.push("    secret: true");
     lines.push(`    default: ${JSON.stringify(shown(setting))}`);
   }
   return `${lines.join("\n")}\n`;

@@ -66,6 +66,12 @@ describe("parseSettings", () => {
     }
   });
 
+  it("refuses a password in plain text", () => {
+    expect(() => parseSettings({ natsPassword: "canary" }, () => false)).toThrow(/natsPassword: is in plain text/);
+    expect(() => parseSettings({ natsPassword: "canary" }, () => false)).not.toThrow(/canary/);
+    expect(parseSettings({ natsUser: "u", natsPassword: "p" }, (key) => key === "natsPassword").natsPassword).toBe("p");
+  });
+
   it("knows the other name of the file size", () => {
     expect(parseSettings({ natsJetstreamSize: "20Gi" }).natsJetstreamFileSize).toBe("20Gi");
     expect(problemsOf({ natsJetstreamSize: "20Gi", natsJetstreamFileSize: "10Gi" })[0]).toContain("two names");
