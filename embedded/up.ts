@@ -1,4 +1,5 @@
 import * as path from "node:path";
+import { CommandError } from "@pulumi/pulumi/automation";
 import { ensureTools } from "../toolchain";
 import { checklist } from "./checklist";
 import { attachCluster, startCluster } from "./cluster";
@@ -52,7 +53,9 @@ async function main(): Promise<void> {
 
 if (require.main === module) {
   main().catch((error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+    // The engine's own output, with the reason, has already been shown.
+    const told = error instanceof CommandError ? "pulumi up failed; the reason stands above." : undefined;
+    process.stderr.write(`${told ?? (error instanceof Error ? error.message : String(error))}\n`);
     process.exitCode = 1;
   });
 }

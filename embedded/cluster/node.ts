@@ -126,7 +126,7 @@ class Supervisor {
     const config = await this.natsConf(pod);
     if (config === unit.config) return;
     unit.config = config;
-    fs.writeFileSync(path.join(unit.folder, "nats.conf"), config, { mode: 0o600 });
+    fs.writeFileSync(path.join(unit.folder, "nats.conf"), withStore(config, unit.store), { mode: 0o600 });
     unit.signal("SIGHUP");
   }
 
@@ -141,15 +141,16 @@ class Supervisor {
       unit.config = await this.natsConf(pod);
       unit.configReadAt = Date.now();
       const file = path.join(unit.folder, "nats.conf");
-      fs.writeFileSync(file, unit.config, { mode: 0o600 });
       const claim = pod.spec?.volumes?.find((each) => each.persistentVolumeClaim)?.persistentVolumeClaim?.claimName;
       const store = path.join(this.dir, "volumes", claim ?? pod.metadata?.uid ?? "none");
       fs.mkdirSync(store, { recursive: true, mode: 0o700 });
+      unit.store = store;
+      fs.writeFileSync(file, withStore(unit.config, store), { mode: 0o600 });
       // Flags win over the file, so the deployed file runs as it is but for the places that cannot be the same here.
       const args = ["-c", file, "-a", "127.0.0.1", "-p", String(this.ports.nats), "-m", String(this.ports.monitor)];
       return {
         command: this.natsServer,
-        args: [...args, "-sd", store, "-P", path.join(unit.folder, "nats.pid")],
+        args: [...args, "-P", path.join(unit.folder, "nats.pid")],
         env,
         ports: { 4222: this.ports.nats, 8222: this.ports.monitor },
         healthUrl: `http://127.0.0.1:${this.ports.monitor}/healthz?js-server-only=true`,
@@ -282,6 +283,8 @@ class Unit {
   ready = false;
   reported = "";
   config = "";
+  /** Folder that stands for the volume of the file store. */
+  store = "";
   configReadAt = 0;
   private child: ChildProcess | undefined;
   private startedAt = "";
@@ -411,6 +414,11 @@ class Unit {
     await ended;
     clearTimeout(late);
   }
+}
+
+/** The configuration with the folder that stands for the mounted volume; the server takes no flag beside the key. */
+function withStore(config: string, store: string): string {
+  return config.replace(/("?store_dir"?\s*[:=]?\s*)("[^"]*"|[^\s,}]+)/, (_, key: string) => `${key}${JSON.stringify(store)}`);
 }
 
 function isJobPod(pod: V1Pod): boolean {
