@@ -1,71 +1,90 @@
-{{/*
-Content of nats.conf, which may be JSON; a string between "<< " and " >>" loses its quotes.
-*/}}
-{{- define "nats.conf" -}}
-{{- $json := include "nats.config" . | fromYaml | toPrettyJson }}
-{{- $json = $json | replace "\\u003c" "<" | replace "\\u003e" ">" | replace "\\u0026" "&" }}
-{{- regexReplaceAll "\"<<\\s+(.*?)\\s+>>\"" $json "${1}" }}
-{{- end }}
-
+{{/* The server's configuration as YAML, merged and patched. */}}
 {{- define "nats.config" -}}
-{{- $config := dict "lame_duck_duration" "30s" "lame_duck_grace_period" "10s" "pid_file" "/var/run/nats/nats.pid" }}
-{{- $_ := set $config "server_name" "<< $SERVER_NAME >>" }}
-{{- with .Values.config }}
-  {{- $_ := set $config "port" .nats.port }}
-  {{- if .monitor.enabled }}
-    {{- $_ := set $config "http_port" .monitor.port }}
-  {{- end }}
-  {{- if .cluster.enabled }}
-    {{- $cluster := include "nats.config.cluster" $ | fromYaml }}
-    {{- $_ := set $config "cluster" (include "nats.customise" (dict "doc" $cluster "over" .cluster) | fromYaml) }}
-  {{- end }}
-  {{- if .jetstream.enabled }}
-    {{- $jetstream := include "nats.config.jetstream" . | fromYaml }}
-    {{- $_ := set $config "jetstream" (include "nats.customise" (dict "doc" $jetstream "over" .jetstream) | fromYaml) }}
-  {{- end }}
-  {{- include "nats.customise" (dict "doc" $config "over" .) }}
+{{- include "nats.finish" (dict "doc" (include "nats.rawConfig" .) "by" .Values.config) -}}
+{{- end }}
+
+{{- define "nats.rawConfig" -}}
+server_name: << $SERVER_NAME >>
+pid_file: /var/run/nats/nats.pid
+lame_duck_grace_period: 10s
+lame_duck_duration: 30s
+port: {{ .Values.config.nats.port }}
+{{- with .Values.config.monitor }}
+{{- if .enabled }}
+http_port: {{ .port }}
+{{- end }}
+{{- end }}
+{{- with .Values.config.cluster }}
+{{- if .enabled }}
+cluster:
+  {{- include "nats.finish" (dict "doc" (include "nats.clusterConfig" $) "by" .) | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- with .Values.config.jetstream }}
+{{- if .enabled }}
+jetstream:
+  {{- include "nats.finish" (dict "doc" (include "nats.jetstreamConfig" .) "by" .) | nindent 2 }}
+{{- end }}
 {{- end }}
 {{- end }}
 
-{{- define "nats.config.jetstream" -}}
-{{- with .jetstream.fileStore }}
+{{- define "nats.jetstreamConfig" -}}
+{{- if .memoryStore.enabled }}
+{{- with .memoryStore.maxSize }}
+max_memory_store: << {{ . }} >>
+{{- end }}
+{{- else }}
+max_memory_store: 0
+{{- end }}
+{{- with .fileStore }}
 {{- if .enabled }}
 store_dir: {{ .dir }}
-{{- with .maxSize | default (ternary .pvc.size "" .pvc.enabled) }}
+{{- with .maxSize | default (.pvc.enabled | ternary .pvc.size "") }}
 max_file_store: << {{ . }} >>
 {{- end }}
 {{- else }}
 max_file_store: 0
 {{- end }}
 {{- end }}
-{{- with .jetstream.memoryStore }}
-{{- if .enabled }}
-max_memory_store: << {{ .maxSize }} >>
-{{- else }}
-max_memory_store: 0
 {{- end }}
+
+{{- define "nats.clusterConfig" -}}
+{{- $cluster := .Values.config.cluster -}}
+{{- $login := $cluster.routeURLs -}}
+{{- $secured := and $login.user $login.password -}}
+{{- $user := "" -}}
+{{- if $secured -}}{{- $user = printf "%s:%s@" (urlquery $login.user) (urlquery $login.password) -}}{{- end -}}
+{{- $domain := include "nats.headlessServiceName" . -}}
+{{- if $login.useFQDN -}}
+{{- $domain = printf "%s.%s.svc.%s" $domain (.Values.namespaceOverride | default .Release.Namespace) $login.k8sClusterDomain -}}
+{{- end -}}
+name: {{ include "nats.statefulSetName" . }}
+port: {{ $cluster.port }}
+no_advertise: {{ $cluster.noAdvertise }}
+routes:
+  {{- range $i := until (int $cluster.replicas) }}
+  - {{ printf "nats://%s%s-%d.%s:%d" $user (include "nats.statefulSetName" $) $i $domain (int $cluster.port) }}
+  {{- end }}
+{{- if $secured }}
+authorization:
+  user: {{ $login.user | quote }}
+  password: {{ $login.password | quote }}
 {{- end }}
 {{- end }}
 
-{{- define "nats.config.cluster" -}}
-{{- $name := include "nats.fullname" $ }}
-{{- with .Values.config.cluster -}}
-{{- $login := and .routeURLs.user .routeURLs.password }}
-{{- $userinfo := "" }}
-{{- if $login }}
-{{- $userinfo = printf "%s:%s@" (urlquery .routeURLs.user) (urlquery .routeURLs.password) }}
-{{- end }}
-name: {{ $name }}
-port: {{ .port }}
-no_advertise: {{ .noAdvertise }}
-routes:
-{{- range $index := until (int .replicas) }}
-  - nats://{{ $userinfo }}{{ $name }}-{{ $index }}.{{ $name }}-headless:{{ $.Values.config.cluster.port }}
-{{- end }}
-{{- if $login }}
-authorization:
-  user: {{ .routeURLs.user | quote }}
-  password: {{ .routeURLs.password | quote }}
-{{- end }}
-{{- end }}
+{{/* Further files the reloader watches: certificates and includes named in the configuration; input: value. */}}
+{{- define "nats.watchedFiles" -}}
+{{- if kindIs "map" . -}}
+{{- range $key, $value := . -}}
+{{- if has $key (list "cert_file" "key_file" "ca_file") }}
+- -config
+- {{ $value }}
+{{- else if hasSuffix "$include" $key }}
+- -config
+- {{ clean (printf "/etc/nats-config/%s" $value) }}
+{{- else -}}
+{{- include "nats.watchedFiles" $value -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- end }}
