@@ -30,6 +30,8 @@ export function embeddedConfig(kubeconfigPath: string): Partial<Record<SettingKe
   };
 }
 
+const LAUNCHERS = path.dirname(require.resolve("@pulumi/pulumi/package.json"));
+
 export interface OpenStack {
   readonly stack: Stack;
   /** Which plugins and charts are at work, one line. */
@@ -69,11 +71,14 @@ export async function openStack(options: StackOptions): Promise<OpenStack> {
     PULUMI_BACKEND_URL: `file://${state}`,
     PULUMI_CONFIG_PASSPHRASE: passphrase(dir),
     PULUMI_SKIP_UPDATE_CHECK: "true",
+    // The SDK's package carries the launcher of dynamic providers.
+    PATH: [LAUNCHERS, process.env.PATH].join(path.delimiter),
     PULUMI_HOME: official ? (process.env.PULUMI_HOME ?? path.join(process.env.HOME ?? "", ".pulumi")) : home,
     ...(standIns
       ? { PULUMI_DEBUG_PROVIDERS: standIns.debugProviders, PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true" }
       : {}),
   };
+  removeStaleLocks(state);
   try {
     const chart = await officialNatsChart(tools.helm);
     const stack = await LocalWorkspace.createOrSelectStack(
@@ -108,6 +113,18 @@ function configMap(config: Readonly<Record<string, string>>): ConfigMap {
       { value, secret: key in SETTINGS && SETTINGS[key as SettingKey].secret },
     ]),
   );
+}
+
+/** An interrupted run leaves its lock behind; where its process is gone, nobody holds it any more. */
+function removeStaleLocks(state: string): void {
+  const locks = path.join(state, ".pulumi", "locks");
+  if (!fs.existsSync(locks)) return;
+  for (const name of fs.readdirSync(locks, { recursive: true, encoding: "utf8" })) {
+    const file = path.join(locks, name);
+    if (!file.endsWith(".json")) continue;
+    const { pid } = JSON.parse(fs.readFileSync(file, "utf8")) as { pid: number };
+    if (!fs.existsSync(`/proc/${pid}`)) fs.rmSync(file);
+  }
 }
 
 /** A passphrase for the state's secrets, made once and readable by the user alone. */

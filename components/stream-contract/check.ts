@@ -1,8 +1,9 @@
 import type { ConsumerInfo, StreamInfo } from "nats";
+import { kubernetesClient } from "./cluster";
 import { openSession, type Session } from "./connect";
 import { Deadline, inSeconds } from "./deadline";
 import { ConnectError } from "./errors";
-import type { ContractInputs } from "./inputs";
+import { isServersConnection, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
 import { judge, type Check, type Observed, type Verdict } from "./rules";
 
@@ -53,6 +54,8 @@ const pauseAfter = (tries: number): number =>
  * @throws ConnectError where the questions could not be asked, after retries where retrying makes sense.
  */
 export async function checkContract(inputs: ContractInputs, wait = true): Promise<ContractReport> {
+  // Loading code is no waiting for anything, and must not use up a short deadline.
+  if (!isServersConnection(inputs.connection)) await kubernetesClient();
   const deadline = new Deadline(inputs.timeoutSeconds * 1000);
   let trouble: { problem: string; since: number } | undefined;
   for (let tries = 1; ; tries++) {

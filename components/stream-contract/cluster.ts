@@ -10,8 +10,11 @@ import type { KubeConfig, V1Pod, V1PodList, V1Service } from "@kubernetes/client
 import { ConnectError } from "./errors";
 import type { ClusterConnection } from "./inputs";
 
-/** The package is an ES module, so that CommonJS code can only import it this way. */
-const kubernetesClient = () => import("@kubernetes/client-node");
+/**
+ * The Kubernetes client library. It is an ES module, so that CommonJS code can only import it this way, and large: a
+ * second may pass until it is loaded for the first time.
+ */
+export const kubernetesClient = () => import("@kubernetes/client-node");
 
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | undefined)?.code ?? "";
 

@@ -7,7 +7,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
 import { checkContract, type ContractReport } from "./check";
 import { ConnectError } from "./errors";
-import { INPUT_NAMES, inputProblems, withDefaults, type ContractArguments, type ContractInputs } from "./inputs";
+import { INPUT_NAMES, inputProblems, withDefaults, type ContractInputs } from "./inputs";
 
 /** What the state holds: every input, so that a later run can tell what changed, and what was found. */
 export type ContractState = ContractInputs & ContractReport;

@@ -22,16 +22,6 @@ secrets/revision: {{ include "shared.text" (.root.Values.secrets.revision | defa
 {{- end }}
 {{- end }}
 
-{{/* Environment of a container; input: "server" or "worker". What stands later wins. */}}
-{{- define "noetl.envFrom" -}}
-- configMapRef:
-    name: noetl-{{ . }}-config
-- secretRef:
-    name: noetl-secret
-- secretRef:
-    name: noetl-{{ . }}-credentials
-{{- end }}
-
 {{/* A volume that is a claim where persistence is on, else as short-lived as the pod; input: name, claim. */}}
 {{- define "noetl.volume" -}}
 - name: {{ .name }}

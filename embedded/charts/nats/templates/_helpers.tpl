@@ -1,93 +1,107 @@
-{{/* Labels that select pods; the argument is a list of the root context and the component. */}}
-{{- define "nats.selector" -}}
-app.kubernetes.io/name: nats
-app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
-app.kubernetes.io/component: {{ index . 1 }}
+{{- define "nats.name" -}}
+{{ .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* What the objects' names begin with: the release's name where that contains the chart's, else both. */}}
+{{- define "nats.fullname" -}}
+{{- $name := .Values.nameOverride | default .Chart.Name -}}
+{{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
+{{ .Values.fullnameOverride | default $full | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Name of an object; input: root, of (its values), suffix. */}}
+{{- define "nats.objectName" -}}
+{{ .of.name | default (printf "%s%s" (include "nats.fullname" .root) .suffix) }}
+{{- end }}
+
+{{- define "nats.statefulSetName" -}}
+{{ include "nats.objectName" (dict "root" . "of" .Values.statefulSet "suffix" "") }}
+{{- end }}
+{{- define "nats.headlessServiceName" -}}
+{{ include "nats.objectName" (dict "root" . "of" .Values.headlessService "suffix" "-headless") }}
+{{- end }}
+{{- define "nats.serviceName" -}}
+{{ include "nats.objectName" (dict "root" . "of" .Values.service "suffix" "") }}
+{{- end }}
+{{- define "nats.configMapName" -}}
+{{ include "nats.objectName" (dict "root" . "of" .Values.configMap "suffix" "-config") }}
+{{- end }}
+{{- define "nats.contextsSecretName" -}}
+{{ include "nats.objectName" (dict "root" . "of" .Values.natsBox.contextsSecret "suffix" "-box-contexts") }}
+{{- end }}
+{{- define "nats.serviceAccountName" -}}
+{{ include "nats.objectName" (dict "root" . "of" .Values.serviceAccount "suffix" "") }}
+{{- end }}
+{{- define "nats.boxServiceAccountName" -}}
+{{ include "nats.objectName" (dict "root" . "of" .Values.natsBox.serviceAccount "suffix" "-box") }}
+{{- end }}
+{{- define "nats.pvcName" -}}
+{{ include "nats.objectName" (dict "root" . "of" .Values.config.jetstream.fileStore.pvc "suffix" "-js") }}
+{{- end }}
+
+{{/* Labels that select pods; input: root, component (nats or nats-box). */}}
+{{- define "nats.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "nats.name" .root }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
 {{- define "nats.labels" -}}
-{{- $chart := (index . 0).Chart -}}
-{{ include "nats.selector" . }}
-app.kubernetes.io/version: {{ $chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ (index . 0).Release.Service }}
-helm.sh/chart: {{ $chart.Name }}-{{ $chart.Version }}
+{{ include "nats.selectorLabels" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* Entries of a container's env from a map of variable to text or to an entry without its name. */}}
+{{/* Metadata of an object; input: root, component, name. */}}
+{{- define "nats.metadata" -}}
+name: {{ .name }}
+{{- with .root.Values.namespaceOverride }}
+namespace: {{ . | quote }}
+{{- end }}
+labels:
+  {{- include "nats.labels" . | nindent 2 }}
+{{- end }}
+
+{{/* Image and pull policy of a container; input: its image values. */}}
+{{- define "nats.image" -}}
+{{- $image := empty .digest | ternary (printf "%s:%s" .repository .tag) (printf "%s@%s" .repository (toString .digest)) -}}
+{{- with .registry }}{{ $image = printf "%s/%s" . $image }}{{ end -}}
+image: {{ .fullImageName | default $image }}
+{{- with .pullPolicy }}
+imagePullPolicy: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* Environment of a container as a list; input: map of name to text or to the rest of the entry. */}}
 {{- define "nats.env" -}}
 {{- range $name, $value := . }}
-- {{ kindIs "map" $value | ternary $value (dict "value" ($value | toString)) | merge (dict "name" $name) | toJson }}
+{{- if kindIs "string" $value }}
+- name: {{ $name | quote }}
+  value: {{ $value | quote }}
+{{- else if kindIs "map" $value }}
+- {{ merge (dict "name" $name) $value | toYaml | nindent 2 }}
+{{- else }}
+{{- fail (printf "env var %q must be string or map, got %s" $name (kindOf $value)) }}
 {{- end }}
 {{- end }}
-
-{{/* nats.conf: JSON in which a text between << and >> stands without its quotes. */}}
-{{- define "nats.conf" -}}
-{{- $conf := dict "port" 4222 "http_port" 8222 "server_name" "<< $SERVER_NAME >>" "pid_file" "/var/run/nats/nats.pid" -}}
-{{- $_ := merge $conf (dict "lame_duck_duration" "30s" "lame_duck_grace_period" "10s") -}}
-{{- with .Values.config.cluster }}
-{{- if .enabled }}
-{{- $routes := list -}}
-{{- range $index := until (int .replicas) }}
-{{- $routes = append $routes (printf "nats://%s-%d.%s-headless:6222" $.Release.Name $index $.Release.Name) -}}
-{{- end }}
-{{- $_ := set $conf "cluster" (dict "name" $.Release.Name "no_advertise" true "port" .port "routes" $routes) -}}
-{{- end }}
-{{- end }}
-{{- with .Values.config.jetstream }}
-{{- if .enabled }}
-{{- $jetstream := dict -}}
-{{- if .fileStore.enabled }}
-{{- $limit := .fileStore.maxSize | default .fileStore.pvc.size -}}
-{{- $_ := merge $jetstream (dict "store_dir" .fileStore.dir "max_file_store" (printf "<< %s >>" $limit)) -}}
-{{- end }}
-{{- $_ := set $jetstream "max_memory_store" (.memoryStore.enabled | ternary (printf "<< %s >>" .memoryStore.maxSize) 0) -}}
-{{- $_ := set $conf "jetstream" $jetstream -}}
-{{- end }}
-{{- end }}
-{{- $text := mergeOverwrite $conf (deepCopy .Values.config.merge) | toPrettyJson -}}
-{{- regexReplaceAll "\"\\\\u003c\\\\u003c\\s+(.*?)\\s+\\\\u003e\\\\u003e\"" $text "${1}" }}
 {{- end }}
 
-{{- define "nats.container" -}}
-name: nats
-image: {{ .Values.container.image.repository }}:{{ .Values.container.image.tag }}
-args: [--config, /etc/nats-config/nats.conf]
-env:
-  - { name: POD_NAME, valueFrom: { fieldRef: { fieldPath: metadata.name } } }
-  - { name: SERVER_NAME, value: $(POD_NAME) }
-  {{- include "nats.env" .Values.container.env | nindent 2 }}
-ports:
-  - { name: nats, containerPort: 4222 }
-  {{- if .Values.config.cluster.enabled }}
-  - { name: cluster, containerPort: {{ .Values.config.cluster.port }} }
-  {{- end }}
-  - { name: monitor, containerPort: 8222 }
-lifecycle: { preStop: { exec: { command: [nats-server, "-sl=ldm=/var/run/nats/nats.pid"] } } }
-startupProbe: { httpGet: { path: /healthz, port: monitor }, initialDelaySeconds: 10, periodSeconds: 10, failureThreshold: 90 }
-readinessProbe: { httpGet: { path: "/healthz?js-server-only=true", port: monitor }, initialDelaySeconds: 10 }
-livenessProbe: { httpGet: { path: "/healthz?js-enabled-only=true", port: monitor }, initialDelaySeconds: 10, periodSeconds: 30 }
-volumeMounts:
-  - { name: config, mountPath: /etc/nats-config }
-  - { name: pid, mountPath: /var/run/nats }
-  {{- if and .Values.config.jetstream.enabled .Values.config.jetstream.fileStore.pvc.enabled }}
-  - { name: {{ .Release.Name }}-js, mountPath: {{ .Values.config.jetstream.fileStore.dir }} }
-  {{- end }}
+{{/* Ports of the server in use, as JSON {list: [{name, port, appProtocol}]}. */}}
+{{- define "nats.ports" -}}
+{{- $ports := list (dict "name" "nats" "port" .Values.config.nats.port "appProtocol" "tcp") -}}
+{{- with .Values.config.cluster -}}{{- if .enabled -}}
+{{- $ports = append $ports (dict "name" "cluster" "port" .port "appProtocol" "tcp") -}}
+{{- end -}}{{- end -}}
+{{- with .Values.config.monitor -}}{{- if .enabled -}}
+{{- $ports = append $ports (dict "name" "monitor" "port" .port "appProtocol" "http") -}}
+{{- end -}}{{- end -}}
+{{- dict "list" $ports | toJson -}}
 {{- end }}
 
-{{- define "nats.service" -}}
-apiVersion: v1
-kind: Service
-metadata:
-  name: {{ .Release.Name }}
-  namespace: {{ .Release.Namespace }}
-  labels: {{- include "nats.labels" (list . "nats") | nindent 4 }}
-spec:
-  selector: {{- include "nats.selector" (list . "nats") | nindent 4 }}
-  ports:
-    {{- range $name, $port := dict "nats" 4222 "monitor" 8222 }}
-    {{- $settings := index $.Values.service.ports $name }}
-    {{- if $settings.enabled }}
-    - {{ dict "name" $name "port" $port "targetPort" $name | merge (omit $settings "enabled") | toJson }}
-    {{- end }}
-    {{- end }}
+{{/* True where JetStream keeps its files on a claimed volume. */}}
+{{- define "nats.hasPvc" -}}
+{{- with .Values.config.jetstream -}}
+{{- if and .enabled .fileStore.enabled .fileStore.pvc.enabled -}}true{{- end -}}
+{{- end -}}
 {{- end }}

@@ -1,0 +1,109 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { checkContract, withDefaults, type ContractInputs } from "../../components/stream-contract";
+import { mendingCommands } from "../../components/stream-contract/message";
+import { STREAM } from "../../contract/noetl";
+import { arrange, BROKEN } from "./cases";
+import {
+  inputsFor,
+  natsCommand,
+  removeStreams,
+  restartNoetl,
+  startNatsServer,
+  startNoetl,
+  withManager,
+  type NatsServer,
+} from "./support";
+
+/** The commands at the end of a report. */
+const commandsIn = (report: string): string[] =>
+  report.split("\n").flatMap((line) => /^ {4}((?:nats|kubectl) .*)$/.exec(line)?.slice(1) ?? []);
+
+describe("the commands of a report, run as they stand", () => {
+  let server: NatsServer;
+  beforeAll(async () => {
+    server = await startNatsServer();
+  });
+  afterAll(() => server.stop());
+  beforeEach(() => removeStreams(server));
+
+  it.each(BROKEN)("mend $rule: $name", async (broken) => {
+    await arrange(server, broken);
+    const inputs = inputsFor(server, { timeoutSeconds: 1 });
+    const { report } = await checkContract(inputs);
+    const commands = commandsIn(report);
+    expect(commands.length).toBeGreaterThan(0);
+    for (const command of commands) {
+      if (command.startsWith("kubectl")) {
+        expect(command).toMatch(/^kubectl -n noetl rollout restart (deploy\/noetl-server )?deploy\/noetl-worker$/);
+        await restartNoetl(server);
+      } else {
+        await natsCommand(command);
+      }
+    }
+    expect((await checkContract(inputs)).report).toBe("");
+  });
+
+  it("say how many messages recreating the stream drops", async () => {
+    await startNoetl(server, { stream: { storage: "file" as never } });
+    await withManager(server, async (_manager, connection) => {
+      for (let count = 0; count < 3; count++) await connection.jetstream().publish(STREAM.subject);
+    });
+    const { report } = await checkContract(inputsFor(server));
+    expect(report).toContain("Removing the stream drops the 3 messages in it.");
+    const info = JSON.parse(await natsCommand(`nats --server ${server.address} stream info ${STREAM.name} --json`)) as {
+      state: { messages: number };
+    };
+    expect(info.state.messages).toBe(3);
+  });
+});
+
+describe("mendingCommands", () => {
+  const cluster: ContractInputs = withDefaults({
+    connection: { namespace: "messaging", service: "bus", context: "kind noetl", kubeconfig: "/secret/kubeconfig" },
+    user: "noetl",
+    password: "pa-ss-wo-rd",
+    stream: "JOBS",
+    consumer: "pool",
+    noetl: { namespace: "apps", serverDeployment: "api", workerDeployment: "runner" },
+  });
+
+  it("go through nats-box, which is logged in, and name what the inputs name", () => {
+    expect(mendingCommands(cluster, [{ action: "recreate-stream" }])).toEqual([
+      "kubectl --context 'kind noetl' -n messaging exec deploy/bus-box -- nats stream rm JOBS -f",
+      "kubectl --context 'kind noetl' -n apps rollout restart deploy/api deploy/runner",
+    ]);
+  });
+
+  it("are exactly the documented ones where everything has its default", () => {
+    expect(mendingCommands(withDefaults({}), [{ action: "recreate-stream" }])).toEqual([
+      "kubectl -n nats exec deploy/nats-box -- nats stream rm NOETL_COMMANDS -f",
+      "kubectl -n noetl rollout restart deploy/noetl-server deploy/noetl-worker",
+    ]);
+  });
+
+  it("leave out what recreating makes needless", () => {
+    const edits = [
+      { action: "edit-stream", flags: ["--ack"] },
+      { action: "edit-consumer", flags: ["--wait", "30s"] },
+      { action: "restart-worker" },
+    ] as const;
+    expect(mendingCommands(cluster, [...edits, { action: "recreate-stream" }])).toHaveLength(2);
+    expect(mendingCommands(withDefaults({}), [...edits, { action: "recreate-consumer" }])).toEqual([
+      "kubectl -n nats exec deploy/nats-box -- nats stream edit NOETL_COMMANDS --ack -f",
+      "kubectl -n nats exec deploy/nats-box -- nats consumer rm NOETL_COMMANDS noetl_worker_pool -f",
+      "kubectl -n noetl rollout restart deploy/noetl-server deploy/noetl-worker",
+    ]);
+  });
+
+  it("gather several edits into one and quote what a shell would expand", () => {
+    expect(
+      mendingCommands(withDefaults({}), [
+        { action: "edit-stream", flags: ["--subjects", "a.>", "--subjects", "it's"] },
+        { action: "edit-stream", flags: ["--ack"] },
+      ]),
+    ).toEqual([
+      `kubectl -n nats exec deploy/nats-box -- nats stream edit NOETL_COMMANDS --subjects 'a.>' --subjects 'it'\\''s' --ack -f`,
+      "kubectl -n noetl rollout restart deploy/noetl-server deploy/noetl-worker",
+    ]);
+  });
+});
