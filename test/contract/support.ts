@@ -175,10 +175,14 @@ export async function restartNoetl(server: { address: string }): Promise<void> {
 }
 
 /** Removes every stream. */
-export async function removeStreams(server: { address: string }): Promise<void> {
-  await withManager(server, async (manager) => {
-    for await (const stream of manager.streams.list()) await manager.streams.delete(stream.config.name);
-  });
+export async function removeStreams(server: { address: string }, options: ConnectionOptions = {}): Promise<void> {
+  await withManager(
+    server,
+    async (manager) => {
+      for await (const stream of manager.streams.list()) await manager.streams.delete(stream.config.name);
+    },
+    options,
+  );
 }
 
 /** Inputs of a check of `server`, with a short deadline. */

@@ -1,0 +1,224 @@
+import * as fs from "node:fs";
+import { createRequire } from "node:module";
+import * as os from "node:os";
+import * as path from "node:path";
+import { LocalWorkspace, PulumiCommand, type Stack } from "@pulumi/pulumi/automation";
+import { RetentionPolicy, StorageType } from "nats";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { StreamContract, type StreamContractArgs } from "../../components/stream-contract";
+import * as provider from "../../components/stream-contract/provider";
+import { projectRoot } from "../../config/project";
+import { STREAM } from "../../contract/noetl";
+import { ensureTools } from "../../toolchain";
+import {
+  addConsumer,
+  addStream,
+  JETSTREAM,
+  rejection,
+  removeStreams,
+  startNatsServer,
+  startNoetl,
+  withManager,
+  type NatsServer,
+} from "./support";
+
+const PASSWORD = "Right-Horse.7";
+const WRONG = "Wrong-Horse.8";
+const LOGIN = { user: "noetl", pass: PASSWORD };
+const PACKAGE = "noetl-nats/stream-contract/provider";
+
+describe("the package", () => {
+  it("exports the provider under the name that the stub asks for", () => {
+    const fromProject = createRequire(path.join(projectRoot(), "package.json"));
+    expect(Object.keys(fromProject(PACKAGE) as object).sort()).toEqual(Object.keys(provider).sort());
+  });
+});
+
+// The program stands in a project of its own that has the package among its modules, as a user's program does.
+describe("a program with a StreamContract, run by the engine", () => {
+  let dir: string;
+  let server: NatsServer;
+  let stack: Stack;
+  let args: StreamContractArgs;
+  /** All that the engine printed in this file. */
+  let printed = "";
+
+  const onOutput = (text: string): void => void (printed += text);
+  const state = (): string =>
+    fs
+      .readdirSync(path.join(dir, "state"), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => fs.readFileSync(path.join(entry.parentPath, entry.name), "utf8"))
+      .join("\n");
+  const up = async (changes: StreamContractArgs = {}) => {
+    args = { ...args, ...changes };
+    return stack.up({ onOutput, onError: onOutput });
+  };
+
+  beforeAll(async () => {
+    const { pulumi } = await ensureTools(["pulumi"]);
+    server = await startNatsServer({
+      config: `${JETSTREAM}\nauthorization {users: [{user: noetl, password: "${PASSWORD}"}]}`,
+    });
+    dir = fs.mkdtempSync(path.join(os.tmpdir(), "contract-engine-"));
+    const modules = path.join(dir, "project", "node_modules");
+    for (const folder of [path.join(modules, "@pulumi"), path.join(dir, "state"), path.join(dir, "cli", "bin")]) {
+      fs.mkdirSync(folder, { recursive: true });
+    }
+    fs.symlinkSync(projectRoot(), path.join(modules, "noetl-nats"));
+    fs.symlinkSync(path.join(projectRoot(), "node_modules/@pulumi/pulumi"), path.join(modules, "@pulumi/pulumi"));
+    fs.symlinkSync(pulumi, path.join(dir, "cli/bin/pulumi"));
+    args = {
+      connection: { servers: [server.address] },
+      user: "noetl",
+      password: PASSWORD,
+      timeoutSeconds: 3,
+      triggers: ["one"],
+    };
+    stack = await LocalWorkspace.createStack(
+      {
+        stackName: "test",
+        projectName: "somebody-elses",
+        program: () => {
+          const contract = new StreamContract("contract", args);
+          const { holds, report, retention, streamCreated, serverVersion } = contract;
+          return Promise.resolve({ holds, report, retention, streamCreated, serverVersion });
+        },
+      },
+      {
+        workDir: path.join(dir, "project"),
+        pulumiCommand: await PulumiCommand.get({ root: path.join(dir, "cli"), skipVersionCheck: true }),
+        envVars: {
+          // The package of the SDK holds the launcher of dynamic providers; the nodejs language plugin would find it.
+          PATH: [path.join(modules, "@pulumi/pulumi"), process.env.PATH].join(path.delimiter),
+          PULUMI_BACKEND_URL: `file://${path.join(dir, "state")}`,
+          PULUMI_HOME: path.join(dir, "home"),
+          PULUMI_CONFIG_PASSPHRASE: "a passphrase of the test",
+          PULUMI_SKIP_UPDATE_CHECK: "true",
+          PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+        },
+      },
+    );
+  });
+
+  afterAll(async () => {
+    await server.stop();
+    fs.rmSync(dir, { recursive: true, force: true });
+  });
+
+  it("names all bad inputs at preview, and no password", async () => {
+    const good = args;
+    args = { ...good, password: `${WRONG}\n`, stream: "NOETL.COMMANDS", subject: "noetl..commands", timeoutSeconds: 0 };
+    const { message } = await rejection(stack.preview({ onOutput, onError: onOutput }));
+    args = good;
+    expect(message).toContain("password is more than one line");
+    expect(message).toContain("stream is no JetStream name; allowed is a name without white space and . * > / \\");
+    expect(message).toContain("subject is no NATS subject: it has an empty token");
+    expect(message).toContain("timeoutSeconds is smaller than 1; allowed is seconds, 1 to 3600, for example 120");
+    expect(message).not.toContain(WRONG);
+  });
+
+  it("fails where the stream does not appear in time", async () => {
+    const { message } = await rejection(up());
+    expect(message).toContain(
+      "violation stream-exists: found no such stream after 2 s, expected stream NOETL_COMMANDS",
+    );
+  });
+
+  it("passes where stream and consumer are as NoETL creates them", async () => {
+    await startNoetl(server, {}, LOGIN);
+    const { outputs, summary } = await up();
+    expect(summary.result).toBe("succeeded");
+    expect(outputs).toMatchObject({ holds: { value: true }, report: { value: "" }, retention: { value: "limits" } });
+    expect(outputs.serverVersion?.value).toMatch(/^2\./);
+  });
+
+  it("changes nothing when nothing changed", async () => {
+    const { changeSummary } = await stack.preview({ onOutput, onError: onOutput });
+    expect(changeSummary).toEqual({ same: 2 });
+  });
+
+  it("checks again when a trigger changes, and passes with a warning on drift", async () => {
+    await removeStreams(server, LOGIN);
+    await startNoetl(server, { stream: { storage: StorageType.File } }, LOGIN);
+    const { summary, stdout } = await up({ triggers: ["two"] });
+    expect(summary.resourceChanges).toEqual({ same: 1, update: 1 });
+    expect(stdout).toContain("warning: The stream contract of NoETL does not hold: 1 of drift.");
+    expect(stdout).toContain("drift stream-storage: found file, expected memory");
+  });
+
+  it("fails on drift where it is strict", async () => {
+    const { message } = await rejection(up({ strict: true }));
+    expect(message).toContain("drift stream-storage: found file, expected memory");
+    await up({ strict: false });
+  });
+
+  it("fails on a wrong password without printing it", async () => {
+    const { message } = await rejection(up({ password: WRONG }));
+    expect(message).toContain(`NATS at ${server.address} does not accept the password of user noetl`);
+    await up({ password: PASSWORD });
+  });
+
+  it("fails on a violation with what was found and expected, what breaks and how to mend it", async () => {
+    await removeStreams(server, LOGIN);
+    await withManager(server, (manager) => addStream(manager, { retention: RetentionPolicy.Workqueue }), LOGIN);
+    const { message } = await rejection(up({ triggers: ["three"] }));
+    expect(message).toContain("The stream contract of NoETL does not hold: 2 violations.");
+    expect(message).toContain("violation stream-retention: found workqueue, expected limits");
+    expect(message).toContain("consumer must be deliver all on workqueue stream");
+    expect(message).toContain(`nats --server ${server.address} stream rm NOETL_COMMANDS -f`);
+    expect(message).toContain("kubectl -n noetl rollout restart deploy/noetl-server deploy/noetl-worker");
+  });
+
+  it("passes when it is mended and run again", async () => {
+    await removeStreams(server, LOGIN);
+    await startNoetl(server, {}, LOGIN);
+    const { summary } = await up();
+    expect(summary.resourceChanges).toEqual({ same: 1, update: 1 });
+    expect((await stack.preview({ onOutput })).changeSummary).toEqual({ same: 2 });
+  });
+
+  it("shows drift at a refresh, and checks again after it", async () => {
+    await withManager(
+      server,
+      async (manager) => {
+        await manager.streams.delete(STREAM.name);
+        await addStream(manager, { retention: RetentionPolicy.Interest });
+        await addConsumer(manager);
+      },
+      LOGIN,
+    );
+    const refreshed = await stack.refresh({ onOutput, onError: onOutput });
+    expect(refreshed.summary.resourceChanges).toEqual({ same: 1, update: 1 });
+    expect((await stack.outputs()).retention?.value).toBe("limits"); // outputs of the program change with the next update
+    expect((await stack.preview({ onOutput })).changeSummary).toEqual({ same: 1, update: 1 });
+    const { message } = await rejection(up());
+    expect(message).toContain("violation stream-retention: found interest, expected limits");
+  });
+
+  it("reports a lost stream at a refresh as drift, not as an error", async () => {
+    await removeStreams(server, LOGIN);
+    const { summary } = await stack.refresh({ onOutput, onError: onOutput });
+    expect(summary.result).toBe("succeeded");
+    expect(JSON.stringify(await stack.exportStack())).toContain("stream-exists");
+    await startNoetl(server, {}, LOGIN);
+    expect((await up()).outputs.holds?.value).toBe(true);
+  });
+
+  it("deletes nothing in NATS", async () => {
+    await stack.destroy({ onOutput, onError: onOutput });
+    const created = await withManager(server, (manager) => manager.streams.info(STREAM.name), LOGIN);
+    expect(created.config.name).toBe(STREAM.name);
+  });
+
+  it("has left no password in the state or on the screen", () => {
+    const kept = state();
+    const places = Object.entries({ kept, printed });
+    expect(places.filter(([, text]) => text.includes(PASSWORD) || text.includes(WRONG)).map(([name]) => name)).toEqual(
+      [],
+    );
+    // Both were really looked at.
+    expect(kept.includes('"ciphertext"') && kept.includes("StreamContract")).toBe(true);
+    expect(printed.includes("StreamContract")).toBe(true);
+  });
+});
