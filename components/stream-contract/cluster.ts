@@ -229,6 +229,8 @@ export async function forwardPort(
   const complaints = new Writable({
     write(chunk: Buffer, _encoding, done) {
       const words = chunk.toString().trim();
+      // The channel opens with the port's number alone, which the client cuts off: no complaint yet.
+      if (words === "") return done();
       stream.destroy(new ConnectError("refused", `pod ${namespace}/${pod} does not answer on port ${port}: ${words}`));
       done();
     },
