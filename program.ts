@@ -13,14 +13,13 @@ export const PROJECT = "noetl-nats";
 export function loadSettings(): Settings {
   const prefix = `${PROJECT}:`;
   const own = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(prefix));
-  return parseSettings(
-    Object.fromEntries(own.map(([key, value]) => [key.slice(prefix.length), value])),
-    (key) => isConfigSecret(`${prefix}${key}`),
+  return parseSettings(Object.fromEntries(own.map(([key, value]) => [key.slice(prefix.length), value])), (key) =>
+    isConfigSecret(`${prefix}${key}`),
   );
 }
 
 /** Whether the stack keeps a key encrypted. The SDK has the function, but leaves it out of its published types. */
-const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret(key: string): boolean };
+const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret(this: void, key: string): boolean };
 
 const secret = (value: string | undefined) => (value === undefined ? undefined : pulumi.secret(value));
 

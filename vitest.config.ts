@@ -3,6 +3,9 @@ import { defineConfig } from "vitest/config";
 // One project per kind of test, so that each can be run on its own: `npx vitest run --project unit`.
 export default defineConfig({
   test: {
+    // One file at a time: most of them start servers, and two cores are all that is promised.
+    fileParallelism: false,
+    maxWorkers: 1,
     reporters: ["default", "./test/setup/summary.ts"],
     projects: [
       { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 30_000 } },

@@ -87,7 +87,11 @@ export function chartDigest(source: ChartSource): string | undefined {
     for (const entry of fs.readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1))) {
       const file = path.join(folder, entry.name);
       if (entry.isDirectory()) visit(file);
-      else hash.update(`${path.relative(source.chart, file)}\0`).update(fs.readFileSync(file)).update("\0");
+      else
+        hash
+          .update(`${path.relative(source.chart, file)}\0`)
+          .update(fs.readFileSync(file))
+          .update("\0");
     }
   };
   visit(source.chart);

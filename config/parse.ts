@@ -111,7 +111,12 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
   const needs = (key: SettingKey, because: string) => {
     if (!set(key)) problems.push(`${key}: must be set because ${because}; for example ${SETTINGS[key].example}`);
   };
-  if (set("natsJetstreamSize") && set("natsJetstreamFileSize") && raw.natsJetstreamSize !== raw.natsJetstreamFileSize && raw.natsJetstreamFileSize !== SETTINGS.natsJetstreamFileSize.default) {
+  if (
+    set("natsJetstreamSize") &&
+    set("natsJetstreamFileSize") &&
+    raw.natsJetstreamSize !== raw.natsJetstreamFileSize &&
+    raw.natsJetstreamFileSize !== SETTINGS.natsJetstreamFileSize.default
+  ) {
     problems.push(
       `natsJetstreamSize: "${raw.natsJetstreamSize}" contradicts natsJetstreamFileSize "${raw.natsJetstreamFileSize}"; they are two names of one setting: set one of them`,
     );
@@ -138,12 +143,13 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
     needs("postgresPassword", "deployPostgres is false and NoETL needs its database");
   }
   if (settings.deployGateway) needs("gatewayImage", "deployGateway is true");
-  const ports = (["natsNodePort", "natsMonitorNodePort", "noetlNodePort", "postgresNodePort", "gatewayNodePort"] as const).filter(
-    (key) => settings[key] !== undefined,
-  );
+  const ports = (
+    ["natsNodePort", "natsMonitorNodePort", "noetlNodePort", "postgresNodePort", "gatewayNodePort"] as const
+  ).filter((key) => settings[key] !== undefined);
   for (const [index, key] of ports.entries()) {
     const twin = ports.slice(0, index).find((other) => settings[other] === settings[key]);
-    if (twin) problems.push(`${key}: ${settings[key]} is already the port of ${twin}; for example ${SETTINGS[key].example}`);
+    if (twin)
+      problems.push(`${key}: ${settings[key]} is already the port of ${twin}; for example ${SETTINGS[key].example}`);
   }
   return problems;
 }

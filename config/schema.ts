@@ -38,7 +38,7 @@ type Spec<T> = {
 };
 
 function setting<T, D extends T | undefined>(kind: Kind, allowed: string, def: D, spec: Spec<T>): Setting<T | D> {
-  const shown = Array.isArray(def) ? def.join(",") : def === undefined ? "" : String(def as string | number | boolean);
+  const shown = Array.isArray(def) ? def.join(",") : def === undefined ? "" : String(def);
   return {
     kind,
     group: spec.group,
@@ -48,7 +48,7 @@ function setting<T, D extends T | undefined>(kind: Kind, allowed: string, def: D
     secret: spec.secret ?? false,
     allowed: spec.allowed ?? allowed,
     example: spec.example ?? shown,
-    ...(spec.check ? { check: spec.check as is.Check<NonNullable<T | D>> } : {}),
+    ...(spec.check ? { check: spec.check } : {}),
   };
 }
 
@@ -175,7 +175,11 @@ export const SETTINGS = {
   natsNodePort: nodePort("NATS", "NodePort of the client port; unset opens none.", 30422),
   natsMonitorNodePort: nodePort("NATS", "NodePort of the monitoring port; unset opens none.", 30822),
   natsHost: hostName("NATS", "Host of an existing NATS server, where deployNats is false.", "nats.example.internal"),
-  natsPort: integer(4222, 1, 65535, { group: "NATS", description: "Client port of the NATS server at natsHost.", unit: "port" }),
+  natsPort: integer(4222, 1, 65535, {
+    group: "NATS",
+    description: "Client port of the NATS server at natsHost.",
+    unit: "port",
+  }),
   natsChart: chart("nats", "NATS", "Chart that installs NATS."),
   natsChartRepository: chartRepository("https://nats-io.github.io/k8s/helm/charts/", "NATS", "natsChart"),
   natsChartVersion: chartVersion("2.14.2", "NATS", "natsChart"),
@@ -231,7 +235,10 @@ export const SETTINGS = {
   workerReplicas: integer(2, 0, 1000, { group: "Worker", description: "Worker pods.", unit: "pods" }),
 
   postgresImage: image("postgres:17.4", "Postgres", "Image of Postgres."),
-  postgresStorageSize: size("10Gi", "1Gi", "64Ti", { group: "Postgres", description: "Size of the database's volume." }),
+  postgresStorageSize: size("10Gi", "1Gi", "64Ti", {
+    group: "Postgres",
+    description: "Size of the database's volume.",
+  }),
   postgresStorageClass: storageClass("Postgres", "StorageClass of the volume; unset means the cluster's default."),
   postgresNodePort: nodePort("Postgres", "NodePort of the database; unset opens none.", 30321),
   postgresHost: hostName("Postgres", "Host of an existing Postgres, where deployPostgres is false.", "10.1.2.3"),

@@ -49,7 +49,13 @@ export const NATS_USER = "noetl";
 export const PLACES = {
   nats: { namespace: "nats", service: "nats", port: 4222, monitorPort: 8222, pod: "nats-0" },
   postgres: { namespace: "postgres", service: "postgres", port: 5432 },
-  noetl: { namespace: "noetl", service: "noetl", port: 8082, serverDeployment: "noetl-server", workerDeployment: "noetl-worker" },
+  noetl: {
+    namespace: "noetl",
+    service: "noetl",
+    port: 8082,
+    serverDeployment: "noetl-server",
+    workerDeployment: "noetl-worker",
+  },
   gateway: { namespace: "gateway", service: "gateway", port: 8090, deployment: "gateway" },
 } as const;
 

@@ -36,7 +36,7 @@ export interface OpenStack {
   readonly stack: Stack;
   /** Which plugins and charts are at work, one line. */
   readonly provenance: string;
-  close(): Promise<void>;
+  close(this: void): Promise<void>;
 }
 
 export interface StackOptions {
@@ -161,7 +161,15 @@ async function officialNatsChart(helm: string): Promise<boolean> {
   try {
     await run(
       helm,
-      ["show", "chart", natsChart.default, "--repo", natsChartRepository.default, "--version", natsChartVersion.default],
+      [
+        "show",
+        "chart",
+        natsChart.default,
+        "--repo",
+        natsChartRepository.default,
+        "--version",
+        natsChartVersion.default,
+      ],
       { timeout: 10_000 },
     );
     return true;

@@ -43,7 +43,9 @@ async function main(): Promise<void> {
     const outcome = await checklist({ kubeconfigPath: cluster.kubeconfigPath, outputs: result.outputs });
     for (const line of outcome.lines) say(`  ${line}`);
     say("");
-    say(`Done in ${Math.round((Date.now() - started) / 1000)} s. The cluster goes on running: KUBECONFIG=${cluster.kubeconfigPath}`);
+    say(
+      `Done in ${Math.round((Date.now() - started) / 1000)} s. The cluster goes on running: KUBECONFIG=${cluster.kubeconfigPath}`,
+    );
     say("Update: npm run up:embedded -- -c key=value    End: npm run down:embedded");
     if (!outcome.holds) process.exitCode = 1;
   } finally {

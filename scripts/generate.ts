@@ -61,7 +61,7 @@ export function withSettingsTable(readme: string): string {
 
 function shown(setting: Setting<unknown>): string {
   const value = setting.default;
-  return Array.isArray(value) ? value.join(",") : value === undefined ? "" : String(value as string | number | boolean);
+  return Array.isArray(value) ? value.join(",") : value === undefined ? "" : String(value);
 }
 
 if (require.main === module) {

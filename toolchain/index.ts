@@ -82,7 +82,9 @@ export async function ensureTools<N extends ToolName>(
     const order = Object.keys(TOOLS);
     missing.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
     const total = missing.reduce((sum, tool) => sum + tool.buildSeconds, 0);
-    log(`Building ${missing.map((t) => t.name).join(", ")} from Go modules, once: about ${minutes(total)} on two cores.`);
+    log(
+      `Building ${missing.map((t) => t.name).join(", ")} from Go modules, once: about ${minutes(total)} on two cores.`,
+    );
     for (const [index, tool] of missing.entries()) {
       paths[tool.name as ToolName] = await buildTool(tool, `${index + 1}/${missing.length}`, log);
     }
@@ -149,7 +151,11 @@ function goBuild(tool: Tool, output: string): Promise<void> {
     child.on("close", (code, signal) => {
       if (code === 0) return resolve();
       const lines = tail.split("\n").filter((line) => !line.startsWith("go: downloading"));
-      reject(new Error(`building ${tool.name} ${tool.version} failed (${signal ?? `exit code ${code}`}):\n${lines.slice(-15).join("\n")}`));
+      reject(
+        new Error(
+          `building ${tool.name} ${tool.version} failed (${signal ?? `exit code ${code}`}):\n${lines.slice(-15).join("\n")}`,
+        ),
+      );
     });
   });
 }
@@ -158,7 +164,7 @@ function goBuild(tool: Tool, output: string): Promise<void> {
 async function lock(folder: string, tool: Tool, log: (line: string) => void): Promise<() => void> {
   const holder = path.join(folder, "pid");
   const deadline = Date.now() + 30 * 60_000;
-  for (let told = false; ; ) {
+  for (let told = false; ;) {
     try {
       fs.mkdirSync(folder);
       fs.writeFileSync(holder, String(process.pid));

@@ -65,11 +65,7 @@ export class Gateway extends pulumi.ComponentResource {
 
     const child = { parent: this };
     const { source, digest, podSecurity } = resolveChart("gateway", args.chart);
-    const ns = namespace(
-      `${name}-namespace`,
-      { name: args.namespace ?? PLACES.gateway.namespace, podSecurity },
-      child,
-    );
+    const ns = namespace(`${name}-namespace`, { name: args.namespace ?? PLACES.gateway.namespace, podSecurity }, child);
     const release: k8s.helm.v3.ReleaseArgs = {
       ...chartArgs(source),
       name: "gateway",

@@ -91,7 +91,11 @@ export class NatsJetStream extends pulumi.ComponentResource {
     const child = { parent: this };
     const password = pulumi.secret(args.password ?? generatedPassword(`${name}-password`, child));
     const users: NatsUser[] = [{ name: user, password }, ...(args.extraUsers ?? [])];
-    const ns = namespace(`${name}-namespace`, { name: args.namespace ?? PLACES.nats.namespace, podSecurity: "baseline" }, child);
+    const ns = namespace(
+      `${name}-namespace`,
+      { name: args.namespace ?? PLACES.nats.namespace, podSecurity: "baseline" },
+      child,
+    );
 
     const auth = new k8s.core.v1.Secret(
       `${name}-auth`,

@@ -7,7 +7,10 @@ const MEBIBYTE = 1024 ** 2;
 export interface NatsUser {
   name: string;
   password: pulumi.Input<string>;
-  permissions?: { publish?: string[] | { allow?: string[]; deny?: string[] }; subscribe?: string[] | { allow?: string[]; deny?: string[] } };
+  permissions?: {
+    publish?: string[] | { allow?: string[]; deny?: string[] };
+    subscribe?: string[] | { allow?: string[]; deny?: string[] };
+  };
 }
 
 export interface NatsValuesArgs {

@@ -12,7 +12,13 @@ import {
   noetlValues,
 } from "./values";
 
-export { type DatabaseConnection, type NatsConnection, type StreamNames, type WorkerTuning, noetlValues } from "./values";
+export {
+  type DatabaseConnection,
+  type NatsConnection,
+  type StreamNames,
+  type WorkerTuning,
+  noetlValues,
+} from "./values";
 
 export interface NoetlArgs {
   /** Where NATS is and who logs in. A `NatsJetStream` component fits. */
@@ -68,11 +74,7 @@ export class Noetl extends pulumi.ComponentResource {
 
     const child = { parent: this };
     const { source, digest, podSecurity } = resolveChart("noetl", args.chart);
-    const ns = namespace(
-      `${name}-namespace`,
-      { name: args.namespace ?? PLACES.noetl.namespace, podSecurity },
-      child,
-    );
+    const ns = namespace(`${name}-namespace`, { name: args.namespace ?? PLACES.noetl.namespace, podSecurity }, child);
     const release: k8s.helm.v3.ReleaseArgs = {
       ...chartArgs(source),
       name: "noetl",

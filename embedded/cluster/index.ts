@@ -30,7 +30,7 @@ interface Recorded {
 }
 
 const NODE = "node-0";
-const READY_DEADLINE_MS = 60_000;
+const READY_DEADLINE_MS = 120_000;
 
 const files = (dir: string) => ({
   processes: path.join(dir, "processes.json"),
@@ -96,6 +96,8 @@ export async function startCluster(options: {
       "--unsafe-no-fsync",
       "--log-level=warn",
     ]);
+    // The API server gives up after twenty seconds without its store.
+    await waitFor("etcd", at.logs, "etcd", async () => (await fetch(`http://127.0.0.1:${etcd}/health`)).ok);
     launch(
       "kube-apiserver",
       tools["kube-apiserver"],
@@ -251,7 +253,11 @@ async function waitFor(what: string, logs: string, process: string, ready: () =>
     if (await ready().catch(() => false)) return;
     await sleep(100);
   }
-  const tail = fs.readFileSync(path.join(logs, `${process}.log`), "utf8").split("\n").slice(-15).join("\n");
+  const tail = fs
+    .readFileSync(path.join(logs, `${process}.log`), "utf8")
+    .split("\n")
+    .slice(-15)
+    .join("\n");
   throw new Error(`${what} was not ready after ${READY_DEADLINE_MS / 1000} s; the end of its log:\n${tail}`);
 }
 
@@ -300,27 +306,29 @@ async function furnish(kubeconfigContent: string, kubeletPort: number): Promise<
       metadata: {
         name: NODE,
         annotations: { "kwok.x-k8s.io/node": "fake", "node.alpha.kubernetes.io/ttl": "0" },
-        labels: { "kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux", "topology.kubernetes.io/zone": "zone-a" },
+        labels: {
+          "kubernetes.io/hostname": NODE,
+          "kubernetes.io/os": "linux",
+          "topology.kubernetes.io/zone": "zone-a",
+        },
       },
     },
   });
-  await core.patchNodeStatus(
-    {
-      name: NODE,
-      body: [
-        {
-          op: "add",
-          path: "/status",
-          value: {
-            capacity: resources,
-            allocatable: resources,
-            addresses: [{ type: "InternalIP", address: "127.0.0.1" }],
-            daemonEndpoints: { kubeletEndpoint: { Port: kubeletPort } },
-          },
+  await core.patchNodeStatus({
+    name: NODE,
+    body: [
+      {
+        op: "add",
+        path: "/status",
+        value: {
+          capacity: resources,
+          allocatable: resources,
+          addresses: [{ type: "InternalIP", address: "127.0.0.1" }],
+          daemonEndpoints: { kubeletEndpoint: { Port: kubeletPort } },
         },
-      ],
-    },
-  );
+      },
+    ],
+  });
   await kubeconfig.makeApiClient(StorageV1Api).createStorageClass({
     body: {
       metadata: { name: "standard", annotations: { "storageclass.kubernetes.io/is-default-class": "true" } },

@@ -207,7 +207,10 @@ class Supervisor {
         };
         env[name] = fields[valueFrom.fieldRef.fieldPath] ?? "";
       } else {
-        env[name] = (value ?? "").replace(/\$\(([A-Za-z_][A-Za-z0-9_]*)\)/g, (whole, inner: string) => env[inner] ?? whole);
+        env[name] = (value ?? "").replace(
+          /\$\(([A-Za-z_][A-Za-z0-9_]*)\)/g,
+          (whole, inner: string) => env[inner] ?? whole,
+        );
       }
     }
     return env;
@@ -237,7 +240,10 @@ class Supervisor {
     const job = pod.metadata?.labels?.["job-name"] ?? "";
     const file = path.join(this.dir, "outcomes.json");
     const outcomes = (fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, "utf8")) : {}) as Outcomes;
-    const outcome = Object.entries(outcomes).find(([prefix]) => job.startsWith(prefix))?.[1] ?? { exitCode: 0, log: "" };
+    const outcome = Object.entries(outcomes).find(([prefix]) => job.startsWith(prefix))?.[1] ?? {
+      exitCode: 0,
+      log: "",
+    };
     const failed = outcome.exitCode !== 0;
     const now = new Date().toISOString();
     await this.core.patchNamespacedPodStatus({
@@ -361,7 +367,9 @@ class Unit {
       type,
       status: holds ? "True" : "False",
       lastTransitionTime: at,
-      ...(holds || type === "Initialized" ? {} : { reason: "ContainersNotReady", message: `containers with unready status: [${main}]` }),
+      ...(holds || type === "Initialized"
+        ? {}
+        : { reason: "ContainersNotReady", message: `containers with unready status: [${main}]` }),
     });
     return {
       phase: "Running",
@@ -396,7 +404,9 @@ class Unit {
         : this.last
           ? { waiting: { reason: "CrashLoopBackOff", message: `back-off restarting failed container` } }
           : { waiting: { reason: "ContainerCreating" } },
-      ...(this.last ? { lastState: { terminated: { reason: "Error", ...this.last, startedAt: this.startedAt || this.since } } } : {}),
+      ...(this.last
+        ? { lastState: { terminated: { reason: "Error", ...this.last, startedAt: this.startedAt || this.since } } }
+        : {}),
     };
   }
 
@@ -418,7 +428,10 @@ class Unit {
 
 /** The configuration with the folder that stands for the mounted volume; the server takes no flag beside the key. */
 function withStore(config: string, store: string): string {
-  return config.replace(/("?store_dir"?\s*[:=]?\s*)("[^"]*"|[^\s,}]+)/, (_, key: string) => `${key}${JSON.stringify(store)}`);
+  return config.replace(
+    /("?store_dir"?\s*[:=]?\s*)("[^"]*"|[^\s,}]+)/,
+    (_, key: string) => `${key}${JSON.stringify(store)}`,
+  );
 }
 
 function isJobPod(pod: V1Pod): boolean {
@@ -427,7 +440,9 @@ function isJobPod(pod: V1Pod): boolean {
 
 function isSupervised(pod: V1Pod): boolean {
   const labels = pod.metadata?.labels ?? {};
-  return Object.entries(SUPERVISED).some(([label, values]) => (values as readonly string[]).includes(labels[label] ?? ""));
+  return Object.entries(SUPERVISED).some(([label, values]) =>
+    (values as readonly string[]).includes(labels[label] ?? ""),
+  );
 }
 
 function roleOf(pod: V1Pod): "nats" | "server" | "worker" | "gateway" {

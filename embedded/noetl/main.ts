@@ -63,7 +63,8 @@ async function connectAs(name: string): Promise<NatsConnection> {
       maxReconnectAttempts: 60,
     });
   } catch (error) {
-    if (error instanceof NatsError && /AUTHORIZATION/i.test(error.code)) throw new Error("nats: 'Authorization Violation'");
+    if (error instanceof NatsError && /AUTHORIZATION/i.test(error.code))
+      throw new Error("nats: 'Authorization Violation'");
     throw error;
   }
 }
@@ -99,7 +100,12 @@ async function server(): Promise<void> {
     await manager.streams.info(stream);
     say(`Using existing ${stream} stream`);
   } catch {
-    await manager.streams.add({ name: stream, subjects: [subject], max_age: nanos(3_600_000), storage: StorageType.Memory });
+    await manager.streams.add({
+      name: stream,
+      subjects: [subject],
+      max_age: nanos(3_600_000),
+      storage: StorageType.Memory,
+    });
     say(`Created stream ${stream}`);
   }
   const jetstream = connection.jetstream();
@@ -108,7 +114,8 @@ async function server(): Promise<void> {
     publish(jetstream, subject).then(
       (seq) => response.end(JSON.stringify({ seq })),
       (error: unknown) => {
-        const text = error instanceof NatsError && error.code === "503" ? "nats: no response from stream" : describe(error);
+        const text =
+          error instanceof NatsError && error.code === "503" ? "nats: no response from stream" : describe(error);
         say(`Failed to publish command: ${text}`);
         response.writeHead(500).end(text);
       },

@@ -30,7 +30,11 @@ let tools: ToolPaths;
 let cluster: ClusterModule.Cluster;
 let natsPort: number;
 let password = FIRST;
-const config: Record<string, string> = { natsPassword: FIRST, postgresPassword: DATABASE, contractTimeoutSeconds: "60" };
+const config: Record<string, string> = {
+  natsPassword: FIRST,
+  postgresPassword: DATABASE,
+  contractTimeoutSeconds: "60",
+};
 /** Everything the engine printed during the run. */
 let printed = "";
 
@@ -84,7 +88,7 @@ const uidOf = async (namespace: string, labelSelector: string) =>
   (await kube().core.listNamespacedPod({ namespace, labelSelector })).items.map((pod) => pod.metadata?.uid).sort();
 
 beforeAll(async () => {
-  tools = await ensureTools([
+  tools = (await ensureTools([
     "etcd",
     "kube-apiserver",
     "kube-controller-manager",
@@ -94,7 +98,7 @@ beforeAll(async () => {
     "nats",
     "helm",
     "pulumi",
-  ]) as ToolPaths;
+  ]));
   dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-e2e-"));
   cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
   natsPort = (JSON.parse(fs.readFileSync(path.join(cluster.dir, "ports.json"), "utf8")) as { nats: number }).nats;
@@ -158,11 +162,11 @@ describe("the whole stack on the embedded cluster, step by step", () => {
       ["noetl", "app=noetl-worker"],
       ["gateway", "app=gateway"],
     ] as const;
-    const before = await Promise.all(selectors.map((each) => uidOf(...each)));
+    const before = await Promise.all(selectors.map(([namespace, label]) => uidOf(namespace, label)));
     // It starts with a digit and a unit: unquoted in nats.conf it would be a size.
     config.natsPassword = SECOND;
     const result = await up();
-    const after = await Promise.all(selectors.map((each) => uidOf(...each)));
+    const after = await Promise.all(selectors.map(([namespace, label]) => uidOf(namespace, label)));
     for (const [index, uids] of after.entries()) {
       expect(uids.length).toBeGreaterThan(0);
       for (const uid of uids) expect(before[index]).not.toContain(uid);
@@ -176,7 +180,16 @@ describe("the whole stack on the embedded cluster, step by step", () => {
 
   it("fails on the wrong retention, and says how to mend it", async () => {
     await nats("stream", "rm", "NOETL_COMMANDS", "-f");
-    await nats("stream", "add", "NOETL_COMMANDS", "--subjects=noetl.commands", "--retention=work", "--storage=memory", "--max-age=1h", "--defaults");
+    await nats(
+      "stream",
+      "add",
+      "NOETL_COMMANDS",
+      "--subjects=noetl.commands",
+      "--retention=work",
+      "--storage=memory",
+      "--max-age=1h",
+      "--defaults",
+    );
     config.contractTimeoutSeconds = "5";
     const output = await failingUp();
     expect(output).toContain("workqueue");
@@ -186,7 +199,16 @@ describe("the whole stack on the embedded cluster, step by step", () => {
 
   it("fails on the wrong subject, and says how to mend it", async () => {
     await nats("stream", "rm", "NOETL_COMMANDS", "-f");
-    await nats("stream", "add", "NOETL_COMMANDS", "--subjects=other.commands", "--retention=limits", "--storage=memory", "--max-age=1h", "--defaults");
+    await nats(
+      "stream",
+      "add",
+      "NOETL_COMMANDS",
+      "--subjects=other.commands",
+      "--retention=limits",
+      "--storage=memory",
+      "--max-age=1h",
+      "--defaults",
+    );
     config.contractTimeoutSeconds = "6";
     const output = await failingUp();
     expect(output).toContain("other.commands");
@@ -196,7 +218,16 @@ describe("the whole stack on the embedded cluster, step by step", () => {
 
   it("holds again once the stream is mended", async () => {
     await nats("stream", "rm", "NOETL_COMMANDS", "-f");
-    await nats("stream", "add", "NOETL_COMMANDS", "--subjects=noetl.commands", "--retention=limits", "--storage=memory", "--max-age=1h", "--defaults");
+    await nats(
+      "stream",
+      "add",
+      "NOETL_COMMANDS",
+      "--subjects=noetl.commands",
+      "--retention=limits",
+      "--storage=memory",
+      "--max-age=1h",
+      "--defaults",
+    );
     config.contractTimeoutSeconds = "60";
     const result = await up();
     expect((result.outputs.contract?.value as { holds: boolean }).holds).toBe(true);
@@ -204,7 +235,10 @@ describe("the whole stack on the embedded cluster, step by step", () => {
 
   it("stops on a schema that does not load, with the Job's log, and goes on when run again", async () => {
     const outcomes = path.join(cluster.dir, "outcomes.json");
-    fs.writeFileSync(outcomes, JSON.stringify({ "postgres-schema": { exitCode: 1, log: "permission denied for schema noetl" } }));
+    fs.writeFileSync(
+      outcomes,
+      JSON.stringify({ "postgres-schema": { exitCode: 1, log: "permission denied for schema noetl" } }),
+    );
     config.noetlImage = "ghcr.io/noetl/noetl:v2.8.10";
     expect(await failingUp()).toContain("permission denied for schema noetl");
     fs.rmSync(outcomes);

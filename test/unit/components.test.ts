@@ -81,7 +81,10 @@ describe("NatsJetStream", () => {
     });
     await settled(declared);
     expect(release("kind-release").values).toMatchObject({
-      config: { cluster: { enabled: true, replicas: 3 }, jetstream: { fileStore: { pvc: { storageClassName: "fast" } } } },
+      config: {
+        cluster: { enabled: true, replicas: 3 },
+        jetstream: { fileStore: { pvc: { storageClassName: "fast" } } },
+      },
       service: {
         merge: { spec: { type: "NodePort" } },
         ports: { nats: { nodePort: 30422 }, monitor: { enabled: true, nodePort: 30822 } },
@@ -161,7 +164,9 @@ describe("Postgres", () => {
     expect(job.metadata.annotations).toMatchObject({ "pulumi.com/replaceUnready": "true" });
     const env = job.spec.template.spec.containers[0]?.env ?? [];
     for (const name of ["PGPASSWORD", "NOETL_PASSWORD"])
-      expect(env.find((each) => each.name === name)?.valueFrom).toMatchObject({ secretKeyRef: { name: "postgres-auth" } });
+      expect(env.find((each) => each.name === name)?.valueFrom).toMatchObject({
+        secretKeyRef: { name: "postgres-auth" },
+      });
     for (const each of declared.filter((one) => one.name.startsWith("postgres-") && !one.type.endsWith(":Secret")))
       expect(JSON.stringify(each.inputs), each.name).not.toContain("canary");
   });
