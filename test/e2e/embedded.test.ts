@@ -88,7 +88,7 @@ const uidOf = async (namespace: string, labelSelector: string) =>
   (await kube().core.listNamespacedPod({ namespace, labelSelector })).items.map((pod) => pod.metadata?.uid).sort();
 
 beforeAll(async () => {
-  tools = (await ensureTools([
+  tools = await ensureTools([
     "etcd",
     "kube-apiserver",
     "kube-controller-manager",
@@ -98,7 +98,7 @@ beforeAll(async () => {
     "nats",
     "helm",
     "pulumi",
-  ]));
+  ]);
   dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-e2e-"));
   cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
   natsPort = (JSON.parse(fs.readFileSync(path.join(cluster.dir, "ports.json"), "utf8")) as { nats: number }).nats;
