@@ -92,7 +92,7 @@ describe("the real engine with the stand-ins", () => {
     const deployment = await apps.readNamespacedDeployment({ name: "sample", namespace: "rec" });
     expect(deployment.status?.availableReplicas).toBe(1);
     const kept = state();
-    expect(kept).toContain('"id": "rec/sample"');
+    expect(kept).toContain('"id":"rec/sample"');
     expect(kept).not.toContain("canary-one");
     expect(kept).not.toContain(Buffer.from("canary-one").toString("base64"));
     expect(privateFiles()).toEqual([]);
