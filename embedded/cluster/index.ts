@@ -6,7 +6,9 @@ import * as net from "node:net";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { CoreV1Api, KubeConfig, StorageV1Api } from "@kubernetes/client-node";
+import { projectRoot } from "../../config/project";
 import type { ToolPaths } from "../../toolchain";
+import { isAlive, readProcesses, recordProcess, signal, type Recorded } from "./processes";
 import { stages } from "./stages";
 
 export type ClusterTools = ToolPaths<
@@ -23,17 +25,20 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
-/** A process of the cluster. The start time tells it from a later process with the same id. */
-interface Recorded {
-  pid: number;
-  started: string;
-}
-
 const NODE = "node-0";
+/** Every process of a complete cluster. */
+const PARTS = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "node"] as const;
 const READY_DEADLINE_MS = 60_000;
+/** What a process gets of the caller's environment: enough to find programs and a home, and none of its secrets. */
+const ENVIRONMENT = Object.fromEntries(
+  ["PATH", "HOME", "TMPDIR"].flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+);
+/** The supervisor runs compiled, also where this module is loaded from its source. */
+const SUPERVISOR = path.join(projectRoot(), "dist", "embedded", "cluster", "node.js");
 
 const files = (dir: string) => ({
   processes: path.join(dir, "processes.json"),
+  children: path.join(dir, "children.json"),
   kubeconfig: path.join(dir, "kubeconfig"),
   logs: path.join(dir, "logs"),
   certs: path.join(dir, "certs"),
@@ -60,18 +65,24 @@ export async function startCluster(options: {
   const log = options.log ?? (() => undefined);
   await stopCluster(dir);
   const at = files(dir);
-  for (const folder of [dir, at.logs, at.certs]) fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (!fs.existsSync(SUPERVISOR)) throw new Error(`${SUPERVISOR} is missing: run npm run build`);
+  fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+  // From here on the folder is known as a cluster's, however early the start is interrupted.
+  fs.writeFileSync(at.processes, "{}", { mode: 0o600 });
+  for (const folder of [at.logs, at.certs]) fs.mkdirSync(folder, { mode: 0o700 });
   const started = Date.now();
-  const processes: Record<string, Recorded> = {};
   const launch = (name: string, binary: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): void => {
     const out = fs.openSync(path.join(at.logs, `${name}.log`), "a", 0o600);
-    const child = spawn(binary, args, { detached: true, stdio: ["ignore", out, out], env: { ...process.env, ...env } });
+    const child = spawn(binary, args, { detached: true, stdio: ["ignore", out, out], env: { ...ENVIRONMENT, ...env } });
     fs.closeSync(out);
+    // Reported below, where there is no process id.
+    child.on("error", () => undefined);
     if (child.pid === undefined) throw new Error(`cannot start ${name} (${binary})`);
     child.unref();
-    processes[name] = { pid: child.pid, started: startTime(child.pid) ?? "" };
-    fs.writeFileSync(at.processes, JSON.stringify(processes, null, 1), { mode: 0o600 });
+    recordProcess(at.processes, name, child.pid);
   };
+  const ready = (what: string, name: string, check: () => Promise<boolean>) =>
+    waitFor(what, path.join(at.logs, `${name}.log`), () => readProcesses(at.processes)[name], check);
 
   try {
     const [etcd, peer, api, kubelet, nats, monitor] = (await freePorts(6)) as [
@@ -117,12 +128,12 @@ export async function startCluster(options: {
       ],
       { GOGC: "60" },
     );
-    await waitFor("the API server", at.logs, "kube-apiserver", () =>
+    await ready("the API server's certificate", "kube-apiserver", () =>
       Promise.resolve(fs.existsSync(path.join(at.certs, "apiserver.crt"))),
     );
     const kubeconfig = kubeconfigText(api, token, fs.readFileSync(path.join(at.certs, "apiserver.crt")));
     fs.writeFileSync(at.kubeconfig, kubeconfig, { mode: 0o600 });
-    await waitFor("the API server", at.logs, "kube-apiserver", () => isReady(api));
+    await ready("the API server", "kube-apiserver", () => isReady(api));
 
     const common = [`--kubeconfig=${at.kubeconfig}`, "--leader-elect=false", "--secure-port=0"];
     launch(
@@ -150,8 +161,8 @@ export async function startCluster(options: {
       `--tls-private-key-file=${path.join(at.certs, "apiserver.key")}`,
     ]);
     await furnish(kubeconfig, kubelet);
-    launch("node", process.execPath, [path.join(__dirname, "node.js"), dir, tools["nats-server"]]);
-    await waitFor("the simulated node", at.logs, "kwok", () => nodeIsReady(kubeconfig));
+    launch("node", process.execPath, [SUPERVISOR, dir, tools["nats-server"]]);
+    await ready("the simulated node", "kwok", () => nodeIsReady(kubeconfig));
     log(`Control plane ready after ${((Date.now() - started) / 1000).toFixed(1)} s.`);
     return handle(dir);
   } catch (error) {
@@ -160,11 +171,10 @@ export async function startCluster(options: {
   }
 }
 
-/** The cluster that runs in `dir`; undefined where none does, or where it does not answer. */
+/** The cluster that runs in `dir`; undefined where none does, where a part of it has ended, or where it does not answer. */
 export async function attachCluster(dir: string): Promise<Cluster | undefined> {
-  const recorded = readProcesses(dir);
-  const names = Object.keys(recorded);
-  if (names.length < 6 || !Object.values(recorded).every(isAlive)) return undefined;
+  const recorded = readProcesses(files(dir).processes);
+  if (!PARTS.every((name) => recorded[name] && isAlive(recorded[name]))) return undefined;
   const cluster = handle(dir);
   const kubeconfig = new KubeConfig();
   kubeconfig.loadFromString(cluster.kubeconfig);
@@ -172,20 +182,39 @@ export async function attachCluster(dir: string): Promise<Cluster | undefined> {
   return (await isReady(port)) ? cluster : undefined;
 }
 
-/** Ends exactly the processes that this cluster started and removes its folder. Harmless where there is none. */
+/**
+ * Ends exactly the processes that the cluster in `dir` started and removes the folder. Harmless where there is none.
+ *
+ * Each process has 10 s to end by itself before it is killed.
+ *
+ * @throws Error where the folder holds something else, or where a process outlives being killed by 5 s.
+ */
 export async function stopCluster(dir: string): Promise<void> {
-  const alive = () => Object.values(readProcesses(dir)).filter(isAlive);
-  // The supervisor first: it ends the processes behind the pods.
-  const node = readProcesses(dir).node;
-  if (node && isAlive(node)) {
-    signal(node, "SIGTERM");
-    for (let waited = 0; isAlive(node) && waited < 5000; waited += 50) await sleep(50);
+  if (!fs.existsSync(dir)) return;
+  const at = files(dir);
+  if (!fs.existsSync(at.processes) && fs.readdirSync(dir).length > 0) {
+    throw new Error(`${dir} is not the folder of an embedded cluster; nothing was removed`);
   }
-  for (const recorded of alive()) signal(recorded, "SIGTERM");
-  for (let waited = 0; alive().length > 0 && waited < 10_000; waited += 50) await sleep(50);
-  for (const recorded of alive()) signal(recorded, "SIGKILL");
-  for (let waited = 0; alive().length > 0 && waited < 5000; waited += 50) await sleep(50);
+  const { node, etcd, ...others } = readProcesses(at.processes);
+  // The supervisor first, which starts processes; those behind the pods next, then what writes to etcd, and etcd last.
+  await endProcesses(node ? [node] : []);
+  await endProcesses(Object.values(readProcesses(at.children)));
+  await endProcesses(Object.values(others));
+  await endProcesses(etcd ? [etcd] : []);
   fs.rmSync(dir, { recursive: true, force: true });
+}
+
+async function endProcesses(processes: readonly Recorded[]): Promise<void> {
+  for (const [name, deadlineMs] of [
+    ["SIGTERM", 10_000],
+    ["SIGKILL", 5000],
+  ] as const) {
+    for (const recorded of processes) signal(recorded, name);
+    const deadline = Date.now() + deadlineMs;
+    while (processes.some(isAlive) && Date.now() < deadline) await sleep(25);
+  }
+  const left = processes.filter(isAlive).map(({ pid }) => pid);
+  if (left.length > 0) throw new Error(`processes ${left.join(", ")} of the embedded cluster do not end`);
 }
 
 function handle(dir: string): Cluster {
@@ -194,39 +223,9 @@ function handle(dir: string): Cluster {
     dir,
     kubeconfigPath: at.kubeconfig,
     kubeconfig: fs.readFileSync(at.kubeconfig, "utf8"),
-    pids: Object.fromEntries(Object.entries(readProcesses(dir)).map(([name, { pid }]) => [name, pid])),
+    pids: Object.fromEntries(Object.entries(readProcesses(at.processes)).map(([name, { pid }]) => [name, pid])),
     stop: () => stopCluster(dir),
   };
-}
-
-function readProcesses(dir: string): Record<string, Recorded> {
-  try {
-    return JSON.parse(fs.readFileSync(files(dir).processes, "utf8")) as Record<string, Recorded>;
-  } catch {
-    return {};
-  }
-}
-
-/** Start time of a process in clock ticks since boot, the 22nd field of its stat; undefined where there is none. */
-function startTime(pid: number): string | undefined {
-  try {
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    // A zombie has ended; its parent only has not asked yet.
-    return fields[0] === "Z" ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
-}
-
-const isAlive = (recorded: Recorded): boolean => startTime(recorded.pid) === recorded.started;
-
-function signal(recorded: Recorded, name: NodeJS.Signals): void {
-  try {
-    process.kill(recorded.pid, name);
-  } catch {
-    // It has ended in the meantime.
-  }
 }
 
 async function freePorts(count: number): Promise<number[]> {
@@ -245,14 +244,23 @@ async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-async function waitFor(what: string, logs: string, process: string, ready: () => Promise<boolean>): Promise<void> {
+/** @throws Error with the end of the log where `check` does not hold within a minute, or where the process ends before. */
+async function waitFor(
+  what: string,
+  logFile: string,
+  recorded: () => Recorded | undefined,
+  check: () => Promise<boolean>,
+): Promise<void> {
   const deadline = Date.now() + READY_DEADLINE_MS;
+  const log = () => fs.readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-15).join("\n");
   while (Date.now() < deadline) {
-    if (await ready().catch(() => false)) return;
-    await sleep(100);
+    if (await check().catch(() => false)) return;
+    const process = recorded();
+    if (!process || !isAlive(process))
+      throw new Error(`waiting for ${what}: its process ended; the end of its log:\n${log()}`);
+    await sleep(50);
   }
-  const tail = fs.readFileSync(path.join(logs, `${process}.log`), "utf8").split("\n").slice(-15).join("\n");
-  throw new Error(`${what} was not ready after ${READY_DEADLINE_MS / 1000} s; the end of its log:\n${tail}`);
+  throw new Error(`${what} was not ready after ${READY_DEADLINE_MS / 1000} s; the end of its log:\n${log()}`);
 }
 
 /** Asks for readiness without credentials; the certificate is the server's own, made a moment ago. */
@@ -300,27 +308,29 @@ async function furnish(kubeconfigContent: string, kubeletPort: number): Promise<
       metadata: {
         name: NODE,
         annotations: { "kwok.x-k8s.io/node": "fake", "node.alpha.kubernetes.io/ttl": "0" },
-        labels: { "kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux", "topology.kubernetes.io/zone": "zone-a" },
+        labels: {
+          "kubernetes.io/hostname": NODE,
+          "kubernetes.io/os": "linux",
+          "topology.kubernetes.io/zone": "zone-a",
+        },
       },
     },
   });
-  await core.patchNodeStatus(
-    {
-      name: NODE,
-      body: [
-        {
-          op: "add",
-          path: "/status",
-          value: {
-            capacity: resources,
-            allocatable: resources,
-            addresses: [{ type: "InternalIP", address: "127.0.0.1" }],
-            daemonEndpoints: { kubeletEndpoint: { Port: kubeletPort } },
-          },
+  await core.patchNodeStatus({
+    name: NODE,
+    body: [
+      {
+        op: "add",
+        path: "/status",
+        value: {
+          capacity: resources,
+          allocatable: resources,
+          addresses: [{ type: "InternalIP", address: "127.0.0.1" }],
+          daemonEndpoints: { kubeletEndpoint: { Port: kubeletPort } },
         },
-      ],
-    },
-  );
+      },
+    ],
+  });
   await kubeconfig.makeApiClient(StorageV1Api).createStorageClass({
     body: {
       metadata: { name: "standard", annotations: { "storageclass.kubernetes.io/is-default-class": "true" } },

@@ -10,7 +10,15 @@ import * as http from "node:http";
 import * as net from "node:net";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { CoreV1Api, KubeConfig, type V1Container, type V1Pod, type V1Service } from "@kubernetes/client-node";
+import {
+  ApiException,
+  CoreV1Api,
+  KubeConfig,
+  type V1Container,
+  type V1Pod,
+  type V1Service,
+} from "@kubernetes/client-node";
+import { recordProcess } from "./processes";
 import { SUPERVISED } from "./stages";
 
 const INTERVAL_MS = 200;
@@ -40,6 +48,7 @@ class Supervisor {
   private readonly units = new Map<string, Unit>();
   private readonly ports: Ports;
   private address = 1;
+  private ending = false;
 
   constructor(
     readonly dir: string,
@@ -52,58 +61,65 @@ class Supervisor {
   }
 
   async run(): Promise<void> {
-    for (;;) {
+    while (!this.ending) {
       try {
         await this.reconcile();
       } catch (error) {
         // The API server may be starting or ending; the next turn tries again.
-        console.error(new Date().toISOString(), error instanceof Error ? error.message : error);
+        complain(error);
       }
       await sleep(INTERVAL_MS);
     }
   }
 
   async end(): Promise<void> {
+    this.ending = true;
     await Promise.all([...this.units.values()].map((unit) => unit.end()));
   }
 
   private async reconcile(): Promise<void> {
-    const { items: pods } = await this.core.listPodForAllNamespaces();
-    const alive = new Set<string>();
-    for (const pod of pods) {
-      const uid = pod.metadata?.uid ?? "";
-      if (!pod.spec?.nodeName || pod.metadata?.deletionTimestamp) continue;
-      if (isJobPod(pod)) {
-        if (pod.status?.phase === "Pending") await this.finishJob(pod);
-        continue;
-      }
-      if (!isSupervised(pod)) continue;
-      alive.add(uid);
-      let unit = this.units.get(uid);
-      if (!unit) {
-        unit = new Unit(pod, `10.244.1.${this.address++ % 250}`, this.dir);
-        this.units.set(uid, unit);
-      }
-      await this.advance(unit, pod);
-    }
+    const { items } = await this.core.listPodForAllNamespaces({ resourceVersion: "0" });
+    const pods = items.filter((pod) => pod.spec?.nodeName && !pod.metadata?.deletionTimestamp);
+    const present = new Set(pods.map((pod) => pod.metadata?.uid));
+    // Processes of deleted pods end before others start: a StatefulSet's next pod takes the same volume and port.
     for (const [uid, unit] of this.units) {
-      if (alive.has(uid)) continue;
-      this.units.delete(uid);
+      if (present.has(uid)) continue;
       await unit.end();
+      this.units.delete(uid);
+    }
+    for (const pod of pods) {
+      try {
+        if (isJobPod(pod)) {
+          if (pod.status?.phase === "Pending") await this.finishJob(pod);
+        } else if (isSupervised(pod)) {
+          await this.advance(this.unitOf(pod), pod);
+        }
+      } catch (error) {
+        // One pod's trouble (deleted in the meantime, for one) keeps no other from advancing.
+        if (!isMissing(error)) complain(error, `${pod.metadata?.namespace}/${pod.metadata?.name}: `);
+      }
     }
     await this.writeNames();
+  }
+
+  private unitOf(pod: V1Pod): Unit {
+    const uid = pod.metadata?.uid ?? "";
+    const unit = this.units.get(uid) ?? new Unit(pod, `10.244.1.${this.address++ % 250}`, this.dir);
+    this.units.set(uid, unit);
+    return unit;
   }
 
   private async advance(unit: Unit, pod: V1Pod): Promise<void> {
     if (unit.mayStart()) {
       try {
-        unit.start(await this.behind(pod));
+        const behind = await this.behind(unit, pod);
+        if (!this.ending) unit.start(behind);
       } catch (error) {
-        unit.fail(error instanceof Error ? error.message : String(error));
+        unit.block(error instanceof Error ? error.message : String(error));
       }
     }
     await unit.probe();
-    if (unit.role === "nats" && unit.running) await this.reload(unit, pod);
+    if (unit.running && pod.spec?.containers.some((each) => each.name === "reloader")) await this.reload(unit, pod);
     await this.report(unit, pod);
   }
 
@@ -126,30 +142,29 @@ class Supervisor {
     const config = await this.natsConf(pod);
     if (config === unit.config) return;
     unit.config = config;
-    fs.writeFileSync(path.join(unit.folder, "nats.conf"), config, { mode: 0o600 });
+    fs.writeFileSync(path.join(unit.folder, "nats.conf"), withStore(config, unit.store), { mode: 0o600 });
     unit.signal("SIGHUP");
   }
 
-  private async behind(pod: V1Pod): Promise<Behind> {
-    const role = roleOf(pod);
+  private async behind(unit: Unit, pod: V1Pod): Promise<Behind> {
+    const { role } = unit;
     const container = mainContainer(pod);
-    const env = await this.environment(pod, container);
-    const unit = this.units.get(pod.metadata?.uid ?? "");
-    if (!unit) throw new Error("pod is gone");
+    const env = await this.environment(unit, pod, container);
     fs.mkdirSync(unit.folder, { recursive: true, mode: 0o700 });
     if (role === "nats") {
       unit.config = await this.natsConf(pod);
       unit.configReadAt = Date.now();
       const file = path.join(unit.folder, "nats.conf");
-      fs.writeFileSync(file, unit.config, { mode: 0o600 });
       const claim = pod.spec?.volumes?.find((each) => each.persistentVolumeClaim)?.persistentVolumeClaim?.claimName;
       const store = path.join(this.dir, "volumes", claim ?? pod.metadata?.uid ?? "none");
       fs.mkdirSync(store, { recursive: true, mode: 0o700 });
+      unit.store = store;
+      fs.writeFileSync(file, withStore(unit.config, store), { mode: 0o600 });
       // Flags win over the file, so the deployed file runs as it is but for the places that cannot be the same here.
       const args = ["-c", file, "-a", "127.0.0.1", "-p", String(this.ports.nats), "-m", String(this.ports.monitor)];
       return {
         command: this.natsServer,
-        args: [...args, "-sd", store, "-P", path.join(unit.folder, "nats.pid")],
+        args: [...args, "-P", path.join(unit.folder, "nats.pid")],
         env,
         ports: { 4222: this.ports.nats, 8222: this.ports.monitor },
         healthUrl: `http://127.0.0.1:${this.ports.monitor}/healthz?js-server-only=true`,
@@ -168,45 +183,55 @@ class Supervisor {
 
   private async natsConf(pod: V1Pod): Promise<string> {
     const name = pod.spec?.volumes?.find((each) => each.configMap)?.configMap?.name ?? "";
-    const { data } = await this.core.readNamespacedConfigMap({ name, namespace: pod.metadata?.namespace ?? "" });
-    const config = data?.["nats.conf"];
-    if (config === undefined) throw new Error(`ConfigMap ${name} has no key nats.conf`);
+    const config = (await this.read("configmap", pod.metadata?.namespace ?? "", name))["nats.conf"];
+    if (config === undefined) throw new Error(`configmap "${name}" has no key nats.conf`);
     return config;
   }
 
+  /** Keys and values of a ConfigMap or Secret. @throws Error as the kubelet puts it where there is none. */
+  private async read(kind: "configmap" | "secret", namespace: string, name: string): Promise<Record<string, string>> {
+    try {
+      if (kind === "configmap") return (await this.core.readNamespacedConfigMap({ name, namespace })).data ?? {};
+      const { data } = await this.core.readNamespacedSecret({ name, namespace });
+      const decode = (value: string) => Buffer.from(value, "base64").toString("utf8");
+      return Object.fromEntries(Object.entries(data ?? {}).map(([key, value]) => [key, decode(value)]));
+    } catch (error) {
+      throw isMissing(error) ? new Error(`${kind} "${name}" not found`, { cause: error }) : error;
+    }
+  }
+
   /** The environment of a container as the kubelet makes it. */
-  private async environment(pod: V1Pod, container: V1Container): Promise<Record<string, string>> {
+  private async environment(unit: Unit, pod: V1Pod, container: V1Container): Promise<Record<string, string>> {
     const namespace = pod.metadata?.namespace ?? "";
-    const configMap = async (name: string) => (await this.core.readNamespacedConfigMap({ name, namespace })).data ?? {};
-    const secret = async (name: string) =>
-      Object.fromEntries(
-        Object.entries((await this.core.readNamespacedSecret({ name, namespace })).data ?? {}).map(([key, value]) => [
-          key,
-          Buffer.from(value, "base64").toString("utf8"),
-        ]),
-      );
     const env: Record<string, string> = {};
-    for (const source of container.envFrom ?? []) {
-      if (source.configMapRef?.name) Object.assign(env, await configMap(source.configMapRef.name));
-      if (source.secretRef?.name) Object.assign(env, await secret(source.secretRef.name));
+    for (const { prefix = "", configMapRef, secretRef } of container.envFrom ?? []) {
+      const ref = configMapRef ?? secretRef;
+      if (!ref) continue;
+      const values = await this.read(configMapRef ? "configmap" : "secret", namespace, ref.name ?? "").catch(
+        (error: unknown) => {
+          if (ref.optional) return {};
+          throw error;
+        },
+      );
+      for (const [key, value] of Object.entries(values)) env[prefix + key] = value;
     }
     for (const { name, value, valueFrom } of container.env ?? []) {
-      const [ref, read] = valueFrom?.secretKeyRef
-        ? [valueFrom.secretKeyRef, secret]
-        : [valueFrom?.configMapKeyRef, configMap];
+      const ref = valueFrom?.secretKeyRef ?? valueFrom?.configMapKeyRef;
       if (ref) {
-        const found = (await read(ref.name ?? ""))[ref.key];
-        if (found === undefined) throw new Error(`couldn't find key ${ref.key} in ${namespace}/${ref.name}`);
-        env[name] = found;
+        const kind = valueFrom?.secretKeyRef ? "secret" : "configmap";
+        try {
+          const found = (await this.read(kind, namespace, ref.name ?? ""))[ref.key];
+          if (found === undefined) throw new Error(`couldn't find key ${ref.key} in ${kind} ${namespace}/${ref.name}`);
+          env[name] = found;
+        } catch (error) {
+          if (!ref.optional) throw error;
+        }
       } else if (valueFrom?.fieldRef) {
-        const fields: Record<string, string | undefined> = {
-          "metadata.name": pod.metadata?.name,
-          "metadata.namespace": namespace,
-          "status.podIP": pod.status?.podIP,
-        };
-        env[name] = fields[valueFrom.fieldRef.fieldPath] ?? "";
+        env[name] = fieldOf(pod, unit.ip, valueFrom.fieldRef.fieldPath);
+      } else if (valueFrom) {
+        throw new Error(`environment variable ${name}: this source is not supported here`);
       } else {
-        env[name] = (value ?? "").replace(/\$\(([A-Za-z_][A-Za-z0-9_]*)\)/g, (whole, inner: string) => env[inner] ?? whole);
+        env[name] = expand(value ?? "", env);
       }
     }
     return env;
@@ -214,7 +239,7 @@ class Supervisor {
 
   /** In-cluster addresses and where they lead to here; the stand-ins look names up in this file. */
   private async writeNames(): Promise<void> {
-    const { items: services } = await this.core.listServiceForAllNamespaces();
+    const { items: services } = await this.core.listServiceForAllNamespaces({ resourceVersion: "0" });
     const names: Record<string, number> = {};
     for (const service of services) {
       const unit = [...this.units.values()].find((each) => each.ready && selects(service, each.pod));
@@ -236,7 +261,10 @@ class Supervisor {
     const job = pod.metadata?.labels?.["job-name"] ?? "";
     const file = path.join(this.dir, "outcomes.json");
     const outcomes = (fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, "utf8")) : {}) as Outcomes;
-    const outcome = Object.entries(outcomes).find(([prefix]) => job.startsWith(prefix))?.[1] ?? { exitCode: 0, log: "" };
+    const outcome = Object.entries(outcomes).find(([prefix]) => job.startsWith(prefix))?.[1] ?? {
+      exitCode: 0,
+      log: "",
+    };
     const failed = outcome.exitCode !== 0;
     const now = new Date().toISOString();
     await this.core.patchNamespacedPodStatus({
@@ -276,29 +304,33 @@ class Supervisor {
 
 /** One supervised pod and its process. */
 class Unit {
-  readonly role: string;
+  readonly role: Role;
+  readonly name: string;
   readonly folder: string;
   behind: Behind | undefined;
   ready = false;
   reported = "";
   config = "";
+  store = "";
   configReadAt = 0;
   private child: ChildProcess | undefined;
   private startedAt = "";
   private log = "";
   private restarts = 0;
   private nextStart = 0;
+  private blocked: string | undefined;
   private last: { exitCode: number; message: string; finishedAt: string } | undefined;
   private readonly since = new Date().toISOString();
   private readySince = this.since;
 
   constructor(
     readonly pod: V1Pod,
-    private readonly ip: string,
-    dir: string,
+    readonly ip: string,
+    private readonly dir: string,
   ) {
     this.role = roleOf(pod);
-    this.folder = path.join(dir, "pods", `${pod.metadata?.namespace}-${pod.metadata?.name}`);
+    this.name = `${pod.metadata?.namespace}_${pod.metadata?.name}`;
+    this.folder = path.join(dir, "pods", this.name);
   }
 
   get running(): boolean {
@@ -311,6 +343,7 @@ class Unit {
 
   start(behind: Behind): void {
     this.behind = behind;
+    this.blocked = undefined;
     this.log = "";
     this.startedAt = new Date().toISOString();
     const child = spawn(behind.command, behind.args, {
@@ -319,6 +352,9 @@ class Unit {
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.child = child;
+    if (child.pid !== undefined) {
+      recordProcess(path.join(this.dir, "children.json"), this.name, child.pid);
+    }
     const collect = (chunk: Buffer) => {
       this.log = (this.log + chunk.toString("utf8")).slice(-LOG_TAIL);
       fs.appendFileSync(path.join(this.folder, "log"), chunk, { mode: 0o600 });
@@ -333,9 +369,10 @@ class Unit {
     });
   }
 
-  /** A container that cannot even start, for want of a Secret for example. */
-  fail(message: string): void {
-    this.finished(128, message);
+  /** A container that cannot be made, for want of a Secret for example; tried again after a second. */
+  block(message: string): void {
+    this.blocked = message;
+    this.nextStart = Date.now() + 1000;
   }
 
   private finished(exitCode: number, message: string): void {
@@ -358,7 +395,9 @@ class Unit {
       type,
       status: holds ? "True" : "False",
       lastTransitionTime: at,
-      ...(holds || type === "Initialized" ? {} : { reason: "ContainersNotReady", message: `containers with unready status: [${main}]` }),
+      ...(holds || type === "Initialized"
+        ? {}
+        : { reason: "ContainersNotReady", message: `containers with unready status: [${main}]` }),
     });
     return {
       phase: "Running",
@@ -388,13 +427,17 @@ class Unit {
       ready: this.ready,
       started: this.ready,
       restartCount: Math.max(0, this.child ? this.restarts : this.restarts - 1),
-      state: this.child
-        ? { running: { startedAt: this.startedAt } }
-        : this.last
-          ? { waiting: { reason: "CrashLoopBackOff", message: `back-off restarting failed container` } }
-          : { waiting: { reason: "ContainerCreating" } },
-      ...(this.last ? { lastState: { terminated: { reason: "Error", ...this.last, startedAt: this.startedAt || this.since } } } : {}),
+      state: this.child ? { running: { startedAt: this.startedAt } } : { waiting: this.waiting() },
+      ...(this.last
+        ? { lastState: { terminated: { reason: "Error", ...this.last, startedAt: this.startedAt || this.since } } }
+        : {}),
     };
+  }
+
+  private waiting(): { reason: string; message?: string } {
+    if (this.blocked !== undefined) return { reason: "CreateContainerConfigError", message: this.blocked };
+    if (!this.last) return { reason: "ContainerCreating" };
+    return { reason: "CrashLoopBackOff", message: "back-off restarting failed container" };
   }
 
   signal(name: NodeJS.Signals): void {
@@ -413,16 +456,58 @@ class Unit {
   }
 }
 
+/** `$(NAME)` of variables before this one; `$$(NAME)` stands for itself. Kubernetes' rule for `value` of a variable. */
+function expand(value: string, env: Readonly<Record<string, string>>): string {
+  return value.replace(/\$\$|\$\(([-._a-zA-Z0-9]+)\)/g, (whole, name?: string) =>
+    name === undefined ? "$" : (env[name] ?? whole),
+  );
+}
+
+function fieldOf(pod: V1Pod, ip: string, fieldPath: string): string {
+  const entry = /^metadata\.(labels|annotations)\['(.+)'\]$/.exec(fieldPath);
+  if (entry) return pod.metadata?.[entry[1] as "labels" | "annotations"]?.[entry[2] ?? ""] ?? "";
+  const fields: Record<string, string | undefined> = {
+    "metadata.name": pod.metadata?.name,
+    "metadata.namespace": pod.metadata?.namespace,
+    "metadata.uid": pod.metadata?.uid,
+    "spec.nodeName": pod.spec?.nodeName,
+    "spec.serviceAccountName": pod.spec?.serviceAccountName,
+    "status.podIP": ip,
+    "status.hostIP": "127.0.0.1",
+  };
+  const value = fields[fieldPath];
+  if (value === undefined) throw new Error(`field ${fieldPath} is not supported here`);
+  return value;
+}
+
+/** The configuration with its store elsewhere. No flag can do this: nats-server refuses `-sd` beside a `store_dir`. */
+function withStore(config: string, store: string): string {
+  return config.replace(
+    /("?store_?dir"?\s*[:=]?\s*)("[^"]*"|[^\s,}]+)/,
+    (_, key: string) => key + JSON.stringify(store),
+  );
+}
+
+const isMissing = (error: unknown): boolean => error instanceof ApiException && error.code === 404;
+
+function complain(error: unknown, prefix = ""): void {
+  console.error(`${new Date().toISOString()} ${prefix}${error instanceof Error ? error.message : String(error)}`);
+}
+
 function isJobPod(pod: V1Pod): boolean {
   return pod.metadata?.ownerReferences?.some((each) => each.kind === "Job") ?? false;
 }
 
 function isSupervised(pod: V1Pod): boolean {
   const labels = pod.metadata?.labels ?? {};
-  return Object.entries(SUPERVISED).some(([label, values]) => (values as readonly string[]).includes(labels[label] ?? ""));
+  return Object.entries(SUPERVISED).some(([label, values]) =>
+    (values as readonly string[]).includes(labels[label] ?? ""),
+  );
 }
 
-function roleOf(pod: V1Pod): "nats" | "server" | "worker" | "gateway" {
+type Role = "nats" | "server" | "worker" | "gateway";
+
+function roleOf(pod: V1Pod): Role {
   const app = pod.metadata?.labels?.app;
   if (app === "noetl-server") return "server";
   if (app === "noetl-worker") return "worker";

@@ -52,9 +52,14 @@ containerStatuses:
 /** Stages for kwok's configuration file. */
 export function stages(): object[] {
   return [
-    stage("node-ready", "Node", [absent(".metadata.deletionTimestamp"), absent('.status.conditions.[] | select( .type == "Ready" ) | .status')], {
-      statusTemplate: NODE_STATUS,
-    }),
+    stage(
+      "node-ready",
+      "Node",
+      [absent(".metadata.deletionTimestamp"), absent('.status.conditions.[] | select( .type == "Ready" ) | .status')],
+      {
+        statusTemplate: NODE_STATUS,
+      },
+    ),
     stage(
       "pod-ready",
       "Pod",
@@ -70,6 +75,9 @@ export function stages(): object[] {
       ],
       { statusTemplate: POD_STATUS },
     ),
-    stage("pod-delete", "Pod", [{ key: ".metadata.deletionTimestamp", operator: "Exists" }], { delete: true, finalizers: { empty: true } }),
+    stage("pod-delete", "Pod", [{ key: ".metadata.deletionTimestamp", operator: "Exists" }], {
+      delete: true,
+      finalizers: { empty: true },
+    }),
   ];
 }

@@ -18,10 +18,12 @@ import {
   connect,
   nanos,
 } from "nats";
+import { CONSUMER, GATEWAY, STREAM, WORKER_TUNING } from "../../contract/noetl";
 
 const env = process.env;
-const need = (name: string): string => {
-  const value = env[name];
+/** A variable's value, or the specification's default where it is unset. */
+const need = (name: string, fallback?: string | number): string => {
+  const value = env[name] ?? (fallback === undefined ? undefined : String(fallback));
   if (value === undefined || value === "") throw new Error(`environment variable ${name} is not set`);
   return value;
 };
@@ -63,7 +65,8 @@ async function connectAs(name: string): Promise<NatsConnection> {
       maxReconnectAttempts: 60,
     });
   } catch (error) {
-    if (error instanceof NatsError && /AUTHORIZATION/i.test(error.code)) throw new Error("nats: 'Authorization Violation'");
+    if (error instanceof NatsError && /AUTHORIZATION/i.test(error.code))
+      throw new Error("nats: 'Authorization Violation'", { cause: error });
     throw error;
   }
 }
@@ -94,12 +97,17 @@ function listen(path: string, more?: http.RequestListener): void {
 async function server(): Promise<void> {
   const connection = await connectAs("noetl-server");
   const manager = await connection.jetstreamManager();
-  const [stream, subject] = [need("NATS_STREAM"), need("NATS_SUBJECT")];
+  const [stream, subject] = [need("NATS_STREAM", STREAM.name), need("NATS_SUBJECT", STREAM.subject)];
   try {
     await manager.streams.info(stream);
     say(`Using existing ${stream} stream`);
   } catch {
-    await manager.streams.add({ name: stream, subjects: [subject], max_age: nanos(3_600_000), storage: StorageType.Memory });
+    await manager.streams.add({
+      name: stream,
+      subjects: [subject],
+      max_age: nanos(STREAM.maxAgeSeconds * 1000),
+      storage: StorageType.Memory,
+    });
     say(`Created stream ${stream}`);
   }
   const jetstream = connection.jetstream();
@@ -108,7 +116,8 @@ async function server(): Promise<void> {
     publish(jetstream, subject).then(
       (seq) => response.end(JSON.stringify({ seq })),
       (error: unknown) => {
-        const text = error instanceof NatsError && error.code === "503" ? "nats: no response from stream" : describe(error);
+        const text =
+          error instanceof NatsError && error.code === "503" ? "nats: no response from stream" : describe(error);
         say(`Failed to publish command: ${text}`);
         response.writeHead(500).end(text);
       },
@@ -132,12 +141,13 @@ async function worker(): Promise<void> {
   await waitForServer();
   const connection = await connectAs("noetl-worker");
   const manager = await connection.jetstreamManager();
-  const consumer = need("NATS_CONSUMER");
+  const consumer = need("NATS_CONSUMER", CONSUMER.name);
   let stream: string;
   try {
-    stream = await manager.streams.find(need("NATS_SUBJECT"));
-  } catch {
-    throw new Error("nats: NotFoundError");
+    stream = await manager.streams.find(need("NATS_SUBJECT", STREAM.subject));
+  } catch (error) {
+    const none = error instanceof Error && error.message === "no stream matches subject";
+    throw new Error(none ? "nats: NotFoundError" : describe(error), { cause: error });
   }
   try {
     await ensureConsumer(manager, stream, consumer);
@@ -146,7 +156,7 @@ async function worker(): Promise<void> {
   }
   listen("/health");
   say(`Subscribed to ${stream} as ${consumer}`);
-  const timeout = Number(env.NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS ?? 30) * 1000;
+  const timeout = Number(need("NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS", WORKER_TUNING.fetchTimeoutSeconds)) * 1000;
   const pull = await connection.jetstream().consumers.get(stream, consumer);
   for (;;) {
     const message = await pull.next({ expires: Math.max(1000, timeout) });
@@ -163,9 +173,9 @@ async function ensureConsumer(manager: JetStreamManager, stream: string, name: s
     ack_policy: AckPolicy.Explicit,
     deliver_policy: DeliverPolicy.New,
     replay_policy: ReplayPolicy.Instant,
-    ack_wait: nanos(30_000),
-    max_deliver: Number(env.NOETL_WORKER_NATS_MAX_DELIVER ?? 1000),
-    max_ack_pending: Number(env.NOETL_WORKER_NATS_MAX_ACK_PENDING ?? 64),
+    ack_wait: nanos(CONSUMER.ackWaitSeconds * 1000),
+    max_deliver: Number(need("NOETL_WORKER_NATS_MAX_DELIVER", WORKER_TUNING.maxDeliver)),
+    max_ack_pending: Number(need("NOETL_WORKER_NATS_MAX_ACK_PENDING", WORKER_TUNING.maxAckPending)),
   };
   try {
     const { config } = await manager.consumers.info(stream, name);
@@ -196,8 +206,12 @@ async function waitForServer(): Promise<void> {
 async function gateway(): Promise<void> {
   const connection = await connectAs("gateway");
   const views = connection.jetstream().views;
-  await views.kv(need("NATS_SESSION_BUCKET"), { ttl: Number(need("NATS_SESSION_CACHE_TTL_SECS")) * 1000 });
-  await views.kv(need("NATS_REQUEST_BUCKET"), { ttl: Number(need("NATS_REQUEST_TTL_SECS")) * 1000 });
+  await views.kv(need("NATS_SESSION_BUCKET", GATEWAY.sessionBucket), {
+    ttl: Number(need("NATS_SESSION_CACHE_TTL_SECS", GATEWAY.sessionTtlSeconds)) * 1000,
+  });
+  await views.kv(need("NATS_REQUEST_BUCKET", GATEWAY.requestBucket), {
+    ttl: Number(need("NATS_REQUEST_TTL_SECS", GATEWAY.requestTtlSeconds)) * 1000,
+  });
   const origins = need("CORS_ALLOWED_ORIGINS").split(",");
   listen("/health", (request, response) => {
     const origin = request.headers.origin ?? "";
