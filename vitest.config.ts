@@ -28,15 +28,6 @@ export default defineConfig({
           globalSetup: ["test/setup/tools.ts"],
         },
       },
-      {
-        test: {
-          name: "e2e",
-          include: ["test/e2e/**/*.test.ts"],
-          testTimeout: 600_000,
-          hookTimeout: 600_000,
-          fileParallelism: false,
-          globalSetup: ["test/setup/tools.ts"],
-        },
       },
     ],
   },

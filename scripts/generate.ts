@@ -61,7 +61,9 @@ export function withSettingsTable(readme: string): string {
 
 function shown(setting: Setting<unknown>): string {
   const value = setting.default;
-  return Array.isArray(value) ? value.join(",") : value === undefined ? "" : String(value);
+  if (value === undefined) return "";
+  if (Array.isArray(value)) return value.join(",");
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 if (require.main === module) {
