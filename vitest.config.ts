@@ -28,7 +28,6 @@ export default defineConfig({
           globalSetup: ["test/setup/tools.ts"],
         },
       },
-      },
     ],
   },
 });
