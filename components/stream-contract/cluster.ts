@@ -146,6 +146,14 @@ const isReady = (pod: V1Pod): boolean =>
 
 const nameOf = (pod: V1Pod): string => pod.metadata?.name ?? "";
 
+/** Phase of a pod, and what its containers wait for. A container's last words stay out: they may quote a setting. */
+function stateOf(pod: V1Pod): string {
+  const waiting = (pod.status?.containerStatuses ?? []).flatMap(({ name, state }) =>
+    state?.waiting?.reason ? `container ${name}: ${state.waiting.reason}` : [],
+  );
+  return [`${nameOf(pod)} is ${pod.status?.phase ?? "unknown"}`, ...waiting].join(", ");
+}
+
 /**
  * Name of a ready pod: the connection's pod, else the first one by name behind its Service.
  *
@@ -192,7 +200,7 @@ export async function findPod(config: KubeConfig, connection: ClusterConnection,
   }
   const ready = candidates.filter(isReady).map(nameOf).sort();
   if (ready[0] === undefined) {
-    const states = candidates.map((item) => `${nameOf(item)} is ${item.status?.phase ?? "unknown"}`).sort();
+    const states = candidates.map(stateOf).sort();
     throw new ConnectError("pod-not-ready", `no pod of NATS in namespace ${namespace} is ready: ${states.join(", ")}`);
   }
   return ready[0];

@@ -77,8 +77,7 @@ async function helm(args: readonly string[], values: Values): Promise<string> {
   try {
     const file = path.join(folder, "values.yaml");
     fs.writeFileSync(file, JSON.stringify(values));
-    // The built helm carries no Kubernetes version of its own, and the charts ask for one.
-    const { stdout } = await run(binary, [...args, "--values", file, "--kube-version", "1.34.4"], {
+    const { stdout } = await run(binary, [...args, "--values", file], {
       timeout: 60_000,
       maxBuffer: 16 * 1024 * 1024,
     });
@@ -88,10 +87,13 @@ async function helm(args: readonly string[], values: Values): Promise<string> {
   }
 }
 
+/** The built helm carries no Kubernetes version of its own, and the charts ask for one. */
+const template = (chart: ChartName, values: Values): Promise<string> =>
+  helm(["template", chart, chartFolder(chart), "--namespace", chart, "--kube-version", "1.34.4"], values);
+
 /** Objects a chart renders, as release and namespace of the chart's name. */
 export async function render(chart: ChartName, values: Values): Promise<KubeObject[]> {
-  const text = await helm(["template", chart, chartFolder(chart), "--namespace", chart], values);
-  return parseAllDocuments(text, { merge: true })
+  return parseAllDocuments(await template(chart, values), { merge: true })
     .map((document) => document.toJS() as KubeObject | null)
     .filter((object): object is KubeObject => object !== null);
 }
@@ -99,16 +101,17 @@ export async function render(chart: ChartName, values: Values): Promise<KubeObje
 /** What helm says where it refuses values. */
 export async function refusal(chart: ChartName, values: Values): Promise<string> {
   try {
-    await helm(["template", chart, chartFolder(chart), "--namespace", chart], values);
+    await template(chart, values);
   } catch (error) {
     return (error as { stderr: string }).stderr;
   }
   throw new Error(`the chart ${chart} accepts ${JSON.stringify(values)}`);
 }
 
-/** The text helm shows after an installation. */
-export function notes(chart: ChartName, values: Values): Promise<string> {
-  return helm(["template", chart, chartFolder(chart), "--namespace", chart, "--notes"], values);
+/** What helm shows of an installation, Secrets left out; it asks the cluster but installs nothing. */
+export function rehearsal(chart: ChartName, values: Values, kubeconfig: string): Promise<string> {
+  const args = ["install", chart, chartFolder(chart), "--namespace", chart, "--kubeconfig", kubeconfig];
+  return helm([...args, "--dry-run=server", "--hide-secret"], values);
 }
 
 /** The one object of a kind and name. */

@@ -265,7 +265,16 @@ describe("through a cluster", () => {
   const pods = (status: string): Answer => ({
     status: 200,
     body: {
-      items: [{ metadata: { name: "nats-0" }, status: { phase: "Running", conditions: [{ type: "Ready", status }] } }],
+      items: [
+        {
+          metadata: { name: "nats-0" },
+          status: {
+            phase: "Running",
+            conditions: [{ type: "Ready", status }],
+            containerStatuses: [{ name: "nats", state: { waiting: { reason: "CrashLoopBackOff", message: WRONG } } }],
+          },
+        },
+      ],
     },
   });
 
@@ -283,7 +292,7 @@ describe("through a cluster", () => {
       "pod-not-ready",
       { [SERVICE]: service, [PODS]: pods("False") },
       0,
-      "no pod of NATS in namespace nats is ready: nats-0 is Running",
+      "no pod of NATS in namespace nats is ready: nats-0 is Running, container nats: CrashLoopBackOff",
     ],
     [
       "a login that is not accepted",

@@ -1,0 +1,203 @@
+import * as fs from "node:fs";
+import * as https from "node:https";
+import * as os from "node:os";
+import * as path from "node:path";
+import { KubeConfig } from "@kubernetes/client-node";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+// The compiled one: it starts compiled files of its own.
+import { type Cluster, startCluster } from "../../dist/embedded/cluster";
+import { ensureTools, TOOLS, type ToolName } from "../../toolchain";
+import { CASES, REQUIRED } from "./cases";
+import { type KubeObject, type PodSpec, type Values, merged, podTemplate, rehearsal, render } from "./helm";
+
+/** Where the API server serves the kinds that the charts render. */
+const PATHS: Record<string, string> = {
+  ConfigMap: "api/v1/configmaps",
+  Secret: "api/v1/secrets",
+  Service: "api/v1/services",
+  ServiceAccount: "api/v1/serviceaccounts",
+  PersistentVolumeClaim: "api/v1/persistentvolumeclaims",
+  Pod: "api/v1/pods",
+  Deployment: "apis/apps/v1/deployments",
+  StatefulSet: "apis/apps/v1/statefulsets",
+  Role: "apis/rbac.authorization.k8s.io/v1/roles",
+  RoleBinding: "apis/rbac.authorization.k8s.io/v1/rolebindings",
+  Ingress: "apis/networking.k8s.io/v1/ingresses",
+  PodDisruptionBudget: "apis/policy/v1/poddisruptionbudgets",
+  ManagedCertificate: "apis/networking.gke.io/v1/managedcertificates",
+};
+
+/** Pod Security level of the namespaces, as the program labels them. */
+const LEVEL = { noetl: "restricted", gateway: "restricted", nats: "baseline" } as const;
+
+let dir: string;
+let cluster: Cluster;
+let kubeconfig: KubeConfig;
+
+beforeAll(async () => {
+  dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-charts-"));
+  cluster = await startCluster({ dir, tools: await ensureTools(Object.keys(TOOLS) as ToolName[]) });
+  kubeconfig = new KubeConfig();
+  kubeconfig.loadFromString(cluster.kubeconfig);
+  for (const [chart, level] of [...Object.entries(LEVEL), ["noetl-prod", "restricted"]]) {
+    const labels = { "pod-security.kubernetes.io/enforce": level };
+    await send("POST", "/api/v1/namespaces", {
+      apiVersion: "v1",
+      kind: "Namespace",
+      metadata: { name: chart, labels },
+    });
+  }
+  // GKE brings this kind along; the fields are those the charts use.
+  await send("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", {
+    apiVersion: "apiextensions.k8s.io/v1",
+    kind: "CustomResourceDefinition",
+    metadata: {
+      name: "managedcertificates.networking.gke.io",
+      annotations: { "api-approved.kubernetes.io": "https://github.com/GoogleCloudPlatform/gke-managed-certs" },
+    },
+    spec: {
+      group: "networking.gke.io",
+      names: { kind: "ManagedCertificate", plural: "managedcertificates" },
+      scope: "Namespaced",
+      versions: [
+        {
+          name: "v1",
+          served: true,
+          storage: true,
+          schema: {
+            openAPIV3Schema: {
+              type: "object",
+              properties: {
+                spec: { type: "object", properties: { domains: { type: "array", items: { type: "string" } } } },
+              },
+            },
+          },
+        },
+      ],
+    },
+  });
+  await vi.waitFor(
+    async () => expect((await send("GET", `/${PATHS.ManagedCertificate}`)).status, "ManagedCertificate").toBe(200),
+    { timeout: 30_000, interval: 200 },
+  );
+});
+
+afterAll(async () => {
+  await cluster?.stop();
+  fs.rmSync(dir, { recursive: true, force: true });
+});
+
+interface Answer {
+  status: number;
+  message: string;
+  warnings: string[];
+}
+
+/** Sends an object to the API server. */
+async function send(method: string, target: string, body?: unknown, type = "application/json"): Promise<Answer> {
+  const url = new URL(target, kubeconfig.getCurrentCluster()?.server);
+  const options: https.RequestOptions = { method, timeout: 20_000, headers: { "Content-Type": type } };
+  await kubeconfig.applyToHTTPSOptions(options);
+  return new Promise((resolve, reject) => {
+    const request = https.request(url, options, (response) => {
+      let text = "";
+      response.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+      response.on("end", () => {
+        // A path that is not served yet is answered in plain text.
+        const isJson = response.headers["content-type"]?.includes("json") ?? false;
+        const { message = "" } = isJson ? (JSON.parse(text) as { message?: string }) : { message: text };
+        const warnings = [response.headers.warning ?? []].flat();
+        resolve({ status: response.statusCode ?? 0, message, warnings });
+      });
+    });
+    request.on("timeout", () => request.destroy(new Error(`${method} ${target}: no answer within 20 s`)));
+    request.on("error", reject);
+    request.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+/** Whether the API server would take an object: every check and admission, strict about unknown fields, nothing stored. */
+function tryOut(object: KubeObject, namespace: string): Promise<Answer> {
+  const served = PATHS[object.kind];
+  if (!served) throw new Error(`no path for ${object.kind}`);
+  const [group, plural] = [path.posix.dirname(served), path.posix.basename(served)];
+  const query = "dryRun=All&fieldValidation=Strict&fieldManager=test&force=true";
+  const target = `/${group}/namespaces/${namespace}/${plural}/${object.metadata.name}?${query}`;
+  return send("PATCH", target, object, "application/apply-patch+yaml");
+}
+
+/** The form of an Ingress that GKE acts on, though Kubernetes calls it deprecated. */
+const EXPECTED_WARNING = /annotation \\"kubernetes.io\/ingress.class\\" is deprecated/;
+
+/** A pod as the controller of a workload creates it. */
+function podOf(objects: readonly KubeObject[], workload: KubeObject): KubeObject & { spec: PodSpec } {
+  const { name, namespace } = workload.metadata;
+  const { metadata, spec: template } = podTemplate(objects, name, workload.kind);
+  const claims = (workload.spec?.volumeClaimTemplates ?? []) as KubeObject[];
+  const claimed = claims.map((claim) => ({
+    name: claim.metadata.name,
+    persistentVolumeClaim: { claimName: `${claim.metadata.name}-${name}-0` },
+  }));
+  const spec = { ...template, volumes: [...(template.volumes ?? []), ...claimed] };
+  return { apiVersion: "v1", kind: "Pod", metadata: { ...metadata, name, ...(namespace ? { namespace } : {}) }, spec };
+}
+
+describe.each(CASES)("$name", ({ chart, values }) => {
+  const refused = async (objects: readonly KubeObject[]) => {
+    const answers = await Promise.all(
+      objects.map(async (object) => ({
+        object: `${object.kind}/${object.metadata.name}`,
+        ...(await tryOut(object, object.metadata.namespace ?? chart)),
+      })),
+    );
+    return answers.filter(
+      ({ status, warnings }) =>
+        ![200, 201].includes(status) || warnings.some((warning) => !EXPECTED_WARNING.test(warning)),
+    );
+  };
+
+  it("is accepted by the API server, without a warning", async () => {
+    expect(await refused(await render(chart, values))).toEqual([]);
+  });
+
+  it(`has pods that a namespace enforcing ${LEVEL[chart]} admits`, async () => {
+    const objects = await render(chart, values);
+    const workloads = objects.filter(({ kind }) => kind === "Deployment" || kind === "StatefulSet");
+    expect(workloads.length).toBeGreaterThan(0);
+    expect(await refused(workloads.map((workload) => podOf(objects, workload)))).toEqual([]);
+  });
+});
+
+it("would be refused if one of the settings for Pod Security were missing", async () => {
+  const objects = await render("noetl", REQUIRED.noetl);
+  const worker = objects.find(({ kind, metadata }) => kind === "Deployment" && metadata.name === "noetl-worker");
+  if (!worker) throw new Error("no worker");
+  const pod = podOf(objects, worker);
+  const { seccompProfile: _, ...securityContext } = pod.spec.securityContext;
+  const answer = await tryOut({ ...pod, spec: { ...pod.spec, securityContext } }, "noetl");
+  expect(answer).toMatchObject({
+    status: 403,
+    message: expect.stringMatching(/violates PodSecurity "restricted.*seccompProfile/) as string,
+  });
+});
+
+it("would be refused with a field that Kubernetes does not know", async () => {
+  const [object] = (await render("gateway", REQUIRED.gateway)).filter(({ kind }) => kind === "Service");
+  const answer = await tryOut({ ...object, spec: { ...object?.spec, colour: "red" } } as KubeObject, "gateway");
+  expect(answer.message).toContain(".spec.colour: field not declared in schema");
+});
+
+it.each([
+  [
+    "noetl",
+    {
+      config: { worker: { NATS_URL: "nats://noetl:canary-c0de@nats:4222" } },
+      secrets: { postgresPassword: "canary-c0de" },
+    },
+  ],
+  ["gateway", { env: { natsUrl: "nats://noetl:canary-c0de@nats:4222" } }],
+] as ["noetl" | "gateway", Values][])("helm shows no credential of %s, in the notes neither", async (chart, values) => {
+  const shown = await rehearsal(chart, merged(REQUIRED[chart], values), cluster.kubeconfigPath);
+  expect(shown).toContain("NOTES:");
+  expect(shown).not.toContain("canary-c0de");
+});

@@ -1,0 +1,209 @@
+import { describe, expect, it } from "vitest";
+import { type EnvVariable, GATEWAY_ENV, SERVER_ENV, WORKER_ENV } from "../../contract/noetl";
+import { REQUIRED } from "./cases";
+import {
+  type ChartName,
+  type KubeObject,
+  type Values,
+  deployed,
+  merged,
+  podTemplate,
+  render,
+  secretData,
+} from "./helm";
+
+/** Where a chart takes a variable from. */
+const GATEWAY_KEYS: Record<string, string> = {
+  NATS_URL: "natsUrl",
+  NATS_UPDATES_SUBJECT_PREFIX: "natsUpdatesSubjectPrefix",
+  NATS_CALLBACK_SUBJECT_PREFIX: "natsCallbackSubjectPrefix",
+  NATS_SESSION_BUCKET: "natsSessionBucket",
+  NATS_SESSION_CACHE_TTL_SECS: "natsSessionCacheTtlSecs",
+  NATS_REQUEST_BUCKET: "natsRequestBucket",
+  NATS_REQUEST_TTL_SECS: "natsRequestTtlSecs",
+  CORS_ALLOWED_ORIGINS: "corsAllowedOrigins",
+};
+
+const DEPLOYMENTS = [
+  { chart: "noetl", deployment: "noetl-server", table: SERVER_ENV, set: setIn("server"), plain: "ConfigMap" },
+  { chart: "noetl", deployment: "noetl-worker", table: WORKER_ENV, set: setIn("worker"), plain: "ConfigMap" },
+  { chart: "gateway", deployment: "gateway", table: GATEWAY_ENV, set: setEnv, plain: "literal" },
+] as const satisfies readonly { chart: ChartName; [key: string]: unknown }[];
+
+function setIn(role: "server" | "worker") {
+  return (variables: Values): Values => ({ config: { [role]: variables } });
+}
+
+function setEnv(variables: Values): Values {
+  return {
+    env: Object.fromEntries(Object.entries(variables).map(([name, value]) => [GATEWAY_KEYS[name] ?? name, value])),
+  };
+}
+
+/** A value that is not the default and that every check accepts. */
+function another({ name, default: def }: EnvVariable): string {
+  if (name === "NATS_URL") return "nats://somebody:something@elsewhere:4223";
+  if (name === "CORS_ALLOWED_ORIGINS") return "https://noetl.example.org";
+  return def !== undefined && /^[0-9]+$/.test(def) ? "77" : "another_value";
+}
+
+describe.each(DEPLOYMENTS)("environment of $deployment", ({ chart, deployment, table, set, plain }) => {
+  it.each(table.filter((variable) => variable.default !== undefined))("$name has its default", async (variable) => {
+    const env = deployed(await render(chart, REQUIRED[chart]), deployment);
+    expect(env[variable.name]).toEqual({ value: variable.default, source: variable.secret ? "Secret" : plain });
+  });
+
+  it("takes every variable of the specification from the values, credentials by way of a Secret", async () => {
+    const wanted = Object.fromEntries(table.map((variable) => [variable.name, another(variable)]));
+    const env = deployed(await render(chart, merged(REQUIRED[chart], set(wanted))), deployment);
+    expect(Object.fromEntries(table.map(({ name }) => [name, env[name]]))).toEqual(
+      Object.fromEntries(
+        table.map(({ name, secret }) => [name, { value: wanted[name], source: secret ? "Secret" : plain }]),
+      ),
+    );
+  });
+
+  it("takes numbers as numbers or as text", async () => {
+    const numbers = table.filter((variable) => variable.default !== undefined && /^[0-9]+$/.test(variable.default));
+    const wanted = Object.fromEntries(numbers.map(({ name }) => [name, 1000000]));
+    const env = deployed(await render(chart, merged(REQUIRED[chart], set(wanted))), deployment);
+    expect(numbers.map(({ name }) => env[name]?.value)).toEqual(numbers.map(() => "1000000"));
+  });
+
+  it("has the connection that the specification requires", async () => {
+    const env = deployed(await render(chart, REQUIRED[chart]), deployment);
+    expect(env.NATS_URL).toEqual({ value: "nats://nats.nats.svc.cluster.local:4222", source: "Secret" });
+  });
+});
+
+describe("credentials", () => {
+  const CANARY = "canary-5f1d";
+  const noetl = (): Values =>
+    merged(REQUIRED.noetl, {
+      config: {
+        server: {
+          NATS_URL: `nats://noetl:${CANARY}-1@nats:4222`,
+          NATS_PASSWORD: `${CANARY}-2`,
+          NOETL_INTERNAL_API_TOKEN: `${CANARY}-3`,
+          client_secret: `${CANARY}-4`,
+          NOETL_ENCRYPTION_KEY: `${CANARY}-5`,
+          RESULTS_STORE: `s3://user:${CANARY}-6@store/bucket`,
+          SERVICE_ACCOUNT: `{"key": "-----BEGIN PRIVATE KEY-----${CANARY}-7"}`,
+          LICENCE: `${CANARY}-8`,
+        },
+        worker: {
+          NATS_URL: `nats://noetl:${CANARY}-9@nats:4222`,
+          NOETL_SERVER_URL: `http://worker:${CANARY}-10@api:8082`,
+          LICENCE: `${CANARY}-11`,
+        },
+      },
+      secrets: { postgresPassword: `${CANARY}-12`, noetlPassword: `${CANARY}-13`, variables: ["LICENCE"] },
+    });
+  const gateway = (): Values =>
+    merged(REQUIRED.gateway, {
+      env: { natsUrl: `nats://noetl:${CANARY}-1@nats:4222`, noetlBaseUrl: `http://gateway:${CANARY}-2@noetl:8082` },
+      extraEnv: { NOETL_INTERNAL_API_TOKEN: `${CANARY}-3`, LICENCE: `${CANARY}-4` },
+      secrets: { variables: ["LICENCE"] },
+    });
+
+  it.each([
+    { chart: "noetl", values: noetl(), count: 13 },
+    { chart: "gateway", values: gateway(), count: 4 },
+  ] as const)("$chart: are in Secrets and nowhere else", async ({ chart, values, count }) => {
+    const objects = await render(chart, values);
+    const isSecret = (object: KubeObject) => object.kind === "Secret";
+    const inSecrets = objects
+      .filter(isSecret)
+      .flatMap((secret) => Object.values(secretData(secret)))
+      .join("\n");
+    const planted = Array.from({ length: count }, (_, i) => `${CANARY}-${i + 1}`);
+    expect(planted.filter((canary) => !inSecrets.includes(canary))).toEqual([]);
+    const elsewhere = JSON.stringify(objects.filter((object) => !isSecret(object)));
+    expect(elsewhere).not.toContain(CANARY);
+    // In whatever way the canary falls into base64's groups of three.
+    for (const shift of ["", "x", "xx"]) {
+      expect(elsewhere).not.toContain(Buffer.from(`${shift}${CANARY}`).toString("base64").slice(4, -4));
+    }
+  });
+
+  it("leave what is no credential in the ConfigMap", async () => {
+    const env = deployed(
+      await render("noetl", merged(REQUIRED.noetl, { config: { server: { KEYBOARD: "x", PASSWORD_LENGTH: 8 } } })),
+      "noetl-server",
+    );
+    expect([env.KEYBOARD?.source, env.PASSWORD_LENGTH?.source]).toEqual(["ConfigMap", "ConfigMap"]);
+  });
+
+  it("of the database reach the server only", async () => {
+    const objects = await render("noetl", REQUIRED.noetl);
+    expect(deployed(objects, "noetl-server").POSTGRES_PASSWORD).toEqual({ value: "admin-password", source: "Secret" });
+    expect(deployed(objects, "noetl-server").NOETL_PASSWORD).toEqual({ value: "noetl-password", source: "Secret" });
+    expect(Object.keys(deployed(objects, "noetl-worker"))).not.toContain("POSTGRES_PASSWORD");
+  });
+
+  it("in the server's URL still reach the container that waits for it", async () => {
+    const objects = await render("noetl", noetl());
+    expect(podTemplate(objects, "noetl-worker").spec.initContainers?.[0]?.env?.[0]).toEqual({
+      name: "NOETL_SERVER_URL",
+      valueFrom: { secretKeyRef: { name: "noetl-worker-credentials", key: "NOETL_SERVER_URL" } },
+    });
+  });
+});
+
+describe("what restarts pods", () => {
+  const base = merged(REQUIRED.noetl, { secrets: { revision: "r1" }, chartDigest: "a" });
+  const templates = async (values: Values) => {
+    const objects = await render("noetl", merged(base, values));
+    return { server: podTemplate(objects, "noetl-server"), worker: podTemplate(objects, "noetl-worker") };
+  };
+  const changed = async (values: Values) => {
+    const [before, after] = await Promise.all([templates({}), templates(values)]);
+    return (["server", "worker"] as const).filter(
+      (role) => JSON.stringify(before[role]) !== JSON.stringify(after[role]),
+    );
+  };
+
+  it.each([
+    ["a setting of the worker", { config: { worker: { NOETL_WORKER_NATS_MAX_ACK_PENDING: "65" } } }, ["worker"]],
+    ["a setting of the server", { config: { server: { LOG_LEVEL: "DEBUG" } } }, ["server"]],
+    ["a new setting", { config: { server: { NEW: "x" } } }, ["server"]],
+    ["a removed setting", { config: { worker: { NOETL_DEFAULT_STORAGE_TIER: null } } }, ["worker"]],
+    ["the revision of the credentials", { secrets: { revision: "r2" } }, ["server", "worker"]],
+    ["a further credential", { config: { worker: { API_TOKEN: "x" } } }, ["worker"]],
+    ["the image", { image: { tag: "v2.9.0" } }, ["server", "worker"]],
+  ] as [string, Values, string[]][])("%s does", async (_, values, roles) => {
+    expect(await changed(values)).toEqual(roles);
+  });
+
+  it.each([
+    ["nothing", {}],
+    // The revision says so instead; a hash of a password in an annotation could be tried out against a list.
+    [
+      "a credential by itself",
+      { config: { worker: { NATS_URL: "nats://u:other@nats:4222", NATS_PASSWORD: "other" } } },
+    ],
+    ["the chart's digest", { chartDigest: "b" }],
+    ["the number of workers", { worker: { replicas: 9 } }],
+  ] as [string, Values][])("%s does not", async (_, values) => {
+    const first = merged({ config: { worker: { NATS_PASSWORD: "some" } } }, values);
+    const [before, after] = await Promise.all([
+      templates({ config: { worker: { NATS_PASSWORD: "some" } } }),
+      templates(first),
+    ]);
+    expect(after).toEqual(before);
+  });
+
+  it("is the release's revision where no revision of the credentials is given", async () => {
+    const objects = await render("noetl", REQUIRED.noetl);
+    expect(podTemplate(objects, "noetl-server").metadata.annotations?.["secrets/revision"]).toBe("1");
+  });
+
+  it.each([
+    ["a setting", { env: { natsSessionBucket: "others" } }],
+    ["the revision of the credentials", { secrets: { revision: "r2" } }],
+  ] as [string, Values][])("of the gateway: %s does", async (_, values) => {
+    const template = async (more: Values) =>
+      podTemplate(await render("gateway", merged(REQUIRED.gateway, { secrets: { revision: "r1" } }, more)), "gateway");
+    expect(await template(values)).not.toEqual(await template({}));
+  });
+});

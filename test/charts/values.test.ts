@@ -1,0 +1,141 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { REQUIRED } from "./cases";
+import { type ChartName, type Values, chartFolder, merged, refusal } from "./helm";
+
+const CANARY = "canary-77ab";
+
+describe("values that are refused, with a message that names the key", () => {
+  it.each([
+    ["noetl", { confg: {} }, /additional properties 'confg' not allowed/],
+    ["noetl", { worker: { replica: 2 } }, /'\/worker'.*'replica' not allowed/],
+    ["noetl", { worker: { replicas: -1 } }, /'\/worker\/replicas': minimum: got -1, want 0/],
+    ["noetl", { worker: { replicas: "many" } }, /'\/worker\/replicas': 'many' does not match/],
+    ["noetl", { image: { tag: 2.8 } }, /'\/image\/tag': got number, want string/],
+    ["noetl", { image: { digest: "latest" } }, /'\/image\/digest'/],
+    ["noetl", { image: { pullPolicy: "Sometimes" } }, /'\/image\/pullPolicy': value must be one of/],
+    ["noetl", { config: { server: { NATS_STREAM: "a.b" } } }, /'\/config\/server\/NATS_STREAM': 'a.b' does not match/],
+    ["noetl", { config: { worker: { NATS_SUBJECT: "noetl.>" } } }, /'\/config\/worker\/NATS_SUBJECT'/],
+    ["noetl", { config: { worker: { NATS_CONSUMER: "pool one" } } }, /'\/config\/worker\/NATS_CONSUMER'/],
+    [
+      "noetl",
+      { config: { worker: { NOETL_WORKER_NATS_MAX_DELIVER: 0 } } },
+      /'\/config\/worker\/NOETL_WORKER_NATS_MAX_DELIVER'/,
+    ],
+    [
+      "noetl",
+      { config: { worker: { NOETL_WORKER_NATS_MAX_ACK_PENDING: "6.5" } } },
+      /NOETL_WORKER_NATS_MAX_ACK_PENDING': '6.5'/,
+    ],
+    [
+      "noetl",
+      { config: { worker: { NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS: 0 } } },
+      /FETCH_TIMEOUT_SECONDS': exclusiveMinimum/,
+    ],
+    ["noetl", { config: { worker: { NOETL_WORKER_NATS_FETCH_HEARTBEAT_SECONDS: "0.0" } } }, /FETCH_HEARTBEAT_SECONDS/],
+    ["noetl", { config: { server: { LIST: ["a"] } } }, /'\/config\/server\/LIST': got array/],
+    ["noetl", { config: { server: { "NOT-A-NAME": "a" } } }, /invalid propertyName 'NOT-A-NAME'/],
+    ["noetl", { config: { server: { NATS_URL: null } } }, /config\.server\.NATS_URL is not a NATS URL/],
+    ["noetl", { service: { type: "Internal" } }, /'\/service\/type': value must be one of/],
+    [
+      "noetl",
+      { externalService: { enabled: true, nodePort: 30082 } },
+      /externalService\.nodePort needs externalService\.type/,
+    ],
+    ["noetl", { ingress: { enabled: true } }, /ingress\.host is not set/],
+    ["noetl", { ingress: { enabled: true, host: "https://a.example.org/" } }, /'\/ingress\/host'/],
+    ["noetl", { persistence: { data: { size: "ten" } } }, /'\/persistence\/data\/size': 'ten'/],
+    ["noetl", { server: { resources: { limits: { memory: "1 Gi" } } } }, /'\/server\/resources\/limits\/memory'/],
+    ["noetl", { server: { strategy: { type: "Rolling" } } }, /'\/server\/strategy\/type': value must be one of/],
+    ["noetl", { secrets: { postgresPassword: "" } }, /secrets\.postgresPassword is not set/],
+    ["noetl", { secrets: { noetlPassword: "" } }, /secrets\.noetlPassword is not set/],
+    ["noetl", { workerPool: { enabled: true } }, /workerPool\.enabled: this chart installs the Python workers only/],
+    ["gateway", { image: { repository: "" } }, /image\.repository is not set/],
+    ["gateway", { env: { natsurl: "x" } }, /'\/env'.*'natsurl' not allowed/],
+    ["gateway", { env: { noetlBaseUrl: "noetl:8082" } }, /env\.noetlBaseUrl is not an http or https URL/],
+    ["gateway", { env: { natsUrl: "nats://a:4222,nats://b:4222" } }, /env\.natsUrl .* a single server/],
+    [
+      "gateway",
+      { env: { corsAllowedOrigins: "example.org" } },
+      /'\/env\/corsAllowedOrigins': 'example.org' does not match/,
+    ],
+    ["gateway", { env: { natsSessionBucket: "a.b" } }, /'\/env\/natsSessionBucket'/],
+    ["gateway", { env: { natsRequestTtlSecs: "soon" } }, /'\/env\/natsRequestTtlSecs': 'soon'/],
+    ["gateway", { env: { natsSessionCacheTtlSecs: 0 } }, /'\/env\/natsSessionCacheTtlSecs': minimum: got 0, want 1/],
+    ["gateway", { env: { natsUpdatesSubjectPrefix: "a..b" } }, /'\/env\/natsUpdatesSubjectPrefix'/],
+    ["gateway", { env: { authBypass: "yes" } }, /'\/env\/authBypass': 'yes'/],
+    ["gateway", { env: { routerPort: 70000 } }, /'\/env\/routerPort': maximum/],
+    ["gateway", { service: { nodePort: 30090 } }, /service\.nodePort needs service\.type/],
+    ["gateway", { ingress: { enabled: true } }, /ingress\.host is not set/],
+    ["nats", { config: { websocket: { enabled: true } } }, /'\/config': additional properties 'websocket' not allowed/],
+    ["nats", { config: { jetstream: { fileStore: { pvc: { sise: "1Gi" } } } } }, /'sise' not allowed/],
+    ["nats", { container: { env: { A: 1 } } }, /env var "A" must be string or map, got float64/],
+    [
+      "nats",
+      { service: { patch: [{ op: "copy", from: "/a", path: "/b" }] } },
+      /knows add, replace and remove, not copy/,
+    ],
+    [
+      "nats",
+      { service: { patch: [{ op: "replace", path: "/spec/ports/7", value: 1 }] } },
+      /patch: replace \/spec\/ports\/7: there is no "7"/,
+    ],
+  ] as [ChartName, Values, RegExp][])("%s: %j", async (chart, values, message) => {
+    expect(await refusal(chart, merged(REQUIRED[chart], values))).toMatch(message);
+  });
+
+  it("names all problems at once", async () => {
+    const message = await refusal("noetl", { ingress: { enabled: true }, workerPool: { enabled: true } });
+    expect(message.match(/^- /gm)).toHaveLength(4);
+  });
+});
+
+describe("a refusal never shows a credential", () => {
+  const url = `nats://noetl:${CANARY}%21@nats:4222`;
+  it.each([
+    ["noetl", { config: { server: { NATS_URL: url }, worker: { NATS_URL: `http://a:${CANARY}@b` } } }],
+    ["noetl", { config: { server: { NATS_URL: [url] }, worker: { NATS_PASSWORD: { value: CANARY } } } }],
+    ["noetl", { config: { server: { NATS_URL: url } }, secrets: { postgresPassword: [CANARY] } }],
+    ["noetl", { worker: { replicas: -1 }, config: { server: { NATS_URL: url } }, secrets: { noetlPassword: CANARY } }],
+    ["gateway", { env: { natsUrl: url, noetlBaseUrl: `htp://a:${CANARY}@b` } }],
+    ["gateway", { env: { natsUrl: { url } }, extraEnv: { A_TOKEN: [CANARY] } }],
+  ] as [ChartName, Values][])("%s: %#", async (chart, values) => {
+    expect(await refusal(chart, merged(REQUIRED[chart], values))).not.toContain(CANARY);
+  });
+});
+
+describe("schema and values", () => {
+  /** Keys of values that no schema entry describes. */
+  function undescribed(values: unknown, schema: Schema, root: Schema, at = ""): string[] {
+    const target = schema.$ref ? root.$defs?.[schema.$ref.replace("#/$defs/", "")] : schema;
+    if (typeof values !== "object" || values === null || Array.isArray(values)) {
+      return schema.description || target?.description || target?.enum ? [] : [at];
+    }
+    return Object.entries(values).flatMap(([key, value]) => {
+      const property = target?.properties?.[key];
+      if (property) return undescribed(value, property, root, `${at}/${key}`);
+      return typeof target?.additionalProperties === "object" ? [] : [`${at}/${key}`];
+    });
+  }
+  interface Schema {
+    description?: string;
+    enum?: unknown[];
+    $ref?: string;
+    properties?: Record<string, Schema>;
+    additionalProperties?: boolean | Schema;
+    $defs?: Record<string, Schema>;
+  }
+
+  it.each(["noetl", "gateway"] as const)("of %s: every value has a description", (chart) => {
+    const read = (file: string) => fs.readFileSync(path.join(chartFolder(chart), file), "utf8");
+    const schema = JSON.parse(read("values.schema.json")) as Schema;
+    expect(undescribed(parse(read("values.yaml")), schema, schema)).toEqual([]);
+  });
+});
+
+it("both charts carry the same shared templates", () => {
+  const shared = (chart: ChartName) => fs.readFileSync(path.join(chartFolder(chart), "templates/_shared.tpl"), "utf8");
+  expect(shared("gateway")).toBe(shared("noetl"));
+});
