@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
-import { LocalWorkspace, PulumiCommand, type ConfigMap, type Stack } from "@pulumi/pulumi/automation";
+import { LocalWorkspace, PulumiCommand, type Stack } from "@pulumi/pulumi/automation";
 import { projectRoot } from "../config/project";
 import { SETTINGS, type SettingKey } from "../config/schema";
 import { deploy, loadSettings, PROJECT } from "../program";
@@ -30,43 +30,40 @@ export function embeddedConfig(kubeconfigPath: string): Partial<Record<SettingKe
   };
 }
 
+/** Stands in for the chart nats/nats where its repository cannot be reached. */
+export const STAND_IN_CHART = "./embedded/charts/nats";
+
 const LAUNCHERS = path.dirname(require.resolve("@pulumi/pulumi/package.json"));
 
-export interface OpenStack {
-  readonly stack: Stack;
-  /** Which plugins and charts are at work, one line. */
-  readonly provenance: string;
+/** The engine, ready to run a program against the embedded cluster. */
+export interface Engine {
+  /** For `LocalWorkspace`: the pulumi command and its environment, with the stack's state under the engine's folder. */
+  readonly options: { readonly envVars: Record<string, string>; readonly pulumiCommand: PulumiCommand };
+  /** Which plugins are at work, in words. */
+  readonly plugins: string;
   close(this: void): Promise<void>;
 }
 
-export interface StackOptions {
+export interface EngineOptions {
   /** Folder of the stack's state and of the engine's home. */
   dir: string;
-  kubeconfigPath: string;
   tools: ToolPaths<"pulumi" | "helm">;
-  /** Stack configuration on top of {@link embeddedConfig}. */
-  config?: Readonly<Record<string, string>>;
-  stackName?: string;
+  /** Folder that local charts' paths are relative to: the program's. Default: this project's root. */
+  cwd?: string;
   log?: (line: string) => void;
 }
 
 /**
- * Opens the stack: the real engine with a file backend under `dir`, the real program inline, official plugins where
- * they are installed and the stand-ins otherwise.
+ * The real engine with a file backend under `dir`, official plugins where they are installed and the stand-ins otherwise.
  *
  * `NOETL_NATS_PLUGINS=official` insists on the official plugins.
  */
-export async function openStack(options: StackOptions): Promise<OpenStack> {
-  const { dir, tools } = options;
+export async function openEngine({ dir, tools, cwd = projectRoot(), log }: EngineOptions): Promise<Engine> {
   const home = path.join(dir, "pulumi");
   const state = path.join(dir, "state");
   for (const folder of [dir, home, state]) fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const stackName = options.stackName ?? "embedded";
-
   const official = process.env.NOETL_NATS_PLUGINS === "official" || (await officialPlugins(tools.pulumi));
-  const standIns = official
-    ? undefined
-    : await serveStandIns({ helm: tools.helm, cwd: projectRoot(), ...(options.log ? { log: options.log } : {}) });
+  const standIns = official ? undefined : await serveStandIns({ helm: tools.helm, cwd, ...(log ? { log } : {}) });
   const envVars: Record<string, string> = {
     PULUMI_BACKEND_URL: `file://${state}`,
     PULUMI_CONFIG_PASSPHRASE: passphrase(dir),
@@ -79,40 +76,86 @@ export async function openStack(options: StackOptions): Promise<OpenStack> {
       : {}),
   };
   removeStaleLocks(state);
+  return {
+    options: { envVars, pulumiCommand: await pulumiCommand(dir, tools.pulumi) },
+    plugins: `plugins kubernetes and random: ${official ? "official" : "stand-ins of this project (embedded/plugin)"}`,
+    close: async () => standIns?.stop(),
+  };
+}
+
+export interface OpenStack {
+  readonly stack: Stack;
+  /** Which plugins and charts are at work, one line. */
+  readonly provenance: string;
+  close(this: void): Promise<void>;
+}
+
+export interface StackOptions extends EngineOptions {
+  kubeconfigPath: string;
+  /** Stack configuration on top of {@link embeddedConfig}. */
+  config?: Readonly<Record<string, string>>;
+  stackName?: string;
+}
+
+/** Opens the stack: the engine as {@link openEngine} has it, the real program inline. */
+export async function openStack(options: StackOptions): Promise<OpenStack> {
+  const { tools } = options;
+  const engine = await openEngine(options);
   try {
     const chart = await officialNatsChart(tools.helm);
     const stack = await LocalWorkspace.createOrSelectStack(
-      { stackName, projectName: PROJECT, program: () => Promise.resolve(deploy(loadSettings())) },
-      { workDir: projectRoot(), envVars, pulumiCommand: await pulumiCommand(dir, tools.pulumi) },
+      {
+        stackName: options.stackName ?? "embedded",
+        projectName: PROJECT,
+        program: () => Promise.resolve(deploy(loadSettings())),
+      },
+      { workDir: projectRoot(), ...engine.options },
     );
-    await stack.setAllConfig(
-      configMap({
+    await configure(
+      stack,
+      {
         ...embeddedConfig(options.kubeconfigPath),
-        ...(chart ? {} : { natsChart: "./embedded/charts/nats" }),
+        ...(chart ? {} : { natsChart: STAND_IN_CHART }),
         ...options.config,
-      }),
+      },
+      { pulumi: tools.pulumi, envVars: engine.options.envVars },
     );
     return {
       stack,
-      provenance:
-        `plugins kubernetes and random: ${official ? "official" : "stand-ins of this project (embedded/plugin)"}; ` +
-        `chart nats: ${chart ? "official" : "stand-in of this project (embedded/charts/nats)"}`,
-      close: async () => standIns?.stop(),
+      provenance: `${engine.plugins}; chart nats: ${chart ? "official" : `stand-in of this project (${STAND_IN_CHART})`}`,
+      close: engine.close,
     };
   } catch (error) {
-    await standIns?.stop();
+    await engine.close();
     throw error;
   }
 }
 
-/** Configuration keys with the project's name; secret settings are encrypted, unknown keys pass so that the program names them. */
-function configMap(config: Readonly<Record<string, string>>): ConfigMap {
-  return Object.fromEntries(
-    Object.entries(config).map(([key, value]) => [
-      `${PROJECT}:${key}`,
-      { value, secret: key in SETTINGS && SETTINGS[key as SettingKey].secret },
-    ]),
+/**
+ * Sets the stack's configuration. Secret settings are encrypted and reach the engine's command by its standard input:
+ * the automation interface would pass them as arguments, which every user of the machine can read. Unknown keys pass, so
+ * that the program names them.
+ */
+async function configure(
+  stack: Stack,
+  config: Readonly<Record<string, string>>,
+  command: { pulumi: string; envVars: NodeJS.ProcessEnv },
+): Promise<void> {
+  const isSecret = (key: string) => key in SETTINGS && SETTINGS[key as SettingKey].secret;
+  const plain = Object.entries(config).filter(([key]) => !isSecret(key));
+  await stack.setAllConfig(
+    Object.fromEntries(plain.map(([key, value]) => [`${PROJECT}:${key}`, { value, secret: false }])),
   );
+  for (const [key, value] of Object.entries(config).filter(([name]) => isSecret(name))) {
+    const args = ["config", "set", "--secret", `${PROJECT}:${key}`, "--stack", stack.name, "--non-interactive"];
+    const set = run(command.pulumi, args, {
+      cwd: projectRoot(),
+      env: { ...process.env, ...command.envVars },
+      timeout: 60_000,
+    });
+    set.child.stdin?.end(value);
+    await set;
+  }
 }
 
 /** An interrupted run leaves its lock behind; where its process is gone, nobody holds it any more. */

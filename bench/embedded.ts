@@ -1,0 +1,108 @@
+/**
+ * Measures the main job on the embedded cluster: `npm run bench`. The tools must have been built and no embedded cluster
+ * may be running, because the command is timed as a user runs it, from nothing to the checklist.
+ */
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { withDefaults, checkContract } from "../components/stream-contract";
+import { projectRoot } from "../config/project";
+import { attachCluster } from "../embedded/cluster";
+import { EMBEDDED_DIR, openStack } from "../embedded/stack";
+import { ensureTools } from "../toolchain";
+import { median, seconds, table, type Row } from "./table";
+
+const RUNS = 5;
+const CLUSTER_DIR = path.join(EMBEDDED_DIR, "cluster");
+
+function npm(script: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("npm", ["run", "--silent", script], {
+      cwd: projectRoot(),
+      stdio: ["ignore", "ignore", "inherit"],
+    });
+    child.once("error", reject);
+    child.once("close", (code) => (code === 0 ? resolve() : reject(new Error(`npm run ${script} ended with ${code}`))));
+  });
+}
+
+/** Memory in MiB of a process and all its descendants: proportional set sizes, so that shared pages count once. */
+function memoryOf(pids: readonly number[]): number {
+  const children = new Map<number, number[]>();
+  for (const entry of fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      const stat = fs.readFileSync(`/proc/${entry}/stat`, "utf8");
+      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+      children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
+    } catch {
+      // It has ended in the meantime.
+    }
+  }
+  const all = new Set<number>();
+  const visit = (pid: number): void => {
+    if (all.has(pid)) return;
+    all.add(pid);
+    children.get(pid)?.forEach(visit);
+  };
+  pids.forEach(visit);
+  let kibibytes = 0;
+  for (const pid of all) {
+    kibibytes += Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1] ?? 0);
+  }
+  return kibibytes / 1024;
+}
+
+async function main(): Promise<void> {
+  if (await attachCluster(CLUSTER_DIR)) {
+    throw new Error("an embedded cluster is running, and the start is to be measured: npm run down:embedded first");
+  }
+  const tools = await ensureTools(["helm", "pulumi"]);
+  const rows: Row[] = [];
+  try {
+    const up = await seconds(() => npm("up:embedded"));
+    rows.push({ what: "up:embedded, from nothing to the checklist", measured: up, unit: "s", limit: 60 });
+    const cluster = await attachCluster(CLUSTER_DIR);
+    if (!cluster) throw new Error("the embedded cluster does not answer");
+    rows.push({
+      what: "memory of all processes of the cluster",
+      measured: memoryOf(Object.values(cluster.pids)),
+      unit: "MiB",
+      limit: 1536,
+    });
+
+    const { stack, close } = await openStack({ dir: EMBEDDED_DIR, kubeconfigPath: cluster.kubeconfigPath, tools });
+    try {
+      const previews: number[] = [];
+      for (let run = 0; run < RUNS; run++) previews.push(await seconds(() => stack.preview({ expectNoChanges: true })));
+      rows.push({ what: `no-change preview, median of ${RUNS}`, measured: median(previews), unit: "s", limit: 6 });
+
+      const outputs = await stack.outputs();
+      const inputs = withDefaults({
+        connection: { kubeconfig: cluster.kubeconfigPath },
+        user: String(outputs.natsUser?.value),
+        password: String(outputs.natsPassword?.value),
+      });
+      const checks: number[] = [];
+      for (let run = 0; run < RUNS; run++) {
+        checks.push(
+          await seconds(async () => {
+            const { holds, report } = await checkContract(inputs);
+            if (!holds) throw new Error(report);
+          }),
+        );
+      }
+      rows.push({ what: `contract check, the first`, measured: checks[0] ?? 0, unit: "s", limit: 1 });
+      rows.push({ what: `contract check, median of ${RUNS}`, measured: median(checks), unit: "s", limit: 1 });
+    } finally {
+      await close();
+    }
+  } finally {
+    await npm("down:embedded");
+  }
+  process.stdout.write(`${table(rows).join("\n")}\n`);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});
