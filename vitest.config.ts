@@ -28,6 +28,16 @@ export default defineConfig({
           globalSetup: ["test/setup/tools.ts"],
         },
       },
+      {
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+          globalSetup: ["test/setup/tools.ts"],
+        },
+      },
     ],
   },
 });
