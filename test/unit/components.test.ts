@@ -1,6 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, it } from "vitest";
-import { parse } from "yaml";
 import type * as Components from "../../components/index.js";
 import { fileStoreLimit, goMemoryLimit } from "../../components/nats-jetstream/values";
 import { splitImage } from "../../components/shared";
@@ -178,12 +177,4 @@ describe("Postgres", () => {
     expect(JSON.stringify(unwrap(of("kubernetes:batch/v1:Job", "external-schema").inputs))).toContain("10.1.2.3");
     expect(() => new library.Postgres("bad", { external: { host: "h" } })).toThrow(/adminPassword/);
   });
-});
-
-it("the stack file of kind is valid configuration", async () => {
-  const { readFileSync } = await import("node:fs");
-  const { parseSettings } = await import("../../config/parse.js");
-  const { config } = parse(readFileSync("Pulumi.kind.yaml", "utf8")) as { config: Record<string, string> };
-  const raw = Object.fromEntries(Object.entries(config).map(([key, value]) => [key.replace("noetl-nats:", ""), value]));
-  expect(parseSettings(raw)).toMatchObject({ natsNodePort: 30422, postgresNodePort: 30321, noetlNodePort: 30082 });
 });
