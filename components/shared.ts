@@ -61,6 +61,7 @@ export function resolveChart(own: "noetl" | "gateway", override: ChartSource | u
   const isOwn = source.repository === undefined && path.resolve(source.chart) === folder;
   return {
     source,
+    isOwn,
     digest: chartDigest(source),
     // Only our own charts are known to meet the strictest level.
     podSecurity: (isOwn ? "restricted" : "baseline") as PodSecurityLevel,

@@ -64,7 +64,7 @@ export class Gateway extends pulumi.ComponentResource {
     if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);
 
     const child = { parent: this };
-    const { source, digest, podSecurity } = resolveChart("gateway", args.chart);
+    const { source, isOwn, digest, podSecurity } = resolveChart("gateway", args.chart);
     const ns = namespace(`${name}-namespace`, { name: args.namespace ?? PLACES.gateway.namespace, podSecurity }, child);
     const release: k8s.helm.v3.ReleaseArgs = {
       ...chartArgs(source),
@@ -90,9 +90,18 @@ export class Gateway extends pulumi.ComponentResource {
     const installed = new k8s.helm.v3.Release(`${name}-release`, args.transform?.(release) ?? release, child);
     this.namespace = ns.metadata.name;
     this.revision = releaseRevision(installed);
-    this.url = ns.metadata.name.apply(
-      (place) => `http://${serviceHost(PLACES.gateway.service, place)}:${PLACES.gateway.port}`,
-    );
+    // Another chart may let the Service listen elsewhere, whatever its values say; upstream's takes port 80.
+    const port = isOwn
+      ? PLACES.gateway.port
+      : k8s.core.v1.Service.get(
+          `${name}-service`,
+          installed.status.apply((status) => `${status.namespace}/${PLACES.gateway.service}`),
+          child,
+        ).spec.ports[0]?.port;
+    this.url = pulumi.all([ns.metadata.name, port]).apply(([place, number]) => {
+      const host = serviceHost(PLACES.gateway.service, place);
+      return number === undefined ? `http://${host}` : `http://${host}:${number}`;
+    });
     this.registerOutputs({ namespace: this.namespace, url: this.url, revision: this.revision });
   }
 }

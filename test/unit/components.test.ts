@@ -145,6 +145,16 @@ describe("Gateway", () => {
     for (const each of GATEWAY_ENV) expect(env, each.name).toHaveProperty(camel(each.name));
   });
 
+  it("gives the URL of its own chart's Service, and of the one that another chart makes", async () => {
+    const args = { nats, image: "g:v1", corsAllowedOrigins: ["https://a.example.org"] };
+    expect(await valueOf(new library.Gateway("own", args).url)).toBe("http://gateway.gateway.svc.cluster.local:8090");
+    const other = new library.Gateway("other", {
+      ...args,
+      chart: { chart: "gateway", repository: "https://c.example" },
+    });
+    expect(await valueOf(other.url)).toBe("http://gateway.gateway.svc.cluster.local:80");
+  });
+
   it("refuses an origin without scheme", () => {
     expect(() => new library.Gateway("bad", { nats, image: "g:v1", corsAllowedOrigins: ["a.example.org"] })).toThrow(
       /no scheme/,

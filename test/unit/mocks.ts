@@ -41,6 +41,8 @@ function outputsOf(type: string, name: string, inputs: Record<string, unknown>):
   if (type === "random:index/randomPassword:RandomPassword") return { result: `generated-${name}` };
   if (type === "random:index/randomId:RandomId") return { hex: `revision-of-${name}` };
   if (type === "kubernetes:helm.sh/v3:Release") return { status: { revision: 3, status: "deployed" } };
+  // A Service that the program reads rather than declares: as upstream's gateway chart makes it.
+  if (type === "kubernetes:core/v1:Service" && !inputs.spec) return { metadata, spec: { ports: [{ port: 80 }] } };
   return type.startsWith("kubernetes:") ? { metadata, status: {} } : {};
 }
 
