@@ -41,8 +41,8 @@ export function namespace(
 }
 
 /**
- * Chart arguments of a Helm release. A local chart's path is made relative to the program's folder, so that the state
- * does not differ from machine to machine.
+ * Chart arguments of a Helm release. The path of a chart below the program's folder is made relative to it, so that the
+ * state does not differ from machine to machine.
  */
 export function chartArgs(
   source: ChartSource,
@@ -73,8 +73,10 @@ function isLocalChart(source: ChartSource): boolean {
 }
 
 function relativeChart(folder: string): string {
-  const relative = path.relative(process.cwd(), path.resolve(folder));
-  return relative.startsWith(".") ? relative : `./${relative}`;
+  if (!path.isAbsolute(folder)) return folder;
+  const relative = path.relative(process.cwd(), folder);
+  // A path out of the program's folder would be read from the plugin's, which need not be the same.
+  return relative.startsWith("..") ? folder : `./${relative}`;
 }
 
 /**

@@ -18,6 +18,8 @@ export function pulumiYaml(): string {
     "  name: nodejs",
     "  options:",
     "    packagemanager: npm",
+    // Without it the engine would take the entry point of package.json, which is the library's.
+    "main: index.ts",
     "config:",
   ];
   for (const key of SETTING_KEYS) {

@@ -1,0 +1,330 @@
+import { execFile } from "node:child_process";
+import * as fs from "node:fs";
+import { createRequire } from "node:module";
+import * as os from "node:os";
+import * as path from "node:path";
+import { promisify } from "node:util";
+import { AppsV1Api, CoreV1Api, KubeConfig } from "@kubernetes/client-node";
+import type { EngineEvent } from "@pulumi/pulumi/automation";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type * as ChecklistModule from "../../embedded/checklist.js";
+import type * as ClusterModule from "../../embedded/cluster/index.js";
+import type * as StackModule from "../../embedded/stack.js";
+import { projectRoot } from "../../config/project";
+import { ensureTools, type ToolPaths } from "../../toolchain";
+
+// The compiled program, as users run it: the engine serialises the provider's stub from it.
+const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
+const { startCluster } = compiled("./embedded/cluster") as typeof ClusterModule;
+const { openStack } = compiled("./embedded/stack") as typeof StackModule;
+const { checklist } = compiled("./embedded/checklist") as typeof ChecklistModule;
+
+const run = promisify(execFile);
+const STACK = "e2e";
+const FIRST = "canary-first-Password.1";
+const SECOND = "7k-canary-second~Password_2";
+const DATABASE = "canary-database-Password.3";
+
+let dir: string;
+let tools: ToolPaths;
+let cluster: ClusterModule.Cluster;
+let natsPort: number;
+let password = FIRST;
+const config: Record<string, string> = {
+  natsPassword: FIRST,
+  postgresPassword: DATABASE,
+  contractTimeoutSeconds: "60",
+};
+/** Everything the engine printed during the run. */
+let printed = "";
+
+/** Opens the stack with the configuration as it stands, does one thing with it and closes it. */
+async function withStack<T>(work: (stack: StackModule.OpenStack["stack"]) => Promise<T>): Promise<T> {
+  const open = await openStack({ dir, kubeconfigPath: cluster.kubeconfigPath, tools, config, stackName: STACK });
+  try {
+    return await work(open.stack);
+  } finally {
+    await open.close();
+  }
+}
+
+const onOutput = (text: string) => (printed += text);
+const up = () => withStack((stack) => stack.up({ onOutput }));
+
+/** An update that must fail; returns all that it printed. */
+async function failingUp(): Promise<string> {
+  const before = printed.length;
+  await expect(up()).rejects.toThrow();
+  return printed.slice(before);
+}
+
+/** Name and operation of every resource that a preview would touch. */
+async function touched(): Promise<Record<string, string>> {
+  const steps: Record<string, string> = {};
+  const onEvent = (event: EngineEvent) => {
+    const step = event.resourcePreEvent?.metadata;
+    // The engine itself gives the whole configuration to the provider of dynamic resources, which therefore always changes.
+    if (step && step.op !== "same" && !step.urn.includes("pulumi:providers:pulumi-nodejs"))
+      steps[step.urn.split("::").at(-1) ?? ""] = step.op;
+  };
+  await withStack((stack) => stack.preview({ onEvent, onOutput }));
+  return steps;
+}
+
+/** Kills the engine as a power cut would: its processes are the children of this one that run the pulumi command. */
+function killEngines(): void {
+  for (const entry of fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      const stat = fs.readFileSync(`/proc/${entry}/stat`, "utf8");
+      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+      if (parent === process.pid && stat.includes("(pulumi)")) process.kill(Number(entry), "SIGKILL");
+    } catch {
+      // It has ended in the meantime.
+    }
+  }
+}
+
+/** The independent witness: NATS' own command line against the server behind nats-0. */
+async function nats(...args: string[]): Promise<string> {
+  const { stdout } = await run(tools.nats, [...args, "--server", `nats://127.0.0.1:${natsPort}`], {
+    env: { ...process.env, HOME: dir, NATS_USER: "noetl", NATS_PASSWORD: password },
+    timeout: 20_000,
+  });
+  return stdout;
+}
+
+const kube = () => {
+  const kubeconfig = new KubeConfig();
+  kubeconfig.loadFromFile(cluster.kubeconfigPath);
+  return { core: kubeconfig.makeApiClient(CoreV1Api), apps: kubeconfig.makeApiClient(AppsV1Api) };
+};
+
+const uidOf = async (namespace: string, labelSelector: string) =>
+  (await kube().core.listNamespacedPod({ namespace, labelSelector })).items.map((pod) => pod.metadata?.uid).sort();
+
+beforeAll(async () => {
+  tools = await ensureTools([
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kwok",
+    "nats-server",
+    "nats",
+    "helm",
+    "pulumi",
+  ]);
+  dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-e2e-"));
+  cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
+  natsPort = (JSON.parse(fs.readFileSync(path.join(cluster.dir, "ports.json"), "utf8")) as { nats: number }).nats;
+});
+
+afterAll(async () => {
+  await cluster?.stop();
+  fs.rmSync(dir, { recursive: true, force: true });
+  fs.rmSync(path.join(projectRoot(), `Pulumi.${STACK}.yaml`), { force: true });
+});
+
+describe("the whole stack on the embedded cluster, step by step", () => {
+  it("comes up, and the checklist holds", async () => {
+    const result = await up();
+    const outcome = await checklist({ kubeconfigPath: cluster.kubeconfigPath, outputs: result.outputs });
+    expect(outcome.lines.filter((line) => !line.startsWith("ok"))).toEqual([]);
+    expect(result.outputs.natsUrl).toMatchObject({
+      secret: true,
+      value: `nats://noetl:${FIRST}@nats.nats.svc.cluster.local:4222`,
+    });
+    expect(result.outputs.contract?.value).toMatchObject({
+      holds: true,
+      retention: "limits",
+      storage: "memory",
+      maxAgeSeconds: 3600,
+      subjects: ["noetl.commands"],
+    });
+  });
+
+  it("made the stream and consumer that NATS' own command line sees", async () => {
+    const stream = JSON.parse(await nats("stream", "info", "NOETL_COMMANDS", "--json")) as { config: object };
+    expect(stream.config).toMatchObject({ retention: "limits", storage: "memory", max_age: 3600e9 });
+    const consumer = JSON.parse(await nats("consumer", "info", "NOETL_COMMANDS", "noetl_worker_pool", "--json")) as {
+      config: object;
+    };
+    expect(consumer.config).toMatchObject({ ack_policy: "explicit", deliver_policy: "new", max_ack_pending: 64 });
+  });
+
+  it("previews no change as empty", async () => {
+    expect(await touched()).toEqual({});
+  });
+
+  it("changes only what a worker's setting touches", async () => {
+    config.workerMaxAckPending = "32";
+    const server = await uidOf("noetl", "app=noetl-server");
+    const worker = await uidOf("noetl", "app=noetl-worker");
+    expect(Object.keys(await touched()).sort()).toEqual(["noetl-release", "stream-contract"]);
+    await up();
+    expect(await uidOf("noetl", "app=noetl-server")).toEqual(server);
+    expect(await uidOf("noetl", "app=noetl-worker")).not.toEqual(worker);
+    const consumer = JSON.parse(await nats("consumer", "info", "NOETL_COMMANDS", "noetl_worker_pool", "--json")) as {
+      config: object;
+    };
+    expect(consumer.config).toMatchObject({ max_ack_pending: 32 });
+  });
+
+  it("rolls everything onto a new password, and all connect", async () => {
+    const selectors = [
+      ["nats", "app.kubernetes.io/component=nats"],
+      ["noetl", "app=noetl-server"],
+      ["noetl", "app=noetl-worker"],
+      ["gateway", "app=gateway"],
+    ] as const;
+    const before = await Promise.all(selectors.map(([namespace, label]) => uidOf(namespace, label)));
+    // It starts with a digit and a unit: unquoted in nats.conf it would be a size.
+    config.natsPassword = SECOND;
+    const result = await up();
+    const after = await Promise.all(selectors.map(([namespace, label]) => uidOf(namespace, label)));
+    for (const [index, uids] of after.entries()) {
+      expect(uids.length).toBeGreaterThan(0);
+      for (const uid of uids) expect(before[index]).not.toContain(uid);
+    }
+    const outcome = await checklist({ kubeconfigPath: cluster.kubeconfigPath, outputs: result.outputs });
+    expect(outcome.lines.filter((line) => !line.startsWith("ok"))).toEqual([]);
+    await expect(nats("stream", "ls")).rejects.toThrow(/Authorization Violation/i);
+    password = SECOND;
+    expect(await nats("stream", "ls", "--names")).toContain("NOETL_COMMANDS");
+  });
+
+  it("fails on the wrong retention, and says how to mend it", async () => {
+    await nats("stream", "rm", "NOETL_COMMANDS", "-f");
+    await nats(
+      "stream",
+      "add",
+      "NOETL_COMMANDS",
+      "--subjects=noetl.commands",
+      "--retention=work",
+      "--storage=memory",
+      "--max-age=1h",
+      "--defaults",
+    );
+    config.contractTimeoutSeconds = "5";
+    const output = await failingUp();
+    expect(output).toContain("workqueue");
+    expect(output).toContain("consumer must be deliver all on workqueue stream");
+    expect(output).toMatch(/nats stream rm/);
+  });
+
+  it("fails on the wrong subject, and says how to mend it", async () => {
+    await nats("stream", "rm", "NOETL_COMMANDS", "-f");
+    await nats(
+      "stream",
+      "add",
+      "NOETL_COMMANDS",
+      "--subjects=other.commands",
+      "--retention=limits",
+      "--storage=memory",
+      "--max-age=1h",
+      "--defaults",
+    );
+    config.contractTimeoutSeconds = "6";
+    const output = await failingUp();
+    expect(output).toContain("other.commands");
+    expect(output).toContain("no response from stream");
+    expect(output).toMatch(/nats stream (edit|rm)/);
+  });
+
+  it("holds again once the stream is mended", async () => {
+    await nats("stream", "rm", "NOETL_COMMANDS", "-f");
+    await nats(
+      "stream",
+      "add",
+      "NOETL_COMMANDS",
+      "--subjects=noetl.commands",
+      "--retention=limits",
+      "--storage=memory",
+      "--max-age=1h",
+      "--defaults",
+    );
+    config.contractTimeoutSeconds = "60";
+    const result = await up();
+    expect((result.outputs.contract?.value as { holds: boolean }).holds).toBe(true);
+  });
+
+  it("stops on a schema that does not load, with the Job's log, and goes on when run again", async () => {
+    const outcomes = path.join(cluster.dir, "outcomes.json");
+    fs.writeFileSync(
+      outcomes,
+      JSON.stringify({ "postgres-schema": { exitCode: 1, log: "permission denied for schema noetl" } }),
+    );
+    config.noetlImage = "ghcr.io/noetl/noetl:v2.8.10";
+    expect(await failingUp()).toContain("permission denied for schema noetl");
+    fs.rmSync(outcomes);
+    await up();
+  });
+
+  it("finishes when it is run again after it was killed in the middle", async () => {
+    config.noetlLogLevel = "DEBUG";
+    const killed = withStack((stack) =>
+      stack.up({
+        onOutput,
+        onEvent: (event) => {
+          if (event.resourcePreEvent?.metadata.urn.endsWith("::noetl-release")) killEngines();
+        },
+      }),
+    );
+    await expect(killed).rejects.toThrow();
+    const result = await up();
+    expect((result.outputs.contract?.value as { holds: boolean }).holds).toBe(true);
+    const { data } = await kube().core.readNamespacedConfigMap({ name: "noetl-worker-config", namespace: "noetl" });
+    expect(data?.LOG_LEVEL).toBe("DEBUG");
+    expect(await touched()).toEqual({});
+  });
+
+  it("refuses bad configuration at preview, all problems at once", async () => {
+    config.natsSubjct = "x";
+    config.natsJetstreamFileSize = "5GB";
+    const error = await touched().then(
+      () => "",
+      (thrown: unknown) => String(thrown),
+    );
+    expect(error).toContain("2 problems");
+    expect(error).toContain("the nearest known one is natsSubject");
+    expect(error).toContain('natsJetstreamFileSize: "5GB"');
+    delete config.natsSubjct;
+    delete config.natsJetstreamFileSize;
+    await withStack((stack) => stack.removeAllConfig(["noetl-nats:natsSubjct", "noetl-nats:natsJetstreamFileSize"]));
+  });
+
+  it("keeps every password out of the state, the logs, the ConfigMaps and the pods' specifications", async () => {
+    const found: string[] = [];
+    const search = (where: string, text: string) => {
+      if (text.includes("canary-")) found.push(where);
+    };
+    const visit = (folder: string): void => {
+      for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
+        const file = path.join(folder, entry.name);
+        if (entry.isDirectory()) visit(file);
+        else if (entry.isFile()) search(file, fs.readFileSync(file, "latin1"));
+      }
+    };
+    visit(path.join(dir, "state"));
+    visit(path.join(cluster.dir, "logs"));
+    visit(path.join(cluster.dir, "pods"));
+    search("output of the engine", printed);
+    search("stack file", fs.readFileSync(path.join(projectRoot(), `Pulumi.${STACK}.yaml`), "utf8"));
+    const { core, apps } = kube();
+    search("ConfigMaps", JSON.stringify((await core.listConfigMapForAllNamespaces()).items));
+    search("pods", JSON.stringify((await core.listPodForAllNamespaces()).items));
+    search("deployments", JSON.stringify((await apps.listDeploymentForAllNamespaces()).items));
+    expect(found).toEqual([]);
+    // The search can find what it looks for: Secrets do hold them.
+    const secrets = JSON.stringify((await core.listSecretForAllNamespaces()).items);
+    expect(secrets).toContain(Buffer.from(SECOND).toString("base64"));
+  });
+
+  it("is destroyed without remains", async () => {
+    await withStack((stack) => stack.destroy({ onOutput }));
+    const { core } = kube();
+    const names = (await core.listNamespace()).items.map((each) => each.metadata?.name).sort();
+    expect(names).toEqual(["default", "kube-node-lease", "kube-public", "kube-system"]);
+    expect((await core.listPodForAllNamespaces()).items).toEqual([]);
+  });
+});
