@@ -175,7 +175,8 @@ export function deploy(settings: Settings): Record<string, pulumi.Input<unknown>
       )
     : undefined;
 
-  return {
+  // The engine warns of an output that is there without a value.
+  return withoutUndefined({
     natsHost: natsConnection.host,
     natsPort: natsConnection.port,
     natsUser: natsConnection.user,
@@ -200,5 +201,8 @@ export function deploy(settings: Settings): Record<string, pulumi.Input<unknown>
       consumer: contract.consumerCreated.apply((created) => `${names.consumer}, created ${created ?? "never"}`),
       serverVersion: contract.serverVersion,
     },
-  };
+  });
 }
+
+const withoutUndefined = <T extends object>(record: T): T =>
+  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as T;

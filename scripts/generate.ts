@@ -18,6 +18,8 @@ export function pulumiYaml(): string {
     "  name: nodejs",
     "  options:",
     "    packagemanager: npm",
+    // Types are checked by `npm run typecheck`; doing it again would take longer than a preview does.
+    "    tsconfig: tsconfig.pulumi.json",
     // Without it the engine would take the entry point of package.json, which is the library's.
     "main: index.ts",
     "config:",
