@@ -2,7 +2,7 @@ import * as http from "node:http";
 import * as https from "node:https";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { KubeConfig } from "@kubernetes/client-node";
-import { asText, isObject, type JsonObject, textAt } from "./wire";
+import { asText, isObject, type Json, type JsonObject, textAt } from "./wire";
 
 /** An answer of the API server that is not a success. */
 export class ApiError extends Error {
@@ -22,7 +22,7 @@ export interface Kind {
 
 interface RequestOptions {
   readonly query?: Readonly<Record<string, string>>;
-  readonly body?: JsonObject;
+  readonly body?: Json;
   readonly contentType?: string;
   readonly signal?: AbortSignal;
 }

@@ -14,6 +14,8 @@ export interface DiffAnswer {
   readonly deleteBeforeReplace?: boolean;
   /** Top-level properties that changed, where the official plugin names them. */
   readonly diffs?: readonly string[];
+  /** Whether the answer claims to name every change; true by default. */
+  readonly detailed?: boolean;
 }
 
 const absent = (value: Json | undefined): boolean => value === undefined || value === null;

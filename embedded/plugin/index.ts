@@ -7,7 +7,7 @@ export interface StandInOptions {
   readonly helm: string;
   /** Folder of the program: where a relative chart path starts. */
   readonly cwd: string;
-  /** Receives one line per failed call and per recovered release; nothing by default. Never holds a secret. */
+  /** Receives one line per failed call; nothing by default. Never holds a secret. */
   readonly log?: (line: string) => void;
 }
 
@@ -21,7 +21,7 @@ export async function serveStandIns(
   options: StandInOptions,
 ): Promise<{ debugProviders: string; stop(): Promise<void> }> {
   const log = options.log ?? (() => undefined);
-  const standIns = [kubernetesStandIn({ helm: options.helm, cwd: options.cwd, log }), randomStandIn()];
+  const standIns = [kubernetesStandIn({ helm: options.helm, cwd: options.cwd }), randomStandIn()];
   const served = await Promise.all(standIns.map((standIn) => serve(standIn, log)));
   return {
     debugProviders: standIns.map((standIn, index) => `${standIn.name}:${served[index]?.port}`).join(","),

@@ -6,10 +6,8 @@ import { ClusterApi } from "./api";
 import { ObjectResource } from "./objects";
 import { ReleaseResource } from "./release";
 import type { StandIn } from "./server";
+import { sdkVersion } from "./version";
 import { type JsonObject, textAt, UNKNOWN } from "./wire";
-
-/** Version the stand-in answers for: the one the recorded calls come from. */
-const VERSION = "4.29.0";
 
 /** Kubeconfig from the provider's settings: content or a path; without one what kubectl would use. */
 function loadKubeConfig(args: JsonObject): KubeConfig {
@@ -28,10 +26,10 @@ function loadKubeConfig(args: JsonObject): KubeConfig {
 }
 
 /** The plugin `kubernetes`: objects by server-side apply, Helm releases by the helm command. */
-export function kubernetesStandIn(options: { helm: string; cwd: string; log: (line: string) => void }): StandIn {
+export function kubernetesStandIn(options: { helm: string; cwd: string }): StandIn {
   return {
     name: "kubernetes",
-    version: VERSION,
+    version: sdkVersion("kubernetes"),
     configure(args) {
       // Loaded at the first use: a preview may run before there is a cluster.
       let config: KubeConfig | undefined;

@@ -2,6 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { ApiError, type ClusterApi, poll } from "./api";
 import { DEFAULT_WAIT_MS, readiness, untilReady } from "./await";
 import { changes, type DiffAnswer, replacing, touches } from "./diff";
+import { adopted, conflict, CREATOR, mayForce } from "./managers";
 import {
   type ChangeCall,
   type CheckCall,
@@ -9,6 +10,7 @@ import {
   type DeleteCall,
   type DiffCall,
   InitFailed,
+  lastInputs,
   type ReadCall,
   type Resource,
   type UpdateCall,
@@ -30,9 +32,6 @@ import {
 const AUTONAMED = "pulumi.com/autonamed";
 const SKIP_AWAIT = "pulumi.com/skipAwait";
 const REPLACE_UNREADY = "pulumi.com/replaceUnready";
-
-/** Keys the plugin adds to what the API server says. */
-const OWN_KEYS = ["__inputs", "__initialApiVersion", "__fieldManager"];
 
 /** The name to use where the program gives none: the old automatic one, the engine's proposal, or name and 8 hex digits. */
 export function autoName(call: Pick<CheckCall, "name" | "seed" | "proposedName">, old: string | undefined): string {
@@ -111,10 +110,28 @@ function idOf(object: JsonObject): string {
   return namespace ? `${asText(namespace)}/${asText(name)}` : asText(name);
 }
 
+/** The object's own manager of fields: what it asks for, what the state knows, or a new one. */
+function fieldManagerOf(olds: JsonObject, object: JsonObject): string {
+  const asked = textAt(objectAt(object, "metadata", "annotations"), "pulumi.com/patchFieldManager");
+  return asked ?? textAt(olds, "__fieldManager") ?? `${CREATOR}-${randomBytes(4).toString("hex")}`;
+}
+
+const dryRun = (call: ChangeCall): Record<string, string> => (call.preview ? { dryRun: "All" } : {});
+
+/** True for errors of a dry run that say nothing about the update itself. */
+function saysNothing(error: unknown): boolean {
+  if (!(error instanceof ApiError)) return false;
+  return (
+    [403, 409].includes(error.status) ||
+    (error.status === 404 && /^namespaces "[^"]*" not found$/.test(error.message)) ||
+    (error.status === 400 && error.message.includes("does not support dry run"))
+  );
+}
+
 const annotation = (object: JsonObject, key: string): Json | undefined =>
   objectAt(object, "metadata", "annotations")[key];
 
-/** Any object of any kind, by server-side apply. */
+/** Any object of any kind: created by POST, changed by server-side apply; a preview does the same as a dry run. */
 export class ObjectResource implements Resource {
   constructor(
     private readonly api: ClusterApi,
@@ -149,7 +166,7 @@ export class ObjectResource implements Resource {
   }
 
   async diff(call: DiffCall): Promise<DiffAnswer> {
-    const olds = unwrap(call.oldInputs);
+    const olds = lastInputs(call);
     const news = unwrap(call.news);
     const immutable = replacing(news);
     const found = changes(olds, news).map((change) => ({ ...change, replace: touches(change.path, immutable) }));
@@ -194,44 +211,89 @@ export class ObjectResource implements Resource {
 
   async create(call: CreateCall): Promise<{ id: string; properties: JsonObject }> {
     const object = unwrap(call.inputs);
-    if (call.preview) return { id: "", properties: call.inputs };
+    if (call.preview && !(await this.canTry(object))) return { id: "", properties: call.inputs };
     const id = idOf(object);
-    const failedToCreate = (error: unknown): Error =>
-      new Error(
-        `resource "${call.urn}" was not successfully created by the Kubernetes API server: ${(error as Error).message}`,
-      );
-    const fieldManager = `pulumi-kubernetes-${randomBytes(4).toString("hex")}`;
-    let path: string;
+    const initial = object.apiVersion ?? "";
+    const fieldManager = fieldManagerOf({}, object);
     let live: JsonObject;
     try {
-      path = await this.pathOf(object, id);
-      // Applying would silently take over an object that is not ours.
-      if (await this.api.get(path, call.signal))
-        throw new ApiError(`${asText(object.kind)} "${id}" already exists`, 409);
-      live = await this.apply(path, object, fieldManager, call.signal);
+      live = await this.post(object, call);
     } catch (error) {
-      throw failedToCreate(error);
+      // A replacement has the name of what it replaces, and its namespace may be only planned.
+      if (call.preview && saysNothing(error)) return { id: "", properties: call.inputs };
+      throw new Error(
+        `resource "${call.urn}" was not successfully created by the Kubernetes API server: ${(error as Error).message}`,
+      );
     }
-    live = await this.settled(call, path, live, (last) => ({
-      id,
-      inputs: call.inputs,
-      properties: this.answer(last, call.inputs, fieldManager, object.apiVersion ?? ""),
-    }));
-    return { id, properties: this.answer(live, call.inputs, fieldManager, object.apiVersion ?? "") };
+    const answer = (last: JsonObject): JsonObject => this.answer(last, call.inputs, fieldManager, initial);
+    if (call.preview) {
+      const { status: _status, ...planned } = live;
+      return { id: "", properties: answer(planned) };
+    }
+    live = await this.settled(
+      call,
+      await this.pathOf(object, id),
+      live,
+      (last) => ({ id, properties: answer(last) }),
+      `resource "${call.urn}" was successfully created, but the Kubernetes API server reported that it`,
+    );
+    return { id, properties: answer(live) };
+  }
+
+  /** Whether the API server can be asked what it would make of the object. */
+  private async canTry(object: JsonObject): Promise<boolean> {
+    if (hasUnknown(object)) return false;
+    return this.api.kind(asText(object.apiVersion), asText(object.kind)).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  private async post(object: JsonObject, call: ChangeCall): Promise<JsonObject> {
+    const { namespace } = objectAt(object, "metadata");
+    const path = await this.api.path(asText(object.apiVersion), asText(object.kind), asText(namespace) || undefined);
+    return this.api.request("POST", path, {
+      body: object,
+      query: { fieldManager: CREATOR, ...dryRun(call) },
+      signal: call.signal,
+    });
   }
 
   private async apply(
     path: string,
     object: JsonObject,
     fieldManager: string,
-    signal: AbortSignal,
+    force: boolean,
+    call: ChangeCall,
   ): Promise<JsonObject> {
-    const query = { fieldManager, force: "true" };
+    try {
+      return await this.api.request("PATCH", path, {
+        body: object,
+        contentType: "application/apply-patch+yaml",
+        query: { fieldManager, force: String(force), ...dryRun(call) },
+        signal: call.signal,
+      });
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 409) {
+        throw new ApiError(conflict(fieldManager, error.message), 409);
+      }
+      throw error;
+    }
+  }
+
+  /** The object as it stands, with fields that an earlier manager set handed over to `fieldManager`. */
+  private async takenOver(path: string, fieldManager: string, call: ChangeCall): Promise<JsonObject> {
+    const live = await this.api.request("GET", path, { signal: call.signal });
+    const managedFields = call.preview ? undefined : adopted(live, fieldManager);
+    if (!managedFields) return live;
+    const { resourceVersion } = objectAt(live, "metadata");
     return this.api.request("PATCH", path, {
-      body: object,
-      contentType: "application/apply-patch+yaml",
-      query,
-      signal,
+      body: [
+        { op: "replace", path: "/metadata/managedFields", value: managedFields },
+        { op: "replace", path: "/metadata/resourceVersion", value: resourceVersion ?? "" },
+      ],
+      contentType: "application/json-patch+json",
+      signal: call.signal,
     });
   }
 
@@ -240,7 +302,8 @@ export class ObjectResource implements Resource {
     call: ChangeCall,
     path: string,
     live: JsonObject,
-    kept: (last: JsonObject) => { id: string; inputs: JsonObject; properties: JsonObject },
+    kept: (last: JsonObject) => { id: string; properties: JsonObject },
+    subject: string,
   ): Promise<JsonObject> {
     if (annotation(live, SKIP_AWAIT) === "true") return live;
     let last = live;
@@ -252,13 +315,8 @@ export class ObjectResource implements Resource {
       problem = call.signal.aborted ? "the wait was cancelled" : (error as Error).message;
     }
     if (problem === undefined) return last;
-    const { id, inputs, properties } = kept(last);
-    throw new InitFailed(
-      `the Kubernetes API server reported that "${id}" failed to fully initialize or become live: ${problem}`,
-      id,
-      properties,
-      inputs,
-    );
+    const { id, properties } = kept(last);
+    throw new InitFailed(`${subject} failed to fully initialize or become live: ${problem}`, id, properties);
   }
 
   async read(call: ReadCall): Promise<{ id: string; inputs: JsonObject; properties: JsonObject } | undefined> {
@@ -268,7 +326,7 @@ export class ObjectResource implements Resource {
     const known = Object.keys(call.inputs).length > 0;
     const plain = known ? (liveInputs(unwrap(call.inputs), live) as JsonObject) : importedInputs(live);
     const inputs = marked(plain, call.inputs);
-    const fieldManager = textAt(old, "__fieldManager") ?? "pulumi-kubernetes";
+    const fieldManager = fieldManagerOf(old, plain);
     const properties = this.answer(live, inputs, fieldManager, old.__initialApiVersion ?? live.apiVersion ?? "");
     return { id: call.id, inputs, properties };
   }
@@ -276,31 +334,27 @@ export class ObjectResource implements Resource {
   async update(call: UpdateCall): Promise<JsonObject> {
     const object = unwrap(call.news);
     const olds = unwrap(call.olds);
-    if (call.preview) {
-      const before = Object.fromEntries(Object.entries(call.olds).filter(([key]) => !OWN_KEYS.includes(key)));
-      return marked(
-        { ...unwrap(before), ...object, metadata: { ...objectAt(olds, "metadata"), ...objectAt(object, "metadata") } },
-        call.news,
-      );
-    }
-    const fieldManager = textAt(olds, "__fieldManager") ?? "pulumi-kubernetes";
-    const initial = olds.__initialApiVersion ?? object.apiVersion ?? "";
+    if (call.preview && !(await this.canTry(object))) return call.news;
+    const fieldManager = fieldManagerOf(olds, object);
+    const answer = (last: JsonObject): JsonObject =>
+      this.answer(last, call.news, fieldManager, olds.__initialApiVersion ?? object.apiVersion ?? "");
+    const kept = (last: JsonObject) => ({ id: call.id, properties: answer(last) });
+    const subject = `the Kubernetes API server reported that "${call.id}"`;
     const path = await this.pathOf(object, call.id);
     let live: JsonObject;
     try {
-      live = await this.apply(path, object, fieldManager, call.signal);
+      const before = await this.takenOver(path, fieldManager, call);
+      live = await this.apply(path, object, fieldManager, mayForce(object, before, call.preview), call);
     } catch (error) {
-      throw new Error(
-        `resource "${call.urn}" was not successfully updated by the Kubernetes API server: ${(error as Error).message}`,
-      );
+      if (call.preview && error instanceof ApiError && error.status === 403) return call.news;
+      const message = (error as Error).message;
+      const last = await this.api.get(path, call.signal);
+      if (!last) throw new Error(`update of resource "${call.urn}" failed: ${message}`);
+      const { id, properties } = kept(last);
+      // As the official plugin: the engine keeps the error with the resource and updates it again in the next run.
+      throw new InitFailed(`${subject} failed to fully initialize or become live: ${message}`, id, properties);
     }
-    const answer = (last: JsonObject): JsonObject => this.answer(last, call.news, fieldManager, initial);
-    live = await this.settled(call, path, live, (last) => ({
-      id: call.id,
-      inputs: call.news,
-      properties: answer(last),
-    }));
-    return answer(live);
+    return call.preview ? answer(live) : answer(await this.settled(call, path, live, kept, subject));
   }
 
   async delete(call: DeleteCall): Promise<void> {

@@ -1,6 +1,7 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { changes } from "./diff";
 import type { Resource, StandIn } from "./server";
+import { sdkVersion } from "./version";
 import { type Json, type JsonObject, secret, unwrap } from "./wire";
 
 const CLASSES = {
@@ -104,7 +105,7 @@ function randomResource(generate: (inputs: JsonObject) => { id: string; properti
 export function randomStandIn(): StandIn {
   return {
     name: "random",
-    version: "4.21.0",
+    version: sdkVersion("random"),
     configure() {
       return (type) => {
         const generate = GENERATORS[type.split(":").at(-1) ?? ""];

@@ -12,6 +12,7 @@ import {
   type DeleteCall,
   type DiffCall,
   InitFailed,
+  lastInputs,
   type ReadCall,
   type Resource,
   type UpdateCall,
@@ -31,6 +32,7 @@ import {
   textAt,
   UNKNOWN,
   unwrap,
+  unwrapOnce,
 } from "./wire";
 
 /** Inputs a Release has even where the program does not set them; `timeout` in seconds. */
@@ -86,32 +88,11 @@ const UPGRADE_SWITCHES: Readonly<Record<string, string>> = {
 };
 
 /** One line of `helm history`. */
-export interface Revision {
+interface Revision {
   readonly revision: number;
-  readonly status: string;
 }
 
-/** What an interrupted helm left behind asks for before the next command may run. */
-export type Recovery = { do: "nothing" } | { do: "rollback"; to: number } | { do: "uninstall" };
-
-/**
- * A release whose last revision is pending blocks every later helm command. The state of the stack is locked while the
- * plugin runs, so nobody else is at work on it: go back to the last revision that was deployed; without one, remove it.
- */
-export function recovery(history: readonly Revision[]): Recovery {
-  const sorted = [...history].sort((a, b) => a.revision - b.revision);
-  const last = sorted.at(-1);
-  if (!last?.status.startsWith("pending-")) return { do: "nothing" };
-  const good = sorted.findLast((each) => each.status === "deployed" || each.status === "superseded");
-  return good ? { do: "rollback", to: good.revision } : { do: "uninstall" };
-}
-
-/** True where a release was never deployed, so that creating it anew destroys nothing. */
-export function neverDeployed(history: readonly Revision[]): boolean {
-  return history.length > 0 && !history.some((each) => each.status === "deployed" || each.status === "superseded");
-}
-
-/** Flags for `helm install` or `helm upgrade --install`. */
+/** Flags for `helm install` or `helm upgrade`. */
 export function chartFlags(inputs: JsonObject, command: "install" | "upgrade"): string[] {
   const switches = { ...SWITCHES, ...(command === "upgrade" ? UPGRADE_SWITCHES : {}) };
   const on = Object.entries(switches).flatMap(([input, flag]) => (inputs[input] === true ? [flag] : []));
@@ -152,7 +133,6 @@ export function resourceNames(
 interface ReleaseOptions {
   readonly helm: string;
   readonly cwd: string;
-  readonly log: (line: string) => void;
   readonly api: ClusterApi;
   readonly kubeConfig: () => KubeConfig;
   readonly namespace: () => string;
@@ -208,11 +188,15 @@ export class ReleaseResource implements Resource {
   }
 
   diff(call: DiffCall): DiffAnswer {
-    const found = changes(unwrap(call.oldInputs), unwrap(call.news)).map((change) => ({
+    const found = changes(lastInputs(call), unwrap(call.news)).map((change) => ({
       ...change,
       replace: touches(change.path, ["name", "namespace"]),
     }));
-    return { changes: found, diffs: [...new Set(found.map((change) => String(change.path[0])))] };
+    return {
+      changes: found,
+      diffs: [...new Set(found.map((change) => String(change.path[0])))],
+      detailed: found.length > 0,
+    };
   }
 
   async create(call: CreateCall): Promise<{ id: string; properties: JsonObject }> {
@@ -220,26 +204,14 @@ export class ReleaseResource implements Resource {
     const id = `${asText(inputs.namespace)}/${asText(inputs.name)}`;
     if (call.preview) return { id: "", properties: outputs(call.inputs, UNKNOWN, UNKNOWN) };
     return this.withHelm(call.inputs, call.signal, async (helm) => {
-      const before = await this.history(helm, inputs);
-      if (neverDeployed(before)) {
-        this.options.log(`kubernetes: release ${id} was never deployed (${before.at(-1)?.status}): removing it first`);
-        await helm.run(["uninstall", ...at(inputs), "--wait", "--timeout", `${Number(inputs.timeout)}s`]);
-      }
       await this.change(call.inputs, id, helm, "install");
       return { id, properties: await this.deployed(helm, call.inputs) };
     });
   }
 
   async update(call: UpdateCall): Promise<JsonObject> {
-    const inputs = unwrap(call.news);
     if (call.preview) return outputs(call.news, UNKNOWN, UNKNOWN);
     return this.withHelm(call.news, call.signal, async (helm) => {
-      const way = recovery(await this.history(helm, inputs));
-      if (way.do !== "nothing") {
-        this.options.log(`kubernetes: release ${call.id} was interrupted: ${way.do} before the upgrade`);
-        const target = way.do === "rollback" ? [String(way.to)] : [];
-        await helm.run([way.do, ...at(inputs, target), "--wait", "--timeout", `${Number(inputs.timeout)}s`]);
-      }
       await this.change(call.news, call.id, helm, "upgrade");
       return this.deployed(helm, call.news);
     });
@@ -252,34 +224,27 @@ export class ReleaseResource implements Resource {
     const place = isLocal(chart) ? path.resolve(this.options.cwd, chart) : chart;
     const before = (await this.history(helm, plain)).at(-1)?.revision ?? 0;
     try {
-      await helm.run([
-        command,
-        ...(command === "upgrade" ? ["--install"] : []),
-        ...at(plain, [place]),
-        "--values",
-        helm.values,
-        ...chartFlags(plain, command),
-      ]);
+      await helm.run([command, ...at(plain, [place]), "--values", helm.values, ...chartFlags(plain, command)]);
     } catch (error) {
       const message = (error as Error).message;
       const after = (await this.history(helm, plain).catch(() => [])).at(-1)?.revision ?? 0;
-      if (after === before && command === "install") {
-        throw new Error(`Helm release "${id}" was not created: ${message}`);
-      }
-      if (after === 0) throw new Error(`Helm release "${id}" was not created and nothing is left of it: ${message}`);
+      // Nothing has changed, or nothing is left of it.
+      if (after === before || after === 0) throw error;
       throw new InitFailed(
-        `Helm release "${id}" failed to initialize completely. Use Helm CLI to investigate: ` +
+        `Helm release "${id}" ${command === "install" ? "was created, but " : ""}failed to initialize completely. ` +
+          "Use Helm CLI to investigate: " +
           `failed to become available within allocated timeout. Error: Helm Release ${id}: ${message}`,
         id,
         await this.deployed(helm, inputs),
-        inputs,
       );
     }
   }
 
   async read(call: ReadCall): Promise<{ id: string; inputs: JsonObject; properties: JsonObject } | undefined> {
     const [namespace = "", name = ""] = call.id.split("/");
-    const inputs: JsonObject = Object.keys(call.inputs).length > 0 ? call.inputs : { ...DEFAULTS, name, namespace };
+    // After a failed update the state's own inputs are those of the last success.
+    const last = objectAt(unwrapOnce(call.properties.__inputs));
+    const inputs = [last, call.inputs].find((each) => Object.keys(each).length > 0) ?? { ...DEFAULTS, name, namespace };
     return this.withHelm(inputs, call.signal, async (helm) => {
       if ((await this.history(helm, { name, namespace })).length === 0) return undefined;
       return { id: call.id, inputs, properties: await this.deployed(helm, inputs) };

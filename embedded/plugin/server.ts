@@ -6,7 +6,7 @@ import * as rpc from "@pulumi/pulumi/proto/provider_pb";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import { Status } from "@pulumi/pulumi/proto/status_pb";
 import { type DiffAnswer, formatPath } from "./diff";
-import { fromStruct, type JsonObject, toStruct, unwrap } from "./wire";
+import { fromStruct, isObject, type JsonObject, toStruct, unwrap } from "./wire";
 
 /** What every call about a resource says. */
 export interface Call {
@@ -31,6 +31,12 @@ export interface DiffCall extends Call {
   readonly oldInputs: JsonObject;
   readonly olds: JsonObject;
   readonly news: JsonObject;
+}
+
+/** Inputs of the last attempt to change the resource; the state's own inputs are those of the last success. */
+export function lastInputs(call: DiffCall): JsonObject {
+  const { __inputs } = unwrap(call.olds);
+  return isObject(__inputs) ? __inputs : unwrap(call.oldInputs);
 }
 
 export interface ChangeCall extends Call {
@@ -78,13 +84,16 @@ export interface StandIn {
   readonly replaceOnConfig?: readonly string[];
 }
 
-/** The change happened, but the resource is not what it should be: the engine keeps its state and reports the error. */
+/**
+ * The change happened, but the resource is not what it should be: the engine reports the error, keeps `properties` and
+ * changes the resource again in the next run. The inputs in its state stay those of the last success, as the official
+ * plugin leaves them; `__inputs` in the properties are the new ones.
+ */
 export class InitFailed extends Error {
   constructor(
     message: string,
     readonly id: string,
     readonly properties: JsonObject,
-    readonly inputs: JsonObject,
   ) {
     super(message);
   }
@@ -95,7 +104,7 @@ function asServiceError(error: unknown): grpc.ServerErrorResponse {
   const metadata = new grpc.Metadata();
   if (error instanceof InitFailed) {
     const detail = new rpc.ErrorResourceInitFailed();
-    detail.setId(error.id).setProperties(toStruct(error.properties)).setInputs(toStruct(error.inputs));
+    detail.setId(error.id).setProperties(toStruct(error.properties));
     detail.setReasonsList([message]);
     const any = new Any();
     any.pack(detail.serializeBinary(), "pulumirpc.ErrorResourceInitFailed");
@@ -112,7 +121,7 @@ function diffResponse(answer: DiffAnswer): rpc.DiffResponse {
     NONE: rpc.DiffResponse.DiffChanges.DIFF_NONE,
     SOME: rpc.DiffResponse.DiffChanges.DIFF_SOME,
   };
-  response.setChanges(answer.changes.length > 0 ? SOME : NONE).setHasdetaileddiff(true);
+  response.setChanges(answer.changes.length > 0 ? SOME : NONE).setHasdetaileddiff(answer.detailed ?? true);
   const kinds = rpc.PropertyDiff.Kind;
   for (const { path, kind, replace } of answer.changes) {
     const detail = new rpc.PropertyDiff();

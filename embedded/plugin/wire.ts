@@ -24,6 +24,11 @@ export function secret(value: Json): Json {
   return isSecret(value) ? value : { [SIGNATURE]: SECRET, value };
 }
 
+/** What a secret mark holds, with the marks inside it; any other value as it is. */
+export function unwrapOnce(value: Json | undefined): Json | undefined {
+  return isSecret(value) ? value.value : value;
+}
+
 /** The value without any secret marks. */
 export function unwrap<T extends Json>(value: T): T;
 export function unwrap(value: Json): Json {

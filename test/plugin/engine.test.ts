@@ -1,21 +1,23 @@
+import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
+import { promisify } from "node:util";
 import { gunzipSync, gzipSync } from "node:zlib";
 import * as k8s from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 // Compiled: the cluster starts its supervisor as a process of its own, from the file beside it.
 import { type Cluster, startCluster } from "../../dist/embedded/cluster";
-import { serveStandIns } from "../../embedded/plugin";
 import { ensureTools } from "../../toolchain";
 import { CREATE, openStack, UPDATE } from "./stack";
 
+const run = promisify(execFile);
 const log: string[] = [];
 const clusterDir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-plugin-cluster-"));
 let cluster: Cluster;
 let kubeconfig: string;
+let helm: string;
 let opened: Awaited<ReturnType<typeof openStack>>;
-let standIns: Awaited<ReturnType<typeof serveStandIns>>;
 let core: k8s.CoreV1Api;
 let apps: k8s.AppsV1Api;
 
@@ -32,26 +34,16 @@ beforeAll(async () => {
   ]);
   cluster = await startCluster({ dir: clusterDir, tools });
   kubeconfig = cluster.kubeconfigPath;
+  helm = tools.helm;
   const config = new k8s.KubeConfig();
   config.loadFromFile(kubeconfig);
   core = config.makeApiClient(k8s.CoreV1Api);
   apps = config.makeApiClient(k8s.AppsV1Api);
-  standIns = await serveStandIns({
-    helm: tools.helm,
-    cwd: path.join(__dirname, "program"),
-    log: (line) => log.push(line),
-  });
-  opened = await openStack({
-    pulumi: tools.pulumi,
-    debugProviders: standIns.debugProviders,
-    kubeconfig,
-    stage: CREATE,
-  });
+  opened = await openStack({ tools, kubeconfig, stage: CREATE, log: (line) => log.push(line) });
 });
 
 afterAll(async () => {
-  opened?.close();
-  await standIns?.stop();
+  await opened?.close();
   await cluster?.stop();
   fs.rmSync(clusterDir, { recursive: true, force: true });
 });
@@ -63,6 +55,11 @@ const state = (): string =>
     .filter((entry) => entry.isFile())
     .map((entry) => fs.readFileSync(path.join(entry.parentPath, entry.name), "utf8"))
     .join("\n");
+const failureOf = (run: Promise<unknown>): Promise<string> =>
+  run.then(
+    () => "",
+    (error: Error) => error.message,
+  );
 const privateFiles = (): string[] => fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith("noetl-nats-helm-"));
 
 describe("the real engine with the stand-ins", () => {
@@ -130,12 +127,22 @@ describe("the real engine with the stand-ins", () => {
     expect(service.spec?.ports?.map((port) => port.nodePort)).toEqual([30081]);
   });
 
+  it("shows in the preview what the API server would refuse, and updates again what it refused", async () => {
+    opened.run({ ...UPDATE, port: 70_000 });
+    const refusal =
+      'the Kubernetes API server reported that "rec/svc" failed to fully initialize or become live: ' +
+      'Service "svc" is invalid: [spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535';
+    expect(await failureOf(opened.stack.preview())).toContain(refusal);
+    expect(await failureOf(opened.stack.up())).toContain(refusal);
+    opened.run(UPDATE);
+    expect((await opened.stack.preview()).changeSummary).toEqual({ same: 8, update: 1 });
+    expect((await opened.stack.up()).summary.result).toBe("succeeded");
+    expect((await opened.stack.preview()).changeSummary).toEqual({ same: 9 });
+  });
+
   it("reports a failed upgrade without secrets, and recovers", async () => {
     opened.run({ ...UPDATE, claim: "2Gi", secret: "canary-three" });
-    const failure = await opened.stack.up().then(
-      () => "",
-      (error: Error) => error.message,
-    );
+    const failure = await failureOf(opened.stack.up());
     expect(failure).toContain('Helm release "rec/sample" failed to initialize completely');
     expect(failure).toContain("updates to statefulset spec");
     expect(failure).not.toContain("canary");
@@ -145,7 +152,7 @@ describe("the real engine with the stand-ins", () => {
     expect((await opened.stack.preview()).changeSummary).toEqual({ same: 9 });
   });
 
-  it("recovers a release that an interrupted upgrade left pending", async () => {
+  it("reports a release that an interrupted upgrade left pending, until helm has rolled it back", async () => {
     const secrets = (await core.listNamespacedSecret({ namespace: "rec", labelSelector: "owner=helm" })).items;
     const last = secrets
       .sort((a, b) => Number(a.metadata?.labels?.version) - Number(b.metadata?.labels?.version))
@@ -171,28 +178,44 @@ describe("the real engine with the stand-ins", () => {
       },
     });
     opened.run({ ...UPDATE, setting: "c" });
+    expect(await failureOf(opened.stack.up())).toContain("another operation (install/upgrade/rollback) is in progress");
+    await run(helm, ["rollback", "sample", "--namespace", "rec", "--kubeconfig", kubeconfig]);
     const { outputs } = await opened.stack.up();
     expect(outputs.status?.value).toMatchObject({ status: "deployed", revision: pending.version + 2 });
-    expect(log.join("\n")).toContain("rollback before the upgrade");
   });
 
   it("tells what a failed Job's pod ended with, and replaces the Job when asked again", async () => {
     const outcomes = path.join(clusterDir, "outcomes.json");
     fs.writeFileSync(outcomes, JSON.stringify({ job: { exitCode: 3, log: "schema is broken" } }));
     opened.run({ ...UPDATE, image: "sample:9" });
-    const failure = await opened.stack.up().then(
-      () => "",
-      (error: Error) => error.message,
+    const failure = await failureOf(opened.stack.up());
+    expect(failure).toContain(
+      "was successfully created, but the Kubernetes API server reported that it failed to fully initialize or become live",
     );
-    expect(failure).toContain('"rec/job" failed to fully initialize or become live');
     expect(failure).toMatch(/Pod job-\w+, container c: \[Error\] schema is broken \(exit code 3\)/);
     fs.rmSync(outcomes);
     const { summary } = await opened.stack.up();
     expect(summary.resourceChanges).toMatchObject({ replace: 1 });
   });
 
+  it("does not overrule what somebody else has set", async () => {
+    await core.patchNamespacedService(
+      {
+        name: "svc",
+        namespace: "rec",
+        fieldManager: "somebody",
+        body: [{ op: "replace", path: "/spec/ports/0/nodePort", value: 30085 }],
+      },
+      k8s.setHeaderOptions("Content-Type", k8s.PatchStrategy.JsonPatch),
+    );
+    opened.run({ ...UPDATE, nodePort: 30086 });
+    expect(await failureOf(opened.stack.up())).toContain('conflict with "somebody"');
+    opened.run({ ...UPDATE, nodePort: 30085 });
+    expect((await opened.stack.up()).summary.result).toBe("succeeded");
+  });
+
   it("replaces a renamed release, and removes everything in the end", async () => {
-    opened.run({ ...UPDATE, releaseName: "sample2" });
+    opened.run({ ...UPDATE, nodePort: 30085, releaseName: "sample2" });
     const { outputs } = await opened.stack.up();
     expect(outputs.status?.value).toMatchObject({ name: "sample2", revision: 1 });
     const { summary } = await opened.stack.destroy();

@@ -5,6 +5,8 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { LocalWorkspace, PulumiCommand, type Stack } from "@pulumi/pulumi/automation";
 import * as random from "@pulumi/random";
+import { serveStandIns } from "../../embedded/plugin";
+import type { ToolPaths } from "../../toolchain";
 
 /** What the test program can be asked to do; it is the program whose calls to the official plugin were recorded, and a password. */
 export interface Stage {
@@ -14,6 +16,7 @@ export interface Stage {
   readonly claim?: string;
   readonly releaseName?: string;
   readonly nodePort: number;
+  readonly port?: number;
   readonly image?: string;
 }
 
@@ -35,7 +38,11 @@ export const program = (kubeconfig: string, stage: Stage) => (): Promise<Record<
     "svc",
     {
       metadata: { name: "svc", namespace },
-      spec: { type: "NodePort", selector: { app: "sample" }, ports: [{ port: 80, nodePort: stage.nodePort }] },
+      spec: {
+        type: "NodePort",
+        selector: { app: "sample" },
+        ports: [{ port: stage.port ?? 80, nodePort: stage.nodePort }],
+      },
     },
     options,
   );
@@ -81,15 +88,23 @@ export const program = (kubeconfig: string, stage: Stage) => (): Promise<Record<
   });
 };
 
-/** A stack of the test program in a fresh folder, with the stand-ins attached. */
+/**
+ * A stack of the test program in a fresh folder, with the stand-ins attached. With NOETL_NATS_PLUGINS=official the engine
+ * uses the plugins installed in PULUMI_HOME instead.
+ */
 export async function openStack(options: {
-  pulumi: string;
-  debugProviders: string;
+  tools: ToolPaths<"pulumi" | "helm">;
   kubeconfig: string;
   stage: Stage;
-}): Promise<{ stack: Stack; stateDir: string; run(stage: Stage): void; close(): void }> {
+  log?: (line: string) => void;
+}): Promise<{ stack: Stack; stateDir: string; run(stage: Stage): void; close(): Promise<void> }> {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-plugin-"));
   fs.mkdirSync(path.join(dir, "state"));
+  fs.cpSync(path.join(__dirname, "recordings", "program", "chart"), path.join(dir, "chart"), { recursive: true });
+  const official = process.env.NOETL_NATS_PLUGINS === "official";
+  const standIns = official
+    ? undefined
+    : await serveStandIns({ helm: options.tools.helm, cwd: dir, ...(options.log && { log: options.log }) });
   const current = { stage: options.stage };
   const stack = await LocalWorkspace.createOrSelectStack(
     {
@@ -98,13 +113,13 @@ export async function openStack(options: {
       program: () => program(options.kubeconfig, current.stage)(),
     },
     {
-      workDir: path.join(__dirname, "program"),
-      pulumiHome: path.join(dir, "home"),
-      pulumiCommand: await PulumiCommand.get({ root: pulumiRoot(options.pulumi, dir) }),
+      workDir: dir,
+      ...(official ? {} : { pulumiHome: path.join(dir, "home") }),
+      pulumiCommand: await PulumiCommand.get({ root: pulumiRoot(options.tools.pulumi, dir) }),
       envVars: {
         PULUMI_BACKEND_URL: `file://${path.join(dir, "state")}`,
         PULUMI_CONFIG_PASSPHRASE: "test",
-        PULUMI_DEBUG_PROVIDERS: options.debugProviders,
+        ...(standIns && { PULUMI_DEBUG_PROVIDERS: standIns.debugProviders }),
         PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
         PULUMI_SKIP_UPDATE_CHECK: "true",
       },
@@ -115,7 +130,10 @@ export async function openStack(options: {
     stack,
     stateDir: path.join(dir, "state"),
     run: (stage) => void (current.stage = stage),
-    close: () => fs.rmSync(dir, { recursive: true, force: true }),
+    close: async () => {
+      await standIns?.stop();
+      fs.rmSync(dir, { recursive: true, force: true });
+    },
   };
 }
 
