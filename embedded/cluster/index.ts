@@ -2,12 +2,17 @@ import { spawn } from "node:child_process";
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as https from "node:https";
-import * as net from "node:net";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { CoreV1Api, KubeConfig, StorageV1Api } from "@kubernetes/client-node";
+import { ApiextensionsV1Api, CoreV1Api, KubeConfig, StorageV1Api } from "@kubernetes/client-node";
+import { projectRoot } from "../../config/project";
 import type { ToolPaths } from "../../toolchain";
+import { freePorts } from "./ports";
+import { isAlive, readProcesses, recordProcess, signal, type Recorded } from "./processes";
+import type { ProgramTools } from "./programs";
 import { stages } from "./stages";
+import { definitions, emptyLogs, STREAMING_KINDS } from "./streaming";
+import { emptyLog } from "./supervisor";
 
 export type ClusterTools = ToolPaths<
   "etcd" | "kube-apiserver" | "kube-controller-manager" | "kube-scheduler" | "kwok" | "nats-server"
@@ -23,24 +28,26 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
-/** A process of the cluster. The start time tells it from a later process with the same id. */
-interface Recorded {
-  pid: number;
-  started: string;
-}
-
 const NODE = "node-0";
+/** Every process of a complete cluster. */
+const PARTS = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "node"] as const;
 const READY_DEADLINE_MS = 120_000;
+/** What a process gets of the caller's environment: enough to find programs and a home, and none of its secrets. */
+const ENVIRONMENT = Object.fromEntries(
+  ["PATH", "HOME", "TMPDIR"].flatMap((name) => (process.env[name] ? [[name, process.env[name]]] : [])),
+);
+/** The supervisor runs compiled, also where this module is loaded from its source. */
+const SUPERVISOR = path.join(projectRoot(), "dist", "embedded", "cluster", "node.js");
 
 const files = (dir: string) => ({
   processes: path.join(dir, "processes.json"),
+  children: path.join(dir, "children.json"),
   kubeconfig: path.join(dir, "kubeconfig"),
   logs: path.join(dir, "logs"),
   certs: path.join(dir, "certs"),
   tokens: path.join(dir, "tokens.csv"),
   serviceAccountKey: path.join(dir, "service-account.key"),
   kwok: path.join(dir, "kwok.yaml"),
-  ports: path.join(dir, "ports.json"),
 });
 
 /**
@@ -60,29 +67,27 @@ export async function startCluster(options: {
   const log = options.log ?? (() => undefined);
   await stopCluster(dir);
   const at = files(dir);
-  for (const folder of [dir, at.logs, at.certs]) fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  if (!fs.existsSync(SUPERVISOR)) throw new Error(`${SUPERVISOR} is missing: run npm run build`);
+  fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
+  // From here on the folder is known as a cluster's, however early the start is interrupted.
+  fs.writeFileSync(at.processes, "{}", { mode: 0o600 });
+  for (const folder of [at.logs, at.certs]) fs.mkdirSync(folder, { mode: 0o700 });
   const started = Date.now();
-  const processes: Record<string, Recorded> = {};
   const launch = (name: string, binary: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): void => {
     const out = fs.openSync(path.join(at.logs, `${name}.log`), "a", 0o600);
-    const child = spawn(binary, args, { detached: true, stdio: ["ignore", out, out], env: { ...process.env, ...env } });
+    const child = spawn(binary, args, { detached: true, stdio: ["ignore", out, out], env: { ...ENVIRONMENT, ...env } });
     fs.closeSync(out);
+    // Reported below, where there is no process id.
+    child.on("error", () => undefined);
     if (child.pid === undefined) throw new Error(`cannot start ${name} (${binary})`);
     child.unref();
-    processes[name] = { pid: child.pid, started: startTime(child.pid) ?? "" };
-    fs.writeFileSync(at.processes, JSON.stringify(processes, null, 1), { mode: 0o600 });
+    recordProcess(at.processes, name, child.pid);
   };
+  const ready = (what: string, name: string, check: () => Promise<boolean>) =>
+    waitFor(what, path.join(at.logs, `${name}.log`), () => readProcesses(at.processes)[name], check);
 
   try {
-    const [etcd, peer, api, kubelet, nats, monitor] = (await freePorts(6)) as [
-      number,
-      number,
-      number,
-      number,
-      number,
-      number,
-    ];
-    fs.writeFileSync(at.ports, JSON.stringify({ nats, monitor }));
+    const [etcd, peer, api, kubelet] = (await freePorts(4)) as [number, number, number, number];
     const token = crypto.randomBytes(24).toString("hex");
     fs.writeFileSync(at.tokens, `${token},admin,admin,"system:masters"\n`, { mode: 0o600 });
     const { privateKey } = crypto.generateKeyPairSync("rsa", { modulusLength: 2048 });
@@ -97,7 +102,7 @@ export async function startCluster(options: {
       "--log-level=warn",
     ]);
     // The API server gives up after twenty seconds without its store.
-    await waitFor("etcd", at.logs, "etcd", async () => (await fetch(`http://127.0.0.1:${etcd}/health`)).ok);
+    await ready("etcd", "etcd", async () => (await fetch(`http://127.0.0.1:${etcd}/health`)).ok);
     launch(
       "kube-apiserver",
       tools["kube-apiserver"],
@@ -119,12 +124,12 @@ export async function startCluster(options: {
       ],
       { GOGC: "60" },
     );
-    await waitFor("the API server", at.logs, "kube-apiserver", () =>
+    await ready("the API server's certificate", "kube-apiserver", () =>
       Promise.resolve(fs.existsSync(path.join(at.certs, "apiserver.crt"))),
     );
     const kubeconfig = kubeconfigText(api, token, fs.readFileSync(path.join(at.certs, "apiserver.crt")));
     fs.writeFileSync(at.kubeconfig, kubeconfig, { mode: 0o600 });
-    await waitFor("the API server", at.logs, "kube-apiserver", () => isReady(api));
+    await ready("the API server", "kube-apiserver", () => isReady(api));
 
     const common = [`--kubeconfig=${at.kubeconfig}`, "--leader-elect=false", "--secure-port=0"];
     launch(
@@ -139,10 +144,16 @@ export async function startCluster(options: {
       { GOGC: "60" },
     );
     launch("kube-scheduler", tools["kube-scheduler"], common, { GOGC: "60" });
-    fs.writeFileSync(at.kwok, kwokConfiguration({ nats, monitor }));
+    await furnish(kubeconfig, kubelet);
+    fs.writeFileSync(emptyLog(dir), "", { mode: 0o600 });
+    fs.writeFileSync(
+      at.kwok,
+      [...stages(), emptyLogs(emptyLog(dir))].map((each) => JSON.stringify(each)).join("\n---\n"),
+    );
     launch("kwok", tools.kwok, [
       `--kubeconfig=${at.kubeconfig}`,
       `--config=${at.kwok}`,
+      `--enable-crds=${STREAMING_KINDS.join(",")}`,
       "--manage-all-nodes=true",
       "--node-lease-duration-seconds=40",
       "--node-ip=127.0.0.1",
@@ -151,9 +162,9 @@ export async function startCluster(options: {
       `--tls-cert-file=${path.join(at.certs, "apiserver.crt")}`,
       `--tls-private-key-file=${path.join(at.certs, "apiserver.key")}`,
     ]);
-    await furnish(kubeconfig, kubelet);
-    launch("node", process.execPath, [path.join(__dirname, "node.js"), dir, tools["nats-server"]]);
-    await waitFor("the simulated node", at.logs, "kwok", () => nodeIsReady(kubeconfig));
+    const programs: ProgramTools = { natsServer: tools["nats-server"] };
+    launch("node", process.execPath, [SUPERVISOR, dir, JSON.stringify(programs)]);
+    await ready("the simulated node", "kwok", () => nodeIsReady(kubeconfig));
     log(`Control plane ready after ${((Date.now() - started) / 1000).toFixed(1)} s.`);
     return handle(dir);
   } catch (error) {
@@ -162,11 +173,10 @@ export async function startCluster(options: {
   }
 }
 
-/** The cluster that runs in `dir`; undefined where none does, or where it does not answer. */
+/** The cluster that runs in `dir`; undefined where none does, where a part of it has ended, or where it does not answer. */
 export async function attachCluster(dir: string): Promise<Cluster | undefined> {
-  const recorded = readProcesses(dir);
-  const names = Object.keys(recorded);
-  if (names.length < 6 || !Object.values(recorded).every(isAlive)) return undefined;
+  const recorded = readProcesses(files(dir).processes);
+  if (!PARTS.every((name) => recorded[name] && isAlive(recorded[name]))) return undefined;
   const cluster = handle(dir);
   const kubeconfig = new KubeConfig();
   kubeconfig.loadFromString(cluster.kubeconfig);
@@ -174,20 +184,39 @@ export async function attachCluster(dir: string): Promise<Cluster | undefined> {
   return (await isReady(port)) ? cluster : undefined;
 }
 
-/** Ends exactly the processes that this cluster started and removes its folder. Harmless where there is none. */
+/**
+ * Ends exactly the processes that the cluster in `dir` started and removes the folder. Harmless where there is none.
+ *
+ * Each process has 10 s to end by itself before it is killed.
+ *
+ * @throws Error where the folder holds something else, or where a process outlives being killed by 5 s.
+ */
 export async function stopCluster(dir: string): Promise<void> {
-  const alive = () => Object.values(readProcesses(dir)).filter(isAlive);
-  // The supervisor first: it ends the processes behind the pods.
-  const node = readProcesses(dir).node;
-  if (node && isAlive(node)) {
-    signal(node, "SIGTERM");
-    for (let waited = 0; isAlive(node) && waited < 5000; waited += 50) await sleep(50);
+  if (!fs.existsSync(dir)) return;
+  const at = files(dir);
+  if (!fs.existsSync(at.processes) && fs.readdirSync(dir).length > 0) {
+    throw new Error(`${dir} is not the folder of an embedded cluster; nothing was removed`);
   }
-  for (const recorded of alive()) signal(recorded, "SIGTERM");
-  for (let waited = 0; alive().length > 0 && waited < 10_000; waited += 50) await sleep(50);
-  for (const recorded of alive()) signal(recorded, "SIGKILL");
-  for (let waited = 0; alive().length > 0 && waited < 5000; waited += 50) await sleep(50);
+  const { node, etcd, ...others } = readProcesses(at.processes);
+  // The supervisor first, which starts processes; those behind the pods next, then what writes to etcd, and etcd last.
+  await endProcesses(node ? [node] : []);
+  await endProcesses(Object.values(readProcesses(at.children)));
+  await endProcesses(Object.values(others));
+  await endProcesses(etcd ? [etcd] : []);
   fs.rmSync(dir, { recursive: true, force: true });
+}
+
+async function endProcesses(processes: readonly Recorded[]): Promise<void> {
+  for (const [name, deadlineMs] of [
+    ["SIGTERM", 10_000],
+    ["SIGKILL", 5000],
+  ] as const) {
+    for (const recorded of processes) signal(recorded, name);
+    const deadline = Date.now() + deadlineMs;
+    while (processes.some(isAlive) && Date.now() < deadline) await sleep(25);
+  }
+  const left = processes.filter(isAlive).map(({ pid }) => pid);
+  if (left.length > 0) throw new Error(`processes ${left.join(", ")} of the embedded cluster do not end`);
 }
 
 function handle(dir: string): Cluster {
@@ -196,69 +225,28 @@ function handle(dir: string): Cluster {
     dir,
     kubeconfigPath: at.kubeconfig,
     kubeconfig: fs.readFileSync(at.kubeconfig, "utf8"),
-    pids: Object.fromEntries(Object.entries(readProcesses(dir)).map(([name, { pid }]) => [name, pid])),
+    pids: Object.fromEntries(Object.entries(readProcesses(at.processes)).map(([name, { pid }]) => [name, pid])),
     stop: () => stopCluster(dir),
   };
 }
 
-function readProcesses(dir: string): Record<string, Recorded> {
-  try {
-    return JSON.parse(fs.readFileSync(files(dir).processes, "utf8")) as Record<string, Recorded>;
-  } catch {
-    return {};
-  }
-}
-
-/** Start time of a process in clock ticks since boot, the 22nd field of its stat; undefined where there is none. */
-function startTime(pid: number): string | undefined {
-  try {
-    const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8");
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    // A zombie has ended; its parent only has not asked yet.
-    return fields[0] === "Z" ? undefined : fields[19];
-  } catch {
-    return undefined;
-  }
-}
-
-const isAlive = (recorded: Recorded): boolean => startTime(recorded.pid) === recorded.started;
-
-function signal(recorded: Recorded, name: NodeJS.Signals): void {
-  try {
-    process.kill(recorded.pid, name);
-  } catch {
-    // It has ended in the meantime.
-  }
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<net.Server>((resolve, reject) => {
-          const server = net.createServer().once("error", reject);
-          server.listen(0, "127.0.0.1", () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as net.AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
-async function waitFor(what: string, logs: string, process: string, ready: () => Promise<boolean>): Promise<void> {
+/** @throws Error with the end of the log where `check` does not hold within a minute, or where the process ends before. */
+async function waitFor(
+  what: string,
+  logFile: string,
+  recorded: () => Recorded | undefined,
+  check: () => Promise<boolean>,
+): Promise<void> {
   const deadline = Date.now() + READY_DEADLINE_MS;
+  const log = () => fs.readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-15).join("\n");
   while (Date.now() < deadline) {
-    if (await ready().catch(() => false)) return;
-    await sleep(100);
+    if (await check().catch(() => false)) return;
+    const process = recorded();
+    if (!process || !isAlive(process))
+      throw new Error(`waiting for ${what}: its process ended; the end of its log:\n${log()}`);
+    await sleep(50);
   }
-  const tail = fs
-    .readFileSync(path.join(logs, `${process}.log`), "utf8")
-    .split("\n")
-    .slice(-15)
-    .join("\n");
-  throw new Error(`${what} was not ready after ${READY_DEADLINE_MS / 1000} s; the end of its log:\n${tail}`);
+  throw new Error(`${what} was not ready after ${READY_DEADLINE_MS / 1000} s; the end of its log:\n${log()}`);
 }
 
 /** Asks for readiness without credentials; the certificate is the server's own, made a moment ago. */
@@ -295,11 +283,13 @@ function kubeconfigText(port: number, token: string, certificate: Buffer): strin
   });
 }
 
-/** The node that pods are scheduled on, and a default StorageClass. */
+/** What a cluster has from the start: the node, a default StorageClass, and the definitions of what kwok reads. */
 async function furnish(kubeconfigContent: string, kubeletPort: number): Promise<void> {
   const kubeconfig = new KubeConfig();
   kubeconfig.loadFromString(kubeconfigContent);
   const core = kubeconfig.makeApiClient(CoreV1Api);
+  const extensions = kubeconfig.makeApiClient(ApiextensionsV1Api);
+  await Promise.all(definitions().map((body) => extensions.createCustomResourceDefinition({ body })));
   const resources = { cpu: "32", memory: "128Gi", pods: "110", "ephemeral-storage": "500Gi" };
   await core.createNode({
     body: {
@@ -343,16 +333,4 @@ async function nodeIsReady(kubeconfigContent: string): Promise<boolean> {
   kubeconfig.loadFromString(kubeconfigContent);
   const node = await kubeconfig.makeApiClient(CoreV1Api).readNode({ name: NODE });
   return node.status?.conditions?.some((each) => each.type === "Ready" && each.status === "True") ?? false;
-}
-
-/** Port-forwards to any pod's NATS ports lead to the nats-server that the supervisor runs. */
-function kwokConfiguration(ports: { nats: number; monitor: number }): string {
-  const forward = (port: number, target: number) => ({ ports: [port], target: { address: "127.0.0.1", port: target } });
-  const nats = {
-    kind: "ClusterPortForward",
-    apiVersion: "kwok.x-k8s.io/v1alpha1",
-    metadata: { name: "nats" },
-    spec: { forwards: [forward(4222, ports.nats), forward(8222, ports.monitor)] },
-  };
-  return [...stages(), nats].map((each) => JSON.stringify(each)).join("\n---\n");
 }

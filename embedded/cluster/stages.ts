@@ -1,10 +1,19 @@
-/** What kwok does with nodes and pods. Pods that {@link SUPERVISED} names are left to the supervisor (`node.ts`). */
+/** What kwok does with nodes and pods. Pods that {@link SUPERVISED} names are left to the supervisor. */
+import type { V1Pod } from "@kubernetes/client-node";
 
 /** Label and its values of pods behind which a real process runs. */
 export const SUPERVISED = {
   app: ["noetl-server", "noetl-worker", "gateway"],
   "app.kubernetes.io/component": ["nats"],
 } as const;
+
+/** True for a pod that the supervisor plays the kubelet of. */
+export function isSupervised(pod: V1Pod): boolean {
+  const labels = pod.metadata?.labels ?? {};
+  return Object.entries(SUPERVISED).some(([label, values]) =>
+    (values as readonly string[]).includes(labels[label] ?? ""),
+  );
+}
 
 const stage = (name: string, kind: "Node" | "Pod", conditions: object[], next: object) => ({
   kind: "Stage",
@@ -38,6 +47,16 @@ podIP: {{ PodIPWith .spec.nodeName false .metadata.uid .metadata.name .metadata.
 conditions:
 {{ range $type := list "Initialized" "Ready" "ContainersReady" }}
 - { type: {{ $type }}, status: "True", lastTransitionTime: {{ $now | Quote }} }
+{{ end }}
+{{ with .spec.initContainers }}
+initContainerStatuses:
+{{ range . }}
+- name: {{ .name | Quote }}
+  image: {{ .image | Quote }}
+  ready: true
+  restartCount: 0
+  state: { terminated: { exitCode: 0, reason: Completed, startedAt: {{ $now | Quote }}, finishedAt: {{ $now | Quote }} } }
+{{ end }}
 {{ end }}
 containerStatuses:
 {{ range .spec.containers }}

@@ -1,0 +1,202 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import type { V1Container, V1ContainerStateTerminated, V1ContainerStatus } from "@kubernetes/client-node";
+import { ContainerLog } from "./log";
+
+/** Seconds until a container that ended is started again; the kubelet's own begin at ten. */
+const BACKOFF_SECONDS = [1, 2, 4, 8, 10];
+/** How long a process has to end before it is killed. */
+const GRACE_MS = 3000;
+
+/** A real process behind a container. */
+export interface Program {
+  readonly command: string;
+  readonly args: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  /** User and group that the process runs as, where they are not those of the supervisor. */
+  readonly user?: { readonly uid: number; readonly gid: number };
+  /** What the readiness probe asks; where it is missing, a running container is ready. */
+  readonly isReady?: () => Promise<boolean>;
+  /** The `postStart` hook: runs beside the process; where it fails, the container is ended. */
+  readonly postStart?: () => Promise<void>;
+  /** Called again and again while the process runs; for what reloads a changed configuration. */
+  readonly refresh?: (signal: (name: NodeJS.Signals) => void) => Promise<void>;
+  /** What ends the process; default SIGTERM. */
+  readonly stopSignal?: NodeJS.Signals;
+}
+
+/** A container that cannot be made; `reason` is the kubelet's word for it. */
+export class CreateError extends Error {
+  constructor(
+    readonly reason: "CreateContainerConfigError" | "CreateContainerError",
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+export type RestartPolicy = "Always" | "OnFailure" | "Never";
+
+/** One container and its process: starts, restarts with growing pauses, and tells its state as the kubelet does. */
+export class ContainerProcess {
+  readonly log: ContainerLog;
+  ready = false;
+  private program: Program | undefined;
+  private child: ChildProcess | undefined;
+  /** False while the `postStart` hook runs. */
+  private hooked = true;
+  private startedAt = "";
+  private starts = 0;
+  private nextStart = 0;
+  private finished = false;
+  private blocked: { reason: string; message: string } | undefined;
+  private last: V1ContainerStateTerminated | undefined;
+
+  constructor(
+    private readonly container: V1Container,
+    private readonly pod: string,
+    private readonly restartPolicy: RestartPolicy,
+    folder: string,
+    private readonly onStart: (pid: number) => void,
+  ) {
+    this.log = new ContainerLog(folder, container.name);
+  }
+
+  get running(): boolean {
+    return this.child !== undefined;
+  }
+
+  /** True once the container has ended for good. */
+  get done(): boolean {
+    return this.finished;
+  }
+
+  get succeeded(): boolean {
+    return this.finished && this.last?.exitCode === 0;
+  }
+
+  mayStart(): boolean {
+    return !this.child && !this.finished && Date.now() >= this.nextStart;
+  }
+
+  start(program: Program): void {
+    this.program = program;
+    this.blocked = undefined;
+    this.starts++;
+    this.startedAt = now();
+    this.log.begin();
+    const child = spawn(program.command, program.args, {
+      // Nothing of this machine's environment reaches the process but what the program names.
+      env: { ...program.env },
+      stdio: ["ignore", "pipe", "pipe"],
+      // A group of its own, so that what it starts ends with it.
+      detached: true,
+      ...program.user,
+    });
+    this.child = child;
+    if (child.pid !== undefined) this.onStart(child.pid);
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => this.log.write(text));
+    }
+    child.on("error", (error) => this.log.write(`${error.message}\n`));
+    child.on("close", (code, signal) => {
+      if (this.child === child) this.ended(code ?? (signal === "SIGKILL" ? 137 : 143));
+    });
+    this.hooked = program.postStart === undefined;
+    program.postStart?.().then(
+      () => (this.hooked = true),
+      (error: unknown) => {
+        if (this.child !== child) return;
+        this.log.write(`the postStart hook failed: ${error instanceof Error ? error.message : String(error)}\n`);
+        this.signal("SIGKILL");
+      },
+    );
+  }
+
+  /** The container cannot be made now; it is tried again after a second. */
+  block(error: unknown): void {
+    const reason = error instanceof CreateError ? error.reason : "CreateContainerError";
+    this.blocked = { reason, message: error instanceof Error ? error.message : String(error) };
+    this.nextStart = Date.now() + 1000;
+  }
+
+  private ended(exitCode: number): void {
+    this.child = undefined;
+    this.ready = false;
+    this.log.end();
+    // As the kubelet does it: the end of the log becomes the message only where the container asks for that.
+    const tells = exitCode !== 0 && this.container.terminationMessagePolicy === "FallbackToLogsOnError";
+    this.last = {
+      exitCode,
+      reason: exitCode === 0 ? "Completed" : "Error",
+      ...(tells ? { message: this.log.message() } : {}),
+      startedAt: new Date(this.startedAt),
+      finishedAt: new Date(now()),
+    };
+    this.finished = this.restartPolicy === "Never" || (this.restartPolicy === "OnFailure" && exitCode === 0);
+    this.nextStart = Date.now() + this.pause * 1000;
+  }
+
+  private get pause(): number {
+    return BACKOFF_SECONDS[Math.min(this.starts, BACKOFF_SECONDS.length) - 1] ?? 1;
+  }
+
+  async probe(): Promise<void> {
+    if (!this.child || !this.program) return;
+    await this.program.refresh?.((name) => this.signal(name));
+    // A container counts as started only after its hook.
+    const ready = this.hooked && ((await this.program.isReady?.()) ?? true);
+    this.ready = ready && this.running;
+  }
+
+  /** @param waiting why a container that was never started waits */
+  status(waiting: "PodInitializing" | "ContainerCreating"): V1ContainerStatus {
+    return {
+      name: this.container.name,
+      image: this.container.image ?? "",
+      imageID: "",
+      ready: this.finished ? this.succeeded : this.ready,
+      started: this.running,
+      restartCount: Math.max(0, this.starts - 1),
+      ...this.state(waiting),
+    };
+  }
+
+  private state(waiting: string): Pick<V1ContainerStatus, "state" | "lastState"> {
+    const lastState = this.last ? { lastState: { terminated: this.last } } : {};
+    if (this.child) return { state: { running: { startedAt: new Date(this.startedAt) } }, ...lastState };
+    if (this.finished && this.last) return { state: { terminated: this.last } };
+    if (this.blocked) return { state: { waiting: this.blocked }, ...lastState };
+    if (!this.last) return { state: { waiting: { reason: waiting } } };
+    const message = `back-off ${this.pause}s restarting failed container=${this.container.name} pod=${this.pod}`;
+    return { state: { waiting: { reason: "CrashLoopBackOff", message } }, ...lastState };
+  }
+
+  async end(): Promise<void> {
+    const child = this.child;
+    this.child = undefined;
+    this.finished = true;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return;
+    const ended = new Promise((resolve) => child.once("close", resolve));
+    signalGroup(child, this.program?.stopSignal ?? "SIGTERM");
+    const late = setTimeout(() => signalGroup(child, "SIGKILL"), GRACE_MS);
+    await ended;
+    clearTimeout(late);
+  }
+
+  private signal(name: NodeJS.Signals): void {
+    if (this.child) signalGroup(this.child, name);
+  }
+}
+
+/** Signals a process and those that it started. */
+function signalGroup(child: ChildProcess, name: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, name);
+  } catch {
+    // It has ended in the meantime.
+  }
+}
+
+/** Kubernetes keeps whole seconds. */
+const now = () => `${new Date().toISOString().slice(0, 19)}Z`;

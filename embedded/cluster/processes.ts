@@ -1,0 +1,50 @@
+import * as fs from "node:fs";
+
+/** A process that the cluster started. The start time tells it from a later process with the same id. */
+export interface Recorded {
+  readonly pid: number;
+  /** Clock ticks since boot. */
+  readonly started: string;
+}
+
+/** Processes by name, as recorded in `file`; none where the file is missing or was never finished. */
+export function readProcesses(file: string): Record<string, Recorded> {
+  try {
+    return JSON.parse(fs.readFileSync(file, "utf8")) as Record<string, Recorded>;
+  } catch {
+    return {};
+  }
+}
+
+/** Adds a process that runs to `file`, in the place of an earlier one of that name, and forgets those that have ended. */
+export function recordProcess(file: string, name: string, pid: number): void {
+  const kept = Object.entries(readProcesses(file)).filter(([, recorded]) => isAlive(recorded));
+  const processes = { ...Object.fromEntries(kept), [name]: { pid, started: startTime(pid) ?? "" } };
+  fs.writeFileSync(`${file}.new`, JSON.stringify(processes, null, 1), { mode: 0o600 });
+  fs.renameSync(`${file}.new`, file);
+}
+
+/** True while this very process runs. */
+export const isAlive = (recorded: Recorded): boolean => startTime(recorded.pid) === recorded.started;
+
+/** Sends a signal to this very process; nothing happens where it has ended. */
+export function signal(recorded: Recorded, name: NodeJS.Signals): void {
+  if (!isAlive(recorded)) return;
+  try {
+    process.kill(recorded.pid, name);
+  } catch {
+    // It has ended in the meantime.
+  }
+}
+
+/** The 22nd field of a process's stat; undefined where there is none. */
+function startTime(pid: number): string | undefined {
+  try {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    // A zombie has ended; its parent only has not asked yet.
+    return fields[0] === "Z" ? undefined : fields[19];
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,47 @@
+/** Which real process stands behind which container. */
+import type { V1Container, V1Pod } from "@kubernetes/client-node";
+import type { Program } from "../container";
+import type { LocalPorts } from "../ports";
+import type { Sources } from "../sources";
+import { nats, NATS_PORTS } from "./nats";
+import { noetl } from "./noetl";
+
+/** What a program is made from. */
+export interface Situation {
+  readonly pod: V1Pod;
+  readonly container: V1Container;
+  readonly sources: Sources;
+  /** Folder of the pod, as long-lived as it. */
+  readonly folder: string;
+  /** Folder of the cluster. */
+  readonly dir: string;
+  readonly tools: ProgramTools;
+  /** Port of 127.0.0.1 that stands for a port of this pod, or of a pod of this namespace. */
+  readonly port: (port: number, pod?: string) => Promise<number>;
+}
+
+/** Binaries on this machine. */
+export interface ProgramTools {
+  readonly natsServer: string;
+}
+
+export type MakeProgram = (situation: Situation) => Promise<Program>;
+
+/** The process behind a container of a supervised pod; undefined where the container is only simulated. */
+export function programOf(pod: V1Pod, container: V1Container): MakeProgram | undefined {
+  if (!pod.spec?.containers.includes(container)) return undefined;
+  if (isNats(pod)) return container.name === "nats" ? nats : undefined;
+  return container === pod.spec.containers[0] ? noetl : undefined;
+}
+
+/** Ports of 127.0.0.1 by port of the pod, for all that others may connect to: a declaration only informs. */
+export async function podPorts(pod: V1Pod, ports: LocalPorts): Promise<Record<number, number>> {
+  const declared = (pod.spec?.containers ?? []).flatMap(({ ports: own }) => own ?? []);
+  const wanted = new Set([...declared.map(({ containerPort }) => containerPort), ...(isNats(pod) ? NATS_PORTS : [])]);
+  const entries = [...wanted].map(async (port) => [port, await ports.of(podKey(pod), port)] as const);
+  return Object.fromEntries(await Promise.all(entries));
+}
+
+const isNats = (pod: V1Pod): boolean => pod.metadata?.labels?.["app.kubernetes.io/component"] === "nats";
+
+export const podKey = (pod: V1Pod): string => `${pod.metadata?.namespace}/${pod.metadata?.name}`;

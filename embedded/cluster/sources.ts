@@ -1,0 +1,128 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { ApiException, type CoreV1Api, type V1Container, type V1Pod } from "@kubernetes/client-node";
+import { CreateError } from "./container";
+
+export const isMissing = (error: unknown): boolean => error instanceof ApiException && error.code === 404;
+
+const bad = (message: string) => new CreateError("CreateContainerConfigError", message);
+
+/** What a pod's containers get from the cluster's API: environment and files, as the kubelet hands them out. */
+export class Sources {
+  constructor(
+    private readonly core: CoreV1Api,
+    private readonly pod: V1Pod,
+    private readonly ip: string,
+  ) {}
+
+  /**
+   * The environment of a container.
+   *
+   * @throws CreateError for a missing ConfigMap, Secret or key, in the kubelet's words.
+   */
+  async environment(container: V1Container): Promise<Record<string, string>> {
+    const env: Record<string, string> = {};
+    for (const { prefix = "", configMapRef, secretRef } of container.envFrom ?? []) {
+      const ref = configMapRef ?? secretRef;
+      if (!ref) continue;
+      const values = await this.data(configMapRef ? "configmap" : "secret", ref.name ?? "").catch((error: unknown) => {
+        if (ref.optional) return {};
+        throw error;
+      });
+      for (const [key, value] of Object.entries(values)) env[prefix + key] = value;
+    }
+    for (const { name, value, valueFrom } of container.env ?? []) {
+      const ref = valueFrom?.secretKeyRef ?? valueFrom?.configMapKeyRef;
+      if (ref) {
+        const kind = valueFrom?.secretKeyRef ? "secret" : "configmap";
+        try {
+          env[name] = await this.key(kind, ref.name ?? "", ref.key);
+        } catch (error) {
+          if (!ref.optional) throw error;
+        }
+      } else if (valueFrom?.fieldRef) {
+        env[name] = this.field(valueFrom.fieldRef.fieldPath);
+      } else if (valueFrom) {
+        throw bad(`environment variable ${name}: this source is not supported here`);
+      } else {
+        env[name] = expand(value ?? "", env);
+      }
+    }
+    return env;
+  }
+
+  /**
+   * Writes the ConfigMaps that a container mounts under `folder`.
+   *
+   * @returns where a path of the container is found on this machine; undefined where it lies in no such volume
+   */
+  async configMaps(container: V1Container, folder: string): Promise<(inContainer: string) => string | undefined> {
+    const places: [string, string][] = [];
+    for (const mount of container.volumeMounts ?? []) {
+      const volume = this.pod.spec?.volumes?.find((each) => each.name === mount.name);
+      const name = volume?.configMap?.name;
+      if (name === undefined) continue;
+      const place = path.join(folder, "volumes", mount.name);
+      fs.mkdirSync(place, { recursive: true, mode: 0o755 });
+      for (const [key, value] of Object.entries(await this.data("configmap", name))) {
+        fs.writeFileSync(path.join(place, key), value, { mode: 0o644 });
+      }
+      places.push([mount.mountPath, place]);
+    }
+    return (inContainer) => {
+      for (const [mountPath, place] of places) {
+        const inside = path.relative(mountPath, inContainer);
+        if (inside && !inside.startsWith("..") && !path.isAbsolute(inside)) return path.join(place, inside);
+      }
+      return undefined;
+    };
+  }
+
+  /** Value of a key of a ConfigMap or Secret. @throws CreateError in the kubelet's words where it is missing. */
+  async key(kind: "configmap" | "secret", name: string, key: string): Promise<string> {
+    const found = (await this.data(kind, name))[key];
+    if (found === undefined) throw bad(`couldn't find key ${key} in ${kind} ${this.namespace}/${name}`);
+    return found;
+  }
+
+  private get namespace(): string {
+    return this.pod.metadata?.namespace ?? "";
+  }
+
+  private async data(kind: "configmap" | "secret", name: string): Promise<Record<string, string>> {
+    const of = { name, namespace: this.namespace };
+    try {
+      if (kind === "configmap") return (await this.core.readNamespacedConfigMap(of)).data ?? {};
+      const { data } = await this.core.readNamespacedSecret(of);
+      const decode = (value: string) => Buffer.from(value, "base64").toString("utf8");
+      return Object.fromEntries(Object.entries(data ?? {}).map(([key, value]) => [key, decode(value)]));
+    } catch (error) {
+      throw isMissing(error) ? bad(`${kind} "${name}" not found`) : error;
+    }
+  }
+
+  private field(fieldPath: string): string {
+    const { metadata, spec } = this.pod;
+    const entry = /^metadata\.(labels|annotations)\['(.+)'\]$/.exec(fieldPath);
+    if (entry) return metadata?.[entry[1] as "labels" | "annotations"]?.[entry[2] ?? ""] ?? "";
+    const fields: Record<string, string | undefined> = {
+      "metadata.name": metadata?.name,
+      "metadata.namespace": metadata?.namespace,
+      "metadata.uid": metadata?.uid,
+      "spec.nodeName": spec?.nodeName,
+      "spec.serviceAccountName": spec?.serviceAccountName,
+      "status.podIP": this.ip,
+      "status.hostIP": "127.0.0.1",
+    };
+    const value = fields[fieldPath];
+    if (value === undefined) throw bad(`field ${fieldPath} is not supported here`);
+    return value;
+  }
+}
+
+/** `$(NAME)` of variables before this one; `$$(NAME)` stands for itself. Kubernetes' rule for `value` of a variable. */
+export function expand(value: string, env: Readonly<Record<string, string>>): string {
+  return value.replace(/\$\$|\$\(([-._a-zA-Z0-9]+)\)/g, (whole, name?: string) =>
+    name === undefined ? "$" : (env[name] ?? whole),
+  );
+}
