@@ -8,7 +8,7 @@ export default defineConfig({
     maxWorkers: 1,
     reporters: ["default", "./test/setup/summary.ts"],
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 30_000 } },
+      { test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/policy/rules.test.ts"], testTimeout: 30_000 } },
       {
         test: {
           name: "contract",
@@ -21,7 +21,12 @@ export default defineConfig({
       {
         test: {
           name: "cluster",
-          include: ["test/charts/**/*.test.ts", "test/plugin/**/*.test.ts", "test/cluster/**/*.test.ts"],
+          include: [
+            "test/charts/**/*.test.ts",
+            "test/plugin/**/*.test.ts",
+            "test/cluster/**/*.test.ts",
+            "test/policy/engine.test.ts",
+          ],
           testTimeout: 180_000,
           hookTimeout: 300_000,
           fileParallelism: false,

@@ -33,7 +33,14 @@ export function embeddedConfig(kubeconfigPath: string): Partial<Record<SettingKe
 /** Stands in for the chart nats/nats where its repository cannot be reached. */
 export const STAND_IN_CHART = "./embedded/charts/nats";
 
-const LAUNCHERS = path.dirname(require.resolve("@pulumi/pulumi/package.json"));
+/** Launchers that an installed Pulumi brings along: of dynamic providers, from the SDK's package, and of policy packs. */
+const LAUNCHERS = [
+  path.dirname(require.resolve("@pulumi/pulumi/package.json")),
+  path.join(projectRoot(), "embedded", "launchers"),
+];
+
+/** The rules that every stack is held to, for the engine's option `policyPacks`. */
+export const POLICY_PACK = path.join(projectRoot(), "policy");
 
 /** The engine, ready to run a program against the embedded cluster. */
 export interface Engine {
@@ -68,8 +75,7 @@ export async function openEngine({ dir, tools, cwd = projectRoot(), log }: Engin
     PULUMI_BACKEND_URL: `file://${state}`,
     PULUMI_CONFIG_PASSPHRASE: passphrase(dir),
     PULUMI_SKIP_UPDATE_CHECK: "true",
-    // The SDK's package carries the launcher of dynamic providers.
-    PATH: [LAUNCHERS, process.env.PATH].join(path.delimiter),
+    PATH: [...LAUNCHERS, process.env.PATH].join(path.delimiter),
     PULUMI_HOME: official ? (process.env.PULUMI_HOME ?? path.join(process.env.HOME ?? "", ".pulumi")) : home,
     ...(standIns
       ? { PULUMI_DEBUG_PROVIDERS: standIns.debugProviders, PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true" }

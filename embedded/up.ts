@@ -3,7 +3,7 @@ import { CommandError } from "@pulumi/pulumi/automation";
 import { ensureTools } from "../toolchain";
 import { checklist } from "./checklist";
 import { attachCluster, startCluster } from "./cluster";
-import { EMBEDDED_DIR, openStack } from "./stack";
+import { EMBEDDED_DIR, openStack, POLICY_PACK } from "./stack";
 
 const USAGE = "usage: npm run up:embedded [-- -c key=value ...]";
 
@@ -37,7 +37,11 @@ async function main(): Promise<void> {
   });
   try {
     say(provenance);
-    const result = await stack.up({ onOutput: (text) => process.stdout.write(text), color: "auto" });
+    const result = await stack.up({
+      policyPacks: [POLICY_PACK],
+      onOutput: (text) => process.stdout.write(text),
+      color: "auto",
+    });
     say("");
     say("Verification checklist");
     const outcome = await checklist({ kubeconfigPath: cluster.kubeconfigPath, outputs: result.outputs });

@@ -2,11 +2,12 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { projectRoot } from "../../config/project";
-import { pulumiYaml, withSettingsTable } from "../../scripts/generate";
+import { policyPage, pulumiYaml, withSettingsTable } from "../../scripts/generate";
 
 const read = (name: string) => fs.readFileSync(path.join(projectRoot(), name), "utf8");
 
 describe("generated files are up to date (npm run generate)", () => {
   it("Pulumi.yaml", () => expect(read("Pulumi.yaml")).toBe(pulumiYaml()));
   it("README.md", () => expect(read("README.md")).toBe(withSettingsTable(read("README.md"))));
+  it("docs/policy.md", () => expect(read("docs/policy.md")).toBe(policyPage()));
 });

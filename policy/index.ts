@@ -1,0 +1,73 @@
+/** The policy pack that `pulumi preview --policy-pack policy` runs; its rules stand in rules.ts. */
+import {
+  PolicyPack,
+  type PolicyResource,
+  type ResourceValidationArgs,
+  type ResourceValidationPolicy,
+} from "@pulumi/policy";
+import { bareProperties, type Judged } from "./resource";
+import { isStackRule, type ResourceRule, RULES, type Rule } from "./rules";
+
+const judged = (resource: ResourceValidationArgs | PolicyResource): Judged => ({
+  type: resource.type,
+  name: resource.name,
+  urn: resource.urn,
+  props: bareProperties(resource.props),
+  protect: resource.opts.protect,
+  ...("parent" in resource && resource.parent ? { parentType: resource.parent.type } : {}),
+});
+
+const statement = (rule: Rule) => ({
+  name: rule.name,
+  description: rule.demand,
+  severity: rule.severity,
+  remediationSteps: rule.remedy,
+});
+
+/** A rule about one resource that does not ask what is encrypted. */
+const resourcePolicy = (rule: ResourceRule): ResourceValidationPolicy => ({
+  ...statement(rule),
+  enforcementLevel: "mandatory",
+  validateResource: (args, report) => {
+    for (const problem of rule.check(judged(args))) report(problem);
+  },
+});
+
+/**
+ * A rule about one resource that may look at which values are encrypted.
+ *
+ * `@pulumi/policy` shows that only to remediations, which the engine runs first, resource by resource. So the judgement is
+ * made there, changes nothing, and is handed out when the engine asks for it. A "remediate" policy that finds something
+ * counts as mandatory.
+ */
+function encryptionPolicy(rule: ResourceRule): ResourceValidationPolicy {
+  const judgements = new Map<string, string[]>();
+  return {
+    ...statement(rule),
+    enforcementLevel: "remediate",
+    remediateResource: (args) => void judgements.set(args.urn, rule.check(judged(args))),
+    validateResource: (args, report) => {
+      const problems = judgements.get(args.urn);
+      judgements.delete(args.urn);
+      if (!problems)
+        throw new Error(`${rule.name} judges at its own enforcement level "remediate" only, or is "disabled"`);
+      for (const problem of problems) report(problem);
+    },
+  };
+}
+
+new PolicyPack("noetl-nats", {
+  policies: RULES.map((rule) =>
+    isStackRule(rule)
+      ? {
+          ...statement(rule),
+          enforcementLevel: "mandatory" as const,
+          validateStack: (args, report) => {
+            for (const { urn, problem } of rule.checkStack(args.resources.map(judged))) report(problem, urn);
+          },
+        }
+      : rule.seesEncryption
+        ? encryptionPolicy(rule)
+        : resourcePolicy(rule),
+  ),
+});

@@ -1,0 +1,83 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { parse } from "yaml";
+import { projectRoot } from "../config/project";
+import { at, isRecord, type Judged } from "./resource";
+
+/** Type of a Helm release. */
+export const RELEASE = "kubernetes:helm.sh/v3:Release";
+
+/** What this project knows of the charts that it installs, by the chart's name. Paths are those of the values. */
+interface KnownChart {
+  /** Maps with `requests` and `limits` of the containers that do the work. */
+  readonly resources: readonly string[];
+  /** Switches that take a container's probes away when they are false. */
+  readonly probeSwitches: readonly string[];
+  /** Seconds that drive a probe; null or 0 would take it away. */
+  readonly probeSeconds: readonly string[];
+  /** Maps of an image whose empty `tag` the chart takes for `latest`. */
+  readonly latestByDefault: readonly string[];
+}
+
+export const KNOWN_CHARTS: Readonly<Record<string, KnownChart>> = {
+  // The chart's probes ask the monitoring port, and it sets no resources by itself (nats/nats 2.14).
+  nats: {
+    resources: ["container.merge.resources"],
+    probeSwitches: ["config.monitor.enabled"],
+    probeSeconds: [],
+    latestByDefault: [],
+  },
+  noetl: {
+    resources: ["server.resources", "worker.resources"],
+    probeSwitches: [],
+    probeSeconds: ["worker.probe.notReadyAfterSeconds", "worker.probe.restartAfterSeconds"],
+    latestByDefault: [],
+  },
+  gateway: { resources: ["resources"], probeSwitches: [], probeSeconds: [], latestByDefault: ["image"] },
+};
+
+/** A Helm release with the values that its chart gets. */
+export interface Release {
+  /** Last part of the chart's name or path. */
+  readonly chart: string;
+  readonly known: KnownChart | undefined;
+  /** The release's values over the chart's own, which are read where the chart is a folder. */
+  readonly values: Readonly<Record<string, unknown>>;
+  /** False where the chart's own values are out of reach: then only what the release says itself can be judged. */
+  readonly hasDefaults: boolean;
+}
+
+/** The release behind a resource; undefined for every other resource. */
+export function releaseOf(resource: Pick<Judged, "type" | "props">): Release | undefined {
+  if (resource.type !== RELEASE) return undefined;
+  const source = at(resource.props, "chart");
+  const given = at(resource.props, "values");
+  const chart = typeof source === "string" ? path.basename(source) : "";
+  const defaults = typeof source === "string" ? chartValues(source) : undefined;
+  return {
+    chart,
+    known: KNOWN_CHARTS[chart],
+    values: merged(defaults ?? {}, isRecord(given) ? given : {}),
+    hasDefaults: defaults !== undefined,
+  };
+}
+
+function chartValues(source: string): Record<string, unknown> | undefined {
+  const file = path.join(path.resolve(projectRoot(), source), "values.yaml");
+  if (!fs.existsSync(file)) return undefined;
+  const values: unknown = parse(fs.readFileSync(file, "utf8"));
+  return isRecord(values) ? values : {};
+}
+
+/** Helm's merge: maps key by key, everything else replaced, null removed. */
+function merged(base: Record<string, unknown>, over: Record<string, unknown>): Record<string, unknown> {
+  const result = { ...base };
+  for (const [key, value] of Object.entries(over)) {
+    if (value === null) delete result[key];
+    else {
+      const below = result[key];
+      result[key] = isRecord(value) && isRecord(below) ? merged(below, value) : value;
+    }
+  }
+  return result;
+}

@@ -1,0 +1,118 @@
+import { Secret } from "@pulumi/policy";
+
+/** True for an object that is no list. */
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** What a rule sees of a resource. */
+export interface Judged {
+  readonly type: string;
+  readonly name: string;
+  readonly urn: string;
+  /** Inputs as the engine sent them: an encrypted value is a {@link Secret}, one that a preview cannot know {@link isUnknown}. */
+  readonly props: Readonly<Record<string, unknown>>;
+  /** The resource option `protect`. */
+  readonly protect: boolean;
+  /** Type of the component that the resource belongs to. */
+  readonly parentType?: string;
+}
+
+/**
+ * The bare properties behind what `@pulumi/policy` hands out. Its proxies hide which values are encrypted and throw at the
+ * first one that a preview does not know, which would leave the rest of the resource unjudged.
+ */
+export function bareProperties(props: object): Record<string, unknown> {
+  const descriptors = Object.entries(Object.getOwnPropertyDescriptors(props));
+  return Object.fromEntries(descriptors.map(([key, { value }]) => [key, value as unknown]));
+}
+
+/** What the engine writes for a value that a preview cannot know, by the value's type (sdk/go/common/resource/plugin/rpc.go). */
+const UNKNOWN = new Set([
+  "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
+  "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
+  "04da6b54-80e4-46f7-96ec-b56ff0331ba9",
+  "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
+  "030794c1-ac77-496b-92df-f27374a8bd58",
+  "e48ece36-62e2-4504-bad9-02848725956a",
+  "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
+]);
+
+/** True for a value that a preview cannot know; no rule judges it before the update does know it. */
+export const isUnknown = (value: unknown): boolean => typeof value === "string" && UNKNOWN.has(value);
+
+/** The same value with every encryption mark taken off. */
+export function plain(value: unknown): unknown {
+  if (value instanceof Secret) return plain(value.value);
+  if (Array.isArray(value)) return value.map(plain);
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
+}
+
+/** The value at a dotted path, without encryption marks; undefined where there is none. */
+export function at(value: unknown, path: string): unknown {
+  let found = plain(value);
+  for (const key of path.split(".")) found = isRecord(found) && !isUnknown(found) ? found[key] : undefined;
+  return found;
+}
+
+/** A text inside a resource's inputs. */
+export interface Text {
+  /** Path inside the inputs, for example `values.config.server.NATS_URL` or `spec.containers[0].image`. */
+  readonly path: string;
+  /** Last key of the path that is a name; an index belongs to the list's name. */
+  readonly key: string;
+  readonly text: string;
+  /** True where the text, or something that it is part of, is encrypted in the state. */
+  readonly encrypted: boolean;
+}
+
+/** Every known text inside `value`, in order. */
+export function* texts(value: unknown, path = "", key = "", encrypted = false): Generator<Text> {
+  if (value instanceof Secret) yield* texts(value.value, path, key, true);
+  else if (typeof value === "string") {
+    if (!isUnknown(value)) yield { path, key, text: value, encrypted };
+  } else if (Array.isArray(value)) {
+    for (const [index, inner] of value.entries()) yield* texts(inner, `${path}[${index}]`, key, encrypted);
+  } else if (isRecord(value)) {
+    for (const [name, inner] of Object.entries(value)) {
+      yield* texts(inner, path === "" ? name : `${path}.${name}`, name, encrypted);
+    }
+  }
+}
+
+/** A container of a workload and where it stands. */
+export interface Container {
+  readonly path: string;
+  readonly init: boolean;
+  readonly spec: Readonly<Record<string, unknown>>;
+}
+
+const POD_SPECS: Readonly<Record<string, string>> = {
+  Pod: "spec",
+  Deployment: "spec.template.spec",
+  StatefulSet: "spec.template.spec",
+  DaemonSet: "spec.template.spec",
+  ReplicaSet: "spec.template.spec",
+  Job: "spec.template.spec",
+  CronJob: "spec.jobTemplate.spec.template.spec",
+};
+
+/** Kind of a Kubernetes workload; undefined for every other resource. */
+export function workloadKind(type: string): string | undefined {
+  const kind = /^kubernetes:(?:apps|batch|core)\/[^:]+:(\w+)$/.exec(type)?.[1];
+  return kind !== undefined && kind in POD_SPECS ? kind : undefined;
+}
+
+/** Containers of a workload, init containers first; none for every other resource. */
+export function containers(resource: Pick<Judged, "type" | "props">): Container[] {
+  const kind = workloadKind(resource.type);
+  const podSpec = kind === undefined ? undefined : POD_SPECS[kind];
+  if (podSpec === undefined) return [];
+  return ["initContainers", "containers"].flatMap((list) => {
+    const found = at(resource.props, `${podSpec}.${list}`);
+    if (!Array.isArray(found)) return [];
+    return found.flatMap((spec, index) =>
+      isRecord(spec) ? [{ path: `${podSpec}.${list}[${index}]`, init: list === "initContainers", spec }] : [],
+    );
+  });
+}

@@ -1,0 +1,102 @@
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { type PreviewResult, LocalWorkspace, type PulumiFn } from "@pulumi/pulumi/automation";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { projectRoot } from "../../config/project";
+// Compiled: the cluster starts its supervisor as a process of its own, from the file beside it.
+import { type Cluster, startCluster } from "../../dist/embedded/cluster";
+import { type Engine, openEngine, POLICY_PACK } from "../../embedded/stack";
+import { PROJECT } from "../../program";
+import { ensureTools } from "../../toolchain";
+import { breaksTheRules, CANARY, keepsTheRules } from "./program";
+
+const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-policy-"));
+let cluster: Cluster;
+let engine: Engine;
+
+beforeAll(async () => {
+  const tools = await ensureTools([
+    "pulumi",
+    "helm",
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kwok",
+    "nats-server",
+  ]);
+  cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
+  engine = await openEngine({ dir: path.join(dir, "engine"), tools });
+});
+
+afterAll(async () => {
+  await engine?.close();
+  await cluster?.stop();
+  fs.rmSync(dir, { recursive: true, force: true });
+});
+
+/** What the engine prints about a preview of `program` under the policy pack, and whether it let it pass. */
+async function preview(program: PulumiFn, packConfig: string): Promise<{ passed: boolean; output: string }> {
+  const stackName = `policy-${process.pid}`;
+  const stack = await LocalWorkspace.createOrSelectStack(
+    { stackName, projectName: PROJECT, program },
+    { ...engine.options, workDir: projectRoot() },
+  );
+  let output = "";
+  try {
+    const result: PreviewResult = await stack.preview({
+      policyPacks: [POLICY_PACK],
+      policyPackConfigs: [packConfig],
+      color: "never",
+      onOutput: (text) => (output += text),
+    });
+    return { passed: true, output: output + result.stderr };
+  } catch (error) {
+    return { passed: false, output: output + String(error) };
+  } finally {
+    fs.rmSync(path.join(projectRoot(), `Pulumi.${stackName}.yaml`), { force: true });
+  }
+}
+
+/** Rules and resources that the engine reports, as `level rule resource`. */
+function violations(output: string): string[] {
+  const pattern = /\[(mandatory|advisory)\].*?\s([\w-]+)\s+\([\w:./-]+: (\w+)\)/g;
+  return [...new Set([...output.matchAll(pattern)].map(([, level, rule, name]) => `${level} ${rule} ${name}`))].sort();
+}
+
+describe("the policy pack, run by the real engine", () => {
+  it("lets the project's own program pass", async () => {
+    const { passed, output } = await preview(
+      keepsTheRules(cluster.kubeconfigPath),
+      path.join(POLICY_PACK, "teardown.json"),
+    );
+    expect(output).toMatch(/noetl-nats@v\S+ \(local: /);
+    expect(violations(output)).toEqual([]);
+    expect(passed).toBe(true);
+  });
+
+  it("stops a program that breaks the rules, and shows no credential", async () => {
+    const packConfig = path.join(dir, "policy.json");
+    fs.writeFileSync(packConfig, JSON.stringify({ "probes-set": "advisory" }));
+    const { passed, output } = await preview(breaksTheRules(cluster.kubeconfigPath), packConfig);
+    expect(passed).toBe(false);
+    expect(violations(output)).toEqual([
+      "advisory probes-set noetl",
+      "advisory probes-set server",
+      "mandatory contract-covers-noetl noetl",
+      "mandatory contract-retention contract",
+      "mandatory no-latest noetl",
+      "mandatory no-latest server",
+      "mandatory no-plaintext-credentials noetl",
+      "mandatory no-plaintext-credentials server",
+      "mandatory no-plaintext-credentials settings",
+      "mandatory resources-set noetl",
+      "mandatory resources-set server",
+    ]);
+    // Of the release's two credentials only the one that the program left unencrypted.
+    expect(output).toContain("values.secrets.postgresPassword has the name of a credential");
+    expect(output).not.toContain("noetlPassword");
+    expect(output).not.toContain(CANARY);
+  });
+});
