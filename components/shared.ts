@@ -9,6 +9,12 @@ import { projectRoot } from "../config/project";
 /** Levels of the Pod Security Standards. */
 export type PodSecurityLevel = "privileged" | "baseline" | "restricted";
 
+/** Resources of a container, as Kubernetes quantities. */
+export interface Resources {
+  requests: { cpu: string; memory: string };
+  limits: { cpu?: string; memory: string };
+}
+
 /** Where a Helm chart comes from. */
 export interface ChartSource {
   /** Folder of a local chart, or its name in `repository`. */

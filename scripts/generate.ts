@@ -1,7 +1,7 @@
 /** Writes what the settings' schema determines: the `config` part of Pulumi.yaml and the README's table. */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { SETTING_KEYS } from "../config/parse";
+import { SETTING_KEYS, shownDefault } from "../config/parse";
 import { projectRoot } from "../config/project";
 import { SETTINGS, type Setting } from "../config/schema";
 
@@ -31,7 +31,7 @@ export function pulumiYaml(): string {
     // declared as secret could not have. The type is text for every key so that our own check, which reports all
     // problems at once and insists on encrypted secrets, sees every value.
     lines.push("    type: string");
-    lines.push(`    default: ${JSON.stringify(shown(setting))}`);
+    lines.push(`    default: ${JSON.stringify(shownDefault(key))}`);
   }
   return `${lines.join("\n")}\n`;
 }
@@ -46,7 +46,7 @@ export function settingsTable(): string {
       if (setting.group !== group) continue;
       const unit = setting.unit ? ` Unit: ${setting.unit}.` : "";
       const marks = setting.secret ? " Secret." : "";
-      const value = shown(setting) === "" ? "" : `\`${shown(setting)}\``;
+      const value = shownDefault(key) === "" ? "" : `\`${shownDefault(key)}\``;
       rows.push(`| \`${key}\` | ${value} | ${setting.description}${unit}${marks} | ${setting.allowed} |`);
     }
   }
@@ -59,13 +59,6 @@ export function withSettingsTable(readme: string): string {
   const end = readme.indexOf(END);
   if (begin < 0 || end < begin) throw new Error(`README.md lacks the lines "${BEGIN}" and "${END}"`);
   return readme.slice(0, begin) + settingsTable() + readme.slice(end + END.length);
-}
-
-function shown(setting: Setting<unknown>): string {
-  const value = setting.default;
-  if (value === undefined) return "";
-  if (Array.isArray(value)) return value.join(",");
-  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 if (require.main === module) {
