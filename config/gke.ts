@@ -156,9 +156,9 @@ function database(settings: Settings, changed: (key: SettingKey) => boolean): st
   if (budget.wanted > budget.usable) {
     const roomy = tierFor(budget.wanted);
     problems.push(
-      `pgbouncerMaxDbConnections: ${settings.pgbouncerReplicas} pods with ${settings.pgbouncerMaxDbConnections} connections each and the schema's Job ` +
+      `pgbouncerMaxDbConnections: ${settings.pgbouncerReplicas} pods with ${settings.pgbouncerMaxDbConnections} connections each and one for administration ` +
         `make ${budget.wanted}, but ${settings.cloudSqlTier} takes ${budget.usable} (${budget.limit} minus 3 for administrators); allowed: at most ` +
-        `${Math.max(0, Math.floor((budget.usable - 2) / settings.pgbouncerReplicas))} a pod` +
+        `${Math.max(0, Math.floor(budget.usable / settings.pgbouncerReplicas) - 1)} a pod` +
         (roomy ? `, or a larger tier; for example cloudSqlTier ${roomy}` : ""),
     );
   }

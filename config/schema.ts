@@ -524,6 +524,10 @@ export const SETTINGS = {
     group: "Cloud SQL",
     description: "Back up daily, with point-in-time recovery over seven days.",
   }),
+  createServiceConnection: flag(true, {
+    group: "Cloud SQL",
+    description: "Connect Google's services to the network; false where `network` has that connection already.",
+  }),
   cloudSqlRangePrefix: integer(20, 16, 24, {
     group: "Cloud SQL",
     description: "Prefix length of the range that Google's services get in the network.",

@@ -69,7 +69,7 @@ describe("configurations of GKE that cannot work", () => {
     [
       "pools beyond the tier",
       { cloudSqlTier: "db-f1-micro", pgbouncerMaxDbConnections: "16" },
-      /2 pods with 16 connections each and the schema's Job make 34, but db-f1-micro takes 22 \(25 minus 3 for administrators\); allowed: at most 10 a pod, or a larger tier; for example cloudSqlTier db-g1-small/,
+      /2 pods with 16 connections each and one for administration make 34, but db-f1-micro takes 22 \(25 minus 3 for administrators\); allowed: at most 10 a pod, or a larger tier; for example cloudSqlTier db-g1-small/,
     ],
     [
       "a pool beyond the pod's limit",

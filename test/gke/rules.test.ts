@@ -110,7 +110,7 @@ describe("connections of a Cloud SQL tier", () => {
   ])("%s takes %i", (tier, expected) => expect(tierConnections(tier)).toBe(expected));
 
   const settings = { cloudSqlTier: "db-f1-micro", pgbouncerReplicas: 2, pgbouncerMaxDbConnections: 8 };
-  it("counts every pod and the schema's Job, and keeps back what Postgres keeps back", () => {
+  it("counts every pod, and keeps back what Postgres keeps back", () => {
     expect(connectionBudget({ ...settings, cloudSqlMaxConnections: undefined })).toEqual({
       limit: 25,
       usable: 22,

@@ -3,8 +3,8 @@ import type { Settings } from "../../../config/schema";
 
 /** Connections that Postgres keeps back for its administrators (superuser_reserved_connections). */
 const RESERVED = 3;
-/** Connections of the schema's Job: one to each of two databases. */
-const SCHEMA_JOB = 2;
+/** Connections of a PgBouncer pod to the database `postgres`, where the schema's Job creates NoETL's role and database. */
+export const ADMIN_CONNECTIONS = 1;
 
 /** Default of max_connections by memory in MB, smallest first. Source: Cloud SQL for PostgreSQL, "Quotas and limits". */
 const BY_MEMORY: readonly (readonly [megabytes: number, connections: number])[] = [
@@ -52,7 +52,7 @@ type PoolSettings = Pick<
 >;
 
 /**
- * Every PgBouncer pod may open `pgbouncerMaxDbConnections`; pods are replaced one by one without an extra one, so the
+ * Every PgBouncer pod may open `pgbouncerMaxDbConnections`, and one for administration; pods are replaced one by one without an extra one, so the
  * number of pods is the number of replicas.
  */
 export function connectionBudget(settings: PoolSettings): ConnectionBudget {
@@ -60,6 +60,6 @@ export function connectionBudget(settings: PoolSettings): ConnectionBudget {
   return {
     limit,
     usable: limit - RESERVED,
-    wanted: settings.pgbouncerReplicas * settings.pgbouncerMaxDbConnections + SCHEMA_JOB,
+    wanted: settings.pgbouncerReplicas * (settings.pgbouncerMaxDbConnections + ADMIN_CONNECTIONS),
   };
 }
