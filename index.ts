@@ -1,3 +1,3 @@
-import { deploy, loadSettings } from "./program";
+import { main } from "./program";
 
-export = deploy(loadSettings());
+export = main;

@@ -1,10 +1,9 @@
-import * as path from "node:path";
-import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { Gateway, NatsJetStream, Noetl, Postgres, StreamContract } from "./components";
-import type { ChartSource } from "./components";
+import type { ChartSource, NoetlArgs } from "./components";
 import { parseSettings } from "./config/parse";
 import type { Settings } from "./config/schema";
+import { kubernetesPlatform, type Platform } from "./stacks/platform";
 
 /** Name of the Pulumi project, the namespace of its configuration keys. */
 export const PROJECT = "noetl-nats";
@@ -29,15 +28,50 @@ function chart(name: string, repository: string | undefined, version: string | u
   return { chart: name, ...(repository ? { repository } : {}), ...(version ? { version } : {}) };
 }
 
+/** The program: reads the settings, prepares the platform, deploys. */
+export async function main(): Promise<Record<string, pulumi.Input<unknown>>> {
+  const settings = loadSettings();
+  if (settings.platform !== "gke") return deploy(settings);
+  // Loaded on demand: nobody else needs Google's SDK. `import()` would want a file extension, which differs between the
+  // sources that the engine runs and their compiled form.
+  const { gkePlatform } = require("./stacks/gke") as typeof import("./stacks/gke.js");
+  return deploy(settings, await gkePlatform(settings));
+}
+
+/** Environment and rollout of NoETL's pods, where the settings say more than the chart's defaults. */
+function poolsAndRollout(settings: Settings): Pick<NoetlArgs, "serverEnv" | "workerEnv" | "rollout"> {
+  const env = (variables: Record<string, number | undefined>) =>
+    Object.fromEntries(
+      Object.entries(variables).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
+    );
+  const { rolloutMaxSurge: maxSurge, rolloutMaxUnavailable: maxUnavailable } = settings;
+  return {
+    serverEnv: env({
+      NOETL_POSTGRES_POOL_MIN_SIZE: settings.serverPoolMinSize,
+      NOETL_POSTGRES_POOL_MAX_SIZE: settings.serverPoolMaxSize,
+      NOETL_POSTGRES_POOL_MAX_WAITING: settings.serverPoolMaxWaiting,
+      NOETL_POSTGRES_POOL_TIMEOUT_SECONDS: settings.serverPoolTimeoutSeconds,
+    }),
+    workerEnv: env({
+      NOETL_POSTGRES_POOL_MIN_SIZE: settings.workerPoolMinSize,
+      NOETL_POSTGRES_POOL_MAX_SIZE: settings.workerPoolMaxSize,
+      NOETL_POSTGRES_POOL_MAX_WAITING: settings.workerPoolMaxWaiting,
+      NOETL_POSTGRES_POOL_TIMEOUT_SECONDS: settings.workerPoolTimeoutSeconds,
+      NOETL_WORKER_MAX_INFLIGHT_COMMANDS: settings.workerMaxInflightCommands,
+      NOETL_WORKER_MAX_INFLIGHT_DB_COMMANDS: settings.workerMaxInflightDbCommands,
+    }),
+    ...(maxSurge === undefined && maxUnavailable === undefined
+      ? {}
+      : { rollout: { maxSurge: maxSurge ?? 1, maxUnavailable: maxUnavailable ?? 0 } }),
+  };
+}
+
 /** Declares everything a stack consists of and returns its outputs. */
-export function deploy(settings: Settings): Record<string, pulumi.Input<unknown>> {
-  const kubeconfig = settings.kubeconfig?.replace(/^~(?=\/)/, process.env.HOME ?? "~");
-  const cluster = new k8s.Provider("cluster", {
-    ...(kubeconfig ? { kubeconfig: path.resolve(kubeconfig) } : {}),
-    ...(settings.kubeContext ? { context: settings.kubeContext } : {}),
-    enableServerSideApply: true,
-  });
-  const onCluster: pulumi.ComponentResourceOptions = { providers: { kubernetes: cluster } };
+export function deploy(
+  settings: Settings,
+  platform: Platform = kubernetesPlatform(settings),
+): Record<string, pulumi.Input<unknown>> {
+  const onCluster: pulumi.ComponentResourceOptions = { providers: { kubernetes: platform.provider } };
 
   const nats = settings.deployNats
     ? new NatsJetStream(
@@ -53,6 +87,7 @@ export function deploy(settings: Settings): Record<string, pulumi.Input<unknown>
           clientNodePort: settings.natsNodePort,
           monitorNodePort: settings.natsMonitorNodePort,
           chart: chart(settings.natsChart, settings.natsChartRepository, settings.natsChartVersion),
+          ...platform.nats,
         },
         onCluster,
       )
@@ -82,6 +117,7 @@ export function deploy(settings: Settings): Record<string, pulumi.Input<unknown>
           noetlUser: settings.noetlDatabaseUser,
           noetlPassword: secret(settings.noetlPassword),
           noetlImage: settings.noetlImage,
+          ...platform.postgres,
         },
         onCluster,
       )
@@ -115,6 +151,8 @@ export function deploy(settings: Settings): Record<string, pulumi.Input<unknown>
           names,
           tuning,
           chart: chart(settings.noetlChart, settings.noetlChartRepository, settings.noetlChartVersion),
+          ...poolsAndRollout(settings),
+          ...platform.noetl,
         },
         onCluster,
       )
@@ -141,10 +179,13 @@ export function deploy(settings: Settings): Record<string, pulumi.Input<unknown>
           },
           ...(noetl ? { noetlUrl: noetl.serverUrl } : {}),
           chart: chart(settings.gatewayChart, settings.gatewayChartRepository, settings.gatewayChartVersion),
+          ...platform.gateway,
         },
         onCluster,
       )
     : undefined;
+
+  const exposed = platform.expose?.({ noetl, gateway });
 
   // Without NoETL nobody creates the stream, so there is nothing to prove yet.
   const contract = noetl
@@ -152,11 +193,7 @@ export function deploy(settings: Settings): Record<string, pulumi.Input<unknown>
         "stream-contract",
         {
           connection: nats
-            ? {
-                namespace: nats.namespace,
-                ...(kubeconfig ? { kubeconfig: path.resolve(kubeconfig) } : {}),
-                ...(settings.kubeContext ? { context: settings.kubeContext } : {}),
-              }
+            ? { namespace: nats.namespace, ...platform.access }
             : { servers: [`${settings.natsHost}:${settings.natsPort}`] },
           user: natsConnection.user,
           password: natsConnection.password,
@@ -177,6 +214,7 @@ export function deploy(settings: Settings): Record<string, pulumi.Input<unknown>
 
   // The engine warns of an output that is there without a value.
   return withoutUndefined({
+    ...exposed,
     natsHost: natsConnection.host,
     natsPort: natsConnection.port,
     natsUser: natsConnection.user,

@@ -11,6 +11,15 @@ export default defineConfig({
       { test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/policy/rules.test.ts"], testTimeout: 30_000 } },
       {
         test: {
+          name: "gke",
+          include: ["test/gke/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+          globalSetup: ["test/setup/tools.ts"],
+        },
+      },
+      {
+        test: {
           name: "contract",
           include: ["test/contract/**/*.test.ts"],
           testTimeout: 60_000,

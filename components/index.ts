@@ -11,5 +11,5 @@ export {
 } from "./noetl";
 export { Postgres, type PostgresArgs } from "./postgres";
 export type { ChartSource } from "./shared";
-export { StreamContract, type StreamContractArgs } from "./stream-contract";
+export { StreamContract, type StreamContractArgs, type StreamContractClusterArgs } from "./stream-contract";
 export * as contract from "../contract/noetl";

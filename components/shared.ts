@@ -9,6 +9,45 @@ import { projectRoot } from "../config/project";
 /** Levels of the Pod Security Standards. */
 export type PodSecurityLevel = "privileged" | "baseline" | "restricted";
 
+/** Resources of a container, as Kubernetes quantities. */
+export interface Resources {
+  requests: { cpu: string; memory: string };
+  limits: { cpu?: string; memory: string };
+}
+
+/** An ingress before a chart's Service, with a Google-managed certificate. */
+export interface IngressArgs {
+  /** Public host name. */
+  host: string;
+  /** Further annotations. */
+  annotations?: Record<string, pulumi.Input<string>>;
+  /** Name of the ManagedCertificate, which the chart creates. */
+  certificateName: string;
+}
+
+/** Values of an ingress of class gce, on the paths that both charts share. */
+export function ingressValues(args: IngressArgs): Record<string, unknown> {
+  return {
+    enabled: true,
+    className: "gce",
+    host: args.host,
+    annotations: args.annotations ?? {},
+    managedCertificate: { enabled: true, name: args.certificateName },
+  };
+}
+
+/** Prefers to spread the pods of an app over zones; they run also where that cannot be. */
+export function zoneSpread(app: string) {
+  return [
+    {
+      maxSkew: 1,
+      topologyKey: "topology.kubernetes.io/zone",
+      whenUnsatisfiable: "ScheduleAnyway",
+      labelSelector: { matchLabels: { app } },
+    },
+  ];
+}
+
 /** Where a Helm chart comes from. */
 export interface ChartSource {
   /** Folder of a local chart, or its name in `repository`. */

@@ -1,5 +1,10 @@
 import { SETTINGS, type Setting, type SettingKey, type Settings } from "./schema";
+import { gkeConflicts, gkeDerived } from "./gke";
+import { natsMemoryLimit } from "./memory";
+import { playbookHint } from "./playbooks";
 import { nearest, quantityBytes } from "./validate";
+
+export { natsMemoryLimit } from "./memory";
 
 /** All problems of a stack's configuration, in one message; no value of a secret setting is in it. */
 export class ConfigError extends Error {
@@ -31,7 +36,8 @@ export function parseSettings(
   for (const key of Object.keys(raw).sort()) {
     if (key in SETTINGS) continue;
     const meant = nearest(key, SETTING_KEYS);
-    problems.push(`${key}: unknown key${meant ? `; the nearest known one is ${meant}` : ""} (see the README's table)`);
+    const hint = playbookHint(key) ?? (meant && `the nearest known one is ${meant}`);
+    problems.push(`${key}: unknown key${hint ? `; ${hint}` : ""} (see the README's table)`);
   }
   const values: Partial<Record<SettingKey, unknown>> = {};
   for (const key of SETTING_KEYS) {
@@ -50,9 +56,10 @@ export function parseSettings(
       );
     else values[key] = parsed.value;
   }
-  const settings = resolveAlias(values as Settings);
   // Rules between settings speak of values that are valid on their own.
-  if (problems.length === 0) problems.push(...conflicts(settings, raw));
+  if (problems.length > 0) throw new ConfigError(problems);
+  const settings = gkeDerived(resolveAlias(values as Settings));
+  problems.push(...conflicts(settings, raw));
   if (problems.length > 0) throw new ConfigError(problems);
   return settings;
 }
@@ -95,15 +102,6 @@ function resolveAlias(settings: Settings): Settings {
     : { ...settings, natsJetstreamFileSize: settings.natsJetstreamSize };
 }
 
-const MEBIBYTE = 1024 ** 2;
-
-/** Memory limit of the NATS container: the memory store plus what the server itself and bursts need. */
-export function natsMemoryLimit(settings: Pick<Settings, "natsMemoryLimit" | "natsJetstreamMemSize">): string {
-  if (settings.natsMemoryLimit !== undefined) return settings.natsMemoryLimit;
-  const store = quantityBytes(settings.natsJetstreamMemSize) ?? 0;
-  return `${Math.ceil((store * 1.5) / MEBIBYTE) + 256}Mi`;
-}
-
 /** Problems between settings. `raw` tells what was set by hand. */
 function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): string[] {
   const problems: string[] = [];
@@ -138,7 +136,7 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
     needs("natsHost", "deployNats is false");
     needs("natsPassword", "deployNats is false");
   }
-  if (settings.deployNoetl && !settings.deployPostgres) {
+  if (settings.deployNoetl && !settings.deployPostgres && !settings.useCloudSql) {
     needs("postgresHost", "deployPostgres is false and NoETL needs its database");
     needs("postgresPassword", "deployPostgres is false and NoETL needs its database");
   }
@@ -151,5 +149,23 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
     if (twin)
       problems.push(`${key}: ${settings[key]} is already the port of ${twin}; for example ${SETTINGS[key].example}`);
   }
+  problems.push(...gkeConflicts(settings, (key) => isChanged(key, raw)));
   return problems;
+}
+
+/**
+ * Whether a key has another value than its default. That it is set says nothing: the engine passes the defaults that
+ * `Pulumi.yaml` declares as if they had been set.
+ */
+function isChanged(key: SettingKey, raw: Readonly<Record<string, string>>): boolean {
+  const text = (raw[key] ?? "").trim();
+  return text !== "" && text !== shownDefault(key);
+}
+
+/** A setting's default as text; empty where it has none. */
+export function shownDefault(key: SettingKey): string {
+  const { default: value } = SETTINGS[key] as unknown as Setting<unknown>;
+  if (value === undefined) return "";
+  if (Array.isArray(value)) return value.join(",");
+  return typeof value === "string" ? value : JSON.stringify(value);
 }

@@ -6,7 +6,18 @@ import { CONSUMER, GATEWAY, NATS_USER, STREAM, WORKER_TUNING } from "../contract
 import * as is from "./validate";
 
 /** Settings are shown and documented under these headings, in this order. */
-export type Group = "Parts" | "Cluster" | "NATS" | "Stream contract" | "Worker" | "Postgres" | "NoETL" | "Gateway";
+export type Group =
+  | "Parts"
+  | "Cluster"
+  | "NATS"
+  | "Stream contract"
+  | "Worker"
+  | "Postgres"
+  | "NoETL"
+  | "Gateway"
+  | "GKE"
+  | "Cloud SQL"
+  | "Exposure on GKE";
 
 type Kind = "string" | "boolean" | "integer" | "list";
 
@@ -118,6 +129,27 @@ const hostName = (group: Group, description: string, example: string) =>
     check: is.host,
   });
 
+const range = (def: string, largest: number, smallest: number, description: string) =>
+  text(def, {
+    group: "GKE",
+    description,
+    unit: "IPv4 range",
+    allowed: `a range from /${largest} to /${smallest}`,
+    check: is.cidr(largest, smallest),
+  });
+const pool = (group: Group, description: string, unit = "connections") =>
+  integer(undefined, 1, 10_000, { group, description, unit, example: "6" });
+const bouncer = (def: number, minimum: number, description: string) =>
+  integer(def, minimum, 10_000, { group: "Cloud SQL", description, unit: "connections" });
+const publicHost = (description: string, example: string) =>
+  text(undefined, {
+    group: "Exposure on GKE",
+    description,
+    allowed: "a host name of the public DNS",
+    example,
+    check: is.publicHost,
+  });
+
 const NAME = "a JetStream name: no white space and none of . * > / \\";
 
 export const SETTINGS = {
@@ -129,6 +161,12 @@ export const SETTINGS = {
   deployNoetl: flag(true, { group: "Parts", description: "Install NoETL's server and workers, and its schema." }),
   deployGateway: flag(false, { group: "Parts", description: "Install the gateway for browsers; needs gatewayImage." }),
 
+  platform: text("kubernetes", {
+    group: "Cluster",
+    description: "Where everything runs: any cluster of the kubeconfig, or Google Kubernetes Engine (docs/gke.md).",
+    allowed: "kubernetes or gke",
+    check: is.oneOf("kubernetes", "gke"),
+  }),
   kubeContext: text(undefined, {
     group: "Cluster",
     description: "Context of the kubeconfig; unset means its current one.",
@@ -332,6 +370,248 @@ export const SETTINGS = {
   gatewayChart: chart("./charts/gateway", "Gateway", "Chart that installs the gateway."),
   gatewayChartRepository: chartRepository(undefined, "Gateway", "gatewayChart"),
   gatewayChartVersion: chartVersion(undefined, "Gateway", "gatewayChart"),
+
+  projectId: text(undefined, {
+    group: "GKE",
+    description: "Project that everything belongs to. Needed for platform gke.",
+    allowed: "a project id: 6 to 30 lower-case letters, digits and -",
+    example: "acme-noetl",
+    check: is.projectId,
+  }),
+  region: text("us-central1", {
+    group: "GKE",
+    description: "Region of cluster, database, registry and addresses.",
+    allowed: "a region, such as europe-west1",
+    check: is.region,
+  }),
+  clusterName: text("noetl-gke", {
+    group: "GKE",
+    description: "Name of the cluster.",
+    allowed: "at most 40 lower-case letters, digits and -",
+    check: is.cloudName(40),
+  }),
+  createCluster: flag(true, {
+    group: "GKE",
+    description: "Create the cluster (Autopilot); false deploys onto the existing one of that name.",
+  }),
+  releaseChannel: text("regular", {
+    group: "GKE",
+    description: "Release channel of the cluster.",
+    allowed: "rapid, regular, stable or extended",
+    check: is.oneOf("rapid", "regular", "stable", "extended"),
+  }),
+  privateNodes: flag(true, { group: "GKE", description: "Give the nodes no public addresses." }),
+  deletionProtection: flag(true, {
+    group: "GKE",
+    description: "Protect cluster, databases, images, addresses and volumes from deletion (docs/gke.md: Destroy).",
+  }),
+  enableApis: flag(true, { group: "GKE", description: "Enable the APIs that the stack needs." }),
+  network: text(undefined, {
+    group: "GKE",
+    description: "Existing VPC network for the cluster; unset creates one of the stack's own.",
+    allowed: "a network's name",
+    example: "default",
+    check: is.cloudName(63),
+  }),
+  subnetwork: text(undefined, {
+    group: "GKE",
+    description: "Subnetwork of `network` in the region; unset only with network default.",
+    allowed: "a subnetwork's name",
+    example: "default",
+    check: is.cloudName(63),
+  }),
+  nodeCidr: range("10.10.0.0/20", 16, 26, "Addresses of nodes in the stack's own network."),
+  podCidr: range("10.20.0.0/16", 9, 21, "Addresses of pods in the stack's own network."),
+  serviceCidr: range("10.30.0.0/20", 16, 24, "Addresses of services in the stack's own network."),
+  createNat: flag(true, {
+    group: "GKE",
+    description:
+      "Create a Cloud NAT for private nodes; false where `network` has one, or images come from Google alone.",
+  }),
+  createArtifactRegistry: flag(true, { group: "GKE", description: "Create a Docker repository for the images." }),
+  repositoryId: text("noetl", {
+    group: "GKE",
+    description: "Name of the Docker repository in Artifact Registry.",
+    allowed: "at most 63 lower-case letters, digits and -",
+    check: is.cloudName(63),
+  }),
+  minFreeCpus: integer(64, 1, 100_000, {
+    group: "GKE",
+    description:
+      "CPU quota (limit minus usage) that must be free before a cluster is created, for Autopilot's upgrade surge.",
+    unit: "vCPU",
+  }),
+  enforceQuotas: flag(true, {
+    group: "GKE",
+    description: "Refuse to create a cluster on too little quota; false warns.",
+  }),
+  rolloutMaxSurge: integer(undefined, 0, 100, {
+    group: "NoETL",
+    description: "Extra pods of server and workers during a rollout; unset means 0 on GKE, else the chart's 25%.",
+    unit: "pods",
+    example: "1",
+  }),
+  rolloutMaxUnavailable: integer(undefined, 0, 100, {
+    group: "NoETL",
+    description:
+      "Pods of server and workers that may be missing in a rollout; unset means 1 on GKE, else the chart's 25%.",
+    unit: "pods",
+    example: "1",
+  }),
+  serverPoolMinSize: pool("NoETL", "Database connections that a server keeps open."),
+  serverPoolMaxSize: pool("NoETL", "Database connections of a server at most; unset means 6 on Cloud SQL, else 12."),
+  serverPoolMaxWaiting: pool("NoETL", "Requests of a server that may wait for a connection.", "requests"),
+  serverPoolTimeoutSeconds: pool("NoETL", "How long a server waits for a connection.", "seconds"),
+  workerPoolMinSize: pool("Worker", "Database connections that a worker keeps open, per database of a playbook."),
+  workerPoolMaxSize: pool("Worker", "Database connections of a worker at most; unset means 3 on Cloud SQL, else 8."),
+  workerPoolMaxWaiting: pool("Worker", "Requests of a worker that may wait for a connection.", "requests"),
+  workerPoolTimeoutSeconds: pool("Worker", "How long a worker waits for a connection.", "seconds"),
+  workerMaxInflightCommands: pool("Worker", "Commands that a worker runs at once.", "commands"),
+  workerMaxInflightDbCommands: pool("Worker", "Commands on databases that a worker runs at once.", "commands"),
+
+  useCloudSql: flag(false, {
+    group: "Cloud SQL",
+    description: "Keep NoETL's database in Cloud SQL, behind PgBouncer and the Cloud SQL Auth Proxy.",
+  }),
+  cloudSqlInstance: text("noetl-shared-pg", {
+    group: "Cloud SQL",
+    description: "Name of the instance. A deleted instance's name stays blocked for a week.",
+    allowed: "at most 80 lower-case letters, digits and -",
+    check: is.cloudName(80),
+  }),
+  cloudSqlVersion: text("POSTGRES_17", {
+    group: "Cloud SQL",
+    description: "Version of Postgres.",
+    allowed: "POSTGRES_14 to POSTGRES_18",
+    check: is.oneOf("POSTGRES_14", "POSTGRES_15", "POSTGRES_16", "POSTGRES_17", "POSTGRES_18"),
+  }),
+  cloudSqlEdition: text("ENTERPRISE", {
+    group: "Cloud SQL",
+    description: "Edition of Cloud SQL.",
+    allowed: "ENTERPRISE or ENTERPRISE_PLUS",
+    check: is.oneOf("ENTERPRISE", "ENTERPRISE_PLUS"),
+  }),
+  cloudSqlTier: text("db-g1-small", {
+    group: "Cloud SQL",
+    description: "Machine tier. It decides how many connections the database takes.",
+    allowed: "db-f1-micro, db-g1-small, db-custom-CPUS-MEGABYTES or db-perf-optimized-N-CPUS",
+    check: is.sqlTier,
+  }),
+  cloudSqlMaxConnections: integer(undefined, 14, 262_143, {
+    group: "Cloud SQL",
+    description: "Flag max_connections; unset means the tier's default.",
+    unit: "connections",
+    example: "100",
+  }),
+  cloudSqlDiskSizeGb: integer(10, 10, 65_536, {
+    group: "Cloud SQL",
+    description: "Size of the disk at creation; it grows by itself.",
+    unit: "GB",
+  }),
+  cloudSqlDiskType: text("SSD", {
+    group: "Cloud SQL",
+    description: "Kind of disk.",
+    allowed: "SSD or HDD",
+    check: is.oneOf("SSD", "HDD"),
+  }),
+  cloudSqlAvailability: text("ZONAL", {
+    group: "Cloud SQL",
+    description: "ZONAL, or REGIONAL for a standby in another zone.",
+    allowed: "ZONAL or REGIONAL",
+    check: is.oneOf("ZONAL", "REGIONAL"),
+  }),
+  cloudSqlBackups: flag(true, {
+    group: "Cloud SQL",
+    description: "Back up daily, with point-in-time recovery over seven days.",
+  }),
+  createServiceConnection: flag(true, {
+    group: "Cloud SQL",
+    description: "Connect Google's services to the network; false where `network` has that connection already.",
+  }),
+  cloudSqlRangePrefix: integer(20, 16, 24, {
+    group: "Cloud SQL",
+    description: "Prefix length of the range that Google's services get in the network.",
+    unit: "bits",
+  }),
+  cloudSqlProxyEgressRule: flag(true, {
+    group: "Cloud SQL",
+    description: "Firewall rule that lets the proxy reach the database (tcp:3307), for networks that deny egress.",
+  }),
+  cloudSqlProxyImage: image("gcr.io/cloud-sql-connectors/cloud-sql-proxy:2.25.0", "Cloud SQL", "Image of the proxy."),
+  pgbouncerImage: image("edoburu/pgbouncer:v1.25.2-p0", "Cloud SQL", "Image of PgBouncer, 1.24 or newer."),
+  pgbouncerReplicas: integer(2, 1, 20, { group: "Cloud SQL", description: "PgBouncer pods.", unit: "pods" }),
+  pgbouncerMaxClientConnections: integer(600, 1, 100_000, {
+    group: "Cloud SQL",
+    description: "Clients that a PgBouncer pod takes.",
+    unit: "connections",
+  }),
+  pgbouncerPoolSize: bouncer(4, 1, "Connections to the database per user and pod."),
+  pgbouncerMinPoolSize: bouncer(1, 0, "Connections that a pod keeps open."),
+  pgbouncerReservePoolSize: bouncer(1, 0, "Further connections for clients that waited five seconds."),
+  pgbouncerMaxDbConnections: bouncer(8, 1, "Connections of a pod to NoETL's database at most, whoever uses them."),
+
+  exposure: text("internal", {
+    group: "Exposure on GKE",
+    description: "How the gateway is reached: not at all, by a load balancer's address, or by an https ingress.",
+    allowed: "internal, load-balancer or ingress",
+    check: is.oneOf("internal", "load-balancer", "ingress"),
+  }),
+  gatewayHost: publicHost("Public host of the gateway.", "gateway.acme.dev"),
+  noetlHost: publicHost("Public host of NoETL's API; unset keeps the API inside the cluster.", "noetl.acme.dev"),
+  gatewayAddressName: text(undefined, {
+    group: "Exposure on GKE",
+    description: "Reserved address to use: global for ingress, regional for load-balancer; unset reserves one.",
+    allowed: "an address's name",
+    example: "noetl-gateway",
+    check: is.cloudName(63),
+  }),
+  dnsZone: text(undefined, {
+    group: "Exposure on GKE",
+    description: "Cloud DNS zone of the project that gets the hosts' records.",
+    allowed: "a managed zone's name",
+    example: "acme-dev",
+    check: is.cloudName(63),
+  }),
+  externalDns: flag(false, {
+    group: "Exposure on GKE",
+    description: "The hosts' records are made by hand, at another DNS provider.",
+  }),
+  gatewayTimeoutSeconds: integer(3600, 30, 86_400, {
+    group: "Exposure on GKE",
+    description: "Longest life of a request at the load balancer; it ends event streams and WebSockets.",
+    unit: "seconds",
+  }),
+  iap: flag(false, { group: "Exposure on GKE", description: "Put Identity-Aware Proxy before the ingress." }),
+  iapClientId: text(undefined, {
+    group: "Exposure on GKE",
+    description: "OAuth client of Identity-Aware Proxy, made in the console.",
+    allowed: "an OAuth client id",
+    example: "123456789-abc.apps.googleusercontent.com",
+    check: (value) => (/^[\w-]+\.apps\.googleusercontent\.com$/.test(value) ? undefined : "no OAuth client id"),
+  }),
+  iapClientSecret: password("Exposure on GKE", "Secret of iapClientId."),
+  iapMembers: list([], {
+    group: "Exposure on GKE",
+    description: "Who may pass Identity-Aware Proxy.",
+    allowed: "user:, group:, serviceAccount: or domain: members, separated by comma or space",
+    example: "group:noetl@acme.dev",
+    check: is.iamMembers,
+  }),
+  corsAllowedDomains: list([], {
+    group: "Gateway",
+    description: "Bare domains whose pages may call the gateway, over https and http.",
+    allowed: "domains, separated by comma or space",
+    example: "acme.dev,staging.acme.dev",
+    check: is.domains,
+  }),
+  corsIncludePublicHosts: flag(true, {
+    group: "Gateway",
+    description: "On GKE: let pages of gatewayHost call the gateway.",
+  }),
+  corsIncludeLocalhost: flag(true, {
+    group: "Gateway",
+    description: "On GKE: let pages of http://localhost:3001 call the gateway.",
+  }),
 } satisfies Record<string, Setting<unknown>>;
 
 export type SettingKey = keyof typeof SETTINGS;

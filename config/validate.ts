@@ -140,3 +140,72 @@ function editDistance(a: string, b: string): number {
   }
   return row[b.length] ?? 0;
 }
+
+/** Id of a Google Cloud project. Source: Resource Manager's rule for new projects. */
+export const projectId: Check<string> = (value) =>
+  /^[a-z][a-z0-9-]{4,28}[a-z0-9]$/.test(value) ? undefined : "no project id";
+
+/** A region of Google Cloud. A zone is refused by name, because Autopilot clusters are regional. */
+export const region: Check<string> = (value) => {
+  if (/^[a-z]+-[a-z]+\d+-[a-z]$/.test(value)) return "a zone, and an Autopilot cluster is regional";
+  return /^[a-z]+-[a-z]+\d+$/.test(value) ? undefined : "no region";
+};
+
+/** Name of a resource of Google Cloud, at most `length` characters. Source: RFC 1035, which Compute and GKE follow. */
+export const cloudName =
+  (length: number): Check<string> =>
+  (value) =>
+    value.length > length
+      ? `longer than ${length} characters`
+      : /^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(value)
+        ? undefined
+        : "no name that Google Cloud takes";
+
+/** First and last address of an IPv4 range such as `10.0.0.0/16`; undefined where it is none or has host bits set. */
+export function addressRange(cidr: string): { first: number; last: number; prefix: number } | undefined {
+  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(cidr);
+  if (!match) return undefined;
+  const parts = match.slice(1).map(Number);
+  const prefix = parts[4] ?? 33;
+  if (prefix > 32 || parts.slice(0, 4).some((part) => part > 255)) return undefined;
+  const first = parts.slice(0, 4).reduce((sum, part) => sum * 256 + part, 0);
+  const size = 2 ** (32 - prefix);
+  return first % size === 0 ? { first, last: first + size - 1, prefix } : undefined;
+}
+
+/** An IPv4 range whose prefix is within two lengths, both included: a larger number is a smaller range. */
+export const cidr =
+  (largest: number, smallest: number): Check<string> =>
+  (value) => {
+    const range = addressRange(value);
+    if (!range) return "no IPv4 range";
+    if (range.prefix < largest) return `larger than /${largest}`;
+    return range.prefix > smallest ? `smaller than /${smallest}` : undefined;
+  };
+
+/** Names that stand for "fill me in" and can never be a public host. Source: RFC 2606 and RFC 6761. */
+const PLACEHOLDER = /(^|\.)(example\.(com|net|org)|example|test|invalid|localhost|local|internal)$/;
+
+/** A host name that the public DNS can hold. */
+export const publicHost: Check<string> = (value) => {
+  if (!/^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z][-a-z0-9]*[a-z0-9]$/.test(value)) return "no public host name";
+  return PLACEHOLDER.test(value) ? "a placeholder that no public DNS will ever answer for" : undefined;
+};
+
+/** Bare domains. */
+export const domains: Check<readonly string[]> = (values) => {
+  const wrong = values.find(
+    (value) => !/^([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)*[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(value),
+  );
+  return wrong === undefined ? undefined : `no list of domains: "${wrong}" is not a bare domain`;
+};
+
+/** Members of an IAM binding. */
+export const iamMembers: Check<readonly string[]> = (values) => {
+  const wrong = values.find((value) => !/^((user|group|serviceAccount):\S+@\S+\.\S+|domain:\S+\.\S+)$/.test(value));
+  return wrong === undefined ? undefined : `no list of IAM members: "${wrong}" is none`;
+};
+
+/** Machine tier of a Cloud SQL instance for Postgres. */
+export const sqlTier: Check<string> = (value) =>
+  /^db-(f1-micro|g1-small|custom-\d+-\d+|perf-optimized-N-\d+)$/.test(value) ? undefined : "no tier of Postgres";

@@ -4,7 +4,7 @@
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { SETTING_KEYS } from "../config/parse";
+import { SETTING_KEYS, shownDefault } from "../config/parse";
 import { projectRoot } from "../config/project";
 import { SETTINGS, type Setting } from "../config/schema";
 import { RULES } from "../policy/rules";
@@ -37,7 +37,7 @@ export function pulumiYaml(): string {
     // declared as secret could not have. The type is text for every key so that our own check, which reports all
     // problems at once and insists on encrypted secrets, sees every value.
     lines.push("    type: string");
-    lines.push(`    default: ${JSON.stringify(shown(setting))}`);
+    lines.push(`    default: ${JSON.stringify(shownDefault(key))}`);
   }
   return `${lines.join("\n")}\n`;
 }
@@ -52,7 +52,7 @@ export function settingsTable(): string {
       if (setting.group !== group) continue;
       const unit = setting.unit ? ` Unit: ${setting.unit}.` : "";
       const marks = setting.secret ? " Secret." : "";
-      const value = shown(setting) === "" ? "" : `\`${shown(setting)}\``;
+      const value = shownDefault(key) === "" ? "" : `\`${shownDefault(key)}\``;
       rows.push(`| \`${key}\` | ${value} | ${setting.description}${unit}${marks} | ${setting.allowed} |`);
     }
   }
@@ -86,13 +86,6 @@ export function policyPage(): string {
       "`no-plaintext-credentials` can be disabled, but not be made a warning.",
   ];
   return `${[...intro, ...sections].join("\n\n")}\n`;
-}
-
-function shown(setting: Setting<unknown>): string {
-  const value = setting.default;
-  if (value === undefined) return "";
-  if (Array.isArray(value)) return value.join(",");
-  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 if (require.main === module) {

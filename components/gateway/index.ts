@@ -4,7 +4,16 @@ import { SETTINGS } from "../../config/schema";
 import { bucketName, origins, subjectPrefix } from "../../config/validate";
 import { GATEWAY, PLACES, serviceHost } from "../../contract/noetl";
 import type { NatsConnection } from "../noetl/values";
-import { type ChartSource, chartArgs, credentialsRevision, namespace, releaseRevision, resolveChart } from "../shared";
+import {
+  type ChartSource,
+  chartArgs,
+  credentialsRevision,
+  type IngressArgs,
+  namespace,
+  releaseRevision,
+  resolveChart,
+  type Resources,
+} from "../shared";
 import { type GatewaySubjects, gatewayValues } from "./values";
 
 export { type GatewaySubjects, gatewayValues } from "./values";
@@ -27,7 +36,17 @@ export interface GatewayArgs {
   /** Subject prefixes and buckets, TTLs in seconds. Default: the specification's. */
   subjects?: Partial<GatewaySubjects>;
   /** URL that browsers reach the gateway at. */
-  publicUrl?: string;
+  publicUrl?: pulumi.Input<string>;
+  /** Make the Service a load balancer of the cloud. Default false. */
+  loadBalancer?: boolean;
+  /** Annotations of the Service. */
+  serviceAnnotations?: Record<string, pulumi.Input<string>>;
+  /** Ingress of class gce before the gateway. Default: none. */
+  ingress?: IngressArgs;
+  /** Resources of the container. Default: the chart's. */
+  resources?: Resources;
+  /** Prefer to spread the pods over zones. Default false. */
+  spreadZones?: boolean;
   /** Switch authentication off, for tests only. Default false. */
   authBypass?: boolean;
   /** Chart to install. Default: this package's `charts/gateway`. */
@@ -83,6 +102,11 @@ export class Gateway extends pulumi.ComponentResource {
         corsAllowedOrigins: args.corsAllowedOrigins,
         ...(args.publicUrl ? { publicUrl: args.publicUrl } : {}),
         authBypass: args.authBypass ?? false,
+        ...(args.loadBalancer ? { loadBalancer: true } : {}),
+        ...(args.serviceAnnotations ? { serviceAnnotations: args.serviceAnnotations } : {}),
+        ...(args.ingress ? { ingress: args.ingress } : {}),
+        ...(args.resources ? { resources: args.resources } : {}),
+        ...(args.spreadZones ? { spreadZones: true } : {}),
         credentialsRevision: credentialsRevision(`${name}-credentials`, { nats: args.nats.password }, child),
         ...(digest ? { chartDigest: digest } : {}),
       }),

@@ -1,7 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { PLACES } from "../../contract/noetl";
 import { type NatsConnection, natsUrlOf } from "../noetl/values";
-import { splitImage } from "../shared";
+import { type IngressArgs, ingressValues, type Resources, splitImage, zoneSpread } from "../shared";
 
 /** The gateway's part of the contract. TTLs in seconds. */
 export interface GatewaySubjects {
@@ -22,8 +22,13 @@ export interface GatewayValuesArgs {
   nats: NatsConnection;
   subjects: GatewaySubjects;
   corsAllowedOrigins: readonly string[];
-  publicUrl?: string;
+  publicUrl?: pulumi.Input<string>;
   authBypass: boolean;
+  loadBalancer?: boolean;
+  serviceAnnotations?: Record<string, pulumi.Input<string>>;
+  ingress?: IngressArgs;
+  resources?: Resources;
+  spreadZones?: boolean;
   credentialsRevision: pulumi.Input<string>;
   chartDigest?: string;
 }
@@ -34,10 +39,16 @@ export function gatewayValues(args: GatewayValuesArgs): Record<string, unknown> 
     namespace: args.namespace,
     image: { ...splitImage(args.image), pullPolicy: "IfNotPresent" },
     replicas: args.replicas,
-    service:
-      args.nodePort === undefined
-        ? { type: "ClusterIP", port: PLACES.gateway.port, loadBalancerIP: "" }
-        : { type: "NodePort", port: PLACES.gateway.port, nodePort: args.nodePort, loadBalancerIP: "" },
+    service: {
+      type: args.loadBalancer ? "LoadBalancer" : args.nodePort === undefined ? "ClusterIP" : "NodePort",
+      port: PLACES.gateway.port,
+      ...(args.nodePort === undefined ? {} : { nodePort: args.nodePort }),
+      loadBalancerIP: "",
+      ...(args.serviceAnnotations ? { annotations: args.serviceAnnotations } : {}),
+    },
+    ...(args.ingress ? { ingress: ingressValues(args.ingress) } : {}),
+    ...(args.resources ? { resources: args.resources } : {}),
+    ...(args.spreadZones ? { topologySpreadConstraints: zoneSpread("gateway") } : {}),
     env: {
       routerPort: String(PLACES.gateway.port),
       noetlBaseUrl: args.noetlUrl,

@@ -4,7 +4,15 @@ import { natsMemoryLimit } from "../../config/parse";
 import { SETTINGS } from "../../config/schema";
 import { credential, quantityBytes, size } from "../../config/validate";
 import { NATS_USER, PLACES, natsUrl, serviceHost } from "../../contract/noetl";
-import { type ChartSource, chartArgs, chartDigest, generatedPassword, namespace, releaseRevision } from "../shared";
+import {
+  type ChartSource,
+  chartArgs,
+  chartDigest,
+  generatedPassword,
+  namespace,
+  releaseRevision,
+  type Resources,
+} from "../shared";
 import { type NatsUser, natsValues } from "./values";
 
 export { type NatsUser, natsValues } from "./values";
@@ -32,6 +40,14 @@ export interface NatsJetStreamArgs {
   clientNodePort?: number;
   /** NodePort of the monitoring port, 30000 to 32767. Default: none. */
   monitorNodePort?: number;
+  /** Resources of the server's container. Default: 100m CPU, and `memoryLimit` as request and limit. */
+  resources?: Resources;
+  /** Resources of the container that reloads the configuration. Default: the chart's, which are none. */
+  reloaderResources?: Resources;
+  /** Resources of nats-box. Default: the chart's, which are none. */
+  boxResources?: Resources;
+  /** Keep namespace and release, and with them the volumes, from deletion (Pulumi's `protect`). Default false. */
+  protect?: boolean;
   /** Chart to install. Default: nats/nats of the official repository, version pinned. */
   chart?: ChartSource;
   /** How long Helm waits for the pods, in seconds. Default 300. */
@@ -94,7 +110,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
     const ns = namespace(
       `${name}-namespace`,
       { name: args.namespace ?? PLACES.nats.namespace, podSecurity: "baseline" },
-      child,
+      { ...child, protect: args.protect },
     );
 
     const auth = new k8s.core.v1.Secret(
@@ -130,10 +146,16 @@ export class NatsJetStream extends pulumi.ComponentResource {
         ...(args.storageClass ? { storageClass: args.storageClass } : {}),
         ...(args.clientNodePort === undefined ? {} : { clientNodePort: args.clientNodePort }),
         ...(args.monitorNodePort === undefined ? {} : { monitorNodePort: args.monitorNodePort }),
+        ...(args.resources ? { resources: args.resources } : {}),
+        ...(args.reloaderResources ? { reloaderResources: args.reloaderResources } : {}),
+        ...(args.boxResources ? { boxResources: args.boxResources } : {}),
         ...(digest ? { chartDigest: digest } : {}),
       }),
     };
-    const installed = new k8s.helm.v3.Release(`${name}-release`, args.transform?.(release) ?? release, child);
+    const installed = new k8s.helm.v3.Release(`${name}-release`, args.transform?.(release) ?? release, {
+      ...child,
+      protect: args.protect,
+    });
 
     this.namespace = ns.metadata.name;
     this.revision = releaseRevision(installed);

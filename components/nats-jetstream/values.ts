@@ -1,5 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { quantityBytes } from "../../config/validate";
+import type { Resources } from "../shared";
 
 const MEBIBYTE = 1024 ** 2;
 
@@ -24,6 +25,9 @@ export interface NatsValuesArgs {
   storageClass?: string;
   clientNodePort?: number;
   monitorNodePort?: number;
+  resources?: Resources;
+  reloaderResources?: Resources;
+  boxResources?: Resources;
   chartDigest?: string;
 }
 
@@ -85,9 +89,13 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
         ),
       },
       merge: {
-        resources: { requests: { cpu: "100m", memory: args.memoryLimit }, limits: { memory: args.memoryLimit } },
+        resources: args.resources ?? {
+          requests: { cpu: "100m", memory: args.memoryLimit },
+          limits: { memory: args.memoryLimit },
+        },
       },
     },
+    ...(args.reloaderResources ? { reloader: { merge: { resources: args.reloaderResources } } } : {}),
     service: {
       ...(nodePorts ? { merge: { spec: { type: "NodePort" } } } : {}),
       ports: {
@@ -103,7 +111,10 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
         args.replicas > 1 ? { "topology.kubernetes.io/zone": { maxSkew: 1, whenUnsatisfiable: "ScheduleAnyway" } } : {},
     },
     natsBox: {
-      container: { env: admin ? { NATS_USER: admin.name, NATS_PASSWORD: fromSecret(admin.name) } : {} },
+      container: {
+        env: admin ? { NATS_USER: admin.name, NATS_PASSWORD: fromSecret(admin.name) } : {},
+        ...(args.boxResources ? { merge: { resources: args.boxResources } } : {}),
+      },
     },
     ...(args.chartDigest ? { chartDigest: args.chartDigest } : {}),
   };

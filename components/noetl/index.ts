@@ -3,10 +3,20 @@ import * as pulumi from "@pulumi/pulumi";
 import { SETTINGS } from "../../config/schema";
 import { jetstreamName, literalSubject } from "../../config/validate";
 import { CONSUMER, PLACES, STREAM, WORKER_TUNING, serviceHost } from "../../contract/noetl";
-import { type ChartSource, chartArgs, credentialsRevision, namespace, releaseRevision, resolveChart } from "../shared";
+import {
+  type ChartSource,
+  chartArgs,
+  credentialsRevision,
+  type IngressArgs,
+  namespace,
+  releaseRevision,
+  resolveChart,
+  type Resources,
+} from "../shared";
 import {
   type DatabaseConnection,
   type NatsConnection,
+  type Rollout,
   type StreamNames,
   type WorkerTuning,
   noetlValues,
@@ -41,6 +51,22 @@ export interface NoetlArgs {
   names?: Partial<StreamNames>;
   /** Pull settings of the worker, times in seconds. Default: 30 s, 5 s heartbeat, 64 pending, 1000 deliveries. */
   tuning?: Partial<WorkerTuning>;
+  /** Resources of the server's container. Default: the chart's. */
+  serverResources?: Resources;
+  /** Resources of the worker's container. Default: the chart's. */
+  workerResources?: Resources;
+  /** Pods that a rollout of server or workers adds and may miss. Default: the chart's, a quarter each. */
+  rollout?: Rollout;
+  /** Further environment variables of the server, such as NOETL_POSTGRES_POOL_MAX_SIZE. */
+  serverEnv?: Record<string, string>;
+  /** Further environment variables of the workers. */
+  workerEnv?: Record<string, string>;
+  /** Prefer to spread the pods over zones. Default false. */
+  spreadZones?: boolean;
+  /** Annotations of the Service. */
+  serviceAnnotations?: Record<string, pulumi.Input<string>>;
+  /** Ingress of class gce before the API. Default: none. */
+  ingress?: IngressArgs;
   /** Chart to install. Default: this package's `charts/noetl`. */
   chart?: ChartSource;
   /** How long Helm waits for the pods, in seconds. Default 300. */
@@ -91,6 +117,14 @@ export class Noetl extends pulumi.ComponentResource {
         names,
         tuning: { ...WORKER_TUNING, ...args.tuning },
         database: args.database,
+        ...(args.serverResources ? { serverResources: args.serverResources } : {}),
+        ...(args.workerResources ? { workerResources: args.workerResources } : {}),
+        ...(args.rollout ? { rollout: args.rollout } : {}),
+        ...(args.serverEnv ? { serverEnv: args.serverEnv } : {}),
+        ...(args.workerEnv ? { workerEnv: args.workerEnv } : {}),
+        ...(args.spreadZones ? { spreadZones: true } : {}),
+        ...(args.serviceAnnotations ? { serviceAnnotations: args.serviceAnnotations } : {}),
+        ...(args.ingress ? { ingress: args.ingress } : {}),
         credentialsRevision: credentialsRevision(
           `${name}-credentials`,
           {

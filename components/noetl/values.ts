@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { PLACES, natsUrl, serviceHost } from "../../contract/noetl";
-import { splitImage } from "../shared";
+import { type IngressArgs, ingressValues, type Resources, splitImage, zoneSpread } from "../shared";
 
 /** How a NoETL component reaches NATS. */
 export interface NatsConnection {
@@ -37,6 +37,12 @@ export interface WorkerTuning {
   maxDeliver: number;
 }
 
+/** Pods that a rollout adds and may miss, whole numbers. */
+export interface Rollout {
+  maxSurge: number;
+  maxUnavailable: number;
+}
+
 export interface NoetlValuesArgs {
   namespace: pulumi.Input<string>;
   image: string;
@@ -48,6 +54,15 @@ export interface NoetlValuesArgs {
   names: StreamNames;
   tuning: WorkerTuning;
   database: DatabaseConnection;
+  serverResources?: Resources;
+  workerResources?: Resources;
+  rollout?: Rollout;
+  /** Further environment variables, over those that follow from the other arguments. */
+  serverEnv?: Record<string, string>;
+  workerEnv?: Record<string, string>;
+  spreadZones?: boolean;
+  serviceAnnotations?: Record<string, pulumi.Input<string>>;
+  ingress?: IngressArgs;
   credentialsRevision: pulumi.Input<string>;
   chartDigest?: string;
 }
@@ -79,8 +94,10 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
   return {
     namespace: args.namespace,
     image: { ...splitImage(args.image), pullPolicy: "IfNotPresent" },
-    server: { replicas: args.serverReplicas },
-    worker: { replicas: args.workerReplicas },
+    server: { replicas: args.serverReplicas, ...podValues("noetl-server", args.serverResources, args) },
+    worker: { replicas: args.workerReplicas, ...podValues("noetl-worker", args.workerResources, args) },
+    ...(args.serviceAnnotations ? { service: { annotations: args.serviceAnnotations } } : {}),
+    ...(args.ingress ? { ingress: ingressValues(args.ingress) } : {}),
     externalService:
       args.nodePort === undefined
         ? { enabled: false }
@@ -93,6 +110,7 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
         POSTGRES_PORT: pulumi.output(args.database.port).apply(String),
         NOETL_POSTGRES_DB: args.database.database,
         NOETL_USER: args.database.user,
+        ...args.serverEnv,
       },
       worker: {
         ...shared,
@@ -100,6 +118,7 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
         NOETL_WORKER_NATS_FETCH_HEARTBEAT_SECONDS: String(args.tuning.fetchHeartbeatSeconds),
         NOETL_WORKER_NATS_MAX_ACK_PENDING: String(args.tuning.maxAckPending),
         NOETL_WORKER_NATS_MAX_DELIVER: String(args.tuning.maxDeliver),
+        ...args.workerEnv,
       },
     },
     secrets: {
@@ -108,5 +127,17 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
       revision: args.credentialsRevision,
     },
     ...(args.chartDigest ? { chartDigest: args.chartDigest } : {}),
+  };
+}
+
+function podValues(
+  app: string,
+  resources: Resources | undefined,
+  args: Pick<NoetlValuesArgs, "rollout" | "spreadZones">,
+) {
+  return {
+    ...(resources ? { resources } : {}),
+    ...(args.rollout ? { strategy: { type: "RollingUpdate", rollingUpdate: { ...args.rollout } } } : {}),
+    ...(args.spreadZones ? { topologySpreadConstraints: zoneSpread(app) } : {}),
   };
 }

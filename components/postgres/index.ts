@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { SETTINGS } from "../../config/schema";
 import { size, sqlName } from "../../config/validate";
 import { PLACES, serviceHost } from "../../contract/noetl";
-import { generatedPassword, namespace } from "../shared";
+import { generatedPassword, namespace, type Resources } from "../shared";
 import { SECRET_KEYS, schemaJob, schemaScript, service, statefulSet } from "./manifests";
 
 export { schemaJob, service, statefulSet } from "./manifests";
@@ -33,6 +33,10 @@ export interface PostgresArgs {
   noetlPassword?: pulumi.Input<string>;
   /** NoETL's image, whose packaged DDL is loaded. Default: the version this package was tested with. */
   noetlImage?: string;
+  /** Resources of the server's container. Default: 100m CPU and 256Mi, at most 1Gi. */
+  resources?: Resources;
+  /** Keep namespace and server, and with them the volume, from deletion (Pulumi's `protect`). Default false. */
+  protect?: boolean;
   /** How long the engine waits for the server, and for the schema's Job, in seconds. Default 300. */
   timeoutSeconds?: number;
 }
@@ -83,7 +87,7 @@ export class Postgres extends pulumi.ComponentResource {
     const place = namespace(
       `${name}-namespace`,
       { name: args.namespace ?? PLACES.postgres.namespace, podSecurity: "restricted" },
-      child,
+      { ...child, protect: args.protect },
     ).metadata.name;
 
     const credentials = new k8s.core.v1.Secret(
@@ -154,8 +158,9 @@ export class Postgres extends pulumi.ComponentResource {
         secretName,
         storageSize: args.storageSize,
         ...(args.storageClass ? { storageClass: args.storageClass } : {}),
+        ...(args.resources ? { resources: args.resources } : {}),
       }),
-      patient,
+      { ...patient, protect: args.protect },
     );
     const endpoint = new k8s.core.v1.Service(
       `${name}-service`,

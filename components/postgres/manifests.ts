@@ -4,6 +4,7 @@ import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { projectRoot } from "../../config/project";
 import { PLACES } from "../../contract/noetl";
+import type { Resources } from "../shared";
 
 /** Keys of the Secret with the database's credentials; the environment variables bear the same names. */
 export const SECRET_KEYS = { admin: "POSTGRES_PASSWORD", noetl: "NOETL_PASSWORD" } as const;
@@ -48,6 +49,7 @@ export interface StatefulSetArgs {
   secretName: pulumi.Input<string>;
   storageSize: string;
   storageClass?: string;
+  resources?: Resources;
 }
 
 /** One Postgres server with a volume. */
@@ -87,7 +89,7 @@ export function statefulSet(args: StatefulSetArgs): k8s.apps.v1.StatefulSetArgs 
               startupProbe: isReady(60, 2),
               readinessProbe: isReady(3, 5),
               livenessProbe: isReady(6, 10),
-              resources: { requests: { cpu: "100m", memory: "256Mi" }, limits: { memory: "1Gi" } },
+              resources: args.resources ?? { requests: { cpu: "100m", memory: "256Mi" }, limits: { memory: "1Gi" } },
               securityContext: container,
               volumeMounts: [{ name: "data", mountPath: "/var/lib/postgresql/data" }],
             },

@@ -1,0 +1,173 @@
+import * as gcp from "@pulumi/gcp";
+import * as pulumi from "@pulumi/pulumi";
+import { generatedPassword } from "../../shared";
+
+export interface CloudSqlArgs {
+  /** Id of the project. */
+  project: pulumi.Input<string>;
+  /** Region of the instance. */
+  region: string;
+  /** Name of the instance; Google blocks a deleted one's for a week. */
+  instanceName: string;
+  /** Network that the private address is in, `projects/PROJECT/global/networks/NAME`. */
+  network: pulumi.Input<string>;
+  /** Connect Google's services to the network. Default true; false where it has that connection. */
+  createServiceConnection?: boolean;
+  /** Prefix length of the range that those services get, 16 to 24. Default 20. */
+  rangePrefix?: number;
+  /** Let pods reach the database through a network that denies egress. Default true. */
+  egressRule?: boolean;
+  /** `POSTGRES_17`, for example. */
+  version: string;
+  /** `ENTERPRISE` or `ENTERPRISE_PLUS`. From Postgres 16 on Google's own default is the dearer one. */
+  edition: string;
+  /** Machine tier. */
+  tier: string;
+  /** Flag max_connections. Default: the tier's. */
+  maxConnections?: number;
+  /** Size of the disk at creation in GB. It grows by itself, and its size is not compared afterwards. */
+  diskSizeGb: number;
+  /** `SSD` or `HDD`. */
+  diskType: string;
+  /** `ZONAL` or `REGIONAL`. */
+  availability: string;
+  /** Back up daily, with point-in-time recovery over seven days; backups outlive the instance. Default true. */
+  backups?: boolean;
+  /** Database to create. */
+  database: string;
+  /** Administrator. */
+  adminUser: string;
+  /** The administrator's password. Generated where unset. */
+  adminPassword?: pulumi.Input<string>;
+  /** Refuse to delete instance and database. Default true. */
+  deletionProtection?: boolean;
+}
+
+/** Port at which an instance takes connections of the Auth Proxy. */
+const PROXY_PORT = 3307;
+
+/**
+ * A Cloud SQL instance with Postgres on a private address, which only the Auth Proxy can reach.
+ *
+ * The connection between network and Google's services is abandoned, not deleted, on destroy: Google refuses to delete
+ * it for days after the instance is gone (docs/gke.md: Destroy).
+ */
+export class CloudSql extends pulumi.ComponentResource {
+  /** `PROJECT:REGION:INSTANCE`, known once the database takes connections of its administrator. */
+  readonly connectionName: pulumi.Output<string>;
+  /** The administrator's password, a secret. */
+  readonly adminPassword: pulumi.Output<string>;
+
+  constructor(name: string, args: CloudSqlArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("noetl-nats:gcp:CloudSql", name, {}, opts);
+    const child = { parent: this };
+    const { project } = args;
+    const protect = args.deletionProtection ?? true;
+    const backups = args.backups ?? true;
+    const dependsOn: pulumi.Resource[] = [];
+    if (args.createServiceConnection ?? true) {
+      const range = new gcp.compute.GlobalAddress(
+        `${name}-range`,
+        {
+          project,
+          name: `${args.instanceName.slice(0, 57)}-range`,
+          purpose: "VPC_PEERING",
+          addressType: "INTERNAL",
+          prefixLength: args.rangePrefix ?? 20,
+          network: args.network,
+        },
+        child,
+      );
+      dependsOn.push(
+        new gcp.servicenetworking.Connection(
+          `${name}-connection`,
+          {
+            network: args.network,
+            service: "servicenetworking.googleapis.com",
+            reservedPeeringRanges: [range.name],
+            deletionPolicy: "ABANDON",
+          },
+          child,
+        ),
+      );
+    }
+    const instance = new gcp.sql.DatabaseInstance(
+      `${name}-instance`,
+      {
+        project,
+        region: args.region,
+        name: args.instanceName,
+        databaseVersion: args.version,
+        // The provider's own guard, and Cloud SQL's, which holds against the console too.
+        deletionProtection: protect,
+        settings: {
+          deletionProtectionEnabled: protect,
+          edition: args.edition,
+          tier: args.tier,
+          availabilityType: args.availability,
+          diskSize: args.diskSizeGb,
+          diskType: `PD_${args.diskType}`,
+          diskAutoresize: true,
+          connectorEnforcement: "REQUIRED",
+          ipConfiguration: { ipv4Enabled: false, privateNetwork: args.network, sslMode: "ENCRYPTED_ONLY" },
+          backupConfiguration: backups
+            ? {
+                enabled: true,
+                startTime: "03:00",
+                pointInTimeRecoveryEnabled: true,
+                transactionLogRetentionDays: 7,
+                backupRetentionSettings: { retainedBackups: 7 },
+              }
+            : { enabled: false },
+          ...(backups ? { retainBackupsOnDelete: true } : {}),
+          maintenanceWindow: { day: 7, hour: 4, updateTrack: "stable" },
+          ...(args.maxConnections === undefined
+            ? {}
+            : { databaseFlags: [{ name: "max_connections", value: String(args.maxConnections) }] }),
+        },
+      },
+      { ...child, protect, dependsOn, ignoreChanges: ["settings.diskSize"] },
+    );
+    const database = new gcp.sql.Database(
+      `${name}-database`,
+      { project, instance: instance.name, name: args.database, deletionPolicy: "ABANDON" },
+      { ...child, protect },
+    );
+    this.adminPassword = pulumi.secret(args.adminPassword ?? generatedPassword(`${name}-admin-password`, child));
+    const admin = new gcp.sql.User(
+      `${name}-admin`,
+      {
+        project,
+        instance: instance.name,
+        name: args.adminUser,
+        password: this.adminPassword,
+        // Postgres refuses to drop a role that owns something.
+        deletionPolicy: "ABANDON",
+      },
+      // Cloud SQL takes one operation at a time.
+      { ...child, dependsOn: [database] },
+    );
+    const reachable: pulumi.Output<string>[] = [admin.id];
+    if (args.egressRule ?? true) {
+      reachable.push(
+        new gcp.compute.Firewall(
+          `${name}-egress`,
+          {
+            project,
+            name: `${args.instanceName.slice(0, 56)}-egress`,
+            network: args.network,
+            direction: "EGRESS",
+            priority: 900,
+            allows: [{ protocol: "tcp", ports: [String(PROXY_PORT)] }],
+            destinationRanges: [pulumi.interpolate`${instance.privateIpAddress}/32`],
+          },
+          child,
+        ).id,
+      );
+    }
+    this.connectionName = pulumi
+      .all([instance.connectionName, ...reachable])
+      .apply(([connectionName]) => connectionName as string);
+    this.registerOutputs({ connectionName: this.connectionName, adminPassword: this.adminPassword });
+  }
+}

@@ -1,0 +1,95 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+
+export interface LoadBalancingArgs {
+  /** Namespace of the Service, which must exist. */
+  namespace: pulumi.Input<string>;
+  /** Name of the objects; `serviceAnnotations` and `ingressAnnotations` refer to it. */
+  objectName: string;
+  /** HTTP path and container port of the health check. */
+  health: { path: string; port: number };
+  /** Longest life of a request, in seconds, 30 to 86400; Google's default of 30 would cut event streams and WebSockets. */
+  timeoutSeconds: number;
+  /** Identity-Aware Proxy with an OAuth client. Default: none. */
+  iap?: { clientId: string; clientSecret: pulumi.Input<string> };
+}
+
+/** Annotations by which a Service gets its load balancer settings, and container-native load balancing. */
+export const serviceAnnotations = (objectName: string): Record<string, string> => ({
+  "cloud.google.com/neg": JSON.stringify({ ingress: true }),
+  "cloud.google.com/backend-config": JSON.stringify({ default: objectName }),
+});
+
+/** Annotations by which an Ingress gets its address, and the redirect from http to https. */
+export const ingressAnnotations = (
+  objectName: string,
+  addressName: pulumi.Input<string>,
+): Record<string, pulumi.Input<string>> => ({
+  "kubernetes.io/ingress.global-static-ip-name": addressName,
+  "networking.gke.io/v1beta1.FrontendConfig": objectName,
+});
+
+/** Annotations by which a Service of type LoadBalancer gets its address. */
+export const addressAnnotations = (addressName: pulumi.Input<string>): Record<string, pulumi.Input<string>> => ({
+  "cloud.google.com/l4-rbs": "enabled",
+  "networking.gke.io/load-balancer-ip-addresses": addressName,
+});
+
+/** Settings of the load balancer behind an ingress of GKE: health check, timeout, redirect, Identity-Aware Proxy. */
+export class LoadBalancing extends pulumi.ComponentResource {
+  constructor(name: string, args: LoadBalancingArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("noetl-nats:gcp:LoadBalancing", name, {}, opts);
+    const child = { parent: this };
+    const metadata = { name: args.objectName, namespace: args.namespace };
+    const client = args.iap
+      ? new k8s.core.v1.Secret(
+          `${name}-oauth`,
+          {
+            metadata: { namespace: args.namespace },
+            stringData: {
+              client_id: args.iap.clientId,
+              client_secret: pulumi.secret(args.iap.clientSecret),
+            },
+          },
+          child,
+        )
+      : undefined;
+    new k8s.apiextensions.CustomResource(
+      `${name}-backend`,
+      {
+        apiVersion: "cloud.google.com/v1",
+        kind: "BackendConfig",
+        metadata,
+        spec: {
+          timeoutSec: args.timeoutSeconds,
+          connectionDraining: { drainingTimeoutSec: 60 },
+          healthCheck: {
+            type: "HTTP",
+            requestPath: args.health.path,
+            port: args.health.port,
+            checkIntervalSec: 15,
+            timeoutSec: 5,
+            healthyThreshold: 1,
+            unhealthyThreshold: 3,
+          },
+          // Said in both cases: leaving it out would not switch it off again.
+          iap: client
+            ? { enabled: true, oauthclientCredentials: { secretName: client.metadata.name } }
+            : { enabled: false },
+        },
+      },
+      child,
+    );
+    new k8s.apiextensions.CustomResource(
+      `${name}-frontend`,
+      {
+        apiVersion: "networking.gke.io/v1beta1",
+        kind: "FrontendConfig",
+        metadata,
+        spec: { redirectToHttps: { enabled: true } },
+      },
+      child,
+    );
+    this.registerOutputs({});
+  }
+}

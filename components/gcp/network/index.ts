@@ -1,0 +1,92 @@
+import * as gcp from "@pulumi/gcp";
+import * as pulumi from "@pulumi/pulumi";
+
+export interface NetworkArgs {
+  /** Id of the project. */
+  project: pulumi.Input<string>;
+  /** Region of the subnetwork. */
+  region: string;
+  /** Name of the network, and what the names of its parts begin with. At most 55 characters. */
+  networkName: string;
+  /** An existing network; where it is set, none is made. */
+  existing?: { network: string; subnetwork: string };
+  /** Addresses of nodes, pods and services of a network that is made: IPv4 ranges that do not overlap. */
+  nodeCidr: string;
+  podCidr: string;
+  serviceCidr: string;
+  /** Make a Cloud NAT, through which machines without public addresses reach the internet. */
+  nat: boolean;
+}
+
+/** Names of the secondary ranges of a subnetwork that this component made. */
+const RANGES = { pods: "pods", services: "services" } as const;
+
+/** The VPC network of a cluster: one of its own with a NAT, or an existing one. */
+export class Network extends pulumi.ComponentResource {
+  /** `projects/PROJECT/global/networks/NAME`. */
+  readonly networkId: pulumi.Output<string>;
+  /** Name or id of the subnetwork. */
+  readonly subnetwork: pulumi.Output<string>;
+  /** Names of the secondary ranges; undefined in an existing network, where GKE makes them. */
+  readonly ranges: { readonly pods: string; readonly services: string } | undefined;
+
+  constructor(name: string, args: NetworkArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("noetl-nats:gcp:Network", name, {}, opts);
+    const child = { parent: this };
+    const { project, region, existing } = args;
+    if (existing) {
+      this.networkId = pulumi.interpolate`projects/${project}/global/networks/${existing.network}`;
+      this.subnetwork = pulumi.interpolate`projects/${project}/regions/${region}/subnetworks/${existing.subnetwork}`;
+      this.ranges = undefined;
+    } else {
+      const network = new gcp.compute.Network(
+        `${name}-vpc`,
+        { project, name: args.networkName, autoCreateSubnetworks: false, routingMode: "REGIONAL" },
+        child,
+      );
+      const subnetwork = new gcp.compute.Subnetwork(
+        `${name}-nodes`,
+        {
+          project,
+          region,
+          name: `${args.networkName}-nodes`,
+          network: network.id,
+          ipCidrRange: args.nodeCidr,
+          secondaryIpRanges: [
+            { rangeName: RANGES.pods, ipCidrRange: args.podCidr },
+            { rangeName: RANGES.services, ipCidrRange: args.serviceCidr },
+          ],
+          // Google's own APIs and registries, without a way through the NAT.
+          privateIpGoogleAccess: true,
+        },
+        child,
+      );
+      this.networkId = network.id;
+      this.subnetwork = subnetwork.id;
+      this.ranges = RANGES;
+    }
+    if (args.nat) {
+      const router = new gcp.compute.Router(
+        `${name}-router`,
+        { project, region, name: `${args.networkName}-router`, network: this.networkId },
+        child,
+      );
+      new gcp.compute.RouterNat(
+        `${name}-nat`,
+        {
+          project,
+          region,
+          name: `${args.networkName}-nat`,
+          router: router.name,
+          natIpAllocateOption: "AUTO_ONLY",
+          // Only this subnetwork: another NAT may serve the rest of an existing network.
+          sourceSubnetworkIpRangesToNat: "LIST_OF_SUBNETWORKS",
+          subnetworks: [{ name: this.subnetwork, sourceIpRangesToNats: ["ALL_IP_RANGES"] }],
+          logConfig: { enable: true, filter: "ERRORS_ONLY" },
+        },
+        child,
+      );
+    }
+    this.registerOutputs({ networkId: this.networkId, subnetwork: this.subnetwork });
+  }
+}

@@ -1,0 +1,140 @@
+import * as gcp from "@pulumi/gcp";
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { sqlName } from "../../../config/validate";
+import { serviceHost } from "../../../contract/noetl";
+import { namespace, type Resources } from "../../shared";
+import { accountId } from "../names";
+import { deployment, disruptionBudget, pgbouncerIni, POOLER, type PoolSizes, service, userList } from "./manifests";
+
+export { type PoolSizes, POOLER } from "./manifests";
+
+export interface CloudSqlPoolerArgs extends PoolSizes {
+  /** Id of the project. */
+  project: pulumi.Input<string>;
+  /** Pool of the cluster's workload identities, `PROJECT.svc.id.goog`. */
+  workloadPool: pulumi.Input<string>;
+  /** `PROJECT:REGION:INSTANCE`. */
+  connectionName: pulumi.Input<string>;
+  /** Name of the instance; the proxy's service account is named after it. */
+  instanceName: string;
+  /** NoETL's database and the schema within it. */
+  database: string;
+  schema?: string;
+  /** NoETL's role, which the schema's Job creates, and its password. */
+  user: string;
+  password: pulumi.Input<string>;
+  /** The administrator and its password. */
+  adminUser: string;
+  adminPassword: pulumi.Input<string>;
+  /** Pods. Each opens at most `maxDbConnections` and one for administration. */
+  replicas: number;
+  pgbouncerImage: string;
+  proxyImage: string;
+  /** Resources of PgBouncer's container and of the proxy's. Default: none. */
+  resources?: Resources;
+  proxyResources?: Resources;
+}
+
+/**
+ * The way from pods to a Cloud SQL instance: PgBouncer, which shares few connections among many clients, and the Auth
+ * Proxy, which encrypts them and logs in by Workload Identity. No key file exists.
+ *
+ * @throws pulumi.ResourceError for a name that Postgres would want quoted.
+ */
+export class CloudSqlPooler extends pulumi.ComponentResource {
+  /** Host name as pods reach it, known once it takes connections. */
+  readonly host: pulumi.Output<string>;
+  /** Port. */
+  readonly port: number = POOLER.port;
+
+  constructor(name: string, args: CloudSqlPoolerArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("noetl-nats:gcp:CloudSqlPooler", name, {}, opts);
+    const schema = args.schema ?? "noetl";
+    const problems = Object.entries({
+      database: sqlName(args.database),
+      schema: sqlName(schema),
+      user: sqlName(args.user),
+      adminUser: sqlName(args.adminUser),
+    }).flatMap(([argument, problem]) => (problem ? [`${argument} is ${problem}`] : []));
+    if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);
+
+    const child = { parent: this };
+    const { project } = args;
+    const account = new gcp.serviceaccount.Account(
+      `${name}-account`,
+      { project, accountId: accountId(args.instanceName, "proxy"), displayName: `Auth Proxy of ${args.instanceName}` },
+      child,
+    );
+    const mayConnect = new gcp.projects.IAMMember(
+      `${name}-client`,
+      { project, role: "roles/cloudsql.client", member: account.member },
+      child,
+    );
+    const mayImpersonate = new gcp.serviceaccount.IAMMember(
+      `${name}-identity`,
+      {
+        serviceAccountId: account.name,
+        role: "roles/iam.workloadIdentityUser",
+        member: pulumi.interpolate`serviceAccount:${args.workloadPool}[${POOLER.namespace}/${POOLER.serviceAccount}]`,
+      },
+      child,
+    );
+
+    const place = namespace(`${name}-namespace`, { name: POOLER.namespace, podSecurity: "restricted" }, child).metadata
+      .name;
+    const identity = new k8s.core.v1.ServiceAccount(
+      `${name}-service-account`,
+      {
+        metadata: {
+          name: POOLER.serviceAccount,
+          namespace: place,
+          annotations: { "iam.gke.io/gcp-service-account": account.email },
+        },
+      },
+      child,
+    );
+    // Both are named by the engine, so that a change gives them new names and thereby rolls the pods.
+    const users = new k8s.core.v1.Secret(
+      `${name}-users`,
+      {
+        metadata: { namespace: place },
+        stringData: {
+          "userlist.txt": pulumi.secret(
+            pulumi
+              .all([args.password, args.adminPassword])
+              .apply(([password, admin]) => userList({ [args.user]: password, [args.adminUser]: admin })),
+          ),
+        },
+      },
+      child,
+    );
+    const config = new k8s.core.v1.ConfigMap(
+      `${name}-config`,
+      { metadata: { namespace: place }, data: { "pgbouncer.ini": pgbouncerIni({ ...args, schema }) } },
+      child,
+    );
+    const pods = new k8s.apps.v1.Deployment(
+      `${name}-pods`,
+      deployment({
+        namespace: place,
+        replicas: args.replicas,
+        pgbouncerImage: args.pgbouncerImage,
+        proxyImage: args.proxyImage,
+        connectionName: args.connectionName,
+        configMap: config.metadata.name,
+        usersSecret: users.metadata.name,
+        ...(args.resources ? { resources: args.resources } : {}),
+        ...(args.proxyResources ? { proxyResources: args.proxyResources } : {}),
+      }),
+      // The proxy can log in only once all three exist.
+      { ...child, dependsOn: [identity, mayConnect, mayImpersonate] },
+    );
+    const endpoint = new k8s.core.v1.Service(`${name}-service`, service(place), child);
+    if (args.replicas > 1) new k8s.policy.v1.PodDisruptionBudget(`${name}-budget`, disruptionBudget(place), child);
+    this.host = pulumi
+      .all([endpoint.metadata.name, endpoint.metadata.namespace, pods.status])
+      .apply(([serviceName, in_]) => serviceHost(serviceName, in_));
+    this.registerOutputs({ host: this.host, port: this.port });
+  }
+}

@@ -1,0 +1,213 @@
+import type * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
+import type { Resources } from "../../shared";
+import { ADMIN_CONNECTIONS } from "../rules/connections";
+
+/** Where the pooler is: namespace, Service, ServiceAccount, ports. */
+export const POOLER = {
+  namespace: "pgbouncer",
+  service: "pgbouncer",
+  serviceAccount: "cloud-sql-proxy",
+  port: 5432,
+  proxyPort: 6432,
+  healthPort: 9801,
+} as const;
+
+const LABELS = { app: "pgbouncer", "app.kubernetes.io/name": "pgbouncer" };
+/** User `postgres` of the image edoburu/pgbouncer. */
+const PGBOUNCER_UID = 70;
+/** User `nonroot` of the proxy's image. */
+const PROXY_UID = 65532;
+const CONFIG_DIR = "/etc/pgbouncer";
+const USERS_DIR = "/etc/pgbouncer-users";
+
+export interface PoolSizes {
+  /** Clients of a pod at most. */
+  maxClientConnections: number;
+  /** Server connections per user, and how many are kept open. */
+  poolSize: number;
+  minPoolSize: number;
+  /** Further ones for clients that waited five seconds. */
+  reservePoolSize: number;
+  /** Server connections of a pod to NoETL's database at most. */
+  maxDbConnections: number;
+}
+
+/**
+ * pgbouncer.ini. Clients share server connections by the transaction, which NoETL's short statements allow; prepared
+ * statements are tracked across them (1.21 and newer).
+ *
+ * The administrator has sessions instead: the schema's Job holds an advisory lock. `options` of clients cannot be
+ * passed on in a shared connection, so the search path they would set is set for every server connection.
+ */
+export function pgbouncerIni(args: PoolSizes & { database: string; adminUser: string; schema: string }): string {
+  const server = `host=127.0.0.1 port=${POOLER.proxyPort}`;
+  return [
+    "[databases]",
+    `${args.database} = ${server} dbname=${args.database} connect_query='SET search_path TO ${args.schema}, public'`,
+    ...(args.database === "postgres"
+      ? []
+      : [`postgres = ${server} dbname=postgres max_db_connections=${ADMIN_CONNECTIONS}`]),
+    "",
+    "[users]",
+    `${args.adminUser} = pool_mode=session`,
+    "",
+    "[pgbouncer]",
+    "listen_addr = 0.0.0.0",
+    `listen_port = ${POOLER.port}`,
+    // The root file system is read-only, and nobody shares the pod.
+    "unix_socket_dir =",
+    "auth_type = scram-sha-256",
+    `auth_file = ${USERS_DIR}/userlist.txt`,
+    "pool_mode = transaction",
+    "max_prepared_statements = 200",
+    "ignore_startup_parameters = extra_float_digits,options",
+    `max_client_conn = ${args.maxClientConnections}`,
+    `default_pool_size = ${args.poolSize}`,
+    `min_pool_size = ${args.minPoolSize}`,
+    `reserve_pool_size = ${args.reservePoolSize}`,
+    "reserve_pool_timeout = 5",
+    `max_db_connections = ${args.maxDbConnections}`,
+    "server_lifetime = 21600",
+    "server_idle_timeout = 120",
+    // Encrypted between the pod and the instance, by the proxy.
+    "server_tls_sslmode = disable",
+    "",
+  ].join("\n");
+}
+
+/** userlist.txt: the passwords with which clients log in, and PgBouncer at the database. */
+export function userList(users: Readonly<Record<string, string>>): string {
+  const quoted = (text: string) => `"${text.replaceAll('"', '""')}"`;
+  return Object.keys(users)
+    .sort()
+    .map((user) => `${quoted(user)} ${quoted(users[user] ?? "")}\n`)
+    .join("");
+}
+
+export interface PoolerDeploymentArgs {
+  namespace: pulumi.Input<string>;
+  replicas: number;
+  pgbouncerImage: string;
+  proxyImage: string;
+  connectionName: pulumi.Input<string>;
+  configMap: pulumi.Input<string>;
+  usersSecret: pulumi.Input<string>;
+  resources?: Resources;
+  proxyResources?: Resources;
+}
+
+const confined = (uid: number) => ({
+  runAsNonRoot: true,
+  runAsUser: uid,
+  runAsGroup: uid,
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ["ALL"] },
+});
+
+/**
+ * PgBouncer with the Auth Proxy beside it. The proxy is a sidecar in Kubernetes' own sense (an init container that goes
+ * on): it is ready before PgBouncer starts, and ends after it.
+ */
+export function deployment(args: PoolerDeploymentArgs): k8s.apps.v1.DeploymentArgs {
+  const http = (path: string, failureThreshold: number, periodSeconds: number) => ({
+    httpGet: { path, port: POOLER.healthPort },
+    failureThreshold,
+    periodSeconds,
+    timeoutSeconds: 10,
+  });
+  const tcp = (failureThreshold: number, periodSeconds: number) => ({
+    tcpSocket: { port: POOLER.port },
+    failureThreshold,
+    periodSeconds,
+  });
+  return {
+    metadata: { name: POOLER.service, namespace: args.namespace, labels: LABELS },
+    spec: {
+      replicas: args.replicas,
+      // Never one pod more than replicas: the database's connections are counted by them.
+      strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
+      selector: { matchLabels: { app: LABELS.app } },
+      template: {
+        metadata: { labels: LABELS },
+        spec: {
+          serviceAccountName: POOLER.serviceAccount,
+          enableServiceLinks: false,
+          terminationGracePeriodSeconds: 30,
+          securityContext: { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } },
+          topologySpreadConstraints: [
+            {
+              maxSkew: 1,
+              topologyKey: "topology.kubernetes.io/zone",
+              whenUnsatisfiable: "ScheduleAnyway",
+              labelSelector: { matchLabels: { app: LABELS.app } },
+            },
+          ],
+          initContainers: [
+            {
+              name: "cloud-sql-proxy",
+              image: args.proxyImage,
+              restartPolicy: "Always",
+              args: [
+                "--structured-logs",
+                "--private-ip",
+                "--address=127.0.0.1",
+                `--port=${POOLER.proxyPort}`,
+                "--health-check",
+                "--http-address=0.0.0.0",
+                `--http-port=${POOLER.healthPort}`,
+                "--exit-zero-on-sigterm",
+                args.connectionName,
+              ],
+              startupProbe: http("/startup", 60, 1),
+              livenessProbe: http("/liveness", 3, 10),
+              ...(args.proxyResources ? { resources: args.proxyResources } : {}),
+              securityContext: confined(PROXY_UID),
+            },
+          ],
+          containers: [
+            {
+              name: "pgbouncer",
+              image: args.pgbouncerImage,
+              // Not the image's entry point, which writes a configuration of its own from URLs that passwords break.
+              command: ["/usr/bin/pgbouncer", `${CONFIG_DIR}/pgbouncer.ini`],
+              ports: [{ name: "postgres", containerPort: POOLER.port }],
+              readinessProbe: tcp(3, 5),
+              livenessProbe: tcp(3, 10),
+              ...(args.resources ? { resources: args.resources } : {}),
+              securityContext: confined(PGBOUNCER_UID),
+              volumeMounts: [
+                { name: "config", mountPath: CONFIG_DIR, readOnly: true },
+                { name: "users", mountPath: USERS_DIR, readOnly: true },
+              ],
+            },
+          ],
+          volumes: [
+            { name: "config", configMap: { name: args.configMap } },
+            { name: "users", secret: { secretName: args.usersSecret, defaultMode: 0o444 } },
+          ],
+        },
+      },
+    },
+  };
+}
+
+export function service(namespace: pulumi.Input<string>): k8s.core.v1.ServiceArgs {
+  return {
+    metadata: { name: POOLER.service, namespace, labels: LABELS },
+    spec: {
+      type: "ClusterIP",
+      selector: { app: LABELS.app },
+      ports: [{ name: "postgres", port: POOLER.port, targetPort: "postgres" }],
+    },
+  };
+}
+
+/** Lets node upgrades take one pod at a time. */
+export function disruptionBudget(namespace: pulumi.Input<string>): k8s.policy.v1.PodDisruptionBudgetArgs {
+  return {
+    metadata: { name: POOLER.service, namespace, labels: LABELS },
+    spec: { maxUnavailable: 1, selector: { matchLabels: { app: LABELS.app } } },
+  };
+}

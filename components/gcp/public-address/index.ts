@@ -1,0 +1,57 @@
+import * as gcp from "@pulumi/gcp";
+import * as pulumi from "@pulumi/pulumi";
+
+export interface PublicAddressArgs {
+  /** Id of the project. */
+  project: pulumi.Input<string>;
+  /** Region of the address; unset makes it global, as an ingress needs it. */
+  region?: string;
+  /** Name of the address. */
+  addressName: string;
+  /** The address exists and is only looked up. Default false. */
+  existing?: boolean;
+  /** Host name that gets an A record, and the Cloud DNS zone that holds it. Default: no record. */
+  record?: { host: string; zone: string };
+  /** Keep the address from deletion (Pulumi's `protect`): another one would have to be made known. Default true. */
+  protect?: boolean;
+}
+
+/** A static public IPv4 address with its DNS record. */
+export class PublicAddress extends pulumi.ComponentResource {
+  /** Name of the address, as annotations of Kubernetes objects want it. */
+  readonly addressName: pulumi.Output<string>;
+  /** The IPv4 address. */
+  readonly address: pulumi.Output<string>;
+
+  constructor(name: string, args: PublicAddressArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("noetl-nats:gcp:PublicAddress", name, {}, opts);
+    const child = { parent: this };
+    const { project, region } = args;
+    const which = { project, name: args.addressName };
+    const kept = { ...child, protect: args.protect ?? true };
+    const found = args.existing
+      ? region
+        ? gcp.compute.getAddressOutput({ ...which, region }, child)
+        : gcp.compute.getGlobalAddressOutput(which, child)
+      : region
+        ? new gcp.compute.Address(`${name}-address`, { ...which, region, addressType: "EXTERNAL" }, kept)
+        : new gcp.compute.GlobalAddress(`${name}-address`, { ...which, addressType: "EXTERNAL" }, kept);
+    this.addressName = found.name;
+    this.address = found.address;
+    if (args.record) {
+      new gcp.dns.RecordSet(
+        `${name}-record`,
+        {
+          project,
+          managedZone: args.record.zone,
+          name: `${args.record.host}.`,
+          type: "A",
+          ttl: 300,
+          rrdatas: [this.address],
+        },
+        child,
+      );
+    }
+    this.registerOutputs({ addressName: this.addressName, address: this.address });
+  }
+}

@@ -1,0 +1,40 @@
+import * as gcp from "@pulumi/gcp";
+import * as pulumi from "@pulumi/pulumi";
+
+export interface ArtifactRegistryArgs {
+  /** Id of the project. */
+  project: pulumi.Input<string>;
+  /** Region of the images. */
+  region: string;
+  /** Name of the repository. */
+  repositoryId: string;
+  /** Who may pull, as IAM members by a name for each; the cluster's nodes, for example. */
+  readers?: Readonly<Record<string, pulumi.Input<string>>>;
+  /** Keep the images from deletion (Pulumi's `protect`). Default true. */
+  protect?: boolean;
+}
+
+/** A Docker repository in Artifact Registry. */
+export class ArtifactRegistry extends pulumi.ComponentResource {
+  /** What image names begin with: `REGION-docker.pkg.dev/PROJECT/REPOSITORY`. */
+  readonly url: pulumi.Output<string>;
+
+  constructor(name: string, args: ArtifactRegistryArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("noetl-nats:gcp:ArtifactRegistry", name, {}, opts);
+    const { project, region, repositoryId } = args;
+    const repository = new gcp.artifactregistry.Repository(
+      `${name}-repository`,
+      { project, location: region, repositoryId, format: "DOCKER", description: "Images of NoETL" },
+      { parent: this, protect: args.protect ?? true },
+    );
+    for (const [reader, member] of Object.entries(args.readers ?? {})) {
+      new gcp.artifactregistry.RepositoryIamMember(
+        `${name}-${reader}`,
+        { project, location: region, repository: repository.name, role: "roles/artifactregistry.reader", member },
+        { parent: this },
+      );
+    }
+    this.url = pulumi.interpolate`${region}-docker.pkg.dev/${project}/${repository.repositoryId}`;
+    this.registerOutputs({ url: this.url });
+  }
+}

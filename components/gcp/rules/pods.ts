@@ -1,0 +1,60 @@
+import { natsMemoryLimit } from "../../../config/memory";
+import type { Settings } from "../../../config/schema";
+import { type Container, mebibytes, type Pod } from "./autopilot";
+
+const container = (name: string, request: [number, number], limit: [number, number]): Container => ({
+  name,
+  request: { cpu: request[0], memory: request[1] },
+  limit: { cpu: limit[0], memory: limit[1] },
+});
+
+/** Workloads of this stack, by name. */
+export type PodName = "nats" | "nats-box" | "postgres" | "pgbouncer" | "noetl-server" | "noetl-worker" | "gateway";
+
+/**
+ * The pods of a stack before Autopilot's rules are applied: what the charts ask for by default, and the memory that
+ * follows NATS' memory store. CPU in thousandths, memory in MiB, each as request and limit.
+ */
+export function podsOf(settings: Settings): (Pod & { readonly name: PodName })[] {
+  const nats = mebibytes(natsMemoryLimit(settings));
+  return [
+    ...(settings.deployNats
+      ? [
+          {
+            name: "nats" as const,
+            replicas: settings.natsReplicas,
+            containers: [
+              container("nats", [100, nats], [1000, nats]),
+              container("reloader", [10, 32], [100, 64]),
+            ] as Pod["containers"],
+          },
+          pod("nats-box", 1, container("nats-box", [50, 64], [200, 128])),
+        ]
+      : []),
+    ...(settings.deployNoetl
+      ? [
+          ...(settings.useCloudSql
+            ? [
+                pod(
+                  "pgbouncer",
+                  settings.pgbouncerReplicas,
+                  container("pgbouncer", [100, 128], [500, 256]),
+                  container("cloud-sql-proxy", [100, 128], [500, 256]),
+                ),
+              ]
+            : settings.deployPostgres
+              ? [pod("postgres", 1, container("postgres", [250, 512], [1000, 1024]))]
+              : []),
+          pod("noetl-server", settings.noetlServerReplicas, container("noetl-server", [100, 256], [1000, 1024])),
+          pod("noetl-worker", settings.workerReplicas, container("worker", [100, 256], [500, 512])),
+        ]
+      : []),
+    ...(settings.deployGateway
+      ? [pod("gateway", settings.gatewayReplicas, container("gateway", [100, 128], [500, 512]))]
+      : []),
+  ];
+}
+
+function pod(name: PodName, replicas: number, ...containers: [Container, ...Container[]]): Pod & { name: PodName } {
+  return { name, replicas, containers };
+}

@@ -1,0 +1,29 @@
+import * as gcp from "@pulumi/gcp";
+import * as pulumi from "@pulumi/pulumi";
+
+export interface ProjectServicesArgs {
+  /** Id of the project. */
+  project: string;
+  /** Names of the APIs, such as `container.googleapis.com`. */
+  services: readonly string[];
+}
+
+/** Enables APIs of a project. They stay enabled when the stack is destroyed: others may have come to use them. */
+export class ProjectServices extends pulumi.ComponentResource {
+  /** The project's id, known once all APIs are enabled. */
+  readonly project: pulumi.Output<string>;
+
+  constructor(name: string, args: ProjectServicesArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("noetl-nats:gcp:ProjectServices", name, {}, opts);
+    const enabled = args.services.map(
+      (service) =>
+        new gcp.projects.Service(
+          `${name}-${service.replace(/\.googleapis\.com$/, "")}`,
+          { project: args.project, service, disableOnDestroy: false },
+          { parent: this },
+        ),
+    );
+    this.project = pulumi.all(enabled.map((each) => each.id)).apply(() => args.project);
+    this.registerOutputs({ project: this.project });
+  }
+}

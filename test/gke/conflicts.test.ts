@@ -1,0 +1,201 @@
+import { describe, expect, it } from "vitest";
+import { ConfigError, parseSettings, SETTING_KEYS, shownDefault } from "../../config/parse";
+import { PLAYBOOK_ACTIONS, PLAYBOOK_PARAMETERS } from "../../config/playbooks";
+import { FRESH } from "./configurations";
+
+const problemsOf = (raw: Record<string, string>): readonly string[] => {
+  try {
+    parseSettings(raw);
+  } catch (error) {
+    if (error instanceof ConfigError) return error.problems;
+    throw error;
+  }
+  return [];
+};
+
+describe("configurations of GKE that cannot work", () => {
+  it("has none to find in the fresh stack, nor where the engine passes every default along", () => {
+    expect(problemsOf(FRESH)).toEqual([]);
+    const defaults = Object.fromEntries(SETTING_KEYS.map((key) => [key, shownDefault(key)]));
+    expect(problemsOf(defaults)).toEqual([]);
+    expect(problemsOf({ ...defaults, ...FRESH })).toEqual([]);
+  });
+
+  const ingress = { exposure: "ingress", gatewayHost: "gateway.acme.dev", externalDns: "true" };
+  it.each<[string, Record<string, string>, RegExp]>([
+    [
+      "another platform",
+      { platform: "openshift" },
+      /platform: "openshift" is none of kubernetes, gke; allowed: kubernetes or gke/,
+    ],
+    [
+      "GKE keys elsewhere",
+      { platform: "kubernetes" },
+      /platform: "kubernetes" has no use for projectId, region, useCloudSql, exposure; /,
+    ],
+    ["no project", { projectId: "" }, /projectId: must be set/],
+    ["a zone", { region: "us-central1-a" }, /region: "us-central1-a" is a zone, and an Autopilot cluster is regional/],
+    ["a kubeconfig", { kubeContext: "kind-noetl" }, /kubeContext: contradicts platform gke/],
+    [
+      "a network for an existing cluster",
+      { createCluster: "false", network: "default" },
+      /createCluster: false has no use for network/,
+    ],
+    [
+      "a network without its subnetwork",
+      { network: "shared" },
+      /subnetwork: must be set because network "shared" exists/,
+    ],
+    ["a subnetwork of nothing", { subnetwork: "a" }, /subnetwork: "a" belongs to no network/],
+    [
+      "ranges for an existing network",
+      { network: "default", podCidr: "10.64.0.0/14" },
+      /network: "default" exists.*unset podCidr/,
+    ],
+    [
+      "ranges that overlap",
+      { serviceCidr: "10.20.0.0/20" },
+      /serviceCidr: "10.20.0.0\/20" overlaps podCidr "10.20.0.0\/16"/,
+    ],
+    ["host bits", { podCidr: "10.20.0.1/16" }, /podCidr: "10.20.0.1\/16" is no IPv4 range/],
+    ["two databases", { deployPostgres: "true" }, /deployPostgres: true contradicts useCloudSql true/],
+    ["an external database too", { postgresHost: "10.0.0.9" }, /postgresHost: contradicts useCloudSql true/],
+    ["a tier of the other edition", { cloudSqlTier: "db-perf-optimized-N-2" }, /does not exist in edition ENTERPRISE;/],
+    [
+      "a slow disk for a fast tier",
+      { cloudSqlTier: "db-perf-optimized-N-2", cloudSqlEdition: "ENTERPRISE_PLUS", cloudSqlDiskType: "HDD" },
+      /cloudSqlDiskType: HDD/,
+    ],
+    [
+      "pools beyond the tier",
+      { cloudSqlTier: "db-f1-micro", pgbouncerMaxDbConnections: "16" },
+      /2 pods with 16 connections each and one for administration make 34, but db-f1-micro takes 22 \(25 minus 3 for administrators\); allowed: at most 10 a pod, or a larger tier; for example cloudSqlTier db-g1-small/,
+    ],
+    [
+      "a pool beyond the pod's limit",
+      { pgbouncerPoolSize: "9" },
+      /pgbouncerPoolSize: 9 is more than pgbouncerMaxDbConnections 8/,
+    ],
+    [
+      "too many clients",
+      { noetlServerReplicas: "100", serverPoolMaxSize: "7" },
+      /serverPoolMaxSize: 100 servers with 7 connections/,
+    ],
+    [
+      "settings of a database that is not there",
+      { useCloudSql: "false", deployPostgres: "true", cloudSqlTier: "db-f1-micro" },
+      /useCloudSql: false has no use for cloudSqlTier/,
+    ],
+    ["a gateway nobody reaches", { exposure: "internal" }, /exposure: internal leaves the gateway without an address/],
+    [
+      "a placeholder host",
+      { gatewayHost: "gateway.example.com" },
+      /gatewayHost: "gateway.example.com" is a placeholder/,
+    ],
+    ["an ingress without host", { exposure: "ingress" }, /gatewayHost: must be set because exposure is ingress/],
+    ["hosts without a zone", { ...ingress, externalDns: "false" }, /dnsZone: must be set because gatewayHost need/],
+    ["a zone and a record by hand", { ...ingress, dnsZone: "acme" }, /externalDns: true contradicts dnsZone/],
+    ["a zone without hosts", { dnsZone: "acme" }, /dnsZone: "acme" would get no record/],
+    [
+      "the API without ingress",
+      { noetlHost: "noetl.acme.dev", externalDns: "true" },
+      /noetlHost: nothing answers there, because exposure is load-balancer/,
+    ],
+    ["one host twice", { ...ingress, noetlHost: "gateway.acme.dev" }, /is already gatewayHost/],
+    [
+      "IAP without client",
+      { ...ingress, iap: "true", iapMembers: "group:a@acme.dev", iapClientSecret: "s" },
+      /iapClientId: must be set because iap is true/,
+    ],
+    [
+      "IAP without members",
+      { ...ingress, iap: "true", iapClientId: "1-a.apps.googleusercontent.com", iapClientSecret: "s" },
+      /iapMembers: must be set/,
+    ],
+    [
+      "IAP without ingress",
+      {
+        iap: "true",
+        iapClientId: "1-a.apps.googleusercontent.com",
+        iapClientSecret: "s",
+        iapMembers: "domain:acme.dev",
+      },
+      /iap: true needs exposure ingress/,
+    ],
+    [
+      "a client without IAP",
+      { iapClientId: "1-a.apps.googleusercontent.com" },
+      /iap: false has no use for iapClientId/,
+    ],
+    ["an open gateway", { gatewayAuthBypass: "true" }, /gatewayAuthBypass: true would let everybody/],
+    ["no origin", { corsIncludeLocalhost: "false" }, /corsAllowedOrigins: no origin is left/],
+    ["a rollout that stands still", { rolloutMaxUnavailable: "0" }, /rolloutMaxUnavailable: 0 with rolloutMaxSurge 0/],
+    [
+      "a pod too large",
+      { natsJetstreamMemSize: "64Gi", natsMemoryLimit: "128Gi" },
+      /natsMemoryLimit: a pod of nats would need/,
+    ],
+    ["too little quota for its own pods", { minFreeCpus: "1" }, /minFreeCpus: 1 is too little/],
+    ["no image", { gatewayImage: "" }, /gatewayImage: must be set/],
+  ])("%s", (_, change, expected) => {
+    const problems = problemsOf({ ...FRESH, ...change });
+    expect(problems.join("\n")).toMatch(expected);
+    expect(problems).toHaveLength(1);
+  });
+
+  it("lists everything at once", () => {
+    const problems = problemsOf({
+      ...FRESH,
+      projectId: "",
+      kubeconfig: "~/.kube/config",
+      deployPostgres: "true",
+      exposure: "ingress",
+      corsIncludeLocalhost: "false",
+      corsIncludePublicHosts: "false",
+    });
+    expect(problems.map((each) => each.split(":")[0])).toEqual([
+      "projectId",
+      "kubeconfig",
+      "deployPostgres",
+      "gatewayHost",
+      "corsAllowedOrigins",
+    ]);
+  });
+
+  it("derives the gateway's origins and address", () => {
+    expect(parseSettings({ ...FRESH, ...ingress, corsAllowedDomains: "acme.dev" })).toMatchObject({
+      corsAllowedOrigins: ["http://localhost:3001", "https://gateway.acme.dev", "https://acme.dev", "http://acme.dev"],
+      gatewayPublicUrl: "https://gateway.acme.dev",
+      serverPoolMaxSize: 6,
+      rolloutMaxSurge: 0,
+    });
+  });
+});
+
+describe("what came from the playbooks", () => {
+  it("tells what takes a parameter's place", () => {
+    expect(problemsOf({ use_cloud_sql: "true" })[0]).toContain(
+      "use_cloud_sql: unknown key; of NoETL's playbooks, it is useCloudSql here",
+    );
+    expect(problemsOf({ action: "provision-deploy" })[0]).toContain("A stack has no actions");
+    expect(problemsOf({ delete_cluster_on_destroy: "true" })[0]).toContain("it is deletionProtection here");
+  });
+
+  it("maps every parameter to settings that exist, or says why there is none, each once", () => {
+    const names = PLAYBOOK_PARAMETERS.flatMap(({ names }) => names);
+    expect(new Set(names).size).toBe(names.length);
+    // Declared under `workload` at noetl/ops cce555b: 115 and 29, of which 11 are in both; and one of the specification.
+    expect(names.length).toBe(115 + 29 - 11 + 1);
+    for (const { names, keys, note } of PLAYBOOK_PARAMETERS) {
+      for (const key of keys) expect(SETTING_KEYS, names[0]).toContain(key);
+      if (keys.length === 0) expect(note, names[0]).not.toBe("");
+    }
+    expect(PLAYBOOK_ACTIONS.map(({ action }) => action)).toEqual([
+      "provision",
+      "deploy",
+      "provision-deploy",
+      "status",
+      "destroy",
+    ]);
+  });
+});
