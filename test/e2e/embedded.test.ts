@@ -28,7 +28,6 @@ const DATABASE = "canary-database-Password.3";
 let dir: string;
 let tools: ToolPaths;
 let cluster: ClusterModule.Cluster;
-let natsPort: number;
 let password = FIRST;
 const config: Record<string, string> = {
   natsPassword: FIRST,
@@ -86,7 +85,9 @@ function killEngines(): void {
 
 /** The independent witness: NATS' own command line against the server behind nats-0. */
 async function nats(...args: string[]): Promise<string> {
-  const { stdout } = await run(tools.nats, [...args, "--server", `nats://127.0.0.1:${natsPort}`], {
+  const addresses = JSON.parse(fs.readFileSync(path.join(cluster.dir, "names.json"), "utf8")) as Record<string, number>;
+  const port = addresses["nats.nats.svc.cluster.local:4222"];
+  const { stdout } = await run(tools.nats, [...args, "--server", `nats://127.0.0.1:${port}`], {
     env: { ...process.env, HOME: dir, NATS_USER: "noetl", NATS_PASSWORD: password },
     timeout: 20_000,
   });
@@ -116,7 +117,6 @@ beforeAll(async () => {
   ]);
   dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-e2e-"));
   cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
-  natsPort = (JSON.parse(fs.readFileSync(path.join(cluster.dir, "ports.json"), "utf8")) as { nats: number }).nats;
 });
 
 afterAll(async () => {
