@@ -29,6 +29,7 @@ export interface ContractReport {
   readonly pull?: boolean;
   readonly ackPolicy?: string;
   readonly deliverPolicy?: string;
+  readonly replayPolicy?: string;
   readonly ackWaitSeconds?: number;
   readonly maxAckPending?: number;
   readonly maxDeliver?: number;
@@ -163,6 +164,7 @@ function consumerFacts({ config, created }: ConsumerInfo): Partial<ContractRepor
     pull: !config.deliver_subject,
     ackPolicy: config.ack_policy,
     deliverPolicy: config.deliver_policy,
+    replayPolicy: config.replay_policy,
     ackWaitSeconds: toSeconds(config.ack_wait),
     maxAckPending: config.max_ack_pending ?? 0,
     maxDeliver: config.max_deliver ?? 0,

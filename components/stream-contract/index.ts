@@ -159,6 +159,7 @@ const OUTPUTS = [
   "pull",
   "ackPolicy",
   "deliverPolicy",
+  "replayPolicy",
   "ackWaitSeconds",
   "maxAckPending",
   "maxDeliver",
@@ -206,6 +207,8 @@ export class StreamContract extends pulumi.dynamic.Resource {
   declare readonly ackPolicy: pulumi.Output<string | undefined>;
   /** Its deliver policy. */
   declare readonly deliverPolicy: pulumi.Output<string | undefined>;
+  /** Its replay policy. */
+  declare readonly replayPolicy: pulumi.Output<string | undefined>;
   /** Its time to acknowledge in seconds. */
   declare readonly ackWaitSeconds: pulumi.Output<number | undefined>;
   /** Its limit of messages in flight. */

@@ -83,22 +83,24 @@ export function contractMessage(
   const broken = verdicts.filter((verdict) => !verdict.ok);
   if (broken.length === 0) return "";
   const violations = broken.filter(({ severity }) => severity === "violation").length;
-  const counts = [
-    ...(violations > 0 ? [many(violations, "violation")] : []),
-    ...(violations < broken.length ? [`${broken.length - violations} of drift`] : []),
-  ].join(", ");
+  const drifted = broken.length - violations;
+  const headline =
+    violations === 0
+      ? `NoETL works, but its stream contract has drifted: ${many(drifted, "difference")}.`
+      : `The stream contract of NoETL does not hold: ${many(violations, "violation")}` +
+        `${drifted > 0 ? `, and ${many(drifted, "difference")} more` : ""}.`;
   const mends = broken.map((verdict) => verdict.mend);
+  const commands = mendingCommands(inputs, mends);
   const lines = [
-    `The stream contract of NoETL does not hold: ${counts}. ` +
-      `Stream ${inputs.stream}, subject ${inputs.subject}, consumer ${inputs.consumer}, asked at ${server}.`,
+    `${headline} Stream ${inputs.stream}, subject ${inputs.subject}, consumer ${inputs.consumer}, asked at ${server}.`,
     ...broken.map(describe),
     "  To mend it:",
-    ...mendingCommands(inputs, mends).map((command) => `${INDENT}${command}`),
+    ...commands.map((command) => `${INDENT}${command}`),
   ];
   if (mends.some(({ action }) => action === "recreate-stream") && storedMessages > 0) {
     lines.push(`  Removing the stream drops the ${many(storedMessages, "message")} in it.`);
   }
-  if (isServersConnection(inputs.connection)) {
+  if (commands.some((command) => command.startsWith("nats "))) {
     lines.push("  The nats command takes the login from NATS_USER and NATS_PASSWORD in its environment.");
   }
   return lines.join("\n");

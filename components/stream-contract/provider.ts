@@ -66,18 +66,47 @@ export async function update(
 }
 
 /**
- * What is there now. A broken contract is no error here but a difference in the outputs, and so is a NATS that is no
- * longer deployed: `holds` is false then, and the next update checks again.
+ * The inputs that would fit what was found: where a rule about a value is broken, the value found instead of the one
+ * asked for. The engine then shows the drift field by field, as what the next update expects to change.
+ */
+function liveInputs(inputs: ContractInputs, report: ContractReport): ContractInputs {
+  const broken = new Set(report.checks.flatMap(({ id, ok }) => (ok ? [] : id)));
+  const live = <T>(rule: string, found: T | undefined, asked: T): T => (broken.has(rule) ? (found ?? asked) : asked);
+  const { expect, worker } = inputs;
+  return {
+    ...inputs,
+    expect: {
+      retention: live("stream-retention", report.retention, expect.retention),
+      storage: live("stream-storage", report.storage, expect.storage),
+      maxAgeSeconds: live("stream-max-age", report.maxAgeSeconds, expect.maxAgeSeconds),
+      ackPolicy: live("consumer-ack-policy", report.ackPolicy, expect.ackPolicy),
+      deliverPolicy: live("consumer-deliver-policy", report.deliverPolicy, expect.deliverPolicy),
+      replayPolicy: live("consumer-replay-policy", report.replayPolicy, expect.replayPolicy),
+      ackWaitSeconds: live("consumer-ack-wait", report.ackWaitSeconds, expect.ackWaitSeconds),
+    },
+    worker: {
+      ...worker,
+      maxAckPending: live("consumer-max-ack-pending", report.maxAckPending, worker.maxAckPending),
+      maxDeliver: live("consumer-max-deliver", report.maxDeliver, worker.maxDeliver),
+    },
+  };
+}
+
+/**
+ * What is there now. A broken contract is no error here but a difference in inputs and outputs, and so is a NATS that is
+ * no longer deployed: `holds` is false then, and the next update checks again.
  */
 export async function read(id: string, properties: object): Promise<pulumi.dynamic.ReadResult> {
   const inputs = inputsOf(properties);
   const timeoutSeconds = Math.min(inputs.timeoutSeconds, REFRESH_TIMEOUT_SECONDS);
   try {
     const report = await checkContract({ ...inputs, timeoutSeconds }, false);
-    return { id, props: { ...inputs, ...report } };
+    const live = liveInputs(inputs, report);
+    return { id, props: { ...live, ...report }, inputs: live };
   } catch (error) {
     if (!(error instanceof ConnectError) || !GONE.has(error.problem)) throw error;
-    return { id, props: { ...inputs, holds: false, report: error.message, checks: [], server: "", serverVersion: "" } };
+    const nothing = { holds: false, report: error.message, checks: [], server: "", serverVersion: "" };
+    return { id, props: { ...inputs, ...nothing }, inputs };
   }
 }
 

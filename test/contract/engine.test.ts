@@ -143,7 +143,7 @@ describe("a program with a StreamContract, run by the engine", () => {
     await startNoetl(server, { stream: { storage: StorageType.File } }, LOGIN);
     const { summary, stdout } = await up({ triggers: ["two"] });
     expect(summary.resourceChanges).toEqual({ same: 1, update: 1 });
-    expect(stdout).toContain("warning: The stream contract of NoETL does not hold: 1 of drift.");
+    expect(stdout).toContain("warning: NoETL works, but its stream contract has drifted: 1 difference.");
     expect(stdout).toContain("drift stream-storage: found file, expected memory");
   });
 
@@ -191,7 +191,10 @@ describe("a program with a StreamContract, run by the engine", () => {
     const refreshed = await stack.refresh({ onOutput, onError: onOutput });
     expect(refreshed.summary.resourceChanges).toEqual({ same: 1, update: 1 });
     expect((await stack.outputs()).retention?.value).toBe("limits"); // outputs of the program change with the next update
-    expect((await stack.preview({ onOutput })).changeSummary).toEqual({ same: 1, update: 1 });
+    const preview = await stack.preview({ onOutput, diff: true });
+    expect(preview.changeSummary).toEqual({ same: 1, update: 1 });
+    expect(preview.stdout).toMatch(/~ retention +: "interest" => "limits"/);
+    expect(preview.stdout).not.toMatch(/~ storage/);
     const { message } = await rejection(up());
     expect(message).toContain("violation stream-retention: found interest, expected limits");
   });

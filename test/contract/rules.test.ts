@@ -62,7 +62,7 @@ describe("broken", () => {
       "consumer-filter",
       "consumer-max-deliver",
     ]);
-    expect(report.report).toContain("does not hold: 3 violations, 3 of drift.");
+    expect(report.report).toContain("does not hold: 3 violations, and 3 differences more. Stream NOETL_COMMANDS,");
   });
 });
 
