@@ -2,7 +2,7 @@ import * as path from "node:path";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { Gateway, NatsJetStream, Noetl, Postgres, StreamContract } from "./components";
-import type { ChartSource } from "./components";
+import type { ChartSource, StreamContractArgs } from "./components";
 import { parseSettings } from "./config/parse";
 import type { Settings } from "./config/schema";
 
@@ -94,6 +94,49 @@ export function deploy(settings: Settings): Record<string, pulumi.Input<unknown>
     maxAckPending: settings.workerMaxAckPending,
     maxDeliver: settings.workerMaxDeliver,
   };
+  const subjects = {
+    updatesSubjectPrefix: settings.natsUpdatesSubjectPrefix,
+    callbackSubjectPrefix: settings.natsCallbackSubjectPrefix,
+    sessionBucket: settings.natsSessionBucket,
+    sessionTtlSeconds: settings.natsSessionCacheTtlSeconds,
+    requestBucket: settings.natsRequestBucket,
+    requestTtlSeconds: settings.natsRequestTtlSeconds,
+  };
+  const ensures = settings.contractMode === "ensure";
+  const contractArgs: StreamContractArgs = {
+    connection: nats
+      ? {
+          namespace: nats.namespace,
+          ...(kubeconfig ? { kubeconfig: path.resolve(kubeconfig) } : {}),
+          ...(settings.kubeContext ? { context: settings.kubeContext } : {}),
+        }
+      : { servers: [`${settings.natsHost}:${settings.natsPort}`] },
+    user: natsConnection.user,
+    password: natsConnection.password,
+    ...names,
+    // What NoETL itself creates has one replica, in a cluster too.
+    expect: { replicas: ensures && nats ? settings.natsReplicas : 1 },
+    worker: {
+      maxAckPending: tuning.maxAckPending,
+      maxDeliver: tuning.maxDeliver,
+      fetchTimeoutSeconds: tuning.fetchTimeoutSeconds,
+      replicas: settings.workerReplicas,
+    },
+    ...(settings.deployGateway ? { gateway: subjects } : {}),
+    strict: settings.contractStrict,
+    timeoutSeconds: settings.contractTimeoutSeconds,
+  };
+  // In place before server, workers and gateway start, which take what they find.
+  const ensured =
+    ensures && database
+      ? new StreamContract(
+          "stream-ensured",
+          { ...contractArgs, mode: "ensure", triggers: [nats?.revision ?? 0] },
+          { dependsOn: nats ? [nats] : [] },
+        )
+      : undefined;
+  const afterEnsured: pulumi.ComponentResourceOptions = ensured ? { ...onCluster, dependsOn: [ensured] } : onCluster;
+
   const noetl = database
     ? new Noetl(
         "noetl",
@@ -116,7 +159,7 @@ export function deploy(settings: Settings): Record<string, pulumi.Input<unknown>
           tuning,
           chart: chart(settings.noetlChart, settings.noetlChartRepository, settings.noetlChartVersion),
         },
-        onCluster,
+        afterEnsured,
       )
     : undefined;
 
@@ -131,18 +174,11 @@ export function deploy(settings: Settings): Record<string, pulumi.Input<unknown>
           nodePort: settings.gatewayNodePort,
           publicUrl: settings.gatewayPublicUrl,
           authBypass: settings.gatewayAuthBypass,
-          subjects: {
-            updatesSubjectPrefix: settings.natsUpdatesSubjectPrefix,
-            callbackSubjectPrefix: settings.natsCallbackSubjectPrefix,
-            sessionBucket: settings.natsSessionBucket,
-            sessionTtlSeconds: settings.natsSessionCacheTtlSeconds,
-            requestBucket: settings.natsRequestBucket,
-            requestTtlSeconds: settings.natsRequestTtlSeconds,
-          },
+          subjects,
           ...(noetl ? { noetlUrl: noetl.serverUrl } : {}),
           chart: chart(settings.gatewayChart, settings.gatewayChartRepository, settings.gatewayChartVersion),
         },
-        onCluster,
+        afterEnsured,
       )
     : undefined;
 
@@ -150,27 +186,7 @@ export function deploy(settings: Settings): Record<string, pulumi.Input<unknown>
   const contract = noetl
     ? new StreamContract(
         "stream-contract",
-        {
-          connection: nats
-            ? {
-                namespace: nats.namespace,
-                ...(kubeconfig ? { kubeconfig: path.resolve(kubeconfig) } : {}),
-                ...(settings.kubeContext ? { context: settings.kubeContext } : {}),
-              }
-            : { servers: [`${settings.natsHost}:${settings.natsPort}`] },
-          user: natsConnection.user,
-          password: natsConnection.password,
-          ...names,
-          worker: {
-            maxAckPending: tuning.maxAckPending,
-            maxDeliver: tuning.maxDeliver,
-            fetchTimeoutSeconds: tuning.fetchTimeoutSeconds,
-          },
-          noetl: { namespace: noetl.namespace },
-          strict: settings.contractStrict,
-          timeoutSeconds: settings.contractTimeoutSeconds,
-          triggers: [nats?.revision ?? 0, noetl.revision, gateway?.revision ?? 0],
-        },
+        { ...contractArgs, triggers: [nats?.revision ?? 0, noetl.revision, gateway?.revision ?? 0] },
         { dependsOn: [noetl, ...(gateway ? [gateway] : [])] },
       )
     : undefined;

@@ -2,10 +2,20 @@ import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { withDefaults, type ContractArguments } from "../../components/stream-contract";
 import { check, create, diff, read, update } from "../../components/stream-contract/provider";
-import { closedPort, inputsFor, rejection, startNatsServer, startNoetl, type NatsServer } from "./support";
+import {
+  closedPort,
+  inputsFor,
+  rejection,
+  removeStreams,
+  startGateway,
+  startNatsServer,
+  startNoetl,
+  type NatsServer,
+} from "./support";
 
 const DEFAULTS = {
   connection: { namespace: "nats", service: "nats", port: 4222 },
+  mode: "assert",
   stream: "NOETL_COMMANDS",
   subject: "noetl.commands",
   consumer: "noetl_worker_pool",
@@ -17,8 +27,10 @@ const DEFAULTS = {
     deliverPolicy: "new",
     replayPolicy: "instant",
     ackWaitSeconds: 30,
+    replicas: 1,
+    duplicateWindowSeconds: 120,
   },
-  worker: { maxAckPending: 64, maxDeliver: 1000, fetchTimeoutSeconds: 30 },
+  worker: { maxAckPending: 64, maxDeliver: 1000, fetchTimeoutSeconds: 30, replicas: 1 },
   noetl: { namespace: "noetl", serverDeployment: "noetl-server", workerDeployment: "noetl-worker" },
   strict: false,
   timeoutSeconds: 120,
@@ -143,6 +155,43 @@ describe("against a server", () => {
     expect((await update(id, outs ?? {}, { ...inputs, triggers: [2] })).outs).toEqual({ ...outs, triggers: [2] });
     const { message } = await rejection(update(id, outs ?? {}, { ...inputs, subject: "other" }));
     expect(message).toContain("violation stream-subjects: found noetl.commands, expected subjects that cover other");
+  });
+
+  it("a refresh keeps what was asked for, however often it is run, and update reports a lost stream once", async () => {
+    await removeStreams(server);
+    const inputs = { ...inputsFor(server, { timeoutSeconds: 1, gateway: {} }) };
+    await startNoetl(server);
+    await startGateway(server);
+    const { id, outs = {} } = await create(inputs);
+    const created = (outs as { streamCreated?: string }).streamCreated;
+
+    await removeStreams(server);
+    await startNoetl(server, { stream: { max_age: 60e9, no_ack: true }, consumer: { max_deliver: 3 } });
+    await startGateway(server, { sessions: { max_age: 60e9 } });
+    const first = await read(id, outs);
+    expect(first.inputs).toEqual({
+      ...inputs,
+      expect: { ...inputs.expect, maxAgeSeconds: 60 },
+      worker: { ...inputs.worker, maxDeliver: 3 },
+      gateway: { ...inputs.gateway, sessionTtlSeconds: 60 },
+      drift: {
+        "stream-acks": "no_ack; expected: acknowledges",
+        "stream-lost": expect.stringMatching(`^created .*; expected: created ${created}$`) as string,
+      },
+    });
+    const second = await read(id, first.props as object);
+    expect(second).toEqual(first);
+    expect(diff(id, second.props as object, inputs)).toEqual({ changes: true });
+
+    // The refresh has reported the loss; an update without one does it itself, and a deployment explains it.
+    const warned = async (olds: object, news: object): Promise<boolean> =>
+      ((await update(id, olds, news)).outs as { report: string }).report.includes("stream-lost");
+    await removeStreams(server);
+    await startNoetl(server);
+    await startGateway(server);
+    expect(await warned(second.props as object, inputs)).toBe(false);
+    expect(await warned(outs, { ...inputs, strict: true })).toBe(true);
+    expect(await warned(outs, { ...inputs, triggers: ["deployed"] })).toBe(false);
   });
 
   it("read takes a server that is gone as drift, and a refused login as an error", async () => {
