@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Gateway, NatsJetStream, Noetl, Postgres, StreamContract } from "./components";
-import type { ChartSource, NoetlArgs } from "./components";
+import type { ChartSource, NoetlArgs, StreamContractArgs } from "./components";
 import { parseSettings } from "./config/parse";
 import type { Settings } from "./config/schema";
 import { kubernetesPlatform, type Platform } from "./stacks/platform";
@@ -130,6 +130,45 @@ export function deploy(
     maxAckPending: settings.workerMaxAckPending,
     maxDeliver: settings.workerMaxDeliver,
   };
+  const subjects = {
+    updatesSubjectPrefix: settings.natsUpdatesSubjectPrefix,
+    callbackSubjectPrefix: settings.natsCallbackSubjectPrefix,
+    sessionBucket: settings.natsSessionBucket,
+    sessionTtlSeconds: settings.natsSessionCacheTtlSeconds,
+    requestBucket: settings.natsRequestBucket,
+    requestTtlSeconds: settings.natsRequestTtlSeconds,
+  };
+  const ensures = settings.contractMode === "ensure";
+  const contractArgs: StreamContractArgs = {
+    connection: nats
+      ? { namespace: nats.namespace, ...platform.access }
+      : { servers: [`${settings.natsHost}:${settings.natsPort}`] },
+    user: natsConnection.user,
+    password: natsConnection.password,
+    ...names,
+    // What NoETL itself creates has one replica, in a cluster too.
+    expect: { replicas: ensures && nats ? settings.natsReplicas : 1 },
+    worker: {
+      maxAckPending: tuning.maxAckPending,
+      maxDeliver: tuning.maxDeliver,
+      fetchTimeoutSeconds: tuning.fetchTimeoutSeconds,
+      replicas: settings.workerReplicas,
+    },
+    ...(settings.deployGateway ? { gateway: subjects } : {}),
+    strict: settings.contractStrict,
+    timeoutSeconds: settings.contractTimeoutSeconds,
+  };
+  // In place before server, workers and gateway start, which take what they find.
+  const ensured =
+    ensures && database
+      ? new StreamContract(
+          "stream-ensured",
+          { ...contractArgs, mode: "ensure", triggers: [nats?.revision ?? 0] },
+          { dependsOn: nats ? [nats] : [] },
+        )
+      : undefined;
+  const afterEnsured: pulumi.ComponentResourceOptions = ensured ? { ...onCluster, dependsOn: [ensured] } : onCluster;
+
   const noetl = database
     ? new Noetl(
         "noetl",
@@ -154,7 +193,7 @@ export function deploy(
           ...poolsAndRollout(settings),
           ...platform.noetl,
         },
-        onCluster,
+        afterEnsured,
       )
     : undefined;
 
@@ -169,19 +208,12 @@ export function deploy(
           nodePort: settings.gatewayNodePort,
           publicUrl: settings.gatewayPublicUrl,
           authBypass: settings.gatewayAuthBypass,
-          subjects: {
-            updatesSubjectPrefix: settings.natsUpdatesSubjectPrefix,
-            callbackSubjectPrefix: settings.natsCallbackSubjectPrefix,
-            sessionBucket: settings.natsSessionBucket,
-            sessionTtlSeconds: settings.natsSessionCacheTtlSeconds,
-            requestBucket: settings.natsRequestBucket,
-            requestTtlSeconds: settings.natsRequestTtlSeconds,
-          },
+          subjects,
           ...(noetl ? { noetlUrl: noetl.serverUrl } : {}),
           chart: chart(settings.gatewayChart, settings.gatewayChartRepository, settings.gatewayChartVersion),
           ...platform.gateway,
         },
-        onCluster,
+        afterEnsured,
       )
     : undefined;
 
@@ -191,23 +223,7 @@ export function deploy(
   const contract = noetl
     ? new StreamContract(
         "stream-contract",
-        {
-          connection: nats
-            ? { namespace: nats.namespace, ...platform.access }
-            : { servers: [`${settings.natsHost}:${settings.natsPort}`] },
-          user: natsConnection.user,
-          password: natsConnection.password,
-          ...names,
-          worker: {
-            maxAckPending: tuning.maxAckPending,
-            maxDeliver: tuning.maxDeliver,
-            fetchTimeoutSeconds: tuning.fetchTimeoutSeconds,
-          },
-          noetl: { namespace: noetl.namespace },
-          strict: settings.contractStrict,
-          timeoutSeconds: settings.contractTimeoutSeconds,
-          triggers: [nats?.revision ?? 0, noetl.revision, gateway?.revision ?? 0],
-        },
+        { ...contractArgs, triggers: [nats?.revision ?? 0, noetl.revision, gateway?.revision ?? 0] },
         { dependsOn: [noetl, ...(gateway ? [gateway] : [])] },
       )
     : undefined;

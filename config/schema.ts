@@ -240,6 +240,13 @@ export const SETTINGS = {
     allowed: NAME,
     check: is.jetstreamName,
   }),
+  contractMode: text("assert", {
+    group: "Stream contract",
+    description:
+      "ensure creates stream, consumer and buckets before NoETL starts, and updates them; assert only checks what NoETL made.",
+    allowed: "assert or ensure",
+    check: is.oneOf("assert", "ensure"),
+  }),
   contractTimeoutSeconds: integer(120, 1, 3600, {
     group: "Stream contract",
     description: "How long the check waits for the stream and its consumer after a deployment.",

@@ -13,6 +13,9 @@ export const STREAM = {
   storage: "memory",
   /** `max_age` in seconds. */
   maxAgeSeconds: 3600,
+  replicas: 1,
+  /** The server's own default. */
+  duplicateWindowSeconds: 120,
 } as const;
 
 /** Durable pull consumer that the workers share, and how the worker creates it. Durations in seconds. */

@@ -32,6 +32,16 @@ const kubernetes = (name: string, buildSeconds: number): Tool => ({
   buildSeconds,
 });
 
+/** An older server that the contract is checked against, in a module of its own: `nats-server-2.9`, say. */
+const olderServer = <V extends string>(minor: V, version: string): Tool & { readonly name: `nats-server-${V}` } => ({
+  name: `nats-server-${minor}`,
+  module: `nats-server-${minor}`,
+  package: "github.com/nats-io/nats-server/v2",
+  version,
+  ask: { args: ["--version"], pattern: /v(\d+\.\d+\.\d+)/ },
+  buildSeconds: 40,
+});
+
 export const TOOLS = {
   "nats-server": {
     name: "nats-server",
@@ -42,6 +52,11 @@ export const TOOLS = {
     accept: "2.14.0",
     buildSeconds: 50,
   },
+  // The version that Debian 12 and 13 install, and the last of what lies between it and the current one.
+  "nats-server-2.9": olderServer("2.9", "v2.9.10"),
+  "nats-server-2.10": olderServer("2.10", "v2.10.27"),
+  "nats-server-2.11": olderServer("2.11", "v2.11.17"),
+  "nats-server-2.12": olderServer("2.12", "v2.12.15"),
   "kube-apiserver": kubernetes("kube-apiserver", 300),
   "kube-controller-manager": kubernetes("kube-controller-manager", 80),
   "kube-scheduler": kubernetes("kube-scheduler", 40),

@@ -5,7 +5,10 @@ import { Deadline, inSeconds } from "./deadline";
 import { ConnectError } from "./errors";
 import { isServersConnection, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
-import { judge, type Check, type Observed, type Verdict } from "./rules";
+import { judge, type Check, type GatewayAccess, type Observed, type Verdict } from "./rules";
+import { bucketsOf, bucketStream, bucketSubjects, callbacksSubject, updatesSubject } from "./gateway-rules";
+import { toSeconds } from "./rule";
+import { subjectsCover, subjectsOverlap } from "./subjects";
 
 /** What a check found. Everything is plain data; what does not exist is undefined. Durations in seconds. */
 export interface ContractReport {
@@ -15,6 +18,8 @@ export interface ContractReport {
   readonly report: string;
   /** One entry per rule that applies. */
   readonly checks: readonly Check[];
+  /** Rules that could not be asked, and why: what the login may not ask, or the server does not tell. */
+  readonly unasked: readonly Unasked[];
   /** The server that was asked: a pod and its port, or host and port. */
   readonly server: string;
   readonly serverVersion: string;
@@ -24,14 +29,36 @@ export interface ContractReport {
   readonly retention?: string;
   readonly storage?: string;
   readonly maxAgeSeconds?: number;
+  readonly duplicateWindowSeconds?: number;
+  readonly replicas?: number;
   readonly consumerCreated?: string;
   readonly durable?: boolean;
   readonly pull?: boolean;
   readonly ackPolicy?: string;
   readonly deliverPolicy?: string;
+  readonly replayPolicy?: string;
   readonly ackWaitSeconds?: number;
   readonly maxAckPending?: number;
   readonly maxDeliver?: number;
+  /** The gateway's buckets that exist, by name. */
+  readonly buckets?: Readonly<Record<string, BucketFacts>>;
+}
+
+/** A rule that could not be asked. */
+export interface Unasked {
+  readonly id: string;
+  readonly why: string;
+}
+
+/** A bucket of the gateway as it is. */
+export interface BucketFacts {
+  readonly created: string;
+  readonly ttlSeconds: number;
+}
+
+/** What an earlier check found, to tell what was lost since. */
+export interface Remembered {
+  readonly streamCreated?: string;
 }
 
 /** How long an error, or a difference, that is probably not going away is given nevertheless. */
@@ -51,16 +78,33 @@ const pauseAfter = (tries: number): number =>
  * found that NoETL's start-up does not mend, otherwise at the deadline.
  *
  * @param wait False looks once: what does not exist is reported as such right away.
+ * @param remembered What an earlier check found; a stream made anew since is reported.
  * @throws ConnectError where the questions could not be asked, after retries where retrying makes sense.
  */
-export async function checkContract(inputs: ContractInputs, wait = true): Promise<ContractReport> {
+export async function checkContract(
+  inputs: ContractInputs,
+  wait = true,
+  remembered: Remembered = {},
+): Promise<ContractReport> {
+  return retrying(inputs, async (deadline) => {
+    const session = await openSession(inputs, deadline);
+    try {
+      return await checkWith(session, inputs, deadline, wait, remembered);
+    } finally {
+      await session.close();
+    }
+  });
+}
+
+/** Repeats `work` with growing pauses while its errors are worth it.  @throws ConnectError the last one. */
+export async function retrying<T>(inputs: ContractInputs, work: (deadline: Deadline) => Promise<T>): Promise<T> {
   // Loading code is no waiting for anything, and must not use up a short deadline.
   if (!isServersConnection(inputs.connection)) await kubernetesClient();
   const deadline = new Deadline(inputs.timeoutSeconds * 1000);
   let trouble: { problem: string; since: number } | undefined;
   for (let tries = 1; ; tries++) {
     try {
-      return await checkOnce(inputs, deadline, wait);
+      return await work(deadline);
     } catch (error) {
       if (!(error instanceof ConnectError) || error.patience === "none") throw error;
       if (trouble?.problem !== error.problem) trouble = { problem: error.problem, since: deadline.elapsed() };
@@ -77,33 +121,121 @@ export async function checkContract(inputs: ContractInputs, wait = true): Promis
   }
 }
 
-async function checkOnce(inputs: ContractInputs, deadline: Deadline, wait: boolean): Promise<ContractReport> {
-  const session = await openSession(inputs, deadline);
-  try {
-    let consumerSeen: number | undefined;
-    for (let tries = 1; ; tries++) {
-      const observed = await observe(session, inputs, deadline);
-      if (observed.consumer) consumerSeen ??= deadline.elapsed();
-      const verdicts = judge(inputs, observed);
-      const missing = wait && deadline.remaining() > LAST_LOOK_MILLISECONDS;
-      const unsettled = missing && deadline.elapsed() - (consumerSeen ?? 0) < BRIEF_MILLISECONDS;
-      if (isFinal(verdicts, { missing, unsettled }))
-        return reportOf(inputs, session, observed, verdicts, wait ? deadline : undefined);
-      await deadline.pause(pauseAfter(tries), LAST_LOOK_MILLISECONDS);
+/** The check over an open session. */
+export async function checkWith(
+  session: Session,
+  inputs: ContractInputs,
+  deadline: Deadline,
+  wait: boolean,
+  remembered: Remembered = {},
+): Promise<ContractReport> {
+  let consumerSeen: number | undefined;
+  for (let tries = 1; ; tries++) {
+    const { observed, unasked } = await observe(session, inputs, deadline, remembered);
+    if (observed.consumer) consumerSeen ??= deadline.elapsed();
+    const verdicts = judge(inputs, observed);
+    const missing = wait && deadline.remaining() > LAST_LOOK_MILLISECONDS;
+    const unsettled = missing && deadline.elapsed() - (consumerSeen ?? 0) < BRIEF_MILLISECONDS;
+    if (isFinal(verdicts, { missing, unsettled })) {
+      return reportOf(inputs, session, observed, verdicts, unasked, wait ? deadline : undefined);
     }
-  } finally {
-    await session.close();
+    await deadline.pause(pauseAfter(tries), LAST_LOOK_MILLISECONDS);
   }
 }
 
-/** Both questions go out at once, so that an answer costs one round trip. */
-async function observe(session: Session, inputs: ContractInputs, deadline: Deadline): Promise<Observed> {
-  const { stream, consumer } = inputs;
-  const [streamInfo, consumerInfo] = await Promise.all([
+/** Rules that need an answer which a login with the least permissions does not get. */
+const OPTIONAL = {
+  account: ["account-storage", "account-streams"],
+  overlapping: ["stream-overlap"],
+  unwritable: ["gateway-buckets"],
+} as const;
+
+/** All questions go out at once, so that the answers cost one round trip. */
+export async function observe(
+  session: Session,
+  inputs: ContractInputs,
+  deadline: Deadline,
+  remembered: Remembered = {},
+): Promise<{ observed: Observed; unasked: Unasked[] }> {
+  const { stream, consumer, subject } = inputs;
+  const unasked: Unasked[] = [];
+  const leaveOut = (rules: readonly string[], why: string): undefined => {
+    unasked.push(...rules.map((id) => ({ id, why })));
+  };
+  const optional = async <T>(rules: readonly string[], answer: Promise<T>): Promise<T | undefined> => {
+    try {
+      return await answer;
+    } catch (error) {
+      if (!(error instanceof ConnectError) || error.problem !== "missing-permission") throw error;
+      return leaveOut(rules, error.message.replace(/\. The check needs .*/, ""));
+    }
+  };
+  const bucketNames = bucketsOf(inputs).map(({ name }) => name);
+  const [streamInfo, consumerInfo, account, names, buckets, gateway] = await Promise.all([
     session.streamInfo(stream, deadline),
     session.consumerInfo(stream, consumer, deadline),
+    optional(OPTIONAL.account, session.accountInfo(deadline)),
+    optional(OPTIONAL.overlapping, session.streamsWith(subject, deadline)),
+    Promise.all(
+      bucketNames.map(async (name) => [name, await session.streamInfo(bucketStream(name), deadline)] as const),
+    ),
+    gatewayAccess(session, inputs, deadline),
   ]);
-  return { stream: streamInfo, consumer: consumerInfo };
+  if (gateway && gateway.unwritable === undefined) {
+    leaveOut(OPTIONAL.unwritable, "the server does not tell what the gateway's user may do");
+  }
+  return {
+    observed: {
+      stream: streamInfo,
+      consumer: consumerInfo,
+      ...(account ? { account } : {}),
+      ...(names ? { overlapping: names.filter((name) => name !== stream) } : {}),
+      ...(inputs.gateway ? { buckets: Object.fromEntries(buckets) } : {}),
+      ...(gateway ? { gateway } : {}),
+      ...(remembered.streamCreated === undefined ? {} : { streamRemembered: remembered.streamCreated }),
+    },
+    unasked,
+  };
+}
+
+/** What the gateway's user may do, tried out with its own login where it has one. */
+async function gatewayAccess(
+  session: Session,
+  inputs: ContractInputs,
+  deadline: Deadline,
+): Promise<GatewayAccess | undefined> {
+  const { gateway } = inputs;
+  if (!gateway) return undefined;
+  if (gateway.user === undefined || gateway.user === inputs.user) return accessOf(session, inputs, gateway, deadline);
+  const { credentials: _credentials, nkeySeed: _nkeySeed, ...rest } = inputs;
+  const own = await openSession({ ...rest, user: gateway.user, password: gateway.password ?? "" }, deadline);
+  try {
+    return await accessOf(own, inputs, gateway, deadline);
+  } finally {
+    await own.close();
+  }
+}
+
+async function accessOf(
+  session: Session,
+  inputs: ContractInputs,
+  gateway: NonNullable<ContractInputs["gateway"]>,
+  deadline: Deadline,
+): Promise<GatewayAccess> {
+  const [updatesRefused, callbacksRefused, permissions] = await Promise.all([
+    session.listenRefusal(updatesSubject(gateway), deadline),
+    session.listenRefusal(callbacksSubject(gateway), deadline),
+    session.permissions(deadline),
+  ]);
+  const entries = bucketsOf(inputs).map(({ name }) => bucketSubjects(name));
+  const { allow, deny = [] } = permissions?.publish ?? {};
+  const mayWrite = (subject: string): boolean =>
+    (!allow?.length || subjectsCover(allow, subject)) && !deny.some((other) => subjectsOverlap(other, subject));
+  return {
+    ...(updatesRefused === undefined ? {} : { updatesRefused }),
+    ...(callbacksRefused === undefined ? {} : { callbacksRefused }),
+    ...(permissions ? { unwritable: entries.filter((subject) => !mayWrite(subject)) } : {}),
+  };
 }
 
 function isFinal(verdicts: readonly Verdict[], patience: { missing: boolean; unsettled: boolean }): boolean {
@@ -118,8 +250,9 @@ function isFinal(verdicts: readonly Verdict[], patience: { missing: boolean; uns
 function reportOf(
   inputs: ContractInputs,
   session: Session,
-  { stream, consumer }: Observed,
+  { stream, consumer, buckets }: Observed,
   verdicts: readonly Verdict[],
+  unasked: readonly Unasked[],
   waited: Deadline | undefined,
 ): ContractReport {
   const told = verdicts.map((verdict) =>
@@ -129,22 +262,29 @@ function reportOf(
   );
   const broken = verdicts.filter((verdict) => !verdict.ok);
   return {
-    holds: !broken.some(({ severity }) => severity === "violation" || inputs.strict),
+    holds: !broken.some(({ rule }) => rule.severity === "violation" || (inputs.strict && !rule.isEvent)),
     report: contractMessage(
       inputs,
       told,
       `${session.server} (nats-server ${session.serverVersion})`,
       stream?.state.messages ?? 0,
     ),
-    checks: told.map(({ id, ok, severity, found, expected }) => ({ id, ok, severity, found, expected })),
+    checks: told.map(({ id, bucket, ok, severity, found, expected }) => ({
+      id,
+      ...(bucket === undefined ? {} : { bucket }),
+      ok,
+      severity,
+      found,
+      expected,
+    })),
+    unasked,
     server: session.server,
     serverVersion: session.serverVersion,
     ...(stream ? streamFacts(stream) : {}),
     ...(stream && consumer ? consumerFacts(consumer) : {}),
+    ...(buckets ? { buckets: bucketFacts(buckets) } : {}),
   };
 }
-
-const toSeconds = (nanoseconds: number | undefined): number => (nanoseconds ?? 0) / 1e9;
 
 function streamFacts({ config, created }: StreamInfo): Partial<ContractReport> {
   return {
@@ -153,7 +293,17 @@ function streamFacts({ config, created }: StreamInfo): Partial<ContractReport> {
     retention: config.retention,
     storage: config.storage,
     maxAgeSeconds: toSeconds(config.max_age),
+    duplicateWindowSeconds: toSeconds(config.duplicate_window),
+    replicas: config.num_replicas ?? 1,
   };
+}
+
+function bucketFacts(buckets: NonNullable<Observed["buckets"]>): Record<string, BucketFacts> {
+  return Object.fromEntries(
+    Object.entries(buckets).flatMap(([name, info]) =>
+      info ? [[name, { created: String(info.created), ttlSeconds: toSeconds(info.config.max_age) }]] : [],
+    ),
+  );
 }
 
 function consumerFacts({ config, created }: ConsumerInfo): Partial<ContractReport> {
@@ -163,6 +313,7 @@ function consumerFacts({ config, created }: ConsumerInfo): Partial<ContractRepor
     pull: !config.deliver_subject,
     ackPolicy: config.ack_policy,
     deliverPolicy: config.deliver_policy,
+    replayPolicy: config.replay_policy,
     ackWaitSeconds: toSeconds(config.ack_wait),
     maxAckPending: config.max_ack_pending ?? 0,
     maxDeliver: config.max_deliver ?? 0,

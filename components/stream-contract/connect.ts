@@ -1,8 +1,13 @@
+import * as fs from "node:fs";
 import * as net from "node:net";
+import * as os from "node:os";
 import {
   connect as natsConnect,
+  credsAuthenticator,
+  nkeyAuthenticator,
   type ConnectionOptions,
   type ConsumerInfo,
+  type JetStreamAccountStats,
   type NatsConnection,
   type NatsError,
   type StreamInfo,
@@ -13,6 +18,7 @@ import { within, type Deadline } from "./deadline";
 import { ConnectError } from "./errors";
 import { isServersConnection, parseServer, type ContractInputs, type TlsSettings } from "./inputs";
 import { openRelay, type Relay } from "./relay";
+import { bucketStream } from "./gateway-rules";
 import { serviceHost } from "../../contract/noetl";
 
 /** Longest wait for a single step, in milliseconds; the check's deadline may leave less. */
@@ -31,7 +37,12 @@ interface Way {
   readonly tls: boolean;
 }
 
-/** A connection to NATS that asks what the check needs. */
+/** What a user may publish, as the server tells it; a list that is missing allows everything. */
+export interface Permissions {
+  readonly publish?: { readonly allow?: readonly string[]; readonly deny?: readonly string[] };
+}
+
+/** A connection to NATS that asks what the check needs. Every method throws a {@link ConnectError} where it fails. */
 export interface Session {
   readonly server: string;
   readonly serverVersion: string;
@@ -39,6 +50,16 @@ export interface Session {
   streamInfo(stream: string, deadline: Deadline): Promise<StreamInfo | undefined>;
   /** Undefined where there is no such consumer, or no such stream. */
   consumerInfo(stream: string, consumer: string, deadline: Deadline): Promise<ConsumerInfo | undefined>;
+  /** Limits and usage of the login's account. */
+  accountInfo(deadline: Deadline): Promise<JetStreamAccountStats>;
+  /** Names of the streams whose subjects overlap `subject`. */
+  streamsWith(subject: string, deadline: Deadline): Promise<string[]>;
+  /** The server's words where the login may not subscribe to `subject`. */
+  listenRefusal(subject: string, deadline: Deadline): Promise<string | undefined>;
+  /** What the login may do; undefined where the server does not tell (nats-server 2.9, or not to this login). */
+  permissions(deadline: Deadline): Promise<Permissions | undefined>;
+  /** Asks the JetStream API to change something: `subject` follows `$JS.API.`; `what` follows "refused". */
+  change(subject: string, body: object, what: string, deadline: Deadline): Promise<void>;
   /** Closes everything that the session opened. */
   close(): Promise<void>;
 }
@@ -115,12 +136,46 @@ function tlsOptions(way: Way, settings: TlsSettings | undefined): ConnectionOpti
   return { ...pem, ...identity };
 }
 
+/** Who logs in, in words that follow "does not accept" or "for". */
+function loginOf({ user, credentials, nkeySeed }: ContractInputs): string {
+  if (credentials !== undefined) return "the user of the credentials file";
+  if (nkeySeed !== undefined) return "the user of the NKey";
+  return user === undefined ? "a login without user" : `user ${user}`;
+}
+
+/** How nats.js logs in. @throws ConnectError `bad-credentials`, without any of their content. */
+function login(inputs: ContractInputs): ConnectionOptions {
+  const { user, password = "", credentials, nkeySeed } = inputs;
+  if (credentials !== undefined) return { authenticator: credsAuthenticator(credentialsContent(credentials)) };
+  if (nkeySeed !== undefined) return { authenticator: nkeyAuthenticator(Buffer.from(nkeySeed)) };
+  return user === undefined ? {} : { user, pass: password };
+}
+
+function credentialsContent(credentials: string): Buffer {
+  const isContent = credentials.includes("\n");
+  let content = credentials;
+  if (!isContent) {
+    const file = credentials.replace(/^~(?=\/|$)/, os.homedir());
+    try {
+      content = fs.readFileSync(file, "utf8");
+    } catch (error) {
+      const why = (error as NodeJS.ErrnoException).code === "ENOENT" ? "no such file" : "it cannot be read";
+      throw new ConnectError("bad-credentials", `credentials file ${credentials}: ${why}`);
+    }
+  }
+  if (!/BEGIN NATS USER JWT[^]*BEGIN USER NKEY SEED/.test(content)) {
+    const which = isContent ? "the credentials given" : `credentials file ${credentials}`;
+    throw new ConnectError("bad-credentials", `${which}: no user's JWT with its seed in it`);
+  }
+  return Buffer.from(content);
+}
+
 async function logIn(way: Way, inputs: ContractInputs, deadline: Deadline): Promise<Session> {
   const relay = await openRelay(way.stream);
   try {
     const connection = await natsConnect({
       servers: `127.0.0.1:${relay.port}`,
-      ...(inputs.user === undefined ? {} : { user: inputs.user, pass: inputs.password ?? "" }),
+      ...login(inputs),
       tls: tlsOptions(way, inputs.connection.tls),
       timeout: step(deadline),
       reconnect: false,
@@ -133,6 +188,7 @@ async function logIn(way: Way, inputs: ContractInputs, deadline: Deadline): Prom
     const received = relay.received();
     const failure = relay.failure();
     relay.close();
+    if (error instanceof ConnectError) throw error;
     throw failure ?? logInError(error as NatsError, way, received, inputs);
   }
 }
@@ -141,13 +197,17 @@ function logInError(error: NatsError, way: Way, received: number, inputs: Contra
   const { user, connection } = inputs;
   const { server } = way;
   const code = String(error.code);
+  if (code === "BAD_CREDS") {
+    return new ConnectError("bad-credentials", `the credentials cannot be used: ${error.message}`);
+  }
   if (
     code === "AUTHORIZATION_VIOLATION" ||
     code.startsWith("AUTHENTICATION_EXPIRED") ||
-    code === "BAD_AUTHENTICATION"
+    code === "BAD_AUTHENTICATION" ||
+    code === "ACCOUNT_EXPIRED"
   ) {
-    const how =
-      user === undefined ? "a login without user and password" : `the password of user ${user}, or has no such user`;
+    const who = loginOf(inputs);
+    const how = user === undefined ? who : `the password of ${who}, or has no such user`;
     return new ConnectError("wrong-password", `NATS at ${server} does not accept ${how} (${error.message})`);
   }
   if (code === "TIMEOUT" || code === "AUTHENTICATION_TIMEOUT") {
@@ -172,30 +232,121 @@ function logInError(error: NatsError, way: Way, received: number, inputs: Contra
   return new ConnectError("closed", `${server} closed the connection during the log-in (${error.message})`);
 }
 
+const STREAM_NOT_FOUND = 10059;
+const CONSUMER_NOT_FOUND = 10014;
+/** JetStream is off for the account, or for the whole server. */
+const JETSTREAM_OFF = [10039, 10076];
+/** A cluster without a leader, a stream that is offline. Other errors of the kind "unavailable" have code 503. */
+const UNAVAILABLE = [10008, 10118];
+
+/** Longest wait for the permissions, in milliseconds: a server that does not tell them may not answer at all. */
+const PERMISSIONS_MILLISECONDS = 2_000;
+
+interface Answer {
+  readonly error?: { readonly code: number; readonly err_code?: number; readonly description?: string };
+}
+
 function session(connection: NatsConnection, relay: Relay, server: string, inputs: ContractInputs): Session {
   // A broken connection shows in the request that it breaks; nothing else listens to this promise.
   connection.closed().catch(() => undefined);
 
-  async function info<T>(subject: string, what: string, deadline: Deadline): Promise<T | undefined> {
-    const timeout = step(deadline);
+  async function ask<T>(
+    subject: string,
+    what: string,
+    deadline: Deadline,
+    body?: object,
+    milliseconds = Infinity,
+  ): Promise<T & Answer> {
     try {
-      const message = await connection.request(subject, undefined, { timeout });
-      return answer(message.json<JetStreamAnswer & T>(), what, server, inputs);
+      const payload = body === undefined ? undefined : JSON.stringify(body);
+      const message = await connection.request(subject, payload, { timeout: Math.min(step(deadline), milliseconds) });
+      return message.json<T & Answer>();
     } catch (error) {
-      if (error instanceof ConnectError) throw error;
-      throw (
-        relay.failure() ?? requestError(error as NatsError, what, server, inputs, connection.info?.jetstream === true)
-      );
+      const jetstream = connection.info?.jetstream === true;
+      throw relay.failure() ?? requestError(error as NatsError, what, server, inputs, jetstream);
     }
   }
 
+  /** Undefined where `absent` is what the API complains of. */
+  async function api<T>(
+    subject: string,
+    what: string,
+    deadline: Deadline,
+    { body, absent = [] }: { body?: object; absent?: readonly number[] } = {},
+  ): Promise<T | undefined> {
+    const reply = await ask<T>(`$JS.API.${subject}`, what, deadline, body);
+    const { error } = reply;
+    if (!error) return reply;
+    const code = error.err_code ?? 0;
+    if (absent.includes(code)) return undefined;
+    const said = `${error.description ?? "no description"} (${code})`;
+    if (JETSTREAM_OFF.includes(code)) {
+      const whom = `the account of ${loginOf(inputs)}`;
+      throw new ConnectError(
+        "jetstream-off",
+        `JetStream is off for ${whom} at ${server}: ${said}. Enable it for the account`,
+      );
+    }
+    throw new ConnectError(
+      error.code === 503 || UNAVAILABLE.includes(code) ? "jetstream-unavailable" : "refused-request",
+      `${server} refused ${what}: ${said}`,
+    );
+  }
+
+  const absent = [STREAM_NOT_FOUND, CONSUMER_NOT_FOUND];
   return {
     server,
     serverVersion: connection.info?.version ?? "",
     streamInfo: (stream, deadline) =>
-      info<StreamInfo>(`$JS.API.STREAM.INFO.${stream}`, `the info of stream ${stream}`, deadline),
+      api<StreamInfo>(`STREAM.INFO.${stream}`, `the info of stream ${stream}`, deadline, { absent }),
     consumerInfo: (stream, consumer, deadline) =>
-      info<ConsumerInfo>(`$JS.API.CONSUMER.INFO.${stream}.${consumer}`, `the info of consumer ${consumer}`, deadline),
+      api<ConsumerInfo>(`CONSUMER.INFO.${stream}.${consumer}`, `the info of consumer ${consumer}`, deadline, {
+        absent,
+      }),
+    accountInfo: async (deadline) =>
+      (await api<JetStreamAccountStats>("INFO", "the account's info", deadline)) as JetStreamAccountStats,
+    streamsWith: async (subject, deadline) => {
+      const what = `the names of the streams that take ${subject}`;
+      const names = await api<{ streams?: string[] | null }>("STREAM.NAMES", what, deadline, { body: { subject } });
+      return names?.streams ?? [];
+    },
+    listenRefusal: async (subject, deadline) => {
+      let refusal: string | undefined;
+      const subscription = connection.subscribe(subject, {
+        callback: (error) => {
+          if (error) refusal = error.message;
+        },
+      });
+      try {
+        // The refusal, where there is one, comes before the answer to the ping.
+        await within(step(deadline), `${server} to accept a subscription to ${subject}`, () => connection.flush());
+      } catch (error) {
+        if (error instanceof ConnectError) throw error;
+        throw new ConnectError("closed", `${server} closed the connection during a subscription to ${subject}`);
+      } finally {
+        subscription.unsubscribe();
+      }
+      return refusal;
+    },
+    permissions: async (deadline) => {
+      try {
+        const what = "the permissions of the login";
+        const reply = await ask<{ data?: { permissions?: Permissions } }>(
+          "$SYS.REQ.USER.INFO",
+          what,
+          deadline,
+          undefined,
+          PERMISSIONS_MILLISECONDS,
+        );
+        return reply.data && (reply.data.permissions ?? {});
+      } catch (error) {
+        if (error instanceof ConnectError && error.problem !== "closed") return undefined;
+        throw error;
+      }
+    },
+    change: async (subject, body, what, deadline) => {
+      await api(subject, what, deadline, { body });
+    },
     close: async () => {
       await connection.close();
       relay.close();
@@ -203,48 +354,30 @@ function session(connection: NatsConnection, relay: Relay, server: string, input
   };
 }
 
-interface JetStreamAnswer {
-  readonly error?: { readonly code: number; readonly err_code?: number; readonly description?: string };
-}
-
-const STREAM_NOT_FOUND = 10059;
-const CONSUMER_NOT_FOUND = 10014;
-/** JetStream is off for the account, or for the whole server. */
-const JETSTREAM_OFF = [10039, 10076];
-
-function answer<T>(reply: JetStreamAnswer & T, what: string, server: string, { user }: ContractInputs): T | undefined {
-  const { error } = reply;
-  if (!error) return reply;
-  const code = error.err_code ?? 0;
-  if (code === STREAM_NOT_FOUND || code === CONSUMER_NOT_FOUND) return undefined;
-  const said = `${error.description ?? "no description"} (${code})`;
-  if (JETSTREAM_OFF.includes(code)) {
-    const whom = user === undefined ? "the account of a login without user" : `the account of user ${user}`;
-    throw new ConnectError(
-      "jetstream-off",
-      `JetStream is off for ${whom} at ${server}: ${said}. Enable it for the account`,
-    );
-  }
-  // 503 is "temporarily unavailable": a cluster that has no leader yet, a stream that is still being recovered.
-  throw new ConnectError(
-    error.code === 503 ? "jetstream-unavailable" : "refused-request",
-    `${server} refused ${what}: ${said}`,
-  );
+/** What the login of a check has to be allowed, in words. */
+function needs({ stream, consumer, gateway, mode }: ContractInputs): string {
+  if (mode === "ensure") return "publish on $JS.API.>, and subscribe on _INBOX.>";
+  const subjects = [
+    `$JS.API.STREAM.INFO.${stream}`,
+    ...(gateway
+      ? [gateway.sessionBucket, gateway.requestBucket].map((name) => `$JS.API.STREAM.INFO.${bucketStream(name)}`)
+      : []),
+  ];
+  return `publish on ${subjects.join(", ")} and $JS.API.CONSUMER.INFO.${stream}.${consumer}, and subscribe on _INBOX.>`;
 }
 
 function requestError(
   error: NatsError,
   what: string,
   server: string,
-  { user, stream, consumer }: ContractInputs,
+  inputs: ContractInputs,
   jetstream: boolean,
 ): ConnectError {
   switch (String(error.code)) {
     case "PERMISSIONS_VIOLATION":
       return new ConnectError(
         "missing-permission",
-        `user ${user ?? "(none)"} lacks a permission at ${server}: ${error.message}. The check needs publish on ` +
-          `$JS.API.STREAM.INFO.${stream} and $JS.API.CONSUMER.INFO.${stream}.${consumer}, and subscribe on _INBOX.>`,
+        `${loginOf(inputs)} lacks a permission at ${server}: ${error.message}. The check needs ${needs(inputs)}`,
       );
     case "503":
       return jetstream

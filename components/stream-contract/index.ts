@@ -1,10 +1,22 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Check } from "./rules";
+import type { BucketFacts, Unasked } from "./check";
 
-export { checkContract, type ContractReport } from "./check";
-export { ConnectError, type ConnectProblem } from "./errors";
-export { inputProblems, withDefaults, type ContractArguments, type ContractInputs } from "./inputs";
-export { RULES, type Check, type Rule, type Severity } from "./rules";
+export { checkContract, observe, type BucketFacts, type ContractReport, type Remembered, type Unasked } from "./check";
+export { openSession, type Session } from "./connect";
+export { Deadline } from "./deadline";
+export { bucketConfig, consumerConfig, streamConfig } from "./desired";
+export { ensureContract, ensurePlan, EnsureRefused, type EnsurePlan, type EnsureReport } from "./ensure";
+export { ConnectError, PROBLEMS, type ConnectProblem } from "./errors";
+export {
+  inputProblems,
+  withDefaults,
+  type ContractArguments,
+  type ContractInputs,
+  type GatewaySettings,
+} from "./inputs";
+export { contractMessage, mendingCommands } from "./message";
+export { judge, RULES, type Check, type Mend, type Observed, type Rule, type Severity, type Verdict } from "./rules";
+export { bucketsOf, bucketStream } from "./gateway-rules";
 
 /** TLS towards NATS. Certificates and keys are PEM text, not paths. */
 export interface StreamContractTlsArgs {
@@ -16,6 +28,8 @@ export interface StreamContractTlsArgs {
   key?: pulumi.Input<string>;
   /** Name that the server's certificate must carry. Default: the server's host, or the Service's name in the cluster. */
   serverName?: pulumi.Input<string>;
+  /** True where the server expects TLS before it greets (`handshake_first`, nats-server 2.10.4). Default: false. */
+  handshakeFirst?: pulumi.Input<boolean>;
 }
 
 /** NATS through a port-forward over the Kubernetes API: nothing needs to be exposed. */
@@ -60,6 +74,34 @@ export interface StreamContractExpectArgs {
   replayPolicy?: pulumi.Input<string>;
   /** Time to acknowledge in seconds. Default: 30. */
   ackWaitSeconds?: pulumi.Input<number>;
+  /** Fewest replicas of the stream, 1 to 5; more are fine. Default: 1. */
+  replicas?: pulumi.Input<number>;
+  /** Duplicate window in seconds; a shorter maximum age shortens it. Default: 120, which is the server's own. */
+  duplicateWindowSeconds?: pulumi.Input<number>;
+}
+
+/** The gateway's part of the contract: its buckets, and what its user may listen to and write. */
+export interface StreamContractGatewayArgs {
+  /** NATS_UPDATES_SUBJECT_PREFIX. Default: `playbooks.executions.`. */
+  updatesSubjectPrefix?: pulumi.Input<string>;
+  /** NATS_CALLBACK_SUBJECT_PREFIX. Default: `noetl.callbacks`. */
+  callbackSubjectPrefix?: pulumi.Input<string>;
+  /** NATS_SESSION_BUCKET. Default: `sessions`. */
+  sessionBucket?: pulumi.Input<string>;
+  /** NATS_SESSION_CACHE_TTL_SECS, in seconds. Default: 300. */
+  sessionTtlSeconds?: pulumi.Input<number>;
+  /** NATS_REQUEST_BUCKET. Default: `requests`. */
+  requestBucket?: pulumi.Input<string>;
+  /** NATS_REQUEST_TTL_SECS, in seconds. Default: 1800. */
+  requestTtlSeconds?: pulumi.Input<number>;
+  /** The user that the gateway logs in with. Default: the user of the check. */
+  user?: pulumi.Input<string>;
+  /** Its password; kept as a secret. */
+  password?: pulumi.Input<string>;
+  /** Where the gateway runs, for the commands that mend a broken contract. Default: `gateway`. */
+  namespace?: pulumi.Input<string>;
+  /** Default: `gateway`. */
+  deployment?: pulumi.Input<string>;
 }
 
 /** Arguments of {@link StreamContract}. */
@@ -68,11 +110,22 @@ export interface StreamContractArgs {
   connection?: StreamContractClusterArgs | StreamContractServersArgs;
   /**
    * NATS user. Default: log in without one. The least it needs: publish on `$JS.API.STREAM.INFO.<stream>` and
-   * `$JS.API.CONSUMER.INFO.<stream>.<consumer>`, subscribe on `_INBOX.>`.
+   * `$JS.API.CONSUMER.INFO.<stream>.<consumer>`, with a gateway on `$JS.API.STREAM.INFO.KV_<bucket>` too, and subscribe
+   * on `_INBOX.>`. Rules that it may not ask for are named in {@link StreamContract.unasked}.
    */
   user?: pulumi.Input<string>;
   /** Its password; kept as a secret. */
   password?: pulumi.Input<string>;
+  /** Content or path of a credentials file (`.creds`), instead of user and password; kept as a secret. */
+  credentials?: pulumi.Input<string>;
+  /** Seed of an NKey (`SU...`), instead of user and password; kept as a secret. */
+  nkeySeed?: pulumi.Input<string>;
+  /**
+   * `assert` changes nothing in NATS. `ensure` first creates stream, consumer and buckets that are missing and updates
+   * what can be updated, and refuses what would need something recreated; it belongs before NoETL starts. Default:
+   * `assert`.
+   */
+  mode?: pulumi.Input<"assert" | "ensure">;
   /** NATS_STREAM. Default: `NOETL_COMMANDS`. */
   stream?: pulumi.Input<string>;
   /** NATS_SUBJECT; the stream's subjects must cover it. Default: `noetl.commands`. */
@@ -88,6 +141,8 @@ export interface StreamContractArgs {
     maxDeliver?: pulumi.Input<number>;
     /** NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS, in seconds. Default: 30. */
     fetchTimeoutSeconds?: pulumi.Input<number>;
+    /** Worker pods, each of which fetches. Default: 1. */
+    replicas?: pulumi.Input<number>;
   };
   /** Where NoETL runs, for the commands that mend a broken contract. */
   noetl?: {
@@ -98,6 +153,8 @@ export interface StreamContractArgs {
     /** Default: `noetl-worker`. */
     workerDeployment?: pulumi.Input<string>;
   };
+  /** The gateway's part of the contract, where one is deployed; an empty object takes the defaults. Default: no gateway. */
+  gateway?: StreamContractGatewayArgs;
   /** True makes drift fail the update; otherwise it is a warning. Default: false. */
   strict?: pulumi.Input<boolean>;
   /** Deadline of the whole check in seconds, 1 to 3600, waiting for stream and consumer included. Default: 120. */
@@ -128,12 +185,15 @@ const stub: pulumi.dynamic.ResourceProvider = {
 
 /** The same arguments with every credential marked as a secret. */
 function withSecrets(args: StreamContractArgs): StreamContractArgs {
-  const { connection, password } = args;
+  const { connection, password, credentials, nkeySeed, gateway } = args;
   const secret = (value: pulumi.Input<string> | undefined): pulumi.Input<string> | undefined =>
     value === undefined ? undefined : pulumi.secret(value);
   return {
     ...args,
     password: secret(password),
+    credentials: secret(credentials),
+    nkeySeed: secret(nkeySeed),
+    gateway: gateway && { ...gateway, password: secret(gateway.password) },
     connection: connection && {
       ...connection,
       ...("kubeconfig" in connection ? { kubeconfig: secret(connection.kubeconfig) } : {}),
@@ -146,7 +206,9 @@ function withSecrets(args: StreamContractArgs): StreamContractArgs {
 const OUTPUTS = [
   "holds",
   "report",
-  "checks",
+  "differences",
+  "unasked",
+  "changes",
   "server",
   "serverVersion",
   "streamCreated",
@@ -154,14 +216,18 @@ const OUTPUTS = [
   "retention",
   "storage",
   "maxAgeSeconds",
+  "duplicateWindowSeconds",
+  "replicas",
   "consumerCreated",
   "durable",
   "pull",
   "ackPolicy",
   "deliverPolicy",
+  "replayPolicy",
   "ackWaitSeconds",
   "maxAckPending",
   "maxDeliver",
+  "buckets",
 ] as const;
 
 /**
@@ -171,7 +237,10 @@ const OUTPUTS = [
  * After what it depends on is deployed it connects to NATS, waits for stream and consumer to appear, and asserts the rows
  * of {@link RULES}. A violation fails the update with what was found, what was expected, what breaks in NoETL and
  * the commands that mend it; drift is a warning. It runs again when an argument or a trigger changes, and when a refresh
- * found the contract broken. It changes nothing in NATS, neither when it is created nor when it is deleted.
+ * found the contract broken. In mode `assert` it changes nothing in NATS. Deleting it deletes nothing there.
+ *
+ * In mode `ensure` it belongs before NoETL: stream, consumer and buckets are then there, as the contract has them, when
+ * server and workers start. A second one in mode `assert` after NoETL proves what came of it.
  *
  * Make it depend on the releases (`dependsOn`) and give it their revisions as `triggers`.
  */
@@ -180,8 +249,12 @@ export class StreamContract extends pulumi.dynamic.Resource {
   declare readonly holds: pulumi.Output<boolean>;
   /** What is wrong and how to mend it; empty where nothing is. */
   declare readonly report: pulumi.Output<string>;
-  /** Result of every rule that applied. */
-  declare readonly checks: pulumi.Output<Check[]>;
+  /** Every rule that is broken, with what was found and expected; empty where none is. */
+  declare readonly differences: pulumi.Output<Record<string, string>>;
+  /** Rules that could not be asked, and why. */
+  declare readonly unasked: pulumi.Output<Unasked[]>;
+  /** What mode `ensure` did last, in order. */
+  declare readonly changes: pulumi.Output<string[]>;
   /** The server that was asked. */
   declare readonly server: pulumi.Output<string>;
   /** Version of the server that was asked. */
@@ -196,6 +269,10 @@ export class StreamContract extends pulumi.dynamic.Resource {
   declare readonly storage: pulumi.Output<string | undefined>;
   /** Maximum age of a message in seconds, 0 for unlimited. */
   declare readonly maxAgeSeconds: pulumi.Output<number | undefined>;
+  /** Duplicate window of the stream in seconds. */
+  declare readonly duplicateWindowSeconds: pulumi.Output<number | undefined>;
+  /** Replicas that the stream is set to. */
+  declare readonly replicas: pulumi.Output<number | undefined>;
   /** When the consumer was created. */
   declare readonly consumerCreated: pulumi.Output<string | undefined>;
   /** Whether the consumer is durable. */
@@ -206,12 +283,16 @@ export class StreamContract extends pulumi.dynamic.Resource {
   declare readonly ackPolicy: pulumi.Output<string | undefined>;
   /** Its deliver policy. */
   declare readonly deliverPolicy: pulumi.Output<string | undefined>;
+  /** Its replay policy. */
+  declare readonly replayPolicy: pulumi.Output<string | undefined>;
   /** Its time to acknowledge in seconds. */
   declare readonly ackWaitSeconds: pulumi.Output<number | undefined>;
   /** Its limit of messages in flight. */
   declare readonly maxAckPending: pulumi.Output<number | undefined>;
   /** Its limit of deliveries of one message. */
   declare readonly maxDeliver: pulumi.Output<number | undefined>;
+  /** The gateway's buckets that exist, by name. */
+  declare readonly buckets: pulumi.Output<Record<string, BucketFacts> | undefined>;
 
   constructor(name: string, args: StreamContractArgs = {}, opts: pulumi.CustomResourceOptions = {}) {
     const outputs = Object.fromEntries(OUTPUTS.map((output) => [output, undefined]));
@@ -219,7 +300,7 @@ export class StreamContract extends pulumi.dynamic.Resource {
       stub,
       name,
       { ...outputs, ...withSecrets(args) },
-      pulumi.mergeOptions(opts, { additionalSecretOutputs: ["password"] }),
+      pulumi.mergeOptions(opts, { additionalSecretOutputs: ["password", "credentials", "nkeySeed"] }),
       "noetl-nats",
       "StreamContract",
     );

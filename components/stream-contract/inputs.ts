@@ -1,5 +1,14 @@
-import { jetstreamName, kubernetesName, oneOf, range, subject, type Check } from "../../config/validate";
-import { CONSUMER, PLACES, STREAM, WORKER_TUNING } from "../../contract/noetl";
+import {
+  bucketName,
+  jetstreamName,
+  kubernetesName,
+  oneOf,
+  range,
+  subject,
+  subjectPrefix,
+  type Check,
+} from "../../config/validate";
+import { CONSUMER, GATEWAY, PLACES, STREAM, WORKER_TUNING } from "../../contract/noetl";
 
 /** TLS towards NATS. Certificates and keys are PEM text, not paths. */
 export interface TlsSettings {
@@ -11,6 +20,8 @@ export interface TlsSettings {
   readonly key?: string;
   /** Name that the server's certificate must carry; default: the server's host, or the Service's name in the cluster. */
   readonly serverName?: string;
+  /** True where the server expects TLS before it greets (`handshake_first`, nats-server 2.10.4). Default: false. */
+  readonly handshakeFirst?: boolean;
 }
 
 /** The way to NATS through a port-forward over the Kubernetes API, as `kubectl port-forward` goes it. */
@@ -47,6 +58,10 @@ export interface Expectation {
   readonly deliverPolicy: string;
   readonly replayPolicy: string;
   readonly ackWaitSeconds: number;
+  /** Fewest replicas of the stream; more are fine. */
+  readonly replicas: number;
+  /** `duplicate_window`; a shorter `maxAgeSeconds` shortens it. */
+  readonly duplicateWindowSeconds: number;
 }
 
 /** The worker's settings that must agree with its consumer (`NOETL_WORKER_NATS_*`). */
@@ -54,6 +69,30 @@ export interface WorkerSettings {
   readonly maxAckPending: number;
   readonly maxDeliver: number;
   readonly fetchTimeoutSeconds: number;
+  /** Worker pods, each of which fetches. */
+  readonly replicas: number;
+}
+
+/** The gateway's part of the contract. */
+export interface GatewaySettings {
+  /** NATS_UPDATES_SUBJECT_PREFIX. */
+  readonly updatesSubjectPrefix: string;
+  /** NATS_CALLBACK_SUBJECT_PREFIX. */
+  readonly callbackSubjectPrefix: string;
+  /** NATS_SESSION_BUCKET. */
+  readonly sessionBucket: string;
+  /** NATS_SESSION_CACHE_TTL_SECS, in seconds. */
+  readonly sessionTtlSeconds: number;
+  /** NATS_REQUEST_BUCKET. */
+  readonly requestBucket: string;
+  /** NATS_REQUEST_TTL_SECS, in seconds. */
+  readonly requestTtlSeconds: number;
+  /** The user that the gateway logs in with, where it is another than the check's. */
+  readonly user?: string;
+  readonly password?: string;
+  /** Where the gateway runs; only used in the commands that mend a broken contract. */
+  readonly namespace: string;
+  readonly deployment: string;
 }
 
 /** Where NoETL runs; only used in the commands that mend a broken contract. */
@@ -68,12 +107,23 @@ export interface ContractInputs {
   readonly connection: ClusterConnection | ServersConnection;
   readonly user?: string;
   readonly password?: string;
+  /** Content or path of a credentials file (`.creds`: a JWT and its seed), instead of user and password. */
+  readonly credentials?: string;
+  /** Seed of an NKey (`SU...`), instead of user and password. */
+  readonly nkeySeed?: string;
+  /**
+   * `assert` changes nothing in NATS. `ensure` first creates what is missing and updates what can be updated; for use
+   * before NoETL starts.
+   */
+  readonly mode: "assert" | "ensure";
   readonly stream: string;
   readonly subject: string;
   readonly consumer: string;
   readonly expect: Expectation;
   readonly worker: WorkerSettings;
   readonly noetl: NoetlPlaces;
+  /** Undefined where no gateway is deployed. */
+  readonly gateway?: GatewaySettings;
   /** True makes drift fail the update too. */
   readonly strict: boolean;
   /** Deadline of the whole check, waiting included. */
@@ -100,6 +150,7 @@ const DEFAULT_CONNECTION: ClusterConnection = {
 
 const DEFAULTS: ContractInputs = {
   connection: DEFAULT_CONNECTION,
+  mode: "assert",
   stream: STREAM.name,
   subject: STREAM.subject,
   consumer: CONSUMER.name,
@@ -111,11 +162,14 @@ const DEFAULTS: ContractInputs = {
     deliverPolicy: CONSUMER.deliverPolicy,
     replayPolicy: CONSUMER.replayPolicy,
     ackWaitSeconds: CONSUMER.ackWaitSeconds,
+    replicas: STREAM.replicas,
+    duplicateWindowSeconds: STREAM.duplicateWindowSeconds,
   },
   worker: {
     maxAckPending: WORKER_TUNING.maxAckPending,
     maxDeliver: WORKER_TUNING.maxDeliver,
     fetchTimeoutSeconds: WORKER_TUNING.fetchTimeoutSeconds,
+    replicas: 1,
   },
   noetl: {
     namespace: PLACES.noetl.namespace,
@@ -126,17 +180,27 @@ const DEFAULTS: ContractInputs = {
   timeoutSeconds: DEFAULT_TIMEOUT_SECONDS,
 };
 
+const GATEWAY_DEFAULTS: GatewaySettings = {
+  ...GATEWAY,
+  namespace: PLACES.gateway.namespace,
+  deployment: PLACES.gateway.deployment,
+};
+
 /** Names of the inputs, in the order of {@link ContractInputs}. */
 export const INPUT_NAMES = [
   "connection",
   "user",
   "password",
+  "credentials",
+  "nkeySeed",
+  "mode",
   "stream",
   "subject",
   "consumer",
   "expect",
   "worker",
   "noetl",
+  "gateway",
   "strict",
   "timeoutSeconds",
   "triggers",
@@ -166,7 +230,14 @@ function over<T>(defaults: T, given: unknown): T {
 /** The arguments with every default filled in and nothing undefined left in them. */
 export function withDefaults(args: ContractArguments): ContractInputs {
   const servers = isRecord(args.connection) && isServersConnection(args.connection);
-  return over(servers ? { ...DEFAULTS, connection: { servers: [] } } : DEFAULTS, args);
+  return over(
+    {
+      ...DEFAULTS,
+      ...(servers ? { connection: { servers: [] } } : {}),
+      ...(isRecord(args.gateway) ? { gateway: GATEWAY_DEFAULTS } : {}),
+    },
+    args,
+  );
 }
 
 const RETENTIONS = ["limits", "interest", "workqueue"];
@@ -174,6 +245,7 @@ const STORAGES = ["memory", "file"];
 const ACK_POLICIES = ["none", "all", "explicit"];
 const DELIVER_POLICIES = ["all", "last", "new", "last_per_subject"];
 const REPLAY_POLICIES = ["instant", "original"];
+const MODES = ["assert", "ensure"];
 
 const text: Check<unknown> = (value) => (typeof value === "string" && value !== "" ? undefined : "no text");
 const secretText: Check<unknown> = (value) =>
@@ -191,6 +263,10 @@ function typed<T>(type: "string" | "number", check: Check<T>): Check<unknown> {
     return check(value as T);
   };
 }
+
+// The value is a credential and never repeated.
+const nkeySeed: Check<unknown> = (value) =>
+  typeof value === "string" && /^SU[A-Z2-7]{56}$/.test(value) ? undefined : "no seed of a user's NKey";
 
 const seconds = (minimum: number, maximum: number): Check<unknown> => typed("number", range(minimum, maximum));
 
@@ -260,6 +336,9 @@ const SERVERS_RULES: readonly InputRule[] = [
 const COMMON_RULES: readonly InputRule[] = [
   rule("user", secretText, "a NATS user name", "noetl", true),
   rule("password", secretText, "a NATS password, in one line", "(a generated one)", true),
+  rule("credentials", text, "content or path of a credentials file", "~/noetl.creds", true),
+  rule("nkeySeed", nkeySeed, "the seed of a user's NKey, SU and 56 more characters", "(a generated one)", true),
+  choice("mode", MODES, "assert"),
   rule("stream", typed("string", jetstreamName), "a name without white space and . * > / \\", STREAM.name),
   rule("subject", typed("string", subject), "a NATS subject: tokens separated by single dots", STREAM.subject),
   rule("consumer", typed("string", jetstreamName), "a name without white space and . * > / \\", CONSUMER.name),
@@ -270,6 +349,8 @@ const COMMON_RULES: readonly InputRule[] = [
   choice("expect.deliverPolicy", DELIVER_POLICIES, CONSUMER.deliverPolicy),
   choice("expect.replayPolicy", REPLAY_POLICIES, CONSUMER.replayPolicy),
   rule("expect.ackWaitSeconds", seconds(0.001, Infinity), "seconds, more than 0", CONSUMER.ackWaitSeconds),
+  rule("expect.replicas", seconds(1, 5), "a count, 1 to 5", STREAM.replicas),
+  rule("expect.duplicateWindowSeconds", seconds(0.1, Infinity), "seconds, 0.1 or more", STREAM.duplicateWindowSeconds),
   rule("worker.maxAckPending", seconds(-1, Infinity), "a count, -1 for unlimited", WORKER_TUNING.maxAckPending),
   rule("worker.maxDeliver", seconds(-1, Infinity), "a count, -1 for unlimited", WORKER_TUNING.maxDeliver),
   rule(
@@ -278,10 +359,34 @@ const COMMON_RULES: readonly InputRule[] = [
     "seconds, more than 0",
     WORKER_TUNING.fetchTimeoutSeconds,
   ),
+  rule("worker.replicas", seconds(0, Infinity), "a count", 2),
   kubernetes("noetl.namespace", PLACES.noetl.namespace),
   kubernetes("noetl.serverDeployment", PLACES.noetl.serverDeployment),
   kubernetes("noetl.workerDeployment", PLACES.noetl.workerDeployment),
   rule("timeoutSeconds", seconds(1, 3600), "seconds, 1 to 3600", DEFAULT_TIMEOUT_SECONDS),
+];
+
+const GATEWAY_RULES: readonly InputRule[] = [
+  rule(
+    "gateway.updatesSubjectPrefix",
+    typed("string", subjectPrefix),
+    "a subject without wildcards; it may end with a dot",
+    GATEWAY.updatesSubjectPrefix,
+  ),
+  rule(
+    "gateway.callbackSubjectPrefix",
+    typed("string", subjectPrefix),
+    "a subject without wildcards",
+    GATEWAY.callbackSubjectPrefix,
+  ),
+  rule("gateway.sessionBucket", typed("string", bucketName), "letters, digits, _ and -", GATEWAY.sessionBucket),
+  rule("gateway.sessionTtlSeconds", seconds(1, Infinity), "seconds, 1 or more", GATEWAY.sessionTtlSeconds),
+  rule("gateway.requestBucket", typed("string", bucketName), "letters, digits, _ and -", GATEWAY.requestBucket),
+  rule("gateway.requestTtlSeconds", seconds(1, Infinity), "seconds, 1 or more", GATEWAY.requestTtlSeconds),
+  rule("gateway.user", secretText, "a NATS user name", "gateway", true),
+  rule("gateway.password", secretText, "a NATS password, in one line", "(a generated one)", true),
+  kubernetes("gateway.namespace", PLACES.gateway.namespace),
+  kubernetes("gateway.deployment", PLACES.gateway.deployment),
 ];
 
 function valueAt(path: string, inputs: unknown, unknown: string | undefined): unknown {
@@ -302,7 +407,11 @@ function valueAt(path: string, inputs: unknown, unknown: string | undefined): un
 export function inputProblems(inputs: ContractInputs, unknown?: string): string[] {
   const connection: unknown = inputs.connection;
   const direct = isRecord(connection) && "servers" in connection;
-  const rules = [...(direct ? SERVERS_RULES : CLUSTER_RULES), ...COMMON_RULES];
+  const rules = [
+    ...(direct ? SERVERS_RULES : CLUSTER_RULES),
+    ...COMMON_RULES,
+    ...(inputs.gateway === undefined ? [] : GATEWAY_RULES),
+  ];
   const problems = rules.flatMap(({ path, check, allowed, example, optional }) => {
     const value = valueAt(path, inputs, unknown);
     if ((unknown !== undefined && value === unknown) || (optional && value === undefined)) return [];
@@ -314,6 +423,19 @@ export function inputProblems(inputs: ContractInputs, unknown?: string): string[
   }
   if (inputs.password !== undefined && inputs.user === undefined) {
     problems.push("password is set without user; set both or neither, for example user noetl");
+  }
+  const logins = (["user", "credentials", "nkeySeed"] as const).filter((name) => inputs[name] !== undefined);
+  if (logins.length > 1) {
+    problems.push(`${logins.join(" and ")} are set; allowed is one way to log in, for example user and password`);
+  }
+  const { expect } = inputs as { expect?: Partial<Expectation> };
+  if (expect?.retention === "workqueue") {
+    if (expect.deliverPolicy === "new" || expect.deliverPolicy === "last") {
+      problems.push(
+        `expect.deliverPolicy is ${expect.deliverPolicy}, which a work queue refuses; allowed with expect.retention ` +
+          "workqueue is all, for example all",
+      );
+    }
   }
   return problems;
 }

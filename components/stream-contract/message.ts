@@ -1,5 +1,7 @@
 import { isServersConnection, type ContractInputs } from "./inputs";
 import type { Mend, Verdict } from "./rules";
+import { bucketStream } from "./gateway-rules";
+import { toSeconds } from "./rule";
 
 /** An argument as a POSIX shell takes it: quoted only where it must be. */
 function quoted(argument: string): string {
@@ -20,45 +22,115 @@ function commandWords(inputs: ContractInputs): { nats: string[]; kubectl: string
   return { nats: [...kubectl, ...box, "nats"], kubectl };
 }
 
+type Flag = (value: never) => string[];
+
+/** How the nats command line sets what a patch changes. */
+const STREAM_FLAGS: Readonly<Record<string, Flag>> = {
+  retention: (value: string) => ["--retention", value === "workqueue" ? "work" : value],
+  subjects: (value: string[]) => value.flatMap((subject) => ["--subjects", subject]),
+  no_ack: () => ["--ack"],
+  max_age: (value: number) => ["--max-age", `${toSeconds(value)}s`],
+  max_msgs: (value: number) => [`--max-msgs=${value}`],
+  max_bytes: (value: number) => [`--max-bytes=${value}`],
+  max_msgs_per_subject: (value: number) => [`--max-msgs-per-subject=${value}`],
+  max_msg_size: (value: number) => [`--max-msg-size=${value}`],
+  // To the command line -1 is "leave it as it is", to the server 0 is unlimited as well.
+  max_consumers: (value: number) => [`--max-consumers=${Math.max(0, value)}`],
+  discard: (value: string) => ["--discard", value],
+  discard_new_per_subject: () => ["--no-discard-per-subject"],
+  duplicate_window: (value: number) => ["--dupe-window", `${toSeconds(value)}s`],
+  num_replicas: (value: number) => ["--replicas", String(value)],
+  subject_transform: () => ["--no-transform"],
+};
+
+const CONSUMER_FLAGS: Readonly<Record<string, Flag>> = {
+  ack_wait: (value: number) => ["--wait", `${toSeconds(value)}s`],
+  max_deliver: (value: number) => [`--max-deliver=${value}`],
+  headers_only: () => ["--no-headers-only"],
+  num_replicas: (value: number) => [`--replicas=${value}`],
+};
+
+/** `nats kv edit`; it writes all else as buckets have it. `nats stream edit` refuses buckets without a terminal. */
+const BUCKET_FLAGS: Readonly<Record<string, Flag>> = {
+  max_age: (value: number) => [`--ttl=${toSeconds(value)}s`],
+  max_bytes: (value: number) => [`--max-bucket-size=${value}`],
+  max_msg_size: (value: number) => [`--max-value-size=${value}`],
+  max_msgs: () => [],
+  duplicate_window: () => [],
+};
+
+function flagsOf(flags: Readonly<Record<string, Flag>>, patches: readonly object[]): string[] {
+  return Object.entries(Object.assign({}, ...patches) as object).flatMap(([field, value]) => {
+    const flag = flags[field];
+    if (!flag) throw new Error(`the nats command line has no flag for ${field}`);
+    return flag(value as never);
+  });
+}
+
 /**
  * The commands that mend what is broken, in the order in which to run them.
  *
- * One that recreates the stream makes all others needless, because NoETL's server and worker make stream and consumer
- * anew when they start; likewise one that recreates the consumer those that edit it.
+ * One that recreates the stream makes all others about it and its consumer needless, because NoETL's server and worker
+ * make both anew when they start; likewise one that recreates the consumer those that edit it.
  */
 export function mendingCommands(inputs: ContractInputs, mends: readonly Mend[]): string[] {
   const { nats, kubectl } = commandWords(inputs);
-  const { stream, consumer, noetl } = inputs;
+  const { stream, consumer, noetl, gateway } = inputs;
   const wants = (action: Mend["action"]): boolean => mends.some((mend) => mend.action === action);
-  const flagsOf = (action: "edit-stream" | "edit-consumer"): string[] =>
-    mends.flatMap((mend) => (mend.action === action ? mend.flags : []));
-  const restart = (...deployments: readonly string[]): string =>
-    line(...kubectl, "-n", noetl.namespace, "rollout", "restart", ...deployments.map((name) => `deploy/${name}`));
-  const restartBoth = restart(noetl.serverDeployment, noetl.workerDeployment);
-
-  if (wants("recreate-stream")) return [line(...nats, "stream", "rm", stream, "-f"), restartBoth];
-
+  const restart = (namespace: string, ...deployments: readonly string[]): string =>
+    line(...kubectl, "-n", namespace, "rollout", "restart", ...deployments.map((name) => `deploy/${name}`));
+  const restartBoth = restart(noetl.namespace, noetl.serverDeployment, noetl.workerDeployment);
   const commands: string[] = [];
-  if (wants("edit-stream")) commands.push(line(...nats, "stream", "edit", stream, ...flagsOf("edit-stream"), "-f"));
-  if (wants("recreate-consumer")) {
-    commands.push(line(...nats, "consumer", "rm", stream, consumer, "-f"));
+
+  if (wants("recreate-stream")) {
+    commands.push(line(...nats, "stream", "rm", stream, "-f"), restartBoth);
   } else {
-    if (wants("edit-consumer")) {
-      commands.push(line(...nats, "consumer", "edit", stream, consumer, ...flagsOf("edit-consumer"), "-f"));
+    const streamFlags = flagsOf(
+      STREAM_FLAGS,
+      mends.flatMap((mend) => (mend.action === "edit-stream" ? mend.patch : [])),
+    );
+    if (streamFlags.length > 0) commands.push(line(...nats, "stream", "edit", stream, ...streamFlags, "-f"));
+    if (wants("recreate-consumer")) {
+      commands.push(line(...nats, "consumer", "rm", stream, consumer, "-f"));
+    } else {
+      const consumerFlags = flagsOf(
+        CONSUMER_FLAGS,
+        mends.flatMap((mend) => (mend.action === "edit-consumer" ? mend.patch : [])),
+      );
+      if (consumerFlags.length > 0) {
+        commands.push(line(...nats, "consumer", "edit", stream, consumer, ...consumerFlags, "-f"));
+      }
+      if (wants("resume-consumer")) commands.push(line(...nats, "consumer", "resume", stream, consumer, "-f"));
     }
-    if (wants("resume-consumer")) commands.push(line(...nats, "consumer", "resume", stream, consumer, "-f"));
+    if (streamFlags.length > 0 || wants("restart-server")) commands.push(restartBoth);
+    else if (wants("recreate-consumer") || wants("restart-worker")) {
+      commands.push(restart(noetl.namespace, noetl.workerDeployment));
+    }
   }
-  if (wants("edit-stream") || wants("restart-server")) commands.push(restartBoth);
-  else if (wants("recreate-consumer") || wants("restart-worker")) commands.push(restart(noetl.workerDeployment));
+
+  const recreated = new Set(mends.flatMap((mend) => (mend.action === "recreate-bucket" ? mend.bucket : [])));
+  for (const bucket of recreated) commands.push(line(...nats, "stream", "rm", bucketStream(bucket), "-f"));
+  const edited = new Map<string, object[]>();
+  for (const mend of mends) {
+    if (mend.action !== "edit-bucket" || recreated.has(mend.bucket)) continue;
+    edited.set(mend.bucket, [...(edited.get(mend.bucket) ?? []), mend.patch]);
+  }
+  for (const [bucket, patches] of edited) {
+    commands.push(line(...nats, "kv", "edit", bucket, ...flagsOf(BUCKET_FLAGS, patches)));
+  }
+  if (gateway && (recreated.size > 0 || edited.size > 0 || wants("restart-gateway"))) {
+    commands.push(restart(gateway.namespace, gateway.deployment));
+  }
   return commands;
 }
 
 const INDENT = "    ";
 
 function describe(verdict: Verdict): string {
-  const { rule, found, expected } = verdict;
+  const { rule, bucket, found, expected } = verdict;
+  const which = bucket === undefined ? rule.id : `${rule.id} of ${bucket}`;
   return [
-    `  ${rule.severity} ${rule.id}: found ${found}, expected ${expected}`,
+    `  ${rule.severity} ${which}: found ${found}, expected ${expected}`,
     `${INDENT}checked: ${rule.checks}`,
     `${INDENT}breaks: ${rule.why}`,
   ].join("\n");
@@ -83,22 +155,26 @@ export function contractMessage(
   const broken = verdicts.filter((verdict) => !verdict.ok);
   if (broken.length === 0) return "";
   const violations = broken.filter(({ severity }) => severity === "violation").length;
-  const counts = [
-    ...(violations > 0 ? [many(violations, "violation")] : []),
-    ...(violations < broken.length ? [`${broken.length - violations} of drift`] : []),
-  ].join(", ");
+  const drifted = broken.length - violations;
+  const headline =
+    violations === 0
+      ? `NoETL works, but its stream contract has drifted: ${many(drifted, "difference")}.`
+      : `The stream contract of NoETL does not hold: ${many(violations, "violation")}` +
+        `${drifted > 0 ? `, and ${many(drifted, "difference")} more` : ""}.`;
   const mends = broken.map((verdict) => verdict.mend);
+  const commands = mendingCommands(inputs, mends);
+  const advice = mends.flatMap((mend) => (mend.action === "advise" ? mend.advice : []));
   const lines = [
-    `The stream contract of NoETL does not hold: ${counts}. ` +
-      `Stream ${inputs.stream}, subject ${inputs.subject}, consumer ${inputs.consumer}, asked at ${server}.`,
+    `${headline} Stream ${inputs.stream}, subject ${inputs.subject}, consumer ${inputs.consumer}, asked at ${server}.`,
     ...broken.map(describe),
     "  To mend it:",
-    ...mendingCommands(inputs, mends).map((command) => `${INDENT}${command}`),
+    ...advice.map((sentence) => `${INDENT}${sentence}`),
+    ...commands.map((command) => `${INDENT}${command}`),
   ];
   if (mends.some(({ action }) => action === "recreate-stream") && storedMessages > 0) {
     lines.push(`  Removing the stream drops the ${many(storedMessages, "message")} in it.`);
   }
-  if (isServersConnection(inputs.connection)) {
+  if (commands.some((command) => command.startsWith("nats "))) {
     lines.push("  The nats command takes the login from NATS_USER and NATS_PASSWORD in its environment.");
   }
   return lines.join("\n");

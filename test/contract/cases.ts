@@ -1,28 +1,83 @@
 import { AckPolicy, DeliverPolicy, DiscardPolicy, ReplayPolicy, RetentionPolicy, StorageType } from "nats";
-import type { ConsumerConfig, JetStreamManager, StreamConfig } from "nats";
-import { CONSUMER, STREAM } from "../../contract/noetl";
-import { addConsumer, addStream, withManager, type NatsServer } from "./support";
+import type { ConsumerConfig, JetStreamManager, NatsConnection, StreamConfig } from "nats";
+import type { ContractArguments, Remembered } from "../../components/stream-contract";
+import { CONSUMER, GATEWAY, STREAM } from "../../contract/noetl";
+import {
+  addConsumer,
+  addStream,
+  JETSTREAM,
+  removeStreams,
+  startGateway,
+  withManager,
+  type NatsServer,
+} from "./support";
 
 const SECOND = 1e9;
 
-/** How a stream and a consumer differ from what NoETL creates. */
+/**
+ * A server with the accounts and users that the cases name; who does not say who he is is `noetl`, who may do everything.
+ * `small` has an account that holds one stream and little memory, `deaf` may neither listen to the gateway's subjects nor
+ * write its buckets.
+ */
+export const CASES_CONFIG = `${JETSTREAM}
+accounts {
+  NOETL {
+    jetstream: enabled
+    users: [
+      {user: noetl, password: noetl}
+      {user: deaf, password: deaf, permissions: {
+        publish: {deny: ["$KV.${GATEWAY.requestBucket}.>"]}
+        subscribe: {deny: ["${GATEWAY.updatesSubjectPrefix}>", "${GATEWAY.callbackSubjectPrefix}.>"]}
+      }}
+    ]
+  }
+  SMALL {jetstream: {max_mem: 100K, max_file: 0, max_streams: 1}, users: [{user: small, password: small}]}
+}
+no_auth_user: noetl`;
+
+/** Minor version of a server, 2.11 as 11. */
+export type Minor = 9 | 10 | 11 | 12 | 15;
+
+/** How a stream, a consumer and buckets differ from what NoETL and its gateway create. */
 export interface Deviation {
-  readonly stream?: Partial<StreamConfig>;
-  readonly consumer?: Partial<ConsumerConfig> | null;
+  readonly name: string;
+  /** Oldest server that has the setting. Default: 9. */
+  readonly since?: Minor;
+  /** Newest server that accepts the setting. Default: 15. */
+  readonly until?: Minor;
+  readonly stream?: Partial<StreamConfig> & Record<string, unknown>;
+  readonly consumer?: (Partial<ConsumerConfig> & Record<string, unknown>) | null;
+  readonly buckets?: Readonly<Record<string, Partial<StreamConfig> | null>>;
   /** Done after the stream is there; replaces adding stream and consumer where `instead` is set. */
-  readonly instead?: (manager: JetStreamManager) => Promise<unknown>;
-  readonly then?: (manager: JetStreamManager) => Promise<unknown>;
+  readonly instead?: (manager: JetStreamManager, connection: NatsConnection) => Promise<unknown>;
+  readonly then?: (manager: JetStreamManager, connection: NatsConnection) => Promise<unknown>;
+  /** Arguments of the check. */
+  readonly args?: Omit<ContractArguments, "connection">;
+  /** What an earlier check found, given when the stream was created. */
+  readonly remembered?: (created: string) => Remembered;
 }
 
 /** A deviation and what the check must say about it. */
 export interface Case extends Deviation {
   readonly rule: string;
-  readonly name: string;
+  /** The bucket, where the rule is about one. */
+  readonly bucket?: string;
   readonly found: string;
   readonly expected: string;
   /** Further rules that the same deviation breaks. */
   readonly also?: readonly string[];
+  /** True where no command of the report can mend it. */
+  readonly advice?: boolean;
 }
+
+const { sessionBucket: SESSIONS, requestBucket: REQUESTS } = GATEWAY;
+const SMALL = { user: "small", password: "small" };
+const DEAF = { user: "deaf", password: "deaf" };
+const KEPT = "subjects that cover noetl.commands and none of the gateway's";
+
+/** A stream of somebody else's. */
+const other = (manager: JetStreamManager, config: Partial<StreamConfig>): Promise<unknown> =>
+  manager.streams.add({ name: "OTHER", storage: StorageType.Memory, ...config });
 
 /** For every rule at least one way to break it. */
 export const BROKEN: readonly Case[] = [
@@ -62,6 +117,22 @@ export const BROKEN: readonly Case[] = [
     stream: { subjects: ["noetl.commands.>"] },
     found: "noetl.commands.>",
     expected: "subjects that cover noetl.commands",
+  },
+  {
+    rule: "stream-subjects",
+    name: "several that leave a part of a wildcard uncovered",
+    stream: { subjects: ["noetl.commands.*", "noetl.commands.*.*.>"] },
+    args: { subject: "noetl.commands.>" },
+    found: "noetl.commands.*, noetl.commands.*.*.>",
+    expected: "subjects that cover noetl.commands.>",
+  },
+  {
+    rule: "stream-subjects",
+    name: "a literal where the subject is a wildcard",
+    stream: { subjects: ["noetl.commands.a"] },
+    args: { subject: "noetl.commands.*" },
+    found: "noetl.commands.a",
+    expected: "subjects that cover noetl.commands.*",
   },
   {
     rule: "stream-mirror",
@@ -119,10 +190,144 @@ export const BROKEN: readonly Case[] = [
   },
   {
     rule: "stream-limits",
-    name: "bytes",
-    stream: { max_bytes: 1024, max_msg_size: 128 },
-    found: "max_bytes 1024, max_msg_size 128, discard old",
+    name: "one message per subject, which refuses every command but the first",
+    stream: { max_msgs_per_subject: 1, discard: DiscardPolicy.New, discard_new_per_subject: true },
+    found: "max_msgs_per_subject 1, discard new per subject",
     expected: "no limits",
+  },
+  {
+    rule: "stream-limits",
+    name: "bytes",
+    stream: { max_bytes: 1024 },
+    found: "max_bytes 1024, discard old",
+    expected: "no limits",
+  },
+  {
+    rule: "stream-message-size",
+    name: "too small for a notification",
+    stream: { max_msg_size: 128 },
+    found: "128 bytes",
+    expected: "unlimited, or at least 4096 bytes",
+  },
+  {
+    rule: "stream-counter",
+    name: "a stream of counters",
+    since: 12,
+    stream: { allow_msg_counter: true },
+    found: "counters",
+    expected: "messages",
+  },
+  {
+    rule: "stream-max-consumers",
+    name: "taken by another consumer",
+    stream: { max_consumers: 1 },
+    consumer: null,
+    then: (manager) => addConsumer(manager, { durable_name: "other" }),
+    found: "1 of 1 consumers, all others",
+    expected: "room for noetl_worker_pool",
+    also: ["consumer-exists"],
+  },
+  {
+    rule: "stream-consumer-limits",
+    name: "fewer messages in flight than the worker asks for",
+    since: 10,
+    stream: { consumer_limits: { max_ack_pending: 10 } },
+    consumer: null,
+    found: "max_ack_pending 10",
+    expected: "no limits, or max_ack_pending of at least 64",
+    also: ["consumer-exists"],
+  },
+  {
+    rule: "stream-consumer-limits",
+    name: "consumers that expire",
+    since: 10,
+    stream: { consumer_limits: { inactive_threshold: 60 * SECOND } },
+    found: "inactive_threshold 60 s",
+    expected: "no limits, or max_ack_pending of at least 64",
+    also: ["consumer-expiry"],
+  },
+  {
+    rule: "stream-duplicates",
+    name: "a short window",
+    stream: { duplicate_window: 10 * SECOND },
+    found: "10 s",
+    expected: "120 s",
+  },
+  {
+    rule: "stream-duplicates",
+    name: "a long window",
+    stream: { duplicate_window: 1800 * SECOND },
+    found: "1800 s",
+    expected: "120 s",
+  },
+  {
+    rule: "stream-replicas",
+    name: "fewer than asked for",
+    args: { expect: { replicas: 3 } },
+    found: "1",
+    expected: "at least 3 replicas",
+    advice: true,
+  },
+  {
+    rule: "stream-peers",
+    name: "replicas that a server on its own accepts and does not make",
+    until: 11,
+    then: async (manager) => {
+      const { config } = await manager.streams.info(STREAM.name);
+      return manager.streams.update(STREAM.name, { ...config, num_replicas: 3 });
+    },
+    found: "1 of 3",
+    expected: "3 in step",
+  },
+  {
+    rule: "stream-lost",
+    name: "made anew since an earlier check",
+    remembered: () => ({ streamCreated: "2024-05-01T00:00:00.000000000Z" }),
+    found: "created <now>",
+    expected: "created 2024-05-01T00:00:00.000000000Z",
+    advice: true,
+  },
+  {
+    rule: "stream-overlap",
+    name: "another stream in the place of NoETL's",
+    instead: (manager) => other(manager, { subjects: ["noetl.>"] }),
+    found: "OTHER",
+    expected: "NOETL_COMMANDS alone",
+    also: ["stream-exists"],
+    advice: true,
+  },
+  {
+    rule: "stream-overlap",
+    name: "another stream beside one that does not cover the subject",
+    stream: { subjects: ["noetl.events"] },
+    then: (manager) => other(manager, { subjects: ["noetl.commands"] }),
+    found: "OTHER",
+    expected: "NOETL_COMMANDS alone",
+    also: ["stream-subjects"],
+    advice: true,
+  },
+  {
+    rule: "account-storage",
+    name: "an account whose memory is full",
+    args: SMALL,
+    then: async (_manager, connection) => {
+      for (let written = 0; written < 96 * 1024; written += 8 * 1024) {
+        await connection.jetstream().publish(STREAM.subject, new Uint8Array(8 * 1024));
+      }
+    },
+    found: "<n> of 100000 bytes used",
+    expected: "room for commands in memory storage",
+    advice: true,
+  },
+  {
+    rule: "account-streams",
+    name: "an account whose only stream is another one",
+    args: SMALL,
+    instead: (manager) => other(manager, { subjects: ["other"] }),
+    found: "1 of 1 streams used",
+    expected: "room for NOETL_COMMANDS",
+    also: ["stream-exists"],
+    advice: true,
   },
   {
     rule: "stream-sources",
@@ -138,6 +343,7 @@ export const BROKEN: readonly Case[] = [
   {
     rule: "stream-transform",
     name: "stored under another name",
+    since: 10,
     stream: { subject_transform: { src: "noetl.>", dest: "moved.>" } },
     found: "stored as moved.commands",
     expected: "stored as noetl.commands",
@@ -181,6 +387,7 @@ export const BROKEN: readonly Case[] = [
   {
     rule: "consumer-filter",
     name: "a filter outside the stream's subjects, which the server accepts",
+    since: 10,
     consumer: { filter_subject: "noetl.events" },
     found: "noetl.events",
     expected: "no filter, or one that covers noetl.commands",
@@ -188,6 +395,7 @@ export const BROKEN: readonly Case[] = [
   {
     rule: "consumer-filter",
     name: "several filters that all miss",
+    since: 10,
     consumer: { filter_subjects: ["noetl.events", "noetl.commands.>"] },
     found: "noetl.events, noetl.commands.>",
     expected: "no filter, or one that covers noetl.commands",
@@ -195,6 +403,7 @@ export const BROKEN: readonly Case[] = [
   {
     rule: "consumer-filter",
     name: "the published subject, where the stream stores another",
+    since: 10,
     stream: { subject_transform: { src: "noetl.commands", dest: "moved" } },
     consumer: { filter_subject: "noetl.commands" },
     found: "noetl.commands",
@@ -211,6 +420,7 @@ export const BROKEN: readonly Case[] = [
   {
     rule: "consumer-paused",
     name: "paused",
+    since: 11,
     consumer: { pause_until: "2100-01-01T00:00:00Z" },
     found: "paused until 2100-01-01T00:00:00Z",
     expected: "not paused",
@@ -278,14 +488,264 @@ export const BROKEN: readonly Case[] = [
     found: "10 s",
     expected: "unlimited, or at least 30 s",
   },
+  {
+    rule: "consumer-priority",
+    name: "a group that every fetch must name",
+    since: 11,
+    consumer: { priority_policy: "overflow", priority_groups: ["a"] },
+    found: "overflow",
+    expected: "no priority policy",
+  },
+  {
+    rule: "consumer-max-waiting",
+    name: "one fetch for two workers",
+    consumer: { max_waiting: 1 },
+    args: { worker: { replicas: 2 } },
+    found: "1",
+    expected: "at least 2",
+  },
+  {
+    rule: "consumer-replicas",
+    name: "its place in memory, the stream on disk",
+    stream: { storage: StorageType.File },
+    consumer: { mem_storage: true },
+    args: { expect: { storage: "file" } },
+    found: "in memory, the stream on disk",
+    expected: "as the stream",
+  },
+  {
+    rule: "bucket-exists",
+    bucket: SESSIONS,
+    name: "no bucket of sessions",
+    buckets: { [SESSIONS]: null },
+    args: { gateway: {} },
+    found: "no such bucket after 0 s",
+    expected: "it exists",
+  },
+  {
+    rule: "bucket-exists",
+    bucket: REQUESTS,
+    name: "no bucket of requests",
+    buckets: { [REQUESTS]: null },
+    args: { gateway: {} },
+    found: "no such bucket after 0 s",
+    expected: "it exists",
+  },
+  {
+    rule: "bucket-subjects",
+    bucket: SESSIONS,
+    name: "a stream of that name for other subjects",
+    buckets: { [SESSIONS]: { subjects: ["sessions"] } },
+    args: { gateway: {} },
+    found: "sessions",
+    expected: "$KV.sessions.>",
+  },
+  {
+    rule: "bucket-writable",
+    bucket: REQUESTS,
+    name: "sealed",
+    buckets: {},
+    args: { gateway: {} },
+    then: async (manager) => {
+      const { config } = await manager.streams.info(`KV_${REQUESTS}`);
+      return manager.streams.update(config.name, { ...config, sealed: true } as StreamConfig);
+    },
+    found: "sealed",
+    expected: "writable",
+    also: ["bucket-ttl"],
+  },
+  {
+    rule: "bucket-writable",
+    bucket: REQUESTS,
+    name: "no acknowledgements",
+    buckets: { [REQUESTS]: { no_ack: true } },
+    args: { gateway: {} },
+    found: "no_ack",
+    expected: "writable",
+  },
+  {
+    rule: "bucket-history",
+    bucket: SESSIONS,
+    name: "a stream that keeps every value",
+    buckets: { [SESSIONS]: { max_msgs_per_subject: -1 } },
+    args: { gateway: {} },
+    found: "unlimited values per key",
+    expected: "1 to 64 values per key",
+  },
+  {
+    rule: "bucket-ttl",
+    bucket: SESSIONS,
+    name: "sessions that live on",
+    buckets: { [SESSIONS]: { max_age: 0 } },
+    args: { gateway: {} },
+    found: "unlimited",
+    expected: "300 s",
+  },
+  {
+    rule: "bucket-ttl",
+    bucket: REQUESTS,
+    name: "requests that are forgotten early",
+    buckets: { [REQUESTS]: { max_age: 60 * SECOND } },
+    args: { gateway: {} },
+    found: "60 s",
+    expected: "1800 s",
+  },
+  {
+    rule: "bucket-ttl",
+    bucket: SESSIONS,
+    name: "a life that the gateway is set to since",
+    buckets: {},
+    args: { gateway: { sessionTtlSeconds: 60 } },
+    found: "300 s",
+    expected: "60 s",
+  },
+  {
+    rule: "bucket-limits",
+    bucket: SESSIONS,
+    name: "values that are too large",
+    buckets: { [SESSIONS]: { max_msg_size: 1024 } },
+    args: { gateway: {} },
+    found: "max_msg_size 1024",
+    expected: "no limits, values of 10240 bytes",
+  },
+  {
+    rule: "bucket-limits",
+    bucket: REQUESTS,
+    name: "a size, beyond which puts are refused",
+    buckets: { [REQUESTS]: { max_bytes: 65536 } },
+    args: { gateway: {} },
+    found: "max_bytes 65536",
+    expected: "no limits, values of 4096 bytes",
+  },
+  {
+    rule: "gateway-updates",
+    name: "and callbacks and requests, that its user is denied",
+    buckets: {},
+    args: { gateway: {}, ...DEAF },
+    found: `'Permissions Violation for Subscription to "playbooks.executions.>"'`,
+    expected: "may subscribe to playbooks.executions.>",
+    also: ["gateway-callbacks", "gateway-buckets"],
+    advice: true,
+  },
+  {
+    rule: "gateway-callbacks",
+    name: "that a login of its own is denied",
+    buckets: {},
+    args: { gateway: DEAF },
+    found: `'Permissions Violation for Subscription to "noetl.callbacks.>"'`,
+    expected: "may subscribe to noetl.callbacks.>",
+    also: ["gateway-updates", "gateway-buckets"],
+    advice: true,
+  },
+  {
+    rule: "gateway-buckets",
+    name: "that its user may not write",
+    since: 10,
+    buckets: {},
+    args: { gateway: { ...DEAF, updatesSubjectPrefix: "updates.", callbackSubjectPrefix: "callbacks" } },
+    found: "may not publish on $KV.requests.>",
+    expected: "may publish on $KV.sessions.>, $KV.requests.>",
+    advice: true,
+  },
+  {
+    rule: "gateway-apart",
+    name: "callbacks stored among the commands",
+    stream: { subjects: ["noetl.>"] },
+    buckets: {},
+    args: { gateway: {} },
+    found: "noetl.>",
+    expected: KEPT,
+  },
+  {
+    rule: "gateway-apart",
+    name: "updates stored among the commands",
+    stream: { subjects: ["noetl.commands", "playbooks.*.*"] },
+    buckets: {},
+    args: { gateway: {} },
+    found: "noetl.commands, playbooks.*.*",
+    expected: KEPT,
+  },
 ];
 
-/** Makes stream and consumer as the deviation says. */
-export async function arrange(server: NatsServer, { stream, consumer, instead, then }: Deviation): Promise<void> {
-  await withManager(server, async (manager) => {
-    if (instead) return instead(manager);
-    await addStream(manager, stream);
-    if (consumer !== null) await addConsumer(manager, consumer);
-    return then?.(manager);
-  });
+/** Deviations that break nothing. */
+export const HOLDING: readonly Deviation[] = [
+  { name: "as NoETL creates them" },
+  { name: "as NoETL and its gateway create them", buckets: {}, args: { gateway: {} } },
+  {
+    name: "subjects as later versions of NoETL widen them",
+    stream: { subjects: ["noetl.commands", "noetl.commands.>"] },
+    buckets: {},
+    args: { gateway: {} },
+  },
+  { name: "a wider subject", stream: { subjects: ["noetl.>"] } },
+  {
+    name: "several subjects that cover a wildcard together",
+    stream: { subjects: ["noetl.commands.*", "noetl.commands.*.>"] },
+    args: { subject: "noetl.commands.>" },
+  },
+  { name: "a filter that covers the subject", consumer: { filter_subject: "noetl.>" } },
+  {
+    name: "one filter of several that covers it",
+    since: 10,
+    consumer: { filter_subjects: ["noetl.events", "noetl.commands"] },
+  },
+  {
+    name: "a transform of other subjects",
+    since: 10,
+    stream: { subjects: ["noetl.>"], subject_transform: { src: "noetl.events", dest: "moved" } },
+  },
+  { name: "a fetch limit that the worker keeps to", consumer: { max_expires: 30 * SECOND } },
+  { name: "a large message limit", stream: { max_msg_size: 1024 * 1024 } },
+  { name: "a description", stream: { description: "d" } },
+  { name: "metadata", since: 10, stream: { metadata: { _nats: "x", mine: "y" } } },
+  { name: "a limit of consumers that has room", stream: { max_consumers: 2 } },
+  { name: "a limit of consumers that NoETL's own fills", stream: { max_consumers: 1 } },
+  {
+    name: "consumer limits that the worker keeps to",
+    since: 10,
+    stream: { consumer_limits: { max_ack_pending: 64 } },
+  },
+  {
+    name: "a window that a short age shortens",
+    stream: { max_age: 60 * SECOND },
+    args: { expect: { maxAgeSeconds: 60 } },
+  },
+  { name: "streams of others", then: (manager) => other(manager, { subjects: ["noetl.events", "noetl.commands.>"] }) },
+  { name: "fetches of many workers", args: { worker: { replicas: 512 } } },
+  { name: "an account with room", args: SMALL },
+  { name: "the same stream as an earlier check saw", remembered: (created) => ({ streamCreated: created }) },
+  {
+    name: "buckets by other names, with other lives",
+    args: { gateway: { sessionBucket: "a", sessionTtlSeconds: 60, requestBucket: "b", requestTtlSeconds: 90 } },
+    then: async (_manager, connection) => {
+      await connection.jetstream().views.kv("a", { ttl: 60_000 });
+      await connection.jetstream().views.kv("b", { ttl: 90_000, history: 5 });
+    },
+  },
+  { name: "a prefix that ends within a token", buckets: {}, args: { gateway: { updatesSubjectPrefix: "play" } } },
+];
+
+/** Makes stream, consumer and buckets as the deviation says. */
+export async function arrange(
+  server: NatsServer,
+  { stream, consumer, buckets, instead, then, args }: Deviation,
+): Promise<void> {
+  const owner = args?.user === SMALL.user ? { user: SMALL.user, pass: SMALL.password } : {};
+  await withManager(
+    server,
+    async (manager, connection) => {
+      if (instead) return instead(manager, connection);
+      await addStream(manager, stream);
+      if (consumer !== null) await addConsumer(manager, consumer);
+      if (buckets) await startGateway(server, buckets);
+      return then?.(manager, connection);
+    },
+    owner,
+  );
+}
+
+/** Removes every stream of every account. */
+export async function clear(server: NatsServer): Promise<void> {
+  await removeStreams(server);
+  await removeStreams(server, { user: SMALL.user, pass: SMALL.password });
 }

@@ -77,10 +77,10 @@ describe("a server with one user", () => {
   });
 
   it("refuses a login without user", async () => {
-    expect(await problemOf("wrong-password", inputsFor(server))).toContain("a login without user and password");
+    expect(await problemOf("wrong-password", inputsFor(server))).toContain("a login without user");
   });
 
-  it("costs two requests and one log-in", async () => {
+  it("costs one log-in and four requests, all sent before the first answer comes", async () => {
     const between = await proxy(server);
     cleanups.push(() => between.close());
     await checkContract(inputsFor(between, { user: "noetl", password: PASSWORD }));
@@ -89,6 +89,8 @@ describe("a server with one user", () => {
     expect(sent.match(/^PUB \S+/gm)).toEqual([
       "PUB $JS.API.STREAM.INFO.NOETL_COMMANDS",
       "PUB $JS.API.CONSUMER.INFO.NOETL_COMMANDS.noetl_worker_pool",
+      "PUB $JS.API.INFO",
+      "PUB $JS.API.STREAM.NAMES",
     ]);
     await until("the connection to be closed", () => between.open() === 0 || undefined);
   });
@@ -101,14 +103,14 @@ describe("a server with one user", () => {
   it.each([
     ["", "waited for NATS's greeting: the connection stands, and nothing comes through it"],
     ["\r\n", "waited for the answer to the log-in, which came no further than the server's greeting"],
-    ["PONG\r\n", "waited for the info of stream NOETL_COMMANDS"],
+    ["PONG\r\n", "waited for the info of (stream NOETL_COMMANDS|consumer noetl_worker_pool)"],
   ])("that falls silent after %j is given up at the deadline", async (marker, message) => {
     const stalled = await proxy(server, marker);
     cleanups.push(() => stalled.close());
     const inputs = inputsFor(stalled, { user: "noetl", password: PASSWORD, timeoutSeconds: 2 });
     const milliseconds = await elapsed(async () => {
-      expect(await problemOf("no-answer", inputs)).toBe(
-        `${stalled.address}: ${message} (gave up after 2 s and one try)`,
+      expect(await problemOf("no-answer", inputs)).toMatch(
+        new RegExp(`^${stalled.address}: ${message} \\(gave up after 2 s and one try\\)$`),
       );
     });
     expect(milliseconds).toBeGreaterThan(1_900);

@@ -81,8 +81,8 @@ describe("a program with a StreamContract, run by the engine", () => {
         projectName: "somebody-elses",
         program: () => {
           const contract = new StreamContract("contract", args);
-          const { holds, report, retention, streamCreated, serverVersion } = contract;
-          return Promise.resolve({ holds, report, retention, streamCreated, serverVersion });
+          const { holds, report, retention, changes, serverVersion } = contract;
+          return Promise.resolve({ holds, report, retention, changes, serverVersion });
         },
       },
       {
@@ -120,8 +120,8 @@ describe("a program with a StreamContract, run by the engine", () => {
 
   it("fails where the stream does not appear in time", async () => {
     const { message } = await rejection(up());
-    expect(message).toContain(
-      "violation stream-exists: found no such stream after 2 s, expected stream NOETL_COMMANDS",
+    expect(message).toMatch(
+      /violation stream-exists: found no such stream after [\d.]+ s, expected stream NOETL_COMMANDS/,
     );
   });
 
@@ -143,7 +143,7 @@ describe("a program with a StreamContract, run by the engine", () => {
     await startNoetl(server, { stream: { storage: StorageType.File } }, LOGIN);
     const { summary, stdout } = await up({ triggers: ["two"] });
     expect(summary.resourceChanges).toEqual({ same: 1, update: 1 });
-    expect(stdout).toContain("warning: The stream contract of NoETL does not hold: 1 of drift.");
+    expect(stdout).toContain("warning: NoETL works, but its stream contract has drifted: 1 difference.");
     expect(stdout).toContain("drift stream-storage: found file, expected memory");
   });
 
@@ -178,20 +178,28 @@ describe("a program with a StreamContract, run by the engine", () => {
     expect((await stack.preview({ onOutput })).changeSummary).toEqual({ same: 2 });
   });
 
-  it("shows drift at a refresh, and checks again after it", async () => {
+  it("shows drift field by field at a refresh, a lost stream too, and checks again after it", async () => {
     await withManager(
       server,
       async (manager) => {
         await manager.streams.delete(STREAM.name);
-        await addStream(manager, { retention: RetentionPolicy.Interest });
+        await addStream(manager, { retention: RetentionPolicy.Interest, no_ack: true });
         await addConsumer(manager);
       },
       LOGIN,
     );
+    const seen = await stack.preview({ onOutput, refresh: true, diff: true });
+    expect(seen.stdout).toMatch(/~ retention +: "limits" +=> "interest"/); // what the refresh found
+    expect(seen.stdout).toMatch(/~ streamCreated +: "20.*" => "20/);
     const refreshed = await stack.refresh({ onOutput, onError: onOutput });
     expect(refreshed.summary.resourceChanges).toEqual({ same: 1, update: 1 });
     expect((await stack.outputs()).retention?.value).toBe("limits"); // outputs of the program change with the next update
-    expect((await stack.preview({ onOutput })).changeSummary).toEqual({ same: 1, update: 1 });
+    const preview = await stack.preview({ onOutput, diff: true });
+    expect(preview.changeSummary).toEqual({ same: 1, update: 1 });
+    expect(preview.stdout).toMatch(/~ retention +: "interest" => "limits"/);
+    expect(preview.stdout).not.toMatch(/~ storage/);
+    expect(preview.stdout).toMatch(/- stream-acks *: "no_ack; expected: acknowledges"/);
+    expect(preview.stdout).toMatch(/- stream-lost *: "created 20.*; expected: created 20/);
     const { message } = await rejection(up());
     expect(message).toContain("violation stream-retention: found interest, expected limits");
   });
@@ -203,6 +211,20 @@ describe("a program with a StreamContract, run by the engine", () => {
     expect(JSON.stringify(await stack.exportStack())).toContain("stream-exists");
     await startNoetl(server, {}, LOGIN);
     expect((await up()).outputs.holds?.value).toBe(true);
+  });
+
+  it("in mode ensure puts the stream in place before anybody else, and says what it did", async () => {
+    await removeStreams(server, LOGIN);
+    const { outputs } = await up({ mode: "ensure", gateway: { password: PASSWORD, user: "noetl" } });
+    expect(outputs.changes?.value).toEqual([
+      "create bucket sessions",
+      "create bucket requests",
+      "create stream NOETL_COMMANDS",
+      "create consumer noetl_worker_pool",
+    ]);
+    expect(outputs.holds?.value).toBe(true);
+    await stack.refresh({ onOutput });
+    expect((await stack.preview({ onOutput })).changeSummary).toEqual({ same: 2 });
   });
 
   it("deletes nothing in NATS", async () => {

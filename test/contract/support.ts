@@ -8,6 +8,7 @@ import {
   AckPolicy,
   connect,
   DeliverPolicy,
+  DiscardPolicy,
   ReplayPolicy,
   StorageType,
   type ConnectionOptions,
@@ -18,8 +19,8 @@ import {
   type StreamConfig,
 } from "nats";
 import { withDefaults, type ContractArguments, type ContractInputs } from "../../components/stream-contract";
-import { CONSUMER, STREAM, WORKER_TUNING } from "../../contract/noetl";
-import { ensureTools } from "../../toolchain";
+import { CONSUMER, GATEWAY, STREAM, WORKER_TUNING } from "../../contract/noetl";
+import { ensureTools, type ToolName } from "../../toolchain";
 
 const run = promisify(execFile);
 const NANOSECONDS = 1e9;
@@ -50,13 +51,24 @@ export interface NatsServer {
 /** Configuration of a server with JetStream and memory for the tests' streams. `DIR` is its own folder. */
 export const JETSTREAM = `jetstream: {store_dir: "DIR/jetstream", max_memory_store: 64MB, max_file_store: 64MB}`;
 
-/** Starts a real nats-server on a free loopback port. `DIR` in the configuration stands for its own folder. */
-export async function startNatsServer({ config = JETSTREAM, port = -1 } = {}): Promise<NatsServer> {
-  const tools = await ensureTools(["nats-server"]);
+/** A nats-server that the toolchain pins. */
+export type ServerTool = Extract<ToolName, `nats-server${string}`>;
+
+/**
+ * Starts a real nats-server on a free loopback port. `DIR` in the configuration stands for its own folder.
+ *
+ * @param tool The pinned server, the current one where left out.
+ */
+export async function startNatsServer({
+  config = JETSTREAM,
+  port = -1,
+  tool = "nats-server",
+}: { config?: string; port?: number; tool?: ServerTool } = {}): Promise<NatsServer> {
+  const { [tool]: binary } = await ensureTools([tool]);
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "contract-nats-"));
   const file = path.join(dir, "nats.conf");
   fs.writeFileSync(file, `listen: "127.0.0.1:${port}"\n${config.replaceAll("DIR", dir)}\n`);
-  const child = spawn(tools["nats-server"], ["-c", file, "--ports_file_dir", dir], {
+  const child = spawn(binary, ["-c", file, "--ports_file_dir", dir], {
     stdio: ["ignore", "ignore", "pipe"],
   });
   let log = "";
@@ -156,13 +168,50 @@ export async function startNoetl(
   );
 }
 
+/** What the gateway leaves behind at start-up: its buckets, changed by `changes`; null leaves one out. */
+export async function startGateway(
+  server: { address: string },
+  changes: Readonly<Record<string, Partial<StreamConfig> | null>> = {},
+  options: ConnectionOptions = {},
+): Promise<void> {
+  const buckets: readonly [string, number][] = [
+    [GATEWAY.sessionBucket, GATEWAY.sessionTtlSeconds],
+    [GATEWAY.requestBucket, GATEWAY.requestTtlSeconds],
+  ];
+  await withManager(
+    server,
+    async (manager) => {
+      for (const [bucket, ttlSeconds] of buckets) {
+        const change = changes[bucket];
+        if (change === null) continue;
+        const name = `KV_${bucket}`;
+        if (await manager.streams.info(name).then(Boolean, () => false)) continue;
+        await manager.streams.add({
+          name,
+          ...(change?.mirror ? {} : { subjects: [`$KV.${bucket}.>`] }),
+          max_msgs_per_subject: 1,
+          max_msg_size: 10 * 1024,
+          max_age: ttlSeconds * NANOSECONDS,
+          discard: DiscardPolicy.New,
+          // In memory: servers need a moment until the files of a removed stream are gone.
+          storage: StorageType.Memory,
+          allow_rollup_hdrs: !change?.mirror,
+          deny_delete: true,
+          ...change,
+        });
+      }
+    },
+    options,
+  );
+}
+
 /**
  * Server and worker start again, as the deployments do after `kubectl rollout restart`: what exists is used as it is,
  * except that the worker remakes a consumer whose `max_ack_pending` is not its own.
  */
-export async function restartNoetl(server: { address: string }): Promise<void> {
+export async function restartNoetl(server: { address: string }, storage = StorageType.Memory): Promise<void> {
   await withManager(server, async (manager) => {
-    await manager.streams.info(STREAM.name).catch(() => addStream(manager));
+    await manager.streams.info(STREAM.name).catch(() => addStream(manager, { storage }));
     try {
       const { config } = await manager.consumers.info(STREAM.name, CONSUMER.name);
       if (config.max_ack_pending === WORKER_TUNING.maxAckPending) return;

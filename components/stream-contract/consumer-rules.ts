@@ -1,0 +1,289 @@
+import type { ConsumerInfo, StreamInfo } from "nats";
+import { storedSubjects, subjectsCover } from "./subjects";
+import {
+  count,
+  duration,
+  editConsumer,
+  list,
+  recreateConsumer,
+  sameCount,
+  toNanoseconds,
+  toSeconds,
+  type Rule,
+} from "./rule";
+import { transformOf } from "./stream-rules";
+
+/** Fields of newer servers that the client library has no type for. */
+interface NewerFields {
+  /** nats-server 2.11. */
+  readonly priority_policy?: string;
+  readonly priority_groups?: readonly string[];
+}
+
+const priorityOf = ({ config }: ConsumerInfo): string => {
+  const { priority_policy: policy, priority_groups: groups } = config as NewerFields;
+  return groups?.length && policy && policy !== "none" ? policy : "";
+};
+
+const filtersOf = ({ config }: ConsumerInfo): string[] =>
+  config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : []);
+
+/** `max_waiting` of a consumer that nobody set it for. */
+const DEFAULT_MAX_WAITING = 512;
+
+/** Why the consumer's place is kept less safely than the stream's messages; empty where it is not. */
+function unsafePlace(stream: StreamInfo, { config }: ConsumerInfo): string {
+  const replicas = config.num_replicas ?? 0;
+  if (replicas !== 0 && replicas < (stream.config.num_replicas ?? 1)) return `${replicas} of the stream's replicas`;
+  if (config.mem_storage && String(stream.config.storage) === "file") return "in memory, the stream on disk";
+  return "";
+}
+
+/** Rules about the workers' consumer. Sources: NoETL's worker at start-up (v2.8.9 line), and nats-server's consumer.go. */
+export const CONSUMER_RULES: readonly Rule[] = [
+  {
+    id: "consumer-exists",
+    severity: "violation",
+    about: "consumer",
+    checks: "the workers' consumer exists",
+    why: "no worker has subscribed: commands are published and nobody executes them",
+    remedy: "restart the workers: they add the consumer when they start",
+    waits: "until-deadline",
+    expected: ({ consumer }) => `consumer ${consumer}`,
+    found: ({ consumer }) => (consumer ? "it exists" : "no such consumer"),
+    holds: ({ consumer }) => Boolean(consumer),
+    mend: () => ({ action: "restart-worker" }),
+    ensure: () => ({ action: "create-consumer" }),
+  },
+  {
+    id: "consumer-durable",
+    severity: "violation",
+    about: "consumer",
+    checks: "the consumer is durable (`durable_name`, not a name alone)",
+    why: "an ephemeral consumer is deleted when no worker asks it for a while, and with it the place in the stream",
+    remedy: "recreate the consumer",
+    expected: () => "durable",
+    found: ({ consumer }) => (consumer.config.durable_name ? "durable" : "ephemeral"),
+    holds: ({ consumer }) => Boolean(consumer.config.durable_name),
+    mend: recreateConsumer,
+  },
+  {
+    id: "consumer-pull",
+    severity: "violation",
+    about: "consumer",
+    checks: "the consumer is a pull consumer (no `deliver_subject`)",
+    why: "workers fetch; a push consumer refuses that and sends the commands elsewhere",
+    remedy: "recreate the consumer",
+    expected: () => "pull",
+    found: ({ consumer }) => (consumer.config.deliver_subject ? `push to ${consumer.config.deliver_subject}` : "pull"),
+    holds: ({ consumer }) => !consumer.config.deliver_subject,
+    mend: recreateConsumer,
+  },
+  {
+    id: "consumer-ack-policy",
+    severity: "violation",
+    about: "consumer",
+    checks: "acknowledgement policy",
+    why:
+      "with none, a command is lost when the worker that took it dies; with all, one worker's acknowledgement " +
+      "swallows the commands that others are still working on",
+    remedy: "recreate the consumer: the policy cannot be changed",
+    expected: ({ expect }) => expect.ackPolicy,
+    found: ({ consumer }) => consumer.config.ack_policy,
+    holds: ({ consumer }, { expect }) => String(consumer.config.ack_policy) === expect.ackPolicy,
+    mend: recreateConsumer,
+  },
+  {
+    id: "consumer-filter",
+    severity: "violation",
+    about: "consumer",
+    checks: "the consumer's filter, where it has one, lets through what the stream stores for NATS_SUBJECT",
+    why: "the commands are stored, and the workers never see them; the server accepts a filter that matches nothing",
+    remedy: "recreate the consumer without a filter",
+    expected: ({ subject }) => `no filter, or one that covers ${subject}`,
+    found: ({ consumer }) => {
+      const filters = filtersOf(consumer);
+      return filters.length === 0 ? "no filter" : list(filters);
+    },
+    holds: ({ stream, consumer }, { subject }) => {
+      const filters = filtersOf(consumer);
+      const stored = storedSubjects(subject, transformOf(stream));
+      return filters.length === 0 || stored.every((item) => subjectsCover(filters, item));
+    },
+    mend: recreateConsumer,
+    ensure: () => ({ action: "edit-consumer", patch: { filter_subject: undefined, filter_subjects: undefined } }),
+  },
+  {
+    id: "consumer-bodies",
+    severity: "violation",
+    about: "consumer",
+    checks: "the consumer delivers whole messages (`headers_only` is off)",
+    why: "workers get notifications without their content and cannot tell which command to claim",
+    remedy: "edit the consumer",
+    expected: () => "whole messages",
+    found: ({ consumer }) => (consumer.config.headers_only ? "headers only" : "whole messages"),
+    holds: ({ consumer }) => !consumer.config.headers_only,
+    mend: () => editConsumer({ headers_only: false }),
+  },
+  {
+    id: "consumer-paused",
+    severity: "violation",
+    about: "consumer",
+    checks: "the consumer is not paused (nats-server 2.11)",
+    why: "workers get nothing until the pause ends",
+    remedy: "resume the consumer",
+    expected: () => "not paused",
+    found: ({ consumer }) =>
+      consumer.paused ? `paused until ${consumer.config.pause_until ?? "further notice"}` : "not paused",
+    holds: ({ consumer }) => !consumer.paused,
+    mend: () => ({ action: "resume-consumer" }),
+  },
+  {
+    id: "consumer-priority",
+    severity: "violation",
+    about: "consumer",
+    checks: "a fetch needs no priority group (`priority_policy`; nats-server 2.11)",
+    why: "the server refuses every fetch that names no group, as the workers' fetches do",
+    remedy: "recreate the consumer",
+    expected: () => "no priority policy",
+    found: ({ consumer }) => priorityOf(consumer) || "no priority policy",
+    holds: ({ consumer }) => priorityOf(consumer) === "",
+    mend: recreateConsumer,
+  },
+  {
+    id: "consumer-deliver-policy",
+    severity: "drift",
+    about: "consumer",
+    checks: "deliver policy",
+    why: "a new or remade consumer starts elsewhere than at the next command, so old commands are delivered again",
+    remedy: "recreate the consumer: the policy cannot be changed",
+    expected: ({ expect }) => expect.deliverPolicy,
+    found: ({ consumer }) => consumer.config.deliver_policy,
+    holds: ({ consumer }, { expect }) => String(consumer.config.deliver_policy) === expect.deliverPolicy,
+    mend: recreateConsumer,
+  },
+  {
+    id: "consumer-replay-policy",
+    severity: "drift",
+    about: "consumer",
+    checks: "replay policy",
+    why: "with original, a backlog is delivered at the pace at which it was published instead of at once",
+    remedy: "recreate the consumer: the policy cannot be changed",
+    expected: ({ expect }) => expect.replayPolicy,
+    found: ({ consumer }) => consumer.config.replay_policy,
+    holds: ({ consumer }, { expect }) => String(consumer.config.replay_policy) === expect.replayPolicy,
+    mend: recreateConsumer,
+  },
+  {
+    id: "consumer-ack-wait",
+    severity: "drift",
+    about: "consumer",
+    checks: "time to acknowledge (`ack_wait`), without a `backoff` that replaces it",
+    why: "shorter, a command is delivered a second time while it runs; longer, a dead worker's command waits that long",
+    remedy: "edit the consumer; recreate it where it has a backoff",
+    expected: ({ expect }) => duration(expect.ackWaitSeconds),
+    found: ({ consumer: { config } }) =>
+      config.backoff?.length
+        ? `backoff ${config.backoff.map((step) => duration(toSeconds(step))).join(", ")}`
+        : duration(toSeconds(config.ack_wait)),
+    holds: ({ consumer: { config } }, { expect }) =>
+      !config.backoff?.length && toSeconds(config.ack_wait) === expect.ackWaitSeconds,
+    mend: ({ expect }, { consumer }) =>
+      consumer.config.backoff?.length
+        ? recreateConsumer()
+        : editConsumer({ ack_wait: toNanoseconds(expect.ackWaitSeconds) }),
+    ensure: ({ expect }) => ({
+      action: "edit-consumer",
+      patch: { backoff: undefined, ack_wait: toNanoseconds(expect.ackWaitSeconds) },
+    }),
+  },
+  {
+    id: "consumer-max-deliver",
+    severity: "drift",
+    about: "consumer",
+    checks: "deliveries of one message (`max_deliver`) as NOETL_WORKER_NATS_MAX_DELIVER says",
+    why: "a command that could not be acknowledged is given up earlier, or tried longer, than the worker's setting says",
+    remedy: "edit the consumer",
+    expected: ({ worker }) => count(worker.maxDeliver),
+    found: ({ consumer }) => count(consumer.config.max_deliver),
+    holds: ({ consumer }, { worker }) => sameCount(consumer.config.max_deliver, worker.maxDeliver),
+    mend: ({ worker }) => editConsumer({ max_deliver: worker.maxDeliver }),
+  },
+  {
+    id: "consumer-max-ack-pending",
+    severity: "drift",
+    about: "consumer",
+    checks: "messages in flight (`max_ack_pending`) as NOETL_WORKER_NATS_MAX_ACK_PENDING says",
+    why: "the next worker that starts deletes and remakes the consumer, and with it what is in flight",
+    remedy: "restart the workers: they remake the consumer",
+    // The worker itself puts this right when it starts, which may be a moment after its rollout is reported done.
+    waits: "briefly",
+    expected: ({ worker }) => count(worker.maxAckPending),
+    found: ({ consumer }) => count(consumer.config.max_ack_pending),
+    holds: ({ consumer }, { worker }) => sameCount(consumer.config.max_ack_pending, worker.maxAckPending),
+    mend: () => ({ action: "restart-worker" }),
+    ensure: ({ worker }) => ({ action: "edit-consumer", patch: { max_ack_pending: worker.maxAckPending } }),
+  },
+  {
+    id: "consumer-expiry",
+    severity: "drift",
+    about: "consumer",
+    checks: "the consumer does not expire (`inactive_threshold` is unset)",
+    why: "the server deletes it, durable or not, when no worker asks for a while: commands published until it is back are lost",
+    remedy: "recreate the consumer",
+    expected: () => "does not expire",
+    found: ({ consumer }) => {
+      const seconds = toSeconds(consumer.config.inactive_threshold);
+      return seconds === 0 ? "does not expire" : `expires after ${seconds} s without a worker`;
+    },
+    holds: ({ consumer }) => !consumer.config.durable_name || toSeconds(consumer.config.inactive_threshold) === 0,
+    mend: recreateConsumer,
+    ensure: () => ({ action: "edit-consumer", patch: { inactive_threshold: undefined } }),
+  },
+  {
+    id: "consumer-fetch-expiry",
+    severity: "drift",
+    about: "consumer",
+    checks: "a fetch may wait as long as NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS says (`max_expires`)",
+    why: "the server refuses a fetch that asks to wait longer, so workers get errors instead of commands",
+    remedy: "recreate the consumer",
+    expected: ({ worker }) => `unlimited, or at least ${worker.fetchTimeoutSeconds} s`,
+    found: ({ consumer }) => duration(toSeconds(consumer.config.max_expires)),
+    holds: ({ consumer }, { worker }) => {
+      const seconds = toSeconds(consumer.config.max_expires);
+      return seconds === 0 || seconds >= worker.fetchTimeoutSeconds;
+    },
+    mend: recreateConsumer,
+    ensure: () => ({ action: "edit-consumer", patch: { max_expires: undefined } }),
+  },
+  {
+    id: "consumer-max-waiting",
+    severity: "drift",
+    about: "consumer",
+    checks: "every worker's fetch may wait at the same time (`max_waiting`)",
+    why: "the server refuses fetches beyond it with `409 Exceeded MaxWaiting`, so some workers idle",
+    remedy:
+      "recreate the consumer: the limit cannot be changed; more than 512 workers need one made with a higher limit",
+    expected: ({ worker }) => `at least ${worker.replicas}`,
+    found: ({ consumer }) => String(consumer.config.max_waiting ?? DEFAULT_MAX_WAITING),
+    // A push consumer has none; that it is one is another rule's complaint.
+    holds: ({ consumer: { config } }, { worker }) =>
+      Boolean(config.deliver_subject) || (config.max_waiting ?? DEFAULT_MAX_WAITING) >= worker.replicas,
+    mend: recreateConsumer,
+  },
+  {
+    id: "consumer-replicas",
+    severity: "drift",
+    about: "consumer",
+    checks: "the consumer's place is kept as safely as the stream (`num_replicas`, `mem_storage`)",
+    why: "a server that is lost takes the place in the stream with it, and commands are delivered again or never",
+    remedy: "edit the consumer's replicas; recreate it where it is in memory",
+    expected: () => "as the stream",
+    found: ({ stream, consumer }) => unsafePlace(stream, consumer) || "as the stream",
+    holds: ({ stream, consumer }) => unsafePlace(stream, consumer) === "",
+    mend: ({ expect }, { stream, consumer }) =>
+      consumer.config.mem_storage && String(stream.config.storage) === "file"
+        ? recreateConsumer()
+        : editConsumer({ num_replicas: Math.max(expect.replicas, stream.config.num_replicas ?? 1) }),
+  },
+];

@@ -1,0 +1,153 @@
+import { checkWith, observe, retrying, type ContractReport, type Remembered } from "./check";
+import { openSession, type Session } from "./connect";
+import type { Deadline } from "./deadline";
+import { bucketConfig, consumerConfig, streamConfig } from "./desired";
+import type { ContractInputs } from "./inputs";
+import { contractMessage } from "./message";
+import { judge, type Observed, type Verdict } from "./rules";
+import { bucketsOf, bucketStream } from "./gateway-rules";
+
+/** One request to the JetStream API. */
+export interface Change {
+  /** What it does, in words. */
+  readonly does: string;
+  /** Subject after `$JS.API.`. */
+  readonly subject: string;
+  readonly body: object;
+}
+
+/** What `ensure` is about to do, and what it will not. */
+export interface EnsurePlan {
+  readonly changes: readonly Change[];
+  /** Broken rules that would need something recreated, or a decision that is not ours. */
+  readonly refused: readonly Verdict[];
+}
+
+/** The fields of a patch that change, `max_age 60000000000 -> 3600000000000` each. */
+function described(config: object, patch: object): string {
+  const before = config as Record<string, unknown>;
+  const show = (value: unknown): string => (value === undefined ? "unset" : JSON.stringify(value));
+  return Object.entries(patch)
+    .filter(([field, value]) => show(before[field]) !== show(value))
+    .map(([field, value]) => `${field} ${show(before[field])} -> ${show(value)}`)
+    .join(", ");
+}
+
+/** What has to be done so that the contract holds, without losing anything: nothing is ever removed or recreated. */
+export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePlan {
+  const { stream, consumer, expect } = inputs;
+  const changes: Change[] = [];
+  const refused: Verdict[] = [];
+  const patches = { stream: {}, consumer: {}, buckets: new Map<string, object>() };
+  let resume = false;
+  const broken = judge(inputs, observed).filter(({ ok }) => !ok);
+  const createsStream = broken.some(({ ensure }) => ensure.action === "create-stream");
+  for (const verdict of broken) {
+    const { ensure } = verdict;
+    switch (ensure.action) {
+      case "create-stream":
+      case "create-consumer":
+        break; // The stream comes first, whatever the order of the rules.
+      case "create-bucket": {
+        const bucket = bucketsOf(inputs).find(({ name }) => name === ensure.bucket);
+        if (bucket) {
+          const body = bucketConfig(bucket, expect.replicas);
+          changes.push({ does: `create bucket ${bucket.name}`, subject: `STREAM.CREATE.${body.name}`, body });
+        }
+        break;
+      }
+      case "edit-stream":
+        Object.assign(patches.stream, ensure.patch);
+        break;
+      case "edit-consumer":
+        Object.assign(patches.consumer, ensure.patch);
+        break;
+      case "edit-bucket":
+        patches.buckets.set(ensure.bucket, { ...patches.buckets.get(ensure.bucket), ...ensure.patch });
+        break;
+      case "resume-consumer":
+        resume = true;
+        break;
+      default:
+        refused.push(verdict);
+    }
+  }
+
+  const edit = (what: string, name: string, config: object | undefined, patch: object): void => {
+    if (!config || Object.keys(patch).length === 0) return;
+    const does = `update ${what}: ${described(config, patch)}`;
+    changes.push({ does, subject: `STREAM.UPDATE.${name}`, body: { ...config, ...patch } });
+  };
+  edit(`stream ${stream}`, stream, observed.stream?.config, patches.stream);
+  for (const [bucket, patch] of patches.buckets) {
+    edit(`bucket ${bucket}`, bucketStream(bucket), observed.buckets?.[bucket]?.config, patch);
+  }
+
+  const durable = `CONSUMER.DURABLE.CREATE.${stream}.${consumer}`;
+  if (createsStream) {
+    changes.push({ does: `create stream ${stream}`, subject: `STREAM.CREATE.${stream}`, body: streamConfig(inputs) });
+  }
+  if (observed.consumer === undefined) {
+    const body = { stream_name: stream, config: consumerConfig(inputs) };
+    changes.push({ does: `create consumer ${consumer}`, subject: durable, body });
+  } else if (Object.keys(patches.consumer).length > 0) {
+    const { config } = observed.consumer;
+    const does = `update consumer ${consumer}: ${described(config, patches.consumer)}`;
+    changes.push({ does, subject: durable, body: { stream_name: stream, config: { ...config, ...patches.consumer } } });
+  }
+  if (resume) {
+    changes.push({ does: `resume consumer ${consumer}`, subject: `CONSUMER.PAUSE.${stream}.${consumer}`, body: {} });
+  }
+  return { changes, refused };
+}
+
+/** A report, and what was done before it. */
+export interface EnsureReport extends ContractReport {
+  /** What was created, updated or resumed, in order; empty where nothing was to do. */
+  readonly changes: readonly string[];
+}
+
+/** Nothing was changed, because something would have to be recreated. Its message says what, why, and how. */
+export class EnsureRefused extends Error {
+  override readonly name = "EnsureRefused";
+}
+
+/**
+ * Makes the contract hold where that loses nothing, and checks it: creates stream, consumer and buckets that are missing
+ * and updates what NATS lets one update. For use before NoETL starts.
+ *
+ * @throws EnsureRefused where a violation (with `strict` any difference) would need something recreated; nothing is
+ * changed then. ConnectError where NATS could not be asked, or refused a change; run again, it goes on from there.
+ */
+export async function ensureContract(inputs: ContractInputs, remembered: Remembered = {}): Promise<EnsureReport> {
+  const done: string[] = [];
+  return retrying(inputs, async (deadline) => {
+    const session = await openSession(inputs, deadline);
+    try {
+      done.push(...(await change(session, inputs, deadline)));
+      return { ...(await checkWith(session, inputs, deadline, true, remembered)), changes: done };
+    } finally {
+      await session.close();
+    }
+  });
+}
+
+async function change(session: Session, inputs: ContractInputs, deadline: Deadline): Promise<string[]> {
+  const { observed } = await observe(session, inputs, deadline);
+  const { changes, refused } = ensurePlan(inputs, observed);
+  const forbids = refused.filter(({ rule }) => rule.severity === "violation" || (inputs.strict && !rule.isEvent));
+  if (forbids.length > 0) {
+    const server = `${session.server} (nats-server ${session.serverVersion})`;
+    const what = forbids.map(({ id, bucket }) => (bucket === undefined ? id : `${id} of ${bucket}`)).join(", ");
+    throw new EnsureRefused(
+      `Nothing was changed: ${what} cannot be mended without removing or recreating something, which mode ensure ` +
+        `never does.\n${contractMessage(inputs, refused, server, observed.stream?.state.messages ?? 0)}`,
+    );
+  }
+  const done: string[] = [];
+  for (const { does, subject, body } of changes) {
+    await session.change(subject, body, `to ${does}`, deadline);
+    done.push(does);
+  }
+  return done;
+}

@@ -1,0 +1,131 @@
+/** What a rule of the contract is, what it looks at, and what can be done against a broken one. */
+import type { ConsumerConfig, ConsumerInfo, JetStreamAccountStats, StreamConfig, StreamInfo } from "nats";
+import type { ContractInputs } from "./inputs";
+
+/** Violations fail the update: NoETL does not work. Drift warns, and fails only with `strict`. */
+export type Severity = "violation" | "drift";
+
+/** The part of the inputs that the rules judge by. */
+export type Contract = Pick<ContractInputs, "stream" | "subject" | "consumer" | "expect" | "worker" | "gateway">;
+
+/** A key-value bucket of the gateway: the stream `KV_<name>`. */
+export interface Bucket {
+  readonly name: string;
+  /** Life of an entry, in seconds. */
+  readonly ttlSeconds: number;
+  /** Largest value that the gateway writes, in bytes. */
+  readonly valueBytes: number;
+  /** What the gateway keeps in it, in words. */
+  readonly purpose: string;
+}
+
+/** What the gateway's user may do; a refusal is the server's own sentence. */
+export interface GatewayAccess {
+  readonly updatesRefused?: string;
+  readonly callbacksRefused?: string;
+  /** Subjects of the buckets that the user may not write; undefined where the server does not tell. */
+  readonly unwritable?: readonly string[];
+}
+
+/** What the server says; undefined where it has nothing of that name, or where the login may not ask. */
+export interface Observed {
+  readonly stream: StreamInfo | undefined;
+  readonly consumer: ConsumerInfo | undefined;
+  /** Limits and usage of the account. */
+  readonly account?: JetStreamAccountStats;
+  /** Streams other than the contract's that take NATS_SUBJECT or a part of it. */
+  readonly overlapping?: readonly string[];
+  /** Streams behind the gateway's buckets, by bucket. */
+  readonly buckets?: Readonly<Record<string, StreamInfo | undefined>>;
+  readonly gateway?: GatewayAccess;
+  /** When the stream was created, as an earlier check found it. */
+  readonly streamRemembered?: string;
+}
+
+/** What rules look at: the object that a rule is about is there when it is asked. */
+export interface Found extends Observed {
+  readonly stream: StreamInfo;
+  readonly consumer: ConsumerInfo;
+  readonly account: JetStreamAccountStats;
+  readonly gateway: GatewayAccess;
+  readonly bucket: Bucket & { readonly info: StreamInfo };
+}
+
+export type StreamPatch = Partial<StreamConfig>;
+export type ConsumerPatch = Partial<ConsumerConfig>;
+
+/** One thing to do against a broken rule. A patch changes fields of a configuration; an undefined value removes one. */
+export type Mend =
+  | { readonly action: "recreate-stream" | "recreate-consumer" }
+  | { readonly action: "restart-server" | "restart-worker" | "restart-gateway" }
+  | { readonly action: "edit-stream"; readonly patch: StreamPatch }
+  | { readonly action: "edit-consumer"; readonly patch: ConsumerPatch }
+  | { readonly action: "resume-consumer" }
+  | { readonly action: "recreate-bucket"; readonly bucket: string }
+  | { readonly action: "edit-bucket"; readonly bucket: string; readonly patch: StreamPatch }
+  /** What no command can do without knowing more, in words. */
+  | { readonly action: "advise"; readonly advice: string };
+
+/** What mode `ensure` does instead of a {@link Mend}, because it is there before NoETL starts and changes less. */
+export type Ensure =
+  | { readonly action: "create-stream" | "create-consumer" }
+  | { readonly action: "create-bucket"; readonly bucket: string }
+  | Extract<Mend, { readonly patch: unknown }>;
+
+/** One row of the contract. */
+export interface Rule {
+  readonly id: string;
+  readonly severity: Severity;
+  /** What it is about; the rule is asked only where that is there, unless it is about its existence. */
+  readonly about: "account" | "stream" | "consumer" | "bucket" | "gateway";
+  /** What is checked, for the documentation. */
+  readonly checks: string;
+  /** What breaks in NoETL where the rule is broken. */
+  readonly why: string;
+  /** How it is mended, for the documentation. */
+  readonly remedy: string;
+  /** Whether NoETL's own start-up may still be about to put it right, so that waiting makes sense, and for how long. */
+  readonly waits?: "until-deadline" | "briefly";
+  /** True where it tells of something that is over: it is reported, and fails nothing, `strict` or not. */
+  readonly isEvent?: true;
+  /** Narrows down where the rule is asked. */
+  readonly applies?: (observed: Observed, contract: Contract) => boolean;
+  readonly expected: (contract: Contract, observed: Found) => string;
+  readonly found: (observed: Found, contract: Contract) => string;
+  readonly holds: (observed: Found, contract: Contract) => boolean;
+  readonly mend: (contract: Contract, observed: Found) => Mend;
+  /** What `ensure` does where it differs from {@link mend}. */
+  readonly ensure?: (contract: Contract, observed: Found) => Ensure;
+}
+
+const NANOSECONDS = 1e9;
+
+/** What every command notification fits in with room to spare, in bytes. */
+export const NOTIFICATION_BYTES = 4096;
+
+export const toSeconds = (nanoseconds: number | undefined): number => (nanoseconds ?? 0) / NANOSECONDS;
+export const toNanoseconds = (seconds: number): number => Math.round(seconds * NANOSECONDS);
+export const duration = (seconds: number): string => (seconds === 0 ? "unlimited" : `${seconds} s`);
+export const list = (values: readonly string[]): string => (values.length === 0 ? "none" : values.join(", "));
+
+/** Whether a limit limits: nats-server takes whatever is below 1 for unlimited. */
+export const limited = (value: number | undefined): value is number => value !== undefined && value > 0;
+export const count = (value: number | undefined): string => (limited(value) ? String(value) : "unlimited");
+export const sameCount = (a: number | undefined, b: number): boolean => count(a) === count(b);
+
+export const editStream = (patch: StreamPatch): Mend => ({ action: "edit-stream", patch });
+export const editConsumer = (patch: ConsumerPatch): Mend => ({ action: "edit-consumer", patch });
+export const editBucket = (bucket: string, patch: StreamPatch): Mend => ({ action: "edit-bucket", bucket, patch });
+export const recreateStream = (): Mend => ({ action: "recreate-stream" });
+export const recreateConsumer = (): Mend => ({ action: "recreate-consumer" });
+
+/** Servers that a stream or consumer is really on: its leader and the others. A server on its own reports no cluster. */
+export function peersOf({ cluster }: Pick<StreamInfo, "cluster">): { real: number; trouble: string[] } {
+  const others = cluster?.replicas ?? [];
+  const trouble = others.flatMap(({ name, offline, current, lag }) => {
+    if (offline) return [`${name} is offline`];
+    return current ? [] : [`${name} is behind${lag ? ` by ${lag}` : ""}`];
+  });
+  if (cluster?.name !== undefined && !cluster.leader) trouble.unshift("no leader");
+  return { real: 1 + others.length, trouble };
+}

@@ -1,0 +1,185 @@
+import { AckPolicy, RetentionPolicy, StorageType, type ConsumerConfig, type StreamConfig } from "nats";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import {
+  checkContract,
+  ensureContract,
+  EnsureRefused,
+  judge,
+  RULES,
+  type ContractArguments,
+} from "../../components/stream-contract";
+import { CONSUMER, STREAM } from "../../contract/noetl";
+import { arrange, BROKEN, CASES_CONFIG, clear } from "./cases";
+import {
+  addStream,
+  inputsFor,
+  natsCommand,
+  rejection,
+  startGateway,
+  startNatsServer,
+  startNoetl,
+  withManager,
+  type NatsServer,
+} from "./support";
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer({ config: CASES_CONFIG });
+});
+afterAll(() => server.stop());
+beforeEach(() => clear(server));
+
+const inputs = (args: Omit<ContractArguments, "connection"> = {}) =>
+  inputsFor(server, { timeoutSeconds: 2, mode: "ensure", ...args });
+
+/** Everything that the account holds, as the nats command line tells it; what changes by itself left out. */
+async function everything(): Promise<Record<string, unknown>> {
+  const found: Record<string, unknown> = {};
+  await withManager(server, async (manager) => {
+    for await (const stream of manager.streams.list()) {
+      const consumers = await manager.consumers.list(stream.config.name).next();
+      found[stream.config.name] = {
+        created: stream.created,
+        messages: stream.state.messages,
+        config: stream.config,
+        consumers: consumers.map(({ config, created }) => ({ config, created })),
+      };
+    }
+  });
+  return found;
+}
+
+type Info<T> = { config: T };
+const witness = async <T>(what: string): Promise<T> =>
+  (JSON.parse(await natsCommand(`nats --server ${server.address} ${what} --json`)) as Info<T>).config;
+
+describe("where nothing is there", () => {
+  it("stream and consumer are created exactly as NoETL creates them", async () => {
+    await startNoetl(server);
+    const byNoetl = {
+      stream: await witness<StreamConfig>(`stream info ${STREAM.name}`),
+      consumer: await witness<ConsumerConfig>(`consumer info ${STREAM.name} ${CONSUMER.name}`),
+    };
+    await clear(server);
+    const { holds, report, changes } = await ensureContract(inputs());
+    expect({ holds, report, changes }).toEqual({
+      holds: true,
+      report: "",
+      changes: ["create stream NOETL_COMMANDS", "create consumer noetl_worker_pool"],
+    });
+    expect({
+      stream: await witness<StreamConfig>(`stream info ${STREAM.name}`),
+      consumer: await witness<ConsumerConfig>(`consumer info ${STREAM.name} ${CONSUMER.name}`),
+    }).toEqual(byNoetl);
+  });
+
+  it("the gateway's buckets are created too, and are buckets to a client", async () => {
+    const args = { gateway: { requestTtlSeconds: 60 } };
+    const { changes } = await ensureContract(inputs(args));
+    expect(changes.slice(0, 2)).toEqual(["create bucket sessions", "create bucket requests"]);
+    await withManager(server, async (_manager, connection) => {
+      const bucket = await connection.jetstream().views.kv("requests", { bindOnly: true });
+      await bucket.put("a", "value");
+      expect((await bucket.get("a"))?.string()).toBe("value");
+      const { ttl, history } = await bucket.status();
+      expect({ ttl, history }).toEqual({ ttl: 60_000, history: 1 });
+    });
+    // NoETL and its gateway, which start afterwards, change nothing about it.
+    const before = await everything();
+    await startGateway(server);
+    expect((await checkContract(inputsFor(server, args))).report).toBe("");
+    expect(await everything()).toEqual(before);
+  });
+
+  it("a second run, and one after an interruption, find nothing more to do", async () => {
+    await withManager(server, (manager) => addStream(manager)); // as if it had ended here
+    expect((await ensureContract(inputs())).changes).toEqual(["create consumer noetl_worker_pool"]);
+    expect((await ensureContract(inputs())).changes).toEqual([]);
+  });
+});
+
+describe("what is broken", () => {
+  const here = BROKEN.filter(({ until = 15 }) => until >= 15);
+  /** What nothing but removing, recreating or somebody's decision mends. */
+  const RECREATED = new Set([
+    ...["stream-mirror", "stream-sealed", "stream-counter", "stream-storage", "stream-overlap", "stream-peers"],
+    ...["consumer-durable", "consumer-pull", "consumer-ack-policy", "consumer-priority", "consumer-max-waiting"],
+    ...["consumer-deliver-policy", "consumer-replay-policy", "consumer-replicas", "bucket-writable"],
+    ...["account-storage", "account-streams", "gateway-updates", "gateway-callbacks", "gateway-buckets"],
+  ]);
+
+  const refused = here.filter(({ rule, name }) => RECREATED.has(rule) || name.startsWith("a work queue"));
+  const mended = here.filter((each) => !refused.includes(each) && each.rule !== "stream-lost");
+
+  it.each(mended.filter(({ rule }) => rule !== "stream-replicas"))(
+    "is mended without losing anything: $rule, $name",
+    async (broken) => {
+      await arrange(server, broken);
+      const before = await everything();
+      const { report, changes } = await ensureContract(inputs(broken.args));
+      expect(report).toBe("");
+      expect(changes.length).toBeGreaterThan(0);
+      const after = await everything();
+      for (const [name, stream] of Object.entries(before)) {
+        const { created, messages } = stream as { created: string; messages: number };
+        expect(after[name]).toMatchObject({ created, messages });
+      }
+      // The nats command line, an independent witness, sees a contract that holds as well.
+      expect((await checkContract(inputsFor(server, broken.args))).report).toBe("");
+    },
+  );
+
+  it.each(refused)("is refused, and nothing is touched: $rule, $name", async (broken) => {
+    await arrange(server, broken);
+    const before = await everything();
+    const isDrift = RULES.find(({ id }) => id === broken.rule)?.severity === "drift";
+    if (isDrift) {
+      const { holds, report, changes } = await ensureContract(inputs(broken.args));
+      expect({ holds, changes }).toEqual({ holds: true, changes: [] });
+      expect(report).toContain(broken.rule);
+    }
+    const error = await rejection(ensureContract(inputs({ ...broken.args, strict: isDrift })));
+    expect(error).toBeInstanceOf(EnsureRefused);
+    expect(error.message).toMatch(/^Nothing was changed: .* cannot be mended without removing or recreating something/);
+    expect(error.message).toContain(broken.rule);
+    expect(error.message).toContain("To mend it:");
+    expect(await everything()).toEqual(before);
+  });
+
+  it("in several ways is mended in one request each, and says from what to what", async () => {
+    await startNoetl(server, {
+      stream: { retention: RetentionPolicy.Interest, subjects: ["noetl.events"], max_age: 0, no_ack: true },
+      consumer: { max_deliver: 3, max_ack_pending: 10 },
+    });
+    const { report, changes } = await ensureContract(inputs());
+    expect(report).toBe("");
+    expect(changes).toEqual([
+      'update stream NOETL_COMMANDS: retention "interest" -> "limits", subjects ["noetl.events"] -> ' +
+        '["noetl.events","noetl.commands"], no_ack true -> false, max_age 0 -> 3600000000000',
+      "update consumer noetl_worker_pool: max_deliver 3 -> 1000, max_ack_pending 10 -> 64",
+    ]);
+  });
+
+  it("beside something that is refused stays as it is", async () => {
+    await startNoetl(server, { stream: { max_age: 0 }, consumer: { ack_policy: AckPolicy.All } });
+    const before = await everything();
+    expect((await rejection(ensureContract(inputs()))).message).toContain("Nothing was changed: consumer-ack-policy");
+    expect(await everything()).toEqual(before);
+  });
+});
+
+describe("a server that says no", () => {
+  it("is quoted, with what was asked of it", async () => {
+    await startNoetl(server, { stream: { storage: StorageType.File } });
+    const { message } = await rejection(ensureContract(inputs({ expect: { replicas: 3 } })));
+    expect(message).toMatch(/refused to update stream NOETL_COMMANDS: num_replicas 1 -> 3: .*\(10074\)/);
+  });
+});
+
+describe("every rule", () => {
+  it("tells ensure what to do about it", () => {
+    expect(judge(inputs(), { stream: undefined, consumer: undefined }).map(({ ensure }) => ensure.action)).toEqual([
+      "create-stream",
+    ]);
+  });
+});

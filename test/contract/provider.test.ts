@@ -1,0 +1,208 @@
+import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { withDefaults, type ContractArguments } from "../../components/stream-contract";
+import { check, create, diff, read, update } from "../../components/stream-contract/provider";
+import {
+  closedPort,
+  inputsFor,
+  rejection,
+  removeStreams,
+  startGateway,
+  startNatsServer,
+  startNoetl,
+  type NatsServer,
+} from "./support";
+
+const DEFAULTS = {
+  connection: { namespace: "nats", service: "nats", port: 4222 },
+  mode: "assert",
+  stream: "NOETL_COMMANDS",
+  subject: "noetl.commands",
+  consumer: "noetl_worker_pool",
+  expect: {
+    retention: "limits",
+    storage: "memory",
+    maxAgeSeconds: 3600,
+    ackPolicy: "explicit",
+    deliverPolicy: "new",
+    replayPolicy: "instant",
+    ackWaitSeconds: 30,
+    replicas: 1,
+    duplicateWindowSeconds: 120,
+  },
+  worker: { maxAckPending: 64, maxDeliver: 1000, fetchTimeoutSeconds: 30, replicas: 1 },
+  noetl: { namespace: "noetl", serverDeployment: "noetl-server", workerDeployment: "noetl-worker" },
+  strict: false,
+  timeoutSeconds: 120,
+};
+
+describe("check", () => {
+  it("fills in the contract's defaults", () => {
+    expect(check({}, {})).toEqual({ inputs: DEFAULTS });
+  });
+
+  it("keeps what is given, object by object, and drops what is none of the inputs", () => {
+    const news = {
+      connection: { context: "kind-noetl", kubeconfig: undefined },
+      expect: { storage: "file" },
+      worker: { maxAckPending: 0 },
+      triggers: [1, { a: null }],
+      __provider: "code",
+      holds: true,
+    };
+    expect(check({}, news)).toEqual({
+      inputs: {
+        ...DEFAULTS,
+        connection: { ...DEFAULTS.connection, context: "kind-noetl" },
+        expect: { ...DEFAULTS.expect, storage: "file" },
+        worker: { ...DEFAULTS.worker, maxAckPending: 0 },
+        triggers: [1, { a: null }],
+      },
+    });
+  });
+
+  it("takes servers instead of a cluster", () => {
+    const { inputs, failures } = check(
+      {},
+      { connection: { servers: ["tls://nats.example:4222", "[::1]:4222", "nats"] } },
+    );
+    expect(failures).toBeUndefined();
+    expect(inputs?.connection).toEqual({ servers: ["tls://nats.example:4222", "[::1]:4222", "nats"] });
+  });
+
+  it("does not judge what a preview does not know yet", () => {
+    const unknown = { connection: unknownValue, user: unknownValue, password: unknownValue, stream: unknownValue };
+    expect(check({}, { ...unknown, strict: unknownValue, worker: unknownValue }).failures).toBeUndefined();
+    expect(check({}, { connection: { namespace: unknownValue, kubeconfig: unknownValue } }).failures).toBeUndefined();
+  });
+
+  it.each<[ContractArguments, string]>([
+    [{ connection: { servers: [] } }, "connection.servers is no list of servers"],
+    [
+      { connection: { servers: ["nats://noetl:hunter2@nats:4222"] } },
+      "connection.servers is a URL with credentials in it, which the client would ignore",
+    ],
+    [{ connection: { servers: ["http://nats:4222"] } }, 'connection.servers is no server address: "http://nats:4222"'],
+    [{ connection: { servers: ["nats:70000"] } }, 'connection.servers is no server address: "nats:70000"'],
+    [{ connection: { namespace: "Nats" } }, "connection.namespace is no Kubernetes name"],
+    [{ connection: { port: 0 } }, "connection.port is smaller than 1"],
+    [{ stream: "A B" }, "stream is no JetStream name"],
+    [{ consumer: "a.b" }, "consumer is no JetStream name"],
+    [{ subject: "noetl.>.commands" }, "subject is no NATS subject: `>` may stand only at its end"],
+    [{ expect: { retention: "work" } }, "expect.retention is none of limits, interest, workqueue"],
+    [{ expect: { maxAgeSeconds: -1 } }, "expect.maxAgeSeconds is smaller than 0"],
+    [{ worker: { maxDeliver: -2 } }, "worker.maxDeliver is smaller than -1"],
+    [{ timeoutSeconds: 3601 }, "timeoutSeconds is larger than 3600"],
+    [{ strict: "yes" as unknown as boolean }, "strict is no boolean"],
+    [{ password: "hunter2" }, "password is set without user"],
+    [{ user: "noetl", password: "hunter2\n" }, "password is more than one line"],
+  ])("refuses %j", (args, problem) => {
+    const { failures } = check({}, args);
+    expect(failures).toHaveLength(1);
+    // With a property's name the engine would print its value.
+    expect(failures?.[0]?.property).toBe("");
+    expect(failures?.[0]?.reason).toContain(problem);
+    expect(failures?.[0]?.reason).toMatch(/ for example /);
+    expect(failures?.[0]?.reason).not.toContain("hunter2");
+  });
+});
+
+describe("diff", () => {
+  const news = { ...DEFAULTS, user: "noetl", password: "one", triggers: ["a", 1], __provider: "code" };
+  const olds = { ...news, holds: true, report: "", checks: [], retention: "limits" };
+
+  it("finds nothing where nothing changed", () => {
+    expect(diff("id", olds, news)).toEqual({ changes: false });
+  });
+
+  it.each<[string, object]>([
+    ["a password", { password: "two" }],
+    ["a trigger", { triggers: ["a", 2] }],
+    ["a nested value", { worker: { ...DEFAULTS.worker, maxAckPending: 65 } }],
+    ["the connection", { connection: { servers: ["nats:4222"] } }],
+    ["the provider's code", { __provider: "other code" }],
+    ["a value that is not known yet", { triggers: [unknownValue] }],
+  ])("finds %s, and never replaces", (_name, change) => {
+    expect(diff("id", olds, { ...news, ...change })).toEqual({ changes: true });
+  });
+
+  it("checks again where a refresh found the contract broken", () => {
+    expect(diff("id", { ...olds, holds: false }, news)).toEqual({ changes: true });
+  });
+});
+
+describe("against a server", () => {
+  let server: NatsServer;
+  beforeAll(async () => {
+    server = await startNatsServer();
+  });
+  afterAll(() => server.stop());
+
+  it("create fails, read reports, and create passes once NoETL has started", async () => {
+    const inputs = inputsFor(server, { timeoutSeconds: 1 });
+    expect((await rejection(create(inputs))).message).toContain("violation stream-exists");
+    const missing = await read("id", inputs);
+    expect(missing).toMatchObject({ id: "id", props: { holds: false, stream: "NOETL_COMMANDS" }, inputs });
+
+    await startNoetl(server);
+    const { id, outs } = await create(inputs);
+    expect(id).toBe("NOETL_COMMANDS/noetl_worker_pool");
+    expect(outs).toMatchObject({ ...inputs, holds: true, retention: "limits" });
+    const present = await read(id, { ...outs, __provider: "code" });
+    expect(present).toEqual({ id, props: outs, inputs });
+    expect(diff(id, present.props as object, { ...inputs })).toEqual({ changes: false });
+
+    expect((await update(id, outs ?? {}, { ...inputs, triggers: [2] })).outs).toEqual({ ...outs, triggers: [2] });
+    const { message } = await rejection(update(id, outs ?? {}, { ...inputs, subject: "other" }));
+    expect(message).toContain("violation stream-subjects: found noetl.commands, expected subjects that cover other");
+  });
+
+  it("a refresh keeps what was asked for, however often it is run, and update reports a lost stream once", async () => {
+    await removeStreams(server);
+    const inputs = { ...inputsFor(server, { timeoutSeconds: 1, gateway: {} }) };
+    await startNoetl(server);
+    await startGateway(server);
+    const { id, outs = {} } = await create(inputs);
+    const created = (outs as { streamCreated?: string }).streamCreated;
+
+    await removeStreams(server);
+    await startNoetl(server, { stream: { max_age: 60e9, no_ack: true }, consumer: { max_deliver: 3 } });
+    await startGateway(server, { sessions: { max_age: 60e9 } });
+    const first = await read(id, outs);
+    expect(first.inputs).toEqual({
+      ...inputs,
+      expect: { ...inputs.expect, maxAgeSeconds: 60 },
+      worker: { ...inputs.worker, maxDeliver: 3 },
+      gateway: { ...inputs.gateway, sessionTtlSeconds: 60 },
+      drift: {
+        "stream-acks": "no_ack; expected: acknowledges",
+        "stream-lost": expect.stringMatching(`^created .*; expected: created ${created}$`) as string,
+      },
+    });
+    const second = await read(id, first.props as object);
+    expect(second).toEqual(first);
+    expect(diff(id, second.props as object, inputs)).toEqual({ changes: true });
+
+    // The refresh has reported the loss; an update without one does it itself, and a deployment explains it.
+    const warned = async (olds: object, news: object): Promise<boolean> =>
+      ((await update(id, olds, news)).outs as { report: string }).report.includes("stream-lost");
+    await removeStreams(server);
+    await startNoetl(server);
+    await startGateway(server);
+    expect(await warned(second.props as object, inputs)).toBe(false);
+    expect(await warned(outs, { ...inputs, strict: true })).toBe(true);
+    expect(await warned(outs, { ...inputs, triggers: ["deployed"] })).toBe(false);
+  });
+
+  it("read takes a server that is gone as drift, and a refused login as an error", async () => {
+    const gone = inputsFor({ address: `127.0.0.1:${await closedPort()}` }, { timeoutSeconds: 1 });
+    expect(await read("id", gone)).toMatchObject({ props: { holds: false, server: "" } });
+    const refused = await startNatsServer({ config: `authorization {users: [{user: a, password: "right"}]}` });
+    try {
+      const inputs = withDefaults({ ...inputsFor(refused), user: "a", password: "wrong" });
+      expect((await rejection(read("id", inputs))).message).toContain("does not accept the password of user a");
+    } finally {
+      await refused.stop();
+    }
+  });
+});
