@@ -35,6 +35,8 @@ interface Way {
 export interface Session {
   readonly server: string;
   readonly serverVersion: string;
+  /** For questions beyond those of the check. */
+  readonly connection: NatsConnection;
   /** Undefined where there is no such stream. */
   streamInfo(stream: string, deadline: Deadline): Promise<StreamInfo | undefined>;
   /** Undefined where there is no such consumer, or no such stream. */
@@ -192,6 +194,7 @@ function session(connection: NatsConnection, relay: Relay, server: string, input
   return {
     server,
     serverVersion: connection.info?.version ?? "",
+    connection,
     streamInfo: (stream, deadline) =>
       info<StreamInfo>(`$JS.API.STREAM.INFO.${stream}`, `the info of stream ${stream}`, deadline),
     consumerInfo: (stream, consumer, deadline) =>
