@@ -2,11 +2,11 @@ import * as pulumi from "@pulumi/pulumi";
 import { Gateway, NatsJetStream, Noetl, Postgres, StreamContract } from "./components";
 import type { ChartSource, NoetlArgs, StreamContractArgs } from "./components";
 import { parseSettings } from "./config/parse";
+import { PROJECT } from "./config/project";
 import type { Settings } from "./config/schema";
 import { kubernetesPlatform, type Platform } from "./stacks/platform";
 
-/** Name of the Pulumi project, the namespace of its configuration keys. */
-export const PROJECT = "noetl-nats";
+export { PROJECT };
 
 /** The stack's settings, checked. @throws ConfigError with all problems at once. */
 export function loadSettings(): Settings {

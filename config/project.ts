@@ -1,6 +1,9 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 
+/** Name of the Pulumi project, the namespace of its configuration keys. */
+export const PROJECT = "noetl-nats";
+
 /**
  * Root folder of this package, the one that holds `charts/` and `package.json`: the same whether the code runs from
  * its TypeScript sources or compiled from `dist/`, and also inside another program's `node_modules`.

@@ -1,4 +1,3 @@
-import * as crypto from "node:crypto";
 import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
@@ -8,12 +7,12 @@ import { projectRoot } from "../config/project";
 import { SETTINGS, type SettingKey } from "../config/schema";
 import { deploy, loadSettings, PROJECT } from "../program";
 import type { ToolPaths } from "../toolchain";
+import { EMBEDDED_STACK, embeddedPaths, stateEnvironment } from "./home";
 import { serveStandIns } from "./plugin";
 
-const run = promisify(execFile);
+export { EMBEDDED_DIR } from "./home";
 
-/** Where an embedded stack keeps everything: the cluster, the engine's home and state, the passphrase. */
-export const EMBEDDED_DIR = path.join(projectRoot(), ".embedded");
+const run = promisify(execFile);
 
 /** Settings that make the program fit the embedded cluster; those of the command line come on top. */
 export function embeddedConfig(kubeconfigPath: string): Partial<Record<SettingKey, string>> {
@@ -66,15 +65,12 @@ export interface EngineOptions {
  * `NOETL_NATS_PLUGINS=official` insists on the official plugins.
  */
 export async function openEngine({ dir, tools, cwd = projectRoot(), log }: EngineOptions): Promise<Engine> {
-  const home = path.join(dir, "pulumi");
-  const state = path.join(dir, "state");
+  const { home, state } = embeddedPaths(dir);
   for (const folder of [dir, home, state]) fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
   const official = process.env.NOETL_NATS_PLUGINS === "official" || (await officialPlugins(tools.pulumi));
   const standIns = official ? undefined : await serveStandIns({ helm: tools.helm, cwd, ...(log ? { log } : {}) });
   const envVars: Record<string, string> = {
-    PULUMI_BACKEND_URL: `file://${state}`,
-    PULUMI_CONFIG_PASSPHRASE: passphrase(dir),
-    PULUMI_SKIP_UPDATE_CHECK: "true",
+    ...stateEnvironment(dir),
     PATH: [...LAUNCHERS, process.env.PATH].join(path.delimiter),
     PULUMI_HOME: official ? (process.env.PULUMI_HOME ?? path.join(process.env.HOME ?? "", ".pulumi")) : home,
     ...(standIns
@@ -111,7 +107,7 @@ export async function openStack(options: StackOptions): Promise<OpenStack> {
     const chart = await officialNatsChart(tools.helm);
     const stack = await LocalWorkspace.createOrSelectStack(
       {
-        stackName: options.stackName ?? "embedded",
+        stackName: options.stackName ?? EMBEDDED_STACK,
         projectName: PROJECT,
         program: () => Promise.resolve(deploy(loadSettings())),
       },
@@ -176,20 +172,12 @@ function removeStaleLocks(state: string): void {
   }
 }
 
-/** A passphrase for the state's secrets, made once and readable by the user alone. */
-function passphrase(dir: string): string {
-  const file = path.join(dir, "passphrase");
-  if (!fs.existsSync(file)) fs.writeFileSync(file, crypto.randomBytes(24).toString("base64url"), { mode: 0o600 });
-  return fs.readFileSync(file, "utf8");
-}
-
-/** The automation interface looks for `bin/pulumi` under a folder. */
 async function pulumiCommand(dir: string, pulumi: string): Promise<PulumiCommand> {
-  const link = path.join(dir, "pulumi-cli", "bin", "pulumi");
+  const { cli, command: link } = embeddedPaths(dir);
   fs.mkdirSync(path.dirname(link), { recursive: true });
   fs.rmSync(link, { force: true });
   fs.symlinkSync(pulumi, link);
-  return PulumiCommand.get({ root: path.join(dir, "pulumi-cli"), skipVersionCheck: true });
+  return PulumiCommand.get({ root: cli, skipVersionCheck: true });
 }
 
 async function officialPlugins(pulumi: string): Promise<boolean> {

@@ -1,8 +1,11 @@
 import * as path from "node:path";
 import { CommandError } from "@pulumi/pulumi/automation";
+import { checklistText, screenOf } from "../doctor/present";
+import { readTarget } from "../doctor/target";
+import { verify } from "../doctor/verify";
 import { ensureTools } from "../toolchain";
-import { checklist } from "./checklist";
 import { attachCluster, startCluster } from "./cluster";
+import { EMBEDDED_STACK } from "./home";
 import { EMBEDDED_DIR, openStack, POLICY_PACK } from "./stack";
 
 const USAGE = "usage: npm run up:embedded [-- -c key=value ...]";
@@ -37,15 +40,14 @@ async function main(): Promise<void> {
   });
   try {
     say(provenance);
-    const result = await stack.up({
+    await stack.up({
       policyPacks: [POLICY_PACK],
       onOutput: (text) => process.stdout.write(text),
       color: "auto",
     });
     say("");
-    say("Verification checklist");
-    const outcome = await checklist({ kubeconfigPath: cluster.kubeconfigPath, outputs: result.outputs });
-    for (const line of outcome.lines) say(`  ${line}`);
+    const outcome = await verify(await readTarget(EMBEDDED_STACK));
+    say(checklistText(outcome, screenOf(process.stdout)));
     say("");
     say(
       `Done in ${Math.round((Date.now() - started) / 1000)} s. The cluster goes on running: KUBECONFIG=${cluster.kubeconfigPath}`,

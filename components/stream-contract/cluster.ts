@@ -95,7 +95,8 @@ async function requestOptions(config: KubeConfig): Promise<https.RequestOptions>
   return options;
 }
 
-function unreachable(config: KubeConfig, error: unknown): ConnectError {
+/** The error for an API server that could not be asked. */
+export function unreachable(config: KubeConfig, error: unknown): ConnectError {
   const why = (error as Error | undefined)?.message || codeOf(error) || "no reason given";
   return new ConnectError(
     "cluster-unreachable",
@@ -104,7 +105,7 @@ function unreachable(config: KubeConfig, error: unknown): ConnectError {
 }
 
 /** The error for a status that the API server answered with; `what` follows "may not". */
-function refused(config: KubeConfig, status: number, what: string, needs: string): ConnectError {
+export function refused(config: KubeConfig, status: number, what: string, needs: string): ConnectError {
   const server = apiServer(config);
   if (status === 401) {
     return new ConnectError("cluster-login", `the Kubernetes API at ${server} does not accept the kubeconfig's login`);

@@ -46,6 +46,8 @@ export interface Permissions {
 export interface Session {
   readonly server: string;
   readonly serverVersion: string;
+  /** For questions beyond those of the check. */
+  readonly connection: NatsConnection;
   /** Undefined where there is no such stream. */
   streamInfo(stream: string, deadline: Deadline): Promise<StreamInfo | undefined>;
   /** Undefined where there is no such consumer, or no such stream. */
@@ -297,6 +299,7 @@ function session(connection: NatsConnection, relay: Relay, server: string, input
   return {
     server,
     serverVersion: connection.info?.version ?? "",
+    connection,
     streamInfo: (stream, deadline) =>
       api<StreamInfo>(`STREAM.INFO.${stream}`, `the info of stream ${stream}`, deadline, { absent }),
     consumerInfo: (stream, consumer, deadline) =>

@@ -7,17 +7,19 @@ import { promisify } from "node:util";
 import { AppsV1Api, CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import type { EngineEvent } from "@pulumi/pulumi/automation";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type * as ChecklistModule from "../../embedded/checklist.js";
+import { readStack } from "../../doctor/engine";
+import { targetOf } from "../../doctor/target";
+import { verify } from "../../doctor/verify";
+import { embeddedEngine } from "../../embedded/home";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
 import type * as StackModule from "../../embedded/stack.js";
-import { projectRoot } from "../../config/project";
+import { PROJECT, projectRoot } from "../../config/project";
 import { ensureTools, type ToolPaths } from "../../toolchain";
 
 // The compiled program, as users run it: the engine serialises the provider's stub from it.
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
 const { startCluster } = compiled("./embedded/cluster") as typeof ClusterModule;
 const { openStack } = compiled("./embedded/stack") as typeof StackModule;
-const { checklist } = compiled("./embedded/checklist") as typeof ChecklistModule;
 
 const run = promisify(execFile);
 const STACK = "e2e";
@@ -45,6 +47,12 @@ async function withStack<T>(work: (stack: StackModule.OpenStack["stack"]) => Pro
   } finally {
     await open.close();
   }
+}
+
+/** Lines of the checklist that do not hold. */
+async function notHolding() {
+  const content = await readStack({ ...embeddedEngine(dir), cwd: projectRoot() }, STACK, PROJECT);
+  return (await verify(targetOf(STACK, content))).lines.filter(({ status }) => status !== "ok");
 }
 
 const onOutput = (text: string) => (printed += text);
@@ -128,8 +136,7 @@ afterAll(async () => {
 describe("the whole stack on the embedded cluster, step by step", () => {
   it("comes up, and the checklist holds", async () => {
     const result = await up();
-    const outcome = await checklist({ kubeconfigPath: cluster.kubeconfigPath, outputs: result.outputs });
-    expect(outcome.lines.filter((line) => !line.startsWith("ok"))).toEqual([]);
+    expect(await notHolding()).toEqual([]);
     expect(result.outputs.natsUrl).toMatchObject({
       secret: true,
       value: `nats://noetl:${FIRST}@nats.nats.svc.cluster.local:4222`,
@@ -180,14 +187,13 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     const before = await Promise.all(selectors.map(([namespace, label]) => uidOf(namespace, label)));
     // It starts with a digit and a unit: unquoted in nats.conf it would be a size.
     config.natsPassword = SECOND;
-    const result = await up();
+    await up();
     const after = await Promise.all(selectors.map(([namespace, label]) => uidOf(namespace, label)));
     for (const [index, uids] of after.entries()) {
       expect(uids.length).toBeGreaterThan(0);
       for (const uid of uids) expect(before[index]).not.toContain(uid);
     }
-    const outcome = await checklist({ kubeconfigPath: cluster.kubeconfigPath, outputs: result.outputs });
-    expect(outcome.lines.filter((line) => !line.startsWith("ok"))).toEqual([]);
+    expect(await notHolding()).toEqual([]);
     await expect(nats("stream", "ls")).rejects.toThrow(/Authorization Violation/i);
     password = SECOND;
     expect(await nats("stream", "ls", "--names")).toContain("NOETL_COMMANDS");

@@ -1,0 +1,226 @@
+import { PLACES } from "../contract/noetl";
+import type {
+  ConsumerFacts,
+  Evidence,
+  NatsFacts,
+  PodFacts,
+  StreamFacts,
+  VariableFacts,
+  WorkloadFacts,
+} from "./evidence";
+import type { ExitName } from "./exit";
+
+/** `note` is a difference that does not break anything, `unknown` what could not be asked. */
+export type LineStatus = "ok" | "wrong" | "note" | "unknown";
+
+/** One line of the specification's verification checklist. */
+export interface Line {
+  readonly section: string;
+  readonly item: string;
+  readonly status: LineStatus;
+  readonly found: string;
+  /** What it must be, where that is not what was found. */
+  readonly expected?: string;
+}
+
+export interface Checklist {
+  readonly stack: string;
+  /** Address of the cluster's API. */
+  readonly cluster: string;
+  readonly lines: readonly Line[];
+  /** True where every line was asked and none is wrong. */
+  readonly holds: boolean;
+}
+
+/** Variables that the specification's checklist looks at. */
+export const SPOT_CHECK = ["NATS_URL", "NATS_UPDATES_SUBJECT_PREFIX", "CORS_ALLOWED_ORIGINS"];
+
+/** The specification's verification checklist, answered from the evidence. Parts that the stack does not deploy have no lines. */
+export function checklist(evidence: Evidence): Checklist {
+  const lines = [
+    ...podLines(evidence),
+    ...contractLines(evidence),
+    ...deploymentLines(evidence),
+    ...gatewayLines(evidence),
+  ];
+  return {
+    stack: evidence.stack,
+    cluster: evidence.cluster,
+    lines,
+    holds: lines.every(({ status }) => status === "ok" || status === "note"),
+  };
+}
+
+/** How `verify` ends: wrong counts more than unknown. */
+export function exitOf({ lines }: Checklist): ExitName {
+  if (lines.some(({ status }) => status === "wrong")) return "wrong";
+  return lines.some(({ status }) => status === "unknown") ? "unknown" : "ok";
+}
+
+/** "1 message", "2 messages". */
+export const many = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
+
+function podLines({ namespaces: { nats } }: Evidence): Line[] {
+  const section = "NATS pods";
+  if (nats === undefined) return [];
+  if (!nats.ok) return [{ section, item: "pods", status: "unknown", found: nats.message }];
+  const { pods, name } = nats.value;
+  if (pods.length === 0) {
+    return [{ section, item: "pods", status: "wrong", found: `none in namespace ${name}`, expected: PLACES.nats.pod }];
+  }
+  return pods.map((pod) => ({
+    section,
+    item: pod.name,
+    status: pod.ready || pod.phase === "Succeeded" ? "ok" : "wrong",
+    found: describePod(pod),
+  }));
+}
+
+/** Phase, ready containers, restarts, and what it waits for. */
+export function describePod(pod: PodFacts): string {
+  const containers = pod.containers.filter(({ init }) => !init);
+  const ready = containers.filter((container) => container.ready).length;
+  const restarts = Math.max(0, ...pod.containers.map((container) => container.restarts));
+  const waits = pod.containers.flatMap(({ name, waiting }) => (waiting?.reason ? [`${name}: ${waiting.reason}`] : []));
+  return [
+    pod.phase,
+    ...(containers.length > 0 ? [`${ready} of ${containers.length} ready`] : []),
+    ...(restarts > 0 ? [many(restarts, "restart")] : []),
+    ...waits,
+    ...(pod.unscheduled ? [pod.unscheduled] : []),
+  ].join(", ");
+}
+
+function contractLines({ nats, stream, consumer, namespaces }: Evidence): Line[] {
+  // Without NoETL nobody creates the stream, so there is nothing to look for.
+  if (namespaces.noetl === undefined) return [];
+  if (!nats.ok) return [{ section: "Stream", item: stream, status: "unknown", found: nats.message }];
+  const facts = nats.value;
+  return [...streamLines(facts, stream), ...(facts.stream ? consumerLines(facts, consumer) : [])];
+}
+
+const brokenAbout = ({ checks }: NatsFacts, about: "stream" | "consumer") =>
+  checks.filter(({ id, ok }) => !ok && (about === "consumer") === id.startsWith("consumer"));
+
+function streamLines(facts: NatsFacts, name: string): Line[] {
+  const broken = brokenAbout(facts, "stream");
+  const section = "Stream";
+  return [
+    {
+      section,
+      item: name,
+      status: statusOf(broken),
+      found: facts.stream ? describeStream(facts.stream) : "no such stream",
+    },
+    ...broken.filter(({ id }) => id !== "stream-exists").map((check) => brokenLine(section, check)),
+  ];
+}
+
+function consumerLines(facts: NatsFacts, name: string): Line[] {
+  const section = "Consumers";
+  const broken = brokenAbout(facts, "consumer");
+  const own = facts.consumers.find((each) => each.name === name);
+  const others = facts.consumers.filter((each) => each !== own);
+  return [
+    {
+      section,
+      item: name,
+      status: statusOf(broken),
+      found: own ? describeConsumer(own) : "no such consumer",
+    },
+    ...broken.filter(({ id }) => id !== "consumer-exists").map((check) => brokenLine(section, check)),
+    ...others.map((each): Line => ({ section, item: each.name, status: "ok", found: describeConsumer(each) })),
+  ];
+}
+
+const statusOf = (broken: NatsFacts["checks"]): LineStatus =>
+  broken.some(({ severity }) => severity === "violation") ? "wrong" : broken.length > 0 ? "note" : "ok";
+
+function brokenLine(section: string, { id, severity, found, expected }: NatsFacts["checks"][number]): Line {
+  return { section, item: id, status: severity === "violation" ? "wrong" : "note", found, expected };
+}
+
+const age = (seconds: number): string => (seconds === 0 ? "unlimited" : `${seconds} s`);
+
+export function describeStream(stream: StreamFacts): string {
+  return (
+    [
+      stream.retention,
+      stream.storage,
+      `max_age ${age(stream.maxAgeSeconds)}`,
+      ...(stream.replicas > 1 ? [many(stream.replicas, "replica")] : []),
+      `subjects ${stream.subjects.join(" ") || "none"}`,
+    ].join(", ") + `; ${many(stream.messages, "message")}; created ${stream.created.slice(0, 19)}Z`
+  );
+}
+
+export function describeConsumer(consumer: ConsumerFacts): string {
+  const kind = `${consumer.durable ? "durable" : "ephemeral"} ${consumer.pull ? "pull" : "push"}`;
+  const filters = consumer.filters.length > 0 ? `, filter ${consumer.filters.join(" ")}` : "";
+  return (
+    `${kind}, ack ${consumer.ackPolicy}, deliver ${consumer.deliverPolicy}${filters}; ` +
+    `${many(consumer.waiting, "waiting fetch").replace("fetchs", "fetches")}, ${consumer.pending} pending, ` +
+    `${consumer.ackPending} of ${consumer.maxAckPending} in flight`
+  );
+}
+
+function deploymentLines({ namespaces: { noetl } }: Evidence): Line[] {
+  const section = "NoETL deployments";
+  if (noetl === undefined) return [];
+  if (!noetl.ok) return [{ section, item: "deployments", status: "unknown", found: noetl.message }];
+  const { serverDeployment, workerDeployment } = PLACES.noetl;
+  return [serverDeployment, workerDeployment].map((name) =>
+    deploymentLine(
+      section,
+      name,
+      noetl.value.workloads.find((each) => each.kind === "Deployment" && each.name === name),
+      noetl.value.unread,
+    ),
+  );
+}
+
+function deploymentLine(
+  section: string,
+  item: string,
+  workload: WorkloadFacts | undefined,
+  unread: readonly string[],
+): Line {
+  const why = unread.find((each) => each.includes("deployments"));
+  if (!workload && why !== undefined) return { section, item, status: "unknown", found: why };
+  if (!workload) return { section, item, status: "wrong", found: "no such Deployment" };
+  const { wanted, ready, trouble } = workload;
+  return {
+    section,
+    item,
+    status: ready >= wanted && !trouble ? "ok" : "wrong",
+    found: `${ready} of ${wanted} ready${trouble ? `; ${trouble}` : ""}`,
+  };
+}
+
+function gatewayLines({ namespaces: { gateway }, environment }: Evidence): Line[] {
+  const section = "Gateway environment";
+  if (gateway === undefined) return [];
+  const found = environment[PLACES.gateway.deployment];
+  if (found === undefined) {
+    return [{ section, item: PLACES.gateway.deployment, status: "wrong", found: "no such Deployment" }];
+  }
+  if (!found.ok) return [{ section, item: PLACES.gateway.deployment, status: "unknown", found: found.message }];
+  return SPOT_CHECK.map((name) =>
+    variableLine(
+      section,
+      name,
+      found.value.find((each) => each.name === name),
+    ),
+  );
+}
+
+function variableLine(section: string, item: string, variable: VariableFacts | undefined): Line {
+  if (!variable) return { section, item, status: "wrong", found: "not set" };
+  const { value, source, asDeployed } = variable;
+  const from = source === "literal" ? "" : ` (${source})`;
+  // Where a Secret may not be read, its being named is all that can be said.
+  if (value === undefined) return { section, item, status: "note", found: `from ${source}, which cannot be read` };
+  return asDeployed === false
+    ? { section, item, status: "wrong", found: `${value}${from}`, expected: "the value that the stack sets" }
+    : { section, item, status: "ok", found: `${value}${from}` };
+}

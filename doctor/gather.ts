@@ -1,0 +1,132 @@
+import { ConnectError } from "../components/stream-contract/errors";
+import { isServersConnection } from "../components/stream-contract/inputs";
+import { PLACES } from "../contract/noetl";
+import type { Answer, Evidence, NamespaceFacts, NatsFacts, Part, VariableFacts } from "./evidence";
+import { probeGateway } from "./gateway";
+import { answer, Cluster, deployedPassword, failure, readEnvironment, readNamespace, type Detail } from "./kubernetes";
+import { masker } from "./mask";
+import { readNats } from "./nats";
+import { contractInputs, expectedNatsUrl, type Target } from "./target";
+
+/** Deadline of one look at NATS, in seconds. What is wrong now is wanted, not what waiting would bring. */
+const LOOK_SECONDS = 5;
+
+/** The variables that the stack sets, as the deployed pods must have them, by Deployment. */
+function expectedEnvironment(target: Target): Record<string, Record<string, string | undefined>> {
+  const { settings } = target;
+  const noetl = {
+    NATS_URL: expectedNatsUrl(target),
+    NATS_STREAM: settings.natsStream,
+    NATS_SUBJECT: settings.natsSubject,
+    NATS_CONSUMER: settings.natsConsumer,
+  };
+  return {
+    [PLACES.noetl.serverDeployment]: noetl,
+    [PLACES.noetl.workerDeployment]: noetl,
+    [PLACES.gateway.deployment]: {
+      NATS_URL: expectedNatsUrl(target),
+      NATS_UPDATES_SUBJECT_PREFIX: settings.natsUpdatesSubjectPrefix,
+      CORS_ALLOWED_ORIGINS: settings.corsAllowedOrigins.join(","),
+    },
+  };
+}
+
+export interface GatherOptions {
+  /** A checklist needs no logs, no warnings and no answers of the gateway. */
+  readonly detail: Detail;
+  /** Origin of the page whose requests the gateway is asked about; default: the first that the stack allows. */
+  readonly origin?: string;
+}
+
+/**
+ * Asks the cluster and NATS about everything that the stack deploys, all at once. Whatever cannot be asked is part of the
+ * evidence; nothing that is returned holds a secret.
+ */
+export async function gather(target: Target, options: GatherOptions): Promise<Evidence> {
+  const opened = await answer(() => Cluster.open(target.cluster));
+  const cluster = opened.ok ? opened.value : undefined;
+  const { user } = target.nats;
+  const own = target.nats.password;
+  const deployed =
+    cluster && target.namespaces.nats ? await deployedPassword(cluster, target.namespaces.nats, user) : undefined;
+  const mask = masker([...target.secrets, ...(deployed === undefined ? [] : [deployed])], [user]);
+
+  const onCluster = async <T>(work: (cluster: Cluster) => Promise<T>): Promise<Answer<T>> =>
+    cluster ? answer(() => work(cluster)) : (opened as Answer<never>);
+  const [namespaces, environment, nats, gateway] = await Promise.all([
+    entries(target.namespaces, (namespace) =>
+      onCluster((each) => readNamespace(each, namespace, options.detail, mask)),
+    ) as Promise<Partial<Record<Part, Answer<NamespaceFacts>>>>,
+    readEnvironments(target, onCluster, mask),
+    lookAtNats(target, own ?? deployed, opened.ok ? undefined : failure(asError(opened))),
+    options.detail === "full" && target.namespaces.gateway !== undefined && cluster
+      ? probeGateway(cluster, target, options.origin, mask)
+      : undefined,
+  ]);
+  return {
+    stack: target.stack,
+    user,
+    stream: target.settings.natsStream,
+    subject: target.settings.natsSubject,
+    consumer: target.settings.natsConsumer,
+    missingOutputs: target.missingOutputs,
+    ...(target.configProblem === undefined ? {} : { configProblem: target.configProblem }),
+    cluster: cluster?.server ?? "",
+    ...(own === undefined || deployed === undefined ? {} : { passwordAsDeployed: own === deployed }),
+    namespaces,
+    environment,
+    nats,
+    ...(gateway ? { gateway } : {}),
+  };
+}
+
+const asError = (answer: Extract<Answer<unknown>, { ok: false }>): ConnectError =>
+  new ConnectError(answer.problem, answer.message);
+
+/** Works on every value of a record at once. */
+async function entries<K extends string, V, R>(
+  record: Partial<Record<K, V>>,
+  work: (value: V) => Promise<R>,
+): Promise<Partial<Record<K, R>>> {
+  const pairs = await Promise.all(
+    Object.entries(record).map(async ([key, value]) => [key, await work(value as V)] as const),
+  );
+  return Object.fromEntries(pairs) as Partial<Record<K, R>>;
+}
+
+async function readEnvironments(
+  target: Target,
+  onCluster: <T>(work: (cluster: Cluster) => Promise<T>) => Promise<Answer<T>>,
+  mask: (text: string) => string,
+): Promise<Evidence["environment"]> {
+  const expected = expectedEnvironment(target);
+  const { noetl, gateway } = target.namespaces;
+  const places: Record<string, string> = {
+    ...(noetl === undefined ? {} : { [PLACES.noetl.serverDeployment]: noetl, [PLACES.noetl.workerDeployment]: noetl }),
+    ...(gateway === undefined ? {} : { [PLACES.gateway.deployment]: gateway }),
+  };
+  const pairs = await Promise.all(
+    Object.entries(places).map(async ([deployment, namespace]) => {
+      const found = await onCluster<readonly VariableFacts[] | undefined>((cluster) =>
+        readEnvironment(cluster, namespace, deployment, expected[deployment] ?? {}, mask),
+      );
+      return [deployment, found] as const;
+    }),
+  );
+  return Object.fromEntries(
+    // A Deployment that does not exist has no environment; that it is missing shows among the workloads.
+    pairs.filter(
+      (pair): pair is [string, Answer<readonly VariableFacts[]>] => !pair[1].ok || pair[1].value !== undefined,
+    ),
+  );
+}
+
+/** A broken kubeconfig is told once, with NATS, where the way to NATS leads through the cluster. */
+async function lookAtNats(
+  target: Target,
+  password: string | undefined,
+  broken: ReturnType<typeof failure> | undefined,
+): Promise<Answer<NatsFacts>> {
+  if (broken && !isServersConnection(target.nats.connection)) return broken;
+  return answer(() => readNats(contractInputs(target, LOOK_SECONDS, password)));
+}

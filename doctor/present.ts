@@ -1,0 +1,84 @@
+import { wrap } from "./arguments";
+import type { Checklist, Line, LineStatus } from "./checklist";
+
+/** How text is shown: whether colours are wanted, and how wide a line may be. */
+export interface Screen {
+  readonly colour: boolean;
+  readonly width: number;
+}
+
+const NARROWEST = 60;
+const WIDEST = 120;
+const DEFAULT_WIDTH = 80;
+
+/** What `stream` can show: colours only on a terminal, and not where NO_COLOR is set (https://no-color.org). */
+export function screenOf(stream: { isTTY?: boolean; columns?: number }, env = process.env): Screen {
+  return {
+    colour: stream.isTTY === true && !env.NO_COLOR && env.TERM !== "dumb",
+    // A terminal that does not know its width says 0.
+    width: Math.min(WIDEST, Math.max(NARROWEST, stream.columns || DEFAULT_WIDTH)),
+  };
+}
+
+/** Codes of ECMA-48. node:util's styleText decides by itself about colours, differently from version to version. */
+const CODES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const;
+
+type Style = keyof typeof CODES;
+
+export const paint = ({ colour }: Screen, style: Style, text: string): string =>
+  colour ? `\u001b[${CODES[style]}m${text}\u001b[0m` : text;
+
+const MARKS: Readonly<Record<LineStatus, { readonly word: string; readonly style: Style }>> = {
+  ok: { word: "ok", style: "green" },
+  wrong: { word: "FAIL", style: "red" },
+  note: { word: "note", style: "yellow" },
+  unknown: { word: "?", style: "yellow" },
+};
+
+const MARK_WIDTH = 4;
+/** Longest item that stands beside its finding; a longer one gets a line of its own. */
+const ITEM_WIDTH = 27;
+
+/** The checklist as a table, one section after the other. */
+export function checklistText({ stack, cluster, lines, holds }: Checklist, screen: Screen): string {
+  const width = Math.min(ITEM_WIDTH, Math.max(0, ...lines.map(({ item }) => item.length)));
+  const text = [`Stack ${stack}${cluster ? ` on ${cluster}` : ""}`];
+  let section = "";
+  for (const line of lines) {
+    if (line.section !== section) {
+      section = line.section;
+      text.push("", paint(screen, "bold", section));
+    }
+    text.push(...lineText(line, width, screen));
+  }
+  return [...text, "", summary(lines, holds, stack, screen)].join("\n");
+}
+
+function lineText({ item, status, found, expected }: Line, width: number, screen: Screen): string[] {
+  const { word, style } = MARKS[status];
+  const mark = paint(screen, style, word.padEnd(MARK_WIDTH));
+  const indent = 2 + MARK_WIDTH + 2;
+  const column = indent + width + 2;
+  const body = wrap(expected === undefined ? found : `found ${found}, expected ${expected}`, screen.width - column);
+  const margin = " ".repeat(column);
+  const head = `  ${mark}  `;
+  return item.length > width
+    ? [head + item, ...body.map((each) => margin + each)]
+    : body.map((each, index) => (index === 0 ? `${head}${item.padEnd(width)}  ${each}` : margin + each));
+}
+
+function summary(lines: readonly Line[], holds: boolean, stack: string, screen: Screen): string {
+  if (lines.length === 0) return "The stack deploys nothing that could be verified.";
+  if (holds) return paint(screen, "green", "Everything holds.");
+  const count = (status: LineStatus) => lines.filter((line) => line.status === status).length;
+  const [wrong, unknown] = [count("wrong"), count("unknown")];
+  const lineWord = (n: number, one: string, more: string) => `${n} ${n === 1 ? `line ${one}` : `lines ${more}`}`;
+  const told = [
+    ...(wrong > 0 ? [lineWord(wrong, "does not hold", "do not hold")] : []),
+    ...(unknown > 0 ? [lineWord(unknown, "could not be asked", "could not be asked")] : []),
+  ].join(", ");
+  return [
+    paint(screen, wrong > 0 ? "red" : "yellow", `${told}.`),
+    `The cause and the remedy: npm run doctor -- --stack ${stack}`,
+  ].join("\n");
+}

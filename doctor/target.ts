@@ -1,0 +1,137 @@
+import { ConfigError, parseSettings } from "../config/parse";
+import { PROJECT } from "../config/project";
+import { SETTINGS, type SettingKey, type Settings } from "../config/schema";
+import { natsUrl, PLACES } from "../contract/noetl";
+import {
+  withDefaults,
+  type ClusterConnection,
+  type ContractInputs,
+  type ServersConnection,
+} from "../components/stream-contract/inputs";
+import { findEngine, readStack, type StackContent } from "./engine";
+
+/** A stack as far as it is known before its cluster is asked. Holds secrets: to be used, never to be printed. */
+export interface Target {
+  readonly stack: string;
+  readonly settings: Settings;
+  /** Why the configuration cannot be used, where it cannot; `settings` are then the defaults. */
+  readonly configProblem?: string;
+  /** The cluster: content or path of a kubeconfig, and a context of it; unset means the ambient ones. */
+  readonly cluster: Pick<ClusterConnection, "kubeconfig" | "context">;
+  /** Namespaces of the parts that the stack deploys; undefined for a part that it does not deploy. */
+  readonly namespaces: {
+    readonly nats?: string;
+    readonly postgres?: string;
+    readonly noetl?: string;
+    readonly gateway?: string;
+  };
+  readonly nats: {
+    readonly connection: ClusterConnection | ServersConnection;
+    readonly user: string;
+    /** Undefined where no update has finished yet and the configuration does not set it. */
+    readonly password?: string;
+    /** Host and port as the pods reach NATS. */
+    readonly host?: string;
+    readonly port: number;
+  };
+  /** Names of outputs that a finished update of this configuration would have left and this stack lacks. */
+  readonly missingOutputs: readonly string[];
+  /** Every secret that is known of the stack, to hide it in whatever is shown. */
+  readonly secrets: readonly string[];
+}
+
+/** Reads the stack with its engine. @throws CommandError where it cannot be read. */
+export async function readTarget(stack: string): Promise<Target> {
+  return targetOf(stack, await readStack(findEngine(stack), stack, PROJECT));
+}
+
+/** The settings, or the defaults where the configuration is wrong: a wrong one is something to be told, not to fail of. */
+function settingsOf(config: Readonly<Record<string, string>>): { settings: Settings; configProblem?: string } {
+  try {
+    return { settings: parseSettings(config) };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const { kubeconfig = "", kubeContext = "" } = config;
+    return { settings: parseSettings({ kubeconfig, kubeContext }), configProblem: error.message };
+  }
+}
+
+const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
+
+/** Combines configuration and outputs. An output counts more than a setting: it is what was deployed. */
+export function targetOf(stack: string, { config, outputs }: StackContent): Target {
+  const { settings, configProblem } = settingsOf(config);
+  const namespaces = (outputs.namespaces ?? {}) as Partial<Record<"nats" | "noetl" | "gateway", string>>;
+  const cluster = {
+    // A stack that makes its cluster puts the kubeconfig out; one for an existing cluster is configured with it.
+    ...((text(outputs.kubeconfig) ?? settings.kubeconfig)
+      ? { kubeconfig: text(outputs.kubeconfig) ?? settings.kubeconfig }
+      : {}),
+    ...(settings.kubeContext ? { context: settings.kubeContext } : {}),
+  };
+  const natsNamespace = namespaces.nats ?? PLACES.nats.namespace;
+  const user = text(outputs.natsUser) ?? settings.natsUser;
+  const password = text(outputs.natsPassword) ?? settings.natsPassword;
+  const host = text(outputs.natsHost) ?? settings.natsHost;
+  const port = typeof outputs.natsPort === "number" ? outputs.natsPort : settings.natsPort;
+  const expected = [
+    "natsPassword",
+    ...(settings.deployNoetl ? ["serverUrl", "contract"] : []),
+    ...(settings.deployGateway ? ["gatewayUrl"] : []),
+  ];
+  const secretSettings = (Object.keys(SETTINGS) as SettingKey[]).filter((key) => SETTINGS[key].secret);
+  return {
+    stack,
+    settings,
+    ...(configProblem === undefined ? {} : { configProblem }),
+    cluster,
+    namespaces: {
+      ...(settings.deployNats ? { nats: natsNamespace } : {}),
+      ...(settings.deployNoetl ? { postgres: PLACES.postgres.namespace } : {}),
+      ...(settings.deployNoetl ? { noetl: namespaces.noetl ?? PLACES.noetl.namespace } : {}),
+      ...(settings.deployGateway ? { gateway: namespaces.gateway ?? PLACES.gateway.namespace } : {}),
+    },
+    nats: {
+      connection: settings.deployNats
+        ? { ...cluster, namespace: natsNamespace, service: PLACES.nats.service, port: PLACES.nats.port }
+        : { servers: [`${settings.natsHost ?? "localhost"}:${settings.natsPort}`] },
+      user,
+      port,
+      ...(password === undefined ? {} : { password }),
+      ...(host === undefined ? {} : { host }),
+    },
+    missingOutputs: expected.filter((name) => outputs[name] === undefined || outputs[name] === null),
+    secrets: [password, text(outputs.natsUrl), ...secretSettings.map((key) => text(config[key]))].filter(
+      (value) => value !== undefined,
+    ),
+  };
+}
+
+/** What the stack's contract is, asked with `password`. */
+export function contractInputs(
+  target: Target,
+  timeoutSeconds: number,
+  password = target.nats.password,
+): ContractInputs {
+  const { settings, nats, namespaces } = target;
+  return withDefaults({
+    connection: nats.connection,
+    ...(password === undefined ? {} : { user: nats.user, password }),
+    stream: settings.natsStream,
+    subject: settings.natsSubject,
+    consumer: settings.natsConsumer,
+    worker: {
+      maxAckPending: settings.workerMaxAckPending,
+      maxDeliver: settings.workerMaxDeliver,
+      fetchTimeoutSeconds: settings.workerFetchTimeoutSeconds,
+    },
+    ...(namespaces.noetl === undefined ? {} : { noetl: { namespace: namespaces.noetl } }),
+    strict: settings.contractStrict,
+    timeoutSeconds,
+  });
+}
+
+/** NATS_URL as the deployed pods must have it; undefined where not all of it is known. */
+export function expectedNatsUrl({ nats: { user, password, host, port } }: Target): string | undefined {
+  return password === undefined || host === undefined ? undefined : natsUrl({ user, password, host, port });
+}

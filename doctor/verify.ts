@@ -1,0 +1,82 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { COMMON, parse, usage, type Command, type Values } from "./arguments";
+import { checklist, exitOf, type Checklist } from "./checklist";
+import { CommandError, EXIT, type ExitName } from "./exit";
+import { gather } from "./gather";
+import { checklistText, screenOf } from "./present";
+import { runCommand } from "./run";
+import { readTarget, type Target } from "./target";
+
+const DEFAULT_INTERVAL_SECONDS = 5;
+
+const VERIFY: Command = {
+  name: "verify",
+  does: "Goes through the verification checklist of a deployed stack and shows what was found.",
+  options: {
+    ...COMMON,
+    watch: { type: "boolean", means: "look again and again until interrupted; with --json one object a line" },
+    interval: {
+      type: "string",
+      value: "SECONDS",
+      means: `pause between two looks of --watch, default ${DEFAULT_INTERVAL_SECONDS}`,
+    },
+  },
+};
+
+/** Looks once. */
+export async function verify(target: Target): Promise<Checklist> {
+  return checklist(await gather(target, { detail: "checklist" }));
+}
+
+const write = (text: string) => process.stdout.write(`${text}\n`);
+
+function show(found: Checklist, values: Values): void {
+  if (values.json === true) {
+    const exit = EXIT[exitOf(found)].code;
+    write(JSON.stringify({ ...found, exit }, undefined, values.watch === true ? undefined : 2));
+  } else write(checklistText(found, screenOf(process.stdout)));
+}
+
+/** Looks until `signal` is aborted; how it ends is what the last look found. */
+async function watch(stack: string, values: Values, signal: AbortSignal): Promise<ExitName> {
+  const seconds = intervalOf(values);
+  let target = await readTarget(stack);
+  for (;;) {
+    const found = await verify(target);
+    if (process.stdout.isTTY && values.json !== true) process.stdout.write("\u001b[2J\u001b[H");
+    show(found, values);
+    if (values.json !== true) write(`\n${new Date().toISOString().slice(0, 19)}Z, every ${seconds} s; Ctrl-C ends it.`);
+    if (signal.aborted || !(await sleep(seconds * 1000, true, { signal }).catch(() => false))) return exitOf(found);
+    // An update may have put other credentials in place.
+    if (!found.holds) target = await readTarget(stack);
+  }
+}
+
+function intervalOf({ interval }: Values): number {
+  if (interval === undefined) return DEFAULT_INTERVAL_SECONDS;
+  const seconds = Number(interval);
+  if (!(seconds >= 1 && seconds <= 3600)) {
+    throw new CommandError(
+      `--interval is "${interval}"; allowed: 1 to 3600 seconds; for example --interval 10\n\n${usage(VERIFY)}`,
+      "usage",
+    );
+  }
+  return seconds;
+}
+
+async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitName> {
+  const values = parse(VERIFY, argv);
+  if (values.help === true) {
+    write(usage(VERIFY));
+    return "ok";
+  }
+  const stack = String(values.stack);
+  intervalOf(values);
+  if (values.watch === true) return watch(stack, values, signal);
+  const found = await verify(await readTarget(stack));
+  if (signal.aborted) return "interrupted";
+  show(found, values);
+  return exitOf(found);
+}
+
+if (require.main === module) runCommand(main);

@@ -1,0 +1,41 @@
+import * as crypto from "node:crypto";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { projectRoot } from "../config/project";
+
+/** Where an embedded stack keeps everything: the cluster, the engine's home and state, the passphrase. */
+export const EMBEDDED_DIR = path.join(projectRoot(), ".embedded");
+
+/** Name of the stack that `npm run up:embedded` makes. */
+export const EMBEDDED_STACK = "embedded";
+
+/** Folders of an embedded stack in `dir`, and where the engine's command stands. */
+export const embeddedPaths = (dir: string) => ({
+  home: path.join(dir, "pulumi"),
+  state: path.join(dir, "state"),
+  /** The automation interface looks for `bin/pulumi` under a folder. */
+  cli: path.join(dir, "pulumi-cli"),
+  command: path.join(dir, "pulumi-cli", "bin", "pulumi"),
+});
+
+/** Environment in which the engine finds the state of the embedded stack in `dir` and can read its secrets. */
+export function stateEnvironment(dir: string): Record<string, string> {
+  return {
+    PULUMI_BACKEND_URL: `file://${embeddedPaths(dir).state}`,
+    PULUMI_CONFIG_PASSPHRASE: passphrase(dir),
+    PULUMI_SKIP_UPDATE_CHECK: "true",
+  };
+}
+
+/** The engine of the embedded stack in `dir`, for commands that need no plugins. */
+export function embeddedEngine(dir: string): { command: string; env: NodeJS.ProcessEnv } {
+  const { command, home } = embeddedPaths(dir);
+  return { command, env: { ...process.env, ...stateEnvironment(dir), PULUMI_HOME: home } };
+}
+
+/** A passphrase for the state's secrets, made once and readable by the user alone. */
+function passphrase(dir: string): string {
+  const file = path.join(dir, "passphrase");
+  if (!fs.existsSync(file)) fs.writeFileSync(file, crypto.randomBytes(24).toString("base64url"), { mode: 0o600 });
+  return fs.readFileSync(file, "utf8");
+}

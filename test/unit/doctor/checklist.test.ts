@@ -1,0 +1,127 @@
+import { describe, expect, it } from "vitest";
+import { checklist, exitOf, type Line } from "../../../doctor/checklist";
+import { checklistText, screenOf } from "../../../doctor/present";
+import { crashing, healthy, namespace, nats, pod, workload } from "./evidence";
+
+const lineOf = (lines: readonly Line[], item: string) => lines.find((line) => line.item === item);
+const plain = { colour: false, width: 80 };
+
+describe("checklist", () => {
+  it("has the five sections of the specification, and holds where all is well", () => {
+    const found = checklist(healthy());
+    expect([...new Set(found.lines.map(({ section }) => section))]).toEqual([
+      "NATS pods",
+      "Stream",
+      "Consumers",
+      "NoETL deployments",
+      "Gateway environment",
+    ]);
+    expect(found.lines.map(({ status }) => status)).toEqual(found.lines.map(() => "ok"));
+    expect({ holds: found.holds, exit: exitOf(found) }).toEqual({ holds: true, exit: "ok" });
+  });
+
+  it("has no lines for parts that the stack does not deploy", () => {
+    const { nats: own } = healthy().namespaces;
+    const found = checklist(healthy({ namespaces: { nats: own } }));
+    expect([...new Set(found.lines.map(({ section }) => section))]).toEqual(["NATS pods"]);
+  });
+
+  it("names every rule that is broken, with what was found and expected", () => {
+    const found = checklist(healthy({ nats: { ok: true, value: nats({ retention: "workqueue", max_age: 60e9 }) } }));
+    expect(lineOf(found.lines, "NOETL_COMMANDS")?.status).toBe("wrong");
+    expect(lineOf(found.lines, "stream-retention")).toMatchObject({
+      status: "wrong",
+      found: "workqueue",
+      expected: "limits",
+    });
+    expect(lineOf(found.lines, "stream-max-age")).toMatchObject({ status: "note", found: "60 s", expected: "3600 s" });
+    expect(exitOf(found)).toBe("wrong");
+  });
+
+  it("holds where something merely differs", () => {
+    const found = checklist(healthy({ nats: { ok: true, value: nats({ storage: "file" }) } }));
+    expect(lineOf(found.lines, "NOETL_COMMANDS")?.status).toBe("note");
+    expect({ holds: found.holds, exit: exitOf(found) }).toEqual({ holds: true, exit: "ok" });
+  });
+
+  it.each([
+    ["stream", nats(null), "NOETL_COMMANDS", "no such stream"],
+    ["consumer", nats({}, null), "noetl_worker_pool", "no such consumer"],
+  ])("says that there is no %s, once", (_, value, item, text) => {
+    const { lines } = checklist(healthy({ nats: { ok: true, value } }));
+    expect(lines.filter(({ status }) => status !== "ok").map((line) => [line.item, line.found])).toEqual([
+      [item, text],
+    ]);
+  });
+
+  it("tells what could not be asked from what does not hold", () => {
+    const refused = { ok: false, problem: "refused", message: "pod nats/nats-0 does not answer on port 4222" } as const;
+    const found = checklist(healthy({ nats: refused }));
+    expect(lineOf(found.lines, "NOETL_COMMANDS")).toMatchObject({ status: "unknown", found: refused.message });
+    expect({ holds: found.holds, exit: exitOf(found) }).toEqual({ holds: false, exit: "unknown" });
+  });
+
+  it("shows pods that do not run, and Deployments that lack some", () => {
+    const noetl = namespace("noetl", {
+      workloads: [workload("noetl-server"), workload("noetl-worker", 0, { wanted: 2 })],
+    });
+    const found = checklist(
+      healthy({
+        namespaces: {
+          nats: { ok: true, value: namespace("nats", { pods: [crashing("nats-0", "nats", [])] }) },
+          noetl: { ok: true, value: noetl },
+        },
+      }),
+    );
+    expect(lineOf(found.lines, "nats-0")).toMatchObject({
+      status: "wrong",
+      found: "Running, 0 of 1 ready, 4 restarts, main: CrashLoopBackOff",
+    });
+    expect(lineOf(found.lines, "noetl-worker")).toMatchObject({ status: "wrong", found: "0 of 2 ready" });
+  });
+
+  it("names a Deployment, NATS pods or a variable that are not there at all", () => {
+    const { lines } = checklist(
+      healthy({
+        namespaces: {
+          nats: { ok: true, value: namespace("nats") },
+          noetl: { ok: true, value: namespace("noetl", { workloads: [workload("noetl-server")] }) },
+          gateway: { ok: true, value: namespace("gateway") },
+        },
+        environment: { gateway: { ok: true, value: [] } },
+      }),
+    );
+    expect(lineOf(lines, "pods")).toMatchObject({ status: "wrong", found: "none in namespace nats" });
+    expect(lineOf(lines, "noetl-worker")).toMatchObject({ status: "wrong", found: "no such Deployment" });
+    expect(lineOf(lines, "CORS_ALLOWED_ORIGINS")).toMatchObject({ status: "wrong", found: "not set" });
+  });
+
+  it("finds a variable that is not what the stack sets", () => {
+    const variable = { name: "NATS_UPDATES_SUBJECT_PREFIX", value: "updates.", source: "literal", asDeployed: false };
+    const { lines } = checklist(healthy({ environment: { gateway: { ok: true, value: [variable] } } }));
+    expect(lineOf(lines, variable.name)).toMatchObject({ status: "wrong", found: "updates." });
+  });
+});
+
+describe("checklist as text", () => {
+  it("fits 80 columns, whatever was found", () => {
+    const long = pod(`nats-${"0".repeat(60)}`, "nats", { unscheduled: `Unschedulable: ${"x".repeat(200)}` });
+    const evidence = healthy({
+      namespaces: { ...healthy().namespaces, nats: { ok: true, value: namespace("nats", { pods: [long] }) } },
+      nats: { ok: true, value: nats({ retention: "workqueue" }, { max_ack_pending: 1 }) },
+    });
+    const text = checklistText(checklist(evidence), plain);
+    expect(Math.max(...text.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect(text).toContain("found workqueue, expected limits");
+    expect(text).toContain("The cause and the remedy: npm run doctor -- --stack kind");
+  });
+
+  it("has colours on a terminal only, and none where NO_COLOR is set", () => {
+    const colours = (stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv) =>
+      checklistText(checklist(healthy()), screenOf(stream, env)).includes("\u001b[");
+    expect(colours({ isTTY: true }, {})).toBe(true);
+    expect(colours({ isTTY: true }, { NO_COLOR: "1" })).toBe(false);
+    expect(colours({ isTTY: true }, { TERM: "dumb" })).toBe(false);
+    expect(colours({}, { FORCE_COLOR: "1", CI: "true" })).toBe(false);
+  });
+});
