@@ -73,7 +73,11 @@ export async function checklist(args: { kubeconfigPath: string; outputs: OutputM
   return { lines, holds };
 }
 
-function describe(variable: V1EnvVar): string {
+/** Where a variable's value comes from, or the value. Another chart may put a URL with its password there in plain text. */
+export function describe(variable: V1EnvVar): string {
   const secret = variable.valueFrom?.secretKeyRef;
-  return secret ? `from Secret ${secret.name}, key ${secret.key}` : (variable.value ?? "");
+  if (secret) return `from Secret ${secret.name}, key ${secret.key}`;
+  const value = variable.value ?? "";
+  const masked = value.replace(/(:\/\/[^:/@\s]+):[^@\s]+@/g, "$1:***@");
+  return masked === value ? value : `${masked} (the chart keeps the password in plain text in the Deployment)`;
 }
