@@ -104,7 +104,8 @@ export async function openStack(options: StackOptions): Promise<OpenStack> {
   const { tools } = options;
   const engine = await openEngine(options);
   try {
-    const chart = await officialNatsChart(tools.helm);
+    const asked = options.config?.natsChart;
+    const official = asked === undefined && (await officialNatsChart(tools.helm));
     const stack = await LocalWorkspace.createOrSelectStack(
       {
         stackName: options.stackName ?? EMBEDDED_STACK,
@@ -117,14 +118,14 @@ export async function openStack(options: StackOptions): Promise<OpenStack> {
       stack,
       {
         ...embeddedConfig(options.kubeconfigPath),
-        ...(chart ? {} : { natsChart: STAND_IN_CHART }),
+        ...(official ? {} : { natsChart: STAND_IN_CHART }),
         ...options.config,
       },
       { pulumi: tools.pulumi, envVars: engine.options.envVars },
     );
     return {
       stack,
-      provenance: `${engine.plugins}; chart nats: ${chart ? "official" : `stand-in of this project (${STAND_IN_CHART})`}`,
+      provenance: `${engine.plugins}; chart nats: ${asked ?? (official ? "official" : `stand-in of this project (${STAND_IN_CHART})`)}`,
       close: engine.close,
     };
   } catch (error) {

@@ -1,3 +1,4 @@
+import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
@@ -7,7 +8,16 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Cluster, startCluster } from "../../dist/embedded/cluster";
 import { serveStandIns } from "../../embedded/plugin";
 import { ensureTools } from "../../toolchain";
-import { Counterparts, type Difference, printed, recordedCalls, RECORDINGS, recordingFiles, Replay } from "./replay";
+import {
+  Counterparts,
+  type Difference,
+  printed,
+  recordedCalls,
+  RECORDINGS,
+  recordingFiles,
+  Replay,
+  type Session,
+} from "./replay";
 
 /** Every recorded sequence, in the order in which it was recorded, with the number of its calls. */
 const SEQUENCES: Readonly<Record<string, number>> = {
@@ -33,9 +43,10 @@ const KNOWN: readonly { where: string; path: RegExp; why: string }[] = [
   },
 ];
 
+const PROGRAM = path.join(RECORDINGS, "program");
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-replay-"));
 let cluster: Cluster;
-let standIns: Awaited<ReturnType<typeof serveStandIns>>;
+let standIns: Awaited<ReturnType<typeof serveStandIns>> | undefined;
 let replay: Replay;
 
 beforeAll(async () => {
@@ -49,9 +60,13 @@ beforeAll(async () => {
     "nats-server",
   ]);
   cluster = await startCluster({ dir, tools });
-  standIns = await serveStandIns({ helm: tools.helm, cwd: path.join(RECORDINGS, "program") });
-  const port = /kubernetes:(\d+)/.exec(standIns.debugProviders)?.[1];
-  replay = new Replay(`127.0.0.1:${port}`, new Counterparts(dir));
+  if (process.env.NOETL_NATS_PLUGINS === "official") {
+    replay = new Replay(startOfficial, new Counterparts(dir));
+  } else {
+    standIns = await serveStandIns({ helm: tools.helm, cwd: PROGRAM });
+    const address = `127.0.0.1:${/kubernetes:(\d+)/.exec(standIns.debugProviders)?.[1]}`;
+    replay = new Replay(() => Promise.resolve({ address, close: () => undefined }), new Counterparts(dir));
+  }
 });
 
 afterAll(async () => {
@@ -60,6 +75,24 @@ afterAll(async () => {
   await cluster?.stop();
   fs.rmSync(dir, { recursive: true, force: true });
 });
+
+/** The official plugin that is installed in PULUMI_HOME: the same calls, the same answers, or the recordings are old. */
+async function startOfficial(): Promise<Session> {
+  const plugins = path.join(process.env.PULUMI_HOME ?? path.join(os.homedir(), ".pulumi"), "plugins");
+  const folder = fs.readdirSync(plugins).find((name) => /^resource-kubernetes-v[^/]*\d$/.test(name));
+  if (!folder) throw new Error(`no plugin kubernetes in ${plugins}`);
+  // Where the engine listens for messages about progress; the plugin does without.
+  const child = spawn(path.join(plugins, folder, "pulumi-resource-kubernetes"), ["127.0.0.1:9"], {
+    cwd: PROGRAM,
+    stdio: ["ignore", "pipe", "ignore"],
+  });
+  const port = await new Promise<string>((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`the plugin ended with ${code}`)));
+    child.stdout.once("data", (text: Buffer) => resolve(text.toString().trim()));
+  });
+  return { address: `127.0.0.1:${port}`, close: () => void child.kill() };
+}
 
 /** What somebody with kubectl did before the refresh was recorded. */
 async function drift(): Promise<void> {

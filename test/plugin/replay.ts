@@ -249,22 +249,36 @@ function partialState(error: grpc.ServiceError): JsonObject | undefined {
   return { properties: fromStruct(detail.getProperties()), ...(inputs && { inputs: fromStruct(inputs) }) };
 }
 
+/** A plugin that listens on an address, for one run of the engine. */
+export interface Session {
+  readonly address: string;
+  close(): void;
+}
+
 /** Sends recorded calls to a plugin and compares what it answers. */
 export class Replay {
   readonly differences: Difference[] = [];
   /** Calls replayed so far, by file. */
   readonly counts: Record<string, number> = {};
-  private readonly client: ResourceProviderClient;
+  private session: (Session & { client: ResourceProviderClient }) | undefined;
   /** What our answer leaves of resources whose change failed, by URN, until the recording shows what was kept. */
   private readonly leftBehind = new Map<string, { where: string; state: Json }>();
 
+  /** `open` gives a session at the first call and after each Cancel, the last call of a run of the engine. */
   constructor(
-    address: string,
+    private readonly open: () => Promise<Session>,
     private readonly counterparts: Counterparts,
-  ) {
-    this.client = new ResourceProviderClient(address, grpc.credentials.createInsecure(), {
-      "grpc.max_receive_message_length": -1,
-    });
+  ) {}
+
+  private async client(): Promise<ResourceProviderClient> {
+    if (!this.session) {
+      const session = await this.open();
+      const client = new ResourceProviderClient(session.address, grpc.credentials.createInsecure(), {
+        "grpc.max_receive_message_length": -1,
+      });
+      this.session = { ...session, client };
+    }
+    return this.session.client;
   }
 
   async call(recorded: RecordedCall): Promise<void> {
@@ -273,6 +287,7 @@ export class Replay {
     this.counts[file] = (this.counts[file] ?? 0) + 1;
     this.compareLeftBehind(request);
     const { response, errors, state } = await this.send(call as CallName, request);
+    if (call === "Cancel") this.close();
     if (recorded.errors && (call === "Create" || call === "Update")) {
       // Without inputs in the answer the engine keeps those it had.
       const inputs = state?.inputs ?? this.counterparts.translate(request.oldInputs ?? null);
@@ -300,8 +315,9 @@ export class Replay {
   ): Promise<{ response?: JsonObject; errors?: string[]; state?: JsonObject }> {
     const message = toMessage(call, this.counterparts.translate(request) as JsonObject);
     const method = (call.charAt(0).toLowerCase() + call.slice(1)) as "create";
+    const client = await this.client();
     return new Promise((resolve) => {
-      this.client[method](message as rpc.CreateRequest, (error: grpc.ServiceError | null, answer: unknown) =>
+      client[method](message as rpc.CreateRequest, (error: grpc.ServiceError | null, answer: unknown) =>
         resolve(
           error
             ? {
@@ -315,7 +331,9 @@ export class Replay {
   }
 
   close(): void {
-    this.client.close();
+    this.session?.client.close();
+    this.session?.close();
+    this.session = undefined;
   }
 }
 
