@@ -26,7 +26,7 @@ const SECOND = "7k-canary-second~Password_2";
 const DATABASE = "canary-database-Password.3";
 
 let dir: string;
-let tools: ToolPaths;
+let tools: ClusterModule.ClusterTools & ToolPaths<"nats" | "helm" | "pulumi">;
 let cluster: ClusterModule.Cluster;
 let natsPort: number;
 let password = FIRST;
