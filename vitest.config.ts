@@ -20,6 +20,14 @@ export default defineConfig({
       },
       {
         test: {
+          name: "workflows",
+          include: ["test/workflows/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 300_000,
+        },
+      },
+      {
+        test: {
           name: "contract",
           include: ["test/contract/**/*.test.ts"],
           testTimeout: 60_000,

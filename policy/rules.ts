@@ -235,22 +235,25 @@ const PROTECTIONS: Readonly<Record<string, readonly { path: string; unset: boole
 export const deletionProtection: ResourceRule = {
   name: "deletion-protection",
   severity: "critical",
-  demand: "A GKE cluster and a Cloud SQL instance are protected from deletion.",
+  demand: "A GKE cluster and a Cloud SQL instance are protected from deletion, by the cloud and by the engine.",
   subjects: "gcp.container.Cluster, gcp.sql.DatabaseInstance",
   reason:
     "A renamed resource or a changed network replaces them, and everything in them is gone before anybody reads the log.",
   remedy:
-    "Leave `deletionProtection` on, set `settings.deletionProtectionEnabled` on Cloud SQL. To take a stack down on purpose, run the " +
-    "update that switches protection off with `--policy-pack-config policy/teardown.json`.",
+    "Keep `deletionProtection` on, `settings.deletionProtectionEnabled` on Cloud SQL, and the resource option `protect`. To take " +
+    "a stack down on purpose, run the update that switches protection off with `--policy-pack-config policy/teardown.json`.",
   check: (resource) => {
     const protections = PROTECTIONS[resource.type];
     if (!protections) return [];
-    return protections.flatMap(({ path, unset }) => {
-      const value = at(resource.props, path);
-      return isUnknown(value) || (value ?? unset) === true
-        ? []
-        : [`${path} is ${value === undefined ? "unset" : "off"}`];
-    });
+    return [
+      ...protections.flatMap(({ path, unset }) => {
+        const value = at(resource.props, path);
+        return isUnknown(value) || (value ?? unset) === true
+          ? []
+          : [`${path} is ${value === undefined ? "unset" : "off"}`];
+      }),
+      ...(resource.protect ? [] : ["the resource option protect is unset"]),
+    ];
   },
 };
 

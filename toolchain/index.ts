@@ -161,7 +161,7 @@ function goBuild(tool: Tool, output: string): Promise<void> {
 }
 
 /** Takes a lock folder, waiting for at most 30 minutes while the process that holds it lives. */
-async function lock(folder: string, tool: Tool, log: (line: string) => void): Promise<() => void> {
+export async function lock(folder: string, tool: Pick<Tool, "name">, log: (line: string) => void): Promise<() => void> {
   const holder = path.join(folder, "pid");
   const deadline = Date.now() + 30 * 60_000;
   for (let told = false; ;) {

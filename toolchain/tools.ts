@@ -103,6 +103,16 @@ export const TOOLS = {
     accept: "0.7.0",
     buildSeconds: 180,
   },
+  actionlint: {
+    name: "actionlint",
+    module: "actionlint",
+    package: "github.com/rhysd/actionlint/cmd/actionlint",
+    version: "v1.7.12",
+    ldflags: "-X github.com/rhysd/actionlint.version=1.7.12",
+    ask: { args: ["-version"], pattern: /(\d+\.\d+\.\d+)/ },
+    // Another version knows other rules.
+    buildSeconds: 20,
+  },
   nats: {
     name: "nats",
     module: "natscli",

@@ -28,7 +28,7 @@ const SECOND = "7k-canary-second~Password_2";
 const DATABASE = "canary-database-Password.3";
 
 let dir: string;
-let tools: Omit<ToolPaths, `nats-server-${string}`>;
+let tools: ClusterModule.ClusterTools & ToolPaths<"nats" | "helm" | "pulumi">;
 let cluster: ClusterModule.Cluster;
 let password = FIRST;
 const config: Record<string, string> = {

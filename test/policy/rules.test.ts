@@ -23,8 +23,14 @@ const deployment = (container: object, kind = "apps/v1:Deployment") =>
   resource(`kubernetes:${kind}`, { spec: { template: { spec: { containers: [{ name: "c", ...container }] } } } });
 const contract = (args: Record<string, unknown>) =>
   resource("pulumi-nodejs:dynamic/noetl-nats:StreamContract", { __provider: "password: x", ...args });
-const cluster = (args: Record<string, unknown>) => resource("gcp:container/cluster:Cluster", args);
-const instance = (args: Record<string, unknown>) => resource("gcp:sql/databaseInstance:DatabaseInstance", args);
+const cluster = (args: Record<string, unknown>, protect = true) => ({
+  ...resource("gcp:container/cluster:Cluster", args),
+  protect,
+});
+const instance = (args: Record<string, unknown>) => ({
+  ...resource("gcp:sql/databaseInstance:DatabaseInstance", args),
+  protect: true,
+});
 
 const resources = { requests: { cpu: "100m", memory: "128Mi" }, limits: { memory: "128Mi" } };
 const probe = { httpGet: { path: "/health", port: 8082 } };
@@ -155,6 +161,7 @@ const CASES: Readonly<Record<string, Cases>> = {
     },
     break: {
       "a cluster without": [[cluster({ deletionProtection: false })], /^deletionProtection is off/],
+      "a cluster that the engine may replace": [[cluster({}, false)], /^the resource option protect is unset/],
       "a database without either": [
         [instance({ deletionProtection: false, settings: { tier: "db-f1-micro" } })],
         /^deletionProtection is off/,

@@ -1,0 +1,201 @@
+/**
+ * Posts what the previews of a pull request found: one comment for each preview, edited in place.
+ *
+ *     node dist/scripts/ci/comment.js REPORTS NAME...
+ *
+ * Runs after the workflow "preview", on the event `workflow_run`, with code of the default branch only. REPORTS holds the
+ * artifacts of that run, `report-NAME/diff.md` for the job `preview (NAME)`. Job and artifact were made by the pull
+ * request's own code, so they are not believed: which previews there are is said by the NAMEs, which pull request it is and
+ * how a job ended by GitHub.
+ *
+ * A preview that failed, was cancelled, left no report or is gone replaces its comment too: an old one never stays as if it
+ * were true.
+ *
+ * Environment: GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_EVENT_PATH, GITHUB_TOKEN (actions: read, pull-requests: write).
+ */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { fail, variable } from "./environment";
+import { GitHub, isMarked, type Marked, untilAnswered } from "./github";
+import { fenced, harmless, limited, printable } from "./text";
+
+/** The run whose reports are posted, as the event describes it. */
+export interface Run {
+  readonly id: number;
+  readonly html_url: string;
+  readonly event: string;
+  readonly head_sha: string;
+  readonly head_branch: string;
+  readonly head_repository: { readonly id: number; readonly owner: { readonly login: string } };
+}
+
+interface Job {
+  readonly name: string;
+  readonly html_url: string;
+  readonly conclusion: string | null;
+}
+
+interface PullRequest {
+  readonly number: number;
+  readonly head: { readonly sha: string; readonly repo: { readonly id: number } | null };
+}
+
+interface Comment extends Marked {
+  readonly id: number;
+}
+
+/** Largest file that is read out of an artifact, in bytes. */
+const FILE_LIMIT = 1024 * 1024;
+const FAILED: Readonly<Record<string, string>> = {
+  cancelled: "was cancelled",
+  timed_out: "took too long and was stopped",
+};
+
+/** First line of a preview's comment. */
+export const markerOf = (name: string): string => `<!-- noetl-nats preview: ${name} -->`;
+
+/** What the comment about a finished preview says. */
+export function commentBody(args: {
+  readonly name: string;
+  readonly run: Run;
+  /** The preview's job; undefined where it was not run. */
+  readonly job: Job | undefined;
+  /** `diff.md` of the preview's artifact, where it left one. */
+  readonly report: string | undefined;
+  /** The end of what the engine printed, where the preview ran it. */
+  readonly log: string | undefined;
+  /** True where the code that made the report is another repository's. */
+  readonly isFork: boolean;
+}): string {
+  const { name, run, job, report, log, isFork } = args;
+  const worked = job?.conclusion === "success" && report !== undefined;
+  const failure =
+    job === undefined
+      ? "was not run"
+      : job.conclusion === "success"
+        ? "finished without a report"
+        : (FAILED[job.conclusion ?? ""] ?? "failed");
+  const parts = [
+    markerOf(name),
+    ...(worked
+      ? []
+      : [
+          `### ❌ The preview of \`${name}\` ${failure}`,
+          `What this change does to \`${name}\` is not known. [The log](${job?.html_url ?? run.html_url}) has the whole story.`,
+        ]),
+    ...(isFork
+      ? ["> This report was made by the code of a fork and has not been verified; it used no credentials."]
+      : []),
+    ...(report === undefined ? [] : [harmless(report).trim()]),
+    ...(log === undefined
+      ? []
+      : [
+          `<details${worked ? "" : " open"}><summary>The engine's own preview, and the policy</summary>\n\n${fenced(log)}\n\n</details>`,
+        ]),
+  ];
+  const footer = `<sub>Commit ${run.head_sha.slice(0, 7)} · [run](${run.html_url}) · the complete reports are its artifacts</sub>`;
+  const note = `**This comment is full: [the run's artifacts](${run.html_url}) have the complete report.**\n\n${footer}`;
+  return limited(`${parts.join("\n\n")}\n\n${footer}`, note);
+}
+
+/** A file of an artifact; undefined where there is none. @throws Error for what is no plain, readable file of a fair size. */
+export function readReport(file: string): string | undefined {
+  const found = fs.lstatSync(file, { throwIfNoEntry: false });
+  if (!found) return undefined;
+  if (!found.isFile()) throw new Error(`${path.basename(file)} of the artifact is no plain file`);
+  if (found.size > FILE_LIMIT)
+    throw new Error(`${path.basename(file)} of the artifact has ${found.size} bytes, over ${FILE_LIMIT}`);
+  const text = fs.readFileSync(file, "utf8");
+  return text.trim() === "" ? undefined : text;
+}
+
+/** The last lines of a log, at most so many characters. */
+function tail(text: string | undefined, most: number): string | undefined {
+  if (text === undefined || text.length <= most) return text && printable(text);
+  const cut = text.slice(-most);
+  return printable(`...\n${cut.slice(cut.indexOf("\n") + 1)}`);
+}
+
+/** The open pull request whose newest commit the run looked at; undefined where it has moved on or is closed. */
+async function pullRequestOf(github: GitHub, run: Run): Promise<PullRequest | undefined> {
+  const head = encodeURIComponent(`${run.head_repository.owner.login}:${run.head_branch}`);
+  const candidates = await github.list<PullRequest>(`/pulls?state=open&head=${head}`);
+  return candidates.find(({ head }) => head.sha === run.head_sha && head.repo?.id === run.head_repository.id);
+}
+
+/**
+ * Creates or edits the comment under `marker`; further ones under the same marker are removed.
+ *
+ * @param mayCreate False edits only: it tells an old comment's readers, but nobody who has heard nothing yet.
+ */
+export async function upsertComment(
+  github: GitHub,
+  pull: number,
+  marker: string,
+  body: string,
+  mayCreate = true,
+): Promise<"created" | "edited" | "unchanged" | "not needed"> {
+  return untilAnswered(async () => {
+    const comments = await github.list<Comment>(`/issues/${pull}/comments`);
+    const [first, ...rest] = comments.filter((comment) => isMarked(marker, comment));
+    for (const { id } of rest) await github.write("DELETE", `/issues/comments/${id}`);
+    if (!first) {
+      if (!mayCreate) return "not needed";
+      await github.write("POST", `/issues/${pull}/comments`, { body });
+      return "created";
+    }
+    if (first.body === body) return "unchanged";
+    await github.write("PATCH", `/issues/comments/${first.id}`, { body });
+    return "edited";
+  });
+}
+
+async function main(reports: string, names: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+  const event = JSON.parse(fs.readFileSync(variable(env, "GITHUB_EVENT_PATH"), "utf8")) as {
+    workflow_run: Run;
+    repository: { id: number };
+  };
+  const run = event.workflow_run;
+  const github = new GitHub({
+    apiUrl: variable(env, "GITHUB_API_URL"),
+    repository: variable(env, "GITHUB_REPOSITORY"),
+    token: variable(env, "GITHUB_TOKEN"),
+    log: console.log,
+  });
+  const pull = run.event === "pull_request" ? await pullRequestOf(github, run) : undefined;
+  if (!pull) {
+    console.log(`Commit ${run.head_sha} is not the newest of an open pull request: nothing to say.`);
+    return;
+  }
+  const jobs = await github.list<Job>(
+    `/actions/runs/${run.id}/jobs?filter=latest`,
+    (page) => (page as { jobs: Job[] }).jobs,
+  );
+  for (const name of names) {
+    const job = jobs.find((each) => each.name === `preview (${name})` && each.conclusion !== "skipped");
+    const read = (file: string): string | undefined => {
+      try {
+        return readReport(path.join(reports, `report-${name}`, file));
+      } catch (error) {
+        console.log(`preview (${name}): ${(error as Error).message}`);
+        return undefined;
+      }
+    };
+    const body = commentBody({
+      name,
+      run,
+      job,
+      report: read("diff.md"),
+      log: tail(read("preview.txt"), 20_000),
+      isFork: run.head_repository.id !== event.repository.id,
+    });
+    const done = await upsertComment(github, pull.number, markerOf(name), body, job !== undefined);
+    console.log(`Pull request ${pull.number}, ${name}: comment ${done}`);
+  }
+}
+
+if (require.main === module) {
+  const [reports, ...names] = process.argv.slice(2);
+  if (reports === undefined || names.length === 0) fail(new Error("usage: comment.js REPORTS NAME..."));
+  else main(reports, names, process.env).catch(fail);
+}

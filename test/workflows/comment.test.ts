@@ -1,0 +1,266 @@
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { BOT, type Comment, serveGitHub, type StandIn, TOKEN } from "./github";
+import { type Ran, runStep } from "./workflow";
+
+const SHA = "0123456789abcdef0123456789abcdef01234567";
+const OWN = { id: 1, owner: { login: "noetl" } };
+const FORK = { id: 2, owner: { login: "mallory" } };
+const RUN_URL = "https://github.example/noetl/nats/actions/runs/42";
+
+let github: StandIn;
+let temp: string;
+
+beforeEach(async () => {
+  github = await serveGitHub();
+  temp = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-comment-"));
+  pullRequest();
+  github.jobs = [job("kind", "success"), job("gke", "success"), job("gke-live", "skipped")];
+});
+afterEach(async () => {
+  await github.close();
+  fs.rmSync(temp, { recursive: true, force: true });
+});
+
+function pullRequest(repo: typeof OWN = OWN, sha = SHA): void {
+  github.pulls = [{ number: 7, state: "open", head: { sha, ref: "feature", repo } }];
+}
+const job = (name: string, conclusion: string) => ({
+  name: `preview (${name})`,
+  html_url: `${RUN_URL}/job/${name}`,
+  conclusion,
+});
+
+/** Puts a file into the artifact of a preview. */
+function artifact(name: string, text: string, file = "diff.md"): string {
+  const target = path.join(temp, "reports", `report-${name}`, file);
+  fs.mkdirSync(path.dirname(target), { recursive: true });
+  fs.writeFileSync(target, text);
+  return target;
+}
+
+/** Runs the workflow's step for a finished preview of `head`. */
+function comment(head: typeof OWN = OWN): Promise<Ran> {
+  const event = path.join(temp, "event.json");
+  const run = {
+    id: 42,
+    html_url: RUN_URL,
+    event: "pull_request",
+    head_sha: SHA,
+    head_branch: "feature",
+    head_repository: head,
+  };
+  fs.writeFileSync(event, JSON.stringify({ workflow_run: run, repository: OWN }));
+  return runStep(
+    ["comment", "comment", "Comment"],
+    { "github.token": TOKEN },
+    { RUNNER_TEMP: temp, GITHUB_API_URL: github.url, GITHUB_EVENT_PATH: event },
+  );
+}
+
+const marker = (name: string) => `<!-- noetl-nats preview: ${name} -->`;
+const commentsOf = (name: string): Comment[] => github.comments.filter(({ body }) => body.startsWith(marker(name)));
+const bodyOf = (name: string): string => commentsOf(name)[0]?.body ?? "";
+const add = (body: string, login = BOT): Comment => {
+  const created = { id: github.comments.length + 1, issue: 7, body, user: { login } };
+  github.comments.push(created);
+  return created;
+};
+
+describe("a preview's comment", () => {
+  it("is created for each preview that was run, with commit and run", async () => {
+    artifact("kind", "### Changes to `kind`\n\nnothing");
+    artifact("gke", "### Changes to `gke`\n\n1 to replace");
+    const { code, output } = await comment();
+    expect(output).toContain("Pull request 7, kind: comment created");
+    expect(code).toBe(0);
+    expect(github.comments.map(({ issue }) => issue)).toEqual([7, 7]);
+    expect(bodyOf("kind")).toMatch(/^<!-- .* -->\n\n### Changes to `kind`\n\nnothing\n\n<sub>Commit 0123456 · \[run\]/);
+    expect(bodyOf("gke")).toContain("1 to replace");
+    expect(output).not.toContain(TOKEN);
+  });
+
+  it("is edited in place, found on whichever page it stands, and not confused with what others wrote", async () => {
+    for (let index = 0; index < 130; index++) add(`comment ${index}`, "alice");
+    add(`${marker("kind")}\n\nnot the workflow's`, "mallory");
+    add(`quoting: ${marker("kind")}`);
+    const old = add(`${marker("kind")}\n\nold`);
+    artifact("kind", "new");
+    artifact("gke", "new");
+    expect((await comment()).output).toContain("kind: comment edited");
+    expect(old.body).toContain("new");
+    expect(old.body).not.toContain("old");
+    expect(github.comments.filter(({ body }) => body.includes("not the workflow's"))).toHaveLength(1);
+    expect(commentsOf("kind")).toHaveLength(2);
+    const writes = github.requests.filter((request) => !request.startsWith("GET"));
+    expect((await comment()).output).toContain("kind: comment unchanged");
+    expect(github.requests.filter((request) => !request.startsWith("GET"))).toEqual(writes);
+  });
+
+  it("is one only, also where two runs once raced", async () => {
+    add(`${marker("kind")}\n\na`);
+    add(`${marker("kind")}\n\nb`);
+    artifact("kind", "new");
+    await comment();
+    expect(commentsOf("kind").map(({ body }) => body.includes("new"))).toEqual([true]);
+  });
+
+  it("is not touched by the preview of an older commit", async () => {
+    pullRequest(OWN, "f".repeat(40));
+    const old = add(`${marker("kind")}\n\nof the newer commit`);
+    artifact("kind", "older");
+    const { code, output } = await comment();
+    expect(code).toBe(0);
+    expect(output).toContain("not the newest of an open pull request");
+    expect(old.body).toContain("of the newer commit");
+    expect(github.comments).toHaveLength(1);
+  });
+});
+
+describe("a preview that failed replaces its comment", () => {
+  beforeEach(() => void add(`${marker("kind")}\n\nall is well`));
+
+  it.each([
+    ["failed", "failure"],
+    ["was cancelled", "cancelled"],
+    ["took too long", "timed_out"],
+  ])("%s, without a report", async (words, conclusion) => {
+    github.jobs = [job("kind", conclusion)];
+    await comment();
+    expect(bodyOf("kind")).toContain(`### ❌ The preview of \`kind\` ${words}`);
+    expect(bodyOf("kind")).toContain(`[The log](${RUN_URL}/job/kind)`);
+    expect(bodyOf("kind")).not.toContain("all is well");
+  });
+
+  it("with the report that says why, and what the engine said", async () => {
+    github.jobs = [job("kind", "failure")];
+    artifact("kind", "🔴 **The comparison failed**\n\nhelm is missing");
+    artifact("kind", "Policies:\n\u001b[31mno-latest\u001b[0m ``` image is noetl", "preview.txt");
+    await comment();
+    expect(bodyOf("kind")).toContain("helm is missing");
+    expect(bodyOf("kind")).toContain("<details open>");
+    expect(bodyOf("kind")).toContain("````text\nPolicies:\nno-latest ``` image is noetl\n````");
+  });
+
+  it("finished, but left no report", async () => {
+    github.jobs = [job("kind", "success")];
+    await comment();
+    expect(bodyOf("kind")).toContain("finished without a report");
+  });
+
+  it("was not run at all; nobody else is told so", async () => {
+    github.jobs = [];
+    const { output } = await comment();
+    expect(bodyOf("kind")).toContain("The preview of `kind` was not run");
+    expect(output).toContain("gke: comment not needed");
+    expect(github.comments).toHaveLength(1);
+  });
+});
+
+describe("a report from a fork is not believed", () => {
+  beforeEach(() => pullRequest(FORK));
+
+  it("says whose code made it, calls nobody and keeps to its own comment", async () => {
+    artifact("kind", `${marker("gke")}\n<!-- x -->\n@noetl/admins see (@root), a@b.c, noetl@sha256:12 \u202e\u001b[2J`);
+    artifact("gke", "gke");
+    await comment(FORK);
+    expect(bodyOf("kind")).toContain("made by the code of a fork");
+    expect(bodyOf("kind")).toContain("@\u200bnoetl/admins see (@\u200broot), a@b.c, noetl@sha256:12");
+    expect(bodyOf("kind")).not.toContain("\u202e");
+    expect(bodyOf("kind")).not.toContain("\u001b");
+    expect(commentsOf("gke")).toHaveLength(1);
+    expect(bodyOf("gke")).not.toContain("admins");
+  });
+
+  it("does not follow a link out of the artifact, and reads no huge file", async () => {
+    const secret = path.join(temp, "secret");
+    fs.writeFileSync(secret, "canary-content");
+    fs.mkdirSync(path.join(temp, "reports", "report-kind"), { recursive: true });
+    fs.symlinkSync(secret, path.join(temp, "reports", "report-kind", "diff.md"));
+    artifact("gke", "x".repeat(2 * 1024 * 1024));
+    const { code, output } = await comment(FORK);
+    expect(code).toBe(0);
+    expect(output).toContain("diff.md of the artifact is no plain file");
+    expect(output).toContain("has 2097152 bytes");
+    expect(bodyOf("kind")).toContain("finished without a report");
+    expect(JSON.stringify(github.comments)).not.toContain("canary-content");
+  });
+
+  it("does not reach a pull request that another repository's branch of the same name has", async () => {
+    pullRequest(OWN);
+    artifact("kind", "x");
+    expect((await comment(FORK)).output).toContain("nothing to say");
+    expect(github.comments).toEqual([]);
+  });
+});
+
+describe("GitHub's limits", () => {
+  it("65,536 characters: cut at a line, folds and code closed, and said so", async () => {
+    const line = `+ ${"x".repeat(98)}\n`;
+    artifact(
+      "kind",
+      `# Much\n\n<details><summary>all</summary>\n\n\`\`\`\`diff\n${line.repeat(800)}\`\`\`\`\n\n</details>\n`,
+    );
+    artifact("gke", "little");
+    expect((await comment()).code).toBe(0);
+    const body = bodyOf("kind");
+    expect(body.length).toBeLessThanOrEqual(65_536);
+    expect(body.length).toBeGreaterThan(64_000);
+    expect(body).toMatch(/x\n````\n\n<\/details>\n\n\*\*This comment is full: /);
+  });
+
+  it("secondary rate limit and too many requests: waits as long as it is told", async () => {
+    artifact("kind", "x");
+    const message = "You have exceeded a secondary rate limit.";
+    github.faults.push(
+      { on: /POST .*comments/, status: 403, headers: { "retry-after": "1" }, message },
+      { on: /GET .*comments/, status: 429, headers: { "retry-after": "0" }, message: "Too many requests" },
+      { on: /GET .*pulls/, status: 502, message: "Bad gateway" },
+    );
+    const started = Date.now();
+    const { code, output } = await comment();
+    expect(output).toContain("403 You have exceeded a secondary rate limit. (rate limit); waiting 1 s");
+    expect(code).toBe(0);
+    expect(Date.now() - started).toBeGreaterThan(1000);
+    expect(commentsOf("kind")).toHaveLength(1);
+  });
+
+  it("a wait beyond the deadline is an error at once, with what was asked", async () => {
+    artifact("kind", "x");
+    const reset = String(Math.ceil(Date.now() / 1000) + 3600);
+    const headers = { "x-ratelimit-remaining": "0", "x-ratelimit-reset": reset };
+    github.faults.push({ on: /GET .*pulls/, status: 403, headers, message: "API rate limit exceeded" });
+    const { code, output } = await comment();
+    expect(code).toBe(1);
+    expect(output).toMatch(
+      /::error::GitHub: GET .*\/pulls: 403 API rate limit exceeded.* asked to wait 3\d{3} s, and only/,
+    );
+  });
+
+  it("a lost answer does not make a second comment", async () => {
+    artifact("kind", "x");
+    github.jobs = [job("kind", "success")];
+    github.faults.push({ on: /POST .*comments/, afterwards: true });
+    expect((await comment()).code).toBe(0);
+    expect(commentsOf("kind")).toHaveLength(1);
+  });
+
+  it("a refusal is an error with GitHub's words", async () => {
+    artifact("kind", "x");
+    github.faults.push({ on: /POST .*comments/, status: 403, message: "Resource not accessible by integration" });
+    const { code, output } = await comment();
+    expect(code).toBe(1);
+    expect(output).toContain("::error::GitHub: POST /repos/noetl/nats/issues/7/comments: 403 Resource not accessible");
+  });
+
+  it("the token goes to no other host", async () => {
+    artifact("kind", "x");
+    const link = '<http://127.0.0.2:9/next>; rel="next"';
+    github.faults.push({ on: /GET .*pulls/, status: 200, headers: { link }, afterwards: true });
+    const { code, output } = await comment();
+    expect(code).toBe(1);
+    expect(output).toContain("the next page is said to be on another host: http://127.0.0.2:9");
+  });
+});

@@ -1,0 +1,163 @@
+import { execFile } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { projectRoot } from "../../config/project";
+import { ensureTools, TOOLS } from "../../toolchain";
+import { ensureZizmor } from "../../toolchain/zizmor";
+import { GITHUB_FOLDER, type Step, workflow, workflowFiles } from "./workflow";
+
+/** Commits of the actions in use, looked up in their repositories' tags. */
+const PINS: Readonly<Record<string, string>> = {
+  "actions/cache": "27d5ce7f107fe9357f9df03efb73ab90386fccae # v5.0.5",
+  "actions/checkout": "3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1",
+  "actions/download-artifact": "3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c # v8.0.1",
+  "actions/setup-go": "b7ad1dad31e06c5925ef5d2fc7ad053ef454303e # v7.0.0",
+  "actions/setup-node": "820762786026740c76f36085b0efc47a31fe5020 # v7.0.0",
+  "actions/upload-artifact": "bbbca2ddaa5d8feaa63e36b76fdaad77386f024f # v7.0.0",
+  "google-github-actions/auth": "7c6bc770dae815cd3e89ee6cdf493a5fab2cc093 # v3.0.0",
+  "google-github-actions/setup-gcloud": "aa5489c8933f4cc7a4f7d45035b3b1440c9c10db # v3.0.1",
+  "pulumi/actions": "8e5e406f4007fca908480587cb9893c07090f58d # v7.0.0",
+};
+
+let actionlint: string;
+let zizmor: string;
+
+beforeAll(async () => {
+  ({ actionlint } = await ensureTools(["actionlint"]));
+  zizmor = await ensureZizmor();
+});
+
+interface Ran {
+  readonly code: number;
+  readonly output: string;
+}
+const run = (command: string, args: readonly string[], cwd = projectRoot()): Promise<Ran> =>
+  new Promise((resolve) =>
+    execFile(command, [...args], { cwd, timeout: 60_000 }, (error, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code ?? -1) : 0, output: stdout + stderr }),
+    ),
+  );
+/** What checks scripts inside workflows would differ from machine to machine. */
+const ACTIONLINT = ["-shellcheck=", "-pyflakes=", "-no-color"];
+/** Offline: whether a commit belongs to the action's repository is looked up when it is pinned. */
+const ZIZMOR = ["--quiet", "--no-progress", "--offline", "--persona=pedantic", "--strict-collection"];
+
+const files = (): string[] => [
+  ...workflowFiles().map((name) => path.join(GITHUB_FOLDER, "workflows", name)),
+  ...fs
+    .readdirSync(path.join(GITHUB_FOLDER, "actions"))
+    .map((name) => path.join(GITHUB_FOLDER, "actions", name, "action.yml")),
+];
+
+describe("actionlint and zizmor", () => {
+  it("find nothing in workflows and actions", async () => {
+    expect(await run(actionlint, ACTIONLINT)).toEqual({ code: 0, output: "" });
+    expect(await run(zizmor, [...ZIZMOR, ".github"])).toMatchObject({ code: 0 });
+  });
+
+  it("would find what they are there for", async () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-lint-"));
+    const bad = path.join(folder, ".github", "workflows", "bad.yml");
+    fs.mkdirSync(path.dirname(bad), { recursive: true });
+    fs.writeFileSync(
+      bad,
+      [
+        "name: bad",
+        "on: pull_request_target",
+        "jobs:",
+        "  bad:",
+        "    runs-on: ubuntu-24.04",
+        "    needs: nothing",
+        "    steps:",
+        "      - uses: actions/checkout@v4",
+        "      - run: echo ${{ github.event.pull_request.title }}",
+      ].join("\n"),
+    );
+    try {
+      const syntax = await run(actionlint, [...ACTIONLINT, bad], folder);
+      expect(syntax.code).toBe(1);
+      expect(syntax.output).toContain('needs job "nothing" which does not exist');
+      const security = await run(zizmor, [...ZIZMOR, folder]);
+      expect(security.code).toBeGreaterThanOrEqual(11);
+      for (const audit of [
+        "dangerous-triggers",
+        "template-injection",
+        "unpinned-uses",
+        "artipacked",
+        "excessive-permissions",
+      ]) {
+        expect(security.output).toContain(`[${audit}]`);
+      }
+    } finally {
+      fs.rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
+
+describe("every workflow", () => {
+  it("uses actions by the commits that were looked up", () => {
+    for (const file of files()) {
+      for (const [, used = ""] of fs.readFileSync(file, "utf8").matchAll(/uses: (.*)$/gm)) {
+        if (used.startsWith("./")) continue;
+        const [action = "", pin] = used.split("@");
+        expect(`${action}@${pin}`).toBe(`${action}@${PINS[action]}`);
+      }
+    }
+  });
+
+  it.each(workflowFiles().map((file) => path.basename(file, ".yml")))(
+    "%s.yml has least permissions and deadlines",
+    (name) => {
+      const { permissions, jobs } = workflow(name);
+      expect(permissions).toEqual({});
+      for (const job of Object.values(jobs)) {
+        expect(job).toHaveProperty("timeout-minutes");
+        expect(job.permissions?.contents).toBe("read");
+        const writes = Object.entries(job.permissions ?? {}).filter(([, access]) => access === "write");
+        const allowed = { comment: ["pull-requests"], drift: ["id-token", "issues"] }[name] ?? ["id-token"];
+        for (const [scope] of writes) expect(allowed).toContain(scope);
+        for (const step of job.steps.filter(({ uses }) => uses?.startsWith("actions/checkout@"))) {
+          expect(step.with?.["persist-credentials"]).toBe(false);
+        }
+      }
+    },
+  );
+
+  it("keeps secrets out: logins are short-lived", () => {
+    for (const file of files()) expect(fs.readFileSync(file, "utf8")).not.toMatch(/\$\{\{[^}]*\bsecrets\b/);
+  });
+});
+
+describe("what one file says and another repeats", () => {
+  it("comments are posted for the previews that there are, from their artifacts", () => {
+    const previews = Object.values(workflow("preview").jobs).flatMap(({ name, strategy, steps }) => {
+      const uploaded = steps.find(({ uses }) => uses?.startsWith("actions/upload-artifact@"))?.with?.name as string;
+      return (strategy?.matrix?.stack ?? [""]).map((stack) => {
+        const fill = (text: string): string => text.replace("${{ matrix.stack }}", stack);
+        return { name: fill(name), artifact: fill(uploaded) };
+      });
+    });
+    const { steps } = workflow("comment").jobs.comment ?? { steps: [] as Step[] };
+    const names = /reports" (.*)$/.exec(steps.find(({ name }) => name === "Comment")?.run ?? "")?.[1]?.split(" ") ?? [];
+    const downloads = steps.filter(({ uses }) => uses?.startsWith("actions/download-artifact@"));
+    expect(previews).toEqual(names.map((name) => ({ name: `preview (${name})`, artifact: `report-${name}` })));
+    expect(downloads.map(({ with: inputs }) => [inputs?.name, inputs?.path])).toEqual(
+      names.map((name) => [`report-${name}`, `\${{ runner.temp }}/reports/report-${name}`]),
+    );
+  });
+
+  it("the engine is the one that the tests run", () => {
+    const action = parse(fs.readFileSync(path.join(GITHUB_FOLDER, "actions", "cloud", "action.yml"), "utf8")) as {
+      runs: { steps: Step[] };
+    };
+    const pulumi = action.runs.steps.find(({ uses }) => uses?.startsWith("pulumi/actions@"));
+    expect(`v${String(pulumi?.with?.["pulumi-version"])}`).toBe(TOOLS.pulumi.version);
+  });
+
+  it("tests run on every Node that is supported", () => {
+    expect(workflow("ci").jobs.test?.strategy?.matrix?.node).toEqual(["20", "22", "24"]);
+  });
+});

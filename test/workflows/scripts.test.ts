@@ -1,0 +1,109 @@
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { projectRoot } from "../../config/project";
+import { type Ran, runStep } from "./workflow";
+
+let temp: string;
+const read = (name: string): string => fs.readFileSync(path.join(temp, name), "utf8");
+
+beforeEach(() => {
+  temp = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-ci-"));
+  fs.mkdirSync(path.join(temp, "bin"));
+  // A checkout as far as the steps look at it; what they write stays out of this one.
+  fs.symlinkSync(path.join(projectRoot(), "scripts"), path.join(temp, "scripts"));
+});
+afterEach(() => fs.rmSync(temp, { recursive: true, force: true }));
+
+/** A command that notes its arguments, one a line, and does `script`. */
+function command(name: string, script: string): void {
+  const text = `#!/usr/bin/env bash\nprintf '%s\\n' "$@" > "${temp}/${name}.arguments"\n${script}\n`;
+  fs.writeFileSync(path.join(temp, "bin", name), text, { mode: 0o755 });
+}
+
+function step(name: readonly [string, string, string], env: Record<string, string> = {}): Promise<Ran> {
+  const expressions = { "matrix.stack": "kind", "vars.PULUMI_BACKEND_URL": "gs://state" };
+  const runner = {
+    RUNNER_TEMP: temp,
+    GITHUB_STEP_SUMMARY: path.join(temp, "summary.md"),
+    GITHUB_BASE_REF: "main",
+    PATH: [path.join(temp, "bin"), process.env.PATH].join(path.delimiter),
+  };
+  return runStep(name, expressions, { ...runner, ...env }, temp);
+}
+
+/** Writes what the comparison leaves into the folder that it is told, and ends with `code`. */
+const compares = (report: string, code: number): void =>
+  command(
+    "npm",
+    `while [ "$1" != --output ]; do shift; done; mkdir -p "$2"; printf '%s' '${report}' > "$2/diff.md"; exit ${code}`,
+  );
+
+describe("the comparison", () => {
+  it.each([
+    ["diff", []],
+    ["live", ["--live", "--refresh"]],
+  ])("of job %s is asked for every format and shown in the summary", async (job, options) => {
+    compares("# report", 0);
+    expect(await step(["preview", job, "Compare"])).toMatchObject({ code: 0 });
+    expect(read("summary.md")).toBe("# report");
+    const given = read("npm.arguments").trim().split("\n");
+    expect(given).toEqual([
+      ...["run", "--silent", "diff", "--", "--stack", job === "diff" ? "kind" : "gke", "--base", "origin/main"],
+      ...options,
+      ...["--format", "markdown,html,json", "--output", "report"],
+      ...["--artifact", "https://github.example/noetl/nats/actions/runs/77"],
+    ]);
+  });
+
+  it("fails as the command does, and shows the report that says why", async () => {
+    compares("failure report", 1);
+    expect(await step(["preview", "diff", "Compare"])).toMatchObject({ code: 1 });
+    expect(read("summary.md")).toBe("failure report");
+  });
+
+  it("fails without a report too", async () => {
+    command("npm", "echo 'no such option' >&2; exit 2");
+    expect(await step(["preview", "diff", "Compare"])).toMatchObject({ code: 2, output: "no such option\n" });
+  });
+
+  it("takes a base branch with odd characters as one word", async () => {
+    compares("r", 0);
+    await step(["preview", "diff", "Compare"], { GITHUB_BASE_REF: 'x"; touch pwned; $(id) #' });
+    expect(read("npm.arguments")).toContain('\norigin/x"; touch pwned; $(id) #\n');
+  });
+});
+
+describe("the engine's preview", () => {
+  it.each([
+    ["preview", "live", []],
+    ["deploy", "plan", ["--diff"]],
+  ])("of %s.yml is held against the policy and shown, whole, as code", async (workflow, job, options) => {
+    command("pulumi", "printf '```\\n+ create\\n'; echo warning >&2");
+    const ran = await step([workflow, job, "Preview under the policy"]);
+    expect(ran).toMatchObject({ code: 0, output: "```\n+ create\nwarning\n" });
+    expect(read("summary.md")).toBe("### Preview of gke\n\n    ```\n    + create\n    warning\n\n");
+    expect(read("pulumi.arguments").trim().split("\n")).toEqual([
+      ...["preview", "--stack", "gke", "--policy-pack", "policy", "--suppress-outputs", "--non-interactive"],
+      ...["--color", "never", ...options],
+    ]);
+  });
+
+  it("fails as the engine does", async () => {
+    command("pulumi", "echo 'no-latest: image is noetl'; exit 255");
+    expect(await step(["preview", "live", "Preview under the policy"])).toMatchObject({ code: 255 });
+    expect(read("summary.md")).toContain("    no-latest: image is noetl");
+  });
+});
+
+describe("the deployment", () => {
+  it("is an update under the policy, then the verification", async () => {
+    command("pulumi", "exit 0");
+    command("npm", "exit 1");
+    expect(await step(["deploy", "deploy", "Deploy"])).toMatchObject({ code: 0 });
+    expect(read("pulumi.arguments")).toMatch(/^up\n--stack\ngke\n--yes\n--policy-pack\npolicy\n/);
+    expect(await step(["deploy", "deploy", "Verify"])).toMatchObject({ code: 1 });
+    expect(read("npm.arguments")).toBe("run\n--silent\nverify\n--\n--stack\ngke\n");
+  });
+});
