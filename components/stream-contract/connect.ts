@@ -213,9 +213,13 @@ function logInError(error: NatsError, way: Way, received: number, inputs: Contra
     return new ConnectError("wrong-password", `NATS at ${server} does not accept ${how} (${error.message})`);
   }
   if (code === "TIMEOUT" || code === "AUTHENTICATION_TIMEOUT") {
+    const hint =
+      asksForTls(way, connection.tls) && !connection.tls?.handshakeFirst
+        ? "; where the server expects TLS first, set connection.tls.handshakeFirst"
+        : "";
     const what =
       received === 0
-        ? "NATS's greeting: the connection stands, and nothing comes through it"
+        ? `NATS's greeting: the connection stands, and nothing comes through it${hint}`
         : "the answer to the log-in, which came no further than the server's greeting";
     return new ConnectError("no-answer", `${server}: waited for ${what}`);
   }
@@ -228,7 +232,8 @@ function logInError(error: NatsError, way: Way, received: number, inputs: Contra
   if (/unexpected response from server|JSON/i.test(error.message)) {
     return new ConnectError("no-nats", `what answers at ${server} is no NATS server`);
   }
-  if (/CERT|TLS|SSL|SIGNED|ERR_OSSL/i.test(code)) {
+  // Node's codes for what is wrong with a certificate, and OpenSSL's.
+  if (/CERT|TLS|SSL|SIGNED|VERIFY|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)|EPROTO/i.test(code)) {
     return new ConnectError("tls", `TLS with NATS at ${server} failed: ${error.message}`);
   }
   return new ConnectError("closed", `${server} closed the connection during the log-in (${error.message})`);
