@@ -24,6 +24,9 @@ import { serviceHost } from "../../contract/noetl";
 /** Longest wait for a single step, in milliseconds; the check's deadline may leave less. */
 const STEP_MILLISECONDS = 10_000;
 
+/** Longest wait for one answer, in milliseconds: it comes at once, or is lost with a server, and is then asked again. */
+const ANSWER_MILLISECONDS = 3_000;
+
 const step = (deadline: Deadline): number => Math.max(1, Math.min(STEP_MILLISECONDS, deadline.remaining()));
 
 /** An open way to one NATS server. */
@@ -262,7 +265,7 @@ function session(connection: NatsConnection, relay: Relay, server: string, input
     what: string,
     deadline: Deadline,
     body?: object,
-    milliseconds = Infinity,
+    milliseconds = ANSWER_MILLISECONDS,
   ): Promise<T & Answer> {
     try {
       const payload = body === undefined ? undefined : JSON.stringify(body);

@@ -115,11 +115,20 @@ describe("TLS", () => {
   });
 });
 
-type KeyPair = ReturnType<typeof nkeys.createUser>;
+/** What is used of the keys; the library exports them without types. */
+interface KeyPair {
+  getSeed(): Uint8Array;
+  getPublicKey(): string;
+  sign(data: Uint8Array): Uint8Array;
+}
+const { createOperator, createAccount, createUser } = nkeys as Record<
+  "createOperator" | "createAccount" | "createUser",
+  () => KeyPair
+>;
 
 describe("NKeys", () => {
   const seedOf = (key: KeyPair): string => Buffer.from(key.getSeed()).toString();
-  const [user, other] = [nkeys.createUser(), nkeys.createUser()];
+  const [user, other] = [createUser(), createUser()];
 
   it("log in, and one that the server does not know does not", async () => {
     const server = await started(`${JETSTREAM}\nauthorization {users: [{nkey: ${user.getPublicKey()}}]}`);
@@ -134,8 +143,8 @@ describe("NKeys", () => {
 });
 
 describe("credentials files", () => {
-  const operator = nkeys.createOperator();
-  const [account, plain, system] = [nkeys.createAccount(), nkeys.createAccount(), nkeys.createAccount()];
+  const operator = createOperator();
+  const [account, plain, system] = [createAccount(), createAccount(), createAccount()];
 
   /** A JWT as `nsc` makes it. */
   function jwt(issuer: KeyPair, subject: KeyPair, name: string, nats: object, more: object = {}): string {
@@ -151,7 +160,7 @@ describe("credentials files", () => {
     jwt(operator, key, "account", { limits: { ...core, ...limits }, type: "account", version: 2 });
 
   function creds(of: KeyPair, more: object = {}): string {
-    const user = nkeys.createUser();
+    const user = createUser();
     const claims = { pub: {}, sub: {}, subs: -1, data: -1, payload: -1, type: "user", version: 2 };
     const token = jwt(of, user, "checker", claims, more);
     const seed = Buffer.from(user.getSeed()).toString();
