@@ -24,6 +24,9 @@ import { serviceHost } from "../../contract/noetl";
 /** Longest wait for a single step, in milliseconds; the check's deadline may leave less. */
 const STEP_MILLISECONDS = 10_000;
 
+/** Longest wait for one answer, in milliseconds: it comes at once, or is lost with a server, and is then asked again. */
+const ANSWER_MILLISECONDS = 3_000;
+
 const step = (deadline: Deadline): number => Math.max(1, Math.min(STEP_MILLISECONDS, deadline.remaining()));
 
 /** An open way to one NATS server. */
@@ -213,9 +216,13 @@ function logInError(error: NatsError, way: Way, received: number, inputs: Contra
     return new ConnectError("wrong-password", `NATS at ${server} does not accept ${how} (${error.message})`);
   }
   if (code === "TIMEOUT" || code === "AUTHENTICATION_TIMEOUT") {
+    const hint =
+      asksForTls(way, connection.tls) && !connection.tls?.handshakeFirst
+        ? "; where the server expects TLS first, set connection.tls.handshakeFirst"
+        : "";
     const what =
       received === 0
-        ? "NATS's greeting: the connection stands, and nothing comes through it"
+        ? `NATS's greeting: the connection stands, and nothing comes through it${hint}`
         : "the answer to the log-in, which came no further than the server's greeting";
     return new ConnectError("no-answer", `${server}: waited for ${what}`);
   }
@@ -228,7 +235,8 @@ function logInError(error: NatsError, way: Way, received: number, inputs: Contra
   if (/unexpected response from server|JSON/i.test(error.message)) {
     return new ConnectError("no-nats", `what answers at ${server} is no NATS server`);
   }
-  if (/CERT|TLS|SSL|SIGNED|ERR_OSSL/i.test(code)) {
+  // Node's codes for what is wrong with a certificate, and OpenSSL's.
+  if (/CERT|TLS|SSL|SIGNED|VERIFY|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)|EPROTO/i.test(code)) {
     return new ConnectError("tls", `TLS with NATS at ${server} failed: ${error.message}`);
   }
   return new ConnectError("closed", `${server} closed the connection during the log-in (${error.message})`);
@@ -257,7 +265,7 @@ function session(connection: NatsConnection, relay: Relay, server: string, input
     what: string,
     deadline: Deadline,
     body?: object,
-    milliseconds = Infinity,
+    milliseconds = ANSWER_MILLISECONDS,
   ): Promise<T & Answer> {
     try {
       const payload = body === undefined ? undefined : JSON.stringify(body);

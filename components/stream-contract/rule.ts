@@ -122,9 +122,9 @@ export const recreateConsumer = (): Mend => ({ action: "recreate-consumer" });
 /** Servers that a stream or consumer is really on: its leader and the others. A server on its own reports no cluster. */
 export function peersOf({ cluster }: Pick<StreamInfo, "cluster">): { real: number; trouble: string[] } {
   const others = cluster?.replicas ?? [];
-  const trouble = others.flatMap(({ name, offline, current, lag }) => {
+  const trouble = others.flatMap(({ name, offline, current }) => {
     if (offline) return [`${name} is offline`];
-    return current ? [] : [`${name} is behind${lag ? ` by ${lag}` : ""}`];
+    return current ? [] : [`${name} is not in step`];
   });
   if (cluster?.name !== undefined && !cluster.leader) trouble.unshift("no leader");
   return { real: 1 + others.length, trouble };

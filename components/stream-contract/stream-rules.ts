@@ -336,7 +336,7 @@ export const STREAM_RULES: readonly Rule[] = [
     },
     mend: (_contract, { stream }) =>
       stream.cluster?.replicas?.length
-        ? { action: "advise", advice: "bring the servers that are offline or behind back: see the NATS pods" }
+        ? { action: "advise", advice: "bring the servers that are missing or out of step back: see the NATS pods" }
         : editStream({ num_replicas: 1 }),
   },
   {

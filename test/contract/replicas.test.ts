@@ -1,0 +1,184 @@
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import type { StreamInfo } from "nats";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  checkContract,
+  ConnectError,
+  ensureContract,
+  withDefaults,
+  type ContractArguments,
+  type ContractInputs,
+} from "../../components/stream-contract";
+import { CONSUMER, STREAM } from "../../contract/noetl";
+import {
+  addConsumer,
+  closedPort,
+  natsClient,
+  natsCommand,
+  rejection,
+  sleep,
+  startNatsServer,
+  startNoetl,
+  until,
+  withManager,
+  type NatsServer,
+} from "./support";
+
+// One cluster, in the order of the tests: each leaves it as the next one needs it.
+describe("a cluster of three servers", () => {
+  const NAMES = ["n1", "n2", "n3"] as const;
+  type Name = (typeof NAMES)[number];
+  const servers = new Map<string, NatsServer>();
+  const routes = new Map<string, number>();
+  let dir: string;
+
+  const start = async (name: Name): Promise<void> => {
+    const config = `
+      server_name: ${name}
+      jetstream: {store_dir: "${dir}/${name}", max_memory_store: 64MB, max_file_store: 64MB}
+      cluster: {
+        name: C
+        listen: "127.0.0.1:${routes.get(name)}"
+        routes: [${NAMES.map((other) => `"nats://127.0.0.1:${routes.get(other)}"`).join(", ")}]
+      }`;
+    servers.set(name, await startNatsServer({ config }));
+  };
+  const kill = async (name: string): Promise<void> => {
+    await servers.get(name)?.stop();
+    servers.delete(name);
+  };
+  const any = (): NatsServer => [...servers.values()][0] as NatsServer;
+  const addresses = (): string[] => [...servers.values()].map(({ address }) => address);
+
+  const inputs = (args: Omit<ContractArguments, "connection"> = {}): ContractInputs =>
+    withDefaults({ connection: { servers: addresses() }, timeoutSeconds: 30, ...args });
+  const replicated = { expect: { replicas: 3 } };
+  const broken = (checks: readonly { id: string; ok: boolean; found: string }[]) =>
+    Object.fromEntries(checks.flatMap(({ id, ok, found }) => (ok ? [] : [[id, found]])));
+
+  /** What the nats command line says about the stream. */
+  const witness = async (): Promise<StreamInfo> =>
+    JSON.parse(
+      await natsCommand(`nats --server ${addresses().join(",")} stream info ${STREAM.name} --json`),
+    ) as StreamInfo;
+
+  beforeAll(async () => {
+    dir = fs.mkdtempSync(path.join(os.tmpdir(), "contract-cluster-"));
+    for (const name of NAMES) routes.set(name, await closedPort());
+    await Promise.all(NAMES.map(start));
+  });
+  afterAll(async () => {
+    await Promise.all([...servers.keys()].map(kill));
+    fs.rmSync(dir, { recursive: true, force: true });
+  });
+
+  it("is waited for until it has a leader, and ensured in three replicas", async () => {
+    const { holds, report, replicas } = await ensureContract(inputs({ mode: "ensure", ...replicated }));
+    expect({ holds, report, replicas }).toEqual({ holds: true, report: "", replicas: 3 });
+    const { config, cluster } = await witness();
+    expect({ replicas: config.num_replicas, others: cluster?.replicas?.length }).toEqual({ replicas: 3, others: 2 });
+    // NoETL's own start-up, which takes what is there, leaves it so.
+    await withManager(any(), (manager) => manager.consumers.info(STREAM.name, CONSUMER.name));
+    expect((await checkContract(inputs(replicated))).report).toBe("");
+  });
+
+  it("has a consumer with fewer replicas than its stream found, and mended by ensure", async () => {
+    await withManager(any(), async (manager) => {
+      await manager.consumers.delete(STREAM.name, CONSUMER.name);
+      await addConsumer(manager, { num_replicas: 1 });
+    });
+    expect(broken((await checkContract(inputs(replicated))).checks)).toEqual({
+      "consumer-replicas": "1 of the stream's replicas",
+    });
+    const { report, changes } = await ensureContract(inputs({ mode: "ensure", ...replicated }));
+    expect(changes).toEqual(["update consumer noetl_worker_pool: num_replicas 1 -> 3"]);
+    expect(report).toBe("");
+  });
+
+  it("is checked although the stream's leader is killed during the check", async () => {
+    await withManager(any(), (manager) => manager.consumers.delete(STREAM.name, CONSUMER.name));
+    const leader = (await witness()).cluster?.leader ?? "";
+    // The first server that the check asks is the one that is killed, so that its connection breaks too.
+    const first = servers.get(leader)?.address ?? "";
+    const all = [first, ...addresses().filter((address) => address !== first)];
+    const checking = checkContract(inputs({ ...replicated, connection: { servers: all } } as never));
+    await sleep(700); // it waits for the consumer by now
+    await kill(leader);
+    await until("the others to elect a leader and take the consumer", async () => {
+      const connection = await natsClient(any());
+      try {
+        await addConsumer(await connection.jetstreamManager({ timeout: 1_000, checkAPI: false }));
+        return true;
+      } catch {
+        return undefined;
+      } finally {
+        await connection.close();
+      }
+    });
+    const { holds, checks, server } = await checking;
+    expect(holds).toBe(true);
+    expect(server).not.toBe(first);
+    // A server is missing, and that is told as drift.
+    expect(Object.keys(broken(checks)).filter((id) => id !== "stream-peers")).toEqual([]);
+  });
+
+  it("with a server missing says which, as the nats command line does", async () => {
+    const missing = NAMES.find((name) => !servers.has(name)) ?? "";
+    const found = await until("the missing server to be missed", async () => {
+      const report = await checkContract(inputs(replicated), false);
+      return broken(report.checks)["stream-peers"] === undefined ? undefined : report;
+    });
+    // A server that was killed is out of step within seconds, and known to be offline after a minute.
+    expect(broken(found.checks)).toEqual({
+      "stream-peers": expect.stringMatching(`^3 of 3, ${missing} is (offline|not in step)$`) as string,
+    });
+    const others = (await witness()).cluster?.replicas ?? [];
+    expect(others.filter(({ current, offline }) => offline || !current).map(({ name }) => name)).toEqual([missing]);
+    expect(found.report).toContain("bring the servers that are missing or out of step back");
+  });
+
+  it("without a majority is given up at the deadline, and says why", async () => {
+    await kill([...servers.keys()][0] ?? "");
+    // For some seconds the one that is left does not know that it is alone.
+    const { error, seconds } = await until("the last server to know that it is alone", async () => {
+      const started = performance.now();
+      const found = await checkContract({ ...inputs(replicated), timeoutSeconds: 2 }).then(
+        () => undefined,
+        (reason: unknown) => reason as ConnectError,
+      );
+      return found && { error: found, seconds: (performance.now() - started) / 1000 };
+    });
+    expect(seconds).toBeLessThan(4);
+    expect(error).toBeInstanceOf(ConnectError);
+    expect(["jetstream-unavailable", "no-answer"]).toContain(error.problem);
+    expect(error.message).toMatch(/gave up after [\d.]+ s/);
+  });
+
+  it("is whole again when the servers are back", async () => {
+    for (const name of NAMES) if (!servers.has(name)) await start(name);
+    const report = await until("every replica to be in step", async () => {
+      const seen = await checkContract(inputs(replicated), false).catch(() => undefined);
+      return seen?.report === "" ? seen : undefined;
+    });
+    expect(report).toMatchObject({ holds: true, replicas: 3 });
+  });
+});
+
+describe("a server on its own", () => {
+  it("says that it cannot keep three replicas", async () => {
+    const server = await startNatsServer();
+    try {
+      await startNoetl(server);
+      const args = { connection: { servers: [server.address] }, timeoutSeconds: 1, expect: { replicas: 3 } };
+      expect((await checkContract(withDefaults(args))).report).toContain(
+        "drift stream-replicas: found 1, expected at least 3 replicas",
+      );
+      const { message } = await rejection(ensureContract(withDefaults({ ...args, mode: "ensure" })));
+      expect(message).toMatch(/refused to update stream NOETL_COMMANDS: num_replicas 1 -> 3: .* \(10074\)/);
+    } finally {
+      await server.stop();
+    }
+  });
+});
