@@ -43,8 +43,8 @@ export interface Release {
   readonly known: KnownChart | undefined;
   /** The release's values over the chart's own, which are read where the chart is a folder. */
   readonly values: Readonly<Record<string, unknown>>;
-  /** False where the chart's own values are out of reach: then only what the release says itself can be judged. */
-  readonly hasDefaults: boolean;
+  /** The chart's own values; undefined where they are out of reach: then only what the release says itself can be judged. */
+  readonly defaults: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** The release behind a resource; undefined for every other resource. */
@@ -58,7 +58,7 @@ export function releaseOf(resource: Pick<Judged, "type" | "props">): Release | u
     chart,
     known: KNOWN_CHARTS[chart],
     values: merged(defaults ?? {}, isRecord(given) ? given : {}),
-    hasDefaults: defaults !== undefined,
+    defaults,
   };
 }
 
@@ -67,6 +67,15 @@ function chartValues(source: string): Record<string, unknown> | undefined {
   if (!fs.existsSync(file)) return undefined;
   const values: unknown = parse(fs.readFileSync(file, "utf8"));
   return isRecord(values) ? values : {};
+}
+
+/** `values` without the parts that they switch off, which the chart does not roll out. */
+export function switchedOn(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(values)
+      .filter(([, value]) => !isRecord(value) || value.enabled !== false)
+      .map(([key, value]) => [key, isRecord(value) ? switchedOn(value) : value]),
+  );
 }
 
 /** Helm's merge: maps key by key, everything else replaced, null removed. */

@@ -1,6 +1,6 @@
 import { CONSUMER, STREAM } from "../contract/noetl";
 import { plaintextCredentials } from "./credentials";
-import { releaseOf } from "./release";
+import { releaseOf, switchedOn } from "./release";
 import { at, containers, isUnknown, type Judged, texts, workloadKind } from "./resource";
 
 /** What every rule says of itself; `docs/policy.md` is made of it. */
@@ -139,7 +139,7 @@ export const resourcesSet: ResourceRule = {
     return (release.known?.resources ?? []).flatMap((path) => {
       const found = at(release.values, path);
       // A chart whose own values cannot be read may set what the release leaves out; nats/nats is known not to.
-      if (found === undefined && !release.hasDefaults && release.chart !== "nats") return [];
+      if (found === undefined && !release.defaults && release.chart !== "nats") return [];
       const gaps = missing(found);
       return gaps.length > 0 ? [`values.${path} lacks ${gaps.join(", ")}`] : [];
     });
@@ -163,8 +163,11 @@ export const probesSet: ResourceRule = {
           .map((path) => `values.${path} is false, which takes the probes away`),
         ...(release.known?.probeSeconds ?? [])
           .map((path) => ({ path, seconds: at(release.values, path) }))
-          .filter(({ seconds }) =>
-            seconds === undefined ? release.hasDefaults : !isUnknown(seconds) && !(Number(seconds) > 0),
+          .filter(({ path, seconds }) =>
+            // A chart of the same name from elsewhere may not know the setting at all.
+            seconds === undefined
+              ? at(release.defaults, path) !== undefined
+              : !isUnknown(seconds) && !(Number(seconds) > 0),
           )
           .map(({ path }) => `values.${path} has to be a number of seconds above 0`),
       ];
@@ -210,7 +213,7 @@ export const noLatest: ResourceRule = {
       ...(repository !== undefined && (version === undefined || version === "")
         ? [`chart ${release.chart} of a repository has no version`]
         : []),
-      ...[...texts(release.values, "values")].flatMap(({ path, key, text }) => {
+      ...[...texts(switchedOn(release.values), "values")].flatMap(({ path, key, text }) => {
         if (key === "tag" && text === "latest") return [`${path} is latest`];
         return key === "image" && floats(text) && text !== "" ? [`${path} is ${text}`] : [];
       }),

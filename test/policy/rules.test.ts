@@ -1,5 +1,8 @@
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
 import { Secret } from "@pulumi/policy";
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { bareProperties, isUnknown, type Judged, texts } from "../../policy/resource";
 import { isStackRule, type Rule, RULES } from "../../policy/rules";
 
@@ -35,6 +38,16 @@ const instance = (args: Record<string, unknown>) => ({
 const resources = { requests: { cpu: "100m", memory: "128Mi" }, limits: { memory: "128Mi" } };
 const probe = { httpGet: { path: "/health", port: 8082 } };
 const natsValues = { container: { merge: { resources } } };
+
+/** A chart of the name noetl that is not this project's: it knows other settings. */
+const elsewhere = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-policy-"));
+fs.mkdirSync(path.join(elsewhere, "noetl"));
+fs.writeFileSync(
+  path.join(elsewhere, "noetl", "values.yaml"),
+  JSON.stringify({ image: { tag: "latest" }, extra: { enabled: false, image: { tag: "latest" } } }),
+);
+const otherChart = path.join(elsewhere, "noetl");
+afterAll(() => fs.rmSync(elsewhere, { recursive: true }));
 
 interface Cases {
   /** Stacks that keep the rule. */
@@ -216,6 +229,7 @@ const CASES: Readonly<Record<string, Cases>> = {
       "a chart with a version": [
         release("nats", natsValues, { version: "2.14.2", repositoryOpts: { repo: "https://x" } }),
       ],
+      "a part that is switched off": [release(otherChart, { image: { tag: "v2.8.9" } })],
       "the gateway by digest": [release("./charts/gateway", { image: { repository: "g", digest: "sha256:a" } })],
     },
     break: {
@@ -225,6 +239,10 @@ const CASES: Readonly<Record<string, Cases>> = {
         [release("./charts/noetl", { image: { tag: "latest" }, sidecar: { image: "proxy" } })],
         /^values\.image\.tag is latest/,
         /^values\.sidecar\.image is proxy/,
+      ],
+      "latest in a part that is switched on": [
+        [release(otherChart, { image: { tag: "v2.8.9" }, extra: { enabled: true } })],
+        /^values\.extra\.image\.tag is latest/,
       ],
       "the gateway's default": [[release("./charts/gateway", { image: { repository: "g" } })], /takes for latest/],
       "a chart without version": [
@@ -270,6 +288,7 @@ const CASES: Readonly<Record<string, Cases>> = {
       "a startup probe instead": [deployment({ readinessProbe: probe, startupProbe: probe })],
       "a Job needs none": [deployment({}, "batch/v1:Job")],
       "the charts' own": [release("./charts/noetl", {}), release("nats", natsValues)],
+      "a chart that does not know the settings": [release(otherChart, {})],
     },
     break: {
       none: [[deployment({})], /lacks readinessProbe and livenessProbe$/],
