@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Gateway, NatsJetStream, Noetl, Postgres, StreamContract } from "./components";
 import type { ChartSource, NoetlArgs, StreamContractArgs } from "./components";
-import { parseSettings } from "./config/parse";
+import { ConfigError, parseSettings } from "./config/parse";
 import { PROJECT } from "./config/project";
 import type { Settings } from "./config/schema";
 import { kubernetesPlatform, type Platform } from "./stacks/platform";
@@ -28,8 +28,20 @@ function chart(name: string, repository: string | undefined, version: string | u
   return { chart: name, ...(repository ? { repository } : {}), ...(version ? { version } : {}) };
 }
 
-/** The program: reads the settings, prepares the platform, deploys. */
+/**
+ * The program: reads the settings, prepares the platform, deploys.
+ *
+ * @throws pulumi.RunError with everything that is wrong with the configuration; the engine shows it without a stack trace.
+ */
 export async function main(): Promise<Record<string, pulumi.Input<unknown>>> {
+  try {
+    return await run();
+  } catch (error) {
+    throw error instanceof ConfigError ? new pulumi.RunError(error.message) : error;
+  }
+}
+
+async function run(): Promise<Record<string, pulumi.Input<unknown>>> {
   const settings = loadSettings();
   if (settings.platform !== "gke") return deploy(settings);
   // Loaded on demand: nobody else needs Google's SDK. `import()` would want a file extension, which differs between the

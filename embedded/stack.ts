@@ -139,7 +139,7 @@ export async function openStack(options: StackOptions): Promise<OpenStack> {
  * the automation interface would pass them as arguments, which every user of the machine can read. Unknown keys pass, so
  * that the program names them.
  */
-async function configure(
+export async function configure(
   stack: Stack,
   config: Readonly<Record<string, string>>,
   command: { pulumi: string; envVars: NodeJS.ProcessEnv },

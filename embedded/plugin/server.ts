@@ -80,6 +80,8 @@ export interface StandIn {
   readonly version: string;
   /** Resources under one configuration. Called once per provider resource and run; must not touch a cluster. */
   configure(args: JsonObject): (type: string) => Resource;
+  /** Functions of the plugin by token; none by default. */
+  call?(token: string, args: JsonObject): Awaitable<JsonObject>;
   /** Configuration changes that replace everything the provider manages; none by default. */
   readonly replaceOnConfig?: readonly string[];
 }
@@ -214,6 +216,13 @@ export async function serve(standIn: StandIn, log: (line: string) => void): Prom
       session?.abort.abort(new Error("cancelled by the engine"));
       sessions.delete(peer);
       return new Empty();
+    }),
+    invoke: unary("Invoke", async (request: rpc.InvokeRequest) => {
+      const token = request.getTok();
+      if (!standIn.call)
+        throw new Error(`the stand-in for the ${standIn.name} plugin does not know the function ${token}`);
+      const result = await standIn.call(token, unwrap(fromStruct(request.getArgs())));
+      return new rpc.InvokeResponse().setReturn(toStruct(result));
     }),
     check: unary("Check", async (request: rpc.CheckRequest, peer) => {
       const { call, resource } = addressed(peer, request);

@@ -5,8 +5,8 @@ import type * as Gcp from "../../components/gcp/index.js";
 import { accountId } from "../../components/gcp/names";
 import { pgbouncerIni, userList } from "../../components/gcp/pgbouncer/manifests";
 import { settled, unwrap, valueOf } from "../unit/mocks";
-import { created, called } from "./cloud";
-import { inputProblems } from "./schema";
+import { created, called } from "../../embedded/gcp/outputs";
+import { inputProblems } from "../../embedded/gcp/schema";
 
 interface Declared {
   type: string;
@@ -30,7 +30,7 @@ beforeAll(async () => {
         const { id, outputs } = created(type, plain);
         return { id, state: { ...(inputs as object), ...outputs } };
       },
-      call: ({ token, inputs }) => called(token, inputs as Record<string, unknown>) as Record<string, unknown>,
+      call: ({ token, inputs }) => called(token, inputs as Record<string, unknown>),
     },
     "noetl-nats",
     "test",

@@ -6,9 +6,9 @@ import { parseSettings } from "../../config/parse";
 import { deploy } from "../../program";
 import { declare } from "../../stacks/gke";
 import { unwrap } from "../unit/mocks";
-import { called, created } from "./cloud";
+import { called, created } from "../../embedded/gcp/outputs";
 import { FACTS } from "./configurations";
-import { inputProblems } from "./schema";
+import { inputProblems } from "../../embedded/gcp/schema";
 
 /** A resource as a program declared it, and when: steps of a counter at its begin and its end. */
 export interface Declared {
@@ -58,7 +58,7 @@ export async function run(
       },
       call: ({ token, inputs }) => {
         problems.push(...inputProblems(token, inputs as Record<string, unknown>));
-        return called(token, inputs as Record<string, unknown>) as Record<string, unknown>;
+        return called(token, inputs as Record<string, unknown>);
       },
     },
     "noetl-nats",
@@ -89,7 +89,7 @@ function answer(
 ): { id: string; outputs: Record<string, unknown> } {
   if (type.startsWith("gcp:")) {
     const { id, outputs } = created(type, inputs);
-    return { id, outputs: outputs as Record<string, unknown> };
+    return { id, outputs: outputs };
   }
   const metadata = { name, ...(inputs.metadata as object | undefined), uid: `${name}-uid` };
   const outputs: Record<string, unknown> = type.startsWith("kubernetes:helm.sh")

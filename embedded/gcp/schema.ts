@@ -69,15 +69,14 @@ function shapeOf(node: ts.TypeNode | undefined): Shape {
   return { kind: "any" };
 }
 
-const declarations = new Map<string, ts.InterfaceDeclaration>();
+const declarations = new Map<string, ts.InterfaceDeclaration | undefined>();
 
 /**
  * Declaration of the arguments of a resource (`gcp:container/cluster:Cluster`) or of a function
- * (`gcp:compute/getAddress:getAddress`). @throws Error where the SDK has none of that name.
+ * (`gcp:compute/getAddress:getAddress`); undefined for a function that takes none. @throws Error where the SDK has none of that name.
  */
-function argumentsOf(token: string): ts.InterfaceDeclaration {
-  const known = declarations.get(token);
-  if (known) return known;
+function argumentsOf(token: string): ts.InterfaceDeclaration | undefined {
+  if (declarations.has(token)) return declarations.get(token);
   const [, module = "", name = ""] = token.split(":");
   const [folder = "", file = ""] = module.split("/");
   const wanted = `${file}.d.ts`.toLowerCase();
@@ -87,14 +86,17 @@ function argumentsOf(token: string): ts.InterfaceDeclaration {
   const statement = parse(path.join(SDK, folder, found)).statements.find(
     (each): each is ts.InterfaceDeclaration => ts.isInterfaceDeclaration(each) && each.name.text === declared,
   );
-  if (!statement) throw new Error(`${folder}/${found} declares no ${declared}`);
+  if (!statement && !name.startsWith("get")) throw new Error(`${folder}/${found} declares no ${declared}`);
   declarations.set(token, statement);
   return statement;
 }
 
 /** What is wrong with a resource's or a function's inputs, without secret marks; empty where nothing is. */
 export function inputProblems(token: string, inputs: Readonly<Record<string, unknown>>): string[] {
-  return objectProblems(argumentsOf(token), inputs, token);
+  const node = argumentsOf(token);
+  return node
+    ? objectProblems(node, inputs, token)
+    : Object.keys(inputs).map((key) => `${token}.${key}: no such property`);
 }
 
 function objectProblems(node: ts.InterfaceDeclaration, value: Readonly<Record<string, unknown>>, at: string): string[] {
