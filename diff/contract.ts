@@ -161,6 +161,7 @@ export function contractReport(old: ContractInputs | undefined, now: ContractInp
   );
   const broken: BrokenRule[] = verdicts.map(({ id, severity, found, expected, rule }) => ({
     rule: id,
+    checks: rule.checks,
     severity,
     found,
     expected,

@@ -1,6 +1,7 @@
 import { formatPath, rawChanges, type RawChange } from "./compare";
-import type { Masker } from "./mask";
+import { Opaque, type Masker } from "./mask";
 import { comparable, identityOf, titleOf, type KubeObject } from "./objects";
+import { SHOWN } from "./placeholders";
 
 /** Two revisions of an object; one of them is missing where it is created or deleted. */
 export interface ObjectPair {
@@ -58,15 +59,18 @@ export function unstable(
 
 export const STABLE: Unstable = { objects: new Set(), fields: new Map(), notes: [] };
 
-/** Raw differences of a pair, without the fields that change by themselves. */
+/** Raw differences of a pair; a field that changes by itself is none, and its value is never shown. */
 export function pairChanges(pair: ObjectPair, base: Unstable, head: Unstable): RawChange[] {
-  const ignored = (object: KubeObject | undefined, from: Unstable): ReadonlySet<string> =>
+  const drawn = (object: KubeObject | undefined, from: Unstable): ReadonlySet<string> =>
     (object && from.fields.get(identityOf(object))) ?? new Set();
-  const [old, now] = [ignored(pair.old, base), ignored(pair.new, head)];
-  return rawChanges(pair.old && comparable(pair.old), pair.new && comparable(pair.new)).filter((change) => {
+  const [olds, news] = [drawn(pair.old, base), drawn(pair.new, head)];
+  const shown = (value: unknown, isDrawn: boolean) => (isDrawn ? new Opaque("", SHOWN.drawn) : value);
+  return rawChanges(pair.old && comparable(pair.old), pair.new && comparable(pair.new)).flatMap((change) => {
     const path = formatPath(change.path);
-    // Unstable on one side only: the field became random, or ceased to be, which is a change.
-    return !(old.has(path) && now.has(path));
+    const [wasDrawn, isDrawn] = [olds.has(path), news.has(path)];
+    if (!wasDrawn && !isDrawn) return [change];
+    if (wasDrawn && isDrawn) return [];
+    return [{ ...change, old: shown(change.old, wasDrawn), new: shown(change.new, isDrawn) }];
   });
 }
 

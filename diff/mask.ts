@@ -15,6 +15,10 @@ export function isCredentialName(name: string): boolean {
   return CREDENTIAL_NAME.test(name) && !/^existing/i.test(name);
 }
 
+/** True where a text under this name is a credential itself: no switch, no reference to where it is kept. */
+export const isCredential = (name: string, text: string): boolean =>
+  isCredentialName(name) && text !== "" && !REFERENCE.test(text);
+
 /** Inside texts: `password: x`, `"token": "x"`, `--api-key=x`. */
 const ASSIGNMENT = new RegExp(
   `([\\w.-]*${CREDENTIAL_WORD})(["']?[ \\t]*[:=][ \\t]*)("(?:[^"\\\\\\n]|\\\\.)*"|'[^'\\n]*'|[^\\s,;}\\]"']+)`,
@@ -68,7 +72,11 @@ export function spellings(value: string): string[] {
 
 /** A value that is secret because of where it stands; compared, never shown. */
 export class Opaque {
-  constructor(readonly text: string) {}
+  /** @param word what reports show instead */
+  constructor(
+    readonly text: string,
+    readonly word: string = SHOWN.secret,
+  ) {}
 }
 
 /** Puts words in the place of secrets and of what the run made up. */
@@ -120,11 +128,11 @@ export class Masker {
 
   /** A scalar under a name, such as a field's key or a variable's name. */
   scalar(value: unknown, name: string): string | number | boolean | null {
-    if (value instanceof Opaque) return SHOWN.secret;
+    if (value instanceof Opaque) return value.word;
     if (value === null || typeof value === "boolean") return value;
     if (typeof value !== "string" && typeof value !== "number") return this.text(JSON.stringify(value) ?? "");
     const text = String(value);
-    if (isCredentialName(name) && text !== "" && !REFERENCE.test(text)) {
+    if (isCredential(name, text)) {
       const word = this.words.get(text);
       return word && word !== SHOWN.generated ? word : SHOWN.secret;
     }

@@ -79,7 +79,7 @@ export function partsOf(
       // An object that is a resource of the program is counted there.
       ...objects.filter((each) => each.part === name && each.rendered),
     ];
-    const ops = new Set(changes.map(({ op }) => op));
+    const ops = new Set(changes.map(plainOp));
     const change = changeOf(
       ops,
       objects.filter((each) => each.part === name && isWorkload(each)),
@@ -100,6 +100,14 @@ function changeOf(ops: ReadonlySet<Operation>, workloads: readonly ObjectChange[
   if (only === undefined) return undefined;
   if (ops.size === 1 && (only === "replace" || workloads.some(({ op }) => op === only))) return only;
   return ops.has("replace") ? "replace" : "update";
+}
+
+/** Resources that are replaced in passing, as often as something that they hold changes. */
+const HELPERS = /^random:|:(Secret|ConfigMap|Job)$/;
+
+/** What happens to a part because of one change in it: a replaced helper does not replace the part. */
+function plainOp(change: ResourceChange | ObjectChange): Operation {
+  return change.op === "replace" && "type" in change && HELPERS.test(change.type) ? "update" : change.op;
 }
 
 const isWorkload = ({ kind }: ObjectChange): boolean => ["Deployment", "StatefulSet", "DaemonSet"].includes(kind);

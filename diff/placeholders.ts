@@ -17,6 +17,7 @@ export const SHOWN = {
   generated: "(generated)",
   unknown: "(known after deployment)",
   checksum: "(checksum)",
+  drawn: "(another at every rendering)",
 } as const;
 
 /** Makes stand-ins and remembers which ones it made. */

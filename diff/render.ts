@@ -81,18 +81,19 @@ export class Renderer {
     const namespace = inputs.namespace ?? "default";
     const values = path.join(this.folder, `values-${++this.count}.json`);
     const args = ["template", inputs.name ?? resource.name, chart, "--namespace", namespace];
-    args.push("--kube-version", this.options.kubeVersion, "--skip-tests", "--values", values);
+    args.push("--kube-version", this.options.kubeVersion, "--skip-tests");
     for (const version of this.options.apiVersions) args.push("--api-versions", version);
     if (!inputs.skipCrds) args.push("--include-crds");
     if (upgrade) args.push("--is-upgrade");
     if (inputs.disableWebhooks) args.push("--no-hooks");
     const text = stableJson(inputs.values ?? {});
     fs.writeFileSync(values, text, { mode: 0o600 });
+    const content = contentOf(root, chart);
     const template = (round: number): Promise<string> => {
-      const key = stableJson([round, text, args.slice(0, -1), contentOf(root, chart)]);
+      const key = stableJson([round, text, args, content]);
       const cached = this.rendered.get(key);
       if (cached) return cached;
-      const started = this.template(side, root, resource.name, args);
+      const started = this.template(side, root, resource.name, [...args, "--values", values]);
       this.rendered.set(key, started);
       return started;
     };

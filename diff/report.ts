@@ -38,6 +38,8 @@ export interface ContractChange {
 /** A rule of the contract that the stream of the base revision would break after the change. */
 export interface BrokenRule {
   readonly rule: string;
+  /** What the rule looks at. */
+  readonly checks: string;
   readonly severity: "violation" | "drift";
   readonly found: string;
   readonly expected: string;

@@ -4,11 +4,10 @@ import type { ContractInputs } from "../components/stream-contract/inputs";
 import { keysOf, type RawChange, type Step } from "./compare";
 import { environmentOf, findWorkload, podSpec } from "./environment";
 import type { DeclaredResource } from "./evaluation";
-import { isCredentialName, Opaque, type Masker } from "./mask";
+import { isCredential, Opaque, type Masker } from "./mask";
 import { namespaceOf, titleOf, type KubeObject } from "./objects";
 import { SHOWN } from "./placeholders";
 import { touches } from "./replacement";
-import { RELEASE } from "./render";
 import { LEVELS, type ContractReport, type Operation, type Risk, type SettingChange } from "./report";
 
 /** A resource that changes, with the raw differences of its inputs. */
@@ -125,7 +124,7 @@ const PRECIOUS: Readonly<Record<string, string>> = {
   "gcp:storage/bucket:Bucket": "the bucket and what is in it",
   "kubernetes:core/v1:Namespace": "the namespace and everything in it",
   "kubernetes:core/v1:PersistentVolumeClaim": "the volume claim, and with it the volume where its class deletes",
-  "kubernetes:apps/v1:StatefulSet": "the StatefulSet: its pods stop before the new ones start; its volume claims stay",
+  "kubernetes:apps/v1:StatefulSet": "the StatefulSet; its pods stop, its volume claims stay",
   "kubernetes:helm.sh/v3:Release": "the release: Helm removes what it installed",
 };
 
@@ -311,7 +310,7 @@ export const RISK_RULES: readonly RiskRule[] = [
               if (op === "remove" || (typeof value !== "string" && typeof value !== "number")) return false;
               const text = String(value);
               const inUrl = /:\/\/[^\s/:@]*:[^\s/@$]+@/.test(text);
-              const named = isCredentialName(nameOfPath(path)) && text !== "" && !/^(\$|<<|\{\{)/.test(text);
+              const named = isCredential(nameOfPath(path), text);
               const isData = path[0] === "data" || path.some((step) => step === "env" || step === "args");
               return isData && (named || inUrl);
             })
@@ -339,8 +338,8 @@ export const RISK_RULES: readonly RiskRule[] = [
       return [
         ...resources.flatMap((delta) =>
           shrunk(delta.changes)
-            // A release's volumes show in its objects; a limit of JetStream stands inside a text there.
-            .filter(({ path }) => typeOf(delta) !== RELEASE || lastKey(path) === "maxSize")
+            // Volumes show in the objects; a limit of JetStream stands inside a text there.
+            .filter(({ path }) => !typeOf(delta).startsWith("kubernetes:") || lastKey(path) === "maxSize")
             .map((change) => ({
               level: "danger" as const,
               subject: resourceName(delta),
@@ -361,7 +360,7 @@ export const RISK_RULES: readonly RiskRule[] = [
     id: "contract-broken",
     warns: "a stream or consumer that breaks the contract after the change, such as a subject it no longer covers",
     find: ({ contract, newContract }) =>
-      contract.broken.map(({ rule, severity, found, expected, why }) => ({
+      contract.broken.map(({ rule, checks, severity, found, expected, why }) => ({
         level: severity === "violation" ? ("danger" as const) : ("warning" as const),
         subject: rule.startsWith("consumer")
           ? `consumer ${newContract?.consumer ?? ""}`
@@ -369,7 +368,7 @@ export const RISK_RULES: readonly RiskRule[] = [
         text:
           rule === "stream-subjects"
             ? `does not cover the subject any more: it has ${found}, ${newContract?.subject ?? expected} is published. ${sentence(why)}.`
-            : `${rule}: it has ${found}, the contract wants ${expected}. ${sentence(why)}.`,
+            : `${checks}: found ${found}, expected ${expected}. ${sentence(why)}.`,
       })),
   },
   {

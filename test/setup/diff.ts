@@ -1,0 +1,6 @@
+import { ensureTools } from "../../toolchain";
+
+/** What the diff command runs, built where it is missing. */
+export default async function setup(): Promise<void> {
+  await ensureTools(["helm"]);
+}
