@@ -7,6 +7,7 @@ import { ensureTools } from "../toolchain";
 import { compareSides } from "./build";
 import { DiffError, messageOf, type Side } from "./errors";
 import { checkout, revisions, type Revisions } from "./git";
+import { livePreview, openLiveStack } from "./live";
 import { linkModules } from "./modules";
 import type { Options } from "./options";
 import { Renderer } from "./render";
@@ -80,7 +81,16 @@ export async function runDiff(options: Options, cwd: string, log: (line: string)
       const sides = await bothSides((side) =>
         run.render(renderer, side, evaluated[side], evaluated[side === "base" ? "head" : "base"]),
       );
-      return { report: { status: "ok", ...header(), ...compareSides(sides.base, sides.head, run.masker(sides)) } };
+      const masker = run.masker(sides);
+      const live = options.live
+        ? await livePreview(
+            await openLiveStack({ root: head, project: run.project, stack: options.stack, folder, log }),
+            { refresh: options.refresh },
+            masker,
+          )
+        : undefined;
+      const compared = compareSides(sides.base, sides.head, masker);
+      return { report: { status: "ok", ...header(), ...compared, ...(live ? { live } : {}) } };
     } finally {
       renderer.close();
     }

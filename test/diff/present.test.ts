@@ -4,55 +4,8 @@ import { present } from "../../diff/present";
 import { code, fence, html, mermaid, prose, visible } from "../../diff/present/escape";
 import { markdown } from "../../diff/present/markdown";
 import { wrap } from "../../diff/present/text";
-import type { ChangeReport, FailureReport, ObjectChange } from "../../diff/report";
-
-const HOSTILE =
-  "</summary><script>alert(1)</script> `` | @somebody #12 [x](http://evil.example) \u001b[31m\u202e<!-- \"'";
-
-function report(objects: readonly ObjectChange[], more: Partial<ChangeReport> = {}): ChangeReport {
-  return {
-    schemaVersion: 1,
-    status: "ok",
-    project: "noetl-nats",
-    stack: "kind",
-    base: { ref: "origin/main", commit: "0123456789abcdef" },
-    head: { commit: "fedcba9876543210", uncommitted: [] },
-    summary: "Something changes.",
-    counts: {
-      resources: { create: 0, update: 0, replace: 0, delete: 0 },
-      objects: { create: 0, update: objects.length, replace: 0, delete: 0 },
-      risks: { danger: 0, warning: 0, notice: 0 },
-    },
-    risks: [],
-    contract: { changes: [], broken: [], mend: [] },
-    settings: [],
-    environment: [],
-    resources: [],
-    objects,
-    outputs: [],
-    parts: [{ name: "nats", title: "NATS", change: "update", touched: 1, restarts: 0 }],
-    restarts: [],
-    notes: [],
-    ...more,
-  };
-}
-
-const object = (name: string, fields: number, value = "x"): ObjectChange => ({
-  op: "update",
-  apiVersion: "v1",
-  kind: "ConfigMap",
-  namespace: "nats",
-  name,
-  part: "nats",
-  owner: "nats-release",
-  rendered: true,
-  changes: Array.from({ length: fields }, (_, index) => ({
-    path: `data.k${index}`,
-    op: "change",
-    old: "a",
-    new: value,
-  })),
-});
+import type { FailureReport } from "../../diff/report";
+import { HOSTILE, object, report } from "./reports";
 
 /** Markdown without its fenced blocks and code spans, as CommonMark delimits them. */
 function withoutCode(comment: string): string {
