@@ -60,6 +60,15 @@ export default defineConfig({
           globalSetup: ["test/setup/tools.ts"],
         },
       },
+      {
+        test: {
+          name: "diff",
+          include: ["test/diff/**/*.test.ts"],
+          testTimeout: 180_000,
+          hookTimeout: 300_000,
+          globalSetup: ["test/setup/diff.ts"],
+        },
+      },
     ],
   },
 });

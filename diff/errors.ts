@@ -1,0 +1,34 @@
+/** Which of the two revisions something is about. */
+export type Side = "base" | "head";
+
+/** Words for a side, as messages use them. */
+export const SIDE_NAME: Record<Side, string> = { base: "the base revision", head: "the working tree" };
+
+/** Exit codes of the command. */
+export const EXIT = {
+  /** The report is complete. */
+  ok: 0,
+  /** A side could not be evaluated or rendered; the report says why. */
+  failed: 1,
+  /** Wrong arguments, or something the command needs is missing: base, stack, tool. */
+  usage: 2,
+  /** The report is complete and holds a risk of the level that `--fail-on` names, or worse. */
+  risky: 3,
+} as const;
+
+/** A problem that ends the command; the message is for the reader of the pull request too. */
+export class DiffError extends Error {
+  constructor(
+    message: string,
+    /** `failed`: the revision is at fault. `usage`: the call or the machine is. */
+    readonly kind: "failed" | "usage",
+    /** Unset where the problem belongs to no side. */
+    readonly side?: Side,
+  ) {
+    super(message);
+    this.name = "DiffError";
+  }
+}
+
+/** What an error says, whatever was thrown. */
+export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

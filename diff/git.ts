@@ -1,0 +1,126 @@
+import { execFile } from "node:child_process";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { promisify } from "node:util";
+import { DiffError, messageOf } from "./errors";
+
+const run = promisify(execFile);
+
+/** Where the project stands in its repository, and which two states are compared. */
+export interface Revisions {
+  /** Root of the clone. */
+  readonly repository: string;
+  /** The project's folder inside the repository, with a slash at its end; empty at the root. */
+  readonly prefix: string;
+  /** What `--base` said. */
+  readonly baseRef: string;
+  /** The commit that is compared with: where HEAD and the base branched. */
+  readonly baseCommit: string;
+  readonly headCommit: string;
+  /** Files of the project that differ from HEAD, sorted. */
+  readonly uncommitted: readonly string[];
+}
+
+async function git(cwd: string, ...args: string[]): Promise<string> {
+  const { stdout } = await run("git", args, {
+    cwd,
+    timeout: 60_000,
+    maxBuffer: 64 * 1024 * 1024,
+    env: withoutGitVariables(),
+  });
+  return stdout.replace(/\n$/, "");
+}
+
+/** A hook or an alias exports GIT_DIR and friends, which would lead every command to the wrong repository. */
+function withoutGitVariables(): NodeJS.ProcessEnv {
+  const env: NodeJS.ProcessEnv = { ...process.env, LC_ALL: "C" };
+  for (const name of ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"]) delete env[name];
+  return env;
+}
+
+const attempt = (promise: Promise<string>): Promise<string | undefined> => promise.catch(() => undefined);
+
+/**
+ * Finds the two states: the working tree at `project`, and the commit where HEAD and `base` branched.
+ *
+ * @throws DiffError for a folder outside git, a base that does not exist, a clone too shallow, and unmerged files.
+ */
+export async function revisions(project: string, base: string): Promise<Revisions> {
+  const usage = (message: string) => new DiffError(message, "usage");
+  let repository: string;
+  let prefix: string;
+  try {
+    repository = await git(project, "rev-parse", "--show-toplevel");
+    prefix = await git(project, "rev-parse", "--show-prefix");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") throw usage("git is missing: install it and run again.");
+    const reason = (error as { stderr?: string }).stderr?.split("\n")[0] || messageOf(error);
+    throw usage(`${project} is no git working tree, so there is nothing to compare with (${reason}).`);
+  }
+  const headCommit = await attempt(git(project, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"));
+  if (!headCommit) throw usage("the repository has no commit yet, so there is nothing to compare with.");
+  const shallow = (await git(project, "rev-parse", "--is-shallow-repository")) === "true";
+  const deepen =
+    "the clone is shallow: fetch the history with `git fetch --unshallow origin` " +
+    "(in a workflow: `fetch-depth: 0` of actions/checkout) and run again.";
+  if (base.startsWith("-")) throw usage(`--base ${base}: no revision; for example --base origin/main.`);
+  const tip = await attempt(git(project, "rev-parse", "--verify", "--quiet", `${base}^{commit}`));
+  if (!tip) {
+    const remote = /^([^/]+)\/(.+)$/.exec(base);
+    throw usage(
+      `--base ${base}: no such revision in this clone; ` +
+        (shallow
+          ? deepen
+          : remote
+            ? `fetch it with \`git fetch ${remote[1]} ${remote[2]}\`, or name another one, for example --base HEAD~1.`
+            : "name a branch, tag or commit, for example --base origin/main."),
+    );
+  }
+  const baseCommit = await attempt(git(project, "merge-base", tip, "HEAD"));
+  if (!baseCommit) {
+    throw usage(
+      `--base ${base}: shares no commit with HEAD; ${shallow ? deepen : "name a revision that this branch started from."}`,
+    );
+  }
+  const status = await git(project, "status", "--porcelain=v1", "-z", "--untracked-files=all", "--", ".");
+  const { files, unmerged } = parseStatus(status);
+  if (unmerged.length > 0) {
+    throw usage(
+      `unmerged files: ${unmerged.join(", ")}. Resolve the conflicts (or \`git merge --abort\`) and run again.`,
+    );
+  }
+  return { repository, prefix, baseRef: base, baseCommit, headCommit, uncommitted: files };
+}
+
+/** Reads `git status --porcelain=v1 -z`. */
+export function parseStatus(status: string): { files: string[]; unmerged: string[] } {
+  const files: string[] = [];
+  const unmerged: string[] = [];
+  const entries = status.split("\0").filter((entry) => entry !== "");
+  for (let index = 0; index < entries.length; index++) {
+    const entry = entries[index] ?? "";
+    const code = entry.slice(0, 2);
+    files.push(entry.slice(3));
+    if (/U|AA|DD/.test(code)) unmerged.push(entry.slice(3));
+    // A renamed file is followed by its old name.
+    if (/[RC]/.test(code)) index++;
+  }
+  return { files: files.sort(), unmerged: unmerged.sort() };
+}
+
+/** Writes the project as it stood at a commit into `folder`. The repository itself, its worktrees included, stays untouched. */
+export async function checkout(from: Revisions, folder: string): Promise<string> {
+  const quiet = ["-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false"];
+  await git(from.repository, ...quiet, "clone", "--quiet", "--shared", "--no-checkout", from.repository, folder);
+  await git(folder, ...quiet, "checkout", "--quiet", "--detach", from.baseCommit);
+  const project = path.join(folder, from.prefix);
+  if (!fs.existsSync(path.join(project, "Pulumi.yaml"))) {
+    throw new DiffError(
+      `the base revision ${from.baseCommit.slice(0, 12)} holds no Pulumi project` +
+        `${from.prefix ? ` in ${from.prefix}` : ""}; name a later one with --base.`,
+      "usage",
+      "base",
+    );
+  }
+  return project;
+}

@@ -1,0 +1,152 @@
+import type { ChangeReport, Report } from "../report";
+import { visible } from "./escape";
+import {
+  bodyLines,
+  changedRows,
+  comparedText,
+  isFailure,
+  many,
+  objectRemarks,
+  objectTitle,
+  resourceTitle,
+  SIGN,
+  stackName,
+  valueText,
+  VERB,
+} from "./words";
+
+const WIDTH = 80;
+
+/** Breaks a line at blanks where it can; what follows the first line is indented. */
+export function wrap(line: string, indent: string, width = WIDTH): string[] {
+  const lines: string[] = [];
+  let rest = line;
+  while (rest.length > width) {
+    const fits = (at: number) => (at > indent.length + 4 ? at : undefined);
+    const head = rest.slice(0, width);
+    // A word longer than the line is broken at one of its joints, or else where the line ends.
+    const joint = Math.max(...[".", "[", "/", ","].map((joint) => head.lastIndexOf(joint)));
+    const cut = fits(rest.lastIndexOf(" ", width)) ?? fits(joint) ?? width;
+    lines.push(rest.slice(0, cut).trimEnd());
+    rest = indent + rest.slice(cut).trimStart();
+  }
+  return [...lines, rest];
+}
+
+const wrapped = (lines: readonly string[], indent: string): string[] =>
+  lines.flatMap((line) => wrap(visible(line), indent));
+
+/** The report for a terminal of 80 columns, without colours. */
+export function text(report: Report): string {
+  const lines = [...wrapped([`Changes to ${stackName(report)}`, `between ${comparedText(report)}`], "  "), ""];
+  if (isFailure(report)) {
+    lines.push(...wrapped([report.summary], ""), "");
+    for (const { message } of report.failures)
+      lines.push(...message.split("\n").flatMap((line) => wrap(visible(line), "  ")));
+  } else lines.push(...sections(report));
+  return `${lines.join("\n")}\n`;
+}
+
+function section(title: string, lines: readonly string[]): string[] {
+  return lines.length === 0 ? [] : ["", title.toUpperCase(), ...lines];
+}
+
+function sections(report: ChangeReport): string[] {
+  const { contract } = report;
+  const arrow = (old: string, now: string) => `${old || "(unset)"} -> ${now || "(unset)"}`;
+  return [
+    ...wrapped([report.summary], ""),
+    ...section(
+      "Risks",
+      report.risks.flatMap(({ level, subject, text: why }) =>
+        wrapped([`  ${level.padEnd(8)}${subject}: ${why}`], " ".repeat(10)),
+      ),
+    ),
+    ...section("Stream contract", [
+      ...contract.changes.flatMap(({ term, old, new: now, consequence }) => [
+        ...wrapped([`  ${term}: ${arrow(old, now)}`], "    "),
+        ...wrapped([`    ${consequence}`], "    "),
+      ]),
+      ...(contract.mend.length > 0 ? ["  After the deployment, this brings the stream into line:"] : []),
+      ...contract.mend.map((command) => `    ${visible(command)}`),
+    ]),
+    ...section(
+      "Settings",
+      report.settings.flatMap(({ key, old, new: now, note }) =>
+        wrapped([`  ${key}: ${note ?? arrow(valueText(old), valueText(now))}`], "    "),
+      ),
+    ),
+    ...section(
+      "Environment",
+      changedRows(report).flatMap(({ table, row }) =>
+        wrapped(
+          [`  ${table.workload.padEnd(8)}${row.name}: ${row.note ?? arrow(valueText(row.old), valueText(row.new))}`],
+          " ".repeat(10),
+        ),
+      ),
+    ),
+    ...section(
+      "Resources",
+      report.resources.flatMap((resource) => [
+        ...wrapped(
+          [
+            `  ${SIGN[resource.op]} ${resourceTitle(resource)} (${VERB[resource.op]}` +
+              `${resource.because.length > 0 ? ` because of ${resource.because.join(", ")}` : ""}` +
+              `${resource.was ? `, was ${resource.was}` : ""})`,
+          ],
+          "    ",
+        ),
+        ...indented(bodyLines(resource.changes)),
+      ]),
+    ),
+    ...section(
+      "Kubernetes objects",
+      report.objects.flatMap((object) => [
+        ...wrapped(
+          [`  ${SIGN[object.op]} ${objectTitle(object)} (${[VERB[object.op], ...objectRemarks(object)].join(", ")})`],
+          "    ",
+        ),
+        ...indented(bodyLines(object.changes)),
+      ]),
+    ),
+    ...section("Outputs of the stack", indented(bodyLines(report.outputs))),
+    ...(report.live ? liveSection(report.live) : []),
+    ...section(
+      "Left out",
+      wrapped(
+        report.notes.map((note) => `  ${note}`),
+        "    ",
+      ),
+    ),
+  ];
+}
+
+const indented = (lines: readonly string[]): string[] =>
+  wrapped(
+    lines.map((line) => `      ${line}`),
+    " ".repeat(10),
+  );
+
+function liveSection(live: NonNullable<ChangeReport["live"]>): string[] {
+  const steps = (list: typeof live.steps) =>
+    list.flatMap((step) => [
+      ...wrapped([`  ${step.op} ${step.type.split(":").at(-1) ?? step.type} ${step.name}`], "    "),
+      ...wrapped(
+        step.differences.map(({ path, kind }) => `      ${path} (${kind})`),
+        " ".repeat(10),
+      ),
+    ]);
+  return [
+    ...section("The engine's preview", live.steps.length > 0 ? steps(live.steps) : ["  Nothing to do."]),
+    ...(live.drift
+      ? section("Drift from the stack's state", live.drift.length > 0 ? steps(live.drift) : ["  None."])
+      : []),
+    ...section(
+      `What the engine says (${many(live.diagnostics.length, "line")})`,
+      wrapped(
+        live.diagnostics.map((line) => `  ${line}`),
+        "    ",
+      ),
+    ),
+  ];
+}

@@ -1,0 +1,118 @@
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { projectRoot } from "../../config/project";
+import { SETTINGS } from "../../config/schema";
+import { compareSides } from "../../diff/build";
+import { DEFAULT_KUBE_VERSION } from "../../diff/options";
+import { Renderer } from "../../diff/render";
+import type { ChangeReport } from "../../diff/report";
+import { Run, type EvaluatedSide } from "../../diff/sides";
+import { ensureTools } from "../../toolchain";
+
+/** What a project needs to be evaluated and rendered. */
+const SOURCES = [
+  "Pulumi.yaml",
+  "Pulumi.kind.yaml",
+  "package.json",
+  "package-lock.json",
+  "tsconfig.json",
+  "index.ts",
+  "program.ts",
+  "components",
+  "config",
+  "contract",
+  "charts",
+  "embedded/charts",
+];
+
+export const isSecretKey = (key: string): boolean => key in SETTINGS && SETTINGS[key as keyof typeof SETTINGS].secret;
+
+/** A copy of this project in `folder`, with its packages, whose stack kind takes the local chart of NATS. */
+export function copyProject(folder: string): string {
+  fs.mkdirSync(folder, { recursive: true });
+  for (const source of SOURCES) {
+    fs.cpSync(path.join(projectRoot(), source), path.join(folder, source), { recursive: true });
+  }
+  fs.symlinkSync(path.join(projectRoot(), "node_modules"), path.join(folder, "node_modules"));
+  fs.appendFileSync(path.join(folder, "Pulumi.kind.yaml"), "  noetl-nats:natsChart: ./embedded/charts/nats\n");
+  return folder;
+}
+
+export function temporaryFolder(): string {
+  return fs.mkdtempSync(path.join(fs.realpathSync(os.tmpdir()), "noetl-nats-diff-test-"));
+}
+
+export function git(cwd: string, ...args: string[]): string {
+  const identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false"];
+  return execFileSync("git", [...identity, ...args], { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+}
+
+/** A scratch repository with one commit of the project on branch main. */
+export function scratchRepository(folder: string): string {
+  copyProject(folder);
+  fs.writeFileSync(path.join(folder, ".gitignore"), "node_modules\n");
+  git(folder, "init", "-q", "-b", "main");
+  git(folder, "add", "-A");
+  git(folder, "commit", "-qm", "base");
+  return folder;
+}
+
+/** Replaces text in a file of the copy; the text must be there. */
+export function edit(root: string, file: string, from: string, to: string): void {
+  const name = path.join(root, file);
+  const text = fs.readFileSync(name, "utf8");
+  if (!text.includes(from)) throw new Error(`${file} does not hold "${from}"`);
+  fs.writeFileSync(name, text.replace(from, to));
+}
+
+/** One base, evaluated once, that many heads are compared with. */
+export class Comparison {
+  private constructor(
+    private readonly run: Run,
+    private readonly renderer: Renderer,
+    readonly folder: string,
+    private readonly base: EvaluatedSide,
+  ) {}
+
+  static async open(config: Readonly<Record<string, string>> = {}): Promise<Comparison> {
+    const { helm } = await ensureTools(["helm"]);
+    const folder = temporaryFolder();
+    const run = new Run("kind", "a key of the test", path.join(folder, "home"));
+    const root = copyProject(path.join(folder, "base"));
+    run.hide(root, ".");
+    const base = await run.evaluate("base", root, config, isSecretKey);
+    const renderer = new Renderer({ helm, kubeVersion: DEFAULT_KUBE_VERSION, apiVersions: [] });
+    return new Comparison(run, renderer, folder, base);
+  }
+
+  /** The report for a head that differs by configuration and by edits of a copy of the project. */
+  async with(change: {
+    config?: Readonly<Record<string, string>>;
+    edit?: (root: string) => void;
+  }): Promise<ChangeReport> {
+    const root = change.edit ? copyProject(fs.mkdtempSync(path.join(this.folder, "head-"))) : this.base.root;
+    change.edit?.(root);
+    this.run.hide(root, ".");
+    const head = await this.run.evaluate("head", root, change.config ?? {}, isSecretKey);
+    const sides = {
+      base: await this.run.render(this.renderer, "base", this.base, head),
+      head: await this.run.render(this.renderer, "head", head, this.base),
+    };
+    return {
+      schemaVersion: 1,
+      status: "ok",
+      project: "noetl-nats",
+      stack: "kind",
+      base: { ref: "origin/main", commit: "0123456789abcdef" },
+      head: { commit: "fedcba9876543210", uncommitted: [] },
+      ...compareSides(sides.base, sides.head, this.run.masker(sides)),
+    };
+  }
+
+  close(): void {
+    this.renderer.close();
+    fs.rmSync(this.folder, { recursive: true, force: true });
+  }
+}
