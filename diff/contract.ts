@@ -1,7 +1,8 @@
 import type { ConsumerInfo, StreamInfo } from "nats";
 import { withDefaults, type ContractInputs } from "../components/stream-contract/inputs";
 import { mendingCommands } from "../components/stream-contract/message";
-import { judge, RULES, type Observed } from "../components/stream-contract/rules";
+import type { Found } from "../components/stream-contract/rule";
+import { judge, RULES } from "../components/stream-contract/rules";
 import { subjectsCover, subjectsOverlap } from "../components/stream-contract/subjects";
 import type { DeclaredResource } from "./evaluation";
 import { unwrapSecrets } from "./outputs";
@@ -21,7 +22,7 @@ export function contractOf(resources: readonly DeclaredResource[]): ContractInpu
 }
 
 /** Stream and consumer as a NoETL that was set up by this contract leaves them on the server. */
-export function leftBehind(contract: ContractInputs): Required<Observed> {
+export function leftBehind(contract: ContractInputs): Pick<Found, "stream" | "consumer"> {
   const { expect, worker } = contract;
   const stream = {
     config: {
