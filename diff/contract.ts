@@ -2,7 +2,7 @@ import type { ConsumerInfo, StreamInfo } from "nats";
 import { withDefaults, type ContractInputs } from "../components/stream-contract/inputs";
 import { mendingCommands } from "../components/stream-contract/message";
 import type { Found } from "../components/stream-contract/rule";
-import { judge, RULES } from "../components/stream-contract/rules";
+import { judge, RULES, type Observed } from "../components/stream-contract/rules";
 import { subjectsCover, subjectsOverlap } from "../components/stream-contract/subjects";
 import type { DeclaredResource } from "./evaluation";
 import { unwrapSecrets } from "./outputs";
