@@ -88,7 +88,7 @@ export async function livePreview(stack: Stack, options: { refresh: boolean }, m
   return {
     steps: previewSteps(events, masker),
     ...(refreshed ? { drift: driftSteps(refreshed, masker) } : {}),
-    counts: Object.fromEntries(Object.entries(counts).sort()) as Record<string, number>,
+    counts: Object.fromEntries(Object.entries(counts).sort()),
     diagnostics: diagnosticsOf([...events, ...(refreshed ?? [])], masker),
   };
 }

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { fieldChanges, formatPath, leaves, rawChanges } from "../../diff/compare";
 import { Masker, Opaque } from "../../diff/mask";
@@ -98,33 +99,20 @@ describe("differences of two values", () => {
   });
 });
 
-/** Numbers from 0 up to `below`, the same at every run (mulberry32). */
-function random(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % below;
-  };
-}
-
-type Json = string | number | boolean | Json[] | { [key: string]: Json };
-
-function anyValue(pick: (below: number) => number, depth: number): Json {
-  const kind = pick(depth > 0 ? 7 : 3);
-  if (kind === 0) return pick(5);
-  if (kind === 1) return ["a", "b", "two words", "line\nline", ""][pick(5)] ?? "";
-  if (kind === 2) return pick(2) === 0;
-  if (kind === 3) return Array.from({ length: pick(4) }, () => anyValue(pick, depth - 1));
-  if (kind === 4) {
-    const names = ["x", "y", "z", "w"].slice(0, pick(5));
-    return names.map((name) => ({ name, inner: anyValue(pick, depth - 1) }));
-  }
-  return Object.fromEntries(
-    Array.from({ length: pick(4) }, () => [["k", "l", "m.n", "o"][pick(4)] ?? "k", anyValue(pick, depth - 1)]),
-  );
-}
+const ITEM_NAMES = ["x", "y", "z", "w"];
+const { value: anyValue } = fc.letrec<{ value: unknown }>((tie) => ({
+  value: fc.oneof(
+    { depthSize: "small", withCrossShrink: true },
+    fc.nat(5),
+    fc.constantFrom("a", "b", "two words", "line\nline", ""),
+    fc.boolean(),
+    fc.array(tie("value"), { maxLength: 4 }),
+    fc
+      .tuple(fc.subarray(ITEM_NAMES), fc.array(tie("value"), { minLength: 4, maxLength: 4 }))
+      .map(([names, values]) => names.map((name, index) => ({ name, inner: values[index] }))),
+    fc.dictionary(fc.constantFrom("k", "l", "m.n", "o"), tie("value"), { maxKeys: 4 }),
+  ),
+}));
 
 /** The scalars of a value as texts `path = value`; what was empty and is filled shows by what is in it. */
 const leafTexts = (value: unknown): string[] =>
@@ -132,27 +120,30 @@ const leafTexts = (value: unknown): string[] =>
     .filter((leaf) => typeof leaf.value !== "object")
     .map((leaf) => `${formatPath(leaf.path)} = ${JSON.stringify(leaf.value)}`);
 
-describe("for 2000 random pairs of values", () => {
-  it("every leaf that only one of them has is a difference, and equal values have none", () => {
-    for (let seed = 1; seed <= 2000; seed++) {
-      const pick = random(seed);
-      const olds = { root: anyValue(pick, 4) };
-      const news = pick(4) === 0 ? structuredClone(olds) : { root: anyValue(pick, 4) };
-      const found = rawChanges(olds, news);
-      if (JSON.stringify(olds) === JSON.stringify(news)) expect(found).toEqual([]);
-      // What of the old is gone and what of the new has come, read from the differences alone.
-      const gone = found.flatMap((change) => (change.op === "add" ? [] : [JSON.stringify(change.old)]));
-      const come = found.flatMap((change) => (change.op === "remove" ? [] : [JSON.stringify(change.new)]));
-      const [before, after] = [leafTexts(olds), leafTexts(news)];
-      // An item of a list without names may only have moved.
-      const reported = (leaf: string, others: readonly string[], values: readonly string[]): boolean => {
-        const value = leaf.slice(leaf.indexOf(" = ") + 3);
-        return values.includes(value) || others.some((other) => other.endsWith(` = ${value}`));
-      };
-      for (const leaf of before.filter((text) => !after.includes(text)))
-        expect(reported(leaf, after, gone), `${seed}: ${leaf}`).toBe(true);
-      for (const leaf of after.filter((text) => !before.includes(text)))
-        expect(reported(leaf, before, come), `${seed}: ${leaf}`).toBe(true);
-    }
+describe("for random pairs of values", () => {
+  it("every scalar that only one of them has is a difference", () => {
+    fc.assert(
+      fc.property(anyValue, anyValue, (a, b) => {
+        const [olds, news] = [{ root: a }, { root: b }];
+        const found = rawChanges(olds, news);
+        const gone = found.flatMap((change) => (change.op === "add" ? [] : [JSON.stringify(change.old)]));
+        const come = found.flatMap((change) => (change.op === "remove" ? [] : [JSON.stringify(change.new)]));
+        const [before, after] = [leafTexts(olds), leafTexts(news)];
+        // An item of a list without names may only have moved.
+        const reported = (leaf: string, others: readonly string[], values: readonly string[]): boolean => {
+          const value = leaf.slice(leaf.indexOf(" = ") + 3);
+          return values.includes(value) || others.some((other) => other.endsWith(` = ${value}`));
+        };
+        for (const leaf of before.filter((text) => !after.includes(text)))
+          expect([leaf, reported(leaf, after, gone)]).toEqual([leaf, true]);
+        for (const leaf of after.filter((text) => !before.includes(text)))
+          expect([leaf, reported(leaf, before, come)]).toEqual([leaf, true]);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
+  it("equal values have no difference", () => {
+    fc.assert(fc.property(anyValue, (value) => expect(rawChanges(value, structuredClone(value))).toEqual([])));
   });
 });

@@ -7,32 +7,24 @@ import { SETTINGS } from "../../config/schema";
 import { compareSides } from "../../diff/build";
 import { DEFAULT_KUBE_VERSION } from "../../diff/options";
 import { Renderer } from "../../diff/render";
+import type { Side } from "../../diff/errors";
 import type { ChangeReport } from "../../diff/report";
+import type { SideResult } from "../../diff/side";
 import { Run, type EvaluatedSide } from "../../diff/sides";
 import { ensureTools } from "../../toolchain";
 
-/** What a project needs to be evaluated and rendered. */
-const SOURCES = [
-  "Pulumi.yaml",
-  "Pulumi.kind.yaml",
-  "package.json",
-  "package-lock.json",
-  "tsconfig.json",
-  "index.ts",
-  "program.ts",
-  "components",
-  "config",
-  "contract",
-  "charts",
-  "embedded/charts",
-];
+/** What a project can be evaluated and rendered without; the rest is copied. */
+const LEFT_OUT = new Set(["bench", "dist", "docs", "examples", "node_modules", "test", "toolchain"]);
 
 export const isSecretKey = (key: string): boolean => key in SETTINGS && SETTINGS[key as keyof typeof SETTINGS].secret;
 
 /** A copy of this project in `folder`, with its packages, whose stack kind takes the local chart of NATS. */
 export function copyProject(folder: string): string {
   fs.mkdirSync(folder, { recursive: true });
-  for (const source of SOURCES) {
+  const sources = fs.readdirSync(projectRoot()).filter((name) => !name.startsWith(".") && !LEFT_OUT.has(name));
+  for (const source of sources) {
+    // A stack that somebody keeps for himself is none of the test's.
+    if (/^Pulumi\.(?!yaml|kind|gke)/.test(source)) continue;
     fs.cpSync(path.join(projectRoot(), source), path.join(folder, source), { recursive: true });
   }
   fs.symlinkSync(path.join(projectRoot(), "node_modules"), path.join(folder, "node_modules"));
@@ -92,6 +84,14 @@ export class Comparison {
     config?: Readonly<Record<string, string>>;
     edit?: (root: string) => void;
   }): Promise<ChangeReport> {
+    return (await this.sidesWith(change)).report;
+  }
+
+  /** The same with the two sides that were compared. */
+  async sidesWith(change: {
+    config?: Readonly<Record<string, string>>;
+    edit?: (root: string) => void;
+  }): Promise<{ report: ChangeReport; sides: Record<Side, SideResult> }> {
     const root = change.edit ? copyProject(fs.mkdtempSync(path.join(this.folder, "head-"))) : this.base.root;
     change.edit?.(root);
     this.run.hide(root, ".");
@@ -100,7 +100,7 @@ export class Comparison {
       base: await this.run.render(this.renderer, "base", this.base, head),
       head: await this.run.render(this.renderer, "head", head, this.base),
     };
-    return {
+    const report: ChangeReport = {
       schemaVersion: 1,
       status: "ok",
       project: "noetl-nats",
@@ -109,6 +109,7 @@ export class Comparison {
       head: { commit: "fedcba9876543210", uncommitted: [] },
       ...compareSides(sides.base, sides.head, this.run.masker(sides)),
     };
+    return { report, sides };
   }
 
   close(): void {

@@ -1,0 +1,81 @@
+/**
+ * Time and memory of `npm run diff` for the stack kind of this project, against its own last commit. Usage:
+ * `npm run bench:diff [-- RUNS]`
+ */
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { projectRoot } from "../config/project";
+import { median, seconds, table } from "./table";
+
+const LIMITS = { seconds: 15, mebibytes: 600 };
+
+/** Resident memory of a process and all its descendants, in MiB. */
+function memoryOf(root: number): number {
+  const children = new Map<number, number[]>();
+  const resident = new Map<number, number>();
+  for (const name of fs.readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+    try {
+      const status = fs.readFileSync(`/proc/${name}/status`, "utf8");
+      const parent = Number(/^PPid:\s+(\d+)/m.exec(status)?.[1]);
+      children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+      resident.set(Number(name), Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024);
+    } catch {
+      // It ended meanwhile.
+    }
+  }
+  const sum = (id: number): number =>
+    (resident.get(id) ?? 0) + (children.get(id) ?? []).reduce((all, each) => all + sum(each), 0);
+  return sum(root);
+}
+
+async function once(output: string): Promise<number> {
+  const args = ["--stack", "kind", "--base", "HEAD", "--format", "markdown,json,html,text", "--output", output];
+  const child = spawn(
+    process.execPath,
+    [path.join(__dirname, "..", "diff", "main.js"), ...args, "-c", "natsChart=./embedded/charts/nats"],
+    {
+      cwd: projectRoot(),
+      stdio: ["ignore", "inherit", "inherit"],
+    },
+  );
+  let peak = 0;
+  const timer = setInterval(() => (peak = Math.max(peak, child.pid === undefined ? 0 : memoryOf(child.pid))), 50);
+  const code = await new Promise((resolve, reject) => child.once("error", reject).once("close", resolve));
+  clearInterval(timer);
+  if (code !== 0) throw new Error(`the diff ended with exit code ${String(code)}`);
+  return peak;
+}
+
+async function main(): Promise<void> {
+  const runs = Number(process.argv[2] ?? 3);
+  const output = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-bench-"));
+  try {
+    const times: number[] = [];
+    const peaks: number[] = [];
+    for (let run = 0; run < runs; run++) times.push(await seconds(async () => void peaks.push(await once(output))));
+    const rows = [
+      {
+        what: `diff of kind, all formats, median of ${runs}`,
+        measured: median(times),
+        unit: "s",
+        limit: LIMITS.seconds,
+      },
+      {
+        what: "memory of all its processes, largest",
+        measured: Math.max(...peaks),
+        unit: "MiB",
+        limit: LIMITS.mebibytes,
+      },
+    ];
+    for (const line of table(rows)) process.stdout.write(`${line}\n`);
+  } finally {
+    fs.rmSync(output, { recursive: true, force: true });
+  }
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});
