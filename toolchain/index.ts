@@ -160,7 +160,12 @@ function goBuild(tool: Tool, output: string): Promise<void> {
   });
 }
 
-/** Takes a lock folder, waiting for at most 30 minutes while the process that holds it lives. */
+/**
+ * Takes a lock folder, waiting for at most 30 minutes while the process that holds it lives.
+ *
+ * @param tool what the lock is for, for messages
+ * @returns a function that gives the lock back
+ */
 export async function lock(folder: string, tool: Pick<Tool, "name">, log: (line: string) => void): Promise<() => void> {
   const holder = path.join(folder, "pid");
   const deadline = Date.now() + 30 * 60_000;

@@ -74,7 +74,9 @@ export class Postgres extends pulumi.ComponentResource {
       storageSize: size("1Mi", "64Ti")(storageSize),
       adminUser: sqlName(adminUser),
       database: sqlName(database),
-      noetlUser: sqlName(noetlUser),
+      noetlUser:
+        sqlName(noetlUser) ??
+        (noetlUser === adminUser ? "the administrator: NoETL needs a role of its own" : undefined),
       adminPassword: args.external && args.adminPassword === undefined ? "needed for an external server" : undefined,
     }).flatMap(([argument, problem]) => (problem ? [`${argument} is ${problem}`] : []));
     if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);

@@ -12,9 +12,12 @@ import time
 import psycopg
 from psycopg import sql
 
+DDL = "database/ddl/postgres/schema_ddl.sql"
 CONNECT_DEADLINE_SECONDS = 120
 # One advisory lock number for every loader, so that two of them at once wait for each other.
 LOCK = 0x4E6F45544C
+# Refusals that waiting does not change.
+FINAL = ("authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist")
 
 
 def connect(database):
@@ -25,10 +28,21 @@ def connect(database):
             return psycopg.connect(dbname=database, connect_timeout=5, autocommit=True)
         except psycopg.OperationalError as error:
             text = str(error).strip()
-            if "authentication failed" in text or time.monotonic() > deadline:
+            if any(words in text for words in FINAL) or time.monotonic() > deadline:
                 sys.exit(f"cannot connect to database {database} at {os.environ['PGHOST']}: {text}")
             print(f"waiting for database {database} at {os.environ['PGHOST']}", flush=True)
             time.sleep(2)
+
+
+def packaged_ddl():
+    """The schema that NoETL's Python package carries as package data."""
+    try:
+        file = importlib.resources.files("noetl")
+        for part in DDL.split("/"):
+            file = file / part
+        return file.read_text(encoding="utf-8")
+    except (ModuleNotFoundError, FileNotFoundError) as error:
+        sys.exit(f"the NoETL image carries no schema (noetl/{DDL}): {error}")
 
 
 def exists(connection, query, name):
@@ -37,19 +51,16 @@ def exists(connection, query, name):
 
 def main():
     database, role, schema = (os.environ[key] for key in ("NOETL_POSTGRES_DB", "NOETL_USER", "NOETL_SCHEMA"))
-    ddl = (
-        importlib.resources.files("noetl")
-        .joinpath("database", "ddl", "postgres", "schema_ddl.sql")
-        .read_text(encoding="utf-8")
-    )
+    ddl = packaged_ddl()
     name, place, owner = sql.Identifier(database), sql.Identifier(schema), sql.Identifier(role)
     with connect("postgres") as admin:
         admin.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
         known = exists(admin, "SELECT 1 FROM pg_roles WHERE rolname = %s", role)
         verb = sql.SQL("ALTER ROLE" if known else "CREATE ROLE")
-        admin.execute(
-            sql.SQL("{} {} WITH LOGIN PASSWORD {}").format(verb, owner, sql.Literal(os.environ["NOETL_PASSWORD"]))
-        )
+        # As psql's \password does it: the server gets a verifier, so the password reaches no log of statements.
+        password = os.environ["NOETL_PASSWORD"].encode()
+        verifier = admin.pgconn.encrypt_password(password, role.encode(), b"scram-sha-256").decode()
+        admin.execute(sql.SQL("{} {} WITH LOGIN PASSWORD {}").format(verb, owner, sql.Literal(verifier)))
         if not exists(admin, "SELECT 1 FROM pg_database WHERE datname = %s", database):
             admin.execute(sql.SQL("CREATE DATABASE {}").format(name))
         with connect(database) as connection:

@@ -85,6 +85,7 @@ export function statefulSet(args: StatefulSetArgs): k8s.apps.v1.StatefulSetArgs 
                   valueFrom: { secretKeyRef: { name: args.secretName, key: SECRET_KEYS.admin } },
                 },
               ],
+              terminationMessagePolicy: "FallbackToLogsOnError",
               lifecycle: { postStart: { exec: { command: ["sh", "-ec", SET_PASSWORD] } } },
               startupProbe: isReady(60, 2),
               readinessProbe: isReady(3, 5),

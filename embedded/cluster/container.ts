@@ -16,6 +16,8 @@ export interface Program {
   readonly user?: { readonly uid: number; readonly gid: number };
   /** What the readiness probe asks; where it is missing, a running container is ready. */
   readonly isReady?: () => Promise<boolean>;
+  /** Seconds between two probes of a container that is ready; default 1. */
+  readonly probeSeconds?: number;
   /** The `postStart` hook: runs beside the process; where it fails, the container is ended. */
   readonly postStart?: () => Promise<void>;
   /** Called again and again while the process runs; for what reloads a changed configuration. */
@@ -44,9 +46,11 @@ export class ContainerProcess {
   private child: ChildProcess | undefined;
   /** False while the `postStart` hook runs. */
   private hooked = true;
+  private probedAt = 0;
   private startedAt = "";
   private starts = 0;
   private nextStart = 0;
+  private starting = false;
   private finished = false;
   private blocked: { reason: string; message: string } | undefined;
   private last: V1ContainerStateTerminated | undefined;
@@ -74,11 +78,16 @@ export class ContainerProcess {
     return this.finished && this.last?.exitCode === 0;
   }
 
-  mayStart(): boolean {
-    return !this.child && !this.finished && Date.now() >= this.nextStart;
+  /** True where its program may be made now; it then waits until {@link start} or {@link block}. */
+  claimStart(): boolean {
+    if (this.child || this.finished || this.starting || Date.now() < this.nextStart) return false;
+    this.starting = true;
+    return true;
   }
 
   start(program: Program): void {
+    this.starting = false;
+    if (this.finished) return;
     this.program = program;
     this.blocked = undefined;
     this.starts++;
@@ -114,6 +123,7 @@ export class ContainerProcess {
 
   /** The container cannot be made now; it is tried again after a second. */
   block(error: unknown): void {
+    this.starting = false;
     const reason = error instanceof CreateError ? error.reason : "CreateContainerError";
     this.blocked = { reason, message: error instanceof Error ? error.message : String(error) };
     this.nextStart = Date.now() + 1000;
@@ -142,6 +152,8 @@ export class ContainerProcess {
 
   async probe(): Promise<void> {
     if (!this.child || !this.program) return;
+    if (this.ready && Date.now() < this.probedAt + (this.program.probeSeconds ?? 1) * 1000) return;
+    this.probedAt = Date.now();
     await this.program.refresh?.((name) => this.signal(name));
     // A container counts as started only after its hook.
     const ready = this.hooked && ((await this.program.isReady?.()) ?? true);

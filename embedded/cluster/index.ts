@@ -1,18 +1,21 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as https from "node:https";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { ApiextensionsV1Api, CoreV1Api, KubeConfig, StorageV1Api } from "@kubernetes/client-node";
 import { projectRoot } from "../../config/project";
 import type { ToolPaths } from "../../toolchain";
+import { ensureDatabaseTools } from "../../toolchain/database";
+import { emptyLog, makeOpenFolder, openFolder } from "./places";
 import { freePorts } from "./ports";
 import { isAlive, readProcesses, recordProcess, signal, type Recorded } from "./processes";
 import type { ProgramTools } from "./programs";
 import { stages } from "./stages";
 import { definitions, emptyLogs, STREAMING_KINDS } from "./streaming";
-import { emptyLog } from "./supervisor";
+import { PROVISIONER } from "./volumes";
 
 export type ClusterTools = ToolPaths<
   "etcd" | "kube-apiserver" | "kube-controller-manager" | "kube-scheduler" | "kwok" | "nats-server"
@@ -56,7 +59,8 @@ const files = (dir: string) => ({
  *
  * The processes outlive the caller. Remains of an earlier start in `dir` are ended and removed first.
  *
- * @throws Error that names what did not become ready in time, with the last lines of its log.
+ * @throws Error that names what did not become ready in time, with the last lines of its log, or what is missing on this
+ *   machine.
  */
 export async function startCluster(options: {
   dir: string;
@@ -65,6 +69,7 @@ export async function startCluster(options: {
 }): Promise<Cluster> {
   const { dir, tools } = options;
   const log = options.log ?? (() => undefined);
+  const [database] = await Promise.all([ensureDatabaseTools(log), requireCurl()]);
   await stopCluster(dir);
   const at = files(dir);
   if (!fs.existsSync(SUPERVISOR)) throw new Error(`${SUPERVISOR} is missing: run npm run build`);
@@ -72,6 +77,7 @@ export async function startCluster(options: {
   // From here on the folder is known as a cluster's, however early the start is interrupted.
   fs.writeFileSync(at.processes, "{}", { mode: 0o600 });
   for (const folder of [at.logs, at.certs]) fs.mkdirSync(folder, { mode: 0o700 });
+  makeOpenFolder(dir);
   const started = Date.now();
   const launch = (name: string, binary: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): void => {
     const out = fs.openSync(path.join(at.logs, `${name}.log`), "a", 0o600);
@@ -137,7 +143,6 @@ export async function startCluster(options: {
       tools["kube-controller-manager"],
       [
         ...common,
-        "--enable-hostpath-provisioner=true",
         `--service-account-private-key-file=${at.serviceAccountKey}`,
         "--use-service-account-credentials=false",
       ],
@@ -162,7 +167,7 @@ export async function startCluster(options: {
       `--tls-cert-file=${path.join(at.certs, "apiserver.crt")}`,
       `--tls-private-key-file=${path.join(at.certs, "apiserver.key")}`,
     ]);
-    const programs: ProgramTools = { natsServer: tools["nats-server"] };
+    const programs: ProgramTools = { natsServer: tools["nats-server"], database };
     launch("node", process.execPath, [SUPERVISOR, dir, JSON.stringify(programs)]);
     await ready("the simulated node", "kwok", () => nodeIsReady(kubeconfig));
     log(`Control plane ready after ${((Date.now() - started) / 1000).toFixed(1)} s.`);
@@ -170,6 +175,17 @@ export async function startCluster(options: {
   } catch (error) {
     await stopCluster(dir);
     throw error;
+  }
+}
+
+/** The script that workers wait with asks with curl. @throws Error with one sentence where it is missing. */
+async function requireCurl(): Promise<void> {
+  try {
+    await promisify(execFile)("curl", ["--version"], { timeout: 20_000 });
+  } catch {
+    throw new Error(
+      "the embedded cluster runs the deployed scripts, which need curl on PATH: install it and run again",
+    );
   }
 }
 
@@ -203,6 +219,7 @@ export async function stopCluster(dir: string): Promise<void> {
   await endProcesses(Object.values(readProcesses(at.children)));
   await endProcesses(Object.values(others));
   await endProcesses(etcd ? [etcd] : []);
+  fs.rmSync(openFolder(dir), { recursive: true, force: true });
   fs.rmSync(dir, { recursive: true, force: true });
 }
 
@@ -322,7 +339,7 @@ async function furnish(kubeconfigContent: string, kubeletPort: number): Promise<
   await kubeconfig.makeApiClient(StorageV1Api).createStorageClass({
     body: {
       metadata: { name: "standard", annotations: { "storageclass.kubernetes.io/is-default-class": "true" } },
-      provisioner: "kubernetes.io/host-path",
+      provisioner: PROVISIONER,
       allowVolumeExpansion: true,
     },
   });

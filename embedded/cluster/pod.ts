@@ -13,6 +13,9 @@ export interface PodOptions {
   /** Port of 127.0.0.1 by declared port of the pod. */
   readonly ports: Readonly<Record<number, number>>;
   readonly allPorts: LocalPorts;
+  /** Folder of the volume of a claim of the pod's namespace. */
+  readonly claimed: (claim: string) => string | undefined;
+  readonly lookUp: Situation["lookUp"];
   readonly tools: ProgramTools;
   /** Told of every process that starts, under a name of its own. */
   readonly onStart: (name: string, pid: number) => void;
@@ -24,7 +27,7 @@ export class SupervisedPod {
   private readonly processes = new Map<string, ContainerProcess>();
   private readonly sources: Sources;
   private readonly since = new Date().toISOString();
-  private ending = false;
+  private last: V1PodStatus | undefined;
 
   constructor(
     readonly pod: V1Pod,
@@ -56,7 +59,8 @@ export class SupervisedPod {
   async advance(): Promise<void> {
     for (const container of this.due()) {
       const process = this.processes.get(container.name);
-      if (process?.mayStart()) await this.start(container, process);
+      // Not waited for: making a program may take a while, and other pods go on in the meantime.
+      if (process?.claimStart()) void this.start(container, process);
     }
     await Promise.all([...this.processes.values()].map((each) => each.probe()));
   }
@@ -68,7 +72,7 @@ export class SupervisedPod {
   }
 
   private async start(container: V1Container, process: ContainerProcess): Promise<void> {
-    const { dir, folder, tools, allPorts } = this.options;
+    const { dir, folder, tools, allPorts, claimed, lookUp } = this.options;
     const situation: Situation = {
       pod: this.pod,
       container,
@@ -76,28 +80,28 @@ export class SupervisedPod {
       dir,
       folder,
       tools,
+      mounts: () => this.sources.mounts(container, folder, claimed),
+      lookUp,
       port: (port, pod) => allPorts.of(pod ? `${this.pod.metadata?.namespace}/${pod}` : podKey(this.pod), port),
     };
     try {
       const program = await programOf(this.pod, container)?.(situation);
-      if (program && !this.ending) process.start(program);
+      if (program) process.start(program);
     } catch (error) {
       process.block(error);
     }
   }
 
-  status(before: V1PodStatus | undefined): V1PodStatus {
+  status(): V1PodStatus {
     const init = this.init.map((each, index) => {
       const earlier = this.init.slice(0, index).every((one) => this.hasSucceeded(one));
       return this.statusOf(each, earlier ? "completed" : "waiting", "PodInitializing");
     });
     const waiting = this.init.length > 0 ? "PodInitializing" : "ContainerCreating";
     const main = this.main.map((each) => this.statusOf(each, this.initialized ? "running" : "waiting", waiting));
-    return podStatus(
-      { pod: this.pod, ip: this.options.ip, since: this.since, init, containers: main },
-      before,
-      new Date(),
-    );
+    const state = { ip: this.options.ip, since: this.since, init, containers: main };
+    this.last = podStatus(state, this.last, new Date());
+    return this.last;
   }
 
   private statusOf(
@@ -109,7 +113,6 @@ export class SupervisedPod {
   }
 
   async end(): Promise<void> {
-    this.ending = true;
     await Promise.all([...this.processes.values()].map((each) => each.end()));
   }
 

@@ -18,7 +18,10 @@ export function serviceAddresses(
 ): Record<string, number> {
   const addresses: Record<string, number> = {};
   for (const service of services) {
-    const behind = endpoints.find((each) => each.ready && selects(service, each.pod));
+    // The first by name, so that an address does not change its place without need.
+    const [behind] = endpoints
+      .filter((each) => each.ready && selects(service, each.pod))
+      .sort((a, b) => ((a.pod.metadata?.name ?? "") < (b.pod.metadata?.name ?? "") ? -1 : 1));
     for (const { port, targetPort } of service.spec?.ports ?? []) {
       const target = behind && containerPort(behind.pod, targetPort ?? port);
       const local = target === undefined ? undefined : behind?.ports[target];
@@ -27,6 +30,16 @@ export function serviceAddresses(
     }
   }
   return addresses;
+}
+
+/** A port of 127.0.0.1 on which nothing listens. */
+const REFUSES = 1;
+
+/** Configuration that makes curl connect to the local ports; what is refused in the cluster is refused here. */
+export function curlConfiguration(addresses: Readonly<Record<string, number>>): string {
+  return Object.entries(addresses)
+    .map(([address, port]) => `connect-to = "${address}:127.0.0.1:${port || REFUSES}"\n`)
+    .join("");
 }
 
 function selects(service: V1Service, pod: V1Pod): boolean {

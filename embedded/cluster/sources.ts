@@ -52,27 +52,36 @@ export class Sources {
   }
 
   /**
-   * Writes the ConfigMaps that a container mounts under `folder`.
+   * What a container mounts, under `folder`: ConfigMaps are written there, a claim's volume stays where it is, and an
+   * `emptyDir` is made. Secrets are not written to the disk.
    *
-   * @returns where a path of the container is found on this machine; undefined where it lies in no such volume
+   * @param claimed folder of the volume of a claim of this namespace
+   * @returns where a path of the container is found on this machine; undefined where nothing of it is there
    */
-  async configMaps(container: V1Container, folder: string): Promise<(inContainer: string) => string | undefined> {
+  async mounts(
+    container: V1Container,
+    folder: string,
+    claimed: (claim: string) => string | undefined,
+  ): Promise<(inContainer: string) => string | undefined> {
     const places: [string, string][] = [];
-    for (const mount of container.volumeMounts ?? []) {
-      const volume = this.pod.spec?.volumes?.find((each) => each.name === mount.name);
-      const name = volume?.configMap?.name;
-      if (name === undefined) continue;
-      const place = path.join(folder, "volumes", mount.name);
-      fs.mkdirSync(place, { recursive: true, mode: 0o755 });
-      for (const [key, value] of Object.entries(await this.data("configmap", name))) {
-        fs.writeFileSync(path.join(place, key), value, { mode: 0o644 });
+    for (const { name, mountPath } of container.volumeMounts ?? []) {
+      const volume = this.pod.spec?.volumes?.find((each) => each.name === name);
+      const claim = volume?.persistentVolumeClaim?.claimName;
+      const place = claim === undefined ? path.join(folder, "volumes", name) : claimed(claim);
+      if (place === undefined) throw bad(`persistentvolumeclaim "${claim}" not found`);
+      if (volume?.secret || !volume) continue;
+      fs.mkdirSync(place, { recursive: true, mode: 0o700 });
+      if (volume.configMap?.name) {
+        for (const [key, value] of Object.entries(await this.data("configmap", volume.configMap.name))) {
+          fs.writeFileSync(path.join(place, key), value, { mode: 0o600 });
+        }
       }
-      places.push([mount.mountPath, place]);
+      places.push([mountPath, place]);
     }
     return (inContainer) => {
       for (const [mountPath, place] of places) {
         const inside = path.relative(mountPath, inContainer);
-        if (inside && !inside.startsWith("..") && !path.isAbsolute(inside)) return path.join(place, inside);
+        if (!inside.startsWith("..") && !path.isAbsolute(inside)) return path.join(place, inside);
       }
       return undefined;
     };

@@ -3,12 +3,18 @@ import type { V1Pod } from "@kubernetes/client-node";
 
 /** Label and its values of pods behind which a real process runs. */
 export const SUPERVISED = {
-  app: ["noetl-server", "noetl-worker", "gateway"],
+  app: ["noetl-server", "noetl-worker", "gateway", "postgres", "noetl-schema"],
   "app.kubernetes.io/component": ["nats"],
 } as const;
 
+/** Annotation of a pod, or of a pod template, whose containers run their `sh` or `python` command on this machine. */
+export const RUN_HERE = "noetl-nats.embedded/run";
+
+export const runsHere = (pod: V1Pod): boolean => pod.metadata?.annotations?.[RUN_HERE] === "true";
+
 /** True for a pod that the supervisor plays the kubelet of. */
 export function isSupervised(pod: V1Pod): boolean {
+  if (runsHere(pod)) return true;
   const labels = pod.metadata?.labels ?? {};
   return Object.entries(SUPERVISED).some(([label, values]) =>
     (values as readonly string[]).includes(labels[label] ?? ""),
@@ -90,6 +96,7 @@ export function stages(): object[] {
           operator: "NotIn",
           values,
         })),
+        { key: `.metadata.annotations["${RUN_HERE}"]`, operator: "NotIn", values: ["true"] },
         { key: ".metadata.ownerReferences.[].kind", operator: "NotIn", values: ["Job"] },
       ],
       { statusTemplate: POD_STATUS },

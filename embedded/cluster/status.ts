@@ -1,8 +1,7 @@
-import type { V1ContainerStatus, V1Pod, V1PodCondition, V1PodStatus } from "@kubernetes/client-node";
+import type { V1ContainerStatus, V1PodCondition, V1PodStatus } from "@kubernetes/client-node";
 
 /** What a pod's status is made of. Times are ISO texts. */
 export interface PodState {
-  readonly pod: V1Pod;
   readonly ip: string;
   readonly since: string;
   readonly init: readonly V1ContainerStatus[];

@@ -7,50 +7,77 @@ import {
   KubernetesObjectApi,
   PatchStrategy,
   type KubernetesObject,
+  type V1PersistentVolume,
+  type V1PersistentVolumeClaim,
   type V1Pod,
+  type V1PodStatus,
+  type V1Service,
 } from "@kubernetes/client-node";
+import { curlHome, emptyLog, namesFile, volumesFolder } from "./places";
 import { SupervisedPod } from "./pod";
 import { LocalPorts } from "./ports";
 import { recordProcess } from "./processes";
 import { podKey, podPorts, type ProgramTools } from "./programs";
-import { serviceAddresses } from "./services";
+import { curlConfiguration, serviceAddresses } from "./services";
 import { isMissing } from "./sources";
 import { isSupervised } from "./stages";
-import { simulated, podStatus } from "./status";
+import { podStatus, simulated } from "./status";
 import * as streaming from "./streaming";
+import { folderOf, Volumes } from "./volumes";
+import { watch, type Watched } from "./watched";
 
 const INTERVAL_MS = 200;
 
-/** Outcome of Jobs for tests: `outcomes.json` in the cluster's folder, keyed by the beginning of the Job's name. */
-type Outcomes = Record<string, { exitCode: number; log: string }>;
+/** What the supervisor watches. */
+interface Objects {
+  pods: Watched<V1Pod>;
+  services: Watched<V1Service>;
+  claims: Watched<V1PersistentVolumeClaim>;
+  volumes: Watched<V1PersistentVolume>;
+}
 
 /** Looks at the cluster's pods again and again and runs the processes behind those that matter. */
 export class Supervisor {
+  private readonly kubeconfig = new KubeConfig();
   private readonly core: CoreV1Api;
-  private readonly objects: KubernetesObjectApi;
+  private readonly api: KubernetesObjectApi;
+  private readonly provisioner: Volumes;
   private readonly pods = new Map<string, SupervisedPod>();
   private readonly ports = new LocalPorts();
   /** Statuses that were written last, by pod. */
   private readonly reported = new Map<string, string>();
-  private addresses = 0;
+  private addresses: Readonly<Record<string, number>> = {};
+  private nextIp = 0;
   private ending = false;
 
   constructor(
     readonly dir: string,
     readonly tools: ProgramTools,
   ) {
-    const kubeconfig = new KubeConfig();
-    kubeconfig.loadFromFile(path.join(dir, "kubeconfig"));
-    this.core = kubeconfig.makeApiClient(CoreV1Api);
-    this.objects = KubernetesObjectApi.makeApiClient(kubeconfig);
+    this.kubeconfig.loadFromFile(path.join(dir, "kubeconfig"));
+    this.core = this.kubeconfig.makeApiClient(CoreV1Api);
+    this.api = KubernetesObjectApi.makeApiClient(this.kubeconfig);
+    this.provisioner = new Volumes(this.core, volumesFolder(dir));
   }
 
   async run(): Promise<void> {
+    const { core, kubeconfig } = this;
+    const [pods, services, claims, volumes] = await Promise.all([
+      watch(kubeconfig, "/api/v1/pods", () => core.listPodForAllNamespaces(), complain),
+      watch(kubeconfig, "/api/v1/services", () => core.listServiceForAllNamespaces(), complain),
+      watch(
+        kubeconfig,
+        "/api/v1/persistentvolumeclaims",
+        () => core.listPersistentVolumeClaimForAllNamespaces(),
+        complain,
+      ),
+      watch(kubeconfig, "/api/v1/persistentvolumes", () => core.listPersistentVolume(), complain),
+    ]);
     while (!this.ending) {
       try {
-        await this.reconcile();
+        await this.reconcile({ pods, services, claims, volumes });
       } catch (error) {
-        // The API server may be starting or ending; the next turn tries again.
+        // The API server may be ending; the next turn tries again.
         complain(error);
       }
       await sleep(INTERVAL_MS);
@@ -62,21 +89,21 @@ export class Supervisor {
     await Promise.all([...this.pods.values()].map((each) => each.end()));
   }
 
-  private async reconcile(): Promise<void> {
-    const { items } = await this.core.listPodForAllNamespaces({ resourceVersion: "0" });
-    const present = items.filter((pod) => pod.spec?.nodeName && !pod.metadata?.deletionTimestamp);
+  private async reconcile(objects: Objects): Promise<void> {
+    const present = objects.pods.list().filter((pod) => pod.spec?.nodeName && !pod.metadata?.deletionTimestamp);
     await this.forget(new Set(present.map(uidOf)));
-    await Promise.all(
-      present.map(async (pod) => {
-        try {
-          await this.advance(pod);
-        } catch (error) {
+    await Promise.all([
+      this.provisioner.reconcile(objects.claims.list(), objects.volumes.list()).catch((error: unknown) => {
+        if (!isMissing(error)) complain(error, "volumes: ");
+      }),
+      ...present.map((pod) =>
+        this.advance(pod, objects).catch((error: unknown) => {
           // One pod's trouble (deleted in the meantime, for one) keeps no other from advancing.
           if (!isMissing(error)) complain(error, `${podKey(pod)}: `);
-        }
-      }),
-    );
-    await this.writeNames();
+        }),
+      ),
+    ]);
+    this.publishAddresses(objects.services.list());
   }
 
   /** Processes of deleted pods end before others start: a StatefulSet's next pod takes the same volume and ports. */
@@ -91,41 +118,50 @@ export class Supervisor {
     );
   }
 
-  private async advance(pod: V1Pod): Promise<void> {
+  private async advance(pod: V1Pod, objects: Objects): Promise<void> {
     if (isSupervised(pod)) {
-      const supervised = this.pods.get(uidOf(pod)) ?? (await this.adopt(pod));
+      const supervised = this.pods.get(uidOf(pod)) ?? (await this.adopt(pod, objects));
       if (this.ending) return;
       await supervised.advance();
-      await this.report(pod, supervised.status(pod.status));
-    } else if (isJobPod(pod) && pod.status?.phase === "Pending") {
-      await this.report(pod, this.finished(pod));
+      await this.report(pod, supervised.status());
+    } else if (isJobPod(pod) && pod.status?.phase === "Pending" && !this.reported.has(uidOf(pod))) {
+      await this.report(pod, this.succeeded(pod));
     }
   }
 
-  private async adopt(pod: V1Pod): Promise<SupervisedPod> {
+  private async adopt(pod: V1Pod, objects: Objects): Promise<SupervisedPod> {
     const { name, namespace, uid } = pod.metadata ?? {};
     const ports = await podPorts(pod, this.ports);
     const supervised = new SupervisedPod(pod, {
       core: this.core,
       dir: this.dir,
       folder: path.join(this.dir, "pods", `${namespace}_${name}_${uid}`),
-      ip: this.nextAddress(),
+      ip: this.takeIp(),
       ports,
       allPorts: this.ports,
       tools: this.tools,
+      claimed: (claim) => {
+        const found = objects.claims
+          .list()
+          .find(({ metadata }) => metadata?.name === claim && metadata.namespace === namespace);
+        return found && folderOf(found, objects.volumes.list());
+      },
+      lookUp: (host, port) => this.addresses[`${host}:${port}`],
       onStart: (process, pid) => recordProcess(path.join(this.dir, "children.json"), process, pid),
     });
-    await this.apply(streaming.podLogs(pod, supervised.logs, emptyLog(this.dir)));
-    await this.apply(streaming.podPorts(pod, ports));
+    await Promise.all([
+      this.apply(streaming.podLogs(pod, supervised.logs, emptyLog(this.dir))),
+      this.apply(streaming.podPorts(pod, ports)),
+    ]);
     this.pods.set(uidOf(pod), supervised);
     return supervised;
   }
 
   private async apply(object: KubernetesObject): Promise<void> {
-    await this.objects.patch(object, undefined, undefined, "supervisor", true, PatchStrategy.ServerSideApply);
+    await this.api.patch(object, undefined, undefined, "supervisor", true, PatchStrategy.ServerSideApply);
   }
 
-  private async report(pod: V1Pod, status: object): Promise<void> {
+  private async report(pod: V1Pod, status: V1PodStatus): Promise<void> {
     const text = JSON.stringify(status);
     if (this.reported.get(uidOf(pod)) === text) return;
     await this.core.patchNamespacedPodStatus({
@@ -136,45 +172,38 @@ export class Supervisor {
     this.reported.set(uidOf(pod), text);
   }
 
-  /** A Job that nothing here runs succeeds at once, or ends as a test has put into `outcomes.json`. */
-  private finished(pod: V1Pod) {
-    const file = path.join(this.dir, "outcomes.json");
-    const outcomes = (fs.existsSync(file) ? JSON.parse(fs.readFileSync(file, "utf8")) : {}) as Outcomes;
-    const job = pod.metadata?.labels?.["job-name"] ?? "";
-    const outcome = Object.entries(outcomes).find(([prefix]) => job.startsWith(prefix))?.[1];
+  /** A Job that nothing here runs succeeds at once. */
+  private succeeded(pod: V1Pod): V1PodStatus {
     const since = new Date().toISOString();
     const done = (each: { name: string; image?: string }) => ({
       ...simulated(each, "completed", since),
       ready: false,
     });
     const { initContainers = [], containers = [] } = pod.spec ?? {};
-    const main = containers.map(done);
-    const terminated = main[0]?.state?.terminated;
-    if (outcome && outcome.exitCode !== 0 && terminated) {
-      Object.assign(terminated, { exitCode: outcome.exitCode, reason: "Error", message: outcome.log });
-    }
-    const state = { pod, ip: this.nextAddress(), since, init: initContainers.map(done), containers: main };
-    return podStatus(state, pod.status, new Date());
+    const state = { ip: this.takeIp(), since, init: initContainers.map(done), containers: containers.map(done) };
+    return podStatus(state, undefined, new Date());
   }
 
-  private nextAddress(): string {
-    const next = this.addresses++;
+  private takeIp(): string {
+    const next = this.nextIp++;
     return `10.244.${1 + (Math.floor(next / 250) % 250)}.${1 + (next % 250)}`;
   }
 
-  /** In-cluster addresses and where they lead to here; the stand-ins look names up in this file. */
-  private async writeNames(): Promise<void> {
-    const { items: services } = await this.core.listServiceForAllNamespaces({ resourceVersion: "0" });
-    const text = JSON.stringify(serviceAddresses(services, [...this.pods.values()]), null, 1);
-    const file = path.join(this.dir, "names.json");
-    if (fs.existsSync(file) && fs.readFileSync(file, "utf8") === text) return;
-    fs.writeFileSync(`${file}.new`, text);
-    fs.renameSync(`${file}.new`, file);
+  /** Tells the stand-ins and curl where in-cluster addresses lead to; readers never see a half-written file. */
+  private publishAddresses(services: readonly V1Service[]): void {
+    const addresses = serviceAddresses(services, [...this.pods.values()]);
+    if (fs.existsSync(namesFile(this.dir)) && JSON.stringify(addresses) === JSON.stringify(this.addresses)) return;
+    this.addresses = addresses;
+    replaceFile(namesFile(this.dir), JSON.stringify(addresses, null, 1));
+    fs.mkdirSync(curlHome(this.dir), { recursive: true });
+    replaceFile(path.join(curlHome(this.dir), ".curlrc"), curlConfiguration(addresses));
   }
 }
 
-/** The log of containers behind which no process runs. */
-export const emptyLog = (dir: string): string => path.join(dir, "logs", "empty.log");
+function replaceFile(file: string, text: string): void {
+  fs.writeFileSync(`${file}.new`, text, { mode: 0o600 });
+  fs.renameSync(`${file}.new`, file);
+}
 
 const uidOf = (pod: V1Pod): string => pod.metadata?.uid ?? "";
 

@@ -17,20 +17,25 @@ export const flag = (name: string): boolean => ["true", "1"].includes(env[name]?
 /** Writes a line to the log. */
 export const say = (line: string): void => void process.stdout.write(`${line}\n`);
 
-/** Local port of an in-cluster address; fails as the resolver or the network would. */
-export function resolve(host: string, port: number): number {
+/**
+ * Where an address leads to from here: an in-cluster one to the local port behind it, every other one to itself.
+ *
+ * @throws Error as the resolver or the network would fail.
+ */
+export function place(host: string, port: number): { host: string; port: number } {
   const names = JSON.parse(fs.readFileSync(need("EMBEDDED_NAMES"), "utf8")) as Record<string, number>;
   const local = names[`${host}:${port}`];
-  if (local) return local;
-  if (Object.keys(names).some((name) => name.startsWith(`${host}:`))) {
+  if (local) return { host: "127.0.0.1", port: local };
+  if (local === 0 || Object.keys(names).some((name) => name.startsWith(`${host}:`))) {
     throw new Error(`[Errno 111] Connect call failed ('${host}', ${port})`);
   }
-  throw new Error(`[Errno -2] Name or service not known: ${host}`);
+  if (/\.svc(\.cluster\.local)?$/.test(host)) throw new Error(`[Errno -2] Name or service not known: ${host}`);
+  return { host, port };
 }
 
-/** A request to an in-cluster URL. */
+/** A request to a URL that may be an in-cluster one. */
 export function request(url: string, options?: RequestInit): Promise<Response> {
   const { protocol, hostname, port, pathname, search } = new URL(url);
-  const local = resolve(hostname, Number(port || (protocol === "https:" ? 443 : 80)));
-  return fetch(`http://127.0.0.1:${local}${pathname}${search}`, options);
+  const there = place(hostname, Number(port || (protocol === "https:" ? 443 : 80)));
+  return fetch(`http://${there.host}:${there.port}${pathname}${search}`, options);
 }

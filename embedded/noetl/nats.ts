@@ -1,6 +1,6 @@
 /** How NoETL's parts connect to NATS, and the words in which their clients put errors. */
 import { connect, type NatsConnection, NatsError } from "nats";
-import { need, resolve } from "./environment";
+import { need, place } from "./environment";
 
 /** The parts of NATS_URL as the clients take them: the user part is not decoded. */
 export function splitNatsUrl(url: string): { host: string; port: number; user?: string; pass?: string } {
@@ -16,9 +16,10 @@ export function splitNatsUrl(url: string): { host: string; port: number; user?: 
 
 export async function connectAs(name: string): Promise<NatsConnection> {
   const { host, port, user, pass } = splitNatsUrl(need("NATS_URL"));
+  const there = place(host, port);
   try {
     return await connect({
-      servers: `127.0.0.1:${resolve(host, port)}`,
+      servers: `${there.host}:${there.port}`,
       name,
       ...(user === undefined ? {} : { user }),
       ...(pass === undefined ? {} : { pass }),

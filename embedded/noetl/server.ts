@@ -1,11 +1,13 @@
 import { type JetStreamClient, nanos, NatsError, StorageType, StringCodec } from "nats";
 import { STREAM } from "../../contract/noetl";
+import { waitForDatabase } from "./database";
 import { need, optional, say } from "./environment";
 import { json, listen } from "./listen";
 import { connectAs, describe } from "./nats";
 
-/** Start-up of NoETL's server: uses the stream as it is, or adds it. */
+/** Start-up of NoETL's server: waits for its database, uses the stream as it is, or adds it. */
 export async function server(): Promise<void> {
+  await waitForDatabase();
   const connection = await connectAs("noetl-server");
   const manager = await connection.jetstreamManager();
   const [stream, subject] = [need("NATS_STREAM", STREAM.name), need("NATS_SUBJECT", STREAM.subject)];

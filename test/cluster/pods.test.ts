@@ -4,6 +4,7 @@ import { BatchV1Api, type V1Pod } from "@kubernetes/client-node";
 import { connect, RetentionPolicy } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Cluster } from "../../embedded/cluster";
+import { RUN_HERE } from "../../embedded/cluster/stages";
 import {
   Client,
   NATS_CONF,
@@ -57,18 +58,47 @@ describe("pods without a process", () => {
     });
   });
 
-  it("a Job that a test lets fail shows its message", async () => {
-    fs.writeFileSync(
-      path.join(cluster.dir, "outcomes.json"),
-      JSON.stringify({ bad: { exitCode: 3, log: "no such table" } }),
-    );
-    await client.create(job("plain", "bad-1"));
-    const pod = await client.pod("plain", "bad-1", (each) => each.status?.phase === "Failed");
+  it("a Job that asks for it runs its command, and shows how it ended", async () => {
+    await client.create(job("plain", "bad", ["sh", "-c", "echo no such table; exit 3"]));
+    const pod = await client.pod("plain", "bad", (each) => each.status?.phase === "Failed");
     expect(pod.status?.containerStatuses?.[0]?.state?.terminated).toMatchObject({
       exitCode: 3,
       reason: "Error",
       message: "no such table",
     });
+    expect(await client.log(pod)).toBe("no such table\n");
+  });
+
+  it("init containers run one after the other, and show as Kubernetes shows them", async () => {
+    const step = (name: string, script: string) => ({ name, image: name, command: ["sh", "-c", script] });
+    const flag = path.join(cluster.dir, "go-on");
+    await client.create(
+      pod("plain", "steps", {
+        initContainers: [step("first", `until [ -e ${flag} ]; do sleep 0.1; done`), step("second", "echo two")],
+        containers: [step("main", "echo main; sleep 60")],
+      }),
+    );
+    const waiting = await client.pod(
+      "plain",
+      "steps",
+      ({ status }) => status?.initContainerStatuses?.[0]?.started === true,
+    );
+    expect(waiting.status).toMatchObject({
+      phase: "Pending",
+      initContainerStatuses: [{ state: { running: {} } }, { state: { waiting: { reason: "PodInitializing" } } }],
+      containerStatuses: [{ ready: false, state: { waiting: { reason: "PodInitializing" } } }],
+    });
+    expect(waiting.status?.conditions?.find(({ type }) => type === "Initialized")).toMatchObject({
+      status: "False",
+      reason: "ContainersNotInitialized",
+      message: "containers with incomplete status: [first second]",
+    });
+    fs.writeFileSync(flag, "");
+    const running = await client.pod("plain", "steps", isReady);
+    const completed = { ready: true, state: { terminated: { exitCode: 0, reason: "Completed" } } };
+    expect(running.status).toMatchObject({ phase: "Running", initContainerStatuses: [completed, completed] });
+    expect(await client.log(running, { container: "second" })).toBe("two\n");
+    expect(await client.log(running, { container: "main" })).toBe("main\n");
   });
 });
 
@@ -110,7 +140,7 @@ describe("pods with a process", () => {
     await client.create(noetl("wrong", "server", "nats", { NATS_URL: url }));
     const pod = await client.pod("wrong", "noetl-server", (each) => restarts(each) > 0);
     expect(isReady(pod)).toBe(false);
-    expect(await client.log(pod, { previous: true })).toBe("nats: 'Authorization Violation'\n");
+    expect(await client.log(pod, { previous: true })).toContain("nats: 'Authorization Violation'\n");
     // As the kubelet does: nothing of the log stands in the status where the container does not ask for it.
     const waiting = await client.pod("wrong", "noetl-server", (each) => stateOf(each)?.waiting !== undefined);
     expect(stateOf(waiting)?.waiting?.reason).toBe("CrashLoopBackOff");
@@ -130,8 +160,8 @@ describe("pods with a process", () => {
     await client.create(
       deployment({ namespace: "nowhere", app: "gateway", container: { name: "gateway", image: "g", env } }),
     );
-    const pod = await client.pod("nowhere", "gateway", (each) => each.status?.containerStatuses !== undefined);
-    expect(pod.status?.containerStatuses?.[0]?.state?.waiting).toEqual({
+    const pod = await client.pod("nowhere", "gateway", (each) => stateOf(each)?.waiting?.message !== undefined);
+    expect(stateOf(pod)?.waiting).toEqual({
       reason: "CreateContainerConfigError",
       message: 'secret "absent" not found',
     });
@@ -225,7 +255,8 @@ describe("pods with a process", () => {
 
 const stateOf = (pod: V1Pod) => pod.status?.containerStatuses?.[0]?.state;
 
-function job(namespace: string, name: string) {
+function job(namespace: string, name: string, command?: string[]) {
+  const container = { name: "main", image: "main", terminationMessagePolicy: "FallbackToLogsOnError" };
   return {
     apiVersion: "batch/v1",
     kind: "Job",
@@ -233,9 +264,17 @@ function job(namespace: string, name: string) {
     spec: {
       backoffLimit: 0,
       template: {
-        metadata: { labels: { app: name } },
-        spec: { restartPolicy: "Never", containers: [{ name: "main", image: "main" }] },
+        metadata: { labels: { app: name }, ...(command ? { annotations: { [RUN_HERE]: "true" } } : {}) },
+        spec: { restartPolicy: "Never", containers: [{ ...container, ...(command ? { command } : {}) }] },
       },
     },
   };
 }
+
+/** A pod whose containers run their commands on this machine. */
+const pod = (namespace: string, name: string, spec: object) => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name, namespace, annotations: { [RUN_HERE]: "true" } },
+  spec,
+});

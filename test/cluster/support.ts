@@ -1,4 +1,4 @@
-import * as fs from "node:fs";
+import * as crypto from "node:crypto";
 import * as os from "node:os";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,6 +10,7 @@ import {
   type KubernetesObject,
   type V1Pod,
 } from "@kubernetes/client-node";
+import { statefulSet } from "../../components/postgres/manifests";
 import { forwardPort } from "../../components/stream-contract/cluster";
 import { openRelay } from "../../components/stream-contract/relay";
 import { startCluster, type Cluster } from "../../embedded/cluster";
@@ -17,28 +18,23 @@ import { ensureTools } from "../../toolchain";
 
 /** A folder of its own for a cluster; it does not exist yet. */
 export function clusterDir(): string {
-  return path.join(fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-cluster-")), "cluster");
+  return path.join(os.tmpdir(), `noetl-nats-cluster-${crypto.randomBytes(6).toString("hex")}`);
 }
+
+export const clusterTools = () =>
+  ensureTools(["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "nats-server"]);
 
 export async function launch(dir = clusterDir()): Promise<Cluster> {
-  const tools = await ensureTools([
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kwok",
-    "nats-server",
-  ]);
-  return startCluster({ dir, tools });
+  return startCluster({ dir, tools: await clusterTools() });
 }
 
-/** Polls until `ready` gives a value; fails after 30 s and says what it saw last. */
+/** Polls until `ready` gives a value; fails after a minute and says what it saw last. */
 export async function until<T>(what: string, ready: () => Promise<T | undefined>, seen?: () => unknown): Promise<T> {
-  const deadline = Date.now() + 30_000;
+  const deadline = Date.now() + 60_000;
   for (;;) {
     const value = await ready();
     if (value !== undefined) return value;
-    if (Date.now() > deadline) throw new Error(`waited 30 s for ${what}; seen last: ${JSON.stringify(seen?.())}`);
+    if (Date.now() > deadline) throw new Error(`waited 60 s for ${what}; seen last: ${JSON.stringify(seen?.())}`);
     await sleep(100);
   }
 }
@@ -88,6 +84,16 @@ export class Client {
     const apps = this.config.makeApiClient(AppsV1Api);
     const body = [{ op: "add", path: "/spec/replicas", value: replicas }];
     await apps.patchNamespacedDeployment({ name, namespace, body });
+  }
+
+  async replaceStatefulSet(object: KubernetesObject): Promise<void> {
+    const { name = "", namespace = "" } = object.metadata ?? {};
+    const apps = this.config.makeApiClient(AppsV1Api);
+    await apps.replaceNamespacedStatefulSet({ name, namespace, body: object });
+  }
+
+  async deleteStatefulSet(namespace: string, name: string): Promise<void> {
+    await this.config.makeApiClient(AppsV1Api).deleteNamespacedStatefulSet({ name, namespace });
   }
 
   /** Sends one request to a pod's port through a port-forward over the API server. */
@@ -166,7 +172,7 @@ authorization { users: [{user: noetl, password: $NATS_PASSWORD}] }
 `;
 
 /** A StatefulSet `nats` like the chart's: ConfigMap, Secret, volume, service, reloader. */
-export function natsObjects(namespace: string, config = NATS_CONF): KubernetesObject[] {
+export function natsObjects(namespace: string, config = NATS_CONF, replicas = 1): KubernetesObject[] {
   const app = "nats";
   const metadata = { name: app, namespace };
   return [
@@ -179,6 +185,8 @@ export function natsObjects(namespace: string, config = NATS_CONF): KubernetesOb
       metadata,
       spec: {
         serviceName: app,
+        replicas,
+        podManagementPolicy: "Parallel",
         selector: { matchLabels: { app } },
         template: {
           metadata: { labels: { app, "app.kubernetes.io/name": app, "app.kubernetes.io/component": app } },
@@ -210,6 +218,20 @@ export function natsObjects(namespace: string, config = NATS_CONF): KubernetesOb
     },
   ] as KubernetesObject[];
 }
+
+export const object = (apiVersion: string, kind: string, rest: unknown): KubernetesObject =>
+  Object.assign({ apiVersion, kind }, rest);
+
+export const secret = (namespace: string, name: string, stringData: Record<string, string>): KubernetesObject =>
+  object("v1", "Secret", { metadata: { name, namespace }, stringData });
+
+/** The Postgres of the component, with its credentials from a Secret. */
+export const postgres = (namespace: string, secretName: string): KubernetesObject =>
+  object(
+    "apps/v1",
+    "StatefulSet",
+    statefulSet({ namespace, image: "postgres:17.4", adminUser: "postgres", secretName, storageSize: "1Gi" }),
+  );
 
 const APPS = {
   server: { app: "noetl-server", port: 8082 },

@@ -14,6 +14,7 @@ import { embeddedEngine } from "../../embedded/home";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
 import type * as StackModule from "../../embedded/stack.js";
 import { PROJECT, projectRoot } from "../../config/project";
+import { imageFolder } from "../../embedded/cluster/places";
 import { ensureTools, type ToolPaths } from "../../toolchain";
 
 // The compiled program, as users run it: the engine serialises the provider's stub from it.
@@ -255,14 +256,17 @@ describe("the whole stack on the embedded cluster, step by step", () => {
   });
 
   it("stops on a schema that does not load, with the Job's log, and goes on when run again", async () => {
-    const outcomes = path.join(cluster.dir, "outcomes.json");
-    fs.writeFileSync(
-      outcomes,
-      JSON.stringify({ "postgres-schema": { exitCode: 1, log: "permission denied for schema noetl" } }),
-    );
-    config.noetlImage = "ghcr.io/noetl/noetl:v2.8.10";
-    expect(await failingUp()).toContain("permission denied for schema noetl");
-    fs.rmSync(outcomes);
+    const image = "ghcr.io/noetl/noetl:v2.8.10";
+    // What stands for the contents of this image: a package whose schema has an error.
+    const contents = imageFolder(cluster.dir, image);
+    const ddl = path.join(contents, "noetl", "database", "ddl", "postgres", "schema_ddl.sql");
+    fs.mkdirSync(path.dirname(ddl), { recursive: true });
+    fs.writeFileSync(ddl, "CREATE TABL noetl.event (id int);\n");
+    config.noetlImage = image;
+    const failed = await failingUp();
+    expect(failed).toContain('loading the schema failed: syntax error at or near "TABL"');
+    expect(failed).toContain("LINE 1: CREATE TABL noetl.event");
+    fs.rmSync(contents, { recursive: true });
     await up();
   });
 

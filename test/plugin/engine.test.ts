@@ -185,15 +185,14 @@ describe("the real engine with the stand-ins", () => {
   });
 
   it("tells what a failed Job's pod ended with, and replaces the Job when asked again", async () => {
-    const outcomes = path.join(clusterDir, "outcomes.json");
-    fs.writeFileSync(outcomes, JSON.stringify({ job: { exitCode: 3, log: "schema is broken" } }));
-    opened.run({ ...UPDATE, image: "sample:9" });
+    const mended = path.join(clusterDir, "mended");
+    opened.run({ ...UPDATE, image: "sample:9", script: `[ -e ${mended} ] || { echo schema is broken; exit 3; }` });
     const failure = await failureOf(opened.stack.up());
     expect(failure).toContain(
       "was successfully created, but the Kubernetes API server reported that it failed to fully initialize or become live",
     );
     expect(failure).toMatch(/Pod job-\w+, container c: \[Error\] schema is broken \(exit code 3\)/);
-    fs.rmSync(outcomes);
+    fs.writeFileSync(mended, "");
     const { summary } = await opened.stack.up();
     expect(summary.resourceChanges).toMatchObject({ replace: 1 });
   });

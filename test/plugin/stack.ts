@@ -7,6 +7,7 @@ import { LocalWorkspace, PulumiCommand, type Stack } from "@pulumi/pulumi/automa
 import * as random from "@pulumi/random";
 import { serveStandIns } from "../../embedded/plugin";
 import type { ToolPaths } from "../../toolchain";
+import { RUN_HERE } from "../../embedded/cluster/stages";
 
 /** What the test program can be asked to do; it is the program whose calls to the official plugin were recorded, and a password. */
 export interface Stage {
@@ -18,6 +19,8 @@ export interface Stage {
   readonly nodePort: number;
   readonly port?: number;
   readonly image?: string;
+  /** Shell script of the Job, run on this machine; without it the Job succeeds. */
+  readonly script?: string;
 }
 
 export const CREATE: Stage = { replicas: 1, setting: "a", secret: "canary-one", nodePort: 30080 };
@@ -54,9 +57,21 @@ export const program = (kubeconfig: string, stage: Stage) => (): Promise<Record<
       spec: {
         backoffLimit: 0,
         template: {
+          ...(stage.script === undefined ? {} : { metadata: { annotations: { [RUN_HERE]: "true" } } }),
           spec: {
             restartPolicy: "Never",
-            containers: [{ name: "c", image: stage.image ?? `sample:${stage.replicas}` }],
+            containers: [
+              {
+                name: "c",
+                image: stage.image ?? `sample:${stage.replicas}`,
+                ...(stage.script === undefined
+                  ? {}
+                  : {
+                      command: ["sh", "-c", stage.script],
+                      terminationMessagePolicy: "FallbackToLogsOnError",
+                    }),
+              },
+            ],
           },
         },
       },

@@ -1,10 +1,13 @@
 /** Which real process stands behind which container. */
 import type { V1Container, V1Pod } from "@kubernetes/client-node";
+import type { DatabaseTools } from "../../../toolchain/database";
 import type { Program } from "../container";
 import type { LocalPorts } from "../ports";
 import type { Sources } from "../sources";
 import { nats, NATS_PORTS } from "./nats";
-import { noetl } from "./noetl";
+import { isRole, noetl } from "./noetl";
+import { postgres } from "./postgres";
+import { runsScript, script } from "./script";
 
 /** What a program is made from. */
 export interface Situation {
@@ -16,22 +19,30 @@ export interface Situation {
   /** Folder of the cluster. */
   readonly dir: string;
   readonly tools: ProgramTools;
-  /** Port of 127.0.0.1 that stands for a port of this pod, or of a pod of this namespace. */
+  /** Port of 127.0.0.1 that stands for a port of this pod, or of another pod of its namespace. */
   readonly port: (port: number, pod?: string) => Promise<number>;
+  /** Where a path of the container is found on this machine; undefined where nothing of it is there. */
+  readonly mounts: () => Promise<(inContainer: string) => string | undefined>;
+  /** Local port behind an in-cluster address: 0 where nothing is ready, undefined where there is no such Service. */
+  readonly lookUp: (host: string, port: number) => number | undefined;
 }
 
-/** Binaries on this machine. */
+/** Programs on this machine. */
 export interface ProgramTools {
   readonly natsServer: string;
+  readonly database: DatabaseTools;
 }
 
 export type MakeProgram = (situation: Situation) => Promise<Program>;
 
 /** The process behind a container of a supervised pod; undefined where the container is only simulated. */
 export function programOf(pod: V1Pod, container: V1Container): MakeProgram | undefined {
-  if (!pod.spec?.containers.includes(container)) return undefined;
+  if (runsScript(pod, container)) return script;
+  const [first] = pod.spec?.containers ?? [];
   if (isNats(pod)) return container.name === "nats" ? nats : undefined;
-  return container === pod.spec.containers[0] ? noetl : undefined;
+  if (container.name !== first?.name || !pod.spec?.containers.includes(container)) return undefined;
+  if (appOf(pod) === "postgres") return postgres;
+  return isRole(appOf(pod)) ? noetl : undefined;
 }
 
 /** Ports of 127.0.0.1 by port of the pod, for all that others may connect to: a declaration only informs. */
@@ -41,6 +52,8 @@ export async function podPorts(pod: V1Pod, ports: LocalPorts): Promise<Record<nu
   const entries = [...wanted].map(async (port) => [port, await ports.of(podKey(pod), port)] as const);
   return Object.fromEntries(await Promise.all(entries));
 }
+
+const appOf = (pod: V1Pod): string => pod.metadata?.labels?.app ?? "";
 
 const isNats = (pod: V1Pod): boolean => pod.metadata?.labels?.["app.kubernetes.io/component"] === "nats";
 

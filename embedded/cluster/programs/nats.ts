@@ -13,18 +13,16 @@ const RELOAD_MS = 2000;
 
 /** nats-server with the deployed nats.conf and the deployed environment. */
 export async function nats(situation: Situation): Promise<Program> {
-  const { pod, container, sources, folder, dir } = situation;
+  const { pod, container, sources, folder } = situation;
   const env = await sources.environment(container);
-  const claim = pod.spec?.volumes?.find((each) => each.persistentVolumeClaim)?.persistentVolumeClaim?.claimName;
-  const store = claim
-    ? path.join(dir, "volumes", pod.metadata?.namespace ?? "", claim)
-    : path.join(folder, "volumes", "store");
-  fs.mkdirSync(store, { recursive: true, mode: 0o700 });
+  const place = await situation.mounts();
   const file = path.join(folder, "nats.conf");
   const deployed = () => sources.key("configmap", configMapOf(pod), "nats.conf");
-  const write = (config: string) => fs.writeFileSync(file, withStore(config, store), { mode: 0o600 });
+  const write = async (text: string) => {
+    fs.writeFileSync(file, withStore(await withRoutes(text, situation), place), { mode: 0o600 });
+  };
   let config = await deployed();
-  write(config);
+  await write(config);
 
   // Flags win over the file, so the deployed file runs as it is but for the places that cannot be the same here.
   const [client, monitor] = await Promise.all([situation.port(CLIENT), situation.port(MONITOR)]);
@@ -43,7 +41,7 @@ export async function nats(situation: Situation): Promise<Program> {
       const found = await deployed();
       if (found === config) return;
       config = found;
-      write(config);
+      await write(config);
       signal("SIGHUP");
     },
   };
@@ -56,9 +54,41 @@ function configMapOf(pod: V1Pod): string {
 }
 
 /** The configuration with its store elsewhere. No flag can do this: nats-server refuses `-sd` beside a `store_dir`. */
-function withStore(config: string, store: string): string {
-  return config.replace(
-    /("?store_?dir"?\s*[:=]?\s*)("[^"]*"|[^\s,}]+)/,
-    (_, key: string) => key + JSON.stringify(store),
-  );
+function withStore(config: string, place: (inContainer: string) => string | undefined): string {
+  return config.replace(/("?store_?dir"?\s*[:=]?\s*)("[^"]*"|[^\s,}]+)/, (whole, key: string, value: string) => {
+    const folder = place(value.replace(/^"|"$/g, ""));
+    return folder === undefined ? whole : key + JSON.stringify(folder);
+  });
+}
+
+/**
+ * The configuration with the places of a cluster's servers: each listens on loopback, and routes lead to the ports that
+ * stand for those of the other pods. No flag can do this: `-cluster` would drop the cluster's login.
+ */
+export async function withRoutes(config: string, { port }: Pick<Situation, "port">): Promise<string> {
+  const start = /"?\bcluster"?\s*[:=]?\s*\{/.exec(config);
+  if (!start) return config;
+  const end = closing(config, start.index + start[0].length);
+  let block = config.slice(start.index, end);
+  const listens = /("?)\bport\1\s*[:=]?\s*(\d+)/.exec(block);
+  if (listens) {
+    block = block.replace(listens[0], `"listen": "127.0.0.1:${await port(Number(listens[2]))}"`);
+  }
+  // scheme://login@pod.service...:port
+  for (const [url, head, pod, number] of block.matchAll(
+    /(\w+:\/\/(?:[^@\s"/]*@)?)([a-z0-9-]+)(?:\.[a-z0-9.-]+):(\d+)/g,
+  )) {
+    block = block.replace(url, `${head}127.0.0.1:${await port(Number(number), pod)}`);
+  }
+  return config.slice(0, start.index) + block + config.slice(end);
+}
+
+/** Index after the brace that closes the block whose content starts at `from`; braces in texts do not count. */
+function closing(config: string, from: number): number {
+  let depth = 1;
+  for (const match of config.slice(from).matchAll(/"(?:[^"\\]|\\.)*"|[{}]/g)) {
+    if (match[0] === "{") depth++;
+    if (match[0] === "}" && --depth === 0) return from + match.index + 1;
+  }
+  return config.length;
 }

@@ -1,6 +1,7 @@
 import * as path from "node:path";
 import { projectRoot } from "../../../config/project";
 import type { Program } from "../container";
+import { namesFile } from "../places";
 import { answers } from "../probe";
 import type { Situation } from ".";
 
@@ -9,6 +10,8 @@ const ROLES: Readonly<Record<string, "server" | "worker" | "gateway">> = {
   "noetl-worker": "worker",
   gateway: "gateway",
 };
+
+export const isRole = (app: string): boolean => app in ROLES;
 
 /** Where each listens: the argument or variable that says so, and the default. The worker's port is the stand-in's own. */
 const LISTENS = {
@@ -36,7 +39,7 @@ export async function noetl(situation: Situation): Promise<Program> {
       HOME: folder,
       ...env,
       EMBEDDED_PORT: String(await port(listens)),
-      EMBEDDED_NAMES: path.join(dir, "names.json"),
+      EMBEDDED_NAMES: namesFile(dir),
     },
     isReady: () => answers(`http://127.0.0.1:${asked}${health}`),
   };

@@ -1,0 +1,42 @@
+import * as crypto from "node:crypto";
+import * as fs from "node:fs";
+import * as path from "node:path";
+
+/** True where processes that refuse to run as root need another user. */
+export const isRoot = process.getuid?.() === 0;
+
+/**
+ * A folder of the cluster in `dir` that every user can reach and whose path is short: for the sockets of databases, and
+ * where we are root, for everything that a process of another user needs.
+ */
+export function openFolder(dir: string): string {
+  const name = crypto.createHash("sha256").update(path.resolve(dir)).digest("hex").slice(0, 12);
+  return path.join("/tmp", `noetl-nats-${name}`);
+}
+
+/** Makes that folder, empty. @throws Error where somebody else has something of that name. */
+export function makeOpenFolder(dir: string): void {
+  const folder = openFolder(dir);
+  const found = fs.lstatSync(folder, { throwIfNoEntry: false });
+  if (found && found.uid !== process.getuid?.()) throw new Error(`${folder} belongs to another user: remove it`);
+  fs.rmSync(folder, { recursive: true, force: true });
+  fs.mkdirSync(folder, { mode: 0o711 });
+  // Whatever the mask of new files is.
+  fs.chmodSync(openFolder(dir), 0o711);
+}
+
+/** Where the folders are that stand for volumes. */
+export const volumesFolder = (dir: string): string => path.join(isRoot ? openFolder(dir) : dir, "volumes");
+
+/** In-cluster addresses (`host:port`) and the local ports that they lead to, for the stand-ins. */
+export const namesFile = (dir: string): string => path.join(dir, "names.json");
+
+/** Folder with a `.curlrc` that leads in-cluster addresses to their local ports. */
+export const curlHome = (dir: string): string => path.join(dir, "curl");
+
+/** The log of containers behind which no process runs. */
+export const emptyLog = (dir: string): string => path.join(dir, "logs", "empty.log");
+
+/** Folder whose subfolders stand for the contents of images, named as {@link imageFolder} says. */
+export const imageFolder = (dir: string, image: string): string =>
+  path.join(dir, "images", image.replace(/[^A-Za-z0-9._-]/g, "_"));

@@ -1,0 +1,38 @@
+import {
+  type KubeConfig,
+  type KubernetesListObject,
+  type KubernetesObject,
+  makeInformer,
+} from "@kubernetes/client-node";
+
+const RETRY_MS = 500;
+
+/** All objects of a kind, kept up to date by watching the API server. */
+export interface Watched<T> {
+  list(): T[];
+  stop(): Promise<void>;
+}
+
+/** Watches until stopped; a broken watch begins anew. Resolves with the first list. */
+export async function watch<T extends KubernetesObject>(
+  kubeconfig: KubeConfig,
+  path: string,
+  list: () => Promise<KubernetesListObject<T>>,
+  onError: (error: unknown) => void,
+): Promise<Watched<T>> {
+  const informer = makeInformer(kubeconfig, path, list);
+  let stopped = false;
+  informer.on("error", (error: unknown) => {
+    if (stopped) return;
+    onError(error);
+    setTimeout(() => void (stopped || informer.start().catch(onError)), RETRY_MS);
+  });
+  await informer.start();
+  return {
+    list: () => [...informer.list()],
+    stop: () => {
+      stopped = true;
+      return informer.stop();
+    },
+  };
+}
