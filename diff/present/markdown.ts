@@ -86,8 +86,9 @@ function fit(blocks: readonly Block[], options: MarkdownOptions): string {
   const texts = blocks.map(({ full }) => full);
   const size = () => texts.reduce((sum, text) => sum + text.length + separator.length, 1);
   const whole = size() <= options.maxSize;
-  const leftOut = (count: number) =>
-    `> ${many(count, "detail")} did not fit here. The complete report: ${options.artifact ? prose(options.artifact) : "the output of the command in another format"}.`;
+  const artifact = options.artifact ?? "the output of the command in another format";
+  const where = /^https:\/\/[^\s<>]+$/.test(artifact) ? `<${artifact}>` : prose(artifact);
+  const leftOut = (count: number) => `> ${many(count, "detail")} did not fit here. The complete report: ${where}.`;
   const room = options.maxSize - leftOut(blocks.length).length - separator.length;
   let shortened = 0;
   if (!whole) {

@@ -144,6 +144,10 @@ describe("for random pairs of values", () => {
   });
 
   it("equal values have no difference", () => {
-    fc.assert(fc.property(anyValue, (value) => expect(rawChanges(value, structuredClone(value))).toEqual([])));
+    fc.assert(
+      fc.property(anyValue, (value) => {
+        expect(rawChanges(value, structuredClone(value))).toEqual([]);
+      }),
+    );
   });
 });

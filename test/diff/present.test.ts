@@ -85,6 +85,11 @@ describe("a comment that would be too long", () => {
     expect((comment.match(/<details>/g) ?? []).length).toBe((comment.match(/<\/details>/g) ?? []).length);
   });
 
+  it("links to the complete report where its place is a URL", () => {
+    const comment = markdown(big, { maxSize: 20_000, artifact: "https://example.org/runs/1" });
+    expect(comment).toContain("The complete report: <https://example.org/runs/1>.");
+  });
+
   it("fits whatever there is", () => {
     const many = report(
       Array.from({ length: 900 }, (_, index) => object(`object-${index}`, 3)),
