@@ -186,7 +186,7 @@ describe("a whole stack on GKE, by the real engine", () => {
       () => "",
       (error: { stdout: string; stderr: string }) => error.stdout + error.stderr,
     );
-    expect(failure).toMatch(/"gke-cluster".*protected|gke-cluster.* cannot be deleted/);
+    expect(failure).toMatch(/Preview failed: resource .*nats-release.* cannot be deleted/);
     expect([...gke.cloud.inventory.keys()]).toEqual(before);
   });
 

@@ -2,13 +2,14 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { projectRoot } from "../../config/project";
-import { policyPage, pulumiYaml, withContractTables, withSettingsTable } from "../../scripts/generate";
+import { policyPage, pulumiYaml, withContractTables, withPlaybookTables, withSettingsTable } from "../../scripts/generate";
 
 const read = (name: string) => fs.readFileSync(path.join(projectRoot(), name), "utf8");
 
 describe("generated files are up to date (npm run generate)", () => {
   it("Pulumi.yaml", () => expect(read("Pulumi.yaml")).toBe(pulumiYaml()));
   it("docs/contract.md", () => expect(read("docs/contract.md")).toBe(withContractTables(read("docs/contract.md"))));
+  it("docs/gke.md", () => expect(read("docs/gke.md")).toBe(withPlaybookTables(read("docs/gke.md"))));
   it("README.md", () => expect(read("README.md")).toBe(withSettingsTable(read("README.md"))));
   it("docs/policy.md", () => expect(read("docs/policy.md")).toBe(policyPage()));
 });
