@@ -2,7 +2,13 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { projectRoot } from "../../config/project";
-import { policyPage, pulumiYaml, withContractTables, withPlaybookTables, withSettingsTable } from "../../scripts/generate";
+import {
+  policyPage,
+  pulumiYaml,
+  withContractTables,
+  withPlaybookTables,
+  withSettingsTable,
+} from "../../scripts/generate";
 
 const read = (name: string) => fs.readFileSync(path.join(projectRoot(), name), "utf8");
 
