@@ -8,11 +8,17 @@ export default defineConfig({
     maxWorkers: 1,
     reporters: ["default", "./test/setup/summary.ts"],
     projects: [
-      { test: { name: "unit", include: ["test/unit/**/*.test.ts", "test/policy/rules.test.ts"], testTimeout: 30_000 } },
+      {
+        test: {
+          name: "unit",
+          include: ["test/unit/**/*.test.ts", "test/policy/rules.test.ts"],
+          testTimeout: 30_000,
+        },
+      },
       {
         test: {
           name: "gke",
-          include: ["test/gke/**/*.test.ts"],
+          include: ["test/gke/**/*.test.ts", "test/policy/stacks.test.ts"],
           testTimeout: 120_000,
           hookTimeout: 180_000,
           globalSetup: ["test/setup/tools.ts"],
