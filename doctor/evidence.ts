@@ -1,6 +1,13 @@
 import type { ConnectProblem } from "../components/stream-contract/errors";
 import type { Check } from "../components/stream-contract/rules";
 
+/** Result of one rule of the contract, with what breaks in NoETL where it is broken. */
+export interface CheckFacts extends Check {
+  /** The bucket that it is about, where it is about one. */
+  readonly bucket?: string;
+  readonly why: string;
+}
+
 /** A question that may have gone without an answer. */
 export type Answer<T> =
   | { readonly ok: true; readonly value: T }
@@ -113,9 +120,9 @@ export interface NatsFacts {
   readonly stream?: StreamFacts;
   readonly consumers: readonly ConsumerFacts[];
   /** Results of the contract's rules. */
-  readonly checks: readonly Check[];
-  /** The contract's own report; empty where it holds. */
-  readonly report: string;
+  readonly checks: readonly CheckFacts[];
+  /** Commands that mend what is broken, in their order. */
+  readonly commands: readonly string[];
   /** Names and subjects of other streams that store NATS_SUBJECT. */
   readonly overlapping: readonly string[];
 }
@@ -154,6 +161,8 @@ export interface Evidence {
   readonly configProblem?: string;
   /** Address of the cluster's API, for messages. */
   readonly cluster: string;
+  /** How commands reach that cluster: `kubectl --context kind-noetl`. */
+  readonly kubectl: string;
   /** Whether the stack's password is the one that NATS is deployed with; undefined where one of them is not known. */
   readonly passwordAsDeployed?: boolean;
   /** By part, for the parts that the stack deploys. */

@@ -6,7 +6,7 @@ import { probeGateway } from "./gateway";
 import { answer, Cluster, deployedPassword, failure, readEnvironment, readNamespace, type Detail } from "./kubernetes";
 import { masker } from "./mask";
 import { readNats } from "./nats";
-import { contractInputs, expectedNatsUrl, type Target } from "./target";
+import { contractInputs, expectedNatsUrl, kubectlOf, type Target } from "./target";
 
 /** Deadline of one look at NATS, in seconds. What is wrong now is wanted, not what waiting would bring. */
 const LOOK_SECONDS = 5;
@@ -72,6 +72,7 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
     missingOutputs: target.missingOutputs,
     ...(target.configProblem === undefined ? {} : { configProblem: target.configProblem }),
     cluster: cluster?.server ?? "",
+    kubectl: kubectlOf(target),
     ...(own === undefined || deployed === undefined ? {} : { passwordAsDeployed: own === deployed }),
     namespaces,
     environment,

@@ -1,8 +1,9 @@
 import type { ConsumerInfo, StreamInfo } from "nats";
-import { checkContract } from "../components/stream-contract/check";
 import { openSession, type Session } from "../components/stream-contract/connect";
 import { Deadline } from "../components/stream-contract/deadline";
 import type { ContractInputs } from "../components/stream-contract/inputs";
+import { mendingCommands } from "../components/stream-contract/message";
+import { judge } from "../components/stream-contract/rules";
 import type { ConsumerFacts, NatsFacts, StreamFacts } from "./evidence";
 
 const NANOSECONDS = 1e9;
@@ -19,10 +20,12 @@ export async function readNats(inputs: ContractInputs): Promise<NatsFacts> {
   const deadline = new Deadline(QUESTIONS_MILLISECONDS);
   const session = await openSession(inputs, deadline);
   try {
-    const [stream, report] = await Promise.all([
+    const [stream, consumer] = await Promise.all([
       session.streamInfo(inputs.stream, deadline),
-      checkContract(inputs, false),
+      session.consumerInfo(inputs.stream, inputs.consumer, deadline),
     ]);
+    const verdicts = judge(inputs, { stream, consumer });
+    const broken = verdicts.filter(({ ok }) => !ok);
     const [consumers, overlapping] = await Promise.all([
       stream ? consumersOf(session, inputs, deadline) : [],
       streamsOf(session, inputs),
@@ -32,8 +35,18 @@ export async function readNats(inputs: ContractInputs): Promise<NatsFacts> {
       serverVersion: session.serverVersion,
       ...(stream ? { stream: streamFacts(stream) } : {}),
       consumers: consumers.map(consumerFacts),
-      checks: report.checks,
-      report: report.report,
+      checks: verdicts.map(({ rule, id, ok, severity, found, expected }) => ({
+        id,
+        ok,
+        severity,
+        found,
+        expected,
+        why: rule.why,
+      })),
+      commands: mendingCommands(
+        inputs,
+        broken.map(({ mend }) => mend),
+      ),
       overlapping: overlapping.filter((name) => name !== inputs.stream),
     };
   } finally {

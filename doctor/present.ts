@@ -1,5 +1,6 @@
 import { wrap } from "./arguments";
-import type { Checklist, Line, LineStatus } from "./checklist";
+import { many, type Checklist, type Line, type LineStatus } from "./checklist";
+import { SYMPTOMS, type Diagnosis, type Finding } from "./diagnosis";
 
 /** How text is shown: whether colours are wanted, and how wide a line may be. */
 export interface Screen {
@@ -81,4 +82,50 @@ function summary(lines: readonly Line[], holds: boolean, stack: string, screen: 
     paint(screen, wrong > 0 ? "red" : "yellow", `${told}.`),
     `The cause and the remedy: npm run doctor -- --stack ${stack}`,
   ].join("\n");
+}
+
+/** Width of the words in front of a finding's parts. */
+const LABEL_WIDTH = 10;
+
+/** The diagnosis: one numbered paragraph a cause, then the notes. */
+export function diagnosisText({ stack, cluster, findings, healthy }: Diagnosis, screen: Screen): string {
+  const causes = findings.filter(({ severity }) => severity === "cause");
+  const notes = findings.filter(({ severity }) => severity === "note");
+  const text = [`Stack ${stack}${cluster ? ` on ${cluster}` : ""}`];
+  for (const [index, cause] of causes.entries()) text.push("", ...findingText(cause, `${index + 1}.`, "red", screen));
+  for (const note of notes) text.push("", ...findingText(note, "-", "yellow", screen));
+  const outcome = healthy
+    ? paint(screen, "green", notes.length === 0 ? "Nothing is wrong." : "Nothing is wrong that breaks anything now.")
+    : paint(screen, "red", `${many(causes.length, "cause")} found.`);
+  return [...text, "", outcome].join("\n");
+}
+
+function findingText(finding: Finding, mark: string, style: Style, screen: Screen): string[] {
+  const { title, symptoms, evidence, remedy } = finding;
+  const indent = mark.length + 1;
+  const head = wrap(title, screen.width - indent).map((line, index) =>
+    index === 0 ? `${mark} ${paint(screen, style, line)}` : " ".repeat(indent) + paint(screen, style, line),
+  );
+  const margin = " ".repeat(3 + LABEL_WIDTH);
+  const part = (label: string, lines: readonly string[]): string[] =>
+    lines.map((line, index) =>
+      index === 0 ? `   ${paint(screen, "dim", label.padEnd(LABEL_WIDTH))}${line}` : margin + line,
+    );
+  const wrapped = (texts: readonly string[]): string[] =>
+    texts.flatMap((each) =>
+      // A continued line is indented, so that one sees where the next one begins.
+      wrap(each, screen.width - margin.length - 2).map((line, index) => (index === 0 ? line : `  ${line}`)),
+    );
+  return [
+    ...head,
+    ...part("seen as", wrapped(symptoms.map((symptom) => SYMPTOMS[symptom]))),
+    ...part("evidence", wrapped(evidence)),
+    ...part(
+      "remedy",
+      // Commands stay in one piece, so that they can be copied.
+      remedy.flatMap((step) =>
+        "run" in step ? [`  ${paint(screen, "cyan", step.run)}`] : wrap(step.say, screen.width - margin.length),
+      ),
+    ),
+  ];
 }

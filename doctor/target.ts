@@ -135,3 +135,11 @@ export function contractInputs(
 export function expectedNatsUrl({ nats: { user, password, host, port } }: Target): string | undefined {
   return password === undefined || host === undefined ? undefined : natsUrl({ user, password, host, port });
 }
+
+/** `kubectl` as it reaches the stack's cluster. Where the kubeconfig is no file, its context must be the current one. */
+export function kubectlOf({ cluster: { kubeconfig, context } }: Target): string {
+  const isPath = kubeconfig !== undefined && !/[\n{]/.test(kubeconfig);
+  return ["kubectl", ...(isPath ? ["--kubeconfig", kubeconfig] : []), ...(context ? ["--context", context] : [])].join(
+    " ",
+  );
+}
