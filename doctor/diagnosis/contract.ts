@@ -12,20 +12,25 @@ const WORKER = PLACES.noetl.workerDeployment;
 export const podsOf = ({ namespaces: { noetl } }: Evidence, owner: string): readonly PodFacts[] =>
   noetl?.ok ? noetl.value.pods.filter((pod) => pod.owner === owner) : [];
 
-/** Lines of pods' logs with one of the meanings, the last of each pod, as evidence. */
+/** The last line with one of the meanings in each pod's log, as evidence; pods that say the same are told together. */
 export function quotes(pods: readonly PodFacts[], meanings: readonly LogMeaning[]): string[] {
-  return pods.flatMap((pod) => {
+  const groups = new Map<string, PodFacts[]>();
+  for (const pod of pods) {
     const hit = hits(pod)
       .filter(({ meaning }) => meanings.includes(meaning))
       .at(-1);
-    if (!hit) return [];
-    const restarts = Math.max(0, ...pod.containers.map((each) => each.restarts));
-    const state = pod.ready
-      ? "says"
+    if (hit) groups.set(hit.line, [...(groups.get(hit.line) ?? []), pod]);
+  }
+  return [...groups].map(([line, saying]) => {
+    const [first] = saying;
+    const others = saying.length > 1 ? ` and ${many(saying.length - 1, "other")}` : "";
+    const restarts = Math.max(0, ...saying.flatMap(({ containers }) => containers.map((each) => each.restarts)));
+    const state = saying.every(({ ready }) => ready)
+      ? ""
       : restarts > 0
-        ? `has crashed ${many(restarts, "time")}; it says`
-        : "is not ready; it says";
-    return [`${pod.name} ${state}: ${hit.line}`];
+        ? `, restarted ${many(restarts, "time")}`
+        : ", not ready";
+    return `${first?.name}${others}${state}: ${line}`;
   });
 }
 
@@ -80,14 +85,18 @@ function repairOrByHand(evidence: Evidence, commands: readonly string[]): Step[]
   return [
     run(repairCommand(evidence)),
     say("shows what it would do, asks, keeps the messages, and waits until all holds. By hand:"),
-    ...commands.map(run),
+    ...byHand(evidence, commands),
   ];
 }
 
+/** The contract's own commands, with `kubectl` as it reaches this cluster. */
+const byHand = ({ kubectl }: Evidence, commands: readonly string[]): Step[] =>
+  commands.map((command) => run(command.replace(/^kubectl( --context \S+)?(?= )/, kubectl)));
+
 const isRepairable = ({ id }: CheckFacts): boolean => /^(stream|consumer)-/.test(id);
 
-const describeCheck = ({ id, bucket, found, expected, why }: CheckFacts): string =>
-  `${bucket === undefined ? id : `${id} of ${bucket}`}: found ${found}, expected ${expected}; ${why}`;
+const describeCheck = ({ id, bucket, found, expected, why }: CheckFacts, withWhy = true): string =>
+  `${bucket === undefined ? id : `${id} of ${bucket}`}: found ${found}, expected ${expected}${withWhy ? `; ${why}` : ""}`;
 
 /** The contract's violations, as one finding: they are mended together. */
 export const brokenContract: DiagnosisRule = (evidence, explained) => {
@@ -114,10 +123,15 @@ export const brokenContract: DiagnosisRule = (evidence, explained) => {
         : `The stream contract does not hold: ${violations.map(({ id }) => id).join(", ")}`,
       {
         symptoms: headline?.symptom ? [headline.symptom] : [],
-        evidence: [...streamEvidence(nats.value), ...violations.map(describeCheck), ...quotes(pods, logs)],
+        evidence: [
+          ...streamEvidence(nats.value),
+          // Where one rule explains the others, why they matter too is beside the point.
+          ...violations.map((check) => describeCheck(check, headline === undefined || check === headline.check)),
+          ...quotes(pods, logs),
+        ],
         remedy: violations.some(isRepairable)
           ? repairOrByHand(evidence, nats.value.commands)
-          : nats.value.commands.map(run),
+          : byHand(evidence, nats.value.commands),
         repairable: violations.some(isRepairable),
         explains: [...affected.flatMap((pod) => explainsPod(pod, "noetl")), "contract"],
       },
@@ -145,7 +159,7 @@ export const drift: DiagnosisRule = (evidence) => {
       `Stream or consumer differ from what NoETL creates: ${differences.map(({ id }) => id).join(", ")}`,
       {
         severity: "note",
-        evidence: differences.map(describeCheck),
+        evidence: differences.map((check) => describeCheck(check)),
         // The commands of a broken contract mend its differences too.
         remedy: violated ? [] : repairOrByHand(evidence, nats.value.commands),
         repairable: differences.some(isRepairable),
