@@ -1,10 +1,9 @@
 import type { ConnectProblem } from "../components/stream-contract/errors";
-import type { Check } from "../components/stream-contract/rules";
+import type { Check, Rule } from "../components/stream-contract/rules";
 
 /** Result of one rule of the contract, with what breaks in NoETL where it is broken. */
 export interface CheckFacts extends Check {
-  /** The bucket that it is about, where it is about one. */
-  readonly bucket?: string;
+  readonly about: Rule["about"];
   readonly why: string;
 }
 
@@ -123,7 +122,11 @@ export interface NatsFacts {
   readonly checks: readonly CheckFacts[];
   /** Commands that mend what is broken, in their order. */
   readonly commands: readonly string[];
-  /** Names and subjects of other streams that store NATS_SUBJECT. */
+  /** The gateway's key-value buckets; without a TTL where there is none of that name. */
+  readonly buckets: readonly { readonly name: string; readonly ttlSeconds?: number }[];
+  /** Rules that could not be asked, and why. */
+  readonly unasked: readonly string[];
+  /** Names of other streams that store NATS_SUBJECT. */
   readonly overlapping: readonly string[];
 }
 

@@ -124,7 +124,22 @@ export function contractInputs(
       maxAckPending: settings.workerMaxAckPending,
       maxDeliver: settings.workerMaxDeliver,
       fetchTimeoutSeconds: settings.workerFetchTimeoutSeconds,
+      replicas: settings.workerReplicas,
     },
+    expect: { replicas: settings.contractMode === "ensure" && settings.deployNats ? settings.natsReplicas : 1 },
+    ...(namespaces.gateway === undefined
+      ? {}
+      : {
+          gateway: {
+            updatesSubjectPrefix: settings.natsUpdatesSubjectPrefix,
+            callbackSubjectPrefix: settings.natsCallbackSubjectPrefix,
+            sessionBucket: settings.natsSessionBucket,
+            sessionTtlSeconds: settings.natsSessionCacheTtlSeconds,
+            requestBucket: settings.natsRequestBucket,
+            requestTtlSeconds: settings.natsRequestTtlSeconds,
+            namespace: namespaces.gateway,
+          },
+        }),
     ...(namespaces.noetl === undefined ? {} : { noetl: { namespace: namespaces.noetl } }),
     strict: settings.contractStrict,
     timeoutSeconds,

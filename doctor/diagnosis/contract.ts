@@ -93,7 +93,7 @@ function repairOrByHand(evidence: Evidence, commands: readonly string[]): Step[]
 const byHand = ({ kubectl }: Evidence, commands: readonly string[]): Step[] =>
   commands.map((command) => run(command.replace(/^kubectl( --context \S+)?(?= )/, kubectl)));
 
-const isRepairable = ({ id }: CheckFacts): boolean => /^(stream|consumer)-/.test(id);
+const isRepairable = ({ about }: CheckFacts): boolean => about === "stream" || about === "consumer";
 
 const describeCheck = ({ id, bucket, found, expected, why }: CheckFacts, withWhy = true): string =>
   `${bucket === undefined ? id : `${id} of ${bucket}`}: found ${found}, expected ${expected}${withWhy ? `; ${why}` : ""}`;

@@ -86,6 +86,7 @@ export function nats(stream: object | null = {}, consumer: object | null = {}): 
       max_msgs_per_subject: -1,
       max_msg_size: -1,
       num_replicas: 1,
+      duplicate_window: 120e9,
       discard: "old",
       ...stream,
     },
@@ -148,6 +149,7 @@ export function nats(stream: object | null = {}, consumer: object | null = {}): 
         : [],
     checks: verdicts.map(({ rule, id, ok, severity, found, expected }) => ({
       id,
+      about: rule.about,
       ok,
       severity,
       found,
@@ -158,6 +160,8 @@ export function nats(stream: object | null = {}, consumer: object | null = {}): 
       withDefaults({}),
       verdicts.filter(({ ok }) => !ok).map(({ mend }) => mend),
     ),
+    buckets: [],
+    unasked: [],
     overlapping: [],
   };
 }
