@@ -174,6 +174,8 @@ export interface Evidence {
   readonly environment: Partial<Record<string, Answer<readonly VariableFacts[]>>>;
   readonly nats: Answer<NatsFacts>;
   readonly gateway?: GatewayFacts;
+  /** A repair on this machine that has not come to its end. */
+  readonly repair?: { readonly begun: string; readonly phase: string; readonly saved: number; readonly folder: string };
 }
 
 /** The parts of a deployment. */

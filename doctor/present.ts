@@ -1,6 +1,7 @@
 import { wrap } from "./arguments";
 import { many, type Checklist, type Line, type LineStatus } from "./checklist";
 import { SYMPTOMS, type Diagnosis, type Finding } from "./diagnosis";
+import type { Intent } from "./repair";
 
 /** How text is shown: whether colours are wanted, and how wide a line may be. */
 export interface Screen {
@@ -128,4 +129,27 @@ function findingText(finding: Finding, mark: string, style: Style, screen: Scree
       ),
     ),
   ];
+}
+
+/** What a repair is going to do, as the user is asked about it. */
+export function intentText({ broken, steps, losses, leaves, since }: Intent, screen: Screen): string {
+  const list = (label: string, texts: readonly string[], style: Style): string[] =>
+    texts.length === 0
+      ? []
+      : [
+          "",
+          paint(screen, style, label),
+          ...texts.flatMap((text, index) =>
+            wrap(text, screen.width - 5).map((line, row) => (row === 0 ? `  ${index + 1}. ` : "     ") + line),
+          ),
+        ];
+  return [
+    ...list("Broken", broken, "red"),
+    ...list(since === undefined ? "What is going to be done" : "What has been done, and what is left", steps, "bold"),
+    ...list("What is lost by it", losses, "yellow"),
+    ...list("What stays broken", leaves, "red"),
+    ...(since === undefined && losses.length === 0 ? ["", "Nothing is lost by it."] : []),
+  ]
+    .join("\n")
+    .trimStart();
 }

@@ -2,6 +2,7 @@ import { PLACES } from "../../contract/noetl";
 import { describeStream, many } from "../checklist";
 import type { CheckFacts, Evidence, NatsFacts, PodFacts } from "../evidence";
 import { finding, run, say, type DiagnosisRule, type Finding, type Step, type Symptom } from "./finding";
+import { FROZEN_SUBJECT } from "../repair/journal";
 import { hits, type LogMeaning } from "./logs";
 import { explainsPod } from "./pods";
 
@@ -98,10 +99,36 @@ const isRepairable = ({ about }: CheckFacts): boolean => about === "stream" || a
 const describeCheck = ({ id, bucket, found, expected, why }: CheckFacts, withWhy = true): string =>
   `${bucket === undefined ? id : `${id} of ${bucket}`}: found ${found}, expected ${expected}${withWhy ? `; ${why}` : ""}`;
 
+/** A repair that was interrupted holds messages that the stream does not have, or has stopped the stream. */
+export const interruptedRepair: DiagnosisRule = (evidence) => {
+  const { repair, nats } = evidence;
+  const frozen = nats.ok && (nats.value.stream?.subjects ?? []).some((each) => each.startsWith(FROZEN_SUBJECT));
+  if (!repair && !frozen) return [];
+  return [
+    finding("repair-interrupted", "A repair was interrupted before its end", {
+      symptoms: frozen ? ["noResponse"] : [],
+      evidence: [
+        ...(repair
+          ? [
+              `it began at ${repair.begun} and came to: ${repair.phase}; ${many(repair.saved, "message")} in ${repair.folder}`,
+            ]
+          : ["its backup is on the machine that it ran on"]),
+        ...(nats.ok ? streamEvidence(nats.value) : []),
+      ],
+      remedy: [
+        say(repair ? "Run again it goes on from there:" : "Run it again there; on another machine it begins anew:"),
+        run(repairCommand(evidence)),
+      ],
+      repairable: true,
+      explains: ["contract"],
+    }),
+  ];
+};
+
 /** The contract's violations, as one finding: they are mended together. */
 export const brokenContract: DiagnosisRule = (evidence, explained) => {
   const { nats, namespaces } = evidence;
-  if (!nats.ok || namespaces.noetl === undefined) return [];
+  if (!nats.ok || namespaces.noetl === undefined || explained.has("contract")) return [];
   const violations = nats.value.checks.filter(({ ok, severity }) => !ok && severity === "violation");
   const headline = HEADLINES.map((each) => ({
     ...each,

@@ -1,6 +1,6 @@
 import type { Evidence } from "../evidence";
 import { environment, podsConnections, waitingWorkers } from "./connections";
-import { brokenContract, drift, pastSymptoms, workers } from "./contract";
+import { brokenContract, drift, interruptedRepair, pastSymptoms, workers } from "./contract";
 import { finding, run, say, type DiagnosisRule, type Finding } from "./finding";
 import { cors } from "./gateway";
 import {
@@ -42,6 +42,7 @@ const RULES: readonly DiagnosisRule[] = [
   schemaJob,
   infrastructurePods,
   natsConnection,
+  interruptedRepair,
   brokenContract,
   environment,
   podsConnections,
