@@ -1,5 +1,5 @@
 import * as crypto from "node:crypto";
-import type { ConsumerInfo, StreamInfo } from "nats";
+import type { ConsumerInfo, StoredMsg, StreamInfo } from "nats";
 import { checkContract, observe } from "../../components/stream-contract/check";
 import { openSession, type Session } from "../../components/stream-contract/connect";
 import { Deadline } from "../../components/stream-contract/deadline";
@@ -30,6 +30,8 @@ const ROLLOUT_SECONDS = 300;
 const CONTRACT_SECONDS = 120;
 /** Messages that are written back at once. */
 const BATCH = 64;
+/** How long a server may take from the time that it gives a new consumer until it looks where that starts. */
+const START_MILLISECONDS = 1_000;
 
 /** Points that a repair passes; `-ing` before an effect, the past after it is in the journal. */
 export type Point =
@@ -277,20 +279,24 @@ class Repair {
     const { stream, consumer, id, recreates, lastSequence } = journal;
     this.point("subscribing");
     await this.createUnlessThere(
-      () =>
-        session.change(
-          `CONSUMER.DURABLE.CREATE.${stream}.${consumer}`,
-          { stream_name: stream, config: consumerConfig(this.inputs) },
-          `to create consumer ${consumer}`,
-          this.deadline(),
-        ),
+      async () => {
+        const manager = await session.connection.jetstreamManager({ checkAPI: false });
+        const { ack_floor: floor } = await manager.consumers.add(stream, consumerConfig(this.inputs));
+        journal.consumerStart = floor.stream_seq;
+        writeJournal(this.folder, journal);
+      },
       () => session.consumerInfo(stream, consumer, this.deadline()),
     );
     const info = await session.consumerInfo(stream, consumer, this.deadline());
-    const created = new Date(String(info?.created)).getTime();
+    const { consumerStart } = journal;
+    // Where NoETL's worker made the consumer, only its time is known, which the server takes before it looks at the
+    // stream: rather twice than never, since NoETL refuses to have a command claimed twice.
+    const until = new Date(String(info?.created)).getTime() + START_MILLISECONDS;
+    const isOlder = ({ seq, time }: StoredMsg): boolean =>
+      consumerStart === undefined ? time.getTime() < until : seq <= consumerStart;
     const { marks, unmarked } = await scan(session, stream, recreates === "stream" ? 1 : lastSequence + 1, id);
     // A consumer that delivers new messages only leaves out what was stored before it was made.
-    const missed = unmarked.filter(({ seq, time }) => time.getTime() < created && !marks.has(-seq)).map(again);
+    const missed = unmarked.filter((message) => isOlder(message) && !marks.has(-message.seq)).map(again);
     await publishMessages(session, stream, id, missed);
     if (missed.length > 0) this.options.say(`published ${many(missed.length, "message")} again that came in meanwhile`);
   }
@@ -311,6 +317,7 @@ class Repair {
     let batch: SavedMessage[] = [];
     let line = 0;
     const flush = async (): Promise<void> => {
+      if (batch.length === 0) return;
       const open = batch.filter(({ sequence }) => !present.has(sequence));
       const wanted = open.filter(fits);
       this.step();

@@ -49,6 +49,8 @@ export interface Journal {
   restored: number;
   /** Messages that were left out: the new stream does not store their subject. They stay in the backup. */
   leftOut: number;
+  /** Last sequence before the new consumer's first, where this repair made it: what is older does not reach the workers. */
+  consumerStart?: number;
   /** When server and workers were told to restart, as their annotation has it. */
   restartedAt?: string;
 }

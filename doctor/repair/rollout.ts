@@ -5,7 +5,7 @@ import type { Cluster } from "../kubernetes";
 
 /** The annotation that `kubectl rollout restart` sets. */
 const RESTARTED_AT = "kubectl.kubernetes.io/restartedAt";
-const PAUSE_MILLISECONDS = 500;
+const PAUSE_MILLISECONDS = 250;
 
 /** Restarts a Deployment as `kubectl rollout restart` does; the same `at` twice restarts once. */
 export async function restartDeployment(cluster: Cluster, namespace: string, name: string, at: string): Promise<void> {
