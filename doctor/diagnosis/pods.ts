@@ -327,6 +327,10 @@ const WORKLOADS: Readonly<Record<Part, readonly { kind: WorkloadFacts["kind"]; n
   gateway: [{ kind: "Deployment", name: PLACES.gateway.deployment }],
 };
 
+/** Scaled to nothing: of the workers alone that may be meant. */
+const isOff = ({ name, wanted }: WorkloadFacts, part: Part): boolean =>
+  wanted === 0 && name !== PLACES.noetl.workerDeployment && WORKLOADS[part].some((each) => each.name === name);
+
 /** Parts that are not there at all, and workloads without pods. */
 export const missing: DiagnosisRule = (evidence, explained) => {
   const absent = places(evidence).flatMap(({ part, facts }) =>
@@ -338,13 +342,9 @@ export const missing: DiagnosisRule = (evidence, explained) => {
   );
   const short = places(evidence).flatMap(({ part, facts }) =>
     facts.workloads
-      .filter(
-        (workload) =>
-          workload.kind !== "Job" &&
-          workload.ready < workload.wanted &&
-          !explained.has(keyOf("workload", workload)) &&
-          !facts.pods.some(({ owner, ready }) => owner === workload.name && !ready),
-      )
+      .filter((workload) => workload.kind !== "Job" && !explained.has(keyOf("workload", workload)))
+      .filter((workload) => workload.ready < workload.wanted || isOff(workload, part))
+      .filter((workload) => !facts.pods.some(({ owner, ready }) => owner === workload.name && !ready))
       .map((workload) => ({ workload, part })),
   );
   return [
@@ -369,7 +369,14 @@ export const missing: DiagnosisRule = (evidence, explained) => {
           `${workload.kind} ${workload.namespace}/${workload.name}: ${workload.ready} of ${workload.wanted} ready`,
         ],
         remedy: [
-          say("No pod of it is there or broken; the controller that makes them may be behind:"),
+          say(
+            workload.wanted === 0
+              ? "It was scaled down by hand; the stack's number comes back with:"
+              : "No pod of it is there or broken; the controller that makes them may be behind:",
+          ),
+          ...(workload.wanted === 0
+            ? [run(`pulumi refresh --stack ${evidence.stack}`), run(`pulumi up --stack ${evidence.stack}`)]
+            : []),
           run(`${evidence.kubectl} -n ${workload.namespace} describe ${workload.kind.toLowerCase()} ${workload.name}`),
         ],
         explains: [keyOf("workload", workload)],

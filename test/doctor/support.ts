@@ -1,4 +1,3 @@
-import * as fs from "node:fs";
 import * as path from "node:path";
 import {
   AppsV1Api,
@@ -11,6 +10,8 @@ import {
 } from "@kubernetes/client-node";
 import type { JetStreamManager, NatsConnection } from "nats";
 import { inject } from "vitest";
+import { openSession } from "../../components/stream-contract/connect";
+import { Deadline } from "../../components/stream-contract/deadline";
 import { PROJECT, projectRoot } from "../../config/project";
 import { PLACES } from "../../contract/noetl";
 import { diagnose, type Diagnosis, type Finding } from "../../doctor/diagnosis";
@@ -18,9 +19,9 @@ import { readStack, type Engine, type StackContent } from "../../doctor/engine";
 import { gather } from "../../doctor/gather";
 import { Cluster } from "../../doctor/kubernetes";
 import { restartDeployment } from "../../doctor/repair/rollout";
-import { targetOf, type Target } from "../../doctor/target";
+import { contractInputs, targetOf, type Target } from "../../doctor/target";
 import { embeddedEngine } from "../../embedded/home";
-import { sleep, withManager } from "../contract/support";
+import { sleep } from "../contract/support";
 
 export const STACK = "doctor";
 
@@ -55,15 +56,14 @@ export class Deployment {
     return deployment;
   }
 
-  /** Address of the nats-server behind pod nats-0. */
-  get nats(): { address: string } {
-    const { nats } = JSON.parse(fs.readFileSync(path.join(this.clusterDir, "ports.json"), "utf8")) as { nats: number };
-    return { address: `127.0.0.1:${nats}` };
-  }
-
-  withManager<T>(work: (manager: JetStreamManager, connection: NatsConnection) => Promise<T>): Promise<T> {
-    const { user, password = "" } = this.target.nats;
-    return withManager(this.nats, work, { user, pass: password });
+  /** Runs `work` with a JetStream manager of the deployed NATS, through a port-forward. */
+  async withManager<T>(work: (manager: JetStreamManager, connection: NatsConnection) => Promise<T>): Promise<T> {
+    const session = await openSession(contractInputs(this.target, 15), new Deadline(15_000));
+    try {
+      return await work(await session.connection.jetstreamManager(), session.connection);
+    } finally {
+      await session.close();
+    }
   }
 
   async restart(...names: readonly string[]): Promise<void> {
@@ -73,12 +73,14 @@ export class Deployment {
     }
   }
 
-  /** Creates objects and gives a function that deletes them at once. */
-  async create(...objects: readonly KubernetesObject[]): Promise<() => Promise<void>> {
-    for (const each of objects) await this.objects.create(each);
-    return async () => {
-      for (const each of objects) await this.objects.delete(each, undefined, undefined, 0);
-    };
+  /** Runs `work` while the objects exist. */
+  async withObjects<T>(objects: readonly KubernetesObject[], work: () => Promise<T>): Promise<T> {
+    try {
+      for (const each of objects) await this.objects.create(each);
+      return await work();
+    } finally {
+      for (const each of objects) await this.objects.delete(each, undefined, undefined, 0, undefined, "Background");
+    }
   }
 }
 
