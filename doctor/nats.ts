@@ -8,9 +8,6 @@ import { judge } from "../components/stream-contract/rules";
 import type { ConsumerFacts, NatsFacts, StreamFacts } from "./evidence";
 
 const NANOSECONDS = 1e9;
-/** Deadline of the questions that come on top of the contract's own, in milliseconds. */
-const QUESTIONS_MILLISECONDS = 10_000;
-
 /**
  * What NATS says about the stream, its consumers and the contract. Looks once: nothing is waited for that a deployment
  * may still be about to create.
@@ -18,7 +15,7 @@ const QUESTIONS_MILLISECONDS = 10_000;
  * @throws ConnectError where NATS could not be asked.
  */
 export async function readNats(inputs: ContractInputs): Promise<NatsFacts> {
-  const deadline = new Deadline(QUESTIONS_MILLISECONDS);
+  const deadline = new Deadline(inputs.timeoutSeconds * 1000);
   const session = await openSession(inputs, deadline);
   try {
     const { observed, unasked } = await observe(session, inputs, deadline);

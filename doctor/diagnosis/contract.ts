@@ -3,7 +3,7 @@ import { describeStream, many } from "../checklist";
 import type { CheckFacts, Evidence, NatsFacts, PodFacts } from "../evidence";
 import { finding, run, say, type DiagnosisRule, type Finding, type Step, type Symptom } from "./finding";
 import { FROZEN_SUBJECT } from "../repair/journal";
-import { hits, type LogMeaning } from "./logs";
+import { hits, lastHit, type LogMeaning } from "./logs";
 import { explainsPod } from "./pods";
 
 const SERVER = PLACES.noetl.serverDeployment;
@@ -141,7 +141,10 @@ export const brokenContract: DiagnosisRule = (evidence, explained) => {
   if (headline?.id === "no-consumer" && violations.length === 1 && workersExplained) return [];
   const logs = headline?.logs ?? [];
   const pods = [...podsOf(evidence, SERVER), ...podsOf(evidence, WORKER)];
-  const affected = pods.filter((pod) => !pod.ready && saysAny(pod, logs));
+  // A worker whose stream or consumer went away under it ends without a telling word, too.
+  const affected = pods.filter(
+    (pod) => !pod.ready && (saysAny(pod, logs) || (pod.owner === WORKER && lastHit(pod) === undefined)),
+  );
   return [
     finding(
       headline?.id ?? "contract",

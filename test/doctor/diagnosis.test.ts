@@ -160,11 +160,11 @@ describe("the stream", () => {
   it("a stream that merely differs is a note and no cause", async () => {
     await deployment.withManager(async (manager) => {
       const { config } = await manager.streams.info(STREAM.name);
-      await manager.streams.update(STREAM.name, { ...config, max_age: 60e9 });
+      await manager.streams.update(STREAM.name, { ...config, max_age: 1800e9 });
     });
     const diagnosis = await examine(target);
     expect(diagnosis.healthy).toBe(true);
-    expect(findingOf(diagnosis, "drift")?.evidence[0]).toContain("stream-max-age: found 60 s, expected 3600 s");
+    expect(findingOf(diagnosis, "drift")?.evidence[0]).toContain("stream-max-age: found 1800 s, expected 3600 s");
     expect((await command("doctor", "--stack", STACK, "--repair", "--yes")).code).toBe(0);
     expect((await examine(target)).findings).toEqual([]);
   });
