@@ -58,6 +58,17 @@ export default defineConfig({
       },
       {
         test: {
+          name: "doctor",
+          include: ["test/doctor/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+          // One deployment for all files.
+          globalSetup: ["test/doctor/setup.ts"],
+        },
+      },
+      {
+        test: {
           name: "e2e",
           include: ["test/e2e/**/*.test.ts"],
           testTimeout: 300_000,

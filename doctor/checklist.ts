@@ -1,5 +1,6 @@
 import { PLACES } from "../contract/noetl";
 import type {
+  CheckFacts,
   ConsumerFacts,
   Evidence,
   NatsFacts,
@@ -96,14 +97,18 @@ function contractLines({ nats, stream, consumer, namespaces }: Evidence): Line[]
   if (namespaces.noetl === undefined) return [];
   if (!nats.ok) return [{ section: "Stream", item: stream, status: "unknown", found: nats.message }];
   const facts = nats.value;
-  return [...streamLines(facts, stream), ...(facts.stream ? consumerLines(facts, consumer) : [])];
+  return [
+    ...streamLines(facts, stream),
+    ...(facts.stream ? consumerLines(facts, consumer) : []),
+    ...bucketLines(facts),
+  ];
 }
 
-const brokenAbout = ({ checks }: NatsFacts, about: "stream" | "consumer") =>
-  checks.filter(({ id, ok }) => !ok && (about === "consumer") === id.startsWith("consumer"));
+const brokenAbout = ({ checks }: NatsFacts, ...about: readonly CheckFacts["about"][]): CheckFacts[] =>
+  checks.filter((check) => !check.ok && about.includes(check.about));
 
 function streamLines(facts: NatsFacts, name: string): Line[] {
-  const broken = brokenAbout(facts, "stream");
+  const broken = brokenAbout(facts, "stream", "account");
   const section = "Stream";
   return [
     {
@@ -133,11 +138,27 @@ function consumerLines(facts: NatsFacts, name: string): Line[] {
   ];
 }
 
-const statusOf = (broken: NatsFacts["checks"]): LineStatus =>
+/** The gateway's buckets, where the gateway is deployed. */
+function bucketLines(facts: NatsFacts): Line[] {
+  const section = "Gateway buckets";
+  const broken = brokenAbout(facts, "bucket", "gateway");
+  return [
+    ...facts.buckets.map(({ name, ttlSeconds }): Line => ({
+      section,
+      item: name,
+      status: statusOf(broken.filter(({ bucket }) => bucket === name)),
+      found: ttlSeconds === undefined ? "no such bucket" : `TTL ${age(ttlSeconds)}`,
+    })),
+    ...broken.filter(({ id }) => id !== "bucket-exists").map((check) => brokenLine(section, check)),
+  ];
+}
+
+const statusOf = (broken: readonly CheckFacts[]): LineStatus =>
   broken.some(({ severity }) => severity === "violation") ? "wrong" : broken.length > 0 ? "note" : "ok";
 
-function brokenLine(section: string, { id, severity, found, expected }: NatsFacts["checks"][number]): Line {
-  return { section, item: id, status: severity === "violation" ? "wrong" : "note", found, expected };
+function brokenLine(section: string, { id, bucket, severity, found, expected }: CheckFacts): Line {
+  const item = bucket === undefined ? id : `${id} of ${bucket}`;
+  return { section, item, status: severity === "violation" ? "wrong" : "note", found, expected };
 }
 
 const age = (seconds: number): string => (seconds === 0 ? "unlimited" : `${seconds} s`);

@@ -1,5 +1,11 @@
 import type { ConnectProblem } from "../components/stream-contract/errors";
-import type { Check } from "../components/stream-contract/rules";
+import type { Check, Rule } from "../components/stream-contract/rules";
+
+/** Result of one rule of the contract, with what breaks in NoETL where it is broken. */
+export interface CheckFacts extends Check {
+  readonly about: Rule["about"];
+  readonly why: string;
+}
 
 /** A question that may have gone without an answer. */
 export type Answer<T> =
@@ -113,10 +119,14 @@ export interface NatsFacts {
   readonly stream?: StreamFacts;
   readonly consumers: readonly ConsumerFacts[];
   /** Results of the contract's rules. */
-  readonly checks: readonly Check[];
-  /** The contract's own report; empty where it holds. */
-  readonly report: string;
-  /** Names and subjects of other streams that store NATS_SUBJECT. */
+  readonly checks: readonly CheckFacts[];
+  /** Commands that mend what is broken, in their order. */
+  readonly commands: readonly string[];
+  /** The gateway's key-value buckets; without a TTL where there is none of that name. */
+  readonly buckets: readonly { readonly name: string; readonly ttlSeconds?: number }[];
+  /** Rules that could not be asked, and why. */
+  readonly unasked: readonly string[];
+  /** Names of other streams that store NATS_SUBJECT. */
   readonly overlapping: readonly string[];
 }
 
@@ -154,6 +164,8 @@ export interface Evidence {
   readonly configProblem?: string;
   /** Address of the cluster's API, for messages. */
   readonly cluster: string;
+  /** How commands reach that cluster: `kubectl --context kind-noetl`. */
+  readonly kubectl: string;
   /** Whether the stack's password is the one that NATS is deployed with; undefined where one of them is not known. */
   readonly passwordAsDeployed?: boolean;
   /** By part, for the parts that the stack deploys. */
@@ -162,6 +174,8 @@ export interface Evidence {
   readonly environment: Partial<Record<string, Answer<readonly VariableFacts[]>>>;
   readonly nats: Answer<NatsFacts>;
   readonly gateway?: GatewayFacts;
+  /** A repair on this machine that has not come to its end. */
+  readonly repair?: { readonly begun: string; readonly phase: string; readonly saved: number; readonly folder: string };
 }
 
 /** The parts of a deployment. */

@@ -6,7 +6,8 @@ import { probeGateway } from "./gateway";
 import { answer, Cluster, deployedPassword, failure, readEnvironment, readNamespace, type Detail } from "./kubernetes";
 import { masker } from "./mask";
 import { readNats } from "./nats";
-import { contractInputs, expectedNatsUrl, type Target } from "./target";
+import { readJournal, repairFolder } from "./repair/journal";
+import { contractInputs, expectedNatsUrl, kubectlOf, type Target } from "./target";
 
 /** Deadline of one look at NATS, in seconds. What is wrong now is wanted, not what waiting would bring. */
 const LOOK_SECONDS = 5;
@@ -72,12 +73,22 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
     missingOutputs: target.missingOutputs,
     ...(target.configProblem === undefined ? {} : { configProblem: target.configProblem }),
     cluster: cluster?.server ?? "",
+    kubectl: kubectlOf(target),
     ...(own === undefined || deployed === undefined ? {} : { passwordAsDeployed: own === deployed }),
     namespaces,
     environment,
     nats,
     ...(gateway ? { gateway } : {}),
+    ...(cluster ? interruptedRepair(target, cluster) : {}),
   };
+}
+
+function interruptedRepair(target: Target, cluster: Cluster): Pick<Evidence, "repair"> {
+  const folder = repairFolder(target.stack, cluster.server, target.settings.natsStream);
+  const journal = readJournal(folder);
+  if (!journal) return {};
+  const { begun, phase, saved } = journal;
+  return { repair: { begun, phase, saved, folder } };
 }
 
 const asError = (answer: Extract<Answer<unknown>, { ok: false }>): ConnectError =>

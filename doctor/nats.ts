@@ -1,14 +1,13 @@
 import type { ConsumerInfo, StreamInfo } from "nats";
-import { checkContract } from "../components/stream-contract/check";
+import { observe } from "../components/stream-contract/check";
 import { openSession, type Session } from "../components/stream-contract/connect";
 import { Deadline } from "../components/stream-contract/deadline";
 import type { ContractInputs } from "../components/stream-contract/inputs";
+import { mendingCommands } from "../components/stream-contract/message";
+import { judge } from "../components/stream-contract/rules";
 import type { ConsumerFacts, NatsFacts, StreamFacts } from "./evidence";
 
 const NANOSECONDS = 1e9;
-/** Deadline of the questions that come on top of the contract's own, in milliseconds. */
-const QUESTIONS_MILLISECONDS = 10_000;
-
 /**
  * What NATS says about the stream, its consumers and the contract. Looks once: nothing is waited for that a deployment
  * may still be about to create.
@@ -16,53 +15,57 @@ const QUESTIONS_MILLISECONDS = 10_000;
  * @throws ConnectError where NATS could not be asked.
  */
 export async function readNats(inputs: ContractInputs): Promise<NatsFacts> {
-  const deadline = new Deadline(QUESTIONS_MILLISECONDS);
+  const deadline = new Deadline(inputs.timeoutSeconds * 1000);
   const session = await openSession(inputs, deadline);
   try {
-    const [stream, report] = await Promise.all([
-      session.streamInfo(inputs.stream, deadline),
-      checkContract(inputs, false),
-    ]);
-    const [consumers, overlapping] = await Promise.all([
-      stream ? consumersOf(session, inputs, deadline) : [],
-      streamsOf(session, inputs),
-    ]);
+    const { observed, unasked } = await observe(session, inputs, deadline);
+    const verdicts = judge(inputs, observed);
+    const broken = verdicts.filter(({ ok }) => !ok);
+    const consumers = observed.stream ? await consumersOf(session, inputs.stream, observed.consumer) : [];
     return {
       server: session.server,
       serverVersion: session.serverVersion,
-      ...(stream ? { stream: streamFacts(stream) } : {}),
+      ...(observed.stream ? { stream: streamFacts(observed.stream) } : {}),
       consumers: consumers.map(consumerFacts),
-      checks: report.checks,
-      report: report.report,
-      overlapping: overlapping.filter((name) => name !== inputs.stream),
+      buckets: Object.entries(observed.buckets ?? {}).map(([name, info]) => ({
+        name,
+        ...(info ? { ttlSeconds: info.config.max_age / NANOSECONDS } : {}),
+      })),
+      checks: verdicts.map(({ rule, id, bucket, ok, severity, found, expected }) => ({
+        id,
+        about: rule.about,
+        ...(bucket === undefined ? {} : { bucket }),
+        ok,
+        severity,
+        found,
+        expected,
+        why: rule.why,
+      })),
+      unasked: unasked.map(({ id, why }) => `${id}: ${why}`),
+      commands: mendingCommands(
+        inputs,
+        broken.map(({ mend }) => mend),
+      ),
+      overlapping: [...(observed.overlapping ?? [])],
     };
   } finally {
     await session.close();
   }
 }
 
-/** All consumers, or the contract's alone where the user may not list them. */
-async function consumersOf(session: Session, inputs: ContractInputs, deadline: Deadline): Promise<ConsumerInfo[]> {
+/** All consumers of a stream, or the contract's alone where the user may not list them. */
+export async function consumersOf(
+  session: Session,
+  stream: string,
+  own: ConsumerInfo | undefined,
+): Promise<ConsumerInfo[]> {
   try {
     const manager = await session.connection.jetstreamManager({ checkAPI: false });
     const found: ConsumerInfo[] = [];
-    for await (const consumer of manager.consumers.list(inputs.stream)) found.push(consumer);
+    for await (const consumer of manager.consumers.list(stream)) found.push(consumer);
     return found;
   } catch {
-    const own = await session.consumerInfo(inputs.stream, inputs.consumer, deadline);
     return own ? [own] : [];
-  }
-}
-
-/** Names of the streams that store the contract's subject; empty where the user may not ask. */
-async function streamsOf(session: Session, inputs: ContractInputs): Promise<string[]> {
-  try {
-    const manager = await session.connection.jetstreamManager({ checkAPI: false });
-    const found: string[] = [];
-    for await (const name of manager.streams.names(inputs.subject)) found.push(name);
-    return found;
-  } catch {
-    return [];
   }
 }
 

@@ -1,5 +1,7 @@
 import { wrap } from "./arguments";
-import type { Checklist, Line, LineStatus } from "./checklist";
+import { many, type Checklist, type Line, type LineStatus } from "./checklist";
+import { SYMPTOMS, type Diagnosis, type Finding } from "./diagnosis";
+import type { Intent } from "./repair";
 
 /** How text is shown: whether colours are wanted, and how wide a line may be. */
 export interface Screen {
@@ -81,4 +83,73 @@ function summary(lines: readonly Line[], holds: boolean, stack: string, screen: 
     paint(screen, wrong > 0 ? "red" : "yellow", `${told}.`),
     `The cause and the remedy: npm run doctor -- --stack ${stack}`,
   ].join("\n");
+}
+
+/** Width of the words in front of a finding's parts. */
+const LABEL_WIDTH = 10;
+
+/** The diagnosis: one numbered paragraph a cause, then the notes. */
+export function diagnosisText({ stack, cluster, findings, healthy }: Diagnosis, screen: Screen): string {
+  const causes = findings.filter(({ severity }) => severity === "cause");
+  const notes = findings.filter(({ severity }) => severity === "note");
+  const text = [`Stack ${stack}${cluster ? ` on ${cluster}` : ""}`];
+  for (const [index, cause] of causes.entries()) text.push("", ...findingText(cause, `${index + 1}.`, "red", screen));
+  for (const note of notes) text.push("", ...findingText(note, "-", "yellow", screen));
+  const outcome = healthy
+    ? paint(screen, "green", notes.length === 0 ? "Nothing is wrong." : "Nothing is wrong that breaks anything now.")
+    : paint(screen, "red", `${many(causes.length, "cause")} found.`);
+  return [...text, "", outcome].join("\n");
+}
+
+function findingText(finding: Finding, mark: string, style: Style, screen: Screen): string[] {
+  const { title, symptoms, evidence, remedy } = finding;
+  const indent = mark.length + 1;
+  const head = wrap(title, screen.width - indent).map((line, index) =>
+    index === 0 ? `${mark} ${paint(screen, style, line)}` : " ".repeat(indent) + paint(screen, style, line),
+  );
+  const margin = " ".repeat(3 + LABEL_WIDTH);
+  const part = (label: string, lines: readonly string[]): string[] =>
+    lines.map((line, index) =>
+      index === 0 ? `   ${paint(screen, "dim", label.padEnd(LABEL_WIDTH))}${line}` : margin + line,
+    );
+  const wrapped = (texts: readonly string[]): string[] =>
+    texts.flatMap((each) =>
+      // A continued line is indented, so that one sees where the next one begins.
+      wrap(each, screen.width - margin.length - 2).map((line, index) => (index === 0 ? line : `  ${line}`)),
+    );
+  return [
+    ...head,
+    ...part("seen as", wrapped(symptoms.map((symptom) => SYMPTOMS[symptom]))),
+    ...part("evidence", wrapped(evidence)),
+    ...part(
+      "remedy",
+      // Commands stay in one piece, so that they can be copied.
+      remedy.flatMap((step) =>
+        "run" in step ? [`  ${paint(screen, "cyan", step.run)}`] : wrap(step.say, screen.width - margin.length),
+      ),
+    ),
+  ];
+}
+
+/** What a repair is going to do, as the user is asked about it. */
+export function intentText({ broken, steps, losses, leaves, since }: Intent, screen: Screen): string {
+  const list = (label: string, texts: readonly string[], style: Style): string[] =>
+    texts.length === 0
+      ? []
+      : [
+          "",
+          paint(screen, style, label),
+          ...texts.flatMap((text, index) =>
+            wrap(text, screen.width - 5).map((line, row) => (row === 0 ? `  ${index + 1}. ` : "     ") + line),
+          ),
+        ];
+  return [
+    ...list("Broken", broken, "red"),
+    ...list(since === undefined ? "What is going to be done" : "What has been done, and what is left", steps, "bold"),
+    ...list("What is lost by it", losses, "yellow"),
+    ...list("What stays broken", leaves, "red"),
+    ...(since === undefined && losses.length === 0 ? ["", "Nothing is lost by it."] : []),
+  ]
+    .join("\n")
+    .trimStart();
 }

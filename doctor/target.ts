@@ -124,7 +124,22 @@ export function contractInputs(
       maxAckPending: settings.workerMaxAckPending,
       maxDeliver: settings.workerMaxDeliver,
       fetchTimeoutSeconds: settings.workerFetchTimeoutSeconds,
+      replicas: settings.workerReplicas,
     },
+    expect: { replicas: settings.contractMode === "ensure" && settings.deployNats ? settings.natsReplicas : 1 },
+    ...(namespaces.gateway === undefined
+      ? {}
+      : {
+          gateway: {
+            updatesSubjectPrefix: settings.natsUpdatesSubjectPrefix,
+            callbackSubjectPrefix: settings.natsCallbackSubjectPrefix,
+            sessionBucket: settings.natsSessionBucket,
+            sessionTtlSeconds: settings.natsSessionCacheTtlSeconds,
+            requestBucket: settings.natsRequestBucket,
+            requestTtlSeconds: settings.natsRequestTtlSeconds,
+            namespace: namespaces.gateway,
+          },
+        }),
     ...(namespaces.noetl === undefined ? {} : { noetl: { namespace: namespaces.noetl } }),
     strict: settings.contractStrict,
     timeoutSeconds,
@@ -134,4 +149,12 @@ export function contractInputs(
 /** NATS_URL as the deployed pods must have it; undefined where not all of it is known. */
 export function expectedNatsUrl({ nats: { user, password, host, port } }: Target): string | undefined {
   return password === undefined || host === undefined ? undefined : natsUrl({ user, password, host, port });
+}
+
+/** `kubectl` as it reaches the stack's cluster. Where the kubeconfig is no file, its context must be the current one. */
+export function kubectlOf({ cluster: { kubeconfig, context } }: Target): string {
+  const isPath = kubeconfig !== undefined && !/[\n{]/.test(kubeconfig);
+  return ["kubectl", ...(isPath ? ["--kubeconfig", kubeconfig] : []), ...(context ? ["--context", context] : [])].join(
+    " ",
+  );
 }

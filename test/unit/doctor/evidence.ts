@@ -1,4 +1,5 @@
 import { judge } from "../../../components/stream-contract/rules";
+import { mendingCommands } from "../../../components/stream-contract/message";
 import { withDefaults } from "../../../components/stream-contract/inputs";
 import type {
   ContainerFacts,
@@ -85,6 +86,7 @@ export function nats(stream: object | null = {}, consumer: object | null = {}): 
       max_msgs_per_subject: -1,
       max_msg_size: -1,
       num_replicas: 1,
+      duplicate_window: 120e9,
       discard: "old",
       ...stream,
     },
@@ -145,8 +147,21 @@ export function nats(stream: object | null = {}, consumer: object | null = {}): 
             },
           ]
         : [],
-    checks: verdicts.map(({ id, ok, severity, found, expected }) => ({ id, ok, severity, found, expected })),
-    report: "",
+    checks: verdicts.map(({ rule, id, ok, severity, found, expected }) => ({
+      id,
+      about: rule.about,
+      ok,
+      severity,
+      found,
+      expected,
+      why: rule.why,
+    })),
+    commands: mendingCommands(
+      withDefaults({}),
+      verdicts.filter(({ ok }) => !ok).map(({ mend }) => mend),
+    ),
+    buckets: [],
+    unasked: [],
     overlapping: [],
   };
 }
@@ -172,6 +187,7 @@ export function healthy(changes: Partial<Evidence> = {}): Evidence {
     consumer: "noetl_worker_pool",
     missingOutputs: [],
     cluster: "https://127.0.0.1:6443",
+    kubectl: "kubectl --context kind-noetl",
     passwordAsDeployed: true,
     namespaces: {
       nats: {

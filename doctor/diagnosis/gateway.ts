@@ -1,0 +1,163 @@
+import { PLACES } from "../../contract/noetl";
+import type { Evidence, GatewayFacts, ProbeFacts } from "../evidence";
+import { finding, run, say, type DiagnosisRule, type Finding } from "./finding";
+
+const IN_CLUSTER = /^pod /;
+
+const probesOf = ({ probes }: GatewayFacts): ProbeFacts[] => probes.flatMap((each) => (each.ok ? [each.value] : []));
+
+export const describeProbe = ({ by, request, status, allowOrigin, answeredBy, body }: ProbeFacts): string => {
+  const who = answeredBy === undefined ? "" : ` from ${answeredBy}`;
+  const words = body.trim().split("\n")[0] ?? "";
+  return (
+    `${by}: ${request} gets ${status}${who}, ` +
+    (allowOrigin === undefined ? "without access-control-allow-origin" : `access-control-allow-origin ${allowOrigin}`) +
+    (status >= 400 && words !== "" ? `: ${words.slice(0, 120)}` : "")
+  );
+};
+
+const lets = ({ origin }: GatewayFacts, { allowOrigin }: ProbeFacts): boolean =>
+  allowOrigin === "*" || allowOrigin === origin;
+
+/**
+ * A page whose origin is not allowed, and error answers without CORS headers: the browser reports both as the same
+ * `Failed to fetch`. What the gateway's pod answers and what arrives outside tells whose answer it is.
+ */
+export const cors: DiagnosisRule = (evidence, explained) => {
+  const { gateway } = evidence;
+  if (!gateway) return [];
+  const probes = probesOf(gateway);
+  const inside = probes.filter(({ by }) => IN_CLUSTER.test(by));
+  const outside = probes.filter(({ by }) => !IN_CLUSTER.test(by));
+  const findings = [...originFinding(evidence, gateway, inside), ...backendFinding(evidence, gateway, inside)];
+  // What stands in front only passes on what the gateway answers; it is looked at where its own answer differs.
+  return [...findings, ...proxyFinding(evidence, gateway, inside, outside), ...silence(gateway, explained)];
+};
+
+/** The preflight of the gateway itself does not let the origin through. */
+function originFinding({ stack }: Evidence, gateway: GatewayFacts, inside: readonly ProbeFacts[]): Finding[] {
+  const preflight = inside.find(({ request }) => request.startsWith("OPTIONS"));
+  if (!preflight || lets(gateway, preflight) || preflight.status >= 500) return [];
+  const { origin, allowedOrigins } = gateway;
+  const allowed = allowedOrigins.includes(origin);
+  const evidence = [describeProbe(preflight), `the stack allows ${allowedOrigins.join(", ")}`];
+  if (allowed) {
+    return [
+      finding("cors-origin", `The gateway does not let ${origin} through, which the stack allows`, {
+        symptoms: ["cors"],
+        evidence,
+        remedy: [
+          say("Its pods run with other settings: an update brings the stack's, and a restart makes them read."),
+          run(`pulumi up --stack ${stack}`),
+        ],
+        explains: ["gateway"],
+      }),
+    ];
+  }
+  return [
+    finding("cors-origin", `The page's origin ${origin} is not among those that the gateway allows`, {
+      symptoms: ["cors"],
+      evidence,
+      remedy: [
+        say("Allow it, scheme and port included, exactly as the browser's address bar has it:"),
+        run(`pulumi config set corsAllowedOrigins "${[...allowedOrigins, origin].join(",")}" --stack ${stack}`),
+        run(`pulumi up --stack ${stack}`),
+      ],
+    }),
+  ];
+}
+
+/** The gateway itself answers with a server error. */
+function backendFinding({ stack, kubectl }: Evidence, gateway: GatewayFacts, inside: readonly ProbeFacts[]): Finding[] {
+  const failing = inside.filter(({ status }) => status >= 500);
+  if (failing.length === 0) return [];
+  const bare = failing.some((probe) => !lets(gateway, probe));
+  return [
+    finding(
+      bare ? "gateway-5xx-without-cors" : "gateway-5xx",
+      bare
+        ? "The gateway answers with a server error that lacks CORS headers, which a browser reports as `Failed to fetch`"
+        : "The gateway answers with a server error: what stands behind it does not work",
+      {
+        symptoms: ["cors"],
+        evidence: failing.map(describeProbe),
+        remedy: [
+          say("The error is what must be mended: NoETL's server and its database, and NATS for the sessions."),
+          ...(bare ? [say("A gateway image whose errors carry CORS headers shows the page the error itself.")] : []),
+          run(`${kubectl} -n ${PLACES.gateway.namespace} logs deploy/${PLACES.gateway.deployment} --tail 50`),
+          run(`npm run verify -- --stack ${stack}`),
+        ],
+        explains: ["gateway-backend"],
+      },
+    ),
+  ];
+}
+
+/** What stands in front of the gateway answers in its place, without CORS headers. */
+function proxyFinding(
+  { kubectl }: Evidence,
+  gateway: GatewayFacts,
+  inside: readonly ProbeFacts[],
+  outside: readonly ProbeFacts[],
+): Finding[] {
+  const differing = outside.filter((probe) => {
+    const same = inside.find(({ request }) => request === probe.request);
+    return !lets(gateway, probe) && (same === undefined || lets(gateway, same));
+  });
+  if (differing.length === 0) return [];
+  const requests = differing.map(({ request }) => request);
+  const error = differing.some(({ status }) => status >= 500);
+  return [
+    finding(
+      error ? "proxy-5xx-without-cors" : "proxy-without-cors",
+      error
+        ? "A proxy or CDN in front of the gateway answers with a server error that lacks CORS headers"
+        : "A proxy or CDN in front of the gateway takes the CORS headers away",
+      {
+        symptoms: ["cors"],
+        evidence: [...differing, ...inside.filter(({ request }) => requests.includes(request))].map(describeProbe),
+        remedy: [
+          say(
+            error
+              ? "The browser reports the missing header, not the error. See why the proxy takes the gateway for down:"
+              : "Let the proxy pass the header on, and OPTIONS requests through to the gateway.",
+          ),
+          run(`${kubectl} -n ${PLACES.gateway.namespace} describe ingress,service`),
+          ...(error
+            ? [
+                say(
+                  "Usual: its health check asks another path than /health, or its time-out is shorter than a sign-in.",
+                ),
+              ]
+            : []),
+        ],
+      },
+    ),
+  ];
+}
+
+/** The gateway gives no answer at all although its pods are ready. */
+function silence({ probes }: GatewayFacts, explained: { has(key: string): boolean }): Finding[] {
+  const silent = [
+    ...new Set(probes.flatMap((each) => (each.ok || each.problem === "forbidden" ? [] : [each.message]))),
+  ];
+  if (silent.length === 0 || explained.has("gateway")) return [];
+  const answered = probes.some((each) => each.ok);
+  return [
+    finding(
+      "gateway-silent",
+      answered ? "The gateway leaves requests without an answer" : "The gateway gives no answer",
+      {
+        symptoms: ["cors"],
+        evidence: silent,
+        remedy: [
+          say(
+            answered
+              ? "It waits for what stands behind it: NoETL's server, NATS. A browser gives up and reports a CORS failure."
+              : "What stands in front of it answers in its place, without CORS headers.",
+          ),
+        ],
+      },
+    ),
+  ];
+}

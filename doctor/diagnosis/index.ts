@@ -1,0 +1,112 @@
+import type { Evidence } from "../evidence";
+import { environment, podsConnections, waitingWorkers } from "./connections";
+import { brokenContract, drift, interruptedRepair, pastSymptoms, workers } from "./contract";
+import { finding, run, say, type DiagnosisRule, type Finding } from "./finding";
+import { cors } from "./gateway";
+import {
+  claims,
+  containerConfig,
+  images,
+  memory,
+  missing,
+  applicationPods,
+  infrastructurePods,
+  refusedPods,
+  schemaJob,
+  unscheduled,
+} from "./pods";
+import { cluster, configuration, forbidden, natsConnection } from "./reach";
+
+export { SYMPTOMS, type Finding, type Step, type Symptom } from "./finding";
+
+/** What is wrong with a deployment, causes first. */
+export interface Diagnosis {
+  readonly stack: string;
+  /** Address of the cluster's API. */
+  readonly cluster: string;
+  readonly findings: readonly Finding[];
+  /** True where nothing is wrong; notes may be there nevertheless. */
+  readonly healthy: boolean;
+}
+
+/** Asked in this order: what explains most comes first, and whatever nothing explains comes last. */
+const RULES: readonly DiagnosisRule[] = [
+  configuration,
+  forbidden,
+  claims,
+  unscheduled,
+  images,
+  containerConfig,
+  refusedPods,
+  memory,
+  schemaJob,
+  infrastructurePods,
+  natsConnection,
+  interruptedRepair,
+  brokenContract,
+  environment,
+  podsConnections,
+  pastSymptoms,
+  waitingWorkers,
+  applicationPods,
+  cors,
+  missing,
+  workers,
+  drift,
+  unread,
+];
+
+/** Names the causes that the evidence shows. Pure: the same evidence gives the same diagnosis. */
+export function diagnose(evidence: Evidence): Diagnosis {
+  const unreachable = cluster(evidence, new Set());
+  const findings: Finding[] = [
+    ...(unreachable.length > 0 ? [...configuration(evidence, new Set()), ...unreachable] : []),
+  ];
+  if (unreachable.length === 0) {
+    const explained = new Set<string>();
+    for (const rule of RULES) {
+      const found = rule(evidence, explained);
+      for (const { explains } of found) for (const key of explains) explained.add(key);
+      findings.push(...found);
+    }
+    findings.push(...unfinished(evidence, findings));
+  }
+  const causes = findings.filter(({ severity }) => severity === "cause");
+  return {
+    stack: evidence.stack,
+    cluster: evidence.cluster,
+    findings: [...causes, ...findings.filter(({ severity }) => severity === "note")],
+    healthy: causes.length === 0,
+  };
+}
+
+/** An update that has never finished: a cause of its own only where nothing else tells why. */
+function unfinished({ missingOutputs, stack }: Evidence, found: readonly Finding[]): Finding[] {
+  if (missingOutputs.length === 0) return [];
+  const alone = found.every(({ severity }) => severity === "note");
+  return [
+    finding("unfinished", "The stack's last update did not finish", {
+      severity: alone ? "cause" : "note",
+      evidence: [`the stack has no output ${missingOutputs.join(", ")}`],
+      remedy: [
+        say(
+          alone ? "Update; an update that failed on the way goes on where it stopped:" : "When the causes are mended:",
+        ),
+        run(`pulumi up --stack ${stack}`),
+      ],
+    }),
+  ];
+}
+
+/** What could not be read and might have told more. */
+function unread({ namespaces }: Evidence): Finding[] {
+  const messages = Object.values(namespaces).flatMap((each) => (each.ok ? each.value.unread : []));
+  if (messages.length === 0) return [];
+  return [
+    finding("unread", "Some of the deployment could not be looked at", {
+      severity: "note",
+      evidence: [...new Set(messages)],
+      remedy: [],
+    }),
+  ];
+}

@@ -1,0 +1,386 @@
+import { PLACES } from "../../contract/noetl";
+import { describePod, many } from "../checklist";
+import type { ContainerFacts, Evidence, NamespaceFacts, Part, PodFacts, WorkloadFacts } from "../evidence";
+import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type Finding, type Step } from "./finding";
+
+/** Setting of the image that a part's pods run; NATS's comes from its chart. */
+const IMAGE_SETTING: Readonly<Record<Part, string | undefined>> = {
+  nats: undefined,
+  postgres: "postgresImage (of the schema's Job: noetlImage)",
+  noetl: "noetlImage",
+  gateway: "gatewayImage",
+};
+
+const IMAGE_REASONS = [
+  "ErrImagePull",
+  "ImagePullBackOff",
+  "InvalidImageName",
+  "ErrImageNeverPull",
+  "ImageInspectError",
+];
+const CONFIG_REASONS = ["CreateContainerConfigError", "CreateContainerError", "RunContainerError"];
+/** A pod that is younger than this may simply still be starting. Seconds. */
+const YOUNG_SECONDS = 60;
+/** Lines of a log that a finding shows. */
+const LOG_LINES = 5;
+
+interface Place {
+  readonly part: Part;
+  readonly facts: NamespaceFacts;
+}
+
+const places = ({ namespaces }: Evidence): Place[] =>
+  (Object.entries(namespaces) as [Part, Evidence["namespaces"][Part]][]).flatMap(([part, found]) =>
+    found?.ok ? [{ part, facts: found.value }] : [],
+  );
+
+const named = (pod: PodFacts): string => `${pod.namespace}/${pod.name}`;
+
+/** What a finding about a pod explains: the pod, its workload, and NATS itself where it is NATS's. */
+export const explainsPod = (pod: PodFacts, part: Part): string[] => [
+  keyOf("pod", pod),
+  keyOf("workload", { namespace: pod.namespace, name: pod.owner }),
+  ...reachedThrough(part, pod.owner),
+];
+
+/** The parts that others reach through this workload, and that are explained together with it. */
+const reachedThrough = (part: Part, workload: string): string[] => {
+  const names: Readonly<Record<Part, string | undefined>> = {
+    nats: PLACES.nats.service,
+    postgres: PLACES.postgres.service,
+    gateway: PLACES.gateway.deployment,
+    noetl: undefined,
+  };
+  return names[part] === workload ? [part] : [];
+};
+
+/** What a browser sees while the gateway has no pod: whatever stands in front of it answers in its place. */
+const symptomsOf = (part: Part): Finding["symptoms"] => (part === "gateway" ? ["cors"] : []);
+
+const describe = ({ kubectl }: Evidence, pod: PodFacts): Step =>
+  run(`${kubectl} -n ${pod.namespace} describe pod ${pod.name}`);
+
+/** Pods that are not as they should be and that nothing has explained yet. */
+function troubled(evidence: Evidence, explained: Explained): { part: Part; facts: NamespaceFacts; pod: PodFacts }[] {
+  return places(evidence).flatMap(({ part, facts }) =>
+    facts.pods
+      .filter((pod) => !pod.ready && pod.phase !== "Succeeded" && !explained.has(keyOf("pod", pod)))
+      .map((pod) => ({ part, facts, pod })),
+  );
+}
+
+/** The same trouble of several pods of one workload is one finding. */
+function byWorkload<T extends { pod: PodFacts }>(found: readonly T[]): T[][] {
+  const groups = new Map<string, T[]>();
+  for (const each of found) {
+    const key = `${each.pod.namespace}/${each.pod.owner}`;
+    groups.set(key, [...(groups.get(key) ?? []), each]);
+  }
+  return [...groups.values()];
+}
+
+/** Warnings about an object, as the cluster's controllers give them. */
+const warningsAbout = ({ warnings }: NamespaceFacts, kind: string, name: string): string[] =>
+  warnings.filter((warning) => warning.startsWith(`${kind}/${name}: `));
+
+/** Volumes that nobody provides. */
+export const claims: DiagnosisRule = (evidence) =>
+  places(evidence).flatMap(({ part, facts }) =>
+    facts.claims
+      .filter(({ phase }) => phase !== "Bound")
+      .flatMap((claim) => {
+        const warnings = warningsAbout(facts, "PersistentVolumeClaim", claim.name);
+        const waiting = facts.pods.filter(({ unscheduled }) => /PersistentVolumeClaim/i.test(unscheduled ?? ""));
+        // A claim that waits for its first pod is in order.
+        if (warnings.length === 0 && waiting.length === 0 && claim.phase !== "Lost") return [];
+        const setting = part === "nats" ? "natsStorageClass" : "postgresStorageClass";
+        return finding("claim-pending", `No volume is provided for ${claim.namespace}/${claim.name}`, {
+          evidence: [
+            `claim ${claim.name}: ${claim.phase}, ${claim.size ?? "no size"}, ` +
+              `StorageClass ${claim.storageClass ?? "none (the cluster has no default)"}`,
+            ...warnings,
+            ...waiting.map((pod) => `pod ${named(pod)}: ${pod.unscheduled}`),
+          ],
+          remedy: [
+            say("Name a StorageClass that exists, or make one the cluster's default:"),
+            run(`${evidence.kubectl} get storageclass`),
+            run(`pulumi config set ${setting} NAME --stack ${evidence.stack}`),
+            say("A claim is never changed: delete it, and the StatefulSet that made it, before the update."),
+          ],
+          explains: [keyOf("claim", claim), ...waiting.flatMap((pod) => explainsPod(pod, part))],
+        });
+      }),
+  );
+
+/** Pods that no node takes. */
+export const unscheduled: DiagnosisRule = (evidence, explained) =>
+  byWorkload(troubled(evidence, explained).filter(({ pod }) => pod.unscheduled !== undefined)).map((group) =>
+    finding("unscheduled", `No node takes ${many(group.length, "pod")} of ${group[0]?.pod.owner}`, {
+      symptoms: symptomsOf(group[0]?.part ?? "nats"),
+      evidence: group.map(({ pod }) => `pod ${named(pod)}: ${pod.unscheduled}`),
+      remedy: [
+        say("The scheduler's words name what is missing: more nodes, less requested, or a taint or zone allowed."),
+        run(`${evidence.kubectl} describe nodes`),
+      ],
+      explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
+    }),
+  );
+
+const waitingFor = (pod: PodFacts, reasons: readonly string[]): ContainerFacts | undefined =>
+  pod.containers.find(({ waiting }) => waiting !== undefined && reasons.includes(waiting.reason));
+
+/** Images that cannot be pulled. */
+export const images: DiagnosisRule = (evidence, explained) =>
+  byWorkload(troubled(evidence, explained).filter(({ pod }) => waitingFor(pod, IMAGE_REASONS) !== undefined)).map(
+    (group) => {
+      const [first] = group;
+      const container = first && waitingFor(first.pod, IMAGE_REASONS);
+      const setting = first && IMAGE_SETTING[first.part];
+      return finding("image", `The image of ${first?.pod.owner} cannot be pulled: ${container?.image}`, {
+        symptoms: symptomsOf(first?.part ?? "nats"),
+        evidence: group.flatMap(({ pod, facts }) => {
+          const each = waitingFor(pod, IMAGE_REASONS);
+          return [
+            `pod ${named(pod)}, container ${each?.name}: ${each?.waiting?.reason} ${each?.waiting?.message}`.trim(),
+            ...warningsAbout(facts, "Pod", pod.name).slice(0, 1),
+          ];
+        }),
+        remedy: [
+          say(
+            setting === undefined
+              ? "Look at the registry and at the node's way to it; the image comes from the NATS chart."
+              : `Name an image that exists and that the cluster may pull; setting: ${setting}.`,
+          ),
+          ...(setting === undefined || !first
+            ? []
+            : [say("An image that exists only here goes to kind with: npm run kind:load -- IMAGE")]),
+          ...(first ? [describe(evidence, first.pod)] : []),
+        ],
+        explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
+      });
+    },
+  );
+
+/** Containers that cannot be made: a Secret, ConfigMap or key that does not exist. */
+export const containerConfig: DiagnosisRule = (evidence, explained) =>
+  byWorkload(troubled(evidence, explained).filter(({ pod }) => waitingFor(pod, CONFIG_REASONS) !== undefined)).map(
+    (group) =>
+      finding("container-config", `The containers of ${group[0]?.pod.owner} cannot be made`, {
+        symptoms: symptomsOf(group[0]?.part ?? "nats"),
+        evidence: group.map(({ pod }) => {
+          const each = waitingFor(pod, CONFIG_REASONS);
+          return `pod ${named(pod)}, container ${each?.name}: ${each?.waiting?.reason} ${each?.waiting?.message}`;
+        }),
+        remedy: [
+          say("What the message names was deleted or never made; an update makes it again:"),
+          run(`pulumi refresh --stack ${evidence.stack}`),
+          run(`pulumi up --stack ${evidence.stack}`),
+        ],
+        explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
+      }),
+  );
+
+/** Containers that the kernel ended because they needed more memory than they may have. */
+export const memory: DiagnosisRule = (evidence, explained) =>
+  byWorkload(
+    places(evidence).flatMap(({ part, facts }) =>
+      facts.pods
+        .filter((pod) => !explained.has(keyOf("pod", pod)))
+        .filter((pod) => pod.containers.some(({ ended }) => ended?.reason === "OOMKilled"))
+        .map((pod) => ({ part, facts, pod })),
+    ),
+  ).map((group) =>
+    finding("memory", `${group[0]?.pod.owner} needs more memory than its limit`, {
+      severity: group.some(({ pod }) => !pod.ready) ? "cause" : "note",
+      symptoms: group.some(({ pod }) => !pod.ready) ? symptomsOf(group[0]?.part ?? "nats") : [],
+      evidence: group.map(({ pod }) => {
+        const each = pod.containers.find(({ ended }) => ended?.reason === "OOMKilled");
+        return `pod ${named(pod)}, container ${each?.name}: OOMKilled, ${many(each?.restarts ?? 0, "restart")}`;
+      }),
+      remedy: [
+        say(
+          group[0]?.part === "nats"
+            ? "Raise the server's limit, or shrink the memory store (natsJetstreamMemSize):"
+            : "Raise the container's memory limit in the chart's values.",
+        ),
+        ...(group[0]?.part === "nats" ? [run(`pulumi config set natsMemoryLimit 3Gi --stack ${evidence.stack}`)] : []),
+      ],
+      explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
+    }),
+  );
+
+/** Workloads whose pods are not even made: quota, admission. */
+export const refusedPods: DiagnosisRule = (evidence) =>
+  places(evidence).flatMap(({ part, facts }) =>
+    facts.workloads
+      .filter(({ kind, trouble }) => kind !== "Job" && trouble !== undefined)
+      .map((workload) =>
+        finding("pods-refused", `The cluster refuses the pods of ${workload.name}`, {
+          symptoms: symptomsOf(part),
+          evidence: [`${workload.kind} ${workload.namespace}/${workload.name}: ${workload.trouble}`],
+          remedy: [
+            say("Its words name the quota, the Pod Security level or the admission webhook that objects."),
+            run(`${evidence.kubectl} -n ${workload.namespace} get resourcequota,limitrange`),
+          ],
+          explains: [keyOf("workload", workload), ...reachedThrough(part, workload.name)],
+        }),
+      ),
+  );
+
+/** The Job that loads NoETL's schema. */
+export const schemaJob: DiagnosisRule = (evidence) =>
+  places(evidence)
+    .filter(({ part }) => part === "postgres")
+    .flatMap(({ facts }) =>
+      facts.workloads
+        .filter(({ kind, trouble, ready }) => kind === "Job" && trouble !== undefined && ready === 0)
+        .map((job) => {
+          const pods = facts.pods.filter(({ owner }) => owner === job.name);
+          const [log = []] = pods.map(lastWords).filter((lines) => lines.length > 0);
+          return finding("schema-job", "Loading NoETL's schema into Postgres failed", {
+            evidence: [`Job ${job.namespace}/${job.name}: ${job.trouble}`, ...log],
+            remedy: [
+              say(schemaAdvice(log.join("\n"))),
+              say("The next update runs the Job again:"),
+              run(`pulumi up --stack ${evidence.stack}`),
+            ],
+            explains: [keyOf("workload", job), ...pods.map((pod) => keyOf("pod", pod)), "postgres"],
+          });
+        }),
+    );
+
+function schemaAdvice(log: string): string {
+  if (/authentication failed/i.test(log)) {
+    return "Postgres does not accept the administrator's password: set postgresPassword to the one it was given.";
+  }
+  if (/cannot connect|refused|timeout|name or service/i.test(log)) {
+    return "Postgres does not answer: see its own pod, or postgresHost and postgresPort.";
+  }
+  if (/permission denied|must be owner/i.test(log)) {
+    return "The administrator (postgresUser) may not create roles, databases or schemas: grant it that.";
+  }
+  return "Its last words say what Postgres objected to.";
+}
+
+/** The last lines that a pod's containers wrote. */
+export function lastWords(pod: PodFacts, lines = LOG_LINES): string[] {
+  const container =
+    pod.containers.find(({ ready, log, ended }) => !ready && (log.length > 0 || ended?.message)) ?? pod.containers[0];
+  if (!container) return [];
+  const words = container.log.length > 0 ? container.log : (container.ended?.message ?? "").split("\n");
+  return words.filter((line) => line.trim() !== "").slice(-lines);
+}
+
+/** Pods that crash or do not become ready and that nothing before explains: their own last words. */
+const otherPods =
+  (parts: readonly Part[]): DiagnosisRule =>
+  (evidence, explained) =>
+    byWorkload(troubled(evidence, explained).filter(({ part }) => parts.includes(part))).flatMap((group) => {
+      const [first] = group;
+      if (!first) return [];
+      const crashes = group.some(({ pod }) => pod.containers.some(({ waiting, ended }) => ended && waiting));
+      const young = group.every(({ pod }) => pod.ageSeconds < YOUNG_SECONDS);
+      if (!crashes && young) {
+        return finding("starting", `${first.pod.owner} is still starting`, {
+          severity: "note",
+          evidence: group.map(
+            ({ pod }) => `pod ${named(pod)}, ${Math.round(pod.ageSeconds)} s old: ${describePod(pod)}`,
+          ),
+          remedy: [say("Look again in a minute.")],
+          explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
+        });
+      }
+      return finding(
+        crashes ? "crash-loop" : "not-ready",
+        `${first.pod.owner} ${crashes ? "crashes when it starts" : "does not become ready"}`,
+        {
+          symptoms: symptomsOf(first.part),
+          evidence: [
+            ...group.map(({ pod }) => `pod ${named(pod)}: ${describePod(pod)}`),
+            ...lastWords(first.pod),
+            ...warningsAbout(first.facts, "Pod", first.pod.name).slice(0, 2),
+          ],
+          remedy: [
+            say("Its log says why:"),
+            run(
+              `${evidence.kubectl} -n ${first.pod.namespace} logs ${first.pod.name} --all-containers${crashes ? " --previous" : ""}`,
+            ),
+            describe(evidence, first.pod),
+          ],
+          explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
+        },
+      );
+    });
+
+/** NATS and Postgres: others wait for them, so they are looked at first. */
+export const infrastructurePods = otherPods(["nats", "postgres"]);
+export const applicationPods = otherPods(["noetl", "gateway"]);
+
+/** What must be there where a part is deployed. */
+const WORKLOADS: Readonly<Record<Part, readonly { kind: WorkloadFacts["kind"]; name: string }[]>> = {
+  nats: [{ kind: "StatefulSet", name: PLACES.nats.service }],
+  postgres: [],
+  noetl: [
+    { kind: "Deployment", name: PLACES.noetl.serverDeployment },
+    { kind: "Deployment", name: PLACES.noetl.workerDeployment },
+  ],
+  gateway: [{ kind: "Deployment", name: PLACES.gateway.deployment }],
+};
+
+/** Scaled to nothing: of the workers alone that may be meant. */
+const isOff = ({ name, wanted }: WorkloadFacts, part: Part): boolean =>
+  wanted === 0 && name !== PLACES.noetl.workerDeployment && WORKLOADS[part].some((each) => each.name === name);
+
+/** Parts that are not there at all, and workloads without pods. */
+export const missing: DiagnosisRule = (evidence, explained) => {
+  const absent = places(evidence).flatMap(({ part, facts }) =>
+    WORKLOADS[part]
+      .filter(({ kind, name }) => !facts.workloads.some((each) => each.kind === kind && each.name === name))
+      .filter(({ kind }) => !facts.unread.some((each) => each.includes(`${kind.toLowerCase()}s`)))
+      .filter(({ name }) => !explained.has(keyOf("workload", { namespace: facts.name, name })))
+      .map(({ kind, name }) => ({ kind, name, namespace: facts.name, part })),
+  );
+  const short = places(evidence).flatMap(({ part, facts }) =>
+    facts.workloads
+      .filter((workload) => workload.kind !== "Job" && !explained.has(keyOf("workload", workload)))
+      .filter((workload) => workload.ready < workload.wanted || isOff(workload, part))
+      .filter((workload) => !facts.pods.some(({ owner, ready }) => owner === workload.name && !ready))
+      .map((workload) => ({ workload, part })),
+  );
+  return [
+    ...(absent.length === 0
+      ? []
+      : [
+          finding("not-deployed", `Not deployed: ${absent.map(({ name }) => name).join(", ")}`, {
+            symptoms: absent.some(({ part }) => part === "gateway") ? ["cors"] : [],
+            evidence: absent.map(({ kind, namespace, name }) => `there is no ${kind} ${namespace}/${name}`),
+            remedy: [
+              say("The last update did not get that far, or it was deleted by hand:"),
+              run(`pulumi refresh --stack ${evidence.stack}`),
+              run(`pulumi up --stack ${evidence.stack}`),
+            ],
+            explains: absent.map((each) => keyOf("workload", each)),
+          }),
+        ]),
+    ...short.map(({ workload, part }) =>
+      finding("pods-missing", `${workload.name} has ${workload.ready} of ${many(workload.wanted, "pod")}`, {
+        symptoms: symptomsOf(part),
+        evidence: [
+          `${workload.kind} ${workload.namespace}/${workload.name}: ${workload.ready} of ${workload.wanted} ready`,
+        ],
+        remedy: [
+          say(
+            workload.wanted === 0
+              ? "It was scaled down by hand; the stack's number comes back with:"
+              : "No pod of it is there or broken; the controller that makes them may be behind:",
+          ),
+          ...(workload.wanted === 0
+            ? [run(`pulumi refresh --stack ${evidence.stack}`), run(`pulumi up --stack ${evidence.stack}`)]
+            : []),
+          run(`${evidence.kubectl} -n ${workload.namespace} describe ${workload.kind.toLowerCase()} ${workload.name}`),
+        ],
+        explains: [keyOf("workload", workload)],
+      }),
+    ),
+  ];
+};

@@ -1,0 +1,224 @@
+import type { ConnectProblem } from "../../components/stream-contract/errors";
+import { PLACES } from "../../contract/noetl";
+import type { Answer, Evidence } from "../evidence";
+import { finding, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
+
+const CLUSTER_PROBLEMS: readonly ConnectProblem[] = ["bad-kubeconfig", "cluster-unreachable", "cluster-login"];
+
+/** Every answer that failed, whatever was asked. */
+function failures({ namespaces, environment, nats, gateway }: Evidence): Extract<Answer<unknown>, { ok: false }>[] {
+  const all: Answer<unknown>[] = [
+    ...Object.values(namespaces),
+    ...Object.values(environment).filter((each) => each !== undefined),
+    nats,
+    ...(gateway?.probes ?? []),
+  ];
+  return all.filter((each) => !each.ok);
+}
+
+/** The configuration cannot be used: every update fails before it starts. */
+export const configuration: DiagnosisRule = ({ configProblem, stack }) =>
+  configProblem === undefined
+    ? []
+    : [
+        finding("configuration", "The stack's configuration is wrong, so that no update can start", {
+          evidence: [configProblem],
+          remedy: [say("Set what the message names, then update:"), run(`pulumi up --stack ${stack}`)],
+        }),
+      ];
+
+/** Without the cluster's API nothing else can be asked. */
+export const cluster: DiagnosisRule = (evidence) => {
+  const failed = failures(evidence).find(({ problem }) => CLUSTER_PROBLEMS.includes(problem));
+  // A single slow answer among others that came is no unreachable cluster.
+  const reached = Object.values(evidence.namespaces).some((each) => each.ok);
+  if (!failed || (reached && failed.problem === "cluster-unreachable")) return [];
+  const { stack, kubectl } = evidence;
+  const remedies: Partial<Record<ConnectProblem, { title: string; remedy: Step[] }>> = {
+    "bad-kubeconfig": {
+      title: "The stack's cluster cannot be found: its kubeconfig is missing or wrong",
+      remedy: [
+        say("Name the kubeconfig and the context that the stack is deployed with:"),
+        run(`pulumi config set kubeconfig ~/.kube/config --stack ${stack}`),
+        run(`pulumi config set kubeContext NAME --stack ${stack}`),
+      ],
+    },
+    "cluster-unreachable": {
+      title: "The cluster's API cannot be reached",
+      remedy: [
+        say("Is the cluster running, and does the way there stand (VPN, authorised networks, proxy)?"),
+        run(`${kubectl} cluster-info`),
+        say("kind: `docker ps` shows its node, and `kind export kubeconfig --name noetl` its present address."),
+      ],
+    },
+    "cluster-login": {
+      title: "The cluster's API does not accept the kubeconfig's login",
+      remedy: [
+        say(
+          "Log in anew: on GKE with `gcloud container clusters get-credentials`, on kind with `kind export kubeconfig`.",
+        ),
+        run(`${kubectl} auth whoami`),
+      ],
+    },
+  };
+  const told = remedies[failed.problem];
+  return told ? [finding(failed.problem, told.title, { evidence: [failed.message], remedy: told.remedy })] : [];
+};
+
+/** What the kubeconfig's user may not do. */
+export const forbidden: DiagnosisRule = (evidence) => {
+  const messages = [
+    ...new Set(failures(evidence).flatMap((each) => (each.problem === "forbidden" ? each.message : []))),
+  ];
+  return messages.map((message) => {
+    const portForward = message.includes("portforward");
+    const namespace = /(?:namespace|pod|Service|Deployment|Secret|ConfigMap|StatefulSet) ([a-z0-9-]+)/.exec(
+      message,
+    )?.[1];
+    const [, verbs = "get", resource = "pods"] = /its role needs (.+) on (\S+)$/.exec(message) ?? [];
+    const at = `${evidence.kubectl} -n ${namespace ?? PLACES.nats.namespace}`;
+    return finding(
+      portForward ? "forbidden-port-forward" : "forbidden",
+      portForward ? "The kubeconfig's user may not open a port-forward" : "The kubeconfig's user lacks a permission",
+      {
+        evidence: [message],
+        remedy: [
+          say("Whoever administers the cluster grants it:"),
+          run(`${at} create role noetl-nats-doctor --verb=${verbs.replace(/,? and |, /g, ",")} --resource=${resource}`),
+          run(`${at} create rolebinding noetl-nats-doctor --role=noetl-nats-doctor --user=NAME`),
+        ],
+      },
+    );
+  });
+};
+
+/** One way in which NATS cannot be asked: what it is called and what to do. */
+type NatsProblem = (evidence: Evidence) => { title: string; remedy: Step[]; more?: string[] };
+
+const natsPods = ({ kubectl }: Evidence, what: string): Step => run(`${kubectl} -n ${PLACES.nats.namespace} ${what}`);
+const update = ({ stack }: Evidence): Step => run(`pulumi up --stack ${stack}`);
+
+const NATS_PROBLEMS: Partial<Record<ConnectProblem, NatsProblem>> = {
+  "no-pod": (evidence) => ({
+    title: "NATS is not installed where the stack expects it",
+    remedy: [
+      say("Install it; an update that failed on the way goes on where it stopped:"),
+      update(evidence),
+      natsPods(evidence, "get pods,services,statefulsets"),
+    ],
+  }),
+  "pod-not-ready": (evidence) => ({
+    title: "No NATS pod is ready",
+    remedy: [say("See why:"), natsPods(evidence, `describe pod ${PLACES.nats.pod}`)],
+  }),
+  "host-unknown": () => ({
+    title: "The NATS server's host name is unknown",
+    remedy: [say("Correct the stack's `natsHost`, or look at the resolver of this machine.")],
+  }),
+  refused: (evidence) => ({
+    title: "NATS refuses the connection: nothing listens on its port",
+    remedy: [
+      say("The pod runs and the server in it does not, or listens elsewhere:"),
+      natsPods(evidence, `logs ${PLACES.nats.pod} -c nats --tail 50`),
+    ],
+  }),
+  closed: (evidence) => ({
+    title: "NATS closes the connection before it answers",
+    remedy: [
+      say("It may be restarting, or at its limit of connections:"),
+      natsPods(evidence, `logs ${PLACES.nats.pod} -c nats --tail 50`),
+    ],
+  }),
+  "no-nats": () => ({
+    title: "What answers at the NATS server's address is no NATS server",
+    remedy: [say("Correct the stack's `natsHost` and `natsPort`.")],
+  }),
+  tls: () => ({
+    title: "TLS with NATS fails",
+    remedy: [
+      say("The message names the side that lacks it, or the certificate that is expired, untrusted or another's."),
+    ],
+  }),
+  "wrong-password": (evidence) => {
+    const { passwordAsDeployed: same, user } = evidence;
+    if (same === false) {
+      return {
+        title: "NATS has another password than the stack: an update that changed it did not finish",
+        more: ["the Secret that NATS is deployed with does not hold the password that the stack put out"],
+        remedy: [say("Finish the update; it rolls all pods onto one password:"), update(evidence)],
+      };
+    }
+    if (same === true) {
+      return {
+        title: "NATS still runs with a password that its Secret no longer holds",
+        more: ["the Secret that NATS is deployed with holds the password that the stack put out"],
+        remedy: [
+          say("A server reads its password when it starts:"),
+          natsPods(evidence, `rollout restart statefulset/${PLACES.nats.service}`),
+        ],
+      };
+    }
+    return {
+      title: `NATS does not accept the login of user ${user}`,
+      remedy: [
+        say("Set the password that the server was given, then update; it rolls all pods onto it:"),
+        run(`pulumi config set --secret natsPassword --stack ${evidence.stack}`),
+        update(evidence),
+      ],
+    };
+  },
+  "missing-permission": () => ({
+    title: "The NATS user lacks a permission",
+    remedy: [
+      say("Grant it in the server's configuration. NoETL's user needs at least publish and subscribe on:"),
+      say("$JS.API.>, $JS.ACK.>, $KV.>, $O.>, _INBOX.>, and NATS_SUBJECT."),
+    ],
+  }),
+  "jetstream-off": (evidence) => ({
+    title: "JetStream is off, so that there can be no stream",
+    remedy: [
+      say("Where this stack installs NATS an update switches it on; on a server of your own set `jetstream` for it"),
+      say("and, where it has accounts, for the account of the user."),
+      update(evidence),
+    ],
+  }),
+  "jetstream-unavailable": (evidence) => ({
+    title: "JetStream does not answer: its cluster has no leader, or a stream is still being recovered",
+    remedy: [
+      say("A cluster needs more than half of its servers:"),
+      natsPods(evidence, "get pods -o wide"),
+      natsPods(evidence, `exec deploy/${PLACES.nats.service}-box -- nats server report jetstream`),
+    ],
+  }),
+  "no-answer": (evidence) => ({
+    title: "The connection to NATS stands, and no answer comes in time",
+    remedy: [
+      say("A firewall or a proxy in between, or an overloaded server:"),
+      natsPods(evidence, `top pod ${PLACES.nats.pod}`),
+      natsPods(evidence, `logs ${PLACES.nats.pod} -c nats --tail 50`),
+    ],
+  }),
+  "refused-request": () => ({
+    title: "NATS refuses to tell about the stream",
+    remedy: [say("The message holds its own words and code.")],
+  }),
+};
+
+/** Why NATS cannot be asked, where it cannot. What a broken pod explains is left to the pod's own finding. */
+export const natsConnection: DiagnosisRule = (evidence, explained): Finding[] => {
+  const { nats } = evidence;
+  if (nats.ok) return [];
+  if (nats.problem === "pod-not-ready" && explained.has("nats")) return [];
+  const told = NATS_PROBLEMS[nats.problem]?.(evidence);
+  if (!told) return [];
+  return [
+    finding(nats.problem, told.title, {
+      evidence: [nats.message, ...(told.more ?? [])],
+      remedy: told.remedy,
+      explains: [
+        "nats",
+        ...(nats.problem === "no-pod" ? [`workload ${PLACES.nats.namespace}/${PLACES.nats.service}`] : []),
+      ],
+    }),
+  ];
+};

@@ -1,0 +1,57 @@
+import * as fs from "node:fs";
+import { createRequire } from "node:module";
+import * as os from "node:os";
+import * as path from "node:path";
+import type { TestProject } from "vitest/node";
+import { projectRoot } from "../../config/project";
+import type * as ClusterModule from "../../embedded/cluster/index.js";
+import type * as StackModule from "../../embedded/stack.js";
+import { ensureTools } from "../../toolchain";
+
+declare module "vitest" {
+  interface ProvidedContext {
+    /** Folder of the deployment that these tests share: the engine's home and state, and the cluster. */
+    deployment: string;
+  }
+}
+
+/** Name of the shared stack. */
+const STACK = "doctor";
+
+/** The whole stack on one embedded cluster, for every file of this project. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
+  const { startCluster } = compiled("./embedded/cluster") as typeof ClusterModule;
+  const { openStack } = compiled("./embedded/stack") as typeof StackModule;
+  const tools = await ensureTools([
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kwok",
+    "nats-server",
+    "nats",
+    "helm",
+    "pulumi",
+  ]);
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-doctor-"));
+  const cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
+  const tearDown = async (): Promise<void> => {
+    await cluster.stop();
+    fs.rmSync(dir, { recursive: true, force: true });
+    fs.rmSync(path.join(projectRoot(), `Pulumi.${STACK}.yaml`), { force: true });
+  };
+  try {
+    const open = await openStack({ dir, kubeconfigPath: cluster.kubeconfigPath, tools, stackName: STACK });
+    try {
+      await open.stack.up();
+    } finally {
+      await open.close();
+    }
+  } catch (error) {
+    await tearDown();
+    throw error;
+  }
+  project.provide("deployment", dir);
+  return tearDown;
+}
