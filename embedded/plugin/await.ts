@@ -30,12 +30,11 @@ export function podTroubles(pod: JsonObject): string[] {
     const before = objectAt(container, "lastState", "terminated");
     const held = objectAt(container, "state", "waiting");
     const terminated = [ended, before].find((each) => count(each.exitCode) !== 0);
-    const name = `Pod ${asText(objectAt(pod, "metadata").name)}, container ${asText(container.name)}`;
-    if (terminated) {
-      return [`${name}: ${said(terminated)} (exit code ${count(terminated.exitCode)})`];
-    }
+    const { name, namespace } = objectAt(pod, "metadata");
+    const subject = `[Pod ${asText(namespace)}/${asText(name)}]`;
+    if (terminated) return [`${subject}: ${said(terminated)}`];
     return textAt(held, "reason") && held.reason !== "ContainerCreating" && held.reason !== "PodInitializing"
-      ? [`${name}: ${said(held)}`]
+      ? [`${subject}: ${said(held)}`]
       : [];
   });
 }

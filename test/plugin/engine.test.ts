@@ -191,7 +191,8 @@ describe("the real engine with the stand-ins", () => {
     expect(failure).toContain(
       "was successfully created, but the Kubernetes API server reported that it failed to fully initialize or become live",
     );
-    expect(failure).toMatch(/Pod job-\w+, container c: \[Error\] schema is broken \(exit code 3\)/);
+    expect(failure).toMatch(/\[Pod rec\/job-\w+\]: \[Error\] schema is broken/);
+    expect(failure).toContain("[BackoffLimitExceeded] Job has reached the specified backoff limit");
     fs.writeFileSync(mended, "");
     const { summary } = await opened.stack.up();
     expect(summary.resourceChanges).toMatchObject({ replace: 1 });
