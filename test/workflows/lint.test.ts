@@ -157,6 +157,25 @@ describe("what one file says and another repeats", () => {
     expect(`v${String(pulumi?.with?.["pulumi-version"])}`).toBe(TOOLS.pulumi.version);
   });
 
+  it("commands and stacks are there", () => {
+    const { scripts } = JSON.parse(fs.readFileSync(path.join(projectRoot(), "package.json"), "utf8")) as {
+      scripts: Record<string, string>;
+    };
+    const folder = path.join(projectRoot(), "scripts", "ci");
+    const shell = fs.readdirSync(folder).filter((name) => name.endsWith(".sh"));
+    const text = [...files(), ...shell.map((name) => path.join(folder, name))]
+      .map((file) => fs.readFileSync(file, "utf8"))
+      .join("\n");
+    const commands = [...text.matchAll(/npm (?:run (?:--silent )?)?(lint|typecheck|test|diff|verify)\b/g)].map(
+      ([, name]) => name,
+    );
+    expect(commands.length).toBeGreaterThan(4);
+    for (const name of commands) expect(scripts).toHaveProperty(name ?? "");
+    for (const stack of workflow("preview").jobs.diff?.strategy?.matrix?.stack ?? []) {
+      expect(fs.existsSync(path.join(projectRoot(), `Pulumi.${stack}.yaml`))).toBe(true);
+    }
+  });
+
   it("tests run on every Node that is supported", () => {
     expect(workflow("ci").jobs.test?.strategy?.matrix?.node).toEqual(["20", "22", "24"]);
   });
