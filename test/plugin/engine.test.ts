@@ -14,6 +14,9 @@ import { CREATE, openStack, UPDATE } from "./stack";
 const run = promisify(execFile);
 const log: string[] = [];
 const clusterDir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-plugin-cluster-"));
+/** Temporary folders of this test alone: another run on the machine has its own. */
+const temporary = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-plugin-tmp-"));
+process.env.TMPDIR = temporary;
 let cluster: Cluster;
 let kubeconfig: string;
 let helm: string;
@@ -45,7 +48,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await opened?.close();
   await cluster?.stop();
-  fs.rmSync(clusterDir, { recursive: true, force: true });
+  for (const folder of [clusterDir, temporary]) fs.rmSync(folder, { recursive: true, force: true });
 });
 
 /** Everything the engine keeps about the stack, as it stands on the disk. */
@@ -60,7 +63,7 @@ const failureOf = (run: Promise<unknown>): Promise<string> =>
     () => "",
     (error: Error) => error.message,
   );
-const privateFiles = (): string[] => fs.readdirSync(os.tmpdir()).filter((name) => name.startsWith("noetl-nats-helm-"));
+const privateFiles = (): string[] => fs.readdirSync(temporary).filter((name) => name.startsWith("noetl-nats-helm-"));
 
 describe("the real engine with the stand-ins", () => {
   it("creates everything and waits until it is ready", async () => {
