@@ -379,20 +379,25 @@ describe("pods and what they need", () => {
   });
 
   it("names the schema's Job that failed, with its last words", async () => {
-    const log = 'cannot connect to database postgres at db: FATAL: password authentication failed for user "postgres"';
-    const outcomes = path.join(deployment.clusterDir, "outcomes.json");
-    fs.writeFileSync(outcomes, JSON.stringify({ "postgres-schema-broken": { exitCode: 1, log } }));
-    const { spec } = pod("postgres", "", { restartPolicy: "Never" });
+    const namespace = "postgres";
+    const [loaded] = (await deployment.batch.listNamespacedJob({ namespace })).items;
+    const template = structuredClone(loaded?.spec?.template);
+    const container = template?.spec?.containers[0];
+    if (!template?.metadata || !container) throw new Error("the schema's Job is not there");
+    // The Job as it was deployed, with a password that Postgres does not accept.
+    template.metadata.labels = { app: "noetl-schema" };
+    container.env = (container.env ?? []).map((each) =>
+      each.name === "PGPASSWORD" ? { name: each.name, value: "not-this-one" } : each,
+    );
     const job = {
       apiVersion: "batch/v1",
       kind: "Job",
-      metadata: { name: "postgres-schema-broken", namespace: "postgres" },
-      spec: { backoffLimit: 0, template: { spec } },
+      metadata: { name: "postgres-schema-broken", namespace },
+      spec: { backoffLimit: 0, template },
     };
     const diagnosis = await deployment.withObjects([job], () =>
       diagnosed(target, "schema-job", (each) => findingOf(each, "schema-job") !== undefined),
     );
-    fs.rmSync(outcomes);
     const finding = findingOf(diagnosis, "schema-job");
     expect(finding?.evidence.join("\n")).toContain("password authentication failed");
     expect(finding && remedyText(finding)).toContain("postgresPassword");

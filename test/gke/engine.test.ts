@@ -29,6 +29,8 @@ const CONFIG = {
   iapClientId: "123-abc.apps.googleusercontent.com",
   iapMembers: "group:noetl@acme.dev",
   contractTimeoutSeconds: "60",
+  // A real Postgres stands in for each PgBouncer pod and the instance behind it.
+  pgbouncerReplicas: "1",
 };
 
 let dir: string;

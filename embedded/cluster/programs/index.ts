@@ -6,6 +6,7 @@ import type { LocalPorts } from "../ports";
 import type { Sources } from "../sources";
 import { nats, NATS_PORTS } from "./nats";
 import { isRole, noetl } from "./noetl";
+import { pgbouncer } from "./pgbouncer";
 import { postgres } from "./postgres";
 import { runsScript, script } from "./script";
 
@@ -42,6 +43,7 @@ export function programOf(pod: V1Pod, container: V1Container): MakeProgram | und
   if (isNats(pod)) return container.name === "nats" ? nats : undefined;
   if (container.name !== first?.name || !pod.spec?.containers.includes(container)) return undefined;
   if (appOf(pod) === "postgres") return postgres;
+  if (appOf(pod) === "pgbouncer") return pgbouncer;
   return isRole(appOf(pod)) ? noetl : undefined;
 }
 
