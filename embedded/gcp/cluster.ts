@@ -3,6 +3,7 @@ import * as path from "node:path";
 import { ApiextensionsV1Api, KubeConfig, StorageV1Api, type V1JSONSchemaProps } from "@kubernetes/client-node";
 import { AUTH_PLUGIN } from "../../components/gcp/cluster/kubeconfig";
 import type { ControlPlane } from "./outputs";
+import { PROVISIONER } from "../cluster/volumes";
 
 const object = (properties: Record<string, V1JSONSchemaProps>): V1JSONSchemaProps => ({ type: "object", properties });
 const text = { type: "string" };
@@ -75,7 +76,7 @@ export async function furnishAsGke(kubeconfigPath: string): Promise<void> {
     }),
     ...["standard-rwo", "premium-rwo"].map((name) =>
       storage.createStorageClass({
-        body: { metadata: { name }, provisioner: "kubernetes.io/host-path", allowVolumeExpansion: true },
+        body: { metadata: { name }, provisioner: PROVISIONER, allowVolumeExpansion: true },
       }),
     ),
   ];
