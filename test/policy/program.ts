@@ -55,7 +55,7 @@ export const breaksTheRules = (kubeconfig: string) => (): Promise<Record<string,
   );
   new StreamContract(
     "contract",
-    { connection: { kubeconfig }, user: "noetl", password: CANARY, expect: { retention: "workqueue" } },
+    { connection: { kubeconfig }, user: "noetl", password: CANARY, expect: { retention: "interest" } },
     { dependsOn: [release] },
   );
   return Promise.resolve({});
