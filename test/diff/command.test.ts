@@ -82,6 +82,25 @@ describe("in a scratch repository", () => {
   });
 });
 
+it("compares the stack on GKE without asking Google Cloud", () => {
+  const copy = path.join(folder, "gke");
+  fs.cpSync(repository, copy, { recursive: true });
+  git(copy, "checkout", "-q", ".");
+  fs.appendFileSync(
+    path.join(copy, "Pulumi.gke.yaml"),
+    "  noetl-nats:clusterName: another\n  noetl-nats:natsChart: ./embedded/charts/nats\n",
+  );
+  git(copy, "commit", "-qam", "another cluster");
+  git(copy, "branch", "-f", "renamed");
+  edit(copy, "Pulumi.gke.yaml", "clusterName: another", "clusterName: a-third");
+  const ran = run(copy, ["--stack", "gke", "--base", "renamed", "--format", "json"]);
+  const report = json(ran) as ChangeReport;
+  expect([ran.code, report.status]).toEqual([0, "ok"]);
+  expect(report.risks.filter(({ rule }) => rule === "replaced").map(({ subject }) => subject)).toContain(
+    "Cluster cluster",
+  );
+});
+
 describe("what cannot be compared", () => {
   it("is a bad setting: the failure of the side it is in, in every format, and no value of a secret", () => {
     const copy = path.join(folder, "bad-setting");
