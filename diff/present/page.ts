@@ -24,6 +24,7 @@ code,pre{font:13px/1.45 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace}
 code{overflow-wrap:anywhere}
 td code{overflow-wrap:break-word}
 small{color:var(--soft);font-size:13px}
+p,li,small,label{overflow-wrap:anywhere}
 button{font:inherit;color:var(--text);background:var(--box);border:1px solid var(--line);border-radius:6px;padding:3px 12px;cursor:pointer}
 [hidden]{display:none!important}
 .risks{list-style:none;padding:0;margin:0}
@@ -49,7 +50,7 @@ svg .head{fill:var(--soft)}
 #filter{position:sticky;top:0;z-index:1;display:flex;flex-wrap:wrap;gap:8px 14px;align-items:center;margin:18px -20px 0;padding:10px 20px;background:var(--back);border-bottom:1px solid var(--line)}
 #filter input[type=search]{flex:1 1 220px;min-width:0;font:inherit;padding:5px 10px;color:var(--text);background:var(--box);border:1px solid var(--line);border-radius:6px}
 #count{color:var(--soft)}
-label{white-space:nowrap}
+#filter label{white-space:nowrap}
 .create{color:var(--create)}.update{color:var(--update)}.replace{color:var(--replace)}.delete{color:var(--delete)}
 .part{color:inherit}
 .scroll{overflow-x:auto}

@@ -97,7 +97,7 @@ it("compares the stack on GKE without asking Google Cloud", () => {
   const report = json(ran) as ChangeReport;
   expect([ran.code, report.status]).toEqual([0, "ok"]);
   expect(report.risks.filter(({ rule }) => rule === "replaced").map(({ subject }) => subject)).toContain(
-    "Cluster cluster",
+    "Cluster gke-cluster",
   );
 });
 

@@ -31,6 +31,17 @@ const REPORT: ChangeReport = report(
   ],
   {
     risks: [{ rule: "image", level: "warning", subject: HOSTILE, text: `look at \`${HOSTILE.replaceAll("`", "")}\`` }],
+    resources: [
+      {
+        op: "replace",
+        urn: "urn",
+        type: "gcp:container/cluster:Cluster",
+        name: "gke-cluster",
+        part: "cloud",
+        because: [`a.${"very".repeat(30)}.long[path]`],
+        changes: [],
+      },
+    ],
     settings: [{ key: "natsReplicas", op: "change", old: "1", new: "3" }],
     environment: [
       {
@@ -95,18 +106,18 @@ describe("the page in a browser", () => {
 
   it("filters by words, also in fields that are folded away", async () => {
     const page = await open();
-    expect(await shown(page)).toHaveLength(4);
+    expect(await shown(page)).toHaveLength(5);
     await page.getByRole("searchbox").fill("noetl-worker deployment");
     expect(await shown(page)).toEqual(["Deployment noetl/noetl-worker"]);
     await page.getByRole("searchbox").fill("data.k1");
     expect(await shown(page)).toEqual(["ConfigMap nats/nats-config"]);
-    expect(await page.locator("#count").innerText()).toBe("1 of 7 shown");
+    expect(await page.locator("#count").innerText()).toBe("1 of 8 shown");
   });
 
   it("filters by operation", async () => {
     const page = await open();
     await page.getByRole("checkbox", { name: "~ update" }).uncheck();
-    expect(await shown(page)).toHaveLength(2);
+    expect(await shown(page)).toHaveLength(3);
   });
 
   it("filters by a click on a part of the picture, by keyboard too, and back", async () => {
@@ -114,7 +125,7 @@ describe("the page in a browser", () => {
     await page.getByRole("button", { name: /^Gateway:/ }).click();
     expect(await shown(page)).toEqual(["Deployment gateway/gateway"]);
     await page.getByRole("button", { name: "All parts" }).click();
-    expect(await shown(page)).toHaveLength(4);
+    expect(await shown(page)).toHaveLength(5);
     await page.getByRole("button", { name: /^NATS:/ }).focus();
     await page.keyboard.press("Enter");
     expect(await shown(page)).toEqual(["ConfigMap nats/nats-config"]);
