@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Gateway, NatsJetStream, Noetl, Postgres, StreamContract } from "./components";
 import type { ChartSource, NoetlArgs, StreamContractArgs } from "./components";
+import { contractTerms, gatewaySubjects, streamNames } from "./config/contract";
 import { ConfigError, parseSettings } from "./config/parse";
 import { PROJECT } from "./config/project";
 import type { Settings } from "./config/schema";
@@ -135,44 +136,25 @@ export function deploy(
       )
     : undefined;
 
-  const names = { stream: settings.natsStream, subject: settings.natsSubject, consumer: settings.natsConsumer };
   const tuning = {
     fetchTimeoutSeconds: settings.workerFetchTimeoutSeconds,
     fetchHeartbeatSeconds: settings.workerFetchHeartbeatSeconds,
     maxAckPending: settings.workerMaxAckPending,
     maxDeliver: settings.workerMaxDeliver,
   };
-  const subjects = {
-    updatesSubjectPrefix: settings.natsUpdatesSubjectPrefix,
-    callbackSubjectPrefix: settings.natsCallbackSubjectPrefix,
-    sessionBucket: settings.natsSessionBucket,
-    sessionTtlSeconds: settings.natsSessionCacheTtlSeconds,
-    requestBucket: settings.natsRequestBucket,
-    requestTtlSeconds: settings.natsRequestTtlSeconds,
-  };
-  const ensures = settings.contractMode === "ensure";
+  const names = streamNames(settings);
   const contractArgs: StreamContractArgs = {
+    ...contractTerms(settings),
     connection: nats
       ? { namespace: nats.namespace, ...platform.access }
       : { servers: [`${settings.natsHost}:${settings.natsPort}`] },
     user: natsConnection.user,
     password: natsConnection.password,
-    ...names,
-    // What NoETL itself creates has one replica, in a cluster too.
-    expect: { replicas: ensures && nats ? settings.natsReplicas : 1 },
-    worker: {
-      maxAckPending: tuning.maxAckPending,
-      maxDeliver: tuning.maxDeliver,
-      fetchTimeoutSeconds: tuning.fetchTimeoutSeconds,
-      replicas: settings.workerReplicas,
-    },
-    ...(settings.deployGateway ? { gateway: subjects } : {}),
-    strict: settings.contractStrict,
     timeoutSeconds: settings.contractTimeoutSeconds,
   };
   // In place before server, workers and gateway start, which take what they find.
   const ensured =
-    ensures && database
+    settings.contractMode === "ensure" && database
       ? new StreamContract(
           "stream-ensured",
           { ...contractArgs, mode: "ensure", triggers: [nats?.revision ?? 0] },
@@ -220,7 +202,7 @@ export function deploy(
           nodePort: settings.gatewayNodePort,
           publicUrl: settings.gatewayPublicUrl,
           authBypass: settings.gatewayAuthBypass,
-          subjects,
+          subjects: gatewaySubjects(settings),
           ...(noetl ? { noetlUrl: noetl.serverUrl } : {}),
           chart: chart(settings.gatewayChart, settings.gatewayChartRepository, settings.gatewayChartVersion),
           ...platform.gateway,

@@ -7,28 +7,10 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { projectRoot } from "../config/project";
+import { familyOf, memoryOf } from "./processes";
 import { median, seconds, table } from "./table";
 
 const LIMITS = { seconds: 15, mebibytes: 600 };
-
-/** Resident memory of a process and all its descendants, in MiB. */
-function memoryOf(root: number): number {
-  const children = new Map<number, number[]>();
-  const resident = new Map<number, number>();
-  for (const name of fs.readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
-    try {
-      const status = fs.readFileSync(`/proc/${name}/status`, "utf8");
-      const parent = Number(/^PPid:\s+(\d+)/m.exec(status)?.[1]);
-      children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
-      resident.set(Number(name), Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024);
-    } catch {
-      // It ended meanwhile.
-    }
-  }
-  const sum = (id: number): number =>
-    (resident.get(id) ?? 0) + (children.get(id) ?? []).reduce((all, each) => all + sum(each), 0);
-  return sum(root);
-}
 
 async function once(output: string): Promise<number> {
   const args = ["--stack", "kind", "--base", "HEAD", "--format", "markdown,json,html,text", "--output", output];
@@ -41,7 +23,10 @@ async function once(output: string): Promise<number> {
     },
   );
   let peak = 0;
-  const timer = setInterval(() => (peak = Math.max(peak, child.pid === undefined ? 0 : memoryOf(child.pid))), 50);
+  const timer = setInterval(
+    () => (peak = Math.max(peak, child.pid === undefined ? 0 : memoryOf(familyOf([child.pid]), "Rss"))),
+    50,
+  );
   const code = await new Promise((resolve, reject) => child.once("error", reject).once("close", resolve));
   clearInterval(timer);
   if (code !== 0) throw new Error(`the diff ended with exit code ${String(code)}`);

@@ -3,13 +3,13 @@
  * may be running, because the command is timed as a user runs it, from nothing to the checklist.
  */
 import { spawn } from "node:child_process";
-import * as fs from "node:fs";
 import * as path from "node:path";
 import { withDefaults, checkContract } from "../components/stream-contract";
 import { projectRoot } from "../config/project";
 import { attachCluster } from "../embedded/cluster";
 import { EMBEDDED_DIR, openStack } from "../embedded/stack";
 import { ensureTools } from "../toolchain";
+import { familyOf, memoryOf } from "./processes";
 import { median, seconds, table, type Row } from "./table";
 
 const RUNS = 5;
@@ -26,32 +26,6 @@ function npm(script: string): Promise<void> {
   });
 }
 
-/** Memory in MiB of a process and all its descendants: proportional set sizes, so that shared pages count once. */
-function memoryOf(pids: readonly number[]): number {
-  const children = new Map<number, number[]>();
-  for (const entry of fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    try {
-      const stat = fs.readFileSync(`/proc/${entry}/stat`, "utf8");
-      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-      children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
-    } catch {
-      // It has ended in the meantime.
-    }
-  }
-  const all = new Set<number>();
-  const visit = (pid: number): void => {
-    if (all.has(pid)) return;
-    all.add(pid);
-    children.get(pid)?.forEach(visit);
-  };
-  pids.forEach(visit);
-  let kibibytes = 0;
-  for (const pid of all) {
-    kibibytes += Number(/^Pss:\s+(\d+)/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"))?.[1] ?? 0);
-  }
-  return kibibytes / 1024;
-}
-
 async function main(): Promise<void> {
   if (await attachCluster(CLUSTER_DIR)) {
     throw new Error("an embedded cluster is running, and the start is to be measured: npm run down:embedded first");
@@ -65,7 +39,7 @@ async function main(): Promise<void> {
     if (!cluster) throw new Error("the embedded cluster does not answer");
     rows.push({
       what: "memory of all processes of the cluster",
-      measured: memoryOf(Object.values(cluster.pids)),
+      measured: memoryOf(familyOf(Object.values(cluster.pids)), "Pss"),
       unit: "MiB",
       limit: 1536,
     });

@@ -76,10 +76,12 @@ export function replacingPaths(type: string): readonly string[] {
   if (type.startsWith("random:")) return ["*"];
   if (type === "kubernetes:helm.sh/v3:Release") return ["name", "namespace"];
   const object = kubernetesKind(type);
-  if (object) {
-    return ["apiVersion", "kind", "metadata.name", "metadata.namespace", ...immutablePaths(object)];
-  }
-  return GOOGLE[type] ?? [];
+  return object ? replacingObjectPaths(object) : (GOOGLE[type] ?? []);
+}
+
+/** Paths (dotted) whose change replaces a Kubernetes object. */
+export function replacingObjectPaths(object: { apiVersion: string; kind: string }): readonly string[] {
+  return ["apiVersion", "kind", "metadata.name", "metadata.namespace", ...immutablePaths(object)];
 }
 
 /** Paths (dotted) of a Kubernetes object that the API server, or the provider, does not update in place. */

@@ -1,3 +1,4 @@
+import { contractTerms } from "../config/contract";
 import { ConfigError, parseSettings } from "../config/parse";
 import { PROJECT } from "../config/project";
 import { SETTINGS, type SettingKey, type Settings } from "../config/schema";
@@ -114,34 +115,13 @@ export function contractInputs(
   password = target.nats.password,
 ): ContractInputs {
   const { settings, nats, namespaces } = target;
+  const { gateway, ...terms } = contractTerms(settings);
   return withDefaults({
+    ...terms,
     connection: nats.connection,
     ...(password === undefined ? {} : { user: nats.user, password }),
-    stream: settings.natsStream,
-    subject: settings.natsSubject,
-    consumer: settings.natsConsumer,
-    worker: {
-      maxAckPending: settings.workerMaxAckPending,
-      maxDeliver: settings.workerMaxDeliver,
-      fetchTimeoutSeconds: settings.workerFetchTimeoutSeconds,
-      replicas: settings.workerReplicas,
-    },
-    expect: { replicas: settings.contractMode === "ensure" && settings.deployNats ? settings.natsReplicas : 1 },
-    ...(namespaces.gateway === undefined
-      ? {}
-      : {
-          gateway: {
-            updatesSubjectPrefix: settings.natsUpdatesSubjectPrefix,
-            callbackSubjectPrefix: settings.natsCallbackSubjectPrefix,
-            sessionBucket: settings.natsSessionBucket,
-            sessionTtlSeconds: settings.natsSessionCacheTtlSeconds,
-            requestBucket: settings.natsRequestBucket,
-            requestTtlSeconds: settings.natsRequestTtlSeconds,
-            namespace: namespaces.gateway,
-          },
-        }),
+    ...(gateway ? { gateway: { ...gateway, namespace: namespaces.gateway } } : {}),
     ...(namespaces.noetl === undefined ? {} : { noetl: { namespace: namespaces.noetl } }),
-    strict: settings.contractStrict,
     timeoutSeconds,
   });
 }

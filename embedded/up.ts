@@ -3,6 +3,7 @@ import { CommandError } from "@pulumi/pulumi/automation";
 import { checklistText, screenOf } from "../doctor/present";
 import { readTarget } from "../doctor/target";
 import { verify } from "../doctor/verify";
+import { STACK_TOOLS } from "./tools";
 import { ensureTools } from "../toolchain";
 import { attachCluster, startCluster } from "./cluster";
 import { EMBEDDED_STACK } from "./home";
@@ -26,10 +27,7 @@ const say = (line: string) => process.stdout.write(`${line}\n`);
 async function main(): Promise<void> {
   const config = parseArguments(process.argv.slice(2));
   const started = Date.now();
-  const tools = await ensureTools(
-    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "nats-server", "helm", "pulumi"],
-    say,
-  );
+  const tools = await ensureTools(STACK_TOOLS, say);
   const dir = path.join(EMBEDDED_DIR, "cluster");
   const cluster = (await attachCluster(dir)) ?? (await startCluster({ dir, tools, log: say }));
   const { stack, provenance, close } = await openStack({

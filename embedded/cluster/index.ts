@@ -9,6 +9,7 @@ import { ApiextensionsV1Api, CoreV1Api, KubeConfig, StorageV1Api } from "@kubern
 import { projectRoot } from "../../config/project";
 import type { ToolPaths } from "../../toolchain";
 import { ensureDatabaseTools } from "../../toolchain/database";
+import type { CLUSTER_TOOLS } from "../tools";
 import { emptyLog, makeOpenFolder, openFolder } from "./places";
 import { freePorts } from "./ports";
 import { isAlive, readProcesses, recordProcess, signal, type Recorded } from "./processes";
@@ -17,9 +18,7 @@ import { stages } from "./stages";
 import { definitions, emptyLogs, STREAMING_KINDS } from "./streaming";
 import { PROVISIONER } from "./volumes";
 
-export type ClusterTools = ToolPaths<
-  "etcd" | "kube-apiserver" | "kube-controller-manager" | "kube-scheduler" | "kwok" | "nats-server"
->;
+export type ClusterTools = ToolPaths<(typeof CLUSTER_TOOLS)[number]>;
 
 export interface Cluster {
   readonly dir: string;

@@ -1,4 +1,4 @@
-import { asText, isObject, type Json, type JsonObject } from "./wire";
+import { isObject, type Json } from "./wire";
 
 export type Path = readonly (string | number)[];
 
@@ -44,44 +44,4 @@ export function formatPath(path: Path): string {
     if (!/^[A-Za-z_$][\w$-]*$/.test(part)) return `${text}[${JSON.stringify(part)}]`;
     return text ? `${text}.${part}` : part;
   }, "");
-}
-
-/** True where the path is at or below one of the dotted prefixes, or above it (its parent was added or removed). */
-export function touches(path: Path, prefixes: readonly string[]): boolean {
-  return prefixes.some((prefix) => {
-    const parts = prefix.split(".");
-    const length = Math.min(parts.length, path.length);
-    return parts.slice(0, length).every((part, index) => part === path[index]);
-  });
-}
-
-/**
- * Properties whose change the API server refuses, by `<apiVersion>/<kind>`, so that the object is replaced. Secrets and
- * ConfigMaps are replaced too, as the official plugin does by default: what reads them then sees a new name.
- */
-const REPLACING: Readonly<Record<string, readonly string[]>> = {
-  "v1/Secret": ["type", "data", "stringData", "immutable"],
-  "v1/ConfigMap": ["data", "binaryData", "immutable"],
-  "v1/Service": ["spec.clusterIP"],
-  "v1/Pod": ["spec"],
-  "v1/PersistentVolumeClaim": ["spec.accessModes", "spec.selector", "spec.storageClassName", "spec.volumeName"],
-  "batch/v1/Job": ["spec.completions", "spec.parallelism", "spec.selector", "spec.template"],
-  "apps/v1/Deployment": ["spec.selector"],
-  "apps/v1/DaemonSet": ["spec.selector"],
-  "apps/v1/StatefulSet": [
-    "spec.podManagementPolicy",
-    "spec.revisionHistoryLimit",
-    "spec.selector",
-    "spec.serviceName",
-    "spec.volumeClaimTemplates",
-  ],
-  "rbac.authorization.k8s.io/v1/RoleBinding": ["roleRef"],
-  "rbac.authorization.k8s.io/v1/ClusterRoleBinding": ["roleRef"],
-  "storage.k8s.io/v1/StorageClass": ["parameters", "provisioner"],
-};
-
-/** Paths whose change replaces the object. */
-export function replacing(object: JsonObject): readonly string[] {
-  const own = REPLACING[`${asText(object.apiVersion)}/${asText(object.kind)}`] ?? [];
-  return ["apiVersion", "kind", "metadata.name", "metadata.namespace", ...own];
 }

@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { ApiError, type ClusterApi, poll } from "./api";
 import { DEFAULT_WAIT_MS, readiness, untilReady } from "./await";
-import { changes, type DiffAnswer, replacing, touches } from "./diff";
+import { replacingObjectPaths, touches } from "../../diff/replacement";
+import { changes, type DiffAnswer } from "./diff";
 import { adopted, conflict, CREATOR, mayForce } from "./managers";
 import {
   type ChangeCall,
@@ -168,7 +169,7 @@ export class ObjectResource implements Resource {
   async diff(call: DiffCall): Promise<DiffAnswer> {
     const olds = lastInputs(call);
     const news = unwrap(call.news);
-    const immutable = replacing(news);
+    const immutable = replacingObjectPaths({ apiVersion: asText(news.apiVersion), kind: asText(news.kind) });
     const found = changes(olds, news).map((change) => ({ ...change, replace: touches(change.path, immutable) }));
     if (annotation(news, REPLACE_UNREADY) === "true" && (await this.isUnready(call))) {
       found.push({ path: ["metadata", "annotations", REPLACE_UNREADY], kind: "UPDATE", replace: true });

@@ -3,7 +3,8 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { type KubeConfig, loadAllYaml, loadYaml } from "@kubernetes/client-node";
 import type { ClusterApi } from "./api";
-import { changes, type DiffAnswer, touches } from "./diff";
+import { replacingPaths, touches } from "../../diff/replacement";
+import { changes, type DiffAnswer } from "./diff";
 import { inPrivateDir } from "./kubernetes";
 import { autoName } from "./objects";
 import {
@@ -190,7 +191,7 @@ export class ReleaseResource implements Resource {
   diff(call: DiffCall): DiffAnswer {
     const found = changes(lastInputs(call), unwrap(call.news)).map((change) => ({
       ...change,
-      replace: touches(change.path, ["name", "namespace"]),
+      replace: touches(change.path, replacingPaths("kubernetes:helm.sh/v3:Release")),
     }));
     return {
       changes: found,

@@ -14,6 +14,7 @@ import { statefulSet } from "../../components/postgres/manifests";
 import { forwardPort } from "../../components/stream-contract/cluster";
 import { openRelay } from "../../components/stream-contract/relay";
 import { startCluster, type Cluster } from "../../embedded/cluster";
+import { CLUSTER_TOOLS } from "../../embedded/tools";
 import { ensureTools } from "../../toolchain";
 
 /** A folder of its own for a cluster; it does not exist yet. */
@@ -21,8 +22,7 @@ export function clusterDir(): string {
   return path.join(os.tmpdir(), `noetl-nats-cluster-${crypto.randomBytes(6).toString("hex")}`);
 }
 
-export const clusterTools = () =>
-  ensureTools(["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "nats-server"]);
+export const clusterTools = () => ensureTools(CLUSTER_TOOLS);
 
 export async function launch(dir = clusterDir()): Promise<Cluster> {
   return startCluster({ dir, tools: await clusterTools() });

@@ -6,6 +6,7 @@ import type { TestProject } from "vitest/node";
 import { projectRoot } from "../../config/project";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
 import type * as StackModule from "../../embedded/stack.js";
+import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools } from "../../toolchain";
 
 declare module "vitest" {
@@ -23,17 +24,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
   const { startCluster } = compiled("./embedded/cluster") as typeof ClusterModule;
   const { openStack } = compiled("./embedded/stack") as typeof StackModule;
-  const tools = await ensureTools([
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kwok",
-    "nats-server",
-    "nats",
-    "helm",
-    "pulumi",
-  ]);
+  const tools = await ensureTools([...STACK_TOOLS, "nats"]);
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-doctor-"));
   const cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
   const tearDown = async (): Promise<void> => {

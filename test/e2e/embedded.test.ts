@@ -15,6 +15,7 @@ import type * as ClusterModule from "../../embedded/cluster/index.js";
 import type * as StackModule from "../../embedded/stack.js";
 import { PROJECT, projectRoot } from "../../config/project";
 import { imageFolder } from "../../embedded/cluster/places";
+import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools, type ToolPaths } from "../../toolchain";
 
 // The compiled program, as users run it: the engine serialises the provider's stub from it.
@@ -103,6 +104,13 @@ async function nats(...args: string[]): Promise<string> {
   return stdout;
 }
 
+/** Puts another stream in the place of the one that NoETL made. */
+async function remakeStream(subjects: string, retention: string): Promise<void> {
+  const options = [`--subjects=${subjects}`, `--retention=${retention}`, "--storage=memory", "--max-age=1h"];
+  await nats("stream", "rm", "NOETL_COMMANDS", "-f");
+  await nats("stream", "add", "NOETL_COMMANDS", ...options, "--defaults");
+}
+
 const kube = () => {
   const kubeconfig = new KubeConfig();
   kubeconfig.loadFromFile(cluster.kubeconfigPath);
@@ -113,17 +121,7 @@ const uidOf = async (namespace: string, labelSelector: string) =>
   (await kube().core.listNamespacedPod({ namespace, labelSelector })).items.map((pod) => pod.metadata?.uid).sort();
 
 beforeAll(async () => {
-  tools = await ensureTools([
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kwok",
-    "nats-server",
-    "nats",
-    "helm",
-    "pulumi",
-  ]);
+  tools = await ensureTools([...STACK_TOOLS, "nats"]);
   dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-e2e-"));
   cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
 });
@@ -201,17 +199,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
   });
 
   it("fails on the wrong retention, and says how to mend it", async () => {
-    await nats("stream", "rm", "NOETL_COMMANDS", "-f");
-    await nats(
-      "stream",
-      "add",
-      "NOETL_COMMANDS",
-      "--subjects=noetl.commands",
-      "--retention=work",
-      "--storage=memory",
-      "--max-age=1h",
-      "--defaults",
-    );
+    await remakeStream("noetl.commands", "work");
     config.contractTimeoutSeconds = "5";
     const output = await failingUp();
     expect(output).toContain("workqueue");
@@ -220,17 +208,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
   });
 
   it("fails on the wrong subject, and says how to mend it", async () => {
-    await nats("stream", "rm", "NOETL_COMMANDS", "-f");
-    await nats(
-      "stream",
-      "add",
-      "NOETL_COMMANDS",
-      "--subjects=other.commands",
-      "--retention=limits",
-      "--storage=memory",
-      "--max-age=1h",
-      "--defaults",
-    );
+    await remakeStream("other.commands", "limits");
     config.contractTimeoutSeconds = "6";
     const output = await failingUp();
     expect(output).toContain("other.commands");
@@ -239,17 +217,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
   });
 
   it("holds again once the stream is mended", async () => {
-    await nats("stream", "rm", "NOETL_COMMANDS", "-f");
-    await nats(
-      "stream",
-      "add",
-      "NOETL_COMMANDS",
-      "--subjects=noetl.commands",
-      "--retention=limits",
-      "--storage=memory",
-      "--max-age=1h",
-      "--defaults",
-    );
+    await remakeStream("noetl.commands", "limits");
     config.contractTimeoutSeconds = "60";
     const result = await up();
     expect((result.outputs.contract?.value as { holds: boolean }).holds).toBe(true);

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
 import type * as StackModule from "../../embedded/stack.js";
 import { projectRoot } from "../../config/project";
+import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools } from "../../toolchain";
 import { startLanguageHost } from "./language-host";
 
@@ -40,16 +41,7 @@ describe("the stack kind, by the pulumi command", () => {
   const program = (...args: string[]) => pulumi([...args, "--stack", "kind", "--client", host.address]);
 
   beforeAll(async () => {
-    const tools = await ensureTools([
-      "etcd",
-      "kube-apiserver",
-      "kube-controller-manager",
-      "kube-scheduler",
-      "kwok",
-      "nats-server",
-      "helm",
-      "pulumi",
-    ]);
+    const tools = await ensureTools(STACK_TOOLS);
     command = tools.pulumi;
     dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-kind-"));
     // A copy, because the engine writes into the stack's file.

@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
 import type * as StackModule from "../../embedded/stack.js";
 import { projectRoot } from "../../config/project";
+import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools } from "../../toolchain";
 
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
@@ -45,16 +46,7 @@ describe("examples/library, in a project that has the package installed", () => 
   let engine: StackModule.Engine;
 
   beforeAll(async () => {
-    const tools = await ensureTools([
-      "etcd",
-      "kube-apiserver",
-      "kube-controller-manager",
-      "kube-scheduler",
-      "kwok",
-      "nats-server",
-      "helm",
-      "pulumi",
-    ]);
+    const tools = await ensureTools(STACK_TOOLS);
     dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-library-"));
     project = path.join(dir, "project");
     fs.cpSync(path.join(projectRoot(), "examples", "library"), project, { recursive: true });

@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
 import type * as GkeModule from "../../embedded/gcp/stack.js";
 import { projectRoot } from "../../config/project";
+import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools } from "../../toolchain";
 import { INGRESS } from "./configurations";
 
@@ -41,16 +42,7 @@ const onOutput = (text: string) => (printed += text);
 
 beforeAll(async () => {
   dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-gke-"));
-  const tools = await ensureTools([
-    "pulumi",
-    "helm",
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kwok",
-    "nats-server",
-  ]);
+  const tools = await ensureTools(STACK_TOOLS);
   cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
   gke = await openGkeStack({ dir, tools, kubeconfigPath: cluster.kubeconfigPath, config: CONFIG });
 });

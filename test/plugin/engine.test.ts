@@ -8,6 +8,7 @@ import * as k8s from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 // Compiled: the cluster starts its supervisor as a process of its own, from the file beside it.
 import { type Cluster, startCluster } from "../../dist/embedded/cluster";
+import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools } from "../../toolchain";
 import { CREATE, openStack, UPDATE } from "./stack";
 
@@ -25,16 +26,7 @@ let core: k8s.CoreV1Api;
 let apps: k8s.AppsV1Api;
 
 beforeAll(async () => {
-  const tools = await ensureTools([
-    "pulumi",
-    "helm",
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kwok",
-    "nats-server",
-  ]);
+  const tools = await ensureTools(STACK_TOOLS);
   cluster = await startCluster({ dir: clusterDir, tools });
   kubeconfig = cluster.kubeconfigPath;
   helm = tools.helm;

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 // Compiled: the cluster starts its supervisor as a process of its own, from the file beside it.
 import { type Cluster, startCluster } from "../../dist/embedded/cluster";
 import { serveStandIns } from "../../embedded/plugin";
+import { CLUSTER_TOOLS } from "../../embedded/tools";
 import { ensureTools } from "../../toolchain";
 import {
   Counterparts,
@@ -50,15 +51,7 @@ let standIns: Awaited<ReturnType<typeof serveStandIns>> | undefined;
 let replay: Replay;
 
 beforeAll(async () => {
-  const tools = await ensureTools([
-    "helm",
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kwok",
-    "nats-server",
-  ]);
+  const tools = await ensureTools([...CLUSTER_TOOLS, "helm"]);
   cluster = await startCluster({ dir, tools });
   if (process.env.NOETL_NATS_PLUGINS === "official") {
     replay = new Replay(startOfficial, new Counterparts(dir));

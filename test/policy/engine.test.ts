@@ -8,6 +8,7 @@ import { projectRoot } from "../../config/project";
 import { type Cluster, startCluster } from "../../dist/embedded/cluster";
 import { type Engine, openEngine, POLICY_PACK } from "../../embedded/stack";
 import { PROJECT } from "../../program";
+import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools } from "../../toolchain";
 import { breaksTheRules, CANARY, keepsTheRules } from "./program";
 
@@ -16,16 +17,7 @@ let cluster: Cluster;
 let engine: Engine;
 
 beforeAll(async () => {
-  const tools = await ensureTools([
-    "pulumi",
-    "helm",
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kwok",
-    "nats-server",
-  ]);
+  const tools = await ensureTools(STACK_TOOLS);
   cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
   engine = await openEngine({ dir: path.join(dir, "engine"), tools });
 });
