@@ -23,7 +23,7 @@ const CASES: readonly {
   {
     name: "retention",
     risks: ["contract-broken"],
-    edit: (root) => edit(root, "program.ts", "expect: { replicas", 'expect: { retention: "workqueue", replicas'),
+    edit: (root) => edit(root, "config/contract.ts", "expect: { replicas", 'expect: { retention: "workqueue", replicas'),
   },
   {
     name: "smaller-volumes",
