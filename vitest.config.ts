@@ -3,9 +3,8 @@ import { defineConfig } from "vitest/config";
 // One project per kind of test, so that each can be run on its own: `npx vitest run --project unit`.
 export default defineConfig({
   test: {
-    // One file at a time: most of them start servers, and two cores are all that is promised.
-    fileParallelism: false,
-    maxWorkers: 1,
+    // Two files at a time, as two cores are promised. Every file has servers, ports and folders of its own.
+    maxWorkers: 2,
     reporters: ["default", "./test/setup/summary.ts"],
     projects: [
       {
@@ -52,7 +51,6 @@ export default defineConfig({
           ],
           testTimeout: 180_000,
           hookTimeout: 300_000,
-          fileParallelism: false,
           globalSetup: ["test/setup/tools.ts"],
         },
       },
@@ -62,8 +60,9 @@ export default defineConfig({
           include: ["test/doctor/**/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
-          // One deployment for all files.
+          // One deployment for all files, so one file at a time, after the others.
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
           globalSetup: ["test/doctor/setup.ts"],
         },
       },
@@ -73,7 +72,6 @@ export default defineConfig({
           include: ["test/e2e/**/*.test.ts"],
           testTimeout: 300_000,
           hookTimeout: 300_000,
-          fileParallelism: false,
           globalSetup: ["test/setup/tools.ts"],
         },
       },

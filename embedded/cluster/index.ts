@@ -92,7 +92,8 @@ export async function startCluster(options: {
     waitFor(what, path.join(at.logs, `${name}.log`), () => readProcesses(at.processes)[name], check);
 
   try {
-    const [etcd, peer, api, kubelet] = (await freePorts(4)) as [number, number, number, number];
+    // Each port is chosen just before it is listened on, so that no other cluster's start takes it in between.
+    const [etcd, peer] = (await freePorts(2)) as [number, number];
     const token = crypto.randomBytes(24).toString("hex");
     fs.writeFileSync(at.tokens, `${token},admin,admin,"system:masters"\n`, { mode: 0o600 });
     const { privateKey } = crypto.generateKeyPairSync("rsa", { modulusLength: 2048 });
@@ -108,6 +109,7 @@ export async function startCluster(options: {
     ]);
     // The API server gives up after twenty seconds without its store.
     await ready("etcd", "etcd", async () => (await fetch(`http://127.0.0.1:${etcd}/health`)).ok);
+    const [api] = (await freePorts(1)) as [number];
     launch(
       "kube-apiserver",
       tools["kube-apiserver"],
@@ -134,7 +136,7 @@ export async function startCluster(options: {
     );
     const kubeconfig = kubeconfigText(api, token, fs.readFileSync(path.join(at.certs, "apiserver.crt")));
     fs.writeFileSync(at.kubeconfig, kubeconfig, { mode: 0o600 });
-    await ready("the API server", "kube-apiserver", () => isReady(api));
+    await ready("the API server", "kube-apiserver", () => isReady(kubeconfig));
 
     const common = [`--kubeconfig=${at.kubeconfig}`, "--leader-elect=false", "--secure-port=0"];
     launch(
@@ -148,6 +150,7 @@ export async function startCluster(options: {
       { GOGC: "60" },
     );
     launch("kube-scheduler", tools["kube-scheduler"], common, { GOGC: "60" });
+    const [kubelet] = (await freePorts(1)) as [number];
     await furnish(kubeconfig, kubelet);
     fs.writeFileSync(emptyLog(dir), "", { mode: 0o600 });
     fs.writeFileSync(
@@ -193,10 +196,7 @@ export async function attachCluster(dir: string): Promise<Cluster | undefined> {
   const recorded = readProcesses(files(dir).processes);
   if (!PARTS.every((name) => recorded[name] && isAlive(recorded[name]))) return undefined;
   const cluster = handle(dir);
-  const kubeconfig = new KubeConfig();
-  kubeconfig.loadFromString(cluster.kubeconfig);
-  const port = Number(new URL(kubeconfig.getCurrentCluster()?.server ?? "").port);
-  return (await isReady(port)) ? cluster : undefined;
+  return (await isReady(cluster.kubeconfig)) ? cluster : undefined;
 }
 
 /**
@@ -265,11 +265,15 @@ async function waitFor(
   throw new Error(`${what} was not ready after ${READY_DEADLINE_MS / 1000} s; the end of its log:\n${log()}`);
 }
 
-/** Asks for readiness without credentials; the certificate is the server's own, made a moment ago. */
-function isReady(port: number): Promise<boolean> {
+/** Asks for readiness without credentials. Another API server on the port has another certificate. */
+function isReady(kubeconfigContent: string): Promise<boolean> {
+  const kubeconfig = new KubeConfig();
+  kubeconfig.loadFromString(kubeconfigContent);
+  const cluster = kubeconfig.getCurrentCluster();
   return new Promise((resolve) => {
     const request = https.get(
-      { host: "127.0.0.1", port, path: "/readyz", rejectUnauthorized: false, timeout: 2000 },
+      new URL("/readyz", cluster?.server),
+      { ca: Buffer.from(cluster?.caData ?? "", "base64"), timeout: 2000 },
       (response) => {
         response.resume();
         resolve(response.statusCode === 200);

@@ -4,15 +4,20 @@ import * as net from "node:net";
 const [LOWEST, HIGHEST] = [12_000, 29_999];
 const ATTEMPTS = 200;
 
-/** Ports of 127.0.0.1 on which nothing listens at the moment, all different. */
+/** What this process has given away, on which nothing may listen yet. */
+const given = new Set<number>();
+
+/** Ports of 127.0.0.1 on which nothing listens at the moment, all different, and none of an earlier answer. */
 export async function freePorts(count: number): Promise<number[]> {
-  const found = new Set<number>();
-  for (let attempt = 0; found.size < count; attempt++) {
+  const found: number[] = [];
+  for (let attempt = 0; found.length < count; attempt++) {
     if (attempt > ATTEMPTS + count) throw new Error(`no ${count} free ports between ${LOWEST} and ${HIGHEST}`);
     const port = LOWEST + Math.floor(Math.random() * (HIGHEST - LOWEST + 1));
-    if (!found.has(port) && (await isFree(port))) found.add(port);
+    if (given.has(port)) continue;
+    given.add(port);
+    if (await isFree(port)) found.push(port);
   }
-  return [...found];
+  return found;
 }
 
 function isFree(port: number): Promise<boolean> {
