@@ -110,7 +110,7 @@ function routineOf(path: readonly Step[]): FieldChange["routine"] {
   if (keys.includes("selector") || keys.includes("matchLabels") || keys.includes("volumeClaimTemplates"))
     return undefined;
   if (kind === "labels" && CHART_LABELS.has(last)) return "labels";
-  if (kind === "annotations" && RESTART.test(last)) return "restart";
+  if ((kind === "annotations" || kind === "podAnnotations") && RESTART.test(last)) return "restart";
   return undefined;
 }
 

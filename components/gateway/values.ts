@@ -1,6 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { PLACES } from "../../contract/noetl";
-import { type NatsConnection, natsUrlOf } from "../noetl/values";
+import { type NatsConnection, natsUrlOf, rollsWithServers } from "../noetl/values";
 import { type IngressArgs, ingressValues, type Resources, splitImage, zoneSpread } from "../shared";
 
 /** The gateway's part of the contract. TTLs in seconds. */
@@ -49,6 +49,7 @@ export function gatewayValues(args: GatewayValuesArgs): Record<string, unknown> 
     ...(args.ingress ? { ingress: ingressValues(args.ingress) } : {}),
     ...(args.resources ? { resources: args.resources } : {}),
     ...(args.spreadZones ? { topologySpreadConstraints: zoneSpread("gateway") } : {}),
+    ...rollsWithServers(args.nats),
     env: {
       routerPort: String(PLACES.gateway.port),
       noetlBaseUrl: args.noetlUrl,

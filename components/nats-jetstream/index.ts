@@ -13,7 +13,7 @@ import {
   releaseRevision,
   type Resources,
 } from "../shared";
-import { type NatsUser, natsValues } from "./values";
+import { type NatsUser, natsValues, serversDigest } from "./values";
 
 export { type NatsUser, natsValues } from "./values";
 
@@ -86,6 +86,8 @@ export class NatsJetStream extends pulumi.ComponentResource {
   readonly url: pulumi.Output<string>;
   /** Revision of the Helm release. */
   readonly revision: pulumi.Output<number>;
+  /** Another text wherever the servers start anew, which loses what they hold in memory: NoETL's stream. */
+  readonly serversRevision: pulumi.Output<string>;
 
   constructor(name: string, args: NatsJetStreamArgs = {}, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:NatsJetStream", name, {}, opts);
@@ -152,13 +154,14 @@ export class NatsJetStream extends pulumi.ComponentResource {
         ...(digest ? { chartDigest: digest } : {}),
       }),
     };
-    const installed = new k8s.helm.v3.Release(`${name}-release`, args.transform?.(release) ?? release, {
-      ...child,
-      protect: args.protect,
-    });
+    const releaseArgs = args.transform?.(release) ?? release;
+    const installed = new k8s.helm.v3.Release(`${name}-release`, releaseArgs, { ...child, protect: args.protect });
 
     this.namespace = ns.metadata.name;
     this.revision = releaseRevision(installed);
+    this.serversRevision = pulumi
+      .all([releaseArgs.chart, releaseArgs.version, releaseArgs.values])
+      .apply(([chart, version, values]) => serversDigest(chart, version, values));
     // Whoever connects needs the running server, not only its name.
     this.host = pulumi
       .all([ns.metadata.name, installed.status])
@@ -177,6 +180,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
       password: this.password,
       url: this.url,
       revision: this.revision,
+      serversRevision: this.serversRevision,
     });
   }
 }

@@ -1,3 +1,4 @@
+import * as crypto from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
 import { quantityBytes } from "../../config/validate";
 import type { Resources } from "../shared";
@@ -118,4 +119,23 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
     },
     ...(args.chartDigest ? { chartDigest: args.chartDigest } : {}),
   };
+}
+
+/** Parts of the values that leave the servers' pods alone. */
+const BESIDE_THE_SERVERS: readonly string[] = ["natsBox", "service"];
+
+/** Digest of what the servers' pods are made of: chart, version, and values that hold no credential. 16 hex digits. */
+export function serversDigest(
+  chart: string,
+  version: string | undefined,
+  values: Readonly<Record<string, unknown>> | undefined,
+): string {
+  const theirs = Object.entries(values ?? {})
+    .filter(([key]) => !BESIDE_THE_SERVERS.includes(key))
+    .sort(([a], [b]) => (a < b ? -1 : 1));
+  return crypto
+    .createHash("sha256")
+    .update(JSON.stringify([chart, version ?? "", theirs]))
+    .digest("hex")
+    .slice(0, 16);
 }

@@ -9,7 +9,19 @@ export interface NatsConnection {
   user: pulumi.Input<string>;
   /** Letters, digits and `. _ ~ -` only: NoETL's clients take it from the URL undecoded. */
   password: pulumi.Input<string>;
+  /**
+   * Another text wherever the servers started anew. It rolls the pods that connect: the stream is held in memory and
+   * the server creates it at its own start only, so it would be gone until somebody restarts NoETL.
+   */
+  serversRevision?: pulumi.Input<string>;
 }
+
+/** Annotation of pods that shall start anew after NATS's servers. */
+const SERVERS_ANNOTATION = "noetl-nats/nats-servers-revision";
+
+/** Values that roll a chart's pods when NATS's servers have started anew. */
+export const rollsWithServers = (nats: NatsConnection) =>
+  nats.serversRevision === undefined ? {} : { podAnnotations: { [SERVERS_ANNOTATION]: nats.serversRevision } };
 
 /** How NoETL reaches its database. */
 export interface DatabaseConnection {
@@ -133,9 +145,10 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
 function podValues(
   app: string,
   resources: Resources | undefined,
-  args: Pick<NoetlValuesArgs, "rollout" | "spreadZones">,
+  args: Pick<NoetlValuesArgs, "nats" | "rollout" | "spreadZones">,
 ) {
   return {
+    ...rollsWithServers(args.nats),
     ...(resources ? { resources } : {}),
     ...(args.rollout ? { strategy: { type: "RollingUpdate", rollingUpdate: { ...args.rollout } } } : {}),
     ...(args.spreadZones ? { topologySpreadConstraints: zoneSpread(app) } : {}),

@@ -176,6 +176,17 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(consumer.config).toMatchObject({ max_ack_pending: 32 });
   });
 
+  it("starts NoETL anew after NATS, which loses the stream that it holds in memory", async () => {
+    const created = async () =>
+      (JSON.parse(await nats("stream", "info", "NOETL_COMMANDS", "--json")) as { created: string }).created;
+    const before = { stream: await created(), server: await uidOf("noetl", "app=noetl-server") };
+    config.natsJetstreamMemSize = "512Mi";
+    await up();
+    expect(await created()).not.toBe(before.stream);
+    expect(await uidOf("noetl", "app=noetl-server")).not.toEqual(before.server);
+    expect(await notHolding()).toEqual([]);
+  });
+
   it("rolls everything onto a new password, and all connect", async () => {
     const selectors = [
       ["nats", "app.kubernetes.io/component=nats"],

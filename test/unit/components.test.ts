@@ -91,6 +91,28 @@ describe("NatsJetStream", () => {
     });
   });
 
+  it("has another revision of its servers exactly where their pods start anew", async () => {
+    const revision = (name: string, args: Components.NatsJetStreamArgs) =>
+      valueOf(new library.NatsJetStream(name, { password: "x", ...args }).serversRevision);
+    const first = await revision("same", {});
+    expect(first).toMatch(/^[0-9a-f]{16}$/);
+    const resources = { requests: { cpu: "10m", memory: "32Mi" }, limits: { memory: "32Mi" } };
+    const beside: Components.NatsJetStreamArgs[] = [
+      { clientNodePort: 30422 },
+      { boxResources: resources },
+      { timeoutSeconds: 30 },
+    ];
+    for (const args of beside) expect(await revision("same", args), JSON.stringify(args)).toBe(first);
+    const theirs: Components.NatsJetStreamArgs[] = [
+      { replicas: 3 },
+      { memoryStoreSize: "2Gi" },
+      { reloaderResources: resources },
+      { chart: { ...library.NATS_CHART, version: "2.14.1" } },
+      { transform: (args) => ({ ...args, values: { tlsCA: { enabled: true } } }) },
+    ];
+    for (const args of theirs) expect(await revision("same", args), JSON.stringify(args)).not.toBe(first);
+  });
+
   it("refuses sizes that cannot work", () => {
     expect(() => new library.NatsJetStream("bad", { fileStoreSize: "5GB" })).toThrow(/fileStoreSize is no Kubernetes/);
     expect(() => new library.NatsJetStream("small", { memoryStoreSize: "2Gi", memoryLimit: "1Gi" })).toThrow(
@@ -103,6 +125,13 @@ const database = { host: "db", port: 5432, database: "noetl", user: "noetl", pas
 const nats = { host: "nats.nats.svc.cluster.local", port: 4222, user: "noetl", password: pulumi.secret("canary-nats") };
 
 describe("Noetl", () => {
+  it("rolls its pods where NATS's servers start anew", async () => {
+    new library.Noetl("rolls", { nats: { ...nats, serversRevision: "abc" }, database });
+    await settled(declared);
+    const podAnnotations = { "noetl-nats/nats-servers-revision": "abc" };
+    expect(release("rolls-release").values).toMatchObject({ server: { podAnnotations }, worker: { podAnnotations } });
+  });
+
   it("passes every variable of the specification's tables that it decides, credentials as secrets", async () => {
     new library.Noetl("noetl", { nats, database, names: { stream: "S" }, tuning: { maxDeliver: 7 } });
     await settled(declared);
