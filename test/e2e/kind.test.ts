@@ -10,7 +10,7 @@ import type * as StackModule from "../../embedded/stack.js";
 import { projectRoot } from "../../config/project";
 import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools } from "../../toolchain";
-import { startLanguageHost } from "./language-host";
+import { startLanguageHost } from "../../embedded/language-host";
 
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
 const { startCluster } = compiled("./embedded/cluster") as typeof ClusterModule;
