@@ -1,5 +1,7 @@
 /** Google Kubernetes Engine: everything a stack needs there, from APIs to public addresses. */
-import * as gcp from "@pulumi/gcp";
+import * as iap from "@pulumi/gcp/iap";
+import * as organizations from "@pulumi/gcp/organizations";
+import { Provider as GoogleProvider } from "@pulumi/gcp/provider";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { Resources } from "../components/shared";
@@ -42,8 +44,8 @@ const PUBLIC = {
  */
 export async function gkePlatform(settings: Settings): Promise<Platform> {
   const { projectId = "", region } = settings;
-  const provider = new gcp.Provider("gcp", { project: projectId, region });
-  const { accessToken } = await gcp.organizations.getClientConfig({ provider });
+  const provider = new GoogleProvider("gcp", { project: projectId, region });
+  const { accessToken } = await organizations.getClientConfig({ provider });
   const api = new GoogleApi(accessToken);
   const facts = accessToken ? await preflight({ ...settings, projectId }, api) : UNASKED;
   for (const warning of facts.warnings) await pulumi.log.warn(warning);
@@ -59,7 +61,7 @@ const UNASKED: Facts = { cluster: undefined, quotasRead: true, warnings: [] };
 type GkeSettings = Settings & { readonly projectId: string };
 
 /** The stack's platform, for what is known about the project. Exported for tests. */
-export function declare(settings: GkeSettings, cloud: gcp.Provider, facts: Facts, api: GoogleApi): Platform {
+export function declare(settings: GkeSettings, cloud: GoogleProvider, facts: Facts, api: GoogleApi): Platform {
   const { region, clusterName, deletionProtection: protect } = settings;
   const services = settings.enableApis
     ? new ProjectServices("apis", { project: settings.projectId, services: servicesOf(settings) }, { provider: cloud })
@@ -205,7 +207,7 @@ export function declare(settings: GkeSettings, cloud: gcp.Provider, facts: Facts
         if (noetl && settings.noetlHost) before("noetl", noetl.namespace);
       }
       for (const [index, member] of (settings.iap ? settings.iapMembers : []).entries()) {
-        new gcp.iap.WebIamMember(
+        new iap.WebIamMember(
           `iap-${index}`,
           { project, role: "roles/iap.httpsResourceAccessor", member },
           { provider: cloud, ...(services ? { dependsOn: [services] } : {}) },

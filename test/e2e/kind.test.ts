@@ -10,7 +10,7 @@ import type * as StackModule from "../../embedded/stack.js";
 import { projectRoot } from "../../config/project";
 import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools } from "../../toolchain";
-import { startLanguageHost } from "./language-host";
+import { startLanguageHost } from "../../embedded/language-host";
 
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
 const { startCluster } = compiled("./embedded/cluster") as typeof ClusterModule;
@@ -31,14 +31,21 @@ describe("the stack kind, by the pulumi command", () => {
   async function pulumi(args: readonly string[], input = ""): Promise<string> {
     const running = run(command, [...args, "--non-interactive", "--color", "never"], {
       cwd: project,
-      env: { ...process.env, ...engine.options.envVars, KUBECONFIG: path.join(dir, "kubeconfig") },
+      env: {
+        ...process.env,
+        ...engine.options.envVars,
+        KUBECONFIG: path.join(dir, "kubeconfig"),
+        PULUMI_DEBUG_LANGUAGES: `nodejs:${host.port}`,
+        // Compiled anew, as in a workflow: what an earlier run left would hide that the sources do not compile.
+        TS_NODE_CACHE_DIRECTORY: path.join(dir, "compiled"),
+      },
       maxBuffer: 64 * 1024 * 1024,
     });
     running.child.stdin?.end(input);
     const { stdout } = await running;
     return stdout;
   }
-  const program = (...args: string[]) => pulumi([...args, "--stack", "kind", "--client", host.address]);
+  const program = (...args: string[]) => pulumi([...args, "--stack", "kind"]);
 
   beforeAll(async () => {
     const tools = await ensureTools(STACK_TOOLS);

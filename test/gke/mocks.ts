@@ -1,4 +1,4 @@
-import * as gcp from "@pulumi/gcp";
+import { Provider as GoogleProvider } from "@pulumi/gcp/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { Facts } from "../../components/gcp/preflight";
 import { GoogleApi } from "../../components/gcp/preflight";
@@ -65,7 +65,7 @@ export async function run(
     "test",
   );
   const settings = parseSettings(raw);
-  const cloud = new gcp.Provider("gcp", { project: settings.projectId, region: settings.region });
+  const cloud = new GoogleProvider("gcp", { project: settings.projectId, region: settings.region });
   const gke = { ...settings, projectId: settings.projectId ?? "" };
   const outputs = deploy(settings, declare(gke, cloud, facts, new GoogleApi("none")));
   const resolved = await new Promise<Record<string, unknown>>((resolve, reject) => {

@@ -1,4 +1,6 @@
-import * as gcp from "@pulumi/gcp";
+import * as compute from "@pulumi/gcp/compute";
+import * as servicenetworking from "@pulumi/gcp/servicenetworking";
+import * as sql from "@pulumi/gcp/sql";
 import * as pulumi from "@pulumi/pulumi";
 import { generatedPassword } from "../../shared";
 
@@ -66,7 +68,7 @@ export class CloudSql extends pulumi.ComponentResource {
     const backups = args.backups ?? true;
     const dependsOn: pulumi.Resource[] = [];
     if (args.createServiceConnection ?? true) {
-      const range = new gcp.compute.GlobalAddress(
+      const range = new compute.GlobalAddress(
         `${name}-range`,
         {
           project,
@@ -79,7 +81,7 @@ export class CloudSql extends pulumi.ComponentResource {
         child,
       );
       dependsOn.push(
-        new gcp.servicenetworking.Connection(
+        new servicenetworking.Connection(
           `${name}-connection`,
           {
             network: args.network,
@@ -91,7 +93,7 @@ export class CloudSql extends pulumi.ComponentResource {
         ),
       );
     }
-    const instance = new gcp.sql.DatabaseInstance(
+    const instance = new sql.DatabaseInstance(
       `${name}-instance`,
       {
         project,
@@ -128,13 +130,13 @@ export class CloudSql extends pulumi.ComponentResource {
       },
       { ...child, protect, dependsOn, ignoreChanges: ["settings.diskSize"] },
     );
-    const database = new gcp.sql.Database(
+    const database = new sql.Database(
       `${name}-database`,
       { project, instance: instance.name, name: args.database, deletionPolicy: "ABANDON" },
       { ...child, protect },
     );
     this.adminPassword = pulumi.secret(args.adminPassword ?? generatedPassword(`${name}-admin-password`, child));
-    const admin = new gcp.sql.User(
+    const admin = new sql.User(
       `${name}-admin`,
       {
         project,
@@ -150,7 +152,7 @@ export class CloudSql extends pulumi.ComponentResource {
     const reachable: pulumi.Output<string>[] = [admin.id];
     if (args.egressRule ?? true) {
       reachable.push(
-        new gcp.compute.Firewall(
+        new compute.Firewall(
           `${name}-egress`,
           {
             project,

@@ -1,4 +1,6 @@
-import * as gcp from "@pulumi/gcp";
+import * as container from "@pulumi/gcp/container";
+import * as projects from "@pulumi/gcp/projects";
+import * as serviceaccount from "@pulumi/gcp/serviceaccount";
 import * as pulumi from "@pulumi/pulumi";
 import { accountId } from "../names";
 import { execKubeconfig } from "./kubeconfig";
@@ -46,18 +48,18 @@ export class AutopilotCluster extends pulumi.ComponentResource {
     const child = { parent: this };
     const { project } = args;
     const protect = args.deletionProtection ?? true;
-    const nodes = new gcp.serviceaccount.Account(
+    const nodes = new serviceaccount.Account(
       `${name}-nodes`,
       { project, accountId: accountId(args.clusterName, "nodes"), displayName: `Nodes of ${args.clusterName}` },
       child,
     );
     this.nodeMember = nodes.member;
-    const mayRun = new gcp.projects.IAMMember(
+    const mayRun = new projects.IAMMember(
       `${name}-nodes-role`,
       { project, role: "roles/container.defaultNodeServiceAccount", member: nodes.member },
       child,
     );
-    const cluster = new gcp.container.Cluster(
+    const cluster = new container.Cluster(
       `${name}-cluster`,
       {
         project,

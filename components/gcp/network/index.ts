@@ -1,4 +1,4 @@
-import * as gcp from "@pulumi/gcp";
+import * as compute from "@pulumi/gcp/compute";
 import * as pulumi from "@pulumi/pulumi";
 
 export interface NetworkArgs {
@@ -39,12 +39,12 @@ export class Network extends pulumi.ComponentResource {
       this.subnetwork = pulumi.interpolate`projects/${project}/regions/${region}/subnetworks/${existing.subnetwork}`;
       this.ranges = undefined;
     } else {
-      const network = new gcp.compute.Network(
+      const network = new compute.Network(
         `${name}-vpc`,
         { project, name: args.networkName, autoCreateSubnetworks: false, routingMode: "REGIONAL" },
         child,
       );
-      const subnetwork = new gcp.compute.Subnetwork(
+      const subnetwork = new compute.Subnetwork(
         `${name}-nodes`,
         {
           project,
@@ -66,12 +66,12 @@ export class Network extends pulumi.ComponentResource {
       this.ranges = RANGES;
     }
     if (args.nat) {
-      const router = new gcp.compute.Router(
+      const router = new compute.Router(
         `${name}-router`,
         { project, region, name: `${args.networkName}-router`, network: this.networkId },
         child,
       );
-      new gcp.compute.RouterNat(
+      new compute.RouterNat(
         `${name}-nat`,
         {
           project,

@@ -1,4 +1,5 @@
-import * as gcp from "@pulumi/gcp";
+import * as projects from "@pulumi/gcp/projects";
+import * as serviceaccount from "@pulumi/gcp/serviceaccount";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { sqlName } from "../../../config/validate";
@@ -61,17 +62,17 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
 
     const child = { parent: this };
     const { project } = args;
-    const account = new gcp.serviceaccount.Account(
+    const account = new serviceaccount.Account(
       `${name}-account`,
       { project, accountId: accountId(args.instanceName, "proxy"), displayName: `Auth Proxy of ${args.instanceName}` },
       child,
     );
-    const mayConnect = new gcp.projects.IAMMember(
+    const mayConnect = new projects.IAMMember(
       `${name}-client`,
       { project, role: "roles/cloudsql.client", member: account.member },
       child,
     );
-    const mayImpersonate = new gcp.serviceaccount.IAMMember(
+    const mayImpersonate = new serviceaccount.IAMMember(
       `${name}-identity`,
       {
         serviceAccountId: account.name,

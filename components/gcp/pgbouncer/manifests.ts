@@ -21,6 +21,15 @@ const PROXY_UID = 65532;
 const CONFIG_DIR = "/etc/pgbouncer";
 const USERS_DIR = "/etc/pgbouncer-users";
 
+const GRACE_SECONDS = 30;
+/**
+ * How a pod leaves. SIGTERM, which Kubernetes sends, waits for clients to disconnect (1.23 and newer); NoETL's pools never do, and
+ * the kill at the end of the grace period would hit their transactions. SIGINT waits for transactions alone. Before
+ * it the Service gets time to lead new clients elsewhere; after it the hook lasts as long as the process, since a second
+ * signal would end it at once.
+ */
+const LEAVE = `sleep 3; kill -INT 1; sleep ${GRACE_SECONDS - 5}`;
+
 export interface PoolSizes {
   /** Clients of a pod at most. */
   maxClientConnections: number;
@@ -134,7 +143,7 @@ export function deployment(args: PoolerDeploymentArgs): k8s.apps.v1.DeploymentAr
         spec: {
           serviceAccountName: POOLER.serviceAccount,
           enableServiceLinks: false,
-          terminationGracePeriodSeconds: 30,
+          terminationGracePeriodSeconds: GRACE_SECONDS,
           securityContext: { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } },
           topologySpreadConstraints: [
             {
@@ -173,6 +182,7 @@ export function deployment(args: PoolerDeploymentArgs): k8s.apps.v1.DeploymentAr
               // Not the image's entry point, which writes a configuration of its own from URLs that passwords break.
               command: ["/usr/bin/pgbouncer", `${CONFIG_DIR}/pgbouncer.ini`],
               ports: [{ name: "postgres", containerPort: POOLER.port }],
+              lifecycle: { preStop: { exec: { command: ["/bin/sh", "-c", LEAVE] } } },
               readinessProbe: tcp(3, 5),
               livenessProbe: tcp(3, 10),
               ...(args.resources ? { resources: args.resources } : {}),

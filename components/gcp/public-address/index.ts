@@ -1,4 +1,5 @@
-import * as gcp from "@pulumi/gcp";
+import * as compute from "@pulumi/gcp/compute";
+import * as dns from "@pulumi/gcp/dns";
 import * as pulumi from "@pulumi/pulumi";
 
 export interface PublicAddressArgs {
@@ -31,15 +32,15 @@ export class PublicAddress extends pulumi.ComponentResource {
     const kept = { ...child, protect: args.protect ?? true };
     const found = args.existing
       ? region
-        ? gcp.compute.getAddressOutput({ ...which, region }, child)
-        : gcp.compute.getGlobalAddressOutput(which, child)
+        ? compute.getAddressOutput({ ...which, region }, child)
+        : compute.getGlobalAddressOutput(which, child)
       : region
-        ? new gcp.compute.Address(`${name}-address`, { ...which, region, addressType: "EXTERNAL" }, kept)
-        : new gcp.compute.GlobalAddress(`${name}-address`, { ...which, addressType: "EXTERNAL" }, kept);
+        ? new compute.Address(`${name}-address`, { ...which, region, addressType: "EXTERNAL" }, kept)
+        : new compute.GlobalAddress(`${name}-address`, { ...which, addressType: "EXTERNAL" }, kept);
     this.addressName = found.name;
     this.address = found.address;
     if (args.record) {
-      new gcp.dns.RecordSet(
+      new dns.RecordSet(
         `${name}-record`,
         {
           project,

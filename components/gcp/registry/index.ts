@@ -1,4 +1,4 @@
-import * as gcp from "@pulumi/gcp";
+import * as artifactregistry from "@pulumi/gcp/artifactregistry";
 import * as pulumi from "@pulumi/pulumi";
 
 export interface ArtifactRegistryArgs {
@@ -22,13 +22,13 @@ export class ArtifactRegistry extends pulumi.ComponentResource {
   constructor(name: string, args: ArtifactRegistryArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:ArtifactRegistry", name, {}, opts);
     const { project, region, repositoryId } = args;
-    const repository = new gcp.artifactregistry.Repository(
+    const repository = new artifactregistry.Repository(
       `${name}-repository`,
       { project, location: region, repositoryId, format: "DOCKER", description: "Images of NoETL" },
       { parent: this, protect: args.protect ?? true },
     );
     for (const [reader, member] of Object.entries(args.readers ?? {})) {
-      new gcp.artifactregistry.RepositoryIamMember(
+      new artifactregistry.RepositoryIamMember(
         `${name}-${reader}`,
         { project, location: region, repository: repository.name, role: "roles/artifactregistry.reader", member },
         { parent: this },

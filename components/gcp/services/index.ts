@@ -1,4 +1,4 @@
-import * as gcp from "@pulumi/gcp";
+import * as projects from "@pulumi/gcp/projects";
 import * as pulumi from "@pulumi/pulumi";
 
 export interface ProjectServicesArgs {
@@ -17,7 +17,7 @@ export class ProjectServices extends pulumi.ComponentResource {
     super("noetl-nats:gcp:ProjectServices", name, {}, opts);
     const enabled = args.services.map(
       (service) =>
-        new gcp.projects.Service(
+        new projects.Service(
           `${name}-${service.replace(/\.googleapis\.com$/, "")}`,
           { project: args.project, service, disableOnDestroy: false },
           { parent: this },

@@ -9,11 +9,14 @@ import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
  * Stands in for the plugin `pulumi-language-nodejs`, which only a download site has. Like that one it starts the launcher
  * that the SDK's npm package carries, in the program's folder, with the entry point that the engine names and the
  * configuration in the environment; TypeScript is loaded as the launcher does it. It knows nothing of installing
- * dependencies, of plugins that packages want, or of debugging.
+ * dependencies, of plugins that packages want, or of debugging. The engine attaches to it by `PULUMI_DEBUG_LANGUAGES=nodejs:PORT`;
+ * its option `--client` would lose the options of `Pulumi.yaml`.
  */
-export async function startLanguageHost(): Promise<{ address: string; stop(): void }> {
+export async function startLanguageHost(): Promise<{ port: number; stop(): void }> {
   const server = new grpc.Server();
   server.addService(LanguageRuntimeService, {
+    handshake: (_: unknown, callback: grpc.sendUnaryData<rpc.LanguageHandshakeResponse>) =>
+      callback(null, new rpc.LanguageHandshakeResponse()),
     getPluginInfo: (_: unknown, callback: grpc.sendUnaryData<PluginInfo>) =>
       callback(null, new PluginInfo().setVersion("1.0.0")),
     getRequiredPackages: (_: unknown, callback: grpc.sendUnaryData<rpc.GetRequiredPackagesResponse>) =>
@@ -31,7 +34,7 @@ export async function startLanguageHost(): Promise<{ address: string; stop(): vo
       error ? reject(error) : resolve(bound),
     );
   });
-  return { address: `127.0.0.1:${port}`, stop: () => server.forceShutdown() };
+  return { port, stop: () => server.forceShutdown() };
 }
 
 /** Exit code of the launcher for a program that has already told what is wrong. */
