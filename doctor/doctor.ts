@@ -8,7 +8,7 @@ import { Cluster, deployedPassword } from "./kubernetes";
 import { diagnosisText, intentText, screenOf } from "./present";
 import { repair, type Intent, type Outcome } from "./repair";
 import { repairFolder } from "./repair/journal";
-import { runCommand } from "./run";
+import { runCommand, unlessInterrupted } from "./run";
 import { contractInputs, readTarget, type Target } from "./target";
 
 const DOCTOR: Command = {
@@ -115,12 +115,16 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitN
   if (values.yes === true && values.repair !== true) {
     throw new CommandError(`--yes goes with --repair only\n\n${usage(DOCTOR)}`, "usage");
   }
-  const target = await readTarget(String(values.stack));
+  const reading = readTarget(String(values.stack));
   if (values.repair !== true) {
     const origin = typeof values.origin === "string" ? values.origin : undefined;
-    const diagnosis = await examine(target, origin);
-    return signal.aborted ? "interrupted" : show(diagnosis, values);
+    const diagnosis = await unlessInterrupted(
+      signal,
+      reading.then((target) => examine(target, origin)),
+    );
+    return diagnosis ? show(diagnosis, values) : "interrupted";
   }
+  const target = await reading;
   try {
     return await mend(target, values, signal);
   } catch (error) {

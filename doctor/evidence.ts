@@ -59,12 +59,27 @@ export interface ClaimFacts {
   readonly size?: string;
 }
 
+/** The last revision of a Helm release. */
+export interface ReleaseFacts {
+  readonly namespace: string;
+  readonly name: string;
+  readonly revision: number;
+  /** Helm's own word: deployed, failed, pending-install, pending-upgrade, pending-rollback, uninstalling, ... */
+  readonly status: string;
+  /** Seconds since Helm began with it. */
+  readonly ageSeconds: number;
+  /** What Helm says about a failed one, masked; empty otherwise. */
+  readonly description: string;
+}
+
 /** One namespace and what is in it. */
 export interface NamespaceFacts {
   readonly name: string;
   readonly pods: readonly PodFacts[];
   readonly workloads: readonly WorkloadFacts[];
   readonly claims: readonly ClaimFacts[];
+  /** The stack's own Helm releases. */
+  readonly releases: readonly ReleaseFacts[];
   /** The latest warning of each object, `Kind/name: reason: message`. */
   readonly warnings: readonly string[];
   /** Why parts of this could not be read. */

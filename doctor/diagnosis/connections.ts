@@ -1,7 +1,7 @@
 import { PLACES } from "../../contract/noetl";
 import type { Evidence, PodFacts, VariableFacts } from "../evidence";
 import { quotes } from "./contract";
-import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type Step } from "./finding";
+import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type FindingId, type Step } from "./finding";
 import { lastHit, type LogMeaning } from "./logs";
 import { explainsPod } from "./pods";
 
@@ -51,7 +51,7 @@ const restart = ({ kubectl }: Evidence, pods: readonly { pod: PodFacts }[]): Ste
   [...new Set(pods.map(({ pod }) => `${kubectl} -n ${pod.namespace} rollout restart deploy/${pod.owner}`))].map(run);
 
 interface Trouble {
-  readonly id: string;
+  readonly id: FindingId;
   readonly meanings: readonly LogMeaning[];
   /** Whose trouble it is a consequence of, where that is already a finding. */
   readonly of: "nats" | "postgres" | "server";
@@ -82,6 +82,15 @@ const TROUBLES: readonly Trouble[] = [
     of: "nats",
     title: (who) => `The NATS user of ${who} lacks a permission`,
     remedy: () => [say("Grant it in the server's configuration; the log names the subject.")],
+  },
+  {
+    id: "pods-nats-tls",
+    meanings: ["nats-tls"],
+    of: "nats",
+    title: (who) => `${who} does not trust the certificate of the NATS server`,
+    remedy: () => [
+      say("Pods trust the authorities of their image alone; the log says what is wrong with the certificate."),
+    ],
   },
   {
     id: "pods-jetstream-off",
@@ -131,23 +140,29 @@ const isExplained = (explained: Explained, of: Trouble["of"]): boolean =>
   explained.has(of === "server" ? `workload ${PLACES.noetl.namespace}/${PLACES.noetl.serverDeployment}` : of);
 
 /** What NoETL's and the gateway's pods say themselves: a cause of its own, or the consequence of one already found. */
-export const podsConnections: DiagnosisRule = (evidence, explained) =>
-  TROUBLES.flatMap(({ id, meanings, of, title, remedy }) => {
-    const pods = saying(evidence, explained, meanings);
-    if (pods.length === 0) return [];
-    const consequence = isExplained(explained, of);
-    const gateway = pods.some(({ part }) => part === "gateway");
-    return finding(id, consequence ? `${namesOf(pods)} cannot start before that is mended` : title(namesOf(pods)), {
-      severity: consequence ? "note" : "cause",
-      symptoms: gateway ? ["cors"] : [],
-      evidence: quotes(
-        pods.map(({ pod }) => pod),
-        meanings,
-      ),
-      remedy: consequence ? [] : remedy(evidence, pods),
-      explains: pods.flatMap(({ pod, part }) => explainsPod(pod, part)),
+const connectionsTo =
+  (parts: readonly Trouble["of"][]): DiagnosisRule =>
+  (evidence, explained) =>
+    TROUBLES.filter(({ of }) => parts.includes(of)).flatMap(({ id, meanings, of, title, remedy }) => {
+      const pods = saying(evidence, explained, meanings);
+      if (pods.length === 0) return [];
+      const consequence = isExplained(explained, of);
+      const gateway = pods.some(({ part }) => part === "gateway");
+      return finding(id, consequence ? `${namesOf(pods)} cannot start before that is mended` : title(namesOf(pods)), {
+        severity: consequence ? "note" : "cause",
+        symptoms: gateway ? ["cors"] : [],
+        evidence: quotes(
+          pods.map(({ pod }) => pod),
+          meanings,
+        ),
+        remedy: consequence ? [] : remedy(evidence, pods),
+        explains: pods.flatMap(({ pod, part }) => explainsPod(pod, part)),
+      });
     });
-  });
+
+export const infrastructureConnections = connectionsTo(["nats", "postgres"]);
+/** Asked when the server's own trouble is known. */
+export const serverConnections = connectionsTo(["server"]);
 
 /** Workers that are not ready while the server is down wait for it; that is the server's trouble, not theirs. */
 export const waitingWorkers: DiagnosisRule = (evidence, explained) => {

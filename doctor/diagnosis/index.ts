@@ -1,5 +1,5 @@
 import type { Evidence } from "../evidence";
-import { environment, podsConnections, waitingWorkers } from "./connections";
+import { environment, infrastructureConnections, serverConnections, waitingWorkers } from "./connections";
 import { brokenContract, drift, interruptedRepair, pastSymptoms, workers } from "./contract";
 import { finding, run, say, type DiagnosisRule, type Finding } from "./finding";
 import { cors } from "./gateway";
@@ -13,11 +13,13 @@ import {
   infrastructurePods,
   refusedPods,
   schemaJob,
+  serverPods,
   unscheduled,
 } from "./pods";
+import { failedReleases, stuckReleases } from "./releases";
 import { cluster, configuration, forbidden, natsConnection } from "./reach";
 
-export { SYMPTOMS, type Finding, type Step, type Symptom } from "./finding";
+export { FINDINGS, SYMPTOMS, type Finding, type FindingId, type Step, type Symptom } from "./finding";
 
 /** What is wrong with a deployment, causes first. */
 export interface Diagnosis {
@@ -33,6 +35,7 @@ export interface Diagnosis {
 const RULES: readonly DiagnosisRule[] = [
   configuration,
   forbidden,
+  stuckReleases,
   claims,
   unscheduled,
   images,
@@ -45,14 +48,17 @@ const RULES: readonly DiagnosisRule[] = [
   interruptedRepair,
   brokenContract,
   environment,
-  podsConnections,
+  infrastructureConnections,
   pastSymptoms,
+  serverPods,
+  serverConnections,
   waitingWorkers,
   applicationPods,
   cors,
   missing,
   workers,
   drift,
+  unanswered,
   unread,
 ];
 
@@ -69,6 +75,8 @@ export function diagnose(evidence: Evidence): Diagnosis {
       for (const { explains } of found) for (const key of explains) explained.add(key);
       findings.push(...found);
     }
+    // What an update left behind, after what made it fail.
+    findings.push(...failedReleases(evidence, findings));
     findings.push(...unfinished(evidence, findings));
   }
   const causes = findings.filter(({ severity }) => severity === "cause");
@@ -94,6 +102,20 @@ function unfinished({ missingOutputs, stack }: Evidence, found: readonly Finding
         ),
         run(`pulumi up --stack ${stack}`),
       ],
+    }),
+  ];
+}
+
+/** Namespaces that gave no answer although the cluster does: what is wrong in them is not known. */
+function unanswered({ namespaces }: Evidence): Finding[] {
+  const messages = Object.values(namespaces).flatMap((each) =>
+    each.ok || each.problem === "forbidden" ? [] : [each.message],
+  );
+  if (messages.length === 0) return [];
+  return [
+    finding("unanswered", "Some of the deployment could not be looked at, so that nothing is known about it", {
+      evidence: [...new Set(messages)],
+      remedy: [say("An API server that is overloaded or restarts answers late: look again in a minute.")],
     }),
   ];
 }

@@ -212,20 +212,55 @@ export const memory: DiagnosisRule = (evidence, explained) =>
 /** Workloads whose pods are not even made: quota, admission. */
 export const refusedPods: DiagnosisRule = (evidence) =>
   places(evidence).flatMap(({ part, facts }) =>
-    facts.workloads
-      .filter(({ kind, trouble }) => kind !== "Job" && trouble !== undefined)
-      .map((workload) =>
-        finding("pods-refused", `The cluster refuses the pods of ${workload.name}`, {
-          symptoms: symptomsOf(part),
-          evidence: [`${workload.kind} ${workload.namespace}/${workload.name}: ${workload.trouble}`],
-          remedy: [
-            say("Its words name the quota, the Pod Security level or the admission webhook that objects."),
-            run(`${evidence.kubectl} -n ${workload.namespace} get resourcequota,limitrange`),
-          ],
-          explains: [keyOf("workload", workload), ...reachedThrough(part, workload.name)],
-        }),
-      ),
+    facts.workloads.flatMap((workload) => {
+      const words = refusalOf(facts, workload);
+      if (words === undefined) return [];
+      return finding("pods-refused", `The cluster refuses the pods of ${workload.name}`, {
+        symptoms: symptomsOf(part),
+        evidence: [`${workload.kind} ${workload.namespace}/${workload.name}: ${words}`],
+        remedy: refusalRemedy(words, `${evidence.kubectl} -n ${workload.namespace}`, workload.namespace),
+        explains: [keyOf("workload", workload), ...reachedThrough(part, workload.name)],
+      });
+    }),
   );
+
+/** Why the API server did not let a workload's pods in. A Deployment says so itself; of others there is only the event. */
+function refusalOf(facts: NamespaceFacts, { kind, name, wanted, ready, trouble }: WorkloadFacts): string | undefined {
+  if (kind === "Deployment") return trouble;
+  const pods = facts.pods.filter(({ owner }) => owner === name).length;
+  // An event outlives what it tells of by an hour.
+  if (ready + pods >= wanted) return undefined;
+  return warningsAbout(facts, kind, name).find((warning) => warning.includes(": FailedCreate: "));
+}
+
+/** What to do about a refusal, by the words of the API server's admission plugins. */
+function refusalRemedy(words: string, kubectl: string, namespace: string): Step[] {
+  const quota = /(?:exceeded|failed) quota: ([a-z0-9.-]+)/.exec(words)?.[1];
+  if (quota !== undefined) {
+    return [
+      say(
+        "The namespace's quota is used up, or asks for requests and limits: raise it, or let the stack ask for less.",
+      ),
+      run(`${kubectl} describe resourcequota ${quota}`),
+    ];
+  }
+  if (/(?:maximum|minimum) \S+ usage per|limit to request ratio/.test(words)) {
+    return [
+      say("A LimitRange of the namespace forbids what the containers ask for: change the one or the other."),
+      run(`${kubectl} describe limitrange`),
+    ];
+  }
+  if (words.includes("violates PodSecurity")) {
+    return [
+      say("The namespace's Pod Security level is stricter than the pods; an update puts its labels right:"),
+      run(`${kubectl.replace(/ -n \S+$/, "")} get namespace ${namespace} --show-labels`),
+    ];
+  }
+  return [
+    say("Its words name the admission webhook or the account that is missing."),
+    run(`${kubectl} get events --field-selector type=Warning`),
+  ];
+}
 
 /** The Job that loads NoETL's schema. */
 export const schemaJob: DiagnosisRule = (evidence) =>
@@ -273,9 +308,11 @@ export function lastWords(pod: PodFacts, lines = LOG_LINES): string[] {
 
 /** Pods that crash or do not become ready and that nothing before explains: their own last words. */
 const otherPods =
-  (parts: readonly Part[]): DiagnosisRule =>
+  (parts: readonly Part[], ofInterest: (pod: PodFacts) => boolean = () => true): DiagnosisRule =>
   (evidence, explained) =>
-    byWorkload(troubled(evidence, explained).filter(({ part }) => parts.includes(part))).flatMap((group) => {
+    byWorkload(
+      troubled(evidence, explained).filter(({ part, pod }) => parts.includes(part) && ofInterest(pod)),
+    ).flatMap((group) => {
       const [first] = group;
       if (!first) return [];
       const crashes = group.some(({ pod }) => pod.containers.some(({ waiting, ended }) => ended && waiting));
@@ -314,6 +351,8 @@ const otherPods =
 
 /** NATS and Postgres: others wait for them, so they are looked at first. */
 export const infrastructurePods = otherPods(["nats", "postgres"]);
+/** Workers and gateway wait for the server in turn. */
+export const serverPods = otherPods(["noetl"], ({ owner }) => owner === PLACES.noetl.serverDeployment);
 export const applicationPods = otherPods(["noetl", "gateway"]);
 
 /** What must be there where a part is deployed. */

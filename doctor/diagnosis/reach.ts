@@ -93,12 +93,57 @@ export const forbidden: DiagnosisRule = (evidence) => {
 };
 
 /** One way in which NATS cannot be asked: what it is called and what to do. */
-type NatsProblem = (evidence: Evidence) => { title: string; remedy: Step[]; more?: string[] };
+type NatsProblem = (evidence: Evidence) => { title: string; remedy: readonly Step[]; more?: string[] };
 
 const natsPods = ({ kubectl }: Evidence, what: string): Step => run(`${kubectl} -n ${PLACES.nats.namespace} ${what}`);
 const update = ({ stack }: Evidence): Step => run(`pulumi up --stack ${stack}`);
 
-const NATS_PROBLEMS: Partial<Record<ConnectProblem, NatsProblem>> = {
+/** What of TLS fails, by our own words and those of Node and OpenSSL; the first that fits counts. */
+const TLS_PROBLEMS: readonly { readonly says: RegExp; readonly title: string; readonly remedy: readonly Step[] }[] = [
+  {
+    says: /demands TLS/,
+    title: "The NATS server demands TLS, which the stack's connections do not speak",
+    remedy: [
+      say("Let the server take connections without TLS from the cluster's network, or correct `natsHost`, `natsPort`."),
+    ],
+  },
+  {
+    says: /offers no TLS/,
+    title: "The NATS server offers no TLS, which the connection asks for",
+    remedy: [say("Give the server a certificate (`tls` in its configuration), or ask it without TLS.")],
+  },
+  {
+    says: /expired/,
+    title: "The certificate of the NATS server has expired",
+    remedy: [
+      say("Renew it. With the new one in place of the old, the server takes it without a restart:"),
+      run("nats-server --signal reload"),
+    ],
+  },
+  {
+    says: /altnames|cert's (CN|list)/,
+    title: "The certificate of the NATS server is for another host name",
+    remedy: [say("Connect by a name that it carries, or let it carry the name that is connected to.")],
+  },
+  {
+    says: /self[- ]signed|issuer|unable to verify|authority/i,
+    title: "The certificate of the NATS server comes from an authority that is not trusted here",
+    remedy: [say("Connect with the certificate of that authority, or renew the server's from a known one.")],
+  },
+];
+
+/** The others are told by the rules about the cluster. */
+const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-login" | "forbidden">, NatsProblem> = {
+  "cluster-unreachable": (evidence) => ({
+    title: "The cluster's API answers, and opens no way to NATS",
+    remedy: [
+      say(
+        "The API reaches a pod through its node's kubelet (on GKE through the konnectivity agents): see whether they run.",
+      ),
+      run(`${evidence.kubectl} get nodes`),
+      natsPods(evidence, `port-forward pod/${PLACES.nats.pod} 4222`),
+    ],
+  }),
   "no-pod": (evidence) => ({
     title: "NATS is not installed where the stack expects it",
     remedy: [
@@ -133,11 +178,14 @@ const NATS_PROBLEMS: Partial<Record<ConnectProblem, NatsProblem>> = {
     title: "What answers at the NATS server's address is no NATS server",
     remedy: [say("Correct the stack's `natsHost` and `natsPort`.")],
   }),
-  tls: () => ({
-    title: "TLS with NATS fails",
-    remedy: [
-      say("The message names the side that lacks it, or the certificate that is expired, untrusted or another's."),
-    ],
+  tls: ({ nats }) => {
+    const message = nats.ok ? "" : nats.message;
+    const told = TLS_PROBLEMS.find(({ says }) => says.test(message));
+    return told ?? { title: "TLS with NATS fails", remedy: [say("The message ends with OpenSSL's own words.")] };
+  },
+  "bad-credentials": () => ({
+    title: "The credentials for NATS cannot be used",
+    remedy: [say("Take the file that `nsc` or the account's owner made.")],
   }),
   "wrong-password": (evidence) => {
     const { passwordAsDeployed: same, user } = evidence;
@@ -209,16 +257,14 @@ export const natsConnection: DiagnosisRule = (evidence, explained): Finding[] =>
   const { nats } = evidence;
   if (nats.ok) return [];
   if (nats.problem === "pod-not-ready" && explained.has("nats")) return [];
-  const told = NATS_PROBLEMS[nats.problem]?.(evidence);
-  if (!told) return [];
+  const { problem } = nats;
+  if (problem === "bad-kubeconfig" || problem === "cluster-login" || problem === "forbidden") return [];
+  const told = NATS_PROBLEMS[problem](evidence);
   return [
-    finding(nats.problem, told.title, {
+    finding(problem, told.title, {
       evidence: [nats.message, ...(told.more ?? [])],
       remedy: told.remedy,
-      explains: [
-        "nats",
-        ...(nats.problem === "no-pod" ? [`workload ${PLACES.nats.namespace}/${PLACES.nats.service}`] : []),
-      ],
+      explains: ["nats", ...(problem === "no-pod" ? [`workload ${PLACES.nats.namespace}/${PLACES.nats.service}`] : [])],
     }),
   ];
 };
