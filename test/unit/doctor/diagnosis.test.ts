@@ -479,7 +479,7 @@ const CASES: readonly Case[] = [
     yields: natsSays(nats(null)),
     says: "There is no stream NOETL_COMMANDS",
     but: "a stack without NoETL, whose stream nobody creates",
-    misses: natsSays(nats(null), { namespaces: { nats: healthy().namespaces.nats } as Evidence["namespaces"] }),
+    misses: natsSays(nats(null), { namespaces: { nats: healthy().namespaces.nats } }),
   },
   {
     id: "subject-not-stored",
