@@ -65,16 +65,35 @@ function podLines({ namespaces: { nats } }: Evidence): Line[] {
   const section = "NATS pods";
   if (nats === undefined) return [];
   if (!nats.ok) return [{ section, item: "pods", status: "unknown", found: nats.message }];
-  const { pods, name } = nats.value;
+  const { pods, name, workloads } = nats.value;
   if (pods.length === 0) {
     return [{ section, item: "pods", status: "wrong", found: `none in namespace ${name}`, expected: PLACES.nats.pod }];
   }
-  return pods.map((pod) => ({
-    section,
-    item: pod.name,
-    status: pod.ready || pod.phase === "Succeeded" ? "ok" : "wrong",
-    found: describePod(pod),
-  }));
+  const { service } = PLACES.nats;
+  const set = workloads.find((each) => each.kind === "StatefulSet" && each.name === service);
+  const servers = pods.filter(({ owner }) => owner === service).length;
+  const lacking: Line[] =
+    servers > 0 && servers >= (set?.wanted ?? 1)
+      ? []
+      : [
+          {
+            section,
+            item: service,
+            status: "wrong",
+            found: set
+              ? `StatefulSet: ${set.wanted} wanted, ${many(servers, "pod")} there`
+              : "no server among the pods",
+          },
+        ];
+  return [
+    ...pods.map((pod): Line => ({
+      section,
+      item: pod.name,
+      status: pod.ready || pod.phase === "Succeeded" ? "ok" : "wrong",
+      found: describePod(pod),
+    })),
+    ...lacking,
+  ];
 }
 
 /** Phase, ready containers, restarts, and what it waits for. */

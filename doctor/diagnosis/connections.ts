@@ -118,9 +118,11 @@ const TROUBLES: readonly Trouble[] = [
     meanings: ["nats-refused", "nats-timeout", "unknown-host"],
     of: "nats",
     title: (who) => `${who} cannot reach NATS or its database`,
-    remedy: ({ kubectl, stack }) => [
-      say("NATS answers through the API, so look at what is between: the address in NATS_URL, network policies, DNS."),
-      run(`${kubectl} -n ${PLACES.nats.namespace} get service,endpoints ${PLACES.nats.service}`),
+    remedy: ({ kubectl, stack, namespaces }) => [
+      say("NATS answers from here, so look at what is between: the address in NATS_URL, network policies, DNS."),
+      ...(namespaces.nats === undefined
+        ? []
+        : [run(`${kubectl} -n ${PLACES.nats.namespace} get service,endpoints ${PLACES.nats.service}`)]),
       run(`pulumi up --stack ${stack}`),
     ],
   },

@@ -1,6 +1,6 @@
 import { PLACES } from "../../contract/noetl";
 import type { Evidence, GatewayFacts, ProbeFacts } from "../evidence";
-import { finding, run, say, type DiagnosisRule, type Finding } from "./finding";
+import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type Finding } from "./finding";
 
 const IN_CLUSTER = /^pod /;
 
@@ -29,7 +29,10 @@ export const cors: DiagnosisRule = (evidence, explained) => {
   const probes = probesOf(gateway);
   const inside = probes.filter(({ by }) => IN_CLUSTER.test(by));
   const outside = probes.filter(({ by }) => !IN_CLUSTER.test(by));
-  const findings = [...originFinding(evidence, gateway, inside), ...backendFinding(evidence, gateway, inside)];
+  const findings = [
+    ...originFinding(evidence, gateway, inside),
+    ...backendFinding(evidence, gateway, inside, explained),
+  ];
   // What stands in front only passes on what the gateway answers; it is looked at where its own answer differs.
   return [...findings, ...proxyFinding(evidence, gateway, inside, outside), ...silence(gateway, explained)];
 };
@@ -67,8 +70,16 @@ function originFinding({ stack }: Evidence, gateway: GatewayFacts, inside: reado
   ];
 }
 
-/** The gateway itself answers with a server error. */
-function backendFinding({ stack, kubectl }: Evidence, gateway: GatewayFacts, inside: readonly ProbeFacts[]): Finding[] {
+/** The gateway itself answers with a server error: by itself the consequence of a server that is known to be down. */
+function backendFinding(
+  { stack, kubectl }: Evidence,
+  gateway: GatewayFacts,
+  inside: readonly ProbeFacts[],
+  explained: Explained,
+): Finding[] {
+  const serverIsDown = explained.has(
+    keyOf("workload", { namespace: PLACES.noetl.namespace, name: PLACES.noetl.serverDeployment }),
+  );
   const failing = inside.filter(({ status }) => status >= 500);
   if (failing.length === 0) return [];
   const bare = failing.some((probe) => !lets(gateway, probe));
@@ -79,6 +90,7 @@ function backendFinding({ stack, kubectl }: Evidence, gateway: GatewayFacts, ins
         ? "The gateway answers with a server error that lacks CORS headers, which a browser reports as `Failed to fetch`"
         : "The gateway answers with a server error: what stands behind it does not work",
       {
+        severity: serverIsDown && !bare ? "note" : "cause",
         symptoms: ["cors"],
         evidence: failing.map(describeProbe),
         remedy: [
@@ -137,7 +149,7 @@ function proxyFinding(
 }
 
 /** The gateway gives no answer at all although its pods are ready. */
-function silence({ probes }: GatewayFacts, explained: { has(key: string): boolean }): Finding[] {
+function silence({ probes }: GatewayFacts, explained: Explained): Finding[] {
   const silent = [
     ...new Set(probes.flatMap((each) => (each.ok || each.problem === "forbidden" ? [] : [each.message]))),
   ];

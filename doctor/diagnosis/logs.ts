@@ -41,7 +41,7 @@ export const LOG_SIGNS: readonly LogSign[] = [
   {
     id: "database-unreachable",
     pattern:
-      /(postgres|psycopg|:5432|port 5432).*(refused|could not connect|timed? ?out|failed)|connection to server at .* failed/i,
+      /(postgres|psycopg|:5432|port 5432).*(refused|could not connect|timed? ?out|failed)|connection to server at .* failed|(refused|timed? ?out|call failed).*(postgres|\b5432\b)/i,
   },
   // After those of the database, whose client quotes the same words of OpenSSL.
   { id: "nats-tls", pattern: /certificate[_ ]verify[_ ]failed|no ssl context provided|invalid peer certificate/i },

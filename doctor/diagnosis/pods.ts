@@ -228,8 +228,8 @@ export const refusedPods: DiagnosisRule = (evidence) =>
 function refusalOf(facts: NamespaceFacts, { kind, name, wanted, ready, trouble }: WorkloadFacts): string | undefined {
   if (kind === "Deployment") return trouble;
   const pods = facts.pods.filter(({ owner }) => owner === name).length;
-  // An event outlives what it tells of by an hour.
-  if (ready + pods >= wanted) return undefined;
+  // An event outlives what it tells of by an hour. A Job counts those that have succeeded, whose pods may be gone.
+  if (Math.max(ready, pods) >= wanted) return undefined;
   return warningsAbout(facts, kind, name).find((warning) => warning.includes(": FailedCreate: "));
 }
 
@@ -355,7 +355,7 @@ export const infrastructurePods = otherPods(["nats", "postgres"]);
 export const serverPods = otherPods(["noetl"], ({ owner }) => owner === PLACES.noetl.serverDeployment);
 export const applicationPods = otherPods(["noetl", "gateway"]);
 
-/** What must be there where a part is deployed. */
+/** What must be there where a part is deployed; the database may be elsewhere. */
 const WORKLOADS: Readonly<Record<Part, readonly { kind: WorkloadFacts["kind"]; name: string }[]>> = {
   nats: [{ kind: "StatefulSet", name: PLACES.nats.service }],
   postgres: [],
@@ -366,60 +366,77 @@ const WORKLOADS: Readonly<Record<Part, readonly { kind: WorkloadFacts["kind"]; n
   gateway: [{ kind: "Deployment", name: PLACES.gateway.deployment }],
 };
 
-/** Scaled to nothing: of the workers alone that may be meant. */
-const isOff = ({ name, wanted }: WorkloadFacts, part: Part): boolean =>
-  wanted === 0 && name !== PLACES.noetl.workerDeployment && WORKLOADS[part].some((each) => each.name === name);
+/** Workloads without which nothing works: scaled to nothing they are off, which of the workers alone may be meant. */
+const NEEDED: readonly string[] = [
+  PLACES.nats.service,
+  PLACES.postgres.service,
+  PLACES.noetl.serverDeployment,
+  PLACES.gateway.deployment,
+];
+const isOff = ({ name, wanted }: WorkloadFacts): boolean => wanted === 0 && NEEDED.includes(name);
 
-/** Parts that are not there at all, and workloads without pods. */
-export const missing: DiagnosisRule = (evidence, explained) => {
-  const absent = places(evidence).flatMap(({ part, facts }) =>
+/** Parts that are not there at all. */
+export const absent: DiagnosisRule = (evidence, explained) => {
+  const found = places(evidence).flatMap(({ part, facts }) =>
     WORKLOADS[part]
       .filter(({ kind, name }) => !facts.workloads.some((each) => each.kind === kind && each.name === name))
       .filter(({ kind }) => !facts.unread.some((each) => each.includes(`${kind.toLowerCase()}s`)))
       .filter(({ name }) => !explained.has(keyOf("workload", { namespace: facts.name, name })))
       .map(({ kind, name }) => ({ kind, name, namespace: facts.name, part })),
   );
-  const short = places(evidence).flatMap(({ part, facts }) =>
-    facts.workloads
-      .filter((workload) => workload.kind !== "Job" && !explained.has(keyOf("workload", workload)))
-      .filter((workload) => workload.ready < workload.wanted || isOff(workload, part))
-      .filter((workload) => !facts.pods.some(({ owner, ready }) => owner === workload.name && !ready))
-      .map((workload) => ({ workload, part })),
-  );
+  if (found.length === 0) return [];
   return [
-    ...(absent.length === 0
-      ? []
-      : [
-          finding("not-deployed", `Not deployed: ${absent.map(({ name }) => name).join(", ")}`, {
-            symptoms: absent.some(({ part }) => part === "gateway") ? ["cors"] : [],
-            evidence: absent.map(({ kind, namespace, name }) => `there is no ${kind} ${namespace}/${name}`),
-            remedy: [
-              say("The last update did not get that far, or it was deleted by hand:"),
-              run(`pulumi refresh --stack ${evidence.stack}`),
-              run(`pulumi up --stack ${evidence.stack}`),
-            ],
-            explains: absent.map((each) => keyOf("workload", each)),
-          }),
-        ]),
-    ...short.map(({ workload, part }) =>
-      finding("pods-missing", `${workload.name} has ${workload.ready} of ${many(workload.wanted, "pod")}`, {
-        symptoms: symptomsOf(part),
-        evidence: [
-          `${workload.kind} ${workload.namespace}/${workload.name}: ${workload.ready} of ${workload.wanted} ready`,
-        ],
-        remedy: [
-          say(
-            workload.wanted === 0
-              ? "It was scaled down by hand; the stack's number comes back with:"
-              : "No pod of it is there or broken; the controller that makes them may be behind:",
-          ),
-          ...(workload.wanted === 0
-            ? [run(`pulumi refresh --stack ${evidence.stack}`), run(`pulumi up --stack ${evidence.stack}`)]
-            : []),
-          run(`${evidence.kubectl} -n ${workload.namespace} describe ${workload.kind.toLowerCase()} ${workload.name}`),
-        ],
-        explains: [keyOf("workload", workload)],
-      }),
-    ),
+    finding("not-deployed", `Not deployed: ${found.map(({ name }) => name).join(", ")}`, {
+      symptoms: found.some(({ part }) => part === "gateway") ? ["cors"] : [],
+      evidence: found.map(({ kind, namespace, name }) => `there is no ${kind} ${namespace}/${name}`),
+      remedy: [
+        say("The last update did not get that far, or it was deleted by hand:"),
+        run(`pulumi refresh --stack ${evidence.stack}`),
+        run(`pulumi up --stack ${evidence.stack}`),
+      ],
+      explains: found.flatMap((each) => [keyOf("workload", each), ...reachedThrough(each.part, each.name)]),
+    }),
   ];
 };
+
+/** Workloads that lack pods although none of them is in trouble. */
+const short =
+  (parts: readonly Part[]): DiagnosisRule =>
+  (evidence, explained) =>
+    places(evidence)
+      .filter(({ part }) => parts.includes(part))
+      .flatMap(({ part, facts }) =>
+        facts.workloads
+          .filter((workload) => workload.kind !== "Job" && !explained.has(keyOf("workload", workload)))
+          .filter((workload) => workload.ready < workload.wanted || isOff(workload))
+          .filter((workload) => !facts.pods.some(({ owner, ready }) => owner === workload.name && !ready))
+          .map((workload) =>
+            finding("pods-missing", `${workload.name} has ${workload.ready} of ${many(workload.wanted, "pod")}`, {
+              symptoms: symptomsOf(part),
+              evidence: [
+                `${workload.kind} ${workload.namespace}/${workload.name}: ${workload.ready} of ${workload.wanted} ready`,
+              ],
+              remedy: [
+                say(
+                  workload.wanted === 0
+                    ? "It was scaled down by hand; the stack's number comes back with:"
+                    : "No pod of it is there or broken; the controller that makes them may be behind:",
+                ),
+                ...(workload.wanted === 0
+                  ? [run(`pulumi refresh --stack ${evidence.stack}`), run(`pulumi up --stack ${evidence.stack}`)]
+                  : []),
+                run(
+                  `${evidence.kubectl} -n ${workload.namespace} describe ${workload.kind.toLowerCase()} ${workload.name}`,
+                ),
+              ],
+              explains: [
+                keyOf("workload", workload),
+                ...(workload.ready === 0 ? reachedThrough(part, workload.name) : []),
+              ],
+            }),
+          ),
+      );
+
+/** NATS and Postgres: others wait for them, so they are looked at first. */
+export const shortInfrastructure = short(["nats", "postgres"]);
+export const shortApplications = short(["noetl", "gateway"]);

@@ -96,6 +96,9 @@ export const forbidden: DiagnosisRule = (evidence) => {
 type NatsProblem = (evidence: Evidence) => { title: string; remedy: readonly Step[]; more?: string[] };
 
 const natsPods = ({ kubectl }: Evidence, what: string): Step => run(`${kubectl} -n ${PLACES.nats.namespace} ${what}`);
+const natsLog = (evidence: Evidence): Step => natsPods(evidence, `logs ${PLACES.nats.pod} -c nats --tail 50`);
+/** Whether the stack installs NATS; of somebody else's server only they know where it runs. */
+const isOurs = ({ namespaces }: Evidence): boolean => namespaces.nats !== undefined;
 const update = ({ stack }: Evidence): Step => run(`pulumi up --stack ${stack}`);
 
 /** What of TLS fails, by our own words and those of Node and OpenSSL; the first that fits counts. */
@@ -147,7 +150,8 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
   "no-pod": (evidence) => ({
     title: "NATS is not installed where the stack expects it",
     remedy: [
-      say("Install it; an update that failed on the way goes on where it stopped:"),
+      say("An update that failed on the way goes on where it stopped; what was deleted by hand comes back with:"),
+      run(`pulumi refresh --stack ${evidence.stack}`),
       update(evidence),
       natsPods(evidence, "get pods,services,statefulsets"),
     ],
@@ -162,17 +166,15 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
   }),
   refused: (evidence) => ({
     title: "NATS refuses the connection: nothing listens on its port",
-    remedy: [
-      say("The pod runs and the server in it does not, or listens elsewhere:"),
-      natsPods(evidence, `logs ${PLACES.nats.pod} -c nats --tail 50`),
-    ],
+    remedy: isOurs(evidence)
+      ? [say("The pod runs and the server in it does not, or listens elsewhere:"), natsLog(evidence)]
+      : [say("Start the server, or correct the stack's `natsHost` and `natsPort`.")],
   }),
   closed: (evidence) => ({
     title: "NATS closes the connection before it answers",
-    remedy: [
-      say("It may be restarting, or at its limit of connections:"),
-      natsPods(evidence, `logs ${PLACES.nats.pod} -c nats --tail 50`),
-    ],
+    remedy: isOurs(evidence)
+      ? [say("It may be restarting, or at its limit of connections:"), natsLog(evidence)]
+      : [say("It may be restarting, or at its limit of connections: its log tells.")],
   }),
   "no-nats": () => ({
     title: "What answers at the NATS server's address is no NATS server",
@@ -224,27 +226,29 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
   }),
   "jetstream-off": (evidence) => ({
     title: "JetStream is off, so that there can be no stream",
-    remedy: [
-      say("Where this stack installs NATS an update switches it on; on a server of your own set `jetstream` for it"),
-      say("and, where it has accounts, for the account of the user."),
-      update(evidence),
-    ],
+    remedy: isOurs(evidence)
+      ? [say("An update switches it on:"), update(evidence)]
+      : [say("Set `jetstream` in the server's configuration and, where it has accounts, for the account of the user.")],
   }),
   "jetstream-unavailable": (evidence) => ({
     title: "JetStream does not answer: its cluster has no leader, or a stream is still being recovered",
-    remedy: [
-      say("A cluster needs more than half of its servers:"),
-      natsPods(evidence, "get pods -o wide"),
-      natsPods(evidence, `exec deploy/${PLACES.nats.service}-box -- nats server report jetstream`),
-    ],
+    remedy: isOurs(evidence)
+      ? [
+          say("A cluster needs more than half of its servers:"),
+          natsPods(evidence, "get pods -o wide"),
+          natsPods(evidence, `exec deploy/${PLACES.nats.service}-box -- nats server report jetstream`),
+        ]
+      : [say("A cluster needs more than half of its servers:"), run("nats server report jetstream")],
   }),
   "no-answer": (evidence) => ({
     title: "The connection to NATS stands, and no answer comes in time",
-    remedy: [
-      say("A firewall or a proxy in between, or an overloaded server:"),
-      natsPods(evidence, `top pod ${PLACES.nats.pod}`),
-      natsPods(evidence, `logs ${PLACES.nats.pod} -c nats --tail 50`),
-    ],
+    remedy: isOurs(evidence)
+      ? [
+          say("A firewall or a proxy in between, or an overloaded server:"),
+          natsPods(evidence, `top pod ${PLACES.nats.pod}`),
+          natsLog(evidence),
+        ]
+      : [say("A firewall or a proxy in between, or an overloaded server: its log tells.")],
   }),
   "refused-request": () => ({
     title: "NATS refuses to tell about the stream",
@@ -256,7 +260,7 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
 export const natsConnection: DiagnosisRule = (evidence, explained): Finding[] => {
   const { nats } = evidence;
   if (nats.ok) return [];
-  if (nats.problem === "pod-not-ready" && explained.has("nats")) return [];
+  if ((nats.problem === "pod-not-ready" || nats.problem === "no-pod") && explained.has("nats")) return [];
   const { problem } = nats;
   if (problem === "bad-kubeconfig" || problem === "cluster-login" || problem === "forbidden") return [];
   const told = NATS_PROBLEMS[problem](evidence);

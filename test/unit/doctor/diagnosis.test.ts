@@ -375,6 +375,51 @@ const CASES: readonly Case[] = [
     }),
   },
   {
+    id: "pods-refused",
+    yields: inPart("nats", {
+      workloads: [workload("nats", 1, { kind: "StatefulSet", namespace: "nats", wanted: 2 })],
+      warnings: ["StatefulSet/nats: FailedCreate: create Pod nats-1 failed: exceeded quota: small"],
+    }),
+    says: "nats-1 failed",
+    but: "a pod that is there and not ready",
+    misses: inPart("nats", {
+      pods: [pod("nats-0", "nats", { namespace: "nats" }), unready(pod("nats-1", "nats", { namespace: "nats" }))],
+      workloads: [workload("nats", 1, { kind: "StatefulSet", namespace: "nats", wanted: 2 })],
+      warnings: ["StatefulSet/nats: FailedCreate: create Pod nats-1 failed: exceeded quota: small"],
+    }),
+  },
+  {
+    id: "pods-missing",
+    yields: inPart(
+      "nats",
+      { pods: [], workloads: [workload("nats", 0, { kind: "StatefulSet", namespace: "nats", wanted: 0 })] },
+      { nats: failed("no-pod", "there is no pod behind Service nats/nats") },
+    ),
+    says: "scaled down by hand",
+    but: "a StatefulSet that is not there at all",
+    misses: inPart("nats", { pods: [], workloads: [] }, { nats: failed("no-pod", "there is no Service nats/nats") }),
+  },
+  {
+    id: "no-pod",
+    yields: inPart("nats", { pods: [], workloads: [] }, { nats: failed("no-pod", "there is no Service nats/nats") }),
+    says: "not installed",
+    but: "a StatefulSet that was scaled down",
+    misses: inPart(
+      "nats",
+      { pods: [], workloads: [workload("nats", 0, { kind: "StatefulSet", namespace: "nats", wanted: 0 })] },
+      { nats: failed("no-pod", "there is no pod behind Service nats/nats") },
+    ),
+  },
+  {
+    id: "refused",
+    yields: natsFails("refused", "ECONNREFUSED", {
+      namespaces: { noetl: healthy().namespaces.noetl },
+    }),
+    says: "correct the stack's `natsHost`",
+    but: "a server that JetStream is off on",
+    misses: natsFails("jetstream-off", "JetStream is off"),
+  },
+  {
     id: "memory",
     yields: inPart("nats", {
       pods: [
@@ -607,6 +652,63 @@ const CASES: readonly Case[] = [
     says: "gets 502, access-control-allow-origin",
     but: "an error of the page's own",
     misses: gateway([probe({ status: 404 })]),
+  },
+  {
+    id: "gateway-5xx",
+    severity: "note",
+    yields: { ...gateway([probe({ status: 502 })]), namespaces: noetl(crashingServer("bye"), WORKER).namespaces },
+    says: "gets 502",
+    but: "one that lacks the headers as well",
+    misses: { ...gateway([without({ status: 502 })]), namespaces: noetl(crashingServer("bye"), WORKER).namespaces },
+  },
+  {
+    id: "pods-missing",
+    yields: inPart("postgres", {
+      workloads: [workload("postgres", 0, { kind: "StatefulSet", namespace: "postgres", wanted: 0 })],
+    }),
+    says: "postgres has 0 of 0 pods",
+    but: "a database that is elsewhere",
+    misses: inPart("postgres", {}),
+  },
+  {
+    id: "pods-database",
+    severity: "note",
+    yields: inPart(
+      "postgres",
+      { workloads: [workload("postgres", 0, { kind: "StatefulSet", namespace: "postgres", wanted: 0 })] },
+      {
+        namespaces: noetl(
+          saying(
+            unready(SERVER),
+            "Database not ready: [Errno 111] Connect call failed ('postgres.postgres.svc.cluster.local', 5432). Retrying",
+          ),
+          WORKER,
+        ).namespaces,
+      },
+    ),
+    says: "cannot start before that is mended",
+    but: "a connection to NATS that is refused",
+    misses: noetl(
+      saying(unready(SERVER), "[Errno 111] Connect call failed ('nats.nats.svc.cluster.local', 4222)"),
+      WORKER,
+    ),
+  },
+  {
+    id: "not-deployed",
+    yields: inPart(
+      "gateway",
+      { pods: [], workloads: [] },
+      {
+        gateway: {
+          origin: ORIGIN,
+          allowedOrigins: [ORIGIN],
+          probes: [failed("no-pod", "there is no pod of the gateway")],
+        },
+      },
+    ),
+    says: "there is no Deployment gateway/gateway",
+    but: "a gateway that is there and says nothing",
+    misses: gateway([failed("no-answer", "waited 4 s")]),
   },
   {
     id: "gateway-5xx-without-cors",
