@@ -1,21 +1,16 @@
-import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as http from "node:http";
 import type * as net from "node:net";
 import * as path from "node:path";
-import { promisify } from "node:util";
-import type { KubernetesObject, V1Pod } from "@kubernetes/client-node";
-import { RetentionPolicy, StorageType } from "nats";
+import type { V1Pod } from "@kubernetes/client-node";
+import { RetentionPolicy } from "nats";
 import { beforeAll, describe, expect, it } from "vitest";
-import { projectRoot } from "../../config/project";
 import { PLACES, STREAM } from "../../contract/noetl";
-import { checklist, exitOf } from "../../doctor/checklist";
+import { exitOf } from "../../doctor/checklist";
 import { SYMPTOMS } from "../../doctor/diagnosis";
-import { gather } from "../../doctor/gather";
 import { targetOf, type Target } from "../../doctor/target";
-import { embeddedPaths, stateEnvironment } from "../../embedded/home";
 import { closedPort, proxy, startNatsServer, until } from "../contract/support";
-import { Deployment, diagnosed, examine, findingOf, remedyText, STACK } from "./support";
+import { Deployment, diagnosed, examine, findingOf, pod, remedyText, STACK, verified } from "./support";
 
 const { serverDeployment: SERVER, workerDeployment: WORKER } = PLACES.noetl;
 
@@ -27,43 +22,9 @@ beforeAll(async () => {
   target = deployment.target;
 });
 
-const verified = async (of: Target) => checklist(await gather(of, { detail: "checklist" }));
-
-/** The stack's own settings and outputs, changed. */
-const changed = (changes: { config?: Record<string, string>; outputs?: Record<string, unknown> }): Target =>
-  targetOf(STACK, {
-    config: { ...deployment.content.config, ...changes.config },
-    outputs: { ...deployment.content.outputs, ...changes.outputs },
-  });
-
-/** The stream as somebody else might make it, in place of NoETL's. */
-const replaceStream = (changes: object) =>
-  deployment.withManager(async (manager) => {
-    await manager.streams.delete(STREAM.name).catch(() => undefined);
-    await manager.streams.add({
-      name: STREAM.name,
-      subjects: [STREAM.subject],
-      storage: StorageType.Memory,
-      max_age: STREAM.maxAgeSeconds * 1e9,
-      ...changes,
-    });
-  });
-
-/** A command of the compiled program, as `npm run` starts it. */
-async function command(name: "verify" | "doctor", ...args: readonly string[]) {
-  const env = {
-    ...process.env,
-    ...stateEnvironment(deployment.dir),
-    PATH: [path.dirname(embeddedPaths(deployment.dir).command), process.env.PATH].join(path.delimiter),
-    XDG_STATE_HOME: path.join(deployment.dir, "xdg"),
-  };
-  const file = path.join(projectRoot(), "dist", "doctor", `${name}.js`);
-  const run = promisify(execFile)(process.execPath, [file, ...args], { env, timeout: 120_000 });
-  return run.then(
-    ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
-    (error: { code: number; stdout: string; stderr: string }) => error,
-  );
-}
+const replaceStream = (changes: object) => deployment.replaceStream(changes);
+const changed = (changes: Parameters<Deployment["changed"]>[0]) => deployment.changed(changes);
+const command = (name: "verify" | "doctor", ...args: readonly string[]) => deployment.command(name, ...args);
 
 describe("a deployment that works", () => {
   it("holds line by line, and the doctor finds nothing", async () => {
@@ -293,32 +254,6 @@ describe("the way to the cluster and to NATS", () => {
 });
 
 describe("pods and what they need", () => {
-  /** A pod that the namespaces' Pod Security level lets in. */
-  const pod = (
-    namespace: string,
-    name: string,
-    spec: object,
-    labels = {},
-    container = {},
-  ): KubernetesObject & { spec: object } => ({
-    apiVersion: "v1",
-    kind: "Pod",
-    metadata: { name, namespace, labels },
-    spec: {
-      terminationGracePeriodSeconds: 0,
-      securityContext: { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: "RuntimeDefault" } },
-      containers: [
-        {
-          name: "main",
-          image: "nowhere.example/app:1",
-          securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
-          ...container,
-        },
-      ],
-      ...spec,
-    },
-  });
-
   it("names a volume that nobody provides, and the pod that waits for it", async () => {
     const claim = {
       apiVersion: "v1",
