@@ -1,7 +1,8 @@
 import * as readline from "node:readline/promises";
 import { ConnectError } from "../components/stream-contract/errors";
+import { EMBEDDED_STACK } from "../embedded/home";
 import { COMMON, parse, usage, type Command, type Values } from "./arguments";
-import { diagnose, type Diagnosis } from "./diagnosis";
+import { diagnose, onEmbedded, type Diagnosis } from "./diagnosis";
 import { CommandError, EXIT, type ExitName } from "./exit";
 import { gather } from "./gather";
 import { Cluster, deployedPassword } from "./kubernetes";
@@ -36,7 +37,12 @@ const write = (text: string) => process.stdout.write(`${text}\n`);
 
 /** Reads the evidence and names the causes. */
 export async function examine(target: Target, origin?: string): Promise<Diagnosis> {
-  return diagnose(await gather(target, { detail: "full", ...(origin === undefined ? {} : { origin }) }));
+  const found = diagnose(await gather(target, { detail: "full", ...(origin === undefined ? {} : { origin }) }));
+  if (target.stack !== EMBEDDED_STACK) return found;
+  return {
+    ...found,
+    findings: found.findings.map((each) => ({ ...each, remedy: onEmbedded(each.remedy, target.stack) })),
+  };
 }
 
 function show(diagnosis: Diagnosis, values: Values): ExitName {

@@ -165,7 +165,10 @@ export interface GatewayFacts {
   readonly origin: string;
   /** The origins that the stack allows. */
   readonly allowedOrigins: readonly string[];
+  /** What its pod answers. */
   readonly probes: readonly Answer<ProbeFacts>[];
+  /** What arrives at its public URL, where the stack has one. */
+  readonly outside: readonly Answer<ProbeFacts>[];
 }
 
 /** Everything that was found out about a deployment, as plain data without secrets. */

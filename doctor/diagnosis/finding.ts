@@ -79,6 +79,7 @@ export const FINDINGS = {
   "proxy-5xx-without-cors": "a proxy or CDN answers with a server error without CORS headers",
   "proxy-without-cors": "a proxy or CDN takes the CORS headers away",
   "gateway-silent": "the gateway gives no answer",
+  "public-url": "the gateway's public URL gives no answer, its pod does",
   unread: "some of the deployment could not be looked at",
 } as const satisfies Record<string, string>;
 
@@ -128,3 +129,24 @@ export function finding(
 /** Keys by which pods, workloads and claims are known as explained. */
 export const keyOf = (kind: "pod" | "workload" | "claim", { namespace, name }: { namespace: string; name: string }) =>
   `${kind} ${namespace}/${name}`;
+
+/**
+ * The steps as the embedded stack takes them, whose engine is started by a command of this project alone: that takes the
+ * place of `pulumi up`, `pulumi refresh` and `pulumi config set`.
+ */
+export function onEmbedded(steps: readonly Step[], stack: string): Step[] {
+  const up = "npm run up:embedded";
+  const told = steps.map((step): Step => {
+    if (!("run" in step)) return step;
+    const words = step.run.replace(` --stack ${stack}`, "");
+    const [, key, value = "..."] = /^pulumi config set (?:--secret )?(\S+)(?: (.+))?$/.exec(words) ?? [];
+    if (key !== undefined) return run(`${up} -- -c ${key}=${value}`);
+    if (words === "pulumi refresh") return run(`${up} -- --refresh`);
+    return words === "pulumi up" ? run(up) : step;
+  });
+  // A refresh or a setting is followed by its update already.
+  return told.filter((step, index) => {
+    const before = told[index - 1];
+    return !("run" in step && step.run === up && before && "run" in before && before.run.startsWith(`${up} -- `));
+  });
+}

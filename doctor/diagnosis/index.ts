@@ -21,7 +21,7 @@ import {
 import { failedReleases, stuckReleases } from "./releases";
 import { cluster, configuration, forbidden, natsConnection } from "./reach";
 
-export { FINDINGS, SYMPTOMS, type Finding, type FindingId, type Step, type Symptom } from "./finding";
+export { FINDINGS, onEmbedded, SYMPTOMS, type Finding, type FindingId, type Step, type Symptom } from "./finding";
 
 /** What is wrong with a deployment, causes first. */
 export interface Diagnosis {

@@ -364,6 +364,14 @@ describe("the gateway", () => {
     );
   });
 
+  it("names a public URL behind which nothing listens, while the gateway answers", async () => {
+    const url = `http://127.0.0.1:${await closedPort()}`;
+    const { findings } = await examine(deployment.changed({ config: { gatewayPublicUrl: url } }));
+    expect(findings.map(({ id, evidence }) => [id, evidence])).toEqual([
+      ["public-url", [`${url} gives no answer: ECONNREFUSED`]],
+    ]);
+  });
+
   it("names an origin that is not allowed, and the setting that allows it", async () => {
     const { findings } = await examine(target, "https://app.example.com");
     expect(findings.map(({ id }) => id)).toEqual(["cors-origin"]);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { diagnose, FINDINGS, type FindingId } from "../../../doctor/diagnosis";
+import { diagnose, FINDINGS, onEmbedded, type FindingId } from "../../../doctor/diagnosis";
 import type {
   Answer,
   Evidence,
@@ -78,8 +78,8 @@ const without = (changes: Partial<ProbeFacts>): Answer<ProbeFacts> => {
   const { allowOrigin: _, ...value } = found.value;
   return { ok: true, value };
 };
-const gateway = (probes: GatewayFacts["probes"], origin = ORIGIN): Evidence =>
-  healthy({ gateway: { origin, allowedOrigins: [ORIGIN], probes } });
+const gateway = (probes: GatewayFacts["probes"], outside: GatewayFacts["probes"] = [], origin = ORIGIN): Evidence =>
+  healthy({ gateway: { origin, allowedOrigins: [ORIGIN], probes, outside } });
 const PREFLIGHT = { request: "OPTIONS /api/auth/validate", status: 200 };
 const OUTSIDE = { by: "https://gateway.example.com" };
 
@@ -634,10 +634,10 @@ const CASES: readonly Case[] = [
   },
   {
     id: "cors-origin",
-    yields: gateway([without(PREFLIGHT)], "https://app.example.com"),
+    yields: gateway([without(PREFLIGHT)], [], "https://app.example.com"),
     says: `corsAllowedOrigins "${ORIGIN},https://app.example.com"`,
     but: "a gateway that lets every origin through",
-    misses: gateway([probe({ ...PREFLIGHT, allowOrigin: "*" })], "https://app.example.com"),
+    misses: gateway([probe({ ...PREFLIGHT, allowOrigin: "*" })], [], "https://app.example.com"),
   },
   {
     id: "cors-origin",
@@ -703,6 +703,7 @@ const CASES: readonly Case[] = [
           origin: ORIGIN,
           allowedOrigins: [ORIGIN],
           probes: [failed("no-pod", "there is no pod of the gateway")],
+          outside: [],
         },
       },
     ),
@@ -719,17 +720,17 @@ const CASES: readonly Case[] = [
   },
   {
     id: "proxy-5xx-without-cors",
-    yields: gateway([probe({}), without({ ...OUTSIDE, status: 502, answeredBy: "cloudflare" })]),
+    yields: gateway([probe({})], [without({ ...OUTSIDE, status: 502, answeredBy: "cloudflare" })]),
     says: "from cloudflare",
     but: "a proxy that passes on the gateway's own error",
-    misses: gateway([without({ status: 502 }), without({ ...OUTSIDE, status: 502 })]),
+    misses: gateway([without({ status: 502 })], [without({ ...OUTSIDE, status: 502 })]),
   },
   {
     id: "proxy-without-cors",
-    yields: gateway([probe({}), without(OUTSIDE)]),
+    yields: gateway([probe({})], [without(OUTSIDE)]),
     says: "takes the CORS headers away",
     but: "a proxy that passes them on",
-    misses: gateway([probe({}), probe(OUTSIDE)]),
+    misses: gateway([probe({})], [probe(OUTSIDE)]),
   },
   {
     id: "gateway-silent",
@@ -740,6 +741,19 @@ const CASES: readonly Case[] = [
       failed("forbidden", "user x may not open a port-forward: its role needs create on pods/portforward"),
     ]),
   },
+  ...(
+    [
+      ["host-unknown", "gives no answer to GET /x: ENOTFOUND", "DNS record"],
+      ["tls", "gives no answer to GET /x: CERT_HAS_EXPIRED", "describe managedcertificate"],
+      ["refused", "gives no answer to GET /x: ECONNREFUSED", "health of its backends"],
+    ] as const
+  ).map(([problem, message, says]): Case => ({
+    id: "public-url",
+    yields: gateway([probe({})], [failed(problem, `https://x.example ${message}`)]),
+    says,
+    but: "a gateway that gives no answer either",
+    misses: gateway([failed("no-answer", "waited 4 s")], [failed(problem, `https://x.example ${message}`)]),
+  })),
   {
     id: "unread",
     severity: "note",
@@ -819,5 +833,27 @@ describe("the specification's symptoms", () => {
     expect(finding).toMatchObject({ id: "contract", symptoms: ["noResponse", "workQueue"] });
     expect(finding?.evidence.join("\n")).toContain(NO_RESPONSE);
     expect(finding?.evidence.join("\n")).toContain(WORK_QUEUE);
+  });
+});
+
+describe("remedies on the embedded stack", () => {
+  it("are commands of this project, which know where its engine keeps the stack", () => {
+    const steps = [
+      { run: "pulumi config set natsMemoryLimit 3Gi --stack embedded" },
+      { run: "pulumi config set --secret natsPassword --stack embedded" },
+      { say: "and" },
+      { run: "pulumi refresh --stack embedded" },
+      { run: "pulumi up --stack embedded" },
+      { run: "kubectl get pods" },
+      { run: "pulumi up --stack embedded" },
+    ];
+    expect(onEmbedded(steps, "embedded")).toEqual([
+      { run: "npm run up:embedded -- -c natsMemoryLimit=3Gi" },
+      { run: "npm run up:embedded -- -c natsPassword=..." },
+      { say: "and" },
+      { run: "npm run up:embedded -- --refresh" },
+      { run: "kubectl get pods" },
+      { run: "npm run up:embedded" },
+    ]);
   });
 });
