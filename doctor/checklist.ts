@@ -256,11 +256,17 @@ function gatewayLines({ namespaces: { gateway }, environment }: Evidence): Line[
 
 function variableLine(section: string, item: string, variable: VariableFacts | undefined): Line {
   if (!variable) return { section, item, status: "wrong", found: "not set" };
-  const { value, source, asDeployed } = variable;
+  const { value, source, asDeployed, looksAlike } = variable;
   const from = source === "literal" ? "" : ` (${source})`;
   // Where a Secret may not be read, its being named is all that can be said.
   if (value === undefined) return { section, item, status: "note", found: `from ${source}, which cannot be read` };
   return asDeployed === false
-    ? { section, item, status: "wrong", found: `${value}${from}`, expected: "the value that the stack sets" }
+    ? {
+        section,
+        item,
+        status: "wrong",
+        found: `${value}${from}`,
+        expected: `the ${looksAlike ? "password" : "value"} that the stack sets`,
+      }
     : { section, item, status: "ok", found: `${value}${from}` };
 }

@@ -95,6 +95,8 @@ export interface VariableFacts {
   readonly source: string;
   /** Whether it is exactly what the stack would set; undefined where that is not known. */
   readonly asDeployed?: boolean;
+  /** True where it is not what the stack would set and yet looks the same: what is masked differs. */
+  readonly looksAlike?: boolean;
 }
 
 export interface ConsumerFacts {

@@ -343,6 +343,9 @@ export async function readEnvironment(
       source,
       ...(shown === undefined ? {} : { value: shown }),
       ...(value === undefined || should === undefined ? {} : { asDeployed: value === should }),
+      ...(value !== should && should !== undefined && shown === showVariable(should, secret, mask)
+        ? { looksAlike: true }
+        : {}),
     });
   };
   for (const { configMapRef, secretRef } of container.envFrom ?? []) {

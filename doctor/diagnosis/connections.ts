@@ -26,9 +26,18 @@ export const environment: DiagnosisRule = (evidence) =>
     );
   });
 
-function describeVariable({ name, value, source }: VariableFacts): string {
-  return `${name} is ${value}${source === "literal" ? "" : ` (${source})`}, which is not what the stack sets`;
+function describeVariable({ name, value, source, looksAlike }: VariableFacts): string {
+  const difference = looksAlike
+    ? "whose hidden part, the password, is not the one that the stack sets"
+    : "which is not what the stack sets";
+  return `${name} is ${value}${source === "literal" ? "" : ` (${source})`}, ${difference}`;
 }
+
+/** Whether a pod's way to NATS is not the one that the stack gives it: that explains whatever it says of NATS. */
+const hasOtherUrl = ({ environment: all }: Evidence, { owner }: PodFacts): boolean => {
+  const found = all[owner];
+  return found?.ok === true && found.value.some(({ name, asDeployed }) => name === "NATS_URL" && asDeployed === false);
+};
 
 const NOETL = [PLACES.noetl.serverDeployment, PLACES.noetl.workerDeployment];
 
@@ -69,9 +78,9 @@ const TROUBLES: readonly Trouble[] = [
       pods.some(({ pod }) => evidence.environment[pod.owner]?.ok === true) && evidence.nats.ok
         ? [
             say(
-              "The stack's own password is accepted. Pods take theirs when they start, and undecoded from NATS_URL: one",
+              "The stack's own password is accepted. Pods take theirs when they start, and undecoded from NATS_URL: one " +
+                "with characters that a URL must encode can never work. New pods get the present one:",
             ),
-            say("with characters that a URL must encode can never work. New pods get the present one:"),
             ...restart(evidence, pods),
           ]
         : [say("An update rolls all pods onto one password:"), run(`pulumi up --stack ${evidence.stack}`)],
@@ -148,7 +157,8 @@ const connectionsTo =
     TROUBLES.filter(({ of }) => parts.includes(of)).flatMap(({ id, meanings, of, title, remedy }) => {
       const pods = saying(evidence, explained, meanings);
       if (pods.length === 0) return [];
-      const consequence = isExplained(explained, of);
+      const consequence =
+        isExplained(explained, of) || (of === "nats" && pods.every(({ pod }) => hasOtherUrl(evidence, pod)));
       const gateway = pods.some(({ part }) => part === "gateway");
       return finding(id, consequence ? `${namesOf(pods)} cannot start before that is mended` : title(namesOf(pods)), {
         severity: consequence ? "note" : "cause",

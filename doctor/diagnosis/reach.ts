@@ -99,6 +99,8 @@ const natsPods = ({ kubectl }: Evidence, what: string): Step => run(`${kubectl} 
 const natsLog = (evidence: Evidence): Step => natsPods(evidence, `logs ${PLACES.nats.pod} -c nats --tail 50`);
 /** Whether the stack installs NATS; of somebody else's server only they know where it runs. */
 const isOurs = ({ namespaces }: Evidence): boolean => namespaces.nats !== undefined;
+const serverRuns = ({ namespaces: { nats } }: Evidence): boolean =>
+  nats?.ok === true && nats.value.pods.some(({ owner, ready }) => owner === PLACES.nats.service && ready);
 const update = ({ stack }: Evidence): Step => run(`pulumi up --stack ${stack}`);
 
 /** What of TLS fails, by our own words and those of Node and OpenSSL; the first that fits counts. */
@@ -148,7 +150,9 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
     ],
   }),
   "no-pod": (evidence) => ({
-    title: "NATS is not installed where the stack expects it",
+    title: serverRuns(evidence)
+      ? "NATS runs, and its Service does not lead to it: nothing finds it by its name"
+      : "NATS is not installed where the stack expects it",
     remedy: [
       say("An update that failed on the way goes on where it stopped; what was deleted by hand comes back with:"),
       run(`pulumi refresh --stack ${evidence.stack}`),
@@ -220,8 +224,10 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
   "missing-permission": () => ({
     title: "The NATS user lacks a permission",
     remedy: [
-      say("Grant it in the server's configuration. NoETL's user needs at least publish and subscribe on:"),
-      say("$JS.API.>, $JS.ACK.>, $KV.>, $O.>, _INBOX.>, and NATS_SUBJECT."),
+      say(
+        "Grant it in the server's configuration. NoETL's user needs at least publish and subscribe on: " +
+          "$JS.API.>, $JS.ACK.>, $KV.>, $O.>, _INBOX.>, and NATS_SUBJECT.",
+      ),
     ],
   }),
   "jetstream-off": (evidence) => ({

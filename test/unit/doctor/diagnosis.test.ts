@@ -411,6 +411,13 @@ const CASES: readonly Case[] = [
     ),
   },
   {
+    id: "no-pod",
+    yields: natsFails("no-pod", "there is no Service nats/nats"),
+    says: "its Service does not lead to it",
+    but: "a Service that leads to a port on which nothing listens",
+    misses: natsFails("refused", "pod nats/nats-0 does not answer on port 4222"),
+  },
+  {
     id: "refused",
     yields: natsFails("refused", "ECONNREFUSED", {
       namespaces: { noetl: healthy().namespaces.noetl },
@@ -613,6 +620,30 @@ const CASES: readonly Case[] = [
     but: "a pod that has come over it",
     misses: noetl(SERVER, saying(WORKER, line, "ready")),
   })),
+  {
+    id: "pods-nats-login",
+    severity: "note",
+    yields: noetl(SERVER, crashingWorker("nats: 'Authorization Violation'"), {
+      environment: {
+        "noetl-worker": {
+          ok: true,
+          value: [
+            { name: "NATS_URL", value: "nats://n:***@x", source: "Secret s", asDeployed: false, looksAlike: true },
+          ],
+        },
+      },
+    }),
+    says: "cannot start before that is mended",
+    but: "a pod that has the stack's NATS_URL",
+    misses: noetl(SERVER, crashingWorker("nats: 'Authorization Violation'"), {
+      environment: {
+        "noetl-worker": {
+          ok: true,
+          value: [{ name: "NATS_URL", value: "nats://n:***@x", source: "Secret s", asDeployed: true }],
+        },
+      },
+    }),
+  },
   {
     id: "pods-nats-login",
     severity: "note",
