@@ -3,6 +3,7 @@ import { ConnectError } from "../components/stream-contract/errors";
 import { EMBEDDED_STACK } from "../embedded/home";
 import { COMMON, parse, usage, type Command, type Values } from "./arguments";
 import { diagnose, onEmbedded, type Diagnosis } from "./diagnosis";
+import { helmCommand } from "./engine";
 import { CommandError, EXIT, type ExitName } from "./exit";
 import { gather } from "./gather";
 import { Cluster, deployedPassword } from "./kubernetes";
@@ -41,7 +42,7 @@ export async function examine(target: Target, origin?: string): Promise<Diagnosi
   if (target.stack !== EMBEDDED_STACK) return found;
   return {
     ...found,
-    findings: found.findings.map((each) => ({ ...each, remedy: onEmbedded(each.remedy, target.stack) })),
+    findings: found.findings.map((each) => ({ ...each, remedy: onEmbedded(each.remedy, target.stack, helmCommand()) })),
   };
 }
 

@@ -4,6 +4,7 @@ import { quotes } from "./contract";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type FindingId, type Step } from "./finding";
 import { lastHit, type LogMeaning } from "./logs";
 import { explainsPod } from "./pods";
+import { putBack } from "./releases";
 
 /** Settings that pods got differently from what the stack would give them. */
 export const environment: DiagnosisRule = (evidence) =>
@@ -17,14 +18,22 @@ export const environment: DiagnosisRule = (evidence) =>
         symptoms: changed.some(({ name }) => name === "CORS_ALLOWED_ORIGINS") ? ["cors"] : [],
         evidence: changed.map(describeVariable),
         remedy: [
-          say("Somebody changed it by hand, or an update did not finish. The stack's settings come back with:"),
-          run(`pulumi refresh --stack ${evidence.stack}`),
+          say("Where the configuration was changed and not rolled out, or an update did not finish:"),
           run(`pulumi up --stack ${evidence.stack}`),
+          say("Where somebody changed the cluster by hand:"),
+          ...putBack(evidence, deployment === PLACES.gateway.deployment ? "gateway" : "noetl"),
+          // What comes from a Secret or ConfigMap, pods read when they start.
+          ...restartOf(evidence, deployment),
         ],
         explains: [`environment ${deployment}`],
       },
     );
   });
+
+const restartOf = ({ kubectl }: Evidence, deployment: string): Step[] => {
+  const { namespace } = deployment === PLACES.gateway.deployment ? PLACES.gateway : PLACES.noetl;
+  return [run(`${kubectl} -n ${namespace} rollout restart deploy/${deployment}`)];
+};
 
 function describeVariable({ name, value, source, looksAlike }: VariableFacts): string {
   const difference = looksAlike

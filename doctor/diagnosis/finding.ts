@@ -133,14 +133,17 @@ export const keyOf = (kind: "pod" | "workload" | "claim", { namespace, name }: {
 /**
  * The steps as the embedded stack takes them, whose engine is started by a command of this project alone: that takes the
  * place of `pulumi up`, `pulumi refresh` and `pulumi config set`.
+ *
+ * @param helm What helm is called here.
  */
-export function onEmbedded(steps: readonly Step[], stack: string): Step[] {
+export function onEmbedded(steps: readonly Step[], stack: string, helm = "helm"): Step[] {
   const up = "npm run up:embedded";
   const told = steps.map((step): Step => {
     if (!("run" in step)) return step;
     const words = step.run.replace(` --stack ${stack}`, "");
     const [, key, value = "..."] = /^pulumi config set (?:--secret )?(\S+)(?: (.+))?$/.exec(words) ?? [];
     if (key !== undefined) return run(`${up} -- -c ${key}=${value}`);
+    if (words.startsWith("helm ")) return run(`${helm}${words.slice("helm".length)}`);
     if (words === "pulumi refresh") return run(`${up} -- --refresh`);
     return words === "pulumi up" ? run(up) : step;
   });

@@ -1,6 +1,7 @@
 import { PLACES } from "../../contract/noetl";
 import { describePod, many } from "../checklist";
 import type { ContainerFacts, Evidence, NamespaceFacts, Part, PodFacts, WorkloadFacts } from "../evidence";
+import { putBack } from "./releases";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type Finding, type Step } from "./finding";
 
 /** Setting of the image that a part's pods run; NATS's comes from its chart. */
@@ -161,6 +162,10 @@ export const images: DiagnosisRule = (evidence, explained) =>
     },
   );
 
+/** Leaves out steps that are there already. */
+const isFirst = (step: Step, index: number, all: readonly Step[]): boolean =>
+  all.findIndex((each) => JSON.stringify(each) === JSON.stringify(step)) === index;
+
 /** Containers that cannot be made: a Secret, ConfigMap or key that does not exist. */
 export const containerConfig: DiagnosisRule = (evidence, explained) =>
   byWorkload(troubled(evidence, explained).filter(({ pod }) => waitingFor(pod, CONFIG_REASONS) !== undefined)).map(
@@ -172,10 +177,13 @@ export const containerConfig: DiagnosisRule = (evidence, explained) =>
           return `pod ${named(pod)}, container ${each?.name}: ${each?.waiting?.reason} ${each?.waiting?.message}`;
         }),
         remedy: [
-          say("What the message names was deleted or never made; an update makes it again:"),
-          run(`pulumi refresh --stack ${evidence.stack}`),
-          run(`pulumi up --stack ${evidence.stack}`),
-        ],
+          say("What the message names was deleted by hand, or never made; it comes back with:"),
+          // The Secret with NATS's password is the program's own, its ConfigMap the chart's.
+          ...(group[0]?.part === "nats"
+            ? [run(`pulumi refresh --stack ${evidence.stack}`), run(`pulumi up --stack ${evidence.stack}`)]
+            : []),
+          ...putBack(evidence, group[0]?.part ?? "noetl"),
+        ].filter(isFirst),
         explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
       }),
   );
@@ -390,9 +398,8 @@ export const absent: DiagnosisRule = (evidence, explained) => {
       symptoms: found.some(({ part }) => part === "gateway") ? ["cors"] : [],
       evidence: found.map(({ kind, namespace, name }) => `there is no ${kind} ${namespace}/${name}`),
       remedy: [
-        say("The last update did not get that far, or it was deleted by hand:"),
-        run(`pulumi refresh --stack ${evidence.stack}`),
-        run(`pulumi up --stack ${evidence.stack}`),
+        say("The last update did not get that far, or it was deleted by hand; it comes back with:"),
+        ...[...new Set(found.map(({ part }) => part))].flatMap((part) => putBack(evidence, part)).filter(isFirst),
       ],
       explains: found.flatMap((each) => [keyOf("workload", each), ...reachedThrough(each.part, each.name)]),
     }),
@@ -422,9 +429,7 @@ const short =
                     ? "It was scaled down by hand; the stack's number comes back with:"
                     : "No pod of it is there or broken; the controller that makes them may be behind:",
                 ),
-                ...(workload.wanted === 0
-                  ? [run(`pulumi refresh --stack ${evidence.stack}`), run(`pulumi up --stack ${evidence.stack}`)]
-                  : []),
+                ...(workload.wanted === 0 ? putBack(evidence, part) : []),
                 run(
                   `${evidence.kubectl} -n ${workload.namespace} describe ${workload.kind.toLowerCase()} ${workload.name}`,
                 ),

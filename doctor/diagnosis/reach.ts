@@ -1,6 +1,7 @@
 import type { ConnectProblem } from "../../components/stream-contract/errors";
 import { PLACES } from "../../contract/noetl";
 import type { Answer, Evidence } from "../evidence";
+import { putBack } from "./releases";
 import { finding, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
 
 const CLUSTER_PROBLEMS: readonly ConnectProblem[] = ["bad-kubeconfig", "cluster-unreachable", "cluster-login"];
@@ -154,9 +155,9 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
       ? "NATS runs, and its Service does not lead to it: nothing finds it by its name"
       : "NATS is not installed where the stack expects it",
     remedy: [
-      say("An update that failed on the way goes on where it stopped; what was deleted by hand comes back with:"),
-      run(`pulumi refresh --stack ${evidence.stack}`),
-      update(evidence),
+      ...(evidence.missingOutputs.length > 0
+        ? [say("An update that failed on the way goes on where it stopped:"), update(evidence)]
+        : [say("What was deleted by hand comes back with:"), ...putBack(evidence, "nats")]),
       natsPods(evidence, "get pods,services,statefulsets"),
     ],
   }),

@@ -1,4 +1,5 @@
-import type { Evidence, ReleaseFacts } from "../evidence";
+import { PLACES } from "../../contract/noetl";
+import type { Evidence, Part, ReleaseFacts } from "../evidence";
 import { finding, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
 
 /**
@@ -55,6 +56,37 @@ function wayOut(evidence: Evidence, { namespace, name, status }: ReleaseFacts): 
         run(`${helm(evidence)} uninstall ${name} -n ${namespace}`),
       ]
     : [run(`${helm(evidence)} rollback ${name} -n ${namespace}`)];
+}
+
+const RELEASE_NAMES: Readonly<Record<Part, string | undefined>> = {
+  nats: PLACES.nats.service,
+  noetl: PLACES.noetl.service,
+  gateway: PLACES.gateway.service,
+  // Postgres is made of the program's own resources.
+  postgres: undefined,
+};
+
+/**
+ * The commands that bring back what was changed or deleted by hand. Pulumi takes a Helm release for one thing and does not
+ * look at the objects in it, neither at a refresh nor at an update: what is in one is put back by Helm itself, which applies
+ * its last revision once more.
+ */
+export function putBack(evidence: Evidence, part: Part): Step[] {
+  const found = evidence.namespaces[part];
+  const name = RELEASE_NAMES[part];
+  const pulumi = [run(`pulumi refresh --stack ${evidence.stack}`), run(`pulumi up --stack ${evidence.stack}`)];
+  if (name === undefined || !found?.ok) return pulumi;
+  const at = `-n ${found.value.name}`;
+  if (found.value.unread.some((each) => each.includes("secrets"))) {
+    return [
+      run(`${helm(evidence)} history ${name} ${at}`),
+      run(`${helm(evidence)} rollback ${name} LAST_REVISION ${at}`),
+    ];
+  }
+  const release = found.value.releases.find((each) => each.name === name);
+  // Without a deployed release it is the whole of it that is missing, which a refresh does see.
+  if (release?.status !== "deployed") return pulumi;
+  return [run(`${helm(evidence)} rollback ${name} ${release.revision} ${at}`)];
 }
 
 /** Updates that Helm gave up: a cause of their own only where nothing else tells why. */

@@ -10,7 +10,7 @@ import { exitOf } from "../../doctor/checklist";
 import { SYMPTOMS } from "../../doctor/diagnosis";
 import { targetOf, type Target } from "../../doctor/target";
 import { closedPort, proxy, startNatsServer, until } from "../contract/support";
-import { Deployment, diagnosed, examine, findingOf, pod, remedyText, STACK, verified } from "./support";
+import { Deployment, diagnosed, examine, findingOf, pod, remedyText, runHelm, STACK, verified } from "./support";
 
 const { serverDeployment: SERVER, workerDeployment: WORKER } = PLACES.noetl;
 
@@ -384,17 +384,18 @@ describe("the gateway", () => {
     const { spec } = await deployment.apps.readNamespacedDeployment({ namespace, name });
     const env = spec?.template.spec?.containers[0]?.env ?? [];
     const index = env.findIndex((each) => each.name === "NATS_UPDATES_SUBJECT_PREFIX");
-    const set = (value: string) =>
-      deployment.apps.patchNamespacedDeployment({
-        namespace,
-        name,
-        body: [{ op: "replace", path: `/spec/template/spec/containers/0/env/${index}/value`, value }],
-      });
-    await set("updates.elsewhere.");
+    await deployment.apps.patchNamespacedDeployment({
+      namespace,
+      name,
+      body: [
+        { op: "replace", path: `/spec/template/spec/containers/0/env/${index}/value`, value: "updates.elsewhere." },
+      ],
+    });
     const finding = findingOf(await examine(target), "environment");
     expect(finding?.title).toContain("gateway has other settings than the stack: NATS_UPDATES_SUBJECT_PREFIX");
     expect((await verified(target)).holds).toBe(false);
-    await set(env[index]?.value ?? "");
+    // Pulumi does not look into a release; Helm's own last revision brings the setting back.
+    expect(await runHelm(finding)).toMatch(/ rollback gateway \d+ -n gateway$/);
     await diagnosed(target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
   });
 
@@ -406,16 +407,10 @@ describe("the gateway", () => {
 
   it("names a server that was scaled down by hand", async () => {
     const { namespace } = PLACES.noetl;
-    const scale = (replicas: number) =>
-      deployment.apps.patchNamespacedDeployment({
-        namespace,
-        name: SERVER,
-        body: [{ op: "replace", path: "/spec/replicas", value: replicas }],
-      });
-    await scale(0);
+    await deployment.scale("Deployment", namespace, SERVER, 0);
     const diagnosis = await diagnosed(target, "pods-missing", (each) => findingOf(each, "pods-missing") !== undefined);
-    await scale(1);
     expect(findingOf(diagnosis, "pods-missing")?.title).toContain(`${SERVER} has 0 of 0 pods`);
+    await runHelm(findingOf(diagnosis, "pods-missing"));
     await diagnosed(target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
   });
 });

@@ -8,7 +8,7 @@ import { PLACES } from "../../contract/noetl";
 import type { Target } from "../../doctor/target";
 import { ensureTools } from "../../toolchain";
 import { until } from "../contract/support";
-import { Deployment, diagnosed, examine, findingOf, pod, remedyText, verified } from "./support";
+import { Deployment, diagnosed, examine, findingOf, pod, remedyText, runHelm, verified } from "./support";
 
 let deployment: Deployment;
 let target: Target;
@@ -117,7 +117,7 @@ describe("pods that were ended or are not there", () => {
     expect(findingOf(off, "no-pod")).toBeUndefined();
     const { lines } = await verified(target);
     expect(lines.find(({ item }) => item === service)).toMatchObject({ status: "wrong" });
-    await deployment.scale("StatefulSet", namespace, service, 1);
+    expect(await runHelm(findingOf(off, "pods-missing"))).toMatch(/ rollback nats \d+ -n nats$/);
     await diagnosed(target, "no-stream", (each) => findingOf(each, "no-stream") !== undefined);
     expect((await deployment.command("doctor", "--stack", target.stack, "--repair", "--yes")).code).toBe(0);
     await diagnosed(target, "that nothing is wrong any more", ({ healthy }) => healthy);
@@ -172,13 +172,7 @@ describe("a Helm release that an update left behind", () => {
       child.kill("SIGKILL");
       await ended;
     }
-    /** Runs the one command for helm that the finding tells, as it stands there. */
-    async function freed(id: string): Promise<string> {
-      const steps = (await told(id))?.remedy.flatMap((step) => ("run" in step ? [step.run] : [])) ?? [];
-      const [command = ""] = steps.filter((each) => each.startsWith("helm "));
-      await promisify(execFile)(helm, command.split(" ").slice(1), { env });
-      return command;
-    }
+    const freed = async (id: string) => runHelm(await told(id));
 
     await killed("pending-install", "install", name, chart(), "--create-namespace", "--wait");
     await expect(run("upgrade", name, chart())).rejects.toThrow(/in progress|no deployed releases/);

@@ -26,6 +26,7 @@ import { Cluster } from "../../doctor/kubernetes";
 import { restartDeployment } from "../../doctor/repair/rollout";
 import { contractInputs, targetOf, type Target } from "../../doctor/target";
 import { embeddedEngine, embeddedPaths, stateEnvironment } from "../../embedded/home";
+import { ensureTools } from "../../toolchain";
 import { sleep, until } from "../contract/support";
 
 export const STACK = "doctor";
@@ -216,6 +217,15 @@ export async function diagnosed(
     }
     await sleep(300);
   }
+}
+
+/** Runs the command for helm that a finding tells, as it stands there. */
+export async function runHelm(finding: Finding | undefined): Promise<string> {
+  const { helm } = await ensureTools(["helm"]);
+  const steps = finding?.remedy.flatMap((step) => ("run" in step ? [step.run] : [])) ?? [];
+  const command = steps.find((each) => each.startsWith("helm ")) ?? "";
+  await promisify(execFile)(helm, command.split(" ").slice(1));
+  return command;
 }
 
 /** Commands and sentences of a remedy in one text. */

@@ -867,6 +867,34 @@ describe("the specification's symptoms", () => {
   });
 });
 
+describe("what was changed by hand", () => {
+  const scaledDown = {
+    workloads: [workload("noetl-server", 0, { wanted: 0 }), workload("noetl-worker")],
+    pods: [WORKER],
+  };
+  const commands = (evidence: Evidence) =>
+    found(evidence, "pods-missing")[0]?.remedy.flatMap((step) => ("run" in step ? [step.run] : []));
+
+  it("is put back by Helm where it is part of a release, which Pulumi does not look into", () => {
+    const deployed = release({ status: "deployed", revision: 7 });
+    expect(commands(inPart("noetl", { ...scaledDown, ...deployed }))?.[0]).toBe(
+      "helm --kube-context kind-noetl rollback noetl 7 -n noetl",
+    );
+    // Who may not read the releases finds the revision out by Helm.
+    const unread = ["user x may not list the secrets of namespace noetl"];
+    expect(commands(inPart("noetl", { ...scaledDown, unread }))?.[0]).toContain("history noetl -n noetl");
+  });
+
+  it("is put back by Pulumi where there is no release, or where it is the program's own", () => {
+    const pulumi = ["pulumi refresh --stack kind", "pulumi up --stack kind"];
+    expect(commands(inPart("noetl", scaledDown))?.slice(0, 2)).toEqual(pulumi);
+    const postgres = {
+      workloads: [workload("postgres", 0, { kind: "StatefulSet", namespace: "postgres", wanted: 0 })],
+    };
+    expect(commands(inPart("postgres", postgres))?.slice(0, 2)).toEqual(pulumi);
+  });
+});
+
 describe("remedies on the embedded stack", () => {
   it("are commands of this project, which know where its engine keeps the stack", () => {
     const steps = [
