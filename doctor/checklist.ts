@@ -65,16 +65,35 @@ function podLines({ namespaces: { nats } }: Evidence): Line[] {
   const section = "NATS pods";
   if (nats === undefined) return [];
   if (!nats.ok) return [{ section, item: "pods", status: "unknown", found: nats.message }];
-  const { pods, name } = nats.value;
+  const { pods, name, workloads } = nats.value;
   if (pods.length === 0) {
     return [{ section, item: "pods", status: "wrong", found: `none in namespace ${name}`, expected: PLACES.nats.pod }];
   }
-  return pods.map((pod) => ({
-    section,
-    item: pod.name,
-    status: pod.ready || pod.phase === "Succeeded" ? "ok" : "wrong",
-    found: describePod(pod),
-  }));
+  const { service } = PLACES.nats;
+  const set = workloads.find((each) => each.kind === "StatefulSet" && each.name === service);
+  const servers = pods.filter(({ owner }) => owner === service).length;
+  const lacking: Line[] =
+    servers > 0 && servers >= (set?.wanted ?? 1)
+      ? []
+      : [
+          {
+            section,
+            item: service,
+            status: "wrong",
+            found: set
+              ? `StatefulSet: ${set.wanted} wanted, ${many(servers, "pod")} there`
+              : "no server among the pods",
+          },
+        ];
+  return [
+    ...pods.map((pod): Line => ({
+      section,
+      item: pod.name,
+      status: pod.ready || pod.phase === "Succeeded" ? "ok" : "wrong",
+      found: describePod(pod),
+    })),
+    ...lacking,
+  ];
 }
 
 /** Phase, ready containers, restarts, and what it waits for. */
@@ -237,11 +256,17 @@ function gatewayLines({ namespaces: { gateway }, environment }: Evidence): Line[
 
 function variableLine(section: string, item: string, variable: VariableFacts | undefined): Line {
   if (!variable) return { section, item, status: "wrong", found: "not set" };
-  const { value, source, asDeployed } = variable;
+  const { value, source, asDeployed, looksAlike } = variable;
   const from = source === "literal" ? "" : ` (${source})`;
   // Where a Secret may not be read, its being named is all that can be said.
   if (value === undefined) return { section, item, status: "note", found: `from ${source}, which cannot be read` };
   return asDeployed === false
-    ? { section, item, status: "wrong", found: `${value}${from}`, expected: "the value that the stack sets" }
+    ? {
+        section,
+        item,
+        status: "wrong",
+        found: `${value}${from}`,
+        expected: `the ${looksAlike ? "password" : "value"} that the stack sets`,
+      }
     : { section, item, status: "ok", found: `${value}${from}` };
 }

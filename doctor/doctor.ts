@@ -1,14 +1,16 @@
 import * as readline from "node:readline/promises";
 import { ConnectError } from "../components/stream-contract/errors";
+import { EMBEDDED_STACK } from "../embedded/home";
 import { COMMON, parse, usage, type Command, type Values } from "./arguments";
-import { diagnose, type Diagnosis } from "./diagnosis";
+import { diagnose, onEmbedded, type Diagnosis } from "./diagnosis";
+import { helmCommand } from "./engine";
 import { CommandError, EXIT, type ExitName } from "./exit";
 import { gather } from "./gather";
 import { Cluster, deployedPassword } from "./kubernetes";
 import { diagnosisText, intentText, screenOf } from "./present";
 import { repair, type Intent, type Outcome } from "./repair";
 import { repairFolder } from "./repair/journal";
-import { runCommand } from "./run";
+import { runCommand, unlessInterrupted } from "./run";
 import { contractInputs, readTarget, type Target } from "./target";
 
 const DOCTOR: Command = {
@@ -36,7 +38,12 @@ const write = (text: string) => process.stdout.write(`${text}\n`);
 
 /** Reads the evidence and names the causes. */
 export async function examine(target: Target, origin?: string): Promise<Diagnosis> {
-  return diagnose(await gather(target, { detail: "full", ...(origin === undefined ? {} : { origin }) }));
+  const found = diagnose(await gather(target, { detail: "full", ...(origin === undefined ? {} : { origin }) }));
+  if (target.stack !== EMBEDDED_STACK) return found;
+  return {
+    ...found,
+    findings: found.findings.map((each) => ({ ...each, remedy: onEmbedded(each.remedy, target.stack, helmCommand()) })),
+  };
 }
 
 function show(diagnosis: Diagnosis, values: Values): ExitName {
@@ -115,12 +122,16 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitN
   if (values.yes === true && values.repair !== true) {
     throw new CommandError(`--yes goes with --repair only\n\n${usage(DOCTOR)}`, "usage");
   }
-  const target = await readTarget(String(values.stack));
+  const reading = readTarget(String(values.stack));
   if (values.repair !== true) {
     const origin = typeof values.origin === "string" ? values.origin : undefined;
-    const diagnosis = await examine(target, origin);
-    return signal.aborted ? "interrupted" : show(diagnosis, values);
+    const diagnosis = await unlessInterrupted(
+      signal,
+      reading.then((target) => examine(target, origin)),
+    );
+    return diagnosis ? show(diagnosis, values) : "interrupted";
   }
+  const target = await reading;
   try {
     return await mend(target, values, signal);
   } catch (error) {

@@ -35,6 +35,10 @@ export function findEngine(stack: string): Engine {
   return { command, env: { ...process.env, PULUMI_SKIP_UPDATE_CHECK: "true" }, cwd: projectRoot() };
 }
 
+/** Command or path of `helm`: what the toolchain has built serves where none is on PATH. */
+export const helmCommand = (): string =>
+  onPath("helm") === undefined && fs.existsSync(cachedPath(TOOLS.helm)) ? cachedPath(TOOLS.helm) : "helm";
+
 function onPath(name: string): string | undefined {
   return (process.env.PATH ?? "")
     .split(path.delimiter)

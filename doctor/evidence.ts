@@ -59,12 +59,27 @@ export interface ClaimFacts {
   readonly size?: string;
 }
 
+/** The last revision of a Helm release. */
+export interface ReleaseFacts {
+  readonly namespace: string;
+  readonly name: string;
+  readonly revision: number;
+  /** Helm's own word: deployed, failed, pending-install, pending-upgrade, pending-rollback, uninstalling, ... */
+  readonly status: string;
+  /** Seconds since Helm began with it. */
+  readonly ageSeconds: number;
+  /** What Helm says about a failed one, masked; empty otherwise. */
+  readonly description: string;
+}
+
 /** One namespace and what is in it. */
 export interface NamespaceFacts {
   readonly name: string;
   readonly pods: readonly PodFacts[];
   readonly workloads: readonly WorkloadFacts[];
   readonly claims: readonly ClaimFacts[];
+  /** The stack's own Helm releases. */
+  readonly releases: readonly ReleaseFacts[];
   /** The latest warning of each object, `Kind/name: reason: message`. */
   readonly warnings: readonly string[];
   /** Why parts of this could not be read. */
@@ -80,6 +95,8 @@ export interface VariableFacts {
   readonly source: string;
   /** Whether it is exactly what the stack would set; undefined where that is not known. */
   readonly asDeployed?: boolean;
+  /** True where it is not what the stack would set and yet looks the same: what is masked differs. */
+  readonly looksAlike?: boolean;
 }
 
 export interface ConsumerFacts {
@@ -150,7 +167,10 @@ export interface GatewayFacts {
   readonly origin: string;
   /** The origins that the stack allows. */
   readonly allowedOrigins: readonly string[];
+  /** What its pod answers. */
   readonly probes: readonly Answer<ProbeFacts>[];
+  /** What arrives at its public URL, where the stack has one. */
+  readonly outside: readonly Answer<ProbeFacts>[];
 }
 
 /** Everything that was found out about a deployment, as plain data without secrets. */

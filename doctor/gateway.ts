@@ -56,12 +56,13 @@ export async function probeGateway(
     publicUrl === undefined
       ? []
       : await Promise.all(QUESTIONS.map((question) => answer(() => askUrl(publicUrl, question, from))));
+  const masked = (found: Answer<ProbeFacts>): Answer<ProbeFacts> =>
+    found.ok ? { ok: true, value: { ...found.value, body: mask(found.value.body) } } : found;
   return {
     origin: from,
     allowedOrigins: target.settings.corsAllowedOrigins,
-    probes: [...direct, ...outside].map((found): Answer<ProbeFacts> =>
-      found.ok ? { ok: true, value: { ...found.value, body: mask(found.value.body) } } : found,
-    ),
+    probes: direct.map(masked),
+    outside: outside.map(masked),
   };
 }
 
@@ -127,6 +128,14 @@ const headOf = ({ method, path, headers }: Question, origin: string): http.Reque
   headers: { ...headers, origin, connection: "close", "user-agent": "noetl-nats doctor" },
 });
 
+/** By the codes of Node's resolver, of its check of certificates, and of OpenSSL. */
+const problemOf = (code: string): "host-unknown" | "tls" | "refused" =>
+  /^(ENOTFOUND|EAI_AGAIN)$/.test(code)
+    ? "host-unknown"
+    : /CERT|TLS|SSL|SIGNED|VERIFY|EPROTO/.test(code)
+      ? "tls"
+      : "refused";
+
 function request(
   outgoing: http.ClientRequest,
   question: Question,
@@ -140,7 +149,7 @@ function request(
         why instanceof ConnectError
           ? why
           : new ConnectError(
-              error.code === "ENOTFOUND" ? "host-unknown" : "refused",
+              problemOf(error.code ?? ""),
               `${by} gives no answer to ${nameOf(question)}: ${error.code ?? error.message}`,
             ),
       );

@@ -12,6 +12,7 @@ import type {
   VariableFacts,
   WorkloadFacts,
 } from "./evidence";
+import { releaseSelector, releasesOf } from "./releases";
 import type { Target } from "./target";
 
 /** Longest wait for one answer of the API server, in milliseconds. */
@@ -89,7 +90,10 @@ const ageOf = (time: Date | string | undefined): number =>
 
 const words = (...parts: readonly (string | undefined)[]): string => parts.filter(Boolean).join(": ");
 
-/** How much of a namespace is read. A checklist needs no logs, claims and warnings. */
+/** The stack's Helm releases, each in a namespace of its own. */
+const RELEASES = [PLACES.nats.service, PLACES.noetl.service, PLACES.gateway.service];
+
+/** How much of a namespace is read. A checklist needs no logs, claims, releases and warnings. */
 export type Detail = "checklist" | "full";
 
 /** What is in a namespace. @throws ConnectError where not even its pods can be listed. */
@@ -111,13 +115,18 @@ export async function readNamespace(
     if (!found.ok) unread.push(found.message);
     return found.ok ? found.value : [];
   };
-  const [pods, deployments, sets, jobs, claims, events] = await Promise.all([
+  const [pods, deployments, sets, jobs, claims, secrets, events] = await Promise.all([
     list("pods", () => cluster.core.listNamespacedPod({ namespace })),
     optional("deployments", () => cluster.apps.listNamespacedDeployment({ namespace })),
     optional("statefulsets", () => cluster.apps.listNamespacedStatefulSet({ namespace })),
     full ? optional("jobs", () => cluster.batch.listNamespacedJob({ namespace })) : [],
     full
       ? optional("persistentvolumeclaims", () => cluster.core.listNamespacedPersistentVolumeClaim({ namespace }))
+      : [],
+    full
+      ? optional("secrets", () =>
+          cluster.core.listNamespacedSecret({ namespace, labelSelector: releaseSelector(RELEASES) }),
+        )
       : [],
     full
       ? optional("events", () => cluster.core.listNamespacedEvent({ namespace, fieldSelector: "type=Warning" }))
@@ -134,6 +143,7 @@ export async function readNamespace(
       (a, b) => (a.name < b.name ? -1 : 1),
     ),
     claims: claims.map(claimFacts),
+    releases: releasesOf(secrets, Date.now(), mask),
     warnings: warningsOf(events, mask),
     unread,
   };
@@ -333,6 +343,9 @@ export async function readEnvironment(
       source,
       ...(shown === undefined ? {} : { value: shown }),
       ...(value === undefined || should === undefined ? {} : { asDeployed: value === should }),
+      ...(value !== should && should !== undefined && shown === showVariable(should, secret, mask)
+        ? { looksAlike: true }
+        : {}),
     });
   };
   for (const { configMapRef, secretRef } of container.envFrom ?? []) {

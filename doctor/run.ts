@@ -3,13 +3,20 @@ import { CommandError, EXIT, type ExitName } from "./exit";
 /**
  * Runs a command to its end: its failures become one message and an exit code.
  *
- * The first interrupt aborts the signal, so that the command can end in order; the second ends it at once.
+ * The first interrupt aborts the signal, so that the command can end in order; the second ends it at once. A reader that
+ * goes away (`... | head`) counts as an interrupt.
  */
 export function runCommand(main: (argv: readonly string[], signal: AbortSignal) => Promise<ExitName>): void {
   const interrupted = new AbortController();
   for (const name of ["SIGINT", "SIGTERM"] as const) {
     process.on(name, () => {
       if (interrupted.signal.aborted) process.exit(EXIT.interrupted.code);
+      interrupted.abort();
+    });
+  }
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
       interrupted.abort();
     });
   }
@@ -20,6 +27,15 @@ export function runCommand(main: (argv: readonly string[], signal: AbortSignal) 
     process.stderr.write(`${told}\n`);
     finish(known?.exit ?? "unknown");
   });
+}
+
+/** What `work` comes to; undefined where `signal` is aborted before: what is only read need not be waited for then. */
+export async function unlessInterrupted<T>(signal: AbortSignal, work: Promise<T>): Promise<T | undefined> {
+  const aborted = new Promise<undefined>((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+  return Promise.race([work, aborted]);
 }
 
 /** Ends the process although a question that was given up may still wait for its answer, but not before all is written. */

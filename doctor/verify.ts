@@ -4,7 +4,7 @@ import { checklist, exitOf, type Checklist } from "./checklist";
 import { CommandError, EXIT, type ExitName } from "./exit";
 import { gather } from "./gather";
 import { checklistText, screenOf } from "./present";
-import { runCommand } from "./run";
+import { runCommand, unlessInterrupted } from "./run";
 import { readTarget, type Target } from "./target";
 
 const DEFAULT_INTERVAL_SECONDS = 5;
@@ -40,15 +40,30 @@ function show(found: Checklist, values: Values): void {
 /** Looks until `signal` is aborted; how it ends is what the last look found. */
 async function watch(stack: string, values: Values, signal: AbortSignal): Promise<ExitName> {
   const seconds = intervalOf(values);
-  let target = await readTarget(stack);
-  for (;;) {
-    const found = await verify(target);
+  let ends: ExitName = "interrupted";
+  let target = await unlessInterrupted(signal, readTarget(stack));
+  while (target) {
+    const found = await unlessInterrupted(signal, verify(target));
+    if (!found) break;
     if (process.stdout.isTTY && values.json !== true) process.stdout.write("\u001b[2J\u001b[H");
     show(found, values);
     if (values.json !== true) write(`\n${new Date().toISOString().slice(0, 19)}Z, every ${seconds} s; Ctrl-C ends it.`);
-    if (signal.aborted || !(await sleep(seconds * 1000, true, { signal }).catch(() => false))) return exitOf(found);
+    ends = exitOf(found);
+    if (!(await sleep(seconds * 1000, true, { signal }).catch(() => false))) break;
     // An update may have put other credentials in place.
-    if (!found.holds) target = await readTarget(stack);
+    if (!found.holds) target = await unlessInterrupted(signal, readAgain(stack, target));
+  }
+  return ends;
+}
+
+/** The stack once more, or as it was known where it cannot be read at this moment: a watch outlives that. */
+async function readAgain(stack: string, known: Target): Promise<Target> {
+  try {
+    return await readTarget(stack);
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return known;
   }
 }
 
@@ -73,8 +88,8 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitN
   const stack = String(values.stack);
   intervalOf(values);
   if (values.watch === true) return watch(stack, values, signal);
-  const found = await verify(await readTarget(stack));
-  if (signal.aborted) return "interrupted";
+  const found = await unlessInterrupted(signal, readTarget(stack).then(verify));
+  if (!found) return "interrupted";
   show(found, values);
   return exitOf(found);
 }

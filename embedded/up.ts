@@ -9,23 +9,24 @@ import { attachCluster, startCluster } from "./cluster";
 import { EMBEDDED_STACK } from "./home";
 import { EMBEDDED_DIR, openStack, POLICY_PACK } from "./stack";
 
-const USAGE = "usage: npm run up:embedded [-- -c key=value ...]";
+const USAGE = "usage: npm run up:embedded [-- --refresh] [-c key=value ...]";
 
-/** `-c key=value` pairs. @throws Error with the usage for anything else. */
-export function parseArguments(argv: readonly string[]): Record<string, string> {
+/** `-c key=value` pairs, and whether to look first at what is really there. @throws Error with the usage for anything else. */
+export function parseArguments(args: readonly string[]): { config: Record<string, string>; refresh: boolean } {
   const config: Record<string, string> = {};
+  const argv = args.filter((each) => each !== "--refresh");
   for (let index = 0; index < argv.length; index += 2) {
     const match = argv[index] === "-c" ? /^([^=]+)=(.*)$/s.exec(argv[index + 1] ?? "") : null;
     if (!match) throw new Error(`cannot read "${argv[index]}": ${USAGE}`);
     config[(match[1] ?? "").replace(/^noetl-nats:/, "")] = match[2] ?? "";
   }
-  return config;
+  return { config, refresh: argv.length < args.length };
 }
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
 async function main(): Promise<void> {
-  const config = parseArguments(process.argv.slice(2));
+  const { config, refresh } = parseArguments(process.argv.slice(2));
   const started = Date.now();
   const tools = await ensureTools(STACK_TOOLS, say);
   const dir = path.join(EMBEDDED_DIR, "cluster");
@@ -40,6 +41,7 @@ async function main(): Promise<void> {
     say(provenance);
     await stack.up({
       policyPacks: [POLICY_PACK],
+      refresh,
       onOutput: (text) => process.stdout.write(text),
       color: "auto",
     });

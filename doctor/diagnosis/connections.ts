@@ -1,9 +1,10 @@
 import { PLACES } from "../../contract/noetl";
 import type { Evidence, PodFacts, VariableFacts } from "../evidence";
 import { quotes } from "./contract";
-import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type Step } from "./finding";
+import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type FindingId, type Step } from "./finding";
 import { lastHit, type LogMeaning } from "./logs";
 import { explainsPod } from "./pods";
+import { putBack } from "./releases";
 
 /** Settings that pods got differently from what the stack would give them. */
 export const environment: DiagnosisRule = (evidence) =>
@@ -17,18 +18,35 @@ export const environment: DiagnosisRule = (evidence) =>
         symptoms: changed.some(({ name }) => name === "CORS_ALLOWED_ORIGINS") ? ["cors"] : [],
         evidence: changed.map(describeVariable),
         remedy: [
-          say("Somebody changed it by hand, or an update did not finish. The stack's settings come back with:"),
-          run(`pulumi refresh --stack ${evidence.stack}`),
+          say("Where the configuration was changed and not rolled out, or an update did not finish:"),
           run(`pulumi up --stack ${evidence.stack}`),
+          say("Where somebody changed the cluster by hand:"),
+          ...putBack(evidence, deployment === PLACES.gateway.deployment ? "gateway" : "noetl"),
+          // What comes from a Secret or ConfigMap, pods read when they start.
+          ...restartOf(evidence, deployment),
         ],
         explains: [`environment ${deployment}`],
       },
     );
   });
 
-function describeVariable({ name, value, source }: VariableFacts): string {
-  return `${name} is ${value}${source === "literal" ? "" : ` (${source})`}, which is not what the stack sets`;
+const restartOf = ({ kubectl }: Evidence, deployment: string): Step[] => {
+  const { namespace } = deployment === PLACES.gateway.deployment ? PLACES.gateway : PLACES.noetl;
+  return [run(`${kubectl} -n ${namespace} rollout restart deploy/${deployment}`)];
+};
+
+function describeVariable({ name, value, source, looksAlike }: VariableFacts): string {
+  const difference = looksAlike
+    ? "whose hidden part, the password, is not the one that the stack sets"
+    : "which is not what the stack sets";
+  return `${name} is ${value}${source === "literal" ? "" : ` (${source})`}, ${difference}`;
 }
+
+/** Whether a pod's way to NATS is not the one that the stack gives it: that explains whatever it says of NATS. */
+const hasOtherUrl = ({ environment: all }: Evidence, { owner }: PodFacts): boolean => {
+  const found = all[owner];
+  return found?.ok === true && found.value.some(({ name, asDeployed }) => name === "NATS_URL" && asDeployed === false);
+};
 
 const NOETL = [PLACES.noetl.serverDeployment, PLACES.noetl.workerDeployment];
 
@@ -51,7 +69,7 @@ const restart = ({ kubectl }: Evidence, pods: readonly { pod: PodFacts }[]): Ste
   [...new Set(pods.map(({ pod }) => `${kubectl} -n ${pod.namespace} rollout restart deploy/${pod.owner}`))].map(run);
 
 interface Trouble {
-  readonly id: string;
+  readonly id: FindingId;
   readonly meanings: readonly LogMeaning[];
   /** Whose trouble it is a consequence of, where that is already a finding. */
   readonly of: "nats" | "postgres" | "server";
@@ -69,9 +87,9 @@ const TROUBLES: readonly Trouble[] = [
       pods.some(({ pod }) => evidence.environment[pod.owner]?.ok === true) && evidence.nats.ok
         ? [
             say(
-              "The stack's own password is accepted. Pods take theirs when they start, and undecoded from NATS_URL: one",
+              "The stack's own password is accepted. Pods take theirs when they start, and undecoded from NATS_URL: one " +
+                "with characters that a URL must encode can never work. New pods get the present one:",
             ),
-            say("with characters that a URL must encode can never work. New pods get the present one:"),
             ...restart(evidence, pods),
           ]
         : [say("An update rolls all pods onto one password:"), run(`pulumi up --stack ${evidence.stack}`)],
@@ -82,6 +100,15 @@ const TROUBLES: readonly Trouble[] = [
     of: "nats",
     title: (who) => `The NATS user of ${who} lacks a permission`,
     remedy: () => [say("Grant it in the server's configuration; the log names the subject.")],
+  },
+  {
+    id: "pods-nats-tls",
+    meanings: ["nats-tls"],
+    of: "nats",
+    title: (who) => `${who} does not trust the certificate of the NATS server`,
+    remedy: () => [
+      say("Pods trust the authorities of their image alone; the log says what is wrong with the certificate."),
+    ],
   },
   {
     id: "pods-jetstream-off",
@@ -109,9 +136,11 @@ const TROUBLES: readonly Trouble[] = [
     meanings: ["nats-refused", "nats-timeout", "unknown-host"],
     of: "nats",
     title: (who) => `${who} cannot reach NATS or its database`,
-    remedy: ({ kubectl, stack }) => [
-      say("NATS answers through the API, so look at what is between: the address in NATS_URL, network policies, DNS."),
-      run(`${kubectl} -n ${PLACES.nats.namespace} get service,endpoints ${PLACES.nats.service}`),
+    remedy: ({ kubectl, stack, namespaces }) => [
+      say("NATS answers from here, so look at what is between: the address in NATS_URL, network policies, DNS."),
+      ...(namespaces.nats === undefined
+        ? []
+        : [run(`${kubectl} -n ${PLACES.nats.namespace} get service,endpoints ${PLACES.nats.service}`)]),
       run(`pulumi up --stack ${stack}`),
     ],
   },
@@ -131,23 +160,30 @@ const isExplained = (explained: Explained, of: Trouble["of"]): boolean =>
   explained.has(of === "server" ? `workload ${PLACES.noetl.namespace}/${PLACES.noetl.serverDeployment}` : of);
 
 /** What NoETL's and the gateway's pods say themselves: a cause of its own, or the consequence of one already found. */
-export const podsConnections: DiagnosisRule = (evidence, explained) =>
-  TROUBLES.flatMap(({ id, meanings, of, title, remedy }) => {
-    const pods = saying(evidence, explained, meanings);
-    if (pods.length === 0) return [];
-    const consequence = isExplained(explained, of);
-    const gateway = pods.some(({ part }) => part === "gateway");
-    return finding(id, consequence ? `${namesOf(pods)} cannot start before that is mended` : title(namesOf(pods)), {
-      severity: consequence ? "note" : "cause",
-      symptoms: gateway ? ["cors"] : [],
-      evidence: quotes(
-        pods.map(({ pod }) => pod),
-        meanings,
-      ),
-      remedy: consequence ? [] : remedy(evidence, pods),
-      explains: pods.flatMap(({ pod, part }) => explainsPod(pod, part)),
+const connectionsTo =
+  (parts: readonly Trouble["of"][]): DiagnosisRule =>
+  (evidence, explained) =>
+    TROUBLES.filter(({ of }) => parts.includes(of)).flatMap(({ id, meanings, of, title, remedy }) => {
+      const pods = saying(evidence, explained, meanings);
+      if (pods.length === 0) return [];
+      const consequence =
+        isExplained(explained, of) || (of === "nats" && pods.every(({ pod }) => hasOtherUrl(evidence, pod)));
+      const gateway = pods.some(({ part }) => part === "gateway");
+      return finding(id, consequence ? `${namesOf(pods)} cannot start before that is mended` : title(namesOf(pods)), {
+        severity: consequence ? "note" : "cause",
+        symptoms: gateway ? ["cors"] : [],
+        evidence: quotes(
+          pods.map(({ pod }) => pod),
+          meanings,
+        ),
+        remedy: consequence ? [] : remedy(evidence, pods),
+        explains: pods.flatMap(({ pod, part }) => explainsPod(pod, part)),
+      });
     });
-  });
+
+export const infrastructureConnections = connectionsTo(["nats", "postgres"]);
+/** Asked when the server's own trouble is known. */
+export const serverConnections = connectionsTo(["server"]);
 
 /** Workers that are not ready while the server is down wait for it; that is the server's trouble, not theirs. */
 export const waitingWorkers: DiagnosisRule = (evidence, explained) => {

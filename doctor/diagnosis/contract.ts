@@ -1,7 +1,16 @@
 import { PLACES } from "../../contract/noetl";
 import { describeStream, many } from "../checklist";
 import type { CheckFacts, Evidence, NatsFacts, PodFacts } from "../evidence";
-import { finding, run, say, type DiagnosisRule, type Finding, type Step, type Symptom } from "./finding";
+import {
+  finding,
+  run,
+  say,
+  type DiagnosisRule,
+  type Finding,
+  type FindingId,
+  type Step,
+  type Symptom,
+} from "./finding";
 import { FROZEN_SUBJECT } from "../repair/journal";
 import { hits, lastHit, type LogMeaning } from "./logs";
 import { explainsPod } from "./pods";
@@ -35,6 +44,15 @@ export function quotes(pods: readonly PodFacts[], meanings: readonly LogMeaning[
   });
 }
 
+/** Lines in which NoETL itself says that the stream refuses it. */
+const REFUSED: readonly LogMeaning[] = ["work-queue", "no-response", "no-stream-for-subject"];
+
+/** The specification's symptoms that the logs show. */
+const symptomsIn = (pods: readonly PodFacts[]): Symptom[] => [
+  ...(pods.some((pod) => saysAny(pod, ["no-response"])) ? (["noResponse"] as const) : []),
+  ...(pods.some((pod) => saysAny(pod, ["work-queue"])) ? (["workQueue"] as const) : []),
+];
+
 const saysAny = (pod: PodFacts, meanings: readonly LogMeaning[]): boolean =>
   hits(pod).some(({ meaning }) => meanings.includes(meaning));
 
@@ -42,7 +60,7 @@ const saysAny = (pod: PodFacts, meanings: readonly LogMeaning[]): boolean =>
 const HEADLINES: readonly {
   readonly rule: string;
   readonly applies?: (check: CheckFacts) => boolean;
-  readonly id: string;
+  readonly id: FindingId;
   readonly title: (check: CheckFacts, evidence: Evidence) => string;
   readonly symptom?: Symptom;
   /** What NoETL's logs say because of it. */
@@ -139,7 +157,7 @@ export const brokenContract: DiagnosisRule = (evidence, explained) => {
   const workersExplained = explained.has(`workload ${PLACES.noetl.namespace}/${WORKER}`);
   // Workers that cannot start for another reason have not subscribed: that reason is the cause.
   if (headline?.id === "no-consumer" && violations.length === 1 && workersExplained) return [];
-  const logs = headline?.logs ?? [];
+  const logs = headline?.logs ?? REFUSED;
   const pods = [...podsOf(evidence, SERVER), ...podsOf(evidence, WORKER)];
   // A worker whose stream or consumer went away under it ends without a telling word, too.
   const affected = pods.filter(
@@ -152,7 +170,7 @@ export const brokenContract: DiagnosisRule = (evidence, explained) => {
         ? headline.title(headline.check, evidence)
         : `The stream contract does not hold: ${violations.map(({ id }) => id).join(", ")}`,
       {
-        symptoms: headline?.symptom ? [headline.symptom] : [],
+        symptoms: headline?.symptom ? [headline.symptom] : symptomsIn(pods),
         evidence: [
           ...streamEvidence(nats.value),
           // Where one rule explains the others, why they matter too is beside the point.
@@ -203,7 +221,12 @@ export const pastSymptoms: DiagnosisRule = (evidence, explained) => {
   const { nats } = evidence;
   if (explained.has("contract")) return [];
   const pods = [...podsOf(evidence, SERVER), ...podsOf(evidence, WORKER)];
-  const told: readonly { meanings: readonly LogMeaning[]; symptom: Symptom; id: string; title: string }[] = [
+  const told: readonly {
+    meanings: readonly LogMeaning[];
+    symptom: Symptom;
+    id: "work-queue" | "no-stream";
+    title: string;
+  }[] = [
     {
       meanings: ["work-queue"],
       symptom: "workQueue",

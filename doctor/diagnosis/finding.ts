@@ -9,12 +9,88 @@ export const SYMPTOMS = {
 
 export type Symptom = keyof typeof SYMPTOMS;
 
+/** Every finding that there is, by the id that `--json` gives, and what it means. The table in docs/doctor.md is made of it. */
+export const FINDINGS = {
+  // The way to the cluster and to NATS; most are called as the stream contract calls them.
+  configuration: "the stack's configuration is wrong: no update can start",
+  "bad-kubeconfig": "the kubeconfig is missing or wrong",
+  "cluster-unreachable": "the cluster's API cannot be reached, or opens no way to NATS",
+  "cluster-login": "the cluster's API does not accept the kubeconfig's login",
+  forbidden: "the kubeconfig's user lacks a permission",
+  "forbidden-port-forward": "the kubeconfig's user may not open a port-forward",
+  unanswered: "a namespace could not be looked at",
+  "no-pod": "NATS is not installed where the stack expects it",
+  "pod-not-ready": "no NATS pod is ready",
+  "host-unknown": "the host name of the NATS server is unknown",
+  refused: "NATS refuses the connection",
+  closed: "NATS closes the connection before it answers",
+  "no-nats": "what answers there is no NATS server",
+  tls: "TLS with NATS fails: expired, for another name, not trusted, or spoken by one side only",
+  "bad-credentials": "the credentials cannot be used",
+  "wrong-password": "NATS does not accept the stack's password",
+  "missing-permission": "the NATS user lacks a permission",
+  "jetstream-off": "JetStream is off for the account or the server",
+  "jetstream-unavailable": "JetStream has no leader, or a stream is being recovered",
+  "no-answer": "the connection to NATS stands and no answer comes in time",
+  "refused-request": "NATS refuses to tell about the stream",
+  // What an update left behind.
+  "release-pending": "a Helm release is stuck: an update was killed",
+  "release-failed": "the last update of a Helm release failed",
+  unfinished: "the stack's last update did not finish",
+  "not-deployed": "a workload of the stack is not there",
+  environment: "pods have other settings than the stack",
+  // Pods and what they need.
+  "claim-pending": "no volume is provided for a claim",
+  unscheduled: "no node takes a pod",
+  image: "an image cannot be pulled",
+  "container-config": "a Secret, ConfigMap or key that a container needs is not there",
+  "pods-refused": "quota, LimitRange, Pod Security or a webhook refuses the pods",
+  memory: "a container was ended for its memory limit",
+  "schema-job": "loading NoETL's schema into Postgres failed",
+  starting: "a pod is less than a minute old",
+  "crash-loop": "a pod crashes when it starts",
+  "not-ready": "a pod runs and does not become ready",
+  "pods-missing": "a workload lacks pods, or was scaled down",
+  // Stream and consumer.
+  "repair-interrupted": "a `--repair` was interrupted before its end",
+  "work-queue": "the stream is a work queue, which refuses the workers' consumer",
+  "no-stream": "there is no stream: nothing stores what the server publishes",
+  "subject-not-stored": "the stream does not store the subject that the server publishes on",
+  "no-consumer": "no worker has subscribed",
+  contract: "another rule of the stream contract is broken",
+  drift: "stream or consumer differ in what breaks nothing",
+  "work-queue-past": "logs tell of a work queue; the stream is in order now",
+  "no-stream-past": "logs tell that nothing stored a command; the stream is in order now",
+  "workers-full": "the workers have as many commands in flight as they may",
+  "nobody-fetches": "commands wait and no worker asks for them",
+  // What server, worker and gateway say themselves.
+  "pods-nats-login": "NATS does not accept the password of pods",
+  "pods-nats-permission": "the NATS user of pods lacks a permission",
+  "pods-nats-tls": "pods do not trust the NATS server's certificate",
+  "pods-jetstream-off": "JetStream is off for the account of pods",
+  "pods-nats-unreachable": "pods do not reach NATS or their database",
+  "pods-database": "pods cannot work with their database",
+  "pods-api-unreachable": "pods wait for NoETL's server",
+  "workers-wait": "workers wait for the server, which is explained by another finding",
+  // The gateway and what stands before it.
+  "cors-origin": "the page's origin is not allowed by the gateway",
+  "gateway-5xx": "the gateway answers with a server error",
+  "gateway-5xx-without-cors": "the gateway's server error lacks CORS headers",
+  "proxy-5xx-without-cors": "a proxy or CDN answers with a server error without CORS headers",
+  "proxy-without-cors": "a proxy or CDN takes the CORS headers away",
+  "gateway-silent": "the gateway gives no answer",
+  "public-url": "the gateway's public URL gives no answer, its pod does",
+  unread: "some of the deployment could not be looked at",
+} as const satisfies Record<string, string>;
+
+export type FindingId = keyof typeof FINDINGS;
+
 /** One step of a remedy: something to do, in words, or a command to run. No command holds a credential. */
 export type Step = { readonly say: string } | { readonly run: string };
 
 /** One thing that is wrong, or that is worth knowing. */
 export interface Finding {
-  readonly id: string;
+  readonly id: FindingId;
   /** `cause`: it breaks something and has to be mended. `note`: it explains, or may break something later. */
   readonly severity: "cause" | "note";
   /** What it is, one sentence without a full stop. */
@@ -43,7 +119,7 @@ export const run = (command: string): Step => ({ run: command });
 
 /** A finding with what most of them do not need left out. */
 export function finding(
-  id: string,
+  id: FindingId,
   title: string,
   rest: Partial<Omit<Finding, "id" | "title">> & Pick<Finding, "evidence" | "remedy">,
 ): Finding {
@@ -53,3 +129,27 @@ export function finding(
 /** Keys by which pods, workloads and claims are known as explained. */
 export const keyOf = (kind: "pod" | "workload" | "claim", { namespace, name }: { namespace: string; name: string }) =>
   `${kind} ${namespace}/${name}`;
+
+/**
+ * The steps as the embedded stack takes them, whose engine is started by a command of this project alone: that takes the
+ * place of `pulumi up`, `pulumi refresh` and `pulumi config set`.
+ *
+ * @param helm What helm is called here.
+ */
+export function onEmbedded(steps: readonly Step[], stack: string, helm = "helm"): Step[] {
+  const up = "npm run up:embedded";
+  const told = steps.map((step): Step => {
+    if (!("run" in step)) return step;
+    const words = step.run.replace(` --stack ${stack}`, "");
+    const [, key, value = "..."] = /^pulumi config set (?:--secret )?(\S+)(?: (.+))?$/.exec(words) ?? [];
+    if (key !== undefined) return run(`${up} -- -c ${key}=${value}`);
+    if (words.startsWith("helm ")) return run(`${helm}${words.slice("helm".length)}`);
+    if (words === "pulumi refresh") return run(`${up} -- --refresh`);
+    return words === "pulumi up" ? run(up) : step;
+  });
+  // A refresh or a setting is followed by its update already.
+  return told.filter((step, index) => {
+    const before = told[index - 1];
+    return !("run" in step && step.run === up && before && "run" in before && before.run.startsWith(`${up} -- `));
+  });
+}

@@ -1,10 +1,16 @@
 import { PLACES } from "../../contract/noetl";
 import type { Evidence, GatewayFacts, ProbeFacts } from "../evidence";
-import { finding, run, say, type DiagnosisRule, type Finding } from "./finding";
+import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type Finding, type Step } from "./finding";
 
-const IN_CLUSTER = /^pod /;
+const answersOf = (probes: GatewayFacts["probes"]): ProbeFacts[] =>
+  probes.flatMap((each) => (each.ok ? [each.value] : []));
 
-const probesOf = ({ probes }: GatewayFacts): ProbeFacts[] => probes.flatMap((each) => (each.ok ? [each.value] : []));
+/** Why questions went without an answer, each reason once whatever was asked. */
+const silenceOf = (probes: GatewayFacts["probes"]) => {
+  const failures = probes.flatMap((each) => (each.ok || each.problem === "forbidden" ? [] : [each]));
+  const reasons = failures.map(({ message }) => message.replace(/ to (answer )?(OPTIONS|GET|POST) [^\s:,]+/, ""));
+  return { reasons: [...new Set(reasons)], problem: failures[0]?.problem };
+};
 
 export const describeProbe = ({ by, request, status, allowOrigin, answeredBy, body }: ProbeFacts): string => {
   const who = answeredBy === undefined ? "" : ` from ${answeredBy}`;
@@ -26,12 +32,19 @@ const lets = ({ origin }: GatewayFacts, { allowOrigin }: ProbeFacts): boolean =>
 export const cors: DiagnosisRule = (evidence, explained) => {
   const { gateway } = evidence;
   if (!gateway) return [];
-  const probes = probesOf(gateway);
-  const inside = probes.filter(({ by }) => IN_CLUSTER.test(by));
-  const outside = probes.filter(({ by }) => !IN_CLUSTER.test(by));
-  const findings = [...originFinding(evidence, gateway, inside), ...backendFinding(evidence, gateway, inside)];
+  const inside = answersOf(gateway.probes);
+  const outside = answersOf(gateway.outside);
+  const findings = [
+    ...originFinding(evidence, gateway, inside),
+    ...backendFinding(evidence, gateway, inside, explained),
+  ];
   // What stands in front only passes on what the gateway answers; it is looked at where its own answer differs.
-  return [...findings, ...proxyFinding(evidence, gateway, inside, outside), ...silence(gateway, explained)];
+  return [
+    ...findings,
+    ...proxyFinding(evidence, gateway, inside, outside),
+    ...silence(gateway, explained),
+    ...publicSilence(evidence, gateway, inside),
+  ];
 };
 
 /** The preflight of the gateway itself does not let the origin through. */
@@ -67,8 +80,16 @@ function originFinding({ stack }: Evidence, gateway: GatewayFacts, inside: reado
   ];
 }
 
-/** The gateway itself answers with a server error. */
-function backendFinding({ stack, kubectl }: Evidence, gateway: GatewayFacts, inside: readonly ProbeFacts[]): Finding[] {
+/** The gateway itself answers with a server error: by itself the consequence of a server that is known to be down. */
+function backendFinding(
+  { stack, kubectl }: Evidence,
+  gateway: GatewayFacts,
+  inside: readonly ProbeFacts[],
+  explained: Explained,
+): Finding[] {
+  const serverIsDown = explained.has(
+    keyOf("workload", { namespace: PLACES.noetl.namespace, name: PLACES.noetl.serverDeployment }),
+  );
   const failing = inside.filter(({ status }) => status >= 500);
   if (failing.length === 0) return [];
   const bare = failing.some((probe) => !lets(gateway, probe));
@@ -79,6 +100,7 @@ function backendFinding({ stack, kubectl }: Evidence, gateway: GatewayFacts, ins
         ? "The gateway answers with a server error that lacks CORS headers, which a browser reports as `Failed to fetch`"
         : "The gateway answers with a server error: what stands behind it does not work",
       {
+        severity: serverIsDown && !bare ? "note" : "cause",
         symptoms: ["cors"],
         evidence: failing.map(describeProbe),
         remedy: [
@@ -137,11 +159,9 @@ function proxyFinding(
 }
 
 /** The gateway gives no answer at all although its pods are ready. */
-function silence({ probes }: GatewayFacts, explained: { has(key: string): boolean }): Finding[] {
-  const silent = [
-    ...new Set(probes.flatMap((each) => (each.ok || each.problem === "forbidden" ? [] : [each.message]))),
-  ];
-  if (silent.length === 0 || explained.has("gateway")) return [];
+function silence({ probes }: GatewayFacts, explained: Explained): Finding[] {
+  const { reasons } = silenceOf(probes);
+  if (reasons.length === 0 || explained.has("gateway")) return [];
   const answered = probes.some((each) => each.ok);
   return [
     finding(
@@ -149,7 +169,7 @@ function silence({ probes }: GatewayFacts, explained: { has(key: string): boolea
       answered ? "The gateway leaves requests without an answer" : "The gateway gives no answer",
       {
         symptoms: ["cors"],
-        evidence: silent,
+        evidence: reasons,
         remedy: [
           say(
             answered
@@ -159,5 +179,37 @@ function silence({ probes }: GatewayFacts, explained: { has(key: string): boolea
         ],
       },
     ),
+  ];
+}
+
+/** The way from outside to the gateway is broken: its pod answers, its public URL does not. */
+function publicSilence({ kubectl }: Evidence, { outside }: GatewayFacts, inside: readonly ProbeFacts[]): Finding[] {
+  const { reasons, problem } = silenceOf(outside);
+  // A gateway that says nothing itself is told about already.
+  if (reasons.length === 0 || inside.length === 0) return [];
+  const at = `${kubectl} -n ${PLACES.gateway.namespace}`;
+  const address = run(`${at} get ingress,service`);
+  const remedies: Partial<Record<NonNullable<typeof problem>, Step[]>> = {
+    "host-unknown": [say("The name has no DNS record. Let one point at the address that the cluster gave:"), address],
+    tls: [
+      say(
+        "The certificate is missing, expired or for another name. A managed one is issued, within the hour, once DNS",
+      ),
+      say("leads to the load balancer:"),
+      run(`${at} describe managedcertificate,ingress`),
+    ],
+  };
+  return [
+    finding("public-url", "The gateway answers in the cluster, and its public URL does not", {
+      symptoms: ["cors"],
+      evidence: reasons,
+      remedy: (problem && remedies[problem]) ?? [
+        say(
+          "Nothing listens there, or a firewall stands before it: see the load balancer and the health of its backends.",
+        ),
+        address,
+        run(`${at} describe ingress`),
+      ],
+    }),
   ];
 }

@@ -1,5 +1,5 @@
 import type { Evidence } from "../evidence";
-import { environment, podsConnections, waitingWorkers } from "./connections";
+import { environment, infrastructureConnections, serverConnections, waitingWorkers } from "./connections";
 import { brokenContract, drift, interruptedRepair, pastSymptoms, workers } from "./contract";
 import { finding, run, say, type DiagnosisRule, type Finding } from "./finding";
 import { cors } from "./gateway";
@@ -8,16 +8,20 @@ import {
   containerConfig,
   images,
   memory,
-  missing,
+  absent,
   applicationPods,
   infrastructurePods,
   refusedPods,
   schemaJob,
+  serverPods,
+  shortApplications,
+  shortInfrastructure,
   unscheduled,
 } from "./pods";
+import { failedReleases, stuckReleases } from "./releases";
 import { cluster, configuration, forbidden, natsConnection } from "./reach";
 
-export { SYMPTOMS, type Finding, type Step, type Symptom } from "./finding";
+export { FINDINGS, onEmbedded, SYMPTOMS, type Finding, type FindingId, type Step, type Symptom } from "./finding";
 
 /** What is wrong with a deployment, causes first. */
 export interface Diagnosis {
@@ -33,6 +37,7 @@ export interface Diagnosis {
 const RULES: readonly DiagnosisRule[] = [
   configuration,
   forbidden,
+  stuckReleases,
   claims,
   unscheduled,
   images,
@@ -41,18 +46,23 @@ const RULES: readonly DiagnosisRule[] = [
   memory,
   schemaJob,
   infrastructurePods,
+  shortInfrastructure,
   natsConnection,
   interruptedRepair,
   brokenContract,
   environment,
-  podsConnections,
+  infrastructureConnections,
   pastSymptoms,
+  serverPods,
+  serverConnections,
   waitingWorkers,
   applicationPods,
+  absent,
+  shortApplications,
   cors,
-  missing,
   workers,
   drift,
+  unanswered,
   unread,
 ];
 
@@ -69,6 +79,8 @@ export function diagnose(evidence: Evidence): Diagnosis {
       for (const { explains } of found) for (const key of explains) explained.add(key);
       findings.push(...found);
     }
+    // What an update left behind, after what made it fail.
+    findings.push(...failedReleases(evidence, findings));
     findings.push(...unfinished(evidence, findings));
   }
   const causes = findings.filter(({ severity }) => severity === "cause");
@@ -94,6 +106,20 @@ function unfinished({ missingOutputs, stack }: Evidence, found: readonly Finding
         ),
         run(`pulumi up --stack ${stack}`),
       ],
+    }),
+  ];
+}
+
+/** Namespaces that gave no answer although the cluster does: what is wrong in them is not known. */
+function unanswered({ namespaces }: Evidence): Finding[] {
+  const messages = Object.values(namespaces).flatMap((each) =>
+    each.ok || each.problem === "forbidden" ? [] : [each.message],
+  );
+  if (messages.length === 0) return [];
+  return [
+    finding("unanswered", "Some of the deployment could not be looked at, so that nothing is known about it", {
+      evidence: [...new Set(messages)],
+      remedy: [say("An API server that is overloaded or restarts answers late: look again in a minute.")],
     }),
   ];
 }

@@ -12,6 +12,7 @@ export type LogMeaning =
   | "no-stream-for-subject"
   | "nats-login"
   | "nats-permission"
+  | "nats-tls"
   | "jetstream-off"
   | "nats-refused"
   | "nats-timeout"
@@ -23,7 +24,7 @@ export type LogMeaning =
 
 /**
  * What NoETL's server, worker and gateway say when something between them and NATS or Postgres is wrong; the first that
- * fits counts. Sources: nats-py 2.16 and nats-server 2.15 as NoETL v2.8.9 shows their errors, psycopg 3 and Postgres 17.
+ * fits counts. Sources: nats-py 2.16 and nats-server 2.15 as NoETL v2.8.9 shows their errors, psycopg 3 and Postgres 17; rustls 0.23.
  */
 export const LOG_SIGNS: readonly LogSign[] = [
   { id: "work-queue", pattern: /deliver all on workqueue stream/i },
@@ -40,8 +41,10 @@ export const LOG_SIGNS: readonly LogSign[] = [
   {
     id: "database-unreachable",
     pattern:
-      /(postgres|psycopg|:5432|port 5432).*(refused|could not connect|timed? ?out|failed)|connection to server at .* failed/i,
+      /(postgres|psycopg|:5432|port 5432).*(refused|could not connect|timed? ?out|failed)|connection to server at .* failed|(refused|timed? ?out|call failed).*(postgres|\b5432\b)/i,
   },
+  // After those of the database, whose client quotes the same words of OpenSSL.
+  { id: "nats-tls", pattern: /certificate[_ ]verify[_ ]failed|no ssl context provided|invalid peer certificate/i },
   { id: "api-unreachable", pattern: /NoETL's API .* did not answer|wait(ing|ed) for .*(API|\/api\/health)/i },
   { id: "unknown-host", pattern: /name or service not known|name resolution|no such host|getaddrinfo/i },
   { id: "nats-timeout", pattern: /nats: timeout|nats: no servers available/i },

@@ -1,6 +1,7 @@
 import { PLACES } from "../../contract/noetl";
 import { describePod, many } from "../checklist";
 import type { ContainerFacts, Evidence, NamespaceFacts, Part, PodFacts, WorkloadFacts } from "../evidence";
+import { putBack } from "./releases";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type Finding, type Step } from "./finding";
 
 /** Setting of the image that a part's pods run; NATS's comes from its chart. */
@@ -161,6 +162,10 @@ export const images: DiagnosisRule = (evidence, explained) =>
     },
   );
 
+/** Leaves out steps that are there already. */
+const isFirst = (step: Step, index: number, all: readonly Step[]): boolean =>
+  all.findIndex((each) => JSON.stringify(each) === JSON.stringify(step)) === index;
+
 /** Containers that cannot be made: a Secret, ConfigMap or key that does not exist. */
 export const containerConfig: DiagnosisRule = (evidence, explained) =>
   byWorkload(troubled(evidence, explained).filter(({ pod }) => waitingFor(pod, CONFIG_REASONS) !== undefined)).map(
@@ -172,10 +177,13 @@ export const containerConfig: DiagnosisRule = (evidence, explained) =>
           return `pod ${named(pod)}, container ${each?.name}: ${each?.waiting?.reason} ${each?.waiting?.message}`;
         }),
         remedy: [
-          say("What the message names was deleted or never made; an update makes it again:"),
-          run(`pulumi refresh --stack ${evidence.stack}`),
-          run(`pulumi up --stack ${evidence.stack}`),
-        ],
+          say("What the message names was deleted by hand, or never made; it comes back with:"),
+          // The Secret with NATS's password is the program's own, its ConfigMap the chart's.
+          ...(group[0]?.part === "nats"
+            ? [run(`pulumi refresh --stack ${evidence.stack}`), run(`pulumi up --stack ${evidence.stack}`)]
+            : []),
+          ...putBack(evidence, group[0]?.part ?? "noetl"),
+        ].filter(isFirst),
         explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
       }),
   );
@@ -212,20 +220,55 @@ export const memory: DiagnosisRule = (evidence, explained) =>
 /** Workloads whose pods are not even made: quota, admission. */
 export const refusedPods: DiagnosisRule = (evidence) =>
   places(evidence).flatMap(({ part, facts }) =>
-    facts.workloads
-      .filter(({ kind, trouble }) => kind !== "Job" && trouble !== undefined)
-      .map((workload) =>
-        finding("pods-refused", `The cluster refuses the pods of ${workload.name}`, {
-          symptoms: symptomsOf(part),
-          evidence: [`${workload.kind} ${workload.namespace}/${workload.name}: ${workload.trouble}`],
-          remedy: [
-            say("Its words name the quota, the Pod Security level or the admission webhook that objects."),
-            run(`${evidence.kubectl} -n ${workload.namespace} get resourcequota,limitrange`),
-          ],
-          explains: [keyOf("workload", workload), ...reachedThrough(part, workload.name)],
-        }),
-      ),
+    facts.workloads.flatMap((workload) => {
+      const words = refusalOf(facts, workload);
+      if (words === undefined) return [];
+      return finding("pods-refused", `The cluster refuses the pods of ${workload.name}`, {
+        symptoms: symptomsOf(part),
+        evidence: [`${workload.kind} ${workload.namespace}/${workload.name}: ${words}`],
+        remedy: refusalRemedy(words, `${evidence.kubectl} -n ${workload.namespace}`, workload.namespace),
+        explains: [keyOf("workload", workload), ...reachedThrough(part, workload.name)],
+      });
+    }),
   );
+
+/** Why the API server did not let a workload's pods in. A Deployment says so itself; of others there is only the event. */
+function refusalOf(facts: NamespaceFacts, { kind, name, wanted, ready, trouble }: WorkloadFacts): string | undefined {
+  if (kind === "Deployment") return trouble;
+  const pods = facts.pods.filter(({ owner }) => owner === name).length;
+  // An event outlives what it tells of by an hour. A Job counts those that have succeeded, whose pods may be gone.
+  if (Math.max(ready, pods) >= wanted) return undefined;
+  return warningsAbout(facts, kind, name).find((warning) => warning.includes(": FailedCreate: "));
+}
+
+/** What to do about a refusal, by the words of the API server's admission plugins. */
+function refusalRemedy(words: string, kubectl: string, namespace: string): Step[] {
+  const quota = /(?:exceeded|failed) quota: ([a-z0-9.-]+)/.exec(words)?.[1];
+  if (quota !== undefined) {
+    return [
+      say(
+        "The namespace's quota is used up, or asks for requests and limits: raise it, or let the stack ask for less.",
+      ),
+      run(`${kubectl} describe resourcequota ${quota}`),
+    ];
+  }
+  if (/(?:maximum|minimum) \S+ usage per|limit to request ratio/.test(words)) {
+    return [
+      say("A LimitRange of the namespace forbids what the containers ask for: change the one or the other."),
+      run(`${kubectl} describe limitrange`),
+    ];
+  }
+  if (words.includes("violates PodSecurity")) {
+    return [
+      say("The namespace's Pod Security level is stricter than the pods; an update puts its labels right:"),
+      run(`${kubectl.replace(/ -n \S+$/, "")} get namespace ${namespace} --show-labels`),
+    ];
+  }
+  return [
+    say("Its words name the admission webhook or the account that is missing."),
+    run(`${kubectl} get events --field-selector type=Warning`),
+  ];
+}
 
 /** The Job that loads NoETL's schema. */
 export const schemaJob: DiagnosisRule = (evidence) =>
@@ -273,9 +316,11 @@ export function lastWords(pod: PodFacts, lines = LOG_LINES): string[] {
 
 /** Pods that crash or do not become ready and that nothing before explains: their own last words. */
 const otherPods =
-  (parts: readonly Part[]): DiagnosisRule =>
+  (parts: readonly Part[], ofInterest: (pod: PodFacts) => boolean = () => true): DiagnosisRule =>
   (evidence, explained) =>
-    byWorkload(troubled(evidence, explained).filter(({ part }) => parts.includes(part))).flatMap((group) => {
+    byWorkload(
+      troubled(evidence, explained).filter(({ part, pod }) => parts.includes(part) && ofInterest(pod)),
+    ).flatMap((group) => {
       const [first] = group;
       if (!first) return [];
       const crashes = group.some(({ pod }) => pod.containers.some(({ waiting, ended }) => ended && waiting));
@@ -314,9 +359,11 @@ const otherPods =
 
 /** NATS and Postgres: others wait for them, so they are looked at first. */
 export const infrastructurePods = otherPods(["nats", "postgres"]);
+/** Workers and gateway wait for the server in turn. */
+export const serverPods = otherPods(["noetl"], ({ owner }) => owner === PLACES.noetl.serverDeployment);
 export const applicationPods = otherPods(["noetl", "gateway"]);
 
-/** What must be there where a part is deployed. */
+/** What must be there where a part is deployed; the database may be elsewhere. */
 const WORKLOADS: Readonly<Record<Part, readonly { kind: WorkloadFacts["kind"]; name: string }[]>> = {
   nats: [{ kind: "StatefulSet", name: PLACES.nats.service }],
   postgres: [],
@@ -327,60 +374,74 @@ const WORKLOADS: Readonly<Record<Part, readonly { kind: WorkloadFacts["kind"]; n
   gateway: [{ kind: "Deployment", name: PLACES.gateway.deployment }],
 };
 
-/** Scaled to nothing: of the workers alone that may be meant. */
-const isOff = ({ name, wanted }: WorkloadFacts, part: Part): boolean =>
-  wanted === 0 && name !== PLACES.noetl.workerDeployment && WORKLOADS[part].some((each) => each.name === name);
+/** Workloads without which nothing works: scaled to nothing they are off, which of the workers alone may be meant. */
+const NEEDED: readonly string[] = [
+  PLACES.nats.service,
+  PLACES.postgres.service,
+  PLACES.noetl.serverDeployment,
+  PLACES.gateway.deployment,
+];
+const isOff = ({ name, wanted }: WorkloadFacts): boolean => wanted === 0 && NEEDED.includes(name);
 
-/** Parts that are not there at all, and workloads without pods. */
-export const missing: DiagnosisRule = (evidence, explained) => {
-  const absent = places(evidence).flatMap(({ part, facts }) =>
+/** Parts that are not there at all. */
+export const absent: DiagnosisRule = (evidence, explained) => {
+  const found = places(evidence).flatMap(({ part, facts }) =>
     WORKLOADS[part]
       .filter(({ kind, name }) => !facts.workloads.some((each) => each.kind === kind && each.name === name))
       .filter(({ kind }) => !facts.unread.some((each) => each.includes(`${kind.toLowerCase()}s`)))
       .filter(({ name }) => !explained.has(keyOf("workload", { namespace: facts.name, name })))
       .map(({ kind, name }) => ({ kind, name, namespace: facts.name, part })),
   );
-  const short = places(evidence).flatMap(({ part, facts }) =>
-    facts.workloads
-      .filter((workload) => workload.kind !== "Job" && !explained.has(keyOf("workload", workload)))
-      .filter((workload) => workload.ready < workload.wanted || isOff(workload, part))
-      .filter((workload) => !facts.pods.some(({ owner, ready }) => owner === workload.name && !ready))
-      .map((workload) => ({ workload, part })),
-  );
+  if (found.length === 0) return [];
   return [
-    ...(absent.length === 0
-      ? []
-      : [
-          finding("not-deployed", `Not deployed: ${absent.map(({ name }) => name).join(", ")}`, {
-            symptoms: absent.some(({ part }) => part === "gateway") ? ["cors"] : [],
-            evidence: absent.map(({ kind, namespace, name }) => `there is no ${kind} ${namespace}/${name}`),
-            remedy: [
-              say("The last update did not get that far, or it was deleted by hand:"),
-              run(`pulumi refresh --stack ${evidence.stack}`),
-              run(`pulumi up --stack ${evidence.stack}`),
-            ],
-            explains: absent.map((each) => keyOf("workload", each)),
-          }),
-        ]),
-    ...short.map(({ workload, part }) =>
-      finding("pods-missing", `${workload.name} has ${workload.ready} of ${many(workload.wanted, "pod")}`, {
-        symptoms: symptomsOf(part),
-        evidence: [
-          `${workload.kind} ${workload.namespace}/${workload.name}: ${workload.ready} of ${workload.wanted} ready`,
-        ],
-        remedy: [
-          say(
-            workload.wanted === 0
-              ? "It was scaled down by hand; the stack's number comes back with:"
-              : "No pod of it is there or broken; the controller that makes them may be behind:",
-          ),
-          ...(workload.wanted === 0
-            ? [run(`pulumi refresh --stack ${evidence.stack}`), run(`pulumi up --stack ${evidence.stack}`)]
-            : []),
-          run(`${evidence.kubectl} -n ${workload.namespace} describe ${workload.kind.toLowerCase()} ${workload.name}`),
-        ],
-        explains: [keyOf("workload", workload)],
-      }),
-    ),
+    finding("not-deployed", `Not deployed: ${found.map(({ name }) => name).join(", ")}`, {
+      symptoms: found.some(({ part }) => part === "gateway") ? ["cors"] : [],
+      evidence: found.map(({ kind, namespace, name }) => `there is no ${kind} ${namespace}/${name}`),
+      remedy: [
+        say("The last update did not get that far, or it was deleted by hand; it comes back with:"),
+        ...[...new Set(found.map(({ part }) => part))].flatMap((part) => putBack(evidence, part)).filter(isFirst),
+      ],
+      explains: found.flatMap((each) => [keyOf("workload", each), ...reachedThrough(each.part, each.name)]),
+    }),
   ];
 };
+
+/** Workloads that lack pods although none of them is in trouble. */
+const short =
+  (parts: readonly Part[]): DiagnosisRule =>
+  (evidence, explained) =>
+    places(evidence)
+      .filter(({ part }) => parts.includes(part))
+      .flatMap(({ part, facts }) =>
+        facts.workloads
+          .filter((workload) => workload.kind !== "Job" && !explained.has(keyOf("workload", workload)))
+          .filter((workload) => workload.ready < workload.wanted || isOff(workload))
+          .filter((workload) => !facts.pods.some(({ owner, ready }) => owner === workload.name && !ready))
+          .map((workload) =>
+            finding("pods-missing", `${workload.name} has ${workload.ready} of ${many(workload.wanted, "pod")}`, {
+              symptoms: symptomsOf(part),
+              evidence: [
+                `${workload.kind} ${workload.namespace}/${workload.name}: ${workload.ready} of ${workload.wanted} ready`,
+              ],
+              remedy: [
+                say(
+                  workload.wanted === 0
+                    ? "It was scaled down by hand; the stack's number comes back with:"
+                    : "No pod of it is there or broken; the controller that makes them may be behind:",
+                ),
+                ...(workload.wanted === 0 ? putBack(evidence, part) : []),
+                run(
+                  `${evidence.kubectl} -n ${workload.namespace} describe ${workload.kind.toLowerCase()} ${workload.name}`,
+                ),
+              ],
+              explains: [
+                keyOf("workload", workload),
+                ...(workload.ready === 0 ? reachedThrough(part, workload.name) : []),
+              ],
+            }),
+          ),
+      );
+
+/** NATS and Postgres: others wait for them, so they are looked at first. */
+export const shortInfrastructure = short(["nats", "postgres"]);
+export const shortApplications = short(["noetl", "gateway"]);

@@ -1,6 +1,7 @@
 import type { ConnectProblem } from "../../components/stream-contract/errors";
 import { PLACES } from "../../contract/noetl";
 import type { Answer, Evidence } from "../evidence";
+import { putBack } from "./releases";
 import { finding, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
 
 const CLUSTER_PROBLEMS: readonly ConnectProblem[] = ["bad-kubeconfig", "cluster-unreachable", "cluster-login"];
@@ -93,17 +94,70 @@ export const forbidden: DiagnosisRule = (evidence) => {
 };
 
 /** One way in which NATS cannot be asked: what it is called and what to do. */
-type NatsProblem = (evidence: Evidence) => { title: string; remedy: Step[]; more?: string[] };
+type NatsProblem = (evidence: Evidence) => { title: string; remedy: readonly Step[]; more?: string[] };
 
 const natsPods = ({ kubectl }: Evidence, what: string): Step => run(`${kubectl} -n ${PLACES.nats.namespace} ${what}`);
+const natsLog = (evidence: Evidence): Step => natsPods(evidence, `logs ${PLACES.nats.pod} -c nats --tail 50`);
+/** Whether the stack installs NATS; of somebody else's server only they know where it runs. */
+const isOurs = ({ namespaces }: Evidence): boolean => namespaces.nats !== undefined;
+const serverRuns = ({ namespaces: { nats } }: Evidence): boolean =>
+  nats?.ok === true && nats.value.pods.some(({ owner, ready }) => owner === PLACES.nats.service && ready);
 const update = ({ stack }: Evidence): Step => run(`pulumi up --stack ${stack}`);
 
-const NATS_PROBLEMS: Partial<Record<ConnectProblem, NatsProblem>> = {
-  "no-pod": (evidence) => ({
-    title: "NATS is not installed where the stack expects it",
+/** What of TLS fails, by our own words and those of Node and OpenSSL; the first that fits counts. */
+const TLS_PROBLEMS: readonly { readonly says: RegExp; readonly title: string; readonly remedy: readonly Step[] }[] = [
+  {
+    says: /demands TLS/,
+    title: "The NATS server demands TLS, which the stack's connections do not speak",
     remedy: [
-      say("Install it; an update that failed on the way goes on where it stopped:"),
-      update(evidence),
+      say("Let the server take connections without TLS from the cluster's network, or correct `natsHost`, `natsPort`."),
+    ],
+  },
+  {
+    says: /offers no TLS/,
+    title: "The NATS server offers no TLS, which the connection asks for",
+    remedy: [say("Give the server a certificate (`tls` in its configuration), or ask it without TLS.")],
+  },
+  {
+    says: /expired/,
+    title: "The certificate of the NATS server has expired",
+    remedy: [
+      say("Renew it. With the new one in place of the old, the server takes it without a restart:"),
+      run("nats-server --signal reload"),
+    ],
+  },
+  {
+    says: /altnames|cert's (CN|list)/,
+    title: "The certificate of the NATS server is for another host name",
+    remedy: [say("Connect by a name that it carries, or let it carry the name that is connected to.")],
+  },
+  {
+    says: /self[- ]signed|issuer|unable to verify|authority/i,
+    title: "The certificate of the NATS server comes from an authority that is not trusted here",
+    remedy: [say("Connect with the certificate of that authority, or renew the server's from a known one.")],
+  },
+];
+
+/** The others are told by the rules about the cluster. */
+const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-login" | "forbidden">, NatsProblem> = {
+  "cluster-unreachable": (evidence) => ({
+    title: "The cluster's API answers, and opens no way to NATS",
+    remedy: [
+      say(
+        "The API reaches a pod through its node's kubelet (on GKE through the konnectivity agents): see whether they run.",
+      ),
+      run(`${evidence.kubectl} get nodes`),
+      natsPods(evidence, `port-forward pod/${PLACES.nats.pod} 4222`),
+    ],
+  }),
+  "no-pod": (evidence) => ({
+    title: serverRuns(evidence)
+      ? "NATS runs, and its Service does not lead to it: nothing finds it by its name"
+      : "NATS is not installed where the stack expects it",
+    remedy: [
+      ...(evidence.missingOutputs.length > 0
+        ? [say("An update that failed on the way goes on where it stopped:"), update(evidence)]
+        : [say("What was deleted by hand comes back with:"), ...putBack(evidence, "nats")]),
       natsPods(evidence, "get pods,services,statefulsets"),
     ],
   }),
@@ -117,27 +171,28 @@ const NATS_PROBLEMS: Partial<Record<ConnectProblem, NatsProblem>> = {
   }),
   refused: (evidence) => ({
     title: "NATS refuses the connection: nothing listens on its port",
-    remedy: [
-      say("The pod runs and the server in it does not, or listens elsewhere:"),
-      natsPods(evidence, `logs ${PLACES.nats.pod} -c nats --tail 50`),
-    ],
+    remedy: isOurs(evidence)
+      ? [say("The pod runs and the server in it does not, or listens elsewhere:"), natsLog(evidence)]
+      : [say("Start the server, or correct the stack's `natsHost` and `natsPort`.")],
   }),
   closed: (evidence) => ({
     title: "NATS closes the connection before it answers",
-    remedy: [
-      say("It may be restarting, or at its limit of connections:"),
-      natsPods(evidence, `logs ${PLACES.nats.pod} -c nats --tail 50`),
-    ],
+    remedy: isOurs(evidence)
+      ? [say("It may be restarting, or at its limit of connections:"), natsLog(evidence)]
+      : [say("It may be restarting, or at its limit of connections: its log tells.")],
   }),
   "no-nats": () => ({
     title: "What answers at the NATS server's address is no NATS server",
     remedy: [say("Correct the stack's `natsHost` and `natsPort`.")],
   }),
-  tls: () => ({
-    title: "TLS with NATS fails",
-    remedy: [
-      say("The message names the side that lacks it, or the certificate that is expired, untrusted or another's."),
-    ],
+  tls: ({ nats }) => {
+    const message = nats.ok ? "" : nats.message;
+    const told = TLS_PROBLEMS.find(({ says }) => says.test(message));
+    return told ?? { title: "TLS with NATS fails", remedy: [say("The message ends with OpenSSL's own words.")] };
+  },
+  "bad-credentials": () => ({
+    title: "The credentials for NATS cannot be used",
+    remedy: [say("Take the file that `nsc` or the account's owner made.")],
   }),
   "wrong-password": (evidence) => {
     const { passwordAsDeployed: same, user } = evidence;
@@ -170,33 +225,37 @@ const NATS_PROBLEMS: Partial<Record<ConnectProblem, NatsProblem>> = {
   "missing-permission": () => ({
     title: "The NATS user lacks a permission",
     remedy: [
-      say("Grant it in the server's configuration. NoETL's user needs at least publish and subscribe on:"),
-      say("$JS.API.>, $JS.ACK.>, $KV.>, $O.>, _INBOX.>, and NATS_SUBJECT."),
+      say(
+        "Grant it in the server's configuration. NoETL's user needs at least publish and subscribe on: " +
+          "$JS.API.>, $JS.ACK.>, $KV.>, $O.>, _INBOX.>, and NATS_SUBJECT.",
+      ),
     ],
   }),
   "jetstream-off": (evidence) => ({
     title: "JetStream is off, so that there can be no stream",
-    remedy: [
-      say("Where this stack installs NATS an update switches it on; on a server of your own set `jetstream` for it"),
-      say("and, where it has accounts, for the account of the user."),
-      update(evidence),
-    ],
+    remedy: isOurs(evidence)
+      ? [say("An update switches it on:"), update(evidence)]
+      : [say("Set `jetstream` in the server's configuration and, where it has accounts, for the account of the user.")],
   }),
   "jetstream-unavailable": (evidence) => ({
     title: "JetStream does not answer: its cluster has no leader, or a stream is still being recovered",
-    remedy: [
-      say("A cluster needs more than half of its servers:"),
-      natsPods(evidence, "get pods -o wide"),
-      natsPods(evidence, `exec deploy/${PLACES.nats.service}-box -- nats server report jetstream`),
-    ],
+    remedy: isOurs(evidence)
+      ? [
+          say("A cluster needs more than half of its servers:"),
+          natsPods(evidence, "get pods -o wide"),
+          natsPods(evidence, `exec deploy/${PLACES.nats.service}-box -- nats server report jetstream`),
+        ]
+      : [say("A cluster needs more than half of its servers:"), run("nats server report jetstream")],
   }),
   "no-answer": (evidence) => ({
     title: "The connection to NATS stands, and no answer comes in time",
-    remedy: [
-      say("A firewall or a proxy in between, or an overloaded server:"),
-      natsPods(evidence, `top pod ${PLACES.nats.pod}`),
-      natsPods(evidence, `logs ${PLACES.nats.pod} -c nats --tail 50`),
-    ],
+    remedy: isOurs(evidence)
+      ? [
+          say("A firewall or a proxy in between, or an overloaded server:"),
+          natsPods(evidence, `top pod ${PLACES.nats.pod}`),
+          natsLog(evidence),
+        ]
+      : [say("A firewall or a proxy in between, or an overloaded server: its log tells.")],
   }),
   "refused-request": () => ({
     title: "NATS refuses to tell about the stream",
@@ -208,17 +267,15 @@ const NATS_PROBLEMS: Partial<Record<ConnectProblem, NatsProblem>> = {
 export const natsConnection: DiagnosisRule = (evidence, explained): Finding[] => {
   const { nats } = evidence;
   if (nats.ok) return [];
-  if (nats.problem === "pod-not-ready" && explained.has("nats")) return [];
-  const told = NATS_PROBLEMS[nats.problem]?.(evidence);
-  if (!told) return [];
+  if ((nats.problem === "pod-not-ready" || nats.problem === "no-pod") && explained.has("nats")) return [];
+  const { problem } = nats;
+  if (problem === "bad-kubeconfig" || problem === "cluster-login" || problem === "forbidden") return [];
+  const told = NATS_PROBLEMS[problem](evidence);
   return [
-    finding(nats.problem, told.title, {
+    finding(problem, told.title, {
       evidence: [nats.message, ...(told.more ?? [])],
       remedy: told.remedy,
-      explains: [
-        "nats",
-        ...(nats.problem === "no-pod" ? [`workload ${PLACES.nats.namespace}/${PLACES.nats.service}`] : []),
-      ],
+      explains: ["nats", ...(problem === "no-pod" ? [`workload ${PLACES.nats.namespace}/${PLACES.nats.service}`] : [])],
     }),
   ];
 };

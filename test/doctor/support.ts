@@ -1,4 +1,6 @@
+import { execFile } from "node:child_process";
 import * as path from "node:path";
+import { promisify } from "node:util";
 import {
   AppsV1Api,
   BatchV1Api,
@@ -8,20 +10,24 @@ import {
   RbacAuthorizationV1Api,
   type KubernetesObject,
 } from "@kubernetes/client-node";
-import type { JetStreamManager, NatsConnection } from "nats";
+import { StorageType, type JetStreamManager, type NatsConnection } from "nats";
 import { inject } from "vitest";
+import { forwardPort } from "../../components/stream-contract/cluster";
 import { openSession } from "../../components/stream-contract/connect";
 import { Deadline } from "../../components/stream-contract/deadline";
 import { PROJECT, projectRoot } from "../../config/project";
-import { PLACES } from "../../contract/noetl";
+import { openRelay } from "../../components/stream-contract/relay";
+import { PLACES, STREAM } from "../../contract/noetl";
+import { checklist, type Checklist } from "../../doctor/checklist";
 import { diagnose, type Diagnosis, type Finding } from "../../doctor/diagnosis";
 import { readStack, type Engine, type StackContent } from "../../doctor/engine";
 import { gather } from "../../doctor/gather";
 import { Cluster } from "../../doctor/kubernetes";
 import { restartDeployment } from "../../doctor/repair/rollout";
 import { contractInputs, targetOf, type Target } from "../../doctor/target";
-import { embeddedEngine } from "../../embedded/home";
-import { sleep } from "../contract/support";
+import { embeddedEngine, embeddedPaths, stateEnvironment } from "../../embedded/home";
+import { ensureTools } from "../../toolchain";
+import { sleep, until } from "../contract/support";
 
 export const STACK = "doctor";
 
@@ -66,6 +72,78 @@ export class Deployment {
     }
   }
 
+  /** The stack's own settings and outputs, changed. */
+  changed(changes: { config?: Record<string, string>; outputs?: Record<string, unknown> }): Target {
+    return targetOf(STACK, {
+      config: { ...this.content.config, ...changes.config },
+      outputs: { ...this.content.outputs, ...changes.outputs },
+    });
+  }
+
+  /** The stream as somebody else might make it, in place of NoETL's. */
+  async replaceStream(changes: object): Promise<void> {
+    await this.withManager(async (manager) => {
+      await manager.streams.delete(STREAM.name).catch(() => undefined);
+      await manager.streams.add({
+        name: STREAM.name,
+        subjects: [STREAM.subject],
+        storage: StorageType.Memory,
+        max_age: STREAM.maxAgeSeconds * 1e9,
+        ...changes,
+      });
+    });
+  }
+
+  /** File and environment of a command of the compiled program, as `npm run` starts it. */
+  program(name: "verify" | "doctor"): { file: string; env: NodeJS.ProcessEnv } {
+    const env = {
+      ...process.env,
+      ...stateEnvironment(this.dir),
+      PATH: [path.dirname(embeddedPaths(this.dir).command), process.env.PATH].join(path.delimiter),
+      XDG_STATE_HOME: path.join(this.dir, "xdg"),
+    };
+    return { file: path.join(projectRoot(), "dist", "doctor", `${name}.js`), env };
+  }
+
+  /** Runs a command to its end. */
+  async command(name: "verify" | "doctor", ...args: readonly string[]) {
+    const { file, env } = this.program(name);
+    const run = promisify(execFile)(process.execPath, [file, ...args], { env, timeout: 120_000 });
+    return run.then(
+      ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
+      (error: { code: number; stdout: string; stderr: string }) => error,
+    );
+  }
+
+  async scale(kind: "Deployment" | "StatefulSet", namespace: string, name: string, replicas: number): Promise<void> {
+    const body = [{ op: "replace", path: "/spec/replicas", value: replicas }];
+    if (kind === "Deployment") await this.apps.patchNamespacedDeployment({ namespace, name, body });
+    else await this.apps.patchNamespacedStatefulSet({ namespace, name, body });
+  }
+
+  /** Runs `work` with a loopback port that leads to a pod's, once. */
+  async withPort<T>(namespace: string, pod: string, port: number, work: (local: number) => Promise<T>): Promise<T> {
+    const signal = AbortSignal.timeout(10_000);
+    const relay = await openRelay(await forwardPort(this.config, { namespace, pod, port }, 5_000, signal));
+    try {
+      return await work(relay.port);
+    } finally {
+      relay.close();
+    }
+  }
+
+  /** Name of a ready pod with the label `app`. */
+  async podOf(namespace: string, app: string): Promise<string> {
+    return until(`a ready pod ${namespace}/${app}`, async () => {
+      const { items } = await this.core.listNamespacedPod({ namespace, labelSelector: `app=${app}` });
+      const ready = items.find(
+        ({ status, metadata }) =>
+          !metadata?.deletionTimestamp && status?.conditions?.some((c) => c.type === "Ready" && c.status === "True"),
+      );
+      return ready?.metadata?.name;
+    });
+  }
+
   async restart(...names: readonly string[]): Promise<void> {
     const cluster = await Cluster.open(this.target.cluster);
     for (const name of names) {
@@ -83,6 +161,36 @@ export class Deployment {
     }
   }
 }
+
+/** A pod that the namespaces' Pod Security level lets in. */
+export const pod = (
+  namespace: string,
+  name: string,
+  spec: object,
+  labels = {},
+  container = {},
+): KubernetesObject & { spec: object } => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name, namespace, labels },
+  spec: {
+    terminationGracePeriodSeconds: 0,
+    securityContext: { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: "RuntimeDefault" } },
+    containers: [
+      {
+        name: "main",
+        image: "nowhere.example/app:1",
+        securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } },
+        ...container,
+      },
+    ],
+    ...spec,
+  },
+});
+
+/** What `verify` says of a target. */
+export const verified = async (target: Target): Promise<Checklist> =>
+  checklist(await gather(target, { detail: "checklist" }));
 
 /** What the doctor says of a target. */
 export async function examine(target: Target, origin?: string): Promise<Diagnosis> {
@@ -109,6 +217,15 @@ export async function diagnosed(
     }
     await sleep(300);
   }
+}
+
+/** Runs the command for helm that a finding tells, as it stands there. */
+export async function runHelm(finding: Finding | undefined): Promise<string> {
+  const { helm } = await ensureTools(["helm"]);
+  const steps = finding?.remedy.flatMap((step) => ("run" in step ? [step.run] : [])) ?? [];
+  const command = steps.find((each) => each.startsWith("helm ")) ?? "";
+  await promisify(execFile)(helm, command.split(" ").slice(1));
+  return command;
 }
 
 /** Commands and sentences of a remedy in one text. */

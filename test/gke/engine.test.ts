@@ -9,6 +9,9 @@ import type * as ClusterModule from "../../embedded/cluster/index.js";
 import type * as GkeModule from "../../embedded/gcp/stack.js";
 import { projectRoot } from "../../config/project";
 import { STACK_TOOLS } from "../../embedded/tools";
+import { examine } from "../../doctor/doctor";
+import { targetOf } from "../../doctor/target";
+import { verify } from "../../doctor/verify";
 import { ensureTools } from "../../toolchain";
 import { INGRESS } from "./configurations";
 
@@ -117,6 +120,28 @@ describe("a whole stack on GKE, by the real engine", () => {
     const token = new KubeConfig();
     token.loadFromFile(cluster.kubeconfigPath);
     expect(kubeconfig).not.toContain(token.getCurrentUser()?.token);
+  });
+
+  it("is verified and found healthy from the stack's outputs and kubeconfig alone, as `verify` and `doctor` do", async () => {
+    const [config, outputs] = await Promise.all([gke.stack.getAllConfig(), gke.stack.outputs()]);
+    const prefix = /^noetl-nats:/;
+    const target = targetOf(gke.stack.name, {
+      config: Object.fromEntries(
+        Object.entries(config).flatMap(([key, { value }]) =>
+          prefix.test(key) ? [[key.replace(prefix, ""), value]] : [],
+        ),
+      ),
+      outputs: Object.fromEntries(Object.entries(outputs).map(([key, { value }]) => [key, value as unknown])),
+    });
+    expect(target.configProblem).toBeUndefined();
+    const { lines } = await verify(target);
+    expect(lines.filter(({ status }) => status !== "ok")).toEqual([]);
+    expect(lines.length).toBeGreaterThan(8);
+    // The address is a documentation's, and nobody resolves the name: that is all that is wrong.
+    const { findings } = await examine(target);
+    expect(findings.map(({ id, evidence }) => [id, evidence])).toEqual([
+      ["public-url", [expect.stringMatching(/^https:\/\/gateway\.acme\.dev gives no answer: /)]],
+    ]);
   });
 
   it("has put Google's objects before the gateway and the API", async () => {

@@ -6,6 +6,7 @@ import {
   policyPage,
   pulumiYaml,
   withContractTables,
+  withFindingsTable,
   withPlaybookTables,
   withSettingsTable,
 } from "../../scripts/generate";
@@ -15,6 +16,7 @@ const read = (name: string) => fs.readFileSync(path.join(projectRoot(), name), "
 describe("generated files are up to date (npm run generate)", () => {
   it("Pulumi.yaml", () => expect(read("Pulumi.yaml")).toBe(pulumiYaml()));
   it("docs/contract.md", () => expect(read("docs/contract.md")).toBe(withContractTables(read("docs/contract.md"))));
+  it("docs/doctor.md", () => expect(read("docs/doctor.md")).toBe(withFindingsTable(read("docs/doctor.md"))));
   it("docs/gke.md", () => expect(read("docs/gke.md")).toBe(withPlaybookTables(read("docs/gke.md"))));
   it("README.md", () => expect(read("README.md")).toBe(withSettingsTable(read("README.md"))));
   it("docs/policy.md", () => expect(read("docs/policy.md")).toBe(policyPage()));

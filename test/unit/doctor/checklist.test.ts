@@ -80,6 +80,19 @@ describe("checklist", () => {
     expect(lineOf(found.lines, "noetl-worker")).toMatchObject({ status: "wrong", found: "0 of 2 ready" });
   });
 
+  it("misses a NATS server that has no pod, whatever else runs in its namespace", () => {
+    const box = pod("nats-box-1", "nats-box", { namespace: "nats" });
+    const set = (wanted: number) => workload("nats", 1, { kind: "StatefulSet", namespace: "nats", wanted });
+    const server = pod("nats-0", "nats", { namespace: "nats" });
+    const linesOf = (changes: Parameters<typeof namespace>[1]) =>
+      checklist(healthy({ namespaces: { nats: { ok: true, value: namespace("nats", changes) } } })).lines;
+    const wrong = (changes: Parameters<typeof namespace>[1]) => lineOf(linesOf(changes), "nats")?.found;
+    expect(wrong({ pods: [box], workloads: [set(0)] })).toBe("StatefulSet: 0 wanted, 0 pods there");
+    expect(wrong({ pods: [box, server], workloads: [set(3)] })).toBe("StatefulSet: 3 wanted, 1 pod there");
+    expect(wrong({ pods: [box] })).toBe("no server among the pods");
+    expect(wrong({ pods: [box, server], workloads: [set(1)] })).toBeUndefined();
+  });
+
   it("names a Deployment, NATS pods or a variable that are not there at all", () => {
     const { lines } = checklist(
       healthy({

@@ -67,6 +67,7 @@ export const namespace = (name: string, changes: Partial<NamespaceFacts> = {}): 
   pods: [],
   workloads: [],
   claims: [],
+  releases: [],
   warnings: [],
   unread: [],
   ...changes,

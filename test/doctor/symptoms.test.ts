@@ -1,0 +1,116 @@
+import { RetentionPolicy } from "nats";
+import { beforeAll, describe, expect, it } from "vitest";
+import { PLACES, STREAM } from "../../contract/noetl";
+import { SYMPTOMS, type Finding } from "../../doctor/diagnosis";
+import { Deployment, diagnosed, examine, findingOf } from "./support";
+
+// The specification's three symptoms, as NoETL's pods show them themselves.
+
+const { serverDeployment: SERVER, workerDeployment: WORKER, namespace: NOETL, port } = PLACES.noetl;
+
+let deployment: Deployment;
+beforeAll(async () => {
+  deployment = await Deployment.attach();
+});
+
+const nothingIsLeft = () =>
+  diagnosed(deployment.target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
+const quoting = (finding: Finding | undefined, words: string) => finding?.evidence.find((line) => line.includes(words));
+
+const SAID = "Failed to publish command: nats: no response from stream";
+
+/** Lets the server publish a command, and gives its answer. */
+async function publish(): Promise<string> {
+  const pod = await deployment.podOf(NOETL, SERVER);
+  return deployment.withPort(NOETL, pod, port, async (local) => {
+    const response = await fetch(`http://127.0.0.1:${local}/publish`, { method: "POST" });
+    return response.text();
+  });
+}
+
+describe("`nats: no response from stream`", () => {
+  it("is quoted from the server's log beside the stream's state, and as past when the stream is fine again", async () => {
+    await deployment.replaceStream({ subjects: ["other.commands"] });
+    expect(await publish()).toBe("nats: no response from stream");
+    const { target } = deployment;
+    const broken = await diagnosed(target, "what the server says", (each) =>
+      Boolean(quoting(findingOf(each, "subject-not-stored"), SAID)),
+    );
+    const finding = findingOf(broken, "subject-not-stored");
+    expect(finding?.symptoms).toEqual(["noResponse"]);
+    expect(quoting(finding, SAID)).toMatch(/^noetl-server-/);
+    expect(finding?.evidence.join("\n")).toContain("subjects other.commands");
+
+    // Somebody mends the stream by hand and restarts nothing: the log still holds the line.
+    await deployment.withManager(async (manager) => {
+      const { config } = await manager.streams.info(STREAM.name);
+      await manager.streams.update(STREAM.name, { ...config, subjects: [STREAM.subject] });
+    });
+    const mended = await diagnosed(target, "that it is past", (each) => each.findings.length === 1 && each.healthy);
+    const [past] = mended.findings;
+    expect(past).toMatchObject({ id: "no-stream-past", severity: "note", symptoms: ["noResponse"] });
+    expect(past?.title).toContain("it is in order now");
+    expect(quoting(past, SAID)).toMatch(/^noetl-server-/);
+    expect(quoting(past, "subjects noetl.commands")).toBeDefined();
+    await deployment.restart(SERVER);
+    await nothingIsLeft();
+  });
+});
+
+describe("`deliver all on workqueue stream`", () => {
+  it("is quoted from the workers' logs, and as past while they still wait for their next start", async () => {
+    const { target } = deployment;
+    await deployment.replaceStream({ retention: RetentionPolicy.Workqueue });
+    await deployment.restart(WORKER);
+    // From the third restart on there is time enough to mend the stream before the next.
+    const broken = await diagnosed(target, "that workers crash", (each) =>
+      /restarted [3-9] times: .*deliver all/.test(findingOf(each, "work-queue")?.evidence.join("\n") ?? ""),
+    );
+    expect(findingOf(broken, "work-queue")?.symptoms).toEqual(["workQueue"]);
+    await deployment.replaceStream({});
+    const past = await diagnosed(target, "that it is past", (each) => findingOf(each, "work-queue-past") !== undefined);
+    const finding = findingOf(past, "work-queue-past");
+    expect(finding?.severity).toBe("cause");
+    expect(quoting(finding, SYMPTOMS.workQueue.split("`")[1] ?? "")).toMatch(/^noetl-worker-/);
+    await nothingIsLeft();
+  });
+});
+
+describe("CORS `Failed to fetch`", () => {
+  it("is told from a 5xx that a proxy in the gateway's place gives without CORS headers, and from its cause", async () => {
+    const { namespace, deployment: gateway } = PLACES.gateway;
+    const { target } = deployment;
+    const env = { name: "EMBEDDED_PROXY_ANSWERS_ERRORS", value: "true" };
+    const path = "/spec/template/spec/containers/0/env";
+    await deployment.apps.patchNamespacedDeployment({
+      namespace,
+      name: gateway,
+      body: [{ op: "add", path: `${path}/-`, value: env }],
+    });
+    await deployment.scale("Deployment", NOETL, SERVER, 0);
+    const bare = await diagnosed(target, "gateway-5xx-without-cors", (each) =>
+      Boolean(findingOf(each, "gateway-5xx-without-cors")),
+    );
+    const finding = findingOf(bare, "gateway-5xx-without-cors");
+    expect(finding).toMatchObject({ severity: "cause", symptoms: ["cors"] });
+    expect(finding?.evidence.join("\n")).toMatch(
+      /pod gateway\/gateway-\S+: POST \/api\/auth\/validate gets 502, without access-control-allow-origin: .*Error 502/,
+    );
+    expect(findingOf(bare, "pods-missing")?.title).toContain(`${SERVER} has 0 of 0 pods`);
+
+    // The gateway's own error carries the headers: then it is only the consequence of the server that is off.
+    const { spec } = await deployment.apps.readNamespacedDeployment({ namespace, name: gateway });
+    const index = spec?.template.spec?.containers[0]?.env?.findIndex(({ name }) => name === env.name);
+    await deployment.apps.patchNamespacedDeployment({
+      namespace,
+      name: gateway,
+      body: [{ op: "remove", path: `${path}/${index}` }],
+    });
+    const own = await diagnosed(target, "gateway-5xx", (each) => findingOf(each, "gateway-5xx") !== undefined);
+    expect(findingOf(own, "gateway-5xx")).toMatchObject({ severity: "note", symptoms: ["cors"] });
+    expect(own.findings.filter(({ severity }) => severity === "cause").map(({ id }) => id)).toEqual(["pods-missing"]);
+    await deployment.scale("Deployment", NOETL, SERVER, 1);
+    await nothingIsLeft();
+    expect((await examine(target)).healthy).toBe(true);
+  });
+});

@@ -1,0 +1,918 @@
+import { describe, expect, it } from "vitest";
+import { diagnose, FINDINGS, onEmbedded, type FindingId } from "../../../doctor/diagnosis";
+import type {
+  Answer,
+  Evidence,
+  GatewayFacts,
+  NamespaceFacts,
+  NatsFacts,
+  Part,
+  PodFacts,
+  ProbeFacts,
+  ReleaseFacts,
+} from "../../../doctor/evidence";
+import { diagnosisText } from "../../../doctor/present";
+import { container, crashing, healthy, namespace, nats, pod, workload } from "./evidence";
+
+type Problem = Extract<Answer<unknown>, { ok: false }>["problem"];
+
+const failed = (problem: Problem, message: string) => ({ ok: false, problem, message }) as const;
+const natsFails = (problem: Problem, message: string, more: Partial<Evidence> = {}): Evidence =>
+  healthy({ nats: failed(problem, message), ...more });
+const natsSays = (value: NatsFacts, more: Partial<Evidence> = {}): Evidence =>
+  healthy({ nats: { ok: true, value }, ...more });
+
+/** The healthy deployment with one part's namespace changed. */
+function inPart(part: Part, changes: Partial<NamespaceFacts>, more: Partial<Evidence> = {}): Evidence {
+  const evidence = healthy(more);
+  const found = evidence.namespaces[part];
+  const value = { ...(found?.ok ? found.value : namespace(part)), ...changes };
+  return { ...evidence, namespaces: { ...evidence.namespaces, [part]: { ok: true, value } } };
+}
+
+const SERVER = pod("noetl-server-1", "noetl-server");
+const WORKER = pod("noetl-worker-1", "noetl-worker");
+/** NoETL's namespace with this server and this worker. */
+const noetl = (server: PodFacts, worker: PodFacts, more: Partial<Evidence> = {}): Evidence =>
+  inPart("noetl", { pods: [server, worker] }, more);
+const saying = (base: PodFacts, ...log: string[]): PodFacts => ({ ...base, containers: [container({ log })] });
+const crashingServer = (...log: string[]): PodFacts => crashing("noetl-server-1", "noetl-server", log);
+const crashingWorker = (...log: string[]): PodFacts => crashing("noetl-worker-1", "noetl-worker", log);
+const unready = (base: PodFacts, changes: Partial<PodFacts> = {}): PodFacts => ({
+  ...base,
+  ready: false,
+  containers: [container({ ready: false })],
+  ...changes,
+});
+const waiting = (base: PodFacts, reason: string, message = ""): PodFacts =>
+  unready(base, { phase: "Pending", containers: [container({ ready: false, waiting: { reason, message } })] });
+
+const release = (changes: Partial<ReleaseFacts>): Partial<NamespaceFacts> => ({
+  releases: [
+    {
+      namespace: "noetl",
+      name: "noetl",
+      revision: 2,
+      status: "pending-upgrade",
+      ageSeconds: 600,
+      description: "",
+      ...changes,
+    },
+  ],
+});
+
+const ORIGIN = "http://localhost:3000";
+const probe = (changes: Partial<ProbeFacts>): Answer<ProbeFacts> => ({
+  ok: true,
+  value: {
+    request: "POST /api/auth/validate",
+    by: "pod gateway/gateway-1",
+    status: 401,
+    allowOrigin: ORIGIN,
+    body: "",
+    ...changes,
+  },
+});
+const without = (changes: Partial<ProbeFacts>): Answer<ProbeFacts> => {
+  const found = probe(changes) as { ok: true; value: ProbeFacts };
+  const { allowOrigin: _, ...value } = found.value;
+  return { ok: true, value };
+};
+const gateway = (probes: GatewayFacts["probes"], outside: GatewayFacts["probes"] = [], origin = ORIGIN): Evidence =>
+  healthy({ gateway: { origin, allowedOrigins: [ORIGIN], probes, outside } });
+const PREFLIGHT = { request: "OPTIONS /api/auth/validate", status: 200 };
+const OUTSIDE = { by: "https://gateway.example.com" };
+
+const TLS = "TLS with NATS at nats.example:4222 failed: ";
+const WORK_QUEUE = "description='consumer must be deliver all on workqueue stream'";
+const NO_RESPONSE = "Failed to publish command: nats: no response from stream";
+const consumerSays = (changes: Partial<NatsFacts["consumers"][number]>): Evidence => {
+  const facts = nats();
+  return natsSays({ ...facts, consumers: facts.consumers.map((each) => ({ ...each, ...changes })) });
+};
+
+interface Case {
+  readonly id: FindingId;
+  readonly severity?: "cause" | "note";
+  readonly yields: Evidence;
+  /** What evidence, title or remedy must say. */
+  readonly says: string;
+  /** A near miss, in words and as evidence. */
+  readonly but: string;
+  readonly misses: Evidence;
+}
+
+const CASES: readonly Case[] = [
+  {
+    id: "configuration",
+    yields: healthy({ configProblem: 'natsPort is "x"' }),
+    says: 'natsPort is "x"',
+    but: "a configuration that can be used",
+    misses: healthy(),
+  },
+  ...(["bad-kubeconfig", "cluster-login"] as const).map((id): Case => ({
+    id,
+    yields: natsFails(id, "no login"),
+    says: "no login",
+    but: "a NATS that does not accept its own login",
+    misses: natsFails("wrong-password", "no login"),
+  })),
+  {
+    id: "cluster-unreachable",
+    yields: natsFails("cluster-unreachable", "the Kubernetes API answered 502 to: open a port-forward"),
+    says: "kubelet",
+    but: "a server that closes the connection",
+    misses: natsFails("closed", "closed"),
+  },
+  {
+    id: "cluster-unreachable",
+    yields: natsFails("cluster-unreachable", "ECONNREFUSED", {
+      namespaces: { nats: failed("cluster-unreachable", "ECONNREFUSED") },
+    }),
+    says: "VPN",
+    but: "one slow answer among others",
+    misses: healthy({
+      namespaces: { ...healthy().namespaces, gateway: failed("cluster-unreachable", "answered 500") },
+    }),
+  },
+  {
+    id: "unanswered",
+    yields: healthy({ namespaces: { ...healthy().namespaces, gateway: failed("no-answer", "waited 10 s") } }),
+    says: "waited 10 s",
+    but: "what may not be read, which has a finding of its own",
+    misses: healthy({
+      namespaces: {
+        ...healthy().namespaces,
+        gateway: failed("forbidden", "user x may not list: its role needs list on pods"),
+      },
+    }),
+  },
+  {
+    id: "forbidden",
+    yields: healthy({
+      namespaces: {
+        ...healthy().namespaces,
+        gateway: failed("forbidden", "user x may not list the pods of namespace gateway: its role needs list on pods"),
+      },
+    }),
+    says: "-n gateway create role noetl-nats-doctor --verb=list --resource=pods",
+    but: "a port-forward that is forbidden",
+    misses: natsFails(
+      "forbidden",
+      "user x may not open a port-forward to pod nats/nats-0: its role needs create and get on pods/portforward",
+    ),
+  },
+  {
+    id: "forbidden-port-forward",
+    yields: natsFails(
+      "forbidden",
+      "user x may not open a port-forward to pod nats/nats-0: its role needs create and get on pods/portforward",
+    ),
+    says: "--verb=create,get --resource=pods/portforward",
+    but: "pods that may not be listed",
+    misses: natsFails("forbidden", "user x may not list the pods of namespace nats: its role needs list on pods"),
+  },
+  ...(
+    [
+      ["no-pod", "there is no Service nats/nats"],
+      ["host-unknown", "the host of nats.example is unknown"],
+      ["refused", "ECONNREFUSED"],
+      ["closed", "closed the connection"],
+      ["no-nats", "is no NATS server"],
+      ["bad-credentials", "no such file"],
+      ["missing-permission", "Permissions Violation"],
+      ["jetstream-off", "JetStream is off"],
+      ["jetstream-unavailable", "nobody answers for JetStream"],
+      ["no-answer", "waited for the answer"],
+      ["refused-request", "refused the info (10000)"],
+    ] as const
+  ).map(([id, message]): Case => ({
+    id,
+    yields: natsFails(id, message),
+    says: message,
+    but: "another reason for the same silence",
+    misses: natsFails(id === "refused" ? "closed" : "refused", message),
+  })),
+  {
+    id: "pod-not-ready",
+    yields: natsFails("pod-not-ready", "no pod of NATS in namespace nats is ready"),
+    says: "describe pod nats-0",
+    but: "a pod whose own trouble has been told",
+    misses: inPart(
+      "nats",
+      { pods: [crashing("nats-0", "nats", ["bad config"], { namespace: "nats" })] },
+      { nats: failed("pod-not-ready", "no pod of NATS in namespace nats is ready") },
+    ),
+  },
+  ...(
+    [
+      ["NATS at nats.example:4222 demands TLS: set connection.tls", "demands TLS"],
+      ["NATS at nats.example:4222 offers no TLS, which connection.tls asks for", "offers no TLS"],
+      [`${TLS}certificate has expired`, "--signal reload"],
+      [`${TLS}Host: nats.example. is not in the cert's altnames: DNS:other`, "another host name"],
+      [`${TLS}self-signed certificate in certificate chain`, "not trusted"],
+      [`${TLS}unable to verify the first certificate`, "not trusted"],
+      [`${TLS}ssl3_read_bytes:sslv3 alert bad record mac`, "bad record mac"],
+    ] as const
+  ).map(([message, says]): Case => ({
+    id: "tls",
+    yields: natsFails("tls", message),
+    says,
+    but: "a connection that breaks without a word of TLS",
+    misses: natsFails("closed", "closed the connection"),
+  })),
+  {
+    id: "wrong-password",
+    yields: natsFails("wrong-password", "does not accept", { passwordAsDeployed: false }),
+    says: "an update that changed it did not finish",
+    but: "a user without a permission",
+    misses: natsFails("missing-permission", "does not accept"),
+  },
+  {
+    id: "wrong-password",
+    yields: natsFails("wrong-password", "does not accept", { passwordAsDeployed: true }),
+    says: "rollout restart statefulset/nats",
+    but: "the same password, which is accepted",
+    misses: healthy({ passwordAsDeployed: true }),
+  },
+  {
+    id: "release-pending",
+    yields: inPart("noetl", release({})),
+    says: "helm --kube-context kind-noetl rollback noetl -n noetl",
+    but: "a release that is deployed",
+    misses: inPart("noetl", release({ status: "deployed" })),
+  },
+  {
+    id: "release-pending",
+    yields: inPart("noetl", release({ status: "pending-install", revision: 1 })),
+    says: "uninstall noetl -n noetl",
+    but: "an installation that failed, which an update goes on with",
+    misses: inPart("noetl", release({ status: "failed", revision: 1 })),
+  },
+  {
+    id: "release-pending",
+    severity: "note",
+    yields: inPart("noetl", release({ ageSeconds: 40 })),
+    says: "While an update runs, wait for it",
+    but: "one that Helm has finished with",
+    misses: inPart("noetl", release({ ageSeconds: 40, status: "deployed" })),
+  },
+  {
+    id: "release-failed",
+    yields: inPart("noetl", release({ status: "failed", description: "timed out waiting for the condition" })),
+    says: "timed out waiting for the condition",
+    but: "one that is being worked on",
+    misses: inPart("noetl", release({ ageSeconds: 40 })),
+  },
+  {
+    id: "release-failed",
+    severity: "note",
+    yields: inPart("noetl", {
+      ...release({ status: "failed" }),
+      pods: [waiting(SERVER, "ImagePullBackOff"), WORKER],
+    }),
+    says: "When the causes are mended",
+    but: "one that was deployed after it",
+    misses: inPart("noetl", release({ status: "deployed", revision: 3 })),
+  },
+  {
+    id: "unfinished",
+    yields: healthy({ missingOutputs: ["contract"] }),
+    says: "no output contract",
+    but: "a stack with all outputs",
+    misses: healthy({ missingOutputs: [] }),
+  },
+  {
+    id: "unfinished",
+    severity: "note",
+    yields: natsFails("refused", "ECONNREFUSED", { missingOutputs: ["contract"] }),
+    says: "When the causes are mended",
+    but: "a cause in a stack whose update finished",
+    misses: natsFails("refused", "ECONNREFUSED"),
+  },
+  {
+    id: "not-deployed",
+    yields: inPart("noetl", { workloads: [workload("noetl-server")] }),
+    says: "there is no Deployment noetl/noetl-worker",
+    but: "Deployments that may not be listed",
+    misses: inPart("noetl", { workloads: [], unread: ["user x may not list the deployments of namespace noetl"] }),
+  },
+  {
+    id: "environment",
+    yields: healthy({
+      environment: {
+        gateway: { ok: true, value: [{ name: "NATS_URL", value: "nats://x", source: "literal", asDeployed: false }] },
+      },
+    }),
+    says: "NATS_URL is nats://x",
+    but: "a value that the stack does not set",
+    misses: healthy({
+      environment: { gateway: { ok: true, value: [{ name: "RUST_LOG", value: "debug", source: "literal" }] } },
+    }),
+  },
+  {
+    id: "claim-pending",
+    yields: inPart("nats", {
+      claims: [{ namespace: "nats", name: "nats-js-nats-0", phase: "Pending" }],
+      warnings: ["PersistentVolumeClaim/nats-js-nats-0: ProvisioningFailed: no such class"],
+    }),
+    says: "pulumi config set natsStorageClass",
+    but: "a claim that waits for its first pod",
+    misses: inPart("nats", { claims: [{ namespace: "nats", name: "nats-js-nats-0", phase: "Pending" }] }),
+  },
+  {
+    id: "unscheduled",
+    yields: noetl(SERVER, unready(WORKER, { unscheduled: "Unschedulable: 0/3 nodes are available" })),
+    says: "0/3 nodes are available",
+    but: "a pod that a node has taken",
+    misses: noetl(SERVER, unready(WORKER)),
+  },
+  {
+    id: "image",
+    yields: noetl(SERVER, waiting(WORKER, "ErrImagePull", "not found")),
+    says: "noetlImage",
+    but: "a container that is still being made",
+    misses: noetl(SERVER, waiting(WORKER, "ContainerCreating")),
+  },
+  {
+    id: "container-config",
+    yields: noetl(SERVER, waiting(WORKER, "CreateContainerConfigError", 'secret "gone" not found')),
+    says: 'secret "gone" not found',
+    but: "an image that is not there",
+    misses: noetl(SERVER, waiting(WORKER, "ImagePullBackOff")),
+  },
+  ...(
+    [
+      [`pods "x" is forbidden: exceeded quota: small, requested: pods=1`, "describe resourcequota small"],
+      [`pods "x" is forbidden: failed quota: small: must specify limits.cpu`, "describe resourcequota small"],
+      [`pods "x" is forbidden: maximum memory usage per Container is 64Mi`, "describe limitrange"],
+      [
+        `pods "x" is forbidden: violates PodSecurity "restricted:latest": runAsNonRoot`,
+        "get namespace noetl --show-labels",
+      ],
+      [`admission webhook "deny.example" denied the request`, "admission webhook"],
+    ] as const
+  ).map(([words, says]): Case => ({
+    id: "pods-refused",
+    yields: inPart("noetl", {
+      workloads: [workload("noetl-server"), workload("noetl-worker", 0, { trouble: `FailedCreate: ${words}` })],
+    }),
+    says,
+    but: "a Deployment that lacks a pod and is not refused one",
+    misses: inPart("noetl", { workloads: [workload("noetl-server"), workload("noetl-worker", 0)] }),
+  })),
+  {
+    id: "pods-refused",
+    yields: inPart("nats", {
+      pods: [],
+      workloads: [workload("nats", 0, { kind: "StatefulSet", namespace: "nats" })],
+      warnings: ["StatefulSet/nats: FailedCreate: create Pod nats-0 failed: exceeded quota: small"],
+    }),
+    says: "StatefulSet nats/nats: StatefulSet/nats: FailedCreate",
+    but: "an event about a StatefulSet that has its pods meanwhile",
+    misses: inPart("nats", {
+      warnings: ["StatefulSet/nats: FailedCreate: create Pod nats-0 failed: exceeded quota: small"],
+    }),
+  },
+  {
+    id: "pods-refused",
+    yields: inPart("nats", {
+      workloads: [workload("nats", 1, { kind: "StatefulSet", namespace: "nats", wanted: 2 })],
+      warnings: ["StatefulSet/nats: FailedCreate: create Pod nats-1 failed: exceeded quota: small"],
+    }),
+    says: "nats-1 failed",
+    but: "a pod that is there and not ready",
+    misses: inPart("nats", {
+      pods: [pod("nats-0", "nats", { namespace: "nats" }), unready(pod("nats-1", "nats", { namespace: "nats" }))],
+      workloads: [workload("nats", 1, { kind: "StatefulSet", namespace: "nats", wanted: 2 })],
+      warnings: ["StatefulSet/nats: FailedCreate: create Pod nats-1 failed: exceeded quota: small"],
+    }),
+  },
+  {
+    id: "pods-missing",
+    yields: inPart(
+      "nats",
+      { pods: [], workloads: [workload("nats", 0, { kind: "StatefulSet", namespace: "nats", wanted: 0 })] },
+      { nats: failed("no-pod", "there is no pod behind Service nats/nats") },
+    ),
+    says: "scaled down by hand",
+    but: "a StatefulSet that is not there at all",
+    misses: inPart("nats", { pods: [], workloads: [] }, { nats: failed("no-pod", "there is no Service nats/nats") }),
+  },
+  {
+    id: "no-pod",
+    yields: inPart("nats", { pods: [], workloads: [] }, { nats: failed("no-pod", "there is no Service nats/nats") }),
+    says: "not installed",
+    but: "a StatefulSet that was scaled down",
+    misses: inPart(
+      "nats",
+      { pods: [], workloads: [workload("nats", 0, { kind: "StatefulSet", namespace: "nats", wanted: 0 })] },
+      { nats: failed("no-pod", "there is no pod behind Service nats/nats") },
+    ),
+  },
+  {
+    id: "no-pod",
+    yields: natsFails("no-pod", "there is no Service nats/nats"),
+    says: "its Service does not lead to it",
+    but: "a Service that leads to a port on which nothing listens",
+    misses: natsFails("refused", "pod nats/nats-0 does not answer on port 4222"),
+  },
+  {
+    id: "refused",
+    yields: natsFails("refused", "ECONNREFUSED", {
+      namespaces: { noetl: healthy().namespaces.noetl },
+    }),
+    says: "correct the stack's `natsHost`",
+    but: "a server that JetStream is off on",
+    misses: natsFails("jetstream-off", "JetStream is off"),
+  },
+  {
+    id: "memory",
+    yields: inPart("nats", {
+      pods: [
+        crashing("nats-0", "nats", [], {
+          namespace: "nats",
+          containers: [
+            container({ ready: false, restarts: 3, ended: { reason: "OOMKilled", exitCode: 137, message: "" } }),
+          ],
+        }),
+      ],
+    }),
+    says: "natsMemoryLimit",
+    but: "a process that was killed otherwise",
+    misses: inPart("nats", {
+      pods: [
+        pod("nats-0", "nats", {
+          namespace: "nats",
+          containers: [container({ restarts: 3, ended: { reason: "Error", exitCode: 137, message: "" } })],
+        }),
+      ],
+    }),
+  },
+  {
+    id: "memory",
+    severity: "note",
+    yields: noetl(SERVER, {
+      ...WORKER,
+      containers: [container({ restarts: 1, ended: { reason: "OOMKilled", exitCode: 137, message: "" } })],
+    }),
+    says: "1 restart",
+    but: "a container that ended by itself",
+    misses: noetl(SERVER, {
+      ...WORKER,
+      containers: [container({ restarts: 1, ended: { reason: "Completed", exitCode: 0, message: "" } })],
+    }),
+  },
+  {
+    id: "schema-job",
+    yields: inPart("postgres", {
+      workloads: [
+        workload("postgres-schema", 0, { kind: "Job", namespace: "postgres", trouble: "BackoffLimitExceeded" }),
+      ],
+      pods: [crashing("postgres-schema-x", "postgres-schema", ["password authentication failed"], { phase: "Failed" })],
+    }),
+    says: "postgresPassword",
+    but: "a Job that came to its end at the second attempt",
+    misses: inPart("postgres", {
+      workloads: [workload("postgres-schema", 1, { kind: "Job", namespace: "postgres" })],
+    }),
+  },
+  {
+    id: "starting",
+    severity: "note",
+    yields: noetl(SERVER, unready(WORKER, { ageSeconds: 20 })),
+    says: "20 s old",
+    but: "a pod that is older",
+    misses: noetl(SERVER, unready(WORKER, { ageSeconds: 61 })),
+  },
+  {
+    id: "crash-loop",
+    yields: noetl(crashingServer("Segmentation fault"), WORKER),
+    says: "--previous",
+    but: "a pod that has not ended",
+    misses: noetl(unready(SERVER), WORKER),
+  },
+  {
+    id: "not-ready",
+    yields: noetl(unready(SERVER), WORKER),
+    says: "does not become ready",
+    but: "a pod that has ended with success",
+    misses: noetl(unready(SERVER, { phase: "Succeeded" }), WORKER),
+  },
+  {
+    id: "pods-missing",
+    yields: inPart("noetl", {
+      pods: [WORKER],
+      workloads: [workload("noetl-server", 0, { wanted: 0 }), workload("noetl-worker")],
+    }),
+    says: "noetl-server has 0 of 0 pods",
+    but: "workers that are scaled to nothing, which may be meant",
+    misses: inPart("noetl", {
+      pods: [SERVER],
+      workloads: [workload("noetl-server"), workload("noetl-worker", 0, { wanted: 0 })],
+    }),
+  },
+  {
+    id: "repair-interrupted",
+    yields: healthy({ repair: { begun: "2026-03-02T10:00:00Z", phase: "frozen", saved: 7, folder: "/x" } }),
+    says: "7 messages in /x",
+    but: "a stream with a subject of its own",
+    misses: natsSays(nats({ subjects: ["noetl.commands", "frozen.by.somebody"] })),
+  },
+  {
+    id: "work-queue",
+    yields: natsSays(nats({ retention: "workqueue" }, null)),
+    says: "--repair",
+    but: "another retention that is wrong",
+    misses: natsSays(nats({ retention: "interest" })),
+  },
+  {
+    id: "no-stream",
+    yields: natsSays(nats(null)),
+    says: "There is no stream NOETL_COMMANDS",
+    but: "a stack without NoETL, whose stream nobody creates",
+    misses: natsSays(nats(null), { namespaces: { nats: healthy().namespaces.nats } }),
+  },
+  {
+    id: "subject-not-stored",
+    yields: natsSays(nats({ subjects: ["noetl.command"] })),
+    says: "stores noetl.command and not noetl.commands",
+    but: "a wildcard that covers the subject",
+    misses: natsSays(nats({ subjects: ["noetl.>"] })),
+  },
+  {
+    id: "no-consumer",
+    yields: natsSays(nats({}, null)),
+    says: "no worker has subscribed",
+    but: "workers that cannot start for a reason of their own",
+    misses: { ...noetl(SERVER, waiting(WORKER, "ImagePullBackOff")), nats: { ok: true, value: nats({}, null) } },
+  },
+  {
+    id: "contract",
+    yields: natsSays(nats({}, { ack_policy: "none" })),
+    says: "consumer-ack-policy",
+    but: "a mere difference",
+    misses: natsSays(nats({ max_age: 60e9 })),
+  },
+  {
+    id: "drift",
+    severity: "note",
+    yields: natsSays(nats({ max_age: 60e9 })),
+    says: "found 60 s, expected 3600 s",
+    but: "a violation",
+    misses: natsSays(nats({ retention: "workqueue" })),
+  },
+  {
+    id: "work-queue-past",
+    yields: noetl(SERVER, crashingWorker(WORK_QUEUE)),
+    says: WORK_QUEUE,
+    but: "a worker that says it while the stream is one",
+    misses: {
+      ...noetl(SERVER, crashingWorker(WORK_QUEUE)),
+      nats: { ok: true, value: nats({ retention: "workqueue" }) },
+    },
+  },
+  {
+    id: "work-queue",
+    yields: { ...noetl(SERVER, crashingWorker(WORK_QUEUE)), nats: failed("refused", "ECONNREFUSED") },
+    says: "the stream itself could not be asked",
+    but: "a worker that says something else",
+    misses: { ...noetl(SERVER, crashingWorker("bye")), nats: failed("refused", "ECONNREFUSED") },
+  },
+  {
+    id: "no-stream-past",
+    severity: "note",
+    yields: noetl(saying(SERVER, "start", NO_RESPONSE, "fine again"), WORKER),
+    says: NO_RESPONSE,
+    but: "an answer that came late",
+    misses: noetl(saying(SERVER, "Failed to publish command: slow"), WORKER),
+  },
+  {
+    id: "workers-full",
+    severity: "note",
+    yields: consumerSays({ ackPending: 64 }),
+    says: "workerMaxAckPending 128",
+    but: "one command less in flight",
+    misses: consumerSays({ ackPending: 63 }),
+  },
+  {
+    id: "nobody-fetches",
+    severity: "note",
+    yields: consumerSays({ pending: 5, waiting: 0 }),
+    says: "5 pending",
+    but: "commands that a worker waits for",
+    misses: consumerSays({ pending: 5, waiting: 1 }),
+  },
+  ...(
+    [
+      ["pods-nats-login", "nats: 'Authorization Violation'"],
+      ["pods-nats-permission", 'nats: permissions violation for publish to "$js.api.info"'],
+      ["pods-nats-tls", "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: certificate has expired"],
+      ["pods-jetstream-off", "err_code=10039 description='JetStream not enabled for account'"],
+      ["pods-nats-unreachable", "nats: no servers available for connection"],
+      ["pods-database", 'relation "noetl.event" does not exist'],
+      ["pods-api-unreachable", "NoETL's API at http://noetl:8082 did not answer"],
+    ] as const
+  ).map(([id, line]): Case => ({
+    id,
+    yields: noetl(SERVER, crashingWorker("start", line)),
+    says: line,
+    but: "a pod that has come over it",
+    misses: noetl(SERVER, saying(WORKER, line, "ready")),
+  })),
+  {
+    id: "pods-nats-login",
+    severity: "note",
+    yields: noetl(SERVER, crashingWorker("nats: 'Authorization Violation'"), {
+      environment: {
+        "noetl-worker": {
+          ok: true,
+          value: [
+            { name: "NATS_URL", value: "nats://n:***@x", source: "Secret s", asDeployed: false, looksAlike: true },
+          ],
+        },
+      },
+    }),
+    says: "cannot start before that is mended",
+    but: "a pod that has the stack's NATS_URL",
+    misses: noetl(SERVER, crashingWorker("nats: 'Authorization Violation'"), {
+      environment: {
+        "noetl-worker": {
+          ok: true,
+          value: [{ name: "NATS_URL", value: "nats://n:***@x", source: "Secret s", asDeployed: true }],
+        },
+      },
+    }),
+  },
+  {
+    id: "pods-nats-login",
+    severity: "note",
+    yields: {
+      ...noetl(SERVER, crashingWorker("nats: 'Authorization Violation'")),
+      nats: failed("wrong-password", "does not accept"),
+    },
+    says: "cannot start before that is mended",
+    but: "a worker that said something else last",
+    misses: noetl(SERVER, crashingWorker("nats: 'Authorization Violation'", `connection to server at "x" failed`)),
+  },
+  {
+    id: "workers-wait",
+    severity: "note",
+    yields: noetl(crashingServer("Segmentation fault"), unready(WORKER)),
+    says: "noetl-worker waits for noetl-server",
+    but: "a worker that is not ready beside a server that is",
+    misses: noetl(SERVER, unready(WORKER)),
+  },
+  {
+    id: "cors-origin",
+    yields: gateway([without(PREFLIGHT)], [], "https://app.example.com"),
+    says: `corsAllowedOrigins "${ORIGIN},https://app.example.com"`,
+    but: "a gateway that lets every origin through",
+    misses: gateway([probe({ ...PREFLIGHT, allowOrigin: "*" })], [], "https://app.example.com"),
+  },
+  {
+    id: "cors-origin",
+    yields: gateway([without(PREFLIGHT)]),
+    says: "which the stack allows",
+    but: "the origin that is allowed",
+    misses: gateway([probe(PREFLIGHT)]),
+  },
+  {
+    id: "gateway-5xx",
+    yields: gateway([probe({ status: 502, body: "playbook failed" })]),
+    says: "gets 502, access-control-allow-origin",
+    but: "an error of the page's own",
+    misses: gateway([probe({ status: 404 })]),
+  },
+  {
+    id: "gateway-5xx",
+    severity: "note",
+    yields: { ...gateway([probe({ status: 502 })]), namespaces: noetl(crashingServer("bye"), WORKER).namespaces },
+    says: "gets 502",
+    but: "one that lacks the headers as well",
+    misses: { ...gateway([without({ status: 502 })]), namespaces: noetl(crashingServer("bye"), WORKER).namespaces },
+  },
+  {
+    id: "pods-missing",
+    yields: inPart("postgres", {
+      workloads: [workload("postgres", 0, { kind: "StatefulSet", namespace: "postgres", wanted: 0 })],
+    }),
+    says: "postgres has 0 of 0 pods",
+    but: "a database that is elsewhere",
+    misses: inPart("postgres", {}),
+  },
+  {
+    id: "pods-database",
+    severity: "note",
+    yields: inPart(
+      "postgres",
+      { workloads: [workload("postgres", 0, { kind: "StatefulSet", namespace: "postgres", wanted: 0 })] },
+      {
+        namespaces: noetl(
+          saying(
+            unready(SERVER),
+            "Database not ready: [Errno 111] Connect call failed ('postgres.postgres.svc.cluster.local', 5432). Retrying",
+          ),
+          WORKER,
+        ).namespaces,
+      },
+    ),
+    says: "cannot start before that is mended",
+    but: "a connection to NATS that is refused",
+    misses: noetl(
+      saying(unready(SERVER), "[Errno 111] Connect call failed ('nats.nats.svc.cluster.local', 4222)"),
+      WORKER,
+    ),
+  },
+  {
+    id: "not-deployed",
+    yields: inPart(
+      "gateway",
+      { pods: [], workloads: [] },
+      {
+        gateway: {
+          origin: ORIGIN,
+          allowedOrigins: [ORIGIN],
+          probes: [failed("no-pod", "there is no pod of the gateway")],
+          outside: [],
+        },
+      },
+    ),
+    says: "there is no Deployment gateway/gateway",
+    but: "a gateway that is there and says nothing",
+    misses: gateway([failed("no-answer", "waited 4 s")]),
+  },
+  {
+    id: "gateway-5xx-without-cors",
+    yields: gateway([without({ status: 502 })]),
+    says: "without access-control-allow-origin",
+    but: "an error with the headers",
+    misses: gateway([probe({ status: 502 })]),
+  },
+  {
+    id: "proxy-5xx-without-cors",
+    yields: gateway([probe({})], [without({ ...OUTSIDE, status: 502, answeredBy: "cloudflare" })]),
+    says: "from cloudflare",
+    but: "a proxy that passes on the gateway's own error",
+    misses: gateway([without({ status: 502 })], [without({ ...OUTSIDE, status: 502 })]),
+  },
+  {
+    id: "proxy-without-cors",
+    yields: gateway([probe({})], [without(OUTSIDE)]),
+    says: "takes the CORS headers away",
+    but: "a proxy that passes them on",
+    misses: gateway([probe({})], [probe(OUTSIDE)]),
+  },
+  {
+    id: "gateway-silent",
+    yields: gateway([failed("no-answer", "waited 4 s")]),
+    says: "waited 4 s",
+    but: "a port-forward that is forbidden",
+    misses: gateway([
+      failed("forbidden", "user x may not open a port-forward: its role needs create on pods/portforward"),
+    ]),
+  },
+  ...(
+    [
+      ["host-unknown", "gives no answer to GET /x: ENOTFOUND", "DNS record"],
+      ["tls", "gives no answer to GET /x: CERT_HAS_EXPIRED", "describe managedcertificate"],
+      ["refused", "gives no answer to GET /x: ECONNREFUSED", "health of its backends"],
+    ] as const
+  ).map(([problem, message, says]): Case => ({
+    id: "public-url",
+    yields: gateway([probe({})], [failed(problem, `https://x.example ${message}`)]),
+    says,
+    but: "a gateway that gives no answer either",
+    misses: gateway([failed("no-answer", "waited 4 s")], [failed(problem, `https://x.example ${message}`)]),
+  })),
+  {
+    id: "unread",
+    severity: "note",
+    yields: inPart("noetl", { unread: ["user x may not list the events of namespace noetl"] }),
+    says: "may not list the events",
+    but: "a namespace of which all was read",
+    misses: inPart("noetl", { unread: [] }),
+  },
+];
+
+const found = (evidence: Evidence, id: FindingId) => diagnose(evidence).findings.filter((each) => each.id === id);
+
+describe("diagnosis", () => {
+  it("finds nothing where all is well", () => {
+    expect(diagnose(healthy())).toMatchObject({ healthy: true, findings: [] });
+  });
+
+  it("has a case for every finding that there is", () => {
+    const known = new Set(CASES.map(({ id }) => id));
+    expect(Object.keys(FINDINGS).filter((id) => !known.has(id as FindingId))).toEqual([]);
+  });
+
+  it.each(CASES)("$id: $says", ({ id, severity = "cause", yields, says }) => {
+    const [finding] = found(yields, id);
+    expect(finding, JSON.stringify(diagnose(yields).findings)).toMatchObject({ id, severity });
+    const remedy = finding?.remedy.map((step) => ("run" in step ? step.run : step.say)) ?? [];
+    expect([finding?.title, ...(finding?.evidence ?? []), ...remedy].join("\n")).toContain(says);
+    // A cause is never without evidence and remedy.
+    expect(finding?.evidence.length).toBeGreaterThan(0);
+    if (severity === "cause") expect(remedy.length).toBeGreaterThan(0);
+  });
+
+  it.each(CASES)("not $id: $but", ({ id, severity = "cause", misses }) => {
+    expect(found(misses, id).filter((each) => each.severity === severity)).toEqual([]);
+  });
+
+  it("fits 80 columns, but for commands", () => {
+    const long = CASES.flatMap(({ yields }) => {
+      const diagnosis = diagnose(yields);
+      const commands = diagnosis.findings.flatMap(({ remedy }) =>
+        remedy.flatMap((step) => ("run" in step ? [step.run] : [])),
+      );
+      return diagnosisText(diagnosis, { colour: false, width: 80 })
+        .split("\n")
+        .filter((line) => line.length > 80 && !commands.some((command) => line.endsWith(command)));
+    });
+    expect(long).toEqual([]);
+  });
+});
+
+describe("the specification's symptoms", () => {
+  const findingOf = (evidence: Evidence) => diagnose(evidence).findings[0];
+
+  it("no response from stream: the server's own line is quoted beside the stream's state", () => {
+    const finding = findingOf({
+      ...noetl(saying(SERVER, NO_RESPONSE), WORKER),
+      nats: { ok: true, value: nats({ subjects: ["other"] }) },
+    });
+    expect(finding).toMatchObject({ id: "subject-not-stored", symptoms: ["noResponse"] });
+    expect(finding?.evidence).toContain(`noetl-server-1: ${NO_RESPONSE}`);
+  });
+
+  it("deliver all on workqueue stream: the worker's own line is quoted beside the stream's state", () => {
+    const finding = findingOf({
+      ...noetl(SERVER, crashingWorker(WORK_QUEUE)),
+      nats: { ok: true, value: nats({ retention: "workqueue" }, null) },
+    });
+    expect(finding).toMatchObject({ id: "work-queue", symptoms: ["workQueue"] });
+    expect(finding?.evidence).toContain(`noetl-worker-1, restarted 4 times: ${WORK_QUEUE}`);
+  });
+
+  it("a rule without a headline of its own quotes both", () => {
+    const finding = findingOf({
+      ...noetl(saying(SERVER, NO_RESPONSE), crashingWorker(WORK_QUEUE)),
+      nats: { ok: true, value: nats({}, { ack_policy: "none" }) },
+    });
+    expect(finding).toMatchObject({ id: "contract", symptoms: ["noResponse", "workQueue"] });
+    expect(finding?.evidence.join("\n")).toContain(NO_RESPONSE);
+    expect(finding?.evidence.join("\n")).toContain(WORK_QUEUE);
+  });
+});
+
+describe("what was changed by hand", () => {
+  const scaledDown = {
+    workloads: [workload("noetl-server", 0, { wanted: 0 }), workload("noetl-worker")],
+    pods: [WORKER],
+  };
+  const commands = (evidence: Evidence) =>
+    found(evidence, "pods-missing")[0]?.remedy.flatMap((step) => ("run" in step ? [step.run] : []));
+
+  it("is put back by Helm where it is part of a release, which Pulumi does not look into", () => {
+    const deployed = release({ status: "deployed", revision: 7 });
+    expect(commands(inPart("noetl", { ...scaledDown, ...deployed }))?.[0]).toBe(
+      "helm --kube-context kind-noetl rollback noetl 7 -n noetl",
+    );
+    // Who may not read the releases finds the revision out by Helm.
+    const unread = ["user x may not list the secrets of namespace noetl"];
+    expect(commands(inPart("noetl", { ...scaledDown, unread }))?.[0]).toContain("history noetl -n noetl");
+  });
+
+  it("is put back by Pulumi where there is no release, or where it is the program's own", () => {
+    const pulumi = ["pulumi refresh --stack kind", "pulumi up --stack kind"];
+    expect(commands(inPart("noetl", scaledDown))?.slice(0, 2)).toEqual(pulumi);
+    const postgres = {
+      workloads: [workload("postgres", 0, { kind: "StatefulSet", namespace: "postgres", wanted: 0 })],
+    };
+    expect(commands(inPart("postgres", postgres))?.slice(0, 2)).toEqual(pulumi);
+  });
+});
+
+describe("remedies on the embedded stack", () => {
+  it("are commands of this project, which know where its engine keeps the stack", () => {
+    const steps = [
+      { run: "pulumi config set natsMemoryLimit 3Gi --stack embedded" },
+      { run: "pulumi config set --secret natsPassword --stack embedded" },
+      { say: "and" },
+      { run: "pulumi refresh --stack embedded" },
+      { run: "pulumi up --stack embedded" },
+      { run: "kubectl get pods" },
+      { run: "pulumi up --stack embedded" },
+    ];
+    expect(onEmbedded(steps, "embedded")).toEqual([
+      { run: "npm run up:embedded -- -c natsMemoryLimit=3Gi" },
+      { run: "npm run up:embedded -- -c natsPassword=..." },
+      { say: "and" },
+      { run: "npm run up:embedded -- --refresh" },
+      { run: "kubectl get pods" },
+      { run: "npm run up:embedded" },
+    ]);
+  });
+});
