@@ -200,12 +200,12 @@ export function compareSides(
       return [
         {
           op: delta.op,
-          urn: masker.text(resource.urn),
+          urn: masker.urn(resource.urn),
           type: resource.type,
           name: masker.text(resource.name),
           part: partOf(resource),
           because: delta.because.map((path) => masker.text(path)),
-          ...(moved ? { was: masker.text(moved) } : {}),
+          ...(moved ? { was: masker.urn(moved) } : {}),
           ...(resource.protect ? { protected: true } : {}),
           changes: kubernetesKind(resource.type) ? [] : delta.changes.map((change) => shownChange(change, masker)),
         },

@@ -7,6 +7,7 @@ import {
   bodyLines,
   comparedText,
   isFailure,
+  liveLines,
   many,
   objectRemarks,
   objectTitle,
@@ -212,18 +213,11 @@ function items(title: string, list: readonly Item[]): string {
 
 function live({ live: report }: ChangeReport): string {
   if (!report) return "";
-  const steps = (list: typeof report.steps): string =>
-    list.length === 0
-      ? "<p>None.</p>"
-      : diff(
-          list.flatMap((step) => [
-            `# ${step.op} ${step.type.split(":").at(-1) ?? step.type} ${step.name}`,
-            ...step.differences.map(({ path, kind }) => `! ${path} (${kind})`),
-          ]),
-        );
+  const steps = (list: typeof report.steps, isDrift = false): string =>
+    list.length === 0 ? "<p>None.</p>" : diff(liveLines(list, isDrift));
   return [
     section("The engine's preview", steps(report.steps)),
-    report.drift ? section("Drift from the stack's state", steps(report.drift)) : "",
+    report.drift ? section("Drift from the stack's state", steps(report.drift, true)) : "",
     report.diagnostics.length > 0
       ? section("What the engine says", `<pre>${escaped(report.diagnostics.join("\n"))}</pre>`)
       : "",

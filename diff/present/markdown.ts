@@ -1,5 +1,6 @@
 import type { ChangeReport, EnvironmentRow, ObjectChange, Report, Risk, Scalar } from "../report";
 import { code, fence, html, prose } from "./escape";
+import { engineCounts } from "../merge-live";
 import { flowchart } from "./mermaid";
 import {
   bodyLines,
@@ -7,6 +8,7 @@ import {
   comparedText,
   isFailure,
   LEVEL_SIGN,
+  liveLines,
   many,
   objectRemarks,
   objectTitle,
@@ -257,24 +259,13 @@ function objectBlocks(objects: readonly ObjectChange[]): Block[] {
 }
 
 function liveBlocks(live: NonNullable<ChangeReport["live"]>): Block[] {
-  const counts = Object.entries(live.counts)
-    .filter(([op, count]) => op !== "same" && count > 0)
-    .map(([op, count]) => `${count} ${op}`)
-    .join(", ");
-  const lines = (steps: typeof live.steps) =>
-    steps.flatMap((step) => [
-      `# ${step.op} ${step.type.split(":").at(-1) ?? step.type} ${step.name}`,
-      ...step.differences.map(
-        ({ path, kind }) =>
-          `${kind.startsWith("add") ? "+" : kind.startsWith("delete") ? "-" : "!"} ${path}  # ${kind}`,
-      ),
-    ]);
+  const counts = engineCounts(live.counts);
   const blocks: Block[] = [
     { full: `#### The engine's preview\n\n${counts ? prose(counts) : "Nothing to do."}`, rank: RANK.keep },
   ];
   if (live.steps.length > 0) {
     blocks.push({
-      full: details(`Steps of the engine, ${live.steps.length}`, fence("diff", lines(live.steps).join("\n"))),
+      full: details(`Steps of the engine, ${live.steps.length}`, fence("diff", liveLines(live.steps).join("\n"))),
       short: "",
       rank: RANK.live,
     });
@@ -286,7 +277,7 @@ function liveBlocks(live: NonNullable<ChangeReport["live"]>): Block[] {
         : {
             full: details(
               `Drift from the stack's state, ${many(live.drift.length, "resource")}`,
-              fence("diff", lines(live.drift).join("\n")),
+              fence("diff", liveLines(live.drift, true).join("\n")),
             ),
             short: `Drift from the stack's state: ${many(live.drift.length, "resource")}.`,
             rank: RANK.update,

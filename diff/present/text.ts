@@ -1,10 +1,12 @@
 import type { ChangeReport, Report } from "../report";
+import { differenceText } from "../merge-live";
 import { visible } from "./escape";
 import {
   bodyLines,
   changedRows,
   comparedText,
   isFailure,
+  liveTitle,
   many,
   objectRemarks,
   objectTitle,
@@ -128,18 +130,18 @@ const indented = (lines: readonly string[]): string[] =>
   );
 
 function liveSection(live: NonNullable<ChangeReport["live"]>): string[] {
-  const steps = (list: typeof live.steps) =>
+  const steps = (list: typeof live.steps, isDrift = false) =>
     list.flatMap((step) => [
-      ...wrapped([`  ${step.op} ${step.type.split(":").at(-1) ?? step.type} ${step.name}`], "    "),
+      ...wrapped([`  ${liveTitle(step, isDrift)}`], "    "),
       ...wrapped(
-        step.differences.map(({ path, kind }) => `      ${path} (${kind})`),
+        step.differences.map((each) => `      ${differenceText(each)} (${each.kind})`),
         " ".repeat(10),
       ),
     ]);
   return [
     ...section("The engine's preview", live.steps.length > 0 ? steps(live.steps) : ["  Nothing to do."]),
     ...(live.drift
-      ? section("Drift from the stack's state", live.drift.length > 0 ? steps(live.drift) : ["  None."])
+      ? section("Drift from the stack's state", live.drift.length > 0 ? steps(live.drift, true) : ["  None."])
       : []),
     ...section(
       `What the engine says (${many(live.diagnostics.length, "line")})`,

@@ -1,7 +1,17 @@
 /** Words and lines that several formats share. */
 import type { FieldChange, Scalar } from "../compare";
+import { differenceText } from "../merge-live";
 import { PART_TITLES } from "../parts";
-import type { ChangeReport, FailureReport, Level, ObjectChange, Operation, Report, ResourceChange } from "../report";
+import type {
+  ChangeReport,
+  FailureReport,
+  Level,
+  LiveStep,
+  ObjectChange,
+  Operation,
+  Report,
+  ResourceChange,
+} from "../report";
 
 export const VERB: Record<Operation, string> = {
   create: "create",
@@ -98,3 +108,19 @@ export const isFailure = (report: Report): report is FailureReport => report.sta
 /** Rows of the environment that differ. */
 export const changedRows = (report: ChangeReport) =>
   report.environment.flatMap((table) => table.rows.filter((row) => row.changed).map((row) => ({ table, row })));
+
+const DRIFT_VERB: Readonly<Record<string, string>> = { update: "changed", delete: "gone" };
+
+/** `update Release noetl-release`; of drift, what has become of it. */
+export const liveTitle = ({ op, type, name }: LiveStep, isDrift = false): string =>
+  `${isDrift ? (DRIFT_VERB[op] ?? op) : op} ${type.split(":").at(-1) ?? type} ${name}`;
+
+/** The engine's steps as lines of a diff. */
+export const liveLines = (steps: readonly LiveStep[], isDrift = false): string[] =>
+  steps.flatMap((step) => [
+    `# ${liveTitle(step, isDrift)}`,
+    ...step.differences.map(
+      (each) =>
+        `${each.kind.startsWith("add") ? "+" : each.kind.startsWith("delete") ? "-" : "!"} ${differenceText(each)}  # ${each.kind}`,
+    ),
+  ]);
