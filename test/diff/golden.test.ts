@@ -23,7 +23,8 @@ const CASES: readonly {
   {
     name: "retention",
     risks: ["contract-broken"],
-    edit: (root) => edit(root, "config/contract.ts", "expect: { replicas", 'expect: { retention: "workqueue", replicas'),
+    edit: (root) =>
+      edit(root, "config/contract.ts", "expect: { replicas", 'expect: { retention: "workqueue", replicas'),
   },
   {
     name: "smaller-volumes",
