@@ -6,6 +6,7 @@ import { pairChanges, pairObjects, restartsPods, STABLE, unstable, type ObjectPa
 import { isCredentialName, Opaque, type Masker } from "./mask";
 import { identityOf, namespaceOf, withOpaqueSecrets, type KubeObject } from "./objects";
 import { partOfObject, partOfResource, partsOf } from "./parts";
+import { SHOWN } from "./placeholders";
 import { kubernetesKind, replacingPaths, touches } from "./replacement";
 import { findRisks, type ObjectDelta, type ReleaseDelta, type ResourceDelta } from "./risks";
 import {
@@ -51,7 +52,7 @@ function comparableInputs(resource: DeclaredResource): Record<string, unknown> {
   const { __provider: code, ...inputs } = withOpaqueSecrets(resource.inputs) as Record<string, unknown>;
   // The SDK's own mark on releases, always there.
   if (resource.type.startsWith("kubernetes:helm.sh/")) delete inputs.compat;
-  return code === undefined ? inputs : { ...inputs, code: new Opaque(JSON.stringify(code)) };
+  return code === undefined ? inputs : { ...inputs, code: new Opaque(JSON.stringify(code), SHOWN.code) };
 }
 
 function resourceDelta({ old, new: now }: ResourcePair): ResourceDelta | undefined {
@@ -280,6 +281,7 @@ function masked(contract: ContractReport, masker: Masker): ContractReport {
     })),
     broken: contract.broken.map((rule) => ({ ...rule, found: text(rule.found), expected: text(rule.expected) })),
     mend: contract.mend.map(text),
+    refused: contract.refused,
   };
 }
 

@@ -50,8 +50,10 @@ export interface ContractReport {
   readonly changes: readonly ContractChange[];
   /** Judged against the stream and consumer that the base revision left behind. */
   readonly broken: readonly BrokenRule[];
-  /** Commands that mend the broken rules after the deployment, in order. */
+  /** Commands that mend the broken rules, in order: after the deployment, or before it where it is refused. */
   readonly mend: readonly string[];
+  /** True where mode `ensure` fails the update before it changes anything. */
+  readonly refused: boolean;
 }
 
 /** A changed setting of the stack. */

@@ -366,9 +366,12 @@ export const RISK_RULES: readonly RiskRule[] = [
           ? `consumer ${newContract?.consumer ?? ""}`
           : `stream ${newContract?.stream ?? ""}`,
         text:
-          rule === "stream-subjects"
+          (rule === "stream-subjects"
             ? `does not cover the subject any more: it has ${found}, ${newContract?.subject ?? expected} is published. ${sentence(why)}.`
-            : `${checks}: found ${found}, expected ${expected}. ${sentence(why)}.`,
+            : `${checks}: found ${found}, expected ${expected}. ${sentence(why)}.`) +
+          (contract.refused && (severity === "violation" || newContract?.strict)
+            ? " Mode ensure fails the update before it changes anything."
+            : ""),
       })),
   },
   {

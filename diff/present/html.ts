@@ -9,6 +9,7 @@ import {
   isFailure,
   liveLines,
   many,
+  mendHeading,
   objectRemarks,
   objectTitle,
   resourceTitle,
@@ -133,16 +134,15 @@ function risks({ risks: found }: ChangeReport): string {
   return section(`Risks (${found.length})`, `<ul class="risks">${rows.join("\n")}</ul>`);
 }
 
-function contract({ contract: { changes, mend } }: ChangeReport): string {
+function contract({ contract: report }: ChangeReport): string {
+  const { changes, mend } = report;
   if (changes.length === 0) return "";
   const rows = changes.map(
     ({ term, old, new: now, consequence }) =>
       `<tr><td>${escaped(term)}</td>${codeCell(old)}${codeCell(now)}<td class="words">${words(consequence)}</td></tr>`,
   );
   const commands =
-    mend.length > 0
-      ? `<p>After the deployment, this brings the stream into line:</p><pre class="commands">${escaped(mend.join("\n"))}</pre>`
-      : "";
+    mend.length > 0 ? `<p>${mendHeading(report)}</p><pre class="commands">${escaped(mend.join("\n"))}</pre>` : "";
   return section("Stream contract", `${table(["Term", "Before", "After", "What follows"], rows)}${commands}`);
 }
 

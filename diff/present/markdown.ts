@@ -10,6 +10,7 @@ import {
   LEVEL_SIGN,
   liveLines,
   many,
+  mendHeading,
   objectRemarks,
   objectTitle,
   resourceTitle,
@@ -219,7 +220,7 @@ function contractBlocks({ contract }: ChangeReport): Block[] {
   ]);
   const text = [`#### Stream contract`, "", table(["Term", "Before", "After", "What follows"], rows)];
   if (contract.mend.length > 0) {
-    text.push("", "After the deployment, this brings the stream into line:", "", fence("sh", contract.mend.join("\n")));
+    text.push("", mendHeading(contract), "", fence("sh", contract.mend.join("\n")));
   }
   return [{ full: text.join("\n"), rank: RANK.keep }];
 }

@@ -8,6 +8,7 @@ import {
   isFailure,
   liveTitle,
   many,
+  mendHeading,
   objectRemarks,
   objectTitle,
   resourceTitle,
@@ -69,7 +70,7 @@ function sections(report: ChangeReport): string[] {
         ...wrapped([`  ${term}: ${arrow(old, now)}`], "    "),
         ...wrapped([`    ${consequence}`], "    "),
       ]),
-      ...(contract.mend.length > 0 ? ["  After the deployment, this brings the stream into line:"] : []),
+      ...(contract.mend.length > 0 ? [`  ${mendHeading(contract)}`] : []),
       ...contract.mend.map((command) => `    ${visible(command)}`),
     ]),
     ...section(

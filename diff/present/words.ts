@@ -124,3 +124,9 @@ export const liveLines = (steps: readonly LiveStep[], isDrift = false): string[]
         `${each.kind.startsWith("add") ? "+" : each.kind.startsWith("delete") ? "-" : "!"} ${differenceText(each)}  # ${each.kind}`,
     ),
   ]);
+
+/** What stands before the commands that mend a broken contract. */
+export const mendHeading = ({ refused }: ChangeReport["contract"]): string =>
+  refused
+    ? "The update is refused until this has been done:"
+    : "After the deployment, this brings the stream into line:";
