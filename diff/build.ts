@@ -59,10 +59,12 @@ function resourceDelta({ old, new: now }: ResourcePair): ResourceDelta | undefin
   if (!old || !now) {
     const only = (now ?? old) as DeclaredResource;
     if (only.read) return undefined;
-    const inputs = comparableInputs(only);
+    // A map without entries would be a difference of its own.
+    const inputs = Object.entries(comparableInputs(only));
+    const filled = inputs.length > 0 ? Object.fromEntries(inputs) : undefined;
     return now
-      ? { op: "create", new: now, changes: rawChanges(undefined, inputs), because: [] }
-      : { op: "delete", old: only, changes: rawChanges(inputs, undefined), because: [] };
+      ? { op: "create", new: now, changes: rawChanges(undefined, filled), because: [] }
+      : { op: "delete", old: only, changes: rawChanges(filled, undefined), because: [] };
   }
   if (now.read && old.read) return undefined;
   const changes = rawChanges(comparableInputs(old), comparableInputs(now));

@@ -17,6 +17,7 @@ import {
   SIGN,
   stackName,
   VERB,
+  wholeEnvironments,
 } from "./words";
 
 export interface MarkdownOptions {
@@ -133,10 +134,15 @@ function blocksOf(report: ChangeReport): Block[] {
     });
   }
   const changed = changedRows(report);
-  if (changed.length > 0) {
+  const whole = wholeEnvironments(report);
+  if (changed.length + whole.length > 0) {
     const rows = changed.map(({ table: { workload }, row }) => [workload, ...environmentCells(row)]);
+    const parts = [
+      ...(rows.length > 0 ? [table(["Workload", "Variable", "Before", "After", "From"], rows)] : []),
+      ...(whole.length > 0 ? [whole.map((line) => `- ${prose(line)}`).join("\n")] : []),
+    ];
     blocks.push({
-      full: `#### Environment\n\n${table(["Workload", "Variable", "Before", "After", "From"], rows)}`,
+      full: ["#### Environment", ...parts].join("\n\n"),
       short: `#### Environment\n\n${many(rows.length, "variable")} changed.`,
       rank: RANK.resource,
     });

@@ -16,6 +16,7 @@ import {
   stackName,
   valueText,
   VERB,
+  wholeEnvironments,
 } from "./words";
 
 const WIDTH = 80;
@@ -79,15 +80,15 @@ function sections(report: ChangeReport): string[] {
         wrapped([`  ${key}: ${note ?? arrow(valueText(old), valueText(now))}`], "    "),
       ),
     ),
-    ...section(
-      "Environment",
-      changedRows(report).flatMap(({ table, row }) =>
+    ...section("Environment", [
+      ...changedRows(report).flatMap(({ table, row }) =>
         wrapped(
           [`  ${table.workload.padEnd(8)}${row.name}: ${row.note ?? arrow(valueText(row.old), valueText(row.new))}`],
           " ".repeat(10),
         ),
       ),
-    ),
+      ...wholeEnvironments(report).map((line) => `  ${line}`),
+    ]),
     ...section(
       "Resources",
       report.resources.flatMap((resource) => [

@@ -4,6 +4,7 @@ import { differenceText } from "../merge-live";
 import { PART_TITLES } from "../parts";
 import type {
   ChangeReport,
+  EnvironmentTable,
   FailureReport,
   Level,
   LiveStep,
@@ -105,9 +106,22 @@ export const partTitle = (part: keyof typeof PART_TITLES): string => PART_TITLES
 
 export const isFailure = (report: Report): report is FailureReport => report.status === "failed";
 
-/** Rows of the environment that differ. */
+/** Whether a workload's whole environment comes or goes, so that single variables tell nothing. */
+const comesOrGoes = ({ rows }: EnvironmentTable): "new" | "gone" | undefined =>
+  rows.every(({ old }) => old === undefined) ? "new" : rows.every((row) => row.new === undefined) ? "gone" : undefined;
+
+/** Rows of the environment that differ, without workloads that come or go. */
 export const changedRows = (report: ChangeReport) =>
-  report.environment.flatMap((table) => table.rows.filter((row) => row.changed).map((row) => ({ table, row })));
+  report.environment
+    .filter((table) => comesOrGoes(table) === undefined)
+    .flatMap((table) => table.rows.filter((row) => row.changed).map((row) => ({ table, row })));
+
+/** `gateway: all 14 variables are new`, for each workload that comes or goes. */
+export const wholeEnvironments = (report: ChangeReport): string[] =>
+  report.environment.flatMap((table) => {
+    const what = comesOrGoes(table);
+    return what && table.rows.length > 0 ? [`${table.workload}: all ${table.rows.length} variables are ${what}`] : [];
+  });
 
 const DRIFT_VERB: Readonly<Record<string, string>> = { update: "changed", delete: "gone" };
 
