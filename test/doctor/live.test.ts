@@ -153,7 +153,7 @@ it("shows what the engine would do and what drifted, no value of a secret, and m
     expect(ran.read(format)).toContain("drifted from its state: 2");
     expect(ran.read(format)).not.toMatch(canary);
   }
-});
+}, 150_000);
 
 it.each([
   {
@@ -176,12 +176,16 @@ it.each([
       "error: getting stack configuration: get stack secrets manager: incorrect passphrase\n" +
       "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE.",
   },
-])("$what is a failure as a whole, which replaces the comment", async ({ args, env, code, says }) => {
-  const ran = await diff(args, env);
-  expect(ran).toMatchObject({ code, stderr: `${says}\n` });
-  const comment = ran.read("markdown");
-  expect(comment).toMatch(/^<!-- noetl-nats-diff stack=\w+ -->\n/);
-  expect(comment).toContain("**The comparison failed: nothing is known about what this change does.**");
-  expect(comment).toContain(says);
-  for (const format of ["json", "html", "text"] as const) expect(ran.read(format)).toContain("The comparison failed");
-});
+])(
+  "$what is a failure as a whole, which replaces the comment",
+  async ({ args, env, code, says }) => {
+    const ran = await diff(args, env);
+    expect(ran).toMatchObject({ code, stderr: `${says}\n` });
+    const comment = ran.read("markdown");
+    expect(comment).toMatch(/^<!-- noetl-nats-diff stack=\w+ -->\n/);
+    expect(comment).toContain("**The comparison failed: nothing is known about what this change does.**");
+    expect(comment).toContain(says);
+    for (const format of ["json", "html", "text"] as const) expect(ran.read(format)).toContain("The comparison failed");
+  },
+  120_000,
+);
