@@ -61,6 +61,11 @@ function drifted(step: LiveStep, { steps }: LiveReport): Risk {
   };
 }
 
+/** Source: provider/pkg/provider/helm_release.go of pulumi-kubernetes, which keeps no manifests in the state. */
+const UNSEEN =
+  "a refresh looks at a Helm release's version and values: what somebody changed in the objects that its chart made does " +
+  "not show as drift (`npm run doctor` looks at those of NATS and NoETL)";
+
 const MENDS: Readonly<Record<string, string>> = {
   create: "makes it anew",
   update: "changes it back",
@@ -86,7 +91,7 @@ export const engineCounts = (counts: LiveReport["counts"]): string =>
  * The comparison with what the revisions alone do not show among its risks and in its summary: what only the engine
  * replaces or deletes, and drift.
  */
-export function withLive<T extends Pick<ChangeReport, "summary" | "counts" | "risks" | "resources">>(
+export function withLive<T extends Pick<ChangeReport, "summary" | "counts" | "risks" | "resources" | "notes">>(
   compared: T,
   live: LiveReport,
 ): T & { live: LiveReport } {
@@ -106,6 +111,7 @@ export function withLive<T extends Pick<ChangeReport, "summary" | "counts" | "ri
       ) as Record<Level, number>,
     },
     risks,
+    notes: live.drift === undefined ? compared.notes : [...compared.notes, UNSEEN].sort(),
     live,
   };
 }

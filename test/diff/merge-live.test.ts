@@ -63,9 +63,13 @@ describe("the engine's word, merged into the comparison", () => {
       summary: "Something changes. On the deployed stack: 1 created; drifted from its state: 1.",
       risks: [{ level: "warning", text: "is gone, although the stack's state has it; the update makes it anew." }],
     });
-    expect(withLive(report([]), live({ drift: [], counts: { same: 3 } })).summary).toBe(
+    const still = withLive(report([]), live({ drift: [], counts: { same: 3 } }));
+    expect(still.summary).toBe(
       "Something changes. On the deployed stack: nothing to do; drifted from its state: nothing.",
     );
+    // Which is not all that there is.
+    expect(still.notes).toEqual([expect.stringMatching(/objects that its chart made does not show as drift/)]);
+    expect(withLive(report([]), live({})).notes).toEqual([]);
   });
 });
 
