@@ -6,6 +6,7 @@ import { pairChanges, pairObjects, restartsPods, STABLE, unstable, type ObjectPa
 import { isCredentialName, Opaque, type Masker } from "./mask";
 import { identityOf, namespaceOf, withOpaqueSecrets, type KubeObject } from "./objects";
 import { partOfObject, partOfResource, partsOf } from "./parts";
+import { SHOWN } from "./placeholders";
 import { kubernetesKind, replacingPaths, touches } from "./replacement";
 import { findRisks, type ObjectDelta, type ReleaseDelta, type ResourceDelta } from "./risks";
 import {
@@ -51,17 +52,19 @@ function comparableInputs(resource: DeclaredResource): Record<string, unknown> {
   const { __provider: code, ...inputs } = withOpaqueSecrets(resource.inputs) as Record<string, unknown>;
   // The SDK's own mark on releases, always there.
   if (resource.type.startsWith("kubernetes:helm.sh/")) delete inputs.compat;
-  return code === undefined ? inputs : { ...inputs, code: new Opaque(JSON.stringify(code)) };
+  return code === undefined ? inputs : { ...inputs, code: new Opaque(JSON.stringify(code), SHOWN.code) };
 }
 
 function resourceDelta({ old, new: now }: ResourcePair): ResourceDelta | undefined {
   if (!old || !now) {
     const only = (now ?? old) as DeclaredResource;
     if (only.read) return undefined;
-    const inputs = comparableInputs(only);
+    // A map without entries would be a difference of its own.
+    const inputs = Object.entries(comparableInputs(only));
+    const filled = inputs.length > 0 ? Object.fromEntries(inputs) : undefined;
     return now
-      ? { op: "create", new: now, changes: rawChanges(undefined, inputs), because: [] }
-      : { op: "delete", old: only, changes: rawChanges(inputs, undefined), because: [] };
+      ? { op: "create", new: now, changes: rawChanges(undefined, filled), because: [] }
+      : { op: "delete", old: only, changes: rawChanges(filled, undefined), because: [] };
   }
   if (now.read && old.read) return undefined;
   const changes = rawChanges(comparableInputs(old), comparableInputs(now));
@@ -200,12 +203,12 @@ export function compareSides(
       return [
         {
           op: delta.op,
-          urn: masker.text(resource.urn),
+          urn: masker.urn(resource.urn),
           type: resource.type,
           name: masker.text(resource.name),
           part: partOf(resource),
           because: delta.because.map((path) => masker.text(path)),
-          ...(moved ? { was: masker.text(moved) } : {}),
+          ...(moved ? { was: masker.urn(moved) } : {}),
           ...(resource.protect ? { protected: true } : {}),
           changes: kubernetesKind(resource.type) ? [] : delta.changes.map((change) => shownChange(change, masker)),
         },
@@ -280,6 +283,7 @@ function masked(contract: ContractReport, masker: Masker): ContractReport {
     })),
     broken: contract.broken.map((rule) => ({ ...rule, found: text(rule.found), expected: text(rule.expected) })),
     mend: contract.mend.map(text),
+    refused: contract.refused,
   };
 }
 

@@ -244,7 +244,7 @@ export function shownChange(change: RawChange, masker: Masker): FieldChange {
 function noteFor(shown: Scalar | undefined): string {
   const text = String(shown);
   if (text.includes(SHOWN.secret)) return "secret changed";
-  if (text === SHOWN.checksum) return "changed";
+  if (text === SHOWN.checksum || text === SHOWN.code) return "changed";
   if (text.includes(SHOWN.generated)) return "generated anew";
   return "changed in a part that is not shown";
 }

@@ -3,21 +3,29 @@ import { consumerConfig, streamConfig } from "../components/stream-contract/desi
 import { withDefaults, type ContractInputs } from "../components/stream-contract/inputs";
 import { mendingCommands } from "../components/stream-contract/message";
 import type { Found } from "../components/stream-contract/rule";
-import { judge, RULES, type Observed } from "../components/stream-contract/rules";
+import { judge, RULES, type Observed, type Verdict } from "../components/stream-contract/rules";
 import { subjectsCover, subjectsOverlap } from "../components/stream-contract/subjects";
 import type { DeclaredResource } from "./evaluation";
 import { unwrapSecrets } from "./outputs";
-import type { BrokenRule, ContractChange, ContractReport } from "./report";
+import type { ContractChange, ContractReport } from "./report";
 
 /** True for the resource that asserts the contract. */
 export const isContract = (type: string): boolean => type.endsWith(":StreamContract");
 
-/** The contract that a side's program asserts, defaults filled in; undefined where it asserts none. */
+/**
+ * The contract that a side's program declares, defaults filled in; undefined where it declares none. Its mode is `ensure`
+ * where one of the program's resources ensures it, although another asserts it afterwards.
+ */
 export function contractOf(resources: readonly DeclaredResource[]): ContractInputs | undefined {
-  const found = resources.find((resource) => isContract(resource.type));
-  if (!found) return undefined;
-  const { __provider: _code, ...inputs } = unwrapSecrets(found.inputs) as Record<string, unknown>;
-  return withDefaults(inputs);
+  const declared = resources
+    .filter(({ type }) => isContract(type))
+    .map(({ inputs }) => {
+      const { __provider: _code, ...own } = unwrapSecrets(inputs) as Record<string, unknown>;
+      return withDefaults(own);
+    });
+  const asserted = declared.find(({ mode }) => mode === "assert");
+  const ensured = declared.find(({ mode }) => mode === "ensure");
+  return asserted && ensured ? { ...asserted, mode: "ensure" } : (asserted ?? ensured);
 }
 
 /** Stream and consumer as a NoETL that was set up by this contract leaves them on the server. */
@@ -30,16 +38,43 @@ export function leftBehind(contract: ContractInputs): Pick<Found, "stream" | "co
 
 const whyOf = (id: string): string => RULES.find((rule) => rule.id === id)?.why ?? "";
 
+/** The rules that stream and consumer of the old contract break under the new one, by name. */
+type Broken = ReadonlyMap<string, Verdict>;
+
 /** A term of the contract: where it stands, and what its change does to a NoETL that runs. */
 interface Term {
   readonly name: string;
   readonly value: (contract: ContractInputs) => string;
-  readonly consequence: (old: ContractInputs, now: ContractInputs) => string;
+  readonly consequence: (old: ContractInputs, now: ContractInputs, broken: Broken) => string;
 }
+
+const isEnsured = ({ mode }: ContractInputs): boolean => mode === "ensure";
+
+/** True where mode `ensure` mends a broken rule without removing or recreating anything. */
+const isUpdatable = ({ ensure: { action } }: Verdict): boolean => /^(create|edit|resume)-/.test(action);
+
+/** True where a rule that mode `ensure` cannot mend fails the update. */
+const isRefused = ({ rule }: Verdict, now: ContractInputs): boolean =>
+  rule.severity === "violation" || (now.strict && !rule.isEvent);
+
+/** What mode `ensure` does about a rule that the change breaks; `what` is the stream or consumer with its name. */
+function ensured(verdict: Verdict | undefined, what: string, now: ContractInputs): string {
+  if (!verdict) return `The existing ${what} is as it has to be.`;
+  const why = whyOf(verdict.id);
+  if (isUpdatable(verdict)) {
+    return `The update changes the existing ${what} in place, before NoETL starts. It matters because ${why}.`;
+  }
+  const never = `the ${what} would have to be made anew, which mode ensure never does`;
+  return isRefused(verdict, now)
+    ? `The update fails before it changes anything: ${never}. It matters because ${why}.`
+    : `The existing ${what} keeps the old value, and the update warns: ${never}. It matters because ${why}.`;
+}
+
+const sentence = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
 
 const seconds = (value: number): string => (value === 0 ? "unlimited" : `${value} s`);
 
-/** Terms that NoETL writes into the stream or consumer only when it creates them. */
+/** Terms that are written into the stream or consumer only when it is created. */
 const created = (
   name: string,
   rule: string,
@@ -48,30 +83,49 @@ const created = (
 ): Term => ({
   name,
   value,
-  consequence: (_old, now) => {
+  consequence: (old, now, broken) => {
     const existing = what === "stream" ? `stream ${now.stream}` : `consumer ${now.consumer}`;
-    return `The existing ${existing} keeps the old value until it is edited or made anew. It matters because ${whyOf(rule)}.`;
+    if (!isEnsured(now)) {
+      return `The existing ${existing} keeps the old value until it is edited or made anew. It matters because ${whyOf(rule)}.`;
+    }
+    const isNew = old.stream !== now.stream || (what === "consumer" && old.consumer !== now.consumer);
+    return isNew ? `The update creates ${existing} with it.` : ensured(broken.get(rule), existing, now);
   },
 });
 
 const TERMS: readonly Term[] = [
   {
+    name: "mode",
+    value: ({ mode }) => mode,
+    consequence: (_old, now) =>
+      isEnsured(now)
+        ? "The update itself creates stream and consumer, and updates in place what NATS lets one update, before NoETL starts."
+        : "The update only checks: stream and consumer are NoETL's own again, and drift waits for somebody to mend it.",
+  },
+  {
     name: "stream",
     value: ({ stream }) => stream,
-    consequence: (old, now) =>
-      subjectsOverlap(old.subject, now.subject)
-        ? `Stream ${old.stream} still holds ${old.subject}, and nats-server refuses a second stream on it (error 10065): ` +
-          `NoETL's server cannot create ${now.stream} until ${old.stream} is removed, and until then ${whyOf("stream-exists")}.`
-        : `NoETL's server creates ${now.stream}; ${old.stream} stays on the server with what is in it, and no worker takes ` +
-          "commands from it any more.",
+    consequence: (old, now) => {
+      const left = `${old.stream} stays on the server with what is in it, and no worker takes commands from it any more.`;
+      if (!subjectsOverlap(old.subject, now.subject)) {
+        return isEnsured(now)
+          ? `The update creates ${now.stream} before NoETL starts; ${left}`
+          : `NoETL's server creates ${now.stream}; ${left}`;
+      }
+      const refused = `Stream ${old.stream} still holds ${old.subject}, and nats-server refuses a second stream on it (error 10065): `;
+      return isEnsured(now)
+        ? `${refused}the update fails before it changes anything, until ${old.stream} is removed or gives the subject up.`
+        : `${refused}NoETL's server cannot create ${now.stream} until ${old.stream} is removed, and until then ${whyOf("stream-exists")}.`;
+    },
   },
   {
     name: "subject",
     value: ({ subject }) => subject,
     consequence: (old, now) => {
       if (old.stream !== now.stream) return `The new stream ${now.stream} is created with ${now.subject}.`;
-      return subjectsCover([old.subject], now.subject)
-        ? `Stream ${now.stream} covers it already.`
+      if (subjectsCover([old.subject], now.subject)) return `Stream ${now.stream} covers it already.`;
+      return isEnsured(now)
+        ? `The update adds ${now.subject} to stream ${now.stream} in place, before NoETL starts.`
         : `Stream ${now.stream} exists and keeps its subject ${old.subject}, because NoETL uses an existing stream as it is. ` +
             `Until ${now.subject} is added to it, ${whyOf("stream-subjects")}.`;
     },
@@ -80,8 +134,9 @@ const TERMS: readonly Term[] = [
     name: "consumer",
     value: ({ consumer }) => consumer,
     consequence: (old, now) =>
-      `Workers create ${now.consumer}, which delivers new commands only: what ${old.consumer} has not delivered, or ` +
-      `nobody has acknowledged, is not delivered again. ${old.consumer} stays on the server until it is removed.`,
+      `${isEnsured(now) ? `The update creates ${now.consumer} before NoETL starts` : `Workers create ${now.consumer}`}, which ` +
+      `delivers new commands only: what ${old.consumer} has not delivered, or nobody has acknowledged, is not delivered ` +
+      `again. ${old.consumer} stays on the server until it is removed.`,
   },
   created("retention", "stream-retention", "stream", ({ expect }) => expect.retention),
   created("storage", "stream-storage", "stream", ({ expect }) => expect.storage),
@@ -96,7 +151,13 @@ const TERMS: readonly Term[] = [
   {
     name: "max ack pending",
     value: ({ worker }) => String(worker.maxAckPending),
-    consequence: () => `${sentence(whyOf("consumer-max-ack-pending"))}.`,
+    consequence: (old, now, broken) => {
+      const what = `consumer ${now.consumer}`;
+      if (!isEnsured(now)) return `${sentence(whyOf("consumer-max-ack-pending"))}.`;
+      return old.stream === now.stream && old.consumer === now.consumer
+        ? ensured(broken.get("consumer-max-ack-pending"), what, now)
+        : `The update creates ${what} with it.`;
+    },
   },
   {
     name: "fetch timeout",
@@ -112,12 +173,14 @@ const TERMS: readonly Term[] = [
   },
 ];
 
-const sentence = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
-
-/** What changes between two contracts, and which rules the stream of the old one breaks under the new one. */
+/**
+ * What changes between two contracts, and which rules the stream of the old one breaks under the new one. Where the new
+ * one is ensured, only the rules that mode `ensure` cannot mend.
+ */
 export function contractReport(old: ContractInputs | undefined, now: ContractInputs | undefined): ContractReport {
+  const nothing = { broken: [], mend: [], refused: false };
   if (!old || !now) {
-    if (!old && !now) return { changes: [], broken: [], mend: [] };
+    if (!old && !now) return { changes: [], ...nothing };
     const consequence = now
       ? "The update fails from now on where stream or consumer are not as NoETL needs them."
       : "Nobody notices any more when stream, consumer, credentials and application drift apart.";
@@ -125,42 +188,46 @@ export function contractReport(old: ContractInputs | undefined, now: ContractInp
     const text = `${change.stream}, ${change.subject}, ${change.consumer}`;
     return {
       changes: [{ term: "check", old: old ? text : "none", new: now ? text : "none", consequence }],
-      broken: [],
-      mend: [],
+      ...nothing,
     };
   }
+  const verdicts = old.stream === now.stream ? newlyBroken(old, now) : [];
+  const byRule: Broken = new Map(verdicts.map((verdict) => [verdict.id, verdict]));
   const changes: ContractChange[] = TERMS.flatMap(({ name, value, consequence }) =>
     value(old) === value(now)
       ? []
-      : [{ term: name, old: value(old), new: value(now), consequence: consequence(old, now) }],
+      : [{ term: name, old: value(old), new: value(now), consequence: consequence(old, now, byRule) }],
   );
-  // A stream or consumer with another name is created as the new contract wants it.
-  if (changes.length === 0 || old.stream !== now.stream) return { changes, broken: [], mend: [] };
+  const left = verdicts.filter((verdict) =>
+    isEnsured(now)
+      ? !isUpdatable(verdict)
+      : // The workers make a consumer that is missing when they start, and put its limit in flight right.
+        verdict.id !== "consumer-exists" && verdict.id !== "consumer-max-ack-pending",
+  );
+  if (changes.length === 0 || left.length === 0) return { changes, ...nothing };
+  return {
+    changes,
+    broken: left.map(({ id, severity, found, expected, rule }) => ({
+      rule: id,
+      checks: rule.checks,
+      severity,
+      found,
+      expected,
+      why: rule.why,
+    })),
+    mend: mendingCommands(
+      now,
+      left.map(({ mend }) => mend),
+    ),
+    refused: isEnsured(now) && left.some((verdict) => isRefused(verdict, now)),
+  };
+}
+
+/** Rules that what the old contract left behind breaks under the new one. The stream has the same name in both. */
+function newlyBroken(old: ContractInputs, now: ContractInputs): Verdict[] {
   const { stream, consumer } = leftBehind(old);
   const observed: Observed = { stream, consumer: old.consumer === now.consumer ? consumer : undefined };
   // What the old contract would miss here as well is not there to be seen without a server.
   const unseen = new Set(judge(old, observed).flatMap(({ ok, id }) => (ok ? [] : [id])));
-  const verdicts = judge(now, observed).filter(
-    // The workers make a consumer that is missing when they start, and put its limit in flight right.
-    ({ ok, id }) => !ok && !unseen.has(id) && id !== "consumer-exists" && id !== "consumer-max-ack-pending",
-  );
-  const broken: BrokenRule[] = verdicts.map(({ id, severity, found, expected, rule }) => ({
-    rule: id,
-    checks: rule.checks,
-    severity,
-    found,
-    expected,
-    why: rule.why,
-  }));
-  return {
-    changes,
-    broken,
-    mend:
-      broken.length > 0
-        ? mendingCommands(
-            now,
-            verdicts.map(({ mend }) => mend),
-          )
-        : [],
-  };
+  return judge(now, observed).filter(({ ok, id }) => !ok && !unseen.has(id));
 }

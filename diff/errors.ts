@@ -8,7 +8,7 @@ export const SIDE_NAME: Record<Side, string> = { base: "the base revision", head
 export const EXIT = {
   /** The report is complete. */
   ok: 0,
-  /** A side could not be evaluated or rendered; the report says why. */
+  /** A side could not be evaluated or rendered, or the engine's preview failed; the report says why. */
   failed: 1,
   /** Wrong arguments, or something the command needs is missing: base, stack, tool. */
   usage: 2,

@@ -115,10 +115,29 @@ export async function evaluate(args: {
       });
       child.send(request);
     });
-    if ("failure" in answer) throw new DiffError(`${SIDE_NAME[side]}: ${answer.failure}`, "failed", side);
+    if ("failure" in answer) throw new DiffError(failureText(side, stack, answer.failure), "failed", side);
     return answer.evaluation;
   } finally {
     clearTimeout(timer);
     if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
   }
+}
+
+/** How a program without a login fails that asks Google Cloud: our own words for it, Google's, and its client libraries'. */
+const WITHOUT_LOGIN =
+  /asking Google Cloud|googleapis\.com|OAuth 2 access token|could not load the default credentials/i;
+
+/** What a side's failed program means for the comparison, and what to do where that is known. */
+export function failureText(side: Side, stack: string, failure: string): string {
+  if (!WITHOUT_LOGIN.test(failure)) return `${SIDE_NAME[side]}: ${failure}`;
+  const [said = ""] = failure.split("\n    at ");
+  const remedy =
+    side === "base"
+      ? "It is from before the program did without a login, so it cannot be compared: name a later base with --base, " +
+        `or see what the update would do to the deployed stack with \`pulumi preview --stack ${stack}\`.`
+      : "Let it ask only where there is a login: without one `gcp.organizations.getClientConfig` gives no access token.";
+  return (
+    `${SIDE_NAME[side]}: the program asks Google Cloud while it runs, and a comparison gives no login to the code that ` +
+    `it runs.\n${remedy}\n(${said})`
+  );
 }

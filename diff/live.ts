@@ -2,7 +2,10 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import type { EngineEvent, PulumiCommand, Stack, StepEventMetadata } from "@pulumi/pulumi/automation";
 import { projectRoot } from "../config/project";
+import { hintFor } from "../doctor/engine";
 import { ensureTools } from "../toolchain";
+import { rawChanges, shownChange } from "./compare";
+import { isContract } from "./contract";
 import { DiffError, messageOf } from "./errors";
 import type { Masker } from "./mask";
 import type { LiveReport, LiveStep } from "./report";
@@ -13,29 +16,46 @@ const SILENT = new Set(["same", "read", "refresh", "create-replacement", "delete
 /** Words of the engine's for what a report calls by its own. */
 const shownOp = (op: string): string => op.replace(/-replaced$|-replacement$/, "");
 
+/** A dynamic provider gives no detailed difference: the inputs tell, which a refresh sets to what it found. */
+function inputDifferences({ type, old, new: now }: StepEventMetadata, masker: Masker): LiveStep["differences"] {
+  if (!old || !now) return [];
+  return rawChanges(old.inputs, now.inputs)
+    .filter(({ path: [first] }) => first !== "__provider")
+    .map((change) => {
+      const { path: at, op, old: before, new: after } = shownChange(change, masker);
+      const kind = op === "change" ? "update" : op === "remove" ? "delete" : op;
+      // Of the stream contract the values are what it is about.
+      return { path: at, kind, ...(isContract(type) ? { old: before, new: after } : {}) };
+    });
+}
+
 function stepOf(metadata: StepEventMetadata, masker: Masker): LiveStep {
   const { urn, type, op } = metadata;
-  const detailed = Object.entries(metadata.detailedDiff ?? {});
-  // Without a detailed difference the provider names properties only; null stands for "not computed".
-  const differences =
-    detailed.length > 0
-      ? detailed.map(([at, { diffKind }]) => ({ path: at, kind: String(diffKind) }))
-      : (metadata.diffs ?? []).map((at) => ({ path: at, kind: "update" }));
+  const detailed = Object.entries(metadata.detailedDiff ?? {}).map(([at, { diffKind }]) => ({
+    path: masker.text(at),
+    kind: String(diffKind),
+  }));
+  // Without a detailed difference the provider names properties only, or nothing at all.
+  const named = (metadata.diffs ?? []).map((at) => ({ path: masker.text(at), kind: "update" }));
+  const differences = [detailed, named].find((list) => list.length > 0) ?? inputDifferences(metadata, masker);
   return {
-    urn: masker.text(urn),
+    urn: masker.urn(urn),
     type,
     name: masker.text(urn.split("::").at(-1) ?? urn),
     op: shownOp(op),
-    differences: differences
-      .map(({ path: at, kind }) => ({ path: masker.text(at), kind }))
-      .sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0)),
+    differences: [...differences].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0)),
     replaceReasons: (metadata.keys ?? []).map((key) => masker.text(key)).sort(),
   };
 }
 
+/** A provider that the engine itself declares for resources without one. */
+const isDefaultProvider = (urn: string): boolean => /::pulumi:providers:[^:]+::default/.test(urn);
+
 /** What changes, once per resource, sorted by URN. */
 function stepsOf(metadata: readonly StepEventMetadata[], masker: Masker): LiveStep[] {
-  const steps = metadata.filter(({ op }) => !SILENT.has(op)).map((each) => stepOf(each, masker));
+  const steps = metadata
+    .filter(({ op, urn }) => !SILENT.has(op) && !isDefaultProvider(urn))
+    .map((each) => stepOf(each, masker));
   return [...new Map(steps.map((step) => [step.urn, step])).values()].sort((a, b) => (a.urn < b.urn ? -1 : 1));
 }
 
@@ -55,12 +75,15 @@ export function driftSteps(events: readonly EngineEvent[], masker: Masker): Live
   );
 }
 
+/** The engine's remark on every launcher that it finds on PATH, where {@link openLiveStack} has put it. */
+const LAUNCHER = /^using pulumi-\S+ from \$PATH at /;
+
 /** Warnings and errors of the engine on one line each, without colours and repetitions. */
 export function diagnosticsOf(events: readonly EngineEvent[], masker: Masker): string[] {
   const lines = events.flatMap(({ diagnosticEvent: event }) => {
     if (!event || event.ephemeral || (event.severity !== "warning" && event.severity !== "error")) return [];
     const text = event.message.replace(/<\{%.*?%\}>/g, "").trim();
-    return text === "" ? [] : [masker.text(`${event.severity}: ${text}`)];
+    return text === "" || LAUNCHER.test(text) ? [] : [masker.text(`${event.severity}: ${text}`)];
   });
   return [...new Set(lines)];
 }
@@ -77,8 +100,9 @@ export async function livePreview(stack: Stack, options: { refresh: boolean }, m
       await work((event) => void events.push(event));
     } catch (error) {
       const said = diagnosticsOf(events, masker).filter((line) => line.startsWith("error"));
-      const reason = said.length > 0 ? said.join("\n") : masker.text(messageOf(error)).slice(-1500);
-      throw new DiffError(`the engine's preview of the stack failed:\n${reason}`, "failed", "head");
+      const reason = said.length > 0 ? said.join("\n") : masker.text(commandErrors(error));
+      const message = `--live: the engine's preview of the stack ${stack.name} failed:\n${reason}`;
+      throw new DiffError([message, hintFor(reason, stack.name)].filter(Boolean).join("\n"), "failed", "head");
     }
     return events;
   };
@@ -113,12 +137,12 @@ export async function openLiveStack(args: {
   // Loaded here only: the comparison itself does without the SDK in this process.
   const { LocalWorkspace, PulumiCommand: Command } =
     require("@pulumi/pulumi/automation") as typeof import("@pulumi/pulumi/automation");
-  const { deploy, loadSettings } = require("../program") as typeof import("../program");
+  const { main } = require("../program") as typeof import("../program");
   try {
     const { pulumi } = await ensureTools(["pulumi"], args.log);
     const pulumiCommand = await commandAt(Command, folder, pulumi);
     return await LocalWorkspace.selectStack(
-      { stackName: stack, projectName: project, program: () => Promise.resolve(deploy(loadSettings())) },
+      { stackName: stack, projectName: project, program: main },
       {
         workDir: root,
         pulumiCommand,
@@ -130,18 +154,17 @@ export async function openLiveStack(args: {
       },
     );
   } catch (error) {
-    const reason = messageOf(error)
-      .split("\n")
-      .filter((line) => /error|missing|must|no stack/i.test(line))
-      .slice(0, 4)
-      .join("\n");
-    throw new DiffError(
-      `--live: the stack ${stack} cannot be opened: ${reason || messageOf(error).slice(0, 600)}\n` +
-        "Log in to its backend (pulumi login), give its passphrase or key, and see that `pulumi stack ls` names it.",
-      "usage",
-      "head",
-    );
+    const reason = commandErrors(error);
+    const hint = hintFor(reason, stack) || "See that `pulumi stack ls`, run here, names it.";
+    throw new DiffError(`--live: the stack ${stack} cannot be opened:\n${reason}\n${hint}`, "usage", "head");
   }
+}
+
+/** What the command said went wrong; the automation interface puts its arguments and an empty output around it, twice. */
+function commandErrors(error: unknown): string {
+  const message = messageOf(error);
+  const lines = message.split("\n").filter((line) => line.startsWith("error: "));
+  return lines.length > 0 ? [...new Set(lines)].slice(0, 4).join("\n") : message.slice(0, 600);
 }
 
 /** The automation interface looks for `bin/pulumi` under a folder. */

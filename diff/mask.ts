@@ -115,10 +115,19 @@ export class Masker {
     if (this.words.get(text) !== SHOWN.secret) this.words.set(text, word);
   }
 
+  /** A URN. Its colons part types and name, so that `Secret::x` is no credential named `Secret`. */
+  urn(value: string): string {
+    const parts = value.split("::");
+    return [...parts.slice(0, -1).map((part) => this.known(part)), this.text(parts.at(-1) ?? "")].join("::");
+  }
+
+  private known(value: string): string {
+    return value.replace(this.pattern, (found) => this.words.get(found) ?? SHOWN.secret);
+  }
+
   /** A text with everything secret replaced. */
   text(value: string): string {
-    return value
-      .replace(this.pattern, (found) => this.words.get(found) ?? SHOWN.secret)
+    return this.known(value)
       .replace(PRIVATE_KEY, SHOWN.secret)
       .replace(URL_CREDENTIALS, (_all, scheme: string, user: string) => `${scheme}${user}:${SHOWN.secret}@`)
       .replace(ASSIGNMENT, (all: string, name: string, between: string, given: string) =>

@@ -4,10 +4,13 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { cacheDir } from "../toolchain";
-import { DiffError } from "./errors";
+import { DiffError, messageOf } from "./errors";
 
 const run = promisify(execFile);
 const INSTALL_TIMEOUT_MS = 10 * 60_000;
+/** An installation that no comparison has used for so long is removed. */
+const UNUSED_MS = 14 * 24 * 3600_000;
+const MOST_LINES = 8;
 
 /**
  * Gives the base revision the packages of its own lock file: the working tree's where the lock files are the same, else a
@@ -32,7 +35,6 @@ export async function linkModules(args: { base: string; head: string; log: (line
 }
 
 async function cachedModules(base: string, lock: Buffer, log: (line: string) => void): Promise<string> {
-  const npmrc = path.join(base, ".npmrc");
   const hash = crypto
     .createHash("sha256")
     .update(`${process.versions.modules} ${process.platform} ${process.arch}\n`)
@@ -40,35 +42,63 @@ async function cachedModules(base: string, lock: Buffer, log: (line: string) => 
     .digest("hex")
     .slice(0, 20);
   const target = path.join(cacheDir(), "diff", hash);
-  if (fs.existsSync(target)) return path.join(target, "node_modules");
-  fs.mkdirSync(path.dirname(target), { recursive: true });
+  if (!fs.existsSync(target)) {
+    fs.mkdirSync(path.dirname(target), { recursive: true });
+    removeUnused(path.dirname(target));
+    await install(base, target, log);
+  }
+  fs.utimesSync(target, new Date(), new Date());
+  return path.join(target, "node_modules");
+}
+
+/** Installations of earlier bases weigh hundreds of MiB each; what was interrupted lies beside them. */
+function removeUnused(cache: string): void {
+  for (const name of fs.readdirSync(cache)) {
+    const folder = path.join(cache, name);
+    const used = fs.statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? Infinity;
+    if (Date.now() - used > UNUSED_MS) fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function install(base: string, target: string, log: (line: string) => void): Promise<void> {
   const unfinished = fs.mkdtempSync(`${target}.`);
   try {
-    for (const file of [path.join(base, "package.json"), path.join(base, "package-lock.json"), npmrc]) {
-      if (fs.existsSync(file)) fs.copyFileSync(file, path.join(unfinished, path.basename(file)));
+    for (const name of ["package.json", "package-lock.json", ".npmrc"]) {
+      const file = path.join(base, name);
+      if (fs.existsSync(file)) fs.copyFileSync(file, path.join(unfinished, name));
     }
     log("The base revision has another lock file: installing its packages, once ...");
-    await run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"], {
+    // What the lock file names does not change, so what npm has kept of it is as good as the registry's.
+    await run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], {
       cwd: unfinished,
       timeout: INSTALL_TIMEOUT_MS,
       maxBuffer: 16 * 1024 * 1024,
     });
-    try {
-      fs.renameSync(unfinished, target);
-    } catch (error) {
-      // Another run was faster.
-      if (!fs.existsSync(target)) throw error;
-    }
-    return path.join(target, "node_modules");
+    // Installed already where another run was faster.
+    if (!fs.existsSync(target)) fs.renameSync(unfinished, target);
   } catch (error) {
-    const output = (error as { stderr?: string }).stderr ?? String(error);
-    const lines = output.split("\n").filter((line) => line.startsWith("npm error") && !line.includes("A complete log"));
     throw new DiffError(
-      `the packages of the base revision cannot be installed (npm ci):\n${lines.slice(0, 6).join("\n") || output.slice(-600)}`,
+      `the packages of the base revision cannot be installed from its lock file (npm ci):\n${npmError(error)}\n` +
+        "Without them its program cannot be run. Run again if the registry could not be reached; if its lock file is " +
+        "broken, name a base with a good one, for example --base HEAD~1.",
       "failed",
       "base",
     );
   } finally {
     fs.rmSync(unfinished, { recursive: true, force: true });
   }
+}
+
+/** What npm says went wrong, without its usage. */
+export function npmError(error: unknown): string {
+  const { stderr = "", killed, code } = error as { stderr?: string; killed?: boolean; code?: unknown };
+  if (killed) return `it did not end within ${INSTALL_TIMEOUT_MS / 60_000} minutes`;
+  if (code === "ENOENT") return "npm is not on PATH";
+  const lines = stderr
+    .split("\n")
+    .flatMap((line) => /^npm error (.*\S)/.exec(line)?.[1] ?? [])
+    .filter((line) => !line.startsWith("A complete log of this run"));
+  const usage = lines.findIndex((line) => line === "Clean install a project");
+  const said = lines.slice(0, usage < 0 ? lines.length : usage).slice(0, MOST_LINES);
+  return said.length > 0 ? said.map((line) => `  ${line}`).join("\n") : messageOf(error).slice(-600);
 }

@@ -50,8 +50,8 @@ usage: npm run diff -- --stack NAME [options]
                        terminal, else markdown); several with commas
   --output PATH        write to this file, or with several formats to this
                        folder as diff.md, diff.json, diff.html and diff.txt
-  -c, --config K=V     set a configuration key on both sides; repeatable, for
-                       example -c natsChart=./embedded/charts/nats
+  -c, --config K=V     set a configuration key on both sides, not for --live;
+                       repeatable: -c natsChart=./embedded/charts/nats
   --live               add the engine's preview of the deployed stack; needs
                        the stack's backend, its passphrase and its cluster
   --refresh            with --live: also what drifted from the stack's state
@@ -70,10 +70,10 @@ credentials nor a cluster are needed without --live. Secrets appear as changed
 or unchanged only.
 
 Exit codes: 0 the report is complete; 1 one of the revisions cannot be
-evaluated or rendered; 2 wrong arguments, or something is missing (base, stack,
-helm); 3 see --fail-on. With 1 and 2 the report is a failure report in the same
-formats, so that a comment can be replaced by it; only arguments that cannot be
-read give no report.
+evaluated or rendered, or the engine's preview fails; 2 wrong arguments, or
+something is missing (base, stack, helm); 3 see --fail-on. With 1 and 2 the
+report is a failure report in the same formats, so that a comment can be
+replaced by it; only arguments that cannot be read give no report.
 `.trimStart();
 
 const usage = (message: string) => new DiffError(`${message}\nSee npm run diff -- --help.`, "usage");

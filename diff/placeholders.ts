@@ -17,6 +17,7 @@ export const SHOWN = {
   generated: "(generated)",
   unknown: "(known after deployment)",
   checksum: "(checksum)",
+  code: "(code of the provider)",
   drawn: "(another at every rendering)",
 } as const;
 

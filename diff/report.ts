@@ -50,8 +50,10 @@ export interface ContractReport {
   readonly changes: readonly ContractChange[];
   /** Judged against the stream and consumer that the base revision left behind. */
   readonly broken: readonly BrokenRule[];
-  /** Commands that mend the broken rules after the deployment, in order. */
+  /** Commands that mend the broken rules, in order: after the deployment, or before it where it is refused. */
   readonly mend: readonly string[];
+  /** True where mode `ensure` fails the update before it changes anything. */
+  readonly refused: boolean;
 }
 
 /** A changed setting of the stack. */
@@ -129,14 +131,21 @@ export interface Part {
   readonly restarts: number;
 }
 
+/** A path that differs, the engine's word for how, and of the stream contract the masked values. */
+export interface LiveDifference extends Pick<FieldChange, "old" | "new"> {
+  readonly path: string;
+  /** `add`, `update`, `delete`, or one of these with `-replace`. */
+  readonly kind: string;
+}
+
 /** One step of the engine's own preview. */
 export interface LiveStep {
   readonly urn: string;
   readonly type: string;
   readonly name: string;
   readonly op: string;
-  /** Paths that the engine says differ, with the kind of difference. */
-  readonly differences: readonly { readonly path: string; readonly kind: string }[];
+  /** What the engine says differs, sorted by path. */
+  readonly differences: readonly LiveDifference[];
   readonly replaceReasons: readonly string[];
 }
 

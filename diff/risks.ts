@@ -116,7 +116,7 @@ function refusedChanges(delta: ObjectDelta): RawChange[] {
 }
 
 /** Resource types whose replacement or removal takes data or everything else with it. */
-const PRECIOUS: Readonly<Record<string, string>> = {
+export const PRECIOUS: Readonly<Record<string, string>> = {
   "gcp:container/cluster:Cluster": "the cluster and everything in it",
   "gcp:sql/databaseInstance:DatabaseInstance":
     "the database instance with its data, and its name stays blocked for a week",
@@ -366,9 +366,12 @@ export const RISK_RULES: readonly RiskRule[] = [
           ? `consumer ${newContract?.consumer ?? ""}`
           : `stream ${newContract?.stream ?? ""}`,
         text:
-          rule === "stream-subjects"
+          (rule === "stream-subjects"
             ? `does not cover the subject any more: it has ${found}, ${newContract?.subject ?? expected} is published. ${sentence(why)}.`
-            : `${checks}: found ${found}, expected ${expected}. ${sentence(why)}.`,
+            : `${checks}: found ${found}, expected ${expected}. ${sentence(why)}.`) +
+          (contract.refused && (severity === "violation" || newContract?.strict)
+            ? " Mode ensure fails the update before it changes anything."
+            : ""),
       })),
   },
   {
@@ -540,14 +543,20 @@ const sentence = (text: string): string => text.slice(0, 1).toUpperCase() + text
 /** All risks, the worst first, each once. */
 export function findRisks(facts: Facts): Risk[] {
   const { masker } = facts;
-  const risks = RISK_RULES.flatMap(({ id, find }) =>
-    find(facts).map((found) => ({
-      rule: id,
-      level: found.level,
-      subject: masker.text(found.subject),
-      text: masker.text(found.text),
-    })),
+  return sortedRisks(
+    RISK_RULES.flatMap(({ id, find }) =>
+      find(facts).map((found) => ({
+        rule: id,
+        level: found.level,
+        subject: masker.text(found.subject),
+        text: masker.text(found.text),
+      })),
+    ),
   );
+}
+
+/** The worst first, each once. */
+export function sortedRisks(risks: readonly Risk[]): Risk[] {
   const key = (risk: Risk): string => JSON.stringify([LEVELS.indexOf(risk.level), risk.rule, risk.subject, risk.text]);
   return [...new Map(risks.map((risk) => [key(risk), risk])).entries()]
     .sort(([a], [b]) => (a < b ? -1 : 1))

@@ -8,6 +8,7 @@ import { compareSides } from "./build";
 import { DiffError, messageOf, type Side } from "./errors";
 import { checkout, revisions, type Revisions } from "./git";
 import { livePreview, openLiveStack } from "./live";
+import { withLive } from "./merge-live";
 import { linkModules } from "./modules";
 import type { Options } from "./options";
 import { Renderer } from "./render";
@@ -90,7 +91,7 @@ export async function runDiff(options: Options, cwd: string, log: (line: string)
           )
         : undefined;
       const compared = compareSides(sides.base, sides.head, masker);
-      return { report: { status: "ok", ...header(), ...compared, ...(live ? { live } : {}) } };
+      return { report: { status: "ok", ...header(), ...(live ? withLive(compared, live) : compared) } };
     } finally {
       renderer.close();
     }

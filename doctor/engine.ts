@@ -80,13 +80,14 @@ function ask<T>({ command, env, cwd }: Engine, args: readonly string[], stack: s
         const why = error.killed
           ? `the engine gave no answer within ${DEADLINE_MILLISECONDS / 1000} s`
           : said || (error.code === "ENOENT" ? `${command} cannot be run` : error.message);
-        reject(new CommandError(`stack ${stack} cannot be read: ${why}\n${hint(said, stack)}`.trim()));
+        reject(new CommandError(`stack ${stack} cannot be read: ${why}\n${hintFor(said, stack)}`.trim()));
       },
     );
   });
 }
 
-function hint(said: string, stack: string): string {
+/** What to do about an error of the engine; empty where nothing is known. */
+export function hintFor(said: string, stack: string): string {
   if (/no stack named|not found/i.test(said)) {
     return stack === EMBEDDED_STACK
       ? "The embedded stack is made by: npm run up:embedded"

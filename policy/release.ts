@@ -9,8 +9,12 @@ export const RELEASE = "kubernetes:helm.sh/v3:Release";
 
 /** What this project knows of the charts that it installs, by the chart's name. Paths are those of the values. */
 interface KnownChart {
-  /** Maps with `requests` and `limits` of the containers that do the work. */
-  readonly resources: readonly string[];
+  /** Maps with `requests` and `limits`, one for each container. */
+  readonly resources: readonly {
+    readonly path: string;
+    /** Switch that says whether there is such a container at all, and what it is where nobody sets it. */
+    readonly onlyIf?: { readonly path: string; readonly standard: boolean };
+  }[];
   /** Switches that take a container's probes away when they are false. */
   readonly probeSwitches: readonly string[];
   /** Seconds that drive a probe; null or 0 would take it away. */
@@ -22,18 +26,23 @@ interface KnownChart {
 export const KNOWN_CHARTS: Readonly<Record<string, KnownChart>> = {
   // The chart's probes ask the monitoring port, and it sets no resources by itself (nats/nats 2.14).
   nats: {
-    resources: ["container.merge.resources"],
+    resources: [
+      { path: "container.merge.resources" },
+      { path: "reloader.merge.resources", onlyIf: { path: "reloader.enabled", standard: true } },
+      { path: "promExporter.merge.resources", onlyIf: { path: "promExporter.enabled", standard: false } },
+      { path: "natsBox.container.merge.resources", onlyIf: { path: "natsBox.enabled", standard: true } },
+    ],
     probeSwitches: ["config.monitor.enabled"],
     probeSeconds: [],
     latestByDefault: [],
   },
   noetl: {
-    resources: ["server.resources", "worker.resources"],
+    resources: [{ path: "server.resources" }, { path: "worker.resources" }],
     probeSwitches: [],
     probeSeconds: ["worker.probe.notReadyAfterSeconds", "worker.probe.restartAfterSeconds"],
     latestByDefault: [],
   },
-  gateway: { resources: ["resources"], probeSwitches: [], probeSeconds: [], latestByDefault: ["image"] },
+  gateway: { resources: [{ path: "resources" }], probeSwitches: [], probeSeconds: [], latestByDefault: ["image"] },
 };
 
 /** A Helm release with the values that its chart gets. */

@@ -136,7 +136,8 @@ export const resourcesSet: ResourceRule = {
           : [];
       });
     }
-    return (release.known?.resources ?? []).flatMap((path) => {
+    return (release.known?.resources ?? []).flatMap(({ path, onlyIf }) => {
+      if (onlyIf && (at(release.values, onlyIf.path) ?? onlyIf.standard) === false) return [];
       const found = at(release.values, path);
       // A chart whose own values cannot be read may set what the release leaves out; nats/nats is known not to.
       if (found === undefined && !release.defaults && release.chart !== "nats") return [];

@@ -42,9 +42,9 @@ export interface NatsJetStreamArgs {
   monitorNodePort?: number;
   /** Resources of the server's container. Default: 100m CPU, and `memoryLimit` as request and limit. */
   resources?: Resources;
-  /** Resources of the container that reloads the configuration. Default: the chart's, which are none. */
+  /** Resources of the container that reloads the configuration. Default: 10m CPU, 32Mi memory, at most 64Mi. */
   reloaderResources?: Resources;
-  /** Resources of nats-box. Default: the chart's, which are none. */
+  /** Resources of nats-box. Default: 10m CPU, 64Mi memory, at most 256Mi. */
   boxResources?: Resources;
   /** Keep namespace and release, and with them the volumes, from deletion (Pulumi's `protect`). Default false. */
   protect?: boolean;

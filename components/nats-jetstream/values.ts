@@ -45,6 +45,18 @@ export function goMemoryLimit(memoryLimit: string): string {
   return `${Math.floor(((quantityBytes(memoryLimit) ?? 0) * 0.85) / MEBIBYTE)}MiB`;
 }
 
+/** Of the container that watches nats.conf: a small program that sleeps. */
+export const RELOADER_RESOURCES: Resources = {
+  requests: { cpu: "10m", memory: "32Mi" },
+  limits: { memory: "64Mi" },
+};
+
+/** Of nats-box: a shell that waits for somebody to run `nats` in it. */
+export const BOX_RESOURCES: Resources = {
+  requests: { cpu: "10m", memory: "64Mi" },
+  limits: { memory: "256Mi" },
+};
+
 /** Environment variable that brings a user's password into nats.conf. */
 export const passwordVariable = (index: number): string => `NATS_PASSWORD_${index}`;
 
@@ -96,7 +108,8 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
         },
       },
     },
-    ...(args.reloaderResources ? { reloader: { merge: { resources: args.reloaderResources } } } : {}),
+    // The chart gives these two none, and a container without is the first to be evicted.
+    reloader: { merge: { resources: args.reloaderResources ?? RELOADER_RESOURCES } },
     service: {
       ...(nodePorts ? { merge: { spec: { type: "NodePort" } } } : {}),
       ports: {
@@ -114,7 +127,7 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
     natsBox: {
       container: {
         env: admin ? { NATS_USER: admin.name, NATS_PASSWORD: fromSecret(admin.name) } : {},
-        ...(args.boxResources ? { merge: { resources: args.boxResources } } : {}),
+        merge: { resources: args.boxResources ?? BOX_RESOURCES },
       },
     },
     ...(args.chartDigest ? { chartDigest: args.chartDigest } : {}),

@@ -60,5 +60,5 @@ export function fence(language: string, text: string): string {
 
 /** A label of a Mermaid node, between double quotes. */
 export function mermaid(text: string): string {
-  return visible(text).replace(/[^\p{L}\p{N} .,:/()@+-]/gu, (character) => `#${character.codePointAt(0) ?? 32};`);
+  return visible(text).replace(/[^\p{L}\p{N} .,:/()@+~±-]/gu, (character) => `#${character.codePointAt(0) ?? 32};`);
 }

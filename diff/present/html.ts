@@ -7,7 +7,9 @@ import {
   bodyLines,
   comparedText,
   isFailure,
+  liveLines,
   many,
+  mendHeading,
   objectRemarks,
   objectTitle,
   resourceTitle,
@@ -132,16 +134,15 @@ function risks({ risks: found }: ChangeReport): string {
   return section(`Risks (${found.length})`, `<ul class="risks">${rows.join("\n")}</ul>`);
 }
 
-function contract({ contract: { changes, mend } }: ChangeReport): string {
+function contract({ contract: report }: ChangeReport): string {
+  const { changes, mend } = report;
   if (changes.length === 0) return "";
   const rows = changes.map(
     ({ term, old, new: now, consequence }) =>
       `<tr><td>${escaped(term)}</td>${codeCell(old)}${codeCell(now)}<td class="words">${words(consequence)}</td></tr>`,
   );
   const commands =
-    mend.length > 0
-      ? `<p>After the deployment, this brings the stream into line:</p><pre class="commands">${escaped(mend.join("\n"))}</pre>`
-      : "";
+    mend.length > 0 ? `<p>${mendHeading(report)}</p><pre class="commands">${escaped(mend.join("\n"))}</pre>` : "";
   return section("Stream contract", `${table(["Term", "Before", "After", "What follows"], rows)}${commands}`);
 }
 
@@ -212,18 +213,11 @@ function items(title: string, list: readonly Item[]): string {
 
 function live({ live: report }: ChangeReport): string {
   if (!report) return "";
-  const steps = (list: typeof report.steps): string =>
-    list.length === 0
-      ? "<p>None.</p>"
-      : diff(
-          list.flatMap((step) => [
-            `# ${step.op} ${step.type.split(":").at(-1) ?? step.type} ${step.name}`,
-            ...step.differences.map(({ path, kind }) => `! ${path} (${kind})`),
-          ]),
-        );
+  const steps = (list: typeof report.steps, isDrift = false): string =>
+    list.length === 0 ? "<p>None.</p>" : diff(liveLines(list, isDrift));
   return [
     section("The engine's preview", steps(report.steps)),
-    report.drift ? section("Drift from the stack's state", steps(report.drift)) : "",
+    report.drift ? section("Drift from the stack's state", steps(report.drift, true)) : "",
     report.diagnostics.length > 0
       ? section("What the engine says", `<pre>${escaped(report.diagnostics.join("\n"))}</pre>`)
       : "",

@@ -1,5 +1,6 @@
 import type { ChangeReport, EnvironmentRow, ObjectChange, Report, Risk, Scalar } from "../report";
 import { code, fence, html, prose } from "./escape";
+import { engineCounts } from "../merge-live";
 import { flowchart } from "./mermaid";
 import {
   bodyLines,
@@ -7,13 +8,16 @@ import {
   comparedText,
   isFailure,
   LEVEL_SIGN,
+  liveLines,
   many,
+  mendHeading,
   objectRemarks,
   objectTitle,
   resourceTitle,
   SIGN,
   stackName,
   VERB,
+  wholeEnvironments,
 } from "./words";
 
 export interface MarkdownOptions {
@@ -130,10 +134,15 @@ function blocksOf(report: ChangeReport): Block[] {
     });
   }
   const changed = changedRows(report);
-  if (changed.length > 0) {
+  const whole = wholeEnvironments(report);
+  if (changed.length + whole.length > 0) {
     const rows = changed.map(({ table: { workload }, row }) => [workload, ...environmentCells(row)]);
+    const parts = [
+      ...(rows.length > 0 ? [table(["Workload", "Variable", "Before", "After", "From"], rows)] : []),
+      ...(whole.length > 0 ? [whole.map((line) => `- ${prose(line)}`).join("\n")] : []),
+    ];
     blocks.push({
-      full: `#### Environment\n\n${table(["Workload", "Variable", "Before", "After", "From"], rows)}`,
+      full: ["#### Environment", ...parts].join("\n\n"),
       short: `#### Environment\n\n${many(rows.length, "variable")} changed.`,
       rank: RANK.resource,
     });
@@ -217,7 +226,7 @@ function contractBlocks({ contract }: ChangeReport): Block[] {
   ]);
   const text = [`#### Stream contract`, "", table(["Term", "Before", "After", "What follows"], rows)];
   if (contract.mend.length > 0) {
-    text.push("", "After the deployment, this brings the stream into line:", "", fence("sh", contract.mend.join("\n")));
+    text.push("", mendHeading(contract), "", fence("sh", contract.mend.join("\n")));
   }
   return [{ full: text.join("\n"), rank: RANK.keep }];
 }
@@ -257,24 +266,13 @@ function objectBlocks(objects: readonly ObjectChange[]): Block[] {
 }
 
 function liveBlocks(live: NonNullable<ChangeReport["live"]>): Block[] {
-  const counts = Object.entries(live.counts)
-    .filter(([op, count]) => op !== "same" && count > 0)
-    .map(([op, count]) => `${count} ${op}`)
-    .join(", ");
-  const lines = (steps: typeof live.steps) =>
-    steps.flatMap((step) => [
-      `# ${step.op} ${step.type.split(":").at(-1) ?? step.type} ${step.name}`,
-      ...step.differences.map(
-        ({ path, kind }) =>
-          `${kind.startsWith("add") ? "+" : kind.startsWith("delete") ? "-" : "!"} ${path}  # ${kind}`,
-      ),
-    ]);
+  const counts = engineCounts(live.counts);
   const blocks: Block[] = [
     { full: `#### The engine's preview\n\n${counts ? prose(counts) : "Nothing to do."}`, rank: RANK.keep },
   ];
   if (live.steps.length > 0) {
     blocks.push({
-      full: details(`Steps of the engine, ${live.steps.length}`, fence("diff", lines(live.steps).join("\n"))),
+      full: details(`Steps of the engine, ${live.steps.length}`, fence("diff", liveLines(live.steps).join("\n"))),
       short: "",
       rank: RANK.live,
     });
@@ -286,7 +284,7 @@ function liveBlocks(live: NonNullable<ChangeReport["live"]>): Block[] {
         : {
             full: details(
               `Drift from the stack's state, ${many(live.drift.length, "resource")}`,
-              fence("diff", lines(live.drift).join("\n")),
+              fence("diff", liveLines(live.drift, true).join("\n")),
             ),
             short: `Drift from the stack's state: ${many(live.drift.length, "resource")}.`,
             rank: RANK.update,

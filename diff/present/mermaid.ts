@@ -1,10 +1,10 @@
 import { FLOWS } from "../parts";
 import type { ChangeReport, Operation, Part } from "../report";
 import { mermaid as label } from "./escape";
-import { many, objectTitle, resourceTitle, VERB } from "./words";
+import { many, objectTitle, resourceTitle, SIGN } from "./words";
 
-/** More nodes than this cannot be read in a comment; the picture then shows parts only. */
-const MOST_NODES = 20;
+/** More lines than this make a part too high to be looked at; the rest is counted. */
+const MOST_LINES = 6;
 
 const COLOURS: Record<Operation, string> = {
   create: "stroke:#1a7f37,stroke-width:3px",
@@ -13,41 +13,37 @@ const COLOURS: Record<Operation, string> = {
   delete: "stroke:#cf222e,stroke-width:3px,stroke-dasharray:6 3",
 };
 
-interface Touched {
-  readonly part: string;
-  readonly op: Operation;
-  readonly title: string;
-}
-
-/** What changes, resources of the program first; an object that is such a resource is shown once. */
-function touchedOf(report: ChangeReport): Touched[] {
-  return [
-    ...report.resources.map((resource) => ({ part: resource.part, op: resource.op, title: resourceTitle(resource) })),
+/** What changes in a part, resources of the program first; an object that is such a resource is shown once. */
+function touchedIn(part: Part, report: ChangeReport): string[] {
+  const titles = [
+    ...report.resources
+      .filter((resource) => resource.part === part.name)
+      .map((resource) => `${SIGN[resource.op]} ${resourceTitle(resource)}`),
     ...report.objects
-      .filter(({ rendered }) => rendered)
-      .map((object) => ({ part: object.part, op: object.op, title: objectTitle(object) })),
+      .filter((object) => object.rendered && object.part === part.name)
+      .map((object) => `${SIGN[object.op]} ${objectTitle(object)}`),
   ];
+  const rest = titles.length - MOST_LINES;
+  // A line that says "and 1 more" would take the place of that one.
+  return rest > 1 ? [...titles.slice(0, MOST_LINES), `and ${rest} more`] : titles;
 }
 
-/** The installation as a Mermaid flowchart with the touched resources in their parts. */
+/**
+ * The installation as a Mermaid flowchart, one node for each part with what is touched in it. A node for each resource
+ * would make the picture too wide for a comment.
+ *
+ * Looked at with mermaid 11.17. No test runs it: it would weigh a third of all other packages.
+ */
 export function flowchart(report: ChangeReport): string {
-  const touched = touchedOf(report);
-  const detailed = touched.length <= MOST_NODES;
   const lines = ["flowchart LR"];
   const classes: string[] = [];
   for (const part of report.parts) {
-    const inside = touched.filter((each) => each.part === part.name);
-    if (detailed && inside.length > 0) {
-      lines.push(`  subgraph ${part.name} ["${label(part.title)}"]`);
-      inside.forEach((each, index) => {
-        const id = `${part.name}${index}`;
-        lines.push(`    ${id}["${label(`${VERB[each.op]} ${each.title}`)}"]`);
-        classes.push(`  class ${id} ${each.op}`);
-      });
-      lines.push("  end");
-    } else {
-      lines.push(`  ${part.name}["${label(part.title)}${remark(part)}"]`);
-    }
+    const text = [
+      part.title,
+      ...touchedIn(part, report),
+      ...(part.restarts > 0 ? [`${many(part.restarts, "workload")}: pods restart`] : []),
+    ];
+    lines.push(`  ${part.name}["${text.map(label).join("<br/>")}"]`);
     if (part.change) classes.push(`  class ${part.name} ${part.change}`);
   }
   const present = new Set(report.parts.map(({ name }) => name));
@@ -55,13 +51,9 @@ export function flowchart(report: ChangeReport): string {
     if (present.has(flow.from) && present.has(flow.to))
       lines.push(`  ${flow.from} -->|${label(flow.label)}| ${flow.to}`);
   }
-  const used = new Set(classes.map((line) => line.split(" ").at(-1)));
-  for (const [op, style] of Object.entries(COLOURS)) if (used.has(op)) lines.push(`  classDef ${op} ${style}`);
+  const used = new Set(report.parts.map(({ change }) => change));
+  for (const [op, style] of Object.entries(COLOURS)) {
+    if (used.has(op as Operation)) lines.push(`  classDef ${op} ${style}`);
+  }
   return [...lines, ...classes].join("\n");
-}
-
-function remark(part: Part): string {
-  if (!part.change) return "";
-  const restarts = part.restarts > 0 ? "<br/>pods restart" : "";
-  return `<br/>${many(part.touched, "change")}${restarts}`;
 }

@@ -1,11 +1,14 @@
 import type { ChangeReport, Report } from "../report";
+import { differenceText } from "../merge-live";
 import { visible } from "./escape";
 import {
   bodyLines,
   changedRows,
   comparedText,
   isFailure,
+  liveTitle,
   many,
+  mendHeading,
   objectRemarks,
   objectTitle,
   resourceTitle,
@@ -13,6 +16,7 @@ import {
   stackName,
   valueText,
   VERB,
+  wholeEnvironments,
 } from "./words";
 
 const WIDTH = 80;
@@ -67,7 +71,7 @@ function sections(report: ChangeReport): string[] {
         ...wrapped([`  ${term}: ${arrow(old, now)}`], "    "),
         ...wrapped([`    ${consequence}`], "    "),
       ]),
-      ...(contract.mend.length > 0 ? ["  After the deployment, this brings the stream into line:"] : []),
+      ...(contract.mend.length > 0 ? [`  ${mendHeading(contract)}`] : []),
       ...contract.mend.map((command) => `    ${visible(command)}`),
     ]),
     ...section(
@@ -76,15 +80,15 @@ function sections(report: ChangeReport): string[] {
         wrapped([`  ${key}: ${note ?? arrow(valueText(old), valueText(now))}`], "    "),
       ),
     ),
-    ...section(
-      "Environment",
-      changedRows(report).flatMap(({ table, row }) =>
+    ...section("Environment", [
+      ...changedRows(report).flatMap(({ table, row }) =>
         wrapped(
           [`  ${table.workload.padEnd(8)}${row.name}: ${row.note ?? arrow(valueText(row.old), valueText(row.new))}`],
           " ".repeat(10),
         ),
       ),
-    ),
+      ...wholeEnvironments(report).map((line) => `  ${line}`),
+    ]),
     ...section(
       "Resources",
       report.resources.flatMap((resource) => [
@@ -128,18 +132,18 @@ const indented = (lines: readonly string[]): string[] =>
   );
 
 function liveSection(live: NonNullable<ChangeReport["live"]>): string[] {
-  const steps = (list: typeof live.steps) =>
+  const steps = (list: typeof live.steps, isDrift = false) =>
     list.flatMap((step) => [
-      ...wrapped([`  ${step.op} ${step.type.split(":").at(-1) ?? step.type} ${step.name}`], "    "),
+      ...wrapped([`  ${liveTitle(step, isDrift)}`], "    "),
       ...wrapped(
-        step.differences.map(({ path, kind }) => `      ${path} (${kind})`),
+        step.differences.map((each) => `      ${differenceText(each)} (${each.kind})`),
         " ".repeat(10),
       ),
     ]);
   return [
     ...section("The engine's preview", live.steps.length > 0 ? steps(live.steps) : ["  Nothing to do."]),
     ...(live.drift
-      ? section("Drift from the stack's state", live.drift.length > 0 ? steps(live.drift) : ["  None."])
+      ? section("Drift from the stack's state", live.drift.length > 0 ? steps(live.drift, true) : ["  None."])
       : []),
     ...section(
       `What the engine says (${many(live.diagnostics.length, "line")})`,

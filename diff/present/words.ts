@@ -1,7 +1,18 @@
 /** Words and lines that several formats share. */
 import type { FieldChange, Scalar } from "../compare";
+import { differenceText } from "../merge-live";
 import { PART_TITLES } from "../parts";
-import type { ChangeReport, FailureReport, Level, ObjectChange, Operation, Report, ResourceChange } from "../report";
+import type {
+  ChangeReport,
+  EnvironmentTable,
+  FailureReport,
+  Level,
+  LiveStep,
+  ObjectChange,
+  Operation,
+  Report,
+  ResourceChange,
+} from "../report";
 
 export const VERB: Record<Operation, string> = {
   create: "create",
@@ -95,6 +106,41 @@ export const partTitle = (part: keyof typeof PART_TITLES): string => PART_TITLES
 
 export const isFailure = (report: Report): report is FailureReport => report.status === "failed";
 
-/** Rows of the environment that differ. */
+/** Whether a workload's whole environment comes or goes, so that single variables tell nothing. */
+const comesOrGoes = ({ rows }: EnvironmentTable): "new" | "gone" | undefined =>
+  rows.every(({ old }) => old === undefined) ? "new" : rows.every((row) => row.new === undefined) ? "gone" : undefined;
+
+/** Rows of the environment that differ, without workloads that come or go. */
 export const changedRows = (report: ChangeReport) =>
-  report.environment.flatMap((table) => table.rows.filter((row) => row.changed).map((row) => ({ table, row })));
+  report.environment
+    .filter((table) => comesOrGoes(table) === undefined)
+    .flatMap((table) => table.rows.filter((row) => row.changed).map((row) => ({ table, row })));
+
+/** `gateway: all 14 variables are new`, for each workload that comes or goes. */
+export const wholeEnvironments = (report: ChangeReport): string[] =>
+  report.environment.flatMap((table) => {
+    const what = comesOrGoes(table);
+    return what && table.rows.length > 0 ? [`${table.workload}: all ${table.rows.length} variables are ${what}`] : [];
+  });
+
+const DRIFT_VERB: Readonly<Record<string, string>> = { update: "changed", delete: "gone" };
+
+/** `update Release noetl-release`; of drift, what has become of it. */
+export const liveTitle = ({ op, type, name }: LiveStep, isDrift = false): string =>
+  `${isDrift ? (DRIFT_VERB[op] ?? op) : op} ${type.split(":").at(-1) ?? type} ${name}`;
+
+/** The engine's steps as lines of a diff. */
+export const liveLines = (steps: readonly LiveStep[], isDrift = false): string[] =>
+  steps.flatMap((step) => [
+    `# ${liveTitle(step, isDrift)}`,
+    ...step.differences.map(
+      (each) =>
+        `${each.kind.startsWith("add") ? "+" : each.kind.startsWith("delete") ? "-" : "!"} ${differenceText(each)}  # ${each.kind}`,
+    ),
+  ]);
+
+/** What stands before the commands that mend a broken contract. */
+export const mendHeading = ({ refused }: ChangeReport["contract"]): string =>
+  refused
+    ? "The update is refused until this has been done:"
+    : "After the deployment, this brings the stream into line:";

@@ -26,7 +26,8 @@ export interface Run {
   readonly event: string;
   readonly head_sha: string;
   readonly head_branch: string;
-  readonly head_repository: { readonly id: number; readonly owner: { readonly login: string } };
+  /** null where the fork has been deleted. */
+  readonly head_repository: { readonly id: number; readonly owner: { readonly login: string } } | null;
 }
 
 interface Job {
@@ -118,9 +119,11 @@ function tail(text: string | undefined, most: number): string | undefined {
 
 /** The open pull request whose newest commit the run looked at; undefined where it has moved on or is closed. */
 async function pullRequestOf(github: GitHub, run: Run): Promise<PullRequest | undefined> {
-  const head = encodeURIComponent(`${run.head_repository.owner.login}:${run.head_branch}`);
+  const { head_repository: source, head_branch: branch, head_sha: sha } = run;
+  if (source === null) return undefined;
+  const head = encodeURIComponent(`${source.owner.login}:${branch}`);
   const candidates = await github.list<PullRequest>(`/pulls?state=open&head=${head}`);
-  return candidates.find(({ head }) => head.sha === run.head_sha && head.repo?.id === run.head_repository.id);
+  return candidates.find(({ head }) => head.sha === sha && head.repo?.id === source.id);
 }
 
 /**
@@ -187,7 +190,7 @@ async function main(reports: string, names: readonly string[], env: NodeJS.Proce
       job,
       report: read("diff.md"),
       log: tail(read("preview.txt"), 20_000),
-      isFork: run.head_repository.id !== event.repository.id,
+      isFork: run.head_repository?.id !== event.repository.id,
     });
     const done = await upsertComment(github, pull.number, markerOf(name), body, job !== undefined);
     console.log(`Pull request ${pull.number}, ${name}: comment ${done}`);

@@ -15,14 +15,22 @@ export const printable = (text: string): string =>
   // eslint-disable-next-line no-control-regex
   text.replace(/\u001b\[[0-9;]*m/g, "").replace(/[\u0000-\u0008\u000b-\u001f\u007f\u202a-\u202e\u2066-\u2069]/g, "");
 
+/** Tags that a report is written with. Every other one could show an image, or a link under another name. */
+const OWN_TAGS = /^(?:details|summary|code|sub|br)\b/i;
+
 /**
- * A text from a pull request's own code, made harmless: it calls nobody (an invisible space parts `@` from a name), and a
- * marker at its start is gone.
+ * A text from a pull request's own code, made harmless: it calls nobody, shows no image and hides no address behind a text
+ * (an invisible space parts what would do so), and a marker at its start is gone.
  */
 export const harmless = (text: string): string =>
   printable(text)
     .replace(/^(?:\s*<!--[\s\S]*?-->)+\s*/, "")
-    .replace(/(^|[^\w`/.@])@(?=[\w-])/gm, "$1@\u200b");
+    .replace(/(^|[^\w`/.@])@(?=[\w-])/gm, "$1@\u200b")
+    .replace(/\](?=[([])/g, "]\u200b")
+    .replace(/^(\s{0,3}\[[^\]\n]*\]):/gm, "$1\u200b:")
+    .replace(/<(\/?)(?=([a-z!?][^\s>/]*))/gi, (all: string, slash: string, tag: string) =>
+      OWN_TAGS.test(tag) || /^https:$/.test(tag) ? all : `<\u200b${slash}`,
+    );
 
 /**
  * `body` within the limit: cut at a line, with the code block and the folds that were open closed again, and `note` where it

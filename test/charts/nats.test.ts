@@ -83,6 +83,15 @@ describe("the stand-in for nats/nats", () => {
       name: "NATS_PASSWORD_0",
       valueFrom: { secretKeyRef: { name: "nats-auth-1a2b3c4", key: "noetl.conf" } },
     });
+    // The chart gives none by itself, so what it misses stands bare.
+    for (const { spec } of [podTemplate(single, "nats", "StatefulSet"), podTemplate(single, "nats-box")]) {
+      for (const { name, resources } of spec.containers) {
+        expect(resources, name).toEqual({
+          requests: { cpu: expect.any(String) as string, memory: expect.any(String) as string },
+          limits: { memory: expect.any(String) as string },
+        });
+      }
+    }
     const cluster = await render("nats", program({ replicas: 3 }));
     expect(find(cluster, "StatefulSet", "nats").spec?.replicas).toBe(3);
     expect(await check(await conf(program({ replicas: 3 })), quoted)).toMatch(/is valid/);

@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { projectRoot } from "../../config/project";
 import type { ChangeReport, FailureReport, Report } from "../../diff/report";
-import { edit, git, scratchRepository, temporaryFolder } from "./support";
+import { edit, git, gitOnly, scratchRepository, temporaryFolder } from "./support";
 
 const MAIN = path.join(projectRoot(), "dist", "diff", "main.js");
 const CANARY = "Canary-Config.4711";
@@ -101,6 +101,29 @@ it("compares the stack on GKE without asking Google Cloud", () => {
   );
 });
 
+it("says of a base that needs a login at Google Cloud why it cannot be compared, and what to do", () => {
+  const copy = path.join(folder, "login");
+  fs.cpSync(repository, copy, { recursive: true });
+  git(copy, "checkout", "-q", ".");
+  // Such a base asks without a token too. Here nobody listens where it asks.
+  edit(copy, "stacks/gke.ts", "accessToken ? await preflight", "true ? await preflight");
+  edit(
+    copy,
+    "stacks/gke.ts",
+    "new GoogleApi(accessToken)",
+    'new GoogleApi(accessToken, { GOOGLE_CONTAINER_CUSTOM_ENDPOINT: "http://127.0.0.1:9" })',
+  );
+  git(copy, "commit", "-qam", "ask always");
+  git(copy, "branch", "-f", "asking");
+  git(copy, "revert", "--no-edit", "HEAD");
+  const ran = run(copy, ["--stack", "gke", "--base", "asking", "--format", "json"]);
+  expect(ran.code).toBe(1);
+  expect(json(ran)).toMatchObject({ status: "failed", failures: [{ side: "base" }] });
+  expect(failure(ran)).toMatch(
+    /^the base revision: the program asks Google Cloud while it runs, .*no login.*\n.*name a later base with --base, .*`pulumi preview --stack gke`\.\n\(the program failed: asking Google Cloud for projects\/.* failed \(127\.0\.0\.1:9\): .*\)$/,
+  );
+});
+
 describe("what cannot be compared", () => {
   it("is a bad setting: the failure of the side it is in, in every format, and no value of a secret", () => {
     const copy = path.join(folder, "bad-setting");
@@ -168,7 +191,8 @@ describe("what cannot be compared", () => {
     ["an unknown stack", ["--stack", "moon"], /there is no Pulumi\.moon\.yaml; there are the stacks .*kind/],
     ["a missing helm", ["--base", "main"], /helm, which renders the charts, is missing/],
   ])("is %s: exit code 2", (what, args, message) => {
-    const env = what === "a missing helm" ? { PATH: gitOnly(), NOETL_NATS_CACHE: path.join(folder, "empty") } : {};
+    const env =
+      what === "a missing helm" ? { PATH: gitOnly(folder), NOETL_NATS_CACHE: path.join(folder, "empty") } : {};
     const ran = run(repository, ["--stack", "kind", "--base", "main", "--format", "json", ...args], env);
     expect(ran.code).toBe(2);
     expect(failure(ran)).toMatch(message);
@@ -227,16 +251,3 @@ describe("what cannot be compared", () => {
     expect(Math.max(...ran.stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
   });
 });
-
-/** A PATH with git and nothing else, where no tool and no Go is found. */
-function gitOnly(): string {
-  const bin = path.join(folder, "bin");
-  fs.mkdirSync(bin, { recursive: true });
-  const found = (process.env.PATH ?? "")
-    .split(path.delimiter)
-    .map((each) => path.join(each, "git"))
-    .find((each) => fs.existsSync(each));
-  const link = path.join(bin, "git");
-  if (!fs.existsSync(link)) fs.symlinkSync(found ?? "git", link);
-  return bin;
-}

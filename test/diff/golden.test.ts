@@ -23,7 +23,8 @@ const CASES: readonly {
   {
     name: "retention",
     risks: ["contract-broken"],
-    edit: (root) => edit(root, "config/contract.ts", "expect: { replicas", 'expect: { retention: "workqueue", replicas'),
+    edit: (root) =>
+      edit(root, "config/contract.ts", "expect: { replicas", 'expect: { retention: "workqueue", replicas'),
   },
   {
     name: "smaller-volumes",
@@ -51,6 +52,7 @@ const CASES: readonly {
     risks: ["credential-rotation", "deleted"],
     config: { deployPostgres: "false", postgresHost: "db.example.org", postgresPassword: "Canary-Password.77" },
   },
+  { name: "ensured", risks: [], config: { contractMode: "ensure" } },
   { name: "cluster", risks: [], config: { natsReplicas: "3" } },
   {
     name: "chart-edited",

@@ -68,7 +68,7 @@ describe("the engine's own preview", () => {
   it("fails as a whole where the program does, without the password in the message", async () => {
     fails = true;
     const failure = livePreview(stack, { refresh: false }, masker);
-    await expect(failure).rejects.toThrow(/the engine's preview of the stack failed/);
+    await expect(failure).rejects.toThrow(/^--live: the engine's preview of the stack test failed:\n/);
     await expect(failure).rejects.not.toThrow(new RegExp(CANARY));
   });
 });

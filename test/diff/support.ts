@@ -41,6 +41,19 @@ export function git(cwd: string, ...args: string[]): string {
   return execFileSync("git", [...identity, ...args], { cwd, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
 
+/** A PATH inside `folder` with git and nothing else, where no tool, no npm and no Go is found. */
+export function gitOnly(folder: string): string {
+  const bin = path.join(folder, "bin");
+  fs.mkdirSync(bin, { recursive: true });
+  const found = (process.env.PATH ?? "")
+    .split(path.delimiter)
+    .map((each) => path.join(each, "git"))
+    .find((each) => fs.existsSync(each));
+  const link = path.join(bin, "git");
+  if (!fs.existsSync(link)) fs.symlinkSync(found ?? "git", link);
+  return bin;
+}
+
 /** A scratch repository with one commit of the project on branch main. */
 export function scratchRepository(folder: string): string {
   copyProject(folder);

@@ -37,7 +37,11 @@ const instance = (args: Record<string, unknown>) => ({
 
 const resources = { requests: { cpu: "100m", memory: "128Mi" }, limits: { memory: "128Mi" } };
 const probe = { httpGet: { path: "/health", port: 8082 } };
-const natsValues = { container: { merge: { resources } } };
+const natsValues = {
+  container: { merge: { resources } },
+  reloader: { merge: { resources } },
+  natsBox: { container: { merge: { resources } } },
+};
 
 /** A chart of the name noetl that is not this project's: it knows other settings. */
 const elsewhere = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-policy-"));
@@ -255,7 +259,10 @@ const CASES: Readonly<Record<string, Cases>> = {
     keep: {
       "containers with resources": [deployment({ resources }), deployment({ resources }, "batch/v1:Job")],
       "the charts' own": [release("./charts/noetl", {}), release("./charts/gateway", {})],
-      "NATS' container": [release("nats", natsValues)],
+      "NATS' containers": [
+        release("nats", natsValues),
+        release("nats", { ...natsValues, reloader: { enabled: false }, natsBox: { enabled: false } }),
+      ],
       "a chart out of reach": [release("../elsewhere/noetl", {})],
     },
     break: {
@@ -279,7 +286,13 @@ const CASES: Readonly<Record<string, Cases>> = {
         /^values\.worker\.resources lacks requests\.cpu, requests\.memory, limits\.memory/,
         /^values\.resources lacks limits\.memory/,
       ],
-      "NATS without": [[release("nats", { config: {} })], /^values\.container\.merge\.resources lacks/],
+      "NATS without": [
+        [release("nats", { config: {}, promExporter: { enabled: true } })],
+        /^values\.container\.merge\.resources lacks/,
+        /^values\.reloader\.merge\.resources lacks/,
+        /^values\.promExporter\.merge\.resources lacks/,
+        /^values\.natsBox\.container\.merge\.resources lacks/,
+      ],
     },
   },
   "probes-set": {

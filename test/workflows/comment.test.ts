@@ -42,7 +42,7 @@ function artifact(name: string, text: string, file = "diff.md"): string {
 }
 
 /** Runs the workflow's step for a finished preview of `head`. */
-function comment(head: typeof OWN = OWN): Promise<Ran> {
+function comment(head: typeof OWN | null = OWN): Promise<Ran> {
   const event = path.join(temp, "event.json");
   const run = {
     id: 42,
@@ -172,6 +172,27 @@ describe("a report from a fork is not believed", () => {
     expect(bodyOf("kind")).not.toContain("\u001b");
     expect(commentsOf("gke")).toHaveLength(1);
     expect(bodyOf("gke")).not.toContain("admins");
+  });
+
+  it("shows no image and hides no address behind a text, and keeps what reports are written with", async () => {
+    const own =
+      "<details><summary><code>~ x</code></summary>\n\n<sub>rule</sub>\n\n</details> <https://example.org/run>";
+    artifact(
+      "kind",
+      `${own}\n![i](https://evil.example/a.png) [fix][1] <a href="https://evil.example">log</a> <img src=x>\n\n[1]: https://evil.example`,
+    );
+    await comment(FORK);
+    const body = bodyOf("kind");
+    expect(body).toContain(own);
+    expect(body.slice(0, body.indexOf("<sub>Commit"))).not.toMatch(/\]\(|\]\[|<\/?a\b|<img|^\[1\]:/m);
+    expect(body).toContain("https://evil.example/a.png");
+  });
+
+  it("is left alone where the fork is gone", async () => {
+    artifact("kind", "x");
+    const { code, output } = await comment(null);
+    expect([code, github.comments]).toEqual([0, []]);
+    expect(output).toContain("nothing to say");
   });
 
   it("does not follow a link out of the artifact, and reads no huge file", async () => {
