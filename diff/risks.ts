@@ -2,6 +2,7 @@
 import { quantityBytes } from "../config/validate";
 import type { ContractInputs } from "../components/stream-contract/inputs";
 import { keysOf, type RawChange, type Step } from "./compare";
+import { PLACES } from "../contract/noetl";
 import { environmentOf, findWorkload, podSpec } from "./environment";
 import type { DeclaredResource } from "./evaluation";
 import { isCredential, Opaque, type Masker } from "./mask";
@@ -483,6 +484,12 @@ export const RISK_RULES: readonly RiskRule[] = [
       ),
   },
   {
+    id: "nats-restart",
+    warns:
+      "NATS servers that start anew and lose what they hold in memory, and a lone server that becomes a cluster or back",
+    find: ({ objects }) => objects.filter(isNatsServers).flatMap(natsRestart),
+  },
+  {
     id: "disruption-budget",
     warns: "a PodDisruptionBudget that lets no pod go, so that nodes cannot be drained",
     find: ({ objects, newObjects }) =>
@@ -512,6 +519,37 @@ export const RISK_RULES: readonly RiskRule[] = [
       ),
   },
 ];
+
+const isNatsServers = (delta: ObjectDelta): boolean =>
+  kindOf(delta) === "StatefulSet" && delta.new?.metadata?.name === PLACES.nats.service;
+
+/** Measured with nats-server 2.15: a server that joins a cluster drops the streams that it kept alone, on disk too. */
+function natsRestart(delta: ObjectDelta): Finding[] {
+  const replicas = (object: KubeObject | undefined): number =>
+    Number((object?.spec as { replicas?: number } | undefined)?.replicas ?? 1);
+  const [before, after] = [replicas(delta.old), replicas(delta.new)];
+  const subject = objectName(delta);
+  if (delta.op === "update" && before !== after && Math.min(before, after) === 1)
+    return [
+      {
+        level: "warning",
+        subject,
+        text:
+          before === 1
+            ? "a lone server becomes a cluster, which does not take over its streams: commands, results, sessions and every other bucket start empty; back up first what must stay (nats account backup)."
+            : "a cluster becomes a lone server: what only the other servers held is gone; back up first what must stay (nats account backup).",
+      },
+    ];
+  return delta.restarts
+    ? [
+        {
+          level: "notice",
+          subject,
+          text: "its servers start anew: what waits in a stream that is held in memory without replicas is lost.",
+        },
+      ]
+    : [];
+}
 
 function blocksDrains(budget: KubeObject | undefined, objects: readonly KubeObject[]): boolean {
   const spec = (budget?.spec ?? {}) as {

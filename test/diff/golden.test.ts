@@ -33,7 +33,7 @@ const CASES: readonly {
   },
   {
     name: "password",
-    risks: ["credential-rotation"],
+    risks: ["credential-rotation", "nats-restart"],
     edit: (root) =>
       fs.appendFileSync(
         path.join(root, "Pulumi.kind.yaml"),
@@ -53,7 +53,7 @@ const CASES: readonly {
     config: { deployPostgres: "false", postgresHost: "db.example.org", postgresPassword: "Canary-Password.77" },
   },
   { name: "ensured", risks: [], config: { contractMode: "ensure" } },
-  { name: "cluster", risks: [], config: { natsReplicas: "3" } },
+  { name: "cluster", risks: ["nats-restart"], config: { natsReplicas: "3" } },
   {
     name: "chart-edited",
     risks: ["chart-major-version", "scaled-to-zero"],
