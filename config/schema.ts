@@ -205,7 +205,7 @@ export const SETTINGS = {
   }),
   natsReplicas: integer(1, 1, 5, {
     group: "NATS",
-    description: "NATS servers; three or five form a cluster.",
+    description: "NATS servers; three or five form a cluster, which does not take over the streams of a lone server.",
     allowed: "1, 3 or 5",
     check: is.oneOf(1, 3, 5),
   }),
