@@ -136,6 +136,18 @@ const CASES: readonly Case[] = [
     }),
   },
   {
+    id: "cluster-unreachable",
+    yields: natsFails("no-answer", "waited 5 s for the Kubernetes API", {
+      namespaces: {
+        nats: failed("no-answer", "waited 10 s for the Kubernetes API"),
+        noetl: failed("no-answer", "waited 10 s for the Kubernetes API"),
+      },
+    }),
+    says: "VPN",
+    but: "a NATS that leaves a question without an answer",
+    misses: natsFails("no-answer", "waited for the info of the stream"),
+  },
+  {
     id: "unanswered",
     yields: healthy({ namespaces: { ...healthy().namespaces, gateway: failed("no-answer", "waited 10 s") } }),
     says: "waited 10 s",
