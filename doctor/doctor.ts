@@ -1,4 +1,3 @@
-import * as readline from "node:readline/promises";
 import { ConnectError } from "../components/stream-contract/errors";
 import { EMBEDDED_STACK } from "../embedded/home";
 import { COMMON, parse, usage, type Command, type Values } from "./arguments";
@@ -10,7 +9,7 @@ import { Cluster, deployedPassword } from "./kubernetes";
 import { diagnosisText, intentText, screenOf } from "./present";
 import { repair, type Intent, type Outcome } from "./repair";
 import { repairFolder } from "./repair/journal";
-import { runCommand, unlessInterrupted } from "./run";
+import { ask, runCommand, unlessInterrupted } from "./run";
 import { contractInputs, readTarget, type Target } from "./target";
 
 const DOCTOR: Command = {
@@ -64,12 +63,9 @@ async function confirm(intent: Intent, values: Values): Promise<boolean> {
     out.write("There is nobody to ask: add --yes to go on. Nothing was changed.\n");
     return false;
   }
-  const question = readline.createInterface({ input: process.stdin, output: out });
-  try {
-    return /^y(es)?$/i.test((await question.question("Go on? [y/N] ")).trim());
-  } finally {
-    question.close();
-  }
+  const agreed = /^y(es)?$/i.test((await ask("Go on? [y/N] ", process.stdin, out)).trim());
+  if (!agreed) out.write("Nothing was changed.\n");
+  return agreed;
 }
 
 async function mend(target: Target, values: Values, signal: AbortSignal): Promise<ExitName> {

@@ -1,3 +1,4 @@
+import * as readline from "node:readline/promises";
 import { CommandError, EXIT, type ExitName } from "./exit";
 
 /**
@@ -27,6 +28,23 @@ export function runCommand(main: (argv: readonly string[], signal: AbortSignal) 
     process.stderr.write(`${told}\n`);
     finish(known?.exit ?? "unknown");
   });
+}
+
+/** The answer to a question; empty where it is left unanswered, by Ctrl-C or by the end of the input. */
+export async function ask(
+  question: string,
+  input: NodeJS.ReadableStream,
+  output: NodeJS.WritableStream,
+): Promise<string> {
+  const reader = readline.createInterface({ input, output });
+  const closed = new Promise<undefined>((resolve) => reader.once("close", () => resolve(undefined)));
+  try {
+    const answer = await Promise.race([reader.question(question).catch(() => undefined), closed]);
+    if (answer === undefined) output.write("\n");
+    return answer ?? "";
+  } finally {
+    reader.close();
+  }
 }
 
 /** What `work` comes to; undefined where `signal` is aborted before: what is only read need not be waited for then. */

@@ -46,6 +46,7 @@ export const FINDINGS = {
   "container-config": "a Secret, ConfigMap or key that a container needs is not there",
   "pods-refused": "quota, LimitRange, Pod Security or a webhook refuses the pods",
   memory: "a container was ended for its memory limit",
+  "nats-config": "nats-server does not start with its configuration",
   "schema-job": "loading NoETL's schema into Postgres failed",
   starting: "a pod is less than a minute old",
   "crash-loop": "a pod crashes when it starts",

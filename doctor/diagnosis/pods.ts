@@ -314,6 +314,31 @@ export function lastWords(pod: PodFacts, lines = LOG_LINES): string[] {
   return words.filter((line) => line.trim() !== "").slice(-lines);
 }
 
+/** What nats-server says of a configuration that it does not start with (its package `conf`, and its own checks). */
+const CONFIG_REFUSED = /parse error on line|nats\.conf:\d+|unknown field|variable reference for/i;
+
+/** A nats-server that refuses its configuration. */
+export const natsConfig: DiagnosisRule = (evidence, explained) =>
+  byWorkload(
+    troubled(evidence, explained).filter(
+      ({ part, pod }) => part === "nats" && lastWords(pod).some((line) => CONFIG_REFUSED.test(line)),
+    ),
+  ).flatMap((group) => {
+    const [first] = group;
+    if (!first) return [];
+    return finding("nats-config", `${first.pod.owner} does not start with its configuration`, {
+      evidence: [...group.map(({ pod }) => `pod ${named(pod)}: ${describePod(pod)}`), ...lastWords(first.pod)],
+      remedy: [
+        say("Changed by hand, it comes back with the next command; then the pods that wait need a start:"),
+        ...putBack(evidence, "nats"),
+        ...group.map(({ pod }) => run(`${evidence.kubectl} -n ${pod.namespace} delete pod ${pod.name}`)),
+        say("Where a setting of the stack makes it wrong (a password that is a number, say), correct that and update:"),
+        run(`pulumi up --stack ${evidence.stack}`),
+      ],
+      explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
+    });
+  });
+
 /** Pods that crash or do not become ready and that nothing before explains: their own last words. */
 const otherPods =
   (parts: readonly Part[], ofInterest: (pod: PodFacts) => boolean = () => true): DiagnosisRule =>

@@ -30,9 +30,14 @@ export const configuration: DiagnosisRule = ({ configProblem, stack }) =>
 
 /** Without the cluster's API nothing else can be asked. */
 export const cluster: DiagnosisRule = (evidence) => {
-  const failed = failures(evidence).find(({ problem }) => CLUSTER_PROBLEMS.includes(problem));
+  const asked = Object.values(evidence.namespaces);
+  const reached = asked.some((each) => each.ok);
+  // An API that leaves every question without an answer is as good as none.
+  const silent = asked.find((each) => !reached && !each.ok && each.problem === "no-answer");
+  const failed =
+    failures(evidence).find(({ problem }) => CLUSTER_PROBLEMS.includes(problem)) ??
+    (silent?.ok === false ? { ...silent, problem: "cluster-unreachable" as const } : undefined);
   // A single slow answer among others that came is no unreachable cluster.
-  const reached = Object.values(evidence.namespaces).some((each) => each.ok);
   if (!failed || (reached && failed.problem === "cluster-unreachable")) return [];
   const { stack, kubectl } = evidence;
   const remedies: Partial<Record<ConnectProblem, { title: string; remedy: Step[] }>> = {

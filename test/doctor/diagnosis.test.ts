@@ -202,6 +202,14 @@ describe("the way to the cluster and to NATS", () => {
     expect(finding?.evidence[0]).toContain("there is no Service nothing-here/nats");
   });
 
+  it("connection refused inside the pod: the server in it does not listen", async () => {
+    const connection = { ...target.nats.connection, port: 4299 };
+    const { findings } = await examine({ ...target, nats: { ...target.nats, connection } });
+    expect(findings.map(({ id, severity }) => [id, severity])).toEqual([["refused", "cause"]]);
+    expect(findings[0]?.evidence[0]).toContain("pod nats/nats-0 does not answer on port 4299");
+    expect(findings[0] && remedyText(findings[0])).toContain("-n nats logs nats-0 -c nats");
+  });
+
   it("wrong password: the stack's is not the one that NATS was deployed with", async () => {
     const { findings } = await examine(changed({ outputs: { natsPassword: "another-password" } }));
     const finding = findings.find(({ id }) => id === "wrong-password");

@@ -108,7 +108,7 @@ describe("pods that were ended or are not there", () => {
     expect(findings[0] && remedyText(findings[0])).toContain("pulumi config set natsMemoryLimit");
   });
 
-  it("names NATS when it was scaled to nothing, and that its stream in memory is gone when it is back", async () => {
+  it("names NATS when it was scaled to nothing or refuses its configuration, and the stream in memory that is gone after it", async () => {
     const { namespace, service } = PLACES.nats;
     await deployment.scale("StatefulSet", namespace, service, 0);
     const off = await diagnosed(target, "pods-missing", (each) => findingOf(each, "pods-missing") !== undefined);
@@ -117,7 +117,19 @@ describe("pods that were ended or are not there", () => {
     expect(findingOf(off, "no-pod")).toBeUndefined();
     const { lines } = await verified(target);
     expect(lines.find(({ item }) => item === service)).toMatchObject({ status: "wrong" });
-    expect(await runHelm(findingOf(off, "pods-missing"))).toMatch(/ rollback nats \d+ -n nats$/);
+
+    // It comes back with a configuration that somebody has broken by hand meanwhile.
+    const configMap = { namespace, name: "nats-config" };
+    const { data } = await deployment.core.readNamespacedConfigMap(configMap);
+    const broken = (data?.["nats.conf"] ?? "").replace('"port": 4222', '"port": 4222\n"jetstrem": {');
+    const body = [{ op: "replace", path: "/data/nats.conf", value: broken }];
+    await deployment.core.patchNamespacedConfigMap({ ...configMap, body });
+    await deployment.scale("StatefulSet", namespace, service, 1);
+    const refused = await diagnosed(target, "nats-config", (each) => findingOf(each, "nats-config") !== undefined);
+    const finding = findingOf(refused, "nats-config");
+    expect(finding?.evidence.join("\n")).toContain("Parse error on line");
+    expect(await runHelm(finding)).toMatch(/ rollback nats \d+ -n nats$/);
+    await deployment.core.deleteNamespacedPod({ namespace, name: PLACES.nats.pod });
     await diagnosed(target, "no-stream", (each) => findingOf(each, "no-stream") !== undefined);
     expect((await deployment.command("doctor", "--stack", target.stack, "--repair", "--yes")).code).toBe(0);
     await diagnosed(target, "that nothing is wrong any more", ({ healthy }) => healthy);

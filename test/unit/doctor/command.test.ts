@@ -1,10 +1,12 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { PassThrough } from "node:stream";
 import { describe, expect, it } from "vitest";
 import { projectRoot } from "../../../config/project";
 import { COMMON, parse, usage, wrap, type Command } from "../../../doctor/arguments";
 import { CommandError, EXIT } from "../../../doctor/exit";
 import { masker } from "../../../doctor/mask";
+import { ask } from "../../../doctor/run";
 import { contractInputs, expectedNatsUrl, targetOf } from "../../../doctor/target";
 
 const command: Command = { name: "verify", does: "Looks.", options: COMMON };
@@ -45,6 +47,30 @@ describe("command line", () => {
     for (const { code, verify, doctor } of Object.values(EXIT)) {
       expect(page).toContain(`| ${code} | ${verify} | ${doctor} |`);
     }
+  });
+});
+
+describe("a question", () => {
+  /** What is made of the keys that somebody presses at a terminal. */
+  async function answerTo(keys: string): Promise<{ answer: string; shown: string }> {
+    const [input, output] = [new PassThrough(), Object.assign(new PassThrough(), { isTTY: true, columns: 80 })];
+    const asking = ask("Go on? [y/N] ", input, output);
+    input.write(keys);
+    const answer = await asking;
+    return { answer, shown: String(output.read()) };
+  }
+
+  it("takes what is typed", async () => {
+    const { answer, shown } = await answerTo("yes\r");
+    expect(answer).toBe("yes");
+    expect(shown).toContain("Go on? [y/N] ");
+  });
+
+  it.each([
+    ["Ctrl-C", "y\u0003"],
+    ["Ctrl-D", "\u0004"],
+  ])("is answered by nobody at %s", async (_, keys) => {
+    expect((await answerTo(keys)).answer).toBe("");
   });
 });
 

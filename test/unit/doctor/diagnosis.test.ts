@@ -136,6 +136,18 @@ const CASES: readonly Case[] = [
     }),
   },
   {
+    id: "cluster-unreachable",
+    yields: natsFails("no-answer", "waited 5 s for the Kubernetes API", {
+      namespaces: {
+        nats: failed("no-answer", "waited 10 s for the Kubernetes API"),
+        noetl: failed("no-answer", "waited 10 s for the Kubernetes API"),
+      },
+    }),
+    says: "VPN",
+    but: "a NATS that leaves a question without an answer",
+    misses: natsFails("no-answer", "waited for the info of the stream"),
+  },
+  {
     id: "unanswered",
     yields: healthy({ namespaces: { ...healthy().namespaces, gateway: failed("no-answer", "waited 10 s") } }),
     says: "waited 10 s",
@@ -463,6 +475,22 @@ const CASES: readonly Case[] = [
       containers: [container({ restarts: 1, ended: { reason: "Completed", exitCode: 0, message: "" } })],
     }),
   },
+  ...[
+    "nats-server: Parse error on line 21: 'Expected a top-level value'",
+    'nats-server: /etc/nats-config/nats.conf:4:3: unknown field "jetstrem"',
+    "nats-server: variable reference for 'NATS_PASSWORD_0' on line 6 can not be found",
+  ].map((line): Case => ({
+    id: "nats-config",
+    yields: inPart("nats", {
+      pods: [crashing("nats-0", "nats", [line], { namespace: "nats" })],
+      ...release({ namespace: "nats", name: "nats", status: "deployed", revision: 3 }),
+    }),
+    says: "rollback nats 3 -n nats",
+    but: "a server that starts and ends for another reason",
+    misses: inPart("nats", {
+      pods: [crashing("nats-0", "nats", ["[FTL] Can't start JetStream: no space left"], { namespace: "nats" })],
+    }),
+  })),
   {
     id: "schema-job",
     yields: inPart("postgres", {
