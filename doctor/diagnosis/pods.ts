@@ -431,6 +431,9 @@ export const absent: DiagnosisRule = (evidence, explained) => {
   ];
 };
 
+const lack = ({ name, ready, wanted }: WorkloadFacts): string =>
+  wanted === 0 ? `${name} was scaled to nothing` : `${name} has ${ready} of ${many(wanted, "pod")}`;
+
 /** Workloads that lack pods although none of them is in trouble. */
 const short =
   (parts: readonly Part[]): DiagnosisRule =>
@@ -443,7 +446,7 @@ const short =
           .filter((workload) => workload.ready < workload.wanted || isOff(workload))
           .filter((workload) => !facts.pods.some(({ owner, ready }) => owner === workload.name && !ready))
           .map((workload) =>
-            finding("pods-missing", `${workload.name} has ${workload.ready} of ${many(workload.wanted, "pod")}`, {
+            finding("pods-missing", lack(workload), {
               symptoms: symptomsOf(part),
               evidence: [
                 `${workload.kind} ${workload.namespace}/${workload.name}: ${workload.ready} of ${workload.wanted} ready`,

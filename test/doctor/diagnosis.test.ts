@@ -417,7 +417,7 @@ describe("the gateway", () => {
     const { namespace } = PLACES.noetl;
     await deployment.scale("Deployment", namespace, SERVER, 0);
     const diagnosis = await diagnosed(target, "pods-missing", (each) => findingOf(each, "pods-missing") !== undefined);
-    expect(findingOf(diagnosis, "pods-missing")?.title).toContain(`${SERVER} has 0 of 0 pods`);
+    expect(findingOf(diagnosis, "pods-missing")?.title).toContain(`${SERVER} was scaled to nothing`);
     await runHelm(findingOf(diagnosis, "pods-missing"));
     await diagnosed(target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
   });

@@ -96,7 +96,7 @@ describe("CORS `Failed to fetch`", () => {
     expect(finding?.evidence.join("\n")).toMatch(
       /pod gateway\/gateway-\S+: POST \/api\/auth\/validate gets 502, without access-control-allow-origin: .*Error 502/,
     );
-    expect(findingOf(bare, "pods-missing")?.title).toContain(`${SERVER} has 0 of 0 pods`);
+    expect(findingOf(bare, "pods-missing")?.title).toContain(`${SERVER} was scaled to nothing`);
 
     // The gateway's own error carries the headers: then it is only the consequence of the server that is off.
     const { spec } = await deployment.apps.readNamespacedDeployment({ namespace, name: gateway });

@@ -533,7 +533,7 @@ const CASES: readonly Case[] = [
       pods: [WORKER],
       workloads: [workload("noetl-server", 0, { wanted: 0 }), workload("noetl-worker")],
     }),
-    says: "noetl-server has 0 of 0 pods",
+    says: "noetl-server was scaled to nothing",
     but: "workers that are scaled to nothing, which may be meant",
     misses: inPart("noetl", {
       pods: [SERVER],
@@ -725,7 +725,7 @@ const CASES: readonly Case[] = [
     yields: inPart("postgres", {
       workloads: [workload("postgres", 0, { kind: "StatefulSet", namespace: "postgres", wanted: 0 })],
     }),
-    says: "postgres has 0 of 0 pods",
+    says: "postgres was scaled to nothing",
     but: "a database that is elsewhere",
     misses: inPart("postgres", {}),
   },
