@@ -252,7 +252,8 @@ export function servicesOf(settings: Settings): string[] {
     "container",
     "iam",
     ...(settings.createArtifactRegistry ? ["artifactregistry"] : []),
-    ...(settings.useCloudSql ? ["servicenetworking", "sqladmin"] : []),
+    // The Auth Proxy works as a service account through Workload Identity, which asks iamcredentials for its tokens.
+    ...(settings.useCloudSql ? ["iamcredentials", "servicenetworking", "sqladmin"] : []),
     ...(settings.dnsZone ? ["dns"] : []),
     ...(settings.iap ? ["iap"] : []),
   ].map((name) => `${name}.googleapis.com`);
