@@ -97,7 +97,15 @@ describe("the policy pack, run by the real engine", () => {
   });
 
   it("holds a stack on GKE to its protection, and takes it down only by the pack's own configuration for that", async () => {
-    const gke = await openGkeStack({ dir: path.join(dir, "gke"), tools, config: FRESH });
+    // The platform alone has everything that the rule is about.
+    const config = {
+      ...FRESH,
+      deployNats: "false",
+      deployNoetl: "false",
+      deployGateway: "false",
+      exposure: "internal",
+    };
+    const gke = await openGkeStack({ dir: path.join(dir, "gke"), tools, config });
     const judge = async (...configs: string[]) => {
       let output = "";
       const passed = await gke.stack
