@@ -14,9 +14,16 @@ import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
  */
 export async function startLanguageHost(): Promise<{ port: number; stop(): void }> {
   const server = new grpc.Server();
+  // Where the program's log goes. Engines that use the host come one after the other.
+  let engine = "";
   server.addService(LanguageRuntimeService, {
-    handshake: (_: unknown, callback: grpc.sendUnaryData<rpc.LanguageHandshakeResponse>) =>
-      callback(null, new rpc.LanguageHandshakeResponse()),
+    handshake: (
+      call: grpc.ServerUnaryCall<rpc.LanguageHandshakeRequest, rpc.LanguageHandshakeResponse>,
+      callback: grpc.sendUnaryData<rpc.LanguageHandshakeResponse>,
+    ) => {
+      engine = call.request.getEngineAddress();
+      callback(null, new rpc.LanguageHandshakeResponse());
+    },
     getPluginInfo: (_: unknown, callback: grpc.sendUnaryData<PluginInfo>) =>
       callback(null, new PluginInfo().setVersion("1.0.0")),
     getRequiredPackages: (_: unknown, callback: grpc.sendUnaryData<rpc.GetRequiredPackagesResponse>) =>
@@ -24,7 +31,7 @@ export async function startLanguageHost(): Promise<{ port: number; stop(): void 
     getRequiredPlugins: (_: unknown, callback: grpc.sendUnaryData<rpc.GetRequiredPluginsResponse>) =>
       callback(null, new rpc.GetRequiredPluginsResponse()),
     run: (call: grpc.ServerUnaryCall<rpc.RunRequest, rpc.RunResponse>, callback: grpc.sendUnaryData<rpc.RunResponse>) =>
-      void run(call.request).then(
+      void run(call.request, engine).then(
         (bail) => callback(null, new rpc.RunResponse().setBail(bail)),
         (error: Error) => callback(error),
       ),
@@ -40,11 +47,10 @@ export async function startLanguageHost(): Promise<{ port: number; stop(): void 
 /** Exit code of the launcher for a program that has already told what is wrong. */
 const BAIL = 32;
 
-function run(request: rpc.RunRequest): Promise<boolean> {
+function run(request: rpc.RunRequest, engine: string): Promise<boolean> {
   const info = request.getInfo();
   if (!info) throw new Error("the engine names no program");
   const folder = info.getProgramDirectory();
-  const [engine = ""] = request.getArgsList();
   const options = info.getOptions()?.toJavaScript() ?? {};
   const flags: [string, string][] = [
     ["monitor", request.getMonitorAddress()],

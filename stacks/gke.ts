@@ -49,7 +49,10 @@ export async function gkePlatform(settings: Settings): Promise<Platform> {
   const api = new GoogleApi(accessToken);
   const facts = accessToken ? await preflight({ ...settings, projectId }, api) : UNASKED;
   for (const warning of facts.warnings) await pulumi.log.warn(warning);
-  return declare({ ...settings, projectId }, provider, facts, api);
+  const services = enabledServices(settings, provider);
+  if (!facts.quotasRead && services && !pulumi.runtime.isDryRun())
+    await quotasOnceEnabled({ ...settings, projectId }, services, api);
+  return declare({ ...settings, projectId }, provider, facts, services);
 }
 
 /**
@@ -60,17 +63,26 @@ const UNASKED: Facts = { cluster: undefined, quotasRead: true, warnings: [] };
 
 type GkeSettings = Settings & { readonly projectId: string };
 
+/** The APIs that the stack needs, where it is to enable them. */
+export function enabledServices(settings: Settings, cloud: GoogleProvider): ProjectServices | undefined {
+  if (!settings.enableApis) return undefined;
+  const { projectId: project = "" } = settings;
+  return new ProjectServices("apis", { project, services: servicesOf(settings) }, { provider: cloud });
+}
+
 /** The stack's platform, for what is known about the project. Exported for tests. */
-export function declare(settings: GkeSettings, cloud: GoogleProvider, facts: Facts, api: GoogleApi): Platform {
+export function declare(
+  settings: GkeSettings,
+  cloud: GoogleProvider,
+  facts: Facts,
+  services: ProjectServices | undefined,
+): Platform {
   const { region, clusterName, deletionProtection: protect } = settings;
-  const services = settings.enableApis
-    ? new ProjectServices("apis", { project: settings.projectId, services: servicesOf(settings) }, { provider: cloud })
-    : undefined;
   const onCloud: pulumi.ComponentResourceOptions = {
     providers: { gcp: cloud },
     ...(services ? { dependsOn: [services] } : {}),
   };
-  const project = gated(settings, services, facts, api);
+  const project = pulumi.output(settings.projectId);
 
   const network = facts.cluster
     ? undefined
@@ -240,40 +252,34 @@ export function servicesOf(settings: Settings): string[] {
     "container",
     "iam",
     ...(settings.createArtifactRegistry ? ["artifactregistry"] : []),
-    ...(settings.useCloudSql ? ["servicenetworking", "sqladmin"] : []),
+    // The Auth Proxy works as a service account through Workload Identity, which asks iamcredentials for its tokens.
+    ...(settings.useCloudSql ? ["iamcredentials", "servicenetworking", "sqladmin"] : []),
     ...(settings.dnsZone ? ["dns"] : []),
     ...(settings.iap ? ["iap"] : []),
   ].map((name) => `${name}.googleapis.com`);
 }
 
 /**
- * The project's id. Where its quotas could not be read before its APIs are enabled, it is known only once they have been
- * read: everything that costs anything waits for it.
+ * Reads the quotas of a project whose APIs the stack itself has just enabled. Nothing that costs is declared before.
+ *
+ * @throws ConfigError where they leave no room; Error where the API does not answer in time.
  */
-function gated(
-  settings: GkeSettings,
-  services: ProjectServices | undefined,
-  facts: Facts,
-  api: GoogleApi,
-): pulumi.Output<string> {
-  if (facts.quotasRead || !services) return pulumi.output(settings.projectId);
-  return services.project.apply(async (project) => {
-    if (pulumi.runtime.isDryRun()) return project;
-    const deadline = Date.now() + ENABLED_DEADLINE_MS;
-    for (;;) {
-      const quota = await checkQuotas(settings, api);
-      if (quota.read) {
-        if (quota.problems.length > 0 && settings.enforceQuotas) throw new ConfigError(quota.problems);
-        for (const problem of quota.problems) await pulumi.log.warn(problem);
-        return project;
-      }
-      if (Date.now() > deadline)
-        throw new Error(
-          `the Compute Engine API of project ${project} does not answer five minutes after it was enabled`,
-        );
-      await new Promise((resolve) => setTimeout(resolve, 5_000));
+async function quotasOnceEnabled(settings: GkeSettings, services: ProjectServices, api: GoogleApi): Promise<void> {
+  const project = await new Promise<string>((resolve) => void services.project.apply(resolve));
+  const deadline = Date.now() + ENABLED_DEADLINE_MS;
+  for (;;) {
+    const quota = await checkQuotas(settings, api);
+    if (quota.read) {
+      if (quota.problems.length > 0 && settings.enforceQuotas) throw new ConfigError(quota.problems);
+      for (const problem of quota.problems) await pulumi.log.warn(problem);
+      return;
     }
-  });
+    if (Date.now() > deadline)
+      throw new Error(
+        `the Compute Engine API of project ${project} does not answer five minutes after it was enabled; run the update again`,
+      );
+    await new Promise((resolve) => setTimeout(resolve, 5_000));
+  }
 }
 
 /** Resources of a workload's containers, by Autopilot's rules where they apply. */

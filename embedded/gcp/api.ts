@@ -12,6 +12,8 @@ export interface CloudState {
   quotas: Quotas;
   /** DNS names of the project's zones, with the dot at the end. */
   zones: Readonly<Record<string, string>>;
+  /** True for a project in which no API is enabled but by the stack. */
+  empty: boolean;
 }
 
 /** Environment variables by which the provider, and the preflight, find the interfaces. */
@@ -20,8 +22,9 @@ export type Endpoints = Readonly<Record<`GOOGLE_${"COMPUTE" | "CONTAINER" | "DNS
 /** Serves what the preflight asks Google Cloud for, on a free port of the loopback interface. */
 export async function serveApi(state: CloudState): Promise<{ endpoints: Endpoints; stop(): void }> {
   const server = http.createServer((request, response) => {
-    const found = request.headers.authorization?.startsWith("Bearer ") ? answer(state, request.url ?? "") : undefined;
-    response.writeHead(found ? 200 : 404, { "Content-Type": "application/json" });
+    const known = request.headers.authorization?.startsWith("Bearer ");
+    const found = known ? (disabled(state, request.url ?? "") ?? answer(state, request.url ?? "")) : undefined;
+    response.writeHead(found === DISABLED ? 403 : found ? 200 : 404, { "Content-Type": "application/json" });
     response.end(JSON.stringify(found ?? { error: { code: 404, message: "Not found" } }));
   });
   await new Promise<void>((resolve, reject) => {
@@ -40,6 +43,17 @@ export async function serveApi(state: CloudState): Promise<{ endpoints: Endpoint
       server.close();
     },
   };
+}
+
+const DISABLED = { error: { code: 403, message: "the API is disabled", details: [{ reason: "SERVICE_DISABLED" }] } };
+
+/** What an API says that nobody has enabled. */
+function disabled(state: CloudState, url: string): object | undefined {
+  if (!state.empty) return undefined;
+  const [, project] = /\/projects\/([^/]+)/.exec(url) ?? [];
+  const api = /^\/(compute|dns)\//.exec(url)?.[1] ?? "container";
+  const enabled = state.inventory.has(`gcp:projects/service:Service ${project}/${api}.googleapis.com`);
+  return enabled ? undefined : DISABLED;
 }
 
 function answer(state: CloudState, url: string): object | undefined {

@@ -1,9 +1,17 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { ApiextensionsV1Api, KubeConfig, StorageV1Api, type V1JSONSchemaProps } from "@kubernetes/client-node";
+import {
+  ApiextensionsV1Api,
+  CoreV1Api,
+  KubeConfig,
+  StorageV1Api,
+  type V1JSONSchemaProps,
+} from "@kubernetes/client-node";
 import { AUTH_PLUGIN } from "../../components/gcp/cluster/kubeconfig";
 import type { ControlPlane } from "./outputs";
+import type { Inventory } from "./plugin";
 import { PROVISIONER } from "../cluster/volumes";
+import { textAt, unwrap } from "../plugin/wire";
 
 const object = (properties: Record<string, V1JSONSchemaProps>): V1JSONSchemaProps => ({ type: "object", properties });
 const text = { type: "string" };
@@ -110,4 +118,50 @@ export function writeAuthPlugin(dir: string, kubeconfigPath: string): void {
     "",
   ];
   fs.writeFileSync(path.join(dir, AUTH_PLUGIN), script.join("\n"), { mode: 0o700 });
+}
+
+/** Annotations of a Service by which it gets a reserved address. Source: GKE's documentation of LoadBalancer Services. */
+const BACKEND_SERVICE = "cloud.google.com/l4-rbs";
+const ADDRESS = "networking.gke.io/load-balancer-ip-addresses";
+const PAUSE_MS = 500;
+
+/**
+ * Gives every Service of type LoadBalancer the regional address that its annotation names, as GKE's controller does once
+ * the address is reserved; nothing listens there. The result ends it.
+ */
+export function serveLoadBalancers(kubeconfigPath: string, inventory: Inventory): () => Promise<void> {
+  const config = new KubeConfig();
+  config.loadFromFile(kubeconfigPath);
+  const core = config.makeApiClient(CoreV1Api);
+  const reserved = (name: string) => {
+    const found = [...inventory].find(
+      ([key]) => key.startsWith("gcp:compute/address:Address ") && key.endsWith(`/addresses/${name}`),
+    );
+    return found && textAt(unwrap(found[1]), "address");
+  };
+  let ended = false;
+  const work = (async () => {
+    while (!ended) {
+      // What fails in one round, a Service that is just being changed for example, is right in the next.
+      const { items } = await core.listServiceForAllNamespaces().catch(() => ({ items: [] }));
+      for (const service of items) {
+        const { [ADDRESS]: address = "", [BACKEND_SERVICE]: kind } = service.metadata?.annotations ?? {};
+        const ip = kind === "enabled" ? reserved(address) : undefined;
+        if (service.spec?.type !== "LoadBalancer" || service.status?.loadBalancer?.ingress || !ip) continue;
+        const { name = "", namespace = "" } = service.metadata ?? {};
+        await core
+          .replaceNamespacedServiceStatus({
+            name,
+            namespace,
+            body: { ...service, status: { loadBalancer: { ingress: [{ ip }] } } },
+          })
+          .catch(() => undefined);
+      }
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  })();
+  return () => {
+    ended = true;
+    return work;
+  };
 }

@@ -9,7 +9,7 @@ import { main, PROJECT } from "../../program";
 import { serve } from "../plugin/server";
 import { configure, type EngineOptions, openEngine, STAND_IN_CHART } from "../stack";
 import { type CloudState, serveApi } from "./api";
-import { controlPlaneOf, furnishAsGke, writeAuthPlugin } from "./cluster";
+import { controlPlaneOf, furnishAsGke, serveLoadBalancers, writeAuthPlugin } from "./cluster";
 import { CONTROL_PLANE } from "./outputs";
 import { gcpStandIn } from "./plugin";
 
@@ -45,12 +45,13 @@ const QUOTAS = {
 /** Opens a stack on GKE: the real engine, the real program, the stand-ins for the plugins and for Google Cloud. */
 export async function openGkeStack(options: GkeStackOptions): Promise<GkeStack> {
   const { kubeconfigPath } = options;
-  const cloud: CloudState = { inventory: new Map(), quotas: QUOTAS, zones: { "acme-dev": "acme.dev." } };
+  const cloud: CloudState = { inventory: new Map(), quotas: QUOTAS, zones: { "acme-dev": "acme.dev." }, empty: false };
   const bin = path.join(options.dir, "gke-bin");
   if (kubeconfigPath) {
     await furnishAsGke(kubeconfigPath);
     writeAuthPlugin(bin, kubeconfigPath);
   }
+  const stopLoadBalancers = kubeconfigPath ? serveLoadBalancers(kubeconfigPath, cloud.inventory) : undefined;
   const log = options.log ?? (() => undefined);
   const plugin = await serve(
     gcpStandIn(cloud.inventory, kubeconfigPath ? controlPlaneOf(kubeconfigPath) : CONTROL_PLANE),
@@ -68,6 +69,7 @@ export async function openGkeStack(options: GkeStackOptions): Promise<GkeStack> 
   const close = async () => {
     fs.rmSync(path.join(projectRoot(), `Pulumi.${stackName}.yaml`), { force: true });
     restore();
+    await stopLoadBalancers?.();
     plugin.stop();
     api.stop();
     await engine.close();

@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import { createRequire } from "node:module";
 import * as os from "node:os";
 import * as path from "node:path";
-import { CustomObjectsApi, KubeConfig, NetworkingV1Api } from "@kubernetes/client-node";
+import { CoreV1Api, CustomObjectsApi, KubeConfig, NetworkingV1Api } from "@kubernetes/client-node";
 import type { EngineEvent } from "@pulumi/pulumi/automation";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
@@ -12,20 +12,20 @@ import { STACK_TOOLS } from "../../embedded/tools";
 import { examine } from "../../doctor/doctor";
 import { targetOf } from "../../doctor/target";
 import { verify } from "../../doctor/verify";
-import { ensureTools } from "../../toolchain";
-import { INGRESS } from "./configurations";
+import { ensureTools, type ToolPaths } from "../../toolchain";
+import { FRESH, INGRESS, ONTO_EXISTING } from "./configurations";
 
 // The compiled program, as users run it: the engine serialises the provider's stub from it.
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
 const { startCluster } = compiled("./embedded/cluster") as typeof ClusterModule;
 const { openGkeStack } = compiled("./embedded/gcp/stack") as typeof GkeModule;
 
-const SECRETS = {
+const PASSWORDS = {
   natsPassword: "canary-nats-1",
   noetlPassword: "canary-noetl-2",
   postgresPassword: "canary-admin-3",
-  iapClientSecret: "canary-iap-4",
 };
+const SECRETS = { ...PASSWORDS, iapClientSecret: "canary-iap-4" };
 const CONFIG = {
   ...INGRESS,
   ...SECRETS,
@@ -38,6 +38,7 @@ const CONFIG = {
 };
 
 let dir: string;
+let tools: ToolPaths;
 let cluster: ClusterModule.Cluster;
 let gke: GkeModule.GkeStack;
 let printed = "";
@@ -45,7 +46,7 @@ const onOutput = (text: string) => (printed += text);
 
 beforeAll(async () => {
   dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-gke-"));
-  const tools = await ensureTools(STACK_TOOLS);
+  tools = (await ensureTools(STACK_TOOLS)) as ToolPaths;
   cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
   gke = await openGkeStack({ dir, tools, kubeconfigPath: cluster.kubeconfigPath, config: CONFIG });
 });
@@ -75,6 +76,19 @@ const failureOf = (work: Promise<unknown>): Promise<string> =>
     (error: Error) => error.message,
   );
 
+/** A cluster that somebody else has created, as the cloud describes it: the embedded one. */
+function controlPlane(kubeconfigPath: string) {
+  const config = new KubeConfig();
+  config.loadFromFile(kubeconfigPath);
+  const { server = "", caData = "" } = config.getCurrentCluster() ?? {};
+  return {
+    endpoint: new URL(server).host,
+    masterAuth: { clusterCaCertificate: caData },
+    masterVersion: "1.34.4-gke.1047000",
+    network: "default",
+  };
+}
+
 /** Everything the engine keeps about the stack, as it stands on the disk. */
 const state = (): string =>
   fs
@@ -82,6 +96,31 @@ const state = (): string =>
     .filter((entry) => entry.isFile())
     .map((entry) => fs.readFileSync(path.join(entry.parentPath, entry.name), "utf8"))
     .join("\n");
+
+describe("an empty project, by the real engine", () => {
+  it("has its quotas checked once the APIs are enabled, before anything that costs is created", async () => {
+    const empty = await openGkeStack({ dir: path.join(dir, "empty"), tools, config: { ...FRESH, ...PASSWORDS } });
+    try {
+      empty.cloud.empty = true;
+      empty.cloud.quotas = { ...empty.cloud.quotas, CPUS: [24, 8] };
+      let said = "";
+      const refusal = "quota CPUS of region europe-west1 of project acme-noetl: 16 vCPU are free (limit 24, used 8)";
+      const failure = await failureOf(empty.stack.up({ onOutput: (text) => (said += text) }));
+      expect(said).toContain(
+        "its quotas are checked during the update, before the network and the cluster are created",
+      );
+      expect(failure).toContain(refusal);
+      // The message is for the user; where in the program it arose is of no use to them.
+      expect(failure).not.toMatch(/\n +at /);
+      const types = [...empty.cloud.inventory.keys()].map((key) => key.split(" ")[0]);
+      expect(new Set(types)).toEqual(new Set(["gcp:projects/service:Service"]));
+      // Now that they are enabled, the preview says it.
+      expect(await failureOf(empty.stack.preview())).toContain(refusal);
+    } finally {
+      await empty.close();
+    }
+  });
+});
 
 describe("a whole stack on GKE, by the real engine", () => {
   it("refuses at preview what Google Cloud would refuse later, and has created nothing", async () => {
@@ -217,5 +256,56 @@ describe("a whole stack on GKE, by the real engine", () => {
     await gke.stack.destroy({ onOutput });
     expect([...gke.cloud.inventory.keys()]).toEqual([]);
     expect(printed).not.toContain("canary");
+  });
+});
+
+describe("onto an existing cluster, with a load balancer before the gateway, by the real engine", () => {
+  const CLUSTER = "gcp:container/cluster:Cluster projects/acme-noetl/locations/us-central1/clusters/noetl-cluster";
+  let existing: GkeModule.GkeStack;
+
+  beforeAll(async () => {
+    existing = await openGkeStack({
+      dir: path.join(dir, "existing"),
+      tools,
+      kubeconfigPath: cluster.kubeconfigPath,
+      config: { ...ONTO_EXISTING, ...PASSWORDS, contractTimeoutSeconds: "60", deletionProtection: "false" },
+    });
+  });
+  afterAll(() => existing?.close());
+
+  it("refuses a cluster that is not there", async () => {
+    expect(await failureOf(existing.stack.preview())).toContain(
+      'there is no cluster "noetl-cluster" in us-central1 of project acme-noetl',
+    );
+  });
+
+  it("deploys NATS, Postgres, NoETL and the gateway onto it, and proves the stream", async () => {
+    existing.cloud.inventory.set(CLUSTER, controlPlane(cluster.kubeconfigPath));
+    const { outputs } = await existing.stack.up({ onOutput });
+    expect(outputs.contract?.value).toMatchObject({ holds: true, report: "" });
+    expect(outputs).toMatchObject({
+      gatewayAddress: { value: "203.0.113.20" },
+      gatewayUrl: { value: expect.stringContaining("8090") as string },
+    });
+    expect(outputs).not.toHaveProperty("registry");
+    expect(printed).not.toContain("canary");
+  });
+
+  it("has reserved the address, and created nothing else in the cloud", () => {
+    const created = [...existing.cloud.inventory.keys()].filter((key) => !key.startsWith("gcp:projects/service:"));
+    expect(created.sort()).toEqual([
+      "gcp:compute/address:Address projects/acme-noetl/regions/us-central1/addresses/noetl-cluster-gateway",
+      CLUSTER,
+    ]);
+  });
+
+  it("gives the gateway's Service the reserved address", async () => {
+    const config = new KubeConfig();
+    config.loadFromFile(cluster.kubeconfigPath);
+    const service = await config
+      .makeApiClient(CoreV1Api)
+      .readNamespacedService({ name: "gateway", namespace: "gateway" });
+    expect(service.spec?.type).toBe("LoadBalancer");
+    expect(service.status?.loadBalancer?.ingress).toMatchObject([{ ip: "203.0.113.20" }]);
   });
 });

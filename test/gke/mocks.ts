@@ -1,10 +1,9 @@
 import { Provider as GoogleProvider } from "@pulumi/gcp/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { Facts } from "../../components/gcp/preflight";
-import { GoogleApi } from "../../components/gcp/preflight";
 import { parseSettings } from "../../config/parse";
 import { deploy } from "../../program";
-import { declare } from "../../stacks/gke";
+import { declare, enabledServices } from "../../stacks/gke";
 import { unwrap } from "../unit/mocks";
 import { called, created } from "../../embedded/gcp/outputs";
 import { FACTS } from "./configurations";
@@ -67,7 +66,7 @@ export async function run(
   const settings = parseSettings(raw);
   const cloud = new GoogleProvider("gcp", { project: settings.projectId, region: settings.region });
   const gke = { ...settings, projectId: settings.projectId ?? "" };
-  const outputs = deploy(settings, declare(gke, cloud, facts, new GoogleApi("none")));
+  const outputs = deploy(settings, declare(gke, cloud, facts, enabledServices(gke, cloud)));
   const resolved = await new Promise<Record<string, unknown>>((resolve, reject) => {
     const failed = (error: unknown) => reject(error instanceof Error ? error : new Error(String(error)));
     process.once("unhandledRejection", failed);

@@ -6,19 +6,23 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { projectRoot } from "../../config/project";
 // Compiled: the cluster starts its supervisor as a process of its own, from the file beside it.
 import { type Cluster, startCluster } from "../../dist/embedded/cluster";
+import { openGkeStack } from "../../dist/embedded/gcp/stack";
 import { type Engine, openEngine, POLICY_PACK } from "../../embedded/stack";
 import { PROJECT } from "../../program";
 import { STACK_TOOLS } from "../../embedded/tools";
-import { ensureTools } from "../../toolchain";
+import { ensureTools, type ToolPaths } from "../../toolchain";
+import { FRESH } from "../gke/configurations";
 import { breaksTheRules, CANARY, keepsTheRules } from "./program";
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-policy-"));
+let tools: ToolPaths<"helm" | "pulumi">;
 let cluster: Cluster;
 let engine: Engine;
 
 beforeAll(async () => {
-  const tools = await ensureTools(STACK_TOOLS);
-  cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
+  const found = await ensureTools(STACK_TOOLS);
+  tools = found;
+  cluster = await startCluster({ dir: path.join(dir, "cluster"), tools: found });
   engine = await openEngine({ dir: path.join(dir, "engine"), tools });
 });
 
@@ -53,7 +57,7 @@ async function preview(program: PulumiFn, packConfig: string): Promise<{ passed:
 
 /** Rules and resources that the engine reports, as `level rule resource`. */
 function violations(output: string): string[] {
-  const pattern = /\[(mandatory|advisory)\].*?\s([\w-]+)\s+\([\w:./-]+: (\w+)\)/g;
+  const pattern = /\[(mandatory|advisory)\].*?\s([\w-]+)\s+\([\w:./-]+: ([\w-]+)\)/g;
   return [...new Set([...output.matchAll(pattern)].map(([, level, rule, name]) => `${level} ${rule} ${name}`))].sort();
 }
 
@@ -90,5 +94,47 @@ describe("the policy pack, run by the real engine", () => {
     expect(output).toContain("values.secrets.postgresPassword has the name of a credential");
     expect(output).not.toContain("noetlPassword");
     expect(output).not.toContain(CANARY);
+  });
+
+  it("holds a stack on GKE to its protection, and takes it down only by the pack's own configuration for that", async () => {
+    // The platform alone has everything that the rule is about.
+    const config = {
+      ...FRESH,
+      deployNats: "false",
+      deployNoetl: "false",
+      deployGateway: "false",
+      exposure: "internal",
+    };
+    const gke = await openGkeStack({ dir: path.join(dir, "gke"), tools, config });
+    const judge = async (...configs: string[]) => {
+      let output = "";
+      const passed = await gke.stack
+        .preview({
+          policyPacks: [POLICY_PACK],
+          ...(configs.length > 0 ? { policyPackConfigs: configs } : {}),
+          color: "never",
+          onOutput: (text) => (output += text),
+        })
+        .then(
+          () => true,
+          () => false,
+        );
+      return { passed, violations: violations(output) };
+    };
+    try {
+      expect(await judge()).toEqual({ passed: true, violations: [] });
+      await gke.configure({ deletionProtection: "false" });
+      const unprotected = ["cloud-sql-instance", "gke-cluster"];
+      expect(await judge()).toEqual({
+        passed: false,
+        violations: unprotected.map((name) => `mandatory deletion-protection ${name}`),
+      });
+      expect(await judge(path.join(POLICY_PACK, "teardown.json"))).toEqual({
+        passed: true,
+        violations: unprotected.map((name) => `advisory deletion-protection ${name}`),
+      });
+    } finally {
+      await gke.close();
+    }
   });
 });
