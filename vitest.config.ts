@@ -60,10 +60,7 @@ export default defineConfig({
           include: ["test/doctor/**/*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 120_000,
-          // One deployment for all files, so one file at a time, after the others.
-          maxWorkers: 1,
-          sequence: { groupOrder: 1 },
-          globalSetup: ["test/doctor/setup.ts"],
+          globalSetup: ["test/setup/tools.ts"],
         },
       },
       {

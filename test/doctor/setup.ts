@@ -2,25 +2,21 @@ import * as fs from "node:fs";
 import { createRequire } from "node:module";
 import * as os from "node:os";
 import * as path from "node:path";
-import type { TestProject } from "vitest/node";
 import { projectRoot } from "../../config/project";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
 import type * as StackModule from "../../embedded/stack.js";
 import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools } from "../../toolchain";
 
-declare module "vitest" {
-  interface ProvidedContext {
-    /** Folder of the deployment that these tests share: the engine's home and state, and the cluster. */
-    deployment: string;
-  }
-}
-
 /** Name of the shared stack. */
 const STACK = "doctor";
 
-/** The whole stack on one embedded cluster, for every file of this project. */
-export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+/**
+ * Deploys the whole stack on one embedded cluster.
+ *
+ * @returns the folder of the deployment (the engine's home and state, and the cluster), and what ends it.
+ */
+export async function deploy(): Promise<{ dir: string; tearDown: () => Promise<void> }> {
   const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
   const { startCluster } = compiled("./embedded/cluster") as typeof ClusterModule;
   const { openStack } = compiled("./embedded/stack") as typeof StackModule;
@@ -43,6 +39,5 @@ export default async function setup(project: TestProject): Promise<() => Promise
     await tearDown();
     throw error;
   }
-  project.provide("deployment", dir);
-  return tearDown;
+  return { dir, tearDown };
 }

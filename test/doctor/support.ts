@@ -11,7 +11,6 @@ import {
   type KubernetesObject,
 } from "@kubernetes/client-node";
 import { StorageType, type JetStreamManager, type NatsConnection } from "nats";
-import { inject } from "vitest";
 import { forwardPort } from "../../components/stream-contract/cluster";
 import { openSession } from "../../components/stream-contract/connect";
 import { Deadline } from "../../components/stream-contract/deadline";
@@ -33,7 +32,9 @@ export const STACK = "doctor";
 
 /** The deployment that these tests share, and hands to break it with. */
 export class Deployment {
-  readonly dir = inject("deployment");
+  /** Folder of the deployment, as soon as there is one. */
+  static dir = "";
+  readonly dir = Deployment.dir;
   readonly clusterDir = path.join(this.dir, "cluster");
   readonly kubeconfigPath = path.join(this.clusterDir, "kubeconfig");
   readonly engine: Engine = { ...embeddedEngine(this.dir), cwd: projectRoot() };

@@ -1,0 +1,26 @@
+import { afterAll, beforeAll, describe } from "vitest";
+import { deploy } from "./setup";
+import { Deployment } from "./support";
+
+// One deployment for all parts, which break it and mend it: one file, so that they do so one after the other.
+// A part alone: npx vitest run --project doctor -t repair
+
+let tearDown: (() => Promise<void>) | undefined;
+beforeAll(async () => {
+  const deployed = await deploy();
+  Deployment.dir = deployed.dir;
+  tearDown = deployed.tearDown;
+}, 240_000);
+afterAll(() => tearDown?.(), 120_000);
+
+describe.each([
+  ["live", () => import("./live.js")],
+  ["diagnosis", () => import("./diagnosis.js")],
+  ["refusals", () => import("./refusals.js")],
+  ["symptoms", () => import("./symptoms.js")],
+  ["servers", () => import("./servers.js")],
+  ["watch", () => import("./watch.js")],
+  ["repair", () => import("./repair.js")],
+])("%s", async (_part, load) => {
+  await load();
+});
