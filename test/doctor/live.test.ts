@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { PatchStrategy, setHeaderOptions } from "@kubernetes/client-node";
@@ -79,6 +79,12 @@ async function whileLocked<T>(work: () => Promise<T>): Promise<T> {
   const lock = { pid: process.pid, username: "test", hostname: "test", timestamp: new Date().toISOString() };
   fs.writeFileSync(file, JSON.stringify(lock));
   try {
+    // The engine takes it for one: what would change the state is refused.
+    const { command, env, cwd } = deployment.engine;
+    const args = ["refresh", "--yes", "--skip-preview", "--non-interactive", "--stack", STACK];
+    expect(spawnSync(command, args, { env, cwd, encoding: "utf8", timeout: 30_000 }).stderr).toMatch(
+      /currently locked/,
+    );
     return await work();
   } finally {
     fs.rmSync(file);
