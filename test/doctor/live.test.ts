@@ -126,9 +126,12 @@ it("shows what the engine would do and what drifted, no value of a secret, and m
   expect(ran).toMatchObject({ code: 0, stderr: "" });
   const report = JSON.parse(ran.read("json")) as ChangeReport;
   const { live } = report;
-  expect(live?.drift?.map(({ name, differences }) => [name, differences])).toEqual([
-    ["postgres-auth", [{ path: "data.NOETL_PASSWORD", kind: "update-replace" }]],
-    ["stream-contract", [{ path: "expect.maxAgeSeconds", kind: "update", old: STREAM.maxAgeSeconds, new: 600 }]],
+  expect(live?.drift?.map(({ name }) => name)).toEqual(["postgres-auth", "stream-contract"]);
+  const [auth, contract] = live?.drift ?? [];
+  expect(auth?.differences).toEqual([{ path: "data.NOETL_PASSWORD", kind: "update-replace" }]);
+  // Another file of this project may have had the stream made anew, which is drift as well.
+  expect(contract?.differences.filter(({ path }) => path !== "drift.stream-lost")).toEqual([
+    { path: "expect.maxAgeSeconds", kind: "update", old: STREAM.maxAgeSeconds, new: 600 },
   ]);
   // The working tree's change, and what puts the drift right.
   expect(live?.steps.map(({ op, name }) => `${op} ${name}`)).toEqual(
@@ -150,7 +153,9 @@ it("shows what the engine would do and what drifted, no value of a secret, and m
       rule: "drift",
       level: "warning",
       subject: "StreamContract stream-contract",
-      text: "is not what the stack's state says (expect.maxAgeSeconds 3600 -> 600); the update changes it back.",
+      text: expect.stringMatching(
+        /^is not what the stack's state says \(.*expect\.maxAgeSeconds 3600 -> 600\); the update changes it back\.$/,
+      ) as string,
     },
   ]);
   const canary = new RegExp([CANARY, Buffer.from(CANARY).toString("base64"), folder].join("|"));
