@@ -92,6 +92,9 @@ export const SCRIPT = `
   const clear = document.getElementById("clear");
   const unchanged = document.getElementById("unchanged");
   const items = all(".item").map((element) => ({ element, text: element.textContent.toLowerCase() }));
+  // A variable that stays as it is: shown when asked for, and where the search finds it.
+  const isUnchanged = (element) =>
+    element.localName === "tr" && !!element.closest("details") && !element.classList.contains("changed");
   let part = "";
   const apply = () => {
     const words = form.elements.text.value.toLowerCase().split(/\\s+/).filter(Boolean);
@@ -101,7 +104,7 @@ export const SCRIPT = `
       const { op, part: own } = element.dataset;
       const visible = words.every((word) => text.includes(word)) && (!op || ops.includes(op)) &&
         (!part || !own || own === part) &&
-        (element.localName !== "tr" || !element.closest("details") || element.classList.contains("changed") || unchanged.checked || words.length > 0);
+        (!isUnchanged(element) || unchanged.checked || words.length > 0);
       element.hidden = !visible;
       if (visible) shown++;
     }
@@ -111,7 +114,9 @@ export const SCRIPT = `
     }
     for (const node of all(".part")) node.setAttribute("aria-pressed", String(node.dataset.part === part));
     clear.hidden = part === "";
-    document.getElementById("count").textContent = shown + " of " + items.length + " shown";
+    const everything = words.length > 0 || (unchanged && unchanged.checked);
+    const total = everything ? items.length : items.filter(({ element }) => !isUnchanged(element)).length;
+    document.getElementById("count").textContent = shown + " of " + total + " shown";
   };
   const choose = (node) => { part = part === node.dataset.part ? "" : node.dataset.part; apply(); };
   for (const node of all(".part")) {

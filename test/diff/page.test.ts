@@ -43,6 +43,21 @@ const REPORT: ChangeReport = report(
       },
     ],
     settings: [{ key: "natsReplicas", op: "change", old: "1", new: "3" }],
+    live: {
+      steps: [],
+      drift: [
+        {
+          urn: "urn",
+          type: "x:StreamContract",
+          name: HOSTILE,
+          op: "update",
+          differences: [{ path: `a.${"very".repeat(30)}.long`, kind: "update", old: 3600, new: HOSTILE }],
+          replaceReasons: [],
+        },
+      ],
+      counts: { same: 3 },
+      diagnostics: [`warning: ${HOSTILE}`],
+    },
     environment: [
       {
         workload: "worker",
@@ -136,8 +151,10 @@ describe("the page in a browser", () => {
     const page = await open();
     expect(await page.getByText("NATS_STREAM").isVisible()).toBe(false);
     expect(await page.getByText("NATS_URL").isVisible()).toBe(true);
+    expect(await page.locator("#count").innerText()).toBe("7 of 7 shown");
     await page.getByLabel("unchanged variables too").check();
     expect(await page.getByText("NATS_STREAM").isVisible()).toBe(true);
+    expect(await page.locator("#count").innerText()).toBe("8 of 8 shown");
   });
 
   it("is light or dark as the system is, and as the reader wants", async () => {

@@ -14,6 +14,7 @@ beforeAll(async () => {
 afterAll(() => tearDown?.(), 120_000);
 
 describe.each([
+  // First, while the stack is as it was deployed.
   ["live", () => import("./live.js")],
   ["diagnosis", () => import("./diagnosis.js")],
   ["refusals", () => import("./refusals.js")],
