@@ -137,7 +137,7 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
 /** Parts of the values that leave the servers' pods alone. */
 const BESIDE_THE_SERVERS: readonly string[] = ["natsBox", "service"];
 
-/** Digest of what the servers' pods are made of: chart, version, and values that hold no credential. 16 hex digits. */
+/** Digest of what the servers' pods are made of: chart, version, and values that hold no credential. SHA-256 in hex. */
 export function serversDigest(
   chart: string,
   version: string | undefined,
@@ -149,6 +149,5 @@ export function serversDigest(
   return crypto
     .createHash("sha256")
     .update(JSON.stringify([chart, version ?? "", theirs]))
-    .digest("hex")
-    .slice(0, 16);
+    .digest("hex");
 }
