@@ -1,4 +1,5 @@
 import { spawn, type ChildProcessByStdio } from "node:child_process";
+import * as fs from "node:fs";
 import type { Readable } from "node:stream";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { STREAM } from "../../contract/noetl";
@@ -82,11 +83,9 @@ describe("verify --watch", () => {
 
   it("ends at Ctrl-C before the first look, too", async () => {
     const watching = watch();
-    // Long enough for the handlers to be in place, and too short for a look.
-    await until("the process to be up", async () => {
-      await new Promise((resolve) => setTimeout(resolve, 400));
-      return true;
-    });
+    // While it has the engine read the stack, it is past its own start and has nothing to show yet.
+    const children = `/proc/${watching.child.pid}/task/${watching.child.pid}/children`;
+    await until("the engine at work", () => (fs.readFileSync(children, "utf8").trim() === "" ? undefined : true));
     const { code, milliseconds } = await interrupted(watching);
     expect({ code, lines: watching.lines() }).toEqual({ code: 130, lines: [] });
     expect(milliseconds).toBeLessThan(1_000);
