@@ -8,15 +8,13 @@ import { identityOf, namespaceOf, withOpaqueSecrets, type KubeObject } from "./o
 import { partOfObject, partOfResource, partsOf } from "./parts";
 import { SHOWN } from "./placeholders";
 import { kubernetesKind, replacingPaths, touches } from "./replacement";
-import { findRisks, type ObjectDelta, type ReleaseDelta, type ResourceDelta } from "./risks";
+import { countRisks, findRisks, type ObjectDelta, type ReleaseDelta, type ResourceDelta } from "./risks";
 import {
-  LEVELS,
   OPERATIONS,
   PARTS,
   type ChangeReport,
   type ContractReport,
   type Counts,
-  type Level,
   type ObjectChange,
   type Operation,
   type PartName,
@@ -25,6 +23,7 @@ import {
 } from "./report";
 import { allObjects, declaredObject, type SideResult } from "./side";
 import type { StackConfig } from "./stack-config";
+import { many, sentence } from "./wording";
 
 /** A resource in two revisions. */
 interface ResourcePair {
@@ -245,9 +244,7 @@ export function compareSides(
   const totals = {
     resources: counts(resources),
     objects: counts(objects),
-    risks: Object.fromEntries(
-      LEVELS.map((level) => [level, risks.filter((risk) => risk.level === level).length]),
-    ) as Record<Level, number>,
+    risks: countRisks(risks),
   };
   return {
     summary: summaryOf({ totals, restarts, contract, settings }),
@@ -306,8 +303,6 @@ function limits(base: SideResult, head: SideResult): string[] {
   return [...new Set(notes)];
 }
 
-const many = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
-
 const VERBS: Record<Operation, string> = {
   create: "created",
   update: "updated",
@@ -331,6 +326,5 @@ function summaryOf(args: {
     ...(contract.changes.length > 0 ? [`stream contract: ${many(contract.changes.length, "change")}`] : []),
     ...(restarts.length > 0 ? [`pods restart: ${restarts.join(", ")}`] : []),
   ];
-  const text = parts.join("; ");
-  return `${text.slice(0, 1).toUpperCase()}${text.slice(1)}.`;
+  return `${sentence(parts.join("; "))}.`;
 }

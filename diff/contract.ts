@@ -8,6 +8,7 @@ import { subjectsCover, subjectsOverlap } from "../components/stream-contract/su
 import type { DeclaredResource } from "./evaluation";
 import { unwrapSecrets } from "./outputs";
 import type { ContractChange, ContractReport } from "./report";
+import { sentence } from "./wording";
 
 /** True for the resource that asserts the contract. */
 export const isContract = (type: string): boolean => type.endsWith(":StreamContract");
@@ -69,8 +70,6 @@ function ensured(verdict: Verdict | undefined, what: string, now: ContractInputs
     ? `The update fails before it changes anything: ${never}. It matters because ${why}.`
     : `The existing ${what} keeps the old value, and the update warns: ${never}. It matters because ${why}.`;
 }
-
-const sentence = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
 
 const seconds = (value: number): string => (value === 0 ? "unlimited" : `${value} s`);
 

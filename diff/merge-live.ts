@@ -1,19 +1,10 @@
 /** Merges the engine's word about the deployed stack into a comparison of the revisions. */
-import { PRECIOUS, sortedRisks } from "./risks";
-import {
-  LEVELS,
-  type ChangeReport,
-  type Level,
-  type LiveDifference,
-  type LiveReport,
-  type LiveStep,
-  type Risk,
-} from "./report";
+import { countRisks, PRECIOUS, sortedRisks } from "./risks";
+import type { ChangeReport, LiveDifference, LiveReport, LiveStep, Risk } from "./report";
+import { resourceTitle } from "./wording";
 
 /** Paths that a risk names; the steps have them all. */
 const MOST_PATHS = 4;
-
-const titleOf = ({ type, name }: LiveStep): string => `${type.split(":").at(-1) ?? type} ${name}`;
 
 /** `expect.maxAgeSeconds 3600 -> 600`; the path alone where no values are shown. */
 export function differenceText({ path, old, new: now }: LiveDifference): string {
@@ -38,7 +29,7 @@ function unexpected(step: LiveStep, live: LiveReport, resources: ChangeReport["r
     {
       rule: "engine-only",
       level: loss ? "danger" : "warning",
-      subject: titleOf(step),
+      subject: resourceTitle(step),
       text:
         `is ${PAST[step.op] ?? step.op} by the engine${reasons}, which the two revisions do not explain: ` +
         `${why} the base revision says.${loss ? ` This removes ${loss}.` : ""}`,
@@ -56,7 +47,7 @@ function drifted(step: LiveStep, { steps }: LiveReport): Risk {
   return {
     rule: "drift",
     level: PRECIOUS[step.type] && (step.op === "delete" || next === "replace") ? "danger" : "warning",
-    subject: titleOf(step),
+    subject: resourceTitle(step),
     text: `${what}; ${after}.`,
   };
 }
@@ -106,9 +97,7 @@ export function withLive<T extends Pick<ChangeReport, "summary" | "counts" | "ri
     summary: `${compared.summary} On the deployed stack: ${engineCounts(live.counts) || "nothing to do"}${drift}.`,
     counts: {
       ...compared.counts,
-      risks: Object.fromEntries(
-        LEVELS.map((level) => [level, risks.filter((risk) => risk.level === level).length]),
-      ) as Record<Level, number>,
+      risks: countRisks(risks),
     },
     risks,
     notes: live.drift === undefined ? compared.notes : [...compared.notes, UNSEEN].sort(),

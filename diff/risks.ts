@@ -9,7 +9,8 @@ import { isCredential, Opaque, type Masker } from "./mask";
 import { namespaceOf, titleOf, type KubeObject } from "./objects";
 import { SHOWN } from "./placeholders";
 import { touches } from "./replacement";
-import { LEVELS, type ContractReport, type Operation, type Risk, type SettingChange } from "./report";
+import { LEVELS, type ContractReport, type Level, type Operation, type Risk, type SettingChange } from "./report";
+import { resourceTitle, sentence } from "./wording";
 
 /** A resource that changes, with the raw differences of its inputs. */
 export interface ResourceDelta {
@@ -67,7 +68,7 @@ const objectName = (delta: { old?: KubeObject; new?: KubeObject }): string => {
 const kindOf = (delta: { old?: KubeObject; new?: KubeObject }): string => (delta.new ?? delta.old)?.kind ?? "";
 const resourceName = (delta: ResourceDelta): string => {
   const resource = delta.new ?? delta.old;
-  return resource ? `${resource.type.split(":").at(-1)} ${resource.name}` : "?";
+  return resource ? resourceTitle(resource) : "?";
 };
 const typeOf = (delta: ResourceDelta): string => (delta.new ?? delta.old)?.type ?? "";
 const at = (change: RawChange, ...prefixes: string[]): boolean => touches(keysOf(change.path), prefixes);
@@ -576,8 +577,6 @@ function blocksDrains(budget: KubeObject | undefined, objects: readonly KubeObje
   return spec.minAvailable >= replicas;
 }
 
-const sentence = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
-
 /** All risks, the worst first, each once. */
 export function findRisks(facts: Facts): Risk[] {
   const { masker } = facts;
@@ -592,6 +591,13 @@ export function findRisks(facts: Facts): Risk[] {
     ),
   );
 }
+
+/** How many there are of each level. */
+export const countRisks = (risks: readonly Risk[]): Record<Level, number> =>
+  Object.fromEntries(LEVELS.map((level) => [level, risks.filter((risk) => risk.level === level).length])) as Record<
+    Level,
+    number
+  >;
 
 /** The worst first, each once. */
 export function sortedRisks(risks: readonly Risk[]): Risk[] {

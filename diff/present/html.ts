@@ -3,16 +3,15 @@ import type { ChangeReport, EnvironmentTable, Report, Scalar } from "../report";
 import { html as escaped } from "./escape";
 import { SCRIPT, STYLE } from "./page";
 import { topology } from "./topology";
+import { many, resourceTitle } from "../wording";
 import {
   bodyLines,
   comparedText,
   isFailure,
   liveLines,
-  many,
   mendHeading,
   objectRemarks,
   objectTitle,
-  resourceTitle,
   SIGN,
   stackName,
   VERB,

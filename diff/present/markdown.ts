@@ -2,6 +2,7 @@ import type { ChangeReport, EnvironmentRow, ObjectChange, Report, Risk, Scalar }
 import { code, fence, html, prose } from "./escape";
 import { engineCounts } from "../merge-live";
 import { flowchart } from "./mermaid";
+import { many, resourceTitle } from "../wording";
 import {
   bodyLines,
   changedRows,
@@ -9,11 +10,9 @@ import {
   isFailure,
   LEVEL_SIGN,
   liveLines,
-  many,
   mendHeading,
   objectRemarks,
   objectTitle,
-  resourceTitle,
   SIGN,
   stackName,
   VERB,

@@ -1,17 +1,16 @@
 import type { ChangeReport, Report } from "../report";
 import { differenceText } from "../merge-live";
 import { visible } from "./escape";
+import { many, resourceTitle } from "../wording";
 import {
   bodyLines,
   changedRows,
   comparedText,
   isFailure,
   liveTitle,
-  many,
   mendHeading,
   objectRemarks,
   objectTitle,
-  resourceTitle,
   SIGN,
   stackName,
   valueText,

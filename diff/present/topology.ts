@@ -1,7 +1,7 @@
 import { FLOWS } from "../parts";
 import type { ChangeReport, Part, PartName } from "../report";
 import { html } from "./escape";
-import { many } from "./words";
+import { many } from "../wording";
 
 const WIDTH = 190;
 const HEIGHT = 88;

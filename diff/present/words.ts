@@ -11,8 +11,8 @@ import type {
   ObjectChange,
   Operation,
   Report,
-  ResourceChange,
 } from "../report";
+import { many, resourceTitle } from "../wording";
 
 export const VERB: Record<Operation, string> = {
   create: "create",
@@ -22,8 +22,6 @@ export const VERB: Record<Operation, string> = {
 };
 export const SIGN: Record<Operation, string> = { create: "+", update: "~", replace: "±", delete: "-" };
 export const LEVEL_SIGN: Record<Level, string> = { danger: "🔴", warning: "🟠", notice: "🔵" };
-
-export const many = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 /** A value on one line, as YAML would quote it where it must. */
 export function valueText(value: Scalar | undefined): string {
@@ -74,10 +72,6 @@ export function bodyLines(changes: readonly FieldChange[]): string[] {
 export const objectTitle = (object: ObjectChange): string =>
   `${object.kind} ${object.namespace === undefined ? "" : `${object.namespace}/`}${object.name}`;
 
-/** `Release noetl-release` */
-export const resourceTitle = (resource: ResourceChange): string =>
-  `${resource.type.split(":").at(-1) ?? resource.type} ${resource.name}`;
-
 /** What an object's line says after its name. */
 export function objectRemarks(object: ObjectChange): string[] {
   const own = object.changes.filter(({ routine }) => routine === undefined).length;
@@ -126,8 +120,8 @@ export const wholeEnvironments = (report: ChangeReport): string[] =>
 const DRIFT_VERB: Readonly<Record<string, string>> = { update: "changed", delete: "gone" };
 
 /** `update Release noetl-release`; of drift, what has become of it. */
-export const liveTitle = ({ op, type, name }: LiveStep, isDrift = false): string =>
-  `${isDrift ? (DRIFT_VERB[op] ?? op) : op} ${type.split(":").at(-1) ?? type} ${name}`;
+export const liveTitle = (step: LiveStep, isDrift = false): string =>
+  `${isDrift ? (DRIFT_VERB[step.op] ?? step.op) : step.op} ${resourceTitle(step)}`;
 
 /** The engine's steps as lines of a diff. */
 export const liveLines = (steps: readonly LiveStep[], isDrift = false): string[] =>

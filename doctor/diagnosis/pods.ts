@@ -1,7 +1,7 @@
 import { PLACES } from "../../contract/noetl";
 import { describePod, many } from "../checklist";
 import type { ContainerFacts, Evidence, NamespaceFacts, Part, PodFacts, WorkloadFacts } from "../evidence";
-import { putBack } from "./releases";
+import { putBack, refreshAndUpdate } from "./releases";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type Finding, type Step } from "./finding";
 
 /** Setting of the image that a part's pods run; NATS's comes from its chart. */
@@ -179,9 +179,7 @@ export const containerConfig: DiagnosisRule = (evidence, explained) =>
         remedy: [
           say("What the message names was deleted by hand, or never made; it comes back with:"),
           // The Secret with NATS's password is the program's own, its ConfigMap the chart's.
-          ...(group[0]?.part === "nats"
-            ? [run(`pulumi refresh --stack ${evidence.stack}`), run(`pulumi up --stack ${evidence.stack}`)]
-            : []),
+          ...(group[0]?.part === "nats" ? refreshAndUpdate(evidence) : []),
           ...putBack(evidence, group[0]?.part ?? "noetl"),
         ].filter(isFirst),
         explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),

@@ -17,6 +17,12 @@ const releasesOf = ({ namespaces }: Evidence): readonly ReleaseFacts[] =>
 const helm = ({ kubectl }: Evidence): string =>
   kubectl.replace(/^kubectl/, "helm").replace("--context", "--kube-context");
 
+/** Brings back what the program itself declares: the refresh sees that it is gone. */
+export const refreshAndUpdate = ({ stack }: Evidence): Step[] => [
+  run(`pulumi refresh --stack ${stack}`),
+  run(`pulumi up --stack ${stack}`),
+];
+
 const minutes = (seconds: number): string =>
   seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} minutes`;
 
@@ -42,8 +48,7 @@ export const stuckReleases: DiagnosisRule = (evidence) =>
             ...(mayRun ? [say("While an update runs, wait for it. Where none does:")] : []),
             say("The next one fails with `another operation (install/upgrade/rollback) is in progress` until you run:"),
             ...wayOut(evidence, release),
-            run(`pulumi refresh --stack ${evidence.stack}`),
-            run(`pulumi up --stack ${evidence.stack}`),
+            ...refreshAndUpdate(evidence),
           ],
         },
       );
@@ -74,7 +79,7 @@ const RELEASE_NAMES: Readonly<Record<Part, string | undefined>> = {
 export function putBack(evidence: Evidence, part: Part): Step[] {
   const found = evidence.namespaces[part];
   const name = RELEASE_NAMES[part];
-  const pulumi = [run(`pulumi refresh --stack ${evidence.stack}`), run(`pulumi up --stack ${evidence.stack}`)];
+  const pulumi = refreshAndUpdate(evidence);
   if (name === undefined || !found?.ok) return pulumi;
   const at = `-n ${found.value.name}`;
   if (found.value.unread.some((each) => each.includes("secrets"))) {

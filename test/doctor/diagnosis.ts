@@ -293,20 +293,12 @@ describe("pods and what they need", () => {
   });
 
   it("names an image that cannot be pulled, and the setting it comes from", async () => {
-    // What a kubelet reports is written by hand: nothing pulls images here. The scheduler leaves the pod to us.
+    // Nothing pulls images here.
     const waiting = { reason: "ImagePullBackOff", message: 'Back-off pulling image "nowhere.example/app:1"' };
     const image = "nowhere.example/app:1";
     const container = { name: "main", image, imageID: "", ready: false, restartCount: 0, state: { waiting } };
     const value: V1Pod["status"] = { phase: "Pending", containerStatuses: [container] };
-    const object = pod("gateway", "gateway-new", { schedulerName: "nobody" });
-    const { findings } = await deployment.withObjects([object], async () => {
-      await deployment.core.patchNamespacedPodStatus({
-        name: "gateway-new",
-        namespace: "gateway",
-        body: [{ op: "replace", path: "/status", value }],
-      });
-      return examine(target);
-    });
+    const { findings } = await deployment.withReportedPod("gateway", "gateway-new", value, () => examine(target));
     const [finding] = findings;
     expect(finding).toMatchObject({ id: "image", severity: "cause", symptoms: ["cors"] });
     expect(finding?.title).toContain("nowhere.example/app:1");

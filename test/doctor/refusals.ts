@@ -8,7 +8,7 @@ import { PLACES } from "../../contract/noetl";
 import type { Target } from "../../doctor/target";
 import { ensureTools } from "../../toolchain";
 import { until } from "../contract/support";
-import { Deployment, diagnosed, examine, findingOf, pod, remedyText, runHelm, verified } from "./support";
+import { Deployment, diagnosed, examine, findingOf, remedyText, runHelm, verified } from "./support";
 
 let deployment: Deployment;
 let target: Target;
@@ -78,7 +78,7 @@ describe("pods that the cluster does not let in", () => {
 
 describe("pods that were ended or are not there", () => {
   it("names a container that the kernel ended for its memory, and the setting of its limit", async () => {
-    // What a kubelet reports is written by hand: nothing is short of memory here. The scheduler leaves the pod to us.
+    // Nothing is short of memory here.
     const ended = { exitCode: 137, reason: "OOMKilled" };
     const value: V1Pod["status"] = {
       phase: "Running",
@@ -94,15 +94,7 @@ describe("pods that were ended or are not there", () => {
         },
       ],
     };
-    const object = pod("nats", "nats-9", { schedulerName: "nobody" });
-    const { findings } = await deployment.withObjects([object], async () => {
-      await deployment.core.patchNamespacedPodStatus({
-        name: "nats-9",
-        namespace: "nats",
-        body: [{ op: "replace", path: "/status", value }],
-      });
-      return examine(target);
-    });
+    const { findings } = await deployment.withReportedPod("nats", "nats-9", value, () => examine(target));
     expect(findings.map(({ id, severity }) => [id, severity])).toEqual([["memory", "cause"]]);
     expect(findings[0]?.evidence).toEqual(["pod nats/nats-9, container main: OOMKilled, 4 restarts"]);
     expect(findings[0] && remedyText(findings[0])).toContain("pulumi config set natsMemoryLimit");

@@ -9,6 +9,7 @@ import {
   KubernetesObjectApi,
   RbacAuthorizationV1Api,
   type KubernetesObject,
+  type V1Pod,
 } from "@kubernetes/client-node";
 import { StorageType, type JetStreamManager, type NatsConnection } from "nats";
 import { forwardPort } from "../../components/stream-contract/cluster";
@@ -160,6 +161,20 @@ export class Deployment {
     } finally {
       for (const each of objects) await this.objects.delete(each, undefined, undefined, 0, undefined, "Background");
     }
+  }
+
+  /** Does `work` while there is a pod whose status is written by hand, as a kubelet would report it. No node takes it. */
+  async withReportedPod<T>(
+    namespace: string,
+    name: string,
+    value: V1Pod["status"],
+    work: () => Promise<T>,
+  ): Promise<T> {
+    return this.withObjects([pod(namespace, name, { schedulerName: "nobody" })], async () => {
+      const body = [{ op: "replace", path: "/status", value }];
+      await this.core.patchNamespacedPodStatus({ name, namespace, body });
+      return work();
+    });
   }
 }
 
