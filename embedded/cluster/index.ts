@@ -131,8 +131,9 @@ export async function startCluster(options: {
       ],
       { GOGC: "60" },
     );
+    // It writes the key once the certificate is written; the certificate alone may be there in part.
     await ready("the API server's certificate", "kube-apiserver", () =>
-      Promise.resolve(fs.existsSync(path.join(at.certs, "apiserver.crt"))),
+      Promise.resolve(fs.existsSync(path.join(at.certs, "apiserver.key"))),
     );
     const kubeconfig = kubeconfigText(api, token, fs.readFileSync(path.join(at.certs, "apiserver.crt")));
     fs.writeFileSync(at.kubeconfig, kubeconfig, { mode: 0o600 });
