@@ -344,6 +344,8 @@ async function furnish(kubeconfigContent: string, kubeletPort: number): Promise<
     body: {
       metadata: { name: "standard", annotations: { "storageclass.kubernetes.io/is-default-class": "true" } },
       provisioner: PROVISIONER,
+      // As kind and GKE have it. With Immediate a scheduler was seen that missed the binding, and left the pod for five minutes.
+      volumeBindingMode: "WaitForFirstConsumer",
       allowVolumeExpansion: true,
     },
   });

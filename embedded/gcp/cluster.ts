@@ -84,7 +84,12 @@ export async function furnishAsGke(kubeconfigPath: string): Promise<void> {
     }),
     ...["standard-rwo", "premium-rwo"].map((name) =>
       storage.createStorageClass({
-        body: { metadata: { name }, provisioner: PROVISIONER, allowVolumeExpansion: true },
+        body: {
+          metadata: { name },
+          provisioner: PROVISIONER,
+          volumeBindingMode: "WaitForFirstConsumer",
+          allowVolumeExpansion: true,
+        },
       }),
     ),
   ];
