@@ -135,22 +135,28 @@ export async function openStack(options: StackOptions): Promise<OpenStack> {
 }
 
 /**
- * Sets the stack's configuration. Secret settings are encrypted and reach the engine's command by its standard input:
- * the automation interface would pass them as arguments, which every user of the machine can read. Unknown keys pass, so
- * that the program names them.
+ * Sets what differs in the stack's configuration. Secret settings are encrypted and reach the engine's command by its
+ * standard input: the automation interface would pass them as arguments, which every user of the machine can read.
+ * Unknown keys pass, so that the program names them.
  */
 export async function configure(
   stack: Stack,
   config: Readonly<Record<string, string>>,
   command: { pulumi: string; envVars: NodeJS.ProcessEnv },
 ): Promise<void> {
-  const isSecret = (key: string) => key in SETTINGS && SETTINGS[key as SettingKey].secret;
-  const plain = Object.entries(config).filter(([key]) => !isSecret(key));
-  await stack.setAllConfig(
-    Object.fromEntries(plain.map(([key, value]) => [`${PROJECT}:${key}`, { value, secret: false }])),
-  );
-  for (const [key, value] of Object.entries(config).filter(([name]) => isSecret(name))) {
-    const args = ["config", "set", "--secret", `${PROJECT}:${key}`, "--stack", stack.name, "--non-interactive"];
+  const present = await stack.getAllConfig();
+  const settings = Object.entries(config)
+    .map(([name, value]) => ({
+      key: `${PROJECT}:${name}`,
+      value,
+      secret: name in SETTINGS && SETTINGS[name as SettingKey].secret,
+    }))
+    .filter(({ key, value, secret }) => present[key]?.value !== value || (present[key].secret ?? false) !== secret);
+  const plain = settings.filter(({ secret }) => !secret);
+  if (plain.length > 0)
+    await stack.setAllConfig(Object.fromEntries(plain.map(({ key, value }) => [key, { value, secret: false }])));
+  for (const { key, value } of settings.filter(({ secret }) => secret)) {
+    const args = ["config", "set", "--secret", key, "--stack", stack.name, "--non-interactive"];
     const set = run(command.pulumi, args, {
       cwd: projectRoot(),
       env: { ...process.env, ...command.envVars },
