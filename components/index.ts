@@ -11,5 +11,6 @@ export {
 } from "./noetl";
 export { Postgres, type PostgresArgs } from "./postgres";
 export type { ChartSource } from "./shared";
-export { StreamContract, type StreamContractArgs, type StreamContractClusterArgs } from "./stream-contract";
+// Not the folder's index: the program would load the clients of NATS and Kubernetes, which only the provider's process needs.
+export { StreamContract, type StreamContractArgs, type StreamContractClusterArgs } from "./stream-contract/resource";
 export * as contract from "../contract/noetl";
