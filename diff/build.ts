@@ -23,7 +23,8 @@ import {
 } from "./report";
 import { allObjects, declaredObject, type SideResult } from "./side";
 import type { StackConfig } from "./stack-config";
-import { many, sentence } from "./wording";
+import { many } from "../config/wording";
+import { sentence } from "./wording";
 
 /** A resource in two revisions. */
 interface ResourcePair {

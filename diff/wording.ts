@@ -1,8 +1,5 @@
 /** Wording that the comparison and its presentations share. */
 
-/** `1 change`, `2 changes` */
-export const many = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
-
 /** With a capital letter in front. */
 export const sentence = (text: string): string => text.slice(0, 1).toUpperCase() + text.slice(1);
 

@@ -1,3 +1,4 @@
+import { many } from "../config/wording";
 import { PLACES } from "../contract/noetl";
 import type {
   CheckFacts,
@@ -57,9 +58,6 @@ export function exitOf({ lines }: Checklist): ExitName {
   if (lines.some(({ status }) => status === "wrong")) return "wrong";
   return lines.some(({ status }) => status === "unknown") ? "unknown" : "ok";
 }
-
-/** "1 message", "2 messages". */
-export const many = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
 
 function podLines({ namespaces: { nats } }: Evidence): Line[] {
   const section = "NATS pods";
@@ -199,7 +197,7 @@ export function describeConsumer(consumer: ConsumerFacts): string {
   const filters = consumer.filters.length > 0 ? `, filter ${consumer.filters.join(" ")}` : "";
   return (
     `${kind}, ack ${consumer.ackPolicy}, deliver ${consumer.deliverPolicy}${filters}; ` +
-    `${many(consumer.waiting, "waiting fetch").replace("fetchs", "fetches")}, ${consumer.pending} pending, ` +
+    `${many(consumer.waiting, "waiting fetch")}, ${consumer.pending} pending, ` +
     `${consumer.ackPending} of ${consumer.maxAckPending} in flight`
   );
 }

@@ -1,3 +1,4 @@
+import { many } from "../../config/wording";
 import { isServersConnection, type ContractInputs } from "./inputs";
 import type { Mend, Verdict } from "./rules";
 import { bucketStream } from "./gateway-rules";
@@ -137,8 +138,6 @@ function describe(verdict: Verdict): string {
 }
 
 /** "1 violation", "2 violations". */
-const many = (count: number, noun: string): string => `${count} ${noun}${count === 1 ? "" : "s"}`;
-
 /**
  * All that is wrong in one message: what was found and expected, what breaks because of it, and the commands that mend
  * it. Empty where every rule holds.

@@ -3,7 +3,8 @@ import type { ChangeReport, EnvironmentTable, Report, Scalar } from "../report";
 import { html as escaped } from "./escape";
 import { SCRIPT, STYLE } from "./page";
 import { topology } from "./topology";
-import { many, resourceTitle } from "../wording";
+import { many } from "../../config/wording";
+import { resourceTitle } from "../wording";
 import {
   bodyLines,
   comparedText,

@@ -2,7 +2,8 @@ import type { ChangeReport, EnvironmentRow, ObjectChange, Report, Risk, Scalar }
 import { code, fence, html, prose } from "./escape";
 import { engineCounts } from "../merge-live";
 import { flowchart } from "./mermaid";
-import { many, resourceTitle } from "../wording";
+import { many } from "../../config/wording";
+import { resourceTitle } from "../wording";
 import {
   bodyLines,
   changedRows,

@@ -1,7 +1,8 @@
 import { FLOWS } from "../parts";
 import type { ChangeReport, Operation, Part } from "../report";
 import { mermaid as label } from "./escape";
-import { many, resourceTitle } from "../wording";
+import { many } from "../../config/wording";
+import { resourceTitle } from "../wording";
 import { objectTitle, SIGN } from "./words";
 
 /** More lines than this make a part too high to be looked at; the rest is counted. */

@@ -1,7 +1,8 @@
 import type { ChangeReport, Report } from "../report";
 import { differenceText } from "../merge-live";
 import { visible } from "./escape";
-import { many, resourceTitle } from "../wording";
+import { many } from "../../config/wording";
+import { resourceTitle } from "../wording";
 import {
   bodyLines,
   changedRows,

@@ -1,7 +1,7 @@
 import { FLOWS } from "../parts";
 import type { ChangeReport, Part, PartName } from "../report";
 import { html } from "./escape";
-import { many } from "../wording";
+import { many } from "../../config/wording";
 
 const WIDTH = 190;
 const HEIGHT = 88;

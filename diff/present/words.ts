@@ -12,7 +12,8 @@ import type {
   Operation,
   Report,
 } from "../report";
-import { many, resourceTitle } from "../wording";
+import { many } from "../../config/wording";
+import { resourceTitle } from "../wording";
 
 export const VERB: Record<Operation, string> = {
   create: "create",

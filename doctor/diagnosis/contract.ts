@@ -1,5 +1,6 @@
 import { PLACES } from "../../contract/noetl";
-import { describeStream, many } from "../checklist";
+import { many } from "../../config/wording";
+import { describeStream } from "../checklist";
 import type { CheckFacts, Evidence, NatsFacts, PodFacts } from "../evidence";
 import {
   finding,

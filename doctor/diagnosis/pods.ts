@@ -1,5 +1,6 @@
 import { PLACES } from "../../contract/noetl";
-import { describePod, many } from "../checklist";
+import { many } from "../../config/wording";
+import { describePod } from "../checklist";
 import type { ContainerFacts, Evidence, NamespaceFacts, Part, PodFacts, WorkloadFacts } from "../evidence";
 import { putBack, refreshAndUpdate } from "./releases";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type Finding, type Step } from "./finding";

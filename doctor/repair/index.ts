@@ -7,7 +7,7 @@ import { consumerConfig, streamConfig } from "../../components/stream-contract/d
 import { ConnectError } from "../../components/stream-contract/errors";
 import type { ContractInputs } from "../../components/stream-contract/inputs";
 import { subjectsCover } from "../../components/stream-contract/subjects";
-import { many } from "../checklist";
+import { many } from "../../config/wording";
 import { CommandError } from "../exit";
 import type { Cluster } from "../kubernetes";
 import { consumersOf } from "../nats";

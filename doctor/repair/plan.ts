@@ -3,7 +3,7 @@ import { ensurePlan, type Change } from "../../components/stream-contract/ensure
 import type { ContractInputs } from "../../components/stream-contract/inputs";
 import { judge, type Observed, type Verdict } from "../../components/stream-contract/rules";
 import { subjectsCover } from "../../components/stream-contract/subjects";
-import { many } from "../checklist";
+import { many } from "../../config/wording";
 
 /** What `--repair` is going to do. */
 export interface RepairPlan {
