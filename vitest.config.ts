@@ -1,8 +1,20 @@
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Files that take a minute or more. They start first, so that no worker is left alone with one at the end. */
-const LONG = ["e2e/embedded", "doctor/doctor", "gke/engine", "e2e/kind", "plugin/engine", "diff/command"];
+/** Files that take half a minute or more. They start first, so that no worker is left alone with one at the end. */
+const LONG = [
+  "e2e/embedded",
+  "doctor/doctor",
+  "gke/engine",
+  "plugin/engine",
+  "e2e/kind",
+  "diff/golden",
+  "contract/engine",
+  "contract/replicas",
+  "e2e/library",
+  "plugin/replay",
+  "diff/command",
+];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -17,8 +29,8 @@ class LongestFirst extends BaseSequencer {
 // One project per kind of test, so that each can be run on its own: `npx vitest run --project unit`.
 export default defineConfig({
   test: {
-    // Two files at a time, as two cores are promised. Every file has servers, ports and folders of its own.
-    maxWorkers: 2,
+    // Three files at a time for two cores: much of a test is waiting. Every file has servers, ports and folders of its own.
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     reporters: ["default", "./test/setup/summary.ts"],
     projects: [
