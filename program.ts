@@ -75,7 +75,7 @@ function poolsAndRollout(settings: Settings): Pick<NoetlArgs, "serverEnv" | "wor
     }),
     ...(maxSurge === undefined && maxUnavailable === undefined
       ? {}
-      : { rollout: { maxSurge: maxSurge ?? 1, maxUnavailable: maxUnavailable ?? 0 } }),
+      : { rollout: withoutUndefined({ maxSurge, maxUnavailable }) }),
   };
 }
 

@@ -155,7 +155,8 @@ export function generatedPassword(name: string, opts: pulumi.CustomResourceOptio
 
 /**
  * An opaque id that changes exactly when one of the credentials does. As an annotation it rolls the pods that read
- * them, without a hash of a secret standing where anybody who lists pods can read it.
+ * them, without a hash of a secret standing where anybody who lists pods can read it. A URL in a Secret is a credential as
+ * a whole: a new host must reach the pods as a new password does.
  */
 export function credentialsRevision(
   name: string,

@@ -9,9 +9,15 @@ import { addressRange } from "./validate";
 /** Database connections of a server and of a worker behind PgBouncer; the charts' own defaults are made for Postgres alone. */
 const CLOUD_SQL_POOLS = { server: 6, worker: 3 } as const;
 
-/** Fills in what follows from other settings on GKE: the gateway's origins and address, pool sizes, the rollout. */
-export function gkeDerived(settings: Settings): Settings {
-  if (settings.platform !== "gke") return settings;
+/** Fills in what follows from other settings: the gateway's origins and, on GKE, its address, pool sizes, the rollout. */
+export function derived(settings: Settings): Settings {
+  if (settings.platform !== "gke") {
+    const { corsAllowedOrigins: origins, corsAllowedDomains: domains } = settings;
+    return {
+      ...settings,
+      corsAllowedOrigins: resolveOrigins({ origins, domains, publicHosts: [], includeLocalhost: false }),
+    };
+  }
   const isDefault = settings.corsAllowedOrigins.join() === SETTINGS.corsAllowedOrigins.default.join();
   return {
     ...settings,
@@ -38,6 +44,8 @@ export function gkeDerived(settings: Settings): Settings {
 }
 
 const GKE_GROUPS: readonly Group[] = ["GKE", "Cloud SQL", "Exposure on GKE"];
+/** The same, among the settings of a part that stands everywhere. */
+const GKE_KEYS: readonly SettingKey[] = ["corsIncludePublicHosts", "corsIncludeLocalhost"];
 
 /** Settings that shape a new cluster and nothing else. */
 const OF_A_NEW_CLUSTER: readonly SettingKey[] = [
@@ -55,7 +63,7 @@ const OF_A_NEW_CLUSTER: readonly SettingKey[] = [
 
 /**
  * Everything about a stack's GKE settings that cannot work. `changed` tells whether a key has another value than its
- * default; `settings` are those of {@link gkeDerived}.
+ * default; `settings` are those of {@link derived}.
  */
 export function gkeConflicts(settings: Settings, changed: (key: SettingKey) => boolean): string[] {
   if (settings.platform !== "gke") return strayKeys(changed);
@@ -70,7 +78,7 @@ export function gkeConflicts(settings: Settings, changed: (key: SettingKey) => b
 /** Keys of GKE on another platform: the stack would go to whatever cluster the kubeconfig names. */
 function strayKeys(changed: (key: SettingKey) => boolean): string[] {
   const stray = (Object.keys(SETTINGS) as SettingKey[]).filter(
-    (key) => GKE_GROUPS.includes(SETTINGS[key].group) && changed(key),
+    (key) => (GKE_GROUPS.includes(SETTINGS[key].group) || GKE_KEYS.includes(key)) && changed(key),
   );
   return stray.length === 0
     ? []
@@ -264,9 +272,5 @@ function workloads(settings: Settings, changed: (key: SettingKey) => boolean): s
     const key = pod.name === "nats" && changed("natsMemoryLimit") ? "natsMemoryLimit" : "natsJetstreamMemSize";
     return problem ? [`${key}: ${problem}; for example ${SETTINGS[key].example}`] : [];
   });
-  if (settings.rolloutMaxSurge === 0 && settings.rolloutMaxUnavailable === 0)
-    problems.push(
-      "rolloutMaxUnavailable: 0 with rolloutMaxSurge 0 would stop every rollout; allowed: one of them above 0; for example 1",
-    );
   return problems;
 }

@@ -1,5 +1,5 @@
 import { SETTINGS, type Setting, type SettingKey, type Settings } from "./schema";
-import { gkeConflicts, gkeDerived } from "./gke";
+import { gkeConflicts, derived } from "./gke";
 import { natsMemoryLimit } from "./memory";
 import { playbookHint } from "./playbooks";
 import { nearest, quantityBytes } from "./validate";
@@ -58,7 +58,7 @@ export function parseSettings(
   }
   // Rules between settings speak of values that are valid on their own.
   if (problems.length > 0) throw new ConfigError(problems);
-  const settings = gkeDerived(resolveAlias(values as Settings));
+  const settings = derived(resolveAlias(values as Settings));
   problems.push(...conflicts(settings, raw));
   if (problems.length > 0) throw new ConfigError(problems);
   return settings;
@@ -149,7 +149,26 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
     if (twin)
       problems.push(`${key}: ${settings[key]} is already the port of ${twin}; for example ${SETTINGS[key].example}`);
   }
-  problems.push(...gkeConflicts(settings, (key) => isChanged(key, raw)));
+  if (settings.rolloutMaxSurge === 0 && settings.rolloutMaxUnavailable === 0)
+    problems.push(
+      "rolloutMaxUnavailable: 0 with rolloutMaxSurge 0 would stop every rollout; allowed: one of them above 0; for example 1",
+    );
+  const changed = (key: SettingKey) => isChanged(key, raw);
+  for (const [part, keys] of [
+    ["deployNats", ["natsHost"]],
+    ["deployPostgres", ["postgresHost"]],
+  ] as const)
+    for (const key of keys)
+      if (settings[part] && changed(key))
+        problems.push(
+          `${key}: "${settings[key]}" is of no use while ${part} is true, which installs another; allowed: unset it, or ${part} false`,
+        );
+  if (settings.deployGateway && settings.natsSessionBucket === settings.natsRequestBucket)
+    problems.push(
+      `natsRequestBucket: "${settings.natsRequestBucket}" is natsSessionBucket, too, and one bucket has one TTL; ` +
+        `allowed: another name; for example ${SETTINGS.natsRequestBucket.default}`,
+    );
+  problems.push(...gkeConflicts(settings, changed));
   return problems;
 }
 

@@ -182,9 +182,12 @@ export const PLAYBOOK_ACTIONS: readonly PlaybookAction[] = [
       "pulumi config set deployNats false",
       "pulumi config set deployNoetl false",
       "pulumi config set deployGateway false",
+      "pulumi config set exposure internal",
+      "pulumi config rm gatewayHost",
+      "pulumi config rm dnsZone",
       "pulumi up",
     ],
-    note: "The platform alone: APIs, network, cluster, registry, database, addresses.",
+    note: "The platform alone: APIs, network, cluster, registry, database.",
   },
   {
     action: "deploy",

@@ -187,7 +187,7 @@ export const SETTINGS = {
   natsPassword: password("NATS", "Password of natsUser; generated where unset and NATS is installed."),
   natsJetstreamFileSize: size("5Gi", "1Gi", "16Ti", {
     group: "NATS",
-    description: "Size of the volume of JetStream's file store. It can grow only where the StorageClass allows it.",
+    description: "Size of the volume of JetStream's file store. To let one grow that exists: Troubleshooting, below.",
   }),
   natsJetstreamSize: size(undefined, "1Gi", "16Ti", {
     group: "NATS",
@@ -282,7 +282,7 @@ export const SETTINGS = {
   postgresImage: image("postgres:17.4", "Postgres", "Image of Postgres."),
   postgresStorageSize: size("10Gi", "1Gi", "64Ti", {
     group: "Postgres",
-    description: "Size of the database's volume.",
+    description: "Size of the database's volume when it is made; one that exists keeps its own.",
   }),
   postgresStorageClass: storageClass("Postgres", "StorageClass of the volume; unset means the cluster's default."),
   postgresNodePort: nodePort("Postgres", "NodePort of the database; unset opens none.", 30321),
@@ -349,8 +349,8 @@ export const SETTINGS = {
   natsCallbackSubjectPrefix: text(GATEWAY.callbackSubjectPrefix, {
     group: "Gateway",
     description: "Prefix of the callback subjects (NATS_CALLBACK_SUBJECT_PREFIX).",
-    allowed: "a NATS subject without wildcards",
-    check: is.subjectPrefix,
+    allowed: "a NATS subject without wildcards; the gateway puts a dot after it",
+    check: is.literalSubject,
   }),
   natsSessionBucket: text(GATEWAY.sessionBucket, {
     group: "Gateway",
@@ -606,7 +606,8 @@ export const SETTINGS = {
   }),
   corsAllowedDomains: list([], {
     group: "Gateway",
-    description: "Bare domains whose pages may call the gateway, over https and http.",
+    description:
+      "Bare domains whose pages may call the gateway, over https and http; they come on top of corsAllowedOrigins.",
     allowed: "domains, separated by comma or space",
     example: "acme.dev,staging.acme.dev",
     check: is.domains,

@@ -186,6 +186,8 @@ export interface Evidence {
   readonly cluster: string;
   /** How commands reach that cluster: `kubectl --context kind-noetl`. */
   readonly kubectl: string;
+  /** How long Helm waits at the most in this stack's updates, in seconds: what is older was killed. */
+  readonly helmTimeoutSeconds: number;
   /** Whether the stack's password is the one that NATS is deployed with; undefined where one of them is not known. */
   readonly passwordAsDeployed?: boolean;
   /** By part, for the parts that the stack deploys. */

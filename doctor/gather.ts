@@ -1,5 +1,6 @@
 import { ConnectError } from "../components/stream-contract/errors";
 import { isServersConnection } from "../components/stream-contract/inputs";
+import { helmTimeoutSeconds } from "../config/timeouts";
 import { PLACES } from "../contract/noetl";
 import type { Answer, Evidence, NamespaceFacts, NatsFacts, Part, VariableFacts } from "./evidence";
 import { probeGateway } from "./gateway";
@@ -74,6 +75,7 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
     ...(target.configProblem === undefined ? {} : { configProblem: target.configProblem }),
     cluster: cluster?.server ?? "",
     kubectl: kubectlOf(target),
+    helmTimeoutSeconds: helmTimeoutSeconds(target.settings),
     ...(own === undefined || deployed === undefined ? {} : { passwordAsDeployed: own === deployed }),
     namespaces,
     environment,

@@ -25,6 +25,7 @@ import { fitPod, mayBurst, resourcesOf } from "../components/gcp/rules/autopilot
 import { type PodName, podsOf } from "../components/gcp/rules/pods";
 import { ConfigError } from "../config/parse";
 import type { Settings } from "../config/schema";
+import { HELM_TIMEOUT_SECONDS } from "../config/timeouts";
 import { PLACES } from "../contract/noetl";
 import type { Platform } from "./platform";
 
@@ -163,20 +164,20 @@ export function declare(
       ...(nats[0] ? { resources: nats[0] } : {}),
       ...(nats[1] ? { reloaderResources: nats[1] } : {}),
       ...(box[0] ? { boxResources: box[0] } : {}),
-      timeoutSeconds: TIMEOUT_SECONDS,
+      timeoutSeconds: HELM_TIMEOUT_SECONDS.gke,
     },
     postgres: {
       protect,
       storageClass: settings.postgresStorageClass ?? STORAGE_CLASS,
       ...optional("resources", resources("postgres")[0]),
       ...database,
-      timeoutSeconds: TIMEOUT_SECONDS,
+      timeoutSeconds: HELM_TIMEOUT_SECONDS.gke,
     },
     noetl: {
       ...optional("serverResources", resources("noetl-server")[0]),
       ...optional("workerResources", resources("noetl-worker")[0]),
       spreadZones: true,
-      timeoutSeconds: TIMEOUT_SECONDS,
+      timeoutSeconds: HELM_TIMEOUT_SECONDS.gke,
       ...(addresses.noetl && settings.noetlHost
         ? {
             serviceAnnotations: serviceAnnotations(PUBLIC.noetl.object),
@@ -191,7 +192,7 @@ export function declare(
     gateway: {
       ...optional("resources", resources("gateway")[0]),
       spreadZones: true,
-      timeoutSeconds: TIMEOUT_SECONDS,
+      timeoutSeconds: HELM_TIMEOUT_SECONDS.gke,
       ...gatewayEntry(settings, addresses.gateway),
     },
     expose({ noetl, gateway }) {
@@ -235,8 +236,6 @@ export function declare(
   };
 }
 
-/** A pod may first have to wait for a node, which takes Autopilot some minutes. */
-const TIMEOUT_SECONDS = 900;
 /** Balanced persistent disk; present in every cluster, and it can grow. */
 const STORAGE_CLASS = "standard-rwo";
 

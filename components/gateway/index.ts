@@ -1,9 +1,10 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
 import { SETTINGS } from "../../config/schema";
-import { bucketName, origins, subjectPrefix } from "../../config/validate";
+import { bucketName, literalSubject, origins, subjectPrefix } from "../../config/validate";
 import { GATEWAY, PLACES, serviceHost } from "../../contract/noetl";
-import type { NatsConnection } from "../noetl/values";
+import { type NatsConnection, natsUrlOf } from "../noetl/values";
 import {
   type ChartSource,
   chartArgs,
@@ -76,7 +77,7 @@ export class Gateway extends pulumi.ComponentResource {
     const problems = Object.entries({
       corsAllowedOrigins: origins(args.corsAllowedOrigins),
       updatesSubjectPrefix: subjectPrefix(subjects.updatesSubjectPrefix),
-      callbackSubjectPrefix: subjectPrefix(subjects.callbackSubjectPrefix),
+      callbackSubjectPrefix: literalSubject(subjects.callbackSubjectPrefix),
       sessionBucket: bucketName(subjects.sessionBucket),
       requestBucket: bucketName(subjects.requestBucket),
     }).flatMap(([argument, problem]) => (problem ? [`${argument} is ${problem}`] : []));
@@ -89,7 +90,7 @@ export class Gateway extends pulumi.ComponentResource {
       ...chartArgs(source),
       name: "gateway",
       namespace: ns.metadata.name,
-      timeout: args.timeoutSeconds ?? 300,
+      timeout: args.timeoutSeconds ?? HELM_TIMEOUT_SECONDS.kubernetes,
       values: gatewayValues({
         namespace: ns.metadata.name,
         image: args.image,
@@ -107,7 +108,7 @@ export class Gateway extends pulumi.ComponentResource {
         ...(args.ingress ? { ingress: args.ingress } : {}),
         ...(args.resources ? { resources: args.resources } : {}),
         ...(args.spreadZones ? { spreadZones: true } : {}),
-        credentialsRevision: credentialsRevision(`${name}-credentials`, { nats: args.nats.password }, child),
+        credentialsRevision: credentialsRevision(`${name}-credentials`, { nats: natsUrlOf(args.nats) }, child),
         ...(digest ? { chartDigest: digest } : {}),
       }),
     };

@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { natsMemoryLimit } from "../../config/parse";
+import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
 import { SETTINGS } from "../../config/schema";
 import { credential, quantityBytes, size } from "../../config/validate";
 import { NATS_USER, PLACES, natsUrl, serviceHost } from "../../contract/noetl";
@@ -137,7 +138,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
       ...chartArgs(source),
       name: PLACES.nats.service,
       namespace: ns.metadata.name,
-      timeout: args.timeoutSeconds ?? 300,
+      timeout: args.timeoutSeconds ?? HELM_TIMEOUT_SECONDS.kubernetes,
       values: natsValues({
         users,
         authSecret: auth.metadata.name,

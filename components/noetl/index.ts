@@ -1,5 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
 import { SETTINGS } from "../../config/schema";
 import { jetstreamName, literalSubject } from "../../config/validate";
 import { CONSUMER, PLACES, STREAM, WORKER_TUNING, serviceHost } from "../../contract/noetl";
@@ -19,6 +20,7 @@ import {
   type Rollout,
   type StreamNames,
   type WorkerTuning,
+  natsUrlOf,
   noetlValues,
 } from "./values";
 
@@ -55,7 +57,7 @@ export interface NoetlArgs {
   serverResources?: Resources;
   /** Resources of the worker's container. Default: the chart's. */
   workerResources?: Resources;
-  /** Pods that a rollout of server or workers adds and may miss. Default: the chart's, a quarter each. */
+  /** Pods that a rollout of server or workers adds and may miss. Default of each: the chart's, a quarter. */
   rollout?: Rollout;
   /** Further environment variables of the server, such as NOETL_POSTGRES_POOL_MAX_SIZE. */
   serverEnv?: Record<string, string>;
@@ -105,7 +107,7 @@ export class Noetl extends pulumi.ComponentResource {
       ...chartArgs(source),
       name: "noetl",
       namespace: ns.metadata.name,
-      timeout: args.timeoutSeconds ?? 300,
+      timeout: args.timeoutSeconds ?? HELM_TIMEOUT_SECONDS.kubernetes,
       values: noetlValues({
         namespace: ns.metadata.name,
         image: args.image ?? SETTINGS.noetlImage.default,
@@ -128,7 +130,7 @@ export class Noetl extends pulumi.ComponentResource {
         credentialsRevision: credentialsRevision(
           `${name}-credentials`,
           {
-            nats: args.nats.password,
+            nats: natsUrlOf(args.nats),
             database: args.database.password,
             databaseAdmin: args.database.adminPassword,
           },

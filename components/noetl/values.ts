@@ -49,10 +49,10 @@ export interface WorkerTuning {
   maxDeliver: number;
 }
 
-/** Pods that a rollout adds and may miss, whole numbers. */
+/** Pods that a rollout adds and may miss, whole numbers; unset means the chart's. */
 export interface Rollout {
-  maxSurge: number;
-  maxUnavailable: number;
+  maxSurge?: number;
+  maxUnavailable?: number;
 }
 
 export interface NoetlValuesArgs {

@@ -51,8 +51,7 @@ export const bucketSubjects = (bucket: string): string => `$KV.${bucket}.>`;
 export const updatesSubject = ({ updatesSubjectPrefix: prefix }: Gateway): string =>
   prefix.endsWith(".") ? `${prefix}>` : `${prefix}1`;
 /** What the gateway listens on for callbacks. */
-export const callbacksSubject = ({ callbackSubjectPrefix: prefix }: Gateway): string =>
-  `${prefix.replace(/\.$/, "")}.>`;
+export const callbacksSubject = ({ callbackSubjectPrefix: prefix }: Gateway): string => `${prefix}.>`;
 
 const recreateBucket = (_contract: Contract, { bucket }: Found): Mend => ({
   action: "recreate-bucket",

@@ -5,6 +5,7 @@ import {
   oneOf,
   range,
   subject,
+  literalSubject,
   subjectPrefix,
   type Check,
 } from "../../config/validate";
@@ -375,8 +376,8 @@ const GATEWAY_RULES: readonly InputRule[] = [
   ),
   rule(
     "gateway.callbackSubjectPrefix",
-    typed("string", subjectPrefix),
-    "a subject without wildcards",
+    typed("string", literalSubject),
+    "a subject without wildcards; the gateway puts a dot after it",
     GATEWAY.callbackSubjectPrefix,
   ),
   rule("gateway.sessionBucket", typed("string", bucketName), "letters, digits, _ and -", GATEWAY.sessionBucket),

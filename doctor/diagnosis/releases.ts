@@ -7,8 +7,6 @@ import { finding, run, say, type DiagnosisRule, type Finding, type Step } from "
  * operation (install/upgrade/rollback) is in progress`).
  */
 const UNFINISHED = /^(pending-|uninstalling$)/;
-/** The `timeout` of our releases: Helm gives up by then, so what is older was killed. Seconds. */
-const HELM_TIMEOUT_SECONDS = 300;
 
 const releasesOf = ({ namespaces }: Evidence): readonly ReleaseFacts[] =>
   Object.values(namespaces).flatMap((each) => (each.ok ? each.value.releases : []));
@@ -32,7 +30,7 @@ export const stuckReleases: DiagnosisRule = (evidence) =>
     .filter(({ status }) => UNFINISHED.test(status))
     .map((release) => {
       const { namespace, name, revision, status, ageSeconds } = release;
-      const mayRun = ageSeconds < HELM_TIMEOUT_SECONDS;
+      const mayRun = ageSeconds < evidence.helmTimeoutSeconds;
       return finding(
         "release-pending",
         mayRun
@@ -42,7 +40,7 @@ export const stuckReleases: DiagnosisRule = (evidence) =>
           severity: mayRun ? "note" : "cause",
           evidence: [
             `release ${namespace}/${name}: revision ${revision} is ${status} for ${minutes(ageSeconds)}` +
-              (mayRun ? "" : `, and Helm gives up after ${HELM_TIMEOUT_SECONDS} s`),
+              (mayRun ? "" : `, and Helm gives up after ${evidence.helmTimeoutSeconds} s`),
           ],
           remedy: [
             ...(mayRun ? [say("While an update runs, wait for it. Where none does:")] : []),
@@ -106,7 +104,7 @@ export function failedReleases(evidence: Evidence, found: readonly Finding[]): F
           `release ${namespace}/${name}: revision ${revision} failed ${minutes(ageSeconds)} ago` +
             (description === "" ? "" : `: ${description}`),
         ],
-        remedy: [
+        remedy: growth(evidence, namespace, description) ?? [
           say(
             alone
               ? "What it waited for is in order now, or was never made; an update tries again:"
@@ -116,4 +114,27 @@ export function failedReleases(evidence: Evidence, found: readonly Finding[]): F
         ],
       }),
     );
+}
+
+/** What Kubernetes says of a StatefulSet whose volumes were to become larger. */
+const FIXED = /StatefulSet\.apps "([^"]+)" is invalid: spec: Forbidden: updates to statefulset spec/;
+
+/** The way to larger volumes: Kubernetes changes a claim's size in the claim, never in the StatefulSet that made it. */
+function growth({ stack, kubectl, namespaces }: Evidence, namespace: string, description: string): Step[] | undefined {
+  const set = FIXED.exec(description)?.[1];
+  if (set === undefined) return undefined;
+  const found = Object.values(namespaces).find((each) => each.ok && each.value.name === namespace);
+  const claims = found?.ok
+    ? found.value.claims.map(({ name }) => name).filter((name) => name.includes(`-${set}-`))
+    : [];
+  const patch = `-p '{"spec":{"resources":{"requests":{"storage":"SIZE"}}}}'`;
+  return [
+    say("The size of its volumes stands in the StatefulSet and cannot be changed there. Set the old size again,"),
+    say("or give every claim the new one, which its StorageClass must allow, and make the StatefulSet anew:"),
+    ...(claims.length > 0 ? claims : ["CLAIM"]).map((claim) =>
+      run(`${kubectl} -n ${namespace} patch pvc ${claim} ${patch}`),
+    ),
+    run(`${kubectl} -n ${namespace} delete statefulset ${set} --cascade=orphan`),
+    run(`pulumi up --stack ${stack}`),
+  ];
 }

@@ -3,6 +3,7 @@ import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { parseSettings } from "../../config/parse";
+import { PLAYBOOK_ACTIONS } from "../../config/playbooks";
 import { PROJECT, projectRoot } from "../../config/project";
 
 const read = (...names: string[]): string => fs.readFileSync(path.join(projectRoot(), ...names), "utf8");
@@ -17,18 +18,25 @@ function stackFile(stack: string): Record<string, string> {
   );
 }
 
+/** The settings after `commands`, one a line; undefined where none of them sets anything. */
+function settingsAfter(before: Record<string, string>, commands: string): Record<string, string> | undefined {
+  const setting = [...commands.matchAll(/^pulumi (stack init|config set|config rm) (\S+)(?: (\S+))?/gm)];
+  if (setting.length === 0) return undefined;
+  let settings = before;
+  for (const [, command, name = "", value = ""] of setting) {
+    if (command === "stack init") settings = stackFile(name);
+    else if (command === "config set") settings = { ...settings, [name]: value };
+    else settings = Object.fromEntries(Object.entries(settings).filter(([key]) => key !== name));
+  }
+  return settings;
+}
+
 /** What the program would be run with after each block of commands that sets something. */
 function settingsAlong(section: string): Record<string, string>[] {
   const found: Record<string, string>[] = [];
-  let settings: Record<string, string> = {};
   for (const [, block = ""] of section.matchAll(/```sh\n(.*?)```/gs)) {
-    const commands = [...block.matchAll(/^pulumi (stack init|config set|config rm) (\S+)(?: (\S+))?/gm)];
-    for (const [, command, name = "", value = ""] of commands) {
-      if (command === "stack init") settings = stackFile(name);
-      else if (command === "config set") settings = { ...settings, [name]: value };
-      else settings = Object.fromEntries(Object.entries(settings).filter(([key]) => key !== name));
-    }
-    if (commands.length > 0) found.push(settings);
+    const settings = settingsAfter(found.at(-1) ?? {}, block);
+    if (settings) found.push(settings);
   }
   return found;
 }
@@ -52,4 +60,12 @@ describe("the steps of docs/gke.md", () => {
       expect(() => parseSettings(complete)).not.toThrow();
     }
   });
+
+  it.each(PLAYBOOK_ACTIONS.map(({ action, commands }) => [action, commands] as const))(
+    "%s: its commands leave the shipped stack with settings that can be run",
+    (_, commands) => {
+      const settings = settingsAfter(stackFile("gke"), commands.join("\n")) ?? stackFile("gke");
+      expect(() => parseSettings(settings)).not.toThrow();
+    },
+  );
 });

@@ -132,6 +132,30 @@ describe("Noetl", () => {
     expect(release("rolls-release").values).toMatchObject({ server: { podAnnotations }, worker: { podAnnotations } });
   });
 
+  it.each([
+    ["host", { host: "nats.acme.dev" }],
+    ["port", { port: 4223 }],
+    ["user", { user: "other" }],
+    ["password", { password: pulumi.secret("other") }],
+  ])("rolls its pods for another %s of NATS, which stands in a Secret", async (what, change) => {
+    const keepers = (name: string) =>
+      declared.find((each) => each.name === `${name}-credentials`)?.inputs.keepers as object | undefined;
+    const gateway = { image: "g:v1", corsAllowedOrigins: ["https://a.example.org"] };
+    for (const [name, connection] of [
+      [`before-${what}`, nats],
+      [`after-${what}`, { ...nats, ...change }],
+    ] as const) {
+      new library.Noetl(name, { nats: connection, database });
+      new library.Gateway(`${name}-gateway`, { nats: connection, ...gateway });
+    }
+    await settled(declared);
+    for (const part of ["", "-gateway"]) {
+      const [before, after] = [keepers(`before-${what}${part}`), keepers(`after-${what}${part}`)];
+      expect(before).toBeDefined();
+      expect(after).not.toEqual(before);
+    }
+  });
+
   it("passes every variable of the specification's tables that it decides, credentials as secrets", async () => {
     new library.Noetl("noetl", { nats, database, names: { stream: "S" }, tuning: { maxDeliver: 7 } });
     await settled(declared);

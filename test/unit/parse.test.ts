@@ -92,6 +92,37 @@ describe("parseSettings", () => {
     expect(problemsOf({ natsNodePort: "30422", noetlNodePort: "30422" })[0]).toContain("already the port of");
   });
 
+  it("refuses a server that would not be used, and one bucket for two purposes", () => {
+    expect(problemsOf({ natsHost: "nats.acme.dev" })).toEqual([
+      expect.stringMatching(/^natsHost: "nats.acme.dev" is of no use while deployNats is true.*allowed: unset it, or/),
+    ]);
+    expect(problemsOf({ postgresHost: "10.1.2.3" })[0]).toMatch(/^postgresHost: .*while deployPostgres is true/);
+    const gateway = { deployGateway: "true", gatewayImage: "g:v1" };
+    expect(problemsOf({ ...gateway, natsRequestBucket: "sessions" })).toEqual([
+      expect.stringMatching(/^natsRequestBucket: "sessions" is natsSessionBucket, too/),
+    ]);
+    expect(problemsOf({ natsRequestBucket: "sessions" })).toEqual([]);
+  });
+
+  it("refuses a rollout that cannot begin", () => {
+    expect(problemsOf({ rolloutMaxSurge: "0", rolloutMaxUnavailable: "0" })[0]).toContain("would stop every rollout");
+    expect(problemsOf({ rolloutMaxSurge: "0" })).toEqual([]);
+  });
+
+  it("takes a callback prefix as the gateway does, which puts a dot after it", () => {
+    expect(problemsOf({ natsCallbackSubjectPrefix: "noetl.callbacks." })[0]).toContain("natsCallbackSubjectPrefix:");
+    expect(problemsOf({ natsUpdatesSubjectPrefix: "playbooks.executions." })).toEqual([]);
+  });
+
+  it("lets pages of allowed domains call the gateway on every platform", () => {
+    const { corsAllowedOrigins } = parseSettings({
+      corsAllowedOrigins: "https://app.acme.dev",
+      corsAllowedDomains: "acme.dev",
+    });
+    expect(corsAllowedOrigins).toEqual(["https://app.acme.dev", "https://acme.dev", "http://acme.dev"]);
+    expect(problemsOf({ corsIncludeLocalhost: "false" })[0]).toMatch(/has no use for corsIncludeLocalhost/);
+  });
+
   it("derives a memory limit that leaves room", () => {
     expect(natsMemoryLimit({ natsMemoryLimit: undefined, natsJetstreamMemSize: "1Gi" })).toBe("1792Mi");
     expect(natsMemoryLimit({ natsMemoryLimit: "3Gi", natsJetstreamMemSize: "1Gi" })).toBe("3Gi");
@@ -104,7 +135,10 @@ describe("the schema", () => {
     expect(setting.description).toMatch(/\.$/);
     expect(setting.allowed).not.toBe("");
     expect(setting.example).not.toBe("");
-    const problems = problemsOf({ [key]: setting.example }).filter((each) => each.startsWith(`${key}:`));
+    // What they name exists elsewhere, where this stack does not install it.
+    const elsewhere = { natsHost: { deployNats: "false" }, postgresHost: { deployPostgres: "false" } };
+    const raw = { ...elsewhere[key as keyof typeof elsewhere], [key]: setting.example };
+    const problems = problemsOf(raw).filter((each) => each.startsWith(`${key}:`));
     expect(problems).toEqual([]);
   });
 });

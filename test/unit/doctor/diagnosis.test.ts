@@ -61,6 +61,11 @@ const release = (changes: Partial<ReleaseFacts>): Partial<NamespaceFacts> => ({
   ],
 });
 
+/** What Helm keeps of an upgrade with a larger volume. */
+const GROWN =
+  'Upgrade "nats" failed: cannot patch "nats" with kind StatefulSet: StatefulSet.apps "nats" is invalid: spec: Forbidden: ' +
+  "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy' are forbidden";
+
 const ORIGIN = "http://localhost:3000";
 const probe = (changes: Partial<ProbeFacts>): Answer<ProbeFacts> => ({
   ok: true,
@@ -270,11 +275,35 @@ const CASES: readonly Case[] = [
     misses: inPart("noetl", release({ ageSeconds: 40, status: "deployed" })),
   },
   {
+    id: "release-pending",
+    severity: "note",
+    // On GKE an update may wait fifteen minutes for nodes.
+    yields: { ...inPart("noetl", release({ ageSeconds: 600 })), helmTimeoutSeconds: 900 },
+    says: "While an update runs, wait for it",
+    but: "one that Helm has given up",
+    misses: { ...inPart("noetl", release({ ageSeconds: 901, status: "failed" })), helmTimeoutSeconds: 900 },
+  },
+  {
     id: "release-failed",
     yields: inPart("noetl", release({ status: "failed", description: "timed out waiting for the condition" })),
     says: "timed out waiting for the condition",
     but: "one that is being worked on",
     misses: inPart("noetl", release({ ageSeconds: 40 })),
+  },
+  {
+    id: "release-failed",
+    yields: inPart("nats", {
+      ...release({ namespace: "nats", name: "nats", status: "failed", description: GROWN }),
+      claims: [
+        { namespace: "nats", name: "nats-js-nats-0", phase: "Bound", size: "5Gi" },
+        { namespace: "nats", name: "other", phase: "Bound" },
+      ],
+    }),
+    says:
+      `kubectl --context kind-noetl -n nats patch pvc nats-js-nats-0 -p '{"spec":{"resources":{"requests":{"storage":"SIZE"}}}}'\n` +
+      "kubectl --context kind-noetl -n nats delete statefulset nats --cascade=orphan\npulumi up",
+    but: "one that failed of something else",
+    misses: inPart("nats", release({ namespace: "nats", name: "nats", status: "deployed", description: GROWN })),
   },
   {
     id: "release-failed",

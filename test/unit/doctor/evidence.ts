@@ -189,6 +189,7 @@ export function healthy(changes: Partial<Evidence> = {}): Evidence {
     missingOutputs: [],
     cluster: "https://127.0.0.1:6443",
     kubectl: "kubectl --context kind-noetl",
+    helmTimeoutSeconds: 300,
     passwordAsDeployed: true,
     namespaces: {
       nats: {
