@@ -39,7 +39,7 @@ const olderServer = <V extends string>(minor: V, version: string): Tool & { read
   package: "github.com/nats-io/nats-server/v2",
   version,
   ask: { args: ["--version"], pattern: /v(\d+\.\d+\.\d+)/ },
-  buildSeconds: 40,
+  buildSeconds: 15,
 });
 
 export const TOOLS = {
@@ -50,16 +50,16 @@ export const TOOLS = {
     version: "v2.15.2",
     ask: { args: ["--version"], pattern: /v(\d+\.\d+\.\d+)/ },
     accept: "2.14.0",
-    buildSeconds: 50,
+    buildSeconds: 30,
   },
   // The version that Debian 12 and 13 install, and the last of what lies between it and the current one.
   "nats-server-2.9": olderServer("2.9", "v2.9.10"),
   "nats-server-2.10": olderServer("2.10", "v2.10.27"),
   "nats-server-2.11": olderServer("2.11", "v2.11.17"),
   "nats-server-2.12": olderServer("2.12", "v2.12.15"),
-  "kube-apiserver": kubernetes("kube-apiserver", 300),
-  "kube-controller-manager": kubernetes("kube-controller-manager", 80),
-  "kube-scheduler": kubernetes("kube-scheduler", 40),
+  "kube-apiserver": kubernetes("kube-apiserver", 280),
+  "kube-controller-manager": kubernetes("kube-controller-manager", 60),
+  "kube-scheduler": kubernetes("kube-scheduler", 10),
   etcd: {
     name: "etcd",
     module: "etcd",
@@ -68,7 +68,7 @@ export const TOOLS = {
     ask: { args: ["--version"], pattern: /etcd Version: (\d+\.\d+\.\d+)/ },
     // Older servers lack the watch progress requests that kube-apiserver relies on.
     accept: "3.5.13",
-    buildSeconds: 40,
+    buildSeconds: 20,
   },
   helm: {
     name: "helm",
@@ -81,7 +81,7 @@ export const TOOLS = {
       "-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34",
     ask: { args: ["version", "--template", "{{.Version}}"], pattern: /v(\d+\.\d+\.\d+)/ },
     accept: "3.15.0",
-    buildSeconds: 120,
+    buildSeconds: 65,
   },
   pulumi: {
     name: "pulumi",
@@ -91,7 +91,7 @@ export const TOOLS = {
     ldflags: "-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.259.0",
     ask: { args: ["version"], pattern: /v(\d+\.\d+\.\d+)/ },
     accept: "3.200.0",
-    buildSeconds: 360,
+    buildSeconds: 230,
   },
   kwok: {
     name: "kwok",
@@ -101,7 +101,7 @@ export const TOOLS = {
     ldflags: "-X sigs.k8s.io/kwok/pkg/consts.Version=v0.7.0",
     ask: { args: ["--version"], pattern: /(\d+\.\d+\.\d+)/ },
     accept: "0.7.0",
-    buildSeconds: 180,
+    buildSeconds: 75,
   },
   actionlint: {
     name: "actionlint",
@@ -111,7 +111,7 @@ export const TOOLS = {
     ldflags: "-X github.com/rhysd/actionlint.version=1.7.12",
     ask: { args: ["-version"], pattern: /(\d+\.\d+\.\d+)/ },
     // Another version knows other rules.
-    buildSeconds: 20,
+    buildSeconds: 5,
   },
   nats: {
     name: "nats",
@@ -121,7 +121,7 @@ export const TOOLS = {
     ldflags: "-X main.version=0.5.0",
     ask: { args: ["--version"], pattern: /(\d+\.\d+\.\d+)/ },
     accept: "0.2.0",
-    buildSeconds: 60,
+    buildSeconds: 30,
   },
 } as const satisfies Record<string, Tool>;
 
