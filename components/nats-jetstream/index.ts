@@ -14,7 +14,7 @@ import {
   releaseRevision,
   type Resources,
 } from "../shared";
-import { type NatsUser, natsValues, serversDigest } from "./values";
+import { type NatsUser, natsValues, routeSecret, serversDigest } from "./values";
 
 export { type NatsUser, natsValues } from "./values";
 
@@ -25,7 +25,7 @@ export interface NatsJetStreamArgs {
   user?: string;
   /** Its password: letters, digits and `. _ ~ -` only. Generated where unset. */
   password?: pulumi.Input<string>;
-  /** More users, for example with fewer permissions. */
+  /** More users, for example with fewer permissions; names and passwords as those of `user`. */
   extraUsers?: readonly NatsUser[];
   /** Size of the file store's volume, a Kubernetes quantity. Default `5Gi`. `max_file_store` is nine tenths of it. */
   fileStoreSize?: string;
@@ -67,10 +67,11 @@ export const NATS_CHART: ChartSource = {
 /**
  * NATS with JetStream, installed by Helm: file and memory store, users, a nats-box that is logged in.
  *
- * Passwords live in a Secret alone and reach nats.conf through the environment. The Secret is named by the engine, so a
- * new password gives it a new name and thereby rolls the pods.
+ * Passwords live in Secrets alone and reach nats.conf through the environment. The Secrets are named by the engine, so a
+ * new password gives one a new name and thereby rolls the pods. The servers of a cluster log in at one another, too.
  *
- * @throws pulumi.ResourceError where a size is no Kubernetes quantity, or the memory store does not fit its limit.
+ * @throws pulumi.ResourceError where a size is no Kubernetes quantity, the memory store does not fit its limit, servers would
+ * be an even number, or a user's name or password cannot be used.
  */
 export class NatsJetStream extends pulumi.ComponentResource {
   /** Namespace of the server. */
@@ -93,11 +94,24 @@ export class NatsJetStream extends pulumi.ComponentResource {
   constructor(name: string, args: NatsJetStreamArgs = {}, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:NatsJetStream", name, {}, opts);
     const user = args.user ?? NATS_USER;
+    const { extraUsers = [], replicas = 1 } = args;
+    const names = [user, ...extraUsers.map((each) => each.name)];
     const fileStoreSize = args.fileStoreSize ?? SETTINGS.natsJetstreamFileSize.default;
     const memoryStoreSize = args.memoryStoreSize ?? SETTINGS.natsJetstreamMemSize.default;
     const memoryLimit = natsMemoryLimit({ natsMemoryLimit: args.memoryLimit, natsJetstreamMemSize: memoryStoreSize });
     const problems = [
       ...complain("user", credential(user)),
+      ...extraUsers.flatMap((each, index) => [
+        ...complain(
+          `extraUsers[${index}].name`,
+          credential(each.name) ?? (names.indexOf(each.name) <= index ? "another user's" : undefined),
+        ),
+        // Whoever takes it from another resource has to know; NATS says no then.
+        ...(typeof each.password === "string"
+          ? complain(`extraUsers[${index}].password`, credential(each.password))
+          : []),
+      ]),
+      ...([1, 3, 5].includes(replicas) ? [] : [`replicas is ${replicas}; allowed: 1, 3 or 5`]),
       ...complain("fileStoreSize", size("1Mi", "16Ti")(fileStoreSize)),
       ...complain("memoryStoreSize", size("1Mi", "1Ti")(memoryStoreSize)),
       ...complain("memoryLimit", size("1Mi", "2Ti")(memoryLimit)),
@@ -109,7 +123,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
 
     const child = { parent: this };
     const password = pulumi.secret(args.password ?? generatedPassword(`${name}-password`, child));
-    const users: NatsUser[] = [{ name: user, password }, ...(args.extraUsers ?? [])];
+    const users: NatsUser[] = [{ name: user, password }, ...extraUsers];
     const ns = namespace(
       `${name}-namespace`,
       { name: args.namespace ?? PLACES.nats.namespace, podSecurity: "baseline" },
@@ -132,6 +146,20 @@ export class NatsJetStream extends pulumi.ComponentResource {
       child,
     );
 
+    const routes =
+      replicas > 1
+        ? new k8s.core.v1.Secret(
+            `${name}-routes`,
+            {
+              metadata: { namespace: ns.metadata.name },
+              stringData: pulumi.secret(
+                generatedPassword(`${name}-route-password`, child).apply((each) => routeSecret(each, replicas)),
+              ),
+            },
+            child,
+          )
+        : undefined;
+
     const source = args.chart ?? NATS_CHART;
     const digest = chartDigest(source);
     const release: k8s.helm.v3.ReleaseArgs = {
@@ -145,7 +173,8 @@ export class NatsJetStream extends pulumi.ComponentResource {
         fileStoreSize,
         memoryStoreSize,
         memoryLimit,
-        replicas: args.replicas ?? 1,
+        replicas,
+        ...(routes ? { routeSecret: routes.metadata.name } : {}),
         ...(args.storageClass ? { storageClass: args.storageClass } : {}),
         ...(args.clientNodePort === undefined ? {} : { clientNodePort: args.clientNodePort }),
         ...(args.monitorNodePort === undefined ? {} : { monitorNodePort: args.monitorNodePort }),

@@ -1,6 +1,7 @@
 import * as crypto from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
 import { quantityBytes } from "../../config/validate";
+import { PLACES } from "../../contract/noetl";
 import type { Resources } from "../shared";
 
 const MEBIBYTE = 1024 ** 2;
@@ -23,6 +24,8 @@ export interface NatsValuesArgs {
   memoryStoreSize: string;
   memoryLimit: string;
   replicas: number;
+  /** Name of the Secret of {@link routeSecret}; of no use to a lone server. */
+  routeSecret?: pulumi.Input<string>;
   storageClass?: string;
   clientNodePort?: number;
   monitorNodePort?: number;
@@ -60,17 +63,54 @@ export const BOX_RESOURCES: Resources = {
 /** Environment variable that brings a user's password into nats.conf. */
 export const passwordVariable = (index: number): string => `NATS_PASSWORD_${index}`;
 
+/** Login of a cluster's servers at one another. Without one, whoever reaches their port becomes a server and needs no password. */
+const ROUTE = {
+  user: "route",
+  passwordVariable: "NATS_ROUTE_PASSWORD",
+  routesVariable: "NATS_ROUTES",
+  port: 6222,
+} as const;
+
+/**
+ * What a cluster's servers take from their Secret, by its keys. A route's login stands in its URL, so the list of routes is
+ * a variable as a whole. Their hosts are those of the chart's StatefulSet and headless Service.
+ */
+export function routeSecret(password: string, replicas: number): Record<string, string> {
+  const { service } = PLACES.nats;
+  const routes = Array.from(
+    { length: replicas },
+    (_, index) => `nats://${ROUTE.user}:${password}@${service}-${index}.${service}-headless:${ROUTE.port}`,
+  );
+  return { "password.conf": JSON.stringify(password), "routes.conf": JSON.stringify(routes) };
+}
+
+function cluster({ replicas, routeSecret: secret }: NatsValuesArgs): Record<string, unknown> {
+  return {
+    enabled: replicas > 1,
+    replicas: Math.max(2, replicas),
+    ...(secret === undefined
+      ? {}
+      : {
+          merge: {
+            authorization: { user: ROUTE.user, password: `<< $${ROUTE.passwordVariable} >>` },
+            routes: `<< $${ROUTE.routesVariable} >>`,
+          },
+        }),
+  };
+}
+
+const fromSecret = (name: pulumi.Input<string>, key: string) => ({ valueFrom: { secretKeyRef: { name, key } } });
+
 /**
  * Values of the chart nats/nats 2.14.x. No password is in them: nats.conf names an environment variable (a string
  * between `<<` and `>>` is written unquoted by the chart), and the variable comes from the Secret.
  */
 export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
-  const fromSecret = (key: string) => ({ valueFrom: { secretKeyRef: { name: args.authSecret, key } } });
   const admin = args.users[0];
   const nodePorts = args.clientNodePort !== undefined || args.monitorNodePort !== undefined;
   return {
     config: {
-      cluster: { enabled: args.replicas > 1, replicas: Math.max(2, args.replicas) },
+      cluster: cluster(args),
       jetstream: {
         enabled: true,
         fileStore: {
@@ -98,8 +138,14 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
       env: {
         GOMEMLIMIT: goMemoryLimit(args.memoryLimit),
         ...Object.fromEntries(
-          args.users.map((user, index) => [passwordVariable(index), fromSecret(`${user.name}.conf`)]),
+          args.users.map((user, index) => [passwordVariable(index), fromSecret(args.authSecret, `${user.name}.conf`)]),
         ),
+        ...(args.routeSecret === undefined
+          ? {}
+          : {
+              [ROUTE.passwordVariable]: fromSecret(args.routeSecret, "password.conf"),
+              [ROUTE.routesVariable]: fromSecret(args.routeSecret, "routes.conf"),
+            }),
       },
       merge: {
         resources: args.resources ?? {
@@ -126,7 +172,7 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
     },
     natsBox: {
       container: {
-        env: admin ? { NATS_USER: admin.name, NATS_PASSWORD: fromSecret(admin.name) } : {},
+        env: admin ? { NATS_USER: admin.name, NATS_PASSWORD: fromSecret(args.authSecret, admin.name) } : {},
         merge: { resources: args.boxResources ?? BOX_RESOURCES },
       },
     },

@@ -202,6 +202,11 @@ function logInError(error: NatsError, way: Way, received: number, inputs: Contra
   const { user, connection } = inputs;
   const { server } = way;
   const code = String(error.code);
+  // Such a server says nothing, and hangs up after a while.
+  const hint =
+    asksForTls(way, connection.tls) && !connection.tls?.handshakeFirst
+      ? "; where the server expects TLS first, set connection.tls.handshakeFirst"
+      : "";
   if (code === "BAD_CREDS") {
     return new ConnectError("bad-credentials", `the credentials cannot be used: ${error.message}`);
   }
@@ -216,10 +221,6 @@ function logInError(error: NatsError, way: Way, received: number, inputs: Contra
     return new ConnectError("wrong-password", `NATS at ${server} does not accept ${how} (${error.message})`);
   }
   if (code === "TIMEOUT" || code === "AUTHENTICATION_TIMEOUT") {
-    const hint =
-      asksForTls(way, connection.tls) && !connection.tls?.handshakeFirst
-        ? "; where the server expects TLS first, set connection.tls.handshakeFirst"
-        : "";
     const what =
       received === 0
         ? `NATS's greeting: the connection stands, and nothing comes through it${hint}`
@@ -239,7 +240,8 @@ function logInError(error: NatsError, way: Way, received: number, inputs: Contra
   if (/CERT|TLS|SSL|SIGNED|VERIFY|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)|EPROTO/i.test(code)) {
     return new ConnectError("tls", `TLS with NATS at ${server} failed: ${error.message}`);
   }
-  return new ConnectError("closed", `${server} closed the connection during the log-in (${error.message})`);
+  const when = received === 0 ? `before it greeted${hint}` : "during the log-in";
+  return new ConnectError("closed", `${server} closed the connection ${when} (${error.message})`);
 }
 
 const STREAM_NOT_FOUND = 10059;

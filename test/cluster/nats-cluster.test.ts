@@ -26,6 +26,14 @@ describe("the configuration of a cluster's servers", () => {
     );
   });
 
+  it("reaches the other pods' ports also where the routes come from the environment", async () => {
+    const env = { NATS_ROUTES: '["nats://r:p@nats-0.nats-headless:6222"]', NATS_ROUTE_PASSWORD: '"p"' };
+    const config = `{"cluster": {"authorization": {"password": $NATS_ROUTE_PASSWORD, "user": "r"}, "routes": $NATS_ROUTES}}`;
+    expect(await withRoutes(config, { port }, env)).toBe(
+      `{"cluster": {"authorization": {"password": $NATS_ROUTE_PASSWORD, "user": "r"}, "routes": ["nats://r:p@127.0.0.1:6223"]}}`,
+    );
+  });
+
   it("stays as it is without a cluster", async () => {
     expect(await withRoutes(NATS_CONF, { port })).toBe(NATS_CONF);
   });

@@ -105,12 +105,16 @@ describe("TLS", () => {
   });
 
   it("before the greeting is spoken where that is asked for, and hinted at where it is not", async () => {
-    const server = await started(tls(right, "handshake_first: true"));
+    const server = await started(tls(right, "handshake_first: true, timeout: 20"));
     await startNoetl(server, {}, options({ handshakeFirst: true }));
     const settings = { ca: authority.cert, handshakeFirst: true };
     expect(await checkContract(inputs(server, settings))).toMatchObject({ holds: true });
     expect(await problemOf("no-answer", inputs(server, { ca: authority.cert }))).toContain(
       "set connection.tls.handshakeFirst",
+    );
+    const impatient = await started(tls(right, "handshake_first: true, timeout: 0.2"));
+    expect(await problemOf("closed", inputs(impatient, { ca: authority.cert }))).toContain(
+      "before it greeted; where the server expects TLS first, set connection.tls.handshakeFirst",
     );
   });
 });

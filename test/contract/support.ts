@@ -63,13 +63,15 @@ export async function startNatsServer({
   config = JETSTREAM,
   port = -1,
   tool = "nats-server",
-}: { config?: string; port?: number; tool?: ServerTool } = {}): Promise<NatsServer> {
+  env = {},
+}: { config?: string; port?: number; tool?: ServerTool; env?: Record<string, string> } = {}): Promise<NatsServer> {
   const { [tool]: binary } = await ensureTools([tool]);
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "contract-nats-"));
   const file = path.join(dir, "nats.conf");
   fs.writeFileSync(file, `listen: "127.0.0.1:${port}"\n${config.replaceAll("DIR", dir)}\n`);
   const child = spawn(binary, ["-c", file, "--ports_file_dir", dir], {
     stdio: ["ignore", "ignore", "pipe"],
+    env: { ...process.env, ...env },
   });
   let log = "";
   child.stderr.setEncoding("utf8").on("data", (chunk: string) => (log += chunk));

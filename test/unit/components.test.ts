@@ -91,6 +91,54 @@ describe("NatsJetStream", () => {
     });
   });
 
+  it("has the servers of a cluster log in at one another, with a password that only a Secret holds", async () => {
+    new library.NatsJetStream("trio", { password: "x", replicas: 3 });
+    new library.NatsJetStream("lone", { password: "x" });
+    await settled(declared);
+    const fromSecret = (key: string) => ({ valueFrom: { secretKeyRef: { name: "trio-routes", key } } });
+    expect(release("trio-release").values).toMatchObject({
+      config: {
+        cluster: {
+          merge: {
+            authorization: { user: "route", password: "<< $NATS_ROUTE_PASSWORD >>" },
+            routes: "<< $NATS_ROUTES >>",
+          },
+        },
+      },
+      container: {
+        env: { NATS_ROUTE_PASSWORD: fromSecret("password.conf"), NATS_ROUTES: fromSecret("routes.conf") },
+      },
+    });
+    const { stringData } = of("kubernetes:core/v1:Secret", "trio-routes").inputs;
+    const password = "generated-trio-route-password";
+    expect(JSON.stringify(stringData)).toContain("4dabf18193072939515e22adb298388d");
+    const keys = unwrap(stringData) as Record<string, string>;
+    expect(keys["password.conf"]).toBe(`"${password}"`);
+    expect(JSON.parse(keys["routes.conf"] ?? "")).toEqual(
+      [0, 1, 2].map((index) => `nats://route:${password}@nats-${index}.nats-headless:6222`),
+    );
+    expect(declared.filter(({ name }) => name.startsWith("lone-rout"))).toEqual([]);
+  });
+
+  it("adds users, each with its permissions and a password of its own in the Secret", async () => {
+    const permissions = { subscribe: ["noetl.>"], publish: { deny: [">"] } };
+    new library.NatsJetStream("more", { password: "x", extraUsers: [{ name: "watcher", password: "y", permissions }] });
+    await settled(declared);
+    expect(release("more-release").values).toMatchObject({
+      config: {
+        merge: {
+          authorization: {
+            users: [{ user: "noetl" }, { user: "watcher", password: "<< $NATS_PASSWORD_1 >>", permissions }],
+          },
+        },
+      },
+    });
+    expect(unwrap(of("kubernetes:core/v1:Secret", "more-auth").inputs.stringData)).toMatchObject({
+      watcher: "y",
+      "watcher.conf": '"y"',
+    });
+  });
+
   it("has another revision of its servers exactly where their pods start anew", async () => {
     const revision = (name: string, args: Components.NatsJetStreamArgs) =>
       valueOf(new library.NatsJetStream(name, { password: "x", ...args }).serversRevision);
@@ -111,6 +159,17 @@ describe("NatsJetStream", () => {
       { transform: (args) => ({ ...args, values: { tlsCA: { enabled: true } } }) },
     ];
     for (const args of theirs) expect(await revision("same", args), JSON.stringify(args)).not.toBe(first);
+  });
+
+  it("refuses servers and users that cannot work, all at once", () => {
+    const extraUsers = [
+      { name: "noetl", password: "x" },
+      { name: "a b", password: "p@ss" },
+    ];
+    expect(() => new library.NatsJetStream("odd", { replicas: 2, extraUsers })).toThrow(
+      /extraUsers\[0\].name is another user's.*extraUsers\[1\].name is.*extraUsers\[1\].password is.*replicas is 2; allowed: 1, 3 or 5/,
+    );
+    expect(() => new library.NatsJetStream("secret", { extraUsers })).not.toThrow(/p@ss/);
   });
 
   it("refuses sizes that cannot work", () => {

@@ -19,7 +19,7 @@ export async function nats(situation: Situation): Promise<Program> {
   const file = path.join(folder, "nats.conf");
   const deployed = () => sources.key("configmap", configMapOf(pod), "nats.conf");
   const write = async (text: string) => {
-    fs.writeFileSync(file, withStore(await withRoutes(text, situation), place), { mode: 0o600 });
+    fs.writeFileSync(file, withStore(await withRoutes(text, situation, env), place), { mode: 0o600 });
   };
   let config = await deployed();
   await write(config);
@@ -63,13 +63,20 @@ function withStore(config: string, place: (inContainer: string) => string | unde
 
 /**
  * The configuration with the places of a cluster's servers: each listens on loopback, and routes lead to the ports that
- * stand for those of the other pods. No flag can do this: `-cluster` would drop the cluster's login.
+ * stand for those of the other pods, also where they come from the environment. No flag can do this: `-cluster` would drop
+ * the cluster's login.
  */
-export async function withRoutes(config: string, { port }: Pick<Situation, "port">): Promise<string> {
+export async function withRoutes(
+  config: string,
+  { port }: Pick<Situation, "port">,
+  env: NodeJS.ProcessEnv = {},
+): Promise<string> {
   const start = /"?\bcluster"?\s*[:=]?\s*\{/.exec(config);
   if (!start) return config;
   const end = closing(config, start.index + start[0].length);
-  let block = config.slice(start.index, end);
+  let block = config
+    .slice(start.index, end)
+    .replace(/\$(\w+)/g, (variable, name: string) => (env[name]?.includes("://") ? env[name] : variable));
   const listens = /("?)\bport\1\s*[:=]?\s*(\d+)/.exec(block);
   if (listens) {
     block = block.replace(listens[0], `"listen": "127.0.0.1:${await port(Number(listens[2]))}"`);
