@@ -117,7 +117,7 @@ async function requireGo(missing: readonly Tool[]): Promise<void> {
     await run("go", ["version"], { timeout: 20_000 });
   } catch {
     throw new Error(
-      `${missing.map((t) => t.name).join(", ")} must be built, which needs Go 1.24 or newer on PATH: ` +
+      `${missing.map((t) => t.name).join(", ")} must be built, which needs Go 1.26 or newer on PATH: ` +
         `install Go (or put the tools themselves on PATH) and run the command again.`,
     );
   }
