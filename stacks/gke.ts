@@ -20,7 +20,7 @@ import {
   PublicAddress,
   serviceAnnotations,
 } from "../components/gcp";
-import { checkQuotas, type Facts, GoogleApi, preflight } from "../components/gcp/preflight";
+import { checkQuotas, type Facts, type GkeSettings, GoogleApi, preflight } from "../components/gcp/preflight";
 import { fitPod, mayBurst, resourcesOf } from "../components/gcp/rules/autopilot";
 import { type PodName, podsOf } from "../components/gcp/rules/pods";
 import { ConfigError } from "../config/parse";
@@ -61,8 +61,6 @@ export async function gkePlatform(settings: Settings): Promise<Platform> {
  * of two revisions runs the program without engine and login, and takes the project for an empty one on both sides.
  */
 const UNASKED: Facts = { cluster: undefined, quotasRead: true, warnings: [] };
-
-type GkeSettings = Settings & { readonly projectId: string };
 
 /** The APIs that the stack needs, where it is to enable them. */
 export function enabledServices(settings: Settings, cloud: GoogleProvider): ProjectServices | undefined {
@@ -161,9 +159,9 @@ export function declare(
     nats: {
       protect,
       storageClass: settings.natsStorageClass ?? STORAGE_CLASS,
-      ...(nats[0] ? { resources: nats[0] } : {}),
-      ...(nats[1] ? { reloaderResources: nats[1] } : {}),
-      ...(box[0] ? { boxResources: box[0] } : {}),
+      ...optional("resources", nats[0]),
+      ...optional("reloaderResources", nats[1]),
+      ...optional("boxResources", box[0]),
       timeoutSeconds: HELM_TIMEOUT_SECONDS.gke,
     },
     postgres: {

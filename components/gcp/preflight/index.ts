@@ -31,7 +31,7 @@ export interface Facts {
 }
 
 /** Settings that are known to be complete: `projectId` is one of them on GKE. */
-type GkeSettings = Settings & { readonly projectId: string };
+export type GkeSettings = Settings & { readonly projectId: string };
 
 /** @throws ConfigError with all problems; Error where Google Cloud cannot be reached. */
 export async function preflight(settings: GkeSettings, api: GoogleApi): Promise<Facts> {
