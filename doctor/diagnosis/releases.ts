@@ -129,8 +129,10 @@ function growth({ stack, kubectl, namespaces }: Evidence, namespace: string, des
     : [];
   const patch = `-p '{"spec":{"resources":{"requests":{"storage":"SIZE"}}}}'`;
   return [
-    say("The size of its volumes stands in the StatefulSet and cannot be changed there. Set the old size again,"),
-    say("or give every claim the new one, which its StorageClass must allow, and make the StatefulSet anew:"),
+    say(
+      "The size of its volumes stands in the StatefulSet and cannot be changed there. Set the old size again, or give every " +
+        "claim the new one, which its StorageClass must allow, and make the StatefulSet anew:",
+    ),
     ...(claims.length > 0 ? claims : ["CLAIM"]).map((claim) =>
       run(`${kubectl} -n ${namespace} patch pvc ${claim} ${patch}`),
     ),
