@@ -194,7 +194,7 @@ export function declare(
       ...gatewayEntry(settings, addresses.gateway),
     },
     expose({ noetl, gateway }) {
-      const before = (part: keyof typeof PUBLIC, namespace: pulumi.Output<string>) =>
+      const balanceLoad = (part: keyof typeof PUBLIC, namespace: pulumi.Output<string>) =>
         new LoadBalancing(
           `${part}-load-balancing`,
           {
@@ -214,8 +214,8 @@ export function declare(
           { providers: { kubernetes: cluster } },
         );
       if (settings.exposure === "ingress") {
-        if (gateway) before("gateway", gateway.namespace);
-        if (noetl && settings.noetlHost) before("noetl", noetl.namespace);
+        if (gateway) balanceLoad("gateway", gateway.namespace);
+        if (noetl && settings.noetlHost) balanceLoad("noetl", noetl.namespace);
       }
       for (const [index, member] of (settings.iap ? settings.iapMembers : []).entries()) {
         new iap.WebIamMember(
