@@ -24,7 +24,7 @@ const row = (
 ): PlaybookParameter => ({ names: names.split(" "), playbook, keys, note });
 
 const IMAGES = "Images are built and pushed by CI, before; the program deploys what exists.";
-const PLACES = "Fixed name.";
+const FIXED_NAME = "Fixed name.";
 const GUI = "The GUI is not part of this project.";
 const CLICKHOUSE = "ClickHouse is not part of this project.";
 
@@ -117,10 +117,10 @@ export const PLAYBOOK_PARAMETERS: readonly PlaybookParameter[] = [
   row("cloud_sql_deletion_protection", "fresh", ["deletionProtection"], "Default true."),
   row("cloud_sql_enable_private_ip cloud_sql_enable_public_ip", "fresh", [], "Always private, never public."),
   row("cloud_sql_private_network", "fresh", ["network"], "Always the cluster's network."),
-  row("cloud_sql_private_service_range_name", "fresh", [], PLACES),
+  row("cloud_sql_private_service_range_name", "fresh", [], FIXED_NAME),
   row("cloud_sql_private_service_range_prefix_length", "fresh", ["cloudSqlRangePrefix"], "Default 20 instead of 16."),
   row("pgbouncer_enabled", "fresh", [], "Always with Cloud SQL."),
-  row("pgbouncer_namespace pgbouncer_service_name", "fresh", [], PLACES),
+  row("pgbouncer_namespace pgbouncer_service_name", "fresh", [], FIXED_NAME),
   row("pgbouncer_replicas", "fresh", ["pgbouncerReplicas"]),
   row("pgbouncer_max_client_conn", "fresh", ["pgbouncerMaxClientConnections"]),
   row("pgbouncer_default_pool_size", "fresh", ["pgbouncerPoolSize"]),
@@ -135,13 +135,13 @@ export const PLAYBOOK_PARAMETERS: readonly PlaybookParameter[] = [
   row("pgbouncer_max_db_connections", "fresh", ["pgbouncerMaxDbConnections"], "Checked against the tier."),
   row("pgbouncer_image", "fresh", ["pgbouncerImage"]),
   row("cloud_sql_proxy_image", "fresh", ["cloudSqlProxyImage"]),
-  row("cloud_sql_proxy_gsa_name cloud_sql_proxy_ksa_name cloud_sql_proxy_port", "fresh", [], PLACES),
+  row("cloud_sql_proxy_gsa_name cloud_sql_proxy_ksa_name cloud_sql_proxy_port", "fresh", [], FIXED_NAME),
   row("cloud_sql_proxy_egress_rule_enabled", "fresh", ["cloudSqlProxyEgressRule"]),
   row(
     "cloud_sql_proxy_egress_rule_name cloud_sql_proxy_egress_priority cloud_sql_proxy_egress_port",
     "fresh",
     [],
-    PLACES,
+    FIXED_NAME,
   ),
   row("noetl_worker_replicas", "fresh", ["workerReplicas"]),
   row("noetl_server_rollout_max_surge noetl_worker_rollout_max_surge", "fresh", ["rolloutMaxSurge"]),

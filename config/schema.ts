@@ -2,7 +2,7 @@
  * Every setting of a stack, once: key, type, unit, default, what is allowed and a value that would do.
  * `Pulumi.yaml`, the README's table and the checks at preview all come from this table.
  */
-import { CONSUMER, GATEWAY, NATS_USER, STREAM, WORKER_TUNING } from "../contract/noetl";
+import { CONSUMER, GATEWAY, NATS_USER, NODE_PORTS, STREAM, WORKER_TUNING } from "../contract/noetl";
 import * as is from "./validate";
 
 /** Settings are shown and documented under these headings, in this order. */
@@ -210,8 +210,8 @@ export const SETTINGS = {
     check: is.oneOf(1, 3, 5),
   }),
   natsStorageClass: storageClass("NATS", "StorageClass of the file store's volume; unset means the cluster's default."),
-  natsNodePort: nodePort("NATS", "NodePort of the client port; unset opens none.", 30422),
-  natsMonitorNodePort: nodePort("NATS", "NodePort of the monitoring port; unset opens none.", 30822),
+  natsNodePort: nodePort("NATS", "NodePort of the client port; unset opens none.", NODE_PORTS.natsClient),
+  natsMonitorNodePort: nodePort("NATS", "NodePort of the monitoring port; unset opens none.", NODE_PORTS.natsMonitor),
   natsHost: hostName("NATS", "Host of an existing NATS server, where deployNats is false.", "nats.example.internal"),
   natsPort: integer(4222, 1, 65535, {
     group: "NATS",
@@ -285,7 +285,7 @@ export const SETTINGS = {
     description: "Size of the database's volume when it is made; one that exists keeps its own.",
   }),
   postgresStorageClass: storageClass("Postgres", "StorageClass of the volume; unset means the cluster's default."),
-  postgresNodePort: nodePort("Postgres", "NodePort of the database; unset opens none.", 30321),
+  postgresNodePort: nodePort("Postgres", "NodePort of the database; unset opens none.", NODE_PORTS.postgres),
   postgresHost: hostName("Postgres", "Host of an existing Postgres, where deployPostgres is false.", "10.1.2.3"),
   postgresPort: integer(5432, 1, 65535, { group: "Postgres", description: "Port of that Postgres.", unit: "port" }),
   postgresUser: text("postgres", {
@@ -317,14 +317,14 @@ export const SETTINGS = {
     allowed: "DEBUG, INFO, WARNING, ERROR or CRITICAL",
     check: is.oneOf("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
   }),
-  noetlNodePort: nodePort("NoETL", "NodePort of the server's API; unset opens none.", 30082),
+  noetlNodePort: nodePort("NoETL", "NodePort of the server's API; unset opens none.", NODE_PORTS.noetl),
   noetlChart: chart("./charts/noetl", "NoETL", "Chart that installs server and worker."),
   noetlChartRepository: chartRepository(undefined, "NoETL", "noetlChart"),
   noetlChartVersion: chartVersion(undefined, "NoETL", "noetlChart"),
 
   gatewayImage: image(undefined, "Gateway", "Image of the gateway.", "registry.example.com/noetl/gateway:v2.10.0"),
   gatewayReplicas: integer(1, 1, 100, { group: "Gateway", description: "Gateway pods.", unit: "pods" }),
-  gatewayNodePort: nodePort("Gateway", "NodePort of the gateway; unset opens none.", 30090),
+  gatewayNodePort: nodePort("Gateway", "NodePort of the gateway; unset opens none.", NODE_PORTS.gateway),
   gatewayPublicUrl: text(undefined, {
     group: "Gateway",
     description: "URL that browsers reach the gateway at (GATEWAY_PUBLIC_URL).",

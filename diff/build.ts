@@ -24,7 +24,7 @@ import {
 import { allObjects, declaredObject, type SideResult } from "./side";
 import type { StackConfig } from "./stack-config";
 import { many } from "../config/wording";
-import { sentence } from "./wording";
+import { past, sentence } from "./wording";
 
 /** A resource in two revisions. */
 interface ResourcePair {
@@ -304,13 +304,6 @@ function limits(base: SideResult, head: SideResult): string[] {
   return [...new Set(notes)];
 }
 
-const VERBS: Record<Operation, string> = {
-  create: "created",
-  update: "updated",
-  replace: "replaced",
-  delete: "deleted",
-};
-
 function summaryOf(args: {
   totals: ChangeReport["counts"];
   restarts: readonly string[];
@@ -318,7 +311,7 @@ function summaryOf(args: {
   settings: readonly SettingChange[];
 }): string {
   const { totals, restarts, contract, settings } = args;
-  const said = (of: Counts) => OPERATIONS.filter((op) => of[op] > 0).map((op) => `${of[op]} ${VERBS[op]}`);
+  const said = (of: Counts) => OPERATIONS.filter((op) => of[op] > 0).map((op) => `${of[op]} ${past(op)}`);
   const [resources, objects] = [said(totals.resources), said(totals.objects)];
   if (resources.length === 0 && objects.length === 0 && settings.length === 0) return "Nothing changes.";
   const parts = [

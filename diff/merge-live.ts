@@ -1,7 +1,7 @@
 /** Merges the engine's word about the deployed stack into a comparison of the revisions. */
 import { countRisks, PRECIOUS, sortedRisks } from "./risks";
 import type { ChangeReport, LiveDifference, LiveReport, LiveStep, Risk } from "./report";
-import { resourceTitle } from "./wording";
+import { past, resourceTitle } from "./wording";
 
 /** Paths that a risk names; the steps have them all. */
 const MOST_PATHS = 4;
@@ -31,7 +31,7 @@ function unexpected(step: LiveStep, live: LiveReport, resources: ChangeReport["r
       level: loss ? "danger" : "warning",
       subject: resourceTitle(step),
       text:
-        `is ${PAST[step.op] ?? step.op} by the engine${reasons}, which the two revisions do not explain: ` +
+        `is ${past(step.op)} by the engine${reasons}, which the two revisions do not explain: ` +
         `${why} the base revision says.${loss ? ` This removes ${loss}.` : ""}`,
     },
   ];
@@ -64,18 +64,11 @@ const MENDS: Readonly<Record<string, string>> = {
   delete: "deletes it",
 };
 
-const PAST: Readonly<Record<string, string>> = {
-  create: "created",
-  update: "updated",
-  replace: "replaced",
-  delete: "deleted",
-};
-
 /** `1 replaced, 2 updated` */
 export const engineCounts = (counts: LiveReport["counts"]): string =>
   Object.entries(counts)
     .filter(([op, count]) => op !== "same" && count > 0)
-    .map(([op, count]) => `${count} ${PAST[op] ?? op}`)
+    .map(([op, count]) => `${count} ${past(op)}`)
     .join(", ");
 
 /**

@@ -74,8 +74,8 @@ const typeOf = (delta: ResourceDelta): string => (delta.new ?? delta.old)?.type 
 const at = (change: RawChange, ...prefixes: string[]): boolean => touches(keysOf(change.path), prefixes);
 const isHook = (object: KubeObject | undefined): boolean =>
   object?.metadata?.annotations?.["helm.sh/hook"] !== undefined;
-const fieldNames = (changes: readonly RawChange[], depth = 2): string =>
-  [...new Set(changes.map(({ path }) => keysOf(path).slice(0, depth).join(".")))].join(", ");
+const fieldNames = (changes: readonly RawChange[]): string =>
+  [...new Set(changes.map(({ path }) => keysOf(path).slice(0, 2).join(".")))].join(", ");
 
 /** Fields of a StatefulSet's spec that the API server updates. Source: kubernetes pkg/apis/apps/validation. */
 const STATEFUL_SET_MUTABLE = [

@@ -1,3 +1,4 @@
+import { duration } from "../components/stream-contract/rule";
 import { many } from "../config/wording";
 import { PLACES } from "../contract/noetl";
 import type {
@@ -164,7 +165,7 @@ function bucketLines(facts: NatsFacts): Line[] {
       section,
       item: name,
       status: statusOf(broken.filter(({ bucket }) => bucket === name)),
-      found: ttlSeconds === undefined ? "no such bucket" : `TTL ${age(ttlSeconds)}`,
+      found: ttlSeconds === undefined ? "no such bucket" : `TTL ${duration(ttlSeconds)}`,
     })),
     ...broken.filter(({ id }) => id !== "bucket-exists").map((check) => brokenLine(section, check)),
   ];
@@ -178,14 +179,12 @@ function brokenLine(section: string, { id, bucket, severity, found, expected }: 
   return { section, item, status: severity === "violation" ? "wrong" : "note", found, expected };
 }
 
-const age = (seconds: number): string => (seconds === 0 ? "unlimited" : `${seconds} s`);
-
 export function describeStream(stream: StreamFacts): string {
   return (
     [
       stream.retention,
       stream.storage,
-      `max_age ${age(stream.maxAgeSeconds)}`,
+      `max_age ${duration(stream.maxAgeSeconds)}`,
       ...(stream.replicas > 1 ? [many(stream.replicas, "replica")] : []),
       `subjects ${stream.subjects.join(" ") || "none"}`,
     ].join(", ") + `; ${many(stream.messages, "message")}; created ${stream.created.slice(0, 19)}Z`

@@ -4,10 +4,10 @@ import { openSession, type Session } from "../components/stream-contract/connect
 import { Deadline } from "../components/stream-contract/deadline";
 import type { ContractInputs } from "../components/stream-contract/inputs";
 import { mendingCommands } from "../components/stream-contract/message";
+import { toSeconds } from "../components/stream-contract/rule";
 import { judge } from "../components/stream-contract/rules";
 import type { ConsumerFacts, NatsFacts, StreamFacts } from "./evidence";
 
-const NANOSECONDS = 1e9;
 /**
  * What NATS says about the stream, its consumers and the contract. Looks once: nothing is waited for that a deployment
  * may still be about to create.
@@ -29,7 +29,7 @@ export async function readNats(inputs: ContractInputs): Promise<NatsFacts> {
       consumers: consumers.map(consumerFacts),
       buckets: Object.entries(observed.buckets ?? {}).map(([name, info]) => ({
         name,
-        ...(info ? { ttlSeconds: info.config.max_age / NANOSECONDS } : {}),
+        ...(info ? { ttlSeconds: toSeconds(info.config.max_age) } : {}),
       })),
       checks: verdicts.map(({ rule, id, bucket, ok, severity, found, expected }) => ({
         id,
@@ -76,7 +76,7 @@ function streamFacts({ config, created, state }: StreamInfo): StreamFacts {
     subjects: [...(config.subjects ?? [])].sort(),
     retention: config.retention,
     storage: config.storage,
-    maxAgeSeconds: config.max_age / NANOSECONDS,
+    maxAgeSeconds: toSeconds(config.max_age),
     replicas: config.num_replicas,
     messages: state.messages,
     bytes: state.bytes,

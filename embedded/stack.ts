@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { LocalWorkspace, PulumiCommand, type Stack } from "@pulumi/pulumi/automation";
 import { projectRoot } from "../config/project";
 import { SETTINGS, type SettingKey } from "../config/schema";
+import { NODE_PORTS } from "../contract/noetl";
 import { deploy, loadSettings, PROJECT } from "../program";
 import type { ToolPaths } from "../toolchain";
 import { EMBEDDED_STACK, embeddedPaths, stateEnvironment } from "./home";
@@ -21,11 +22,11 @@ export function embeddedConfig(kubeconfigPath: string): Partial<Record<SettingKe
     deployGateway: "true",
     // No image is pulled here; the name has only to be one.
     gatewayImage: "noetl-gateway:embedded",
-    natsNodePort: "30422",
-    natsMonitorNodePort: "30822",
-    noetlNodePort: "30082",
-    postgresNodePort: "30321",
-    gatewayNodePort: "30090",
+    natsNodePort: String(NODE_PORTS.natsClient),
+    natsMonitorNodePort: String(NODE_PORTS.natsMonitor),
+    noetlNodePort: String(NODE_PORTS.noetl),
+    postgresNodePort: String(NODE_PORTS.postgres),
+    gatewayNodePort: String(NODE_PORTS.gateway),
   };
 }
 

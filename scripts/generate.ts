@@ -147,8 +147,8 @@ export function policyPage(): string {
     "<!-- Written by `npm run generate` from policy/rules.ts. -->",
     "# What every stack has to keep to",
     "`pulumi preview --policy-pack policy` and `pulumi up --policy-pack policy` hold a stack against these rules and stop at the " +
-      "first update that breaks one. `npm run up:embedded` and the previews of pull requests do so too. A rule names the resource " +
-      "and the path inside its inputs, never a value. What a preview does not know yet is judged by the update.",
+      "first update that breaks one. `npm run up:embedded` does so too, and on GitHub the live previews and the deployment. A rule " +
+      "names the resource and the path inside its inputs, never a value. What a preview does not know yet is judged by the update.",
     '`--policy-pack-config FILE` turns a rule into a warning or off: `{ "probes-set": "advisory", "no-latest": "disabled" }`. ' +
       "`no-plaintext-credentials` can be disabled, but not be made a warning.",
   ];

@@ -20,7 +20,7 @@ import {
   PublicAddress,
   serviceAnnotations,
 } from "../components/gcp";
-import { checkQuotas, type Facts, GoogleApi, preflight } from "../components/gcp/preflight";
+import { checkQuotas, type Facts, type GkeSettings, GoogleApi, preflight } from "../components/gcp/preflight";
 import { fitPod, mayBurst, resourcesOf } from "../components/gcp/rules/autopilot";
 import { type PodName, podsOf } from "../components/gcp/rules/pods";
 import { ConfigError } from "../config/parse";
@@ -61,8 +61,6 @@ export async function gkePlatform(settings: Settings): Promise<Platform> {
  * of two revisions runs the program without engine and login, and takes the project for an empty one on both sides.
  */
 const UNASKED: Facts = { cluster: undefined, quotasRead: true, warnings: [] };
-
-type GkeSettings = Settings & { readonly projectId: string };
 
 /** The APIs that the stack needs, where it is to enable them. */
 export function enabledServices(settings: Settings, cloud: GoogleProvider): ProjectServices | undefined {
@@ -161,9 +159,9 @@ export function declare(
     nats: {
       protect,
       storageClass: settings.natsStorageClass ?? STORAGE_CLASS,
-      ...(nats[0] ? { resources: nats[0] } : {}),
-      ...(nats[1] ? { reloaderResources: nats[1] } : {}),
-      ...(box[0] ? { boxResources: box[0] } : {}),
+      ...optional("resources", nats[0]),
+      ...optional("reloaderResources", nats[1]),
+      ...optional("boxResources", box[0]),
       timeoutSeconds: HELM_TIMEOUT_SECONDS.gke,
     },
     postgres: {
@@ -196,7 +194,7 @@ export function declare(
       ...gatewayEntry(settings, addresses.gateway),
     },
     expose({ noetl, gateway }) {
-      const before = (part: keyof typeof PUBLIC, namespace: pulumi.Output<string>) =>
+      const balanceLoad = (part: keyof typeof PUBLIC, namespace: pulumi.Output<string>) =>
         new LoadBalancing(
           `${part}-load-balancing`,
           {
@@ -216,8 +214,8 @@ export function declare(
           { providers: { kubernetes: cluster } },
         );
       if (settings.exposure === "ingress") {
-        if (gateway) before("gateway", gateway.namespace);
-        if (noetl && settings.noetlHost) before("noetl", noetl.namespace);
+        if (gateway) balanceLoad("gateway", gateway.namespace);
+        if (noetl && settings.noetlHost) balanceLoad("noetl", noetl.namespace);
       }
       for (const [index, member] of (settings.iap ? settings.iapMembers : []).entries()) {
         new iap.WebIamMember(

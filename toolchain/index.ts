@@ -12,7 +12,8 @@ export { TOOLS, type Tool, type ToolName } from "./tools";
 const run = promisify(execFile);
 
 /** Folder that keeps built tools: `$NOETL_NATS_CACHE`, else `$XDG_CACHE_HOME/noetl-nats`, else `~/.cache/noetl-nats`. */
-export function cacheDir(env: NodeJS.ProcessEnv = process.env): string {
+export function cacheDir(): string {
+  const { env } = process;
   if (env.NOETL_NATS_CACHE) return env.NOETL_NATS_CACHE;
   return path.join(env.XDG_CACHE_HOME || path.join(os.homedir(), ".cache"), "noetl-nats");
 }
@@ -117,7 +118,7 @@ async function requireGo(missing: readonly Tool[]): Promise<void> {
     await run("go", ["version"], { timeout: 20_000 });
   } catch {
     throw new Error(
-      `${missing.map((t) => t.name).join(", ")} must be built, which needs Go 1.24 or newer on PATH: ` +
+      `${missing.map((t) => t.name).join(", ")} must be built, which needs Go 1.26 or newer on PATH: ` +
         `install Go (or put the tools themselves on PATH) and run the command again.`,
     );
   }

@@ -15,17 +15,17 @@ const REQUIREMENTS = path.join(projectRoot(), "toolchain", "zizmor", "requiremen
  *
  * @throws Error in one sentence where Python or pip is missing, or with pip's last lines.
  */
-export async function ensureZizmor(log: (line: string) => void = console.error): Promise<string> {
+export async function ensureZizmor(): Promise<string> {
   const version = /^zizmor==(\S+)/m.exec(fs.readFileSync(REQUIREMENTS, "utf8"))?.[1] ?? "";
   const folder = path.join(cacheDir(), "toolchain", `zizmor-${version}`);
   const target = path.join(folder, "zizmor");
   if (fs.existsSync(target)) return target;
   fs.mkdirSync(path.dirname(folder), { recursive: true });
-  const release = await lock(`${folder}.lock`, { name: "zizmor" }, log);
+  const release = await lock(`${folder}.lock`, { name: "zizmor" }, console.error);
   const unfinished = `${folder}.${process.pid}.installing`;
   try {
     if (fs.existsSync(target)) return target;
-    log(`zizmor ${version}: installing (about 10 s) ...`);
+    console.error(`zizmor ${version}: installing (about 10 s) ...`);
     const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"];
     await run("python3", [...pip, "--only-binary=:all:", "--target", unfinished, "-r", REQUIREMENTS], {
       timeout: 300_000,

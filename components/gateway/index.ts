@@ -17,7 +17,7 @@ import {
 } from "../shared";
 import { type GatewaySubjects, gatewayValues } from "./values";
 
-export { type GatewaySubjects, gatewayValues } from "./values";
+export type { GatewaySubjects } from "./values";
 
 export interface GatewayArgs {
   /** Where NATS is and who logs in. A `NatsJetStream` component fits. */

@@ -16,7 +16,7 @@ import {
 } from "../shared";
 import { type NatsUser, natsValues, routeSecret, serversDigest } from "./values";
 
-export { type NatsUser, natsValues } from "./values";
+export type { NatsUser } from "./values";
 
 export interface NatsJetStreamArgs {
   /** Namespace, which the component creates. Default `nats`. */

@@ -24,13 +24,7 @@ import {
   noetlValues,
 } from "./values";
 
-export {
-  type DatabaseConnection,
-  type NatsConnection,
-  type StreamNames,
-  type WorkerTuning,
-  noetlValues,
-} from "./values";
+export type { DatabaseConnection, NatsConnection, StreamNames, WorkerTuning } from "./values";
 
 export interface NoetlArgs {
   /** Where NATS is and who logs in. A `NatsJetStream` component fits. */

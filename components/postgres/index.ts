@@ -6,8 +6,6 @@ import { PLACES, serviceHost } from "../../contract/noetl";
 import { generatedPassword, namespace, type Resources } from "../shared";
 import { SECRET_KEYS, schemaJob, schemaScript, service, statefulSet } from "./manifests";
 
-export { schemaJob, service, statefulSet } from "./manifests";
-
 export interface PostgresArgs {
   /** Namespace, which the component creates, also for the schema's Job. Default `postgres`. */
   namespace?: string;

@@ -9,6 +9,9 @@ import type { Resources } from "../shared";
 /** Keys of the Secret with the database's credentials; the environment variables bear the same names. */
 export const SECRET_KEYS = { admin: "POSTGRES_PASSWORD", noetl: "NOETL_PASSWORD" } as const;
 
+/** Schema of NoETL's tables, which the chart tells server and workers too. */
+export const NOETL_SCHEMA = "noetl";
+
 const LABELS = { app: "postgres", "app.kubernetes.io/name": "postgres" };
 /** User `postgres` of the official image. */
 const POSTGRES_UID = 999;
@@ -189,7 +192,7 @@ export function schemaJob(args: SchemaJobArgs): k8s.batch.v1.JobArgs {
                 literal("NOETL_POSTGRES_DB", args.database),
                 literal("NOETL_USER", args.noetlUser),
                 secret("NOETL_PASSWORD", SECRET_KEYS.noetl),
-                literal("NOETL_SCHEMA", "noetl"),
+                literal("NOETL_SCHEMA", NOETL_SCHEMA),
               ],
               resources: { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
               securityContext: container,

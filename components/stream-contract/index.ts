@@ -1,4 +1,4 @@
-/** Everything of the contract, for the tools that ask NATS themselves. A Pulumi program needs `./resource` alone. */
+/** The contract in one import, for tests and benchmarks. A Pulumi program takes `./resource` alone, the doctor single modules. */
 export { checkContract, observe, type BucketFacts, type ContractReport, type Remembered, type Unasked } from "./check";
 export { openSession, type Session } from "./connect";
 export { Deadline } from "./deadline";

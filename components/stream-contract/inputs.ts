@@ -269,7 +269,7 @@ function typed<T>(type: "string" | "number", check: Check<T>): Check<unknown> {
 const nkeySeed: Check<unknown> = (value) =>
   typeof value === "string" && /^SU[A-Z2-7]{56}$/.test(value) ? undefined : "no seed of a user's NKey";
 
-const seconds = (minimum: number, maximum: number): Check<unknown> => typed("number", range(minimum, maximum));
+const between = (minimum: number, maximum: number): Check<unknown> => typed("number", range(minimum, maximum));
 
 const server: Check<unknown> = (value) => {
   if (typeof value !== "string") return "no text";
@@ -320,7 +320,7 @@ const CLUSTER_RULES: readonly InputRule[] = [
   kubernetes("connection.namespace", DEFAULT_CONNECTION.namespace),
   kubernetes("connection.service", DEFAULT_CONNECTION.service),
   kubernetes("connection.pod", PLACES.nats.pod, true),
-  rule("connection.port", seconds(1, 65535), "a port, 1 to 65535", DEFAULT_CONNECTION.port),
+  rule("connection.port", between(1, 65535), "a port, 1 to 65535", DEFAULT_CONNECTION.port),
   rule("connection.kubeconfig", text, "content or path of a kubeconfig", "~/.kube/config", true),
   rule("connection.context", text, "a context of the kubeconfig", "kind-noetl", true),
 ];
@@ -345,26 +345,26 @@ const COMMON_RULES: readonly InputRule[] = [
   rule("consumer", typed("string", jetstreamName), "a name without white space and . * > / \\", CONSUMER.name),
   choice("expect.retention", RETENTIONS, STREAM.retention),
   choice("expect.storage", STORAGES, STREAM.storage),
-  rule("expect.maxAgeSeconds", seconds(0, Infinity), "seconds, 0 for unlimited", STREAM.maxAgeSeconds),
+  rule("expect.maxAgeSeconds", between(0, Infinity), "seconds, 0 for unlimited", STREAM.maxAgeSeconds),
   choice("expect.ackPolicy", ACK_POLICIES, CONSUMER.ackPolicy),
   choice("expect.deliverPolicy", DELIVER_POLICIES, CONSUMER.deliverPolicy),
   choice("expect.replayPolicy", REPLAY_POLICIES, CONSUMER.replayPolicy),
-  rule("expect.ackWaitSeconds", seconds(0.001, Infinity), "seconds, more than 0", CONSUMER.ackWaitSeconds),
-  rule("expect.replicas", seconds(1, 5), "a count, 1 to 5", STREAM.replicas),
-  rule("expect.duplicateWindowSeconds", seconds(0.1, Infinity), "seconds, 0.1 or more", STREAM.duplicateWindowSeconds),
-  rule("worker.maxAckPending", seconds(-1, Infinity), "a count, -1 for unlimited", WORKER_TUNING.maxAckPending),
-  rule("worker.maxDeliver", seconds(-1, Infinity), "a count, -1 for unlimited", WORKER_TUNING.maxDeliver),
+  rule("expect.ackWaitSeconds", between(0.001, Infinity), "seconds, more than 0", CONSUMER.ackWaitSeconds),
+  rule("expect.replicas", between(1, 5), "a count, 1 to 5", STREAM.replicas),
+  rule("expect.duplicateWindowSeconds", between(0.1, Infinity), "seconds, 0.1 or more", STREAM.duplicateWindowSeconds),
+  rule("worker.maxAckPending", between(-1, Infinity), "a count, -1 for unlimited", WORKER_TUNING.maxAckPending),
+  rule("worker.maxDeliver", between(-1, Infinity), "a count, -1 for unlimited", WORKER_TUNING.maxDeliver),
   rule(
     "worker.fetchTimeoutSeconds",
-    seconds(0.001, Infinity),
+    between(0.001, Infinity),
     "seconds, more than 0",
     WORKER_TUNING.fetchTimeoutSeconds,
   ),
-  rule("worker.replicas", seconds(0, Infinity), "a count", 2),
+  rule("worker.replicas", between(0, Infinity), "a count", 2),
   kubernetes("noetl.namespace", PLACES.noetl.namespace),
   kubernetes("noetl.serverDeployment", PLACES.noetl.serverDeployment),
   kubernetes("noetl.workerDeployment", PLACES.noetl.workerDeployment),
-  rule("timeoutSeconds", seconds(1, 3600), "seconds, 1 to 3600", DEFAULT_TIMEOUT_SECONDS),
+  rule("timeoutSeconds", between(1, 3600), "seconds, 1 to 3600", DEFAULT_TIMEOUT_SECONDS),
 ];
 
 const GATEWAY_RULES: readonly InputRule[] = [
@@ -381,9 +381,9 @@ const GATEWAY_RULES: readonly InputRule[] = [
     GATEWAY.callbackSubjectPrefix,
   ),
   rule("gateway.sessionBucket", typed("string", bucketName), "letters, digits, _ and -", GATEWAY.sessionBucket),
-  rule("gateway.sessionTtlSeconds", seconds(1, Infinity), "seconds, 1 or more", GATEWAY.sessionTtlSeconds),
+  rule("gateway.sessionTtlSeconds", between(1, Infinity), "seconds, 1 or more", GATEWAY.sessionTtlSeconds),
   rule("gateway.requestBucket", typed("string", bucketName), "letters, digits, _ and -", GATEWAY.requestBucket),
-  rule("gateway.requestTtlSeconds", seconds(1, Infinity), "seconds, 1 or more", GATEWAY.requestTtlSeconds),
+  rule("gateway.requestTtlSeconds", between(1, Infinity), "seconds, 1 or more", GATEWAY.requestTtlSeconds),
   rule("gateway.user", secretText, "a NATS user name", "gateway", true),
   rule("gateway.password", secretText, "a NATS password, in one line", "(a generated one)", true),
   kubernetes("gateway.namespace", PLACES.gateway.namespace),

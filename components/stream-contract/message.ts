@@ -137,7 +137,6 @@ function describe(verdict: Verdict): string {
   ].join("\n");
 }
 
-/** "1 violation", "2 violations". */
 /**
  * All that is wrong in one message: what was found and expected, what breaks because of it, and the commands that mend
  * it. Empty where every rule holds.

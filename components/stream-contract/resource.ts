@@ -217,8 +217,8 @@ const OUTPUTS = [
  * Proves, as part of the deployment, that the stream and the consumer between NoETL's server and workers are as NoETL
  * needs them.
  *
- * After what it depends on is deployed it connects to NATS, waits for stream and consumer to appear, and asserts the rows
- * of {@link RULES}. A violation fails the update with what was found, what was expected, what breaks in NoETL and
+ * After what it depends on is deployed it connects to NATS, waits for stream and consumer to appear, and asserts the rules
+ * of docs/contract.md. A violation fails the update with what was found, what was expected, what breaks in NoETL and
  * the commands that mend it; drift is a warning. It runs again when an argument or a trigger changes, and when a refresh
  * found the contract broken. In mode `assert` it changes nothing in NATS. Deleting it deletes nothing there.
  *

@@ -22,15 +22,15 @@ import {
 const WIDTH = 80;
 
 /** Breaks a line at blanks where it can; what follows the first line is indented. */
-export function wrap(line: string, indent: string, width = WIDTH): string[] {
+export function wrap(line: string, indent: string): string[] {
   const lines: string[] = [];
   let rest = line;
-  while (rest.length > width) {
+  while (rest.length > WIDTH) {
     const fits = (at: number) => (at > indent.length + 4 ? at : undefined);
-    const head = rest.slice(0, width);
+    const head = rest.slice(0, WIDTH);
     // A word longer than the line is broken at one of its joints, or else where the line ends.
     const joint = Math.max(...[".", "[", "/", ","].map((joint) => head.lastIndexOf(joint)));
-    const cut = fits(rest.lastIndexOf(" ", width)) ?? fits(joint) ?? width;
+    const cut = fits(rest.lastIndexOf(" ", WIDTH)) ?? fits(joint) ?? WIDTH;
     lines.push(rest.slice(0, cut).trimEnd());
     rest = indent + rest.slice(cut).trimStart();
   }

@@ -193,9 +193,9 @@ function publicSilence({ kubectl }: Evidence, { outside }: GatewayFacts, inside:
     "host-unknown": [say("The name has no DNS record. Let one point at the address that the cluster gave:"), address],
     tls: [
       say(
-        "The certificate is missing, expired or for another name. A managed one is issued, within the hour, once DNS",
+        "The certificate is missing, expired or for another name. A managed one is issued, within the hour, once DNS " +
+          "leads to the load balancer:",
       ),
-      say("leads to the load balancer:"),
       run(`${at} describe managedcertificate,ingress`),
     ],
   };

@@ -56,13 +56,8 @@ export interface Journal {
 }
 
 /** Folder of a stack's repair: `$XDG_STATE_HOME`, else `~/.local/state`, then `noetl-nats/repair/STACK-HASH`. */
-export function repairFolder(
-  stack: string,
-  cluster: string,
-  stream: string,
-  env: NodeJS.ProcessEnv = process.env,
-): string {
-  const state = env.XDG_STATE_HOME || path.join(os.homedir(), ".local", "state");
+export function repairFolder(stack: string, cluster: string, stream: string): string {
+  const state = process.env.XDG_STATE_HOME || path.join(os.homedir(), ".local", "state");
   // Two clusters may each have a stack of the same name, on two backends.
   const hash = crypto.createHash("sha256").update(`${cluster}\0${stream}`).digest("hex").slice(0, 8);
   return path.join(state, "noetl-nats", "repair", `${stack}-${hash}`);

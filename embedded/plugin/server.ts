@@ -82,8 +82,6 @@ export interface StandIn {
   configure(args: JsonObject): (type: string) => Resource;
   /** Functions of the plugin by token; none by default. */
   call?(token: string, args: JsonObject): Awaitable<JsonObject>;
-  /** Configuration changes that replace everything the provider manages; none by default. */
-  readonly replaceOnConfig?: readonly string[];
 }
 
 /**
@@ -195,12 +193,9 @@ export async function serve(standIn: StandIn, log: (line: string) => void): Prom
     diffConfig: unary("DiffConfig", (request: rpc.DiffRequest) => {
       const olds = fromStruct(request.getOldInputs() ?? request.getOlds());
       const news = fromStruct(request.getNews());
-      const replaces = (standIn.replaceOnConfig ?? []).filter(
-        (key) => JSON.stringify(unwrap(olds[key] ?? null)) !== JSON.stringify(unwrap(news[key] ?? null)),
-      );
       const changed = JSON.stringify(unwrap(olds)) !== JSON.stringify(unwrap(news));
       const { DIFF_NONE, DIFF_SOME } = rpc.DiffResponse.DiffChanges;
-      return new rpc.DiffResponse().setChanges(changed ? DIFF_SOME : DIFF_NONE).setReplacesList(replaces);
+      return new rpc.DiffResponse().setChanges(changed ? DIFF_SOME : DIFF_NONE);
     }),
     configure: unary("Configure", (request: rpc.ConfigureRequest, peer) => {
       const resources = standIn.configure(unwrap(fromStruct(request.getArgs())));

@@ -17,13 +17,13 @@ export interface GitHubOptions {
   /** `owner/name`. */
   readonly repository: string;
   readonly token: string;
-  /** How long all requests together may take, waiting included, in seconds. Default 300. */
-  readonly deadlineSeconds?: number;
   readonly log?: (line: string) => void;
 }
 
 type Method = "GET" | "POST" | "PATCH" | "DELETE";
 
+/** How long all requests together may take, waiting included, in seconds. */
+const DEADLINE_SECONDS = 300;
 /** Longest wait for one answer, in seconds. */
 const ANSWER_SECONDS = 30;
 /** Wait that GitHub asks for where a rate limit is hit and no header says how long, in seconds; it doubles each time. */
@@ -37,7 +37,7 @@ export class GitHub {
   private readonly log: (line: string) => void;
 
   constructor(private readonly options: GitHubOptions) {
-    this.ends = Date.now() + 1000 * (options.deadlineSeconds ?? 300);
+    this.ends = Date.now() + 1000 * DEADLINE_SECONDS;
     this.log = options.log ?? (() => undefined);
   }
 

@@ -36,11 +36,11 @@ export const harmless = (text: string): string =>
  * `body` within the limit: cut at a line, with the code block and the folds that were open closed again, and `note` where it
  * was cut.
  */
-export function limited(body: string, note: string, limit = BODY_LIMIT): string {
-  if (body.length <= limit) return body;
+export function limited(body: string, note: string): string {
+  if (body.length <= BODY_LIMIT) return body;
   const lines = body.split("\n");
   // Room for the note, a fence and the folds.
-  let room = limit - note.length - 200;
+  let room = BODY_LIMIT - note.length - 200;
   const kept: string[] = [];
   for (const line of lines) {
     if (line.length + 1 > room) break;

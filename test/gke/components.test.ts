@@ -162,7 +162,7 @@ describe("CloudSqlPooler", () => {
   });
 
   it("pools by the transaction, but gives the administrator sessions", () => {
-    const ini = pgbouncerIni({ ...args, schema: "noetl" });
+    const ini = pgbouncerIni(args);
     expect(ini).toContain("pool_mode = transaction");
     expect(ini).toContain("[users]\npostgres = pool_mode=session\n");
     expect(ini).toContain("max_db_connections = 8");

@@ -95,7 +95,7 @@ beforeAll(async () => {
 
   const folder = path.join(open, "pooler");
   fs.mkdirSync(folder, { mode: 0o755 });
-  const deployed = pgbouncerIni({ ...POOL, database: "noetl", adminUser: "noetl_admin", schema: "noetl" });
+  const deployed = pgbouncerIni({ ...POOL, database: "noetl", adminUser: "noetl_admin" });
   // Other places than in the pod: ports, the file of users. Debian 12's version is older than the pod's and does not know
   // one key; without it prepared statements are not tried.
   const ini = deployed

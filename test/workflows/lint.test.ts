@@ -5,7 +5,7 @@ import * as path from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { projectRoot } from "../../config/project";
-import { ensureTools, TOOLS } from "../../toolchain";
+import { ensureTools, TOOLS, versionFits } from "../../toolchain";
 import { ensureZizmor } from "../../toolchain/zizmor";
 import { GITHUB_FOLDER, type Step, workflow, workflowFiles } from "./workflow";
 
@@ -131,6 +131,15 @@ describe("every workflow", () => {
   });
 });
 
+const actionSteps = (name: string): Step[] =>
+  (
+    parse(fs.readFileSync(path.join(GITHUB_FOLDER, "actions", name, "action.yml"), "utf8")) as {
+      runs: { steps: Step[] };
+    }
+  ).runs.steps;
+/** The version of Go that a go.mod asks for. */
+const goOf = (file: string): string => /^go (\S+)$/m.exec(fs.readFileSync(file, "utf8"))?.[1] ?? "";
+
 describe("what one file says and another repeats", () => {
   it("comments are posted for the previews that there are, from their artifacts", () => {
     const previews = Object.values(workflow("preview").jobs).flatMap(({ name, strategy, steps }) => {
@@ -150,11 +159,24 @@ describe("what one file says and another repeats", () => {
   });
 
   it("the engine is the one that the tests run", () => {
-    const action = parse(fs.readFileSync(path.join(GITHUB_FOLDER, "actions", "cloud", "action.yml"), "utf8")) as {
-      runs: { steps: Step[] };
-    };
-    const pulumi = action.runs.steps.find(({ uses }) => uses?.startsWith("pulumi/actions@"));
+    const pulumi = actionSteps("cloud").find(({ uses }) => uses?.startsWith("pulumi/actions@"));
     expect(`v${String(pulumi?.with?.["pulumi-version"])}`).toBe(TOOLS.pulumi.version);
+  });
+
+  it("Go is one that builds every tool, and the one that the documents ask for", () => {
+    const folder = path.join(projectRoot(), "toolchain");
+    const go = actionSteps("setup").find(({ uses }) => uses?.startsWith("actions/setup-go@"));
+    const version = goOf(path.join(projectRoot(), String(go?.with?.["go-version-file"])));
+    const modules = fs.readdirSync(folder).filter((name) => fs.existsSync(path.join(folder, name, "go.mod")));
+    expect(modules.length).toBeGreaterThan(1);
+    for (const name of modules) {
+      const needed = goOf(path.join(folder, name, "go.mod"));
+      expect({ name, needed, fits: versionFits(version, needed) }).toEqual({ name, needed, fits: true });
+    }
+    const minor = version.split(".").slice(0, 2).join(".");
+    for (const file of ["README.md", "CONTRIBUTING.md", "toolchain/index.ts"]) {
+      expect(fs.readFileSync(path.join(projectRoot(), file), "utf8")).toContain(`Go ${minor} or newer`);
+    }
   });
 
   it("commands and stacks are there", () => {

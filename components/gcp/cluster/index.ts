@@ -5,7 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { accountId } from "../names";
 import { execKubeconfig } from "./kubeconfig";
 
-export { AUTH_PLUGIN, type ClusterAccess, execKubeconfig } from "./kubeconfig";
+export { type ClusterAccess, execKubeconfig } from "./kubeconfig";
 
 export interface AutopilotClusterArgs {
   /** Id of the project. */

@@ -8,8 +8,6 @@ import { namespace, type Resources } from "../../shared";
 import { accountId } from "../names";
 import { deployment, disruptionBudget, pgbouncerIni, POOLER, type PoolSizes, service, userList } from "./manifests";
 
-export { type PoolSizes, POOLER } from "./manifests";
-
 export interface CloudSqlPoolerArgs extends PoolSizes {
   /** Id of the project. */
   project: pulumi.Input<string>;
@@ -19,9 +17,8 @@ export interface CloudSqlPoolerArgs extends PoolSizes {
   connectionName: pulumi.Input<string>;
   /** Name of the instance; the proxy's service account is named after it. */
   instanceName: string;
-  /** NoETL's database and the schema within it. */
+  /** NoETL's database. */
   database: string;
-  schema?: string;
   /** NoETL's role, which the schema's Job creates, and its password. */
   user: string;
   password: pulumi.Input<string>;
@@ -51,10 +48,8 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
 
   constructor(name: string, args: CloudSqlPoolerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:CloudSqlPooler", name, {}, opts);
-    const schema = args.schema ?? "noetl";
     const problems = Object.entries({
       database: sqlName(args.database),
-      schema: sqlName(schema),
       user: sqlName(args.user),
       adminUser: sqlName(args.adminUser),
     }).flatMap(([argument, problem]) => (problem ? [`${argument} is ${problem}`] : []));
@@ -112,7 +107,7 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
     );
     const config = new k8s.core.v1.ConfigMap(
       `${name}-config`,
-      { metadata: { namespace: place }, data: { "pgbouncer.ini": pgbouncerIni({ ...args, schema }) } },
+      { metadata: { namespace: place }, data: { "pgbouncer.ini": pgbouncerIni(args) } },
       child,
     );
     const pods = new k8s.apps.v1.Deployment(

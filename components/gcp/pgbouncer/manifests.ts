@@ -1,5 +1,6 @@
 import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
+import { NOETL_SCHEMA } from "../../postgres/manifests";
 import type { Resources } from "../../shared";
 import { ADMIN_CONNECTIONS } from "../rules/connections";
 
@@ -49,11 +50,11 @@ export interface PoolSizes {
  * The administrator has sessions instead: the schema's Job holds an advisory lock. `options` of clients cannot be
  * passed on in a shared connection, so the search path they would set is set for every server connection.
  */
-export function pgbouncerIni(args: PoolSizes & { database: string; adminUser: string; schema: string }): string {
+export function pgbouncerIni(args: PoolSizes & { database: string; adminUser: string }): string {
   const server = `host=127.0.0.1 port=${POOLER.proxyPort}`;
   return [
     "[databases]",
-    `${args.database} = ${server} dbname=${args.database} connect_query='SET search_path TO ${args.schema}, public'`,
+    `${args.database} = ${server} dbname=${args.database} connect_query='SET search_path TO ${NOETL_SCHEMA}, public'`,
     ...(args.database === "postgres"
       ? []
       : [`postgres = ${server} dbname=postgres max_db_connections=${ADMIN_CONNECTIONS}`]),

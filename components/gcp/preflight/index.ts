@@ -31,7 +31,7 @@ export interface Facts {
 }
 
 /** Settings that are known to be complete: `projectId` is one of them on GKE. */
-type GkeSettings = Settings & { readonly projectId: string };
+export type GkeSettings = Settings & { readonly projectId: string };
 
 /** @throws ConfigError with all problems; Error where Google Cloud cannot be reached. */
 export async function preflight(settings: GkeSettings, api: GoogleApi): Promise<Facts> {
@@ -153,7 +153,7 @@ async function clusterProblems(
   const { projectId, region, clusterName } = settings;
   if (found.kind === "forbidden")
     return [
-      `clusterName: "${clusterName}" cannot be read: ${found.message}; allowed: a login with role roles/container.developer`,
+      `clusterName: "${clusterName}" cannot be read: ${found.message}; allowed: a login with role roles/container.admin, or roles/container.viewer for a preview alone`,
     ];
   if (found.kind !== "found" || !cluster) {
     const all = await api.get("container", `projects/${projectId}/locations/-/clusters`);

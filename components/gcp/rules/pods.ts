@@ -12,8 +12,9 @@ const container = (name: string, request: [number, number], limit: [number, numb
 export type PodName = "nats" | "nats-box" | "postgres" | "pgbouncer" | "noetl-server" | "noetl-worker" | "gateway";
 
 /**
- * The pods of a stack before Autopilot's rules are applied: what the charts ask for by default, and the memory that
- * follows NATS' memory store. CPU in thousandths, memory in MiB, each as request and limit.
+ * The pods of a stack before Autopilot's rules are applied. NoETL's server, worker and gateway ask for what their charts do
+ * by default; the memory of NATS follows its memory store; the others have figures of their own here. CPU in
+ * thousandths, memory in MiB, each as request and limit.
  */
 export function podsOf(settings: Settings): (Pod & { readonly name: PodName })[] {
   const nats = mebibytes(natsMemoryLimit(settings));

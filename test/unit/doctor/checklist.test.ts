@@ -7,16 +7,18 @@ const lineOf = (lines: readonly Line[], item: string) => lines.find((line) => li
 const plain = { colour: false, width: 80 };
 
 describe("checklist", () => {
-  it("has the five sections of the specification, and holds where all is well", () => {
+  it("has the five sections of the specification and the gateway's buckets, and holds where all is well", () => {
     const found = checklist(healthy());
     expect([...new Set(found.lines.map(({ section }) => section))]).toEqual([
       "NATS pods",
       "Stream",
       "Consumers",
+      "Gateway buckets",
       "NoETL deployments",
       "Gateway environment",
     ]);
     expect(found.lines.map(({ status }) => status)).toEqual(found.lines.map(() => "ok"));
+    expect(lineOf(found.lines, "sessions")?.found).toBe("TTL 300 s");
     expect({ holds: found.holds, exit: exitOf(found) }).toEqual({ holds: true, exit: "ok" });
   });
 

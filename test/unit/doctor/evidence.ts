@@ -161,7 +161,10 @@ export function nats(stream: object | null = {}, consumer: object | null = {}): 
       withDefaults({}),
       verdicts.filter(({ ok }) => !ok).map(({ mend }) => mend),
     ),
-    buckets: [],
+    buckets: [
+      { name: "sessions", ttlSeconds: 300 },
+      { name: "requests", ttlSeconds: 1800 },
+    ],
     unasked: [],
     overlapping: [],
   };
