@@ -274,7 +274,9 @@ export const SETTINGS = {
   }),
   workerMaxDeliver: integer(WORKER_TUNING.maxDeliver, 1, 1_000_000, {
     group: "Worker",
-    description: "How often a notification is delivered before it is given up.",
+    description:
+      "How often a notification is delivered before it is given up. NoETL before 2.11 creates the consumer with 1000 whatever " +
+      "is set; contractMode ensure creates it as set.",
     unit: "deliveries",
   }),
   workerReplicas: integer(2, 0, 1000, { group: "Worker", description: "Worker pods.", unit: "pods" }),
