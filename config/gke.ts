@@ -75,6 +75,25 @@ export function gkeConflicts(settings: Settings, changed: (key: SettingKey) => b
   ];
 }
 
+/**
+ * What may work and is not known to: a chart of the user's own behind a load balancer of Google's, which reads health check,
+ * timeout and Identity-Aware Proxy from annotations of the Service.
+ */
+export function gkeDoubts(settings: Settings): string[] {
+  const { exposure, deployGateway, deployNoetl, gatewayHost, noetlHost } = settings;
+  const exposed: readonly (readonly ["gatewayChart" | "noetlChart", boolean])[] = [
+    ["gatewayChart", deployGateway && (exposure === "load-balancer" || gatewayHost !== undefined)],
+    ["noetlChart", deployNoetl && noetlHost !== undefined],
+  ];
+  return exposed
+    .filter(([key, isExposed]) => exposure !== "internal" && isExposed && settings[key] !== SETTINGS[key].default)
+    .map(
+      ([key]) =>
+        `${key}: "${settings[key]}" must put the values' service.annotations on its Service, and take an ingress as ` +
+        `${SETTINGS[key].default} does; otherwise exposure ${exposure} leads nowhere. Upstream's charts do not.`,
+    );
+}
+
 /** Keys of GKE on another platform: the stack would go to whatever cluster the kubeconfig names. */
 function strayKeys(changed: (key: SettingKey) => boolean): string[] {
   const stray = (Object.keys(SETTINGS) as SettingKey[]).filter(

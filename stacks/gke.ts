@@ -24,6 +24,7 @@ import { checkQuotas, type Facts, type GkeSettings, GoogleApi, preflight } from 
 import { fitPod, mayBurst, resourcesOf } from "../components/gcp/rules/autopilot";
 import { type PodName, podsOf } from "../components/gcp/rules/pods";
 import { ConfigError } from "../config/parse";
+import { gkeDoubts } from "../config/gke";
 import type { Settings } from "../config/schema";
 import { HELM_TIMEOUT_SECONDS } from "../config/timeouts";
 import { PLACES } from "../contract/noetl";
@@ -49,7 +50,7 @@ export async function gkePlatform(settings: Settings): Promise<Platform> {
   const { accessToken } = await organizations.getClientConfig({ provider });
   const api = new GoogleApi(accessToken);
   const facts = accessToken ? await preflight({ ...settings, projectId }, api) : UNASKED;
-  for (const warning of facts.warnings) await pulumi.log.warn(warning);
+  for (const warning of [...facts.warnings, ...gkeDoubts(settings)]) await pulumi.log.warn(warning);
   const services = enabledServices(settings, provider);
   if (!facts.quotasRead && services && !pulumi.runtime.isDryRun())
     await quotasOnceEnabled({ ...settings, projectId }, services, api);

@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { gkeDoubts } from "../../config/gke";
 import { ConfigError, parseSettings, SETTING_KEYS, shownDefault } from "../../config/parse";
 import { PLAYBOOK_ACTIONS, PLAYBOOK_PARAMETERS } from "../../config/playbooks";
-import { FRESH } from "./configurations";
+import { FRESH, INGRESS } from "./configurations";
 
 const problemsOf = (raw: Record<string, string>): readonly string[] => {
   try {
@@ -12,6 +13,18 @@ const problemsOf = (raw: Record<string, string>): readonly string[] => {
   }
   return [];
 };
+
+describe("charts of the user's own behind Google's load balancer", () => {
+  const [gatewayChart, noetlChart] = ["./upstream/gateway", "./upstream/noetl"];
+  it.each<[string, Record<string, string>, string[]]>([
+    ["this project's charts", INGRESS, []],
+    ["both with hosts of their own", { ...INGRESS, gatewayChart, noetlChart }, ["gatewayChart", "noetlChart"]],
+    ["a gateway with an address, an API that is not exposed", { ...FRESH, gatewayChart, noetlChart }, ["gatewayChart"]],
+    ["nothing is exposed", { ...FRESH, exposure: "internal", gatewayChart, noetlChart }, []],
+  ])("%s", (_, raw, keys) => {
+    expect(gkeDoubts(parseSettings(raw)).map((doubt) => doubt.split(":")[0])).toEqual(keys);
+  });
+});
 
 describe("configurations of GKE that cannot work", () => {
   it("has none to find in the fresh stack, nor where the engine passes every default along", () => {
