@@ -20,7 +20,7 @@ describe("charts of the user's own behind Google's load balancer", () => {
     ["this project's charts", INGRESS, []],
     ["both with hosts of their own", { ...INGRESS, gatewayChart, noetlChart }, ["gatewayChart", "noetlChart"]],
     ["a gateway with an address, an API that is not exposed", { ...FRESH, gatewayChart, noetlChart }, ["gatewayChart"]],
-    ["nothing is exposed", { ...FRESH, exposure: "internal", gatewayChart, noetlChart }, []],
+    ["nothing is exposed", { ...FRESH, deployGateway: "false", exposure: "internal", noetlChart }, []],
   ])("%s", (_, raw, keys) => {
     expect(gkeDoubts(parseSettings(raw)).map((doubt) => doubt.split(":")[0])).toEqual(keys);
   });
