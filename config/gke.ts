@@ -286,10 +286,9 @@ function gatewayAccess(settings: Settings): string[] {
 }
 
 function workloads(settings: Settings, changed: (key: SettingKey) => boolean): string[] {
-  const problems = podsOf(settings).flatMap((pod) => {
+  return podsOf(settings).flatMap((pod) => {
     const problem = podProblem(fitPod(pod, true));
     const key = pod.name === "nats" && changed("natsMemoryLimit") ? "natsMemoryLimit" : "natsJetstreamMemSize";
     return problem ? [`${key}: ${problem}; for example ${SETTINGS[key].example}`] : [];
   });
-  return problems;
 }

@@ -3,6 +3,7 @@ import { gkeConflicts, derived } from "./gke";
 import { natsMemoryLimit } from "./memory";
 import { playbookHint } from "./playbooks";
 import { nearest, quantityBytes } from "./validate";
+import { many } from "./wording";
 
 export { natsMemoryLimit } from "./memory";
 
@@ -10,7 +11,7 @@ export { natsMemoryLimit } from "./memory";
 export class ConfigError extends Error {
   constructor(readonly problems: readonly string[]) {
     super(
-      `The configuration has ${problems.length} problem${problems.length === 1 ? "" : "s"}:\n` +
+      `The configuration has ${many(problems.length, "problem")}:\n` +
         problems.map((problem) => `  - ${problem}`).join("\n"),
     );
     this.name = "ConfigError";
@@ -154,15 +155,14 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
       "rolloutMaxUnavailable: 0 with rolloutMaxSurge 0 would stop every rollout; allowed: one of them above 0; for example 1",
     );
   const changed = (key: SettingKey) => isChanged(key, raw);
-  for (const [part, keys] of [
-    ["deployNats", ["natsHost"]],
-    ["deployPostgres", ["postgresHost"]],
+  for (const [part, key] of [
+    ["deployNats", "natsHost"],
+    ["deployPostgres", "postgresHost"],
   ] as const)
-    for (const key of keys)
-      if (settings[part] && changed(key))
-        problems.push(
-          `${key}: "${settings[key]}" is of no use while ${part} is true, which installs another; allowed: unset it, or ${part} false`,
-        );
+    if (settings[part] && changed(key))
+      problems.push(
+        `${key}: "${settings[key]}" is of no use while ${part} is true, which installs another; allowed: unset it, or ${part} false`,
+      );
   if (settings.deployGateway && settings.natsSessionBucket === settings.natsRequestBucket)
     problems.push(
       `natsRequestBucket: "${settings.natsRequestBucket}" is natsSessionBucket, too, and one bucket has one TTL; ` +

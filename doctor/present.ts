@@ -1,6 +1,6 @@
 import { wrap } from "./arguments";
 import { many } from "../config/wording";
-import { type Checklist, type Line, type LineStatus } from "./checklist";
+import type { Checklist, Line, LineStatus } from "./checklist";
 import { SYMPTOMS, type Diagnosis, type Finding } from "./diagnosis";
 import type { Intent } from "./repair";
 
