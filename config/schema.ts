@@ -279,7 +279,12 @@ export const SETTINGS = {
       "is set; contractMode ensure creates it as set.",
     unit: "deliveries",
   }),
-  workerReplicas: integer(2, 0, 1000, { group: "Worker", description: "Worker pods.", unit: "pods" }),
+  workerReplicas: integer(2, 0, 1000, {
+    group: "Worker",
+    description:
+      "Worker pods. With 0 nobody adds the consumer: a first deployment needs contractMode ensure then, or fails.",
+    unit: "pods",
+  }),
 
   postgresImage: image("postgres:17.4", "Postgres", "Image of Postgres."),
   postgresStorageSize: size("10Gi", "1Gi", "64Ti", {

@@ -240,10 +240,9 @@ async function accessOf(
 
 function isFinal(verdicts: readonly Verdict[], patience: { missing: boolean; unsettled: boolean }): boolean {
   const broken = verdicts.filter((verdict) => !verdict.ok);
-  if (broken.some(({ rule }) => rule.severity === "violation" && rule.waits === undefined)) return true;
+  if (broken.some(({ severity, waits }) => severity === "violation" && waits === undefined)) return true;
   return !broken.some(
-    ({ rule }) =>
-      (rule.waits === "until-deadline" && patience.missing) || (rule.waits === "briefly" && patience.unsettled),
+    ({ waits }) => (waits === "until-deadline" && patience.missing) || (waits === "briefly" && patience.unsettled),
   );
 }
 
@@ -256,7 +255,7 @@ function reportOf(
   waited: Deadline | undefined,
 ): ContractReport {
   const told = verdicts.map((verdict) =>
-    waited && !verdict.ok && verdict.rule.waits === "until-deadline"
+    waited && !verdict.ok && verdict.waits === "until-deadline"
       ? { ...verdict, found: `${verdict.found} after ${inSeconds(waited.elapsed())}` }
       : verdict,
   );

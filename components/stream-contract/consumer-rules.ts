@@ -49,10 +49,19 @@ export const CONSUMER_RULES: readonly Rule[] = [
     why: "no worker has subscribed: commands are published and nobody executes them",
     remedy: "restart the workers: they add the consumer when they start",
     waits: "until-deadline",
+    isForlorn: ({ worker }) => worker.replicas === 0,
     expected: ({ consumer }) => `consumer ${consumer}`,
     found: ({ consumer }) => (consumer ? "it exists" : "no such consumer"),
     holds: ({ consumer }) => Boolean(consumer),
-    mend: () => ({ action: "restart-worker" }),
+    mend: ({ worker }) =>
+      worker.replicas > 0
+        ? { action: "restart-worker" }
+        : {
+            action: "advise",
+            advice:
+              "no worker is wanted (0 replicas), so nobody adds the consumer: start at least one, or let the contract add " +
+              "it (mode ensure); what is announced before it exists reaches no worker",
+          },
     ensure: () => ({ action: "create-consumer" }),
   },
   {

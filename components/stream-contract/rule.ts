@@ -86,6 +86,8 @@ export interface Rule {
   readonly remedy: string;
   /** Whether NoETL's own start-up may still be about to put it right, so that waiting makes sense, and for how long. */
   readonly waits?: "until-deadline" | "briefly";
+  /** True where nobody is there to put it right, so that waiting makes no sense after all. */
+  readonly isForlorn?: (contract: Contract) => boolean;
   /** True where it tells of something that is over: it is reported, and fails nothing, `strict` or not. */
   readonly isEvent?: true;
   /** Narrows down where the rule is asked. */

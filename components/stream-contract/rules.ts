@@ -21,6 +21,8 @@ export interface Check {
 /** A rule's result together with the rule, for messages and for what is done about it. */
 export interface Verdict extends Check {
   readonly rule: Rule;
+  /** How long it makes sense to wait for the rule to hold; undefined where it makes none. */
+  readonly waits: Rule["waits"];
   readonly mend: Mend;
   /** What mode `ensure` does about it. */
   readonly ensure: Mend | Ensure;
@@ -57,6 +59,7 @@ export function judge(contract: Contract, observed: Observed): Verdict[] {
     return [
       {
         rule,
+        waits: rule.isForlorn?.(contract) ? undefined : rule.waits,
         id: rule.id,
         ...(bucket ? { bucket: bucket.name } : {}),
         ok: rule.holds(found, contract),

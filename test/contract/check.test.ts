@@ -93,6 +93,16 @@ describe("waiting", () => {
     expect(seconds).toBeLessThan(3);
   });
 
+  it("does not wait for a consumer that no worker is there to add", async () => {
+    await withManager(server, (manager) => addStream(manager));
+    const inputs = inputsFor(server, { timeoutSeconds: 60 });
+    const { report, seconds } = await timed({ ...inputs, worker: { ...inputs.worker, replicas: 0 } });
+    expect(report.holds).toBe(false);
+    expect(report.report).toMatch(/nobody adds the consumer: start at least one, or let the contract add it \(mode ensure\)/);
+    expect(report.report).not.toContain("rollout restart");
+    expect(seconds).toBeLessThan(10);
+  });
+
   it("does not happen where waiting cannot help", async () => {
     await withManager(server, (manager) => addStream(manager, { retention: RetentionPolicy.Workqueue }));
     const { report, seconds } = await timed(inputsFor(server, { timeoutSeconds: 60 }));
