@@ -98,7 +98,9 @@ describe("waiting", () => {
     const inputs = inputsFor(server, { timeoutSeconds: 60 });
     const { report, seconds } = await timed({ ...inputs, worker: { ...inputs.worker, replicas: 0 } });
     expect(report.holds).toBe(false);
-    expect(report.report).toMatch(/nobody adds the consumer: start at least one, or let the contract add it \(mode ensure\)/);
+    expect(report.report).toMatch(
+      /nobody adds the consumer: start at least one, or let the contract add it \(mode ensure\)/,
+    );
     expect(report.report).not.toContain("rollout restart");
     expect(seconds).toBeLessThan(10);
   });
