@@ -10,6 +10,7 @@ import { deploy, loadSettings, PROJECT } from "../program";
 import type { ToolPaths } from "../toolchain";
 import { EMBEDDED_STACK, embeddedPaths, stateEnvironment } from "./home";
 import { serveStandIns } from "./plugin";
+import { sdkVersion } from "./plugin/version";
 
 export { EMBEDDED_DIR } from "./home";
 
@@ -33,11 +34,28 @@ export function embeddedConfig(kubeconfigPath: string): Partial<Record<SettingKe
 /** Stands in for the chart nats/nats where its repository cannot be reached. */
 export const STAND_IN_CHART = "./embedded/charts/nats";
 
-/** Launchers that an installed Pulumi brings along: of dynamic providers, from the SDK's package, and of policy packs. */
-const LAUNCHERS = [
-  path.dirname(require.resolve("@pulumi/pulumi/package.json")),
-  path.join(projectRoot(), "embedded", "launchers"),
-];
+/** Launchers that an installed Pulumi brings along, by the engine's kind of plugin: from the SDK's package, and our own. */
+const LAUNCHERS = {
+  "resource-pulumi-nodejs": path.dirname(require.resolve("@pulumi/pulumi/package.json")),
+  "analyzer-policy-nodejs": path.join(projectRoot(), "embedded", "launchers"),
+} as const;
+
+/**
+ * Puts the launchers where the engine looks for installed plugins. On PATH it finds them too, but warns of each: a plugin on
+ * PATH may be one that somebody forgot there.
+ */
+function installLaunchers(home: string): void {
+  const version = sdkVersion("pulumi");
+  for (const [plugin, from] of Object.entries(LAUNCHERS)) {
+    const folder = path.join(home, "plugins", `${plugin}-v${version}`);
+    fs.mkdirSync(folder, { recursive: true });
+    const target = path.join(folder, `pulumi-${plugin}`);
+    const unfinished = `${target}.${process.pid}`;
+    fs.copyFileSync(path.join(from, `pulumi-${plugin}`), unfinished);
+    fs.chmodSync(unfinished, 0o755);
+    fs.renameSync(unfinished, target);
+  }
+}
 
 /** The rules that every stack is held to, for the engine's option `policyPacks`. */
 export const POLICY_PACK = path.join(projectRoot(), "policy");
@@ -72,12 +90,13 @@ export async function openEngine({ dir, tools, cwd = projectRoot(), log }: Engin
   const standIns = official ? undefined : await serveStandIns({ helm: tools.helm, cwd, ...(log ? { log } : {}) });
   const envVars: Record<string, string> = {
     ...stateEnvironment(dir),
-    PATH: [...LAUNCHERS, process.env.PATH].join(path.delimiter),
+    PATH: [...(official ? Object.values(LAUNCHERS) : []), process.env.PATH].join(path.delimiter),
     PULUMI_HOME: official ? (process.env.PULUMI_HOME ?? path.join(process.env.HOME ?? "", ".pulumi")) : home,
     ...(standIns
       ? { PULUMI_DEBUG_PROVIDERS: standIns.debugProviders, PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true" }
       : {}),
   };
+  if (!official) installLaunchers(home);
   removeStaleLocks(state);
   return {
     options: { envVars, pulumiCommand: await pulumiCommand(dir, tools.pulumi) },
