@@ -37,7 +37,8 @@ describe("the engine's own preview", () => {
           return Promise.resolve({ password: password.result });
         },
       },
-      engine.options,
+      // Without a folder of its own the stack gets one that nobody removes.
+      { ...engine.options, workDir: folder },
     );
     await stack.up();
   });
