@@ -9,7 +9,7 @@ import { Cluster, deployedPassword } from "./kubernetes";
 import { diagnosisText, intentText, screenOf } from "./present";
 import { repair, type Intent, type Outcome } from "./repair";
 import { repairFolder } from "./repair/journal";
-import { ask, runCommand, unlessInterrupted } from "./run";
+import { ask, runCommand, tellingOfDelay, unlessInterrupted } from "./run";
 import { contractInputs, readTarget, type Target } from "./target";
 
 const DOCTOR: Command = {
@@ -123,7 +123,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitN
     const origin = typeof values.origin === "string" ? values.origin : undefined;
     const diagnosis = await unlessInterrupted(
       signal,
-      reading.then((target) => examine(target, origin)),
+      tellingOfDelay(reading.then((target) => examine(target, origin))),
     );
     return diagnosis ? show(diagnosis, values) : "interrupted";
   }

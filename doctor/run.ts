@@ -56,6 +56,23 @@ export async function unlessInterrupted<T>(signal: AbortSignal, work: Promise<T>
   return Promise.race([work, aborted]);
 }
 
+/** How long a command that only asks may be silent, in milliseconds. */
+const SILENCE_MILLISECONDS = 3_000;
+
+/** What `work`, which asks a stack and all around it, comes to; says on `out` what it waits for where that takes long. */
+export async function tellingOfDelay<T>(
+  work: Promise<T>,
+  out: { write(text: string): unknown } = process.stderr,
+): Promise<T> {
+  const line = "Still asking the stack's state, the cluster and NATS: each question has its deadline ...\n";
+  const timer = setTimeout(() => out.write(line), SILENCE_MILLISECONDS);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Ends the process although a question that was given up may still wait for its answer, but not before all is written. */
 function finish(exit: ExitName): void {
   process.exitCode = EXIT[exit].code;

@@ -4,7 +4,7 @@ import { checklist, exitOf, type Checklist } from "./checklist";
 import { CommandError, EXIT, type ExitName } from "./exit";
 import { gather } from "./gather";
 import { checklistText, screenOf } from "./present";
-import { runCommand, unlessInterrupted } from "./run";
+import { runCommand, tellingOfDelay, unlessInterrupted } from "./run";
 import { readTarget, type Target } from "./target";
 
 const DEFAULT_INTERVAL_SECONDS = 5;
@@ -88,7 +88,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitN
   const stack = String(values.stack);
   intervalOf(values);
   if (values.watch === true) return watch(stack, values, signal);
-  const found = await unlessInterrupted(signal, readTarget(stack).then(verify));
+  const found = await unlessInterrupted(signal, tellingOfDelay(readTarget(stack).then(verify)));
   if (!found) return "interrupted";
   show(found, values);
   return exitOf(found);

@@ -1,12 +1,12 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { PassThrough } from "node:stream";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { projectRoot } from "../../../config/project";
 import { COMMON, parse, usage, wrap, type Command } from "../../../doctor/arguments";
 import { CommandError, EXIT } from "../../../doctor/exit";
 import { masker } from "../../../doctor/mask";
-import { ask } from "../../../doctor/run";
+import { ask, tellingOfDelay } from "../../../doctor/run";
 import { contractInputs, expectedNatsUrl, targetOf } from "../../../doctor/target";
 
 const command: Command = { name: "verify", does: "Looks.", options: COMMON };
@@ -139,5 +139,22 @@ describe("target", () => {
     const target = targetOf("typo", { config: { natsPort: "x", kubeContext: "kind-noetl" }, outputs: {} });
     expect(target.configProblem).toContain("natsPort");
     expect(target.cluster.context).toBe("kind-noetl");
+  });
+});
+
+describe("a command that asks", () => {
+  it("says what it waits for where that takes long, and nothing else", async () => {
+    vi.useFakeTimers();
+    try {
+      const said: string[] = [];
+      const out = { write: (text: string) => said.push(text) };
+      const slow = tellingOfDelay(new Promise((resolve) => setTimeout(() => resolve("slow"), 4_000)), out);
+      const quick = tellingOfDelay(Promise.resolve("quick"), out);
+      await vi.advanceTimersByTimeAsync(5_000);
+      expect([await slow, await quick]).toEqual(["slow", "quick"]);
+      expect(said).toEqual([expect.stringContaining("Still asking")]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });
