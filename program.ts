@@ -1,10 +1,11 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Gateway, NatsJetStream, Noetl, Postgres, StreamContract } from "./components";
-import type { ChartSource, NoetlArgs, StreamContractArgs } from "./components";
-import { contractTerms, gatewaySubjects, streamNames } from "./config/contract";
+import type { StreamContractArgs } from "./components";
+import { contractTerms, streamNames } from "./config/contract";
 import { ConfigError, parseSettings } from "./config/parse";
 import { PROJECT } from "./config/project";
 import type { Settings } from "./config/schema";
+import { gatewayArgs, natsArgs, noetlArgs, postgresArgs } from "./stacks/arguments";
 import { kubernetesPlatform, type Platform } from "./stacks/platform";
 
 export { PROJECT };
@@ -20,14 +21,6 @@ export function loadSettings(): Settings {
 
 /** Whether the stack keeps a key encrypted. The SDK has the function, but leaves it out of its published types. */
 const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret(this: void, key: string): boolean };
-
-const secret = (value: string | undefined) => (value === undefined ? undefined : pulumi.secret(value));
-
-function chart(name: string, repository: string | undefined, version: string | undefined): ChartSource {
-  // A folder is installed as it is: the defaults of repository and version belong to the chart they name.
-  if (/^[./~]/.test(name)) return { chart: name };
-  return { chart: name, ...(repository ? { repository } : {}), ...(version ? { version } : {}) };
-}
 
 /**
  * The program: reads the settings, prepares the platform, deploys.
@@ -47,36 +40,8 @@ async function run(): Promise<Record<string, pulumi.Input<unknown>>> {
   if (settings.platform !== "gke") return deploy(settings);
   // Loaded on demand: nobody else needs Google's SDK. `import()` would want a file extension, which differs between the
   // sources that the engine runs and their compiled form.
-  const { gkePlatform } = require("./stacks/gke") as typeof import("./stacks/gke.js");
+  const { gkePlatform } = require("./stacks/gke") as typeof import("./stacks/gke/index.js");
   return deploy(settings, await gkePlatform(settings));
-}
-
-/** Environment and rollout of NoETL's pods, where the settings say more than the chart's defaults. */
-function poolsAndRollout(settings: Settings): Pick<NoetlArgs, "serverEnv" | "workerEnv" | "rollout"> {
-  const env = (variables: Record<string, number | undefined>) =>
-    Object.fromEntries(
-      Object.entries(variables).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
-    );
-  const { rolloutMaxSurge: maxSurge, rolloutMaxUnavailable: maxUnavailable } = settings;
-  return {
-    serverEnv: env({
-      NOETL_POSTGRES_POOL_MIN_SIZE: settings.serverPoolMinSize,
-      NOETL_POSTGRES_POOL_MAX_SIZE: settings.serverPoolMaxSize,
-      NOETL_POSTGRES_POOL_MAX_WAITING: settings.serverPoolMaxWaiting,
-      NOETL_POSTGRES_POOL_TIMEOUT_SECONDS: settings.serverPoolTimeoutSeconds,
-    }),
-    workerEnv: env({
-      NOETL_POSTGRES_POOL_MIN_SIZE: settings.workerPoolMinSize,
-      NOETL_POSTGRES_POOL_MAX_SIZE: settings.workerPoolMaxSize,
-      NOETL_POSTGRES_POOL_MAX_WAITING: settings.workerPoolMaxWaiting,
-      NOETL_POSTGRES_POOL_TIMEOUT_SECONDS: settings.workerPoolTimeoutSeconds,
-      NOETL_WORKER_MAX_INFLIGHT_COMMANDS: settings.workerMaxInflightCommands,
-      NOETL_WORKER_MAX_INFLIGHT_DB_COMMANDS: settings.workerMaxInflightDbCommands,
-    }),
-    ...(maxSurge === undefined && maxUnavailable === undefined
-      ? {}
-      : { rollout: withoutUndefined({ maxSurge, maxUnavailable }) }),
-  };
 }
 
 /** Declares everything a stack consists of and returns its outputs. */
@@ -87,23 +52,7 @@ export function deploy(
   const onCluster: pulumi.ComponentResourceOptions = { providers: { kubernetes: platform.provider } };
 
   const nats = settings.deployNats
-    ? new NatsJetStream(
-        "nats",
-        {
-          user: settings.natsUser,
-          password: secret(settings.natsPassword),
-          fileStoreSize: settings.natsJetstreamFileSize,
-          memoryStoreSize: settings.natsJetstreamMemSize,
-          memoryLimit: settings.natsMemoryLimit,
-          replicas: settings.natsReplicas,
-          storageClass: settings.natsStorageClass,
-          clientNodePort: settings.natsNodePort,
-          monitorNodePort: settings.natsMonitorNodePort,
-          chart: chart(settings.natsChart, settings.natsChartRepository, settings.natsChartVersion),
-          ...platform.nats,
-        },
-        onCluster,
-      )
+    ? new NatsJetStream("nats", { ...natsArgs(settings), ...platform.nats }, onCluster)
     : undefined;
   const natsConnection = nats ?? {
     host: settings.natsHost ?? "",
@@ -113,35 +62,9 @@ export function deploy(
   };
 
   const database = settings.deployNoetl
-    ? new Postgres(
-        "postgres",
-        {
-          external:
-            settings.deployPostgres || settings.postgresHost === undefined
-              ? undefined
-              : { host: settings.postgresHost, port: settings.postgresPort },
-          image: settings.postgresImage,
-          storageSize: settings.postgresStorageSize,
-          storageClass: settings.postgresStorageClass,
-          nodePort: settings.postgresNodePort,
-          adminUser: settings.postgresUser,
-          adminPassword: secret(settings.postgresPassword),
-          database: settings.noetlDatabase,
-          noetlUser: settings.noetlDatabaseUser,
-          noetlPassword: secret(settings.noetlPassword),
-          noetlImage: settings.noetlImage,
-          ...platform.postgres,
-        },
-        onCluster,
-      )
+    ? new Postgres("postgres", { ...postgresArgs(settings), ...platform.postgres }, onCluster)
     : undefined;
 
-  const tuning = {
-    fetchTimeoutSeconds: settings.workerFetchTimeoutSeconds,
-    fetchHeartbeatSeconds: settings.workerFetchHeartbeatSeconds,
-    maxAckPending: settings.workerMaxAckPending,
-    maxDeliver: settings.workerMaxDeliver,
-  };
   const names = streamNames(settings);
   const contractArgs: StreamContractArgs = {
     ...contractTerms(settings),
@@ -176,15 +99,7 @@ export function deploy(
             password: database.noetlPassword,
             adminPassword: database.adminPassword,
           },
-          image: settings.noetlImage,
-          logLevel: settings.noetlLogLevel,
-          serverReplicas: settings.noetlServerReplicas,
-          workerReplicas: settings.workerReplicas,
-          nodePort: settings.noetlNodePort,
-          names,
-          tuning,
-          chart: chart(settings.noetlChart, settings.noetlChartRepository, settings.noetlChartVersion),
-          ...poolsAndRollout(settings),
+          ...noetlArgs(settings),
           ...platform.noetl,
         },
         afterEnsured,
@@ -196,15 +111,8 @@ export function deploy(
         "gateway",
         {
           nats: natsConnection,
-          image: settings.gatewayImage ?? "",
-          corsAllowedOrigins: settings.corsAllowedOrigins,
-          replicas: settings.gatewayReplicas,
-          nodePort: settings.gatewayNodePort,
-          publicUrl: settings.gatewayPublicUrl,
-          authBypass: settings.gatewayAuthBypass,
-          subjects: gatewaySubjects(settings),
+          ...gatewayArgs(settings),
           ...(noetl ? { noetlUrl: noetl.serverUrl } : {}),
-          chart: chart(settings.gatewayChart, settings.gatewayChartRepository, settings.gatewayChartVersion),
           ...platform.gateway,
         },
         afterEnsured,

@@ -2,46 +2,9 @@
 import { cpuOf, fitPod, podProblem } from "../components/gcp/rules/autopilot";
 import { connectionBudget, tierFor } from "../components/gcp/rules/connections";
 import { podsOf } from "../components/gcp/rules/pods";
-import { resolveOrigins } from "./cors";
+import { CLOUD_SQL_POOLS } from "./derive";
 import { type Group, SETTINGS, type SettingKey, type Settings } from "./schema";
 import { addressRange } from "./validate";
-
-/** Database connections of a server and of a worker behind PgBouncer; the charts' own defaults are made for Postgres alone. */
-const CLOUD_SQL_POOLS = { server: 6, worker: 3 } as const;
-
-/** Fills in what follows from other settings: the gateway's origins and, on GKE, its address, pool sizes, the rollout. */
-export function derived(settings: Settings): Settings {
-  if (settings.platform !== "gke") {
-    const { corsAllowedOrigins: origins, corsAllowedDomains: domains } = settings;
-    return {
-      ...settings,
-      corsAllowedOrigins: resolveOrigins({ origins, domains, publicHosts: [], includeLocalhost: false }),
-    };
-  }
-  const isDefault = settings.corsAllowedOrigins.join() === SETTINGS.corsAllowedOrigins.default.join();
-  return {
-    ...settings,
-    corsAllowedOrigins: resolveOrigins({
-      // The default is made for a developer's machine.
-      origins: isDefault ? [] : settings.corsAllowedOrigins,
-      domains: settings.corsAllowedDomains,
-      publicHosts: settings.corsIncludePublicHosts && settings.gatewayHost ? [settings.gatewayHost] : [],
-      includeLocalhost: settings.corsIncludeLocalhost,
-    }),
-    gatewayPublicUrl:
-      settings.gatewayPublicUrl ??
-      (settings.exposure === "ingress" && settings.gatewayHost ? `https://${settings.gatewayHost}` : undefined),
-    // A surge of pods once exhausted the quota; replacing in place needs none.
-    rolloutMaxSurge: settings.rolloutMaxSurge ?? 0,
-    rolloutMaxUnavailable: settings.rolloutMaxUnavailable ?? 1,
-    ...(settings.useCloudSql
-      ? {
-          serverPoolMaxSize: settings.serverPoolMaxSize ?? CLOUD_SQL_POOLS.server,
-          workerPoolMaxSize: settings.workerPoolMaxSize ?? CLOUD_SQL_POOLS.worker,
-        }
-      : {}),
-  };
-}
 
 const GKE_GROUPS: readonly Group[] = ["GKE", "Cloud SQL", "Exposure on GKE"];
 /** The same, among the settings of a part that stands everywhere. */
@@ -63,7 +26,7 @@ const OF_A_NEW_CLUSTER: readonly SettingKey[] = [
 
 /**
  * Everything about a stack's GKE settings that cannot work. `changed` tells whether a key has another value than its
- * default; `settings` are those of {@link derived}.
+ * default; `settings` are those of `derived`.
  */
 export function gkeConflicts(settings: Settings, changed: (key: SettingKey) => boolean): string[] {
   if (settings.platform !== "gke") return strayKeys(changed);

@@ -1,5 +1,6 @@
 import { SETTINGS, type Setting, type SettingKey, type Settings } from "./schema";
-import { gkeConflicts, derived } from "./gke";
+import { derived } from "./derive";
+import { gkeConflicts } from "./gke";
 import { natsMemoryLimit } from "./memory";
 import { playbookHint } from "./playbooks";
 import { nearest, quantityBytes } from "./validate";

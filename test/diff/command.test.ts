@@ -106,10 +106,10 @@ it("says of a base that needs a login at Google Cloud why it cannot be compared,
   fs.cpSync(repository, copy, { recursive: true });
   git(copy, "checkout", "-q", ".");
   // Such a base asks without a token too. Here nobody listens where it asks.
-  edit(copy, "stacks/gke.ts", "accessToken ? await preflight", "true ? await preflight");
+  edit(copy, "stacks/gke/index.ts", "accessToken ? await preflight", "true ? await preflight");
   edit(
     copy,
-    "stacks/gke.ts",
+    "stacks/gke/index.ts",
     "new GoogleApi(accessToken)",
     'new GoogleApi(accessToken, { GOOGLE_CONTAINER_CUSTOM_ENDPOINT: "http://127.0.0.1:9" })',
   );

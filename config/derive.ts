@@ -1,0 +1,39 @@
+import { resolveOrigins } from "./cors";
+import { SETTINGS, type Settings } from "./schema";
+
+/** Database connections of a server and of a worker behind PgBouncer; the charts' own defaults are made for Postgres alone. */
+export const CLOUD_SQL_POOLS = { server: 6, worker: 3 } as const;
+
+/** Fills in what follows from other settings: the gateway's origins and, on GKE, its address, pool sizes, the rollout. */
+export function derived(settings: Settings): Settings {
+  if (settings.platform !== "gke") {
+    const { corsAllowedOrigins: origins, corsAllowedDomains: domains } = settings;
+    return {
+      ...settings,
+      corsAllowedOrigins: resolveOrigins({ origins, domains, publicHosts: [], includeLocalhost: false }),
+    };
+  }
+  const isDefault = settings.corsAllowedOrigins.join() === SETTINGS.corsAllowedOrigins.default.join();
+  return {
+    ...settings,
+    corsAllowedOrigins: resolveOrigins({
+      // The default is made for a developer's machine.
+      origins: isDefault ? [] : settings.corsAllowedOrigins,
+      domains: settings.corsAllowedDomains,
+      publicHosts: settings.corsIncludePublicHosts && settings.gatewayHost ? [settings.gatewayHost] : [],
+      includeLocalhost: settings.corsIncludeLocalhost,
+    }),
+    gatewayPublicUrl:
+      settings.gatewayPublicUrl ??
+      (settings.exposure === "ingress" && settings.gatewayHost ? `https://${settings.gatewayHost}` : undefined),
+    // A surge of pods once exhausted the quota; replacing in place needs none.
+    rolloutMaxSurge: settings.rolloutMaxSurge ?? 0,
+    rolloutMaxUnavailable: settings.rolloutMaxUnavailable ?? 1,
+    ...(settings.useCloudSql
+      ? {
+          serverPoolMaxSize: settings.serverPoolMaxSize ?? CLOUD_SQL_POOLS.server,
+          workerPoolMaxSize: settings.workerPoolMaxSize ?? CLOUD_SQL_POOLS.worker,
+        }
+      : {}),
+  };
+}

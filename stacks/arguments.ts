@@ -1,0 +1,112 @@
+/** The arguments of each part, from the settings. What only the deployment knows (connections, hosts) is not among them. */
+import * as pulumi from "@pulumi/pulumi";
+import type { ChartSource, GatewayArgs, NatsJetStreamArgs, NoetlArgs, PostgresArgs } from "../components";
+import { gatewaySubjects, streamNames } from "../config/contract";
+import type { Settings } from "../config/schema";
+
+const secret = (value: string | undefined) => (value === undefined ? undefined : pulumi.secret(value));
+
+function chart(name: string, repository: string | undefined, version: string | undefined): ChartSource {
+  // A folder is installed as it is: the defaults of repository and version belong to the chart they name.
+  if (/^[./~]/.test(name)) return { chart: name };
+  return { chart: name, ...(repository ? { repository } : {}), ...(version ? { version } : {}) };
+}
+
+/** Environment and rollout of NoETL's pods, where the settings say more than the chart's defaults. */
+function poolsAndRollout(settings: Settings): Pick<NoetlArgs, "serverEnv" | "workerEnv" | "rollout"> {
+  const env = (variables: Record<string, number | undefined>) =>
+    Object.fromEntries(
+      Object.entries(variables).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
+    );
+  const { rolloutMaxSurge: maxSurge, rolloutMaxUnavailable: maxUnavailable } = settings;
+  return {
+    serverEnv: env({
+      NOETL_POSTGRES_POOL_MIN_SIZE: settings.serverPoolMinSize,
+      NOETL_POSTGRES_POOL_MAX_SIZE: settings.serverPoolMaxSize,
+      NOETL_POSTGRES_POOL_MAX_WAITING: settings.serverPoolMaxWaiting,
+      NOETL_POSTGRES_POOL_TIMEOUT_SECONDS: settings.serverPoolTimeoutSeconds,
+    }),
+    workerEnv: env({
+      NOETL_POSTGRES_POOL_MIN_SIZE: settings.workerPoolMinSize,
+      NOETL_POSTGRES_POOL_MAX_SIZE: settings.workerPoolMaxSize,
+      NOETL_POSTGRES_POOL_MAX_WAITING: settings.workerPoolMaxWaiting,
+      NOETL_POSTGRES_POOL_TIMEOUT_SECONDS: settings.workerPoolTimeoutSeconds,
+      NOETL_WORKER_MAX_INFLIGHT_COMMANDS: settings.workerMaxInflightCommands,
+      NOETL_WORKER_MAX_INFLIGHT_DB_COMMANDS: settings.workerMaxInflightDbCommands,
+    }),
+    ...(maxSurge === undefined && maxUnavailable === undefined
+      ? {}
+      : {
+          rollout: {
+            ...(maxSurge === undefined ? {} : { maxSurge }),
+            ...(maxUnavailable === undefined ? {} : { maxUnavailable }),
+          },
+        }),
+  };
+}
+
+export function natsArgs(settings: Settings): NatsJetStreamArgs {
+  return {
+    user: settings.natsUser,
+    password: secret(settings.natsPassword),
+    fileStoreSize: settings.natsJetstreamFileSize,
+    memoryStoreSize: settings.natsJetstreamMemSize,
+    memoryLimit: settings.natsMemoryLimit,
+    replicas: settings.natsReplicas,
+    storageClass: settings.natsStorageClass,
+    clientNodePort: settings.natsNodePort,
+    monitorNodePort: settings.natsMonitorNodePort,
+    chart: chart(settings.natsChart, settings.natsChartRepository, settings.natsChartVersion),
+  };
+}
+
+export function postgresArgs(settings: Settings): PostgresArgs {
+  return {
+    external:
+      settings.deployPostgres || settings.postgresHost === undefined
+        ? undefined
+        : { host: settings.postgresHost, port: settings.postgresPort },
+    image: settings.postgresImage,
+    storageSize: settings.postgresStorageSize,
+    storageClass: settings.postgresStorageClass,
+    nodePort: settings.postgresNodePort,
+    adminUser: settings.postgresUser,
+    adminPassword: secret(settings.postgresPassword),
+    database: settings.noetlDatabase,
+    noetlUser: settings.noetlDatabaseUser,
+    noetlPassword: secret(settings.noetlPassword),
+    noetlImage: settings.noetlImage,
+  };
+}
+
+export function noetlArgs(settings: Settings): Omit<NoetlArgs, "nats" | "database"> {
+  return {
+    image: settings.noetlImage,
+    logLevel: settings.noetlLogLevel,
+    serverReplicas: settings.noetlServerReplicas,
+    workerReplicas: settings.workerReplicas,
+    nodePort: settings.noetlNodePort,
+    names: streamNames(settings),
+    tuning: {
+      fetchTimeoutSeconds: settings.workerFetchTimeoutSeconds,
+      fetchHeartbeatSeconds: settings.workerFetchHeartbeatSeconds,
+      maxAckPending: settings.workerMaxAckPending,
+      maxDeliver: settings.workerMaxDeliver,
+    },
+    chart: chart(settings.noetlChart, settings.noetlChartRepository, settings.noetlChartVersion),
+    ...poolsAndRollout(settings),
+  };
+}
+
+export function gatewayArgs(settings: Settings): Omit<GatewayArgs, "nats"> {
+  return {
+    image: settings.gatewayImage ?? "",
+    corsAllowedOrigins: settings.corsAllowedOrigins,
+    replicas: settings.gatewayReplicas,
+    nodePort: settings.gatewayNodePort,
+    publicUrl: settings.gatewayPublicUrl,
+    authBypass: settings.gatewayAuthBypass,
+    subjects: gatewaySubjects(settings),
+    chart: chart(settings.gatewayChart, settings.gatewayChartRepository, settings.gatewayChartVersion),
+  };
+}

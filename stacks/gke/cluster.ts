@@ -1,0 +1,102 @@
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import {
+  ArtifactRegistry,
+  AutopilotCluster,
+  execKubeconfig,
+  Network,
+  type ProjectServices,
+} from "../../components/gcp";
+import type { Facts, GkeSettings } from "../../components/gcp/preflight";
+
+/** A cluster, whether this stack made it or not, and what belongs to it. */
+export interface Cluster {
+  readonly provider: k8s.Provider;
+  /** Without any credential in it. */
+  readonly kubeconfig: pulumi.Output<string>;
+  /** Its network, `projects/PROJECT/global/networks/NAME`. */
+  readonly networkId: pulumi.Output<string>;
+  /** Pool of the identities of its workloads. */
+  readonly workloadPool: pulumi.Output<string>;
+  readonly registry: ArtifactRegistry | undefined;
+}
+
+export interface ClusterSurroundings {
+  project: pulumi.Output<string>;
+  services: ProjectServices | undefined;
+  onCloud: pulumi.ComponentResourceOptions;
+}
+
+/** The cluster that is there, or a new one in its network; with the images' repository, which nodes of a new one may read. */
+export function clusterFor(settings: GkeSettings, facts: Facts, around: ClusterSurroundings): Cluster {
+  const { projectId, region, clusterName, deletionProtection: protect } = settings;
+  const { project, onCloud } = around;
+  const created = facts.cluster ? undefined : newCluster(settings, around);
+  const registry = settings.createArtifactRegistry
+    ? new ArtifactRegistry(
+        "registry",
+        {
+          project,
+          region,
+          repositoryId: settings.repositoryId,
+          ...(created ? { readers: { nodes: created.cluster.nodeMember } } : {}),
+          protect,
+        },
+        onCloud,
+      )
+    : undefined;
+  const kubeconfig =
+    created?.cluster.kubeconfig ??
+    pulumi.output(facts.cluster ? execKubeconfig({ name: clusterName, ...facts.cluster }) : "");
+  return {
+    kubeconfig,
+    provider: new k8s.Provider("cluster", {
+      kubeconfig,
+      // Tells clusters apart while the kubeconfig is not known yet; otherwise its first value would replace everything.
+      clusterIdentifier: `${projectId}/${region}/${clusterName}`,
+      enableServerSideApply: true,
+    }),
+    networkId:
+      created?.network.networkId ??
+      pulumi.interpolate`projects/${project}/global/networks/${facts.cluster?.network ?? "default"}`,
+    workloadPool: created?.cluster.workloadPool ?? pulumi.output(facts.cluster?.workloadPool ?? ""),
+    registry,
+  };
+}
+
+function newCluster(settings: GkeSettings, { project, services, onCloud }: ClusterSurroundings) {
+  const { region, clusterName } = settings;
+  const network = new Network(
+    "network",
+    {
+      project,
+      region,
+      networkName: clusterName,
+      ...(settings.network
+        ? { existing: { network: settings.network, subnetwork: settings.subnetwork ?? "default" } }
+        : {}),
+      nodeCidr: settings.nodeCidr,
+      podCidr: settings.podCidr,
+      serviceCidr: settings.serviceCidr,
+      nat: settings.privateNodes && settings.createNat,
+    },
+    onCloud,
+  );
+  const cluster = new AutopilotCluster(
+    "gke",
+    {
+      project,
+      region,
+      clusterName,
+      releaseChannel: settings.releaseChannel,
+      network: network.networkId,
+      subnetwork: network.subnetwork,
+      ...(network.ranges ? { ranges: network.ranges } : {}),
+      privateNodes: settings.privateNodes,
+      deletionProtection: settings.deletionProtection,
+    },
+    // Nodes without the NAT could pull no image.
+    { ...onCloud, dependsOn: [network, ...(services ? [services] : [])] },
+  );
+  return { network, cluster };
+}

@@ -1,0 +1,78 @@
+import * as pulumi from "@pulumi/pulumi";
+import { CloudSql, CloudSqlPooler } from "../../components/gcp";
+import type { GkeSettings } from "../../components/gcp/preflight";
+import type { PodName } from "../../components/gcp/rules/pods";
+import { generatedPassword, type Resources } from "../../components/shared";
+import type { Cluster } from "./cluster";
+
+interface Surroundings {
+  project: pulumi.Output<string>;
+  cluster: Cluster;
+  resources: (name: PodName) => Resources[];
+  onCloud: pulumi.ComponentResourceOptions;
+}
+
+/** Cloud SQL and the way to it; where NoETL is deployed, as the external server of its database. */
+export function cloudDatabase(settings: GkeSettings, around: Surroundings) {
+  const { project } = around;
+  const sql = new CloudSql(
+    "cloud-sql",
+    {
+      project,
+      region: settings.region,
+      instanceName: settings.cloudSqlInstance,
+      network: around.cluster.networkId,
+      createServiceConnection: settings.createServiceConnection,
+      rangePrefix: settings.cloudSqlRangePrefix,
+      egressRule: settings.cloudSqlProxyEgressRule,
+      version: settings.cloudSqlVersion,
+      edition: settings.cloudSqlEdition,
+      tier: settings.cloudSqlTier,
+      maxConnections: settings.cloudSqlMaxConnections,
+      diskSizeGb: settings.cloudSqlDiskSizeGb,
+      diskType: settings.cloudSqlDiskType,
+      availability: settings.cloudSqlAvailability,
+      backups: settings.cloudSqlBackups,
+      database: settings.noetlDatabase,
+      adminUser: settings.postgresUser,
+      ...(settings.postgresPassword ? { adminPassword: pulumi.secret(settings.postgresPassword) } : {}),
+      deletionProtection: settings.deletionProtection,
+    },
+    around.onCloud,
+  );
+  if (!settings.deployNoetl) return {};
+  const noetlPassword = settings.noetlPassword
+    ? pulumi.secret(settings.noetlPassword)
+    : generatedPassword("noetl-database-password", {});
+  const [resources, proxyResources] = around.resources("pgbouncer");
+  const pooler = new CloudSqlPooler(
+    "pgbouncer",
+    {
+      project,
+      workloadPool: around.cluster.workloadPool,
+      connectionName: sql.connectionName,
+      instanceName: settings.cloudSqlInstance,
+      database: settings.noetlDatabase,
+      user: settings.noetlDatabaseUser,
+      password: noetlPassword,
+      adminUser: settings.postgresUser,
+      adminPassword: sql.adminPassword,
+      replicas: settings.pgbouncerReplicas,
+      maxClientConnections: settings.pgbouncerMaxClientConnections,
+      poolSize: settings.pgbouncerPoolSize,
+      minPoolSize: settings.pgbouncerMinPoolSize,
+      reservePoolSize: settings.pgbouncerReservePoolSize,
+      maxDbConnections: settings.pgbouncerMaxDbConnections,
+      pgbouncerImage: settings.pgbouncerImage,
+      proxyImage: settings.cloudSqlProxyImage,
+      resources,
+      proxyResources,
+    },
+    { ...around.onCloud, providers: { ...(around.onCloud.providers as object), kubernetes: around.cluster.provider } },
+  );
+  return {
+    external: { host: pooler.host, port: pooler.port },
+    adminPassword: sql.adminPassword,
+    noetlPassword,
+  };
+}

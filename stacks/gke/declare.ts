@@ -1,0 +1,77 @@
+import type { Provider as GoogleProvider } from "@pulumi/gcp/provider";
+import * as pulumi from "@pulumi/pulumi";
+import type { ProjectServices } from "../../components/gcp";
+import type { Facts, GkeSettings } from "../../components/gcp/preflight";
+import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
+import type { Platform } from "../platform";
+import { clusterFor } from "./cluster";
+import { cloudDatabase } from "./database";
+import { addressesFor, expose, gatewayEntry, noetlEntry } from "./exposure";
+import { resourcesFor } from "./resources";
+
+/** Balanced persistent disk; present in every cluster, and it can grow. */
+const STORAGE_CLASS = "standard-rwo";
+
+/** The stack's platform, for what is known about the project. */
+export function declare(
+  settings: GkeSettings,
+  cloud: GoogleProvider,
+  facts: Facts,
+  services: ProjectServices | undefined,
+): Platform {
+  const protect = settings.deletionProtection;
+  const timeoutSeconds = HELM_TIMEOUT_SECONDS.gke;
+  const project = pulumi.output(settings.projectId);
+  const onCloud: pulumi.ComponentResourceOptions = {
+    providers: { gcp: cloud },
+    ...(services ? { dependsOn: [services] } : {}),
+  };
+
+  const cluster = clusterFor(settings, facts, { project, services, onCloud });
+  const resources = resourcesFor(settings, facts);
+  const database = settings.useCloudSql ? cloudDatabase(settings, { project, cluster, resources, onCloud }) : undefined;
+  const addresses = addressesFor(settings, project, onCloud);
+
+  const [nats, reloader] = resources("nats");
+  const [box] = resources("nats-box");
+  const [postgres] = resources("postgres");
+  const [server] = resources("noetl-server");
+  const [worker] = resources("noetl-worker");
+  const [gateway] = resources("gateway");
+  return {
+    provider: cluster.provider,
+    access: { kubeconfig: cluster.kubeconfig },
+    nats: {
+      protect,
+      storageClass: settings.natsStorageClass ?? STORAGE_CLASS,
+      resources: nats,
+      reloaderResources: reloader,
+      boxResources: box,
+      timeoutSeconds,
+    },
+    postgres: {
+      protect,
+      storageClass: settings.postgresStorageClass ?? STORAGE_CLASS,
+      resources: postgres,
+      ...database,
+      timeoutSeconds,
+    },
+    noetl: {
+      serverResources: server,
+      workerResources: worker,
+      spreadZones: true,
+      timeoutSeconds,
+      ...noetlEntry(settings, addresses.noetl),
+    },
+    gateway: { resources: gateway, spreadZones: true, timeoutSeconds, ...gatewayEntry(settings, addresses.gateway) },
+    expose(parts) {
+      expose(settings, parts, { project, cloud, services, cluster: cluster.provider });
+      return {
+        kubeconfig: cluster.kubeconfig,
+        registry: cluster.registry?.url,
+        gatewayAddress: addresses.gateway?.address,
+        noetlAddress: addresses.noetl?.address,
+      };
+    },
+  };
+}

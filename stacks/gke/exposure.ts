@@ -1,0 +1,132 @@
+/** How a stack on GKE is reached from outside: addresses, load balancers, Identity-Aware Proxy. */
+import * as iap from "@pulumi/gcp/iap";
+import type { Provider as GoogleProvider } from "@pulumi/gcp/provider";
+import type * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import type { Gateway, Noetl } from "../../components";
+import {
+  addressAnnotations,
+  ingressAnnotations,
+  LoadBalancing,
+  type ProjectServices,
+  PublicAddress,
+  serviceAnnotations,
+} from "../../components/gcp";
+import type { GkeSettings } from "../../components/gcp/preflight";
+import { PLACES } from "../../contract/noetl";
+import type { Settings } from "../../config/schema";
+import type { Platform } from "../platform";
+
+/** Names that the objects of each public part bear. */
+const PUBLIC = {
+  gateway: { object: "noetl-gateway", health: "/health", port: PLACES.gateway.port },
+  noetl: { object: "noetl-api", health: "/api/health", port: PLACES.noetl.port },
+} as const;
+
+/** The static addresses of what is public. */
+export function addressesFor(
+  settings: GkeSettings,
+  project: pulumi.Output<string>,
+  onCloud: pulumi.ComponentResourceOptions,
+): { gateway?: PublicAddress; noetl?: PublicAddress } {
+  const address = (part: "gateway" | "noetl", host: string | undefined, adopted: string | undefined) =>
+    new PublicAddress(
+      `${part}-address`,
+      {
+        project,
+        ...(settings.exposure === "load-balancer" ? { region: settings.region } : {}),
+        addressName: adopted ?? `${settings.clusterName}-${part}`,
+        existing: adopted !== undefined,
+        ...(host && settings.dnsZone ? { record: { host, zone: settings.dnsZone } } : {}),
+        protect: settings.deletionProtection,
+      },
+      onCloud,
+    );
+  return {
+    ...(settings.deployGateway && settings.exposure !== "internal"
+      ? { gateway: address("gateway", settings.gatewayHost, settings.gatewayAddressName) }
+      : {}),
+    ...(settings.deployNoetl && settings.exposure === "ingress" && settings.noetlHost
+      ? { noetl: address("noetl", settings.noetlHost, undefined) }
+      : {}),
+  };
+}
+
+/** What the gateway gets for its way in. */
+export function gatewayEntry(settings: Settings, address: PublicAddress | undefined): Platform["gateway"] {
+  if (!address) return {};
+  if (settings.exposure === "load-balancer")
+    return {
+      loadBalancer: true,
+      serviceAnnotations: addressAnnotations(address.addressName),
+      publicUrl:
+        settings.gatewayPublicUrl ??
+        pulumi.interpolate`http://${settings.gatewayHost ?? address.address}:${PLACES.gateway.port}`,
+    };
+  return {
+    serviceAnnotations: serviceAnnotations(PUBLIC.gateway.object),
+    ingress: {
+      host: settings.gatewayHost ?? "",
+      certificateName: PUBLIC.gateway.object,
+      annotations: ingressAnnotations(PUBLIC.gateway.object, address.addressName),
+    },
+  };
+}
+
+/** What NoETL gets for its way in, where its API is public. */
+export function noetlEntry(settings: Settings, address: PublicAddress | undefined): Platform["noetl"] {
+  if (!address || !settings.noetlHost) return {};
+  return {
+    serviceAnnotations: serviceAnnotations(PUBLIC.noetl.object),
+    ingress: {
+      host: settings.noetlHost,
+      certificateName: PUBLIC.noetl.object,
+      annotations: ingressAnnotations(PUBLIC.noetl.object, address.addressName),
+    },
+  };
+}
+
+interface Surroundings {
+  project: pulumi.Output<string>;
+  cloud: GoogleProvider;
+  services: ProjectServices | undefined;
+  cluster: k8s.Provider;
+}
+
+/** Declares what stands before the deployed parts: settings of their load balancers, and who may pass. */
+export function expose(
+  settings: GkeSettings,
+  { noetl, gateway }: { noetl: Noetl | undefined; gateway: Gateway | undefined },
+  { project, cloud, services, cluster }: Surroundings,
+): void {
+  const balanceLoad = (part: keyof typeof PUBLIC, namespace: pulumi.Output<string>) =>
+    new LoadBalancing(
+      `${part}-load-balancing`,
+      {
+        namespace,
+        objectName: PUBLIC[part].object,
+        health: { path: PUBLIC[part].health, port: PUBLIC[part].port },
+        timeoutSeconds: settings.gatewayTimeoutSeconds,
+        ...(settings.iap
+          ? {
+              iap: {
+                clientId: settings.iapClientId ?? "",
+                clientSecret: pulumi.secret(settings.iapClientSecret ?? ""),
+              },
+            }
+          : {}),
+      },
+      { providers: { kubernetes: cluster } },
+    );
+  if (settings.exposure === "ingress") {
+    if (gateway) balanceLoad("gateway", gateway.namespace);
+    if (noetl && settings.noetlHost) balanceLoad("noetl", noetl.namespace);
+  }
+  for (const [index, member] of (settings.iap ? settings.iapMembers : []).entries()) {
+    new iap.WebIamMember(
+      `iap-${index}`,
+      { project, role: "roles/iap.httpsResourceAccessor", member },
+      { provider: cloud, ...(services ? { dependsOn: [services] } : {}) },
+    );
+  }
+}
