@@ -104,6 +104,12 @@ function resolveAlias(settings: Settings): Settings {
     : { ...settings, natsJetstreamFileSize: settings.natsJetstreamSize };
 }
 
+/** Pools of database connections: least and most, and the most where it is unset, which is the chart's. */
+const POOLS = [
+  ["serverPoolMinSize", "serverPoolMaxSize", 12],
+  ["workerPoolMinSize", "workerPoolMaxSize", 8],
+] as const;
+
 /** Problems between settings. `raw` tells what was set by hand. */
 function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): string[] {
   const problems: string[] = [];
@@ -142,6 +148,15 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
     needs("postgresHost", "deployPostgres is false and NoETL needs its database");
     needs("postgresPassword", "deployPostgres is false and NoETL needs its database");
   }
+  if (settings.deployNoetl && settings.noetlDatabaseUser === settings.postgresUser)
+    problems.push(
+      `noetlDatabaseUser: "${settings.noetlDatabaseUser}" is postgresUser, too, and NoETL needs a role of its own; for example ${SETTINGS.noetlDatabaseUser.default}`,
+    );
+  for (const [least, most, unset] of POOLS)
+    if ((settings[least] ?? 0) > (settings[most] ?? unset))
+      problems.push(
+        `${least}: ${settings[least]} is more than ${most} (${settings[most] ?? `${unset} where unset`}), and the pool would not open; allowed: at most that`,
+      );
   if (settings.deployGateway) needs("gatewayImage", "deployGateway is true");
   const ports = (
     ["natsNodePort", "natsMonitorNodePort", "noetlNodePort", "postgresNodePort", "gatewayNodePort"] as const

@@ -298,21 +298,21 @@ export const SETTINGS = {
   postgresUser: text("postgres", {
     group: "Postgres",
     description: "Administrator that creates NoETL's role, database and schema.",
-    allowed: "lower-case letters, digits and _",
-    check: is.sqlName,
+    allowed: "lower-case letters, digits and _; not pg_…, public or none",
+    check: is.sqlRole,
   }),
   postgresPassword: password("Postgres", "Password of postgresUser; generated where unset and Postgres is installed."),
   noetlDatabase: text("noetl", {
     group: "Postgres",
     description: "Database of NoETL.",
-    allowed: "lower-case letters, digits and _",
-    check: is.sqlName,
+    allowed: "lower-case letters, digits and _; not template0 or template1",
+    check: is.sqlDatabase,
   }),
   noetlDatabaseUser: text("noetl", {
     group: "Postgres",
     description: "Role that NoETL works with.",
-    allowed: "lower-case letters, digits and _",
-    check: is.sqlName,
+    allowed: "lower-case letters, digits and _; not pg_…, public or none",
+    check: is.sqlRole,
   }),
   noetlPassword: password("Postgres", "Password of noetlDatabaseUser; generated where unset."),
 

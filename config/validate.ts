@@ -107,6 +107,17 @@ export const kubernetesName: Check<string> = (value) =>
 export const sqlName: Check<string> = (value) =>
   /^[a-z_][a-z0-9_]{0,62}$/.test(value) ? undefined : "no plain SQL name";
 
+/** Name of a role that Postgres lets somebody create. Source: CREATE ROLE, and reserved_names in its parser. */
+export const sqlRole: Check<string> = (value) =>
+  sqlName(value) ??
+  (value.startsWith("pg_") || value === "public" || value === "none"
+    ? "a name that Postgres keeps for itself"
+    : undefined);
+
+/** Name of a database that can be created and used. */
+export const sqlDatabase: Check<string> = (value) =>
+  sqlName(value) ?? (/^template[01]$/.test(value) ? "a template, which holds nobody's data" : undefined);
+
 /** An integer within a range, both ends included. */
 export const range =
   (minimum: number, maximum: number): Check<number> =>
@@ -206,6 +217,31 @@ export const iamMembers: Check<readonly string[]> = (values) => {
   return wrong === undefined ? undefined : `no list of IAM members: "${wrong}" is none`;
 };
 
-/** Machine tier of a Cloud SQL instance for Postgres. */
-export const sqlTier: Check<string> = (value) =>
-  /^db-(f1-micro|g1-small|custom-\d+-\d+|perf-optimized-N-\d+)$/.test(value) ? undefined : "no tier of Postgres";
+/** vCPU that a performance-optimised machine of Cloud SQL may have. Source: Cloud SQL, "Machine series overview", N2. */
+const PERFORMANCE_CPUS = [2, 4, 8, 16, 32, 48, 64, 80, 96, 128];
+
+/**
+ * Machine tier of a Cloud SQL instance for Postgres. Source: Cloud SQL for PostgreSQL, "Instance settings": 1 or an even
+ * number of vCPU up to 96; memory in steps of 256 MB, at least 3840 MB, 0.9 to 6.5 GB a vCPU.
+ */
+export const sqlTier: Check<string> = (value) => {
+  const [, kind, cpuText, memoryText] =
+    /^db-(f1-micro|g1-small|custom-(\d+)-(\d+)|perf-optimized-N-\d+)$/.exec(value) ?? [];
+  if (kind === undefined) return "no tier of Postgres";
+  if (kind.startsWith("perf")) {
+    const cpus = Number(kind.split("-").at(-1));
+    return PERFORMANCE_CPUS.includes(cpus)
+      ? undefined
+      : `no tier of Postgres: there is none with ${cpus} vCPU, but with ${PERFORMANCE_CPUS.join(", ")}`;
+  }
+  if (cpuText === undefined) return undefined;
+  const [cpus, megabytes] = [Number(cpuText), Number(memoryText)];
+  if (cpus < 1 || cpus > 96 || (cpus > 1 && cpus % 2 === 1))
+    return `no tier of Postgres: ${cpus} vCPU, where 1 or an even number up to 96 can be had`;
+  const step = 256;
+  const least = Math.max(3840, Math.ceil((cpus * 0.9 * 1024) / step) * step);
+  const most = cpus * 6.5 * 1024;
+  return megabytes % step === 0 && megabytes >= least && megabytes <= most
+    ? undefined
+    : `no tier of Postgres: ${megabytes} MB, where ${least} to ${most} MB in steps of ${step} can be had with ${cpus} vCPU`;
+};

@@ -51,6 +51,8 @@ export interface NoetlArgs {
   serverResources?: Resources;
   /** Resources of the worker's container. Default: the chart's. */
   workerResources?: Resources;
+  /** Resources of the workers' init container, which waits for the API. Default: the chart's. */
+  workerInitResources?: Resources;
   /** Pods that a rollout of server or workers adds and may miss. Default of each: the chart's, a quarter. */
   rollout?: Rollout;
   /** Further environment variables of the server, such as NOETL_POSTGRES_POOL_MAX_SIZE. */
@@ -115,6 +117,7 @@ export class Noetl extends pulumi.ComponentResource {
         database: args.database,
         ...(args.serverResources ? { serverResources: args.serverResources } : {}),
         ...(args.workerResources ? { workerResources: args.workerResources } : {}),
+        ...(args.workerInitResources ? { workerInitResources: args.workerInitResources } : {}),
         ...(args.rollout ? { rollout: args.rollout } : {}),
         ...(args.serverEnv ? { serverEnv: args.serverEnv } : {}),
         ...(args.workerEnv ? { workerEnv: args.workerEnv } : {}),

@@ -68,6 +68,7 @@ export interface NoetlValuesArgs {
   database: DatabaseConnection;
   serverResources?: Resources;
   workerResources?: Resources;
+  workerInitResources?: Resources;
   rollout?: Rollout;
   /** Further environment variables, over those that follow from the other arguments. */
   serverEnv?: Record<string, string>;
@@ -107,7 +108,11 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
     namespace: args.namespace,
     image: { ...splitImage(args.image), pullPolicy: "IfNotPresent" },
     server: { replicas: args.serverReplicas, ...podValues("noetl-server", args.serverResources, args) },
-    worker: { replicas: args.workerReplicas, ...podValues("noetl-worker", args.workerResources, args) },
+    worker: {
+      replicas: args.workerReplicas,
+      ...podValues("noetl-worker", args.workerResources, args),
+      ...(args.workerInitResources ? { initResources: args.workerInitResources } : {}),
+    },
     ...(args.serviceAnnotations ? { service: { annotations: args.serviceAnnotations } } : {}),
     ...(args.ingress ? { ingress: ingressValues(args.ingress) } : {}),
     externalService:

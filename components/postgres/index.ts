@@ -1,7 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { SETTINGS } from "../../config/schema";
-import { size, sqlName } from "../../config/validate";
+import { size, sqlDatabase, sqlRole } from "../../config/validate";
 import { PLACES, serviceHost } from "../../contract/noetl";
 import { generatedPassword, namespace, type Resources } from "../shared";
 import { SECRET_KEYS, schemaJob, schemaScript, service, statefulSet } from "./manifests";
@@ -33,6 +33,8 @@ export interface PostgresArgs {
   noetlImage?: string;
   /** Resources of the server's container. Default: 100m CPU and 256Mi, at most 1Gi. */
   resources?: Resources;
+  /** Resources of the Job that loads the schema. Default: 50m CPU and 128Mi, at most 512Mi. */
+  schemaResources?: Resources;
   /** Keep namespace and server, and with them the volume, from deletion (Pulumi's `protect`). Default false. */
   protect?: boolean;
   /** How long the engine waits for the server, and for the schema's Job, in seconds. Default 300. */
@@ -70,10 +72,10 @@ export class Postgres extends pulumi.ComponentResource {
     const noetlUser = args.noetlUser ?? SETTINGS.noetlDatabaseUser.default;
     const problems = Object.entries({
       storageSize: size("1Mi", "64Ti")(storageSize),
-      adminUser: sqlName(adminUser),
-      database: sqlName(database),
+      adminUser: sqlRole(adminUser),
+      database: sqlDatabase(database),
       noetlUser:
-        sqlName(noetlUser) ??
+        sqlRole(noetlUser) ??
         (noetlUser === adminUser ? "the administrator: NoETL needs a role of its own" : undefined),
       adminPassword: args.external && args.adminPassword === undefined ? "needed for an external server" : undefined,
     }).flatMap(([argument, problem]) => (problem ? [`${argument} is ${problem}`] : []));
@@ -122,6 +124,7 @@ export class Postgres extends pulumi.ComponentResource {
         database,
         noetlUser,
         databaseIdentity: server.identity,
+        ...(args.schemaResources ? { resources: args.schemaResources } : {}),
       }),
       patient,
     );

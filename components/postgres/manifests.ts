@@ -150,6 +150,7 @@ export interface SchemaJobArgs {
   noetlUser: string;
   /** Changes when the database is a new one, so that the schema is loaded again. */
   databaseIdentity: pulumi.Input<string>;
+  resources?: Resources;
 }
 
 /**
@@ -194,7 +195,7 @@ export function schemaJob(args: SchemaJobArgs): k8s.batch.v1.JobArgs {
                 secret("NOETL_PASSWORD", SECRET_KEYS.noetl),
                 literal("NOETL_SCHEMA", NOETL_SCHEMA),
               ],
-              resources: { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
+              resources: args.resources ?? { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
               securityContext: container,
               volumeMounts: [{ name: "schema", mountPath: "/schema", readOnly: true }],
             },

@@ -16,6 +16,8 @@ export interface Cluster {
   readonly kubeconfig: pulumi.Output<string>;
   /** Its network, `projects/PROJECT/global/networks/NAME`. */
   readonly networkId: pulumi.Output<string>;
+  /** The same as a component, where the cluster is new. */
+  readonly network: Network | undefined;
   /** Pool of the identities of its workloads. */
   readonly workloadPool: pulumi.Output<string>;
   readonly registry: ArtifactRegistry | undefined;
@@ -23,7 +25,8 @@ export interface Cluster {
 
 export interface ClusterSurroundings {
   project: pulumi.Output<string>;
-  services: ProjectServices | undefined;
+  /** The APIs, where the stack enables them. */
+  enabled: readonly ProjectServices[];
   onCloud: pulumi.ComponentResourceOptions;
 }
 
@@ -56,15 +59,14 @@ export function clusterFor(settings: GkeSettings, facts: Facts, around: ClusterS
       clusterIdentifier: `${projectId}/${region}/${clusterName}`,
       enableServerSideApply: true,
     }),
-    networkId:
-      created?.network.networkId ??
-      pulumi.interpolate`projects/${project}/global/networks/${facts.cluster?.network ?? "default"}`,
+    networkId: created?.network.networkId ?? pulumi.output(facts.cluster?.networkId ?? ""),
+    network: created?.network,
     workloadPool: created?.cluster.workloadPool ?? pulumi.output(facts.cluster?.workloadPool ?? ""),
     registry,
   };
 }
 
-function newCluster(settings: GkeSettings, { project, services, onCloud }: ClusterSurroundings) {
+function newCluster(settings: GkeSettings, { project, enabled, onCloud }: ClusterSurroundings) {
   const { region, clusterName } = settings;
   const network = new Network(
     "network",
@@ -96,7 +98,7 @@ function newCluster(settings: GkeSettings, { project, services, onCloud }: Clust
       deletionProtection: settings.deletionProtection,
     },
     // Nodes without the NAT could pull no image.
-    { ...onCloud, dependsOn: [network, ...(services ? [services] : [])] },
+    { ...onCloud, dependsOn: [network, ...enabled] },
   );
   return { network, cluster };
 }

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { CloudSql, CloudSqlPooler } from "../../components/gcp";
+import { CloudSql, CloudSqlPooler, type ProjectServices } from "../../components/gcp";
 import type { GkeSettings } from "../../components/gcp/preflight";
 import type { PodName } from "../../components/gcp/rules/pods";
 import { generatedPassword, type Resources } from "../../components/shared";
@@ -7,6 +7,7 @@ import type { Cluster } from "./cluster";
 
 interface Surroundings {
   project: pulumi.Output<string>;
+  enabled: readonly ProjectServices[];
   cluster: Cluster;
   resources: (name: PodName) => Resources[];
   onCloud: pulumi.ComponentResourceOptions;
@@ -23,6 +24,7 @@ export function cloudDatabase(settings: GkeSettings, around: Surroundings) {
       instanceName: settings.cloudSqlInstance,
       network: around.cluster.networkId,
       createServiceConnection: settings.createServiceConnection,
+      keepRange: settings.network !== undefined || !settings.createCluster,
       rangePrefix: settings.cloudSqlRangePrefix,
       egressRule: settings.cloudSqlProxyEgressRule,
       version: settings.cloudSqlVersion,
@@ -38,7 +40,8 @@ export function cloudDatabase(settings: GkeSettings, around: Surroundings) {
       ...(settings.postgresPassword ? { adminPassword: pulumi.secret(settings.postgresPassword) } : {}),
       deletionProtection: settings.deletionProtection,
     },
-    around.onCloud,
+    // Google picks the services' range among what is free: the subnetwork's must be taken before.
+    { ...around.onCloud, dependsOn: [...around.enabled, ...(around.cluster.network ? [around.cluster.network] : [])] },
   );
   if (!settings.deployNoetl) return {};
   const noetlPassword = settings.noetlPassword

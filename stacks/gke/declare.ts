@@ -22,19 +22,20 @@ export function declare(
   const protect = settings.deletionProtection;
   const timeoutSeconds = HELM_TIMEOUT_SECONDS.gke;
   const project = pulumi.output(settings.projectId);
-  const onCloud: pulumi.ComponentResourceOptions = {
-    providers: { gcp: cloud },
-    ...(services ? { dependsOn: [services] } : {}),
-  };
+  const enabled = services ? [services] : [];
+  const onCloud: pulumi.ComponentResourceOptions = { providers: { gcp: cloud }, dependsOn: enabled };
 
-  const cluster = clusterFor(settings, facts, { project, services, onCloud });
+  const cluster = clusterFor(settings, facts, { project, enabled, onCloud });
   const resources = resourcesFor(settings, facts);
-  const database = settings.useCloudSql ? cloudDatabase(settings, { project, cluster, resources, onCloud }) : undefined;
+  const database = settings.useCloudSql
+    ? cloudDatabase(settings, { project, enabled, cluster, resources, onCloud })
+    : undefined;
   const addresses = addressesFor(settings, project, onCloud);
 
   const [nats, reloader] = resources("nats");
   const [box] = resources("nats-box");
   const [postgres] = resources("postgres");
+  const [schema] = resources("noetl-schema");
   const [server] = resources("noetl-server");
   const [worker] = resources("noetl-worker");
   const [gateway] = resources("gateway");
@@ -53,19 +54,22 @@ export function declare(
       protect,
       storageClass: settings.postgresStorageClass ?? STORAGE_CLASS,
       resources: postgres,
+      schemaResources: schema,
       ...database,
       timeoutSeconds,
     },
     noetl: {
       serverResources: server,
       workerResources: worker,
+      // Autopilot gives an init container what its pod has; less would be raised behind the engine's back.
+      workerInitResources: facts.cluster?.autopilot === false ? undefined : worker,
       spreadZones: true,
       timeoutSeconds,
       ...noetlEntry(settings, addresses.noetl),
     },
     gateway: { resources: gateway, spreadZones: true, timeoutSeconds, ...gatewayEntry(settings, addresses.gateway) },
     expose(parts) {
-      expose(settings, parts, { project, cloud, services, cluster: cluster.provider });
+      expose(settings, parts, { project, cloud, enabled, cluster: cluster.provider });
       return {
         kubeconfig: cluster.kubeconfig,
         registry: cluster.registry?.url,

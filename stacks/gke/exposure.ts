@@ -89,7 +89,7 @@ export function noetlEntry(settings: Settings, address: PublicAddress | undefine
 interface Surroundings {
   project: pulumi.Output<string>;
   cloud: GoogleProvider;
-  services: ProjectServices | undefined;
+  enabled: ProjectServices[];
   cluster: k8s.Provider;
 }
 
@@ -97,7 +97,7 @@ interface Surroundings {
 export function expose(
   settings: GkeSettings,
   { noetl, gateway }: { noetl: Noetl | undefined; gateway: Gateway | undefined },
-  { project, cloud, services, cluster }: Surroundings,
+  { project, cloud, enabled, cluster }: Surroundings,
 ): void {
   const balanceLoad = (part: keyof typeof PUBLIC, namespace: pulumi.Output<string>) =>
     new LoadBalancing(
@@ -126,7 +126,7 @@ export function expose(
     new iap.WebIamMember(
       `iap-${index}`,
       { project, role: "roles/iap.httpsResourceAccessor", member },
-      { provider: cloud, ...(services ? { dependsOn: [services] } : {}) },
+      { provider: cloud, dependsOn: enabled },
     );
   }
 }

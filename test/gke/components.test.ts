@@ -110,6 +110,38 @@ describe("Network", () => {
   });
 });
 
+describe("CloudSql", () => {
+  const args = {
+    project: "acme",
+    region: "europe-west1",
+    instanceName: "pg",
+    network: "projects/acme/global/networks/n",
+    version: "POSTGRES_17",
+    edition: "ENTERPRISE",
+    tier: "db-g1-small",
+    diskSizeGb: 10,
+    diskType: "SSD",
+    availability: "ZONAL",
+    database: "noetl",
+    adminUser: "postgres",
+  };
+
+  it.each([
+    ["gives its range back with a network of the stack's own", "own", false],
+    ["leaves it where the network stays, whose connection leads to it", "kept", true],
+  ])("%s", async (_, name, keepRange) => {
+    const retained: Record<string, unknown> = {};
+    const note: pulumi.ResourceTransformation = ({ name: resource, opts }) => {
+      retained[resource] = (opts as pulumi.CustomResourceOptions).retainOnDelete;
+      return undefined;
+    };
+    new library.CloudSql(name, { ...args, keepRange }, { transformations: [note] });
+    await settled(declared);
+    expect(of(`${name}-connection`)).toMatchObject({ deletionPolicy: "ABANDON" });
+    expect(retained[`${name}-range`]).toBe(keepRange);
+  });
+});
+
 describe("CloudSqlPooler", () => {
   const args = {
     project: "acme",

@@ -47,7 +47,7 @@ export const EXISTING: Facts = {
   cluster: {
     endpoint: "203.0.113.11",
     caCertificate: "Y2VydGlmaWNhdGU=",
-    network: "shared",
+    networkId: "projects/acme-noetl/global/networks/shared",
     version: "1.33.5-gke.1080000",
     autopilot: true,
     workloadPool: "acme-noetl.svc.id.goog",

@@ -17,12 +17,38 @@ const problemsOf = (raw: Record<string, string>): readonly string[] => {
 describe("charts of the user's own behind Google's load balancer", () => {
   const [gatewayChart, noetlChart] = ["./upstream/gateway", "./upstream/noetl"];
   it.each<[string, Record<string, string>, string[]]>([
-    ["this project's charts", INGRESS, []],
-    ["both with hosts of their own", { ...INGRESS, gatewayChart, noetlChart }, ["gatewayChart", "noetlChart"]],
+    ["this project's charts", FRESH, []],
+    [
+      "both with hosts of their own",
+      { ...INGRESS, gatewayChart, noetlChart },
+      ["gatewayChart", "noetlChart", "noetlHost"],
+    ],
     ["a gateway with an address, an API that is not exposed", { ...FRESH, gatewayChart, noetlChart }, ["gatewayChart"]],
     ["nothing is exposed", { ...FRESH, deployGateway: "false", exposure: "internal", noetlChart }, []],
   ])("%s", (_, raw, keys) => {
     expect(gkeDoubts(parseSettings(raw)).map((doubt) => doubt.split(":")[0])).toEqual(keys);
+  });
+});
+
+describe("what works and may not be meant", () => {
+  const own = FRESH.gatewayImage as string;
+  it.each<[string, Record<string, string>, RegExp | undefined]>([
+    ["an API for everybody", INGRESS, /^noetlHost: NoETL's API has no login of its own/],
+    ["an image of the stack's own registry", FRESH, undefined],
+    [
+      "the same where the registry is not the stack's",
+      { ...FRESH, createArtifactRegistry: "false" },
+      /^gatewayImage: /,
+    ],
+    [
+      "another project's image",
+      { ...FRESH, gatewayImage: own.replace("acme-noetl", "acme-images") },
+      /^gatewayImage: /,
+    ],
+  ])("%s", (_, raw, expected) => {
+    const doubts = gkeDoubts(parseSettings(raw));
+    expect(doubts).toHaveLength(expected ? 1 : 0);
+    if (expected) expect(doubts[0]).toMatch(expected);
   });
 });
 
@@ -69,6 +95,81 @@ describe("configurations of GKE that cannot work", () => {
       "ranges that overlap",
       { serviceCidr: "10.20.0.0/20" },
       /serviceCidr: "10.20.0.0\/20" overlaps podCidr "10.20.0.0\/16"/,
+    ],
+    [
+      "a range that Google keeps",
+      { nodeCidr: "169.254.0.0/20" },
+      /nodeCidr: "169.254.0.0\/20" overlaps 169.254.0.0\/16 \(link-local addresses/,
+    ],
+    [
+      "a range that Cloud SQL keeps",
+      { podCidr: "172.16.0.0/14" },
+      /podCidr: .* overlaps 172.17.0.0\/16, and Cloud SQL/,
+    ],
+    [
+      "no way to other registries",
+      { createNat: "false" },
+      /createNat: false leaves private nodes without a way to the images of natsChart nats, noetlImage "ghcr.io\/noetl\/.*", pgbouncerImage "edoburu\//,
+    ],
+    [
+      "a tier with an odd number of vCPU",
+      { cloudSqlTier: "db-custom-3-7680" },
+      /no tier of Postgres: 3 vCPU, where 1 or/,
+    ],
+    [
+      "a tier with too little memory",
+      { cloudSqlTier: "db-custom-4-3584" },
+      /no tier of Postgres: 3584 MB, where 3840 to 26624 MB in steps of 256 can be had with 4 vCPU/,
+    ],
+    [
+      "a fast tier that is not made",
+      { cloudSqlTier: "db-perf-optimized-N-3", cloudSqlEdition: "ENTERPRISE_PLUS" },
+      /there is none with 3 vCPU, but with 2, 4, 8/,
+    ],
+    [
+      "a disk beyond a shared core",
+      { cloudSqlDiskSizeGb: "4000" },
+      /cloudSqlDiskSizeGb: 4000 is more than db-g1-small takes/,
+    ],
+    [
+      "a standby without backups",
+      { cloudSqlAvailability: "REGIONAL", cloudSqlBackups: "false" },
+      /cloudSqlBackups: false contradicts cloudSqlAvailability REGIONAL/,
+    ],
+    [
+      "an instance's name that is too long with the project's",
+      { projectId: "a-project-with-a-long-name-123", cloudSqlInstance: "a".repeat(68) },
+      /cloudSqlInstance: "a+" is too long.*allowed: at most 67/,
+    ],
+    [
+      "a database that every instance has",
+      { noetlDatabase: "postgres" },
+      /noetlDatabase: "postgres" is on every instance/,
+    ],
+    [
+      "Cloud SQL's own role",
+      { noetlDatabaseUser: "cloudsqladmin" },
+      /noetlDatabaseUser: "cloudsqladmin" is a role of Cloud/,
+    ],
+    [
+      "the administrator's role",
+      { noetlDatabaseUser: "admin", postgresUser: "admin" },
+      /noetlDatabaseUser: "admin" is postgresUser, too/,
+    ],
+    [
+      "a role that Postgres keeps",
+      { noetlDatabaseUser: "pg_noetl" },
+      /noetlDatabaseUser: "pg_noetl" is a name that Postgres/,
+    ],
+    [
+      "a pool that cannot open",
+      { serverPoolMinSize: "7" },
+      /serverPoolMinSize: 7 is more than serverPoolMaxSize \(6\), and the pool would not open/,
+    ],
+    [
+      "a host that no certificate takes",
+      { ...ingress, gatewayHost: `gateway.${"a".repeat(50)}.acme.dev` },
+      /gatewayHost: .* is longer than 63 characters, and no managed certificate takes it/,
     ],
     ["host bits", { podCidr: "10.20.0.1/16" }, /podCidr: "10.20.0.1\/16" is no IPv4 range/],
     ["two databases", { deployPostgres: "true" }, /deployPostgres: true contradicts useCloudSql true/],

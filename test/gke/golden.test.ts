@@ -65,11 +65,9 @@ function ofObject(inputs: Values): Values {
       ? { spec: masked(spec) }
       : {}),
     ...(at(inputs, "data", "pgbouncer.ini") ? { data: inputs.data } : {}),
-    ...(spec?.volumeClaimTemplates
-      ? {
-          volumeClaimTemplates: spec.volumeClaimTemplates,
-          resources: at(at(spec, "template", "spec", "containers"), "0", "resources"),
-        }
+    ...(spec?.volumeClaimTemplates ? { volumeClaimTemplates: spec.volumeClaimTemplates } : {}),
+    ...(spec?.volumeClaimTemplates || spec?.backoffLimit !== undefined
+      ? { resources: at(spec, "template", "spec", "containers", "0", "resources") }
       : {}),
   };
 }

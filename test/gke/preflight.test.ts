@@ -135,7 +135,7 @@ describe("before anything is created", () => {
     expect((await check(ONTO_EXISTING)).cluster).toEqual({
       endpoint: "203.0.113.11",
       caCertificate: "Y2E=",
-      network: "shared",
+      networkId: "projects/acme-noetl/global/networks/shared",
       version: "1.33.5-gke.1",
       autopilot: true,
       workloadPool: "acme-noetl.svc.id.goog",
@@ -165,6 +165,38 @@ describe("before anything is created", () => {
       'clusterName: cluster "noetl-cluster" is STOPPING',
       'useCloudSql: cluster "noetl-cluster" has no Workload Identity, by which the Auth Proxy logs in',
     ]);
+  });
+
+  it("leaves alone what belongs to the project that shares its network", async () => {
+    answers[CLUSTER] = {
+      body: { ...running, networkConfig: { network: "projects/acme-network/global/networks/shared" } },
+    };
+    const raw = { ...ONTO_EXISTING, useCloudSql: "true", deployPostgres: "false" };
+    expect((await problemsOf(raw)).map((each) => each.split(":")[0])).toEqual([
+      "createServiceConnection",
+      "cloudSqlProxyEgressRule",
+    ]);
+    const left = { ...raw, createServiceConnection: "false", cloudSqlProxyEgressRule: "false" };
+    expect((await check(left)).cluster?.networkId).toBe("projects/acme-network/global/networks/shared");
+  });
+
+  it("refuses a network that is not there, and a subnetwork that is not in it", async () => {
+    const raw = { ...FRESH, network: "shared", subnetwork: "shared-a" };
+    expect((await problemsOf(raw)).map((each) => each.split(";")[0])).toEqual([
+      'network: there is no network "shared" in project acme-noetl',
+      'subnetwork: there is no subnetwork "shared-a" in europe-west1 of project acme-noetl',
+    ]);
+    answers[`${PROJECT}/global/networks/shared`] = { body: {} };
+    answers[`${PROJECT}/regions/europe-west1/subnetworks/shared-a`] = {
+      body: { network: "https://www.googleapis.com/compute/v1/projects/acme-noetl/global/networks/default" },
+    };
+    expect(await problemsOf(raw)).toEqual([
+      'subnetwork: "shared-a" belongs to network "default"; allowed: one of network "shared"',
+    ]);
+    answers[`${PROJECT}/regions/europe-west1/subnetworks/shared-a`] = {
+      body: { network: "https://www.googleapis.com/compute/v1/projects/acme-noetl/global/networks/shared" },
+    };
+    await expect(check(raw)).resolves.toMatchObject({ quotasRead: true });
   });
 
   it("refuses a zone that does not hold the hosts, is private, or is not there", async () => {

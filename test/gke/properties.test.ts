@@ -100,9 +100,22 @@ const STAGES: readonly (readonly [string, RegExp])[] = [
   ["contract", /StreamContract/],
 ];
 
+/** What must have ended before something else begins, wherever both are there. */
+const PAIRS: readonly (readonly [early: RegExp, late: RegExp])[] = [
+  [/^gcp:projects.* apis-cloudresourcemanager$/, /^gcp:projects\/service.* apis-(?!cloudresourcemanager$)/],
+  [/^gcp:projects\/service/, /^gcp:(compute|container|sql|servicenetworking|artifactregistry|iap|dns)/],
+  [/^gcp:compute\/subnetwork/, /^gcp:compute.* cloud-sql-range$/],
+];
+
 /** Pairs of a stage that begins before an earlier one has ended. */
 function disorder(declared: readonly Declared[]): string[] {
-  const problems: string[] = [];
+  const problems = PAIRS.flatMap(([early, late]) =>
+    those(declared, late).flatMap((after) =>
+      those(declared, early)
+        .filter(({ end }) => end > after.begin)
+        .map(({ name }) => `${after.name} begins before ${name} is there`),
+    ),
+  );
   for (const [index, [stage, pattern]] of STAGES.entries()) {
     const before = STAGES.slice(0, index).flatMap(([, earlier]) => those(declared, earlier));
     for (const late of those(declared, pattern)) {
@@ -123,6 +136,7 @@ describe("the checks below notice", () => {
     const { declared } = await run({ ...FRESH, natsPassword: "canary-nats" });
     for (const [stage, pattern] of STAGES) expect(those(declared, pattern).length, stage).toBeGreaterThan(0);
     expect(disorder(declared)).toEqual([]);
+    for (const pair of PAIRS) for (const side of pair) expect(those(declared, side)).not.toEqual([]);
     const backwards = declared.map((each) => ({ ...each, begin: -each.end, end: -each.begin }));
     expect(disorder(backwards).length).toBeGreaterThan(20);
     const secrets = those(declared, /Secret nats-auth/);

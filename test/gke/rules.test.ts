@@ -89,12 +89,13 @@ describe("Autopilot's resource rules", () => {
       "nats",
       "nats-box",
       "postgres",
+      "noetl-schema",
       "noetl-server",
       "noetl-worker",
       "gateway",
     ]);
-    // 3 x 280m + 50m + 250m + 100m + 2 x 100m + 100m.
-    expect(cpuOf(pods)).toBeCloseTo(1.54, 2);
+    // 3 x 280m + 50m + 250m + 50m + 100m + 2 x 100m + 100m.
+    expect(cpuOf(pods)).toBeCloseTo(1.59, 2);
   });
 });
 

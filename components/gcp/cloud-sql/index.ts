@@ -15,6 +15,11 @@ export interface CloudSqlArgs {
   network: pulumi.Input<string>;
   /** Connect Google's services to the network. Default true; false where it has that connection. */
   createServiceConnection?: boolean;
+  /**
+   * Leave the range of that connection on destroy, because the network stays and with it the connection, which would lead
+   * to addresses that others take. Default false.
+   */
+  keepRange?: boolean;
   /** Prefix length of the range that those services get, 16 to 24. Default 20. */
   rangePrefix?: number;
   /** Let pods reach the database through a network that denies egress. Default true. */
@@ -78,7 +83,7 @@ export class CloudSql extends pulumi.ComponentResource {
           prefixLength: args.rangePrefix ?? 20,
           network: args.network,
         },
-        child,
+        { ...child, retainOnDelete: args.keepRange ?? false },
       );
       dependsOn.push(
         new servicenetworking.Connection(

@@ -2,7 +2,7 @@ import * as projects from "@pulumi/gcp/projects";
 import * as serviceaccount from "@pulumi/gcp/serviceaccount";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { sqlName } from "../../../config/validate";
+import { sqlDatabase, sqlRole } from "../../../config/validate";
 import { serviceHost } from "../../../contract/noetl";
 import { namespace, type Resources } from "../../shared";
 import { accountId } from "../names";
@@ -49,9 +49,9 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
   constructor(name: string, args: CloudSqlPoolerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:CloudSqlPooler", name, {}, opts);
     const problems = Object.entries({
-      database: sqlName(args.database),
-      user: sqlName(args.user),
-      adminUser: sqlName(args.adminUser),
+      database: sqlDatabase(args.database),
+      user: sqlRole(args.user),
+      adminUser: sqlRole(args.adminUser),
     }).flatMap(([argument, problem]) => (problem ? [`${argument} is ${problem}`] : []));
     if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);
 

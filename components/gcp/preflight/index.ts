@@ -14,8 +14,8 @@ export { GoogleApi } from "./api";
 export interface ExistingCluster {
   readonly endpoint: string;
   readonly caCertificate: string;
-  /** Name of its network. */
-  readonly network: string;
+  /** Its network, `projects/PROJECT/global/networks/NAME`; of another project where that one shares it. */
+  readonly networkId: string;
   readonly version: string;
   readonly autopilot: boolean;
   readonly workloadPool: string | undefined;
@@ -37,16 +37,17 @@ export type GkeSettings = Settings & { readonly projectId: string };
 export async function preflight(settings: GkeSettings, api: GoogleApi): Promise<Facts> {
   const { projectId, region, clusterName } = settings;
   const path = `projects/${projectId}/locations/${region}/clusters/${clusterName}`;
-  const [found, zone] = await Promise.all([
+  const [found, zone, absent] = await Promise.all([
     api.get("container", path),
     settings.dnsZone ? api.get("dns", `projects/${projectId}/managedZones/${settings.dnsZone}`) : undefined,
+    settings.createCluster && settings.network ? networkProblems(settings, settings.network, api) : [],
   ]);
-  const problems: string[] = [];
+  const problems: string[] = [...absent];
   const warnings: string[] = [];
   let cluster: ExistingCluster | undefined;
   let quotasRead = true;
   if (!settings.createCluster) {
-    cluster = found.kind === "found" ? clusterOf(found.body) : undefined;
+    cluster = found.kind === "found" ? clusterOf(found.body, projectId) : undefined;
     problems.push(...(await clusterProblems(settings, found, cluster, api)));
   } else if (found.kind !== "found") {
     // Once it exists its own usage counts against the quota, and nothing can be refused any more.
@@ -128,16 +129,17 @@ interface ClusterBody {
   endpoint?: string;
   masterAuth?: { clusterCaCertificate?: string };
   network?: string;
+  networkConfig?: { network?: string };
   currentMasterVersion?: string;
   autopilot?: { enabled?: boolean };
   workloadIdentityConfig?: { workloadPool?: string };
 }
 
-function clusterOf(body: ClusterBody): ExistingCluster {
+function clusterOf(body: ClusterBody, projectId: string): ExistingCluster {
   return {
     endpoint: body.endpoint ?? "",
     caCertificate: body.masterAuth?.clusterCaCertificate ?? "",
-    network: body.network ?? "default",
+    networkId: body.networkConfig?.network ?? `projects/${projectId}/global/networks/${body.network ?? "default"}`,
     version: body.currentMasterVersion ?? "",
     autopilot: body.autopilot?.enabled ?? false,
     workloadPool: body.workloadIdentityConfig?.workloadPool,
@@ -175,7 +177,50 @@ async function clusterProblems(
       `useCloudSql: cluster "${clusterName}" has no Workload Identity, by which the Auth Proxy logs in; allowed: a cluster with it ` +
         `(gcloud container clusters update ${clusterName} --workload-pool ${projectId}.svc.id.goog), or useCloudSql false`,
     );
+  if (settings.useCloudSql) problems.push(...sharedNetworkProblems(settings, cluster.networkId));
   return problems;
+}
+
+/** Whether the network that a new cluster is to stand in is there, and its subnetwork in the region. */
+async function networkProblems(settings: GkeSettings, network: string, api: GoogleApi): Promise<string[]> {
+  const { projectId, region, subnetwork = "default" } = settings;
+  const [networkFound, subnetworkFound] = await Promise.all([
+    api.get("compute", `projects/${projectId}/global/networks/${network}`),
+    api.get("compute", `projects/${projectId}/regions/${region}/subnetworks/${subnetwork}`),
+  ]);
+  const problems: string[] = [];
+  if (networkFound.kind === "absent")
+    problems.push(
+      `network: there is no network "${network}" in project ${projectId}; allowed: one that is there, or unset it for one of the stack's own`,
+    );
+  if (subnetworkFound.kind === "absent")
+    problems.push(
+      `subnetwork: there is no subnetwork "${subnetwork}" in ${region} of project ${projectId}; allowed: one of network "${network}"`,
+    );
+  if (subnetworkFound.kind === "found") {
+    const { network: owner = "" } = subnetworkFound.body as { network?: string };
+    if (!owner.endsWith(`/networks/${network}`))
+      problems.push(
+        `subnetwork: "${subnetwork}" belongs to network "${owner.split("/").at(-1)}"; allowed: one of network "${network}"`,
+      );
+  }
+  return problems;
+}
+
+/** What this stack would make in a network that belongs to another project (Shared VPC), where it has no say. */
+function sharedNetworkProblems(settings: GkeSettings, networkId: string): string[] {
+  const [, host = ""] = networkId.split("/");
+  if (host === settings.projectId) return [];
+  return (
+    [
+      ["createServiceConnection", "its connection to Google's services is made"],
+      ["cloudSqlProxyEgressRule", "its firewall rules are made"],
+    ] as const
+  )
+    .filter(([key]) => settings[key])
+    .map(
+      ([key, made]) => `${key}: the cluster's network belongs to project ${host}, and ${made} there; allowed: false`,
+    );
 }
 
 function zoneProblems(settings: GkeSettings, zone: Answer): string[] {

@@ -9,7 +9,8 @@ const container = (name: string, request: [number, number], limit: [number, numb
 });
 
 /** Workloads of this stack, by name. */
-export type PodName = "nats" | "nats-box" | "postgres" | "pgbouncer" | "noetl-server" | "noetl-worker" | "gateway";
+export type PodName =
+  "nats" | "nats-box" | "postgres" | "pgbouncer" | "noetl-schema" | "noetl-server" | "noetl-worker" | "gateway";
 
 /**
  * The pods of a stack before Autopilot's rules are applied. NoETL's server, worker and gateway ask for what their charts do
@@ -46,6 +47,7 @@ export function podsOf(settings: Settings): (Pod & { readonly name: PodName })[]
             : settings.deployPostgres
               ? [pod("postgres", 1, container("postgres", [250, 512], [1000, 1024]))]
               : []),
+          pod("noetl-schema", 1, container("load-schema", [50, 128], [500, 512])),
           pod("noetl-server", settings.noetlServerReplicas, container("noetl-server", [100, 256], [1000, 1024])),
           pod("noetl-worker", settings.workerReplicas, container("worker", [100, 256], [500, 512])),
         ]

@@ -8,6 +8,9 @@ export interface ProjectServicesArgs {
   services: readonly string[];
 }
 
+/** The provider asks this one for the project whenever it reads the state of another. */
+const FIRST = "cloudresourcemanager.googleapis.com";
+
 /** Enables APIs of a project. They stay enabled when the stack is destroyed: others may have come to use them. */
 export class ProjectServices extends pulumi.ComponentResource {
   /** The project's id, known once all APIs are enabled. */
@@ -15,14 +18,17 @@ export class ProjectServices extends pulumi.ComponentResource {
 
   constructor(name: string, args: ProjectServicesArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:ProjectServices", name, {}, opts);
-    const enabled = args.services.map(
-      (service) =>
-        new projects.Service(
-          `${name}-${service.replace(/\.googleapis\.com$/, "")}`,
-          { project: args.project, service, disableOnDestroy: false },
-          { parent: this },
-        ),
-    );
+    const enable = (service: string, opts: pulumi.CustomResourceOptions) =>
+      new projects.Service(
+        `${name}-${service.replace(/\.googleapis\.com$/, "")}`,
+        { project: args.project, service, disableOnDestroy: false },
+        { parent: this, ...opts },
+      );
+    const first = args.services.filter((service) => service === FIRST).map((service) => enable(service, {}));
+    const enabled = [
+      ...first,
+      ...args.services.filter((service) => service !== FIRST).map((service) => enable(service, { dependsOn: first })),
+    ];
     this.project = pulumi.all(enabled.map((each) => each.id)).apply(() => args.project);
     this.registerOutputs({ project: this.project });
   }
