@@ -8,7 +8,8 @@ import { identityOf, namespaceOf, withOpaqueSecrets, type KubeObject } from "./o
 import { partOfObject, partOfResource, partsOf } from "./parts";
 import { SHOWN } from "./placeholders";
 import { kubernetesKind, replacingPaths, touches } from "./replacement";
-import { countRisks, findRisks, type ObjectDelta, type ReleaseDelta, type ResourceDelta } from "./risks";
+import { countRisks, findRisks } from "./risks";
+import type { ObjectDelta, ReleaseDelta, ResourceDelta } from "./risks/facts";
 import {
   OPERATIONS,
   PARTS,
