@@ -5,13 +5,8 @@ export { Deadline } from "./deadline";
 export { bucketConfig, consumerConfig, streamConfig } from "./desired";
 export { ensureContract, ensurePlan, EnsureRefused, type EnsurePlan, type EnsureReport } from "./ensure";
 export { ConnectError, PROBLEMS, type ConnectProblem } from "./errors";
-export {
-  inputProblems,
-  withDefaults,
-  type ContractArguments,
-  type ContractInputs,
-  type GatewaySettings,
-} from "./inputs";
+export { inputProblems } from "./input-problems";
+export { withDefaults, type ContractArguments, type ContractInputs, type GatewaySettings } from "./inputs";
 export { contractMessage, mendingCommands } from "./message";
 export { judge, RULES, type Check, type Mend, type Observed, type Rule, type Severity, type Verdict } from "./rules";
 export { bucketsOf, bucketStream } from "./gateway-rules";
