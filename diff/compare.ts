@@ -87,7 +87,7 @@ export const keysOf = (path: readonly Step[]): (string | number)[] =>
   path.filter((step): step is string | number => typeof step !== "object");
 
 /** Name that tells whether a value is a credential: the variable's in a list of variables, else the field's. */
-function nameOf(path: readonly Step[]): string {
+export function nameOf(path: readonly Step[]): string {
   const last = path.at(-1);
   const item = path.at(-2);
   if ((last === "value" || last === "val") && typeof item === "object") return item.item;

@@ -1,5 +1,6 @@
 /** Merges the engine's word about the deployed stack into a comparison of the revisions. */
-import { countRisks, PRECIOUS, sortedRisks } from "./risks";
+import { countRisks, sortedRisks } from "./risks";
+import { PRECIOUS } from "./risks/losses";
 import type { ChangeReport, LiveDifference, LiveReport, LiveStep, Risk } from "./report";
 import { past, resourceTitle } from "./wording";
 

@@ -1,11 +1,12 @@
 import type { ConsumerInfo, StreamInfo } from "nats";
 import { observe } from "../components/stream-contract/check";
-import { openSession, type Session } from "../components/stream-contract/connect";
+import { openSession } from "../components/stream-contract/connect";
 import { Deadline } from "../components/stream-contract/deadline";
 import type { ContractInputs } from "../components/stream-contract/inputs";
 import { mendingCommands } from "../components/stream-contract/message";
 import { toSeconds } from "../components/stream-contract/rule";
 import { judge } from "../components/stream-contract/rules";
+import type { Session } from "../components/stream-contract/session";
 import type { ConsumerFacts, NatsFacts, StreamFacts } from "./evidence";
 
 /**

@@ -1,11 +1,12 @@
 import type { ConsumerInfo, StreamInfo } from "nats";
 import { kubernetesClient } from "./cluster";
-import { openSession, type Session } from "./connect";
+import { openSession } from "./connect";
 import { Deadline, inSeconds } from "./deadline";
 import { ConnectError } from "./errors";
 import { isServersConnection, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
 import { judge, type Check, type GatewayAccess, type Observed, type Verdict } from "./rules";
+import type { Session } from "./session";
 import { bucketsOf, bucketStream, bucketSubjects, callbacksSubject, updatesSubject } from "./gateway-rules";
 import { toSeconds } from "./rule";
 import { subjectsCover, subjectsOverlap } from "./subjects";

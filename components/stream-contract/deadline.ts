@@ -1,6 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConnectError } from "./errors";
 
+/** Longest wait for a single step, in milliseconds. */
+const STEP_MILLISECONDS = 10_000;
+
 /** A point in time, by a clock that nobody sets. */
 export class Deadline {
   private readonly start = performance.now();
@@ -14,6 +17,11 @@ export class Deadline {
   /** Milliseconds left, never negative. */
   remaining(): number {
     return Math.max(0, this.milliseconds - this.elapsed());
+  }
+
+  /** Milliseconds that the next step may take: at most `longest`, at most what is left, at least one. */
+  step(longest: number = STEP_MILLISECONDS): number {
+    return Math.max(1, Math.min(longest, this.remaining()));
   }
 
   /** Sleeps for `milliseconds`, but leaves `reserve` of what remains. */

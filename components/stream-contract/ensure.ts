@@ -1,10 +1,11 @@
 import { checkWith, observe, retrying, type ContractReport, type Remembered } from "./check";
-import { openSession, type Session } from "./connect";
+import { openSession } from "./connect";
 import type { Deadline } from "./deadline";
 import { bucketConfig, consumerConfig, streamConfig } from "./desired";
 import type { ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
 import { judge, type Observed, type Verdict } from "./rules";
+import type { Session } from "./session";
 import { bucketsOf, bucketStream } from "./gateway-rules";
 
 /** One request to the JetStream API. */

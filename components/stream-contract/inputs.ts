@@ -1,14 +1,4 @@
-import {
-  bucketName,
-  jetstreamName,
-  kubernetesName,
-  oneOf,
-  range,
-  subject,
-  literalSubject,
-  subjectPrefix,
-  type Check,
-} from "../../config/validate";
+/** What a check of the contract is told, and the defaults. */
 import { CONSUMER, GATEWAY, PLACES, STREAM, WORKER_TUNING } from "../../contract/noetl";
 
 /** TLS towards NATS. Certificates and keys are PEM text, not paths. */
@@ -143,7 +133,7 @@ export type ContractArguments = Omit<DeepPartial<ContractInputs>, "connection"> 
 /** Deadline of a check where none is given, in seconds. */
 export const DEFAULT_TIMEOUT_SECONDS = 120;
 
-const DEFAULT_CONNECTION: ClusterConnection = {
+export const DEFAULT_CONNECTION: ClusterConnection = {
   namespace: PLACES.nats.namespace,
   service: PLACES.nats.service,
   port: PLACES.nats.port,
@@ -213,7 +203,7 @@ export function isServersConnection(
   return "servers" in connection && connection.servers !== undefined;
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> =>
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** `given` over `defaults`, objects key by key; what is undefined or null in `given` counts as left out. */
@@ -241,48 +231,6 @@ export function withDefaults(args: ContractArguments): ContractInputs {
   );
 }
 
-const RETENTIONS = ["limits", "interest", "workqueue"];
-const STORAGES = ["memory", "file"];
-const ACK_POLICIES = ["none", "all", "explicit"];
-const DELIVER_POLICIES = ["all", "last", "new", "last_per_subject"];
-const REPLAY_POLICIES = ["instant", "original"];
-const MODES = ["assert", "ensure"];
-
-const text: Check<unknown> = (value) => (typeof value === "string" && value !== "" ? undefined : "no text");
-const secretText: Check<unknown> = (value) =>
-  typeof value !== "string" || value === ""
-    ? "empty or no text"
-    : /[\r\n]/.test(value)
-      ? "more than one line"
-      : undefined;
-
-/** `check` for a value whose type is not known yet. */
-function typed<T>(type: "string" | "number", check: Check<T>): Check<unknown> {
-  return (value) => {
-    if (typeof value !== type || value === "" || Number.isNaN(value))
-      return type === "string" ? "no text" : "no number";
-    return check(value as T);
-  };
-}
-
-// The value is a credential and never repeated.
-const nkeySeed: Check<unknown> = (value) =>
-  typeof value === "string" && /^SU[A-Z2-7]{56}$/.test(value) ? undefined : "no seed of a user's NKey";
-
-const between = (minimum: number, maximum: number): Check<unknown> => typed("number", range(minimum, maximum));
-
-const server: Check<unknown> = (value) => {
-  if (typeof value !== "string") return "no text";
-  // The value is not repeated: it may hold a password.
-  if (value.includes("@")) return "a URL with credentials in it, which the client would ignore";
-  return parseServer(value) ? undefined : `no server address: "${value}"`;
-};
-
-const servers: Check<unknown> = (value) => {
-  if (!Array.isArray(value) || value.length === 0) return "no list of servers";
-  return value.map(server).find((problem) => problem !== undefined);
-};
-
 /** Host, port and scheme of a server address; undefined where it is none. */
 export function parseServer(address: string): { host: string; port: number; tls: boolean } | undefined {
   const match = /^(?:(nats|tls):\/\/)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?\/?$/.exec(address);
@@ -291,152 +239,4 @@ export function parseServer(address: string): { host: string; port: number; tls:
   const port = Number(match[3] ?? PLACES.nats.port);
   if (port < 1 || port > 65535) return undefined;
   return { host: host.replace(/^\[|\]$/g, ""), port, tls: match[1] === "tls" };
-}
-
-/** One rule for one input: where it stands, what is allowed in words, and a value that would do. */
-interface InputRule {
-  readonly path: string;
-  readonly check: Check<unknown>;
-  readonly allowed: string;
-  readonly example: string;
-  readonly optional?: boolean;
-}
-
-const rule = (path: string, check: Check<unknown>, allowed: string, example: unknown, optional = false): InputRule => ({
-  path,
-  check,
-  allowed,
-  example: String(example),
-  optional,
-});
-
-const kubernetes = (path: string, example: string, optional = false): InputRule =>
-  rule(path, typed("string", kubernetesName), "a Kubernetes name", example, optional);
-
-const choice = (path: string, allowed: readonly string[], example: string): InputRule =>
-  rule(path, typed("string", oneOf(...allowed)), `one of ${allowed.join(", ")}`, example);
-
-const CLUSTER_RULES: readonly InputRule[] = [
-  kubernetes("connection.namespace", DEFAULT_CONNECTION.namespace),
-  kubernetes("connection.service", DEFAULT_CONNECTION.service),
-  kubernetes("connection.pod", PLACES.nats.pod, true),
-  rule("connection.port", between(1, 65535), "a port, 1 to 65535", DEFAULT_CONNECTION.port),
-  rule("connection.kubeconfig", text, "content or path of a kubeconfig", "~/.kube/config", true),
-  rule("connection.context", text, "a context of the kubeconfig", "kind-noetl", true),
-];
-
-const SERVERS_RULES: readonly InputRule[] = [
-  rule(
-    "connection.servers",
-    servers,
-    "a list of host:port, with or without nats:// or tls://; credentials go into user and password",
-    '["127.0.0.1:4222"]',
-  ),
-];
-
-const COMMON_RULES: readonly InputRule[] = [
-  rule("user", secretText, "a NATS user name", "noetl", true),
-  rule("password", secretText, "a NATS password, in one line", "(a generated one)", true),
-  rule("credentials", text, "content or path of a credentials file", "~/noetl.creds", true),
-  rule("nkeySeed", nkeySeed, "the seed of a user's NKey, SU and 56 more characters", "(a generated one)", true),
-  choice("mode", MODES, "assert"),
-  rule("stream", typed("string", jetstreamName), "a name without white space and . * > / \\", STREAM.name),
-  rule("subject", typed("string", subject), "a NATS subject: tokens separated by single dots", STREAM.subject),
-  rule("consumer", typed("string", jetstreamName), "a name without white space and . * > / \\", CONSUMER.name),
-  choice("expect.retention", RETENTIONS, STREAM.retention),
-  choice("expect.storage", STORAGES, STREAM.storage),
-  rule("expect.maxAgeSeconds", between(0, Infinity), "seconds, 0 for unlimited", STREAM.maxAgeSeconds),
-  choice("expect.ackPolicy", ACK_POLICIES, CONSUMER.ackPolicy),
-  choice("expect.deliverPolicy", DELIVER_POLICIES, CONSUMER.deliverPolicy),
-  choice("expect.replayPolicy", REPLAY_POLICIES, CONSUMER.replayPolicy),
-  rule("expect.ackWaitSeconds", between(0.001, Infinity), "seconds, more than 0", CONSUMER.ackWaitSeconds),
-  rule("expect.replicas", between(1, 5), "a count, 1 to 5", STREAM.replicas),
-  rule("expect.duplicateWindowSeconds", between(0.1, Infinity), "seconds, 0.1 or more", STREAM.duplicateWindowSeconds),
-  rule("worker.maxAckPending", between(-1, Infinity), "a count, -1 for unlimited", WORKER_TUNING.maxAckPending),
-  rule("worker.maxDeliver", between(-1, Infinity), "a count, -1 for unlimited", WORKER_TUNING.maxDeliver),
-  rule(
-    "worker.fetchTimeoutSeconds",
-    between(0.001, Infinity),
-    "seconds, more than 0",
-    WORKER_TUNING.fetchTimeoutSeconds,
-  ),
-  rule("worker.replicas", between(0, Infinity), "a count", 2),
-  kubernetes("noetl.namespace", PLACES.noetl.namespace),
-  kubernetes("noetl.serverDeployment", PLACES.noetl.serverDeployment),
-  kubernetes("noetl.workerDeployment", PLACES.noetl.workerDeployment),
-  rule("timeoutSeconds", between(1, 3600), "seconds, 1 to 3600", DEFAULT_TIMEOUT_SECONDS),
-];
-
-const GATEWAY_RULES: readonly InputRule[] = [
-  rule(
-    "gateway.updatesSubjectPrefix",
-    typed("string", subjectPrefix),
-    "a subject without wildcards; it may end with a dot",
-    GATEWAY.updatesSubjectPrefix,
-  ),
-  rule(
-    "gateway.callbackSubjectPrefix",
-    typed("string", literalSubject),
-    "a subject without wildcards; the gateway puts a dot after it",
-    GATEWAY.callbackSubjectPrefix,
-  ),
-  rule("gateway.sessionBucket", typed("string", bucketName), "letters, digits, _ and -", GATEWAY.sessionBucket),
-  rule("gateway.sessionTtlSeconds", between(1, Infinity), "seconds, 1 or more", GATEWAY.sessionTtlSeconds),
-  rule("gateway.requestBucket", typed("string", bucketName), "letters, digits, _ and -", GATEWAY.requestBucket),
-  rule("gateway.requestTtlSeconds", between(1, Infinity), "seconds, 1 or more", GATEWAY.requestTtlSeconds),
-  rule("gateway.user", secretText, "a NATS user name", "gateway", true),
-  rule("gateway.password", secretText, "a NATS password, in one line", "(a generated one)", true),
-  kubernetes("gateway.namespace", PLACES.gateway.namespace),
-  kubernetes("gateway.deployment", PLACES.gateway.deployment),
-];
-
-function valueAt(path: string, inputs: unknown, unknown: string | undefined): unknown {
-  let value = inputs;
-  for (const key of path.split(".")) {
-    if (unknown !== undefined && value === unknown) return unknown;
-    value = isRecord(value) ? value[key] : undefined;
-  }
-  return value;
-}
-
-/**
- * What is wrong with the inputs, one sentence each; empty where all is well. Values are never repeated, except where
- * they cannot be a credential.
- *
- * @param unknown What stands for a value that a preview does not know yet; such a value is not judged.
- */
-export function inputProblems(inputs: ContractInputs, unknown?: string): string[] {
-  const connection: unknown = inputs.connection;
-  const direct = isRecord(connection) && "servers" in connection;
-  const rules = [
-    ...(direct ? SERVERS_RULES : CLUSTER_RULES),
-    ...COMMON_RULES,
-    ...(inputs.gateway === undefined ? [] : GATEWAY_RULES),
-  ];
-  const problems = rules.flatMap(({ path, check, allowed, example, optional }) => {
-    const value = valueAt(path, inputs, unknown);
-    if ((unknown !== undefined && value === unknown) || (optional && value === undefined)) return [];
-    const problem = check(value);
-    return problem ? [`${path} is ${problem}; allowed is ${allowed}, for example ${example}`] : [];
-  });
-  if (typeof inputs.strict !== "boolean" && inputs.strict !== unknown) {
-    problems.push("strict is no boolean; allowed is true or false, for example false");
-  }
-  if (inputs.password !== undefined && inputs.user === undefined) {
-    problems.push("password is set without user; set both or neither, for example user noetl");
-  }
-  const logins = (["user", "credentials", "nkeySeed"] as const).filter((name) => inputs[name] !== undefined);
-  if (logins.length > 1) {
-    problems.push(`${logins.join(" and ")} are set; allowed is one way to log in, for example user and password`);
-  }
-  const { expect } = inputs as { expect?: Partial<Expectation> };
-  if (expect?.retention === "workqueue") {
-    if (expect.deliverPolicy === "new" || expect.deliverPolicy === "last") {
-      problems.push(
-        `expect.deliverPolicy is ${expect.deliverPolicy}, which a work queue refuses; allowed with expect.retention ` +
-          "workqueue is all, for example all",
-      );
-    }
-  }
-  return problems;
 }

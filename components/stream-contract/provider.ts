@@ -8,7 +8,8 @@ import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
 import { checkContract, type ContractReport, type Remembered } from "./check";
 import { ensureContract, type EnsureReport } from "./ensure";
 import { ConnectError } from "./errors";
-import { INPUT_NAMES, inputProblems, withDefaults, type ContractInputs, type GatewaySettings } from "./inputs";
+import { inputProblems } from "./input-problems";
+import { INPUT_NAMES, withDefaults, type ContractInputs, type GatewaySettings } from "./inputs";
 import type { Check } from "./rules";
 
 /** What the state holds: every input, so that a later run can tell what changed, and what was found. */

@@ -1,7 +1,8 @@
 import * as crypto from "node:crypto";
 import type { ConsumerInfo, StoredMsg, StreamInfo } from "nats";
 import { checkContract, observe } from "../../components/stream-contract/check";
-import { openSession, type Session } from "../../components/stream-contract/connect";
+import { openSession } from "../../components/stream-contract/connect";
+import type { Session } from "../../components/stream-contract/session";
 import { Deadline } from "../../components/stream-contract/deadline";
 import { consumerConfig, streamConfig } from "../../components/stream-contract/desired";
 import { ConnectError } from "../../components/stream-contract/errors";

@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as readline from "node:readline";
 import { headers as newHeaders, type JetStreamManager, type MsgHdrs, type NatsError, type StoredMsg } from "nats";
-import type { Session } from "../../components/stream-contract/connect";
+import type { Session } from "../../components/stream-contract/session";
 import { backupFile } from "./journal";
 
 /** One message of a stream, as a line of the backup holds it. */

@@ -1,0 +1,200 @@
+/** What is asked of a NATS server once the login stands. */
+import type { ConsumerInfo, JetStreamAccountStats, NatsConnection, NatsError, StreamInfo } from "nats";
+import { within, type Deadline } from "./deadline";
+import { ConnectError } from "./errors";
+import { bucketStream } from "./gateway-rules";
+import type { ContractInputs } from "./inputs";
+import { loginOf } from "./login";
+import type { Relay } from "./relay";
+
+/** What a user may publish, as the server tells it; a list that is missing allows everything. */
+export interface Permissions {
+  readonly publish?: { readonly allow?: readonly string[]; readonly deny?: readonly string[] };
+}
+
+/** A connection to NATS that asks what the check needs. Every method throws a {@link ConnectError} where it fails. */
+export interface Session {
+  readonly server: string;
+  readonly serverVersion: string;
+  /** For questions beyond those of the check. */
+  readonly connection: NatsConnection;
+  /** Undefined where there is no such stream. */
+  streamInfo(stream: string, deadline: Deadline): Promise<StreamInfo | undefined>;
+  /** Undefined where there is no such consumer, or no such stream. */
+  consumerInfo(stream: string, consumer: string, deadline: Deadline): Promise<ConsumerInfo | undefined>;
+  /** Limits and usage of the login's account. */
+  accountInfo(deadline: Deadline): Promise<JetStreamAccountStats>;
+  /** Names of the streams whose subjects overlap `subject`. */
+  streamsWith(subject: string, deadline: Deadline): Promise<string[]>;
+  /** The server's words where the login may not subscribe to `subject`. */
+  listenRefusal(subject: string, deadline: Deadline): Promise<string | undefined>;
+  /** What the login may do; undefined where the server does not tell (nats-server 2.9, or not to this login). */
+  permissions(deadline: Deadline): Promise<Permissions | undefined>;
+  /** Asks the JetStream API to change something: `subject` follows `$JS.API.`; `what` follows "refused". */
+  change(subject: string, body: object, what: string, deadline: Deadline): Promise<void>;
+  /** Closes everything that the session opened. */
+  close(): Promise<void>;
+}
+
+const STREAM_NOT_FOUND = 10059;
+const CONSUMER_NOT_FOUND = 10014;
+/** JetStream is off for the account, or for the whole server. */
+const JETSTREAM_OFF = [10039, 10076];
+/** A cluster without a leader, a stream that is offline. Other errors of the kind "unavailable" have code 503. */
+const UNAVAILABLE = [10008, 10118];
+
+/** Longest wait for one answer, in milliseconds: it comes at once, or is lost with a server, and is then asked again. */
+const ANSWER_MILLISECONDS = 3_000;
+
+/** Longest wait for the permissions, in milliseconds: a server that does not tell them may not answer at all. */
+const PERMISSIONS_MILLISECONDS = 2_000;
+
+interface Answer {
+  readonly error?: { readonly code: number; readonly err_code?: number; readonly description?: string };
+}
+
+/** The session over a connection that is logged in, and over the relay that it runs through. */
+export function sessionOver(connection: NatsConnection, relay: Relay, server: string, inputs: ContractInputs): Session {
+  // A broken connection shows in the request that it breaks; nothing else listens to this promise.
+  connection.closed().catch(() => undefined);
+
+  async function ask<T>(
+    subject: string,
+    what: string,
+    deadline: Deadline,
+    body?: object,
+    milliseconds = ANSWER_MILLISECONDS,
+  ): Promise<T & Answer> {
+    try {
+      const payload = body === undefined ? undefined : JSON.stringify(body);
+      const message = await connection.request(subject, payload, { timeout: deadline.step(milliseconds) });
+      return message.json<T & Answer>();
+    } catch (error) {
+      const jetstream = connection.info?.jetstream === true;
+      throw relay.failure() ?? requestError(error as NatsError, what, server, inputs, jetstream);
+    }
+  }
+
+  /** Undefined where `absent` is what the API complains of. */
+  async function api<T>(
+    subject: string,
+    what: string,
+    deadline: Deadline,
+    { body, absent = [] }: { body?: object; absent?: readonly number[] } = {},
+  ): Promise<T | undefined> {
+    const reply = await ask<T>(`$JS.API.${subject}`, what, deadline, body);
+    const { error } = reply;
+    if (!error) return reply;
+    const code = error.err_code ?? 0;
+    if (absent.includes(code)) return undefined;
+    const said = `${error.description ?? "no description"} (${code})`;
+    if (JETSTREAM_OFF.includes(code)) {
+      const whom = `the account of ${loginOf(inputs)}`;
+      throw new ConnectError(
+        "jetstream-off",
+        `JetStream is off for ${whom} at ${server}: ${said}. Enable it for the account`,
+      );
+    }
+    throw new ConnectError(
+      error.code === 503 || UNAVAILABLE.includes(code) ? "jetstream-unavailable" : "refused-request",
+      `${server} refused ${what}: ${said}`,
+    );
+  }
+
+  const absent = [STREAM_NOT_FOUND, CONSUMER_NOT_FOUND];
+  return {
+    server,
+    serverVersion: connection.info?.version ?? "",
+    connection,
+    streamInfo: (stream, deadline) =>
+      api<StreamInfo>(`STREAM.INFO.${stream}`, `the info of stream ${stream}`, deadline, { absent }),
+    consumerInfo: (stream, consumer, deadline) =>
+      api<ConsumerInfo>(`CONSUMER.INFO.${stream}.${consumer}`, `the info of consumer ${consumer}`, deadline, {
+        absent,
+      }),
+    accountInfo: async (deadline) =>
+      (await api<JetStreamAccountStats>("INFO", "the account's info", deadline)) as JetStreamAccountStats,
+    streamsWith: async (subject, deadline) => {
+      const what = `the names of the streams that take ${subject}`;
+      const names = await api<{ streams?: string[] | null }>("STREAM.NAMES", what, deadline, { body: { subject } });
+      return names?.streams ?? [];
+    },
+    listenRefusal: async (subject, deadline) => {
+      let refusal: string | undefined;
+      const subscription = connection.subscribe(subject, {
+        callback: (error) => {
+          if (error) refusal = error.message;
+        },
+      });
+      try {
+        // The refusal, where there is one, comes before the answer to the ping.
+        await within(deadline.step(), `${server} to accept a subscription to ${subject}`, () => connection.flush());
+      } catch (error) {
+        if (error instanceof ConnectError) throw error;
+        throw new ConnectError("closed", `${server} closed the connection during a subscription to ${subject}`);
+      } finally {
+        subscription.unsubscribe();
+      }
+      return refusal;
+    },
+    permissions: async (deadline) => {
+      try {
+        const what = "the permissions of the login";
+        const reply = await ask<{ data?: { permissions?: Permissions } }>(
+          "$SYS.REQ.USER.INFO",
+          what,
+          deadline,
+          undefined,
+          PERMISSIONS_MILLISECONDS,
+        );
+        return reply.data && (reply.data.permissions ?? {});
+      } catch (error) {
+        if (error instanceof ConnectError && error.problem !== "closed") return undefined;
+        throw error;
+      }
+    },
+    change: async (subject, body, what, deadline) => {
+      await api(subject, what, deadline, { body });
+    },
+    close: async () => {
+      await connection.close();
+      relay.close();
+    },
+  };
+}
+
+/** What the login of a check has to be allowed, in words. */
+function needs({ stream, consumer, gateway, mode }: ContractInputs): string {
+  if (mode === "ensure") return "publish on $JS.API.>, and subscribe on _INBOX.>";
+  const subjects = [
+    `$JS.API.STREAM.INFO.${stream}`,
+    ...(gateway
+      ? [gateway.sessionBucket, gateway.requestBucket].map((name) => `$JS.API.STREAM.INFO.${bucketStream(name)}`)
+      : []),
+  ];
+  return `publish on ${subjects.join(", ")} and $JS.API.CONSUMER.INFO.${stream}.${consumer}, and subscribe on _INBOX.>`;
+}
+
+function requestError(
+  error: NatsError,
+  what: string,
+  server: string,
+  inputs: ContractInputs,
+  jetstream: boolean,
+): ConnectError {
+  switch (String(error.code)) {
+    case "PERMISSIONS_VIOLATION":
+      return new ConnectError(
+        "missing-permission",
+        `${loginOf(inputs)} lacks a permission at ${server}: ${error.message}. The check needs ${needs(inputs)}`,
+      );
+    case "503":
+      return jetstream
+        ? new ConnectError("jetstream-unavailable", `nobody answers for JetStream at ${server}`)
+        : new ConnectError("jetstream-off", `JetStream is off at ${server}: enable it in the server's configuration`);
+    case "TIMEOUT":
+      return new ConnectError("no-answer", `${server}: waited for ${what}`);
+    default:
+      return new ConnectError("closed", `${server} closed the connection before it gave ${what} (${error.message})`);
+  }
+}
