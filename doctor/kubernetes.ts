@@ -348,12 +348,12 @@ export async function readEnvironment(
         : {}),
     });
   };
-  for (const { configMapRef, secretRef } of container.envFrom ?? []) {
+  for (const { prefix = "", configMapRef, secretRef } of container.envFrom ?? []) {
     const [kind, ref] = secretRef ? (["Secret", secretRef] as const) : (["ConfigMap", configMapRef] as const);
     const data = await dataOf(kind, ref?.name ?? "");
     if (!data.ok) continue;
     for (const [key, value] of Object.entries(data.value ?? {})) {
-      put(key, value, `${kind} ${ref?.name}, key ${key}`, kind === "Secret");
+      put(`${prefix}${key}`, value, `${kind} ${ref?.name}, key ${key}`, kind === "Secret");
     }
   }
   for (const { name, value, valueFrom } of container.env ?? []) {
