@@ -52,6 +52,14 @@ export const NATS_USER = "noetl";
 export const PLACES = {
   nats: { namespace: "nats", service: "nats", port: 4222, monitorPort: 8222, pod: "nats-0" },
   postgres: { namespace: "postgres", service: "postgres", port: 5432 },
+  /** The way to Cloud SQL, in the place of a server in the cluster. */
+  pgbouncer: {
+    namespace: "pgbouncer",
+    service: "pgbouncer",
+    port: 5432,
+    serviceAccount: "cloud-sql-proxy",
+    proxyContainer: "cloud-sql-proxy",
+  },
   noetl: {
     namespace: "noetl",
     service: "noetl",

@@ -201,4 +201,4 @@ export interface Evidence {
 }
 
 /** The parts of a deployment. */
-export type Part = "nats" | "postgres" | "noetl" | "gateway";
+export type Part = "nats" | "postgres" | "pgbouncer" | "noetl" | "gateway";

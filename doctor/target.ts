@@ -23,6 +23,7 @@ export interface Target {
   readonly namespaces: {
     readonly nats?: string;
     readonly postgres?: string;
+    readonly pgbouncer?: string;
     readonly noetl?: string;
     readonly gateway?: string;
   };
@@ -89,6 +90,7 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
     namespaces: {
       ...(settings.deployNats ? { nats: natsNamespace } : {}),
       ...(settings.deployNoetl ? { postgres: PLACES.postgres.namespace } : {}),
+      ...(settings.deployNoetl && settings.useCloudSql ? { pgbouncer: PLACES.pgbouncer.namespace } : {}),
       ...(settings.deployNoetl ? { noetl: namespaces.noetl ?? PLACES.noetl.namespace } : {}),
       ...(settings.deployGateway ? { gateway: namespaces.gateway ?? PLACES.gateway.namespace } : {}),
     },

@@ -1,4 +1,5 @@
 import type { Evidence } from "../evidence";
+import { cloudSql } from "./cloud-sql";
 import { environment, infrastructureConnections, serverConnections, waitingWorkers } from "./connections";
 import { brokenContract, drift, interruptedRepair, pastSymptoms, workers } from "./contract";
 import { finding, run, say, type DiagnosisRule, type Finding } from "./finding";
@@ -45,6 +46,7 @@ const RULES: readonly DiagnosisRule[] = [
   containerConfig,
   refusedPods,
   memory,
+  cloudSql,
   schemaJob,
   natsConfig,
   infrastructurePods,

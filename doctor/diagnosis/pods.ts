@@ -9,6 +9,7 @@ import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type Find
 const IMAGE_SETTING: Readonly<Record<Part, string | undefined>> = {
   nats: undefined,
   postgres: "postgresImage (of the schema's Job: noetlImage)",
+  pgbouncer: "pgbouncerImage, or cloudSqlProxyImage of the proxy beside it",
   noetl: "noetlImage",
   gateway: "gatewayImage",
 };
@@ -47,13 +48,16 @@ export const explainsPod = (pod: PodFacts, part: Part): string[] => [
 
 /** The parts that others reach through this workload, and that are explained together with it. */
 const reachedThrough = (part: Part, workload: string): string[] => {
-  const names: Readonly<Record<Part, string | undefined>> = {
-    nats: PLACES.nats.service,
-    postgres: PLACES.postgres.service,
-    gateway: PLACES.gateway.deployment,
+  const names: Readonly<Record<Part, readonly [workload: string, reached: Part] | undefined>> = {
+    nats: [PLACES.nats.service, "nats"],
+    postgres: [PLACES.postgres.service, "postgres"],
+    // In its place stands the database.
+    pgbouncer: [PLACES.pgbouncer.service, "postgres"],
+    gateway: [PLACES.gateway.deployment, "gateway"],
     noetl: undefined,
   };
-  return names[part] === workload ? [part] : [];
+  const [name, reached] = names[part] ?? [];
+  return name === workload && reached ? [reached] : [];
 };
 
 /** What a browser sees while the gateway has no pod: whatever stands in front of it answers in its place. */
@@ -187,6 +191,9 @@ export const containerConfig: DiagnosisRule = (evidence, explained) =>
       }),
   );
 
+/** Whether a part's pods come from a chart; the others are the program's own resources. */
+const isOfChart = (part: Part | undefined): boolean => part !== "postgres" && part !== "pgbouncer";
+
 /** Containers that the kernel ended because they needed more memory than they may have. */
 export const memory: DiagnosisRule = (evidence, explained) =>
   byWorkload(
@@ -208,7 +215,9 @@ export const memory: DiagnosisRule = (evidence, explained) =>
         say(
           group[0]?.part === "nats"
             ? "Raise the server's limit, or shrink the memory store (natsJetstreamMemSize):"
-            : "Raise the container's memory limit in the chart's values.",
+            : isOfChart(group[0]?.part)
+              ? "Raise the container's memory limit in the chart's values."
+              : "No setting raises it: the program passes the limit to the component (argument resources).",
         ),
         ...(group[0]?.part === "nats" ? [run(`pulumi config set natsMemoryLimit 3Gi --stack ${evidence.stack}`)] : []),
       ],
@@ -270,12 +279,13 @@ function refusalRemedy(words: string, kubectl: string, namespace: string): Step[
 }
 
 /** The Job that loads NoETL's schema. */
-export const schemaJob: DiagnosisRule = (evidence) =>
+export const schemaJob: DiagnosisRule = (evidence, explained) =>
   places(evidence)
     .filter(({ part }) => part === "postgres")
     .flatMap(({ facts }) =>
       facts.workloads
         .filter(({ kind, trouble, ready }) => kind === "Job" && trouble !== undefined && ready === 0)
+        .filter((job) => !explained.has(keyOf("workload", job)))
         .map((job) => {
           const pods = facts.pods.filter(({ owner }) => owner === job.name);
           const [log = []] = pods.map(lastWords).filter((lines) => lines.length > 0);
@@ -381,8 +391,8 @@ const otherPods =
       );
     });
 
-/** NATS and Postgres: others wait for them, so they are looked at first. */
-export const infrastructurePods = otherPods(["nats", "postgres"]);
+/** NATS and the database: others wait for them, so they are looked at first. */
+export const infrastructurePods = otherPods(["nats", "postgres", "pgbouncer"]);
 /** Workers and gateway wait for the server in turn. */
 export const serverPods = otherPods(["noetl"], ({ owner }) => owner === PLACES.noetl.serverDeployment);
 export const applicationPods = otherPods(["noetl", "gateway"]);
@@ -391,6 +401,7 @@ export const applicationPods = otherPods(["noetl", "gateway"]);
 const WORKLOADS: Readonly<Record<Part, readonly { kind: WorkloadFacts["kind"]; name: string }[]>> = {
   nats: [{ kind: "StatefulSet", name: PLACES.nats.service }],
   postgres: [],
+  pgbouncer: [{ kind: "Deployment", name: PLACES.pgbouncer.service }],
   noetl: [
     { kind: "Deployment", name: PLACES.noetl.serverDeployment },
     { kind: "Deployment", name: PLACES.noetl.workerDeployment },
@@ -402,6 +413,7 @@ const WORKLOADS: Readonly<Record<Part, readonly { kind: WorkloadFacts["kind"]; n
 const NEEDED: readonly string[] = [
   PLACES.nats.service,
   PLACES.postgres.service,
+  PLACES.pgbouncer.service,
   PLACES.noetl.serverDeployment,
   PLACES.gateway.deployment,
 ];
@@ -469,6 +481,6 @@ const short =
           ),
       );
 
-/** NATS and Postgres: others wait for them, so they are looked at first. */
-export const shortInfrastructure = short(["nats", "postgres"]);
+/** NATS and the database: others wait for them, so they are looked at first. */
+export const shortInfrastructure = short(["nats", "postgres", "pgbouncer"]);
 export const shortApplications = short(["noetl", "gateway"]);

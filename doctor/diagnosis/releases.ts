@@ -67,6 +67,7 @@ const RELEASE_NAMES: Readonly<Record<Part, string | undefined>> = {
   gateway: PLACES.gateway.service,
   // Postgres is made of the program's own resources.
   postgres: undefined,
+  pgbouncer: undefined,
 };
 
 /**

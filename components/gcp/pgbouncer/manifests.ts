@@ -1,18 +1,12 @@
 import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
+import { PLACES } from "../../../contract/noetl";
 import { NOETL_SCHEMA } from "../../postgres/manifests";
 import type { Resources } from "../../shared";
 import { ADMIN_CONNECTIONS } from "../rules/connections";
 
 /** Where the pooler is: namespace, Service, ServiceAccount, ports. */
-export const POOLER = {
-  namespace: "pgbouncer",
-  service: "pgbouncer",
-  serviceAccount: "cloud-sql-proxy",
-  port: 5432,
-  proxyPort: 6432,
-  healthPort: 9801,
-} as const;
+export const POOLER = { ...PLACES.pgbouncer, proxyPort: 6432, healthPort: 9801 } as const;
 
 const LABELS = { app: "pgbouncer", "app.kubernetes.io/name": "pgbouncer" };
 /** User `postgres` of the image edoburu/pgbouncer. */
@@ -156,7 +150,7 @@ export function deployment(args: PoolerDeploymentArgs): k8s.apps.v1.DeploymentAr
           ],
           initContainers: [
             {
-              name: "cloud-sql-proxy",
+              name: POOLER.proxyContainer,
               image: args.proxyImage,
               restartPolicy: "Always",
               args: [

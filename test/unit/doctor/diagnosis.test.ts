@@ -96,6 +96,56 @@ const consumerSays = (changes: Partial<NatsFacts["consumers"][number]>): Evidenc
   return natsSays({ ...facts, consumers: facts.consumers.map((each) => ({ ...each, ...changes })) });
 };
 
+/** What the Auth Proxy writes (`--structured-logs`) where it cannot work, as its users report it. */
+const REFRESH = 'failed to get instance: Refresh error: failed to get instance metadata (connection name = "p:r:i"): ';
+const PROXY_TROUBLES: readonly (readonly [FindingId, string, string])[] = [
+  [
+    "proxy-permission",
+    `${REFRESH}googleapi: Error 403: The client is not authorized to make this request., notAuthorized`,
+    "roles/cloudsql.client",
+  ],
+  [
+    "proxy-permission",
+    `${REFRESH}Get "https://sqladmin.googleapis.com/sql": metadata: GCE metadata "instance/service-accounts/default/token" not defined`,
+    "get serviceaccount cloud-sql-proxy",
+  ],
+  [
+    "proxy-instance",
+    `${REFRESH}googleapi: Error 404: The Cloud SQL instance does not exist., instanceDoesNotExist`,
+    "ERROR failed to get instance",
+  ],
+  [
+    "proxy-network",
+    'failed to connect to instance: Dial error: failed to dial (connection name = "p:r:i"): dial tcp 10.30.0.3:3307: i/o timeout',
+    "cloudSqlProxyEgressRule",
+  ],
+];
+
+/** A stack on Cloud SQL whose proxy says something, and whose schema's Job fails because of it; or that works. */
+function onCloudSql(message: string, works: boolean): Evidence {
+  const line = JSON.stringify({ severity: "ERROR", timestamp: "2026-03-02T10:00:00.123Z", message });
+  const pooler = namespace("pgbouncer", {
+    pods: [
+      pod("pgbouncer-1", "pgbouncer", {
+        namespace: "pgbouncer",
+        containers: [container({ name: "cloud-sql-proxy", init: true, log: [line] }), container({ name: "pgbouncer" })],
+      }),
+    ],
+    workloads: [workload("pgbouncer", 1, { namespace: "pgbouncer" })],
+  });
+  const trouble = works ? {} : { trouble: "BackoffLimitExceeded" };
+  const evidence = inPart("postgres", {
+    workloads: [workload("postgres-schema", works ? 1 : 0, { kind: "Job", namespace: "postgres", ...trouble })],
+  });
+  const namespaces = { ...evidence.namespaces, pgbouncer: { ok: true as const, value: pooler } };
+  if (works) return { ...evidence, namespaces };
+  const server = namespace("noetl", {
+    pods: [WORKER],
+    workloads: [workload("noetl-server", 0), workload("noetl-worker")],
+  });
+  return { ...evidence, namespaces: { ...namespaces, noetl: { ok: true, value: server } } };
+}
+
 interface Case {
   readonly id: FindingId;
   readonly severity?: "cause" | "note";
@@ -534,6 +584,13 @@ const CASES: readonly Case[] = [
       workloads: [workload("postgres-schema", 1, { kind: "Job", namespace: "postgres" })],
     }),
   },
+  ...PROXY_TROUBLES.map(([id, message, says]): Case => ({
+    id,
+    yields: onCloudSql(message, false),
+    says,
+    but: "what the proxy of a pod says that works by now",
+    misses: onCloudSql(message, true),
+  })),
   {
     id: "starting",
     severity: "note",
@@ -921,6 +978,31 @@ describe("the specification's symptoms", () => {
     expect(finding).toMatchObject({ id: "contract", symptoms: ["noResponse", "workQueue"] });
     expect(finding?.evidence.join("\n")).toContain(NO_RESPONSE);
     expect(finding?.evidence.join("\n")).toContain(WORK_QUEUE);
+  });
+});
+
+describe("a database in Cloud SQL", () => {
+  it("has the proxy's trouble as cause, the failed Job and nothing else of the database beside it", () => {
+    for (const [id, message] of PROXY_TROUBLES) {
+      const causes = diagnose(onCloudSql(message, false)).findings.filter(({ severity }) => severity === "cause");
+      expect(causes.map((each) => each.id).filter((each) => /^proxy|schema|database/.test(each))).toEqual([id]);
+    }
+  });
+
+  it("has PgBouncer's own pods and workload looked at", () => {
+    const broken = namespace("pgbouncer", {
+      pods: [crashing("pgbouncer-1", "pgbouncer", ["FATAL cannot load config file"], { namespace: "pgbouncer" })],
+      workloads: [workload("pgbouncer", 0, { namespace: "pgbouncer" })],
+    });
+    const evidence = healthy();
+    const at = (value: NamespaceFacts): Evidence => ({
+      ...evidence,
+      namespaces: { ...evidence.namespaces, pgbouncer: { ok: true, value } },
+    });
+    expect(found(at(broken), "crash-loop")[0]?.evidence.join("\n")).toContain("cannot load config file");
+    expect(found(at(namespace("pgbouncer")), "not-deployed")[0]?.title).toBe("Not deployed: pgbouncer");
+    const off = { ...broken, pods: [], workloads: [workload("pgbouncer", 0, { namespace: "pgbouncer", wanted: 0 })] };
+    expect(found(at(off), "pods-missing")[0]?.title).toBe("pgbouncer was scaled to nothing");
   });
 });
 
