@@ -40,3 +40,17 @@ export const emptyLog = (dir: string): string => path.join(dir, "logs", "empty.l
 /** Folder whose subfolders stand for the contents of images, named as {@link imageFolder} says. */
 export const imageFolder = (dir: string, image: string): string =>
   path.join(dir, "images", image.replace(/[^A-Za-z0-9._-]/g, "_"));
+
+/** The files and folders of the cluster in `dir`. */
+export const clusterFiles = (dir: string) => ({
+  processes: path.join(dir, "processes.json"),
+  children: path.join(dir, "children.json"),
+  kubeconfig: path.join(dir, "kubeconfig"),
+  logs: path.join(dir, "logs"),
+  certs: path.join(dir, "certs"),
+  tokens: path.join(dir, "tokens.csv"),
+  serviceAccountKey: path.join(dir, "service-account.key"),
+  kwok: path.join(dir, "kwok.yaml"),
+});
+
+export type ClusterFiles = ReturnType<typeof clusterFiles>;

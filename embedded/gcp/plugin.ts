@@ -1,5 +1,6 @@
 import { changes } from "../plugin/diff";
-import type { Resource, StandIn } from "../plugin/server";
+import type { Resource, StandIn } from "../plugin/stand-in";
+import { sdkVersion } from "../plugin/version";
 import { hasUnknown, type JsonObject, UNKNOWN, unwrap } from "../plugin/wire";
 import { called, type ControlPlane, created } from "./outputs";
 import { inputProblems } from "./schema";
@@ -36,10 +37,7 @@ function resource(type: string, inventory: Inventory, controlPlane: ControlPlane
       return { inputs: news, failures };
     },
     diff({ oldInputs, news }) {
-      const found = changes(unwrap(oldInputs), unwrap(news)).map((change) => ({
-        ...change,
-        replace: REPLACING.has(String(change.path[0])),
-      }));
+      const found = changes(unwrap(oldInputs), unwrap(news), ([property]) => REPLACING.has(String(property)));
       return { changes: found, deleteBeforeReplace: found.some(({ replace }) => replace) };
     },
     create({ inputs, preview }) {
@@ -78,7 +76,7 @@ function resource(type: string, inventory: Inventory, controlPlane: ControlPlane
 export function gcpStandIn(inventory: Inventory, controlPlane: ControlPlane): StandIn {
   return {
     name: "gcp",
-    version: "9.37.0",
+    version: sdkVersion("gcp"),
     configure: () => (type) => resource(type, inventory, controlPlane),
     call(token, args) {
       const problems = inputProblems(token, args);

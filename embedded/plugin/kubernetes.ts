@@ -1,11 +1,10 @@
-import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { KubeConfig } from "@kubernetes/client-node";
 import { ClusterApi } from "./api";
 import { ObjectResource } from "./objects";
 import { ReleaseResource } from "./release";
-import type { StandIn } from "./server";
+import { type StandIn, unknownType } from "./stand-in";
 import { sdkVersion } from "./version";
 import { type JsonObject, textAt, UNKNOWN } from "./wire";
 
@@ -44,18 +43,8 @@ export function kubernetesStandIn(options: { helm: string; cwd: string }): Stand
       return (type) => {
         if (type === "kubernetes:helm.sh/v3:Release") return releases;
         if (/^kubernetes:[^:]+\/v[^:]+:[^:]+$/.test(type) && !/(Patch|List)$/.test(type)) return objects;
-        throw new Error(`the stand-in for the kubernetes plugin does not know resources of type ${type}`);
+        throw unknownType("kubernetes", type);
       };
     },
   };
-}
-
-/** A fresh private folder for `use`, removed afterwards. */
-export async function inPrivateDir<T>(use: (dir: string) => Promise<T>): Promise<T> {
-  const dir = await fs.promises.mkdtemp(path.join(os.tmpdir(), "noetl-nats-helm-"));
-  try {
-    return await use(dir);
-  } finally {
-    await fs.promises.rm(dir, { recursive: true, force: true });
-  }
 }

@@ -15,7 +15,7 @@ import {
   type ReadCall,
   type Resource,
   type UpdateCall,
-} from "./server";
+} from "./stand-in";
 import {
   asText,
   hasUnknown,
@@ -170,7 +170,7 @@ export class ObjectResource implements Resource {
     const olds = lastInputs(call);
     const news = unwrap(call.news);
     const immutable = replacingObjectPaths({ apiVersion: asText(news.apiVersion), kind: asText(news.kind) });
-    const found = changes(olds, news).map((change) => ({ ...change, replace: touches(change.path, immutable) }));
+    const found = changes(olds, news, (path) => touches(path, immutable));
     if (annotation(news, REPLACE_UNREADY) === "true" && (await this.isUnready(call))) {
       found.push({ path: ["metadata", "annotations", REPLACE_UNREADY], kind: "UPDATE", replace: true });
     }

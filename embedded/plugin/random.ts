@@ -1,6 +1,6 @@
 import { randomBytes, randomInt } from "node:crypto";
 import { changes } from "./diff";
-import type { Resource, StandIn } from "./server";
+import { type Resource, type StandIn, unknownType } from "./stand-in";
 import { sdkVersion } from "./version";
 import { type Json, type JsonObject, secret, unwrap } from "./wire";
 
@@ -84,7 +84,7 @@ function randomResource(generate: (inputs: JsonObject) => { id: string; properti
     },
     diff({ oldInputs, news }) {
       // Nothing random can be changed in place: another length or keeper means another value.
-      return { changes: changes(unwrap(oldInputs), unwrap(news)).map((change) => ({ ...change, replace: true })) };
+      return { changes: changes(unwrap(oldInputs), unwrap(news), () => true) };
     },
     create({ inputs, preview }) {
       return preview ? { id: "", properties: inputs } : generate(unwrap(inputs));
@@ -109,7 +109,7 @@ export function randomStandIn(): StandIn {
     configure() {
       return (type) => {
         const generate = GENERATORS[type.split(":").at(-1) ?? ""];
-        if (!generate) throw new Error(`the stand-in for the random plugin does not know resources of type ${type}`);
+        if (!generate) throw unknownType("random", type);
         return randomResource(generate);
       };
     },
