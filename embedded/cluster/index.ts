@@ -11,7 +11,7 @@ import { isReady } from "./kubeconfig";
 import { Launcher } from "./launch";
 import { clusterFiles, makeOpenFolder, openFolder } from "./places";
 import { freePorts } from "./ports";
-import { isAlive, readProcesses, signal, type Recorded } from "./processes";
+import { isAlive, readProcesses, self, signal, type Recorded } from "./processes";
 import type { ProgramTools } from "./programs";
 
 export type { ClusterTools } from "./control-plane";
@@ -28,14 +28,17 @@ export interface Cluster {
 
 /** Every process of a complete cluster. */
 const PARTS = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "node"] as const;
-/** The supervisor runs compiled, also where this module is loaded from its source. */
-const SUPERVISOR = path.join(projectRoot(), "dist", "embedded", "cluster", "node.js");
+/** Processes of this folder run compiled, also where this module is loaded from its source. */
+const compiled = (name: string) => path.join(projectRoot(), "dist", "embedded", "cluster", name);
+const SUPERVISOR = compiled("node.js");
+const GUARD = compiled("guard.js");
 
 /**
  * Starts a throwaway control plane on loopback: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, a
  * simulated node (kwok) and the supervisor that runs real processes behind the pods that matter.
  *
- * The processes outlive the caller. Remains of an earlier start in `dir` are ended and removed first.
+ * The processes outlive the caller, unless `endsWithCaller`: then they end within seconds after it, even where it is killed.
+ * Remains of an earlier start in `dir` are ended and removed first.
  *
  * @throws Error that names what did not become ready in time, with the last lines of its log, or what is missing on this
  *   machine.
@@ -43,6 +46,7 @@ const SUPERVISOR = path.join(projectRoot(), "dist", "embedded", "cluster", "node
 export async function startCluster(options: {
   dir: string;
   tools: ClusterTools;
+  endsWithCaller?: boolean;
   log?: (line: string) => void;
 }): Promise<Cluster> {
   const { dir, tools } = options;
@@ -59,6 +63,7 @@ export async function startCluster(options: {
   const started = Date.now();
   const launcher = new Launcher(at);
   const start = { dir, tools, launcher };
+  if (options.endsWithCaller) launcher.launch("guard", process.execPath, [GUARD, dir, JSON.stringify(self())]);
 
   try {
     const kubeconfig = await startApiServer(start);
@@ -109,7 +114,9 @@ export async function stopCluster(dir: string): Promise<void> {
   if (!fs.existsSync(at.processes) && fs.readdirSync(dir).length > 0) {
     throw new Error(`${dir} is not the folder of an embedded cluster; nothing was removed`);
   }
-  const { node, etcd, ...others } = readProcesses(at.processes);
+  const { guard, node, etcd, ...others } = readProcesses(at.processes);
+  // The guard may be who asks.
+  if (guard?.pid !== process.pid) await endProcesses(guard ? [guard] : []);
   // The supervisor first, which starts processes; those behind the pods next, then what writes to etcd, and etcd last.
   await endProcesses(node ? [node] : []);
   await endProcesses(Object.values(readProcesses(at.children)));

@@ -27,6 +27,9 @@ export function recordProcess(file: string, name: string, pid: number): void {
 /** True while this very process runs. */
 export const isAlive = (recorded: Recorded): boolean => startTime(recorded.pid) === recorded.started;
 
+/** The process that asks. */
+export const self = (): Recorded => ({ pid: process.pid, started: startTime(process.pid) ?? "" });
+
 /** Sends a signal to this very process; nothing happens where it has ended. */
 export function signal(recorded: Recorded, name: NodeJS.Signals): void {
   if (!isAlive(recorded)) return;

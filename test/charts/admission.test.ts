@@ -36,7 +36,11 @@ let kubeconfig: KubeConfig;
 
 beforeAll(async () => {
   dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-charts-"));
-  cluster = await startCluster({ dir, tools: await ensureTools(Object.keys(TOOLS) as ToolName[]) });
+  cluster = await startCluster({
+    dir,
+    tools: await ensureTools(Object.keys(TOOLS) as ToolName[]),
+    endsWithCaller: true,
+  });
   kubeconfig = new KubeConfig();
   kubeconfig.loadFromString(cluster.kubeconfig);
   for (const [chart, level] of [...Object.entries(LEVEL), ["noetl-prod", "restricted"]]) {

@@ -89,6 +89,25 @@ describe("life of a cluster", () => {
     expectNothingLeft(dir);
   });
 
+  it("ends with its caller where that is wanted, also one that is killed", async () => {
+    const dir = clusterDir();
+    onTestFinished(() => stopCluster(dir));
+    const module = path.join(projectRoot(), "dist", "embedded", "cluster", "index.js");
+    const start = `require(process.argv[1]).startCluster(JSON.parse(process.argv[2])).then(() => setInterval(() => {}, 1e6))`;
+    const options = JSON.stringify({ dir, tools: await clusterTools(), endsWithCaller: true });
+    const caller = spawn(process.execPath, ["-e", start, module, options], { stdio: "ignore" });
+    const ended = new Promise((resolve) => caller.once("close", resolve));
+    await until("the cluster", () => attachCluster(dir));
+    caller.kill("SIGKILL");
+    await ended;
+    await until(
+      "nothing to be left",
+      () => Promise.resolve(processesOf(dir).length === 0 && !fs.existsSync(dir) ? true : undefined),
+      () => processesOf(dir),
+    );
+    expectNothingLeft(dir);
+  });
+
   it("removes no folder that is not a cluster's", async () => {
     const dir = clusterDir();
     fs.mkdirSync(dir);
