@@ -3,7 +3,7 @@ import type { Evidence, PodFacts, VariableFacts } from "../evidence";
 import { quotes } from "./contract";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type FindingId, type Step } from "./finding";
 import { lastHit, type LogMeaning } from "./logs";
-import { explainsPod } from "./pods";
+import { explainsPod } from "./trouble";
 import { putBack } from "./releases";
 
 /** Settings that pods got differently from what the stack would give them. */

@@ -14,7 +14,7 @@ import {
 } from "./finding";
 import { FROZEN_SUBJECT } from "../repair/journal";
 import { hits, lastHit, type LogMeaning } from "./logs";
-import { explainsPod } from "./pods";
+import { explainsPod } from "./trouble";
 
 const SERVER = PLACES.noetl.serverDeployment;
 const WORKER = PLACES.noetl.workerDeployment;

@@ -1,27 +1,24 @@
 import type { Evidence } from "../evidence";
+import { claims } from "./claims";
 import { cloudSql } from "./cloud-sql";
 import { environment, infrastructureConnections, serverConnections, waitingWorkers } from "./connections";
 import { brokenContract, drift, interruptedRepair, pastSymptoms, workers } from "./contract";
 import { finding, run, say, type DiagnosisRule, type Finding } from "./finding";
 import { cors } from "./gateway";
 import {
-  claims,
+  applicationPods,
   containerConfig,
   images,
+  infrastructurePods,
   memory,
   natsConfig,
-  absent,
-  applicationPods,
-  infrastructurePods,
-  refusedPods,
-  schemaJob,
   serverPods,
-  shortApplications,
-  shortInfrastructure,
   unscheduled,
 } from "./pods";
 import { failedReleases, stuckReleases } from "./releases";
 import { cluster, configuration, forbidden, natsConnection } from "./reach";
+import { schemaJob } from "./schema";
+import { absent, refusedPods, shortApplications, shortInfrastructure } from "./workloads";
 
 export { FINDINGS, onEmbedded, SYMPTOMS, type Finding, type FindingId, type Step, type Symptom } from "./finding";
 

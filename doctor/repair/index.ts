@@ -1,68 +1,23 @@
 import * as crypto from "node:crypto";
-import type { ConsumerInfo, StoredMsg, StreamInfo } from "nats";
+import type { ConsumerInfo, StreamInfo } from "nats";
 import { checkContract, observe } from "../../components/stream-contract/check";
 import { openSession } from "../../components/stream-contract/connect";
-import type { Session } from "../../components/stream-contract/session";
-import { Deadline } from "../../components/stream-contract/deadline";
-import { consumerConfig, streamConfig } from "../../components/stream-contract/desired";
-import { ConnectError } from "../../components/stream-contract/errors";
 import type { ContractInputs } from "../../components/stream-contract/inputs";
-import { subjectsCover } from "../../components/stream-contract/subjects";
+import type { Session } from "../../components/stream-contract/session";
 import { many } from "../../config/wording";
-import { CommandError } from "../exit";
-import type { Cluster } from "../kubernetes";
 import { consumersOf } from "../nats";
-import {
-  closeJournal,
-  FROZEN_SUBJECT,
-  lockFolder,
-  readJournal,
-  writeJournal,
-  type Journal,
-  type Phase,
-} from "./journal";
-import { again, publishMessages, savedMessages, saveMessages, scan, type SavedMessage } from "./messages";
-import { isEmpty, lossesOf, planRepair, stepsOf, type RepairPlan } from "./plan";
+import { Course, type RepairOptions } from "./course";
+import { closeJournal, lockFolder, readJournal, writeJournal, type Journal } from "./journal";
+import { intentOf, isEmpty, planRepair, type RepairPlan } from "./plan";
+import { Remake } from "./remake";
 import { restartDeployment, rolledOut } from "./rollout";
 
-/** Longest wait for one change in NATS, for a rollout and for the contract, in seconds. */
-const CHANGE_SECONDS = 15;
+export type { Point } from "./course";
+export type { Intent } from "./plan";
+
+/** Longest wait for a rollout and for the contract, in seconds. */
 const ROLLOUT_SECONDS = 300;
 const CONTRACT_SECONDS = 120;
-/** Messages that are written back at once. */
-const BATCH = 64;
-/** How long a server may take from the time that it gives a new consumer until it looks where that starts. */
-const START_MILLISECONDS = 1_000;
-
-/** Points that a repair passes; `-ing` before an effect, the past after it is in the journal. */
-export type Point =
-  Phase | "freezing" | "removing" | "creating" | "subscribing" | "writing" | "restarting" | "verifying";
-
-export interface RepairOptions {
-  readonly stack: string;
-  readonly inputs: ContractInputs;
-  readonly cluster: Cluster;
-  /** Folder of journal and backup, see `repairFolder`. */
-  readonly folder: string;
-  /** Shows one line of progress. */
-  readonly say: (line: string) => void;
-  /** Shows what is going to be done, and asks. */
-  readonly confirm: (intent: Intent) => Promise<boolean>;
-  /** Called at every point. Default: nothing. */
-  readonly at?: (point: Point) => void;
-  readonly signal?: AbortSignal;
-}
-
-/** What the user is asked about. */
-export interface Intent {
-  readonly broken: readonly string[];
-  readonly steps: readonly string[];
-  readonly losses: readonly string[];
-  /** Violations that stay. */
-  readonly leaves: readonly string[];
-  /** Since when it has been interrupted, where it goes on. */
-  readonly since?: string;
-}
 
 export type Outcome = "nothing-to-do" | "declined" | "repaired" | "still-broken";
 
@@ -83,15 +38,8 @@ export async function repair(options: RepairOptions): Promise<Outcome> {
   }
 }
 
-class Repair {
-  private readonly inputs: ContractInputs;
-  private readonly folder: string;
-
-  constructor(private readonly options: RepairOptions) {
-    this.inputs = options.inputs;
-    this.folder = options.folder;
-  }
-
+/** What is done in which order. */
+class Repair extends Course {
   async run(): Promise<Outcome> {
     const session = await openSession(this.inputs, this.deadline());
     try {
@@ -120,7 +68,7 @@ class Repair {
     for (const { does, subject, body } of changes) {
       this.step();
       await session.change(subject, body, `to ${does}`, this.deadline());
-      this.options.say(`done: ${does}`);
+      this.say(`done: ${does}`);
     }
   }
 
@@ -165,15 +113,16 @@ class Repair {
     journal: Journal,
     how: "start" | "resume",
   ): Promise<Outcome> {
-    if (["begun", "saved", "frozen"].includes(journal.phase) && !(await this.isOld(session, journal))) {
+    const steps = new Remake(this, session, journal);
+    if (["begun", "saved", "frozen"].includes(journal.phase) && !(await steps.isOld())) {
       // It went, or was made anew, after the interruption: what is in the backup is what is left of it.
       this.reach(journal, "removed");
     }
-    if (journal.phase === "begun") await this.backUp(session, journal);
-    if (journal.phase === "saved") await this.freeze(session, journal);
-    if (journal.phase === "frozen") await this.remove(session, journal);
-    if (journal.phase === "removed") await this.create(session, journal);
-    if (journal.phase === "created") await this.writeBack(session, journal, how);
+    if (journal.phase === "begun") await steps.backUp();
+    if (journal.phase === "saved") await steps.freeze();
+    if (journal.phase === "frozen") await steps.remove();
+    if (journal.phase === "removed") await steps.create();
+    if (journal.phase === "created") await steps.writeBack(how);
     if (plan) await this.apply(session, plan);
     if (journal.phase === "restored") {
       journal.restartedAt ??= new Date().toISOString();
@@ -185,169 +134,8 @@ class Repair {
     await this.awaitRestart();
     const outcome = await this.verify();
     const kept = closeJournal(this.folder, journal, outcome !== "repaired" || journal.leftOut > 0);
-    if (kept !== undefined) this.options.say(`The backup stays: ${kept}`);
+    if (kept !== undefined) this.say(`The backup stays: ${kept}`);
     return outcome;
-  }
-
-  /** Whether what is to go is still there, and not one that was made since. */
-  private async isOld(session: Session, { recreates, oldCreated, stream, consumer }: Journal): Promise<boolean> {
-    const info =
-      recreates === "stream"
-        ? await session.streamInfo(stream, this.deadline())
-        : await session.consumerInfo(stream, consumer, this.deadline());
-    return info !== undefined && String(info.created) === oldCreated;
-  }
-
-  private async backUp(session: Session, journal: Journal): Promise<void> {
-    this.step();
-    // A consumer that is made anew leaves the stream's messages where they are: only the open ones are needed.
-    const from = journal.recreates === "stream" ? 1 : journal.acknowledged + 1;
-    Object.assign(journal, await saveMessages(session, journal.stream, from, this.folder, 0));
-    this.reach(journal, "saved");
-    this.options.say(`backed up ${many(journal.saved, "message")} to ${this.folder}`);
-  }
-
-  /** No message may be stored after the last look at the stream and before its end. */
-  private async freeze(session: Session, journal: Journal): Promise<void> {
-    this.step();
-    this.point("freezing");
-    const info = journal.recreates === "stream" ? await session.streamInfo(journal.stream, this.deadline()) : undefined;
-    if (info && !info.config.sealed && !info.config.mirror) {
-      await session.change(
-        `STREAM.UPDATE.${journal.stream}`,
-        { ...info.config, subjects: [`${FROZEN_SUBJECT}.${journal.id}`] },
-        "to stop taking messages",
-        this.deadline(),
-      );
-    }
-    const { stream, bytes, lastSequence } = journal;
-    const more = await saveMessages(session, stream, lastSequence + 1, this.folder, bytes);
-    Object.assign(journal, { ...more, saved: journal.saved + more.saved });
-    this.reach(journal, "frozen");
-    if (more.saved > 0) this.options.say(`backed up ${many(more.saved, "message")} that came in meanwhile`);
-  }
-
-  private async remove(session: Session, journal: Journal): Promise<void> {
-    this.step();
-    this.point("removing");
-    const { recreates, stream, consumer } = journal;
-    if (await this.isOld(session, journal)) {
-      const subject = recreates === "stream" ? `STREAM.DELETE.${stream}` : `CONSUMER.DELETE.${stream}.${consumer}`;
-      await session.change(
-        subject,
-        {},
-        `to remove ${recreates} ${recreates === "stream" ? stream : consumer}`,
-        this.deadline(),
-      );
-    }
-    this.reach(journal, "removed");
-    this.options.say(`removed ${recreates} ${recreates === "stream" ? stream : consumer}`);
-  }
-
-  private async create(session: Session, journal: Journal): Promise<void> {
-    this.point("creating");
-    if (journal.recreates === "stream") {
-      const { stream } = journal;
-      await this.createUnlessThere(
-        () =>
-          session.change(
-            `STREAM.CREATE.${stream}`,
-            streamConfig(this.inputs),
-            `to create stream ${stream}`,
-            this.deadline(),
-          ),
-        () => session.streamInfo(stream, this.deadline()),
-      );
-      this.options.say(`created stream ${stream}`);
-    } else {
-      await this.subscribe(session, journal);
-    }
-    this.reach(journal, "created");
-  }
-
-  /** NoETL's server and worker make what they miss as soon as they start, which may be now. */
-  private async createUnlessThere(make: () => Promise<void>, look: () => Promise<unknown>): Promise<void> {
-    if ((await look()) !== undefined) return;
-    try {
-      await make();
-    } catch (error) {
-      if (!(error instanceof ConnectError) || (await look()) === undefined) throw error;
-    }
-  }
-
-  /** Creates the workers' consumer, so that what is published from now on reaches them, and gives what it missed again. */
-  private async subscribe(session: Session, journal: Journal): Promise<void> {
-    const { stream, consumer, id, recreates, lastSequence } = journal;
-    this.point("subscribing");
-    await this.createUnlessThere(
-      async () => {
-        const manager = await session.connection.jetstreamManager({ checkAPI: false });
-        const { ack_floor: floor } = await manager.consumers.add(stream, consumerConfig(this.inputs));
-        journal.consumerStart = floor.stream_seq;
-        writeJournal(this.folder, journal);
-      },
-      () => session.consumerInfo(stream, consumer, this.deadline()),
-    );
-    const info = await session.consumerInfo(stream, consumer, this.deadline());
-    const { consumerStart } = journal;
-    // Where NoETL's worker made the consumer, only its time is known, which the server takes before it looks at the
-    // stream: rather twice than never, since NoETL refuses to have a command claimed twice.
-    const until = new Date(String(info?.created)).getTime() + START_MILLISECONDS;
-    const isOlder = ({ seq, time }: StoredMsg): boolean =>
-      consumerStart === undefined ? time.getTime() < until : seq <= consumerStart;
-    const { marks, unmarked } = await scan(session, stream, recreates === "stream" ? 1 : lastSequence + 1, id);
-    // A consumer that delivers new messages only leaves out what was stored before it was made.
-    const missed = unmarked.filter((message) => isOlder(message) && !marks.has(-message.seq)).map(again);
-    await publishMessages(session, stream, id, missed);
-    if (missed.length > 0) this.options.say(`published ${many(missed.length, "message")} again that came in meanwhile`);
-  }
-
-  /**
-   * Writes the backup back in its order. What the workers had acknowledged comes before their consumer is made, and so is
-   * not delivered again; the rest comes after it, and is.
-   */
-  private async writeBack(session: Session, journal: Journal, how: "start" | "resume"): Promise<void> {
-    const { stream, consumer, id, acknowledged } = journal;
-    const present = how === "resume" ? (await scan(session, stream, 1, id)).marks : new Set<number>();
-    const info = await session.streamInfo(stream, this.deadline());
-    const subjects = info?.config.subjects ?? [];
-    let subscribed = (await session.consumerInfo(stream, consumer, this.deadline())) !== undefined;
-    const fits = ({ subject, sequence }: SavedMessage): boolean =>
-      subjectsCover(subjects, subject) && !(subscribed && sequence <= acknowledged);
-
-    let batch: SavedMessage[] = [];
-    let line = 0;
-    const flush = async (): Promise<void> => {
-      if (batch.length === 0) return;
-      const open = batch.filter(({ sequence }) => !present.has(sequence));
-      const wanted = open.filter(fits);
-      this.step();
-      this.point("writing");
-      await publishMessages(session, stream, id, wanted);
-      journal.restored = line;
-      journal.leftOut += open.length - wanted.length;
-      writeJournal(this.folder, journal);
-      batch = [];
-    };
-    for await (const message of savedMessages(this.folder)) {
-      if (line++ < journal.restored) continue;
-      if (!subscribed && message.sequence > acknowledged) {
-        line--;
-        await flush();
-        line++;
-        await this.subscribe(session, journal);
-        subscribed = true;
-      }
-      batch.push(message);
-      if (batch.length >= BATCH) await flush();
-    }
-    await flush();
-    await this.subscribe(session, journal);
-    this.reach(journal, "restored");
-    this.options.say(
-      `wrote ${many(journal.restored - journal.leftOut, "message")} back` +
-        (journal.leftOut > 0 ? `, left out ${journal.leftOut}` : ""),
-    );
   }
 
   private async restart(at: string): Promise<void> {
@@ -368,7 +156,7 @@ class Repair {
     for (const name of [serverDeployment, workerDeployment]) {
       this.step();
       await rolledOut(this.options.cluster, namespace, name, ROLLOUT_SECONDS);
-      this.options.say(`restarted ${name}`);
+      this.say(`restarted ${name}`);
     }
   }
 
@@ -376,29 +164,8 @@ class Repair {
     this.step();
     this.point("verifying");
     const { holds, report } = await checkContract({ ...this.inputs, timeoutSeconds: CONTRACT_SECONDS });
-    if (!holds) this.options.say(report);
+    if (!holds) this.say(report);
     return holds ? "repaired" : "still-broken";
-  }
-
-  private deadline(): Deadline {
-    return new Deadline(CHANGE_SECONDS * 1000);
-  }
-
-  private reach(journal: Journal, phase: Phase): void {
-    journal.phase = phase;
-    writeJournal(this.folder, journal);
-    this.point(phase);
-  }
-
-  private point(point: Point): void {
-    this.options.at?.(point);
-  }
-
-  /** Between two steps is the place to stop. */
-  private step(): void {
-    if (this.options.signal?.aborted) {
-      throw new CommandError("Interrupted. Run the same command again: it goes on from here.", "interrupted");
-    }
   }
 }
 
@@ -415,15 +182,4 @@ async function holdings(
     consumersOf(session, stream, observed.consumer),
   ]);
   return { subjects: state.subjects ?? {}, consumers };
-}
-
-function intentOf(plan: RepairPlan, inputs: ContractInputs, folder: string): Intent {
-  const describe = ({ id, bucket, found, expected }: RepairPlan["mends"][number]): string =>
-    `${bucket === undefined ? id : `${id} of ${bucket}`}: found ${found}, expected ${expected}`;
-  return {
-    broken: plan.mends.map(describe),
-    steps: stepsOf(plan, inputs, folder),
-    losses: lossesOf(plan, inputs),
-    leaves: plan.leaves.map(describe),
-  };
 }

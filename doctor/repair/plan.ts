@@ -163,3 +163,26 @@ export function lossesOf({ recreates, stakes }: RepairPlan, { consumer }: Contra
       : []),
   ];
 }
+
+/** What the user is asked about. */
+export interface Intent {
+  readonly broken: readonly string[];
+  readonly steps: readonly string[];
+  readonly losses: readonly string[];
+  /** Violations that stay. */
+  readonly leaves: readonly string[];
+  /** Since when it has been interrupted, where it goes on. */
+  readonly since?: string;
+}
+
+/** What the user is asked about a plan. */
+export function intentOf(plan: RepairPlan, inputs: ContractInputs, folder: string): Intent {
+  const describe = ({ id, bucket, found, expected }: RepairPlan["mends"][number]): string =>
+    `${bucket === undefined ? id : `${id} of ${bucket}`}: found ${found}, expected ${expected}`;
+  return {
+    broken: plan.mends.map(describe),
+    steps: stepsOf(plan, inputs, folder),
+    losses: lossesOf(plan, inputs),
+    leaves: plan.leaves.map(describe),
+  };
+}

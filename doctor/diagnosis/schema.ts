@@ -1,0 +1,38 @@
+import { finding, keyOf, run, say, type DiagnosisRule } from "./finding";
+import { lastWords, places } from "./trouble";
+
+/** The Job that loads NoETL's schema. */
+export const schemaJob: DiagnosisRule = (evidence, explained) =>
+  places(evidence)
+    .filter(({ part }) => part === "postgres")
+    .flatMap(({ facts }) =>
+      facts.workloads
+        .filter(({ kind, trouble, ready }) => kind === "Job" && trouble !== undefined && ready === 0)
+        .filter((job) => !explained.has(keyOf("workload", job)))
+        .map((job) => {
+          const pods = facts.pods.filter(({ owner }) => owner === job.name);
+          const [log = []] = pods.map(lastWords).filter((lines) => lines.length > 0);
+          return finding("schema-job", "Loading NoETL's schema into Postgres failed", {
+            evidence: [`Job ${job.namespace}/${job.name}: ${job.trouble}`, ...log],
+            remedy: [
+              say(schemaAdvice(log.join("\n"))),
+              say("The next update runs the Job again:"),
+              run(`pulumi up --stack ${evidence.stack}`),
+            ],
+            explains: [keyOf("workload", job), ...pods.map((pod) => keyOf("pod", pod)), "postgres"],
+          });
+        }),
+    );
+
+function schemaAdvice(log: string): string {
+  if (/authentication failed/i.test(log)) {
+    return "Postgres does not accept the administrator's password: set postgresPassword to the one it was given.";
+  }
+  if (/cannot connect|refused|timeout|name or service/i.test(log)) {
+    return "Postgres does not answer: see its own pod, or postgresHost and postgresPort.";
+  }
+  if (/permission denied|must be owner/i.test(log)) {
+    return "The administrator (postgresUser) may not create roles, databases or schemas: grant it that.";
+  }
+  return "Its last words say what Postgres objected to.";
+}

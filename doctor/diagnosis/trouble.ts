@@ -1,0 +1,87 @@
+/** Where trouble is looked for, and what a finding about a pod or workload says and explains. */
+import { PLACES } from "../../contract/noetl";
+import type { Evidence, NamespaceFacts, Part, PodFacts } from "../evidence";
+import { keyOf, run, type Explained, type Finding, type Step } from "./finding";
+
+/** Lines of a log that a finding shows. */
+const LOG_LINES = 5;
+
+interface Place {
+  readonly part: Part;
+  readonly facts: NamespaceFacts;
+}
+
+export const places = ({ namespaces }: Evidence): Place[] =>
+  (Object.entries(namespaces) as [Part, Evidence["namespaces"][Part]][]).flatMap(([part, found]) =>
+    found?.ok ? [{ part, facts: found.value }] : [],
+  );
+
+export const named = (pod: PodFacts): string => `${pod.namespace}/${pod.name}`;
+
+/** What a finding about a pod explains: the pod, its workload, and NATS itself where it is NATS's. */
+export const explainsPod = (pod: PodFacts, part: Part): string[] => [
+  keyOf("pod", pod),
+  keyOf("workload", { namespace: pod.namespace, name: pod.owner }),
+  ...reachedThrough(part, pod.owner),
+];
+
+/** The parts that others reach through this workload, and that are explained together with it. */
+export const reachedThrough = (part: Part, workload: string): string[] => {
+  const names: Readonly<Record<Part, readonly [workload: string, reached: Part] | undefined>> = {
+    nats: [PLACES.nats.service, "nats"],
+    postgres: [PLACES.postgres.service, "postgres"],
+    // In its place stands the database.
+    pgbouncer: [PLACES.pgbouncer.service, "postgres"],
+    gateway: [PLACES.gateway.deployment, "gateway"],
+    noetl: undefined,
+  };
+  const [name, reached] = names[part] ?? [];
+  return name === workload && reached ? [reached] : [];
+};
+
+/** What a browser sees while the gateway has no pod: whatever stands in front of it answers in its place. */
+export const symptomsOf = (part: Part): Finding["symptoms"] => (part === "gateway" ? ["cors"] : []);
+
+export const describe = ({ kubectl }: Evidence, pod: PodFacts): Step =>
+  run(`${kubectl} -n ${pod.namespace} describe pod ${pod.name}`);
+
+/** Pods that are not as they should be and that nothing has explained yet. */
+export function troubled(
+  evidence: Evidence,
+  explained: Explained,
+): { part: Part; facts: NamespaceFacts; pod: PodFacts }[] {
+  return places(evidence).flatMap(({ part, facts }) =>
+    facts.pods
+      .filter((pod) => !pod.ready && pod.phase !== "Succeeded" && !explained.has(keyOf("pod", pod)))
+      .map((pod) => ({ part, facts, pod })),
+  );
+}
+
+/** The same trouble of several pods of one workload is one finding. */
+export function byWorkload<T extends { pod: PodFacts }>(found: readonly T[]): [T, ...T[]][] {
+  const groups = new Map<string, [T, ...T[]]>();
+  for (const each of found) {
+    const key = `${each.pod.namespace}/${each.pod.owner}`;
+    const group = groups.get(key);
+    if (group) group.push(each);
+    else groups.set(key, [each]);
+  }
+  return [...groups.values()];
+}
+
+/** Warnings about an object, as the cluster's controllers give them. */
+export const warningsAbout = ({ warnings }: NamespaceFacts, kind: string, name: string): string[] =>
+  warnings.filter((warning) => warning.startsWith(`${kind}/${name}: `));
+
+/** The last lines that a pod's containers wrote. */
+export function lastWords(pod: PodFacts, lines = LOG_LINES): string[] {
+  const container =
+    pod.containers.find(({ ready, log, ended }) => !ready && (log.length > 0 || ended?.message)) ?? pod.containers[0];
+  if (!container) return [];
+  const words = container.log.length > 0 ? container.log : (container.ended?.message ?? "").split("\n");
+  return words.filter((line) => line.trim() !== "").slice(-lines);
+}
+
+/** Leaves out steps that are there already. */
+export const isFirst = (step: Step, index: number, all: readonly Step[]): boolean =>
+  all.findIndex((each) => JSON.stringify(each) === JSON.stringify(step)) === index;
