@@ -2,30 +2,26 @@
  * Keeps secrets out of reports. Five nets, each on its own: stand-ins of the run, values that the program marks as
  * secret, entries of Secrets, names that say "password", and credentials inside URLs and private keys.
  */
+import { HIDDEN_WORDS, isHiddenName, isReference } from "../config/credentials";
 import { SHOWN, UNKNOWN, type PlaceholderKind } from "./placeholders";
 
-const CREDENTIAL_WORD =
-  "(?:password|passwd|passphrase|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credentials?)";
-
-/** Names whose value is a credential: `NATS_PASSWORD`, `apiKey`, `auth-token`; not `secretName` or `existingSecret`. */
-const CREDENTIAL_NAME = new RegExp(`${CREDENTIAL_WORD}$`, "i");
-
-/** True where a field or variable of this name holds a credential. */
-export function isCredentialName(name: string): boolean {
-  return CREDENTIAL_NAME.test(name) && !/^existing/i.test(name);
-}
-
 /** True where a text under this name is a credential itself: no switch, no reference to where it is kept. */
-export const isCredential = (name: string, text: string): boolean =>
-  isCredentialName(name) && text !== "" && !REFERENCE.test(text);
+export const isCredential = (name: string, text: string): boolean => isHiddenName(name) && !isHarmless(text);
 
 /** Inside texts: `password: x`, `"token": "x"`, `--api-key=x`. */
 const ASSIGNMENT = new RegExp(
-  `([\\w.-]*${CREDENTIAL_WORD})(["']?[ \\t]*[:=][ \\t]*)("(?:[^"\\\\\\n]|\\\\.)*"|'[^'\\n]*'|[^\\s,;}\\]"']+)`,
+  `([\\w.-]*(?:${HIDDEN_WORDS}))(["']?[ \\t]*[:=][ \\t]*)("(?:[^"\\\\\\n]|\\\\.)*"|'[^'\\n]*'|[^\\s,;}\\]"']+)`,
   "gi",
 );
-/** What may stand behind such a name without being the credential: a reference to a variable, a switch. */
-const REFERENCE = /^["']?(\$|<<|\{\{|%\(|\(secret\)|(true|false|null|none)["']?$|["']?$)/i;
+/** The beginning of a reference that the pattern above cuts off at a space or bracket: `${NAME`, `$(cat`, `{{`, `<<`. */
+const CUT_REFERENCE = /^(?:\$\{\w*|\$\([^)]*|<<|\{\{|%\([^)]*)$/;
+
+/** What may stand under such a name without being the credential: nothing, a switch, a reference, what is hidden already. */
+function isHarmless(text: string): boolean {
+  const bare = text.replace(/^(["'])(.*)\1$/s, "$2");
+  return bare === "" || /^(?:true|false|null|none)$/i.test(bare) || bare === SHOWN.secret || isReference(bare);
+}
+
 const URL_CREDENTIALS = /([a-z][a-z0-9+.-]*:\/\/)([^\s/:@"'<>]*):([^\s@"'<>]+)@/gi;
 const PRIVATE_KEY = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|$)/g;
 /** Entries of Secrets that hold no secret although they stand there: addresses, switches, numbers. */
@@ -131,7 +127,9 @@ export class Masker {
       .replace(PRIVATE_KEY, SHOWN.secret)
       .replace(URL_CREDENTIALS, (_all, scheme: string, user: string) => `${scheme}${user}:${SHOWN.secret}@`)
       .replace(ASSIGNMENT, (all: string, name: string, between: string, given: string) =>
-        REFERENCE.test(given) || /^existing/i.test(name) ? all : `${name}${between}${SHOWN.secret}`,
+        isHarmless(given) || CUT_REFERENCE.test(given) || /^existing/i.test(name)
+          ? all
+          : `${name}${between}${SHOWN.secret}`,
       );
   }
 
@@ -153,6 +151,6 @@ export class Masker {
 /** The entries of a Secret that are hidden wherever they turn up. */
 export function knownSecrets(entries: Readonly<Record<string, string>>): string[] {
   return Object.entries(entries).flatMap(([key, value]) =>
-    !isCredentialName(key) && HARMLESS.test(value) ? [] : [value, ...value.split("\n").map((line) => line.trim())],
+    !isHiddenName(key) && HARMLESS.test(value) ? [] : [value, ...value.split("\n").map((line) => line.trim())],
   );
 }

@@ -1,37 +1,26 @@
+import { CREDENTIAL_WORDS, isCredentialName, isReference } from "../config/credentials";
 import { RELEASE } from "./release";
 import { containers, isRecord, type Judged, type Text, texts, workloadKind } from "./resource";
-
-/**
- * Names of variables and values that hold a credential: the charts' own rule (names that end in _PASSWORD, _TOKEN, _SECRET
- * or _KEY), and the same words in the spelling of values and resource inputs.
- */
-const CREDENTIAL_NAMES = [
-  /(?:^|_)(?:PASSWORD|PASSWD|TOKEN|SECRET|KEY)$/,
-  /(?:^|[-_.])(?:password|passwd|token|secret|api[-_]?key|private[-_]?key|access[-_]?key|secret[-_]?key)$/,
-  /(?:^p|P)ass(?:word|wd)$|(?:^t|T)oken$|^(?:client|shared)?[sS]ecret$|(?:api|private|access|secret)Key$/,
-];
 
 /** A URL with a password in it, which is no reference to a variable. */
 const URL_PASSWORD = /\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@"']*:(?!\$|%s|\{|<|\*+@)[^\s/@"']+@/i;
 const PRIVATE_KEY = /-----BEGIN [A-Z ]*PRIVATE KEY-----|\bclient-key-data["']?\s*:/;
 /** `password: x` and `password = "x"` in a configuration file, where x is no reference. */
-const ASSIGNMENT =
-  /^[ \t]*["']?[\w.-]*(?:password|passwd|token|secret)["']?[ \t]*[:=][ \t]*["']?(?![$<{(%"'])[^\s"',{}[\]]+/im;
-const OPTION = /^--?[\w-]*(?:password|passwd|token|secret)[= ](?!\$)\S/i;
-/** `$NAME`, `${NAME}`, `$(NAME)` and the chart nats' `<< $NAME >>`: the name of a variable instead of a value. */
-const REFERENCE = /^(?:<<\s*)?\$(?:\w+|\{[^}]*\}|\([^)]*\))(?:\s*>>)?$/;
+const ASSIGNMENT = new RegExp(
+  `^[ \\t]*["']?[\\w.-]*(?:${CREDENTIAL_WORDS})["']?[ \\t]*[:=][ \\t]*["']?(?![$<{(%"'])[^\\s"',{}[\\]]+`,
+  "im",
+);
+const OPTION = new RegExp(`^--?[\\w-]*(?:${CREDENTIAL_WORDS})[= ](?!\\$)\\S`, "i");
 /** Names of configuration files, and those without an ending; a program's file assigns variables, not values. */
 const CONFIGURATION = /^[^.]*$|\.(?:conf|cnf|cfg|ini|env|properties|ya?ml|json|toml)$/i;
 
-const isCredentialName = (name: string): boolean => CREDENTIAL_NAMES.some((pattern) => pattern.test(name));
-const isReference = (text: string): boolean => text === "" || REFERENCE.test(text);
 const holdsCredential = (text: string): boolean => URL_PASSWORD.test(text) || PRIVATE_KEY.test(text);
 
 /** Why a text is taken for a credential, in words that do not repeat it; undefined where it is none. */
 function suspicion({ key, text }: Pick<Text, "key" | "text">): string | undefined {
   if (URL_PASSWORD.test(text)) return "is a URL with a password";
   if (PRIVATE_KEY.test(text)) return "holds a private key";
-  return isCredentialName(key) && !isReference(text) ? "has the name of a credential" : undefined;
+  return isCredentialName(key) && text !== "" && !isReference(text) ? "has the name of a credential" : undefined;
 }
 
 /**

@@ -1,6 +1,7 @@
 /** What changes in the stack's settings. */
+import { isHiddenName } from "../../config/credentials";
 import { rawChanges, shownChange } from "../compare";
-import { isCredentialName, Opaque, type Masker } from "../mask";
+import { Opaque, type Masker } from "../mask";
 import type { SettingChange } from "../report";
 import type { StackConfig } from "../stack-config";
 
@@ -13,7 +14,7 @@ export function settingChanges(base: StackConfig, head: StackConfig, masker: Mas
     const value = (config: StackConfig): unknown => {
       const text = config.values[key];
       if (text === undefined || text === "") return undefined;
-      return config.secretKeys.includes(key) || isCredentialName(key) ? new Opaque(text) : text;
+      return config.secretKeys.includes(key) || isHiddenName(key) ? new Opaque(text) : text;
     };
     return rawChanges(value(base), value(head)).map((change) => {
       const { op, old, new: now, note } = shownChange(change, masker);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isCredentialName, knownSecrets, Masker, Opaque } from "../../diff/mask";
+import { knownSecrets, Masker, Opaque } from "../../diff/mask";
 import { Placeholders, UNKNOWN } from "../../diff/placeholders";
 
 const SECRET = "Canary-Horse.42";
@@ -51,10 +51,19 @@ describe("without knowing it, a secret is hidden", () => {
     ["in an assignment", "user: bob, password: hunter2", "user: bob, password: (secret)"],
     ["in JSON", '{"apiKey": "abc def", "n": 1}', '{"apiKey": (secret), "n": 1}'],
     ["in an argument", "--auth-token=abc --port=1", "--auth-token=(secret) --port=1"],
+    ["that looks like a variable", "password: $ecret42", "password: (secret)"],
+    ["that goes on after a reference", "password: $(A)bc", "password: (secret)"],
+    ["of which a known part is hidden", `token=${SECRET}42`, "token=(secret)"],
     ["in a private key", "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----", "(secret)"],
   ])("%s", (_where, text, expected) => expect(blank.text(text)).toBe(expected));
 
+  it.each(["$ecret42", "$ecret", "$(A)bc", "${A}bc", "${A:-hunter2}", "<<x", "{{x", "$", "$$", "(secret)x"])(
+    "under its name: %s",
+    (value) => expect(blank.scalar(value, "NATS_PASSWORD")).toBe("(secret)"),
+  );
+
   it("under a name that says so", () => {
+    expect(blank.scalar("hunter2", "ENCRYPTION_KEY")).toBe("(secret)");
     expect(blank.scalar("hunter2", "NATS_PASSWORD")).toBe("(secret)");
     expect(blank.scalar(12345, "apiToken")).toBe("(secret)");
     expect(blank.scalar(new Opaque("x"), "anything")).toBe("(secret)");
@@ -65,6 +74,11 @@ describe("what is no secret stays", () => {
   it.each([
     "password: $NATS_PASSWORD_0",
     'password: "<< $NATS_PASSWORD_0 >>"',
+    "password: ${NATS_PASSWORD}",
+    'password: "${NATS_PASSWORD:-}"',
+    "password: $(NATS_PASSWORD)",
+    "password=$(cat /run/secrets/nats)",
+    "password = %(NATS_PASSWORD)s",
     "token: {{ .Values.token }}",
     "secretName: noetl-secret",
     "http://localhost:3000,http://localhost:8080",
@@ -75,6 +89,10 @@ describe("what is no secret stays", () => {
     ["secretName", "noetl-secret"],
     ["CORS_ALLOW_CREDENTIALS", "true"],
     ["existingSecret", "mine"],
+    ["secretKeyRef", "mine"],
+    ["NATS_PASSWORD", "$(OTHER_PASSWORD)"],
+    ["NATS_PASSWORD", "$OTHER_PASSWORD"],
+    ["NATS_PASSWORD", "${OTHER_PASSWORD}"],
     ["NATS_PASSWORD_FILE", "/run/secrets/nats"],
     ["replicas", 3],
     ["automountServiceAccountToken", false],
@@ -113,5 +131,4 @@ it("tells entries of Secrets that need not be hidden everywhere", () => {
     "db.example.org",
     "db.example.org",
   ]);
-  expect(isCredentialName("secretKeyRef")).toBe(false);
 });

@@ -78,6 +78,7 @@ const CASES: Readonly<Record<string, Cases>> = {
             { name: "NATS_PASSWORD", valueFrom: { secretKeyRef: { name: "auth", key: "password" } } },
             { name: "PGPASSFILE", value: "/run/pgpass" },
             { name: "TOKEN", value: "$(OTHER)" },
+            { name: "SHELL_TOKEN", value: "${OTHER}" },
           ],
           args: ["--password-file=/run/secret", "--token", "$(TOKEN)"],
         }),
@@ -124,6 +125,15 @@ const CASES: Readonly<Record<string, Cases>> = {
       "a literal in a container, encrypted in the state or not": [
         [deployment({ env: [{ name: "NATS_PASSWORD", value: CANARY }] })],
         /env NATS_PASSWORD has the name of a credential.*secretKeyRef/,
+      ],
+      "a password that looks like a variable": [
+        [deployment({ env: [{ name: "NATS_PASSWORD", value: "$ecret" }] })],
+        /env NATS_PASSWORD has the name of a credential/,
+      ],
+      "a passphrase, and the default of a variable": [
+        [release("./charts/noetl", { keyPassphrase: CANARY, password: `\${NAME:-${CANARY}}` })],
+        /values\.keyPassphrase has the name/,
+        /values\.password has the name/,
       ],
       "credentials on a command line": [
         [deployment({ command: ["app", `--password=${CANARY}`], args: [`postgres://u:${CANARY}@db/noetl`] })],

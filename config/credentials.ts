@@ -1,0 +1,36 @@
+/**
+ * How a credential is told from other text: by the name that it stands under, unless it is only referred to. One place for
+ * what is hidden (diff) and for what is refused (policy): hiding may err on the safe side, a refusal must be certain.
+ */
+
+/** Words at the end of the name of a credential, for patterns. */
+export const CREDENTIAL_WORDS = "password|passwd|passphrase|secret|token";
+
+const KEY = "(?:api|access|private|secret)[-_]?key";
+
+/** The same, and words that may mean something else: what stands under them is hidden rather than shown. */
+export const HIDDEN_WORDS = `${CREDENTIAL_WORDS}|pwd|${KEY}|credentials?`;
+
+const HIDDEN_NAMES = [new RegExp(`(?:${HIDDEN_WORDS})$`, "i"), /(?:^|_)KEY$/];
+
+/** Where the word is one of its own: in the name of a variable, of a file or field, and of an input. */
+const CERTAIN_NAMES = [
+  new RegExp(`(?:^|_)(?:${CREDENTIAL_WORDS.toUpperCase()}|KEY)$`),
+  new RegExp(`(?:^|[-_.])(?:${CREDENTIAL_WORDS}|${KEY})$`),
+  /(?:^p|P)ass(?:word|wd|phrase)$|(?:^t|T)oken$|^(?:client|shared)?[sS]ecret$|(?:api|private|access|secret)Key$/,
+];
+
+/** True where what stands under this name is hidden: `NATS_PASSWORD`, `apiKey`; not `secretName` or `existingSecret`. */
+export const isHiddenName = (name: string): boolean =>
+  HIDDEN_NAMES.some((pattern) => pattern.test(name)) && !/^existing/i.test(name);
+
+/** True where nothing but a credential has this name. */
+export const isCredentialName = (name: string): boolean => CERTAIN_NAMES.some((pattern) => pattern.test(name));
+
+/**
+ * True where the whole text names a variable or a template instead of a value: `$NAME`, `${NAME}`, `$(NAME)`, the chart nats'
+ * `<< $NAME >>`, `{{ .Values.name }}`, `%(name)s`. A password may begin with `$`, so that `$ecret` is none (names of
+ * variables are in capitals), and so may the default of a variable be one: `${NAME:-hunter2}`.
+ */
+export const isReference = (text: string): boolean =>
+  /^(?:\$(?:[A-Z_][A-Z0-9_]*|\{[\w.]+(?::?-)?\}|\([^()]*\))|<<[^<>]*>>|\{\{[^{}]*\}\}|%\(\w+\)s)$/.test(text.trim());
