@@ -5,7 +5,7 @@ import { within } from "../components/stream-contract/deadline";
 import { ConnectError } from "../components/stream-contract/errors";
 import { PLACES } from "../contract/noetl";
 import type { Answer, GatewayFacts, ProbeFacts } from "./evidence";
-import { answer, type Cluster } from "./kubernetes";
+import { answer, type Cluster } from "./cluster";
 import type { Target } from "./target";
 
 /** Longest wait for one answer of the gateway, in milliseconds. */

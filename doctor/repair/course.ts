@@ -2,7 +2,7 @@
 import { Deadline } from "../../components/stream-contract/deadline";
 import type { ContractInputs } from "../../components/stream-contract/inputs";
 import { CommandError } from "../exit";
-import type { Cluster } from "../kubernetes";
+import type { Cluster } from "../cluster";
 import { writeJournal, type Journal, type Phase } from "./journal";
 import type { Intent } from "./plan";
 

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { kubernetesClient } from "../../components/stream-contract/cluster";
 import { CommandError } from "../exit";
-import type { Cluster } from "../kubernetes";
+import type { Cluster } from "../cluster";
 
 /** The annotation that `kubectl rollout restart` sets. */
 const RESTARTED_AT = "kubectl.kubernetes.io/restartedAt";

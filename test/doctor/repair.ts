@@ -8,7 +8,7 @@ import { withDefaults, type ContractInputs } from "../../components/stream-contr
 import { checkContract } from "../../components/stream-contract/check";
 import { projectRoot } from "../../config/project";
 import { CONSUMER, STREAM } from "../../contract/noetl";
-import { Cluster } from "../../doctor/kubernetes";
+import { Cluster } from "../../doctor/cluster";
 import { repair, type Intent, type Outcome, type Point } from "../../doctor/repair";
 import { readJournal } from "../../doctor/repair/journal";
 import {
@@ -134,7 +134,7 @@ async function run(answer = true): Promise<Run> {
 async function killedAt(point: Point, times = 1): Promise<void> {
   const script = `
     const { repair } = require("./dist/doctor/repair");
-    const { Cluster } = require("./dist/doctor/kubernetes");
+    const { Cluster } = require("./dist/doctor/cluster");
     let text = "", passed = 0;
     process.stdin.on("data", (chunk) => (text += chunk)).on("end", async () => {
       const { connection, inputs, folder, point, times } = JSON.parse(text);

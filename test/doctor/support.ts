@@ -22,7 +22,7 @@ import { checklist, type Checklist } from "../../doctor/checklist";
 import { diagnose, type Diagnosis, type Finding } from "../../doctor/diagnosis";
 import { readStack, type Engine, type StackContent } from "../../doctor/engine";
 import { gather } from "../../doctor/gather";
-import { Cluster } from "../../doctor/kubernetes";
+import { Cluster } from "../../doctor/cluster";
 import { restartDeployment } from "../../doctor/repair/rollout";
 import { contractInputs, targetOf, type Target } from "../../doctor/target";
 import { embeddedEngine, embeddedPaths, stateEnvironment } from "../../embedded/home";

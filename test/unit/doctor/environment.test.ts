@@ -1,7 +1,8 @@
 import * as http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { Cluster, readEnvironment } from "../../../doctor/kubernetes";
+import { Cluster } from "../../../doctor/cluster";
+import { readEnvironment } from "../../../doctor/environment";
 
 /** Answers of the API server, by path. */
 const OBJECTS: Readonly<Record<string, unknown>> = {

@@ -1,89 +1,15 @@
+/** What is in a namespace: pods with their logs, workloads, claims, Helm releases, warnings. */
 import type * as k8s from "@kubernetes/client-node" with { "resolution-mode": "import" };
-import { kubernetesClient, loadCluster, refused, unreachable } from "../components/stream-contract/cluster";
-import { within } from "../components/stream-contract/deadline";
-import { ConnectError } from "../components/stream-contract/errors";
 import { PLACES } from "../contract/noetl";
-import type {
-  Answer,
-  ClaimFacts,
-  ContainerFacts,
-  NamespaceFacts,
-  PodFacts,
-  VariableFacts,
-  WorkloadFacts,
-} from "./evidence";
+import { answer, type Cluster } from "./cluster";
+import type { ClaimFacts, ContainerFacts, NamespaceFacts, PodFacts, WorkloadFacts } from "./evidence";
 import { releaseSelector, releasesOf } from "./releases";
-import type { Target } from "./target";
 
-/** Longest wait for one answer of the API server, in milliseconds. */
-const ANSWER_MILLISECONDS = 10_000;
 /** Lines of a log that are looked at, and how many bytes they may be. */
 const LOG_LINES = 60;
 const LOG_BYTES = 64 * 1024;
 /** Pods of one workload whose logs are read: those that are not ready come first. */
 const PODS_PER_WORKLOAD = 3;
-
-/** The failure as an answer. Anything but a {@link ConnectError} is a defect and goes on. */
-export function failure(error: unknown): { ok: false } & Pick<ConnectError, "problem" | "message"> {
-  if (!(error instanceof ConnectError)) throw error;
-  return { ok: false, problem: error.problem, message: error.message };
-}
-
-/** Runs `work`; a {@link ConnectError} becomes an answer. */
-export async function answer<T>(work: () => Promise<T>): Promise<Answer<T>> {
-  try {
-    return { ok: true, value: await work() };
-  } catch (error) {
-    return failure(error);
-  }
-}
-
-/** The API of one cluster; every question has a deadline and fails with a {@link ConnectError}. */
-export class Cluster {
-  readonly core: k8s.CoreV1Api;
-  readonly apps: k8s.AppsV1Api;
-  readonly batch: k8s.BatchV1Api;
-
-  private constructor(
-    readonly config: k8s.KubeConfig,
-    library: typeof k8s,
-  ) {
-    this.core = config.makeApiClient(library.CoreV1Api);
-    this.apps = config.makeApiClient(library.AppsV1Api);
-    this.batch = config.makeApiClient(library.BatchV1Api);
-  }
-
-  /** @throws ConnectError `bad-kubeconfig` */
-  static async open(connection: Target["cluster"]): Promise<Cluster> {
-    const config = await loadCluster({ namespace: "", service: "", port: 0, ...connection });
-    return new Cluster(config, await kubernetesClient());
-  }
-
-  /** Address of the API server. */
-  get server(): string {
-    return this.config.getCurrentCluster()?.server ?? "";
-  }
-
-  /**
-   * Asks one question; undefined where there is no such object.
-   *
-   * @param what What is asked, in words that follow "may not": `list the pods of namespace nats`.
-   * @param needs What a role must have for it: `list on pods`.
-   * @throws ConnectError `cluster-unreachable`, `cluster-login`, `forbidden` or `no-answer`.
-   */
-  async ask<T>(what: string, needs: string, question: () => Promise<T>): Promise<T | undefined> {
-    const { ApiException } = await kubernetesClient();
-    return within(ANSWER_MILLISECONDS, `the Kubernetes API at ${this.server} to ${what}`, async () => {
-      try {
-        return await question();
-      } catch (error) {
-        if (!(error instanceof ApiException)) throw unreachable(this.config, error);
-        if (error.code === 404) return undefined;
-        throw refused(this.config, error.code, what, needs);
-      }
-    });
-  }
-}
 
 const ageOf = (time: Date | string | undefined): number =>
   time === undefined ? 0 : Math.max(0, (Date.now() - new Date(time).getTime()) / 1000);
@@ -312,108 +238,4 @@ function warningsOf(events: readonly k8s.CoreV1Event[], mask: (text: string) => 
     if (!latest.has(key)) latest.set(key, mask(words(about, event.reason, event.message)));
   }
   return [...latest.values()];
-}
-
-/** What the pods of a Deployment get as environment, with every value that a Secret holds masked. */
-export async function readEnvironment(
-  cluster: Cluster,
-  namespace: string,
-  deployment: string,
-  expected: Readonly<Record<string, string | undefined>>,
-  mask: (text: string) => string,
-): Promise<readonly VariableFacts[] | undefined> {
-  const found = await cluster.ask(`read Deployment ${namespace}/${deployment}`, "get on deployments", () =>
-    cluster.apps.readNamespacedDeployment({ namespace, name: deployment }),
-  );
-  const container = found?.spec?.template.spec?.containers[0];
-  if (!container) return undefined;
-  const maps = new Map<string, Promise<Answer<Record<string, string> | undefined>>>();
-  const dataOf = (kind: "ConfigMap" | "Secret", name: string) => {
-    const key = `${kind} ${name}`;
-    const reading = maps.get(key) ?? answer(() => readData(cluster, kind, namespace, name));
-    maps.set(key, reading);
-    return reading;
-  };
-  const variables = new Map<string, VariableFacts>();
-  const put = (name: string, value: string | undefined, source: string, secret: boolean): void => {
-    const shown = value === undefined ? undefined : showVariable(value, secret, mask);
-    const should = expected[name];
-    variables.set(name, {
-      name,
-      source,
-      ...(shown === undefined ? {} : { value: shown }),
-      ...(value === undefined || should === undefined ? {} : { asDeployed: value === should }),
-      ...(value !== should && should !== undefined && shown === showVariable(should, secret, mask)
-        ? { looksAlike: true }
-        : {}),
-    });
-  };
-  for (const { prefix = "", configMapRef, secretRef } of container.envFrom ?? []) {
-    const [kind, ref] = secretRef ? (["Secret", secretRef] as const) : (["ConfigMap", configMapRef] as const);
-    const data = await dataOf(kind, ref?.name ?? "");
-    if (!data.ok) continue;
-    for (const [key, value] of Object.entries(data.value ?? {})) {
-      put(`${prefix}${key}`, value, `${kind} ${ref?.name}, key ${key}`, kind === "Secret");
-    }
-  }
-  for (const { name, value, valueFrom } of container.env ?? []) {
-    const [kind, ref] = valueFrom?.secretKeyRef
-      ? (["Secret", valueFrom.secretKeyRef] as const)
-      : (["ConfigMap", valueFrom?.configMapKeyRef] as const);
-    if (ref) {
-      const data = await dataOf(kind, ref.name ?? "");
-      const held = data.ok ? data.value?.[ref.key] : undefined;
-      put(name, held, `${kind} ${ref.name}, key ${ref.key}`, kind === "Secret");
-    } else if (!valueFrom) {
-      put(name, value ?? "", "literal", false);
-    }
-  }
-  return [...variables.values()];
-}
-
-/** A Secret's value is shown only as far as it is a URL, whose password the mask hides. */
-function showVariable(value: string, secret: boolean, mask: (text: string) => string): string {
-  return secret && !/^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? "***" : mask(value);
-}
-
-async function readData(
-  cluster: Cluster,
-  kind: "ConfigMap" | "Secret",
-  namespace: string,
-  name: string,
-): Promise<Record<string, string> | undefined> {
-  if (kind === "ConfigMap") {
-    const found = await cluster.ask(`read ConfigMap ${namespace}/${name}`, "get on configmaps", () =>
-      cluster.core.readNamespacedConfigMap({ namespace, name }),
-    );
-    return found?.data;
-  }
-  const found = await cluster.ask(`read Secret ${namespace}/${name}`, "get on secrets", () =>
-    cluster.core.readNamespacedSecret({ namespace, name }),
-  );
-  return (
-    found &&
-    Object.fromEntries(
-      Object.entries(found.data ?? {}).map(([key, value]) => [key, Buffer.from(value, "base64").toString("utf8")]),
-    )
-  );
-}
-
-/**
- * The password that the NATS pods are deployed with: the one in the Secret that their environment names. Undefined where
- * NATS was not installed by this program, or the Secret may not be read.
- */
-export async function deployedPassword(cluster: Cluster, namespace: string, user: string): Promise<string | undefined> {
-  const found = await answer(async () => {
-    const name = PLACES.nats.service;
-    const set = await cluster.ask(`read StatefulSet ${namespace}/${name}`, "get on statefulsets", () =>
-      cluster.apps.readNamespacedStatefulSet({ namespace, name }),
-    );
-    const secret = set?.spec?.template.spec?.containers
-      .flatMap(({ env = [] }) => env)
-      .map(({ valueFrom }) => valueFrom?.secretKeyRef)
-      .find((ref) => ref?.key === `${user}.conf`)?.name;
-    return secret === undefined ? undefined : (await readData(cluster, "Secret", namespace, secret))?.[user];
-  });
-  return found.ok ? found.value : undefined;
 }
