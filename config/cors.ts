@@ -11,7 +11,7 @@ export interface CorsSources {
 }
 
 /** Where a developer's user interface listens. */
-export const LOCAL_ORIGIN = "http://localhost:3001";
+const LOCAL_ORIGIN = "http://localhost:3001";
 
 /**
  * Origins that may call the gateway, without duplicates and in this order: localhost, public hosts, given origins, given

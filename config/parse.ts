@@ -80,7 +80,7 @@ function parseValue(setting: Setting<unknown>, text: string): { value?: unknown;
 }
 
 /** Values separated by comma or white space, or a JSON array of them (how the engine passes a list of a stack file). */
-export function parseList(text: string): string[] {
+function parseList(text: string): string[] {
   if (text.startsWith("[")) {
     try {
       const parsed: unknown = JSON.parse(text);

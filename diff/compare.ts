@@ -1,9 +1,7 @@
 import { diffArrays, structuredPatch } from "diff";
 import { Opaque, type Masker } from "./mask";
+import { formatPath, keysOf, nameOf, type Step } from "./path";
 import { SHOWN } from "./placeholders";
-
-/** One step into a value: a key, the name of a list's item in brackets, or an index. */
-export type Step = string | { readonly item: string } | number;
 
 export type Scalar = string | number | boolean | null;
 
@@ -70,28 +68,6 @@ function itemNames(list: readonly unknown[], key: string): string[] | undefined 
     if (names) return names;
   }
   return unique(maps.map((map) => (isMap(map.metadata) ? map.metadata.name : undefined)));
-}
-
-/** `a.b[item][0]["with.dots"]` */
-export function formatPath(path: readonly Step[]): string {
-  return path.reduce<string>((text, step) => {
-    if (typeof step === "number") return `${text}[${step}]`;
-    if (typeof step === "object") return `${text}[${step.item}]`;
-    if (!/^[A-Za-z_$][\w$-]*$/.test(step)) return `${text}[${JSON.stringify(step)}]`;
-    return text ? `${text}.${step}` : step;
-  }, "");
-}
-
-/** The keys of a path without the items of lists, for comparing with tables of fields. */
-export const keysOf = (path: readonly Step[]): (string | number)[] =>
-  path.filter((step): step is string | number => typeof step !== "object");
-
-/** Name that tells whether a value is a credential: the variable's in a list of variables, else the field's. */
-export function nameOf(path: readonly Step[]): string {
-  const last = path.at(-1);
-  const item = path.at(-2);
-  if ((last === "value" || last === "val") && typeof item === "object") return item.item;
-  return typeof last === "string" ? last : "";
 }
 
 /** Labels and annotations that every release of a chart changes. */

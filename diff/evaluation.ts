@@ -128,7 +128,7 @@ const WITHOUT_LOGIN =
   /asking Google Cloud|googleapis\.com|OAuth 2 access token|could not load the default credentials/i;
 
 /** What a side's failed program means for the comparison, and what to do where that is known. */
-export function failureText(side: Side, stack: string, failure: string): string {
+function failureText(side: Side, stack: string, failure: string): string {
   if (!WITHOUT_LOGIN.test(failure)) return `${SIDE_NAME[side]}: ${failure}`;
   const [said = ""] = failure.split("\n    at ");
   const remedy =

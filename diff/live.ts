@@ -60,7 +60,7 @@ function stepsOf(metadata: readonly StepEventMetadata[], masker: Masker): LiveSt
 }
 
 /** What the engine would do, from the events of a preview. Values are not taken over: paths and kinds are enough. */
-export function previewSteps(events: readonly EngineEvent[], masker: Masker): LiveStep[] {
+function previewSteps(events: readonly EngineEvent[], masker: Masker): LiveStep[] {
   return stepsOf(
     events.flatMap(({ resourcePreEvent }) => resourcePreEvent?.metadata ?? []),
     masker,
@@ -68,7 +68,7 @@ export function previewSteps(events: readonly EngineEvent[], masker: Masker): Li
 }
 
 /** What differs from the state, from the events of a refresh preview: there the result of a step is in its outputs. */
-export function driftSteps(events: readonly EngineEvent[], masker: Masker): LiveStep[] {
+function driftSteps(events: readonly EngineEvent[], masker: Masker): LiveStep[] {
   return stepsOf(
     events.flatMap(({ resOutputsEvent }) => resOutputsEvent?.metadata ?? []),
     masker,
@@ -79,7 +79,7 @@ export function driftSteps(events: readonly EngineEvent[], masker: Masker): Live
 const LAUNCHER = /^using pulumi-\S+ from \$PATH at /;
 
 /** Warnings and errors of the engine on one line each, without colours and repetitions. */
-export function diagnosticsOf(events: readonly EngineEvent[], masker: Masker): string[] {
+function diagnosticsOf(events: readonly EngineEvent[], masker: Masker): string[] {
   const lines = events.flatMap(({ diagnosticEvent: event }) => {
     if (!event || event.ephemeral || (event.severity !== "warning" && event.severity !== "error")) return [];
     const text = event.message.replace(/<\{%.*?%\}>/g, "").trim();

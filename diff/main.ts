@@ -23,7 +23,7 @@ export function write(options: Options, report: Report): void {
 }
 
 /** Exit code of a complete report. */
-export function codeFor(options: Options, report: Report): number {
+function codeFor(options: Options, report: Report): number {
   if (report.status === "failed") return EXIT.failed;
   const worst = options.failOn === undefined ? -1 : LEVELS.indexOf(options.failOn);
   return report.risks.some(({ level }) => LEVELS.indexOf(level) <= worst) ? EXIT.risky : EXIT.ok;

@@ -1,4 +1,5 @@
-import { formatPath, rawChanges, type RawChange } from "./compare";
+import { rawChanges, type RawChange } from "./compare";
+import { formatPath } from "./path";
 import { Opaque, type Masker } from "./mask";
 import { comparable, identityOf, titleOf, type KubeObject } from "./objects";
 import { SHOWN } from "./placeholders";

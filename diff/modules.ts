@@ -90,7 +90,7 @@ async function install(base: string, target: string, log: (line: string) => void
 }
 
 /** What npm says went wrong, without its usage. */
-export function npmError(error: unknown): string {
+function npmError(error: unknown): string {
   const { stderr = "", killed, code } = error as { stderr?: string; killed?: boolean; code?: unknown };
   if (killed) return `it did not end within ${INSTALL_TIMEOUT_MS / 60_000} minutes`;
   if (code === "ENOENT") return "npm is not on PATH";

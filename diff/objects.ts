@@ -16,15 +16,6 @@ export interface KubeObject {
   [field: string]: unknown;
 }
 
-/** An object, and which resource of the program brings it. */
-export interface OwnedObject {
-  readonly object: KubeObject;
-  /** URN of the Helm release, or of the resource that is the object itself. */
-  readonly owner: string;
-  /** True where Helm makes it. */
-  readonly rendered: boolean;
-}
-
 /** Kinds without a namespace that charts and programs commonly bring. */
 const CLUSTER_SCOPED = new Set([
   "Namespace",

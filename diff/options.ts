@@ -33,7 +33,7 @@ export interface Options {
 }
 
 /** A comment on GitHub holds 65,536 characters; the rest is room for what a workflow puts around it. */
-export const DEFAULT_MAX_SIZE = 60_000;
+const DEFAULT_MAX_SIZE = 60_000;
 /** Kubernetes version that charts are rendered for; the embedded cluster's. */
 export const DEFAULT_KUBE_VERSION = "1.34.4";
 

@@ -17,7 +17,7 @@ import { Run } from "./sides";
 import { stacksOf } from "./stack-config";
 
 /** The folder at or above `from` that holds a Pulumi project. @throws DiffError where there is none. */
-export function projectFolder(from: string): string {
+function projectFolder(from: string): string {
   for (let folder = path.resolve(from); ; folder = path.dirname(folder)) {
     if (fs.existsSync(path.join(folder, "Pulumi.yaml"))) return fs.realpathSync(folder);
     if (folder === path.dirname(folder)) {

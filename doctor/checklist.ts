@@ -36,7 +36,7 @@ export interface Checklist {
 }
 
 /** Variables that the specification's checklist looks at. */
-export const SPOT_CHECK = ["NATS_URL", "NATS_UPDATES_SUBJECT_PREFIX", "CORS_ALLOWED_ORIGINS"];
+const SPOT_CHECK = ["NATS_URL", "NATS_UPDATES_SUBJECT_PREFIX", "CORS_ALLOWED_ORIGINS"];
 
 /** The specification's verification checklist, answered from the evidence. Parts that the stack does not deploy have no lines. */
 export function checklist(evidence: Evidence): Checklist {
@@ -191,7 +191,7 @@ export function describeStream(stream: StreamFacts): string {
   );
 }
 
-export function describeConsumer(consumer: ConsumerFacts): string {
+function describeConsumer(consumer: ConsumerFacts): string {
   const kind = `${consumer.durable ? "durable" : "ephemeral"} ${consumer.pull ? "pull" : "push"}`;
   const filters = consumer.filters.length > 0 ? `, filter ${consumer.filters.join(" ")}` : "";
   return (

@@ -1,5 +1,5 @@
 /** What stands in place of a secret. */
-export const MASK = "***";
+const MASK = "***";
 
 /** The shortest text that is masked wherever it stands; anything shorter would mask ordinary words. */
 const SHORTEST = 4;

@@ -12,7 +12,7 @@ import { EMBEDDED_DIR, openStack, POLICY_PACK } from "./stack";
 const USAGE = "usage: npm run up:embedded [-- --refresh] [-c key=value ...]";
 
 /** `-c key=value` pairs, and whether to look first at what is really there. @throws Error with the usage for anything else. */
-export function parseArguments(args: readonly string[]): { config: Record<string, string>; refresh: boolean } {
+function parseArguments(args: readonly string[]): { config: Record<string, string>; refresh: boolean } {
   const config: Record<string, string> = {};
   const argv = args.filter((each) => each !== "--refresh");
   for (let index = 0; index < argv.length; index += 2) {

@@ -23,7 +23,7 @@ interface KnownChart {
   readonly latestByDefault: readonly string[];
 }
 
-export const KNOWN_CHARTS: Readonly<Record<string, KnownChart>> = {
+const KNOWN_CHARTS: Readonly<Record<string, KnownChart>> = {
   // The chart's probes ask the monitoring port, and it sets no resources by itself (nats/nats 2.14).
   nats: {
     resources: [

@@ -31,7 +31,7 @@ export interface StackRule extends Statement {
 
 export type Rule = ResourceRule | StackRule;
 
-export const noPlaintextCredentials: ResourceRule = {
+const noPlaintextCredentials: ResourceRule = {
   name: "no-plaintext-credentials",
   severity: "critical",
   demand: "A credential stands in a Secret and encrypted in the state, nowhere else.",
@@ -49,7 +49,7 @@ export const noPlaintextCredentials: ResourceRule = {
 const STREAM_CONTRACT = "pulumi-nodejs:dynamic/noetl-nats:StreamContract";
 const NOETL = "noetl-nats:index:Noetl";
 
-export const contractRetention: ResourceRule = {
+const contractRetention: ResourceRule = {
   name: "contract-retention",
   severity: "high",
   demand: `A StreamContract expects the retention \`${STREAM.retention}\`.`,
@@ -73,7 +73,7 @@ const NAMES = [
   { variable: "NATS_CONSUMER", argument: "consumer", standard: CONSUMER.name },
 ];
 
-export const contractCoversNoetl: StackRule = {
+const contractCoversNoetl: StackRule = {
   name: "contract-covers-noetl",
   severity: "high",
   demand:
@@ -117,7 +117,7 @@ const QUANTITIES = ["requests.cpu", "requests.memory", "limits.memory"];
 const missing = (resources: unknown): string[] =>
   QUANTITIES.filter((path) => [undefined, null, ""].includes(at(resources, path) as undefined));
 
-export const resourcesSet: ResourceRule = {
+const resourcesSet: ResourceRule = {
   name: "resources-set",
   severity: "medium",
   demand: "Every container requests CPU and memory and has a memory limit.",
@@ -147,7 +147,7 @@ export const resourcesSet: ResourceRule = {
   },
 };
 
-export const probesSet: ResourceRule = {
+const probesSet: ResourceRule = {
   name: "probes-set",
   severity: "medium",
   demand: "Every container that serves has a readiness probe, and a liveness or startup probe.",
@@ -192,7 +192,7 @@ function floats(reference: string): boolean {
   return tag === undefined || tag === "" || tag === "latest";
 }
 
-export const noLatest: ResourceRule = {
+const noLatest: ResourceRule = {
   name: "no-latest",
   severity: "high",
   demand: "Every image has a tag other than `latest` or a digest, and every chart from a repository a version.",

@@ -49,19 +49,19 @@ export function goMemoryLimit(memoryLimit: string): string {
 }
 
 /** Of the container that watches nats.conf: a small program that sleeps. */
-export const RELOADER_RESOURCES: Resources = {
+const RELOADER_RESOURCES: Resources = {
   requests: { cpu: "10m", memory: "32Mi" },
   limits: { memory: "64Mi" },
 };
 
 /** Of nats-box: a shell that waits for somebody to run `nats` in it. */
-export const BOX_RESOURCES: Resources = {
+const BOX_RESOURCES: Resources = {
   requests: { cpu: "10m", memory: "64Mi" },
   limits: { memory: "256Mi" },
 };
 
 /** Environment variable that brings a user's password into nats.conf. */
-export const passwordVariable = (index: number): string => `NATS_PASSWORD_${index}`;
+const passwordVariable = (index: number): string => `NATS_PASSWORD_${index}`;
 
 /** Login of a cluster's servers at one another. Without one, whoever reaches their port becomes a server and needs no password. */
 const ROUTE = {

@@ -11,11 +11,6 @@ export interface SubjectTransform {
 
 const tokensOf = (subject: string): string[] => subject.split(".");
 
-/** True where `pattern` matches the literal subject `subject`. */
-export function subjectMatches(pattern: string, subject: string): boolean {
-  return subjectsCover([pattern], subject);
-}
-
 /**
  * True where every subject that `subject` can name, wildcards included, is matched by at least one of `patterns`.
  *

@@ -1,5 +1,6 @@
 /** What changes in the resources of the program. */
-import { formatPath, keysOf, rawChanges, shownChange } from "../compare";
+import { rawChanges, shownChange } from "../compare";
+import { formatPath, keysOf } from "../path";
 import type { DeclaredResource } from "../evaluation";
 import { Opaque, type Masker } from "../mask";
 import { withOpaqueSecrets } from "../objects";

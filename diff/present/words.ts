@@ -1,7 +1,6 @@
 /** Words and lines that several formats share. */
 import type { FieldChange, Scalar } from "../compare";
 import { differenceText } from "../merge-live";
-import { PART_TITLES } from "../parts";
 import type {
   ChangeReport,
   EnvironmentTable,
@@ -47,7 +46,7 @@ const side = (sign: string, path: string, value: Scalar | undefined): string[] =
     : [`${sign} ${path}: ${valueText(value)}`];
 
 /** One difference as lines of a diff: `-`, `+`, `!` for what changed without showing, `@@` before lines of a text. */
-export function changeLines(change: FieldChange): string[] {
+function changeLines(change: FieldChange): string[] {
   const { path, op, old, new: now, lines, note } = change;
   const remark = note ? `  # ${note}` : "";
   if (op === "add") return side("+", path, now);
@@ -96,8 +95,6 @@ export function comparedText({ base, head }: Report): string {
 /** `noetl-nats/kind` */
 export const stackName = (report: Report): string =>
   report.project ? `${report.project}/${report.stack}` : report.stack;
-
-export const partTitle = (part: keyof typeof PART_TITLES): string => PART_TITLES[part];
 
 export const isFailure = (report: Report): report is FailureReport => report.status === "failed";
 

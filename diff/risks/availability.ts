@@ -1,6 +1,6 @@
 /** What stops, moves or cannot be drained. */
 import { PLACES } from "../../contract/noetl";
-import { keysOf } from "../compare";
+import { keysOf } from "../path";
 import { namespaceOf, type KubeObject } from "../objects";
 import { kindOf, notice, objectName, warning, type Finding, type ObjectDelta, type RiskRule } from "./facts";
 

@@ -1,6 +1,7 @@
 /** What the rules look at, what they answer, and how they name things. */
 import type { ContractInputs } from "../../components/stream-contract/inputs";
-import { keysOf, nameOf, type RawChange, type Step } from "../compare";
+import type { RawChange } from "../compare";
+import { keysOf, nameOf, type Step } from "../path";
 import type { DeclaredResource } from "../evaluation";
 import type { Masker } from "../mask";
 import { titleOf, type KubeObject } from "../objects";

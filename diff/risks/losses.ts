@@ -1,6 +1,7 @@
 /** What a change takes with it: data, protection, room. */
 import { quantityBytes } from "../../config/validate";
-import { keysOf, type RawChange } from "../compare";
+import type { RawChange } from "../compare";
+import { keysOf } from "../path";
 import { danger, kindOf, lastKey, notice, objectName, resourceName, typeOf, warning, type RiskRule } from "./facts";
 
 /** Resource types whose replacement or removal takes data or everything else with it. */

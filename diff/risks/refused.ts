@@ -1,5 +1,6 @@
 /** What the API server refuses to change in place, in objects that Helm updates: the upgrade fails. */
-import { keysOf, type RawChange } from "../compare";
+import type { RawChange } from "../compare";
+import { keysOf } from "../path";
 import { touches } from "../replacement";
 import { at, danger, objectName, type ObjectDelta, type RiskRule } from "./facts";
 

@@ -12,7 +12,7 @@ const silenceOf = (probes: GatewayFacts["probes"]) => {
   return { reasons: [...new Set(reasons)], problem: failures[0]?.problem };
 };
 
-export const describeProbe = ({ by, request, status, allowOrigin, answeredBy, body }: ProbeFacts): string => {
+const describeProbe = ({ by, request, status, allowOrigin, answeredBy, body }: ProbeFacts): string => {
   const who = answeredBy === undefined ? "" : ` from ${answeredBy}`;
   const words = body.trim().split("\n")[0] ?? "";
   return (

@@ -26,7 +26,7 @@ export type LogMeaning =
  * What NoETL's server, worker and gateway say when something between them and NATS or Postgres is wrong; the first that
  * fits counts. Sources: nats-py 2.16 and nats-server 2.15 as NoETL v2.8.9 shows their errors, psycopg 3 and Postgres 17; rustls 0.23.
  */
-export const LOG_SIGNS: readonly LogSign[] = [
+const LOG_SIGNS: readonly LogSign[] = [
   { id: "work-queue", pattern: /deliver all on workqueue stream/i },
   { id: "no-response", pattern: /no response from stream/i },
   { id: "nats-login", pattern: /authorization violation|authentication (error|expired)/i },

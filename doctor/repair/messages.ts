@@ -16,7 +16,7 @@ export interface SavedMessage {
 }
 
 /** Header of a message that was written back: the repair's id and the message's sequence in the old stream. */
-export const RESTORED_HEADER = "Noetl-Nats-Restored";
+const RESTORED_HEADER = "Noetl-Nats-Restored";
 /** Headers that ask the server for something that holds for the old stream only. */
 const PASSING = /^Nats-(Expected-|Rollup)/i;
 
@@ -27,7 +27,7 @@ const ANSWER_MILLISECONDS = 10_000;
 const NO_MESSAGE = 10037;
 
 /** Messages of a stream from a sequence on, in order; those that were deleted or acknowledged away are not there. */
-export async function* readMessages(session: Session, stream: string, from: number): AsyncGenerator<StoredMsg> {
+async function* readMessages(session: Session, stream: string, from: number): AsyncGenerator<StoredMsg> {
   const manager = await session.connection.jetstreamManager({ checkAPI: false, timeout: ANSWER_MILLISECONDS });
   const { state } = await manager.streams.info(stream);
   for (let start = Math.max(from, state.first_seq); start <= state.last_seq; start += BATCH) {

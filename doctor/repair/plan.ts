@@ -143,7 +143,7 @@ export function stepsOf(plan: RepairPlan, inputs: ContractInputs, folder: string
 }
 
 /** What is lost by it, in words; empty where nothing is. */
-export function lossesOf({ recreates, stakes }: RepairPlan, { consumer }: ContractInputs): string[] {
+function lossesOf({ recreates, stakes }: RepairPlan, { consumer }: ContractInputs): string[] {
   return [
     ...(stakes.inFlight > 0
       ? [

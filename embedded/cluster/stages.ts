@@ -2,7 +2,7 @@
 import type { V1Pod } from "@kubernetes/client-node";
 
 /** Label and its values of pods behind which a real process runs. */
-export const SUPERVISED = {
+const SUPERVISED = {
   app: ["noetl-server", "noetl-worker", "gateway", "postgres", "pgbouncer", "noetl-schema"],
   "app.kubernetes.io/component": ["nats"],
 } as const;

@@ -3,7 +3,7 @@ import { connect, type NatsConnection, NatsError } from "nats";
 import { need, place } from "./environment";
 
 /** The parts of NATS_URL as the clients take them: the user part is not decoded. */
-export function splitNatsUrl(url: string): { host: string; port: number; user?: string; pass?: string } {
+function splitNatsUrl(url: string): { host: string; port: number; user?: string; pass?: string } {
   const match = /^[a-z]+:\/\/(?:([^:@/]*)(?::([^@/]*))?@)?([^:/@]+)(?::(\d+))?\/?$/.exec(url);
   if (!match?.[3]) throw new Error("nats: cannot parse NATS_URL");
   return {

@@ -23,7 +23,7 @@ function said(cond: JsonObject): string {
 }
 
 /** What a pod's containers died of, or cannot start for. */
-export function podTroubles(pod: JsonObject): string[] {
+function podTroubles(pod: JsonObject): string[] {
   const status = objectAt(pod, "status");
   return [...items(status.initContainerStatuses), ...items(status.containerStatuses)].flatMap((container) => {
     const ended = objectAt(container, "state", "terminated");
@@ -95,7 +95,7 @@ function pod(object: JsonObject): Readiness {
 }
 
 /** True where a Service gets endpoints from its selector and is expected to have some. */
-export function expectsEndpoints(service: JsonObject): boolean {
+function expectsEndpoints(service: JsonObject): boolean {
   const spec = objectAt(service, "spec");
   return (
     Object.keys(objectAt(spec, "selector")).length > 0 && spec.clusterIP !== "None" && spec.type !== "ExternalName"

@@ -44,12 +44,3 @@ function differences(olds: Json | undefined, news: Json | undefined, path: Path)
   }
   return olds === news ? [] : [{ path, kind: "UPDATE" }];
 }
-
-/** A property path as the engine writes it: `spec.containers[0].image`, `metadata.annotations["a.b/c"]`. */
-export function formatPath(path: Path): string {
-  return path.reduce<string>((text, part) => {
-    if (typeof part === "number") return `${text}[${part}]`;
-    if (!/^[A-Za-z_$][\w$-]*$/.test(part)) return `${text}[${JSON.stringify(part)}]`;
-    return text ? `${text}.${part}` : part;
-  }, "");
-}

@@ -20,7 +20,7 @@ function pick(characters: string): string {
 }
 
 /** Random text by the options of RandomPassword and RandomString: every class is on unless it is set to false. */
-export function randomText(inputs: JsonObject): string {
+function randomText(inputs: JsonObject): string {
   const length = numberOr(inputs.length, 0);
   const on = (name: CharClass): boolean =>
     name === "numeric" ? (inputs.numeric ?? inputs.number ?? true) !== false : (inputs[name] ?? true) !== false;
@@ -49,7 +49,7 @@ function textOptions(inputs: JsonObject): JsonObject {
 }
 
 /** Outputs of random bytes as RandomId gives them: the prefix is in front of every form but the id. */
-export function idOutputs(bytes: Buffer, inputs: JsonObject): { id: string; properties: JsonObject } {
+function idOutputs(bytes: Buffer, inputs: JsonObject): { id: string; properties: JsonObject } {
   const prefix = typeof inputs.prefix === "string" ? inputs.prefix : "";
   const id = bytes.toString("base64url");
   return {

@@ -56,7 +56,7 @@ const FAILED: Readonly<Record<string, string>> = {
 export const markerOf = (name: string): string => `<!-- noetl-nats preview: ${name} -->`;
 
 /** What the comment about a finished preview says. */
-export function commentBody(args: {
+function commentBody(args: {
   readonly name: string;
   readonly run: Run;
   /** The preview's job; undefined where it was not run. */
@@ -100,7 +100,7 @@ export function commentBody(args: {
 }
 
 /** A file of an artifact; undefined where there is none. @throws Error for what is no plain, readable file of a fair size. */
-export function readReport(file: string): string | undefined {
+function readReport(file: string): string | undefined {
   const found = fs.lstatSync(file, { throwIfNoEntry: false });
   if (!found) return undefined;
   if (!found.isFile()) throw new Error(`${path.basename(file)} of the artifact is no plain file`);
@@ -131,7 +131,7 @@ async function pullRequestOf(github: GitHub, run: Run): Promise<PullRequest | un
  *
  * @param mayCreate False edits only: it tells an old comment's readers, but nobody who has heard nothing yet.
  */
-export async function upsertComment(
+async function upsertComment(
   github: GitHub,
   pull: number,
   marker: string,

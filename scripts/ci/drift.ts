@@ -80,11 +80,7 @@ const MOST_PATHS = 12;
 export const markerOf = (stack: string): string => `<!-- noetl-nats drift: ${stack} -->`;
 
 /** Title and text of the issue; undefined where there is nothing to tell. */
-export function issueText(
-  stack: string,
-  outcome: Outcome,
-  runUrl: string,
-): { title: string; body: string } | undefined {
+function issueText(stack: string, outcome: Outcome, runUrl: string): { title: string; body: string } | undefined {
   const footer = `<sub>[Run](${runUrl}) · the issue closes itself when the stack is in order</sub>`;
   const note = `**The list goes on in [the run](${runUrl}).**`;
   if ("failure" in outcome) {
@@ -120,7 +116,7 @@ interface Issue extends Marked {
 }
 
 /** Opens, edits or closes the stack's issue. */
-export async function upsertIssue(
+async function upsertIssue(
   github: GitHub,
   stack: string,
   text: { title: string; body: string } | undefined,

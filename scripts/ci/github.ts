@@ -153,7 +153,7 @@ function messageIn(text: string): string {
  * `retry-after` counts first, then `x-ratelimit-reset` where nothing remains, else a minute that doubles with every limit
  * already met (docs.github.com: Best practices for using the REST API).
  */
-export function rateLimitWait(answer: Response, text: string, before: number): number | undefined {
+function rateLimitWait(answer: Response, text: string, before: number): number | undefined {
   if (answer.status !== 429 && answer.status !== 403) return undefined;
   const retryAfter = Number(answer.headers.get("retry-after") ?? NaN);
   if (Number.isFinite(retryAfter)) return Math.max(0, retryAfter);

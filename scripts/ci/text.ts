@@ -1,7 +1,7 @@
 /** Texts that a workflow posts: what goes into them may come from anybody, and they have to stay readable. */
 
 /** Most characters that GitHub takes for a comment or an issue. */
-export const BODY_LIMIT = 65_536;
+const BODY_LIMIT = 65_536;
 
 /** A code block that `text` cannot end: its fence is longer than every one inside. */
 export function fenced(text: string): string {

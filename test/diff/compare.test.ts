@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { fieldChanges, formatPath, leaves, rawChanges } from "../../diff/compare";
+import { fieldChanges, leaves, rawChanges } from "../../diff/compare";
+import { formatPath } from "../../diff/path";
 import { Masker, Opaque } from "../../diff/mask";
 
 const masker = new Masker([], []);

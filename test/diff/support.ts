@@ -19,7 +19,7 @@ const LEFT_OUT = new Set(["bench", "dist", "docs", "examples", "node_modules", "
 export const isSecretKey = (key: string): boolean => key in SETTINGS && SETTINGS[key as keyof typeof SETTINGS].secret;
 
 /** A copy of this project in `folder`, with its packages, whose stack kind takes the local chart of NATS. */
-export function copyProject(folder: string): string {
+function copyProject(folder: string): string {
   fs.mkdirSync(folder, { recursive: true });
   const sources = fs.readdirSync(projectRoot()).filter((name) => !name.startsWith(".") && !LEFT_OUT.has(name));
   for (const source of sources) {
