@@ -440,7 +440,7 @@ export const SETTINGS = {
   createNat: flag(true, {
     group: "GKE",
     description:
-      "Create a Cloud NAT for private nodes; false where `network` has one, or images come from Google alone.",
+      "Create a Cloud NAT, the way out of private nodes; false where `network` has one, no node is private, or images come from Google alone.",
   }),
   createArtifactRegistry: flag(true, { group: "GKE", description: "Create a Docker repository for the images." }),
   repositoryId: text("noetl", {
@@ -544,7 +544,7 @@ export const SETTINGS = {
   }),
   cloudSqlRangePrefix: integer(20, 16, 24, {
     group: "Cloud SQL",
-    description: "Prefix length of the range that Google's services get in the network.",
+    description: "Prefix length of the range that Google's services get in the network, when it is made.",
     unit: "bits",
   }),
   cloudSqlProxyEgressRule: flag(true, {

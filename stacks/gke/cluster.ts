@@ -80,7 +80,8 @@ function newCluster(settings: GkeSettings, { project, enabled, onCloud }: Cluste
       nodeCidr: settings.nodeCidr,
       podCidr: settings.podCidr,
       serviceCidr: settings.serviceCidr,
-      nat: settings.privateNodes && settings.createNat,
+      // Nodes that were private stay so until they are replaced: privateNodes alone does not take it away.
+      nat: settings.createNat,
     },
     onCloud,
   );

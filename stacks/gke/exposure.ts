@@ -122,10 +122,27 @@ export function expose(
     if (gateway) balanceLoad("gateway", gateway.namespace);
     if (noetl && settings.noetlHost) balanceLoad("noetl", noetl.namespace);
   }
-  for (const [index, member] of (settings.iap ? settings.iapMembers : []).entries()) {
+  if (settings.iap) admit(settings, { project, cloud, enabled });
+}
+
+/**
+ * Lets members pass Identity-Aware Proxy to this stack's hosts, and to no other of the project. A member's resource bears the
+ * member's name: by their places in the list, one that moves up would be granted first and then revoked under the old place.
+ */
+function admit(
+  { iapMembers, gatewayHost, noetlHost }: GkeSettings,
+  { project, cloud, enabled }: Omit<Surroundings, "cluster">,
+): void {
+  const hosts = [gatewayHost, noetlHost].filter((host) => host !== undefined);
+  const condition = {
+    title: `noetl at ${hosts[0] ?? ""}`.slice(0, 100),
+    expression: hosts.map((host) => `request.host == "${host}"`).join(" || "),
+  };
+  const members = [...new Set(iapMembers.map((member) => member.replace(/:.*/, (name) => name.toLowerCase())))];
+  for (const member of members) {
     new iap.WebIamMember(
-      `iap-${index}`,
-      { project, role: "roles/iap.httpsResourceAccessor", member },
+      `iap-${member}`,
+      { project, role: "roles/iap.httpsResourceAccessor", member, condition },
       { provider: cloud, dependsOn: enabled },
     );
   }

@@ -8,7 +8,7 @@ import type { Settings } from "../../config/schema";
 export function resourcesFor(settings: Settings, facts: Facts): (name: PodName) => Resources[] {
   const pods = podsOf(settings);
   const autopilot = facts.cluster?.autopilot ?? true;
-  const bursting = facts.cluster && autopilot ? mayBurst(facts.cluster.version) : true;
+  const bursting = facts.cluster && autopilot ? mayBurst(facts.cluster.createdWith) : true;
   return (name) => {
     const pod = pods.find((each) => each.name === name);
     if (!pod) return [];

@@ -48,7 +48,7 @@ export const EXISTING: Facts = {
     endpoint: "203.0.113.11",
     caCertificate: "Y2VydGlmaWNhdGU=",
     networkId: "projects/acme-noetl/global/networks/shared",
-    version: "1.33.5-gke.1080000",
+    createdWith: "1.33.5-gke.1080000",
     autopilot: true,
     workloadPool: "acme-noetl.svc.id.goog",
   },
@@ -142,7 +142,7 @@ export const CONFIGURATIONS: readonly { readonly name: string; readonly raw: Raw
   {
     name: "onto-old-autopilot",
     raw: { ...ONTO_EXISTING, natsJetstreamMemSize: "2Gi", enableApis: "false" },
-    facts: { ...EXISTING, cluster: { ...EXISTING.cluster!, version: "1.29.9-gke.100" } },
+    facts: { ...EXISTING, cluster: { ...EXISTING.cluster!, createdWith: "1.29.9-gke.100" } },
   },
   {
     name: "nats-alone",

@@ -1,7 +1,8 @@
 import * as http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { demandOf, GoogleApi, preflight } from "../../components/gcp/preflight";
+import { GoogleApi, preflight } from "../../components/gcp/preflight";
+import { demandOf } from "../../components/gcp/preflight/quotas";
 import { ConfigError, parseSettings } from "../../config/parse";
 import { FRESH, INGRESS, ONTO_EXISTING } from "./configurations";
 
@@ -38,7 +39,7 @@ const disabled = {
   body: {
     error: {
       message: "Compute Engine API has not been used in project 1 before",
-      details: [{ reason: "SERVICE_DISABLED" }],
+      details: [{ reason: "SERVICE_disabled" }],
     },
   },
 };
@@ -47,6 +48,7 @@ const running = {
   endpoint: "203.0.113.11",
   masterAuth: { clusterCaCertificate: "Y2E=" },
   network: "shared",
+  initialClusterVersion: "1.31.2-gke.1",
   currentMasterVersion: "1.33.5-gke.1",
   autopilot: { enabled: true },
   workloadIdentityConfig: { workloadPool: "acme-noetl.svc.id.goog" },
@@ -136,7 +138,7 @@ describe("before anything is created", () => {
       endpoint: "203.0.113.11",
       caCertificate: "Y2E=",
       networkId: "projects/acme-noetl/global/networks/shared",
-      version: "1.33.5-gke.1",
+      createdWith: "1.31.2-gke.1",
       autopilot: true,
       workloadPool: "acme-noetl.svc.id.goog",
     });
@@ -164,6 +166,69 @@ describe("before anything is created", () => {
     expect(problems.map((each) => each.split(";")[0])).toEqual([
       'clusterName: cluster "noetl-cluster" is STOPPING',
       'useCloudSql: cluster "noetl-cluster" has no Workload Identity, by which the Auth Proxy logs in',
+    ]);
+  });
+
+  it("reaches a control plane without a public address by its name, where that leads in from outside", async () => {
+    const named = (allowExternalTraffic: boolean, ipEndpointsConfig: object) => ({
+      ...running,
+      controlPlaneEndpointsConfig: {
+        dnsEndpointConfig: { endpoint: "gke-1.europe-west1.gke.goog", allowExternalTraffic },
+        ipEndpointsConfig,
+      },
+    });
+    const reached = async (body: object) => {
+      answers[CLUSTER] = { body };
+      return (await check(ONTO_EXISTING)).cluster;
+    };
+    const byName = await reached(named(true, { enabled: false }));
+    expect(byName).toMatchObject({ endpoint: "gke-1.europe-west1.gke.goog" });
+    expect(byName?.caCertificate).toBeUndefined();
+    expect(await reached(named(true, { enabled: true, enablePublicEndpoint: false }))).toEqual(byName);
+    const byAddress = { endpoint: "203.0.113.11", caCertificate: "Y2E=" };
+    expect(await reached(named(true, { enabled: true }))).toMatchObject(byAddress);
+    // From inside its network a private address serves.
+    expect(await reached(named(false, { enabled: true, enablePublicEndpoint: false }))).toMatchObject(byAddress);
+    answers[CLUSTER] = { body: named(false, { enabled: false }) };
+    expect((await problemsOf(ONTO_EXISTING))[0]).toContain('the control plane of "noetl-cluster" has no address');
+  });
+
+  it("refuses a Standard cluster that cannot serve the ingress or the Auth Proxy", async () => {
+    answers[CLUSTER] = {
+      body: {
+        ...running,
+        autopilot: {},
+        addonsConfig: { httpLoadBalancing: { disabled: true } },
+        nodePools: [
+          { name: "old", config: {} },
+          { name: "new", config: { workloadMetadataConfig: { mode: "GKE_METADATA" } } },
+        ],
+      },
+    };
+    const raw = { ...INGRESS, region: "us-central1", createCluster: "false", clusterName: "noetl-cluster" };
+    expect((await problemsOf(raw)).map((each) => each.split(";")[0])).toEqual([
+      'exposure: ingress needs the HTTP load balancing add-on, which is off in cluster "noetl-cluster"',
+      'exposure: ingress leads to pods themselves, which only a VPC-native cluster can, and "noetl-cluster" is none',
+      'useCloudSql: node pools old of cluster "noetl-cluster" hide Workload Identity from their pods, and the Auth Proxy would log in as the node',
+    ]);
+  });
+
+  it("tells a project without billing from a missing role, and refuses APIs that are off and stay off", async () => {
+    const unbilled = {
+      status: 403,
+      body: {
+        error: { message: "This API method requires billing to be enabled. Please enable billing on project #1." },
+      },
+    };
+    answers[CLUSTER] = unbilled;
+    expect(await problemsOf(ONTO_EXISTING)).toEqual([
+      expect.stringContaining('project "acme-noetl" has no billing account'),
+    ]);
+    answers = { [PROJECT]: unbilled, [`${PROJECT}/regions/europe-west1`]: unbilled };
+    expect(await problemsOf(FRESH)).toEqual([expect.stringContaining('project "acme-noetl" has no billing account')]);
+    answers = { [PROJECT]: disabled, [`${PROJECT}/regions/europe-west1`]: disabled };
+    expect(await problemsOf({ ...FRESH, enableApis: "false" })).toEqual([
+      expect.stringMatching(/^enableApis: false, and the Compute Engine API of project acme-noetl is off/),
     ]);
   });
 

@@ -20,7 +20,7 @@ export interface CloudSqlArgs {
    * to addresses that others take. Default false.
    */
   keepRange?: boolean;
-  /** Prefix length of the range that those services get, 16 to 24. Default 20. */
+  /** Prefix length of the range that those services get when it is made, 16 to 24. Default 20. */
   rangePrefix?: number;
   /** Let pods reach the database through a network that denies egress. Default true. */
   egressRule?: boolean;
@@ -83,7 +83,8 @@ export class CloudSql extends pulumi.ComponentResource {
           prefixLength: args.rangePrefix ?? 20,
           network: args.network,
         },
-        { ...child, retainOnDelete: args.keepRange ?? false },
+        // A range that an instance stands in is never another one's.
+        { ...child, protect, retainOnDelete: args.keepRange ?? false, ignoreChanges: ["prefixLength"] },
       );
       dependsOn.push(
         new servicenetworking.Connection(

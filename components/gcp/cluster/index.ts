@@ -78,7 +78,8 @@ export class AutopilotCluster extends pulumi.ComponentResource {
               },
             }
           : {}),
-        ...((args.privateNodes ?? true) ? { privateClusterConfig: { enablePrivateNodes: true } } : {}),
+        // Said in both cases: left out, it would stay as it is.
+        privateClusterConfig: { enablePrivateNodes: args.privateNodes ?? true },
         clusterAutoscaling: {
           autoProvisioningDefaults: {
             serviceAccount: nodes.email,

@@ -4,8 +4,8 @@ export interface ClusterAccess {
   readonly name: string;
   /** Host, or host and port, of the control plane. */
   readonly endpoint: string;
-  /** Certificate authority of the control plane, PEM in base64. */
-  readonly caCertificate: string;
+  /** Certificate authority of the control plane, PEM in base64; unset for an endpoint with a name, which has a public one. */
+  readonly caCertificate?: string;
 }
 
 /** The command that gets a token for the Google identity of whoever runs the program. */
@@ -24,7 +24,10 @@ export function execKubeconfig(access: ClusterAccess): string {
     clusters: [
       {
         name,
-        cluster: { server: `https://${access.endpoint}`, "certificate-authority-data": access.caCertificate },
+        cluster: {
+          server: `https://${access.endpoint}`,
+          ...(access.caCertificate ? { "certificate-authority-data": access.caCertificate } : {}),
+        },
       },
     ],
     contexts: [{ name, context: { cluster: name, user: name } }],

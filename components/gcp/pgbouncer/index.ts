@@ -64,7 +64,16 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
     );
     const mayConnect = new projects.IAMMember(
       `${name}-client`,
-      { project, role: "roles/cloudsql.client", member: account.member },
+      {
+        project,
+        role: "roles/cloudsql.client",
+        member: account.member,
+        // This instance and no other of the project.
+        condition: {
+          title: `only ${args.instanceName}`,
+          expression: pulumi.interpolate`resource.service == "sqladmin.googleapis.com" && resource.name == "projects/${project}/instances/${args.instanceName}"`,
+        },
+      },
       child,
     );
     const mayImpersonate = new serviceaccount.IAMMember(

@@ -9,12 +9,13 @@ const ENDPOINTS: Readonly<Record<Api, string>> = {
   dns: "https://dns.googleapis.com/dns/v1/",
 };
 
-/** What the API said: the object, that there is none, that the caller may not know, or that the API is switched off. */
+/** What the API said: the object, that there is none, that the caller may not know, that the API is off, or that nobody pays. */
 export type Answer =
   | { readonly kind: "found"; readonly body: Readonly<Record<string, unknown>> }
   | { readonly kind: "absent" }
   | { readonly kind: "forbidden"; readonly message: string }
-  | { readonly kind: "disabled" };
+  | { readonly kind: "disabled" }
+  | { readonly kind: "unbilled" };
 
 /** Longest time one question may take, its repetitions included, in milliseconds. */
 const DEADLINE_MS = 30_000;
@@ -63,6 +64,8 @@ export class GoogleApi {
     if (response.status === 404) return { kind: "absent" };
     if (response.status !== 403 && response.status !== 401) return undefined;
     const text = await response.text();
+    if (/BILLING_DISABLED|requires billing to be enabled|billing account .* disabled/i.test(text))
+      return { kind: "unbilled" };
     if (/SERVICE_DISABLED|accessNotConfigured|has not been used in project/.test(text)) return { kind: "disabled" };
     return { kind: "forbidden", message: messageOf(text) || `${response.status} ${response.statusText}` };
   }
