@@ -205,3 +205,25 @@ spec:
 {{- fail (printf "chart %s refuses these values:\n- %s" $.chart (join "\n- " .)) -}}
 {{- end -}}
 {{- end }}
+
+{{/*
+Lets a node be drained of one pod at a time; input: root, app, replicas. Of a single pod nothing is kept back: its node
+could never be drained.
+*/}}
+{{- define "shared.disruptionBudget" -}}
+{{- if gt (int .replicas) 1 }}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  name: {{ .app }}
+  namespace: {{ include "shared.namespace" .root }}
+  labels:
+    {{- include "shared.labels" (dict "root" .root "app" .app) | nindent 4 }}
+spec:
+  maxUnavailable: 1
+  selector:
+    matchLabels:
+      app: {{ .app }}
+{{- end }}
+{{- end }}
