@@ -231,6 +231,7 @@ describe("a whole stack on GKE, by the real engine", () => {
     expect(guarded.sort()).toEqual([
       "cloud-sql-database",
       "cloud-sql-instance",
+      "cloud-sql-range",
       "gateway-address-address",
       "gke-cluster",
       "nats-namespace",
