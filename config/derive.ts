@@ -1,8 +1,6 @@
 import { resolveOrigins } from "./cors";
+import { CLOUD_SQL_POOLS } from "./pools";
 import { SETTINGS, type Settings } from "./schema";
-
-/** Database connections of a server and of a worker behind PgBouncer; the charts' own defaults are made for Postgres alone. */
-export const CLOUD_SQL_POOLS = { server: 6, worker: 3 } as const;
 
 /** Fills in what follows from other settings: the gateway's origins and, on GKE, its address, pool sizes, the rollout. */
 export function derived(settings: Settings): Settings {

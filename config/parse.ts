@@ -3,6 +3,7 @@ import { derived } from "./derive";
 import { gkeConflicts } from "./gke";
 import { natsMemoryLimit } from "./memory";
 import { playbookHint } from "./playbooks";
+import { CHART_POOLS } from "./pools";
 import { nearest, quantityBytes } from "./validate";
 import { many } from "./wording";
 
@@ -104,10 +105,10 @@ function resolveAlias(settings: Settings): Settings {
     : { ...settings, natsJetstreamFileSize: settings.natsJetstreamSize };
 }
 
-/** Pools of database connections: least and most, and the most where it is unset, which is the chart's. */
+/** Pools of database connections: least and most, and the most where it is unset. */
 const POOLS = [
-  ["serverPoolMinSize", "serverPoolMaxSize", 12],
-  ["workerPoolMinSize", "workerPoolMaxSize", 8],
+  ["serverPoolMinSize", "serverPoolMaxSize", CHART_POOLS.server],
+  ["workerPoolMinSize", "workerPoolMaxSize", CHART_POOLS.worker],
 ] as const;
 
 /** Problems between settings. `raw` tells what was set by hand. */

@@ -3,6 +3,7 @@
  * `Pulumi.yaml`, the README's table and the checks at preview all come from this table.
  */
 import { CONSUMER, GATEWAY, NATS_USER, NODE_PORTS, STREAM, WORKER_TUNING } from "../contract/noetl";
+import { CHART_POOLS, CLOUD_SQL_POOLS } from "./pools";
 import * as is from "./validate";
 
 /** Settings are shown and documented under these headings, in this order. */
@@ -473,11 +474,17 @@ export const SETTINGS = {
     example: "1",
   }),
   serverPoolMinSize: pool("NoETL", "Database connections that a server keeps open."),
-  serverPoolMaxSize: pool("NoETL", "Database connections of a server at most; unset means 6 on Cloud SQL, else 12."),
+  serverPoolMaxSize: pool(
+    "NoETL",
+    `Database connections of a server at most; unset means ${CLOUD_SQL_POOLS.server} on Cloud SQL, else ${CHART_POOLS.server}.`,
+  ),
   serverPoolMaxWaiting: pool("NoETL", "Requests of a server that may wait for a connection.", "requests"),
   serverPoolTimeoutSeconds: pool("NoETL", "How long a server waits for a connection.", "seconds"),
   workerPoolMinSize: pool("Worker", "Database connections that a worker keeps open, per database of a playbook."),
-  workerPoolMaxSize: pool("Worker", "Database connections of a worker at most; unset means 3 on Cloud SQL, else 8."),
+  workerPoolMaxSize: pool(
+    "Worker",
+    `Database connections of a worker at most; unset means ${CLOUD_SQL_POOLS.worker} on Cloud SQL, else ${CHART_POOLS.worker}.`,
+  ),
   workerPoolMaxWaiting: pool("Worker", "Requests of a worker that may wait for a connection.", "requests"),
   workerPoolTimeoutSeconds: pool("Worker", "How long a worker waits for a connection.", "seconds"),
   workerMaxInflightCommands: pool("Worker", "Commands that a worker runs at once.", "commands"),

@@ -137,8 +137,7 @@ async function podFacts(
     }),
   );
   return {
-    namespace: metadata?.namespace ?? "",
-    name: metadata?.name ?? "",
+    ...placeOf(metadata),
     owner: ownerOf(pod),
     phase: status?.phase ?? "Unknown",
     ready: isReady(pod),
@@ -183,12 +182,16 @@ async function lastLines(
     .filter((line) => line !== "");
 }
 
+const placeOf = (metadata: k8s.V1ObjectMeta | undefined) => ({
+  namespace: metadata?.namespace ?? "",
+  name: metadata?.name ?? "",
+});
+
 function deploymentFacts({ metadata, spec, status }: k8s.V1Deployment): WorkloadFacts {
   const failed = status?.conditions?.find(({ type, status }) => type === "ReplicaFailure" && status === "True");
   return {
     kind: "Deployment",
-    namespace: metadata?.namespace ?? "",
-    name: metadata?.name ?? "",
+    ...placeOf(metadata),
     wanted: spec?.replicas ?? 1,
     ready: status?.readyReplicas ?? 0,
     ...(failed ? { trouble: words(failed.reason, failed.message) } : {}),
@@ -198,8 +201,7 @@ function deploymentFacts({ metadata, spec, status }: k8s.V1Deployment): Workload
 function statefulSetFacts({ metadata, spec, status }: k8s.V1StatefulSet): WorkloadFacts {
   return {
     kind: "StatefulSet",
-    namespace: metadata?.namespace ?? "",
-    name: metadata?.name ?? "",
+    ...placeOf(metadata),
     wanted: spec?.replicas ?? 1,
     ready: status?.readyReplicas ?? 0,
   };
@@ -209,8 +211,7 @@ function jobFacts({ metadata, spec, status }: k8s.V1Job): WorkloadFacts {
   const failed = status?.conditions?.find(({ type, status }) => type === "Failed" && status === "True");
   return {
     kind: "Job",
-    namespace: metadata?.namespace ?? "",
-    name: metadata?.name ?? "",
+    ...placeOf(metadata),
     wanted: spec?.completions ?? 1,
     ready: status?.succeeded ?? 0,
     ...(failed ? { trouble: words(failed.reason, failed.message) } : {}),
@@ -219,8 +220,7 @@ function jobFacts({ metadata, spec, status }: k8s.V1Job): WorkloadFacts {
 
 function claimFacts({ metadata, spec, status }: k8s.V1PersistentVolumeClaim): ClaimFacts {
   return {
-    namespace: metadata?.namespace ?? "",
-    name: metadata?.name ?? "",
+    ...placeOf(metadata),
     phase: status?.phase ?? "Unknown",
     ...(spec?.storageClassName ? { storageClass: spec.storageClassName } : {}),
     ...(spec?.resources?.requests?.storage ? { size: spec.resources.requests.storage } : {}),

@@ -30,7 +30,7 @@ async function main(): Promise<void> {
   const started = Date.now();
   const tools = await ensureTools(STACK_TOOLS, say);
   const dir = path.join(EMBEDDED_DIR, "cluster");
-  const cluster = (await attachCluster(dir)) ?? (await startCluster({ dir, tools, log: say }));
+  const cluster = (await attachCluster(dir)) ?? (await startCluster({ dir, tools, outlivesCaller: true, log: say }));
   const { stack, provenance, close } = await openStack({
     dir: EMBEDDED_DIR,
     kubeconfigPath: cluster.kubeconfigPath,

@@ -1,5 +1,5 @@
 import { connectionBudget, tierFor } from "../../components/gcp/rules/connections";
-import { CLOUD_SQL_POOLS } from "../derive";
+import { CLOUD_SQL_POOLS } from "../pools";
 import { SETTINGS, type SettingKey, type Settings } from "../schema";
 import type { Changed } from ".";
 

@@ -37,7 +37,7 @@ const GUARD = compiled("guard.js");
  * Starts a throwaway control plane on loopback: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, a
  * simulated node (kwok) and the supervisor that runs real processes behind the pods that matter.
  *
- * The processes outlive the caller, unless `endsWithCaller`: then they end within seconds after it, even where it is killed.
+ * The processes end within seconds after the caller, even where it is killed, unless `outlivesCaller`.
  * Remains of an earlier start in `dir` are ended and removed first.
  *
  * @throws Error that names what did not become ready in time, with the last lines of its log, or what is missing on this
@@ -46,7 +46,7 @@ const GUARD = compiled("guard.js");
 export async function startCluster(options: {
   dir: string;
   tools: ClusterTools;
-  endsWithCaller?: boolean;
+  outlivesCaller?: boolean;
   log?: (line: string) => void;
 }): Promise<Cluster> {
   const { dir, tools } = options;
@@ -63,7 +63,7 @@ export async function startCluster(options: {
   const started = Date.now();
   const launcher = new Launcher(at);
   const start = { dir, tools, launcher };
-  if (options.endsWithCaller) launcher.launch("guard", process.execPath, [GUARD, dir, JSON.stringify(self())]);
+  if (!options.outlivesCaller) launcher.launch("guard", process.execPath, [GUARD, dir, JSON.stringify(self())]);
 
   try {
     const kubeconfig = await startApiServer(start);

@@ -63,26 +63,20 @@ export function gatewayEntry(settings: Settings, address: PublicAddress | undefi
         settings.gatewayPublicUrl ??
         pulumi.interpolate`http://${settings.gatewayHost ?? address.address}:${PLACES.gateway.port}`,
     };
-  return {
-    serviceAnnotations: serviceAnnotations(PUBLIC.gateway.object),
-    ingress: {
-      host: settings.gatewayHost ?? "",
-      certificateName: PUBLIC.gateway.object,
-      annotations: ingressAnnotations(PUBLIC.gateway.object, address.addressName),
-    },
-  };
+  return ingressEntry("gateway", settings.gatewayHost ?? "", address);
 }
 
 /** What NoETL gets for its way in, where its API is public. */
 export function noetlEntry(settings: Settings, address: PublicAddress | undefined): Platform["noetl"] {
-  if (!address || !settings.noetlHost) return {};
+  return address && settings.noetlHost ? ingressEntry("noetl", settings.noetlHost, address) : {};
+}
+
+/** A way in by an https ingress of Google's. */
+function ingressEntry(part: keyof typeof PUBLIC, host: string, address: PublicAddress) {
+  const { object } = PUBLIC[part];
   return {
-    serviceAnnotations: serviceAnnotations(PUBLIC.noetl.object),
-    ingress: {
-      host: settings.noetlHost,
-      certificateName: PUBLIC.noetl.object,
-      annotations: ingressAnnotations(PUBLIC.noetl.object, address.addressName),
-    },
+    serviceAnnotations: serviceAnnotations(object),
+    ingress: { host, certificateName: object, annotations: ingressAnnotations(object, address.addressName) },
   };
 }
 

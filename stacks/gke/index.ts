@@ -13,6 +13,7 @@ import { enabledServices } from "./services";
 
 /** How long newly enabled APIs may take to answer, in milliseconds. */
 const ENABLED_DEADLINE_MS = 300_000;
+
 /**
  * Prepares a stack on GKE: looks at what is there, then declares the platform.
  *

@@ -39,7 +39,6 @@ beforeAll(async () => {
   cluster = await startCluster({
     dir,
     tools: await ensureTools(Object.keys(TOOLS) as ToolName[]),
-    endsWithCaller: true,
   });
   kubeconfig = new KubeConfig();
   kubeconfig.loadFromString(cluster.kubeconfig);

@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { CHART_POOLS } from "../../config/pools";
 import { REQUIRED } from "./cases";
 import { type ChartName, type Values, chartFolder, merged, refusal } from "./helm";
 
@@ -138,4 +139,12 @@ describe("schema and values", () => {
 it("both charts carry the same shared templates", () => {
   const shared = (chart: ChartName) => fs.readFileSync(path.join(chartFolder(chart), "templates/_shared.tpl"), "utf8");
   expect(shared("gateway")).toBe(shared("noetl"));
+});
+
+it("a pool that no setting sizes is as large as the configuration takes it for", () => {
+  const { config } = parse(fs.readFileSync(path.join(chartFolder("noetl"), "values.yaml"), "utf8")) as {
+    config: Record<keyof typeof CHART_POOLS, Record<string, string>>;
+  };
+  for (const [part, size] of Object.entries(CHART_POOLS) as [keyof typeof CHART_POOLS, number][])
+    expect(config[part].NOETL_POSTGRES_POOL_MAX_SIZE).toBe(String(size));
 });

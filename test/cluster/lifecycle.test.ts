@@ -43,6 +43,19 @@ async function deploy(cluster: Cluster): Promise<void> {
   await client.pod("postgres", "postgres-0", isReady);
 }
 
+/** Starts a cluster from a process of its own, which waits; returns what kills that process. */
+async function startElsewhere(dir: string, outlivesCaller: boolean): Promise<() => Promise<void>> {
+  const module = path.join(projectRoot(), "dist", "embedded", "cluster", "index.js");
+  const start = `require(process.argv[1]).startCluster(JSON.parse(process.argv[2])).then(() => setInterval(() => {}, 1e6))`;
+  const options = JSON.stringify({ dir, tools: await clusterTools(), outlivesCaller });
+  const caller = spawn(process.execPath, ["-e", start, module, options], { stdio: "ignore" });
+  const ended = new Promise((resolve) => caller.once("close", resolve));
+  return async () => {
+    caller.kill("SIGKILL");
+    await ended;
+  };
+}
+
 describe("life of a cluster", () => {
   it("starts, is found again, and leaves neither process nor file", async () => {
     const dir = clusterDir();
@@ -75,31 +88,21 @@ describe("life of a cluster", () => {
   it("cleans up after a start that was killed", async () => {
     const dir = clusterDir();
     onTestFinished(() => stopCluster(dir));
-    const module = path.join(projectRoot(), "dist", "embedded", "cluster", "index.js");
-    const start = `require(process.argv[1]).startCluster(JSON.parse(process.argv[2]))`;
-    const options = JSON.stringify({ dir, tools: await clusterTools() });
-    const caller = spawn(process.execPath, ["-e", start, module, options], { stdio: "ignore" });
-    const ended = new Promise((resolve) => caller.once("close", resolve));
+    const kill = await startElsewhere(dir, true);
     await until("the API server's process", () => Promise.resolve(processesOf(dir).length >= 3 ? true : undefined));
-    caller.kill("SIGKILL");
-    await ended;
+    await kill();
     expect(processesOf(dir).length).toBeGreaterThanOrEqual(2);
     expect(await attachCluster(dir)).toBeUndefined();
     await stopCluster(dir);
     expectNothingLeft(dir);
   });
 
-  it("ends with its caller where that is wanted, also one that is killed", async () => {
+  it("ends with its caller where nothing else is wanted, also with one that is killed", async () => {
     const dir = clusterDir();
     onTestFinished(() => stopCluster(dir));
-    const module = path.join(projectRoot(), "dist", "embedded", "cluster", "index.js");
-    const start = `require(process.argv[1]).startCluster(JSON.parse(process.argv[2])).then(() => setInterval(() => {}, 1e6))`;
-    const options = JSON.stringify({ dir, tools: await clusterTools(), endsWithCaller: true });
-    const caller = spawn(process.execPath, ["-e", start, module, options], { stdio: "ignore" });
-    const ended = new Promise((resolve) => caller.once("close", resolve));
+    const kill = await startElsewhere(dir, false);
     await until("the cluster", () => attachCluster(dir));
-    caller.kill("SIGKILL");
-    await ended;
+    await kill();
     await until(
       "nothing to be left",
       () => Promise.resolve(processesOf(dir).length === 0 && !fs.existsSync(dir) ? true : undefined),

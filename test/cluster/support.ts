@@ -25,7 +25,7 @@ export function clusterDir(): string {
 export const clusterTools = () => ensureTools(CLUSTER_TOOLS);
 
 export async function launch(dir = clusterDir()): Promise<Cluster> {
-  return startCluster({ dir, tools: await clusterTools(), endsWithCaller: true });
+  return startCluster({ dir, tools: await clusterTools() });
 }
 
 /** Polls until `ready` gives a value; fails after a minute and says what it saw last. */

@@ -22,7 +22,7 @@ export async function deploy(): Promise<{ dir: string; tearDown: () => Promise<v
   const { openStack } = compiled("./embedded/stack") as typeof StackModule;
   const tools = await ensureTools([...STACK_TOOLS, "nats"]);
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-doctor-"));
-  const cluster = await startCluster({ dir: path.join(dir, "cluster"), tools, endsWithCaller: true });
+  const cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
   const tearDown = async (): Promise<void> => {
     await cluster.stop();
     fs.rmSync(dir, { recursive: true, force: true });

@@ -123,7 +123,7 @@ const uidOf = async (namespace: string, labelSelector: string) =>
 beforeAll(async () => {
   tools = await ensureTools([...STACK_TOOLS, "nats"]);
   dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-e2e-"));
-  cluster = await startCluster({ dir: path.join(dir, "cluster"), tools, endsWithCaller: true });
+  cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
 });
 
 afterAll(async () => {

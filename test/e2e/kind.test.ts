@@ -59,7 +59,7 @@ describe("the stack kind, by the pulumi command", () => {
     for (const name of ["node_modules", "dist"]) {
       fs.symlinkSync(path.join(projectRoot(), name), path.join(project, name));
     }
-    cluster = await startCluster({ dir: path.join(dir, "cluster"), tools, endsWithCaller: true });
+    cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
     const kubeconfig = JSON.parse(cluster.kubeconfig) as {
       contexts: { name: string; context: object }[];
       clusters: { name: string; cluster: object }[];

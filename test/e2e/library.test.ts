@@ -62,7 +62,7 @@ describe("examples/library, in a project that has the package installed", () => 
     for (const name of fs.readdirSync(path.join(projectRoot(), "node_modules")).filter((each) => each !== ".bin")) {
       fs.symlinkSync(path.join(projectRoot(), "node_modules", name), path.join(modules, name));
     }
-    cluster = await startCluster({ dir: path.join(dir, "cluster"), tools, endsWithCaller: true });
+    cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
     // The example names no kubeconfig, as most programs: plugins and the check take the ambient one.
     process.env.KUBECONFIG = cluster.kubeconfigPath;
     engine = await openEngine({ dir: path.join(dir, "engine"), tools, cwd: project });

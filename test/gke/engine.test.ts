@@ -47,7 +47,7 @@ const onOutput = (text: string) => (printed += text);
 beforeAll(async () => {
   dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-gke-"));
   tools = (await ensureTools(STACK_TOOLS)) as ToolPaths;
-  cluster = await startCluster({ dir: path.join(dir, "cluster"), tools, endsWithCaller: true });
+  cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
   gke = await openGkeStack({ dir, tools, kubeconfigPath: cluster.kubeconfigPath, config: CONFIG });
 });
 

@@ -27,7 +27,7 @@ let apps: k8s.AppsV1Api;
 
 beforeAll(async () => {
   const tools = await ensureTools(STACK_TOOLS);
-  cluster = await startCluster({ dir: clusterDir, tools, endsWithCaller: true });
+  cluster = await startCluster({ dir: clusterDir, tools });
   kubeconfig = cluster.kubeconfigPath;
   helm = tools.helm;
   const config = new k8s.KubeConfig();

@@ -52,7 +52,7 @@ let replay: Replay;
 
 beforeAll(async () => {
   const tools = await ensureTools([...CLUSTER_TOOLS, "helm"]);
-  cluster = await startCluster({ dir, tools, endsWithCaller: true });
+  cluster = await startCluster({ dir, tools });
   if (process.env.NOETL_NATS_PLUGINS === "official") {
     replay = new Replay(startOfficial, new Counterparts(dir));
   } else {

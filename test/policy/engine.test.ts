@@ -22,7 +22,7 @@ let engine: Engine;
 beforeAll(async () => {
   const found = await ensureTools(STACK_TOOLS);
   tools = found;
-  cluster = await startCluster({ dir: path.join(dir, "cluster"), tools: found, endsWithCaller: true });
+  cluster = await startCluster({ dir: path.join(dir, "cluster"), tools: found });
   engine = await openEngine({ dir: path.join(dir, "engine"), tools });
 });
 

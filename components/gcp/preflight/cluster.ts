@@ -33,14 +33,20 @@ export function clusterOf(body: ClusterBody, projectId: string): ExistingCluster
   };
 }
 
+/** The control plane's name, where it leads in from outside. */
+function nameOf({ controlPlaneEndpointsConfig }: ClusterBody): string | undefined {
+  const { endpoint, allowExternalTraffic } = controlPlaneEndpointsConfig?.dnsEndpointConfig ?? {};
+  return allowExternalTraffic ? endpoint : undefined;
+}
+
 /**
  * How the control plane is reached: by its address, or by its name where it has no public address and the name leads in from
  * outside. A private address alone serves callers in its network.
  */
 function endpointOf(body: ClusterBody): Pick<ExistingCluster, "endpoint" | "caCertificate"> {
-  const { dnsEndpointConfig: named, ipEndpointsConfig: addressed } = body.controlPlaneEndpointsConfig ?? {};
-  const isPublic = addressed?.enabled !== false && addressed?.enablePublicEndpoint !== false;
-  if (!isPublic && named?.allowExternalTraffic && named.endpoint) return { endpoint: named.endpoint };
+  const { enabled, enablePublicEndpoint } = body.controlPlaneEndpointsConfig?.ipEndpointsConfig ?? {};
+  const name = nameOf(body);
+  if (name !== undefined && (enabled === false || enablePublicEndpoint === false)) return { endpoint: name };
   const caCertificate = body.masterAuth?.clusterCaCertificate;
   return { endpoint: body.endpoint ?? "", ...(caCertificate ? { caCertificate } : {}) };
 }
@@ -75,7 +81,7 @@ function readinessProblems({ clusterName }: GkeSettings, body: ClusterBody): str
     problems.push(
       `clusterName: cluster "${clusterName}" is ${body.status ?? "in an unknown state"}; allowed: a running one`,
     );
-  if (body.controlPlaneEndpointsConfig?.ipEndpointsConfig?.enabled === false && endpointOf(body).caCertificate)
+  if (body.controlPlaneEndpointsConfig?.ipEndpointsConfig?.enabled === false && nameOf(body) === undefined)
     problems.push(
       `clusterName: the control plane of "${clusterName}" has no address, and its name leads in from Google Cloud alone; allowed: one ` +
         `that is reached from outside (gcloud container clusters update ${clusterName} --enable-dns-access)`,
