@@ -27,10 +27,16 @@ export const isHiddenName = (name: string): boolean =>
 /** True where nothing but a credential has this name. */
 export const isCredentialName = (name: string): boolean => CERTAIN_NAMES.some((pattern) => pattern.test(name));
 
+const VARIABLE = "\\$(?:[A-Z_][A-Z0-9_]*|\\{[\\w.]+(?::?-)?\\}|\\([^()]*\\))";
+const IS_VARIABLE = new RegExp(`^(?:${VARIABLE}|<<\\s*${VARIABLE}\\s*>>)$`);
+const IS_TEMPLATE = /^(?:<<[^<>]*>>|\{\{[^{}]*\}\}|%\(\w+\)s)$/;
+
 /**
- * True where the whole text names a variable or a template instead of a value: `$NAME`, `${NAME}`, `$(NAME)`, the chart nats'
- * `<< $NAME >>`, `{{ .Values.name }}`, `%(name)s`. A password may begin with `$`, so that `$ecret` is none (names of
- * variables are in capitals), and so may the default of a variable be one: `${NAME:-hunter2}`.
+ * True where the whole text names a variable instead of a value: `$NAME`, `${NAME}`, `$(NAME)`, the chart nats' `<< $NAME >>`.
+ * A password may begin with `$`, so that `$ecret` is none (names of variables are in capitals), and so may the default of a
+ * variable be one: `${NAME:-hunter2}`.
  */
-export const isReference = (text: string): boolean =>
-  /^(?:\$(?:[A-Z_][A-Z0-9_]*|\{[\w.]+(?::?-)?\}|\([^()]*\))|<<[^<>]*>>|\{\{[^{}]*\}\}|%\(\w+\)s)$/.test(text.trim());
+export const isVariable = (text: string): boolean => IS_VARIABLE.test(text);
+
+/** The same, or a template that somebody fills in before it is used: `{{ .Values.name }}`, `%(name)s`. */
+export const isReference = (text: string): boolean => isVariable(text.trim()) || IS_TEMPLATE.test(text.trim());

@@ -1,4 +1,4 @@
-import { CREDENTIAL_WORDS, isCredentialName, isReference } from "../config/credentials";
+import { CREDENTIAL_WORDS, isCredentialName, isVariable } from "../config/credentials";
 import { RELEASE } from "./release";
 import { containers, isRecord, type Judged, type Text, texts, workloadKind } from "./resource";
 
@@ -20,7 +20,7 @@ const holdsCredential = (text: string): boolean => URL_PASSWORD.test(text) || PR
 function suspicion({ key, text }: Pick<Text, "key" | "text">): string | undefined {
   if (URL_PASSWORD.test(text)) return "is a URL with a password";
   if (PRIVATE_KEY.test(text)) return "holds a private key";
-  return isCredentialName(key) && text !== "" && !isReference(text) ? "has the name of a credential" : undefined;
+  return isCredentialName(key) && text !== "" && !isVariable(text) ? "has the name of a credential" : undefined;
 }
 
 /**

@@ -130,6 +130,11 @@ const CASES: Readonly<Record<string, Cases>> = {
         [deployment({ env: [{ name: "NATS_PASSWORD", value: "$ecret" }] })],
         /env NATS_PASSWORD has the name of a credential/,
       ],
+      "a password that looks like a template, which nobody fills in any more": [
+        [deployment({ env: ["{{ hunter2 }}", "<< hunter2 >>"].map((value) => ({ name: "NATS_PASSWORD", value })) })],
+        /env NATS_PASSWORD has the name of a credential/,
+        /env NATS_PASSWORD has the name of a credential/,
+      ],
       "a passphrase, and the default of a variable": [
         [release("./charts/noetl", { keyPassphrase: CANARY, password: `\${NAME:-${CANARY}}` })],
         /values\.keyPassphrase has the name/,
