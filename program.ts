@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { Gateway, NatsJetStream, Noetl, Postgres, StreamContract } from "./components";
 import type { StreamContractArgs } from "./components";
 import { contractTerms, streamNames } from "./config/contract";
+import { lineWarning } from "./config/lines";
 import { ConfigError, parseSettings } from "./config/parse";
 import { PROJECT } from "./config/project";
 import type { Settings } from "./config/schema";
@@ -66,6 +67,8 @@ export function deploy(
     : undefined;
 
   const names = streamNames(settings);
+  const unknownLine = lineWarning(settings);
+  if (unknownLine) void pulumi.log.warn(unknownLine);
   const contractArgs: StreamContractArgs = {
     ...contractTerms(settings),
     connection: nats

@@ -1,3 +1,4 @@
+import { lineTerms } from "./lines";
 import { type Settings } from "./schema";
 
 /** The gateway's prefixes and buckets as a stack's settings name them. TTLs in seconds. */
@@ -23,6 +24,7 @@ export const streamNames = (settings: Settings) => ({
  */
 export const contractTerms = (settings: Settings) => ({
   ...streamNames(settings),
+  ...lineTerms(settings),
   // What NoETL itself creates has one replica, in a cluster too.
   expect: { replicas: settings.contractMode === "ensure" && settings.deployNats ? settings.natsReplicas : 1 },
   worker: {

@@ -1,6 +1,7 @@
 import { SETTINGS, type Setting, type SettingKey, type Settings } from "./schema";
 import { derived } from "./derive";
 import { gkeConflicts } from "./gke";
+import { lineConflicts } from "./lines";
 import { natsMemoryLimit } from "./memory";
 import { playbookHint } from "./playbooks";
 import { CHART_POOLS } from "./pools";
@@ -185,7 +186,7 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
       `natsRequestBucket: "${settings.natsRequestBucket}" is natsSessionBucket, too, and one bucket has one TTL; ` +
         `allowed: another name; for example ${SETTINGS.natsRequestBucket.default}`,
     );
-  problems.push(...gkeConflicts(settings, changed));
+  problems.push(...lineConflicts(settings), ...gkeConflicts(settings, changed));
   return problems;
 }
 

@@ -2,6 +2,7 @@
  * Every setting of a stack, once: key, type, unit, default, what is allowed and a value that would do.
  * `Pulumi.yaml`, the README's table and the checks at preview all come from this table.
  */
+import { NOETL_LINES } from "../contract/lines";
 import { CONSUMER, GATEWAY, NATS_USER, NODE_PORTS, STREAM, WORKER_TUNING } from "../contract/noetl";
 import { CHART_POOLS, CLOUD_SQL_POOLS } from "./pools";
 import * as is from "./validate";
@@ -240,6 +241,13 @@ export const SETTINGS = {
     description: "Durable consumer that the workers share (NATS_CONSUMER).",
     allowed: NAME,
     check: is.jetstreamName,
+  }),
+  noetlLine: text("auto", {
+    group: "Stream contract",
+    description:
+      "Line of NoETL, whose stream and consumers are what the contract asks for (docs/contract.md); auto takes it from noetlImage.",
+    allowed: "auto, 2.8, 2.10, 4.7 or rust",
+    check: is.oneOf("auto", ...NOETL_LINES),
   }),
   contractMode: text("assert", {
     group: "Stream contract",

@@ -3,12 +3,12 @@ import { kubernetesClient } from "./cluster";
 import { openSession } from "./connect";
 import { Deadline, inSeconds } from "./deadline";
 import { ConnectError } from "./errors";
-import { isServersConnection, type ContractInputs } from "./inputs";
+import { consumerTerms, storedBy, isServersConnection, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
 import { judge, type Check, type GatewayAccess, type Observed, type Verdict } from "./rules";
 import type { Session } from "./session";
 import { bucketsOf, bucketStream, bucketSubjects, callbacksSubject, updatesSubject } from "./gateway-rules";
-import { toSeconds } from "./rule";
+import { toSeconds, type Ensured } from "./rule";
 import { subjectsCover, subjectsOverlap } from "./subjects";
 
 /** What a check found. Everything is plain data; what does not exist is undefined. Durations in seconds. */
@@ -60,6 +60,8 @@ export interface BucketFacts {
 /** What an earlier check found, to tell what was lost since. */
 export interface Remembered {
   readonly streamCreated?: string;
+  /** What mode `ensure` set then. */
+  readonly ensured?: Ensured;
 }
 
 /** How long an error, or a difference, that is probably not going away is given nevertheless. */
@@ -158,7 +160,7 @@ export async function observe(
   deadline: Deadline,
   remembered: Remembered = {},
 ): Promise<{ observed: Observed; unasked: Unasked[] }> {
-  const { stream, consumer, subject } = inputs;
+  const { stream } = inputs;
   const unasked: Unasked[] = [];
   const leaveOut = (rules: readonly string[], why: string): undefined => {
     unasked.push(...rules.map((id) => ({ id, why })));
@@ -172,11 +174,15 @@ export async function observe(
     }
   };
   const bucketNames = bucketsOf(inputs).map(({ name }) => name);
-  const [streamInfo, consumerInfo, account, names, buckets, gateway] = await Promise.all([
+  const terms = consumerTerms(inputs);
+  const [streamInfo, consumers, account, names, buckets, gateway] = await Promise.all([
     session.streamInfo(stream, deadline),
-    session.consumerInfo(stream, consumer, deadline),
+    Promise.all(terms.map(async ({ name }) => [name, await session.consumerInfo(stream, name, deadline)] as const)),
     optional(OPTIONAL.account, session.accountInfo(deadline)),
-    optional(OPTIONAL.overlapping, session.streamsWith(subject, deadline)),
+    optional(
+      OPTIONAL.overlapping,
+      Promise.all(storedBy(inputs).map((subject) => session.streamsWith(subject, deadline))).then((all) => all.flat()),
+    ),
     Promise.all(
       bucketNames.map(async (name) => [name, await session.streamInfo(bucketStream(name), deadline)] as const),
     ),
@@ -188,12 +194,14 @@ export async function observe(
   return {
     observed: {
       stream: streamInfo,
-      consumer: consumerInfo,
+      consumer: consumers[0]?.[1],
+      ...(terms.length > 1 ? { consumers: Object.fromEntries(consumers) } : {}),
       ...(account ? { account } : {}),
-      ...(names ? { overlapping: names.filter((name) => name !== stream) } : {}),
+      ...(names ? { overlapping: [...new Set(names)].filter((name) => name !== stream) } : {}),
       ...(inputs.gateway ? { buckets: Object.fromEntries(buckets) } : {}),
       ...(gateway ? { gateway } : {}),
       ...(remembered.streamCreated === undefined ? {} : { streamRemembered: remembered.streamCreated }),
+      ...(remembered.ensured ? { ensured: remembered.ensured } : {}),
     },
     unasked,
   };
@@ -269,9 +277,10 @@ function reportOf(
       `${session.server} (nats-server ${session.serverVersion})`,
       stream?.state.messages ?? 0,
     ),
-    checks: told.map(({ id, bucket, ok, severity, found, expected }) => ({
+    checks: told.map(({ id, bucket, consumer: name, ok, severity, found, expected }) => ({
       id,
       ...(bucket === undefined ? {} : { bucket }),
+      ...(name === undefined ? {} : { consumer: name }),
       ok,
       severity,
       found,

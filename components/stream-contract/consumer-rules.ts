@@ -1,4 +1,5 @@
 import type { ConsumerInfo, StreamInfo } from "nats";
+import { consumerTerms, publishedSubjects } from "./inputs";
 import { storedSubjects, subjectsCover } from "./subjects";
 import {
   count,
@@ -9,6 +10,8 @@ import {
   sameCount,
   toNanoseconds,
   toSeconds,
+  type Contract,
+  type Found,
   type Rule,
 } from "./rule";
 import { transformOf } from "./stream-rules";
@@ -25,8 +28,30 @@ const priorityOf = ({ config }: ConsumerInfo): string => {
   return groups?.length && policy && policy !== "none" ? policy : "";
 };
 
-const filtersOf = ({ config }: ConsumerInfo): string[] =>
+/** Filters of a consumer; none lets everything through. */
+export const filtersOf = ({ config }: Pick<ConsumerInfo, "config">): string[] =>
   config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : []);
+
+/** Whether `filters` let through everything that the stream stores of what is published on `subject`. */
+const letsThrough = (filters: readonly string[], stream: StreamInfo, subject: string): boolean =>
+  filters.length === 0 ||
+  storedSubjects(subject, transformOf(stream)).every((stored) => subjectsCover(filters, stored));
+
+/** Whether two sets of filters let the same through. */
+const sameFilters = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length > 0 &&
+  b.length > 0 &&
+  a.every((item) => subjectsCover(b, item)) &&
+  b.every((item) => subjectsCover(a, item));
+
+const filterList = (filters: readonly string[]): string => (filters.length === 0 ? "no filter" : list(filters));
+
+/** Subjects that are published and that no consumer of the contract lets through. */
+function uncovered({ stream, consumers = {} }: Pick<Found, "stream" | "consumers">, contract: Contract): string[] {
+  const filters = Object.values(consumers).map((info) => (info ? filtersOf(info) : []));
+  const together = filters.some((own) => own.length === 0) ? [] : filters.flat();
+  return publishedSubjects(contract).filter((subject) => !letsThrough(together, stream, subject));
+}
 
 /** `max_waiting` of a consumer that nobody set it for. */
 const DEFAULT_MAX_WAITING = 512;
@@ -106,21 +131,47 @@ export const CONSUMER_RULES: readonly Rule[] = [
     id: "consumer-filter",
     severity: "violation",
     about: "consumer",
-    checks: "the consumer's filter, where it has one, lets through what the stream stores for NATS_SUBJECT",
-    why: "the commands are stored, and the workers never see them; the server accepts a filter that matches nothing",
-    remedy: "recreate the consumer without a filter",
-    expected: ({ subject }) => `no filter, or one that covers ${subject}`,
-    found: ({ consumer }) => {
+    checks:
+      "the consumer's filter lets through what the stream stores of what NoETL publishes; a pool's consumer has the " +
+      "filter of its pool, no wider and no narrower",
+    why:
+      "narrower, commands are stored and no worker sees them, and the server accepts a filter that matches nothing; a " +
+      "pool without its filter is handed the commands of other pools, which it cannot run",
+    remedy: "recreate the consumer with the filter that its workers ask for",
+    expected: (contract, { terms }) =>
+      terms.filters ? list(terms.filters) : `no filter, or one that covers ${list(publishedSubjects(contract))}`,
+    found: ({ consumer }) => filterList(filtersOf(consumer)),
+    holds: ({ stream, consumer, terms }, contract) => {
       const filters = filtersOf(consumer);
-      return filters.length === 0 ? "no filter" : list(filters);
-    },
-    holds: ({ stream, consumer }, { subject }) => {
-      const filters = filtersOf(consumer);
-      const stored = storedSubjects(subject, transformOf(stream));
-      return filters.length === 0 || stored.every((item) => subjectsCover(filters, item));
+      if (terms.filters) return sameFilters(filters, terms.filters);
+      // Among several, whether nothing is left over is a rule of its own.
+      if (consumerTerms(contract).length > 1) return true;
+      return publishedSubjects(contract).every((subject) => letsThrough(filters, stream, subject));
     },
     mend: recreateConsumer,
-    ensure: () => ({ action: "edit-consumer", patch: { filter_subject: undefined, filter_subjects: undefined } }),
+    // Whoever set a filter keeps it: taking it away would hand this consumer what is meant for another.
+    ensure: () => ({ action: "leave" }),
+  },
+  {
+    id: "consumers-cover",
+    severity: "violation",
+    about: "stream",
+    checks: "the filters of the workers' consumers together let through all that NoETL publishes",
+    why: "commands that no consumer lets through are stored, and no worker ever sees them",
+    remedy: "recreate the consumers with the filters that the workers ask for, or declare the one that is missing",
+    applies: ({ consumers }) => consumers !== undefined && Object.values(consumers).every(Boolean),
+    expected: (contract) => `every one of ${list(publishedSubjects(contract))}`,
+    found: (found, contract) => {
+      const left = uncovered(found, contract);
+      return left.length === 0 ? "all" : `nobody takes ${list(left)}`;
+    },
+    holds: (found, contract) => uncovered(found, contract).length === 0,
+    mend: (contract, found) => ({
+      action: "advise",
+      advice:
+        `add a consumer for ${list(uncovered(found, contract))}, and start workers with it: set \`consumers\` and ` +
+        "NOETL_WORKER_POOL_SEGMENTS alike",
+    }),
   },
   {
     id: "consumer-bodies",
@@ -189,7 +240,9 @@ export const CONSUMER_RULES: readonly Rule[] = [
     about: "consumer",
     checks: "time to acknowledge (`ack_wait`), without a `backoff` that replaces it",
     why: "shorter, a command is delivered a second time while it runs; longer, a dead worker's command waits that long",
-    remedy: "edit the consumer; recreate it where it has a backoff",
+    remedy:
+      "edit the consumer where it is shorter, recreate it where it has a backoff; a longer one is left alone: if it is " +
+      "right for this NoETL, set `noetlLine` or `expect.ackWaitSeconds`",
     expected: ({ expect }) => duration(expect.ackWaitSeconds),
     found: ({ consumer: { config } }) =>
       config.backoff?.length
@@ -197,14 +250,25 @@ export const CONSUMER_RULES: readonly Rule[] = [
         : duration(toSeconds(config.ack_wait)),
     holds: ({ consumer: { config } }, { expect }) =>
       !config.backoff?.length && toSeconds(config.ack_wait) === expect.ackWaitSeconds,
-    mend: ({ expect }, { consumer }) =>
-      consumer.config.backoff?.length
-        ? recreateConsumer()
-        : editConsumer({ ack_wait: toNanoseconds(expect.ackWaitSeconds) }),
-    ensure: ({ expect }) => ({
-      action: "edit-consumer",
-      patch: { backoff: undefined, ack_wait: toNanoseconds(expect.ackWaitSeconds) },
-    }),
+    mend: ({ expect, stream, consumer: name }, { consumer }) => {
+      if (consumer.config.backoff?.length) return recreateConsumer();
+      if (toSeconds(consumer.config.ack_wait) < expect.ackWaitSeconds) {
+        return editConsumer({ ack_wait: toNanoseconds(expect.ackWaitSeconds) });
+      }
+      return {
+        action: "advise",
+        advice:
+          `nothing is lost by a longer time to acknowledge. Where the NoETL that is deployed asks for it, set noetlLine ` +
+          `(expect.ackWaitSeconds in a program); else nats consumer edit ${stream} ${name} --wait ${expect.ackWaitSeconds}s -f`,
+      };
+    },
+    // A shorter time than somebody set would have commands delivered twice while they run.
+    ensure: ({ expect }, { consumer: { config }, ensured }) => {
+      const [longest, wanted] = [Math.max(0, ...(config.backoff ?? [config.ack_wait ?? 0])), expect.ackWaitSeconds];
+      return toSeconds(longest) <= wanted || toSeconds(longest) === ensured?.ackWaitSeconds
+        ? { action: "edit-consumer", patch: { backoff: undefined, ack_wait: toNanoseconds(wanted) } }
+        : { action: "leave" };
+    },
   },
   {
     id: "consumer-max-deliver",

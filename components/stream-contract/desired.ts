@@ -1,14 +1,18 @@
 import type { ConsumerConfig, StreamConfig } from "nats";
+import type { ConsumerTerms } from "../../contract/lines";
+import { consumerTerms, streamSubjects } from "./inputs";
 import { bucketStream, bucketSubjects } from "./gateway-rules";
 import { duplicateWindowSeconds } from "./stream-rules";
 import { toNanoseconds, type Bucket, type Contract } from "./rule";
 
+const firstTerms = (contract: Contract): ConsumerTerms => consumerTerms(contract)[0] ?? { name: contract.consumer };
+
 /** The stream as the contract has it, which is as NoETL's server creates it. */
 export function streamConfig(contract: Contract): Partial<StreamConfig> & Pick<StreamConfig, "name"> {
-  const { stream, subject, expect } = contract;
+  const { stream, expect } = contract;
   return {
     name: stream,
-    subjects: [subject],
+    subjects: streamSubjects(contract),
     retention: expect.retention as StreamConfig["retention"],
     storage: expect.storage as StreamConfig["storage"],
     max_age: toNanoseconds(expect.maxAgeSeconds),
@@ -17,16 +21,23 @@ export function streamConfig(contract: Contract): Partial<StreamConfig> & Pick<S
   };
 }
 
-/** The consumer as the contract has it, which is as NoETL's worker adds it. */
-export function consumerConfig({ consumer, expect, worker }: Contract): Partial<ConsumerConfig> {
+/** A consumer as the contract has it, which is as NoETL's worker adds it; the first where `terms` is left out. */
+export function consumerConfig(
+  contract: Contract,
+  terms: ConsumerTerms = firstTerms(contract),
+): Partial<ConsumerConfig> {
+  const { expect, worker } = contract;
+  const { name, filters = [], ackWaitSeconds, maxDeliver, maxAckPending } = terms;
   return {
-    durable_name: consumer,
+    durable_name: name,
+    ...(filters.length === 1 ? { filter_subject: filters[0] } : {}),
+    ...(filters.length > 1 ? { filter_subjects: [...filters] } : {}),
     ack_policy: expect.ackPolicy as ConsumerConfig["ack_policy"],
     deliver_policy: expect.deliverPolicy as ConsumerConfig["deliver_policy"],
     replay_policy: expect.replayPolicy as ConsumerConfig["replay_policy"],
-    ack_wait: toNanoseconds(expect.ackWaitSeconds),
-    max_deliver: worker.maxDeliver,
-    max_ack_pending: worker.maxAckPending,
+    ack_wait: toNanoseconds(ackWaitSeconds ?? expect.ackWaitSeconds),
+    max_deliver: maxDeliver ?? worker.maxDeliver,
+    max_ack_pending: maxAckPending ?? worker.maxAckPending,
     // The server's default is enough for most, and what NoETL's worker gets.
     ...(worker.replicas > 512 ? { max_waiting: worker.replicas } : {}),
   };

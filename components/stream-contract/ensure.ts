@@ -2,9 +2,9 @@ import { checkWith, observe, retrying, type ContractReport, type Remembered } fr
 import { openSession } from "./connect";
 import type { Deadline } from "./deadline";
 import { bucketConfig, consumerConfig, streamConfig } from "./desired";
-import type { ContractInputs } from "./inputs";
+import { consumerTerms, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
-import { judge, type Observed, type Verdict } from "./rules";
+import { checkName, judge, type Observed, type Verdict } from "./rules";
 import type { Session } from "./session";
 import { bucketsOf, bucketStream } from "./gateway-rules";
 
@@ -24,6 +24,10 @@ export interface EnsurePlan {
   readonly refused: readonly Verdict[];
 }
 
+function patchOf(patches: Map<string, object>, name: string, patch: object): void {
+  patches.set(name, { ...patches.get(name), ...patch });
+}
+
 /** The fields of a patch that change, `max_age 60000000000 -> 3600000000000` each. */
 function described(config: object, patch: object): string {
   const before = config as Record<string, unknown>;
@@ -36,19 +40,24 @@ function described(config: object, patch: object): string {
 
 /** What has to be done so that the contract holds, without losing anything: nothing is ever removed or recreated. */
 export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePlan {
-  const { stream, consumer, expect } = inputs;
+  const { stream, expect } = inputs;
   const changes: Change[] = [];
   const refused: Verdict[] = [];
-  const patches = { stream: {}, consumer: {}, buckets: new Map<string, object>() };
-  let resume = false;
+  const patches = { stream: {}, consumers: new Map<string, object>(), buckets: new Map<string, object>() };
+  const resumes: string[] = [];
+  const creates: string[] = [];
+  const terms = consumerTerms(inputs);
+  const first = terms[0]?.name ?? inputs.consumer;
   const broken = judge(inputs, observed).filter(({ ok }) => !ok);
   const createsStream = broken.some(({ ensure }) => ensure.action === "create-stream");
   for (const verdict of broken) {
     const { ensure } = verdict;
     switch (ensure.action) {
       case "create-stream":
+        break; // It comes first, whatever the order of the rules.
       case "create-consumer":
-        break; // The stream comes first, whatever the order of the rules.
+        creates.push(ensure.consumer ?? first);
+        break;
       case "create-bucket": {
         const bucket = bucketsOf(inputs).find(({ name }) => name === ensure.bucket);
         if (bucket) {
@@ -61,13 +70,13 @@ export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePl
         Object.assign(patches.stream, ensure.patch);
         break;
       case "edit-consumer":
-        Object.assign(patches.consumer, ensure.patch);
+        patchOf(patches.consumers, ensure.consumer ?? first, ensure.patch);
         break;
       case "edit-bucket":
-        patches.buckets.set(ensure.bucket, { ...patches.buckets.get(ensure.bucket), ...ensure.patch });
+        patchOf(patches.buckets, ensure.bucket, ensure.patch);
         break;
       case "resume-consumer":
-        resume = true;
+        resumes.push(ensure.consumer ?? first);
         break;
       default:
         refused.push(verdict);
@@ -84,20 +93,24 @@ export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePl
     edit(`bucket ${bucket}`, bucketStream(bucket), observed.buckets?.[bucket]?.config, patch);
   }
 
-  const durable = `CONSUMER.DURABLE.CREATE.${stream}.${consumer}`;
   if (createsStream) {
     changes.push({ does: `create stream ${stream}`, subject: `STREAM.CREATE.${stream}`, body: streamConfig(inputs) });
   }
-  if (observed.consumer === undefined) {
-    const body = { stream_name: stream, config: consumerConfig(inputs) };
-    changes.push({ does: `create consumer ${consumer}`, subject: durable, body });
-  } else if (Object.keys(patches.consumer).length > 0) {
-    const { config } = observed.consumer;
-    const does = `update consumer ${consumer}: ${described(config, patches.consumer)}`;
-    changes.push({ does, subject: durable, body: { stream_name: stream, config: { ...config, ...patches.consumer } } });
-  }
-  if (resume) {
-    changes.push({ does: `resume consumer ${consumer}`, subject: `CONSUMER.PAUSE.${stream}.${consumer}`, body: {} });
+  const infoOf = (name: string) => (observed.consumers ? observed.consumers[name] : observed.consumer);
+  const change = (does: string, name: string, config: object): void => {
+    changes.push({ does, subject: `CONSUMER.DURABLE.CREATE.${stream}.${name}`, body: { stream_name: stream, config } });
+  };
+  for (const item of terms) {
+    const { name } = item;
+    const patch = patches.consumers.get(name);
+    const config = infoOf(name)?.config;
+    // Without a stream no rule about its consumers is asked.
+    if (createsStream || creates.includes(name)) change(`create consumer ${name}`, name, consumerConfig(inputs, item));
+    else if (config && patch)
+      change(`update consumer ${name}: ${described(config, patch)}`, name, { ...config, ...patch });
+    if (resumes.includes(name)) {
+      changes.push({ does: `resume consumer ${name}`, subject: `CONSUMER.PAUSE.${stream}.${name}`, body: {} });
+    }
   }
   return { changes, refused };
 }
@@ -125,7 +138,7 @@ export async function ensureContract(inputs: ContractInputs, remembered: Remembe
   return retrying(inputs, async (deadline) => {
     const session = await openSession(inputs, deadline);
     try {
-      done.push(...(await change(session, inputs, deadline)));
+      done.push(...(await change(session, inputs, deadline, remembered)));
       return { ...(await checkWith(session, inputs, deadline, true, remembered)), changes: done };
     } finally {
       await session.close();
@@ -133,13 +146,18 @@ export async function ensureContract(inputs: ContractInputs, remembered: Remembe
   });
 }
 
-async function change(session: Session, inputs: ContractInputs, deadline: Deadline): Promise<string[]> {
-  const { observed } = await observe(session, inputs, deadline);
+async function change(
+  session: Session,
+  inputs: ContractInputs,
+  deadline: Deadline,
+  remembered: Remembered,
+): Promise<string[]> {
+  const { observed } = await observe(session, inputs, deadline, remembered);
   const { changes, refused } = ensurePlan(inputs, observed);
   const forbids = refused.filter(({ rule }) => rule.severity === "violation" || (inputs.strict && !rule.isEvent));
   if (forbids.length > 0) {
     const server = `${session.server} (nats-server ${session.serverVersion})`;
-    const what = forbids.map(({ id, bucket }) => (bucket === undefined ? id : `${id} of ${bucket}`)).join(", ");
+    const what = forbids.map(checkName).join(", ");
     throw new EnsureRefused(
       `Nothing was changed: ${what} cannot be mended without removing or recreating something, which mode ensure ` +
         `never does.\n${contractMessage(inputs, refused, server, observed.stream?.state.messages ?? 0)}`,

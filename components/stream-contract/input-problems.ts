@@ -11,11 +11,16 @@ import {
   type Check,
 } from "../../config/validate";
 import { CONSUMER, GATEWAY, PLACES, STREAM, WORKER_TUNING } from "../../contract/noetl";
+import { NOETL_LINES } from "../../contract/lines";
+import { list } from "./rule";
+import { subjectsOverlap } from "./subjects";
 import {
+  consumerTerms,
   DEFAULT_CONNECTION,
   DEFAULT_TIMEOUT_SECONDS,
   isRecord,
   parseServer,
+  streamSubjects,
   type ContractInputs,
   type Expectation,
 } from "./inputs";
@@ -136,6 +141,11 @@ const COMMON_RULES: readonly InputRule[] = [
   rule("timeoutSeconds", between(1, 3600), "seconds, 1 to 3600", DEFAULT_TIMEOUT_SECONDS),
 ];
 
+const LOGIN_RULES: readonly InputRule[] = [
+  rule("noetlLogin.user", secretText, "a NATS user name", "noetl"),
+  rule("noetlLogin.password", secretText, "a NATS password, in one line", "(a generated one)"),
+];
+
 const GATEWAY_RULES: readonly InputRule[] = [
   rule(
     "gateway.updatesSubjectPrefix",
@@ -159,6 +169,105 @@ const GATEWAY_RULES: readonly InputRule[] = [
   kubernetes("gateway.deployment", PLACES.gateway.deployment),
 ];
 
+const EXAMPLE_CONSUMERS = `[{"name": "pool", "filters": ["${STREAM.subject}.pool.>"]}]`;
+
+/** What is wrong with the line, the subjects that are published and the consumers; none of them is a credential. */
+function consumerProblems(inputs: ContractInputs, unknown: string | undefined): string[] {
+  const { noetlLine, publishes, consumers } = inputs as {
+    noetlLine?: unknown;
+    publishes?: unknown;
+    consumers?: unknown;
+  };
+  const given = (value: unknown): boolean => value !== undefined && !(unknown !== undefined && holds(value, unknown));
+  const problems: string[] = [];
+  if (given(noetlLine) && !NOETL_LINES.some((line) => line === noetlLine)) {
+    problems.push(
+      `noetlLine is ${JSON.stringify(noetlLine)}; allowed is one of ${NOETL_LINES.join(", ")}, for example 2.8`,
+    );
+  }
+  const isSubject = (value: unknown): boolean => typeof value === "string" && subject(value) === undefined;
+  if (given(publishes) && !(Array.isArray(publishes) && publishes.length > 0 && publishes.every(isSubject))) {
+    problems.push(
+      `publishes is not a list of NATS subjects; allowed is one or more, for example ["${STREAM.subject}"]`,
+    );
+  }
+  if (!given(consumers)) return problems;
+  if (!Array.isArray(consumers) || !consumers.every(isRecord)) {
+    return [...problems, `consumers is not a list of consumers; allowed is a list, for example ${EXAMPLE_CONSUMERS}`];
+  }
+  const own = problemsOfList(consumers);
+  return [...problems, ...own, ...(problems.length + own.length === 0 ? outsideProblems(inputs) : [])];
+}
+
+/** Filters that nothing which the stream stores can match; the server accepts them, and the consumer gets nothing. */
+function outsideProblems(inputs: ContractInputs): string[] {
+  const stored = streamSubjects(inputs);
+  return consumerTerms(inputs).flatMap(({ filters = [] }, index) =>
+    filters
+      .filter((filter) => !stored.some((one) => subjectsOverlap(one, filter)))
+      .map(
+        (filter) =>
+          `consumers[${index}].filters has ${filter}, which stream ${inputs.stream} does not store; allowed are subjects ` +
+          `below ${list(stored)}, for example ${stored[0]}`,
+      ),
+  );
+}
+
+/** True where a part of the value is not known yet. */
+const holds = (value: unknown, unknown: string): boolean =>
+  JSON.stringify(value)?.includes(JSON.stringify(unknown)) ?? false;
+
+function problemsOfList(consumers: readonly Record<string, unknown>[]): string[] {
+  const problems = consumers.flatMap((item, index) => {
+    const path = `consumers[${index}]`;
+    const { name, filters } = item;
+    const isName = typeof name === "string" && name !== "" && jetstreamName(name) === undefined;
+    const areFilters =
+      filters === undefined ||
+      (Array.isArray(filters) &&
+        filters.length > 0 &&
+        filters.every((one) => typeof one === "string" && !subject(one)));
+    return [
+      ...(isName
+        ? []
+        : [
+            `${path}.name is not a consumer's name; allowed is a name without white space and . * > / \\, for example pool`,
+          ]),
+      ...(areFilters
+        ? []
+        : [
+            `${path}.filters is not a list of NATS subjects; allowed is one or more, for example ["${STREAM.subject}.pool.>"]`,
+          ]),
+      ...(["ackWaitSeconds", "maxAckPending", "maxDeliver"] as const).flatMap((key) => {
+        const value = item[key];
+        const least = key === "ackWaitSeconds" ? 0.001 : -1;
+        const isFine = value === undefined || (typeof value === "number" && value >= least);
+        return isFine
+          ? []
+          : [`${path}.${key} is not a number of ${least} or more; allowed is such a number, for example 30`];
+      }),
+    ];
+  });
+  const names = consumers.map(({ name }) => String(name));
+  for (const name of new Set(names.filter((one, index) => names.indexOf(one) !== index))) {
+    problems.push(`consumers has ${name} more than once; allowed is each name once, for example ${EXAMPLE_CONSUMERS}`);
+  }
+  const filtered = consumers.flatMap(({ name, filters }) =>
+    (Array.isArray(filters) ? filters : []).map((filter) => ({ name: String(name), filter: String(filter) })),
+  );
+  for (const [index, a] of filtered.entries()) {
+    for (const b of filtered.slice(index + 1)) {
+      if (a.name === b.name || !subjectsOverlap(a.filter, b.filter)) continue;
+      problems.push(
+        `consumers ${a.name} and ${b.name} both take what ${a.filter} and ${b.filter} match, so that a command would be ` +
+          `delivered twice; allowed are filters that have nothing in common, for example ${STREAM.subject}.shared.> and ` +
+          `${STREAM.subject}.python.>`,
+      );
+    }
+  }
+  return problems;
+}
+
 function valueAt(path: string, inputs: unknown, unknown: string | undefined): unknown {
   let value = inputs;
   for (const key of path.split(".")) {
@@ -180,6 +289,7 @@ export function inputProblems(inputs: ContractInputs, unknown?: string): string[
   const rules = [
     ...(direct ? SERVERS_RULES : CLUSTER_RULES),
     ...COMMON_RULES,
+    ...(inputs.noetlLogin === undefined ? [] : LOGIN_RULES),
     ...(inputs.gateway === undefined ? [] : GATEWAY_RULES),
   ];
   const problems = rules.flatMap(({ path, check, allowed, example, optional }) => {
@@ -198,6 +308,7 @@ export function inputProblems(inputs: ContractInputs, unknown?: string): string[
   if (logins.length > 1) {
     problems.push(`${logins.join(" and ")} are set; allowed is one way to log in, for example user and password`);
   }
+  problems.push(...consumerProblems(inputs, unknown));
   const { expect } = inputs as { expect?: Partial<Expectation> };
   if (expect?.retention === "workqueue") {
     if (expect.deliverPolicy === "new" || expect.deliverPolicy === "last") {

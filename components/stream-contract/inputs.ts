@@ -1,5 +1,7 @@
 /** What a check of the contract is told, and the defaults. */
+import { LINE_PROFILES, NOETL_LINES, type ConsumerTerms, type NoetlLine } from "../../contract/lines";
 import { CONSUMER, GATEWAY, PLACES, STREAM, WORKER_TUNING } from "../../contract/noetl";
+import { subjectsCover } from "./subjects";
 
 /** TLS towards NATS. Certificates and keys are PEM text, not paths. */
 export interface TlsSettings {
@@ -110,6 +112,14 @@ export interface ContractInputs {
   readonly stream: string;
   readonly subject: string;
   readonly consumer: string;
+  /** Line of the NoETL that is deployed; its stream and consumers are what is expected. Default: `2.8`. */
+  readonly noetlLine?: NoetlLine;
+  /** NoETL's own login, where it is another than that of the check. */
+  readonly noetlLogin?: { readonly user: string; readonly password: string };
+  /** Subjects that this NoETL publishes on. Default: as its line does, with routing off. */
+  readonly publishes?: readonly string[];
+  /** The durable consumers of the workers. Default: as the line's workers make them, `consumer` first. */
+  readonly consumers?: readonly ConsumerTerms[];
   readonly expect: Expectation;
   readonly worker: WorkerSettings;
   readonly noetl: NoetlPlaces;
@@ -188,6 +198,10 @@ export const INPUT_NAMES = [
   "stream",
   "subject",
   "consumer",
+  "noetlLine",
+  "publishes",
+  "consumers",
+  "noetlLogin",
   "expect",
   "worker",
   "noetl",
@@ -218,12 +232,23 @@ function over<T>(defaults: T, given: unknown): T {
   return base as T;
 }
 
+const isLine = (line: unknown): line is NoetlLine => (NOETL_LINES as readonly unknown[]).includes(line);
+
+/** What the line makes of stream and consumer; a line that is not one is the business of the check of the inputs. */
+function lineExpectation(
+  line: unknown,
+): Pick<Expectation, "storage" | "maxAgeSeconds" | "ackWaitSeconds" | "deliverPolicy"> {
+  const { storage, maxAgeSeconds, ackWaitSeconds, deliverPolicy } = LINE_PROFILES[isLine(line) ? line : "2.8"];
+  return { storage, maxAgeSeconds, ackWaitSeconds, deliverPolicy };
+}
+
 /** The arguments with every default filled in and nothing undefined left in them. */
 export function withDefaults(args: ContractArguments): ContractInputs {
   const servers = isRecord(args.connection) && isServersConnection(args.connection);
   return over(
     {
       ...DEFAULTS,
+      expect: { ...DEFAULTS.expect, ...lineExpectation(args.noetlLine) },
       ...(servers ? { connection: { servers: [] } } : {}),
       ...(isRecord(args.gateway) ? { gateway: GATEWAY_DEFAULTS } : {}),
     },
@@ -239,4 +264,29 @@ export function parseServer(address: string): { host: string; port: number; tls:
   const port = Number(match[3] ?? PLACES.nats.port);
   if (port < 1 || port > 65535) return undefined;
   return { host: host.replace(/^\[|\]$/g, ""), port, tls: match[1] === "tls" };
+}
+
+type Subjects = Pick<ContractInputs, "subject" | "publishes" | "noetlLine">;
+
+/** Subjects that the deployed NoETL publishes on. */
+export const publishedSubjects = ({ subject, publishes, noetlLine = "2.8" }: Subjects): readonly string[] =>
+  publishes ?? LINE_PROFILES[noetlLine].publishes(subject);
+
+/** Subjects that the stream has to store: those that are published, and the one by which workers look it up. */
+export const storedBy = (inputs: Subjects): string[] => [...new Set([inputs.subject, ...publishedSubjects(inputs)])];
+
+/** Subjects of the stream as the line of NoETL makes it, with those that it publishes on beside them. */
+export function streamSubjects(inputs: Subjects): string[] {
+  const subjects = LINE_PROFILES[inputs.noetlLine ?? "2.8"].subjects(inputs.subject);
+  return [...subjects, ...storedBy(inputs).filter((subject) => !subjectsCover(subjects, subject))];
+}
+
+/** The durable consumers of the workers; at least one. */
+export function consumerTerms({
+  consumers,
+  noetlLine = "2.8",
+  consumer,
+  subject,
+}: Pick<ContractInputs, "consumers" | "noetlLine" | "consumer" | "subject">): readonly ConsumerTerms[] {
+  return consumers?.length ? consumers : LINE_PROFILES[noetlLine].consumers(consumer, subject);
 }

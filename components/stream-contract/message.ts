@@ -1,6 +1,6 @@
 import { many } from "../../config/wording";
-import { isServersConnection, type ContractInputs } from "./inputs";
-import type { Mend, Verdict } from "./rules";
+import { consumerTerms, isServersConnection, type ContractInputs } from "./inputs";
+import { checkName, type Mend, type Verdict } from "./rules";
 import { bucketStream } from "./gateway-rules";
 import { toSeconds } from "./rule";
 
@@ -76,7 +76,8 @@ function flagsOf(flags: Readonly<Record<string, Flag>>, patches: readonly object
  */
 export function mendingCommands(inputs: ContractInputs, mends: readonly Mend[]): string[] {
   const { nats, kubectl } = commandWords(inputs);
-  const { stream, consumer, noetl, gateway } = inputs;
+  const { stream, noetl, gateway } = inputs;
+  const [first] = consumerTerms(inputs).map(({ name }) => name);
   const wants = (action: Mend["action"]): boolean => mends.some((mend) => mend.action === action);
   const restart = (namespace: string, ...deployments: readonly string[]): string =>
     line(...kubectl, "-n", namespace, "rollout", "restart", ...deployments.map((name) => `deploy/${name}`));
@@ -91,17 +92,12 @@ export function mendingCommands(inputs: ContractInputs, mends: readonly Mend[]):
       mends.flatMap((mend) => (mend.action === "edit-stream" ? mend.patch : [])),
     );
     if (streamFlags.length > 0) commands.push(line(...nats, "stream", "edit", stream, ...streamFlags, "-f"));
-    if (wants("recreate-consumer")) {
-      commands.push(line(...nats, "consumer", "rm", stream, consumer, "-f"));
-    } else {
-      const consumerFlags = flagsOf(
-        CONSUMER_FLAGS,
-        mends.flatMap((mend) => (mend.action === "edit-consumer" ? mend.patch : [])),
+    for (const { name } of consumerTerms(inputs)) {
+      commands.push(
+        ...consumerCommands(inputs, mends, { name, isFirst: name === first }).map((words) =>
+          line(...nats, "consumer", ...words),
+        ),
       );
-      if (consumerFlags.length > 0) {
-        commands.push(line(...nats, "consumer", "edit", stream, consumer, ...consumerFlags, "-f"));
-      }
-      if (wants("resume-consumer")) commands.push(line(...nats, "consumer", "resume", stream, consumer, "-f"));
     }
     if (streamFlags.length > 0 || wants("restart-server")) commands.push(restartBoth);
     else if (wants("recreate-consumer") || wants("restart-worker")) {
@@ -125,13 +121,30 @@ export function mendingCommands(inputs: ContractInputs, mends: readonly Mend[]):
   return commands;
 }
 
+/** Words after `nats consumer` for what concerns one consumer. */
+function consumerCommands(
+  { stream }: ContractInputs,
+  mends: readonly Mend[],
+  { name, isFirst }: { name: string; isFirst: boolean },
+): string[][] {
+  const own = mends.filter((mend) => ("consumer" in mend ? mend.consumer === name : isFirst));
+  if (own.some(({ action }) => action === "recreate-consumer")) return [["rm", stream, name, "-f"]];
+  const flags = flagsOf(
+    CONSUMER_FLAGS,
+    own.flatMap((mend) => (mend.action === "edit-consumer" ? mend.patch : [])),
+  );
+  return [
+    ...(flags.length > 0 ? [["edit", stream, name, ...flags, "-f"]] : []),
+    ...(own.some(({ action }) => action === "resume-consumer") ? [["resume", stream, name, "-f"]] : []),
+  ];
+}
+
 const INDENT = "    ";
 
 function describe(verdict: Verdict): string {
-  const { rule, bucket, found, expected } = verdict;
-  const which = bucket === undefined ? rule.id : `${rule.id} of ${bucket}`;
+  const { rule, found, expected } = verdict;
   return [
-    `  ${rule.severity} ${which}: found ${found}, expected ${expected}`,
+    `  ${rule.severity} ${checkName(verdict)}: found ${found}, expected ${expected}`,
     `${INDENT}checked: ${rule.checks}`,
     `${INDENT}breaks: ${rule.why}`,
   ].join("\n");

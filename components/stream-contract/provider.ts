@@ -10,7 +10,7 @@ import { ensureContract, type EnsureReport } from "./ensure";
 import { ConnectError } from "./errors";
 import { inputProblems } from "./input-problems";
 import { INPUT_NAMES, withDefaults, type ContractInputs, type GatewaySettings } from "./inputs";
-import type { Check } from "./rules";
+import { checkName, type Check } from "./rules";
 
 /** What the state holds: every input, so that a later run can tell what changed, and what was found. */
 export type ContractState = ContractInputs & Omit<EnsureReport, "checks"> & Differences;
@@ -75,11 +75,9 @@ async function checked(properties: object, remembered: Remembered = {}): Promise
   return { ...inputs, ...report, differences: differencesIn(checks) };
 }
 
-const nameOf = ({ id, bucket }: Check): string => (bucket === undefined ? id : `${id} of ${bucket}`);
-
 const differencesIn = (checks: readonly Check[]): Record<string, string> =>
   Object.fromEntries(
-    checks.flatMap((check) => (check.ok ? [] : [[nameOf(check), `${check.found}; expected: ${check.expected}`]])),
+    checks.flatMap((check) => (check.ok ? [] : [[checkName(check), `${check.found}; expected: ${check.expected}`]])),
   );
 
 /** Runs the check, in mode `ensure` after what it does. @throws Error with everything that is wrong, or ConnectError. */
@@ -102,7 +100,15 @@ export async function update(
   const [before, after] = [olds as RefreshedState, news as Partial<ContractInputs>];
   const deployed = !isDeepStrictEqual(before.triggers, after.triggers) || before.stream !== after.stream;
   const reported = before.drift?.["stream-lost"] !== undefined;
-  return { outs: await checked(news, deployed || reported ? {} : rememberedIn(askedFor(before))) };
+  const remembered = deployed || reported ? {} : rememberedIn(askedFor(before));
+  return { outs: await checked(news, { ...remembered, ...ensuredIn(before) }) };
+}
+
+/** What mode `ensure` set at its last run. */
+function ensuredIn(before: RefreshedState): Remembered {
+  const { maxAgeSeconds, ackWaitSeconds } = askedFor(before).expect ?? before.expect ?? {};
+  if (before.mode !== "ensure" || maxAgeSeconds === undefined || ackWaitSeconds === undefined) return {};
+  return { ensured: { maxAgeSeconds, ackWaitSeconds } };
 }
 
 const rememberedIn = ({ streamCreated }: Remembered): Remembered =>

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { ConsumerTerms, NoetlLine } from "../../contract/lines";
 import type { BucketFacts, Unasked } from "./check";
 
 /** TLS towards NATS. Certificates and keys are PEM text, not paths. */
@@ -41,7 +42,7 @@ export interface StreamContractServersArgs {
   tls?: StreamContractTlsArgs;
 }
 
-/** How stream and consumer must be configured. Defaults: as NoETL creates them. */
+/** How stream and consumer must be configured. Defaults: as NoETL of the line creates them; those named are of `2.8`. */
 export interface StreamContractExpectArgs {
   /** `limits`, `interest` or `workqueue`. Default: `limits`. */
   retention?: pulumi.Input<string>;
@@ -115,6 +116,18 @@ export interface StreamContractArgs {
   subject?: pulumi.Input<string>;
   /** NATS_CONSUMER. Default: `noetl_worker_pool`. */
   consumer?: pulumi.Input<string>;
+  /** Line of the NoETL that is deployed: `2.8`, `2.10`, `4.7` or `rust` (docs/contract.md). Default: `2.8`. */
+  noetlLine?: pulumi.Input<NoetlLine>;
+  /** Subjects that this NoETL publishes on. Default: as its line does, with routing off. */
+  publishes?: pulumi.Input<pulumi.Input<string>[]>;
+  /** The durable consumers of the workers. Default: as the line's workers make them, `consumer` first. */
+  consumers?: pulumi.Input<pulumi.Input<ConsumerTerms>[]>;
+  /** NoETL's own login, where it is another than that of the check: what it may do is tried with it. */
+  noetlLogin?: {
+    user: pulumi.Input<string>;
+    /** Kept as a secret. */
+    password: pulumi.Input<string>;
+  };
   expect?: StreamContractExpectArgs;
   /** The worker's settings that must agree with its consumer. */
   worker?: {
@@ -168,7 +181,7 @@ const stub: pulumi.dynamic.ResourceProvider = {
 
 /** The same arguments with every credential marked as a secret. */
 function withSecrets(args: StreamContractArgs): StreamContractArgs {
-  const { connection, password, credentials, nkeySeed, gateway } = args;
+  const { connection, password, credentials, nkeySeed, noetlLogin, gateway } = args;
   const secret = (value: pulumi.Input<string> | undefined): pulumi.Input<string> | undefined =>
     value === undefined ? undefined : pulumi.secret(value);
   return {
@@ -176,6 +189,7 @@ function withSecrets(args: StreamContractArgs): StreamContractArgs {
     password: secret(password),
     credentials: secret(credentials),
     nkeySeed: secret(nkeySeed),
+    noetlLogin: noetlLogin && { ...noetlLogin, password: pulumi.secret(noetlLogin.password) },
     gateway: gateway && { ...gateway, password: secret(gateway.password) },
     connection: connection && {
       ...connection,

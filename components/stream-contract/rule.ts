@@ -1,12 +1,16 @@
 /** What a rule of the contract is, what it looks at, and what can be done against a broken one. */
 import type { ConsumerConfig, ConsumerInfo, JetStreamAccountStats, StreamConfig, StreamInfo } from "nats";
+import type { ConsumerTerms } from "../../contract/lines";
 import type { ContractInputs } from "./inputs";
 
 /** Violations fail the update: NoETL does not work. Drift warns, and fails only with `strict`. */
 export type Severity = "violation" | "drift";
 
 /** The part of the inputs that the rules judge by. */
-export type Contract = Pick<ContractInputs, "stream" | "subject" | "consumer" | "expect" | "worker" | "gateway">;
+export type Contract = Pick<
+  ContractInputs,
+  "stream" | "subject" | "consumer" | "noetlLine" | "publishes" | "consumers" | "expect" | "worker" | "gateway"
+>;
 
 /** A key-value bucket of the gateway: the stream `KV_<name>`. */
 export interface Bucket {
@@ -30,7 +34,10 @@ export interface GatewayAccess {
 /** What the server says; undefined where it has nothing of that name, or where the login may not ask. */
 export interface Observed {
   readonly stream: StreamInfo | undefined;
+  /** The first of the workers' consumers, which the others are named after. */
   readonly consumer: ConsumerInfo | undefined;
+  /** All of them, by name; undefined where the first is the only one. */
+  readonly consumers?: Readonly<Record<string, ConsumerInfo | undefined>>;
   /** Limits and usage of the account. */
   readonly account?: JetStreamAccountStats;
   /** Streams other than the contract's that take NATS_SUBJECT or a part of it. */
@@ -40,6 +47,14 @@ export interface Observed {
   readonly gateway?: GatewayAccess;
   /** When the stream was created, as an earlier check found it. */
   readonly streamRemembered?: string;
+  /** What mode `ensure` set itself, which it may therefore take back. */
+  readonly ensured?: Ensured;
+}
+
+/** Durations that an earlier run of mode `ensure` set, in seconds. */
+export interface Ensured {
+  readonly maxAgeSeconds?: number;
+  readonly ackWaitSeconds?: number;
 }
 
 /** What rules look at: the object that a rule is about is there when it is asked. */
@@ -49,18 +64,24 @@ export interface Found extends Observed {
   readonly account: JetStreamAccountStats;
   readonly gateway: GatewayAccess;
   readonly bucket: Bucket & { readonly info: StreamInfo };
+  /** What is asked of the consumer that the rule is about. */
+  readonly terms: ConsumerTerms;
 }
 
 export type StreamPatch = Partial<StreamConfig>;
 export type ConsumerPatch = Partial<ConsumerConfig>;
 
-/** One thing to do against a broken rule. A patch changes fields of a configuration; an undefined value removes one. */
+/**
+ * One thing to do against a broken rule. A patch changes fields of a configuration; an undefined value removes one.
+ * `consumer` names the consumer where it is not the first of the contract.
+ */
 export type Mend =
-  | { readonly action: "recreate-stream" | "recreate-consumer" }
+  | { readonly action: "recreate-stream" }
+  | { readonly action: "recreate-consumer"; readonly consumer?: string }
   | { readonly action: "restart-server" | "restart-worker" | "restart-gateway" }
   | { readonly action: "edit-stream"; readonly patch: StreamPatch }
-  | { readonly action: "edit-consumer"; readonly patch: ConsumerPatch }
-  | { readonly action: "resume-consumer" }
+  | { readonly action: "edit-consumer"; readonly consumer?: string; readonly patch: ConsumerPatch }
+  | { readonly action: "resume-consumer"; readonly consumer?: string }
   | { readonly action: "recreate-bucket"; readonly bucket: string }
   | { readonly action: "edit-bucket"; readonly bucket: string; readonly patch: StreamPatch }
   /** What no command can do without knowing more, in words. */
@@ -68,7 +89,10 @@ export type Mend =
 
 /** What mode `ensure` does instead of a {@link Mend}, because it is there before NoETL starts and changes less. */
 export type Ensure =
-  | { readonly action: "create-stream" | "create-consumer" }
+  | { readonly action: "create-stream" }
+  | { readonly action: "create-consumer"; readonly consumer?: string }
+  /** It stays as it is: taking it back would take something from whoever set it. */
+  | { readonly action: "leave" }
   | { readonly action: "create-bucket"; readonly bucket: string }
   | Extract<Mend, { readonly patch: unknown }>;
 

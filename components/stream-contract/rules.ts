@@ -1,7 +1,9 @@
 /** The contract, one row per rule, and the one function that asks them. */
+import type { ConsumerTerms } from "../../contract/lines";
 import { ACCOUNT_RULES } from "./account-rules";
 import { CONSUMER_RULES } from "./consumer-rules";
 import { bucketsOf, GATEWAY_RULES } from "./gateway-rules";
+import { consumerTerms } from "./inputs";
 import type { Bucket, Contract, Ensure, Found, Mend, Observed, Rule, Severity } from "./rule";
 import { STREAM_RULES } from "./stream-rules";
 
@@ -12,10 +14,18 @@ export interface Check {
   readonly id: string;
   /** Name of the bucket, for rules about one. */
   readonly bucket?: string;
+  /** Name of the consumer, for rules about one where the contract has more than one. */
+  readonly consumer?: string;
   readonly ok: boolean;
   readonly severity: Severity;
   readonly found: string;
   readonly expected: string;
+}
+
+/** A rule's name in messages: with the bucket or the consumer that it is about. */
+export function checkName({ id, bucket, consumer }: Pick<Check, "id" | "bucket" | "consumer">): string {
+  const of = bucket ?? consumer;
+  return of === undefined ? id : `${id} of ${of}`;
 }
 
 /** A rule's result together with the rule, for messages and for what is done about it. */
@@ -49,8 +59,50 @@ function isAsked(rule: Rule, observed: Observed, contract: Contract, bucket?: Bu
   }
 }
 
-/** Asks every rule that applies; a rule about a bucket once for each bucket. */
+/** The contract as one of the workers' consumers is judged by it. */
+function contractOf(contract: Contract, terms: ConsumerTerms): Contract {
+  const { expect, worker } = contract;
+  return {
+    ...contract,
+    consumer: terms.name,
+    expect: { ...expect, ackWaitSeconds: terms.ackWaitSeconds ?? expect.ackWaitSeconds },
+    worker: {
+      ...worker,
+      maxAckPending: terms.maxAckPending ?? worker.maxAckPending,
+      maxDeliver: terms.maxDeliver ?? worker.maxDeliver,
+    },
+  };
+}
+
+/** The same action, naming the consumer where it is not the first. */
+const about = <A extends Mend | Ensure>(action: A, consumer: string | undefined): A =>
+  consumer !== undefined && /consumer$/.test(action.action) ? { ...action, consumer } : action;
+
+/** Asks every rule that applies; a rule about a bucket or a consumer once for each of them. */
 export function judge(contract: Contract, observed: Observed): Verdict[] {
+  const all = consumerTerms(contract);
+  const aboutConsumer = (rule: Rule, terms: ConsumerTerms, index: number): Verdict[] => {
+    const own = { ...observed, consumer: observed.consumers ? observed.consumers[terms.name] : observed.consumer };
+    const ownContract = contractOf(contract, terms);
+    if (!isAsked(rule, own, ownContract)) return [];
+    const found = { ...own, terms } as Found;
+    const named = index === 0 ? undefined : terms.name;
+    const mend = about(rule.mend(ownContract, found), named);
+    return [
+      {
+        rule,
+        waits: rule.isForlorn?.(ownContract) ? undefined : rule.waits,
+        id: rule.id,
+        ...(all.length > 1 ? { consumer: terms.name } : {}),
+        ok: rule.holds(found, ownContract),
+        severity: rule.severity,
+        found: rule.found(found, ownContract),
+        expected: rule.expected(ownContract, found),
+        mend,
+        ensure: about(rule.ensure?.(ownContract, found) ?? mend, named),
+      },
+    ];
+  };
   const verdict = (rule: Rule, bucket?: Bucket): Verdict[] => {
     if (!isAsked(rule, observed, contract, bucket)) return [];
     // A rule looks only at the object it is about, and `isAsked` has seen to it that this object is there.
@@ -71,7 +123,9 @@ export function judge(contract: Contract, observed: Observed): Verdict[] {
       },
     ];
   };
-  return RULES.flatMap((rule) =>
-    rule.about === "bucket" ? bucketsOf(contract).flatMap((bucket) => verdict(rule, bucket)) : verdict(rule),
-  );
+  return RULES.flatMap((rule) => {
+    if (rule.about === "bucket") return bucketsOf(contract).flatMap((bucket) => verdict(rule, bucket));
+    if (rule.about === "consumer") return all.flatMap((terms, index) => aboutConsumer(rule, terms, index));
+    return verdict(rule);
+  });
 }

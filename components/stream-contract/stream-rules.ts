@@ -1,4 +1,5 @@
 import type { StreamInfo } from "nats";
+import { consumerTerms, storedBy } from "./inputs";
 import { storedSubjects, subjectsCover, subjectsOverlap, type SubjectTransform } from "./subjects";
 import {
   count,
@@ -12,6 +13,8 @@ import {
   toNanoseconds,
   toSeconds,
   type Contract,
+  type Found,
+  type Mend,
   type Rule,
 } from "./rule";
 
@@ -38,6 +41,22 @@ function limitsOf({ config }: StreamInfo): string[] {
 export function duplicateWindowSeconds({ expect }: Pick<Contract, "expect">): number {
   const { duplicateWindowSeconds: window, maxAgeSeconds: age } = expect;
   return age === 0 ? window : Math.min(window, age);
+}
+
+/** Whether the stream's age is shorter than `seconds`; 0 is unlimited. */
+const isShorter = ({ config }: StreamInfo, seconds: number): boolean =>
+  limited(config.max_age) && (seconds === 0 || toSeconds(config.max_age) < seconds);
+
+/** Sets the age of the contract, and the window, which follows an age that is shortened and does not come back by itself. */
+function ageEdit(contract: Contract, stream: StreamInfo): Extract<Mend, { action: "edit-stream" }> {
+  const window = toNanoseconds(duplicateWindowSeconds(contract));
+  return {
+    action: "edit-stream",
+    patch: {
+      max_age: toNanoseconds(contract.expect.maxAgeSeconds),
+      ...(stream.config.duplicate_window === window ? {} : { duplicate_window: window }),
+    },
+  };
 }
 
 function consumerLimits({ config: { consumer_limits: limits } }: StreamInfo): string[] {
@@ -85,18 +104,22 @@ export const STREAM_RULES: readonly Rule[] = [
     id: "stream-subjects",
     severity: "violation",
     about: "stream",
-    checks: "the stream's subjects together cover NATS_SUBJECT, as NATS matches subjects",
+    checks:
+      "the stream's subjects together cover NATS_SUBJECT and all that NoETL publishes on, as NATS matches subjects",
     why:
       "nothing stores what the server publishes: it gets `nats: no response from stream`, and workers, who look the " +
       "stream up by subject, fail with `nats: NotFoundError`",
     remedy: "add the subject to the stream",
-    expected: ({ subject }) => `subjects that cover ${subject}`,
+    expected: (contract) => `subjects that cover ${list(storedBy(contract))}`,
     found: ({ stream }) => list(stream.config.subjects ?? []),
-    holds: ({ stream }, { subject }) => subjectsCover(stream.config.subjects ?? [], subject),
-    mend: ({ subject }, { stream }) => {
+    holds: ({ stream }, contract) =>
+      storedBy(contract).every((subject) => subjectsCover(stream.config.subjects ?? [], subject)),
+    mend: (contract, { stream }) => {
+      const present = stream.config.subjects ?? [];
+      const missing = storedBy(contract).filter((subject) => !subjectsCover(present, subject));
       // The server refuses a stream whose subjects overlap each other.
-      const kept = (stream.config.subjects ?? []).filter((item) => !subjectsOverlap(item, subject));
-      return editStream({ subjects: [...kept, subject] });
+      const kept = present.filter((item) => !missing.some((subject) => subjectsOverlap(item, subject)));
+      return editStream({ subjects: [...kept, ...missing] });
     },
   },
   {
@@ -168,15 +191,16 @@ export const STREAM_RULES: readonly Rule[] = [
     why: "workers crash-loop with `maximum consumers limit reached`",
     remedy: "raise the limit, or remove consumers that nobody needs",
     expected: ({ consumer }) => `room for ${consumer}`,
-    found: ({ stream, account, consumer }) => {
-      const limit = consumerRoom(stream, account?.limits.max_consumers);
-      return consumer || limit === undefined
+    found: (found, contract) => {
+      const limit = consumerRoom(found.stream, found.account?.limits.max_consumers);
+      return missingConsumers(found, contract) === 0 || limit === undefined
         ? "room"
-        : `${stream.state.consumer_count} of ${limit} consumers, all others`;
+        : `${found.stream.state.consumer_count} of ${limit} consumers, all others`;
     },
-    holds: ({ stream, account, consumer }) => {
-      const limit = consumerRoom(stream, account?.limits.max_consumers);
-      return Boolean(consumer) || limit === undefined || stream.state.consumer_count < limit;
+    holds: (found, contract) => {
+      const limit = consumerRoom(found.stream, found.account?.limits.max_consumers);
+      const missing = missingConsumers(found, contract);
+      return missing === 0 || limit === undefined || found.stream.state.consumer_count + missing <= limit;
     },
     mend: ({ consumer }, { stream }) =>
       limited(stream.config.max_consumers) && stream.state.consumer_count >= stream.config.max_consumers
@@ -223,18 +247,28 @@ export const STREAM_RULES: readonly Rule[] = [
     about: "stream",
     checks: "maximum age of a message (`max_age`)",
     why: "shorter, commands vanish before a busy worker takes them; longer or unlimited, the memory store fills up",
-    remedy: "edit the stream",
+    remedy:
+      "edit the stream where it is shorter; a longer one is left alone: if it is right for this NoETL, set `noetlLine` or " +
+      "`expect.maxAgeSeconds`",
     expected: ({ expect }) => duration(expect.maxAgeSeconds),
     found: ({ stream }) => duration(toSeconds(stream.config.max_age)),
     holds: ({ stream }, { expect }) => toSeconds(stream.config.max_age) === expect.maxAgeSeconds,
     mend: (contract, { stream }) => {
-      const window = toNanoseconds(duplicateWindowSeconds(contract));
-      return editStream({
-        max_age: toNanoseconds(contract.expect.maxAgeSeconds),
-        // The window follows an age that is shortened, and does not come back by itself.
-        ...(stream.config.duplicate_window === window ? {} : { duplicate_window: window }),
-      });
+      const seconds = contract.expect.maxAgeSeconds;
+      if (isShorter(stream, seconds)) return ageEdit(contract, stream);
+      return {
+        action: "advise",
+        advice:
+          `no command is lost by a longer age; messages that are older than ${seconds} s go at once where it is ` +
+          `shortened. Where the NoETL that is deployed has it, set noetlLine (expect.maxAgeSeconds in a program); else ` +
+          `nats stream edit ${contract.stream} --max-age ${seconds}s -f`,
+      };
     },
+    // A shorter age than somebody set would remove messages that he keeps.
+    ensure: (contract, { stream, ensured }) =>
+      isShorter(stream, contract.expect.maxAgeSeconds) || toSeconds(stream.config.max_age) === ensured?.maxAgeSeconds
+        ? ageEdit(contract, stream)
+        : { action: "leave" },
   },
   {
     id: "stream-limits",
@@ -360,6 +394,10 @@ export const STREAM_RULES: readonly Rule[] = [
     }),
   },
 ];
+
+/** How many of the workers' consumers are not there yet. */
+const missingConsumers = ({ consumer, consumers }: Pick<Found, "consumer" | "consumers">, contract: Contract): number =>
+  consumerTerms(contract).filter(({ name }) => !(consumers ? consumers[name] : consumer)).length;
 
 /** How many consumers the stream may have; undefined where nothing limits them. */
 function consumerRoom({ config }: StreamInfo, accountLimit: number | undefined): number | undefined {

@@ -60,6 +60,8 @@ export interface Deviation {
 /** A deviation and what the check must say about it. */
 export interface Case extends Deviation {
   readonly rule: string;
+  /** The consumer, where the contract has several. */
+  readonly consumerName?: string;
   /** The bucket, where the rule is about one. */
   readonly bucket?: string;
   readonly found: string;
@@ -68,6 +70,8 @@ export interface Case extends Deviation {
   readonly also?: readonly string[];
   /** True where no command of the report can mend it. */
   readonly advice?: boolean;
+  /** True where mode ensure leaves it as it is, because somebody who set it would lose something. */
+  readonly kept?: boolean;
 }
 
 const { sessionBucket: SESSIONS, requestBucket: REQUESTS } = GATEWAY;
@@ -173,7 +177,24 @@ export const BROKEN: readonly Case[] = [
     expected: "memory",
   },
   { rule: "stream-max-age", name: "another age", stream: { max_age: 60 * SECOND }, found: "60 s", expected: "3600 s" },
-  { rule: "stream-max-age", name: "no age", stream: { max_age: 0 }, found: "unlimited", expected: "3600 s" },
+  {
+    rule: "stream-max-age",
+    name: "no age",
+    stream: { max_age: 0 },
+    found: "unlimited",
+    expected: "3600 s",
+    advice: true,
+    kept: true,
+  },
+  {
+    rule: "stream-max-age",
+    name: "a day",
+    stream: { max_age: 86_400 * SECOND },
+    found: "86400 s",
+    expected: "3600 s",
+    advice: true,
+    kept: true,
+  },
   {
     rule: "stream-limits",
     name: "discard new at a count",
@@ -391,6 +412,7 @@ export const BROKEN: readonly Case[] = [
     consumer: { filter_subject: "noetl.events" },
     found: "noetl.events",
     expected: "no filter, or one that covers noetl.commands",
+    kept: true,
   },
   {
     rule: "consumer-filter",
@@ -399,6 +421,7 @@ export const BROKEN: readonly Case[] = [
     consumer: { filter_subjects: ["noetl.events", "noetl.commands.>"] },
     found: "noetl.events, noetl.commands.>",
     expected: "no filter, or one that covers noetl.commands",
+    kept: true,
   },
   {
     rule: "consumer-filter",
@@ -409,6 +432,54 @@ export const BROKEN: readonly Case[] = [
     found: "noetl.commands",
     expected: "no filter, or one that covers noetl.commands",
     also: ["stream-transform"],
+    kept: true,
+  },
+  {
+    rule: "consumer-filter",
+    name: "a pool's consumer without the filter of its pool",
+    since: 10,
+    stream: { subjects: [STREAM.subject, `${STREAM.subject}.>`] },
+    then: (manager) => addConsumer(manager, { durable_name: "pool", filter_subject: undefined, max_ack_pending: 64 }),
+    args: { consumers: [{ name: CONSUMER.name }, { name: "pool", filters: ["noetl.commands.pool.>"] }] },
+    consumerName: "pool",
+    found: "no filter",
+    expected: "noetl.commands.pool.>",
+    kept: true,
+  },
+  {
+    rule: "consumers-cover",
+    name: "pools that leave a subject to nobody",
+    since: 10,
+    stream: { subjects: [STREAM.subject, `${STREAM.subject}.>`] },
+    consumer: { filter_subject: "noetl.commands.shared.>" },
+    then: (manager) => addConsumer(manager, { durable_name: "pool", filter_subject: "noetl.commands.pool.>" }),
+    args: {
+      publishes: ["noetl.commands.shared.*", "noetl.commands.python.*"],
+      consumers: [
+        { name: CONSUMER.name, filters: ["noetl.commands.shared.>"] },
+        { name: "pool", filters: ["noetl.commands.pool.>"] },
+      ],
+    },
+    found: "nobody takes noetl.commands.python.*",
+    expected: "every one of noetl.commands.shared.*, noetl.commands.python.*",
+    advice: true,
+    kept: true,
+  },
+  {
+    rule: "consumer-exists",
+    name: "the consumer of a pool is missing",
+    stream: { subjects: [STREAM.subject, `${STREAM.subject}.>`] },
+    args: { consumers: [{ name: CONSUMER.name }, { name: "pool", filters: ["noetl.commands.pool.>"] }] },
+    consumerName: "pool",
+    found: "no such consumer after 0 s",
+    expected: "consumer pool",
+  },
+  {
+    rule: "stream-subjects",
+    name: "a flat stream where commands are routed to pools",
+    args: { publishes: ["noetl.commands.shared.*"] },
+    found: "noetl.commands",
+    expected: "subjects that cover noetl.commands, noetl.commands.shared.*",
   },
   {
     rule: "consumer-bodies",
@@ -445,6 +516,23 @@ export const BROKEN: readonly Case[] = [
     consumer: { ack_wait: 5 * SECOND },
     found: "5 s",
     expected: "30 s",
+  },
+  {
+    rule: "consumer-ack-wait",
+    name: "a longer time, as later lines of NoETL ask for it",
+    consumer: { ack_wait: 300 * SECOND },
+    found: "300 s",
+    expected: "30 s",
+    advice: true,
+    kept: true,
+  },
+  {
+    rule: "consumer-ack-wait",
+    name: "a backoff that begins later",
+    consumer: { backoff: [60 * SECOND, 90 * SECOND] },
+    found: "backoff 60 s, 90 s",
+    expected: "30 s",
+    kept: true,
   },
   {
     rule: "consumer-ack-wait",

@@ -108,7 +108,7 @@ describe("what is broken", () => {
     ...["account-storage", "account-streams", "gateway-updates", "gateway-callbacks", "gateway-buckets"],
   ]);
 
-  const refused = here.filter(({ rule, name }) => RECREATED.has(rule) || name.startsWith("a work queue"));
+  const refused = here.filter(({ rule, name, kept }) => kept || RECREATED.has(rule) || name.startsWith("a work queue"));
   const mended = here.filter((each) => !refused.includes(each) && each.rule !== "stream-lost");
 
   it.each(mended.filter(({ rule }) => rule !== "stream-replicas"))(
@@ -148,14 +148,14 @@ describe("what is broken", () => {
 
   it("in several ways is mended in one request each, and says from what to what", async () => {
     await startNoetl(server, {
-      stream: { retention: RetentionPolicy.Interest, subjects: ["noetl.events"], max_age: 0, no_ack: true },
+      stream: { retention: RetentionPolicy.Interest, subjects: ["noetl.events"], max_age: 60e9, no_ack: true },
       consumer: { max_deliver: 3, max_ack_pending: 10 },
     });
     const { report, changes } = await ensureContract(inputs());
     expect(report).toBe("");
     expect(changes).toEqual([
       'update stream NOETL_COMMANDS: retention "interest" -> "limits", subjects ["noetl.events"] -> ' +
-        '["noetl.events","noetl.commands"], no_ack true -> false, max_age 0 -> 3600000000000',
+        '["noetl.events","noetl.commands"], no_ack true -> false, max_age 60000000000 -> 3600000000000, duplicate_window 60000000000 -> 120000000000',
       "update consumer noetl_worker_pool: max_deliver 3 -> 1000, max_ack_pending 10 -> 64",
     ]);
   });
@@ -164,6 +164,55 @@ describe("what is broken", () => {
     await startNoetl(server, { stream: { max_age: 0 }, consumer: { ack_policy: AckPolicy.All } });
     const before = await everything();
     expect((await rejection(ensureContract(inputs()))).message).toContain("Nothing was changed: consumer-ack-policy");
+    expect(await everything()).toEqual(before);
+  });
+});
+
+describe("what somebody else set", () => {
+  const SECOND = 1e9;
+
+  it("a longer age and a longer time to acknowledge stay, and are reported", async () => {
+    await startNoetl(server, { stream: { max_age: 0 }, consumer: { ack_wait: 300 * SECOND } });
+    const { holds, report, changes } = await ensureContract(inputs());
+    expect({ holds, changes }).toEqual({ holds: true, changes: [] });
+    expect(report).toContain("drift stream-max-age: found unlimited, expected 3600 s");
+    expect(report).toContain("drift consumer-ack-wait: found 300 s, expected 30 s");
+  });
+
+  it("they are taken back where an earlier run set them", async () => {
+    await startNoetl(server, { stream: { max_age: 7200 * SECOND }, consumer: { ack_wait: 60 * SECOND } });
+    const { report, changes } = await ensureContract(inputs(), {
+      ensured: { maxAgeSeconds: 7200, ackWaitSeconds: 60 },
+    });
+    expect(report).toBe("");
+    expect(changes).toEqual([
+      "update stream NOETL_COMMANDS: max_age 7200000000000 -> 3600000000000",
+      "update consumer noetl_worker_pool: ack_wait 60000000000 -> 30000000000",
+    ]);
+  });
+
+  it("each of several consumers is created with its filter, and an existing one is left its own", async () => {
+    const pools = {
+      consumers: [{ name: CONSUMER.name }, { name: "pool", filters: ["noetl.commands.pool.>"], ackWaitSeconds: 300 }],
+      publishes: ["noetl.commands", "noetl.commands.pool.*"],
+    };
+    expect((await ensureContract(inputs(pools))).changes).toEqual([
+      "create stream NOETL_COMMANDS",
+      "create consumer noetl_worker_pool",
+      "create consumer pool",
+    ]);
+    expect(await witness<ConsumerConfig>(`consumer info ${STREAM.name} pool`)).toMatchObject({
+      filter_subject: "noetl.commands.pool.>",
+      ack_wait: 300 * SECOND,
+    });
+    const before = await everything();
+    const other = {
+      ...pools,
+      consumers: [{ name: CONSUMER.name }, { name: "pool", filters: ["noetl.commands.else.>"] }],
+    };
+    expect((await rejection(ensureContract(inputs(other)))).message).toContain(
+      "Nothing was changed: consumer-filter of pool",
+    );
     expect(await everything()).toEqual(before);
   });
 });

@@ -40,7 +40,7 @@ describe("the commands of a report, run as they stand", () => {
         await startGateway(server);
       } else if (command.startsWith("kubectl")) {
         expect(command).toMatch(/^kubectl -n noetl rollout restart (deploy\/noetl-server )?deploy\/noetl-worker$/);
-        await restartNoetl(server, broken.args?.expect?.storage as StorageType | undefined);
+        await restartNoetl(server, broken.args?.expect?.storage as StorageType | undefined, broken.args?.consumers);
       } else {
         await natsCommand(command);
       }

@@ -61,9 +61,9 @@ describe.each(SERVERS)("$tool", ({ tool, minor }) => {
     expect(report).toMatchObject({ holds: true, report: "" });
     expect(brokenIn(report.checks)).toEqual([]);
     const unasked = report.unasked.map(({ id }) => id);
-    // Only asked where there is no stream; and nats-server 2.9 does not tell what a user may do.
+    // Only asked where there is no stream, and where there are several consumers; and nats-server 2.9 does not tell what a user may do.
     expect(unasked).toEqual(minor < 10 ? ["gateway-buckets"] : []);
-    const asked = [...new Set(report.checks.map(({ id }) => id)), ...unasked, "account-streams"];
+    const asked = [...new Set(report.checks.map(({ id }) => id)), ...unasked, "account-streams", "consumers-cover"];
     expect(asked.sort()).toEqual(RULES.map(({ id }) => id).sort());
   });
 
@@ -73,7 +73,10 @@ describe.each(SERVERS)("$tool", ({ tool, minor }) => {
     const also = (broken.also ?? []).filter((id) => minor >= 10 || id !== "gateway-buckets");
     expect(brokenIn(report.checks).sort()).toEqual([broken.rule, ...also].sort());
     const { found, expected, severity } =
-      report.checks.find(({ id, bucket, ok }) => id === broken.rule && bucket === broken.bucket && !ok) ?? {};
+      report.checks.find(
+        ({ id, bucket, consumer, ok }) =>
+          id === broken.rule && bucket === broken.bucket && (broken.consumerName ?? consumer) === consumer && !ok,
+      ) ?? {};
     const stable = found
       ?.replace(/^created \d.*/, "created <now>")
       .replace(/^\d+ of 100000/, "<n> of 100000")
@@ -81,7 +84,8 @@ describe.each(SERVERS)("$tool", ({ tool, minor }) => {
     expect({ found: stable, expected }).toEqual({ found: broken.found, expected: broken.expected });
     const violated = report.checks.some((item) => !item.ok && item.severity === "violation");
     expect(report.holds).toBe(!violated);
-    const which = broken.bucket === undefined ? broken.rule : `${broken.rule} of ${broken.bucket}`;
+    const of = broken.bucket ?? broken.consumerName;
+    const which = of === undefined ? broken.rule : `${broken.rule} of ${of}`;
     expect(report.report).toContain(`${severity} ${which}: found ${found}, expected ${expected}`);
     expect(report.report).toContain(`breaks: ${RULES.find(({ id }) => id === broken.rule)?.why}`);
   });

@@ -19,6 +19,7 @@ import {
   type StreamConfig,
 } from "nats";
 import { withDefaults, type ContractArguments, type ContractInputs } from "../../components/stream-contract";
+import type { ConsumerTerms } from "../../contract/lines";
 import { CONSUMER, GATEWAY, STREAM, WORKER_TUNING } from "../../contract/noetl";
 import { ensureTools, type ToolName } from "../../toolchain";
 
@@ -211,9 +212,19 @@ export async function startGateway(
  * Server and worker start again, as the deployments do after `kubectl rollout restart`: what exists is used as it is,
  * except that the worker remakes a consumer whose `max_ack_pending` is not its own.
  */
-export async function restartNoetl(server: { address: string }, storage = StorageType.Memory): Promise<void> {
+export async function restartNoetl(
+  server: { address: string },
+  storage = StorageType.Memory,
+  pools: readonly ConsumerTerms[] = [],
+): Promise<void> {
   await withManager(server, async (manager) => {
     await manager.streams.info(STREAM.name).catch(() => addStream(manager, { storage }));
+    for (const { name, filters } of pools) {
+      if (name === CONSUMER.name) continue;
+      await manager.consumers
+        .info(STREAM.name, name)
+        .catch(() => addConsumer(manager, { durable_name: name, filter_subject: filters?.[0] }));
+    }
     try {
       const { config } = await manager.consumers.info(STREAM.name, CONSUMER.name);
       if (config.max_ack_pending === WORKER_TUNING.maxAckPending) return;
