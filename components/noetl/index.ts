@@ -56,7 +56,7 @@ export interface NoetlArgs {
   workerInitResources?: Resources;
   /**
    * How long a worker that is stopped may take to finish its commands, in seconds: the longest command and ten more. Default
-   * 300. Only this package's chart heeds it.
+   * 240. Only this package's chart heeds it.
    */
   workerStopSeconds?: number;
   /** Pods that a rollout of server or workers adds and may miss. Default of each: the chart's, a quarter. */

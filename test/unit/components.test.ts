@@ -280,7 +280,7 @@ describe("Noetl", () => {
     const seconds = (name: string) =>
       (release(name).values as { worker: { terminationGracePeriodSeconds: number } }).worker
         .terminationGracePeriodSeconds;
-    expect([seconds("patient-release"), seconds("usual-release")]).toEqual([900, 300]);
+    expect([seconds("patient-release"), seconds("usual-release")]).toEqual([900, 240]);
   });
 });
 
