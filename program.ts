@@ -3,7 +3,7 @@ import { Gateway, NatsJetStream, Noetl, Postgres, StreamContract } from "./compo
 import type { StreamContractArgs } from "./components";
 import { contractTerms, streamNames } from "./config/contract";
 import { lineWarning } from "./config/lines";
-import { ConfigError, parseSettings } from "./config/parse";
+import { ConfigError, foreignKeys, parseSettings } from "./config/parse";
 import { PROJECT } from "./config/project";
 import type { Settings } from "./config/schema";
 import { gatewayArgs, natsArgs, noetlArgs, postgresArgs } from "./stacks/arguments";
@@ -14,9 +14,12 @@ export { PROJECT };
 /** The stack's settings, checked. @throws ConfigError with all problems at once. */
 export function loadSettings(): Settings {
   const prefix = `${PROJECT}:`;
-  const own = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(prefix));
-  return parseSettings(Object.fromEntries(own.map(([key, value]) => [key.slice(prefix.length), value])), (key) =>
-    isConfigSecret(`${prefix}${key}`),
+  const all = pulumi.runtime.allConfig();
+  const own = Object.entries(all).filter(([key]) => key.startsWith(prefix));
+  return parseSettings(
+    Object.fromEntries(own.map(([key, value]) => [key.slice(prefix.length), value])),
+    (key) => isConfigSecret(`${prefix}${key}`),
+    all,
   );
 }
 
@@ -38,6 +41,7 @@ export async function main(): Promise<Record<string, pulumi.Input<unknown>>> {
 
 async function run(): Promise<Record<string, pulumi.Input<unknown>>> {
   const settings = loadSettings();
+  for (const warning of foreignKeys(pulumi.runtime.allConfig()).warnings) await pulumi.log.warn(warning);
   if (settings.platform !== "gke") return deploy(settings);
   // Loaded on demand: nobody else needs Google's SDK. `import()` would want a file extension, which differs between the
   // sources that the engine runs and their compiled form.

@@ -1,13 +1,17 @@
 import { SETTINGS, type Setting, type SettingKey, type Settings } from "./schema";
 import { derived } from "./derive";
 import { gkeConflicts } from "./gke";
+import { foreignKeys } from "./foreign";
 import { lineConflicts } from "./lines";
-import { natsMemoryLimit } from "./memory";
+import { natsMemory } from "./memory";
 import { playbookHint } from "./playbooks";
-import { CHART_POOLS } from "./pools";
-import { nearest, quantityBytes } from "./validate";
+import { CHART_INFLIGHT, CHART_POOLS } from "./pools";
+import { SHORTEST_HEARTBEAT_SECONDS, tuningProblem } from "./tuning";
+import { nearest, prefixTakesIn, quantityBytes, quantityMillis, secretKey } from "./validate";
+import { decidedBy, variableHint } from "./variables";
 import { many } from "./wording";
 
+export { foreignKeys } from "./foreign";
 export { natsMemoryLimit } from "./memory";
 
 /** All problems of a stack's configuration, in one message; no value of a secret setting is in it. */
@@ -30,19 +34,16 @@ export const SETTING_KEYS = Object.keys(SETTINGS) as SettingKey[];
  * An empty text means unset: `Pulumi.yaml` can declare an optional key only with a default. `isEncrypted` tells whether
  * the stack keeps a key's value encrypted, which a secret setting must be.
  *
+ * @param foreign full keys (`namespace:name`) of other namespaces, which have no effect; of `allConfig()`, for example
  * @throws ConfigError that lists every problem with its key, what is allowed, and a value that would do.
  */
 export function parseSettings(
   raw: Readonly<Record<string, string>>,
   isEncrypted: (key: SettingKey) => boolean = () => true,
+  foreign: Readonly<Record<string, string>> = {},
 ): Settings {
-  const problems: string[] = [];
-  for (const key of Object.keys(raw).sort()) {
-    if (key in SETTINGS) continue;
-    const meant = nearest(key, SETTING_KEYS);
-    const hint = playbookHint(key) ?? (meant && `the nearest known one is ${meant}`);
-    problems.push(`${key}: unknown key${hint ? `; ${hint}` : ""} (see the README's table)`);
-  }
+  const problems: string[] = [...foreignKeys(foreign).problems];
+  for (const key of Object.keys(raw).sort()) if (!(key in SETTINGS)) problems.push(unknownKey(key));
   const values: Partial<Record<SettingKey, unknown>> = {};
   for (const key of SETTING_KEYS) {
     const setting = SETTINGS[key] as unknown as Setting<unknown>;
@@ -53,7 +54,8 @@ export function parseSettings(
     }
     const parsed = parseValue(setting, text);
     const problem = parsed.problem ?? setting.check?.(parsed.value as never);
-    if (problem) problems.push(complaint(key, text, problem));
+    const suggestion = parsed.problem === undefined ? setting.suggest?.(parsed.value as never) : undefined;
+    if (problem) problems.push(complaint(key, text, problem, suggestion));
     else if (setting.secret && !isEncrypted(key))
       problems.push(
         `${key}: is in plain text in the stack's configuration; allowed: encrypted; for example pulumi config set --secret ${key}`,
@@ -68,6 +70,15 @@ export function parseSettings(
   return settings;
 }
 
+/** Leads whoever looks for a name of NoETL's playbooks, of a variable or of a chart's value to the setting. */
+function unknownKey(key: string): string {
+  const playbook = playbookHint(key);
+  if (playbook) return `${key}: unknown key; ${playbook} (docs/gke.md)`;
+  const meant = nearest(key, SETTING_KEYS);
+  const hint = variableHint(key) ?? (meant && `the nearest known one is ${meant}`);
+  return `${key}: unknown key${hint ? `; ${hint}` : ""} (see the README's table)`;
+}
+
 function parseValue(setting: Setting<unknown>, text: string): { value?: unknown; problem?: string } {
   switch (setting.kind) {
     case "string":
@@ -76,9 +87,27 @@ function parseValue(setting: Setting<unknown>, text: string): { value?: unknown;
       return text === "true" || text === "false" ? { value: text === "true" } : { problem: "neither true nor false" };
     case "integer":
       return /^-?\d+$/.test(text) ? { value: Number(text) } : { problem: "no whole number" };
+    case "number":
+      return /^-?\d+(\.\d+)?$/.test(text) ? { value: Number(text) } : { problem: "no number" };
     case "list":
       return { value: parseList(text) };
+    case "variables":
+      return parseVariables(text);
   }
+}
+
+/** A JSON object of scalars, as texts. The problem never repeats a value: it may be a credential. */
+function parseVariables(text: string): { value?: unknown; problem?: string } {
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(text);
+  } catch {
+    return { problem: "no JSON" };
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return { problem: "no JSON object" };
+  const wrong = Object.entries(parsed).find(([, value]) => !/^(string|number|boolean)$/.test(typeof value));
+  if (wrong) return { problem: `not usable: ${wrong[0]} is neither text nor number, true or false` };
+  return { value: Object.fromEntries(Object.entries(parsed).map(([name, value]) => [name, String(value)])) };
 }
 
 /** Values separated by comma or white space, or a JSON array of them (how the engine passes a list of a stack file). */
@@ -94,10 +123,11 @@ function parseList(text: string): string[] {
   return text.split(/[\s,]+/).filter((part) => part !== "");
 }
 
-function complaint(key: SettingKey, text: string, problem: string): string {
-  const setting = SETTINGS[key];
-  const shown = setting.secret ? "" : ` "${text}"`;
-  return `${key}:${shown} is ${problem}; allowed: ${setting.allowed}; for example ${setting.example}`;
+function complaint(key: SettingKey, text: string, problem: string, example: string = SETTINGS[key].example): string {
+  const { secret, kind, allowed } = SETTINGS[key] as unknown as Setting<unknown>;
+  // A map of variables may hold what must not be shown.
+  const shown = secret || kind === "variables" ? "" : ` "${text}"`;
+  return `${key}:${shown} is ${problem}; allowed: ${allowed}; for example ${example}`;
 }
 
 function resolveAlias(settings: Settings): Settings {
@@ -114,14 +144,34 @@ const POOLS = [
 
 /** Problems between settings. `raw` tells what was set by hand. */
 function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): string[] {
+  const changed = (key: SettingKey) => isChanged(key, raw);
+  return [
+    ...sizeConflicts(settings, raw),
+    ...workerConflicts(settings, changed),
+    ...elsewhere(settings, raw),
+    ...databaseConflicts(settings, changed),
+    ...portConflicts(settings),
+    ...rolloutConflicts(settings),
+    ...gatewayConflicts(settings, raw),
+    ...variableConflicts(settings),
+    ...lineConflicts(settings),
+    ...gkeConflicts(settings, changed),
+  ];
+}
+
+type Changed = (key: SettingKey) => boolean;
+
+const isSet = (raw: Readonly<Record<string, string>>, key: SettingKey): boolean => (raw[key] ?? "").trim() !== "";
+
+const needs = (raw: Readonly<Record<string, string>>, key: SettingKey, because: string): string[] =>
+  isSet(raw, key) ? [] : [`${key}: must be set because ${because}; for example ${SETTINGS[key].example}`];
+
+/** Sizes of NATS, and of the pods of server and workers. */
+function sizeConflicts(settings: Settings, raw: Readonly<Record<string, string>>): string[] {
   const problems: string[] = [];
-  const set = (key: SettingKey) => (raw[key] ?? "").trim() !== "";
-  const needs = (key: SettingKey, because: string) => {
-    if (!set(key)) problems.push(`${key}: must be set because ${because}; for example ${SETTINGS[key].example}`);
-  };
   if (
-    set("natsJetstreamSize") &&
-    set("natsJetstreamFileSize") &&
+    isSet(raw, "natsJetstreamSize") &&
+    isSet(raw, "natsJetstreamFileSize") &&
     raw.natsJetstreamSize !== raw.natsJetstreamFileSize &&
     raw.natsJetstreamFileSize !== SETTINGS.natsJetstreamFileSize.default
   ) {
@@ -129,65 +179,175 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
       `natsJetstreamSize: "${raw.natsJetstreamSize}" contradicts natsJetstreamFileSize "${raw.natsJetstreamFileSize}"; they are two names of one setting: set one of them`,
     );
   }
-  const limit = natsMemoryLimit(settings);
-  if ((quantityBytes(settings.natsJetstreamMemSize) ?? 0) >= (quantityBytes(limit) ?? 0)) {
+  const memory = natsMemory(settings.natsJetstreamMemSize, settings.natsMemoryLimit);
+  if (!memory.fits)
     problems.push(
-      `natsJetstreamMemSize: "${settings.natsJetstreamMemSize}" does not fit into natsMemoryLimit "${limit}"; allowed: less than the limit; ` +
-        `for example leave natsMemoryLimit unset`,
+      `natsMemoryLimit: "${memory.limit}" is too little for natsJetstreamMemSize "${settings.natsJetstreamMemSize}": the server needs ` +
+        `room beside its memory store, and Go part of the limit; allowed: unset, or at least ${memory.leastLimit}; for example ${memory.usualLimit}`,
     );
-  }
-  if (settings.workerFetchHeartbeatSeconds * 2 > settings.workerFetchTimeoutSeconds) {
+  for (const part of ["server", "worker"] as const)
+    for (const [kind, read] of [
+      ["Memory", quantityBytes],
+      ["Cpu", quantityMillis],
+    ] as const) {
+      const [request, limit] = [settings[`${part}${kind}Request`], settings[`${part}${kind}Limit`]];
+      if (request !== undefined && limit !== undefined && (read(request) ?? 0) > (read(limit) ?? 0))
+        problems.push(
+          `${part}${kind}Request: "${request}" is more than ${part}${kind}Limit "${limit}", which Kubernetes refuses; allowed: at most ` +
+            `that; for example ${limit}`,
+        );
+    }
+  return problems;
+}
+
+/** A heartbeat for this timeout: a sixth of it, as the defaults are, without odd digits. */
+const usualHeartbeat = (timeoutSeconds: number): number =>
+  Math.max(SHORTEST_HEARTBEAT_SECONDS, Math.floor((timeoutSeconds / 6) * 10) / 10);
+
+function workerConflicts(settings: Settings, changed: Changed): string[] {
+  const problems: string[] = [];
+  const { workerFetchHeartbeatSeconds: heartbeat, workerFetchTimeoutSeconds: timeout } = settings;
+  const tuning = tuningProblem({ fetchTimeoutSeconds: timeout, fetchHeartbeatSeconds: heartbeat });
+  if (tuning)
     problems.push(
-      `workerFetchHeartbeatSeconds: ${settings.workerFetchHeartbeatSeconds} is more than half of workerFetchTimeoutSeconds ` +
-        `(${settings.workerFetchTimeoutSeconds}), which nats-server refuses; for example ${Math.max(1, Math.floor(settings.workerFetchTimeoutSeconds / 6))}`,
+      `workerFetchHeartbeatSeconds: ${heartbeat} is ${tuning}; allowed: less than ${timeout / 2}; for example ${usualHeartbeat(timeout)}`,
     );
-  }
-  if (!settings.deployNats && (settings.deployNoetl || settings.deployGateway)) {
-    needs("natsHost", "deployNats is false");
-    needs("natsPassword", "deployNats is false");
-  }
-  if (settings.deployNoetl && !settings.deployPostgres && !settings.useCloudSql) {
-    needs("postgresHost", "deployPostgres is false and NoETL needs its database");
-    needs("postgresPassword", "deployPostgres is false and NoETL needs its database");
-  }
-  if (settings.deployNoetl && settings.noetlDatabaseUser === settings.postgresUser)
+  const commands = settings.workerMaxInflightCommands ?? CHART_INFLIGHT.commands;
+  const dbCommands = settings.workerMaxInflightDbCommands ?? CHART_INFLIGHT.dbCommands;
+  if (dbCommands > commands)
     problems.push(
-      `noetlDatabaseUser: "${settings.noetlDatabaseUser}" is postgresUser, too, and NoETL needs a role of its own; for example ${SETTINGS.noetlDatabaseUser.default}`,
+      `workerMaxInflightDbCommands: ${dbCommands}${changed("workerMaxInflightDbCommands") ? "" : " where unset"} is more than ` +
+        `workerMaxInflightCommands (${commands}${changed("workerMaxInflightCommands") ? "" : " where unset"}), and no worker would start; ` +
+        `allowed: at most that; for example ${commands}`,
     );
   for (const [least, most, unset] of POOLS)
     if ((settings[least] ?? 0) > (settings[most] ?? unset))
       problems.push(
-        `${least}: ${settings[least]} is more than ${most} (${settings[most] ?? `${unset} where unset`}), and the pool would not open; allowed: at most that`,
+        `${least}: ${settings[least]} is more than ${most} (${settings[most] ?? `${unset} where unset`}), and the pool would not open; ` +
+          `allowed: at most that; for example ${settings[most] ?? unset}`,
       );
-  if (settings.deployGateway) needs("gatewayImage", "deployGateway is true");
-  const ports = (
-    ["natsNodePort", "natsMonitorNodePort", "noetlNodePort", "postgresNodePort", "gatewayNodePort"] as const
-  ).filter((key) => settings[key] !== undefined);
-  for (const [index, key] of ports.entries()) {
-    const twin = ports.slice(0, index).find((other) => settings[other] === settings[key]);
-    if (twin)
-      problems.push(`${key}: ${settings[key]} is already the port of ${twin}; for example ${SETTINGS[key].example}`);
-  }
-  if (settings.rolloutMaxSurge === 0 && settings.rolloutMaxUnavailable === 0)
+  return problems;
+}
+
+/** What an external part needs, and what one is of no use. */
+function elsewhere(settings: Settings, raw: Readonly<Record<string, string>>): string[] {
+  const problems: string[] = [];
+  if (!settings.deployNats && (settings.deployNoetl || settings.deployGateway))
     problems.push(
-      "rolloutMaxUnavailable: 0 with rolloutMaxSurge 0 would stop every rollout; allowed: one of them above 0; for example 1",
+      ...needs(raw, "natsHost", "deployNats is false"),
+      ...needs(raw, "natsPassword", "deployNats is false"),
     );
-  const changed = (key: SettingKey) => isChanged(key, raw);
+  const odd = settings.deployNats ? secretKey(settings.natsUser) : undefined;
+  if (odd)
+    problems.push(
+      `natsUser: "${settings.natsUser}" is ${odd}; allowed: letters, digits and . _ -, not . alone and not .. at its start; ` +
+        `for example ${SETTINGS.natsUser.example}`,
+    );
+  if (settings.deployNoetl && !settings.deployPostgres && !settings.useCloudSql) {
+    const because = "deployPostgres is false and NoETL needs its database";
+    problems.push(...needs(raw, "postgresHost", because), ...needs(raw, "postgresPassword", because));
+  }
   for (const [part, key] of [
     ["deployNats", "natsHost"],
     ["deployPostgres", "postgresHost"],
   ] as const)
-    if (settings[part] && changed(key))
+    if (settings[part] && isChanged(key, raw))
       problems.push(
         `${key}: "${settings[key]}" is of no use while ${part} is true, which installs another; allowed: unset it, or ${part} false`,
       );
-  if (settings.deployGateway && settings.natsSessionBucket === settings.natsRequestBucket)
-    problems.push(
-      `natsRequestBucket: "${settings.natsRequestBucket}" is natsSessionBucket, too, and one bucket has one TTL; ` +
-        `allowed: another name; for example ${SETTINGS.natsRequestBucket.default}`,
-    );
-  problems.push(...lineConflicts(settings), ...gkeConflicts(settings, changed));
   return problems;
+}
+
+function databaseConflicts(settings: Settings, changed: Changed): string[] {
+  if (!settings.deployNoetl || settings.noetlDatabaseUser !== settings.postgresUser) return [];
+  // The one that was set is in the way of the other.
+  const [key, other] =
+    changed("postgresUser") && !changed("noetlDatabaseUser")
+      ? (["postgresUser", "noetlDatabaseUser"] as const)
+      : (["noetlDatabaseUser", "postgresUser"] as const);
+  const example = [SETTINGS[key].default, "noetl_app"].find((each) => each !== settings[other]);
+  return [
+    `${key}: "${settings[key]}" is ${other}, too, and NoETL needs a role of its own; allowed: another name; for example ${example}`,
+  ];
+}
+
+const NODE_PORT_KEYS = [
+  "natsNodePort",
+  "natsMonitorNodePort",
+  "noetlNodePort",
+  "postgresNodePort",
+  "gatewayNodePort",
+] as const;
+
+function portConflicts(settings: Settings): string[] {
+  const keys = NODE_PORT_KEYS.filter((key) => settings[key] !== undefined);
+  const taken = new Set(keys.map((key) => String(settings[key])));
+  return keys.flatMap((key, index) => {
+    const twin = keys.slice(0, index).find((other) => settings[other] === settings[key]);
+    if (!twin) return [];
+    const examples = [SETTINGS[key].example, ...NODE_PORT_KEYS.map((other) => SETTINGS[other].example)];
+    const free = examples.find((each) => !taken.has(each)) ?? "32000";
+    return [`${key}: ${settings[key]} is already the port of ${twin}; allowed: another port; for example ${free}`];
+  });
+}
+
+const rolloutConflicts = (settings: Settings): string[] =>
+  settings.rolloutMaxSurge === 0 && settings.rolloutMaxUnavailable === 0
+    ? [
+        "rolloutMaxUnavailable: 0 with rolloutMaxSurge 0 would stop every rollout; allowed: one of them above 0; for example 1",
+      ]
+    : [];
+
+function gatewayConflicts(settings: Settings, raw: Readonly<Record<string, string>>): string[] {
+  if (!settings.deployGateway) return [];
+  const problems = needs(raw, "gatewayImage", "deployGateway is true");
+  const { natsSubject: subject } = settings;
+  for (const [key, what] of [
+    ["natsUpdatesSubjectPrefix", "updates"],
+    ["natsCallbackSubjectPrefix", "callbacks"],
+  ] as const) {
+    if (!prefixTakesIn(settings[key], subject)) continue;
+    const usual = [SETTINGS[key].default, `gateway.${what}${key === "natsUpdatesSubjectPrefix" ? "." : ""}`];
+    const [blamed, said, example] =
+      isChanged("natsSubject", raw) && !isChanged(key, raw)
+        ? ([
+            "natsSubject",
+            `"${subject}" lies where ${key} "${settings[key]}" does`,
+            SETTINGS.natsSubject.default,
+          ] as const)
+        : ([
+            key,
+            `"${settings[key]}" takes natsSubject "${subject}", or what is published below it, in`,
+            usual.find((each) => !prefixTakesIn(each, subject)),
+          ] as const);
+    problems.push(
+      `${blamed}: ${said}, so the gateway would get commands for ${what}; allowed: subjects of which none lies below the other; ` +
+        `for example ${example}`,
+    );
+  }
+  if (settings.natsSessionBucket === settings.natsRequestBucket) {
+    const [key, other] =
+      isChanged("natsSessionBucket", raw) && !isChanged("natsRequestBucket", raw)
+        ? (["natsSessionBucket", "natsRequestBucket"] as const)
+        : (["natsRequestBucket", "natsSessionBucket"] as const);
+    const example = SETTINGS[key].default === settings[other] ? `${settings[other]}_2` : SETTINGS[key].default;
+    problems.push(
+      `${key}: "${settings[key]}" is ${other}, too, and one bucket has one TTL; allowed: another name; for example ${example}`,
+    );
+  }
+  return problems;
+}
+
+/** Further variables that contradict a setting, or of which one place would win over another. */
+function variableConflicts(settings: Settings): string[] {
+  return (["server", "worker", "gateway"] as const).flatMap((part) =>
+    Object.keys(settings[`${part}Env`]).flatMap((name) => {
+      const keys = decidedBy(part, name);
+      if (keys === undefined) return [];
+      const instead = keys.length > 0 ? `set ${keys.join(", ")} instead` : "it follows from what is deployed";
+      return [`${part}Env: ${name} has a place of its own; allowed: other variables; ${instead}`];
+    }),
+  );
 }
 
 /**
@@ -204,5 +364,7 @@ export function shownDefault(key: SettingKey): string {
   const { default: value } = SETTINGS[key] as unknown as Setting<unknown>;
   if (value === undefined) return "";
   if (Array.isArray(value)) return value.join(",");
+  // No variables are no text: a map that is written out would look as if it had to be set.
+  if (typeof value === "object" && value !== null && Object.keys(value).length === 0) return "";
   return typeof value === "string" ? value : JSON.stringify(value);
 }

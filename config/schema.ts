@@ -4,7 +4,9 @@
  */
 import { NOETL_LINES } from "../contract/lines";
 import { CONSUMER, GATEWAY, NATS_USER, NODE_PORTS, STREAM, WORKER_TUNING } from "../contract/noetl";
-import { CHART_POOLS, CLOUD_SQL_POOLS } from "./pools";
+import { CHART_INFLIGHT, CHART_POOLS, CLOUD_SQL_POOLS } from "./pools";
+import { DEFAULT_STOP_SECONDS } from "./timeouts";
+import { SHORTEST_HEARTBEAT_SECONDS } from "./tuning";
 import * as is from "./validate";
 
 /** Settings are shown and documented under these headings, in this order. */
@@ -21,7 +23,7 @@ export type Group =
   | "Cloud SQL"
   | "Exposure on GKE";
 
-type Kind = "string" | "boolean" | "integer" | "list";
+type Kind = "string" | "boolean" | "integer" | "number" | "list" | "variables";
 
 export interface Setting<T> {
   readonly kind: Kind;
@@ -38,6 +40,8 @@ export interface Setting<T> {
   /** A value that would do. */
   readonly example: string;
   check?(this: void, value: NonNullable<T>): string | undefined;
+  /** A value that would do in the place of one that `check` refuses, where it can be made of that one. */
+  suggest?(this: void, value: NonNullable<T>): string | undefined;
 }
 
 type Spec<T> = {
@@ -48,10 +52,17 @@ type Spec<T> = {
   allowed?: string;
   example?: string;
   check?: is.Check<T>;
+  suggest?: (value: T) => string | undefined;
 };
 
 function setting<T, D extends T | undefined>(kind: Kind, allowed: string, def: D, spec: Spec<T>): Setting<T | D> {
-  const shown = Array.isArray(def) ? def.join(",") : def === undefined ? "" : String(def);
+  const shown = Array.isArray(def)
+    ? def.join(",")
+    : def === undefined
+      ? ""
+      : typeof def === "object"
+        ? JSON.stringify(def)
+        : String(def);
   return {
     kind,
     group: spec.group,
@@ -62,6 +73,7 @@ function setting<T, D extends T | undefined>(kind: Kind, allowed: string, def: D
     allowed: spec.allowed ?? allowed,
     example: spec.example ?? shown,
     ...(spec.check ? { check: spec.check } : {}),
+    ...(spec.suggest ? { suggest: spec.suggest } : {}),
   };
 }
 
@@ -73,6 +85,24 @@ const integer = <D extends number | undefined>(def: D, minimum: number, maximum:
     check: is.range(minimum, maximum),
     ...spec,
   });
+const seconds = (def: number, minimum: number, maximum: number, spec: Omit<Spec<number>, "unit">) =>
+  setting<number, number>("number", `a number from ${minimum} to ${maximum}, decimals too`, def, {
+    unit: "seconds",
+    check: is.range(minimum, maximum),
+    ...spec,
+  });
+const variables = (group: Group, of: string, example: string) =>
+  setting<Readonly<Record<string, string>>, Readonly<Record<string, string>>>(
+    "variables",
+    "a JSON object of texts, numbers, true and false by variable; null leaves a variable out",
+    {},
+    {
+      group,
+      description: `Further environment variables of ${of}, over those of the chart; none that a setting decides or that holds a credential.`,
+      example,
+      check: is.variables,
+    },
+  );
 const list = (def: readonly string[], spec: Spec<readonly string[]>) =>
   setting<readonly string[], readonly string[]>("list", "values separated by comma or space", def, spec);
 
@@ -83,6 +113,17 @@ const size = <D extends string | undefined>(def: D, minimum: string, maximum: st
     check: is.size(minimum, maximum),
     ...spec,
   });
+const cpu = (group: Group, description: string, example: string) =>
+  text(undefined, {
+    group,
+    description,
+    unit: "Kubernetes quantity",
+    allowed: "CPU from 10m to 64",
+    example,
+    check: is.cpu("10m", "64"),
+  });
+const memory = (group: Group, description: string, example: string) =>
+  size(undefined, "32Mi", "512Gi", { group, description, example });
 const password = (group: Group, description: string) =>
   text(undefined, {
     group,
@@ -183,7 +224,8 @@ export const SETTINGS = {
   natsUser: text(NATS_USER, {
     group: "NATS",
     description: "User that server, worker and gateway log in with.",
-    allowed: "letters, digits and . _ ~ -",
+    allowed:
+      "letters, digits and . _ ~ -; without ~ where NATS is installed, and then not . or a name that begins with ..",
     check: is.credential,
   }),
   natsPassword: password("NATS", "Password of natsUser; generated where unset and NATS is installed."),
@@ -198,7 +240,9 @@ export const SETTINGS = {
   }),
   natsJetstreamMemSize: size("1Gi", "64Mi", "64Gi", {
     group: "NATS",
-    description: "Size of JetStream's memory store, which holds the command stream. The container's limit follows it.",
+    description:
+      "Size of JetStream's memory store, which holds the command stream. The container's limit follows it. A fraction of a Mi is " +
+      "left out: NATS takes whole numbers. A change starts NATS anew, which loses what that stream holds.",
   }),
   natsMemoryLimit: size(undefined, "128Mi", "128Gi", {
     group: "NATS",
@@ -266,15 +310,13 @@ export const SETTINGS = {
     description: "Fail the update also where the stream merely differs from what NoETL creates.",
   }),
 
-  workerFetchTimeoutSeconds: integer(WORKER_TUNING.fetchTimeoutSeconds, 1, 3600, {
+  workerFetchTimeoutSeconds: seconds(WORKER_TUNING.fetchTimeoutSeconds, 0.5, 3600, {
     group: "Worker",
     description: "How long one pull waits for notifications.",
-    unit: "seconds",
   }),
-  workerFetchHeartbeatSeconds: integer(WORKER_TUNING.fetchHeartbeatSeconds, 1, 1800, {
+  workerFetchHeartbeatSeconds: seconds(WORKER_TUNING.fetchHeartbeatSeconds, SHORTEST_HEARTBEAT_SECONDS, 1800, {
     group: "Worker",
-    description: "Idle heartbeat of a pull; at most half of workerFetchTimeoutSeconds.",
-    unit: "seconds",
+    description: "Idle heartbeat of a pull; less than half of workerFetchTimeoutSeconds, else NATS refuses every pull.",
   }),
   workerMaxAckPending: integer(WORKER_TUNING.maxAckPending, 1, 1_000_000, {
     group: "Worker",
@@ -352,20 +394,23 @@ export const SETTINGS = {
   corsAllowedOrigins: list(["http://localhost:3000", "http://localhost:8080", "http://localhost:8090"], {
     group: "Gateway",
     description: "Origins of the pages that may call the gateway (CORS_ALLOWED_ORIGINS).",
-    allowed: "origins (scheme, host, optional port), separated by comma or space",
+    allowed:
+      "origins as a browser sends them (http or https, host, a port that is not the scheme's own), separated by comma or space",
     example: "https://app.example.org,http://localhost:3001",
     check: is.origins,
+    suggest: is.suggestedOrigins,
   }),
   natsUpdatesSubjectPrefix: text(GATEWAY.updatesSubjectPrefix, {
     group: "Gateway",
     description: "Prefix of the subjects with execution updates (NATS_UPDATES_SUBJECT_PREFIX).",
-    allowed: "a NATS subject without wildcards; it may end with a dot",
+    allowed: "a NATS subject without wildcards and a dot after it; not one that takes natsSubject in",
     check: is.subjectPrefix,
+    suggest: (value) => (is.subjectPrefix(`${value}.`) === undefined ? `${value}.` : undefined),
   }),
   natsCallbackSubjectPrefix: text(GATEWAY.callbackSubjectPrefix, {
     group: "Gateway",
     description: "Prefix of the callback subjects (NATS_CALLBACK_SUBJECT_PREFIX).",
-    allowed: "a NATS subject without wildcards; the gateway puts a dot after it",
+    allowed: "a NATS subject without wildcards, to which the gateway adds a dot; not one that takes natsSubject in",
     check: is.literalSubject,
   }),
   natsSessionBucket: text(GATEWAY.sessionBucket, {
@@ -495,8 +540,54 @@ export const SETTINGS = {
   ),
   workerPoolMaxWaiting: pool("Worker", "Requests of a worker that may wait for a connection.", "requests"),
   workerPoolTimeoutSeconds: pool("Worker", "How long a worker waits for a connection.", "seconds"),
-  workerMaxInflightCommands: pool("Worker", "Commands that a worker runs at once.", "commands"),
-  workerMaxInflightDbCommands: pool("Worker", "Commands on databases that a worker runs at once.", "commands"),
+  workerMaxInflightCommands: pool(
+    "Worker",
+    `Commands that a worker runs at once; unset means ${CHART_INFLIGHT.commands}.`,
+    "commands",
+  ),
+  workerMaxInflightDbCommands: pool(
+    "Worker",
+    `Commands on databases among them; unset means ${CHART_INFLIGHT.dbCommands}, and never more than workerMaxInflightCommands.`,
+    "commands",
+  ),
+  workerStopSeconds: integer(DEFAULT_STOP_SECONDS, 10, 86_400, {
+    group: "Worker",
+    description:
+      "How long a worker that is stopped may take to finish its commands. At least as long as the longest command: what is at work " +
+      "then is cut off, and delivered again.",
+    unit: "seconds",
+  }),
+  serverMemoryLimit: memory("NoETL", "Memory limit of a server; unset means the chart's 1Gi.", "2Gi"),
+  serverMemoryRequest: memory(
+    "NoETL",
+    "Memory that a server requests; unset means 256Mi, or serverMemoryLimit where that is less.",
+    "512Mi",
+  ),
+  serverCpuLimit: cpu("NoETL", "CPU limit of a server; unset means the chart's 1.", "2"),
+  serverCpuRequest: cpu(
+    "NoETL",
+    "CPU that a server requests; unset means 100m, or serverCpuLimit where that is less.",
+    "250m",
+  ),
+  workerMemoryLimit: memory(
+    "Worker",
+    "Memory limit of a worker, for all commands that it runs at once; unset means the chart's 512Mi. A command that needs more kills one worker after the other.",
+    "2Gi",
+  ),
+  workerMemoryRequest: memory(
+    "Worker",
+    "Memory that a worker requests; unset means 256Mi, or workerMemoryLimit where that is less.",
+    "512Mi",
+  ),
+  workerCpuLimit: cpu("Worker", "CPU limit of a worker; unset means the chart's 500m.", "2"),
+  workerCpuRequest: cpu(
+    "Worker",
+    "CPU that a worker requests; unset means 100m, or workerCpuLimit where that is less.",
+    "250m",
+  ),
+  serverEnv: variables("NoETL", "the server", '{"NOETL_RUNTIME_SWEEP_INTERVAL":"30"}'),
+  workerEnv: variables("Worker", "the workers", '{"NOETL_WORKER_THROTTLE_POLL_INTERVAL_SECONDS":"0.5"}'),
+  gatewayEnv: variables("Gateway", "the gateway", '{"RUST_BACKTRACE":"1"}'),
 
   useCloudSql: flag(false, {
     group: "Cloud SQL",

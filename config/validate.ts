@@ -1,5 +1,6 @@
 /** Pure checks of single values. Each returns what is wrong in words that follow "is", or undefined where all is well. */
 import { CREDENTIAL_PATTERN } from "../contract/noetl";
+import { isCredentialName } from "./credentials";
 
 export type Check<T> = (value: T) => string | undefined;
 
@@ -24,6 +25,23 @@ export function quantityBytes(text: string): number | undefined {
   const bytes = Number(match[1]) * factor;
   return Number.isInteger(bytes) ? bytes : Math.ceil(bytes);
 }
+
+/** Thousandths of a CPU in a Kubernetes quantity such as `500m`, `1` or `0.5`; undefined where it is none. */
+export function quantityMillis(text: string): number | undefined {
+  const match = /^(\d+)m$|^(\d+(?:\.\d{1,3})?)$/.exec(text);
+  if (!match) return undefined;
+  return match[1] === undefined ? Math.round(Number(match[2]) * 1000) : Number(match[1]);
+}
+
+/** CPU between two quantities, both included. */
+export const cpu =
+  (minimum: string, maximum: string): Check<string> =>
+  (value) => {
+    const millis = quantityMillis(value);
+    if (millis === undefined) return "no quantity of CPU";
+    if (millis < (quantityMillis(minimum) ?? 0)) return `less than ${minimum}`;
+    return millis > (quantityMillis(maximum) ?? Infinity) ? `more than ${maximum}` : undefined;
+  };
 
 /** A quantity between two others, both included. */
 export const size =
@@ -58,8 +76,19 @@ export const subject: Check<string> = (value) => {
 export const literalSubject: Check<string> = (value) =>
   subject(value) ?? (/(^|\.)[*>](\.|$)/.test(value) ? "no subject one can publish to: it holds a wildcard" : undefined);
 
-/** Prefix that is put before further tokens; a dot at its end is allowed. */
-export const subjectPrefix: Check<string> = (value) => literalSubject(value.replace(/\.$/, ""));
+/**
+ * Prefix of subjects that somebody subscribes to as `PREFIX>`, which is why it ends with a dot: `updates>` is a subject of
+ * one literal token that nobody publishes on.
+ */
+export const subjectPrefix: Check<string> = (value) =>
+  literalSubject(value.replace(/\.$/, "")) ??
+  (value.endsWith(".") ? undefined : "a prefix without the dot at its end, which matches no subject");
+
+/** True where a subscription to everything below `prefix` (with or without its last dot) gets what is published on `subject` or below it. */
+export function prefixTakesIn(prefix: string, subject: string): boolean {
+  const [one, other] = [`${prefix.replace(/\.$/, "")}.`, `${subject}.`];
+  return other.startsWith(one) || one.startsWith(other);
+}
 
 /** Name of a stream, consumer or bucket. Source: nats-server refuses white space, `.`, `*`, `>`, `/` and `\`. */
 export const jetstreamName: Check<string> = (value) => {
@@ -70,19 +99,68 @@ export const jetstreamName: Check<string> = (value) => {
 /** Name of a key-value bucket. Source: the clients of NATS allow no other characters. */
 export const bucketName: Check<string> = (value) => (/^[A-Za-z0-9_-]+$/.test(value) ? undefined : "no bucket name");
 
+/** What a browser sends as the origin of a page under this URL; undefined where it is no such URL. */
+function sentOrigin(value: string): string | undefined {
+  try {
+    const { protocol, hostname, origin: sent } = new URL(value);
+    return /^https?:$/.test(protocol) && hostname !== "" && !/[*,;|]/.test(hostname) ? sent : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Scheme of an origin such as `capacitor://localhost`. */
+const schemeOf = (value: string): string | undefined => /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(value)?.[1];
+
+/** The spelling that differs from what a browser sends, in words that follow the origin in quotes. */
+function misspelling(value: string, sent: string): string {
+  const [, userInfo, hostAndPort = "", rest = ""] = /^https?:\/\/([^/?#]*@)?([^/?#]*)(.*)$/is.exec(value) ?? [];
+  if (userInfo !== undefined) return "holds a login, which no browser sends";
+  if (/^\/+$/.test(rest)) return "ends with a slash, which no browser sends";
+  if (rest !== "") return "has a path, and a browser sends scheme, host and port alone";
+  if (value.toLowerCase() === sent) return "has capitals, and a browser sends lower case";
+  if (/:\d*$/.test(hostAndPort) && !/:\d+$/.test(sent))
+    return "names its scheme's own port, which a browser leaves out";
+  return "is not spelt as a browser sends it";
+}
+
 /** An origin as a browser sends it: scheme, host, optional port, nothing after it. */
 export const origin: Check<string> = (value) => {
-  if (!/^https?:\/\//.test(value)) return `no origin: "${value}" has no scheme`;
-  if (value.includes("*")) return `no origin: "${value}" holds a wildcard`;
-  try {
-    return new URL(value).origin === value ? undefined : `no origin: "${value}" has more than scheme, host and port`;
-  } catch {
-    return `no origin: "${value}" is not a URL`;
-  }
+  const wrong = (why: string) => `no origin: "${value}" ${why}`;
+  if (/[;|]/.test(value)) return wrong("has another sign than comma or space between origins");
+  if (value === "*")
+    return wrong("stands for every page, and the gateway takes origins by name, because pages send their login");
+  if (value.includes("*")) return wrong("holds a wildcard, and the gateway takes origins by name");
+  if (value.toLowerCase() === "null")
+    return wrong("is what a browser sends for pages without an origin, whoever made them");
+  const scheme = schemeOf(value);
+  if (scheme === undefined) return wrong("has no scheme");
+  if (!/^https?$/i.test(scheme)) return wrong(`has the scheme ${scheme}, and pages come by http or https`);
+  const sent = sentOrigin(value);
+  if (sent === undefined) return wrong("is not a URL");
+  return sent === value ? undefined : wrong(`${misspelling(value, sent)}: "${sent}"`);
 };
 
-export const origins: Check<readonly string[]> = (values) =>
-  values.length === 0 ? "empty" : values.map(origin).find((problem) => problem !== undefined);
+/** Origins that take the place of one that is wrong; none where nothing can be made of it. */
+function correctedOrigins(value: string): string[] {
+  if (/[;|]/.test(value)) return value.split(/[;|]+/).flatMap((part) => (part === "" ? [] : correctedOrigins(part)));
+  const scheme = schemeOf(value);
+  const host = value.slice(scheme === undefined ? 0 : scheme.length + 3).replace(/^\*\./, "app.");
+  const sent = sentOrigin(`${scheme !== undefined && /^https?$/i.test(scheme) ? scheme : "https"}://${host}`);
+  return sent !== undefined && origin(sent) === undefined && value.toLowerCase() !== "null" ? [sent] : [];
+}
+
+/** A list of origins as browsers send them, made of one with mistakes; undefined where nothing is left of it. */
+export function suggestedOrigins(values: readonly string[]): string | undefined {
+  const corrected = [...new Set(values.flatMap(correctedOrigins))];
+  return corrected.length > 0 ? corrected.join(",") : undefined;
+}
+
+export const origins: Check<readonly string[]> = (values) => {
+  if (values.length === 0) return "empty";
+  const problems = values.flatMap((value) => origin(value) ?? []);
+  return problems.length > 0 ? problems.join(", and ") : undefined;
+};
 
 /** An absolute http(s) URL. */
 export const httpUrl: Check<string> = (value) =>
@@ -98,6 +176,15 @@ export const image: Check<string> = (value) => {
   const name = value.split("/").at(-1) ?? "";
   return name.includes(":") || value.includes("@sha256:") ? undefined : "an image without tag or digest";
 };
+
+/**
+ * A user's name under which a Secret can hold its password, and the password for nats.conf under `NAME.conf`.
+ * Source: Kubernetes' rule for keys of Secrets: 253 letters, digits and `- _ .`, not `.`, and not beginning with `..`.
+ */
+export const secretKey: Check<string> = (value) =>
+  /^[-._A-Za-z0-9]{1,248}$/.test(value) && value !== "." && !value.startsWith("..")
+    ? undefined
+    : "not usable as a key of the Secret that holds the password";
 
 /** Name of a Kubernetes object (RFC 1123 subdomain). */
 export const kubernetesName: Check<string> = (value) =>
@@ -118,7 +205,21 @@ export const sqlRole: Check<string> = (value) =>
 export const sqlDatabase: Check<string> = (value) =>
   sqlName(value) ?? (/^template[01]$/.test(value) ? "a template, which holds nobody's data" : undefined);
 
-/** An integer within a range, both ends included. */
+/** A text that is a credential wherever it stands. */
+const CREDENTIAL_VALUE = /:\/\/[^/@\s]*:[^/@\s]*@|PRIVATE KEY-----/;
+
+/** Environment variables by name, none of which may hold a credential: settings of this kind are readable. Never repeats a value. */
+export const variables: Check<Readonly<Record<string, string>>> = (values) => {
+  const problems = Object.entries(values).flatMap(([name, value]) => {
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return [`"${name}" cannot be the name of a variable`];
+    return isCredentialName(name) || CREDENTIAL_VALUE.test(value)
+      ? [`${name} holds a credential, which would be in plain text`]
+      : [];
+  });
+  return problems.length > 0 ? `not usable: ${problems.join(", ")}` : undefined;
+};
+
+/** A number within a range, both ends included. */
 export const range =
   (minimum: number, maximum: number): Check<number> =>
   (value) =>

@@ -1,7 +1,9 @@
 /** The arguments of each part, from the settings. What only the deployment knows (connections, hosts) is not among them. */
 import * as pulumi from "@pulumi/pulumi";
+import type { Resources } from "../components/shared";
 import type { ChartSource, GatewayArgs, NatsJetStreamArgs, NoetlArgs, PostgresArgs } from "../components";
 import { gatewaySubjects, streamNames } from "../config/contract";
+import { type Size, sizesOf } from "../config/resources";
 import type { Settings } from "../config/schema";
 
 const secret = (value: string | undefined) => (value === undefined ? undefined : pulumi.secret(value));
@@ -20,20 +22,26 @@ function poolsAndRollout(settings: Settings): Pick<NoetlArgs, "serverEnv" | "wor
     );
   const { rolloutMaxSurge: maxSurge, rolloutMaxUnavailable: maxUnavailable } = settings;
   return {
-    serverEnv: env({
-      NOETL_POSTGRES_POOL_MIN_SIZE: settings.serverPoolMinSize,
-      NOETL_POSTGRES_POOL_MAX_SIZE: settings.serverPoolMaxSize,
-      NOETL_POSTGRES_POOL_MAX_WAITING: settings.serverPoolMaxWaiting,
-      NOETL_POSTGRES_POOL_TIMEOUT_SECONDS: settings.serverPoolTimeoutSeconds,
-    }),
-    workerEnv: env({
-      NOETL_POSTGRES_POOL_MIN_SIZE: settings.workerPoolMinSize,
-      NOETL_POSTGRES_POOL_MAX_SIZE: settings.workerPoolMaxSize,
-      NOETL_POSTGRES_POOL_MAX_WAITING: settings.workerPoolMaxWaiting,
-      NOETL_POSTGRES_POOL_TIMEOUT_SECONDS: settings.workerPoolTimeoutSeconds,
-      NOETL_WORKER_MAX_INFLIGHT_COMMANDS: settings.workerMaxInflightCommands,
-      NOETL_WORKER_MAX_INFLIGHT_DB_COMMANDS: settings.workerMaxInflightDbCommands,
-    }),
+    serverEnv: {
+      ...settings.serverEnv,
+      ...env({
+        NOETL_POSTGRES_POOL_MIN_SIZE: settings.serverPoolMinSize,
+        NOETL_POSTGRES_POOL_MAX_SIZE: settings.serverPoolMaxSize,
+        NOETL_POSTGRES_POOL_MAX_WAITING: settings.serverPoolMaxWaiting,
+        NOETL_POSTGRES_POOL_TIMEOUT_SECONDS: settings.serverPoolTimeoutSeconds,
+      }),
+    },
+    workerEnv: {
+      ...settings.workerEnv,
+      ...env({
+        NOETL_POSTGRES_POOL_MIN_SIZE: settings.workerPoolMinSize,
+        NOETL_POSTGRES_POOL_MAX_SIZE: settings.workerPoolMaxSize,
+        NOETL_POSTGRES_POOL_MAX_WAITING: settings.workerPoolMaxWaiting,
+        NOETL_POSTGRES_POOL_TIMEOUT_SECONDS: settings.workerPoolTimeoutSeconds,
+        NOETL_WORKER_MAX_INFLIGHT_COMMANDS: settings.workerMaxInflightCommands,
+        NOETL_WORKER_MAX_INFLIGHT_DB_COMMANDS: settings.workerMaxInflightDbCommands,
+      }),
+    },
     ...(maxSurge === undefined && maxUnavailable === undefined
       ? {}
       : {
@@ -43,6 +51,15 @@ function poolsAndRollout(settings: Settings): Pick<NoetlArgs, "serverEnv" | "wor
           },
         }),
   };
+}
+
+/** Resources of a pod of NoETL, where the settings say more than the chart's defaults. */
+function resources(settings: Settings, part: "server" | "worker"): Resources | undefined {
+  const keys = [`${part}MemoryLimit`, `${part}MemoryRequest`, `${part}CpuLimit`, `${part}CpuRequest`] as const;
+  if (keys.every((key) => settings[key] === undefined)) return undefined;
+  const { request, limit } = sizesOf(settings, part);
+  const text = (size: Size) => ({ cpu: `${size.cpu}m`, memory: `${size.memory}Mi` });
+  return { requests: text(request), limits: text(limit) };
 }
 
 export function natsArgs(settings: Settings): NatsJetStreamArgs {
@@ -94,6 +111,9 @@ export function noetlArgs(settings: Settings): Omit<NoetlArgs, "nats" | "databas
       maxDeliver: settings.workerMaxDeliver,
     },
     chart: chart(settings.noetlChart, settings.noetlChartRepository, settings.noetlChartVersion),
+    serverResources: resources(settings, "server"),
+    workerResources: resources(settings, "worker"),
+    workerStopSeconds: settings.workerStopSeconds,
     ...poolsAndRollout(settings),
   };
 }
@@ -107,6 +127,7 @@ export function gatewayArgs(settings: Settings): Omit<GatewayArgs, "nats"> {
     publicUrl: settings.gatewayPublicUrl,
     authBypass: settings.gatewayAuthBypass,
     subjects: gatewaySubjects(settings),
+    env: settings.gatewayEnv,
     chart: chart(settings.gatewayChart, settings.gatewayChartRepository, settings.gatewayChartVersion),
   };
 }

@@ -22,7 +22,7 @@ export type { GatewaySubjects } from "./values";
 export interface GatewayArgs {
   /** Where NATS is and who logs in. A `NatsJetStream` component fits. */
   nats: NatsConnection;
-  /** Image of the gateway; upstream publishes none. */
+  /** Image of the gateway. There is no default. */
   image: string;
   /** Origins of the pages that may call the gateway: scheme, host, optional port. */
   corsAllowedOrigins: readonly string[];
@@ -50,6 +50,8 @@ export interface GatewayArgs {
   spreadZones?: boolean;
   /** Switch authentication off, for tests only. Default false. */
   authBypass?: boolean;
+  /** Further environment variables, such as RUST_BACKTRACE; those of the other arguments win. Default: none. */
+  env?: Record<string, string>;
   /** Chart to install. Default: this package's `charts/gateway`. */
   chart?: ChartSource;
   /** How long Helm waits for the pods, in seconds. Default 300. */
@@ -75,6 +77,7 @@ export class Gateway extends pulumi.ComponentResource {
     super("noetl-nats:index:Gateway", name, {}, opts);
     const subjects: GatewaySubjects = { ...GATEWAY, ...args.subjects };
     const problems = Object.entries({
+      image: args.image.trim() === "" ? "empty; there is no default" : undefined,
       corsAllowedOrigins: origins(args.corsAllowedOrigins),
       updatesSubjectPrefix: subjectPrefix(subjects.updatesSubjectPrefix),
       callbackSubjectPrefix: literalSubject(subjects.callbackSubjectPrefix),
@@ -103,6 +106,7 @@ export class Gateway extends pulumi.ComponentResource {
         corsAllowedOrigins: args.corsAllowedOrigins,
         ...(args.publicUrl ? { publicUrl: args.publicUrl } : {}),
         authBypass: args.authBypass ?? false,
+        ...(args.env ? { extraEnv: args.env } : {}),
         ...(args.loadBalancer ? { loadBalancer: true } : {}),
         ...(args.serviceAnnotations ? { serviceAnnotations: args.serviceAnnotations } : {}),
         ...(args.ingress ? { ingress: args.ingress } : {}),

@@ -24,6 +24,8 @@ export interface GatewayValuesArgs {
   corsAllowedOrigins: readonly string[];
   publicUrl?: pulumi.Input<string>;
   authBypass: boolean;
+  /** Further environment variables; those that have a value of their own win over them. */
+  extraEnv?: Record<string, string>;
   loadBalancer?: boolean;
   serviceAnnotations?: Record<string, pulumi.Input<string>>;
   ingress?: IngressArgs;
@@ -65,6 +67,7 @@ export function gatewayValues(args: GatewayValuesArgs): Record<string, unknown> 
       // Upstream's chart sets the variable to whatever text stands here, so "false" has to be spelt out.
       authBypass: String(args.authBypass),
     },
+    ...(args.extraEnv && Object.keys(args.extraEnv).length > 0 ? { extraEnv: args.extraEnv } : {}),
     secrets: { revision: args.credentialsRevision },
     ...(args.chartDigest ? { chartDigest: args.chartDigest } : {}),
   };

@@ -1,9 +1,9 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { natsMemoryLimit } from "../../config/parse";
+import { natsMemory } from "../../config/memory";
 import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
 import { SETTINGS } from "../../config/schema";
-import { credential, quantityBytes, size } from "../../config/validate";
+import { credential, quantityBytes, secretKey, size } from "../../config/validate";
 import { NATS_USER, PLACES, natsUrl, serviceHost } from "../../contract/noetl";
 import {
   type ChartSource,
@@ -14,7 +14,7 @@ import {
   releaseRevision,
   type Resources,
 } from "../shared";
-import { type NatsUser, natsValues, routeSecret, serversDigest } from "./values";
+import { type NatsUser, natsValues, routeSecret, secretKeysOf, serversDigest } from "./values";
 
 export type { NatsUser } from "./values";
 
@@ -29,9 +29,12 @@ export interface NatsJetStreamArgs {
   extraUsers?: readonly NatsUser[];
   /** Size of the file store's volume, a Kubernetes quantity. Default `5Gi`. `max_file_store` is nine tenths of it. */
   fileStoreSize?: string;
-  /** Size of the memory store, a Kubernetes quantity. Default `1Gi`. */
+  /** Size of the memory store, a Kubernetes quantity, of which a fraction of a Mi is left out. Default `1Gi`. */
   memoryStoreSize?: string;
-  /** Memory limit of the container, a Kubernetes quantity. Default one and a half times the memory store plus 256Mi. */
+  /**
+   * Memory limit of the container, a Kubernetes quantity. Default one and a half times the memory store plus 256Mi; Go gets
+   * 85 % of it, which must hold the store and 128Mi.
+   */
   memoryLimit?: string;
   /** Servers: 1, or 3 or 5 for a cluster. Default 1. */
   replicas?: number;
@@ -41,7 +44,7 @@ export interface NatsJetStreamArgs {
   clientNodePort?: number;
   /** NodePort of the monitoring port, 30000 to 32767. Default: none. */
   monitorNodePort?: number;
-  /** Resources of the server's container. Default: 100m CPU, and `memoryLimit` as request and limit. */
+  /** Resources of the server's container, with no less memory than `memoryLimit`. Default: 100m CPU, and `memoryLimit` as request and limit. */
   resources?: Resources;
   /** Resources of the container that reloads the configuration. Default: 10m CPU, 32Mi memory, at most 64Mi. */
   reloaderResources?: Resources;
@@ -71,7 +74,7 @@ export const NATS_CHART: ChartSource = {
  * new password gives one a new name and thereby rolls the pods. The servers of a cluster log in at one another, too.
  *
  * @throws pulumi.ResourceError where a size is no Kubernetes quantity, the memory store does not fit its limit, servers would
- * be an even number, or a user's name or password cannot be used.
+ * be an even number, or a user's name or password cannot be used or has the Secret's key of another's.
  */
 export class NatsJetStream extends pulumi.ComponentResource {
   /** Namespace of the server. */
@@ -98,13 +101,13 @@ export class NatsJetStream extends pulumi.ComponentResource {
     const names = [user, ...extraUsers.map((each) => each.name)];
     const fileStoreSize = args.fileStoreSize ?? SETTINGS.natsJetstreamFileSize.default;
     const memoryStoreSize = args.memoryStoreSize ?? SETTINGS.natsJetstreamMemSize.default;
-    const memoryLimit = natsMemoryLimit({ natsMemoryLimit: args.memoryLimit, natsJetstreamMemSize: memoryStoreSize });
+    const memory = natsMemory(memoryStoreSize, args.memoryLimit);
     const problems = [
-      ...complain("user", credential(user)),
+      ...complain("user", credential(user) ?? secretKey(user)),
       ...extraUsers.flatMap((each, index) => [
         ...complain(
           `extraUsers[${index}].name`,
-          credential(each.name) ?? (names.indexOf(each.name) <= index ? "another user's" : undefined),
+          credential(each.name) ?? secretKey(each.name) ?? takenName(names, index + 1),
         ),
         // Whoever takes it from another resource has to know; NATS says no then.
         ...(typeof each.password === "string"
@@ -112,12 +115,15 @@ export class NatsJetStream extends pulumi.ComponentResource {
           : []),
       ]),
       ...([1, 3, 5].includes(replicas) ? [] : [`replicas is ${replicas}; allowed: 1, 3 or 5`]),
-      ...complain("fileStoreSize", size("1Mi", "16Ti")(fileStoreSize)),
+      ...complain("fileStoreSize", size("16Mi", "16Ti")(fileStoreSize)),
       ...complain("memoryStoreSize", size("1Mi", "1Ti")(memoryStoreSize)),
-      ...complain("memoryLimit", size("1Mi", "2Ti")(memoryLimit)),
-      ...((quantityBytes(memoryStoreSize) ?? 0) >= (quantityBytes(memoryLimit) ?? Infinity)
-        ? [`memoryStoreSize ${memoryStoreSize} does not fit into memoryLimit ${memoryLimit}`]
-        : []),
+      ...complain("memoryLimit", size("1Mi", "2Ti")(memory.limit)),
+      ...(memory.fits
+        ? []
+        : [
+            `memoryStoreSize ${memoryStoreSize} does not fit into memoryLimit ${memory.limit}; allowed: unset, or at least ${memory.leastLimit}`,
+          ]),
+      ...smallerLimit(args.resources, memory.limit),
     ];
     if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);
 
@@ -137,9 +143,9 @@ export class NatsJetStream extends pulumi.ComponentResource {
         stringData: Object.assign(
           {},
           ...users.map((each) => ({
-            [each.name]: pulumi.secret(each.password),
+            [secretKeysOf(each.name)[0]]: pulumi.secret(each.password),
             // nats-server parses the value of a variable as it parses a file: unquoted, 7k or true would not be text.
-            [`${each.name}.conf`]: pulumi.secret(pulumi.interpolate`"${each.password}"`),
+            [secretKeysOf(each.name)[1]]: pulumi.secret(pulumi.interpolate`"${each.password}"`),
           })),
         ) as Record<string, pulumi.Output<string>>,
       },
@@ -172,7 +178,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
         authSecret: auth.metadata.name,
         fileStoreSize,
         memoryStoreSize,
-        memoryLimit,
+        memoryLimit: memory.limit,
         replicas,
         ...(routes ? { routeSecret: routes.metadata.name } : {}),
         ...(args.storageClass ? { storageClass: args.storageClass } : {}),
@@ -213,6 +219,25 @@ export class NatsJetStream extends pulumi.ComponentResource {
       serversRevision: this.serversRevision,
     });
   }
+}
+
+/** Whether a user's keys of the Secret are those of one before: `x.conf` is the key of user `x`, too. */
+function takenName(names: readonly string[], index: number): string | undefined {
+  const own = names[index] ?? "";
+  const before = names.slice(0, index);
+  if (before.includes(own)) return "another user's";
+  const twin = before.find((name) => secretKeysOf(name).some((key) => secretKeysOf(own).includes(key)));
+  return twin === undefined ? undefined : `the key under which the Secret holds user ${twin}, or the other way round`;
+}
+
+/** GOMEMLIMIT follows `memoryLimit`: a smaller limit of the container would be reached before Go collects. */
+function smallerLimit(resources: Resources | undefined, memoryLimit: string): string[] {
+  const limit = resources?.limits.memory;
+  return limit !== undefined && (quantityBytes(limit) ?? 0) < (quantityBytes(memoryLimit) ?? 0)
+    ? [
+        `resources.limits.memory ${limit} is less than memoryLimit ${memoryLimit}; set memoryLimit to what the container has`,
+      ]
+    : [];
 }
 
 function complain(argument: string, problem: string | undefined): string[] {

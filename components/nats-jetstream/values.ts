@@ -1,5 +1,6 @@
 import * as crypto from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
+import { natsMemory } from "../../config/memory";
 import { quantityBytes } from "../../config/validate";
 import { PLACES } from "../../contract/noetl";
 import type { Resources } from "../shared";
@@ -22,6 +23,7 @@ export interface NatsValuesArgs {
   authSecret: pulumi.Input<string>;
   fileStoreSize: string;
   memoryStoreSize: string;
+  /** Of the container, a Kubernetes quantity; {@link natsMemory} says what it has to hold. */
   memoryLimit: string;
   replicas: number;
   /** Name of the Secret of {@link routeSecret}; of no use to a lone server. */
@@ -43,11 +45,6 @@ export function fileStoreLimit(volumeSize: string): string {
   return `${Math.floor(((quantityBytes(volumeSize) ?? 0) * 0.9) / MEBIBYTE)}Mi`;
 }
 
-/** `GOMEMLIMIT` for a container: 85 % of its memory limit, so that Go collects before the kernel kills. */
-export function goMemoryLimit(memoryLimit: string): string {
-  return `${Math.floor(((quantityBytes(memoryLimit) ?? 0) * 0.85) / MEBIBYTE)}MiB`;
-}
-
 /** Of the container that watches nats.conf: a small program that sleeps. */
 const RELOADER_RESOURCES: Resources = {
   requests: { cpu: "10m", memory: "32Mi" },
@@ -59,6 +56,9 @@ const BOX_RESOURCES: Resources = {
   requests: { cpu: "10m", memory: "64Mi" },
   limits: { memory: "256Mi" },
 };
+
+/** Keys of the Secret that hold a user's password: as it is, and as nats.conf takes it. */
+export const secretKeysOf = (user: string): readonly [plain: string, conf: string] => [user, `${user}.conf`];
 
 /** Environment variable that brings a user's password into nats.conf. */
 const passwordVariable = (index: number): string => `NATS_PASSWORD_${index}`;
@@ -107,6 +107,7 @@ const fromSecret = (name: pulumi.Input<string>, key: string) => ({ valueFrom: { 
  */
 export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
   const admin = args.users[0];
+  const memory = natsMemory(args.memoryStoreSize, args.memoryLimit);
   const nodePorts = args.clientNodePort !== undefined || args.monitorNodePort !== undefined;
   return {
     config: {
@@ -122,7 +123,7 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
             ...(args.storageClass ? { storageClassName: args.storageClass } : {}),
           },
         },
-        memoryStore: { enabled: true, maxSize: args.memoryStoreSize },
+        memoryStore: { enabled: true, maxSize: memory.store },
       },
       merge: {
         authorization: {
@@ -136,9 +137,12 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
     },
     container: {
       env: {
-        GOMEMLIMIT: goMemoryLimit(args.memoryLimit),
+        GOMEMLIMIT: memory.goMemoryLimit,
         ...Object.fromEntries(
-          args.users.map((user, index) => [passwordVariable(index), fromSecret(args.authSecret, `${user.name}.conf`)]),
+          args.users.map((user, index) => [
+            passwordVariable(index),
+            fromSecret(args.authSecret, secretKeysOf(user.name)[1]),
+          ]),
         ),
         ...(args.routeSecret === undefined
           ? {}
@@ -149,8 +153,8 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
       },
       merge: {
         resources: args.resources ?? {
-          requests: { cpu: "100m", memory: args.memoryLimit },
-          limits: { memory: args.memoryLimit },
+          requests: { cpu: "100m", memory: memory.limit },
+          limits: { memory: memory.limit },
         },
       },
     },

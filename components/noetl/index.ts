@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
+import { DEFAULT_STOP_SECONDS, HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
+import { tuningProblem } from "../../config/tuning";
 import { SETTINGS } from "../../config/schema";
 import { jetstreamName, literalSubject } from "../../config/validate";
 import { CONSUMER, PLACES, STREAM, WORKER_TUNING, serviceHost } from "../../contract/noetl";
@@ -45,7 +46,7 @@ export interface NoetlArgs {
   nodePort?: number;
   /** Stream, subject and durable consumer. Default: NOETL_COMMANDS, noetl.commands, noetl_worker_pool. */
   names?: Partial<StreamNames>;
-  /** Pull settings of the worker, times in seconds. Default: 30 s, 5 s heartbeat, 64 pending, 1000 deliveries. */
+  /** Pull settings of the worker, times in seconds; a heartbeat is less than half of the timeout. Default: 30 s, 5 s heartbeat, 64 pending, 1000 deliveries. */
   tuning?: Partial<WorkerTuning>;
   /** Resources of the server's container. Default: the chart's. */
   serverResources?: Resources;
@@ -53,6 +54,11 @@ export interface NoetlArgs {
   workerResources?: Resources;
   /** Resources of the workers' init container, which waits for the API. Default: the chart's. */
   workerInitResources?: Resources;
+  /**
+   * How long a worker that is stopped may take to finish its commands, in seconds: the longest command and ten more. Default
+   * 240. Only this package's chart heeds it.
+   */
+  workerStopSeconds?: number;
   /** Pods that a rollout of server or workers adds and may miss. Default of each: the chart's, a quarter. */
   rollout?: Rollout;
   /** Further environment variables of the server, such as NOETL_POSTGRES_POOL_MAX_SIZE. */
@@ -76,7 +82,7 @@ export interface NoetlArgs {
 /**
  * NoETL's server and workers, installed by Helm with the NATS credentials wired in.
  *
- * @throws pulumi.ResourceError for a stream, subject or consumer that NATS would refuse.
+ * @throws pulumi.ResourceError for a stream, subject, consumer or heartbeat that NATS would refuse.
  */
 export class Noetl extends pulumi.ComponentResource {
   /** Namespace of server and worker. */
@@ -88,11 +94,14 @@ export class Noetl extends pulumi.ComponentResource {
 
   constructor(name: string, args: NoetlArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:Noetl", name, {}, opts);
+    const tuning = { ...WORKER_TUNING, ...args.tuning };
     const names = { stream: STREAM.name, subject: STREAM.subject, consumer: CONSUMER.name, ...args.names };
     const problems = Object.entries({
       stream: jetstreamName(names.stream),
       subject: literalSubject(names.subject),
       consumer: jetstreamName(names.consumer),
+      image: args.image?.trim() === "" ? "empty; leave it out for the default" : undefined,
+      "tuning.fetchHeartbeatSeconds": tuningProblem(tuning),
     }).flatMap(([argument, problem]) => (problem ? [`${argument} is ${problem}`] : []));
     if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);
 
@@ -113,11 +122,12 @@ export class Noetl extends pulumi.ComponentResource {
         ...(args.nodePort === undefined ? {} : { nodePort: args.nodePort }),
         nats: args.nats,
         names,
-        tuning: { ...WORKER_TUNING, ...args.tuning },
+        tuning,
         database: args.database,
         ...(args.serverResources ? { serverResources: args.serverResources } : {}),
         ...(args.workerResources ? { workerResources: args.workerResources } : {}),
         ...(args.workerInitResources ? { workerInitResources: args.workerInitResources } : {}),
+        workerStopSeconds: args.workerStopSeconds ?? DEFAULT_STOP_SECONDS,
         ...(args.rollout ? { rollout: args.rollout } : {}),
         ...(args.serverEnv ? { serverEnv: args.serverEnv } : {}),
         ...(args.workerEnv ? { workerEnv: args.workerEnv } : {}),

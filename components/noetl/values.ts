@@ -69,6 +69,8 @@ export interface NoetlValuesArgs {
   serverResources?: Resources;
   workerResources?: Resources;
   workerInitResources?: Resources;
+  /** `terminationGracePeriodSeconds` of the workers. */
+  workerStopSeconds: number;
   rollout?: Rollout;
   /** Further environment variables, over those that follow from the other arguments. */
   serverEnv?: Record<string, string>;
@@ -110,6 +112,7 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
     server: { replicas: args.serverReplicas, ...podValues("noetl-server", args.serverResources, args) },
     worker: {
       replicas: args.workerReplicas,
+      terminationGracePeriodSeconds: args.workerStopSeconds,
       ...podValues("noetl-worker", args.workerResources, args),
       ...(args.workerInitResources ? { initResources: args.workerInitResources } : {}),
     },

@@ -32,17 +32,37 @@ const podSecurity = (uid: number) => ({
 });
 
 /**
+ * Where to ask a server whether it is up: over TCP. On an empty volume the image first starts a server for itself that listens
+ * on its socket alone, and stops it again: whoever asks over the socket takes that one for the server.
+ */
+const OVER_TCP = "127.0.0.1";
+
+/** How long the hook waits for the server and tries to set the password, in seconds; less than the startup probe does. */
+const SET_PASSWORD_SECONDS = 110;
+
+/**
  * After every start: wait for the server, then set the administrator's password to the Secret's. The image does so
  * only for an empty volume, and a rotated password would otherwise lock everybody out. Over the local socket the image
- * asks for no password.
+ * asks for no password. Neither psql nor the server's log shows a statement that fails. A server that answers over TCP may still refuse for a moment, so the statement is tried again, and
+ * what it said last is the hook's message.
  */
-const SET_PASSWORD = `
-for _ in $(seq 60); do pg_isready -q -U "$POSTGRES_USER" && break; sleep 1; done
-psql -q -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d postgres <<'SQL'
+export const setPassword = (seconds: number): string =>
+  `
+deadline=$(($(date +%s) + ${seconds}))
+until pg_isready -q -h ${OVER_TCP} -U "$POSTGRES_USER" && said=$(psql -q -v ON_ERROR_STOP=1 -U "$POSTGRES_USER" -d postgres 2>&1 <<'SQL'
+\\set VERBOSITY terse
+SET log_min_error_statement TO panic;
 \\getenv role POSTGRES_USER
 \\getenv password ${SECRET_KEYS.admin}
 ALTER ROLE :"role" PASSWORD :'password';
 SQL
+); do
+  if [ "$(date +%s)" -ge "$deadline" ]; then
+    echo "the administrator's password could not be set within ${seconds} s: \${said:-the server does not answer over TCP}" >&2
+    exit 1
+  fi
+  sleep 1
+done
 `.trim();
 
 export interface StatefulSetArgs {
@@ -58,7 +78,7 @@ export interface StatefulSetArgs {
 /** One Postgres server with a volume. */
 export function statefulSet(args: StatefulSetArgs): k8s.apps.v1.StatefulSetArgs {
   const isReady = (failureThreshold: number, periodSeconds: number) => ({
-    exec: { command: ["pg_isready", "-q", "-U", args.adminUser] },
+    exec: { command: ["pg_isready", "-q", "-h", OVER_TCP, "-U", args.adminUser] },
     failureThreshold,
     periodSeconds,
     timeoutSeconds: 5,
@@ -89,7 +109,7 @@ export function statefulSet(args: StatefulSetArgs): k8s.apps.v1.StatefulSetArgs 
                 },
               ],
               terminationMessagePolicy: "FallbackToLogsOnError",
-              lifecycle: { postStart: { exec: { command: ["sh", "-ec", SET_PASSWORD] } } },
+              lifecycle: { postStart: { exec: { command: ["sh", "-ec", setPassword(SET_PASSWORD_SECONDS)] } } },
               startupProbe: isReady(60, 2),
               readinessProbe: isReady(3, 5),
               livenessProbe: isReady(6, 10),

@@ -44,6 +44,9 @@ function setEnv(variables: Values): Values {
 function another({ name, default: def }: EnvVariable): string {
   if (name === "NATS_URL") return "nats://somebody:something@elsewhere:4223";
   if (name === "CORS_ALLOWED_ORIGINS") return "https://noetl.example.org";
+  if (name === "NATS_UPDATES_SUBJECT_PREFIX") return "noetl.events.";
+  // Less than half of the timeout, which is 77.
+  if (name === "NOETL_WORKER_NATS_FETCH_HEARTBEAT_SECONDS") return "7.5";
   return def !== undefined && /^[0-9]+$/.test(def) ? "77" : "another_value";
 }
 
@@ -65,9 +68,12 @@ describe.each(DEPLOYMENTS)("environment of $deployment", ({ chart, deployment, t
 
   it("takes numbers as numbers or as text", async () => {
     const numbers = table.filter((variable) => variable.default !== undefined && /^[0-9]+$/.test(variable.default));
-    const wanted = Object.fromEntries(numbers.map(({ name }) => [name, 1000000]));
+    const isHeartbeat = (name: string) => name.endsWith("_HEARTBEAT_SECONDS");
+    const wanted = Object.fromEntries(numbers.map(({ name }) => [name, isHeartbeat(name) ? 100000 : 1000000]));
     const env = deployed(await render(chart, merged(REQUIRED[chart], set(wanted))), deployment);
-    expect(numbers.map(({ name }) => env[name]?.value)).toEqual(numbers.map(() => "1000000"));
+    expect(Object.fromEntries(numbers.map(({ name }) => [name, env[name]?.value]))).toEqual(
+      Object.fromEntries(numbers.map(({ name }) => [name, String(wanted[name])])),
+    );
   });
 
   it("has the connection that the specification requires", async () => {
@@ -150,6 +156,28 @@ describe("credentials", () => {
   });
 });
 
+describe("NATS_USER and NATS_PASSWORD, which win over the URL where NoETL opens its buckets", () => {
+  it.each([
+    ["nats://somebody:some-password@nats:4222", {}, "somebody", "some-password"],
+    ["nats://nats:4222", {}, "noetl", undefined],
+    ["nats://a:4222, nats://somebody:some-password@b:4222", {}, "somebody", "some-password"],
+    ["nats://somebody:some-password@nats:4222", { NATS_USER: "somebody" }, "somebody", "some-password"],
+    ["nats://somebody:some-password@nats:4222", { NATS_USER: "another" }, "another", undefined],
+    ["nats://somebody:x@nats:4222", { NATS_USER: "another", NATS_PASSWORD: "own" }, "another", "own"],
+    ["nats://somebody:x@nats:4222", { NATS_PASSWORD: "own" }, "somebody", "own"],
+  ] as const)("of %s with %j", async (url, set, user, password) => {
+    const config = { server: { NATS_URL: url, ...set }, worker: { NATS_URL: url, ...set } };
+    const objects = await render("noetl", merged(REQUIRED.noetl, { config }));
+    for (const name of ["noetl-server", "noetl-worker"]) {
+      const env = deployed(objects, name);
+      expect(env.NATS_USER, name).toEqual({ value: user, source: "ConfigMap" });
+      expect(env.NATS_PASSWORD, name).toEqual(
+        password === undefined ? undefined : { value: password, source: "Secret" },
+      );
+    }
+  });
+});
+
 describe("what restarts pods", () => {
   const base = merged(REQUIRED.noetl, { secrets: { revision: "r1" }, chartDigest: "a" });
   const templates = async (values: Values) => {
@@ -185,11 +213,8 @@ describe("what restarts pods", () => {
     ["the chart's digest", { chartDigest: "b" }],
     ["the number of workers", { worker: { replicas: 9 } }],
   ] as [string, Values][])("%s does not", async (_, values) => {
-    const first = merged({ config: { worker: { NATS_PASSWORD: "some" } } }, values);
-    const [before, after] = await Promise.all([
-      templates({ config: { worker: { NATS_PASSWORD: "some" } } }),
-      templates(first),
-    ]);
+    const first = { config: { worker: { NATS_URL: "nats://u:some@nats:4222" } } };
+    const [before, after] = await Promise.all([templates(first), templates(merged(first, values))]);
     expect(after).toEqual(before);
   });
 

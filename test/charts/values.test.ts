@@ -2,7 +2,10 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { CHART_POOLS } from "../../config/pools";
+import { CHART_INFLIGHT, CHART_POOLS } from "../../config/pools";
+import { CHART_RESOURCES } from "../../config/resources";
+import { DEFAULT_STOP_SECONDS } from "../../config/timeouts";
+import { quantityBytes, quantityMillis } from "../../config/validate";
 import { REQUIRED } from "./cases";
 import { type ChartName, type Values, chartFolder, merged, refusal } from "./helm";
 
@@ -53,7 +56,21 @@ describe("values that are refused, with a message that names the key", () => {
     ["noetl", { secrets: { postgresPassword: "" } }, /secrets\.postgresPassword is not set/],
     ["noetl", { secrets: { noetlPassword: "" } }, /secrets\.noetlPassword is not set/],
     ["noetl", { workerPool: { enabled: true } }, /workerPool\.enabled: this chart installs the Python workers only/],
+    ["noetl", { image: { repository: "" } }, /image\.repository is not set/],
+    [
+      "noetl",
+      { config: { worker: { NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS: "10" } } },
+      /FETCH_HEARTBEAT_SECONDS is 5: not less than half of NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS \(10\)/,
+    ],
+    [
+      "noetl",
+      { config: { worker: { NOETL_WORKER_MAX_INFLIGHT_COMMANDS: 2 } } },
+      /MAX_INFLIGHT_DB_COMMANDS is 3: more than NOETL_WORKER_MAX_INFLIGHT_COMMANDS \(2\)/,
+    ],
+    ["noetl", { worker: { probe: { restartAfterSeconds: 0 } } }, /'\/worker\/probe\/restartAfterSeconds'/],
+    ["noetl", { server: { probe: { restartAfterSeconds: "soon" } } }, /'\/server\/probe\/restartAfterSeconds'/],
     ["gateway", { image: { repository: "" } }, /image\.repository is not set/],
+    ["gateway", { env: { natsUpdatesSubjectPrefix: "noetl.events" } }, /'\/env\/natsUpdatesSubjectPrefix'/],
     ["gateway", { env: { natsurl: "x" } }, /'\/env'.*'natsurl' not allowed/],
     ["gateway", { env: { noetlBaseUrl: "noetl:8082" } }, /env\.noetlBaseUrl is not an http or https URL/],
     ["gateway", { env: { natsUrl: "nats://a:4222,nats://b:4222" } }, /env\.natsUrl .* a single server/],
@@ -141,10 +158,34 @@ it("both charts carry the same shared templates", () => {
   expect(shared("gateway")).toBe(shared("noetl"));
 });
 
+it("what the charts ask for where nothing is set is what the configuration takes it for", () => {
+  const read = (chart: ChartName) =>
+    parse(fs.readFileSync(path.join(chartFolder(chart), "values.yaml"), "utf8")) as {
+      resources?: ChartResources;
+      server?: { resources: ChartResources };
+      worker?: { resources: ChartResources; terminationGracePeriodSeconds: number };
+    };
+  type ChartResources = Record<"requests" | "limits", { cpu: string; memory: string }>;
+  const size = (of: { cpu: string; memory: string } | undefined) => ({
+    cpu: quantityMillis(of?.cpu ?? ""),
+    memory: (quantityBytes(of?.memory ?? "") ?? NaN) / 1024 ** 2,
+  });
+  const sizes = (of: ChartResources | undefined) => ({ request: size(of?.requests), limit: size(of?.limits) });
+  const [noetl, gateway] = [read("noetl"), read("gateway")];
+  expect({
+    server: sizes(noetl.server?.resources),
+    worker: sizes(noetl.worker?.resources),
+    gateway: sizes(gateway.resources),
+  }).toEqual(CHART_RESOURCES);
+  expect(noetl.worker?.terminationGracePeriodSeconds).toBe(DEFAULT_STOP_SECONDS);
+});
+
 it("a pool that no setting sizes is as large as the configuration takes it for", () => {
   const { config } = parse(fs.readFileSync(path.join(chartFolder("noetl"), "values.yaml"), "utf8")) as {
     config: Record<keyof typeof CHART_POOLS, Record<string, string>>;
   };
   for (const [part, size] of Object.entries(CHART_POOLS) as [keyof typeof CHART_POOLS, number][])
     expect(config[part].NOETL_POSTGRES_POOL_MAX_SIZE).toBe(String(size));
+  expect(config.worker.NOETL_WORKER_MAX_INFLIGHT_COMMANDS).toBe(String(CHART_INFLIGHT.commands));
+  expect(config.worker.NOETL_WORKER_MAX_INFLIGHT_DB_COMMANDS).toBe(String(CHART_INFLIGHT.dbCommands));
 });

@@ -22,9 +22,7 @@ function run(command: string, args: readonly string[], env: Record<string, strin
 }
 
 const servers: net.Server[] = [];
-const sockets: net.Socket[] = [];
 afterEach(() => {
-  for (const socket of sockets.splice(0)) socket.destroy();
   for (const server of servers.splice(0)) server.close();
 });
 
@@ -34,46 +32,6 @@ function listen(server: net.Server): Promise<number> {
     server.listen(0, "127.0.0.1", () => resolve((server.address() as net.AddressInfo).port)),
   );
 }
-
-function connect(port: number): Promise<net.Socket> {
-  return new Promise((resolve, reject) => {
-    const socket = net.connect(port, "127.0.0.1", () => resolve(socket)).once("error", reject);
-    sockets.push(socket);
-  });
-}
-
-describe("the worker's probe", () => {
-  // As the Deployment calls it.
-  const probe = (url?: string) =>
-    run("python3", ["-I", "-S", script("nats_connected.py")], url === undefined ? {} : { NATS_URL: url });
-
-  it("succeeds while a connection to the port of NATS_URL is established, and only then", async () => {
-    const port = await listen(net.createServer((socket) => sockets.push(socket)));
-    const url = `nats://noetl:canary@127.0.0.1:${port}`;
-    expect(await probe(url)).toEqual({ code: 1, output: `no established connection to NATS port ${port}\n` });
-    const socket = await connect(port);
-    expect(await probe(url)).toEqual({ code: 0, output: "" });
-    await new Promise((resolve) => socket.once("close", resolve).destroy());
-    expect((await probe(url)).code).toBe(1);
-  });
-
-  it("takes a list of servers, with and without scheme", async () => {
-    const port = await listen(net.createServer((socket) => sockets.push(socket)));
-    await connect(port);
-    expect((await probe(`nats://a:b@127.0.0.1:1, 127.0.0.1:${port}`)).code).toBe(0);
-  });
-
-  it("knows the port that a URL leaves out", async () => {
-    expect((await probe("wss://nats.example.org")).output).toContain("port 443");
-  });
-
-  it.each([undefined, "nats://noetl:canary@host:port"])(
-    "says what is wrong with NATS_URL without showing it: %s",
-    async (url) => {
-      expect(await probe(url)).toEqual({ code: 1, output: "NATS_URL is missing or holds no usable port\n" });
-    },
-  );
-});
 
 describe("the container that waits for NoETL's API", () => {
   const wait = (url: string, seconds: number) =>

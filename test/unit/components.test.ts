@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, it } from "vitest";
 import type * as Components from "../../components/index.js";
-import { fileStoreLimit, goMemoryLimit } from "../../components/nats-jetstream/values";
+import { fileStoreLimit } from "../../components/nats-jetstream/values";
 import { splitImage } from "../../components/shared";
 import { GATEWAY_ENV, SERVER_ENV, WORKER_ENV } from "../../contract/noetl";
 import { type Declared, recordResources, settled, unwrap, valueOf } from "./mocks";
@@ -25,7 +25,6 @@ const release = (name: string) => unwrap(of("kubernetes:helm.sh/v3:Release", nam
 
 describe("pure values", () => {
   it("leave a tenth of the volume free", () => expect(fileStoreLimit("5Gi")).toBe("4608Mi"));
-  it("let Go collect before the kernel kills", () => expect(goMemoryLimit("1000Mi")).toBe("850MiB"));
   it.each([
     ["postgres:17.4", "postgres", "17.4"],
     ["localhost:5000/noetl", "localhost:5000/noetl", "latest"],
@@ -174,9 +173,39 @@ describe("NatsJetStream", () => {
 
   it("refuses sizes that cannot work", () => {
     expect(() => new library.NatsJetStream("bad", { fileStoreSize: "5GB" })).toThrow(/fileStoreSize is no Kubernetes/);
-    expect(() => new library.NatsJetStream("small", { memoryStoreSize: "2Gi", memoryLimit: "1Gi" })).toThrow(
-      /does not fit/,
+    expect(() => new library.NatsJetStream("small", { memoryStoreSize: "2Gi", memoryLimit: "2049Mi" })).toThrow(
+      /memoryStoreSize 2Gi does not fit into memoryLimit 2049Mi; allowed: unset, or at least 2560Mi/,
     );
+    const resources = { requests: { cpu: "10m", memory: "64Mi" }, limits: { memory: "1Gi" } };
+    expect(() => new library.NatsJetStream("container", { resources })).toThrow(
+      /resources.limits.memory 1Gi is less than memoryLimit 1792Mi/,
+    );
+  });
+
+  it("writes sizes as nats.conf takes them: whole numbers with a unit", async () => {
+    new library.NatsJetStream("sizes", { password: "x", memoryStoreSize: "1.5Gi", fileStoreSize: "2.5Gi" });
+    await settled(declared);
+    expect(release("sizes-release").values).toMatchObject({
+      config: { jetstream: { memoryStore: { maxSize: "1536Mi" }, fileStore: { maxSize: "2304Mi" } } },
+      container: { env: { GOMEMLIMIT: "2176MiB" }, merge: { resources: { limits: { memory: "2560Mi" } } } },
+    });
+  });
+
+  it("refuses users whose passwords the Secret cannot hold, or holds under another's key", () => {
+    for (const user of [".", "..noetl", "a~b"])
+      expect(() => new library.NatsJetStream("key", { user }), user).toThrow(
+        /user is not usable as a key of the Secret/,
+      );
+    for (const [user, name] of [
+      ["x", "x.conf"],
+      ["x.conf", "x"],
+    ] as const)
+      expect(() => new library.NatsJetStream("twin", { user, extraUsers: [{ name, password: "p" }] }), user).toThrow(
+        /extraUsers\[0\].name is the key under which the Secret holds user/,
+      );
+    expect(
+      () => new library.NatsJetStream("fits", { user: "x", extraUsers: [{ name: "x.y", password: "p" }] }),
+    ).not.toThrow();
   });
 });
 
@@ -235,6 +264,24 @@ describe("Noetl", () => {
   it("refuses names that NATS refuses", () => {
     expect(() => new library.Noetl("bad", { nats, database, names: { subject: "a..b" } })).toThrow(/subject is/);
   });
+
+  it("refuses a heartbeat that NATS refuses, also where only the timeout is given, and an empty image", () => {
+    expect(() => new library.Noetl("half", { nats, database, tuning: { fetchTimeoutSeconds: 10 } })).toThrow(
+      /tuning.fetchHeartbeatSeconds is not less than half of the fetch timeout \(10 s\)/,
+    );
+    expect(() => new library.Noetl("empty", { nats, database, image: "" })).toThrow(/image is empty/);
+    expect(() => new library.Noetl("fits", { nats, database, tuning: { fetchTimeoutSeconds: 10.5 } })).not.toThrow();
+  });
+
+  it("gives workers that stop the time that commands take", async () => {
+    new library.Noetl("patient", { nats, database, workerStopSeconds: 900 });
+    new library.Noetl("usual", { nats, database });
+    await settled(declared);
+    const seconds = (name: string) =>
+      (release(name).values as { worker: { terminationGracePeriodSeconds: number } }).worker
+        .terminationGracePeriodSeconds;
+    expect([seconds("patient-release"), seconds("usual-release")]).toEqual([900, 240]);
+  });
 });
 
 describe("Gateway", () => {
@@ -265,6 +312,21 @@ describe("Gateway", () => {
       chart: { chart: "gateway", repository: "https://c.example" },
     });
     expect(await valueOf(other.url)).toBe("http://gateway.gateway.svc.cluster.local:80");
+  });
+
+  it("hands further variables on, and refuses an empty image", async () => {
+    const args = { nats, image: "g:v1", corsAllowedOrigins: ["https://a.example.org"] };
+    new library.Gateway("varied", { ...args, env: { RUST_BACKTRACE: "1" } });
+    await settled(declared);
+    expect((release("varied-release").values as { extraEnv: object }).extraEnv).toEqual({ RUST_BACKTRACE: "1" });
+    expect(() => new library.Gateway("none", { ...args, image: "" })).toThrow(/image is empty/);
+  });
+
+  it("refuses a prefix of updates without its dot, which matches nothing", () => {
+    const args = { nats, image: "g:v1", corsAllowedOrigins: ["https://a.example.org"] };
+    expect(() => new library.Gateway("dot", { ...args, subjects: { updatesSubjectPrefix: "noetl.events" } })).toThrow(
+      /updatesSubjectPrefix is a prefix without the dot at its end/,
+    );
   });
 
   it("refuses an origin without scheme", () => {

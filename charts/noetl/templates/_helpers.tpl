@@ -3,9 +3,29 @@
 http://noetl.{{ include "shared.namespace" . }}.svc.cluster.local:{{ .Values.service.port }}
 {{- end }}
 
-{{/* Sorted environment (see shared.sortEnv); input: root, env. */}}
+{{/*
+User and password of a NATS URL, JSON {user, password}, empty where it has none. Of several servers the first that has them.
+*/}}
+{{- define "noetl.natsLogin" -}}
+{{- $userInfo := regexFind "://[^/@,:]*:[^/@,]*@" (toString .) | trimPrefix "://" | trimSuffix "@" -}}
+{{- $parts := splitn ":" 2 $userInfo -}}
+{{- dict "user" ($parts._0 | default "") "password" ($parts._1 | default "") | toJson -}}
+{{- end }}
+
+{{/*
+Sorted environment (see shared.sortEnv); input: root, env. NATS_USER and NATS_PASSWORD, with which NoETL connects for its
+key-value buckets whatever its URL says, are those of the URL where they are empty.
+*/}}
 {{- define "noetl.env" -}}
 {{- $env := merge (dict) .env (dict "NOETL_SERVER_URL" (include "noetl.serverUrl" .root)) -}}
+{{- $login := include "noetl.natsLogin" $env.NATS_URL | fromJson -}}
+{{- $user := $env.NATS_USER | default "" | toString -}}
+{{- if and (not $env.NATS_PASSWORD) (or (not $user) (eq $user $login.user)) -}}
+{{- $_ := set $env "NATS_PASSWORD" $login.password -}}
+{{- end -}}
+{{- if not $user -}}
+{{- $_ := set $env "NATS_USER" ($login.user | default "noetl") -}}
+{{- end -}}
 {{- include "shared.sortEnv" (dict "env" $env "variables" .root.Values.secrets.variables) -}}
 {{- end }}
 
@@ -20,6 +40,31 @@ secrets/revision: {{ include "shared.text" (.root.Values.secrets.revision | defa
 {{- range $key, $value := .podAnnotations }}
 {{ $key }}: {{ include "shared.text" $value | quote }}
 {{- end }}
+{{- end }}
+
+{{/* Scripts of a Deployment, JSON of name to text; input: root, names. */}}
+{{- define "noetl.files" -}}
+{{- $files := dict -}}
+{{- range $name := .names -}}
+{{- $_ := set $files $name ($.root.Files.Get (printf "files/%s" $name)) -}}
+{{- end -}}
+{{- toJson $files -}}
+{{- end }}
+
+{{/* ConfigMap of a Deployment's scripts; input: root, name, files. */}}
+{{- define "noetl.scripts" -}}
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: noetl-{{ .name }}-scripts
+  namespace: {{ include "shared.namespace" .root }}
+  labels:
+    {{- include "shared.labels" (dict "root" .root "app" (printf "noetl-%s" .name)) | nindent 4 }}
+data:
+  {{- range $name, $content := .files }}
+  {{ $name }}: |
+    {{- $content | trim | nindent 4 }}
+  {{- end }}
 {{- end }}
 
 {{/* A volume that is a claim where persistence is on, else as short-lived as the pod; input: name, claim. */}}

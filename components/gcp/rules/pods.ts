@@ -1,4 +1,5 @@
 import { natsMemoryLimit } from "../../../config/memory";
+import { CHART_RESOURCES, sizesOf } from "../../../config/resources";
 import type { Settings } from "../../../config/schema";
 import { type Container, mebibytes, type Pod } from "./autopilot";
 
@@ -48,12 +49,12 @@ export function podsOf(settings: Settings): (Pod & { readonly name: PodName })[]
               ? [pod("postgres", 1, container("postgres", [250, 512], [1000, 1024]))]
               : []),
           pod("noetl-schema", 1, container("load-schema", [50, 128], [500, 512])),
-          pod("noetl-server", settings.noetlServerReplicas, container("noetl-server", [100, 256], [1000, 1024])),
-          pod("noetl-worker", settings.workerReplicas, container("worker", [100, 256], [500, 512])),
+          pod("noetl-server", settings.noetlServerReplicas, { name: "noetl-server", ...sizesOf(settings, "server") }),
+          pod("noetl-worker", settings.workerReplicas, { name: "worker", ...sizesOf(settings, "worker") }),
         ]
       : []),
     ...(settings.deployGateway
-      ? [pod("gateway", settings.gatewayReplicas, container("gateway", [100, 128], [500, 512]))]
+      ? [pod("gateway", settings.gatewayReplicas, { name: "gateway", ...CHART_RESOURCES.gateway })]
       : []),
   ];
 }
