@@ -17,6 +17,7 @@ import { PROJECT, projectRoot } from "../../config/project";
 import { imageFolder } from "../../embedded/cluster/places";
 import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools, type ToolPaths } from "../../toolchain";
+import { ensureNoetl } from "../../toolchain/noetl";
 
 // The compiled program, as users run it: the engine serialises the provider's stub from it.
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
@@ -25,6 +26,8 @@ const { openStack } = compiled("./embedded/stack") as typeof StackModule;
 
 const run = promisify(execFile);
 const STACK = "e2e";
+/** The release of the default image. */
+const NOETL = "2.8.9";
 const FIRST = "canary-first-Password.1";
 const SECOND = "7k-canary-second~Password_2";
 const DATABASE = "canary-database-Password.3";
@@ -123,7 +126,8 @@ const uidOf = async (namespace: string, labelSelector: string) =>
 beforeAll(async () => {
   tools = await ensureTools([...STACK_TOOLS, "nats"]);
   dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-e2e-"));
-  cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
+  // NoETL itself: where it cannot be had, this file fails.
+  cluster = await startCluster({ dir: path.join(dir, "cluster"), tools, noetl: await ensureNoetl(NOETL) });
 });
 
 afterAll(async () => {
