@@ -1,11 +1,15 @@
 import * as path from "node:path";
 import { CommandError } from "@pulumi/pulumi/automation";
+import { executeCheck, withLine } from "../doctor/execute";
 import { checklistText, screenOf } from "../doctor/present";
 import { readTarget } from "../doctor/target";
 import { verify } from "../doctor/verify";
 import { STACK_TOOLS } from "./tools";
 import { ensureTools } from "../toolchain";
-import { attachCluster, startCluster } from "./cluster";
+import { ensureNoetl, NoetlUnavailable, pinnedReleases, releaseOf, type NoetlPackages } from "../toolchain/noetl";
+import { PROJECT } from "../config/project";
+import { SETTINGS } from "../config/schema";
+import { attachCluster, startCluster, type Cluster } from "./cluster";
 import { EMBEDDED_STACK } from "./home";
 import { EMBEDDED_DIR, openStack, POLICY_PACK } from "./stack";
 
@@ -23,14 +27,42 @@ function parseArguments(args: readonly string[]): { config: Record<string, strin
   return { config, refresh: argv.length < args.length };
 }
 
+/** NoETL itself, or the reason why its stand-in runs. */
+async function obtainNoetl(image: string | undefined): Promise<NoetlPackages | string> {
+  const wanted = image === undefined ? undefined : releaseOf(image);
+  const [newest = ""] = pinnedReleases();
+  try {
+    // An image of another release does not keep the pods of the next one from running it.
+    return await ensureNoetl(wanted !== undefined && pinnedReleases().includes(wanted) ? wanted : newest, say);
+  } catch (error) {
+    if (!(error instanceof NoetlUnavailable)) throw error;
+    return error.message.replaceAll("\n", " ");
+  }
+}
+
+/** What runs behind the pods of server and workers: one line. */
+function noetlLine(image: string, cluster: Cluster, obtained: NoetlPackages | string): string {
+  const release = releaseOf(image);
+  if (release !== undefined && release === cluster.noetl) return `NoETL: the release ${release} itself`;
+  const why =
+    typeof obtained === "string"
+      ? obtained
+      : cluster.noetl === undefined
+        ? "the cluster was started without NoETL's packages, npm run down:embedded ends it"
+        : `only ${cluster.noetl} is installed here, and the image is ${image}`;
+  return `NoETL: stand-in of this project (embedded/noetl), which runs no playbooks: ${why}`;
+}
+
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
 async function main(): Promise<void> {
   const { config, refresh } = parseArguments(process.argv.slice(2));
   const started = Date.now();
-  const tools = await ensureTools(STACK_TOOLS, say);
+  const [tools, obtained] = await Promise.all([ensureTools(STACK_TOOLS, say), obtainNoetl(config.noetlImage)]);
+  const noetl = typeof obtained === "string" ? {} : { noetl: obtained };
   const dir = path.join(EMBEDDED_DIR, "cluster");
-  const cluster = (await attachCluster(dir)) ?? (await startCluster({ dir, tools, outlivesCaller: true, log: say }));
+  const cluster =
+    (await attachCluster(dir)) ?? (await startCluster({ dir, tools, ...noetl, outlivesCaller: true, log: say }));
   const { stack, provenance, close } = await openStack({
     dir: EMBEDDED_DIR,
     kubeconfigPath: cluster.kubeconfigPath,
@@ -39,6 +71,9 @@ async function main(): Promise<void> {
   });
   try {
     say(provenance);
+    const configured = await stack.getAllConfig();
+    const image = configured[`${PROJECT}:noetlImage`]?.value ?? SETTINGS.noetlImage.default;
+    say(noetlLine(image, cluster, obtained));
     await stack.up({
       policyPacks: [POLICY_PACK],
       refresh,
@@ -46,7 +81,11 @@ async function main(): Promise<void> {
       color: "auto",
     });
     say("");
-    const outcome = await verify(await readTarget(EMBEDDED_STACK));
+    const target = await readTarget(EMBEDDED_STACK);
+    let outcome = await verify(target);
+    if (outcome.holds && target.settings.deployNoetl && releaseOf(image) === cluster.noetl) {
+      outcome = withLine(outcome, await executeCheck(target));
+    }
     say(checklistText(outcome, screenOf(process.stdout)));
     say("");
     say(

@@ -14,8 +14,8 @@ export interface Program {
   readonly env: Readonly<Record<string, string>>;
   /** User and group that the process runs as, where they are not those of the supervisor. */
   readonly user?: { readonly uid: number; readonly gid: number };
-  /** What the readiness probe asks; where it is missing, a running container is ready. */
-  readonly isReady?: () => Promise<boolean>;
+  /** What the readiness probe asks of the process with this id; where it is missing, a running container is ready. */
+  readonly isReady?: (pid: number) => Promise<boolean>;
   /** Seconds between two probes of a container that is ready; default 1. */
   readonly probeSeconds?: number;
   /** The `postStart` hook: runs beside the process; where it fails, the container is ended. */
@@ -151,12 +151,13 @@ export class ContainerProcess {
   }
 
   async probe(): Promise<void> {
-    if (!this.child || !this.program) return;
+    const pid = this.child?.pid;
+    if (pid === undefined || !this.program) return;
     if (this.ready && Date.now() < this.probedAt + (this.program.probeSeconds ?? 1) * 1000) return;
     this.probedAt = Date.now();
     await this.program.refresh?.((name) => this.signal(name));
     // A container counts as started only after its hook.
-    const ready = this.hooked && ((await this.program.isReady?.()) ?? true);
+    const ready = this.hooked && ((await this.program.isReady?.(pid)) ?? true);
     this.ready = ready && this.running;
   }
 

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { projectRoot } from "../../config/project";
 import { ensureDatabaseTools } from "../../toolchain/database";
+import type { NoetlPackages } from "../../toolchain/noetl";
 import { startApiServer, startControllers, startKwok, type ClusterTools } from "./control-plane";
 import { furnish, nodeIsReady } from "./furnish";
 import { isReady } from "./kubeconfig";
@@ -21,6 +22,8 @@ export interface Cluster {
   readonly kubeconfigPath: string;
   /** Content of the kubeconfig; it holds the administrator's token. */
   readonly kubeconfig: string;
+  /** Release of NoETL that runs itself behind the pods of its image; without it, the stand-in does. */
+  readonly noetl?: string;
   /** Process ids by name. */
   readonly pids: Readonly<Record<string, number>>;
   stop(): Promise<void>;
@@ -40,16 +43,18 @@ const GUARD = compiled("guard.js");
  * The processes end within seconds after the caller, even where it is killed, unless `outlivesCaller`.
  * Remains of an earlier start in `dir` are ended and removed first.
  *
+ * @param options.noetl NoETL's own packages; default: its stand-in runs, which starts faster and needs no download
  * @throws Error that names what did not become ready in time, with the last lines of its log, or what is missing on this
  *   machine.
  */
 export async function startCluster(options: {
   dir: string;
   tools: ClusterTools;
+  noetl?: NoetlPackages;
   outlivesCaller?: boolean;
   log?: (line: string) => void;
 }): Promise<Cluster> {
-  const { dir, tools } = options;
+  const { dir, tools, noetl } = options;
   const log = options.log ?? (() => undefined);
   const [database] = await Promise.all([ensureDatabaseTools(log), requireCurl()]);
   await stopCluster(dir);
@@ -71,7 +76,12 @@ export async function startCluster(options: {
     const [kubelet] = (await freePorts(1)) as [number];
     await furnish(kubeconfig, kubelet);
     startKwok(start, kubelet);
-    const programs: ProgramTools = { natsServer: tools["nats-server"], database };
+    const programs: ProgramTools = {
+      natsServer: tools["nats-server"],
+      database,
+      ...(noetl ? { noetl } : {}),
+    };
+    if (noetl) fs.writeFileSync(at.noetl, JSON.stringify(noetl), { mode: 0o600 });
     launcher.launch("node", process.execPath, [SUPERVISOR, dir, JSON.stringify(programs)]);
     await launcher.ready("the simulated node", "kwok", () => nodeIsReady(kubeconfig));
     log(`Control plane ready after ${((Date.now() - started) / 1000).toFixed(1)} s.`);
@@ -141,8 +151,12 @@ async function endProcesses(processes: readonly Recorded[]): Promise<void> {
 
 function handle(dir: string): Cluster {
   const at = clusterFiles(dir);
+  const noetl = fs.existsSync(at.noetl)
+    ? (JSON.parse(fs.readFileSync(at.noetl, "utf8")) as NoetlPackages).version
+    : undefined;
   return {
     dir,
+    ...(noetl === undefined ? {} : { noetl }),
     kubeconfigPath: at.kubeconfig,
     kubeconfig: fs.readFileSync(at.kubeconfig, "utf8"),
     pids: Object.fromEntries(Object.entries(readProcesses(at.processes)).map(([name, { pid }]) => [name, pid])),

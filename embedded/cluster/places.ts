@@ -44,6 +44,7 @@ export const imageFolder = (dir: string, image: string): string =>
 /** The files and folders of the cluster in `dir`. */
 export const clusterFiles = (dir: string) => ({
   processes: path.join(dir, "processes.json"),
+  noetl: path.join(dir, "noetl.json"),
   children: path.join(dir, "children.json"),
   kubeconfig: path.join(dir, "kubeconfig"),
   logs: path.join(dir, "logs"),

@@ -78,7 +78,7 @@ beforeAll(async () => {
   });
   user = program.user;
   server = spawn(program.command, program.args, { env: program.env, ...user, stdio: "ignore" });
-  await until("Postgres", () => program.isReady?.() ?? true);
+  await until("Postgres", () => program.isReady?.(0) ?? true);
   const admin = new Client({
     host: "127.0.0.1",
     port: ports.database,

@@ -1,6 +1,7 @@
 /** Which real process stands behind which container. */
 import type { V1Container, V1Pod } from "@kubernetes/client-node";
 import type { DatabaseTools } from "../../../toolchain/database";
+import type { NoetlPackages } from "../../../toolchain/noetl";
 import type { Program } from "../container";
 import type { LocalPorts } from "../ports";
 import type { Sources } from "../sources";
@@ -32,6 +33,8 @@ export interface Situation {
 export interface ProgramTools {
   readonly natsServer: string;
   readonly database: DatabaseTools;
+  /** NoETL itself, for pods whose image's tag names this release; without it, and for other images, the stand-in runs. */
+  readonly noetl?: NoetlPackages;
 }
 
 export type MakeProgram = (situation: Situation) => Promise<Program>;

@@ -5,6 +5,7 @@ import { projectRoot } from "../../../config/project";
 import type { Program } from "../container";
 import { curlHome, imageFolder } from "../places";
 import { runsHere } from "../stages";
+import { packagesOf } from "./noetl";
 import type { Situation } from ".";
 
 /** A port of 127.0.0.1 on which nothing listens, for Services behind which nothing is ready. */
@@ -23,14 +24,17 @@ export function runsScript(pod: V1Pod, container: V1Container): boolean {
   return volume?.configMap !== undefined;
 }
 
-/** The deployed script with the deployed environment, under this machine's shell or the tool cache's Python. */
+/** The deployed script with the deployed environment, under this machine's shell or the Python that stands for the image's. */
 export async function script(situation: Situation): Promise<Program> {
   const { container, dir, folder } = situation;
   const [interpreter, ...args] = [...(container.command ?? []), ...(container.args ?? [])];
   const place = await situation.mounts();
   const env = await situation.sources.environment(container);
+  const own = packagesOf(situation.tools, container.image);
+  const python = own?.python ?? situation.tools.database.python;
+  const contents = packages(dir, container.image ?? "", own !== undefined);
   return {
-    command: interpreter === "python" ? situation.tools.database.python : "sh",
+    command: interpreter === "python" ? python : "sh",
     args: args.map((each) => (each.startsWith("/") ? (place(each) ?? each) : each)),
     env: {
       PATH: process.env.PATH ?? "",
@@ -39,16 +43,20 @@ export async function script(situation: Situation): Promise<Program> {
       ...database(env, situation.lookUp),
       // What stands for the cluster's DNS, and for the image's Python package.
       CURL_HOME: curlHome(dir),
-      PYTHONPATH: packages(dir, container.image ?? ""),
+      ...(contents === undefined ? {} : { PYTHONPATH: contents }),
       PYTHONDONTWRITEBYTECODE: "1",
     },
   };
 }
 
-/** The Python packages of an image: those that a test has put into the cluster's folder, else our stand-in for NoETL's. */
-function packages(dir: string, image: string): string {
+/**
+ * Folder with the Python packages of an image: those that a test has put into the cluster's folder, else our stand-in for
+ * NoETL's where the interpreter does not have NoETL's own.
+ */
+function packages(dir: string, image: string, hasOwn: boolean): string | undefined {
   const own = imageFolder(dir, image);
-  return fs.existsSync(own) ? own : path.join(projectRoot(), "embedded", "noetl", "python");
+  if (fs.existsSync(own)) return own;
+  return hasOwn ? undefined : path.join(projectRoot(), "embedded", "noetl", "python");
 }
 
 /** libpq's way to an in-cluster address: the host keeps its name, and gets the address and port that it leads to. */
