@@ -5,13 +5,16 @@ import type {
   CheckFacts,
   ConsumerFacts,
   Evidence,
+  NamespaceFacts,
   NatsFacts,
   PodFacts,
   StreamFacts,
   VariableFacts,
   WorkloadFacts,
 } from "./evidence";
+import { failures } from "./diagnosis/failing";
 import type { ExitName } from "./exit";
+import { clock } from "./text";
 
 /** `note` is a difference that does not break anything, `unknown` what could not be asked. */
 export type LineStatus = "ok" | "wrong" | "note" | "unknown";
@@ -31,6 +34,8 @@ export interface Checklist {
   /** Address of the cluster's API. */
   readonly cluster: string;
   readonly lines: readonly Line[];
+  /** What was answered late, in words that follow "waited": a slow way is not a broken one. */
+  readonly slow: readonly string[];
   /** True where every line was asked and none is wrong. */
   readonly holds: boolean;
 }
@@ -44,12 +49,14 @@ export function checklist(evidence: Evidence): Checklist {
     ...podLines(evidence),
     ...contractLines(evidence),
     ...deploymentLines(evidence),
+    ...failureLines(evidence),
     ...gatewayLines(evidence),
   ];
   return {
     stack: evidence.stack,
     cluster: evidence.cluster,
     lines,
+    slow: evidence.slow,
     holds: lines.every(({ status }) => status === "ok" || status === "note"),
   };
 }
@@ -84,6 +91,8 @@ function podLines({ namespaces: { nats } }: Evidence): Line[] {
               : "no server among the pods",
           },
         ];
+  const rollout = set?.rollout ? rolloutText(set, pods) : undefined;
+  if (rollout !== undefined) lacking.push({ section, item: service, status: "wrong", found: rollout });
   return [
     ...pods.map((pod): Line => ({
       section,
@@ -122,61 +131,89 @@ function contractLines({ nats, stream, consumer, namespaces }: Evidence): Line[]
   ];
 }
 
-const brokenAbout = ({ checks }: NatsFacts, ...about: readonly CheckFacts["about"][]): CheckFacts[] =>
-  checks.filter((check) => !check.ok && about.includes(check.about));
+/** A rule, and which of several objects it is about. */
+export function checkName(check: CheckFacts): string {
+  const { id, bucket, consumer } = check as CheckFacts & { readonly consumer?: string };
+  const about = bucket ?? consumer;
+  return about === undefined ? id : `${id} of ${about}`;
+}
+
+/** Parts of the contract that have sections of their own; a part that is not known here has the section of the stream. */
+const CONSUMER = ["consumer"];
+const BUCKETS = ["bucket", "gateway"];
+
+const broken = ({ checks }: NatsFacts, belongs: (about: string) => boolean): CheckFacts[] =>
+  checks.filter((check) => !check.ok && belongs(check.about));
 
 function streamLines(facts: NatsFacts, name: string): Line[] {
-  const broken = brokenAbout(facts, "stream", "account");
+  const differing = broken(facts, (about) => ![...CONSUMER, ...BUCKETS].includes(about));
   const section = "Stream";
   return [
     {
       section,
       item: name,
-      status: statusOf(broken),
+      status: statusOf(differing.filter(({ about }) => about === "stream" || about === "account")),
       found: facts.stream ? describeStream(facts.stream) : "no such stream",
     },
-    ...broken.filter(({ id }) => id !== "stream-exists").map((check) => brokenLine(section, check)),
+    ...differing.filter(({ id }) => id !== "stream-exists").map((check) => brokenLine(section, check)),
   ];
 }
 
-function consumerLines(facts: NatsFacts, name: string): Line[] {
+/** The consumers that the contract names: the stack's own, and those that its rules are about. */
+function consumerNames({ checks }: NatsFacts, own: string): string[] {
+  const named = checks.flatMap(({ about, ...check }) =>
+    about === "consumer" ? ((check as { consumer?: string }).consumer ?? []) : [],
+  );
+  return named.length > 0 ? [...new Set(named)] : [own];
+}
+
+function consumerLines(facts: NatsFacts, own: string): Line[] {
   const section = "Consumers";
-  const broken = brokenAbout(facts, "consumer");
-  const own = facts.consumers.find((each) => each.name === name);
-  const others = facts.consumers.filter((each) => each !== own);
+  const differing = broken(facts, (about) => CONSUMER.includes(about));
+  const names = consumerNames(facts, own);
+  const isAbout = (check: CheckFacts, name: string): boolean =>
+    ((check as { consumer?: string }).consumer ?? name) === name;
+  const others = facts.consumers.filter(({ name }) => !names.includes(name));
   return [
-    {
-      section,
-      item: name,
-      status: statusOf(broken),
-      found: own ? describeConsumer(own) : "no such consumer",
-    },
-    ...broken.filter(({ id }) => id !== "consumer-exists").map((check) => brokenLine(section, check)),
+    ...names.map((name): Line => {
+      const found = facts.consumers.find((each) => each.name === name);
+      return {
+        section,
+        item: name,
+        status: statusOf(differing.filter((check) => isAbout(check, name))),
+        found: found ? describeConsumer(found) : "no such consumer",
+      };
+    }),
+    ...differing.filter(({ id }) => id !== "consumer-exists").map((check) => brokenLine(section, check)),
     ...others.map((each): Line => ({ section, item: each.name, status: "ok", found: describeConsumer(each) })),
   ];
 }
 
-/** The gateway's buckets, where the gateway is deployed. */
+/** The gateway's buckets, where the gateway is deployed, and whatever else the rules call a bucket. */
 function bucketLines(facts: NatsFacts): Line[] {
   const section = "Gateway buckets";
-  const broken = brokenAbout(facts, "bucket", "gateway");
+  const differing = broken(facts, (about) => BUCKETS.includes(about));
+  const known = facts.buckets.map(({ name }) => name);
   return [
     ...facts.buckets.map(({ name, ttlSeconds }): Line => ({
       section,
       item: name,
-      status: statusOf(broken.filter(({ bucket }) => bucket === name)),
+      status: statusOf(differing.filter(({ bucket }) => bucket === name)),
       found: ttlSeconds === undefined ? "no such bucket" : `TTL ${duration(ttlSeconds)}`,
     })),
-    ...broken.filter(({ id }) => id !== "bucket-exists").map((check) => brokenLine(section, check)),
+    // That a bucket is missing is told in its own line, where it has one.
+    ...differing
+      .filter(({ id, bucket = "" }) => id !== "bucket-exists" || !known.includes(bucket))
+      .map((check) => brokenLine(section, check)),
   ];
 }
 
-const statusOf = (broken: readonly CheckFacts[]): LineStatus =>
-  broken.some(({ severity }) => severity === "violation") ? "wrong" : broken.length > 0 ? "note" : "ok";
+const statusOf = (differing: readonly CheckFacts[]): LineStatus =>
+  differing.some(({ severity }) => severity === "violation") ? "wrong" : differing.length > 0 ? "note" : "ok";
 
-function brokenLine(section: string, { id, bucket, severity, found, expected }: CheckFacts): Line {
-  const item = bucket === undefined ? id : `${id} of ${bucket}`;
-  return { section, item, status: severity === "violation" ? "wrong" : "note", found, expected };
+function brokenLine(section: string, check: CheckFacts): Line {
+  const { severity, found, expected } = check;
+  return { section, item: checkName(check), status: severity === "violation" ? "wrong" : "note", found, expected };
 }
 
 export function describeStream(stream: StreamFacts): string {
@@ -211,26 +248,59 @@ function deploymentLines({ namespaces: { noetl } }: Evidence): Line[] {
       section,
       name,
       noetl.value.workloads.find((each) => each.kind === "Deployment" && each.name === name),
-      noetl.value.unread,
+      noetl.value,
     ),
   );
 }
+
+/** How far a rollout has come: ready pods of an older template do not make it one that is done. */
+function rolloutText({ name, wanted, rollout }: WorkloadFacts, pods: readonly PodFacts[]): string | undefined {
+  if (!rollout) return undefined;
+  const own = pods.filter(({ owner }) => owner === name);
+  // The pods of the newest template are the youngest.
+  const [youngest] = [...own].sort((a, b) => a.ageSeconds - b.ageSeconds);
+  const newest = own.filter(({ template }) => template !== undefined && template === youngest?.template);
+  const ready = rollout.updated === 0 ? 0 : newest.filter((pod) => pod.ready).length;
+  const crashing = newest.filter(
+    (pod) =>
+      !pod.ready && pod.containers.some(({ waiting, restarts }) => restarts > 0 || STUCK.test(waiting?.reason ?? "")),
+  );
+  const stuck = rollout.gaveUp !== undefined || crashing.length > 0;
+  const why = [rollout.gaveUp, ...crashing.map((pod) => `${pod.name}: ${describePod(pod)}`)].filter(Boolean);
+  return [
+    `rollout ${stuck ? "stuck" : "under way"}: of the newest template ${ready} of ${wanted} ready, ${many(rollout.old, "older pod")} left`,
+    ...why,
+  ].join("; ");
+}
+
+/** What a container waits for that waiting does not bring. */
+const STUCK = /BackOff|^Err|^Invalid|Error$/;
+
+/** Failed publishes and fetches, which no pod's readiness shows. */
+const failureLines = (evidence: Evidence): Line[] =>
+  failures(evidence).map(({ pod, action, line, at }) => ({
+    section: "NoETL deployments",
+    item: pod.owner,
+    status: "wrong",
+    found: `${pod.name} could not ${action === "publish" ? "announce a command" : "fetch commands"} at ${clock(at)}: ${line}`,
+  }));
 
 function deploymentLine(
   section: string,
   item: string,
   workload: WorkloadFacts | undefined,
-  unread: readonly string[],
+  { unread, pods }: NamespaceFacts,
 ): Line {
   const why = unread.find((each) => each.includes("deployments"));
   if (!workload && why !== undefined) return { section, item, status: "unknown", found: why };
   if (!workload) return { section, item, status: "wrong", found: "no such Deployment" };
   const { wanted, ready, trouble } = workload;
+  const rollout = rolloutText(workload, pods);
   return {
     section,
     item,
-    status: ready >= wanted && !trouble ? "ok" : "wrong",
-    found: `${ready} of ${wanted} ready${trouble ? `; ${trouble}` : ""}`,
+    status: ready >= wanted && !trouble && rollout === undefined ? "ok" : "wrong",
+    found: `${rollout ?? `${ready} of ${wanted} ready`}${trouble ? `; ${trouble}` : ""}`,
   };
 }
 

@@ -4,6 +4,7 @@ import { kubernetesClient, loadCluster, refused, unreachable } from "../componen
 import { within } from "../components/stream-contract/deadline";
 import { ConnectError } from "../components/stream-contract/errors";
 import type { Answer } from "./evidence";
+import { Slowness } from "./slowness";
 import type { Target } from "./target";
 
 /** Longest wait for one answer of the API server, in milliseconds. */
@@ -29,6 +30,8 @@ export class Cluster {
   readonly core: k8s.CoreV1Api;
   readonly apps: k8s.AppsV1Api;
   readonly batch: k8s.BatchV1Api;
+  /** What was answered late. */
+  readonly slowness = new Slowness();
 
   private constructor(
     readonly config: k8s.KubeConfig,
@@ -59,7 +62,7 @@ export class Cluster {
    */
   async ask<T>(what: string, needs: string, question: () => Promise<T>): Promise<T | undefined> {
     const { ApiException } = await kubernetesClient();
-    return within(ANSWER_MILLISECONDS, `the Kubernetes API at ${this.server} to ${what}`, async () => {
+    const asking = async (): Promise<T | undefined> => {
       try {
         return await question();
       } catch (error) {
@@ -67,6 +70,9 @@ export class Cluster {
         if (error.code === 404) return undefined;
         throw refused(this.config, error.code, what, needs);
       }
-    });
+    };
+    return this.slowness.watch(`the Kubernetes API to ${what}`, () =>
+      within(ANSWER_MILLISECONDS, `the Kubernetes API at ${this.server} to ${what}`, asking),
+    );
   }
 }

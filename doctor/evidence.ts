@@ -1,16 +1,26 @@
 import type { ConnectProblem } from "../components/stream-contract/errors";
-import type { Check, Rule } from "../components/stream-contract/rules";
+import type { Check } from "../components/stream-contract/rules";
 
 /** Result of one rule of the contract, with what breaks in NoETL where it is broken. */
 export interface CheckFacts extends Check {
-  readonly about: Rule["about"];
+  /** What the rule is about: `stream`, `consumer`, ...; a part of the contract that is not known here is shown like the others. */
+  readonly about: string;
   readonly why: string;
+  /** What to do that no command can do, in words. */
+  readonly advice?: string;
 }
 
 /** A question that may have gone without an answer. */
 export type Answer<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly problem: ConnectProblem; readonly message: string };
+
+/** One line of a log as it is shown: masked, without control sequences, of a JSON object its words. */
+export interface LogLine {
+  /** When it was written, by the node's clock, in milliseconds since 1970; undefined where that is not known. */
+  readonly at?: number;
+  readonly text: string;
+}
 
 /** One container of a pod, init containers included. */
 export interface ContainerFacts {
@@ -21,10 +31,22 @@ export interface ContainerFacts {
   readonly restarts: number;
   /** What it waits for: ImagePullBackOff, CrashLoopBackOff, ContainerCreating, ... */
   readonly waiting?: { readonly reason: string; readonly message: string };
+  /** Since when it runs, in milliseconds since 1970. */
+  readonly since?: number;
   /** How it ended, this time or the last. */
-  readonly ended?: { readonly reason: string; readonly exitCode: number; readonly message: string };
+  readonly ended?: {
+    readonly reason: string;
+    readonly exitCode: number;
+    readonly message: string;
+    /** When, in milliseconds since 1970. */
+    readonly at?: number;
+    /** How long that run was, in seconds. */
+    readonly ranSeconds?: number;
+  };
   /** Last lines of its log, oldest first; of the run before where that one crashed. */
-  readonly log: readonly string[];
+  readonly log: readonly LogLine[];
+  /** Last lines of the run before, where that one crashed and the container runs again. */
+  readonly lastRun?: readonly LogLine[];
 }
 
 export interface PodFacts {
@@ -38,6 +60,8 @@ export interface PodFacts {
   readonly unscheduled?: string;
   /** Seconds since it was created. */
   readonly ageSeconds: number;
+  /** Hash of the template that it was made from, where its workload puts it on. */
+  readonly template?: string;
   readonly containers: readonly ContainerFacts[];
 }
 
@@ -46,9 +70,22 @@ export interface WorkloadFacts {
   readonly namespace: string;
   readonly name: string;
   readonly wanted: number;
+  /** Pods that are ready, of whatever template. */
   readonly ready: number;
+  /** Where its newest template is not yet that of all its pods, or not all of these are available. */
+  readonly rollout?: Rollout;
   /** Why it cannot make its pods, or why the Job failed. */
   readonly trouble?: string;
+}
+
+/** How far the newest template of a workload has come. */
+export interface Rollout {
+  /** Pods of the newest template. */
+  readonly updated: number;
+  /** Pods of earlier ones that are still there. */
+  readonly old: number;
+  /** The controller's own words where it has given up waiting. */
+  readonly gaveUp?: string;
 }
 
 export interface ClaimFacts {
@@ -126,12 +163,16 @@ export interface StreamFacts {
   readonly replicas: number;
   readonly messages: number;
   readonly bytes: number;
+  /** When the last message was stored, in milliseconds since 1970; undefined where none was. */
+  readonly lastMessageAt?: number;
 }
 
 /** What NATS says. */
 export interface NatsFacts {
   readonly server: string;
   readonly serverVersion: string;
+  /** The server's clock, in milliseconds since 1970; undefined where it does not tell. */
+  readonly now?: number;
   /** Undefined where there is no stream of the contract's name. */
   readonly stream?: StreamFacts;
   readonly consumers: readonly ConsumerFacts[];
@@ -173,6 +214,16 @@ export interface GatewayFacts {
   readonly outside: readonly Answer<ProbeFacts>[];
 }
 
+/** An execution whose command waits to be taken by a worker. */
+export interface ExecutionFacts {
+  readonly id: string;
+  readonly path: string;
+  /** When its last command was issued, in milliseconds since 1970. */
+  readonly issuedAt: number;
+  /** Its commands that no worker has taken; empty where they were not asked for. Numbers are text: they have 64 bits. */
+  readonly commands: readonly { readonly eventId: string; readonly commandId: string; readonly step: string }[];
+}
+
 /** Everything that was found out about a deployment, as plain data without secrets. */
 export interface Evidence {
   readonly stack: string;
@@ -186,6 +237,10 @@ export interface Evidence {
   readonly cluster: string;
   /** How commands reach that cluster: `kubectl --context kind-noetl`. */
   readonly kubectl: string;
+  /** The present time by NATS's clock where it tells, else by this machine's, in milliseconds since 1970. */
+  readonly now: number;
+  /** Questions that were answered late, in words. */
+  readonly slow: readonly string[];
   /** How long Helm waits at the most in this stack's updates, in seconds: what is older was killed. */
   readonly helmTimeoutSeconds: number;
   /** Whether the stack's password is the one that NATS is deployed with; undefined where one of them is not known. */
@@ -195,6 +250,14 @@ export interface Evidence {
   /** Environment by Deployment. */
   readonly environment: Partial<Record<string, Answer<readonly VariableFacts[]>>>;
   readonly nats: Answer<NatsFacts>;
+  /** The stream that the last update found; undefined where none did. */
+  readonly streamRemembered?: { readonly created: string; readonly storage?: string };
+  /** Host and port of NATS for a command line; of use where the stack does not install it. */
+  readonly natsAddress: string;
+  /** Sizes of NATS as the stack sets them. */
+  readonly natsSizes: { readonly natsJetstreamMemSize: string; readonly natsMemoryLimit?: string };
+  /** Executions that wait for a worker, by NoETL's own API; undefined where NoETL is not deployed or was not asked. */
+  readonly executions?: Answer<readonly ExecutionFacts[]>;
   readonly gateway?: GatewayFacts;
   /** A repair on this machine that has not come to its end. */
   readonly repair?: { readonly begun: string; readonly phase: string; readonly saved: number; readonly folder: string };

@@ -6,14 +6,16 @@ import type { Answer, Evidence, NamespaceFacts, NatsFacts, Part, VariableFacts }
 import { probeGateway } from "./gateway";
 import { answer, Cluster, failure } from "./cluster";
 import { deployedPassword, readEnvironment } from "./environment";
+import { readExecutions } from "./executions";
 import { readNamespace, type Detail } from "./namespace";
 import { masker } from "./mask";
 import { readNats } from "./nats";
+import { Slowness } from "./slowness";
 import { readJournal, repairFolder } from "./repair/journal";
 import { contractInputs, expectedNatsUrl, kubectlOf, type Target } from "./target";
 
-/** Deadline of one look at NATS, in seconds. What is wrong now is wanted, not what waiting would bring. */
-const LOOK_SECONDS = 5;
+/** What a look at NATS says of its own deadline, in seconds; its questions have deadlines of their own. */
+const LOOK_SECONDS = 10;
 
 /** The variables that the stack sets, as the deployed pods must have them, by Deployment. */
 function expectedEnvironment(target: Target): Record<string, Record<string, string | undefined>> {
@@ -57,16 +59,21 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
 
   const onCluster = async <T>(work: (cluster: Cluster) => Promise<T>): Promise<Answer<T>> =>
     cluster ? answer(() => work(cluster)) : (opened as Answer<never>);
-  const [namespaces, environment, nats, gateway] = await Promise.all([
+  const full = options.detail === "full";
+  const natsSlowness = new Slowness();
+  const { noetl } = target.namespaces;
+  const [namespaces, environment, nats, gateway, executions] = await Promise.all([
     entries(target.namespaces, (namespace) =>
       onCluster((each) => readNamespace(each, namespace, options.detail, mask)),
     ) as Promise<Partial<Record<Part, Answer<NamespaceFacts>>>>,
     readEnvironments(target, onCluster, mask),
-    lookAtNats(target, own ?? deployed, opened.ok ? undefined : failure(asError(opened))),
-    options.detail === "full" && target.namespaces.gateway !== undefined && cluster
+    lookAtNats(target, own ?? deployed, natsSlowness, opened.ok ? undefined : failure(asError(opened))),
+    full && target.namespaces.gateway !== undefined && cluster
       ? probeGateway(cluster, target, options.origin, mask)
       : undefined,
+    full && noetl !== undefined && cluster ? answer(() => readExecutions(cluster, noetl)) : undefined,
   ]);
+  const { natsJetstreamMemSize, natsMemoryLimit } = target.settings;
   return {
     stack: target.stack,
     user,
@@ -77,12 +84,18 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
     ...(target.configProblem === undefined ? {} : { configProblem: target.configProblem }),
     cluster: cluster?.server ?? "",
     kubectl: kubectlOf(target),
+    now: (nats.ok ? nats.value.now : undefined) ?? Date.now(),
+    slow: [...(cluster?.slowness.lines() ?? []), ...natsSlowness.lines()],
+    natsAddress: `${target.nats.host ?? "localhost"}:${target.nats.port}`,
+    natsSizes: { natsJetstreamMemSize, ...(natsMemoryLimit === undefined ? {} : { natsMemoryLimit }) },
+    ...(target.streamRemembered === undefined ? {} : { streamRemembered: target.streamRemembered }),
     helmTimeoutSeconds: helmTimeoutSeconds(target.settings),
     ...(own === undefined || deployed === undefined ? {} : { passwordAsDeployed: own === deployed }),
     namespaces,
     environment,
     nats,
     ...(gateway ? { gateway } : {}),
+    ...(executions ? { executions } : {}),
     ...(cluster ? interruptedRepair(target, cluster) : {}),
   };
 }
@@ -140,8 +153,9 @@ async function readEnvironments(
 async function lookAtNats(
   target: Target,
   password: string | undefined,
+  slowness: Slowness,
   broken: ReturnType<typeof failure> | undefined,
 ): Promise<Answer<NatsFacts>> {
   if (broken && !isServersConnection(target.nats.connection)) return broken;
-  return answer(() => readNats(contractInputs(target, LOOK_SECONDS, password)));
+  return answer(() => readNats(contractInputs(target, LOOK_SECONDS, password), slowness));
 }

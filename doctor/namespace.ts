@@ -2,12 +2,17 @@
 import type * as k8s from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import { PLACES } from "../contract/noetl";
 import { answer, type Cluster } from "./cluster";
-import type { ClaimFacts, ContainerFacts, NamespaceFacts, PodFacts, WorkloadFacts } from "./evidence";
+import type { ClaimFacts, ContainerFacts, LogLine, NamespaceFacts, PodFacts, Rollout, WorkloadFacts } from "./evidence";
+import { logLines } from "./log-lines";
+import { harmless } from "./text";
 import { releaseSelector, releasesOf } from "./releases";
 
-/** Lines of a log that are looked at, and how many bytes they may be. */
-const LOG_LINES = 60;
-const LOG_BYTES = 64 * 1024;
+/**
+ * Lines of a log that are looked at, and how many bytes they may be. The bytes count from the oldest of these lines, so that
+ * too few would cut off the newest: a worker's line with its traceback has several thousand.
+ */
+const LOG_LINES = 300;
+const LOG_BYTES = 2 * 1024 * 1024;
 /** Pods of one workload whose logs are read: those that are not ready come first. */
 const PODS_PER_WORKLOAD = 3;
 
@@ -19,7 +24,7 @@ const words = (...parts: readonly (string | undefined)[]): string => parts.filte
 /** The stack's Helm releases, each in a namespace of its own. */
 const RELEASES = [PLACES.nats.service, PLACES.noetl.service, PLACES.gateway.service];
 
-/** How much of a namespace is read. A checklist needs no logs, claims, releases and warnings. */
+/** How much of a namespace is read. A checklist needs no claims, releases and warnings, and the logs of NoETL's pods alone. */
 export type Detail = "checklist" | "full";
 
 /** What is in a namespace. @throws ConnectError where not even its pods can be listed. */
@@ -59,7 +64,7 @@ export async function readNamespace(
       : [],
   ]);
   const alive = pods.filter((pod) => pod.metadata?.deletionTimestamp === undefined);
-  const logged = full ? new Set(podsToLog(alive)) : new Set<k8s.V1Pod>();
+  const logged = new Set(podsToLog(full ? alive : alive.filter((pod) => SPEAKERS.includes(ownerOf(pod)))));
   return {
     name: namespace,
     pods: (await Promise.all(alive.map((pod) => podFacts(cluster, pod, logged.has(pod), mask)))).sort((a, b) =>
@@ -74,6 +79,9 @@ export async function readNamespace(
     unread,
   };
 }
+
+/** Whose failed publishes and fetches show in their logs alone: their pods stay ready. */
+const SPEAKERS: readonly string[] = [PLACES.noetl.serverDeployment, PLACES.noetl.workerDeployment];
 
 function podsToLog(pods: readonly k8s.V1Pod[]): k8s.V1Pod[] {
   const byOwner = new Map<string, k8s.V1Pod[]>();
@@ -98,6 +106,9 @@ function ownerOf(pod: k8s.V1Pod): string {
   return owner?.kind === "ReplicaSet" && hash && name.endsWith(`-${hash}`) ? name.slice(0, -hash.length - 1) : name;
 }
 
+const templateOf = ({ metadata }: k8s.V1Pod): string | undefined =>
+  metadata?.labels?.["pod-template-hash"] ?? metadata?.labels?.["controller-revision-hash"];
+
 async function podFacts(
   cluster: Cluster,
   pod: k8s.V1Pod,
@@ -121,18 +132,16 @@ async function podFacts(
         ready: each.ready,
         restarts: each.restartCount,
         ...(each.state?.waiting
-          ? { waiting: { reason: each.state.waiting.reason ?? "", message: mask(each.state.waiting.message ?? "") } }
-          : {}),
-        ...(ended
           ? {
-              ended: {
-                reason: ended.reason ?? "",
-                exitCode: ended.exitCode,
-                message: mask(ended.message ?? "").trim(),
+              waiting: {
+                reason: each.state.waiting.reason ?? "",
+                message: mask(harmless(each.state.waiting.message ?? "")),
               },
             }
           : {}),
-        log: wants ? await lastLines(cluster, pod, each, mask) : [],
+        ...(each.state?.running?.startedAt ? { since: timeOf(each.state.running.startedAt) } : {}),
+        ...(ended ? { ended: endFacts(ended, mask) } : {}),
+        ...(wants ? await logsOf(cluster, pod, each, mask) : { log: [] }),
       };
     }),
   );
@@ -141,45 +150,65 @@ async function podFacts(
     owner: ownerOf(pod),
     phase: status?.phase ?? "Unknown",
     ready: isReady(pod),
-    ...(scheduled?.status === "False" ? { unscheduled: words(scheduled.reason, scheduled.message) } : {}),
+    ...(scheduled?.status === "False" ? { unscheduled: harmless(words(scheduled.reason, scheduled.message)) } : {}),
     ageSeconds: ageOf(metadata?.creationTimestamp),
+    ...(templateOf(pod) === undefined ? {} : { template: templateOf(pod) }),
     containers,
   };
 }
 
-/** Escape sequences that a program writes for a terminal. */
-// eslint-disable-next-line no-control-regex
-const ANSI = /\u001b\[[0-9;]*m/g;
+const timeOf = (time: Date | string): number => new Date(time).getTime();
+
+function endFacts(ended: k8s.V1ContainerStateTerminated, mask: (text: string) => string) {
+  const { reason = "", exitCode, message = "", startedAt, finishedAt } = ended;
+  return {
+    reason,
+    exitCode,
+    message: mask(harmless(message)).trim(),
+    ...(finishedAt ? { at: timeOf(finishedAt) } : {}),
+    ...(startedAt && finishedAt ? { ranSeconds: Math.max(0, (timeOf(finishedAt) - timeOf(startedAt)) / 1000) } : {}),
+  };
+}
+
+/** A run that has lasted this long tells nothing any more of the crash before it. Seconds. */
+const LASTING_SECONDS = 600;
 
 /** The last lines of a container, of its previous run where it has crashed; what it ended with where it has no log. */
-async function lastLines(
+async function logsOf(
   cluster: Cluster,
   pod: k8s.V1Pod,
   status: k8s.V1ContainerStatus,
   mask: (text: string) => string,
-): Promise<string[]> {
+): Promise<Pick<ContainerFacts, "log" | "lastRun">> {
   const { name = "", namespace = "" } = pod.metadata ?? {};
-  const read = (previous: boolean) =>
-    answer(() =>
+  const read = async (previous: boolean): Promise<LogLine[]> => {
+    const found = await answer(() =>
       cluster.ask(`read the log of pod ${namespace}/${name}`, "get on pods/log", () =>
         cluster.core.readNamespacedPodLog({
           name,
           namespace,
           container: status.name,
           previous,
+          timestamps: true,
           tailLines: LOG_LINES,
           limitBytes: LOG_BYTES,
         }),
       ),
     );
-  const crashed = status.state?.running === undefined && status.lastState?.terminated !== undefined;
-  const answers = crashed ? [await read(true), await read(false)] : [await read(false)];
-  const text = answers.map((found) => (found.ok ? (found.value ?? "") : "")).find((each) => each.trim() !== "");
-  const ended = status.state?.terminated?.message ?? status.lastState?.terminated?.message ?? "";
-  return mask((text ?? ended).replace(ANSI, ""))
-    .split("\n")
-    .map((line) => line.trimEnd())
-    .filter((line) => line !== "");
+    return logLines(found.ok ? (found.value ?? "") : "", mask);
+  };
+  const { state, lastState } = status;
+  const crashedBefore = lastState?.terminated !== undefined && lastState.terminated.exitCode !== 0;
+  if (state?.running) {
+    const recent = ageOf(state.running.startedAt) < LASTING_SECONDS;
+    const [log, lastRun] = await Promise.all([read(false), crashedBefore && recent ? read(true) : []]);
+    return lastRun.length > 0 ? { log, lastRun } : { log };
+  }
+  // Between two runs the log is still the last one's; where the next is being made, the last one's is the previous.
+  const order = lastState?.terminated === undefined ? [false] : state?.terminated ? [false, true] : [true, false];
+  const answers = await Promise.all(order.map(read));
+  const log = answers.find((lines) => lines.length > 0);
+  return { log: log ?? logLines(state?.terminated?.message ?? lastState?.terminated?.message ?? "", mask) };
 }
 
 const placeOf = (metadata: k8s.V1ObjectMeta | undefined) => ({
@@ -189,13 +218,29 @@ const placeOf = (metadata: k8s.V1ObjectMeta | undefined) => ({
 
 function deploymentFacts({ metadata, spec, status }: k8s.V1Deployment): WorkloadFacts {
   const failed = status?.conditions?.find(({ type, status }) => type === "ReplicaFailure" && status === "True");
+  const gaveUp = status?.conditions?.find(({ type, status }) => type === "Progressing" && status === "False");
   return {
     kind: "Deployment",
     ...placeOf(metadata),
     wanted: spec?.replicas ?? 1,
     ready: status?.readyReplicas ?? 0,
+    ...rolloutOf({ metadata, status, ...(gaveUp ? { gaveUp: words(gaveUp.reason, gaveUp.message) } : {}) }),
     ...(failed ? { trouble: words(failed.reason, failed.message) } : {}),
   };
+}
+
+/** What `kubectl rollout status` waits for beside ready pods: the controller has seen the newest template, and no pod is of an older one. */
+function rolloutOf(workload: {
+  readonly metadata: k8s.V1ObjectMeta | undefined;
+  readonly status: k8s.V1DeploymentStatus | k8s.V1StatefulSetStatus | undefined;
+  readonly gaveUp?: string;
+}): { rollout?: Rollout } {
+  const { metadata, status, gaveUp } = workload;
+  const updated = status?.updatedReplicas ?? 0;
+  const old = Math.max(0, (status?.replicas ?? 0) - updated);
+  const seen = (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
+  if (seen && old === 0 && gaveUp === undefined) return {};
+  return { rollout: { updated: seen ? updated : 0, old, ...(gaveUp === undefined ? {} : { gaveUp }) } };
 }
 
 function statefulSetFacts({ metadata, spec, status }: k8s.V1StatefulSet): WorkloadFacts {
@@ -204,6 +249,7 @@ function statefulSetFacts({ metadata, spec, status }: k8s.V1StatefulSet): Worklo
     ...placeOf(metadata),
     wanted: spec?.replicas ?? 1,
     ready: status?.readyReplicas ?? 0,
+    ...rolloutOf({ metadata, status }),
   };
 }
 
@@ -235,7 +281,7 @@ function warningsOf(events: readonly k8s.CoreV1Event[], mask: (text: string) => 
   for (const event of [...events].sort((a, b) => time(b) - time(a))) {
     const about = `${event.involvedObject.kind}/${event.involvedObject.name}`;
     const key = `${about} ${event.reason}`;
-    if (!latest.has(key)) latest.set(key, mask(words(about, event.reason, event.message)));
+    if (!latest.has(key)) latest.set(key, mask(harmless(words(about, event.reason, event.message))));
   }
   return [...latest.values()];
 }

@@ -5,9 +5,17 @@ import { Deadline } from "../components/stream-contract/deadline";
 import type { ContractInputs } from "../components/stream-contract/inputs";
 import { mendingCommands } from "../components/stream-contract/message";
 import { toSeconds } from "../components/stream-contract/rule";
-import { judge } from "../components/stream-contract/rules";
+import { judge, type Verdict } from "../components/stream-contract/rules";
 import type { Session } from "../components/stream-contract/session";
-import type { ConsumerFacts, NatsFacts, StreamFacts } from "./evidence";
+import type { CheckFacts, ConsumerFacts, NatsFacts, StreamFacts } from "./evidence";
+import type { Slowness } from "./slowness";
+
+/**
+ * Longest way to NATS, and longest round of questions, in milliseconds. Every step of them has a deadline of its own, which
+ * begins when it does (`Deadline.step`): these two only end what would otherwise add up.
+ */
+const WAY_MILLISECONDS = 40_000;
+const QUESTIONS_MILLISECONDS = 40_000;
 
 /**
  * What NATS says about the stream, its consumers and the contract. Looks once: nothing is waited for that a deployment
@@ -15,33 +23,26 @@ import type { ConsumerFacts, NatsFacts, StreamFacts } from "./evidence";
  *
  * @throws ConnectError where NATS could not be asked.
  */
-export async function readNats(inputs: ContractInputs): Promise<NatsFacts> {
-  const deadline = new Deadline(inputs.timeoutSeconds * 1000);
-  const session = await openSession(inputs, deadline);
+export async function readNats(inputs: ContractInputs, slowness: Slowness): Promise<NatsFacts> {
+  const session = await slowness.watch("the way to NATS", () => openSession(inputs, new Deadline(WAY_MILLISECONDS)));
   try {
-    const { observed, unasked } = await observe(session, inputs, deadline);
+    const { observed, unasked } = await slowness.watch("NATS's answers", () =>
+      observe(session, inputs, new Deadline(QUESTIONS_MILLISECONDS)),
+    );
     const verdicts = judge(inputs, observed);
     const broken = verdicts.filter(({ ok }) => !ok);
     const consumers = observed.stream ? await consumersOf(session, inputs.stream, observed.consumer) : [];
     return {
       server: session.server,
       serverVersion: session.serverVersion,
+      ...timeOf(observed.stream),
       ...(observed.stream ? { stream: streamFacts(observed.stream) } : {}),
       consumers: consumers.map(consumerFacts),
       buckets: Object.entries(observed.buckets ?? {}).map(([name, info]) => ({
         name,
         ...(info ? { ttlSeconds: toSeconds(info.config.max_age) } : {}),
       })),
-      checks: verdicts.map(({ rule, id, bucket, ok, severity, found, expected }) => ({
-        id,
-        about: rule.about,
-        ...(bucket === undefined ? {} : { bucket }),
-        ok,
-        severity,
-        found,
-        expected,
-        why: rule.why,
-      })),
+      checks: verdicts.map(checkFacts),
       unasked: unasked.map(({ id, why }) => `${id}: ${why}`),
       commands: mendingCommands(
         inputs,
@@ -52,6 +53,16 @@ export async function readNats(inputs: ContractInputs): Promise<NatsFacts> {
   } finally {
     await session.close();
   }
+}
+
+/** What a verdict says, whatever it names beside the rule: a bucket, a consumer. */
+export function checkFacts({ rule, mend, waits: _waits, ensure: _ensure, ...check }: Verdict): CheckFacts {
+  return {
+    ...check,
+    about: rule.about,
+    why: rule.why,
+    ...(!check.ok && mend.action === "advise" ? { advice: mend.advice } : {}),
+  };
 }
 
 /** All consumers of a stream, or the contract's alone where the user may not list them. */
@@ -70,6 +81,12 @@ export async function consumersOf(
   }
 }
 
+/** The server's clock, which it gives with every stream's info since 2.10. */
+function timeOf(stream: StreamInfo | undefined): Pick<NatsFacts, "now"> {
+  const now = Date.parse(String((stream as { ts?: string } | undefined)?.ts));
+  return Number.isNaN(now) ? {} : { now };
+}
+
 function streamFacts({ config, created, state }: StreamInfo): StreamFacts {
   return {
     name: config.name,
@@ -81,6 +98,7 @@ function streamFacts({ config, created, state }: StreamInfo): StreamFacts {
     replicas: config.num_replicas,
     messages: state.messages,
     bytes: state.bytes,
+    ...(state.last_seq > 0 ? { lastMessageAt: Date.parse(String(state.last_ts)) } : {}),
   };
 }
 

@@ -3,6 +3,7 @@ import { many } from "../config/wording";
 import type { Checklist, Line, LineStatus } from "./checklist";
 import { SYMPTOMS, type Diagnosis, type Finding } from "./diagnosis";
 import type { Intent } from "./repair";
+import { harmless } from "./text";
 
 /** How text is shown: whether colours are wanted, and how wide a line may be. */
 export interface Screen {
@@ -43,7 +44,7 @@ const MARK_WIDTH = 4;
 const ITEM_WIDTH = 27;
 
 /** The checklist as a table, one section after the other. */
-export function checklistText({ stack, cluster, lines, holds }: Checklist, screen: Screen): string {
+export function checklistText({ stack, cluster, lines, holds, slow }: Checklist, screen: Screen): string {
   const width = Math.min(ITEM_WIDTH, Math.max(0, ...lines.map(({ item }) => item.length)));
   const text = [`Stack ${stack}${cluster ? ` on ${cluster}` : ""}`];
   let section = "";
@@ -54,15 +55,27 @@ export function checklistText({ stack, cluster, lines, holds }: Checklist, scree
     }
     text.push(...lineText(line, width, screen));
   }
-  return [...text, "", summary(lines, holds, stack, screen)].join("\n");
+  return [...text, ...slowText(slow, screen), "", summary(lines, holds, stack, screen)].join("\n");
 }
+
+/** Answers that came late, which break nothing. */
+const slowText = (slow: readonly string[], screen: Screen): string[] =>
+  slow.length === 0
+    ? []
+    : [
+        "",
+        ...slow
+          .flatMap((each) => wrap(`Slow: waited ${harmless(each)}.`, screen.width))
+          .map((line) => paint(screen, "yellow", line)),
+      ];
 
 function lineText({ item, status, found, expected }: Line, width: number, screen: Screen): string[] {
   const { word, style } = MARKS[status];
+  const [shown, wanted] = [harmless(found), expected === undefined ? undefined : harmless(expected)];
   const mark = paint(screen, style, word.padEnd(MARK_WIDTH));
   const indent = 2 + MARK_WIDTH + 2;
   const column = indent + width + 2;
-  const body = wrap(expected === undefined ? found : `found ${found}, expected ${expected}`, screen.width - column);
+  const body = wrap(wanted === undefined ? shown : `found ${shown}, expected ${wanted}`, screen.width - column);
   const margin = " ".repeat(column);
   const head = `  ${mark}  `;
   return item.length > width
@@ -90,7 +103,7 @@ function summary(lines: readonly Line[], holds: boolean, stack: string, screen: 
 const LABEL_WIDTH = 10;
 
 /** The diagnosis: one numbered paragraph a cause, then the notes. */
-export function diagnosisText({ stack, cluster, findings, healthy }: Diagnosis, screen: Screen): string {
+export function diagnosisText({ stack, cluster, findings, healthy, slow }: Diagnosis, screen: Screen): string {
   const causes = findings.filter(({ severity }) => severity === "cause");
   const notes = findings.filter(({ severity }) => severity === "note");
   const text = [`Stack ${stack}${cluster ? ` on ${cluster}` : ""}`];
@@ -99,11 +112,13 @@ export function diagnosisText({ stack, cluster, findings, healthy }: Diagnosis, 
   const outcome = healthy
     ? paint(screen, "green", notes.length === 0 ? "Nothing is wrong." : "Nothing is wrong that breaks anything now.")
     : paint(screen, "red", `${many(causes.length, "cause")} found.`);
-  return [...text, "", outcome].join("\n");
+  return [...text, ...slowText(slow, screen), "", outcome].join("\n");
 }
 
 function findingText(finding: Finding, mark: string, style: Style, screen: Screen): string[] {
-  const { title, symptoms, evidence, remedy } = finding;
+  const { symptoms, remedy } = finding;
+  const title = harmless(finding.title);
+  const evidence = finding.evidence.map(harmless);
   const indent = mark.length + 1;
   const head = wrap(title, screen.width - indent).map((line, index) =>
     index === 0 ? `${mark} ${paint(screen, style, line)}` : " ".repeat(indent) + paint(screen, style, line),
@@ -126,7 +141,9 @@ function findingText(finding: Finding, mark: string, style: Style, screen: Scree
       "remedy",
       // Commands stay in one piece, so that they can be copied.
       remedy.flatMap((step) =>
-        "run" in step ? [`  ${paint(screen, "cyan", step.run)}`] : wrap(step.say, screen.width - margin.length),
+        "run" in step
+          ? [`  ${paint(screen, "cyan", harmless(step.run))}`]
+          : wrap(harmless(step.say), screen.width - margin.length),
       ),
     ),
   ];
@@ -149,7 +166,7 @@ export function intentText({ broken, steps, losses, leaves, since }: Intent, scr
     ...list(since === undefined ? "What is going to be done" : "What has been done, and what is left", steps, "bold"),
     ...list("What is lost by it", losses, "yellow"),
     ...list("What stays broken", leaves, "red"),
-    ...(since === undefined && losses.length === 0 ? ["", "Nothing is lost by it."] : []),
+    ...(since === undefined && losses.length === 0 ? ["", "Nothing that NATS holds is lost by it."] : []),
   ]
     .join("\n")
     .trimStart();

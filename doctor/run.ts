@@ -1,5 +1,6 @@
 import * as readline from "node:readline/promises";
 import { CommandError, EXIT, type ExitName } from "./exit";
+import { harmless } from "./text";
 
 /**
  * Runs a command to its end: its failures become one message and an exit code.
@@ -25,7 +26,7 @@ export function runCommand(main: (argv: readonly string[], signal: AbortSignal) 
     const known = error instanceof CommandError ? error : undefined;
     // Anything else is a defect of the command itself, whose trace is wanted.
     const told = known?.message ?? (error instanceof Error ? (error.stack ?? error.message) : String(error));
-    process.stderr.write(`${told}\n`);
+    process.stderr.write(`${harmless(told)}\n`);
     finish(known?.exit ?? "unknown");
   });
 }

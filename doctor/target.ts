@@ -9,6 +9,7 @@ import {
   type ContractInputs,
   type ServersConnection,
 } from "../components/stream-contract/inputs";
+import { quoted } from "./text";
 import { findEngine, readStack, type StackContent } from "./engine";
 
 /** A stack as far as it is known before its cluster is asked. Holds secrets: to be used, never to be printed. */
@@ -36,6 +37,8 @@ export interface Target {
     readonly host?: string;
     readonly port: number;
   };
+  /** The stream that the last update found, by its `created`; undefined where none has looked. */
+  readonly streamRemembered?: { readonly created: string; readonly storage?: string };
   /** Names of outputs that a finished update of this configuration would have left and this stack lacks. */
   readonly missingOutputs: readonly string[];
   /** Every secret that is known of the stack, to hide it in whatever is shown. */
@@ -103,11 +106,20 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
       ...(password === undefined ? {} : { password }),
       ...(host === undefined ? {} : { host }),
     },
+    ...rememberedIn(outputs.contract),
     missingOutputs: expected.filter((name) => outputs[name] === undefined || outputs[name] === null),
     secrets: [password, text(outputs.natsUrl), ...secretSettings.map((key) => text(config[key]))].filter(
       (value) => value !== undefined,
     ),
   };
+}
+
+/** The stream's creation as the output `contract` tells it: `NOETL_COMMANDS, created 2026-03-02T10:00:00.123Z`. */
+function rememberedIn(contract: unknown): Pick<Target, "streamRemembered"> {
+  const { stream, storage } = (contract ?? {}) as { stream?: unknown; storage?: unknown };
+  const created = typeof stream === "string" ? /, created (\d{4}-\S+)$/.exec(stream)?.[1] : undefined;
+  if (created === undefined || Number.isNaN(Date.parse(created))) return {};
+  return { streamRemembered: { created, ...(typeof storage === "string" ? { storage } : {}) } };
 }
 
 /** What the stack's contract is, asked with `password`. */
@@ -136,7 +148,9 @@ export function expectedNatsUrl({ nats: { user, password, host, port } }: Target
 /** `kubectl` as it reaches the stack's cluster. Where the kubeconfig is no file, its context must be the current one. */
 export function kubectlOf({ cluster: { kubeconfig, context } }: Target): string {
   const isPath = kubeconfig !== undefined && !/[\n{]/.test(kubeconfig);
-  return ["kubectl", ...(isPath ? ["--kubeconfig", kubeconfig] : []), ...(context ? ["--context", context] : [])].join(
-    " ",
-  );
+  return [
+    "kubectl",
+    ...(isPath ? ["--kubeconfig", quoted(kubeconfig)] : []),
+    ...(context ? ["--context", quoted(context)] : []),
+  ].join(" ");
 }

@@ -59,19 +59,9 @@ const TROUBLES: readonly Trouble[] = [
   },
 ];
 
-/** A line of the proxy as a person reads it: it writes JSON (`--structured-logs`). */
-function worded(line: string): string {
-  try {
-    const { severity, message } = JSON.parse(line) as { severity?: string; message?: string };
-    return message === undefined ? line : `${severity ?? ""} ${message}`.trim();
-  } catch {
-    return line;
-  }
-}
-
 const proxyLog = (pod: PodFacts): string[] => {
   const proxy = pod.containers.find(({ name }) => name === PLACES.pgbouncer.proxyContainer);
-  return [...(proxy?.log ?? []), ...(proxy?.ended?.message ?? "").split("\n")]
+  return [...(proxy?.log ?? []).map(({ text }) => text), ...(proxy?.ended?.message ?? "").split("\n")]
     .filter((line) => line.trim() !== "")
     .slice(-RECENT_LINES);
 };
@@ -100,7 +90,7 @@ export const cloudSql: DiagnosisRule = (evidence) => {
     return [
       finding(id, title, {
         severity: past ? "note" : "cause",
-        evidence: saying.map(({ pod, line }) => `pod ${pod.namespace}/${pod.name}, Auth Proxy: ${worded(line)}`),
+        evidence: saying.map(({ pod, line }) => `pod ${pod.namespace}/${pod.name}, Auth Proxy: ${line}`),
         remedy: past ? [say("NoETL's server works on its database now: it may be over.")] : remedy(evidence),
         explains: past
           ? []

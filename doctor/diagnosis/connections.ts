@@ -1,9 +1,9 @@
 import { PLACES } from "../../contract/noetl";
 import type { Evidence, PodFacts, VariableFacts } from "../evidence";
-import { quotes } from "./contract";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type FindingId, type Step } from "./finding";
-import { lastHit, type LogMeaning } from "./logs";
-import { explainsPod } from "./trouble";
+import { crashes, crashWords, lastHit, type LogMeaning } from "./logs";
+import { REASONS } from "./reasons";
+import { explainsPod, quoteOf } from "./trouble";
 import { putBack } from "./releases";
 
 /** Settings that pods got differently from what the stack would give them. */
@@ -56,9 +56,24 @@ function saying(evidence: Evidence, explained: Explained, meanings: readonly Log
     const found = evidence.namespaces[part];
     if (!found?.ok) return [];
     return found.value.pods
-      .filter((pod) => !pod.ready && !explained.has(keyOf("pod", pod)))
+      .filter((pod) => (!pod.ready || crashes(pod, evidence.now)) && !explained.has(keyOf("pod", pod)))
       .filter((pod) => meanings.includes(lastHit(pod)?.meaning as LogMeaning))
       .map((pod) => ({ part, pod }));
+  });
+}
+
+/** What each pod said last, those that say the same together. */
+function lastQuotes(pods: readonly PodFacts[]): string[] {
+  const groups = new Map<string, [PodFacts, ...PodFacts[]]>();
+  for (const pod of pods) {
+    const line = lastHit(pod)?.line ?? "";
+    const group = groups.get(line);
+    if (group) group.push(pod);
+    else groups.set(line, [pod]);
+  }
+  return [...groups].map(([text, [first, ...others]]) => {
+    const at = lastHit(first)?.at;
+    return quoteOf(first, { text, ...(at === undefined ? {} : { at }) }, others);
   });
 }
 
@@ -72,10 +87,20 @@ interface Trouble {
   readonly id: FindingId;
   readonly meanings: readonly LogMeaning[];
   /** Whose trouble it is a consequence of, where that is already a finding. */
-  readonly of: "nats" | "postgres" | "server";
-  readonly title: (who: string) => string;
+  readonly of: "nats" | "postgres" | "server" | "itself";
+  readonly title: (who: string, line: string) => string;
   readonly remedy: (evidence: Evidence, pods: readonly { pod: PodFacts }[]) => Step[];
 }
+
+/** Words that name their cause themselves, whatever else is wrong. */
+const OWN_REASONS: readonly Trouble[] = Object.entries(REASONS).map(([meaning, { id, title, remedy }]) => ({
+  id,
+  meanings: [meaning as LogMeaning],
+  of: "itself",
+  title,
+  remedy: (evidence, pods) =>
+    remedy(evidence, pods[0] ? (lastHit(pods[0].pod)?.line ?? "") : "", [...new Set(pods.map(({ pod }) => pod.owner))]),
+}));
 
 const TROUBLES: readonly Trouble[] = [
   {
@@ -156,32 +181,37 @@ const TROUBLES: readonly Trouble[] = [
   },
 ];
 
+const ALL_TROUBLES = [...TROUBLES, ...OWN_REASONS];
+
 const isExplained = (explained: Explained, of: Trouble["of"]): boolean =>
+  of !== "itself" &&
   explained.has(of === "server" ? `workload ${PLACES.noetl.namespace}/${PLACES.noetl.serverDeployment}` : of);
 
 /** What NoETL's and the gateway's pods say themselves: a cause of its own, or the consequence of one already found. */
 const connectionsTo =
   (parts: readonly Trouble["of"][]): DiagnosisRule =>
   (evidence, explained) =>
-    TROUBLES.filter(({ of }) => parts.includes(of)).flatMap(({ id, meanings, of, title, remedy }) => {
+    ALL_TROUBLES.filter(({ of }) => parts.includes(of)).flatMap(({ id, meanings, of, title, remedy }) => {
       const pods = saying(evidence, explained, meanings);
       if (pods.length === 0) return [];
       const consequence =
         isExplained(explained, of) || (of === "nats" && pods.every(({ pod }) => hasOtherUrl(evidence, pod)));
       const gateway = pods.some(({ part }) => part === "gateway");
-      return finding(id, consequence ? `${namesOf(pods)} cannot start before that is mended` : title(namesOf(pods)), {
-        severity: consequence ? "note" : "cause",
-        symptoms: gateway ? ["cors"] : [],
-        evidence: quotes(
-          pods.map(({ pod }) => pod),
-          meanings,
-        ),
-        remedy: consequence ? [] : remedy(evidence, pods),
-        explains: pods.flatMap(({ pod, part }) => explainsPod(pod, part)),
-      });
+      const line = (pods[0] && lastHit(pods[0].pod)?.line) ?? "";
+      return finding(
+        id,
+        consequence ? `${namesOf(pods)} cannot start before that is mended` : title(namesOf(pods), line),
+        {
+          severity: consequence ? "note" : "cause",
+          symptoms: gateway ? ["cors"] : [],
+          evidence: lastQuotes(pods.map(({ pod }) => pod)),
+          remedy: consequence ? [] : remedy(evidence, pods),
+          explains: pods.flatMap(({ pod, part }) => explainsPod(pod, part)),
+        },
+      );
     });
 
-export const infrastructureConnections = connectionsTo(["nats", "postgres"]);
+export const infrastructureConnections = connectionsTo(["itself", "nats", "postgres"]);
 /** Asked when the server's own trouble is known. */
 export const serverConnections = connectionsTo(["server"]);
 
@@ -191,7 +221,13 @@ export const waitingWorkers: DiagnosisRule = (evidence, explained) => {
   const [server, worker] = NOETL as [string, string];
   if (!noetl?.ok || !explained.has(`workload ${noetl.value.name}/${server}`)) return [];
   const pods = noetl.value.pods.filter(
-    (pod) => pod.owner === worker && !pod.ready && !explained.has(keyOf("pod", pod)) && lastHit(pod) === undefined,
+    (pod) =>
+      pod.owner === worker &&
+      !pod.ready &&
+      !explained.has(keyOf("pod", pod)) &&
+      lastHit(pod) === undefined &&
+      // One that ends with words of its own does not wait.
+      crashWords(pod, evidence.now) === undefined,
   );
   if (pods.length === 0) return [];
   return [

@@ -1,6 +1,6 @@
 import { PLACES } from "../../contract/noetl";
 import { many } from "../../config/wording";
-import { describeStream } from "../checklist";
+import { checkName, describeStream } from "../checklist";
 import type { CheckFacts, Evidence, NatsFacts, PodFacts } from "../evidence";
 import {
   finding,
@@ -13,40 +13,34 @@ import {
   type Symptom,
 } from "./finding";
 import { FROZEN_SUBJECT } from "../repair/journal";
-import { hits, lastHit, type LogMeaning } from "./logs";
-import { explainsPod } from "./trouble";
+import { failures } from "./failing";
+import { streamHistory } from "./history";
+import { crashes, crashWords, hits, lastHit, meaningOf, type LogHit, type LogMeaning } from "./logs";
+import { subjectTakenRemedy } from "./reasons";
+import { explainsPod, keyOfWords, podsOf, quoteOf } from "./trouble";
 
 const SERVER = PLACES.noetl.serverDeployment;
 const WORKER = PLACES.noetl.workerDeployment;
 
-/** NoETL's pods of one workload. */
-export const podsOf = ({ namespaces: { noetl } }: Evidence, owner: string): readonly PodFacts[] =>
-  noetl?.ok ? noetl.value.pods.filter((pod) => pod.owner === owner) : [];
-
 /** The last line with one of the meanings in each pod's log, as evidence; pods that say the same are told together. */
 export function quotes(pods: readonly PodFacts[], meanings: readonly LogMeaning[]): string[] {
-  const groups = new Map<string, PodFacts[]>();
+  const groups = new Map<string, { hit: LogHit; pods: PodFacts[] }>();
   for (const pod of pods) {
     const hit = hits(pod)
       .filter(({ meaning }) => meanings.includes(meaning))
       .at(-1);
-    if (hit) groups.set(hit.line, [...(groups.get(hit.line) ?? []), pod]);
+    if (!hit) continue;
+    const group = groups.get(hit.line);
+    if (group) group.pods.push(pod);
+    else groups.set(hit.line, { hit, pods: [pod] });
   }
-  return [...groups].map(([line, saying]) => {
-    const [first] = saying;
-    const others = saying.length > 1 ? ` and ${many(saying.length - 1, "other")}` : "";
-    const restarts = Math.max(0, ...saying.flatMap(({ containers }) => containers.map((each) => each.restarts)));
-    const state = saying.every(({ ready }) => ready)
-      ? ""
-      : restarts > 0
-        ? `, restarted ${many(restarts, "time")}`
-        : ", not ready";
-    return `${first?.name}${others}${state}: ${line}`;
-  });
+  return [...groups.values()].flatMap(({ hit: { line, at }, pods: [first, ...others] }) =>
+    first ? quoteOf(first, { text: line, ...(at === undefined ? {} : { at }) }, others) : [],
+  );
 }
 
 /** Lines in which NoETL itself says that the stream refuses it. */
-const REFUSED: readonly LogMeaning[] = ["work-queue", "no-response", "no-stream-for-subject"];
+const REFUSED: readonly LogMeaning[] = ["work-queue", "no-response", "no-stream-for-subject", "stream-gone"];
 
 /** The specification's symptoms that the logs show. */
 const symptomsIn = (pods: readonly PodFacts[]): Symptom[] => [
@@ -60,12 +54,14 @@ const saysAny = (pod: PodFacts, meanings: readonly LogMeaning[]): boolean =>
 /** What the broken contract is called, by the rule that tells most; the first that is broken counts. */
 const HEADLINES: readonly {
   readonly rule: string;
-  readonly applies?: (check: CheckFacts) => boolean;
+  readonly applies?: (check: CheckFacts, evidence: Evidence) => boolean;
   readonly id: FindingId;
   readonly title: (check: CheckFacts, evidence: Evidence) => string;
   readonly symptom?: Symptom;
   /** What NoETL's logs say because of it. */
   readonly logs: readonly LogMeaning[];
+  /** What to do where `--repair` cannot mend it. */
+  readonly remedy?: (evidence: Evidence) => Step[];
 }[] = [
   {
     rule: "stream-retention",
@@ -77,10 +73,19 @@ const HEADLINES: readonly {
   },
   {
     rule: "stream-exists",
+    applies: (_, { nats }) => nats.ok && nats.value.overlapping.length > 0,
+    id: "subject-taken",
+    title: (_, { stream, subject, nats }) =>
+      `There is no stream ${stream}, and ${nats.ok ? nats.value.overlapping.join(", ") : ""} takes its subject ${subject}`,
+    logs: ["subject-taken", "no-stream-for-subject", "stream-gone", "no-response"],
+    remedy: subjectTakenRemedy,
+  },
+  {
+    rule: "stream-exists",
     id: "no-stream",
     title: (_, { stream }) => `There is no stream ${stream}: nothing stores what the server publishes`,
     symptom: "noResponse",
-    logs: ["no-response", "no-stream-for-subject"],
+    logs: ["no-response", "no-stream-for-subject", "stream-gone"],
   },
   {
     rule: "stream-subjects",
@@ -94,7 +99,7 @@ const HEADLINES: readonly {
     rule: "consumer-exists",
     id: "no-consumer",
     title: (_, { consumer }) => `There is no consumer ${consumer}: no worker has subscribed`,
-    logs: ["work-queue", "no-stream-for-subject"],
+    logs: ["work-queue", "no-stream-for-subject", "stream-gone"],
   },
 ];
 
@@ -111,12 +116,20 @@ function repairOrByHand(evidence: Evidence, commands: readonly string[]): Step[]
 
 /** The contract's own commands, with `kubectl` as it reaches this cluster. */
 const byHand = ({ kubectl }: Evidence, commands: readonly string[]): Step[] =>
-  commands.map((command) => run(command.replace(/^kubectl( --context \S+)?(?= )/, kubectl)));
+  commands.map((command) => run(command.replace(/^kubectl( --context ('[^']*'|\S+))?(?= )/, () => kubectl)));
 
 const isRepairable = ({ about }: CheckFacts): boolean => about === "stream" || about === "consumer";
 
-const describeCheck = ({ id, bucket, found, expected, why }: CheckFacts, withWhy = true): string =>
-  `${bucket === undefined ? id : `${id} of ${bucket}`}: found ${found}, expected ${expected}${withWhy ? `; ${why}` : ""}`;
+const describeCheck = (check: CheckFacts, withWhy = true): string => {
+  const { found, expected, why } = check;
+  return `${checkName(check)}: found ${found}, expected ${expected}${withWhy ? `; ${why}` : ""}`;
+};
+
+/** What no command can do about broken rules, in the rules' own words. */
+const adviceOf = (checks: readonly CheckFacts[]): Step[] =>
+  [...new Set(checks.flatMap(({ advice }) => advice ?? []))].map((advice) =>
+    say(`${advice.charAt(0).toUpperCase()}${advice.slice(1)}.`),
+  );
 
 /** A repair that was interrupted holds messages that the stream does not have, or has stopped the stream. */
 export const interruptedRepair: DiagnosisRule = (evidence) => {
@@ -151,19 +164,28 @@ export const brokenContract: DiagnosisRule = (evidence, explained) => {
   const violations = nats.value.checks.filter(({ ok, severity }) => !ok && severity === "violation");
   const headline = HEADLINES.map((each) => ({
     ...each,
-    check: violations.find((check) => check.id === each.rule && (each.applies?.(check) ?? true)),
+    check: violations.find((check) => check.id === each.rule && (each.applies?.(check, evidence) ?? true)),
   })).find(({ check }) => check !== undefined);
   const [first] = violations;
   if (!first) return [];
-  const workersExplained = explained.has(`workload ${PLACES.noetl.namespace}/${WORKER}`);
+  // What the rules quote of NATS's own refusals explains the same words in the logs.
+  const quoted = violations.flatMap(({ found }) => meaningOf(found) ?? []);
+  const logs = [...new Set([...(headline?.logs ?? REFUSED), ...quoted])];
+  const workersExplained =
+    explained.has(`workload ${PLACES.noetl.namespace}/${WORKER}`) || allDieOfOther(evidence, logs);
   // Workers that cannot start for another reason have not subscribed: that reason is the cause.
   if (headline?.id === "no-consumer" && violations.length === 1 && workersExplained) return [];
-  const logs = headline?.logs ?? REFUSED;
   const pods = [...podsOf(evidence, SERVER), ...podsOf(evidence, WORKER)];
-  // A worker whose stream or consumer went away under it ends without a telling word, too.
-  const affected = pods.filter(
-    (pod) => !pod.ready && (saysAny(pod, logs) || (pod.owner === WORKER && lastHit(pod) === undefined)),
-  );
+  // A worker that crashes is explained by its last words alone; one that only waits needs none.
+  const affected = pods.filter((pod) => {
+    const hit = lastHit(pod);
+    if (crashes(pod, evidence.now)) return hit !== undefined && logs.includes(hit.meaning);
+    return !pod.ready && (saysAny(pod, logs) || (pod.owner === WORKER && hit === undefined));
+  });
+  const advice = adviceOf(violations);
+  const commands = violations.some(isRepairable)
+    ? repairOrByHand(evidence, nats.value.commands)
+    : byHand(evidence, nats.value.commands);
   return [
     finding(
       headline?.id ?? "contract",
@@ -174,19 +196,34 @@ export const brokenContract: DiagnosisRule = (evidence, explained) => {
         symptoms: headline?.symptom ? [headline.symptom] : symptomsIn(pods),
         evidence: [
           ...streamEvidence(nats.value),
+          ...(nats.value.stream ? [] : streamHistory(evidence)),
           // Where one rule explains the others, why they matter too is beside the point.
           ...violations.map((check) => describeCheck(check, headline === undefined || check === headline.check)),
           ...quotes(pods, logs),
         ],
-        remedy: violations.some(isRepairable)
-          ? repairOrByHand(evidence, nats.value.commands)
-          : byHand(evidence, nats.value.commands),
-        repairable: violations.some(isRepairable),
-        explains: [...affected.flatMap((pod) => explainsPod(pod, "noetl")), "contract"],
+        remedy: headline?.remedy?.(evidence) ?? [...advice, ...commands],
+        repairable: headline?.remedy === undefined && violations.some(isRepairable),
+        explains: [...affected.flatMap((pod) => explainsPod(pod, "noetl")), "contract", ...logs.map(keyOfWords)],
       },
     ),
   ];
 };
+
+/** Whether every worker crashes, and of something else than `logs` tell. */
+function allDieOfOther(evidence: Evidence, logs: readonly LogMeaning[]): boolean {
+  const workers = podsOf(evidence, WORKER);
+  return (
+    workers.length > 0 &&
+    workers.every((pod) => {
+      const meaning = lastHit(pod)?.meaning;
+      return (
+        crashes(pod, evidence.now) &&
+        crashWords(pod, evidence.now) !== undefined &&
+        !(meaning && logs.includes(meaning))
+      );
+    })
+  );
+}
 
 function streamEvidence({ stream, overlapping }: NatsFacts): string[] {
   return [
@@ -210,7 +247,16 @@ export const drift: DiagnosisRule = (evidence) => {
         severity: "note",
         evidence: differences.map((check) => describeCheck(check)),
         // The commands of a broken contract mend its differences too.
-        remedy: violated ? [] : repairOrByHand(evidence, nats.value.commands),
+        remedy: violated
+          ? adviceOf(differences)
+          : [
+              ...adviceOf(differences),
+              ...(nats.value.commands.length === 0
+                ? []
+                : differences.some(isRepairable)
+                  ? repairOrByHand(evidence, nats.value.commands)
+                  : byHand(evidence, nats.value.commands)),
+            ],
         repairable: differences.some(isRepairable),
       },
     ),
@@ -221,7 +267,9 @@ export const drift: DiagnosisRule = (evidence) => {
 export const pastSymptoms: DiagnosisRule = (evidence, explained) => {
   const { nats } = evidence;
   if (explained.has("contract")) return [];
-  const pods = [...podsOf(evidence, SERVER), ...podsOf(evidence, WORKER)];
+  // What still fails is told as failing.
+  const fails = new Set(failures(evidence).map(({ pod }) => pod));
+  const pods = [...podsOf(evidence, SERVER), ...podsOf(evidence, WORKER)].filter((pod) => !fails.has(pod));
   const told: readonly {
     meanings: readonly LogMeaning[];
     symptom: Symptom;
@@ -235,7 +283,7 @@ export const pastSymptoms: DiagnosisRule = (evidence, explained) => {
       title: "The stream has been a work queue, which refuses the workers' consumer",
     },
     {
-      meanings: ["no-response", "no-stream-for-subject"],
+      meanings: ["no-response", "no-stream-for-subject", "stream-gone"],
       symptom: "noResponse",
       id: "no-stream",
       title: "Nothing has stored what the server publishes",
@@ -243,7 +291,8 @@ export const pastSymptoms: DiagnosisRule = (evidence, explained) => {
   ];
   return told.flatMap(({ meanings, symptom, id, title }): Finding[] => {
     const saying = pods.filter((pod) => saysAny(pod, meanings));
-    const down = saying.filter((pod) => !pod.ready);
+    // A pod that has ended of something else has that as its cause.
+    const down = saying.filter((pod) => !pod.ready && meanings.includes(lastHit(pod)?.meaning as LogMeaning));
     if (saying.length === 0) return [];
     const restart = run(
       `${evidence.kubectl} -n ${PLACES.noetl.namespace} rollout restart deploy/${SERVER} deploy/${WORKER}`,

@@ -37,6 +37,7 @@ export const FINDINGS = {
   "release-pending": "a Helm release is stuck: an update was killed",
   "release-failed": "the last update of a Helm release failed",
   unfinished: "the stack's last update did not finish",
+  "cluster-new": "the cluster has nothing of what the stack's state says: it was made anew, or is another one",
   "not-deployed": "a workload of the stack is not there",
   environment: "pods have other settings than the stack",
   // Pods and what they need.
@@ -59,15 +60,25 @@ export const FINDINGS = {
   "repair-interrupted": "a `--repair` was interrupted before its end",
   "work-queue": "the stream is a work queue, which refuses the workers' consumer",
   "no-stream": "there is no stream: nothing stores what the server publishes",
+  "subject-taken": "another stream takes NoETL's subject: natsStream was renamed, or somebody made it",
   "subject-not-stored": "the stream does not store the subject that the server publishes on",
   "no-consumer": "no worker has subscribed",
   contract: "another rule of the stream contract is broken",
   drift: "stream or consumer differ in what breaks nothing",
   "work-queue-past": "logs tell of a work queue; the stream is in order now",
   "no-stream-past": "logs tell that nothing stored a command; the stream is in order now",
+  "executions-wait": "executions wait for a command that was refused or lost, by id, and how to start them again",
   "workers-full": "the workers have as many commands in flight as they may",
   "nobody-fetches": "commands wait and no worker asks for them",
   // What server, worker and gateway say themselves.
+  "publish-failed": "NoETL could not announce a command in the last minutes, although its pods are ready",
+  "fetch-failed": "workers cannot fetch commands, although their pods are ready",
+  "nats-connection-lost": "NoETL has given up its connection to NATS, and its pods stay ready",
+  "consumer-limit": "a limit of NATS is below the commands that the workers want in flight",
+  "store-full": "JetStream's store is full, or reserved by other streams",
+  "stream-full": "the stream has reached a limit and refuses new commands",
+  "other-noetl-line": "an image is of a line of NoETL that speaks no NATS",
+  "image-module": "an image lacks a part of NoETL",
   "pods-nats-login": "NATS does not accept the password of pods",
   "pods-nats-permission": "the NATS user of pods lacks a permission",
   "pods-nats-tls": "pods do not trust the NATS server's certificate",
@@ -77,6 +88,7 @@ export const FINDINGS = {
   "pods-api-unreachable": "pods wait for NoETL's server",
   "workers-wait": "workers wait for the server, which is explained by another finding",
   // The gateway and what stands before it.
+  "sign-in-missing": "the gateway works, and nobody has registered its sign-in yet",
   "cors-origin": "the page's origin is not allowed by the gateway",
   "gateway-5xx": "the gateway answers with a server error",
   "gateway-5xx-without-cors": "the gateway's server error lacks CORS headers",
@@ -148,7 +160,7 @@ export function onEmbedded(steps: readonly Step[], stack: string, helm = "helm")
     const [, key, value = "..."] = /^pulumi config set (?:--secret )?(\S+)(?: (.+))?$/.exec(words) ?? [];
     if (key !== undefined) return run(`${up} -- -c ${key}=${value}`);
     if (words.startsWith("helm ")) return run(`${helm}${words.slice("helm".length)}`);
-    if (words === "pulumi refresh") return run(`${up} -- --refresh`);
+    if (words === "pulumi refresh" || words === "pulumi up --refresh") return run(`${up} -- --refresh`);
     return words === "pulumi up" ? run(up) : step;
   });
   // A refresh or a setting is followed by its update already.

@@ -1,6 +1,10 @@
 import { PLACES } from "../../contract/noetl";
 import type { Evidence, GatewayFacts, ProbeFacts } from "../evidence";
+import { quoted } from "../text";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type Finding, type Step } from "./finding";
+
+/** Longest answer that is shown, in characters: NoETL's own error stands at the end of the gateway's. */
+const LONGEST_WORDS = 1_000;
 
 const answersOf = (probes: GatewayFacts["probes"]): ProbeFacts[] =>
   probes.flatMap((each) => (each.ok ? [each.value] : []));
@@ -14,11 +18,13 @@ const silenceOf = (probes: GatewayFacts["probes"]) => {
 
 const describeProbe = ({ by, request, status, allowOrigin, answeredBy, body }: ProbeFacts): string => {
   const who = answeredBy === undefined ? "" : ` from ${answeredBy}`;
-  const words = body.trim().split("\n")[0] ?? "";
+  const words = body.trim().replace(/\s*\n\s*/g, " ");
   return (
     `${by}: ${request} gets ${status}${who}, ` +
     (allowOrigin === undefined ? "without access-control-allow-origin" : `access-control-allow-origin ${allowOrigin}`) +
-    (status >= 400 && words !== "" ? `: ${words.slice(0, 120)}` : "")
+    (status >= 400 && words !== ""
+      ? `: ${words.length > LONGEST_WORDS ? `${words.slice(0, LONGEST_WORDS)}...` : words}`
+      : "")
   );
 };
 
@@ -73,7 +79,7 @@ function originFinding({ stack }: Evidence, gateway: GatewayFacts, inside: reado
       evidence,
       remedy: [
         say("Allow it, scheme and port included, exactly as the browser's address bar has it:"),
-        run(`pulumi config set corsAllowedOrigins "${[...allowedOrigins, origin].join(",")}" --stack ${stack}`),
+        run(`pulumi config set corsAllowedOrigins ${quoted([...allowedOrigins, origin].join(","))} --stack ${stack}`),
         run(`pulumi up --stack ${stack}`),
       ],
     }),
@@ -92,6 +98,8 @@ function backendFinding(
   );
   const failing = inside.filter(({ status }) => status >= 500);
   if (failing.length === 0) return [];
+  const unregistered = failing.every((probe) => UNREGISTERED.test(probe.body) && lets(gateway, probe));
+  if (unregistered && !serverIsDown) return [signInMissing(kubectl, failing)];
   const bare = failing.some((probe) => !lets(gateway, probe));
   return [
     finding(
@@ -113,6 +121,34 @@ function backendFinding(
       },
     ),
   ];
+}
+
+/** What NoETL's server answers the gateway where nobody has registered the credential, or a playbook, of the sign-in. */
+const UNREGISTERED = /(Credential|Playbook)[^"]{0,80}not found/i;
+
+/** The gateway and NoETL work: what is missing is what NoETL's own set-up registers after a deployment. */
+function signInMissing(kubectl: string, probes: readonly ProbeFacts[]): Finding {
+  const { namespace, service, port } = PLACES.noetl;
+  const playbooks = "api_integration/auth0/auth0_login, auth0_validate_session, check_playbook_access";
+  return finding(
+    "sign-in-missing",
+    "Nobody can sign in yet: NoETL does not know the gateway's credential or playbooks",
+    {
+      severity: "note",
+      symptoms: [],
+      evidence: probes.map(describeProbe),
+      remedy: [
+        say(
+          "The gateway works. NoETL's command line registers what it signs people in with: the credential pg_auth and the playbooks " +
+            `${playbooks}; then execute api_integration/auth0/provision_auth_schema once:`,
+        ),
+        run(`${kubectl} -n ${namespace} port-forward service/${service} ${port}`),
+        run("noetl register credential --file pg_auth.json"),
+        run("noetl register playbook --file auth0_login.yaml"),
+      ],
+      explains: ["gateway-backend"],
+    },
+  );
 }
 
 /** What stands in front of the gateway answers in its place, without CORS headers. */

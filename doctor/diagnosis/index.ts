@@ -3,6 +3,8 @@ import { claims } from "./claims";
 import { cloudSql } from "./cloud-sql";
 import { environment, infrastructureConnections, serverConnections, waitingWorkers } from "./connections";
 import { brokenContract, drift, interruptedRepair, pastSymptoms, workers } from "./contract";
+import { waitingExecutions } from "./executions";
+import { failing } from "./failing";
 import { finding, run, say, type DiagnosisRule, type Finding } from "./finding";
 import { cors } from "./gateway";
 import {
@@ -14,11 +16,12 @@ import {
   natsConfig,
   serverPods,
   unscheduled,
+  withCrashWords,
 } from "./pods";
 import { failedReleases, stuckReleases } from "./releases";
 import { cluster, configuration, forbidden, natsConnection } from "./reach";
 import { schemaJob } from "./schema";
-import { absent, refusedPods, shortApplications, shortInfrastructure } from "./workloads";
+import { absent, newCluster, refusedPods, shortApplications, shortInfrastructure } from "./workloads";
 
 export { FINDINGS, onEmbedded, SYMPTOMS, type Finding, type FindingId, type Step, type Symptom } from "./finding";
 
@@ -30,12 +33,15 @@ export interface Diagnosis {
   readonly findings: readonly Finding[];
   /** True where nothing is wrong; notes may be there nevertheless. */
   readonly healthy: boolean;
+  /** What was answered late, in words that follow "waited": a slow way is not a broken one. */
+  readonly slow: readonly string[];
 }
 
 /** Asked in this order: what explains most comes first, and whatever nothing explains comes last. */
 const RULES: readonly DiagnosisRule[] = [
   configuration,
   forbidden,
+  newCluster,
   stuckReleases,
   claims,
   unscheduled,
@@ -51,6 +57,7 @@ const RULES: readonly DiagnosisRule[] = [
   natsConnection,
   interruptedRepair,
   brokenContract,
+  failing,
   environment,
   infrastructureConnections,
   pastSymptoms,
@@ -62,6 +69,7 @@ const RULES: readonly DiagnosisRule[] = [
   shortApplications,
   cors,
   workers,
+  waitingExecutions,
   drift,
   unanswered,
   unread,
@@ -84,12 +92,14 @@ export function diagnose(evidence: Evidence): Diagnosis {
     findings.push(...failedReleases(evidence, findings));
     findings.push(...unfinished(evidence, findings));
   }
-  const causes = findings.filter(({ severity }) => severity === "cause");
+  const told = withCrashWords(evidence, findings);
+  const causes = told.filter(({ severity }) => severity === "cause");
   return {
     stack: evidence.stack,
     cluster: evidence.cluster,
-    findings: [...causes, ...findings.filter(({ severity }) => severity === "note")],
+    findings: [...causes, ...told.filter(({ severity }) => severity === "note")],
     healthy: causes.length === 0,
+    slow: evidence.slow,
   };
 }
 
@@ -120,7 +130,9 @@ function unanswered({ namespaces }: Evidence): Finding[] {
   return [
     finding("unanswered", "Some of the deployment could not be looked at, so that nothing is known about it", {
       evidence: [...new Set(messages)],
-      remedy: [say("An API server that is overloaded or restarts answers late: look again in a minute.")],
+      remedy: [
+        say("An API server that is overloaded or restarts gives no answer for a while: look again in a minute."),
+      ],
     }),
   ];
 }

@@ -2,8 +2,10 @@
 import { PLACES } from "../../contract/noetl";
 import { many } from "../../config/wording";
 import { describePod } from "../checklist";
-import type { ContainerFacts, Part, PodFacts } from "../evidence";
-import { finding, keyOf, run, say, type DiagnosisRule } from "./finding";
+import type { ContainerFacts, Evidence, Part, PodFacts } from "../evidence";
+import { finding, keyOf, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
+import { crashes, crashWords } from "./logs";
+import { largerNatsLimit, LOST_WITH_RESTART, setAndUpdate } from "./reasons";
 import { putBack, refreshAndUpdate } from "./releases";
 import {
   byWorkload,
@@ -13,6 +15,7 @@ import {
   lastWords,
   named,
   places,
+  quoteOf,
   symptomsOf,
   troubled,
   warningsAbout,
@@ -128,18 +131,33 @@ export const memory: DiagnosisRule = (evidence, explained) =>
         return `pod ${named(pod)}, container ${each?.name}: OOMKilled, ${many(each?.restarts ?? 0, "restart")}`;
       }),
       remedy: [
-        say(
-          group[0].part === "nats"
-            ? "Raise the server's limit, or shrink the memory store (natsJetstreamMemSize):"
-            : isOfChart(group[0]?.part)
-              ? "Raise the container's memory limit in the chart's values."
-              : "No setting raises it: the program passes the limit to the component (argument resources).",
-        ),
-        ...(group[0].part === "nats" ? [run(`pulumi config set natsMemoryLimit 3Gi --stack ${evidence.stack}`)] : []),
+        ...(group[0].part === "nats"
+          ? natsMemory(evidence)
+          : [
+              say(
+                isOfChart(group[0]?.part)
+                  ? "Raise the container's memory limit in the chart's values."
+                  : "No setting raises it: the program passes the limit to the component (argument resources).",
+              ),
+            ]),
       ],
       explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
     }),
   );
+
+function natsMemory(evidence: Evidence): Step[] {
+  const limit = largerNatsLimit(evidence);
+  return limit === undefined
+    ? [
+        say(
+          `Its limit is the largest that there is: shrink the memory store (natsJetstreamMemSize). ${LOST_WITH_RESTART}`,
+        ),
+      ]
+    : [
+        say(`Raise the server's limit, or shrink the memory store (natsJetstreamMemSize). ${LOST_WITH_RESTART}`),
+        ...setAndUpdate(evidence, { natsMemoryLimit: limit }),
+      ];
+}
 
 /** What nats-server says of a configuration that it does not start with (its package `conf`, and its own checks). */
 const CONFIG_REFUSED = /parse error on line|nats\.conf:\d+|unknown field|variable reference for/i;
@@ -165,47 +183,80 @@ export const natsConfig: DiagnosisRule = (evidence, explained) =>
     });
   });
 
+/** Restarts that a pod may need while what it waits for is starting too. */
+const FEW_RESTARTS = 2;
+
+/** A pod of the first minute that has not crashed, or not often, and is not held back from its next start. */
+const isStarting = (pod: PodFacts): boolean =>
+  pod.ageSeconds < YOUNG_SECONDS &&
+  pod.containers.every(
+    ({ restarts, waiting, ended }) =>
+      restarts <= FEW_RESTARTS && waiting?.reason !== "CrashLoopBackOff" && !(ended && waiting),
+  );
+
 /** Pods that crash or do not become ready and that nothing before explains: their own last words. */
 const otherPods =
   (parts: readonly Part[], ofInterest: (pod: PodFacts) => boolean = () => true): DiagnosisRule =>
   (evidence, explained) =>
     byWorkload(
       troubled(evidence, explained).filter(({ part, pod }) => parts.includes(part) && ofInterest(pod)),
-    ).flatMap((group) => {
-      const [first] = group;
-      const crashes = group.some(({ pod }) => pod.containers.some(({ waiting, ended }) => ended && waiting));
-      const young = group.every(({ pod }) => pod.ageSeconds < YOUNG_SECONDS);
-      if (!crashes && young) {
-        return finding("starting", `${first.pod.owner} is still starting`, {
-          severity: "note",
-          evidence: group.map(
-            ({ pod }) => `pod ${named(pod)}, ${Math.round(pod.ageSeconds)} s old: ${describePod(pod)}`,
-          ),
-          remedy: [say("Look again in a minute.")],
-          explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
-        });
-      }
-      return finding(
-        crashes ? "crash-loop" : "not-ready",
-        `${first.pod.owner} ${crashes ? "crashes when it starts" : "does not become ready"}`,
-        {
-          symptoms: symptomsOf(first.part),
-          evidence: [
-            ...group.map(({ pod }) => `pod ${named(pod)}: ${describePod(pod)}`),
-            ...lastWords(first.pod),
-            ...warningsAbout(first.facts, "Pod", first.pod.name).slice(0, 2),
-          ],
-          remedy: [
-            say("Its log says why:"),
-            run(
-              `${evidence.kubectl} -n ${first.pod.namespace} logs ${first.pod.name} --all-containers${crashes ? " --previous" : ""}`,
-            ),
-            describe(evidence, first.pod),
-          ],
-          explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
-        },
-      );
-    });
+    ).flatMap((group) => (group.every(({ pod }) => isStarting(pod)) ? starting(group) : unexplained(evidence, group)));
+
+type Troubled = ReturnType<typeof troubled>[number];
+
+const starting = (group: readonly [Troubled, ...Troubled[]]): Finding =>
+  finding("starting", `${group[0].pod.owner} is still starting`, {
+    severity: "note",
+    evidence: group.flatMap(({ pod }) => [
+      `pod ${named(pod)}, ${Math.round(pod.ageSeconds)} s old: ${describePod(pod)}`,
+      ...(crashWords(pod) ? lastWords(pod) : []),
+    ]),
+    remedy: [say("Look again in a minute.")],
+    explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
+  });
+
+function unexplained(evidence: Evidence, group: readonly [Troubled, ...Troubled[]]): Finding {
+  // The one that crashes tells most.
+  const first = group.find(({ pod }) => crashes(pod, evidence.now)) ?? group[0];
+  const crashing = crashes(first.pod, evidence.now);
+  return finding(
+    crashing ? "crash-loop" : "not-ready",
+    `${first.pod.owner} ${crashing ? "crashes when it starts" : "does not become ready"}`,
+    {
+      symptoms: symptomsOf(first.part),
+      evidence: [
+        ...group.map(({ pod }) => `pod ${named(pod)}: ${describePod(pod)}`),
+        ...lastWords(first.pod),
+        ...warningsAbout(first.facts, "Pod", first.pod.name).slice(0, 2),
+      ],
+      remedy: [
+        say("Its log says why:"),
+        run(
+          `${evidence.kubectl} -n ${first.pod.namespace} logs ${first.pod.name} --all-containers${crashing ? " --previous" : ""}`,
+        ),
+        describe(evidence, first.pod),
+      ],
+      explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
+    },
+  );
+}
+
+/**
+ * The findings with the last words of every pod that crashes: where a finding explains such a pod and does not quote it, its
+ * words are added to it, so that nothing that crashes is hidden by what explains it.
+ */
+export function withCrashWords(evidence: Evidence, findings: readonly Finding[]): Finding[] {
+  const told = findings.map((each) => ({ ...each, evidence: [...each.evidence] }));
+  for (const { facts } of places(evidence)) {
+    for (const pod of facts.pods) {
+      const words = crashWords(pod, evidence.now);
+      if (!words || told.some(({ evidence: lines }) => lines.some((line) => line.includes(words.text.trim()))))
+        continue;
+      told.find(({ explains }) => explains.includes(keyOf("pod", pod)))?.evidence.push(quoteOf(pod, words));
+    }
+  }
+  return told;
+}
 
 /** NATS and the database: others wait for them, so they are looked at first. */
 export const infrastructurePods = otherPods(["nats", "postgres", "pgbouncer"]);

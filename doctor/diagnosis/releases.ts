@@ -1,5 +1,6 @@
 import { PLACES } from "../../contract/noetl";
 import type { Evidence, Part, ReleaseFacts } from "../evidence";
+import { quoted } from "../text";
 import { finding, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
 
 /**
@@ -44,13 +45,19 @@ export const stuckReleases: DiagnosisRule = (evidence) =>
           ],
           remedy: [
             ...(mayRun ? [say("While an update runs, wait for it. Where none does:")] : []),
-            say("The next one fails with `another operation (install/upgrade/rollback) is in progress` until you run:"),
+            say(`The next one fails with \`${inTheWay(status)}\` until you run:`),
             ...wayOut(evidence, release),
             ...refreshAndUpdate(evidence),
           ],
         },
       );
     });
+
+/** What Helm says to the next update. */
+const inTheWay = (status: string): string =>
+  status === "pending-install"
+    ? "cannot re-use a name that is still in use"
+    : "another operation (install/upgrade/rollback) is in progress";
 
 function wayOut(evidence: Evidence, { namespace, name, status }: ReleaseFacts): Step[] {
   return status === "pending-install" || status === "uninstalling"
@@ -132,12 +139,12 @@ function growth({ stack, kubectl, namespaces }: Evidence, namespace: string, des
   return [
     say(
       "The size of its volumes stands in the StatefulSet and cannot be changed there. Set the old size again, or give every " +
-        "claim the new one, which its StorageClass must allow, and make the StatefulSet anew:",
+        "claim the new one, which its StorageClass must allow, and recreate the StatefulSet:",
     ),
     ...(claims.length > 0 ? claims : ["CLAIM"]).map((claim) =>
       run(`${kubectl} -n ${namespace} patch pvc ${claim} ${patch}`),
     ),
-    run(`${kubectl} -n ${namespace} delete statefulset ${set} --cascade=orphan`),
+    run(`${kubectl} -n ${namespace} delete statefulset ${quoted(set)} --cascade=orphan`),
     run(`pulumi up --stack ${stack}`),
   ];
 }

@@ -1,7 +1,10 @@
 /** Where trouble is looked for, and what a finding about a pod or workload says and explains. */
 import { PLACES } from "../../contract/noetl";
-import type { Evidence, NamespaceFacts, Part, PodFacts } from "../evidence";
+import { many } from "../../config/wording";
+import type { Evidence, LogLine, NamespaceFacts, Part, PodFacts } from "../evidence";
+import { clock } from "../text";
 import { keyOf, run, type Explained, type Finding, type Step } from "./finding";
+import { crashes, type LogMeaning } from "./logs";
 
 /** Lines of a log that a finding shows. */
 const LOG_LINES = 5;
@@ -17,6 +20,26 @@ export const places = ({ namespaces }: Evidence): Place[] =>
   );
 
 export const named = (pod: PodFacts): string => `${pod.namespace}/${pod.name}`;
+
+/** NoETL's pods of one workload. */
+export const podsOf = ({ namespaces: { noetl } }: Evidence, owner: string): readonly PodFacts[] =>
+  noetl?.ok ? noetl.value.pods.filter((pod) => pod.owner === owner) : [];
+
+/** Key by which words of a meaning are known as explained, whoever says them. */
+export const keyOfWords = (meaning: LogMeaning): string => `words ${meaning}`;
+
+/** A line of a pod's log as evidence; pods that say the same are told together. */
+export function quoteOf(pod: PodFacts, { text, at }: LogLine, others: readonly PodFacts[] = []): string {
+  const saying = [pod, ...others];
+  const restarts = Math.max(0, ...saying.flatMap(({ containers }) => containers.map((each) => each.restarts)));
+  const state = saying.every(({ ready }) => ready)
+    ? ""
+    : restarts > 0
+      ? `, restarted ${many(restarts, "time")}`
+      : ", not ready";
+  const and = others.length > 0 ? ` and ${many(others.length, "other")}` : "";
+  return `${pod.name}${and}${at === undefined ? "" : ` at ${clock(at)}`}${state}: ${text.trim()}`;
+}
 
 /** What a finding about a pod explains: the pod, its workload, and NATS itself where it is NATS's. */
 export const explainsPod = (pod: PodFacts, part: Part): string[] => [
@@ -45,14 +68,15 @@ export const symptomsOf = (part: Part): Finding["symptoms"] => (part === "gatewa
 export const describe = ({ kubectl }: Evidence, pod: PodFacts): Step =>
   run(`${kubectl} -n ${pod.namespace} describe pod ${pod.name}`);
 
-/** Pods that are not as they should be and that nothing has explained yet. */
+/** Pods that are not as they should be, or crash again and again, and that nothing has explained yet. */
 export function troubled(
   evidence: Evidence,
   explained: Explained,
 ): { part: Part; facts: NamespaceFacts; pod: PodFacts }[] {
   return places(evidence).flatMap(({ part, facts }) =>
     facts.pods
-      .filter((pod) => !pod.ready && pod.phase !== "Succeeded" && !explained.has(keyOf("pod", pod)))
+      .filter((pod) => (!pod.ready || crashes(pod, evidence.now)) && pod.phase !== "Succeeded")
+      .filter((pod) => !explained.has(keyOf("pod", pod)))
       .map((pod) => ({ part, facts, pod })),
   );
 }
@@ -78,7 +102,9 @@ export function lastWords(pod: PodFacts, lines = LOG_LINES): string[] {
   const container =
     pod.containers.find(({ ready, log, ended }) => !ready && (log.length > 0 || ended?.message)) ?? pod.containers[0];
   if (!container) return [];
-  const words = container.log.length > 0 ? container.log : (container.ended?.message ?? "").split("\n");
+  const { log, lastRun = [], ended } = container;
+  const logged = lastRun.length > 0 && !container.ready ? lastRun : log;
+  const words = logged.length > 0 ? logged.map(({ text }) => text) : (ended?.message ?? "").split("\n");
   return words.filter((line) => line.trim() !== "").slice(-lines);
 }
 

@@ -1,7 +1,7 @@
 /** Workloads that are not there, get no pods, or have too few. */
 import { many } from "../../config/wording";
 import { PLACES } from "../../contract/noetl";
-import type { NamespaceFacts, Part, WorkloadFacts } from "../evidence";
+import type { Evidence, NamespaceFacts, Part, WorkloadFacts } from "../evidence";
 import { finding, keyOf, run, say, type DiagnosisRule, type Step } from "./finding";
 import { putBack } from "./releases";
 import { isFirst, places, reachedThrough, symptomsOf, warningsAbout } from "./trouble";
@@ -80,6 +80,42 @@ const NEEDED: readonly string[] = [
   PLACES.gateway.deployment,
 ];
 const isOff = ({ name, wanted }: WorkloadFacts): boolean => wanted === 0 && NEEDED.includes(name);
+
+/**
+ * A cluster that has nothing of a stack whose updates have finished. Pulumi takes its state's word for what is there, so that
+ * an update alone finds nothing to do.
+ */
+export const newCluster: DiagnosisRule = ({ missingOutputs, namespaces, stack, cluster, kubectl }) => {
+  const all = Object.values(namespaces);
+  const empty = all.every(
+    (each) => each.ok && each.value.unread.length === 0 && each.value.pods.length + each.value.workloads.length === 0,
+  );
+  if (missingOutputs.length > 0 || all.length < 2 || !empty) return [];
+  const parts = places({ namespaces } as Evidence);
+  const names = parts.map(({ facts }) => facts.name);
+  return [
+    finding(
+      "cluster-new",
+      "The cluster has nothing of what the stack's state says: it was made anew, or it is another one",
+      {
+        symptoms: parts.some(({ part }) => part === "gateway") ? ["cors"] : [],
+        evidence: [`there is no pod and no workload in the namespaces ${names.join(", ")} of ${cluster}`],
+        remedy: [
+          say("Is this the cluster that the stack was deployed to (settings kubeconfig and kubeContext)?"),
+          run(`${kubectl} get namespaces`),
+          say("Where it was made anew, an update must look at what is really there:"),
+          run(`pulumi up --refresh --stack ${stack}`),
+        ],
+        explains: parts.flatMap(({ part, facts }) =>
+          WORKLOADS[part].flatMap(({ name }) => [
+            keyOf("workload", { namespace: facts.name, name }),
+            ...reachedThrough(part, name),
+          ]),
+        ),
+      },
+    ),
+  ];
+};
 
 /** Parts that are not there at all. */
 export const absent: DiagnosisRule = (evidence, explained) => {

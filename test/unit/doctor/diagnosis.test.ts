@@ -1,4 +1,7 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { ConfigError, parseSettings } from "../../../config/parse";
+import { checklist } from "../../../doctor/checklist";
 import { diagnose, FINDINGS, onEmbedded, type FindingId } from "../../../doctor/diagnosis";
 import type {
   Answer,
@@ -12,7 +15,7 @@ import type {
   ReleaseFacts,
 } from "../../../doctor/evidence";
 import { diagnosisText } from "../../../doctor/present";
-import { container, crashing, healthy, namespace, nats, pod, workload } from "./evidence";
+import { container, crashing, healthy, lines, namespace, nats, NOW, pod, workload } from "./evidence";
 
 type Problem = Extract<Answer<unknown>, { ok: false }>["problem"];
 
@@ -35,7 +38,15 @@ const WORKER = pod("noetl-worker-1", "noetl-worker");
 /** NoETL's namespace with this server and this worker. */
 const noetl = (server: PodFacts, worker: PodFacts, more: Partial<Evidence> = {}): Evidence =>
   inPart("noetl", { pods: [server, worker] }, more);
-const saying = (base: PodFacts, ...log: string[]): PodFacts => ({ ...base, containers: [container({ log })] });
+const saying = (base: PodFacts, ...log: string[]): PodFacts => ({
+  ...base,
+  containers: [container({ log: lines(log) })],
+});
+/** A ready pod that said this so many seconds ago. */
+const saidAgo = (base: PodFacts, secondsAgo: number, ...log: string[]): PodFacts => ({
+  ...base,
+  containers: [container({ log: lines(log, secondsAgo) })],
+});
 const crashingServer = (...log: string[]): PodFacts => crashing("noetl-server-1", "noetl-server", log);
 const crashingWorker = (...log: string[]): PodFacts => crashing("noetl-worker-1", "noetl-worker", log);
 const unready = (base: PodFacts, changes: Partial<PodFacts> = {}): PodFacts => ({
@@ -96,6 +107,35 @@ const consumerSays = (changes: Partial<NatsFacts["consumers"][number]>): Evidenc
   return natsSays({ ...facts, consumers: facts.consumers.map((each) => ({ ...each, ...changes })) });
 };
 
+const FETCH = "ERROR Error fetching messages: nats: ServiceUnavailableError";
+const LIMIT =
+  "RuntimeError: Failed to create/validate consumer noetl_worker_pool: nats: BadRequestError: code=400 err_code=10121 " +
+  "description='consumer max ack pending exceeds system limit of 10'";
+const NOT_REGISTERED =
+  '{"error":"Session validation API failed: Validate session failed: 404 Not Found - {\\"detail\\":\\"Credential not found: pg_auth\\"}"}';
+const EMPTY: Evidence["namespaces"] = {
+  nats: { ok: true, value: namespace("nats") },
+  postgres: { ok: true, value: namespace("postgres") },
+  noetl: { ok: true, value: namespace("noetl") },
+};
+const execution = (id: string, secondsAgo = 4000) => ({
+  id,
+  path: "examples/hello",
+  issuedAt: NOW - secondsAgo * 1000,
+  commands: [{ eventId: "630211190273835009", commandId: `${id}:start:7`, step: "start" }],
+});
+const withStream = (changes: Partial<NonNullable<NatsFacts["stream"]>>): NatsFacts => {
+  const facts = nats();
+  if (!facts.stream) throw new Error("there is no stream");
+  return { ...facts, stream: { ...facts.stream, ...changes } };
+};
+const storedAt = (lastMessageAt: number): NatsFacts => withStream({ lastMessageAt });
+const createdAt = (created: string): NatsFacts => withStream({ created });
+const nobodyWaits = (): NatsFacts => {
+  const facts = nats();
+  return { ...facts, consumers: facts.consumers.map((each) => ({ ...each, waiting: 0 })) };
+};
+
 /** What the Auth Proxy writes (`--structured-logs`) where it cannot work, as its users report it. */
 const REFRESH = 'failed to get instance: Refresh error: failed to get instance metadata (connection name = "p:r:i"): ';
 const PROXY_TROUBLES: readonly (readonly [FindingId, string, string])[] = [
@@ -123,12 +163,15 @@ const PROXY_TROUBLES: readonly (readonly [FindingId, string, string])[] = [
 
 /** A stack on Cloud SQL whose proxy says something, and whose schema's Job fails because of it; or that works. */
 function onCloudSql(message: string, works: boolean): Evidence {
-  const line = JSON.stringify({ severity: "ERROR", timestamp: "2026-03-02T10:00:00.123Z", message });
+  const line = `ERROR ${message}`;
   const pooler = namespace("pgbouncer", {
     pods: [
       pod("pgbouncer-1", "pgbouncer", {
         namespace: "pgbouncer",
-        containers: [container({ name: "cloud-sql-proxy", init: true, log: [line] }), container({ name: "pgbouncer" })],
+        containers: [
+          container({ name: "cloud-sql-proxy", init: true, log: lines([line]) }),
+          container({ name: "pgbouncer" }),
+        ],
       }),
     ],
     workloads: [workload("pgbouncer", 1, { namespace: "pgbouncer" })],
@@ -780,7 +823,7 @@ const CASES: readonly Case[] = [
   {
     id: "cors-origin",
     yields: gateway([without(PREFLIGHT)], [], "https://app.example.com"),
-    says: `corsAllowedOrigins "${ORIGIN},https://app.example.com"`,
+    says: `corsAllowedOrigins ${ORIGIN},https://app.example.com`,
     but: "a gateway that lets every origin through",
     misses: gateway([probe({ ...PREFLIGHT, allowOrigin: "*" })], [], "https://app.example.com"),
   },
@@ -900,6 +943,130 @@ const CASES: readonly Case[] = [
     misses: gateway([failed("no-answer", "waited 4 s")], [failed(problem, `https://x.example ${message}`)]),
   })),
   {
+    id: "sign-in-missing",
+    severity: "note",
+    yields: gateway([probe({ status: 502, body: NOT_REGISTERED })]),
+    says: NOT_REGISTERED,
+    but: "a server error of another kind",
+    misses: gateway([probe({ status: 502, body: '{"error":"Session validation API failed: connection refused"}' })]),
+  },
+  {
+    id: "cluster-new",
+    yields: healthy({ namespaces: EMPTY, nats: failed("no-pod", "there is no Service nats/nats") }),
+    says: "pulumi up --refresh --stack kind",
+    but: "a stack whose first update did not finish",
+    misses: healthy({ namespaces: EMPTY, nats: failed("no-pod", "x"), missingOutputs: ["contract"] }),
+  },
+  {
+    id: "subject-taken",
+    yields: natsSays({ ...nats(null), overlapping: ["FORMER"] }),
+    says: "pulumi config set natsStream FORMER",
+    but: "a stream that is missing and whose subject is free",
+    misses: natsSays(nats(null)),
+  },
+  {
+    id: "publish-failed",
+    yields: noetl(saidAgo(SERVER, 60, "Failed to publish command after reconnect: nats: timeout"), WORKER),
+    says: "noetl-server-1 at 2026-03-02T11:59:00Z: Failed to publish command after reconnect",
+    but: "a failure after which a message was stored",
+    misses: {
+      ...noetl(saidAgo(SERVER, 60, "Failed to publish command after reconnect: nats: timeout"), WORKER),
+      nats: { ok: true, value: storedAt(NOW - 30_000) },
+    },
+  },
+  {
+    id: "publish-failed",
+    yields: noetl(saidAgo(SERVER, 60, NO_RESPONSE), WORKER),
+    says: NO_RESPONSE,
+    but: "one that is older than the stream",
+    misses: {
+      ...noetl(saidAgo(SERVER, 60, NO_RESPONSE), WORKER),
+      nats: { ok: true, value: createdAt("2026-03-02T11:59:30Z") },
+    },
+  },
+  {
+    id: "publish-failed",
+    yields: noetl(
+      saidAgo(SERVER, 599, "ERROR Failed to publish command: nats: BadRequestError: code=500 err_code=99999"),
+      WORKER,
+    ),
+    says: "err_code=99999",
+    but: "one of an hour ago",
+    misses: noetl(saidAgo(SERVER, 3600, "ERROR Failed to publish command: nats: timeout"), WORKER),
+  },
+  {
+    id: "fetch-failed",
+    yields: { ...noetl(SERVER, saidAgo(WORKER, 5, FETCH)), nats: { ok: true, value: nobodyWaits() } },
+    says: FETCH,
+    but: "a worker that waits for commands again",
+    misses: noetl(SERVER, saidAgo(WORKER, 5, FETCH)),
+  },
+  {
+    id: "nats-connection-lost",
+    yields: noetl(saidAgo(SERVER, 4000, "Failed to publish command: nats: connection closed"), WORKER),
+    says: "rollout restart deploy/noetl-server",
+    but: "the consequence of a NATS that is away",
+    misses: natsFails("refused", "ECONNREFUSED"),
+  },
+  ...(
+    [
+      ["consumer-limit", LIMIT, "workerMaxAckPending 10"],
+      [
+        "store-full",
+        "nats: ServerError: code=503 err_code=10023 description='insufficient resources'",
+        "stream report",
+      ],
+      [
+        "store-full",
+        "nats: ServerError: code=500 err_code=10028 description='insufficient memory resources available'",
+        "natsJetstreamMemSize 2048Mi",
+      ],
+      ["store-full", "code=503 err_code=10047 description='insufficient storage resources available'", "stream report"],
+      [
+        "stream-full",
+        "nats: APIError: code=503 err_code=10077 description='maximum messages exceeded'",
+        "--discard old",
+      ],
+      ["subject-taken", "code=400 err_code=10065 description='subjects overlap with an existing stream'", "stream rm"],
+      ["other-noetl-line", "Error: NOETL_COMMAND_BUS is required and unset", "noetlImage"],
+      ["image-module", "ModuleNotFoundError: No module named 'noetl.worker'", "module noetl.worker"],
+    ] as const
+  ).map(([id, line, says]): Case => ({
+    id,
+    // Whatever else is wrong: the worker that crashes has not made its consumer.
+    yields: { ...noetl(SERVER, crashingWorker("start", line)), nats: { ok: true, value: nats({}, null) } },
+    says,
+    but: "a worker that crashes of something else",
+    misses: { ...noetl(SERVER, crashingWorker("start", "bye")), nats: { ok: true, value: nats({}, null) } },
+  })),
+  {
+    id: "executions-wait",
+    severity: "note",
+    yields: natsSays(nats(null), { executions: { ok: true, value: [execution("491")] } }),
+    says:
+      "kubectl --context kind-noetl -n nats exec deploy/nats-box -- nats pub --jetstream noetl.commands " +
+      `'{"execution_id": 491, "event_id": 630211190273835009, "command_id": "491:start:7", "step": "start", ` +
+      `"server_url": "http://noetl.noetl.svc.cluster.local:8082"}'`,
+    but: "a command that waits in the stream",
+    misses: { ...consumerSays({ pending: 1 }), executions: { ok: true, value: [execution("491")] } },
+  },
+  {
+    id: "executions-wait",
+    severity: "note",
+    yields: natsSays(nats(), { executions: { ok: true, value: [execution("491", 60)] } }),
+    says: "execution 491 (examples/hello)",
+    but: "one that was issued just now",
+    misses: natsSays(nats(), { executions: { ok: true, value: [execution("491", 5)] } }),
+  },
+  {
+    id: "executions-wait",
+    severity: "note",
+    yields: natsSays(nats(null), { executions: failed("refused", "pod noetl/noetl-server-1 does not answer") }),
+    says: "NoETL's API could not be asked: pod noetl/noetl-server-1 does not answer",
+    but: "an API that cannot be asked while nothing was lost",
+    misses: natsSays(nats(), { executions: failed("refused", "does not answer") }),
+  },
+  {
     id: "unread",
     severity: "note",
     yields: inPart("noetl", { unread: ["user x may not list the events of namespace noetl"] }),
@@ -980,6 +1147,224 @@ describe("the specification's symptoms", () => {
     expect(finding?.evidence.join("\n")).toContain(WORK_QUEUE);
   });
 });
+
+describe("a pod that crashes", () => {
+  const told = (evidence: Evidence): string =>
+    diagnose(evidence)
+      .findings.flatMap(({ title, evidence: lines }) => [title, ...lines])
+      .join("\n");
+  const causes = (evidence: Evidence): string[] =>
+    diagnose(evidence).findings.flatMap(({ id, severity }) => (severity === "cause" ? [id] : []));
+  const missing = (value: NatsFacts, server: PodFacts, worker: PodFacts): Evidence => ({
+    ...noetl(server, worker),
+    nats: { ok: true, value },
+  });
+
+  it("is a cause of its own where its words are not those of what else is wrong", () => {
+    expect(causes(missing(nats({}, null), SERVER, crashingWorker("Segmentation fault")))).toEqual(["crash-loop"]);
+    expect(causes(missing(nats(null), SERVER, crashingWorker(LIMIT)))).toEqual(["no-stream", "consumer-limit"]);
+    expect(causes(missing(nats(null), crashingServer("bye"), crashingWorker("odd")))).toEqual([
+      "no-stream",
+      "crash-loop",
+      "crash-loop",
+    ]);
+    // A worker that says nothing while the server is down waits for it; one that ends with words does not.
+    expect(causes(noetl(crashingServer("bye"), crashingWorker("ValueError: 7")))).toEqual(["crash-loop", "crash-loop"]);
+  });
+
+  it("is explained by what is wrong where it says so, and quoted", () => {
+    const evidence = missing(nats(null), SERVER, crashingWorker("nats: NotFoundError", "INFO Worker w-1 stopped"));
+    expect(causes(evidence)).toEqual(["no-stream"]);
+    expect(told(evidence)).toContain("noetl-worker-1, restarted 4 times: nats: NotFoundError");
+  });
+
+  it("has its last words told whatever explains it: for any words and any trouble beside it", () => {
+    const troubles: readonly NatsFacts[] = [nats(), nats(null), nats({}, null), nats({ retention: "workqueue" }, null)];
+    fc.assert(
+      fc.property(
+        fc.stringMatching(/^[A-Z][A-Za-z]{2,12}Error: [a-z0-9 ]{1,30}[a-z0-9]$/),
+        fc.constantFrom(...troubles),
+        fc.boolean(),
+        (words, value, serverToo) => {
+          const server = serverToo ? crashingServer("nats: no servers available") : SERVER;
+          expect(told(missing(value, server, crashingWorker("INFO start", words)))).toContain(words);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+
+  it("crashes although it runs at the moment, until a run lasts", () => {
+    const runs = (seconds: number): PodFacts => ({
+      ...WORKER,
+      containers: [
+        container({
+          restarts: 3,
+          since: NOW - seconds * 1000,
+          ended: { reason: "Error", exitCode: 1, message: "", ranSeconds: 20 },
+          lastRun: lines(["ValueError: odd"]),
+        }),
+      ],
+    });
+    expect(causes(noetl(SERVER, runs(30)))).toEqual(["crash-loop"]);
+    expect(told(noetl(SERVER, runs(30)))).toContain("ValueError: odd");
+    expect(causes(noetl(SERVER, runs(41)))).toEqual([]);
+  });
+
+  it("is not starting any more after many restarts, however young it is", () => {
+    const young = (restarts: number) =>
+      noetl(SERVER, {
+        ...WORKER,
+        ready: false,
+        ageSeconds: 20,
+        containers: [
+          container({
+            ready: false,
+            restarts,
+            since: NOW - 1000,
+            ended: { reason: "Error", exitCode: 1, message: "" },
+            lastRun: lines(["ValueError: odd"]),
+          }),
+        ],
+      });
+    expect(causes(young(7))).toEqual(["crash-loop"]);
+    expect(diagnose(young(1)).findings).toMatchObject([{ id: "starting", severity: "note" }]);
+    expect(told(young(1))).toContain("ValueError: odd");
+  });
+});
+
+describe("a stream that was lost", () => {
+  it("is told as a chain of events with their times", () => {
+    const nats0 = pod("nats-0", "nats", {
+      namespace: "nats",
+      containers: [
+        container({
+          name: "nats",
+          restarts: 1,
+          since: Date.parse("2026-03-02T11:27:10Z"),
+          ended: { reason: "OOMKilled", exitCode: 137, message: "" },
+        }),
+      ],
+    });
+    const evidence: Evidence = {
+      ...noetl(saidAgo(SERVER, 60, NO_RESPONSE), WORKER),
+      nats: { ok: true, value: nats(null) },
+      streamRemembered: { created: "2026-03-02T11:24:05.5Z", storage: "memory" },
+    };
+    const restarted = inPart("nats", { pods: [nats0] }, evidence);
+    const [finding] = found(
+      { ...evidence, namespaces: { ...evidence.namespaces, nats: restarted.namespaces.nats } },
+      "no-stream",
+    );
+    expect(finding?.evidence.slice(0, 3)).toEqual([
+      "2026-03-02T11:24:05Z: stream NOETL_COMMANDS was created, as the last update found it, in memory",
+      "2026-03-02T11:27:10Z: nats-0 started (1 restart), after it ended with OOMKilled (exit code 137): what was in memory is lost with its server",
+      "2026-03-02T11:59:00Z: noetl-server-1 could not announce a command: its execution was answered with an error and waits",
+    ]);
+  });
+
+  it("is not put down to a restart before it was made", () => {
+    const nats0 = pod("nats-0", "nats", {
+      namespace: "nats",
+      containers: [container({ name: "nats", since: Date.parse("2026-03-02T09:00:00Z") })],
+    });
+    const evidence = inPart(
+      "nats",
+      { pods: [nats0] },
+      {
+        nats: { ok: true, value: nats(null) },
+        streamRemembered: { created: "2026-03-02T10:00:00Z" },
+      },
+    );
+    expect(found(evidence, "no-stream")[0]?.evidence.join("\n")).toContain("somebody has removed the stream");
+  });
+});
+
+describe("a rule's advice", () => {
+  it("is shown among the remedies, for what no command can do", () => {
+    const facts = nats({}, { ack_policy: "none" });
+    const checks = facts.checks.map((check) => (check.ok ? check : { ...check, advice: "look at both streams" }));
+    const [finding] = found(natsSays({ ...facts, checks }), "contract");
+    expect(finding?.remedy[0]).toEqual({ say: "Look at both streams." });
+  });
+
+  it("of a part of the contract that is not known here is shown like the others", () => {
+    const facts = nats();
+    const check = {
+      id: "object-store-ttl",
+      about: "object-store",
+      ok: false,
+      severity: "violation" as const,
+      found: "none",
+      expected: "60 s",
+      why: "it grows",
+      consumer: "pool_a",
+    };
+    const evidence = natsSays({ ...facts, checks: [...facts.checks, check] });
+    expect(found(evidence, "contract")[0]?.evidence.join("\n")).toContain(
+      "object-store-ttl of pool_a: found none, expected 60 s; it grows",
+    );
+    const { lines: told } = checklist(evidence);
+    expect(told.find(({ item }) => item === "object-store-ttl of pool_a")).toMatchObject({
+      status: "wrong",
+      found: "none",
+    });
+  });
+});
+
+describe("settings in remedies", () => {
+  /** Every `pulumi config set` of any case, as key and value; what a person must fill in is left out. */
+  const settingsOf = (evidence: Evidence): [string, string][] =>
+    diagnose(evidence).findings.flatMap(({ remedy }) =>
+      remedy.flatMap((step): [string, string][] => {
+        const [, key, value] = /^pulumi config set (\w+) (\S+) --stack/.exec("run" in step ? step.run : "") ?? [];
+        return key === undefined || value === undefined || /^(NAME|~.*)$/.test(value) ? [] : [[key, value]];
+      }),
+    );
+
+  it("are accepted by the settings, all of them", () => {
+    const all = CASES.flatMap(({ yields }) => settingsOf(yields));
+    expect(all.length).toBeGreaterThan(5);
+    for (const [key, value] of all) expect(() => parseSettings({ [key]: value }), `${key} ${value}`).not.toThrow();
+  });
+
+  it("of NATS's memory are accepted whatever its sizes are, and more than it has", () => {
+    const OOM = CASES.find(({ id }) => id === "memory")?.yields ?? healthy();
+    const FULL = CASES.find(({ id }) => id === "store-full")?.yields ?? healthy();
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 64, max: 64 * 1024 }),
+        fc.option(fc.integer({ min: 128, max: 128 * 1024 }), { nil: undefined }),
+        fc.constantFrom(OOM, FULL),
+        (store, limit, evidence) => {
+          const config = {
+            natsJetstreamMemSize: `${store}Mi`,
+            ...(limit === undefined ? {} : { natsMemoryLimit: `${limit}Mi` }),
+          };
+          const sizes = accepted(config);
+          fc.pre(sizes !== undefined);
+          const told = settingsOf({ ...evidence, natsSizes: config });
+          expect(accepted({ ...config, ...Object.fromEntries(told) }), JSON.stringify({ config, told })).toBeDefined();
+          const bytes = (text: string | undefined) => Number(text?.replace("Mi", ""));
+          for (const [key, value] of told.filter(([name]) => name === "natsMemoryLimit" && evidence === OOM)) {
+            expect(bytes(value), key).toBeGreaterThan(limit ?? 0);
+          }
+        },
+      ),
+      { numRuns: 500 },
+    );
+  });
+});
+
+/** The settings, or undefined where they are refused. */
+function accepted(config: Readonly<Record<string, string>>) {
+  try {
+    return parseSettings(config);
+  } catch (error) {
+    if (error instanceof ConfigError) return undefined;
+    throw error;
+  }
+}
 
 describe("a database in Cloud SQL", () => {
   it("has the proxy's trouble as cause, the failed Job and nothing else of the database beside it", () => {

@@ -1,9 +1,11 @@
+import { checkFacts } from "../../../doctor/nats";
 import { judge } from "../../../components/stream-contract/rules";
 import { mendingCommands } from "../../../components/stream-contract/message";
 import { withDefaults } from "../../../components/stream-contract/inputs";
 import type {
   ContainerFacts,
   Evidence,
+  LogLine,
   NamespaceFacts,
   NatsFacts,
   PodFacts,
@@ -13,6 +15,13 @@ import type {
 
 type StreamInfo = NonNullable<Parameters<typeof judge>[1]["stream"]>;
 type ConsumerInfo = NonNullable<Parameters<typeof judge>[1]["consumer"]>;
+
+/** The present of the tests' evidence. */
+export const NOW = Date.parse("2026-03-02T12:00:00Z");
+
+/** Lines of a log of no known time, or of one so many seconds ago. */
+export const lines = (texts: readonly string[], secondsAgo?: number): LogLine[] =>
+  texts.map((text) => ({ text, ...(secondsAgo === undefined ? {} : { at: NOW - secondsAgo * 1000 }) }));
 
 /** A container that runs. */
 export const container = (changes: Partial<ContainerFacts> = {}): ContainerFacts => ({
@@ -47,7 +56,7 @@ export const crashing = (name: string, owner: string, log: readonly string[], ch
         restarts: 4,
         waiting: { reason: "CrashLoopBackOff", message: "back-off 40s restarting failed container" },
         ended: { reason: "Error", exitCode: 1, message: "" },
-        log,
+        log: lines(log),
       }),
     ],
     ...changes,
@@ -148,15 +157,7 @@ export function nats(stream: object | null = {}, consumer: object | null = {}): 
             },
           ]
         : [],
-    checks: verdicts.map(({ rule, id, ok, severity, found, expected }) => ({
-      id,
-      about: rule.about,
-      ok,
-      severity,
-      found,
-      expected,
-      why: rule.why,
-    })),
+    checks: verdicts.map(checkFacts),
     commands: mendingCommands(
       withDefaults({}),
       verdicts.filter(({ ok }) => !ok).map(({ mend }) => mend),
@@ -192,6 +193,10 @@ export function healthy(changes: Partial<Evidence> = {}): Evidence {
     missingOutputs: [],
     cluster: "https://127.0.0.1:6443",
     kubectl: "kubectl --context kind-noetl",
+    now: NOW,
+    slow: [],
+    natsAddress: "nats.nats.svc.cluster.local:4222",
+    natsSizes: { natsJetstreamMemSize: "1Gi" },
     helmTimeoutSeconds: 300,
     passwordAsDeployed: true,
     namespaces: {

@@ -1,0 +1,128 @@
+/** Pods that are ready and fail: NoETL's server and workers say so in their logs alone. */
+import { PLACES } from "../../contract/noetl";
+import type { Evidence, PodFacts } from "../evidence";
+import { clock } from "../text";
+import { finding, run, say, type DiagnosisRule, type FindingId, type Step } from "./finding";
+import { meaningOf, type LogMeaning } from "./logs";
+import { ignoresSubject, REASONS } from "./reasons";
+import { keyOfWords, podsOf, quoteOf } from "./trouble";
+
+/** What NoETL could not do. */
+type Action = "publish" | "fetch";
+
+const ACTIONS: readonly { readonly action: Action; readonly pattern: RegExp }[] = [
+  { action: "publish", pattern: /Failed to publish|execute failed: nats|no response from stream/i },
+  { action: "fetch", pattern: /Error fetching messages/i },
+];
+
+/** Words of a publish or a fetch that succeeded, after which an earlier failure is past. */
+const SUCCESS = /received notification|Received command|Published command|Successfully claimed command/i;
+
+/** How long after it a failure counts as one of now, in seconds: publishes come when somebody executes, fetches all the time. */
+const RECENT_SECONDS: Readonly<Record<Action, number>> = { publish: 600, fetch: 120 };
+
+/** A failure that a pod tells of and that nothing shows to be over. */
+export interface Failure {
+  readonly pod: PodFacts;
+  readonly action: Action;
+  readonly meaning?: LogMeaning;
+  readonly line: string;
+  readonly at: number;
+}
+
+/** The last failure of each pod of server and workers that counts as present. */
+export function failures(evidence: Evidence): Failure[] {
+  const { serverDeployment, workerDeployment } = PLACES.noetl;
+  return [serverDeployment, workerDeployment]
+    .flatMap((owner) => podsOf(evidence, owner))
+    .flatMap((pod) => lastFailure(pod) ?? [])
+    .filter((failure) => isPresent(failure, evidence));
+}
+
+function lastFailure(pod: PodFacts): Failure | undefined {
+  const lines = pod.containers.filter(({ init }) => !init).flatMap(({ log }) => log);
+  const index = lines.findLastIndex(({ text }) => ACTIONS.some(({ pattern }) => pattern.test(text)));
+  const { text = "", at } = lines[index] ?? {};
+  const action = ACTIONS.find(({ pattern }) => pattern.test(text))?.action;
+  if (action === undefined || at === undefined) return undefined;
+  if (lines.slice(index + 1).some((line) => SUCCESS.test(line.text))) return undefined;
+  const meaning = meaningOf(text);
+  return { pod, action, ...(meaning === undefined ? {} : { meaning }), line: text.trim(), at };
+}
+
+function isPresent({ pod, action, meaning, at }: Failure, evidence: Evidence): boolean {
+  const { nats, now, consumer } = evidence;
+  const stream = nats.ok ? nats.value.stream : undefined;
+  // Made after the failure, the stream is another one; a message that was stored after it got through.
+  if (stream && Date.parse(stream.created) > at) return false;
+  if (action === "publish" && (stream?.lastMessageAt ?? 0) > at) return false;
+  // A client that has given up stays so.
+  if (meaning === "nats-closed") return true;
+  if (action === "fetch" && stream && nats.ok) {
+    const waiting = nats.value.consumers.find(({ name }) => name === consumer)?.waiting ?? 0;
+    const ready = podsOf(evidence, pod.owner).filter((each) => each.ready).length;
+    if (waiting >= ready && ready > 0) return false;
+  }
+  return (now - at) / 1000 <= RECENT_SECONDS[action];
+}
+
+const WORDS: Readonly<Record<Action, { readonly id: FindingId; readonly title: (who: string) => string }>> = {
+  publish: { id: "publish-failed", title: (who) => `${who} could not announce a command, and stays ready` },
+  fetch: { id: "fetch-failed", title: (who) => `${who} cannot fetch commands, and stays ready` },
+};
+
+/** Failed publishes and fetches of the last minutes: each a cause by itself, unless what makes it fail has been told. */
+export const failing: DiagnosisRule = (evidence, explained) => {
+  const groups = new Map<string, Failure[]>();
+  for (const each of failures(evidence)) {
+    if (each.meaning !== undefined && explained.has(keyOfWords(each.meaning))) continue;
+    const consequence =
+      explained.has("nats") && /^nats-(refused|timeout|login|permission|tls)$/.test(each.meaning ?? "");
+    if (consequence || explained.has(`pod ${each.pod.namespace}/${each.pod.name}`)) continue;
+    const key = `${REASONS[each.meaning ?? "no-response"]?.id ?? each.pod.owner} ${each.meaning ?? each.action}`;
+    groups.set(key, [...(groups.get(key) ?? []), each]);
+  }
+  return [...groups.values()].map((group) => {
+    const [first] = group as [Failure, ...Failure[]];
+    const owners = [...new Set(group.map(({ pod }) => pod.owner))];
+    const reason = first.meaning === undefined ? undefined : REASONS[first.meaning];
+    const words = WORDS[first.action];
+    return finding(
+      reason?.id ?? words.id,
+      reason?.title(owners.join(", "), first.line) ?? words.title(owners.join(", ")),
+      {
+        symptoms: first.meaning === "no-response" ? ["noResponse"] : [],
+        evidence: [...group.map(({ pod, line, at }) => quoteOf(pod, { text: line, at })), ...streamState(evidence)],
+        remedy: reason?.remedy(evidence, first.line, owners) ?? unknownRemedy(evidence, first),
+        explains: [...(first.meaning === undefined ? [] : [keyOfWords(first.meaning)]), `failing ${first.action}`],
+      },
+    );
+  });
+};
+
+function streamState({ nats }: Evidence): string[] {
+  if (!nats.ok) return ["the stream itself could not be asked"];
+  const { stream } = nats.value;
+  if (!stream) return [];
+  const stored =
+    stream.lastMessageAt === undefined ? "no message yet" : `the last message at ${clock(stream.lastMessageAt)}`;
+  return [`stream ${stream.name}: created ${stream.created.slice(0, 19)}Z, ${stored}`];
+}
+
+function unknownRemedy(evidence: Evidence, { action, pod }: Failure): Step[] {
+  const logs = run(`${evidence.kubectl} -n ${pod.namespace} logs ${pod.name} --tail 50`);
+  return action === "publish"
+    ? [
+        say(
+          "The command stands in NoETL's database and nobody has announced it. The words above say why NATS did not take it;",
+        ),
+        say("where the cause is over, execute a playbook once: when it runs, this is past."),
+        ...ignoresSubject(evidence),
+        logs,
+      ]
+    : [
+        say("A worker that fetches again says so within seconds. Where it goes on, a restart makes what it lacks:"),
+        run(`${evidence.kubectl} -n ${pod.namespace} rollout restart deploy/${pod.owner}`),
+        logs,
+      ];
+}
