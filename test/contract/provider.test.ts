@@ -107,13 +107,16 @@ describe("check", () => {
   });
 });
 
-describe("diff", () => {
-  const news = { ...DEFAULTS, user: "noetl", password: "one", triggers: ["a", 1], __provider: "code" };
-  const olds = { ...news, holds: true, report: "", checks: [], retention: "limits" };
-
-  it("finds nothing where nothing changed", () => {
-    expect(diff("id", olds, news)).toEqual({ changes: false });
-  });
+describe("diff of inputs", () => {
+  const news = {
+    ...DEFAULTS,
+    connection: { servers: ["127.0.0.1:1"] },
+    user: "noetl",
+    password: "one",
+    triggers: ["a", 1],
+    __provider: "code",
+  };
+  const olds = { ...news, holds: true, report: "", differences: {}, retention: "limits" };
 
   it.each<[string, object]>([
     ["a password", { password: "two" }],
@@ -122,12 +125,18 @@ describe("diff", () => {
     ["the connection", { connection: { servers: ["nats:4222"] } }],
     ["the provider's code", { __provider: "other code" }],
     ["a value that is not known yet", { triggers: [unknownValue] }],
-  ])("finds %s, and never replaces", (_name, change) => {
-    expect(diff("id", olds, { ...news, ...change })).toEqual({ changes: true });
+    ["a connection that is not known yet", { connection: unknownValue }],
+  ])("finds %s, and never replaces", async (_name, change) => {
+    expect(await diff("id", olds, { ...news, ...change })).toEqual({ changes: true });
   });
 
-  it("checks again where a refresh found the contract broken", () => {
-    expect(diff("id", { ...olds, holds: false }, news)).toEqual({ changes: true });
+  it("checks again where a refresh found the contract broken", async () => {
+    expect(await diff("id", { ...olds, holds: false }, news)).toEqual({ changes: true });
+  });
+
+  it("takes a default for what a state did not know yet", async () => {
+    const { noetl: _noetl, strict: _strict, ...older } = olds;
+    expect(await diff("id", older, news)).toEqual({ changes: false });
   });
 });
 
@@ -150,7 +159,7 @@ describe("against a server", () => {
     expect(outs).toMatchObject({ ...inputs, holds: true, retention: "limits" });
     const present = await read(id, { ...outs, __provider: "code" });
     expect(present).toEqual({ id, props: outs, inputs });
-    expect(diff(id, present.props as object, { ...inputs })).toEqual({ changes: false });
+    expect(await diff(id, present.props as object, { ...inputs })).toEqual({ changes: false });
 
     expect((await update(id, outs ?? {}, { ...inputs, triggers: [2] })).outs).toEqual({ ...outs, triggers: [2] });
     const { message } = await rejection(update(id, outs ?? {}, { ...inputs, subject: "other" }));
@@ -181,7 +190,7 @@ describe("against a server", () => {
     });
     const second = await read(id, first.props as object);
     expect(second).toEqual(first);
-    expect(diff(id, second.props as object, inputs)).toEqual({ changes: true });
+    expect(await diff(id, second.props as object, inputs)).toEqual({ changes: true });
 
     // The refresh has reported the loss; an update without one does it itself, and a deployment explains it.
     const warned = async (olds: object, news: object): Promise<boolean> =>
