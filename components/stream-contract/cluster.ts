@@ -45,16 +45,16 @@ export async function loadCluster(connection: ClusterConnection): Promise<KubeCo
 async function libraryAccess(kubeconfig: Kubeconfig, { context, cluster, user }: Chosen): Promise<KubeConfig> {
   const { KubeConfig } = await kubernetesClient();
   const config = new KubeConfig();
+  const credential = user && execCredentials(user, cluster);
   try {
-    config.loadFromString(exportKubeconfig(kubeconfig, context.name));
+    config.loadFromString(exportKubeconfig(kubeconfig, { context: context.name, withoutExec: user?.name }));
   } catch {
     throw new ConnectError("bad-kubeconfig", `${kubeconfig.source}: it cannot be read as a kubeconfig`);
   }
-  const credential = user && execCredentials(user, cluster);
   if (!credential) return config;
-  // The library's own runs the command without telling it anything, and tells nothing of its end.
+  // The library's own way runs the command without telling it anything, and tells nothing of its end.
   config.addAuthenticator({
-    isAuthProvider: ({ exec }) => Boolean(exec),
+    isAuthProvider: ({ name }) => name === user.name,
     applyAuthentication: async (_user, options: https.RequestOptions) => {
       const { token, cert, key } = await credential();
       if (cert !== undefined) options.cert = cert;

@@ -208,17 +208,29 @@ export function chooseContext(kubeconfig: Kubeconfig, asked: string | undefined)
   return { context, cluster, ...(user ? { user } : {}) };
 }
 
-/** The kubeconfig as one text, with `context` as the current one. It holds the credentials. */
-export function exportKubeconfig(kubeconfig: Kubeconfig, context: string | undefined): string {
+/**
+ * The kubeconfig as one text. It holds the credentials.
+ *
+ * @param context The current one. Default: the kubeconfig's.
+ * @param withoutExec A user whose login command is left out.
+ */
+export function exportKubeconfig(
+  kubeconfig: Kubeconfig,
+  { context = kubeconfig.currentContext, withoutExec }: { context?: string; withoutExec?: string } = {},
+): string {
   const items = (list: keyof typeof KINDS): object[] =>
-    kubeconfig[list].map(({ name, fields }) => ({ name, [KINDS[list]]: fields }));
+    kubeconfig[list].map(({ name, fields }) => {
+      const { exec, ...rest } = fields;
+      const kept = exec === undefined || (list === "users" && name === withoutExec) ? rest : fields;
+      return { name, [KINDS[list]]: kept };
+    });
   return JSON.stringify({
     apiVersion: "v1",
     kind: "Config",
     clusters: items("clusters"),
     contexts: items("contexts"),
     users: items("users"),
-    "current-context": context ?? kubeconfig.currentContext ?? "",
+    "current-context": context ?? "",
   });
 }
 
@@ -252,14 +264,26 @@ export function accessTo({ cluster, user }: Chosen): ClusterAccess {
       Object.assign(tls, optional("cert", given?.cert), optional("key", given?.key));
       const token = given?.token ?? (user && tokenOf(user.fields));
       const name = textOf(user?.fields.username);
+      const headers = {
+        ...options.headers,
+        ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
+        ...(user ? impersonation(user.fields) : {}),
+      };
       Object.assign(options, tls, {
-        ...(token === undefined ? {} : { headers: { ...options.headers, Authorization: `Bearer ${token}` } }),
+        headers,
         ...(name === undefined ? {} : { auth: `${name}:${textOf(user?.fields.password) ?? ""}` }),
         agent: server.startsWith("http:") ? new http.Agent() : new https.Agent(tls),
       });
     },
   };
 }
+
+/** On whose behalf the user asks, where the kubeconfig says so. */
+const impersonation = (fields: Fields): http.OutgoingHttpHeaders => ({
+  ...optional("Impersonate-User", textOf(fields.as)),
+  ...optional("Impersonate-Uid", textOf(fields["as-uid"])),
+  ...optional("Impersonate-Group", Array.isArray(fields["as-groups"]) ? fields["as-groups"].map(String) : undefined),
+});
 
 const optional = <K extends string, T>(key: K, value: T | undefined): Partial<Record<K, T>> =>
   value === undefined ? {} : ({ [key]: value } as Record<K, T>);

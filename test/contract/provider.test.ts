@@ -1,5 +1,5 @@
 import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { withDefaults, type ContractArguments } from "../../components/stream-contract";
 import { check, create, diff, read, update } from "../../components/stream-contract/provider";
 import {
@@ -7,9 +7,11 @@ import {
   inputsFor,
   rejection,
   removeStreams,
+  sleep,
   startGateway,
   startNatsServer,
   startNoetl,
+  withManager,
   type NatsServer,
 } from "./support";
 
@@ -201,6 +203,66 @@ describe("against a server", () => {
     expect(await warned(second.props as object, inputs)).toBe(false);
     expect(await warned(outs, { ...inputs, strict: true })).toBe(true);
     expect(await warned(outs, { ...inputs, triggers: ["deployed"] })).toBe(false);
+  });
+
+  it("looks at the live contract where no input changed", async () => {
+    await removeStreams(server);
+    await startNoetl(server);
+    const { inputs = {} } = check({}, { ...inputsFor(server), run: { preview: true, urn: "urn" } });
+    expect(inputs).not.toHaveProperty("run");
+    const { id, outs = {} } = await create(inputs);
+    const warned = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const said = (): string => warned.mock.calls.splice(0).flat().join("\n");
+    try {
+      expect(await diff(id, outs, inputs)).toEqual({ changes: false });
+      expect(said()).toBe("");
+
+      // Drift is news until it stands in the state.
+      await withManager(server, (manager) => manager.streams.update("NOETL_COMMANDS", { max_msgs: 5_000_000 }));
+      expect(await diff(id, outs, inputs)).toEqual({ changes: true });
+      expect(said()).toContain("drift stream-limits");
+      const { outs: drifted = {} } = await update(id, outs, inputs);
+      expect(await diff(id, drifted, inputs)).toEqual({ changes: false });
+      await withManager(server, (manager) => manager.streams.update("NOETL_COMMANDS", { max_msgs: -1 }));
+      expect(await diff(id, drifted, inputs)).toEqual({ changes: true });
+
+      await removeStreams(server);
+      expect(await diff(id, outs, inputs)).toEqual({ changes: true });
+      expect(said()).toContain("violation stream-exists");
+
+      // A stream that was lost and recreated is news once.
+      await startNoetl(server);
+      expect(await diff(id, outs, inputs)).toEqual({ changes: true });
+      expect(said()).toContain("drift stream-lost");
+      const { outs: told = {} } = await update(id, outs, inputs);
+      expect((told as { report: string }).report).toContain("drift stream-lost");
+      expect(await diff(id, told, inputs)).toEqual({ changes: false });
+
+      // An update says it by what it does.
+      check({}, { ...inputsFor(server), run: { preview: false, urn: "urn" } });
+      await removeStreams(server);
+      expect(await diff(id, told, inputs)).toEqual({ changes: true });
+      expect(said()).toBe("");
+    } finally {
+      warned.mockRestore();
+    }
+  });
+
+  it("does not wait for a stream that nobody is going to make", async () => {
+    await removeStreams(server);
+    await startNoetl(server);
+    const inputs = inputsFor(server, { timeoutSeconds: 120 });
+    const { id, outs = {} } = await create(inputs);
+    await removeStreams(server);
+    const start = performance.now();
+    const { message } = await rejection(update(id, outs, inputs));
+    expect(message).toContain("violation stream-exists: found no such stream");
+    // Nothing tells here whether NoETL is starting, so it is given ten seconds.
+    expect(performance.now() - start).toBeLessThan(20_000);
+    const waiting = update(id, outs, { ...inputs, triggers: ["deployed"] });
+    await sleep(500);
+    await startNoetl(server);
+    expect((await waiting).outs).toMatchObject({ holds: true, report: "" });
   });
 
   it("read takes a server that is gone as drift, and a refused login as an error", async () => {
