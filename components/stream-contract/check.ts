@@ -1,9 +1,8 @@
 import type { ConsumerInfo, StreamInfo } from "nats";
-import { kubernetesClient } from "./cluster";
 import { openSession } from "./connect";
 import { Deadline, inSeconds } from "./deadline";
 import { ConnectError } from "./errors";
-import { consumerTerms, storedBy, isServersConnection, type ContractInputs } from "./inputs";
+import { consumerTerms, storedBy, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
 import { judge, type Check, type GatewayAccess, type Observed, type Verdict } from "./rules";
 import type { Session } from "./session";
@@ -101,8 +100,6 @@ export async function checkContract(
 
 /** Repeats `work` with growing pauses while its errors are worth it.  @throws ConnectError the last one. */
 export async function retrying<T>(inputs: ContractInputs, work: (deadline: Deadline) => Promise<T>): Promise<T> {
-  // Loading code is no waiting for anything, and must not use up a short deadline.
-  if (!isServersConnection(inputs.connection)) await kubernetesClient();
   const deadline = new Deadline(inputs.timeoutSeconds * 1000);
   let trouble: { problem: string; since: number } | undefined;
   for (let tries = 1; ; tries++) {

@@ -1,14 +1,22 @@
-import * as fs from "node:fs";
 import * as http from "node:http";
 import * as https from "node:https";
-import * as os from "node:os";
-import * as path from "node:path";
 import { Duplex, PassThrough, Writable } from "node:stream";
 import type { KubeConfig, V1Pod, V1PodList, V1Service } from "@kubernetes/client-node" with {
   "resolution-mode": "import",
 };
 import { ConnectError } from "./errors";
 import type { ClusterConnection } from "./inputs";
+import {
+  accessTo,
+  chooseContext,
+  execCredentials,
+  exportKubeconfig,
+  needsLibrary,
+  readKubeconfig,
+  type Chosen,
+  type ClusterAccess,
+  type Kubeconfig,
+} from "./kubeconfig";
 
 /**
  * The Kubernetes client library. It is an ES module, so that CommonJS code can only import it this way, and large: a
@@ -25,66 +33,53 @@ interface ForwardSocket {
 }
 
 /**
- * The cluster that a connection means.
+ * The cluster that a connection means, as the client library has it, for questions beyond those of a check.
  *
  * @throws ConnectError `bad-kubeconfig`, without any of the kubeconfig's content.
  */
 export async function loadCluster(connection: ClusterConnection): Promise<KubeConfig> {
+  const kubeconfig = readKubeconfig(connection);
+  return libraryAccess(kubeconfig, chooseContext(kubeconfig, connection.context));
+}
+
+async function libraryAccess(kubeconfig: Kubeconfig, { context, cluster, user }: Chosen): Promise<KubeConfig> {
   const { KubeConfig } = await kubernetesClient();
   const config = new KubeConfig();
-  const { kubeconfig, context } = connection;
-  const isContent = kubeconfig !== undefined && /[\n{]/.test(kubeconfig);
-  const source =
-    kubeconfig === undefined
-      ? "the ambient kubeconfig"
-      : isContent
-        ? "the kubeconfig given"
-        : `kubeconfig ${kubeconfig}`;
+  const credential = user && execCredentials(user, cluster);
   try {
-    if (kubeconfig === undefined) config.loadFromDefault();
-    else if (isContent) config.loadFromString(kubeconfig);
-    else config.loadFromFile(kubeconfig.replace(/^~(?=\/|$)/, os.homedir()));
-  } catch (error) {
-    // A parser's message quotes the text around the mistake, which may be a key or a token.
-    const why = codeOf(error) === "ENOENT" ? "no such file" : "it cannot be read as a kubeconfig";
-    throw new ConnectError("bad-kubeconfig", `${source}: ${why}`);
+    config.loadFromString(exportKubeconfig(kubeconfig, { context: context.name, withoutExec: user?.name }));
+  } catch {
+    throw new ConnectError("bad-kubeconfig", `${kubeconfig.source}: it cannot be read as a kubeconfig`);
   }
-  if (context !== undefined) {
-    const known = config.contexts.map(({ name }) => name);
-    if (!known.includes(context)) {
-      throw new ConnectError(
-        "bad-kubeconfig",
-        `${source} has no context ${context}; it has ${known.length > 0 ? known.join(", ") : "none"}`,
-      );
-    }
-    config.setCurrentContext(context);
-  }
-  if (!config.getCurrentCluster()) {
-    throw new ConnectError(
-      "bad-kubeconfig",
-      `${source} names no current cluster: set connection.context, or run kubectl config use-context`,
-    );
-  }
-  if (kubeconfig === undefined && !ambientExists()) {
-    // The client library falls back to localhost:8080 then, where something unrelated may listen.
-    throw new ConnectError(
-      "bad-kubeconfig",
-      "there is no kubeconfig: set connection.kubeconfig or KUBECONFIG, or connect through connection.servers",
-    );
-  }
+  if (!credential) return config;
+  // The library's own way runs the command without telling it anything, and tells nothing of its end.
+  config.addAuthenticator({
+    isAuthProvider: ({ name }) => name === user.name,
+    applyAuthentication: async (_user, options: https.RequestOptions) => {
+      const { token, cert, key } = await credential();
+      if (cert !== undefined) options.cert = cert;
+      if (key !== undefined) options.key = key;
+      if (token !== undefined) options.headers = { ...options.headers, Authorization: `Bearer ${token}` };
+    },
+  });
   return config;
 }
 
-function ambientExists(): boolean {
-  const files = process.env.KUBECONFIG?.split(path.delimiter).filter(Boolean) ?? [
-    path.join(os.homedir(), ".kube", "config"),
-  ];
-  return files.some((file) => fs.existsSync(file)) || process.env.KUBERNETES_SERVICE_HOST !== undefined;
+/**
+ * The way to the API of the cluster that a connection means. The client library, which takes a second to load, is only used
+ * where a kubeconfig needs it.
+ *
+ * @throws ConnectError `bad-kubeconfig`, without any of the kubeconfig's content.
+ */
+export async function clusterAccess(connection: ClusterConnection): Promise<ClusterAccess> {
+  const kubeconfig = readKubeconfig(connection);
+  const chosen = chooseContext(kubeconfig, connection.context);
+  return needsLibrary(chosen) ? libraryAccess(kubeconfig, chosen) : accessTo(chosen);
 }
 
-const apiServer = (config: KubeConfig): string => config.getCurrentCluster()?.server ?? "";
+const apiServer = (config: ClusterAccess): string => config.getCurrentCluster()?.server ?? "";
 
-async function requestOptions(config: KubeConfig): Promise<https.RequestOptions> {
+async function requestOptions(config: ClusterAccess): Promise<https.RequestOptions> {
   const options: https.RequestOptions = {};
   try {
     await config.applyToHTTPSOptions(options);
@@ -96,7 +91,7 @@ async function requestOptions(config: KubeConfig): Promise<https.RequestOptions>
 }
 
 /** The error for an API server that could not be asked. */
-export function unreachable(config: KubeConfig, error: unknown): ConnectError {
+export function unreachable(config: ClusterAccess, error: unknown): ConnectError {
   const why = (error as Error | undefined)?.message || codeOf(error) || "no reason given";
   return new ConnectError(
     "cluster-unreachable",
@@ -105,7 +100,7 @@ export function unreachable(config: KubeConfig, error: unknown): ConnectError {
 }
 
 /** The error for a status that the API server answered with; `what` follows "may not". */
-export function refused(config: KubeConfig, status: number, what: string, needs: string): ConnectError {
+export function refused(config: ClusterAccess, status: number, what: string, needs: string): ConnectError {
   const server = apiServer(config);
   if (status === 401) {
     return new ConnectError("cluster-login", `the Kubernetes API at ${server} does not accept the kubeconfig's login`);
@@ -117,28 +112,69 @@ export function refused(config: KubeConfig, status: number, what: string, needs:
   return new ConnectError("cluster-unreachable", `the Kubernetes API at ${server} answered ${status} to: ${what}`);
 }
 
+interface Resource {
+  readonly path: string;
+  /** In words that follow "may not". */
+  readonly what: string;
+  readonly needs: string;
+}
+
 /** One GET from the API server; undefined where there is no such object. */
-async function apiGet<T>(
-  config: KubeConfig,
-  resource: { readonly path: string; readonly what: string; readonly needs: string },
+async function apiGet<T>(config: ClusterAccess, resource: Resource, signal: AbortSignal): Promise<T | undefined> {
+  return (await apiAnswer<T>(config, resource, signal))?.body;
+}
+
+async function apiAnswer<T>(
+  config: ClusterAccess,
+  resource: Resource,
   signal: AbortSignal,
-): Promise<T | undefined> {
+): Promise<{ body: T; date: string } | undefined> {
   const options = await requestOptions(config);
   const url = new URL(apiServer(config).replace(/\/$/, "") + resource.path);
   const { request } = url.protocol === "http:" ? http : https;
-  const { status, body } = await new Promise<{ status: number; body: string }>((resolve, reject) => {
+  type Answer = { status: number; body: string; date: string };
+  const { status, body, date } = await new Promise<Answer>((resolve, reject) => {
     const outgoing = request(url, { ...options, signal }, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
       response.on("error", reject);
-      response.on("end", () => resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString() }));
+      response.on("end", () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          body: Buffer.concat(chunks).toString(),
+          date: response.headers.date ?? "",
+        }),
+      );
     });
     outgoing.on("error", (error) => reject(unreachable(config, error)));
     outgoing.end();
   });
   if (status === 404) return undefined;
   if (status !== 200) throw refused(config, status, resource.what, resource.needs);
-  return JSON.parse(body) as T;
+  return { body: JSON.parse(body) as T, date };
+}
+
+/**
+ * The pods of a namespace, and the API server's clock.
+ *
+ * @throws ConnectError `forbidden`, `cluster-login` or `cluster-unreachable`.
+ */
+export async function listPods(
+  config: ClusterAccess,
+  namespace: string,
+  signal: AbortSignal,
+): Promise<{ pods: readonly V1Pod[]; now: number }> {
+  const answer = await apiAnswer<V1PodList>(
+    config,
+    {
+      path: `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`,
+      what: `list the pods of namespace ${namespace}`,
+      needs: "list on pods",
+    },
+    signal,
+  );
+  const now = Date.parse(answer?.date ?? "");
+  return { pods: answer?.body.items ?? [], now: Number.isNaN(now) ? Date.now() : now };
 }
 
 const isReady = (pod: V1Pod): boolean =>
@@ -160,7 +196,11 @@ function stateOf(pod: V1Pod): string {
  *
  * @throws ConnectError `no-pod`, `pod-not-ready`, `forbidden`, `cluster-login` or `cluster-unreachable`.
  */
-export async function findPod(config: KubeConfig, connection: ClusterConnection, signal: AbortSignal): Promise<string> {
+export async function findPod(
+  config: ClusterAccess,
+  connection: ClusterConnection,
+  signal: AbortSignal,
+): Promise<string> {
   const { namespace, service, pod } = connection;
   const base = `/api/v1/namespaces/${encodeURIComponent(namespace)}`;
   let candidates: V1Pod[];
@@ -218,12 +258,13 @@ export async function findPod(config: KubeConfig, connection: ClusterConnection,
  * @throws ConnectError `forbidden`, `no-pod`, `cluster-login` or `cluster-unreachable`.
  */
 export async function forwardPort(
-  config: KubeConfig,
+  config: ClusterAccess,
   target: { readonly namespace: string; readonly pod: string; readonly port: number },
   milliseconds: number,
   signal: AbortSignal,
 ): Promise<Duplex> {
-  const { PortForward } = await kubernetesClient();
+  // Of the client library only the part that is needed: the whole takes a second to load.
+  const { PortForward } = await import("@kubernetes/client-node/dist/portforward.js");
   const { namespace, pod, port } = target;
   const timed = Object.assign(Object.create(config) as KubeConfig, {
     applyToHTTPSOptions: async (options: https.RequestOptions & { handshakeTimeout?: number }): Promise<void> => {

@@ -5,12 +5,17 @@
 import { isDeepStrictEqual } from "node:util";
 import type * as pulumi from "@pulumi/pulumi";
 import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
-import { checkContract, type ContractReport, type Remembered } from "./check";
+import { checkContract, checkWith, type ContractReport, type Remembered } from "./check";
+import { openSession } from "./connect";
+import { Deadline } from "./deadline";
+import { warn } from "./engine-log";
 import { ensureContract, type EnsureReport } from "./ensure";
 import { ConnectError } from "./errors";
 import { inputProblems } from "./input-problems";
-import { INPUT_NAMES, withDefaults, type ContractInputs, type GatewaySettings } from "./inputs";
-import { checkName, type Check } from "./rules";
+import { INPUT_NAMES, isServersConnection, withDefaults, type ContractInputs, type GatewaySettings } from "./inputs";
+import { lossWords, podsOf, startsFor } from "./pods";
+import { checkName, RULES, type Check } from "./rules";
+import { runOf, takeRun } from "./run";
 
 /** What the state holds: every input, so that a later run can tell what changed, and what was found. */
 export type ContractState = ContractInputs & Omit<EnsureReport, "checks"> & Differences;
@@ -34,8 +39,14 @@ interface Asked extends Pick<ContractInputs, "expect" | "worker"> {
   readonly streamCreated?: string;
 }
 
-/** How long a refresh waits for a server that does not answer, in seconds. */
+/** How long a refresh, and an update before which nothing was deployed, wait for a server that does not answer, in seconds. */
 const REFRESH_TIMEOUT_SECONDS = 15;
+
+/** How long a preview may take for its look at the contract, in seconds. */
+const LOOK_SECONDS = 2;
+
+/** How long an update waits for stream and consumer where it cannot see whether anybody will make them, in seconds. */
+const BLIND_SECONDS = 10;
 
 /** Only the inputs: without outputs and without the engine's own keys. Nothing undefined is left in. */
 function inputsOf(properties: object): ContractInputs {
@@ -49,28 +60,100 @@ const idOf = ({ stream, consumer }: ContractInputs): string => `${stream}/${cons
 /** Fills in defaults and refuses bad inputs, all of them in one message. */
 export function check(_olds: object, news: object): pulumi.dynamic.CheckResult<ContractInputs> {
   const inputs = inputsOf(news);
+  takeRun(news, inputs);
   const problems = inputProblems(inputs, unknownValue);
   if (problems.length === 0) return { inputs };
   // A failure that names a property is printed with that property's value, which may be the password.
   return { inputs, failures: [{ property: "", reason: problems.join(";\n") }] };
 }
 
-/**
- * The check runs again whenever an input does not stand in the state as it is now, a trigger or a credential included,
- * or a refresh found a difference. Nothing is ever replaced.
- */
-export function diff(_id: string, olds: object, news: object): pulumi.dynamic.DiffResult {
-  const [before, after] = [olds as Record<string, unknown>, news as Record<string, unknown>];
-  const changed = [...INPUT_NAMES, "drift", "__provider"].some((name) => !isDeepStrictEqual(before[name], after[name]));
-  return { changes: changed || before.holds !== true };
+/** Whether an input differs. Defaults count as given: a state may be older than an input. */
+function changed(olds: object, news: object, names: readonly (keyof ContractInputs)[] = INPUT_NAMES): boolean {
+  const [before, after] = [inputsOf(olds), inputsOf(news)];
+  return names.some((name) => !isDeepStrictEqual(before[name], after[name]));
 }
 
-async function checked(properties: object, remembered: Remembered = {}): Promise<ContractState> {
-  const inputs = inputsOf(properties);
+/**
+ * The check runs again whenever an input does not stand in the state as it is now, a trigger or a credential included, or
+ * a refresh found a difference; and where none of that is so, whenever the live contract is not as the state has it. Nothing
+ * is ever replaced.
+ *
+ * The look takes {@link LOOK_SECONDS} at most. A preview that cannot reach NATS says so and finds nothing; an update that
+ * cannot reach it runs the check, which says why.
+ */
+export async function diff(_id: string, olds: object, news: object): Promise<pulumi.dynamic.DiffResult> {
+  const [before, after] = [olds as Record<string, unknown>, news as Record<string, unknown>];
+  const differs = ["drift", "__provider"].some((name) => !isDeepStrictEqual(before[name], after[name]));
+  if (differs || before.holds !== true || changed(olds, news)) return { changes: true };
+  return { changes: await isNews(olds as ContractState, inputsOf(news)) };
+}
+
+/** Whether the live contract is otherwise than the state has it. What a preview finds, it says. */
+async function isNews(state: ContractState, inputs: ContractInputs): Promise<boolean> {
+  const { preview, urn } = runOf(inputs);
+  const say = (message: string): Promise<void> => (preview ? warn(message, urn) : Promise.resolve());
+  try {
+    const live = await look(inputs, rememberedIn(askedFor(state)));
+    const [was, is] = [Object.keys(state.differences ?? {}), Object.keys(differencesIn(live.checks))];
+    // That something happened is news once, and no news when it is over.
+    const news = is.some((name) => !was.includes(name)) || was.some((name) => !is.includes(name) && !EVENTS.has(name));
+    if (news && live.report !== "") await say(live.report);
+    return news;
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+    const { message } = error;
+    if (!isOutOfReach(error, inputs)) {
+      await say(`${message}. ${STATE_SAYS}`);
+      return true;
+    }
+    await say(`NATS could not be asked whether the stream contract holds: ${message.replace(/\s+/g, " ")}`);
+    return !preview;
+  }
+}
+
+/** The check, once and without another try, within {@link LOOK_SECONDS}. */
+async function look(inputs: ContractInputs, remembered: Remembered): Promise<ContractReport> {
+  const deadline = new Deadline(LOOK_SECONDS * 1000);
+  const session = await openSession(inputs, deadline);
+  try {
+    return await checkWith(session, inputs, deadline, false, remembered);
+  } finally {
+    await session.close();
+  }
+}
+
+const STATE_SAYS =
+  "By its state this stack has a NATS on which the contract holds. Where the cluster is another one or was created again, " +
+  "`pulumi up --refresh` finds what is missing and deploys it";
+
+const EVENTS: ReadonlySet<string> = new Set(RULES.flatMap(({ id, isEvent }) => (isEvent ? id : [])));
+
+/** Problems of the way to NATS, which tell nothing of NATS itself. */
+const OUT_OF_REACH: ReadonlySet<string> = new Set<ConnectError["problem"]>([
+  "bad-kubeconfig",
+  "cluster-unreachable",
+  "cluster-login",
+  "forbidden",
+  "host-unknown",
+  "no-answer",
+]);
+
+/** At an address, unlike at a pod, something on the way may as well be what refuses or closes. */
+const OUT_OF_REACH_AT_ADDRESS: ReadonlySet<string> = new Set<ConnectError["problem"]>(["refused", "closed", "no-nats"]);
+
+const isOutOfReach = ({ problem }: ConnectError, { connection }: ContractInputs): boolean =>
+  OUT_OF_REACH.has(problem) || (isServersConnection(connection) && OUT_OF_REACH_AT_ADDRESS.has(problem));
+
+/** What a check found, or mode `ensure` after what it did, for the state. @throws Error where the contract does not hold. */
+async function checked(
+  inputs: ContractInputs,
+  remembered: Remembered = {},
+  check: typeof checkContract = checkContract,
+): Promise<ContractState> {
   const { checks, ...report } =
     inputs.mode === "ensure"
       ? await ensureContract(inputs, remembered)
-      : { ...(await checkContract(inputs, true, remembered)), changes: [] };
+      : { ...(await check(inputs, true, remembered)), changes: [] };
   if (!report.holds) throw new Error(report.report);
   return { ...inputs, ...report, differences: differencesIn(checks) };
 }
@@ -82,13 +165,27 @@ const differencesIn = (checks: readonly Check[]): Record<string, string> =>
 
 /** Runs the check, in mode `ensure` after what it does. @throws Error with everything that is wrong, or ConnectError. */
 export async function create(inputs: object): Promise<pulumi.dynamic.CreateResult<ContractState>> {
-  const outs = await checked(inputs);
+  const outs = await checked(inputsOf(inputs));
   return { id: idOf(outs), outs };
 }
 
+/** Inputs that differ after a deployment of NATS or NoETL; others change the check alone. */
+const DEPLOYED = [
+  "connection",
+  "stream",
+  "subject",
+  "consumer",
+  "expect",
+  "worker",
+  "noetl",
+  "gateway",
+  "triggers",
+] as const;
+
 /**
- * Runs the check, in mode `ensure` after what it does. A stream made anew is no loss where a trigger changed, because then
- * a deployment came before, and no news where a refresh has reported it.
+ * Runs the check, in mode `ensure` after what it does. A stream that was recreated is no loss where a deployment came before,
+ * and no news where a refresh has reported it. Where nothing was deployed the check waits only for pods that are starting:
+ * nobody else will make what is missing.
  *
  * @throws Error with everything that is wrong, or {@link ConnectError}.
  */
@@ -97,11 +194,21 @@ export async function update(
   olds: object,
   news: object,
 ): Promise<pulumi.dynamic.UpdateResult<ContractState>> {
-  const [before, after] = [olds as RefreshedState, news as Partial<ContractInputs>];
-  const deployed = !isDeepStrictEqual(before.triggers, after.triggers) || before.stream !== after.stream;
-  const reported = before.drift?.["stream-lost"] !== undefined;
-  const remembered = deployed || reported ? {} : rememberedIn(askedFor(before));
-  return { outs: await checked(news, { ...remembered, ...ensuredIn(before) }) };
+  const before = olds as RefreshedState;
+  const inputs = inputsOf(news);
+  const asked = askedInputs(before);
+  const seen = rememberedIn(askedFor(before));
+  const recreated = changed(asked, news, ["triggers", "stream"]) || before.drift?.["stream-lost"] !== undefined;
+  const remembered = { ...(recreated ? {} : seen), ...ensuredIn(before) };
+  if (changed(asked, news, DEPLOYED) || before.drift?.nats !== undefined) {
+    return { outs: await checked(inputs, remembered) };
+  }
+  try {
+    return { outs: await checked(inputs, remembered, (these) => checkAgain(these, seen, remembered)) };
+  } catch (error) {
+    if (!(error instanceof ConnectError) || error.problem !== "no-pod") throw error;
+    throw new Error(`${error.message}. ${STATE_SAYS}`);
+  }
 }
 
 /** What mode `ensure` set at its last run. */
@@ -110,6 +217,35 @@ function ensuredIn(before: RefreshedState): Remembered {
   if (before.mode !== "ensure" || maxAgeSeconds === undefined || ackWaitSeconds === undefined) return {};
   return { ensured: { maxAgeSeconds, ackWaitSeconds } };
 }
+
+/** The check of a contract that held before and that nobody has deployed to since. */
+async function checkAgain(inputs: ContractInputs, seen: Remembered, remembered: Remembered): Promise<ContractReport> {
+  const limit = (seconds: number): ContractInputs => ({
+    ...inputs,
+    timeoutSeconds: Math.min(inputs.timeoutSeconds, seconds),
+  });
+  const once = (): Promise<ContractReport> => checkContract(limit(REFRESH_TIMEOUT_SECONDS), false, remembered);
+  const first = await once();
+  const missing = MISSING.filter(({ id }) => first.checks.some((check) => check.id === id && !check.ok));
+  if (first.holds || missing.length === 0) return first;
+  const pods = await podsOf(inputs, new Deadline(LOOK_SECONDS * 1000));
+  const seconds = pods ? startsFor(pods) / 1000 : BLIND_SECONDS;
+  if (seconds > 0) {
+    const waited = await checkContract(limit(Math.max(1, seconds)), true, remembered);
+    if (waited.holds || !pods) return waited;
+  }
+  const last = await once();
+  const name = missing[0]?.name(inputs) ?? "";
+  return last.holds || !pods
+    ? last
+    : { ...last, report: `${lossWords(name, seen.streamCreated, pods)}\n${last.report}` };
+}
+
+/** What only a start of NoETL makes. */
+const MISSING: readonly { readonly id: string; name(this: void, inputs: ContractInputs): string }[] = [
+  { id: "stream-exists", name: ({ stream }) => `Stream ${stream}` },
+  { id: "consumer-exists", name: ({ consumer }) => `Consumer ${consumer}` },
+];
 
 const rememberedIn = ({ streamCreated }: Remembered): Remembered =>
   streamCreated === undefined ? {} : { streamCreated };
@@ -169,9 +305,8 @@ type Facts = Omit<ContractReport, "checks">;
  */
 export async function read(id: string, properties: object): Promise<pulumi.dynamic.ReadResult> {
   const before = properties as RefreshedState;
-  const { streamCreated, gateway, ...asked } = askedFor(before);
-  const inputs = inputsOf({ ...before, ...asked, ...(gateway ? { gateway: { ...before.gateway, ...gateway } } : {}) });
-  const remembered = streamCreated === undefined ? {} : { streamCreated };
+  const inputs = askedInputs(before);
+  const remembered = rememberedIn(askedFor(before));
   const { changes = [] } = before;
   const state = (live: object, report: Facts, differences: Differences["differences"]): pulumi.dynamic.ReadResult => {
     const differs = !isDeepStrictEqual(live, inputs);
@@ -195,6 +330,12 @@ export async function read(id: string, properties: object): Promise<pulumi.dynam
 function askedFor(state: RefreshedState): Partial<Asked> {
   if (state.asked !== undefined) return JSON.parse(state.asked) as Asked;
   return rememberedIn(state);
+}
+
+/** The inputs that were asked for; a refresh shows others where it found others. */
+function askedInputs(state: RefreshedState): ContractInputs {
+  const { streamCreated: _streamCreated, gateway, ...asked } = askedFor(state);
+  return inputsOf({ ...state, ...asked, ...(gateway ? { gateway: { ...state.gateway, ...gateway } } : {}) });
 }
 
 function askedIn({ expect, worker, gateway }: ContractInputs): Asked {

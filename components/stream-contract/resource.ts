@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ConsumerTerms, NoetlLine } from "../../contract/lines";
 import type { BucketFacts, Unasked } from "./check";
+import { RUN_INPUT, type Run } from "./run";
 
 /** TLS towards NATS. Certificates and keys are PEM text, not paths. */
 export interface StreamContractTlsArgs {
@@ -199,6 +200,12 @@ function withSecrets(args: StreamContractArgs): StreamContractArgs {
   };
 }
 
+/** What the provider is to know of this run of the engine. */
+const runOf = (name: string, { parent }: pulumi.CustomResourceOptions): { [K in keyof Run]: pulumi.Input<Run[K]> } => ({
+  preview: pulumi.runtime.isDryRun(),
+  urn: pulumi.createUrn(name, "pulumi-nodejs:dynamic/noetl-nats:StreamContract", parent),
+});
+
 /** Outputs that a check fills in; undefined until then. */
 const OUTPUTS = [
   "holds",
@@ -296,7 +303,7 @@ export class StreamContract extends pulumi.dynamic.Resource {
     super(
       stub,
       name,
-      { ...outputs, ...withSecrets(args) },
+      { ...outputs, ...withSecrets(args), [RUN_INPUT]: runOf(name, opts) },
       pulumi.mergeOptions(opts, { additionalSecretOutputs: ["password", "credentials", "nkeySeed"] }),
       "noetl-nats",
       "StreamContract",

@@ -2,7 +2,7 @@
 import * as net from "node:net";
 import type { Duplex } from "node:stream";
 import { serviceHost } from "../../contract/noetl";
-import { findPod, forwardPort, loadCluster } from "./cluster";
+import { clusterAccess, findPod, forwardPort } from "./cluster";
 import { within, type Deadline } from "./deadline";
 import { ConnectError } from "./errors";
 import { parseServer, type ClusterConnection } from "./inputs";
@@ -21,7 +21,7 @@ export interface Way {
 /** Through a port-forward to a ready pod.  @throws ConnectError */
 export async function wayThroughCluster(connection: ClusterConnection, deadline: Deadline): Promise<Way> {
   const { namespace, service, port } = connection;
-  const config = await loadCluster(connection);
+  const config = await clusterAccess(connection);
   const cluster = config.getCurrentCluster()?.server ?? "";
   const pod = await within(deadline.step(), `the Kubernetes API at ${cluster} to name a ready NATS pod`, (signal) =>
     findPod(config, connection, signal),

@@ -1,6 +1,6 @@
 import * as http from "node:http";
 import * as net from "node:net";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import {
   checkContract,
   ConnectError,
@@ -9,6 +9,7 @@ import {
   type ContractArguments,
   type ContractInputs,
 } from "../../components/stream-contract";
+import { check, diff, update } from "../../components/stream-contract/provider";
 import {
   closedPort,
   inputsFor,
@@ -362,6 +363,76 @@ describe("through a cluster", () => {
   ])("says so: %s", async (_name, problem, answers, upgrade, message) => {
     const server = await apiServer(answers, upgrade);
     expect(await problemOf(problem, inputs({ kubeconfig: kubeconfig(server) }))).toContain(message);
+  });
+
+  describe("the look of a preview and of an update", () => {
+    /** Whether the resource changes, and what is said. */
+    async function looked(kubeconfig: string, preview: boolean): Promise<{ changes?: boolean; said: string[] }> {
+      const said: string[] = [];
+      const console = vi.spyOn(globalThis.console, "error").mockImplementation((line: string) => void said.push(line));
+      try {
+        const { inputs: news = {} } = check({}, { connection: { kubeconfig }, run: { preview, urn: "urn" } });
+        return { ...(await diff("id", { ...news, holds: true, differences: {} }, news)), said };
+      } finally {
+        console.mockRestore();
+      }
+    }
+
+    it("finds that the cluster lacks what the state has, and names --refresh", async () => {
+      const empty = kubeconfig(await apiServer({}));
+      const { changes, said } = await looked(empty, true);
+      expect(changes).toBe(true);
+      expect(said).toEqual([
+        expect.stringMatching(/there is no Service nats\/nats.*`pulumi up --refresh` finds what is/),
+      ]);
+      const { inputs: news = {} } = check({}, { connection: { kubeconfig: empty } });
+      const { message } = await rejection(
+        update("id", { ...news, holds: true, differences: {} }, { ...news, strict: true }),
+      );
+      expect(message).toMatch(/there is no Service nats\/nats.*`pulumi up --refresh`/);
+    });
+
+    it("takes a NATS that does not run for one on which the contract does not hold", async () => {
+      const waiting = kubeconfig(await apiServer({ [SERVICE]: service, [PODS]: pods("False") }));
+      const { changes, said } = await looked(waiting, true);
+      expect(changes).toBe(true);
+      expect(said).toEqual([expect.stringContaining("container nats: CrashLoopBackOff")]);
+    });
+
+    it.each<[string, Record<string, Answer>, number, string]>([
+      ["may not read", { [SERVICE]: { status: 403 } }, 0, "its role needs get on services"],
+      [
+        "may not forward",
+        { [SERVICE]: service, [PODS]: pods("True") },
+        403,
+        "its role needs create and get on pods/portforward",
+      ],
+      ["is not accepted", { [SERVICE]: { status: 401 } }, 0, "does not accept the kubeconfig's login"],
+    ])(
+      "with a login that %s, says so in one line and lets the preview pass",
+      async (_name, answers, upgrade, words) => {
+        const server = kubeconfig(await apiServer(answers, upgrade));
+        const preview = await looked(server, true);
+        expect(preview.changes).toBe(false);
+        expect(preview.said).toEqual([expect.stringContaining(words)]);
+        expect(preview.said[0]).not.toContain("\n");
+        expect(await looked(server, false)).toEqual({ changes: true, said: [] });
+      },
+    );
+
+    it("does not wait for an API server that is silent", async () => {
+      const listener = net.createServer((socket) => void socket.on("error", () => socket.destroy()).resume());
+      await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+      cleanups.push(() => new Promise((resolve) => listener.close(resolve)));
+      const silent = kubeconfig(`http://127.0.0.1:${(listener.address() as net.AddressInfo).port}`);
+      const milliseconds = await elapsed(async () => {
+        expect(await looked(silent, true)).toEqual({
+          changes: false,
+          said: [expect.stringContaining("waited 2 s for")],
+        });
+      });
+      expect(milliseconds).toBeLessThan(4_000);
+    });
   });
 
   it("names a pod that does not exist", async () => {

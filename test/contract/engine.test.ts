@@ -27,6 +27,12 @@ const WRONG = "Wrong-Horse.8";
 const LOGIN = { user: "noetl", pass: PASSWORD };
 const PACKAGE = "noetl-nats/stream-contract/provider";
 
+const startServer = (port?: number): Promise<NatsServer> =>
+  startNatsServer({
+    config: `${JETSTREAM}\nauthorization {users: [{user: noetl, password: "${PASSWORD}"}]}`,
+    ...(port === undefined ? {} : { port }),
+  });
+
 describe("the package", () => {
   it("exports the provider under the name that the stub asks for", () => {
     const fromProject = createRequire(path.join(projectRoot(), "package.json"));
@@ -57,9 +63,7 @@ describe("a program with a StreamContract, run by the engine", () => {
 
   beforeAll(async () => {
     const { pulumi } = await ensureTools(["pulumi"]);
-    server = await startNatsServer({
-      config: `${JETSTREAM}\nauthorization {users: [{user: noetl, password: "${PASSWORD}"}]}`,
-    });
+    server = await startServer();
     dir = fs.mkdtempSync(path.join(os.tmpdir(), "contract-engine-"));
     const modules = path.join(dir, "project", "node_modules");
     for (const folder of [path.join(modules, "@pulumi"), path.join(dir, "state"), path.join(dir, "cli", "bin")]) {
@@ -136,6 +140,41 @@ describe("a program with a StreamContract, run by the engine", () => {
   it("changes nothing when nothing changed", async () => {
     const { changeSummary } = await stack.preview({ onOutput, onError: onOutput });
     expect(changeSummary).toEqual({ same: 2 });
+  });
+
+  it("looks at the live contract although nothing changed, and says at preview what an update then fails with", async () => {
+    await removeStreams(server, LOGIN);
+    const { changeSummary, stdout } = await stack.preview({ onOutput, onError: onOutput });
+    expect(changeSummary).toEqual({ same: 1, update: 1 });
+    expect(stdout).toContain("warning: The stream contract of NoETL does not hold: 1 violation.");
+    expect(stdout).toContain("violation stream-exists: found no such stream, expected stream NOETL_COMMANDS");
+    // It stands with its resource, not with the stack.
+    expect(stdout).toMatch(/noetl-nats:StreamContract \(contract\):\s+warning: The stream contract/);
+    const { message } = await rejection(up());
+    expect(message).toContain("violation stream-exists");
+    await startNoetl(server, {}, LOGIN);
+    const preview = await stack.preview({ onOutput, onError: onOutput });
+    expect(preview.changeSummary).toEqual({ same: 1, update: 1 });
+    expect(preview.stdout).toContain("drift stream-lost");
+    expect((await up()).outputs.report?.value).toContain("drift stream-lost");
+    expect((await stack.preview({ onOutput })).changeSummary).toEqual({ same: 2 });
+  });
+
+  it("says in one line at preview that NATS cannot be reached, and fails an update", async () => {
+    await server.stop();
+    const { changeSummary, stdout } = await stack.preview({ onOutput, onError: onOutput });
+    expect(changeSummary).toEqual({ same: 2 });
+    const lines = stdout.slice(stdout.indexOf("Diagnostics:")).split("\n");
+    expect(lines.filter((line) => line.includes("warning: NATS"))).toEqual([
+      `    warning: NATS could not be asked whether the stream contract holds: ${server.address} refuses the connection ` +
+        "(ECONNREFUSED): is NATS running there?",
+    ]);
+    const { message } = await rejection(up());
+    expect(message).toContain(`${server.address} refuses the connection (ECONNREFUSED)`);
+    server = await startServer(server.port);
+
+    await startNoetl(server, {}, LOGIN);
+    await up();
   });
 
   it("checks again when a trigger changes, and passes with a warning on drift", async () => {

@@ -1,5 +1,5 @@
 import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { withDefaults, type ContractArguments } from "../../components/stream-contract";
 import { check, create, diff, read, update } from "../../components/stream-contract/provider";
 import {
@@ -7,9 +7,11 @@ import {
   inputsFor,
   rejection,
   removeStreams,
+  sleep,
   startGateway,
   startNatsServer,
   startNoetl,
+  withManager,
   type NatsServer,
 } from "./support";
 
@@ -107,13 +109,16 @@ describe("check", () => {
   });
 });
 
-describe("diff", () => {
-  const news = { ...DEFAULTS, user: "noetl", password: "one", triggers: ["a", 1], __provider: "code" };
-  const olds = { ...news, holds: true, report: "", checks: [], retention: "limits" };
-
-  it("finds nothing where nothing changed", () => {
-    expect(diff("id", olds, news)).toEqual({ changes: false });
-  });
+describe("diff of inputs", () => {
+  const news = {
+    ...DEFAULTS,
+    connection: { servers: ["127.0.0.1:1"] },
+    user: "noetl",
+    password: "one",
+    triggers: ["a", 1],
+    __provider: "code",
+  };
+  const olds = { ...news, holds: true, report: "", differences: {}, retention: "limits" };
 
   it.each<[string, object]>([
     ["a password", { password: "two" }],
@@ -122,12 +127,18 @@ describe("diff", () => {
     ["the connection", { connection: { servers: ["nats:4222"] } }],
     ["the provider's code", { __provider: "other code" }],
     ["a value that is not known yet", { triggers: [unknownValue] }],
-  ])("finds %s, and never replaces", (_name, change) => {
-    expect(diff("id", olds, { ...news, ...change })).toEqual({ changes: true });
+    ["a connection that is not known yet", { connection: unknownValue }],
+  ])("finds %s, and never replaces", async (_name, change) => {
+    expect(await diff("id", olds, { ...news, ...change })).toEqual({ changes: true });
   });
 
-  it("checks again where a refresh found the contract broken", () => {
-    expect(diff("id", { ...olds, holds: false }, news)).toEqual({ changes: true });
+  it("checks again where a refresh found the contract broken", async () => {
+    expect(await diff("id", { ...olds, holds: false }, news)).toEqual({ changes: true });
+  });
+
+  it("takes a default for what a state did not know yet", async () => {
+    const { noetl: _noetl, strict: _strict, ...older } = olds;
+    expect(await diff("id", older, news)).toEqual({ changes: false });
   });
 });
 
@@ -150,7 +161,7 @@ describe("against a server", () => {
     expect(outs).toMatchObject({ ...inputs, holds: true, retention: "limits" });
     const present = await read(id, { ...outs, __provider: "code" });
     expect(present).toEqual({ id, props: outs, inputs });
-    expect(diff(id, present.props as object, { ...inputs })).toEqual({ changes: false });
+    expect(await diff(id, present.props as object, { ...inputs })).toEqual({ changes: false });
 
     expect((await update(id, outs ?? {}, { ...inputs, triggers: [2] })).outs).toEqual({ ...outs, triggers: [2] });
     const { message } = await rejection(update(id, outs ?? {}, { ...inputs, subject: "other" }));
@@ -181,7 +192,7 @@ describe("against a server", () => {
     });
     const second = await read(id, first.props as object);
     expect(second).toEqual(first);
-    expect(diff(id, second.props as object, inputs)).toEqual({ changes: true });
+    expect(await diff(id, second.props as object, inputs)).toEqual({ changes: true });
 
     // The refresh has reported the loss; an update without one does it itself, and a deployment explains it.
     const warned = async (olds: object, news: object): Promise<boolean> =>
@@ -192,6 +203,66 @@ describe("against a server", () => {
     expect(await warned(second.props as object, inputs)).toBe(false);
     expect(await warned(outs, { ...inputs, strict: true })).toBe(true);
     expect(await warned(outs, { ...inputs, triggers: ["deployed"] })).toBe(false);
+  });
+
+  it("looks at the live contract where no input changed", async () => {
+    await removeStreams(server);
+    await startNoetl(server);
+    const { inputs = {} } = check({}, { ...inputsFor(server), run: { preview: true, urn: "urn" } });
+    expect(inputs).not.toHaveProperty("run");
+    const { id, outs = {} } = await create(inputs);
+    const warned = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const said = (): string => warned.mock.calls.splice(0).flat().join("\n");
+    try {
+      expect(await diff(id, outs, inputs)).toEqual({ changes: false });
+      expect(said()).toBe("");
+
+      // Drift is news until it stands in the state.
+      await withManager(server, (manager) => manager.streams.update("NOETL_COMMANDS", { max_msgs: 5_000_000 }));
+      expect(await diff(id, outs, inputs)).toEqual({ changes: true });
+      expect(said()).toContain("drift stream-limits");
+      const { outs: drifted = {} } = await update(id, outs, inputs);
+      expect(await diff(id, drifted, inputs)).toEqual({ changes: false });
+      await withManager(server, (manager) => manager.streams.update("NOETL_COMMANDS", { max_msgs: -1 }));
+      expect(await diff(id, drifted, inputs)).toEqual({ changes: true });
+
+      await removeStreams(server);
+      expect(await diff(id, outs, inputs)).toEqual({ changes: true });
+      expect(said()).toContain("violation stream-exists");
+
+      // A stream that was lost and recreated is news once.
+      await startNoetl(server);
+      expect(await diff(id, outs, inputs)).toEqual({ changes: true });
+      expect(said()).toContain("drift stream-lost");
+      const { outs: told = {} } = await update(id, outs, inputs);
+      expect((told as { report: string }).report).toContain("drift stream-lost");
+      expect(await diff(id, told, inputs)).toEqual({ changes: false });
+
+      // An update says it by what it does.
+      check({}, { ...inputsFor(server), run: { preview: false, urn: "urn" } });
+      await removeStreams(server);
+      expect(await diff(id, told, inputs)).toEqual({ changes: true });
+      expect(said()).toBe("");
+    } finally {
+      warned.mockRestore();
+    }
+  });
+
+  it("does not wait for a stream that nobody is going to make", async () => {
+    await removeStreams(server);
+    await startNoetl(server);
+    const inputs = inputsFor(server, { timeoutSeconds: 120 });
+    const { id, outs = {} } = await create(inputs);
+    await removeStreams(server);
+    const start = performance.now();
+    const { message } = await rejection(update(id, outs, inputs));
+    expect(message).toContain("violation stream-exists: found no such stream");
+    // Nothing tells here whether NoETL is starting, so it is given ten seconds.
+    expect(performance.now() - start).toBeLessThan(20_000);
+    const waiting = update(id, outs, { ...inputs, triggers: ["deployed"] });
+    await sleep(500);
+    await startNoetl(server);
+    expect((await waiting).outs).toMatchObject({ holds: true, report: "" });
   });
 
   it("read takes a server that is gone as drift, and a refused login as an error", async () => {
