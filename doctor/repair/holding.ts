@@ -137,9 +137,10 @@ const PATIENCE_MILLISECONDS = 5_000;
  */
 export async function handOver(session: Session, handover: Handover): Promise<Gap> {
   const { give, take, subjects, listens } = handover;
+  // First what is stored, then what is heard: whatever is heard is then among what was stored since, or was not stored.
+  const before = await lastSequences(session, handover);
   const between = listens ? await Listener.open(session, subjects) : undefined;
   try {
-    const before = await lastSequences(session, handover);
     await exchange(session, give, take);
     return between ? await settle(session, handover, before, between) : { caught: 0, doubtful: 0 };
   } finally {

@@ -1,8 +1,10 @@
+import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { AckPolicy, DeliverPolicy, type ConsumerConfig, type NatsConnection, type StreamConfig } from "nats";
 import { withDefaults, type ContractArguments, type ContractInputs } from "../../components/stream-contract/inputs";
+import { projectRoot } from "../../config/project";
 import type { Cluster } from "../../doctor/cluster";
 import { repair, type Intent, type Outcome, type Point } from "../../doctor/repair";
 import { natsClient, sleep, withManager, type NatsServer } from "./support";
@@ -174,3 +176,55 @@ export const workersConsumer = (consumer: string, changes: Partial<ConsumerConfi
 
 export const numbered = (count: number, prefix = "command"): string[] =>
   Array.from({ length: count }, (_, index) => `${prefix}-${index + 1}`);
+
+/** Every point that a repair of a stream passes, in order; writing back also in the middle, 64 messages going at once. */
+export const POINTS: readonly (readonly [Point, number])[] = [
+  ["begun", 1],
+  ["freezing", 1],
+  ["frozen", 1],
+  ["saved", 1],
+  ["removing", 1],
+  ["removed", 1],
+  ["creating", 1],
+  ["created", 1],
+  ["subscribing", 1],
+  ["writing", 1],
+  ["writing", 2],
+  ["restored", 1],
+  ["moving", 1],
+  ["opening", 1],
+  ["opened", 1],
+  ["draining", 1],
+  ["drained", 1],
+  ["restarting", 1],
+  ["restarted", 1],
+  ["verifying", 1],
+];
+
+/**
+ * Runs the compiled repair in a process of its own, which is killed when it passes a point for the n-th time.
+ *
+ * @returns how it ended: `SIGKILL`, or "ended" where it did not pass the point.
+ */
+export async function killedAt(inputs: ContractInputs, folder: string, point: Point, times = 1): Promise<string> {
+  const script = `
+    const { repair } = require("./dist/doctor/repair");
+    const deployment = { metadata: { generation: 1 }, spec: { replicas: 1 },
+      status: { observedGeneration: 1, updatedReplicas: 1, availableReplicas: 1, replicas: 1 } };
+    const cluster = { ask: () => Promise.resolve(deployment) };
+    let text = "", passed = 0;
+    process.stdin.on("data", (chunk) => (text += chunk)).on("end", async () => {
+      const { inputs, folder, point, times } = JSON.parse(text);
+      await repair({
+        stack: "test", inputs, cluster, folder, say() {}, confirm: async () => true,
+        at: (each) => { if (each === point && ++passed === times) process.kill(process.pid, "SIGKILL"); },
+      });
+    });`;
+  const child = spawn(process.execPath, ["-e", script], { cwd: projectRoot(), stdio: ["pipe", "ignore", "pipe"] });
+  let complaint = "";
+  child.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString()));
+  child.stdin.end(JSON.stringify({ inputs, folder, point, times }));
+  const signal = await new Promise<string | null>((resolve) => child.on("exit", (_, by) => resolve(by)));
+  if (complaint !== "") throw new Error(complaint);
+  return signal ?? "ended";
+}

@@ -5,9 +5,12 @@ import { checkContract } from "../../components/stream-contract/check";
 import {
   DEFAULT_NAMES,
   handedOut,
+  killedAt,
   newFolder,
   numbered,
+  POINTS,
   publisher,
+  type Publisher,
   repairInputs,
   runRepair,
   workQueue,
@@ -34,6 +37,41 @@ const streams = (): Promise<string[]> =>
     for await (const { config } of manager.streams.list()) names.push(config.name);
     return names.sort();
   });
+
+/** All is as it should be: nothing refused, everything handed out once, nothing left behind. */
+async function expectComplete(live: Publisher, bodies: readonly string[]): Promise<void> {
+  expect(live.refused).toEqual([]);
+  expect([...(await handedOut(server))].sort()).toEqual([...bodies, ...live.accepted].sort());
+  expect(await streams()).toEqual([DEFAULT_NAMES.stream]);
+  expect(fs.existsSync(folder)).toBe(false);
+  expect((await checkContract(repairInputs(server), false)).report).toBe("");
+}
+
+describe("a repair that is killed, while a publisher goes on", () => {
+  it("at every point, one after the other, refuses nothing, loses nothing and gives nothing twice", async () => {
+    const inputs = repairInputs(server);
+    await workQueue(server, numbered(100));
+    const live = await publisher(server);
+    const ends: string[] = [];
+    for (const [point, times] of POINTS) ends.push(`${point} ${await killedAt(inputs, folder, point, times)}`);
+    const { outcome, intents } = await runRepair(inputs, folder);
+    await live.stop();
+    expect(ends).toEqual(POINTS.map(([point]) => `${point} SIGKILL`));
+    expect(outcome).toBe("repaired");
+    expect(intents[0]?.since).toBeDefined();
+    await expectComplete(live, numbered(100));
+  }, 120_000);
+
+  it.each(POINTS)("at %s (%i) goes on", async (point, times) => {
+    const inputs = repairInputs(server);
+    await workQueue(server, numbered(100));
+    const live = await publisher(server);
+    expect(await killedAt(inputs, folder, point, times)).toBe("SIGKILL");
+    expect((await runRepair(inputs, folder)).outcome).toBe("repaired");
+    await live.stop();
+    await expectComplete(live, numbered(100));
+  });
+});
 
 describe("a work queue in the place of NoETL's stream", () => {
   it("is replaced while a publisher goes on: none is refused, none is lost, none comes twice, in order", async () => {
