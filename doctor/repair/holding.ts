@@ -55,6 +55,18 @@ export function noteOf(info: Pick<StreamInfo, "config"> | undefined): Note | und
   }
 }
 
+/** Metadata of a stream that a repair made. */
+const MARK = "noetl-nats.repair";
+
+/** Tells every machine which repair made the stream, and whether all that the old one held is in it. */
+export const marked = ({ id, whole, target }: Journal): Journal["target"] => ({
+  ...target,
+  metadata: { ...target.metadata, [MARK]: `${id} ${whole ? "whole" : "without what another machine saved"}` },
+});
+
+export const isWhole = ({ config }: Pick<StreamInfo, "config">, id: string): boolean =>
+  config.metadata?.[MARK] === `${id} whole`;
+
 /** The holding stream of a repair, without an end: what it takes stays until it is in the new stream. */
 export function holdingConfig(
   journal: Journal,

@@ -9,7 +9,7 @@ import { CommandError } from "../exit";
 import { consumersOf } from "../nats";
 import { placesOf, streamToMake } from "./consumers";
 import { AGAIN, Course, type RepairOptions } from "./course";
-import { holdingStream, noteOf } from "./holding";
+import { holdingStream, isWhole, noteOf } from "./holding";
 import { closeJournal, newJournal, readJournal, writeJournal, type Journal, type Reason } from "./journal";
 import { Lock, refuseWhereHeld } from "./lock";
 import { intentOf, isEmpty, planRepair, withoutLoss, type Holdings, type Intent, type RepairPlan } from "./plan";
@@ -213,6 +213,7 @@ class Repair extends Course {
       id: note.id,
       begun: note.begun,
       phase: isOld ? "frozen" : "removed",
+      whole: isOld,
     };
   }
 
@@ -247,6 +248,10 @@ class Repair extends Course {
     }
     const steps = new Remake(this, session, journal);
     const { kind, stream } = await steps.look();
+    if (kind === "other" && stream && isWhole(stream, journal.id)) {
+      this.say(`another machine has brought this repair to its end: nothing is written back from here`);
+      Object.assign(journal, { newCreated: String(stream.created), line: journal.saved });
+    }
     if (kind === "old" && stream) {
       const { observed } = await observe(session, this.inputs, this.deadline());
       const whole = { ...stream, config: { ...stream.config, subjects: journal.oldStream.subjects ?? [] } };

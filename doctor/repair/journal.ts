@@ -72,6 +72,8 @@ export interface Journal {
   /** Names of the consumers that this repair makes new, where it makes nothing else new. */
   readonly renews: readonly string[];
 
+  /** Whether this repair has, or had, all that the old stream held: false where another machine saved it. */
+  readonly whole: boolean;
   /** Messages in the backup, its size in bytes, its SHA-256, and the last sequence of the stream that was saved. */
   saved: number;
   bytes: number;
@@ -128,6 +130,7 @@ export function newJournal(
     begun: new Date().toISOString(),
     ...facts,
     phase: "begun",
+    whole: true,
     saved: 0,
     bytes: 0,
     digest: "",

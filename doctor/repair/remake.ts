@@ -15,6 +15,7 @@ import {
   handOver,
   holdingStream,
   inlet,
+  marked,
   noteOf,
   parkedSubject,
   trialSubject,
@@ -259,9 +260,9 @@ export class Remake {
 
   /** The new stream while the repair alone writes to it. */
   private closed(): Partial<StreamConfig> & { name: string } {
-    const { id, target } = this.journal;
+    const { id } = this.journal;
     return {
-      ...target,
+      ...marked(this.journal),
       subjects: [`${inlet(id)}.>`],
       subject_transform: { src: `${inlet(id)}.>`, dest: ">" },
       duplicate_window: SHORT_WINDOW_MILLISECONDS * 1e6,
@@ -277,14 +278,14 @@ export class Remake {
       journal.doubled += journal.written;
       Object.assign(journal, { line: 0, written: 0, leftOut: {}, batch: undefined });
     }
-    const { stream, target } = journal;
+    const { stream } = journal;
     await course.change(session, `STREAM.CREATE.${stream}`, this.closed(), `to create stream ${stream}`);
     const info = await session.streamInfo(stream, course.deadline());
     if (!info) return;
     if (!info.config.subject_transform) {
       // nats-server 2.9 knows no such transform: the stream has to be open before it can be filled.
       await course.change(session, `STREAM.DELETE.${stream}`, {}, `to remove stream ${stream} again`);
-      await this.createOpen(target);
+      await this.createOpen(marked(journal));
     } else {
       journal.newCreated = String(info.created);
     }
@@ -488,7 +489,7 @@ export class Remake {
     await course.lock?.check();
     course.point("opening");
     const info = await session.streamInfo(journal.stream, course.deadline());
-    const { subject_transform: _transform, ...config } = { ...this.closed(), ...info?.config, ...journal.target };
+    const { subject_transform: _transform, ...config } = { ...this.closed(), ...info?.config, ...marked(journal) };
     await this.takeBack(holding, { stream: journal.stream, config });
     course.reach(journal, "opened");
     course.say(`stream ${journal.stream} takes what is published`);
