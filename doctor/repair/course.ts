@@ -1,9 +1,11 @@
 /** What every part of a repair has at hand: what it is asked to do, its journal's folder, and where it may be stopped. */
 import { Deadline } from "../../components/stream-contract/deadline";
 import type { ContractInputs } from "../../components/stream-contract/inputs";
+import type { Session } from "../../components/stream-contract/session";
 import { CommandError } from "../exit";
 import type { Cluster } from "../cluster";
 import { writeJournal, type Journal, type Phase } from "./journal";
+import type { Lock } from "./lock";
 import type { Intent } from "./plan";
 
 /** Longest wait for one change in NATS, in seconds. */
@@ -11,7 +13,17 @@ const CHANGE_SECONDS = 15;
 
 /** Points that a repair passes; `-ing` before an effect, the past after it is in the journal. */
 export type Point =
-  Phase | "freezing" | "removing" | "creating" | "subscribing" | "writing" | "restarting" | "verifying";
+  | Phase
+  | "freezing"
+  | "removing"
+  | "creating"
+  | "subscribing"
+  | "writing"
+  | "moving"
+  | "opening"
+  | "draining"
+  | "restarting"
+  | "verifying";
 
 export interface RepairOptions {
   readonly stack: string;
@@ -28,9 +40,13 @@ export interface RepairOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The way out after every interruption. */
+export const AGAIN = "Run the same command again: it goes on from here";
+
 export class Course {
   readonly inputs: ContractInputs;
   readonly folder: string;
+  lock: Lock | undefined;
 
   constructor(readonly options: RepairOptions) {
     this.inputs = options.inputs;
@@ -43,6 +59,12 @@ export class Course {
 
   deadline(): Deadline {
     return new Deadline(CHANGE_SECONDS * 1000);
+  }
+
+  /** Asks NATS to change something, as long as nobody else has taken over.  @throws ConnectError, CommandError */
+  async change(session: Session, subject: string, body: object, what: string): Promise<void> {
+    await this.lock?.check();
+    await session.change(subject, body, what, this.deadline());
   }
 
   /** Writes into the journal how far it has come. */
@@ -58,8 +80,6 @@ export class Course {
 
   /** Between two steps is the place to stop. */
   step(): void {
-    if (this.options.signal?.aborted) {
-      throw new CommandError("Interrupted. Run the same command again: it goes on from here.", "interrupted");
-    }
+    if (this.options.signal?.aborted) throw new CommandError(`Interrupted. ${AGAIN}.`, "interrupted");
   }
 }
