@@ -148,7 +148,9 @@ describe("the probes", () => {
       adminUser: "postgres",
       secretName: "s",
       storageSize: "1Gi",
-    }) as { spec: { template: { spec: { containers: Record<string, { exec: { command: string[] } }>[] } } } };
+    }) as unknown as {
+      spec: { template: { spec: { containers: Record<string, { exec: { command: string[] } }>[] } } };
+    };
     const [container] = spec.template.spec.containers;
     const probes = ["startupProbe", "readinessProbe", "livenessProbe"].map((name) => container?.[name]?.exec.command);
     const codes = () =>
