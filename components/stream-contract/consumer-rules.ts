@@ -53,6 +53,22 @@ function uncovered({ stream, consumers = {} }: Pick<Found, "stream" | "consumers
   return publishedSubjects(contract).filter((subject) => !letsThrough(together, stream, subject));
 }
 
+const ACK_WAIT_STAYS =
+  "a longer time loses nothing, and a shorter one would have commands delivered again that still run in a NoETL that counts on it; " +
+  "where it is right, set noetlLine (expect.ackWaitSeconds in a program)";
+
+const FILTER_STAYS =
+  "without its filter, or with a wider one, it would be handed commands that are meant for another consumer";
+
+/** Whether the filters are what a NoETL with pools gives the consumer of one: a branch below the subject. */
+const isOfPool = (filters: readonly string[], { subject }: Contract): boolean =>
+  filters.length > 0 && filters.every((filter) => subjectsCover([`${subject}.>`], filter));
+
+const poolAdvice = ({ stream, consumer: name }: Contract, consumer: ConsumerInfo): string =>
+  `the filter ${list(filtersOf(consumer))} is how a NoETL with pools makes the consumer of a pool: where that is the one that ` +
+  `is deployed, set noetlLine to it (publishes and consumers in a program); where the consumer is left over from one, remove ` +
+  `it (nats consumer rm ${stream} ${name} -f) and restart the workers`;
+
 /** `max_waiting` of a consumer that nobody set it for. */
 const DEFAULT_MAX_WAITING = 512;
 
@@ -148,9 +164,24 @@ export const CONSUMER_RULES: readonly Rule[] = [
       if (consumerTerms(contract).length > 1) return true;
       return publishedSubjects(contract).every((subject) => letsThrough(filters, stream, subject));
     },
-    mend: recreateConsumer,
-    // Whoever set a filter keeps it: taking it away would hand this consumer what is meant for another.
-    ensure: () => ({ action: "leave" }),
+    mend: (contract, { consumer, terms }) =>
+      terms.filters || !isOfPool(filtersOf(consumer), contract)
+        ? recreateConsumer()
+        : { action: "advise", advice: poolAdvice(contract, consumer) },
+    ensure: (_contract, { consumer, terms }) => {
+      const [filters, wanted] = [filtersOf(consumer), terms.filters ?? []];
+      // Narrower than it is, a consumer gets nothing that is meant for another.
+      const narrows =
+        wanted.length > 0 && wanted.every((filter) => filters.length === 0 || subjectsCover(filters, filter));
+      if (!narrows) return { action: "leave", why: FILTER_STAYS };
+      return {
+        action: "edit-consumer",
+        patch: {
+          filter_subject: wanted.length === 1 ? wanted[0] : undefined,
+          filter_subjects: wanted.length === 1 ? undefined : [...wanted],
+        },
+      };
+    },
   },
   {
     id: "consumers-cover",
@@ -241,8 +272,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
     checks: "time to acknowledge (`ack_wait`), without a `backoff` that replaces it",
     why: "shorter, a command is delivered a second time while it runs; longer, a dead worker's command waits that long",
     remedy:
-      "edit the consumer where it is shorter, recreate it where it has a backoff; a longer one is left alone: if it is " +
-      "right for this NoETL, set `noetlLine` or `expect.ackWaitSeconds`",
+      "edit the consumer; recreate it where it has a backoff; mode ensure raises it, and leaves a longer one as it is",
     expected: ({ expect }) => duration(expect.ackWaitSeconds),
     found: ({ consumer: { config } }) =>
       config.backoff?.length
@@ -250,24 +280,18 @@ export const CONSUMER_RULES: readonly Rule[] = [
         : duration(toSeconds(config.ack_wait)),
     holds: ({ consumer: { config } }, { expect }) =>
       !config.backoff?.length && toSeconds(config.ack_wait) === expect.ackWaitSeconds,
-    mend: ({ expect, stream, consumer: name }, { consumer }) => {
-      if (consumer.config.backoff?.length) return recreateConsumer();
-      if (toSeconds(consumer.config.ack_wait) < expect.ackWaitSeconds) {
-        return editConsumer({ ack_wait: toNanoseconds(expect.ackWaitSeconds) });
-      }
-      return {
-        action: "advise",
-        advice:
-          `nothing is lost by a longer time to acknowledge. Where the NoETL that is deployed asks for it, set noetlLine ` +
-          `(expect.ackWaitSeconds in a program); else nats consumer edit ${stream} ${name} --wait ${expect.ackWaitSeconds}s -f`,
-      };
-    },
-    // A shorter time than somebody set would have commands delivered twice while they run.
-    ensure: ({ expect }, { consumer: { config }, ensured }) => {
-      const [longest, wanted] = [Math.max(0, ...(config.backoff ?? [config.ack_wait ?? 0])), expect.ackWaitSeconds];
-      return toSeconds(longest) <= wanted || toSeconds(longest) === ensured?.ackWaitSeconds
+    mend: ({ expect }, { consumer }) =>
+      consumer.config.backoff?.length
+        ? recreateConsumer()
+        : editConsumer({ ack_wait: toNanoseconds(expect.ackWaitSeconds) }),
+    ensure: ({ consumer: name, expect }, { consumer: { config }, ensured }) => {
+      const [longest, wanted] = [
+        toSeconds(Math.max(0, ...(config.backoff ?? [config.ack_wait ?? 0]))),
+        expect.ackWaitSeconds,
+      ];
+      return longest <= wanted || longest === ensured?.ackWaitSeconds[name]
         ? { action: "edit-consumer", patch: { backoff: undefined, ack_wait: toNanoseconds(wanted) } }
-        : { action: "leave" };
+        : { action: "leave", why: ACK_WAIT_STAYS };
     },
   },
   {

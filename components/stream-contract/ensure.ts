@@ -5,6 +5,7 @@ import { bucketConfig, consumerConfig, streamConfig } from "./desired";
 import { consumerTerms, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
 import { checkName, judge, type Observed, type Verdict } from "./rules";
+import type { Ensured } from "./rule";
 import type { Session } from "./session";
 import { bucketsOf, bucketStream } from "./gateway-rules";
 
@@ -38,7 +39,7 @@ function described(config: object, patch: object): string {
     .join(", ");
 }
 
-/** What has to be done so that the contract holds, without losing anything: nothing is ever removed or recreated. */
+/** What has to be done so that the contract holds, without losing anything: nothing is ever removed, recreated or shortened. */
 export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePlan {
   const { stream, expect } = inputs;
   const changes: Change[] = [];
@@ -115,13 +116,25 @@ export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePl
   return { changes, refused };
 }
 
+/** What a run of mode `ensure` with these inputs left behind, where it held; a later one may take that back. */
+export function ensuredBy(inputs: ContractInputs): Ensured {
+  const { expect } = inputs;
+  return {
+    maxAgeSeconds: expect.maxAgeSeconds,
+    ackWaitSeconds: Object.fromEntries(
+      consumerTerms(inputs).map(({ name, ackWaitSeconds }) => [name, ackWaitSeconds ?? expect.ackWaitSeconds]),
+    ),
+    ttlSeconds: Object.fromEntries(bucketsOf(inputs).map(({ name, ttlSeconds }) => [name, ttlSeconds])),
+  };
+}
+
 /** A report, and what was done before it. */
 export interface EnsureReport extends ContractReport {
   /** What was created, updated or resumed, in order; empty where nothing was to do. */
   readonly changes: readonly string[];
 }
 
-/** Nothing was changed, because something would have to be recreated. Its message says what, why, and how. */
+/** Nothing was changed, because something would have to be recreated, or taken back from whoever set it. Its message says what, why, and how. */
 export class EnsureRefused extends Error {
   override readonly name = "EnsureRefused";
 }
@@ -129,6 +142,9 @@ export class EnsureRefused extends Error {
 /**
  * Makes the contract hold where that loses nothing, and checks it: creates stream, consumer and buckets that are missing
  * and updates what NATS lets one update. For use before NoETL starts.
+ *
+ * A filter of a consumer is never removed or widened; a time to acknowledge, the age of a stream and the life of a bucket's
+ * entries are made longer, and shorter only where they are what an earlier run left behind ({@link Remembered.ensured}).
  *
  * @throws EnsureRefused where a violation (with `strict` any difference) would need something recreated; nothing is
  * changed then. ConnectError where NATS could not be asked, or refused a change; run again, it goes on from there.
@@ -159,8 +175,8 @@ async function change(
     const server = `${session.server} (nats-server ${session.serverVersion})`;
     const what = forbids.map(checkName).join(", ");
     throw new EnsureRefused(
-      `Nothing was changed: ${what} cannot be mended without removing or recreating something, which mode ensure ` +
-        `never does.\n${contractMessage(inputs, refused, server, observed.stream?.state.messages ?? 0)}`,
+      `Nothing was changed: ${what} cannot be mended without removing or recreating something, or taking back what somebody ` +
+        `else set, which mode ensure never does.\n${contractMessage(inputs, refused, server, observed.stream?.state.messages ?? 0)}`,
     );
   }
   const done: string[] = [];

@@ -1,4 +1,4 @@
-import type { StreamInfo } from "nats";
+import type { StreamConfig, StreamInfo } from "nats";
 import { subjectsCover, subjectsOverlap } from "./subjects";
 import {
   count,
@@ -79,6 +79,16 @@ const grant = (what: string): Mend => ({
   advice: `let the gateway's user ${what}, and restart the gateway`,
 });
 
+/** The life that the gateway's settings say. */
+const lifePatch = ({ ttlSeconds, info: { config } }: Found["bucket"]): Partial<StreamConfig> => ({
+  max_age: toNanoseconds(ttlSeconds),
+  // The server refuses an age below the window in which it looks for duplicates.
+  ...(toSeconds(config.duplicate_window) > ttlSeconds ? { duplicate_window: toNanoseconds(ttlSeconds) } : {}),
+});
+
+const LIFE_STAYS =
+  "a shorter life removes entries at once that somebody keeps; where it is right, set the gateway's setting";
+
 /** Rules about the gateway's buckets and subjects, asked where a gateway is deployed. Source: the gateway, 2.10 line. */
 export const GATEWAY_RULES: readonly Rule[] = [
   {
@@ -149,18 +159,18 @@ export const GATEWAY_RULES: readonly Rule[] = [
     why:
       "longer, a session that has ended is still believed; shorter, users lose their session and long executions the " +
       "way back to the browser; the gateway uses a bucket that exists as it is",
-    remedy: "edit the bucket",
+    remedy: "edit the bucket; mode ensure makes it longer, and leaves a longer one as it is",
     expected: (_contract, { bucket }) => duration(bucket.ttlSeconds),
     found: ({ bucket }) => duration(toSeconds(bucket.info.config.max_age)),
     holds: ({ bucket }) => toSeconds(bucket.info.config.max_age) === bucket.ttlSeconds,
-    mend: (_contract, { bucket }) =>
-      editBucket(bucket.name, {
-        max_age: toNanoseconds(bucket.ttlSeconds),
-        // The server refuses an age below the window in which it looks for duplicates.
-        ...(toSeconds(bucket.info.config.duplicate_window) > bucket.ttlSeconds
-          ? { duplicate_window: toNanoseconds(bucket.ttlSeconds) }
-          : {}),
-      }),
+    mend: (_contract, { bucket }) => editBucket(bucket.name, lifePatch(bucket)),
+    ensure: (_contract, { bucket, ensured }) => {
+      const seconds = toSeconds(bucket.info.config.max_age);
+      const isShorter = seconds !== 0 && seconds < bucket.ttlSeconds;
+      return isShorter || seconds === ensured?.ttlSeconds[bucket.name]
+        ? { action: "edit-bucket", bucket: bucket.name, patch: lifePatch(bucket) }
+        : { action: "leave", why: LIFE_STAYS };
+    },
   },
   {
     id: "bucket-limits",

@@ -142,11 +142,12 @@ function consumerCommands(
 const INDENT = "    ";
 
 function describe(verdict: Verdict): string {
-  const { rule, found, expected } = verdict;
+  const { rule, ensure, found, expected } = verdict;
   return [
     `  ${rule.severity} ${checkName(verdict)}: found ${found}, expected ${expected}`,
     `${INDENT}checked: ${rule.checks}`,
     `${INDENT}breaks: ${rule.why}`,
+    ...(ensure.action === "leave" ? [`${INDENT}mode ensure leaves it: ${ensure.why}`] : []),
   ].join("\n");
 }
 

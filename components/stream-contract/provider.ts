@@ -9,7 +9,7 @@ import { checkContract, checkWith, type ContractReport, type Remembered } from "
 import { openSession } from "./connect";
 import { Deadline } from "./deadline";
 import { warn } from "./engine-log";
-import { ensureContract, type EnsureReport } from "./ensure";
+import { ensureContract, ensuredBy, type EnsureReport } from "./ensure";
 import { ConnectError } from "./errors";
 import { inputProblems } from "./input-problems";
 import { INPUT_NAMES, isServersConnection, withDefaults, type ContractInputs, type GatewaySettings } from "./inputs";
@@ -211,11 +211,9 @@ export async function update(
   }
 }
 
-/** What mode `ensure` set at its last run. */
+/** What mode `ensure` left behind at its last run. */
 function ensuredIn(before: RefreshedState): Remembered {
-  const { maxAgeSeconds, ackWaitSeconds } = askedFor(before).expect ?? before.expect ?? {};
-  if (before.mode !== "ensure" || maxAgeSeconds === undefined || ackWaitSeconds === undefined) return {};
-  return { ensured: { maxAgeSeconds, ackWaitSeconds } };
+  return before.mode === "ensure" ? { ensured: ensuredBy(askedInputs(before)) } : {};
 }
 
 /** The check of a contract that held before and that nobody has deployed to since. */

@@ -51,10 +51,13 @@ export interface Observed {
   readonly ensured?: Ensured;
 }
 
-/** Durations that an earlier run of mode `ensure` set, in seconds. */
+/** Durations that an earlier run of mode `ensure` left behind as it was told to, in seconds. */
 export interface Ensured {
-  readonly maxAgeSeconds?: number;
-  readonly ackWaitSeconds?: number;
+  readonly maxAgeSeconds: number;
+  /** By consumer. */
+  readonly ackWaitSeconds: Readonly<Record<string, number>>;
+  /** By bucket. */
+  readonly ttlSeconds: Readonly<Record<string, number>>;
 }
 
 /** What rules look at: the object that a rule is about is there when it is asked. */
@@ -91,8 +94,8 @@ export type Mend =
 export type Ensure =
   | { readonly action: "create-stream" }
   | { readonly action: "create-consumer"; readonly consumer?: string }
-  /** It stays as it is: taking it back would take something from whoever set it. */
-  | { readonly action: "leave" }
+  /** It stays as it is, because a change would take something from whoever set it; the reason follows "it stays: ". */
+  | { readonly action: "leave"; readonly why: string }
   | { readonly action: "create-bucket"; readonly bucket: string }
   | Extract<Mend, { readonly patch: unknown }>;
 

@@ -75,57 +75,57 @@ function contractOf(contract: Contract, terms: ConsumerTerms): Contract {
 }
 
 /** The same action, naming the consumer where it is not the first. */
-const about = <A extends Mend | Ensure>(action: A, consumer: string | undefined): A =>
-  consumer !== undefined && /consumer$/.test(action.action) ? { ...action, consumer } : action;
+const naming = <A extends Mend | Ensure>(action: A, consumer: string | undefined): A =>
+  consumer !== undefined && action.action.endsWith("-consumer") ? { ...action, consumer } : action;
+
+/** What a rule is asked about, one of several consumers or buckets, and the terms that count for it. */
+interface Asked {
+  readonly contract: Contract;
+  readonly observed: Observed;
+  readonly bucket?: Bucket;
+  readonly terms?: ConsumerTerms;
+  /** True for a consumer that is not the contract's first. */
+  readonly isFurther?: boolean;
+}
+
+function askedOf(rule: Rule, contract: Contract, observed: Observed): Asked[] {
+  if (rule.about === "bucket") return bucketsOf(contract).map((bucket) => ({ contract, observed, bucket }));
+  if (rule.about !== "consumer") return [{ contract, observed }];
+  return consumerTerms(contract).map((terms, index) => ({
+    contract: contractOf(contract, terms),
+    observed: { ...observed, consumer: observed.consumers ? observed.consumers[terms.name] : observed.consumer },
+    terms,
+    isFurther: index > 0,
+  }));
+}
 
 /** Asks every rule that applies; a rule about a bucket or a consumer once for each of them. */
 export function judge(contract: Contract, observed: Observed): Verdict[] {
-  const all = consumerTerms(contract);
-  const aboutConsumer = (rule: Rule, terms: ConsumerTerms, index: number): Verdict[] => {
-    const own = { ...observed, consumer: observed.consumers ? observed.consumers[terms.name] : observed.consumer };
-    const ownContract = contractOf(contract, terms);
-    if (!isAsked(rule, own, ownContract)) return [];
-    const found = { ...own, terms } as Found;
-    const named = index === 0 ? undefined : terms.name;
-    const mend = about(rule.mend(ownContract, found), named);
-    return [
-      {
-        rule,
-        waits: rule.isForlorn?.(ownContract) ? undefined : rule.waits,
-        id: rule.id,
-        ...(all.length > 1 ? { consumer: terms.name } : {}),
-        ok: rule.holds(found, ownContract),
-        severity: rule.severity,
-        found: rule.found(found, ownContract),
-        expected: rule.expected(ownContract, found),
-        mend,
-        ensure: about(rule.ensure?.(ownContract, found) ?? mend, named),
-      },
-    ];
-  };
-  const verdict = (rule: Rule, bucket?: Bucket): Verdict[] => {
-    if (!isAsked(rule, observed, contract, bucket)) return [];
-    // A rule looks only at the object it is about, and `isAsked` has seen to it that this object is there.
-    const found = { ...observed, bucket: bucket && { ...bucket, info: observed.buckets?.[bucket.name] } } as Found;
-    const mend = rule.mend(contract, found);
-    return [
-      {
-        rule,
-        waits: rule.isForlorn?.(contract) ? undefined : rule.waits,
-        id: rule.id,
-        ...(bucket ? { bucket: bucket.name } : {}),
-        ok: rule.holds(found, contract),
-        severity: rule.severity,
-        found: rule.found(found, contract),
-        expected: rule.expected(contract, found),
-        mend,
-        ensure: rule.ensure?.(contract, found) ?? mend,
-      },
-    ];
-  };
-  return RULES.flatMap((rule) => {
-    if (rule.about === "bucket") return bucketsOf(contract).flatMap((bucket) => verdict(rule, bucket));
-    if (rule.about === "consumer") return all.flatMap((terms, index) => aboutConsumer(rule, terms, index));
-    return verdict(rule);
-  });
+  const isOne = consumerTerms(contract).length === 1;
+  return RULES.flatMap((rule) =>
+    askedOf(rule, contract, observed).flatMap((asked) => {
+      if (!isAsked(rule, asked.observed, asked.contract, asked.bucket)) return [];
+      const { bucket, terms } = asked;
+      const further = asked.isFurther ? terms?.name : undefined;
+      // A rule looks only at the object it is about, and `isAsked` has seen to it that this object is there.
+      const info = bucket && asked.observed.buckets?.[bucket.name];
+      const found = { ...asked.observed, terms, bucket: bucket && { ...bucket, info } } as Found;
+      const mend = naming(rule.mend(asked.contract, found), further);
+      return [
+        {
+          rule,
+          waits: rule.isForlorn?.(asked.contract) ? undefined : rule.waits,
+          id: rule.id,
+          ...(bucket ? { bucket: bucket.name } : {}),
+          ...(terms && !isOne ? { consumer: terms.name } : {}),
+          ok: rule.holds(found, asked.contract),
+          severity: rule.severity,
+          found: rule.found(found, asked.contract),
+          expected: rule.expected(asked.contract, found),
+          mend,
+          ensure: naming(rule.ensure?.(asked.contract, found) ?? mend, further),
+        },
+      ];
+    }),
+  );
 }

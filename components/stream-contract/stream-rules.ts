@@ -47,8 +47,12 @@ export function duplicateWindowSeconds({ expect }: Pick<Contract, "expect">): nu
 const isShorter = ({ config }: StreamInfo, seconds: number): boolean =>
   limited(config.max_age) && (seconds === 0 || toSeconds(config.max_age) < seconds);
 
+const AGE_STAYS =
+  "a longer age loses nothing, and a shorter one removes messages at once that somebody keeps; where it is right, set noetlLine " +
+  "(expect.maxAgeSeconds in a program)";
+
 /** Sets the age of the contract, and the window, which follows an age that is shortened and does not come back by itself. */
-function ageEdit(contract: Contract, stream: StreamInfo): Extract<Mend, { action: "edit-stream" }> {
+function ageEdit(contract: Contract, { stream }: Pick<Found, "stream">): Extract<Mend, { action: "edit-stream" }> {
   const window = toNanoseconds(duplicateWindowSeconds(contract));
   return {
     action: "edit-stream",
@@ -247,28 +251,15 @@ export const STREAM_RULES: readonly Rule[] = [
     about: "stream",
     checks: "maximum age of a message (`max_age`)",
     why: "shorter, commands vanish before a busy worker takes them; longer or unlimited, the memory store fills up",
-    remedy:
-      "edit the stream where it is shorter; a longer one is left alone: if it is right for this NoETL, set `noetlLine` or " +
-      "`expect.maxAgeSeconds`",
+    remedy: "edit the stream; mode ensure makes it longer, and leaves a longer one as it is",
     expected: ({ expect }) => duration(expect.maxAgeSeconds),
     found: ({ stream }) => duration(toSeconds(stream.config.max_age)),
     holds: ({ stream }, { expect }) => toSeconds(stream.config.max_age) === expect.maxAgeSeconds,
-    mend: (contract, { stream }) => {
-      const seconds = contract.expect.maxAgeSeconds;
-      if (isShorter(stream, seconds)) return ageEdit(contract, stream);
-      return {
-        action: "advise",
-        advice:
-          `no command is lost by a longer age; messages that are older than ${seconds} s go at once where it is ` +
-          `shortened. Where the NoETL that is deployed has it, set noetlLine (expect.maxAgeSeconds in a program); else ` +
-          `nats stream edit ${contract.stream} --max-age ${seconds}s -f`,
-      };
-    },
-    // A shorter age than somebody set would remove messages that he keeps.
+    mend: ageEdit,
     ensure: (contract, { stream, ensured }) =>
       isShorter(stream, contract.expect.maxAgeSeconds) || toSeconds(stream.config.max_age) === ensured?.maxAgeSeconds
-        ? ageEdit(contract, stream)
-        : { action: "leave" },
+        ? ageEdit(contract, { stream })
+        : { action: "leave", why: AGE_STAYS },
   },
   {
     id: "stream-limits",
