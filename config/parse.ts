@@ -1,4 +1,5 @@
 import { SETTINGS, type Setting, type SettingKey, type Settings } from "./schema";
+import { declaredConflicts, declaredOf } from "./declared";
 import { derived } from "./derive";
 import { gkeConflicts } from "./gke";
 import { lineConflicts } from "./lines";
@@ -78,6 +79,8 @@ function parseValue(setting: Setting<unknown>, text: string): { value?: unknown;
       return /^-?\d+$/.test(text) ? { value: Number(text) } : { problem: "no whole number" };
     case "list":
       return { value: parseList(text) };
+    case "json":
+      return parseJsonList(text);
   }
 }
 
@@ -94,9 +97,20 @@ function parseList(text: string): string[] {
   return text.split(/[\s,]+/).filter((part) => part !== "");
 }
 
+/** A JSON array of whatever: how the engine passes a list of a stack file, and what `pulumi config set --path` makes. */
+function parseJsonList(text: string): { value?: unknown; problem?: string } {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? { value } : { problem: "not a list" };
+  } catch {
+    return { problem: "not JSON" };
+  }
+}
+
 function complaint(key: SettingKey, text: string, problem: string): string {
   const setting = SETTINGS[key];
-  const shown = setting.secret ? "" : ` "${text}"`;
+  // What is declared is long, and its problems have their own places.
+  const shown = setting.secret || setting.kind === "json" ? "" : ` "${text}"`;
   return `${key}:${shown} is ${problem}; allowed: ${setting.allowed}; for example ${setting.example}`;
 }
 
@@ -142,7 +156,7 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
         `(${settings.workerFetchTimeoutSeconds}), which nats-server refuses; for example ${Math.max(1, Math.floor(settings.workerFetchTimeoutSeconds / 6))}`,
     );
   }
-  if (!settings.deployNats && (settings.deployNoetl || settings.deployGateway)) {
+  if (!settings.deployNats && (settings.deployNoetl || settings.deployGateway || declaredOf(settings))) {
     needs("natsHost", "deployNats is false");
     needs("natsPassword", "deployNats is false");
   }
@@ -186,7 +200,7 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
       `natsRequestBucket: "${settings.natsRequestBucket}" is natsSessionBucket, too, and one bucket has one TTL; ` +
         `allowed: another name; for example ${SETTINGS.natsRequestBucket.default}`,
     );
-  problems.push(...lineConflicts(settings), ...gkeConflicts(settings, changed));
+  problems.push(...lineConflicts(settings), ...declaredConflicts(settings), ...gkeConflicts(settings, changed));
   return problems;
 }
 

@@ -1,13 +1,14 @@
 /**
  * Writes what the code determines: the `config` part of Pulumi.yaml and the README's table from the settings' schema,
  * docs/policy.md from the policy's rules, the tables of docs/contract.md from the stream contract's rules and errors,
- * that of docs/doctor.md from the doctor's findings, those of docs/gke.md from what takes the place of NoETL's playbooks.
+ * that of docs/doctor.md from the doctor's findings, those of docs/declared.md from the table of fields, those of docs/gke.md from what takes the place of NoETL's playbooks.
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { SETTING_KEYS, shownDefault } from "../config/parse";
 import { PROBLEMS } from "../components/stream-contract/errors";
 import { RULES as CONTRACT_RULES } from "../components/stream-contract/rules";
+import { withFieldTables } from "../components/stream-contract/declared/table";
 import { PLAYBOOK_ACTIONS, PLAYBOOK_PARAMETERS } from "../config/playbooks";
 import { projectRoot } from "../config/project";
 import { SETTINGS, type Setting } from "../config/schema";
@@ -192,6 +193,8 @@ if (require.main === module) {
   fs.writeFileSync(contract, withContractTables(fs.readFileSync(contract, "utf8")));
   const doctor = path.join(projectRoot(), "docs", "doctor.md");
   fs.writeFileSync(doctor, withFindingsTable(fs.readFileSync(doctor, "utf8")));
+  const declared = path.join(projectRoot(), "docs", "declared.md");
+  fs.writeFileSync(declared, withFieldTables(fs.readFileSync(declared, "utf8")));
   const gke = path.join(projectRoot(), "docs", "gke.md");
   fs.writeFileSync(gke, withPlaybookTables(fs.readFileSync(gke, "utf8")));
 }

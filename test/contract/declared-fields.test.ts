@@ -11,7 +11,7 @@ import {
 import { differencesOf } from "../../components/stream-contract/declared/compare";
 import { targetsOf, type Config } from "../../components/stream-contract/declared/targets";
 import { JETSTREAM, natsClient, startNatsServer, withManager, type NatsServer, type ServerTool } from "./support";
-import type { NatsConnection } from "nats";
+import type { NatsConnection, StreamConfig } from "nats";
 
 /** The JSON keys of `StreamConfig` in nats-server 2.15.2, server/stream.go. */
 const STREAM_KEYS = `name description subjects retention max_consumers max_msgs max_bytes max_age max_msgs_per_subject
@@ -332,7 +332,7 @@ it("a first sequence that is updated changes nothing", async () => {
     await withManager(server, async (manager, connection) => {
       const config = { name: "S", subjects: ["a.>"], first_seq: 100 };
       await manager.streams.add(config);
-      await manager.streams.update("S", { ...config, first_seq: 500 });
+      await manager.streams.update("S", { ...config, first_seq: 500 } as Partial<StreamConfig>);
       expect((await connection.jetstream().publish("a.one")).seq).toBe(100);
     });
   } finally {

@@ -1,6 +1,6 @@
 /** What differs between a declared object and the one that is there, and what a server does not let one change. */
 import { isDeepStrictEqual } from "node:util";
-import { BUCKET_FIELDS, CONSUMER_FIELDS, isOlder, STREAM_FIELDS, type Field } from "./fields";
+import { CONSUMER_FIELDS, isOlder, STREAM_FIELDS, type Field } from "./fields";
 import { leavesHistoryOpen, written, type Config, type Target, type Wanted } from "./targets";
 
 /** The server, as far as it matters to what can be declared. */
@@ -92,7 +92,7 @@ export function differencesOf(target: Target, config: Config, server: ServerFact
 /** Differences that no key of the declaration stands for, but its meaning does. */
 function implied(target: Target, config: Config): Difference[] {
   const wants = (field: Field): boolean => target.wanted.some((wanted) => wanted.field === field);
-  if (leavesHistoryOpen(target) && normal(BUCKET_FIELDS.history, config.max_msgs_per_subject) === -1) {
+  if (leavesHistoryOpen(target) && ((config.max_msgs_per_subject as number | undefined) ?? -1) < 1) {
     const reason = "clients take no stream for a bucket that keeps every value of a key: declare history";
     return [
       { key: "history", found: "unlimited", declared: "1 to 64", refused: refusal(reason, "declare"), patch: {} },

@@ -1,9 +1,9 @@
 /** What is wrong with a declaration, all of it, before anything is asked or changed. */
 import { bucketName, jetstreamName, nearest } from "../../../config/validate";
-import type { ContractInputs } from "../inputs";
+import { consumerTerms, streamSubjects, type ContractInputs } from "../inputs";
 import { subjectsOverlap } from "../subjects";
 import { consumerConflicts, consumerOfStreamConflicts, queueConflict, streamConflicts } from "./conflicts";
-import { FIELDS } from "./fields";
+import { FIELDS, type Field } from "./fields";
 import { targetsOf, type Target } from "./targets";
 import { declaresAnything, DECLARED_LISTS, type DeclaredList } from "./types";
 
@@ -67,6 +67,12 @@ function nameProblems(list: DeclaredList, path: string, key: "name" | "stream", 
   return problem === undefined ? [] : [complaint(`${path}.${key}`, value, problem, allowed, example)];
 }
 
+/** The key that somebody meant: NATS's own name of a field, the beginning of a key, or one with few letters changed. */
+const meantBy = (key: string, known: readonly string[], fields: Readonly<Record<string, Field>>): string | undefined =>
+  known.find((each) => fields[each]?.json.includes(key)) ??
+  known.find((each) => each.toLowerCase().startsWith(key.toLowerCase())) ??
+  nearest(key, known);
+
 function declarationProblems(
   list: DeclaredList,
   path: string,
@@ -90,7 +96,7 @@ function declarationProblems(
   for (const [key, value] of Object.entries(declaration)) {
     if (value === undefined || value === null || isUnknown(value)) continue;
     if (!known.includes(key)) {
-      const meant = nearest(key, known);
+      const meant = meantBy(key, known, fields);
       problems.push(
         `${path}.${key}: unknown key${meant ? `; the nearest known one is ${meant}` : ""}; known are ${known.join(", ")}`,
       );
@@ -296,7 +302,7 @@ const ARGUMENTS: Surroundings["names"] = {
 
 /** What is wrong with what a contract's inputs declare. `unknown` stands for a value that a preview does not know yet. */
 export function declaredInputProblems(inputs: ContractInputs, unknown?: string): string[] {
-  const { declared, declaredOnly, stream, subject, consumer, expect, gateway } = inputs;
+  const { declared, declaredOnly, stream, expect, gateway } = inputs;
   const problems = declaredProblems(declared, {
     names: ARGUMENTS,
     ...(declaredOnly
@@ -304,8 +310,8 @@ export function declaredInputProblems(inputs: ContractInputs, unknown?: string):
       : {
           noetl: {
             stream,
-            subjects: [subject],
-            consumers: [consumer],
+            subjects: streamSubjects(inputs),
+            consumers: consumerTerms(inputs).map(({ name }) => name),
             retention: expect.retention,
             buckets: gateway ? [gateway.sessionBucket, gateway.requestBucket] : [],
           },
