@@ -1,42 +1,57 @@
 /** What NoETL's server does with its database before anything else. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
-import { need, optional, place, say } from "./environment";
+import { need, optional, place } from "./environment";
+import { messageOf, say } from "./log";
+
+/** How long the pool tries to fill itself, in seconds; no variable changes it. */
+const POOL_SECONDS = 30;
+/** How a server ends whose start-up failed. */
+const STARTUP_FAILED = 3;
 
 /**
- * Waits for the database with its schema: every failure is logged and tried again, a refused password too, as NoETL
- * does it, until NOETL_DB_STARTUP_TIMEOUT has passed.
+ * Waits for the database and its schema: a connection that fails, a refused password too, is logged and tried again after
+ * 1, 2, 4, 8 ... s. The process ends where none stands after half a minute, and at once where the schema is missing.
  *
  * Without POSTGRES_HOST there is no database to wait for.
- *
- * @throws Error with the last failure.
  */
 export async function waitForDatabase(): Promise<void> {
   if (optional("POSTGRES_HOST") === undefined) return say("No POSTGRES_HOST: working without a database");
-  const deadline = Date.now() + Number(need("NOETL_DB_STARTUP_TIMEOUT", 180)) * 1000;
-  const interval = Number(need("NOETL_DB_RETRY_INTERVAL", 5));
-  for (;;) {
+  const deadline = Date.now() + POOL_SECONDS * 1000;
+  let client: Client | undefined;
+  for (let pause = 1; client === undefined; pause *= 2) {
     try {
-      await findSchema();
-      return say("NoETL database schema initialized.");
+      client = await open();
     } catch (error) {
-      const text = error instanceof Error ? error.message : String(error);
-      if (Date.now() > deadline) throw new Error(`Error initializing NoETL database: ${text}`, { cause: error });
-      say(`Database not ready or initialization failed: ${text}. Retrying in ${interval}s...`);
-      await sleep(interval * 1000);
+      const [host, port] = [need("POSTGRES_HOST"), need("POSTGRES_PORT", 5432)];
+      say(
+        `[WARNING] ${new Date().toISOString().slice(0, 23).replace(".", ",")} (psycopg.pool:_add_connection:758) - ` +
+          `error connecting in 'noetl_server': connection failed: connection to server at "${host}", port ${port} ` +
+          `failed: ${messageOf(error)}`,
+      );
+      if (Date.now() + pause * 1000 > deadline) {
+        await sleep(Math.max(0, deadline - Date.now()));
+        fail(`psycopg_pool.PoolTimeout: pool initialization incomplete after ${POOL_SECONDS}.0 sec`);
+      }
+      await sleep(pause * 1000);
     }
+  }
+  try {
+    await client.query(`SELECT FROM ${client.escapeIdentifier(need("NOETL_SCHEMA", "noetl"))}.event LIMIT 1`);
+  } catch (error) {
+    fail(`psycopg.errors.UndefinedTable: ${messageOf(error)}`);
+  } finally {
+    await client.end();
   }
 }
 
-/** Connects as NoETL's role and reads the schema's main table. */
-async function findSchema(): Promise<void> {
-  const [host, port, user] = [need("POSTGRES_HOST"), Number(need("POSTGRES_PORT", 5432)), need("NOETL_USER", "noetl")];
-  const schema = need("NOETL_SCHEMA", "noetl");
-  const { host: address, port: local } = place(host, port);
+/** Connects as NoETL's role. */
+async function open(): Promise<Client> {
+  const { host, port } = place(need("POSTGRES_HOST"), Number(need("POSTGRES_PORT", 5432)));
   const client = new Client({
-    host: address,
-    port: local,
-    user,
+    host,
+    port,
+    user: need("NOETL_USER", "noetl"),
     password: need("NOETL_PASSWORD"),
     database: need("NOETL_POSTGRES_DB", "noetl"),
     connectionTimeoutMillis: 5000,
@@ -44,12 +59,14 @@ async function findSchema(): Promise<void> {
   try {
     await client.connect();
   } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    throw new Error(`connection to server at "${host}", port ${port} failed: ${text}`, { cause: error });
+    // As libpq puts what the server says.
+    const said = (error as { severity?: string }).severity;
+    throw said === undefined ? error : new Error(`${said}:  ${messageOf(error)}`, { cause: error });
   }
-  try {
-    await client.query(`SELECT FROM ${client.escapeIdentifier(schema)}.event LIMIT 1`);
-  } finally {
-    await client.end();
-  }
+  return client;
+}
+
+function fail(text: string): never {
+  say(`ERROR:    Traceback (most recent call last):\n${text}\n\nERROR:    Application startup failed. Exiting.`);
+  process.exit(STARTUP_FAILED);
 }

@@ -14,9 +14,6 @@ export const optional = (name: string): string | undefined => env[name];
 
 export const flag = (name: string): boolean => ["true", "1"].includes(env[name]?.toLowerCase() ?? "");
 
-/** Writes a line to the log. */
-export const say = (line: string): void => void process.stdout.write(`${line}\n`);
-
 /**
  * Where an address leads to from here: an in-cluster one to the local port behind it, every other one to itself.
  *

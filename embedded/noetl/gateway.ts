@@ -1,8 +1,9 @@
 import type * as http from "node:http";
 import { GATEWAY } from "../../contract/noetl";
-import { flag, need, optional, request as fetchInCluster, say } from "./environment";
+import { flag, need, optional, request as fetchInCluster } from "./environment";
 import { bodyOf, json, listen } from "./listen";
-import { connectAs } from "./nats";
+import { messageOf, say } from "./log";
+import { connectOnce } from "./nats";
 
 const METHODS = "GET,POST,PUT,DELETE,PATCH,OPTIONS";
 const HEADERS = "content-type,authorization,x-session-id,x-session-token,x-user-id,x-request-id";
@@ -12,7 +13,7 @@ const PROXY_SWITCH = "EMBEDDED_PROXY_ANSWERS_ERRORS";
 
 /** Start-up of the gateway, its answers to browsers, and its way to the server behind it. */
 export async function gateway(): Promise<void> {
-  const connection = await connectAs("gateway");
+  const connection = await connectOnce("gateway");
   const views = connection.jetstream().views;
   await views.kv(need("NATS_SESSION_BUCKET", GATEWAY.sessionBucket), {
     ttl: Number(need("NATS_SESSION_CACHE_TTL_SECS", GATEWAY.sessionTtlSeconds)) * 1000,
@@ -97,5 +98,3 @@ async function forward(request: http.IncomingMessage, path: string): Promise<Ans
 
 const backend = (path: string, options: RequestInit): Promise<Response> =>
   fetchInCluster(`${need("NOETL_BASE_URL").replace(/\/$/, "")}${path}`, options);
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,6 +1,11 @@
 /** How NoETL's parts connect to NATS, and the words in which their clients put errors. */
+import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type NatsConnection, NatsError } from "nats";
 import { need, place } from "./environment";
+import { messageOf, say } from "./log";
+
+/** nats-py's own: so often it tries to connect, with so many milliseconds between two times. */
+const [ATTEMPTS, PAUSE_MS] = [60, 2000];
 
 /** The parts of NATS_URL as the clients take them: the user part is not decoded. */
 function splitNatsUrl(url: string): { host: string; port: number; user?: string; pass?: string } {
@@ -14,7 +19,8 @@ function splitNatsUrl(url: string): { host: string; port: number; user?: string;
   };
 }
 
-export async function connectAs(name: string): Promise<NatsConnection> {
+/** Connects, or fails at once, as the gateway does. */
+export async function connectOnce(name: string): Promise<NatsConnection> {
   const { host, port, user, pass } = splitNatsUrl(need("NATS_URL"));
   const there = place(host, port);
   try {
@@ -25,13 +31,28 @@ export async function connectAs(name: string): Promise<NatsConnection> {
       ...(pass === undefined ? {} : { pass }),
       timeout: 2000,
       reconnect: true,
-      maxReconnectAttempts: 60,
+      maxReconnectAttempts: ATTEMPTS,
+      reconnectTimeWait: PAUSE_MS,
     });
   } catch (error) {
     if (error instanceof NatsError && /AUTHORIZATION/i.test(error.code))
       throw new Error("nats: 'Authorization Violation'", { cause: error });
     throw error;
   }
+}
+
+/** Connects, again and again for two minutes whatever stands in the way, as nats-py does. */
+export async function connectPatiently(name: string): Promise<NatsConnection> {
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    try {
+      return await connectOnce(name);
+    } catch (error) {
+      const kind = messageOf(error).startsWith("nats: ") ? "nats.errors.Error" : "OSError";
+      say(`nats: encountered error\nTraceback (most recent call last):\n${kind}: ${messageOf(error)}`);
+      await sleep(PAUSE_MS);
+    }
+  }
+  throw new Error("nats: no servers available for connection");
 }
 
 export const errorCode = (error: unknown): number | undefined =>
@@ -41,7 +62,5 @@ export const describe = (error: unknown): string => {
   const api = error instanceof NatsError ? error.api_error : undefined;
   return api
     ? `nats: BadRequestError: code=${api.code} err_code=${api.err_code} description='${api.description}'`
-    : error instanceof Error
-      ? error.message
-      : String(error);
+    : messageOf(error);
 };

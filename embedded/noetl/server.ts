@@ -1,29 +1,16 @@
-import { type JetStreamClient, nanos, NatsError, StorageType, StringCodec } from "nats";
+import { type JetStreamClient, NatsError, StringCodec } from "nats";
 import { STREAM } from "../../contract/noetl";
 import { waitForDatabase } from "./database";
-import { need, optional, say } from "./environment";
+import { need, optional } from "./environment";
 import { json, listen } from "./listen";
-import { connectAs, describe } from "./nats";
+import { log, messageOf, say } from "./log";
+import { connectPatiently, describe } from "./nats";
+import { ensureStream } from "./stream";
 
-/** Start-up of NoETL's server: waits for its database, uses the stream as it is, or adds it. */
+/** NoETL's server: waits for its database, and turns to NATS with its first command. */
 export async function server(): Promise<void> {
   await waitForDatabase();
-  const connection = await connectAs("noetl-server");
-  const manager = await connection.jetstreamManager();
-  const [stream, subject] = [need("NATS_STREAM", STREAM.name), need("NATS_SUBJECT", STREAM.subject)];
-  try {
-    await manager.streams.info(stream);
-    say(`Using existing ${stream} stream`);
-  } catch {
-    await manager.streams.add({
-      name: stream,
-      subjects: [subject],
-      max_age: nanos(STREAM.maxAgeSeconds * 1000),
-      storage: StorageType.Memory,
-    });
-    say(`Created stream ${stream}`);
-  }
-  const jetstream = connection.jetstream();
+  let publisher: Promise<JetStreamClient> | undefined;
   let executions = 0;
   listen(async (request, response) => {
     const asked = `${request.method} ${request.url}`;
@@ -32,18 +19,36 @@ export async function server(): Promise<void> {
     if (asked === "POST /api/execute") return json(response, 200, { execution_id: String(++executions) });
     if (asked !== "POST /publish") return json(response, 404, { detail: "Not Found" });
     try {
-      json(response, 200, { seq: await publish(jetstream, subject) });
+      publisher ??= openPublisher();
+      json(response, 200, { seq: await publish(await publisher) });
     } catch (error) {
       const text =
         error instanceof NatsError && error.code === "503" ? "nats: no response from stream" : describe(error);
-      say(`Failed to publish command: ${text}`);
-      response.writeHead(500).end(text);
+      log("ERROR", `Failed to publish command: ${text}`);
+      json(response, 500, { detail: text });
     }
   });
+  say("INFO:     Application startup complete.");
+}
+
+async function openPublisher(): Promise<JetStreamClient> {
+  try {
+    const connection = await connectPatiently("noetl-server");
+    const made = await ensureStream(await connection.jetstreamManager());
+    const url = need("NATS_URL");
+    if (made === "created") {
+      log("INFO", `Created stream ${need("NATS_STREAM", STREAM.name)} | connected to NATS at ${url}`);
+    }
+    log("INFO", `NATS publisher initialized: ${url}`);
+    return connection.jetstream();
+  } catch (error) {
+    log("ERROR", `Failed to connect to NATS: ${messageOf(error)}`);
+    throw error;
+  }
 }
 
 /** Publishes one command notification as the specification shows it. */
-async function publish(jetstream: JetStreamClient, subject: string): Promise<number> {
+async function publish(jetstream: JetStreamClient): Promise<number> {
   const notification = {
     execution_id: 123,
     event_id: 124,
@@ -51,5 +56,6 @@ async function publish(jetstream: JetStreamClient, subject: string): Promise<num
     step: "step",
     server_url: optional("NOETL_SERVER_URL") ?? "",
   };
+  const subject = need("NATS_SUBJECT", STREAM.subject);
   return (await jetstream.publish(subject, StringCodec().encode(JSON.stringify(notification)))).seq;
 }

@@ -194,18 +194,18 @@ describe("Postgres and the schema's Job", () => {
     }
   });
 
-  it("a server with a wrong password gives up after its start-up time", async () => {
+  it("a server with a wrong password says so again and again, and does not get ready", async () => {
     await client.namespace("wrong");
     await client.create(
       serviceOf("wrong", "noetl", "noetl-server", 8082),
-      noetl("wrong", "server", "nats", { ...databaseOf("wrong-Noetl.9"), NOETL_DB_STARTUP_TIMEOUT: "1" }),
+      noetl("wrong", "server", "nats", databaseOf("wrong-Noetl.9")),
     );
-    await client.lastWords(
-      "wrong",
-      "noetl-server",
-      `Error initializing NoETL database: connection to server at "${HOST}", port 5432 failed: ` +
-        'password authentication failed for user "noetl"',
-    );
+    const pod = await client.pod("wrong", "noetl-server", () => true);
+    const words =
+      `error connecting in 'noetl_server': connection failed: connection to server at "${HOST}", port 5432 failed: ` +
+      'FATAL:  password authentication failed for user "noetl"';
+    await until("its words, twice", async () => (await client.log(pod)).split(words).length > 2 || undefined);
+    expect(isReady(pod)).toBe(false);
   });
 
   it("a deleted claim's data is gone", async () => {

@@ -134,15 +134,15 @@ describe("pods with a process", () => {
     await client.pod("nats", "nats-0", isReady);
   });
 
-  it("a wrong password makes NoETL's server crash-loop", async () => {
+  it("a wrong password makes the gateway crash-loop", async () => {
     await client.namespace("wrong");
     const url = "nats://noetl:wrong-Password.1@nats.nats.svc.cluster.local:4222";
-    await client.create(noetl("wrong", "server", "nats", { NATS_URL: url }));
-    const pod = await client.pod("wrong", "noetl-server", (each) => restarts(each) > 0);
+    await client.create(noetl("wrong", "gateway", "nats", { NATS_URL: url }));
+    const pod = await client.pod("wrong", "gateway", (each) => restarts(each) > 0);
     expect(isReady(pod)).toBe(false);
     expect(await client.log(pod, { previous: true })).toContain("nats: 'Authorization Violation'\n");
     // As the kubelet does: nothing of the log stands in the status where the container does not ask for it.
-    const waiting = await client.pod("wrong", "noetl-server", (each) => stateOf(each)?.waiting !== undefined);
+    const waiting = await client.pod("wrong", "gateway", (each) => stateOf(each)?.waiting !== undefined);
     expect(stateOf(waiting)?.waiting?.reason).toBe("CrashLoopBackOff");
     const { lastState } = waiting.status?.containerStatuses?.[0] ?? {};
     expect(lastState?.terminated).toMatchObject({ exitCode: 1, reason: "Error" });
@@ -151,16 +151,16 @@ describe("pods with a process", () => {
 
   it("a Service that is missing fails as a name that does not resolve", async () => {
     await client.namespace("nowhere");
-    await client.create(noetl("nowhere", "server", "nowhere"));
-    await client.lastWords("nowhere", "noetl-server", "Name or service not known: nats.nowhere.svc.cluster.local");
+    await client.create(noetl("nowhere", "gateway", "nowhere"));
+    await client.lastWords("nowhere", "gateway", "Name or service not known: nats.nowhere.svc.cluster.local");
   });
 
   it("a Secret that is missing keeps the container from being made", async () => {
     const env = [{ name: "X", valueFrom: { secretKeyRef: { name: "absent", key: "x" } } }];
     await client.create(
-      deployment({ namespace: "nowhere", app: "gateway", container: { name: "gateway", image: "g", env } }),
+      deployment({ namespace: "nowhere", app: "noetl-server", container: { name: "server", image: "s", env } }),
     );
-    const pod = await client.pod("nowhere", "gateway", (each) => stateOf(each)?.waiting?.message !== undefined);
+    const pod = await client.pod("nowhere", "noetl-server", (each) => stateOf(each)?.waiting?.message !== undefined);
     expect(stateOf(pod)?.waiting).toEqual({
       reason: "CreateContainerConfigError",
       message: 'secret "absent" not found',
@@ -174,7 +174,7 @@ describe("pods with a process", () => {
       noetl("noetl", "server", "nats"),
       noetl("noetl", "worker", "nats"),
     );
-    await client.pod("noetl", "noetl-worker", isReady);
+    await Promise.all(["noetl-server", "noetl-worker"].map((app) => client.pod("noetl", app, isReady)));
     const port = await localPort("noetl.noetl.svc.cluster.local:8082");
     expect((await fetch(`http://127.0.0.1:${port}/publish`, { method: "POST" })).status).toBe(200);
 

@@ -257,6 +257,11 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     config.contractTimeoutSeconds = "6";
     const output = await failingUp();
     expect(output).toContain("other.commands");
+    // What NoETL itself answers then.
+    expect(await executeCheck(await readTarget())).toMatchObject({
+      status: "wrong",
+      found: "NoETL's server answers 500 to POST /api/execute: nats: no response from stream",
+    });
     expect(output).toContain("no response from stream");
     expect(output).toMatch(/nats stream (edit|rm)/);
   });

@@ -16,10 +16,9 @@ const ROLES: Readonly<Record<string, "server" | "worker" | "gateway">> = {
 
 export const isRole = (app: string): boolean => app in ROLES;
 
-/** Where each listens: the argument or variable that says so, and the default. The worker's port is the stand-in's own. */
+/** Where each listens: the variable that says so besides the argument, and the default. A worker serves no port. */
 const LISTENS = {
   server: { variable: "NOETL_PORT", port: 8082, health: "/api/health" },
-  worker: { variable: undefined, port: 8080, health: "/health" },
   gateway: { variable: "ROUTER_PORT", port: 8090, health: "/health" },
 } as const;
 
@@ -38,96 +37,75 @@ export function packagesOf({ noetl }: ProgramTools, image: string | undefined): 
 export async function noetl(situation: Situation): Promise<Program> {
   const { pod, container, folder } = situation;
   const role = ROLES[pod.metadata?.labels?.app ?? ""] ?? "server";
+  const tmp = path.join(folder, "tmp");
+  fs.mkdirSync(tmp, { recursive: true, mode: 0o700 });
   const env = {
     PATH: process.env.PATH ?? "",
     HOME: folder,
     HOSTNAME: pod.metadata?.name ?? "",
     ...(await situation.sources.environment(container)),
     EMBEDDED_NAMES: namesFile(situation.dir),
+    EMBEDDED_TMP: tmp,
   };
   const packages = packagesOf(situation.tools, container.image);
-  const start = { situation, env, listens: portOf(role, container, env) };
-  if (packages === undefined || role === "gateway") return standIn(role, start);
-  return role === "server" ? server(packages, start) : worker(packages, start);
-}
-
-interface Start {
-  readonly situation: Situation;
-  readonly env: Readonly<Record<string, string>>;
-  /** Port that the process listens on inside its pod. */
-  readonly listens: number;
-}
-
-function portOf(role: keyof typeof LISTENS, container: V1Container, env: Readonly<Record<string, string>>): number {
-  const { variable, port } = LISTENS[role];
-  const args = container.args ?? [];
-  const argument = args.includes("--port") ? args[args.indexOf("--port") + 1] : undefined;
-  return Number(argument ?? (variable && env[variable]) ?? port);
-}
-
-/** Asked where the manifest says, so a manifest that names another port than the one listened on never gets ready. */
-async function asksHealth(role: keyof typeof LISTENS, { situation, listens }: Start): Promise<() => Promise<boolean>> {
-  const declared = role === "worker" ? undefined : situation.container.ports?.[0]?.containerPort;
-  const port = await situation.port(declared ?? listens);
-  return () => answers(`http://127.0.0.1:${port}${LISTENS[role].health}`);
-}
-
-async function standIn(role: keyof typeof LISTENS, start: Start): Promise<Program> {
+  const isReady = role === "worker" ? holdsNats(situation, env) : await answersHealth(role, situation, env);
+  const port = role === "worker" ? undefined : String(await situation.port(portOf(role, container, env)));
+  if (packages !== undefined && role !== "gateway") {
+    const args = port === undefined ? [] : ["--host", "127.0.0.1", "--port", port];
+    const { python } = packages;
+    return { command: python, args: ["-m", `noetl.${role}`, ...args], env: await forPython(situation, env), isReady };
+  }
   return {
     command: process.execPath,
     args: [path.join(projectRoot(), "dist", "embedded", "noetl", "main.js"), role],
-    env: { ...start.env, EMBEDDED_PORT: String(await start.situation.port(start.listens)) },
-    isReady: await asksHealth(role, start),
+    env: { ...env, ...(port === undefined ? {} : { EMBEDDED_PORT: port }) },
+    isReady,
   };
 }
 
-async function server({ python }: NoetlPackages, start: Start): Promise<Program> {
-  const port = await start.situation.port(start.listens);
-  return {
-    command: python,
-    args: ["-m", "noetl.server", "--host", "127.0.0.1", "--port", String(port)],
-    env: await inPod(start),
-    isReady: await asksHealth("server", start),
-  };
+type Environment = Readonly<Record<string, string>>;
+
+/** Port that a process listens on inside its pod. */
+function portOf(role: keyof typeof LISTENS, container: V1Container, env: Environment): number {
+  const { variable, port } = LISTENS[role];
+  const args = container.args ?? [];
+  const argument = args.includes("--port") ? args[args.indexOf("--port") + 1] : undefined;
+  return Number(argument ?? env[variable] ?? port);
 }
 
-async function worker({ python }: NoetlPackages, start: Start): Promise<Program> {
-  let connectedSince: number | undefined;
-  return {
-    command: python,
-    args: ["-m", "noetl.worker"],
-    env: await inPod(start),
-    isReady: (pid) => {
-      const connected = natsPorts(start).some((port) => holdsConnection(pid, port));
-      connectedSince = connected ? (connectedSince ?? Date.now()) : undefined;
-      return Promise.resolve(connectedSince !== undefined && Date.now() - connectedSince >= CONNECTED_MS);
-    },
+/** Asked where the manifest says, so a manifest that names another port than the one listened on never gets ready. */
+async function answersHealth(
+  role: keyof typeof LISTENS,
+  { container, port }: Situation,
+  env: Environment,
+): Promise<NonNullable<Program["isReady"]>> {
+  const local = await port(container.ports?.[0]?.containerPort ?? portOf(role, container, env));
+  return () => answers(`http://127.0.0.1:${local}${LISTENS[role].health}`);
+}
+
+/** What the worker's real probe looks for: an established connection to the port of NATS_URL. */
+function holdsNats({ lookUp }: Situation, env: Environment): NonNullable<Program["isReady"]> {
+  let since: number | undefined;
+  return (pid) => {
+    const ports = (env.NATS_URL ?? "").split(",").map((url) => {
+      const [, host = "", port = "4222"] = /^(?:\w+:\/\/)?(?:[^@/]*@)?([^:/@]+)(?::(\d+))?/.exec(url.trim()) ?? [];
+      return lookUp(host, Number(port)) ?? Number(port);
+    });
+    since = ports.some((port) => holdsConnection(pid, port)) ? (since ?? Date.now()) : undefined;
+    return Promise.resolve(since !== undefined && Date.now() - since >= CONNECTED_MS);
   };
 }
 
 /** The environment of a Python process that runs here in the place of a container. */
-async function inPod({ situation, env }: Start): Promise<Record<string, string>> {
-  const { folder } = situation;
-  const place = await situation.mounts();
-  const tmp = path.join(folder, "tmp");
-  fs.mkdirSync(tmp, { recursive: true, mode: 0o700 });
-  const placed = Object.entries(env).map(([name, value]) => [
-    name,
-    value.startsWith("/") ? (place(value) ?? value) : value,
-  ]);
+async function forPython({ mounts }: Situation, env: Environment): Promise<Record<string, string>> {
+  const place = await mounts();
+  const placed = Object.entries(env).map(
+    ([name, value]) => [name, value.startsWith("/") ? (place(value) ?? value) : value] as const,
+  );
   return {
-    ...(Object.fromEntries(placed) as Record<string, string>),
-    TMPDIR: tmp,
-    EMBEDDED_TMP: tmp,
+    ...Object.fromEntries(placed),
+    TMPDIR: env.EMBEDDED_TMP ?? "",
     PYTHONPATH: [POD, env.PYTHONPATH].filter(Boolean).join(path.delimiter),
     PYTHONUNBUFFERED: "1",
   };
-}
-
-/** The ports that stand here for those of NATS_URL. */
-function natsPorts({ situation, env }: Start): number[] {
-  return (env.NATS_URL ?? "").split(",").flatMap((url) => {
-    const [, host = "", port = "4222"] = /^(?:\w+:\/\/)?(?:[^@/]*@)?([^:/@]+)(?::(\d+))?/.exec(url.trim()) ?? [];
-    return [situation.lookUp(host, Number(port)) ?? Number(port)];
-  });
 }
