@@ -2,6 +2,7 @@ import { type JetStreamClient, NatsError, StringCodec } from "nats";
 import { STREAM } from "../../contract/noetl";
 import { waitForDatabase } from "./database";
 import { need, optional } from "./environment";
+import { Executions } from "./executions";
 import { json, listen } from "./listen";
 import { log, messageOf, say } from "./log";
 import { connectPatiently, describe } from "./nats";
@@ -11,16 +12,19 @@ import { ensureStream } from "./stream";
 export async function server(): Promise<void> {
   await waitForDatabase();
   let publisher: Promise<JetStreamClient> | undefined;
-  let executions = 0;
+  let accepted = 0;
+  const executions = new Executions();
   listen(async (request, response) => {
     const asked = `${request.method} ${request.url}`;
     if (asked === "GET /api/health") return json(response, 200, { status: "ok" });
     // A playbook is accepted and never run.
-    if (asked === "POST /api/execute") return json(response, 200, { execution_id: String(++executions) });
+    if (asked === "POST /api/execute") return json(response, 200, { execution_id: String(++accepted) });
+    const [path = ""] = (request.url ?? "").split("?");
+    if (executions.answer(request.method ?? "", path, response)) return;
     if (asked !== "POST /publish") return json(response, 404, { detail: "Not Found" });
     try {
       publisher ??= openPublisher();
-      json(response, 200, { seq: await publish(await publisher) });
+      json(response, 200, { seq: await publish(await publisher, executions) });
     } catch (error) {
       const text =
         error instanceof NatsError && error.code === "503" ? "nats: no response from stream" : describe(error);
@@ -47,15 +51,9 @@ async function openPublisher(): Promise<JetStreamClient> {
   }
 }
 
-/** Publishes one command notification as the specification shows it. */
-async function publish(jetstream: JetStreamClient): Promise<number> {
-  const notification = {
-    execution_id: 123,
-    event_id: 124,
-    command_id: "123:step:124",
-    step: "step",
-    server_url: optional("NOETL_SERVER_URL") ?? "",
-  };
+/** Begins an execution and announces its command as the specification shows it. */
+async function publish(jetstream: JetStreamClient, executions: Executions): Promise<number> {
+  const announcement = executions.begin(optional("NOETL_SERVER_URL") ?? "");
   const subject = need("NATS_SUBJECT", STREAM.subject);
-  return (await jetstream.publish(subject, StringCodec().encode(JSON.stringify(notification)))).seq;
+  return (await jetstream.publish(subject, StringCodec().encode(announcement))).seq;
 }

@@ -63,6 +63,7 @@ async function run(id: string, { url, api }: { url: string; api: string }): Prom
     try {
       const message = await fetcher.next({ timeout, heartbeat });
       log("INFO", `[EVENT] Worker ${id} received notification: ${message.string()}`);
+      await claim(message.string());
       message.respond("+ACK");
     } catch (error) {
       if (error instanceof FetchTimeout) continue;
@@ -95,6 +96,19 @@ async function register(id: string, api: string): Promise<void> {
 function unreached(error: unknown): string {
   const [resolver] = /^\[Errno -2\] Name or service not known/.exec(messageOf(error)) ?? [];
   return resolver ?? "All connection attempts failed";
+}
+
+/** Takes the announced command at the server that the announcement names, where it names one. */
+async function claim(announcement: string): Promise<void> {
+  const event = /"event_id": ?(\d+)/.exec(announcement)?.[1];
+  const server = /"server_url": ?"(http[^"]+)"/.exec(announcement)?.[1];
+  if (event === undefined || server === undefined) return;
+  const url = `${server.replace(/\/$/, "")}/api/commands/${event}/claim`;
+  const taken = await request(url, { method: "POST" }).catch(() => undefined);
+  log(
+    "INFO",
+    taken?.ok ? `[CLAIM] Successfully claimed command for event_id=${event}` : `[CLAIM] Command ${event} not taken`,
+  );
 }
 
 /** Looks the durable consumer up, adds it where it is missing, and remakes it where `max_ack_pending` differs. */
