@@ -115,7 +115,7 @@ function entriesOf(map: Node & { items: unknown[] }, document: Document): Record
   for (const { key, value } of map.items as { key: unknown; value: Node | null }[]) {
     const name = isScalar(key) ? String(key.value) : "";
     const found = valueOf(value, document);
-    if (name === "<<" && "map" in found) entries.unshift(...Object.entries(found.map));
+    if (name === "<<" && isEngineMap(found)) entries.unshift(...Object.entries(found.map));
     else entries.push([name, found]);
   }
   return Object.fromEntries(entries);

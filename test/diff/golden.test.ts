@@ -40,6 +40,16 @@ const CASES: readonly {
         "  noetl-nats:natsPassword:\n    secure: v1:bm9uY2U=:c2VjcmV0\n",
       ),
   },
+  { name: "memory-store", risks: ["nats-restart"], config: { natsJetstreamMemSize: "2Gi" } },
+  {
+    // The stream goes with the server that holds it, and is created with the new subject.
+    name: "memory-store-and-subject",
+    risks: ["nats-restart"],
+    config: { natsJetstreamMemSize: "2Gi", natsSubject: "noetl.work" },
+  },
+  { name: "another-cluster", risks: ["another-cluster"], config: { kubeContext: "production" } },
+  { name: "another-database", risks: ["another-place"], config: { noetlDatabase: "noetl_new" } },
+  { name: "postgres-major", risks: ["image", "postgres-major-version"], config: { postgresImage: "postgres:18.1" } },
   { name: "latest-image", risks: ["image"], config: { noetlImage: "ghcr.io/noetl/noetl:latest" } },
   {
     name: "gateway-on",
