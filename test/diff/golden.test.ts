@@ -41,12 +41,6 @@ const CASES: readonly {
       ),
   },
   { name: "memory-store", risks: ["nats-restart"], config: { natsJetstreamMemSize: "2Gi" } },
-  {
-    // The stream goes with the server that holds it, and is created with the new subject.
-    name: "memory-store-and-subject",
-    risks: ["nats-restart"],
-    config: { natsJetstreamMemSize: "2Gi", natsSubject: "noetl.work" },
-  },
   { name: "another-cluster", risks: ["another-cluster"], config: { kubeContext: "production" } },
   { name: "another-database", risks: ["another-place"], config: { noetlDatabase: "noetl_new" } },
   { name: "postgres-major", risks: ["image", "postgres-major-version"], config: { postgresImage: "postgres:18.1" } },
@@ -59,7 +53,7 @@ const CASES: readonly {
   },
   {
     name: "external-database",
-    risks: ["credential-rotation", "deleted"],
+    risks: ["another-place", "credential-rotation", "deleted"],
     config: { deployPostgres: "false", postgresHost: "db.example.org", postgresPassword: "Canary-Password.77" },
   },
   { name: "ensured", risks: [], config: { contractMode: "ensure" } },
