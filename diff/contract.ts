@@ -46,7 +46,7 @@ type Broken = ReadonlyMap<string, Verdict>;
 interface Term {
   readonly name: string;
   readonly value: (contract: ContractInputs) => string;
-  readonly consequence: (old: ContractInputs, now: ContractInputs, broken: Broken) => string;
+  readonly consequence: (old: ContractInputs, now: ContractInputs, broken: Broken, isRenewed: boolean) => string;
 }
 
 const isEnsured = ({ mode }: ContractInputs): boolean => mode === "ensure";
@@ -82,12 +82,12 @@ const created = (
 ): Term => ({
   name,
   value,
-  consequence: (old, now, broken) => {
+  consequence: (old, now, broken, isRenewed) => {
     const existing = what === "stream" ? `stream ${now.stream}` : `consumer ${now.consumer}`;
     if (!isEnsured(now)) {
       return `The existing ${existing} keeps the old value until it is edited or made anew. It matters because ${whyOf(rule)}.`;
     }
-    const isNew = old.stream !== now.stream || (what === "consumer" && old.consumer !== now.consumer);
+    const isNew = isRenewed || old.stream !== now.stream || (what === "consumer" && old.consumer !== now.consumer);
     return isNew ? `The update creates ${existing} with it.` : ensured(broken.get(rule), existing, now);
   },
 });
@@ -120,8 +120,11 @@ const TERMS: readonly Term[] = [
   {
     name: "subject",
     value: ({ subject }) => subject,
-    consequence: (old, now) => {
+    consequence: (old, now, _broken, isRenewed) => {
       if (old.stream !== now.stream) return `The new stream ${now.stream} is created with ${now.subject}.`;
+      if (isRenewed) {
+        return `NATS starts anew in the same update, which takes stream ${now.stream} along: it is created with ${now.subject}.`;
+      }
       if (subjectsCover([old.subject], now.subject)) return `Stream ${now.stream} covers it already.`;
       return isEnsured(now)
         ? `The update adds ${now.subject} to stream ${now.stream} in place, before NoETL starts.`
@@ -175,8 +178,14 @@ const TERMS: readonly Term[] = [
 /**
  * What changes between two contracts, and which rules the stream of the old one breaks under the new one. Where the new
  * one is ensured, only the rules that mode `ensure` cannot mend.
+ *
+ * @param losesMemory whether the update starts the one NATS server anew that there is
  */
-export function contractReport(old: ContractInputs | undefined, now: ContractInputs | undefined): ContractReport {
+export function contractReport(
+  old: ContractInputs | undefined,
+  now: ContractInputs | undefined,
+  { losesMemory = false }: { losesMemory?: boolean } = {},
+): ContractReport {
   const nothing = { broken: [], mend: [], refused: false };
   if (!old || !now) {
     if (!old && !now) return { changes: [], ...nothing };
@@ -190,12 +199,14 @@ export function contractReport(old: ContractInputs | undefined, now: ContractInp
       ...nothing,
     };
   }
-  const verdicts = old.stream === now.stream ? newlyBroken(old, now) : [];
+  // A stream in memory goes with the server that holds it, and is created by the new terms.
+  const isRenewed = losesMemory && old.expect.storage === "memory";
+  const verdicts = old.stream === now.stream ? newlyBroken(isRenewed ? renewed(old, now) : old, now) : [];
   const byRule: Broken = new Map(verdicts.map((verdict) => [verdict.id, verdict]));
   const changes: ContractChange[] = TERMS.flatMap(({ name, value, consequence }) =>
     value(old) === value(now)
       ? []
-      : [{ term: name, old: value(old), new: value(now), consequence: consequence(old, now, byRule) }],
+      : [{ term: name, old: value(old), new: value(now), consequence: consequence(old, now, byRule, isRenewed) }],
   );
   const left = verdicts.filter((verdict) =>
     isEnsured(now)
@@ -221,6 +232,13 @@ export function contractReport(old: ContractInputs | undefined, now: ContractInp
     refused: isEnsured(now) && left.some((verdict) => isRefused(verdict, now)),
   };
 }
+
+/**
+ * The contract that a stream and consumer follow which are made new: the new one where the update itself creates them, else what
+ * NoETL takes from its environment, and the rest as before.
+ */
+const renewed = (old: ContractInputs, now: ContractInputs): ContractInputs =>
+  isEnsured(now) ? now : { ...old, subject: now.subject, consumer: now.consumer, worker: now.worker };
 
 /** Rules that what the old contract left behind breaks under the new one. The stream has the same name in both. */
 function newlyBroken(old: ContractInputs, now: ContractInputs): Verdict[] {

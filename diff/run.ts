@@ -5,14 +5,14 @@ import * as path from "node:path";
 import { SETTINGS } from "../config/schema";
 import { ensureTools } from "../toolchain";
 import { compareSides } from "./build";
-import { DiffError, messageOf, type Side } from "./errors";
+import { DiffError, messageOf, SIDE_NAME, type Side } from "./errors";
 import { checkout, revisions, type Revisions } from "./git";
 import { livePreview, openLiveStack } from "./live";
 import { withLive } from "./merge-live";
 import { linkModules } from "./modules";
 import type { Options } from "./options";
 import { Renderer } from "./render";
-import type { FailureReport, Report } from "./report";
+import type { Failure, FailureReport, Report } from "./report";
 import { Run } from "./sides";
 import { stacksOf } from "./stack-config";
 
@@ -102,12 +102,25 @@ export async function runDiff(options: Options, cwd: string, log: (line: string)
       status: "failed",
       ...header(),
       summary: "The comparison failed: nothing is known about what this change does.",
-      failures: errors.map(({ side, message }) => ({ ...(side ? { side } : {}), message: masker.text(message) })),
+      failures: failuresOf(errors).map(({ message, ...side }) => ({ ...side, message: masker.text(message) })),
     };
     return { report, kind: errors.some(({ kind }) => kind === "usage") ? "usage" : "failed" };
   } finally {
     fs.rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** What both sides fail with alike is one failure: a chart that cannot be fetched is at fault in neither. */
+export function failuresOf(errors: readonly DiffError[]): Failure[] {
+  const withoutSide = ({ side, message }: DiffError) =>
+    side && message.startsWith(`${SIDE_NAME[side]}: `) ? message.slice(SIDE_NAME[side].length + 2) : message;
+  const found = new Map<string, DiffError[]>();
+  for (const error of errors) found.set(withoutSide(error), [...(found.get(withoutSide(error)) ?? []), error]);
+  return [...found].map(([message, same]) => {
+    const [first] = same;
+    if (same.length > 1) return { message: `both revisions: ${message}` };
+    return { ...(first?.side ? { side: first.side } : {}), message: first?.message ?? message };
+  });
 }
 
 function requireStack(stack: string, base: string, head: string): void {

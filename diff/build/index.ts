@@ -18,6 +18,7 @@ import {
   type SettingChange,
 } from "../report";
 import { countRisks, findRisks } from "../risks";
+import { losesMemory } from "../risks/availability";
 import type { ReleaseDelta } from "../risks/facts";
 import { allObjects, type SideResult } from "../side";
 import { past, sentence } from "../wording";
@@ -78,13 +79,16 @@ export function compareSides(
   const [oldObjects, newObjects] = [allObjects(base), allObjects(head)];
   const settings = settingChanges(base.config, head.config, masker);
   const newContract = contractOf(head.evaluation.resources);
-  const contract = contractReport(contractOf(base.evaluation.resources), newContract);
+  const oldContract = contractOf(base.evaluation.resources);
+  const deltasOfObjects = entries.map(({ delta }) => delta);
+  const contract = contractReport(oldContract, newContract, { losesMemory: losesMemory(deltasOfObjects) });
   const risks = findRisks({
     resources: [...deltas.values()].flatMap((delta) => delta ?? []),
-    objects: entries.map(({ delta }) => delta),
+    objects: deltasOfObjects,
     releases,
     settings,
     contract,
+    ...(oldContract ? { oldContract } : {}),
     ...(newContract ? { newContract } : {}),
     newObjects,
     masker,

@@ -1,5 +1,6 @@
 /** What changes in the stack's settings. */
 import { isHiddenName } from "../../config/credentials";
+import { foreignKey } from "../../config/foreign";
 import { rawChanges, shownChange } from "../compare";
 import { Opaque, type Masker } from "../mask";
 import type { SettingChange } from "../report";
@@ -17,7 +18,8 @@ export function settingChanges(base: StackConfig, head: StackConfig, masker: Mas
       return config.secretKeys.includes(key) || isHiddenName(key) ? new Opaque(text) : text;
     };
     return rawChanges(value(base), value(head)).map((change) => {
-      const { op, old, new: now, note } = shownChange(change, masker);
+      const { op, old, new: now, note: own } = shownChange(change, masker);
+      const note = foreignKey(key)?.text ?? own;
       return {
         key: short(head, key),
         op,

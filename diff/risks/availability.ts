@@ -2,6 +2,7 @@
 import { PLACES } from "../../contract/noetl";
 import { keysOf } from "../path";
 import { namespaceOf, type KubeObject } from "../objects";
+import type { ContractInputs } from "../../components/stream-contract/inputs";
 import { kindOf, notice, objectName, warning, type Finding, type ObjectDelta, type RiskRule } from "./facts";
 
 export const AVAILABILITY_RULES: readonly RiskRule[] = [
@@ -38,7 +39,8 @@ export const AVAILABILITY_RULES: readonly RiskRule[] = [
     id: "nats-restart",
     warns:
       "NATS servers that start anew and lose what they hold in memory, and a lone server that becomes a cluster or back",
-    find: ({ objects }) => objects.filter(isNatsServers).flatMap(natsRestart),
+    find: ({ objects, oldContract }) =>
+      objects.filter(isNatsServers).flatMap((delta) => natsRestart(delta, oldContract)),
   },
   {
     id: "disruption-budget",
@@ -56,11 +58,22 @@ export const AVAILABILITY_RULES: readonly RiskRule[] = [
 const isNatsServers = (delta: ObjectDelta): boolean =>
   kindOf(delta) === "StatefulSet" && delta.new?.metadata?.name === PLACES.nats.service;
 
+const replicasOf = (object: KubeObject | undefined): number =>
+  Number((object?.spec as { replicas?: number } | undefined)?.replicas ?? 1);
+
+/** True where the one server there is starts anew: what it holds in memory is gone. */
+export const losesMemory = (objects: readonly ObjectDelta[]): boolean =>
+  objects.some(
+    (delta) =>
+      isNatsServers(delta) &&
+      delta.op === "update" &&
+      delta.restarts &&
+      Math.max(replicasOf(delta.old), replicasOf(delta.new)) === 1,
+  );
+
 /** Measured with nats-server 2.15: a server that joins a cluster drops the streams that it kept alone, on disk too. */
-function natsRestart(delta: ObjectDelta): Finding[] {
-  const replicas = (object: KubeObject | undefined): number =>
-    Number((object?.spec as { replicas?: number } | undefined)?.replicas ?? 1);
-  const [before, after] = [replicas(delta.old), replicas(delta.new)];
+function natsRestart(delta: ObjectDelta, contract: ContractInputs | undefined): Finding[] {
+  const [before, after] = [replicasOf(delta.old), replicasOf(delta.new)];
   const subject = objectName(delta);
   if (delta.op === "update" && before !== after && Math.min(before, after) === 1)
     return [
@@ -69,6 +82,14 @@ function natsRestart(delta: ObjectDelta): Finding[] {
         before === 1
           ? "a lone server becomes a cluster, which does not take over its streams: commands, results, sessions and every other bucket start empty; back up first what must stay (nats account backup)."
           : "a cluster becomes a lone server: what only the other servers held is gone; back up first what must stay (nats account backup).",
+      ),
+    ];
+  if (losesMemory([delta]) && contract?.expect.storage === "memory")
+    return [
+      warning(
+        subject,
+        `its server starts anew, and what waits in stream ${contract.stream} is lost, because it is held in memory: let the workers finish ` +
+          "first. NoETL answers no execution until the server is back and its own pods have started anew.",
       ),
     ];
   return delta.restarts

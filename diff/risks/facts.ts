@@ -41,6 +41,7 @@ export interface Facts {
   readonly releases: readonly ReleaseDelta[];
   readonly settings: readonly SettingChange[];
   readonly contract: ContractReport;
+  readonly oldContract?: ContractInputs;
   readonly newContract?: ContractInputs;
   /** All objects of the working tree. */
   readonly newObjects: readonly KubeObject[];

@@ -4,11 +4,13 @@ import { AVAILABILITY_RULES } from "./availability";
 import { CONTRACT_RULES } from "./contract";
 import { CREDENTIAL_RULES } from "./credentials";
 import type { Facts, RiskRule } from "./facts";
+import { DESTINATION_RULES } from "./destination";
 import { LOSS_RULES } from "./losses";
 import { REFUSED_RULES } from "./refused";
 import { VERSION_RULES } from "./versions";
 
 const RISK_RULES: readonly RiskRule[] = [
+  ...DESTINATION_RULES,
   ...REFUSED_RULES,
   ...LOSS_RULES,
   ...CREDENTIAL_RULES,

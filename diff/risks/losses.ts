@@ -94,7 +94,7 @@ export const LOSS_RULES: readonly RiskRule[] = [
         `${keysOf(change.path).slice(-2).join(".")} shrinks from ${String(change.old)} to ${String(change.new)}: ` +
         (lastKey(change.path) === "maxSize"
           ? "JetStream refuses a limit below what is in use, and says so in its log only."
-          : "volumes cannot shrink.");
+          : "volumes cannot shrink, and the update fails. Keep the size, or back up, remove set and claim, and restore onto a new volume.");
       return [
         ...resources.flatMap((delta) =>
           shrunk(delta.changes)

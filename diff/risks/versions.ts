@@ -1,7 +1,8 @@
 /** Images and charts: whether it is clear what runs, and whether it is another major version. */
+import { PLACES } from "../../contract/noetl";
 import { podSpec } from "../environment";
 import type { KubeObject } from "../objects";
-import { objectName, warning, type Finding, type RiskRule } from "./facts";
+import { danger, kindOf, objectName, warning, type Finding, type ObjectDelta, type RiskRule } from "./facts";
 
 function imagesOf(object: KubeObject | undefined): string[] {
   const spec = object && podSpec(object);
@@ -30,7 +31,67 @@ function majorOf(version: string): string {
   return major === "0" ? `0.${minor}` : major;
 }
 
+/** Image of a StatefulSet's container before and after. */
+function imageChange(delta: ObjectDelta, service: string): { old: string; now: string } | undefined {
+  if (kindOf(delta) !== "StatefulSet" || (delta.new ?? delta.old)?.metadata?.name !== service) return undefined;
+  const image = (object: KubeObject | undefined) =>
+    (podSpec(object ?? ({} as KubeObject))?.containers as { name?: string; image?: unknown }[] | undefined)?.find(
+      ({ name }) => name === service,
+    )?.image;
+  const [old, now] = [image(delta.old), image(delta.new)];
+  return typeof old === "string" && typeof now === "string" && old !== now ? { old, now } : undefined;
+}
+
+/** Numbers of the version in an image's tag; undefined where the tag begins with none. */
+function versionOf(image: string): readonly number[] | undefined {
+  const tag = /:v?(\d+(?:\.\d+)*)[^/]*$/.exec(image.replace(/@.*$/, ""))?.[1];
+  return tag?.split(".").map(Number);
+}
+
+/** Below zero where `a` is the older one; what one of them does not say counts as equal. */
+function compareVersions(a: readonly number[], b: readonly number[]): number {
+  for (let index = 0; index < Math.min(a.length, b.length); index++) {
+    const difference = (a[index] ?? 0) - (b[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
 export const VERSION_RULES: readonly RiskRule[] = [
+  {
+    id: "postgres-major-version",
+    warns: "another major version of Postgres on a volume that exists",
+    find: ({ objects }) =>
+      objects.flatMap((delta) => {
+        const image = imageChange(delta, PLACES.postgres.service);
+        const [before, after] = image ? [versionOf(image.old)?.[0], versionOf(image.now)?.[0]] : [];
+        if (before === undefined || after === undefined || before === after) return [];
+        return [
+          danger(
+            objectName(delta),
+            `goes from Postgres ${before} to ${after}, which does not start on the volume of ${before}: the update waits for it in vain, and NoETL ` +
+              `has no database meanwhile. Dump first (pg_dumpall), deploy ${after} on a new volume, and load the dump there.`,
+          ),
+        ];
+      }),
+  },
+  {
+    id: "nats-downgrade",
+    warns: "an older version of NATS on a store that exists",
+    find: ({ objects }) =>
+      objects.flatMap((delta) => {
+        const image = imageChange(delta, PLACES.nats.service);
+        const [before, after] = image ? [versionOf(image.old), versionOf(image.now)] : [];
+        if (!before || !after || compareVersions(after, before) >= 0) return [];
+        return [
+          danger(
+            objectName(delta),
+            `goes back from NATS ${before.join(".")} to ${after.join(".")}: what the newer one wrote to its store, the older one may not be able to ` +
+              "read or may drop. Back up first (nats account backup), and restore into an empty store where streams are missing.",
+          ),
+        ];
+      }),
+  },
   {
     id: "image",
     warns: "a new image with the tag latest, without a tag, or without a digest",

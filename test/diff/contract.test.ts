@@ -35,8 +35,8 @@ describe("a change of a contract that is ensured", () => {
       /^subject: The update adds other\.commands to stream NOETL_COMMANDS in place, before NoETL starts\.$/,
     ],
     [
-      "another age",
-      { expect: { maxAgeSeconds: 600 } },
+      "a longer age",
+      { expect: { maxAgeSeconds: 7200 } },
       "update stream NOETL_COMMANDS",
       /^max age: The update changes the existing stream NOETL_COMMANDS in place, before NoETL starts\. It matters because shorter,/,
     ],
@@ -126,5 +126,31 @@ describe("a contract that is asserted", () => {
       );
     expect(consequence("assert", "ensure")).toEqual([expect.stringMatching(/^The update itself creates/)]);
     expect(consequence("ensure", "assert")).toEqual([expect.stringMatching(/^The update only checks/)]);
+  });
+});
+
+describe("a subject that changes together with a restart of the one NATS server", () => {
+  const now = (mode: "assert" | "ensure") => withDefaults({ mode, subject: "other.commands" });
+  it.each(["assert", "ensure"] as const)(
+    "breaks nothing in mode %s: the stream in memory is created by the new terms",
+    (mode) => {
+      const { broken, changes, refused } = contractReport(withDefaults({ mode }), now(mode), { losesMemory: true });
+      expect([broken, refused]).toEqual([[], false]);
+      expect(changes.find(({ term }) => term === "subject")?.consequence).toMatch(
+        /^NATS starts anew in the same update, .*other.commands\.$/,
+      );
+    },
+  );
+  it("still breaks where the stream is kept in a file, or NATS goes on", () => {
+    const file = { expect: { storage: "file" } } as const;
+    for (const [old, next, losesMemory] of [
+      [
+        withDefaults({ mode: "assert", ...file }),
+        withDefaults({ mode: "assert", subject: "other.commands", ...file }),
+        true,
+      ],
+      [withDefaults({ mode: "assert" }), now("assert"), false],
+    ] as const)
+      expect(contractReport(old, next, { losesMemory }).broken.map(({ rule }) => rule)).toContain("stream-subjects");
   });
 });

@@ -40,6 +40,10 @@ const CASES: readonly {
         "  noetl-nats:natsPassword:\n    secure: v1:bm9uY2U=:c2VjcmV0\n",
       ),
   },
+  { name: "memory-store", risks: ["nats-restart"], config: { natsJetstreamMemSize: "2Gi" } },
+  { name: "another-cluster", risks: ["another-cluster"], config: { kubeContext: "production" } },
+  { name: "another-database", risks: ["another-place"], config: { noetlDatabase: "noetl_new" } },
+  { name: "postgres-major", risks: ["image", "postgres-major-version"], config: { postgresImage: "postgres:18.1" } },
   { name: "latest-image", risks: ["image"], config: { noetlImage: "ghcr.io/noetl/noetl:latest" } },
   {
     name: "gateway-on",
@@ -49,7 +53,7 @@ const CASES: readonly {
   },
   {
     name: "external-database",
-    risks: ["credential-rotation", "deleted"],
+    risks: ["another-place", "credential-rotation", "deleted"],
     config: { deployPostgres: "false", postgresHost: "db.example.org", postgresPassword: "Canary-Password.77" },
   },
   { name: "ensured", risks: [], config: { contractMode: "ensure" } },
