@@ -1,6 +1,7 @@
-import { lineTerms } from "./lines";
+import { LINE_PROFILES } from "../contract/lines";
 import type { ContractArguments } from "../components/stream-contract/inputs";
 import { declaredOf } from "./declared";
+import { lineTerms, stackLine } from "./lines";
 import { type Settings } from "./schema";
 
 /** The gateway's prefixes and buckets as a stack's settings name them. TTLs in seconds. */
@@ -34,11 +35,17 @@ function declaredTerms(settings: Settings): Pick<ContractArguments, "declared" |
 export const contractTerms = (settings: Settings) => ({
   ...streamNames(settings),
   ...lineTerms(settings),
-  // What NoETL itself creates has one replica, in a cluster too.
-  expect: { replicas: settings.contractMode === "ensure" && settings.deployNats ? settings.natsReplicas : 1 },
+  expect: {
+    ...lineTerms(settings).expect,
+    // What NoETL itself creates has one replica, in a cluster too.
+    replicas: settings.contractMode === "ensure" && settings.deployNats ? settings.natsReplicas : 1,
+  },
   worker: {
-    maxAckPending: settings.workerMaxAckPending,
-    maxDeliver: settings.workerMaxDeliver,
+    // The workers of some lines take neither from their settings.
+    ...(LINE_PROFILES[stackLine(settings).line].limits ?? {
+      maxAckPending: settings.workerMaxAckPending,
+      maxDeliver: settings.workerMaxDeliver,
+    }),
     fetchTimeoutSeconds: settings.workerFetchTimeoutSeconds,
     replicas: settings.workerReplicas,
   },

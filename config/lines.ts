@@ -1,23 +1,26 @@
 /** Which NoETL a stack deploys, as its settings say it, and what follows for the contract. */
 import {
-  consumersOfLine,
+  consumersOfSegments,
   ignoresSubject,
   isOlder,
+  LINE_PROFILES,
   lineOfImage,
   NOETL_LINES,
+  POOL_SEGMENTS,
   POOLS_SINCE,
+  routedSubjects,
   SUBJECT_SINCE,
+  versionText,
+  type ConsumerTerms,
   type ImageLine,
   type NoetlLine,
 } from "../contract/lines";
 import { STREAM } from "../contract/noetl";
-import type { Settings } from "./schema";
-
-export { NOETL_LINES };
+import { SETTINGS, type Settings } from "./schema";
 
 type LineSettings = Pick<Settings, "noetlLine" | "noetlImage">;
 
-/** The line whose terms hold where neither the setting nor the image tells: the one that the specification describes. */
+/** The line whose terms hold where neither the setting nor the image tells: every line keeps at least these. */
 const UNKNOWN_LINE: NoetlLine = "2.8";
 
 /** The NoETL of a stack; `isKnown` is false where nothing tells which it is and its terms are those of line 2.8. */
@@ -26,47 +29,120 @@ export function stackLine({ noetlLine, noetlImage }: LineSettings): ImageLine & 
   if (noetlLine === "auto") return told ? { ...told, isKnown: true } : { line: UNKNOWN_LINE, isKnown: false };
   const line = noetlLine as NoetlLine;
   // The image's version counts where it is one of the line that was set.
-  return { line, isKnown: true, ...(told?.line === line && told.version ? { version: told.version } : {}) };
+  return { ...(told?.line === line ? told : { line }), isKnown: true };
 }
-
-const text = (version: ImageLine["version"] = [0, 0, 0]): string => version.join(".");
-
-/** Whether the server publishes on the default subject although another is set. */
-const isSubjectIgnored = (settings: LineSettings): boolean => {
-  const { isKnown, ...line } = stackLine(settings);
-  return isKnown && ignoresSubject(line);
-};
 
 /** Problems between the NoETL that is deployed and the other settings. */
 export function lineConflicts(settings: Settings): string[] {
-  if (!settings.deployNoetl || settings.natsSubject === STREAM.subject || !isSubjectIgnored(settings)) return [];
-  const { version, line } = stackLine(settings);
+  return settings.deployNoetl ? [...withoutNats(settings), ...ignoredSubject(settings)] : [];
+}
+
+function withoutNats({ noetlLine, noetlImage }: Settings): string[] {
+  if (!stackLine({ noetlLine, noetlImage }).withoutNats) return [];
   return [
-    `natsSubject: "${settings.natsSubject}" has no effect on the server of NoETL ${version ? text(version) : line}, which publishes on ` +
-      `${STREAM.subject} whatever is set (fixed in ${text(SUBJECT_SINCE)}), so that no command would reach a worker; ` +
-      `allowed with this noetlImage: ${STREAM.subject}; for example ${STREAM.subject}`,
+    `noetlImage: "${noetlImage}" is a NoETL that does not use NATS for commands any more (Rust server from 3.60.2, worker from ` +
+      `5.91.2): it would find no stream to publish on, and no worker would get a command; allowed: an older one; for example ` +
+      SETTINGS.noetlImage.default,
   ];
 }
 
-/** What a preview says of a NoETL that is not known; undefined where it is. */
+function ignoredSubject(settings: Settings): string[] {
+  const { natsSubject, noetlImage } = settings;
+  if (natsSubject === STREAM.subject) return [];
+  const { isKnown, ...noetl } = stackLine(settings);
+  const since = versionText(SUBJECT_SINCE);
+  const ignores = isKnown ? ignoresSubject(noetl) : undefined;
+  if (ignores === false) return [];
+  const why =
+    ignores === true
+      ? `has no effect on the server of NoETL ${noetl.version ? versionText(noetl.version) : noetl.line}, which publishes on ` +
+        `${STREAM.subject} whatever is set (since ${since} it obeys), so that no command would reach a worker`
+      : `needs NoETL ${since} or newer, since older ones publish on ${STREAM.subject} whatever is set, and noetlImage ` +
+        `${noetlImage} does not tell which it is`;
+  return [
+    `natsSubject: "${natsSubject}" ${why}; allowed: ${STREAM.subject}, or a noetlImage whose tag is ${since} or newer` +
+      `${ignores === true ? "" : ", or noetlLine 4.7 or rust where it is that"}; for example ${STREAM.subject}`,
+  ];
+}
+
+/** What a preview says, in one line, of a NoETL that is not known; undefined where it is. */
 export function lineWarning(settings: Settings): string | undefined {
-  const { isKnown } = stackLine(settings);
-  if (isKnown || !settings.deployNoetl) return undefined;
-  return (
-    `noetlImage ${settings.noetlImage} does not tell which NoETL it holds; its stream and consumer are held to what ` +
-    `line ${UNKNOWN_LINE} makes. Set noetlLine (${NOETL_LINES.join(", ")}) to say which it is`
+  if (!settings.deployNoetl) return undefined;
+  const { noetlImage, noetlLine } = settings;
+  const { isKnown, isNearest, line } = stackLine(settings);
+  const set = `Set noetlLine (${NOETL_LINES.join(", ")}) to say which it is`;
+  if (!isKnown) {
+    return (
+      `noetlImage ${noetlImage} does not tell which NoETL it holds: its stream and consumer are held to what line ` +
+      `${line} makes, the least that every line keeps. ${set}`
+    );
+  }
+  if (isNearest && noetlLine === "auto") {
+    return (
+      `noetlImage ${noetlImage} is a release that is not known here: its stream and consumers are held to what the nearest ` +
+      `line, ${line}, makes. ${set}`
+    );
+  }
+  const told = lineOfImage(noetlImage);
+  return told && told.line !== line
+    ? `noetlLine is ${line}, and noetlImage ${noetlImage} says ${told.line}: the contract goes by noetlLine`
+    : undefined;
+}
+
+const words = (list: string | undefined): string[] | undefined =>
+  list === undefined ? undefined : list.split(",").flatMap((word) => word.trim() || []);
+
+const isOn = (value: string | undefined): boolean => /^(1|true|yes)$/i.test(value?.trim() ?? "");
+
+/** Time to acknowledge as the workers make it since 2.10.6, in seconds: longer than the longest command, whatever is set. */
+function ackWaitSeconds({ workerEnv }: Pick<Settings, "workerEnv">, profileSeconds: number): number {
+  const seconds = (name: string, otherwise: number): number => {
+    const value = Number(workerEnv[name] ?? otherwise);
+    return Number.isFinite(value) ? value : otherwise;
+  };
+  return Math.max(
+    seconds("NOETL_WORKER_NATS_ACK_WAIT_SECONDS", profileSeconds),
+    seconds("NOETL_WORKER_COMMAND_TIMEOUT_SECONDS", 180) + seconds("NOETL_WORKER_NATS_ACK_WAIT_BUFFER_SECONDS", 30),
   );
 }
 
-/** The contract's terms that depend on the NoETL; empty where they are the contract's own defaults. */
-export function lineTerms(settings: Settings) {
-  const { line, version } = stackLine(settings);
-  if (line === "2.8") return {};
-  const pools = line === "4.7" && version !== undefined && isOlder(version, POOLS_SINCE);
+interface Terms {
+  readonly noetlLine?: NoetlLine;
+  readonly publishes?: string[];
+  readonly consumers?: ConsumerTerms[];
+  readonly expect?: { readonly ackWaitSeconds: number };
+}
+
+/** Consumers and subjects of a NoETL with pools, where its release or its variables make others than the line does. */
+function poolTerms(settings: Settings, { version }: ImageLine): Terms {
+  const { natsSubject, natsConsumer, serverEnv, workerEnv } = settings;
+  const set = words(workerEnv.NOETL_WORKER_POOL_SEGMENTS);
+  const hasPools = version === undefined || !isOlder(version, POOLS_SINCE);
+  const segments = set?.length ? set : POOL_SEGMENTS;
+  const isRouted = hasPools && isOn(serverEnv.NOETL_COMMAND_ROUTING_ENABLED);
   return {
-    noetlLine: line,
-    ...(pools
-      ? { consumers: [...consumersOfLine({ line, version }, settings.natsConsumer, settings.natsSubject)] }
-      : {}),
+    ...(!hasPools ? { consumers: [{ name: natsConsumer }] } : {}),
+    ...(hasPools && set?.length ? { consumers: [...consumersOfSegments(segments, natsConsumer, natsSubject)] } : {}),
+    ...(isRouted ? { publishes: [...routedSubjects(natsSubject, segments)] } : {}),
+  };
+}
+
+/** The contract's terms that depend on the NoETL; empty where they are the contract's own defaults. */
+export function lineTerms(settings: Settings): Terms {
+  const { isKnown: _isKnown, ...noetl } = stackLine(settings);
+  const { natsSubject, natsConsumer, workerEnv } = settings;
+  if (noetl.line === "2.8") return {};
+  const filter = workerEnv.NATS_FILTER_SUBJECT;
+  if (noetl.line === "rust") {
+    return { noetlLine: "rust", ...(filter ? { consumers: [{ name: natsConsumer, filters: [filter] }] } : {}) };
+  }
+  const profileSeconds = LINE_PROFILES[noetl.line].ackWaitSeconds;
+  const seconds = ackWaitSeconds(settings, profileSeconds);
+  return {
+    noetlLine: noetl.line,
+    // The contract itself cannot tell the releases of this line apart.
+    ...(noetl.line === "2.10" && natsSubject !== STREAM.subject ? { publishes: [natsSubject] } : {}),
+    ...(noetl.line === "4.7" ? poolTerms(settings, noetl) : {}),
+    ...(seconds === profileSeconds ? {} : { expect: { ackWaitSeconds: seconds } }),
   };
 }

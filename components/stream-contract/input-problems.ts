@@ -12,15 +12,16 @@ import {
   type Check,
 } from "../../config/validate";
 import { CONSUMER, GATEWAY, PLACES, STREAM, WORKER_TUNING } from "../../contract/noetl";
-import { NOETL_LINES } from "../../contract/lines";
+import { ignoresSubject, NOETL_LINES, SUBJECT_SINCE, versionText } from "../../contract/lines";
 import { list } from "./rule";
-import { subjectsOverlap } from "./subjects";
+import { subjectsCover, subjectsOverlap } from "./subjects";
 import {
   consumerTerms,
   DEFAULT_CONNECTION,
   DEFAULT_TIMEOUT_SECONDS,
   isRecord,
   parseServer,
+  publishedSubjects,
   streamSubjects,
   type ContractInputs,
   type Expectation,
@@ -192,12 +193,28 @@ function consumerProblems(inputs: ContractInputs, unknown: string | undefined): 
       `publishes is not a list of NATS subjects; allowed is one or more, for example ["${STREAM.subject}"]`,
     );
   }
-  if (!given(consumers)) return problems;
+  const isKnown = ![inputs.subject, inputs.consumer, noetlLine, publishes, consumers].some(
+    (value) => unknown !== undefined && holds(value, unknown),
+  );
+  const asPublished = (): string[] =>
+    isKnown ? [...ignoredSubject(inputs), ...outsideProblems(inputs), ...uncoveredProblems(inputs)] : [];
+  if (!given(consumers)) return [...problems, ...(problems.length === 0 ? asPublished() : [])];
   if (!Array.isArray(consumers) || !consumers.every(isRecord)) {
     return [...problems, `consumers is not a list of consumers; allowed is a list, for example ${EXAMPLE_CONSUMERS}`];
   }
   const own = problemsOfList(consumers);
-  return [...problems, ...own, ...(problems.length + own.length === 0 ? outsideProblems(inputs) : [])];
+  return [...problems, ...own, ...(problems.length + own.length === 0 ? asPublished() : [])];
+}
+
+/** A subject that the server of this line does not publish on, as far as the line tells. */
+function ignoredSubject({ noetlLine, subject, publishes }: ContractInputs): string[] {
+  if (noetlLine === undefined || publishes !== undefined || subject === STREAM.subject) return [];
+  if (ignoresSubject({ line: noetlLine }) === false) return [];
+  return [
+    `subject is ${subject}, and the server of NoETL before ${versionText(SUBJECT_SINCE)} publishes on ${STREAM.subject} whatever is ` +
+      `set; allowed with noetlLine ${noetlLine} is ${STREAM.subject}, or publishes beside it, for example publishes ["${subject}"] ` +
+      `where it is newer`,
+  ];
 }
 
 /** Filters that nothing which the stream stores can match; the server accepts them, and the consumer gets nothing. */
@@ -212,6 +229,20 @@ function outsideProblems(inputs: ContractInputs): string[] {
           `below ${list(stored)}, for example ${stored[0]}`,
       ),
   );
+}
+
+/** What is published and what the consumers' filters let through together. */
+function uncoveredProblems(inputs: ContractInputs): string[] {
+  const terms = consumerTerms(inputs);
+  if (!terms.every(({ filters }) => filters?.length)) return [];
+  const filters = terms.flatMap((item) => item.filters ?? []);
+  const left = publishedSubjects(inputs).filter((published) => !subjectsCover(filters, published));
+  return left.length === 0
+    ? []
+    : [
+        `consumers let nothing through of ${list(left)}, which is published; allowed are filters that cover all that is published ` +
+          `together, for example ${JSON.stringify([{ name: terms[0]?.name, filters: left }])}`,
+      ];
 }
 
 /** True where a part of the value is not known yet. */

@@ -256,6 +256,7 @@ export function withDefaults(args: ContractArguments): ContractInputs {
     {
       ...DEFAULTS,
       expect: { ...DEFAULTS.expect, ...lineExpectation(args.noetlLine) },
+      worker: { ...DEFAULTS.worker, ...(isLine(args.noetlLine) ? LINE_PROFILES[args.noetlLine].limits : {}) },
       ...(servers ? { connection: { servers: [] } } : {}),
       ...(isRecord(args.gateway) ? { gateway: GATEWAY_DEFAULTS } : {}),
     },
@@ -273,11 +274,11 @@ export function parseServer(address: string): { host: string; port: number; tls:
   return { host: host.replace(/^\[|\]$/g, ""), port, tls: match[1] === "tls" };
 }
 
-type Subjects = Pick<ContractInputs, "subject" | "publishes" | "noetlLine">;
+type Subjects = Pick<ContractInputs, "subject" | "publishes" | "noetlLine" | "consumer" | "consumers">;
 
 /** Subjects that the deployed NoETL publishes on. */
-export const publishedSubjects = ({ subject, publishes, noetlLine = "2.8" }: Subjects): readonly string[] =>
-  publishes ?? LINE_PROFILES[noetlLine].publishes(subject);
+export const publishedSubjects = (inputs: Subjects): readonly string[] =>
+  inputs.publishes ?? LINE_PROFILES[inputs.noetlLine ?? "2.8"].publishes(inputs.subject, consumerTerms(inputs));
 
 /** Subjects that the stream has to store: those that are published, and the one by which workers look it up. */
 export const storedBy = (inputs: Subjects): string[] => [...new Set([inputs.subject, ...publishedSubjects(inputs)])];
