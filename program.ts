@@ -83,8 +83,9 @@ export function deploy(
     timeoutSeconds: settings.contractTimeoutSeconds,
   };
   // In place before server, workers and gateway start, which take what they find.
+  const covers = database ?? contractArgs.declared;
   const ensured =
-    settings.contractMode === "ensure" && database
+    settings.contractMode === "ensure" && covers
       ? new StreamContract(
           "stream-ensured",
           { ...contractArgs, mode: "ensure", triggers: [nats?.revision ?? 0] },
@@ -128,12 +129,12 @@ export function deploy(
 
   const exposed = platform.expose?.({ noetl, gateway });
 
-  // Without NoETL nobody creates the stream, so there is nothing to prove yet.
-  const contract = noetl
+  // Without NoETL nobody creates its stream, and only what is declared can be proven.
+  const contract = covers
     ? new StreamContract(
         "stream-contract",
-        { ...contractArgs, triggers: [nats?.revision ?? 0, noetl.revision, gateway?.revision ?? 0] },
-        { dependsOn: [noetl, ...(gateway ? [gateway] : [])] },
+        { ...contractArgs, triggers: [nats?.revision ?? 0, noetl?.revision ?? 0, gateway?.revision ?? 0] },
+        { dependsOn: (noetl ? [noetl, gateway] : [nats, ensured, gateway]).filter((each) => each !== undefined) },
       )
     : undefined;
 

@@ -1,4 +1,6 @@
 import { lineTerms } from "./lines";
+import type { ContractArguments } from "../components/stream-contract/inputs";
+import { declaredOf } from "./declared";
 import { type Settings } from "./schema";
 
 /** The gateway's prefixes and buckets as a stack's settings name them. TTLs in seconds. */
@@ -18,6 +20,13 @@ export const streamNames = (settings: Settings) => ({
   consumer: settings.natsConsumer,
 });
 
+/** What a stack declares beyond NoETL, and whether that is all there is. */
+function declaredTerms(settings: Settings): Pick<ContractArguments, "declared" | "declaredOnly"> {
+  const declared = declaredOf(settings);
+  if (!declared) return {};
+  return settings.deployNoetl ? { declared } : { declared, declaredOnly: true };
+}
+
 /**
  * What a stack's settings say about its stream contract: what a deployment proves, and what `verify` and `doctor` ask for
  * again. The way to NATS and the deadline are the caller's.
@@ -34,5 +43,6 @@ export const contractTerms = (settings: Settings) => ({
     replicas: settings.workerReplicas,
   },
   ...(settings.deployGateway ? { gateway: gatewaySubjects(settings) } : {}),
+  ...declaredTerms(settings),
   strict: settings.contractStrict,
 });

@@ -1,4 +1,5 @@
 import { SETTINGS, type Setting, type SettingKey, type Settings } from "./schema";
+import { declaredConflicts, declaredOf } from "./declared";
 import { derived } from "./derive";
 import { gkeConflicts } from "./gke";
 import { foreignKeys } from "./foreign";
@@ -93,6 +94,8 @@ function parseValue(setting: Setting<unknown>, text: string): { value?: unknown;
       return { value: parseList(text) };
     case "variables":
       return parseVariables(text);
+    case "json":
+      return parseJsonList(text);
   }
 }
 
@@ -123,10 +126,20 @@ function parseList(text: string): string[] {
   return text.split(/[\s,]+/).filter((part) => part !== "");
 }
 
+/** A JSON array of whatever: how the engine passes a list of a stack file, and what `pulumi config set --path` makes. */
+function parseJsonList(text: string): { value?: unknown; problem?: string } {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? { value } : { problem: "not a list" };
+  } catch {
+    return { problem: "not JSON" };
+  }
+}
+
 function complaint(key: SettingKey, text: string, problem: string, example: string = SETTINGS[key].example): string {
   const { secret, kind, allowed } = SETTINGS[key] as unknown as Setting<unknown>;
-  // A map of variables may hold what must not be shown.
-  const shown = secret || kind === "variables" ? "" : ` "${text}"`;
+  // A map of variables may hold what must not be shown, and what is declared is long.
+  const shown = secret || kind === "variables" || kind === "json" ? "" : ` "${text}"`;
   return `${key}:${shown} is ${problem}; allowed: ${allowed}; for example ${example}`;
 }
 
@@ -155,6 +168,7 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
     ...gatewayConflicts(settings, raw),
     ...variableConflicts(settings),
     ...lineConflicts(settings),
+    ...declaredConflicts(settings),
     ...gkeConflicts(settings, changed),
   ];
 }
@@ -232,7 +246,7 @@ function workerConflicts(settings: Settings, changed: Changed): string[] {
 /** What an external part needs, and what one is of no use. */
 function elsewhere(settings: Settings, raw: Readonly<Record<string, string>>): string[] {
   const problems: string[] = [];
-  if (!settings.deployNats && (settings.deployNoetl || settings.deployGateway))
+  if (!settings.deployNats && (settings.deployNoetl || settings.deployGateway || declaredOf(settings)))
     problems.push(
       ...needs(raw, "natsHost", "deployNats is false"),
       ...needs(raw, "natsPassword", "deployNats is false"),

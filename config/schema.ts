@@ -3,6 +3,12 @@
  * `Pulumi.yaml`, the README's table and the checks at preview all come from this table.
  */
 import { NOETL_LINES } from "../contract/lines";
+import type {
+  DeclaredBucket,
+  DeclaredConsumer,
+  DeclaredObjectStore,
+  DeclaredStream,
+} from "../components/stream-contract/declared/types";
 import { CONSUMER, GATEWAY, NATS_USER, NODE_PORTS, STREAM, WORKER_TUNING } from "../contract/noetl";
 import { CHART_INFLIGHT, CHART_POOLS, CLOUD_SQL_POOLS } from "./pools";
 import { DEFAULT_STOP_SECONDS } from "./timeouts";
@@ -23,7 +29,7 @@ export type Group =
   | "Cloud SQL"
   | "Exposure on GKE";
 
-type Kind = "string" | "boolean" | "integer" | "number" | "list" | "variables";
+type Kind = "string" | "boolean" | "integer" | "number" | "list" | "variables" | "json";
 
 export interface Setting<T> {
   readonly kind: Kind;
@@ -105,6 +111,13 @@ const variables = (group: Group, of: string, example: string) =>
   );
 const list = (def: readonly string[], spec: Spec<readonly string[]>) =>
   setting<readonly string[], readonly string[]>("list", "values separated by comma or space", def, spec);
+
+const declarations = <T>(what: string, example: object) =>
+  setting<readonly T[], readonly T[]>("json", "a list of declarations (docs/declared.md)", [], {
+    group: "Stream contract",
+    description: `${what} that the stack declares beyond NoETL's own; contractMode ensure makes and updates them, assert checks them.`,
+    example: JSON.stringify([example]),
+  });
 
 const size = <D extends string | undefined>(def: D, minimum: string, maximum: string, spec: Spec<string>) =>
   text(def, {
@@ -293,6 +306,10 @@ export const SETTINGS = {
     allowed: "auto, 2.8, 2.10, 4.7 or rust",
     check: is.oneOf("auto", ...NOETL_LINES),
   }),
+  natsStreams: declarations<DeclaredStream>("Streams", { name: "ORDERS", subjects: ["orders.>"] }),
+  natsConsumers: declarations<DeclaredConsumer>("Durable consumers", { stream: "ORDERS", name: "billing" }),
+  natsBuckets: declarations<DeclaredBucket>("Key-value buckets", { name: "carts", ttlSeconds: 3600 }),
+  natsObjectStores: declarations<DeclaredObjectStore>("Object stores", { name: "invoices", maxBytes: "1Gi" }),
   contractMode: text("assert", {
     group: "Stream contract",
     description:

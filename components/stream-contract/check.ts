@@ -1,6 +1,7 @@
 import type { ConsumerInfo, StreamInfo } from "nats";
 import { openSession } from "./connect";
 import { Deadline, inSeconds } from "./deadline";
+import { observeDeclared } from "./declared/observe";
 import { ConnectError } from "./errors";
 import { consumerTerms, storedBy, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
@@ -170,9 +171,13 @@ export async function observe(
       return leaveOut(rules, error.message.replace(/\. The check needs .*/, ""));
     }
   };
+  if (inputs.declaredOnly) {
+    const declared = await observeDeclared(session, inputs, deadline);
+    return { observed: { stream: undefined, consumer: undefined, ...(declared ? { declared } : {}) }, unasked };
+  }
   const bucketNames = bucketsOf(inputs).map(({ name }) => name);
   const terms = consumerTerms(inputs);
-  const [streamInfo, consumers, account, names, buckets, gateway] = await Promise.all([
+  const [streamInfo, consumers, account, names, buckets, gateway, declared] = await Promise.all([
     session.streamInfo(stream, deadline),
     Promise.all(terms.map(async ({ name }) => [name, await session.consumerInfo(stream, name, deadline)] as const)),
     optional(OPTIONAL.account, session.accountInfo(deadline)),
@@ -184,6 +189,7 @@ export async function observe(
       bucketNames.map(async (name) => [name, await session.streamInfo(bucketStream(name), deadline)] as const),
     ),
     gatewayAccess(session, inputs, deadline),
+    observeDeclared(session, inputs, deadline),
   ]);
   if (gateway && gateway.unwritable === undefined) {
     leaveOut(OPTIONAL.unwritable, "the server does not tell what the gateway's user may do");
@@ -197,6 +203,7 @@ export async function observe(
       ...(names ? { overlapping: [...new Set(names)].filter((name) => name !== stream) } : {}),
       ...(inputs.gateway ? { buckets: Object.fromEntries(buckets) } : {}),
       ...(gateway ? { gateway } : {}),
+      ...(declared ? { declared } : {}),
       ...(remembered.streamCreated === undefined ? {} : { streamRemembered: remembered.streamCreated }),
       ...(remembered.ensured ? { ensured: remembered.ensured } : {}),
     },
@@ -274,10 +281,11 @@ function reportOf(
       `${session.server} (nats-server ${session.serverVersion})`,
       stream?.state.messages ?? 0,
     ),
-    checks: told.map(({ id, bucket, consumer: name, ok, severity, found, expected }) => ({
+    checks: told.map(({ id, bucket, consumer: name, object, ok, severity, found, expected }) => ({
       id,
       ...(bucket === undefined ? {} : { bucket }),
       ...(name === undefined ? {} : { consumer: name }),
+      ...(object === undefined ? {} : { object }),
       ok,
       severity,
       found,

@@ -42,6 +42,7 @@ function described(config: object, patch: object): string {
 export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePlan {
   const { stream, expect } = inputs;
   const changes: Change[] = [];
+  const declared: Change[] = [];
   const refused: Verdict[] = [];
   const patches = { stream: {}, consumers: new Map<string, object>(), buckets: new Map<string, object>() };
   const resumes: string[] = [];
@@ -78,11 +79,15 @@ export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePl
       case "resume-consumer":
         resumes.push(ensure.consumer ?? first);
         break;
+      case "declared":
+        declared.push(...ensure.changes); // After NoETL's own stream, which a declared consumer may be of.
+        break;
       default:
         refused.push(verdict);
     }
   }
 
+  if (inputs.declaredOnly) return { changes: declared, refused };
   const edit = (what: string, name: string, config: object | undefined, patch: object): void => {
     if (!config || Object.keys(patch).length === 0) return;
     const does = `update ${what}: ${described(config, patch)}`;
@@ -112,7 +117,7 @@ export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePl
       changes.push({ does: `resume consumer ${name}`, subject: `CONSUMER.PAUSE.${stream}.${name}`, body: {} });
     }
   }
-  return { changes, refused };
+  return { changes: [...changes, ...declared], refused };
 }
 
 /** A report, and what was done before it. */

@@ -1,4 +1,5 @@
 /** What the contract's inputs may be, and what is said of those that are not. */
+import { declaredInputProblems } from "./declared/problems";
 import {
   bucketName,
   jetstreamName,
@@ -318,5 +319,5 @@ export function inputProblems(inputs: ContractInputs, unknown?: string): string[
       );
     }
   }
-  return problems;
+  return [...problems, ...declaredInputProblems(inputs, unknown)];
 }

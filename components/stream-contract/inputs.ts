@@ -1,4 +1,5 @@
 /** What a check of the contract is told, and the defaults. */
+import type { Declared } from "./declared/types";
 import { LINE_PROFILES, NOETL_LINES, type ConsumerTerms, type NoetlLine } from "../../contract/lines";
 import { CONSUMER, GATEWAY, PLACES, STREAM, WORKER_TUNING } from "../../contract/noetl";
 import { subjectsCover } from "./subjects";
@@ -125,6 +126,10 @@ export interface ContractInputs {
   readonly noetl: NoetlPlaces;
   /** Undefined where no gateway is deployed. */
   readonly gateway?: GatewaySettings;
+  /** What is declared in NATS beyond what NoETL makes; undefined where nothing is. */
+  readonly declared?: Declared;
+  /** True where there is no NoETL: only what is declared is asked for. */
+  readonly declaredOnly?: boolean;
   /** True makes drift fail the update too. */
   readonly strict: boolean;
   /** Deadline of the whole check, waiting included. */
@@ -206,6 +211,8 @@ export const INPUT_NAMES = [
   "worker",
   "noetl",
   "gateway",
+  "declared",
+  "declaredOnly",
   "strict",
   "timeoutSeconds",
   "triggers",

@@ -167,8 +167,11 @@ export function contractMessage(
   if (broken.length === 0) return "";
   const violations = broken.filter(({ severity }) => severity === "violation").length;
   const drifted = broken.length - violations;
-  const headline =
-    violations === 0
+  // Whatever is wrong with what is declared, NoETL's own is another matter.
+  const isDeclared = broken.every(({ object }) => object !== undefined);
+  const headline = isDeclared
+    ? `What is declared in NATS is not all there as declared: ${many(broken.length, "difference")}.`
+    : violations === 0
       ? `NoETL works, but its stream contract has drifted: ${many(drifted, "difference")}.`
       : `The stream contract of NoETL does not hold: ${many(violations, "violation")}` +
         `${drifted > 0 ? `, and ${many(drifted, "difference")} more` : ""}.`;
@@ -176,7 +179,9 @@ export function contractMessage(
   const commands = mendingCommands(inputs, mends);
   const advice = mends.flatMap((mend) => (mend.action === "advise" ? mend.advice : []));
   const lines = [
-    `${headline} Stream ${inputs.stream}, subject ${inputs.subject}, consumer ${inputs.consumer}, asked at ${server}.`,
+    isDeclared
+      ? `${headline} Asked at ${server}.`
+      : `${headline} Stream ${inputs.stream}, subject ${inputs.subject}, consumer ${inputs.consumer}, asked at ${server}.`,
     ...broken.map(describe),
     "  To mend it:",
     ...advice.map((sentence) => `${INDENT}${sentence}`),

@@ -55,7 +55,8 @@ function inputsOf(properties: object): ContractInputs {
   return withDefaults(inputs);
 }
 
-const idOf = ({ stream, consumer }: ContractInputs): string => `${stream}/${consumer}`;
+const idOf = ({ stream, consumer, declaredOnly }: ContractInputs): string =>
+  declaredOnly ? "declared" : `${stream}/${consumer}`;
 
 /** Fills in defaults and refuses bad inputs, all of them in one message. */
 export function check(_olds: object, news: object): pulumi.dynamic.CheckResult<ContractInputs> {

@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ConsumerTerms, NoetlLine } from "../../contract/lines";
 import type { BucketFacts, Unasked } from "./check";
 import { RUN_INPUT, type Run } from "./run";
+import type { DeclaredBucket, DeclaredConsumer, DeclaredObjectStore, DeclaredStream } from "./declared/types";
 
 /** TLS towards NATS. Certificates and keys are PEM text, not paths. */
 export interface StreamContractTlsArgs {
@@ -89,6 +90,18 @@ export interface StreamContractGatewayArgs {
   deployment?: pulumi.Input<string>;
 }
 
+/** The same keys, each of which may be an output. */
+type Inputs<T> = { [K in keyof T]: pulumi.Input<T[K]> };
+
+/** Streams, durable consumers, key-value buckets and object stores of any application. */
+export interface StreamContractDeclaredArgs {
+  streams?: pulumi.Input<readonly pulumi.Input<Inputs<DeclaredStream>>[]>;
+  /** Of streams that are declared too, or of NoETL's. */
+  consumers?: pulumi.Input<readonly pulumi.Input<Inputs<DeclaredConsumer>>[]>;
+  buckets?: pulumi.Input<readonly pulumi.Input<Inputs<DeclaredBucket>>[]>;
+  objectStores?: pulumi.Input<readonly pulumi.Input<Inputs<DeclaredObjectStore>>[]>;
+}
+
 /** Arguments of {@link StreamContract}. */
 export interface StreamContractArgs {
   /** The way to NATS. Default: a port-forward to a ready pod behind Service `nats` in namespace `nats`. */
@@ -152,6 +165,10 @@ export interface StreamContractArgs {
   };
   /** The gateway's part of the contract, where one is deployed; an empty object takes the defaults. Default: no gateway. */
   gateway?: StreamContractGatewayArgs;
+  /** What is declared in NATS beyond what NoETL makes, by list (docs/declared.md). Default: nothing. */
+  declared?: StreamContractDeclaredArgs;
+  /** True where there is no NoETL: only what is declared is ensured and checked. Default: false. */
+  declaredOnly?: pulumi.Input<boolean>;
   /** True makes drift fail the update; otherwise it is a warning. Default: false. */
   strict?: pulumi.Input<boolean>;
   /** Deadline of the whole check in seconds, 1 to 3600, waiting for stream and consumer included. Default: 120. */

@@ -1,6 +1,8 @@
 /** What a rule of the contract is, what it looks at, and what can be done against a broken one. */
 import type { ConsumerConfig, ConsumerInfo, JetStreamAccountStats, StreamConfig, StreamInfo } from "nats";
 import type { ConsumerTerms } from "../../contract/lines";
+import type { DeclaredObserved } from "./declared/observe";
+import type { DeclaredChange } from "./declared/plan";
 import type { ContractInputs } from "./inputs";
 
 /** Violations fail the update: NoETL does not work. Drift warns, and fails only with `strict`. */
@@ -9,7 +11,17 @@ export type Severity = "violation" | "drift";
 /** The part of the inputs that the rules judge by. */
 export type Contract = Pick<
   ContractInputs,
-  "stream" | "subject" | "consumer" | "noetlLine" | "publishes" | "consumers" | "expect" | "worker" | "gateway"
+  | "stream"
+  | "subject"
+  | "consumer"
+  | "noetlLine"
+  | "publishes"
+  | "consumers"
+  | "expect"
+  | "worker"
+  | "gateway"
+  | "declared"
+  | "declaredOnly"
 >;
 
 /** A key-value bucket of the gateway: the stream `KV_<name>`. */
@@ -45,6 +57,8 @@ export interface Observed {
   /** Streams behind the gateway's buckets, by bucket. */
   readonly buckets?: Readonly<Record<string, StreamInfo | undefined>>;
   readonly gateway?: GatewayAccess;
+  /** What is declared beyond NoETL's own, where something is. */
+  readonly declared?: DeclaredObserved;
   /** When the stream was created, as an earlier check found it. */
   readonly streamRemembered?: string;
   /** What mode `ensure` set itself, which it may therefore take back. */
@@ -94,6 +108,7 @@ export type Ensure =
   /** It stays as it is: taking it back would take something from whoever set it. */
   | { readonly action: "leave" }
   | { readonly action: "create-bucket"; readonly bucket: string }
+  | { readonly action: "declared"; readonly changes: readonly DeclaredChange[] }
   | Extract<Mend, { readonly patch: unknown }>;
 
 /** One row of the contract. */
@@ -101,7 +116,7 @@ export interface Rule {
   readonly id: string;
   readonly severity: Severity;
   /** What it is about; the rule is asked only where that is there, unless it is about its existence. */
-  readonly about: "account" | "stream" | "consumer" | "bucket" | "gateway";
+  readonly about: "account" | "stream" | "consumer" | "bucket" | "gateway" | "declared";
   /** What is checked, for the documentation. */
   readonly checks: string;
   /** What breaks in NoETL where the rule is broken. */

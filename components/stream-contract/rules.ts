@@ -2,6 +2,7 @@
 import type { ConsumerTerms } from "../../contract/lines";
 import { ACCOUNT_RULES } from "./account-rules";
 import { CONSUMER_RULES } from "./consumer-rules";
+import { declaredVerdicts } from "./declared/verdicts";
 import { bucketsOf, GATEWAY_RULES } from "./gateway-rules";
 import { consumerTerms } from "./inputs";
 import type { Bucket, Contract, Ensure, Found, Mend, Observed, Rule, Severity } from "./rule";
@@ -16,6 +17,8 @@ export interface Check {
   readonly bucket?: string;
   /** Name of the consumer, for rules about one where the contract has more than one. */
   readonly consumer?: string;
+  /** What is declared, for rules about that: `stream ORDERS`. */
+  readonly object?: string;
   readonly ok: boolean;
   readonly severity: Severity;
   readonly found: string;
@@ -23,8 +26,13 @@ export interface Check {
 }
 
 /** A rule's name in messages: with the bucket or the consumer that it is about. */
-export function checkName({ id, bucket, consumer }: Pick<Check, "id" | "bucket" | "consumer">): string {
-  const of = bucket ?? consumer;
+export function checkName({
+  id,
+  bucket,
+  consumer,
+  object,
+}: Pick<Check, "id" | "bucket" | "consumer" | "object">): string {
+  const of = bucket ?? consumer ?? object;
   return of === undefined ? id : `${id} of ${of}`;
 }
 
@@ -56,6 +64,8 @@ function isAsked(rule: Rule, observed: Observed, contract: Contract, bucket?: Bu
       return rule.id === "bucket-exists" || observed.buckets[bucket.name] !== undefined;
     case "gateway":
       return observed.gateway !== undefined;
+    case "declared":
+      return false; // Declared objects have checks of their own.
   }
 }
 
@@ -123,9 +133,10 @@ export function judge(contract: Contract, observed: Observed): Verdict[] {
       },
     ];
   };
-  return RULES.flatMap((rule) => {
+  const noetl = (contract.declaredOnly ? [] : RULES).flatMap((rule) => {
     if (rule.about === "bucket") return bucketsOf(contract).flatMap((bucket) => verdict(rule, bucket));
     if (rule.about === "consumer") return all.flatMap((terms, index) => aboutConsumer(rule, terms, index));
     return verdict(rule);
   });
+  return [...noetl, ...declaredVerdicts(contract, observed)];
 }

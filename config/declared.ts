@@ -1,0 +1,42 @@
+/** What a stack's settings declare in NATS beyond NoETL: lists of JSON, checked as the contract's own inputs are. */
+import { declaredProblems } from "../components/stream-contract/declared/problems";
+import { consumerTerms, streamSubjects } from "../components/stream-contract/inputs";
+import { declaresAnything, type Declared } from "../components/stream-contract/declared/types";
+import { lineTerms } from "./lines";
+import type { Settings } from "./schema";
+
+/** The settings of a stack that declare something. */
+const NAMES = {
+  streams: "natsStreams",
+  consumers: "natsConsumers",
+  buckets: "natsBuckets",
+  objectStores: "natsObjectStores",
+} as const;
+
+/** What a stack declares; undefined where it declares nothing. */
+export function declaredOf(settings: Settings): Declared | undefined {
+  const declared: Declared = Object.fromEntries(
+    Object.entries(NAMES).flatMap(([list, key]) => (settings[key].length > 0 ? [[list, settings[key]]] : [])),
+  );
+  return declaresAnything(declared) ? declared : undefined;
+}
+
+/** What is wrong with what the settings declare, one sentence each. */
+export function declaredConflicts(settings: Settings): string[] {
+  const terms = { subject: settings.natsSubject, consumer: settings.natsConsumer, ...lineTerms(settings) };
+  return declaredProblems(declaredOf(settings), {
+    names: NAMES,
+    ...(settings.deployNoetl
+      ? {
+          noetl: {
+            stream: settings.natsStream,
+            subjects: streamSubjects(terms),
+            consumers: consumerTerms(terms).map(({ name }) => name),
+            retention: "limits",
+            buckets: settings.deployGateway ? [settings.natsSessionBucket, settings.natsRequestBucket] : [],
+          },
+        }
+      : {}),
+    ...(settings.deployNats ? { servers: settings.natsReplicas } : {}),
+  });
+}
