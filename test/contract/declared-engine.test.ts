@@ -170,6 +170,8 @@ describe("a stack's settings", () => {
     const { runtime } = compiled("@pulumi/pulumi") as typeof Pulumi;
     const workDir = path.join(dir, "stack");
     fs.copyFileSync(path.join(projectRoot(), "Pulumi.yaml"), path.join(workDir, "Pulumi.yaml"));
+    // The project names its entry point, which has to be there although the program is this test's.
+    fs.writeFileSync(path.join(workDir, "index.ts"), "");
     let found: unknown;
     const stack = await LocalWorkspace.createStack(
       {
