@@ -133,8 +133,11 @@ function contractLines({ nats, stream, consumer, namespaces }: Evidence): Line[]
 
 /** A rule, and which of several objects it is about. */
 export function checkName(check: CheckFacts): string {
-  const { id, bucket, consumer } = check as CheckFacts & { readonly consumer?: string };
-  const about = bucket ?? consumer;
+  const { id, bucket, consumer, object } = check as CheckFacts & {
+    readonly consumer?: string;
+    readonly object?: string;
+  };
+  const about = object ?? bucket ?? consumer;
   return about === undefined ? id : `${id} of ${about}`;
 }
 

@@ -1,5 +1,6 @@
 /** Environment of the deployed pods, and the Secrets and ConfigMaps that it comes from. */
 import { PLACES } from "../contract/noetl";
+import { knownSecrets } from "../diff/mask";
 import { answer, type Cluster } from "./cluster";
 import type { Answer, VariableFacts } from "./evidence";
 
@@ -105,4 +106,29 @@ export async function deployedPassword(cluster: Cluster, namespace: string, user
     return secret === undefined ? undefined : (await readData(cluster, "Secret", namespace, secret))?.[user];
   });
   return found.ok ? found.value : undefined;
+}
+
+/**
+ * What the Secrets of the namespaces hold that must not be shown: passwords that the stack generates too, which neither its
+ * configuration nor its outputs have. Without the permission to list Secrets it is empty.
+ */
+export async function deployedSecrets(cluster: Cluster, namespaces: readonly string[]): Promise<string[]> {
+  const found = await Promise.all(
+    [...new Set(namespaces)].map((namespace) =>
+      answer(async () => {
+        const list = await cluster.ask(`list the secrets of namespace ${namespace}`, "list on secrets", () =>
+          // Helm's own are large, and say what the cluster has anyway.
+          cluster.core.listNamespacedSecret({ namespace, fieldSelector: "type!=helm.sh/release.v1" }),
+        );
+        return (list?.items ?? []).flatMap(({ data = {} }) => {
+          const entries = Object.entries(data).map(([key, value]) => [
+            key,
+            Buffer.from(value, "base64").toString("utf8"),
+          ]);
+          return knownSecrets(Object.fromEntries(entries) as Record<string, string>);
+        });
+      }),
+    ),
+  );
+  return found.flatMap((each) => (each.ok ? each.value : []));
 }

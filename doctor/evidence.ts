@@ -29,6 +29,8 @@ export interface ContainerFacts {
   readonly image: string;
   readonly ready: boolean;
   readonly restarts: number;
+  /** Its memory limit, a Kubernetes quantity; undefined where it has none. */
+  readonly memoryLimit?: string;
   /** What it waits for: ImagePullBackOff, CrashLoopBackOff, ContainerCreating, ... */
   readonly waiting?: { readonly reason: string; readonly message: string };
   /** Since when it runs, in milliseconds since 1970. */

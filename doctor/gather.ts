@@ -5,7 +5,7 @@ import { PLACES } from "../contract/noetl";
 import type { Answer, Evidence, NamespaceFacts, NatsFacts, Part, VariableFacts } from "./evidence";
 import { probeGateway } from "./gateway";
 import { answer, Cluster, failure } from "./cluster";
-import { deployedPassword, readEnvironment } from "./environment";
+import { deployedPassword, deployedSecrets, readEnvironment } from "./environment";
 import { readExecutions } from "./executions";
 import { readNamespace, type Detail } from "./namespace";
 import { masker } from "./mask";
@@ -53,9 +53,12 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
   const cluster = opened.ok ? opened.value : undefined;
   const { user } = target.nats;
   const own = target.nats.password;
-  const deployed =
-    cluster && target.namespaces.nats ? await deployedPassword(cluster, target.namespaces.nats, user) : undefined;
-  const mask = masker([...target.secrets, ...(deployed === undefined ? [] : [deployed])], [user]);
+  const places = Object.values(target.namespaces);
+  const [deployed, secrets] = await Promise.all([
+    cluster && target.namespaces.nats ? deployedPassword(cluster, target.namespaces.nats, user) : undefined,
+    cluster ? deployedSecrets(cluster, places) : [],
+  ]);
+  const mask = masker([...target.secrets, ...secrets, ...(deployed === undefined ? [] : [deployed])], [user]);
 
   const onCluster = async <T>(work: (cluster: Cluster) => Promise<T>): Promise<Answer<T>> =>
     cluster ? answer(() => work(cluster)) : (opened as Answer<never>);

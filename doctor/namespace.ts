@@ -106,6 +106,12 @@ function ownerOf(pod: k8s.V1Pod): string {
   return owner?.kind === "ReplicaSet" && hash && name.endsWith(`-${hash}`) ? name.slice(0, -hash.length - 1) : name;
 }
 
+function memoryLimitOf({ spec }: k8s.V1Pod, container: string): Pick<ContainerFacts, "memoryLimit"> {
+  const all = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])];
+  const memoryLimit = all.find(({ name }) => name === container)?.resources?.limits?.memory;
+  return memoryLimit === undefined ? {} : { memoryLimit };
+}
+
 const templateOf = ({ metadata }: k8s.V1Pod): string | undefined =>
   metadata?.labels?.["pod-template-hash"] ?? metadata?.labels?.["controller-revision-hash"];
 
@@ -131,6 +137,7 @@ async function podFacts(
         image: each.image || (spec?.containers.find(({ name }) => name === each.name)?.image ?? ""),
         ready: each.ready,
         restarts: each.restartCount,
+        ...memoryLimitOf(pod, each.name),
         ...(each.state?.waiting
           ? {
               waiting: {

@@ -158,7 +158,9 @@ export function intentText({ broken, steps, losses, leaves, since }: Intent, scr
           "",
           paint(screen, style, label),
           ...texts.flatMap((text, index) =>
-            wrap(text, screen.width - 5).map((line, row) => (row === 0 ? `  ${index + 1}. ` : "     ") + line),
+            wrap(harmless(text), screen.width - 5).map(
+              (line, row) => (row === 0 ? `  ${index + 1}. ` : "     ") + line,
+            ),
           ),
         ];
   return [

@@ -1,3 +1,4 @@
+import { kubernetesClient } from "../components/stream-contract/cluster";
 import { contractTerms } from "../config/contract";
 import { ConfigError, parseSettings } from "../config/parse";
 import { PROJECT } from "../config/project";
@@ -47,6 +48,8 @@ export interface Target {
 
 /** Reads the stack with its engine. @throws CommandError where it cannot be read. */
 export async function readTarget(stack: string): Promise<Target> {
+  // The client of the cluster is loaded while the engine, another process, reads. Whoever needs it is told why it fails.
+  kubernetesClient().catch(() => undefined);
   return targetOf(stack, await readStack(findEngine(stack), stack, PROJECT));
 }
 

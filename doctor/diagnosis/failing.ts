@@ -11,7 +11,7 @@ import { keyOfWords, podsOf, quoteOf } from "./trouble";
 type Action = "publish" | "fetch";
 
 const ACTIONS: readonly { readonly action: Action; readonly pattern: RegExp }[] = [
-  { action: "publish", pattern: /Failed to publish|execute failed: nats|no response from stream/i },
+  { action: "publish", pattern: /Failed to (publish|connect to NATS)|\w failed: nats:|no response from stream/i },
   { action: "fetch", pattern: /Error fetching messages/i },
 ];
 
@@ -53,11 +53,12 @@ function lastFailure(pod: PodFacts): Failure | undefined {
 function isPresent({ pod, action, meaning, at }: Failure, evidence: Evidence): boolean {
   const { nats, now, consumer } = evidence;
   const stream = nats.ok ? nats.value.stream : undefined;
-  // Made after the failure, the stream is another one; a message that was stored after it got through.
-  if (stream && Date.parse(stream.created) > at) return false;
+  // A message that was stored after it got through.
   if (action === "publish" && (stream?.lastMessageAt ?? 0) > at) return false;
-  // A client that has given up stays so.
-  if (meaning === "nats-closed") return true;
+  // A client that has given up stays so, whatever becomes of the stream.
+  if (action === "publish" && meaning === "nats-closed") return true;
+  // Made after the failure, the stream is another one.
+  if (stream && Date.parse(stream.created) > at) return false;
   if (action === "fetch" && stream && nats.ok) {
     const waiting = nats.value.consumers.find(({ name }) => name === consumer)?.waiting ?? 0;
     const ready = podsOf(evidence, pod.owner).filter((each) => each.ready).length;

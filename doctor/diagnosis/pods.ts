@@ -1,5 +1,7 @@
 /** Pods that do not run. */
 import { PLACES } from "../../contract/noetl";
+import { SETTINGS } from "../../config/schema";
+import { quantityBytes } from "../../config/validate";
 import { many } from "../../config/wording";
 import { describePod } from "../checklist";
 import type { ContainerFacts, Evidence, Part, PodFacts } from "../evidence";
@@ -130,20 +132,38 @@ export const memory: DiagnosisRule = (evidence, explained) =>
         const each = pod.containers.find(({ ended }) => ended?.reason === "OOMKilled");
         return `pod ${named(pod)}, container ${each?.name}: OOMKilled, ${many(each?.restarts ?? 0, "restart")}`;
       }),
-      remedy: [
-        ...(group[0].part === "nats"
-          ? natsMemory(evidence)
-          : [
-              say(
-                isOfChart(group[0]?.part)
-                  ? "Raise the container's memory limit in the chart's values."
-                  : "No setting raises it: the program passes the limit to the component (argument resources).",
-              ),
-            ]),
-      ],
+      remedy: [...(group[0].part === "nats" ? natsMemory(evidence) : memoryRemedy(evidence, group[0]))],
       explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
     }),
   );
+
+/** Settings of the memory limits of NoETL's containers, by Deployment; those that this program has. */
+const MEMORY_SETTINGS: Readonly<Record<string, string>> = Object.fromEntries(
+  [
+    [PLACES.noetl.serverDeployment, "serverMemoryLimit"] as const,
+    [PLACES.noetl.workerDeployment, "workerMemoryLimit"] as const,
+  ].filter(([, key]) => key in SETTINGS),
+);
+
+function memoryRemedy(evidence: Evidence, { part, pod }: Troubled): Step[] {
+  const setting = MEMORY_SETTINGS[pod.owner];
+  const limit = pod.containers.find(({ ended }) => ended?.reason === "OOMKilled")?.memoryLimit;
+  if (setting !== undefined && limit !== undefined) {
+    return [
+      say(
+        "Raise its limit. A command that needs more kills one worker after the other, because it is delivered again:",
+      ),
+      ...setAndUpdate(evidence, { [setting]: `${Math.ceil(((quantityBytes(limit) ?? 0) * 2) / 1024 ** 2)}Mi` }),
+    ];
+  }
+  return [
+    say(
+      isOfChart(part)
+        ? "Raise the container's memory limit in the chart's values."
+        : "No setting raises it: the program passes the limit to the component (argument resources).",
+    ),
+  ];
+}
 
 function natsMemory(evidence: Evidence): Step[] {
   const limit = largerNatsLimit(evidence);

@@ -153,9 +153,12 @@ export function subjectTakenRemedy(evidence: Evidence): Step[] {
       `Where natsStream was renamed, ${other} is the former one: the former name brings it back, with what it holds:`,
     ),
     ...setAndUpdate(evidence, { natsStream: other }),
-    say("Or, when its messages are worked off or not needed, remove it; the workers make the new one when they start:"),
+    say("Or, when its messages are worked off or not needed, remove it; NoETL makes its own when it starts:"),
     run(`${natsCommand(evidence)} stream rm ${other} -f`),
-    ...restarts(evidence, [PLACES.noetl.workerDeployment]),
+    run(
+      `${evidence.kubectl} -n ${PLACES.noetl.namespace} rollout restart ` +
+        `deploy/${PLACES.noetl.serverDeployment} deploy/${PLACES.noetl.workerDeployment}`,
+    ),
   ];
 }
 

@@ -90,7 +90,7 @@ export const newCluster: DiagnosisRule = ({ missingOutputs, namespaces, stack, c
   const empty = all.every(
     (each) => each.ok && each.value.unread.length === 0 && each.value.pods.length + each.value.workloads.length === 0,
   );
-  if (missingOutputs.length > 0 || all.length < 2 || !empty) return [];
+  if (missingOutputs.length > 0 || all.length === 0 || !empty) return [];
   const parts = places({ namespaces } as Evidence);
   const names = parts.map(({ facts }) => facts.name);
   return [

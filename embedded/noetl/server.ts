@@ -2,6 +2,7 @@ import { type JetStreamClient, nanos, NatsError, StorageType, StringCodec } from
 import { STREAM } from "../../contract/noetl";
 import { waitForDatabase } from "./database";
 import { need, optional, say } from "./environment";
+import { Executions } from "./executions";
 import { json, listen } from "./listen";
 import { connectAs, describe } from "./nats";
 
@@ -24,15 +25,18 @@ export async function server(): Promise<void> {
     say(`Created stream ${stream}`);
   }
   const jetstream = connection.jetstream();
-  let executions = 0;
+  let accepted = 0;
+  const executions = new Executions();
   listen(async (request, response) => {
     const asked = `${request.method} ${request.url}`;
     if (asked === "GET /api/health") return json(response, 200, { status: "ok" });
     // A playbook is accepted and never run.
-    if (asked === "POST /api/execute") return json(response, 200, { execution_id: String(++executions) });
+    if (asked === "POST /api/execute") return json(response, 200, { execution_id: String(++accepted) });
+    const [path = ""] = (request.url ?? "").split("?");
+    if (executions.answer(request.method ?? "", path, response)) return;
     if (asked !== "POST /publish") return json(response, 404, { detail: "Not Found" });
     try {
-      json(response, 200, { seq: await publish(jetstream, subject) });
+      json(response, 200, { seq: await publish(jetstream, subject, executions) });
     } catch (error) {
       const text =
         error instanceof NatsError && error.code === "503" ? "nats: no response from stream" : describe(error);
@@ -42,14 +46,8 @@ export async function server(): Promise<void> {
   });
 }
 
-/** Publishes one command notification as the specification shows it. */
-async function publish(jetstream: JetStreamClient, subject: string): Promise<number> {
-  const notification = {
-    execution_id: 123,
-    event_id: 124,
-    command_id: "123:step:124",
-    step: "step",
-    server_url: optional("NOETL_SERVER_URL") ?? "",
-  };
-  return (await jetstream.publish(subject, StringCodec().encode(JSON.stringify(notification)))).seq;
+/** Begins an execution and announces its command as the specification shows it. */
+async function publish(jetstream: JetStreamClient, subject: string, executions: Executions): Promise<number> {
+  const announcement = executions.begin(optional("NOETL_SERVER_URL") ?? "");
+  return (await jetstream.publish(subject, StringCodec().encode(announcement))).seq;
 }

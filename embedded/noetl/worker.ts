@@ -33,8 +33,19 @@ export async function worker(): Promise<void> {
     const message = await pull.next({ expires: Math.max(1000, timeout) });
     if (!message) continue;
     say(`Received command ${message.seq}`);
+    await claim(message.string());
     message.ack();
   }
+}
+
+/** Takes the announced command at the server that the announcement names, where it names one. */
+async function claim(announcement: string): Promise<void> {
+  const event = /"event_id": ?(\d+)/.exec(announcement)?.[1];
+  const server = /"server_url": ?"(http[^"]+)"/.exec(announcement)?.[1];
+  if (event === undefined || server === undefined) return;
+  const url = `${server.replace(/\/$/, "")}/api/commands/${event}/claim`;
+  const taken = await request(url, { method: "POST" }).catch(() => undefined);
+  say(taken?.ok ? `[CLAIM] Successfully claimed command for event_id=${event}` : `[CLAIM] Command ${event} not taken`);
 }
 
 /** Looks the durable consumer up, adds it where it is missing, and remakes it where `max_ack_pending` differs. */

@@ -19,6 +19,7 @@ describe.each([
   ["diagnosis", () => import("./diagnosis.js")],
   ["refusals", () => import("./refusals.js")],
   ["symptoms", () => import("./symptoms.js")],
+  ["remedies", () => import("./remedies.js")],
   ["servers", () => import("./servers.js")],
   ["watch", () => import("./watch.js")],
   ["repair", () => import("./repair.js")],

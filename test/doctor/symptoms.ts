@@ -2,7 +2,7 @@ import { RetentionPolicy } from "nats";
 import { beforeAll, describe, expect, it } from "vitest";
 import { PLACES, STREAM } from "../../contract/noetl";
 import { SYMPTOMS, type Finding } from "../../doctor/diagnosis";
-import { Deployment, diagnosed, examine, findingOf } from "./support";
+import { Deployment, diagnosed, examine, findingOf, verified } from "./support";
 
 // The specification's three symptoms, as NoETL's pods show them themselves.
 
@@ -46,8 +46,23 @@ describe("`nats: no response from stream`", () => {
       const { config } = await manager.streams.info(STREAM.name);
       await manager.streams.update(STREAM.name, { ...config, subjects: [STREAM.subject] });
     });
-    const mended = await diagnosed(target, "that it is past", (each) => each.findings.length === 1 && each.healthy);
-    const [past] = mended.findings;
+    // Whether it is over, nothing shows: the line is younger than the stream, and nothing has been stored since.
+    const failing = await diagnosed(
+      target,
+      "that it may go on",
+      (each) => findingOf(each, "publish-failed") !== undefined,
+    );
+    expect(quoting(findingOf(failing, "publish-failed"), SAID)).toMatch(/^noetl-server-\S+ at \d{4}-.*Z: /);
+    const { lines } = await verified(target);
+    expect(lines.filter(({ status }) => status === "wrong").map(({ item }) => item)).toEqual([SERVER]);
+    expect(await publish()).toMatch(/^\{"seq":/);
+    const mended = await diagnosed(
+      target,
+      "that it is past",
+      (each) => findingOf(each, "no-stream-past") !== undefined,
+    );
+    expect(mended.healthy).toBe(true);
+    const past = findingOf(mended, "no-stream-past");
     expect(past).toMatchObject({ id: "no-stream-past", severity: "note", symptoms: ["noResponse"] });
     expect(past?.title).toContain("it is in order now");
     expect(quoting(past, SAID)).toMatch(/^noetl-server-/);

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { checklist, exitOf, type Line } from "../../../doctor/checklist";
 import { checklistText, screenOf } from "../../../doctor/present";
-import { crashing, healthy, namespace, nats, pod, workload } from "./evidence";
+import { container, crashing, healthy, lines, namespace, nats, pod, workload } from "./evidence";
 
 const lineOf = (lines: readonly Line[], item: string) => lines.find((line) => line.item === item);
 const plain = { colour: false, width: 80 };
@@ -80,6 +80,94 @@ describe("checklist", () => {
       found: "Running, 0 of 1 ready, 4 restarts, main: CrashLoopBackOff",
     });
     expect(lineOf(found.lines, "noetl-worker")).toMatchObject({ status: "wrong", found: "0 of 2 ready" });
+  });
+
+  describe("a rollout", () => {
+    const template = (name: string, hash: string, ageSeconds: number) =>
+      pod(name, "noetl-worker", { template: hash, ageSeconds });
+    const old = [template("noetl-worker-a-1", "a", 900), template("noetl-worker-a-2", "a", 900)];
+    const line = (pods: ReturnType<typeof pod>[], rollout?: { updated: number; old: number; gaveUp?: string }) => {
+      const worker = workload("noetl-worker", 2, { wanted: 2, ...(rollout ? { rollout } : {}) });
+      const value = namespace("noetl", { pods, workloads: [workload("noetl-server"), worker] });
+      const found = checklist(healthy({ namespaces: { noetl: { ok: true, value } } }));
+      return lineOf(found.lines, "noetl-worker");
+    };
+
+    it("is done where every pod is of the newest template and ready", () => {
+      expect(line(old)).toMatchObject({ status: "ok", found: "2 of 2 ready" });
+    });
+
+    it("is stuck where the pods of the newest template crash, however many older ones are ready", () => {
+      const broken = crashing("noetl-worker-b-1", "noetl-worker", [], { template: "b", ageSeconds: 30 });
+      expect(line([...old, broken], { updated: 1, old: 2 })).toMatchObject({
+        status: "wrong",
+        found:
+          "rollout stuck: of the newest template 0 of 2 ready, 2 older pods left; " +
+          "noetl-worker-b-1: Running, 0 of 1 ready, 4 restarts, main: CrashLoopBackOff",
+      });
+    });
+
+    it("is under way where they are on their way, and stuck where the controller has given up", () => {
+      const fresh = template("noetl-worker-b-1", "b", 5);
+      expect(line([...old, fresh], { updated: 1, old: 2 })?.found).toBe(
+        "rollout under way: of the newest template 1 of 2 ready, 2 older pods left",
+      );
+      // The controller has not seen the newest template yet.
+      expect(line(old, { updated: 0, old: 2 })).toMatchObject({ status: "wrong" });
+      expect(line(old, { updated: 0, old: 2 })?.found).toContain("of the newest template 0 of 2 ready");
+      const gaveUp = "ProgressDeadlineExceeded: timed out";
+      expect(line([...old, fresh], { updated: 1, old: 2, gaveUp })?.found).toMatch(
+        /^rollout stuck: .*; ProgressDeadline/,
+      );
+    });
+  });
+
+  it("has failed publishes and fetches of pods that are ready", () => {
+    const log = lines(["ERROR execute failed: nats: connection closed"], 30);
+    const server = pod("noetl-server-1", "noetl-server", { containers: [container({ log })] });
+    const value = namespace("noetl", {
+      pods: [server],
+      workloads: [workload("noetl-server"), workload("noetl-worker")],
+    });
+    const found = checklist(healthy({ namespaces: { noetl: { ok: true, value } } }));
+    expect(found.lines.filter(({ status }) => status === "wrong")).toEqual([
+      {
+        section: "NoETL deployments",
+        item: "noetl-server",
+        status: "wrong",
+        found:
+          "noetl-server-1 could not announce a command at 2026-03-02T11:59:30Z: ERROR execute failed: nats: connection closed",
+      },
+    ]);
+    expect(exitOf(found)).toBe("wrong");
+  });
+
+  it("tells a slow way as slow, and holds", () => {
+    const found = checklist(healthy({ slow: ["7.2 s for the Kubernetes API to list the pods of namespace nats"] }));
+    expect(checklistText(found, plain)).toContain("Slow: waited 7.2 s for the Kubernetes API to list the pods");
+    expect({ holds: found.holds, exit: exitOf(found) }).toEqual({ holds: true, exit: "ok" });
+  });
+
+  it("has a line for each consumer that the contract names", () => {
+    const facts = nats();
+    const consumers = facts.consumers.flatMap((each) => [each, { ...each, name: "pool_shared" }]);
+    const checks = ["noetl_worker_pool", "pool_shared"].map((consumer) => ({
+      id: "consumer-ack-policy",
+      about: "consumer",
+      ok: consumer !== "pool_shared",
+      severity: "violation" as const,
+      found: "none",
+      expected: "explicit",
+      why: "x",
+      consumer,
+    }));
+    const found = checklist(healthy({ nats: { ok: true, value: { ...facts, consumers, checks } } }));
+    const told = found.lines.filter(({ section }) => section === "Consumers");
+    expect(told.map(({ item, status }) => [item, status])).toEqual([
+      ["noetl_worker_pool", "ok"],
+      ["pool_shared", "wrong"],
+      ["consumer-ack-policy of pool_shared", "wrong"],
+    ]);
   });
 
   it("misses a NATS server that has no pod, whatever else runs in its namespace", () => {

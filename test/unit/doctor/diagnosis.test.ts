@@ -355,7 +355,9 @@ const CASES: readonly Case[] = [
   {
     id: "release-pending",
     yields: inPart("noetl", release({ status: "pending-install", revision: 1 })),
-    says: "uninstall noetl -n noetl",
+    says:
+      "The next one fails with `cannot re-use a name that is still in use` until you run:\n" +
+      "helm --kube-context kind-noetl uninstall noetl -n noetl",
     but: "an installation that failed, which an update goes on with",
     misses: inPart("noetl", release({ status: "failed", revision: 1 })),
   },
@@ -1003,10 +1005,24 @@ const CASES: readonly Case[] = [
   },
   {
     id: "nats-connection-lost",
+    // The workers have made the stream once more; the server has not noticed.
+    yields: {
+      ...noetl(saidAgo(SERVER, 4000, "execute failed: nats: connection closed"), WORKER),
+      nats: { ok: true, value: createdAt("2026-03-02T11:59:30Z") },
+    },
+    says: "given its connection to NATS up",
+    but: "a worker that fetches again",
+    misses: noetl(SERVER, saidAgo(WORKER, 4000, "Error fetching messages: nats: connection closed")),
+  },
+  {
+    id: "nats-connection-lost",
     yields: noetl(saidAgo(SERVER, 4000, "Failed to publish command: nats: connection closed"), WORKER),
     says: "rollout restart deploy/noetl-server",
-    but: "the consequence of a NATS that is away",
-    misses: natsFails("refused", "ECONNREFUSED"),
+    but: "one whose server has announced a command since",
+    misses: {
+      ...noetl(saidAgo(SERVER, 4000, "Failed to publish command: nats: connection closed"), WORKER),
+      nats: { ok: true, value: storedAt(NOW - 30_000) },
+    },
   },
   ...(
     [

@@ -1,0 +1,126 @@
+import { execFile, spawnSync } from "node:child_process";
+import { promisify } from "node:util";
+import { StorageType } from "nats";
+import { beforeAll, describe, expect, it } from "vitest";
+import { forwardPort } from "../../components/stream-contract/cluster";
+import { openRelay } from "../../components/stream-contract/relay";
+import { PLACES, STREAM } from "../../contract/noetl";
+import type { Diagnosis, Finding } from "../../doctor/diagnosis";
+import { ensureTools } from "../../toolchain";
+import { until } from "../contract/support";
+import { Deployment, diagnosed, findingOf } from "./support";
+
+// What a finding tells to run, run as it stands there, and the finding gone after it.
+
+const { namespace: NOETL, serverDeployment: SERVER, workerDeployment: WORKER, port } = PLACES.noetl;
+
+let deployment: Deployment;
+beforeAll(async () => {
+  deployment = await Deployment.attach();
+});
+
+/** The words of a command line, as a shell takes it. */
+function wordsOf(command: string): string[] {
+  const { stdout } = spawnSync("sh", ["-c", `set -- ${command}; printf '%s\\0' "$@"`], { encoding: "utf8" });
+  return stdout.split("\0").slice(0, -1);
+}
+
+/** Runs the command line of NATS against the deployed server, as its box does. */
+async function nats(...args: readonly string[]): Promise<void> {
+  const tools = await ensureTools(["nats"]);
+  const at = { namespace: PLACES.nats.namespace, pod: PLACES.nats.pod, port: PLACES.nats.port };
+  const relay = await openRelay(await forwardPort(deployment.config, at, 10_000, AbortSignal.timeout(30_000)));
+  const { user, password = "" } = deployment.target.nats;
+  const env = {
+    ...process.env,
+    NATS_URL: `nats://127.0.0.1:${relay.port}`,
+    NATS_USER: user,
+    NATS_PASSWORD: password,
+    XDG_CONFIG_HOME: deployment.dir,
+  };
+  try {
+    await promisify(execFile)(tools.nats, args, { env, timeout: 30_000 });
+  } finally {
+    relay.close();
+  }
+}
+
+/** Runs one command of a remedy; `kubectl` is what it would do. */
+async function apply(command: string): Promise<void> {
+  const words = wordsOf(command);
+  const [program, ...all] = words;
+  const args = all.filter(
+    (word, index) => !/^--(kubeconfig|context)$/.test(word) && !/^--(kubeconfig|context)$/.test(all[index - 1] ?? ""),
+  );
+  const [, namespace, verb, ...rest] = args;
+  if (program === "kubectl" && namespace === PLACES.nats.namespace && verb === "exec") {
+    expect(rest.slice(0, 3)).toEqual(["deploy/nats-box", "--", "nats"]);
+    await nats(...rest.slice(3));
+  } else if (program === "kubectl" && namespace === NOETL && verb === "rollout") {
+    expect(rest[0]).toBe("restart");
+    await deployment.restart(...rest.slice(1).map((name) => name.replace("deploy/", "")));
+  } else throw new Error(`no remedy of these tests: ${command}`);
+}
+
+const commandsOf = (finding: Finding | undefined): string[] =>
+  finding?.remedy.flatMap((step) => ("run" in step ? [step.run] : [])) ?? [];
+const nothingIsLeft = () =>
+  diagnosed(deployment.target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
+
+/** Lets the server publish a command, and gives its answer. */
+async function publish(): Promise<string> {
+  const pod = await deployment.podOf(NOETL, SERVER);
+  return deployment.withPort(NOETL, pod, port, async (local) => {
+    const response = await fetch(`http://127.0.0.1:${local}/publish`, { method: "POST" });
+    return response.text();
+  });
+}
+
+describe("a remedy, run as it stands", () => {
+  it("announces the command of an execution that was refused, once more, and a worker takes it", async () => {
+    await deployment.replaceStream({ subjects: ["other.commands"] });
+    expect(await publish()).toBe("nats: no response from stream");
+    await deployment.withManager(async (manager) => {
+      const { config } = await manager.streams.info(STREAM.name);
+      await manager.streams.update(STREAM.name, { ...config, subjects: [STREAM.subject] });
+    });
+    await deployment.restart(WORKER);
+    const named = (each: Diagnosis) => findingOf(each, "executions-wait");
+    const diagnosis = await diagnosed(deployment.target, "which execution waits", (each) => named(each) !== undefined);
+    expect(named(diagnosis)?.severity).toBe("note");
+    expect(named(diagnosis)?.title).toBe("1 execution waits for a command that nobody announces again");
+    const [announce = ""] = commandsOf(named(diagnosis));
+    expect(announce).toContain("pub --jetstream noetl.commands");
+    await apply(announce);
+    await diagnosed(deployment.target, "that none waits", (each) => named(each) === undefined);
+    // A worker that has claimed it leaves nothing in the stream to be taken.
+    await until("the acknowledgement", () =>
+      deployment.withManager(async (manager) => {
+        const info = await manager.consumers.info(STREAM.name, "noetl_worker_pool");
+        return info.num_pending + info.num_ack_pending === 0 ? true : undefined;
+      }),
+    );
+    await deployment.restart(SERVER);
+    await nothingIsLeft();
+  });
+
+  it("removes the stream that has NoETL's subject, after which NoETL makes its own", async () => {
+    await deployment.withManager(async (manager) => {
+      await manager.streams.delete(STREAM.name);
+      await manager.streams.add({ name: "FORMER", subjects: [STREAM.subject], storage: StorageType.Memory });
+    });
+    const diagnosis = await diagnosed(deployment.target, "subject-taken", (each) =>
+      Boolean(findingOf(each, "subject-taken")),
+    );
+    const finding = findingOf(diagnosis, "subject-taken");
+    expect(finding).toMatchObject({ severity: "cause", repairable: false });
+    expect(findingOf(diagnosis, "no-stream")).toBeUndefined();
+    const commands = commandsOf(finding);
+    expect(commands.slice(0, 2)).toEqual([
+      `pulumi config set natsStream FORMER --stack ${deployment.target.stack}`,
+      `pulumi up --stack ${deployment.target.stack}`,
+    ]);
+    for (const command of commands.slice(2)) await apply(command);
+    await nothingIsLeft();
+  });
+});
