@@ -60,7 +60,7 @@ const HEADLINES: readonly {
   readonly symptom?: Symptom;
   /** What NoETL's logs say because of it. */
   readonly logs: readonly LogMeaning[];
-  /** What to do where `--repair` cannot mend it. */
+  /** What to do where `--repair` cannot put it right. */
   readonly remedy?: (evidence: Evidence) => Step[];
 }[] = [
   {

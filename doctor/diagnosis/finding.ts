@@ -37,7 +37,7 @@ export const FINDINGS = {
   "release-pending": "a Helm release is stuck: an update was killed",
   "release-failed": "the last update of a Helm release failed",
   unfinished: "the stack's last update did not finish",
-  "cluster-new": "the cluster has nothing of what the stack's state says: it was made anew, or is another one",
+  "cluster-new": "the cluster has nothing of what the stack's state says: it was recreated, or is another one",
   "not-deployed": "a workload of the stack is not there",
   environment: "pods have other settings than the stack",
   // Pods and what they need.

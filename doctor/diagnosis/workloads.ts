@@ -96,14 +96,14 @@ export const newCluster: DiagnosisRule = ({ missingOutputs, namespaces, stack, c
   return [
     finding(
       "cluster-new",
-      "The cluster has nothing of what the stack's state says: it was made anew, or it is another one",
+      "The cluster has nothing of what the stack's state says: it was recreated, or is another one",
       {
         symptoms: parts.some(({ part }) => part === "gateway") ? ["cors"] : [],
         evidence: [`there is no pod and no workload in the namespaces ${names.join(", ")} of ${cluster}`],
         remedy: [
           say("Is this the cluster that the stack was deployed to (settings kubeconfig and kubeContext)?"),
           run(`${kubectl} get namespaces`),
-          say("Where it was made anew, an update must look at what is really there:"),
+          say("Where it was recreated, an update must look at what is really there:"),
           run(`pulumi up --refresh --stack ${stack}`),
         ],
         explains: parts.flatMap(({ part, facts }) =>

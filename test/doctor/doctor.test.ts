@@ -23,6 +23,7 @@ describe.each([
   ["servers", () => import("./servers.js")],
   ["watch", () => import("./watch.js")],
   ["repair", () => import("./repair.js")],
-])("%s", async (_part, load) => {
+  // Long enough for a machine that others load: what a test waits for has deadlines of its own.
+])("%s", { timeout: 300_000 }, async (_part, load) => {
   await load();
 });

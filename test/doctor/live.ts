@@ -65,7 +65,7 @@ async function diff(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promi
   );
   let stderr = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-  const timer = setTimeout(() => child.kill("SIGKILL"), 100_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), 240_000);
   const code = await new Promise<number | null>((resolve) => child.once("close", resolve));
   clearTimeout(timer);
   return { code, stderr, read: (name) => fs.readFileSync(path.join(output, FILE_NAMES[name]), "utf8") };
@@ -159,7 +159,7 @@ it("shows what the engine would do and what drifted, no value of a secret, and m
     expect(ran.read(format)).toContain("drifted from its state: 2");
     expect(ran.read(format)).not.toMatch(canary);
   }
-}, 150_000);
+}, 300_000);
 
 it.each([
   {
@@ -193,5 +193,5 @@ it.each([
     expect(comment).toContain(says);
     for (const format of ["json", "html", "text"] as const) expect(ran.read(format)).toContain("The comparison failed");
   },
-  120_000,
+  300_000,
 );

@@ -216,19 +216,19 @@ export async function examine(target: Target, origin?: string): Promise<Diagnosi
 export const findingOf = ({ findings }: Diagnosis, id: string): Finding | undefined =>
   findings.find((finding) => finding.id === id);
 
-/** Asks the doctor until `holds`; fails after 40 s with what it said last. */
+/** Asks the doctor until `holds`; fails after 90 s with what it said last. */
 export async function diagnosed(
   target: Target,
   what: string,
   holds: (diagnosis: Diagnosis) => boolean,
 ): Promise<Diagnosis> {
-  const deadline = Date.now() + 40_000;
+  const deadline = Date.now() + 90_000;
   for (;;) {
     const diagnosis = await examine(target);
     if (holds(diagnosis)) return diagnosis;
     if (Date.now() > deadline) {
       throw new Error(
-        `waited 40 s until the doctor says ${what}; last: ${JSON.stringify(diagnosis.findings, null, 1)}`,
+        `waited 90 s until the doctor says ${what}; last: ${JSON.stringify(diagnosis.findings, null, 1)}`,
       );
     }
     await sleep(300);
