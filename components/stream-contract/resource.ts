@@ -1,7 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ConsumerTerms, NoetlLine } from "../../contract/lines";
 import type { BucketFacts, Unasked } from "./check";
-import type { DeclaredBucket, DeclaredConsumer, DeclaredObjectStore, DeclaredStream } from "./declared/types";
 import { RUN_INPUT, type Run } from "./run";
 import type { DeclaredBucket, DeclaredConsumer, DeclaredObjectStore, DeclaredStream } from "./declared/types";
 
