@@ -1,6 +1,7 @@
 /** What is asked of a NATS server once the login stands. */
 import type { ConsumerInfo, JetStreamAccountStats, NatsConnection, NatsError, StreamInfo } from "nats";
 import { within, type Deadline } from "./deadline";
+import { targetsOf } from "./declared/targets";
 import { ConnectError } from "./errors";
 import { bucketStream } from "./gateway-rules";
 import type { ContractInputs } from "./inputs";
@@ -164,9 +165,17 @@ export function sessionOver(connection: NatsConnection, relay: Relay, server: st
 }
 
 /** What the login of a check has to be allowed, in words. */
-function needs({ stream, consumer, gateway, mode }: ContractInputs): string {
+function needs({ stream, consumer, gateway, mode, declared = {}, declaredOnly }: ContractInputs): string {
   if (mode === "ensure") return "publish on $JS.API.>, and subscribe on _INBOX.>";
+  const others = targetsOf(declared).map((target) =>
+    target.consumer === undefined
+      ? `STREAM.INFO.${target.stream}`
+      : `CONSUMER.INFO.${target.stream}.${target.consumer}`,
+  );
+  const declaredSubjects = others.map((subject) => `$JS.API.${subject}`);
+  if (declaredOnly) return `publish on ${declaredSubjects.join(", ")}, and subscribe on _INBOX.>`;
   const subjects = [
+    ...declaredSubjects,
     `$JS.API.STREAM.INFO.${stream}`,
     ...(gateway
       ? [gateway.sessionBucket, gateway.requestBucket].map((name) => `$JS.API.STREAM.INFO.${bucketStream(name)}`)
