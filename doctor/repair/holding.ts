@@ -136,7 +136,7 @@ export interface Gap {
 }
 
 /** Requests to take the subject that go out together with the one that gives it up. */
-const TRIES = 8;
+const TRIES = 24;
 /** How long a server may take to let the other stream have the subject, in milliseconds. */
 const PATIENCE_MILLISECONDS = 5_000;
 

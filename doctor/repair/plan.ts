@@ -237,7 +237,9 @@ export function stepsOf(
   return [
     ...(recreates === "stream"
       ? [
-          `let a stream ${stream}-repair take what is published, so that no publish is refused, and back up ` +
+          `let a stream ${stream}-repair take what is published, so that no publish is refused (only ` +
+            "killed in the instant when subjects change hands, twice for about 0.1 ms, it would leave a publish of that " +
+            `instant without an answer), and back up ` +
             `${many(stakes.messages, "message")} (${stakes.bytes} bytes) to ${folder}`,
           `remove stream ${stream} and create it as NoETL does: ${target.retention}, ${target.storage}, ` +
             `max_age ${age === 0 ? "unlimited" : `${age} s`}, subjects ${target.subjects?.join(", ")}, with ` +

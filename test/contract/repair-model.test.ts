@@ -1,0 +1,36 @@
+import * as fc from "fast-check";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Play, scenario, type Scenario, type Verdict } from "./repair-model";
+import { startNatsServer, type NatsServer } from "./support";
+
+/** `REPAIR_SEED` plays other interleavings, `REPAIR_RUNS` more or fewer of them. */
+const SEED = Number(process.env.REPAIR_SEED ?? 20260302);
+const RUNS = Number(process.env.REPAIR_RUNS ?? 1000);
+/** Scenarios that are played at once on one server, each with streams of its own. */
+const TOGETHER = 12;
+
+const wrong = ({ lost, doubled, unfinished }: Verdict): boolean =>
+  lost.length > 0 || doubled.length > 0 || unfinished !== "";
+
+describe("whatever happens around a repair", () => {
+  let server: NatsServer;
+  beforeAll(async () => {
+    server = await startNatsServer();
+  });
+  afterAll(() => server.stop());
+
+  it(`${RUNS} random interleavings (seed ${SEED}): nothing is lost, and nothing comes twice unless it is said`, async () => {
+    const scenarios = fc.sample(scenario, { numRuns: RUNS, seed: SEED });
+    const failures: { scenario: Scenario; verdict: Verdict }[] = [];
+    let next = 0;
+    const player = async (): Promise<void> => {
+      for (let index = next++; index < scenarios.length && failures.length < 5; index = next++) {
+        const each = scenarios[index] as Scenario;
+        const verdict = await Play.run(server, each, String(index));
+        if (wrong(verdict)) failures.push({ scenario: each, verdict });
+      }
+    };
+    await Promise.all(Array.from({ length: TOGETHER }, player));
+    expect(failures).toEqual([]);
+  }, 900_000);
+});
