@@ -3,12 +3,15 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Files that take half a minute or more. They start first, so that no worker is left alone with one at the end. */
 const LONG = [
+  "contract/repair-model",
   "e2e/embedded",
   "doctor/doctor",
   "gke/engine",
   "plugin/engine",
   "e2e/kind",
   "diff/golden",
+  "contract/repair",
+  "contract/repair-cases",
   "contract/engine",
   "contract/replicas",
   "e2e/library",

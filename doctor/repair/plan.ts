@@ -238,7 +238,7 @@ export function stepsOf(
     ...(recreates === "stream"
       ? [
           `let a stream ${stream}-repair take what is published, so that no publish is refused (only ` +
-            "killed in the instant when subjects change hands, twice for about 0.1 ms, it would leave a publish of that " +
+            "killed in the instant when subjects change hands, twice for about a millisecond, it would leave a publish of that " +
             `instant without an answer), and back up ` +
             `${many(stakes.messages, "message")} (${stakes.bytes} bytes) to ${folder}`,
           `remove stream ${stream} and create it as NoETL does: ${target.retention}, ${target.storage}, ` +
