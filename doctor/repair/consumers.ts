@@ -1,23 +1,12 @@
 /** Consumers of a stream that is made new: how they were, how they are made, and their place in it. */
 import type { ConsumerConfig, ConsumerInfo, StreamConfig } from "nats";
 import { consumerConfig, streamConfig } from "../../components/stream-contract/desired";
-import type { ContractInputs } from "../../components/stream-contract/inputs";
+import { consumerTerms, type ContractInputs } from "../../components/stream-contract/inputs";
+import type { ConsumerTerms } from "../../contract/lines";
 import type { Session } from "../../components/stream-contract/session";
 import { subjectsCover, subjectsOverlap } from "../../components/stream-contract/subjects";
 import type { Place } from "./journal";
 import { ask, type Answered } from "./messages";
-
-/** A consumer of the contract. Where `filters` is left out, the one that is there keeps its own. */
-export interface Wanted {
-  readonly name: string;
-  readonly filters?: readonly string[];
-}
-
-/** The contract's consumers: its list where it has one. */
-export function wantedConsumers(inputs: ContractInputs): readonly Wanted[] {
-  const { consumers } = inputs as ContractInputs & { readonly consumers?: readonly Wanted[] };
-  return consumers !== undefined && consumers.length > 0 ? consumers : [{ name: inputs.consumer }];
-}
 
 const isOwn = ([key]: [string, string]): boolean => !key.startsWith("_nats.");
 
@@ -35,15 +24,14 @@ export const longer = (a: number, b: number): number => (a === 0 || b === 0 ? 0 
  * The contract's consumer as it is made: a filter that the contract does not speak of stays, and so does a longer time to
  * acknowledge, since another line of NoETL may have set either.
  */
-export function consumerToMake(inputs: ContractInputs, wanted: Wanted, old: Partial<ConsumerConfig> | undefined) {
-  const config = consumerConfig({ ...inputs, ...wanted, consumer: wanted.name });
-  const filters = wanted.filters ?? old?.filter_subjects ?? (old?.filter_subject ? [old.filter_subject] : []);
-  return {
-    ...config,
-    ...(filters.length === 1 ? { filter_subject: filters[0] } : {}),
-    ...(filters.length > 1 ? { filter_subjects: [...filters] } : {}),
-    ack_wait: Math.max(config.ack_wait ?? 0, old?.ack_wait ?? 0),
-  };
+export function consumerToMake(
+  inputs: ContractInputs,
+  terms: ConsumerTerms,
+  old: Partial<ConsumerConfig> | undefined,
+): Partial<ConsumerConfig> {
+  const kept = old?.filter_subjects ?? (old?.filter_subject ? [old.filter_subject] : undefined);
+  const config = consumerConfig(inputs, terms.filters || !kept ? terms : { ...terms, filters: kept });
+  return { ...config, ack_wait: Math.max(config.ack_wait ?? 0, old?.ack_wait ?? 0) };
 }
 
 /** Subjects together: none is left out that is not covered, none overlaps one of `more`. */
@@ -73,7 +61,7 @@ export const outOfOrder = (info: ConsumerInfo): number =>
 
 /** Every consumer that the new stream gets: the contract's, and the others that are durable. */
 export function placesOf(inputs: ContractInputs, infos: readonly ConsumerInfo[]): Place[] {
-  const wanted = wantedConsumers(inputs);
+  const wanted = consumerTerms(inputs);
   const own = wanted.map((each) => {
     const old = infos.find(({ name }) => name === each.name);
     return { name: each.name, config: consumerToMake(inputs, each, old?.config), floor: old ? floorOf(old) : 0 };

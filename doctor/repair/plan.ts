@@ -1,11 +1,11 @@
 /** What a repair is going to do, decided from what stands in NATS, and told before anything is changed. */
-import type { ConsumerConfig, ConsumerInfo, StreamConfig } from "nats";
+import type { ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo } from "nats";
 import { ensurePlan, type Change } from "../../components/stream-contract/ensure";
-import type { ContractInputs } from "../../components/stream-contract/inputs";
+import { consumerTerms, publishedSubjects, type ContractInputs } from "../../components/stream-contract/inputs";
 import { judge, type Observed, type Verdict } from "../../components/stream-contract/rules";
 import { subjectsCover } from "../../components/stream-contract/subjects";
 import { many } from "../../config/wording";
-import { longer, outOfOrder, streamToMake, wantedConsumers } from "./consumers";
+import { longer, outOfOrder, streamToMake } from "./consumers";
 import { isFixed } from "./remake";
 
 /** What `--repair` is going to do. */
@@ -68,12 +68,12 @@ const NO_STAKES: Stakes = {
 
 /** The consumer that a verdict is about. */
 const consumerOf = (verdict: Verdict, { consumer }: ContractInputs): string =>
-  (verdict as Verdict & { readonly consumer?: string }).consumer ?? consumer;
+  verdict.consumer ?? (verdict.mend.action === "recreate-consumer" ? verdict.mend.consumer : undefined) ?? consumer;
 
 /** Whether a broken rule asks for a filter to go that nobody but its maker can judge. */
 const widens = (verdict: Verdict, inputs: ContractInputs): boolean => {
-  const wanted = wantedConsumers(inputs).find(({ name }) => name === consumerOf(verdict, inputs));
-  return verdict.id === "consumer-filter" && wanted?.filters === undefined;
+  const wanted = consumerTerms(inputs).find(({ name }) => name === consumerOf(verdict, inputs));
+  return ["consumer-filter", "consumers-cover"].includes(verdict.id) && wanted?.filters === undefined;
 };
 
 /**
@@ -113,12 +113,16 @@ export function planRepair(inputs: ContractInputs, observed: Observed, holdings:
   };
 }
 
+/** Whether the stream takes all that NoETL publishes. */
+const listensOnAll = ({ config }: Pick<StreamInfo, "config">, inputs: ContractInputs): boolean =>
+  publishedSubjects(inputs).every((subject) => subjectsCover(config.subjects ?? [], subject));
+
 /** The reason why no stream of the contract can have the subject; undefined where it can. */
 function blockedBy(inputs: ContractInputs, observed: Observed, pressing: readonly Verdict[]): string | undefined {
   const others = observed.overlapping ?? [];
   const needsSubject =
     !observed.stream ||
-    !subjectsCover(observed.stream.config.subjects ?? [], inputs.subject) ||
+    !listensOnAll(observed.stream, inputs) ||
     pressing.some(({ mend }) => mend.action === "recreate-stream");
   if (others.length === 0 || !needsSubject) return undefined;
   const { stream, subject } = inputs;
@@ -136,10 +140,11 @@ function blockedBy(inputs: ContractInputs, observed: Observed, pressing: readonl
  * A change without what repair must not do to a setting that it did not make: remove or widen a filter, lower the time to
  * acknowledge, shorten an age. Nothing where nothing else is left of it.
  */
-export function withoutLoss(change: Change, { stream, consumer }: Observed): Change[] {
-  const isConsumer = change.subject.startsWith("CONSUMER.DURABLE.CREATE.");
-  if (isConsumer && consumer && change.subject.endsWith(`.${consumer.name}`)) {
-    const old = consumer.config;
+export function withoutLoss(change: Change, { stream, consumer, consumers }: Observed): Change[] {
+  const own = consumers ? Object.values(consumers) : [consumer];
+  const info = own.find((each) => each && change.subject.endsWith(`.${each.stream_name}.${each.name}`));
+  if (info && change.subject.startsWith("CONSUMER.DURABLE.CREATE.")) {
+    const old = info.config;
     const body = change.body as { config: Partial<ConsumerConfig> };
     const { filter_subject: _one, filter_subjects: _many, ...rest } = body.config;
     const config = {
@@ -200,20 +205,23 @@ function stakesOf(
   const messages = stream?.state.messages ?? 0;
   const target = streamToMake(inputs, stream?.config ?? {});
   const isStored = (subject: string): boolean => recreates === "consumer" || subjectsCover(target.subjects, subject);
-  const names = wantedConsumers(inputs).map(({ name }) => name);
+  const names = consumerTerms(inputs).map(({ name }) => name);
   const others = consumers.filter(({ name }) => !names.includes(name));
   const comesBack = ({ config }: ConsumerInfo): boolean => Boolean(config.durable_name);
-  const own = consumer ?? consumers.find(({ name }) => names.includes(name));
+  const found = consumers.filter(({ name }) => names.includes(name));
+  const own = found.length === 0 && consumer ? [consumer] : found;
+  const sum = (count: (info: ConsumerInfo) => number): number => own.reduce((total, info) => total + count(info), 0);
+  const isComplete = own.length === names.length;
   return {
     messages,
     bytes: stream?.state.bytes ?? 0,
-    unacknowledged: own ? own.num_pending + own.num_ack_pending : messages,
-    inFlight: own?.num_ack_pending ?? 0,
-    outOfOrder: own && String(stream?.config.retention) === "limits" ? outOfOrder(own) : 0,
+    unacknowledged: isComplete ? sum((info) => info.num_pending + info.num_ack_pending) : messages,
+    inFlight: sum((info) => info.num_ack_pending),
+    outOfOrder: String(stream?.config.retention) === "limits" ? sum(outOfOrder) : 0,
     leftOut: Object.fromEntries(Object.entries(subjects).filter(([subject]) => !isStored(subject))),
     comeBack: others.filter(comesBack).map(({ name }) => name),
     goAway: recreates === "stream" ? others.filter((info) => !comesBack(info)).map(({ name }) => name) : [],
-    refuses: stream !== undefined && (isFixed(stream) || !subjectsCover(stream.config.subjects ?? [], inputs.subject)),
+    refuses: stream !== undefined && (isFixed(stream) || !listensOnAll(stream, inputs)),
   };
 }
 
@@ -232,7 +240,7 @@ export function stepsOf(
   const { stream, noetl } = inputs;
   const leftOut = Object.values(stakes.leftOut).reduce((sum, count) => sum + count, 0);
   const writtenBack = Math.max(0, stakes.messages - leftOut);
-  const names = [...wantedConsumers(inputs).map(({ name }) => name), ...stakes.comeBack];
+  const names = [...consumerTerms(inputs).map(({ name }) => name), ...stakes.comeBack];
   const age = (target.max_age ?? 0) / 1e9;
   return [
     ...(recreates === "stream"

@@ -15,7 +15,7 @@ import {
   runRepair,
   workQueue,
 } from "./repair-support";
-import { removeStreams, startNatsServer, withManager, type NatsServer } from "./support";
+import { removeStreams, startNatsServer, withManager, type NatsServer, type ServerTool } from "./support";
 
 let server: NatsServer;
 let folder: string;
@@ -71,6 +71,26 @@ describe("a repair that is killed, while a publisher goes on", () => {
     await live.stop();
     await expectComplete(live, numbered(100));
   });
+});
+
+describe("an older nats-server", () => {
+  it.each<ServerTool>(["nats-server-2.9", "nats-server-2.10", "nats-server-2.11", "nats-server-2.12"])(
+    "%s: none is refused, none is lost, none comes twice",
+    async (tool) => {
+      const older = await startNatsServer({ tool });
+      try {
+        await workQueue(older, numbered(150));
+        const live = await publisher(older);
+        const { outcome } = await runRepair(repairInputs(older), folder);
+        await live.stop();
+        expect(outcome).toBe("repaired");
+        expect(live.refused).toEqual([]);
+        expect([...(await handedOut(older))].sort()).toEqual([...numbered(150), ...live.accepted].sort());
+      } finally {
+        await older.stop();
+      }
+    },
+  );
 });
 
 describe("a work queue in the place of NoETL's stream", () => {
