@@ -1,0 +1,153 @@
+import { execFile } from "node:child_process";
+import * as path from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { checkContract, ensureContract, withDefaults, type ContractArguments } from "../../components/stream-contract";
+import { inputProblems } from "../../components/stream-contract/input-problems";
+import { contractTerms } from "../../config/contract";
+import { parseSettings } from "../../config/parse";
+import { clientReleases, ensureNoetlClient } from "../../toolchain/noetl-client";
+import { inputsFor, removeStreams, startNatsServer, withManager, type NatsServer } from "./support";
+
+const run = promisify(execFile);
+const DRIVER = path.join(__dirname, "noetl-client.py");
+const INSTALL_TIMEOUT_MS = 300_000;
+
+/** What the server's settings do not come to be without; nothing of it is used here. */
+const SERVER_ENV = {
+  ...{
+    POSTGRES_HOST: "127.0.0.1",
+    POSTGRES_PORT: "9",
+    NOETL_USER: "noetl",
+    NOETL_PASSWORD: "noetl",
+    NOETL_SCHEMA: "noetl",
+  },
+  ...{ NOETL_SERVER_URL: "http://127.0.0.1:9", NOETL_HOST: "127.0.0.1", NOETL_PORT: "9", NOETL_SERVER_NAME: "noetl" },
+  ...{ NOETL_ENABLE_UI: "false", NOETL_DEBUG: "false", NOETL_SERVER: "auto", NOETL_SERVER_WORKERS: "1" },
+  ...{ NOETL_SERVER_RELOAD: "false", NOETL_AUTO_RECREATE_RUNTIME: "false", NOETL_HEARTBEAT_RETRY_AFTER: "3" },
+  ...{ NOETL_RUNTIME_SWEEP_INTERVAL: "15", NOETL_RUNTIME_OFFLINE_SECONDS: "30", NOETL_DISABLE_METRICS: "true" },
+  ...{ NOETL_SERVER_METRICS_INTERVAL: "60" },
+};
+
+interface Said {
+  readonly published: readonly string[];
+  readonly received: readonly (readonly [consumer: string, command: string])[];
+}
+
+let server: NatsServer;
+beforeAll(async () => {
+  server = await startNatsServer();
+});
+afterAll(() => server.stop());
+beforeEach(() => removeStreams(server));
+
+/** Server and worker of a NoETL: what their own client does where it finds this NATS. Environment as of NoETL's pods. */
+async function noetl(release: string, env: Record<string, string> = {}): Promise<Said> {
+  const { python, modules } = await ensureNoetlClient(release);
+  const { stdout } = await run(python, ["-B", DRIVER, "3"], {
+    env: {
+      PATH: process.env.PATH,
+      PYTHONPATH: modules,
+      ...SERVER_ENV,
+      NATS_URL: `nats://${server.address}`,
+      ...env,
+    },
+    timeout: 60_000,
+  });
+  return JSON.parse(stdout) as Said;
+}
+
+/** The contract of a stack that deploys that NoETL, strictly. */
+function termsFor(release: string, config: Record<string, string> = {}): Omit<ContractArguments, "connection"> {
+  const {
+    worker,
+    expect: wanted,
+    ...terms
+  } = contractTerms(
+    parseSettings({ noetlImage: `ghcr.io/noetl/noetl:v${release}`, contractStrict: "true", ...config }),
+  );
+  return { ...terms, expect: wanted, worker };
+}
+
+const COMMANDS = ["command-0", "command-1", "command-2"];
+
+describe.each(clientReleases())("NoETL's own client %s", (release) => {
+  beforeAll(() => ensureNoetlClient(release).then(() => undefined), INSTALL_TIMEOUT_MS);
+
+  it("makes what its line's contract holds, strictly, on an empty server", async () => {
+    const { received } = await noetl(release);
+    expect(received.map(([, command]) => command).sort()).toEqual(COMMANDS);
+    const { holds, report } = await checkContract(inputsFor(server, termsFor(release)));
+    expect({ holds, report }).toEqual({ holds: true, report: "" });
+  });
+
+  it("works with what mode ensure makes for it, and changes nothing about it", async () => {
+    const inputs = inputsFor(server, { ...termsFor(release), mode: "ensure" });
+    expect((await ensureContract(inputs)).report).toBe("");
+    const made = await everything();
+    const { received } = await noetl(release);
+    expect(received.map(([, command]) => command).sort()).toEqual(COMMANDS);
+    expect(await everything()).toEqual(made);
+    expect((await ensureContract(inputs)).changes).toEqual([]);
+  });
+
+  it("publishes where the contract says that it publishes", async () => {
+    const { published } = await noetl(release);
+    expect([...new Set(published)]).toEqual(["noetl.commands"]);
+  });
+});
+
+describe("another subject", () => {
+  it("is ignored by the server of 2.8.9, which is why it is refused", async () => {
+    // The stream takes both, so that what is published can be seen.
+    await withManager(server, (manager) =>
+      manager.streams.add({ name: "NOETL_COMMANDS", subjects: ["jobs", "noetl.commands"] }),
+    );
+    expect((await noetl("2.8.9", { NATS_SUBJECT: "jobs" })).published[0]).toBe("noetl.commands");
+    expect(inputProblems(withDefaults({ noetlLine: "2.8", subject: "jobs" }))).toHaveLength(1);
+  });
+
+  it.each(["2.29.0", "4.26.0"])("is obeyed by %s, whose contract then holds", async (release) => {
+    expect((await noetl(release, { NATS_SUBJECT: "jobs" })).published[0]).toBe("jobs");
+    const { report } = await checkContract(inputsFor(server, termsFor(release, { natsSubject: "jobs" })));
+    expect(report).toBe("");
+  });
+});
+
+describe("pools", () => {
+  it("that the variables of the workers name are what the contract asks for", async () => {
+    const segments = "shared,python";
+    await noetl("4.26.0", { NOETL_WORKER_POOL_SEGMENTS: segments, NOETL_COMMAND_ROUTING_ENABLED: "true" });
+    const terms = termsFor("4.26.0", {
+      workerEnv: JSON.stringify({ NOETL_WORKER_POOL_SEGMENTS: segments }),
+      serverEnv: JSON.stringify({ NOETL_COMMAND_ROUTING_ENABLED: "true" }),
+    });
+    const { report } = await checkContract(inputsFor(server, terms));
+    expect(report).toBe("");
+  });
+
+  it("get each command once, on the subject of its pool", async () => {
+    const { published, received } = await noetl("4.26.0", {
+      NOETL_WORKER_POOL_SEGMENTS: "shared,python",
+      NOETL_COMMAND_ROUTING_ENABLED: "true",
+    });
+    expect([...new Set(published)]).toEqual(["noetl.commands.shared.7"]);
+    expect(received.map(([consumer]) => consumer)).toEqual(COMMANDS.map(() => "noetl_worker_pool_shared"));
+  });
+});
+
+/** Streams and consumers as they are configured, and when they were made. */
+async function everything(): Promise<unknown> {
+  return withManager(server, async (manager) => {
+    const found: unknown[] = [];
+    for await (const { config, created } of manager.streams.list()) {
+      const consumers = await manager.consumers.list(config.name).next();
+      found.push({
+        config,
+        created,
+        consumers: consumers.map((each) => ({ config: each.config, created: each.created })),
+      });
+    }
+    return found;
+  });
+}
