@@ -35,7 +35,7 @@ function majorOf(version: string): string {
 function imageChange(delta: ObjectDelta, service: string): { old: string; now: string } | undefined {
   if (kindOf(delta) !== "StatefulSet" || (delta.new ?? delta.old)?.metadata?.name !== service) return undefined;
   const image = (object: KubeObject | undefined) =>
-    (podSpec(object ?? ({} as KubeObject))?.containers as { name?: string; image?: unknown }[] | undefined)?.find(
+    (podSpec(object ?? ({} as KubeObject))?.containers)?.find(
       ({ name }) => name === service,
     )?.image;
   const [old, now] = [image(delta.old), image(delta.new)];
