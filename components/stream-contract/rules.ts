@@ -4,6 +4,8 @@ import { ACCOUNT_RULES } from "./account-rules";
 import { CONSUMER_RULES } from "./consumer-rules";
 import { bucketsOf, GATEWAY_RULES } from "./gateway-rules";
 import { consumerTerms } from "./inputs";
+import { PROBE_RULES } from "./probe-rules";
+import type { PublishProbe, WorkerProbe } from "./probe";
 import type { Bucket, Contract, Ensure, Found, Mend, Observed, Rule, Severity } from "./rule";
 import { STREAM_RULES } from "./stream-rules";
 
@@ -16,6 +18,8 @@ export interface Check {
   readonly bucket?: string;
   /** Name of the consumer, for rules about one where the contract has more than one. */
   readonly consumer?: string;
+  /** What the rule was asked of, where it is asked of several: a subject, a consumer. */
+  readonly object?: string;
   readonly ok: boolean;
   readonly severity: Severity;
   readonly found: string;
@@ -23,8 +27,13 @@ export interface Check {
 }
 
 /** A rule's name in messages: with the bucket or the consumer that it is about. */
-export function checkName({ id, bucket, consumer }: Pick<Check, "id" | "bucket" | "consumer">): string {
-  const of = bucket ?? consumer;
+export function checkName({
+  id,
+  bucket,
+  consumer,
+  object,
+}: Pick<Check, "id" | "bucket" | "consumer" | "object">): string {
+  const of = bucket ?? consumer ?? object;
   return of === undefined ? id : `${id} of ${of}`;
 }
 
@@ -39,10 +48,46 @@ export interface Verdict extends Check {
 }
 
 /** Every rule, in the order in which messages and the documentation list them. */
-export const RULES: readonly Rule[] = [...ACCOUNT_RULES, ...STREAM_RULES, ...CONSUMER_RULES, ...GATEWAY_RULES];
+export const RULES: readonly Rule[] = [
+  ...ACCOUNT_RULES,
+  ...STREAM_RULES,
+  ...CONSUMER_RULES,
+  ...PROBE_RULES,
+  ...GATEWAY_RULES,
+];
+
+/** One of several things that a rule is asked of. */
+interface Target {
+  readonly bucket?: Bucket;
+  readonly publish?: PublishProbe;
+  readonly workerProbe?: WorkerProbe;
+  /** Its name, where there are others of its kind. */
+  readonly object?: string;
+}
+
+/** What the rule is asked of. */
+function targets(rule: Rule, observed: Observed, contract: Contract): Target[] {
+  const { publishes = [], workers = [], notAccepted } = observed.probe ?? {};
+  switch (rule.about) {
+    case "bucket":
+      return bucketsOf(contract).map((bucket) => ({ bucket }));
+    case "publish":
+      return publishes.map((publish) => ({
+        publish,
+        ...(publishes.length > 1 ? { object: `${publish.subject} by ${publish.login}` } : {}),
+      }));
+    case "worker":
+      return (notAccepted === undefined ? workers : []).map((workerProbe) => ({
+        workerProbe,
+        ...(workers.length > 1 ? { object: workerProbe.consumer } : {}),
+      }));
+    default:
+      return [{}];
+  }
+}
 
 /** Whether what a rule is about is there to be asked. */
-function isAsked(rule: Rule, observed: Observed, contract: Contract, bucket?: Bucket): boolean {
+function isAsked(rule: Rule, observed: Observed, contract: Contract, { bucket }: Target): boolean {
   if (rule.applies && !rule.applies(observed, contract)) return false;
   switch (rule.about) {
     case "account":
@@ -56,6 +101,10 @@ function isAsked(rule: Rule, observed: Observed, contract: Contract, bucket?: Bu
       return rule.id === "bucket-exists" || observed.buckets[bucket.name] !== undefined;
     case "gateway":
       return observed.gateway !== undefined;
+    case "login":
+    case "publish":
+    case "worker":
+      return observed.probe !== undefined;
   }
 }
 
@@ -78,13 +127,13 @@ function contractOf(contract: Contract, terms: ConsumerTerms): Contract {
 const about = <A extends Mend | Ensure>(action: A, consumer: string | undefined): A =>
   consumer !== undefined && /consumer$/.test(action.action) ? { ...action, consumer } : action;
 
-/** Asks every rule that applies; a rule about a bucket or a consumer once for each of them. */
+/** Asks every rule that applies; a rule about a bucket, a consumer, a subject or what a worker needs once for each. */
 export function judge(contract: Contract, observed: Observed): Verdict[] {
   const all = consumerTerms(contract);
   const aboutConsumer = (rule: Rule, terms: ConsumerTerms, index: number): Verdict[] => {
     const own = { ...observed, consumer: observed.consumers ? observed.consumers[terms.name] : observed.consumer };
     const ownContract = contractOf(contract, terms);
-    if (!isAsked(rule, own, ownContract)) return [];
+    if (!isAsked(rule, own, ownContract, {})) return [];
     const found = { ...own, terms } as Found;
     const named = index === 0 ? undefined : terms.name;
     const mend = about(rule.mend(ownContract, found), named);
@@ -103,10 +152,13 @@ export function judge(contract: Contract, observed: Observed): Verdict[] {
       },
     ];
   };
-  const verdict = (rule: Rule, bucket?: Bucket): Verdict[] => {
-    if (!isAsked(rule, observed, contract, bucket)) return [];
+  const verdict = (rule: Rule, target: Target): Verdict[] => {
+    if (!isAsked(rule, observed, contract, target)) return [];
+    const { bucket, object, ...rest } = target;
     // A rule looks only at the object it is about, and `isAsked` has seen to it that this object is there.
-    const found = { ...observed, bucket: bucket && { ...bucket, info: observed.buckets?.[bucket.name] } } as Found;
+    const info = bucket && observed.buckets?.[bucket.name];
+    const found = { ...observed, ...rest, bucket: bucket && { ...bucket, info } } as Found;
+    if (rule.appliesTo && !rule.appliesTo(found, contract)) return [];
     const mend = rule.mend(contract, found);
     return [
       {
@@ -114,6 +166,7 @@ export function judge(contract: Contract, observed: Observed): Verdict[] {
         waits: rule.isForlorn?.(contract) ? undefined : rule.waits,
         id: rule.id,
         ...(bucket ? { bucket: bucket.name } : {}),
+        ...(object === undefined ? {} : { object }),
         ok: rule.holds(found, contract),
         severity: rule.severity,
         found: rule.found(found, contract),
@@ -123,9 +176,9 @@ export function judge(contract: Contract, observed: Observed): Verdict[] {
       },
     ];
   };
-  return RULES.flatMap((rule) => {
-    if (rule.about === "bucket") return bucketsOf(contract).flatMap((bucket) => verdict(rule, bucket));
-    if (rule.about === "consumer") return all.flatMap((terms, index) => aboutConsumer(rule, terms, index));
-    return verdict(rule);
-  });
+  return RULES.flatMap((rule) =>
+    rule.about === "consumer"
+      ? all.flatMap((terms, index) => aboutConsumer(rule, terms, index))
+      : targets(rule, observed, contract).flatMap((target) => verdict(rule, target)),
+  );
 }
