@@ -12,6 +12,7 @@ export interface Variable {
 
 interface Container {
   readonly name?: string;
+  readonly image?: string;
   readonly env?: readonly { name: string; value?: string; valueFrom?: Record<string, Reference | undefined> }[];
   readonly envFrom?: readonly { prefix?: string; configMapRef?: Reference; secretRef?: Reference }[];
 }

@@ -1,5 +1,15 @@
 import type { JetStreamAccountStats } from "nats";
-import { limited, list, NOTIFICATION_BYTES, type Contract, type Found, type Rule } from "./rule";
+import type { Refusal } from "./probe";
+import {
+  limited,
+  list,
+  NOTIFICATION_BYTES,
+  type Contract,
+  type Found,
+  type Mend,
+  type Observed,
+  type Rule,
+} from "./rule";
 
 type Share = Pick<JetStreamAccountStats, "memory" | "storage" | "streams" | "limits">;
 
@@ -21,6 +31,43 @@ function room({ account, stream }: Partial<Found>, { expect }: Contract): { used
 const storageOf = ({ stream }: Partial<Found>, { expect }: Contract): string =>
   stream ? String(stream.config.storage) : expect.storage;
 
+/** Whether the account's own numbers admit one more stream. */
+function admitsStream({ account }: Pick<Observed, "account">, { expect }: Contract): boolean {
+  if (!account) return true;
+  const { streams, limits } = share(account, expect.replicas);
+  return !limits.max_bytes_required && (!limited(limits.max_streams) || streams < limits.max_streams);
+}
+
+const coded = ({ code, words }: Refusal): string => (code === 0 ? words : `${words} (${code})`);
+
+/** What is done where the server would refuse what NoETL creates. */
+function admit({ code, words }: Refusal, login: string, { stream, expect, worker }: Contract): Mend {
+  const advise = (advice: string): Mend => ({ action: "advise", advice });
+  switch (code) {
+    case 0:
+      return advise(
+        `let ${login} publish on ${/"(.+)"/.exec(words)?.[1] ?? "$JS.API.>"}: add it to \`allow\` of the user's ` +
+          "`permissions.publish` in NATS' configuration, or take it from `deny`, and reload NATS",
+      );
+    case 10023:
+    case 10028:
+    case 10047:
+      return advise(
+        `make room for ${stream} in ${expect.storage} storage: lower or remove the max_bytes with which other streams reserve it ` +
+          "(nats stream report; nats stream edit), remove streams that nobody needs, or enlarge the store " +
+          `(${expect.storage === "file" ? "natsJetstreamFileSize" : "natsJetstreamMemSize"}, and the account's limit where it has one); ` +
+          "a store of 0 holds no stream at all",
+      );
+    case 10121:
+      return advise(
+        `lower NOETL_WORKER_NATS_MAX_ACK_PENDING (workerMaxAckPending) from ${worker.maxAckPending} to the limit, or raise ` +
+          "max_ack_pending: `jetstream.limits` of the server, `jetstream` of the account, or `consumer_limits` of the stream",
+      );
+    default:
+      return advise(`do what the server's words ask for (${words}), or let the contract create it (mode ensure)`);
+  }
+}
+
 /**
  * Rules about the account, asked where the login may publish on `$JS.API.INFO` and `$JS.API.STREAM.NAMES`. An account
  * without JetStream, and a server without it, are errors of their own: nothing else can be asked there.
@@ -29,6 +76,7 @@ export const ACCOUNT_RULES: readonly Rule[] = [
   {
     id: "stream-overlap",
     severity: "violation",
+    effect: "refused",
     about: "account",
     checks: "no other stream takes NATS_SUBJECT or a part of it",
     why:
@@ -49,6 +97,7 @@ export const ACCOUNT_RULES: readonly Rule[] = [
   {
     id: "account-storage",
     severity: "violation",
+    effect: "refused",
     about: "account",
     checks: "the account has storage left of the kind that the stream uses (`max_memory`, `max_storage`)",
     why: "the server's publish is refused with `insufficient storage resources` or `resource limits exceeded for account`",
@@ -71,6 +120,7 @@ export const ACCOUNT_RULES: readonly Rule[] = [
   {
     id: "account-streams",
     severity: "violation",
+    effect: "refused",
     about: "account",
     checks: "the account admits the stream that the server is to create (`max_streams`, `max_bytes_required`)",
     why: "the server cannot create the stream: `maximum number of streams reached`, or one without `max_bytes` is refused",
@@ -82,13 +132,49 @@ export const ACCOUNT_RULES: readonly Rule[] = [
       if (limits.max_bytes_required) return "every stream needs a max_bytes, which NoETL sets none of";
       return limited(limits.max_streams) ? `${streams} of ${limits.max_streams} streams used` : "no limit";
     },
-    holds: ({ account }, { expect }) => {
-      const { streams, limits } = share(account, expect.replicas);
-      return !limits.max_bytes_required && (!limited(limits.max_streams) || streams < limits.max_streams);
-    },
+    holds: admitsStream,
     mend: ({ stream }) => ({
       action: "advise",
       advice: `let the account hold one more stream, ${stream}, and restart NoETL's server and workers`,
     }),
+  },
+  {
+    id: "stream-creatable",
+    severity: "violation",
+    effect: "refused",
+    about: "account",
+    checks:
+      "the server would let NoETL create the stream where it is missing, tried with a request that creates nothing",
+    why:
+      "NoETL's server fails when it creates the stream, and every publish gets `no response from stream`; a restart changes " +
+      "nothing: another stream has reserved the storage, there is none of that kind, or NoETL's user may not create streams",
+    remedy: "make room, or grant the permission",
+    // What the account's own numbers say is another rule's complaint.
+    applies: (observed, contract) =>
+      observed.stream === undefined && observed.probe?.creation !== undefined && admitsStream(observed, contract),
+    expected: ({ stream }) => `${stream} can be created`,
+    found: ({ probe }) => (probe.creation ? coded(probe.creation) : "it can"),
+    holds: ({ probe }) => !probe.creation,
+    mend: (contract, { probe }) => admit(probe.creation ?? { code: 0, words: "" }, probe.login, contract),
+  },
+  {
+    id: "consumer-creatable",
+    severity: "violation",
+    effect: "withheld",
+    about: "worker",
+    checks:
+      "the server would let a worker add the consumer where it is missing or set otherwise, tried with a request that adds nothing",
+    why:
+      "the worker fails when it adds the consumer, and crash-loops: more messages in flight than the server, the account or the " +
+      "stream allows (`consumer max ack pending exceeds system limit`), or NoETL's user may not add consumers",
+    remedy: "lower the worker's setting, raise the limit, or grant the permission",
+    // Limits of the stream are another rule's complaint.
+    applies: ({ stream }) => stream !== undefined && !limited(stream.config.consumer_limits?.max_ack_pending),
+    appliesTo: ({ workerProbe }) => workerProbe.creation !== undefined,
+    expected: (_contract, { workerProbe }) => `${workerProbe.consumer} can be added`,
+    found: ({ workerProbe }) => (workerProbe.creation ? coded(workerProbe.creation) : "it can"),
+    holds: ({ workerProbe }) => !workerProbe.creation,
+    mend: (contract, { probe, workerProbe }) =>
+      admit(workerProbe.creation ?? { code: 0, words: "" }, probe.login, contract),
   },
 ];

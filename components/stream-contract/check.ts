@@ -8,6 +8,7 @@ import { contractMessage } from "./message";
 import { judge, type Check, type GatewayAccess, type Observed, type Verdict } from "./rules";
 import type { Session } from "./session";
 import { bucketsOf, bucketStream, bucketSubjects, callbacksSubject, updatesSubject } from "./gateway-rules";
+import { tryOut } from "./try-out";
 import { toSeconds, type Ensured } from "./rule";
 import { subjectsCover, subjectsOverlap } from "./subjects";
 
@@ -151,13 +152,19 @@ const OPTIONAL = {
   unwritable: ["gateway-buckets"],
 } as const;
 
-/** All questions go out at once, so that the answers cost one round trip. */
+/** What NATS says, and which rules it leaves open. */
+export interface Observation {
+  readonly observed: Observed;
+  readonly unasked: Unasked[];
+}
+
+/** All questions go out at once, so that the answers cost one round trip; what is tried out costs up to two more. */
 export async function observe(
   session: Session,
   inputs: ContractInputs,
   deadline: Deadline,
   remembered: Remembered = {},
-): Promise<{ observed: Observed; unasked: Unasked[] }> {
+): Promise<Observation> {
   const { stream } = inputs;
   const unasked: Unasked[] = [];
   const leaveOut = (rules: readonly string[], why: string): undefined => {
@@ -177,9 +184,12 @@ export async function observe(
   }
   const bucketNames = bucketsOf(inputs).map(({ name }) => name);
   const terms = consumerTerms(inputs);
-  const [streamInfo, consumers, account, names, buckets, gateway, declared] = await Promise.all([
+  const known = Promise.all([
     session.streamInfo(stream, deadline),
     Promise.all(terms.map(async ({ name }) => [name, await session.consumerInfo(stream, name, deadline)] as const)),
+  ]).then(([info, consumers]) => ({ stream: info, consumers: Object.fromEntries(consumers) }));
+  const [infos, account, names, buckets, gateway, declared, tried] = await Promise.all([
+    known,
     optional(OPTIONAL.account, session.accountInfo(deadline)),
     optional(
       OPTIONAL.overlapping,
@@ -190,20 +200,23 @@ export async function observe(
     ),
     gatewayAccess(session, inputs, deadline),
     observeDeclared(session, inputs, deadline),
+    tryOut(session, inputs, known, deadline),
   ]);
   if (gateway && gateway.unwritable === undefined) {
     leaveOut(OPTIONAL.unwritable, "the server does not tell what the gateway's user may do");
   }
+  for (const { rules, why } of tried.open) leaveOut(rules, why);
   return {
     observed: {
-      stream: streamInfo,
-      consumer: consumers[0]?.[1],
-      ...(terms.length > 1 ? { consumers: Object.fromEntries(consumers) } : {}),
+      stream: infos.stream,
+      consumer: infos.consumers[terms[0]?.name ?? ""],
+      ...(terms.length > 1 ? { consumers: infos.consumers } : {}),
       ...(account ? { account } : {}),
       ...(names ? { overlapping: [...new Set(names)].filter((name) => name !== stream) } : {}),
       ...(inputs.gateway ? { buckets: Object.fromEntries(buckets) } : {}),
       ...(gateway ? { gateway } : {}),
       ...(declared ? { declared } : {}),
+      ...(tried.probe ? { probe: tried.probe } : {}),
       ...(remembered.streamCreated === undefined ? {} : { streamRemembered: remembered.streamCreated }),
       ...(remembered.ensured ? { ensured: remembered.ensured } : {}),
     },

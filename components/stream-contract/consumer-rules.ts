@@ -85,6 +85,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-exists",
     severity: "violation",
+    effect: "withheld",
     about: "consumer",
     checks: "the workers' consumer exists",
     why: "no worker has subscribed: commands are published and nobody executes them",
@@ -108,6 +109,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-durable",
     severity: "violation",
+    effect: "lost",
     about: "consumer",
     checks: "the consumer is durable (`durable_name`, not a name alone)",
     why: "an ephemeral consumer is deleted when no worker asks it for a while, and with it the place in the stream",
@@ -120,6 +122,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-pull",
     severity: "violation",
+    effect: "withheld",
     about: "consumer",
     checks: "the consumer is a pull consumer (no `deliver_subject`)",
     why: "workers fetch; a push consumer refuses that and sends the commands elsewhere",
@@ -132,6 +135,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-ack-policy",
     severity: "violation",
+    effect: "lost",
     about: "consumer",
     checks: "acknowledgement policy",
     why:
@@ -146,6 +150,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-filter",
     severity: "violation",
+    effect: "withheld",
     about: "consumer",
     checks:
       "the consumer's filter lets through what the stream stores of what NoETL publishes; a pool's consumer has the " +
@@ -186,6 +191,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumers-cover",
     severity: "violation",
+    effect: "withheld",
     about: "stream",
     checks: "the filters of the workers' consumers together let through all that NoETL publishes",
     why: "commands that no consumer lets through are stored, and no worker ever sees them",
@@ -207,6 +213,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-bodies",
     severity: "violation",
+    effect: "withheld",
     about: "consumer",
     checks: "the consumer delivers whole messages (`headers_only` is off)",
     why: "workers get notifications without their content and cannot tell which command to claim",
@@ -219,6 +226,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-paused",
     severity: "violation",
+    effect: "withheld",
     about: "consumer",
     checks: "the consumer is not paused (nats-server 2.11)",
     why: "workers get nothing until the pause ends",
@@ -232,6 +240,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-priority",
     severity: "violation",
+    effect: "withheld",
     about: "consumer",
     checks: "a fetch needs no priority group (`priority_policy`; nats-server 2.11)",
     why: "the server refuses every fetch that names no group, as the workers' fetches do",
@@ -244,6 +253,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-deliver-policy",
     severity: "drift",
+    effect: "differs",
     about: "consumer",
     checks: "deliver policy",
     why: "a new or remade consumer starts elsewhere than at the next command, so old commands are delivered again",
@@ -256,6 +266,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-replay-policy",
     severity: "drift",
+    effect: "differs",
     about: "consumer",
     checks: "replay policy",
     why: "with original, a backlog is delivered at the pace at which it was published instead of at once",
@@ -268,6 +279,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-ack-wait",
     severity: "drift",
+    effect: "differs",
     about: "consumer",
     checks: "time to acknowledge (`ack_wait`), without a `backoff` that replaces it",
     why: "shorter, a command is delivered a second time while it runs; longer, a dead worker's command waits that long",
@@ -297,6 +309,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-max-deliver",
     severity: "drift",
+    effect: "differs",
     about: "consumer",
     checks: "deliveries of one message (`max_deliver`) as NOETL_WORKER_NATS_MAX_DELIVER says",
     why: "a command that could not be acknowledged is given up earlier, or tried longer, than the worker's setting says",
@@ -309,6 +322,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-max-ack-pending",
     severity: "drift",
+    effect: "differs",
     about: "consumer",
     checks: "messages in flight (`max_ack_pending`) as NOETL_WORKER_NATS_MAX_ACK_PENDING says",
     why: "the next worker that starts deletes and remakes the consumer, and with it what is in flight",
@@ -324,6 +338,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-expiry",
     severity: "drift",
+    effect: "differs",
     about: "consumer",
     checks: "the consumer does not expire (`inactive_threshold` is unset)",
     why: "the server deletes it, durable or not, when no worker asks for a while: commands published until it is back are lost",
@@ -339,7 +354,8 @@ export const CONSUMER_RULES: readonly Rule[] = [
   },
   {
     id: "consumer-fetch-expiry",
-    severity: "drift",
+    severity: "violation",
+    effect: "withheld",
     about: "consumer",
     checks: "a fetch may wait as long as NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS says (`max_expires`)",
     why: "the server refuses a fetch that asks to wait longer, so workers get errors instead of commands",
@@ -356,6 +372,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-max-waiting",
     severity: "drift",
+    effect: "differs",
     about: "consumer",
     checks: "every worker's fetch may wait at the same time (`max_waiting`)",
     why: "the server refuses fetches beyond it with `409 Exceeded MaxWaiting`, so some workers idle",
@@ -371,6 +388,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
   {
     id: "consumer-replicas",
     severity: "drift",
+    effect: "differs",
     about: "consumer",
     checks: "the consumer's place is kept as safely as the stream (`num_replicas`, `mem_storage`)",
     why: "a server that is lost takes the place in the stream with it, and commands are delivered again or never",

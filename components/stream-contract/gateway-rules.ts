@@ -94,6 +94,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
   {
     id: "bucket-exists",
     severity: "violation",
+    effect: "gateway",
     about: "bucket",
     checks: "the gateway's bucket exists (stream `KV_<bucket>`)",
     why: "the gateway runs without it: every call looks the session up anew, and answers find no browser after a restart",
@@ -108,6 +109,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
   {
     id: "bucket-subjects",
     severity: "violation",
+    effect: "gateway",
     about: "bucket",
     checks: "the bucket's stream stores its entries (`$KV.<bucket>.>`)",
     why: "what the gateway puts is stored nowhere: `no response from stream`",
@@ -125,6 +127,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
   {
     id: "bucket-writable",
     severity: "violation",
+    effect: "gateway",
     about: "bucket",
     checks: "the bucket takes what the gateway puts: no mirror, not sealed, acknowledging",
     why: "the gateway's puts fail, and it goes on without",
@@ -137,6 +140,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
   {
     id: "bucket-history",
     severity: "violation",
+    effect: "gateway",
     about: "bucket",
     checks: "the stream is a bucket: it keeps a set number of values per key (`max_msgs_per_subject`)",
     why: "clients refuse it as a bucket, and so does the gateway, which then cannot create its own either",
@@ -154,6 +158,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
   {
     id: "bucket-ttl",
     severity: "drift",
+    effect: "differs",
     about: "bucket",
     checks: "life of an entry (NATS_SESSION_CACHE_TTL_SECS, NATS_REQUEST_TTL_SECS)",
     why:
@@ -175,6 +180,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
   {
     id: "bucket-limits",
     severity: "drift",
+    effect: "differs",
     about: "bucket",
     checks: "no limit that refuses or drops entries (`max_msgs`, `max_bytes`, `max_msg_size`)",
     why: "at the limit the gateway's puts are refused, or other users' entries dropped",
@@ -190,6 +196,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
   {
     id: "gateway-updates",
     severity: "violation",
+    effect: "gateway",
     about: "gateway",
     checks: "the gateway's user may subscribe to updates (NATS_UPDATES_SUBJECT_PREFIX)",
     why: "browsers see no progress of their executions",
@@ -202,6 +209,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
   {
     id: "gateway-callbacks",
     severity: "violation",
+    effect: "gateway",
     about: "gateway",
     checks: "the gateway's user may subscribe to callbacks (NATS_CALLBACK_SUBJECT_PREFIX)",
     why: "browsers wait for results, logins included, until they time out",
@@ -214,6 +222,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
   {
     id: "gateway-buckets",
     severity: "violation",
+    effect: "gateway",
     about: "gateway",
     checks:
       "the gateway's user may write its buckets (`$KV.<bucket>.>`), as far as the server tells (nats-server 2.10)",
@@ -228,6 +237,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
   {
     id: "gateway-apart",
     severity: "drift",
+    effect: "differs",
     about: "stream",
     checks: "the command stream takes neither updates nor callbacks of the gateway",
     why: "workers are handed messages that are no commands, and try each of them again and again",
@@ -243,6 +253,14 @@ export const GATEWAY_RULES: readonly Rule[] = [
     mend: (contract, { stream }) => {
       const gateway = gatewayOf(contract);
       const theirs = [updatesSubject(gateway), callbacksSubject(gateway)];
+      if (theirs.some((other) => subjectsOverlap(contract.subject, other))) {
+        return {
+          action: "advise",
+          advice:
+            `give the gateway prefixes that do not take ${contract.subject} in (natsUpdatesSubjectPrefix, ` +
+            "natsCallbackSubjectPrefix): no subjects of the stream could keep both apart",
+        };
+      }
       const kept = (stream.config.subjects ?? []).filter(
         (subject) => !theirs.some((other) => subjectsOverlap(subject, other)),
       );

@@ -96,6 +96,12 @@ export interface NoetlPlaces {
   readonly workerDeployment: string;
 }
 
+/** A user of NATS with its password. */
+export interface NoetlLogin {
+  readonly user: string;
+  readonly password: string;
+}
+
 /** Everything that one check needs, with no default left open. */
 export interface ContractInputs {
   readonly connection: ClusterConnection | ServersConnection;

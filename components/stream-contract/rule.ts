@@ -4,9 +4,22 @@ import type { ConsumerTerms } from "../../contract/lines";
 import type { DeclaredObserved } from "./declared/observe";
 import type { DeclaredChange } from "./declared/plan";
 import type { ContractInputs } from "./inputs";
+import type { Probe, PublishProbe, WorkerProbe } from "./probe";
 
 /** Violations fail the update: NoETL does not work. Drift warns, and fails only with `strict`. */
 export type Severity = "violation" | "drift";
+
+/** What happens where a rule is broken, which alone decides how severe it is. */
+export const EFFECTS = {
+  refused: { severity: "violation", means: "commands are refused" },
+  lost: { severity: "violation", means: "commands are lost" },
+  withheld: { severity: "violation", means: "workers get no commands" },
+  gateway: { severity: "violation", means: "the gateway does not work" },
+  differs: { severity: "drift", means: "NoETL works, differently" },
+  over: { severity: "drift", means: "it is over, and told" },
+} as const satisfies Record<string, { severity: Severity; means: string }>;
+
+export type Effect = keyof typeof EFFECTS;
 
 /** The part of the inputs that the rules judge by. */
 export type Contract = Pick<
@@ -59,6 +72,8 @@ export interface Observed {
   readonly gateway?: GatewayAccess;
   /** What is declared beyond NoETL's own, where something is. */
   readonly declared?: DeclaredObserved;
+  /** What was tried out with NoETL's login; undefined where that login is not known. */
+  readonly probe?: Probe;
   /** When the stream was created, as an earlier check found it. */
   readonly streamRemembered?: string;
   /** What mode `ensure` set itself, which it may therefore take back. */
@@ -83,6 +98,9 @@ export interface Found extends Observed {
   readonly bucket: Bucket & { readonly info: StreamInfo };
   /** What is asked of the consumer that the rule is about. */
   readonly terms: ConsumerTerms;
+  readonly probe: Probe;
+  readonly publish: PublishProbe;
+  readonly workerProbe: WorkerProbe;
 }
 
 export type StreamPatch = Partial<StreamConfig>;
@@ -118,8 +136,14 @@ export type Ensure =
 export interface Rule {
   readonly id: string;
   readonly severity: Severity;
-  /** What it is about; the rule is asked only where that is there, unless it is about its existence. */
-  readonly about: "account" | "stream" | "consumer" | "bucket" | "gateway" | "declared";
+  /** Why it has that severity. */
+  readonly effect?: Effect;
+  /**
+   * What it is about; the rule is asked only where that is there, unless it is about its existence. Rules about `publish` are
+   * asked for every subject and login, rules about `worker` for every consumer, rules about `login` once.
+   */
+  readonly about:
+    "account" | "stream" | "consumer" | "bucket" | "gateway" | "login" | "publish" | "worker" | "declared";
   /** What is checked, for the documentation. */
   readonly checks: string;
   /** What breaks in NoETL where the rule is broken. */
@@ -134,6 +158,8 @@ export interface Rule {
   readonly isEvent?: true;
   /** Narrows down where the rule is asked. */
   readonly applies?: (observed: Observed, contract: Contract) => boolean;
+  /** Narrows down of what it is asked: the subject, the consumer. */
+  readonly appliesTo?: (found: Found, contract: Contract) => boolean;
   readonly expected: (contract: Contract, observed: Found) => string;
   readonly found: (observed: Found, contract: Contract) => string;
   readonly holds: (observed: Found, contract: Contract) => boolean;

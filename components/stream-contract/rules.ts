@@ -5,6 +5,8 @@ import { CONSUMER_RULES } from "./consumer-rules";
 import { declaredVerdicts } from "./declared/verdicts";
 import { bucketsOf, GATEWAY_RULES } from "./gateway-rules";
 import { consumerTerms } from "./inputs";
+import { PROBE_RULES } from "./probe-rules";
+import type { PublishProbe, WorkerProbe } from "./probe";
 import type { Bucket, Contract, Ensure, Found, Mend, Observed, Rule, Severity } from "./rule";
 import { STREAM_RULES } from "./stream-rules";
 
@@ -17,7 +19,7 @@ export interface Check {
   readonly bucket?: string;
   /** Name of the consumer, for rules about one where the contract has more than one. */
   readonly consumer?: string;
-  /** What is declared, for rules about that: `stream ORDERS`. */
+  /** What the rule was asked of, where it is asked of several: a subject, a consumer; or what is declared, `stream ORDERS`. */
   readonly object?: string;
   readonly ok: boolean;
   readonly severity: Severity;
@@ -47,10 +49,46 @@ export interface Verdict extends Check {
 }
 
 /** Every rule, in the order in which messages and the documentation list them. */
-export const RULES: readonly Rule[] = [...ACCOUNT_RULES, ...STREAM_RULES, ...CONSUMER_RULES, ...GATEWAY_RULES];
+export const RULES: readonly Rule[] = [
+  ...ACCOUNT_RULES,
+  ...STREAM_RULES,
+  ...CONSUMER_RULES,
+  ...PROBE_RULES,
+  ...GATEWAY_RULES,
+];
+
+/** One of several things that a rule is asked of. */
+interface Target {
+  readonly bucket?: Bucket;
+  readonly publish?: PublishProbe;
+  readonly workerProbe?: WorkerProbe;
+  /** Its name, where there are others of its kind. */
+  readonly object?: string;
+}
+
+/** What the rule is asked of. */
+function targets(rule: Rule, observed: Observed, contract: Contract): Target[] {
+  const { publishes = [], workers = [], notAccepted } = observed.probe ?? {};
+  switch (rule.about) {
+    case "bucket":
+      return bucketsOf(contract).map((bucket) => ({ bucket }));
+    case "publish":
+      return publishes.map((publish) => ({
+        publish,
+        ...(publishes.length > 1 ? { object: `${publish.subject} by ${publish.login}` } : {}),
+      }));
+    case "worker":
+      return (notAccepted === undefined ? workers : []).map((workerProbe) => ({
+        workerProbe,
+        ...(workers.length > 1 ? { object: workerProbe.consumer } : {}),
+      }));
+    default:
+      return [{}];
+  }
+}
 
 /** Whether what a rule is about is there to be asked. */
-function isAsked(rule: Rule, observed: Observed, contract: Contract, bucket?: Bucket): boolean {
+function isAsked(rule: Rule, observed: Observed, contract: Contract, { bucket }: Target): boolean {
   if (rule.applies && !rule.applies(observed, contract)) return false;
   switch (rule.about) {
     case "account":
@@ -66,6 +104,10 @@ function isAsked(rule: Rule, observed: Observed, contract: Contract, bucket?: Bu
       return observed.gateway !== undefined;
     case "declared":
       return false; // Declared objects have checks of their own.
+    case "login":
+    case "publish":
+    case "worker":
+      return observed.probe !== undefined;
   }
 }
 
@@ -88,19 +130,19 @@ function contractOf(contract: Contract, terms: ConsumerTerms): Contract {
 const naming = <A extends Mend | Ensure>(action: A, consumer: string | undefined): A =>
   consumer !== undefined && action.action.endsWith("-consumer") ? { ...action, consumer } : action;
 
-/** What a rule is asked about, one of several consumers or buckets, and the terms that count for it. */
-interface Asked {
+/** What a rule is asked about, one of several, and the terms that count for it. */
+interface Asked extends Target {
   readonly contract: Contract;
   readonly observed: Observed;
-  readonly bucket?: Bucket;
   readonly terms?: ConsumerTerms;
   /** True for a consumer that is not the contract's first. */
   readonly isFurther?: boolean;
 }
 
 function askedOf(rule: Rule, contract: Contract, observed: Observed): Asked[] {
-  if (rule.about === "bucket") return bucketsOf(contract).map((bucket) => ({ contract, observed, bucket }));
-  if (rule.about !== "consumer") return [{ contract, observed }];
+  if (rule.about !== "consumer") {
+    return targets(rule, observed, contract).map((target) => ({ contract, observed, ...target }));
+  }
   return consumerTerms(contract).map((terms, index) => ({
     contract: contractOf(contract, terms),
     observed: { ...observed, consumer: observed.consumers ? observed.consumers[terms.name] : observed.consumer },
@@ -109,17 +151,18 @@ function askedOf(rule: Rule, contract: Contract, observed: Observed): Asked[] {
   }));
 }
 
-/** Asks every rule that applies; a rule about a bucket or a consumer once for each of them. */
+/** Asks every rule that applies; a rule about a bucket, a consumer, a subject or what a worker needs once for each. */
 export function judge(contract: Contract, observed: Observed): Verdict[] {
   const isOne = consumerTerms(contract).length === 1;
   const noetl = (contract.declaredOnly ? [] : RULES).flatMap((rule) =>
     askedOf(rule, contract, observed).flatMap((asked) => {
-      if (!isAsked(rule, asked.observed, asked.contract, asked.bucket)) return [];
-      const { bucket, terms } = asked;
+      if (!isAsked(rule, asked.observed, asked.contract, asked)) return [];
+      const { bucket, terms, object, publish, workerProbe } = asked;
       const further = asked.isFurther ? terms?.name : undefined;
       // A rule looks only at the object it is about, and `isAsked` has seen to it that this object is there.
       const info = bucket && asked.observed.buckets?.[bucket.name];
-      const found = { ...asked.observed, terms, bucket: bucket && { ...bucket, info } } as Found;
+      const found = { ...asked.observed, terms, publish, workerProbe, bucket: bucket && { ...bucket, info } } as Found;
+      if (rule.appliesTo && !rule.appliesTo(found, asked.contract)) return [];
       const mend = naming(rule.mend(asked.contract, found), further);
       return [
         {
@@ -128,6 +171,7 @@ export function judge(contract: Contract, observed: Observed): Verdict[] {
           id: rule.id,
           ...(bucket ? { bucket: bucket.name } : {}),
           ...(terms && !isOne ? { consumer: terms.name } : {}),
+          ...(object === undefined ? {} : { object }),
           ok: rule.holds(found, asked.contract),
           severity: rule.severity,
           found: rule.found(found, asked.contract),

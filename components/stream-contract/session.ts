@@ -1,5 +1,7 @@
 /** What is asked of a NATS server once the login stands. */
-import type { ConsumerInfo, JetStreamAccountStats, NatsConnection, NatsError, StreamInfo } from "nats";
+import { setImmediate } from "node:timers/promises";
+import { Events, headers as natsHeaders } from "nats";
+import type { ConsumerInfo, JetStreamAccountStats, MsgHdrs, NatsConnection, NatsError, StreamInfo } from "nats";
 import { within, type Deadline } from "./deadline";
 import { targetsOf } from "./declared/targets";
 import { ConnectError } from "./errors";
@@ -13,10 +15,33 @@ export interface Permissions {
   readonly publish?: { readonly allow?: readonly string[]; readonly deny?: readonly string[] };
 }
 
+/** What came of a message that was sent to try something out. */
+export type Attempt =
+  | { readonly kind: "answer"; readonly text: string }
+  /** The login lacks a permission; the server's sentence. */
+  | { readonly kind: "refused"; readonly words: string }
+  /** Nobody listens on that subject. */
+  | { readonly kind: "nobody" }
+  /** Somebody listens and said nothing in time. */
+  | { readonly kind: "silence" };
+
+/** A message that is sent to try something out. */
+export interface Trial {
+  readonly subject: string;
+  readonly body?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
 /** A connection to NATS that asks what the check needs. Every method throws a {@link ConnectError} where it fails. */
 export interface Session {
   readonly server: string;
   readonly serverVersion: string;
+  /** Who is logged in, in words. */
+  readonly login: string;
+  /** Whether the server is one of a cluster. */
+  readonly clustered: boolean;
+  /** Largest message that the server takes, in bytes. */
+  readonly maxPayload: number;
   /** For questions beyond those of the check. */
   readonly connection: NatsConnection;
   /** Undefined where there is no such stream. */
@@ -31,6 +56,10 @@ export interface Session {
   listenRefusal(subject: string, deadline: Deadline): Promise<string | undefined>;
   /** What the login may do; undefined where the server does not tell (nats-server 2.9, or not to this login). */
   permissions(deadline: Deadline): Promise<Permissions | undefined>;
+  /** Sends a message and waits for an answer for at most `milliseconds`. */
+  attempt(subject: string, message: Omit<Trial, "subject">, milliseconds: number, deadline: Deadline): Promise<Attempt>;
+  /** Sends messages that nobody can answer; for each the server's words where the login may not publish it. */
+  publishRefusals(trials: readonly Trial[], deadline: Deadline): Promise<(string | undefined)[]>;
   /** Asks the JetStream API to change something: `subject` follows `$JS.API.`; `what` follows "refused". */
   change(subject: string, body: object, what: string, deadline: Deadline): Promise<void>;
   /** Closes everything that the session opened. */
@@ -58,6 +87,7 @@ interface Answer {
 export function sessionOver(connection: NatsConnection, relay: Relay, server: string, inputs: ContractInputs): Session {
   // A broken connection shows in the request that it breaks; nothing else listens to this promise.
   connection.closed().catch(() => undefined);
+  const refused = publishRefusalsOf(connection);
 
   async function ask<T>(
     subject: string,
@@ -106,6 +136,9 @@ export function sessionOver(connection: NatsConnection, relay: Relay, server: st
   return {
     server,
     serverVersion: connection.info?.version ?? "",
+    login: loginOf(inputs),
+    clustered: Boolean(connection.info?.cluster),
+    maxPayload: connection.info?.max_payload ?? 0,
     connection,
     streamInfo: (stream, deadline) =>
       api<StreamInfo>(`STREAM.INFO.${stream}`, `the info of stream ${stream}`, deadline, { absent }),
@@ -154,6 +187,35 @@ export function sessionOver(connection: NatsConnection, relay: Relay, server: st
         throw error;
       }
     },
+    attempt: async (subject, { body = "", headers }, milliseconds, deadline) => {
+      try {
+        const options = { timeout: deadline.step(milliseconds), ...(headers ? { headers: headersOf(headers) } : {}) };
+        return { kind: "answer", text: (await connection.request(subject, body, options)).string() };
+      } catch (error) {
+        const { code, message } = error as NatsError;
+        if (String(code) === "PERMISSIONS_VIOLATION") return { kind: "refused", words: message.replaceAll("'", "") };
+        if (String(code) === "503") return { kind: "nobody" };
+        if (String(code) === "TIMEOUT" && !connection.isClosed()) return { kind: "silence" };
+        throw (
+          relay.failure() ?? new ConnectError("closed", `${server} closed the connection while ${subject} was tried`)
+        );
+      }
+    },
+    publishRefusals: async (trials, deadline) => {
+      const what = "the answer to a ping after what was tried";
+      try {
+        for (const { subject, body = "", headers } of trials) {
+          connection.publish(subject, body, headers ? { headers: headersOf(headers) } : {});
+        }
+        await within(deadline.step(ANSWER_MILLISECONDS), `${server}: ${what}`, () => connection.flush());
+      } catch (error) {
+        if (error instanceof ConnectError) throw error;
+        throw relay.failure() ?? new ConnectError("closed", `${server} closed the connection before it gave ${what}`);
+      }
+      // The server's refusals have come before its answer to the ping; they are told one turn later.
+      await setImmediate();
+      return trials.map(({ subject }) => refused.get(subject));
+    },
     change: async (subject, body, what, deadline) => {
       await api(subject, what, deadline, { body });
     },
@@ -162,6 +224,25 @@ export function sessionOver(connection: NatsConnection, relay: Relay, server: st
       relay.close();
     },
   };
+}
+
+function headersOf(given: Readonly<Record<string, string>>): MsgHdrs {
+  const result = natsHeaders();
+  for (const [name, value] of Object.entries(given)) result.set(name, value);
+  return result;
+}
+
+/** The subjects that the login was refused to publish on, each with the server's sentence, as they come. */
+function publishRefusalsOf(connection: NatsConnection): ReadonlyMap<string, string> {
+  const refused = new Map<string, string>();
+  const listen = async (): Promise<void> => {
+    for await (const { type, permissionContext } of connection.status()) {
+      if (type !== Events.Error || permissionContext?.operation !== "publish") continue;
+      refused.set(permissionContext.subject, `Permissions Violation for Publish to "${permissionContext.subject}"`);
+    }
+  };
+  listen().catch(() => undefined); // ends with the connection
+  return refused;
 }
 
 /** What the login of a check has to be allowed, in words. */

@@ -15,6 +15,7 @@ import {
   type Contract,
   type Found,
   type Mend,
+  type Observed,
   type Rule,
 } from "./rule";
 
@@ -29,13 +30,71 @@ export const transformOf = ({ config: { subject_transform: transform } }: Stream
 
 const isCounter = ({ config }: StreamInfo): boolean => Boolean((config as NewerFields).allow_msg_counter);
 
-function limitsOf({ config }: StreamInfo): string[] {
-  const limits: string[] = [];
-  if (limited(config.max_msgs)) limits.push(`max_msgs ${config.max_msgs}`);
-  if (limited(config.max_bytes)) limits.push(`max_bytes ${config.max_bytes}`);
-  if (limited(config.max_msgs_per_subject)) limits.push(`max_msgs_per_subject ${config.max_msgs_per_subject}`);
+/** A limit of the stream. */
+interface Limit {
+  readonly words: string;
+  /** Whether it drops or refuses commands at the load that NoETL has, or does so now. */
+  readonly bites: boolean;
+}
+
+/** Commands that NoETL has in flight at most, which is how many the stream must hold at the very least. */
+const load = ({ worker }: Pick<Contract, "worker">): number =>
+  limited(worker.maxAckPending) ? worker.maxAckPending : SERVERS_ACK_PENDING;
+
+/** `max_ack_pending` of a consumer that nobody set it for. */
+const SERVERS_ACK_PENDING = 1000;
+
+/**
+ * Limits of the stream. One bites where it is below what NoETL has in flight; where it is reached and new messages are
+ * refused; and where it is reached and the oldest, which are dropped, still wait for a worker.
+ */
+function limitsOf(
+  { stream, consumer }: Pick<Observed, "consumer"> & { stream: StreamInfo },
+  contract: Contract,
+): Limit[] {
+  const { config, state } = stream;
+  const refuses = String(config.discard) === "new";
+  const waiting = (consumer?.num_pending ?? 0) + (consumer?.num_ack_pending ?? 0);
+  const bites = (used: number, limit: number, needed: number): boolean =>
+    limit < needed || (used >= limit && (refuses || waiting >= state.messages));
+  const commands = load(contract);
+  const limits: Limit[] = [];
+  if (limited(config.max_msgs)) {
+    limits.push({ words: `max_msgs ${config.max_msgs}`, bites: bites(state.messages, config.max_msgs, commands) });
+  }
+  if (limited(config.max_bytes)) {
+    const used = state.bytes + NOTIFICATION_BYTES;
+    limits.push({
+      words: `max_bytes ${config.max_bytes}`,
+      bites: bites(used, config.max_bytes, commands * NOTIFICATION_BYTES),
+    });
+  }
+  const perSubject = config.max_msgs_per_subject;
+  if (limited(perSubject)) {
+    // Every command of this NoETL may have the same subject.
+    limits.push({ words: `max_msgs_per_subject ${perSubject}`, bites: bites(state.messages, perSubject, commands) });
+  }
   return limits;
 }
+
+const limitWords = (limits: readonly Limit[], { config }: StreamInfo): string => {
+  const perSubject = config.discard_new_per_subject ? " per subject" : "";
+  const words = limits.map((limit) => limit.words).join(", ");
+  return limits.length === 0 ? "no limits" : `${words}, discard ${config.discard}${perSubject}`;
+};
+
+const withoutLimits = (_contract: Contract, { stream }: Found): Mend =>
+  editStream({
+    max_msgs: -1,
+    max_bytes: -1,
+    max_msgs_per_subject: -1,
+    discard: "old" as StreamInfo["config"]["discard"],
+    ...(stream.config.discard_new_per_subject ? { discard_new_per_subject: false } : {}),
+  });
+
+/** Whether commands are gone before a worker that died with them gives them back. */
+const expiresEarly = ({ config }: StreamInfo, { expect }: Pick<Contract, "expect">): boolean =>
+  limited(config.max_age) && toSeconds(config.max_age) < expect.ackWaitSeconds;
 
 /** The window that the server gives a stream with the contract's age: it may not be longer than messages live. */
 export function duplicateWindowSeconds({ expect }: Pick<Contract, "expect">): number {
@@ -75,6 +134,7 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-exists",
     severity: "violation",
+    effect: "refused",
     about: "stream",
     checks: "the stream exists",
     why: "the server's publish gets `nats: no response from stream`, and workers have nothing to subscribe to",
@@ -89,6 +149,7 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-retention",
     severity: "violation",
+    effect: "lost",
     about: "stream",
     checks: "retention",
     why:
@@ -107,6 +168,7 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-subjects",
     severity: "violation",
+    effect: "refused",
     about: "stream",
     checks:
       "the stream's subjects together cover NATS_SUBJECT and all that NoETL publishes on, as NATS matches subjects",
@@ -129,6 +191,7 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-mirror",
     severity: "violation",
+    effect: "refused",
     about: "stream",
     checks: "the stream is no mirror",
     why: "a mirror takes messages from its origin only: what the server publishes is not stored",
@@ -141,6 +204,7 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-sealed",
     severity: "violation",
+    effect: "refused",
     about: "stream",
     checks: "the stream is not sealed",
     why: "a sealed stream takes no messages, so no command is ever notified",
@@ -153,6 +217,7 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-acks",
     severity: "violation",
+    effect: "refused",
     about: "stream",
     checks: "the stream acknowledges what is published (`no_ack` is off)",
     why: "the server waits for the acknowledgement of every notification and fails without it",
@@ -165,6 +230,7 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-counter",
     severity: "violation",
+    effect: "refused",
     about: "stream",
     checks: "the stream holds messages, not counters (`allow_msg_counter` is off; nats-server 2.12)",
     why: "a stream of counters refuses every message without an increment, and with it every command",
@@ -177,6 +243,7 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-message-size",
     severity: "violation",
+    effect: "refused",
     about: "stream",
     checks: "a command notification fits (`max_msg_size`)",
     why: "the server's publish is refused with `message size exceeds maximum allowed`",
@@ -188,8 +255,43 @@ export const STREAM_RULES: readonly Rule[] = [
     mend: () => editStream({ max_msg_size: -1 }),
   },
   {
+    id: "stream-capacity",
+    severity: "violation",
+    effect: "lost",
+    about: "stream",
+    checks:
+      "no limit that drops or refuses commands at NoETL's load: below what it has in flight (NOETL_WORKER_NATS_MAX_ACK_PENDING, " +
+      "of 4096 bytes each), or reached (`max_msgs`, `max_bytes`, `max_msgs_per_subject`)",
+    why:
+      "commands that wait for a worker are dropped for newer ones (discard old), or every publish is refused with `maximum " +
+      "messages exceeded` (discard new): acknowledged commands count until they are too old",
+    remedy: "edit the stream",
+    expected: (contract) => `no limits below ${load(contract)} commands, none reached`,
+    found: (found, contract) =>
+      limitWords(
+        limitsOf(found, contract).filter(({ bites }) => bites),
+        found.stream,
+      ),
+    holds: (found, contract) => !limitsOf(found, contract).some(({ bites }) => bites),
+    mend: withoutLimits,
+  },
+  {
+    id: "stream-age",
+    severity: "violation",
+    effect: "lost",
+    about: "stream",
+    checks: "a command lives longer (`max_age`) than a worker may take to acknowledge it (`ack_wait`)",
+    why: "a command that waits a moment for a free worker is gone, and so is one whose worker died, before it comes again",
+    remedy: "edit the stream",
+    expected: ({ expect }) => `at least ${expect.ackWaitSeconds} s`,
+    found: ({ stream }) => duration(toSeconds(stream.config.max_age)),
+    holds: ({ stream }, contract) => !expiresEarly(stream, contract),
+    mend: ageEdit,
+  },
+  {
     id: "stream-max-consumers",
     severity: "violation",
+    effect: "withheld",
     about: "stream",
     checks: "the stream has room for the workers' consumer (`max_consumers` of stream and account)",
     why: "workers crash-loop with `maximum consumers limit reached`",
@@ -214,6 +316,7 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-consumer-limits",
     severity: "violation",
+    effect: "withheld",
     about: "stream",
     checks: "the stream's defaults for consumers admit the worker's settings (`consumer_limits`)",
     why:
@@ -236,6 +339,7 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-storage",
     severity: "drift",
+    effect: "differs",
     about: "stream",
     checks: "storage",
     why: "with file storage every notification costs a write to disk, and stale commands come back after a restart",
@@ -248,7 +352,10 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-max-age",
     severity: "drift",
+    effect: "differs",
     about: "stream",
+    // Too short an age to work with is another rule's complaint.
+    applies: ({ stream }, contract) => stream === undefined || !expiresEarly(stream, contract),
     checks: "maximum age of a message (`max_age`)",
     why: "shorter, commands vanish before a busy worker takes them; longer or unlimited, the memory store fills up",
     remedy: "edit the stream; mode ensure makes it longer, and leaves a longer one as it is",
@@ -264,30 +371,24 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-limits",
     severity: "drift",
+    effect: "differs",
     about: "stream",
-    checks:
-      "no limit and discard policy that drop or refuse commands (`max_msgs`, `max_bytes`, `max_msgs_per_subject`)",
-    why: "at the limit the stream drops the oldest commands (discard old) or refuses new ones (discard new)",
+    checks: "no other limit and discard policy (`max_msgs`, `max_bytes`, `max_msgs_per_subject`)",
+    why: "under more load than it has, the stream drops the oldest commands (discard old) or refuses new ones (discard new)",
     remedy: "edit the stream",
     expected: () => "no limits",
-    found: ({ stream }) => {
-      const limits = limitsOf(stream);
-      const perSubject = stream.config.discard_new_per_subject ? " per subject" : "";
-      return limits.length === 0 ? "no limits" : `${limits.join(", ")}, discard ${stream.config.discard}${perSubject}`;
-    },
-    holds: ({ stream }) => limitsOf(stream).length === 0,
-    mend: (_contract, { stream }) =>
-      editStream({
-        max_msgs: -1,
-        max_bytes: -1,
-        max_msgs_per_subject: -1,
-        discard: "old" as StreamInfo["config"]["discard"],
-        ...(stream.config.discard_new_per_subject ? { discard_new_per_subject: false } : {}),
-      }),
+    found: (found, contract) =>
+      limitWords(
+        limitsOf(found, contract).filter(({ bites }) => !bites),
+        found.stream,
+      ),
+    holds: (found, contract) => limitsOf(found, contract).every(({ bites }) => bites),
+    mend: withoutLimits,
   },
   {
     id: "stream-duplicates",
     severity: "drift",
+    effect: "differs",
     about: "stream",
     checks: "duplicate window (`duplicate_window`)",
     why:
@@ -307,6 +408,7 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-sources",
     severity: "drift",
+    effect: "differs",
     about: "stream",
     checks: "the stream takes nothing from other streams",
     why: "workers are handed messages that are no commands of this NoETL",
@@ -321,6 +423,7 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-transform",
     severity: "drift",
+    effect: "differs",
     about: "stream",
     checks: "NATS_SUBJECT is stored under its own name (`subject_transform`)",
     why: "whoever filters or reads the stream by subject finds nothing there",
@@ -333,6 +436,7 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-replicas",
     severity: "drift",
+    effect: "differs",
     about: "stream",
     checks: "replicas asked for (`num_replicas`)",
     why: "with fewer, the loss of a server takes the commands that wait with it",
@@ -340,11 +444,21 @@ export const STREAM_RULES: readonly Rule[] = [
     expected: ({ expect }) => (expect.replicas === 1 ? "at least 1 replica" : `at least ${expect.replicas} replicas`),
     found: ({ stream }) => String(stream.config.num_replicas ?? 1),
     holds: ({ stream }, { expect }) => (stream.config.num_replicas ?? 1) >= expect.replicas,
-    mend: ({ expect }) => editStream({ num_replicas: expect.replicas }),
+    mend: ({ expect }, { stream }) =>
+      stream.cluster?.name === undefined
+        ? {
+            action: "advise",
+            advice:
+              `run NATS with ${expect.replicas} servers (natsReplicas) and set the stream to as many replicas, or ask for one ` +
+              "replica: a server on its own keeps no second copy",
+          }
+        : editStream({ num_replicas: expect.replicas }),
+    ensure: ({ expect }) => ({ action: "edit-stream", patch: { num_replicas: expect.replicas } }),
   },
   {
     id: "stream-peers",
     severity: "drift",
+    effect: "differs",
     about: "stream",
     checks: "the replicas are really there: a leader, and as many servers, in step, as the stream is set to",
     why: "a server on its own accepts a setting of three replicas and keeps one; the next failure loses the commands",
@@ -367,6 +481,7 @@ export const STREAM_RULES: readonly Rule[] = [
   {
     id: "stream-lost",
     severity: "drift",
+    effect: "over",
     isEvent: true,
     about: "stream",
     checks: "the stream is the one that an earlier check saw (`created`)",

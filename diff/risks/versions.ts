@@ -34,10 +34,8 @@ function majorOf(version: string): string {
 /** Image of a StatefulSet's container before and after. */
 function imageChange(delta: ObjectDelta, service: string): { old: string; now: string } | undefined {
   if (kindOf(delta) !== "StatefulSet" || (delta.new ?? delta.old)?.metadata?.name !== service) return undefined;
-  const image = (object: KubeObject | undefined) =>
-    (podSpec(object ?? ({} as KubeObject))?.containers)?.find(
-      ({ name }) => name === service,
-    )?.image;
+  const image = (object: KubeObject | undefined): unknown =>
+    podSpec(object ?? ({} as KubeObject))?.containers?.find(({ name }) => name === service)?.image;
   const [old, now] = [image(delta.old), image(delta.new)];
   return typeof old === "string" && typeof now === "string" && old !== now ? { old, now } : undefined;
 }

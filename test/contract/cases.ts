@@ -6,8 +6,10 @@ import {
   addConsumer,
   addStream,
   JETSTREAM,
+  natsCommand,
   removeStreams,
   startGateway,
+  startNoetl,
   withManager,
   type NatsServer,
 } from "./support";
@@ -19,21 +21,28 @@ const SECOND = 1e9;
  * `small` has an account that holds one stream and little memory, `deaf` may neither listen to the gateway's subjects nor
  * write its buckets.
  */
-export const CASES_CONFIG = `${JETSTREAM}
+export const CASES_CONFIG = casesConfig(`permissions: {
+        publish: {deny: ["$KV.${GATEWAY.requestBucket}.>"]}
+        subscribe: {deny: ["${GATEWAY.updatesSubjectPrefix}>", "${GATEWAY.callbackSubjectPrefix}.>"]}
+      }`);
+
+/** The same with `deaf` allowed to do everything. */
+export const HEARING_CONFIG = casesConfig("");
+
+function casesConfig(deaf: string): string {
+  return `${JETSTREAM}
 accounts {
   NOETL {
     jetstream: enabled
     users: [
       {user: noetl, password: noetl}
-      {user: deaf, password: deaf, permissions: {
-        publish: {deny: ["$KV.${GATEWAY.requestBucket}.>"]}
-        subscribe: {deny: ["${GATEWAY.updatesSubjectPrefix}>", "${GATEWAY.callbackSubjectPrefix}.>"]}
-      }}
+      {user: deaf, password: deaf, ${deaf}}
     ]
   }
   SMALL {jetstream: {max_mem: 100K, max_file: 0, max_streams: 1}, users: [{user: small, password: small}]}
 }
 no_auth_user: noetl`;
+}
 
 /** Minor version of a server, 2.11 as 11. */
 export type Minor = 9 | 10 | 11 | 12 | 15;
@@ -57,6 +66,17 @@ export interface Deviation {
   readonly remembered?: (created: string) => Remembered;
 }
 
+/** Words of a report, and what somebody does who follows them. */
+export interface Advice {
+  readonly says: RegExp;
+  readonly act?: (server: NatsServer) => Promise<unknown>;
+  /** The server's configuration afterwards. */
+  readonly reload?: string;
+  /** Arguments of the next check. */
+  readonly args?: Deviation["args"];
+  readonly remembered?: Deviation["remembered"];
+}
+
 /** A deviation and what the check must say about it. */
 export interface Case extends Deviation {
   readonly rule: string;
@@ -68,8 +88,8 @@ export interface Case extends Deviation {
   readonly expected: string;
   /** Further rules that the same deviation breaks. */
   readonly also?: readonly string[];
-  /** True where no command of the report can mend it. */
-  readonly advice?: boolean;
+  /** Where no command of the report can mend it: what somebody does who follows its words. */
+  readonly advice?: Advice;
   /** True where mode ensure leaves it as it is, because somebody who set it would lose something. */
   readonly kept?: boolean;
 }
@@ -82,6 +102,43 @@ const KEPT = "subjects that cover noetl.commands and none of the gateway's";
 /** A stream of somebody else's. */
 const other = (manager: JetStreamManager, config: Partial<StreamConfig>): Promise<unknown> =>
   manager.streams.add({ name: "OTHER", storage: StorageType.Memory, ...config });
+
+/** Runs a command of the nats command line, logged in as somebody else where asked. */
+const cli = (server: NatsServer, command: string, login: { user: string; password: string } | undefined = undefined) =>
+  natsCommand(
+    `nats --server ${server.address} ${command}`,
+    login ? { NATS_USER: login.user, NATS_PASSWORD: login.password } : {},
+  );
+
+/** Takes the subject from the other stream, and restarts NoETL. */
+const takeSubject: Advice = {
+  says: /take noetl\.commands from OTHER, or remove it \(nats stream edit, nats stream rm\), and restart NoETL's server/,
+  act: async (server) => {
+    await cli(server, "stream rm OTHER -f");
+    await removeStreams(server);
+    await startNoetl(server);
+  },
+};
+
+/** The gateway's user gets the permission. */
+const allow = (what: string): Advice => ({
+  says: new RegExp(`let the gateway's user ${what}.*, and restart the gateway`),
+  reload: HEARING_CONFIG,
+});
+
+const CAPACITY = "no limits below 64 commands, none reached";
+
+/** Commands of so many bytes. */
+async function publishMany(connection: NatsConnection, count: number, bytes = 100): Promise<void> {
+  const jetstream = connection.jetstream();
+  await Promise.all(Array.from({ length: count }, () => jetstream.publish(STREAM.subject, new Uint8Array(bytes))));
+}
+
+/** Takes and acknowledges so many commands, as a worker does. */
+async function workOff(connection: NatsConnection, count: number): Promise<void> {
+  const consumer = await connection.jetstream().consumers.get(STREAM.name, CONSUMER.name);
+  for (let done = 0; done < count; done++) await (await consumer.next({ expires: 5_000 }))?.ackAck();
+}
 
 /** For every rule at least one way to break it. */
 export const BROKEN: readonly Case[] = [
@@ -194,31 +251,80 @@ export const BROKEN: readonly Case[] = [
     kept: true,
   },
   {
-    rule: "stream-limits",
-    name: "discard new at a count",
-    stream: { max_msgs: 10, discard: DiscardPolicy.New },
-    found: "max_msgs 10, discard new",
-    expected: "no limits",
+    rule: "stream-age",
+    name: "a life too short for one delivery",
+    stream: { max_age: 5 * SECOND },
+    found: "5 s",
+    expected: "at least 30 s",
   },
   {
-    rule: "stream-limits",
+    rule: "stream-capacity",
+    name: "discard new at a count below what is in flight",
+    stream: { max_msgs: 10, discard: DiscardPolicy.New },
+    found: "max_msgs 10, discard new",
+    expected: CAPACITY,
+  },
+  {
+    rule: "stream-capacity",
+    name: "discard new at a count that is reached",
+    stream: { max_msgs: 100, discard: DiscardPolicy.New },
+    then: (_manager, connection) => publishMany(connection, 100),
+    found: "max_msgs 100, discard new",
+    expected: CAPACITY,
+  },
+  {
+    rule: "stream-capacity",
+    name: "discard old at a count that is reached, while no worker has taken any",
+    stream: { max_msgs: 100 },
+    then: (_manager, connection) => publishMany(connection, 100),
+    found: "max_msgs 100, discard old",
+    expected: CAPACITY,
+  },
+  {
+    rule: "stream-capacity",
     name: "one message per subject, which keeps the last command only",
     stream: { max_msgs_per_subject: 1 },
     found: "max_msgs_per_subject 1, discard old",
-    expected: "no limits",
+    expected: CAPACITY,
   },
   {
-    rule: "stream-limits",
+    rule: "stream-capacity",
     name: "one message per subject, which refuses every command but the first",
     stream: { max_msgs_per_subject: 1, discard: DiscardPolicy.New, discard_new_per_subject: true },
     found: "max_msgs_per_subject 1, discard new per subject",
+    expected: CAPACITY,
+  },
+  {
+    rule: "stream-capacity",
+    name: "bytes for a few commands",
+    stream: { max_bytes: 1024 },
+    found: "max_bytes 1024, discard old",
+    expected: CAPACITY,
+  },
+  {
+    rule: "stream-capacity",
+    name: "bytes that are reached",
+    stream: { max_bytes: 300_000, discard: DiscardPolicy.New },
+    then: (_manager, connection) => publishMany(connection, 74, 4_000),
+    found: "max_bytes 300000, discard new",
+    expected: CAPACITY,
+  },
+  {
+    rule: "stream-limits",
+    name: "a count that is far off",
+    stream: { max_msgs: 10_000, max_bytes: 10_000_000, discard: DiscardPolicy.New },
+    found: "max_msgs 10000, max_bytes 10000000, discard new",
     expected: "no limits",
   },
   {
     rule: "stream-limits",
-    name: "bytes",
-    stream: { max_bytes: 1024 },
-    found: "max_bytes 1024, discard old",
+    name: "a count that is reached by what is done",
+    stream: { max_msgs: 100 },
+    then: async (_manager, connection) => {
+      await publishMany(connection, 100);
+      await workOff(connection, 100);
+    },
+    found: "max_msgs 100, discard old",
     expected: "no limits",
   },
   {
@@ -285,7 +391,7 @@ export const BROKEN: readonly Case[] = [
     args: { expect: { replicas: 3 } },
     found: "1",
     expected: "at least 3 replicas",
-    advice: true,
+    advice: { says: /run NATS with 3 servers \(natsReplicas\).* or ask for one replica/, args: {} },
   },
   {
     rule: "stream-peers",
@@ -304,7 +410,10 @@ export const BROKEN: readonly Case[] = [
     remembered: () => ({ streamCreated: "2024-05-01T00:00:00.000000000Z" }),
     found: "created <now>",
     expected: "created 2024-05-01T00:00:00.000000000Z",
-    advice: true,
+    advice: {
+      says: /find out what removed the stream .* start the executions that wait/,
+      remembered: (created) => ({ streamCreated: created }),
+    },
   },
   {
     rule: "stream-overlap",
@@ -313,7 +422,7 @@ export const BROKEN: readonly Case[] = [
     found: "OTHER",
     expected: "NOETL_COMMANDS alone",
     also: ["stream-exists"],
-    advice: true,
+    advice: takeSubject,
   },
   {
     rule: "stream-overlap",
@@ -323,7 +432,7 @@ export const BROKEN: readonly Case[] = [
     found: "OTHER",
     expected: "NOETL_COMMANDS alone",
     also: ["stream-subjects"],
-    advice: true,
+    advice: takeSubject,
   },
   {
     rule: "account-storage",
@@ -336,7 +445,10 @@ export const BROKEN: readonly Case[] = [
     },
     found: "<n> of 100000 bytes used",
     expected: "room for commands in memory storage",
-    advice: true,
+    advice: {
+      says: /raise the account's limit of memory storage, or purge or remove streams that fill it/,
+      act: (server) => cli(server, `stream purge ${STREAM.name} -f`, SMALL),
+    },
   },
   {
     rule: "account-streams",
@@ -346,7 +458,13 @@ export const BROKEN: readonly Case[] = [
     found: "1 of 1 streams used",
     expected: "room for NOETL_COMMANDS",
     also: ["stream-exists"],
-    advice: true,
+    advice: {
+      says: /let the account hold one more stream, NOETL_COMMANDS, and restart NoETL's server and workers/,
+      act: async (server) => {
+        await cli(server, "stream rm OTHER -f", SMALL);
+        await startNoetl(server, {}, { user: SMALL.user, pass: SMALL.password });
+      },
+    },
   },
   {
     rule: "stream-sources",
@@ -474,7 +592,15 @@ export const BROKEN: readonly Case[] = [
     found: "noetl.commands.shared.>",
     expected: "no filter, or one that covers noetl.commands",
     kept: true,
-    advice: true,
+    advice: {
+      says: /noetlLine|consumers/,
+      args: {
+        noetlLine: "rust",
+        publishes: ["noetl.commands.shared.*"],
+        consumers: [{ name: CONSUMER.name, filters: ["noetl.commands.shared.>"] }],
+        expect: { storage: "memory", maxAgeSeconds: 3600, deliverPolicy: "new" },
+      },
+    },
   },
   {
     rule: "consumers-cover",
@@ -492,7 +618,21 @@ export const BROKEN: readonly Case[] = [
     },
     found: "nobody takes noetl.commands.python.*",
     expected: "every one of noetl.commands.shared.*, noetl.commands.python.*",
-    advice: true,
+    advice: {
+      says: /add a consumer for noetl\.commands\.python\.\*, and start workers with it: set `consumers`/,
+      act: (server) =>
+        withManager(server, (manager) =>
+          addConsumer(manager, { durable_name: "python", filter_subject: "noetl.commands.python.>" }),
+        ),
+      args: {
+        publishes: ["noetl.commands.shared.*", "noetl.commands.python.*"],
+        consumers: [
+          { name: CONSUMER.name, filters: ["noetl.commands.shared.>"] },
+          { name: "pool", filters: ["noetl.commands.pool.>"] },
+          { name: "python", filters: ["noetl.commands.python.>"] },
+        ],
+      },
+    },
   },
   {
     rule: "consumer-exists",
@@ -743,7 +883,7 @@ export const BROKEN: readonly Case[] = [
     found: `'Permissions Violation for Subscription to "playbooks.executions.>"'`,
     expected: "may subscribe to playbooks.executions.>",
     also: ["gateway-callbacks", "gateway-buckets"],
-    advice: true,
+    advice: allow("subscribe to playbooks\\.executions\\.>"),
   },
   {
     rule: "gateway-callbacks",
@@ -753,7 +893,7 @@ export const BROKEN: readonly Case[] = [
     found: `'Permissions Violation for Subscription to "noetl.callbacks.>"'`,
     expected: "may subscribe to noetl.callbacks.>",
     also: ["gateway-updates", "gateway-buckets"],
-    advice: true,
+    advice: allow("subscribe to noetl\\.callbacks\\.>"),
   },
   {
     rule: "gateway-buckets",
@@ -763,7 +903,7 @@ export const BROKEN: readonly Case[] = [
     args: { gateway: { ...DEAF, updatesSubjectPrefix: "updates.", callbackSubjectPrefix: "callbacks" } },
     found: "may not publish on $KV.requests.>",
     expected: "may publish on $KV.sessions.>, $KV.requests.>",
-    advice: true,
+    advice: allow("publish on "),
   },
   {
     rule: "gateway-apart",
@@ -773,6 +913,19 @@ export const BROKEN: readonly Case[] = [
     args: { gateway: {} },
     found: "noetl.>",
     expected: KEPT,
+  },
+  {
+    rule: "gateway-apart",
+    name: "a prefix that takes the commands' own subject in",
+    buckets: {},
+    args: { gateway: { updatesSubjectPrefix: "noetl." } },
+    found: "noetl.commands",
+    expected: KEPT,
+    advice: {
+      says: /give the gateway prefixes that do not take noetl\.commands in \(natsUpdatesSubjectPrefix/,
+      args: { gateway: {} },
+    },
+    kept: true,
   },
   {
     rule: "gateway-apart",

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import {
   checkContract,
   ConnectError,
+  RULES,
   withDefaults,
   type ConnectProblem,
   type ContractArguments,
@@ -82,17 +83,21 @@ describe("a server with one user", () => {
     expect(await problemOf("wrong-password", inputsFor(server))).toContain("a login without user");
   });
 
-  it("costs one log-in and four requests, all sent before the first answer comes", async () => {
+  it("costs one log-in, questions that are all sent before the first answer comes, and the probes after them", async () => {
     const between = await proxy(server);
     cleanups.push(() => between.close());
     await checkContract(inputsFor(between, { user: "noetl", password: PASSWORD }));
     const sent = between.sent();
     expect(sent.match(/^CONNECT /gm)).toHaveLength(1);
+    expect(sent.match(/^HPUB noetl\.commands /gm)).toHaveLength(9);
     expect(sent.match(/^PUB \S+/gm)).toEqual([
       "PUB $JS.API.STREAM.INFO.NOETL_COMMANDS",
       "PUB $JS.API.CONSUMER.INFO.NOETL_COMMANDS.noetl_worker_pool",
       "PUB $JS.API.INFO",
       "PUB $JS.API.STREAM.NAMES",
+      "PUB $JS.API.CONSUMER.MSG.NEXT.NOETL_COMMANDS.noetl_worker_pool",
+      "PUB $JS.ACK.NOETL_COMMANDS.noetl_worker_pool.1.4611686018427387904.4611686018427387904.0.0",
+      "PUB $JS.API.NOETL_NATS.TRACE",
     ]);
     await until("the connection to be closed", () => between.open() === 0 || undefined);
   });
@@ -219,21 +224,30 @@ describe("permissions", () => {
      ]}`;
   const inputs = (server: NatsServer): ContractInputs => inputsFor(server, { user: "checker", password: WRONG });
 
+  /** Rules about what is tried with NoETL's login, which this one is not. */
+  const TRIED = RULES.flatMap(({ id, about }) =>
+    ["login", "publish"].includes(about) || /^worker-/.test(id) ? id : [],
+  );
+
   it("of the least-privileged user suffice", async () => {
     const server = await started(config(least.slice(1), ["_INBOX.>"]));
     await startNoetl(server, {}, { user: "admin", pass: "admin" });
     const { holds, report, unasked } = await checkContract(inputs(server));
     expect({ holds, report }).toEqual({ holds: true, report: "" });
     // What it may not ask is left out, and said.
-    expect(unasked.map(({ id }) => id)).toEqual(["account-storage", "account-streams", "stream-overlap"]);
-    for (const { why } of unasked) expect(why).toContain("user checker lacks a permission");
+    expect(unasked.map(({ id }) => id)).toEqual(["account-storage", "account-streams", "stream-overlap", ...TRIED]);
+    for (const { id, why } of unasked) {
+      expect(why).toContain(
+        TRIED.includes(id) ? "user checker may do nothing of what" : "user checker lacks a permission",
+      );
+    }
   });
 
   it("that the account tells too suffice, all but for a second stream on the subject", async () => {
     const server = await started(config(least, ["_INBOX.>"]));
     await startNoetl(server, {}, { user: "admin", pass: "admin" });
     const { unasked } = await checkContract(inputs(server));
-    expect(unasked.map(({ id }) => id)).toEqual(["stream-overlap"]);
+    expect(unasked.map(({ id }) => id)).toEqual(["stream-overlap", ...TRIED]);
   });
 
   it("of a login of its own are the gateway's, so that the check's may be as small", async () => {

@@ -45,6 +45,10 @@ export interface NatsServer {
   readonly pid: number;
   /** `127.0.0.1:port` */
   readonly address: string;
+  /** Gives the running server another configuration, and waits until it has taken it. */
+  reload(config: string): Promise<void>;
+  /** Ends the process and starts it again with another configuration, on the same port and with the same files. */
+  restart(config: string): Promise<void>;
   /** Ends the process and removes its files. */
   stop(): Promise<void>;
 }
@@ -69,23 +73,53 @@ export async function startNatsServer({
   const { [tool]: binary } = await ensureTools([tool]);
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "contract-nats-"));
   const file = path.join(dir, "nats.conf");
-  fs.writeFileSync(file, `listen: "127.0.0.1:${port}"\n${config.replaceAll("DIR", dir)}\n`);
-  const child = spawn(binary, ["-c", file, "--ports_file_dir", dir], {
-    stdio: ["ignore", "ignore", "pipe"],
-    env: { ...process.env, ...env },
-  });
+  let child: ChildProcess;
   let log = "";
-  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (log += chunk));
+  const write = (text: string, listen: number): void =>
+    fs.writeFileSync(file, `listen: "127.0.0.1:${listen}"\n${text.replaceAll("DIR", dir)}\n`);
   const stop = async (): Promise<void> => {
     await end(child);
     fs.rmSync(dir, { recursive: true, force: true });
   };
-  try {
-    const bound = await until("nats-server to start", () => {
-      if (child.exitCode !== null) throw new Error(`nats-server ended: ${log}`);
+  const start = async (): Promise<number> => {
+    for (const name of fs.readdirSync(dir)) if (name.endsWith(".ports")) fs.rmSync(path.join(dir, name));
+    log = "";
+    const started = spawn(binary, ["-c", file, "--ports_file_dir", dir], {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, ...env },
+    });
+    started.stderr.setEncoding("utf8").on("data", (chunk: string) => (log += chunk));
+    child = started;
+    return until("nats-server to start", () => {
+      if (started.exitCode !== null) throw new Error(`nats-server ended: ${log}`);
       return boundPort(dir);
     });
-    return { port: bound, pid: child.pid ?? 0, address: `127.0.0.1:${bound}`, stop };
+  };
+  write(config, port);
+  try {
+    const bound = await start();
+    return {
+      port: bound,
+      get pid() {
+        return child.pid ?? 0;
+      },
+      address: `127.0.0.1:${bound}`,
+      reload: async (text) => {
+        write(text, bound);
+        log = "";
+        child.kill("SIGHUP");
+        await until("nats-server to reload", () => {
+          if (/Failed to reload/.test(log)) throw new Error(log);
+          return /Reloaded server configuration/.test(log) || undefined;
+        });
+      },
+      restart: async (text) => {
+        await end(child);
+        write(text, bound);
+        await start();
+      },
+      stop,
+    };
   } catch (error) {
     await stop();
     throw error;

@@ -1,0 +1,389 @@
+/** Ways in which a command does not get through although stream and consumer are configured as they should be. */
+import { StorageType, type NatsConnection, type StreamConfig } from "nats";
+import type { ContractArguments } from "../../components/stream-contract";
+import { CONSUMER, STREAM } from "../../contract/noetl";
+import type { Minor } from "./cases";
+import { addConsumer, addStream, natsClient, natsCommand, startNoetl, withManager, type NatsServer } from "./support";
+
+/** What a server of the cases is configured with. */
+interface Setup {
+  /** Inside `jetstream {}`. */
+  readonly store?: string;
+  /** `jetstream:` of NoETL's account. */
+  readonly account?: string;
+  /** Permissions of NoETL's user. */
+  readonly permissions?: string;
+  /** Further lines of NoETL's account. */
+  readonly lines?: string;
+  /** Lines beside the accounts. */
+  readonly rest?: string;
+  /** Accounts that `stray`, whose password is its name, belongs to. */
+  readonly stray?: "NOETL" | "ELSEWHERE";
+}
+
+/**
+ * A server with `noetl`, which is NoETL's user, `admin` of the same account, who may do everything, and `checker`, which may
+ * do what the least check needs.
+ */
+export function configOf({ store, account, permissions, lines, rest, stray = "ELSEWHERE" }: Setup = {}): string {
+  const user = (name: string, allowed = ""): string =>
+    `{user: ${name}, password: ${name}${allowed === "" ? "" : `, permissions: {${allowed}}`}}`;
+  const least = [`$JS.API.STREAM.INFO.${STREAM.name}`, `$JS.API.CONSUMER.INFO.${STREAM.name}.${CONSUMER.name}`].map(
+    (subject) => `"${subject}"`,
+  );
+  const users = [
+    user("noetl", permissions),
+    user("admin"),
+    user("checker", `publish: {allow: [${least.join(", ")}]}, subscribe: {allow: ["_INBOX.>"]}`),
+    ...(stray === "NOETL" ? [user("stray")] : []),
+  ];
+  return `
+    ${rest ?? ""}
+    jetstream {
+      store_dir: "DIR/jetstream"
+      ${store ?? "max_memory_store: 64MB, max_file_store: 64MB"}
+    }
+    accounts {
+      NOETL {
+        jetstream: ${account ?? "enabled"}
+        users: [${users.join(", ")}]
+        ${lines ?? ""}
+      }
+      ELSEWHERE {
+        jetstream: enabled
+        users: [{user: someone, password: someone}${stray === "ELSEWHERE" ? `, ${user("stray")}` : ""}]
+      }
+    }`;
+}
+
+export const ADMIN = { user: "admin", pass: "admin" };
+const NOETL = { user: "noetl", password: "noetl" };
+
+/** Done by somebody who follows the words of the report. */
+interface Cure {
+  /** What the words must say. */
+  readonly says: RegExp;
+  readonly reload?: Setup;
+  readonly restart?: Setup;
+  readonly act?: (server: NatsServer) => Promise<unknown>;
+  readonly args?: Omit<ContractArguments, "connection">;
+}
+
+export interface ProbeCase {
+  readonly rule: string;
+  readonly name: string;
+  /** Oldest server that tells. Default: 9. */
+  readonly since?: Minor;
+  readonly setup?: Setup;
+  /** What is there; default: what NoETL creates. What it returns is closed afterwards. */
+  readonly arrange?: (server: NatsServer) => Promise<NatsConnection | undefined>;
+  /** Default: the check logs in as NoETL. */
+  readonly args?: Omit<ContractArguments, "connection">;
+  readonly found: RegExp;
+  readonly expected: string;
+  readonly also?: readonly string[];
+  readonly cure: Cure;
+}
+
+const noetl = (server: NatsServer, changes: Parameters<typeof startNoetl>[1] = {}): Promise<void> =>
+  startNoetl(server, changes, ADMIN);
+
+const admin = <T>(server: NatsServer, work: Parameters<typeof withManager<T>>[1]): Promise<T> =>
+  withManager(server, work, ADMIN);
+
+const other = (server: NatsServer, config: Partial<StreamConfig>): Promise<unknown> =>
+  admin(server, (manager) => manager.streams.add({ name: "OTHER", storage: StorageType.Memory, ...config }));
+
+/** Publishes until the store is full. */
+async function fill(server: NatsServer): Promise<void> {
+  await admin(server, async (_manager, connection) => {
+    for (let written = 0; written < 64; written++) {
+      const answer = await connection.request("other", new Uint8Array(60_000), { timeout: 5_000 });
+      if (answer.string().includes("10023")) return;
+    }
+    throw new Error("the store never filled up");
+  });
+}
+
+const cli = (server: NatsServer, command: string): Promise<string> =>
+  natsCommand(`nats --server ${server.address} ${command}`, { NATS_USER: "admin", NATS_PASSWORD: "admin" });
+
+const denied = (...subjects: readonly string[]): Setup => ({
+  permissions: `publish: {deny: [${subjects.map((subject) => `"${subject}"`).join(", ")}]}`,
+});
+
+const asked = { user: "admin", password: "admin", noetlLogin: NOETL };
+const MAPPED = "noetl.commands is taken by NOETL_COMMANDS";
+const NOBODY = "nobody, although the stream lists the subject: a mapping of subjects leads elsewhere";
+const unmapped: Cure = { says: /remove the mapping of noetl\.commands .* reload NATS/, reload: {} };
+const granted = (subject: string): Cure => ({
+  says: new RegExp(`let user noetl publish on ${subject.replace(/[$.*>]/g, "\\$&")}: add it to .allow. .* reload NATS`),
+  reload: {},
+});
+
+export const PROBE_CASES: readonly ProbeCase[] = [
+  {
+    rule: "publish-permission",
+    name: "the user may not publish on the subject",
+    setup: denied("noetl.>"),
+    found: /^Permissions Violation for Publish to "noetl\.commands"$/,
+    expected: "user noetl may publish on noetl.commands",
+    cure: granted("noetl.commands"),
+  },
+  {
+    rule: "publish-permission",
+    name: "NoETL's user may not publish, the check's may",
+    setup: denied("noetl.commands"),
+    args: asked,
+    found: /^Permissions Violation for Publish to "noetl\.commands"$/,
+    expected: "user noetl may publish on noetl.commands",
+    cure: granted("noetl.commands"),
+  },
+  {
+    rule: "publish-permission",
+    name: "NoETL's user may not hear answers",
+    setup: { permissions: `subscribe: {deny: ["_INBOX.>"]}` },
+    args: asked,
+    found: /^Permissions Violation for Subscription to "_INBOX\./,
+    expected: "user noetl may publish on noetl.commands",
+    also: ["worker-info"],
+    cure: { says: /let user noetl subscribe to _INBOX\.>: .* reload NATS/, reload: {} },
+  },
+  {
+    rule: "publish-stream",
+    name: "a mapping leads to where nobody is",
+    setup: { lines: `mappings: {"noetl.commands": "elsewhere"}` },
+    found: new RegExp(`^noetl\\.commands is taken by ${NOBODY}$`),
+    expected: MAPPED,
+    cure: unmapped,
+  },
+  {
+    rule: "publish-stream",
+    name: "a mapping leads to another stream",
+    setup: { lines: `mappings: {"noetl.commands": "elsewhere"}` },
+    arrange: async (server) => {
+      await noetl(server);
+      await other(server, { subjects: ["elsewhere"] });
+      return undefined;
+    },
+    found: /^noetl\.commands is taken by stream OTHER, to which a mapping of subjects leads$/,
+    expected: MAPPED,
+    cure: unmapped,
+  },
+  {
+    rule: "publish-stream",
+    name: "a mapping leads half of it elsewhere",
+    setup: {
+      lines: `mappings: {"noetl.commands": [{dest: "elsewhere", weight: 50%}, {dest: "noetl.commands", weight: 50%}]}`,
+    },
+    found: /nobody, although/,
+    expected: MAPPED,
+    cure: unmapped,
+  },
+  {
+    rule: "publish-stream",
+    name: "a mapping leads to an ordinary subscriber",
+    setup: { lines: `mappings: {"noetl.commands": "elsewhere"}` },
+    arrange: async (server) => {
+      await noetl(server);
+      const subscriber = await natsClient(server, ADMIN);
+      subscriber.subscribe("elsewhere", { callback: () => undefined });
+      await subscriber.flush();
+      return subscriber;
+    },
+    found: /^noetl\.commands is taken by no stream: somebody else listens/,
+    expected: MAPPED,
+    cure: unmapped,
+  },
+  {
+    rule: "publish-room",
+    name: "the server's memory store is full",
+    since: 11,
+    setup: { store: "max_memory_store: 1MB, max_file_store: 1MB" },
+    arrange: async (server) => {
+      await noetl(server);
+      await other(server, { subjects: ["other"] });
+      await fill(server);
+      return undefined;
+    },
+    found: /^insufficient resources \(10023\)$/,
+    expected: "room in the server's memory store",
+    cure: {
+      says: /purge or remove the streams that fill it \(nats stream report, nats stream purge\)/,
+      act: (server) => cli(server, "stream purge OTHER -f"),
+    },
+  },
+  {
+    rule: "publish-room",
+    name: "the server's file store is full",
+    since: 11,
+    setup: { store: "max_memory_store: 1MB, max_file_store: 1MB" },
+    args: { expect: { storage: "file" } },
+    arrange: async (server) => {
+      await noetl(server, { stream: { storage: StorageType.File } });
+      await other(server, { subjects: ["other"], storage: StorageType.File });
+      await fill(server);
+      return undefined;
+    },
+    found: /^insufficient resources \(10023\)$/,
+    expected: "room in the server's file store",
+    cure: { says: /free the file store: purge or remove/, act: (server) => cli(server, "stream rm OTHER -f") },
+  },
+  {
+    rule: "publish-size",
+    name: "the server takes small messages only",
+    setup: { rest: "max_payload: 1024" },
+    found: /^1024 bytes$/,
+    expected: "at least 4096 bytes",
+    cure: { says: /set max_payload to at least 4096 .* reload NATS/, reload: {} },
+  },
+  {
+    rule: "stream-creatable",
+    name: "another stream has reserved the memory store",
+    setup: { store: "max_memory_store: 1MB, max_file_store: 1MB" },
+    arrange: async (server) => {
+      await other(server, { subjects: ["other"], max_bytes: 1024 * 1024 });
+      return undefined;
+    },
+    found: /^insufficient memory resources available \(10028\)$/,
+    expected: "NOETL_COMMANDS can be created",
+    also: ["stream-exists"],
+    cure: {
+      says: /lower or remove the max_bytes with which other streams reserve it \(nats stream report; nats stream edit\)/,
+      act: async (server) => {
+        await cli(server, "stream edit OTHER --max-bytes=1000 -f");
+        await noetl(server);
+      },
+    },
+  },
+  {
+    rule: "stream-creatable",
+    name: "JetStream has no memory store",
+    setup: { store: "max_memory_store: 0, max_file_store: 1MB" },
+    arrange: () => Promise.resolve(undefined),
+    found: /^insufficient memory resources available \(10028\)$/,
+    expected: "NOETL_COMMANDS can be created",
+    also: ["stream-exists"],
+    cure: { says: /enlarge the store \(natsJetstreamMemSize.*a store of 0 holds no stream/, restart: {}, act: noetl },
+  },
+  {
+    rule: "stream-creatable",
+    name: "the account has no memory",
+    setup: { account: "{max_mem: 0, max_file: 1MB}" },
+    arrange: () => Promise.resolve(undefined),
+    found: /^insufficient memory resources available \(10028\)$/,
+    expected: "NOETL_COMMANDS can be created",
+    // It has 0 of 0 bytes left.
+    also: ["stream-exists", "account-storage"],
+    cure: { says: /enlarge the store .* the account's limit where it has one/, reload: {}, act: noetl },
+  },
+  {
+    rule: "stream-creatable",
+    name: "NoETL's user may not create streams",
+    setup: denied("$JS.API.STREAM.CREATE.>"),
+    arrange: () => Promise.resolve(undefined),
+    found: /^Permissions Violation for Publish to "\$JS\.API\.STREAM\.CREATE\.NOETL_COMMANDS"$/,
+    expected: "NOETL_COMMANDS can be created",
+    also: ["stream-exists"],
+    cure: { ...granted("$JS.API.STREAM.CREATE.NOETL_COMMANDS"), act: noetl },
+  },
+  {
+    rule: "consumer-creatable",
+    name: "the server allows fewer messages in flight than the worker asks for",
+    setup: { store: "max_memory_store: 64MB, max_file_store: 64MB, limits: {max_ack_pending: 10}" },
+    arrange: async (server) => {
+      await admin(server, (manager) => addStream(manager));
+      return undefined;
+    },
+    found: /^consumer max ack pending exceeds system limit of 10 \(10121\)$/,
+    expected: "noetl_worker_pool can be added",
+    also: ["consumer-exists"],
+    cure: {
+      says: /lower NOETL_WORKER_NATS_MAX_ACK_PENDING \(workerMaxAckPending\) from 64 to the limit/,
+      args: { worker: { maxAckPending: 10 } },
+      act: (server) => admin(server, (manager) => addConsumer(manager, { max_ack_pending: 10 })),
+    },
+  },
+  {
+    rule: "consumer-creatable",
+    name: "the account does, and the next worker that starts could not remake the consumer",
+    setup: { account: "{max_mem: 1MB, max_file: 1MB, max_ack_pending: 10}" },
+    arrange: async (server) => {
+      await noetl(server, { consumer: { max_ack_pending: 10 } });
+      return undefined;
+    },
+    found: /^consumer max ack pending exceeds system limit of 10 \(10121\)$/,
+    expected: "noetl_worker_pool can be added",
+    also: ["consumer-max-ack-pending"],
+    cure: {
+      says: /or raise max_ack_pending: .jetstream\.limits. of the server, .jetstream. of the account/,
+      reload: { account: "{max_mem: 1MB, max_file: 1MB, max_ack_pending: 64}" },
+      act: (server) =>
+        admin(server, async (manager) => {
+          await manager.consumers.delete(STREAM.name, CONSUMER.name);
+          await addConsumer(manager);
+        }),
+    },
+  },
+  {
+    rule: "consumer-creatable",
+    name: "NoETL's user may not add consumers",
+    setup: denied("$JS.API.CONSUMER.DURABLE.CREATE.>"),
+    arrange: async (server) => {
+      await admin(server, (manager) => addStream(manager));
+      return undefined;
+    },
+    found:
+      /^Permissions Violation for Publish to "\$JS\.API\.CONSUMER\.DURABLE\.CREATE\.NOETL_COMMANDS\.noetl_worker_pool"$/,
+    expected: "noetl_worker_pool can be added",
+    also: ["consumer-exists"],
+    cure: {
+      ...granted("$JS.API.CONSUMER.DURABLE.CREATE.NOETL_COMMANDS.noetl_worker_pool"),
+      act: (server) => admin(server, (manager) => addConsumer(manager)),
+    },
+  },
+  {
+    rule: "worker-info",
+    name: "NoETL's user may not look the consumer up",
+    setup: denied("$JS.API.CONSUMER.INFO.>"),
+    args: asked,
+    found: /^Permissions Violation for Publish to "\$JS\.API\.CONSUMER\.INFO\.NOETL_COMMANDS\.noetl_worker_pool"$/,
+    expected:
+      "user noetl may publish on $JS.API.STREAM.INFO.NOETL_COMMANDS and $JS.API.CONSUMER.INFO.NOETL_COMMANDS.noetl_worker_pool",
+    cure: granted("$JS.API.STREAM.INFO.NOETL_COMMANDS and $JS.API.CONSUMER.INFO.NOETL_COMMANDS.noetl_worker_pool"),
+  },
+  {
+    rule: "worker-fetch",
+    name: "the user may not ask for messages",
+    setup: denied("$JS.API.CONSUMER.MSG.NEXT.>"),
+    found: /^Permissions Violation for Publish to "\$JS\.API\.CONSUMER\.MSG\.NEXT\.NOETL_COMMANDS\.noetl_worker_pool"$/,
+    expected: "user noetl may publish on $JS.API.CONSUMER.MSG.NEXT.NOETL_COMMANDS.noetl_worker_pool",
+    cure: granted("$JS.API.CONSUMER.MSG.NEXT.NOETL_COMMANDS.noetl_worker_pool"),
+  },
+  {
+    rule: "worker-ack",
+    name: "NoETL's user may not acknowledge",
+    setup: denied("$JS.ACK.>"),
+    args: asked,
+    found: /^Permissions Violation for Publish to "\$JS\.ACK\.NOETL_COMMANDS\.noetl_worker_pool\./,
+    expected: "user noetl may publish on $JS.ACK.NOETL_COMMANDS.noetl_worker_pool.>",
+    cure: granted("$JS.ACK.NOETL_COMMANDS.noetl_worker_pool.>"),
+  },
+  {
+    rule: "noetl-login",
+    name: "NoETL has an old password",
+    args: { ...asked, noetlLogin: { user: "noetl", password: "old" } },
+    found: /^Authorization Violation$/,
+    expected: "user noetl is accepted",
+    cure: { says: /give NATS and NoETL the same password for user noetl/, args: asked },
+  },
+  {
+    rule: "noetl-account",
+    name: "NoETL's user belongs to another account",
+    args: { ...asked, noetlLogin: { user: "stray", password: "stray" } },
+    found: /^no such stream$/,
+    expected: "the stream created <now>",
+    also: ["publish-stream"],
+    cure: { says: /move user stray to the account that the stream is in/, reload: { stray: "NOETL" } },
+  },
+];

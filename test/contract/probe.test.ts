@@ -1,0 +1,214 @@
+import type { NatsConnection } from "nats";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { checkContract, type Check, type ContractArguments } from "../../components/stream-contract";
+import { STREAM, CONSUMER } from "../../contract/noetl";
+import type { Minor } from "./cases";
+import { ADMIN, configOf, PROBE_CASES, type ProbeCase } from "./probe-cases";
+import {
+  inputsFor,
+  natsClient,
+  startNatsServer,
+  startNoetl,
+  withManager,
+  type NatsServer,
+  type ServerTool,
+} from "./support";
+
+const SERVERS: readonly { tool: ServerTool; minor: Minor }[] = [
+  { tool: "nats-server-2.9", minor: 9 },
+  { tool: "nats-server-2.10", minor: 10 },
+  { tool: "nats-server-2.11", minor: 11 },
+  { tool: "nats-server-2.12", minor: 12 },
+  { tool: "nats-server", minor: 15 },
+];
+
+const NOETL = { user: "noetl", password: "noetl" };
+
+const brokenIn = (checks: readonly Check[]): string[] => [
+  ...new Set(checks.filter(({ ok }) => !ok).map(({ id }) => id)),
+];
+
+/** Everything that is stored, waits, is in flight or was delivered, in every stream and consumer. */
+async function everything(server: NatsServer): Promise<unknown> {
+  return withManager(
+    server,
+    async (manager) => {
+      const streams = [];
+      for await (const { config, state } of manager.streams.list()) {
+        const consumers = [];
+        for await (const info of manager.consumers.list(config.name)) {
+          const { delivered, ack_floor, num_pending, num_ack_pending, num_redelivered, num_waiting } = info;
+          consumers.push({
+            config: info.config,
+            delivered,
+            ack_floor,
+            num_pending,
+            num_ack_pending,
+            num_redelivered,
+            num_waiting,
+          });
+        }
+        streams.push({ config, state, consumers });
+      }
+      return streams;
+    },
+    ADMIN,
+  );
+}
+
+let server: NatsServer;
+let opened: NatsConnection[];
+beforeEach(() => {
+  opened = [];
+});
+afterEach(async () => {
+  for (const connection of opened) await connection.close();
+  await server.stop();
+});
+
+const check = (args: Omit<ContractArguments, "connection"> = {}) =>
+  checkContract(inputsFor(server, { ...NOETL, timeoutSeconds: 3, ...args }), false);
+
+async function arrange({ setup, arrange: given }: ProbeCase, tool?: ServerTool): Promise<void> {
+  server = await startNatsServer({ config: configOf(setup), ...(tool ? { tool } : {}) });
+  const kept = await (given ? given(server) : startNoetl(server, {}, ADMIN));
+  if (kept) opened.push(kept);
+}
+
+describe.each(SERVERS)("$tool", ({ tool, minor }) => {
+  it.each(PROBE_CASES.filter(({ since = 9 }) => since <= minor))(
+    "$rule is broken, and nothing is stored or taken: $name",
+    async (broken) => {
+      await arrange(broken, tool);
+      const before = await everything(server);
+      const report = await check(broken.args);
+      expect(await everything(server)).toEqual(before);
+      expect(report.holds).toBe(false);
+      expect(brokenIn(report.checks).sort()).toEqual([broken.rule, ...(broken.also ?? [])].sort());
+      const { found, expected } = report.checks.find(({ id, ok }) => id === broken.rule && !ok) ?? {};
+      expect(found).toMatch(broken.found);
+      expect(expected?.replace(/created \d.*/, "created <now>")).toBe(broken.expected);
+      expect(report.report).toContain(`violation ${broken.rule}`);
+    },
+  );
+
+  it("takes, stores and advances nothing while commands wait and are in flight, however often it is asked", async () => {
+    server = await startNatsServer({ config: configOf(), tool });
+    await startNoetl(server, {}, ADMIN);
+    const worker = await natsClient(server, ADMIN);
+    opened.push(worker);
+    const jetstream = worker.jetstream();
+    for (let count = 0; count < 5; count++) await jetstream.publish(STREAM.subject, `command ${count}`);
+    const consumer = await jetstream.consumers.get(STREAM.name, CONSUMER.name);
+    const held = [await consumer.next({ expires: 5_000 }), await consumer.next({ expires: 5_000 })];
+    const seen: { bytes: number; expected: string | undefined }[] = [];
+    worker.subscribe("noetl.>", {
+      callback: (_error, message) => {
+        seen.push({ bytes: message.data.length, expected: message.headers?.get("Nats-Expected-Stream") });
+      },
+    });
+    await worker.flush();
+    const before = await everything(server);
+    expect(before).toMatchObject([{ state: { messages: 5 }, consumers: [{ num_pending: 3, num_ack_pending: 2 }] }]);
+    const noetlLogin = NOETL;
+    for (let count = 0; count < 3; count++) {
+      expect(await check({ user: "admin", password: "admin", noetlLogin })).toMatchObject({ holds: true, report: "" });
+    }
+    expect(await everything(server)).toEqual(before);
+    for (const message of held) expect(await message?.ackAck()).toBe(true);
+    for (let count = 2; count < 5; count++) {
+      const message = await consumer.next({ expires: 5_000 });
+      expect(message?.string()).toBe(`command ${count}`);
+      await message?.ackAck();
+    }
+    expect(await everything(server)).toMatchObject([{ consumers: [{ num_pending: 0, num_ack_pending: 0 }] }]);
+    // Who subscribes to the subject without JetStream sees nothing of a check, before nats-server 2.11 empty messages.
+    if (minor >= 11) expect(seen).toEqual([]);
+    for (const { bytes, expected } of seen) {
+      expect(bytes).toBe(0);
+      expect(expected).toMatch(/^noetl-nats-[0-9a-f-]{36}$/);
+    }
+  });
+});
+
+describe("the words of a report, done as they say", () => {
+  it.each(PROBE_CASES)("mend $rule: $name", async (broken) => {
+    const { cure, args, rule } = broken;
+    await arrange(broken);
+    const before = await check(args);
+    const [, mending = ""] = before.report.split("  To mend it:\n");
+    expect(mending).toMatch(cure.says);
+    if (cure.reload) await server.reload(configOf(cure.reload));
+    if (cure.restart) await server.restart(configOf(cure.restart));
+    await cure.act?.(server);
+    const after = await check({ ...args, ...cure.args });
+    expect({ rule, report: after.report, holds: after.holds }).toEqual({ rule, report: "", holds: true });
+  });
+});
+
+describe("the subjects that NoETL publishes on", () => {
+  const routed = { publishes: ["noetl.commands", "noetl.commands.shared.*"] };
+
+  it("are all asked, and one that no stream takes is told", async () => {
+    server = await startNatsServer({ config: configOf({ lines: `mappings: {"noetl.commands.shared.*": "lost"}` }) });
+    await startNoetl(server, { stream: { subjects: ["noetl.commands", "noetl.commands.>"] } }, ADMIN);
+    const report = await check(routed);
+    expect(brokenIn(report.checks)).toEqual(["publish-stream"]);
+    expect(report.report).toContain(
+      "violation publish-stream of noetl.commands.shared.noetl-nats-probe by user noetl: found noetl.commands.shared." +
+        "noetl-nats-probe is taken by nobody",
+    );
+  });
+
+  it("hold where the stream takes them all", async () => {
+    server = await startNatsServer({ config: configOf() });
+    await startNoetl(server, { stream: { subjects: ["noetl.commands", "noetl.commands.>"] } }, ADMIN);
+    expect(await check(routed)).toMatchObject({ holds: true, report: "", unasked: [] });
+  });
+});
+
+describe("a login that was made for the check", () => {
+  it("is not taken for NoETL's, and says what it could not ask", async () => {
+    server = await startNatsServer({ config: configOf() });
+    await startNoetl(server, {}, ADMIN);
+    const report = await check({ user: "checker", password: "checker" });
+    expect(report).toMatchObject({ holds: true, report: "" });
+    const unasked = report.unasked.filter(({ why }) => why.includes("give NoETL's own login as well (noetlLogin)"));
+    expect(unasked.map(({ id }) => id)).toEqual(
+      expect.arrayContaining(["publish-permission", "publish-stream", "publish-room", "worker-fetch", "worker-ack"]),
+    );
+  });
+
+  it("together with NoETL's own login asks everything that is tried out", async () => {
+    server = await startNatsServer({ config: configOf() });
+    await startNoetl(server, {}, ADMIN);
+    const report = await check({ user: "checker", password: "checker", noetlLogin: NOETL });
+    expect(report).toMatchObject({ holds: true, report: "" });
+    expect(report.unasked.map(({ id }) => id).sort()).toEqual(["account-storage", "account-streams", "stream-overlap"]);
+  });
+
+  it("holds NoETL's own login to what a server before it allowed", async () => {
+    server = await startNatsServer({ config: configOf({ permissions: `publish: {deny: ["$JS.API.NOETL_NATS.>"]}` }) });
+    await startNoetl(server, {}, ADMIN);
+    const report = await check();
+    expect(report).toMatchObject({ holds: true, report: "" });
+    expect(report.unasked).toEqual([
+      { id: "publish-room", why: "user noetl may not publish on $JS.API.>, which asking for it takes" },
+    ]);
+  });
+});
+
+describe("a quick look", () => {
+  it("ends within two seconds, whatever the probe meets", async () => {
+    server = await startNatsServer({ config: configOf({ lines: `mappings: {"noetl.commands": "elsewhere"}` }) });
+    await startNoetl(server, {}, ADMIN);
+    const subscriber = await natsClient(server, ADMIN);
+    opened.push(subscriber);
+    subscriber.subscribe("elsewhere", { callback: () => undefined });
+    await subscriber.flush();
+    const started = performance.now();
+    const report = await checkContract(inputsFor(server, { ...NOETL, timeoutSeconds: 1.5 }), false);
+    expect(brokenIn(report.checks)).toEqual(["publish-stream"]);
+    expect(performance.now() - started).toBeLessThan(2_500);
+  });
+});
