@@ -23,14 +23,15 @@ const POLL_MILLISECONDS = 100;
 /** How many messages are looked through for those of the execution: others may arrive in the meantime. */
 const MOST_MESSAGES = 1000;
 
-const PATH = "noetl-nats/check";
+/** Where the playbook stands in NoETL's catalog. */
+export const PLAYBOOK_PATH = "noetl-nats/check";
 
 /** Two steps, so that one command follows from another, and neither does anything. */
 export const PLAYBOOK = `apiVersion: noetl.io/v2
 kind: Playbook
 metadata:
   name: check
-  path: ${PATH}
+  path: ${PLAYBOOK_PATH}
   description: Run by noetl-nats to see that commands get through. Touches nothing.
 workflow:
   - step: start
@@ -58,7 +59,7 @@ export async function executeCheck(target: Target): Promise<Line> {
   const mask = masker(target.secrets, [target.nats.user]);
   const line = (status: Line["status"], found: string): Line => ({
     section: SECTION,
-    item: PATH,
+    item: PLAYBOOK_PATH,
     status,
     found: mask(found),
   });
@@ -98,7 +99,10 @@ async function follow(api: Api, session: Session, { target, deadline, line }: Fo
   const version = await registered(api);
   const before = (await session.streamInfo(natsStream, deadline))?.state.last_seq ?? 0;
   const started = Date.now();
-  const { execution_id: id } = await api.post<{ execution_id: string }>("/api/execute", { path: PATH, version });
+  const { execution_id: id } = await api.post<{ execution_id: string }>("/api/execute", {
+    path: PLAYBOOK_PATH,
+    version,
+  });
   const end = await ended(api, id, deadline);
   const took = `${((Date.now() - started) / 1000).toFixed(1)} s`;
   const messages = await messagesOf(session, { stream: natsStream, id, after: before }, deadline);
@@ -123,7 +127,7 @@ async function follow(api: Api, session: Session, { target, deadline, line }: Fo
 /** The version of our playbook in NoETL's catalog: the latest where it is ours word for word, else a new one. */
 async function registered(api: Api): Promise<number> {
   const found = await api.ask<{ version: number; content: string }>("POST", "/api/catalog/resource", {
-    path: PATH,
+    path: PLAYBOOK_PATH,
     version: "latest",
   });
   if (found.status === 200 && found.body.content === PLAYBOOK) return found.body.version;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { COMMON, parse, usage, type Command, type Values } from "./arguments";
 import { checklist, exitOf, type Checklist } from "./checklist";
+import { executeCheck, PLAYBOOK_PATH, withLine } from "./execute";
 import { CommandError, EXIT, type ExitName } from "./exit";
 import { gather } from "./gather";
 import { checklistText, screenOf } from "./present";
@@ -14,6 +15,10 @@ const VERIFY: Command = {
   does: "Goes through the verification checklist of a deployed stack and shows what was found.",
   options: {
     ...COMMON,
+    execute: {
+      type: "boolean",
+      means: `also run the playbook ${PLAYBOOK_PATH}, which touches nothing, and follow its commands; not with --watch`,
+    },
     watch: { type: "boolean", means: "look again and again until interrupted; with --json one object a line" },
     interval: {
       type: "string",
@@ -26,6 +31,11 @@ const VERIFY: Command = {
 /** Looks once. */
 export async function verify(target: Target): Promise<Checklist> {
   return checklist(await gather(target, { detail: "checklist" }));
+}
+
+/** Looks once, and then has NoETL run a playbook. */
+async function verifyByExecution(target: Target): Promise<Checklist> {
+  return withLine(await verify(target), await executeCheck(target));
 }
 
 const write = (text: string) => process.stdout.write(`${text}\n`);
@@ -87,8 +97,15 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitN
   }
   const stack = String(values.stack);
   intervalOf(values);
+  if (values.watch === true && values.execute === true) {
+    throw new CommandError(
+      `--execute runs a playbook once and --watch looks again: give one of them\n\n${usage(VERIFY)}`,
+      "usage",
+    );
+  }
   if (values.watch === true) return watch(stack, values, signal);
-  const found = await unlessInterrupted(signal, tellingOfDelay(readTarget(stack).then(verify)));
+  const look = values.execute === true ? verifyByExecution : verify;
+  const found = await unlessInterrupted(signal, tellingOfDelay(readTarget(stack).then(look)));
   if (!found) return "interrupted";
   show(found, values);
   return exitOf(found);

@@ -49,14 +49,11 @@ class Worker {
     child.on("close", (code) => (this.exit = code ?? -1));
   }
 
-  static async start(kind: "real" | "stand-in", server: NatsServer, env: Record<string, string>): Promise<Worker> {
+  static start(kind: "real" | "stand-in", server: NatsServer, env: Record<string, string>): Worker {
     const tmp = path.join(dir, kind);
     fs.mkdirSync(tmp);
-    const names = path.join(dir, "names.json");
+    const names = path.join(tmp, "names.json");
     fs.writeFileSync(names, JSON.stringify({ "nats.nats.svc.cluster.local:4222": server.port }));
-    // Each has its own file of names: the servers differ.
-    const own = path.join(tmp, "names.json");
-    fs.renameSync(names, own);
     const [command = "", ...args] =
       kind === "real"
         ? [packages.python, "-m", "noetl.worker"]
@@ -67,7 +64,7 @@ class Worker {
         HOME: tmp,
         PYTHONPATH: POD,
         PYTHONUNBUFFERED: "1",
-        EMBEDDED_NAMES: own,
+        EMBEDDED_NAMES: names,
         EMBEDDED_TMP: tmp,
         NOETL_LOG_FORMAT: "json",
         NATS_URL: `nats://noetl:${PASSWORD}@nats.nats.svc.cluster.local:4222`,
@@ -130,9 +127,9 @@ async function withBoth(
   const started: Worker[] = [];
   try {
     if (prepare) for (const server of servers) await withManager(server, prepare, LOGIN);
-    const real = await Worker.start("real", servers[0], env);
+    const real = Worker.start("real", servers[0], env);
     started.push(real);
-    const standIn = await Worker.start("stand-in", servers[1], env);
+    const standIn = Worker.start("stand-in", servers[1], env);
     started.push(standIn);
     await work({ real, standIn });
   } finally {

@@ -1,4 +1,4 @@
--- Stands in for the schema that NoETL's Python package carries in the same place, which is not to be had here. It uses
+-- Stands in for the schema that NoETL's Python package carries in the same place, where that is not installed. It uses
 -- what makes loading the real one delicate (JSON operators that look like parameters, bodies in dollar quotes,
 -- partitions, a sequence behind a default), and holds the one table that the stand-in server asks for.
 CREATE SEQUENCE IF NOT EXISTS noetl.id_seq;
