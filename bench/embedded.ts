@@ -1,6 +1,7 @@
 /**
  * Measures the main job on the embedded cluster: `npm run bench`. The tools must have been built and no embedded cluster
- * may be running, because the command is timed as a user runs it, from nothing to the checklist.
+ * may be running, because the command is timed as a user runs it, from nothing to the finished playbook. NoETL itself
+ * must be there: its stand-in starts faster and needs less memory.
  */
 import { spawn } from "node:child_process";
 import * as path from "node:path";
@@ -9,6 +10,7 @@ import { projectRoot } from "../config/project";
 import { attachCluster } from "../embedded/cluster";
 import { EMBEDDED_DIR, openStack } from "../embedded/stack";
 import { ensureTools } from "../toolchain";
+import { ensureNoetl, pinnedReleases } from "../toolchain/noetl";
 import { familyOf, memoryOf } from "./processes";
 import { median, seconds, table, type Row } from "./table";
 
@@ -31,17 +33,18 @@ async function main(): Promise<void> {
     throw new Error("an embedded cluster is running, and the start is to be measured: npm run down:embedded first");
   }
   const tools = await ensureTools(["helm", "pulumi"]);
+  await ensureNoetl(pinnedReleases()[0] ?? "");
   const rows: Row[] = [];
   try {
     const up = await seconds(() => npm("up:embedded"));
-    rows.push({ what: "up:embedded, from nothing to the checklist", measured: up, unit: "s", limit: 60 });
+    rows.push({ what: "up:embedded, from nothing to the finished playbook", measured: up, unit: "s", limit: 75 });
     const cluster = await attachCluster(CLUSTER_DIR);
     if (!cluster) throw new Error("the embedded cluster does not answer");
     rows.push({
       what: "memory of all processes of the cluster",
       measured: memoryOf(familyOf(Object.values(cluster.pids)), "Pss"),
       unit: "MiB",
-      limit: 1536,
+      limit: 2560,
     });
 
     const { stack, close } = await openStack({ dir: EMBEDDED_DIR, kubeconfigPath: cluster.kubeconfigPath, tools });
