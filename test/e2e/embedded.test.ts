@@ -8,13 +8,16 @@ import { AppsV1Api, CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import type { EngineEvent } from "@pulumi/pulumi/automation";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readStack } from "../../doctor/engine";
+import { Cluster } from "../../doctor/cluster";
 import { executeCheck } from "../../doctor/execute";
+import { restartDeployment } from "../../doctor/repair/rollout";
 import { targetOf, type Target } from "../../doctor/target";
 import { verify } from "../../doctor/verify";
 import { embeddedEngine } from "../../embedded/home";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
 import type * as StackModule from "../../embedded/stack.js";
 import { PROJECT, projectRoot } from "../../config/project";
+import { PLACES } from "../../contract/noetl";
 import { imageFolder } from "../../embedded/cluster/places";
 import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools, type ToolPaths } from "../../toolchain";
@@ -283,9 +286,17 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(output).toMatch(/nats stream (edit|rm)/);
   });
 
-  it("holds again once the stream is mended", async () => {
+  it("holds again once the stream is mended, and NoETL restarted, which makes its consumer at its start alone", async () => {
     await remakeStream("noetl.commands", "limits");
     config.contractTimeoutSeconds = "60";
+    expect(await failingUp()).toContain("nothing brings it back but a restart of them");
+    const api = await Cluster.open({ kubeconfig: cluster.kubeconfigPath });
+    for (const name of [PLACES.noetl.serverDeployment, PLACES.noetl.workerDeployment]) {
+      await restartDeployment(api, PLACES.noetl.namespace, name, new Date().toISOString());
+    }
+    await expect
+      .poll(() => nats("consumer", "ls", "NOETL_COMMANDS", "--names"), { timeout: 60_000, interval: 500 })
+      .toContain("noetl_worker_pool");
     const result = await up();
     expect((result.outputs.contract?.value as { holds: boolean }).holds).toBe(true);
   });
