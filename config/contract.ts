@@ -28,6 +28,10 @@ function declaredTerms(settings: Settings): Pick<ContractArguments, "declared" |
   return settings.deployNoetl ? { declared } : { declared, declaredOnly: true };
 }
 
+/** What NoETL itself creates has one replica, in a cluster too. */
+const replicas = ({ contractMode, deployNats, natsReplicas }: Settings): number =>
+  contractMode === "ensure" && deployNats ? natsReplicas : 1;
+
 /**
  * What a stack's settings say about its stream contract: what a deployment proves, and what `verify` and `doctor` ask for
  * again. The way to NATS and the deadline are the caller's.
@@ -35,11 +39,7 @@ function declaredTerms(settings: Settings): Pick<ContractArguments, "declared" |
 export const contractTerms = (settings: Settings) => ({
   ...streamNames(settings),
   ...lineTerms(settings),
-  expect: {
-    ...lineTerms(settings).expect,
-    // What NoETL itself creates has one replica, in a cluster too.
-    replicas: settings.contractMode === "ensure" && settings.deployNats ? settings.natsReplicas : 1,
-  },
+  expect: { replicas: replicas(settings), ...lineTerms(settings).expect },
   worker: {
     // The workers of some lines take neither from their settings.
     ...(LINE_PROFILES[stackLine(settings).line].limits ?? {

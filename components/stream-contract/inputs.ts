@@ -1,6 +1,6 @@
 /** What a check of the contract is told, and the defaults. */
 import type { Declared } from "./declared/types";
-import { LINE_PROFILES, NOETL_LINES, type ConsumerTerms, type NoetlLine } from "../../contract/lines";
+import { LINE_PROFILES, NOETL_LINES, type ConsumerTerms, type LineProfile, type NoetlLine } from "../../contract/lines";
 import { CONSUMER, GATEWAY, PLACES, STREAM, WORKER_TUNING } from "../../contract/noetl";
 import { subjectsCover } from "./subjects";
 
@@ -247,11 +247,14 @@ function over<T>(defaults: T, given: unknown): T {
 
 const isLine = (line: unknown): line is NoetlLine => (NOETL_LINES as readonly unknown[]).includes(line);
 
-/** What the line makes of stream and consumer; a line that is not one is the business of the check of the inputs. */
+/** The line's profile; one that is not known (yet) is the business of the check of the inputs. */
+const profileOf = (line: unknown): LineProfile => LINE_PROFILES[isLine(line) ? line : "2.8"];
+
+/** What the line makes of stream and consumer. */
 function lineExpectation(
   line: unknown,
 ): Pick<Expectation, "storage" | "maxAgeSeconds" | "ackWaitSeconds" | "deliverPolicy"> {
-  const { storage, maxAgeSeconds, ackWaitSeconds, deliverPolicy } = LINE_PROFILES[isLine(line) ? line : "2.8"];
+  const { storage, maxAgeSeconds, ackWaitSeconds, deliverPolicy } = profileOf(line);
   return { storage, maxAgeSeconds, ackWaitSeconds, deliverPolicy };
 }
 
@@ -262,7 +265,7 @@ export function withDefaults(args: ContractArguments): ContractInputs {
     {
       ...DEFAULTS,
       expect: { ...DEFAULTS.expect, ...lineExpectation(args.noetlLine) },
-      worker: { ...DEFAULTS.worker, ...(isLine(args.noetlLine) ? LINE_PROFILES[args.noetlLine].limits : {}) },
+      worker: { ...DEFAULTS.worker, ...profileOf(args.noetlLine).limits },
       ...(servers ? { connection: { servers: [] } } : {}),
       ...(isRecord(args.gateway) ? { gateway: GATEWAY_DEFAULTS } : {}),
     },
@@ -284,23 +287,25 @@ type Subjects = Pick<ContractInputs, "subject" | "publishes" | "noetlLine" | "co
 
 /** Subjects that the deployed NoETL publishes on. */
 export const publishedSubjects = (inputs: Subjects): readonly string[] =>
-  inputs.publishes ?? LINE_PROFILES[inputs.noetlLine ?? "2.8"].publishes(inputs.subject, consumerTerms(inputs));
+  inputs.publishes ?? profileOf(inputs.noetlLine).publishes(inputs.subject, consumerTerms(inputs));
 
 /** Subjects that the stream has to store: those that are published, and the one by which workers look it up. */
 export const storedBy = (inputs: Subjects): string[] => [...new Set([inputs.subject, ...publishedSubjects(inputs)])];
 
 /** Subjects of the stream as the line of NoETL makes it, with those that it publishes on beside them. */
 export function streamSubjects(inputs: Subjects): string[] {
-  const subjects = LINE_PROFILES[inputs.noetlLine ?? "2.8"].subjects(inputs.subject);
+  const subjects = profileOf(inputs.noetlLine).subjects(inputs.subject);
   return [...subjects, ...storedBy(inputs).filter((subject) => !subjectsCover(subjects, subject))];
 }
 
 /** The durable consumers of the workers; at least one. */
 export function consumerTerms({
   consumers,
-  noetlLine = "2.8",
+  noetlLine,
   consumer,
   subject,
 }: Pick<ContractInputs, "consumers" | "noetlLine" | "consumer" | "subject">): readonly ConsumerTerms[] {
-  return consumers?.length ? consumers : LINE_PROFILES[noetlLine].consumers(consumer, subject);
+  return Array.isArray(consumers) && consumers.length > 0
+    ? consumers
+    : profileOf(noetlLine).consumers(consumer, subject);
 }

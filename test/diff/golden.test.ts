@@ -17,7 +17,13 @@ const CASES: readonly {
 }[] = [
   { name: "nothing", risks: [], markdown: true },
   { name: "worker-tuning", risks: [], config: { workerMaxAckPending: "128", workerFetchTimeoutSeconds: "60" } },
-  { name: "subject", risks: ["contract-broken"], config: { natsSubject: "noetl.work" }, markdown: true },
+  {
+    name: "subject",
+    risks: ["contract-broken", "image"],
+    // Older ones publish on the default subject whatever is set.
+    config: { natsSubject: "noetl.work", noetlImage: "ghcr.io/noetl/noetl:v2.11.0" },
+    markdown: true,
+  },
   { name: "stream", risks: ["stream-renamed"], config: { natsStream: "OTHER_COMMANDS" } },
   { name: "consumer", risks: ["stream-renamed"], config: { natsConsumer: "night_shift" } },
   {

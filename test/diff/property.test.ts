@@ -19,7 +19,7 @@ const anyChange = fc.record(
     natsPassword: fc.constant(NEW.natsPassword),
     postgresPassword: fc.constant(NEW.postgresPassword),
     noetlPassword: fc.constant(NEW.noetlPassword),
-    natsSubject: fc.constantFrom("noetl.work", "other.commands.all"),
+    natsStream: fc.constantFrom("WORK", "OTHER_COMMANDS"),
     natsJetstreamFileSize: fc.constantFrom("4Gi", "6Gi", "1Ti"),
     natsJetstreamMemSize: fc.constantFrom("512Mi", "2Gi"),
     natsReplicas: fc.constantFrom("3", "5"),
