@@ -1,11 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
-import { Gateway, NatsJetStream, Noetl, Postgres, StreamContract } from "./components";
+import { announceRestart, Gateway, guardNoetl, NatsJetStream, Noetl, Postgres, StreamContract } from "./components";
 import type { StreamContractArgs } from "./components";
 import { contractTerms, streamNames } from "./config/contract";
 import { lineWarning } from "./config/lines";
 import { ConfigError, foreignKeys, parseSettings } from "./config/parse";
 import { PROJECT } from "./config/project";
 import type { Settings } from "./config/schema";
+import { servicePlace } from "./contract/service-host";
 import { gatewayArgs, natsArgs, noetlArgs, postgresArgs } from "./stacks/arguments";
 import { kubernetesPlatform, type Platform } from "./stacks/platform";
 
@@ -57,7 +58,11 @@ export function deploy(
   const onCluster: pulumi.ComponentResourceOptions = { providers: { kubernetes: platform.provider } };
 
   const nats = settings.deployNats
-    ? new NatsJetStream("nats", { ...natsArgs(settings), ...platform.nats }, onCluster)
+    ? new NatsJetStream(
+        "nats",
+        { ...natsArgs(settings), ...platform.nats },
+        announceRestart(onCluster, () => contractArgs),
+      )
     : undefined;
   const natsConnection = nats ?? {
     host: settings.natsHost ?? "",
@@ -75,9 +80,7 @@ export function deploy(
   if (unknownLine) void pulumi.log.warn(unknownLine);
   const contractArgs: StreamContractArgs = {
     ...contractTerms(settings),
-    connection: nats
-      ? { namespace: nats.namespace, ...platform.access }
-      : { servers: [`${settings.natsHost}:${settings.natsPort}`] },
+    connection: nats ? { namespace: nats.namespace, ...platform.access } : wayToExternal(settings, platform),
     user: natsConnection.user,
     password: natsConnection.password,
     timeoutSeconds: settings.contractTimeoutSeconds,
@@ -110,7 +113,7 @@ export function deploy(
           ...noetlArgs(settings),
           ...platform.noetl,
         },
-        afterEnsured,
+        guardNoetl(afterEnsured, contractArgs),
       )
     : undefined;
 
@@ -166,6 +169,13 @@ export function deploy(
       serverVersion: contract.serverVersion,
     },
   });
+}
+
+/** The way to a NATS that the stack does not deploy: a Service of the cluster has no address outside of it. */
+function wayToExternal(settings: Settings, { access }: Platform): StreamContractArgs["connection"] {
+  const { natsHost = "", natsPort: port } = settings;
+  const place = servicePlace(natsHost);
+  return place ? { ...place, port, ...access } : { servers: [`${natsHost}:${port}`] };
 }
 
 const withoutUndefined = <T extends object>(record: T): T =>

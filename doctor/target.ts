@@ -4,6 +4,7 @@ import { ConfigError, parseSettings } from "../config/parse";
 import { PROJECT } from "../config/project";
 import { SETTINGS, type SettingKey, type Settings } from "../config/schema";
 import { natsUrl, PLACES } from "../contract/noetl";
+import { servicePlace } from "../contract/service-host";
 import {
   withDefaults,
   type ClusterConnection,
@@ -103,7 +104,7 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
     nats: {
       connection: settings.deployNats
         ? { ...cluster, namespace: natsNamespace, service: PLACES.nats.service, port: PLACES.nats.port }
-        : { servers: [`${settings.natsHost ?? "localhost"}:${settings.natsPort}`] },
+        : wayToExternal(settings, cluster),
       user,
       port,
       ...(password === undefined ? {} : { password }),
@@ -123,6 +124,13 @@ function rememberedIn(contract: unknown): Pick<Target, "streamRemembered"> {
   const created = typeof stream === "string" ? /, created (\d{4}-\S+)$/.exec(stream)?.[1] : undefined;
   if (created === undefined || Number.isNaN(Date.parse(created))) return {};
   return { streamRemembered: { created, ...(typeof storage === "string" ? { storage } : {}) } };
+}
+
+/** As the program goes it: through the cluster to a Service of the cluster, straight to any other host. */
+function wayToExternal(settings: Settings, cluster: Target["cluster"]): Target["nats"]["connection"] {
+  const { natsHost = "localhost", natsPort: port } = settings;
+  const place = servicePlace(natsHost);
+  return place ? { ...cluster, ...place, port } : { servers: [`${natsHost}:${port}`] };
 }
 
 /** What the stack's contract is, asked with `password`. */

@@ -1,6 +1,6 @@
 import * as path from "node:path";
 import * as k8s from "@pulumi/kubernetes";
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 import type {
   Gateway,
   GatewayArgs,
@@ -10,6 +10,7 @@ import type {
   PostgresArgs,
   StreamContractClusterArgs,
 } from "../components";
+import type * as Kubeconfigs from "../components/stream-contract/kubeconfig.js";
 import type { Settings } from "../config/schema";
 
 /** Where a stack runs, and what that place adds to its parts. */
@@ -29,10 +30,48 @@ export interface Platform {
 
 /** Any cluster of the kubeconfig. */
 export function kubernetesPlatform(settings: Settings): Platform {
-  const kubeconfig = settings.kubeconfig?.replace(/^~(?=\/)/, process.env.HOME ?? "~");
-  const access = {
-    ...(kubeconfig ? { kubeconfig: path.resolve(kubeconfig) } : {}),
-    ...(settings.kubeContext ? { context: settings.kubeContext } : {}),
-  };
+  const access = settings.kubeconfig === undefined ? ambientAccess(settings) : accessOf(settings);
   return { access, provider: new k8s.Provider("cluster", { ...access, enableServerSideApply: true }) };
+}
+
+function accessOf({
+  kubeconfig: given,
+  kubeContext,
+}: Pick<Settings, "kubeconfig" | "kubeContext">): Platform["access"] {
+  const kubeconfig = given?.replace(/^~(?=\/)/, process.env.HOME ?? "~");
+  return {
+    ...(kubeconfig ? { kubeconfig: path.resolve(kubeconfig) } : {}),
+    ...(kubeContext ? { context: kubeContext } : {}),
+  };
+}
+
+/**
+ * The ambient kubeconfig. `$KUBECONFIG` may list several files, which kubectl merges and the official provider takes for one
+ * path: it gets the file in which the context stands, or, where context, cluster and user stand in several, the files merged.
+ *
+ * @throws pulumi.RunError where the files lack the context.
+ */
+function ambientAccess(settings: Settings): Platform["access"] {
+  const listed = process.env.KUBECONFIG?.split(path.delimiter).filter(Boolean) ?? [];
+  if (listed.length < 2) return accessOf(settings);
+  // Loaded on demand: most have one file.
+  const { chooseContext, exportKubeconfig, readKubeconfig } =
+    require("../components/stream-contract/kubeconfig") as typeof Kubeconfigs;
+  try {
+    const kubeconfig = readKubeconfig({});
+    const { context, cluster, user } = chooseContext(kubeconfig, settings.kubeContext);
+    const files = new Set([context, cluster, user ?? cluster].map(({ file }) => file));
+    const [file] = files;
+    const single = files.size === 1 && file !== undefined;
+    void pulumi.log.info(
+      `KUBECONFIG lists ${listed.length} files: context ${context.name} is taken from ` +
+        `${single ? file : `${[...files].join(", ")}, merged`}`,
+    );
+    return {
+      kubeconfig: single ? file : pulumi.secret(exportKubeconfig(kubeconfig, { context: context.name })),
+      context: context.name,
+    };
+  } catch (error) {
+    throw new pulumi.RunError((error as Error).message);
+  }
 }

@@ -121,14 +121,15 @@ interface Resource {
 
 /** One GET from the API server; undefined where there is no such object. */
 async function apiGet<T>(config: ClusterAccess, resource: Resource, signal: AbortSignal): Promise<T | undefined> {
-  return (await apiAnswer<T>(config, resource, signal))?.body;
+  const answer = await apiAnswer(config, resource, signal);
+  return answer && (JSON.parse(answer.body) as T);
 }
 
-async function apiAnswer<T>(
+async function apiAnswer(
   config: ClusterAccess,
   resource: Resource,
   signal: AbortSignal,
-): Promise<{ body: T; date: string } | undefined> {
+): Promise<{ body: string; date: string } | undefined> {
   const options = await requestOptions(config);
   const url = new URL(apiServer(config).replace(/\/$/, "") + resource.path);
   const { request } = url.protocol === "http:" ? http : https;
@@ -151,7 +152,7 @@ async function apiAnswer<T>(
   });
   if (status === 404) return undefined;
   if (status !== 200) throw refused(config, status, resource.what, resource.needs);
-  return { body: JSON.parse(body) as T, date };
+  return { body, date };
 }
 
 /**
@@ -164,7 +165,7 @@ export async function listPods(
   namespace: string,
   signal: AbortSignal,
 ): Promise<{ pods: readonly V1Pod[]; now: number }> {
-  const answer = await apiAnswer<V1PodList>(
+  const answer = await apiAnswer(
     config,
     {
       path: `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`,
@@ -174,7 +175,31 @@ export async function listPods(
     signal,
   );
   const now = Date.parse(answer?.date ?? "");
-  return { pods: answer?.body.items ?? [], now: Number.isNaN(now) ? Date.now() : now };
+  const pods = answer ? (JSON.parse(answer.body) as V1PodList).items : [];
+  return { pods, now: Number.isNaN(now) ? Date.now() : now };
+}
+
+/**
+ * The last lines of a container before its last start; undefined where there are none.
+ *
+ * @throws ConnectError `forbidden`, `cluster-login` or `cluster-unreachable`.
+ */
+export async function readLog(
+  config: ClusterAccess,
+  { namespace, pod, container }: { readonly namespace: string; readonly pod: string; readonly container: string },
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const query = new URLSearchParams({ container, previous: "true", tailLines: "20" }).toString();
+  const answer = await apiAnswer(
+    config,
+    {
+      path: `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}/log?${query}`,
+      what: `read the log of pod ${namespace}/${pod}`,
+      needs: "get on pods/log",
+    },
+    signal,
+  );
+  return answer?.body;
 }
 
 const isReady = (pod: V1Pod): boolean =>
@@ -191,8 +216,15 @@ function stateOf(pod: V1Pod): string {
   return [`${nameOf(pod)} is ${pod.status?.phase ?? "unknown"}`, ...waiting].join(", ");
 }
 
+/** A pod, and the port on which it takes connections. */
+interface Endpoint {
+  readonly pod: string;
+  readonly port: number;
+}
+
 /**
- * Name of a ready pod: the connection's pod, else the first one by name behind its Service.
+ * A ready pod: the connection's pod, else the first one by name behind its Service. A Service may lead from its own port to
+ * another one of the pod.
  *
  * @throws ConnectError `no-pod`, `pod-not-ready`, `forbidden`, `cluster-login` or `cluster-unreachable`.
  */
@@ -200,51 +232,70 @@ export async function findPod(
   config: ClusterAccess,
   connection: ClusterConnection,
   signal: AbortSignal,
-): Promise<string> {
-  const { namespace, service, pod } = connection;
-  const base = `/api/v1/namespaces/${encodeURIComponent(namespace)}`;
-  let candidates: V1Pod[];
-  if (pod !== undefined) {
-    const resource = { path: `${base}/pods/${pod}`, what: `read pod ${namespace}/${pod}`, needs: "get on pods" };
-    const found = await apiGet<V1Pod>(config, resource, signal);
-    if (!found) throw new ConnectError("no-pod", `there is no pod ${namespace}/${pod}`);
-    candidates = [found];
-  } else {
-    const resource = {
-      path: `${base}/services/${service}`,
-      what: `read Service ${namespace}/${service}`,
-      needs: "get on services",
-    };
-    const found = await apiGet<V1Service>(config, resource, signal);
-    if (!found)
-      throw new ConnectError("no-pod", `there is no Service ${namespace}/${service}: is NATS deployed there?`);
-    const selector = Object.entries(found.spec?.selector ?? {}).map(([key, value]) => `${key}=${value}`);
-    if (selector.length === 0) {
-      throw new ConnectError("no-pod", `Service ${namespace}/${service} selects no pods: set connection.pod`);
-    }
-    const list = await apiGet<V1PodList>(
-      config,
-      {
-        path: `${base}/pods?labelSelector=${encodeURIComponent(selector.join(","))}`,
-        what: `list the pods of namespace ${namespace}`,
-        needs: "list on pods",
-      },
-      signal,
-    );
-    candidates = list?.items ?? [];
-    if (candidates.length === 0) {
-      throw new ConnectError(
-        "no-pod",
-        `there is no pod behind Service ${namespace}/${service} (${selector.join(", ")})`,
-      );
-    }
-  }
-  const ready = candidates.filter(isReady).map(nameOf).sort();
-  if (ready[0] === undefined) {
+): Promise<Endpoint> {
+  const { namespace, pod, port } = connection;
+  const { candidates, service } =
+    pod === undefined
+      ? await podsBehind(config, connection, signal)
+      : { candidates: [await onePod(config, namespace, pod, signal)], service: undefined };
+  const [ready] = candidates.filter(isReady).sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
+  if (ready === undefined) {
     const states = candidates.map(stateOf).sort();
     throw new ConnectError("pod-not-ready", `no pod of NATS in namespace ${namespace} is ready: ${states.join(", ")}`);
   }
-  return ready[0];
+  return { pod: nameOf(ready), port: podPort(port, service, ready) };
+}
+
+async function onePod(config: ClusterAccess, namespace: string, pod: string, signal: AbortSignal): Promise<V1Pod> {
+  const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}`;
+  const resource = { path, what: `read pod ${namespace}/${pod}`, needs: "get on pods" };
+  const found = await apiGet<V1Pod>(config, resource, signal);
+  if (!found) throw new ConnectError("no-pod", `there is no pod ${namespace}/${pod}`);
+  return found;
+}
+
+async function podsBehind(
+  config: ClusterAccess,
+  { namespace, service: name }: ClusterConnection,
+  signal: AbortSignal,
+): Promise<{ candidates: readonly V1Pod[]; service: V1Service }> {
+  const base = `/api/v1/namespaces/${encodeURIComponent(namespace)}`;
+  const service = await apiGet<V1Service>(
+    config,
+    {
+      path: `${base}/services/${encodeURIComponent(name)}`,
+      what: `read Service ${namespace}/${name}`,
+      needs: "get on services",
+    },
+    signal,
+  );
+  if (!service) throw new ConnectError("no-pod", `there is no Service ${namespace}/${name}: is NATS deployed there?`);
+  const selector = Object.entries(service.spec?.selector ?? {}).map(([key, value]) => `${key}=${value}`);
+  if (selector.length === 0) {
+    throw new ConnectError("no-pod", `Service ${namespace}/${name} selects no pods: set connection.pod`);
+  }
+  const list = await apiGet<V1PodList>(
+    config,
+    {
+      path: `${base}/pods?labelSelector=${encodeURIComponent(selector.join(","))}`,
+      what: `list the pods of namespace ${namespace}`,
+      needs: "list on pods",
+    },
+    signal,
+  );
+  const candidates = list?.items ?? [];
+  if (candidates.length === 0) {
+    throw new ConnectError("no-pod", `there is no pod behind Service ${namespace}/${name} (${selector.join(", ")})`);
+  }
+  return { candidates, service };
+}
+
+/** The pod's port behind one of a Service, whose target may be a number or a name; else the same number. */
+function podPort(port: number, service: V1Service | undefined, pod: V1Pod): number {
+  const target: unknown = service?.spec?.ports?.find((each) => each.port === port)?.targetPort;
+  if (typeof target === "number") return target;
+  const ports = (pod.spec?.containers ?? []).flatMap((container) => container.ports ?? []);
+  return ports.find(({ name }) => name !== undefined && name === target)?.containerPort ?? port;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** What the pods of NATS and NoETL tell about a stream that is gone: who restarted, and whether somebody will make it again. */
 import type { V1Pod } from "@kubernetes/client-node" with { "resolution-mode": "import" };
-import { clusterAccess, listPods } from "./cluster";
+import { clusterAccess, listPods, readLog } from "./cluster";
 import { within, type Deadline } from "./deadline";
 import { ConnectError } from "./errors";
 import { isServersConnection, type ContractInputs } from "./inputs";
@@ -8,6 +8,8 @@ import { isServersConnection, type ContractInputs } from "./inputs";
 /** One pod, as far as it matters here. */
 export interface PodFacts {
   readonly name: string;
+  /** The container that the rest is about; undefined where none has been made yet. */
+  readonly container?: string;
   /** False where it waits, fails, or does not answer its probe. */
   readonly ready: boolean;
   /** When its container last started; undefined where none runs. */
@@ -40,6 +42,7 @@ export function podFacts(pod: V1Pod): PodFacts {
     name: pod.metadata?.name ?? "",
     ready: isReady && pod.metadata?.deletionTimestamp === undefined,
     ...(started === undefined ? {} : { started: String(started) }),
+    ...(first ? { container: first.name } : {}),
     restarts: first?.restartCount ?? 0,
     ...(terminated ? { ended: endOf(terminated) } : {}),
   };
@@ -73,6 +76,26 @@ export async function podsOf(inputs: ContractInputs, deadline: Deadline): Promis
       noetl: sorted(workers.pods, (name) => deployments.some((deployment) => ofDeployment(name, deployment))),
       now: workers.now,
     };
+  } catch (error) {
+    if (error instanceof ConnectError) return undefined;
+    throw error;
+  }
+}
+
+/** The last lines of NoETL's container before it ended; undefined where they cannot be had. */
+export async function previousLog(
+  inputs: ContractInputs,
+  pod: string,
+  container: string,
+  deadline: Deadline,
+): Promise<string | undefined> {
+  const { connection, noetl } = inputs;
+  if (isServersConnection(connection)) return undefined;
+  try {
+    const access = await clusterAccess(connection);
+    return await within(deadline.step(), `the Kubernetes API to give the log of pod ${pod}`, (signal) =>
+      readLog(access, { namespace: noetl.namespace, pod, container }, signal),
+    );
   } catch (error) {
     if (error instanceof ConnectError) return undefined;
     throw error;

@@ -14,6 +14,7 @@ import { ConnectError } from "./errors";
 import { inputProblems } from "./input-problems";
 import { INPUT_NAMES, isServersConnection, withDefaults, type ContractInputs, type GatewaySettings } from "./inputs";
 import { lossWords, podsOf, startsFor } from "./pods";
+import { hindrances, memoryStreams, preflight, type Hindrance, type Loss, type Preflight } from "./preflight";
 import { checkName, RULES, type Check } from "./rules";
 import { runOf, takeRun } from "./run";
 
@@ -158,6 +159,11 @@ async function checked(
   if (!report.holds) throw new Error(report.report);
   return { ...inputs, ...report, differences: differencesIn(checks) };
 }
+
+/** What the program asks beside a release of NoETL; see `hooks.ts`. Arguments as {@link check} takes them. */
+export const beforeNoetl = (args: object): Promise<Preflight> => preflight(inputsOf(args));
+export const lostWithServers = (args: object): Promise<Loss[] | undefined> => memoryStreams(inputsOf(args));
+export const whileNoetlStarts = (args: object): Promise<Hindrance[]> => hindrances(inputsOf(args));
 
 const differencesIn = (checks: readonly Check[]): Record<string, string> =>
   Object.fromEntries(

@@ -183,7 +183,7 @@ export interface StreamContractArgs {
  * stub. It finds the module from the program's folder, both in this repository (which exports itself by name) and
  * where the package is installed.
  */
-function provider(): typeof import("./provider") {
+export function provider(): typeof import("./provider") {
   const { createRequire } = require("module") as typeof import("node:module");
   const fromProgram = createRequire(process.cwd() + "/package.json");
   return fromProgram("noetl-nats/stream-contract/provider") as typeof import("./provider");

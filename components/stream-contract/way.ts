@@ -20,11 +20,13 @@ export interface Way {
 
 /** Through a port-forward to a ready pod.  @throws ConnectError */
 export async function wayThroughCluster(connection: ClusterConnection, deadline: Deadline): Promise<Way> {
-  const { namespace, service, port } = connection;
+  const { namespace, service } = connection;
   const config = await clusterAccess(connection);
   const cluster = config.getCurrentCluster()?.server ?? "";
-  const pod = await within(deadline.step(), `the Kubernetes API at ${cluster} to name a ready NATS pod`, (signal) =>
-    findPod(config, connection, signal),
+  const { pod, port } = await within(
+    deadline.step(),
+    `the Kubernetes API at ${cluster} to name a ready NATS pod`,
+    (signal) => findPod(config, connection, signal),
   );
   const milliseconds = deadline.step();
   const what = `the Kubernetes API at ${cluster} to open a port-forward to pod ${namespace}/${pod}`;

@@ -196,6 +196,20 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(await touched()).toEqual({});
   });
 
+  it("fails before NoETL is touched where NoETL could not create its stream", async () => {
+    config.natsStream = "NOETL_RENAMED";
+    const pods = async () => [await uidOf("noetl", "app=noetl-server"), await uidOf("noetl", "app=noetl-worker")];
+    const before = await pods();
+    const output = await failingUp();
+    expect(output).toContain("NoETL was left as it is, for it could not work.");
+    expect(output).toContain("violation stream-overlap: found NOETL_COMMANDS, expected NOETL_RENAMED alone");
+    expect(output).not.toContain("context deadline exceeded");
+    expect(await pods()).toEqual(before);
+    delete config.natsStream;
+    await withStack((stack) => stack.removeAllConfig(["noetl-nats:natsStream"]));
+    expect(await touched()).toEqual({});
+  });
+
   it("changes only what a worker's setting touches", async () => {
     config.workerMaxAckPending = "32";
     const server = await uidOf("noetl", "app=noetl-server");
@@ -215,7 +229,10 @@ describe("the whole stack on the embedded cluster, step by step", () => {
       (JSON.parse(await nats("stream", "info", "NOETL_COMMANDS", "--json")) as { created: string }).created;
     const before = { stream: await created(), server: await uidOf("noetl", "app=noetl-server") };
     config.natsJetstreamMemSize = "512Mi";
-    await up();
+    const announced = /This restarts NATS: a stream .* These are now: NOETL_COMMANDS \(0 messages in it\)\./;
+    const preview = await withStack((stack) => stack.preview({ onOutput }));
+    expect(preview.stdout).toMatch(announced);
+    expect((await up()).stdout).toMatch(announced);
     expect(await created()).not.toBe(before.stream);
     expect(await uidOf("noetl", "app=noetl-server")).not.toEqual(before.server);
     expect(await notHolding()).toEqual([]);

@@ -1,0 +1,123 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import * as pulumi from "@pulumi/pulumi";
+import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
+import { many } from "../../config/wording";
+import { serversDigest } from "../nats-jetstream/values";
+import { provider, type StreamContractArgs } from "./resource";
+
+const RELEASE = "kubernetes:helm.sh/v3:Release";
+
+/** Time between two looks while Helm waits, in milliseconds. */
+const WATCH_MILLISECONDS = 10_000;
+
+/**
+ * Options of a component that installs NoETL. Before its Helm release is created or upgraded NATS is asked whether NoETL will be
+ * able to make its stream and consumer: where it will not, the update fails then, with the reason, and nothing of NoETL has been
+ * touched. While Helm waits for the pods, what keeps them from becoming ready is shown as a warning. Previews ask nothing.
+ *
+ * @param contract The contract as `StreamContract` takes it.
+ */
+export function guardNoetl(
+  opts: pulumi.ComponentResourceOptions,
+  contract: StreamContractArgs,
+): pulumi.ComponentResourceOptions {
+  if (pulumi.runtime.isDryRun() || !knowsHooks()) return opts;
+  let stop = (): void => undefined;
+  const begin = async ({ urn }: { urn: string }): Promise<void> => {
+    const args = await known(contract);
+    const found = await provider().beforeNoetl(args);
+    if (found.result === "blocked") throw new Error(`NoETL was left as it is, for it could not work.\n${found.report}`);
+    if (found.result === "unasked") {
+      await pulumi.log.warn(`NATS could not be asked before NoETL is deployed: ${found.why}`, at(urn));
+    }
+    stop = watch(args, urn);
+  };
+  const end = (): void => stop();
+  const hooks: pulumi.ResourceHookBinding = {
+    beforeCreate: [begin],
+    beforeUpdate: [begin],
+    afterCreate: [end],
+    afterUpdate: [end],
+  };
+  const bind: pulumi.ResourceTransformation = ({ type, props, opts: own }) =>
+    type === RELEASE ? { props, opts: { ...own, hooks } } : undefined;
+  return { ...opts, transformations: [...(opts.transformations ?? []), bind] };
+}
+
+/**
+ * Options of a component that installs NATS: where an update of its Helm release restarts the servers, preview and update say
+ * which streams end with them, and what waits there.
+ *
+ * @param contract The contract as `StreamContract` takes it; asked for when it is needed.
+ */
+export function announceRestart(
+  opts: pulumi.ComponentResourceOptions,
+  contract: () => StreamContractArgs,
+): pulumi.ComponentResourceOptions {
+  if (!knowsHooks()) return opts;
+  const tell: pulumi.ResourceHookFunction = async ({ urn, oldInputs, newInputs }) => {
+    if (digestOf(oldInputs) === digestOf(newInputs)) return;
+    const args = await Promise.race([known(contract()), sleep(KNOWN_MILLISECONDS, undefined, { ref: false })]);
+    const losses = args && (await provider().lostWithServers(args));
+    await pulumi.log.warn(restartWords(losses), at(urn));
+  };
+  const hook = new pulumi.ResourceHook("noetl-nats-restart-of-nats", tell, { onDryRun: true, ignoreErrors: true });
+  const bind: pulumi.ResourceTransformation = ({ type, props, opts: own }) =>
+    type === RELEASE ? { props, opts: { ...own, hooks: { beforeUpdate: [hook] } } } : undefined;
+  return { ...opts, transformations: [...(opts.transformations ?? []), bind] };
+}
+
+/** How long a preview is given to know the contract, part of which may not be known before an update; in milliseconds. */
+const KNOWN_MILLISECONDS = 500;
+
+/** Another text where the servers restart. */
+function digestOf({ chart, version, values }: Record<string, unknown> = {}): string {
+  return serversDigest(
+    String(chart),
+    typeof version === "string" ? version : undefined,
+    values as Readonly<Record<string, unknown>> | undefined,
+  );
+}
+
+function restartWords(losses: readonly { readonly name: string; readonly messages: number }[] | undefined): string {
+  const rule =
+    "This restarts NATS: a stream that one server keeps in memory ends with it, and executions whose commands wait there have " +
+    "to be started again. ";
+  if (losses === undefined) return `${rule}Which streams these are could not be asked now.`;
+  if (losses.length === 0) return `${rule}No stream is kept so now.`;
+  const each = losses.map(({ name, messages }) => `${name} (${many(messages, "message")} in it)`);
+  return `${rule}These are now: ${each.join(", ")}.`;
+}
+
+/** Whether what registers resources takes hooks: an engine does from 3.182 on, the SDK's mocks for tests do not. */
+function knowsHooks(): boolean {
+  const monitor = pulumi.runtime.getMonitor() as { registerResourceHook?: unknown } | undefined;
+  return typeof monitor?.registerResourceHook === "function";
+}
+
+/** The arguments, once everything in them is known. */
+const known = (args: StreamContractArgs): Promise<object> =>
+  new Promise((resolve) => void pulumi.output(args).apply((value) => resolve(value as object)));
+
+/** A resource as far as the log needs it. */
+const at = (urn: string): pulumi.Resource => ({ urn: pulumi.output(urn) }) as unknown as pulumi.Resource;
+
+/** Looks now and then at what keeps NoETL from becoming ready, and says each trouble once. Returns what ends it. */
+function watch(args: object, urn: string): () => void {
+  const told = new Set<string>();
+  const look = async (): Promise<void> => {
+    for (const { id, message } of await provider().whileNoetlStarts(args)) {
+      if (told.has(id)) continue;
+      told.add(id);
+      await pulumi.log.warn(`while Helm waits for NoETL: ${message}`, at(urn));
+    }
+  };
+  // What goes wrong in a look concerns nobody: Helm's wait has an end of its own.
+  const timer = setInterval(() => void look().catch(() => undefined), WATCH_MILLISECONDS).unref();
+  // No hook is called where the release fails.
+  const limit = setTimeout(() => clearInterval(timer), HELM_TIMEOUT_SECONDS.kubernetes * 1000).unref();
+  return () => {
+    clearInterval(timer);
+    clearTimeout(limit);
+  };
+}
