@@ -202,7 +202,7 @@ class Api {
     if (namespace === undefined) throw new ConnectError("no-pod", "the stack does not deploy NoETL");
     const cluster = await Cluster.open(target.cluster);
     const { service, port } = PLACES.noetl;
-    const pod = await within(deadline.step(), `a ready pod of NoETL's server in namespace ${namespace}`, (signal) =>
+    const { pod } = await within(deadline.step(), `a ready pod of NoETL's server in namespace ${namespace}`, (signal) =>
       findPod(cluster.config, { ...target.cluster, namespace, service, port }, signal),
     );
     return new Api(cluster, namespace, pod, deadline);

@@ -142,6 +142,76 @@ describe("diff of inputs", () => {
   });
 });
 
+/** The state of a contract that an earlier release of this package deployed, with a gateway, as its `create` gave it. */
+const DEPLOYED_EARLIER = {
+  connection: { namespace: "nats", service: "nats", port: 4222, context: "kind-noetl" },
+  user: "noetl",
+  password: "one",
+  mode: "assert",
+  stream: "NOETL_COMMANDS",
+  subject: "noetl.commands",
+  consumer: "noetl_worker_pool",
+  expect: {
+    retention: "limits",
+    storage: "memory",
+    maxAgeSeconds: 3600,
+    ackPolicy: "explicit",
+    deliverPolicy: "new",
+    replayPolicy: "instant",
+    ackWaitSeconds: 30,
+    replicas: 1,
+    duplicateWindowSeconds: 120,
+  },
+  worker: { maxAckPending: 64, maxDeliver: 1000, fetchTimeoutSeconds: 30, replicas: 2 },
+  noetl: { namespace: "noetl", serverDeployment: "noetl-server", workerDeployment: "noetl-worker" },
+  gateway: {
+    updatesSubjectPrefix: "playbooks.executions.",
+    callbackSubjectPrefix: "noetl.callbacks",
+    sessionBucket: "sessions",
+    sessionTtlSeconds: 300,
+    requestBucket: "requests",
+    requestTtlSeconds: 1800,
+    namespace: "gateway",
+    deployment: "gateway",
+  },
+  strict: false,
+  timeoutSeconds: 120,
+  triggers: [1, 1, 1],
+  __provider: "code",
+  holds: true,
+  report: "",
+  differences: {},
+  unasked: [],
+  changes: [],
+  server: "pod nats/nats-0 port 4222",
+  serverVersion: "2.15.2",
+  streamCreated: "2026-03-02T10:00:00.123456789Z",
+};
+
+it("an update finds nothing to change in what an earlier release deployed with the same arguments", async () => {
+  const servers = { servers: [`127.0.0.1:${await closedPort()}`] };
+  const earlier = { ...DEPLOYED_EARLIER, connection: servers };
+  const { inputs: news = {} } = check(
+    {},
+    {
+      connection: servers,
+      user: "noetl",
+      password: "one",
+      worker: { maxAckPending: 64, maxDeliver: 1000, fetchTimeoutSeconds: 30, replicas: 2 },
+      gateway: { namespace: "gateway" },
+      triggers: [1, 1, 1],
+      run: { preview: true, urn: "" },
+    },
+  );
+  const warned = vi.spyOn(console, "error").mockImplementation(() => undefined);
+  try {
+    expect(await diff("id", earlier, { ...news, __provider: "code" })).toEqual({ changes: false });
+    expect(warned.mock.calls.flat().join()).toContain("could not be asked");
+  } finally {
+    warned.mockRestore();
+  }
+});
+
 describe("against a server", () => {
   let server: NatsServer;
   beforeAll(async () => {
