@@ -10,7 +10,7 @@ import type {
   PostgresArgs,
   StreamContractClusterArgs,
 } from "../components";
-import type * as Kubeconfigs from "../components/stream-contract/kubeconfig.js";
+import { chooseContext, exportKubeconfig, readKubeconfig } from "../components/stream-contract/kubeconfig";
 import type { Settings } from "../config/schema";
 
 /** Where a stack runs, and what that place adds to its parts. */
@@ -54,9 +54,6 @@ function accessOf({
 function ambientAccess(settings: Settings): Platform["access"] {
   const listed = process.env.KUBECONFIG?.split(path.delimiter).filter(Boolean) ?? [];
   if (listed.length < 2) return accessOf(settings);
-  // Loaded on demand: most have one file.
-  const { chooseContext, exportKubeconfig, readKubeconfig } =
-    require("../components/stream-contract/kubeconfig") as typeof Kubeconfigs;
   try {
     const kubeconfig = readKubeconfig({});
     const { context, cluster, user } = chooseContext(kubeconfig, settings.kubeContext);

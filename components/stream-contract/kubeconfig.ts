@@ -9,7 +9,7 @@ import * as http from "node:http";
 import * as https from "node:https";
 import * as os from "node:os";
 import * as path from "node:path";
-import { parse } from "yaml";
+import type * as Yaml from "yaml";
 import { ConnectError } from "./errors";
 import type { ClusterConnection } from "./inputs";
 
@@ -107,6 +107,8 @@ function fromFile(source: string, file: string): Kubeconfig {
 }
 
 function entriesOf(source: string, text: string, file?: string): Kubeconfig {
+  // Loaded on demand: a program that reads no kubeconfig needs no parser.
+  const { parse } = require("yaml") as typeof Yaml;
   let content: unknown;
   try {
     content = parse(text) ?? {};

@@ -29,9 +29,9 @@ describe("a host inside the cluster", () => {
       natsPort: "4333",
       natsPassword: "secret-Pass.1",
     };
-    const { nats } = targetOf("dev", { config: { ...config, kubeContext: "kind-noetl" }, outputs: {} } as never);
+    const { nats } = targetOf("dev", { config: { ...config, kubeContext: "kind-noetl" }, outputs: {} });
     expect(nats.connection).toEqual({ service: "nats", namespace: "messaging", port: 4333, context: "kind-noetl" });
-    const outside = targetOf("dev", { config: { ...config, natsHost: "nats.example.org" }, outputs: {} } as never);
+    const outside = targetOf("dev", { config: { ...config, natsHost: "nats.example.org" }, outputs: {} });
     expect(outside.nats.connection).toEqual({ servers: ["nats.example.org:4333"] });
   });
 });
