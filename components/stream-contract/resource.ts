@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { ConsumerTerms, NoetlLine } from "../../contract/lines";
 import type { BucketFacts, Unasked } from "./check";
 import { RUN_INPUT, type Run } from "./run";
+import type { DeclaredBucket, DeclaredConsumer, DeclaredObjectStore, DeclaredStream } from "./declared/types";
 
 /** TLS towards NATS. Certificates and keys are PEM text, not paths. */
 export interface StreamContractTlsArgs {
