@@ -1,3 +1,4 @@
+import { AsyncResource } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
@@ -34,8 +35,8 @@ export function guardNoetl(
   };
   const end = (): void => stop();
   const hooks: pulumi.ResourceHookBinding = {
-    beforeCreate: [begin],
-    beforeUpdate: [begin],
+    beforeCreate: [inProgram(begin)],
+    beforeUpdate: [inProgram(begin)],
     afterCreate: [end],
     afterUpdate: [end],
   };
@@ -61,7 +62,10 @@ export function announceRestart(
     const losses = args && (await provider().lostWithServers(args));
     await pulumi.log.warn(restartWords(losses), at(urn));
   };
-  const hook = new pulumi.ResourceHook("noetl-nats-restart-of-nats", tell, { onDryRun: true, ignoreErrors: true });
+  const hook = new pulumi.ResourceHook("noetl-nats-restart-of-nats", inProgram(tell), {
+    onDryRun: true,
+    ignoreErrors: true,
+  });
   const bind: pulumi.ResourceTransformation = ({ type, props, opts: own }) =>
     type === RELEASE ? { props, opts: { ...own, hooks: { beforeUpdate: [hook] } } } : undefined;
   return { ...opts, transformations: [...(opts.transformations ?? []), bind] };
@@ -88,6 +92,9 @@ function restartWords(losses: readonly { readonly name: string; readonly message
   const each = losses.map(({ name, messages }) => `${name} (${many(messages, "message")} in it)`);
   return `${rule}These are now: ${each.join(", ")}.`;
 }
+
+/** The engine calls a hook out of the blue; bound to where it is declared it belongs to the program, and its messages arrive. */
+const inProgram = (hook: pulumi.ResourceHookFunction): pulumi.ResourceHookFunction => AsyncResource.bind(hook);
 
 /** Whether what registers resources takes hooks: an engine does from 3.182 on, the SDK's mocks for tests do not. */
 function knowsHooks(): boolean {
