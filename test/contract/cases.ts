@@ -593,12 +593,10 @@ export const BROKEN: readonly Case[] = [
     expected: "no filter, or one that covers noetl.commands",
     kept: true,
     advice: {
-      says: /noetlLine|consumers/,
-      args: {
-        noetlLine: "rust",
-        publishes: ["noetl.commands.shared.*"],
-        consumers: [{ name: CONSUMER.name, filters: ["noetl.commands.shared.>"] }],
-        expect: { storage: "memory", maxAgeSeconds: 3600, deliverPolicy: "new" },
+      says: /remove it \(nats consumer rm NOETL_COMMANDS noetl_worker_pool -f\) and restart the workers/,
+      act: async (server) => {
+        await cli(server, "consumer rm NOETL_COMMANDS noetl_worker_pool -f");
+        await withManager(server, (manager) => addConsumer(manager));
       },
     },
   },

@@ -150,7 +150,8 @@ describe("what is broken", () => {
     expect(error.message).toMatch(
       /^Nothing was changed: .* cannot be mended without removing or recreating something, or taking back what somebody else set/,
     );
-    const leaves = broken.kept && !RECREATED.has(broken.rule);
+    // What is wrong with a prefix is the gateway's setting: nothing of it stands in NATS to be left.
+    const leaves = broken.kept && !RECREATED.has(broken.rule) && broken.rule !== "gateway-apart";
     if (leaves) expect(error.message).toMatch(/\n {4}mode ensure leaves it: \w/);
     expect(error.message).toContain(broken.rule);
     expect(error.message).toContain("To mend it:");
