@@ -209,6 +209,10 @@ export function sessionOver(connection: NatsConnection, relay: Relay, server: st
         }
         await within(deadline.step(ANSWER_MILLISECONDS), `${server}: ${what}`, () => connection.flush());
       } catch (error) {
+        // The same words as of every other question that is not answered.
+        if (error instanceof ConnectError && error.problem === "no-answer") {
+          throw new ConnectError("no-answer", `${server}: waited for ${what}`);
+        }
         if (error instanceof ConnectError) throw error;
         throw relay.failure() ?? new ConnectError("closed", `${server} closed the connection before it gave ${what}`);
       }
