@@ -104,11 +104,15 @@ export async function checkContract(
 export async function retrying<T>(inputs: ContractInputs, work: (deadline: Deadline) => Promise<T>): Promise<T> {
   const deadline = new Deadline(inputs.timeoutSeconds * 1000);
   let trouble: { problem: string; since: number } | undefined;
+  let before: ConnectError | undefined;
   for (let tries = 1; ; tries++) {
     try {
       return await work(deadline);
-    } catch (error) {
-      if (!(error instanceof ConnectError) || error.patience === "none") throw error;
+    } catch (caught) {
+      if (!(caught instanceof ConnectError) || caught.patience === "none") throw caught;
+      // A try that the deadline cut off found out less than the one before it.
+      const error = caught.problem === "no-answer" && deadline.remaining() <= 0 ? (before ?? caught) : caught;
+      before = error;
       if (trouble?.problem !== error.problem) trouble = { problem: error.problem, since: deadline.elapsed() };
       const impatient = error.patience === "brief" && deadline.elapsed() - trouble.since > BRIEF_MILLISECONDS;
       if (impatient || deadline.remaining() <= pauseAfter(tries)) {

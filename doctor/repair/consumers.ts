@@ -87,8 +87,8 @@ const ADVANCE_BATCH = 256;
 const ADVANCE_MILLISECONDS = 2_000;
 
 /**
- * Moves a consumer that does not begin with new messages to the end of what is there now, since it had acknowledged that:
- * by the server where it can (nats-server 2.14), else by taking the messages.
+ * Moves a consumer past sequence `last` of what is there now, since it had acknowledged that: by the server where it can
+ * (nats-server 2.14), else by taking the messages.
  *
  * @returns false where that cannot be done: a push consumer.
  */
@@ -96,19 +96,39 @@ export async function advance(session: Session, stream: string, name: string, la
   const { error } = await ask<Answered>(session, `CONSUMER.RESET.${stream}.${name}`, { seq: last + 1 }).catch(() => ({
     error: {},
   }));
-  if (!error) return true;
+  return !error || (await takeUpTo(session, stream, name, last)) !== undefined;
+}
+
+/**
+ * Takes what a consumer hands out up to sequence `last`, and acknowledges it; what comes after that is given back.
+ *
+ * @returns how many others had taken of it, at most; undefined where it cannot be taken: a push consumer.
+ */
+export async function takeUpTo(
+  session: Session,
+  stream: string,
+  name: string,
+  last: number,
+): Promise<number | undefined> {
   const jetstream = session.connection.jetstream();
   const consumer = await jetstream.consumers.get(stream, name).catch(() => undefined);
-  if (!consumer) return false;
-  for (let left = (await consumer.info()).num_pending; left > 0; left = (await consumer.info()).num_pending) {
-    let taken = 0;
-    const options = { max_messages: Math.min(left, ADVANCE_BATCH), expires: ADVANCE_MILLISECONDS };
-    for await (const message of await consumer.fetch(options)) {
-      message.ack();
-      taken++;
+  if (!consumer) return undefined;
+  for (let taken = 0; ;) {
+    const { delivered, num_pending: pending } = await consumer.info();
+    const left = Math.min(pending, last - delivered.stream_seq, ADVANCE_BATCH);
+    if (left <= 0) {
+      await session.connection.flush();
+      return Math.max(0, Math.min(delivered.consumer_seq, last) - taken);
     }
-    if (taken === 0) return false;
+    let got = 0;
+    for await (const message of await consumer.fetch({ max_messages: left, expires: ADVANCE_MILLISECONDS })) {
+      got++;
+      if (message.seq > last) message.nak();
+      else {
+        message.ack();
+        taken++;
+      }
+    }
+    if (got === 0) return undefined;
   }
-  await session.connection.flush();
-  return true;
 }

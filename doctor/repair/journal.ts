@@ -84,6 +84,8 @@ export interface Journal {
 
   /** `created` of the new stream. */
   newCreated?: string;
+  /** Consumers of the new stream that stand at their place. */
+  subscribed: string[];
   /** Lines of the backup that are dealt with, and how many of them were written back. */
   line: number;
   written: number;
@@ -136,6 +138,7 @@ export function newJournal(
     digest: "",
     lastSequence: 0,
     gone: [],
+    subscribed: [],
     line: 0,
     written: 0,
     leftOut: {},

@@ -7,7 +7,7 @@ import { subjectsCover } from "../../components/stream-contract/subjects";
 import { many } from "../../config/wording";
 import { CommandError } from "../exit";
 import { consumersOf } from "../nats";
-import { advance, createConsumer, joinSubjects, placesOf } from "./consumers";
+import { advance, createConsumer, joinSubjects, placesOf, takeUpTo } from "./consumers";
 import type { Course } from "./course";
 import {
   createHolding,
@@ -23,7 +23,7 @@ import {
   type Gap,
   type Side,
 } from "./holding";
-import { backupFile, writeJournal, writeWhole, type Journal, type Reason } from "./journal";
+import { backupFile, writeJournal, writeWhole, type Journal, type Place, type Reason } from "./journal";
 import {
   ask,
   BATCH,
@@ -198,7 +198,7 @@ export class Remake {
     const { session, journal, course } = this;
     const last = stream?.state.last_seq ?? 0;
     Object.assign(journal, await saveMessages(session, { stream: journal.stream, from: 1, last }, course.folder));
-    Object.assign(journal, { gone: [], line: 0, written: 0, leftOut: {} });
+    Object.assign(journal, { gone: [], subscribed: [], line: 0, written: 0, leftOut: {} });
     await this.capture();
     course.reach(journal, "saved");
     course.say(`backed up ${many(journal.saved, "message")} to ${course.folder}`);
@@ -276,7 +276,7 @@ export class Remake {
       // NATS lost it: what the workers had of it is not known.
       course.say(`stream ${journal.stream} was lost after ${many(journal.written, "message")} were written to it`);
       journal.doubled += journal.written;
-      Object.assign(journal, { line: 0, written: 0, leftOut: {}, batch: undefined });
+      Object.assign(journal, { subscribed: [], line: 0, written: 0, leftOut: {}, batch: undefined });
     }
     const { stream } = journal;
     await course.change(session, `STREAM.CREATE.${stream}`, this.closed(), `to create stream ${stream}`);
@@ -318,22 +318,42 @@ export class Remake {
     this.tell(await this.handOver(give, take, (take.config as Partial<StreamConfig>).subjects ?? []));
   }
 
-  /** Creates a consumer where its place is: after what it had acknowledged. */
-  private async subscribe(place: Journal["places"][number], places = true): Promise<void> {
+  /**
+   * Creates a consumer where its place is: after what it had acknowledged. One that a worker made meanwhile is brought
+   * there, as far as nobody else writes to the stream.
+   */
+  private async subscribe(place: Place, alone = true): Promise<void> {
     const { session, journal, course } = this;
     const { stream } = journal;
-    if (await session.consumerInfo(stream, place.name, course.deadline())) return;
+    if (journal.subscribed.includes(place.name)) return;
     course.point("subscribing");
+    let there = await session.consumerInfo(stream, place.name, course.deadline());
     const last = (await session.streamInfo(stream, course.deadline()))?.state.last_seq ?? 0;
-    const { error } = await createConsumer(session, stream, place);
-    if (error) {
-      if (await session.consumerInfo(stream, place.name, course.deadline())) return;
-      journal.failed.push(`consumer ${place.name} could not be made: ${error.description} (${error.err_code})`);
-    } else if (places && last > 0 && place.floor > 0 && String(place.config.deliver_policy) !== "new") {
-      if (!(await advance(session, stream, place.name, last))) {
-        journal.failed.push(`consumer ${place.name} is delivered again what it had acknowledged`);
+    if (!there) {
+      const { error } = await createConsumer(session, stream, place);
+      if (error) there = await session.consumerInfo(stream, place.name, course.deadline());
+      if (error && !there) {
+        journal.failed.push(`consumer ${place.name} could not be made: ${error.description} (${error.err_code})`);
+        return;
       }
     }
+    if (alone && last > 0 && place.floor > 0) await this.bring(place, last, there !== undefined);
+    journal.subscribed.push(place.name);
+    this.write();
+  }
+
+  /** Brings a consumer behind what it had acknowledged, which is all that the new stream has so far. */
+  private async bring({ name, config }: Place, last: number, foreign: boolean): Promise<void> {
+    const { session, journal } = this;
+    let brought = true;
+    if (foreign) {
+      const taken = await takeUpTo(session, journal.stream, name, last);
+      journal.doubled += taken ?? 0;
+      brought = taken !== undefined;
+    } else if (String(config.deliver_policy) !== "new") {
+      brought = await advance(session, journal.stream, name, last);
+    }
+    if (!brought) journal.failed.push(`consumer ${name} is delivered again what it had acknowledged`);
   }
 
   /** Writes the backup back in its order, each consumer made where its place is. */
@@ -345,9 +365,12 @@ export class Remake {
     const there = await this.cutOff(info);
     const now = info?.ts ? new Date(info.ts).getTime() : Date.now();
     const gone = new Set(journal.gone);
-    const have = new Set<string>();
-    for await (const { name } of toAsync(await consumersOf(session, journal.stream, undefined))) have.add(name);
-    const waiting = journal.places.filter(({ name }) => !have.has(name)).sort((a, b) => a.floor - b.floor);
+    // Where others write to the stream, too, none can be brought to a place in it: they begin before what is written.
+    if (!alone) for (const place of journal.places) await this.subscribe(place, false);
+    const isRead = (await consumersOf(session, journal.stream, undefined)).length > 0;
+    const waiting = journal.places
+      .filter(({ name }) => !journal.subscribed.includes(name))
+      .sort((a, b) => a.floor - b.floor);
     const told = new Map<Reason, number>(Object.entries(journal.leftOut) as [Reason, number][]);
 
     let batch: { line: number; message: Message }[] = [];
@@ -384,9 +407,10 @@ export class Remake {
         await this.subscribe(waiting[0]);
         waiting.shift();
       }
-      const reason = gone.has(message.sequence) ? undefined : this.reasonAgainst(message, now, have);
+      const reason = gone.has(message.sequence) ? undefined : this.reasonAgainst(message, now, isRead);
       if (reason !== undefined) told.set(reason, (told.get(reason) ?? 0) + 1);
       else if (!gone.has(message.sequence)) {
+        if (!alone && journal.places.some(({ floor }) => message.sequence <= floor)) journal.doubled++;
         const headers = lasting(message.headers);
         if (headers !== message.headers) journal.stripped++;
         const sent = { ...message, headers };
@@ -403,7 +427,9 @@ export class Remake {
       if (batch.length >= BATCH) await flush();
     }
     await flush();
-    if (!open) await this.verifyFilled();
+    // Those that had acknowledged all of it.
+    if (alone) for (const place of waiting) await this.subscribe(place);
+    if (alone) await this.verifyFilled();
     journal.line = journal.saved;
     course.reach(journal, open ? "opened" : "restored");
     course.say(`wrote ${many(journal.written, "message")} back`);
@@ -438,16 +464,15 @@ export class Remake {
   }
 
   /** Why a message of the backup has no place in the new stream; undefined where it has. */
-  private reasonAgainst(message: Message, now: number, have: ReadonlySet<string>): Reason | undefined {
+  private reasonAgainst(message: Message, now: number, isRead: boolean): Reason | undefined {
     const { target, places } = this.journal;
     const age = target.max_age ?? 0;
     if (age > 0 && now - message.time.getTime() > age / 1e6) return "expired";
     if (isForeign(message)) return "header";
     if (!subjectsCover(target.subjects ?? [], message.subject)) return "subject";
-    const floor = Math.min(...places.map((place) => place.floor));
-    const early = places.some(({ name, floor }) => have.has(name) && message.sequence <= floor);
     const queue = String(target.retention) === "workqueue";
-    return early || (queue && message.sequence <= floor) ? "acknowledged" : undefined;
+    const done = places.length > 0 && places.every(({ floor }) => message.sequence <= floor);
+    return done && (queue || isRead) ? "acknowledged" : undefined;
   }
 
   /** Every message that was written back is in the new stream as it was, as far as no worker has taken it. */
@@ -482,7 +507,7 @@ export class Remake {
   /** The new stream takes the subjects, once it has nearly all of what the holding stream took. */
   private async open({ holding }: Live): Promise<void> {
     const { session, journal, course } = this;
-    for (const place of [...journal.places].sort((a, b) => a.floor - b.floor)) await this.subscribe(place);
+    for (const place of journal.places) await this.subscribe(place, false);
     const prefix = `${inlet(journal.id)}.`;
     for (let round = 0; round < ROUNDS && (await this.drain(prefix)) > FEW; round++) course.step();
     course.step();
@@ -639,10 +664,6 @@ export class Remake {
     await course.change(session, `STREAM.DELETE.${this.holding}`, {}, `to remove stream ${this.holding}`);
     return true;
   }
-}
-
-async function* toAsync<T>(values: readonly T[]): AsyncGenerator<T> {
-  for (const value of values) yield await Promise.resolve(value);
 }
 
 /** Whether the login may listen on every one of the subjects. */

@@ -4,7 +4,7 @@ import * as net from "node:net";
 import * as path from "node:path";
 import * as fc from "fast-check";
 import type { JetStreamManager, NatsConnection, StreamConfig } from "nats";
-import type { Point } from "../../doctor/repair";
+import type { Outcome, Point } from "../../doctor/repair";
 import { holdingStream } from "../../doctor/repair";
 import { newFolder, repairInputs, runRepair, workersConsumer, type Names } from "./repair-support";
 import { natsClient } from "./support";
@@ -29,6 +29,8 @@ type Meanwhile =
   | { readonly kind: "thaw" }
   /** Server and worker start: they make what they miss. */
   | { readonly kind: "noetl" }
+  /** The server alone starts: it makes its stream, and no consumer. */
+  | { readonly kind: "server" }
   /** A repair from the other machine at the same time. */
   | { readonly kind: "second"; readonly machine: 0 | 1 };
 
@@ -47,6 +49,7 @@ const meanwhile: fc.Arbitrary<Meanwhile> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ kind: "remove" as const }) },
   { weight: 2, arbitrary: fc.constant({ kind: "thaw" as const }) },
   { weight: 2, arbitrary: fc.constant({ kind: "noetl" as const }) },
+  { weight: 1, arbitrary: fc.constant({ kind: "server" as const }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("second" as const), machine }) },
 );
 
@@ -114,6 +117,8 @@ export class Play {
   private readonly said: string[] = [];
   private readonly folders = [newFolder(), newFolder()] as const;
   private number = 0;
+  /** Of the last repair. */
+  private outcome: Outcome | undefined;
   private readonly names: Names;
 
   private constructor(
@@ -146,7 +151,10 @@ export class Play {
     }
     // Both machines finish what they have begun.
     let unfinished = "";
-    for (const which of [0, 1, 0, 1] as const) unfinished = await this.repair(which, {});
+    for (const which of [0, 1, 0, 1] as const) {
+      unfinished = await this.repair(which, {});
+      if (this.outcome === "nothing-to-do" && this.folders.every((each) => !fs.existsSync(each))) break;
+    }
     await this.work(Infinity);
     return this.judge(unfinished);
   }
@@ -194,24 +202,27 @@ export class Play {
           await this.manager.streams.update(stream, { ...info.config, subjects: [subject] }).catch(() => undefined);
         return;
       }
-      case "noetl": {
-        const noetls = {
-          name: stream,
-          subjects: [subject],
-          max_age: 3600e9,
-          storage: "memory" as StreamConfig["storage"],
-        };
-        if (!(await this.manager.streams.info(stream).catch(() => undefined))) {
-          await this.manager.streams.add(noetls).catch(() => undefined);
-        }
+      case "server":
+        return this.startServer();
+      case "noetl":
+        await this.startServer();
         if (!(await this.manager.consumers.info(stream, consumer).catch(() => undefined))) {
           await this.manager.consumers.add(stream, workersConsumer(consumer)).catch(() => undefined);
         }
         return;
-      }
       case "second":
         await this.repair(what.machine, {});
     }
+  }
+
+  /** What NoETL's server does at its start: it makes the stream that it misses. */
+  private async startServer(): Promise<void> {
+    const { stream, subject } = this.names;
+    if (await this.manager.streams.info(stream).catch(() => undefined)) return;
+    const storage = "memory" as StreamConfig["storage"];
+    await this.manager.streams
+      .add({ name: stream, subjects: [subject], max_age: 3600e9, storage })
+      .catch(() => undefined);
   }
 
   private async publish(count: number): Promise<void> {
@@ -268,7 +279,8 @@ export class Play {
     };
     try {
       const inputs = repairInputs(way, { stream, consumer, subject });
-      await runRepair(inputs, this.folders[which], { at: point, said: this.said });
+      this.outcome = undefined;
+      this.outcome = (await runRepair(inputs, this.folders[which], { at: point, said: this.said })).outcome;
       return "";
     } catch (error) {
       this.said.push((error as Error).message);
