@@ -89,6 +89,24 @@ const lifePatch = ({ ttlSeconds, info: { config } }: Found["bucket"]): Partial<S
 const LIFE_STAYS =
   "a shorter life removes entries at once that somebody keeps; where it is right, set the gateway's setting";
 
+/** Takes the gateway's subjects out of the stream, where that leaves the commands in it. */
+function apartMend(contract: Contract, { stream }: Found): Mend {
+  const gateway = gatewayOf(contract);
+  const theirs = [updatesSubject(gateway), callbacksSubject(gateway)];
+  if (theirs.some((other) => subjectsOverlap(contract.subject, other))) {
+    return {
+      action: "advise",
+      advice:
+        `give the gateway prefixes that do not take ${contract.subject} in (natsUpdatesSubjectPrefix, ` +
+        "natsCallbackSubjectPrefix): no subjects of the stream could keep both apart",
+    };
+  }
+  const kept = (stream.config.subjects ?? []).filter(
+    (subject) => !theirs.some((other) => subjectsOverlap(subject, other)),
+  );
+  return editStream({ subjects: subjectsCover(kept, contract.subject) ? kept : [...kept, contract.subject] });
+}
+
 /** Rules about the gateway's buckets and subjects, asked where a gateway is deployed. Source: the gateway, 2.10 line. */
 export const GATEWAY_RULES: readonly Rule[] = [
   {
@@ -250,21 +268,12 @@ export const GATEWAY_RULES: readonly Rule[] = [
       const theirs = [updatesSubject(gateway), callbacksSubject(gateway)];
       return !(stream.config.subjects ?? []).some((subject) => theirs.some((other) => subjectsOverlap(subject, other)));
     },
-    mend: (contract, { stream }) => {
-      const gateway = gatewayOf(contract);
-      const theirs = [updatesSubject(gateway), callbacksSubject(gateway)];
-      if (theirs.some((other) => subjectsOverlap(contract.subject, other))) {
-        return {
-          action: "advise",
-          advice:
-            `give the gateway prefixes that do not take ${contract.subject} in (natsUpdatesSubjectPrefix, ` +
-            "natsCallbackSubjectPrefix): no subjects of the stream could keep both apart",
-        };
-      }
-      const kept = (stream.config.subjects ?? []).filter(
-        (subject) => !theirs.some((other) => subjectsOverlap(subject, other)),
-      );
-      return editStream({ subjects: subjectsCover(kept, contract.subject) ? kept : [...kept, contract.subject] });
+    mend: apartMend,
+    ensure: (contract, found) => {
+      const mend = apartMend(contract, found);
+      return mend.action === "edit-stream"
+        ? mend
+        : { action: "leave", why: "what the gateway listens to is its own setting, and not the stream's" };
     },
   },
 ];

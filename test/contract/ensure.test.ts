@@ -150,9 +150,7 @@ describe("what is broken", () => {
     expect(error.message).toMatch(
       /^Nothing was changed: .* cannot be mended without removing or recreating something, or taking back what somebody else set/,
     );
-    // What is wrong with a prefix is the gateway's setting: nothing of it stands in NATS to be left.
-    const leaves = broken.kept && !RECREATED.has(broken.rule) && broken.rule !== "gateway-apart";
-    if (leaves) expect(error.message).toMatch(/\n {4}mode ensure leaves it: \w/);
+    if (broken.kept && !RECREATED.has(broken.rule)) expect(error.message).toMatch(/\n {4}mode ensure leaves it: \w/);
     expect(error.message).toContain(broken.rule);
     expect(error.message).toContain("To mend it:");
     expect(await everything()).toEqual(before);
