@@ -124,16 +124,21 @@ describe("pods", () => {
 
   it("tell what happened, and since when", () => {
     const words = lossWords(
-      "Stream S",
+      ["stream S"],
       "2026-01-01T11:00:00.5Z",
       pods([pod("b", 3600), pod("a", 7200)], [pod("nats-0", 600)]),
     );
     expect(words).toBe(
-      "Stream S is gone, which was there when it was last checked (stream created 2026-01-01T11:00:00.5Z). NATS pod nats-0 " +
+      "Stream S is gone, which was there at the last check (stream created 2026-01-01T11:00:00.5Z). NATS pod nats-0 " +
         "started at 2026-01-01T11:50:00.000Z (restart 1, after OOMKilled), and what is kept in memory ends with the server. NoETL makes stream " +
-        "and consumer only when it starts, and its pods have run since 2026-01-01T10:00:00.000Z: nothing brings it back but a restart of them.",
+        "and consumer only when it starts, and its pods have run since 2026-01-01T10:00:00.000Z: nothing brings it back but a restart of these pods.",
     );
-    expect(lossWords("Stream S", "2026-01-01T11:55:00Z", pods([], [pod("nats-0", 600)]))).not.toContain("nats-0");
+    expect(lossWords(["stream S"], "2026-01-01T11:55:00Z", pods([], [pod("nats-0", 600)]))).not.toContain("nats-0");
+    const several = lossWords(["consumer a", "consumer b"], "2026-01-01T11:55:00Z", pods([]));
+    expect(several).toBe(
+      "Consumer a, consumer b are gone, which were there at the last check (stream created 2026-01-01T11:55:00Z). " +
+        "No pod of NoETL is there to make them.",
+    );
   });
 
   it("are read from what the API says", () => {

@@ -1,7 +1,7 @@
 import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { withDefaults, type ContractArguments } from "../../components/stream-contract";
-import { check, create, diff, read, update } from "../../components/stream-contract/provider";
+import { checkContract, withDefaults, type ContractArguments } from "../../components/stream-contract";
+import { areOfTwoDeployments, check, create, diff, lostIn, read, update } from "../../components/stream-contract/provider";
 import {
   closedPort,
   inputsFor,
@@ -125,11 +125,31 @@ describe("diff of inputs", () => {
     ["a trigger", { triggers: ["a", 2] }],
     ["a nested value", { worker: { ...DEFAULTS.worker, maxAckPending: 65 } }],
     ["the connection", { connection: { servers: ["nats:4222"] } }],
+    ["the line of NoETL", { noetlLine: "4.7" }],
+    ["a list of subjects", { publishes: ["noetl.commands", "noetl.commands.>"] }],
+    ["a list of consumers", { consumers: [{ name: "noetl_worker_pool" }, { name: "pool" }] }],
+    ["NoETL's login", { noetlLogin: { user: "noetl", password: "two" } }],
+    ["what is declared", { declared: { streams: [{ name: "ORDERS" }] } }],
     ["the provider's code", { __provider: "other code" }],
     ["a value that is not known yet", { triggers: [unknownValue] }],
     ["a connection that is not known yet", { connection: unknownValue }],
   ])("finds %s, and never replaces", async (_name, change) => {
     expect(await diff("id", olds, { ...news, ...change })).toEqual({ changes: true });
+  });
+
+  it.each<[string, object, boolean]>([
+    ["another line of NoETL", { noetlLine: "4.7" }, true],
+    ["a longer list of consumers", { consumers: [{ name: "noetl_worker_pool" }, { name: "pool" }] }, true],
+    ["a filter in a list of consumers", { consumers: [{ name: "noetl_worker_pool", filters: ["noetl.>"] }] }, true],
+    ["another list of subjects", { publishes: ["noetl.commands.>"] }, true],
+    ["a NoETL where there was none", { declaredOnly: true }, true],
+    ["a trigger", { triggers: ["a", 2] }, true],
+    ["a password", { password: "two" }, false],
+    ["a deadline", { timeoutSeconds: 60 }, false],
+  ])("takes %s for a deployment, or not, whose start is waited for", (_name, change, is) => {
+    const consumers = { consumers: [{ name: "noetl_worker_pool" }], publishes: ["noetl.commands"] };
+    expect(areOfTwoDeployments({ ...olds, ...consumers }, { ...news, ...consumers, ...change })).toBe(is);
+    expect(areOfTwoDeployments({ ...olds, ...consumers, ...change }, { ...news, ...consumers })).toBe(is);
   });
 
   it("checks again where a refresh found the contract broken", async () => {
@@ -316,6 +336,17 @@ describe("against a server", () => {
     } finally {
       warned.mockRestore();
     }
+  });
+
+  it("names every consumer that is lost, and the stream alone where that is", async () => {
+    await removeStreams(server);
+    const inputs = inputsFor(server, { noetlLine: "4.7", timeoutSeconds: 1 });
+    const lost = async (): Promise<string[]> => lostIn(await checkContract(inputs, false), inputs);
+    expect(await lost()).toEqual(["stream NOETL_COMMANDS"]);
+    await startNoetl(server, { stream: { subjects: ["noetl.commands", "noetl.commands.>"] } });
+    expect(await lost()).toEqual(["consumer noetl_worker_pool_shared", "consumer noetl_worker_pool_python"]);
+    const one = inputsFor(server, { consumer: "other" });
+    expect(lostIn(await checkContract(one, false), one)).toEqual(["consumer other"]);
   });
 
   it("does not wait for a stream that nobody is going to make", async () => {
