@@ -12,7 +12,14 @@ import { warn } from "./engine-log";
 import { ensureContract, ensuredBy, type EnsureReport } from "./ensure";
 import { ConnectError } from "./errors";
 import { inputProblems } from "./input-problems";
-import { consumerTerms, INPUT_NAMES, isServersConnection, withDefaults, type ContractInputs, type GatewaySettings } from "./inputs";
+import {
+  consumerTerms,
+  INPUT_NAMES,
+  isServersConnection,
+  withDefaults,
+  type ContractInputs,
+  type GatewaySettings,
+} from "./inputs";
 import { lossWords, podsOf, startsFor } from "./pods";
 import { hindrances, memoryStreams, preflight, type Hindrance, type Loss, type Preflight } from "./preflight";
 import { checkName, RULES, type Check } from "./rules";

@@ -1,7 +1,15 @@
 import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { checkContract, withDefaults, type ContractArguments } from "../../components/stream-contract";
-import { areOfTwoDeployments, check, create, diff, lostIn, read, update } from "../../components/stream-contract/provider";
+import {
+  areOfTwoDeployments,
+  check,
+  create,
+  diff,
+  lostIn,
+  read,
+  update,
+} from "../../components/stream-contract/provider";
 import {
   closedPort,
   inputsFor,
