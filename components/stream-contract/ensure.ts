@@ -62,9 +62,10 @@ export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePl
         break;
       case "create-bucket": {
         const bucket = bucketsOf(inputs).find(({ name }) => name === ensure.bucket);
-        if (bucket) {
-          const body = bucketConfig(bucket, expect.replicas);
-          changes.push({ does: `create bucket ${bucket.name}`, subject: `STREAM.CREATE.${body.name}`, body });
+        const subject = `STREAM.CREATE.${bucketStream(ensure.bucket)}`;
+        // Two rules may ask for it.
+        if (bucket && !changes.some((other) => other.subject === subject)) {
+          changes.push({ does: `create bucket ${bucket.name}`, subject, body: bucketConfig(bucket, expect.replicas) });
         }
         break;
       }

@@ -1,4 +1,5 @@
 import type { StreamConfig, StreamInfo } from "nats";
+import { admitStream, coded, isForbidden, NOTHING } from "./account-rules";
 import { subjectsCover, subjectsOverlap } from "./subjects";
 import {
   count,
@@ -123,6 +124,30 @@ export const GATEWAY_RULES: readonly Rule[] = [
     holds: ({ bucket }) => Boolean(bucket.info),
     mend: () => ({ action: "restart-gateway" }),
     ensure: (_contract, { bucket }) => ({ action: "create-bucket", bucket: bucket.name }),
+  },
+  {
+    id: "bucket-creatable",
+    severity: "violation",
+    effect: "gateway",
+    about: "bucket",
+    checks:
+      "the server would let the gateway create the bucket where it is missing, tried with a request that creates nothing",
+    why: "the gateway fails when it creates the bucket, at every start, and runs without it",
+    remedy: "make room, or grant the permission",
+    appliesTo: ({ bucket, gateway }) =>
+      (bucket.info as StreamInfo | undefined) === undefined && gateway?.creations?.[bucket.name] !== undefined,
+    expected: (_contract, { bucket }) => `${bucketStream(bucket.name)} can be created`,
+    found: ({ bucket, gateway }) => coded(gateway.creations?.[bucket.name] ?? { ...NOTHING, words: "it can" }),
+    holds: ({ bucket, gateway }) => !gateway.creations?.[bucket.name],
+    mend: (contract, { bucket, gateway }) =>
+      admitStream(
+        gateway.creations?.[bucket.name] ?? NOTHING,
+        gatewayOf(contract).user === undefined ? "the gateway's user" : `user ${gatewayOf(contract).user}`,
+        bucketStream(bucket.name),
+        "file",
+      ),
+    ensure: (_contract, { bucket, gateway }) =>
+      isForbidden(gateway.creations?.[bucket.name]) ? { action: "create-bucket", bucket: bucket.name } : undefined,
   },
   {
     id: "bucket-subjects",

@@ -1,5 +1,6 @@
 /** What the pods of NATS and NoETL tell about a stream that is gone: who restarted, and whether somebody will make it again. */
 import type { V1Pod } from "@kubernetes/client-node" with { "resolution-mode": "import" };
+import { sentenceCase } from "../../config/wording";
 import { clusterAccess, listPods, readLog } from "./cluster";
 import { within, type Deadline } from "./deadline";
 import { ConnectError } from "./errors";
@@ -124,8 +125,7 @@ export function startsFor({ noetl, now }: Pods): number {
  */
 export function lossWords(lost: readonly string[], seen: string | undefined, pods: Pods): string {
   const [are, were, it] = lost.length === 1 ? ["is", "was", "it"] : ["are", "were", "them"];
-  const named = list(lost);
-  const missing = named.charAt(0).toUpperCase() + named.slice(1);
+  const missing = sentenceCase(list(lost));
   const restarted = pods.nats.filter(
     ({ started }) => seen !== undefined && started !== undefined && Date.parse(started) > Date.parse(seen),
   );

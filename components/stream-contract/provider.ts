@@ -167,8 +167,9 @@ async function checked(
   return { ...inputs, ...report, differences: differencesIn(checks) };
 }
 
-/** What the program asks beside a release of NoETL; see `hooks.ts`. Arguments as {@link check} takes them. */
+/** What the program asks beside the releases; see `hooks.ts`. Arguments as {@link check} takes them. */
 export const beforeNoetl = (args: object): Promise<Preflight> => preflight(inputsOf(args));
+export const beforeGateway = (args: object): Promise<Preflight> => preflight(inputsOf(args), "gateway");
 export const lostWithServers = (args: object): Promise<Loss[] | undefined> => memoryStreams(inputsOf(args));
 export const whileNoetlStarts = (args: object): Promise<Hindrance[]> => hindrances(inputsOf(args));
 
