@@ -5,7 +5,7 @@ import { bucketConfig, consumerConfig, streamConfig } from "./desired";
 import { consumerTerms, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
 import { checkName, judge, type Observed, type Verdict } from "./rules";
-import type { Ensured } from "./rule";
+import { list, type Ensured } from "./rule";
 import type { Session } from "./session";
 import { bucketsOf, bucketStream } from "./gateway-rules";
 
@@ -140,7 +140,10 @@ export interface EnsureReport extends ContractReport {
   readonly changes: readonly string[];
 }
 
-/** Nothing was changed, because something would have to be recreated, or taken back from whoever set it. Its message says what, why, and how. */
+/**
+ * Nothing was changed, because something would have to be recreated, or taken back from whoever set it, or is more than this
+ * server has. Its message says what, why, and how.
+ */
 export class EnsureRefused extends Error {
   override readonly name = "EnsureRefused";
 }
@@ -179,10 +182,10 @@ async function change(
   const forbids = refused.filter(({ rule }) => rule.severity === "violation" || (inputs.strict && !rule.isEvent));
   if (forbids.length > 0) {
     const server = `${session.server} (nats-server ${session.serverVersion})`;
-    const what = forbids.map(checkName).join(", ");
+    const what = `${list(forbids.map(checkName))} ${forbids.length === 1 ? "needs" : "need"}`;
     throw new EnsureRefused(
-      `Nothing was changed: ${what} cannot be mended without removing or recreating something, or taking back what somebody ` +
-        `else set, which mode ensure never does.\n${contractMessage(inputs, refused, server, observed.stream?.state.messages ?? 0)}`,
+      `Nothing was changed: ${what} a decision. Mode ensure never removes or recreates anything unasked, and takes nothing back ` +
+        `that somebody else set.\n${contractMessage(inputs, refused, server, observed.stream?.state.messages ?? 0)}`,
     );
   }
   const done: string[] = [];

@@ -346,6 +346,32 @@ describe("against a server", () => {
     }
   });
 
+  it("updates from what an earlier release deployed, and from what a refresh of it left", async () => {
+    await removeStreams(server);
+    await startNoetl(server);
+    await startGateway(server);
+    const id = "NOETL_COMMANDS/noetl_worker_pool";
+    const earlier = { ...DEPLOYED_EARLIER, connection: { servers: [server.address] } };
+    const { streamCreated, expect: terms, worker } = DEPLOYED_EARLIER;
+    const ttls = { sessionTtlSeconds: 300, requestTtlSeconds: 1800 };
+    const refreshed = {
+      ...earlier,
+      holds: false,
+      expect: { ...terms, maxAgeSeconds: 60 },
+      drift: { "stream-acks": "no_ack; expected: acknowledges" },
+      asked: JSON.stringify({ expect: terms, worker, gateway: ttls, streamCreated }),
+    };
+    for (const olds of [earlier, refreshed]) {
+      const { inputs: news = {} } = check(olds, earlier);
+      expect(await diff(id, olds, { ...news, noetlLine: "2.8", __provider: "new code" })).toEqual({ changes: true });
+      const { outs } = await update(id, olds, news);
+      expect(outs).toMatchObject({ holds: true, stream: "NOETL_COMMANDS" });
+      // What the earlier release knew is remembered: this is another stream than the one that it saw.
+      expect(outs).toHaveProperty("differences.stream-lost");
+      expect(await diff(id, outs ?? {}, news)).toEqual({ changes: false });
+    }
+  });
+
   it("names every consumer that is lost, and the stream alone where that is", async () => {
     await removeStreams(server);
     const inputs = inputsFor(server, { noetlLine: "4.7", timeoutSeconds: 1 });
