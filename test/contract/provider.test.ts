@@ -23,8 +23,11 @@ import {
   type NatsServer,
 } from "./support";
 
-const DEFAULTS = {
-  connection: { namespace: "nats", service: "nats", port: 4222 },
+/** The state of a contract that an earlier release of this package deployed, with a gateway, as its `create` gave it. */
+const DEPLOYED_EARLIER = {
+  connection: { namespace: "nats", service: "nats", port: 4222, context: "kind-noetl" },
+  user: "noetl",
+  password: "one",
   mode: "assert",
   stream: "NOETL_COMMANDS",
   subject: "noetl.commands",
@@ -40,11 +43,38 @@ const DEFAULTS = {
     replicas: 1,
     duplicateWindowSeconds: 120,
   },
-  worker: { maxAckPending: 64, maxDeliver: 1000, fetchTimeoutSeconds: 30, replicas: 1 },
+  worker: { maxAckPending: 64, maxDeliver: 1000, fetchTimeoutSeconds: 30, replicas: 2 },
   noetl: { namespace: "noetl", serverDeployment: "noetl-server", workerDeployment: "noetl-worker" },
+  gateway: {
+    updatesSubjectPrefix: "playbooks.executions.",
+    callbackSubjectPrefix: "noetl.callbacks",
+    sessionBucket: "sessions",
+    sessionTtlSeconds: 300,
+    requestBucket: "requests",
+    requestTtlSeconds: 1800,
+    namespace: "gateway",
+    deployment: "gateway",
+  },
   strict: false,
   timeoutSeconds: 120,
+  triggers: [1, 1, 1],
+  __provider: "code",
+  holds: true,
+  report: "",
+  differences: {},
+  unasked: [],
+  changes: [],
+  server: "pod nats/nats-0 port 4222",
+  serverVersion: "2.15.2",
+  streamCreated: "2026-03-02T10:00:00.123456789Z",
 };
+
+/** The inputs where nothing is given. */
+const DEFAULTS = (({ mode, stream, subject, consumer, expect, worker, noetl, strict, timeoutSeconds }) => ({
+  ...{ mode, stream, subject, consumer, expect, noetl, strict, timeoutSeconds },
+  connection: { namespace: "nats", service: "nats", port: 4222 },
+  worker: { ...worker, replicas: 1 },
+}))(DEPLOYED_EARLIER);
 
 describe("check", () => {
   it("fills in the contract's defaults", () => {
@@ -169,52 +199,6 @@ describe("diff of inputs", () => {
     expect(await diff("id", older, news)).toEqual({ changes: false });
   });
 });
-
-/** The state of a contract that an earlier release of this package deployed, with a gateway, as its `create` gave it. */
-const DEPLOYED_EARLIER = {
-  connection: { namespace: "nats", service: "nats", port: 4222, context: "kind-noetl" },
-  user: "noetl",
-  password: "one",
-  mode: "assert",
-  stream: "NOETL_COMMANDS",
-  subject: "noetl.commands",
-  consumer: "noetl_worker_pool",
-  expect: {
-    retention: "limits",
-    storage: "memory",
-    maxAgeSeconds: 3600,
-    ackPolicy: "explicit",
-    deliverPolicy: "new",
-    replayPolicy: "instant",
-    ackWaitSeconds: 30,
-    replicas: 1,
-    duplicateWindowSeconds: 120,
-  },
-  worker: { maxAckPending: 64, maxDeliver: 1000, fetchTimeoutSeconds: 30, replicas: 2 },
-  noetl: { namespace: "noetl", serverDeployment: "noetl-server", workerDeployment: "noetl-worker" },
-  gateway: {
-    updatesSubjectPrefix: "playbooks.executions.",
-    callbackSubjectPrefix: "noetl.callbacks",
-    sessionBucket: "sessions",
-    sessionTtlSeconds: 300,
-    requestBucket: "requests",
-    requestTtlSeconds: 1800,
-    namespace: "gateway",
-    deployment: "gateway",
-  },
-  strict: false,
-  timeoutSeconds: 120,
-  triggers: [1, 1, 1],
-  __provider: "code",
-  holds: true,
-  report: "",
-  differences: {},
-  unasked: [],
-  changes: [],
-  server: "pod nats/nats-0 port 4222",
-  serverVersion: "2.15.2",
-  streamCreated: "2026-03-02T10:00:00.123456789Z",
-};
 
 it("an update finds nothing to change in what an earlier release deployed with the same arguments", async () => {
   const servers = { servers: [`127.0.0.1:${await closedPort()}`] };
