@@ -340,7 +340,11 @@ export const PROBE_CASES: readonly ProbeCase[] = [
     found: /^Permissions Violation for Publish to "\$JS\.API\.STREAM\.CREATE\.KV_requests"$/,
     expected: "KV_requests can be created",
     also: ["bucket-exists"],
-    cure: { ...granted("$JS.API.STREAM.CREATE.KV_requests"), act: (server) => startGateway(server, {}, ADMIN) },
+    cure: {
+      says: /let the gateway's user publish on \$JS\.API\.STREAM\.CREATE\.KV_requests: add it to .allow. .* reload NATS/,
+      reload: {},
+      act: (server) => startGateway(server, {}, ADMIN),
+    },
   },
   {
     rule: "consumer-creatable",
