@@ -163,7 +163,7 @@ export async function ensureContract(inputs: ContractInputs, remembered: Remembe
   return retrying(inputs, async (deadline) => {
     const session = await openSession(inputs, deadline);
     try {
-      done.push(...(await change(session, inputs, deadline, remembered)));
+      await change(session, inputs, deadline, { remembered, done });
       return { ...(await checkWith(session, inputs, deadline, true, remembered)), changes: done };
     } finally {
       await session.close();
@@ -171,12 +171,18 @@ export async function ensureContract(inputs: ContractInputs, remembered: Remembe
   });
 }
 
+interface Before {
+  readonly remembered: Remembered;
+  /** What has been done, by earlier tries too; added to as it is. */
+  readonly done: string[];
+}
+
 async function change(
   session: Session,
   inputs: ContractInputs,
   deadline: Deadline,
-  remembered: Remembered,
-): Promise<string[]> {
+  { remembered, done }: Before,
+): Promise<void> {
   const { observed } = await observe(session, inputs, deadline, remembered);
   const { changes, refused } = ensurePlan(inputs, observed);
   const forbids = refused.filter(({ rule }) => rule.severity === "violation" || (inputs.strict && !rule.isEvent));
@@ -184,14 +190,12 @@ async function change(
     const server = `${session.server} (nats-server ${session.serverVersion})`;
     const what = `${list(forbids.map(checkName))} ${forbids.length === 1 ? "needs" : "need"}`;
     throw new EnsureRefused(
-      `Nothing was changed: ${what} a decision. Mode ensure never removes or recreates anything unasked, and takes nothing back ` +
+      `Nothing ${done.length === 0 ? "" : `after ${list(done)} `}was changed: ${what} a decision. Mode ensure never removes or recreates anything unasked, and takes nothing back ` +
         `that somebody else set.\n${contractMessage(inputs, refused, server, observed.stream?.state.messages ?? 0)}`,
     );
   }
-  const done: string[] = [];
   for (const { does, subject, body } of changes) {
     await session.change(subject, body, `to ${does}`, deadline);
     done.push(does);
   }
-  return done;
 }

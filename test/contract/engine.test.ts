@@ -131,6 +131,9 @@ describe("a program with a StreamContract, run by the engine", () => {
     expect(stdout).toMatch(/noetl-nats:StreamContract \(contract\):\s+warning: The stream contract/);
     const { message } = await rejection(up());
     expect(message).toContain("violation stream-exists");
+  });
+
+  it("tells a stream that was lost and recreated once", async () => {
     await startNoetl(server, {}, LOGIN);
     const preview = await stack.preview({ onOutput, onError: onOutput });
     expect(preview.changeSummary).toEqual({ same: 1, update: 1 });
