@@ -1,5 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
-import { announceRestart, Gateway, guardNoetl, NatsJetStream, Noetl, Postgres, StreamContract } from "./components";
+import {
+  announceRestart,
+  Gateway,
+  guardGateway,
+  guardNoetl,
+  NatsJetStream,
+  Noetl,
+  Postgres,
+  StreamContract,
+} from "./components";
 import type { StreamContractArgs } from "./components";
 import { contractTerms, streamNames } from "./config/contract";
 import { lineWarning } from "./config/lines";
@@ -126,7 +135,7 @@ export function deploy(
           ...(noetl ? { noetlUrl: noetl.serverUrl } : {}),
           ...platform.gateway,
         },
-        afterEnsured,
+        guardGateway(afterEnsured, contractArgs),
       )
     : undefined;
 

@@ -1,6 +1,6 @@
 import { LINE_PROFILES } from "../contract/lines";
 import type { ContractArguments } from "../components/stream-contract/inputs";
-import { declaredOf } from "./declared";
+import { declaredOf, streamReplicas } from "./declared";
 import { lineTerms, stackLine } from "./lines";
 import { type Settings } from "./schema";
 
@@ -28,10 +28,6 @@ function declaredTerms(settings: Settings): Pick<ContractArguments, "declared" |
   return settings.deployNoetl ? { declared } : { declared, declaredOnly: true };
 }
 
-/** What NoETL itself creates has one replica, in a cluster too. */
-const replicas = ({ contractMode, deployNats, natsReplicas }: Settings): number =>
-  contractMode === "ensure" && deployNats ? natsReplicas : 1;
-
 /**
  * What a stack's settings say about its stream contract: what a deployment proves, and what `verify` and `doctor` ask for
  * again. The way to NATS and the deadline are the caller's.
@@ -39,7 +35,7 @@ const replicas = ({ contractMode, deployNats, natsReplicas }: Settings): number 
 export const contractTerms = (settings: Settings) => ({
   ...streamNames(settings),
   ...lineTerms(settings),
-  expect: { replicas: replicas(settings), ...lineTerms(settings).expect },
+  expect: { replicas: streamReplicas(settings), ...lineTerms(settings).expect },
   worker: {
     // The workers of some lines take neither from their settings.
     ...(LINE_PROFILES[stackLine(settings).line].limits ?? {

@@ -2,8 +2,13 @@
 import { declaredProblems } from "../components/stream-contract/declared/problems";
 import { consumerTerms, streamSubjects } from "../components/stream-contract/inputs";
 import { declaresAnything, type Declared } from "../components/stream-contract/declared/types";
+import { STREAM } from "../contract/noetl";
 import { lineTerms } from "./lines";
 import type { Settings } from "./schema";
+
+/** Replicas of NoETL's stream: what NoETL itself creates has one, in a cluster too. */
+export const streamReplicas = ({ contractMode, deployNats, natsReplicas }: Settings): number =>
+  contractMode === "ensure" && deployNats ? natsReplicas : STREAM.replicas;
 
 /** The settings of a stack that declare something. */
 const NAMES = {
@@ -32,7 +37,8 @@ export function declaredConflicts(settings: Settings): string[] {
             stream: settings.natsStream,
             subjects: streamSubjects(terms),
             consumers: consumerTerms(terms).map(({ name }) => name),
-            retention: "limits",
+            retention: STREAM.retention,
+            replicas: streamReplicas(settings),
             buckets: settings.deployGateway ? [settings.natsSessionBucket, settings.natsRequestBucket] : [],
           },
         }

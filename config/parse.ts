@@ -113,7 +113,10 @@ function parseVariables(text: string): { value?: unknown; problem?: string } {
   return { value: Object.fromEntries(Object.entries(parsed).map(([name, value]) => [name, String(value)])) };
 }
 
-/** Values separated by comma or white space, or a JSON array of them (how the engine passes a list of a stack file). */
+/**
+ * Values separated by comma or white space, or a JSON array of them as text. A list in the stack's file never comes here: the
+ * engine refuses one for a key that `Pulumi.yaml` declares as text.
+ */
 function parseList(text: string): string[] {
   if (text.startsWith("[")) {
     try {
@@ -126,7 +129,10 @@ function parseList(text: string): string[] {
   return text.split(/[\s,]+/).filter((part) => part !== "");
 }
 
-/** A JSON array of whatever: how the engine passes a list of a stack file, and what `pulumi config set --path` makes. */
+/**
+ * A JSON array of whatever: how the engine passes a list of a stack's file, and what `pulumi config set --path` makes. It takes
+ * one for keys that `Pulumi.yaml` does not declare, as those of this kind.
+ */
 function parseJsonList(text: string): { value?: unknown; problem?: string } {
   try {
     const value: unknown = JSON.parse(text);

@@ -5,13 +5,13 @@ import * as path from "node:path";
 import { promisify } from "node:util";
 import { projectRoot } from "../config/project";
 import { cacheDir, lock } from ".";
+import { step } from "./step";
 
 const run = promisify(execFile);
 
 const PINS = path.join(projectRoot(), "toolchain", "python");
 /** Installing takes about this long on two cores, downloads included. */
 const ESTIMATE = "1 min";
-const STEP_TIMEOUT_MS = 300_000;
 /** The wheel's programs do not depend on Python; any one of its builds will do. */
 const WHEEL_PYTHON = "3.11";
 const PLATFORMS: Readonly<Record<string, string>> = { x64: "manylinux_2_28_x86_64", arm64: "manylinux_2_28_aarch64" };
@@ -124,14 +124,4 @@ async function install(folder: string): Promise<void> {
     path.join(folder, "postgres"),
   ]);
   fs.rmSync(wheels, { recursive: true });
-}
-
-async function step(what: string, command: string, args: readonly string[]): Promise<void> {
-  try {
-    await run(command, args, { timeout: STEP_TIMEOUT_MS });
-  } catch (error) {
-    const { stderr, message } = error as Error & { stderr?: string };
-    const lines = (stderr?.trim() || message).split("\n").slice(-10);
-    throw new Error(`${what} failed:\n${lines.join("\n")}`, { cause: error });
-  }
 }

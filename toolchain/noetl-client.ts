@@ -1,13 +1,10 @@
-import { execFile } from "node:child_process";
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { promisify } from "node:util";
 import { projectRoot } from "../config/project";
 import { cacheDir, lock } from ".";
 import { ensureDatabaseTools } from "./database";
-
-const run = promisify(execFile);
+import { step } from "./step";
 
 const PINS = path.join(projectRoot(), "toolchain", "python");
 const WHEELS = path.join(PINS, "wheels.txt");
@@ -16,7 +13,6 @@ const PACKAGES = path.join(PINS, "noetl-2.8.9.txt");
 const NEEDED = ["annotated-types", "nats-py", "pydantic", "pydantic-core", "typing-extensions", "typing-inspection"];
 /** What NoETL's wheels ask for; the modules below run on older ones, too. */
 const WHEEL_PYTHON = "3.12";
-const STEP_TIMEOUT_MS = 300_000;
 
 /** Unpacks what speaks to NATS, and nothing that would load the rest of NoETL: the wheel's path, the target folder. */
 const UNPACK = `
@@ -119,14 +115,4 @@ async function install({ python, folder, pin, packages }: Installation): Promise
   const wheel = fs.readdirSync(downloads).find((name) => name.endsWith(".whl")) ?? "";
   await step("unpacking NoETL", python, ["-c", UNPACK, path.join(downloads, wheel), folder]);
   fs.rmSync(downloads, { recursive: true });
-}
-
-async function step(what: string, command: string, args: readonly string[]): Promise<void> {
-  try {
-    await run(command, args, { timeout: STEP_TIMEOUT_MS });
-  } catch (error) {
-    const { stderr, message } = error as Error & { stderr?: string };
-    const lines = (stderr?.trim() || message).split("\n").slice(-10);
-    throw new Error(`${what} failed:\n${lines.join("\n")}`, { cause: error });
-  }
 }

@@ -7,6 +7,7 @@ import { promisify } from "node:util";
 import { projectRoot } from "../config/project";
 import { cacheDir, lock } from ".";
 import { ensureDatabaseTools } from "./database";
+import { step } from "./step";
 
 const run = promisify(execFile);
 
@@ -17,7 +18,6 @@ const lockOf = (version: string): string => path.join(PINS, `noetl-${version}.tx
 /** Installing takes about this long on two cores, downloads included. */
 const ESTIMATE = "1 min";
 const INSTALL_TIMEOUT_MS = 20 * 60_000;
-const STEP_TIMEOUT_MS = 300_000;
 const TICK_MS = 60_000;
 /** Minor versions of Python 3 that every pinned package has a wheel for, the one of NoETL's image first. */
 const MINORS = [12, 13, 14] as const;
@@ -98,10 +98,15 @@ async function install({ version, folder, log }: Installation): Promise<void> {
   const ticker = setInterval(() => log(`NoETL ${version}: still installing after ${elapsed()} s`), TICK_MS);
   const unfinished = `${folder}.${process.pid}.installing`;
   try {
-    await step("making a Python environment for NoETL", uv, ["venv", "--quiet", "--python", python, unfinished]);
+    await step(
+      "making a Python environment for NoETL",
+      uv,
+      ["venv", "--quiet", "--python", python, unfinished],
+      options(),
+    );
     const target = ["--python", path.join(unfinished, "bin", "python")];
     const exact = ["--require-hashes", "--only-binary", ":all:", "--requirements", lockOf(version)];
-    await step(`installing NoETL ${version}`, uv, ["pip", "install", "--quiet", ...target, ...exact]);
+    await step(`installing NoETL ${version}`, uv, ["pip", "install", "--quiet", ...target, ...exact], options());
     fs.renameSync(unfinished, folder);
   } finally {
     clearInterval(ticker);
@@ -150,7 +155,7 @@ export async function findPython(uv: string, log: (line: string) => void): Promi
   if (found) return found;
   log(`NoETL needs Python ${range()}, which is neither on PATH nor among pyenv's versions: uv downloads one ...`);
   try {
-    await step("downloading Python", uv, ["python", "install", "--quiet", `3.${MINORS[0]}`]);
+    await step("downloading Python", uv, ["python", "install", "--quiet", `3.${MINORS[0]}`], options());
     const { stdout } = await run(uv, ["python", "find", "--managed-python", `3.${MINORS[0]}`], options());
     return stdout.trim();
   } catch (error) {
@@ -196,13 +201,3 @@ const options = () => ({
     UV_NO_PROGRESS: "1",
   },
 });
-
-async function step(what: string, command: string, args: readonly string[]): Promise<void> {
-  try {
-    await run(command, args, path.basename(command) === "uv" ? options() : { timeout: STEP_TIMEOUT_MS });
-  } catch (error) {
-    const { stderr, message } = error as Error & { stderr?: string };
-    const lines = (stderr?.trim() || message).split("\n").slice(-10);
-    throw new Error(`${what} failed:\n${lines.join("\n")}`, { cause: error });
-  }
-}

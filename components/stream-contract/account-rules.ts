@@ -38,11 +38,19 @@ function admitsStream({ account }: Pick<Observed, "account">, { expect }: Contra
   return !limits.max_bytes_required && (!limited(limits.max_streams) || streams < limits.max_streams);
 }
 
-const coded = ({ code, words }: Refusal): string => (code === 0 ? words : `${words} (${code})`);
+/** A refusal in a report. */
+export const coded = ({ code, words }: Refusal): string => (code === 0 ? words : `${words} (${code})`);
 
-/** What is done where the server would refuse what NoETL creates. */
-function admit({ code, words }: Refusal, login: string, { stream, expect, worker }: Contract): Mend {
-  const advise = (advice: string): Mend => ({ action: "advise", advice });
+/** Where nothing is refused; nothing is done about it then. */
+export const NOTHING: Refusal = { code: 0, words: "" };
+
+/** Whether it is NoETL's or the gateway's own login that may not, which another login, that of mode `ensure`, may. */
+export const isForbidden = (refusal: Refusal | null | undefined): boolean => refusal?.code === 0;
+
+const advise = (advice: string): Extract<Mend, { action: "advise" }> => ({ action: "advise", advice });
+
+/** What is done where the server would refuse the stream `name` to `login`. */
+export function admitStream({ code, words }: Refusal, login: string, name: string, storage: string): Mend {
   switch (code) {
     case 0:
       return advise(
@@ -53,20 +61,24 @@ function admit({ code, words }: Refusal, login: string, { stream, expect, worker
     case 10028:
     case 10047:
       return advise(
-        `make room for ${stream} in ${expect.storage} storage: lower or remove the max_bytes with which other streams reserve it ` +
+        `make room for ${name} in ${storage} storage: lower or remove the max_bytes with which other streams reserve it ` +
           "(nats stream report; nats stream edit), remove streams that nobody needs, or enlarge the store " +
-          `(${expect.storage === "file" ? "natsJetstreamFileSize" : "natsJetstreamMemSize"}, and the account's limit where it has one); ` +
+          `(${storage === "file" ? "natsJetstreamFileSize" : "natsJetstreamMemSize"}, and the account's limit where it has one); ` +
           "a store of 0 holds no stream at all",
-      );
-    case 10121:
-      return advise(
-        `lower NOETL_WORKER_NATS_MAX_ACK_PENDING (workerMaxAckPending) from ${worker.maxAckPending} to the limit, or raise ` +
-          "max_ack_pending: `jetstream.limits` of the server, `jetstream` of the account, or `consumer_limits` of the stream",
       );
     default:
       return advise(`do what the server's words ask for (${words}), or let the contract create it (mode ensure)`);
   }
 }
+
+/** What is done where the server would refuse the consumer that a worker adds. */
+const admitConsumer = (refusal: Refusal, login: string, { stream, expect, worker }: Contract): Mend =>
+  refusal.code === 10121
+    ? advise(
+        `lower NOETL_WORKER_NATS_MAX_ACK_PENDING (workerMaxAckPending) from ${worker.maxAckPending} to the limit, or raise ` +
+          "max_ack_pending: `jetstream.limits` of the server, `jetstream` of the account, or `consumer_limits` of the stream",
+      )
+    : admitStream(refusal, login, stream, expect.storage);
 
 /**
  * Rules about the account, asked where the login may publish on `$JS.API.INFO` and `$JS.API.STREAM.NAMES`. An account
@@ -155,7 +167,9 @@ export const ACCOUNT_RULES: readonly Rule[] = [
     expected: ({ stream }) => `${stream} can be created`,
     found: ({ probe }) => (probe.creation ? coded(probe.creation) : "it can"),
     holds: ({ probe }) => !probe.creation,
-    mend: (contract, { probe }) => admit(probe.creation ?? { code: 0, words: "" }, probe.login, contract),
+    mend: ({ stream, expect }, { probe }) =>
+      admitStream(probe.creation ?? NOTHING, probe.login, stream, expect.storage),
+    ensure: (_contract, { probe }) => (isForbidden(probe.creation) ? { action: "create-stream" } : undefined),
   },
   {
     id: "consumer-creatable",
@@ -163,18 +177,22 @@ export const ACCOUNT_RULES: readonly Rule[] = [
     effect: "withheld",
     about: "worker",
     checks:
-      "the server would let a worker add the consumer where it is missing or set otherwise, tried with a request that adds nothing",
+      "the server would let a worker add the consumer where it is missing or set otherwise, tried with a request that adds nothing; " +
+      "where the stream is missing, too, the account's own limit admits its messages in flight",
     why:
       "the worker fails when it adds the consumer, and crash-loops: more messages in flight than the server, the account or the " +
       "stream allows (`consumer max ack pending exceeds system limit`), or NoETL's user may not add consumers",
     remedy: "lower the worker's setting, raise the limit, or grant the permission",
     // Limits of the stream are another rule's complaint.
-    applies: ({ stream }) => stream !== undefined && !limited(stream.config.consumer_limits?.max_ack_pending),
+    applies: ({ stream }) => !limited(stream?.config.consumer_limits?.max_ack_pending),
     appliesTo: ({ workerProbe }) => workerProbe.creation !== undefined,
     expected: (_contract, { workerProbe }) => `${workerProbe.consumer} can be added`,
     found: ({ workerProbe }) => (workerProbe.creation ? coded(workerProbe.creation) : "it can"),
     holds: ({ workerProbe }) => !workerProbe.creation,
-    mend: (contract, { probe, workerProbe }) =>
-      admit(workerProbe.creation ?? { code: 0, words: "" }, probe.login, contract),
+    mend: (contract, { probe, workerProbe }) => admitConsumer(workerProbe.creation ?? NOTHING, probe.login, contract),
+    ensure: (_contract, { workerProbe: { consumer: name, creation }, consumers, consumer }) =>
+      isForbidden(creation) && !(consumers ? consumers[name] : consumer)
+        ? { action: "create-consumer", consumer: name }
+        : undefined,
   },
 ];

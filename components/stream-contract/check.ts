@@ -2,6 +2,7 @@ import type { ConsumerInfo, StreamInfo } from "nats";
 import { openSession } from "./connect";
 import { Deadline, inSeconds } from "./deadline";
 import { observeDeclared } from "./declared/observe";
+import { bucketConfig } from "./desired";
 import { ConnectError } from "./errors";
 import { consumerTerms, storedBy, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
@@ -9,7 +10,8 @@ import { judge, type Check, type GatewayAccess, type Observed, type Verdict } fr
 import type { Session } from "./session";
 import { bucketsOf, bucketStream, bucketSubjects, callbacksSubject, updatesSubject } from "./gateway-rules";
 import { tryOut } from "./try-out";
-import { toSeconds, type Ensured } from "./rule";
+import { probeStreamCreation } from "./probe";
+import { toSeconds, type Bucket, type Ensured } from "./rule";
 import { subjectsCover, subjectsOverlap } from "./subjects";
 
 /** What a check found. Everything is plain data; what does not exist is undefined. Durations in seconds. */
@@ -186,7 +188,12 @@ export async function observe(
     const declared = await observeDeclared(session, inputs, deadline);
     return { observed: { stream: undefined, consumer: undefined, ...(declared ? { declared } : {}) }, unasked };
   }
-  const bucketNames = bucketsOf(inputs).map(({ name }) => name);
+  const knownBuckets = Promise.all(
+    bucketsOf(inputs).map(
+      async (bucket) => [bucket, await session.streamInfo(bucketStream(bucket.name), deadline)] as const,
+    ),
+  );
+  const missingBuckets = knownBuckets.then((all) => all.flatMap(([bucket, info]) => (info ? [] : bucket)));
   const terms = consumerTerms(inputs);
   const known = Promise.all([
     session.streamInfo(stream, deadline),
@@ -199,10 +206,8 @@ export async function observe(
       OPTIONAL.overlapping,
       Promise.all(storedBy(inputs).map((subject) => session.streamsWith(subject, deadline))).then((all) => all.flat()),
     ),
-    Promise.all(
-      bucketNames.map(async (name) => [name, await session.streamInfo(bucketStream(name), deadline)] as const),
-    ),
-    gatewayAccess(session, inputs, deadline),
+    knownBuckets,
+    gatewayAccess(session, inputs, missingBuckets, deadline),
     observeDeclared(session, inputs, deadline),
     tryOut(session, inputs, known, deadline),
   ]);
@@ -210,6 +215,8 @@ export async function observe(
     leaveOut(OPTIONAL.unwritable, "the server does not tell what the gateway's user may do");
   }
   for (const { rules, why } of tried.open) leaveOut(rules, why);
+  // A login that was made for the check alone is not the gateway's.
+  const isCheckers = inputs.gateway?.user === undefined && tried.probe === undefined;
   return {
     observed: {
       stream: infos.stream,
@@ -217,8 +224,8 @@ export async function observe(
       ...(terms.length > 1 ? { consumers: infos.consumers } : {}),
       ...(account ? { account } : {}),
       ...(names ? { overlapping: [...new Set(names)].filter((name) => name !== stream) } : {}),
-      ...(inputs.gateway ? { buckets: Object.fromEntries(buckets) } : {}),
-      ...(gateway ? { gateway } : {}),
+      ...(inputs.gateway ? { buckets: Object.fromEntries(buckets.map(([{ name }, info]) => [name, info])) } : {}),
+      ...(gateway ? { gateway: isCheckers ? { ...gateway, creations: {} } : gateway } : {}),
       ...(declared ? { declared } : {}),
       ...(tried.probe ? { probe: tried.probe } : {}),
       ...(remembered.streamCreated === undefined ? {} : { streamRemembered: remembered.streamCreated }),
@@ -232,15 +239,17 @@ export async function observe(
 async function gatewayAccess(
   session: Session,
   inputs: ContractInputs,
+  missing: Promise<readonly Bucket[]>,
   deadline: Deadline,
 ): Promise<GatewayAccess | undefined> {
   const { gateway } = inputs;
+  missing.catch(() => undefined); // whoever asked for it tells
   if (!gateway) return undefined;
-  if (gateway.user === undefined || gateway.user === inputs.user) return accessOf(session, inputs, gateway, deadline);
+  if (gateway.user === undefined || gateway.user === inputs.user) return accessOf(session, inputs, missing, deadline);
   const { credentials: _credentials, nkeySeed: _nkeySeed, ...rest } = inputs;
   const own = await openSession({ ...rest, user: gateway.user, password: gateway.password ?? "" }, deadline);
   try {
-    return await accessOf(own, inputs, gateway, deadline);
+    return await accessOf(own, inputs, missing, deadline);
   } finally {
     await own.close();
   }
@@ -249,13 +258,23 @@ async function gatewayAccess(
 async function accessOf(
   session: Session,
   inputs: ContractInputs,
-  gateway: NonNullable<ContractInputs["gateway"]>,
+  missing: Promise<readonly Bucket[]>,
   deadline: Deadline,
 ): Promise<GatewayAccess> {
-  const [updatesRefused, callbacksRefused, permissions] = await Promise.all([
+  const { gateway } = inputs;
+  if (!gateway) return {};
+  const [updatesRefused, callbacksRefused, permissions, creations] = await Promise.all([
     session.listenRefusal(updatesSubject(gateway), deadline),
     session.listenRefusal(callbacksSubject(gateway), deadline),
     session.permissions(deadline),
+    missing.then((buckets) =>
+      Promise.all(
+        buckets.map(async (bucket) => {
+          const config = bucketConfig(bucket, 1); // as the gateway makes it
+          return [bucket.name, await probeStreamCreation(session, config, deadline)] as const;
+        }),
+      ),
+    ),
   ]);
   const entries = bucketsOf(inputs).map(({ name }) => bucketSubjects(name));
   const { allow, deny = [] } = permissions?.publish ?? {};
@@ -264,6 +283,7 @@ async function accessOf(
   return {
     ...(updatesRefused === undefined ? {} : { updatesRefused }),
     ...(callbacksRefused === undefined ? {} : { callbacksRefused }),
+    ...(creations.length > 0 ? { creations: Object.fromEntries(creations) } : {}),
     ...(permissions ? { unwritable: entries.filter((subject) => !mayWrite(subject)) } : {}),
   };
 }

@@ -5,7 +5,7 @@ import { bucketConfig, consumerConfig, streamConfig } from "./desired";
 import { consumerTerms, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
 import { checkName, judge, type Observed, type Verdict } from "./rules";
-import type { Ensured } from "./rule";
+import { list, type Ensured } from "./rule";
 import type { Session } from "./session";
 import { bucketsOf, bucketStream } from "./gateway-rules";
 
@@ -62,9 +62,10 @@ export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePl
         break;
       case "create-bucket": {
         const bucket = bucketsOf(inputs).find(({ name }) => name === ensure.bucket);
-        if (bucket) {
-          const body = bucketConfig(bucket, expect.replicas);
-          changes.push({ does: `create bucket ${bucket.name}`, subject: `STREAM.CREATE.${body.name}`, body });
+        const subject = `STREAM.CREATE.${bucketStream(ensure.bucket)}`;
+        // Two rules may ask for it.
+        if (bucket && !changes.some((other) => other.subject === subject)) {
+          changes.push({ does: `create bucket ${bucket.name}`, subject, body: bucketConfig(bucket, expect.replicas) });
         }
         break;
       }
@@ -139,7 +140,10 @@ export interface EnsureReport extends ContractReport {
   readonly changes: readonly string[];
 }
 
-/** Nothing was changed, because something would have to be recreated, or taken back from whoever set it. Its message says what, why, and how. */
+/**
+ * Nothing was changed, because something would have to be recreated, or taken back from whoever set it, or is more than this
+ * server has. Its message says what, why, and how.
+ */
 export class EnsureRefused extends Error {
   override readonly name = "EnsureRefused";
 }
@@ -159,7 +163,7 @@ export async function ensureContract(inputs: ContractInputs, remembered: Remembe
   return retrying(inputs, async (deadline) => {
     const session = await openSession(inputs, deadline);
     try {
-      done.push(...(await change(session, inputs, deadline, remembered)));
+      await change(session, inputs, deadline, { remembered, done });
       return { ...(await checkWith(session, inputs, deadline, true, remembered)), changes: done };
     } finally {
       await session.close();
@@ -167,27 +171,31 @@ export async function ensureContract(inputs: ContractInputs, remembered: Remembe
   });
 }
 
+interface Before {
+  readonly remembered: Remembered;
+  /** What has been done, by earlier tries too; added to as it is. */
+  readonly done: string[];
+}
+
 async function change(
   session: Session,
   inputs: ContractInputs,
   deadline: Deadline,
-  remembered: Remembered,
-): Promise<string[]> {
+  { remembered, done }: Before,
+): Promise<void> {
   const { observed } = await observe(session, inputs, deadline, remembered);
   const { changes, refused } = ensurePlan(inputs, observed);
   const forbids = refused.filter(({ rule }) => rule.severity === "violation" || (inputs.strict && !rule.isEvent));
   if (forbids.length > 0) {
     const server = `${session.server} (nats-server ${session.serverVersion})`;
-    const what = forbids.map(checkName).join(", ");
+    const what = `${list(forbids.map(checkName))} ${forbids.length === 1 ? "needs" : "need"}`;
     throw new EnsureRefused(
-      `Nothing was changed: ${what} cannot be mended without removing or recreating something, or taking back what somebody ` +
-        `else set, which mode ensure never does.\n${contractMessage(inputs, refused, server, observed.stream?.state.messages ?? 0)}`,
+      `Nothing ${done.length === 0 ? "" : `after ${list(done)} `}was changed: ${what} a decision. Mode ensure never removes or recreates anything unasked, and takes nothing back ` +
+        `that somebody else set.\n${contractMessage(inputs, refused, server, observed.stream?.state.messages ?? 0)}`,
     );
   }
-  const done: string[] = [];
   for (const { does, subject, body } of changes) {
     await session.change(subject, body, `to ${does}`, deadline);
     done.push(does);
   }
-  return done;
 }

@@ -1,4 +1,5 @@
 import type { StreamConfig, StreamInfo } from "nats";
+import { admitStream, coded, isForbidden, NOTHING } from "./account-rules";
 import { subjectsCover, subjectsOverlap } from "./subjects";
 import {
   count,
@@ -89,6 +90,24 @@ const lifePatch = ({ ttlSeconds, info: { config } }: Found["bucket"]): Partial<S
 const LIFE_STAYS =
   "a shorter life removes entries at once that somebody keeps; where it is right, set the gateway's setting";
 
+/** Takes the gateway's subjects out of the stream, where that leaves the commands in it. */
+function apartMend(contract: Contract, { stream }: Found): Mend {
+  const gateway = gatewayOf(contract);
+  const theirs = [updatesSubject(gateway), callbacksSubject(gateway)];
+  if (theirs.some((other) => subjectsOverlap(contract.subject, other))) {
+    return {
+      action: "advise",
+      advice:
+        `give the gateway prefixes that do not take ${contract.subject} in (natsUpdatesSubjectPrefix, ` +
+        "natsCallbackSubjectPrefix): no subjects of the stream could keep both apart",
+    };
+  }
+  const kept = (stream.config.subjects ?? []).filter(
+    (subject) => !theirs.some((other) => subjectsOverlap(subject, other)),
+  );
+  return editStream({ subjects: subjectsCover(kept, contract.subject) ? kept : [...kept, contract.subject] });
+}
+
 /** Rules about the gateway's buckets and subjects, asked where a gateway is deployed. Source: the gateway, 2.10 line. */
 export const GATEWAY_RULES: readonly Rule[] = [
   {
@@ -105,6 +124,30 @@ export const GATEWAY_RULES: readonly Rule[] = [
     holds: ({ bucket }) => Boolean(bucket.info),
     mend: () => ({ action: "restart-gateway" }),
     ensure: (_contract, { bucket }) => ({ action: "create-bucket", bucket: bucket.name }),
+  },
+  {
+    id: "bucket-creatable",
+    severity: "violation",
+    effect: "gateway",
+    about: "bucket",
+    checks:
+      "the server would let the gateway create the bucket where it is missing, tried with a request that creates nothing",
+    why: "the gateway fails when it creates the bucket, at every start, and runs without it",
+    remedy: "make room, or grant the permission",
+    appliesTo: ({ bucket, gateway }) =>
+      (bucket.info as StreamInfo | undefined) === undefined && gateway?.creations?.[bucket.name] !== undefined,
+    expected: (_contract, { bucket }) => `${bucketStream(bucket.name)} can be created`,
+    found: ({ bucket, gateway }) => coded(gateway.creations?.[bucket.name] ?? { ...NOTHING, words: "it can" }),
+    holds: ({ bucket, gateway }) => !gateway.creations?.[bucket.name],
+    mend: (contract, { bucket, gateway }) =>
+      admitStream(
+        gateway.creations?.[bucket.name] ?? NOTHING,
+        gatewayOf(contract).user === undefined ? "the gateway's user" : `user ${gatewayOf(contract).user}`,
+        bucketStream(bucket.name),
+        "file",
+      ),
+    ensure: (_contract, { bucket, gateway }) =>
+      isForbidden(gateway.creations?.[bucket.name]) ? { action: "create-bucket", bucket: bucket.name } : undefined,
   },
   {
     id: "bucket-subjects",
@@ -250,21 +293,12 @@ export const GATEWAY_RULES: readonly Rule[] = [
       const theirs = [updatesSubject(gateway), callbacksSubject(gateway)];
       return !(stream.config.subjects ?? []).some((subject) => theirs.some((other) => subjectsOverlap(subject, other)));
     },
-    mend: (contract, { stream }) => {
-      const gateway = gatewayOf(contract);
-      const theirs = [updatesSubject(gateway), callbacksSubject(gateway)];
-      if (theirs.some((other) => subjectsOverlap(contract.subject, other))) {
-        return {
-          action: "advise",
-          advice:
-            `give the gateway prefixes that do not take ${contract.subject} in (natsUpdatesSubjectPrefix, ` +
-            "natsCallbackSubjectPrefix): no subjects of the stream could keep both apart",
-        };
-      }
-      const kept = (stream.config.subjects ?? []).filter(
-        (subject) => !theirs.some((other) => subjectsOverlap(subject, other)),
-      );
-      return editStream({ subjects: subjectsCover(kept, contract.subject) ? kept : [...kept, contract.subject] });
+    mend: apartMend,
+    ensure: (contract, found) => {
+      const mend = apartMend(contract, found);
+      return mend.action === "edit-stream"
+        ? mend
+        : { action: "leave", why: "what the gateway listens to is its own setting, and not the stream's" };
     },
   },
 ];

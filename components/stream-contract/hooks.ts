@@ -2,8 +2,9 @@ import { AsyncResource } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
-import { many } from "../../config/wording";
+import { many, sentenceCase } from "../../config/wording";
 import { serversDigest } from "../nats-jetstream/values";
+import type { Preflight } from "./preflight";
 import { provider, type StreamContractArgs } from "./resource";
 
 const RELEASE = "kubernetes:helm.sh/v3:Release";
@@ -18,20 +19,47 @@ const WATCH_MILLISECONDS = 10_000;
  *
  * @param contract The contract as `StreamContract` takes it.
  */
-export function guardNoetl(
+export const guardNoetl = (
   opts: pulumi.ComponentResourceOptions,
   contract: StreamContractArgs,
+): pulumi.ComponentResourceOptions =>
+  guard(opts, contract, { name: "NoETL", asks: (args) => provider().beforeNoetl(args), watches: true });
+
+/**
+ * The same for a component that installs the gateway: NATS is asked whether it will be able to make its buckets, to use those
+ * that are there, and to listen where it has to. What of NoETL's own part of the contract is wrong is not its concern.
+ */
+export const guardGateway = (
+  opts: pulumi.ComponentResourceOptions,
+  contract: StreamContractArgs,
+): pulumi.ComponentResourceOptions =>
+  guard(opts, contract, { name: "the gateway", asks: (args) => provider().beforeGateway(args), watches: false });
+
+interface Guarded {
+  /** In words, in the middle of a sentence. */
+  readonly name: string;
+  asks(this: void, args: object): Promise<Preflight>;
+  /** Whether what keeps it from becoming ready is looked for while Helm waits. */
+  readonly watches: boolean;
+}
+
+function guard(
+  opts: pulumi.ComponentResourceOptions,
+  contract: StreamContractArgs,
+  { name, asks, watches }: Guarded,
 ): pulumi.ComponentResourceOptions {
   if (pulumi.runtime.isDryRun() || !knowsHooks()) return opts;
   let stop = (): void => undefined;
   const begin = async ({ urn }: { urn: string }): Promise<void> => {
     const args = await known(contract);
-    const found = await provider().beforeNoetl(args);
-    if (found.result === "blocked") throw new Error(`NoETL was left as it is, for it could not work.\n${found.report}`);
-    if (found.result === "unasked") {
-      await pulumi.log.warn(`NATS could not be asked before NoETL is deployed: ${found.why}`, at(urn));
+    const found = await asks(args);
+    if (found.result === "blocked") {
+      throw new Error(`${sentenceCase(name)} was left as it is, for it could not work.\n${found.report}`);
     }
-    stop = watch(args, urn);
+    if (found.result === "unasked") {
+      await pulumi.log.warn(`NATS could not be asked before ${name} is deployed: ${found.why}`, at(urn));
+    }
+    if (watches) stop = watch(args, urn);
   };
   const end = (): void => stop();
   const hooks: pulumi.ResourceHookBinding = {

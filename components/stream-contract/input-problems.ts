@@ -196,8 +196,10 @@ function consumerProblems(inputs: ContractInputs, unknown: string | undefined): 
   const isKnown = ![inputs.subject, inputs.consumer, noetlLine, publishes, consumers].some(
     (value) => unknown !== undefined && holds(value, unknown),
   );
+  // What is wrong with these has sentences of its own.
+  const isSound = isSubject(inputs.subject) && typeof inputs.consumer === "string";
   const asPublished = (): string[] =>
-    isKnown ? [...ignoredSubject(inputs), ...outsideProblems(inputs), ...uncoveredProblems(inputs)] : [];
+    isKnown && isSound ? [...ignoredSubject(inputs), ...outsideProblems(inputs), ...uncoveredProblems(inputs)] : [];
   if (!given(consumers)) return [...problems, ...(problems.length === 0 ? asPublished() : [])];
   if (!Array.isArray(consumers) || !consumers.every(isRecord)) {
     return [...problems, `consumers is not a list of consumers; allowed is a list, for example ${EXAMPLE_CONSUMERS}`];

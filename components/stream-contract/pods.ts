@@ -1,9 +1,11 @@
 /** What the pods of NATS and NoETL tell about a stream that is gone: who restarted, and whether somebody will make it again. */
 import type { V1Pod } from "@kubernetes/client-node" with { "resolution-mode": "import" };
+import { sentenceCase } from "../../config/wording";
 import { clusterAccess, listPods, readLog } from "./cluster";
 import { within, type Deadline } from "./deadline";
 import { ConnectError } from "./errors";
 import { isServersConnection, type ContractInputs } from "./inputs";
+import { list } from "./rule";
 
 /** One pod, as far as it matters here. */
 export interface PodFacts {
@@ -115,15 +117,22 @@ export function startsFor({ noetl, now }: Pods): number {
   return Math.max(0, ...noetl.map(left));
 }
 
-/** What is known of a loss, and why waiting does not bring back what is lost. */
-export function lossWords(missing: string, seen: string | undefined, pods: Pods): string {
+/**
+ * What is known of a loss, and why waiting does not bring back what is lost.
+ *
+ * @param lost What is missing, `stream NOETL_COMMANDS`; at least one.
+ * @param seen When the stream was created that an earlier check found.
+ */
+export function lossWords(lost: readonly string[], seen: string | undefined, pods: Pods): string {
+  const [are, were, it] = lost.length === 1 ? ["is", "was", "it"] : ["are", "were", "them"];
+  const missing = sentenceCase(list(lost));
   const restarted = pods.nats.filter(
     ({ started }) => seen !== undefined && started !== undefined && Date.parse(started) > Date.parse(seen),
   );
   const words = [
     seen === undefined
-      ? `${missing} is gone.`
-      : `${missing} is gone, which was there when it was last checked (stream created ${seen}).`,
+      ? `${missing} ${are} gone.`
+      : `${missing} ${are} gone, which ${were} there at the last check (stream created ${seen}).`,
     ...restarted.map(
       ({ name, started, restarts, ended }) =>
         `NATS pod ${name} started at ${started}` +
@@ -134,9 +143,9 @@ export function lossWords(missing: string, seen: string | undefined, pods: Pods)
   const [oldest] = pods.noetl.flatMap(({ started }) => started ?? []).sort();
   words.push(
     pods.noetl.length === 0
-      ? "No pod of NoETL is there to make it."
+      ? `No pod of NoETL is there to make ${it}.`
       : `NoETL makes stream and consumer only when it starts, and its pods have run since ${oldest ?? "an unknown time"}: ` +
-          "nothing brings it back but a restart of them.",
+          `nothing brings ${it} back but a restart of these pods.`,
   );
   return words.join(" ");
 }

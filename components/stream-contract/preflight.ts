@@ -1,12 +1,11 @@
 /**
- * Before NoETL is installed or upgraded: will it be able to make its stream and consumer, and to use what it finds? Helm would
- * otherwise wait for pods that crash-loop, and end with "context deadline exceeded" after minutes.
+ * Before NoETL or its gateway is installed or upgraded: will it be able to make its stream and consumer, its buckets, and to use
+ * what it finds? Helm would otherwise wait for pods that crash-loop, and end with "context deadline exceeded" after minutes.
  */
-import type { StreamConfig, StreamInfo } from "nats";
+import type { StreamInfo } from "nats";
 import { observe, retrying } from "./check";
 import { openSession } from "./connect";
 import { Deadline } from "./deadline";
-import { streamConfig } from "./desired";
 import { ConnectError } from "./errors";
 import type { ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
@@ -17,31 +16,45 @@ import type { Session } from "./session";
 /** How long NATS is given to answer, in seconds; it has just been deployed. */
 const PREFLIGHT_SECONDS = 30;
 
-/** What was found before NoETL is touched. */
+/** What was found before a part is touched. */
 export type Preflight =
-  /** Nothing that is known of stands in NoETL's way. */
+  /** Nothing that is known of stands in its way. */
   | { readonly result: "clear" }
-  /** NoETL would not work; why, and how to fix it. */
+  /** It would not work; why, and how to fix it. */
   | { readonly result: "blocked"; readonly report: string }
-  /** NATS could not be asked, which is not NoETL's trouble yet. */
+  /** NATS could not be asked, which is not the part's trouble yet. */
   | { readonly result: "unasked"; readonly why: string };
 
-/**
- * What NoETL's start does not put right: violations for which waiting makes no sense. The gateway's part is left out, which is
- * not NoETL's.
- */
+/** What a start does not put right: violations for which waiting makes no sense. What is merely not there yet is none. */
 export const standsInTheWay = ({ ok, severity, waits }: Verdict): boolean =>
   !ok && severity === "violation" && waits === undefined;
 
-/** Asks, and changes nothing. */
-export async function preflight(inputs: ContractInputs): Promise<Preflight> {
-  const { gateway: _gateway, ...noetl } = inputs;
-  const asked = { ...noetl, timeoutSeconds: Math.min(inputs.timeoutSeconds, PREFLIGHT_SECONDS) };
+/** What is about to be deployed. */
+export type Part = "noetl" | "gateway";
+
+/** Rules about what the gateway makes and does itself. */
+const isGateways = ({ rule: { about } }: Verdict): boolean => about === "bucket" || about === "gateway";
+
+/** Asks what stands in the way of a part, and changes nothing. */
+export async function preflight(inputs: ContractInputs, part: Part = "noetl"): Promise<Preflight> {
+  const { gateway, ...noetl } = inputs;
+  const asked = {
+    ...noetl,
+    ...(part === "gateway" && gateway ? { gateway } : {}),
+    timeoutSeconds: Math.min(inputs.timeoutSeconds, PREFLIGHT_SECONDS),
+  };
   try {
     return await retrying(asked, async (deadline) => {
       const session = await openSession(asked, deadline);
       try {
-        return await ask(session, asked, deadline);
+        const { observed } = await observe(session, asked, deadline);
+        const blocking = judge(asked, observed).filter(
+          (verdict) => standsInTheWay(verdict) && (part === "noetl" || isGateways(verdict)),
+        );
+        if (blocking.length === 0) return { result: "clear" };
+        const server = `${session.server} (nats-server ${session.serverVersion})`;
+        const report = contractMessage(asked, blocking, server, observed.stream?.state.messages ?? 0);
+        return { result: "blocked", report };
       } finally {
         await session.close();
       }
@@ -50,68 +63,6 @@ export async function preflight(inputs: ContractInputs): Promise<Preflight> {
     if (error instanceof ConnectError) return { result: "unasked", why: error.message };
     throw error;
   }
-}
-
-async function ask(session: Session, inputs: ContractInputs, deadline: Deadline): Promise<Preflight> {
-  const { observed } = await observe(session, inputs, deadline);
-  const server = `${session.server} (nats-server ${session.serverVersion})`;
-  const blocking = judge(inputs, observed).filter(standsInTheWay);
-  if (blocking.length > 0) {
-    const stored = observed.stream?.state.messages ?? 0;
-    return { result: "blocked", report: contractMessage(inputs, blocking, server, stored) };
-  }
-  if (observed.stream) return { result: "clear" };
-  const refusal = await streamRefusal(session, inputs, deadline);
-  if (refusal === undefined) return { result: "clear" };
-  return {
-    result: "blocked",
-    report:
-      `NoETL will not be able to create stream ${inputs.stream} in ${inputs.expect.storage} storage at ${server}: ` +
-      `${refusal}. ${REMEDY}`,
-  };
-}
-
-const REMEDY =
-  "Give JetStream a store of that kind with room left (natsJetstreamMemSize, natsJetstreamFileSize; `max_memory_store` and " +
-  "`max_file_store` of a NATS of your own), or remove the stream that has reserved it (`nats stream report`)";
-
-/** Name of a stream that is never created. */
-const TRIAL = "NOETL_NATS_TRIAL_NEVER_CREATED";
-const SUBJECTS_OVERLAP = 10065;
-
-interface Created {
-  readonly error?: { readonly err_code?: number; readonly description?: string };
-}
-
-/**
- * Why the server would refuse the stream, in its own words; undefined where it would not, or where that cannot be tried. The
- * server looks for room before it looks for overlapping subjects: asked for a stream on the subjects of one that exists, it
- * names what lacks, or the overlap where nothing does, and creates nothing. A cluster looks the other way round, and is not
- * told apart: it names the overlap.
- */
-async function streamRefusal(
-  session: Session,
-  inputs: ContractInputs,
-  deadline: Deadline,
-): Promise<string | undefined> {
-  const taken = await takenSubject(session, deadline);
-  if (taken === undefined) return undefined;
-  const body: Partial<StreamConfig> = { ...streamConfig(inputs), name: TRIAL, subjects: [taken] };
-  const answer = await request<Created>(session, `STREAM.CREATE.${TRIAL}`, deadline, body);
-  if (answer === undefined) return undefined;
-  if (answer.error === undefined) {
-    // The other stream went away in between.
-    await request(session, `STREAM.DELETE.${TRIAL}`, deadline);
-    return undefined;
-  }
-  const { err_code: code = 0, description = "no reason given" } = answer.error;
-  return code === SUBJECTS_OVERLAP ? undefined : `${description} (${code})`;
-}
-
-/** A subject that a stream of this account takes. */
-async function takenSubject(session: Session, deadline: Deadline): Promise<string | undefined> {
-  const answer = await request<{ streams?: { config: StreamConfig }[] | null }>(session, "STREAM.LIST", deadline);
-  return answer?.streams?.flatMap(({ config }) => config.subjects ?? [])[0];
 }
 
 /** A stream that a restart of its server takes along. */
@@ -145,11 +96,9 @@ async function request<T extends object>(
   session: Session,
   subject: string,
   deadline: Deadline,
-  body?: object,
 ): Promise<T | undefined> {
   try {
-    const payload = body === undefined ? undefined : JSON.stringify(body);
-    const answer = await session.connection.request(`$JS.API.${subject}`, payload, { timeout: deadline.step(3_000) });
+    const answer = await session.connection.request(`$JS.API.${subject}`, undefined, { timeout: deadline.step(3_000) });
     return answer.json<T>();
   } catch {
     return undefined;

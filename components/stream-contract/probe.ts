@@ -12,11 +12,11 @@
 import { randomUUID } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import type { Deadline } from "./deadline";
-import { consumerConfig, streamConfig } from "./desired";
+import { consumerConfig, type streamConfig } from "./desired";
 import { ConnectError } from "./errors";
 import type { ConsumerTerms } from "../../contract/lines";
 import { publishedSubjects, type ContractInputs } from "./inputs";
-import { toNanoseconds } from "./rule";
+import { limited, toNanoseconds } from "./rule";
 import type { Attempt, Session } from "./session";
 import { subjectsCover } from "./subjects";
 import type { ConsumerInfo, StreamInfo } from "nats";
@@ -239,8 +239,8 @@ export async function probeWorker(
 export const wordsOf = ({ message }: Error): string =>
   (/Permissions Violation for [^']*/.exec(message) ?? /Authorization Violation/.exec(message))?.[0] ?? message;
 
-/** Codes with which a server refuses what is only asked for to learn about its limits. */
-const DOOMED: ReadonlySet<number> = new Set([10049, 10052, 10094]);
+/** Codes with which a server refuses what is only asked for to learn about its limits, or what is there by now (10058). */
+const DOOMED: ReadonlySet<number> = new Set([10049, 10052, 10058, 10094]);
 
 async function creationOf(
   session: Session,
@@ -259,23 +259,45 @@ async function creationOf(
 }
 
 /**
- * Whether the server would refuse the stream that NoETL creates. The request holds what every server refuses once its limits
+ * Whether the server would refuse a stream that NoETL or its gateway creates. The request holds what every server refuses once its limits
  * have been looked at: a source with an invalid filter, before nats-server 2.10 the template of nobody. A cluster looks
  * at the limits later than at that; there only the permission is learned, from a window longer than the age.
  */
 export function probeStreamCreation(
   session: Session,
-  inputs: ContractInputs,
+  config: ReturnType<typeof streamConfig>,
   deadline: Deadline,
 ): Promise<Refusal | null | undefined> {
-  const config = streamConfig(inputs);
   const [major = 0, minor = 0] = session.serverVersion.split(".").map(Number);
   const doom = session.clustered
     ? { max_age: toNanoseconds(60), duplicate_window: toNanoseconds(120) }
     : major === 2 && minor < 10
       ? { template_owner: "noetl-nats-probe" }
       : { sources: [{ name: "noetl-nats-probe", filter_subject: "noetl..nats" }] };
-  return creationOf(session, `$JS.API.STREAM.CREATE.${inputs.stream}`, { ...config, ...doom }, deadline);
+  return creationOf(session, `$JS.API.STREAM.CREATE.${config.name}`, { ...config, ...doom }, deadline);
+}
+
+/**
+ * What the account's own limit says about a worker's consumer while there is no stream to try it on, in the words that the
+ * server has for it. A limit of the server itself is not told then. Undefined where the login may not ask.
+ */
+export async function admittedByAccount(
+  session: Session,
+  wanted: readonly number[],
+  deadline: Deadline,
+): Promise<(Refusal | null)[] | undefined> {
+  try {
+    const { limits } = await session.accountInfo(deadline);
+    const most = limits.max_ack_pending;
+    return wanted.map((each) =>
+      limited(most) && each > most
+        ? { code: 10121, words: `consumer max ack pending exceeds system limit of ${most}` }
+        : null,
+    );
+  } catch (error) {
+    if (error instanceof ConnectError && error.problem === "missing-permission") return undefined;
+    throw error;
+  }
 }
 
 /** Whether the server would refuse the consumer that a worker adds: "new messages only", from a given one on, is refused. */

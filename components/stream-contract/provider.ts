@@ -12,7 +12,14 @@ import { warn } from "./engine-log";
 import { ensureContract, ensuredBy, type EnsureReport } from "./ensure";
 import { ConnectError } from "./errors";
 import { inputProblems } from "./input-problems";
-import { INPUT_NAMES, isServersConnection, withDefaults, type ContractInputs, type GatewaySettings } from "./inputs";
+import {
+  consumerTerms,
+  INPUT_NAMES,
+  isServersConnection,
+  withDefaults,
+  type ContractInputs,
+  type GatewaySettings,
+} from "./inputs";
 import { lossWords, podsOf, startsFor } from "./pods";
 import { hindrances, memoryStreams, preflight, type Hindrance, type Loss, type Preflight } from "./preflight";
 import { checkName, RULES, type Check } from "./rules";
@@ -160,8 +167,9 @@ async function checked(
   return { ...inputs, ...report, differences: differencesIn(checks) };
 }
 
-/** What the program asks beside a release of NoETL; see `hooks.ts`. Arguments as {@link check} takes them. */
+/** What the program asks beside the releases; see `hooks.ts`. Arguments as {@link check} takes them. */
 export const beforeNoetl = (args: object): Promise<Preflight> => preflight(inputsOf(args));
+export const beforeGateway = (args: object): Promise<Preflight> => preflight(inputsOf(args), "gateway");
 export const lostWithServers = (args: object): Promise<Loss[] | undefined> => memoryStreams(inputsOf(args));
 export const whileNoetlStarts = (args: object): Promise<Hindrance[]> => hindrances(inputsOf(args));
 
@@ -182,12 +190,19 @@ const DEPLOYED = [
   "stream",
   "subject",
   "consumer",
+  "noetlLine",
+  "publishes",
+  "consumers",
+  "declaredOnly",
   "expect",
   "worker",
   "noetl",
   "gateway",
   "triggers",
 ] as const;
+
+/** Whether inputs that stand in a state, and those of an update, are of two deployments. */
+export const areOfTwoDeployments = (olds: object, news: object): boolean => changed(olds, news, DEPLOYED);
 
 /**
  * Runs the check, in mode `ensure` after what it does. A stream that was recreated is no loss where a deployment came before,
@@ -207,7 +222,7 @@ export async function update(
   const seen = rememberedIn(askedFor(before));
   const recreated = changed(asked, news, ["triggers", "stream"]) || before.drift?.["stream-lost"] !== undefined;
   const remembered = { ...(recreated ? {} : seen), ...ensuredIn(before) };
-  if (changed(asked, news, DEPLOYED) || before.drift?.nats !== undefined) {
+  if (areOfTwoDeployments(asked, news) || before.drift?.nats !== undefined) {
     return { outs: await checked(inputs, remembered) };
   }
   try {
@@ -231,8 +246,7 @@ async function checkAgain(inputs: ContractInputs, seen: Remembered, remembered: 
   });
   const once = (): Promise<ContractReport> => checkContract(limit(REFRESH_TIMEOUT_SECONDS), false, remembered);
   const first = await once();
-  const missing = MISSING.filter(({ id }) => first.checks.some((check) => check.id === id && !check.ok));
-  if (first.holds || missing.length === 0) return first;
+  if (first.holds || lostIn(first, inputs).length === 0) return first;
   const pods = await podsOf(inputs, new Deadline(LOOK_SECONDS * 1000));
   const seconds = pods ? startsFor(pods) / 1000 : BLIND_SECONDS;
   if (seconds > 0) {
@@ -240,17 +254,21 @@ async function checkAgain(inputs: ContractInputs, seen: Remembered, remembered: 
     if (waited.holds || !pods) return waited;
   }
   const last = await once();
-  const name = missing[0]?.name(inputs) ?? "";
-  return last.holds || !pods
+  const lost = lostIn(last, inputs);
+  return lost.length === 0 || !pods
     ? last
-    : { ...last, report: `${lossWords(name, seen.streamCreated, pods)}\n${last.report}` };
+    : { ...last, report: `${lossWords(lost, seen.streamCreated, pods)}\n${last.report}` };
 }
 
-/** What only a start of NoETL makes. */
-const MISSING: readonly { readonly id: string; name(this: void, inputs: ContractInputs): string }[] = [
-  { id: "stream-exists", name: ({ stream }) => `Stream ${stream}` },
-  { id: "consumer-exists", name: ({ consumer }) => `Consumer ${consumer}` },
-];
+/** What is missing of what only a start of NoETL makes: the stream, without which no consumer is asked for, or consumers. */
+export function lostIn({ checks }: Pick<ContractReport, "checks">, inputs: ContractInputs): string[] {
+  const [only] = consumerTerms(inputs);
+  return checks.flatMap(({ id, ok, consumer = only?.name }) => {
+    if (ok) return [];
+    if (id === "stream-exists") return [`stream ${inputs.stream}`];
+    return id === "consumer-exists" && consumer !== undefined ? [`consumer ${consumer}`] : [];
+  });
+}
 
 const rememberedIn = ({ streamCreated }: Remembered): Remembered =>
   streamCreated === undefined ? {} : { streamCreated };

@@ -4,7 +4,7 @@ import type { ConsumerTerms } from "../../contract/lines";
 import type { DeclaredObserved } from "./declared/observe";
 import type { DeclaredChange } from "./declared/plan";
 import type { ContractInputs } from "./inputs";
-import type { Probe, PublishProbe, WorkerProbe } from "./probe";
+import type { Probe, PublishProbe, Refusal, WorkerProbe } from "./probe";
 
 /** Violations fail the update: NoETL does not work. Drift warns, and fails only with `strict`. */
 export type Severity = "violation" | "drift";
@@ -54,6 +54,8 @@ export interface GatewayAccess {
   readonly callbacksRefused?: string;
   /** Subjects of the buckets that the user may not write; undefined where the server does not tell. */
   readonly unwritable?: readonly string[];
+  /** Why the server would refuse the buckets that the gateway would have to create; null where it would not. */
+  readonly creations?: Readonly<Record<string, Refusal | null | undefined>>;
 }
 
 /** What the server says; undefined where it has nothing of that name, or where the login may not ask. */
@@ -164,8 +166,8 @@ export interface Rule {
   readonly found: (observed: Found, contract: Contract) => string;
   readonly holds: (observed: Found, contract: Contract) => boolean;
   readonly mend: (contract: Contract, observed: Found) => Mend;
-  /** What `ensure` does where it differs from {@link mend}. */
-  readonly ensure?: (contract: Contract, observed: Found) => Ensure;
+  /** What `ensure` does where it differs from {@link mend}; undefined where it does not. */
+  readonly ensure?: (contract: Contract, observed: Found) => Ensure | undefined;
 }
 
 const NANOSECONDS = 1e9;

@@ -57,6 +57,9 @@ export const RULES: readonly Rule[] = [
   ...GATEWAY_RULES,
 ];
 
+/** Rules that are asked of a bucket that is not there. */
+const MISSING_BUCKET: ReadonlySet<string> = new Set(["bucket-exists", "bucket-creatable"]);
+
 /** One of several things that a rule is asked of. */
 interface Target {
   readonly bucket?: Bucket;
@@ -99,7 +102,7 @@ function isAsked(rule: Rule, observed: Observed, contract: Contract, { bucket }:
       return observed.stream !== undefined && (rule.id === "consumer-exists" || observed.consumer !== undefined);
     case "bucket":
       if (bucket === undefined || observed.buckets === undefined) return false;
-      return rule.id === "bucket-exists" || observed.buckets[bucket.name] !== undefined;
+      return MISSING_BUCKET.has(rule.id) || observed.buckets[bucket.name] !== undefined;
     case "gateway":
       return observed.gateway !== undefined;
     case "declared":

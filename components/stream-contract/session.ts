@@ -70,8 +70,11 @@ const STREAM_NOT_FOUND = 10059;
 const CONSUMER_NOT_FOUND = 10014;
 /** JetStream is off for the account, or for the whole server. */
 const JETSTREAM_OFF = [10039, 10076];
-/** A cluster without a leader, a stream that is offline. Other errors of the kind "unavailable" have code 503. */
-const UNAVAILABLE = [10008, 10118];
+/**
+ * A cluster without a leader, a stream that is offline, or one that has not yet got the copies that it was set to, which its
+ * consumer is to have. Other errors of the kind "unavailable" have code 503.
+ */
+const UNAVAILABLE = [10008, 10118, 10126];
 
 /** Longest wait for one answer, in milliseconds: it comes at once, or is lost with a server, and is then asked again. */
 const ANSWER_MILLISECONDS = 3_000;

@@ -1,10 +1,12 @@
 /** What is tried with NoETL's login, where that is another than the check's with both. */
 import { openSession } from "./connect";
 import type { Deadline } from "./deadline";
+import { streamConfig } from "./desired";
 import { ConnectError } from "./errors";
 import type { ConsumerTerms } from "../../contract/lines";
 import { consumerTerms, type ContractInputs } from "./inputs";
 import {
+  admittedByAccount,
   isAnswered,
   mayTrace,
   mayWatch,
@@ -106,22 +108,27 @@ async function tryWith(
     known,
     mayTrace(session, deadline),
   ]);
-  const isAdded = ({ name, maxAckPending = inputs.worker.maxAckPending }: ConsumerTerms): boolean => {
-    const consumer = consumers[name];
-    return stream !== undefined && !(consumer && sameCount(consumer.config.max_ack_pending, maxAckPending));
+  const inFlight = ({ maxAckPending = inputs.worker.maxAckPending }: ConsumerTerms): number => maxAckPending;
+  const isAdded = (each: ConsumerTerms): boolean => {
+    const consumer = consumers[each.name];
+    return !(consumer && sameCount(consumer.config.max_ack_pending, inFlight(each)));
   };
   const [publishes, ofStream, ofConsumers] = await Promise.all([
     probePublishes(session, inputs, { stream, quiet }, deadline),
-    stream === undefined ? probeStreamCreation(session, inputs, deadline) : undefined,
-    Promise.all(
-      terms.map(async (each) => (isAdded(each) ? probeConsumerCreation(session, inputs, each, deadline) : undefined)),
-    ),
+    stream === undefined ? probeStreamCreation(session, streamConfig(inputs), deadline) : undefined,
+    stream === undefined
+      ? admittedByAccount(session, terms.map(inFlight), deadline)
+      : Promise.all(
+          terms.map(async (each) =>
+            isAdded(each) ? probeConsumerCreation(session, inputs, each, deadline) : undefined,
+          ),
+        ),
   ]);
   return {
     login: session.login,
     ...publishes,
     workers: workers.map((worker, index) => {
-      const creation = ofConsumers[index];
+      const creation = ofConsumers?.[index];
       return { ...worker, ...(creation === undefined ? {} : { creation }) };
     }),
     ...(ofStream === undefined ? {} : { creation: ofStream }),

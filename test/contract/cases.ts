@@ -8,6 +8,7 @@ import {
   JETSTREAM,
   natsCommand,
   removeStreams,
+  restartNoetl,
   startGateway,
   startNoetl,
   withManager,
@@ -593,10 +594,10 @@ export const BROKEN: readonly Case[] = [
     expected: "no filter, or one that covers noetl.commands",
     kept: true,
     advice: {
-      says: /remove it \(nats consumer rm NOETL_COMMANDS noetl_worker_pool -f\) and restart the workers/,
+      says: /where the consumer is left over from one, remove it \(nats consumer rm NOETL_COMMANDS noetl_worker_pool -f\) and restart the workers/,
       act: async (server) => {
         await cli(server, "consumer rm NOETL_COMMANDS noetl_worker_pool -f");
-        await withManager(server, (manager) => addConsumer(manager));
+        await restartNoetl(server);
       },
     },
   },

@@ -1,53 +1,30 @@
 import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import { createRequire } from "node:module";
-import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
-import { LocalWorkspace, PulumiCommand, type LocalWorkspaceOptions, type Stack } from "@pulumi/pulumi/automation";
+import { LocalWorkspace, type Stack } from "@pulumi/pulumi/automation";
 import type * as Pulumi from "@pulumi/pulumi";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type * as ParseModule from "../../config/parse.js";
 import { projectRoot } from "../../config/project";
-import { ensureTools } from "../../toolchain";
 import ts from "typescript";
+import { openProject, type Project } from "./engine-support";
 import { natsCommand, rejection, startNatsServer, withManager, type NatsServer } from "./support";
 
 const run = promisify(execFile);
 
-let dir: string;
+let at: Project;
 let server: NatsServer;
-let options: (workDir: string) => Promise<LocalWorkspaceOptions>;
 
 beforeAll(async () => {
-  const { pulumi } = await ensureTools(["pulumi"]);
   server = await startNatsServer();
-  dir = fs.mkdtempSync(path.join(os.tmpdir(), "contract-declared-"));
-  for (const folder of ["project/node_modules", "stack", "state", "cli/bin"])
-    fs.mkdirSync(path.join(dir, folder), { recursive: true });
-  const modules = path.join(dir, "project", "node_modules");
-  for (const name of fs.readdirSync(path.join(projectRoot(), "node_modules")).filter((each) => each !== ".bin")) {
-    fs.symlinkSync(path.join(projectRoot(), "node_modules", name), path.join(modules, name));
-  }
-  fs.symlinkSync(projectRoot(), path.join(modules, "noetl-nats"));
-  fs.symlinkSync(pulumi, path.join(dir, "cli/bin/pulumi"));
-  options = async (workDir) => ({
-    workDir,
-    pulumiCommand: await PulumiCommand.get({ root: path.join(dir, "cli"), skipVersionCheck: true }),
-    envVars: {
-      PATH: [path.join(modules, "@pulumi/pulumi"), process.env.PATH].join(path.delimiter),
-      PULUMI_BACKEND_URL: `file://${path.join(dir, "state")}`,
-      PULUMI_HOME: path.join(dir, "home"),
-      PULUMI_CONFIG_PASSPHRASE: "a passphrase of the test",
-      PULUMI_SKIP_UPDATE_CHECK: "true",
-      PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
-    },
-  });
+  at = await openProject("declared");
 });
 
 afterAll(async () => {
   await server?.stop();
-  fs.rmSync(dir, { recursive: true, force: true });
+  fs.rmSync(at.dir, { recursive: true, force: true });
 });
 
 /** The program of docs/declared.md, asking the test's server. */
@@ -68,7 +45,7 @@ describe("the program of docs/declared.md", () => {
   };
 
   beforeAll(async () => {
-    project = path.join(dir, "project");
+    project = at.folder;
     fs.writeFileSync(
       path.join(project, "tsconfig.json"),
       JSON.stringify({
@@ -94,7 +71,7 @@ describe("the program of docs/declared.md", () => {
           return Promise.resolve(createRequire(entry)(entry) as Record<string, unknown>);
         },
       },
-      await options(project),
+      await at.options(project),
     );
   });
 
@@ -168,7 +145,8 @@ describe("a stack's settings", () => {
     const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
     const { parseSettings } = compiled("./config/parse") as typeof ParseModule;
     const { runtime } = compiled("@pulumi/pulumi") as typeof Pulumi;
-    const workDir = path.join(dir, "stack");
+    const workDir = path.join(at.dir, "stack");
+    fs.mkdirSync(workDir);
     fs.copyFileSync(path.join(projectRoot(), "Pulumi.yaml"), path.join(workDir, "Pulumi.yaml"));
     // The project names its entry point, which has to be there although the program is this test's.
     fs.writeFileSync(path.join(workDir, "index.ts"), "");
@@ -187,7 +165,7 @@ describe("a stack's settings", () => {
           return Promise.resolve();
         },
       },
-      await options(workDir),
+      await at.options(workDir),
     );
     const set = (key: string, value: string): Promise<void> => stack.setConfig(`noetl-nats:${key}`, { value }, true);
     await set("natsStreams[0].name", "ORDERS");

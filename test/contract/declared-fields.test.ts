@@ -215,7 +215,7 @@ const CONSUMER_STEPS: readonly Step[] = [
   step("priorityTimeoutSeconds", 60, 120, { priorityGroups: ["one"], priorityPolicy: "pinned_client" }),
 ];
 
-/** Fields that only a cluster can update: test/contract/declared-replicas.test.ts. */
+/** Fields that only a cluster can update: test/contract/replicas.test.ts. */
 const CLUSTERED = ["replicas"];
 
 /** Updates that a server takes and reports although nothing changes; the table refuses them. */

@@ -1,15 +1,14 @@
 import * as fs from "node:fs";
 import { createRequire } from "node:module";
-import * as os from "node:os";
 import * as path from "node:path";
-import { LocalWorkspace, PulumiCommand, type Stack } from "@pulumi/pulumi/automation";
+import { LocalWorkspace, type Stack } from "@pulumi/pulumi/automation";
 import { RetentionPolicy, StorageType } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { StreamContract, type StreamContractArgs } from "../../components/stream-contract";
 import * as provider from "../../components/stream-contract/provider";
 import { projectRoot } from "../../config/project";
 import { STREAM } from "../../contract/noetl";
-import { ensureTools } from "../../toolchain";
+import { openProject, type Project } from "./engine-support";
 import {
   addConsumer,
   addStream,
@@ -42,7 +41,7 @@ describe("the package", () => {
 
 // The program stands in a project of its own that has the package among its modules, as a user's program does.
 describe("a program with a StreamContract, run by the engine", () => {
-  let dir: string;
+  let at: Project;
   let server: NatsServer;
   let stack: Stack;
   let args: StreamContractArgs;
@@ -52,7 +51,7 @@ describe("a program with a StreamContract, run by the engine", () => {
   const onOutput = (text: string): void => void (printed += text);
   const state = (): string =>
     fs
-      .readdirSync(path.join(dir, "state"), { recursive: true, withFileTypes: true })
+      .readdirSync(at.state, { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map((entry) => fs.readFileSync(path.join(entry.parentPath, entry.name), "utf8"))
       .join("\n");
@@ -62,16 +61,8 @@ describe("a program with a StreamContract, run by the engine", () => {
   };
 
   beforeAll(async () => {
-    const { pulumi } = await ensureTools(["pulumi"]);
     server = await startServer();
-    dir = fs.mkdtempSync(path.join(os.tmpdir(), "contract-engine-"));
-    const modules = path.join(dir, "project", "node_modules");
-    for (const folder of [path.join(modules, "@pulumi"), path.join(dir, "state"), path.join(dir, "cli", "bin")]) {
-      fs.mkdirSync(folder, { recursive: true });
-    }
-    fs.symlinkSync(projectRoot(), path.join(modules, "noetl-nats"));
-    fs.symlinkSync(path.join(projectRoot(), "node_modules/@pulumi/pulumi"), path.join(modules, "@pulumi/pulumi"));
-    fs.symlinkSync(pulumi, path.join(dir, "cli/bin/pulumi"));
+    at = await openProject("engine");
     args = {
       connection: { servers: [server.address] },
       user: "noetl",
@@ -89,25 +80,13 @@ describe("a program with a StreamContract, run by the engine", () => {
           return Promise.resolve({ holds, report, retention, changes, serverVersion });
         },
       },
-      {
-        workDir: path.join(dir, "project"),
-        pulumiCommand: await PulumiCommand.get({ root: path.join(dir, "cli"), skipVersionCheck: true }),
-        envVars: {
-          // The package of the SDK holds the launcher of dynamic providers; the nodejs language plugin would find it.
-          PATH: [path.join(modules, "@pulumi/pulumi"), process.env.PATH].join(path.delimiter),
-          PULUMI_BACKEND_URL: `file://${path.join(dir, "state")}`,
-          PULUMI_HOME: path.join(dir, "home"),
-          PULUMI_CONFIG_PASSPHRASE: "a passphrase of the test",
-          PULUMI_SKIP_UPDATE_CHECK: "true",
-          PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
-        },
-      },
+      await at.options(at.folder),
     );
   });
 
   afterAll(async () => {
     await server.stop();
-    fs.rmSync(dir, { recursive: true, force: true });
+    fs.rmSync(at.dir, { recursive: true, force: true });
   });
 
   it("names all bad inputs at preview, and no password", async () => {
@@ -152,6 +131,9 @@ describe("a program with a StreamContract, run by the engine", () => {
     expect(stdout).toMatch(/noetl-nats:StreamContract \(contract\):\s+warning: The stream contract/);
     const { message } = await rejection(up());
     expect(message).toContain("violation stream-exists");
+  });
+
+  it("tells a stream that was lost and recreated once", async () => {
     await startNoetl(server, {}, LOGIN);
     const preview = await stack.preview({ onOutput, onError: onOutput });
     expect(preview.changeSummary).toEqual({ same: 1, update: 1 });
@@ -217,7 +199,7 @@ describe("a program with a StreamContract, run by the engine", () => {
     expect((await stack.preview({ onOutput })).changeSummary).toEqual({ same: 2 });
   });
 
-  it("shows drift field by field at a refresh, a lost stream too, and checks again after it", async () => {
+  it("shows drift field by field at a refresh, a lost stream too", async () => {
     await withManager(
       server,
       async (manager) => {
@@ -230,6 +212,9 @@ describe("a program with a StreamContract, run by the engine", () => {
     const seen = await stack.preview({ onOutput, refresh: true, diff: true });
     expect(seen.stdout).toMatch(/~ retention +: "limits" +=> "interest"/); // what the refresh found
     expect(seen.stdout).toMatch(/~ streamCreated +: "20.*" => "20/);
+  });
+
+  it("keeps at a refresh what it found, and checks again after it", async () => {
     const refreshed = await stack.refresh({ onOutput, onError: onOutput });
     expect(refreshed.summary.resourceChanges).toEqual({ same: 1, update: 1 });
     expect((await stack.outputs()).retention?.value).toBe("limits"); // outputs of the program change with the next update

@@ -5,11 +5,11 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { LocalWorkspace, type Stack } from "@pulumi/pulumi/automation";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { guardNoetl } from "../../components/stream-contract/hooks";
+import { guardGateway, guardNoetl } from "../../components/stream-contract/hooks";
 import { projectRoot } from "../../config/project";
 import { openEngine, type Engine } from "../../embedded/stack";
 import { ensureTools } from "../../toolchain";
-import { rejection, startNatsServer, startNoetl, type NatsServer } from "./support";
+import { rejection, startGateway, startNatsServer, startNoetl, type NatsServer } from "./support";
 
 /** Stands for NoETL: a component with a Helm release, which cannot be installed, because there is no cluster. */
 class Component extends pulumi.ComponentResource {
@@ -26,6 +26,7 @@ describe("a release of NoETL, run by the engine", () => {
   let server: NatsServer;
   let stack: Stack;
   let stream: string;
+  let guard: typeof guardNoetl = guardNoetl;
   let printed = "";
   const onOutput = (text: string): void => void (printed += text);
 
@@ -40,7 +41,8 @@ describe("a release of NoETL, run by the engine", () => {
         stackName: "hooks",
         projectName: "hooks",
         program: () => {
-          new Component(guardNoetl({}, { connection: { servers: [server.address] }, stream, timeoutSeconds: 5 }));
+          const connection = { servers: [server.address] };
+          new Component(guard({}, { connection, stream, gateway: {}, timeoutSeconds: 5 }));
           return Promise.resolve({});
         },
       },
@@ -59,6 +61,17 @@ describe("a release of NoETL, run by the engine", () => {
     const { message } = await rejection(stack.up({ onOutput, onError: onOutput }));
     expect(message).toContain("NoETL was left as it is, for it could not work.");
     expect(message).toContain("violation stream-overlap: found NOETL_COMMANDS, expected RENAMED alone");
+    expect(message).not.toContain("/no/such/file");
+  });
+
+  it("of the gateway goes on there, and is not touched where its own part could not work", async () => {
+    guard = guardGateway;
+    expect((await rejection(stack.up({ onOutput, onError: onOutput }))).message).toContain("/no/such/file");
+    await startGateway(server, { sessions: { no_ack: true } });
+    const { message } = await rejection(stack.up({ onOutput, onError: onOutput }));
+    guard = guardNoetl;
+    expect(message).toContain("The gateway was left as it is, for it could not work.");
+    expect(message).toContain("violation bucket-writable of sessions");
     expect(message).not.toContain("/no/such/file");
   });
 

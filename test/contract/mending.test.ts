@@ -31,7 +31,7 @@ describe("the commands of a report, run as they stand", () => {
 
   it.each(here.filter(({ advice }) => !advice))("mend $rule: $name", async (broken) => {
     await arrange(server, broken);
-    const inputs = inputsFor(server, { timeoutSeconds: 1, ...broken.args });
+    const inputs = inputsFor(server, { timeoutSeconds: 2, ...broken.args });
     const { report } = await checkContract(inputs);
     const commands = commandsIn(report);
     expect(commands.length).toBeGreaterThan(0);
@@ -54,7 +54,7 @@ describe("the commands of a report, run as they stand", () => {
     const created = () =>
       withManager(server, async (manager) => (await manager.streams.info(STREAM.name)).created, {}).catch(() => "");
     const check = async (given: typeof args, seen: typeof remembered) =>
-      checkContract(inputsFor(server, { timeoutSeconds: 1, ...given }), true, seen?.(await created()));
+      checkContract(inputsFor(server, { timeoutSeconds: 2, ...given }), true, seen?.(await created()));
     const found = await check(args, remembered);
     const [, mending = ""] = found.report.split("  To mend it:\n");
     expect(mending).toMatch(advice?.says ?? /^$/);

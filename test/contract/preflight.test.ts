@@ -1,11 +1,14 @@
 import { StorageType } from "nats";
 import { afterEach, describe, expect, it } from "vitest";
+import { ensureContract } from "../../components/stream-contract";
 import { hindrances, lastSentence, memoryStreams, preflight } from "../../components/stream-contract/preflight";
 import { lossWords, podFacts, startsFor, type Pods } from "../../components/stream-contract/pods";
 import {
   addStream,
   closedPort,
   inputsFor,
+  rejection,
+  startGateway,
   startNatsServer,
   startNoetl,
   withManager,
@@ -19,8 +22,8 @@ afterEach(async () => {
   server = undefined;
 });
 
-const JETSTREAM = (memory: string): string =>
-  `jetstream: {store_dir: "DIR/jetstream", max_memory_store: ${memory}, max_file_store: 64MB}`;
+const JETSTREAM = (memory: string, file = "64MB"): string =>
+  `jetstream: {store_dir: "DIR/jetstream", max_memory_store: ${memory}, max_file_store: ${file}}`;
 
 const started = async (config: string, tool: ServerTool = "nats-server"): Promise<NatsServer> =>
   (server = await startNatsServer({ config, tool }));
@@ -76,11 +79,49 @@ describe("before NoETL is deployed", () => {
       const found = await preflight(inputsFor(reserved));
       expect(found).toMatchObject({ result: "blocked" });
       expect("report" in found && found.report).toMatch(
-        /NoETL will not be able to create stream NOETL_COMMANDS in memory storage .*\(10\d+\)/,
+        /violation stream-creatable: found .*\(10\d+\), expected NOETL_COMMANDS can be created/,
       );
       expect(await names(reserved)).toEqual(["GREEDY", "OTHER"]);
     },
   );
+
+  it.each<ServerTool>(["nats-server-2.9", "nats-server-2.10", "nats-server-2.11", "nats-server-2.12", "nats-server"])(
+    "%s tells that it has no store of that kind although no stream is there yet, and creates nothing for the answer",
+    async (tool) => {
+      const to = await started(JETSTREAM("0"), tool);
+      const found = await preflight(inputsFor(to, { gateway: {} }));
+      expect("report" in found && found.report).toMatch(/violation stream-creatable: found insufficient.*\(10\d+\)/);
+      expect("report" in found && found.report).toContain("a store of 0 holds no stream at all");
+      // Its buckets are in files, and its own.
+      expect(await preflight(inputsFor(to, { gateway: {} }), "gateway")).toEqual({ result: "clear" });
+      expect(await names(to)).toEqual([]);
+    },
+  );
+
+  it("messages in flight that the account does not admit are seen before there is a stream, and after", async () => {
+    const account = (limit: string): string =>
+      `${JETSTREAM("64MB")}
+       accounts {NOETL {jetstream: {max_mem: 1MB, max_file: 1MB${limit}}, users: [{user: noetl, password: noetl}]}}
+       no_auth_user: noetl`;
+    const to = await started(account(", max_ack_pending: 10"));
+    const refused = "found consumer max ack pending exceeds system limit of 10 (10121)";
+    for (const arrange of [undefined, (each: NatsServer) => withManager(each, (manager) => addStream(manager))]) {
+      await arrange?.(to);
+      const found = await preflight(inputsFor(to));
+      expect("report" in found && found.report).toContain(`violation consumer-creatable: ${refused}`);
+      expect("report" in found && found.report).toContain("workerMaxAckPending");
+      expect(await preflight(inputsFor(to, { worker: { maxAckPending: 10 } }))).toEqual({ result: "clear" });
+      expect(await preflight(inputsFor(to, { worker: { maxAckPending: -1 } }))).toEqual({ result: "clear" });
+    }
+    await to.reload(account(""));
+    expect(await preflight(inputsFor(to))).toEqual({ result: "clear" });
+  });
+
+  it("a consumer with other messages in flight, which a worker that starts recreates, is none of it", async () => {
+    const to = await started(JETSTREAM("64MB"));
+    await startNoetl(to, { consumer: { max_ack_pending: 10 } });
+    expect(await preflight(inputsFor(to))).toEqual({ result: "clear" });
+  });
 
   it("a NATS that cannot be asked is not NoETL's trouble", async () => {
     const nowhere = { address: `127.0.0.1:${await closedPort()}` };
@@ -92,6 +133,72 @@ describe("before NoETL is deployed", () => {
     expect(await hindrances(inputsFor(to))).toEqual([]);
     await startNoetl(to);
     expect(await hindrances(inputsFor(to, { stream: "RENAMED" }))).toMatchObject([{ id: "contract" }]);
+  });
+});
+
+describe("before the gateway is deployed", () => {
+  const asked = (to: NatsServer, stream = "NOETL_COMMANDS") =>
+    preflight(inputsFor(to, { stream, gateway: {} }), "gateway");
+  const reportOf = async (to: NatsServer): Promise<string> => {
+    const found = await asked(to);
+    expect(found.result).toBe("blocked");
+    return "report" in found ? found.report : "";
+  };
+
+  it("nothing stands in the way of a first deployment, of one that works, and what is NoETL's alone", async () => {
+    const to = await started(JETSTREAM("64MB"));
+    expect(await asked(to)).toEqual({ result: "clear" });
+    await startNoetl(to);
+    await startGateway(to);
+    expect(await asked(to)).toEqual({ result: "clear" });
+    expect((await preflight(inputsFor(to, { stream: "RENAMED" }))).result).toBe("blocked");
+    expect(await asked(to, "RENAMED")).toEqual({ result: "clear" });
+  });
+
+  it("a stream that is not a bucket, and a bucket that nobody can write, are named, and NoETL goes on", async () => {
+    const to = await started(JETSTREAM("64MB"));
+    await startGateway(to, { sessions: { max_msgs_per_subject: -1 }, requests: { no_ack: true } });
+    const report = await reportOf(to);
+    expect(report).toContain("violation bucket-history of sessions");
+    expect(report).toContain("violation bucket-writable of requests");
+    expect(await preflight(inputsFor(to, { gateway: {} }))).toEqual({ result: "clear" });
+  });
+
+  it("a bucket that it could not create is named before it tries", async () => {
+    const to = await started(JETSTREAM("64MB", "0"));
+    const report = await reportOf(to);
+    expect(report).toMatch(
+      /violation bucket-creatable of sessions: found insufficient .*\(10\d+\), expected KV_sessions can be created/,
+    );
+    expect(report).toContain("violation bucket-creatable of requests");
+    expect(report).toContain("make room for KV_sessions in file storage");
+    expect(await names(to)).toEqual([]);
+  });
+
+  it("what its user may not listen to is named", async () => {
+    const to = await started(
+      `${JETSTREAM("64MB")}
+       authorization {users: [
+         {user: noetl, password: noetl}
+         {user: gateway, password: gateway, permissions: {
+           publish: {deny: ["$JS.API.STREAM.CREATE.KV_requests"]}, subscribe: {deny: ["noetl.callbacks.>"]}}}
+       ]}`,
+    );
+    const inputs = inputsFor(to, {
+      user: "noetl",
+      password: "noetl",
+      gateway: { user: "gateway", password: "gateway" },
+    });
+    const found = await preflight(inputs, "gateway");
+    const report = "report" in found ? found.report : "";
+    expect(report).toContain("violation gateway-callbacks");
+    expect(report).toContain(
+      'violation bucket-creatable of requests: found Permissions Violation for Publish to "$JS.API.STREAM.CREATE.KV_requests"',
+    );
+    expect(report).toContain("let user gateway publish on $JS.API.STREAM.CREATE.KV_requests");
+    expect(report).not.toContain("of sessions");
+    // Another login may create it for the gateway.
+    expect((await rejection(ensureContract({ ...inputs, mode: "ensure" }))).message).toContain("gateway-callbacks");
   });
 });
 
@@ -124,16 +231,21 @@ describe("pods", () => {
 
   it("tell what happened, and since when", () => {
     const words = lossWords(
-      "Stream S",
+      ["stream S"],
       "2026-01-01T11:00:00.5Z",
       pods([pod("b", 3600), pod("a", 7200)], [pod("nats-0", 600)]),
     );
     expect(words).toBe(
-      "Stream S is gone, which was there when it was last checked (stream created 2026-01-01T11:00:00.5Z). NATS pod nats-0 " +
+      "Stream S is gone, which was there at the last check (stream created 2026-01-01T11:00:00.5Z). NATS pod nats-0 " +
         "started at 2026-01-01T11:50:00.000Z (restart 1, after OOMKilled), and what is kept in memory ends with the server. NoETL makes stream " +
-        "and consumer only when it starts, and its pods have run since 2026-01-01T10:00:00.000Z: nothing brings it back but a restart of them.",
+        "and consumer only when it starts, and its pods have run since 2026-01-01T10:00:00.000Z: nothing brings it back but a restart of these pods.",
     );
-    expect(lossWords("Stream S", "2026-01-01T11:55:00Z", pods([], [pod("nats-0", 600)]))).not.toContain("nats-0");
+    expect(lossWords(["stream S"], "2026-01-01T11:55:00Z", pods([], [pod("nats-0", 600)]))).not.toContain("nats-0");
+    const several = lossWords(["consumer a", "consumer b"], "2026-01-01T11:55:00Z", pods([]));
+    expect(several).toBe(
+      "Consumer a, consumer b are gone, which were there at the last check (stream created 2026-01-01T11:55:00Z). " +
+        "No pod of NoETL is there to make them.",
+    );
   });
 
   it("are read from what the API says", () => {

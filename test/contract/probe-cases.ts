@@ -3,7 +3,16 @@ import { StorageType, type NatsConnection, type StreamConfig } from "nats";
 import type { ContractArguments } from "../../components/stream-contract";
 import { CONSUMER, STREAM } from "../../contract/noetl";
 import type { Minor } from "./cases";
-import { addConsumer, addStream, natsClient, natsCommand, startNoetl, withManager, type NatsServer } from "./support";
+import {
+  addConsumer,
+  addStream,
+  natsClient,
+  natsCommand,
+  startGateway,
+  startNoetl,
+  withManager,
+  type NatsServer,
+} from "./support";
 
 /** What a server of the cases is configured with. */
 interface Setup {
@@ -302,6 +311,39 @@ export const PROBE_CASES: readonly ProbeCase[] = [
       says: /lower NOETL_WORKER_NATS_MAX_ACK_PENDING \(workerMaxAckPending\) from 64 to the limit/,
       args: { worker: { maxAckPending: 10 } },
       act: (server) => admin(server, (manager) => addConsumer(manager, { max_ack_pending: 10 })),
+    },
+  },
+  {
+    rule: "consumer-creatable",
+    name: "the account does, and there is not even a stream yet",
+    setup: { account: "{max_mem: 1MB, max_file: 1MB, max_ack_pending: 10}" },
+    arrange: () => Promise.resolve(undefined),
+    found: /^consumer max ack pending exceeds system limit of 10 \(10121\)$/,
+    expected: "noetl_worker_pool can be added",
+    also: ["stream-exists"],
+    cure: {
+      says: /or raise max_ack_pending: .jetstream\.limits. of the server, .jetstream. of the account/,
+      reload: { account: "{max_mem: 1MB, max_file: 1MB, max_ack_pending: 64}" },
+      act: noetl,
+    },
+  },
+  {
+    rule: "bucket-creatable",
+    name: "the gateway's user may not create buckets",
+    setup: denied("$JS.API.STREAM.CREATE.KV_requests"),
+    arrange: async (server) => {
+      await noetl(server);
+      await startGateway(server, { requests: null }, ADMIN);
+      return undefined;
+    },
+    args: { gateway: {} },
+    found: /^Permissions Violation for Publish to "\$JS\.API\.STREAM\.CREATE\.KV_requests"$/,
+    expected: "KV_requests can be created",
+    also: ["bucket-exists"],
+    cure: {
+      says: /let the gateway's user publish on \$JS\.API\.STREAM\.CREATE\.KV_requests: add it to .allow. .* reload NATS/,
+      reload: {},
+      act: (server) => startGateway(server, {}, ADMIN),
     },
   },
   {

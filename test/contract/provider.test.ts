@@ -1,7 +1,15 @@
 import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { withDefaults, type ContractArguments } from "../../components/stream-contract";
-import { check, create, diff, read, update } from "../../components/stream-contract/provider";
+import { checkContract, withDefaults, type ContractArguments } from "../../components/stream-contract";
+import {
+  areOfTwoDeployments,
+  check,
+  create,
+  diff,
+  lostIn,
+  read,
+  update,
+} from "../../components/stream-contract/provider";
 import {
   closedPort,
   inputsFor,
@@ -15,8 +23,11 @@ import {
   type NatsServer,
 } from "./support";
 
-const DEFAULTS = {
-  connection: { namespace: "nats", service: "nats", port: 4222 },
+/** The state of a contract that an earlier release of this package deployed, with a gateway, as its `create` gave it. */
+const DEPLOYED_EARLIER = {
+  connection: { namespace: "nats", service: "nats", port: 4222, context: "kind-noetl" },
+  user: "noetl",
+  password: "one",
   mode: "assert",
   stream: "NOETL_COMMANDS",
   subject: "noetl.commands",
@@ -32,11 +43,38 @@ const DEFAULTS = {
     replicas: 1,
     duplicateWindowSeconds: 120,
   },
-  worker: { maxAckPending: 64, maxDeliver: 1000, fetchTimeoutSeconds: 30, replicas: 1 },
+  worker: { maxAckPending: 64, maxDeliver: 1000, fetchTimeoutSeconds: 30, replicas: 2 },
   noetl: { namespace: "noetl", serverDeployment: "noetl-server", workerDeployment: "noetl-worker" },
+  gateway: {
+    updatesSubjectPrefix: "playbooks.executions.",
+    callbackSubjectPrefix: "noetl.callbacks",
+    sessionBucket: "sessions",
+    sessionTtlSeconds: 300,
+    requestBucket: "requests",
+    requestTtlSeconds: 1800,
+    namespace: "gateway",
+    deployment: "gateway",
+  },
   strict: false,
   timeoutSeconds: 120,
+  triggers: [1, 1, 1],
+  __provider: "code",
+  holds: true,
+  report: "",
+  differences: {},
+  unasked: [],
+  changes: [],
+  server: "pod nats/nats-0 port 4222",
+  serverVersion: "2.15.2",
+  streamCreated: "2026-03-02T10:00:00.123456789Z",
 };
+
+/** The inputs where nothing is given. */
+const DEFAULTS = (({ mode, stream, subject, consumer, expect, worker, noetl, strict, timeoutSeconds }) => ({
+  ...{ mode, stream, subject, consumer, expect, noetl, strict, timeoutSeconds },
+  connection: { namespace: "nats", service: "nats", port: 4222 },
+  worker: { ...worker, replicas: 1 },
+}))(DEPLOYED_EARLIER);
 
 describe("check", () => {
   it("fills in the contract's defaults", () => {
@@ -125,11 +163,31 @@ describe("diff of inputs", () => {
     ["a trigger", { triggers: ["a", 2] }],
     ["a nested value", { worker: { ...DEFAULTS.worker, maxAckPending: 65 } }],
     ["the connection", { connection: { servers: ["nats:4222"] } }],
+    ["the line of NoETL", { noetlLine: "4.7" }],
+    ["a list of subjects", { publishes: ["noetl.commands", "noetl.commands.>"] }],
+    ["a list of consumers", { consumers: [{ name: "noetl_worker_pool" }, { name: "pool" }] }],
+    ["NoETL's login", { noetlLogin: { user: "noetl", password: "two" } }],
+    ["what is declared", { declared: { streams: [{ name: "ORDERS" }] } }],
     ["the provider's code", { __provider: "other code" }],
     ["a value that is not known yet", { triggers: [unknownValue] }],
     ["a connection that is not known yet", { connection: unknownValue }],
   ])("finds %s, and never replaces", async (_name, change) => {
     expect(await diff("id", olds, { ...news, ...change })).toEqual({ changes: true });
+  });
+
+  it.each<[string, object, boolean]>([
+    ["another line of NoETL", { noetlLine: "4.7" }, true],
+    ["a longer list of consumers", { consumers: [{ name: "noetl_worker_pool" }, { name: "pool" }] }, true],
+    ["a filter in a list of consumers", { consumers: [{ name: "noetl_worker_pool", filters: ["noetl.>"] }] }, true],
+    ["another list of subjects", { publishes: ["noetl.commands.>"] }, true],
+    ["a NoETL where there was none", { declaredOnly: true }, true],
+    ["a trigger", { triggers: ["a", 2] }, true],
+    ["a password", { password: "two" }, false],
+    ["a deadline", { timeoutSeconds: 60 }, false],
+  ])("takes %s for a deployment, or not, whose start is waited for", (_name, change, is) => {
+    const consumers = { consumers: [{ name: "noetl_worker_pool" }], publishes: ["noetl.commands"] };
+    expect(areOfTwoDeployments({ ...olds, ...consumers }, { ...news, ...consumers, ...change })).toBe(is);
+    expect(areOfTwoDeployments({ ...olds, ...consumers, ...change }, { ...news, ...consumers })).toBe(is);
   });
 
   it("checks again where a refresh found the contract broken", async () => {
@@ -141,52 +199,6 @@ describe("diff of inputs", () => {
     expect(await diff("id", older, news)).toEqual({ changes: false });
   });
 });
-
-/** The state of a contract that an earlier release of this package deployed, with a gateway, as its `create` gave it. */
-const DEPLOYED_EARLIER = {
-  connection: { namespace: "nats", service: "nats", port: 4222, context: "kind-noetl" },
-  user: "noetl",
-  password: "one",
-  mode: "assert",
-  stream: "NOETL_COMMANDS",
-  subject: "noetl.commands",
-  consumer: "noetl_worker_pool",
-  expect: {
-    retention: "limits",
-    storage: "memory",
-    maxAgeSeconds: 3600,
-    ackPolicy: "explicit",
-    deliverPolicy: "new",
-    replayPolicy: "instant",
-    ackWaitSeconds: 30,
-    replicas: 1,
-    duplicateWindowSeconds: 120,
-  },
-  worker: { maxAckPending: 64, maxDeliver: 1000, fetchTimeoutSeconds: 30, replicas: 2 },
-  noetl: { namespace: "noetl", serverDeployment: "noetl-server", workerDeployment: "noetl-worker" },
-  gateway: {
-    updatesSubjectPrefix: "playbooks.executions.",
-    callbackSubjectPrefix: "noetl.callbacks",
-    sessionBucket: "sessions",
-    sessionTtlSeconds: 300,
-    requestBucket: "requests",
-    requestTtlSeconds: 1800,
-    namespace: "gateway",
-    deployment: "gateway",
-  },
-  strict: false,
-  timeoutSeconds: 120,
-  triggers: [1, 1, 1],
-  __provider: "code",
-  holds: true,
-  report: "",
-  differences: {},
-  unasked: [],
-  changes: [],
-  server: "pod nats/nats-0 port 4222",
-  serverVersion: "2.15.2",
-  streamCreated: "2026-03-02T10:00:00.123456789Z",
-};
 
 it("an update finds nothing to change in what an earlier release deployed with the same arguments", async () => {
   const servers = { servers: [`127.0.0.1:${await closedPort()}`] };
@@ -316,6 +328,43 @@ describe("against a server", () => {
     } finally {
       warned.mockRestore();
     }
+  });
+
+  it("updates from what an earlier release deployed, and from what a refresh of it left", async () => {
+    await removeStreams(server);
+    await startNoetl(server);
+    await startGateway(server);
+    const id = "NOETL_COMMANDS/noetl_worker_pool";
+    const earlier = { ...DEPLOYED_EARLIER, connection: { servers: [server.address] } };
+    const { streamCreated, expect: terms, worker } = DEPLOYED_EARLIER;
+    const ttls = { sessionTtlSeconds: 300, requestTtlSeconds: 1800 };
+    const refreshed = {
+      ...earlier,
+      holds: false,
+      expect: { ...terms, maxAgeSeconds: 60 },
+      drift: { "stream-acks": "no_ack; expected: acknowledges" },
+      asked: JSON.stringify({ expect: terms, worker, gateway: ttls, streamCreated }),
+    };
+    for (const olds of [earlier, refreshed]) {
+      const { inputs: news = {} } = check(olds, earlier);
+      expect(await diff(id, olds, { ...news, noetlLine: "2.8", __provider: "new code" })).toEqual({ changes: true });
+      const { outs } = await update(id, olds, news);
+      expect(outs).toMatchObject({ holds: true, stream: "NOETL_COMMANDS" });
+      // What the earlier release knew is remembered: this is another stream than the one that it saw.
+      expect(outs).toHaveProperty("differences.stream-lost");
+      expect(await diff(id, outs ?? {}, news)).toEqual({ changes: false });
+    }
+  });
+
+  it("names every consumer that is lost, and the stream alone where that is", async () => {
+    await removeStreams(server);
+    const inputs = inputsFor(server, { noetlLine: "4.7", timeoutSeconds: 1 });
+    const lost = async (): Promise<string[]> => lostIn(await checkContract(inputs, false), inputs);
+    expect(await lost()).toEqual(["stream NOETL_COMMANDS"]);
+    await startNoetl(server, { stream: { subjects: ["noetl.commands", "noetl.commands.>"] } });
+    expect(await lost()).toEqual(["consumer noetl_worker_pool_shared", "consumer noetl_worker_pool_python"]);
+    const one = inputsFor(server, { consumer: "other" });
+    expect(lostIn(await checkContract(one, false), one)).toEqual(["consumer other"]);
   });
 
   it("does not wait for a stream that nobody is going to make", async () => {

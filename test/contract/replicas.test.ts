@@ -164,6 +164,46 @@ describe("a cluster of three servers", () => {
     });
     expect(report).toMatchObject({ holds: true, replicas: 3 });
   });
+
+  it("keeps as many copies as are declared, more and fewer, also of what a consumer and a bucket keep", async () => {
+    const ensure = (replicas: number) =>
+      ensureContract(
+        inputs({
+          mode: "ensure",
+          declaredOnly: true,
+          declared: {
+            streams: [{ name: "ORDERS", subjects: ["orders.>"], replicas }],
+            consumers: [{ stream: "ORDERS", name: "billing", replicas }],
+            buckets: [{ name: "carts", replicas }],
+          },
+        }),
+      );
+    const others = async (what: string): Promise<number> => {
+      const info = await natsCommand(`nats --server ${addresses().join(",")} ${what} --json`);
+      return (JSON.parse(info) as StreamInfo).cluster?.replicas?.length ?? 0;
+    };
+    const objects = ["stream info ORDERS", "stream info KV_carts", "consumer info ORDERS billing"];
+    expect((await ensure(1)).changes).toHaveLength(3);
+    for (const [from, to] of [
+      [1, 3],
+      [3, 1],
+    ] as const) {
+      const { changes, holds } = await ensure(to);
+      expect({ holds, changes: [...changes].sort() }).toEqual({
+        holds: true,
+        changes: ["bucket carts", "consumer billing of ORDERS", "stream ORDERS"].map(
+          (object) => `update ${object}: replicas ${from} -> ${to}`,
+        ),
+      });
+      expect((await ensure(to)).changes).toEqual([]);
+      for (const object of objects) {
+        await until(
+          `${object} to have ${to - 1} other copies`,
+          async () => (await others(object)) === to - 1 || undefined,
+        );
+      }
+    }
+  });
 });
 
 describe("a server on its own", () => {

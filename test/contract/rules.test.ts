@@ -66,7 +66,13 @@ describe.each(SERVERS)("$tool", ({ tool, minor }) => {
     // What is only asked where stream or consumer are missing, or where there are several consumers; nats-server 2.9 does not
     // tell what a user may do, and before 2.11 none whether there is room.
     expect(unasked).toEqual([...(minor < 10 ? ["gateway-buckets"] : []), ...(minor < 11 ? ["publish-room"] : [])]);
-    const missing = ["account-streams", "stream-creatable", "consumer-creatable", "consumers-cover"];
+    const missing = [
+      "account-streams",
+      "stream-creatable",
+      "consumer-creatable",
+      "consumers-cover",
+      "bucket-creatable",
+    ];
     const asked = [...new Set(report.checks.map(({ id }) => id)), ...unasked, ...missing];
     expect(asked.sort()).toEqual(RULES.map(({ id }) => id).sort());
   });

@@ -288,7 +288,9 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     config.contractTimeoutSeconds = "60";
     // Nobody adds the consumer but a worker that starts: the update does not wait for it, and says so.
     const output = await failingUp();
-    expect(output).toMatch(/Consumer noetl_worker_pool is gone, .* nothing brings it back but a restart of them\./);
+    expect(output).toMatch(
+      /Consumer noetl_worker_pool is gone, .* nothing brings it back but a restart of these pods\./,
+    );
     expect(output).toContain("-n noetl rollout restart deploy/noetl-worker");
     await kube().core.deleteCollectionNamespacedPod({ namespace: "noetl", labelSelector: "app=noetl-worker" });
     const result = await up();

@@ -5,6 +5,8 @@ import { FIELDS } from "../../components/stream-contract/declared/fields";
 import { declaredProblems, type Surroundings } from "../../components/stream-contract/declared/problems";
 import { targetsOf } from "../../components/stream-contract/declared/targets";
 import { inputProblems } from "../../components/stream-contract/input-problems";
+import { INPUT_NAMES } from "../../components/stream-contract/inputs";
+import { check } from "../../components/stream-contract/provider";
 import { ConfigError, parseSettings } from "../../config/parse";
 import { contractTerms } from "../../config/contract";
 
@@ -20,6 +22,7 @@ const AROUND: Surroundings = {
     subjects: ["noetl.commands"],
     consumers: ["noetl_worker_pool"],
     retention: "limits",
+    replicas: 1,
     buckets: ["sessions", "requests"],
   },
   servers: 1,
@@ -371,6 +374,50 @@ describe("a stack's settings", () => {
     expect(message).toContain("natsBuckets[0].history: 100 is larger than 64");
   });
 
+  it("that contradict themselves in every way are refused in one message", () => {
+    const message = errorOf({
+      natsStreams: JSON.stringify([
+        ORDERS,
+        { name: "EU", subjects: ["orders.eu"] },
+        QUEUE,
+        { name: "N", subjects: ["noetl.>"] },
+      ]),
+      natsConsumers: JSON.stringify([
+        { stream: "ORDERS", name: "audit", filterSubjects: ["other.x"] },
+        { stream: "JOBS", name: "runner", deliverPolicy: "new" },
+        { stream: "ORDERS", name: "copies", replicas: 3 },
+      ]),
+      natsBuckets: '[{"name":"carts","replicas":3}]',
+    });
+    expect(message.split("\n").slice(1)).toEqual([
+      expect.stringMatching(/natsStreams\[1\]: stream EU takes subjects of stream ORDERS \(orders\.eu and orders\.>\)/),
+      expect.stringMatching(/natsStreams\[3\]: stream N takes subjects of NoETL's stream NOETL_COMMANDS/),
+      expect.stringMatching(
+        /natsConsumers\[0\]: consumer audit of ORDERS has the filter other\.x outside of what ORDERS stores/,
+      ),
+      expect.stringMatching(/natsConsumers\[1\]: consumer runner of JOBS has deliverPolicy new on the work queue JOBS/),
+      expect.stringMatching(/natsConsumers\[2\]: consumer copies of ORDERS has replicas 3, more than the 1 of ORDERS/),
+      expect.stringMatching(/natsBuckets\[0\]: bucket carts has replicas 3, and there is 1 NATS server/),
+      expect.stringMatching(/natsConsumers\[2\]: consumer copies of ORDERS has replicas 3, and there is 1 NATS server/),
+    ]);
+  });
+
+  it("may have as many copies as there are servers, of NoETL's stream, too, where that has them", () => {
+    const three = {
+      natsReplicas: "3",
+      natsStreams: JSON.stringify([{ ...ORDERS, replicas: 3 }]),
+      natsConsumers: '[{"stream":"NOETL_COMMANDS","name":"audit","replicas":3}]',
+    };
+    expect(errorOf({ ...three, contractMode: "ensure" })).toBe("");
+    // What NoETL itself creates has one.
+    expect(errorOf(three)).toContain(
+      "consumer audit of NOETL_COMMANDS has replicas 3, more than the 1 of NOETL_COMMANDS",
+    );
+    expect(errorOf({ ...three, natsStreams: JSON.stringify([{ ...ORDERS, replicas: 5 }]) })).toContain(
+      "stream ORDERS has replicas 5, and there are 3 NATS servers (natsReplicas); allowed: at most that",
+    );
+  });
+
   it("need the address of a NATS server that is not installed", () => {
     const raw = { natsStreams: JSON.stringify([ORDERS]), deployNats: "false", deployNoetl: "false" };
     expect(errorOf(raw)).toContain("natsHost: must be set because deployNats is false");
@@ -384,6 +431,93 @@ describe("the library's inputs", () => {
     expect(inputProblems(inputs)).toEqual([
       'declared.streams[0].storage: "disk" is none of file, memory; allowed: one of file, memory; for example file',
     ]);
+  });
+
+  it("that contradict themselves are refused in one message, by the provider, with what is wrong with NoETL's own part", () => {
+    const { failures } = check(
+      {},
+      {
+        connection: at,
+        noetlLine: "3.0",
+        publishes: 5,
+        consumers: [null, { name: 1, filters: "x" }],
+        declared: {
+          streams: [
+            ORDERS,
+            { name: "EU", subjects: ["orders.eu"] },
+            QUEUE,
+            { name: "N", subjects: ["noetl.*"], replicas: 6 },
+          ],
+          consumers: [
+            { stream: "ORDERS", name: "audit", filterSubjects: ["other.x"] },
+            { stream: "JOBS", name: "runner", deliverPolicy: "new" },
+            { stream: "NOETL_COMMANDS", name: "noetl_worker_pool" },
+          ],
+        },
+      },
+    );
+    expect(failures?.map(({ reason }) => reason.split(";\n"))).toEqual([
+      [
+        expect.stringMatching(/^noetlLine is "3\.0"/),
+        expect.stringMatching(/^publishes is not a list of NATS subjects/),
+        expect.stringMatching(/^consumers is not a list of consumers/),
+        expect.stringMatching(/^declared\.streams\[3\]\.replicas: 6 is larger than 5/),
+        expect.stringMatching(/^declared\.consumers\[2\]: consumer noetl_worker_pool of NOETL_COMMANDS is NoETL's own/),
+        expect.stringMatching(/^declared\.streams\[1\]: stream EU takes subjects of stream ORDERS/),
+        expect.stringMatching(/^declared\.consumers\[0\]: consumer audit of ORDERS has the filter other\.x outside/),
+        expect.stringMatching(
+          /^declared\.consumers\[1\]: consumer runner of JOBS has deliverPolicy new on the work queue/,
+        ),
+      ],
+    ]);
+  });
+
+  const GARBAGE = [
+    null,
+    undefined,
+    0,
+    -1,
+    Number.NaN,
+    "",
+    "a b",
+    ">",
+    true,
+    [],
+    [null],
+    [0],
+    [""],
+    [[]],
+    {},
+    { a: 1 },
+    [{}],
+  ];
+  const DECLARATIONS = Object.entries(FIELDS).flatMap(([list, fields]) =>
+    ["name", "stream", "remove", "nothing", ...Object.keys(fields)].map((key) => [list, key] as const),
+  );
+
+  it("whatever stands in a key is a problem in a message or none, and never an exception", () => {
+    const whole = withDefaults({ connection: at, gateway: {}, noetlLogin: { user: "a", password: "b" } });
+    const paths = INPUT_NAMES.flatMap((name) => {
+      const value: unknown = whole[name];
+      const keys = typeof value === "object" && value !== null ? Object.keys(value) : [];
+      return [[name], ...keys.map((key) => [name, key])];
+    });
+    const declared = { streams: [ORDERS], consumers: [{ stream: "NOETL_COMMANDS", name: "audit" }] };
+    for (const noetlLine of ["2.8", "4.7", "rust", "3.0"])
+      for (const [name = "", key] of paths)
+        for (const value of GARBAGE) {
+          const base = { connection: at, noetlLine, declared, gateway: {} } as Record<string, unknown>;
+          const given = key === undefined ? value : { ...(base[name] as object), [key]: value };
+          expect(() => check({}, { ...base, [name]: given }), `${name}.${key}: ${JSON.stringify(value)}`).not.toThrow();
+        }
+  });
+
+  it.each(DECLARATIONS)("nor does whatever stands in declared.%s: %s", (list, key) => {
+    for (const value of GARBAGE) {
+      const base = list === "consumers" ? { stream: "NOETL_COMMANDS", name: "a" } : { name: "a" };
+      const declared = { [list]: [{ ...base, [key]: value }, value] };
+      expect(() => check({}, { connection: at, declared }), JSON.stringify(value)).not.toThrow();
+    }
   });
 
   it("refuse a contract about nothing", () => {

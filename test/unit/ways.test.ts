@@ -8,32 +8,44 @@ import { targetOf } from "../../doctor/target";
 import { kubernetesPlatform } from "../../stacks/platform";
 import { value, withMocks } from "./ways-support";
 
+/** Two labels, of which the second is not the name of a namespace. */
+const OUTSIDE = ["nats.dev", "nats.com", "nats.de", "nats.local", "nats.internal", "nats.localhost", "127.1", "-a.b"];
+
 describe("a host inside the cluster", () => {
   it.each([
     ["nats.messaging.svc", { service: "nats", namespace: "messaging" }],
     ["nats.messaging.svc.cluster.local", { service: "nats", namespace: "messaging" }],
     ["NATS.messaging.svc.corp.example.", { service: "nats", namespace: "messaging" }],
+    ["nats.nats", { service: "nats", namespace: "nats" }],
+    ["NATS.team-a", { service: "nats", namespace: "team-a" }],
+    ["nats.dev.svc", { service: "nats", namespace: "dev" }],
     ["nats-0.nats-headless.messaging.svc", { pod: "nats-0", service: "nats-headless", namespace: "messaging" }],
   ])("is a Service: %s", (host, place) => {
     expect(servicePlace(host)).toEqual(place);
   });
 
-  it.each(["nats.io", "nats", "10.0.0.7", "svc", "nats.svc", "nats.example.org", "a.b.svc-x"])("is not: %s", (host) => {
-    expect(servicePlace(host)).toBeUndefined();
-  });
+  it.each(["nats.io", "nats", "10.0.0.7", "svc", "nats.svc", "nats.example.org", "a.b.svc-x", ...OUTSIDE])(
+    "is not: %s",
+    (host) => {
+      expect(servicePlace(host)).toBeUndefined();
+    },
+  );
 
-  it("is asked through the cluster by verify and doctor", () => {
-    const config = {
-      deployNats: "false",
-      natsHost: "nats.messaging.svc",
-      natsPort: "4333",
-      natsPassword: "secret-Pass.1",
-    };
-    const { nats } = targetOf("dev", { config: { ...config, kubeContext: "kind-noetl" }, outputs: {} });
-    expect(nats.connection).toEqual({ service: "nats", namespace: "messaging", port: 4333, context: "kind-noetl" });
-    const outside = targetOf("dev", { config: { ...config, natsHost: "nats.example.org" }, outputs: {} });
-    expect(outside.nats.connection).toEqual({ servers: ["nats.example.org:4333"] });
-  });
+  it.each(["nats.messaging.svc", "nats.messaging"])(
+    "is asked through the cluster by verify and doctor: %s",
+    (natsHost) => {
+      const config = {
+        deployNats: "false",
+        natsHost,
+        natsPort: "4333",
+        natsPassword: "secret-Pass.1",
+      };
+      const { nats } = targetOf("dev", { config: { ...config, kubeContext: "kind-noetl" }, outputs: {} });
+      expect(nats.connection).toEqual({ service: "nats", namespace: "messaging", port: 4333, context: "kind-noetl" });
+      const outside = targetOf("dev", { config: { ...config, natsHost: "nats.example.org" }, outputs: {} });
+      expect(outside.nats.connection).toEqual({ servers: ["nats.example.org:4333"] });
+    },
+  );
 });
 
 describe("the ambient kubeconfig of a stack", () => {

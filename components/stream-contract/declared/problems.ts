@@ -1,5 +1,7 @@
 /** What is wrong with a declaration, all of it, before anything is asked or changed. */
 import { bucketName, jetstreamName, nearest } from "../../../config/validate";
+import type { ConsumerTerms, NoetlLine } from "../../../contract/lines";
+import { CONSUMER, STREAM } from "../../../contract/noetl";
 import { consumerTerms, streamSubjects, type ContractInputs } from "../inputs";
 import { subjectsOverlap } from "../subjects";
 import { consumerConflicts, consumerOfStreamConflicts, queueConflict, streamConflicts } from "./conflicts";
@@ -17,6 +19,7 @@ export interface Surroundings {
     readonly subjects: readonly string[];
     readonly consumers: readonly string[];
     readonly retention: string;
+    readonly replicas: number;
     /** Buckets of its gateway. */
     readonly buckets: readonly string[];
   };
@@ -24,6 +27,8 @@ export interface Surroundings {
   readonly servers?: number;
   /** What stands for a value that a preview does not know yet. */
   readonly unknown?: string;
+  /** True where NoETL is deployed and the name of its stream is not known yet. */
+  readonly isOpen?: boolean;
 }
 
 const REMOVALS = ["ifEmpty", "withContents"];
@@ -175,7 +180,7 @@ function relationProblems(sound: Partial<Record<DeclaredList, unknown[]>>, aroun
   const about = (target: Target, sentence: string): string => `${pathOf(target)}: ${target.label} ${sentence}`;
   const streams = targets.filter(({ consumer, remove }) => consumer === undefined && remove === undefined);
   // A declaration that is not sound has its own sentence; what refers to it needs no second one.
-  const hasUnsound = DECLARED_LISTS.some((list) => sound[list]?.some((each) => each === undefined));
+  const hasUnsound = around.isOpen === true || DECLARED_LISTS.some((list) => sound[list]?.includes(undefined));
   return [
     ...twice(targets, pathOf),
     ...targets.flatMap((target) => noetlProblems(target, around).map((sentence) => about(target, sentence))),
@@ -256,7 +261,7 @@ function consumerProblems(
     const ownerConfig = owner
       ? { ...owner.config, subjects: subjectsOf(owner) }
       : stream === noetl?.stream
-        ? { name: stream, subjects: noetl.subjects, retention: noetl.retention }
+        ? { name: stream, subjects: noetl.subjects, retention: noetl.retention, num_replicas: noetl.replicas }
         : undefined;
     if (!ownerConfig) {
       return hasUnsound
@@ -300,22 +305,42 @@ const ARGUMENTS: Surroundings["names"] = {
   objectStores: "declared.objectStores",
 };
 
+const isTexts = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === "string");
+
+/** NoETL's part of the inputs as far as it is sound; the rest has sentences of its own. */
+function noetlOf(inputs: ContractInputs): Surroundings["noetl"] {
+  const { subject, consumer, publishes, consumers, expect, gateway, ...rest } = inputs as Partial<
+    Record<keyof ContractInputs, unknown>
+  >;
+  const text = (value: unknown, otherwise: string): string => (typeof value === "string" ? value : otherwise);
+  const isTerms = (each: unknown): each is ConsumerTerms =>
+    isRecord(each) && typeof each.name === "string" && (each.filters === undefined || isTexts(each.filters));
+  const terms = {
+    subject: text(subject, STREAM.subject),
+    consumer: text(consumer, CONSUMER.name),
+    noetlLine: rest.noetlLine as NoetlLine,
+    ...(isTexts(publishes) ? { publishes } : {}),
+    ...(Array.isArray(consumers) ? { consumers: (consumers as unknown[]).filter(isTerms) } : {}),
+  };
+  const { retention, replicas } = isRecord(expect) ? expect : {};
+  return {
+    stream: text(rest.stream, STREAM.name),
+    subjects: streamSubjects(terms),
+    consumers: consumerTerms(terms).map(({ name }) => name),
+    retention: text(retention, STREAM.retention),
+    replicas: typeof replicas === "number" ? replicas : STREAM.replicas,
+    buckets: isRecord(gateway) ? [text(gateway.sessionBucket, ""), text(gateway.requestBucket, "")] : [],
+  };
+}
+
 /** What is wrong with what a contract's inputs declare. `unknown` stands for a value that a preview does not know yet. */
 export function declaredInputProblems(inputs: ContractInputs, unknown?: string): string[] {
-  const { declared, declaredOnly, stream, expect, gateway } = inputs;
+  const { declared, declaredOnly, stream } = inputs;
+  const noetl = declaredOnly ? undefined : noetlOf(inputs);
   const problems = declaredProblems(declared, {
     names: ARGUMENTS,
-    ...(declaredOnly
-      ? {}
-      : {
-          noetl: {
-            stream,
-            subjects: streamSubjects(inputs),
-            consumers: consumerTerms(inputs).map(({ name }) => name),
-            retention: expect.retention,
-            buckets: gateway ? [gateway.sessionBucket, gateway.requestBucket] : [],
-          },
-        }),
+    ...(noetl ? { noetl, isOpen: unknown !== undefined && stream === unknown } : {}),
     ...(unknown === undefined ? {} : { unknown }),
   });
   if (declaredOnly !== undefined && typeof declaredOnly !== "boolean" && declaredOnly !== unknown) {
