@@ -1,5 +1,5 @@
 /**
- * Writes what the code determines: the `config` part of Pulumi.yaml and the README's table from the settings' schema,
+ * Writes what the code determines: the `config` part of Pulumi.yaml and docs/configuration.md from the settings' schema,
  * docs/policy.md from the policy's rules, the tables of docs/contract.md from the stream contract's rules and errors,
  * that of docs/doctor.md from the doctor's findings, those of docs/declared.md from the table of fields, those of docs/gke.md from what takes the place of NoETL's playbooks.
  */
@@ -52,7 +52,7 @@ export function pulumiYaml(): string {
   return `${lines.join("\n")}\n`;
 }
 
-/** The README's table of settings, by group. */
+/** The table of settings, by group. */
 function settingsTable(): string {
   const rows: string[] = [];
   for (const group of [...new Set(SETTING_KEYS.map((key) => SETTINGS[key].group))]) {
@@ -69,8 +69,9 @@ function settingsTable(): string {
   return [BEGIN, ...rows, "", END].join("\n");
 }
 
-/** `readme` with its table of settings replaced. @throws Error where the markers are missing. */
-export const withSettingsTable = (readme: string): string => between(readme, "README.md", BEGIN, END, settingsTable());
+/** `doc` with its table of settings replaced. @throws Error where the markers are missing. */
+const withSettingsTable = (doc: string): string =>
+  between(doc, "docs/configuration.md", BEGIN, END, settingsTable());
 
 /** `text` with what stands from `begin` to `end` replaced. */
 function between(text: string, file: string, begin: string, end: string, replacement: string): string {
@@ -231,20 +232,23 @@ function playbookTables(): string {
 }
 
 /** `doc` with its tables replaced. @throws Error where the markers are missing. */
-export const withPlaybookTables = (doc: string): string =>
+const withPlaybookTables = (doc: string): string =>
   between(doc, "docs/gke.md", PLAYBOOKS_BEGIN, PLAYBOOKS_END, playbookTables());
 
+/** Pages of docs/ of which the code determines a part, and how it is written. */
+export const GENERATED_PARTS: Readonly<Record<string, (doc: string) => string>> = {
+  "configuration.md": withSettingsTable,
+  "contract.md": withContractTables,
+  "declared.md": withFieldTables,
+  "doctor.md": withFindingsTable,
+  "gke.md": withPlaybookTables,
+};
+
 if (require.main === module) {
-  const readme = path.join(projectRoot(), "README.md");
+  const docs = path.join(projectRoot(), "docs");
   fs.writeFileSync(path.join(projectRoot(), "Pulumi.yaml"), pulumiYaml());
-  fs.writeFileSync(readme, withSettingsTable(fs.readFileSync(readme, "utf8")));
-  fs.writeFileSync(path.join(projectRoot(), "docs", "policy.md"), policyPage());
-  const contract = path.join(projectRoot(), "docs", "contract.md");
-  fs.writeFileSync(contract, withContractTables(fs.readFileSync(contract, "utf8")));
-  const doctor = path.join(projectRoot(), "docs", "doctor.md");
-  fs.writeFileSync(doctor, withFindingsTable(fs.readFileSync(doctor, "utf8")));
-  const declared = path.join(projectRoot(), "docs", "declared.md");
-  fs.writeFileSync(declared, withFieldTables(fs.readFileSync(declared, "utf8")));
-  const gke = path.join(projectRoot(), "docs", "gke.md");
-  fs.writeFileSync(gke, withPlaybookTables(fs.readFileSync(gke, "utf8")));
+  fs.writeFileSync(path.join(docs, "policy.md"), policyPage());
+  for (const [page, written] of Object.entries(GENERATED_PARTS)) {
+    fs.writeFileSync(path.join(docs, page), written(fs.readFileSync(path.join(docs, page), "utf8")));
+  }
 }
