@@ -21,6 +21,14 @@ export const streamNames = (settings: Settings) => ({
   consumer: settings.natsConsumer,
 });
 
+/** How the workers pull. Times in seconds. */
+export const workerTuning = (settings: Settings) => ({
+  fetchTimeoutSeconds: settings.workerFetchTimeoutSeconds,
+  fetchHeartbeatSeconds: settings.workerFetchHeartbeatSeconds,
+  maxAckPending: settings.workerMaxAckPending,
+  maxDeliver: settings.workerMaxDeliver,
+});
+
 /** What a stack declares beyond NoETL, and whether that is all there is. */
 function declaredTerms(settings: Settings): Pick<ContractArguments, "declared" | "declaredOnly"> {
   const declared = declaredOf(settings);

@@ -77,7 +77,7 @@ function unknownKey(key: string): string {
   if (playbook) return `${key}: unknown key; ${playbook} (docs/gke.md)`;
   const meant = nearest(key, SETTING_KEYS);
   const hint = variableHint(key) ?? (meant && `the nearest known one is ${meant}`);
-  return `${key}: unknown key${hint ? `; ${hint}` : ""} (see the README's table)`;
+  return `${key}: unknown key${hint ? `; ${hint}` : ""} (see docs/configuration.md)`;
 }
 
 function parseValue(setting: Setting<unknown>, text: string): { value?: unknown; problem?: string } {

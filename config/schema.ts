@@ -1,6 +1,6 @@
 /**
  * Every setting of a stack, once: key, type, unit, default, what is allowed and a value that would do.
- * `Pulumi.yaml`, the README's table and the checks at preview all come from this table.
+ * `Pulumi.yaml`, docs/configuration.md and the checks at preview all come from this table.
  */
 import { NOETL_LINES } from "../contract/lines";
 import type {
@@ -244,7 +244,7 @@ export const SETTINGS = {
   natsPassword: password("NATS", "Password of natsUser; generated where unset and NATS is installed."),
   natsJetstreamFileSize: size("5Gi", "1Gi", "16Ti", {
     group: "NATS",
-    description: "Size of the volume of JetStream's file store. To let one grow that exists: Troubleshooting, below.",
+    description: "Size of the volume of JetStream's file store. To let one grow that exists: docs/troubleshooting.md.",
   }),
   natsJetstreamSize: size(undefined, "1Gi", "16Ti", {
     group: "NATS",

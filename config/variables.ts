@@ -2,9 +2,8 @@
  * Which setting decides an environment variable of the pods. It is what a reader of NoETL's documentation looks for, so an
  * unknown key of that name leads to the setting, and the settings for further variables refuse to contradict it.
  */
+import { type Component as Part, ENVIRONMENT } from "../contract/env";
 import type { SettingKey } from "./schema";
-
-type Part = "server" | "worker" | "gateway";
 
 const NOETL: readonly Part[] = ["server", "worker"];
 const ALL: readonly Part[] = ["server", "worker", "gateway"];
@@ -22,16 +21,14 @@ const decided = (name: string, parts: readonly Part[], ...keys: SettingKey[]): D
   keys,
 });
 
-const NATS_KEYS: readonly SettingKey[] = ["natsHost", "natsPort", "natsUser", "natsPassword"];
-
 export const DECIDED_VARIABLES: readonly DecidedVariable[] = [
-  decided("NATS_URL", ALL, ...NATS_KEYS),
-  decided("NATS_USER", NOETL, "natsUser"),
+  ...ENVIRONMENT.map(({ name, component, settings }) =>
+    decided(name, [component], ...(settings as readonly SettingKey[])),
+  ),
+  // Beyond the specification's tables.
+  decided("NATS_USER", ["worker"], "natsUser"),
   decided("NATS_USERNAME", ["gateway"], "natsUser"),
-  decided("NATS_PASSWORD", ALL, "natsPassword"),
-  decided("NATS_STREAM", NOETL, "natsStream"),
-  decided("NATS_SUBJECT", NOETL, "natsSubject"),
-  decided("NATS_CONSUMER", NOETL, "natsConsumer"),
+  decided("NATS_PASSWORD", ["worker", "gateway"], "natsPassword"),
   decided("LOG_LEVEL", NOETL, "noetlLogLevel"),
   decided("NOETL_SERVER_URL", NOETL),
   decided("NOETL_PORT", ["server"]),
@@ -50,21 +47,10 @@ export const DECIDED_VARIABLES: readonly DecidedVariable[] = [
   decided("NOETL_POSTGRES_POOL_MAX_SIZE", ["worker"], "workerPoolMaxSize"),
   decided("NOETL_POSTGRES_POOL_MAX_WAITING", ["worker"], "workerPoolMaxWaiting"),
   decided("NOETL_POSTGRES_POOL_TIMEOUT_SECONDS", ["worker"], "workerPoolTimeoutSeconds"),
-  decided("NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS", ["worker"], "workerFetchTimeoutSeconds"),
-  decided("NOETL_WORKER_NATS_FETCH_HEARTBEAT_SECONDS", ["worker"], "workerFetchHeartbeatSeconds"),
-  decided("NOETL_WORKER_NATS_MAX_ACK_PENDING", ["worker"], "workerMaxAckPending"),
-  decided("NOETL_WORKER_NATS_MAX_DELIVER", ["worker"], "workerMaxDeliver"),
   decided("NOETL_WORKER_MAX_INFLIGHT_COMMANDS", ["worker"], "workerMaxInflightCommands"),
   decided("NOETL_WORKER_MAX_INFLIGHT_DB_COMMANDS", ["worker"], "workerMaxInflightDbCommands"),
   decided("ROUTER_PORT", ["gateway"]),
   decided("NOETL_BASE_URL", ["gateway"]),
-  decided("NATS_UPDATES_SUBJECT_PREFIX", ["gateway"], "natsUpdatesSubjectPrefix"),
-  decided("NATS_CALLBACK_SUBJECT_PREFIX", ["gateway"], "natsCallbackSubjectPrefix"),
-  decided("NATS_SESSION_BUCKET", ["gateway"], "natsSessionBucket"),
-  decided("NATS_SESSION_CACHE_TTL_SECS", ["gateway"], "natsSessionCacheTtlSeconds"),
-  decided("NATS_REQUEST_BUCKET", ["gateway"], "natsRequestBucket"),
-  decided("NATS_REQUEST_TTL_SECS", ["gateway"], "natsRequestTtlSeconds"),
-  decided("CORS_ALLOWED_ORIGINS", ["gateway"], "corsAllowedOrigins", "corsAllowedDomains"),
   decided("GATEWAY_PUBLIC_URL", ["gateway"], "gatewayPublicUrl"),
   decided("GATEWAY_AUTH_BYPASS", ["gateway"], "gatewayAuthBypass"),
 ];

@@ -1,5 +1,5 @@
 /**
- * The runtime contract between NoETL and NATS JetStream: names, defaults and environment variables.
+ * The runtime contract between NoETL and NATS JetStream: names and defaults. Environment variables are in `env.ts`.
  *
  * This is the one place where these facts stand; configuration, charts' values, components, the stream check and the
  * documentation take them from here. Source: the NATS JetStream integration page of NoETL (v2.8.9 line).
@@ -78,59 +78,6 @@ export const NODE_PORTS = {
   postgres: 30321,
   gateway: 30090,
 } as const;
-
-/** One environment variable of the specification's tables. */
-export interface EnvVariable {
-  readonly name: string;
-  readonly required: boolean;
-  /** What the deployed container gets where nothing is configured; `undefined` means the deployment must supply it. */
-  readonly default: string | undefined;
-  /** True where the value holds a credential and therefore comes from a Secret, never from a ConfigMap or a literal. */
-  readonly secret: boolean;
-}
-
-const variable = (name: string, required: boolean, def: string | undefined, secret = false): EnvVariable => ({
-  name,
-  required,
-  default: def,
-  secret,
-});
-
-/** Variables that server and worker share. */
-const NOETL_NATS_ENV = [
-  variable("NATS_URL", true, undefined, true),
-  variable("NATS_STREAM", false, STREAM.name),
-  variable("NATS_SUBJECT", false, STREAM.subject),
-  variable("NATS_CONSUMER", false, CONSUMER.name),
-];
-
-/** The specification's table "NoETL Server". */
-export const SERVER_ENV: readonly EnvVariable[] = [
-  ...NOETL_NATS_ENV,
-  variable("NATS_USER", false, NATS_USER),
-  variable("NATS_PASSWORD", false, undefined, true),
-];
-
-/** The specification's table "NoETL Worker". */
-export const WORKER_ENV: readonly EnvVariable[] = [
-  ...NOETL_NATS_ENV,
-  variable("NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS", false, String(WORKER_TUNING.fetchTimeoutSeconds)),
-  variable("NOETL_WORKER_NATS_FETCH_HEARTBEAT_SECONDS", false, String(WORKER_TUNING.fetchHeartbeatSeconds)),
-  variable("NOETL_WORKER_NATS_MAX_ACK_PENDING", false, String(WORKER_TUNING.maxAckPending)),
-  variable("NOETL_WORKER_NATS_MAX_DELIVER", false, String(WORKER_TUNING.maxDeliver)),
-];
-
-/** The specification's table "Gateway". */
-export const GATEWAY_ENV: readonly EnvVariable[] = [
-  variable("NATS_URL", true, undefined, true),
-  variable("NATS_UPDATES_SUBJECT_PREFIX", false, GATEWAY.updatesSubjectPrefix),
-  variable("NATS_CALLBACK_SUBJECT_PREFIX", false, GATEWAY.callbackSubjectPrefix),
-  variable("NATS_SESSION_BUCKET", false, GATEWAY.sessionBucket),
-  variable("NATS_SESSION_CACHE_TTL_SECS", false, String(GATEWAY.sessionTtlSeconds)),
-  variable("NATS_REQUEST_BUCKET", false, GATEWAY.requestBucket),
-  variable("NATS_REQUEST_TTL_SECS", false, String(GATEWAY.requestTtlSeconds)),
-  variable("CORS_ALLOWED_ORIGINS", true, undefined),
-];
 
 /** Host name of a service inside the cluster. */
 export function serviceHost(service: string, namespace: string): string {

@@ -51,6 +51,7 @@ export function checklist(evidence: Evidence): Checklist {
     ...deploymentLines(evidence),
     ...failureLines(evidence),
     ...gatewayLines(evidence),
+    ...noetlEnvironmentLines(evidence),
   ];
   return {
     stack: evidence.stack,
@@ -315,14 +316,29 @@ function gatewayLines({ namespaces: { gateway }, environment }: Evidence): Line[
     return [{ section, item: PLACES.gateway.deployment, status: "wrong", found: "no such Deployment" }];
   }
   if (!found.ok) return [{ section, item: PLACES.gateway.deployment, status: "unknown", found: found.message }];
-  return SPOT_CHECK.map((name) =>
+  const spots = SPOT_CHECK.map((name) =>
     variableLine(
       section,
       name,
       found.value.find((each) => each.name === name),
     ),
   );
+  return [...spots, ...changedLines(section, found.value, SPOT_CHECK)];
 }
+
+/** Variables of server and workers that are not as the stack sets them. */
+function noetlEnvironmentLines({ namespaces: { noetl }, environment }: Evidence): Line[] {
+  if (noetl === undefined) return [];
+  return [PLACES.noetl.serverDeployment, PLACES.noetl.workerDeployment].flatMap((deployment) => {
+    const found = environment[deployment];
+    return found?.ok ? changedLines(`Environment of ${deployment}`, found.value) : [];
+  });
+}
+
+const changedLines = (section: string, variables: readonly VariableFacts[], shown: readonly string[] = []): Line[] =>
+  variables
+    .filter(({ name, asDeployed }) => asDeployed === false && !shown.includes(name))
+    .map((variable) => variableLine(section, variable.name, variable));
 
 function variableLine(section: string, item: string, variable: VariableFacts | undefined): Line {
   if (!variable) return { section, item, status: "wrong", found: "not set" };

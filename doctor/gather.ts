@@ -1,6 +1,8 @@
 import { ConnectError } from "../components/stream-contract/errors";
 import { isServersConnection } from "../components/stream-contract/inputs";
+import { gatewaySubjects, streamNames, workerTuning } from "../config/contract";
 import { helmTimeoutSeconds } from "../config/timeouts";
+import { gatewayEnvironment, serverEnvironment, workerEnvironment } from "../contract/env";
 import { PLACES } from "../contract/noetl";
 import type { Answer, Evidence, NamespaceFacts, NatsFacts, Part, VariableFacts } from "./evidence";
 import { probeGateway } from "./gateway";
@@ -18,22 +20,23 @@ import { contractInputs, expectedNatsUrl, kubectlOf, type Target } from "./targe
 const LOOK_SECONDS = 10;
 
 /** The variables that the stack sets, as the deployed pods must have them, by Deployment. */
-function expectedEnvironment(target: Target): Record<string, Record<string, string | undefined>> {
+export function expectedEnvironment(target: Pick<Target, "settings" | "nats">): Record<string, Record<string, string | undefined>> {
   const { settings } = target;
   const noetl = {
-    NATS_URL: expectedNatsUrl(target),
-    NATS_STREAM: settings.natsStream,
-    NATS_SUBJECT: settings.natsSubject,
-    NATS_CONSUMER: settings.natsConsumer,
+    url: expectedNatsUrl(target),
+    user: target.nats.user,
+    password: target.nats.password,
+    names: streamNames(settings),
+    tuning: workerTuning(settings),
   };
   return {
-    [PLACES.noetl.serverDeployment]: noetl,
-    [PLACES.noetl.workerDeployment]: noetl,
-    [PLACES.gateway.deployment]: {
-      NATS_URL: expectedNatsUrl(target),
-      NATS_UPDATES_SUBJECT_PREFIX: settings.natsUpdatesSubjectPrefix,
-      CORS_ALLOWED_ORIGINS: settings.corsAllowedOrigins.join(","),
-    },
+    [PLACES.noetl.serverDeployment]: serverEnvironment(noetl),
+    [PLACES.noetl.workerDeployment]: workerEnvironment(noetl),
+    [PLACES.gateway.deployment]: gatewayEnvironment({
+      url: expectedNatsUrl(target),
+      subjects: gatewaySubjects(settings),
+      corsAllowedOrigins: settings.corsAllowedOrigins,
+    }),
   };
 }
 

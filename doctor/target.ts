@@ -152,7 +152,7 @@ export function contractInputs(
 }
 
 /** NATS_URL as the deployed pods must have it; undefined where not all of it is known. */
-export function expectedNatsUrl({ nats: { user, password, host, port } }: Target): string | undefined {
+export function expectedNatsUrl({ nats: { user, password, host, port } }: Pick<Target, "nats">): string | undefined {
   return password === undefined || host === undefined ? undefined : natsUrl({ user, password, host, port });
 }
 

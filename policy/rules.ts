@@ -1,4 +1,5 @@
-import { CONSUMER, STREAM } from "../contract/noetl";
+import { NAMING_VARIABLES } from "../contract/env";
+import { STREAM } from "../contract/noetl";
 import { plaintextCredentials } from "./credentials";
 import { releaseOf, switchedOn } from "./release";
 import { at, containers, isUnknown, type Judged, texts, workloadKind } from "./resource";
@@ -67,12 +68,6 @@ const contractRetention: ResourceRule = {
   },
 };
 
-const NAMES = [
-  { variable: "NATS_STREAM", argument: "stream", standard: STREAM.name },
-  { variable: "NATS_SUBJECT", argument: "subject", standard: STREAM.subject },
-  { variable: "NATS_CONSUMER", argument: "consumer", standard: CONSUMER.name },
-];
-
 const contractCoversNoetl: StackRule = {
   name: "contract-covers-noetl",
   severity: "high",
@@ -91,7 +86,7 @@ const contractCoversNoetl: StackRule = {
       const problem = (text: string) => ({ urn: resource.urn, problem: text });
       if (contracts.length === 0) return [problem("NoETL is installed, but no StreamContract checks its stream")];
       return ["server", "worker"].flatMap((role) => {
-        const used = NAMES.map((name) => ({
+        const used = NAMING_VARIABLES.map((name) => ({
           ...name,
           value: at(release.values, `config.${role}.${name.variable}`) ?? name.standard,
         })).filter(({ value }) => !isUnknown(value));

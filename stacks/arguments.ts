@@ -2,7 +2,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Resources } from "../components/shared";
 import type { ChartSource, GatewayArgs, NatsJetStreamArgs, NoetlArgs, PostgresArgs } from "../components";
-import { gatewaySubjects, streamNames } from "../config/contract";
+import { gatewaySubjects, streamNames, workerTuning } from "../config/contract";
 import { type Size, sizesOf } from "../config/resources";
 import type { Settings } from "../config/schema";
 
@@ -104,12 +104,7 @@ export function noetlArgs(settings: Settings): Omit<NoetlArgs, "nats" | "databas
     workerReplicas: settings.workerReplicas,
     nodePort: settings.noetlNodePort,
     names: streamNames(settings),
-    tuning: {
-      fetchTimeoutSeconds: settings.workerFetchTimeoutSeconds,
-      fetchHeartbeatSeconds: settings.workerFetchHeartbeatSeconds,
-      maxAckPending: settings.workerMaxAckPending,
-      maxDeliver: settings.workerMaxDeliver,
-    },
+    tuning: workerTuning(settings),
     chart: chart(settings.noetlChart, settings.noetlChartRepository, settings.noetlChartVersion),
     serverResources: resources(settings, "server"),
     workerResources: resources(settings, "worker"),

@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { gatewayEnvironment, gatewayValue } from "../../contract/env";
 import { PLACES } from "../../contract/noetl";
 import { type NatsConnection, natsUrlOf, rollsWithServers } from "../noetl/values";
 import { type IngressArgs, ingressValues, type Resources, splitImage, zoneSpread } from "../shared";
@@ -37,6 +38,11 @@ export interface GatewayValuesArgs {
 
 /** Values of the gateway chart, on the paths that upstream's chart has too. */
 export function gatewayValues(args: GatewayValuesArgs): Record<string, unknown> {
+  const variables = gatewayEnvironment<pulumi.Input<string>>({
+    url: natsUrlOf(args.nats),
+    subjects: args.subjects,
+    corsAllowedOrigins: args.corsAllowedOrigins,
+  });
   return {
     namespace: args.namespace,
     image: { ...splitImage(args.image), pullPolicy: "IfNotPresent" },
@@ -55,14 +61,7 @@ export function gatewayValues(args: GatewayValuesArgs): Record<string, unknown> 
     env: {
       routerPort: String(PLACES.gateway.port),
       noetlBaseUrl: args.noetlUrl,
-      corsAllowedOrigins: args.corsAllowedOrigins.join(","),
-      natsUrl: natsUrlOf(args.nats),
-      natsUpdatesSubjectPrefix: args.subjects.updatesSubjectPrefix,
-      natsCallbackSubjectPrefix: args.subjects.callbackSubjectPrefix,
-      natsSessionBucket: args.subjects.sessionBucket,
-      natsSessionCacheTtlSecs: String(args.subjects.sessionTtlSeconds),
-      natsRequestBucket: args.subjects.requestBucket,
-      natsRequestTtlSecs: String(args.subjects.requestTtlSeconds),
+      ...Object.fromEntries(Object.entries(variables).map(([name, value]) => [gatewayValue(name), value])),
       publicUrl: args.publicUrl ?? "",
       // Upstream's chart sets the variable to whatever text stands here, so "false" has to be spelt out.
       authBypass: String(args.authBypass),

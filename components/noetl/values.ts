@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { serverEnvironment, workerEnvironment } from "../../contract/env";
 import { PLACES, natsUrl, serviceHost } from "../../contract/noetl";
 import { type IngressArgs, ingressValues, type Resources, splitImage, zoneSpread } from "../shared";
 
@@ -93,15 +94,15 @@ export function natsUrlOf(nats: NatsConnection): pulumi.Output<string> {
 
 /** Values of the NoETL chart, on the paths that upstream's chart has too. */
 export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
-  const url = natsUrlOf(args.nats);
+  const facts = {
+    url: natsUrlOf(args.nats) as pulumi.Input<string>,
+    user: args.nats.user,
+    password: pulumi.secret(args.nats.password),
+    names: args.names,
+    tuning: args.tuning,
+  };
   const shared = {
     LOG_LEVEL: args.logLevel,
-    NATS_URL: url,
-    NATS_STREAM: args.names.stream,
-    NATS_SUBJECT: args.names.subject,
-    NATS_CONSUMER: args.names.consumer,
-    NATS_USER: args.nats.user,
-    NATS_PASSWORD: pulumi.secret(args.nats.password),
     NOETL_SERVER_URL: pulumi
       .output(args.namespace)
       .apply((place) => `http://${serviceHost(PLACES.noetl.service, place)}:${PLACES.noetl.port}`),
@@ -126,6 +127,7 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
     config: {
       server: {
         ...shared,
+        ...serverEnvironment(facts),
         POSTGRES_HOST: args.database.host,
         POSTGRES_PORT: pulumi.output(args.database.port).apply(String),
         NOETL_POSTGRES_DB: args.database.database,
@@ -134,10 +136,7 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
       },
       worker: {
         ...shared,
-        NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS: String(args.tuning.fetchTimeoutSeconds),
-        NOETL_WORKER_NATS_FETCH_HEARTBEAT_SECONDS: String(args.tuning.fetchHeartbeatSeconds),
-        NOETL_WORKER_NATS_MAX_ACK_PENDING: String(args.tuning.maxAckPending),
-        NOETL_WORKER_NATS_MAX_DELIVER: String(args.tuning.maxDeliver),
+        ...workerEnvironment(facts),
         ...args.workerEnv,
       },
     },

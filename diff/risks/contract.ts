@@ -1,4 +1,5 @@
 /** What a change does to the contract of stream and consumer. */
+import { NAMING_VARIABLES } from "../../contract/env";
 import { environmentOf, findWorkload } from "../environment";
 import { Opaque } from "../mask";
 import { titleOf } from "../objects";
@@ -43,15 +44,11 @@ export const CONTRACT_RULES: readonly RiskRule[] = [
     warns: "a server or worker whose environment names another stream, subject or consumer than the contract",
     find: ({ newContract, newObjects, masker }) => {
       if (!newContract) return [];
-      const wanted = {
-        NATS_STREAM: newContract.stream,
-        NATS_SUBJECT: newContract.subject,
-        NATS_CONSUMER: newContract.consumer,
-      };
       return (["server", "worker"] as const).flatMap((name) => {
         const workload = findWorkload(name, newObjects);
         const environment = workload ? environmentOf(workload, newObjects) : {};
-        return Object.entries(wanted).flatMap(([variable, value]) => {
+        return NAMING_VARIABLES.flatMap(({ variable, argument }) => {
+          const value = newContract[argument];
           const found = environment[variable]?.value;
           if (found === undefined || found instanceof Opaque || found === value) return [];
           return [

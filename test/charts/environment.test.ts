@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type EnvVariable, GATEWAY_ENV, SERVER_ENV, WORKER_ENV } from "../../contract/noetl";
+import { type EnvVariable, gatewayValue, variablesOf } from "../../contract/env";
 import { REQUIRED } from "./cases";
 import {
   type ChartName,
@@ -12,22 +12,22 @@ import {
   secretData,
 } from "./helm";
 
-/** Where a chart takes a variable from. */
-const GATEWAY_KEYS: Record<string, string> = {
-  NATS_URL: "natsUrl",
-  NATS_UPDATES_SUBJECT_PREFIX: "natsUpdatesSubjectPrefix",
-  NATS_CALLBACK_SUBJECT_PREFIX: "natsCallbackSubjectPrefix",
-  NATS_SESSION_BUCKET: "natsSessionBucket",
-  NATS_SESSION_CACHE_TTL_SECS: "natsSessionCacheTtlSecs",
-  NATS_REQUEST_BUCKET: "natsRequestBucket",
-  NATS_REQUEST_TTL_SECS: "natsRequestTtlSecs",
-  CORS_ALLOWED_ORIGINS: "corsAllowedOrigins",
-};
-
 const DEPLOYMENTS = [
-  { chart: "noetl", deployment: "noetl-server", table: SERVER_ENV, set: setIn("server"), plain: "ConfigMap" },
-  { chart: "noetl", deployment: "noetl-worker", table: WORKER_ENV, set: setIn("worker"), plain: "ConfigMap" },
-  { chart: "gateway", deployment: "gateway", table: GATEWAY_ENV, set: setEnv, plain: "literal" },
+  {
+    chart: "noetl",
+    deployment: "noetl-server",
+    table: variablesOf("server"),
+    set: setIn("server"),
+    plain: "ConfigMap",
+  },
+  {
+    chart: "noetl",
+    deployment: "noetl-worker",
+    table: variablesOf("worker"),
+    set: setIn("worker"),
+    plain: "ConfigMap",
+  },
+  { chart: "gateway", deployment: "gateway", table: variablesOf("gateway"), set: setEnv, plain: "literal" },
 ] as const satisfies readonly { chart: ChartName; [key: string]: unknown }[];
 
 function setIn(role: "server" | "worker") {
@@ -36,7 +36,7 @@ function setIn(role: "server" | "worker") {
 
 function setEnv(variables: Values): Values {
   return {
-    env: Object.fromEntries(Object.entries(variables).map(([name, value]) => [GATEWAY_KEYS[name] ?? name, value])),
+    env: Object.fromEntries(Object.entries(variables).map(([name, value]) => [gatewayValue(name), value])),
   };
 }
 

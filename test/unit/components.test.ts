@@ -3,7 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import type * as Components from "../../components/index.js";
 import { fileStoreLimit } from "../../components/nats-jetstream/values";
 import { splitImage } from "../../components/shared";
-import { GATEWAY_ENV, SERVER_ENV, WORKER_ENV } from "../../contract/noetl";
+import { gatewayValue, variablesOf } from "../../contract/env";
 import { type Declared, recordResources, settled, unwrap, valueOf } from "./mocks";
 
 type Values = Record<string, Record<string, never>>;
@@ -248,8 +248,8 @@ describe("Noetl", () => {
     new library.Noetl("noetl", { nats, database, names: { stream: "S" }, tuning: { maxDeliver: 7 } });
     await settled(declared);
     const values = release("noetl-release").values as { config: Record<"server" | "worker", Record<string, string>> };
-    for (const each of SERVER_ENV) expect(values.config.server, each.name).toHaveProperty(each.name);
-    for (const each of WORKER_ENV) expect(values.config.worker, each.name).toHaveProperty(each.name);
+    for (const each of variablesOf("server")) expect(values.config.server, each.name).toHaveProperty(each.name);
+    for (const each of variablesOf("worker")) expect(values.config.worker, each.name).toHaveProperty(each.name);
     expect(values.config.worker).toMatchObject({
       NATS_URL: "nats://noetl:canary-nats@nats.nats.svc.cluster.local:4222",
       NATS_STREAM: "S",
@@ -300,8 +300,7 @@ describe("Gateway", () => {
       corsAllowedOrigins: "https://a.example.org",
       authBypass: "false",
     });
-    const camel = (name: string) => name.toLowerCase().replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
-    for (const each of GATEWAY_ENV) expect(env, each.name).toHaveProperty(camel(each.name));
+    for (const each of variablesOf("gateway")) expect(env, each.name).toHaveProperty(gatewayValue(each.name));
   });
 
   it("gives the URL of its own chart's Service, and of the one that another chart makes", async () => {

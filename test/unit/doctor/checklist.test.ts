@@ -204,6 +204,19 @@ describe("checklist", () => {
     const { lines } = checklist(healthy({ environment: { gateway: { ok: true, value: [variable] } } }));
     expect(lineOf(lines, variable.name)).toMatchObject({ status: "wrong", found: "updates." });
   });
+
+  it.each([
+    ["gateway", "NATS_SESSION_BUCKET", "others"],
+    ["noetl-server", "NATS_SUBJECT", "other.commands"],
+    ["noetl-worker", "NOETL_WORKER_NATS_MAX_ACK_PENDING", "65"],
+  ])("finds one of %s that it does not show otherwise: %s", (deployment, name, value) => {
+    const of = (asDeployed: boolean) => {
+      const variable = { name, value, source: "ConfigMap x, key y", asDeployed };
+      return checklist(healthy({ environment: { [deployment]: { ok: true, value: [variable] } } })).lines;
+    };
+    expect(lineOf(of(false), name)).toMatchObject({ status: "wrong", found: `${value} (ConfigMap x, key y)` });
+    expect(of(true).find(({ item }) => item === name)).toBeUndefined();
+  });
 });
 
 describe("checklist as text", () => {

@@ -1,0 +1,196 @@
+/**
+ * The environment variables by which NoETL's server and workers and the gateway are told of NATS, one row each. Charts'
+ * values, the doctor, the diff, the policy, the documentation and the charts' tests read this table. Source: the tables of
+ * NoETL's page about its NATS JetStream integration (v2.8.9 line).
+ */
+import { CONSUMER, GATEWAY, NATS_USER, STREAM, WORKER_TUNING } from "./noetl";
+
+export type Component = "server" | "worker" | "gateway";
+
+/** What the variables of server and workers follow from. `T` is a text, or what becomes one once it is deployed. */
+export interface NoetlFacts<T> {
+  /** NATS_URL, with the credentials inside. */
+  readonly url: T;
+  readonly user: T;
+  readonly password: T;
+  readonly names: { readonly stream: string; readonly subject: string; readonly consumer: string };
+  /** Times in seconds. */
+  readonly tuning: {
+    readonly fetchTimeoutSeconds: number;
+    readonly fetchHeartbeatSeconds: number;
+    readonly maxAckPending: number;
+    readonly maxDeliver: number;
+  };
+}
+
+/** What the variables of the gateway follow from. TTLs in seconds. */
+export interface GatewayFacts<T> {
+  readonly url: T;
+  readonly subjects: {
+    readonly updatesSubjectPrefix: string;
+    readonly callbackSubjectPrefix: string;
+    readonly sessionBucket: string;
+    readonly sessionTtlSeconds: number;
+    readonly requestBucket: string;
+    readonly requestTtlSeconds: number;
+  };
+  readonly corsAllowedOrigins: readonly string[];
+}
+
+/** A row of the table. */
+export interface EnvVariable {
+  readonly component: Component;
+  readonly name: string;
+  /** Whether the specification says that it has to be set. */
+  readonly required: boolean;
+  /** Settings of a stack that decide it. */
+  readonly settings: readonly string[];
+  /** What the deployed container gets where nothing is configured; `undefined` means that the stack has to supply it. */
+  readonly default: string | undefined;
+  /** What the application takes where the variable is not set. */
+  readonly codeDefault: string;
+  /** Whether the value holds a credential, and therefore comes from a Secret, never from a ConfigMap or a literal. */
+  readonly secret: boolean;
+  /** Argument of StreamContract that has to have the same value. */
+  readonly argument?: "stream" | "subject" | "consumer";
+}
+
+interface Row<Facts> extends Omit<EnvVariable, "component"> {
+  readonly value: (facts: Facts) => unknown;
+}
+
+const NATS_SETTINGS = ["natsHost", "natsPort", "natsUser", "natsPassword"];
+
+const natsUrl = (codeDefault: string): Row<{ readonly url: unknown }> => ({
+  name: "NATS_URL",
+  required: true,
+  settings: NATS_SETTINGS,
+  default: undefined,
+  codeDefault,
+  secret: true,
+  value: ({ url }) => url,
+});
+
+/** A variable that has a default, and that the application takes from its own code with the same default. */
+const plain = <Facts>(name: string, setting: string, def: string | number, value: (facts: Facts) => unknown) => ({
+  name,
+  required: false,
+  settings: [setting],
+  default: String(def),
+  codeDefault: String(def),
+  secret: false,
+  value,
+});
+
+const named = (name: string, setting: string, argument: "stream" | "subject" | "consumer", def: string) => ({
+  ...plain<NoetlFacts<unknown>>(name, setting, def, ({ names }) => names[argument]),
+  argument,
+});
+
+const NAMES: readonly Row<NoetlFacts<unknown>>[] = [
+  named("NATS_STREAM", "natsStream", "stream", STREAM.name),
+  named("NATS_SUBJECT", "natsSubject", "subject", STREAM.subject),
+  named("NATS_CONSUMER", "natsConsumer", "consumer", CONSUMER.name),
+];
+
+/** Workers read these two, too; the specification names them for the server. */
+const LOGIN: readonly Row<NoetlFacts<unknown>>[] = [
+  plain("NATS_USER", "natsUser", NATS_USER, ({ user }) => user),
+  {
+    name: "NATS_PASSWORD",
+    required: false,
+    settings: ["natsPassword"],
+    default: undefined,
+    codeDefault: "noetl",
+    secret: true,
+    value: ({ password }) => password,
+  },
+];
+
+const tuning = (name: string, setting: string, key: keyof NoetlFacts<unknown>["tuning"]) =>
+  plain<NoetlFacts<unknown>>(`NOETL_WORKER_NATS_${name}`, setting, WORKER_TUNING[key], (facts) =>
+    String(facts.tuning[key]),
+  );
+
+const SERVER: readonly Row<NoetlFacts<unknown>>[] = [
+  natsUrl("nats://nats.nats.svc.cluster.local:4222"),
+  ...NAMES,
+  ...LOGIN,
+];
+
+const WORKER: readonly Row<NoetlFacts<unknown>>[] = [
+  natsUrl("nats://noetl:noetl@localhost:30422"),
+  ...NAMES,
+  tuning("FETCH_TIMEOUT_SECONDS", "workerFetchTimeoutSeconds", "fetchTimeoutSeconds"),
+  tuning("FETCH_HEARTBEAT_SECONDS", "workerFetchHeartbeatSeconds", "fetchHeartbeatSeconds"),
+  tuning("MAX_ACK_PENDING", "workerMaxAckPending", "maxAckPending"),
+  tuning("MAX_DELIVER", "workerMaxDeliver", "maxDeliver"),
+];
+
+const subject = (name: string, setting: string, key: keyof GatewayFacts<unknown>["subjects"], def: string | number) =>
+  plain<GatewayFacts<unknown>>(name, setting, def, ({ subjects }) => String(subjects[key]));
+
+const GATEWAY_ROWS: readonly Row<GatewayFacts<unknown>>[] = [
+  natsUrl("nats://127.0.0.1:4222"),
+  subject(
+    "NATS_UPDATES_SUBJECT_PREFIX",
+    "natsUpdatesSubjectPrefix",
+    "updatesSubjectPrefix",
+    GATEWAY.updatesSubjectPrefix,
+  ),
+  subject(
+    "NATS_CALLBACK_SUBJECT_PREFIX",
+    "natsCallbackSubjectPrefix",
+    "callbackSubjectPrefix",
+    GATEWAY.callbackSubjectPrefix,
+  ),
+  subject("NATS_SESSION_BUCKET", "natsSessionBucket", "sessionBucket", GATEWAY.sessionBucket),
+  subject("NATS_SESSION_CACHE_TTL_SECS", "natsSessionCacheTtlSeconds", "sessionTtlSeconds", GATEWAY.sessionTtlSeconds),
+  subject("NATS_REQUEST_BUCKET", "natsRequestBucket", "requestBucket", GATEWAY.requestBucket),
+  subject("NATS_REQUEST_TTL_SECS", "natsRequestTtlSeconds", "requestTtlSeconds", GATEWAY.requestTtlSeconds),
+  {
+    name: "CORS_ALLOWED_ORIGINS",
+    required: true,
+    settings: ["corsAllowedOrigins", "corsAllowedDomains"],
+    default: undefined,
+    codeDefault: "pages on localhost",
+    secret: false,
+    value: ({ corsAllowedOrigins }) => corsAllowedOrigins.join(","),
+  },
+];
+
+const rowsOf = (component: Component, rows: readonly Omit<EnvVariable, "component">[]): EnvVariable[] =>
+  rows.map((row) => ({ ...row, component }));
+
+/** Every variable of the specification, by component. */
+export const ENVIRONMENT: readonly EnvVariable[] = [
+  ...rowsOf("server", SERVER),
+  ...rowsOf("worker", WORKER),
+  ...rowsOf("gateway", GATEWAY_ROWS),
+];
+
+export const variablesOf = (component: Component): readonly EnvVariable[] =>
+  ENVIRONMENT.filter((each) => each.component === component);
+
+/** Variables that name what the stream contract names, once each. */
+export const NAMING_VARIABLES = variablesOf("server").flatMap(({ name, argument, default: standard }) =>
+  argument === undefined || standard === undefined ? [] : [{ variable: name, argument, standard }],
+);
+
+const valuesOf = <Facts, T>(rows: readonly Row<Facts>[], facts: Facts): Record<string, T | string> =>
+  Object.fromEntries(rows.map(({ name, value }) => [name, value(facts) as T | string]));
+
+/** Values of the server's variables. */
+export const serverEnvironment = <T>(facts: NoetlFacts<T>): Record<string, T | string> => valuesOf(SERVER, facts);
+
+/** Values of the workers' variables, with those of their login. */
+export const workerEnvironment = <T>(facts: NoetlFacts<T>): Record<string, T | string> =>
+  valuesOf([...WORKER, ...LOGIN], facts);
+
+/** Values of the gateway's variables. */
+export const gatewayEnvironment = <T>(facts: GatewayFacts<T>): Record<string, T | string> =>
+  valuesOf(GATEWAY_ROWS, facts);
+
+/** Name of a gateway's variable among its chart's values: `NATS_URL` is `env.natsUrl` there. */
+export const gatewayValue = (variable: string): string =>
+  variable.toLowerCase().replace(/_(\w)/g, (_, letter: string) => letter.toUpperCase());
