@@ -1,5 +1,5 @@
 import { ConnectError } from "../components/stream-contract/errors";
-import { isServersConnection } from "../components/stream-contract/inputs";
+import { consumerTerms, isServersConnection } from "../components/stream-contract/inputs";
 import { helmTimeoutSeconds } from "../config/timeouts";
 import { PLACES } from "../contract/noetl";
 import type { Answer, Evidence, NamespaceFacts, NatsFacts, Part, VariableFacts } from "./evidence";
@@ -18,7 +18,7 @@ import { contractInputs, expectedNatsUrl, kubectlOf, type Target } from "./targe
 const LOOK_SECONDS = 10;
 
 /** The variables that the stack sets, as the deployed pods must have them, by Deployment. */
-function expectedEnvironment(target: Target): Record<string, Record<string, string | undefined>> {
+export function expectedEnvironment(target: Target): Record<string, Record<string, string | undefined>> {
   const { settings } = target;
   const noetl = {
     NATS_URL: expectedNatsUrl(target),
@@ -27,8 +27,9 @@ function expectedEnvironment(target: Target): Record<string, Record<string, stri
     NATS_CONSUMER: settings.natsConsumer,
   };
   return {
-    [PLACES.noetl.serverDeployment]: noetl,
-    [PLACES.noetl.workerDeployment]: noetl,
+    // What decides about other consumers of a line (pools, filters) is among the further variables.
+    [PLACES.noetl.serverDeployment]: { ...settings.serverEnv, ...noetl },
+    [PLACES.noetl.workerDeployment]: { ...settings.workerEnv, ...noetl },
     [PLACES.gateway.deployment]: {
       NATS_URL: expectedNatsUrl(target),
       NATS_UPDATES_SUBJECT_PREFIX: settings.natsUpdatesSubjectPrefix,
@@ -77,12 +78,17 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
     full && noetl !== undefined && cluster ? answer(() => readExecutions(cluster, noetl)) : undefined,
   ]);
   const { natsJetstreamMemSize, natsMemoryLimit } = target.settings;
+  const inputs = contractInputs(target, LOOK_SECONDS);
+  const consumers = consumerTerms(inputs).map(({ name }) => name);
   return {
     stack: target.stack,
     user,
     stream: target.settings.natsStream,
     subject: target.settings.natsSubject,
-    consumer: target.settings.natsConsumer,
+    consumer: consumers[0] ?? target.settings.natsConsumer,
+    consumers,
+    consumerSetting: target.settings.natsConsumer,
+    declares: inputs.declared !== undefined,
     missingOutputs: target.missingOutputs,
     ...(target.configProblem === undefined ? {} : { configProblem: target.configProblem }),
     cluster: cluster?.server ?? "",
