@@ -30,6 +30,7 @@ describe("what the pods must have", () => {
   it("is every variable, from the settings that decide it", () => {
     const settings = parseSettings({
       postgresPassword: "a-long.random_Word-42",
+      noetlImage: "ghcr.io/noetl/noetl:v2.11.1",
       natsStream: "S",
       natsSubject: "s.commands",
       natsConsumer: "C",
