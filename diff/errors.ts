@@ -4,18 +4,6 @@ export type Side = "base" | "head";
 /** Words for a side, as messages use them. */
 export const SIDE_NAME: Record<Side, string> = { base: "the base revision", head: "the working tree" };
 
-/** Exit codes of the command. */
-export const EXIT = {
-  /** The report is complete. */
-  ok: 0,
-  /** A side could not be evaluated or rendered, or the engine's preview failed; the report says why. */
-  failed: 1,
-  /** Wrong arguments, or something the command needs is missing: base, stack, tool. */
-  usage: 2,
-  /** The report is complete and holds a risk of the level that `--fail-on` names, or worse. */
-  risky: 3,
-} as const;
-
 /** A problem that ends the command; the message is for the reader of the pull request too. */
 export class DiffError extends Error {
   constructor(

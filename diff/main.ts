@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { DiffError, EXIT, messageOf } from "./errors";
+import { EXIT } from "../doctor/exit";
+import { DiffError, messageOf } from "./errors";
 import { FILE_NAMES, parseOptions, USAGE, wantsHelp, type Format, type Options } from "./options";
 import { present } from "./present";
 import { LEVELS, type Report } from "./report";
@@ -24,15 +25,15 @@ export function write(options: Options, report: Report): void {
 
 /** Exit code of a complete report. */
 function codeFor(options: Options, report: Report): number {
-  if (report.status === "failed") return EXIT.failed;
+  if (report.status === "failed") return EXIT.unknown.code;
   const worst = options.failOn === undefined ? -1 : LEVELS.indexOf(options.failOn);
-  return report.risks.some(({ level }) => LEVELS.indexOf(level) <= worst) ? EXIT.risky : EXIT.ok;
+  return report.risks.some(({ level }) => LEVELS.indexOf(level) <= worst) ? EXIT.wrong.code : EXIT.ok.code;
 }
 
 async function main(argv: readonly string[]): Promise<number> {
   if (wantsHelp(argv)) {
     process.stdout.write(USAGE);
-    return EXIT.ok;
+    return EXIT.ok.code;
   }
   const options = parseOptions(argv, process.stdout.isTTY);
   const { report, kind } = await runDiff(options, process.cwd(), (line) => process.stderr.write(`${line}\n`));
@@ -41,7 +42,7 @@ async function main(argv: readonly string[]): Promise<number> {
   if (report.status === "failed" && options.output !== undefined) {
     process.stderr.write(`${report.failures.map(({ message }) => message).join("\n")}\n`);
   }
-  return kind === "usage" ? EXIT.usage : codeFor(options, report);
+  return kind === "usage" ? EXIT.usage.code : codeFor(options, report);
 }
 
 if (require.main === module) {
@@ -49,7 +50,8 @@ if (require.main === module) {
     (code) => (process.exitCode = code),
     (error: unknown) => {
       process.stderr.write(`${messageOf(error)}\n`);
-      process.exitCode = error instanceof DiffError && error.kind === "usage" ? EXIT.usage : EXIT.failed;
+      const isUsage = error instanceof DiffError && error.kind === "usage";
+      process.exitCode = EXIT[isUsage ? "usage" : "unknown"].code;
     },
   );
 }

@@ -55,7 +55,7 @@ usage: npm run diff -- --stack NAME [options]
   --live               add the engine's preview of the deployed stack; needs
                        the stack's backend, its passphrase and its cluster
   --refresh            with --live: also what drifted from the stack's state
-  --fail-on LEVEL      exit with 3 where a risk is danger, warning or notice,
+  --fail-on LEVEL      exit with 1 where a risk is danger, warning or notice,
                        or worse
   --max-size N         most characters of the markdown (default ${DEFAULT_MAX_SIZE})
   --artifact TEXT      where the complete report is, said in a shortened
@@ -69,10 +69,10 @@ The working tree is compared as it is, uncommitted changes included. Neither
 credentials nor a cluster are needed without --live. Secrets appear as changed
 or unchanged only.
 
-Exit codes: 0 the report is complete; 1 one of the revisions cannot be
-evaluated or rendered, or the engine's preview fails; 2 wrong arguments, or
-something is missing (base, stack, helm); 3 see --fail-on. With 1 and 2 the
-report is a failure report in the same formats, so that a comment can be
+Exit codes: 0 the report is complete; 1 see --fail-on; 2 wrong arguments, or
+something is missing (base, stack, helm); 3 one of the revisions cannot be
+evaluated or rendered, or the engine's preview fails. With 2 and 3 the report
+is a failure report in the same formats, so that a comment can be
 replaced by it; only arguments that cannot be read give no report.
 `.trimStart();
 

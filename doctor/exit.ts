@@ -1,30 +1,46 @@
-/** How `verify` and `doctor` end. A test holds the table in docs/exit-codes.md against this. */
+/** How every command ends. A test holds the table in docs/exit-codes.md against this. */
 export const EXIT = {
-  ok: { code: 0, verify: "everything holds", doctor: "nothing is wrong; with --repair: the contract holds again" },
+  ok: {
+    code: 0,
+    verify: "everything holds",
+    doctor: "nothing is wrong; with --repair: the contract holds again",
+    diff: "the report is complete",
+    embedded: "the stack is up, and everything holds",
+  },
   wrong: {
     code: 1,
     verify: "at least one line does not hold",
-    doctor: "at least one cause was found; with --repair: something is left that --repair cannot mend",
+    doctor: "at least one cause was found; with --repair: something is left that --repair cannot put right",
+    diff: "the report is complete, and holds a risk of the level that --fail-on names, or worse",
+    embedded: "the stack is up, and at least one line does not hold",
   },
   usage: {
     code: 2,
     verify: "the command line cannot be understood; nothing was asked",
     doctor: "the same",
+    diff: "wrong arguments, or something is missing: base, stack, helm",
+    embedded: "the command line cannot be understood; nothing was started",
   },
   unknown: {
     code: 3,
     verify: "nothing is known to be wrong, but something could not be asked: the stack, the cluster or NATS",
     doctor: "the stack could not be read, so there was nothing to ask",
+    diff: "one of the revisions cannot be evaluated or rendered, or the engine's preview fails; the report says why",
+    embedded: "the stack could not be brought up; the reason is on the screen",
   },
   declined: {
     code: 4,
     verify: "not used",
     doctor: "--repair was declined at its question, or had nobody to ask; nothing was changed",
+    diff: "not used",
+    embedded: "not used",
   },
   interrupted: {
     code: 130,
     verify: "interrupted, without --watch (with it: the result of the last look)",
     doctor: "interrupted; a repair goes on where it stopped when it is run again",
+    diff: "interrupted; there is no report",
+    embedded: "interrupted; run it again",
   },
 } as const;
 

@@ -1,5 +1,6 @@
 import * as path from "node:path";
 import { CommandError } from "@pulumi/pulumi/automation";
+import { EXIT } from "../doctor/exit";
 import { executeCheck, withLine } from "../doctor/execute";
 import { checklistText, screenOf } from "../doctor/present";
 import { readTarget } from "../doctor/target";
@@ -15,13 +16,16 @@ import { EMBEDDED_DIR, openStack, POLICY_PACK } from "./stack";
 
 const USAGE = "usage: npm run up:embedded [-- --refresh] [-c key=value ...]";
 
-/** `-c key=value` pairs, and whether to look first at what is really there. @throws Error with the usage for anything else. */
+/** A command line that cannot be understood. */
+class UsageError extends Error {}
+
+/** `-c key=value` pairs, and whether to look first at what is really there. @throws UsageError for anything else. */
 function parseArguments(args: readonly string[]): { config: Record<string, string>; refresh: boolean } {
   const config: Record<string, string> = {};
   const argv = args.filter((each) => each !== "--refresh");
   for (let index = 0; index < argv.length; index += 2) {
     const match = argv[index] === "-c" ? /^([^=]+)=(.*)$/s.exec(argv[index + 1] ?? "") : null;
-    if (!match) throw new Error(`cannot read "${argv[index]}": ${USAGE}`);
+    if (!match) throw new UsageError(`cannot read "${argv[index]}": ${USAGE}`);
     config[(match[1] ?? "").replace(/^noetl-nats:/, "")] = match[2] ?? "";
   }
   return { config, refresh: argv.length < args.length };
@@ -92,7 +96,7 @@ async function main(): Promise<void> {
       `Done in ${Math.round((Date.now() - started) / 1000)} s. The cluster goes on running: KUBECONFIG=${cluster.kubeconfigPath}`,
     );
     say("Update: npm run up:embedded -- -c key=value    End: npm run down:embedded");
-    if (!outcome.holds) process.exitCode = 1;
+    if (!outcome.holds) process.exitCode = EXIT.wrong.code;
   } finally {
     await close();
   }
@@ -103,6 +107,6 @@ if (require.main === module) {
     // The engine's own output, with the reason, has already been shown.
     const told = error instanceof CommandError ? "pulumi up failed; the reason stands above." : undefined;
     process.stderr.write(`${told ?? (error instanceof Error ? error.message : String(error))}\n`);
-    process.exitCode = 1;
+    process.exitCode = EXIT[error instanceof UsageError ? "usage" : "unknown"].code;
   });
 }

@@ -76,9 +76,9 @@ describe("in a scratch repository", () => {
     expect(again.stdout).toBe(fs.readFileSync(path.join(folder, "report", "diff.md"), "utf8"));
   });
 
-  it("exits with 3 where a risk is as bad as --fail-on says", () => {
+  it("exits with 1 where a risk is as bad as --fail-on says", () => {
     const args = ["--stack", "kind", "--base", "main", "--format", "json"];
-    expect(run(repository, [...args, "--fail-on", "warning"]).code).toBe(3);
+    expect(run(repository, [...args, "--fail-on", "warning"]).code).toBe(1);
   });
 });
 
@@ -117,7 +117,7 @@ it("says of a base that needs a login at Google Cloud why it cannot be compared,
   git(copy, "branch", "-f", "asking");
   git(copy, "revert", "--no-edit", "HEAD");
   const ran = run(copy, ["--stack", "gke", "--base", "asking", "--format", "json"]);
-  expect(ran.code).toBe(1);
+  expect(ran.code).toBe(3);
   expect(json(ran)).toMatchObject({ status: "failed", failures: [{ side: "base" }] });
   expect(failure(ran)).toMatch(
     /^the base revision: the program asks Google Cloud while it runs, .*no login.*\n.*name a later base with --base, .*`pulumi preview --stack gke`\.\n\(the program failed: asking Google Cloud for projects\/.* failed \(127\.0\.0\.1:9\): .*\)$/,
@@ -144,7 +144,7 @@ describe("what cannot be compared", () => {
       "--output",
       output,
     ]);
-    expect(ran.code).toBe(1);
+    expect(ran.code).toBe(3);
     expect(ran.stderr).toContain("the working tree: the program failed: The configuration has 2 problems:");
     for (const name of ["diff.html", "diff.json", "diff.md", "diff.txt"]) {
       const text = fs.readFileSync(path.join(output, name), "utf8");
@@ -166,7 +166,7 @@ describe("what cannot be compared", () => {
     git(copy, "branch", "-f", "broken");
     git(copy, "revert", "--no-edit", "HEAD");
     const ran = run(copy, ["--stack", "kind", "--base", "broken", "--format", "json"]);
-    expect(ran.code).toBe(1);
+    expect(ran.code).toBe(3);
     expect(json(ran)).toMatchObject({ status: "failed", failures: [{ side: "base" }] });
     expect(failure(ran)).toMatch(/^the base revision: the program failed: cannot go on\n\s+at .*index\.ts:\d+/);
     expect(ran.stdout).not.toContain(folder);
@@ -176,7 +176,7 @@ describe("what cannot be compared", () => {
     // Nothing listens on this port of the machine itself.
     const args = ["--stack", "kind", "--base", "main", "--format", "json", "-c", "natsChart=nats"];
     const ran = run(repository, [...args, "-c", "natsChartRepository=http://127.0.0.1:9/charts"]);
-    expect(ran.code).toBe(1);
+    expect(ran.code).toBe(3);
     expect(failure(ran)).toMatch(
       /^the base revision: the chart nats 2\.14\.2 of release nats-release cannot be fetched from http:\/\/127\.0\.0\.1:9\/charts: .*Run again when it can be reached/m,
     );

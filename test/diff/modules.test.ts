@@ -122,7 +122,7 @@ describe("a base with another lock file", () => {
   it("whose packages npm refuses is a failure that says what npm said and what to do, and leaves nothing behind", () => {
     const before = installed();
     const { code, report } = diff("bad");
-    expect(code).toBe(1);
+    expect(code).toBe(3);
     const [failure] = (report as FailureReport).failures;
     expect(failure?.side).toBe("base");
     expect(failure?.message).toMatch(
@@ -135,7 +135,7 @@ describe("a base with another lock file", () => {
 
   it("cannot be compared where npm is missing", () => {
     const { code, report } = diff("bad", { PATH: gitOnly(folder) });
-    expect(code).toBe(1);
+    expect(code).toBe(3);
     expect((report as FailureReport).failures[0]?.message).toContain("npm is not on PATH");
   });
 
