@@ -43,6 +43,11 @@ export interface LineProfile {
   readonly consumers: (consumer: string, subject: string) => readonly ConsumerTerms[];
   /** Subjects that the server publishes on while routing is off; for Rust what its pools take. */
   readonly publishes: (subject: string, consumers: readonly ConsumerTerms[]) => readonly string[];
+  /**
+   * Within how many seconds workers that run add a consumer that is gone, at the latest; undefined where they add it only when
+   * they start. Source: `_recover_fetch_subscription` of NoETL's client, in line 2.10 since release 2.100.3.
+   */
+  readonly addsConsumersWithinSeconds?: number;
   /** What it makes in JetStream beside stream and consumers, for the documentation. */
   readonly beside: readonly string[];
 }
@@ -101,6 +106,7 @@ export const LINE_PROFILES: Readonly<Record<NoetlLine, LineProfile>> = {
     storage: "memory",
     maxAgeSeconds: 3600,
     ackWaitSeconds: 300,
+    addsConsumersWithinSeconds: 30,
     deliverPolicy: "new",
     subjects: bare,
     publishes: bare,
@@ -116,6 +122,7 @@ export const LINE_PROFILES: Readonly<Record<NoetlLine, LineProfile>> = {
     storage: "memory",
     maxAgeSeconds: 3600,
     ackWaitSeconds: 300,
+    addsConsumersWithinSeconds: 30,
     deliverPolicy: "new",
     subjects: withBelow,
     publishes: bare,

@@ -283,6 +283,10 @@ export function parseServer(address: string): { host: string; port: number; tls:
   return { host: host.replace(/^\[|\]$/g, ""), port, tls: match[1] === "tls" };
 }
 
+/** Within how many seconds workers that run add a consumer that is gone; undefined where only a start of them does. */
+export const addsConsumersWithin = ({ noetlLine }: Pick<ContractInputs, "noetlLine">): number | undefined =>
+  profileOf(noetlLine).addsConsumersWithinSeconds;
+
 type Subjects = Pick<ContractInputs, "subject" | "publishes" | "noetlLine" | "consumer" | "consumers">;
 
 /** Subjects that the deployed NoETL publishes on. */

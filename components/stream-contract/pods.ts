@@ -117,13 +117,25 @@ export function startsFor({ noetl, now }: Pods): number {
   return Math.max(0, ...noetl.map(left));
 }
 
+/** What is known around a loss. */
+interface AroundLoss {
+  /** When the stream was created that an earlier check found. */
+  readonly seen: string | undefined;
+  readonly pods: Pods;
+  /** Within how many seconds workers that run add a consumer that is gone; undefined where they do not. */
+  readonly within?: number | undefined;
+}
+
+/** Whether the stream itself is there. */
+export const isConsumersAlone = (lost: readonly string[]): boolean =>
+  lost.every((each) => each.startsWith("consumer "));
+
 /**
  * What is known of a loss, and why waiting does not bring back what is lost.
  *
  * @param lost What is missing, `stream NOETL_COMMANDS`; at least one.
- * @param seen When the stream was created that an earlier check found.
  */
-export function lossWords(lost: readonly string[], seen: string | undefined, pods: Pods): string {
+export function lossWords(lost: readonly string[], { seen, pods, within }: AroundLoss): string {
   const [are, were, it] = lost.length === 1 ? ["is", "was", "it"] : ["are", "were", "them"];
   const missing = sentenceCase(list(lost));
   const restarted = pods.nats.filter(
@@ -144,7 +156,10 @@ export function lossWords(lost: readonly string[], seen: string | undefined, pod
   words.push(
     pods.noetl.length === 0
       ? `No pod of NoETL is there to make ${it}.`
-      : `NoETL makes stream and consumer only when it starts, and its pods have run since ${oldest ?? "an unknown time"}: ` +
+      : within !== undefined && isConsumersAlone(lost)
+        ? `NoETL's workers, of which the oldest pod has run since ${oldest ?? "an unknown time"}, have not added ${it} within ` +
+          `${within} s, as they do since release 2.100.3: restart them.`
+        : `NoETL makes stream and consumer only when it starts, and its pods have run since ${oldest ?? "an unknown time"}: ` +
           `nothing brings ${it} back but a restart of these pods.`,
   );
   return words.join(" ");

@@ -13,6 +13,7 @@ import { ensureContract, ensuredBy, type EnsureReport } from "./ensure";
 import { ConnectError } from "./errors";
 import { inputProblems } from "./input-problems";
 import {
+  addsConsumersWithin,
   consumerTerms,
   INPUT_NAMES,
   isServersConnection,
@@ -20,7 +21,7 @@ import {
   type ContractInputs,
   type GatewaySettings,
 } from "./inputs";
-import { lossWords, podsOf, startsFor } from "./pods";
+import { isConsumersAlone, lossWords, podsOf, startsFor, type Pods } from "./pods";
 import { hindrances, memoryStreams, preflight, type Hindrance, type Loss, type Preflight } from "./preflight";
 import { checkName, RULES, type Check } from "./rules";
 import { runOf, takeRun } from "./run";
@@ -246,9 +247,10 @@ async function checkAgain(inputs: ContractInputs, seen: Remembered, remembered: 
   });
   const once = (): Promise<ContractReport> => checkContract(limit(REFRESH_TIMEOUT_SECONDS), false, remembered);
   const first = await once();
-  if (first.holds || lostIn(first, inputs).length === 0) return first;
+  const missing = lostIn(first, inputs);
+  if (first.holds || missing.length === 0) return first;
   const pods = await podsOf(inputs, new Deadline(LOOK_SECONDS * 1000));
-  const seconds = pods ? startsFor(pods) / 1000 : BLIND_SECONDS;
+  const seconds = patience(missing, inputs, pods);
   if (seconds > 0) {
     const waited = await checkContract(limit(Math.max(1, seconds)), true, remembered);
     if (waited.holds || !pods) return waited;
@@ -257,7 +259,18 @@ async function checkAgain(inputs: ContractInputs, seen: Remembered, remembered: 
   const lost = lostIn(last, inputs);
   return lost.length === 0 || !pods
     ? last
-    : { ...last, report: `${lossWords(lost, seen.streamCreated, pods)}\n${last.report}` };
+    : {
+        ...last,
+        report: `${lossWords(lost, { seen: seen.streamCreated, pods, within: addsConsumersWithin(inputs) })}\n${last.report}`,
+      };
+}
+
+/** How long a missing stream or consumer is waited for where nothing was deployed, in seconds. */
+export function patience(lost: readonly string[], inputs: ContractInputs, pods: Pods | undefined): number {
+  const within = isConsumersAlone(lost) ? addsConsumersWithin(inputs) : undefined;
+  // Workers look at most that often; then they add it at once.
+  const again = within === undefined ? 0 : within + 5;
+  return Math.max(again, pods ? startsFor(pods) / 1000 : BLIND_SECONDS);
 }
 
 /** What is missing of what only a start of NoETL makes: the stream, without which no consumer is asked for, or consumers. */

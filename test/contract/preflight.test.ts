@@ -1,6 +1,7 @@
 import { StorageType } from "nats";
 import { afterEach, describe, expect, it } from "vitest";
-import { ensureContract } from "../../components/stream-contract";
+import { ensureContract, withDefaults } from "../../components/stream-contract";
+import { patience } from "../../components/stream-contract/provider";
 import { hindrances, lastSentence, memoryStreams, preflight } from "../../components/stream-contract/preflight";
 import { lossWords, podFacts, startsFor, type Pods } from "../../components/stream-contract/pods";
 import {
@@ -229,19 +230,39 @@ describe("pods", () => {
     expect(startsFor(pods([pod("a", 300, false)]))).toBe(Infinity);
   });
 
+  it("of a line whose workers add a consumer that is gone are given the time to do so", () => {
+    const seconds = (noetlLine: "2.8" | "2.10" | "4.7" | "rust", lost: string, noetl: Pods["noetl"] | undefined) =>
+      patience([lost], withDefaults({ noetlLine }), noetl && pods(noetl));
+    const old = [pod("a", 300)];
+    expect((["2.8", "2.10", "4.7", "rust"] as const).map((line) => seconds(line, "consumer c", old))).toEqual([
+      0, 35, 35, 0,
+    ]);
+    expect(seconds("4.7", "stream S", old)).toBe(0);
+    expect(seconds("4.7", "consumer c", [pod("a", 300, false)])).toBe(Infinity);
+    expect([seconds("2.8", "consumer c", undefined), seconds("4.7", "consumer c", undefined)]).toEqual([10, 35]);
+  });
+
   it("tell what happened, and since when", () => {
-    const words = lossWords(
-      ["stream S"],
-      "2026-01-01T11:00:00.5Z",
-      pods([pod("b", 3600), pod("a", 7200)], [pod("nats-0", 600)]),
-    );
+    const words = lossWords(["stream S"], {
+      seen: "2026-01-01T11:00:00.5Z",
+      pods: pods([pod("b", 3600), pod("a", 7200)], [pod("nats-0", 600)]),
+    });
     expect(words).toBe(
       "Stream S is gone, which was there at the last check (stream created 2026-01-01T11:00:00.5Z). NATS pod nats-0 " +
         "started at 2026-01-01T11:50:00.000Z (restart 1, after OOMKilled), and what is kept in memory ends with the server. NoETL makes stream " +
         "and consumer only when it starts, and its pods have run since 2026-01-01T10:00:00.000Z: nothing brings it back but a restart of these pods.",
     );
-    expect(lossWords(["stream S"], "2026-01-01T11:55:00Z", pods([], [pod("nats-0", 600)]))).not.toContain("nats-0");
-    const several = lossWords(["consumer a", "consumer b"], "2026-01-01T11:55:00Z", pods([]));
+    const seen = "2026-01-01T11:55:00Z";
+    expect(lossWords(["stream S"], { seen, pods: pods([], [pod("nats-0", 600)]) })).not.toContain("nats-0");
+    const again = lossWords(["consumer a"], { seen, pods: pods([pod("b", 3600)]), within: 30 });
+    expect(again).toContain(
+      "NoETL's workers, of which the oldest pod has run since 2026-01-01T11:00:00.000Z, have not added it within 30 s, as they do " +
+        "since release 2.100.3: restart them.",
+    );
+    expect(lossWords(["stream S"], { seen, pods: pods([pod("b", 3600)]), within: 30 })).toContain(
+      "nothing brings it back",
+    );
+    const several = lossWords(["consumer a", "consumer b"], { seen, pods: pods([]) });
     expect(several).toBe(
       "Consumer a, consumer b are gone, which were there at the last check (stream created 2026-01-01T11:55:00Z). " +
         "No pod of NoETL is there to make them.",
