@@ -134,6 +134,16 @@ export class Deployment {
     }
   }
 
+  /** Lets NoETL's server publish a command: the sequence that it was stored under, or why it was not, in its words. */
+  async publish(): Promise<{ readonly seq?: number; readonly detail?: string }> {
+    const { namespace, serverDeployment, port } = PLACES.noetl;
+    const pod = await this.podOf(namespace, serverDeployment);
+    return this.withPort(namespace, pod, port, async (local) => {
+      const response = await fetch(`http://127.0.0.1:${local}/publish`, { method: "POST" });
+      return (await response.json()) as { seq?: number; detail?: string };
+    });
+  }
+
   /** Name of a ready pod with the label `app`. */
   async podOf(namespace: string, app: string): Promise<string> {
     return until(`a ready pod ${namespace}/${app}`, async () => {

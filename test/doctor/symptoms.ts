@@ -6,7 +6,7 @@ import { Deployment, diagnosed, examine, findingOf, verified } from "./support";
 
 // The specification's three symptoms, as NoETL's pods show them themselves.
 
-const { serverDeployment: SERVER, workerDeployment: WORKER, namespace: NOETL, port } = PLACES.noetl;
+const { serverDeployment: SERVER, workerDeployment: WORKER, namespace: NOETL } = PLACES.noetl;
 
 let deployment: Deployment;
 beforeAll(async () => {
@@ -19,19 +19,10 @@ const quoting = (finding: Finding | undefined, words: string) => finding?.eviden
 
 const SAID = "Failed to publish command: nats: no response from stream";
 
-/** Lets the server publish a command, and gives its answer. */
-async function publish(): Promise<string> {
-  const pod = await deployment.podOf(NOETL, SERVER);
-  return deployment.withPort(NOETL, pod, port, async (local) => {
-    const response = await fetch(`http://127.0.0.1:${local}/publish`, { method: "POST" });
-    return response.text();
-  });
-}
-
 describe("`nats: no response from stream`", () => {
   it("is quoted from the server's log beside the stream's state, and as past when the stream is fine again", async () => {
     await deployment.replaceStream({ subjects: ["other.commands"] });
-    expect(await publish()).toBe("nats: no response from stream");
+    expect(await deployment.publish()).toEqual({ detail: "nats: no response from stream" });
     const { target } = deployment;
     const broken = await diagnosed(target, "what the server says", (each) =>
       Boolean(quoting(findingOf(each, "subject-not-stored"), SAID)),
@@ -55,7 +46,7 @@ describe("`nats: no response from stream`", () => {
     expect(quoting(findingOf(failing, "publish-failed"), SAID)).toMatch(/^noetl-server-\S+ at \d{4}-.*Z: /);
     const { lines } = await verified(target);
     expect(lines.find(({ item, status }) => item === SERVER && status === "wrong")?.found).toContain(SAID);
-    expect(await publish()).toMatch(/^\{"seq":/);
+    expect(await deployment.publish()).toEqual({ seq: expect.any(Number) as number });
     const over = await diagnosed(target, "that it is past", (each) => findingOf(each, "no-stream-past") !== undefined);
     expect(over.healthy).toBe(true);
     const past = findingOf(over, "no-stream-past");
