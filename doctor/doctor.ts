@@ -90,7 +90,7 @@ async function mend(target: Target, values: Values, signal: AbortSignal): Promis
     signal,
   });
   if (outcome === "nothing-to-do") {
-    out.write("Stream and consumer are in order: there is nothing to repair.\n\n");
+    out.write("There is nothing that --repair would change.\n\n");
     return show(await examine(target), values);
   }
   const exit = exitOf(outcome, stays);

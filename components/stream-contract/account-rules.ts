@@ -1,6 +1,8 @@
 import type { JetStreamAccountStats } from "nats";
 import type { Refusal } from "./probe";
 import {
+  GO_ON_WITH_REPAIR,
+  holdingStream,
   limited,
   list,
   NOTIFICATION_BYTES,
@@ -97,14 +99,22 @@ export const ACCOUNT_RULES: readonly Rule[] = [
     remedy: "take the subject from the other stream, or remove that stream",
     applies: ({ overlapping }) => overlapping !== undefined,
     expected: ({ stream }) => `${stream} alone`,
-    found: ({ overlapping = [] }) => (overlapping.length === 0 ? "no other" : list(overlapping)),
+    found: ({ overlapping = [] }, { stream }) =>
+      overlapping.length === 0
+        ? "no other"
+        : list(overlapping.map((name) => (name === holdingStream(stream) ? `${name}, the stream of a repair` : name))),
     holds: ({ overlapping = [] }) => overlapping.length === 0,
-    mend: ({ subject }, { overlapping = [] }) => ({
-      action: "advise",
-      advice:
-        `take ${subject} from ${list(overlapping)}, or remove it (nats stream edit, nats stream rm), and restart ` +
-        "NoETL's server and workers",
-    }),
+    mend: ({ subject, stream }, { overlapping = [] }) => {
+      const others = overlapping.filter((name) => name !== holdingStream(stream));
+      return {
+        action: "advise",
+        advice:
+          others.length === 0
+            ? GO_ON_WITH_REPAIR
+            : `take ${subject} from ${list(others)}, or remove it (nats stream edit, nats stream rm), and restart ` +
+              "NoETL's server and workers",
+      };
+    },
   },
   {
     id: "account-storage",

@@ -1,6 +1,15 @@
 /** Rules about what was tried out: see {@link Probe}. */
 import { isAnswered, type Probe, type Refusal, type Route, type WorkerProbe } from "./probe";
-import { list, NOTIFICATION_BYTES, type Contract, type Found, type Mend, type Rule } from "./rule";
+import {
+  GO_ON_WITH_REPAIR,
+  holdingStream,
+  list,
+  NOTIFICATION_BYTES,
+  type Contract,
+  type Found,
+  type Mend,
+  type Rule,
+} from "./rule";
 import { subjectsCover } from "./subjects";
 
 const advise = (advice: string): Mend => ({ action: "advise", advice });
@@ -19,6 +28,7 @@ function where(route: Route, { publish, stream, overlapping = [] }: Found, contr
     case "stream": {
       if (route.stream === contract.stream)
         return route.code === 0 ? `${route.stream}, which stored the probe` : route.stream;
+      if (route.stream === holdingStream(contract.stream)) return `stream ${route.stream}, the stream of a repair`;
       return overlapping.includes(route.stream)
         ? `stream ${route.stream}, which takes that subject too`
         : `stream ${route.stream}, to which a mapping of subjects leads`;
@@ -137,6 +147,7 @@ export const PROBE_RULES: readonly Rule[] = [
       const others = publish.routes.flatMap((route) =>
         route.end === "stream" && route.stream !== stream && overlapping.includes(route.stream) ? route.stream : [],
       );
+      if (others.includes(holdingStream(stream))) return advise(GO_ON_WITH_REPAIR);
       return others.length > 0
         ? advise(`take ${publish.subject} from ${list(others)}, or remove it (nats stream edit, nats stream rm)`)
         : advise(

@@ -170,6 +170,14 @@ export interface Rule {
   readonly ensure?: (contract: Contract, observed: Found) => Ensure | undefined;
 }
 
+/** The stream that takes what is published while `doctor --repair` replaces the contract's. */
+export const holdingStream = (stream: string): string => `${stream}-repair`;
+
+/** What is to be done where a repair has left it, since it may hold what the stream does not have. */
+export const GO_ON_WITH_REPAIR =
+  "a repair is under way, or was interrupted: wait for it, or run it again where it ran (npm run doctor -- --stack NAME --repair), " +
+  "which gives the subject back with what was published meanwhile; do not remove its stream";
+
 const NANOSECONDS = 1e9;
 
 /** What every command notification fits in with room to spare, in bytes. */

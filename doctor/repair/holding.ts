@@ -7,6 +7,7 @@ import type { Msg, StreamConfig, StreamInfo, Subscription } from "nats";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Deadline } from "../../components/stream-contract/deadline";
 import { ConnectError } from "../../components/stream-contract/errors";
+import { holdingStream } from "../../components/stream-contract/rule";
 import type { Session } from "../../components/stream-contract/session";
 import { CommandError } from "../exit";
 import { FROZEN_SUBJECT, type Journal } from "./journal";
@@ -21,7 +22,7 @@ import {
   type Message,
 } from "./messages";
 
-export const holdingStream = (stream: string): string => `${stream}-repair`;
+export { holdingStream };
 
 /** Subjects that nobody but the repair publishes on. They do not overlap each other. */
 const own = (id: string, what: string): string => `${FROZEN_SUBJECT}.${id}.${what}`;

@@ -162,7 +162,17 @@ class Repair extends Course {
 
   /** Nothing is removed, so that a journal is not needed: every step can simply be taken again. */
   private async changeInPlace(session: Session, plan: RepairPlan): Promise<Outcome> {
-    await this.apply(session, plan);
+    try {
+      await this.apply(session, plan);
+    } catch (error) {
+      // NoETL, when it starts, makes stream and consumer itself, and may have been faster.
+      if (!(error instanceof ConnectError) || error.problem !== "refused-request") throw error;
+      const now = await this.look(session);
+      const wanted = new Set(plan.changes.map(({ subject }) => subject));
+      const left = now.plan.changes.filter(({ subject }) => wanted.has(subject));
+      if (now.plan.recreates !== undefined || left.length === plan.changes.length) throw error;
+      await this.apply(session, { changes: left });
+    }
     if (plan.restarts) await this.restart(new Date().toISOString());
     return this.verify();
   }

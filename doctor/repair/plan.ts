@@ -2,7 +2,8 @@
 import type { ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo } from "nats";
 import { ensurePlan, type Change } from "../../components/stream-contract/ensure";
 import { consumerTerms, publishedSubjects, type ContractInputs } from "../../components/stream-contract/inputs";
-import { judge, type Observed, type Verdict } from "../../components/stream-contract/rules";
+import { checkName, judge, type Observed, type Verdict } from "../../components/stream-contract/rules";
+import { holdingStream } from "../../components/stream-contract/rule";
 import { subjectsCover } from "../../components/stream-contract/subjects";
 import { many } from "../../config/wording";
 import { longer, outOfOrder, streamToMake } from "./consumers";
@@ -66,9 +67,9 @@ const NO_STAKES: Stakes = {
   refuses: false,
 };
 
-/** The consumer that a verdict is about. */
-const consumerOf = (verdict: Verdict, { consumer }: ContractInputs): string =>
-  verdict.consumer ?? (verdict.mend.action === "recreate-consumer" ? verdict.mend.consumer : undefined) ?? consumer;
+/** The consumer that a verdict is about: where there are several it is named, else it is the contract's only one. */
+const consumerOf = ({ consumer, object, rule }: Verdict, inputs: ContractInputs): string =>
+  consumer ?? (rule.about === "worker" ? object : undefined) ?? consumerTerms(inputs)[0]?.name ?? inputs.consumer;
 
 /** Whether a broken rule asks for a filter to go that nobody but its maker can judge. */
 const widens = (verdict: Verdict, inputs: ContractInputs): boolean => {
@@ -89,15 +90,14 @@ export function planRepair(inputs: ContractInputs, observed: Observed, holdings:
   const renews = [...new Set(wants("recreate-consumer").map((verdict) => consumerOf(verdict, inputs)))];
   const recreates = wants("recreate-stream").length > 0 ? "stream" : renews.length > 0 ? "consumer" : undefined;
   const { changes, refused } = ensurePlan(inputs, observed);
+  const isRefused = (verdict: Verdict): boolean => refused.some((each) => checkName(each) === checkName(verdict));
   /** What is made new needs no update, and the contract's own configuration leaves nothing to put right in it. */
   const replaced = (verdict: Verdict): boolean =>
     !widens(verdict, inputs) &&
     ((recreates === "stream" && (verdict.rule.about === "stream" || verdict.rule.about === "consumer")) ||
       (recreates === "consumer" && verdict.rule.about === "consumer" && renews.includes(consumerOf(verdict, inputs))));
   const harmless = changes.flatMap((change) => withoutLoss(change, observed));
-  const mends = broken.filter(
-    (verdict) => replaced(verdict) || (!widens(verdict, inputs) && !refused.includes(verdict)),
-  );
+  const mends = broken.filter((verdict) => replaced(verdict) || (!widens(verdict, inputs) && !isRefused(verdict)));
   const remaining = harmless.filter(({ subject }) => !isReplaced(subject, inputs, recreates, renews));
   return {
     mends,
@@ -229,33 +229,39 @@ function stakesOf(
 export const isEmpty = ({ recreates, changes, restarts }: RepairPlan): boolean =>
   recreates === undefined && changes.length === 0 && !restarts;
 
+/** Where the backup goes, what is made, and what the server has. */
+interface Known {
+  readonly folder: string;
+  readonly target: Partial<StreamConfig>;
+  readonly holdings: Holdings;
+}
+
+/** What a handover of subjects leaves open. */
+const INSTANT =
+  "only killed in that instant, about a millisecond, it would leave a publish of the instant without an answer";
+
 /** The steps in words, in their order. */
-export function stepsOf(
-  plan: RepairPlan,
-  inputs: ContractInputs,
-  folder: string,
-  target: Partial<StreamConfig>,
-): string[] {
+function stepsOf(plan: RepairPlan, inputs: ContractInputs, { folder, target, holdings }: Known): string[] {
   const { recreates, changes, restarts, stakes, renews } = plan;
   const { stream, noetl } = inputs;
   const leftOut = Object.values(stakes.leftOut).reduce((sum, count) => sum + count, 0);
   const writtenBack = Math.max(0, stakes.messages - leftOut);
   const names = [...consumerTerms(inputs).map(({ name }) => name), ...stakes.comeBack];
   const age = (target.max_age ?? 0) / 1e9;
+  const withoutGap = holdings.listens ? `, so that no publish is refused; ${INSTANT}` : "";
   return [
     ...(recreates === "stream"
       ? [
-          `let a stream ${stream}-repair take what is published, so that no publish is refused (only ` +
-            "killed in the instant when subjects change hands, twice for about a millisecond, it would leave a publish of that " +
-            `instant without an answer), and back up ` +
-            `${many(stakes.messages, "message")} (${stakes.bytes} bytes) to ${folder}`,
+          `first handover: stream ${holdingStream(stream)} takes what is published${withoutGap}`,
+          `back up ${many(stakes.messages, "message")} (${stakes.bytes} bytes) to ${folder}`,
           `remove stream ${stream} and create it as NoETL does: ${target.retention}, ${target.storage}, ` +
             `max_age ${age === 0 ? "unlimited" : `${age} s`}, subjects ${target.subjects?.join(", ")}, with ` +
             `${names.length === 1 ? "its consumer" : "its consumers"} ${names.join(", ")}`,
           ...(writtenBack > 0
             ? [`write ${many(writtenBack, "message")} back, ${stakes.unacknowledged} of them for the workers to take`]
             : []),
-          `give the subjects back, with what was published meanwhile, and remove ${stream}-repair`,
+          `second handover: the new stream ${stream} takes what is published, and what was published meanwhile${withoutGap}`,
+          `remove stream ${holdingStream(stream)}, which is empty then`,
         ]
       : []),
     ...(recreates === "consumer"
@@ -321,20 +327,16 @@ export interface Intent {
 }
 
 /** What the user is asked about a plan. */
-export function intentOf(
-  plan: RepairPlan,
-  inputs: ContractInputs,
-  { folder, target, holdings }: { folder: string; target: Partial<StreamConfig>; holdings: Holdings },
-): Intent {
+export function intentOf(plan: RepairPlan, inputs: ContractInputs, known: Known): Intent {
   const describe = (verdict: Verdict): string => {
-    const { id, bucket, found, expected } = verdict;
+    const { found, expected } = verdict;
     const kept = widens(verdict, inputs) ? "; a filter is never removed or widened from here" : "";
-    return `${bucket === undefined ? id : `${id} of ${bucket}`}: found ${found}, expected ${expected}${kept}`;
+    return `${checkName(verdict)}: found ${found}, expected ${expected}${kept}`;
   };
   return {
     broken: plan.mends.map(describe),
-    steps: stepsOf(plan, inputs, folder, target),
-    losses: lossesOf(plan, holdings),
+    steps: stepsOf(plan, inputs, known),
+    losses: lossesOf(plan, known.holdings),
     leaves: plan.leaves.map(describe),
   };
 }

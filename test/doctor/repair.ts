@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
+import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { AckPolicy, RetentionPolicy, StorageType, type StreamConfig } from "nats";
@@ -112,12 +113,12 @@ interface Run {
   readonly said: string[];
 }
 
-async function run(answer = true): Promise<Run> {
+async function run(answer = true, asked = inputs): Promise<Run> {
   const intents: Intent[] = [];
   const said: string[] = [];
   const outcome = await repair({
     stack: "test",
-    inputs,
+    inputs: asked,
     cluster,
     folder,
     say: (line) => void said.push(line),
@@ -127,6 +128,37 @@ async function run(answer = true): Promise<Run> {
     },
   });
   return { outcome, intents, said };
+}
+
+/** A way to the server on which `work` is done once, before the first request with `words` in it that is meant passes. */
+async function whenAsked(words: string, work: () => Promise<unknown>) {
+  let times = 0;
+  const sockets = new Set<net.Socket>();
+  const listener = net.createServer((client) => {
+    const upstream = net.connect(server.port, "127.0.0.1");
+    let passed: Promise<unknown> = Promise.resolve();
+    client.on("data", (chunk) => {
+      const text = chunk.toString();
+      // What is only tried is refused by the server in any case.
+      const isMeant = text.includes(words) && !text.includes("noetl..nats");
+      if (isMeant && times++ === 0) passed = passed.then(work);
+      passed = passed.then(() => upstream.write(chunk));
+    });
+    upstream.pipe(client);
+    for (const socket of [client, upstream]) {
+      sockets.add(socket.on("error", () => socket.destroy()));
+      socket.on("close", () => [client, upstream].forEach((each) => each.destroy()));
+    }
+  });
+  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+  return {
+    address: `127.0.0.1:${(listener.address() as net.AddressInfo).port}`,
+    times: () => times,
+    close: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => listener.close(resolve));
+    },
+  };
 }
 
 /** Runs the compiled repair in a process of its own, which is killed when it passes a point for the n-th time. */
@@ -256,6 +288,20 @@ describe("repair of less than a work queue", () => {
     const { outcome } = await run();
     expect(outcome).toBe("repaired");
     expect(await holds()).toBe(true);
+  });
+
+  it("goes on where NoETL, which has just started, was faster with a stream", async () => {
+    const started = await whenAsked(`STREAM.CREATE.${STREAM.name} `, () =>
+      withManager(server, (manager) => addStream(manager, { storage: StorageType.File })),
+    );
+    try {
+      const { outcome } = await run(true, { ...inputs, connection: { servers: [started.address] } });
+      expect({ outcome, times: started.times() }).toEqual({ outcome: "repaired", times: 1 });
+      const { config } = await withManager(server, (manager) => manager.streams.info(STREAM.name));
+      expect(config.storage).toBe("file");
+    } finally {
+      await started.close();
+    }
   });
 
   it("does not hand out again what the workers had acknowledged", async () => {
