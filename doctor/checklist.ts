@@ -1,4 +1,5 @@
 import { duration } from "../components/stream-contract/rule";
+import { checkName } from "../components/stream-contract/rules";
 import { many } from "../config/wording";
 import { PLACES } from "../contract/noetl";
 import type {
@@ -8,12 +9,14 @@ import type {
   NamespaceFacts,
   NatsFacts,
   PodFacts,
+  RepairFacts,
   StreamFacts,
   VariableFacts,
   WorkloadFacts,
 } from "./evidence";
 import { failures } from "./diagnosis/failing";
 import type { ExitName } from "./exit";
+import { lockStream } from "./repair/lock";
 import { clock } from "./text";
 
 /** `note` is a difference that does not break anything, `unknown` what could not be asked. */
@@ -120,27 +123,59 @@ export function describePod(pod: PodFacts): string {
   ].join(", ");
 }
 
-function contractLines({ nats, stream, consumer, namespaces }: Evidence): Line[] {
-  // Without NoETL nobody creates the stream, so there is nothing to look for.
-  if (namespaces.noetl === undefined) return [];
-  if (!nats.ok) return [{ section: "Stream", item: stream, status: "unknown", found: nats.message }];
-  const facts = nats.value;
+function contractLines(evidence: Evidence): Line[] {
+  const { nats, stream, consumer, namespaces, declares } = evidence;
+  const section = namespaces.noetl === undefined ? DECLARED : "Stream";
+  // Without NoETL nobody creates its stream, so there is nothing to look for but what is declared.
+  if (namespaces.noetl === undefined && !declares) return [];
+  if (!nats.ok) return [{ section, item: namespaces.noetl ? stream : "NATS", status: "unknown", found: nats.message }];
+  const facts = { ...nats.value, checks: checksOf(evidence) };
   return [
-    ...streamLines(facts, stream),
-    ...(facts.stream ? consumerLines(facts, consumer) : []),
-    ...bucketLines(facts),
+    ...(namespaces.noetl === undefined
+      ? []
+      : [
+          ...streamLines(facts, stream),
+          ...repairLines(facts, evidence),
+          ...(facts.stream ? consumerLines(facts, consumer) : []),
+          ...bucketLines(facts),
+        ]),
+    ...declaredLines(facts),
   ];
 }
 
-/** A rule, and which of several objects it is about. */
-export function checkName(check: CheckFacts): string {
-  const { id, bucket, consumer, object } = check as CheckFacts & {
-    readonly consumer?: string;
-    readonly object?: string;
-  };
-  const about = object ?? bucket ?? consumer;
-  return about === undefined ? id : `${id} of ${about}`;
+/** The checks that count for a stack: without NoETL those of what it declares alone. */
+export const checksOf = ({ nats, namespaces }: Evidence): readonly CheckFacts[] =>
+  nats.ok ? nats.value.checks.filter(({ about }) => namespaces.noetl !== undefined || about === "declared") : [];
+
+const DECLARED = "Declared in NATS";
+
+/** What the stack declares beyond NoETL, one line an object. */
+const declaredLines = ({ checks }: NatsFacts): Line[] =>
+  checks
+    .filter(({ about }) => about === "declared")
+    .map((check): Line => {
+      const { id, object = id, ok, severity, found, expected } = check;
+      const status = ok ? "ok" : severity === "violation" ? "wrong" : "note";
+      return { section: DECLARED, item: object, status, found, ...(ok ? {} : { expected }) };
+    });
+
+/** A repair's own streams. */
+function repairLines({ repair }: NatsFacts, { stack, stream }: Evidence): Line[] {
+  const section = "Stream";
+  const { holding, atWork } = repair ?? {};
+  const status = atWork === undefined ? "wrong" : "note";
+  const goesOn =
+    atWork === undefined ? `; it was interrupted: npm run doctor -- --stack ${stack} --repair goes on` : "";
+  return [
+    ...(holding ? [{ section, item: holding.name, status, found: holdingText(holding) + goesOn } as const] : []),
+    ...(atWork === undefined ? [] : [{ section, item: lockStream(stream), status, found: atWork } as const]),
+  ];
 }
+
+/** A repair's holding stream: whose it is, and what it has. */
+export const holdingText = ({ host, begun, takes, messages }: NonNullable<RepairFacts["holding"]>): string =>
+  `put there by the repair that ${host} began at ${begun}; ` +
+  `${takes.length === 0 ? "takes nothing" : `takes ${takes.join(", ")}`}, holds ${many(messages, "message")}`;
 
 /** Parts of the contract that have sections of their own; a part that is not known here has the section of the stream. */
 const CONSUMER = ["consumer"];
@@ -150,7 +185,7 @@ const broken = ({ checks }: NatsFacts, belongs: (about: string) => boolean): Che
   checks.filter((check) => !check.ok && belongs(check.about));
 
 function streamLines(facts: NatsFacts, name: string): Line[] {
-  const differing = broken(facts, (about) => ![...CONSUMER, ...BUCKETS].includes(about));
+  const differing = broken(facts, (about) => ![...CONSUMER, ...BUCKETS, "declared"].includes(about));
   const section = "Stream";
   return [
     {
@@ -165,9 +200,7 @@ function streamLines(facts: NatsFacts, name: string): Line[] {
 
 /** The consumers that the contract names: the stack's own, and those that its rules are about. */
 function consumerNames({ checks }: NatsFacts, own: string): string[] {
-  const named = checks.flatMap(({ about, ...check }) =>
-    about === "consumer" ? ((check as { consumer?: string }).consumer ?? []) : [],
-  );
+  const named = checks.flatMap(({ about, consumer }) => (about === "consumer" ? (consumer ?? []) : []));
   return named.length > 0 ? [...new Set(named)] : [own];
 }
 
@@ -175,8 +208,7 @@ function consumerLines(facts: NatsFacts, own: string): Line[] {
   const section = "Consumers";
   const differing = broken(facts, (about) => CONSUMER.includes(about));
   const names = consumerNames(facts, own);
-  const isAbout = (check: CheckFacts, name: string): boolean =>
-    ((check as { consumer?: string }).consumer ?? name) === name;
+  const isAbout = ({ consumer = names[0] }: CheckFacts, name: string): boolean => consumer === name;
   const others = facts.consumers.filter(({ name }) => !names.includes(name));
   return [
     ...names.map((name): Line => {

@@ -1,4 +1,5 @@
 import type { ConnectProblem } from "../components/stream-contract/errors";
+import type { Effect } from "../components/stream-contract/rule";
 import type { Check } from "../components/stream-contract/rules";
 
 /** Result of one rule of the contract, with what breaks in NoETL where it is broken. */
@@ -6,8 +7,12 @@ export interface CheckFacts extends Check {
   /** What the rule is about: `stream`, `consumer`, ...; a part of the contract that is not known here is shown like the others. */
   readonly about: string;
   readonly why: string;
+  /** What happens where it is broken; undefined where the rule does not say. */
+  readonly effect?: Effect;
   /** What to do that no command can do, in words. */
   readonly advice?: string;
+  /** Whether `doctor --repair` puts it right; false where it holds. */
+  readonly repairable: boolean;
 }
 
 /** A question that may have gone without an answer. */
@@ -186,8 +191,31 @@ export interface NatsFacts {
   readonly buckets: readonly { readonly name: string; readonly ttlSeconds?: number }[];
   /** Rules that could not be asked, and why. */
   readonly unasked: readonly string[];
-  /** Names of other streams that store NATS_SUBJECT. */
+  /** Names of other streams that store NATS_SUBJECT; a repair's own is not among them. */
   readonly overlapping: readonly string[];
+  /** Why `doctor --repair` cannot do anything from here; undefined where it can. */
+  readonly blocked?: string;
+  /** A repair that is at work or was interrupted, as its own streams tell; undefined where none is. */
+  readonly repair?: RepairFacts;
+}
+
+/** What a repair has left in NATS while it is under way. */
+export interface RepairFacts {
+  /** Who is at work, in words; undefined where nobody is. */
+  readonly atWork?: string;
+  /** The stream that takes what is published meanwhile, where it is there. */
+  readonly holding?: {
+    readonly name: string;
+    /** Subjects of others that it takes at the moment; none before the stream gave them up and after it has them back. */
+    readonly takes: readonly string[];
+    readonly messages: number;
+    /** The machine that began the repair, and its backup there. */
+    readonly host: string;
+    readonly folder: string;
+    readonly stack: string;
+    /** When it began, ISO 8601. */
+    readonly begun: string;
+  };
 }
 
 /** One answer of the gateway. */
@@ -232,7 +260,14 @@ export interface Evidence {
   readonly user: string;
   readonly stream: string;
   readonly subject: string;
+  /** The first of the workers' consumers. */
   readonly consumer: string;
+  /** All of them, as the contract has them. */
+  readonly consumers: readonly string[];
+  /** NATS_CONSUMER as the stack sets it: with pools their consumers are named after it. */
+  readonly consumerSetting: string;
+  /** Whether the stack declares objects in NATS beyond NoETL's. */
+  readonly declares: boolean;
   readonly missingOutputs: readonly string[];
   readonly configProblem?: string;
   /** Address of the cluster's API, for messages. */

@@ -1,5 +1,5 @@
 import { ConnectError } from "../components/stream-contract/errors";
-import { isServersConnection } from "../components/stream-contract/inputs";
+import { consumerTerms, isServersConnection } from "../components/stream-contract/inputs";
 import { gatewaySubjects, streamNames, workerTuning } from "../config/contract";
 import { helmTimeoutSeconds } from "../config/timeouts";
 import { gatewayEnvironment, serverEnvironment, workerEnvironment } from "../contract/env";
@@ -20,7 +20,9 @@ import { contractInputs, expectedNatsUrl, kubectlOf, type Target } from "./targe
 const LOOK_SECONDS = 10;
 
 /** The variables that the stack sets, as the deployed pods must have them, by Deployment. */
-export function expectedEnvironment(target: Pick<Target, "settings" | "nats">): Record<string, Record<string, string | undefined>> {
+export function expectedEnvironment(
+  target: Pick<Target, "settings" | "nats">,
+): Record<string, Record<string, string | undefined>> {
   const { settings } = target;
   const noetl = {
     url: expectedNatsUrl(target),
@@ -30,13 +32,17 @@ export function expectedEnvironment(target: Pick<Target, "settings" | "nats">): 
     tuning: workerTuning(settings),
   };
   return {
-    [PLACES.noetl.serverDeployment]: serverEnvironment(noetl),
-    [PLACES.noetl.workerDeployment]: workerEnvironment(noetl),
-    [PLACES.gateway.deployment]: gatewayEnvironment({
-      url: expectedNatsUrl(target),
-      subjects: gatewaySubjects(settings),
-      corsAllowedOrigins: settings.corsAllowedOrigins,
-    }),
+    // What decides about other consumers of a line (pools, filters) is among the further variables.
+    [PLACES.noetl.serverDeployment]: { ...settings.serverEnv, ...serverEnvironment(noetl) },
+    [PLACES.noetl.workerDeployment]: { ...settings.workerEnv, ...workerEnvironment(noetl) },
+    [PLACES.gateway.deployment]: {
+      ...settings.gatewayEnv,
+      ...gatewayEnvironment({
+        url: expectedNatsUrl(target),
+        subjects: gatewaySubjects(settings),
+        corsAllowedOrigins: settings.corsAllowedOrigins,
+      }),
+    },
   };
 }
 
@@ -80,12 +86,17 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
     full && noetl !== undefined && cluster ? answer(() => readExecutions(cluster, noetl)) : undefined,
   ]);
   const { natsJetstreamMemSize, natsMemoryLimit } = target.settings;
+  const inputs = contractInputs(target, LOOK_SECONDS);
+  const consumers = consumerTerms(inputs).map(({ name }) => name);
   return {
     stack: target.stack,
     user,
     stream: target.settings.natsStream,
     subject: target.settings.natsSubject,
-    consumer: target.settings.natsConsumer,
+    consumer: consumers[0] ?? target.settings.natsConsumer,
+    consumers,
+    consumerSetting: target.settings.natsConsumer,
+    declares: inputs.declared !== undefined,
     missingOutputs: target.missingOutputs,
     ...(target.configProblem === undefined ? {} : { configProblem: target.configProblem }),
     cluster: cluster?.server ?? "",

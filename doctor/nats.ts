@@ -2,12 +2,18 @@ import type { ConsumerInfo, StreamInfo } from "nats";
 import { observe } from "../components/stream-contract/check";
 import { openSession } from "../components/stream-contract/connect";
 import { Deadline } from "../components/stream-contract/deadline";
+import { ConnectError } from "../components/stream-contract/errors";
 import type { ContractInputs } from "../components/stream-contract/inputs";
 import { mendingCommands } from "../components/stream-contract/message";
 import { toSeconds } from "../components/stream-contract/rule";
-import { judge, type Verdict } from "../components/stream-contract/rules";
+import { checkName, judge, type Observed, type Verdict } from "../components/stream-contract/rules";
 import type { Session } from "../components/stream-contract/session";
-import type { CheckFacts, ConsumerFacts, NatsFacts, StreamFacts } from "./evidence";
+import type { CheckFacts, ConsumerFacts, NatsFacts, RepairFacts, StreamFacts } from "./evidence";
+import { CommandError } from "./exit";
+import { holdingStream, noteOf, type Note } from "./repair/holding";
+import { FROZEN_SUBJECT } from "./repair/journal";
+import { refuseWhereHeld } from "./repair/lock";
+import { planRepair } from "./repair/plan";
 import type { Slowness } from "./slowness";
 
 /**
@@ -26,11 +32,10 @@ const QUESTIONS_MILLISECONDS = 40_000;
 export async function readNats(inputs: ContractInputs, slowness: Slowness): Promise<NatsFacts> {
   const session = await slowness.watch("the way to NATS", () => openSession(inputs, new Deadline(WAY_MILLISECONDS)));
   try {
-    const { observed, unasked } = await slowness.watch("NATS's answers", () =>
-      observe(session, inputs, new Deadline(QUESTIONS_MILLISECONDS)),
+    const deadline = new Deadline(QUESTIONS_MILLISECONDS);
+    const [{ observed, unasked }, repair] = await slowness.watch("NATS's answers", () =>
+      Promise.all([observe(session, inputs, deadline), repairFacts(session, inputs.stream, deadline)]),
     );
-    const verdicts = judge(inputs, observed);
-    const broken = verdicts.filter(({ ok }) => !ok);
     const consumers = observed.stream ? await consumersOf(session, inputs.stream, observed.consumer) : [];
     return {
       server: session.server,
@@ -42,27 +47,102 @@ export async function readNats(inputs: ContractInputs, slowness: Slowness): Prom
         name,
         ...(info ? { ttlSeconds: toSeconds(info.config.max_age) } : {}),
       })),
-      checks: verdicts.map(checkFacts),
+      ...contractFacts(inputs, observed, repair),
       unasked: unasked.map(({ id, why }) => `${id}: ${why}`),
-      commands: mendingCommands(
-        inputs,
-        broken.map(({ mend }) => mend),
-      ),
-      overlapping: [...(observed.overlapping ?? [])],
     };
   } finally {
     await session.close();
   }
 }
 
+/** What the rules say of what was observed, and what can be done about it. */
+export function contractFacts(
+  inputs: ContractInputs,
+  observed: Observed,
+  repair?: RepairFacts,
+): Pick<NatsFacts, "checks" | "commands" | "overlapping" | "blocked" | "repair"> {
+  const verdicts = judge(inputs, observed);
+  const overlapping = (observed.overlapping ?? []).filter((name) => name !== repair?.holding?.name);
+  // What would be lost is asked about by the repair itself.
+  const holdings = { subjects: {}, consumers: [], listens: true };
+  const plan = planRepair(inputs, observed.overlapping ? { ...observed, overlapping } : observed, holdings);
+  const mends = new Set(plan.mends.map(checkName));
+  return {
+    checks: verdicts.map((verdict) => checkFacts(verdict, !verdict.ok && mends.has(checkName(verdict)))),
+    commands: mendingCommands(
+      inputs,
+      verdicts.filter(({ ok }) => !ok).map(({ mend }) => mend),
+    ),
+    overlapping,
+    ...(plan.blocked === undefined ? {} : { blocked: plan.blocked }),
+    ...(repair ? { repair } : {}),
+  };
+}
+
 /** What a verdict says, whatever it names beside the rule: a bucket, a consumer. */
-export function checkFacts({ rule, mend, waits: _waits, ensure: _ensure, ...check }: Verdict): CheckFacts {
+function checkFacts(
+  { rule, mend, waits: _waits, ensure: _ensure, ...check }: Verdict,
+  repairable: boolean,
+): CheckFacts {
   return {
     ...check,
     about: rule.about,
     why: rule.why,
+    ...(rule.effect === undefined ? {} : { effect: rule.effect }),
     ...(!check.ok && mend.action === "advise" ? { advice: mend.advice } : {}),
+    repairable,
   };
+}
+
+/**
+ * What a repair has left in NATS; undefined where nothing is left of one, or the login may not look. Streams of these
+ * names that somebody else made are not a repair's.
+ */
+async function repairFacts(session: Session, stream: string, deadline: Deadline): Promise<RepairFacts | undefined> {
+  const [holding, atWork] = await Promise.all([
+    ifAllowed(() => session.streamInfo(holdingStream(stream), deadline)),
+    ifAllowed(() => workerOf(session, stream)),
+  ]);
+  const note = noteOf(holding);
+  if (atWork === undefined && (!holding || !isNote(note))) return undefined;
+  return {
+    ...(atWork === undefined ? {} : { atWork }),
+    ...(holding && isNote(note) ? { holding: holdingFacts(holding, note) } : {}),
+  };
+}
+
+const isNote = (note: Partial<Note> | undefined): note is Note =>
+  [note?.id, note?.host, note?.folder, note?.stack, note?.begun].every((each) => typeof each === "string");
+
+const holdingFacts = ({ config, state }: StreamInfo, { host, folder, stack, begun }: Note) => ({
+  name: config.name,
+  takes: (config.subjects ?? []).filter((subject) => !subject.startsWith(FROZEN_SUBJECT)),
+  messages: state.messages,
+  host,
+  folder,
+  stack,
+  begun,
+});
+
+/** Who holds the lock of a repair, in the words that a second repair is refused with. */
+async function workerOf(session: Session, stream: string): Promise<string | undefined> {
+  try {
+    await refuseWhereHeld(session, stream);
+    return undefined;
+  } catch (error) {
+    if (error instanceof CommandError) return error.message;
+    throw error;
+  }
+}
+
+/** What a login that may not look, or a server that does not answer, leaves unknown. */
+async function ifAllowed<T>(question: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await question();
+  } catch (error) {
+    if (error instanceof ConnectError) return undefined;
+    throw error;
+  }
 }
 
 /** All consumers of a stream, or the contract's alone where the user may not list them. */

@@ -3,7 +3,7 @@ import type { Evidence, PodFacts, VariableFacts } from "../evidence";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type FindingId, type Step } from "./finding";
 import { crashes, crashWords, lastHit, type LogMeaning } from "./logs";
 import { REASONS } from "./reasons";
-import { explainsPod, quoteOf } from "./trouble";
+import { explainsPod, grouped } from "./trouble";
 import { putBack } from "./releases";
 
 /** Settings that pods got differently from what the stack would give them. */
@@ -63,19 +63,13 @@ function saying(evidence: Evidence, explained: Explained, meanings: readonly Log
 }
 
 /** What each pod said last, those that say the same together. */
-function lastQuotes(pods: readonly PodFacts[]): string[] {
-  const groups = new Map<string, [PodFacts, ...PodFacts[]]>();
-  for (const pod of pods) {
-    const line = lastHit(pod)?.line ?? "";
-    const group = groups.get(line);
-    if (group) group.push(pod);
-    else groups.set(line, [pod]);
-  }
-  return [...groups].map(([text, [first, ...others]]) => {
-    const at = lastHit(first)?.at;
-    return quoteOf(first, { text, ...(at === undefined ? {} : { at }) }, others);
-  });
-}
+const lastQuotes = (pods: readonly PodFacts[]): string[] =>
+  grouped(
+    pods.map((pod) => {
+      const { line = "", at } = lastHit(pod) ?? {};
+      return { pod, line: { text: line, ...(at === undefined ? {} : { at }) } };
+    }),
+  );
 
 const namesOf = (pods: readonly { pod: PodFacts }[]): string =>
   [...new Set(pods.map(({ pod }) => pod.owner))].join(", ");

@@ -1,46 +1,35 @@
 import { PLACES } from "../../contract/noetl";
 import { many } from "../../config/wording";
-import { checkName, describeStream } from "../checklist";
-import type { CheckFacts, Evidence, NatsFacts, PodFacts } from "../evidence";
-import {
-  finding,
-  run,
-  say,
-  type DiagnosisRule,
-  type Finding,
-  type FindingId,
-  type Step,
-  type Symptom,
-} from "./finding";
-import { FROZEN_SUBJECT } from "../repair/journal";
-import { failures } from "./failing";
+import { checkName } from "../../components/stream-contract/rules";
+import { checksOf, describeStream } from "../checklist";
+import type { CheckFacts, ConsumerFacts, Evidence, NatsFacts, PodFacts } from "../evidence";
+import { failures, failuresExplainedBy, keyOfFailing, type Action } from "./failing";
+import { finding, KEY_OF_REPAIR, run, say, type DiagnosisRule, type Finding, type Step, type Symptom } from "./finding";
+import { HEADLINES, SPECIALS, type Special } from "./headlines";
 import { streamHistory } from "./history";
-import { crashes, crashWords, hits, lastHit, meaningOf, type LogHit, type LogMeaning } from "./logs";
-import { subjectTakenRemedy } from "./reasons";
-import { explainsPod, keyOfWords, podsOf, quoteOf } from "./trouble";
+import { crashes, crashWords, hits, lastHit, meaningOf, type LogMeaning } from "./logs";
+import { contractCommands, subjectTakenRemedy } from "./reasons";
+import { consumersOf, explainsPod, grouped, keyOfWords, podsOf } from "./trouble";
 
 const SERVER = PLACES.noetl.serverDeployment;
 const WORKER = PLACES.noetl.workerDeployment;
 
 /** The last line with one of the meanings in each pod's log, as evidence; pods that say the same are told together. */
-export function quotes(pods: readonly PodFacts[], meanings: readonly LogMeaning[]): string[] {
-  const groups = new Map<string, { hit: LogHit; pods: PodFacts[] }>();
-  for (const pod of pods) {
-    const hit = hits(pod)
-      .filter(({ meaning }) => meanings.includes(meaning))
-      .at(-1);
-    if (!hit) continue;
-    const group = groups.get(hit.line);
-    if (group) group.pods.push(pod);
-    else groups.set(hit.line, { hit, pods: [pod] });
-  }
-  return [...groups.values()].flatMap(({ hit: { line, at }, pods: [first, ...others] }) =>
-    first ? quoteOf(first, { text: line, ...(at === undefined ? {} : { at }) }, others) : [],
+export const quotes = (pods: readonly PodFacts[], meanings: readonly LogMeaning[]): string[] =>
+  grouped(
+    pods.flatMap((pod) => {
+      const hit = hits(pod)
+        .filter(({ meaning }) => meanings.includes(meaning))
+        .at(-1);
+      return hit ? [{ pod, line: { text: hit.line, ...(hit.at === undefined ? {} : { at: hit.at }) } }] : [];
+    }),
   );
-}
 
-/** Lines in which NoETL itself says that the stream refuses it. */
-const REFUSED: readonly LogMeaning[] = ["work-queue", "no-response", "no-stream-for-subject", "stream-gone"];
+/** What NoETL says where it cannot do something because of the stream, or of a consumer. */
+const WORDS: Readonly<Record<Action, readonly LogMeaning[]>> = {
+  publish: ["no-response"],
+  fetch: ["work-queue", "no-stream-for-subject", "stream-gone"],
+};
 
 /** The specification's symptoms that the logs show. */
 const symptomsIn = (pods: readonly PodFacts[]): Symptom[] => [
@@ -51,74 +40,18 @@ const symptomsIn = (pods: readonly PodFacts[]): Symptom[] => [
 const saysAny = (pod: PodFacts, meanings: readonly LogMeaning[]): boolean =>
   hits(pod).some(({ meaning }) => meanings.includes(meaning));
 
-/** What the broken contract is called, by the rule that tells most; the first that is broken counts. */
-const HEADLINES: readonly {
-  readonly rule: string;
-  readonly applies?: (check: CheckFacts, evidence: Evidence) => boolean;
-  readonly id: FindingId;
-  readonly title: (check: CheckFacts, evidence: Evidence) => string;
-  readonly symptom?: Symptom;
-  /** What NoETL's logs say because of it. */
-  readonly logs: readonly LogMeaning[];
-  /** What to do where `--repair` cannot put it right. */
-  readonly remedy?: (evidence: Evidence) => Step[];
-}[] = [
-  {
-    rule: "stream-retention",
-    applies: ({ found }) => found === "workqueue",
-    id: "work-queue",
-    title: (_, { stream }) => `Stream ${stream} is a work queue, which refuses the workers' consumer`,
-    symptom: "workQueue",
-    logs: ["work-queue"],
-  },
-  {
-    rule: "stream-exists",
-    applies: (_, { nats }) => nats.ok && nats.value.overlapping.length > 0,
-    id: "subject-taken",
-    title: (_, { stream, subject, nats }) =>
-      `There is no stream ${stream}, and ${nats.ok ? nats.value.overlapping.join(", ") : ""} takes its subject ${subject}`,
-    logs: ["subject-taken", "no-stream-for-subject", "stream-gone", "no-response"],
-    remedy: subjectTakenRemedy,
-  },
-  {
-    rule: "stream-exists",
-    id: "no-stream",
-    title: (_, { stream }) => `There is no stream ${stream}: nothing stores what the server publishes`,
-    symptom: "noResponse",
-    logs: ["no-response", "no-stream-for-subject", "stream-gone"],
-  },
-  {
-    rule: "stream-subjects",
-    id: "subject-not-stored",
-    title: ({ found }, { stream, subject }) =>
-      `Stream ${stream} stores ${found} and not ${subject}, which the server publishes on`,
-    symptom: "noResponse",
-    logs: ["no-response", "no-stream-for-subject"],
-  },
-  {
-    rule: "consumer-exists",
-    id: "no-consumer",
-    title: (_, { consumer }) => `There is no consumer ${consumer}: no worker has subscribed`,
-    logs: ["work-queue", "no-stream-for-subject", "stream-gone"],
-  },
-];
+export const repairCommand = ({ stack }: Evidence): string => `npm run doctor -- --stack ${stack} --repair`;
 
-const repairCommand = ({ stack }: Evidence): string => `npm run doctor -- --stack ${stack} --repair`;
+/** Whether `--repair` may be told at all: it touches no stream but the contract's. */
+const mayRepair = ({ blocked, overlapping }: NatsFacts): boolean => blocked === undefined && overlapping.length === 0;
 
-/** A remedy that `--repair` carries out, and the same by hand. */
-function repairOrByHand(evidence: Evidence, commands: readonly string[]): Step[] {
-  return [
-    run(repairCommand(evidence)),
-    say("shows what it would do, asks, keeps the messages, and waits until all holds. By hand:"),
-    ...byHand(evidence, commands),
-  ];
+/** The contract's own commands, and before them `--repair` where it does as much. */
+function commandsAgainst(evidence: Evidence, repairable: boolean): Step[] {
+  const byHand = contractCommands(evidence);
+  if (!repairable) return byHand;
+  const told = "shows what it would do, asks, keeps the messages, and waits until all holds";
+  return [run(repairCommand(evidence)), say(byHand.length === 0 ? `${told}.` : `${told}. By hand:`), ...byHand];
 }
-
-/** The contract's own commands, with `kubectl` as it reaches this cluster. */
-const byHand = ({ kubectl }: Evidence, commands: readonly string[]): Step[] =>
-  commands.map((command) => run(command.replace(/^kubectl( --context ('[^']*'|\S+))?(?= )/, () => kubectl)));
-
-const isRepairable = ({ about }: CheckFacts): boolean => about === "stream" || about === "consumer";
 
 const describeCheck = (check: CheckFacts, withWhy = true): string => {
   const { found, expected, why } = check;
@@ -131,83 +64,107 @@ const adviceOf = (checks: readonly CheckFacts[]): Step[] =>
     say(`${advice.charAt(0).toUpperCase()}${advice.slice(1)}.`),
   );
 
-/** A repair that was interrupted holds messages that the stream does not have, or has stopped the stream. */
-export const interruptedRepair: DiagnosisRule = (evidence) => {
-  const { repair, nats } = evidence;
-  const frozen = nats.ok && (nats.value.stream?.subjects ?? []).some((each) => each.startsWith(FROZEN_SUBJECT));
-  if (!repair && !frozen) return [];
-  return [
-    finding("repair-interrupted", "A repair was interrupted before its end", {
-      symptoms: frozen ? ["noResponse"] : [],
-      evidence: [
-        ...(repair
-          ? [
-              `it began at ${repair.begun} and came to: ${repair.phase}; ${many(repair.saved, "message")} in ${repair.folder}`,
-            ]
-          : ["its backup is on the machine that it ran on"]),
-        ...(nats.ok ? streamEvidence(nats.value) : []),
-      ],
-      remedy: [
-        say(repair ? "Run again it goes on from there:" : "Run it again there; on another machine it begins anew:"),
-        run(repairCommand(evidence)),
-      ],
-      repairable: true,
-      explains: ["contract"],
-    }),
-  ];
-};
+/** What NoETL cannot do where a rule is broken. */
+function keepsFrom({ id, effect }: CheckFacts): readonly Action[] {
+  if (["stream-exists", "stream-overlap"].includes(id)) return ["publish", "fetch"];
+  switch (effect) {
+    case "refused":
+      return ["publish"];
+    case "withheld":
+      return ["fetch"];
+    // A command is lost where it is not stored, or not fetched.
+    case "lost":
+      return ["publish", "fetch"];
+    default:
+      return [];
+  }
+}
+
+/** The violation that names a broken contract: of the rules that tell most, else the first. */
+function headlineOf(violations: readonly CheckFacts[], evidence: Evidence) {
+  for (const special of SPECIALS) {
+    const check = violations.find(({ id }) => id === special.rule);
+    if (check && (special.applies?.(check, evidence) ?? true)) return { ...special, check };
+  }
+  return undefined;
+}
+
+/** What NoETL's logs say because of violations. */
+function wordsOf(violations: readonly CheckFacts[], isNamed: boolean): LogMeaning[] {
+  // What the rules quote of NATS's own refusals explains the same words in the logs.
+  const quoted = violations.flatMap(({ found }) => meaningOf(found) ?? []);
+  const own = violations.flatMap(({ id }) => HEADLINES[id]?.logs ?? []);
+  const unnamed = isNamed ? [] : violations.flatMap(keepsFrom).flatMap((action) => WORDS[action]);
+  return [...new Set([...own, ...quoted, ...unnamed])];
+}
 
 /** The contract's violations, as one finding: they are mended together. */
 export const brokenContract: DiagnosisRule = (evidence, explained) => {
-  const { nats, namespaces } = evidence;
-  if (!nats.ok || namespaces.noetl === undefined || explained.has("contract")) return [];
-  const violations = nats.value.checks.filter(({ ok, severity }) => !ok && severity === "violation");
-  const headline = HEADLINES.map((each) => ({
-    ...each,
-    check: violations.find((check) => check.id === each.rule && (each.applies?.(check, evidence) ?? true)),
-  })).find(({ check }) => check !== undefined);
+  const { nats } = evidence;
+  if (!nats.ok || explained.has("contract")) return [];
+  const violations = checksOf(evidence).filter(({ ok, severity }) => !ok && severity === "violation");
+  const headline = headlineOf(violations, evidence);
   const [first] = violations;
   if (!first) return [];
-  // What the rules quote of NATS's own refusals explains the same words in the logs.
-  const quoted = violations.flatMap(({ found }) => meaningOf(found) ?? []);
-  const logs = [...new Set([...(headline?.logs ?? REFUSED), ...quoted])];
+  const logs = wordsOf(violations, headline !== undefined);
   const workersExplained =
     explained.has(`workload ${PLACES.noetl.namespace}/${WORKER}`) || allDieOfOther(evidence, logs);
   // Workers that cannot start for another reason have not subscribed: that reason is the cause.
   if (headline?.id === "no-consumer" && violations.length === 1 && workersExplained) return [];
-  const pods = [...podsOf(evidence, SERVER), ...podsOf(evidence, WORKER)];
+  const fails = violations.flatMap(keepsFrom);
+  const pods = fails.length === 0 ? [] : [...podsOf(evidence, SERVER), ...podsOf(evidence, WORKER)];
   // A worker that crashes is explained by its last words alone; one that only waits needs none.
   const affected = pods.filter((pod) => {
     const hit = lastHit(pod);
     if (crashes(pod, evidence.now)) return hit !== undefined && logs.includes(hit.meaning);
     return !pod.ready && (saysAny(pod, logs) || (pod.owner === WORKER && hit === undefined));
   });
-  const advice = adviceOf(violations);
-  const commands = violations.some(isRepairable)
-    ? repairOrByHand(evidence, nats.value.commands)
-    : byHand(evidence, nats.value.commands);
+  const explains = [
+    ...affected.flatMap((pod) => explainsPod(pod, "noetl")),
+    "contract",
+    ...logs.map(keyOfWords),
+    ...fails.map(keyOfFailing),
+  ];
+  const failing = failuresExplainedBy(evidence, explains).filter(
+    ({ meaning }) => meaning === undefined || !logs.includes(meaning),
+  );
+  const repairable = mayRepair(nats.value) && violations.some((check) => check.repairable);
   return [
-    finding(
-      headline?.id ?? "contract",
-      headline?.check
-        ? headline.title(headline.check, evidence)
-        : `The stream contract does not hold: ${violations.map(({ id }) => id).join(", ")}`,
-      {
-        symptoms: headline?.symptom ? [headline.symptom] : symptomsIn(pods),
-        evidence: [
-          ...streamEvidence(nats.value),
-          ...(nats.value.stream ? [] : streamHistory(evidence)),
-          // Where one rule explains the others, why they matter too is beside the point.
-          ...violations.map((check) => describeCheck(check, headline === undefined || check === headline.check)),
-          ...quotes(pods, logs),
-        ],
-        remedy: headline?.remedy?.(evidence) ?? [...advice, ...commands],
-        repairable: headline?.remedy === undefined && violations.some(isRepairable),
-        explains: [...affected.flatMap((pod) => explainsPod(pod, "noetl")), "contract", ...logs.map(keyOfWords)],
-      },
-    ),
+    finding(headline?.id ?? "contract", titleOf(violations, headline, evidence), {
+      symptoms: headline?.symptom ? [headline.symptom] : symptomsIn(pods),
+      evidence: [
+        ...(violations.some(({ about }) => about !== "declared") ? streamEvidence(nats.value) : []),
+        ...(violations.some(({ id }) => id === "stream-exists") ? streamHistory(evidence) : []),
+        // Where one rule explains the others, why they matter too is beside the point.
+        ...violations.map((check) => describeCheck(check, headline === undefined || check === headline.check)),
+        ...quotes(pods, logs),
+        ...grouped(failing.map(({ pod, line, at }) => ({ pod, line: { text: line, at } }))),
+      ],
+      remedy:
+        headline?.id === "subject-taken"
+          ? subjectTakenRemedy(evidence)
+          : [...adviceOf(violations), ...commandsAgainst(evidence, repairable)],
+      repairable: headline?.id !== "subject-taken" && repairable,
+      explains,
+    }),
   ];
 };
+
+function titleOf(violations: readonly CheckFacts[], headline: Special | undefined, evidence: Evidence): string {
+  const check = violations.find(({ id }) => id === headline?.rule) ?? violations[0];
+  if (check === undefined) return "";
+  if (headline?.id === "subject-taken") return takenTitle(evidence);
+  const title = HEADLINES[check.id]?.title(check, evidence) ?? `The stream contract does not hold: ${checkName(check)}`;
+  const others = violations.length - 1;
+  return headline !== undefined || others === 0 ? title : `${title} (and ${many(others, "broken rule")} more)`;
+}
+
+function takenTitle({ nats, stream, subject }: Evidence): string {
+  const others = nats.ok ? nats.value.overlapping.join(", ") : "";
+  return nats.ok && nats.value.stream
+    ? `Stream ${stream} cannot have ${subject}, which ${others} takes`
+    : `There is no stream ${stream}, and ${others} takes its subject ${subject}`;
+}
 
 /** Whether every worker crashes, and of something else than `logs` tell. */
 function allDieOfOther(evidence: Evidence, logs: readonly LogMeaning[]): boolean {
@@ -225,7 +182,7 @@ function allDieOfOther(evidence: Evidence, logs: readonly LogMeaning[]): boolean
   );
 }
 
-function streamEvidence({ stream, overlapping }: NatsFacts): string[] {
+export function streamEvidence({ stream, overlapping }: NatsFacts): string[] {
   return [
     ...(stream ? [`stream ${stream.name}: ${describeStream(stream)}`] : []),
     ...overlapping.map((name) => `stream ${name} stores the subject too`),
@@ -233,31 +190,26 @@ function streamEvidence({ stream, overlapping }: NatsFacts): string[] {
 }
 
 /** Differences from what NoETL creates that break nothing now. */
-export const drift: DiagnosisRule = (evidence) => {
+export const drift: DiagnosisRule = (evidence, explained) => {
   const { nats } = evidence;
-  if (!nats.ok || evidence.namespaces.noetl === undefined) return [];
-  const differences = nats.value.checks.filter(({ ok, severity }) => !ok && severity === "drift");
-  const violated = nats.value.checks.some(({ ok, severity }) => !ok && severity === "violation");
-  if (differences.length === 0) return [];
+  if (!nats.ok || explained.has(KEY_OF_REPAIR)) return [];
+  const checks = checksOf(evidence);
+  const differences = checks.filter(({ ok, severity }) => !ok && severity === "drift");
+  const violated = checks.some(({ ok, severity }) => !ok && severity === "violation");
+  const [first] = differences;
+  if (first === undefined) return [];
+  const repairable = mayRepair(nats.value) && differences.some((check) => check.repairable);
+  const title = differences.length === 1 ? HEADLINES[first.id]?.title(first, evidence) : undefined;
   return [
     finding(
       "drift",
-      `Stream or consumer differ from what NoETL creates: ${differences.map(({ id }) => id).join(", ")}`,
+      title ?? `Stream or consumer differ from what NoETL creates: ${differences.map(({ id }) => id).join(", ")}`,
       {
         severity: "note",
         evidence: differences.map((check) => describeCheck(check)),
         // The commands of a broken contract mend its differences too.
-        remedy: violated
-          ? adviceOf(differences)
-          : [
-              ...adviceOf(differences),
-              ...(nats.value.commands.length === 0
-                ? []
-                : differences.some(isRepairable)
-                  ? repairOrByHand(evidence, nats.value.commands)
-                  : byHand(evidence, nats.value.commands)),
-            ],
-        repairable: differences.some(isRepairable),
+        remedy: [...adviceOf(differences), ...(violated ? [] : commandsAgainst(evidence, repairable))],
+        repairable,
       },
     ),
   ];
@@ -322,39 +274,44 @@ export const pastSymptoms: DiagnosisRule = (evidence, explained) => {
   });
 };
 
-/** What the consumer's numbers say about the workers. */
+/** What the consumers' numbers say about the workers. */
 export const workers: DiagnosisRule = (evidence, explained) => {
-  const { nats, consumer } = evidence;
+  const { nats } = evidence;
   if (!nats.ok || explained.has("contract")) return [];
-  const own = nats.value.consumers.find(({ name }) => name === consumer);
-  if (!own) return [];
+  const names = consumersOf(evidence, WORKER);
+  const own = nats.value.consumers.filter(({ name }) => names.includes(name));
   const ready = podsOf(evidence, WORKER).filter((pod) => pod.ready).length;
-  const numbers =
-    `consumer ${consumer}: ${own.pending} pending, ${own.ackPending} of ${own.maxAckPending} in flight, ` +
-    `${own.redelivered} redelivered, ${own.waiting} waiting; ${many(ready, "worker")} ready`;
-  if (own.maxAckPending > 0 && own.ackPending >= own.maxAckPending) {
-    return [
-      finding("workers-full", "The workers have as many commands in flight as they may: others wait", {
-        severity: "note",
-        evidence: [numbers],
-        remedy: [
-          say("More workers, or more in flight; a worker that hangs is seen by redelivered messages."),
-          run(`pulumi config set workerMaxAckPending ${own.maxAckPending * 2} --stack ${evidence.stack}`),
-        ],
-      }),
-    ];
-  }
-  if (own.pending > 0 && own.waiting === 0) {
-    return [
-      finding("nobody-fetches", "Commands wait and no worker asks for them at this moment", {
-        severity: "note",
-        evidence: [numbers],
-        remedy: [
-          say("Workers that are all busy look the same; their logs tell."),
-          run(`${evidence.kubectl} -n ${PLACES.noetl.namespace} logs deploy/${WORKER} --tail 50`),
-        ],
-      }),
-    ];
-  }
-  return [];
+  const numbers = (each: ConsumerFacts): string =>
+    `consumer ${each.name}: ${each.pending} pending, ${each.ackPending} of ${each.maxAckPending} in flight, ` +
+    `${each.redelivered} redelivered, ${each.waiting} waiting; ${many(ready, "worker")} ready`;
+  const full = own.filter((each) => each.maxAckPending > 0 && each.ackPending >= each.maxAckPending);
+  const idle = own.filter((each) => !full.includes(each) && each.pending > 0 && each.waiting === 0);
+  const [first] = full;
+  return [
+    ...(first
+      ? [
+          finding("workers-full", "The workers have as many commands in flight as they may: others wait", {
+            severity: "note",
+            evidence: full.map(numbers),
+            remedy: [
+              say("More workers, or more in flight; a worker that hangs is seen by redelivered messages."),
+              run(`pulumi config set workerMaxAckPending ${first.maxAckPending * 2} --stack ${evidence.stack}`),
+              run(`pulumi up --stack ${evidence.stack}`),
+            ],
+          }),
+        ]
+      : []),
+    ...(idle.length > 0
+      ? [
+          finding("nobody-fetches", "Commands wait and no worker asks for them at this moment", {
+            severity: "note",
+            evidence: idle.map(numbers),
+            remedy: [
+              say("Workers that are all busy look the same; their logs tell."),
+              run(`${evidence.kubectl} -n ${PLACES.noetl.namespace} logs deploy/${WORKER} --tail 50`),
+            ],
+          }),
+        ]
+      : []),
+  ];
 };

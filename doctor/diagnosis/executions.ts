@@ -3,9 +3,10 @@ import { PLACES } from "../../contract/noetl";
 import { many } from "../../config/wording";
 import type { Evidence, ExecutionFacts } from "../evidence";
 import { clock, quoted } from "../text";
-import { finding, run, say, type DiagnosisRule, type Step } from "./finding";
+import { finding, KEY_OF_REPAIR, run, say, type DiagnosisRule, type Step } from "./finding";
 import { failures } from "./failing";
 import { natsCommand } from "./reasons";
+import { consumersOf } from "./trouble";
 
 /** A command is announced right after it was issued: one that is younger may be about to be. Seconds. */
 const ANNOUNCED_SECONDS = 30;
@@ -16,20 +17,25 @@ const NAMED = 10;
  * Executions that wait although nothing in NATS leads a worker to them: their command was issued before the stream was made,
  * or no command waits in the stream or is in a worker's hands.
  */
-function forgotten({ executions, nats, now, consumer }: Evidence): readonly ExecutionFacts[] {
+function forgotten(evidence: Evidence): readonly ExecutionFacts[] {
+  const { executions, nats, now } = evidence;
   if (!executions?.ok) return [];
   const waiting = executions.value.filter(({ issuedAt }) => (now - issuedAt) / 1000 > ANNOUNCED_SECONDS);
   if (!nats.ok) return [];
   const { stream, consumers } = nats.value;
   if (stream === undefined) return waiting;
-  const own = consumers.find(({ name }) => name === consumer);
-  const idle = own !== undefined && own.pending === 0 && own.ackPending === 0;
+  const idle = consumersOf(evidence, PLACES.noetl.workerDeployment).every((name) => {
+    const own = consumers.find((each) => each.name === name);
+    return own !== undefined && own.pending === 0 && own.ackPending === 0;
+  });
   return waiting.filter(({ issuedAt }) => idle || issuedAt < Date.parse(stream.created));
 }
 
 /** NoETL announces a command once; what was refused or lost then waits for a person. */
 export const waitingExecutions: DiagnosisRule = (evidence, explained) => {
   const { executions } = evidence;
+  // What the stream does not have, the repair has: it comes back with it.
+  if (explained.has(KEY_OF_REPAIR)) return [];
   const found = forgotten(evidence);
   if (found.length > 0) {
     return [

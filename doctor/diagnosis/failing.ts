@@ -2,16 +2,45 @@
 import { PLACES } from "../../contract/noetl";
 import type { Evidence, PodFacts } from "../evidence";
 import { clock } from "../text";
-import { finding, run, say, type DiagnosisRule, type FindingId, type Step } from "./finding";
+import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type FindingId, type Step } from "./finding";
 import { meaningOf, type LogMeaning } from "./logs";
 import { ignoresSubject, REASONS } from "./reasons";
-import { keyOfWords, podsOf, quoteOf } from "./trouble";
+import { consumersOf, keyOfWords, podsOf, quoteOf } from "./trouble";
 
 /** What NoETL could not do. */
-type Action = "publish" | "fetch";
+export type Action = "publish" | "fetch";
+
+/** Key by which a failure of this kind is known as explained, where its words say no more than that the stream is not as it should be. */
+export const keyOfFailing = (action: Action): string => `failing ${action}`;
+
+/** Words of a client whose stream or consumer is not there or not as it should be, and that do not tell what is wrong with it. */
+const OF_THE_STREAM: readonly LogMeaning[] = [
+  "work-queue",
+  "no-response",
+  "no-stream-for-subject",
+  "stream-gone",
+  "nats-timeout",
+];
+
+/** Whether a failure is explained by a finding so far. */
+function isExplained({ action, meaning, pod }: Failure, explained: Explained): boolean {
+  if (meaning !== undefined && explained.has(keyOfWords(meaning))) return true;
+  if (explained.has(keyOf("pod", pod))) return true;
+  if (explained.has("nats") && /^nats-(refused|timeout|login|permission|tls)$/.test(meaning ?? "")) return true;
+  return explained.has(keyOfFailing(action)) && (meaning === undefined || OF_THE_STREAM.includes(meaning));
+}
+
+/** The present failures that a finding with these keys explains: it quotes them, so that nothing that fails is hidden. */
+export function failuresExplainedBy(evidence: Evidence, keys: readonly string[]): Failure[] {
+  const explained = new Set(keys);
+  return failures(evidence).filter((failure) => isExplained(failure, explained));
+}
 
 const ACTIONS: readonly { readonly action: Action; readonly pattern: RegExp }[] = [
-  { action: "publish", pattern: /Failed to (publish|connect to NATS)|\w failed: nats:|no response from stream/i },
+  {
+    action: "publish",
+    pattern: /Failed to (publish|connect to NATS)|\w failed: (nats:|Not connected to NATS)|no response from stream/i,
+  },
   { action: "fetch", pattern: /Error fetching messages/i },
 ];
 
@@ -51,7 +80,7 @@ function lastFailure(pod: PodFacts): Failure | undefined {
 }
 
 function isPresent({ pod, action, meaning, at }: Failure, evidence: Evidence): boolean {
-  const { nats, now, consumer } = evidence;
+  const { nats, now } = evidence;
   const stream = nats.ok ? nats.value.stream : undefined;
   // A message that was stored after it got through.
   if (action === "publish" && (stream?.lastMessageAt ?? 0) > at) return false;
@@ -60,9 +89,11 @@ function isPresent({ pod, action, meaning, at }: Failure, evidence: Evidence): b
   // Made after the failure, the stream is another one.
   if (stream && Date.parse(stream.created) > at) return false;
   if (action === "fetch" && stream && nats.ok) {
-    const waiting = nats.value.consumers.find(({ name }) => name === consumer)?.waiting ?? 0;
     const ready = podsOf(evidence, pod.owner).filter((each) => each.ready).length;
-    if (waiting >= ready && ready > 0) return false;
+    const waiting = consumersOf(evidence, pod.owner).map(
+      (own) => nats.value.consumers.find(({ name }) => name === own)?.waiting ?? 0,
+    );
+    if (ready > 0 && waiting.every((count) => count >= ready)) return false;
   }
   return (now - at) / 1000 <= RECENT_SECONDS[action];
 }
@@ -76,10 +107,7 @@ const WORDS: Readonly<Record<Action, { readonly id: FindingId; readonly title: (
 export const failing: DiagnosisRule = (evidence, explained) => {
   const groups = new Map<string, Failure[]>();
   for (const each of failures(evidence)) {
-    if (each.meaning !== undefined && explained.has(keyOfWords(each.meaning))) continue;
-    const consequence =
-      explained.has("nats") && /^nats-(refused|timeout|login|permission|tls)$/.test(each.meaning ?? "");
-    if (consequence || explained.has(`pod ${each.pod.namespace}/${each.pod.name}`)) continue;
+    if (isExplained(each, explained)) continue;
     const key = `${REASONS[each.meaning ?? "no-response"]?.id ?? each.pod.owner} ${each.meaning ?? each.action}`;
     groups.set(key, [...(groups.get(key) ?? []), each]);
   }
@@ -95,7 +123,7 @@ export const failing: DiagnosisRule = (evidence, explained) => {
         symptoms: first.meaning === "no-response" ? ["noResponse"] : [],
         evidence: [...group.map(({ pod, line, at }) => quoteOf(pod, { text: line, at })), ...streamState(evidence)],
         remedy: reason?.remedy(evidence, first.line, owners) ?? unknownRemedy(evidence, first),
-        explains: [...(first.meaning === undefined ? [] : [keyOfWords(first.meaning)]), `failing ${first.action}`],
+        explains: first.meaning === undefined ? [] : [keyOfWords(first.meaning)],
       },
     );
   });

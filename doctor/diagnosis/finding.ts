@@ -57,7 +57,8 @@ export const FINDINGS = {
   "not-ready": "a pod runs and does not become ready",
   "pods-missing": "a workload lacks pods, or was scaled down",
   // Stream and consumer.
-  "repair-interrupted": "a `--repair` was interrupted before its end",
+  "repair-running": "a `--repair` is at work, here or on another machine",
+  "repair-interrupted": "a `--repair` was interrupted before its end, here or on another machine",
   "work-queue": "the stream is a work queue, which refuses the workers' consumer",
   "no-stream": "there is no stream: nothing stores what the server publishes",
   "subject-taken": "another stream takes NoETL's subject: natsStream was renamed, or somebody made it",
@@ -145,6 +146,9 @@ export function finding(
 /** Keys by which pods, workloads and claims are known as explained. */
 export const keyOf = (kind: "pod" | "workload" | "claim", { namespace, name }: { namespace: string; name: string }) =>
   `${kind} ${namespace}/${name}`;
+
+/** Key by which a repair that is under way is known: what is wrong with stream and consumers is its business until its end. */
+export const KEY_OF_REPAIR = "repair";
 
 /**
  * The steps as the embedded stack takes them, whose engine is started by a command of this project alone: that takes the

@@ -2,7 +2,7 @@ import type { Evidence } from "../evidence";
 import { claims } from "./claims";
 import { cloudSql } from "./cloud-sql";
 import { environment, infrastructureConnections, serverConnections, waitingWorkers } from "./connections";
-import { brokenContract, drift, interruptedRepair, pastSymptoms, workers } from "./contract";
+import { brokenContract, drift, pastSymptoms, workers } from "./contract";
 import { waitingExecutions } from "./executions";
 import { failing } from "./failing";
 import { finding, run, say, type DiagnosisRule, type Finding } from "./finding";
@@ -19,6 +19,7 @@ import {
   withCrashWords,
 } from "./pods";
 import { failedReleases, stuckReleases } from "./releases";
+import { repairs } from "./repairs";
 import { cluster, configuration, forbidden, natsConnection } from "./reach";
 import { schemaJob } from "./schema";
 import { absent, newCluster, refusedPods, shortApplications, shortInfrastructure } from "./workloads";
@@ -55,7 +56,7 @@ const RULES: readonly DiagnosisRule[] = [
   infrastructurePods,
   shortInfrastructure,
   natsConnection,
-  interruptedRepair,
+  repairs,
   brokenContract,
   failing,
   environment,

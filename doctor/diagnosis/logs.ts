@@ -13,6 +13,7 @@ export type LogMeaning =
   | "no-stream-for-subject"
   | "stream-gone"
   | "consumer-limit"
+  | "consumers-full"
   | "store-full"
   | "stream-full"
   | "subject-taken"
@@ -40,13 +41,15 @@ const LOG_SIGNS: readonly LogSign[] = [
   { id: "work-queue", pattern: /deliver all on workqueue stream/i },
   { id: "no-response", pattern: /no response from stream/i },
   { id: "consumer-limit", pattern: /err_code=10121\b|max ack pending exceeds system limit/i },
+  { id: "consumers-full", pattern: /err_code=10026\b|maximum consumers limit reached/i },
   {
     id: "store-full",
     pattern: /err_code=100(23|28|47)\b|insufficient (resources|memory|storage)|resource limits exceeded/i,
   },
   { id: "stream-full", pattern: /err_code=10077\b|maximum (messages|bytes)( per subject)? exceeded/i },
   { id: "subject-taken", pattern: /err_code=10065\b|subjects overlap with an existing stream/i },
-  { id: "nats-closed", pattern: /nats: connection closed|NATS connection is closed/i },
+  // The last of NoETL's own: its first connection failed, and it does not try again.
+  { id: "nats-closed", pattern: /nats: connection closed|NATS connection is closed|Not connected to NATS/i },
   { id: "nats-login", pattern: /authorization violation|authentication (error|expired)/i },
   { id: "nats-permission", pattern: /permissions? violation/i },
   { id: "jetstream-off", pattern: /jetstream not enabled|err_code=100(39|76)/i },

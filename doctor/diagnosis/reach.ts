@@ -2,6 +2,8 @@ import type { ConnectProblem } from "../../components/stream-contract/errors";
 import { PLACES } from "../../contract/noetl";
 import type { Answer, Evidence } from "../evidence";
 import { putBack } from "./releases";
+import { failuresExplainedBy, keyOfFailing } from "./failing";
+import { grouped } from "./trouble";
 import { finding, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
 
 const CLUSTER_PROBLEMS: readonly ConnectProblem[] = ["bad-kubeconfig", "cluster-unreachable", "cluster-login"];
@@ -248,9 +250,12 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
       ? [
           say("A cluster needs more than half of its servers:"),
           natsPods(evidence, "get pods -o wide"),
-          natsPods(evidence, `exec deploy/${PLACES.nats.service}-box -- nats server report jetstream`),
+          natsLog(evidence),
         ]
-      : [say("A cluster needs more than half of its servers:"), run("nats server report jetstream")],
+      : [
+          say("A cluster needs more than half of its servers; with a user of its system account:"),
+          run("nats server report jetstream"),
+        ],
   }),
   "no-answer": (evidence) => ({
     title: "The connection to NATS stands, and no answer comes in time",
@@ -276,11 +281,21 @@ export const natsConnection: DiagnosisRule = (evidence, explained): Finding[] =>
   const { problem } = nats;
   if (problem === "bad-kubeconfig" || problem === "cluster-login" || problem === "forbidden") return [];
   const told = NATS_PROBLEMS[problem](evidence);
+  const explains = [
+    "nats",
+    ...(problem === "no-pod" ? [`workload ${PLACES.nats.namespace}/${PLACES.nats.service}`] : []),
+    // Without JetStream there is no stream, whatever NoETL says of it.
+    ...(/^jetstream-/.test(problem) ? ["contract", keyOfFailing("publish"), keyOfFailing("fetch")] : []),
+  ];
+  const failing = failuresExplainedBy(evidence, explains).map(({ pod, line, at }) => ({
+    pod,
+    line: { text: line, at },
+  }));
   return [
     finding(problem, told.title, {
-      evidence: [nats.message, ...(told.more ?? [])],
+      evidence: [nats.message, ...(told.more ?? []), ...grouped(failing)],
       remedy: told.remedy,
-      explains: ["nats", ...(problem === "no-pod" ? [`workload ${PLACES.nats.namespace}/${PLACES.nats.service}`] : [])],
+      explains,
     }),
   ];
 };

@@ -66,10 +66,11 @@ export const LOST_WITH_RESTART =
 export const REASONS: Partial<Record<LogMeaning, Reason>> = {
   "nats-closed": {
     id: "nats-connection-lost",
-    title: (who) => `${who} has given its connection to NATS up and does not open it again`,
+    title: (who) => `${who} has no connection to NATS and does not open one again`,
     remedy: (evidence, _line, owners) => [
       say(
-        "NoETL's client gives up when NATS is away for about two minutes, and stays so while its pod is ready. A restart connects it:",
+        "NoETL's client gives up when NATS is away for about two minutes, and its server after the first connection that fails; " +
+          "the pod stays ready all the same. A restart connects it:",
       ),
       ...restarts(evidence, owners),
       ...(owners.includes(PLACES.noetl.serverDeployment)
@@ -144,21 +145,38 @@ export const REASONS: Partial<Record<LogMeaning, Reason>> = {
   },
 };
 
-/** What to do where another stream stores NATS_SUBJECT; NATS lets no two streams have a subject. */
+/** The contract's own commands, with `kubectl` as it reaches this cluster. */
+export const contractCommands = ({ kubectl, nats }: Evidence): Step[] =>
+  (nats.ok ? nats.value.commands : []).map((command) =>
+    run(command.replace(/^kubectl( --context ('[^']*'|\S+))?(?= )/, () => kubectl)),
+  );
+
+/**
+ * What to do where another stream stores NATS_SUBJECT. NATS lets no two streams have a subject, and `--repair` touches no stream
+ * but the contract's.
+ */
 export function subjectTakenRemedy(evidence: Evidence): Step[] {
-  const others = evidence.nats.ok ? evidence.nats.value.overlapping : [];
-  const [other = "OTHER_STREAM"] = others;
+  const { nats } = evidence;
+  const others = nats.ok && nats.value.overlapping.length > 0 ? nats.value.overlapping : ["OTHER_STREAM"];
+  const [other = ""] = others;
+  const commands = contractCommands(evidence);
   return [
     say(
-      `Where natsStream was renamed, ${other} is the former one: the former name brings it back, with what it holds:`,
+      `Where natsStream was renamed, ${others.join(" or ")} is the former one: the former name brings it back, with what it holds:`,
     ),
     ...setAndUpdate(evidence, { natsStream: other }),
-    say("Or, when its messages are worked off or not needed, remove it; NoETL makes its own when it starts:"),
-    run(`${natsCommand(evidence)} stream rm ${other} -f`),
-    run(
-      `${evidence.kubectl} -n ${PLACES.noetl.namespace} rollout restart ` +
-        `deploy/${PLACES.noetl.serverDeployment} deploy/${PLACES.noetl.workerDeployment}`,
+    say(
+      "Or, when its messages are worked off or not needed, remove it, after which NoETL's own stream can have the subject:",
     ),
+    ...others.map((name) => run(`${natsCommand(evidence)} stream rm ${name} -f`)),
+    ...(commands.length > 0
+      ? commands
+      : [
+          run(
+            `${evidence.kubectl} -n ${PLACES.noetl.namespace} rollout restart ` +
+              `deploy/${PLACES.noetl.serverDeployment} deploy/${PLACES.noetl.workerDeployment}`,
+          ),
+        ]),
   ];
 }
 

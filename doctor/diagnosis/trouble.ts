@@ -25,6 +25,16 @@ export const named = (pod: PodFacts): string => `${pod.namespace}/${pod.name}`;
 export const podsOf = ({ namespaces: { noetl } }: Evidence, owner: string): readonly PodFacts[] =>
   noetl?.ok ? noetl.value.pods.filter((pod) => pod.owner === owner) : [];
 
+/**
+ * The consumers that the pods of a Deployment fetch from: the contract's, or another that NATS_CONSUMER of their own
+ * environment names.
+ */
+export function consumersOf({ environment, consumers, consumerSetting }: Evidence, owner: string): readonly string[] {
+  const found = environment[owner];
+  const named = found?.ok ? found.value.find(({ name }) => name === "NATS_CONSUMER")?.value : undefined;
+  return named === undefined || named === consumerSetting ? consumers : [named];
+}
+
 /** Key by which words of a meaning are known as explained, whoever says them. */
 export const keyOfWords = (meaning: LogMeaning): string => `words ${meaning}`;
 
@@ -39,6 +49,19 @@ export function quoteOf(pod: PodFacts, { text, at }: LogLine, others: readonly P
       : ", not ready";
   const and = others.length > 0 ? ` and ${many(others.length, "other")}` : "";
   return `${pod.name}${and}${at === undefined ? "" : ` at ${clock(at)}`}${state}: ${text.trim()}`;
+}
+
+/** Lines of pods as evidence, pods that say the same told together. */
+export function grouped(lines: readonly { readonly pod: PodFacts; readonly line: LogLine }[]): string[] {
+  const groups = new Map<string, { readonly line: LogLine; readonly pods: PodFacts[] }>();
+  for (const { pod, line } of lines) {
+    const group = groups.get(line.text);
+    if (group) group.pods.push(pod);
+    else groups.set(line.text, { line, pods: [pod] });
+  }
+  return [...groups.values()].flatMap(({ line, pods: [first, ...others] }) =>
+    first ? quoteOf(first, line, others) : [],
+  );
 }
 
 /** What a finding about a pod explains: the pod, its workload, and NATS itself where it is NATS's. */
@@ -93,9 +116,12 @@ export function byWorkload<T extends { pod: PodFacts }>(found: readonly T[]): [T
   return [...groups.values()];
 }
 
-/** Warnings about an object, as the cluster's controllers give them. */
+/**
+ * Warnings about an object, as the cluster's controllers give them. Of a pod that is told to stop, whose hook fails, they say
+ * nothing about why it does not run.
+ */
 export const warningsAbout = ({ warnings }: NamespaceFacts, kind: string, name: string): string[] =>
-  warnings.filter((warning) => warning.startsWith(`${kind}/${name}: `));
+  warnings.filter((warning) => warning.startsWith(`${kind}/${name}: `) && !warning.includes(": FailedPreStopHook"));
 
 /** The last lines that a pod's containers wrote. */
 export function lastWords(pod: PodFacts, lines = LOG_LINES): string[] {

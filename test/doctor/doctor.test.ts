@@ -20,6 +20,7 @@ describe.each([
   ["refusals", () => import("./refusals.js")],
   ["symptoms", () => import("./symptoms.js")],
   ["remedies", () => import("./remedies.js")],
+  ["interrupted", () => import("./interrupted.js")],
   ["servers", () => import("./servers.js")],
   ["watch", () => import("./watch.js")],
   ["repair", () => import("./repair.js")],

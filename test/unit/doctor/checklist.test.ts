@@ -159,6 +159,7 @@ describe("checklist", () => {
       found: "none",
       expected: "explicit",
       why: "x",
+      repairable: false,
       consumer,
     }));
     const found = checklist(healthy({ nats: { ok: true, value: { ...facts, consumers, checks } } }));

@@ -3,6 +3,8 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Cluster } from "../../../doctor/cluster";
 import { readEnvironment } from "../../../doctor/environment";
+import { expectedEnvironment } from "../../../doctor/gather";
+import { targetOf } from "../../../doctor/target";
 
 /** Answers of the API server, by path. */
 const OBJECTS: Readonly<Record<string, unknown>> = {
@@ -68,4 +70,19 @@ it("reads a container's variables as the pod gets them: prefixes of whole Config
     { name: "NATS_STREAM", value: "NOETL_COMMANDS", source: "ConfigMap nats, key STREAM", asDeployed: true },
     { name: "NATS_PASSWORD", value: "***", source: "Secret login, key PASSWORD" },
   ]);
+});
+
+it("expects of the pods what decides which consumers they make, too", () => {
+  const config = {
+    noetlLine: "rust",
+    natsConsumer: "worker-pool",
+    workerEnv: '{"NATS_FILTER_SUBJECT":"noetl.commands.gpu.>"}',
+    serverEnv: '{"NOETL_COMMAND_ROUTING_ENABLED":"true"}',
+  };
+  const expected = expectedEnvironment(targetOf("kind", { config, outputs: {} }));
+  expect(expected["noetl-worker"]).toMatchObject({
+    NATS_CONSUMER: "worker-pool",
+    NATS_FILTER_SUBJECT: "noetl.commands.gpu.>",
+  });
+  expect(expected["noetl-server"]).toMatchObject({ NOETL_COMMAND_ROUTING_ENABLED: "true" });
 });

@@ -1,7 +1,6 @@
-import { checkFacts } from "../../../doctor/nats";
-import { judge } from "../../../components/stream-contract/rules";
-import { mendingCommands } from "../../../components/stream-contract/message";
-import { withDefaults } from "../../../components/stream-contract/inputs";
+import { contractFacts } from "../../../doctor/nats";
+import type { Observed } from "../../../components/stream-contract/rules";
+import { withDefaults, type ContractArguments } from "../../../components/stream-contract/inputs";
 import type {
   ContainerFacts,
   Evidence,
@@ -9,12 +8,10 @@ import type {
   NamespaceFacts,
   NatsFacts,
   PodFacts,
+  RepairFacts,
   VariableFacts,
   WorkloadFacts,
 } from "../../../doctor/evidence";
-
-type StreamInfo = NonNullable<Parameters<typeof judge>[1]["stream"]>;
-type ConsumerInfo = NonNullable<Parameters<typeof judge>[1]["consumer"]>;
 
 /** The present of the tests' evidence. */
 export const NOW = Date.parse("2026-03-02T12:00:00Z");
@@ -83,7 +80,12 @@ export const namespace = (name: string, changes: Partial<NamespaceFacts> = {}): 
 });
 
 /** What NATS says where stream and consumer are as NoETL makes them, `stream` and `consumer` changed as given. */
-export function nats(stream: object | null = {}, consumer: object | null = {}): NatsFacts {
+export function nats(
+  stream: object | null = {},
+  consumer: object | null = {},
+  more: Partial<Observed> & { readonly inputs?: ContractArguments; readonly repair?: RepairFacts } = {},
+): NatsFacts {
+  const { inputs = {}, repair, ...observed } = more;
   const streamInfo = stream && {
     config: {
       name: "NOETL_COMMANDS",
@@ -105,6 +107,10 @@ export function nats(stream: object | null = {}, consumer: object | null = {}): 
   };
   const consumerInfo = consumer && {
     name: "noetl_worker_pool",
+    num_pending: 0,
+    num_ack_pending: 0,
+    delivered: { stream_seq: 0 },
+    ack_floor: { stream_seq: 0 },
     config: {
       durable_name: "noetl_worker_pool",
       ack_policy: "explicit",
@@ -116,10 +122,6 @@ export function nats(stream: object | null = {}, consumer: object | null = {}): 
       ...consumer,
     },
   };
-  const verdicts = judge(withDefaults({}), {
-    stream: (streamInfo ?? undefined) as unknown as StreamInfo | undefined,
-    consumer: (streamInfo && consumerInfo ? consumerInfo : undefined) as unknown as ConsumerInfo | undefined,
-  });
   const { config } = streamInfo ?? {};
   return {
     server: "pod nats/nats-0 port 4222",
@@ -157,17 +159,20 @@ export function nats(stream: object | null = {}, consumer: object | null = {}): 
             },
           ]
         : [],
-    checks: verdicts.map(checkFacts),
-    commands: mendingCommands(
-      withDefaults({}),
-      verdicts.filter(({ ok }) => !ok).map(({ mend }) => mend),
+    ...contractFacts(
+      withDefaults(inputs),
+      {
+        stream: (streamInfo ?? undefined) as unknown as Observed["stream"],
+        consumer: (streamInfo && consumerInfo ? consumerInfo : undefined) as unknown as Observed["consumer"],
+        ...observed,
+      },
+      repair,
     ),
     buckets: [
       { name: "sessions", ttlSeconds: 300 },
       { name: "requests", ttlSeconds: 1800 },
     ],
     unasked: [],
-    overlapping: [],
   };
 }
 
@@ -190,6 +195,9 @@ export function healthy(changes: Partial<Evidence> = {}): Evidence {
     stream: "NOETL_COMMANDS",
     subject: "noetl.commands",
     consumer: "noetl_worker_pool",
+    consumers: ["noetl_worker_pool"],
+    consumerSetting: "noetl_worker_pool",
+    declares: false,
     missingOutputs: [],
     cluster: "https://127.0.0.1:6443",
     kubectl: "kubectl --context kind-noetl",
