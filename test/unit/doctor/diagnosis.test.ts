@@ -5,6 +5,7 @@ import { checklist } from "../../../doctor/checklist";
 import { diagnose, FINDINGS, onEmbedded, type FindingId } from "../../../doctor/diagnosis";
 import type {
   Answer,
+  CheckFacts,
   Evidence,
   GatewayFacts,
   NamespaceFacts,
@@ -13,8 +14,10 @@ import type {
   PodFacts,
   ProbeFacts,
   ReleaseFacts,
+  RepairFacts,
 } from "../../../doctor/evidence";
 import { diagnosisText } from "../../../doctor/present";
+import { complaintsAbout } from "./command-shapes";
 import { container, crashing, healthy, lines, namespace, nats, NOW, pod, workload } from "./evidence";
 
 type Problem = Extract<Answer<unknown>, { ok: false }>["problem"];
@@ -129,6 +132,20 @@ const withStream = (changes: Partial<NonNullable<NatsFacts["stream"]>>): NatsFac
   if (!facts.stream) throw new Error("there is no stream");
   return { ...facts, stream: { ...facts.stream, ...changes } };
 };
+const HOLDING: NonNullable<RepairFacts["holding"]> = {
+  name: "NOETL_COMMANDS-repair",
+  takes: ["noetl.commands"],
+  messages: 7,
+  host: "host-b",
+  folder: "/home/x/repair",
+  stack: "kind",
+  begun: "2026-03-02T11:00:00Z",
+};
+const AT_WORK =
+  "another repair of stream NOETL_COMMANDS is at work: root on host-b (process 7), since 2026-03-02T11:00:00Z";
+/** The stream is gone, and the one of a repair has its subject. */
+const duringRepair = (repair?: RepairFacts): NatsFacts =>
+  nats(null, null, { overlapping: ["NOETL_COMMANDS-repair"], ...(repair ? { repair } : {}) });
 const storedAt = (lastMessageAt: number): NatsFacts => withStream({ lastMessageAt });
 const createdAt = (created: string): NatsFacts => withStream({ created });
 const nobodyWaits = (): NatsFacts => {
@@ -679,6 +696,28 @@ const CASES: readonly Case[] = [
     misses: natsSays(nats({ subjects: ["noetl.commands", "frozen.by.somebody"] })),
   },
   {
+    id: "repair-interrupted",
+    yields: natsSays(duringRepair({ holding: HOLDING })),
+    says: "Run it again on host-b, where its backup is",
+    but: "another's stream of that name",
+    misses: natsSays(duringRepair()),
+  },
+  {
+    id: "repair-running",
+    yields: natsSays(duringRepair({ holding: HOLDING, atWork: AT_WORK })),
+    says: AT_WORK,
+    but: "one that nobody works on any more",
+    misses: natsSays(duringRepair({ holding: HOLDING })),
+  },
+  {
+    id: "repair-running",
+    severity: "note",
+    yields: natsSays(nats({}, {}, { repair: { atWork: AT_WORK } })),
+    says: "Wait until it ends",
+    but: "a stream that is not there while it is at work",
+    misses: natsSays(duringRepair({ atWork: AT_WORK })),
+  },
+  {
     id: "work-queue",
     yields: natsSays(nats({ retention: "workqueue" }, null)),
     says: "--repair",
@@ -961,7 +1000,7 @@ const CASES: readonly Case[] = [
   },
   {
     id: "subject-taken",
-    yields: natsSays({ ...nats(null), overlapping: ["FORMER"] }),
+    yields: natsSays(nats(null, null, { overlapping: ["FORMER"] })),
     says: "pulumi config set natsStream FORMER",
     but: "a stream that is missing and whose subject is free",
     misses: natsSays(nats(null)),
@@ -1010,9 +1049,20 @@ const CASES: readonly Case[] = [
       ...noetl(saidAgo(SERVER, 4000, "execute failed: nats: connection closed"), WORKER),
       nats: { ok: true, value: createdAt("2026-03-02T11:59:30Z") },
     },
-    says: "given its connection to NATS up",
+    says: "has no connection to NATS",
     but: "a worker that fetches again",
     misses: noetl(SERVER, saidAgo(WORKER, 4000, "Error fetching messages: nats: connection closed")),
+  },
+  {
+    id: "nats-connection-lost",
+    // Its first connection failed; the publisher without one is kept.
+    yields: noetl(saidAgo(SERVER, 4000, "ERROR execute failed: Not connected to NATS"), WORKER),
+    says: "rollout restart deploy/noetl-server",
+    but: "one that has announced a command since",
+    misses: {
+      ...noetl(saidAgo(SERVER, 4000, "ERROR execute failed: Not connected to NATS"), WORKER),
+      nats: { ok: true, value: storedAt(NOW - 30_000) },
+    },
   },
   {
     id: "nats-connection-lost",
@@ -1296,6 +1346,212 @@ describe("a stream that was lost", () => {
   });
 });
 
+describe("a repair that stands in NATS", () => {
+  const facts = duringRepair({ holding: HOLDING });
+  const OVERLAP =
+    "nats: BadRequestError: code=400 err_code=10065 description='subjects overlap with an existing stream'";
+
+  it("explains all that is wrong with the stream, whoever says it, and nobody is told to remove what it holds", () => {
+    for (const worker of [
+      WORKER,
+      crashingWorker(OVERLAP),
+      saidAgo(WORKER, 5, FETCH),
+      crashingWorker("err_code=10026"),
+    ]) {
+      const evidence: Evidence = {
+        ...noetl(saidAgo(SERVER, 60, NO_RESPONSE), worker),
+        nats: { ok: true, value: facts },
+        executions: { ok: true, value: [execution("491")] },
+      };
+      const { findings } = diagnose(evidence);
+      expect(findings.map(({ id }) => id)).toEqual(["repair-interrupted"]);
+      expect(JSON.stringify(findings)).not.toMatch(/stream (rm|edit)|config set/);
+      expect(findings[0]?.evidence).toContain(
+        "stream NOETL_COMMANDS-repair: put there by the repair that host-b began at 2026-03-02T11:00:00Z; " +
+          "takes noetl.commands, holds 7 messages",
+      );
+      expect(findings[0]?.remedy.at(-1)).toEqual({ run: "npm run doctor -- --stack kind --repair" });
+    }
+  });
+
+  it("goes on here where the journal is here", () => {
+    const repair = { begun: "2026-03-02T11:00:00Z", phase: "saved", saved: 3, folder: "/home/me/repair" };
+    const [finding] = found(natsSays(facts, { repair }), "repair-interrupted");
+    expect(finding?.evidence[0]).toBe(
+      "it began here at 2026-03-02T11:00:00Z and came to: saved; 3 messages in /home/me/repair",
+    );
+    expect(finding?.remedy[0]).toEqual({ say: "Run again, it goes on from there, and loses nothing:" });
+  });
+
+  it("has lines of its own in the checklist, and is not called another's stream there", () => {
+    const interrupted = checklist(natsSays(facts)).lines;
+    expect(interrupted.find(({ item }) => item === "NOETL_COMMANDS-repair")).toMatchObject({
+      status: "wrong",
+      found:
+        "put there by the repair that host-b began at 2026-03-02T11:00:00Z; takes noetl.commands, holds 7 messages; " +
+        "it was interrupted: npm run doctor -- --stack kind --repair goes on",
+    });
+    expect(interrupted.find(({ item }) => item === "stream-overlap")?.found).toBe(
+      "NOETL_COMMANDS-repair, the stream of a repair",
+    );
+    // The contract says the same where an update asks it.
+    const overlap = facts.checks.find(({ id }) => id === "stream-overlap");
+    expect(overlap?.advice).toMatch(/run it again where it ran \(npm run doctor -- --stack NAME --repair\)/);
+    expect(overlap?.advice).not.toContain("stream rm");
+    const running = checklist(natsSays(duringRepair({ holding: HOLDING, atWork: AT_WORK }))).lines;
+    expect(running.filter(({ item }) => item.includes("-repair")).map(({ item, status }) => [item, status])).toEqual([
+      ["NOETL_COMMANDS-repair", "note"],
+      ["NOETL_COMMANDS-repair-lock", "note"],
+    ]);
+  });
+});
+
+describe("another stream that has the subject", () => {
+  it("is never a matter for --repair, whatever else is wrong with NoETL's own", () => {
+    const streams = [
+      null,
+      {},
+      { subjects: ["other"] },
+      { retention: "workqueue" },
+      { max_age: 60e9 },
+      { sealed: true },
+    ];
+    for (const stream of streams) {
+      for (const consumer of [null, {}, { ack_policy: "none" }]) {
+        const value = nats(stream, consumer, { overlapping: ["FORMER"] });
+        const { findings } = diagnose(natsSays(value));
+        expect(findings[0]?.id, JSON.stringify({ stream, consumer })).toBe("subject-taken");
+        expect(JSON.stringify(findings)).not.toContain("--repair");
+        expect(findings.some(({ repairable }) => repairable)).toBe(false);
+      }
+    }
+  });
+
+  it("is named with each that there is, and removed before NoETL's own takes the subject", () => {
+    const value = nats({ subjects: ["other"] }, {}, { overlapping: ["FORMER", "ARCHIVE"] });
+    const [finding] = found(natsSays(value), "subject-taken");
+    expect(finding?.title).toBe("Stream NOETL_COMMANDS cannot have noetl.commands, which FORMER, ARCHIVE takes");
+    const commands = finding?.remedy.flatMap((step) => ("run" in step ? [step.run.replace(/^.* -- nats /, "")] : []));
+    expect(commands?.slice(2, 5)).toEqual([
+      "stream rm FORMER -f",
+      "stream rm ARCHIVE -f",
+      "stream edit NOETL_COMMANDS --subjects other --subjects noetl.commands -f",
+    ]);
+  });
+});
+
+describe("--repair as a remedy", () => {
+  const repairs = (value: NatsFacts): boolean =>
+    diagnose(natsSays(value)).findings.some(({ remedy }) =>
+      remedy.some((step) => "run" in step && step.run.endsWith("--repair")),
+    );
+
+  it("is told where it puts something right, and not where it would leave all as it is", () => {
+    expect(repairs(nats({ retention: "workqueue" }))).toBe(true);
+    expect(repairs(nats({ max_age: 60e9 }))).toBe(true);
+    // A filter is a pool's, perhaps: neither it nor anybody but its maker can judge that.
+    expect(repairs(nats({}, { filter_subject: "noetl.commands.shared.>" }))).toBe(false);
+    // A longer time to acknowledge is another line's, perhaps.
+    expect(repairs(nats({}, { ack_wait: 300e9 }))).toBe(false);
+  });
+});
+
+describe("workers of several consumers", () => {
+  const POOLS = { consumers: [{ name: "pool" }, { name: "pool_shared" }] };
+  const facts = (...waiting: readonly number[]): NatsFacts => {
+    const value = nats({}, {});
+    const [own] = value.consumers;
+    return {
+      ...value,
+      consumers: own ? POOLS.consumers.map(({ name }, index) => ({ ...own, name, waiting: waiting[index] ?? 0 })) : [],
+    };
+  };
+  const evidence = (value: NatsFacts, environment: Evidence["environment"] = {}): Evidence => ({
+    ...noetl(SERVER, saidAgo(WORKER, 5, FETCH)),
+    nats: { ok: true, value },
+    consumers: POOLS.consumers.map(({ name }) => name),
+    consumer: "pool",
+    consumerSetting: "pool",
+    environment,
+  });
+  const named = (value: string): Evidence["environment"] => ({
+    "noetl-worker": { ok: true, value: [{ name: "NATS_CONSUMER", value, source: "literal" }] },
+  });
+
+  it("fetch again only when they wait at every one of them", () => {
+    expect(found(evidence(facts(1, 1)), "fetch-failed")).toEqual([]);
+    expect(found(evidence(facts(1, 0)), "fetch-failed")).toHaveLength(1);
+    expect(found(evidence(facts(1, 0), named("pool")), "fetch-failed")).toHaveLength(1);
+  });
+
+  it("are asked about the consumer that their pods name", () => {
+    expect(found(evidence(facts(0, 1), named("pool_shared")), "fetch-failed")).toEqual([]);
+    expect(found(evidence(facts(1, 0), named("pool_shared")), "fetch-failed")).toHaveLength(1);
+  });
+
+  it("have the numbers of each looked at", () => {
+    const value = facts(1, 0);
+    const consumers = value.consumers.map((each) => (each.name === "pool_shared" ? { ...each, pending: 5 } : each));
+    const [finding] = found(evidence({ ...value, consumers }), "nobody-fetches");
+    expect(finding?.evidence).toEqual([expect.stringMatching(/^consumer pool_shared: 5 pending/)]);
+  });
+});
+
+describe("what a stack declares beyond NoETL", () => {
+  const missing: CheckFacts = {
+    id: "declared-stream",
+    object: "stream ORDERS",
+    about: "declared",
+    ok: false,
+    severity: "violation",
+    found: "it does not exist",
+    expected: "as declared",
+    why: "what is published has no stream",
+    advice: "let the contract do it",
+    repairable: true,
+  };
+  const { noetl: _noetl, ...others } = healthy().namespaces;
+
+  it("is looked at where there is no NoETL, and nothing of NoETL's", () => {
+    const facts = nats(null);
+    const value = { ...facts, checks: [...facts.checks, missing] };
+    const evidence = natsSays(value, { namespaces: others, declares: true });
+    expect(diagnose(evidence).findings.map(({ id, title }) => [id, title])).toEqual([
+      ["contract", "The declared stream ORDERS is not as declared: it does not exist"],
+    ]);
+    const declared = checklist(evidence).lines.filter(({ section }) => section === "Declared in NATS");
+    expect(declared).toEqual([
+      {
+        section: "Declared in NATS",
+        item: "stream ORDERS",
+        status: "wrong",
+        found: "it does not exist",
+        expected: "as declared",
+      },
+    ]);
+    const silent = natsFails("refused", "ECONNREFUSED", { namespaces: others, declares: true });
+    expect(checklist(silent)).toMatchObject({ holds: false });
+  });
+
+  it("explains no pod of NoETL's", () => {
+    const value = { ...nats(), checks: [missing] };
+    const { findings } = diagnose({ ...noetl(SERVER, unready(WORKER)), nats: { ok: true, value } });
+    expect(findings.map(({ id }) => id)).toEqual(["contract", "not-ready"]);
+  });
+});
+
+describe("a hook of a pod that is told to stop", () => {
+  const WARNING = "Pod/noetl-worker-1: FailedPreStopHook: PreStopHook failed";
+  const at = (worker: PodFacts) => diagnose(inPart("noetl", { pods: [SERVER, worker], warnings: [WARNING] })).findings;
+
+  it("is no cause when it fails, nor evidence of one", () => {
+    expect(at(WORKER)).toEqual([]);
+    const [finding] = at(unready(WORKER));
+    expect(finding?.id).toBe("not-ready");
+    expect(finding?.evidence.join("\n")).not.toContain("PreStopHook");
+  });
+});
+
 describe("a rule's advice", () => {
   it("is shown among the remedies, for what no command can do", () => {
     const facts = nats({}, { ack_policy: "none" });
@@ -1315,6 +1571,7 @@ describe("a rule's advice", () => {
       expected: "60 s",
       why: "it grows",
       consumer: "pool_a",
+      repairable: false,
     };
     const evidence = natsSays({ ...facts, checks: [...facts.checks, check] });
     expect(found(evidence, "contract")[0]?.evidence.join("\n")).toContain(
@@ -1325,6 +1582,46 @@ describe("a rule's advice", () => {
       status: "wrong",
       found: "none",
     });
+  });
+});
+
+describe("commands in remedies", () => {
+  const commandsIn = (evidence: Evidence): string[] =>
+    diagnose(evidence).findings.flatMap(({ remedy }) => remedy.flatMap((step) => ("run" in step ? [step.run] : [])));
+
+  it("are such as their programs take, those of every finding", () => {
+    const all = [...new Set(CASES.flatMap(({ yields, misses }) => [...commandsIn(yields), ...commandsIn(misses)]))];
+    expect(all.length).toBeGreaterThan(60);
+    expect(all.flatMap(complaintsAbout)).toEqual([]);
+  });
+
+  it("against every rule of the contract too", () => {
+    const streams: (object | null)[] = [null, { retention: "workqueue" }, { subjects: ["other.>"] }, { no_ack: true }];
+    streams.push({ max_msgs: 1, discard: "new" }, { max_age: 60e9, duplicate_window: 60e9 }, { max_msg_size: 10 });
+    const consumers: (object | null)[] = [{}, null, { ack_policy: "none" }, { ack_wait: 5e9, max_deliver: 2 }];
+    consumers.push({ headers_only: true });
+    const all = streams.flatMap((stream) =>
+      consumers.flatMap((consumer) => commandsIn(natsSays(nats(stream, consumer)))),
+    );
+    expect(new Set(all).size).toBeGreaterThan(10);
+    expect(all.flatMap(complaintsAbout)).toEqual([]);
+  });
+
+  it("are told from those that no program takes", () => {
+    const wrong = [
+      "kubectl -n nats restart deploy/x",
+      "kubectl -n nats rollout restart nats",
+      "kubectl -n nats logs nats-0 --tail",
+      "kubectl -n nats exec deploy/nats-box nats stream rm X",
+      "kubectl -n nats exec deploy/nats-box -- nats stream rm -f",
+      "nats stream edit X --no-such-flag",
+      "pulumi up",
+      "pulumi config set noSuchSetting 1 --stack kind",
+      "helm rollback noetl -n noetl --now",
+      "npm run repair -- --stack kind",
+      "kubectl get pods; rm -rf x",
+    ];
+    for (const command of wrong) expect(complaintsAbout(command), command).not.toEqual([]);
   });
 });
 
