@@ -98,11 +98,17 @@ function wordsOf(violations: readonly CheckFacts[], isNamed: boolean): LogMeanin
   return [...new Set([...own, ...quoted, ...unnamed])];
 }
 
+/** What is a repair's business until its end. */
+const OF_A_REPAIR: readonly string[] = ["account", "stream", "consumer", "publish", "worker"];
+
 /** The contract's violations, as one finding: they are mended together. */
 export const brokenContract: DiagnosisRule = (evidence, explained) => {
   const { nats } = evidence;
-  if (!nats.ok || explained.has("contract")) return [];
-  const violations = checksOf(evidence).filter(({ ok, severity }) => !ok && severity === "violation");
+  if (!nats.ok) return [];
+  const violations = checksOf(evidence).filter(
+    ({ ok, severity, about }) =>
+      !ok && severity === "violation" && !(explained.has(KEY_OF_REPAIR) && OF_A_REPAIR.includes(about)),
+  );
   const headline = headlineOf(violations, evidence);
   const [first] = violations;
   if (!first) return [];
@@ -121,7 +127,8 @@ export const brokenContract: DiagnosisRule = (evidence, explained) => {
   });
   const explains = [
     ...affected.flatMap((pod) => explainsPod(pod, "noetl")),
-    "contract",
+    // What concerns the gateway, or what is declared, explains nothing about stream and consumers.
+    ...(fails.length > 0 ? ["contract"] : []),
     ...logs.map(keyOfWords),
     ...fails.map(keyOfFailing),
   ];
@@ -162,8 +169,8 @@ function titleOf(violations: readonly CheckFacts[], headline: Special | undefine
 function takenTitle({ nats, stream, subject }: Evidence): string {
   const others = nats.ok ? nats.value.overlapping.join(", ") : "";
   return nats.ok && nats.value.stream
-    ? `Stream ${stream} cannot have ${subject}, which ${others} takes`
-    : `There is no stream ${stream}, and ${others} takes its subject ${subject}`;
+    ? `Stream ${stream} cannot have ${subject}, which belongs to ${others}`
+    : `There is no stream ${stream}, and its subject ${subject} belongs to ${others}`;
 }
 
 /** Whether every worker crashes, and of something else than `logs` tell. */

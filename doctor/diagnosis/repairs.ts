@@ -5,10 +5,10 @@ import { holdingText } from "../checklist";
 import type { Evidence } from "../evidence";
 import { FROZEN_SUBJECT } from "../repair/journal";
 import { repairCommand, streamEvidence } from "./contract";
-import { keyOfFailing } from "./failing";
-import { finding, KEY_OF_REPAIR, run, say, type DiagnosisRule } from "./finding";
+import { failuresExplainedBy, keyOfFailing } from "./failing";
+import { finding, KEY_OF_REPAIR, run, say, type DiagnosisRule, type Step } from "./finding";
 import { lastHit, type LogMeaning } from "./logs";
-import { explainsPod, keyOfWords, podsOf, quoteOf } from "./trouble";
+import { explainsPod, grouped, keyOfWords, podsOf } from "./trouble";
 
 /** What server and workers say while the stream is not there, and another one has its subject. */
 const WORDS: readonly LogMeaning[] = [
@@ -26,6 +26,7 @@ export const repairs: DiagnosisRule = (evidence) => {
   const there = nats.ok ? nats.value.repair : undefined;
   const stream = nats.ok ? nats.value.stream : undefined;
   const frozen = (stream?.subjects ?? []).some((each) => each.startsWith(FROZEN_SUBJECT));
+  const others = nats.ok ? nats.value.overlapping : [];
   const { holding, atWork } = there ?? {};
   if (!local && !there && !frozen) return [];
   const pods = affected(evidence);
@@ -36,13 +37,17 @@ export const repairs: DiagnosisRule = (evidence) => {
     ...(["publish", "fetch"] as const).map(keyOfFailing),
     ...pods.flatMap((pod) => explainsPod(pod, "noetl")),
   ];
+  const failing = failuresExplainedBy(evidence, explains).filter(({ pod }) => !pods.includes(pod));
   const facts = [
     ...(holding ? [`stream ${holding.name}: ${holdingText(holding)}`] : []),
     ...(nats.ok ? streamEvidence(nats.value) : []),
-    ...pods.flatMap((pod) => {
-      const { line = "", at } = lastHit(pod) ?? {};
-      return quoteOf(pod, { text: line, ...(at === undefined ? {} : { at }) });
-    }),
+    ...grouped([
+      ...pods.map((pod) => {
+        const { line = "", at } = lastHit(pod) ?? {};
+        return { pod, line: { text: line, ...(at === undefined ? {} : { at }) } };
+      }),
+      ...failing.map(({ pod, line, at }) => ({ pod, line: { text: line, at } })),
+    ]),
   ];
   if (atWork !== undefined) {
     return [
@@ -70,14 +75,21 @@ export const repairs: DiagnosisRule = (evidence) => {
             : ["its backup is on the machine that it ran on"]),
         ...facts,
       ],
-      remedy: [...wayOn(local !== undefined, holding?.host), run(repairCommand(evidence))],
-      repairable: true,
+      remedy: others.length > 0 ? [makeRoom(evidence, others)] : wayOn(evidence, local !== undefined, holding?.host),
+      repairable: others.length === 0,
       explains,
     }),
   ];
 };
 
-const wayOn = (here: boolean, host: string | undefined) => [
+/** A repair touches no stream but NoETL's, and two streams cannot have one subject. */
+const makeRoom = ({ subject }: Evidence, others: readonly string[]): Step =>
+  say(
+    `${others.join(", ")} has the subject ${subject}, which the repair needs: take it from there (nats stream edit), or remove that ` +
+      "stream when its messages are worked off (nats stream rm). Then look again: the doctor tells how the repair goes on.",
+  );
+
+const wayOn = (evidence: Evidence, here: boolean, host: string | undefined): Step[] => [
   say(
     here
       ? "Run again, it goes on from there, and loses nothing:"
@@ -85,6 +97,7 @@ const wayOn = (here: boolean, host: string | undefined) => [
           "From another machine it takes the repair over; what was saved there is then written back by the same command there:",
   ),
   ...(host === undefined ? [] : [say("Do not remove the stream that holds what was published meanwhile.")]),
+  run(repairCommand(evidence)),
 ];
 
 const isBroken = ({ nats }: Evidence): boolean =>

@@ -1374,6 +1374,33 @@ describe("a repair that stands in NATS", () => {
     }
   });
 
+  it("quotes what ready pods fail of meanwhile, and hides nothing that is not its business", () => {
+    const gateway = {
+      id: "gateway-updates",
+      about: "gateway",
+      effect: "gateway" as const,
+      severity: "violation" as const,
+    };
+    const check = { ...gateway, ok: false, found: "refused", expected: "may", why: "x", repairable: false };
+    const evidence: Evidence = {
+      ...noetl(SERVER, saidAgo(WORKER, 5, FETCH)),
+      nats: { ok: true, value: { ...facts, checks: [...facts.checks, check] } },
+    };
+    const { findings } = diagnose(evidence);
+    expect(findings.map(({ id }) => id)).toEqual(["repair-interrupted", "contract"]);
+    expect(findings[0]?.evidence.join("\n")).toContain(FETCH);
+    expect(findings[1]?.title).toBe("The gateway may not listen to updates: refused");
+  });
+
+  it("does not send anybody to --repair where another stream has the subject", () => {
+    const value = nats(null, null, { overlapping: ["FORMER"] });
+    const repair = { begun: "2026-03-02T11:00:00Z", phase: "saved", saved: 3, folder: "/home/me/repair" };
+    const { findings } = diagnose(natsSays(value, { repair }));
+    expect(findings[0]).toMatchObject({ id: "repair-interrupted", repairable: false });
+    expect(JSON.stringify(findings)).not.toContain("--repair");
+    expect(JSON.stringify(findings[0]?.remedy)).toContain("FORMER has the subject noetl.commands");
+  });
+
   it("goes on here where the journal is here", () => {
     const repair = { begun: "2026-03-02T11:00:00Z", phase: "saved", saved: 3, folder: "/home/me/repair" };
     const [finding] = found(natsSays(facts, { repair }), "repair-interrupted");
@@ -1430,7 +1457,7 @@ describe("another stream that has the subject", () => {
   it("is named with each that there is, and removed before NoETL's own takes the subject", () => {
     const value = nats({ subjects: ["other"] }, {}, { overlapping: ["FORMER", "ARCHIVE"] });
     const [finding] = found(natsSays(value), "subject-taken");
-    expect(finding?.title).toBe("Stream NOETL_COMMANDS cannot have noetl.commands, which FORMER, ARCHIVE takes");
+    expect(finding?.title).toBe("Stream NOETL_COMMANDS cannot have noetl.commands, which belongs to FORMER, ARCHIVE");
     const commands = finding?.remedy.flatMap((step) => ("run" in step ? [step.run.replace(/^.* -- nats /, "")] : []));
     expect(commands?.slice(2, 5)).toEqual([
       "stream rm FORMER -f",
