@@ -1,5 +1,5 @@
 import { RetentionPolicy } from "nats";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { PLACES, STREAM } from "../../contract/noetl";
 import { SYMPTOMS, type Finding } from "../../doctor/diagnosis";
 import { Deployment, diagnosed, examine, findingOf, verified } from "./support";
@@ -12,6 +12,7 @@ let deployment: Deployment;
 beforeAll(async () => {
   deployment = await Deployment.attach();
 });
+beforeEach(() => deployment.settled());
 
 const nothingIsLeft = () =>
   diagnosed(deployment.target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
@@ -32,7 +33,7 @@ describe("`nats: no response from stream`", () => {
     expect(quoting(finding, SAID)).toMatch(/^noetl-server-/);
     expect(finding?.evidence.join("\n")).toContain("subjects other.commands");
 
-    // Somebody mends the stream by hand and restarts nothing: the log still holds the line.
+    // Somebody mends the stream by hand and does not restart the server: its log still holds the line.
     await deployment.withManager(async (manager) => {
       const { config } = await manager.streams.info(STREAM.name);
       await manager.streams.update(STREAM.name, { ...config, subjects: [STREAM.subject] });
@@ -46,6 +47,10 @@ describe("`nats: no response from stream`", () => {
     expect(quoting(findingOf(failing, "publish-failed"), SAID)).toMatch(/^noetl-server-\S+ at \d{4}-.*Z: /);
     const { lines } = await verified(target);
     expect(lines.find(({ item, status }) => item === SERVER && status === "wrong")?.found).toContain(SAID);
+    // The consumer went with the former stream, and only a worker that starts makes it.
+    expect(findingOf(failing, "no-consumer")).toBeDefined();
+    await deployment.restart(WORKER);
+    await diagnosed(target, "that workers have subscribed", (each) => findingOf(each, "no-consumer") === undefined);
     expect(await deployment.publish()).toEqual({ seq: expect.any(Number) as number });
     const over = await diagnosed(target, "that it is past", (each) => findingOf(each, "no-stream-past") !== undefined);
     expect(over.healthy).toBe(true);
