@@ -186,6 +186,9 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
 
   // The gateway.
   "bucket-exists": { title: (check) => `The gateway's bucket ${of(check)} does not exist` },
+  "bucket-creatable": {
+    title: (check) => `NATS would not let the gateway create its bucket ${of(check)}: ${check.found}`,
+  },
   "bucket-subjects": { title: (check) => `The gateway's bucket ${of(check)} stores none of its entries` },
   "bucket-writable": { title: (check) => `The gateway's bucket ${of(check)} cannot be written: ${check.found}` },
   "bucket-history": { title: (check) => `The gateway refuses ${of(check)} as a bucket: ${check.found}` },
