@@ -185,8 +185,10 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
   "worker-ack": { title: ({ found }) => `Workers may not acknowledge commands: ${found}`, logs: ["nats-permission"] },
 
   // The gateway.
-  "bucket-creatable": { title: (check) => `NATS would not let the gateway create bucket ${of(check)}: ${check.found}` },
   "bucket-exists": { title: (check) => `The gateway's bucket ${of(check)} does not exist` },
+  "bucket-creatable": {
+    title: (check) => `NATS would not let the gateway create its bucket ${of(check)}: ${check.found}`,
+  },
   "bucket-subjects": { title: (check) => `The gateway's bucket ${of(check)} stores none of its entries` },
   "bucket-writable": { title: (check) => `The gateway's bucket ${of(check)} cannot be written: ${check.found}` },
   "bucket-history": { title: (check) => `The gateway refuses ${of(check)} as a bucket: ${check.found}` },

@@ -1,7 +1,7 @@
 import { execFile, spawnSync } from "node:child_process";
 import { promisify } from "node:util";
 import { AckPolicy, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType } from "nats";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { forwardPort } from "../../components/stream-contract/cluster";
 import { openRelay } from "../../components/stream-contract/relay";
 import { CONSUMER, PLACES, STREAM, WORKER_TUNING } from "../../contract/noetl";
@@ -18,6 +18,7 @@ let deployment: Deployment;
 beforeAll(async () => {
   deployment = await Deployment.attach();
 });
+beforeEach(() => deployment.settled());
 
 /** The words of a command line, as a shell takes it. */
 function wordsOf(command: string): string[] {

@@ -23,7 +23,7 @@ import { diagnose, type Diagnosis, type Finding } from "../../doctor/diagnosis";
 import { readStack, type Engine, type StackContent } from "../../doctor/engine";
 import { gather } from "../../doctor/gather";
 import { Cluster } from "../../doctor/cluster";
-import { restartDeployment } from "../../doctor/repair/rollout";
+import { restartDeployment, rolledOut } from "../../doctor/repair/rollout";
 import { contractInputs, targetOf, type Target } from "../../doctor/target";
 import { embeddedEngine, embeddedPaths, stateEnvironment } from "../../embedded/home";
 import { ensureTools } from "../../toolchain";
@@ -161,6 +161,13 @@ export class Deployment {
     for (const name of names) {
       await restartDeployment(cluster, PLACES.noetl.namespace, name, new Date().toISOString());
     }
+  }
+
+  /** Waits until no restart of server and workers is under way: a worker that starts makes stream and consumer by itself. */
+  async settled(): Promise<void> {
+    const cluster = await Cluster.open(this.target.cluster);
+    const { namespace, serverDeployment, workerDeployment } = PLACES.noetl;
+    for (const name of [serverDeployment, workerDeployment]) await rolledOut(cluster, namespace, name, 90);
   }
 
   /** Runs `work` while the objects exist. */

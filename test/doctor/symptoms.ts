@@ -1,7 +1,8 @@
 import { RetentionPolicy } from "nats";
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { PLACES, STREAM } from "../../contract/noetl";
 import { SYMPTOMS, type Finding } from "../../doctor/diagnosis";
+import { sleep } from "../contract/support";
 import { Deployment, diagnosed, examine, findingOf, verified } from "./support";
 
 // The specification's three symptoms, as NoETL's pods show them themselves.
@@ -12,10 +13,32 @@ let deployment: Deployment;
 beforeAll(async () => {
   deployment = await Deployment.attach();
 });
+beforeEach(() => deployment.settled());
 
 const nothingIsLeft = () =>
   diagnosed(deployment.target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
 const quoting = (finding: Finding | undefined, words: string) => finding?.evidence.find((line) => line.includes(words));
+
+/** Waits until a worker that crashes has just ended, so that its next start is as far away as it gets. */
+async function endOfWorker(): Promise<void> {
+  const waits = async (): Promise<Map<string, boolean>> => {
+    const { items } = await deployment.core.listNamespacedPod({ namespace: NOETL, labelSelector: `app=${WORKER}` });
+    return new Map(
+      items.map(({ metadata, status }) => [
+        metadata?.name ?? "",
+        status?.containerStatuses?.some(({ state }) => state?.waiting?.reason === "CrashLoopBackOff") ?? false,
+      ]),
+    );
+  };
+  const deadline = Date.now() + 60_000;
+  for (let before = await waits(); Date.now() < deadline;) {
+    const now = await waits();
+    if ([...now].some(([name, isWaiting]) => isWaiting && before.get(name) === false)) return;
+    before = now;
+    await sleep(100);
+  }
+  throw new Error("waited 60 s until a worker that crashes ends");
+}
 
 const SAID = "Failed to publish command: nats: no response from stream";
 
@@ -32,7 +55,7 @@ describe("`nats: no response from stream`", () => {
     expect(quoting(finding, SAID)).toMatch(/^noetl-server-/);
     expect(finding?.evidence.join("\n")).toContain("subjects other.commands");
 
-    // Somebody mends the stream by hand and restarts nothing: the log still holds the line.
+    // Somebody mends the stream by hand and does not restart the server: its log still holds the line.
     await deployment.withManager(async (manager) => {
       const { config } = await manager.streams.info(STREAM.name);
       await manager.streams.update(STREAM.name, { ...config, subjects: [STREAM.subject] });
@@ -46,6 +69,10 @@ describe("`nats: no response from stream`", () => {
     expect(quoting(findingOf(failing, "publish-failed"), SAID)).toMatch(/^noetl-server-\S+ at \d{4}-.*Z: /);
     const { lines } = await verified(target);
     expect(lines.find(({ item, status }) => item === SERVER && status === "wrong")?.found).toContain(SAID);
+    // The consumer went with the former stream, and only a worker that starts makes it.
+    expect(findingOf(failing, "no-consumer")).toBeDefined();
+    await deployment.restart(WORKER);
+    await diagnosed(target, "that workers have subscribed", (each) => findingOf(each, "no-consumer") === undefined);
     expect(await deployment.publish()).toEqual({ seq: expect.any(Number) as number });
     const over = await diagnosed(target, "that it is past", (each) => findingOf(each, "no-stream-past") !== undefined);
     expect(over.healthy).toBe(true);
@@ -64,11 +91,12 @@ describe("`deliver all on workqueue stream`", () => {
     const { target } = deployment;
     await deployment.replaceStream({ retention: RetentionPolicy.Workqueue });
     await deployment.restart(WORKER);
-    // From the third restart on there is time enough to mend the stream before the next.
+    // From the fourth restart on there are ten seconds between one end and the next start.
     const broken = await diagnosed(target, "that workers crash", (each) =>
-      /restarted [3-9] times: .*deliver all/.test(findingOf(each, "work-queue")?.evidence.join("\n") ?? ""),
+      /restarted ([4-9]|\d\d) times: .*deliver all/.test(findingOf(each, "work-queue")?.evidence.join("\n") ?? ""),
     );
     expect(findingOf(broken, "work-queue")?.symptoms).toEqual(["workQueue"]);
+    await endOfWorker();
     await deployment.replaceStream({});
     const past = await diagnosed(target, "that it is past", (each) => findingOf(each, "work-queue-past") !== undefined);
     const finding = findingOf(past, "work-queue-past");
