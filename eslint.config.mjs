@@ -2,7 +2,7 @@ import js from "@eslint/js";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist/", "node_modules/", ".embedded/", "test/plugin/recordings/"] },
+  { ignores: ["dist/", "node_modules/", ".embedded/", "test/embedded/plugin/recordings/"] },
   js.configs.recommended,
   ...tseslint.configs.recommendedTypeChecked,
   {

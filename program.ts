@@ -13,7 +13,7 @@ import type { StreamContractArgs } from "./components";
 import { contractTerms, streamNames } from "./config/contract";
 import { lineWarning } from "./config/lines";
 import { ConfigError, foreignKeys, parseSettings } from "./config/parse";
-import { PROJECT } from "./config/project";
+import { PROJECT } from "./contract/project";
 import type { Settings } from "./config/schema";
 import { servicePlace } from "./contract/service-host";
 import { gatewayArgs, natsArgs, noetlArgs, postgresArgs } from "./stacks/arguments";

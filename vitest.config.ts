@@ -3,20 +3,20 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Files that take half a minute or more. They start first, so that no worker is left alone with one at the end. */
 const LONG = [
-  "contract/repair-model",
+  "commands/doctor/repair/repair-model",
   "e2e/embedded",
-  "doctor/doctor",
-  "gke/engine",
-  "plugin/engine",
+  "commands/doctor/live/doctor",
+  "stacks/gke/engine",
+  "embedded/plugin/engine",
   "e2e/kind",
-  "diff/golden",
-  "contract/repair",
-  "contract/repair-cases",
-  "contract/engine",
+  "commands/diff/golden",
+  "commands/doctor/repair/repair",
+  "commands/doctor/repair/repair-cases",
+  "components/stream-contract/engine",
   "contract/replicas",
   "e2e/library",
-  "plugin/replay",
-  "diff/command",
+  "embedded/plugin/replay",
+  "commands/diff/command",
 ];
 
 class LongestFirst extends BaseSequencer {
@@ -29,6 +29,51 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** Tests by what they need beyond Node; a test that stands in no list needs nothing and is one of `unit`. */
+const NEEDS = {
+  gke: [
+    "test/components/gcp/**/*.test.ts",
+    "test/config/gke/**/*.test.ts",
+    "test/docs/gke.test.ts",
+    "test/policy/stacks.test.ts",
+    "test/stacks/gke/**/*.test.ts",
+  ],
+  workflows: ["test/workflows/**/*.test.ts"],
+  contract: [
+    "test/commands/doctor/repair/**/*.test.ts",
+    "test/components/nats-jetstream/routes.test.ts",
+    "test/components/stream-contract/**/*.test.ts",
+    "test/contract/check.test.ts",
+    "test/contract/ensure.test.ts",
+    "test/contract/faults.test.ts",
+    "test/contract/lines.test.ts",
+    "test/contract/mending.test.ts",
+    "test/contract/noetl-client.test.ts",
+    "test/contract/preflight.test.ts",
+    "test/contract/probe.test.ts",
+    "test/contract/replicas.test.ts",
+    "test/contract/rules.test.ts",
+    "test/contract/subjects.test.ts",
+    "test/contract/declared/declared.test.ts",
+    "test/contract/declared/fields.test.ts",
+    "test/contract/kubernetes/kubeconfig.test.ts",
+    "test/contract/nats/connect.test.ts",
+    "test/contract/nats/login.test.ts",
+    "test/docs/declared.test.ts",
+  ],
+  cluster: [
+    "test/charts/**/*.test.ts",
+    "test/contract/nats/port-forward.test.ts",
+    "test/embedded/cluster/**/*.test.ts",
+    "test/embedded/noetl/worker.test.ts",
+    "test/embedded/plugin/**/*.test.ts",
+    "test/policy/engine.test.ts",
+  ],
+  doctor: ["test/commands/doctor/live/doctor.test.ts"],
+  e2e: ["test/e2e/**/*.test.ts"],
+  diff: ["test/commands/diff/**/*.test.ts"],
+};
+
 // One project per kind of test, so that each can be run on its own: `npx vitest run --project unit`.
 export default defineConfig({
   test: {
@@ -40,14 +85,15 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["test/unit/**/*.test.ts", "test/policy/rules.test.ts"],
+          include: ["test/**/*.test.ts"],
+          exclude: Object.values(NEEDS).flat(),
           testTimeout: 30_000,
         },
       },
       {
         test: {
           name: "gke",
-          include: ["test/gke/**/*.test.ts", "test/policy/stacks.test.ts"],
+          include: NEEDS.gke,
           testTimeout: 120_000,
           hookTimeout: 180_000,
           globalSetup: ["test/setup/tools.ts"],
@@ -56,7 +102,7 @@ export default defineConfig({
       {
         test: {
           name: "workflows",
-          include: ["test/workflows/**/*.test.ts"],
+          include: NEEDS.workflows,
           testTimeout: 60_000,
           hookTimeout: 300_000,
         },
@@ -64,7 +110,7 @@ export default defineConfig({
       {
         test: {
           name: "contract",
-          include: ["test/contract/**/*.test.ts"],
+          include: NEEDS.contract,
           testTimeout: 60_000,
           hookTimeout: 120_000,
           globalSetup: ["test/setup/tools.ts"],
@@ -73,12 +119,7 @@ export default defineConfig({
       {
         test: {
           name: "cluster",
-          include: [
-            "test/charts/**/*.test.ts",
-            "test/plugin/**/*.test.ts",
-            "test/cluster/**/*.test.ts",
-            "test/policy/engine.test.ts",
-          ],
+          include: NEEDS.cluster,
           testTimeout: 180_000,
           hookTimeout: 300_000,
           globalSetup: ["test/setup/tools.ts"],
@@ -87,7 +128,7 @@ export default defineConfig({
       {
         test: {
           name: "doctor",
-          include: ["test/doctor/**/*.test.ts"],
+          include: NEEDS.doctor,
           testTimeout: 60_000,
           hookTimeout: 120_000,
           globalSetup: ["test/setup/tools.ts"],
@@ -96,7 +137,7 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
-          include: ["test/e2e/**/*.test.ts"],
+          include: NEEDS.e2e,
           testTimeout: 300_000,
           hookTimeout: 300_000,
           globalSetup: ["test/setup/tools.ts"],
@@ -105,7 +146,7 @@ export default defineConfig({
       {
         test: {
           name: "diff",
-          include: ["test/diff/**/*.test.ts"],
+          include: NEEDS.diff,
           testTimeout: 180_000,
           hookTimeout: 300_000,
           globalSetup: ["test/setup/diff.ts"],

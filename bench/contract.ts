@@ -12,10 +12,10 @@ import * as path from "node:path";
 import { promisify } from "node:util";
 import { connect } from "nats";
 import { checkContract, Deadline, openSession, withDefaults, type ContractInputs } from "../components/stream-contract";
-import { checkWith } from "../components/stream-contract/check";
-import { ensureContract } from "../components/stream-contract/ensure";
-import { CONSUMER, STREAM } from "../contract/noetl";
-import { ensureTools } from "../toolchain";
+import { checkWith } from "../contract/check";
+import { ensureContract } from "../contract/ensure";
+import { CONSUMER, STREAM } from "../contract/facts";
+import { ensureTools } from "../embedded/toolchain";
 import { median, seconds, table, type Row } from "./table";
 
 const run = promisify(execFile);
@@ -99,7 +99,7 @@ async function measure(): Promise<Row[]> {
     const [check, commands, library, process_]: number[][] = [[], [], [], []];
     const script =
       "require(process.argv[1]).checkContract(JSON.parse(process.argv[2])).then(({holds}) => process.exit(holds ? 0 : 1))";
-    const module = path.join(__dirname, "../components/stream-contract/check.js");
+    const module = path.join(__dirname, "../contract/check.js");
     for (let round = 0; round <= ROUNDS; round++) {
       const took = [
         await seconds(async () => {

@@ -6,7 +6,7 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { projectRoot } from "../config/project";
+import { projectRoot } from "../contract/project";
 import { familyOf, memoryOf } from "./processes";
 import { median, seconds, table } from "./table";
 
@@ -16,7 +16,7 @@ async function once(output: string): Promise<number> {
   const args = ["--stack", "kind", "--base", "HEAD", "--format", "markdown,json,html,text", "--output", output];
   const child = spawn(
     process.execPath,
-    [path.join(__dirname, "..", "diff", "main.js"), ...args, "-c", "natsChart=./embedded/charts/nats"],
+    [path.join(__dirname, "..", "commands", "diff", "main.js"), ...args, "-c", "natsChart=./embedded/charts/nats"],
     {
       cwd: projectRoot(),
       stdio: ["ignore", "inherit", "inherit"],

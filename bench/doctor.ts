@@ -6,7 +6,7 @@
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { projectRoot } from "../config/project";
+import { projectRoot } from "../contract/project";
 import { EMBEDDED_STACK } from "../embedded/home";
 import { median, table, type Row } from "./table";
 
@@ -52,7 +52,7 @@ async function main(): Promise<void> {
   const rows: Row[] = [];
   const stack = ["--stack", EMBEDDED_STACK];
   for (const command of ["doctor", "verify"] as const) {
-    const file = path.join(projectRoot(), "dist", "doctor", `${command}.js`);
+    const file = path.join(projectRoot(), "dist", "commands", "doctor", `${command}.js`);
     const { seconds, mebibytes } = await runs(process.execPath, file, ...stack);
     const of = `${command} on a healthy stack, median of ${RUNS}`;
     rows.push({ what: of, measured: seconds, unit: "s", limit: 2.5 });

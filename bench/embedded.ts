@@ -6,11 +6,11 @@
 import { spawn } from "node:child_process";
 import * as path from "node:path";
 import { withDefaults, checkContract } from "../components/stream-contract";
-import { projectRoot } from "../config/project";
+import { projectRoot } from "../contract/project";
 import { attachCluster } from "../embedded/cluster";
 import { EMBEDDED_DIR, openStack } from "../embedded/stack";
-import { ensureTools } from "../toolchain";
-import { ensureNoetl, pinnedReleases } from "../toolchain/noetl";
+import { ensureTools } from "../embedded/toolchain";
+import { ensureNoetl, pinnedReleases } from "../embedded/toolchain/noetl";
 import { familyOf, memoryOf } from "./processes";
 import { median, seconds, table, type Row } from "./table";
 

@@ -10,10 +10,10 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { projectRoot } from "../config/project";
+import { projectRoot } from "../contract/project";
 import { type GkeStack, openGkeStack } from "../embedded/gcp/stack";
 import { startLanguageHost } from "../embedded/language-host";
-import { ensureTools } from "../toolchain";
+import { ensureTools } from "../embedded/toolchain";
 import { median, type Row, seconds, table } from "./table";
 
 const RUNS = 5;

@@ -14,4 +14,4 @@ export type { ChartSource } from "./shared";
 // Not the folder's index: the program would load the clients of NATS and Kubernetes, which only the provider's process needs.
 export { announceRestart, guardGateway, guardNoetl } from "./stream-contract/hooks";
 export { StreamContract, type StreamContractArgs, type StreamContractClusterArgs } from "./stream-contract/resource";
-export * as contract from "../contract/noetl";
+export * as contract from "../contract/facts";

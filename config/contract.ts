@@ -1,5 +1,5 @@
 import { LINE_PROFILES } from "../contract/lines";
-import type { ContractArguments } from "../components/stream-contract/inputs";
+import type { ContractArguments } from "../contract/inputs";
 import { declaredOf, streamReplicas } from "./declared";
 import { lineTerms, stackLine } from "./lines";
 import { type Settings } from "./schema";

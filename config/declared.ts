@@ -1,8 +1,8 @@
 /** What a stack's settings declare in NATS beyond NoETL: lists of JSON, checked as the contract's own inputs are. */
-import { declaredProblems } from "../components/stream-contract/declared/problems";
-import { consumerTerms, streamSubjects } from "../components/stream-contract/inputs";
-import { declaresAnything, type Declared } from "../components/stream-contract/declared/types";
-import { STREAM } from "../contract/noetl";
+import { declaredProblems } from "../contract/declared/problems";
+import { consumerTerms, streamSubjects } from "../contract/inputs";
+import { declaresAnything, type Declared } from "../contract/declared/types";
+import { STREAM } from "../contract/facts";
 import { lineTerms } from "./lines";
 import type { Settings } from "./schema";
 

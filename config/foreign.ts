@@ -3,7 +3,7 @@
  * need, so nothing reads such a key: whoever sets one believes that it works.
  */
 import { SETTINGS, type SettingKey } from "./schema";
-import { PROJECT } from "./project";
+import { PROJECT } from "../contract/project";
 
 /** Keys of the packages that this project uses, and the setting that takes their place. */
 const INSTEAD: Readonly<Record<string, SettingKey>> = {

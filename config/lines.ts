@@ -15,7 +15,7 @@ import {
   type ImageLine,
   type NoetlLine,
 } from "../contract/lines";
-import { STREAM } from "../contract/noetl";
+import { STREAM } from "../contract/facts";
 import { SETTINGS, type Settings } from "./schema";
 
 type LineSettings = Pick<Settings, "noetlLine" | "noetlImage">;

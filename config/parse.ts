@@ -7,10 +7,10 @@ import { lineConflicts } from "./lines";
 import { natsMemory } from "./memory";
 import { playbookHint } from "./playbooks";
 import { CHART_INFLIGHT, CHART_POOLS } from "./pools";
-import { SHORTEST_HEARTBEAT_SECONDS, tuningProblem } from "./tuning";
+import { SHORTEST_HEARTBEAT_SECONDS, tuningProblem } from "../contract/tuning";
 import { nearest, prefixTakesIn, quantityBytes, quantityMillis, secretKey } from "./validate";
 import { decidedBy, variableHint } from "./variables";
-import { many } from "./wording";
+import { many } from "../contract/wording";
 
 export { foreignKeys } from "./foreign";
 export { natsMemoryLimit } from "./memory";

@@ -3,16 +3,11 @@
  * `Pulumi.yaml`, docs/configuration.md and the checks at preview all come from this table.
  */
 import { NOETL_LINES } from "../contract/lines";
-import type {
-  DeclaredBucket,
-  DeclaredConsumer,
-  DeclaredObjectStore,
-  DeclaredStream,
-} from "../components/stream-contract/declared/types";
-import { CONSUMER, GATEWAY, NATS_USER, NODE_PORTS, STREAM, WORKER_TUNING } from "../contract/noetl";
+import type { DeclaredBucket, DeclaredConsumer, DeclaredObjectStore, DeclaredStream } from "../contract/declared/types";
+import { CONSUMER, GATEWAY, NATS_USER, NODE_PORTS, STREAM, WORKER_TUNING } from "../contract/facts";
 import { CHART_INFLIGHT, CHART_POOLS, CLOUD_SQL_POOLS } from "./pools";
 import { DEFAULT_STOP_SECONDS } from "./timeouts";
-import { SHORTEST_HEARTBEAT_SECONDS } from "./tuning";
+import { SHORTEST_HEARTBEAT_SECONDS } from "../contract/tuning";
 import * as is from "./validate";
 
 /** Settings are shown and documented under these headings, in this order. */

@@ -1,5 +1,5 @@
 /** Pure checks of single values. Each returns what is wrong in words that follow "is", or undefined where all is well. */
-import { CREDENTIAL_PATTERN } from "../contract/noetl";
+import { CREDENTIAL_PATTERN } from "../contract/facts";
 import { isCredentialName } from "./credentials";
 
 export type Check<T> = (value: T) => string | undefined;

@@ -3,7 +3,7 @@
  * values, the doctor, the diff, the policy, the documentation and the charts' tests read this table. Source: the tables of
  * NoETL's page about its NATS JetStream integration (v2.8.9 line).
  */
-import { CONSUMER, GATEWAY, NATS_USER, STREAM, WORKER_TUNING } from "./noetl";
+import { CONSUMER, GATEWAY, NATS_USER, STREAM, WORKER_TUNING } from "./facts";
 
 export type Component = "server" | "worker" | "gateway";
 

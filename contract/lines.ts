@@ -4,7 +4,7 @@
  * Sources: `nats_client.py`, `pool_routing.py`, `nats_worker.py` and `config.py` of the Python releases 2.8.9, 2.29.0 and
  * 4.26.0, and `nats.rs` of the Rust worker 5.52.0.
  */
-import { CONSUMER, STREAM } from "./noetl";
+import { CONSUMER, STREAM } from "./facts";
 
 /**
  * `2.8`: Python before 2.10.6. `2.10`: Python from 2.10.6 to before 4.7. `4.7`: Python from 4.7 on, with pools.

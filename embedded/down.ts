@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { projectRoot } from "../config/project";
-import { ensureTools } from "../toolchain";
+import { projectRoot } from "../contract/project";
+import { ensureTools } from "./toolchain";
 import { attachCluster, stopCluster } from "./cluster";
 import { EMBEDDED_DIR, openStack } from "./stack";
 

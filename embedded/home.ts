@@ -1,7 +1,7 @@
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { projectRoot } from "../config/project";
+import { projectRoot } from "../contract/project";
 
 /** Where an embedded stack keeps everything: the cluster, the engine's home and state, the passphrase. */
 export const EMBEDDED_DIR = path.join(projectRoot(), ".embedded");

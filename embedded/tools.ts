@@ -1,4 +1,4 @@
-import type { ToolName } from "../toolchain";
+import type { ToolName } from "./toolchain";
 
 /** What an embedded cluster runs. */
 export const CLUSTER_TOOLS = [

@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { parse } from "yaml";
-import { projectRoot } from "../config/project";
+import { projectRoot } from "../contract/project";
 import { at, isRecord, type Judged } from "./resource";
 
 /** Type of a Helm release. */

@@ -1,5 +1,5 @@
 import { NAMING_VARIABLES } from "../contract/env";
-import { STREAM } from "../contract/noetl";
+import { STREAM } from "../contract/facts";
 import { plaintextCredentials } from "./credentials";
 import { releaseOf, switchedOn } from "./release";
 import { at, containers, isUnknown, type Judged, texts, workloadKind } from "./resource";

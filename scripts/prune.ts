@@ -4,7 +4,7 @@
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { projectRoot } from "../config/project";
+import { projectRoot } from "../contract/project";
 
 const OUTPUT = /\.(js|js\.map|d\.ts)$/;
 

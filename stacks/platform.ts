@@ -10,7 +10,7 @@ import type {
   PostgresArgs,
   StreamContractClusterArgs,
 } from "../components";
-import { chooseContext, exportKubeconfig, readKubeconfig } from "../components/stream-contract/kubeconfig";
+import { chooseContext, exportKubeconfig, readKubeconfig } from "../contract/kubernetes/kubeconfig";
 import type { Settings } from "../config/schema";
 
 /** Where a stack runs, and what that place adds to its parts. */

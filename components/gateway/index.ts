@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
 import { SETTINGS } from "../../config/schema";
 import { bucketName, literalSubject, origins, subjectPrefix } from "../../config/validate";
-import { GATEWAY, PLACES, serviceHost } from "../../contract/noetl";
+import { GATEWAY, PLACES, serviceHost } from "../../contract/facts";
 import { type NatsConnection, natsUrlOf } from "../noetl/values";
 import {
   type ChartSource,

@@ -1,6 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { gatewayEnvironment, gatewayValue } from "../../contract/env";
-import { PLACES } from "../../contract/noetl";
+import { PLACES } from "../../contract/facts";
 import { type NatsConnection, natsUrlOf, rollsWithServers } from "../noetl/values";
 import { type IngressArgs, ingressValues, type Resources, splitImage, zoneSpread } from "../shared";
 

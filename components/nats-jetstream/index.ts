@@ -4,7 +4,7 @@ import { natsMemory } from "../../config/memory";
 import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
 import { SETTINGS } from "../../config/schema";
 import { credential, quantityBytes, secretKey, size } from "../../config/validate";
-import { NATS_USER, PLACES, natsUrl, serviceHost } from "../../contract/noetl";
+import { NATS_USER, PLACES, natsUrl, serviceHost } from "../../contract/facts";
 import {
   type ChartSource,
   chartArgs,

@@ -2,7 +2,7 @@ import * as crypto from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
 import { natsMemory } from "../../config/memory";
 import { quantityBytes } from "../../config/validate";
-import { PLACES } from "../../contract/noetl";
+import { PLACES } from "../../contract/facts";
 import type { Resources } from "../shared";
 
 const MEBIBYTE = 1024 ** 2;

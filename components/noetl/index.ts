@@ -1,10 +1,10 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { DEFAULT_STOP_SECONDS, HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
-import { tuningProblem } from "../../config/tuning";
+import { tuningProblem } from "../../contract/tuning";
 import { SETTINGS } from "../../config/schema";
 import { jetstreamName, literalSubject } from "../../config/validate";
-import { CONSUMER, PLACES, STREAM, WORKER_TUNING, serviceHost } from "../../contract/noetl";
+import { CONSUMER, PLACES, STREAM, WORKER_TUNING, serviceHost } from "../../contract/facts";
 import {
   type ChartSource,
   chartArgs,

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { serverEnvironment, workerEnvironment } from "../../contract/env";
-import { PLACES, natsUrl, serviceHost } from "../../contract/noetl";
+import { PLACES, natsUrl, serviceHost } from "../../contract/facts";
 import { type IngressArgs, ingressValues, type Resources, splitImage, zoneSpread } from "../shared";
 
 /** How a NoETL component reaches NATS. */

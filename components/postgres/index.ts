@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { SETTINGS } from "../../config/schema";
 import { size, sqlDatabase, sqlRole } from "../../config/validate";
-import { PLACES, serviceHost } from "../../contract/noetl";
+import { PLACES, serviceHost } from "../../contract/facts";
 import { generatedPassword, namespace, type Resources } from "../shared";
 import { SECRET_KEYS, schemaJob, schemaScript, service, statefulSet } from "./manifests";
 

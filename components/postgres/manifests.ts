@@ -2,8 +2,8 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
-import { projectRoot } from "../../config/project";
-import { PLACES } from "../../contract/noetl";
+import { projectRoot } from "../../contract/project";
+import { PLACES } from "../../contract/facts";
 import type { Resources } from "../shared";
 
 /** Keys of the Secret with the database's credentials; the environment variables bear the same names. */

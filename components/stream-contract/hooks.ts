@@ -2,9 +2,9 @@ import { AsyncResource } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
-import { many, sentenceCase } from "../../config/wording";
+import { many, sentenceCase } from "../../contract/wording";
 import { serversDigest } from "../nats-jetstream/values";
-import type { Preflight } from "./preflight";
+import type { Preflight } from "../../contract/preflight";
 import { provider, type StreamContractArgs } from "./resource";
 
 const RELEASE = "kubernetes:helm.sh/v3:Release";

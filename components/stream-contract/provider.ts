@@ -5,13 +5,13 @@
 import { isDeepStrictEqual } from "node:util";
 import type * as pulumi from "@pulumi/pulumi";
 import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
-import { checkContract, checkWith, type ContractReport, type Remembered } from "./check";
-import { openSession } from "./connect";
-import { Deadline } from "./deadline";
+import { checkContract, checkWith, type ContractReport, type Remembered } from "../../contract/check";
+import { openSession } from "../../contract/nats/connect";
+import { Deadline } from "../../contract/deadline";
 import { warn } from "./engine-log";
-import { ensureContract, ensuredBy, type EnsureReport } from "./ensure";
-import { ConnectError } from "./errors";
-import { inputProblems } from "./input-problems";
+import { ensureContract, ensuredBy, type EnsureReport } from "../../contract/ensure";
+import { ConnectError } from "../../contract/errors";
+import { inputProblems } from "../../contract/input-problems";
 import {
   addsConsumersWithin,
   consumerTerms,
@@ -20,10 +20,17 @@ import {
   withDefaults,
   type ContractInputs,
   type GatewaySettings,
-} from "./inputs";
-import { isConsumersAlone, lossWords, podsOf, startsFor, type Pods } from "./pods";
-import { hindrances, memoryStreams, preflight, type Hindrance, type Loss, type Preflight } from "./preflight";
-import { checkName, RULES, type Check } from "./rules";
+} from "../../contract/inputs";
+import { isConsumersAlone, lossWords, podsOf, startsFor, type Pods } from "../../contract/kubernetes/pods";
+import {
+  hindrances,
+  memoryStreams,
+  preflight,
+  type Hindrance,
+  type Loss,
+  type Preflight,
+} from "../../contract/preflight";
+import { checkName, RULES, type Check } from "../../contract/rules";
 import { runOf, takeRun } from "./run";
 
 /** What the state holds: every input, so that a later run can tell what changed, and what was found. */

@@ -1,8 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ConsumerTerms, NoetlLine } from "../../contract/lines";
-import type { BucketFacts, Unasked } from "./check";
+import type { BucketFacts, Unasked } from "../../contract/check";
 import { RUN_INPUT, type Run } from "./run";
-import type { DeclaredBucket, DeclaredConsumer, DeclaredObjectStore, DeclaredStream } from "./declared/types";
+import type {
+  DeclaredBucket,
+  DeclaredConsumer,
+  DeclaredObjectStore,
+  DeclaredStream,
+} from "../../contract/declared/types";
 
 /** TLS towards NATS. Certificates and keys are PEM text, not paths. */
 export interface StreamContractTlsArgs {

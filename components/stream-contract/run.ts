@@ -3,7 +3,7 @@
  * resource is asked about. It comes as an input that never leaves `check`, so that no state and no diff holds it.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { ContractInputs } from "./inputs";
+import type { ContractInputs } from "../../contract/inputs";
 
 /** Name of the input. */
 export const RUN_INPUT = "run";

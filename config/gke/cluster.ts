@@ -1,5 +1,5 @@
-import { cpuOf, fitPod, podProblem } from "../../components/gcp/rules/autopilot";
-import { podsOf } from "../../components/gcp/rules/pods";
+import { cpuOf, fitPod, podProblem } from "./autopilot";
+import { podsOf } from "./pods";
 import { SETTINGS, type SettingKey, type Settings } from "../schema";
 import { addressRange } from "../validate";
 import type { Changed } from ".";

@@ -1,4 +1,4 @@
-import { connectionBudget, tierFor } from "../../components/gcp/rules/connections";
+import { connectionBudget, tierFor } from "./connections";
 import { CLOUD_SQL_POOLS } from "../pools";
 import { SETTINGS, type SettingKey, type Settings } from "../schema";
 import type { Changed } from ".";

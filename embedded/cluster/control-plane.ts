@@ -2,7 +2,7 @@
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import type { ToolPaths } from "../../toolchain";
+import type { ToolPaths } from "../toolchain";
 import type { CLUSTER_TOOLS } from "../tools";
 import { isReady, kubeconfigText } from "./kubeconfig";
 import type { Launcher } from "./launch";

@@ -4,7 +4,7 @@ import { execFile } from "node:child_process";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { LocalWorkspace, type Stack } from "@pulumi/pulumi/automation";
-import { projectRoot } from "../../config/project";
+import { projectRoot } from "../../contract/project";
 import { main, PROJECT } from "../../program";
 import { serve } from "../plugin/server";
 import { configure, type EngineOptions, openEngine, STAND_IN_CHART } from "../stack";

@@ -1,5 +1,5 @@
 import type * as http from "node:http";
-import { GATEWAY } from "../../contract/noetl";
+import { GATEWAY } from "../../contract/facts";
 import { flag, need, optional, request as fetchInCluster } from "./environment";
 import { bodyOf, json, listen } from "./listen";
 import { messageOf, say } from "./log";

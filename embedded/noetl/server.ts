@@ -1,5 +1,5 @@
 import { type JetStreamClient, NatsError, StringCodec } from "nats";
-import { STREAM } from "../../contract/noetl";
+import { STREAM } from "../../contract/facts";
 import { waitForDatabase } from "./database";
 import { need, optional } from "./environment";
 import { Executions } from "./executions";

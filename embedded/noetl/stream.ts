@@ -1,5 +1,5 @@
 import { type JetStreamManager, nanos, StorageType } from "nats";
-import { STREAM } from "../../contract/noetl";
+import { STREAM } from "../../contract/facts";
 import { need } from "./environment";
 
 /** Uses the stream of NATS_STREAM as it is; where it cannot be looked up, for whatever reason, it is added. */

@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AckPolicy, type ConsumerConfig, DeliverPolicy, type JetStreamManager, nanos, ReplayPolicy } from "nats";
-import { CONSUMER, STREAM, WORKER_TUNING } from "../../contract/noetl";
+import { CONSUMER, STREAM, WORKER_TUNING } from "../../contract/facts";
 import { need, optional, request } from "./environment";
 import { Fetcher, FetchTimeout } from "./fetch";
 import { log, messageOf } from "./log";

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { ApiError, type ClusterApi, poll } from "./api";
 import { DEFAULT_WAIT_MS, readiness, untilReady } from "./await";
-import { replacingObjectPaths, touches } from "../../diff/replacement";
+import { replacingObjectPaths, touches } from "../../commands/diff/replacement";
 import { changes, type DiffAnswer } from "./diff";
 import { adopted, conflict, CREATOR, mayForce } from "./managers";
 import {

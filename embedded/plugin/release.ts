@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { loadAllYaml, loadYaml } from "@kubernetes/client-node";
 import type { ClusterApi } from "./api";
-import { replacingPaths, touches } from "../../diff/replacement";
+import { replacingPaths, touches } from "../../commands/diff/replacement";
 import { changes, type DiffAnswer } from "./diff";
 import {
   at,

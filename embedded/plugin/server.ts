@@ -6,7 +6,7 @@ import * as plugin from "@pulumi/pulumi/proto/plugin_pb";
 import * as rpc from "@pulumi/pulumi/proto/provider_pb";
 import { ResourceProviderService } from "@pulumi/pulumi/proto/provider_grpc_pb";
 import { Status } from "@pulumi/pulumi/proto/status_pb";
-import { formatPath } from "../../diff/path";
+import { formatPath } from "../../commands/diff/path";
 import type { DiffAnswer } from "./diff";
 import { type Call, InitFailed, type Resource, type StandIn } from "./stand-in";
 import { fromStruct, toStruct, unwrap } from "./wire";

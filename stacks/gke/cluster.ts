@@ -7,7 +7,7 @@ import {
   Network,
   type ProjectServices,
 } from "../../components/gcp";
-import type { Facts, GkeSettings } from "../../components/gcp/preflight";
+import type { Facts, GkeSettings } from "./preflight";
 
 /** A cluster, whether this stack made it or not, and what belongs to it. */
 export interface Cluster {

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { CloudSql, CloudSqlPooler, type ProjectServices } from "../../components/gcp";
-import type { GkeSettings } from "../../components/gcp/preflight";
-import type { PodName } from "../../components/gcp/rules/pods";
+import type { GkeSettings } from "./preflight";
+import type { PodName } from "../../config/gke/pods";
 import { generatedPassword, type Resources } from "../../components/shared";
 import type { Cluster } from "./cluster";
 

@@ -12,8 +12,8 @@ import {
   PublicAddress,
   serviceAnnotations,
 } from "../../components/gcp";
-import type { GkeSettings } from "../../components/gcp/preflight";
-import { PLACES } from "../../contract/noetl";
+import type { GkeSettings } from "./preflight";
+import { PLACES } from "../../contract/facts";
 import type { Settings } from "../../config/schema";
 import type { Platform } from "../platform";
 

@@ -3,7 +3,7 @@ import * as organizations from "@pulumi/gcp/organizations";
 import { Provider as GoogleProvider } from "@pulumi/gcp/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { ProjectServices } from "../../components/gcp";
-import { checkQuotas, type Facts, type GkeSettings, GoogleApi, preflight } from "../../components/gcp/preflight";
+import { checkQuotas, type Facts, type GkeSettings, GoogleApi, preflight } from "./preflight";
 import { gkeDoubts } from "../../config/gke";
 import { ConfigError } from "../../config/parse";
 import type { Settings } from "../../config/schema";

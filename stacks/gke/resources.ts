@@ -1,6 +1,6 @@
-import type { Facts } from "../../components/gcp/preflight";
-import { fitPod, mayBurst, resourcesOf } from "../../components/gcp/rules/autopilot";
-import { type PodName, podsOf } from "../../components/gcp/rules/pods";
+import type { Facts } from "./preflight";
+import { fitPod, mayBurst, resourcesOf } from "../../config/gke/autopilot";
+import { type PodName, podsOf } from "../../config/gke/pods";
 import type { Resources } from "../../components/shared";
 import type { Settings } from "../../config/schema";
 

@@ -6,7 +6,7 @@ import { KubeConfig } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 // The compiled one: it starts compiled files of its own.
 import { type Cluster, startCluster } from "../../dist/embedded/cluster";
-import { ensureTools, TOOLS, type ToolName } from "../../toolchain";
+import { ensureTools, TOOLS, type ToolName } from "../../embedded/toolchain";
 import { CASES, REQUIRED } from "./cases";
 import { type KubeObject, type PodSpec, type Values, merged, podTemplate, rehearsal, render } from "./helm";
 

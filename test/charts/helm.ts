@@ -4,8 +4,8 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { parse, parseAllDocuments } from "yaml";
-import { projectRoot } from "../../config/project";
-import { ensureTools } from "../../toolchain";
+import { projectRoot } from "../../contract/project";
+import { ensureTools } from "../../embedded/toolchain";
 
 const run = promisify(execFile);
 

@@ -4,7 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { natsValues } from "../../components/nats-jetstream/values";
-import { ensureTools } from "../../toolchain";
+import { ensureTools } from "../../embedded/toolchain";
 import { CASES } from "./cases";
 import { type Values, find, podTemplate, render, valuesFile } from "./helm";
 

@@ -7,8 +7,8 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { setPassword, statefulSet } from "../../components/postgres/manifests";
-import { ensureDatabaseTools } from "../../toolchain/database";
-import { until } from "../contract/support";
+import { ensureDatabaseTools } from "../../embedded/toolchain/database";
+import { until } from "../support/nats";
 
 const OLD = "old-canary-password";
 const NEW = "new-canary-password";

@@ -7,7 +7,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { CONSUMER, STREAM } from "../../contract/noetl";
+import { CONSUMER, STREAM } from "../../contract/facts";
 import {
   addConsumer,
   addStream,
@@ -16,7 +16,7 @@ import {
   until,
   withManager,
   type NatsServer,
-} from "../contract/support";
+} from "../support/nats";
 import { chartFolder } from "./helm";
 
 const script = (name: string) => path.join(chartFolder("noetl"), "files", name);

@@ -1,7 +1,7 @@
 import { AckPolicy, DeliverPolicy, DiscardPolicy, ReplayPolicy, RetentionPolicy, StorageType } from "nats";
 import type { ConsumerConfig, JetStreamManager, NatsConnection, StreamConfig } from "nats";
 import type { ContractArguments, Remembered } from "../../components/stream-contract";
-import { CONSUMER, GATEWAY, STREAM } from "../../contract/noetl";
+import { CONSUMER, GATEWAY, STREAM } from "../../contract/facts";
 import {
   addConsumer,
   addStream,
@@ -13,7 +13,7 @@ import {
   startNoetl,
   withManager,
   type NatsServer,
-} from "./support";
+} from "../support/nats";
 
 const SECOND = 1e9;
 

@@ -3,8 +3,8 @@ import * as path from "node:path";
 import { RetentionPolicy } from "nats";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { checkContract, type ContractInputs } from "../../components/stream-contract";
-import { projectRoot } from "../../config/project";
-import { CONSUMER, STREAM } from "../../contract/noetl";
+import { projectRoot } from "../../contract/project";
+import { CONSUMER, STREAM } from "../../contract/facts";
 import {
   addConsumer,
   addStream,
@@ -17,7 +17,7 @@ import {
   startNoetl,
   withManager,
   type NatsServer,
-} from "./support";
+} from "../support/nats";
 
 let server: NatsServer;
 beforeEach(async () => {
@@ -146,7 +146,7 @@ describe("waiting", () => {
 });
 
 describe("a process of its own, with the compiled module", () => {
-  const module = path.join(projectRoot(), "dist/components/stream-contract/check.js");
+  const module = path.join(projectRoot(), "dist/contract/check.js");
 
   /** Runs a check and tells what it came to and how long the process then lived on. */
   function inProcess(inputs: ContractInputs): Promise<{ outcome: string; lingeredMilliseconds: number }> {

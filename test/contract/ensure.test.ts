@@ -8,7 +8,7 @@ import {
   RULES,
   type ContractArguments,
 } from "../../components/stream-contract";
-import { CONSUMER, STREAM } from "../../contract/noetl";
+import { CONSUMER, STREAM } from "../../contract/facts";
 import { arrange, BROKEN, CASES_CONFIG, clear } from "./cases";
 import {
   addStream,
@@ -20,7 +20,7 @@ import {
   startNoetl,
   withManager,
   type NatsServer,
-} from "./support";
+} from "../support/nats";
 
 let server: NatsServer;
 beforeAll(async () => {

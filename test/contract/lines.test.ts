@@ -1,12 +1,12 @@
 import type { ConsumerConfig, StreamConfig } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { checkContract, ensureContract, withDefaults, type ContractArguments } from "../../components/stream-contract";
-import { inputProblems } from "../../components/stream-contract/input-problems";
+import { inputProblems } from "../../contract/input-problems";
 import { contractTerms } from "../../config/contract";
 import { lineTerms, lineWarning } from "../../config/lines";
 import { parseSettings } from "../../config/parse";
 import { lineOfImage, NOETL_LINES, versionText, type NoetlLine } from "../../contract/lines";
-import { inputsFor, removeStreams, startNatsServer, withManager, type NatsServer } from "./support";
+import { inputsFor, removeStreams, startNatsServer, withManager, type NatsServer } from "../support/nats";
 
 const SECOND = 1e9;
 

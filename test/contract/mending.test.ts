@@ -1,8 +1,8 @@
 import type { StorageType } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { checkContract, withDefaults, type ContractInputs } from "../../components/stream-contract";
-import { mendingCommands } from "../../components/stream-contract/message";
-import { STREAM } from "../../contract/noetl";
+import { mendingCommands } from "../../contract/message";
+import { STREAM } from "../../contract/facts";
 import { arrange, BROKEN, CASES_CONFIG, clear } from "./cases";
 import {
   inputsFor,
@@ -13,7 +13,7 @@ import {
   startNoetl,
   withManager,
   type NatsServer,
-} from "./support";
+} from "../support/nats";
 
 /** The commands at the end of a report. */
 const commandsIn = (report: string): string[] =>

@@ -3,11 +3,11 @@ import * as path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { checkContract, ensureContract, withDefaults, type ContractArguments } from "../../components/stream-contract";
-import { inputProblems } from "../../components/stream-contract/input-problems";
+import { inputProblems } from "../../contract/input-problems";
 import { contractTerms } from "../../config/contract";
 import { parseSettings } from "../../config/parse";
-import { clientReleases, ensureNoetlClient } from "../../toolchain/noetl-client";
-import { inputsFor, removeStreams, startNatsServer, withManager, type NatsServer } from "./support";
+import { clientReleases, ensureNoetlClient } from "../../embedded/toolchain/noetl-client";
+import { inputsFor, removeStreams, startNatsServer, withManager, type NatsServer } from "../support/nats";
 
 const run = promisify(execFile);
 const DRIVER = path.join(__dirname, "noetl-client.py");

@@ -2,8 +2,8 @@ import { StorageType } from "nats";
 import { afterEach, describe, expect, it } from "vitest";
 import { ensureContract, withDefaults } from "../../components/stream-contract";
 import { patience } from "../../components/stream-contract/provider";
-import { hindrances, lastSentence, memoryStreams, preflight } from "../../components/stream-contract/preflight";
-import { lossWords, podFacts, startsFor, type Pods } from "../../components/stream-contract/pods";
+import { hindrances, lastSentence, memoryStreams, preflight } from "../../contract/preflight";
+import { lossWords, podFacts, startsFor, type Pods } from "../../contract/kubernetes/pods";
 import {
   addStream,
   closedPort,
@@ -15,7 +15,7 @@ import {
   withManager,
   type NatsServer,
   type ServerTool,
-} from "./support";
+} from "../support/nats";
 
 let server: NatsServer | undefined;
 afterEach(async () => {

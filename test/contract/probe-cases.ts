@@ -1,7 +1,7 @@
 /** Ways in which a command does not get through although stream and consumer are configured as they should be. */
 import { StorageType, type NatsConnection, type StreamConfig } from "nats";
 import type { ContractArguments } from "../../components/stream-contract";
-import { CONSUMER, STREAM } from "../../contract/noetl";
+import { CONSUMER, STREAM } from "../../contract/facts";
 import type { Minor } from "./cases";
 import {
   addConsumer,
@@ -12,7 +12,7 @@ import {
   startNoetl,
   withManager,
   type NatsServer,
-} from "./support";
+} from "../support/nats";
 
 /** What a server of the cases is configured with. */
 interface Setup {

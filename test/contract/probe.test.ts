@@ -1,7 +1,7 @@
 import type { NatsConnection } from "nats";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { checkContract, type Check, type ContractArguments } from "../../components/stream-contract";
-import { STREAM, CONSUMER } from "../../contract/noetl";
+import { STREAM, CONSUMER } from "../../contract/facts";
 import type { Minor } from "./cases";
 import { ADMIN, configOf, PROBE_CASES, type ProbeCase } from "./probe-cases";
 import {
@@ -12,7 +12,7 @@ import {
   withManager,
   type NatsServer,
   type ServerTool,
-} from "./support";
+} from "../support/nats";
 
 const SERVERS: readonly { tool: ServerTool; minor: Minor }[] = [
   { tool: "nats-server-2.9", minor: 9 },

@@ -11,7 +11,7 @@ import {
   type ContractArguments,
   type ContractInputs,
 } from "../../components/stream-contract";
-import { CONSUMER, STREAM } from "../../contract/noetl";
+import { CONSUMER, STREAM } from "../../contract/facts";
 import {
   addConsumer,
   closedPort,
@@ -24,7 +24,7 @@ import {
   until,
   withManager,
   type NatsServer,
-} from "./support";
+} from "../support/nats";
 
 // One cluster, in the order of the tests: each leaves it as the next one needs it.
 describe("a cluster of three servers", () => {

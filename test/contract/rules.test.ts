@@ -1,8 +1,8 @@
 import { AckPolicy, DeliverPolicy, RetentionPolicy, StorageType } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { checkContract, RULES, type Check, type ContractArguments } from "../../components/stream-contract";
-import { CONSUMER, STREAM } from "../../contract/noetl";
-import { EFFECTS } from "../../components/stream-contract/rule";
+import { CONSUMER, STREAM } from "../../contract/facts";
+import { EFFECTS } from "../../contract/rules/rule";
 import { arrange, BROKEN, CASES_CONFIG, clear, HOLDING, type Deviation, type Minor } from "./cases";
 import { PROBE_CASES } from "./probe-cases";
 import {
@@ -14,8 +14,8 @@ import {
   startNoetl,
   until,
   withManager,
-} from "./support";
-import type { NatsServer, ServerTool } from "./support";
+} from "../support/nats";
+import type { NatsServer, ServerTool } from "../support/nats";
 
 const SECOND = 1e9;
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { NatsConnection } from "nats";
-import { storedSubjects, subjectsCover, subjectsOverlap } from "../../components/stream-contract/subjects";
-import { natsClient, startNatsServer, type NatsServer } from "./support";
+import { storedSubjects, subjectsCover, subjectsOverlap } from "../../contract/subjects";
+import { natsClient, startNatsServer, type NatsServer } from "../support/nats";
 
 /** All sequences of one to `length` of the tokens, joined with dots. */
 function sequences(tokens: readonly string[], length: number): string[] {

@@ -7,18 +7,18 @@ import { promisify } from "node:util";
 import { AppsV1Api, CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import type { EngineEvent } from "@pulumi/pulumi/automation";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readStack } from "../../doctor/engine";
-import { executeCheck } from "../../doctor/execute";
-import { targetOf, type Target } from "../../doctor/target";
-import { verify } from "../../doctor/verify";
+import { readStack } from "../../commands/shared/engine";
+import { executeCheck } from "../../commands/doctor/execute";
+import { targetOf, type Target } from "../../commands/doctor/target";
+import { verify } from "../../commands/doctor/verify";
 import { embeddedEngine } from "../../embedded/home";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
 import type * as StackModule from "../../embedded/stack.js";
-import { PROJECT, projectRoot } from "../../config/project";
+import { PROJECT, projectRoot } from "../../contract/project";
 import { imageFolder } from "../../embedded/cluster/places";
 import { STACK_TOOLS } from "../../embedded/tools";
-import { ensureTools, type ToolPaths } from "../../toolchain";
-import { ensureNoetl } from "../../toolchain/noetl";
+import { ensureTools, type ToolPaths } from "../../embedded/toolchain";
+import { ensureNoetl } from "../../embedded/toolchain/noetl";
 
 // The compiled program, as users run it: the engine serialises the provider's stub from it.
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));

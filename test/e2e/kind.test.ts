@@ -7,9 +7,9 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
 import type * as StackModule from "../../embedded/stack.js";
-import { projectRoot } from "../../config/project";
+import { projectRoot } from "../../contract/project";
 import { STACK_TOOLS } from "../../embedded/tools";
-import { ensureTools } from "../../toolchain";
+import { ensureTools } from "../../embedded/toolchain";
 import { startLanguageHost } from "../../embedded/language-host";
 
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));

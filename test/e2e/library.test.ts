@@ -9,9 +9,9 @@ import type * as Pulumi from "@pulumi/pulumi";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
 import type * as StackModule from "../../embedded/stack.js";
-import { projectRoot } from "../../config/project";
+import { projectRoot } from "../../contract/project";
 import { STACK_TOOLS } from "../../embedded/tools";
-import { ensureTools } from "../../toolchain";
+import { ensureTools } from "../../embedded/toolchain";
 
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
 const { startCluster } = compiled("./embedded/cluster") as typeof ClusterModule;

@@ -3,15 +3,15 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { type PreviewResult, LocalWorkspace, type PulumiFn } from "@pulumi/pulumi/automation";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { projectRoot } from "../../config/project";
+import { projectRoot } from "../../contract/project";
 // Compiled: the cluster starts its supervisor as a process of its own, from the file beside it.
 import { type Cluster, startCluster } from "../../dist/embedded/cluster";
 import { openGkeStack } from "../../dist/embedded/gcp/stack";
 import { type Engine, openEngine, POLICY_PACK } from "../../embedded/stack";
 import { PROJECT } from "../../program";
 import { STACK_TOOLS } from "../../embedded/tools";
-import { ensureTools, type ToolPaths } from "../../toolchain";
-import { FRESH } from "../gke/configurations";
+import { ensureTools, type ToolPaths } from "../../embedded/toolchain";
+import { FRESH } from "../support/gke/configurations";
 import { breaksTheRules, CANARY, keepsTheRules } from "./program";
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-policy-"));

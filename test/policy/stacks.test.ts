@@ -2,8 +2,8 @@ import { Secret } from "@pulumi/policy";
 import { describe, expect, it } from "vitest";
 import type { Judged } from "../../policy/resource";
 import { isStackRule, RULES } from "../../policy/rules";
-import { CONFIGURATIONS } from "../gke/configurations";
-import { type Declared, run } from "../gke/mocks";
+import { CONFIGURATIONS } from "../support/gke/configurations";
+import { type Declared, run } from "../support/gke/mocks";
 
 const SIGNATURE = "4dabf18193072939515e22adb298388d";
 

@@ -1,5 +1,5 @@
-import { ensureTools } from "../../toolchain";
-import { ensureBrowser } from "./browser";
+import { ensureTools } from "../../embedded/toolchain";
+import { ensureBrowser } from "../support/browser";
 
 /** What the diff command runs, built where it is missing, and the browser that its page is tested in. */
 export default async function setup(): Promise<void> {

@@ -4,9 +4,9 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { projectRoot } from "../../config/project";
-import { ensureTools, TOOLS, versionFits } from "../../toolchain";
-import { ensureZizmor } from "../../toolchain/zizmor";
+import { projectRoot } from "../../contract/project";
+import { ensureTools, TOOLS, versionFits } from "../../embedded/toolchain";
+import { ensureZizmor } from "../../embedded/toolchain/zizmor";
 import { GITHUB_FOLDER, type Step, workflow, workflowFiles } from "./workflow";
 
 /** Commits of the actions in use, looked up in their repositories' tags. */
@@ -164,7 +164,7 @@ describe("what one file says and another repeats", () => {
   });
 
   it("Go is one that builds every tool, and the one that the documents ask for", () => {
-    const folder = path.join(projectRoot(), "toolchain");
+    const folder = path.join(projectRoot(), "embedded", "toolchain");
     const go = actionSteps("setup").find(({ uses }) => uses?.startsWith("actions/setup-go@"));
     const version = goOf(path.join(projectRoot(), String(go?.with?.["go-version-file"])));
     const modules = fs.readdirSync(folder).filter((name) => fs.existsSync(path.join(folder, name, "go.mod")));
@@ -174,7 +174,7 @@ describe("what one file says and another repeats", () => {
       expect({ name, needed, fits: versionFits(version, needed) }).toEqual({ name, needed, fits: true });
     }
     const minor = version.split(".").slice(0, 2).join(".");
-    for (const file of ["README.md", "CONTRIBUTING.md", "toolchain/index.ts"]) {
+    for (const file of ["README.md", "CONTRIBUTING.md", "embedded/toolchain/index.ts"]) {
       expect(fs.readFileSync(path.join(projectRoot(), file), "utf8")).toContain(`Go ${minor} or newer`);
     }
   });

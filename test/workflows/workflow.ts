@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { parse } from "yaml";
-import { projectRoot } from "../../config/project";
+import { projectRoot } from "../../contract/project";
 
 export interface Step {
   readonly name?: string;

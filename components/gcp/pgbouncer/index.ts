@@ -3,7 +3,7 @@ import * as serviceaccount from "@pulumi/gcp/serviceaccount";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { sqlDatabase, sqlRole } from "../../../config/validate";
-import { serviceHost } from "../../../contract/noetl";
+import { serviceHost } from "../../../contract/facts";
 import { namespace, type Resources } from "../../shared";
 import { accountId } from "../names";
 import { deployment, disruptionBudget, pgbouncerIni, POOLER, type PoolSizes, service, userList } from "./manifests";

@@ -1,9 +1,9 @@
 import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
-import { PLACES } from "../../../contract/noetl";
+import { PLACES } from "../../../contract/facts";
 import { NOETL_SCHEMA } from "../../postgres/manifests";
 import type { Resources } from "../../shared";
-import { ADMIN_CONNECTIONS } from "../rules/connections";
+import { ADMIN_CONNECTIONS } from "../../../config/gke/connections";
 
 /** Where the pooler is: namespace, Service, ServiceAccount, ports. */
 export const POOLER = { ...PLACES.pgbouncer, proxyPort: 6432, healthPort: 9801 } as const;

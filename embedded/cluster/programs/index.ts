@@ -1,7 +1,7 @@
 /** Which real process stands behind which container. */
 import type { V1Container, V1Pod } from "@kubernetes/client-node";
-import type { DatabaseTools } from "../../../toolchain/database";
-import type { NoetlPackages } from "../../../toolchain/noetl";
+import type { DatabaseTools } from "../../toolchain/database";
+import type { NoetlPackages } from "../../toolchain/noetl";
 import type { Program } from "../container";
 import type { LocalPorts } from "../ports";
 import type { Sources } from "../sources";

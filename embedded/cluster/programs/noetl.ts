@@ -1,8 +1,8 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type { V1Container } from "@kubernetes/client-node";
-import { projectRoot } from "../../../config/project";
-import { releaseOf, type NoetlPackages } from "../../../toolchain/noetl";
+import { projectRoot } from "../../../contract/project";
+import { releaseOf, type NoetlPackages } from "../../toolchain/noetl";
 import type { Program } from "../container";
 import { namesFile } from "../places";
 import { answers, holdsConnection } from "../probe";

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
-import type { DatabaseTools } from "../../../toolchain/database";
+import type { DatabaseTools } from "../../toolchain/database";
 import { CreateError, type Program } from "../container";
 import { isRoot, openFolder } from "../places";
 import type { Situation } from ".";

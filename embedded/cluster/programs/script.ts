@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type { V1Container, V1Pod } from "@kubernetes/client-node";
-import { projectRoot } from "../../../config/project";
+import { projectRoot } from "../../../contract/project";
 import type { Program } from "../container";
 import { curlHome, imageFolder } from "../places";
 import { runsHere } from "../stages";

@@ -1,0 +1,142 @@
+import * as crypto from "node:crypto";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { SETTINGS } from "../../config/schema";
+import { ensureTools } from "../../embedded/toolchain";
+import { compareSides } from "./comparison";
+import { DiffError, messageOf, SIDE_NAME, type Side } from "./errors";
+import { checkout, revisions, type Revisions } from "./git";
+import { livePreview, openLiveStack } from "./live";
+import { withLive } from "./merge-live";
+import { linkModules } from "./modules";
+import type { Options } from "./options";
+import { Renderer } from "./render";
+import type { Failure, FailureReport, Report } from "./report";
+import { Run } from "./evaluate-sides";
+import { stacksOf } from "./stack-config";
+
+/** The folder at or above `from` that holds a Pulumi project. @throws DiffError where there is none. */
+function projectFolder(from: string): string {
+  for (let folder = path.resolve(from); ; folder = path.dirname(folder)) {
+    if (fs.existsSync(path.join(folder, "Pulumi.yaml"))) return fs.realpathSync(folder);
+    if (folder === path.dirname(folder)) {
+      throw new DiffError(`no Pulumi.yaml in ${from} or above it: run the command in the project.`, "usage");
+    }
+  }
+}
+
+/** What parts of the run fail with, all of them together. */
+class Failures extends Error {
+  constructor(readonly errors: readonly DiffError[]) {
+    super(errors.map(({ message }) => message).join("\n"));
+  }
+}
+
+const asDiffError = (error: unknown): DiffError =>
+  error instanceof DiffError ? error : new DiffError(messageOf(error), "failed");
+
+/** Both sides at once; where both fail, both failures count. */
+async function bothSides<T>(work: (side: Side) => Promise<T>): Promise<Record<Side, T>> {
+  const [base, head] = await Promise.allSettled([work("base"), work("head")]);
+  if (base.status === "fulfilled" && head.status === "fulfilled") return { base: base.value, head: head.value };
+  throw new Failures(
+    [base, head].flatMap((result) => (result.status === "rejected" ? [asDiffError(result.reason)] : [])),
+  );
+}
+
+/** The result of a run; `kind` says whose fault a failure is. */
+export interface Outcome {
+  readonly report: Report;
+  readonly kind?: DiffError["kind"];
+}
+
+/**
+ * Compares the project at `cwd` with its base revision. What goes wrong becomes a failure report; a report is never
+ * half of one and half of the other.
+ */
+export async function runDiff(options: Options, cwd: string, log: (line: string) => void): Promise<Outcome> {
+  const folder = fs.mkdtempSync(path.join(fs.realpathSync(os.tmpdir()), "noetl-nats-diff-"));
+  const run = new Run(options.stack, crypto.randomBytes(32).toString("hex"), path.join(folder, "home"));
+  let found: Revisions | undefined;
+  const header = () => ({
+    schemaVersion: 1 as const,
+    project: run.project,
+    stack: options.stack,
+    base: { ref: options.base, commit: found?.baseCommit ?? "" },
+    head: { commit: found?.headCommit ?? "", uncommitted: found?.uncommitted ?? [] },
+  });
+  try {
+    const head = projectFolder(cwd);
+    run.hide(head, ".");
+    found = await revisions(head, options.base);
+    const base = await checkout(found, path.join(folder, "base"));
+    run.hide(base, ".");
+    requireStack(options.stack, base, head);
+    const [{ helm }] = await Promise.all([helmTool(log), linkModules({ base, head, log })]);
+    const roots = { base, head };
+    const isSecretKey = (name: string) => name in SETTINGS && SETTINGS[name as keyof typeof SETTINGS].secret;
+    const evaluated = await bothSides((side) => run.evaluate(side, roots[side], options.config, isSecretKey));
+    const renderer = new Renderer({ helm, kubeVersion: options.kubeVersion, apiVersions: options.apiVersions });
+    try {
+      const sides = await bothSides((side) =>
+        run.render(renderer, side, evaluated[side], evaluated[side === "base" ? "head" : "base"]),
+      );
+      const masker = run.masker(sides);
+      const live = options.live
+        ? await livePreview(
+            await openLiveStack({ root: head, project: run.project, stack: options.stack, folder, log }),
+            { refresh: options.refresh },
+            masker,
+          )
+        : undefined;
+      const compared = compareSides(sides.base, sides.head, masker);
+      return { report: { status: "ok", ...header(), ...(live ? withLive(compared, live) : compared) } };
+    } finally {
+      renderer.close();
+    }
+  } catch (error) {
+    const errors = error instanceof Failures ? error.errors : [asDiffError(error)];
+    const masker = run.masker();
+    const report: FailureReport = {
+      status: "failed",
+      ...header(),
+      summary: "The comparison failed: nothing is known about what this change does.",
+      failures: failuresOf(errors).map(({ message, ...side }) => ({ ...side, message: masker.text(message) })),
+    };
+    return { report, kind: errors.some(({ kind }) => kind === "usage") ? "usage" : "failed" };
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** What both sides fail with alike is one failure: a chart that cannot be fetched is at fault in neither. */
+export function failuresOf(errors: readonly DiffError[]): Failure[] {
+  const withoutSide = ({ side, message }: DiffError) =>
+    side && message.startsWith(`${SIDE_NAME[side]}: `) ? message.slice(SIDE_NAME[side].length + 2) : message;
+  const found = new Map<string, DiffError[]>();
+  for (const error of errors) found.set(withoutSide(error), [...(found.get(withoutSide(error)) ?? []), error]);
+  return [...found].map(([message, same]) => {
+    const [first] = same;
+    if (same.length > 1) return { message: `both revisions: ${message}` };
+    return { ...(first?.side ? { side: first.side } : {}), message: first?.message ?? message };
+  });
+}
+
+function requireStack(stack: string, base: string, head: string): void {
+  const stacks = stacksOf(head);
+  if (stacks.includes(stack) || stacksOf(base).includes(stack)) return;
+  throw new DiffError(
+    `--stack ${stack}: there is no Pulumi.${stack}.yaml; ` +
+      (stacks.length > 0 ? `there are the stacks ${stacks.join(", ")}.` : "the project has no stack file at all."),
+    "usage",
+  );
+}
+
+async function helmTool(log: (line: string) => void): Promise<{ helm: string }> {
+  try {
+    return await ensureTools(["helm"], log);
+  } catch (error) {
+    throw new DiffError(`helm, which renders the charts, is missing: ${messageOf(error)}`, "usage");
+  }
+}

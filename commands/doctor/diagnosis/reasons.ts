@@ -1,0 +1,192 @@
+/** What stands behind words of NoETL's that name their cause themselves, and what to do about it. */
+import { natsMemoryLimit } from "../../../config/memory";
+import { quantityBytes } from "../../../config/validate";
+import { PLACES, STREAM } from "../../../contract/facts";
+import type { Evidence } from "../evidence";
+import { run, say, type FindingId, type Step } from "./finding";
+import type { LogMeaning } from "./logs";
+
+/** Why NoETL cannot work, as its own words tell it. */
+export interface Reason {
+  readonly id: FindingId;
+  /** What it is, a sentence without a full stop; `who` are the workloads that say so. */
+  readonly title: (who: string, line: string) => string;
+  readonly remedy: (evidence: Evidence, line: string, owners: readonly string[]) => Step[];
+}
+
+const MEBIBYTE = 1024 ** 2;
+const mebibytes = (bytes: number): string => `${Math.ceil(bytes / MEBIBYTE)}Mi`;
+
+/** Steps that set settings and deploy them. */
+export const setAndUpdate = ({ stack }: Evidence, settings: Readonly<Record<string, string | undefined>>): Step[] => [
+  ...Object.entries(settings).flatMap(([key, value]) =>
+    value === undefined ? [] : [run(`pulumi config set ${key} ${value} --stack ${stack}`)],
+  ),
+  run(`pulumi up --stack ${stack}`),
+];
+
+/**
+ * A memory limit of NATS that is larger than the present one and that the settings allow: at least what the memory store
+ * needs, at most the largest that they take.
+ *
+ * @returns undefined where the present one is the largest already.
+ */
+export function largerNatsLimit({ natsSizes }: Pick<Evidence, "natsSizes">): string | undefined {
+  const needed = quantityBytes(natsMemoryLimit({ ...natsSizes, natsMemoryLimit: undefined })) ?? 0;
+  const present = quantityBytes(natsSizes.natsMemoryLimit ?? "") ?? needed;
+  const wanted = Math.min(128 * 1024 * MEBIBYTE, Math.max(needed, present * 1.5));
+  return wanted > present ? mebibytes(wanted) : undefined;
+}
+
+/** A memory store of twice the size, and the limit that goes with it where the stack sets one. */
+export function largerNatsStore({
+  natsSizes,
+}: Pick<Evidence, "natsSizes">): Readonly<Record<string, string | undefined>> {
+  const present = quantityBytes(natsSizes.natsJetstreamMemSize) ?? 0;
+  const natsJetstreamMemSize = mebibytes(Math.min(64 * 1024 * MEBIBYTE, present * 2));
+  const needed = natsMemoryLimit({ natsJetstreamMemSize, natsMemoryLimit: undefined });
+  const isSet = natsSizes.natsMemoryLimit !== undefined;
+  const enough = (quantityBytes(natsSizes.natsMemoryLimit ?? "") ?? 0) >= (quantityBytes(needed) ?? 0);
+  return { natsJetstreamMemSize, natsMemoryLimit: isSet && !enough ? needed : undefined };
+}
+
+/** `nats` as it reaches the server: through the box that the chart installs, or straight. */
+export const natsCommand = ({ kubectl, namespaces, natsAddress }: Evidence): string =>
+  namespaces.nats === undefined
+    ? `nats --server ${natsAddress}`
+    : `${kubectl} -n ${PLACES.nats.namespace} exec deploy/${PLACES.nats.service}-box -- nats`;
+
+const restarts = ({ kubectl }: Evidence, owners: readonly string[]): Step[] =>
+  owners.map((owner) => run(`${kubectl} -n ${PLACES.noetl.namespace} rollout restart deploy/${owner}`));
+
+/** What a restart of NATS's only server does to what waits in memory. */
+export const LOST_WITH_RESTART =
+  "A restart of NATS's server loses what waits in a stream in memory; publishes fail from its lame duck on until the new one is ready.";
+
+export const REASONS: Partial<Record<LogMeaning, Reason>> = {
+  "nats-closed": {
+    id: "nats-connection-lost",
+    title: (who) => `${who} has no connection to NATS and does not open one again`,
+    remedy: (evidence, _line, owners) => [
+      say(
+        "NoETL's client gives up when NATS is away for about two minutes, and its server after the first connection that fails; " +
+          "the pod stays ready all the same. A restart connects it:",
+      ),
+      ...restarts(evidence, owners),
+      ...(owners.includes(PLACES.noetl.serverDeployment)
+        ? [
+            say(
+              "The server cancels the execution that began last when it starts, where that one still runs and is younger than five minutes.",
+            ),
+          ]
+        : []),
+    ],
+  },
+  "consumer-limit": {
+    id: "consumer-limit",
+    title: (who, line) => {
+      const limit = /system limit of (\d+)/.exec(line)?.[1];
+      return `NATS does not let ${who} make its consumer: more commands in flight than its limit${limit ? ` of ${limit}` : ""} allows`;
+    },
+    remedy: (evidence, line) => {
+      const limit = /system limit of (\d+)/.exec(line)?.[1];
+      return [
+        say("Raise `max_ack_pending` in the limits of the server or the account, or let the workers ask for less:"),
+        ...setAndUpdate(evidence, { workerMaxAckPending: limit ?? "10" }),
+      ];
+    },
+  },
+  "store-full": {
+    id: "store-full",
+    title: (_who) => "JetStream's store is full, or reserved by other streams: NATS refuses what NoETL stores",
+    remedy: (evidence) => [
+      say("See what fills or reserves it (`max_bytes`), and remove what is not needed:"),
+      run(`${natsCommand(evidence)} stream report`),
+      ...(evidence.namespaces.nats === undefined
+        ? [say("Or raise the limit of the account or the server.")]
+        : [say(`Or give it more memory. ${LOST_WITH_RESTART}`), ...setAndUpdate(evidence, largerNatsStore(evidence))]),
+    ],
+  },
+  "stream-full": {
+    id: "stream-full",
+    title: (_who) => "The stream has reached its limit and refuses new commands",
+    remedy: (evidence) => [
+      say("Let it discard old messages, as NoETL makes it, or raise its limit:"),
+      run(`${natsCommand(evidence)} stream edit ${evidence.stream} --discard old --max-msgs=-1 --max-bytes=-1 -f`),
+    ],
+  },
+  "subject-taken": {
+    id: "subject-taken",
+    title: (_who) => "Another stream takes NoETL's subject, so that NoETL cannot make its own",
+    remedy: (evidence) => subjectTakenRemedy(evidence),
+  },
+  "other-line": {
+    id: "other-noetl-line",
+    title: (who) => `The image of ${who} is of a line of NoETL that speaks no NATS`,
+    remedy: (evidence) => [
+      say("Take an image of the line that this stack deploys (v2.8.9, say; of the gateway one before 3.7.1):"),
+      run(`pulumi config set noetlImage ghcr.io/noetl/noetl:v2.8.9 --stack ${evidence.stack}`),
+      run(`pulumi up --stack ${evidence.stack}`),
+    ],
+  },
+  "module-missing": {
+    id: "image-module",
+    title: (who, line) => {
+      const module = /No module named '?([\w.]+)/.exec(line)?.[1];
+      return `The image of ${who} lacks ${module === undefined ? "a part of NoETL" : `the module ${module}`}`;
+    },
+    remedy: ({ stack }) => [
+      say(
+        "It is not an image of NoETL's server and worker (Python, v2 to v4), or was built incompletely. Setting: noetlImage.",
+      ),
+      run(`pulumi config set noetlImage ghcr.io/noetl/noetl:v2.8.9 --stack ${stack}`),
+      run(`pulumi up --stack ${stack}`),
+    ],
+  },
+};
+
+/** The contract's own commands, with `kubectl` as it reaches this cluster. */
+export const contractCommands = ({ kubectl, nats }: Evidence): Step[] =>
+  (nats.ok ? nats.value.commands : []).map((command) =>
+    run(command.replace(/^kubectl( --context ('[^']*'|\S+))?(?= )/, () => kubectl)),
+  );
+
+/**
+ * What to do where another stream stores NATS_SUBJECT. NATS lets no two streams have a subject, and `--repair` touches no stream
+ * but the contract's.
+ */
+export function subjectTakenRemedy(evidence: Evidence): Step[] {
+  const { nats } = evidence;
+  const others = nats.ok && nats.value.overlapping.length > 0 ? nats.value.overlapping : ["OTHER_STREAM"];
+  const [other = ""] = others;
+  const commands = contractCommands(evidence);
+  return [
+    say(
+      `Where natsStream was renamed, ${others.join(" or ")} is the former one: the former name brings it back, with what it holds:`,
+    ),
+    ...setAndUpdate(evidence, { natsStream: other }),
+    say(
+      "Or, when its messages are worked off or not needed, remove it, after which NoETL's own stream can have the subject:",
+    ),
+    ...others.map((name) => run(`${natsCommand(evidence)} stream rm ${name} -f`)),
+    ...(commands.length > 0
+      ? commands
+      : [
+          run(
+            `${evidence.kubectl} -n ${PLACES.noetl.namespace} rollout restart ` +
+              `deploy/${PLACES.noetl.serverDeployment} deploy/${PLACES.noetl.workerDeployment}`,
+          ),
+        ]),
+  ];
+}
+
+/** Before 2.11.0 the server passes its settings `NOETL_SUBJECT` where they read `NATS_SUBJECT`. */
+export const ignoresSubject = ({ subject }: Evidence): Step[] =>
+  subject === STREAM.subject
+    ? []
+    : [
+        say(
+          `NoETL's server before 2.11.0 publishes on ${STREAM.subject} whatever natsSubject is, and this stack sets ${subject}: ` +
+            "take the former subject, or a later image.",
+        ),
+      ];

@@ -1,0 +1,150 @@
+import { PLACES } from "../../../contract/facts";
+import type { Evidence, Part, ReleaseFacts } from "../evidence";
+import { quoted } from "../text";
+import { finding, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
+
+/**
+ * What Helm calls a release that it has begun to work on and not finished; nothing else may touch it then (`another
+ * operation (install/upgrade/rollback) is in progress`).
+ */
+const UNFINISHED = /^(pending-|uninstalling$)/;
+
+const releasesOf = ({ namespaces }: Evidence): readonly ReleaseFacts[] =>
+  Object.values(namespaces).flatMap((each) => (each.ok ? each.value.releases : []));
+
+/** `helm` as it reaches the cluster. */
+const helm = ({ kubectl }: Evidence): string =>
+  kubectl.replace(/^kubectl/, "helm").replace("--context", "--kube-context");
+
+/** Brings back what the program itself declares: the refresh sees that it is gone. */
+export const refreshAndUpdate = ({ stack }: Evidence): Step[] => [
+  run(`pulumi refresh --stack ${stack}`),
+  run(`pulumi up --stack ${stack}`),
+];
+
+const minutes = (seconds: number): string =>
+  seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} minutes`;
+
+/** An update that was killed while Helm worked: every further one fails. */
+export const stuckReleases: DiagnosisRule = (evidence) =>
+  releasesOf(evidence)
+    .filter(({ status }) => UNFINISHED.test(status))
+    .map((release) => {
+      const { namespace, name, revision, status, ageSeconds } = release;
+      const mayRun = ageSeconds < evidence.helmTimeoutSeconds;
+      return finding(
+        "release-pending",
+        mayRun
+          ? `Helm release ${name} is in the middle of an update, or its update was killed`
+          : `Helm release ${name} is stuck in ${status}: its update was killed`,
+        {
+          severity: mayRun ? "note" : "cause",
+          evidence: [
+            `release ${namespace}/${name}: revision ${revision} is ${status} for ${minutes(ageSeconds)}` +
+              (mayRun ? "" : `, and Helm gives up after ${evidence.helmTimeoutSeconds} s`),
+          ],
+          remedy: [
+            ...(mayRun ? [say("While an update runs, wait for it. Where none does:")] : []),
+            say(`The next one fails with \`${inTheWay(status)}\` until you run:`),
+            ...wayOut(evidence, release),
+            ...refreshAndUpdate(evidence),
+          ],
+        },
+      );
+    });
+
+/** What Helm says to the next update. */
+const inTheWay = (status: string): string =>
+  status === "pending-install"
+    ? "cannot re-use a name that is still in use"
+    : "another operation (install/upgrade/rollback) is in progress";
+
+function wayOut(evidence: Evidence, { namespace, name, status }: ReleaseFacts): Step[] {
+  return status === "pending-install" || status === "uninstalling"
+    ? [
+        // There is no revision to go back to. What StatefulSets claimed is kept by Kubernetes.
+        run(`${helm(evidence)} uninstall ${name} -n ${namespace}`),
+      ]
+    : [run(`${helm(evidence)} rollback ${name} -n ${namespace}`)];
+}
+
+const RELEASE_NAMES: Readonly<Record<Part, string | undefined>> = {
+  nats: PLACES.nats.service,
+  noetl: PLACES.noetl.service,
+  gateway: PLACES.gateway.service,
+  // Postgres is made of the program's own resources.
+  postgres: undefined,
+  pgbouncer: undefined,
+};
+
+/**
+ * The commands that bring back what was changed or deleted by hand. Pulumi takes a Helm release for one thing and does not
+ * look at the objects in it, neither at a refresh nor at an update: what is in one is put back by Helm itself, which applies
+ * its last revision once more.
+ */
+export function putBack(evidence: Evidence, part: Part): Step[] {
+  const found = evidence.namespaces[part];
+  const name = RELEASE_NAMES[part];
+  const pulumi = refreshAndUpdate(evidence);
+  if (name === undefined || !found?.ok) return pulumi;
+  const at = `-n ${found.value.name}`;
+  if (found.value.unread.some((each) => each.includes("secrets"))) {
+    return [
+      run(`${helm(evidence)} history ${name} ${at}`),
+      run(`${helm(evidence)} rollback ${name} LAST_REVISION ${at}`),
+    ];
+  }
+  const release = found.value.releases.find((each) => each.name === name);
+  // Without a deployed release it is the whole of it that is missing, which a refresh does see.
+  if (release?.status !== "deployed") return pulumi;
+  return [run(`${helm(evidence)} rollback ${name} ${release.revision} ${at}`)];
+}
+
+/** Updates that Helm gave up: a cause of their own only where nothing else tells why. */
+export function failedReleases(evidence: Evidence, found: readonly Finding[]): Finding[] {
+  const alone = found.every(({ severity }) => severity === "note");
+  return releasesOf(evidence)
+    .filter(({ status }) => status === "failed")
+    .map(({ namespace, name, revision, ageSeconds, description }) =>
+      finding("release-failed", `The last update of Helm release ${name} failed`, {
+        severity: alone ? "cause" : "note",
+        evidence: [
+          `release ${namespace}/${name}: revision ${revision} failed ${minutes(ageSeconds)} ago` +
+            (description === "" ? "" : `: ${description}`),
+        ],
+        remedy: growth(evidence, namespace, description) ?? [
+          say(
+            alone
+              ? "What it waited for is in order now, or was never made; an update tries again:"
+              : "When the causes are mended, an update tries again:",
+          ),
+          run(`pulumi up --stack ${evidence.stack}`),
+        ],
+      }),
+    );
+}
+
+/** What Kubernetes says of a StatefulSet whose volumes were to become larger. */
+const FIXED = /StatefulSet\.apps "([^"]+)" is invalid: spec: Forbidden: updates to statefulset spec/;
+
+/** The way to larger volumes: Kubernetes changes a claim's size in the claim, never in the StatefulSet that made it. */
+function growth({ stack, kubectl, namespaces }: Evidence, namespace: string, description: string): Step[] | undefined {
+  const set = FIXED.exec(description)?.[1];
+  if (set === undefined) return undefined;
+  const found = Object.values(namespaces).find((each) => each.ok && each.value.name === namespace);
+  const claims = found?.ok
+    ? found.value.claims.map(({ name }) => name).filter((name) => name.includes(`-${set}-`))
+    : [];
+  const patch = `-p '{"spec":{"resources":{"requests":{"storage":"SIZE"}}}}'`;
+  return [
+    say(
+      "The size of its volumes stands in the StatefulSet and cannot be changed there. Set the old size again, or give every " +
+        "claim the new one, which its StorageClass must allow, and recreate the StatefulSet:",
+    ),
+    ...(claims.length > 0 ? claims : ["CLAIM"]).map((claim) =>
+      run(`${kubectl} -n ${namespace} patch pvc ${claim} ${patch}`),
+    ),
+    run(`${kubectl} -n ${namespace} delete statefulset ${quoted(set)} --cascade=orphan`),
+    run(`pulumi up --stack ${stack}`),
+  ];
+}

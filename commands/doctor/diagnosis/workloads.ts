@@ -1,0 +1,184 @@
+/** Workloads that are not there, get no pods, or have too few. */
+import { many } from "../../../contract/wording";
+import { PLACES } from "../../../contract/facts";
+import type { Evidence, NamespaceFacts, Part, WorkloadFacts } from "../evidence";
+import { finding, keyOf, run, say, type DiagnosisRule, type Step } from "./finding";
+import { putBack } from "./releases";
+import { isFirst, places, reachedThrough, symptomsOf, warningsAbout } from "./trouble";
+
+/** Workloads whose pods are not even made: quota, admission. */
+export const refusedPods: DiagnosisRule = (evidence) =>
+  places(evidence).flatMap(({ part, facts }) =>
+    facts.workloads.flatMap((workload) => {
+      const words = refusalOf(facts, workload);
+      if (words === undefined) return [];
+      return finding("pods-refused", `The cluster refuses the pods of ${workload.name}`, {
+        symptoms: symptomsOf(part),
+        evidence: [`${workload.kind} ${workload.namespace}/${workload.name}: ${words}`],
+        remedy: refusalRemedy(words, `${evidence.kubectl} -n ${workload.namespace}`, workload.namespace),
+        explains: [keyOf("workload", workload), ...reachedThrough(part, workload.name)],
+      });
+    }),
+  );
+
+/** Why the API server did not let a workload's pods in. A Deployment says so itself; of others there is only the event. */
+function refusalOf(facts: NamespaceFacts, { kind, name, wanted, ready, trouble }: WorkloadFacts): string | undefined {
+  if (kind === "Deployment") return trouble;
+  const pods = facts.pods.filter(({ owner }) => owner === name).length;
+  // An event outlives what it tells of by an hour. A Job counts those that have succeeded, whose pods may be gone.
+  if (Math.max(ready, pods) >= wanted) return undefined;
+  return warningsAbout(facts, kind, name).find((warning) => warning.includes(": FailedCreate: "));
+}
+
+/** What to do about a refusal, by the words of the API server's admission plugins. */
+function refusalRemedy(words: string, kubectl: string, namespace: string): Step[] {
+  const quota = /(?:exceeded|failed) quota: ([a-z0-9.-]+)/.exec(words)?.[1];
+  if (quota !== undefined) {
+    return [
+      say(
+        "The namespace's quota is used up, or asks for requests and limits: raise it, or let the stack ask for less.",
+      ),
+      run(`${kubectl} describe resourcequota ${quota}`),
+    ];
+  }
+  if (/(?:maximum|minimum) \S+ usage per|limit to request ratio/.test(words)) {
+    return [
+      say("A LimitRange of the namespace forbids what the containers ask for: change the one or the other."),
+      run(`${kubectl} describe limitrange`),
+    ];
+  }
+  if (words.includes("violates PodSecurity")) {
+    return [
+      say("The namespace's Pod Security level is stricter than the pods; an update puts its labels right:"),
+      run(`${kubectl.replace(/ -n \S+$/, "")} get namespace ${namespace} --show-labels`),
+    ];
+  }
+  return [
+    say("Its words name the admission webhook or the account that is missing."),
+    run(`${kubectl} get events --field-selector type=Warning`),
+  ];
+}
+
+/** What must be there where a part is deployed; the database may be elsewhere. */
+const WORKLOADS: Readonly<Record<Part, readonly { kind: WorkloadFacts["kind"]; name: string }[]>> = {
+  nats: [{ kind: "StatefulSet", name: PLACES.nats.service }],
+  postgres: [],
+  pgbouncer: [{ kind: "Deployment", name: PLACES.pgbouncer.service }],
+  noetl: [
+    { kind: "Deployment", name: PLACES.noetl.serverDeployment },
+    { kind: "Deployment", name: PLACES.noetl.workerDeployment },
+  ],
+  gateway: [{ kind: "Deployment", name: PLACES.gateway.deployment }],
+};
+
+/** Workloads without which nothing works: scaled to nothing they are off, which of the workers alone may be meant. */
+const NEEDED: readonly string[] = [
+  PLACES.nats.service,
+  PLACES.postgres.service,
+  PLACES.pgbouncer.service,
+  PLACES.noetl.serverDeployment,
+  PLACES.gateway.deployment,
+];
+const isOff = ({ name, wanted }: WorkloadFacts): boolean => wanted === 0 && NEEDED.includes(name);
+
+/**
+ * A cluster that has nothing of a stack whose updates have finished. Pulumi takes its state's word for what is there, so that
+ * an update alone finds nothing to do.
+ */
+export const newCluster: DiagnosisRule = ({ missingOutputs, namespaces, stack, cluster, kubectl }) => {
+  const all = Object.values(namespaces);
+  const empty = all.every(
+    (each) => each.ok && each.value.unread.length === 0 && each.value.pods.length + each.value.workloads.length === 0,
+  );
+  if (missingOutputs.length > 0 || all.length === 0 || !empty) return [];
+  const parts = places({ namespaces } as Evidence);
+  const names = parts.map(({ facts }) => facts.name);
+  return [
+    finding(
+      "cluster-new",
+      "The cluster has nothing of what the stack's state says: it was recreated, or is another one",
+      {
+        symptoms: parts.some(({ part }) => part === "gateway") ? ["cors"] : [],
+        evidence: [`there is no pod and no workload in the namespaces ${names.join(", ")} of ${cluster}`],
+        remedy: [
+          say("Is this the cluster that the stack was deployed to (settings kubeconfig and kubeContext)?"),
+          run(`${kubectl} get namespaces`),
+          say("Where it was recreated, an update must look at what is really there:"),
+          run(`pulumi up --refresh --stack ${stack}`),
+        ],
+        explains: parts.flatMap(({ part, facts }) =>
+          WORKLOADS[part].flatMap(({ name }) => [
+            keyOf("workload", { namespace: facts.name, name }),
+            ...reachedThrough(part, name),
+          ]),
+        ),
+      },
+    ),
+  ];
+};
+
+/** Parts that are not there at all. */
+export const absent: DiagnosisRule = (evidence, explained) => {
+  const found = places(evidence).flatMap(({ part, facts }) =>
+    WORKLOADS[part]
+      .filter(({ kind, name }) => !facts.workloads.some((each) => each.kind === kind && each.name === name))
+      .filter(({ kind }) => !facts.unread.some((each) => each.includes(`${kind.toLowerCase()}s`)))
+      .filter(({ name }) => !explained.has(keyOf("workload", { namespace: facts.name, name })))
+      .map(({ kind, name }) => ({ kind, name, namespace: facts.name, part })),
+  );
+  if (found.length === 0) return [];
+  return [
+    finding("not-deployed", `Not deployed: ${found.map(({ name }) => name).join(", ")}`, {
+      symptoms: found.some(({ part }) => part === "gateway") ? ["cors"] : [],
+      evidence: found.map(({ kind, namespace, name }) => `there is no ${kind} ${namespace}/${name}`),
+      remedy: [
+        say("The last update did not get that far, or it was deleted by hand; it comes back with:"),
+        ...[...new Set(found.map(({ part }) => part))].flatMap((part) => putBack(evidence, part)).filter(isFirst),
+      ],
+      explains: found.flatMap((each) => [keyOf("workload", each), ...reachedThrough(each.part, each.name)]),
+    }),
+  ];
+};
+
+const lack = ({ name, ready, wanted }: WorkloadFacts): string =>
+  wanted === 0 ? `${name} was scaled to nothing` : `${name} has ${ready} of ${many(wanted, "pod")}`;
+
+/** Workloads that lack pods although none of them is in trouble. */
+const short =
+  (parts: readonly Part[]): DiagnosisRule =>
+  (evidence, explained) =>
+    places(evidence)
+      .filter(({ part }) => parts.includes(part))
+      .flatMap(({ part, facts }) =>
+        facts.workloads
+          .filter((workload) => workload.kind !== "Job" && !explained.has(keyOf("workload", workload)))
+          .filter((workload) => workload.ready < workload.wanted || isOff(workload))
+          .filter((workload) => !facts.pods.some(({ owner, ready }) => owner === workload.name && !ready))
+          .map((workload) =>
+            finding("pods-missing", lack(workload), {
+              symptoms: symptomsOf(part),
+              evidence: [
+                `${workload.kind} ${workload.namespace}/${workload.name}: ${workload.ready} of ${workload.wanted} ready`,
+              ],
+              remedy: [
+                say(
+                  workload.wanted === 0
+                    ? "It was scaled down by hand; the stack's number comes back with:"
+                    : "No pod of it is there or broken; the controller that makes them may be behind:",
+                ),
+                ...(workload.wanted === 0 ? putBack(evidence, part) : []),
+                run(
+                  `${evidence.kubectl} -n ${workload.namespace} describe ${workload.kind.toLowerCase()} ${workload.name}`,
+                ),
+              ],
+              explains: [
+                keyOf("workload", workload),
+                ...(workload.ready === 0 ? reachedThrough(part, workload.name) : []),
+              ],
+            }),
+          ),
+      );
+
+/** NATS and the database: others wait for them, so they are looked at first. */
+export const shortInfrastructure = short(["nats", "postgres", "pgbouncer"]);
+export const shortApplications = short(["noetl", "gateway"]);

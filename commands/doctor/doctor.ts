@@ -1,0 +1,143 @@
+import { ConnectError } from "../../contract/errors";
+import { EMBEDDED_STACK } from "../../embedded/home";
+import { COMMON, parse, usage, type Command, type Values } from "../shared/arguments";
+import { diagnose, onEmbedded, type Diagnosis } from "./diagnosis";
+import { helmCommand } from "../shared/engine";
+import { CommandError, EXIT, type ExitName } from "../shared/exit";
+import { gather } from "./gather";
+import { Cluster } from "./cluster";
+import { deployedPassword } from "./environment";
+import { diagnosisText, intentText, screenOf } from "./present";
+import { repair, type Intent, type Outcome } from "./repair";
+import { repairFolder } from "./repair/journal";
+import { ask, runCommand, tellingOfDelay, unlessInterrupted } from "./run";
+import { contractInputs, readTarget, type Target } from "./target";
+
+const DOCTOR: Command = {
+  name: "doctor",
+  does: "Explains what is wrong with a deployed stack: cause, evidence and remedy.",
+  options: {
+    ...COMMON,
+    origin: {
+      type: "string",
+      value: "ORIGIN",
+      means: "the page whose requests fail, as https://app.example.com; default: the first that the stack allows",
+    },
+    repair: {
+      type: "boolean",
+      means: "mend stream and consumer: shows what it would do and asks; interrupted, it goes on when it is run again",
+    },
+    yes: { type: "boolean", means: "with --repair: do not ask" },
+  },
+};
+
+/** Deadline of the questions of a repair, in seconds. */
+const REPAIR_SECONDS = 15;
+
+const write = (text: string) => process.stdout.write(`${text}\n`);
+
+/** Reads the evidence and names the causes. */
+export async function examine(target: Target, origin?: string): Promise<Diagnosis> {
+  const found = diagnose(await gather(target, { detail: "full", ...(origin === undefined ? {} : { origin }) }));
+  if (target.stack !== EMBEDDED_STACK) return found;
+  return {
+    ...found,
+    findings: found.findings.map((each) => ({ ...each, remedy: onEmbedded(each.remedy, target.stack, helmCommand()) })),
+  };
+}
+
+function show(diagnosis: Diagnosis, values: Values): ExitName {
+  const exit = diagnosis.healthy ? "ok" : "wrong";
+  if (values.json === true) write(JSON.stringify({ ...diagnosis, exit: EXIT[exit].code }, undefined, 2));
+  else write(diagnosisText(diagnosis, screenOf(process.stdout)));
+  return exit;
+}
+
+/** With --json the result alone goes to the standard output. */
+const progress = (values: Values) => (values.json === true ? process.stderr : process.stdout);
+
+async function confirm(intent: Intent, values: Values): Promise<boolean> {
+  const out = progress(values);
+  out.write(`${intentText(intent, screenOf(out))}\n\n`);
+  if (values.yes === true) return true;
+  if (!process.stdin.isTTY) {
+    out.write("There is nobody to ask: add --yes to go on. Nothing was changed.\n");
+    return false;
+  }
+  const agreed = /^y(es)?$/i.test((await ask("Go on? [y/N] ", process.stdin, out)).trim());
+  if (!agreed) out.write("Nothing was changed.\n");
+  return agreed;
+}
+
+async function mend(target: Target, values: Values, signal: AbortSignal): Promise<ExitName> {
+  const out = progress(values);
+  const cluster = await Cluster.open(target.cluster);
+  const { nats } = target.namespaces;
+  const password =
+    target.nats.password ?? (nats === undefined ? undefined : await deployedPassword(cluster, nats, target.nats.user));
+  const inputs = contractInputs(target, REPAIR_SECONDS, password);
+  let stays: readonly string[] = [];
+  const outcome = await repair({
+    stack: target.stack,
+    inputs,
+    cluster,
+    folder: repairFolder(target.stack, cluster.server, inputs.stream),
+    say: (line) => out.write(`${line}\n`),
+    confirm: (intent) => {
+      stays = intent.leaves;
+      return confirm(intent, values);
+    },
+    signal,
+  });
+  if (outcome === "nothing-to-do") {
+    out.write("There is nothing that --repair would change.\n\n");
+    return show(await examine(target), values);
+  }
+  const exit = exitOf(outcome, stays);
+  const told: Record<Exclude<Outcome, "nothing-to-do">, string> = {
+    declined: "Nothing was changed.",
+    repaired: stays.length === 0 ? "The contract holds." : "Done, as far as it can be mended from here.",
+    "still-broken": "The contract still does not hold.",
+  };
+  if (values.json === true)
+    write(JSON.stringify({ stack: target.stack, outcome, leaves: stays, exit: EXIT[exit].code }));
+  else if (outcome !== "declined") write(told[outcome]);
+  return exit;
+}
+
+function exitOf(outcome: Outcome, leaves: readonly string[]): ExitName {
+  if (outcome === "declined") return "declined";
+  return outcome === "repaired" && leaves.length === 0 ? "ok" : "wrong";
+}
+
+async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitName> {
+  const values = parse(DOCTOR, argv);
+  if (values.help === true) {
+    write(usage(DOCTOR));
+    return "ok";
+  }
+  if (values.yes === true && values.repair !== true) {
+    throw new CommandError(`--yes goes with --repair only\n\n${usage(DOCTOR)}`, "usage");
+  }
+  const reading = readTarget(String(values.stack));
+  if (values.repair !== true) {
+    const origin = typeof values.origin === "string" ? values.origin : undefined;
+    const diagnosis = await unlessInterrupted(
+      signal,
+      tellingOfDelay(reading.then((target) => examine(target, origin))),
+    );
+    return diagnosis ? show(diagnosis, values) : "interrupted";
+  }
+  const target = await reading;
+  try {
+    return await mend(target, values, signal);
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+    // What keeps the repair from its work is a cause like any other.
+    progress(values).write(`The repair cannot go on: ${error.message}\n\n`);
+    show(await examine(target), values);
+    return "wrong";
+  }
+}
+
+if (require.main === module) runCommand(main);

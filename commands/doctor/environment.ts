@@ -1,0 +1,134 @@
+/** Environment of the deployed pods, and the Secrets and ConfigMaps that it comes from. */
+import { PLACES } from "../../contract/facts";
+import { knownSecrets } from "../shared/mask";
+import { answer, type Cluster } from "./cluster";
+import type { Answer, VariableFacts } from "./evidence";
+
+/** What the pods of a Deployment get as environment, with every value that a Secret holds masked. */
+export async function readEnvironment(
+  cluster: Cluster,
+  namespace: string,
+  deployment: string,
+  expected: Readonly<Record<string, string | undefined>>,
+  mask: (text: string) => string,
+): Promise<readonly VariableFacts[] | undefined> {
+  const found = await cluster.ask(`read Deployment ${namespace}/${deployment}`, "get on deployments", () =>
+    cluster.apps.readNamespacedDeployment({ namespace, name: deployment }),
+  );
+  const container = found?.spec?.template.spec?.containers[0];
+  if (!container) return undefined;
+  const maps = new Map<string, Promise<Answer<Record<string, string> | undefined>>>();
+  const dataOf = (kind: "ConfigMap" | "Secret", name: string) => {
+    const key = `${kind} ${name}`;
+    const reading = maps.get(key) ?? answer(() => readData(cluster, kind, namespace, name));
+    maps.set(key, reading);
+    return reading;
+  };
+  const variables = new Map<string, VariableFacts>();
+  const put = (name: string, value: string | undefined, source: string, secret: boolean): void => {
+    const shown = value === undefined ? undefined : showVariable(value, secret, mask);
+    const should = expected[name];
+    variables.set(name, {
+      name,
+      source,
+      ...(shown === undefined ? {} : { value: shown }),
+      ...(value === undefined || should === undefined ? {} : { asDeployed: value === should }),
+      ...(value !== should && should !== undefined && shown === showVariable(should, secret, mask)
+        ? { looksAlike: true }
+        : {}),
+    });
+  };
+  for (const { prefix = "", configMapRef, secretRef } of container.envFrom ?? []) {
+    const [kind, ref] = secretRef ? (["Secret", secretRef] as const) : (["ConfigMap", configMapRef] as const);
+    const data = await dataOf(kind, ref?.name ?? "");
+    if (!data.ok) continue;
+    for (const [key, value] of Object.entries(data.value ?? {})) {
+      put(`${prefix}${key}`, value, `${kind} ${ref?.name}, key ${key}`, kind === "Secret");
+    }
+  }
+  for (const { name, value, valueFrom } of container.env ?? []) {
+    const [kind, ref] = valueFrom?.secretKeyRef
+      ? (["Secret", valueFrom.secretKeyRef] as const)
+      : (["ConfigMap", valueFrom?.configMapKeyRef] as const);
+    if (ref) {
+      const data = await dataOf(kind, ref.name ?? "");
+      const held = data.ok ? data.value?.[ref.key] : undefined;
+      put(name, held, `${kind} ${ref.name}, key ${ref.key}`, kind === "Secret");
+    } else if (!valueFrom) {
+      put(name, value ?? "", "literal", false);
+    }
+  }
+  return [...variables.values()];
+}
+
+/** A Secret's value is shown only as far as it is a URL, whose password the mask hides. */
+function showVariable(value: string, secret: boolean, mask: (text: string) => string): string {
+  return secret && !/^[a-z][a-z0-9+.-]*:\/\//i.test(value) ? "***" : mask(value);
+}
+
+async function readData(
+  cluster: Cluster,
+  kind: "ConfigMap" | "Secret",
+  namespace: string,
+  name: string,
+): Promise<Record<string, string> | undefined> {
+  if (kind === "ConfigMap") {
+    const found = await cluster.ask(`read ConfigMap ${namespace}/${name}`, "get on configmaps", () =>
+      cluster.core.readNamespacedConfigMap({ namespace, name }),
+    );
+    return found?.data;
+  }
+  const found = await cluster.ask(`read Secret ${namespace}/${name}`, "get on secrets", () =>
+    cluster.core.readNamespacedSecret({ namespace, name }),
+  );
+  return (
+    found &&
+    Object.fromEntries(
+      Object.entries(found.data ?? {}).map(([key, value]) => [key, Buffer.from(value, "base64").toString("utf8")]),
+    )
+  );
+}
+
+/**
+ * The password that the NATS pods are deployed with: the one in the Secret that their environment names. Undefined where
+ * NATS was not installed by this program, or the Secret may not be read.
+ */
+export async function deployedPassword(cluster: Cluster, namespace: string, user: string): Promise<string | undefined> {
+  const found = await answer(async () => {
+    const name = PLACES.nats.service;
+    const set = await cluster.ask(`read StatefulSet ${namespace}/${name}`, "get on statefulsets", () =>
+      cluster.apps.readNamespacedStatefulSet({ namespace, name }),
+    );
+    const secret = set?.spec?.template.spec?.containers
+      .flatMap(({ env = [] }) => env)
+      .map(({ valueFrom }) => valueFrom?.secretKeyRef)
+      .find((ref) => ref?.key === `${user}.conf`)?.name;
+    return secret === undefined ? undefined : (await readData(cluster, "Secret", namespace, secret))?.[user];
+  });
+  return found.ok ? found.value : undefined;
+}
+
+/**
+ * What the Secrets of the namespaces hold that must not be shown: passwords that the stack generates too, which neither its
+ * configuration nor its outputs have. Without the permission to list Secrets it is empty.
+ */
+export async function deployedSecrets(cluster: Cluster, namespaces: readonly string[]): Promise<string[]> {
+  const found = await Promise.all(
+    [...new Set(namespaces)].map((namespace) =>
+      answer(async () => {
+        const list = await cluster.ask(`list the secrets of namespace ${namespace}`, "list on secrets", () =>
+          // Helm's own are large, and say what the cluster has anyway.
+          cluster.core.listNamespacedSecret({ namespace, fieldSelector: "type!=helm.sh/release.v1" }),
+        );
+        return (list?.items ?? []).flatMap(({ data = {} }) => {
+          const entries = Object.entries(data).map(([key, value]) => [
+            key,
+            Buffer.from(value, "base64").toString("utf8"),
+          ]);
+          return knownSecrets(Object.fromEntries(entries) as Record<string, string>);
+        });
+      }),
+    ),
+  );
+  return found.flatMap((each) => (each.ok ? each.value : []));
+}

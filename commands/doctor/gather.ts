@@ -1,0 +1,178 @@
+import { ConnectError } from "../../contract/errors";
+import { consumerTerms, isServersConnection } from "../../contract/inputs";
+import { gatewaySubjects, streamNames, workerTuning } from "../../config/contract";
+import { helmTimeoutSeconds } from "../../config/timeouts";
+import { gatewayEnvironment, serverEnvironment, workerEnvironment } from "../../contract/env";
+import { PLACES } from "../../contract/facts";
+import type { Answer, Evidence, NamespaceFacts, NatsFacts, Part, VariableFacts } from "./evidence";
+import { probeGateway } from "./gateway";
+import { answer, Cluster, failure } from "./cluster";
+import { deployedPassword, deployedSecrets, readEnvironment } from "./environment";
+import { readExecutions } from "./executions";
+import { readNamespace, type Detail } from "./namespace";
+import { masker } from "../shared/masker";
+import { readNats } from "./nats";
+import { Slowness } from "./slowness";
+import { readJournal, repairFolder } from "./repair/journal";
+import { contractInputs, expectedNatsUrl, kubectlOf, type Target } from "./target";
+
+/** What a look at NATS says of its own deadline, in seconds; its questions have deadlines of their own. */
+const LOOK_SECONDS = 10;
+
+/** The variables that the stack sets, as the deployed pods must have them, by Deployment. */
+export function expectedEnvironment(
+  target: Pick<Target, "settings" | "nats">,
+): Record<string, Record<string, string | undefined>> {
+  const { settings } = target;
+  const noetl = {
+    url: expectedNatsUrl(target),
+    user: target.nats.user,
+    password: target.nats.password,
+    names: streamNames(settings),
+    tuning: workerTuning(settings),
+  };
+  return {
+    // What decides about other consumers of a line (pools, filters) is among the further variables.
+    [PLACES.noetl.serverDeployment]: { ...settings.serverEnv, ...serverEnvironment(noetl) },
+    [PLACES.noetl.workerDeployment]: { ...settings.workerEnv, ...workerEnvironment(noetl) },
+    [PLACES.gateway.deployment]: {
+      ...settings.gatewayEnv,
+      ...gatewayEnvironment({
+        url: expectedNatsUrl(target),
+        subjects: gatewaySubjects(settings),
+        corsAllowedOrigins: settings.corsAllowedOrigins,
+      }),
+    },
+  };
+}
+
+export interface GatherOptions {
+  /** A checklist needs no logs, no warnings and no answers of the gateway. */
+  readonly detail: Detail;
+  /** Origin of the page whose requests the gateway is asked about; default: the first that the stack allows. */
+  readonly origin?: string;
+}
+
+/**
+ * Asks the cluster and NATS about everything that the stack deploys, all at once. Whatever cannot be asked is part of the
+ * evidence; nothing that is returned holds a secret.
+ */
+export async function gather(target: Target, options: GatherOptions): Promise<Evidence> {
+  const opened = await answer(() => Cluster.open(target.cluster));
+  const cluster = opened.ok ? opened.value : undefined;
+  const { user } = target.nats;
+  const own = target.nats.password;
+  const places = Object.values(target.namespaces);
+  const [deployed, secrets] = await Promise.all([
+    cluster && target.namespaces.nats ? deployedPassword(cluster, target.namespaces.nats, user) : undefined,
+    cluster ? deployedSecrets(cluster, places) : [],
+  ]);
+  const mask = masker([...target.secrets, ...secrets, ...(deployed === undefined ? [] : [deployed])], [user]);
+
+  const onCluster = async <T>(work: (cluster: Cluster) => Promise<T>): Promise<Answer<T>> =>
+    cluster ? answer(() => work(cluster)) : (opened as Answer<never>);
+  const full = options.detail === "full";
+  const natsSlowness = new Slowness();
+  const { noetl } = target.namespaces;
+  const [namespaces, environment, nats, gateway, executions] = await Promise.all([
+    entries(target.namespaces, (namespace) =>
+      onCluster((each) => readNamespace(each, namespace, options.detail, mask)),
+    ) as Promise<Partial<Record<Part, Answer<NamespaceFacts>>>>,
+    readEnvironments(target, onCluster, mask),
+    lookAtNats(target, own ?? deployed, natsSlowness, opened.ok ? undefined : failure(asError(opened))),
+    full && target.namespaces.gateway !== undefined && cluster
+      ? probeGateway(cluster, target, options.origin, mask)
+      : undefined,
+    full && noetl !== undefined && cluster ? answer(() => readExecutions(cluster, noetl)) : undefined,
+  ]);
+  const { natsJetstreamMemSize, natsMemoryLimit } = target.settings;
+  const inputs = contractInputs(target, LOOK_SECONDS);
+  const consumers = consumerTerms(inputs).map(({ name }) => name);
+  return {
+    stack: target.stack,
+    user,
+    stream: target.settings.natsStream,
+    subject: target.settings.natsSubject,
+    consumer: consumers[0] ?? target.settings.natsConsumer,
+    consumers,
+    consumerSetting: target.settings.natsConsumer,
+    declares: inputs.declared !== undefined,
+    missingOutputs: target.missingOutputs,
+    ...(target.configProblem === undefined ? {} : { configProblem: target.configProblem }),
+    cluster: cluster?.server ?? "",
+    kubectl: kubectlOf(target),
+    now: (nats.ok ? nats.value.now : undefined) ?? Date.now(),
+    slow: [...(cluster?.slowness.lines() ?? []), ...natsSlowness.lines()],
+    natsAddress: `${target.nats.host ?? "localhost"}:${target.nats.port}`,
+    natsSizes: { natsJetstreamMemSize, ...(natsMemoryLimit === undefined ? {} : { natsMemoryLimit }) },
+    ...(target.streamRemembered === undefined ? {} : { streamRemembered: target.streamRemembered }),
+    helmTimeoutSeconds: helmTimeoutSeconds(target.settings),
+    ...(own === undefined || deployed === undefined ? {} : { passwordAsDeployed: own === deployed }),
+    namespaces,
+    environment,
+    nats,
+    ...(gateway ? { gateway } : {}),
+    ...(executions ? { executions } : {}),
+    ...(cluster ? interruptedRepair(target, cluster) : {}),
+  };
+}
+
+function interruptedRepair(target: Target, cluster: Cluster): Pick<Evidence, "repair"> {
+  const folder = repairFolder(target.stack, cluster.server, target.settings.natsStream);
+  const journal = readJournal(folder);
+  if (!journal) return {};
+  const { begun, phase, saved } = journal;
+  return { repair: { begun, phase, saved, folder } };
+}
+
+const asError = (answer: Extract<Answer<unknown>, { ok: false }>): ConnectError =>
+  new ConnectError(answer.problem, answer.message);
+
+/** Works on every value of a record at once. */
+async function entries<K extends string, V, R>(
+  record: Partial<Record<K, V>>,
+  work: (value: V) => Promise<R>,
+): Promise<Partial<Record<K, R>>> {
+  const pairs = await Promise.all(
+    Object.entries(record).map(async ([key, value]) => [key, await work(value as V)] as const),
+  );
+  return Object.fromEntries(pairs) as Partial<Record<K, R>>;
+}
+
+async function readEnvironments(
+  target: Target,
+  onCluster: <T>(work: (cluster: Cluster) => Promise<T>) => Promise<Answer<T>>,
+  mask: (text: string) => string,
+): Promise<Evidence["environment"]> {
+  const expected = expectedEnvironment(target);
+  const { noetl, gateway } = target.namespaces;
+  const places: Record<string, string> = {
+    ...(noetl === undefined ? {} : { [PLACES.noetl.serverDeployment]: noetl, [PLACES.noetl.workerDeployment]: noetl }),
+    ...(gateway === undefined ? {} : { [PLACES.gateway.deployment]: gateway }),
+  };
+  const pairs = await Promise.all(
+    Object.entries(places).map(async ([deployment, namespace]) => {
+      const found = await onCluster<readonly VariableFacts[] | undefined>((cluster) =>
+        readEnvironment(cluster, namespace, deployment, expected[deployment] ?? {}, mask),
+      );
+      return [deployment, found] as const;
+    }),
+  );
+  return Object.fromEntries(
+    // A Deployment that does not exist has no environment; that it is missing shows among the workloads.
+    pairs.filter(
+      (pair): pair is [string, Answer<readonly VariableFacts[]>] => !pair[1].ok || pair[1].value !== undefined,
+    ),
+  );
+}
+
+/** A broken kubeconfig is told once, with NATS, where the way to NATS leads through the cluster. */
+async function lookAtNats(
+  target: Target,
+  password: string | undefined,
+  slowness: Slowness,
+  broken: ReturnType<typeof failure> | undefined,
+): Promise<Answer<NatsFacts>> {
+  if (broken && !isServersConnection(target.nats.connection)) return broken;
+  return answer(() => readNats(contractInputs(target, LOOK_SECONDS, password), slowness));
+}

@@ -1,0 +1,294 @@
+/** What is in a namespace: pods with their logs, workloads, claims, Helm releases, warnings. */
+import type * as k8s from "@kubernetes/client-node" with { "resolution-mode": "import" };
+import { PLACES } from "../../contract/facts";
+import { answer, type Cluster } from "./cluster";
+import type { ClaimFacts, ContainerFacts, LogLine, NamespaceFacts, PodFacts, Rollout, WorkloadFacts } from "./evidence";
+import { logLines } from "./log-lines";
+import { harmless } from "./text";
+import { releaseSelector, releasesOf } from "./releases";
+
+/**
+ * Lines of a log that are looked at, and how many bytes they may be. The bytes count from the oldest of these lines, so that
+ * too few would cut off the newest: a worker's line with its traceback has several thousand.
+ */
+const LOG_LINES = 300;
+const LOG_BYTES = 2 * 1024 * 1024;
+/** Pods of one workload whose logs are read: those that are not ready come first. */
+const PODS_PER_WORKLOAD = 3;
+
+const ageOf = (time: Date | string | undefined): number =>
+  time === undefined ? 0 : Math.max(0, (Date.now() - new Date(time).getTime()) / 1000);
+
+const words = (...parts: readonly (string | undefined)[]): string => parts.filter(Boolean).join(": ");
+
+/** The stack's Helm releases, each in a namespace of its own. */
+const RELEASES = [PLACES.nats.service, PLACES.noetl.service, PLACES.gateway.service];
+
+/** How much of a namespace is read. A checklist needs no claims, releases and warnings, and the logs of NoETL's pods alone. */
+export type Detail = "checklist" | "full";
+
+/** What is in a namespace. @throws ConnectError where not even its pods can be listed. */
+export async function readNamespace(
+  cluster: Cluster,
+  namespace: string,
+  detail: Detail,
+  mask: (text: string) => string,
+): Promise<NamespaceFacts> {
+  const full = detail === "full";
+  const list = <T>(kind: string, question: () => Promise<{ items: T[] }>) =>
+    cluster
+      .ask(`list the ${kind} of namespace ${namespace}`, `list on ${kind}`, question)
+      .then((found) => found?.items ?? []);
+  /** What may be missing without making the rest useless. */
+  const unread: string[] = [];
+  const optional = async <T>(kind: string, question: () => Promise<{ items: T[] }>): Promise<T[]> => {
+    const found = await answer(() => list(kind, question));
+    if (!found.ok) unread.push(found.message);
+    return found.ok ? found.value : [];
+  };
+  const [pods, deployments, sets, jobs, claims, secrets, events] = await Promise.all([
+    list("pods", () => cluster.core.listNamespacedPod({ namespace })),
+    optional("deployments", () => cluster.apps.listNamespacedDeployment({ namespace })),
+    optional("statefulsets", () => cluster.apps.listNamespacedStatefulSet({ namespace })),
+    full ? optional("jobs", () => cluster.batch.listNamespacedJob({ namespace })) : [],
+    full
+      ? optional("persistentvolumeclaims", () => cluster.core.listNamespacedPersistentVolumeClaim({ namespace }))
+      : [],
+    full
+      ? optional("secrets", () =>
+          cluster.core.listNamespacedSecret({ namespace, labelSelector: releaseSelector(RELEASES) }),
+        )
+      : [],
+    full
+      ? optional("events", () => cluster.core.listNamespacedEvent({ namespace, fieldSelector: "type=Warning" }))
+      : [],
+  ]);
+  const alive = pods.filter((pod) => pod.metadata?.deletionTimestamp === undefined);
+  const logged = new Set(podsToLog(full ? alive : alive.filter((pod) => SPEAKERS.includes(ownerOf(pod)))));
+  return {
+    name: namespace,
+    pods: (await Promise.all(alive.map((pod) => podFacts(cluster, pod, logged.has(pod), mask)))).sort((a, b) =>
+      a.name < b.name ? -1 : 1,
+    ),
+    workloads: [...deployments.map(deploymentFacts), ...sets.map(statefulSetFacts), ...jobs.map(jobFacts)].sort(
+      (a, b) => (a.name < b.name ? -1 : 1),
+    ),
+    claims: claims.map(claimFacts),
+    releases: releasesOf(secrets, Date.now(), mask),
+    warnings: warningsOf(events, mask),
+    unread,
+  };
+}
+
+/** Whose failed publishes and fetches show in their logs alone: their pods stay ready. */
+const SPEAKERS: readonly string[] = [PLACES.noetl.serverDeployment, PLACES.noetl.workerDeployment];
+
+function podsToLog(pods: readonly k8s.V1Pod[]): k8s.V1Pod[] {
+  const byOwner = new Map<string, k8s.V1Pod[]>();
+  for (const pod of pods) {
+    const owner = ownerOf(pod);
+    byOwner.set(owner, [...(byOwner.get(owner) ?? []), pod]);
+  }
+  return [...byOwner.values()].flatMap((group) =>
+    group.sort((a, b) => Number(isReady(a)) - Number(isReady(b))).slice(0, PODS_PER_WORKLOAD),
+  );
+}
+
+const isReady = (pod: k8s.V1Pod): boolean =>
+  (pod.status?.conditions ?? []).some(({ type, status }) => type === "Ready" && status === "True");
+
+/** The workload of a pod: a Deployment's name is that of the ReplicaSet without the hash of the pod template. */
+function ownerOf(pod: k8s.V1Pod): string {
+  const owner =
+    pod.metadata?.ownerReferences?.find(({ controller }) => controller) ?? pod.metadata?.ownerReferences?.[0];
+  const hash = pod.metadata?.labels?.["pod-template-hash"];
+  const name = owner?.name ?? pod.metadata?.name ?? "";
+  return owner?.kind === "ReplicaSet" && hash && name.endsWith(`-${hash}`) ? name.slice(0, -hash.length - 1) : name;
+}
+
+function memoryLimitOf({ spec }: k8s.V1Pod, container: string): Pick<ContainerFacts, "memoryLimit"> {
+  const all = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])];
+  const memoryLimit = all.find(({ name }) => name === container)?.resources?.limits?.memory;
+  return memoryLimit === undefined ? {} : { memoryLimit };
+}
+
+const templateOf = ({ metadata }: k8s.V1Pod): string | undefined =>
+  metadata?.labels?.["pod-template-hash"] ?? metadata?.labels?.["controller-revision-hash"];
+
+async function podFacts(
+  cluster: Cluster,
+  pod: k8s.V1Pod,
+  withLogs: boolean,
+  mask: (text: string) => string,
+): Promise<PodFacts> {
+  const { status, spec, metadata } = pod;
+  const statuses = [
+    ...(status?.initContainerStatuses ?? []).map((each) => ({ each, init: true })),
+    ...(status?.containerStatuses ?? []).map((each) => ({ each, init: false })),
+  ];
+  const scheduled = status?.conditions?.find(({ type }) => type === "PodScheduled");
+  const containers = await Promise.all(
+    statuses.map(async ({ each, init }): Promise<ContainerFacts> => {
+      const ended = each.state?.terminated ?? each.lastState?.terminated;
+      const wants = withLogs && !(init && each.state?.terminated?.exitCode === 0);
+      return {
+        name: each.name,
+        init,
+        image: each.image || (spec?.containers.find(({ name }) => name === each.name)?.image ?? ""),
+        ready: each.ready,
+        restarts: each.restartCount,
+        ...memoryLimitOf(pod, each.name),
+        ...(each.state?.waiting
+          ? {
+              waiting: {
+                reason: each.state.waiting.reason ?? "",
+                message: mask(harmless(each.state.waiting.message ?? "")),
+              },
+            }
+          : {}),
+        ...(each.state?.running?.startedAt ? { since: timeOf(each.state.running.startedAt) } : {}),
+        ...(ended ? { ended: endFacts(ended, mask) } : {}),
+        ...(wants ? await logsOf(cluster, pod, each, mask) : { log: [] }),
+      };
+    }),
+  );
+  return {
+    ...placeOf(metadata),
+    owner: ownerOf(pod),
+    phase: status?.phase ?? "Unknown",
+    ready: isReady(pod),
+    ...(scheduled?.status === "False" ? { unscheduled: harmless(words(scheduled.reason, scheduled.message)) } : {}),
+    ageSeconds: ageOf(metadata?.creationTimestamp),
+    ...(templateOf(pod) === undefined ? {} : { template: templateOf(pod) }),
+    containers,
+  };
+}
+
+const timeOf = (time: Date | string): number => new Date(time).getTime();
+
+function endFacts(ended: k8s.V1ContainerStateTerminated, mask: (text: string) => string) {
+  const { reason = "", exitCode, message = "", startedAt, finishedAt } = ended;
+  return {
+    reason,
+    exitCode,
+    message: mask(harmless(message)).trim(),
+    ...(finishedAt ? { at: timeOf(finishedAt) } : {}),
+    ...(startedAt && finishedAt ? { ranSeconds: Math.max(0, (timeOf(finishedAt) - timeOf(startedAt)) / 1000) } : {}),
+  };
+}
+
+/** A run that has lasted this long tells nothing any more of the crash before it. Seconds. */
+const LASTING_SECONDS = 600;
+
+/** The last lines of a container, of its previous run where it has crashed; what it ended with where it has no log. */
+async function logsOf(
+  cluster: Cluster,
+  pod: k8s.V1Pod,
+  status: k8s.V1ContainerStatus,
+  mask: (text: string) => string,
+): Promise<Pick<ContainerFacts, "log" | "lastRun">> {
+  const { name = "", namespace = "" } = pod.metadata ?? {};
+  const read = async (previous: boolean): Promise<LogLine[]> => {
+    const found = await answer(() =>
+      cluster.ask(`read the log of pod ${namespace}/${name}`, "get on pods/log", () =>
+        cluster.core.readNamespacedPodLog({
+          name,
+          namespace,
+          container: status.name,
+          previous,
+          timestamps: true,
+          tailLines: LOG_LINES,
+          limitBytes: LOG_BYTES,
+        }),
+      ),
+    );
+    return logLines(found.ok ? (found.value ?? "") : "", mask);
+  };
+  const { state, lastState } = status;
+  const crashedBefore = lastState?.terminated !== undefined && lastState.terminated.exitCode !== 0;
+  if (state?.running) {
+    const recent = ageOf(state.running.startedAt) < LASTING_SECONDS;
+    const [log, lastRun] = await Promise.all([read(false), crashedBefore && recent ? read(true) : []]);
+    return lastRun.length > 0 ? { log, lastRun } : { log };
+  }
+  // Between two runs the log is still the last one's; where the next is being made, the last one's is the previous.
+  const order = lastState?.terminated === undefined ? [false] : state?.terminated ? [false, true] : [true, false];
+  const answers = await Promise.all(order.map(read));
+  const log = answers.find((lines) => lines.length > 0);
+  return { log: log ?? logLines(state?.terminated?.message ?? lastState?.terminated?.message ?? "", mask) };
+}
+
+const placeOf = (metadata: k8s.V1ObjectMeta | undefined) => ({
+  namespace: metadata?.namespace ?? "",
+  name: metadata?.name ?? "",
+});
+
+function deploymentFacts({ metadata, spec, status }: k8s.V1Deployment): WorkloadFacts {
+  const failed = status?.conditions?.find(({ type, status }) => type === "ReplicaFailure" && status === "True");
+  const gaveUp = status?.conditions?.find(({ type, status }) => type === "Progressing" && status === "False");
+  return {
+    kind: "Deployment",
+    ...placeOf(metadata),
+    wanted: spec?.replicas ?? 1,
+    ready: status?.readyReplicas ?? 0,
+    ...rolloutOf({ metadata, status, ...(gaveUp ? { gaveUp: words(gaveUp.reason, gaveUp.message) } : {}) }),
+    ...(failed ? { trouble: words(failed.reason, failed.message) } : {}),
+  };
+}
+
+/** What `kubectl rollout status` waits for beside ready pods: the controller has seen the newest template, and no pod is of an older one. */
+function rolloutOf(workload: {
+  readonly metadata: k8s.V1ObjectMeta | undefined;
+  readonly status: k8s.V1DeploymentStatus | k8s.V1StatefulSetStatus | undefined;
+  readonly gaveUp?: string;
+}): { rollout?: Rollout } {
+  const { metadata, status, gaveUp } = workload;
+  const updated = status?.updatedReplicas ?? 0;
+  const old = Math.max(0, (status?.replicas ?? 0) - updated);
+  const seen = (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
+  if (seen && old === 0 && gaveUp === undefined) return {};
+  return { rollout: { updated: seen ? updated : 0, old, ...(gaveUp === undefined ? {} : { gaveUp }) } };
+}
+
+function statefulSetFacts({ metadata, spec, status }: k8s.V1StatefulSet): WorkloadFacts {
+  return {
+    kind: "StatefulSet",
+    ...placeOf(metadata),
+    wanted: spec?.replicas ?? 1,
+    ready: status?.readyReplicas ?? 0,
+    ...rolloutOf({ metadata, status }),
+  };
+}
+
+function jobFacts({ metadata, spec, status }: k8s.V1Job): WorkloadFacts {
+  const failed = status?.conditions?.find(({ type, status }) => type === "Failed" && status === "True");
+  return {
+    kind: "Job",
+    ...placeOf(metadata),
+    wanted: spec?.completions ?? 1,
+    ready: status?.succeeded ?? 0,
+    ...(failed ? { trouble: words(failed.reason, failed.message) } : {}),
+  };
+}
+
+function claimFacts({ metadata, spec, status }: k8s.V1PersistentVolumeClaim): ClaimFacts {
+  return {
+    ...placeOf(metadata),
+    phase: status?.phase ?? "Unknown",
+    ...(spec?.storageClassName ? { storageClass: spec.storageClassName } : {}),
+    ...(spec?.resources?.requests?.storage ? { size: spec.resources.requests.storage } : {}),
+  };
+}
+
+/** The latest warning of each object and reason, newest first. */
+function warningsOf(events: readonly k8s.CoreV1Event[], mask: (text: string) => string): string[] {
+  const time = (event: k8s.CoreV1Event): number =>
+    new Date(event.lastTimestamp ?? event.eventTime ?? event.metadata.creationTimestamp ?? 0).getTime();
+  const latest = new Map<string, string>();
+  for (const event of [...events].sort((a, b) => time(b) - time(a))) {
+    const about = `${event.involvedObject.kind}/${event.involvedObject.name}`;
+    const key = `${about} ${event.reason}`;
+    if (!latest.has(key)) latest.set(key, mask(harmless(words(about, event.reason, event.message))));
+  }
+  return [...latest.values()];
+}

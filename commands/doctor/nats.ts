@@ -1,0 +1,200 @@
+import type { ConsumerInfo, StreamInfo } from "nats";
+import { observe } from "../../contract/check";
+import { openSession } from "../../contract/nats/connect";
+import { Deadline } from "../../contract/deadline";
+import { ConnectError } from "../../contract/errors";
+import type { ContractInputs } from "../../contract/inputs";
+import { mendingCommands } from "../../contract/message";
+import { toSeconds } from "../../contract/rules/rule";
+import { checkName, judge, type Observed, type Verdict } from "../../contract/rules";
+import type { Session } from "../../contract/nats/session";
+import type { CheckFacts, ConsumerFacts, NatsFacts, RepairFacts, StreamFacts } from "./evidence";
+import { CommandError } from "../shared/exit";
+import { holdingStream, noteOf, type Note } from "./repair/holding";
+import { FROZEN_SUBJECT } from "./repair/journal";
+import { refuseWhereHeld } from "./repair/lock";
+import { planRepair } from "./repair/plan";
+import type { Slowness } from "./slowness";
+
+/**
+ * Longest way to NATS, and longest round of questions, in milliseconds. Every step of them has a deadline of its own, which
+ * begins when it does (`Deadline.step`): these two only end what would otherwise add up.
+ */
+const WAY_MILLISECONDS = 40_000;
+const QUESTIONS_MILLISECONDS = 40_000;
+
+/**
+ * What NATS says about the stream, its consumers and the contract. Looks once: nothing is waited for that a deployment
+ * may still be about to create.
+ *
+ * @throws ConnectError where NATS could not be asked.
+ */
+export async function readNats(inputs: ContractInputs, slowness: Slowness): Promise<NatsFacts> {
+  const session = await slowness.watch("the way to NATS", () => openSession(inputs, new Deadline(WAY_MILLISECONDS)));
+  try {
+    const deadline = new Deadline(QUESTIONS_MILLISECONDS);
+    const [{ observed, unasked }, repair] = await slowness.watch("NATS's answers", () =>
+      Promise.all([observe(session, inputs, deadline), repairFacts(session, inputs.stream, deadline)]),
+    );
+    const consumers = observed.stream ? await consumersOf(session, inputs.stream, observed.consumer) : [];
+    return {
+      server: session.server,
+      serverVersion: session.serverVersion,
+      ...timeOf(observed.stream),
+      ...(observed.stream ? { stream: streamFacts(observed.stream) } : {}),
+      consumers: consumers.map(consumerFacts),
+      buckets: Object.entries(observed.buckets ?? {}).map(([name, info]) => ({
+        name,
+        ...(info ? { ttlSeconds: toSeconds(info.config.max_age) } : {}),
+      })),
+      ...contractFacts(inputs, observed, repair),
+      unasked: unasked.map(({ id, why }) => `${id}: ${why}`),
+    };
+  } finally {
+    await session.close();
+  }
+}
+
+/** What the rules say of what was observed, and what can be done about it. */
+export function contractFacts(
+  inputs: ContractInputs,
+  observed: Observed,
+  repair?: RepairFacts,
+): Pick<NatsFacts, "checks" | "commands" | "overlapping" | "blocked" | "repair"> {
+  const verdicts = judge(inputs, observed);
+  const overlapping = (observed.overlapping ?? []).filter((name) => name !== repair?.holding?.name);
+  // What would be lost is asked about by the repair itself.
+  const holdings = { subjects: {}, consumers: [], listens: true };
+  const plan = planRepair(inputs, observed.overlapping ? { ...observed, overlapping } : observed, holdings);
+  const mends = new Set(plan.mends.map(checkName));
+  return {
+    checks: verdicts.map((verdict) => checkFacts(verdict, !verdict.ok && mends.has(checkName(verdict)))),
+    commands: mendingCommands(
+      inputs,
+      verdicts.filter(({ ok }) => !ok).map(({ mend }) => mend),
+    ),
+    overlapping,
+    ...(plan.blocked === undefined ? {} : { blocked: plan.blocked }),
+    ...(repair ? { repair } : {}),
+  };
+}
+
+/** What a verdict says, whatever it names beside the rule: a bucket, a consumer. */
+function checkFacts(
+  { rule, mend, waits: _waits, ensure: _ensure, ...check }: Verdict,
+  repairable: boolean,
+): CheckFacts {
+  return {
+    ...check,
+    about: rule.about,
+    why: rule.why,
+    ...(rule.effect === undefined ? {} : { effect: rule.effect }),
+    ...(!check.ok && mend.action === "advise" ? { advice: mend.advice } : {}),
+    repairable,
+  };
+}
+
+/**
+ * What a repair has left in NATS; undefined where nothing is left of one, or the login may not look. Streams of these
+ * names that somebody else made are not a repair's.
+ */
+async function repairFacts(session: Session, stream: string, deadline: Deadline): Promise<RepairFacts | undefined> {
+  const [holding, atWork] = await Promise.all([
+    ifAllowed(() => session.streamInfo(holdingStream(stream), deadline)),
+    ifAllowed(() => workerOf(session, stream)),
+  ]);
+  const note = noteOf(holding);
+  if (atWork === undefined && (!holding || !isNote(note))) return undefined;
+  return {
+    ...(atWork === undefined ? {} : { atWork }),
+    ...(holding && isNote(note) ? { holding: holdingFacts(holding, note) } : {}),
+  };
+}
+
+const isNote = (note: Partial<Note> | undefined): note is Note =>
+  [note?.id, note?.host, note?.folder, note?.stack, note?.begun].every((each) => typeof each === "string");
+
+const holdingFacts = ({ config, state }: StreamInfo, { host, folder, stack, begun }: Note) => ({
+  name: config.name,
+  takes: (config.subjects ?? []).filter((subject) => !subject.startsWith(FROZEN_SUBJECT)),
+  messages: state.messages,
+  host,
+  folder,
+  stack,
+  begun,
+});
+
+/** Who holds the lock of a repair, in the words that a second repair is refused with. */
+async function workerOf(session: Session, stream: string): Promise<string | undefined> {
+  try {
+    await refuseWhereHeld(session, stream);
+    return undefined;
+  } catch (error) {
+    if (error instanceof CommandError) return error.message;
+    throw error;
+  }
+}
+
+/** What a login that may not look, or a server that does not answer, leaves unknown. */
+async function ifAllowed<T>(question: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await question();
+  } catch (error) {
+    if (error instanceof ConnectError) return undefined;
+    throw error;
+  }
+}
+
+/** All consumers of a stream, or the contract's alone where the user may not list them. */
+export async function consumersOf(
+  session: Session,
+  stream: string,
+  own: ConsumerInfo | undefined,
+): Promise<ConsumerInfo[]> {
+  try {
+    const manager = await session.connection.jetstreamManager({ checkAPI: false });
+    const found: ConsumerInfo[] = [];
+    for await (const consumer of manager.consumers.list(stream)) found.push(consumer);
+    return found;
+  } catch {
+    return own ? [own] : [];
+  }
+}
+
+/** The server's clock, which it gives with every stream's info since 2.10. */
+function timeOf(stream: StreamInfo | undefined): Pick<NatsFacts, "now"> {
+  const now = Date.parse(String((stream as { ts?: string } | undefined)?.ts));
+  return Number.isNaN(now) ? {} : { now };
+}
+
+function streamFacts({ config, created, state }: StreamInfo): StreamFacts {
+  return {
+    name: config.name,
+    created: String(created),
+    subjects: [...(config.subjects ?? [])].sort(),
+    retention: config.retention,
+    storage: config.storage,
+    maxAgeSeconds: toSeconds(config.max_age),
+    replicas: config.num_replicas,
+    messages: state.messages,
+    bytes: state.bytes,
+    ...(state.last_seq > 0 ? { lastMessageAt: Date.parse(String(state.last_ts)) } : {}),
+  };
+}
+
+function consumerFacts(info: ConsumerInfo): ConsumerFacts {
+  const { config } = info;
+  return {
+    name: info.name,
+    durable: Boolean(config.durable_name),
+    pull: !config.deliver_subject,
+    ackPolicy: config.ack_policy,
+    deliverPolicy: config.deliver_policy,
+    filters: config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : []),
+    maxAckPending: config.max_ack_pending ?? 0,
+    pending: info.num_pending,
+    ackPending: info.num_ack_pending,
+    redelivered: info.num_redelivered,
+    waiting: info.num_waiting,
+  };
+}

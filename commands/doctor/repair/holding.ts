@@ -1,0 +1,296 @@
+/**
+ * The holding stream: it takes what is published while the old stream is replaced, so that no publish is refused, and it
+ * tells everybody who looks at NATS whose repair is under way.
+ */
+import * as os from "node:os";
+import type { Msg, StreamConfig, StreamInfo, Subscription } from "nats";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Deadline } from "../../../contract/deadline";
+import { ConnectError } from "../../../contract/errors";
+import { holdingStream } from "../../../contract/rules/rule";
+import type { Session } from "../../../contract/nats/session";
+import { CommandError } from "../../shared/exit";
+import { FROZEN_SUBJECT, type Journal } from "./journal";
+import {
+  ask,
+  contentOf,
+  publish,
+  readMessages,
+  received,
+  SUBJECTS_OVERLAP,
+  type Answered,
+  type Message,
+} from "./messages";
+
+export { holdingStream };
+
+/** Subjects that nobody but the repair publishes on. They do not overlap each other. */
+const own = (id: string, what: string): string => `${FROZEN_SUBJECT}.${id}.${what}`;
+/** Of the old stream while it is saved. */
+export const frozenSubject = (id: string): string => own(id, "old");
+/** Of the holding stream while it takes nothing. */
+export const parkedSubject = (id: string): string => own(id, "parked");
+/** Of a stream that is made to see whether NATS takes its configuration. */
+export const trialSubject = (id: string): string => own(id, "trial");
+/** In front of each subject that the repair writes to the new stream, which drops it. */
+export const inlet = (id: string): string => own(id, "new");
+
+/** What the holding stream says about itself, as the JSON at the end of its description. */
+export interface Note {
+  readonly id: string;
+  readonly stack: string;
+  readonly host: string;
+  readonly folder: string;
+  readonly begun: string;
+  readonly oldCreated: string;
+  /** Subjects of the old stream. */
+  readonly subjects: readonly string[];
+}
+
+export function noteOf(info: Pick<StreamInfo, "config"> | undefined): Note | undefined {
+  const text = info?.config.description ?? "";
+  try {
+    return JSON.parse(text.slice(text.indexOf("{"))) as Note;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Metadata of a stream that a repair made. */
+const MARK = "noetl-nats.repair";
+
+/** Tells every machine which repair made the stream, and whether all that the old one held is in it. */
+export const marked = ({ id, whole, target }: Journal): Journal["target"] => ({
+  ...target,
+  metadata: { ...target.metadata, [MARK]: `${id} ${whole ? "whole" : "without what another machine saved"}` },
+});
+
+export const isWhole = ({ config }: Pick<StreamInfo, "config">, id: string): boolean =>
+  config.metadata?.[MARK] === `${id} whole`;
+
+/** The holding stream of a repair, without an end: what it takes stays until it is in the new stream. */
+export function holdingConfig(
+  journal: Journal,
+  folder: string,
+  storage: string,
+): Partial<StreamConfig> & { name: string } {
+  const { id, stack, stream, begun, oldCreated, oldStream, target } = journal;
+  const note: Note = { id, stack, host: os.hostname(), folder, begun, oldCreated, subjects: oldStream.subjects ?? [] };
+  const { allow_msg_ttl: ttl } = oldStream as { allow_msg_ttl?: boolean };
+  return {
+    name: holdingStream(stream),
+    description:
+      `takes the subjects of ${stream} while npm run doctor -- --repair replaces it. Do not remove it: run the repair ` +
+      `again. ${JSON.stringify(note)}`,
+    subjects: [parkedSubject(id)],
+    retention: "limits" as StreamConfig["retention"],
+    storage: storage as StreamConfig["storage"],
+    num_replicas: target.num_replicas ?? 1,
+    ...(oldStream.duplicate_window ? { duplicate_window: oldStream.duplicate_window } : {}),
+    ...(ttl ? ({ allow_msg_ttl: true } as object) : {}),
+    // A worker that starts now looks its stream up by subject and would subscribe here: the repair has the only place.
+    max_consumers: 1,
+  };
+}
+
+/** Creates the holding stream, parked, with its only consumer taken.  @throws CommandError before anything is changed */
+export async function createHolding(session: Session, journal: Journal, folder: string): Promise<void> {
+  let last: Answered = {};
+  for (const storage of ["file", "memory"]) {
+    const config = holdingConfig(journal, folder, storage);
+    last = await ask(session, `STREAM.CREATE.${config.name}`, config);
+    if (last.error) continue;
+    const consumer = { durable_name: "repair", ack_policy: "none", deliver_policy: "all", mem_storage: true };
+    const body = { stream_name: config.name, config: consumer };
+    await ask(session, `CONSUMER.DURABLE.CREATE.${config.name}.repair`, body);
+    return;
+  }
+  const { description, err_code: code } = last.error ?? {};
+  throw new CommandError(
+    `the repair needs a stream ${holdingStream(journal.stream)} that takes what is published meanwhile, and NATS refuses ` +
+      `it: ${description} (${code}). The stream stands as it stood`,
+    "wrong",
+  );
+}
+
+/** One side of a handover: a stream, and its whole configuration afterwards. */
+export interface Side {
+  readonly stream: string;
+  readonly config: object;
+  /** Its configuration before, to put it back. */
+  readonly before?: object;
+}
+
+export interface Handover {
+  readonly give?: Side;
+  readonly take: Side;
+  /** Subjects that change hands. */
+  readonly subjects: readonly string[];
+  /** Whether the login may listen on them. */
+  readonly listens: boolean;
+}
+
+/** What came of a handover: messages that fell between and were stored by us, and those of them that may be there twice. */
+export interface Gap {
+  readonly caught: number;
+  readonly doubtful: number;
+}
+
+/** How long a server may take to let the other stream have the subject, in milliseconds. */
+const PATIENCE_MILLISECONDS = 5_000;
+
+/**
+ * Moves subjects from one stream to another. NATS has no request for both: they go out in one packet, which the server
+ * handles within microseconds. What is published in between reaches a subscription of ours, is stored by us, and only then
+ * acknowledged: its publisher sees no difference.
+ *
+ * @throws CommandError, with the subjects where they were.
+ */
+export async function handOver(session: Session, handover: Handover): Promise<Gap> {
+  const { give, take, subjects, listens } = handover;
+  // First what is stored, then what is heard: whatever is heard is then among what was stored since, or was not stored.
+  const before = await lastSequences(session, handover);
+  const between = listens ? await Listener.open(session, subjects) : undefined;
+  try {
+    await exchange(session, give, take);
+    return between ? await settle(session, handover, before, between) : { caught: 0, doubtful: 0 };
+  } finally {
+    between?.close();
+  }
+}
+
+const update = (session: Session, { stream }: Side, config: object): Promise<Answered> =>
+  ask(session, `STREAM.UPDATE.${stream}`, config);
+
+async function exchange(session: Session, give: Side | undefined, take: Side): Promise<void> {
+  const giving = give ? update(session, give, give.config) : Promise.resolve({} as Answered);
+  const [given, first] = await Promise.all([giving, update(session, take, take.config)]);
+  if (given.error) throw refusal(session, `stream ${give?.stream} does not give its subjects up`, given);
+  // A server that works on both at once may refuse the second, which is then asked again. Never twice at a time: two
+  // updates of one stream at once leave it with two subscriptions, and it stores every message twice.
+  const deadline = Date.now() + PATIENCE_MILLISECONDS;
+  for (let answer = first; answer.error !== undefined; answer = await update(session, take, take.config)) {
+    if (answer.error.err_code === SUBJECTS_OVERLAP && Date.now() < deadline) continue;
+    if (give?.before) await update(session, give, give.before);
+    throw refusal(session, `stream ${take.stream} cannot take the subjects`, answer);
+  }
+}
+
+const refusal = ({ server }: Session, what: string, { error }: Answered): CommandError =>
+  new CommandError(`${what}: ${server} says ${error?.description} (${error?.err_code})`, "wrong");
+
+async function lastSequences(session: Session, { give, take }: Handover): Promise<Map<string, number>> {
+  const found = new Map<string, number>();
+  for (const side of [give, take]) {
+    if (!side) continue;
+    const info = await session.streamInfo(side.stream, new Deadline(PATIENCE_MILLISECONDS));
+    found.set(side.stream, info?.state.last_seq ?? 0);
+  }
+  return found;
+}
+
+/** Finds what neither stream has stored of that which was heard, stores it, and acknowledges it. */
+async function settle(
+  session: Session,
+  { take }: Handover,
+  before: ReadonlyMap<string, number>,
+  between: Listener,
+): Promise<Gap> {
+  const heard = await between.end();
+  if (heard.length === 0) return { caught: 0, doubtful: 0 };
+  const stored = new Map<string, number>();
+  let taken = 0;
+  let seen = 0;
+  for (const [stream, last] of before) {
+    const info = await session.streamInfo(stream, new Deadline(PATIENCE_MILLISECONDS));
+    const now = info?.state.last_seq ?? last;
+    taken += now - last;
+    for await (const message of readMessages(session, stream, last + 1, now)) {
+      seen++;
+      const content = contentOf(message);
+      stored.set(content, (stored.get(content) ?? 0) + 1);
+    }
+  }
+  const open = heard.filter((message) => {
+    const content = contentOf(received(message));
+    const left = stored.get(content) ?? 0;
+    stored.set(content, left - 1);
+    return left <= 0;
+  });
+  // What was stored and taken by a worker before we looked cannot be told from what was not stored.
+  const doubtful = Math.min(taken - seen, open.length);
+  for (const message of open) {
+    const answer = await publish(session, message.subject, received(message));
+    if (answer.stream !== undefined && answer.stream !== take.stream) continue;
+    if (message.reply) session.connection.publish(message.reply, JSON.stringify(answer));
+  }
+  return { caught: open.length, doubtful };
+}
+
+/** How long a message may be on its way to us after the server has passed it on, in milliseconds. */
+const TRAVEL_MILLISECONDS = 5;
+
+/** Hears what is published on some subjects. */
+class Listener {
+  private readonly heard: Msg[] = [];
+  private readonly subscriptions: Subscription[];
+
+  private constructor(
+    private readonly session: Session,
+    subjects: readonly string[],
+  ) {
+    this.subscriptions = subjects.map((subject) =>
+      session.connection.subscribe(subject, {
+        callback: (error, message) => {
+          if (!error) this.heard.push(message);
+        },
+      }),
+    );
+  }
+
+  static async open(session: Session, subjects: readonly string[]): Promise<Listener> {
+    const listener = new Listener(session, subjects);
+    await flush(session);
+    return listener;
+  }
+
+  /** What was heard until now. Nothing is heard any more afterwards. */
+  async end(): Promise<Msg[]> {
+    await flush(this.session);
+    await sleep(TRAVEL_MILLISECONDS);
+    await flush(this.session);
+    this.close();
+    await flush(this.session);
+    return this.heard;
+  }
+
+  close(): void {
+    for (const subscription of this.subscriptions) subscription.unsubscribe();
+  }
+}
+
+async function flush({ connection, server }: Session): Promise<void> {
+  try {
+    await connection.flush();
+  } catch (error) {
+    throw new ConnectError("closed", `the connection to ${server} broke (${(error as Error).message})`);
+  }
+}
+
+/** The stored messages that are not in the stream yet, out of a batch that an interruption cut off. */
+export function unwritten<T extends Pick<Message, "subject" | "headers" | "data">>(
+  batch: readonly T[],
+  present: readonly Message[],
+): T[] {
+  const there = new Map<string, number>();
+  for (const message of present) {
+    const content = contentOf(message);
+    there.set(content, (there.get(content) ?? 0) + 1);
+  }
+  return batch.filter((message) => {
+    const content = contentOf(message);
+    const left = there.get(content) ?? 0;
+    there.set(content, left - 1);
+    return left <= 0;
+  });
+}

@@ -1,0 +1,342 @@
+/** What a repair is going to do, decided from what stands in NATS, and told before anything is changed. */
+import type { ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo } from "nats";
+import { ensurePlan, type Change } from "../../../contract/ensure";
+import { consumerTerms, publishedSubjects, type ContractInputs } from "../../../contract/inputs";
+import { checkName, judge, type Observed, type Verdict } from "../../../contract/rules";
+import { holdingStream } from "../../../contract/rules/rule";
+import { subjectsCover } from "../../../contract/subjects";
+import { many } from "../../../contract/wording";
+import { longer, outOfOrder, streamToMake } from "./consumers";
+import { isFixed } from "./remake";
+
+/** What `--repair` is going to do. */
+export interface RepairPlan {
+  /** Rules that are broken and that this puts right. */
+  readonly mends: readonly Verdict[];
+  /** Violations that it does not put right. */
+  readonly leaves: readonly Verdict[];
+  /** What has to be made new; undefined where nothing has. */
+  readonly recreates?: "stream" | "consumer";
+  /** Consumers that are made new, where the stream is not. */
+  readonly renews: readonly string[];
+  /** What is created or updated in place, without loss. */
+  readonly changes: readonly Change[];
+  readonly restarts: boolean;
+  /** What making it new means for what is there; zero and empty where nothing is made new. */
+  readonly stakes: Stakes;
+  /** Why nothing can be done from here: another stream has the subject. */
+  readonly blocked?: string;
+}
+
+interface Stakes {
+  readonly messages: number;
+  readonly bytes: number;
+  /** Messages that the workers' consumer had not acknowledged: they are delivered again. */
+  readonly unacknowledged: number;
+  /** Of these, delivered and being worked on: acknowledgements that are lost. */
+  readonly inFlight: number;
+  /** Messages that may be acknowledged although an older one is not: the server does not tell which. */
+  readonly outOfOrder: number;
+  /** Messages by subject that the new stream will not store; they stay in the backup. */
+  readonly leftOut: Readonly<Record<string, number>>;
+  /** Other consumers of the stream that come back with it, and those that go with the old one. */
+  readonly comeBack: readonly string[];
+  readonly goAway: readonly string[];
+  /** Whether publishes are refused now, and will be until the new stream is there. */
+  readonly refuses: boolean;
+}
+
+/** What only the server knows beyond what the rules look at. */
+export interface Holdings {
+  /** Messages by subject. */
+  readonly subjects: Readonly<Record<string, number>>;
+  readonly consumers: readonly ConsumerInfo[];
+  /** Whether the login may listen on what is published, which is what catches it between two streams. */
+  readonly listens: boolean;
+}
+
+const NO_STAKES: Stakes = {
+  messages: 0,
+  bytes: 0,
+  unacknowledged: 0,
+  inFlight: 0,
+  outOfOrder: 0,
+  leftOut: {},
+  comeBack: [],
+  goAway: [],
+  refuses: false,
+};
+
+/** The consumer that a verdict is about: where there are several it is named, else it is the contract's only one. */
+const consumerOf = ({ consumer, object, rule }: Verdict, inputs: ContractInputs): string =>
+  consumer ?? (rule.about === "worker" ? object : undefined) ?? consumerTerms(inputs)[0]?.name ?? inputs.consumer;
+
+/** Whether a broken rule asks for a filter to go that nobody but its maker can judge. */
+const widens = (verdict: Verdict, inputs: ContractInputs): boolean => {
+  const wanted = consumerTerms(inputs).find(({ name }) => name === consumerOf(verdict, inputs));
+  return ["consumer-filter", "consumers-cover"].includes(verdict.id) && wanted?.filters === undefined;
+};
+
+/**
+ * Decides what is to be done: nothing more than the broken rules need. What can be updated in place is; a stream or consumer
+ * is made new only for a violation (with `strict` for any difference), and its other differences then go with it.
+ */
+export function planRepair(inputs: ContractInputs, observed: Observed, holdings: Holdings): RepairPlan {
+  const broken = judge(inputs, observed).filter(({ ok }) => !ok);
+  const pressing = broken.filter(({ severity }) => inputs.strict || severity === "violation");
+  const blocked = blockedBy(inputs, observed, pressing);
+  const able = pressing.filter((verdict) => !widens(verdict, inputs));
+  const wants = (action: string): Verdict[] => able.filter(({ mend }) => mend.action === action);
+  const renews = [...new Set(wants("recreate-consumer").map((verdict) => consumerOf(verdict, inputs)))];
+  const recreates = wants("recreate-stream").length > 0 ? "stream" : renews.length > 0 ? "consumer" : undefined;
+  const { changes, refused } = ensurePlan(inputs, observed);
+  const isRefused = (verdict: Verdict): boolean => refused.some((each) => checkName(each) === checkName(verdict));
+  /** What is made new needs no update, and the contract's own configuration leaves nothing to put right in it. */
+  const replaced = (verdict: Verdict): boolean =>
+    !widens(verdict, inputs) &&
+    ((recreates === "stream" && (verdict.rule.about === "stream" || verdict.rule.about === "consumer")) ||
+      (recreates === "consumer" && verdict.rule.about === "consumer" && renews.includes(consumerOf(verdict, inputs))));
+  const harmless = changes.flatMap((change) => withoutLoss(change, observed));
+  const mends = broken.filter((verdict) => replaced(verdict) || (!widens(verdict, inputs) && !isRefused(verdict)));
+  const remaining = harmless.filter(({ subject }) => !isReplaced(subject, inputs, recreates, renews));
+  return {
+    mends,
+    leaves: pressing.filter((verdict) => !mends.includes(verdict)),
+    ...(recreates ? { recreates } : {}),
+    renews: recreates === "consumer" ? renews : [],
+    changes: remaining,
+    restarts:
+      recreates !== undefined ||
+      mends.some(({ severity, mend }) => severity === "violation" || /^restart-/.test(mend.action)),
+    stakes: recreates ? stakesOf(inputs, observed, holdings, recreates) : NO_STAKES,
+    ...(blocked === undefined ? {} : { blocked }),
+  };
+}
+
+/** Whether the stream takes all that NoETL publishes. */
+const listensOnAll = ({ config }: Pick<StreamInfo, "config">, inputs: ContractInputs): boolean =>
+  publishedSubjects(inputs).every((subject) => subjectsCover(config.subjects ?? [], subject));
+
+/** The reason why no stream of the contract can have the subject; undefined where it can. */
+function blockedBy(inputs: ContractInputs, observed: Observed, pressing: readonly Verdict[]): string | undefined {
+  const others = observed.overlapping ?? [];
+  const needsSubject =
+    !observed.stream ||
+    !listensOnAll(observed.stream, inputs) ||
+    pressing.some(({ mend }) => mend.action === "recreate-stream");
+  if (others.length === 0 || !needsSubject) return undefined;
+  const { stream, subject } = inputs;
+  const holders = others.join(", ");
+  return (
+    `stream ${holders} has the subject ${subject}, and NATS lets no second stream have it (10065): ${stream} cannot take ` +
+    `it, and --repair does not touch another stream. Where ${holders} is this NoETL's stream under its former name, set ` +
+    `natsStream back to it (pulumi config set natsStream ${others[0]}); where it is left over, take what is in it and ` +
+    `remove it (nats stream rm ${others[0]}); else take the subject from it (nats stream edit ${others[0]} --subjects ` +
+    "...). Then run the same command again. Nothing was changed"
+  );
+}
+
+/**
+ * A change without what repair must not do to a setting that it did not make: remove or widen a filter, lower the time to
+ * acknowledge, shorten an age. Nothing where nothing else is left of it.
+ */
+export function withoutLoss(change: Change, { stream, consumer, consumers }: Observed): Change[] {
+  const own = consumers ? Object.values(consumers) : [consumer];
+  const info = own.find((each) => each && change.subject.endsWith(`.${each.stream_name}.${each.name}`));
+  if (info && change.subject.startsWith("CONSUMER.DURABLE.CREATE.")) {
+    const old = info.config;
+    const body = change.body as { config: Partial<ConsumerConfig> };
+    const { filter_subject: _one, filter_subjects: _many, ...rest } = body.config;
+    const config = {
+      ...rest,
+      ...(old.filter_subject ? { filter_subject: old.filter_subject } : {}),
+      ...(old.filter_subjects ? { filter_subjects: old.filter_subjects } : {}),
+      ack_wait: Math.max(body.config.ack_wait ?? 0, old.ack_wait ?? 0),
+    };
+    return unlessSame(change, old, config, { ...body, config });
+  }
+  if (stream && change.subject === `STREAM.UPDATE.${stream.config.name}`) {
+    const body = change.body as Partial<StreamConfig>;
+    const config = { ...body, max_age: longer(body.max_age ?? 0, stream.config.max_age) };
+    return unlessSame(change, stream.config, config, config);
+  }
+  return [change];
+}
+
+function unlessSame(change: Change, old: object, config: object, body: object): Change[] {
+  const before = old as Record<string, unknown>;
+  const differs = Object.entries(config).filter(
+    ([key, value]) => JSON.stringify(before[key]) !== JSON.stringify(value),
+  );
+  const gone = Object.keys(old).filter(
+    (key) => !(key in config) || (config as Record<string, unknown>)[key] === undefined,
+  );
+  if (differs.length === 0 && gone.every((key) => before[key] === undefined)) return [];
+  const kept = [...differs.map(([key]) => key), ...gone];
+  const parts = change.does.replace(/^[^:]*: /, "").split(", ");
+  const left = parts.filter((part) => kept.some((key) => part.startsWith(`${key} `)));
+  return [{ ...change, does: `${/^[^:]*/.exec(change.does)?.[0]}: ${left.join(", ")}`, body }];
+}
+
+/** Whether a change is about what is made new anyway. */
+function isReplaced(
+  subject: string,
+  inputs: ContractInputs,
+  recreates: RepairPlan["recreates"],
+  renews: readonly string[],
+): boolean {
+  const { stream } = inputs;
+  const [kind] = subject.split(".");
+  if (recreates === undefined) return false;
+  if (kind === "CONSUMER") {
+    return recreates === "stream"
+      ? subject.includes(`.${stream}.`)
+      : renews.some((name) => subject.endsWith(`.${stream}.${name}`));
+  }
+  return recreates === "stream" && subject.endsWith(`.${stream}`);
+}
+
+function stakesOf(
+  inputs: ContractInputs,
+  { stream, consumer }: Observed,
+  { subjects, consumers }: Holdings,
+  recreates: "stream" | "consumer",
+): Stakes {
+  const messages = stream?.state.messages ?? 0;
+  const target = streamToMake(inputs, stream?.config ?? {});
+  const isStored = (subject: string): boolean => recreates === "consumer" || subjectsCover(target.subjects, subject);
+  const names = consumerTerms(inputs).map(({ name }) => name);
+  const others = consumers.filter(({ name }) => !names.includes(name));
+  const comesBack = ({ config }: ConsumerInfo): boolean => Boolean(config.durable_name);
+  const found = consumers.filter(({ name }) => names.includes(name));
+  const own = found.length === 0 && consumer ? [consumer] : found;
+  const sum = (count: (info: ConsumerInfo) => number): number => own.reduce((total, info) => total + count(info), 0);
+  const isComplete = own.length === names.length;
+  return {
+    messages,
+    bytes: stream?.state.bytes ?? 0,
+    unacknowledged: isComplete ? sum((info) => info.num_pending + info.num_ack_pending) : messages,
+    inFlight: sum((info) => info.num_ack_pending),
+    outOfOrder: String(stream?.config.retention) === "limits" ? sum(outOfOrder) : 0,
+    leftOut: Object.fromEntries(Object.entries(subjects).filter(([subject]) => !isStored(subject))),
+    comeBack: others.filter(comesBack).map(({ name }) => name),
+    goAway: recreates === "stream" ? others.filter((info) => !comesBack(info)).map(({ name }) => name) : [],
+    refuses: stream !== undefined && (isFixed(stream) || !listensOnAll(stream, inputs)),
+  };
+}
+
+/** Whether there is anything to do. */
+export const isEmpty = ({ recreates, changes, restarts }: RepairPlan): boolean =>
+  recreates === undefined && changes.length === 0 && !restarts;
+
+/** Where the backup goes, what is made, and what the server has. */
+interface Known {
+  readonly folder: string;
+  readonly target: Partial<StreamConfig>;
+  readonly holdings: Holdings;
+}
+
+/** What a handover of subjects leaves open. */
+const INSTANT =
+  "only killed in that instant, about a millisecond, it would leave a publish of the instant without an answer";
+
+/** The steps in words, in their order. */
+function stepsOf(plan: RepairPlan, inputs: ContractInputs, { folder, target, holdings }: Known): string[] {
+  const { recreates, changes, restarts, stakes, renews } = plan;
+  const { stream, noetl } = inputs;
+  const leftOut = Object.values(stakes.leftOut).reduce((sum, count) => sum + count, 0);
+  const writtenBack = Math.max(0, stakes.messages - leftOut);
+  const names = [...consumerTerms(inputs).map(({ name }) => name), ...stakes.comeBack];
+  const age = (target.max_age ?? 0) / 1e9;
+  const withoutGap = holdings.listens ? `, so that no publish is refused; ${INSTANT}` : "";
+  return [
+    ...(recreates === "stream"
+      ? [
+          `first handover: stream ${holdingStream(stream)} takes what is published${withoutGap}`,
+          `back up ${many(stakes.messages, "message")} (${stakes.bytes} bytes) to ${folder}`,
+          `remove stream ${stream} and create it as NoETL does: ${target.retention}, ${target.storage}, ` +
+            `max_age ${age === 0 ? "unlimited" : `${age} s`}, subjects ${target.subjects?.join(", ")}, with ` +
+            `${names.length === 1 ? "its consumer" : "its consumers"} ${names.join(", ")}`,
+          ...(writtenBack > 0
+            ? [`write ${many(writtenBack, "message")} back, ${stakes.unacknowledged} of them for the workers to take`]
+            : []),
+          `second handover: the new stream ${stream} takes what is published, and what was published meanwhile${withoutGap}`,
+          `remove stream ${holdingStream(stream)}, which is empty then`,
+        ]
+      : []),
+    ...(recreates === "consumer"
+      ? [
+          ...renews.map((name) => `remove consumer ${name} and create it as NoETL's worker does`),
+          ...(stakes.unacknowledged > 0
+            ? [`publish the ${many(stakes.unacknowledged, "message")} again that no worker has acknowledged`]
+            : []),
+        ]
+      : []),
+    ...changes.map(({ does }) => does),
+    ...(restarts
+      ? [`restart ${noetl.serverDeployment} and ${noetl.workerDeployment}, and wait until the contract holds`]
+      : ["wait until the contract holds"]),
+  ];
+}
+
+/** What is lost by it, in words; empty where nothing is. */
+function lossesOf({ recreates, stakes }: RepairPlan, { listens }: Holdings): string[] {
+  const refusals = "NoETL refuses to have one claimed twice";
+  return [
+    ...(stakes.inFlight > 0
+      ? [`${many(stakes.inFlight, "acknowledgement")} under way: these commands are delivered again, and ${refusals}`]
+      : []),
+    ...(stakes.outOfOrder > 0
+      ? [
+          `up to ${many(stakes.outOfOrder, "acknowledgement")} of commands behind an older one that is not acknowledged: ` +
+            `NATS does not tell which, so they are delivered again, and ${refusals}`,
+        ]
+      : []),
+    ...Object.entries(stakes.leftOut).map(
+      ([subject, count]) =>
+        `${many(count, "message")} on ${subject}, which the new stream does not store: kept in the backup only`,
+    ),
+    ...stakes.goAway.map((name) => `consumer ${name}, which is not durable: whoever uses it must make it again`),
+    ...(recreates === "consumer" && stakes.comeBack.length > 0 && stakes.unacknowledged > 0
+      ? [`messages that are published again reach consumer ${stakes.comeBack.join(", ")} a second time`]
+      : []),
+    ...(recreates === "stream" && stakes.messages > 0
+      ? ["the time of each message: max_age counts from now on again"]
+      : []),
+    ...(recreates === "stream" && stakes.refuses
+      ? ["publishes are refused now, and will be until the holding stream is there"]
+      : []),
+    ...(recreates === "stream" && !stakes.refuses && !listens
+      ? [
+          "this login may not listen on the subject: a publish in the moment between two streams (twice, well below a " +
+            "millisecond) is refused",
+        ]
+      : []),
+  ];
+}
+
+/** What the user is asked about. */
+export interface Intent {
+  readonly broken: readonly string[];
+  readonly steps: readonly string[];
+  readonly losses: readonly string[];
+  /** Violations that stay. */
+  readonly leaves: readonly string[];
+  /** Since when it has been interrupted, where it goes on. */
+  readonly since?: string;
+}
+
+/** What the user is asked about a plan. */
+export function intentOf(plan: RepairPlan, inputs: ContractInputs, known: Known): Intent {
+  const describe = (verdict: Verdict): string => {
+    const { found, expected } = verdict;
+    const kept = widens(verdict, inputs) ? "; a filter is never removed or widened from here" : "";
+    return `${checkName(verdict)}: found ${found}, expected ${expected}${kept}`;
+  };
+  return {
+    broken: plan.mends.map(describe),
+    steps: stepsOf(plan, inputs, known),
+    losses: lossesOf(plan, known.holdings),
+    leaves: plan.leaves.map(describe),
+  };
+}

@@ -1,0 +1,673 @@
+/** The steps by which a stream is replaced without losing a message, and without refusing one. */
+import * as fs from "node:fs";
+import * as path from "node:path";
+import type { ConsumerInfo, StreamConfig, StreamInfo } from "nats";
+import type { Session } from "../../../contract/nats/session";
+import { subjectsCover } from "../../../contract/subjects";
+import { many } from "../../../contract/wording";
+import { CommandError } from "../../shared/exit";
+import { consumersOf } from "../nats";
+import { advance, createConsumer, joinSubjects, placesOf, takeUpTo } from "./consumers";
+import type { Course } from "./course";
+import {
+  createHolding,
+  frozenSubject,
+  handOver,
+  holdingStream,
+  inlet,
+  marked,
+  noteOf,
+  parkedSubject,
+  trialSubject,
+  unwritten,
+  type Gap,
+  type Side,
+} from "./holding";
+import { backupFile, writeJournal, writeWhole, type Journal, type Place, type Reason } from "./journal";
+import {
+  ask,
+  BATCH,
+  checkBackup,
+  contentOf,
+  isForeign,
+  lasting,
+  readMessages,
+  savedMessages,
+  saveMessages,
+  type Answered,
+  type Message,
+} from "./messages";
+import { messageId, SHORT_WINDOW_MILLISECONDS, Writer } from "./writer";
+
+/** What stands in NATS. */
+export interface Live {
+  readonly stream?: StreamInfo;
+  /** `old` is the one that is to go, `new` the one that this repair made, `other` one that somebody made meanwhile. */
+  readonly kind: "old" | "new" | "other" | "none";
+  /** Whether the stream listens on what is published. */
+  readonly open: boolean;
+  readonly holding?: StreamInfo;
+  /** Whether the holding stream takes what is published. */
+  readonly holds: boolean;
+}
+
+export type Step = "hold" | "save" | "remove" | "create" | "fill" | "open" | "finish" | "done" | "adopt";
+
+/** What of the journal decides the next step. */
+export type Progress = Pick<Journal, "phase" | "lastSequence" | "digest" | "line" | "saved">;
+
+/** A sealed stream and a mirror take no message and no change: they need not, and cannot, be frozen. */
+export const isFixed = ({ config }: Pick<StreamInfo, "config">): boolean =>
+  Boolean(config.sealed) || config.mirror !== undefined;
+
+/**
+ * What is to be done next, by what stands in NATS. The journal alone never decides: an operator, NoETL's own start or a
+ * restart of NATS may have changed everything since it was written.
+ */
+export function nextStep({ digest, lastSequence, line, saved }: Progress, live: Live): Step {
+  const { stream, kind, open, holding, holds } = live;
+  switch (kind) {
+    case "old": {
+      const frozen = stream !== undefined && (isFixed(stream) || (!open && holds));
+      if (!frozen || !holding) return "hold";
+      return digest !== "" && stream.state.last_seq === lastSequence ? "remove" : "save";
+    }
+    case "none":
+      return holds ? "create" : "hold";
+    case "new":
+      if (open) return line < saved ? "fill" : holding ? "finish" : "done";
+      if (!holds) return "hold";
+      return line < saved ? "fill" : "open";
+    case "other":
+      return "adopt";
+  }
+}
+
+/** Messages that may be left in the holding stream when the subjects change hands. */
+const FEW = 8;
+/** How often the holding stream is emptied before its subjects change hands, come what may. */
+const ROUNDS = 20;
+
+export class Remake {
+  /** Whether the login may listen on what is published. */
+  private listens: boolean | undefined;
+
+  constructor(
+    private readonly course: Course,
+    private readonly session: Session,
+    readonly journal: Journal,
+  ) {}
+
+  private get holding(): string {
+    return holdingStream(this.journal.stream);
+  }
+
+  async look(): Promise<Live> {
+    const { session, journal } = this;
+    const [stream, holding] = await Promise.all([
+      session.streamInfo(journal.stream, this.course.deadline()),
+      session.streamInfo(this.holding, this.course.deadline()),
+    ]);
+    const subjects = stream?.config.subjects ?? [];
+    const inletSubject = `${inlet(journal.id)}.>`;
+    const created = String(stream?.created);
+    const kind = !stream
+      ? "none"
+      : created === journal.newCreated || subjects.includes(inletSubject)
+        ? "new"
+        : created === journal.oldCreated
+          ? "old"
+          : "other";
+    return {
+      ...(stream ? { stream } : {}),
+      kind,
+      open: subjects.some((subject) => subject !== frozenSubject(journal.id) && subject !== inletSubject),
+      ...(holding ? { holding } : {}),
+      holds: holding?.config.subjects?.some((subject) => subject !== parkedSubject(journal.id)) ?? false,
+    };
+  }
+
+  /** Takes one step after the other until the new stream stands.  @returns `adopt` where another stands in its place. */
+  async run(): Promise<"done" | "adopt"> {
+    for (let count = 0; ; count++) {
+      const live = await this.look();
+      const step = nextStep(this.journal, live);
+      if (step === "done" || step === "adopt") return step;
+      if (count > 100)
+        throw new CommandError("the repair does not come to its end: somebody undoes each step", "wrong");
+      this.course.step();
+      await this.course.lock?.check();
+      await this[step](live);
+    }
+  }
+
+  private write(): void {
+    writeJournal(this.course.folder, this.journal);
+  }
+
+  /** The holding stream takes the subjects. */
+  private async hold({ stream, kind, holding, holds }: Live): Promise<void> {
+    const { session, journal, course } = this;
+    course.point("freezing");
+    const note = noteOf(holding);
+    if (holding && note?.id !== journal.id) {
+      throw new CommandError(
+        `stream ${this.holding} is there and does not belong to this repair: ${holding.config.description ?? ""}. Look ` +
+          `what is in it, and remove it (nats stream rm ${this.holding}) before the repair is run again`,
+        "wrong",
+      );
+    }
+    if (!holding) await createHolding(session, journal, course.folder);
+    const info = await session.streamInfo(this.holding, course.deadline());
+    if (!info) throw new CommandError(`stream ${this.holding} was removed as soon as it was made`, "wrong");
+    const give = kind === "old" && stream && !isFixed(stream) ? this.frozen(stream) : undefined;
+    const subjects = joinSubjects(
+      kind === "old" ? (stream?.config.subjects ?? []).filter((each) => each !== frozenSubject(journal.id)) : [],
+      journal.target.subjects ?? [],
+    );
+    const parked = kind === "old" && stream?.config.sealed === true;
+    if (parked) {
+      // Nothing is published that a sealed stream would take; its subjects become free when it goes.
+      if (!holds) return course.reach(journal, "frozen");
+    } else {
+      const take: Side = { stream: this.holding, config: { ...info.config, subjects }, before: info.config };
+      this.tell(await this.handOver(give, take, subjects));
+    }
+    if (kind === "old") {
+      course.reach(journal, "frozen");
+      course.say(`stream ${this.holding} takes what is published from now on`);
+    }
+  }
+
+  private frozen({ config }: StreamInfo): Side {
+    const { stream, id } = this.journal;
+    return { stream, config: { ...config, subjects: [frozenSubject(id)] }, before: config };
+  }
+
+  private async handOver(give: Side | undefined, take: Side, subjects: readonly string[]): Promise<Gap> {
+    this.listens ??= await mayListen(this.session, subjects, this.course);
+    return handOver(this.session, { ...(give ? { give } : {}), take, subjects, listens: this.listens });
+  }
+
+  private tell({ caught, doubtful }: Gap): void {
+    if (caught > 0) this.course.say(`stored ${many(caught, "message")} that fell between two streams`);
+    this.journal.doubled += doubtful;
+  }
+
+  private async save({ stream }: Live): Promise<void> {
+    const { session, journal, course } = this;
+    const last = stream?.state.last_seq ?? 0;
+    Object.assign(journal, await saveMessages(session, { stream: journal.stream, from: 1, last }, course.folder));
+    Object.assign(journal, { gone: [], subscribed: [], line: 0, written: 0, leftOut: {} });
+    await this.capture();
+    course.reach(journal, "saved");
+    course.say(`backed up ${many(journal.saved, "message")} to ${course.folder}`);
+  }
+
+  /** Where the consumers stand, and what was acknowledged away since it was saved. */
+  private async capture(): Promise<StreamInfo | undefined> {
+    const { session, journal, course } = this;
+    const details = await ask<StreamInfo>(session, `STREAM.INFO.${journal.stream}`, { deleted_details: true });
+    const consumers: ConsumerInfo[] = await consumersOf(session, journal.stream, undefined);
+    journal.places = placesOf(course.inputs, consumers);
+    const deleted = new Set((details.state as { deleted?: number[] | null }).deleted ?? []);
+    journal.gone = [];
+    if (journal.digest !== "" && (details.state.first_seq > 1 || deleted.size > 0)) {
+      for await (const { sequence } of savedMessages(course.folder)) {
+        if (sequence < details.state.first_seq || deleted.has(sequence)) journal.gone.push(sequence);
+      }
+    }
+    return details;
+  }
+
+  private async remove(): Promise<void> {
+    const { session, journal, course } = this;
+    course.point("removing");
+    await checkBackup(course.folder, journal);
+    await this.tryTarget();
+    const info = await this.capture();
+    this.write();
+    const subjects = info?.config.subjects ?? [];
+    const same =
+      info !== undefined &&
+      String(info.created) === journal.oldCreated &&
+      info.state.last_seq === journal.lastSequence &&
+      info.state.messages === journal.saved - journal.gone.length &&
+      (isFixed(info) || subjects.join() === frozenSubject(journal.id));
+    // Somebody was at it since: look again.
+    if (!same) return void (journal.digest = "");
+    await course.change(session, `STREAM.DELETE.${journal.stream}`, {}, `to remove stream ${journal.stream}`);
+    course.reach(journal, "removed");
+    course.say(`removed stream ${journal.stream}`);
+  }
+
+  /** What NATS would refuse of the new stream is known before the old one goes. */
+  private async tryTarget(): Promise<void> {
+    const { session, journal, course } = this;
+    const name = `${journal.stream}-repair-trial`;
+    const body = { ...this.closed(), name, subjects: [trialSubject(journal.id)] };
+    const { error } = await ask<Answered>(session, `STREAM.CREATE.${name}`, { ...body, subject_transform: undefined });
+    await ask<Answered>(session, `STREAM.DELETE.${name}`, {});
+    if (error) {
+      throw new CommandError(
+        `NATS refuses the stream that is to take the place of ${journal.stream}: ${error.description} ` +
+          `(${error.err_code}). Stream ${journal.stream} is not removed`,
+        "wrong",
+      );
+    }
+    course.step();
+  }
+
+  /** The new stream while the repair alone writes to it. */
+  private closed(): Partial<StreamConfig> & { name: string } {
+    const { id } = this.journal;
+    return {
+      ...marked(this.journal),
+      subjects: [`${inlet(id)}.>`],
+      subject_transform: { src: `${inlet(id)}.>`, dest: ">" },
+      duplicate_window: SHORT_WINDOW_MILLISECONDS * 1e6,
+    };
+  }
+
+  private async create(): Promise<void> {
+    const { session, journal, course } = this;
+    course.point("creating");
+    if (journal.newCreated !== undefined) {
+      // NATS lost it: what the workers had of it is not known.
+      course.say(`stream ${journal.stream} was lost after ${many(journal.written, "message")} were written to it`);
+      journal.doubled += journal.written;
+      Object.assign(journal, { subscribed: [], line: 0, written: 0, leftOut: {}, batch: undefined });
+    }
+    const { stream } = journal;
+    await course.change(session, `STREAM.CREATE.${stream}`, this.closed(), `to create stream ${stream}`);
+    const info = await session.streamInfo(stream, course.deadline());
+    if (!info) return;
+    if (!info.config.subject_transform) {
+      // nats-server 2.9 knows no such transform: the stream has to be open before it can be filled.
+      await course.change(session, `STREAM.DELETE.${stream}`, {}, `to remove stream ${stream} again`);
+      await this.createOpen(marked(journal));
+    } else {
+      journal.newCreated = String(info.created);
+    }
+    journal.tail = 0;
+    course.reach(journal, "created");
+    course.say(`created stream ${stream}`);
+  }
+
+  private async createOpen(target: Partial<StreamConfig> & { name: string }): Promise<void> {
+    const { session, journal, course } = this;
+    const { stream, id } = journal;
+    const start = { ...target, subjects: [frozenSubject(id)] };
+    await course.change(session, `STREAM.CREATE.${stream}`, start, `to create stream ${stream}`);
+    const info = await session.streamInfo(stream, course.deadline());
+    journal.newCreated = String(info?.created);
+    this.write();
+    for (const place of journal.places) await this.subscribe(place, false);
+    const holding = await session.streamInfo(this.holding, course.deadline());
+    await this.takeBack(holding, { stream, config: target });
+  }
+
+  /** The holding stream gives the subjects to another. */
+  private async takeBack(holding: StreamInfo | undefined, take: Side): Promise<void> {
+    const { journal } = this;
+    const give = holding && {
+      stream: this.holding,
+      config: { ...holding.config, subjects: [parkedSubject(journal.id)] },
+      before: holding.config,
+    };
+    this.tell(await this.handOver(give, take, (take.config as Partial<StreamConfig>).subjects ?? []));
+  }
+
+  /**
+   * Creates a consumer where its place is: after what it had acknowledged. One that a worker made meanwhile is brought
+   * there, as far as nobody else writes to the stream.
+   */
+  private async subscribe(place: Place, alone = true): Promise<void> {
+    const { session, journal, course } = this;
+    const { stream } = journal;
+    if (journal.subscribed.includes(place.name)) return;
+    course.point("subscribing");
+    let there = await session.consumerInfo(stream, place.name, course.deadline());
+    const last = (await session.streamInfo(stream, course.deadline()))?.state.last_seq ?? 0;
+    if (!there) {
+      const { error } = await createConsumer(session, stream, place);
+      if (error) there = await session.consumerInfo(stream, place.name, course.deadline());
+      if (error && !there) {
+        journal.failed.push(`consumer ${place.name} could not be made: ${error.description} (${error.err_code})`);
+        return;
+      }
+    }
+    if (alone && last > 0 && place.floor > 0) await this.bring(place, last, there !== undefined);
+    journal.subscribed.push(place.name);
+    this.write();
+  }
+
+  /** Brings a consumer behind what it had acknowledged, which is all that the new stream has so far. */
+  private async bring({ name, config }: Place, last: number, foreign: boolean): Promise<void> {
+    const { session, journal } = this;
+    let brought = true;
+    if (foreign) {
+      const taken = await takeUpTo(session, journal.stream, name, last);
+      journal.doubled += taken ?? 0;
+      brought = taken !== undefined;
+    } else if (String(config.deliver_policy) !== "new") {
+      brought = await advance(session, journal.stream, name, last);
+    }
+    if (!brought) journal.failed.push(`consumer ${name} is delivered again what it had acknowledged`);
+  }
+
+  /** Writes the backup back in its order, each consumer made where its place is. */
+  private async fill({ open, stream: info }: Live): Promise<void> {
+    const { session, journal, course } = this;
+    await checkBackup(course.folder, journal);
+    const alone = !open;
+    const writer = new Writer(session, journal.stream, alone ? `${inlet(journal.id)}.` : "");
+    const there = await this.cutOff(info);
+    const now = info?.ts ? new Date(info.ts).getTime() : Date.now();
+    const gone = new Set(journal.gone);
+    // Where others write to the stream, too, none can be brought to a place in it: they begin before what is written.
+    if (!alone) for (const place of journal.places) await this.subscribe(place, false);
+    const isRead = (await consumersOf(session, journal.stream, undefined)).length > 0;
+    const waiting = journal.places
+      .filter(({ name }) => !journal.subscribed.includes(name))
+      .sort((a, b) => a.floor - b.floor);
+    const told = new Map<Reason, number>(Object.entries(journal.leftOut) as [Reason, number][]);
+
+    let batch: { line: number; message: Message }[] = [];
+    let line = 0;
+    const flush = async (): Promise<void> => {
+      if (line === journal.line) return;
+      const open = batch.filter((each) => !there.has(each.line));
+      if (open.length > 0) {
+        course.step();
+        await course.lock?.check();
+        course.point("writing");
+        journal.batch = open.map((each) => each.line);
+        journal.tail = (await session.streamInfo(journal.stream, course.deadline()))?.state.last_seq ?? 0;
+        this.write();
+      }
+      const results = await writer.write(open.map(({ message }) => message));
+      const refused = results.filter((result) => result.refused !== undefined);
+      if (refused[0]?.refused) course.say(`${many(refused.length, "message")} refused: ${refused[0].refused}`);
+      if (refused.length > 0) told.set("refused", (told.get("refused") ?? 0) + refused.length);
+      journal.written += batch.length - refused.length;
+      journal.leftOut = Object.fromEntries(told);
+      journal.line = line;
+      delete journal.batch;
+      this.write();
+      batch = [];
+    };
+    for await (const message of savedMessages(course.folder)) {
+      if (line < journal.line) {
+        line++;
+        continue;
+      }
+      while (waiting[0] && waiting[0].floor < message.sequence) {
+        await flush();
+        await this.subscribe(waiting[0]);
+        waiting.shift();
+      }
+      const reason = gone.has(message.sequence) ? undefined : this.reasonAgainst(message, now, isRead);
+      if (reason !== undefined) told.set(reason, (told.get(reason) ?? 0) + 1);
+      else if (!gone.has(message.sequence)) {
+        if (!alone && journal.places.some(({ floor }) => message.sequence <= floor)) journal.doubled++;
+        const headers = lasting(message.headers);
+        if (headers !== message.headers) journal.stripped++;
+        const sent = { ...message, headers };
+        if (
+          !writer.joins(
+            batch.map((each) => each.message),
+            sent,
+          )
+        )
+          await flush();
+        batch.push({ line, message: sent });
+      }
+      line++;
+      if (batch.length >= BATCH) await flush();
+    }
+    await flush();
+    // Those that had acknowledged all of it.
+    if (alone) for (const place of waiting) await this.subscribe(place);
+    if (alone) await this.verifyFilled();
+    journal.line = journal.saved;
+    course.reach(journal, open ? "opened" : "restored");
+    course.say(`wrote ${many(journal.written, "message")} back`);
+  }
+
+  /** Lines of the batch that an interruption cut off which the stream has already. */
+  private async cutOff(info: StreamInfo | undefined): Promise<Set<number>> {
+    const { session, journal, course } = this;
+    const { batch = [], tail } = journal;
+    if (batch.length === 0 || !info) return new Set();
+    const messages: { line: number; message: Message }[] = [];
+    let line = 0;
+    const lines = new Set(batch);
+    for await (const message of savedMessages(course.folder)) {
+      if (lines.has(line)) messages.push({ line, message: { ...message, headers: lasting(message.headers) } });
+      line++;
+    }
+    const present: Message[] = [];
+    const last = info.state.last_seq;
+    for await (const message of readMessages(session, journal.stream, tail + 1, last)) present.push(message);
+    const missing = new Set(
+      unwritten(
+        messages.map(({ message }) => message),
+        present,
+      ),
+    );
+    // What a worker has taken since cannot be looked at: it was among the first that were written.
+    const taken = last - tail - present.length;
+    const open = messages.filter(({ message }) => missing.has(message)).slice(taken);
+    const left = new Set(open.map((each) => each.line));
+    return new Set(batch.filter((each) => !left.has(each)));
+  }
+
+  /** Why a message of the backup has no place in the new stream; undefined where it has. */
+  private reasonAgainst(message: Message, now: number, isRead: boolean): Reason | undefined {
+    const { target, places } = this.journal;
+    const age = target.max_age ?? 0;
+    if (age > 0 && now - message.time.getTime() > age / 1e6) return "expired";
+    if (isForeign(message)) return "header";
+    if (!subjectsCover(target.subjects ?? [], message.subject)) return "subject";
+    const queue = String(target.retention) === "workqueue";
+    const done = places.length > 0 && places.every(({ floor }) => message.sequence <= floor);
+    return done && (queue || isRead) ? "acknowledged" : undefined;
+  }
+
+  /** Every message that was written back is in the new stream as it was, as far as no worker has taken it. */
+  private async verifyFilled(): Promise<void> {
+    const { session, journal, course } = this;
+    const info = await session.streamInfo(journal.stream, course.deadline());
+    const last = info?.state.last_seq ?? 0;
+    const there = new Map<string, number>();
+    let present = 0;
+    for await (const message of readMessages(session, journal.stream, 1, last)) {
+      present++;
+      const content = contentOf(message);
+      there.set(content, (there.get(content) ?? 0) + 1);
+    }
+    let missing = 0;
+    for await (const message of savedMessages(course.folder)) {
+      const content = contentOf({ ...message, headers: lasting(message.headers) });
+      const left = there.get(content) ?? 0;
+      if (left > 0) there.set(content, left - 1);
+      else missing++;
+    }
+    const excused = Object.values(journal.leftOut).reduce((sum, count) => sum + count, 0) + journal.gone.length;
+    if (missing > excused + (last - present)) {
+      throw new CommandError(
+        `${many(missing - excused, "message")} of the backup ${backupFile(course.folder)} cannot be found in stream ` +
+          `${journal.stream}. The backup stays`,
+        "wrong",
+      );
+    }
+  }
+
+  /** The new stream takes the subjects, once it has nearly all of what the holding stream took. */
+  private async open({ holding }: Live): Promise<void> {
+    const { session, journal, course } = this;
+    for (const place of journal.places) await this.subscribe(place, false);
+    const prefix = `${inlet(journal.id)}.`;
+    for (let round = 0; round < ROUNDS && (await this.drain(prefix)) > FEW; round++) course.step();
+    course.step();
+    await course.lock?.check();
+    course.point("opening");
+    const info = await session.streamInfo(journal.stream, course.deadline());
+    const { subject_transform: _transform, ...config } = { ...this.closed(), ...info?.config, ...marked(journal) };
+    await this.takeBack(holding, { stream: journal.stream, config });
+    course.reach(journal, "opened");
+    course.say(`stream ${journal.stream} takes what is published`);
+  }
+
+  /** Moves what the holding stream took; gives how many messages that were. */
+  async drain(prefix = ""): Promise<number> {
+    const { session, journal, course } = this;
+    const writer = new Writer(session, journal.stream, prefix);
+    const info = await session.streamInfo(this.holding, course.deadline());
+    if (!info) return 0;
+    const { first_seq: first, last_seq: last, messages } = info.state;
+    if (messages === 0 || last <= journal.held) return 0;
+    const ids = await this.knownIds();
+    const age = journal.target.max_age ?? 0;
+    const now = info.ts ? new Date(info.ts).getTime() : Date.now();
+    let batch: Message[] = [];
+    let moved = 0;
+    let upTo = journal.held;
+    const flush = async (): Promise<void> => {
+      if (upTo === journal.held) return;
+      course.step();
+      await course.lock?.check();
+      course.point("moving");
+      const open = await this.resumeHeld(batch);
+      journal.batch = open.map(({ sequence }) => sequence);
+      journal.tail = (await session.streamInfo(journal.stream, course.deadline()))?.state.last_seq ?? 0;
+      this.write();
+      const results = await writer.write(open);
+      for (const [index, { refused }] of results.entries()) {
+        const message = open[index];
+        if (refused === undefined || !message) continue;
+        this.keep(message, "refused");
+        course.say(`a message of ${this.holding} was refused: ${refused}`);
+      }
+      journal.held = upTo;
+      delete journal.batch;
+      this.write();
+      await ask(session, `STREAM.PURGE.${this.holding}`, { seq: upTo + 1 });
+      moved += batch.length;
+      batch = [];
+    };
+    for await (const message of readMessages(session, this.holding, Math.max(first, journal.held + 1), last)) {
+      const id = messageId(message);
+      if (id !== "" && ids.has(id) && message.time.getTime() - (ids.get(id) ?? 0) < this.window()) journal.repeats++;
+      else if (age > 0 && now - message.time.getTime() > age / 1e6) this.keep(message, "expired");
+      else {
+        const sent = { ...message, headers: lasting(message.headers) };
+        if (!writer.joins(batch, sent)) await flush();
+        batch.push(sent);
+      }
+      upTo = message.sequence;
+      if (batch.length >= BATCH) await flush();
+    }
+    upTo = last;
+    await flush();
+    return moved;
+  }
+
+  private window(): number {
+    return (this.journal.oldStream.duplicate_window ?? 0) / 1e6;
+  }
+
+  /** Identifiers that the old stream knew: a publish that was tried again meanwhile is a repeat of one of them. */
+  private async knownIds(): Promise<Map<string, number>> {
+    const ids = new Map<string, number>();
+    for await (const message of savedMessages(this.course.folder)) {
+      const id = messageId(message);
+      if (id !== "") ids.set(id, message.time.getTime());
+    }
+    return ids;
+  }
+
+  /** What of a batch is not in the stream yet, where an interruption cut it off. */
+  private async resumeHeld(batch: readonly Message[]): Promise<Message[]> {
+    const { session, journal, course } = this;
+    const cut = new Set(journal.batch ?? []);
+    if (cut.size === 0) return [...batch];
+    const info = await session.streamInfo(journal.stream, course.deadline());
+    const present: Message[] = [];
+    const last = info?.state.last_seq ?? 0;
+    for await (const message of readMessages(session, journal.stream, journal.tail + 1, last)) present.push(message);
+    const doubtful = batch.filter(({ sequence }) => cut.has(sequence));
+    const missing = new Set(unwritten(doubtful, present));
+    const taken = Math.max(0, last - journal.tail - present.length);
+    journal.doubled += Math.min(taken, missing.size);
+    return batch.filter((message) => !cut.has(message.sequence) || missing.has(message));
+  }
+
+  /** Puts a message of the holding stream beside the backup. */
+  private keep(message: Message, reason: Reason): void {
+    const { journal, course } = this;
+    const { sequence, subject, time, headers, data } = message;
+    const line = { sequence, subject, time, headers: headers.toString("base64"), data: data.toString("base64") };
+    fs.mkdirSync(course.folder, { recursive: true, mode: 0o700 });
+    const handle = fs.openSync(path.join(course.folder, "held.jsonl"), "a", 0o600);
+    try {
+      writeWhole(handle, `${JSON.stringify(line)}\n`);
+      fs.fsyncSync(handle);
+    } finally {
+      fs.closeSync(handle);
+    }
+    journal.leftOut = { ...journal.leftOut, [reason]: (journal.leftOut[reason] ?? 0) + 1 };
+  }
+
+  /** The rest of the holding stream, and its end. */
+  async finish(): Promise<void> {
+    const { session, journal, course } = this;
+    const holding = await session.streamInfo(this.holding, course.deadline());
+    if (holding && holding.config.subjects?.join() !== parkedSubject(journal.id)) {
+      const info = await session.streamInfo(journal.stream, course.deadline());
+      const subjects = joinSubjects(info?.config.subjects ?? [], journal.target.subjects ?? []);
+      await this.takeBack(holding, { stream: journal.stream, config: { ...info?.config, subjects } });
+    }
+    while ((await this.drain()) > 0) course.step();
+    const left = await session.streamInfo(this.holding, course.deadline());
+    if (left && left.state.messages > 0 && left.state.last_seq > journal.held) return;
+    course.point("draining");
+    if (left) await course.change(session, `STREAM.DELETE.${this.holding}`, {}, `to remove stream ${this.holding}`);
+    course.reach(journal, "drained");
+  }
+
+  /** Takes another's stream, which is as it should be, for the new one: what was saved and held goes there. */
+  async adopt(): Promise<void> {
+    const live = await this.look();
+    this.journal.newCreated = String(live.stream?.created);
+    this.write();
+    if (this.journal.line < this.journal.saved) await this.fill({ ...live, open: true });
+    await this.finish();
+  }
+
+  /**
+   * Gives the old stream its subjects back, with what was published meanwhile: everything is as it was.
+   *
+   * @returns false where that is not possible any more.
+   */
+  async giveBack(): Promise<boolean> {
+    const { session, journal, course } = this;
+    const { kind, stream, holding, holds } = await this.look();
+    if (kind !== "old" || !stream) return false;
+    if (!holding) return true;
+    const before = { ...stream.config, subjects: journal.oldStream.subjects };
+    if (holds && !isFixed(stream)) await this.takeBack(holding, { stream: journal.stream, config: before });
+    while ((await this.drain()) > 0);
+    const left = await session.streamInfo(this.holding, course.deadline());
+    if (left && left.state.messages > 0 && left.state.last_seq > journal.held) return false;
+    await course.change(session, `STREAM.DELETE.${this.holding}`, {}, `to remove stream ${this.holding}`);
+    return true;
+  }
+}
+
+/** Whether the login may listen on every one of the subjects. */
+export async function mayListen(session: Session, subjects: readonly string[], course: Course): Promise<boolean> {
+  const refusals = await Promise.all(subjects.map((subject) => session.listenRefusal(subject, course.deadline())));
+  return refusals.every((refusal) => refusal === undefined);
+}

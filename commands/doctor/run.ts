@@ -1,0 +1,81 @@
+import * as readline from "node:readline/promises";
+import { CommandError, EXIT, type ExitName } from "../shared/exit";
+import { harmless } from "./text";
+
+/**
+ * Runs a command to its end: its failures become one message and an exit code.
+ *
+ * The first interrupt aborts the signal, so that the command can end in order; the second ends it at once. A reader that
+ * goes away (`... | head`) counts as an interrupt.
+ */
+export function runCommand(main: (argv: readonly string[], signal: AbortSignal) => Promise<ExitName>): void {
+  const interrupted = new AbortController();
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.on(name, () => {
+      if (interrupted.signal.aborted) process.exit(EXIT.interrupted.code);
+      interrupted.abort();
+    });
+  }
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE") throw error;
+      interrupted.abort();
+    });
+  }
+  main(process.argv.slice(2), interrupted.signal).then(finish, (error: unknown) => {
+    const known = error instanceof CommandError ? error : undefined;
+    // Anything else is a defect of the command itself, whose trace is wanted.
+    const told = known?.message ?? (error instanceof Error ? (error.stack ?? error.message) : String(error));
+    process.stderr.write(`${harmless(told)}\n`);
+    finish(known?.exit ?? "unknown");
+  });
+}
+
+/** The answer to a question; empty where it is left unanswered, by Ctrl-C or by the end of the input. */
+export async function ask(
+  question: string,
+  input: NodeJS.ReadableStream,
+  output: NodeJS.WritableStream,
+): Promise<string> {
+  const reader = readline.createInterface({ input, output });
+  const closed = new Promise<undefined>((resolve) => reader.once("close", () => resolve(undefined)));
+  try {
+    const answer = await Promise.race([reader.question(question).catch(() => undefined), closed]);
+    if (answer === undefined) output.write("\n");
+    return answer ?? "";
+  } finally {
+    reader.close();
+  }
+}
+
+/** What `work` comes to; undefined where `signal` is aborted before: what is only read need not be waited for then. */
+export async function unlessInterrupted<T>(signal: AbortSignal, work: Promise<T>): Promise<T | undefined> {
+  const aborted = new Promise<undefined>((resolve) => {
+    if (signal.aborted) resolve(undefined);
+    signal.addEventListener("abort", () => resolve(undefined), { once: true });
+  });
+  return Promise.race([work, aborted]);
+}
+
+/** How long a command that only asks may be silent, in milliseconds. */
+const SILENCE_MILLISECONDS = 3_000;
+
+/** What `work`, which asks a stack and all around it, comes to; says on `out` what it waits for where that takes long. */
+export async function tellingOfDelay<T>(
+  work: Promise<T>,
+  out: { write(text: string): unknown } = process.stderr,
+): Promise<T> {
+  const line = "Still asking the stack's state, the cluster and NATS: each question has its deadline ...\n";
+  const timer = setTimeout(() => out.write(line), SILENCE_MILLISECONDS);
+  try {
+    return await work;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Ends the process although a question that was given up may still wait for its answer, but not before all is written. */
+function finish(exit: ExitName): void {
+  process.exitCode = EXIT[exit].code;
+  process.stdout.write("", () => process.stderr.write("", () => process.exit()));
+}

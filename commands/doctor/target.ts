@@ -1,0 +1,167 @@
+import { kubernetesClient } from "../../contract/kubernetes/api";
+import { contractTerms } from "../../config/contract";
+import { ConfigError, parseSettings } from "../../config/parse";
+import { PROJECT } from "../../contract/project";
+import { SETTINGS, type SettingKey, type Settings } from "../../config/schema";
+import { natsUrl, PLACES } from "../../contract/facts";
+import { servicePlace } from "../../contract/service-host";
+import {
+  withDefaults,
+  type ClusterConnection,
+  type ContractInputs,
+  type ServersConnection,
+} from "../../contract/inputs";
+import { quoted } from "./text";
+import { findEngine, readStack, type StackContent } from "../shared/engine";
+
+/** A stack as far as it is known before its cluster is asked. Holds secrets: to be used, never to be printed. */
+export interface Target {
+  readonly stack: string;
+  readonly settings: Settings;
+  /** Why the configuration cannot be used, where it cannot; `settings` are then the defaults. */
+  readonly configProblem?: string;
+  /** The cluster: content or path of a kubeconfig, and a context of it; unset means the ambient ones. */
+  readonly cluster: Pick<ClusterConnection, "kubeconfig" | "context">;
+  /** Namespaces of the parts that the stack deploys; undefined for a part that it does not deploy. */
+  readonly namespaces: {
+    readonly nats?: string;
+    readonly postgres?: string;
+    readonly pgbouncer?: string;
+    readonly noetl?: string;
+    readonly gateway?: string;
+  };
+  readonly nats: {
+    readonly connection: ClusterConnection | ServersConnection;
+    readonly user: string;
+    /** Undefined where no update has finished yet and the configuration does not set it. */
+    readonly password?: string;
+    /** Host and port as the pods reach NATS. */
+    readonly host?: string;
+    readonly port: number;
+  };
+  /** The stream that the last update found, by its `created`; undefined where none has looked. */
+  readonly streamRemembered?: { readonly created: string; readonly storage?: string };
+  /** Names of outputs that a finished update of this configuration would have left and this stack lacks. */
+  readonly missingOutputs: readonly string[];
+  /** Every secret that is known of the stack, to hide it in whatever is shown. */
+  readonly secrets: readonly string[];
+}
+
+/** Reads the stack with its engine. @throws CommandError where it cannot be read. */
+export async function readTarget(stack: string): Promise<Target> {
+  // The client of the cluster is loaded while the engine, another process, reads. Whoever needs it is told why it fails.
+  kubernetesClient().catch(() => undefined);
+  return targetOf(stack, await readStack(findEngine(stack), stack, PROJECT));
+}
+
+/** The settings, or the defaults where the configuration is wrong: a wrong one is something to be told, not to fail of. */
+function settingsOf(config: Readonly<Record<string, string>>): { settings: Settings; configProblem?: string } {
+  try {
+    return { settings: parseSettings(config) };
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const { kubeconfig = "", kubeContext = "" } = config;
+    return { settings: parseSettings({ kubeconfig, kubeContext }), configProblem: error.message };
+  }
+}
+
+const text = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
+
+/** Combines configuration and outputs. An output counts more than a setting: it is what was deployed. */
+export function targetOf(stack: string, { config, outputs }: StackContent): Target {
+  const { settings, configProblem } = settingsOf(config);
+  const namespaces = (outputs.namespaces ?? {}) as Partial<Record<"nats" | "noetl" | "gateway", string>>;
+  const cluster = {
+    // A stack that makes its cluster puts the kubeconfig out; one for an existing cluster is configured with it.
+    ...((text(outputs.kubeconfig) ?? settings.kubeconfig)
+      ? { kubeconfig: text(outputs.kubeconfig) ?? settings.kubeconfig }
+      : {}),
+    ...(settings.kubeContext ? { context: settings.kubeContext } : {}),
+  };
+  const natsNamespace = namespaces.nats ?? PLACES.nats.namespace;
+  const user = text(outputs.natsUser) ?? settings.natsUser;
+  const password = text(outputs.natsPassword) ?? settings.natsPassword;
+  const host = text(outputs.natsHost) ?? settings.natsHost;
+  const port = typeof outputs.natsPort === "number" ? outputs.natsPort : settings.natsPort;
+  const expected = [
+    "natsPassword",
+    ...(settings.deployNoetl ? ["serverUrl", "contract"] : []),
+    ...(settings.deployGateway ? ["gatewayUrl"] : []),
+  ];
+  const secretSettings = (Object.keys(SETTINGS) as SettingKey[]).filter((key) => SETTINGS[key].secret);
+  return {
+    stack,
+    settings,
+    ...(configProblem === undefined ? {} : { configProblem }),
+    cluster,
+    namespaces: {
+      ...(settings.deployNats ? { nats: natsNamespace } : {}),
+      ...(settings.deployNoetl ? { postgres: PLACES.postgres.namespace } : {}),
+      ...(settings.deployNoetl && settings.useCloudSql ? { pgbouncer: PLACES.pgbouncer.namespace } : {}),
+      ...(settings.deployNoetl ? { noetl: namespaces.noetl ?? PLACES.noetl.namespace } : {}),
+      ...(settings.deployGateway ? { gateway: namespaces.gateway ?? PLACES.gateway.namespace } : {}),
+    },
+    nats: {
+      connection: settings.deployNats
+        ? { ...cluster, namespace: natsNamespace, service: PLACES.nats.service, port: PLACES.nats.port }
+        : wayToExternal(settings, cluster),
+      user,
+      port,
+      ...(password === undefined ? {} : { password }),
+      ...(host === undefined ? {} : { host }),
+    },
+    ...rememberedIn(outputs.contract),
+    missingOutputs: expected.filter((name) => outputs[name] === undefined || outputs[name] === null),
+    secrets: [password, text(outputs.natsUrl), ...secretSettings.map((key) => text(config[key]))].filter(
+      (value) => value !== undefined,
+    ),
+  };
+}
+
+/** The stream's creation as the output `contract` tells it: `NOETL_COMMANDS, created 2026-03-02T10:00:00.123Z`. */
+function rememberedIn(contract: unknown): Pick<Target, "streamRemembered"> {
+  const { stream, storage } = (contract ?? {}) as { stream?: unknown; storage?: unknown };
+  const created = typeof stream === "string" ? /, created (\d{4}-\S+)$/.exec(stream)?.[1] : undefined;
+  if (created === undefined || Number.isNaN(Date.parse(created))) return {};
+  return { streamRemembered: { created, ...(typeof storage === "string" ? { storage } : {}) } };
+}
+
+/** As the program goes it: through the cluster to a Service of the cluster, straight to any other host. */
+function wayToExternal(settings: Settings, cluster: Target["cluster"]): Target["nats"]["connection"] {
+  const { natsHost = "localhost", natsPort: port } = settings;
+  const place = servicePlace(natsHost);
+  return place ? { ...cluster, ...place, port } : { servers: [`${natsHost}:${port}`] };
+}
+
+/** What the stack's contract is, asked with `password`. */
+export function contractInputs(
+  target: Target,
+  timeoutSeconds: number,
+  password = target.nats.password,
+): ContractInputs {
+  const { settings, nats, namespaces } = target;
+  const { gateway, ...terms } = contractTerms(settings);
+  return withDefaults({
+    ...terms,
+    connection: nats.connection,
+    ...(password === undefined ? {} : { user: nats.user, password }),
+    ...(gateway ? { gateway: { ...gateway, namespace: namespaces.gateway } } : {}),
+    ...(namespaces.noetl === undefined ? {} : { noetl: { namespace: namespaces.noetl } }),
+    timeoutSeconds,
+  });
+}
+
+/** NATS_URL as the deployed pods must have it; undefined where not all of it is known. */
+export function expectedNatsUrl({ nats: { user, password, host, port } }: Pick<Target, "nats">): string | undefined {
+  return password === undefined || host === undefined ? undefined : natsUrl({ user, password, host, port });
+}
+
+/** `kubectl` as it reaches the stack's cluster. Where the kubeconfig is no file, its context must be the current one. */
+export function kubectlOf({ cluster: { kubeconfig, context } }: Target): string {
+  const isPath = kubeconfig !== undefined && !/[\n{]/.test(kubeconfig);
+  return [
+    "kubectl",
+    ...(isPath ? ["--kubeconfig", quoted(kubeconfig)] : []),
+    ...(context ? ["--context", quoted(context)] : []),
+  ].join(" ");
+}

@@ -1,0 +1,99 @@
+import { execFile } from "node:child_process";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { projectRoot } from "../../contract/project";
+import { EMBEDDED_DIR, EMBEDDED_STACK, embeddedEngine } from "../../embedded/home";
+import { cachedPath, TOOLS } from "../../embedded/toolchain";
+import { CommandError } from "./exit";
+
+/** The `pulumi` command and the environment it runs in. */
+export interface Engine {
+  readonly command: string;
+  readonly env: NodeJS.ProcessEnv;
+  /** Folder of the project. */
+  readonly cwd: string;
+}
+
+/** What a stack is configured with and what it put out, secrets in plain text: to be used, never to be printed. */
+export interface StackContent {
+  /** Keys without the project's name. */
+  readonly config: Readonly<Record<string, string>>;
+  readonly outputs: Readonly<Record<string, unknown>>;
+}
+
+const DEADLINE_MILLISECONDS = 60_000;
+
+/** The engine that knows `stack`: the embedded cluster's own, or the user's. @throws CommandError */
+export function findEngine(stack: string): Engine {
+  if (stack === EMBEDDED_STACK && fs.existsSync(EMBEDDED_DIR)) {
+    return { ...embeddedEngine(EMBEDDED_DIR), cwd: projectRoot() };
+  }
+  const command = onPath("pulumi") ?? [cachedPath(TOOLS.pulumi)].find((file) => fs.existsSync(file));
+  if (command === undefined) {
+    throw new CommandError("pulumi is not on PATH: install it (https://www.pulumi.com/docs/iac/download-install/)");
+  }
+  return { command, env: { ...process.env, PULUMI_SKIP_UPDATE_CHECK: "true" }, cwd: projectRoot() };
+}
+
+/** Command or path of `helm`: what the toolchain has built serves where none is on PATH. */
+export const helmCommand = (): string =>
+  onPath("helm") === undefined && fs.existsSync(cachedPath(TOOLS.helm)) ? cachedPath(TOOLS.helm) : "helm";
+
+function onPath(name: string): string | undefined {
+  return (process.env.PATH ?? "")
+    .split(path.delimiter)
+    .filter(Boolean)
+    .map((folder) => path.join(folder, name))
+    .find((file) => fs.existsSync(file));
+}
+
+/**
+ * Configuration and outputs of a stack. Two short runs of the engine at once; secrets come back through a pipe, and
+ * stand in no process's arguments.
+ *
+ * @param project Name of the project, the prefix of its configuration keys.
+ * @throws CommandError with what the engine says.
+ */
+export async function readStack(engine: Engine, stack: string, project: string): Promise<StackContent> {
+  const [config, outputs] = await Promise.all([
+    ask<Record<string, { value?: string }>>(engine, ["config", "--json", "--show-secrets", "--stack", stack], stack),
+    ask<Record<string, unknown>>(engine, ["stack", "output", "--json", "--show-secrets", "--stack", stack], stack),
+  ]);
+  const own = Object.entries(config).flatMap(([key, { value }]) =>
+    key.startsWith(`${project}:`) && value !== undefined ? [[key.slice(project.length + 1), value] as const] : [],
+  );
+  return { config: Object.fromEntries(own), outputs };
+}
+
+function ask<T>({ command, env, cwd }: Engine, args: readonly string[], stack: string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    execFile(
+      command,
+      ["--non-interactive", ...args],
+      { env, cwd, timeout: DEADLINE_MILLISECONDS, maxBuffer: 64 * 1024 * 1024 },
+      (error, stdout, stderr) => {
+        if (!error) {
+          resolve(JSON.parse(stdout === "" ? "{}" : stdout) as T);
+          return;
+        }
+        const said = stderr.trim().replace(/^error: /, "");
+        const why = error.killed
+          ? `the engine gave no answer within ${DEADLINE_MILLISECONDS / 1000} s`
+          : said || (error.code === "ENOENT" ? `${command} cannot be run` : error.message);
+        reject(new CommandError(`stack ${stack} cannot be read: ${why}\n${hintFor(said, stack)}`.trim()));
+      },
+    );
+  });
+}
+
+/** What to do about an error of the engine; empty where nothing is known. */
+export function hintFor(said: string, stack: string): string {
+  if (/no stack named|not found/i.test(said)) {
+    return stack === EMBEDDED_STACK
+      ? "The embedded stack is made by: npm run up:embedded"
+      : "Stacks that exist: pulumi stack ls";
+  }
+  if (/passphrase/i.test(said)) return "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE.";
+  if (/login|credentials/i.test(said)) return "Log in to the stack's backend: pulumi login";
+  return "";
+}

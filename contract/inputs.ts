@@ -1,0 +1,315 @@
+/** What a check of the contract is told, and the defaults. */
+import type { Declared } from "./declared/types";
+import { LINE_PROFILES, NOETL_LINES, type ConsumerTerms, type LineProfile, type NoetlLine } from "./lines";
+import { CONSUMER, GATEWAY, PLACES, STREAM, WORKER_TUNING } from "./facts";
+import { subjectsCover } from "./subjects";
+
+/** TLS towards NATS. Certificates and keys are PEM text, not paths. */
+export interface TlsSettings {
+  /** Authorities to trust instead of Node's own list. */
+  readonly ca?: string;
+  /** Client certificate, with `key`. */
+  readonly cert?: string;
+  /** Key of the client certificate. */
+  readonly key?: string;
+  /** Name that the server's certificate must carry; default: the server's host, or the Service's name in the cluster. */
+  readonly serverName?: string;
+  /** True where the server expects TLS before it greets (`handshake_first`, nats-server 2.10.4). Default: false. */
+  readonly handshakeFirst?: boolean;
+}
+
+/** The way to NATS through a port-forward over the Kubernetes API, as `kubectl port-forward` goes it. */
+export interface ClusterConnection {
+  /** Namespace of NATS. */
+  readonly namespace: string;
+  /** Service whose ready pods are taken. */
+  readonly service: string;
+  /** One pod instead of any behind the Service. */
+  readonly pod?: string;
+  /** NATS client port of the pod. */
+  readonly port: number;
+  /** Content or path of a kubeconfig; unset takes `$KUBECONFIG`, `~/.kube/config` or the pod's service account. */
+  readonly kubeconfig?: string;
+  /** Context of the kubeconfig; unset takes its current one. */
+  readonly context?: string;
+  readonly tls?: TlsSettings;
+}
+
+/** The direct way to NATS. */
+export interface ServersConnection {
+  /** `host:port`, with or without `nats://` or `tls://`; tried in this order. */
+  readonly servers: readonly string[];
+  readonly tls?: TlsSettings;
+}
+
+/** How stream and consumer must be configured. Defaults: as NoETL creates them. Durations in seconds. */
+export interface Expectation {
+  readonly retention: string;
+  readonly storage: string;
+  /** 0 is unlimited. */
+  readonly maxAgeSeconds: number;
+  readonly ackPolicy: string;
+  readonly deliverPolicy: string;
+  readonly replayPolicy: string;
+  readonly ackWaitSeconds: number;
+  /** Fewest replicas of the stream; more are fine. */
+  readonly replicas: number;
+  /** `duplicate_window`; a shorter `maxAgeSeconds` shortens it. */
+  readonly duplicateWindowSeconds: number;
+}
+
+/** The worker's settings that must agree with its consumer (`NOETL_WORKER_NATS_*`). */
+export interface WorkerSettings {
+  readonly maxAckPending: number;
+  readonly maxDeliver: number;
+  readonly fetchTimeoutSeconds: number;
+  /** Worker pods, each of which fetches. */
+  readonly replicas: number;
+}
+
+/** The gateway's part of the contract. */
+export interface GatewaySettings {
+  /** NATS_UPDATES_SUBJECT_PREFIX. */
+  readonly updatesSubjectPrefix: string;
+  /** NATS_CALLBACK_SUBJECT_PREFIX. */
+  readonly callbackSubjectPrefix: string;
+  /** NATS_SESSION_BUCKET. */
+  readonly sessionBucket: string;
+  /** NATS_SESSION_CACHE_TTL_SECS, in seconds. */
+  readonly sessionTtlSeconds: number;
+  /** NATS_REQUEST_BUCKET. */
+  readonly requestBucket: string;
+  /** NATS_REQUEST_TTL_SECS, in seconds. */
+  readonly requestTtlSeconds: number;
+  /** The user that the gateway logs in with, where it is another than the check's. */
+  readonly user?: string;
+  readonly password?: string;
+  /** Where the gateway runs; only used in the commands that mend a broken contract. */
+  readonly namespace: string;
+  readonly deployment: string;
+}
+
+/** Where NoETL runs; only used in the commands that mend a broken contract. */
+export interface NoetlPlaces {
+  readonly namespace: string;
+  readonly serverDeployment: string;
+  readonly workerDeployment: string;
+}
+
+/** A user of NATS with its password. */
+export interface NoetlLogin {
+  readonly user: string;
+  readonly password: string;
+}
+
+/** Everything that one check needs, with no default left open. */
+export interface ContractInputs {
+  readonly connection: ClusterConnection | ServersConnection;
+  readonly user?: string;
+  readonly password?: string;
+  /** Content or path of a credentials file (`.creds`: a JWT and its seed), instead of user and password. */
+  readonly credentials?: string;
+  /** Seed of an NKey (`SU...`), instead of user and password. */
+  readonly nkeySeed?: string;
+  /**
+   * `assert` changes nothing in NATS. `ensure` first creates what is missing and updates what can be updated; for use
+   * before NoETL starts.
+   */
+  readonly mode: "assert" | "ensure";
+  readonly stream: string;
+  readonly subject: string;
+  readonly consumer: string;
+  /** Line of the NoETL that is deployed; its stream and consumers are what is expected. Default: `2.8`. */
+  readonly noetlLine?: NoetlLine;
+  /** NoETL's own login, where it is another than that of the check. */
+  readonly noetlLogin?: { readonly user: string; readonly password: string };
+  /** Subjects that this NoETL publishes on. Default: as its line does, with routing off. */
+  readonly publishes?: readonly string[];
+  /** The durable consumers of the workers. Default: as the line's workers make them, `consumer` first. */
+  readonly consumers?: readonly ConsumerTerms[];
+  readonly expect: Expectation;
+  readonly worker: WorkerSettings;
+  readonly noetl: NoetlPlaces;
+  /** Undefined where no gateway is deployed. */
+  readonly gateway?: GatewaySettings;
+  /** What is declared in NATS beyond what NoETL makes; undefined where nothing is. */
+  readonly declared?: Declared;
+  /** True where there is no NoETL: only what is declared is asked for. */
+  readonly declaredOnly?: boolean;
+  /** True makes drift fail the update too. */
+  readonly strict: boolean;
+  /** Deadline of the whole check, waiting included. */
+  readonly timeoutSeconds: number;
+  /** Any values; a change of one runs the check again. */
+  readonly triggers?: readonly unknown[];
+}
+
+type DeepPartial<T> = T extends readonly unknown[] ? T : T extends object ? { [K in keyof T]?: DeepPartial<T[K]> } : T;
+
+/** What a caller may leave out: everything. */
+export type ContractArguments = Omit<DeepPartial<ContractInputs>, "connection"> & {
+  readonly connection?: Partial<ClusterConnection> | ServersConnection;
+};
+
+/** Deadline of a check where none is given, in seconds. */
+export const DEFAULT_TIMEOUT_SECONDS = 120;
+
+export const DEFAULT_CONNECTION: ClusterConnection = {
+  namespace: PLACES.nats.namespace,
+  service: PLACES.nats.service,
+  port: PLACES.nats.port,
+};
+
+const DEFAULTS: ContractInputs = {
+  connection: DEFAULT_CONNECTION,
+  mode: "assert",
+  stream: STREAM.name,
+  subject: STREAM.subject,
+  consumer: CONSUMER.name,
+  expect: {
+    retention: STREAM.retention,
+    storage: STREAM.storage,
+    maxAgeSeconds: STREAM.maxAgeSeconds,
+    ackPolicy: CONSUMER.ackPolicy,
+    deliverPolicy: CONSUMER.deliverPolicy,
+    replayPolicy: CONSUMER.replayPolicy,
+    ackWaitSeconds: CONSUMER.ackWaitSeconds,
+    replicas: STREAM.replicas,
+    duplicateWindowSeconds: STREAM.duplicateWindowSeconds,
+  },
+  worker: {
+    maxAckPending: WORKER_TUNING.maxAckPending,
+    maxDeliver: WORKER_TUNING.maxDeliver,
+    fetchTimeoutSeconds: WORKER_TUNING.fetchTimeoutSeconds,
+    replicas: 1,
+  },
+  noetl: {
+    namespace: PLACES.noetl.namespace,
+    serverDeployment: PLACES.noetl.serverDeployment,
+    workerDeployment: PLACES.noetl.workerDeployment,
+  },
+  strict: false,
+  timeoutSeconds: DEFAULT_TIMEOUT_SECONDS,
+};
+
+const GATEWAY_DEFAULTS: GatewaySettings = {
+  ...GATEWAY,
+  namespace: PLACES.gateway.namespace,
+  deployment: PLACES.gateway.deployment,
+};
+
+/** Names of the inputs, in the order of {@link ContractInputs}. */
+export const INPUT_NAMES = [
+  "connection",
+  "user",
+  "password",
+  "credentials",
+  "nkeySeed",
+  "mode",
+  "stream",
+  "subject",
+  "consumer",
+  "noetlLine",
+  "publishes",
+  "consumers",
+  "noetlLogin",
+  "expect",
+  "worker",
+  "noetl",
+  "gateway",
+  "declared",
+  "declaredOnly",
+  "strict",
+  "timeoutSeconds",
+  "triggers",
+] as const satisfies readonly (keyof ContractInputs)[];
+
+export function isServersConnection(
+  connection: Partial<ClusterConnection> | ServersConnection,
+): connection is ServersConnection {
+  return "servers" in connection && connection.servers !== undefined;
+}
+
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** `given` over `defaults`, objects key by key; what is undefined or null in `given` counts as left out. */
+function over<T>(defaults: T, given: unknown): T {
+  if (given === undefined || given === null) return defaults;
+  if (!isRecord(given)) return given as T;
+  const base: Record<string, unknown> = isRecord(defaults) ? { ...defaults } : {};
+  for (const [key, value] of Object.entries(given)) {
+    const merged = over(base[key], value);
+    if (merged !== undefined) base[key] = merged;
+  }
+  return base as T;
+}
+
+const isLine = (line: unknown): line is NoetlLine => (NOETL_LINES as readonly unknown[]).includes(line);
+
+/** The line's profile; one that is not known (yet) is the business of the check of the inputs. */
+const profileOf = (line: unknown): LineProfile => LINE_PROFILES[isLine(line) ? line : "2.8"];
+
+/** What the line makes of stream and consumer. */
+function lineExpectation(
+  line: unknown,
+): Pick<Expectation, "storage" | "maxAgeSeconds" | "ackWaitSeconds" | "deliverPolicy"> {
+  const { storage, maxAgeSeconds, ackWaitSeconds, deliverPolicy } = profileOf(line);
+  return { storage, maxAgeSeconds, ackWaitSeconds, deliverPolicy };
+}
+
+/** The arguments with every default filled in and nothing undefined left in them. */
+export function withDefaults(args: ContractArguments): ContractInputs {
+  const servers = isRecord(args.connection) && isServersConnection(args.connection);
+  return over(
+    {
+      ...DEFAULTS,
+      expect: { ...DEFAULTS.expect, ...lineExpectation(args.noetlLine) },
+      worker: { ...DEFAULTS.worker, ...profileOf(args.noetlLine).limits },
+      ...(servers ? { connection: { servers: [] } } : {}),
+      ...(isRecord(args.gateway) ? { gateway: GATEWAY_DEFAULTS } : {}),
+    },
+    args,
+  );
+}
+
+/** Host, port and scheme of a server address; undefined where it is none. */
+export function parseServer(address: string): { host: string; port: number; tls: boolean } | undefined {
+  const match = /^(?:(nats|tls):\/\/)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?\/?$/.exec(address);
+  const host = match?.[2];
+  if (!match || host === undefined) return undefined;
+  const port = Number(match[3] ?? PLACES.nats.port);
+  if (port < 1 || port > 65535) return undefined;
+  return { host: host.replace(/^\[|\]$/g, ""), port, tls: match[1] === "tls" };
+}
+
+/** Within how many seconds workers that run add a consumer that is gone; undefined where only a start of them does. */
+export const addsConsumersWithin = ({ noetlLine }: Pick<ContractInputs, "noetlLine">): number | undefined =>
+  profileOf(noetlLine).addsConsumersWithinSeconds;
+
+type Subjects = Pick<ContractInputs, "subject" | "publishes" | "noetlLine" | "consumer" | "consumers">;
+
+/** Subjects that the deployed NoETL publishes on. */
+export const publishedSubjects = (inputs: Subjects): readonly string[] =>
+  inputs.publishes ?? profileOf(inputs.noetlLine).publishes(inputs.subject, consumerTerms(inputs));
+
+/** Subjects that the stream has to store: those that are published, and the one by which workers look it up. */
+export const storedBy = (inputs: Subjects): string[] => [...new Set([inputs.subject, ...publishedSubjects(inputs)])];
+
+/** Subjects of the stream as the line of NoETL makes it, with those that it publishes on beside them. */
+export function streamSubjects(inputs: Subjects): string[] {
+  const subjects = profileOf(inputs.noetlLine).subjects(inputs.subject);
+  return [...subjects, ...storedBy(inputs).filter((subject) => !subjectsCover(subjects, subject))];
+}
+
+/** The durable consumers of the workers; at least one. */
+export function consumerTerms({
+  consumers,
+  noetlLine,
+  consumer,
+  subject,
+}: Pick<ContractInputs, "consumers" | "noetlLine" | "consumer" | "subject">): readonly ConsumerTerms[] {
+  return Array.isArray(consumers) && consumers.length > 0
+    ? consumers
+    : profileOf(noetlLine).consumers(consumer, subject);
+}

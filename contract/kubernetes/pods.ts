@@ -1,0 +1,166 @@
+/** What the pods of NATS and NoETL tell about a stream that is gone: who restarted, and whether somebody will make it again. */
+import type { V1Pod } from "@kubernetes/client-node" with { "resolution-mode": "import" };
+import { sentenceCase } from "../wording";
+import { clusterAccess, listPods, readLog } from "./api";
+import { within, type Deadline } from "../deadline";
+import { ConnectError } from "../errors";
+import { isServersConnection, type ContractInputs } from "../inputs";
+import { list } from "../rules/rule";
+
+/** One pod, as far as it matters here. */
+export interface PodFacts {
+  readonly name: string;
+  /** The container that the rest is about; undefined where none has been made yet. */
+  readonly container?: string;
+  /** False where it waits, fails, or does not answer its probe. */
+  readonly ready: boolean;
+  /** When its container last started; undefined where none runs. */
+  readonly started?: string;
+  readonly restarts: number;
+  /** Why its container ended last, `OOMKilled` or `Error (exit code 1)`; undefined where it never did. */
+  readonly ended?: string;
+}
+
+/** The pods behind a contract, by what they are of; sorted by name. */
+export interface Pods {
+  readonly nats: readonly PodFacts[];
+  readonly noetl: readonly PodFacts[];
+  /** The API server's clock when it answered, in milliseconds since 1970. */
+  readonly now: number;
+}
+
+/** Pods of a Deployment carry its name, and two more parts. */
+const ofDeployment = (name: string, deployment: string): boolean =>
+  new RegExp(`^${deployment}-[a-z0-9]+-[a-z0-9]+$`).test(name);
+
+export function podFacts(pod: V1Pod): PodFacts {
+  const statuses = pod.status?.containerStatuses ?? [];
+  // Beside the server of NATS stands what reloads its configuration.
+  const first = statuses.find(({ name }) => name === "nats") ?? statuses[0];
+  const started = first?.state?.running?.startedAt;
+  const terminated = first?.state?.terminated ?? first?.lastState?.terminated;
+  const isReady = (pod.status?.conditions ?? []).some(({ type, status }) => type === "Ready" && status === "True");
+  return {
+    name: pod.metadata?.name ?? "",
+    ready: isReady && pod.metadata?.deletionTimestamp === undefined,
+    ...(started === undefined ? {} : { started: String(started) }),
+    ...(first ? { container: first.name } : {}),
+    restarts: first?.restartCount ?? 0,
+    ...(terminated ? { ended: endOf(terminated) } : {}),
+  };
+}
+
+function endOf({ reason, exitCode }: { reason?: string; exitCode: number }): string {
+  return reason !== undefined && reason !== "Error" ? reason : `exit code ${exitCode}`;
+}
+
+/** Asks for the pods; undefined where the contract is not asked through a cluster, or the login may not list them. */
+export async function podsOf(inputs: ContractInputs, deadline: Deadline): Promise<Pods | undefined> {
+  const { connection, noetl } = inputs;
+  if (isServersConnection(connection)) return undefined;
+  try {
+    const access = await clusterAccess(connection);
+    const list = (namespace: string) =>
+      within(deadline.step(), `the Kubernetes API to list the pods of namespace ${namespace}`, (signal) =>
+        listPods(access, namespace, signal),
+      );
+    const [nats, workers] = await Promise.all([list(connection.namespace), list(noetl.namespace)]);
+    const deployments = [noetl.serverDeployment, noetl.workerDeployment];
+    const { service, pod } = connection;
+    const sorted = (pods: readonly V1Pod[], mine: (name: string) => boolean): PodFacts[] =>
+      pods
+        .map(podFacts)
+        .filter(({ name }) => mine(name))
+        .sort((a, b) => a.name.localeCompare(b.name));
+    return {
+      // The chart's StatefulSet has the name of its Service.
+      nats: sorted(nats.pods, (name) => name === pod || new RegExp(`^${service}-\\d+$`).test(name)),
+      noetl: sorted(workers.pods, (name) => deployments.some((deployment) => ofDeployment(name, deployment))),
+      now: workers.now,
+    };
+  } catch (error) {
+    if (error instanceof ConnectError) return undefined;
+    throw error;
+  }
+}
+
+/** The last lines of NoETL's container before it ended; undefined where they cannot be had. */
+export async function previousLog(
+  inputs: ContractInputs,
+  pod: string,
+  container: string,
+  deadline: Deadline,
+): Promise<string | undefined> {
+  const { connection, noetl } = inputs;
+  if (isServersConnection(connection)) return undefined;
+  try {
+    const access = await clusterAccess(connection);
+    return await within(deadline.step(), `the Kubernetes API to give the log of pod ${pod}`, (signal) =>
+      readLog(access, { namespace: noetl.namespace, pod, container }, signal),
+    );
+  } catch (error) {
+    if (error instanceof ConnectError) return undefined;
+    throw error;
+  }
+}
+
+/** NoETL makes its stream within seconds of its start; a ready pod that is older has done so or will not. */
+const START_MILLISECONDS = 30_000;
+
+/**
+ * How long it makes sense to wait for what a starting NoETL makes, in milliseconds: without end while a pod is not ready, and
+ * not at all where all have run for a while.
+ */
+export function startsFor({ noetl, now }: Pods): number {
+  const left = ({ ready, started }: PodFacts): number =>
+    ready && started !== undefined ? START_MILLISECONDS - (now - Date.parse(started)) : Infinity;
+  return Math.max(0, ...noetl.map(left));
+}
+
+/** What is known around a loss. */
+interface AroundLoss {
+  /** When the stream was created that an earlier check found. */
+  readonly seen: string | undefined;
+  readonly pods: Pods;
+  /** Within how many seconds workers that run add a consumer that is gone; undefined where they do not. */
+  readonly within?: number | undefined;
+}
+
+/** Whether the stream itself is there. */
+export const isConsumersAlone = (lost: readonly string[]): boolean =>
+  lost.every((each) => each.startsWith("consumer "));
+
+/**
+ * What is known of a loss, and why waiting does not bring back what is lost.
+ *
+ * @param lost What is missing, `stream NOETL_COMMANDS`; at least one.
+ */
+export function lossWords(lost: readonly string[], { seen, pods, within }: AroundLoss): string {
+  const [are, were, it] = lost.length === 1 ? ["is", "was", "it"] : ["are", "were", "them"];
+  const missing = sentenceCase(list(lost));
+  const restarted = pods.nats.filter(
+    ({ started }) => seen !== undefined && started !== undefined && Date.parse(started) > Date.parse(seen),
+  );
+  const words = [
+    seen === undefined
+      ? `${missing} ${are} gone.`
+      : `${missing} ${are} gone, which ${were} there at the last check (stream created ${seen}).`,
+    ...restarted.map(
+      ({ name, started, restarts, ended }) =>
+        `NATS pod ${name} started at ${started}` +
+        (restarts > 0 ? ` (restart ${restarts}${ended ? `, after ${ended}` : ""})` : "") +
+        ", and what is kept in memory ends with the server.",
+    ),
+  ];
+  const [oldest] = pods.noetl.flatMap(({ started }) => started ?? []).sort();
+  words.push(
+    pods.noetl.length === 0
+      ? `No pod of NoETL is there to make ${it}.`
+      : within !== undefined && isConsumersAlone(lost)
+        ? `NoETL's workers, of which the oldest pod has run since ${oldest ?? "an unknown time"}, have not added ${it} within ` +
+          `${within} s, as they do since release 2.100.3: restart them.`
+        : `NoETL makes stream and consumer only when it starts, and its pods have run since ${oldest ?? "an unknown time"}: ` +
+          `nothing brings ${it} back but a restart of these pods.`,
+  );
+  return words.join(" ");
+}

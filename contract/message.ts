@@ -1,0 +1,198 @@
+import { many } from "./wording";
+import { consumerTerms, isServersConnection, type ContractInputs } from "./inputs";
+import { checkName, type Mend, type Verdict } from "./rules";
+import { bucketStream } from "./rules/gateway";
+import { toSeconds } from "./rules/rule";
+
+/** An argument as a POSIX shell takes it: quoted only where it must be. */
+function quoted(argument: string): string {
+  return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", `'\\''`)}'`;
+}
+
+const line = (...words: readonly string[]): string => words.map(quoted).join(" ");
+
+/** The commands of one set-up, as words of a command line. No command holds a credential. */
+function commandWords(inputs: ContractInputs): { nats: string[]; kubectl: string[] } {
+  const { connection } = inputs;
+  if (isServersConnection(connection)) {
+    return { nats: ["nats", "--server", connection.servers.join(",")], kubectl: ["kubectl"] };
+  }
+  const kubectl = ["kubectl", ...(connection.context ? ["--context", connection.context] : [])];
+  // The nats chart names its box after the release, as it does its Service, and logs it in.
+  const box = ["-n", connection.namespace, "exec", `deploy/${connection.service}-box`, "--"];
+  return { nats: [...kubectl, ...box, "nats"], kubectl };
+}
+
+type Flag = (value: never) => string[];
+
+/** How the nats command line sets what a patch changes. */
+const STREAM_FLAGS: Readonly<Record<string, Flag>> = {
+  retention: (value: string) => ["--retention", value === "workqueue" ? "work" : value],
+  subjects: (value: string[]) => value.flatMap((subject) => ["--subjects", subject]),
+  no_ack: () => ["--ack"],
+  max_age: (value: number) => ["--max-age", `${toSeconds(value)}s`],
+  max_msgs: (value: number) => [`--max-msgs=${value}`],
+  max_bytes: (value: number) => [`--max-bytes=${value}`],
+  max_msgs_per_subject: (value: number) => [`--max-msgs-per-subject=${value}`],
+  max_msg_size: (value: number) => [`--max-msg-size=${value}`],
+  // To the command line -1 is "leave it as it is", to the server 0 is unlimited as well.
+  max_consumers: (value: number) => [`--max-consumers=${Math.max(0, value)}`],
+  discard: (value: string) => ["--discard", value],
+  discard_new_per_subject: () => ["--no-discard-per-subject"],
+  duplicate_window: (value: number) => ["--dupe-window", `${toSeconds(value)}s`],
+  num_replicas: (value: number) => ["--replicas", String(value)],
+  subject_transform: () => ["--no-transform"],
+};
+
+const CONSUMER_FLAGS: Readonly<Record<string, Flag>> = {
+  ack_wait: (value: number) => ["--wait", `${toSeconds(value)}s`],
+  max_deliver: (value: number) => [`--max-deliver=${value}`],
+  headers_only: () => ["--no-headers-only"],
+  num_replicas: (value: number) => [`--replicas=${value}`],
+};
+
+/** `nats kv edit`; it writes all else as buckets have it. `nats stream edit` refuses buckets without a terminal. */
+const BUCKET_FLAGS: Readonly<Record<string, Flag>> = {
+  max_age: (value: number) => [`--ttl=${toSeconds(value)}s`],
+  max_bytes: (value: number) => [`--max-bucket-size=${value}`],
+  max_msg_size: (value: number) => [`--max-value-size=${value}`],
+  max_msgs: () => [],
+  duplicate_window: () => [],
+};
+
+function flagsOf(flags: Readonly<Record<string, Flag>>, patches: readonly object[]): string[] {
+  return Object.entries(Object.assign({}, ...patches) as object).flatMap(([field, value]) => {
+    const flag = flags[field];
+    if (!flag) throw new Error(`the nats command line has no flag for ${field}`);
+    return flag(value as never);
+  });
+}
+
+/**
+ * The commands that mend what is broken, in the order in which to run them.
+ *
+ * One that recreates the stream makes all others about it and its consumer needless, because NoETL's server and worker
+ * make both anew when they start; likewise one that recreates the consumer those that edit it.
+ */
+export function mendingCommands(inputs: ContractInputs, mends: readonly Mend[]): string[] {
+  const { nats, kubectl } = commandWords(inputs);
+  const { stream, noetl, gateway } = inputs;
+  const [first] = consumerTerms(inputs).map(({ name }) => name);
+  const wants = (action: Mend["action"]): boolean => mends.some((mend) => mend.action === action);
+  const restart = (namespace: string, ...deployments: readonly string[]): string =>
+    line(...kubectl, "-n", namespace, "rollout", "restart", ...deployments.map((name) => `deploy/${name}`));
+  const restartBoth = restart(noetl.namespace, noetl.serverDeployment, noetl.workerDeployment);
+  const commands: string[] = [];
+
+  if (wants("recreate-stream")) {
+    commands.push(line(...nats, "stream", "rm", stream, "-f"), restartBoth);
+  } else {
+    const streamFlags = flagsOf(
+      STREAM_FLAGS,
+      mends.flatMap((mend) => (mend.action === "edit-stream" ? mend.patch : [])),
+    );
+    if (streamFlags.length > 0) commands.push(line(...nats, "stream", "edit", stream, ...streamFlags, "-f"));
+    for (const { name } of consumerTerms(inputs)) {
+      commands.push(
+        ...consumerCommands(inputs, mends, { name, isFirst: name === first }).map((words) =>
+          line(...nats, "consumer", ...words),
+        ),
+      );
+    }
+    if (streamFlags.length > 0 || wants("restart-server")) commands.push(restartBoth);
+    else if (wants("recreate-consumer") || wants("restart-worker")) {
+      commands.push(restart(noetl.namespace, noetl.workerDeployment));
+    }
+  }
+
+  const recreated = new Set(mends.flatMap((mend) => (mend.action === "recreate-bucket" ? mend.bucket : [])));
+  for (const bucket of recreated) commands.push(line(...nats, "stream", "rm", bucketStream(bucket), "-f"));
+  const edited = new Map<string, object[]>();
+  for (const mend of mends) {
+    if (mend.action !== "edit-bucket" || recreated.has(mend.bucket)) continue;
+    edited.set(mend.bucket, [...(edited.get(mend.bucket) ?? []), mend.patch]);
+  }
+  for (const [bucket, patches] of edited) {
+    commands.push(line(...nats, "kv", "edit", bucket, ...flagsOf(BUCKET_FLAGS, patches)));
+  }
+  if (gateway && (recreated.size > 0 || edited.size > 0 || wants("restart-gateway"))) {
+    commands.push(restart(gateway.namespace, gateway.deployment));
+  }
+  return commands;
+}
+
+/** Words after `nats consumer` for what concerns one consumer. */
+function consumerCommands(
+  { stream }: ContractInputs,
+  mends: readonly Mend[],
+  { name, isFirst }: { name: string; isFirst: boolean },
+): string[][] {
+  const own = mends.filter((mend) => ("consumer" in mend ? mend.consumer === name : isFirst));
+  if (own.some(({ action }) => action === "recreate-consumer")) return [["rm", stream, name, "-f"]];
+  const flags = flagsOf(
+    CONSUMER_FLAGS,
+    own.flatMap((mend) => (mend.action === "edit-consumer" ? mend.patch : [])),
+  );
+  return [
+    ...(flags.length > 0 ? [["edit", stream, name, ...flags, "-f"]] : []),
+    ...(own.some(({ action }) => action === "resume-consumer") ? [["resume", stream, name, "-f"]] : []),
+  ];
+}
+
+const INDENT = "    ";
+
+function describe(verdict: Verdict): string {
+  const { rule, ensure, found, expected } = verdict;
+  return [
+    `  ${rule.severity} ${checkName(verdict)}: found ${found}, expected ${expected}`,
+    `${INDENT}checked: ${rule.checks}`,
+    `${INDENT}breaks: ${rule.why}`,
+    ...(ensure.action === "leave" ? [`${INDENT}mode ensure leaves it: ${ensure.why}`] : []),
+  ].join("\n");
+}
+
+/**
+ * All that is wrong in one message: what was found and expected, what breaks because of it, and the commands that mend
+ * it. Empty where every rule holds.
+ *
+ * @param server What was asked, as {@link ContractReport.server} has it.
+ * @param storedMessages Messages in the stream, which recreating it drops.
+ */
+export function contractMessage(
+  inputs: ContractInputs,
+  verdicts: readonly Verdict[],
+  server: string,
+  storedMessages: number,
+): string {
+  const broken = verdicts.filter((verdict) => !verdict.ok);
+  if (broken.length === 0) return "";
+  const violations = broken.filter(({ severity }) => severity === "violation").length;
+  const drifted = broken.length - violations;
+  // Whatever is wrong with what is declared, NoETL's own is another matter.
+  const isDeclared = broken.every(({ object }) => object !== undefined);
+  const headline = isDeclared
+    ? `What is declared in NATS is not all there as declared: ${many(broken.length, "difference")}.`
+    : violations === 0
+      ? `NoETL works, but its stream contract has drifted: ${many(drifted, "difference")}.`
+      : `The stream contract of NoETL does not hold: ${many(violations, "violation")}` +
+        `${drifted > 0 ? `, and ${many(drifted, "difference")} more` : ""}.`;
+  const mends = broken.map((verdict) => verdict.mend);
+  const commands = mendingCommands(inputs, mends);
+  const advice = mends.flatMap((mend) => (mend.action === "advise" ? mend.advice : []));
+  const lines = [
+    isDeclared
+      ? `${headline} Asked at ${server}.`
+      : `${headline} Stream ${inputs.stream}, subject ${inputs.subject}, consumer ${inputs.consumer}, asked at ${server}.`,
+    ...broken.map(describe),
+    "  To mend it:",
+    ...advice.map((sentence) => `${INDENT}${sentence}`),
+    ...commands.map((command) => `${INDENT}${command}`),
+  ];
+  if (mends.some(({ action }) => action === "recreate-stream") && storedMessages > 0) {
+    lines.push(`  Removing the stream drops the ${many(storedMessages, "message")} in it.`);
+  }
+  if (commands.some((command) => command.startsWith("nats "))) {
+    lines.push("  The nats command takes the login from NATS_USER and NATS_PASSWORD in its environment.");
+  }
+  return lines.join("\n");
+}

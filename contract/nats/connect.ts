@@ -1,0 +1,94 @@
+/** Opens a session with the NATS server of the contract. */
+import { connect as natsConnect, type NatsError } from "nats";
+import type { Deadline } from "../deadline";
+import { ConnectError } from "../errors";
+import { isServersConnection, type ContractInputs } from "../inputs";
+import { asksForTls, login, loginOf, tlsOptions } from "./login";
+import { openRelay } from "./relay";
+import { sessionOver, type Session } from "./session";
+import { wayThroughCluster, wayToServer, type Way } from "./transport";
+
+/** Connects as the inputs say: the first server that can be reached, or a ready pod.  @throws ConnectError */
+export async function openSession(inputs: ContractInputs, deadline: Deadline): Promise<Session> {
+  const { connection } = inputs;
+  if (!isServersConnection(connection)) return logIn(await wayThroughCluster(connection, deadline), inputs, deadline);
+  let last: ConnectError | undefined;
+  for (const address of connection.servers) {
+    try {
+      return await logIn(await wayToServer(address, deadline), inputs, deadline);
+    } catch (error) {
+      if (!(error instanceof ConnectError) || error.patience === "none") throw error;
+      last = error;
+    }
+  }
+  throw last ?? new Error("connection.servers is empty");
+}
+
+async function logIn(way: Way, inputs: ContractInputs, deadline: Deadline): Promise<Session> {
+  const relay = await openRelay(way.stream);
+  try {
+    const connection = await natsConnect({
+      servers: `127.0.0.1:${relay.port}`,
+      ...login(inputs),
+      tls: tlsOptions(way, inputs.connection.tls),
+      timeout: deadline.step(),
+      reconnect: false,
+      ignoreClusterUpdates: true,
+      resolve: false,
+      name: "noetl-nats stream contract",
+    });
+    return sessionOver(connection, relay, way.server, inputs);
+  } catch (error) {
+    const received = relay.received();
+    const failure = relay.failure();
+    relay.close();
+    if (error instanceof ConnectError) throw error;
+    throw failure ?? logInError(error as NatsError, way, received, inputs);
+  }
+}
+
+function logInError(error: NatsError, way: Way, received: number, inputs: ContractInputs): ConnectError {
+  const { user, connection } = inputs;
+  const { server } = way;
+  const code = String(error.code);
+  // Such a server says nothing, and hangs up after a while.
+  const hint =
+    asksForTls(way, connection.tls) && !connection.tls?.handshakeFirst
+      ? "; where the server expects TLS first, set connection.tls.handshakeFirst"
+      : "";
+  if (code === "BAD_CREDS") {
+    return new ConnectError("bad-credentials", `the credentials cannot be used: ${error.message}`);
+  }
+  if (
+    code === "AUTHORIZATION_VIOLATION" ||
+    code.startsWith("AUTHENTICATION_EXPIRED") ||
+    code === "BAD_AUTHENTICATION" ||
+    code === "ACCOUNT_EXPIRED"
+  ) {
+    const who = loginOf(inputs);
+    const how = user === undefined ? who : `the password of ${who}, or has no such user`;
+    return new ConnectError("wrong-password", `NATS at ${server} does not accept ${how} (${error.message})`);
+  }
+  if (code === "TIMEOUT" || code === "AUTHENTICATION_TIMEOUT") {
+    const what =
+      received === 0
+        ? `NATS's greeting: the connection stands, and nothing comes through it${hint}`
+        : "the answer to the log-in, which came no further than the server's greeting";
+    return new ConnectError("no-answer", `${server}: waited for ${what}`);
+  }
+  if (code === "TLS" && !asksForTls(way, connection.tls)) {
+    return new ConnectError("tls", `NATS at ${server} demands TLS: set connection.tls`);
+  }
+  if (code === "SERVER_OPT_NA") {
+    return new ConnectError("tls", `NATS at ${server} offers no TLS, which connection.tls or tls:// asks for`);
+  }
+  if (/unexpected response from server|JSON/i.test(error.message)) {
+    return new ConnectError("no-nats", `what answers at ${server} is no NATS server`);
+  }
+  // Node's codes for what is wrong with a certificate, and OpenSSL's.
+  if (/CERT|TLS|SSL|SIGNED|VERIFY|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)|EPROTO/i.test(code)) {
+    return new ConnectError("tls", `TLS with NATS at ${server} failed: ${error.message}`);
+  }
+  const when = received === 0 ? `before it greeted${hint}` : "during the log-in";
+  return new ConnectError("closed", `${server} closed the connection ${when} (${error.message})`);
+}

@@ -1,0 +1,166 @@
+/**
+ * Before NoETL or its gateway is installed or upgraded: will it be able to make its stream and consumer, its buckets, and to use
+ * what it finds? Helm would otherwise wait for pods that crash-loop, and end with "context deadline exceeded" after minutes.
+ */
+import type { StreamInfo } from "nats";
+import { observe, retrying } from "./check";
+import { openSession } from "./nats/connect";
+import { Deadline } from "./deadline";
+import { ConnectError } from "./errors";
+import type { ContractInputs } from "./inputs";
+import { contractMessage } from "./message";
+import { podsOf, previousLog } from "./kubernetes/pods";
+import { judge, type Verdict } from "./rules";
+import type { Session } from "./nats/session";
+
+/** How long NATS is given to answer, in seconds; it has just been deployed. */
+const PREFLIGHT_SECONDS = 30;
+
+/** What was found before a part is touched. */
+export type Preflight =
+  /** Nothing that is known of stands in its way. */
+  | { readonly result: "clear" }
+  /** It would not work; why, and how to fix it. */
+  | { readonly result: "blocked"; readonly report: string }
+  /** NATS could not be asked, which is not the part's trouble yet. */
+  | { readonly result: "unasked"; readonly why: string };
+
+/** What a start does not put right: violations for which waiting makes no sense. What is merely not there yet is none. */
+export const standsInTheWay = ({ ok, severity, waits }: Verdict): boolean =>
+  !ok && severity === "violation" && waits === undefined;
+
+/** What is about to be deployed. */
+export type Part = "noetl" | "gateway";
+
+/** Rules about what the gateway makes and does itself. */
+const isGateways = ({ rule: { about } }: Verdict): boolean => about === "bucket" || about === "gateway";
+
+/** Asks what stands in the way of a part, and changes nothing. */
+export async function preflight(inputs: ContractInputs, part: Part = "noetl"): Promise<Preflight> {
+  const { gateway, ...noetl } = inputs;
+  const asked = {
+    ...noetl,
+    ...(part === "gateway" && gateway ? { gateway } : {}),
+    timeoutSeconds: Math.min(inputs.timeoutSeconds, PREFLIGHT_SECONDS),
+  };
+  try {
+    return await retrying(asked, async (deadline) => {
+      const session = await openSession(asked, deadline);
+      try {
+        const { observed } = await observe(session, asked, deadline);
+        const blocking = judge(asked, observed).filter(
+          (verdict) => standsInTheWay(verdict) && (part === "noetl" || isGateways(verdict)),
+        );
+        if (blocking.length === 0) return { result: "clear" };
+        const server = `${session.server} (nats-server ${session.serverVersion})`;
+        const report = contractMessage(asked, blocking, server, observed.stream?.state.messages ?? 0);
+        return { result: "blocked", report };
+      } finally {
+        await session.close();
+      }
+    });
+  } catch (error) {
+    if (error instanceof ConnectError) return { result: "unasked", why: error.message };
+    throw error;
+  }
+}
+
+/** A stream that a restart of its server takes along. */
+export interface Loss {
+  readonly name: string;
+  readonly messages: number;
+}
+
+/** The streams that one server alone keeps in memory, by name; undefined where they cannot be asked for. */
+export async function memoryStreams(inputs: ContractInputs): Promise<Loss[] | undefined> {
+  const deadline = new Deadline(LOOK_SECONDS * 1000);
+  try {
+    const session = await openSession(inputs, deadline);
+    try {
+      const answer = await request<{ streams?: StreamInfo[] | null }>(session, "STREAM.LIST", deadline);
+      return answer?.streams
+        ?.filter(({ config }) => String(config.storage) === "memory" && config.num_replicas === 1)
+        .map(({ config, state }) => ({ name: config.name, messages: state.messages }))
+        .sort((a, b) => a.name.localeCompare(b.name));
+    } finally {
+      await session.close();
+    }
+  } catch (error) {
+    if (error instanceof ConnectError) return undefined;
+    throw error;
+  }
+}
+
+/** One question to the JetStream API; undefined where the login may not ask, or no answer comes. */
+async function request<T extends object>(
+  session: Session,
+  subject: string,
+  deadline: Deadline,
+): Promise<T | undefined> {
+  try {
+    const answer = await session.connection.request(`$JS.API.${subject}`, undefined, { timeout: deadline.step(3_000) });
+    return answer.json<T>();
+  } catch {
+    return undefined;
+  }
+}
+
+/** Pods that crash more often than while they wait for one another. */
+const CRASHES = 2;
+
+/** Something that keeps NoETL from becoming ready. */
+export interface Hindrance {
+  /** The same for the same trouble. */
+  readonly id: string;
+  readonly message: string;
+}
+
+/** What keeps NoETL from becoming ready while Helm waits for it: the contract, and the last words of pods that crash. */
+export async function hindrances(inputs: ContractInputs): Promise<Hindrance[]> {
+  const found: Hindrance[] = [];
+  const { result, ...why } = await preflight({ ...inputs, timeoutSeconds: LOOK_SECONDS });
+  if (result === "blocked" && "report" in why) found.push({ id: "contract", message: why.report });
+  const pods = (await podsOf(inputs, new Deadline(LOOK_SECONDS * 1000)))?.noetl ?? [];
+  for (const { name, container, ready, restarts, ended } of pods) {
+    if (ready || restarts < CRASHES || container === undefined) continue;
+    const words = await lastWordsOf(inputs, name, container);
+    const message = `pod ${name} has ended ${restarts} times (${ended ?? "no reason given"})${words}`;
+    found.push({ id: name, message });
+  }
+  return found;
+}
+
+/** How long one look beside Helm's wait may take, in seconds. */
+const LOOK_SECONDS = 3;
+
+async function lastWordsOf(inputs: ContractInputs, pod: string, container: string): Promise<string> {
+  const log = await previousLog(inputs, pod, container, new Deadline(LOOK_SECONDS * 1000));
+  const line = log === undefined ? undefined : lastSentence(log);
+  if (line === undefined) return "";
+  const secrets = [inputs.password, inputs.gateway?.password].filter((secret) => secret !== undefined && secret !== "");
+  const shown = secrets.reduce<string>((text, secret = "") => text.replaceAll(secret, "***"), line);
+  return `; its last words: ${shown.replace(/(:\/\/[^\s:@/]*:)[^\s@/]+(?=@)/g, "$1***")}`;
+}
+
+/** Longest part of a line that is shown. */
+const LINE_LENGTH = 400;
+
+/** The last line of a log; of NoETL's JSON lines the message, and the last line of the traceback in it. */
+export function lastSentence(log: string): string | undefined {
+  const last = log.trim().split("\n").at(-1)?.trim();
+  if (last === undefined || last === "") return undefined;
+  const sentence = last.startsWith("{") ? sentenceOfJson(last) : last;
+  return sentence.length > LINE_LENGTH ? `${sentence.slice(0, LINE_LENGTH)}...` : sentence;
+}
+
+function sentenceOfJson(line: string): string {
+  try {
+    const { message, exception, exc_info: info } = JSON.parse(line) as Record<string, unknown>;
+    const traceback = [exception, info].find((value) => typeof value === "string" && value !== "") as
+      string | undefined;
+    const texts = [message, traceback?.trim().split("\n").at(-1)].filter((value) => typeof value === "string");
+    return texts.length > 0 ? [...new Set(texts)].join(": ").replace(/\s+/g, " ") : line;
+  } catch {
+    return line;
+  }
+}

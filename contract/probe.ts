@@ -1,0 +1,314 @@
+/**
+ * What happens to a command, tried out: where a publish ends, and what a worker may do. Nothing is stored, taken or advanced
+ * by it, whatever the server's version:
+ *
+ * - A publish names a stream that does not exist in `Nats-Expected-Stream`; every server refuses it with 10060, together with
+ *   the name of the stream that would have taken it, before it looks at anything else. From nats-server 2.11 on it also asks
+ *   for a trace only (`Nats-Trace-Only`), so that ordinary subscribers do not see it either.
+ * - Requests for the next message and acknowledgements go out without a reply subject, the first with a body that no server
+ *   can read, the second as a sign of progress about a message that does not exist.
+ * - What NoETL would create is asked for with a setting that every server refuses, after it has looked at the limits.
+ */
+import { randomUUID } from "node:crypto";
+import { setImmediate } from "node:timers/promises";
+import type { Deadline } from "./deadline";
+import { consumerConfig, type streamConfig } from "./desired";
+import { ConnectError } from "./errors";
+import type { ConsumerTerms } from "./lines";
+import { publishedSubjects, type ContractInputs } from "./inputs";
+import { limited, toNanoseconds } from "./rules/rule";
+import type { Attempt, Session } from "./nats/session";
+import { subjectsCover } from "./subjects";
+import type { ConsumerInfo, StreamInfo } from "nats";
+
+/** Where a publish ended. */
+export type Route =
+  /** A stream answered; `code` and `words` are its error, 10060 where it would have taken the message. */
+  | { readonly end: "stream"; readonly stream: string; readonly code: number; readonly words: string }
+  /** The login may not publish there; the server's sentence. */
+  | { readonly end: "refused"; readonly words: string }
+  /** Nobody takes what is published there. */
+  | { readonly end: "nobody" }
+  /** Somebody takes it and says nothing, which a stream does not do. */
+  | { readonly end: "silence" }
+  /** Somebody answered who is not a stream. */
+  | { readonly end: "somebody"; readonly words: string };
+
+/** What became of the publishes on one subject. */
+export interface PublishProbe {
+  readonly subject: string;
+  /** Who published, in words. */
+  readonly login: string;
+  /** Every different end that the publishes came to; a mapping may be weighted. */
+  readonly routes: readonly Route[];
+}
+
+/** An error of the JetStream API. */
+export interface Refusal {
+  readonly code: number;
+  readonly words: string;
+}
+
+/** What NoETL's login may not do of what a worker does with one consumer; the server's sentences. */
+export interface WorkerProbe {
+  readonly consumer: string;
+  readonly info?: string;
+  readonly fetch?: string;
+  readonly ack?: string;
+  /** Why the server would refuse the consumer that a worker adds; null where it would not, undefined where it was not asked. */
+  readonly creation?: Refusal | null;
+}
+
+/** All that was tried with NoETL's login. */
+export interface Probe {
+  /** NoETL's login, in words. */
+  readonly login: string;
+  /** The server's words where NoETL's login is not accepted; nothing else was tried then. */
+  readonly notAccepted?: string;
+  /** When the stream that NoETL's login sees was created, where that is another stream than the check's login sees. */
+  readonly elsewhere?: string;
+  readonly publishes: readonly PublishProbe[];
+  readonly workers: readonly WorkerProbe[];
+  /** Why the server has no room for a command; null where it has, undefined where it does not tell. */
+  readonly room?: Refusal | null;
+  /** Why the server would refuse the stream that NoETL creates; as {@link WorkerProbe.creation}. */
+  readonly creation?: Refusal | null;
+  /** Largest message that the server takes, in bytes. */
+  readonly maxPayload: number;
+}
+
+/** Header with which a server names the stream instead of storing a message. */
+export const EXPECTED_STREAM = "Nats-Expected-Stream";
+/** The error that it comes with. */
+const NOT_EXPECTED_STREAM = 10060;
+
+/** Where servers send their trace of a probe: the API ignores what it does not know. */
+const TRACE_SUBJECT = "$JS.API.NOETL_NATS.TRACE";
+
+/** Publishes for each subject: a mapping of subjects may be weighted, and each is a throw of the dice. */
+const THROWS = 8;
+
+/** Longest wait for a stream's answer, in milliseconds: it comes with the others, or not at all. */
+const ROUTE_MILLISECONDS = 2_000;
+
+/** Codes that say that there is no room: the server's, the account's, the disk's. */
+const NO_ROOM: ReadonlySet<number> = new Set([10023, 10002, 10047]);
+
+/** A sequence that no stream reaches. */
+const NO_SEQUENCE = "4611686018427387904";
+
+/** Subjects that this NoETL publishes on, each literal: what stands in a pattern's wildcards is made up. */
+export function probedSubjects(inputs: ContractInputs): string[] {
+  const literal = (pattern: string): string =>
+    pattern
+      .split(".")
+      .map((token) => (token === "*" || token === ">" ? "noetl-nats-probe" : token))
+      .join(".");
+  return [...new Set(publishedSubjects(inputs).map(literal))];
+}
+
+/** Whether a server can be asked for a trace instead of a delivery. A cluster may have older servers in it. */
+export function mayWatch({ serverVersion, clustered }: Session): boolean {
+  const [major = 0, minor = 0] = serverVersion.split(".").map(Number);
+  return !clustered && (major > 2 || (major === 2 && minor >= 11));
+}
+
+const TRACE_ONLY = { "Nats-Trace-Dest": TRACE_SUBJECT, "Nats-Trace-Only": "true" };
+
+function routeOf(attempt: Attempt): Route {
+  switch (attempt.kind) {
+    case "refused":
+      return { end: "refused", words: attempt.words };
+    case "nobody":
+    case "silence":
+      return { end: attempt.kind };
+    case "answer": {
+      const { stream, error } = parsed(attempt.text);
+      if (stream === undefined) return { end: "somebody", words: attempt.text.slice(0, 80) };
+      return { end: "stream", stream, code: error?.err_code ?? 0, words: error?.description ?? "it was stored" };
+    }
+  }
+}
+
+interface ApiAnswer {
+  readonly stream?: string;
+  readonly error?: { readonly err_code?: number; readonly description?: string };
+}
+
+function parsed(text: string): ApiAnswer {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null ? value : {};
+  } catch {
+    return {};
+  }
+}
+
+/** What the infos that are known by now say about what can be tried. */
+export interface Known {
+  readonly stream: StreamInfo | undefined;
+  /** By name. */
+  readonly consumers: Readonly<Record<string, ConsumerInfo | undefined>>;
+}
+
+/** Whether a stream can be expected to answer a publish on `subject`; that it cannot is another rule's complaint. */
+export const isAnswered = (stream: StreamInfo | undefined, subject: string): stream is StreamInfo =>
+  stream !== undefined &&
+  !stream.config.no_ack &&
+  !stream.config.mirror &&
+  subjectsCover(stream.config.subjects ?? [], subject);
+
+/** Whether this login may ask for a trace instead of a delivery, and the server gives it. */
+export const mayTrace = async (session: Session, deadline: Deadline): Promise<boolean> =>
+  mayWatch(session) && (await session.publishRefusals([{ subject: TRACE_SUBJECT }], deadline))[0] === undefined;
+
+/** What a probe goes by. */
+export interface Sight extends Known {
+  /** See {@link mayTrace}. */
+  readonly quiet: boolean;
+}
+
+/** Publishes on every subject, with one login. */
+export async function probePublishes(
+  session: Session,
+  inputs: ContractInputs,
+  { stream, quiet }: Pick<Sight, "stream" | "quiet">,
+  deadline: Deadline,
+): Promise<Pick<Probe, "publishes" | "room">> {
+  const nowhere = (): Record<string, string> => ({ [EXPECTED_STREAM]: `noetl-nats-${randomUUID()}` });
+  const subjects = probedSubjects(inputs);
+  const attempt = (subject: string, headers: Record<string, string>): Promise<Attempt> =>
+    session.attempt(subject, { headers: { ...headers, ...(quiet ? TRACE_ONLY : {}) } }, ROUTE_MILLISECONDS, deadline);
+
+  // A publish that is only traced is judged by everything that a real one is. It is answered only where it fails, and
+  // before the next one on the same subject is.
+  const first = subjects[0] ?? inputs.subject;
+  const dry = quiet && isAnswered(stream, first) ? attempt(first, { [EXPECTED_STREAM]: inputs.stream }) : undefined;
+  dry?.catch(() => undefined);
+  const publishes = await Promise.all(
+    subjects.map(async (subject) => {
+      const asked = isAnswered(stream, subject);
+      const routes = asked
+        ? (await Promise.all(Array.from({ length: THROWS }, () => attempt(subject, nowhere())))).map(routeOf)
+        : (await session.publishRefusals([{ subject, headers: nowhere() }], deadline)).flatMap((words): Route[] =>
+            words === undefined ? [] : [{ end: "refused", words }],
+          );
+      const different = new Map(routes.map((route) => [JSON.stringify(route), route]));
+      return { subject, login: session.login, routes: [...different.values()] };
+    }),
+  );
+  const room = await roomOf(publishes, dry);
+  return { publishes, ...(room === undefined ? {} : { room }) };
+}
+
+/** Why there is no room, as the publishes tell it. */
+async function roomOf(
+  publishes: readonly PublishProbe[],
+  dry: Promise<Attempt> | undefined,
+): Promise<Refusal | null | undefined> {
+  const routes = publishes.flatMap((each) => each.routes);
+  for (const route of routes) {
+    if (route.end === "stream" && NO_ROOM.has(route.code)) return { code: route.code, words: route.words };
+  }
+  const reached = routes.every((route) => route.end === "stream" && route.code === NOT_EXPECTED_STREAM);
+  if (!dry || !reached) return undefined;
+  const outcome = await Promise.race([dry, setImmediate(undefined)]);
+  const error = outcome?.kind === "answer" ? parsed(outcome.text).error : undefined;
+  const code = error?.err_code ?? 0;
+  return NO_ROOM.has(code) ? { code, words: error?.description ?? "" } : null;
+}
+
+/** What a worker does besides looking its consumer up, with one login. */
+export async function probeWorker(
+  session: Session,
+  stream: string,
+  consumer: string,
+  deadline: Deadline,
+): Promise<WorkerProbe> {
+  const [fetch, ack] = await session.publishRefusals(
+    [
+      { subject: `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, body: "{" },
+      { subject: `$JS.ACK.${stream}.${consumer}.1.${NO_SEQUENCE}.${NO_SEQUENCE}.0.0`, body: "+WPI" },
+    ],
+    deadline,
+  );
+  return { consumer, ...(fetch === undefined ? {} : { fetch }), ...(ack === undefined ? {} : { ack }) };
+}
+
+/** A refusal in the server's own words. */
+export const wordsOf = ({ message }: Error): string =>
+  (/Permissions Violation for [^']*/.exec(message) ?? /Authorization Violation/.exec(message))?.[0] ?? message;
+
+/** Codes with which a server refuses what is only asked for to learn about its limits, or what is there by now (10058). */
+const DOOMED: ReadonlySet<number> = new Set([10049, 10052, 10058, 10094]);
+
+async function creationOf(
+  session: Session,
+  subject: string,
+  body: object,
+  deadline: Deadline,
+): Promise<Refusal | null | undefined> {
+  const attempt = await session.attempt(subject, { body: JSON.stringify(body) }, ROUTE_MILLISECONDS, deadline);
+  if (attempt.kind === "refused") return { code: 0, words: attempt.words };
+  if (attempt.kind !== "answer") return undefined;
+  const { error } = parsed(attempt.text);
+  if (!error)
+    throw new ConnectError("refused-request", `${session.server} created what it was meant to refuse: ${subject}`);
+  const code = error.err_code ?? 0;
+  return DOOMED.has(code) ? null : { code, words: error.description ?? "" };
+}
+
+/**
+ * Whether the server would refuse a stream that NoETL or its gateway creates. The request holds what every server refuses once its limits
+ * have been looked at: a source with an invalid filter, before nats-server 2.10 the template of nobody. A cluster looks
+ * at the limits later than at that; there only the permission is learned, from a window longer than the age.
+ */
+export function probeStreamCreation(
+  session: Session,
+  config: ReturnType<typeof streamConfig>,
+  deadline: Deadline,
+): Promise<Refusal | null | undefined> {
+  const [major = 0, minor = 0] = session.serverVersion.split(".").map(Number);
+  const doom = session.clustered
+    ? { max_age: toNanoseconds(60), duplicate_window: toNanoseconds(120) }
+    : major === 2 && minor < 10
+      ? { template_owner: "noetl-nats-probe" }
+      : { sources: [{ name: "noetl-nats-probe", filter_subject: "noetl..nats" }] };
+  return creationOf(session, `$JS.API.STREAM.CREATE.${config.name}`, { ...config, ...doom }, deadline);
+}
+
+/**
+ * What the account's own limit says about a worker's consumer while there is no stream to try it on, in the words that the
+ * server has for it. A limit of the server itself is not told then. Undefined where the login may not ask.
+ */
+export async function admittedByAccount(
+  session: Session,
+  wanted: readonly number[],
+  deadline: Deadline,
+): Promise<(Refusal | null)[] | undefined> {
+  try {
+    const { limits } = await session.accountInfo(deadline);
+    const most = limits.max_ack_pending;
+    return wanted.map((each) =>
+      limited(most) && each > most
+        ? { code: 10121, words: `consumer max ack pending exceeds system limit of ${most}` }
+        : null,
+    );
+  } catch (error) {
+    if (error instanceof ConnectError && error.problem === "missing-permission") return undefined;
+    throw error;
+  }
+}
+
+/** Whether the server would refuse the consumer that a worker adds: "new messages only", from a given one on, is refused. */
+export function probeConsumerCreation(
+  session: Session,
+  inputs: ContractInputs,
+  terms: ConsumerTerms,
+  deadline: Deadline,
+): Promise<Refusal | null | undefined> {
+  const { stream } = inputs;
+  const config = { ...consumerConfig(inputs, terms), deliver_policy: "new", opt_start_seq: 1 };
+  const subject = `$JS.API.CONSUMER.DURABLE.CREATE.${stream}.${terms.name}`;
+  return creationOf(session, subject, { stream_name: stream, config }, deadline);
+}

@@ -1,0 +1,404 @@
+import type { ConsumerInfo, StreamInfo } from "nats";
+import { consumerTerms, publishedSubjects } from "../inputs";
+import { storedSubjects, subjectsCover } from "../subjects";
+import {
+  count,
+  duration,
+  editConsumer,
+  list,
+  recreateConsumer,
+  sameCount,
+  toNanoseconds,
+  toSeconds,
+  type Contract,
+  type Found,
+  type Rule,
+} from "./rule";
+import { transformOf } from "./stream";
+
+/** Fields of newer servers that the client library has no type for. */
+interface NewerFields {
+  /** nats-server 2.11. */
+  readonly priority_policy?: string;
+  readonly priority_groups?: readonly string[];
+}
+
+const priorityOf = ({ config }: ConsumerInfo): string => {
+  const { priority_policy: policy, priority_groups: groups } = config as NewerFields;
+  return groups?.length && policy && policy !== "none" ? policy : "";
+};
+
+/** Filters of a consumer; none lets everything through. */
+export const filtersOf = ({ config }: Pick<ConsumerInfo, "config">): string[] =>
+  config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : []);
+
+/** Whether `filters` let through everything that the stream stores of what is published on `subject`. */
+const letsThrough = (filters: readonly string[], stream: StreamInfo, subject: string): boolean =>
+  filters.length === 0 ||
+  storedSubjects(subject, transformOf(stream)).every((stored) => subjectsCover(filters, stored));
+
+/** Whether two sets of filters let the same through. */
+const sameFilters = (a: readonly string[], b: readonly string[]): boolean =>
+  a.length > 0 &&
+  b.length > 0 &&
+  a.every((item) => subjectsCover(b, item)) &&
+  b.every((item) => subjectsCover(a, item));
+
+const filterList = (filters: readonly string[]): string => (filters.length === 0 ? "no filter" : list(filters));
+
+/** Subjects that are published and that no consumer of the contract lets through. */
+function uncovered({ stream, consumers = {} }: Pick<Found, "stream" | "consumers">, contract: Contract): string[] {
+  const filters = Object.values(consumers).map((info) => (info ? filtersOf(info) : []));
+  const together = filters.some((own) => own.length === 0) ? [] : filters.flat();
+  return publishedSubjects(contract).filter((subject) => !letsThrough(together, stream, subject));
+}
+
+const ACK_WAIT_STAYS =
+  "a longer time loses nothing, and a shorter one would have commands delivered again that still run in a NoETL that counts on it; " +
+  "where it is right, set noetlLine (expect.ackWaitSeconds in a program)";
+
+const FILTER_STAYS =
+  "without its filter, or with a wider one, it would be handed commands that are meant for another consumer";
+
+/** Whether the filters are what a NoETL with pools gives the consumer of one: a branch below the subject. */
+const isOfPool = (filters: readonly string[], { subject }: Contract): boolean =>
+  filters.length > 0 && filters.every((filter) => subjectsCover([`${subject}.>`], filter));
+
+const poolAdvice = ({ stream, consumer: name }: Contract, consumer: ConsumerInfo): string =>
+  `the filter ${list(filtersOf(consumer))} is how a NoETL with pools makes the consumer of a pool: where that is the one that ` +
+  `is deployed, set noetlLine to it (publishes and consumers in a program); where the consumer is left over from one, remove ` +
+  `it (nats consumer rm ${stream} ${name} -f) and restart the workers`;
+
+/** `max_waiting` of a consumer that nobody set it for. */
+const DEFAULT_MAX_WAITING = 512;
+
+/** Why the consumer's place is kept less safely than the stream's messages; empty where it is not. */
+function unsafePlace(stream: StreamInfo, { config }: ConsumerInfo): string {
+  const replicas = config.num_replicas ?? 0;
+  if (replicas !== 0 && replicas < (stream.config.num_replicas ?? 1)) return `${replicas} of the stream's replicas`;
+  if (config.mem_storage && String(stream.config.storage) === "file") return "in memory, the stream on disk";
+  return "";
+}
+
+/** Rules about the workers' consumer. Sources: NoETL's worker at start-up (v2.8.9 line), and nats-server's consumer.go. */
+export const CONSUMER_RULES: readonly Rule[] = [
+  {
+    id: "consumer-exists",
+    severity: "violation",
+    effect: "withheld",
+    about: "consumer",
+    checks: "the workers' consumer exists",
+    why: "no worker has subscribed: commands are published and nobody executes them",
+    remedy: "restart the workers: they add the consumer when they start",
+    waits: "until-deadline",
+    isForlorn: ({ worker }) => worker.replicas === 0,
+    expected: ({ consumer }) => `consumer ${consumer}`,
+    found: ({ consumer }) => (consumer ? "it exists" : "no such consumer"),
+    holds: ({ consumer }) => Boolean(consumer),
+    mend: ({ worker }) =>
+      worker.replicas > 0
+        ? { action: "restart-worker" }
+        : {
+            action: "advise",
+            advice:
+              "no worker is wanted (0 replicas), so nobody adds the consumer: start at least one, or let the contract add " +
+              "it (mode ensure); what is announced before it exists reaches no worker",
+          },
+    ensure: () => ({ action: "create-consumer" }),
+  },
+  {
+    id: "consumer-durable",
+    severity: "violation",
+    effect: "lost",
+    about: "consumer",
+    checks: "the consumer is durable (`durable_name`, not a name alone)",
+    why: "an ephemeral consumer is deleted when no worker asks it for a while, and with it the place in the stream",
+    remedy: "recreate the consumer",
+    expected: () => "durable",
+    found: ({ consumer }) => (consumer.config.durable_name ? "durable" : "ephemeral"),
+    holds: ({ consumer }) => Boolean(consumer.config.durable_name),
+    mend: recreateConsumer,
+  },
+  {
+    id: "consumer-pull",
+    severity: "violation",
+    effect: "withheld",
+    about: "consumer",
+    checks: "the consumer is a pull consumer (no `deliver_subject`)",
+    why: "workers fetch; a push consumer refuses that and sends the commands elsewhere",
+    remedy: "recreate the consumer",
+    expected: () => "pull",
+    found: ({ consumer }) => (consumer.config.deliver_subject ? `push to ${consumer.config.deliver_subject}` : "pull"),
+    holds: ({ consumer }) => !consumer.config.deliver_subject,
+    mend: recreateConsumer,
+  },
+  {
+    id: "consumer-ack-policy",
+    severity: "violation",
+    effect: "lost",
+    about: "consumer",
+    checks: "acknowledgement policy",
+    why:
+      "with none, a command is lost when the worker that took it dies; with all, one worker's acknowledgement " +
+      "swallows the commands that others are still working on",
+    remedy: "recreate the consumer: the policy cannot be changed",
+    expected: ({ expect }) => expect.ackPolicy,
+    found: ({ consumer }) => consumer.config.ack_policy,
+    holds: ({ consumer }, { expect }) => String(consumer.config.ack_policy) === expect.ackPolicy,
+    mend: recreateConsumer,
+  },
+  {
+    id: "consumer-filter",
+    severity: "violation",
+    effect: "withheld",
+    about: "consumer",
+    checks:
+      "the consumer's filter lets through what the stream stores of what NoETL publishes; a pool's consumer has the " +
+      "filter of its pool, no wider and no narrower",
+    why:
+      "narrower, commands are stored and no worker sees them, and the server accepts a filter that matches nothing; a " +
+      "pool without its filter is handed the commands of other pools, which it cannot run",
+    remedy: "recreate the consumer with the filter that its workers ask for",
+    expected: (contract, { terms }) =>
+      terms.filters ? list(terms.filters) : `no filter, or one that covers ${list(publishedSubjects(contract))}`,
+    found: ({ consumer }) => filterList(filtersOf(consumer)),
+    holds: ({ stream, consumer, terms }, contract) => {
+      const filters = filtersOf(consumer);
+      if (terms.filters) return sameFilters(filters, terms.filters);
+      // Among several, whether nothing is left over is a rule of its own.
+      if (consumerTerms(contract).length > 1) return true;
+      return publishedSubjects(contract).every((subject) => letsThrough(filters, stream, subject));
+    },
+    mend: (contract, { consumer, terms }) =>
+      terms.filters || !isOfPool(filtersOf(consumer), contract)
+        ? recreateConsumer()
+        : { action: "advise", advice: poolAdvice(contract, consumer) },
+    ensure: (_contract, { consumer, terms }) => {
+      const [filters, wanted] = [filtersOf(consumer), terms.filters ?? []];
+      // Narrower than it is, a consumer gets nothing that is meant for another.
+      const narrows =
+        wanted.length > 0 && wanted.every((filter) => filters.length === 0 || subjectsCover(filters, filter));
+      if (!narrows) return { action: "leave", why: FILTER_STAYS };
+      return {
+        action: "edit-consumer",
+        patch: {
+          filter_subject: wanted.length === 1 ? wanted[0] : undefined,
+          filter_subjects: wanted.length === 1 ? undefined : [...wanted],
+        },
+      };
+    },
+  },
+  {
+    id: "consumers-cover",
+    severity: "violation",
+    effect: "withheld",
+    about: "stream",
+    checks: "the filters of the workers' consumers together let through all that NoETL publishes",
+    why: "commands that no consumer lets through are stored, and no worker ever sees them",
+    remedy: "recreate the consumers with the filters that the workers ask for, or declare the one that is missing",
+    applies: ({ consumers }) => consumers !== undefined && Object.values(consumers).every(Boolean),
+    expected: (contract) => `every one of ${list(publishedSubjects(contract))}`,
+    found: (found, contract) => {
+      const left = uncovered(found, contract);
+      return left.length === 0 ? "all" : `nobody takes ${list(left)}`;
+    },
+    holds: (found, contract) => uncovered(found, contract).length === 0,
+    mend: (contract, found) => ({
+      action: "advise",
+      advice:
+        `add a consumer for ${list(uncovered(found, contract))}, and start workers with it: set \`consumers\` and ` +
+        "NOETL_WORKER_POOL_SEGMENTS alike",
+    }),
+  },
+  {
+    id: "consumer-bodies",
+    severity: "violation",
+    effect: "withheld",
+    about: "consumer",
+    checks: "the consumer delivers whole messages (`headers_only` is off)",
+    why: "workers get notifications without their content and cannot tell which command to claim",
+    remedy: "edit the consumer",
+    expected: () => "whole messages",
+    found: ({ consumer }) => (consumer.config.headers_only ? "headers only" : "whole messages"),
+    holds: ({ consumer }) => !consumer.config.headers_only,
+    mend: () => editConsumer({ headers_only: false }),
+  },
+  {
+    id: "consumer-paused",
+    severity: "violation",
+    effect: "withheld",
+    about: "consumer",
+    checks: "the consumer is not paused (nats-server 2.11)",
+    why: "workers get nothing until the pause ends",
+    remedy: "resume the consumer",
+    expected: () => "not paused",
+    found: ({ consumer }) =>
+      consumer.paused ? `paused until ${consumer.config.pause_until ?? "further notice"}` : "not paused",
+    holds: ({ consumer }) => !consumer.paused,
+    mend: () => ({ action: "resume-consumer" }),
+  },
+  {
+    id: "consumer-priority",
+    severity: "violation",
+    effect: "withheld",
+    about: "consumer",
+    checks: "a fetch needs no priority group (`priority_policy`; nats-server 2.11)",
+    why: "the server refuses every fetch that names no group, as the workers' fetches do",
+    remedy: "recreate the consumer",
+    expected: () => "no priority policy",
+    found: ({ consumer }) => priorityOf(consumer) || "no priority policy",
+    holds: ({ consumer }) => priorityOf(consumer) === "",
+    mend: recreateConsumer,
+  },
+  {
+    id: "consumer-deliver-policy",
+    severity: "drift",
+    effect: "differs",
+    about: "consumer",
+    checks: "deliver policy",
+    why: "a new or remade consumer starts elsewhere than at the next command, so old commands are delivered again",
+    remedy: "recreate the consumer: the policy cannot be changed",
+    expected: ({ expect }) => expect.deliverPolicy,
+    found: ({ consumer }) => consumer.config.deliver_policy,
+    holds: ({ consumer }, { expect }) => String(consumer.config.deliver_policy) === expect.deliverPolicy,
+    mend: recreateConsumer,
+  },
+  {
+    id: "consumer-replay-policy",
+    severity: "drift",
+    effect: "differs",
+    about: "consumer",
+    checks: "replay policy",
+    why: "with original, a backlog is delivered at the pace at which it was published instead of at once",
+    remedy: "recreate the consumer: the policy cannot be changed",
+    expected: ({ expect }) => expect.replayPolicy,
+    found: ({ consumer }) => consumer.config.replay_policy,
+    holds: ({ consumer }, { expect }) => String(consumer.config.replay_policy) === expect.replayPolicy,
+    mend: recreateConsumer,
+  },
+  {
+    id: "consumer-ack-wait",
+    severity: "drift",
+    effect: "differs",
+    about: "consumer",
+    checks: "time to acknowledge (`ack_wait`), without a `backoff` that replaces it",
+    why: "shorter, a command is delivered a second time while it runs; longer, a dead worker's command waits that long",
+    remedy:
+      "edit the consumer; recreate it where it has a backoff; mode ensure raises it, and leaves a longer one as it is",
+    expected: ({ expect }) => duration(expect.ackWaitSeconds),
+    found: ({ consumer: { config } }) =>
+      config.backoff?.length
+        ? `backoff ${config.backoff.map((step) => duration(toSeconds(step))).join(", ")}`
+        : duration(toSeconds(config.ack_wait)),
+    holds: ({ consumer: { config } }, { expect }) =>
+      !config.backoff?.length && toSeconds(config.ack_wait) === expect.ackWaitSeconds,
+    mend: ({ expect }, { consumer }) =>
+      consumer.config.backoff?.length
+        ? recreateConsumer()
+        : editConsumer({ ack_wait: toNanoseconds(expect.ackWaitSeconds) }),
+    ensure: ({ consumer: name, expect }, { consumer: { config }, ensured }) => {
+      const [longest, wanted] = [
+        toSeconds(Math.max(0, ...(config.backoff ?? [config.ack_wait ?? 0]))),
+        expect.ackWaitSeconds,
+      ];
+      return longest <= wanted || longest === ensured?.ackWaitSeconds[name]
+        ? { action: "edit-consumer", patch: { backoff: undefined, ack_wait: toNanoseconds(wanted) } }
+        : { action: "leave", why: ACK_WAIT_STAYS };
+    },
+  },
+  {
+    id: "consumer-max-deliver",
+    severity: "drift",
+    effect: "differs",
+    about: "consumer",
+    checks: "deliveries of one message (`max_deliver`) as NOETL_WORKER_NATS_MAX_DELIVER says",
+    why: "a command that could not be acknowledged is given up earlier, or tried longer, than the worker's setting says",
+    remedy: "edit the consumer",
+    expected: ({ worker }) => count(worker.maxDeliver),
+    found: ({ consumer }) => count(consumer.config.max_deliver),
+    holds: ({ consumer }, { worker }) => sameCount(consumer.config.max_deliver, worker.maxDeliver),
+    mend: ({ worker }) => editConsumer({ max_deliver: worker.maxDeliver }),
+  },
+  {
+    id: "consumer-max-ack-pending",
+    severity: "drift",
+    effect: "differs",
+    about: "consumer",
+    checks: "messages in flight (`max_ack_pending`) as NOETL_WORKER_NATS_MAX_ACK_PENDING says",
+    why: "the next worker that starts deletes and remakes the consumer, and with it what is in flight",
+    remedy: "restart the workers: they remake the consumer",
+    // The worker itself puts this right when it starts, which may be a moment after its rollout is reported done.
+    waits: "briefly",
+    expected: ({ worker }) => count(worker.maxAckPending),
+    found: ({ consumer }) => count(consumer.config.max_ack_pending),
+    holds: ({ consumer }, { worker }) => sameCount(consumer.config.max_ack_pending, worker.maxAckPending),
+    mend: () => ({ action: "restart-worker" }),
+    ensure: ({ worker }) => ({ action: "edit-consumer", patch: { max_ack_pending: worker.maxAckPending } }),
+  },
+  {
+    id: "consumer-expiry",
+    severity: "drift",
+    effect: "differs",
+    about: "consumer",
+    checks: "the consumer does not expire (`inactive_threshold` is unset)",
+    why: "the server deletes it, durable or not, when no worker asks for a while: commands published until it is back are lost",
+    remedy: "recreate the consumer",
+    expected: () => "does not expire",
+    found: ({ consumer }) => {
+      const seconds = toSeconds(consumer.config.inactive_threshold);
+      return seconds === 0 ? "does not expire" : `expires after ${seconds} s without a worker`;
+    },
+    holds: ({ consumer }) => !consumer.config.durable_name || toSeconds(consumer.config.inactive_threshold) === 0,
+    mend: recreateConsumer,
+    ensure: () => ({ action: "edit-consumer", patch: { inactive_threshold: undefined } }),
+  },
+  {
+    id: "consumer-fetch-expiry",
+    severity: "violation",
+    effect: "withheld",
+    about: "consumer",
+    checks: "a fetch may wait as long as NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS says (`max_expires`)",
+    why: "the server refuses a fetch that asks to wait longer, so workers get errors instead of commands",
+    remedy: "recreate the consumer",
+    expected: ({ worker }) => `unlimited, or at least ${worker.fetchTimeoutSeconds} s`,
+    found: ({ consumer }) => duration(toSeconds(consumer.config.max_expires)),
+    holds: ({ consumer }, { worker }) => {
+      const seconds = toSeconds(consumer.config.max_expires);
+      return seconds === 0 || seconds >= worker.fetchTimeoutSeconds;
+    },
+    mend: recreateConsumer,
+    ensure: () => ({ action: "edit-consumer", patch: { max_expires: undefined } }),
+  },
+  {
+    id: "consumer-max-waiting",
+    severity: "drift",
+    effect: "differs",
+    about: "consumer",
+    checks: "every worker's fetch may wait at the same time (`max_waiting`)",
+    why: "the server refuses fetches beyond it with `409 Exceeded MaxWaiting`, so some workers idle",
+    remedy:
+      "recreate the consumer: the limit cannot be changed; more than 512 workers need one made with a higher limit",
+    expected: ({ worker }) => `at least ${worker.replicas}`,
+    found: ({ consumer }) => String(consumer.config.max_waiting ?? DEFAULT_MAX_WAITING),
+    // A push consumer has none; that it is one is another rule's complaint.
+    holds: ({ consumer: { config } }, { worker }) =>
+      Boolean(config.deliver_subject) || (config.max_waiting ?? DEFAULT_MAX_WAITING) >= worker.replicas,
+    mend: recreateConsumer,
+  },
+  {
+    id: "consumer-replicas",
+    severity: "drift",
+    effect: "differs",
+    about: "consumer",
+    checks: "the consumer's place is kept as safely as the stream (`num_replicas`, `mem_storage`)",
+    why: "a server that is lost takes the place in the stream with it, and commands are delivered again or never",
+    remedy: "edit the consumer's replicas; recreate it where it is in memory",
+    expected: () => "as the stream",
+    found: ({ stream, consumer }) => unsafePlace(stream, consumer) || "as the stream",
+    holds: ({ stream, consumer }) => unsafePlace(stream, consumer) === "",
+    mend: ({ expect }, { stream, consumer }) =>
+      consumer.config.mem_storage && String(stream.config.storage) === "file"
+        ? recreateConsumer()
+        : editConsumer({ num_replicas: Math.max(expect.replicas, stream.config.num_replicas ?? 1) }),
+  },
+];

@@ -1,0 +1,213 @@
+/** Rules about what was tried out: see {@link Probe}. */
+import { isAnswered, type Probe, type Refusal, type Route, type WorkerProbe } from "../probe";
+import {
+  GO_ON_WITH_REPAIR,
+  holdingStream,
+  list,
+  NOTIFICATION_BYTES,
+  type Contract,
+  type Found,
+  type Mend,
+  type Rule,
+} from "./rule";
+import { subjectsCover } from "../subjects";
+
+const advise = (advice: string): Mend => ({ action: "advise", advice });
+
+const coded = ({ code, words }: Refusal): string => (code === 0 ? words : `${words} (${code})`);
+
+const grant = (login: string, subject: string): Mend =>
+  advise(
+    `let ${login} publish on ${subject}: add it to \`allow\` of the user's \`permissions.publish\` in NATS' configuration, ` +
+      "or take it from `deny`, and reload NATS",
+  );
+
+/** Where a publish ended, and why, in words. */
+function where(route: Route, { publish, stream, overlapping = [] }: Found, contract: Contract): string {
+  switch (route.end) {
+    case "stream": {
+      if (route.stream === contract.stream)
+        return route.code === 0 ? `${route.stream}, which stored the probe` : route.stream;
+      if (route.stream === holdingStream(contract.stream)) return `stream ${route.stream}, the stream of a repair`;
+      return overlapping.includes(route.stream)
+        ? `stream ${route.stream}, which takes that subject too`
+        : `stream ${route.stream}, to which a mapping of subjects leads`;
+    }
+    case "nobody": {
+      const covers = subjectsCover(stream.config.subjects ?? [], publish.subject);
+      return covers ? "nobody, although the stream lists the subject: a mapping of subjects leads elsewhere" : "nobody";
+    }
+    case "silence":
+      return "no stream: somebody else listens, and a mapping of subjects leads there";
+    case "somebody":
+      return `somebody who is not a stream, with "${route.words}"`;
+    case "refused":
+      return route.words;
+  }
+}
+
+const reaches = (route: Route, { stream }: Contract): boolean =>
+  route.end === "stream" && route.stream === stream && route.code !== 0;
+
+const lacks = (
+  what: keyof WorkerProbe & ("info" | "fetch" | "ack"),
+  subject: (contract: Contract, consumer: string) => string,
+) => ({
+  about: "worker" as const,
+  severity: "violation" as const,
+  effect: "withheld" as const,
+  remedy: "grant the permission",
+  expected: (contract: Contract, { probe, workerProbe }: Found) =>
+    `${probe.login} may publish on ${subject(contract, workerProbe.consumer)}`,
+  found: ({ workerProbe }: Found) => workerProbe[what] ?? "may",
+  holds: ({ workerProbe }: Found) => workerProbe[what] === undefined,
+  mend: (contract: Contract, { probe, workerProbe }: Found) =>
+    grant(probe.login, subject(contract, workerProbe.consumer)),
+});
+
+const accepted = (probe: Probe | undefined): probe is Probe => probe !== undefined && probe.notAccepted === undefined;
+
+export const PROBE_RULES: readonly Rule[] = [
+  {
+    id: "noetl-login",
+    severity: "violation",
+    effect: "refused",
+    about: "login",
+    checks: "NATS accepts the login that NoETL uses",
+    why: "server and workers are refused at the log-in with `Authorization Violation`: nothing is published, nothing fetched",
+    remedy: "give NATS and NoETL the same user and password",
+    expected: (_contract, { probe }) => `${probe.login} is accepted`,
+    found: ({ probe }) => probe.notAccepted ?? "accepted",
+    holds: ({ probe }) => accepted(probe),
+    mend: (_contract, { probe }) =>
+      advise(
+        `give NATS and NoETL the same password for ${probe.login}, or add that user to NATS' configuration, and reload NATS`,
+      ),
+  },
+  {
+    id: "noetl-account",
+    severity: "violation",
+    effect: "refused",
+    about: "login",
+    checks: "NoETL's login sees the stream that the check looks at",
+    why: "NoETL's user belongs to another account: its commands land in a stream that this check does not judge, or in none",
+    remedy: "let both logins belong to one account",
+    applies: ({ probe, stream }) => accepted(probe) && stream !== undefined,
+    expected: (_contract, { stream }) => `the stream created ${String(stream.created)}`,
+    found: ({ probe, stream }) =>
+      probe.elsewhere === undefined
+        ? `the stream created ${String(stream.created)}`
+        : probe.elsewhere === ""
+          ? "no such stream"
+          : `a stream created ${probe.elsewhere}`,
+    holds: ({ probe }) => probe.elsewhere === undefined,
+    mend: (_contract, { probe }) =>
+      advise(`move ${probe.login} to the account that the stream is in, or let the check log in to NoETL's account`),
+  },
+  {
+    id: "publish-permission",
+    severity: "violation",
+    effect: "refused",
+    about: "publish",
+    checks: "NoETL's login may publish on each subject that NoETL publishes on",
+    why: "the server's publish fails with `Permissions Violation for Publish`, or waits for an answer that it may not get",
+    remedy: "grant the permission",
+    expected: (_contract, { publish }) => `${publish.login} may publish on ${publish.subject}`,
+    found: ({ publish }) => publish.routes.find((route) => route.end === "refused")?.words ?? "may",
+    holds: ({ publish }) => !publish.routes.some(({ end }) => end === "refused"),
+    mend: (_contract, { publish }) => {
+      const words = publish.routes.find((route) => route.end === "refused")?.words ?? "";
+      return words.includes("Subscription")
+        ? advise(
+            `let ${publish.login} subscribe to _INBOX.>: add it to \`allow\` of the user's \`permissions.subscribe\` in NATS' ` +
+              "configuration, or take it from `deny`, and reload NATS",
+          )
+        : grant(publish.login, publish.subject);
+    },
+  },
+  {
+    id: "publish-stream",
+    severity: "violation",
+    effect: "refused",
+    about: "publish",
+    checks:
+      "what is published on each of NoETL's subjects reaches this stream, tried with a publish that stores nothing",
+    why: "commands land in another stream, where no worker looks, or nowhere: `nats: no response from stream`",
+    remedy: "take away the mapping, or the subject from the other stream",
+    waits: "briefly",
+    // Why no stream can answer is what the rules about it say.
+    applies: ({ stream }) => stream !== undefined,
+    appliesTo: ({ stream, publish }) =>
+      isAnswered(stream, publish.subject) && !publish.routes.some(({ end }) => end === "refused"),
+    expected: ({ stream }, { publish }) => `${publish.subject} is taken by ${stream}`,
+    found: (found, contract) =>
+      `${found.publish.subject} is taken by ${list(found.publish.routes.map((route) => where(route, found, contract)))}`,
+    holds: ({ publish }, contract) => publish.routes.every((route) => reaches(route, contract)),
+    mend: ({ stream }, { publish, overlapping = [] }) => {
+      const others = publish.routes.flatMap((route) =>
+        route.end === "stream" && route.stream !== stream && overlapping.includes(route.stream) ? route.stream : [],
+      );
+      if (others.includes(holdingStream(stream))) return advise(GO_ON_WITH_REPAIR);
+      return others.length > 0
+        ? advise(`take ${publish.subject} from ${list(others)}, or remove it (nats stream edit, nats stream rm)`)
+        : advise(
+            `remove the mapping of ${publish.subject} (\`mappings\` of the account or the server in NATS' configuration, or of the ` +
+              "account's JWT) and whoever else answers on it, and reload NATS",
+          );
+    },
+  },
+  {
+    id: "publish-room",
+    severity: "violation",
+    effect: "refused",
+    about: "login",
+    checks:
+      "the server has room for a command in the storage that the stream is in (nats-server 2.11 without cluster, or a replicated stream)",
+    why: "the server's publish is refused with `insufficient resources`, or `resource limits exceeded for account`",
+    remedy: "free or enlarge the store",
+    applies: ({ probe, stream }) => accepted(probe) && probe.room !== undefined && stream !== undefined,
+    expected: (_contract, { stream }) => `room in the server's ${stream.config.storage} store`,
+    found: ({ probe }) => (probe.room ? coded(probe.room) : "room"),
+    holds: ({ probe }) => !probe.room,
+    mend: (_contract, { stream }) =>
+      advise(
+        `free the ${stream.config.storage} store: purge or remove the streams that fill it (nats stream report, nats stream ` +
+          "purge), or enlarge it (natsJetstreamMemSize or natsJetstreamFileSize)",
+      ),
+  },
+  {
+    id: "publish-size",
+    severity: "violation",
+    effect: "refused",
+    about: "login",
+    checks: "a command notification fits into a message (`max_payload` of the server)",
+    why: "the client refuses to publish it, or the server closes the connection: `maximum payload violation`",
+    remedy: "raise max_payload in NATS' configuration",
+    applies: ({ probe }) => accepted(probe),
+    expected: () => `at least ${NOTIFICATION_BYTES} bytes`,
+    found: ({ probe }) => `${probe.maxPayload} bytes`,
+    holds: ({ probe }) => probe.maxPayload >= NOTIFICATION_BYTES,
+    mend: () => advise(`set max_payload to at least ${NOTIFICATION_BYTES} in NATS' configuration, and reload NATS`),
+  },
+  {
+    id: "worker-info",
+    checks: "NoETL's login may look its stream and consumer up",
+    why: "workers look both up when they start, and crash-loop without: `Permissions Violation for Publish`",
+    ...lacks(
+      "info",
+      ({ stream }, consumer) => `$JS.API.STREAM.INFO.${stream} and $JS.API.CONSUMER.INFO.${stream}.${consumer}`,
+    ),
+  },
+  {
+    id: "worker-fetch",
+    checks: "NoETL's login may ask for the next message, tried with a request that gets none",
+    why: "workers run and get no command: every fetch fails with `Permissions Violation for Publish`",
+    ...lacks("fetch", ({ stream }, consumer) => `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`),
+  },
+  {
+    id: "worker-ack",
+    checks: "NoETL's login may acknowledge, tried with a sign of progress about a message that does not exist",
+    why: "commands are done and never acknowledged: after 64 of them (max_ack_pending) no worker gets another, and each comes again",
+    ...lacks("ack", ({ stream }, consumer) => `$JS.ACK.${stream}.${consumer}.>`),
+  },
+];

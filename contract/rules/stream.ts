@@ -1,0 +1,512 @@
+import type { StreamInfo } from "nats";
+import { consumerTerms, storedBy } from "../inputs";
+import { storedSubjects, subjectsCover, subjectsOverlap, type SubjectTransform } from "../subjects";
+import {
+  count,
+  duration,
+  editStream,
+  limited,
+  list,
+  NOTIFICATION_BYTES,
+  peersOf,
+  recreateStream,
+  toNanoseconds,
+  toSeconds,
+  type Contract,
+  type Found,
+  type Mend,
+  type Observed,
+  type Rule,
+} from "./rule";
+
+/** Fields of newer servers that the client library has no type for. */
+interface NewerFields {
+  /** nats-server 2.12: the stream holds counters and takes nothing else. */
+  readonly allow_msg_counter?: boolean;
+}
+
+export const transformOf = ({ config: { subject_transform: transform } }: StreamInfo): SubjectTransform | undefined =>
+  transform && { src: transform.src ?? "", dest: transform.dest ?? "" };
+
+const isCounter = ({ config }: StreamInfo): boolean => Boolean((config as NewerFields).allow_msg_counter);
+
+/** A limit of the stream. */
+interface Limit {
+  readonly words: string;
+  /** Whether it drops or refuses commands at the load that NoETL has, or does so now. */
+  readonly bites: boolean;
+}
+
+/** Commands that NoETL has in flight at most, which is how many the stream must hold at the very least. */
+const load = ({ worker }: Pick<Contract, "worker">): number =>
+  limited(worker.maxAckPending) ? worker.maxAckPending : SERVERS_ACK_PENDING;
+
+/** `max_ack_pending` of a consumer that nobody set it for. */
+const SERVERS_ACK_PENDING = 1000;
+
+/**
+ * Limits of the stream. One bites where it is below what NoETL has in flight; where it is reached and new messages are
+ * refused; and where it is reached and the oldest, which are dropped, still wait for a worker.
+ */
+function limitsOf(
+  { stream, consumer }: Pick<Observed, "consumer"> & { stream: StreamInfo },
+  contract: Contract,
+): Limit[] {
+  const { config, state } = stream;
+  const refuses = String(config.discard) === "new";
+  const waiting = (consumer?.num_pending ?? 0) + (consumer?.num_ack_pending ?? 0);
+  const bites = (used: number, limit: number, needed: number): boolean =>
+    limit < needed || (used >= limit && (refuses || waiting >= state.messages));
+  const commands = load(contract);
+  const limits: Limit[] = [];
+  if (limited(config.max_msgs)) {
+    limits.push({ words: `max_msgs ${config.max_msgs}`, bites: bites(state.messages, config.max_msgs, commands) });
+  }
+  if (limited(config.max_bytes)) {
+    const used = state.bytes + NOTIFICATION_BYTES;
+    limits.push({
+      words: `max_bytes ${config.max_bytes}`,
+      bites: bites(used, config.max_bytes, commands * NOTIFICATION_BYTES),
+    });
+  }
+  const perSubject = config.max_msgs_per_subject;
+  if (limited(perSubject)) {
+    // Every command of this NoETL may have the same subject.
+    limits.push({ words: `max_msgs_per_subject ${perSubject}`, bites: bites(state.messages, perSubject, commands) });
+  }
+  return limits;
+}
+
+const limitWords = (limits: readonly Limit[], { config }: StreamInfo): string => {
+  const perSubject = config.discard_new_per_subject ? " per subject" : "";
+  const words = limits.map((limit) => limit.words).join(", ");
+  return limits.length === 0 ? "no limits" : `${words}, discard ${config.discard}${perSubject}`;
+};
+
+const withoutLimits = (_contract: Contract, { stream }: Found): Mend =>
+  editStream({
+    max_msgs: -1,
+    max_bytes: -1,
+    max_msgs_per_subject: -1,
+    discard: "old" as StreamInfo["config"]["discard"],
+    ...(stream.config.discard_new_per_subject ? { discard_new_per_subject: false } : {}),
+  });
+
+/** Whether commands are gone before a worker that died with them gives them back. */
+const expiresEarly = ({ config }: StreamInfo, { expect }: Pick<Contract, "expect">): boolean =>
+  limited(config.max_age) && toSeconds(config.max_age) < expect.ackWaitSeconds;
+
+/** The window that the server gives a stream with the contract's age: it may not be longer than messages live. */
+export function duplicateWindowSeconds({ expect }: Pick<Contract, "expect">): number {
+  const { duplicateWindowSeconds: window, maxAgeSeconds: age } = expect;
+  return age === 0 ? window : Math.min(window, age);
+}
+
+/** Whether the stream's age is shorter than `seconds`; 0 is unlimited. */
+const isShorter = ({ config }: StreamInfo, seconds: number): boolean =>
+  limited(config.max_age) && (seconds === 0 || toSeconds(config.max_age) < seconds);
+
+const AGE_STAYS =
+  "a longer age loses nothing, and a shorter one removes messages at once that somebody keeps; where it is right, set noetlLine " +
+  "(expect.maxAgeSeconds in a program)";
+
+/** Sets the age of the contract, and the window, which follows an age that is shortened and does not come back by itself. */
+function ageEdit(contract: Contract, { stream }: Pick<Found, "stream">): Extract<Mend, { action: "edit-stream" }> {
+  const window = toNanoseconds(duplicateWindowSeconds(contract));
+  return {
+    action: "edit-stream",
+    patch: {
+      max_age: toNanoseconds(contract.expect.maxAgeSeconds),
+      ...(stream.config.duplicate_window === window ? {} : { duplicate_window: window }),
+    },
+  };
+}
+
+function consumerLimits({ config: { consumer_limits: limits } }: StreamInfo): string[] {
+  return [
+    ...(limited(limits?.max_ack_pending) ? [`max_ack_pending ${limits.max_ack_pending}`] : []),
+    ...(limited(limits?.inactive_threshold) ? [`inactive_threshold ${toSeconds(limits.inactive_threshold)} s`] : []),
+  ];
+}
+
+/** Rules about the stream. Sources: NoETL's server at start-up (v2.8.9 line), and nats-server's stream.go. */
+export const STREAM_RULES: readonly Rule[] = [
+  {
+    id: "stream-exists",
+    severity: "violation",
+    effect: "refused",
+    about: "stream",
+    checks: "the stream exists",
+    why: "the server's publish gets `nats: no response from stream`, and workers have nothing to subscribe to",
+    remedy: "restart server and workers: the server creates the stream when it starts",
+    waits: "until-deadline",
+    expected: ({ stream }) => `stream ${stream}`,
+    found: ({ stream }) => (stream ? "it exists" : "no such stream"),
+    holds: ({ stream }) => Boolean(stream),
+    mend: () => ({ action: "restart-server" }),
+    ensure: () => ({ action: "create-stream" }),
+  },
+  {
+    id: "stream-retention",
+    severity: "violation",
+    effect: "lost",
+    about: "stream",
+    checks: "retention",
+    why:
+      "the workers' consumer delivers new messages only, which a work queue refuses: workers crash-loop with " +
+      "`consumer must be deliver all on workqueue stream`; with interest, commands published while no consumer " +
+      "exists are dropped",
+    remedy: "edit the stream (limits and interest), or recreate it (to or from workqueue)",
+    expected: ({ expect }) => expect.retention,
+    found: ({ stream }) => stream.config.retention,
+    holds: ({ stream }, { expect }) => String(stream.config.retention) === expect.retention,
+    mend: ({ expect }, { stream }) =>
+      expect.retention === "workqueue" || String(stream.config.retention) === "workqueue"
+        ? recreateStream()
+        : editStream({ retention: expect.retention as StreamInfo["config"]["retention"] }),
+  },
+  {
+    id: "stream-subjects",
+    severity: "violation",
+    effect: "refused",
+    about: "stream",
+    checks:
+      "the stream's subjects together cover NATS_SUBJECT and all that NoETL publishes on, as NATS matches subjects",
+    why:
+      "nothing stores what the server publishes: it gets `nats: no response from stream`, and workers, who look the " +
+      "stream up by subject, fail with `nats: NotFoundError`",
+    remedy: "add the subject to the stream",
+    expected: (contract) => `subjects that cover ${list(storedBy(contract))}`,
+    found: ({ stream }) => list(stream.config.subjects ?? []),
+    holds: ({ stream }, contract) =>
+      storedBy(contract).every((subject) => subjectsCover(stream.config.subjects ?? [], subject)),
+    mend: (contract, { stream }) => {
+      const present = stream.config.subjects ?? [];
+      const missing = storedBy(contract).filter((subject) => !subjectsCover(present, subject));
+      // The server refuses a stream whose subjects overlap each other.
+      const kept = present.filter((item) => !missing.some((subject) => subjectsOverlap(item, subject)));
+      return editStream({ subjects: [...kept, ...missing] });
+    },
+  },
+  {
+    id: "stream-mirror",
+    severity: "violation",
+    effect: "refused",
+    about: "stream",
+    checks: "the stream is no mirror",
+    why: "a mirror takes messages from its origin only: what the server publishes is not stored",
+    remedy: "recreate the stream",
+    expected: () => "no mirror",
+    found: ({ stream }) => (stream.config.mirror ? `a mirror of ${stream.config.mirror.name}` : "no mirror"),
+    holds: ({ stream }) => !stream.config.mirror,
+    mend: recreateStream,
+  },
+  {
+    id: "stream-sealed",
+    severity: "violation",
+    effect: "refused",
+    about: "stream",
+    checks: "the stream is not sealed",
+    why: "a sealed stream takes no messages, so no command is ever notified",
+    remedy: "recreate the stream: no server unseals one",
+    expected: () => "not sealed",
+    found: ({ stream }) => (stream.config.sealed ? "sealed" : "not sealed"),
+    holds: ({ stream }) => !stream.config.sealed,
+    mend: recreateStream,
+  },
+  {
+    id: "stream-acks",
+    severity: "violation",
+    effect: "refused",
+    about: "stream",
+    checks: "the stream acknowledges what is published (`no_ack` is off)",
+    why: "the server waits for the acknowledgement of every notification and fails without it",
+    remedy: "edit the stream",
+    expected: () => "acknowledges",
+    found: ({ stream }) => (stream.config.no_ack ? "no_ack" : "acknowledges"),
+    holds: ({ stream }) => !stream.config.no_ack,
+    mend: () => editStream({ no_ack: false }),
+  },
+  {
+    id: "stream-counter",
+    severity: "violation",
+    effect: "refused",
+    about: "stream",
+    checks: "the stream holds messages, not counters (`allow_msg_counter` is off; nats-server 2.12)",
+    why: "a stream of counters refuses every message without an increment, and with it every command",
+    remedy: "recreate the stream: the setting cannot be changed",
+    expected: () => "messages",
+    found: ({ stream }) => (isCounter(stream) ? "counters" : "messages"),
+    holds: ({ stream }) => !isCounter(stream),
+    mend: recreateStream,
+  },
+  {
+    id: "stream-message-size",
+    severity: "violation",
+    effect: "refused",
+    about: "stream",
+    checks: "a command notification fits (`max_msg_size`)",
+    why: "the server's publish is refused with `message size exceeds maximum allowed`",
+    remedy: "edit the stream",
+    expected: () => `unlimited, or at least ${NOTIFICATION_BYTES} bytes`,
+    found: ({ stream }) =>
+      limited(stream.config.max_msg_size) ? `${stream.config.max_msg_size} bytes` : count(undefined),
+    holds: ({ stream: { config } }) => !limited(config.max_msg_size) || config.max_msg_size >= NOTIFICATION_BYTES,
+    mend: () => editStream({ max_msg_size: -1 }),
+  },
+  {
+    id: "stream-capacity",
+    severity: "violation",
+    effect: "lost",
+    about: "stream",
+    checks:
+      "no limit that drops or refuses commands at NoETL's load: below what it has in flight (NOETL_WORKER_NATS_MAX_ACK_PENDING, " +
+      "of 4096 bytes each), or reached (`max_msgs`, `max_bytes`, `max_msgs_per_subject`)",
+    why:
+      "commands that wait for a worker are dropped for newer ones (discard old), or every publish is refused with `maximum " +
+      "messages exceeded` (discard new): acknowledged commands count until they are too old",
+    remedy: "edit the stream",
+    expected: (contract) => `no limits below ${load(contract)} commands, none reached`,
+    found: (found, contract) =>
+      limitWords(
+        limitsOf(found, contract).filter(({ bites }) => bites),
+        found.stream,
+      ),
+    holds: (found, contract) => !limitsOf(found, contract).some(({ bites }) => bites),
+    mend: withoutLimits,
+  },
+  {
+    id: "stream-age",
+    severity: "violation",
+    effect: "lost",
+    about: "stream",
+    checks: "a command lives longer (`max_age`) than a worker may take to acknowledge it (`ack_wait`)",
+    why: "a command that waits a moment for a free worker is gone, and so is one whose worker died, before it comes again",
+    remedy: "edit the stream",
+    expected: ({ expect }) => `at least ${expect.ackWaitSeconds} s`,
+    found: ({ stream }) => duration(toSeconds(stream.config.max_age)),
+    holds: ({ stream }, contract) => !expiresEarly(stream, contract),
+    mend: ageEdit,
+  },
+  {
+    id: "stream-max-consumers",
+    severity: "violation",
+    effect: "withheld",
+    about: "stream",
+    checks: "the stream has room for the workers' consumer (`max_consumers` of stream and account)",
+    why: "workers crash-loop with `maximum consumers limit reached`",
+    remedy: "raise the limit, or remove consumers that nobody needs",
+    expected: ({ consumer }) => `room for ${consumer}`,
+    found: (found, contract) => {
+      const limit = consumerRoom(found.stream, found.account?.limits.max_consumers);
+      return missingConsumers(found, contract) === 0 || limit === undefined
+        ? "room"
+        : `${found.stream.state.consumer_count} of ${limit} consumers, all others`;
+    },
+    holds: (found, contract) => {
+      const limit = consumerRoom(found.stream, found.account?.limits.max_consumers);
+      const missing = missingConsumers(found, contract);
+      return missing === 0 || limit === undefined || found.stream.state.consumer_count + missing <= limit;
+    },
+    mend: ({ consumer }, { stream }) =>
+      limited(stream.config.max_consumers) && stream.state.consumer_count >= stream.config.max_consumers
+        ? editStream({ max_consumers: -1 })
+        : { action: "advise", advice: `raise the account's limit of consumers, so that ${consumer} can be added` },
+  },
+  {
+    id: "stream-consumer-limits",
+    severity: "violation",
+    effect: "withheld",
+    about: "stream",
+    checks: "the stream's defaults for consumers admit the worker's settings (`consumer_limits`)",
+    why:
+      "a smaller max_ack_pending refuses the consumer that a worker adds, and workers crash-loop; an " +
+      "inactive_threshold is given to it, so that it is deleted when no worker asks for a while",
+    remedy: "recreate the stream without them",
+    expected: ({ worker }) => `no limits, or max_ack_pending of at least ${worker.maxAckPending}`,
+    found: ({ stream }) => {
+      const limits = consumerLimits(stream);
+      return limits.length === 0 ? "no limits" : list(limits);
+    },
+    holds: ({ stream: { config } }, { worker }) => {
+      const { max_ack_pending: pending, inactive_threshold: threshold } = config.consumer_limits ?? {};
+      const admits = !limited(pending) || (worker.maxAckPending > 0 && worker.maxAckPending <= pending);
+      return admits && !limited(threshold);
+    },
+    mend: recreateStream,
+    ensure: () => ({ action: "edit-stream", patch: { consumer_limits: {} } }),
+  },
+  {
+    id: "stream-storage",
+    severity: "drift",
+    effect: "differs",
+    about: "stream",
+    checks: "storage",
+    why: "with file storage every notification costs a write to disk, and stale commands come back after a restart",
+    remedy: "recreate the stream: storage cannot be changed",
+    expected: ({ expect }) => expect.storage,
+    found: ({ stream }) => stream.config.storage,
+    holds: ({ stream }, { expect }) => String(stream.config.storage) === expect.storage,
+    mend: recreateStream,
+  },
+  {
+    id: "stream-max-age",
+    severity: "drift",
+    effect: "differs",
+    about: "stream",
+    // Too short an age to work with is another rule's complaint.
+    applies: ({ stream }, contract) => stream === undefined || !expiresEarly(stream, contract),
+    checks: "maximum age of a message (`max_age`)",
+    why: "shorter, commands vanish before a busy worker takes them; longer or unlimited, the memory store fills up",
+    remedy: "edit the stream; mode ensure makes it longer, and leaves a longer one as it is",
+    expected: ({ expect }) => duration(expect.maxAgeSeconds),
+    found: ({ stream }) => duration(toSeconds(stream.config.max_age)),
+    holds: ({ stream }, { expect }) => toSeconds(stream.config.max_age) === expect.maxAgeSeconds,
+    mend: ageEdit,
+    ensure: (contract, { stream, ensured }) =>
+      isShorter(stream, contract.expect.maxAgeSeconds) || toSeconds(stream.config.max_age) === ensured?.maxAgeSeconds
+        ? ageEdit(contract, { stream })
+        : { action: "leave", why: AGE_STAYS },
+  },
+  {
+    id: "stream-limits",
+    severity: "drift",
+    effect: "differs",
+    about: "stream",
+    checks: "no other limit and discard policy (`max_msgs`, `max_bytes`, `max_msgs_per_subject`)",
+    why: "under more load than it has, the stream drops the oldest commands (discard old) or refuses new ones (discard new)",
+    remedy: "edit the stream",
+    expected: () => "no limits",
+    found: (found, contract) =>
+      limitWords(
+        limitsOf(found, contract).filter(({ bites }) => !bites),
+        found.stream,
+      ),
+    holds: (found, contract) => limitsOf(found, contract).every(({ bites }) => bites),
+    mend: withoutLimits,
+  },
+  {
+    id: "stream-duplicates",
+    severity: "drift",
+    effect: "differs",
+    about: "stream",
+    checks: "duplicate window (`duplicate_window`)",
+    why:
+      "longer, a command that is notified again after a failure is swallowed as a duplicate, and the server keeps the " +
+      "identifiers in memory; shorter, a publish that is repeated after a lost acknowledgement is delivered twice",
+    remedy: "edit the stream",
+    // The server gives streams that take from others a window of its own; that they do is another rule's complaint.
+    applies: ({ stream }) => !stream?.config.mirror && !stream?.config.sources?.length,
+    expected: (contract) => `${duplicateWindowSeconds(contract)} s`,
+    found: ({ stream }) => `${toSeconds(stream.config.duplicate_window)} s`,
+    holds: ({ stream }, contract) =>
+      toSeconds(stream.config.duplicate_window) === duplicateWindowSeconds(contract) ||
+      // The server itself shortens it when the age is shortened, which the rule about the age reports.
+      toSeconds(stream.config.duplicate_window) === toSeconds(stream.config.max_age),
+    mend: (contract) => editStream({ duplicate_window: toNanoseconds(duplicateWindowSeconds(contract)) }),
+  },
+  {
+    id: "stream-sources",
+    severity: "drift",
+    effect: "differs",
+    about: "stream",
+    checks: "the stream takes nothing from other streams",
+    why: "workers are handed messages that are no commands of this NoETL",
+    remedy: "recreate the stream without sources",
+    expected: () => "no sources",
+    found: ({ stream: { config } }) =>
+      config.sources?.length ? list(config.sources.map(({ name }) => name)) : "no sources",
+    holds: ({ stream }) => !stream.config.sources?.length,
+    mend: recreateStream,
+    ensure: () => ({ action: "edit-stream", patch: { sources: [] } }),
+  },
+  {
+    id: "stream-transform",
+    severity: "drift",
+    effect: "differs",
+    about: "stream",
+    checks: "NATS_SUBJECT is stored under its own name (`subject_transform`)",
+    why: "whoever filters or reads the stream by subject finds nothing there",
+    remedy: "edit the stream",
+    expected: ({ subject }) => `stored as ${subject}`,
+    found: ({ stream }, { subject }) => `stored as ${list(storedSubjects(subject, transformOf(stream)))}`,
+    holds: ({ stream }, { subject }) => storedSubjects(subject, transformOf(stream)).join() === subject,
+    mend: () => editStream({ subject_transform: undefined }),
+  },
+  {
+    id: "stream-replicas",
+    severity: "drift",
+    effect: "differs",
+    about: "stream",
+    checks: "replicas asked for (`num_replicas`)",
+    why: "with fewer, the loss of a server takes the commands that wait with it",
+    remedy: "edit the stream, in a cluster with that many servers",
+    expected: ({ expect }) => (expect.replicas === 1 ? "at least 1 replica" : `at least ${expect.replicas} replicas`),
+    found: ({ stream }) => String(stream.config.num_replicas ?? 1),
+    holds: ({ stream }, { expect }) => (stream.config.num_replicas ?? 1) >= expect.replicas,
+    mend: ({ expect }, { stream }) =>
+      stream.cluster?.name === undefined
+        ? {
+            action: "advise",
+            advice:
+              `run NATS with ${expect.replicas} servers (natsReplicas) and set the stream to as many replicas, or ask for one ` +
+              "replica: a server on its own keeps no second copy",
+          }
+        : editStream({ num_replicas: expect.replicas }),
+    ensure: ({ expect }) => ({ action: "edit-stream", patch: { num_replicas: expect.replicas } }),
+  },
+  {
+    id: "stream-peers",
+    severity: "drift",
+    effect: "differs",
+    about: "stream",
+    checks: "the replicas are really there: a leader, and as many servers, in step, as the stream is set to",
+    why: "a server on its own accepts a setting of three replicas and keeps one; the next failure loses the commands",
+    remedy: "bring the servers back, or set the replicas to what the cluster has",
+    waits: "briefly",
+    expected: (_contract, { stream }) => `${stream.config.num_replicas ?? 1} in step`,
+    found: ({ stream }) => {
+      const { real, trouble } = peersOf(stream);
+      return [`${real} of ${stream.config.num_replicas ?? 1}`, ...trouble].join(", ");
+    },
+    holds: ({ stream }) => {
+      const { real, trouble } = peersOf(stream);
+      return trouble.length === 0 && real >= (stream.config.num_replicas ?? 1);
+    },
+    mend: (_contract, { stream }) =>
+      stream.cluster?.replicas?.length
+        ? { action: "advise", advice: "bring the servers that are missing or out of step back: see the NATS pods" }
+        : editStream({ num_replicas: 1 }),
+  },
+  {
+    id: "stream-lost",
+    severity: "drift",
+    effect: "over",
+    isEvent: true,
+    about: "stream",
+    checks: "the stream is the one that an earlier check saw (`created`)",
+    why:
+      "the stream was lost and made anew although no deployment asked for it: the commands in it, and the workers' " +
+      "place, are gone; seen after node upgrades with the volume mounted wrongly, and after restarts with memory storage",
+    remedy: "look for what removed it; executions that wait for a lost command have to be started again",
+    expected: (_contract, { stream, streamRemembered }) => `created ${streamRemembered ?? String(stream.created)}`,
+    found: ({ stream }) => `created ${String(stream.created)}`,
+    holds: ({ stream, streamRemembered }) => String(stream.created) === (streamRemembered ?? String(stream.created)),
+    mend: () => ({
+      action: "advise",
+      advice:
+        "find out what removed the stream (restarts of the NATS pods, the volume's mount, `nats stream rm`), and start " +
+        "the executions that wait for a lost command again",
+    }),
+  },
+];
+
+/** How many of the workers' consumers are not there yet. */
+const missingConsumers = ({ consumer, consumers }: Pick<Found, "consumer" | "consumers">, contract: Contract): number =>
+  consumerTerms(contract).filter(({ name }) => !(consumers ? consumers[name] : consumer)).length;
+
+/** How many consumers the stream may have; undefined where nothing limits them. */
+function consumerRoom({ config }: StreamInfo, accountLimit: number | undefined): number | undefined {
+  const limits = [config.max_consumers, accountLimit].filter(limited);
+  return limits.length === 0 ? undefined : Math.min(...limits);
+}

@@ -1,0 +1,183 @@
+/** What is tried with NoETL's login, where that is another than the check's with both. */
+import { openSession } from "./nats/connect";
+import type { Deadline } from "./deadline";
+import { streamConfig } from "./desired";
+import { ConnectError } from "./errors";
+import type { ConsumerTerms } from "./lines";
+import { consumerTerms, type ContractInputs } from "./inputs";
+import {
+  admittedByAccount,
+  isAnswered,
+  mayTrace,
+  mayWatch,
+  probeConsumerCreation,
+  probePublishes,
+  probeStreamCreation,
+  probeWorker,
+  wordsOf,
+  type Known,
+  type Probe,
+} from "./probe";
+import { PROBE_RULES } from "./rules/probe";
+import { sameCount } from "./rules/rule";
+import type { Session } from "./nats/session";
+
+/** What was tried, and the rules that it leaves open. */
+export interface TriedOut {
+  readonly probe?: Probe;
+  readonly open: readonly { readonly rules: readonly string[]; readonly why: string }[];
+}
+
+/** Inputs of a check that logs in as NoETL does; undefined where the check itself does. */
+function noetlInputs(inputs: ContractInputs): ContractInputs | undefined {
+  const { noetlLogin, credentials, nkeySeed, ...rest } = inputs;
+  if (noetlLogin === undefined) return undefined;
+  if (credentials === undefined && nkeySeed === undefined && noetlLogin.user === inputs.user) return undefined;
+  return { ...rest, user: noetlLogin.user, password: noetlLogin.password };
+}
+
+/**
+ * Tries out what NoETL does, with its login where that is another than the check's, over a connection of its own.
+ *
+ * @param known The stream and the consumer, as the check's login sees them.
+ * @throws ConnectError where NATS does not answer.
+ */
+export async function tryOut(
+  session: Session,
+  inputs: ContractInputs,
+  known: Promise<Known>,
+  deadline: Deadline,
+): Promise<TriedOut> {
+  known.catch(() => undefined); // whoever asked for it tells
+  const own = noetlInputs(inputs);
+  if (own === undefined) {
+    const probe = await tryWith(session, inputs, known, deadline);
+    return isCheckersAlone(probe) ? notNoetls(probe) : { probe, open: openRules(probe, await known, session) };
+  }
+  let noetl: Session;
+  try {
+    noetl = await openSession(own, deadline);
+  } catch (error) {
+    if (!(error instanceof ConnectError) || error.problem !== "wrong-password") throw error;
+    const notAccepted = wordsOf(error);
+    return {
+      probe: {
+        login: `user ${own.user ?? ""}`,
+        notAccepted,
+        publishes: [],
+        workers: [],
+        maxPayload: session.maxPayload,
+      },
+      open: [],
+    };
+  }
+  try {
+    const [probe, sees, checkers] = await Promise.all([
+      tryWith(noetl, own, known, deadline),
+      whatItSees(noetl, own, known, deadline),
+      Promise.all([known, mayTrace(session, deadline)]).then(([{ stream }, quiet]) =>
+        probePublishes(session, inputs, { stream, quiet }, deadline),
+      ),
+    ]);
+    // What the check's own login may not do is nobody's concern.
+    const others = checkers.publishes.filter(({ routes }) => !routes.some(({ end }) => end === "refused"));
+    const { elsewhere, info } = sees;
+    return {
+      probe: {
+        ...probe,
+        publishes: [...probe.publishes, ...others],
+        workers: probe.workers.map((worker) => ({ ...worker, ...(info === undefined ? {} : { info }) })),
+        ...(elsewhere === undefined ? {} : { elsewhere }),
+      },
+      open: openRules(probe, await known, noetl),
+    };
+  } finally {
+    await noetl.close();
+  }
+}
+
+async function tryWith(
+  session: Session,
+  inputs: ContractInputs,
+  known: Promise<Known>,
+  deadline: Deadline,
+): Promise<Probe> {
+  const terms = consumerTerms(inputs);
+  const [workers, { stream, consumers }, quiet] = await Promise.all([
+    Promise.all(terms.map(({ name }) => probeWorker(session, inputs.stream, name, deadline))),
+    known,
+    mayTrace(session, deadline),
+  ]);
+  const inFlight = ({ maxAckPending = inputs.worker.maxAckPending }: ConsumerTerms): number => maxAckPending;
+  const isAdded = (each: ConsumerTerms): boolean => {
+    const consumer = consumers[each.name];
+    return !(consumer && sameCount(consumer.config.max_ack_pending, inFlight(each)));
+  };
+  const [publishes, ofStream, ofConsumers] = await Promise.all([
+    probePublishes(session, inputs, { stream, quiet }, deadline),
+    stream === undefined ? probeStreamCreation(session, streamConfig(inputs), deadline) : undefined,
+    stream === undefined
+      ? admittedByAccount(session, terms.map(inFlight), deadline)
+      : Promise.all(
+          terms.map(async (each) =>
+            isAdded(each) ? probeConsumerCreation(session, inputs, each, deadline) : undefined,
+          ),
+        ),
+  ]);
+  return {
+    login: session.login,
+    ...publishes,
+    workers: workers.map((worker, index) => {
+      const creation = ofConsumers?.[index];
+      return { ...worker, ...(creation === undefined ? {} : { creation }) };
+    }),
+    ...(ofStream === undefined ? {} : { creation: ofStream }),
+    maxPayload: session.maxPayload,
+  };
+}
+
+/** Whether NoETL's login may look stream and consumer up, and whether it sees the same stream as the check's login. */
+async function whatItSees(
+  session: Session,
+  inputs: ContractInputs,
+  known: Promise<Known>,
+  deadline: Deadline,
+): Promise<Pick<Probe, "elsewhere"> & { info?: string }> {
+  try {
+    const [info, infos] = await Promise.all([
+      session.streamInfo(inputs.stream, deadline),
+      known,
+      Promise.all(consumerTerms(inputs).map(({ name }) => session.consumerInfo(inputs.stream, name, deadline))),
+    ]);
+    const [seen, other] = [info, infos.stream].map((each) => (each ? String(each.created) : ""));
+    return infos.stream === undefined || seen === other ? {} : { elsewhere: seen ?? "" };
+  } catch (error) {
+    if (!(error instanceof ConnectError) || error.problem !== "missing-permission") throw error;
+    return { info: wordsOf(error) };
+  }
+}
+
+/** A login that may do nothing of what NoETL does is one that was made for the check. */
+const isCheckersAlone = ({ publishes, workers }: Probe): boolean =>
+  publishes.every(({ routes }) => routes.some(({ end }) => end === "refused")) &&
+  workers.every(({ fetch, ack }) => fetch !== undefined && ack !== undefined);
+
+const notNoetls = ({ login }: Probe): TriedOut => ({
+  open: [
+    {
+      rules: PROBE_RULES.map(({ id }) => id),
+      why: `${login} may do nothing of what NoETL does: give NoETL's own login as well (noetlLogin)`,
+    },
+  ],
+});
+
+/** What the server did not tell. */
+function openRules(probe: Probe, { stream }: Known, session: Session): TriedOut["open"] {
+  const reached = probe.publishes.every(({ routes }) => routes.every(({ end }) => end === "stream"));
+  const answered = probe.publishes.every(({ subject }) => isAnswered(stream, subject));
+  if (probe.room !== undefined || !reached || !answered) return [];
+  const why = mayWatch(session)
+    ? `${probe.login} may not publish on $JS.API.>, which asking for it takes`
+    : "nats-server before 2.11, and servers of a cluster, do not tell whether they have room";
+  return [{ rules: ["publish-room"], why }];
+}

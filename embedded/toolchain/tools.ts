@@ -1,0 +1,128 @@
+/** The tools that the embedded cluster and the tests run, each pinned in a Go module of its own under `embedded/toolchain/`. */
+export interface Tool {
+  /** Command name. */
+  readonly name: string;
+  /** Folder under `embedded/toolchain/` whose go.mod and go.sum pin the source. */
+  readonly module: string;
+  /** Go package to build. */
+  readonly package: string;
+  /** Version of the pinned module, as the built binary reports it. */
+  readonly version: string;
+  /** Linker flags that make the binary report its version. */
+  readonly ldflags?: string;
+  /** How to ask a binary for its version: arguments, and the pattern whose first group is the version without `v`. */
+  readonly ask: { readonly args: readonly string[]; readonly pattern: RegExp };
+  /** Oldest version from PATH that will do; absent where only the pinned build will. A newer minor is fine. */
+  readonly accept?: string;
+  /** Cold build on two cores, downloads included, in seconds: what the screen shows as the estimate. */
+  readonly buildSeconds: number;
+}
+
+const KUBERNETES = "v1.34.4";
+const gitVersion = `-X k8s.io/component-base/version.gitVersion=${KUBERNETES}`;
+
+const kubernetes = (name: string, buildSeconds: number): Tool => ({
+  name,
+  module: "kubernetes",
+  package: `k8s.io/kubernetes/cmd/${name}`,
+  version: KUBERNETES,
+  ldflags: gitVersion,
+  ask: { args: ["--version"], pattern: /Kubernetes v(\d+\.\d+\.\d+)/ },
+  accept: "1.33.0",
+  buildSeconds,
+});
+
+/** An older server that the contract is checked against, in a module of its own: `nats-server-2.9`, say. */
+const olderServer = <V extends string>(minor: V, version: string): Tool & { readonly name: `nats-server-${V}` } => ({
+  name: `nats-server-${minor}`,
+  module: `nats-server-${minor}`,
+  package: "github.com/nats-io/nats-server/v2",
+  version,
+  ask: { args: ["--version"], pattern: /v(\d+\.\d+\.\d+)/ },
+  buildSeconds: 15,
+});
+
+export const TOOLS = {
+  "nats-server": {
+    name: "nats-server",
+    module: "nats-server",
+    package: "github.com/nats-io/nats-server/v2",
+    version: "v2.15.2",
+    ask: { args: ["--version"], pattern: /v(\d+\.\d+\.\d+)/ },
+    accept: "2.14.0",
+    buildSeconds: 30,
+  },
+  // The version that Debian 12 and 13 install, and the last of what lies between it and the current one.
+  "nats-server-2.9": olderServer("2.9", "v2.9.10"),
+  "nats-server-2.10": olderServer("2.10", "v2.10.27"),
+  "nats-server-2.11": olderServer("2.11", "v2.11.17"),
+  "nats-server-2.12": olderServer("2.12", "v2.12.15"),
+  "kube-apiserver": kubernetes("kube-apiserver", 280),
+  "kube-controller-manager": kubernetes("kube-controller-manager", 60),
+  "kube-scheduler": kubernetes("kube-scheduler", 10),
+  etcd: {
+    name: "etcd",
+    module: "etcd",
+    package: "go.etcd.io/etcd/server/v3",
+    version: "v3.6.4",
+    ask: { args: ["--version"], pattern: /etcd Version: (\d+\.\d+\.\d+)/ },
+    // Older servers lack the watch progress requests that kube-apiserver relies on.
+    accept: "3.5.13",
+    buildSeconds: 20,
+  },
+  helm: {
+    name: "helm",
+    module: "helm",
+    package: "helm.sh/helm/v3/cmd/helm",
+    version: "v3.19.5",
+    // Without the last two, `helm template` takes the cluster for Kubernetes 1.20.
+    ldflags:
+      "-X helm.sh/helm/v3/internal/version.version=v3.19.5 " +
+      "-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34",
+    ask: { args: ["version", "--template", "{{.Version}}"], pattern: /v(\d+\.\d+\.\d+)/ },
+    accept: "3.15.0",
+    buildSeconds: 65,
+  },
+  pulumi: {
+    name: "pulumi",
+    module: "pulumi",
+    package: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    version: "v3.259.0",
+    ldflags: "-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.259.0",
+    ask: { args: ["version"], pattern: /v(\d+\.\d+\.\d+)/ },
+    accept: "3.200.0",
+    buildSeconds: 230,
+  },
+  kwok: {
+    name: "kwok",
+    module: "kwok",
+    package: "sigs.k8s.io/kwok/cmd/kwok",
+    version: "v0.7.0",
+    ldflags: "-X sigs.k8s.io/kwok/pkg/consts.Version=v0.7.0",
+    ask: { args: ["--version"], pattern: /(\d+\.\d+\.\d+)/ },
+    accept: "0.7.0",
+    buildSeconds: 75,
+  },
+  actionlint: {
+    name: "actionlint",
+    module: "actionlint",
+    package: "github.com/rhysd/actionlint/cmd/actionlint",
+    version: "v1.7.12",
+    ldflags: "-X github.com/rhysd/actionlint.version=1.7.12",
+    ask: { args: ["-version"], pattern: /(\d+\.\d+\.\d+)/ },
+    // Another version knows other rules.
+    buildSeconds: 5,
+  },
+  nats: {
+    name: "nats",
+    module: "natscli",
+    package: "github.com/nats-io/natscli/nats",
+    version: "v0.5.0",
+    ldflags: "-X main.version=0.5.0",
+    ask: { args: ["--version"], pattern: /(\d+\.\d+\.\d+)/ },
+    accept: "0.2.0",
+    buildSeconds: 30,
+  },
+} as const satisfies Record<string, Tool>;
+
+export type ToolName = keyof typeof TOOLS;

@@ -1,0 +1,134 @@
+import { describe, expect, it } from "vitest";
+import { knownSecrets, Masker, Opaque } from "../../../commands/shared/mask";
+import { Placeholders, UNKNOWN } from "../../../commands/shared/placeholders";
+
+const SECRET = "Canary-Horse.42";
+const masker = new Masker([], [SECRET]);
+const blank = new Masker([], []);
+
+describe("a known secret", () => {
+  const spellings: Record<string, string> = {
+    plainly: `before ${SECRET} after`,
+    "in a URL": `nats://noetl:${SECRET}@nats:4222`,
+    "in base64": Buffer.from(SECRET).toString("base64"),
+    "in base64 of a longer text, at each place": ["", "x", "xy", "xyz"]
+      .map((before) => Buffer.from(`${before}user:${SECRET}@host`).toString("base64"))
+      .join(" "),
+    "in JSON": JSON.stringify({ a: { b: SECRET } }),
+  };
+  it.each(Object.entries(spellings))("is hidden %s", (_where, text) => {
+    const masked = masker.text(text);
+    expect(masked).toContain("(secret)");
+    expect(masked).not.toContain(SECRET);
+    // Nor does what is left decode to it.
+    for (const word of masked.split(/[^A-Za-z0-9+/=]+/)) {
+      expect(Buffer.from(word, "base64").toString("latin1")).not.toContain(SECRET.slice(3, -3));
+    }
+  });
+
+  it("is hidden when it is percent-encoded or escaped", () => {
+    const odd = 'p@ss w/"quotes"';
+    const hides = new Masker([], [odd]);
+    expect(hides.text(`x=${encodeURIComponent(odd)}`)).toBe("x=(secret)");
+    expect(hides.text(JSON.stringify(odd))).toBe('"(secret)"');
+  });
+
+  it("does not hide ordinary words that happen to be secrets", () => {
+    expect(new Masker([], ["noetl", "postgres", "true"]).text("postgres serves noetl: true")).toBe(
+      "postgres serves noetl: true",
+    );
+  });
+
+  it("with many lines is hidden line by line", () => {
+    const key = "-----BEGIN KEY-----\nQUJDREVGR0hJSktMTU5PUA\n-----END KEY-----";
+    expect(new Masker([], [key]).text("found QUJDREVGR0hJSktMTU5PUA here")).toBe("found (secret) here");
+  });
+});
+
+describe("without knowing it, a secret is hidden", () => {
+  it.each([
+    ["in a URL", "postgres://bob:hunter2@db/x", "postgres://bob:(secret)@db/x"],
+    ["in an assignment", "user: bob, password: hunter2", "user: bob, password: (secret)"],
+    ["in JSON", '{"apiKey": "abc def", "n": 1}', '{"apiKey": (secret), "n": 1}'],
+    ["in an argument", "--auth-token=abc --port=1", "--auth-token=(secret) --port=1"],
+    ["that looks like a variable", "password: $ecret42", "password: (secret)"],
+    ["that goes on after a reference", "password: $(A)bc", "password: (secret)"],
+    ["of which a known part is hidden", `token=${SECRET}42`, "token=(secret)"],
+    ["in a private key", "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----", "(secret)"],
+  ])("%s", (_where, text, expected) => expect(blank.text(text)).toBe(expected));
+
+  it.each(["$ecret42", "$ecret", "$(A)bc", "${A}bc", "${A:-hunter2}", "<<x", "{{x", "$", "$$", "(secret)x"])(
+    "under its name: %s",
+    (value) => expect(blank.scalar(value, "NATS_PASSWORD")).toBe("(secret)"),
+  );
+
+  it("under a name that says so", () => {
+    expect(blank.scalar("hunter2", "ENCRYPTION_KEY")).toBe("(secret)");
+    expect(blank.scalar("hunter2", "NATS_PASSWORD")).toBe("(secret)");
+    expect(blank.scalar(12345, "apiToken")).toBe("(secret)");
+    expect(blank.scalar(new Opaque("x"), "anything")).toBe("(secret)");
+  });
+});
+
+describe("what is no secret stays", () => {
+  it.each([
+    "password: $NATS_PASSWORD_0",
+    'password: "<< $NATS_PASSWORD_0 >>"',
+    "password: ${NATS_PASSWORD}",
+    'password: "${NATS_PASSWORD:-}"',
+    "password: $(NATS_PASSWORD)",
+    "password=$(cat /run/secrets/nats)",
+    "password = %(NATS_PASSWORD)s",
+    "token: {{ .Values.token }}",
+    "secretName: noetl-secret",
+    "http://localhost:3000,http://localhost:8080",
+    "nats://nats.nats.svc.cluster.local:4222",
+  ])("%s", (text) => expect(blank.text(text)).toBe(text));
+
+  it.each([
+    ["secretName", "noetl-secret"],
+    ["CORS_ALLOW_CREDENTIALS", "true"],
+    ["existingSecret", "mine"],
+    ["secretKeyRef", "mine"],
+    ["NATS_PASSWORD", "$(OTHER_PASSWORD)"],
+    ["NATS_PASSWORD", "$OTHER_PASSWORD"],
+    ["NATS_PASSWORD", "${OTHER_PASSWORD}"],
+    ["NATS_PASSWORD_FILE", "/run/secrets/nats"],
+    ["replicas", 3],
+    ["automountServiceAccountToken", false],
+  ])("%s", (name, value) => expect(blank.scalar(value, name)).toBe(value));
+});
+
+describe("what a run makes up", () => {
+  it("is shown as what it stands for", () => {
+    const placeholders = new Placeholders("key");
+    const secret = placeholders.text("secret", "config", "v1:abc");
+    const drawn = placeholders.text("generated", "name", "nats-auth");
+    const revision = placeholders.number("generated", "revision", 1);
+    const hides = new Masker(placeholders.issued, []);
+    expect(hides.text(`nats-auth-${drawn} ${secret} ${UNKNOWN}`)).toBe(
+      "nats-auth-(generated) (secret) (known after deployment)",
+    );
+    expect(hides.scalar(revision, "revision")).toBe("(generated)");
+    expect(hides.text(Buffer.from(`noetl:${secret}`).toString("base64"))).not.toContain(
+      Buffer.from(secret).toString("base64").slice(4, 20),
+    );
+  });
+
+  it("is the same for the same source and key only", () => {
+    const one = new Placeholders("key");
+    expect(one.text("secret", "a")).toBe(new Placeholders("key").text("secret", "a"));
+    expect(one.text("secret", "a")).not.toBe(one.text("secret", "b"));
+    expect(one.text("secret", "a")).not.toBe(new Placeholders("other").text("secret", "a"));
+    expect(one.text("secret", "a")).toMatch(/^[a-z][a-z0-9]+$/);
+  });
+});
+
+it("tells entries of Secrets that need not be hidden everywhere", () => {
+  expect(knownSecrets({ host: "db.example.org", port: "5432", password: "5432", token: "db.example.org" })).toEqual([
+    "5432",
+    "5432",
+    "db.example.org",
+    "db.example.org",
+  ]);
+});

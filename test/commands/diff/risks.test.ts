@@ -1,0 +1,196 @@
+import { describe, expect, it } from "vitest";
+import { withDefaults } from "../../../contract/inputs";
+import { settingChanges } from "../../../commands/diff/comparison/settings";
+import { rawChanges } from "../../../commands/diff/compare";
+import { DiffError } from "../../../commands/diff/errors";
+import { Masker } from "../../../commands/shared/mask";
+import type { KubeObject } from "../../../commands/diff/objects";
+import { findRisks } from "../../../commands/diff/risks";
+import type { Facts } from "../../../commands/diff/risks/facts";
+import { failuresOf } from "../../../commands/diff/run";
+import type { StackConfig } from "../../../commands/diff/stack-config";
+
+const masker = new Masker([], []);
+
+const risks = (facts: Partial<Facts>) =>
+  findRisks({
+    resources: [],
+    objects: [],
+    releases: [],
+    settings: [],
+    contract: { changes: [], broken: [], mend: [], refused: false },
+    newObjects: [],
+    masker,
+    ...facts,
+  }).map(({ rule, level, text }) => ({ rule, level, text }));
+
+const set = (service: string, image: string, replicas = 1): KubeObject => ({
+  apiVersion: "apps/v1",
+  kind: "StatefulSet",
+  metadata: { name: service, namespace: service },
+  spec: { replicas, template: { spec: { containers: [{ name: service, image }] } } },
+});
+
+const imageRisks = (service: string, old: string, now: string) => {
+  const [before, after] = [set(service, old), set(service, now)];
+  const delta = {
+    op: "update" as const,
+    old: before,
+    new: after,
+    rendered: true,
+    restarts: false,
+    changes: rawChanges(before, after),
+  };
+  return risks({ objects: [delta] }).filter(({ rule }) => rule !== "image");
+};
+
+describe("an image of a server that keeps data", () => {
+  it.each([
+    ["postgres", "postgres:17.4", "postgres:18.0", /from Postgres 17 to 18, .*pg_dumpall/],
+    ["postgres", "postgres:17.4", "registry.example.com:5000/postgres:16-alpine", /from Postgres 17 to 16/],
+    ["nats", "nats:2.15.2-alpine", "nats:2.14.9-alpine", /goes back from NATS 2.15.2 to 2.14.9.*nats account backup/],
+    ["nats", "nats:2.15.2", "nats:2.15.1", /from NATS 2.15.2 to 2.15.1/],
+  ])("%s: %s to %s is a danger", (service, old, now, text) => {
+    expect(imageRisks(service, old, now)).toEqual([
+      expect.objectContaining({ level: "danger", text: expect.stringMatching(text) as string }),
+    ]);
+  });
+  it.each([
+    ["postgres", "postgres:17.4", "postgres:17.6-alpine"],
+    ["nats", "nats:2.14.9", "nats:2.15.2-alpine"],
+    ["nats", "nats:2.15.2", "nats:2.15.2-alpine"],
+    ["nats", "nats:2.15", "nats:2.15.2"],
+    ["postgres", "postgres:latest", "postgres@sha256:00"],
+  ])("%s: %s to %s is none", (service, old, now) => expect(imageRisks(service, old, now)).toEqual([]));
+});
+
+describe("another cluster", () => {
+  const provider = (inputs: Record<string, unknown>) => ({
+    urn: "urn:pulumi:kind::noetl-nats::pulumi:providers:kubernetes::cluster",
+    type: "pulumi:providers:kubernetes",
+    name: "cluster",
+    parent: "",
+    custom: true,
+    inputs,
+    dependencies: [],
+    aliases: [],
+    protect: false,
+    replaceOnChanges: [],
+    read: false,
+    remote: false,
+  });
+  const between = (old: Record<string, unknown>, now: Record<string, unknown>) =>
+    risks({
+      resources: [{ op: "update", old: provider(old), new: provider(now), changes: rawChanges(old, now), because: [] }],
+    });
+
+  it("is a danger of its own, by context and by kubeconfig", () => {
+    expect(between({ context: "kind-noetl" }, { context: "production" })).toEqual([
+      {
+        rule: "another-cluster",
+        level: "danger",
+        text: expect.stringMatching(
+          /^context from kind-noetl to production: the stack goes to another cluster .*stay in the old one.*until pulumi up --refresh/,
+        ) as string,
+      },
+    ]);
+    expect(between({}, { context: "production" })[0]?.text).toMatch(/^context from unset to production/);
+    expect(between({ kubeconfig: "/a" }, { kubeconfig: "/b" })[0]?.text).toMatch(
+      /deleted in the old one where that still answers/,
+    );
+  });
+
+  it("shows nothing of a kubeconfig's contents, and minds nothing else", () => {
+    const contents = (token: string) => `apiVersion: v1\nusers: [{token: ${token}}]\n`;
+    const [risk] = between({ kubeconfig: contents("canary-1") }, { kubeconfig: contents("canary-2") });
+    expect(risk?.text).toMatch(/^another kubeconfig: /);
+    expect(risk?.text).not.toContain("canary");
+    expect(between({ enableServerSideApply: true }, { enableServerSideApply: false })).toEqual([]);
+  });
+
+  it.each([
+    ["natsHost", "NoETL goes to another NATS server"],
+    ["postgresHost", "NoETL goes to another database"],
+    ["cloudSqlInstance", "NoETL goes to another database"],
+    ["projectId", "the stack goes to another cluster"],
+    ["clusterName", "the stack goes to another cluster"],
+  ])("or server: %s is a danger", (key, text) => {
+    expect(risks({ settings: [{ key, op: "change", old: "a", new: "b" }] })).toEqual([
+      {
+        rule: "another-place",
+        level: "danger",
+        text: expect.stringContaining(`${key} from a to b: ${text}`) as string,
+      },
+    ]);
+  });
+});
+
+describe("NATS that starts anew", () => {
+  const restart = (replicas: number, storage: "memory" | "file") => {
+    const [old, now] = [set("nats", "nats:2.15.1", replicas), set("nats", "nats:2.15.2", replicas)];
+    const delta = {
+      op: "update" as const,
+      old,
+      new: now,
+      rendered: true,
+      restarts: true,
+      changes: rawChanges(old, now),
+    };
+    return risks({ objects: [delta], oldContract: withDefaults({ expect: { storage } }) }).filter(
+      ({ rule }) => rule === "nats-restart",
+    );
+  };
+  it("loses what waits in a stream in memory, which is said by the stream's name", () => {
+    expect(restart(1, "memory")).toEqual([
+      {
+        rule: "nats-restart",
+        level: "warning",
+        text: expect.stringContaining(
+          "what waits in stream NOETL_COMMANDS is lost, because it is held in memory",
+        ) as string,
+      },
+    ]);
+  });
+  it("loses nothing of a file, nor as a cluster whose servers go one by one", () => {
+    for (const found of [restart(1, "file"), restart(3, "memory")]) expect(found).toMatchObject([{ level: "notice" }]);
+  });
+});
+
+it("a setting in a foreign namespace is said to have no effect", () => {
+  const config = (values: Record<string, string>): StackConfig => ({
+    project: "noetl-nats",
+    main: "index.ts",
+    exists: true,
+    values,
+    secretKeys: [],
+    ownKeys: [],
+    encryption: "",
+  });
+  expect(
+    settingChanges(config({}), config({ "kubernetes:context": "prod", "noetl-nats:natsUser": "u" }), masker),
+  ).toEqual([
+    {
+      key: "kubernetes:context",
+      op: "add",
+      new: "prod",
+      note: "has no effect: the key is noetl-nats:kubeContext here",
+    },
+    { key: "natsUser", op: "add", new: "u" },
+  ]);
+});
+
+describe("failures", () => {
+  const error = (side: "base" | "head", message: string) =>
+    new DiffError(`${side === "base" ? "the base revision" : "the working tree"}: ${message}`, "failed", side);
+  it("that both sides share are said once", () => {
+    expect(failuresOf([error("base", "no network"), error("head", "no network")])).toEqual([
+      { message: "both revisions: no network" },
+    ]);
+  });
+  it("that differ are said each", () => {
+    expect(failuresOf([error("base", "a"), error("head", "b")])).toEqual([
+      { side: "base", message: "the base revision: a" },
+      { side: "head", message: "the working tree: b" },
+    ]);
+  });
+});

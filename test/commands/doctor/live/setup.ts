@@ -1,0 +1,43 @@
+import * as fs from "node:fs";
+import { createRequire } from "node:module";
+import * as os from "node:os";
+import * as path from "node:path";
+import { projectRoot } from "../../../../contract/project";
+import type * as ClusterModule from "../../../../embedded/cluster/index.js";
+import type * as StackModule from "../../../../embedded/stack.js";
+import { STACK_TOOLS } from "../../../../embedded/tools";
+import { ensureTools } from "../../../../embedded/toolchain";
+
+/** Name of the shared stack. */
+const STACK = "doctor";
+
+/**
+ * Deploys the whole stack on one embedded cluster.
+ *
+ * @returns the folder of the deployment (the engine's home and state, and the cluster), and what ends it.
+ */
+export async function deploy(): Promise<{ dir: string; tearDown: () => Promise<void> }> {
+  const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
+  const { startCluster } = compiled("./embedded/cluster") as typeof ClusterModule;
+  const { openStack } = compiled("./embedded/stack") as typeof StackModule;
+  const tools = await ensureTools([...STACK_TOOLS, "nats"]);
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-doctor-"));
+  const cluster = await startCluster({ dir: path.join(dir, "cluster"), tools });
+  const tearDown = async (): Promise<void> => {
+    await cluster.stop();
+    fs.rmSync(dir, { recursive: true, force: true });
+    fs.rmSync(path.join(projectRoot(), `Pulumi.${STACK}.yaml`), { force: true });
+  };
+  try {
+    const open = await openStack({ dir, kubeconfigPath: cluster.kubeconfigPath, tools, stackName: STACK });
+    try {
+      await open.stack.up();
+    } finally {
+      await open.close();
+    }
+  } catch (error) {
+    await tearDown();
+    throw error;
+  }
+  return { dir, tearDown };
+}

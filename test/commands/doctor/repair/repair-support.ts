@@ -1,0 +1,230 @@
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { AckPolicy, DeliverPolicy, type ConsumerConfig, type NatsConnection, type StreamConfig } from "nats";
+import { withDefaults, type ContractArguments, type ContractInputs } from "../../../../contract/inputs";
+import { projectRoot } from "../../../../contract/project";
+import type { Cluster } from "../../../../commands/doctor/cluster";
+import { repair, type Intent, type Outcome, type Point } from "../../../../commands/doctor/repair";
+import { natsClient, sleep, withManager, type NatsServer } from "../../../support/nats";
+
+/** A cluster whose Deployments are always rolled out: what NATS holds is up to the repair alone then. */
+export const rolledOutCluster = {
+  ask: () =>
+    Promise.resolve({
+      metadata: { generation: 1 },
+      spec: { replicas: 1 },
+      status: { observedGeneration: 1, updatedReplicas: 1, availableReplicas: 1, replicas: 1 },
+    }),
+} as unknown as Cluster;
+
+/** Names of one NoETL among several on one server. */
+export interface Names {
+  readonly stream: string;
+  readonly subject: string;
+  readonly consumer: string;
+}
+
+export const DEFAULT_NAMES: Names = {
+  stream: "NOETL_COMMANDS",
+  subject: "noetl.commands",
+  consumer: "noetl_worker_pool",
+};
+
+export function repairInputs(
+  server: { address: string },
+  names: Names = DEFAULT_NAMES,
+  args: ContractArguments = {},
+): ContractInputs {
+  return withDefaults({ connection: { servers: [server.address] }, timeoutSeconds: 5, ...names, ...args });
+}
+
+export interface Run {
+  readonly outcome: Outcome;
+  readonly intents: Intent[];
+  readonly said: string[];
+}
+
+/** A folder for a repair, as the machine that runs it would have one. */
+export const newFolder = (): string =>
+  path.join(fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-repair-")), "repair");
+
+export interface RunOptions {
+  readonly answer?: boolean;
+  readonly at?: (point: Point) => void;
+  readonly signal?: AbortSignal;
+  readonly said?: string[];
+}
+
+export async function runRepair(inputs: ContractInputs, folder: string, options: RunOptions = {}): Promise<Run> {
+  const intents: Intent[] = [];
+  const said = options.said ?? [];
+  const outcome = await repair({
+    stack: "test",
+    inputs,
+    cluster: rolledOutCluster,
+    folder,
+    say: (line) => void said.push(line),
+    confirm: (intent) => {
+      intents.push(intent);
+      return Promise.resolve(options.answer ?? true);
+    },
+    ...(options.at ? { at: options.at } : {}),
+    ...(options.signal ? { signal: options.signal } : {}),
+  });
+  return { outcome, intents, said };
+}
+
+/** What the workers' consumer hands out until nothing is left; each is acknowledged. */
+export async function handedOut(
+  server: { address: string },
+  { stream, consumer }: Names = DEFAULT_NAMES,
+): Promise<string[]> {
+  const connection = await natsClient(server);
+  try {
+    const puller = await connection.jetstream().consumers.get(stream, consumer);
+    const found: string[] = [];
+    for (;;) {
+      const { num_pending: pending } = await puller.info();
+      if (pending === 0) return found;
+      for await (const message of await puller.fetch({ max_messages: Math.min(64, pending), expires: 2000 })) {
+        found.push(Buffer.from(message.data).toString());
+        await message.ackAck();
+      }
+    }
+  } finally {
+    await connection.close();
+  }
+}
+
+export interface Publisher {
+  /** What was acknowledged, in order, and what was refused, with the reason. */
+  readonly accepted: string[];
+  readonly refused: string[];
+  stop(): Promise<void>;
+}
+
+/** Publishes a numbered message every few milliseconds, as fast as a busy NoETL, without waiting for the one before. */
+export async function publisher(
+  server: { address: string },
+  subject = DEFAULT_NAMES.subject,
+  { every = 5, prefix = "live" } = {},
+): Promise<Publisher> {
+  const connection: NatsConnection = await natsClient(server);
+  const accepted: string[] = [];
+  const refused: string[] = [];
+  const under: Promise<void>[] = [];
+  let going = true;
+  const loop = (async () => {
+    for (let number = 1; going; number++) {
+      const body = `${prefix}-${number}`;
+      under.push(
+        connection
+          .jetstream()
+          .publish(subject, body, { timeout: 5_000 })
+          .then(
+            () => void accepted.push(body),
+            (error: Error) => void refused.push(`${body}: ${error.message}`),
+          ),
+      );
+      await sleep(every);
+    }
+  })();
+  return {
+    accepted,
+    refused,
+    stop: async () => {
+      going = false;
+      await loop;
+      await Promise.all(under);
+      await connection.close();
+    },
+  };
+}
+
+/** A work queue, which NoETL cannot use, with messages in it. */
+export async function workQueue(
+  server: NatsServer,
+  bodies: readonly string[],
+  { stream, subject }: Names = DEFAULT_NAMES,
+  changes: Partial<StreamConfig> = {},
+): Promise<void> {
+  await withManager(server, async (manager, connection) => {
+    await manager.streams.add({
+      name: stream,
+      subjects: [subject],
+      retention: "workqueue" as StreamConfig["retention"],
+      storage: "memory" as StreamConfig["storage"],
+      max_age: 3600e9,
+      ...changes,
+    });
+    for (const body of bodies) await connection.jetstream().publish(subject, body);
+  });
+}
+
+/** The workers' consumer as NoETL makes it, changed by `changes`. */
+export const workersConsumer = (consumer: string, changes: Partial<ConsumerConfig> = {}): Partial<ConsumerConfig> => ({
+  durable_name: consumer,
+  ack_policy: AckPolicy.Explicit,
+  deliver_policy: DeliverPolicy.New,
+  ack_wait: 30e9,
+  max_deliver: 1000,
+  max_ack_pending: 64,
+  ...changes,
+});
+
+export const numbered = (count: number, prefix = "command"): string[] =>
+  Array.from({ length: count }, (_, index) => `${prefix}-${index + 1}`);
+
+/** Every point that a repair of a stream passes, in order; writing back also in the middle, 64 messages going at once. */
+export const POINTS: readonly (readonly [Point, number])[] = [
+  ["begun", 1],
+  ["freezing", 1],
+  ["frozen", 1],
+  ["saved", 1],
+  ["removing", 1],
+  ["removed", 1],
+  ["creating", 1],
+  ["created", 1],
+  ["subscribing", 1],
+  ["writing", 1],
+  ["writing", 2],
+  ["restored", 1],
+  ["moving", 1],
+  ["opening", 1],
+  ["opened", 1],
+  ["draining", 1],
+  ["drained", 1],
+  ["restarting", 1],
+  ["restarted", 1],
+  ["verifying", 1],
+];
+
+/**
+ * Runs the compiled repair in a process of its own, which is killed when it passes a point for the n-th time.
+ *
+ * @returns how it ended: `SIGKILL`, or "ended" where it did not pass the point.
+ */
+export async function killedAt(inputs: ContractInputs, folder: string, point: Point, times = 1): Promise<string> {
+  const script = `
+    const { repair } = require("./dist/commands/doctor/repair");
+    const deployment = { metadata: { generation: 1 }, spec: { replicas: 1 },
+      status: { observedGeneration: 1, updatedReplicas: 1, availableReplicas: 1, replicas: 1 } };
+    const cluster = { ask: () => Promise.resolve(deployment) };
+    let text = "", passed = 0;
+    process.stdin.on("data", (chunk) => (text += chunk)).on("end", async () => {
+      const { inputs, folder, point, times } = JSON.parse(text);
+      await repair({
+        stack: "test", inputs, cluster, folder, say() {}, confirm: async () => true,
+        at: (each) => { if (each === point && ++passed === times) process.kill(process.pid, "SIGKILL"); },
+      });
+    });`;
+  const child = spawn(process.execPath, ["-e", script], { cwd: projectRoot(), stdio: ["pipe", "ignore", "pipe"] });
+  let complaint = "";
+  child.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString()));
+  child.stdin.end(JSON.stringify({ inputs, folder, point, times }));
+  const signal = await new Promise<string | null>((resolve) => child.on("exit", (_, by) => resolve(by)));
+  if (complaint !== "") throw new Error(complaint);
+  return signal ?? "ended";
+}

@@ -1,0 +1,363 @@
+import * as pulumi from "@pulumi/pulumi";
+import { beforeAll, describe, expect, it } from "vitest";
+import type * as Components from "../../components/index.js";
+import { fileStoreLimit } from "../../components/nats-jetstream/values";
+import { splitImage } from "../../components/shared";
+import { gatewayValue, variablesOf } from "../../contract/env";
+import { type Declared, recordResources, settled, unwrap, valueOf } from "../support/mocks";
+
+type Values = Record<string, Record<string, never>>;
+
+let declared: Declared[];
+let library: typeof Components;
+
+beforeAll(async () => {
+  declared = await recordResources();
+  library = await import("../../components/index.js");
+});
+
+const of = (type: string, name: string): Declared => {
+  const found = declared.find((each) => each.type === type && each.name === name);
+  if (!found) throw new Error(`no ${type} ${name} among ${declared.map((each) => each.name).join(", ")}`);
+  return found;
+};
+const release = (name: string) => unwrap(of("kubernetes:helm.sh/v3:Release", name).inputs) as Record<string, unknown>;
+
+describe("pure values", () => {
+  it("leave a tenth of the volume free", () => expect(fileStoreLimit("5Gi")).toBe("4608Mi"));
+  it.each([
+    ["postgres:17.4", "postgres", "17.4"],
+    ["localhost:5000/noetl", "localhost:5000/noetl", "latest"],
+    ["registry.example.com:5000/a/b:v1", "registry.example.com:5000/a/b", "v1"],
+    ["a/b@sha256:00ff", "a/b@sha256", "00ff"],
+  ])("split %s", (reference, repository, tag) => expect(splitImage(reference)).toEqual({ repository, tag }));
+});
+
+describe("NatsJetStream", () => {
+  it("installs the pinned chart with the documented defaults and no password in the values", async () => {
+    const nats = new library.NatsJetStream("nats", { password: pulumi.secret("canary-password") });
+    expect(await valueOf(nats.host)).toBe("nats.nats.svc.cluster.local");
+    expect(await valueOf(nats.url)).toBe("nats://noetl:canary-password@nats.nats.svc.cluster.local:4222");
+    expect(await pulumi.isSecret(nats.url)).toBe(true);
+    expect(await valueOf(nats.revision)).toBe(3);
+
+    const args = release("nats-release");
+    expect(args).toMatchObject({
+      chart: "nats",
+      version: "2.14.2",
+      name: "nats",
+      namespace: "nats",
+      values: {
+        config: {
+          cluster: { enabled: false },
+          jetstream: {
+            fileStore: { maxSize: "4608Mi", pvc: { size: "5Gi" } },
+            memoryStore: { enabled: true, maxSize: "1Gi" },
+          },
+          merge: { authorization: { users: [{ user: "noetl", password: "<< $NATS_PASSWORD_0 >>" }] } },
+        },
+        container: {
+          env: { NATS_PASSWORD_0: { valueFrom: { secretKeyRef: { name: "nats-auth", key: "noetl.conf" } } } },
+          merge: { resources: { limits: { memory: "1792Mi" } } },
+        },
+        natsBox: { container: { env: { NATS_USER: "noetl" } } },
+      },
+    });
+    expect(JSON.stringify(args)).not.toContain("canary");
+    const secret = of("kubernetes:core/v1:Secret", "nats-auth").inputs;
+    expect(unwrap(secret.stringData)).toEqual({ noetl: "canary-password", "noetl.conf": '"canary-password"' });
+    expect(JSON.stringify(secret.stringData)).toContain("4dabf18193072939515e22adb298388d");
+  });
+
+  it("opens NodePorts, names a storage class and forms a cluster on demand", async () => {
+    new library.NatsJetStream("kind", {
+      password: "x",
+      replicas: 3,
+      storageClass: "fast",
+      clientNodePort: 30422,
+      monitorNodePort: 30822,
+    });
+    await settled(declared);
+    expect(release("kind-release").values).toMatchObject({
+      config: {
+        cluster: { enabled: true, replicas: 3 },
+        jetstream: { fileStore: { pvc: { storageClassName: "fast" } } },
+      },
+      service: {
+        merge: { spec: { type: "NodePort" } },
+        ports: { nats: { nodePort: 30422 }, monitor: { enabled: true, nodePort: 30822 } },
+      },
+    });
+  });
+
+  it("has the servers of a cluster log in at one another, with a password that only a Secret holds", async () => {
+    new library.NatsJetStream("trio", { password: "x", replicas: 3 });
+    new library.NatsJetStream("lone", { password: "x" });
+    await settled(declared);
+    const fromSecret = (key: string) => ({ valueFrom: { secretKeyRef: { name: "trio-routes", key } } });
+    expect(release("trio-release").values).toMatchObject({
+      config: {
+        cluster: {
+          merge: {
+            authorization: { user: "route", password: "<< $NATS_ROUTE_PASSWORD >>" },
+            routes: "<< $NATS_ROUTES >>",
+          },
+        },
+      },
+      container: {
+        env: { NATS_ROUTE_PASSWORD: fromSecret("password.conf"), NATS_ROUTES: fromSecret("routes.conf") },
+      },
+    });
+    const { stringData } = of("kubernetes:core/v1:Secret", "trio-routes").inputs;
+    const password = "generated-trio-route-password";
+    expect(JSON.stringify(stringData)).toContain("4dabf18193072939515e22adb298388d");
+    const keys = unwrap(stringData) as Record<string, string>;
+    expect(keys["password.conf"]).toBe(`"${password}"`);
+    expect(JSON.parse(keys["routes.conf"] ?? "")).toEqual(
+      [0, 1, 2].map((index) => `nats://route:${password}@nats-${index}.nats-headless:6222`),
+    );
+    expect(declared.filter(({ name }) => name.startsWith("lone-rout"))).toEqual([]);
+  });
+
+  it("adds users, each with its permissions and a password of its own in the Secret", async () => {
+    const permissions = { subscribe: ["noetl.>"], publish: { deny: [">"] } };
+    new library.NatsJetStream("more", { password: "x", extraUsers: [{ name: "watcher", password: "y", permissions }] });
+    await settled(declared);
+    expect(release("more-release").values).toMatchObject({
+      config: {
+        merge: {
+          authorization: {
+            users: [{ user: "noetl" }, { user: "watcher", password: "<< $NATS_PASSWORD_1 >>", permissions }],
+          },
+        },
+      },
+    });
+    expect(unwrap(of("kubernetes:core/v1:Secret", "more-auth").inputs.stringData)).toMatchObject({
+      watcher: "y",
+      "watcher.conf": '"y"',
+    });
+  });
+
+  it("has another revision of its servers exactly where their pods start anew", async () => {
+    const revision = (name: string, args: Components.NatsJetStreamArgs) =>
+      valueOf(new library.NatsJetStream(name, { password: "x", ...args }).serversRevision);
+    const first = await revision("same", {});
+    expect(first).toMatch(/^[0-9a-f]{64}$/);
+    const resources = { requests: { cpu: "10m", memory: "32Mi" }, limits: { memory: "32Mi" } };
+    const beside: Components.NatsJetStreamArgs[] = [
+      { clientNodePort: 30422 },
+      { boxResources: resources },
+      { timeoutSeconds: 30 },
+    ];
+    for (const args of beside) expect(await revision("same", args), JSON.stringify(args)).toBe(first);
+    const theirs: Components.NatsJetStreamArgs[] = [
+      { replicas: 3 },
+      { memoryStoreSize: "2Gi" },
+      { reloaderResources: resources },
+      { chart: { ...library.NATS_CHART, version: "2.14.1" } },
+      { transform: (args) => ({ ...args, values: { tlsCA: { enabled: true } } }) },
+    ];
+    for (const args of theirs) expect(await revision("same", args), JSON.stringify(args)).not.toBe(first);
+  });
+
+  it("refuses servers and users that cannot work, all at once", () => {
+    const extraUsers = [
+      { name: "noetl", password: "x" },
+      { name: "a b", password: "p@ss" },
+    ];
+    expect(() => new library.NatsJetStream("odd", { replicas: 2, extraUsers })).toThrow(
+      /extraUsers\[0\].name is another user's.*extraUsers\[1\].name is.*extraUsers\[1\].password is.*replicas is 2; allowed: 1, 3 or 5/,
+    );
+    expect(() => new library.NatsJetStream("secret", { extraUsers })).not.toThrow(/p@ss/);
+  });
+
+  it("refuses sizes that cannot work", () => {
+    expect(() => new library.NatsJetStream("bad", { fileStoreSize: "5GB" })).toThrow(/fileStoreSize is no Kubernetes/);
+    expect(() => new library.NatsJetStream("small", { memoryStoreSize: "2Gi", memoryLimit: "2049Mi" })).toThrow(
+      /memoryStoreSize 2Gi does not fit into memoryLimit 2049Mi; allowed: unset, or at least 2560Mi/,
+    );
+    const resources = { requests: { cpu: "10m", memory: "64Mi" }, limits: { memory: "1Gi" } };
+    expect(() => new library.NatsJetStream("container", { resources })).toThrow(
+      /resources.limits.memory 1Gi is less than memoryLimit 1792Mi/,
+    );
+  });
+
+  it("writes sizes as nats.conf takes them: whole numbers with a unit", async () => {
+    new library.NatsJetStream("sizes", { password: "x", memoryStoreSize: "1.5Gi", fileStoreSize: "2.5Gi" });
+    await settled(declared);
+    expect(release("sizes-release").values).toMatchObject({
+      config: { jetstream: { memoryStore: { maxSize: "1536Mi" }, fileStore: { maxSize: "2304Mi" } } },
+      container: { env: { GOMEMLIMIT: "2176MiB" }, merge: { resources: { limits: { memory: "2560Mi" } } } },
+    });
+  });
+
+  it("refuses users whose passwords the Secret cannot hold, or holds under another's key", () => {
+    for (const user of [".", "..noetl", "a~b"])
+      expect(() => new library.NatsJetStream("key", { user }), user).toThrow(
+        /user is not usable as a key of the Secret/,
+      );
+    for (const [user, name] of [
+      ["x", "x.conf"],
+      ["x.conf", "x"],
+    ] as const)
+      expect(() => new library.NatsJetStream("twin", { user, extraUsers: [{ name, password: "p" }] }), user).toThrow(
+        /extraUsers\[0\].name is the key under which the Secret holds user/,
+      );
+    expect(
+      () => new library.NatsJetStream("fits", { user: "x", extraUsers: [{ name: "x.y", password: "p" }] }),
+    ).not.toThrow();
+  });
+});
+
+const database = { host: "db", port: 5432, database: "noetl", user: "noetl", password: "pn", adminPassword: "pa" };
+const nats = { host: "nats.nats.svc.cluster.local", port: 4222, user: "noetl", password: pulumi.secret("canary-nats") };
+
+describe("Noetl", () => {
+  it("rolls its pods where NATS's servers start anew", async () => {
+    new library.Noetl("rolls", { nats: { ...nats, serversRevision: "abc" }, database });
+    await settled(declared);
+    const podAnnotations = { "noetl-nats/nats-servers-revision": "abc" };
+    expect(release("rolls-release").values).toMatchObject({ server: { podAnnotations }, worker: { podAnnotations } });
+  });
+
+  it.each([
+    ["host", { host: "nats.acme.dev" }],
+    ["port", { port: 4223 }],
+    ["user", { user: "other" }],
+    ["password", { password: pulumi.secret("other") }],
+  ])("rolls its pods for another %s of NATS, which stands in a Secret", async (what, change) => {
+    const keepers = (name: string) =>
+      declared.find((each) => each.name === `${name}-credentials`)?.inputs.keepers as object | undefined;
+    const gateway = { image: "g:v1", corsAllowedOrigins: ["https://a.example.org"] };
+    for (const [name, connection] of [
+      [`before-${what}`, nats],
+      [`after-${what}`, { ...nats, ...change }],
+    ] as const) {
+      new library.Noetl(name, { nats: connection, database });
+      new library.Gateway(`${name}-gateway`, { nats: connection, ...gateway });
+    }
+    await settled(declared);
+    for (const part of ["", "-gateway"]) {
+      const [before, after] = [keepers(`before-${what}${part}`), keepers(`after-${what}${part}`)];
+      expect(before).toBeDefined();
+      expect(after).not.toEqual(before);
+    }
+  });
+
+  it("passes every variable of the specification's tables that it decides, credentials as secrets", async () => {
+    new library.Noetl("noetl", { nats, database, names: { stream: "S" }, tuning: { maxDeliver: 7 } });
+    await settled(declared);
+    const values = release("noetl-release").values as { config: Record<"server" | "worker", Record<string, string>> };
+    for (const each of variablesOf("server")) expect(values.config.server, each.name).toHaveProperty(each.name);
+    for (const each of variablesOf("worker")) expect(values.config.worker, each.name).toHaveProperty(each.name);
+    expect(values.config.worker).toMatchObject({
+      NATS_URL: "nats://noetl:canary-nats@nats.nats.svc.cluster.local:4222",
+      NATS_STREAM: "S",
+      NATS_SUBJECT: "noetl.commands",
+      NOETL_WORKER_NATS_MAX_DELIVER: "7",
+      NOETL_WORKER_NATS_MAX_ACK_PENDING: "64",
+    });
+    expect((values as unknown as Values).secrets?.revision).toBe("revision-of-noetl-credentials");
+    expect(release("noetl-release").chart).toBe("./charts/noetl");
+  });
+
+  it("refuses names that NATS refuses", () => {
+    expect(() => new library.Noetl("bad", { nats, database, names: { subject: "a..b" } })).toThrow(/subject is/);
+  });
+
+  it("refuses a heartbeat that NATS refuses, also where only the timeout is given, and an empty image", () => {
+    expect(() => new library.Noetl("half", { nats, database, tuning: { fetchTimeoutSeconds: 10 } })).toThrow(
+      /tuning.fetchHeartbeatSeconds is not less than half of the fetch timeout \(10 s\)/,
+    );
+    expect(() => new library.Noetl("empty", { nats, database, image: "" })).toThrow(/image is empty/);
+    expect(() => new library.Noetl("fits", { nats, database, tuning: { fetchTimeoutSeconds: 10.5 } })).not.toThrow();
+  });
+
+  it("gives workers that stop the time that commands take", async () => {
+    new library.Noetl("patient", { nats, database, workerStopSeconds: 900 });
+    new library.Noetl("usual", { nats, database });
+    await settled(declared);
+    const seconds = (name: string) =>
+      (release(name).values as { worker: { terminationGracePeriodSeconds: number } }).worker
+        .terminationGracePeriodSeconds;
+    expect([seconds("patient-release"), seconds("usual-release")]).toEqual([900, 240]);
+  });
+});
+
+describe("Gateway", () => {
+  it("passes all variables of its table", async () => {
+    new library.Gateway("gateway", { nats, image: "g:v1", corsAllowedOrigins: ["https://a.example.org"] });
+    await settled(declared);
+    const env = (release("gateway-release").values as { env: Record<string, string> }).env;
+    expect(env).toMatchObject({
+      natsUrl: "nats://noetl:canary-nats@nats.nats.svc.cluster.local:4222",
+      natsUpdatesSubjectPrefix: "playbooks.executions.",
+      natsCallbackSubjectPrefix: "noetl.callbacks",
+      natsSessionBucket: "sessions",
+      natsSessionCacheTtlSecs: "300",
+      natsRequestBucket: "requests",
+      natsRequestTtlSecs: "1800",
+      corsAllowedOrigins: "https://a.example.org",
+      authBypass: "false",
+    });
+    for (const each of variablesOf("gateway")) expect(env, each.name).toHaveProperty(gatewayValue(each.name));
+  });
+
+  it("gives the URL of its own chart's Service, and of the one that another chart makes", async () => {
+    const args = { nats, image: "g:v1", corsAllowedOrigins: ["https://a.example.org"] };
+    expect(await valueOf(new library.Gateway("own", args).url)).toBe("http://gateway.gateway.svc.cluster.local:8090");
+    const other = new library.Gateway("other", {
+      ...args,
+      chart: { chart: "gateway", repository: "https://c.example" },
+    });
+    expect(await valueOf(other.url)).toBe("http://gateway.gateway.svc.cluster.local:80");
+  });
+
+  it("hands further variables on, and refuses an empty image", async () => {
+    const args = { nats, image: "g:v1", corsAllowedOrigins: ["https://a.example.org"] };
+    new library.Gateway("varied", { ...args, env: { RUST_BACKTRACE: "1" } });
+    await settled(declared);
+    expect((release("varied-release").values as { extraEnv: object }).extraEnv).toEqual({ RUST_BACKTRACE: "1" });
+    expect(() => new library.Gateway("none", { ...args, image: "" })).toThrow(/image is empty/);
+  });
+
+  it("refuses a prefix of updates without its dot, which matches nothing", () => {
+    const args = { nats, image: "g:v1", corsAllowedOrigins: ["https://a.example.org"] };
+    expect(() => new library.Gateway("dot", { ...args, subjects: { updatesSubjectPrefix: "noetl.events" } })).toThrow(
+      /updatesSubjectPrefix is a prefix without the dot at its end/,
+    );
+  });
+
+  it("refuses an origin without scheme", () => {
+    expect(() => new library.Gateway("bad", { nats, image: "g:v1", corsAllowedOrigins: ["a.example.org"] })).toThrow(
+      /no scheme/,
+    );
+  });
+});
+
+describe("Postgres", () => {
+  it("loads the schema after the server is there, with every password from the Secret", async () => {
+    const postgres = new library.Postgres("postgres", { adminPassword: "canary-admin", noetlPassword: "canary-noetl" });
+    expect(await valueOf(postgres.host)).toBe("postgres.postgres.svc.cluster.local");
+    const job = unwrap(of("kubernetes:batch/v1:Job", "postgres-schema").inputs) as {
+      metadata: { annotations: Record<string, string> };
+      spec: { template: { spec: { containers: { env: { name: string; valueFrom?: object }[] }[] } } };
+    };
+    expect(job.metadata.annotations).toMatchObject({ "pulumi.com/replaceUnready": "true" });
+    const env = job.spec.template.spec.containers[0]?.env ?? [];
+    for (const name of ["PGPASSWORD", "NOETL_PASSWORD"])
+      expect(env.find((each) => each.name === name)?.valueFrom).toMatchObject({
+        secretKeyRef: { name: "postgres-auth" },
+      });
+    for (const each of declared.filter((one) => one.name.startsWith("postgres-") && !one.type.endsWith(":Secret")))
+      expect(JSON.stringify(each.inputs), each.name).not.toContain("canary");
+  });
+
+  it("installs nothing for an external server, and then wants its password", async () => {
+    new library.Postgres("external", { external: { host: "10.1.2.3" }, adminPassword: "x" });
+    await settled(declared);
+    expect(declared.filter((each) => each.name === "external-server")).toEqual([]);
+    expect(JSON.stringify(unwrap(of("kubernetes:batch/v1:Job", "external-schema").inputs))).toContain("10.1.2.3");
+    expect(() => new library.Postgres("bad", { external: { host: "h" } })).toThrow(/adminPassword/);
+  });
+});

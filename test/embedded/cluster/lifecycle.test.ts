@@ -1,0 +1,143 @@
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { projectRoot } from "../../../contract/project";
+import { attachCluster, startCluster, stopCluster, type Cluster } from "../../../embedded/cluster";
+import { openFolder } from "../../../embedded/cluster/places";
+import {
+  Client,
+  clusterDir,
+  clusterTools,
+  isReady,
+  launch,
+  natsObjects,
+  postgres,
+  secret,
+  until,
+} from "../../support/cluster";
+
+/** Processes whose command line or environment names one of the cluster's folders. */
+function processesOf(dir: string): string[] {
+  const folders = [dir, openFolder(dir)];
+  return fs
+    .readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter((pid) =>
+      ["cmdline", "environ"].some((file) => {
+        try {
+          const text = fs.readFileSync(`/proc/${pid}/${file}`, "utf8");
+          return folders.some((folder) => text.includes(folder));
+        } catch {
+          return false;
+        }
+      }),
+    );
+}
+
+function expectNothingLeft(dir: string): void {
+  expect(processesOf(dir)).toEqual([]);
+  expect([dir, openFolder(dir)].filter((folder) => fs.existsSync(folder))).toEqual([]);
+}
+
+/** nats-server and Postgres behind their pods, both with data on a volume. */
+async function deploy(cluster: Cluster): Promise<void> {
+  const client = new Client(cluster);
+  for (const name of ["nats", "postgres"]) await client.namespace(name);
+  await client.create(
+    secret("postgres", "auth", { POSTGRES_PASSWORD: "admin-Password.1" }),
+    postgres("postgres", "auth"),
+    ...natsObjects("nats"),
+  );
+  await client.pod("nats", "nats-0", isReady);
+  await client.pod("postgres", "postgres-0", isReady);
+}
+
+/** Starts a cluster from a process of its own, which waits; returns what kills that process. */
+async function startElsewhere(dir: string, outlivesCaller: boolean): Promise<() => Promise<void>> {
+  const module = path.join(projectRoot(), "dist", "embedded", "cluster", "index.js");
+  const start = `require(process.argv[1]).startCluster(JSON.parse(process.argv[2])).then(() => setInterval(() => {}, 1e6))`;
+  const options = JSON.stringify({ dir, tools: await clusterTools(), outlivesCaller });
+  const caller = spawn(process.execPath, ["-e", start, module, options], { stdio: "ignore" });
+  const ended = new Promise((resolve) => caller.once("close", resolve));
+  return async () => {
+    caller.kill("SIGKILL");
+    await ended;
+  };
+}
+
+describe("life of a cluster", () => {
+  it("starts, is found again, and leaves neither process nor file", async () => {
+    const dir = clusterDir();
+    onTestFinished(() => stopCluster(dir));
+    expect(await attachCluster(dir)).toBeUndefined();
+    const cluster = await launch(dir);
+    expect(fs.statSync(dir).mode & 0o777).toBe(0o700);
+    expect(fs.statSync(cluster.kubeconfigPath).mode & 0o777).toBe(0o600);
+    expect((await attachCluster(dir))?.pids).toEqual(cluster.pids);
+
+    await deploy(cluster);
+    expect(processesOf(dir).length).toBeGreaterThanOrEqual(8);
+
+    await cluster.stop();
+    expectNothingLeft(dir);
+    expect(await attachCluster(dir)).toBeUndefined();
+  });
+
+  it("cleans up after a supervisor that was killed, also the processes behind its pods", async () => {
+    const cluster = await launch();
+    onTestFinished(() => stopCluster(cluster.dir));
+    await deploy(cluster);
+    process.kill(cluster.pids.node ?? 0, "SIGKILL");
+    await expect.poll(() => attachCluster(cluster.dir)).toBeUndefined();
+    expect(processesOf(cluster.dir).length).toBeGreaterThanOrEqual(7);
+    await stopCluster(cluster.dir);
+    expectNothingLeft(cluster.dir);
+  });
+
+  it("cleans up after a start that was killed", async () => {
+    const dir = clusterDir();
+    onTestFinished(() => stopCluster(dir));
+    const kill = await startElsewhere(dir, true);
+    await until("the API server's process", () => Promise.resolve(processesOf(dir).length >= 3 ? true : undefined));
+    await kill();
+    expect(processesOf(dir).length).toBeGreaterThanOrEqual(2);
+    expect(await attachCluster(dir)).toBeUndefined();
+    await stopCluster(dir);
+    expectNothingLeft(dir);
+  });
+
+  it("ends with its caller where nothing else is wanted, also with one that is killed", async () => {
+    const dir = clusterDir();
+    onTestFinished(() => stopCluster(dir));
+    const kill = await startElsewhere(dir, false);
+    await until("the cluster", () => attachCluster(dir));
+    await kill();
+    await until(
+      "nothing to be left",
+      () => Promise.resolve(processesOf(dir).length === 0 && !fs.existsSync(dir) ? true : undefined),
+      () => processesOf(dir),
+    );
+    expectNothingLeft(dir);
+  });
+
+  it("removes no folder that is not a cluster's", async () => {
+    const dir = clusterDir();
+    fs.mkdirSync(dir);
+    fs.writeFileSync(path.join(dir, "precious"), "");
+    await expect(stopCluster(dir)).rejects.toThrow(/not the folder of an embedded cluster/);
+    expect(fs.readdirSync(dir)).toEqual(["precious"]);
+    fs.rmSync(dir, { recursive: true });
+  });
+
+  it("says at once which part ended, with its last words, and leaves nothing", async () => {
+    const dir = clusterDir();
+    const tools = await clusterTools();
+    // An etcd that refuses the API server's flags stands in for any part that does not start.
+    const broken = { ...tools, "kube-apiserver": tools.etcd };
+    const started = Date.now();
+    await expect(startCluster({ dir, tools: broken })).rejects.toThrow(/API server.*its process ended.*flag/s);
+    expect(Date.now() - started).toBeLessThan(20_000);
+    expectNothingLeft(dir);
+  });
+});

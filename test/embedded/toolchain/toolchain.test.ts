@@ -1,0 +1,124 @@
+import { spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { projectRoot } from "../../../contract/project";
+import { cachedPath, ensureTools, TOOLS, versionFits } from "../../../embedded/toolchain";
+
+const ETCD = TOOLS.etcd;
+let dir: string;
+let log: string[];
+
+beforeEach(() => {
+  dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-toolchain-"));
+  log = [];
+  fs.mkdirSync(path.join(dir, "bin"));
+  // Nothing but what the scripts below need, so that the machine's own tools are out of sight.
+  for (const name of ["sh", "cat", "sleep"]) fs.symlinkSync(path.join("/bin", name), path.join(dir, "bin", name));
+  vi.stubEnv("PATH", path.join(dir, "bin"));
+  vi.stubEnv("NOETL_NATS_CACHE", path.join(dir, "cache"));
+});
+afterEach(() => {
+  vi.unstubAllEnvs();
+  fs.rmSync(dir, { recursive: true });
+});
+
+function command(name: string, script: string): string {
+  const file = path.join(dir, "bin", name);
+  fs.writeFileSync(file, `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  return file;
+}
+
+/** Stands in for Go's compiler, which takes minutes: as that one it writes where `-o` says, and then does `script`. */
+const compiler = (script: string): string =>
+  command(
+    "go",
+    `[ "$1" = version ] && exit 0
+while [ "$1" != -o ]; do shift; done
+${script.replaceAll("OUTPUT", '"$2"')}`,
+  );
+
+const ensure = async (): Promise<string> => (await ensureTools(["etcd"], (line) => log.push(line))).etcd;
+const printsVersion = (version: string): string => `echo "etcd Version: ${version}"`;
+
+it.each([
+  ["3.6.4", "3.6.4", true],
+  ["3.7.0", "3.6.4", true],
+  ["3.6.5", "3.6.4", true],
+  ["3.6.3", "3.6.4", false],
+  ["3.5.9", "3.6.4", false],
+  ["4.0.0", "3.6.4", false],
+])("version %s where %s or newer is accepted: %s", (found, accept, fits) => {
+  expect(versionFits(found, accept)).toBe(fits);
+});
+
+describe("a tool", () => {
+  it("comes from PATH where its version fits, even if one was built", async () => {
+    const own = command("etcd", printsVersion("3.6.9"));
+    compiler("exit 1");
+    fs.mkdirSync(path.dirname(cachedPath(ETCD)), { recursive: true });
+    fs.writeFileSync(cachedPath(ETCD), "built");
+    expect(await ensure()).toBe(own);
+  });
+
+  it.each([
+    ["too old", printsVersion("3.4.23")],
+    ["of the next major version", printsVersion("4.0.0")],
+    ["something else of that name", "echo hello"],
+    ["broken", "exit 1"],
+  ])("that on PATH is %s is built instead, once", async (_, script) => {
+    command("etcd", script);
+    compiler("echo built > OUTPUT");
+    expect(await ensure()).toBe(cachedPath(ETCD));
+    expect(fs.readFileSync(cachedPath(ETCD), "utf8")).toBe("built\n");
+    expect(log[0]).toMatch(/^Building etcd from Go modules, once: about \d+ s on two cores\.$/);
+    expect(log.at(-1)).toMatch(/^\[1\/1\] etcd v3\.6\.4: built in \d+ s$/);
+    compiler("exit 1");
+    expect(await ensure()).toBe(cachedPath(ETCD));
+  });
+
+  it("cannot be built without Go: one sentence says what to do", async () => {
+    await expect(ensure()).rejects.toThrow(
+      /^etcd must be built, which needs Go [\d.]+ or newer on PATH: install Go \(or put the tools themselves on PATH\) and run the command again\.$/,
+    );
+  });
+
+  it("that does not compile leaves nothing, and the compiler's last lines say why", async () => {
+    compiler("echo half > OUTPUT; echo go: downloading x v1 >&2; echo undefined: frobnicate >&2; exit 1");
+    await expect(ensure()).rejects.toThrow("building etcd v3.6.4 failed (exit code 1):\nundefined: frobnicate");
+    expect(fs.readdirSync(path.join(dir, "cache", "toolchain"))).toEqual([
+      path.basename(path.dirname(cachedPath(ETCD))),
+    ]);
+    expect(fs.readdirSync(path.dirname(cachedPath(ETCD)))).toEqual([]);
+  });
+
+  it("is built by one of two that want it at once, and the other waits", async () => {
+    compiler(`echo x >> ${path.join(dir, "builds")}; sleep 1; echo built > OUTPUT`);
+    expect(await Promise.all([ensure(), ensure()])).toEqual([cachedPath(ETCD), cachedPath(ETCD)]);
+    expect(fs.readFileSync(path.join(dir, "builds"), "utf8")).toBe("x\n");
+    expect(log).toContain("etcd: another process is building it; waiting");
+  });
+
+  it("is built again after the power was cut in the middle", async () => {
+    compiler("echo half > OUTPUT; exec sleep 60");
+    const script = `require("./dist/embedded/toolchain").ensureTools(["etcd"])`;
+    const builder = spawn(process.execPath, ["-e", script], { cwd: projectRoot(), detached: true, stdio: "ignore" });
+    const folder = path.dirname(cachedPath(ETCD));
+    await vi.waitFor(() => expect(fs.readdirSync(folder)).toHaveLength(1), { timeout: 10_000 });
+    expect(fs.existsSync(cachedPath(ETCD))).toBe(false);
+    const ended = new Promise((resolve) => builder.once("exit", resolve));
+    // Its compiler too: the group is its own.
+    process.kill(-(builder.pid ?? 0), "SIGKILL");
+    await ended;
+    compiler("echo built > OUTPUT");
+    expect(fs.readFileSync(await ensure(), "utf8")).toBe("built\n");
+    expect(fs.readdirSync(folder)).toEqual(["etcd"]);
+  });
+});
+
+it("what is built in another way, or from other modules, is not the same build", () => {
+  const other = { ...ETCD, ldflags: "-X main.version=other" };
+  expect(cachedPath(other)).not.toBe(cachedPath(ETCD));
+  expect(cachedPath({ ...ETCD, module: "nats-server" })).not.toBe(cachedPath(ETCD));
+});

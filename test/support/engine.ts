@@ -1,0 +1,55 @@
+/** Programs of somebody else's project that use the package, run by the engine. */
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { PulumiCommand, type LocalWorkspaceOptions } from "@pulumi/pulumi/automation";
+import { projectRoot } from "../../contract/project";
+import { ensureTools } from "../../embedded/toolchain";
+
+export interface Project {
+  /** Folder of all that the test writes; removed at its end. */
+  readonly dir: string;
+  /** Folder of the project, with the package and its own modules installed. */
+  readonly folder: string;
+  /** Folder of the engine's states. */
+  readonly state: string;
+  /** Options of a stack whose program stands in `workDir`. */
+  options(this: void, workDir: string): Promise<LocalWorkspaceOptions>;
+}
+
+/** A folder with a project that has the package among its modules, and an engine of its own. */
+export async function openProject(name: string): Promise<Project> {
+  const { pulumi } = await ensureTools(["pulumi"]);
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), `contract-${name}-`));
+  const [folder, state, cli] = ["project", "state", "cli"].map((each) => path.join(dir, each)) as [
+    string,
+    string,
+    string,
+  ];
+  const modules = path.join(folder, "node_modules");
+  for (const each of [modules, state, path.join(cli, "bin")]) fs.mkdirSync(each, { recursive: true });
+  const installed = path.join(projectRoot(), "node_modules");
+  for (const each of fs.readdirSync(installed).filter((entry) => entry !== ".bin")) {
+    fs.symlinkSync(path.join(installed, each), path.join(modules, each));
+  }
+  fs.symlinkSync(projectRoot(), path.join(modules, "noetl-nats"));
+  fs.symlinkSync(pulumi, path.join(cli, "bin/pulumi"));
+  return {
+    dir,
+    folder,
+    state,
+    options: async (workDir) => ({
+      workDir,
+      pulumiCommand: await PulumiCommand.get({ root: cli, skipVersionCheck: true }),
+      envVars: {
+        // The package of the SDK holds the launcher of dynamic providers; the nodejs language plugin would find it.
+        PATH: [path.join(modules, "@pulumi/pulumi"), process.env.PATH].join(path.delimiter),
+        PULUMI_BACKEND_URL: `file://${state}`,
+        PULUMI_HOME: path.join(dir, "home"),
+        PULUMI_CONFIG_PASSPHRASE: "a passphrase of the test",
+        PULUMI_SKIP_UPDATE_CHECK: "true",
+        PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+      },
+    }),
+  };
+}

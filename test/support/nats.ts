@@ -1,0 +1,381 @@
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import * as fs from "node:fs";
+import * as net from "node:net";
+import * as os from "node:os";
+import * as path from "node:path";
+import { promisify } from "node:util";
+import {
+  AckPolicy,
+  connect,
+  DeliverPolicy,
+  DiscardPolicy,
+  ReplayPolicy,
+  StorageType,
+  type ConnectionOptions,
+  type ConsumerConfig,
+  type JetStreamManager,
+  type NatsConnection,
+  type NatsError,
+  type StreamConfig,
+} from "nats";
+import { withDefaults, type ContractArguments, type ContractInputs } from "../../components/stream-contract";
+import type { ConsumerTerms } from "../../contract/lines";
+import { CONSUMER, GATEWAY, STREAM, WORKER_TUNING } from "../../contract/facts";
+import { ensureTools, type ToolName } from "../../embedded/toolchain";
+
+const run = promisify(execFile);
+const NANOSECONDS = 1e9;
+
+export const sleep = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Polls until `ready` gives a value; fails after 20 s. */
+export async function until<T>(what: string, ready: () => T | undefined | Promise<T | undefined>): Promise<T> {
+  const deadline = Date.now() + 20_000;
+  for (;;) {
+    const value = await ready();
+    if (value !== undefined) return value;
+    if (Date.now() > deadline) throw new Error(`waited 20 s for ${what}`);
+    await sleep(20);
+  }
+}
+
+export interface NatsServer {
+  readonly port: number;
+  readonly pid: number;
+  /** `127.0.0.1:port` */
+  readonly address: string;
+  /** Gives the running server another configuration, and waits until it has taken it. */
+  reload(config: string): Promise<void>;
+  /** Ends the process and starts it again with another configuration, on the same port and with the same files. */
+  restart(config: string): Promise<void>;
+  /** Ends the process and removes its files. */
+  stop(): Promise<void>;
+}
+
+/** Configuration of a server with JetStream and memory for the tests' streams. `DIR` is its own folder. */
+export const JETSTREAM = `jetstream: {store_dir: "DIR/jetstream", max_memory_store: 64MB, max_file_store: 64MB}`;
+
+/** A nats-server that the toolchain pins. */
+export type ServerTool = Extract<ToolName, `nats-server${string}`>;
+
+/**
+ * Starts a real nats-server on a free loopback port. `DIR` in the configuration stands for its own folder.
+ *
+ * @param tool The pinned server, the current one where left out.
+ */
+export async function startNatsServer({
+  config = JETSTREAM,
+  port = -1,
+  tool = "nats-server",
+  env = {},
+}: { config?: string; port?: number; tool?: ServerTool; env?: Record<string, string> } = {}): Promise<NatsServer> {
+  const { [tool]: binary } = await ensureTools([tool]);
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "contract-nats-"));
+  const file = path.join(dir, "nats.conf");
+  let child: ChildProcess;
+  let log = "";
+  const write = (text: string, listen: number): void =>
+    fs.writeFileSync(file, `listen: "127.0.0.1:${listen}"\n${text.replaceAll("DIR", dir)}\n`);
+  const stop = async (): Promise<void> => {
+    await end(child);
+    fs.rmSync(dir, { recursive: true, force: true });
+  };
+  const start = async (): Promise<number> => {
+    for (const name of fs.readdirSync(dir)) if (name.endsWith(".ports")) fs.rmSync(path.join(dir, name));
+    log = "";
+    const started = spawn(binary, ["-c", file, "--ports_file_dir", dir], {
+      stdio: ["ignore", "ignore", "pipe"],
+      env: { ...process.env, ...env },
+    });
+    started.stderr.setEncoding("utf8").on("data", (chunk: string) => (log += chunk));
+    child = started;
+    return until("nats-server to start", () => {
+      if (started.exitCode !== null) throw new Error(`nats-server ended: ${log}`);
+      return boundPort(dir);
+    });
+  };
+  write(config, port);
+  try {
+    const bound = await start();
+    return {
+      port: bound,
+      get pid() {
+        return child.pid ?? 0;
+      },
+      address: `127.0.0.1:${bound}`,
+      reload: async (text) => {
+        write(text, bound);
+        log = "";
+        child.kill("SIGHUP");
+        await until("nats-server to reload", () => {
+          if (/Failed to reload/.test(log)) throw new Error(log);
+          return /Reloaded server configuration/.test(log) || undefined;
+        });
+      },
+      restart: async (text) => {
+        await end(child);
+        write(text, bound);
+        await start();
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** The port that a server wrote into its ports file, once that is complete. */
+function boundPort(dir: string): number | undefined {
+  const file = fs.readdirSync(dir).find((name) => name.endsWith(".ports"));
+  if (!file) return undefined;
+  try {
+    const { nats } = JSON.parse(fs.readFileSync(path.join(dir, file), "utf8")) as { nats: string[] };
+    return Number(new URL(nats[0] ?? "").port);
+  } catch {
+    return undefined;
+  }
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGKILL");
+  await ended;
+}
+
+/** A connection of the test's own, apart from the code under test. */
+export function natsClient(server: { address: string }, options: ConnectionOptions = {}): Promise<NatsConnection> {
+  return connect({ servers: server.address, reconnect: false, ...options });
+}
+
+/** Runs `work` with a JetStream manager and closes the connection. */
+export async function withManager<T>(
+  server: { address: string },
+  work: (manager: JetStreamManager, connection: NatsConnection) => Promise<T>,
+  options: ConnectionOptions = {},
+): Promise<T> {
+  const connection = await natsClient(server, options);
+  try {
+    return await work(await connection.jetstreamManager(), connection);
+  } finally {
+    await connection.close();
+  }
+}
+
+/** The stream exactly as NoETL's server adds it at start-up, changed by `changes`. */
+export async function addStream(manager: JetStreamManager, changes: Partial<StreamConfig> = {}): Promise<void> {
+  await manager.streams.add({
+    name: STREAM.name,
+    ...(changes.mirror ? {} : { subjects: [STREAM.subject] }),
+    max_age: STREAM.maxAgeSeconds * NANOSECONDS,
+    storage: StorageType.Memory,
+    ...changes,
+  });
+}
+
+/** The consumer exactly as NoETL's worker adds it at start-up, changed by `changes`; undefined leaves a field out. */
+export async function addConsumer(manager: JetStreamManager, changes: Partial<ConsumerConfig> = {}): Promise<void> {
+  await manager.consumers.add(STREAM.name, {
+    durable_name: CONSUMER.name,
+    ack_policy: AckPolicy.Explicit,
+    deliver_policy: DeliverPolicy.New,
+    replay_policy: ReplayPolicy.Instant,
+    ack_wait: CONSUMER.ackWaitSeconds * NANOSECONDS,
+    max_deliver: WORKER_TUNING.maxDeliver,
+    max_ack_pending: WORKER_TUNING.maxAckPending,
+    ...changes,
+  });
+}
+
+/** What NoETL leaves behind at start-up: stream and consumer. */
+export async function startNoetl(
+  server: { address: string },
+  changes: { stream?: Partial<StreamConfig>; consumer?: Partial<ConsumerConfig> } = {},
+  options: ConnectionOptions = {},
+): Promise<void> {
+  await withManager(
+    server,
+    async (manager) => {
+      await addStream(manager, changes.stream);
+      await addConsumer(manager, changes.consumer);
+    },
+    options,
+  );
+}
+
+/** What the gateway leaves behind at start-up: its buckets, changed by `changes`; null leaves one out. */
+export async function startGateway(
+  server: { address: string },
+  changes: Readonly<Record<string, Partial<StreamConfig> | null>> = {},
+  options: ConnectionOptions = {},
+): Promise<void> {
+  const buckets: readonly [string, number][] = [
+    [GATEWAY.sessionBucket, GATEWAY.sessionTtlSeconds],
+    [GATEWAY.requestBucket, GATEWAY.requestTtlSeconds],
+  ];
+  await withManager(
+    server,
+    async (manager) => {
+      for (const [bucket, ttlSeconds] of buckets) {
+        const change = changes[bucket];
+        if (change === null) continue;
+        const name = `KV_${bucket}`;
+        if (await manager.streams.info(name).then(Boolean, () => false)) continue;
+        await manager.streams.add({
+          name,
+          ...(change?.mirror ? {} : { subjects: [`$KV.${bucket}.>`] }),
+          max_msgs_per_subject: 1,
+          max_msg_size: 10 * 1024,
+          max_age: ttlSeconds * NANOSECONDS,
+          discard: DiscardPolicy.New,
+          // In memory: servers need a moment until the files of a removed stream are gone.
+          storage: StorageType.Memory,
+          allow_rollup_hdrs: !change?.mirror,
+          deny_delete: true,
+          ...change,
+        });
+      }
+    },
+    options,
+  );
+}
+
+/**
+ * Server and worker start again, as the deployments do after `kubectl rollout restart`: what exists is used as it is,
+ * except that the worker remakes a consumer whose `max_ack_pending` is not its own.
+ */
+export async function restartNoetl(
+  server: { address: string },
+  storage = StorageType.Memory,
+  pools: readonly ConsumerTerms[] = [],
+): Promise<void> {
+  await withManager(server, async (manager) => {
+    await manager.streams.info(STREAM.name).catch(() => addStream(manager, { storage }));
+    for (const { name, filters } of pools) {
+      if (name === CONSUMER.name) continue;
+      await manager.consumers
+        .info(STREAM.name, name)
+        .catch(() => addConsumer(manager, { durable_name: name, filter_subject: filters?.[0] }));
+    }
+    try {
+      const { config } = await manager.consumers.info(STREAM.name, CONSUMER.name);
+      if (config.max_ack_pending === WORKER_TUNING.maxAckPending) return;
+      await manager.consumers.delete(STREAM.name, CONSUMER.name);
+    } catch (error) {
+      if ((error as NatsError).api_error?.err_code !== 10014) throw error;
+    }
+    await addConsumer(manager);
+  });
+}
+
+/** Removes every stream. */
+export async function removeStreams(server: { address: string }, options: ConnectionOptions = {}): Promise<void> {
+  await withManager(
+    server,
+    async (manager) => {
+      for await (const stream of manager.streams.list()) await manager.streams.delete(stream.config.name);
+    },
+    options,
+  );
+}
+
+/** Inputs of a check of `server`, with a short deadline. */
+export function inputsFor(
+  server: { address: string },
+  args: Omit<ContractArguments, "connection"> = {},
+): ContractInputs {
+  return withDefaults({ connection: { servers: [server.address] }, timeoutSeconds: 2, ...args });
+}
+
+/** Runs a shell command that starts with `nats`, the command line and independent witness; gives its output. */
+export async function natsCommand(command: string, env: NodeJS.ProcessEnv = {}): Promise<string> {
+  const { nats } = await ensureTools(["nats"]);
+  const home = fs.mkdtempSync(path.join(os.tmpdir(), "contract-cli-"));
+  const PATH = [path.dirname(nats), process.env.PATH].join(path.delimiter);
+  try {
+    const { stdout } = await run("sh", ["-c", command], { env: { PATH, HOME: home, ...env }, timeout: 20_000 });
+    return stdout;
+  } finally {
+    fs.rmSync(home, { recursive: true, force: true });
+  }
+}
+
+export interface Proxy {
+  readonly address: string;
+  /** Connections that are open now. */
+  open(): number;
+  /** All that clients have sent. */
+  sent(): string;
+  close(): Promise<void>;
+}
+
+/**
+ * A TCP proxy in front of `server` that passes on what comes from it up to and including the first `marker`, and then
+ * stays silent with the connection open. An empty marker passes on nothing, none at all everything.
+ */
+export async function proxy(server: { port: number }, marker?: string): Promise<Proxy> {
+  const sockets = new Set<net.Socket>();
+  let open = 0;
+  let sent = "";
+  const keep = (socket: net.Socket): void => {
+    sockets.add(socket);
+    socket.on("error", () => socket.destroy());
+    socket.on("close", () => sockets.delete(socket));
+  };
+  const listener = net.createServer((client) => {
+    const upstream = net.connect(server.port, "127.0.0.1");
+    keep(client);
+    keep(upstream);
+    open++;
+    client.on("close", () => {
+      open--;
+      upstream.destroy();
+    });
+    upstream.on("close", () => client.destroy());
+    client.on("data", (chunk) => {
+      sent += chunk.toString();
+      upstream.write(chunk);
+    });
+    let passed = "";
+    upstream.on("data", (chunk) => {
+      if (marker !== undefined && passed.includes(marker)) return;
+      const text = chunk.toString("latin1");
+      const end = marker === undefined ? -1 : (passed + text).indexOf(marker);
+      const part = end < 0 ? text : (passed + text).slice(passed.length, end + (marker?.length ?? 0));
+      passed += part;
+      if (part !== "") client.write(part, "latin1");
+    });
+  });
+  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+  const { port } = listener.address() as net.AddressInfo;
+  return {
+    address: `127.0.0.1:${port}`,
+    open: () => open,
+    sent: () => sent,
+    close: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise((resolve) => listener.close(resolve));
+    },
+  };
+}
+
+/** A loopback port on which nothing listens. */
+export async function closedPort(): Promise<number> {
+  const listener = net.createServer();
+  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
+  const { port } = listener.address() as net.AddressInfo;
+  await new Promise((resolve) => listener.close(resolve));
+  return port;
+}
+
+/** What `promise` rejects with; fails where it does not reject. */
+export async function rejection(promise: Promise<unknown>): Promise<Error> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as Error;
+  }
+  throw new Error("it was expected to fail and did not");
+}
