@@ -11,7 +11,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { connect } from "nats";
-import { checkContract, Deadline, openSession, withDefaults, type ContractInputs } from "../components/stream-contract";
+import { checkContract, Deadline, openSession, withDefaults, type ContractInputs } from "../contract";
 import { checkWith } from "../contract/check";
 import { ensureContract } from "../contract/ensure";
 import { CONSUMER, STREAM } from "../contract/facts";

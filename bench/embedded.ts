@@ -5,7 +5,7 @@
  */
 import { spawn } from "node:child_process";
 import * as path from "node:path";
-import { withDefaults, checkContract } from "../components/stream-contract";
+import { withDefaults, checkContract } from "../contract";
 import { projectRoot } from "../contract/project";
 import { attachCluster } from "../embedded/cluster";
 import { EMBEDDED_DIR, openStack } from "../embedded/stack";

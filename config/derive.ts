@@ -1,6 +1,7 @@
 import { resolveOrigins } from "./cors";
-import { CLOUD_SQL_POOLS } from "./pools";
+import { CLOUD_SQL_POOLS } from "./resources";
 import { SETTINGS, type Settings } from "./schema";
+import { HELM_TIMEOUT_SECONDS } from "../contract/defaults";
 
 /** Fills in what follows from other settings: the gateway's origins and, on GKE, its address, pool sizes, the rollout. */
 export function derived(settings: Settings): Settings {
@@ -35,3 +36,7 @@ export function derived(settings: Settings): Settings {
       : {}),
   };
 }
+
+/** How long Helm waits for a release's pods in the updates of a stack, in seconds. */
+export const helmTimeoutSeconds = ({ platform }: Settings): number =>
+  platform === "gke" ? HELM_TIMEOUT_SECONDS.gke : HELM_TIMEOUT_SECONDS.kubernetes;

@@ -4,16 +4,16 @@ import { derived } from "./derive";
 import { gkeConflicts } from "./gke";
 import { foreignKeys } from "./foreign";
 import { lineConflicts } from "./lines";
-import { natsMemory } from "./memory";
+import { natsMemory } from "../contract/nats/memory";
 import { playbookHint } from "./playbooks";
-import { CHART_INFLIGHT, CHART_POOLS } from "./pools";
+import { CHART_INFLIGHT, CHART_POOLS } from "./resources";
 import { SHORTEST_HEARTBEAT_SECONDS, tuningProblem } from "../contract/tuning";
-import { nearest, prefixTakesIn, quantityBytes, quantityMillis, secretKey } from "./validate";
+import { nearest, prefixTakesIn, quantityBytes, quantityMillis, secretKey } from "../contract/validate";
 import { decidedBy, variableHint } from "./variables";
 import { many } from "../contract/wording";
 
 export { foreignKeys } from "./foreign";
-export { natsMemoryLimit } from "./memory";
+export { natsMemoryLimit } from "./resources";
 
 /** All problems of a stack's configuration, in one message; no value of a secret setting is in it. */
 export class ConfigError extends Error {

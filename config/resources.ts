@@ -1,6 +1,7 @@
 /** CPU and memory of NoETL's pods: what the charts ask for by themselves, and what the settings put over it. */
 import type { Settings } from "./schema";
-import { quantityBytes, quantityMillis } from "./validate";
+import { quantityBytes, quantityMillis } from "../contract/validate";
+import { natsMemory } from "../contract/nats/memory";
 
 /** CPU in thousandths, memory in MiB. */
 export interface Size {
@@ -50,3 +51,16 @@ export function sizesOf(settings: Pick<Settings, ResourceKey>, part: "server" | 
     limit: { cpu: cpu.limit, memory: memory.limit },
   };
 }
+
+/** Memory limit of the NATS container, a Kubernetes quantity. */
+export const natsMemoryLimit = (settings: Pick<Settings, "natsMemoryLimit" | "natsJetstreamMemSize">): string =>
+  natsMemory(settings.natsJetstreamMemSize, settings.natsMemoryLimit).limit;
+
+/** Most database connections of a server and of a worker, where the settings do not say: the chart's own, made for Postgres alone. */
+export const CHART_POOLS = { server: 12, worker: 8 } as const;
+
+/** The same behind PgBouncer, which shares few connections among many clients. */
+export const CLOUD_SQL_POOLS = { server: 6, worker: 3 } as const;
+
+/** Commands that a worker runs at once, and those on databases among them, where the settings do not say: the chart's own. */
+export const CHART_INFLIGHT = { commands: 8, dbCommands: 3 } as const;

@@ -5,8 +5,8 @@
 import { NOETL_LINES } from "../contract/lines";
 import type { DeclaredBucket, DeclaredConsumer, DeclaredObjectStore, DeclaredStream } from "../contract/declared/types";
 import { CONSUMER, GATEWAY, NATS_USER, NODE_PORTS, STREAM, WORKER_TUNING } from "../contract/facts";
-import { CHART_INFLIGHT, CHART_POOLS, CLOUD_SQL_POOLS } from "./pools";
-import { DEFAULT_STOP_SECONDS } from "./timeouts";
+import { CHART_INFLIGHT, CHART_POOLS, CLOUD_SQL_POOLS } from "./resources";
+import { DEFAULT_STOP_SECONDS, DEFAULTS } from "../contract/defaults";
 import { SHORTEST_HEARTBEAT_SECONDS } from "../contract/tuning";
 import * as is from "./validate";
 
@@ -237,7 +237,7 @@ export const SETTINGS = {
     check: is.credential,
   }),
   natsPassword: password("NATS", "Password of natsUser; generated where unset and NATS is installed."),
-  natsJetstreamFileSize: size("5Gi", "1Gi", "16Ti", {
+  natsJetstreamFileSize: size(DEFAULTS.natsJetstreamFileSize, "1Gi", "16Ti", {
     group: "NATS",
     description: "Size of the volume of JetStream's file store. To let one grow that exists: docs/troubleshooting.md.",
   }),
@@ -246,7 +246,7 @@ export const SETTINGS = {
     description: "Another name of natsJetstreamFileSize, as the IAP playbook calls it.",
     example: "5Gi",
   }),
-  natsJetstreamMemSize: size("1Gi", "64Mi", "64Gi", {
+  natsJetstreamMemSize: size(DEFAULTS.natsJetstreamMemSize, "64Mi", "64Gi", {
     group: "NATS",
     description:
       "Size of JetStream's memory store, which holds the command stream. The container's limit follows it. A fraction of a Mi is " +
@@ -272,9 +272,9 @@ export const SETTINGS = {
     description: "Client port of the NATS server at natsHost.",
     unit: "port",
   }),
-  natsChart: chart("nats", "NATS", "Chart that installs NATS."),
-  natsChartRepository: chartRepository("https://nats-io.github.io/k8s/helm/charts/", "NATS", "natsChart"),
-  natsChartVersion: chartVersion("2.14.2", "NATS", "natsChart"),
+  natsChart: chart(DEFAULTS.natsChart, "NATS", "Chart that installs NATS."),
+  natsChartRepository: chartRepository(DEFAULTS.natsChartRepository, "NATS", "natsChart"),
+  natsChartVersion: chartVersion(DEFAULTS.natsChartVersion, "NATS", "natsChart"),
 
   natsStream: text(STREAM.name, {
     group: "Stream contract",
@@ -342,15 +342,15 @@ export const SETTINGS = {
       "is set; contractMode ensure creates it as set.",
     unit: "deliveries",
   }),
-  workerReplicas: integer(2, 0, 1000, {
+  workerReplicas: integer(DEFAULTS.workerReplicas, 0, 1000, {
     group: "Worker",
     description:
       "Worker pods. With 0 nobody adds the consumer: a first deployment needs contractMode ensure then, or fails.",
     unit: "pods",
   }),
 
-  postgresImage: image("postgres:17.4", "Postgres", "Image of Postgres."),
-  postgresStorageSize: size("10Gi", "1Gi", "64Ti", {
+  postgresImage: image(DEFAULTS.postgresImage, "Postgres", "Image of Postgres."),
+  postgresStorageSize: size(DEFAULTS.postgresStorageSize, "1Gi", "64Ti", {
     group: "Postgres",
     description: "Size of the database's volume when it is made; one that exists keeps its own.",
   }),
@@ -358,20 +358,20 @@ export const SETTINGS = {
   postgresNodePort: nodePort("Postgres", "NodePort of the database; unset opens none.", NODE_PORTS.postgres),
   postgresHost: hostName("Postgres", "Host of an existing Postgres, where deployPostgres is false.", "10.1.2.3"),
   postgresPort: integer(5432, 1, 65535, { group: "Postgres", description: "Port of that Postgres.", unit: "port" }),
-  postgresUser: text("postgres", {
+  postgresUser: text(DEFAULTS.postgresUser, {
     group: "Postgres",
     description: "Administrator that creates NoETL's role, database and schema.",
     allowed: "lower-case letters, digits and _; not pg_…, public or none",
     check: is.sqlRole,
   }),
   postgresPassword: password("Postgres", "Password of postgresUser; generated where unset and Postgres is installed."),
-  noetlDatabase: text("noetl", {
+  noetlDatabase: text(DEFAULTS.noetlDatabase, {
     group: "Postgres",
     description: "Database of NoETL.",
     allowed: "lower-case letters, digits and _; not template0 or template1",
     check: is.sqlDatabase,
   }),
-  noetlDatabaseUser: text("noetl", {
+  noetlDatabaseUser: text(DEFAULTS.noetlDatabaseUser, {
     group: "Postgres",
     description: "Role that NoETL works with.",
     allowed: "lower-case letters, digits and _; not pg_…, public or none",
@@ -379,9 +379,13 @@ export const SETTINGS = {
   }),
   noetlPassword: password("Postgres", "Password of noetlDatabaseUser; generated where unset."),
 
-  noetlImage: image("ghcr.io/noetl/noetl:v2.8.9", "NoETL", "Image of server and worker."),
-  noetlServerReplicas: integer(1, 1, 100, { group: "NoETL", description: "Server pods.", unit: "pods" }),
-  noetlLogLevel: text("INFO", {
+  noetlImage: image(DEFAULTS.noetlImage, "NoETL", "Image of server and worker."),
+  noetlServerReplicas: integer(DEFAULTS.noetlServerReplicas, 1, 100, {
+    group: "NoETL",
+    description: "Server pods.",
+    unit: "pods",
+  }),
+  noetlLogLevel: text(DEFAULTS.noetlLogLevel, {
     group: "NoETL",
     description: "LOG_LEVEL of server and worker.",
     allowed: "DEBUG, INFO, WARNING, ERROR or CRITICAL",
@@ -393,7 +397,11 @@ export const SETTINGS = {
   noetlChartVersion: chartVersion(undefined, "NoETL", "noetlChart"),
 
   gatewayImage: image(undefined, "Gateway", "Image of the gateway.", "registry.example.com/noetl/gateway:v2.10.0"),
-  gatewayReplicas: integer(1, 1, 100, { group: "Gateway", description: "Gateway pods.", unit: "pods" }),
+  gatewayReplicas: integer(DEFAULTS.gatewayReplicas, 1, 100, {
+    group: "Gateway",
+    description: "Gateway pods.",
+    unit: "pods",
+  }),
   gatewayNodePort: nodePort("Gateway", "NodePort of the gateway; unset opens none.", NODE_PORTS.gateway),
   gatewayPublicUrl: text(undefined, {
     group: "Gateway",

@@ -10,7 +10,7 @@ import {
   literalSubject,
   subjectPrefix,
   type Check,
-} from "../config/validate";
+} from "./validate";
 import { CONSUMER, GATEWAY, PLACES, STREAM, WORKER_TUNING } from "./facts";
 import { ignoresSubject, NOETL_LINES, SUBJECT_SINCE, versionText } from "./lines";
 import { list } from "./rules/rule";

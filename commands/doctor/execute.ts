@@ -1,7 +1,7 @@
 /** A real playbook, from NoETL's API through the stream to a worker and back. */
 import * as http from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
-import { findPod, forwardPort } from "../../contract/kubernetes/api";
+import { findPod, forwardPort } from "../../contract/nats/port-forward";
 import { openSession } from "../../contract/nats/connect";
 import { Deadline, within } from "../../contract/deadline";
 import { ConnectError } from "../../contract/errors";

@@ -1,7 +1,7 @@
 import { ConnectError } from "../../contract/errors";
 import { consumerTerms, isServersConnection } from "../../contract/inputs";
 import { gatewaySubjects, streamNames, workerTuning } from "../../config/contract";
-import { helmTimeoutSeconds } from "../../config/timeouts";
+import { helmTimeoutSeconds } from "../../config/derive";
 import { gatewayEnvironment, serverEnvironment, workerEnvironment } from "../../contract/env";
 import { PLACES } from "../../contract/facts";
 import type { Answer, Evidence, NamespaceFacts, NatsFacts, Part, VariableFacts } from "./evidence";

@@ -1,7 +1,7 @@
 /** Requests to a program in a pod, through a port-forward. */
 import * as http from "node:http";
 import type * as https from "node:https";
-import { forwardPort } from "../../contract/kubernetes/api";
+import { forwardPort } from "../../contract/nats/port-forward";
 import { within } from "../../contract/deadline";
 import { ConnectError } from "../../contract/errors";
 import type { Cluster } from "./cluster";

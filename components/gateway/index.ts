@@ -1,8 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
-import { SETTINGS } from "../../config/schema";
-import { bucketName, literalSubject, origins, subjectPrefix } from "../../config/validate";
+import { HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
+import { bucketName, literalSubject, origins, subjectPrefix } from "../../contract/validate";
 import { GATEWAY, PLACES, serviceHost } from "../../contract/facts";
 import { type NatsConnection, natsUrlOf } from "../noetl/values";
 import {
@@ -97,7 +96,7 @@ export class Gateway extends pulumi.ComponentResource {
       values: gatewayValues({
         namespace: ns.metadata.name,
         image: args.image,
-        replicas: args.replicas ?? SETTINGS.gatewayReplicas.default,
+        replicas: args.replicas ?? DEFAULTS.gatewayReplicas,
         ...(args.nodePort === undefined ? {} : { nodePort: args.nodePort }),
         noetlUrl:
           args.noetlUrl ?? `http://${serviceHost(PLACES.noetl.service, PLACES.noetl.namespace)}:${PLACES.noetl.port}`,

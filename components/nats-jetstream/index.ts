@@ -1,9 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { natsMemory } from "../../config/memory";
-import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
-import { SETTINGS } from "../../config/schema";
-import { credential, quantityBytes, secretKey, size } from "../../config/validate";
+import { natsMemory } from "../../contract/nats/memory";
+import { HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
+import { credential, quantityBytes, secretKey, size } from "../../contract/validate";
 import { NATS_USER, PLACES, natsUrl, serviceHost } from "../../contract/facts";
 import {
   type ChartSource,
@@ -62,9 +61,9 @@ export interface NatsJetStreamArgs {
 
 /** Chart nats/nats as this package was tested with. */
 export const NATS_CHART: ChartSource = {
-  chart: SETTINGS.natsChart.default,
-  repository: SETTINGS.natsChartRepository.default,
-  version: SETTINGS.natsChartVersion.default,
+  chart: DEFAULTS.natsChart,
+  repository: DEFAULTS.natsChartRepository,
+  version: DEFAULTS.natsChartVersion,
 };
 
 /**
@@ -99,8 +98,8 @@ export class NatsJetStream extends pulumi.ComponentResource {
     const user = args.user ?? NATS_USER;
     const { extraUsers = [], replicas = 1 } = args;
     const names = [user, ...extraUsers.map((each) => each.name)];
-    const fileStoreSize = args.fileStoreSize ?? SETTINGS.natsJetstreamFileSize.default;
-    const memoryStoreSize = args.memoryStoreSize ?? SETTINGS.natsJetstreamMemSize.default;
+    const fileStoreSize = args.fileStoreSize ?? DEFAULTS.natsJetstreamFileSize;
+    const memoryStoreSize = args.memoryStoreSize ?? DEFAULTS.natsJetstreamMemSize;
     const memory = natsMemory(memoryStoreSize, args.memoryLimit);
     const problems = [
       ...complain("user", credential(user) ?? secretKey(user)),

@@ -1,7 +1,7 @@
 import * as crypto from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
-import { natsMemory } from "../../config/memory";
-import { quantityBytes } from "../../config/validate";
+import { natsMemory } from "../../contract/nats/memory";
+import { quantityBytes } from "../../contract/validate";
 import { PLACES } from "../../contract/facts";
 import type { Resources } from "../shared";
 

@@ -1,9 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { DEFAULT_STOP_SECONDS, HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
+import { DEFAULT_STOP_SECONDS, HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
 import { tuningProblem } from "../../contract/tuning";
-import { SETTINGS } from "../../config/schema";
-import { jetstreamName, literalSubject } from "../../config/validate";
+import { jetstreamName, literalSubject } from "../../contract/validate";
 import { CONSUMER, PLACES, STREAM, WORKER_TUNING, serviceHost } from "../../contract/facts";
 import {
   type ChartSource,
@@ -115,10 +114,10 @@ export class Noetl extends pulumi.ComponentResource {
       timeout: args.timeoutSeconds ?? HELM_TIMEOUT_SECONDS.kubernetes,
       values: noetlValues({
         namespace: ns.metadata.name,
-        image: args.image ?? SETTINGS.noetlImage.default,
-        logLevel: args.logLevel ?? SETTINGS.noetlLogLevel.default,
-        serverReplicas: args.serverReplicas ?? SETTINGS.noetlServerReplicas.default,
-        workerReplicas: args.workerReplicas ?? SETTINGS.workerReplicas.default,
+        image: args.image ?? DEFAULTS.noetlImage,
+        logLevel: args.logLevel ?? DEFAULTS.noetlLogLevel,
+        serverReplicas: args.serverReplicas ?? DEFAULTS.noetlServerReplicas,
+        workerReplicas: args.workerReplicas ?? DEFAULTS.workerReplicas,
         ...(args.nodePort === undefined ? {} : { nodePort: args.nodePort }),
         nats: args.nats,
         names,

@@ -1,8 +1,8 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { SETTINGS } from "../../config/schema";
-import { size, sqlDatabase, sqlRole } from "../../config/validate";
+import { size, sqlDatabase, sqlRole } from "../../contract/validate";
 import { PLACES, serviceHost } from "../../contract/facts";
+import { DEFAULTS } from "../../contract/defaults";
 import { generatedPassword, namespace, type Resources } from "../shared";
 import { SECRET_KEYS, schemaJob, schemaScript, service, statefulSet } from "./manifests";
 
@@ -66,10 +66,10 @@ export class Postgres extends pulumi.ComponentResource {
 
   constructor(name: string, args: PostgresArgs = {}, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:Postgres", name, {}, opts);
-    const storageSize = args.storageSize ?? SETTINGS.postgresStorageSize.default;
-    const adminUser = args.adminUser ?? SETTINGS.postgresUser.default;
-    const database = args.database ?? SETTINGS.noetlDatabase.default;
-    const noetlUser = args.noetlUser ?? SETTINGS.noetlDatabaseUser.default;
+    const storageSize = args.storageSize ?? DEFAULTS.postgresStorageSize;
+    const adminUser = args.adminUser ?? DEFAULTS.postgresUser;
+    const database = args.database ?? DEFAULTS.noetlDatabase;
+    const noetlUser = args.noetlUser ?? DEFAULTS.noetlDatabaseUser;
     const problems = Object.entries({
       storageSize: size("1Mi", "64Ti")(storageSize),
       adminUser: sqlRole(adminUser),
@@ -115,7 +115,7 @@ export class Postgres extends pulumi.ComponentResource {
       `${name}-schema`,
       schemaJob({
         namespace: place,
-        image: args.noetlImage ?? SETTINGS.noetlImage.default,
+        image: args.noetlImage ?? DEFAULTS.noetlImage,
         scriptConfigMap: script.metadata.name,
         secretName,
         host: server.host,
@@ -156,7 +156,7 @@ export class Postgres extends pulumi.ComponentResource {
       `${name}-server`,
       statefulSet({
         namespace: place,
-        image: args.image ?? SETTINGS.postgresImage.default,
+        image: args.image ?? DEFAULTS.postgresImage,
         adminUser: args.adminUser,
         secretName,
         storageSize: args.storageSize,

@@ -1,7 +1,7 @@
 import { AsyncResource } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
-import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
+import { HELM_TIMEOUT_SECONDS } from "../../contract/defaults";
 import { many, sentenceCase } from "../../contract/wording";
 import { serversDigest } from "../nats-jetstream/values";
 import type { Preflight } from "../../contract/preflight";

@@ -7,8 +7,7 @@
  * smaller side raised; at most 30 vCPU and 110 GiB for the general-purpose class; 500m and 2Gi for a container without
  * requests.
  */
-import { quantityBytes } from "../validate";
-import type { Resources } from "../../components/shared";
+import { quantityBytes } from "../../contract/validate";
 
 /** CPU in thousandths of a vCPU, memory in MiB. */
 export interface Size {
@@ -98,7 +97,7 @@ export function cpuOf(pods: readonly Pod[]): number {
 const text = (size: Size) => ({ cpu: `${size.cpu}m`, memory: `${size.memory}Mi` });
 
 /** A container's resources as Kubernetes wants them. */
-export const resourcesOf = (container: Container): Resources => ({
+export const resourcesOf = (container: Container) => ({
   requests: text(container.request),
   limits: text(container.limit),
 });

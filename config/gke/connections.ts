@@ -1,10 +1,9 @@
 /** How many connections a Cloud SQL instance takes, and how many this stack may ask for. */
 import type { Settings } from "../schema";
+import { ADMIN_CONNECTIONS } from "../../contract/defaults";
 
 /** Connections that Postgres keeps back for its administrators (superuser_reserved_connections). */
 const RESERVED = 3;
-/** Connections of a PgBouncer pod to the database `postgres`, where the schema's Job creates NoETL's role and database. */
-export const ADMIN_CONNECTIONS = 1;
 
 /** Default of max_connections by memory in MB, smallest first. Source: Cloud SQL for PostgreSQL, "Quotas and limits". */
 const BY_MEMORY: readonly (readonly [megabytes: number, connections: number])[] = [

@@ -1,5 +1,5 @@
 import { connectionBudget, tierFor } from "./connections";
-import { CLOUD_SQL_POOLS } from "../pools";
+import { CLOUD_SQL_POOLS } from "../resources";
 import { SETTINGS, type SettingKey, type Settings } from "../schema";
 import type { Changed } from ".";
 

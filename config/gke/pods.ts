@@ -1,5 +1,4 @@
-import { natsMemoryLimit } from "../memory";
-import { CHART_RESOURCES, sizesOf } from "../resources";
+import { natsMemoryLimit, CHART_RESOURCES, sizesOf } from "../resources";
 import type { Settings } from "../schema";
 import { type Container, mebibytes, type Pod } from "./autopilot";
 

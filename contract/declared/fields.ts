@@ -3,7 +3,7 @@
  * servers know it. Sources: nats-server's `StreamConfig` and `ConsumerConfig`, `configUpdateCheck` (stream.go) and
  * `checkNewConsumerConfig` (consumer.go) of the versions 2.9 to 2.15; the tests hold every row against real servers.
  */
-import { jetstreamName } from "../../config/validate";
+import { jetstreamName } from "../validate";
 import {
   checkedText,
   choice,

@@ -1,5 +1,5 @@
 /** Kinds of values: what a declaration may say, what the server takes, and when two of the server's values mean the same. */
-import { nearest, quantityBytes } from "../../config/validate";
+import { nearest, quantityBytes } from "../validate";
 
 export interface Kind {
   /** What stands in a declaration, for the documentation. */

@@ -1,5 +1,5 @@
 /** What is wrong with a declaration, all of it, before anything is asked or changed. */
-import { bucketName, jetstreamName, nearest } from "../../config/validate";
+import { bucketName, jetstreamName, nearest } from "../validate";
 import type { ConsumerTerms, NoetlLine } from "../lines";
 import { CONSUMER, STREAM } from "../facts";
 import { consumerTerms, streamSubjects, type ContractInputs } from "../inputs";

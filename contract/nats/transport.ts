@@ -2,7 +2,8 @@
 import * as net from "node:net";
 import type { Duplex } from "node:stream";
 import { serviceHost } from "../facts";
-import { clusterAccess, findPod, forwardPort } from "../kubernetes/api";
+import { clusterAccess } from "../kubernetes/api";
+import { findPod, forwardPort } from "./port-forward";
 import { within, type Deadline } from "../deadline";
 import { ConnectError } from "../errors";
 import { parseServer, type ClusterConnection } from "../inputs";

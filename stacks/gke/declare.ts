@@ -2,7 +2,7 @@ import type { Provider as GoogleProvider } from "@pulumi/gcp/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { ProjectServices } from "../../components/gcp";
 import type { Facts, GkeSettings } from "./preflight";
-import { HELM_TIMEOUT_SECONDS } from "../../config/timeouts";
+import { HELM_TIMEOUT_SECONDS } from "../../contract/defaults";
 import type { Platform } from "../platform";
 import { clusterFor } from "./cluster";
 import { cloudDatabase } from "./database";

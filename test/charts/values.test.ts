@@ -2,10 +2,9 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { CHART_INFLIGHT, CHART_POOLS } from "../../config/pools";
-import { CHART_RESOURCES } from "../../config/resources";
-import { DEFAULT_STOP_SECONDS } from "../../config/timeouts";
-import { quantityBytes, quantityMillis } from "../../config/validate";
+import { CHART_INFLIGHT, CHART_POOLS, CHART_RESOURCES } from "../../config/resources";
+import { DEFAULT_STOP_SECONDS } from "../../contract/defaults";
+import { quantityBytes, quantityMillis } from "../../contract/validate";
 import { REQUIRED } from "./cases";
 import { type ChartName, type Values, chartFolder, merged, refusal } from "./helm";
 

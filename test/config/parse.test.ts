@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { natsMemory } from "../../config/memory";
+import { natsMemory } from "../../contract/nats/memory";
 import {
   ConfigError,
   foreignKeys,
@@ -10,7 +10,7 @@ import {
   shownDefault,
 } from "../../config/parse";
 import { SETTINGS, type Setting, type SettingKey } from "../../config/schema";
-import { quantityBytes } from "../../config/validate";
+import { quantityBytes } from "../../contract/validate";
 
 const problemsOf = (raw: Record<string, string>): readonly string[] => {
   try {

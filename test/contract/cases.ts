@@ -1,6 +1,16 @@
-import { AckPolicy, DeliverPolicy, DiscardPolicy, ReplayPolicy, RetentionPolicy, StorageType } from "nats";
-import type { ConsumerConfig, JetStreamManager, NatsConnection, StreamConfig } from "nats";
-import type { ContractArguments, Remembered } from "../../components/stream-contract";
+import {
+  AckPolicy,
+  DeliverPolicy,
+  DiscardPolicy,
+  ReplayPolicy,
+  RetentionPolicy,
+  StorageType,
+  type ConsumerConfig,
+  type JetStreamManager,
+  type NatsConnection,
+  type StreamConfig,
+} from "nats";
+import type { ContractArguments, Remembered } from "../../contract";
 import { CONSUMER, GATEWAY, STREAM } from "../../contract/facts";
 import {
   addConsumer,

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import * as path from "node:path";
 import { RetentionPolicy } from "nats";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { checkContract, type ContractInputs } from "../../components/stream-contract";
+import { checkContract, type ContractInputs } from "../../contract";
 import { projectRoot } from "../../contract/project";
 import { CONSUMER, STREAM } from "../../contract/facts";
 import {

@@ -1,13 +1,6 @@
 import { AckPolicy, RetentionPolicy, StorageType, type ConsumerConfig, type StreamConfig } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import {
-  checkContract,
-  ensureContract,
-  EnsureRefused,
-  judge,
-  RULES,
-  type ContractArguments,
-} from "../../components/stream-contract";
+import { checkContract, ensureContract, EnsureRefused, judge, RULES, type ContractArguments } from "../../contract";
 import { CONSUMER, STREAM } from "../../contract/facts";
 import { arrange, BROKEN, CASES_CONFIG, clear } from "./cases";
 import {

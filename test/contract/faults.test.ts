@@ -1,6 +1,6 @@
 import * as net from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { checkContract, ConnectError, withDefaults, type ContractInputs } from "../../components/stream-contract";
+import { checkContract, ConnectError, withDefaults, type ContractInputs } from "../../contract";
 import { rejection, startNatsServer, startNoetl, until, type NatsServer } from "../support/nats";
 
 let server: NatsServer;

@@ -1,6 +1,6 @@
 import type { ConsumerConfig, StreamConfig } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { checkContract, ensureContract, withDefaults, type ContractArguments } from "../../components/stream-contract";
+import { checkContract, ensureContract, withDefaults, type ContractArguments } from "../../contract";
 import { inputProblems } from "../../contract/input-problems";
 import { contractTerms } from "../../config/contract";
 import { lineTerms, lineWarning } from "../../config/lines";

@@ -1,6 +1,6 @@
 import type { StorageType } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { checkContract, withDefaults, type ContractInputs } from "../../components/stream-contract";
+import { checkContract, withDefaults, type ContractInputs } from "../../contract";
 import { mendingCommands } from "../../contract/message";
 import { STREAM } from "../../contract/facts";
 import { arrange, BROKEN, CASES_CONFIG, clear } from "./cases";

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { checkContract, ensureContract, withDefaults, type ContractArguments } from "../../components/stream-contract";
+import { checkContract, ensureContract, withDefaults, type ContractArguments } from "../../contract";
 import { inputProblems } from "../../contract/input-problems";
 import { contractTerms } from "../../config/contract";
 import { parseSettings } from "../../config/parse";

@@ -1,6 +1,6 @@
 import { StorageType } from "nats";
 import { afterEach, describe, expect, it } from "vitest";
-import { ensureContract, withDefaults } from "../../components/stream-contract";
+import { ensureContract, withDefaults } from "../../contract";
 import { patience } from "../../components/stream-contract/provider";
 import { hindrances, lastSentence, memoryStreams, preflight } from "../../contract/preflight";
 import { lossWords, podFacts, startsFor, type Pods } from "../../contract/kubernetes/pods";

@@ -1,6 +1,6 @@
 /** Ways in which a command does not get through although stream and consumer are configured as they should be. */
 import { StorageType, type NatsConnection, type StreamConfig } from "nats";
-import type { ContractArguments } from "../../components/stream-contract";
+import type { ContractArguments } from "../../contract";
 import { CONSUMER, STREAM } from "../../contract/facts";
 import type { Minor } from "./cases";
 import {

@@ -1,6 +1,6 @@
 import type { NatsConnection } from "nats";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { checkContract, type Check, type ContractArguments } from "../../components/stream-contract";
+import { checkContract, type Check, type ContractArguments } from "../../contract";
 import { STREAM, CONSUMER } from "../../contract/facts";
 import type { Minor } from "./cases";
 import { ADMIN, configOf, PROBE_CASES, type ProbeCase } from "./probe-cases";

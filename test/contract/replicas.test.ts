@@ -10,7 +10,7 @@ import {
   withDefaults,
   type ContractArguments,
   type ContractInputs,
-} from "../../components/stream-contract";
+} from "../../contract";
 import { CONSUMER, STREAM } from "../../contract/facts";
 import {
   addConsumer,

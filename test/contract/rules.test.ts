@@ -1,6 +1,6 @@
 import { AckPolicy, DeliverPolicy, RetentionPolicy, StorageType } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { checkContract, RULES, type Check, type ContractArguments } from "../../components/stream-contract";
+import { checkContract, RULES, type Check, type ContractArguments } from "../../contract";
 import { CONSUMER, STREAM } from "../../contract/facts";
 import { EFFECTS } from "../../contract/rules/rule";
 import { arrange, BROKEN, CASES_CONFIG, clear, HOLDING, type Deviation, type Minor } from "./cases";
@@ -14,8 +14,9 @@ import {
   startNoetl,
   until,
   withManager,
+  type NatsServer,
+  type ServerTool,
 } from "../support/nats";
-import type { NatsServer, ServerTool } from "../support/nats";
 
 const SECOND = 1e9;
 

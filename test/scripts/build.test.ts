@@ -29,7 +29,7 @@ const config = (changes: object = {}) =>
       tsBuildInfoFile: "dist/.tsbuildinfo",
       ...changes,
     },
-    include: ["part", "config", "scripts"],
+    include: ["part", "contract", "scripts"],
   });
 
 function build(): { code: number | null; text: string } {

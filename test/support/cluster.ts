@@ -11,7 +11,7 @@ import {
   type V1Pod,
 } from "@kubernetes/client-node";
 import { statefulSet } from "../../components/postgres/manifests";
-import { forwardPort } from "../../contract/kubernetes/api";
+import { forwardPort } from "../../contract/nats/port-forward";
 import { openRelay } from "../../contract/nats/relay";
 import { startCluster, type Cluster } from "../../embedded/cluster";
 import { CLUSTER_TOOLS } from "../../embedded/tools";

@@ -18,7 +18,7 @@ import {
   type NatsError,
   type StreamConfig,
 } from "nats";
-import { withDefaults, type ContractArguments, type ContractInputs } from "../../components/stream-contract";
+import { withDefaults, type ContractArguments, type ContractInputs } from "../../contract";
 import type { ConsumerTerms } from "../../contract/lines";
 import { CONSUMER, GATEWAY, STREAM, WORKER_TUNING } from "../../contract/facts";
 import { ensureTools, type ToolName } from "../../embedded/toolchain";

@@ -1,5 +1,5 @@
 /** What a change takes with it: data, protection, room. */
-import { quantityBytes } from "../../../config/validate";
+import { quantityBytes } from "../../../contract/validate";
 import type { RawChange } from "../compare";
 import { keysOf } from "../path";
 import { danger, kindOf, lastKey, notice, objectName, resourceName, typeOf, warning, type RiskRule } from "./facts";

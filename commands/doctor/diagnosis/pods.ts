@@ -1,7 +1,7 @@
 /** Pods that do not run. */
 import { PLACES } from "../../../contract/facts";
 import { SETTINGS } from "../../../config/schema";
-import { quantityBytes } from "../../../config/validate";
+import { quantityBytes } from "../../../contract/validate";
 import { many } from "../../../contract/wording";
 import { describePod } from "../checklist";
 import type { ContainerFacts, Evidence, Part, PodFacts } from "../evidence";

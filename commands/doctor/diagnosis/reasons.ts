@@ -1,6 +1,6 @@
 /** What stands behind words of NoETL's that name their cause themselves, and what to do about it. */
-import { natsMemoryLimit } from "../../../config/memory";
-import { quantityBytes } from "../../../config/validate";
+import { natsMemoryLimit } from "../../../config/resources";
+import { quantityBytes } from "../../../contract/validate";
 import { PLACES, STREAM } from "../../../contract/facts";
 import type { Evidence } from "../evidence";
 import { run, say, type FindingId, type Step } from "./finding";

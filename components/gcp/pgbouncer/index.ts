@@ -2,7 +2,7 @@ import * as projects from "@pulumi/gcp/projects";
 import * as serviceaccount from "@pulumi/gcp/serviceaccount";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { sqlDatabase, sqlRole } from "../../../config/validate";
+import { sqlDatabase, sqlRole } from "../../../contract/validate";
 import { serviceHost } from "../../../contract/facts";
 import { namespace, type Resources } from "../../shared";
 import { accountId } from "../names";

@@ -3,7 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { PLACES } from "../../../contract/facts";
 import { NOETL_SCHEMA } from "../../postgres/manifests";
 import type { Resources } from "../../shared";
-import { ADMIN_CONNECTIONS } from "../../../config/gke/connections";
+import { ADMIN_CONNECTIONS } from "../../../contract/defaults";
 
 /** Where the pooler is: namespace, Service, ServiceAccount, ports. */
 export const POOLER = { ...PLACES.pgbouncer, proxyPort: 6432, healthPort: 9801 } as const;

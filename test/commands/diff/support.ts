@@ -14,7 +14,7 @@ import { Run, type EvaluatedSide } from "../../../commands/diff/evaluate-sides";
 import { ensureTools } from "../../../embedded/toolchain";
 
 /** What a project can be evaluated and rendered without; the rest is copied. */
-const LEFT_OUT = new Set(["bench", "dist", "docs", "examples", "node_modules", "test", "toolchain"]);
+const LEFT_OUT = new Set(["bench", "dist", "docs", "examples", "node_modules", "test"]);
 
 export const isSecretKey = (key: string): boolean => key in SETTINGS && SETTINGS[key as keyof typeof SETTINGS].secret;
 

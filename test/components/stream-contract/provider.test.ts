@@ -1,6 +1,6 @@
 import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { checkContract, withDefaults, type ContractArguments } from "../../../components/stream-contract";
+import { checkContract, withDefaults, type ContractArguments } from "../../../contract";
 import {
   areOfTwoDeployments,
   check,

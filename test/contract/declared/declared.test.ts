@@ -1,6 +1,6 @@
 import { AckPolicy, RetentionPolicy, StorageType, type StreamConfig } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { checkContract, ensureContract, EnsureRefused, type ContractInputs } from "../../../components/stream-contract";
+import { checkContract, ensureContract, EnsureRefused, type ContractInputs } from "../../../contract";
 import type { Declared } from "../../../contract/declared/types";
 import {
   inputsFor,

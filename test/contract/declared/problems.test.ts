@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { withDefaults } from "../../../components/stream-contract";
+import { withDefaults } from "../../../contract";
 import { FIELDS } from "../../../contract/declared/fields";
 import { declaredProblems, type Surroundings } from "../../../contract/declared/problems";
 import { targetsOf } from "../../../contract/declared/targets";

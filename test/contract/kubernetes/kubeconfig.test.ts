@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { ConnectError } from "../../../components/stream-contract";
+import { ConnectError } from "../../../contract";
 import { clusterAccess, loadCluster } from "../../../contract/kubernetes/api";
 import {
   accessTo,

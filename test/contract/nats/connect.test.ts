@@ -9,7 +9,7 @@ import {
   type ConnectProblem,
   type ContractArguments,
   type ContractInputs,
-} from "../../../components/stream-contract";
+} from "../../../contract";
 import { check, diff, update } from "../../../components/stream-contract/provider";
 import {
   closedPort,

@@ -10,7 +10,7 @@ import {
   type ConnectProblem,
   type ContractArguments,
   type ContractInputs,
-} from "../../../components/stream-contract";
+} from "../../../contract";
 import { certificate, type Certificate } from "../../support/certificates";
 import { JETSTREAM, rejection, startNatsServer, startNoetl, type NatsServer } from "../../support/nats";
 

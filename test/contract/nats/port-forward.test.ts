@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import * as path from "node:path";
 import { KubeConfig, RbacAuthorizationV1Api } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { checkContract, ConnectError, withDefaults, type ContractArguments } from "../../../components/stream-contract";
+import { checkContract, ConnectError, withDefaults, type ContractArguments } from "../../../contract";
 import { projectRoot } from "../../../contract/project";
 import type { Cluster } from "../../../embedded/cluster";
 import { Client, isReady, launch, natsObjects, noetl, PASSWORD, service } from "../../support/cluster";

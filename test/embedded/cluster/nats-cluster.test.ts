@@ -1,7 +1,7 @@
 import type { V1Pod } from "@kubernetes/client-node";
 import { connect } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { forwardPort } from "../../../contract/kubernetes/api";
+import { forwardPort } from "../../../contract/nats/port-forward";
 import { openRelay } from "../../../contract/nats/relay";
 import type { Cluster } from "../../../embedded/cluster";
 import { withRoutes } from "../../../embedded/cluster/programs/nats";

@@ -33,11 +33,9 @@ beforeAll(async () => {
   folder = temporaryFolder();
   // A repository of the deployed stack, with the command in it: it previews the project that it belongs to.
   repository = scratchRepository(path.join(folder, "repository"));
-  for (const name of ["dist", "toolchain"]) {
-    fs.cpSync(path.join(projectRoot(), name), path.join(repository, name), { recursive: true });
-  }
+  fs.cpSync(path.join(projectRoot(), "dist"), path.join(repository, "dist"), { recursive: true });
   fs.copyFileSync(path.join(projectRoot(), `Pulumi.${STACK}.yaml`), path.join(repository, `Pulumi.${STACK}.yaml`));
-  fs.appendFileSync(path.join(repository, ".gitignore"), "dist\ntoolchain\n");
+  fs.appendFileSync(path.join(repository, ".gitignore"), "dist\n");
   git(repository, "add", "-A");
   git(repository, "commit", "-qm", "the deployed stack");
 });

@@ -2,7 +2,7 @@ import { execFile, spawnSync } from "node:child_process";
 import { promisify } from "node:util";
 import { AckPolicy, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType } from "nats";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { forwardPort } from "../../../../contract/kubernetes/api";
+import { forwardPort } from "../../../../contract/nats/port-forward";
 import { openRelay } from "../../../../contract/nats/relay";
 import { CONSUMER, PLACES, STREAM, WORKER_TUNING } from "../../../../contract/facts";
 import type { Diagnosis, Finding } from "../../../../commands/doctor/diagnosis";

@@ -3,7 +3,7 @@ import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { forwardPort } from "../../../../contract/kubernetes/api";
+import { forwardPort } from "../../../../contract/nats/port-forward";
 import { PLACES } from "../../../../contract/facts";
 import { exitOf } from "../../../../commands/doctor/checklist";
 import type { Target } from "../../../../commands/doctor/target";

@@ -12,7 +12,7 @@ import {
   type V1Pod,
 } from "@kubernetes/client-node";
 import { StorageType, type JetStreamManager, type NatsConnection } from "nats";
-import { forwardPort } from "../../../../contract/kubernetes/api";
+import { forwardPort } from "../../../../contract/nats/port-forward";
 import { openSession } from "../../../../contract/nats/connect";
 import { Deadline } from "../../../../contract/deadline";
 import { PROJECT, projectRoot } from "../../../../contract/project";

@@ -1,5 +1,5 @@
-import type { Settings } from "./schema";
-import { quantityBytes } from "./validate";
+/** Memory of a NATS server. */
+import { quantityBytes } from "../validate";
 
 const MEBIBYTE = 1024 ** 2;
 
@@ -52,7 +52,3 @@ export function natsMemory(storeSize: string, limit?: string): NatsMemory {
     fits: goMemory >= store + HEADROOM_MIB,
   };
 }
-
-/** Memory limit of the NATS container, a Kubernetes quantity. */
-export const natsMemoryLimit = (settings: Pick<Settings, "natsMemoryLimit" | "natsJetstreamMemSize">): string =>
-  natsMemory(settings.natsJetstreamMemSize, settings.natsMemoryLimit).limit;

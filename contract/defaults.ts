@@ -1,0 +1,30 @@
+/** What is taken where nobody says otherwise: by the components' arguments, and by a stack's settings of the same names. */
+export const DEFAULTS = {
+  natsJetstreamFileSize: "5Gi",
+  natsJetstreamMemSize: "1Gi",
+  natsChart: "nats",
+  natsChartRepository: "https://nats-io.github.io/k8s/helm/charts/",
+  natsChartVersion: "2.14.2",
+  workerReplicas: 2,
+  postgresImage: "postgres:17.4",
+  postgresStorageSize: "10Gi",
+  postgresUser: "postgres",
+  noetlDatabase: "noetl",
+  noetlDatabaseUser: "noetl",
+  noetlImage: "ghcr.io/noetl/noetl:v2.8.9",
+  noetlServerReplicas: 1,
+  noetlLogLevel: "INFO",
+  gatewayReplicas: 1,
+} as const;
+
+/**
+ * How long a worker that is stopped may take to finish its commands, in seconds, where the settings do not say:
+ * NoETL cuts a command off after 180 s (NOETL_WORKER_COMMAND_TIMEOUT_SECONDS); the rest is for acknowledging and signing off.
+ */
+export const DEFAULT_STOP_SECONDS = 240;
+
+/** How long Helm waits for a release's pods before it gives up, in seconds. On GKE a pod may first have to wait for a node. */
+export const HELM_TIMEOUT_SECONDS = { kubernetes: 300, gke: 900 } as const;
+
+/** Connections of a PgBouncer pod to the database `postgres`, where the schema's Job creates NoETL's role and database. */
+export const ADMIN_CONNECTIONS = 1;

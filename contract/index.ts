@@ -1,0 +1,13 @@
+/** The contract between NoETL and NATS in one import: what is asked of a stream, and how it is checked and ensured. */
+export { checkContract, observe, type BucketFacts, type ContractReport, type Remembered, type Unasked } from "./check";
+export { openSession } from "./nats/connect";
+export { Deadline } from "./deadline";
+export { bucketConfig, consumerConfig, streamConfig } from "./desired";
+export { ensureContract, ensurePlan, EnsureRefused, type EnsurePlan, type EnsureReport } from "./ensure";
+export { ConnectError, PROBLEMS, type ConnectProblem } from "./errors";
+export { inputProblems } from "./input-problems";
+export { withDefaults, type ContractArguments, type ContractInputs, type GatewaySettings } from "./inputs";
+export { contractMessage, mendingCommands } from "./message";
+export { judge, RULES, type Check, type Mend, type Observed, type Rule, type Severity, type Verdict } from "./rules";
+export { bucketsOf, bucketStream } from "./rules/gateway";
+export type { Session } from "./nats/session";
