@@ -33,6 +33,22 @@ export function embeddedEngine(dir: string): { command: string; env: NodeJS.Proc
   return { command, env: { ...process.env, ...stateEnvironment(dir), PULUMI_HOME: home } };
 }
 
+/**
+ * Tells the commands, which know nothing of this cluster, which engine reads the stack in `dir` (commands/shared/engine.ts).
+ * What is written holds no credential: the passphrase stays in its own file.
+ */
+export function handOverEngine(dir: string): void {
+  const { command, home } = embeddedPaths(dir);
+  passphrase(dir);
+  const env = {
+    ...stateEnvironment(dir),
+    PULUMI_CONFIG_PASSPHRASE: null,
+    PULUMI_CONFIG_PASSPHRASE_FILE: path.join(dir, "passphrase"),
+    PULUMI_HOME: home,
+  };
+  fs.writeFileSync(path.join(dir, "engine.json"), `${JSON.stringify({ command, env }, undefined, 2)}\n`);
+}
+
 /** A passphrase for the state's secrets, made once and readable by the user alone. */
 function passphrase(dir: string): string {
   const file = path.join(dir, "passphrase");

@@ -11,7 +11,7 @@ import { ensureNoetl, NoetlUnavailable, pinnedReleases, releaseOf, type NoetlPac
 import { PROJECT } from "../contract/project";
 import { SETTINGS } from "../config/schema";
 import { attachCluster, startCluster, type Cluster } from "./cluster";
-import { EMBEDDED_STACK } from "./home";
+import { EMBEDDED_STACK, handOverEngine } from "./home";
 import { EMBEDDED_DIR, openStack, POLICY_PACK } from "./stack";
 
 const USAGE = "usage: npm run up:embedded [-- --refresh] [-c key=value ...]";
@@ -73,6 +73,7 @@ async function main(): Promise<void> {
     tools,
     config,
   });
+  handOverEngine(EMBEDDED_DIR);
   try {
     say(provenance);
     const configured = await stack.getAllConfig();

@@ -1,9 +1,10 @@
 import * as fs from "node:fs";
+import { createRequire } from "node:module";
 import * as path from "node:path";
-import type { EngineEvent, PulumiCommand, Stack, StepEventMetadata } from "@pulumi/pulumi/automation";
+import type { EngineEvent, PulumiCommand, PulumiFn, Stack, StepEventMetadata } from "@pulumi/pulumi/automation";
 import { projectRoot } from "../../contract/project";
 import { hintFor } from "../shared/engine";
-import { ensureTools } from "../../embedded/toolchain";
+import { requireBinary } from "../shared/binaries";
 import { rawChanges, shownChange } from "./compare";
 import { isContract } from "./contract";
 import { DiffError, messageOf } from "./errors";
@@ -128,7 +129,6 @@ export async function openLiveStack(args: {
   project: string;
   stack: string;
   folder: string;
-  log: (line: string) => void;
 }): Promise<Stack> {
   const { root, project, stack, folder } = args;
   if (fs.realpathSync(projectRoot()) !== root) {
@@ -137,10 +137,10 @@ export async function openLiveStack(args: {
   // Loaded here only: the comparison itself does without the SDK in this process.
   const { LocalWorkspace, PulumiCommand: Command } =
     require("@pulumi/pulumi/automation") as typeof import("@pulumi/pulumi/automation");
-  const { main } = require("../../program") as typeof import("../../program");
+  // What is previewed is the project's program, as it is compiled there: no part of this command.
+  const { main } = createRequire(path.join(root, "package.json"))("./dist/program") as { main: PulumiFn };
   try {
-    const { pulumi } = await ensureTools(["pulumi"], args.log);
-    const pulumiCommand = await commandAt(Command, folder, pulumi);
+    const pulumiCommand = await commandAt(Command, folder, requireBinary("pulumi"));
     return await LocalWorkspace.selectStack(
       { stackName: stack, projectName: project, program: main },
       {

@@ -3,7 +3,7 @@ import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
-import { cacheDir } from "../../embedded/toolchain";
+import { cacheDir } from "../shared/binaries";
 import { DiffError, messageOf } from "./errors";
 
 const run = promisify(execFile);

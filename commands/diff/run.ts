@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { SETTINGS } from "../../config/schema";
-import { ensureTools } from "../../embedded/toolchain";
+import { requireBinary } from "../shared/binaries";
 import { compareSides } from "./comparison";
 import { DiffError, messageOf, SIDE_NAME, type Side } from "./errors";
 import { checkout, revisions, type Revisions } from "./git";
@@ -73,7 +73,8 @@ export async function runDiff(options: Options, cwd: string, log: (line: string)
     const base = await checkout(found, path.join(folder, "base"));
     run.hide(base, ".");
     requireStack(options.stack, base, head);
-    const [{ helm }] = await Promise.all([helmTool(log), linkModules({ base, head, log })]);
+    const helm = helmTool();
+    await linkModules({ base, head, log });
     const roots = { base, head };
     const isSecretKey = (name: string) => name in SETTINGS && SETTINGS[name as keyof typeof SETTINGS].secret;
     const evaluated = await bothSides((side) => run.evaluate(side, roots[side], options.config, isSecretKey));
@@ -85,7 +86,7 @@ export async function runDiff(options: Options, cwd: string, log: (line: string)
       const masker = run.masker(sides);
       const live = options.live
         ? await livePreview(
-            await openLiveStack({ root: head, project: run.project, stack: options.stack, folder, log }),
+            await openLiveStack({ root: head, project: run.project, stack: options.stack, folder }),
             { refresh: options.refresh },
             masker,
           )
@@ -133,9 +134,9 @@ function requireStack(stack: string, base: string, head: string): void {
   );
 }
 
-async function helmTool(log: (line: string) => void): Promise<{ helm: string }> {
+function helmTool(): string {
   try {
-    return await ensureTools(["helm"], log);
+    return requireBinary("helm");
   } catch (error) {
     throw new DiffError(`helm, which renders the charts, is missing: ${messageOf(error)}`, "usage");
   }

@@ -1,8 +1,7 @@
 import { ConnectError } from "../../contract/errors";
-import { EMBEDDED_STACK } from "../../embedded/home";
 import { COMMON, parse, usage, type Command, type Values } from "../shared/arguments";
 import { diagnose, onEmbedded, type Diagnosis } from "./diagnosis";
-import { helmCommand } from "../shared/engine";
+import { bringsEngine, helmCommand } from "../shared/engine";
 import { CommandError, EXIT, type ExitName } from "../shared/exit";
 import { gather } from "./gather";
 import { Cluster } from "./cluster";
@@ -39,7 +38,7 @@ const write = (text: string) => process.stdout.write(`${text}\n`);
 /** Reads the evidence and names the causes. */
 export async function examine(target: Target, origin?: string): Promise<Diagnosis> {
   const found = diagnose(await gather(target, { detail: "full", ...(origin === undefined ? {} : { origin }) }));
-  if (target.stack !== EMBEDDED_STACK) return found;
+  if (!bringsEngine(target.stack)) return found;
   return {
     ...found,
     findings: found.findings.map((each) => ({ ...each, remedy: onEmbedded(each.remedy, target.stack, helmCommand()) })),

@@ -2,8 +2,7 @@ import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { projectRoot } from "../../contract/project";
-import { EMBEDDED_DIR, EMBEDDED_STACK, embeddedEngine } from "../../embedded/home";
-import { cachedPath, TOOLS } from "../../embedded/toolchain";
+import { findBinary, onPath, requireBinary } from "./binaries";
 import { CommandError } from "./exit";
 
 /** The `pulumi` command and the environment it runs in. */
@@ -23,29 +22,35 @@ export interface StackContent {
 
 const DEADLINE_MILLISECONDS = 60_000;
 
-/** The engine that knows `stack`: the embedded cluster's own, or the user's. @throws CommandError */
-export function findEngine(stack: string): Engine {
-  if (stack === EMBEDDED_STACK && fs.existsSync(EMBEDDED_DIR)) {
-    return { ...embeddedEngine(EMBEDDED_DIR), cwd: projectRoot() };
-  }
-  const command = onPath("pulumi") ?? [cachedPath(TOOLS.pulumi)].find((file) => fs.existsSync(file));
-  if (command === undefined) {
-    throw new CommandError("pulumi is not on PATH: install it (https://www.pulumi.com/docs/iac/download-install/)");
-  }
-  return { command, env: { ...process.env, PULUMI_SKIP_UPDATE_CHECK: "true" }, cwd: projectRoot() };
+/** What whoever made a stack with an engine of its own leaves in `.STACK/engine.json`, as `npm run up:embedded` does. */
+interface OwnEngine {
+  readonly command: string;
+  /** Variables that lead to the stack's state; null takes one away that the user has. */
+  readonly env: Readonly<Record<string, string | null>>;
 }
 
-/** Command or path of `helm`: what the toolchain has built serves where none is on PATH. */
-export const helmCommand = (): string =>
-  onPath("helm") === undefined && fs.existsSync(cachedPath(TOOLS.helm)) ? cachedPath(TOOLS.helm) : "helm";
+const handedOver = (stack: string, root: string): string => path.join(root, `.${stack}`, "engine.json");
 
-function onPath(name: string): string | undefined {
-  return (process.env.PATH ?? "")
-    .split(path.delimiter)
-    .filter(Boolean)
-    .map((folder) => path.join(folder, name))
-    .find((file) => fs.existsSync(file));
+/** Whether a stack has an engine of its own, by which it is read and updated. */
+export const bringsEngine = (stack: string, root = projectRoot()): boolean => fs.existsSync(handedOver(stack, root));
+
+/** The engine that knows `stack`: the stack's own, or the user's. @throws CommandError */
+export function findEngine(stack: string, root = projectRoot()): Engine {
+  if (bringsEngine(stack, root)) {
+    const { command, env } = JSON.parse(fs.readFileSync(handedOver(stack, root), "utf8")) as OwnEngine;
+    const own = Object.entries(env).map(([name, value]) => [name, value ?? undefined] as const);
+    return { command, env: { ...process.env, ...Object.fromEntries(own) }, cwd: root };
+  }
+  try {
+    const command = requireBinary("pulumi");
+    return { command, env: { ...process.env, PULUMI_SKIP_UPDATE_CHECK: "true" }, cwd: root };
+  } catch (error) {
+    throw new CommandError((error as Error).message);
+  }
 }
+
+/** Command or path of `helm`: one that was built serves where none is on PATH. */
+export const helmCommand = (): string => (onPath("helm") ? "helm" : (findBinary("helm") ?? "helm"));
 
 /**
  * Configuration and outputs of a stack. Two short runs of the engine at once; secrets come back through a pipe, and
@@ -89,7 +94,7 @@ function ask<T>({ command, env, cwd }: Engine, args: readonly string[], stack: s
 /** What to do about an error of the engine; empty where nothing is known. */
 export function hintFor(said: string, stack: string): string {
   if (/no stack named|not found/i.test(said)) {
-    return stack === EMBEDDED_STACK
+    return stack === "embedded"
       ? "The embedded stack is made by: npm run up:embedded"
       : "Stacks that exist: pulumi stack ls";
   }

@@ -4,7 +4,8 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { projectRoot } from "../../contract/project";
-import { cacheDir, lock } from ".";
+import { lock } from ".";
+import { cacheDir } from "../../commands/shared/binaries";
 import { step } from "./step";
 
 const run = promisify(execFile);

@@ -1,22 +1,15 @@
 import { execFile, spawn } from "node:child_process";
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { projectRoot } from "../../contract/project";
 import { TOOLS, type Tool, type ToolName } from "./tools";
+import { builtBinary, cacheDir } from "../../commands/shared/binaries";
 
 export { TOOLS, type Tool, type ToolName } from "./tools";
 
 const run = promisify(execFile);
-
-/** Folder that keeps built tools: `$NOETL_NATS_CACHE`, else `$XDG_CACHE_HOME/noetl-nats`, else `~/.cache/noetl-nats`. */
-export function cacheDir(): string {
-  const { env } = process;
-  if (env.NOETL_NATS_CACHE) return env.NOETL_NATS_CACHE;
-  return path.join(env.XDG_CACHE_HOME || path.join(os.homedir(), ".cache"), "noetl-nats");
-}
 
 /** Folder of the Go module that a tool is built from. */
 const moduleOf = (tool: Tool): string => path.join(projectRoot(), "embedded", "toolchain", tool.module);
@@ -106,7 +99,30 @@ export async function ensureTools<N extends ToolName>(
       paths[tool.name as ToolName] = await buildTool(tool, `${index + 1}/${missing.length}`, log);
     }
   }
+  offer(paths);
   return paths as ToolPaths<N>;
+}
+
+/** Leaves what the commands look for where they look for it: they know nothing of builds. */
+function offer(paths: Partial<Record<ToolName, string>>): void {
+  for (const name of ["helm", "pulumi"] as const) {
+    const file = paths[name];
+    const link = builtBinary(name);
+    if (!file?.startsWith(cacheDir()) || linkedTo(link) === file) continue;
+    fs.mkdirSync(path.dirname(link), { recursive: true });
+    const unfinished = `${link}.${process.pid}`;
+    fs.rmSync(unfinished, { force: true });
+    fs.symlinkSync(file, unfinished);
+    fs.renameSync(unfinished, link);
+  }
+}
+
+function linkedTo(link: string): string | undefined {
+  try {
+    return fs.readlinkSync(link);
+  } catch {
+    return undefined;
+  }
 }
 
 function minutes(seconds: number): string {

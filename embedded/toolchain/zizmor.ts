@@ -3,7 +3,8 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { projectRoot } from "../../contract/project";
-import { cacheDir, lock } from "./index";
+import { lock } from "./index";
+import { cacheDir } from "../../commands/shared/binaries";
 
 const run = promisify(execFile);
 

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { cacheDir } from "../../embedded/toolchain";
+import { cacheDir } from "../../commands/shared/binaries";
 
 const STEP_TIMEOUT_MS = 120_000;
 

@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { projectRoot } from "../../../contract/project";
 import type { ChangeReport, FailureReport, Report } from "../../../commands/diff/report";
-import { cacheDir } from "../../../embedded/toolchain";
+import { cacheDir } from "../../../commands/shared/binaries";
 import { git, gitOnly, temporaryFolder } from "./support";
 
 interface Package {
@@ -82,7 +82,7 @@ beforeAll(() => {
   // A cache of its own, so that the packages are really installed; the tools are the machine's.
   const cache = path.join(folder, "cache");
   fs.mkdirSync(cache);
-  fs.symlinkSync(path.join(cacheDir(), "toolchain"), path.join(cache, "toolchain"));
+  for (const name of ["toolchain", "bin"]) fs.symlinkSync(path.join(cacheDir(), name), path.join(cache, name));
   env = { ...process.env, NOETL_NATS_CACHE: cache };
   const sdk = { "@pulumi/pulumi": SDK["node_modules/@pulumi/pulumi"]?.version ?? "" };
   const tiny = ALL[`node_modules/${TINY}`] as Package;
