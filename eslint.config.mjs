@@ -1,5 +1,6 @@
 import js from "@eslint/js";
 import tseslint from "typescript-eslint";
+import layout from "./scripts/import-directions.mjs";
 
 export default tseslint.config(
   { ignores: ["dist/", "node_modules/", ".embedded/", "test/embedded/plugin/recordings/"] },
@@ -18,6 +19,8 @@ export default tseslint.config(
       "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
     },
   },
+  // Which folder may import which; scripts/import-directions.mjs has the reasons.
+  { files: ["**/*.ts"], plugins: { layout }, rules: { "layout/import-directions": "error" } },
   // What compiles the rest is not compiled, and has no types.
   { files: ["scripts/*.mjs"], ...tseslint.configs.disableTypeChecked },
   // Serialised providers and generated protocol modules are loaded with require on purpose.

@@ -1,0 +1,69 @@
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
+import { builtinModules } from "node:module";
+import * as path from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { projectRoot } from "../../contract/project";
+
+const at = (file: string) => path.join(projectRoot(), file);
+const manifest = JSON.parse(fs.readFileSync(at("package.json"), "utf8")) as {
+  dependencies: Record<string, string>;
+  exports: Record<string, string | Record<string, string>>;
+};
+
+describe("what `npm pack` publishes", () => {
+  let files: string[];
+  beforeAll(() => {
+    // The build has written dist/; nothing is packed that is not there.
+    const said = execFileSync("npm", ["pack", "--dry-run", "--json", "--ignore-scripts"], {
+      cwd: projectRoot(),
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const [packed] = JSON.parse(said.slice(said.indexOf("["))) as { files: { path: string }[] }[];
+    files = packed?.files.map((file) => file.path) ?? [];
+  }, 60_000);
+
+  it("is components and contract, compiled, with the charts and the script that they carry", () => {
+    const places = new Set(files.map((file) => /^(dist\/[^/]+|[^/]+)/.exec(file)?.[0]));
+    expect([...places].sort()).toEqual(
+      ["LICENSE", "README.md", "charts", "components", "dist/components", "dist/contract", "package.json"].sort(),
+    );
+    expect(files.filter((file) => file.startsWith("components/"))).toEqual(["components/postgres/load_schema.py"]);
+  });
+
+  it("holds what the package exports", () => {
+    const targets = Object.values(manifest.exports).flatMap((each) =>
+      typeof each === "string" ? [each] : Object.values(each),
+    );
+    expect(Object.keys(manifest.exports)).toEqual([".", "./gcp", "./stream-contract/provider", "./package.json"]);
+    expect(targets.map((target) => target.replace("./", "")).filter((target) => !files.includes(target))).toEqual([]);
+  });
+
+  it("loads nothing that is not in it or not among its dependencies", () => {
+    const scripts = files.filter((file) => file.endsWith(".js"));
+    expect(scripts.length).toBeGreaterThan(40);
+    const lost = scripts.flatMap((file) =>
+      [...fs.readFileSync(at(file), "utf8").matchAll(/\b(?:require(?:\.resolve)?|import)\("([^"]+)"\)/g)]
+        .map(([, name = ""]) => name)
+        .filter((name) => !isThere(file, name))
+        .map((name) => `${file}: ${name}`),
+    );
+    expect(lost).toEqual([]);
+  });
+
+  /** Whether the package, its dependencies or Node have a module. */
+  function isThere(file: string, name: string): boolean {
+    if (name.startsWith(".")) {
+      const target = path.posix.join(path.posix.dirname(file), name);
+      return [target, `${target}.js`, `${target}/index.js`].some((each) => files.includes(each));
+    }
+    const dependency = name
+      .split("/")
+      .slice(0, name.startsWith("@") ? 2 : 1)
+      .join("/");
+    // The SDK's own, taken from where the SDK stands.
+    if (dependency === "@grpc/grpc-js") return true;
+    return dependency in manifest.dependencies || builtinModules.includes(name.replace(/^node:/, ""));
+  }
+});
