@@ -1,6 +1,6 @@
-import { RetentionPolicy } from "nats";
+import { AckPolicy, DeliverPolicy, RetentionPolicy } from "nats";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { PLACES, STREAM } from "../../../../contract/facts";
+import { CONSUMER, PLACES, STREAM, WORKER_TUNING } from "../../../../contract/facts";
 import { SYMPTOMS, type Finding } from "../../../../commands/doctor/diagnosis";
 import { sleep } from "../../../support/nats";
 import { Deployment, diagnosed, examine, findingOf, verified } from "./support";
@@ -98,6 +98,16 @@ describe("`deliver all on workqueue stream`", () => {
     expect(findingOf(broken, "work-queue")?.symptoms).toEqual(["workQueue"]);
     await endOfWorker();
     await deployment.replaceStream({});
+    // The first worker that starts makes the consumer for all; here somebody does, since they may all start at once.
+    await deployment.withManager((manager) =>
+      manager.consumers.add(STREAM.name, {
+        durable_name: CONSUMER.name,
+        ack_policy: AckPolicy.Explicit,
+        deliver_policy: DeliverPolicy.New,
+        max_ack_pending: WORKER_TUNING.maxAckPending,
+        max_deliver: WORKER_TUNING.maxDeliver,
+      }),
+    );
     const past = await diagnosed(target, "that it is past", (each) => findingOf(each, "work-queue-past") !== undefined);
     const finding = findingOf(past, "work-queue-past");
     expect(finding?.severity).toBe("cause");
