@@ -10,7 +10,7 @@ import { CHART_INFLIGHT, CHART_POOLS } from "./resources";
 import { SHORTEST_HEARTBEAT_SECONDS, tuningProblem } from "../contract/tuning";
 import { nearest, prefixTakesIn, quantityBytes, quantityMillis, secretKey } from "../contract/validate";
 import { decidedBy, variableHint } from "./variables";
-import { many } from "../contract/wording";
+import { plural } from "../contract/wording";
 
 export { foreignKeys } from "./foreign";
 export { natsMemoryLimit } from "./resources";
@@ -19,7 +19,7 @@ export { natsMemoryLimit } from "./resources";
 export class ConfigError extends Error {
   constructor(readonly problems: readonly string[]) {
     super(
-      `The configuration has ${many(problems.length, "problem")}:\n` +
+      `The configuration has ${plural(problems.length, "problem")}:\n` +
         problems.map((problem) => `  - ${problem}`).join("\n"),
     );
     this.name = "ConfigError";
@@ -87,9 +87,9 @@ function parseValue(setting: Setting<unknown>, text: string): { value?: unknown;
     case "boolean":
       return text === "true" || text === "false" ? { value: text === "true" } : { problem: "neither true nor false" };
     case "integer":
-      return /^-?\d+$/.test(text) ? { value: Number(text) } : { problem: "no whole number" };
+      return /^-?\d+$/.test(text) ? { value: Number(text) } : { problem: "not an integer" };
     case "number":
-      return /^-?\d+(\.\d+)?$/.test(text) ? { value: Number(text) } : { problem: "no number" };
+      return /^-?\d+(\.\d+)?$/.test(text) ? { value: Number(text) } : { problem: "not a number" };
     case "list":
       return { value: parseList(text) };
     case "variables":
@@ -105,9 +105,9 @@ function parseVariables(text: string): { value?: unknown; problem?: string } {
   try {
     parsed = JSON.parse(text);
   } catch {
-    return { problem: "no JSON" };
+    return { problem: "not JSON" };
   }
-  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return { problem: "no JSON object" };
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return { problem: "not a JSON object" };
   const wrong = Object.entries(parsed).find(([, value]) => !/^(string|number|boolean)$/.test(typeof value));
   if (wrong) return { problem: `not usable: ${wrong[0]} is neither text nor number, true or false` };
   return { value: Object.fromEntries(Object.entries(parsed).map(([name, value]) => [name, String(value)])) };
@@ -384,7 +384,7 @@ export function shownDefault(key: SettingKey): string {
   const { default: value } = SETTINGS[key] as unknown as Setting<unknown>;
   if (value === undefined) return "";
   if (Array.isArray(value)) return value.join(",");
-  // No variables are no text: a map that is written out would look as if it had to be set.
+  // No variables are not text: a map that is written out would look as if it had to be set.
   if (typeof value === "object" && value !== null && Object.keys(value).length === 0) return "";
   return typeof value === "string" ? value : JSON.stringify(value);
 }

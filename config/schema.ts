@@ -250,7 +250,7 @@ export const SETTINGS = {
     group: "NATS",
     description:
       "Size of JetStream's memory store, which holds the command stream. The container's limit follows it. A fraction of a Mi is " +
-      "left out: NATS takes whole numbers. A change starts NATS anew, which loses what that stream holds.",
+      "left out: NATS takes whole numbers. A change restarts NATS, which loses what that stream holds.",
   }),
   natsMemoryLimit: size(undefined, "128Mi", "128Gi", {
     group: "NATS",
@@ -727,7 +727,7 @@ export const SETTINGS = {
     description: "OAuth client of Identity-Aware Proxy, made in the console.",
     allowed: "an OAuth client id",
     example: "123456789-abc.apps.googleusercontent.com",
-    check: (value) => (/^[\w-]+\.apps\.googleusercontent\.com$/.test(value) ? undefined : "no OAuth client id"),
+    check: (value) => (/^[\w-]+\.apps\.googleusercontent\.com$/.test(value) ? undefined : "not an OAuth client id"),
   }),
   iapClientSecret: password("Exposure on GKE", "Secret of iapClientId."),
   iapMembers: list([], {

@@ -1,4 +1,4 @@
-/** Pure checks of single settings: those of every value, and what only a stack is told. */
+/** Pure checks of single settings: those of every value, and what only a stack has. */
 import { isCredentialName } from "./credentials";
 import type { Check } from "../contract/validate";
 
@@ -20,12 +20,12 @@ export const variables: Check<Readonly<Record<string, string>>> = (values) => {
 
 /** Id of a Google Cloud project. Source: Resource Manager's rule for new projects. */
 export const projectId: Check<string> = (value) =>
-  /^[a-z][a-z0-9-]{4,28}[a-z0-9]$/.test(value) ? undefined : "no project id";
+  /^[a-z][a-z0-9-]{4,28}[a-z0-9]$/.test(value) ? undefined : "not a project id";
 
 /** A region of Google Cloud. A zone is refused by name, because Autopilot clusters are regional. */
 export const region: Check<string> = (value) => {
   if (/^[a-z]+-[a-z]+\d+-[a-z]$/.test(value)) return "a zone, and an Autopilot cluster is regional";
-  return /^[a-z]+-[a-z]+\d+$/.test(value) ? undefined : "no region";
+  return /^[a-z]+-[a-z]+\d+$/.test(value) ? undefined : "not a region";
 };
 
 /** Name of a resource of Google Cloud, at most `length` characters. Source: RFC 1035, which Compute and GKE follow. */
@@ -36,7 +36,7 @@ export const cloudName =
       ? `longer than ${length} characters`
       : /^[a-z]([-a-z0-9]*[a-z0-9])?$/.test(value)
         ? undefined
-        : "no name that Google Cloud takes";
+        : "not a name that Google Cloud takes";
 
 /** First and last address of an IPv4 range such as `10.0.0.0/16`; undefined where it is none or has host bits set. */
 export function addressRange(cidr: string): { first: number; last: number; prefix: number } | undefined {
@@ -55,7 +55,7 @@ export const cidr =
   (largest: number, smallest: number): Check<string> =>
   (value) => {
     const range = addressRange(value);
-    if (!range) return "no IPv4 range";
+    if (!range) return "not an IPv4 range";
     if (range.prefix < largest) return `larger than /${largest}`;
     return range.prefix > smallest ? `smaller than /${smallest}` : undefined;
   };
@@ -65,7 +65,7 @@ const PLACEHOLDER = /(^|\.)(example\.(com|net|org)|example|test|invalid|localhos
 
 /** A host name that the public DNS can hold. */
 export const publicHost: Check<string> = (value) => {
-  if (!/^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z][-a-z0-9]*[a-z0-9]$/.test(value)) return "no public host name";
+  if (!/^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z][-a-z0-9]*[a-z0-9]$/.test(value)) return "not a public host name";
   return PLACEHOLDER.test(value) ? "a placeholder that no public DNS will ever answer for" : undefined;
 };
 
@@ -74,13 +74,13 @@ export const domains: Check<readonly string[]> = (values) => {
   const wrong = values.find(
     (value) => !/^([a-z0-9]([-a-z0-9]*[a-z0-9])?\.)*[a-z0-9]([-a-z0-9]*[a-z0-9])?$/.test(value),
   );
-  return wrong === undefined ? undefined : `no list of domains: "${wrong}" is not a bare domain`;
+  return wrong === undefined ? undefined : `not a list of domains: "${wrong}" is not a bare domain`;
 };
 
 /** Members of an IAM binding. */
 export const iamMembers: Check<readonly string[]> = (values) => {
   const wrong = values.find((value) => !/^((user|group|serviceAccount):\S+@\S+\.\S+|domain:\S+\.\S+)$/.test(value));
-  return wrong === undefined ? undefined : `no list of IAM members: "${wrong}" is none`;
+  return wrong === undefined ? undefined : `not a list of IAM members: "${wrong}" is none`;
 };
 
 /** vCPU that a performance-optimised machine of Cloud SQL may have. Source: Cloud SQL, "Machine series overview", N2. */
@@ -93,21 +93,21 @@ const PERFORMANCE_CPUS = [2, 4, 8, 16, 32, 48, 64, 80, 96, 128];
 export const sqlTier: Check<string> = (value) => {
   const [, kind, cpuText, memoryText] =
     /^db-(f1-micro|g1-small|custom-(\d+)-(\d+)|perf-optimized-N-\d+)$/.exec(value) ?? [];
-  if (kind === undefined) return "no tier of Postgres";
+  if (kind === undefined) return "not a tier of Postgres";
   if (kind.startsWith("perf")) {
     const cpus = Number(kind.split("-").at(-1));
     return PERFORMANCE_CPUS.includes(cpus)
       ? undefined
-      : `no tier of Postgres: there is none with ${cpus} vCPU, but with ${PERFORMANCE_CPUS.join(", ")}`;
+      : `not a tier of Postgres: there is none with ${cpus} vCPU, but with ${PERFORMANCE_CPUS.join(", ")}`;
   }
   if (cpuText === undefined) return undefined;
   const [cpus, megabytes] = [Number(cpuText), Number(memoryText)];
   if (cpus < 1 || cpus > 96 || (cpus > 1 && cpus % 2 === 1))
-    return `no tier of Postgres: ${cpus} vCPU, where 1 or an even number up to 96 can be had`;
+    return `not a tier of Postgres: ${cpus} vCPU, where 1 or an even number up to 96 can be had`;
   const step = 256;
   const least = Math.max(3840, Math.ceil((cpus * 0.9 * 1024) / step) * step);
   const most = cpus * 6.5 * 1024;
   return megabytes % step === 0 && megabytes >= least && megabytes <= most
     ? undefined
-    : `no tier of Postgres: ${megabytes} MB, where ${least} to ${most} MB in steps of ${step} can be had with ${cpus} vCPU`;
+    : `not a tier of Postgres: ${megabytes} MB, where ${least} to ${most} MB in steps of ${step} can be had with ${cpus} vCPU`;
 };

@@ -63,7 +63,7 @@ export function decidedBy(part: Part, variable: string): readonly SettingKey[] |
 
 const upperSnake = (name: string): string => name.replace(/([a-z0-9])([A-Z])/g, "$1_$2").toUpperCase();
 
-const PLACES: readonly (readonly [prefix: RegExp, parts: readonly Part[]])[] = [
+const LOCATIONS: readonly (readonly [prefix: RegExp, parts: readonly Part[]])[] = [
   [/^config\.server\./, ["server"]],
   [/^config\.worker\./, ["worker"]],
   [/^env\./, ["gateway"]],
@@ -71,7 +71,7 @@ const PLACES: readonly (readonly [prefix: RegExp, parts: readonly Part[]])[] = [
 
 /** What to set instead, for a key that is the name of a variable, or its place in a chart's values: `env.natsUrl`. */
 export function variableHint(key: string): string | undefined {
-  const [prefix, parts] = PLACES.find(([pattern]) => pattern.test(key)) ?? [/^/, ALL];
+  const [prefix, parts] = LOCATIONS.find(([pattern]) => pattern.test(key)) ?? [/^/, ALL];
   const name = upperSnake(key.replace(prefix, ""));
   const found = DECIDED_VARIABLES.filter(
     (each) => each.name === name && each.parts.some((part) => parts.includes(part)),

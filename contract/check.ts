@@ -6,7 +6,7 @@ import { bucketConfig } from "./desired";
 import { ConnectError } from "./errors";
 import { consumerTerms, storedBy, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
-import { judge, type Check, type GatewayAccess, type Observed, type Verdict } from "./rules";
+import { evaluateRules, type Check, type GatewayAccess, type Observed, type RuleResult } from "./rules";
 import type { Session } from "./nats/session";
 import { bucketsOf, bucketStream, bucketSubjects, callbacksSubject, updatesSubject } from "./rules/gateway";
 import { tryOut } from "./try-out";
@@ -18,7 +18,7 @@ import { subjectsCover, subjectsOverlap } from "./subjects";
 export interface ContractReport {
   /** True where NoETL can work: no violation, and with `strict` no drift either. */
   readonly holds: boolean;
-  /** All that is wrong, with what breaks and how to mend it; empty where nothing is. */
+  /** All that is wrong, with what breaks and how to fix it; empty where nothing is. */
   readonly report: string;
   /** One entry per rule that applies. */
   readonly checks: readonly Check[];
@@ -81,10 +81,10 @@ const pauseAfter = (tries: number): number =>
  * Checks the contract: connects, waits for stream and consumer to appear, and asks every rule.
  *
  * Returns as soon as nothing can change for the better by waiting: at once where everything holds or a violation is
- * found that NoETL's start-up does not mend, otherwise at the deadline.
+ * found that NoETL's start-up does not fix, otherwise at the deadline.
  *
  * @param wait False looks once: what does not exist is reported as such right away.
- * @param remembered What an earlier check found; a stream made anew since is reported.
+ * @param remembered What an earlier check found; a stream recreated since is reported.
  * @throws ConnectError where the questions could not be asked, after retries where retrying makes sense.
  */
 export async function checkContract(
@@ -141,7 +141,7 @@ export async function checkWith(
   for (let tries = 1; ; tries++) {
     const { observed, unasked } = await observe(session, inputs, deadline, remembered);
     if (observed.consumer) consumerSeen ??= deadline.elapsed();
-    const verdicts = judge(inputs, observed);
+    const verdicts = evaluateRules(inputs, observed);
     const missing = wait && deadline.remaining() > LAST_LOOK_MILLISECONDS;
     const unsettled = missing && deadline.elapsed() - (consumerSeen ?? 0) < BRIEF_MILLISECONDS;
     if (isFinal(verdicts, { missing, unsettled })) {
@@ -288,7 +288,7 @@ async function accessOf(
   };
 }
 
-function isFinal(verdicts: readonly Verdict[], patience: { missing: boolean; unsettled: boolean }): boolean {
+function isFinal(verdicts: readonly RuleResult[], patience: { missing: boolean; unsettled: boolean }): boolean {
   const broken = verdicts.filter((verdict) => !verdict.ok);
   if (broken.some(({ severity, waits }) => severity === "violation" && waits === undefined)) return true;
   return !broken.some(
@@ -300,7 +300,7 @@ function reportOf(
   inputs: ContractInputs,
   session: Session,
   { stream, consumer, buckets }: Observed,
-  verdicts: readonly Verdict[],
+  verdicts: readonly RuleResult[],
   unasked: readonly Unasked[],
   waited: Deadline | undefined,
 ): ContractReport {

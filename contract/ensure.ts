@@ -4,7 +4,7 @@ import type { Deadline } from "./deadline";
 import { bucketConfig, consumerConfig, streamConfig } from "./desired";
 import { consumerTerms, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
-import { checkName, judge, type Observed, type Verdict } from "./rules";
+import { checkName, evaluateRules, type Observed, type RuleResult } from "./rules";
 import { list, type Ensured } from "./rules/rule";
 import type { Session } from "./nats/session";
 import { bucketsOf, bucketStream } from "./rules/gateway";
@@ -22,7 +22,7 @@ export interface Change {
 export interface EnsurePlan {
   readonly changes: readonly Change[];
   /** Broken rules that would need something recreated, or a decision that is not ours. */
-  readonly refused: readonly Verdict[];
+  readonly refused: readonly RuleResult[];
 }
 
 function patchOf(patches: Map<string, object>, name: string, patch: object): void {
@@ -44,13 +44,13 @@ export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePl
   const { stream, expect } = inputs;
   const changes: Change[] = [];
   const declared: Change[] = [];
-  const refused: Verdict[] = [];
+  const refused: RuleResult[] = [];
   const patches = { stream: {}, consumers: new Map<string, object>(), buckets: new Map<string, object>() };
   const resumes: string[] = [];
   const creates: string[] = [];
   const terms = consumerTerms(inputs);
   const first = terms[0]?.name ?? inputs.consumer;
-  const broken = judge(inputs, observed).filter(({ ok }) => !ok);
+  const broken = evaluateRules(inputs, observed).filter(({ ok }) => !ok);
   const createsStream = broken.some(({ ensure }) => ensure.action === "create-stream");
   for (const verdict of broken) {
     const { ensure } = verdict;

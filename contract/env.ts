@@ -1,5 +1,5 @@
 /**
- * The environment variables by which NoETL's server and workers and the gateway are told of NATS, one row each. Charts'
+ * The environment variables by which NoETL's server and workers and the gateway know of NATS, one row each. Charts'
  * values, the doctor, the diff, the policy, the documentation and the charts' tests read this table. Source: the tables of
  * NoETL's page about its NATS JetStream integration (v2.8.9 line).
  */

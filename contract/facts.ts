@@ -49,7 +49,7 @@ export const GATEWAY = {
 export const NATS_USER = "noetl";
 
 /** Where a default installation puts things: namespaces, service names, ports, host names inside the cluster. */
-export const PLACES = {
+export const LOCATIONS = {
   nats: { namespace: "nats", service: "nats", port: 4222, monitorPort: 8222, pod: "nats-0" },
   postgres: { namespace: "postgres", service: "postgres", port: 5432 },
   /** The way to Cloud SQL, in the place of a server in the cluster. */

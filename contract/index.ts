@@ -7,7 +7,16 @@ export { ensureContract, ensurePlan, EnsureRefused, type EnsurePlan, type Ensure
 export { ConnectError, PROBLEMS, type ConnectProblem } from "./errors";
 export { inputProblems } from "./input-problems";
 export { withDefaults, type ContractArguments, type ContractInputs, type GatewaySettings } from "./inputs";
-export { contractMessage, mendingCommands } from "./message";
-export { judge, RULES, type Check, type Mend, type Observed, type Rule, type Severity, type Verdict } from "./rules";
+export { contractMessage, fixCommands } from "./message";
+export {
+  evaluateRules,
+  RULES,
+  type Check,
+  type Fix,
+  type Observed,
+  type Rule,
+  type Severity,
+  type RuleResult,
+} from "./rules";
 export { bucketsOf, bucketStream } from "./rules/gateway";
 export type { Session } from "./nats/session";

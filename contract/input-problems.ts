@@ -11,7 +11,7 @@ import {
   subjectPrefix,
   type Check,
 } from "./validate";
-import { CONSUMER, GATEWAY, PLACES, STREAM, WORKER_TUNING } from "./facts";
+import { CONSUMER, GATEWAY, LOCATIONS, STREAM, WORKER_TUNING } from "./facts";
 import { ignoresSubject, NOETL_LINES, SUBJECT_SINCE, versionText } from "./lines";
 import { list } from "./rules/rule";
 import { subjectsCover, subjectsOverlap } from "./subjects";
@@ -34,7 +34,7 @@ const DELIVER_POLICIES = ["all", "last", "new", "last_per_subject"];
 const REPLAY_POLICIES = ["instant", "original"];
 const MODES = ["assert", "ensure"];
 
-const text: Check<unknown> = (value) => (typeof value === "string" && value !== "" ? undefined : "no text");
+const text: Check<unknown> = (value) => (typeof value === "string" && value !== "" ? undefined : "not text");
 const secretText: Check<unknown> = (value) =>
   typeof value !== "string" || value === ""
     ? "empty or no text"
@@ -46,26 +46,26 @@ const secretText: Check<unknown> = (value) =>
 function typed<T>(type: "string" | "number", check: Check<T>): Check<unknown> {
   return (value) => {
     if (typeof value !== type || value === "" || Number.isNaN(value))
-      return type === "string" ? "no text" : "no number";
+      return type === "string" ? "not text" : "not a number";
     return check(value as T);
   };
 }
 
 // The value is a credential and never repeated.
 const nkeySeed: Check<unknown> = (value) =>
-  typeof value === "string" && /^SU[A-Z2-7]{56}$/.test(value) ? undefined : "no seed of a user's NKey";
+  typeof value === "string" && /^SU[A-Z2-7]{56}$/.test(value) ? undefined : "not a seed of a user's NKey";
 
 const between = (minimum: number, maximum: number): Check<unknown> => typed("number", range(minimum, maximum));
 
 const server: Check<unknown> = (value) => {
-  if (typeof value !== "string") return "no text";
+  if (typeof value !== "string") return "not text";
   // The value is not repeated: it may hold a password.
   if (value.includes("@")) return "a URL with credentials in it, which the client would ignore";
-  return parseServer(value) ? undefined : `no server address: "${value}"`;
+  return parseServer(value) ? undefined : `not a server address: "${value}"`;
 };
 
 const servers: Check<unknown> = (value) => {
-  if (!Array.isArray(value) || value.length === 0) return "no list of servers";
+  if (!Array.isArray(value) || value.length === 0) return "not a list of servers";
   return value.map(server).find((problem) => problem !== undefined);
 };
 
@@ -95,7 +95,7 @@ const choice = (path: string, allowed: readonly string[], example: string): Inpu
 const CLUSTER_RULES: readonly InputRule[] = [
   kubernetes("connection.namespace", DEFAULT_CONNECTION.namespace),
   kubernetes("connection.service", DEFAULT_CONNECTION.service),
-  kubernetes("connection.pod", PLACES.nats.pod, true),
+  kubernetes("connection.pod", LOCATIONS.nats.pod, true),
   rule("connection.port", between(1, 65535), "a port, 1 to 65535", DEFAULT_CONNECTION.port),
   rule("connection.kubeconfig", text, "content or path of a kubeconfig", "~/.kube/config", true),
   rule("connection.context", text, "a context of the kubeconfig", "kind-noetl", true),
@@ -137,9 +137,9 @@ const COMMON_RULES: readonly InputRule[] = [
     WORKER_TUNING.fetchTimeoutSeconds,
   ),
   rule("worker.replicas", between(0, Infinity), "a count", 2),
-  kubernetes("noetl.namespace", PLACES.noetl.namespace),
-  kubernetes("noetl.serverDeployment", PLACES.noetl.serverDeployment),
-  kubernetes("noetl.workerDeployment", PLACES.noetl.workerDeployment),
+  kubernetes("noetl.namespace", LOCATIONS.noetl.namespace),
+  kubernetes("noetl.serverDeployment", LOCATIONS.noetl.serverDeployment),
+  kubernetes("noetl.workerDeployment", LOCATIONS.noetl.workerDeployment),
   rule("timeoutSeconds", between(1, 3600), "seconds, 1 to 3600", DEFAULT_TIMEOUT_SECONDS),
 ];
 
@@ -167,8 +167,8 @@ const GATEWAY_RULES: readonly InputRule[] = [
   rule("gateway.requestTtlSeconds", between(1, Infinity), "seconds, 1 or more", GATEWAY.requestTtlSeconds),
   rule("gateway.user", secretText, "a NATS user name", "gateway", true),
   rule("gateway.password", secretText, "a NATS password, in one line", "(a generated one)", true),
-  kubernetes("gateway.namespace", PLACES.gateway.namespace),
-  kubernetes("gateway.deployment", PLACES.gateway.deployment),
+  kubernetes("gateway.namespace", LOCATIONS.gateway.namespace),
+  kubernetes("gateway.deployment", LOCATIONS.gateway.deployment),
 ];
 
 const EXAMPLE_CONSUMERS = `[{"name": "pool", "filters": ["${STREAM.subject}.pool.>"]}]`;
@@ -333,7 +333,7 @@ export function inputProblems(inputs: ContractInputs, unknown?: string): string[
     return problem ? [`${path} is ${problem}; allowed is ${allowed}, for example ${example}`] : [];
   });
   if (typeof inputs.strict !== "boolean" && inputs.strict !== unknown) {
-    problems.push("strict is no boolean; allowed is true or false, for example false");
+    problems.push("strict is not a boolean; allowed is true or false, for example false");
   }
   if (inputs.password !== undefined && inputs.user === undefined) {
     problems.push("password is set without user; set both or neither, for example user noetl");

@@ -1,7 +1,7 @@
-/** What a check of the contract is told, and the defaults. */
+/** What a check of the contract is reported, and the defaults. */
 import type { Declared } from "./declared/types";
 import { LINE_PROFILES, NOETL_LINES, type ConsumerTerms, type LineProfile, type NoetlLine } from "./lines";
-import { CONSUMER, GATEWAY, PLACES, STREAM, WORKER_TUNING } from "./facts";
+import { CONSUMER, GATEWAY, LOCATIONS, STREAM, WORKER_TUNING } from "./facts";
 import { subjectsCover } from "./subjects";
 
 /** TLS towards NATS. Certificates and keys are PEM text, not paths. */
@@ -84,12 +84,12 @@ export interface GatewaySettings {
   /** The user that the gateway logs in with, where it is another than the check's. */
   readonly user?: string;
   readonly password?: string;
-  /** Where the gateway runs; only used in the commands that mend a broken contract. */
+  /** Where the gateway runs; only used in the commands that fix a broken contract. */
   readonly namespace: string;
   readonly deployment: string;
 }
 
-/** Where NoETL runs; only used in the commands that mend a broken contract. */
+/** Where NoETL runs; only used in the commands that fix a broken contract. */
 export interface NoetlPlaces {
   readonly namespace: string;
   readonly serverDeployment: string;
@@ -155,9 +155,9 @@ export type ContractArguments = Omit<DeepPartial<ContractInputs>, "connection"> 
 export const DEFAULT_TIMEOUT_SECONDS = 120;
 
 export const DEFAULT_CONNECTION: ClusterConnection = {
-  namespace: PLACES.nats.namespace,
-  service: PLACES.nats.service,
-  port: PLACES.nats.port,
+  namespace: LOCATIONS.nats.namespace,
+  service: LOCATIONS.nats.service,
+  port: LOCATIONS.nats.port,
 };
 
 const DEFAULTS: ContractInputs = {
@@ -184,9 +184,9 @@ const DEFAULTS: ContractInputs = {
     replicas: 1,
   },
   noetl: {
-    namespace: PLACES.noetl.namespace,
-    serverDeployment: PLACES.noetl.serverDeployment,
-    workerDeployment: PLACES.noetl.workerDeployment,
+    namespace: LOCATIONS.noetl.namespace,
+    serverDeployment: LOCATIONS.noetl.serverDeployment,
+    workerDeployment: LOCATIONS.noetl.workerDeployment,
   },
   strict: false,
   timeoutSeconds: DEFAULT_TIMEOUT_SECONDS,
@@ -194,8 +194,8 @@ const DEFAULTS: ContractInputs = {
 
 const GATEWAY_DEFAULTS: GatewaySettings = {
   ...GATEWAY,
-  namespace: PLACES.gateway.namespace,
-  deployment: PLACES.gateway.deployment,
+  namespace: LOCATIONS.gateway.namespace,
+  deployment: LOCATIONS.gateway.deployment,
 };
 
 /** Names of the inputs, in the order of {@link ContractInputs}. */
@@ -278,7 +278,7 @@ export function parseServer(address: string): { host: string; port: number; tls:
   const match = /^(?:(nats|tls):\/\/)?(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?\/?$/.exec(address);
   const host = match?.[2];
   if (!match || host === undefined) return undefined;
-  const port = Number(match[3] ?? PLACES.nats.port);
+  const port = Number(match[3] ?? LOCATIONS.nats.port);
   if (port < 1 || port > 65535) return undefined;
   return { host: host.replace(/^\[|\]$/g, ""), port, tls: match[1] === "tls" };
 }

@@ -1,6 +1,6 @@
-import { many } from "./wording";
+import { plural } from "./wording";
 import { consumerTerms, isServersConnection, type ContractInputs } from "./inputs";
-import { checkName, type Mend, type Verdict } from "./rules";
+import { checkName, type Fix, type RuleResult } from "./rules";
 import { bucketStream } from "./rules/gateway";
 import { toSeconds } from "./rules/rule";
 
@@ -69,16 +69,16 @@ function flagsOf(flags: Readonly<Record<string, Flag>>, patches: readonly object
 }
 
 /**
- * The commands that mend what is broken, in the order in which to run them.
+ * The commands that fix what is broken, in the order in which to run them.
  *
  * One that recreates the stream makes all others about it and its consumer needless, because NoETL's server and worker
- * make both anew when they start; likewise one that recreates the consumer those that edit it.
+ * recreate both when they start; likewise one that recreates the consumer those that edit it.
  */
-export function mendingCommands(inputs: ContractInputs, mends: readonly Mend[]): string[] {
+export function fixCommands(inputs: ContractInputs, fixes: readonly Fix[]): string[] {
   const { nats, kubectl } = commandWords(inputs);
   const { stream, noetl, gateway } = inputs;
   const [first] = consumerTerms(inputs).map(({ name }) => name);
-  const wants = (action: Mend["action"]): boolean => mends.some((mend) => mend.action === action);
+  const wants = (action: Fix["action"]): boolean => fixes.some((fix) => fix.action === action);
   const restart = (namespace: string, ...deployments: readonly string[]): string =>
     line(...kubectl, "-n", namespace, "rollout", "restart", ...deployments.map((name) => `deploy/${name}`));
   const restartBoth = restart(noetl.namespace, noetl.serverDeployment, noetl.workerDeployment);
@@ -89,12 +89,12 @@ export function mendingCommands(inputs: ContractInputs, mends: readonly Mend[]):
   } else {
     const streamFlags = flagsOf(
       STREAM_FLAGS,
-      mends.flatMap((mend) => (mend.action === "edit-stream" ? mend.patch : [])),
+      fixes.flatMap((fix) => (fix.action === "edit-stream" ? fix.patch : [])),
     );
     if (streamFlags.length > 0) commands.push(line(...nats, "stream", "edit", stream, ...streamFlags, "-f"));
     for (const { name } of consumerTerms(inputs)) {
       commands.push(
-        ...consumerCommands(inputs, mends, { name, isFirst: name === first }).map((words) =>
+        ...consumerCommands(inputs, fixes, { name, isFirst: name === first }).map((words) =>
           line(...nats, "consumer", ...words),
         ),
       );
@@ -105,12 +105,12 @@ export function mendingCommands(inputs: ContractInputs, mends: readonly Mend[]):
     }
   }
 
-  const recreated = new Set(mends.flatMap((mend) => (mend.action === "recreate-bucket" ? mend.bucket : [])));
+  const recreated = new Set(fixes.flatMap((fix) => (fix.action === "recreate-bucket" ? fix.bucket : [])));
   for (const bucket of recreated) commands.push(line(...nats, "stream", "rm", bucketStream(bucket), "-f"));
   const edited = new Map<string, object[]>();
-  for (const mend of mends) {
-    if (mend.action !== "edit-bucket" || recreated.has(mend.bucket)) continue;
-    edited.set(mend.bucket, [...(edited.get(mend.bucket) ?? []), mend.patch]);
+  for (const fix of fixes) {
+    if (fix.action !== "edit-bucket" || recreated.has(fix.bucket)) continue;
+    edited.set(fix.bucket, [...(edited.get(fix.bucket) ?? []), fix.patch]);
   }
   for (const [bucket, patches] of edited) {
     commands.push(line(...nats, "kv", "edit", bucket, ...flagsOf(BUCKET_FLAGS, patches)));
@@ -124,14 +124,14 @@ export function mendingCommands(inputs: ContractInputs, mends: readonly Mend[]):
 /** Words after `nats consumer` for what concerns one consumer. */
 function consumerCommands(
   { stream }: ContractInputs,
-  mends: readonly Mend[],
+  fixes: readonly Fix[],
   { name, isFirst }: { name: string; isFirst: boolean },
 ): string[][] {
-  const own = mends.filter((mend) => ("consumer" in mend ? mend.consumer === name : isFirst));
+  const own = fixes.filter((fix) => ("consumer" in fix ? fix.consumer === name : isFirst));
   if (own.some(({ action }) => action === "recreate-consumer")) return [["rm", stream, name, "-f"]];
   const flags = flagsOf(
     CONSUMER_FLAGS,
-    own.flatMap((mend) => (mend.action === "edit-consumer" ? mend.patch : [])),
+    own.flatMap((fix) => (fix.action === "edit-consumer" ? fix.patch : [])),
   );
   return [
     ...(flags.length > 0 ? [["edit", stream, name, ...flags, "-f"]] : []),
@@ -141,7 +141,7 @@ function consumerCommands(
 
 const INDENT = "    ";
 
-function describe(verdict: Verdict): string {
+function describe(verdict: RuleResult): string {
   const { rule, ensure, found, expected } = verdict;
   return [
     `  ${rule.severity} ${checkName(verdict)}: found ${found}, expected ${expected}`,
@@ -152,7 +152,7 @@ function describe(verdict: Verdict): string {
 }
 
 /**
- * All that is wrong in one message: what was found and expected, what breaks because of it, and the commands that mend
+ * All that is wrong in one message: what was found and expected, what breaks because of it, and the commands that fix
  * it. Empty where every rule holds.
  *
  * @param server What was asked, as {@link ContractReport.server} has it.
@@ -160,7 +160,7 @@ function describe(verdict: Verdict): string {
  */
 export function contractMessage(
   inputs: ContractInputs,
-  verdicts: readonly Verdict[],
+  verdicts: readonly RuleResult[],
   server: string,
   storedMessages: number,
 ): string {
@@ -171,25 +171,25 @@ export function contractMessage(
   // Whatever is wrong with what is declared, NoETL's own is another matter.
   const isDeclared = broken.every(({ object }) => object !== undefined);
   const headline = isDeclared
-    ? `What is declared in NATS is not all there as declared: ${many(broken.length, "difference")}.`
+    ? `What is declared in NATS is not all there as declared: ${plural(broken.length, "difference")}.`
     : violations === 0
-      ? `NoETL works, but its stream contract has drifted: ${many(drifted, "difference")}.`
-      : `The stream contract of NoETL does not hold: ${many(violations, "violation")}` +
-        `${drifted > 0 ? `, and ${many(drifted, "difference")} more` : ""}.`;
-  const mends = broken.map((verdict) => verdict.mend);
-  const commands = mendingCommands(inputs, mends);
-  const advice = mends.flatMap((mend) => (mend.action === "advise" ? mend.advice : []));
+      ? `NoETL works, but its stream contract has drifted: ${plural(drifted, "difference")}.`
+      : `The stream contract of NoETL does not hold: ${plural(violations, "violation")}` +
+        `${drifted > 0 ? `, and ${plural(drifted, "difference")} more` : ""}.`;
+  const fixes = broken.map((verdict) => verdict.fix);
+  const commands = fixCommands(inputs, fixes);
+  const advice = fixes.flatMap((fix) => (fix.action === "advise" ? fix.advice : []));
   const lines = [
     isDeclared
       ? `${headline} Asked at ${server}.`
       : `${headline} Stream ${inputs.stream}, subject ${inputs.subject}, consumer ${inputs.consumer}, asked at ${server}.`,
     ...broken.map(describe),
-    "  To mend it:",
+    "  To fix it:",
     ...advice.map((sentence) => `${INDENT}${sentence}`),
     ...commands.map((command) => `${INDENT}${command}`),
   ];
-  if (mends.some(({ action }) => action === "recreate-stream") && storedMessages > 0) {
-    lines.push(`  Removing the stream drops the ${many(storedMessages, "message")} in it.`);
+  if (fixes.some(({ action }) => action === "recreate-stream") && storedMessages > 0) {
+    lines.push(`  Removing the stream drops the ${plural(storedMessages, "message")} in it.`);
   }
   if (commands.some((command) => command.startsWith("nats "))) {
     lines.push("  The nats command takes the login from NATS_USER and NATS_PASSWORD in its environment.");

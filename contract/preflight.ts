@@ -10,7 +10,7 @@ import { ConnectError } from "./errors";
 import type { ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
 import { podsOf, previousLog } from "./kubernetes/pods";
-import { judge, type Verdict } from "./rules";
+import { evaluateRules, type RuleResult } from "./rules";
 import type { Session } from "./nats/session";
 
 /** How long NATS is given to answer, in seconds; it has just been deployed. */
@@ -26,14 +26,14 @@ export type Preflight =
   | { readonly result: "unasked"; readonly why: string };
 
 /** What a start does not put right: violations for which waiting makes no sense. What is merely not there yet is none. */
-export const standsInTheWay = ({ ok, severity, waits }: Verdict): boolean =>
+export const standsInTheWay = ({ ok, severity, waits }: RuleResult): boolean =>
   !ok && severity === "violation" && waits === undefined;
 
 /** What is about to be deployed. */
 export type Part = "noetl" | "gateway";
 
 /** Rules about what the gateway makes and does itself. */
-const isGateways = ({ rule: { about } }: Verdict): boolean => about === "bucket" || about === "gateway";
+const isGateways = ({ rule: { about } }: RuleResult): boolean => about === "bucket" || about === "gateway";
 
 /** Asks what stands in the way of a part, and changes nothing. */
 export async function preflight(inputs: ContractInputs, part: Part = "noetl"): Promise<Preflight> {
@@ -48,7 +48,7 @@ export async function preflight(inputs: ContractInputs, part: Part = "noetl"): P
       const session = await openSession(asked, deadline);
       try {
         const { observed } = await observe(session, asked, deadline);
-        const blocking = judge(asked, observed).filter(
+        const blocking = evaluateRules(asked, observed).filter(
           (verdict) => standsInTheWay(verdict) && (part === "noetl" || isGateways(verdict)),
         );
         if (blocking.length === 0) return { result: "clear" };

@@ -59,7 +59,7 @@ export function subjectsOverlap(a: string, b: string): boolean {
 
 /**
  * The subjects under which a stream with `transform` stores what is published on `subject`: the destination, the subject
- * itself where only a part of it is transformed. A destination that cannot be told in advance is given as a wildcard.
+ * itself where only a part of it is transformed. A destination that cannot be known in advance is given as a wildcard.
  */
 export function storedSubjects(subject: string, transform: SubjectTransform | undefined): string[] {
   if (!transform) return [subject];

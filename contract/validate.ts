@@ -40,7 +40,7 @@ export const cpu =
   (minimum: string, maximum: string): Check<string> =>
   (value) => {
     const millis = quantityMillis(value);
-    if (millis === undefined) return "no quantity of CPU";
+    if (millis === undefined) return "not a quantity of CPU";
     if (millis < (quantityMillis(minimum) ?? 0)) return `less than ${minimum}`;
     return millis > (quantityMillis(maximum) ?? Infinity) ? `more than ${maximum}` : undefined;
   };
@@ -50,7 +50,7 @@ export const size =
   (minimum: string, maximum: string): Check<string> =>
   (value) => {
     const bytes = quantityBytes(value);
-    if (bytes === undefined) return "no Kubernetes quantity";
+    if (bytes === undefined) return "not a Kubernetes quantity";
     if (bytes < (quantityBytes(minimum) ?? 0)) return `smaller than ${minimum}`;
     if (bytes > (quantityBytes(maximum) ?? Infinity)) return `larger than ${maximum}`;
     return undefined;
@@ -64,19 +64,20 @@ export const credential: Check<string> = (value) =>
 
 /** A subject that a client may publish to or a stream may store. */
 export const subject: Check<string> = (value) => {
-  if (/\s/.test(value)) return "no NATS subject: it holds white space";
+  if (/\s/.test(value)) return "not a NATS subject: it holds white space";
   const tokens = value.split(".");
-  if (tokens.some((token) => token === "")) return "no NATS subject: it has an empty token";
-  if (tokens.slice(0, -1).includes(">")) return "no NATS subject: `>` may stand only at its end";
+  if (tokens.some((token) => token === "")) return "not a NATS subject: it has an empty token";
+  if (tokens.slice(0, -1).includes(">")) return "not a NATS subject: `>` may stand only at its end";
   if (tokens.some((token) => token.length > 1 && /[*>]/.test(token)))
-    return "no NATS subject: `*` and `>` must be tokens of their own";
+    return "not a NATS subject: `*` and `>` must be tokens of their own";
   if (value.startsWith("$")) return "reserved: subjects that start with `$` belong to the server";
   return undefined;
 };
 
 /** A subject that the server publishes to: no wildcard. */
 export const literalSubject: Check<string> = (value) =>
-  subject(value) ?? (/(^|\.)[*>](\.|$)/.test(value) ? "no subject one can publish to: it holds a wildcard" : undefined);
+  subject(value) ??
+  (/(^|\.)[*>](\.|$)/.test(value) ? "not a subject one can publish to: it holds a wildcard" : undefined);
 
 /**
  * Prefix of subjects that somebody subscribes to as `PREFIX>`, which is why it ends with a dot: `updates>` is a subject of
@@ -95,11 +96,11 @@ export function prefixTakesIn(prefix: string, subject: string): boolean {
 /** Name of a stream, consumer or bucket. Source: nats-server refuses white space, `.`, `*`, `>`, `/` and `\`. */
 export const jetstreamName: Check<string> = (value) => {
   if (value.length > 255) return "longer than 255 characters";
-  return /[\s.*>/\\]/.test(value) ? "no JetStream name" : undefined;
+  return /[\s.*>/\\]/.test(value) ? "not a JetStream name" : undefined;
 };
 
 /** Name of a key-value bucket. Source: the clients of NATS allow no other characters. */
-export const bucketName: Check<string> = (value) => (/^[A-Za-z0-9_-]+$/.test(value) ? undefined : "no bucket name");
+export const bucketName: Check<string> = (value) => (/^[A-Za-z0-9_-]+$/.test(value) ? undefined : "not a bucket name");
 
 /** What a browser sends as the origin of a page under this URL; undefined where it is no such URL. */
 function sentOrigin(value: string): string | undefined {
@@ -128,7 +129,7 @@ function misspelling(value: string, sent: string): string {
 
 /** An origin as a browser sends it: scheme, host, optional port, nothing after it. */
 export const origin: Check<string> = (value) => {
-  const wrong = (why: string) => `no origin: "${value}" ${why}`;
+  const wrong = (why: string) => `not an origin: "${value}" ${why}`;
   if (/[;|]/.test(value)) return wrong("has another sign than comma or space between origins");
   if (value === "*")
     return wrong("stands for every page, and the gateway takes origins by name, because pages send their login");
@@ -166,15 +167,15 @@ export const origins: Check<readonly string[]> = (values) => {
 
 /** An absolute http(s) URL. */
 export const httpUrl: Check<string> = (value) =>
-  /^https?:\/\/[^\s/@]+(\/\S*)?$/.test(value) ? undefined : "no http:// or https:// URL";
+  /^https?:\/\/[^\s/@]+(\/\S*)?$/.test(value) ? undefined : "not a http:// or https:// URL";
 
 /** Host name or IPv4 address, without scheme and port. */
 export const host: Check<string> = (value) =>
-  /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(value) ? undefined : "no host name";
+  /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(value) ? undefined : "not a host name";
 
 /** Image reference with a tag or a digest. */
 export const image: Check<string> = (value) => {
-  if (/\s/.test(value)) return "no image reference";
+  if (/\s/.test(value)) return "not an image reference";
   const name = value.split("/").at(-1) ?? "";
   return name.includes(":") || value.includes("@sha256:") ? undefined : "an image without tag or digest";
 };
@@ -190,11 +191,11 @@ export const secretKey: Check<string> = (value) =>
 
 /** Name of a Kubernetes object (RFC 1123 subdomain). */
 export const kubernetesName: Check<string> = (value) =>
-  /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(value) ? undefined : "no Kubernetes name";
+  /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(value) ? undefined : "not a Kubernetes name";
 
 /** An SQL identifier that needs no quoting. */
 export const sqlName: Check<string> = (value) =>
-  /^[a-z_][a-z0-9_]{0,62}$/.test(value) ? undefined : "no plain SQL name";
+  /^[a-z_][a-z0-9_]{0,62}$/.test(value) ? undefined : "not a plain SQL name";
 
 /** Name of a role that Postgres lets somebody create. Source: CREATE ROLE, and reserved_names in its parser. */
 export const sqlRole: Check<string> = (value) =>

@@ -1,11 +1,11 @@
 import { CREDENTIAL_WORDS, isCredentialName, isVariable } from "../config/credentials";
 import { RELEASE } from "./release";
-import { containers, isRecord, type Judged, type Text, texts, workloadKind } from "./resource";
+import { containers, isRecord, type ResourceView, type Text, texts, workloadKind } from "./resource";
 
-/** A URL with a password in it, which is no reference to a variable. */
+/** A URL with a password in it, which is not a reference to a variable. */
 const URL_PASSWORD = /\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@"']*:(?!\$|%s|\{|<|\*+@)[^\s/@"']+@/i;
 const PRIVATE_KEY = /-----BEGIN [A-Z ]*PRIVATE KEY-----|\bclient-key-data["']?\s*:/;
-/** `password: x` and `password = "x"` in a configuration file, where x is no reference. */
+/** `password: x` and `password = "x"` in a configuration file, where x is not a reference. */
 const ASSIGNMENT = new RegExp(
   `^[ \\t]*["']?[\\w.-]*(?:${CREDENTIAL_WORDS})["']?[ \\t]*[:=][ \\t]*["']?(?![$<{(%"'])[^\\s"',{}[\\]]+`,
   "im",
@@ -27,14 +27,14 @@ function suspicion({ key, text }: Pick<Text, "key" | "text">): string | undefine
  * Every credential that a resource carries in plain text: in a ConfigMap, in a container's environment or arguments, or
  * unencrypted in the state. Paths and reasons only; a value is never repeated.
  */
-export function plaintextCredentials(resource: Judged): string[] {
+export function plaintextCredentials(resource: ResourceView): string[] {
   if (/^kubernetes:core\/[^:]+:ConfigMap$/.test(resource.type)) return inConfigMap(resource);
   if (/^kubernetes:core\/[^:]+:Secret$/.test(resource.type)) return inSecret(resource);
   if (workloadKind(resource.type) !== undefined) return inWorkload(resource);
   return unencrypted(resource);
 }
 
-function inConfigMap(resource: Judged): string[] {
+function inConfigMap(resource: ResourceView): string[] {
   const { data, binaryData } = resource.props;
   return [...texts(data, "data"), ...texts(binaryData, "binaryData")].flatMap((entry) => {
     const file = entry.path.replace(/^(?:data|binaryData)\./, "");
@@ -48,14 +48,14 @@ function inConfigMap(resource: Judged): string[] {
   });
 }
 
-function inSecret(resource: Judged): string[] {
+function inSecret(resource: ResourceView): string[] {
   const { data, stringData } = resource.props;
   return [...texts(data, "data"), ...texts(stringData, "stringData")].flatMap(({ path, text, encrypted }) =>
     encrypted || text === "" ? [] : [`${path} stands unencrypted in the state: wrap it in pulumi.secret(...)`],
   );
 }
 
-function inWorkload(resource: Judged): string[] {
+function inWorkload(resource: ResourceView): string[] {
   return containers(resource).flatMap(({ path, spec }) => [
     ...list(spec.env).flatMap((variable) => {
       const { name, value } = variable;
@@ -74,8 +74,8 @@ function inWorkload(resource: Judged): string[] {
 }
 
 /** What chart a release has and what a custom resource does with its inputs is not known here: both stand in the state. */
-function unencrypted(resource: Judged): string[] {
-  // The serialised code of a dynamic resource is no input of the user's.
+function unencrypted(resource: ResourceView): string[] {
+  // The serialised code of a dynamic resource is not an input of the user's.
   const { __provider: _, ...props } = resource.props;
   const inputs = resource.type === RELEASE ? { values: props.values, valueYamlFiles: props.valueYamlFiles } : props;
   return [...texts(inputs)].flatMap((entry) => {

@@ -5,10 +5,10 @@ import {
   type ResourceValidationArgs,
   type ResourceValidationPolicy,
 } from "@pulumi/policy";
-import { bareProperties, type Judged } from "./resource";
+import { bareProperties, type ResourceView } from "./resource";
 import { isStackRule, type ResourceRule, RULES, type Rule } from "./rules";
 
-const judged = (resource: ResourceValidationArgs | PolicyResource): Judged => ({
+const judged = (resource: ResourceValidationArgs | PolicyResource): ResourceView => ({
   type: resource.type,
   name: resource.name,
   urn: resource.urn,

@@ -2,7 +2,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { parse } from "yaml";
 import { projectRoot } from "../contract/project";
-import { at, isRecord, type Judged } from "./resource";
+import { at, isRecord, type ResourceView } from "./resource";
 
 /** Type of a Helm release. */
 export const RELEASE = "kubernetes:helm.sh/v3:Release";
@@ -57,7 +57,7 @@ export interface Release {
 }
 
 /** The release behind a resource; undefined for every other resource. */
-export function releaseOf(resource: Pick<Judged, "type" | "props">): Release | undefined {
+export function releaseOf(resource: Pick<ResourceView, "type" | "props">): Release | undefined {
   if (resource.type !== RELEASE) return undefined;
   const source = at(resource.props, "chart");
   const given = at(resource.props, "values");

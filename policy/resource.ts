@@ -1,11 +1,11 @@
 import { Secret } from "@pulumi/policy";
 
-/** True for an object that is no list. */
+/** True for an object that is not a list. */
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** What a rule sees of a resource. */
-export interface Judged {
+export interface ResourceView {
   readonly type: string;
   readonly name: string;
   readonly urn: string;
@@ -104,7 +104,7 @@ export function workloadKind(type: string): string | undefined {
 }
 
 /** Containers of a workload, init containers first; none for every other resource. */
-export function containers(resource: Pick<Judged, "type" | "props">): Container[] {
+export function containers(resource: Pick<ResourceView, "type" | "props">): Container[] {
   const kind = workloadKind(resource.type);
   const podSpec = kind === undefined ? undefined : POD_SPECS[kind];
   if (podSpec === undefined) return [];

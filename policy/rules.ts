@@ -2,7 +2,7 @@ import { NAMING_VARIABLES } from "../contract/env";
 import { STREAM } from "../contract/facts";
 import { plaintextCredentials } from "./credentials";
 import { releaseOf, switchedOn } from "./release";
-import { at, containers, isUnknown, type Judged, texts, workloadKind } from "./resource";
+import { at, containers, isUnknown, type ResourceView, texts, workloadKind } from "./resource";
 
 /** What every rule says of itself; `docs/policy.md` is made of it. */
 interface Statement {
@@ -22,12 +22,12 @@ interface Statement {
 export interface ResourceRule extends Statement {
   /** True where `check` must know which values are encrypted; otherwise all of them come without marks. */
   readonly seesEncryption?: boolean;
-  readonly check: (resource: Judged) => string[];
+  readonly check: (resource: ResourceView) => string[];
 }
 
 /** A rule about the stack as a whole. */
 export interface StackRule extends Statement {
-  readonly checkStack: (resources: readonly Judged[]) => { urn?: string; problem: string }[];
+  readonly checkStack: (resources: readonly ResourceView[]) => { urn?: string; problem: string }[];
 }
 
 export type Rule = ResourceRule | StackRule;

@@ -221,7 +221,7 @@ function noteFor(shown: Scalar | undefined): string {
   const text = String(shown);
   if (text.includes(SHOWN.secret)) return "secret changed";
   if (text === SHOWN.checksum || text === SHOWN.code) return "changed";
-  if (text.includes(SHOWN.generated)) return "generated anew";
+  if (text.includes(SHOWN.generated)) return "generated again";
   return "changed in a part that is not shown";
 }
 

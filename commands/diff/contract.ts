@@ -1,9 +1,9 @@
 import type { ConsumerInfo, StreamInfo } from "nats";
 import { consumerConfig, streamConfig } from "../../contract/desired";
 import { withDefaults, type ContractInputs } from "../../contract/inputs";
-import { mendingCommands } from "../../contract/message";
+import { fixCommands } from "../../contract/message";
 import type { Found } from "../../contract/rules/rule";
-import { judge, RULES, type Observed, type Verdict } from "../../contract/rules";
+import { evaluateRules, RULES, type Observed, type RuleResult } from "../../contract/rules";
 import { subjectsCover, subjectsOverlap } from "../../contract/subjects";
 import type { DeclaredResource } from "./evaluation";
 import { unwrapSecrets } from "./outputs";
@@ -40,7 +40,7 @@ export function leftBehind(contract: ContractInputs): Pick<Found, "stream" | "co
 const whyOf = (id: string): string => RULES.find((rule) => rule.id === id)?.why ?? "";
 
 /** The rules that stream and consumer of the old contract break under the new one, by name. */
-type Broken = ReadonlyMap<string, Verdict>;
+type Broken = ReadonlyMap<string, RuleResult>;
 
 /** A term of the contract: where it stands, and what its change does to a NoETL that runs. */
 interface Term {
@@ -51,21 +51,21 @@ interface Term {
 
 const isEnsured = ({ mode }: ContractInputs): boolean => mode === "ensure";
 
-/** True where mode `ensure` mends a broken rule without removing or recreating anything. */
-const isUpdatable = ({ ensure: { action } }: Verdict): boolean => /^(create|edit|resume)-/.test(action);
+/** True where mode `ensure` fixes a broken rule without removing or recreating anything. */
+const isUpdatable = ({ ensure: { action } }: RuleResult): boolean => /^(create|edit|resume)-/.test(action);
 
-/** True where a rule that mode `ensure` cannot mend fails the update. */
-const isRefused = ({ rule }: Verdict, now: ContractInputs): boolean =>
+/** True where a rule that mode `ensure` cannot fix fails the update. */
+const isRefused = ({ rule }: RuleResult, now: ContractInputs): boolean =>
   rule.severity === "violation" || (now.strict && !rule.isEvent);
 
 /** What mode `ensure` does about a rule that the change breaks; `what` is the stream or consumer with its name. */
-function ensured(verdict: Verdict | undefined, what: string, now: ContractInputs): string {
+function ensured(verdict: RuleResult | undefined, what: string, now: ContractInputs): string {
   if (!verdict) return `The existing ${what} is as it has to be.`;
   const why = whyOf(verdict.id);
   if (isUpdatable(verdict)) {
     return `The update changes the existing ${what} in place, before NoETL starts. It matters because ${why}.`;
   }
-  const never = `the ${what} would have to be made anew, which mode ensure never does`;
+  const never = `the ${what} would have to be recreated, which mode ensure never does`;
   return isRefused(verdict, now)
     ? `The update fails before it changes anything: ${never}. It matters because ${why}.`
     : `The existing ${what} keeps the old value, and the update warns: ${never}. It matters because ${why}.`;
@@ -85,7 +85,7 @@ const created = (
   consequence: (old, now, broken, isRenewed) => {
     const existing = what === "stream" ? `stream ${now.stream}` : `consumer ${now.consumer}`;
     if (!isEnsured(now)) {
-      return `The existing ${existing} keeps the old value until it is edited or made anew. It matters because ${whyOf(rule)}.`;
+      return `The existing ${existing} keeps the old value until it is edited or recreated. It matters because ${whyOf(rule)}.`;
     }
     const isNew = isRenewed || old.stream !== now.stream || (what === "consumer" && old.consumer !== now.consumer);
     return isNew ? `The update creates ${existing} with it.` : ensured(broken.get(rule), existing, now);
@@ -99,7 +99,7 @@ const TERMS: readonly Term[] = [
     consequence: (_old, now) =>
       isEnsured(now)
         ? "The update itself creates stream and consumer, and updates in place what NATS lets one update, before NoETL starts."
-        : "The update only checks: stream and consumer are NoETL's own again, and drift waits for somebody to mend it.",
+        : "The update only checks: stream and consumer are NoETL's own again, and drift waits for somebody to fix it.",
   },
   {
     name: "stream",
@@ -123,7 +123,7 @@ const TERMS: readonly Term[] = [
     consequence: (old, now, _broken, isRenewed) => {
       if (old.stream !== now.stream) return `The new stream ${now.stream} is created with ${now.subject}.`;
       if (isRenewed) {
-        return `NATS starts anew in the same update, which takes stream ${now.stream} along: it is created with ${now.subject}.`;
+        return `NATS restarts in the same update, which takes stream ${now.stream} along: it is created with ${now.subject}.`;
       }
       if (subjectsCover([old.subject], now.subject)) return `Stream ${now.stream} covers it already.`;
       return isEnsured(now)
@@ -177,16 +177,16 @@ const TERMS: readonly Term[] = [
 
 /**
  * What changes between two contracts, and which rules the stream of the old one breaks under the new one. Where the new
- * one is ensured, only the rules that mode `ensure` cannot mend.
+ * one is ensured, only the rules that mode `ensure` cannot fix.
  *
- * @param losesMemory whether the update starts the one NATS server anew that there is
+ * @param losesMemory whether the update restarts the one NATS server that there is
  */
 export function contractReport(
   old: ContractInputs | undefined,
   now: ContractInputs | undefined,
   { losesMemory = false }: { losesMemory?: boolean } = {},
 ): ContractReport {
-  const nothing = { broken: [], mend: [], refused: false };
+  const nothing = { broken: [], fix: [], refused: false };
   if (!old || !now) {
     if (!old && !now) return { changes: [], ...nothing };
     const consequence = now
@@ -225,9 +225,9 @@ export function contractReport(
       expected,
       why: rule.why,
     })),
-    mend: mendingCommands(
+    fix: fixCommands(
       now,
-      left.map(({ mend }) => mend),
+      left.map(({ fix }) => fix),
     ),
     refused: isEnsured(now) && left.some((verdict) => isRefused(verdict, now)),
   };
@@ -241,10 +241,10 @@ const renewed = (old: ContractInputs, now: ContractInputs): ContractInputs =>
   isEnsured(now) ? now : { ...old, subject: now.subject, consumer: now.consumer, worker: now.worker };
 
 /** Rules that what the old contract left behind breaks under the new one. The stream has the same name in both. */
-function newlyBroken(old: ContractInputs, now: ContractInputs): Verdict[] {
+function newlyBroken(old: ContractInputs, now: ContractInputs): RuleResult[] {
   const { stream, consumer } = leftBehind(old);
   const observed: Observed = { stream, consumer: old.consumer === now.consumer ? consumer : undefined };
   // What the old contract would miss here as well is not there to be seen without a server.
-  const unseen = new Set(judge(old, observed).flatMap(({ ok, id }) => (ok ? [] : [id])));
-  return judge(now, observed).filter(({ ok, id }) => !ok && !unseen.has(id));
+  const unseen = new Set(evaluateRules(old, observed).flatMap(({ ok, id }) => (ok ? [] : [id])));
+  return evaluateRules(now, observed).filter(({ ok, id }) => !ok && !unseen.has(id));
 }

@@ -121,7 +121,7 @@ function entriesOf(map: Node & { items: unknown[] }, document: Document): Record
   return Object.fromEntries(entries);
 }
 
-/** A file's text as the engine reads it; undefined for an empty file. @throws Error for what is no YAML, with its place. */
+/** A file's text as the engine reads it; undefined for an empty file. @throws Error for what is not YAML, with its place. */
 export function parseEngineYaml(text: string): EngineValue | undefined {
   // Every scalar stays the text that stands there: what it means is decided here.
   const document = parseDocument(text, { schema: "failsafe", merge: true });

@@ -1,4 +1,4 @@
-import { PLACES } from "../../contract/facts";
+import { LOCATIONS } from "../../contract/facts";
 import type { Scalar } from "./compare";
 import { Opaque, type Masker } from "../shared/mask";
 import { secretEntries, titleOf, type KubeObject } from "./objects";
@@ -26,9 +26,9 @@ interface Reference {
 
 /** The workloads whose environment the contract is about. */
 const WORKLOADS = [
-  { workload: "server", name: PLACES.noetl.serverDeployment, namespace: PLACES.noetl.namespace },
-  { workload: "worker", name: PLACES.noetl.workerDeployment, namespace: PLACES.noetl.namespace },
-  { workload: "gateway", name: PLACES.gateway.deployment, namespace: PLACES.gateway.namespace },
+  { workload: "server", name: LOCATIONS.noetl.serverDeployment, namespace: LOCATIONS.noetl.namespace },
+  { workload: "worker", name: LOCATIONS.noetl.workerDeployment, namespace: LOCATIONS.noetl.namespace },
+  { workload: "gateway", name: LOCATIONS.gateway.deployment, namespace: LOCATIONS.gateway.namespace },
 ] as const;
 
 export function podSpec(object: KubeObject): { containers?: Container[]; initContainers?: Container[] } | undefined {

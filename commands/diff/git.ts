@@ -55,7 +55,7 @@ export async function revisions(project: string, base: string): Promise<Revision
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") throw usage("git is missing: install it and run again.");
     const reason = (error as { stderr?: string }).stderr?.split("\n")[0] || messageOf(error);
-    throw usage(`${project} is no git working tree, so there is nothing to compare with (${reason}).`);
+    throw usage(`${project} is not a git working tree, so there is nothing to compare with (${reason}).`);
   }
   const headCommit = await attempt(git(project, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"));
   if (!headCommit) throw usage("the repository has no commit yet, so there is nothing to compare with.");

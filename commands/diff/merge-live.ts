@@ -59,7 +59,7 @@ const UNSEEN =
   "not show as drift (`npm run doctor` looks at those of NATS and NoETL)";
 
 const MENDS: Readonly<Record<string, string>> = {
-  create: "makes it anew",
+  create: "recreates it",
   update: "changes it back",
   replace: "replaces it",
   delete: "deletes it",

@@ -97,21 +97,23 @@ export function parseOptions(argv: readonly string[], isTerminal: boolean): Opti
   }
   if (!values.stack) problems.push("--stack: must be set; for example --stack kind");
   else if (!/^[A-Za-z0-9._-]+$/.test(values.stack)) {
-    problems.push(`--stack: "${values.stack}" is no stack name; for example --stack kind`);
+    problems.push(`--stack: "${values.stack}" is not a stack name; for example --stack kind`);
   }
   const config: Record<string, string> = {};
   for (const pair of values.config ?? []) {
     const match = /^([^=]+)=(.*)$/s.exec(pair);
     if (match) config[match[1] ?? ""] = match[2] ?? "";
-    else problems.push(`--config: "${pair}" is no key=value; for example -c natsReplicas=3`);
+    else problems.push(`--config: "${pair}" is not a key=value; for example -c natsReplicas=3`);
   }
   const maxSize = Number(values["max-size"] ?? DEFAULT_MAX_SIZE);
   if (!Number.isInteger(maxSize) || maxSize < 2000) {
-    problems.push(`--max-size: "${values["max-size"]}" is no whole number from 2000; for example --max-size 60000`);
+    problems.push(`--max-size: "${values["max-size"]}" is not an integer from 2000; for example --max-size 60000`);
   }
   const kubeVersion = values["kube-version"] ?? DEFAULT_KUBE_VERSION;
   if (!/^v?\d+\.\d+(\.\d+)?$/.test(kubeVersion)) {
-    problems.push(`--kube-version: "${kubeVersion}" is no version; for example --kube-version ${DEFAULT_KUBE_VERSION}`);
+    problems.push(
+      `--kube-version: "${kubeVersion}" is not a version; for example --kube-version ${DEFAULT_KUBE_VERSION}`,
+    );
   }
   const failOn = values["fail-on"];
   if (failOn !== undefined && !(LEVELS as readonly string[]).includes(failOn)) {

@@ -1,4 +1,4 @@
-import { PLACES } from "../../contract/facts";
+import { LOCATIONS } from "../../contract/facts";
 import { isContract } from "./contract";
 import type { DeclaredResource } from "./evaluation";
 import { namespaceOf, type KubeObject } from "./objects";
@@ -36,14 +36,14 @@ const COMPONENTS: Readonly<Record<string, PartName>> = {
 
 const byNamespace = (namespace: string | undefined, name: string): PartName | undefined => {
   switch (namespace) {
-    case PLACES.nats.namespace:
+    case LOCATIONS.nats.namespace:
       return "nats";
-    case PLACES.postgres.namespace:
+    case LOCATIONS.postgres.namespace:
       return "database";
-    case PLACES.gateway.namespace:
+    case LOCATIONS.gateway.namespace:
       return "gateway";
-    case PLACES.noetl.namespace:
-      return name.startsWith(PLACES.noetl.workerDeployment) ? "worker" : "server";
+    case LOCATIONS.noetl.namespace:
+      return name.startsWith(LOCATIONS.noetl.workerDeployment) ? "worker" : "server";
     default:
       return undefined;
   }

@@ -152,7 +152,7 @@ export class Renderer {
       if (fs.existsSync(path.resolve(root, inputs.chart, "Chart.yaml")) || inputs.chart.endsWith(".tgz"))
         return inputs.chart;
       throw new DiffError(
-        `${SIDE_NAME[side]}: release ${release} wants the chart ${inputs.chart}, which is no folder with a Chart.yaml ` +
+        `${SIDE_NAME[side]}: release ${release} wants the chart ${inputs.chart}, which is not a folder with a Chart.yaml ` +
           `in the project and names no repository.`,
         "failed",
         side,
@@ -192,7 +192,7 @@ export class Renderer {
       const [problem] = document.errors;
       if (problem) {
         throw new DiffError(
-          `${SIDE_NAME[side]}: ${release} renders to something that is no YAML: ${messageOf(problem).split("\n")[0]}`,
+          `${SIDE_NAME[side]}: ${release} renders to something that is not YAML: ${messageOf(problem).split("\n")[0]}`,
           "failed",
           side,
         );

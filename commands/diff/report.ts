@@ -50,8 +50,8 @@ export interface ContractReport {
   readonly changes: readonly ContractChange[];
   /** Judged against the stream and consumer that the base revision left behind. */
   readonly broken: readonly BrokenRule[];
-  /** Commands that mend the broken rules, in order: after the deployment, or before it where it is refused. */
-  readonly mend: readonly string[];
+  /** Commands that fix the broken rules, in order: after the deployment, or before it where it is refused. */
+  readonly fix: readonly string[];
   /** True where mode `ensure` fails the update before it changes anything. */
   readonly refused: boolean;
 }

@@ -33,7 +33,7 @@ function read(file: string, side: Side): Entries {
     throw new DiffError(`${path.basename(file)} cannot be read: ${reason}`, "failed", side);
   }
   if (parsed === undefined || (isEngineScalar(parsed) && parsed.kind === "nothing")) return {};
-  if (!isEngineMap(parsed)) throw new DiffError(`${path.basename(file)} is no YAML map`, "failed", side);
+  if (!isEngineMap(parsed)) throw new DiffError(`${path.basename(file)} is not a YAML map`, "failed", side);
   return parsed.map;
 }
 

@@ -1,7 +1,7 @@
 import { duration } from "../../contract/rules/rule";
 import { checkName } from "../../contract/rules";
-import { many } from "../../contract/wording";
-import { PLACES } from "../../contract/facts";
+import { plural } from "../../contract/wording";
+import { LOCATIONS } from "../../contract/facts";
 import type {
   CheckFacts,
   ConsumerFacts,
@@ -77,9 +77,11 @@ function podLines({ namespaces: { nats } }: Evidence): Line[] {
   if (!nats.ok) return [{ section, item: "pods", status: "unknown", found: nats.message }];
   const { pods, name, workloads } = nats.value;
   if (pods.length === 0) {
-    return [{ section, item: "pods", status: "wrong", found: `none in namespace ${name}`, expected: PLACES.nats.pod }];
+    return [
+      { section, item: "pods", status: "wrong", found: `none in namespace ${name}`, expected: LOCATIONS.nats.pod },
+    ];
   }
-  const { service } = PLACES.nats;
+  const { service } = LOCATIONS.nats;
   const set = workloads.find((each) => each.kind === "StatefulSet" && each.name === service);
   const servers = pods.filter(({ owner }) => owner === service).length;
   const lacking: Line[] =
@@ -91,7 +93,7 @@ function podLines({ namespaces: { nats } }: Evidence): Line[] {
             item: service,
             status: "wrong",
             found: set
-              ? `StatefulSet: ${set.wanted} wanted, ${many(servers, "pod")} there`
+              ? `StatefulSet: ${set.wanted} wanted, ${plural(servers, "pod")} there`
               : "no server among the pods",
           },
         ];
@@ -117,7 +119,7 @@ export function describePod(pod: PodFacts): string {
   return [
     pod.phase,
     ...(containers.length > 0 ? [`${ready} of ${containers.length} ready`] : []),
-    ...(restarts > 0 ? [many(restarts, "restart")] : []),
+    ...(restarts > 0 ? [plural(restarts, "restart")] : []),
     ...waits,
     ...(pod.unscheduled ? [pod.unscheduled] : []),
   ].join(", ");
@@ -175,7 +177,7 @@ function repairLines({ repair }: NatsFacts, { stack, stream }: Evidence): Line[]
 /** A repair's holding stream: whose it is, and what it has. */
 export const holdingText = ({ host, begun, takes, messages }: NonNullable<RepairFacts["holding"]>): string =>
   `put there by the repair that ${host} began at ${begun}; ` +
-  `${takes.length === 0 ? "takes nothing" : `takes ${takes.join(", ")}`}, holds ${many(messages, "message")}`;
+  `${takes.length === 0 ? "takes nothing" : `takes ${takes.join(", ")}`}, holds ${plural(messages, "message")}`;
 
 /** Parts of the contract that have sections of their own; a part that is not known here has the section of the stream. */
 const CONSUMER = ["consumer"];
@@ -237,7 +239,7 @@ function bucketLines(facts: NatsFacts): Line[] {
       status: statusOf(differing.filter(({ bucket }) => bucket === name)),
       found: ttlSeconds === undefined ? "no such bucket" : `TTL ${duration(ttlSeconds)}`,
     })),
-    // That a bucket is missing is told in its own line, where it has one.
+    // That a bucket is missing is reported in its own line, where it has one.
     ...differing
       .filter(({ id, bucket = "" }) => id !== "bucket-exists" || !known.includes(bucket))
       .map((check) => brokenLine(section, check)),
@@ -258,9 +260,9 @@ export function describeStream(stream: StreamFacts): string {
       stream.retention,
       stream.storage,
       `max_age ${duration(stream.maxAgeSeconds)}`,
-      ...(stream.replicas > 1 ? [many(stream.replicas, "replica")] : []),
+      ...(stream.replicas > 1 ? [plural(stream.replicas, "replica")] : []),
       `subjects ${stream.subjects.join(" ") || "none"}`,
-    ].join(", ") + `; ${many(stream.messages, "message")}; created ${stream.created.slice(0, 19)}Z`
+    ].join(", ") + `; ${plural(stream.messages, "message")}; created ${stream.created.slice(0, 19)}Z`
   );
 }
 
@@ -269,7 +271,7 @@ function describeConsumer(consumer: ConsumerFacts): string {
   const filters = consumer.filters.length > 0 ? `, filter ${consumer.filters.join(" ")}` : "";
   return (
     `${kind}, ack ${consumer.ackPolicy}, deliver ${consumer.deliverPolicy}${filters}; ` +
-    `${many(consumer.waiting, "waiting fetch")}, ${consumer.pending} pending, ` +
+    `${plural(consumer.waiting, "waiting fetch")}, ${consumer.pending} pending, ` +
     `${consumer.ackPending} of ${consumer.maxAckPending} in flight`
   );
 }
@@ -278,7 +280,7 @@ function deploymentLines({ namespaces: { noetl } }: Evidence): Line[] {
   const section = "NoETL deployments";
   if (noetl === undefined) return [];
   if (!noetl.ok) return [{ section, item: "deployments", status: "unknown", found: noetl.message }];
-  const { serverDeployment, workerDeployment } = PLACES.noetl;
+  const { serverDeployment, workerDeployment } = LOCATIONS.noetl;
   return [serverDeployment, workerDeployment].map((name) =>
     deploymentLine(
       section,
@@ -304,7 +306,7 @@ function rolloutText({ name, wanted, rollout }: WorkloadFacts, pods: readonly Po
   const stuck = rollout.gaveUp !== undefined || crashing.length > 0;
   const why = [rollout.gaveUp, ...crashing.map((pod) => `${pod.name}: ${describePod(pod)}`)].filter(Boolean);
   return [
-    `rollout ${stuck ? "stuck" : "under way"}: of the newest template ${ready} of ${wanted} ready, ${many(rollout.old, "older pod")} left`,
+    `rollout ${stuck ? "stuck" : "under way"}: of the newest template ${ready} of ${wanted} ready, ${plural(rollout.old, "older pod")} left`,
     ...why,
   ].join("; ");
 }
@@ -343,11 +345,11 @@ function deploymentLine(
 function gatewayLines({ namespaces: { gateway }, environment }: Evidence): Line[] {
   const section = "Gateway environment";
   if (gateway === undefined) return [];
-  const found = environment[PLACES.gateway.deployment];
+  const found = environment[LOCATIONS.gateway.deployment];
   if (found === undefined) {
-    return [{ section, item: PLACES.gateway.deployment, status: "wrong", found: "no such Deployment" }];
+    return [{ section, item: LOCATIONS.gateway.deployment, status: "wrong", found: "no such Deployment" }];
   }
-  if (!found.ok) return [{ section, item: PLACES.gateway.deployment, status: "unknown", found: found.message }];
+  if (!found.ok) return [{ section, item: LOCATIONS.gateway.deployment, status: "unknown", found: found.message }];
   const spots = SPOT_CHECK.map((name) =>
     variableLine(
       section,
@@ -361,7 +363,7 @@ function gatewayLines({ namespaces: { gateway }, environment }: Evidence): Line[
 /** Variables of server and workers that are not as the stack sets them. */
 function noetlEnvironmentLines({ namespaces: { noetl }, environment }: Evidence): Line[] {
   if (noetl === undefined) return [];
-  return [PLACES.noetl.serverDeployment, PLACES.noetl.workerDeployment].flatMap((deployment) => {
+  return [LOCATIONS.noetl.serverDeployment, LOCATIONS.noetl.workerDeployment].flatMap((deployment) => {
     const found = environment[deployment];
     return found?.ok ? changedLines(`Environment of ${deployment}`, found.value) : [];
   });

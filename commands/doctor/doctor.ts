@@ -24,7 +24,7 @@ const DOCTOR: Command = {
     },
     repair: {
       type: "boolean",
-      means: "mend stream and consumer: shows what it would do and asks; interrupted, it goes on when it is run again",
+      means: "fix stream and consumer: shows what it would do and asks; interrupted, it goes on when it is run again",
     },
     yes: { type: "boolean", means: "with --repair: do not ask" },
   },
@@ -68,7 +68,7 @@ async function confirm(intent: Intent, values: Values): Promise<boolean> {
   return agreed;
 }
 
-async function mend(target: Target, values: Values, signal: AbortSignal): Promise<ExitName> {
+async function fix(target: Target, values: Values, signal: AbortSignal): Promise<ExitName> {
   const out = progress(values);
   const cluster = await Cluster.open(target.cluster);
   const { nats } = target.namespaces;
@@ -95,7 +95,7 @@ async function mend(target: Target, values: Values, signal: AbortSignal): Promis
   const exit = exitOf(outcome, stays);
   const told: Record<Exclude<Outcome, "nothing-to-do">, string> = {
     declined: "Nothing was changed.",
-    repaired: stays.length === 0 ? "The contract holds." : "Done, as far as it can be mended from here.",
+    repaired: stays.length === 0 ? "The contract holds." : "Done, as far as it can be fixed from here.",
     "still-broken": "The contract still does not hold.",
   };
   if (values.json === true)
@@ -129,7 +129,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitN
   }
   const target = await reading;
   try {
-    return await mend(target, values, signal);
+    return await fix(target, values, signal);
   } catch (error) {
     if (!(error instanceof ConnectError)) throw error;
     // What keeps the repair from its work is a cause like any other.

@@ -1,5 +1,5 @@
 /** Environment of the deployed pods, and the Secrets and ConfigMaps that it comes from. */
-import { PLACES } from "../../contract/facts";
+import { LOCATIONS } from "../../contract/facts";
 import { knownSecrets } from "../shared/mask";
 import { answer, type Cluster } from "./cluster";
 import type { Answer, VariableFacts } from "./evidence";
@@ -95,7 +95,7 @@ async function readData(
  */
 export async function deployedPassword(cluster: Cluster, namespace: string, user: string): Promise<string | undefined> {
   const found = await answer(async () => {
-    const name = PLACES.nats.service;
+    const name = LOCATIONS.nats.service;
     const set = await cluster.ask(`read StatefulSet ${namespace}/${name}`, "get on statefulsets", () =>
       cluster.apps.readNamespacedStatefulSet({ namespace, name }),
     );

@@ -185,7 +185,7 @@ export interface NatsFacts {
   readonly consumers: readonly ConsumerFacts[];
   /** Results of the contract's rules. */
   readonly checks: readonly CheckFacts[];
-  /** Commands that mend what is broken, in their order. */
+  /** Commands that fix what is broken, in their order. */
   readonly commands: readonly string[];
   /** The gateway's key-value buckets; without a TTL where there is none of that name. */
   readonly buckets: readonly { readonly name: string; readonly ttlSeconds?: number }[];

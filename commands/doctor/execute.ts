@@ -6,8 +6,8 @@ import { openSession } from "../../contract/nats/connect";
 import { Deadline, within } from "../../contract/deadline";
 import { ConnectError } from "../../contract/errors";
 import type { Session } from "../../contract/nats/session";
-import { many } from "../../contract/wording";
-import { PLACES } from "../../contract/facts";
+import { plural } from "../../contract/wording";
+import { LOCATIONS } from "../../contract/facts";
 import type { Checklist, Line } from "./checklist";
 import { Cluster } from "./cluster";
 import { masker } from "../shared/masker";
@@ -109,13 +109,13 @@ async function follow(api: Api, session: Session, { target, deadline, line }: Fo
   if (end !== "COMPLETED") {
     return line(
       "wrong",
-      `execution ${id} is ${end} after ${took}; ${many(messages.length, "message")} in ${natsStream}`,
+      `execution ${id} is ${end} after ${took}; ${plural(messages.length, "message")} in ${natsStream}`,
     );
   }
   const last = messages.at(-1);
   if (last === undefined) return line("wrong", `COMPLETED in ${took}, but none of its messages is in ${natsStream}`);
   const open = await unacknowledged(session, { stream: natsStream, consumer: natsConsumer, last }, deadline);
-  const found = `COMPLETED in ${took}; ${many(messages.length, "message")}`;
+  const found = `COMPLETED in ${took}; ${plural(messages.length, "message")}`;
   return open === 0
     ? line("ok", `${found}, all acknowledged (execution ${id})`)
     : line(
@@ -205,7 +205,7 @@ class Api {
     const namespace = target.namespaces.noetl;
     if (namespace === undefined) throw new ConnectError("no-pod", "the stack does not deploy NoETL");
     const cluster = await Cluster.open(target.cluster);
-    const { service, port } = PLACES.noetl;
+    const { service, port } = LOCATIONS.noetl;
     const { pod } = await within(deadline.step(), `a ready pod of NoETL's server in namespace ${namespace}`, (signal) =>
       findPod(cluster.config, { ...target.cluster, namespace, service, port }, signal),
     );
@@ -224,7 +224,12 @@ class Api {
     const { namespace, pod } = this;
     const time = this.deadline.step(ANSWER_MILLISECONDS);
     return within(time, `pod ${namespace}/${pod} to answer ${method} ${path}`, async (signal) => {
-      const stream = await forwardPort(this.cluster.config, { namespace, pod, port: PLACES.noetl.port }, time, signal);
+      const stream = await forwardPort(
+        this.cluster.config,
+        { namespace, pod, port: LOCATIONS.noetl.port },
+        time,
+        signal,
+      );
       try {
         const headers = { "content-type": "application/json", connection: "close", "user-agent": "noetl-nats" };
         const options = { method, path, headers, host: "noetl", createConnection: () => stream, signal };

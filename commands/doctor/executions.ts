@@ -1,6 +1,6 @@
 /** Executions that wait for a worker, by NoETL's own API (v2.8.9: `GET /api/executions`, `/api/executions/ID`, `/api/commands/EVENT`). */
 import { ConnectError } from "../../contract/errors";
-import { PLACES } from "../../contract/facts";
+import { LOCATIONS } from "../../contract/facts";
 import type { Cluster } from "./cluster";
 import type { ExecutionFacts } from "./evidence";
 import { askPod, runningPod, type Pod } from "./pod-http";
@@ -16,7 +16,7 @@ const DETAILED = 5;
  * @throws ConnectError where NoETL's server could not be asked, or has no such API.
  */
 export async function readExecutions(cluster: Cluster, namespace: string): Promise<readonly ExecutionFacts[]> {
-  const { serverDeployment: app, port } = PLACES.noetl;
+  const { serverDeployment: app, port } = LOCATIONS.noetl;
   const pod = await runningPod(cluster, { namespace, app, port, who: "NoETL's server" });
   const found = await get(cluster, pod, "/api/executions");
   const waiting = waitingIn(found).sort((a, b) => a.issuedAt - b.issuedAt);

@@ -1,6 +1,6 @@
 import * as http from "node:http";
 import * as https from "node:https";
-import { PLACES } from "../../contract/facts";
+import { LOCATIONS } from "../../contract/facts";
 import type { Answer, GatewayFacts, ProbeFacts } from "./evidence";
 import { answer, type Cluster } from "./cluster";
 import { askPod, askUrl, nameOf, runningPod, type HttpAnswer, type Pod, type Question } from "./pod-http";
@@ -38,8 +38,8 @@ export async function probeGateway(
 ): Promise<GatewayFacts> {
   const from = origin ?? target.settings.corsAllowedOrigins[0] ?? "";
   const { gatewayPublicUrl: publicUrl } = target.settings;
-  const { deployment: app, port } = PLACES.gateway;
-  const namespace = target.namespaces.gateway ?? PLACES.gateway.namespace;
+  const { deployment: app, port } = LOCATIONS.gateway;
+  const namespace = target.namespaces.gateway ?? LOCATIONS.gateway.namespace;
   const pod = await answer(() => runningPod(cluster, { namespace, app, port, who: "the gateway" }));
   const direct = pod.ok
     ? await Promise.all(QUESTIONS.map((question) => answer(() => askGateway(cluster, pod.value, question, from))))

@@ -3,7 +3,7 @@ import { consumerTerms, isServersConnection } from "../../contract/inputs";
 import { gatewaySubjects, streamNames, workerTuning } from "../../config/contract";
 import { helmTimeoutSeconds } from "../../config/derive";
 import { gatewayEnvironment, serverEnvironment, workerEnvironment } from "../../contract/env";
-import { PLACES } from "../../contract/facts";
+import { LOCATIONS } from "../../contract/facts";
 import type { Answer, Evidence, NamespaceFacts, NatsFacts, Part, VariableFacts } from "./evidence";
 import { probeGateway } from "./gateway";
 import { answer, Cluster, failure } from "./cluster";
@@ -33,9 +33,9 @@ export function expectedEnvironment(
   };
   return {
     // What decides about other consumers of a line (pools, filters) is among the further variables.
-    [PLACES.noetl.serverDeployment]: { ...settings.serverEnv, ...serverEnvironment(noetl) },
-    [PLACES.noetl.workerDeployment]: { ...settings.workerEnv, ...workerEnvironment(noetl) },
-    [PLACES.gateway.deployment]: {
+    [LOCATIONS.noetl.serverDeployment]: { ...settings.serverEnv, ...serverEnvironment(noetl) },
+    [LOCATIONS.noetl.workerDeployment]: { ...settings.workerEnv, ...workerEnvironment(noetl) },
+    [LOCATIONS.gateway.deployment]: {
       ...settings.gatewayEnv,
       ...gatewayEnvironment({
         url: expectedNatsUrl(target),
@@ -147,8 +147,10 @@ async function readEnvironments(
   const expected = expectedEnvironment(target);
   const { noetl, gateway } = target.namespaces;
   const places: Record<string, string> = {
-    ...(noetl === undefined ? {} : { [PLACES.noetl.serverDeployment]: noetl, [PLACES.noetl.workerDeployment]: noetl }),
-    ...(gateway === undefined ? {} : { [PLACES.gateway.deployment]: gateway }),
+    ...(noetl === undefined
+      ? {}
+      : { [LOCATIONS.noetl.serverDeployment]: noetl, [LOCATIONS.noetl.workerDeployment]: noetl }),
+    ...(gateway === undefined ? {} : { [LOCATIONS.gateway.deployment]: gateway }),
   };
   const pairs = await Promise.all(
     Object.entries(places).map(async ([deployment, namespace]) => {
@@ -166,7 +168,7 @@ async function readEnvironments(
   );
 }
 
-/** A broken kubeconfig is told once, with NATS, where the way to NATS leads through the cluster. */
+/** A broken kubeconfig is reported once, with NATS, where the way to NATS leads through the cluster. */
 async function lookAtNats(
   target: Target,
   password: string | undefined,

@@ -1,6 +1,6 @@
 /** What is in a namespace: pods with their logs, workloads, claims, Helm releases, warnings. */
 import type * as k8s from "@kubernetes/client-node" with { "resolution-mode": "import" };
-import { PLACES } from "../../contract/facts";
+import { LOCATIONS } from "../../contract/facts";
 import { answer, type Cluster } from "./cluster";
 import type { ClaimFacts, ContainerFacts, LogLine, NamespaceFacts, PodFacts, Rollout, WorkloadFacts } from "./evidence";
 import { logLines } from "./log-lines";
@@ -22,7 +22,7 @@ const ageOf = (time: Date | string | undefined): number =>
 const words = (...parts: readonly (string | undefined)[]): string => parts.filter(Boolean).join(": ");
 
 /** The stack's Helm releases, each in a namespace of its own. */
-const RELEASES = [PLACES.nats.service, PLACES.noetl.service, PLACES.gateway.service];
+const RELEASES = [LOCATIONS.nats.service, LOCATIONS.noetl.service, LOCATIONS.gateway.service];
 
 /** How much of a namespace is read. A checklist needs no claims, releases and warnings, and the logs of NoETL's pods alone. */
 export type Detail = "checklist" | "full";
@@ -81,7 +81,7 @@ export async function readNamespace(
 }
 
 /** Whose failed publishes and fetches show in their logs alone: their pods stay ready. */
-const SPEAKERS: readonly string[] = [PLACES.noetl.serverDeployment, PLACES.noetl.workerDeployment];
+const SPEAKERS: readonly string[] = [LOCATIONS.noetl.serverDeployment, LOCATIONS.noetl.workerDeployment];
 
 function podsToLog(pods: readonly k8s.V1Pod[]): k8s.V1Pod[] {
   const byOwner = new Map<string, k8s.V1Pod[]>();

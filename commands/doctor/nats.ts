@@ -4,9 +4,9 @@ import { openSession } from "../../contract/nats/connect";
 import { Deadline } from "../../contract/deadline";
 import { ConnectError } from "../../contract/errors";
 import type { ContractInputs } from "../../contract/inputs";
-import { mendingCommands } from "../../contract/message";
+import { fixCommands } from "../../contract/message";
 import { toSeconds } from "../../contract/rules/rule";
-import { checkName, judge, type Observed, type Verdict } from "../../contract/rules";
+import { checkName, evaluateRules, type Observed, type RuleResult } from "../../contract/rules";
 import type { Session } from "../../contract/nats/session";
 import type { CheckFacts, ConsumerFacts, NatsFacts, RepairFacts, StreamFacts } from "./evidence";
 import { CommandError } from "../shared/exit";
@@ -61,17 +61,17 @@ export function contractFacts(
   observed: Observed,
   repair?: RepairFacts,
 ): Pick<NatsFacts, "checks" | "commands" | "overlapping" | "blocked" | "repair"> {
-  const verdicts = judge(inputs, observed);
+  const verdicts = evaluateRules(inputs, observed);
   const overlapping = (observed.overlapping ?? []).filter((name) => name !== repair?.holding?.name);
   // What would be lost is asked about by the repair itself.
-  const holdings = { subjects: {}, consumers: [], listens: true };
-  const plan = planRepair(inputs, observed.overlapping ? { ...observed, overlapping } : observed, holdings);
-  const mends = new Set(plan.mends.map(checkName));
+  const inventory = { subjects: {}, consumers: [], listens: true };
+  const plan = planRepair(inputs, observed.overlapping ? { ...observed, overlapping } : observed, inventory);
+  const fixes = new Set(plan.fixes.map(checkName));
   return {
-    checks: verdicts.map((verdict) => checkFacts(verdict, !verdict.ok && mends.has(checkName(verdict)))),
-    commands: mendingCommands(
+    checks: verdicts.map((verdict) => checkFacts(verdict, !verdict.ok && fixes.has(checkName(verdict)))),
+    commands: fixCommands(
       inputs,
-      verdicts.filter(({ ok }) => !ok).map(({ mend }) => mend),
+      verdicts.filter(({ ok }) => !ok).map(({ fix }) => fix),
     ),
     overlapping,
     ...(plan.blocked === undefined ? {} : { blocked: plan.blocked }),
@@ -81,7 +81,7 @@ export function contractFacts(
 
 /** What a verdict says, whatever it names beside the rule: a bucket, a consumer. */
 function checkFacts(
-  { rule, mend, waits: _waits, ensure: _ensure, ...check }: Verdict,
+  { rule, fix, waits: _waits, ensure: _ensure, ...check }: RuleResult,
   repairable: boolean,
 ): CheckFacts {
   return {
@@ -89,7 +89,7 @@ function checkFacts(
     about: rule.about,
     why: rule.why,
     ...(rule.effect === undefined ? {} : { effect: rule.effect }),
-    ...(!check.ok && mend.action === "advise" ? { advice: mend.advice } : {}),
+    ...(!check.ok && fix.action === "advise" ? { advice: fix.advice } : {}),
     repairable,
   };
 }

@@ -1,5 +1,5 @@
 import { wrap } from "../shared/arguments";
-import { many } from "../../contract/wording";
+import { plural } from "../../contract/wording";
 import type { Checklist, Line, LineStatus } from "./checklist";
 import { SYMPTOMS, type Diagnosis, type Finding } from "./diagnosis";
 import type { Intent } from "./repair";
@@ -111,7 +111,7 @@ export function diagnosisText({ stack, cluster, findings, healthy, slow }: Diagn
   for (const note of notes) text.push("", ...findingText(note, "-", "yellow", screen));
   const outcome = healthy
     ? paint(screen, "green", notes.length === 0 ? "Nothing is wrong." : "Nothing is wrong that breaks anything now.")
-    : paint(screen, "red", `${many(causes.length, "cause")} found.`);
+    : paint(screen, "red", `${plural(causes.length, "cause")} found.`);
   return [...text, ...slowText(slow, screen), "", outcome].join("\n");
 }
 

@@ -47,7 +47,7 @@ function descriptionOf(release: string | undefined): string {
     const { info } = JSON.parse(gunzipSync(packed).toString("utf8")) as { info?: { description?: string } };
     return (info?.description ?? "").trim();
   } catch {
-    // A later Helm may write it differently; the status is told by the label.
+    // A later Helm may write it differently; the label has the status.
     return "";
   }
 }

@@ -1,15 +1,15 @@
 import { inSeconds } from "../../contract/deadline";
 
-/** An answer that takes longer than this is told as slow, in milliseconds. It is an answer nevertheless. */
+/** An answer that takes longer than this is reported as slow, in milliseconds. It is an answer nevertheless. */
 const SLOW_MILLISECONDS = 3_000;
-/** How many are told. */
+/** How many are shown. */
 const MOST = 5;
 
-/** Keeps what was answered late, so that a slow way is told as slow and not as broken. */
+/** Keeps what was answered late, so that a slow way is reported as slow and not as broken. */
 export class Slowness {
   private readonly late: { readonly what: string; readonly milliseconds: number }[] = [];
 
-  /** Runs `work` and keeps how long its answer took where that was long. A question without an answer is told elsewhere. */
+  /** Runs `work` and keeps how long its answer took where that was long. A question without an answer is reported elsewhere. */
   async watch<T>(what: string, work: () => Promise<T>): Promise<T> {
     const started = performance.now();
     const answer = await work();

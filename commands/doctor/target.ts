@@ -3,7 +3,7 @@ import { contractTerms } from "../../config/contract";
 import { ConfigError, parseSettings } from "../../config/parse";
 import { PROJECT } from "../../contract/project";
 import { SETTINGS, type SettingKey, type Settings } from "../../config/schema";
-import { natsUrl, PLACES } from "../../contract/facts";
+import { natsUrl, LOCATIONS } from "../../contract/facts";
 import { servicePlace } from "../../contract/service-host";
 import {
   withDefaults,
@@ -49,12 +49,12 @@ export interface Target {
 
 /** Reads the stack with its engine. @throws CommandError where it cannot be read. */
 export async function readTarget(stack: string): Promise<Target> {
-  // The client of the cluster is loaded while the engine, another process, reads. Whoever needs it is told why it fails.
+  // The client of the cluster is loaded while the engine, another process, reads. Whoever needs it is reported why it fails.
   kubernetesClient().catch(() => undefined);
   return targetOf(stack, await readStack(findEngine(stack), stack, PROJECT));
 }
 
-/** The settings, or the defaults where the configuration is wrong: a wrong one is something to be told, not to fail of. */
+/** The settings, or the defaults where the configuration is wrong: a wrong one is something to report, not to fail of. */
 function settingsOf(config: Readonly<Record<string, string>>): { settings: Settings; configProblem?: string } {
   try {
     return { settings: parseSettings(config) };
@@ -78,7 +78,7 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
       : {}),
     ...(settings.kubeContext ? { context: settings.kubeContext } : {}),
   };
-  const natsNamespace = namespaces.nats ?? PLACES.nats.namespace;
+  const natsNamespace = namespaces.nats ?? LOCATIONS.nats.namespace;
   const user = text(outputs.natsUser) ?? settings.natsUser;
   const password = text(outputs.natsPassword) ?? settings.natsPassword;
   const host = text(outputs.natsHost) ?? settings.natsHost;
@@ -96,14 +96,14 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
     cluster,
     namespaces: {
       ...(settings.deployNats ? { nats: natsNamespace } : {}),
-      ...(settings.deployNoetl ? { postgres: PLACES.postgres.namespace } : {}),
-      ...(settings.deployNoetl && settings.useCloudSql ? { pgbouncer: PLACES.pgbouncer.namespace } : {}),
-      ...(settings.deployNoetl ? { noetl: namespaces.noetl ?? PLACES.noetl.namespace } : {}),
-      ...(settings.deployGateway ? { gateway: namespaces.gateway ?? PLACES.gateway.namespace } : {}),
+      ...(settings.deployNoetl ? { postgres: LOCATIONS.postgres.namespace } : {}),
+      ...(settings.deployNoetl && settings.useCloudSql ? { pgbouncer: LOCATIONS.pgbouncer.namespace } : {}),
+      ...(settings.deployNoetl ? { noetl: namespaces.noetl ?? LOCATIONS.noetl.namespace } : {}),
+      ...(settings.deployGateway ? { gateway: namespaces.gateway ?? LOCATIONS.gateway.namespace } : {}),
     },
     nats: {
       connection: settings.deployNats
-        ? { ...cluster, namespace: natsNamespace, service: PLACES.nats.service, port: PLACES.nats.port }
+        ? { ...cluster, namespace: natsNamespace, service: LOCATIONS.nats.service, port: LOCATIONS.nats.port }
         : wayToExternal(settings, cluster),
       user,
       port,
@@ -156,7 +156,7 @@ export function expectedNatsUrl({ nats: { user, password, host, port } }: Pick<T
   return password === undefined || host === undefined ? undefined : natsUrl({ user, password, host, port });
 }
 
-/** `kubectl` as it reaches the stack's cluster. Where the kubeconfig is no file, its context must be the current one. */
+/** `kubectl` as it reaches the stack's cluster. Where the kubeconfig is not a file, its context must be the current one. */
 export function kubectlOf({ cluster: { kubeconfig, context } }: Target): string {
   const isPath = kubeconfig !== undefined && !/[\n{]/.test(kubeconfig);
   return [

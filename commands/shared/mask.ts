@@ -111,7 +111,7 @@ export class Masker {
     if (this.words.get(text) !== SHOWN.secret) this.words.set(text, word);
   }
 
-  /** A URN. Its colons part types and name, so that `Secret::x` is no credential named `Secret`. */
+  /** A URN. Its colons part types and name, so that `Secret::x` is not a credential named `Secret`. */
   urn(value: string): string {
     const parts = value.split("::");
     return [...parts.slice(0, -1).map((part) => this.known(part)), this.text(parts.at(-1) ?? "")].join("::");

@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
 import { bucketName, literalSubject, origins, subjectPrefix } from "../../contract/validate";
-import { GATEWAY, PLACES, serviceHost } from "../../contract/facts";
+import { GATEWAY, LOCATIONS, serviceHost } from "../../contract/facts";
 import { type NatsConnection, natsUrlOf } from "../noetl/values";
 import {
   type ChartSource,
@@ -87,7 +87,11 @@ export class Gateway extends pulumi.ComponentResource {
 
     const child = { parent: this };
     const { source, isOwn, digest, podSecurity } = resolveChart("gateway", args.chart);
-    const ns = namespace(`${name}-namespace`, { name: args.namespace ?? PLACES.gateway.namespace, podSecurity }, child);
+    const ns = namespace(
+      `${name}-namespace`,
+      { name: args.namespace ?? LOCATIONS.gateway.namespace, podSecurity },
+      child,
+    );
     const release: k8s.helm.v3.ReleaseArgs = {
       ...chartArgs(source),
       name: "gateway",
@@ -99,7 +103,8 @@ export class Gateway extends pulumi.ComponentResource {
         replicas: args.replicas ?? DEFAULTS.gatewayReplicas,
         ...(args.nodePort === undefined ? {} : { nodePort: args.nodePort }),
         noetlUrl:
-          args.noetlUrl ?? `http://${serviceHost(PLACES.noetl.service, PLACES.noetl.namespace)}:${PLACES.noetl.port}`,
+          args.noetlUrl ??
+          `http://${serviceHost(LOCATIONS.noetl.service, LOCATIONS.noetl.namespace)}:${LOCATIONS.noetl.port}`,
         nats: args.nats,
         subjects,
         corsAllowedOrigins: args.corsAllowedOrigins,
@@ -120,14 +125,14 @@ export class Gateway extends pulumi.ComponentResource {
     this.revision = releaseRevision(installed);
     // Another chart may let the Service listen elsewhere, whatever its values say; upstream's takes port 80.
     const port = isOwn
-      ? PLACES.gateway.port
+      ? LOCATIONS.gateway.port
       : k8s.core.v1.Service.get(
           `${name}-service`,
-          installed.status.apply((status) => `${status.namespace}/${PLACES.gateway.service}`),
+          installed.status.apply((status) => `${status.namespace}/${LOCATIONS.gateway.service}`),
           child,
         ).spec.ports[0]?.port;
     this.url = pulumi.all([ns.metadata.name, port]).apply(([place, number]) => {
-      const host = serviceHost(PLACES.gateway.service, place);
+      const host = serviceHost(LOCATIONS.gateway.service, place);
       return number === undefined ? `http://${host}` : `http://${host}:${number}`;
     });
     this.registerOutputs({ namespace: this.namespace, url: this.url, revision: this.revision });

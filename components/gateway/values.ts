@@ -1,6 +1,6 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { gatewayEnvironment, gatewayValue } from "../../contract/env";
-import { PLACES } from "../../contract/facts";
+import { LOCATIONS } from "../../contract/facts";
 import { type NatsConnection, natsUrlOf, rollsWithServers } from "../noetl/values";
 import { type IngressArgs, ingressValues, type Resources, splitImage, zoneSpread } from "../shared";
 
@@ -49,7 +49,7 @@ export function gatewayValues(args: GatewayValuesArgs): Record<string, unknown> 
     replicas: args.replicas,
     service: {
       type: args.loadBalancer ? "LoadBalancer" : args.nodePort === undefined ? "ClusterIP" : "NodePort",
-      port: PLACES.gateway.port,
+      port: LOCATIONS.gateway.port,
       ...(args.nodePort === undefined ? {} : { nodePort: args.nodePort }),
       loadBalancerIP: "",
       ...(args.serviceAnnotations ? { annotations: args.serviceAnnotations } : {}),
@@ -59,7 +59,7 @@ export function gatewayValues(args: GatewayValuesArgs): Record<string, unknown> 
     ...(args.spreadZones ? { topologySpreadConstraints: zoneSpread("gateway") } : {}),
     ...rollsWithServers(args.nats),
     env: {
-      routerPort: String(PLACES.gateway.port),
+      routerPort: String(LOCATIONS.gateway.port),
       noetlBaseUrl: args.noetlUrl,
       ...Object.fromEntries(Object.entries(variables).map(([name, value]) => [gatewayValue(name), value])),
       publicUrl: args.publicUrl ?? "",

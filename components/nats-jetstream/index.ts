@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { natsMemory } from "../../contract/nats/memory";
 import { HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
 import { credential, quantityBytes, secretKey, size } from "../../contract/validate";
-import { NATS_USER, PLACES, natsUrl, serviceHost } from "../../contract/facts";
+import { NATS_USER, LOCATIONS, natsUrl, serviceHost } from "../../contract/facts";
 import {
   type ChartSource,
   chartArgs,
@@ -72,7 +72,7 @@ export const NATS_CHART: ChartSource = {
  * Passwords live in Secrets alone and reach nats.conf through the environment. The Secrets are named by the engine, so a
  * new password gives one a new name and thereby rolls the pods. The servers of a cluster log in at one another, too.
  *
- * @throws pulumi.ResourceError where a size is no Kubernetes quantity, the memory store does not fit its limit, servers would
+ * @throws pulumi.ResourceError where a size is not a Kubernetes quantity, the memory store does not fit its limit, servers would
  * be an even number, or a user's name or password cannot be used or has the Secret's key of another's.
  */
 export class NatsJetStream extends pulumi.ComponentResource {
@@ -90,7 +90,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
   readonly url: pulumi.Output<string>;
   /** Revision of the Helm release. */
   readonly revision: pulumi.Output<number>;
-  /** Another text wherever the servers start anew, which loses what they hold in memory: NoETL's stream. */
+  /** Another text wherever the servers restart, which loses what they hold in memory: NoETL's stream. */
   readonly serversRevision: pulumi.Output<string>;
 
   constructor(name: string, args: NatsJetStreamArgs = {}, opts?: pulumi.ComponentResourceOptions) {
@@ -102,21 +102,21 @@ export class NatsJetStream extends pulumi.ComponentResource {
     const memoryStoreSize = args.memoryStoreSize ?? DEFAULTS.natsJetstreamMemSize;
     const memory = natsMemory(memoryStoreSize, args.memoryLimit);
     const problems = [
-      ...complain("user", credential(user) ?? secretKey(user)),
+      ...problem("user", credential(user) ?? secretKey(user)),
       ...extraUsers.flatMap((each, index) => [
-        ...complain(
+        ...problem(
           `extraUsers[${index}].name`,
           credential(each.name) ?? secretKey(each.name) ?? takenName(names, index + 1),
         ),
         // Whoever takes it from another resource has to know; NATS says no then.
         ...(typeof each.password === "string"
-          ? complain(`extraUsers[${index}].password`, credential(each.password))
+          ? problem(`extraUsers[${index}].password`, credential(each.password))
           : []),
       ]),
       ...([1, 3, 5].includes(replicas) ? [] : [`replicas is ${replicas}; allowed: 1, 3 or 5`]),
-      ...complain("fileStoreSize", size("16Mi", "16Ti")(fileStoreSize)),
-      ...complain("memoryStoreSize", size("1Mi", "1Ti")(memoryStoreSize)),
-      ...complain("memoryLimit", size("1Mi", "2Ti")(memory.limit)),
+      ...problem("fileStoreSize", size("16Mi", "16Ti")(fileStoreSize)),
+      ...problem("memoryStoreSize", size("1Mi", "1Ti")(memoryStoreSize)),
+      ...problem("memoryLimit", size("1Mi", "2Ti")(memory.limit)),
       ...(memory.fits
         ? []
         : [
@@ -131,7 +131,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
     const users: NatsUser[] = [{ name: user, password }, ...extraUsers];
     const ns = namespace(
       `${name}-namespace`,
-      { name: args.namespace ?? PLACES.nats.namespace, podSecurity: "baseline" },
+      { name: args.namespace ?? LOCATIONS.nats.namespace, podSecurity: "baseline" },
       { ...child, protect: args.protect },
     );
 
@@ -169,7 +169,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
     const digest = chartDigest(source);
     const release: k8s.helm.v3.ReleaseArgs = {
       ...chartArgs(source),
-      name: PLACES.nats.service,
+      name: LOCATIONS.nats.service,
       namespace: ns.metadata.name,
       timeout: args.timeoutSeconds ?? HELM_TIMEOUT_SECONDS.kubernetes,
       values: natsValues({
@@ -200,13 +200,13 @@ export class NatsJetStream extends pulumi.ComponentResource {
     // Whoever connects needs the running server, not only its name.
     this.host = pulumi
       .all([ns.metadata.name, installed.status])
-      .apply(([place]) => serviceHost(PLACES.nats.service, place));
-    this.port = pulumi.output(PLACES.nats.port as number);
+      .apply(([place]) => serviceHost(LOCATIONS.nats.service, place));
+    this.port = pulumi.output(LOCATIONS.nats.port as number);
     this.user = pulumi.output(user);
     this.password = password;
     this.url = pulumi
       .all([this.host, password])
-      .apply(([host, secret]) => natsUrl({ user, password: secret, host, port: PLACES.nats.port }));
+      .apply(([host, secret]) => natsUrl({ user, password: secret, host, port: LOCATIONS.nats.port }));
     this.registerOutputs({
       namespace: this.namespace,
       host: this.host,
@@ -239,6 +239,6 @@ function smallerLimit(resources: Resources | undefined, memoryLimit: string): st
     : [];
 }
 
-function complain(argument: string, problem: string | undefined): string[] {
+function problem(argument: string, problem: string | undefined): string[] {
   return problem ? [`${argument} is ${problem}`] : [];
 }

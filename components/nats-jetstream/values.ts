@@ -2,7 +2,7 @@ import * as crypto from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
 import { natsMemory } from "../../contract/nats/memory";
 import { quantityBytes } from "../../contract/validate";
-import { PLACES } from "../../contract/facts";
+import { LOCATIONS } from "../../contract/facts";
 import type { Resources } from "../shared";
 
 const MEBIBYTE = 1024 ** 2;
@@ -76,7 +76,7 @@ const ROUTE = {
  * a variable as a whole. Their hosts are those of the chart's StatefulSet and headless Service.
  */
 export function routeSecret(password: string, replicas: number): Record<string, string> {
-  const { service } = PLACES.nats;
+  const { service } = LOCATIONS.nats;
   const routes = Array.from(
     { length: replicas },
     (_, index) => `nats://${ROUTE.user}:${password}@${service}-${index}.${service}-headless:${ROUTE.port}`,

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { DEFAULT_STOP_SECONDS, HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
 import { tuningProblem } from "../../contract/tuning";
 import { jetstreamName, literalSubject } from "../../contract/validate";
-import { CONSUMER, PLACES, STREAM, WORKER_TUNING, serviceHost } from "../../contract/facts";
+import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING, serviceHost } from "../../contract/facts";
 import {
   type ChartSource,
   chartArgs,
@@ -106,7 +106,11 @@ export class Noetl extends pulumi.ComponentResource {
 
     const child = { parent: this };
     const { source, digest, podSecurity } = resolveChart("noetl", args.chart);
-    const ns = namespace(`${name}-namespace`, { name: args.namespace ?? PLACES.noetl.namespace, podSecurity }, child);
+    const ns = namespace(
+      `${name}-namespace`,
+      { name: args.namespace ?? LOCATIONS.noetl.namespace, podSecurity },
+      child,
+    );
     const release: k8s.helm.v3.ReleaseArgs = {
       ...chartArgs(source),
       name: "noetl",
@@ -149,7 +153,7 @@ export class Noetl extends pulumi.ComponentResource {
     this.namespace = ns.metadata.name;
     this.revision = releaseRevision(installed);
     this.serverUrl = ns.metadata.name.apply(
-      (place) => `http://${serviceHost(PLACES.noetl.service, place)}:${PLACES.noetl.port}`,
+      (place) => `http://${serviceHost(LOCATIONS.noetl.service, place)}:${LOCATIONS.noetl.port}`,
     );
     this.registerOutputs({ namespace: this.namespace, serverUrl: this.serverUrl, revision: this.revision });
   }

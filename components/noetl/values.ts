@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { serverEnvironment, workerEnvironment } from "../../contract/env";
-import { PLACES, natsUrl, serviceHost } from "../../contract/facts";
+import { LOCATIONS, natsUrl, serviceHost } from "../../contract/facts";
 import { type IngressArgs, ingressValues, type Resources, splitImage, zoneSpread } from "../shared";
 
 /** How a NoETL component reaches NATS. */
@@ -11,16 +11,16 @@ export interface NatsConnection {
   /** Letters, digits and `. _ ~ -` only: NoETL's clients take it from the URL undecoded. */
   password: pulumi.Input<string>;
   /**
-   * Another text wherever the servers started anew. It rolls the pods that connect: the stream is held in memory and
+   * Another text wherever the servers restarted. It rolls the pods that connect: the stream is held in memory and
    * the server creates it at its own start only, so it would be gone until somebody restarts NoETL.
    */
   serversRevision?: pulumi.Input<string>;
 }
 
-/** Annotation of pods that shall start anew after NATS's servers. */
+/** Annotation of pods that shall restart after NATS's servers. */
 const SERVERS_ANNOTATION = "noetl-nats/nats-servers-revision";
 
-/** Values that roll a chart's pods when NATS's servers have started anew. */
+/** Values that roll a chart's pods when NATS's servers have restarted. */
 export const rollsWithServers = (nats: NatsConnection) =>
   nats.serversRevision === undefined ? {} : { podAnnotations: { [SERVERS_ANNOTATION]: nats.serversRevision } };
 
@@ -105,7 +105,7 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
     LOG_LEVEL: args.logLevel,
     NOETL_SERVER_URL: pulumi
       .output(args.namespace)
-      .apply((place) => `http://${serviceHost(PLACES.noetl.service, place)}:${PLACES.noetl.port}`),
+      .apply((place) => `http://${serviceHost(LOCATIONS.noetl.service, place)}:${LOCATIONS.noetl.port}`),
   };
   return {
     namespace: args.namespace,
@@ -122,7 +122,7 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
     externalService:
       args.nodePort === undefined
         ? { enabled: false }
-        : { enabled: true, type: "NodePort", port: PLACES.noetl.port, nodePort: args.nodePort },
+        : { enabled: true, type: "NodePort", port: LOCATIONS.noetl.port, nodePort: args.nodePort },
     persistence: { data: { enabled: false }, logs: { enabled: false } },
     config: {
       server: {

@@ -1,7 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { size, sqlDatabase, sqlRole } from "../../contract/validate";
-import { PLACES, serviceHost } from "../../contract/facts";
+import { LOCATIONS, serviceHost } from "../../contract/facts";
 import { DEFAULTS } from "../../contract/defaults";
 import { generatedPassword, namespace, type Resources } from "../shared";
 import { SECRET_KEYS, schemaJob, schemaScript, service, statefulSet } from "./manifests";
@@ -88,7 +88,7 @@ export class Postgres extends pulumi.ComponentResource {
     const noetlPassword = pulumi.secret(args.noetlPassword ?? generatedPassword(`${name}-noetl-password`, child));
     const place = namespace(
       `${name}-namespace`,
-      { name: args.namespace ?? PLACES.postgres.namespace, podSecurity: "restricted" },
+      { name: args.namespace ?? LOCATIONS.postgres.namespace, podSecurity: "restricted" },
       { ...child, protect: args.protect },
     ).metadata.name;
 
@@ -173,8 +173,8 @@ export class Postgres extends pulumi.ComponentResource {
     return {
       host: pulumi
         .all([endpoint.metadata.name, endpoint.metadata.namespace, set.status])
-        .apply(([serviceName, in_]) => serviceHost(serviceName, in_)),
-      port: PLACES.postgres.port as number,
+        .apply(([serviceName, namespace]) => serviceHost(serviceName, namespace)),
+      port: LOCATIONS.postgres.port as number,
       identity: set.metadata.uid,
     };
   }

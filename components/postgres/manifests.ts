@@ -3,7 +3,7 @@ import * as path from "node:path";
 import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { projectRoot } from "../../contract/project";
-import { PLACES } from "../../contract/facts";
+import { LOCATIONS } from "../../contract/facts";
 import type { Resources } from "../shared";
 
 /** Keys of the Secret with the database's credentials; the environment variables bear the same names. */
@@ -84,10 +84,10 @@ export function statefulSet(args: StatefulSetArgs): k8s.apps.v1.StatefulSetArgs 
     timeoutSeconds: 5,
   });
   return {
-    metadata: { name: PLACES.postgres.service, namespace: args.namespace, labels: LABELS },
+    metadata: { name: LOCATIONS.postgres.service, namespace: args.namespace, labels: LABELS },
     spec: {
       replicas: 1,
-      serviceName: PLACES.postgres.service,
+      serviceName: LOCATIONS.postgres.service,
       selector: { matchLabels: { app: LABELS.app } },
       template: {
         metadata: { labels: LABELS },
@@ -99,7 +99,7 @@ export function statefulSet(args: StatefulSetArgs): k8s.apps.v1.StatefulSetArgs 
             {
               name: "postgres",
               image: args.image,
-              ports: [{ name: "postgres", containerPort: PLACES.postgres.port }],
+              ports: [{ name: "postgres", containerPort: LOCATIONS.postgres.port }],
               env: [
                 { name: "POSTGRES_USER", value: args.adminUser },
                 { name: "PGDATA", value: "/var/lib/postgresql/data/pgdata" },
@@ -137,14 +137,14 @@ export function statefulSet(args: StatefulSetArgs): k8s.apps.v1.StatefulSetArgs 
 /** Service of the server; with a NodePort where one is asked for. */
 export function service(args: { namespace: pulumi.Input<string>; nodePort?: number }): k8s.core.v1.ServiceArgs {
   return {
-    metadata: { name: PLACES.postgres.service, namespace: args.namespace, labels: LABELS },
+    metadata: { name: LOCATIONS.postgres.service, namespace: args.namespace, labels: LABELS },
     spec: {
       type: args.nodePort === undefined ? "ClusterIP" : "NodePort",
       selector: { app: LABELS.app },
       ports: [
         {
           name: "postgres",
-          port: PLACES.postgres.port,
+          port: LOCATIONS.postgres.port,
           targetPort: "postgres",
           ...(args.nodePort === undefined ? {} : { nodePort: args.nodePort }),
         },

@@ -2,7 +2,7 @@ import { AsyncResource } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
 import { HELM_TIMEOUT_SECONDS } from "../../contract/defaults";
-import { many, sentenceCase } from "../../contract/wording";
+import { plural, sentenceCase } from "../../contract/wording";
 import { serversDigest } from "../nats-jetstream/values";
 import type { Preflight } from "../../contract/preflight";
 import { provider, type StreamContractArgs } from "./resource";
@@ -117,7 +117,7 @@ function restartWords(losses: readonly { readonly name: string; readonly message
     "to be started again. ";
   if (losses === undefined) return `${rule}Which streams these are could not be asked now.`;
   if (losses.length === 0) return `${rule}No stream is kept so now.`;
-  const each = losses.map(({ name, messages }) => `${name} (${many(messages, "message")} in it)`);
+  const each = losses.map(({ name, messages }) => `${name} (${plural(messages, "message")} in it)`);
   return `${rule}These are now: ${each.join(", ")}.`;
 }
 

@@ -344,7 +344,7 @@ type Facts = Omit<ContractReport, "checks">;
 
 /**
  * What is there now. A broken contract is no error here but a difference in inputs and outputs, and so are a NATS that is
- * no longer deployed (`holds` is false then) and a stream that was lost and made anew; the next update checks again.
+ * no longer deployed (`holds` is false then) and a stream that was lost and recreated; the next update checks again.
  */
 export async function read(id: string, properties: object): Promise<pulumi.dynamic.ReadResult> {
   const before = properties as RefreshedState;

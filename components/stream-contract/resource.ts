@@ -89,7 +89,7 @@ export interface StreamContractGatewayArgs {
   user?: pulumi.Input<string>;
   /** Its password; kept as a secret. */
   password?: pulumi.Input<string>;
-  /** Where the gateway runs, for the commands that mend a broken contract. Default: `gateway`. */
+  /** Where the gateway runs, for the commands that fix a broken contract. Default: `gateway`. */
   namespace?: pulumi.Input<string>;
   /** Default: `gateway`. */
   deployment?: pulumi.Input<string>;
@@ -159,7 +159,7 @@ export interface StreamContractArgs {
     /** Worker pods, each of which fetches. Default: 1. */
     replicas?: pulumi.Input<number>;
   };
-  /** Where NoETL runs, for the commands that mend a broken contract. */
+  /** Where NoETL runs, for the commands that fix a broken contract. */
   noetl?: {
     /** Default: `noetl`. */
     namespace?: pulumi.Input<string>;
@@ -262,7 +262,7 @@ const OUTPUTS = [
  *
  * After what it depends on is deployed it connects to NATS, waits for stream and consumer to appear, and asserts the rules
  * of docs/contract.md. A violation fails the update with what was found, what was expected, what breaks in NoETL and
- * the commands that mend it; drift is a warning. It runs again when an argument or a trigger changes, and when a refresh
+ * the commands that fix it; drift is a warning. It runs again when an argument or a trigger changes, and when a refresh
  * found the contract broken. In mode `assert` it changes nothing in NATS. Deleting it deletes nothing there.
  *
  * In mode `ensure` it belongs before NoETL: stream, consumer and buckets are then there, as the contract has them, when
@@ -273,7 +273,7 @@ const OUTPUTS = [
 export class StreamContract extends pulumi.dynamic.Resource {
   /** True where no rule is broken whose breaking fails an update; false only after a refresh. */
   declare readonly holds: pulumi.Output<boolean>;
-  /** What is wrong and how to mend it; empty where nothing is. */
+  /** What is wrong and how to fix it; empty where nothing is. */
   declare readonly report: pulumi.Output<string>;
   /** Every rule that is broken, with what was found and expected; empty where none is. */
   declare readonly differences: pulumi.Output<Record<string, string>>;

@@ -27,7 +27,7 @@ export function gkeConflicts(settings: Settings, changed: Changed): string[] {
 }
 
 /** What may work and is not known to, or works and may not be meant. */
-export const gkeDoubts = (settings: Settings): string[] => [
+export const gkeWarnings = (settings: Settings): string[] => [
   ...chartDoubts(settings),
   ...publicApiDoubts(settings),
   ...imageDoubts(settings),

@@ -1,6 +1,6 @@
 /** What has to be done about the objects that are declared, and what must not be: decided before the first change. */
 import type { ConsumerInfo, StreamInfo } from "nats";
-import { many } from "../wording";
+import { plural } from "../wording";
 import { subjectsOverlap } from "../subjects";
 import { differencesOf, patched, unsupportedFields, type Difference, type Refusal, type ServerFacts } from "./compare";
 import {
@@ -79,7 +79,7 @@ function removal(target: Target, targets: readonly Target[], { streams, consumer
       return {
         ...nothing,
         state: "to be removed",
-        refusals: [holds(`${many(waiting, "message")} it has not delivered or had acknowledged`)],
+        refusals: [holds(`${plural(waiting, "message")} it has not delivered or had acknowledged`)],
       };
     return {
       ...nothing,
@@ -108,8 +108,8 @@ const holds = (what: string): Refusal => ({ reason: `it holds ${what}`, remedy: 
 function contentsOf({ state: { messages, consumer_count: count } }: StreamInfo, leaving: number): string {
   const consumers = count - leaving;
   return [
-    ...(messages > 0 ? [many(messages, "message")] : []),
-    ...(consumers > 0 ? [many(consumers, "consumer")] : []),
+    ...(messages > 0 ? [plural(messages, "message")] : []),
+    ...(consumers > 0 ? [plural(consumers, "consumer")] : []),
   ].join(" and ");
 }
 
@@ -148,7 +148,7 @@ const described = (differences: readonly Difference[]): string =>
 function losses({ config, state }: StreamInfo, next: Config): Refusal[] {
   const becomesInterest = String(config.retention) !== "interest" && next.retention === "interest";
   if (!becomesInterest || state.messages === 0 || state.consumer_count > 0) return [];
-  const reason = `it has no consumer, so that retention interest would drop its ${many(state.messages, "message")}: make the consumers first`;
+  const reason = `it has no consumer, so that retention interest would drop its ${plural(state.messages, "message")}: make the consumers first`;
   return [{ reason, remedy: "declare" }];
 }
 
@@ -167,7 +167,7 @@ function consequences({ state, config }: StreamInfo, next: Config): string {
     state.messages > 0 &&
     Date.parse(String(state.first_ts)) < Date.now() - age / 1e6;
   const goes = [
-    ...(messages > 0 ? [`the oldest ${many(messages, "message")} go`] : []),
+    ...(messages > 0 ? [`the oldest ${plural(messages, "message")} go`] : []),
     ...(bytes > 0 ? [`the oldest ${bytes} bytes go`] : []),
     ...(older ? [`messages older than ${age / 1e9} s go`] : []),
   ];

@@ -10,7 +10,7 @@ import { targetsOf, type Target } from "./targets";
 import { declaresAnything, DECLARED_LISTS, type DeclaredList } from "./types";
 
 /** What a declaration stands beside. */
-export interface Surroundings {
+export interface DeclaredContext {
   /** How each list is called where it is declared: `natsStreams`, `declared.streams`. */
   readonly names: Readonly<Record<DeclaredList, string>>;
   /** NoETL's own stream, where NoETL is deployed. */
@@ -134,7 +134,7 @@ const isKnown = (value: unknown, unknown: string | undefined): boolean =>
     (typeof value !== "object" || value === null || Object.values(value).every((each) => isKnown(each, unknown))));
 
 /** Everything that is wrong with what is declared, one sentence each; empty where all is well. */
-export function declaredProblems(declared: unknown, around: Surroundings): string[] {
+export function declaredProblems(declared: unknown, around: DeclaredContext): string[] {
   const { names, unknown } = around;
   if (declared === undefined || declared === null || declared === unknown) return [];
   if (!isRecord(declared)) return [`declared is not a set of ${DECLARED_LISTS.join(", ")}`];
@@ -174,7 +174,7 @@ function soundTargets(sound: Partial<Record<DeclaredList, unknown[]>>): Target[]
   );
 }
 
-function relationProblems(sound: Partial<Record<DeclaredList, unknown[]>>, around: Surroundings): string[] {
+function relationProblems(sound: Partial<Record<DeclaredList, unknown[]>>, around: DeclaredContext): string[] {
   const targets = soundTargets(sound);
   const pathOf = ({ list, index }: Target): string => `${around.names[list]}[${index}]`;
   const about = (target: Target, sentence: string): string => `${pathOf(target)}: ${target.label} ${sentence}`;
@@ -199,7 +199,7 @@ function twice(targets: readonly Target[], pathOf: (target: Target) => string): 
 }
 
 /** What NoETL makes is settled elsewhere, and is not declared. */
-function noetlProblems(target: Target, { noetl }: Surroundings): string[] {
+function noetlProblems(target: Target, { noetl }: DeclaredContext): string[] {
   if (!noetl) return [];
   if (target.consumer !== undefined) {
     return target.stream === noetl.stream && noetl.consumers.includes(target.consumer)
@@ -219,7 +219,7 @@ const subjectsOf = ({ list, stream, config }: Target): readonly string[] =>
 
 function overlaps(
   streams: readonly Target[],
-  { noetl }: Surroundings,
+  { noetl }: DeclaredContext,
   about: (target: Target, sentence: string) => string,
 ): string[] {
   return streams.flatMap((target, index) => {
@@ -248,7 +248,7 @@ function overlaps(
 
 function consumerProblems(
   targets: readonly Target[],
-  { noetl }: Surroundings,
+  { noetl }: DeclaredContext,
   hasUnsound: boolean,
 ): [Target, string][] {
   const consumers = targets.filter(({ consumer, remove }) => consumer !== undefined && remove === undefined);
@@ -298,7 +298,7 @@ function replicaProblems({ config }: Target, servers: number | undefined): strin
 }
 
 /** The lists as the library's arguments call them. */
-const ARGUMENTS: Surroundings["names"] = {
+const ARGUMENTS: DeclaredContext["names"] = {
   streams: "declared.streams",
   consumers: "declared.consumers",
   buckets: "declared.buckets",
@@ -309,7 +309,7 @@ const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === "string");
 
 /** NoETL's part of the inputs as far as it is sound; the rest has sentences of its own. */
-function noetlOf(inputs: ContractInputs): Surroundings["noetl"] {
+function noetlOf(inputs: ContractInputs): DeclaredContext["noetl"] {
   const { subject, consumer, publishes, consumers, expect, gateway, ...rest } = inputs as Partial<
     Record<keyof ContractInputs, unknown>
   >;

@@ -1,6 +1,6 @@
 /** What is declared, as rules of the contract: one check for each object. */
 import type { ContractInputs } from "../inputs";
-import type { Ensure, Mend, Observed, Rule, Severity } from "../rules/rule";
+import type { Ensure, Fix, Observed, Rule, Severity } from "../rules/rule";
 import type { Refusal } from "./compare";
 import { standings, type Standing } from "./plan";
 import type { DeclaredList } from "./types";
@@ -42,13 +42,13 @@ export interface DeclaredVerdict {
   readonly expected: string;
   readonly rule: Rule;
   readonly waits: Rule["waits"];
-  readonly mend: Mend;
-  readonly ensure: Mend | Ensure;
+  readonly fix: Fix;
+  readonly ensure: Fix | Ensure;
 }
 
 /**
  * A missing object, and a difference that no update takes away, are violations: who relies on the declaration is let down,
- * and nothing mends it by itself. What an update takes away is drift.
+ * and nothing fixes it by itself. What an update takes away is drift.
  */
 function severityOf({ state, refusals }: Standing): Severity {
   if (refusals.length > 0 || state === "missing") return "violation";
@@ -119,7 +119,7 @@ function verdict(standing: Standing): DeclaredVerdict {
   const reasons = refusals.map(({ reason }) => reason).join("; ");
   const expected = expectedOf(standing) + (reasons === "" ? "" : ` (${reasons})`);
   const advice = adviceOf(standing);
-  const mend: Mend = { action: "advise", advice };
+  const fix: Fix = { action: "advise", advice };
   // Somebody else may be about to make it: a deployment that goes on beside this one.
   const waits = state === "missing" && refusals.length === 0 ? "briefly" : undefined;
   const rule: Rule = {
@@ -132,7 +132,7 @@ function verdict(standing: Standing): DeclaredVerdict {
     expected: () => expected,
     found: () => foundOf(standing),
     holds: () => state === "as declared",
-    mend: () => mend,
+    fix: () => fix,
   };
   return {
     id,
@@ -143,8 +143,8 @@ function verdict(standing: Standing): DeclaredVerdict {
     expected,
     rule,
     waits,
-    mend,
-    ensure: changes.length > 0 ? { action: "declared", changes } : mend,
+    fix,
+    ensure: changes.length > 0 ? { action: "declared", changes } : fix,
   };
 }
 

@@ -6,16 +6,16 @@ import { isServersConnection, type ContractInputs } from "../inputs";
 import { asksForTls, login, loginOf, tlsOptions } from "./login";
 import { openRelay } from "./relay";
 import { sessionOver, type Session } from "./session";
-import { wayThroughCluster, wayToServer, type Way } from "./transport";
+import { dialPortForward, dialServer, type Transport } from "./transport";
 
 /** Connects as the inputs say: the first server that can be reached, or a ready pod.  @throws ConnectError */
 export async function openSession(inputs: ContractInputs, deadline: Deadline): Promise<Session> {
   const { connection } = inputs;
-  if (!isServersConnection(connection)) return logIn(await wayThroughCluster(connection, deadline), inputs, deadline);
+  if (!isServersConnection(connection)) return logIn(await dialPortForward(connection, deadline), inputs, deadline);
   let last: ConnectError | undefined;
   for (const address of connection.servers) {
     try {
-      return await logIn(await wayToServer(address, deadline), inputs, deadline);
+      return await logIn(await dialServer(address, deadline), inputs, deadline);
     } catch (error) {
       if (!(error instanceof ConnectError) || error.patience === "none") throw error;
       last = error;
@@ -24,7 +24,7 @@ export async function openSession(inputs: ContractInputs, deadline: Deadline): P
   throw last ?? new Error("connection.servers is empty");
 }
 
-async function logIn(way: Way, inputs: ContractInputs, deadline: Deadline): Promise<Session> {
+async function logIn(way: Transport, inputs: ContractInputs, deadline: Deadline): Promise<Session> {
   const relay = await openRelay(way.stream);
   try {
     const connection = await natsConnect({
@@ -47,7 +47,7 @@ async function logIn(way: Way, inputs: ContractInputs, deadline: Deadline): Prom
   }
 }
 
-function logInError(error: NatsError, way: Way, received: number, inputs: ContractInputs): ConnectError {
+function logInError(error: NatsError, way: Transport, received: number, inputs: ContractInputs): ConnectError {
   const { user, connection } = inputs;
   const { server } = way;
   const code = String(error.code);
@@ -83,7 +83,7 @@ function logInError(error: NatsError, way: Way, received: number, inputs: Contra
     return new ConnectError("tls", `NATS at ${server} offers no TLS, which connection.tls or tls:// asks for`);
   }
   if (/unexpected response from server|JSON/i.test(error.message)) {
-    return new ConnectError("no-nats", `what answers at ${server} is no NATS server`);
+    return new ConnectError("no-nats", `what answers at ${server} is not a NATS server`);
   }
   // Node's codes for what is wrong with a certificate, and OpenSSL's.
   if (/CERT|TLS|SSL|SIGNED|VERIFY|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)|EPROTO/i.test(code)) {

@@ -5,7 +5,7 @@ import * as os from "node:os";
 import { credsAuthenticator, nkeyAuthenticator, type ConnectionOptions } from "nats";
 import { ConnectError } from "../errors";
 import type { ContractInputs, TlsSettings } from "../inputs";
-import type { Way } from "./transport";
+import type { Transport } from "./transport";
 
 /** Who logs in, in words that follow "does not accept" or "for". */
 export function loginOf({ user, credentials, nkeySeed }: ContractInputs): string {
@@ -42,10 +42,11 @@ function credentialsContent(credentials: string): Buffer {
 }
 
 /** True where TLS is asked for, by the address or by the settings. */
-export const asksForTls = (way: Way, settings: TlsSettings | undefined): boolean => way.tls || settings !== undefined;
+export const asksForTls = (way: Transport, settings: TlsSettings | undefined): boolean =>
+  way.tls || settings !== undefined;
 
 /** TLS options of nats.js, which passes on to Node what it does not know itself. Null forbids TLS where none is asked. */
-export function tlsOptions(way: Way, settings: TlsSettings | undefined): ConnectionOptions["tls"] {
+export function tlsOptions(way: Transport, settings: TlsSettings | undefined): ConnectionOptions["tls"] {
   if (!asksForTls(way, settings)) return null;
   const { serverName = way.host, ...pem } = settings ?? {};
   // Node refuses an address as a server name but checks the certificate against `host` in that case.

@@ -219,7 +219,7 @@ export function sessionOver(connection: NatsConnection, relay: Relay, server: st
         if (error instanceof ConnectError) throw error;
         throw relay.failure() ?? new ConnectError("closed", `${server} closed the connection before it gave ${what}`);
       }
-      // The server's refusals have come before its answer to the ping; they are told one turn later.
+      // The server's refusals have come before its answer to the ping; they are reported one turn later.
       await setImmediate();
       return trials.map(({ subject }) => refused.get(subject));
     },

@@ -9,7 +9,7 @@ import { ConnectError } from "../errors";
 import { parseServer, type ClusterConnection } from "../inputs";
 
 /** An open way to one NATS server. */
-export interface Way {
+export interface Transport {
   /** The far side in words, for messages and outputs. */
   readonly server: string;
   readonly stream: Duplex;
@@ -20,7 +20,7 @@ export interface Way {
 }
 
 /** Through a port-forward to a ready pod.  @throws ConnectError */
-export async function wayThroughCluster(connection: ClusterConnection, deadline: Deadline): Promise<Way> {
+export async function dialPortForward(connection: ClusterConnection, deadline: Deadline): Promise<Transport> {
   const { namespace, service } = connection;
   const config = await clusterAccess(connection);
   const cluster = config.getCurrentCluster()?.server ?? "";
@@ -38,7 +38,7 @@ export async function wayThroughCluster(connection: ClusterConnection, deadline:
 }
 
 /** Straight to a server.  @throws ConnectError */
-export async function wayToServer(address: string, deadline: Deadline): Promise<Way> {
+export async function dialServer(address: string, deadline: Deadline): Promise<Transport> {
   const parsed = parseServer(address);
   if (!parsed) throw new Error("the server address was not checked");
   const { host, port, tls } = parsed;

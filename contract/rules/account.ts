@@ -8,7 +8,7 @@ import {
   NOTIFICATION_BYTES,
   type Contract,
   type Found,
-  type Mend,
+  type Fix,
   type Observed,
   type Rule,
 } from "./rule";
@@ -49,10 +49,10 @@ export const NOTHING: Refusal = { code: 0, words: "" };
 /** Whether it is NoETL's or the gateway's own login that may not, which another login, that of mode `ensure`, may. */
 export const isForbidden = (refusal: Refusal | null | undefined): boolean => refusal?.code === 0;
 
-const advise = (advice: string): Extract<Mend, { action: "advise" }> => ({ action: "advise", advice });
+const advise = (advice: string): Extract<Fix, { action: "advise" }> => ({ action: "advise", advice });
 
 /** What is done where the server would refuse the stream `name` to `login`. */
-export function admitStream({ code, words }: Refusal, login: string, name: string, storage: string): Mend {
+export function admitStream({ code, words }: Refusal, login: string, name: string, storage: string): Fix {
   switch (code) {
     case 0:
       return advise(
@@ -74,7 +74,7 @@ export function admitStream({ code, words }: Refusal, login: string, name: strin
 }
 
 /** What is done where the server would refuse the consumer that a worker adds. */
-const admitConsumer = (refusal: Refusal, login: string, { stream, expect, worker }: Contract): Mend =>
+const admitConsumer = (refusal: Refusal, login: string, { stream, expect, worker }: Contract): Fix =>
   refusal.code === 10121
     ? advise(
         `lower NOETL_WORKER_NATS_MAX_ACK_PENDING (workerMaxAckPending) from ${worker.maxAckPending} to the limit, or raise ` +
@@ -104,7 +104,7 @@ export const ACCOUNT_RULES: readonly Rule[] = [
         ? "no other"
         : list(overlapping.map((name) => (name === holdingStream(stream) ? `${name}, the stream of a repair` : name))),
     holds: ({ overlapping = [] }) => overlapping.length === 0,
-    mend: ({ subject, stream }, { overlapping = [] }) => {
+    fix: ({ subject, stream }, { overlapping = [] }) => {
       const others = overlapping.filter((name) => name !== holdingStream(stream));
       return {
         action: "advise",
@@ -134,7 +134,7 @@ export const ACCOUNT_RULES: readonly Rule[] = [
       const { used = 0, limit = -1 } = room(found, contract) ?? {};
       return limit < 0 || used + NOTIFICATION_BYTES <= limit;
     },
-    mend: (contract, found) => ({
+    fix: (contract, found) => ({
       action: "advise",
       advice: `raise the account's limit of ${storageOf(found, contract)} storage, or purge or remove streams that fill it`,
     }),
@@ -155,7 +155,7 @@ export const ACCOUNT_RULES: readonly Rule[] = [
       return limited(limits.max_streams) ? `${streams} of ${limits.max_streams} streams used` : "no limit";
     },
     holds: admitsStream,
-    mend: ({ stream }) => ({
+    fix: ({ stream }) => ({
       action: "advise",
       advice: `let the account hold one more stream, ${stream}, and restart NoETL's server and workers`,
     }),
@@ -177,8 +177,7 @@ export const ACCOUNT_RULES: readonly Rule[] = [
     expected: ({ stream }) => `${stream} can be created`,
     found: ({ probe }) => (probe.creation ? coded(probe.creation) : "it can"),
     holds: ({ probe }) => !probe.creation,
-    mend: ({ stream, expect }, { probe }) =>
-      admitStream(probe.creation ?? NOTHING, probe.login, stream, expect.storage),
+    fix: ({ stream, expect }, { probe }) => admitStream(probe.creation ?? NOTHING, probe.login, stream, expect.storage),
     ensure: (_contract, { probe }) => (isForbidden(probe.creation) ? { action: "create-stream" } : undefined),
   },
   {
@@ -199,7 +198,7 @@ export const ACCOUNT_RULES: readonly Rule[] = [
     expected: (_contract, { workerProbe }) => `${workerProbe.consumer} can be added`,
     found: ({ workerProbe }) => (workerProbe.creation ? coded(workerProbe.creation) : "it can"),
     holds: ({ workerProbe }) => !workerProbe.creation,
-    mend: (contract, { probe, workerProbe }) => admitConsumer(workerProbe.creation ?? NOTHING, probe.login, contract),
+    fix: (contract, { probe, workerProbe }) => admitConsumer(workerProbe.creation ?? NOTHING, probe.login, contract),
     ensure: (_contract, { workerProbe: { consumer: name, creation }, consumers, consumer }) =>
       isForbidden(creation) && !(consumers ? consumers[name] : consumer)
         ? { action: "create-consumer", consumer: name }

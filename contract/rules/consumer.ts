@@ -91,11 +91,11 @@ export const CONSUMER_RULES: readonly Rule[] = [
     why: "no worker has subscribed: commands are published and nobody executes them",
     remedy: "restart the workers: they add the consumer when they start",
     waits: "until-deadline",
-    isForlorn: ({ worker }) => worker.replicas === 0,
+    canRecover: ({ worker }) => worker.replicas > 0,
     expected: ({ consumer }) => `consumer ${consumer}`,
     found: ({ consumer }) => (consumer ? "it exists" : "no such consumer"),
     holds: ({ consumer }) => Boolean(consumer),
-    mend: ({ worker }) =>
+    fix: ({ worker }) =>
       worker.replicas > 0
         ? { action: "restart-worker" }
         : {
@@ -117,7 +117,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
     expected: () => "durable",
     found: ({ consumer }) => (consumer.config.durable_name ? "durable" : "ephemeral"),
     holds: ({ consumer }) => Boolean(consumer.config.durable_name),
-    mend: recreateConsumer,
+    fix: recreateConsumer,
   },
   {
     id: "consumer-pull",
@@ -130,7 +130,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
     expected: () => "pull",
     found: ({ consumer }) => (consumer.config.deliver_subject ? `push to ${consumer.config.deliver_subject}` : "pull"),
     holds: ({ consumer }) => !consumer.config.deliver_subject,
-    mend: recreateConsumer,
+    fix: recreateConsumer,
   },
   {
     id: "consumer-ack-policy",
@@ -145,7 +145,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
     expected: ({ expect }) => expect.ackPolicy,
     found: ({ consumer }) => consumer.config.ack_policy,
     holds: ({ consumer }, { expect }) => String(consumer.config.ack_policy) === expect.ackPolicy,
-    mend: recreateConsumer,
+    fix: recreateConsumer,
   },
   {
     id: "consumer-filter",
@@ -169,7 +169,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
       if (consumerTerms(contract).length > 1) return true;
       return publishedSubjects(contract).every((subject) => letsThrough(filters, stream, subject));
     },
-    mend: (contract, { consumer, terms }) =>
+    fix: (contract, { consumer, terms }) =>
       terms.filters || !isOfPool(filtersOf(consumer), contract)
         ? recreateConsumer()
         : { action: "advise", advice: poolAdvice(contract, consumer) },
@@ -203,7 +203,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
       return left.length === 0 ? "all" : `nobody takes ${list(left)}`;
     },
     holds: (found, contract) => uncovered(found, contract).length === 0,
-    mend: (contract, found) => ({
+    fix: (contract, found) => ({
       action: "advise",
       advice:
         `add a consumer for ${list(uncovered(found, contract))}, and start workers with it: set \`consumers\` and ` +
@@ -221,7 +221,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
     expected: () => "whole messages",
     found: ({ consumer }) => (consumer.config.headers_only ? "headers only" : "whole messages"),
     holds: ({ consumer }) => !consumer.config.headers_only,
-    mend: () => editConsumer({ headers_only: false }),
+    fix: () => editConsumer({ headers_only: false }),
   },
   {
     id: "consumer-paused",
@@ -235,7 +235,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
     found: ({ consumer }) =>
       consumer.paused ? `paused until ${consumer.config.pause_until ?? "further notice"}` : "not paused",
     holds: ({ consumer }) => !consumer.paused,
-    mend: () => ({ action: "resume-consumer" }),
+    fix: () => ({ action: "resume-consumer" }),
   },
   {
     id: "consumer-priority",
@@ -248,7 +248,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
     expected: () => "no priority policy",
     found: ({ consumer }) => priorityOf(consumer) || "no priority policy",
     holds: ({ consumer }) => priorityOf(consumer) === "",
-    mend: recreateConsumer,
+    fix: recreateConsumer,
   },
   {
     id: "consumer-deliver-policy",
@@ -261,7 +261,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
     expected: ({ expect }) => expect.deliverPolicy,
     found: ({ consumer }) => consumer.config.deliver_policy,
     holds: ({ consumer }, { expect }) => String(consumer.config.deliver_policy) === expect.deliverPolicy,
-    mend: recreateConsumer,
+    fix: recreateConsumer,
   },
   {
     id: "consumer-replay-policy",
@@ -274,7 +274,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
     expected: ({ expect }) => expect.replayPolicy,
     found: ({ consumer }) => consumer.config.replay_policy,
     holds: ({ consumer }, { expect }) => String(consumer.config.replay_policy) === expect.replayPolicy,
-    mend: recreateConsumer,
+    fix: recreateConsumer,
   },
   {
     id: "consumer-ack-wait",
@@ -292,7 +292,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
         : duration(toSeconds(config.ack_wait)),
     holds: ({ consumer: { config } }, { expect }) =>
       !config.backoff?.length && toSeconds(config.ack_wait) === expect.ackWaitSeconds,
-    mend: ({ expect }, { consumer }) =>
+    fix: ({ expect }, { consumer }) =>
       consumer.config.backoff?.length
         ? recreateConsumer()
         : editConsumer({ ack_wait: toNanoseconds(expect.ackWaitSeconds) }),
@@ -317,7 +317,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
     expected: ({ worker }) => count(worker.maxDeliver),
     found: ({ consumer }) => count(consumer.config.max_deliver),
     holds: ({ consumer }, { worker }) => sameCount(consumer.config.max_deliver, worker.maxDeliver),
-    mend: ({ worker }) => editConsumer({ max_deliver: worker.maxDeliver }),
+    fix: ({ worker }) => editConsumer({ max_deliver: worker.maxDeliver }),
   },
   {
     id: "consumer-max-ack-pending",
@@ -332,7 +332,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
     expected: ({ worker }) => count(worker.maxAckPending),
     found: ({ consumer }) => count(consumer.config.max_ack_pending),
     holds: ({ consumer }, { worker }) => sameCount(consumer.config.max_ack_pending, worker.maxAckPending),
-    mend: () => ({ action: "restart-worker" }),
+    fix: () => ({ action: "restart-worker" }),
     ensure: ({ worker }) => ({ action: "edit-consumer", patch: { max_ack_pending: worker.maxAckPending } }),
   },
   {
@@ -349,7 +349,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
       return seconds === 0 ? "does not expire" : `expires after ${seconds} s without a worker`;
     },
     holds: ({ consumer }) => !consumer.config.durable_name || toSeconds(consumer.config.inactive_threshold) === 0,
-    mend: recreateConsumer,
+    fix: recreateConsumer,
     ensure: () => ({ action: "edit-consumer", patch: { inactive_threshold: undefined } }),
   },
   {
@@ -366,7 +366,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
       const seconds = toSeconds(consumer.config.max_expires);
       return seconds === 0 || seconds >= worker.fetchTimeoutSeconds;
     },
-    mend: recreateConsumer,
+    fix: recreateConsumer,
     ensure: () => ({ action: "edit-consumer", patch: { max_expires: undefined } }),
   },
   {
@@ -383,7 +383,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
     // A push consumer has none; that it is one is another rule's complaint.
     holds: ({ consumer: { config } }, { worker }) =>
       Boolean(config.deliver_subject) || (config.max_waiting ?? DEFAULT_MAX_WAITING) >= worker.replicas,
-    mend: recreateConsumer,
+    fix: recreateConsumer,
   },
   {
     id: "consumer-replicas",
@@ -396,7 +396,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
     expected: () => "as the stream",
     found: ({ stream, consumer }) => unsafePlace(stream, consumer) || "as the stream",
     holds: ({ stream, consumer }) => unsafePlace(stream, consumer) === "",
-    mend: ({ expect }, { stream, consumer }) =>
+    fix: ({ expect }, { stream, consumer }) =>
       consumer.config.mem_storage && String(stream.config.storage) === "file"
         ? recreateConsumer()
         : editConsumer({ num_replicas: Math.max(expect.replicas, stream.config.num_replicas ?? 1) }),

@@ -13,7 +13,7 @@ import {
   type Bucket,
   type Contract,
   type Found,
-  type Mend,
+  type Fix,
   type Rule,
 } from "./rule";
 
@@ -54,7 +54,7 @@ export const updatesSubject = ({ updatesSubjectPrefix: prefix }: Gateway): strin
 /** What the gateway listens on for callbacks. */
 export const callbacksSubject = ({ callbackSubjectPrefix: prefix }: Gateway): string => `${prefix}.>`;
 
-const recreateBucket = (_contract: Contract, { bucket }: Found): Mend => ({
+const recreateBucket = (_contract: Contract, { bucket }: Found): Fix => ({
   action: "recreate-bucket",
   bucket: bucket.name,
 });
@@ -75,7 +75,7 @@ function limitsOf({ info: { config }, valueBytes }: Found["bucket"]): string[] {
   ];
 }
 
-const grant = (what: string): Mend => ({
+const grant = (what: string): Fix => ({
   action: "advise",
   advice: `let the gateway's user ${what}, and restart the gateway`,
 });
@@ -91,7 +91,7 @@ const LIFE_STAYS =
   "a shorter life removes entries at once that somebody keeps; where it is right, set the gateway's setting";
 
 /** Takes the gateway's subjects out of the stream, where that leaves the commands in it. */
-function apartMend(contract: Contract, { stream }: Found): Mend {
+function apartFix(contract: Contract, { stream }: Found): Fix {
   const gateway = gatewayOf(contract);
   const theirs = [updatesSubject(gateway), callbacksSubject(gateway)];
   if (theirs.some((other) => subjectsOverlap(contract.subject, other))) {
@@ -116,13 +116,13 @@ export const GATEWAY_RULES: readonly Rule[] = [
     effect: "gateway",
     about: "bucket",
     checks: "the gateway's bucket exists (stream `KV_<bucket>`)",
-    why: "the gateway runs without it: every call looks the session up anew, and answers find no browser after a restart",
+    why: "the gateway runs without it: every call looks the session up again, and answers find no browser after a restart",
     remedy: "restart the gateway: it creates its buckets when it starts",
     waits: "until-deadline",
     expected: () => "it exists",
     found: ({ bucket }) => ((bucket.info as StreamInfo | undefined) ? "it exists" : "no such bucket"),
     holds: ({ bucket }) => Boolean(bucket.info),
-    mend: () => ({ action: "restart-gateway" }),
+    fix: () => ({ action: "restart-gateway" }),
     ensure: (_contract, { bucket }) => ({ action: "create-bucket", bucket: bucket.name }),
   },
   {
@@ -139,7 +139,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
     expected: (_contract, { bucket }) => `${bucketStream(bucket.name)} can be created`,
     found: ({ bucket, gateway }) => coded(gateway.creations?.[bucket.name] ?? { ...NOTHING, words: "it can" }),
     holds: ({ bucket, gateway }) => !gateway.creations?.[bucket.name],
-    mend: (contract, { bucket, gateway }) =>
+    fix: (contract, { bucket, gateway }) =>
       admitStream(
         gateway.creations?.[bucket.name] ?? NOTHING,
         gatewayOf(contract).user === undefined ? "the gateway's user" : `user ${gatewayOf(contract).user}`,
@@ -156,11 +156,11 @@ export const GATEWAY_RULES: readonly Rule[] = [
     about: "bucket",
     checks: "the bucket's stream stores its entries (`$KV.<bucket>.>`)",
     why: "what the gateway puts is stored nowhere: `no response from stream`",
-    remedy: "recreate the bucket: what is in it are no entries",
+    remedy: "recreate the bucket: what is in it are not entries",
     expected: (_contract, { bucket }) => bucketSubjects(bucket.name),
     found: ({ bucket }) => list(bucket.info.config.subjects ?? []),
     holds: ({ bucket }) => subjectsCover(bucket.info.config.subjects ?? [], bucketSubjects(bucket.name)),
-    mend: recreateBucket,
+    fix: recreateBucket,
     ensure: (_contract, { bucket: { name } }) => ({
       action: "edit-bucket",
       bucket: name,
@@ -178,7 +178,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
     expected: () => "writable",
     found: ({ bucket }) => unwritable(bucket.info) || "writable",
     holds: ({ bucket }) => unwritable(bucket.info) === "",
-    mend: recreateBucket,
+    fix: recreateBucket,
   },
   {
     id: "bucket-history",
@@ -191,7 +191,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
     expected: () => "1 to 64 values per key",
     found: ({ bucket }) => `${count(bucket.info.config.max_msgs_per_subject)} values per key`,
     holds: ({ bucket }) => limited(bucket.info.config.max_msgs_per_subject),
-    mend: recreateBucket,
+    fix: recreateBucket,
     ensure: (_contract, { bucket: { name } }) => ({
       action: "edit-bucket",
       bucket: name,
@@ -211,7 +211,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
     expected: (_contract, { bucket }) => duration(bucket.ttlSeconds),
     found: ({ bucket }) => duration(toSeconds(bucket.info.config.max_age)),
     holds: ({ bucket }) => toSeconds(bucket.info.config.max_age) === bucket.ttlSeconds,
-    mend: (_contract, { bucket }) => editBucket(bucket.name, lifePatch(bucket)),
+    fix: (_contract, { bucket }) => editBucket(bucket.name, lifePatch(bucket)),
     ensure: (_contract, { bucket, ensured }) => {
       const seconds = toSeconds(bucket.info.config.max_age);
       const isShorter = seconds !== 0 && seconds < bucket.ttlSeconds;
@@ -234,7 +234,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
       return limits.length === 0 ? "no limits" : list(limits);
     },
     holds: ({ bucket }) => limitsOf(bucket).length === 0,
-    mend: (_contract, { bucket }) => editBucket(bucket.name, { max_msgs: -1, max_bytes: -1, max_msg_size: -1 }),
+    fix: (_contract, { bucket }) => editBucket(bucket.name, { max_msgs: -1, max_bytes: -1, max_msg_size: -1 }),
   },
   {
     id: "gateway-updates",
@@ -247,7 +247,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
     expected: (contract) => `may subscribe to ${updatesSubject(gatewayOf(contract))}`,
     found: ({ gateway }) => gateway.updatesRefused ?? "may",
     holds: ({ gateway }) => gateway.updatesRefused === undefined,
-    mend: (contract) => grant(`subscribe to ${updatesSubject(gatewayOf(contract))}`),
+    fix: (contract) => grant(`subscribe to ${updatesSubject(gatewayOf(contract))}`),
   },
   {
     id: "gateway-callbacks",
@@ -260,7 +260,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
     expected: (contract) => `may subscribe to ${callbacksSubject(gatewayOf(contract))}`,
     found: ({ gateway }) => gateway.callbacksRefused ?? "may",
     holds: ({ gateway }) => gateway.callbacksRefused === undefined,
-    mend: (contract) => grant(`subscribe to ${callbacksSubject(gatewayOf(contract))}`),
+    fix: (contract) => grant(`subscribe to ${callbacksSubject(gatewayOf(contract))}`),
   },
   {
     id: "gateway-buckets",
@@ -275,7 +275,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
     expected: (contract) => `may publish on ${list(bucketsOf(contract).map(({ name }) => bucketSubjects(name)))}`,
     found: ({ gateway }) => (gateway.unwritable?.length ? `may not publish on ${list(gateway.unwritable)}` : "may"),
     holds: ({ gateway }) => !gateway.unwritable?.length,
-    mend: (contract) => grant(`publish on ${list(bucketsOf(contract).map(({ name }) => bucketSubjects(name)))}`),
+    fix: (contract) => grant(`publish on ${list(bucketsOf(contract).map(({ name }) => bucketSubjects(name)))}`),
   },
   {
     id: "gateway-apart",
@@ -283,7 +283,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
     effect: "differs",
     about: "stream",
     checks: "the command stream takes neither updates nor callbacks of the gateway",
-    why: "workers are handed messages that are no commands, and try each of them again and again",
+    why: "workers are handed messages that are not commands, and try each of them again and again",
     remedy: "narrow the stream's subjects",
     applies: (_observed, { gateway }) => gateway !== undefined,
     expected: ({ subject }) => `subjects that cover ${subject} and none of the gateway's`,
@@ -293,11 +293,11 @@ export const GATEWAY_RULES: readonly Rule[] = [
       const theirs = [updatesSubject(gateway), callbacksSubject(gateway)];
       return !(stream.config.subjects ?? []).some((subject) => theirs.some((other) => subjectsOverlap(subject, other)));
     },
-    mend: apartMend,
+    fix: apartFix,
     ensure: (contract, found) => {
-      const mend = apartMend(contract, found);
-      return mend.action === "edit-stream"
-        ? mend
+      const fix = apartFix(contract, found);
+      return fix.action === "edit-stream"
+        ? fix
         : { action: "leave", why: "what the gateway listens to is its own setting, and not the stream's" };
     },
   },

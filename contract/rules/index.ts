@@ -7,10 +7,10 @@ import { bucketsOf, GATEWAY_RULES } from "./gateway";
 import { consumerTerms } from "../inputs";
 import { PROBE_RULES } from "./probe";
 import type { PublishProbe, WorkerProbe } from "../probe";
-import type { Bucket, Contract, Ensure, Found, Mend, Observed, Rule, Severity } from "./rule";
+import type { Bucket, Contract, Ensure, Found, Fix, Observed, Rule, Severity } from "./rule";
 import { STREAM_RULES } from "./stream";
 
-export type { Bucket, Contract, Ensure, GatewayAccess, Mend, Observed, Rule, Severity } from "./rule";
+export type { Bucket, Contract, Ensure, GatewayAccess, Fix, Observed, Rule, Severity } from "./rule";
 
 /** Result of one rule. */
 export interface Check {
@@ -39,13 +39,13 @@ export function checkName({
 }
 
 /** A rule's result together with the rule, for messages and for what is done about it. */
-export interface Verdict extends Check {
+export interface RuleResult extends Check {
   readonly rule: Rule;
   /** How long it makes sense to wait for the rule to hold; undefined where it makes none. */
   readonly waits: Rule["waits"];
-  readonly mend: Mend;
+  readonly fix: Fix;
   /** What mode `ensure` does about it. */
-  readonly ensure: Mend | Ensure;
+  readonly ensure: Fix | Ensure;
 }
 
 /** Every rule, in the order in which messages and the documentation list them. */
@@ -130,7 +130,7 @@ function contractOf(contract: Contract, terms: ConsumerTerms): Contract {
 }
 
 /** The same action, naming the consumer where it is not the first. */
-const naming = <A extends Mend | Ensure>(action: A, consumer: string | undefined): A =>
+const naming = <A extends Fix | Ensure>(action: A, consumer: string | undefined): A =>
   consumer !== undefined && action.action.endsWith("-consumer") ? { ...action, consumer } : action;
 
 /** What a rule is asked about, one of several, and the terms that count for it. */
@@ -155,7 +155,7 @@ function askedOf(rule: Rule, contract: Contract, observed: Observed): Asked[] {
 }
 
 /** Asks every rule that applies; a rule about a bucket, a consumer, a subject or what a worker needs once for each. */
-export function judge(contract: Contract, observed: Observed): Verdict[] {
+export function evaluateRules(contract: Contract, observed: Observed): RuleResult[] {
   const isOne = consumerTerms(contract).length === 1;
   const noetl = (contract.declaredOnly ? [] : RULES).flatMap((rule) =>
     askedOf(rule, contract, observed).flatMap((asked) => {
@@ -166,11 +166,11 @@ export function judge(contract: Contract, observed: Observed): Verdict[] {
       const info = bucket && asked.observed.buckets?.[bucket.name];
       const found = { ...asked.observed, terms, publish, workerProbe, bucket: bucket && { ...bucket, info } } as Found;
       if (rule.appliesTo && !rule.appliesTo(found, asked.contract)) return [];
-      const mend = naming(rule.mend(asked.contract, found), further);
+      const fix = naming(rule.fix(asked.contract, found), further);
       return [
         {
           rule,
-          waits: rule.isForlorn?.(asked.contract) ? undefined : rule.waits,
+          waits: rule.canRecover?.(asked.contract) === false ? undefined : rule.waits,
           id: rule.id,
           ...(bucket ? { bucket: bucket.name } : {}),
           ...(terms && !isOne ? { consumer: terms.name } : {}),
@@ -179,8 +179,8 @@ export function judge(contract: Contract, observed: Observed): Verdict[] {
           severity: rule.severity,
           found: rule.found(found, asked.contract),
           expected: rule.expected(asked.contract, found),
-          mend,
-          ensure: naming(rule.ensure?.(asked.contract, found) ?? mend, further),
+          fix,
+          ensure: naming(rule.ensure?.(asked.contract, found) ?? fix, further),
         },
       ];
     }),

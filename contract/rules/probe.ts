@@ -7,16 +7,16 @@ import {
   NOTIFICATION_BYTES,
   type Contract,
   type Found,
-  type Mend,
+  type Fix,
   type Rule,
 } from "./rule";
 import { subjectsCover } from "../subjects";
 
-const advise = (advice: string): Mend => ({ action: "advise", advice });
+const advise = (advice: string): Fix => ({ action: "advise", advice });
 
 const coded = ({ code, words }: Refusal): string => (code === 0 ? words : `${words} (${code})`);
 
-const grant = (login: string, subject: string): Mend =>
+const grant = (login: string, subject: string): Fix =>
   advise(
     `let ${login} publish on ${subject}: add it to \`allow\` of the user's \`permissions.publish\` in NATS' configuration, ` +
       "or take it from `deny`, and reload NATS",
@@ -61,7 +61,7 @@ const lacks = (
     `${probe.login} may publish on ${subject(contract, workerProbe.consumer)}`,
   found: ({ workerProbe }: Found) => workerProbe[what] ?? "may",
   holds: ({ workerProbe }: Found) => workerProbe[what] === undefined,
-  mend: (contract: Contract, { probe, workerProbe }: Found) =>
+  fix: (contract: Contract, { probe, workerProbe }: Found) =>
     grant(probe.login, subject(contract, workerProbe.consumer)),
 });
 
@@ -79,7 +79,7 @@ export const PROBE_RULES: readonly Rule[] = [
     expected: (_contract, { probe }) => `${probe.login} is accepted`,
     found: ({ probe }) => probe.notAccepted ?? "accepted",
     holds: ({ probe }) => accepted(probe),
-    mend: (_contract, { probe }) =>
+    fix: (_contract, { probe }) =>
       advise(
         `give NATS and NoETL the same password for ${probe.login}, or add that user to NATS' configuration, and reload NATS`,
       ),
@@ -90,7 +90,7 @@ export const PROBE_RULES: readonly Rule[] = [
     effect: "refused",
     about: "login",
     checks: "NoETL's login sees the stream that the check looks at",
-    why: "NoETL's user belongs to another account: its commands land in a stream that this check does not judge, or in none",
+    why: "NoETL's user belongs to another account: its commands land in a stream that this check does not evaluateRules, or in none",
     remedy: "let both logins belong to one account",
     applies: ({ probe, stream }) => accepted(probe) && stream !== undefined,
     expected: (_contract, { stream }) => `the stream created ${String(stream.created)}`,
@@ -101,7 +101,7 @@ export const PROBE_RULES: readonly Rule[] = [
           ? "no such stream"
           : `a stream created ${probe.elsewhere}`,
     holds: ({ probe }) => probe.elsewhere === undefined,
-    mend: (_contract, { probe }) =>
+    fix: (_contract, { probe }) =>
       advise(`move ${probe.login} to the account that the stream is in, or let the check log in to NoETL's account`),
   },
   {
@@ -115,7 +115,7 @@ export const PROBE_RULES: readonly Rule[] = [
     expected: (_contract, { publish }) => `${publish.login} may publish on ${publish.subject}`,
     found: ({ publish }) => publish.routes.find((route) => route.end === "refused")?.words ?? "may",
     holds: ({ publish }) => !publish.routes.some(({ end }) => end === "refused"),
-    mend: (_contract, { publish }) => {
+    fix: (_contract, { publish }) => {
       const words = publish.routes.find((route) => route.end === "refused")?.words ?? "";
       return words.includes("Subscription")
         ? advise(
@@ -143,7 +143,7 @@ export const PROBE_RULES: readonly Rule[] = [
     found: (found, contract) =>
       `${found.publish.subject} is taken by ${list(found.publish.routes.map((route) => where(route, found, contract)))}`,
     holds: ({ publish }, contract) => publish.routes.every((route) => reaches(route, contract)),
-    mend: ({ stream }, { publish, overlapping = [] }) => {
+    fix: ({ stream }, { publish, overlapping = [] }) => {
       const others = publish.routes.flatMap((route) =>
         route.end === "stream" && route.stream !== stream && overlapping.includes(route.stream) ? route.stream : [],
       );
@@ -169,7 +169,7 @@ export const PROBE_RULES: readonly Rule[] = [
     expected: (_contract, { stream }) => `room in the server's ${stream.config.storage} store`,
     found: ({ probe }) => (probe.room ? coded(probe.room) : "room"),
     holds: ({ probe }) => !probe.room,
-    mend: (_contract, { stream }) =>
+    fix: (_contract, { stream }) =>
       advise(
         `free the ${stream.config.storage} store: purge or remove the streams that fill it (nats stream report, nats stream ` +
           "purge), or enlarge it (natsJetstreamMemSize or natsJetstreamFileSize)",
@@ -187,7 +187,7 @@ export const PROBE_RULES: readonly Rule[] = [
     expected: () => `at least ${NOTIFICATION_BYTES} bytes`,
     found: ({ probe }) => `${probe.maxPayload} bytes`,
     holds: ({ probe }) => probe.maxPayload >= NOTIFICATION_BYTES,
-    mend: () => advise(`set max_payload to at least ${NOTIFICATION_BYTES} in NATS' configuration, and reload NATS`),
+    fix: () => advise(`set max_payload to at least ${NOTIFICATION_BYTES} in NATS' configuration, and reload NATS`),
   },
   {
     id: "worker-info",

@@ -112,7 +112,7 @@ export type ConsumerPatch = Partial<ConsumerConfig>;
  * One thing to do against a broken rule. A patch changes fields of a configuration; an undefined value removes one.
  * `consumer` names the consumer where it is not the first of the contract.
  */
-export type Mend =
+export type Fix =
   | { readonly action: "recreate-stream" }
   | { readonly action: "recreate-consumer"; readonly consumer?: string }
   | { readonly action: "restart-server" | "restart-worker" | "restart-gateway" }
@@ -124,7 +124,7 @@ export type Mend =
   /** What no command can do without knowing more, in words. */
   | { readonly action: "advise"; readonly advice: string };
 
-/** What mode `ensure` does instead of a {@link Mend}, because it is there before NoETL starts and changes less. */
+/** What mode `ensure` does instead of a {@link Fix}, because it is there before NoETL starts and changes less. */
 export type Ensure =
   | { readonly action: "create-stream" }
   | { readonly action: "create-consumer"; readonly consumer?: string }
@@ -132,7 +132,7 @@ export type Ensure =
   | { readonly action: "leave"; readonly why: string }
   | { readonly action: "create-bucket"; readonly bucket: string }
   | { readonly action: "declared"; readonly changes: readonly DeclaredChange[] }
-  | Extract<Mend, { readonly patch: unknown }>;
+  | Extract<Fix, { readonly patch: unknown }>;
 
 /** One row of the contract. */
 export interface Rule {
@@ -150,12 +150,12 @@ export interface Rule {
   readonly checks: string;
   /** What breaks in NoETL where the rule is broken. */
   readonly why: string;
-  /** How it is mended, for the documentation. */
+  /** How it is fixed, for the documentation. */
   readonly remedy: string;
   /** Whether NoETL's own start-up may still be about to put it right, so that waiting makes sense, and for how long. */
   readonly waits?: "until-deadline" | "briefly";
   /** True where nobody is there to put it right, so that waiting makes no sense after all. */
-  readonly isForlorn?: (contract: Contract) => boolean;
+  readonly canRecover?: (contract: Contract) => boolean;
   /** True where it tells of something that is over: it is reported, and fails nothing, `strict` or not. */
   readonly isEvent?: true;
   /** Narrows down where the rule is asked. */
@@ -165,8 +165,8 @@ export interface Rule {
   readonly expected: (contract: Contract, observed: Found) => string;
   readonly found: (observed: Found, contract: Contract) => string;
   readonly holds: (observed: Found, contract: Contract) => boolean;
-  readonly mend: (contract: Contract, observed: Found) => Mend;
-  /** What `ensure` does where it differs from {@link mend}; undefined where it does not. */
+  readonly fix: (contract: Contract, observed: Found) => Fix;
+  /** What `ensure` does where it differs from {@link fix}; undefined where it does not. */
   readonly ensure?: (contract: Contract, observed: Found) => Ensure | undefined;
 }
 
@@ -193,11 +193,11 @@ export const limited = (value: number | undefined): value is number => value !==
 export const count = (value: number | undefined): string => (limited(value) ? String(value) : "unlimited");
 export const sameCount = (a: number | undefined, b: number): boolean => count(a) === count(b);
 
-export const editStream = (patch: StreamPatch): Mend => ({ action: "edit-stream", patch });
-export const editConsumer = (patch: ConsumerPatch): Mend => ({ action: "edit-consumer", patch });
-export const editBucket = (bucket: string, patch: StreamPatch): Mend => ({ action: "edit-bucket", bucket, patch });
-export const recreateStream = (): Mend => ({ action: "recreate-stream" });
-export const recreateConsumer = (): Mend => ({ action: "recreate-consumer" });
+export const editStream = (patch: StreamPatch): Fix => ({ action: "edit-stream", patch });
+export const editConsumer = (patch: ConsumerPatch): Fix => ({ action: "edit-consumer", patch });
+export const editBucket = (bucket: string, patch: StreamPatch): Fix => ({ action: "edit-bucket", bucket, patch });
+export const recreateStream = (): Fix => ({ action: "recreate-stream" });
+export const recreateConsumer = (): Fix => ({ action: "recreate-consumer" });
 
 /** Servers that a stream or consumer is really on: its leader and the others. A server on its own reports no cluster. */
 export function peersOf({ cluster }: Pick<StreamInfo, "cluster">): { real: number; trouble: string[] } {

@@ -14,7 +14,7 @@ import {
   toSeconds,
   type Contract,
   type Found,
-  type Mend,
+  type Fix,
   type Observed,
   type Rule,
 } from "./rule";
@@ -83,7 +83,7 @@ const limitWords = (limits: readonly Limit[], { config }: StreamInfo): string =>
   return limits.length === 0 ? "no limits" : `${words}, discard ${config.discard}${perSubject}`;
 };
 
-const withoutLimits = (_contract: Contract, { stream }: Found): Mend =>
+const withoutLimits = (_contract: Contract, { stream }: Found): Fix =>
   editStream({
     max_msgs: -1,
     max_bytes: -1,
@@ -111,7 +111,7 @@ const AGE_STAYS =
   "(expect.maxAgeSeconds in a program)";
 
 /** Sets the age of the contract, and the window, which follows an age that is shortened and does not come back by itself. */
-function ageEdit(contract: Contract, { stream }: Pick<Found, "stream">): Extract<Mend, { action: "edit-stream" }> {
+function ageEdit(contract: Contract, { stream }: Pick<Found, "stream">): Extract<Fix, { action: "edit-stream" }> {
   const window = toNanoseconds(duplicateWindowSeconds(contract));
   return {
     action: "edit-stream",
@@ -143,7 +143,7 @@ export const STREAM_RULES: readonly Rule[] = [
     expected: ({ stream }) => `stream ${stream}`,
     found: ({ stream }) => (stream ? "it exists" : "no such stream"),
     holds: ({ stream }) => Boolean(stream),
-    mend: () => ({ action: "restart-server" }),
+    fix: () => ({ action: "restart-server" }),
     ensure: () => ({ action: "create-stream" }),
   },
   {
@@ -160,7 +160,7 @@ export const STREAM_RULES: readonly Rule[] = [
     expected: ({ expect }) => expect.retention,
     found: ({ stream }) => stream.config.retention,
     holds: ({ stream }, { expect }) => String(stream.config.retention) === expect.retention,
-    mend: ({ expect }, { stream }) =>
+    fix: ({ expect }, { stream }) =>
       expect.retention === "workqueue" || String(stream.config.retention) === "workqueue"
         ? recreateStream()
         : editStream({ retention: expect.retention as StreamInfo["config"]["retention"] }),
@@ -180,7 +180,7 @@ export const STREAM_RULES: readonly Rule[] = [
     found: ({ stream }) => list(stream.config.subjects ?? []),
     holds: ({ stream }, contract) =>
       storedBy(contract).every((subject) => subjectsCover(stream.config.subjects ?? [], subject)),
-    mend: (contract, { stream }) => {
+    fix: (contract, { stream }) => {
       const present = stream.config.subjects ?? [];
       const missing = storedBy(contract).filter((subject) => !subjectsCover(present, subject));
       // The server refuses a stream whose subjects overlap each other.
@@ -193,13 +193,13 @@ export const STREAM_RULES: readonly Rule[] = [
     severity: "violation",
     effect: "refused",
     about: "stream",
-    checks: "the stream is no mirror",
+    checks: "the stream is not a mirror",
     why: "a mirror takes messages from its origin only: what the server publishes is not stored",
     remedy: "recreate the stream",
     expected: () => "no mirror",
     found: ({ stream }) => (stream.config.mirror ? `a mirror of ${stream.config.mirror.name}` : "no mirror"),
     holds: ({ stream }) => !stream.config.mirror,
-    mend: recreateStream,
+    fix: recreateStream,
   },
   {
     id: "stream-sealed",
@@ -212,7 +212,7 @@ export const STREAM_RULES: readonly Rule[] = [
     expected: () => "not sealed",
     found: ({ stream }) => (stream.config.sealed ? "sealed" : "not sealed"),
     holds: ({ stream }) => !stream.config.sealed,
-    mend: recreateStream,
+    fix: recreateStream,
   },
   {
     id: "stream-acks",
@@ -225,7 +225,7 @@ export const STREAM_RULES: readonly Rule[] = [
     expected: () => "acknowledges",
     found: ({ stream }) => (stream.config.no_ack ? "no_ack" : "acknowledges"),
     holds: ({ stream }) => !stream.config.no_ack,
-    mend: () => editStream({ no_ack: false }),
+    fix: () => editStream({ no_ack: false }),
   },
   {
     id: "stream-counter",
@@ -238,7 +238,7 @@ export const STREAM_RULES: readonly Rule[] = [
     expected: () => "messages",
     found: ({ stream }) => (isCounter(stream) ? "counters" : "messages"),
     holds: ({ stream }) => !isCounter(stream),
-    mend: recreateStream,
+    fix: recreateStream,
   },
   {
     id: "stream-message-size",
@@ -252,7 +252,7 @@ export const STREAM_RULES: readonly Rule[] = [
     found: ({ stream }) =>
       limited(stream.config.max_msg_size) ? `${stream.config.max_msg_size} bytes` : count(undefined),
     holds: ({ stream: { config } }) => !limited(config.max_msg_size) || config.max_msg_size >= NOTIFICATION_BYTES,
-    mend: () => editStream({ max_msg_size: -1 }),
+    fix: () => editStream({ max_msg_size: -1 }),
   },
   {
     id: "stream-capacity",
@@ -273,7 +273,7 @@ export const STREAM_RULES: readonly Rule[] = [
         found.stream,
       ),
     holds: (found, contract) => !limitsOf(found, contract).some(({ bites }) => bites),
-    mend: withoutLimits,
+    fix: withoutLimits,
   },
   {
     id: "stream-age",
@@ -286,7 +286,7 @@ export const STREAM_RULES: readonly Rule[] = [
     expected: ({ expect }) => `at least ${expect.ackWaitSeconds} s`,
     found: ({ stream }) => duration(toSeconds(stream.config.max_age)),
     holds: ({ stream }, contract) => !expiresEarly(stream, contract),
-    mend: ageEdit,
+    fix: ageEdit,
   },
   {
     id: "stream-max-consumers",
@@ -308,7 +308,7 @@ export const STREAM_RULES: readonly Rule[] = [
       const missing = missingConsumers(found, contract);
       return missing === 0 || limit === undefined || found.stream.state.consumer_count + missing <= limit;
     },
-    mend: ({ consumer }, { stream }) =>
+    fix: ({ consumer }, { stream }) =>
       limited(stream.config.max_consumers) && stream.state.consumer_count >= stream.config.max_consumers
         ? editStream({ max_consumers: -1 })
         : { action: "advise", advice: `raise the account's limit of consumers, so that ${consumer} can be added` },
@@ -333,7 +333,7 @@ export const STREAM_RULES: readonly Rule[] = [
       const admits = !limited(pending) || (worker.maxAckPending > 0 && worker.maxAckPending <= pending);
       return admits && !limited(threshold);
     },
-    mend: recreateStream,
+    fix: recreateStream,
     ensure: () => ({ action: "edit-stream", patch: { consumer_limits: {} } }),
   },
   {
@@ -347,7 +347,7 @@ export const STREAM_RULES: readonly Rule[] = [
     expected: ({ expect }) => expect.storage,
     found: ({ stream }) => stream.config.storage,
     holds: ({ stream }, { expect }) => String(stream.config.storage) === expect.storage,
-    mend: recreateStream,
+    fix: recreateStream,
   },
   {
     id: "stream-max-age",
@@ -362,7 +362,7 @@ export const STREAM_RULES: readonly Rule[] = [
     expected: ({ expect }) => duration(expect.maxAgeSeconds),
     found: ({ stream }) => duration(toSeconds(stream.config.max_age)),
     holds: ({ stream }, { expect }) => toSeconds(stream.config.max_age) === expect.maxAgeSeconds,
-    mend: ageEdit,
+    fix: ageEdit,
     ensure: (contract, { stream, ensured }) =>
       isShorter(stream, contract.expect.maxAgeSeconds) || toSeconds(stream.config.max_age) === ensured?.maxAgeSeconds
         ? ageEdit(contract, { stream })
@@ -383,7 +383,7 @@ export const STREAM_RULES: readonly Rule[] = [
         found.stream,
       ),
     holds: (found, contract) => limitsOf(found, contract).every(({ bites }) => bites),
-    mend: withoutLimits,
+    fix: withoutLimits,
   },
   {
     id: "stream-duplicates",
@@ -403,7 +403,7 @@ export const STREAM_RULES: readonly Rule[] = [
       toSeconds(stream.config.duplicate_window) === duplicateWindowSeconds(contract) ||
       // The server itself shortens it when the age is shortened, which the rule about the age reports.
       toSeconds(stream.config.duplicate_window) === toSeconds(stream.config.max_age),
-    mend: (contract) => editStream({ duplicate_window: toNanoseconds(duplicateWindowSeconds(contract)) }),
+    fix: (contract) => editStream({ duplicate_window: toNanoseconds(duplicateWindowSeconds(contract)) }),
   },
   {
     id: "stream-sources",
@@ -411,13 +411,13 @@ export const STREAM_RULES: readonly Rule[] = [
     effect: "differs",
     about: "stream",
     checks: "the stream takes nothing from other streams",
-    why: "workers are handed messages that are no commands of this NoETL",
+    why: "workers are handed messages that are not commands of this NoETL",
     remedy: "recreate the stream without sources",
     expected: () => "no sources",
     found: ({ stream: { config } }) =>
       config.sources?.length ? list(config.sources.map(({ name }) => name)) : "no sources",
     holds: ({ stream }) => !stream.config.sources?.length,
-    mend: recreateStream,
+    fix: recreateStream,
     ensure: () => ({ action: "edit-stream", patch: { sources: [] } }),
   },
   {
@@ -431,7 +431,7 @@ export const STREAM_RULES: readonly Rule[] = [
     expected: ({ subject }) => `stored as ${subject}`,
     found: ({ stream }, { subject }) => `stored as ${list(storedSubjects(subject, transformOf(stream)))}`,
     holds: ({ stream }, { subject }) => storedSubjects(subject, transformOf(stream)).join() === subject,
-    mend: () => editStream({ subject_transform: undefined }),
+    fix: () => editStream({ subject_transform: undefined }),
   },
   {
     id: "stream-replicas",
@@ -444,7 +444,7 @@ export const STREAM_RULES: readonly Rule[] = [
     expected: ({ expect }) => (expect.replicas === 1 ? "at least 1 replica" : `at least ${expect.replicas} replicas`),
     found: ({ stream }) => String(stream.config.num_replicas ?? 1),
     holds: ({ stream }, { expect }) => (stream.config.num_replicas ?? 1) >= expect.replicas,
-    mend: ({ expect }, { stream }) =>
+    fix: ({ expect }, { stream }) =>
       stream.cluster?.name === undefined
         ? {
             action: "advise",
@@ -473,7 +473,7 @@ export const STREAM_RULES: readonly Rule[] = [
       const { real, trouble } = peersOf(stream);
       return trouble.length === 0 && real >= (stream.config.num_replicas ?? 1);
     },
-    mend: (_contract, { stream }) =>
+    fix: (_contract, { stream }) =>
       stream.cluster?.replicas?.length
         ? { action: "advise", advice: "bring the servers that are missing or out of step back: see the NATS pods" }
         : editStream({ num_replicas: 1 }),
@@ -486,13 +486,13 @@ export const STREAM_RULES: readonly Rule[] = [
     about: "stream",
     checks: "the stream is the one that an earlier check saw (`created`)",
     why:
-      "the stream was lost and made anew although no deployment asked for it: the commands in it, and the workers' " +
+      "the stream was lost and recreated although no deployment asked for it: the commands in it, and the workers' " +
       "place, are gone; seen after node upgrades with the volume mounted wrongly, and after restarts with memory storage",
     remedy: "look for what removed it; executions that wait for a lost command have to be started again",
     expected: (_contract, { stream, streamRemembered }) => `created ${streamRemembered ?? String(stream.created)}`,
     found: ({ stream }) => `created ${String(stream.created)}`,
     holds: ({ stream, streamRemembered }) => String(stream.created) === (streamRemembered ?? String(stream.created)),
-    mend: () => ({
+    fix: () => ({
       action: "advise",
       advice:
         "find out what removed the stream (restarts of the NATS pods, the volume's mount, `nats stream rm`), and start " +

@@ -7,7 +7,7 @@ import { projectRoot } from "../../contract/project";
 import { ensureDatabaseTools } from "../toolchain/database";
 import type { NoetlPackages } from "../toolchain/noetl";
 import { startApiServer, startControllers, startKwok, type ClusterTools } from "./control-plane";
-import { furnish, nodeIsReady } from "./furnish";
+import { seedCluster, nodeIsReady } from "./seed";
 import { isReady } from "./kubeconfig";
 import { Launcher } from "./launch";
 import { clusterFiles, makeOpenFolder, openFolder } from "./places";
@@ -74,7 +74,7 @@ export async function startCluster(options: {
     const kubeconfig = await startApiServer(start);
     startControllers(start);
     const [kubelet] = (await freePorts(1)) as [number];
-    await furnish(kubeconfig, kubelet);
+    await seedCluster(kubeconfig, kubelet);
     startKwok(start, kubelet);
     const programs: ProgramTools = {
       natsServer: tools["nats-server"],

@@ -63,22 +63,22 @@ export class Supervisor {
   async run(): Promise<void> {
     const { core, kubeconfig } = this;
     const [pods, services, claims, volumes] = await Promise.all([
-      watch(kubeconfig, "/api/v1/pods", () => core.listPodForAllNamespaces(), complain),
-      watch(kubeconfig, "/api/v1/services", () => core.listServiceForAllNamespaces(), complain),
+      watch(kubeconfig, "/api/v1/pods", () => core.listPodForAllNamespaces(), logProblem),
+      watch(kubeconfig, "/api/v1/services", () => core.listServiceForAllNamespaces(), logProblem),
       watch(
         kubeconfig,
         "/api/v1/persistentvolumeclaims",
         () => core.listPersistentVolumeClaimForAllNamespaces(),
-        complain,
+        logProblem,
       ),
-      watch(kubeconfig, "/api/v1/persistentvolumes", () => core.listPersistentVolume(), complain),
+      watch(kubeconfig, "/api/v1/persistentvolumes", () => core.listPersistentVolume(), logProblem),
     ]);
     while (!this.ending) {
       try {
         await this.reconcile({ pods, services, claims, volumes });
       } catch (error) {
         // The API server may be ending; the next turn tries again.
-        complain(error);
+        logProblem(error);
       }
       await sleep(INTERVAL_MS);
     }
@@ -94,12 +94,12 @@ export class Supervisor {
     await this.forget(new Set(present.map(uidOf)));
     await Promise.all([
       this.provisioner.reconcile(objects.claims.list(), objects.volumes.list()).catch((error: unknown) => {
-        if (!isMissing(error)) complain(error, "volumes: ");
+        if (!isMissing(error)) logProblem(error, "volumes: ");
       }),
       ...present.map((pod) =>
         this.advance(pod, objects).catch((error: unknown) => {
           // One pod's trouble (deleted in the meantime, for one) keeps no other from advancing.
-          if (!isMissing(error)) complain(error, `${podKey(pod)}: `);
+          if (!isMissing(error)) logProblem(error, `${podKey(pod)}: `);
         }),
       ),
     ]);
@@ -211,6 +211,6 @@ function isJobPod(pod: V1Pod): boolean {
   return pod.metadata?.ownerReferences?.some((each) => each.kind === "Job") ?? false;
 }
 
-function complain(error: unknown, prefix = ""): void {
+function logProblem(error: unknown, prefix = ""): void {
   console.error(`${new Date().toISOString()} ${prefix}${error instanceof Error ? error.message : String(error)}`);
 }

@@ -13,7 +13,7 @@ export interface Watched<T> {
   stop(): Promise<void>;
 }
 
-/** Watches until stopped; a broken watch begins anew. Resolves with the first list. */
+/** Watches until stopped; a broken watch begins again. Resolves with the first list. */
 export async function watch<T extends KubernetesObject>(
   kubeconfig: KubeConfig,
   path: string,

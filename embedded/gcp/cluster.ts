@@ -59,7 +59,7 @@ const DEFINITIONS = [
 const isConflict = (error: unknown) => (error as { code?: number }).code === 409;
 
 /** Gives the embedded cluster what every GKE cluster has. May be called again. */
-export async function furnishAsGke(kubeconfigPath: string): Promise<void> {
+export async function seedAsGke(kubeconfigPath: string): Promise<void> {
   const config = new KubeConfig();
   config.loadFromFile(kubeconfigPath);
   const extensions = config.makeApiClient(ApiextensionsV1Api);

@@ -9,7 +9,7 @@ import { main, PROJECT } from "../../program";
 import { serve } from "../plugin/server";
 import { configure, type EngineOptions, openEngine, STAND_IN_CHART } from "../stack";
 import { type CloudState, serveApi } from "./api";
-import { controlPlaneOf, furnishAsGke, serveLoadBalancers, writeAuthPlugin } from "./cluster";
+import { controlPlaneOf, seedAsGke, serveLoadBalancers, writeAuthPlugin } from "./cluster";
 import { CONTROL_PLANE } from "./outputs";
 import { gcpStandIn } from "./plugin";
 
@@ -48,7 +48,7 @@ export async function openGkeStack(options: GkeStackOptions): Promise<GkeStack> 
   const cloud: CloudState = { inventory: new Map(), quotas: QUOTAS, zones: { "acme-dev": "acme.dev." }, empty: false };
   const bin = path.join(options.dir, "gke-bin");
   if (kubeconfigPath) {
-    await furnishAsGke(kubeconfigPath);
+    await seedAsGke(kubeconfigPath);
     writeAuthPlugin(bin, kubeconfigPath);
   }
   const stopLoadBalancers = kubeconfigPath ? serveLoadBalancers(kubeconfigPath, cloud.inventory) : undefined;

@@ -79,7 +79,7 @@ function writeConfig(text: string): void {
   if (folder !== undefined) fs.writeFileSync(path.join(folder, "worker_config.txt"), text);
 }
 
-/** A registration that fails is told, and tried again at the next heartbeat; the worker does not wait for it. */
+/** A registration that fails is reported, and tried again at the next heartbeat; the worker does not wait for it. */
 async function register(id: string, api: string): Promise<void> {
   try {
     await request(`${api.replace(/\/$/, "")}/api/worker/pool/register`, {

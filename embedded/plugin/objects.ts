@@ -179,7 +179,7 @@ export class ObjectResource implements Resource {
       objectAt(olds, "metadata").namespace === objectAt(news, "metadata").namespace;
     return {
       changes: found,
-      // Two objects cannot have one name; an automatic name is given anew.
+      // Two objects cannot have one name; an automatic name is given again.
       deleteBeforeReplace: found.some((change) => change.replace) && sameName && annotation(news, AUTONAMED) !== "true",
     };
   }

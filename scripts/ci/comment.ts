@@ -99,11 +99,11 @@ function commentBody(args: {
   return limited(`${parts.join("\n\n")}\n\n${footer}`, note);
 }
 
-/** A file of an artifact; undefined where there is none. @throws Error for what is no plain, readable file of a fair size. */
+/** A file of an artifact; undefined where there is none. @throws Error for what is not a plain, readable file of a fair size. */
 function readReport(file: string): string | undefined {
   const found = fs.lstatSync(file, { throwIfNoEntry: false });
   if (!found) return undefined;
-  if (!found.isFile()) throw new Error(`${path.basename(file)} of the artifact is no plain file`);
+  if (!found.isFile()) throw new Error(`${path.basename(file)} of the artifact is not a plain file`);
   if (found.size > FILE_LIMIT)
     throw new Error(`${path.basename(file)} of the artifact has ${found.size} bytes, over ${FILE_LIMIT}`);
   const text = fs.readFileSync(file, "utf8");

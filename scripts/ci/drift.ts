@@ -37,7 +37,7 @@ interface Step {
 /**
  * What a refresh would change, from the engine's JSON.
  *
- * @throws Error where the text is no complete answer: an interrupted engine must not look like a stack without drift.
+ * @throws Error where the text is not a complete answer: an interrupted engine must not look like a stack without drift.
  */
 export function driftIn(json: string): Drifted[] {
   let parsed: { steps?: readonly Step[]; changeSummary?: Readonly<Record<string, number>> };

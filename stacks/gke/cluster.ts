@@ -23,7 +23,7 @@ export interface Cluster {
   readonly registry: ArtifactRegistry | undefined;
 }
 
-export interface ClusterSurroundings {
+export interface ClusterContext {
   project: pulumi.Output<string>;
   /** The APIs, where the stack enables them. */
   enabled: readonly ProjectServices[];
@@ -31,7 +31,7 @@ export interface ClusterSurroundings {
 }
 
 /** The cluster that is there, or a new one in its network; with the images' repository, which nodes of a new one may read. */
-export function clusterFor(settings: GkeSettings, facts: Facts, around: ClusterSurroundings): Cluster {
+export function clusterFor(settings: GkeSettings, facts: Facts, around: ClusterContext): Cluster {
   const { projectId, region, clusterName, deletionProtection: protect } = settings;
   const { project, onCloud } = around;
   const created = facts.cluster ? undefined : newCluster(settings, around);
@@ -66,7 +66,7 @@ export function clusterFor(settings: GkeSettings, facts: Facts, around: ClusterS
   };
 }
 
-function newCluster(settings: GkeSettings, { project, enabled, onCloud }: ClusterSurroundings) {
+function newCluster(settings: GkeSettings, { project, enabled, onCloud }: ClusterContext) {
   const { region, clusterName } = settings;
   const network = new Network(
     "network",

@@ -5,7 +5,7 @@ import type { PodName } from "../../config/gke/pods";
 import { generatedPassword, type Resources } from "../../components/shared";
 import type { Cluster } from "./cluster";
 
-interface Surroundings {
+interface GkeContext {
   project: pulumi.Output<string>;
   enabled: readonly ProjectServices[];
   cluster: Cluster;
@@ -14,7 +14,7 @@ interface Surroundings {
 }
 
 /** Cloud SQL and the way to it; where NoETL is deployed, as the external server of its database. */
-export function cloudDatabase(settings: GkeSettings, around: Surroundings) {
+export function cloudDatabase(settings: GkeSettings, around: GkeContext) {
   const { project } = around;
   const sql = new CloudSql(
     "cloud-sql",

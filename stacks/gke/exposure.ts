@@ -13,14 +13,14 @@ import {
   serviceAnnotations,
 } from "../../components/gcp";
 import type { GkeSettings } from "./preflight";
-import { PLACES } from "../../contract/facts";
+import { LOCATIONS } from "../../contract/facts";
 import type { Settings } from "../../config/schema";
 import type { Platform } from "../platform";
 
 /** Names that the objects of each public part bear. */
 const PUBLIC = {
-  gateway: { object: "noetl-gateway", health: "/health", port: PLACES.gateway.port },
-  noetl: { object: "noetl-api", health: "/api/health", port: PLACES.noetl.port },
+  gateway: { object: "noetl-gateway", health: "/health", port: LOCATIONS.gateway.port },
+  noetl: { object: "noetl-api", health: "/api/health", port: LOCATIONS.noetl.port },
 } as const;
 
 /** The static addresses of what is public. */
@@ -61,7 +61,7 @@ export function gatewayEntry(settings: Settings, address: PublicAddress | undefi
       serviceAnnotations: addressAnnotations(address.addressName),
       publicUrl:
         settings.gatewayPublicUrl ??
-        pulumi.interpolate`http://${settings.gatewayHost ?? address.address}:${PLACES.gateway.port}`,
+        pulumi.interpolate`http://${settings.gatewayHost ?? address.address}:${LOCATIONS.gateway.port}`,
     };
   return ingressEntry("gateway", settings.gatewayHost ?? "", address);
 }
@@ -80,7 +80,7 @@ function ingressEntry(part: keyof typeof PUBLIC, host: string, address: PublicAd
   };
 }
 
-interface Surroundings {
+interface GkeContext {
   project: pulumi.Output<string>;
   cloud: GoogleProvider;
   enabled: ProjectServices[];
@@ -91,7 +91,7 @@ interface Surroundings {
 export function expose(
   settings: GkeSettings,
   { noetl, gateway }: { noetl: Noetl | undefined; gateway: Gateway | undefined },
-  { project, cloud, enabled, cluster }: Surroundings,
+  { project, cloud, enabled, cluster }: GkeContext,
 ): void {
   const balanceLoad = (part: keyof typeof PUBLIC, namespace: pulumi.Output<string>) =>
     new LoadBalancing(
@@ -125,7 +125,7 @@ export function expose(
  */
 function admit(
   { iapMembers, gatewayHost, noetlHost }: GkeSettings,
-  { project, cloud, enabled }: Omit<Surroundings, "cluster">,
+  { project, cloud, enabled }: Omit<GkeContext, "cluster">,
 ): void {
   const hosts = [gatewayHost, noetlHost].filter((host) => host !== undefined);
   const condition = {

@@ -4,7 +4,7 @@ import { Provider as GoogleProvider } from "@pulumi/gcp/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { ProjectServices } from "../../components/gcp";
 import { checkQuotas, type Facts, type GkeSettings, GoogleApi, preflight } from "./preflight";
-import { gkeDoubts } from "../../config/gke";
+import { gkeWarnings } from "../../config/gke";
 import { ConfigError } from "../../config/parse";
 import type { Settings } from "../../config/schema";
 import type { Platform } from "../platform";
@@ -25,7 +25,7 @@ export async function gkePlatform(settings: Settings): Promise<Platform> {
   const { accessToken } = await organizations.getClientConfig({ provider });
   const api = new GoogleApi(accessToken);
   const facts = accessToken ? await preflight({ ...settings, projectId }, api) : UNASKED;
-  for (const warning of [...facts.warnings, ...gkeDoubts(settings)]) await pulumi.log.warn(warning);
+  for (const warning of [...facts.warnings, ...gkeWarnings(settings)]) await pulumi.log.warn(warning);
   const services = enabledServices(settings, provider);
   if (!facts.quotasRead && services && !pulumi.runtime.isDryRun())
     await quotasOnceEnabled({ ...settings, projectId }, services, api);

@@ -132,7 +132,7 @@ describe("credentials", () => {
     }
   });
 
-  it("leave what is no credential in the ConfigMap", async () => {
+  it("leave what is not a credential in the ConfigMap", async () => {
     const env = deployed(
       await render("noetl", merged(REQUIRED.noetl, { config: { server: { KEYBOARD: "x", PASSWORD_LENGTH: 8 } } })),
       "noetl-server",

@@ -138,7 +138,7 @@ describe("NatsJetStream", () => {
     });
   });
 
-  it("has another revision of its servers exactly where their pods start anew", async () => {
+  it("has another revision of its servers exactly where their pods restart", async () => {
     const revision = (name: string, args: Components.NatsJetStreamArgs) =>
       valueOf(new library.NatsJetStream(name, { password: "x", ...args }).serversRevision);
     const first = await revision("same", {});
@@ -172,7 +172,9 @@ describe("NatsJetStream", () => {
   });
 
   it("refuses sizes that cannot work", () => {
-    expect(() => new library.NatsJetStream("bad", { fileStoreSize: "5GB" })).toThrow(/fileStoreSize is no Kubernetes/);
+    expect(() => new library.NatsJetStream("bad", { fileStoreSize: "5GB" })).toThrow(
+      /fileStoreSize is not a Kubernetes/,
+    );
     expect(() => new library.NatsJetStream("small", { memoryStoreSize: "2Gi", memoryLimit: "2049Mi" })).toThrow(
       /memoryStoreSize 2Gi does not fit into memoryLimit 2049Mi; allowed: unset, or at least 2560Mi/,
     );
@@ -213,7 +215,7 @@ const database = { host: "db", port: 5432, database: "noetl", user: "noetl", pas
 const nats = { host: "nats.nats.svc.cluster.local", port: 4222, user: "noetl", password: pulumi.secret("canary-nats") };
 
 describe("Noetl", () => {
-  it("rolls its pods where NATS's servers start anew", async () => {
+  it("rolls its pods where NATS's servers restart", async () => {
     new library.Noetl("rolls", { nats: { ...nats, serversRevision: "abc" }, database });
     await settled(declared);
     const podAnnotations = { "noetl-nats/nats-servers-revision": "abc" };

@@ -64,7 +64,7 @@ describe("parseSettings", () => {
     for (const problem of problems.filter((each) => !each.startsWith("natsPasword")))
       expect(problem).toMatch(/^\w+: .*allowed: .+; for example \S/);
     expect(problems.join("\n")).toContain("natsPasword: unknown key; the nearest known one is natsPassword");
-    expect(problems.join("\n")).toContain('natsJetstreamFileSize: "5GB" is no Kubernetes quantity');
+    expect(problems.join("\n")).toContain('natsJetstreamFileSize: "5GB" is not a Kubernetes quantity');
   });
 
   it("never repeats a password", () => {
@@ -129,7 +129,7 @@ describe("parseSettings", () => {
     expect(pull("30", "15")[0]).toMatch(/^workerFetchHeartbeatSeconds: 15 is not less than half.*for example 5$/);
     expect(pull("30", "14.9")).toEqual([]);
     expect(pull("1", "1")[0]).toMatch(/allowed: less than 0.5; for example 0.1$/);
-    expect(pull("soon", "5")[0]).toMatch(/is no number; allowed: a number from 0.5 to 3600, decimals too/);
+    expect(pull("soon", "5")[0]).toMatch(/is not a number; allowed: a number from 0.5 to 3600, decimals too/);
   });
 
   it("refuses more commands on databases than commands, against the chart's defaults too", () => {
@@ -187,7 +187,7 @@ describe("parseSettings", () => {
     );
     expect(problemsOf({ serverCpuRequest: "2", serverCpuLimit: "500m" })[0]).toMatch(/^serverCpuRequest:/);
     expect(problemsOf({ workerCpuLimit: "1 core" })[0]).toMatch(
-      /is no quantity of CPU; allowed: CPU from 10m to 64; for example 2$/,
+      /is not a quantity of CPU; allowed: CPU from 10m to 64; for example 2$/,
     );
   });
 
@@ -197,7 +197,7 @@ describe("parseSettings", () => {
       N: "5",
       ON: "true",
     });
-    expect(problemsOf({ workerEnv: "A=b" })[0]).toMatch(/^workerEnv: is no JSON; allowed: .*; for example \{"/);
+    expect(problemsOf({ workerEnv: "A=b" })[0]).toMatch(/^workerEnv: is not JSON; allowed: .*; for example \{"/);
     expect(problemsOf({ workerEnv: '{"NATS_STREAM":"X","NOETL_WORKER_NATS_MAX_DELIVER":"7"}' })).toEqual([
       "workerEnv: NATS_STREAM has a place of its own; allowed: other variables; set natsStream instead",
       "workerEnv: NOETL_WORKER_NATS_MAX_DELIVER has a place of its own; allowed: other variables; set workerMaxDeliver instead",

@@ -99,7 +99,7 @@ export interface Case extends Deviation {
   readonly expected: string;
   /** Further rules that the same deviation breaks. */
   readonly also?: readonly string[];
-  /** Where no command of the report can mend it: what somebody does who follows its words. */
+  /** Where no command of the report can fix it: what somebody does who follows its words. */
   readonly advice?: Advice;
   /** True where mode ensure leaves it as it is, because somebody who set it would lose something. */
   readonly kept?: boolean;
@@ -417,7 +417,7 @@ export const BROKEN: readonly Case[] = [
   },
   {
     rule: "stream-lost",
-    name: "made anew since an earlier check",
+    name: "recreated since an earlier check",
     remembered: () => ({ streamCreated: "2024-05-01T00:00:00.000000000Z" }),
     found: "created <now>",
     expected: "created 2024-05-01T00:00:00.000000000Z",

@@ -1,6 +1,13 @@
 import { AckPolicy, RetentionPolicy, StorageType, type ConsumerConfig, type StreamConfig } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { checkContract, ensureContract, EnsureRefused, judge, RULES, type ContractArguments } from "../../contract";
+import {
+  checkContract,
+  ensureContract,
+  EnsureRefused,
+  evaluateRules,
+  RULES,
+  type ContractArguments,
+} from "../../contract";
 import { CONSUMER, STREAM } from "../../contract/facts";
 import { arrange, BROKEN, CASES_CONFIG, clear } from "./cases";
 import {
@@ -93,7 +100,7 @@ describe("where nothing is there", () => {
 
 describe("what is broken", () => {
   const here = BROKEN.filter(({ until = 15 }) => until >= 15);
-  /** What nothing but removing, recreating or somebody's decision mends. */
+  /** What nothing but removing, recreating or somebody's decision fixes. */
   const RECREATED = new Set([
     ...["stream-mirror", "stream-sealed", "stream-counter", "stream-storage", "stream-overlap", "stream-peers"],
     ...["consumer-durable", "consumer-pull", "consumer-ack-policy", "consumer-priority", "consumer-max-waiting"],
@@ -109,10 +116,10 @@ describe("what is broken", () => {
   ]);
 
   const refused = here.filter(({ rule, name, kept }) => kept || RECREATED.has(rule) || name.startsWith("a work queue"));
-  const mended = here.filter((each) => !refused.includes(each) && each.rule !== "stream-lost");
+  const fixed = here.filter((each) => !refused.includes(each) && each.rule !== "stream-lost");
 
-  it.each(mended.filter(({ rule }) => rule !== "stream-replicas"))(
-    "is mended without losing anything: $rule, $name",
+  it.each(fixed.filter(({ rule }) => rule !== "stream-replicas"))(
+    "is fixed without losing anything: $rule, $name",
     async (broken) => {
       await arrange(server, broken);
       const before = await everything();
@@ -143,11 +150,11 @@ describe("what is broken", () => {
     expect(error.message).toMatch(/^Nothing was changed: [^.]*\b(needs|need) a decision\. Mode ensure never removes/);
     if (broken.kept && !RECREATED.has(broken.rule)) expect(error.message).toMatch(/\n {4}mode ensure leaves it: \w/);
     expect(error.message).toContain(broken.rule);
-    expect(error.message).toContain("To mend it:");
+    expect(error.message).toContain("To fix it:");
     expect(await everything()).toEqual(before);
   });
 
-  it("in several ways is mended in one request each, and says from what to what", async () => {
+  it("in several ways is fixed in one request each, and says from what to what", async () => {
     await startNoetl(server, {
       stream: { retention: RetentionPolicy.Interest, subjects: ["noetl.events"], max_age: 60e9, no_ack: true },
       consumer: { max_deliver: 3, max_ack_pending: 10 },
@@ -230,8 +237,8 @@ describe("a server that says no", () => {
 
 describe("every rule", () => {
   it("tells ensure what to do about it", () => {
-    expect(judge(inputs(), { stream: undefined, consumer: undefined }).map(({ ensure }) => ensure.action)).toEqual([
-      "create-stream",
-    ]);
+    expect(
+      evaluateRules(inputs(), { stream: undefined, consumer: undefined }).map(({ ensure }) => ensure.action),
+    ).toEqual(["create-stream"]);
   });
 });

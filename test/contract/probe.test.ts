@@ -132,12 +132,12 @@ describe.each(SERVERS)("$tool", ({ tool, minor }) => {
 });
 
 describe("the words of a report, done as they say", () => {
-  it.each(PROBE_CASES)("mend $rule: $name", async (broken) => {
+  it.each(PROBE_CASES)("fix $rule: $name", async (broken) => {
     const { cure, args, rule } = broken;
     await arrange(broken);
     const before = await check(args);
-    const [, mending = ""] = before.report.split("  To mend it:\n");
-    expect(mending).toMatch(cure.says);
+    const [, fixing = ""] = before.report.split("  To fix it:\n");
+    expect(fixing).toMatch(cure.says);
     if (cure.reload) await server.reload(configOf(cure.reload));
     if (cure.restart) await server.restart(configOf(cure.restart));
     await cure.act?.(server);
@@ -149,7 +149,7 @@ describe("the words of a report, done as they say", () => {
 describe("the subjects that NoETL publishes on", () => {
   const routed = { publishes: ["noetl.commands", "noetl.commands.shared.*"] };
 
-  it("are all asked, and one that no stream takes is told", async () => {
+  it("are all asked, and one that no stream takes is reported", async () => {
     server = await startNatsServer({ config: configOf({ lines: `mappings: {"noetl.commands.shared.*": "lost"}` }) });
     await startNoetl(server, { stream: { subjects: ["noetl.commands", "noetl.commands.>"] } }, ADMIN);
     const report = await check(routed);

@@ -84,7 +84,7 @@ describe("a cluster of three servers", () => {
     expect((await checkContract(inputs(replicated))).report).toBe("");
   });
 
-  it("has a consumer with fewer replicas than its stream found, and mended by ensure", async () => {
+  it("has a consumer with fewer replicas than its stream found, and fixed by ensure", async () => {
     await withManager(any(), async (manager) => {
       await manager.consumers.delete(STREAM.name, CONSUMER.name);
       await addConsumer(manager, { num_replicas: 1 });
@@ -120,7 +120,7 @@ describe("a cluster of three servers", () => {
     const { holds, checks, server } = await checking;
     expect(holds).toBe(true);
     expect(server).not.toBe(first);
-    // A server is missing, and that is told as drift.
+    // A server is missing, and that is reported as drift.
     expect(Object.keys(broken(checks)).filter((id) => id !== "stream-peers")).toEqual([]);
   });
 

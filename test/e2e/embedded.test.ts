@@ -224,7 +224,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(consumer.config).toMatchObject({ max_ack_pending: 32 });
   });
 
-  it("starts NoETL anew after NATS, which loses the stream that it holds in memory", async () => {
+  it("restarts NoETL after NATS, which loses the stream that it holds in memory", async () => {
     const created = async () =>
       (JSON.parse(await nats("stream", "info", "NOETL_COMMANDS", "--json")) as { created: string }).created;
     const before = { stream: await created(), server: await uidOf("noetl", "app=noetl-server") };
@@ -260,7 +260,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(await nats("stream", "ls", "--names")).toContain("NOETL_COMMANDS");
   });
 
-  it("fails on the wrong retention, and says how to mend it", async () => {
+  it("fails on the wrong retention, and says how to fix it", async () => {
     await remakeStream("noetl.commands", "work");
     config.contractTimeoutSeconds = "5";
     const output = await failingUp();
@@ -269,7 +269,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(output).toMatch(/nats stream rm/);
   });
 
-  it("fails on the wrong subject, and says how to mend it", async () => {
+  it("fails on the wrong subject, and says how to fix it", async () => {
     await remakeStream("other.commands", "limits");
     config.contractTimeoutSeconds = "6";
     const output = await failingUp();
@@ -283,7 +283,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(output).toMatch(/nats stream (edit|rm)/);
   });
 
-  it("holds again once the stream is mended, and NoETL restarted, which makes its consumer at its start alone", async () => {
+  it("holds again once the stream is fixed, and NoETL restarted, which makes its consumer at its start alone", async () => {
     await remakeStream("noetl.commands", "limits");
     config.contractTimeoutSeconds = "60";
     // Nobody adds the consumer but a worker that starts: the update does not wait for it, and says so.

@@ -36,7 +36,7 @@ describe("the stack kind, by the pulumi command", () => {
         ...engine.options.envVars,
         KUBECONFIG: path.join(dir, "kubeconfig"),
         PULUMI_DEBUG_LANGUAGES: `nodejs:${host.port}`,
-        // Compiled anew, as in a workflow: what an earlier run left would hide that the sources do not compile.
+        // Compiled again, as in a workflow: what an earlier run left would hide that the sources do not compile.
         TS_NODE_CACHE_DIRECTORY: path.join(dir, "compiled"),
       },
       maxBuffer: 64 * 1024 * 1024,

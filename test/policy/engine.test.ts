@@ -106,7 +106,7 @@ describe("the policy pack, run by the real engine", () => {
       exposure: "internal",
     };
     const gke = await openGkeStack({ dir: path.join(dir, "gke"), tools, config });
-    const judge = async (...configs: string[]) => {
+    const evaluateRules = async (...configs: string[]) => {
       let output = "";
       const passed = await gke.stack
         .preview({
@@ -122,14 +122,14 @@ describe("the policy pack, run by the real engine", () => {
       return { passed, violations: violations(output) };
     };
     try {
-      expect(await judge()).toEqual({ passed: true, violations: [] });
+      expect(await evaluateRules()).toEqual({ passed: true, violations: [] });
       await gke.configure({ deletionProtection: "false" });
       const unprotected = ["cloud-sql-instance", "gke-cluster"];
-      expect(await judge()).toEqual({
+      expect(await evaluateRules()).toEqual({
         passed: false,
         violations: unprotected.map((name) => `mandatory deletion-protection ${name}`),
       });
-      expect(await judge(path.join(POLICY_PACK, "teardown.json"))).toEqual({
+      expect(await evaluateRules(path.join(POLICY_PACK, "teardown.json"))).toEqual({
         passed: true,
         violations: unprotected.map((name) => `advisory deletion-protection ${name}`),
       });

@@ -3,14 +3,14 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { Secret } from "@pulumi/policy";
 import { afterAll, describe, expect, it } from "vitest";
-import { bareProperties, isUnknown, type Judged, texts } from "../../policy/resource";
+import { bareProperties, isUnknown, type ResourceView, texts } from "../../policy/resource";
 import { isStackRule, type Rule, RULES } from "../../policy/rules";
 
 const CANARY = "Canary-7f3a";
 const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 const secret = (value: unknown) => new Secret(value);
 
-const resource = (type: string, props: Record<string, unknown>, parentType?: string): Judged => ({
+const resource = (type: string, props: Record<string, unknown>, parentType?: string): ResourceView => ({
   type,
   name: "it",
   urn: `urn:pulumi:test::noetl-nats::${type}::it`,
@@ -55,9 +55,9 @@ afterAll(() => fs.rmSync(elsewhere, { recursive: true }));
 
 interface Cases {
   /** Stacks that keep the rule. */
-  readonly keep: Readonly<Record<string, Judged[]>>;
+  readonly keep: Readonly<Record<string, ResourceView[]>>;
   /** Stacks that break it, with what the problems say, in order. */
-  readonly break: Readonly<Record<string, [Judged[], ...RegExp[]]>>;
+  readonly break: Readonly<Record<string, [ResourceView[], ...RegExp[]]>>;
 }
 
 const CASES: Readonly<Record<string, Cases>> = {
@@ -333,7 +333,7 @@ const CASES: Readonly<Record<string, Cases>> = {
   },
 };
 
-function problems(rule: Rule, stack: readonly Judged[]): string[] {
+function problems(rule: Rule, stack: readonly ResourceView[]): string[] {
   return isStackRule(rule) ? rule.checkStack(stack).map(({ problem }) => problem) : stack.flatMap((r) => rule.check(r));
 }
 

@@ -1,6 +1,6 @@
 import { Secret } from "@pulumi/policy";
 import { describe, expect, it } from "vitest";
-import type { Judged } from "../../policy/resource";
+import type { ResourceView } from "../../policy/resource";
 import { isStackRule, RULES } from "../../policy/rules";
 import { CONFIGURATIONS } from "../support/gke/configurations";
 import { type Declared, run } from "../support/gke/mocks";
@@ -15,7 +15,7 @@ function marked(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, marked(inner)]));
 }
 
-const judged = ({ type, name, inputs }: Declared): Judged => ({
+const judged = ({ type, name, inputs }: Declared): ResourceView => ({
   type,
   name,
   urn: name,

@@ -150,7 +150,7 @@ describe("a preview that failed replaces its comment", () => {
     expect(bodyOf("kind")).toContain("finished without a report");
   });
 
-  it("was not run at all; nobody else is told so", async () => {
+  it("was not run at all; nobody else is reported so", async () => {
     github.jobs = [];
     const { output } = await comment();
     expect(bodyOf("kind")).toContain("The preview of `kind` was not run");
@@ -203,7 +203,7 @@ describe("a report from a fork is not believed", () => {
     artifact("gke", "x".repeat(2 * 1024 * 1024));
     const { code, output } = await comment(FORK);
     expect(code).toBe(0);
-    expect(output).toContain("diff.md of the artifact is no plain file");
+    expect(output).toContain("diff.md of the artifact is not a plain file");
     expect(output).toContain("has 2097152 bytes");
     expect(bodyOf("kind")).toContain("finished without a report");
     expect(JSON.stringify(github.comments)).not.toContain("canary-content");
@@ -232,7 +232,7 @@ describe("GitHub's limits", () => {
     expect(body).toMatch(/x\n````\n\n<\/details>\n\n\*\*This comment is full: /);
   });
 
-  it("secondary rate limit and too many requests: waits as long as it is told", async () => {
+  it("secondary rate limit and too many requests: waits as long as it is reported", async () => {
     artifact("kind", "x");
     const message = "You have exceeded a secondary rate limit.";
     github.faults.push(

@@ -99,7 +99,7 @@ describe("drift", () => {
 });
 
 describe("a refresh that failed", () => {
-  it("is told in the same issue, with the engine's words, and fails the run", async () => {
+  it("is reported in the same issue, with the engine's words, and fails the run", async () => {
     await drift(RECORDED);
     const { refresh, report } = await drift("", "error: could not get the lock\n", 255);
     expect(refresh).toMatchObject({ code: 1, output: expect.stringContaining("could not get the lock") as string });

@@ -3,11 +3,11 @@
 usage: nats_probe.py ready|worker|server [PORT] [--folder FOLDER] [--pid PID] [--start-seconds SECONDS]
 
 ready   a worker's readiness: a connection to NATS, and a consumer that has not gone
-worker  a worker's liveness: fails for what a restart mends, and for nothing else
+worker  a worker's liveness: fails for what a restart fixes, and for nothing else
 server  the server's liveness: its API on PORT, and a connection to NATS that was there and is lost
 
 NoETL's NATS client gives up after two minutes without a server; the process then lives on without a connection. A worker makes
-stream and consumer at its start alone. So both are mended by a restart, once NATS is there: nothing is said against a pod while
+stream and consumer at its start alone. So both are fixed by a restart, once NATS is there: nothing is said against a pod while
 NATS does not answer, and nothing is missed that this container has not seen, so that no container is restarted again and
 again for what nobody can make.
 

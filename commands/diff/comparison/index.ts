@@ -1,5 +1,5 @@
 /** What a change does to a stack: both revisions put side by side. */
-import { many } from "../../../contract/wording";
+import { plural } from "../../../contract/wording";
 import { fieldChanges } from "../compare";
 import { contractOf, contractReport } from "../contract";
 import { environmentTables } from "../environment";
@@ -99,7 +99,7 @@ export function compareSides(
     ...pairs.map((pair) => partOf(declared(pair))),
     ...[...oldObjects, ...newObjects].map((object) => partOfObject(object, "stack")),
   ]);
-  // The stack itself is no part of the picture unless something of it changes.
+  // The stack itself is not a part of the picture unless something of it changes.
   if (!resources.some(({ part }) => part === "stack")) present.delete("stack");
   const restarts = objects.filter((object) => object.restarts).map((object) => `${object.kind} ${object.name}`);
   const totals = {
@@ -137,7 +137,7 @@ function masked(contract: ContractReport, masker: Masker): ContractReport {
       consequence: text(change.consequence),
     })),
     broken: contract.broken.map((rule) => ({ ...rule, found: text(rule.found), expected: text(rule.expected) })),
-    mend: contract.mend.map(text),
+    fix: contract.fix.map(text),
     refused: contract.refused,
   };
 }
@@ -174,7 +174,7 @@ function summaryOf(args: {
   const parts = [
     `resources: ${resources.join(", ") || "none"}`,
     `Kubernetes objects: ${objects.join(", ") || "none"}`,
-    ...(contract.changes.length > 0 ? [`stream contract: ${many(contract.changes.length, "change")}`] : []),
+    ...(contract.changes.length > 0 ? [`stream contract: ${plural(contract.changes.length, "change")}`] : []),
     ...(restarts.length > 0 ? [`pods restart: ${restarts.join(", ")}`] : []),
   ];
   return `${sentence(parts.join("; "))}.`;

@@ -47,7 +47,7 @@ function objectEntry(args: {
   return { delta: { ...pair, op, rendered, restarts, changes }, shown };
 }
 
-/** The object that a resource of the program declares; nothing where it is no object, or does not change. */
+/** The object that a resource of the program declares; nothing where it is not an object, or does not change. */
 export function declaredEntry(
   pair: ResourcePair,
   delta: ResourceDelta | undefined,
@@ -64,7 +64,7 @@ export function declaredEntry(
   return [objectEntry({ pair: objects, op: delta.op, changes, owner, ownerPart, rendered: false, masker })];
 }
 
-/** The objects of a release, without what its chart draws anew at every rendering; the notes say what that is. */
+/** The objects of a release, without what its chart draws again at every rendering; the notes say what that is. */
 export function renderedEntries(args: {
   owner: DeclaredResource;
   ownerPart: PartName;

@@ -3,14 +3,14 @@ import type { ChangeReport, EnvironmentTable, Report, Scalar } from "../report";
 import { html as escaped } from "./escape";
 import { SCRIPT, STYLE } from "./page";
 import { topology } from "./topology";
-import { many } from "../../../contract/wording";
+import { plural } from "../../../contract/wording";
 import { resourceTitle } from "../wording";
 import {
   bodyLines,
   comparedText,
   isFailure,
   liveLines,
-  mendHeading,
+  fixHeading,
   objectRemarks,
   objectTitle,
   SIGN,
@@ -135,14 +135,14 @@ function risks({ risks: found }: ChangeReport): string {
 }
 
 function contract({ contract: report }: ChangeReport): string {
-  const { changes, mend } = report;
+  const { changes, fix } = report;
   if (changes.length === 0) return "";
   const rows = changes.map(
     ({ term, old, new: now, consequence }) =>
       `<tr><td>${escaped(term)}</td>${codeCell(old)}${codeCell(now)}<td class="words">${words(consequence)}</td></tr>`,
   );
   const commands =
-    mend.length > 0 ? `<p>${mendHeading(report)}</p><pre class="commands">${escaped(mend.join("\n"))}</pre>` : "";
+    fix.length > 0 ? `<p>${fixHeading(report)}</p><pre class="commands">${escaped(fix.join("\n"))}</pre>` : "";
   return section("Stream contract", `${table(["Term", "Before", "After", "What follows"], rows)}${commands}`);
 }
 
@@ -182,7 +182,7 @@ function environment({ environment: tables }: ChangeReport): string {
     );
     return (
       `<details${changed > 0 ? " open" : ""} class="group"><summary>${escaped(each.workload)}: <code>${escaped(each.object)}</code> ` +
-      `<small>${many(each.rows.length, "variable")}, ${changed} changed</small></summary>` +
+      `<small>${plural(each.rows.length, "variable")}, ${changed} changed</small></summary>` +
       `${table(["Variable", "Before", "After", "From"], rows)}</details>`
     );
   });

@@ -2,7 +2,7 @@ import type { ChangeReport, EnvironmentRow, ObjectChange, Report, Risk, Scalar }
 import { code, fence, html, prose } from "./escape";
 import { engineCounts } from "../merge-live";
 import { flowchart } from "./mermaid";
-import { many } from "../../../contract/wording";
+import { plural } from "../../../contract/wording";
 import { resourceTitle } from "../wording";
 import {
   bodyLines,
@@ -11,7 +11,7 @@ import {
   isFailure,
   LEVEL_SIGN,
   liveLines,
-  mendHeading,
+  fixHeading,
   objectRemarks,
   objectTitle,
   SIGN,
@@ -92,7 +92,7 @@ function fit(blocks: readonly Block[], options: MarkdownOptions): string {
   const whole = size() <= options.maxSize;
   const artifact = options.artifact ?? "the output of the command in another format";
   const where = /^https:\/\/[^\s<>]+$/.test(artifact) ? `<${artifact}>` : prose(artifact);
-  const leftOut = (count: number) => `> ${many(count, "detail")} did not fit here. The complete report: ${where}.`;
+  const leftOut = (count: number) => `> ${plural(count, "detail")} did not fit here. The complete report: ${where}.`;
   const room = options.maxSize - leftOut(blocks.length).length - separator.length;
   let shortened = 0;
   if (!whole) {
@@ -129,7 +129,7 @@ function blocksOf(report: ChangeReport): Block[] {
     ]);
     blocks.push({
       full: `#### Settings\n\n${table(["Key", "Before", "After"], rows)}`,
-      short: `#### Settings\n\n${many(rows.length, "setting")} changed.`,
+      short: `#### Settings\n\n${plural(rows.length, "setting")} changed.`,
       rank: RANK.picture,
     });
   }
@@ -143,7 +143,7 @@ function blocksOf(report: ChangeReport): Block[] {
     ];
     blocks.push({
       full: ["#### Environment", ...parts].join("\n\n"),
-      short: `#### Environment\n\n${many(rows.length, "variable")} changed.`,
+      short: `#### Environment\n\n${plural(rows.length, "variable")} changed.`,
       rank: RANK.resource,
     });
   }
@@ -164,7 +164,7 @@ function blocksOf(report: ChangeReport): Block[] {
           fence("diff", body.join("\n")),
         ];
         blocks.push({
-          full: details(`${line}, ${many(resource.changes.length, "input")}`, text.filter(Boolean).join("\n\n")),
+          full: details(`${line}, ${plural(resource.changes.length, "input")}`, text.filter(Boolean).join("\n\n")),
           short: plain,
           rank: RANK.resource,
         });
@@ -176,10 +176,10 @@ function blocksOf(report: ChangeReport): Block[] {
   if (report.outputs.length > 0) {
     blocks.push({
       full: details(
-        `Outputs of the stack, ${many(report.outputs.length, "change")}`,
+        `Outputs of the stack, ${plural(report.outputs.length, "change")}`,
         fence("diff", bodyLines(report.outputs).join("\n")),
       ),
-      short: `Outputs of the stack: ${many(report.outputs.length, "change")}.`,
+      short: `Outputs of the stack: ${plural(report.outputs.length, "change")}.`,
       rank: RANK.resource,
     });
   }
@@ -187,7 +187,7 @@ function blocksOf(report: ChangeReport): Block[] {
     const cells = rows.map((row) => [row.changed ? "●" : "", ...environmentCells(row)]);
     blocks.push({
       full: details(
-        `Environment of the ${workload} (<code>${html(object)}</code>), ${many(rows.length, "variable")}`,
+        `Environment of the ${workload} (<code>${html(object)}</code>), ${plural(rows.length, "variable")}`,
         table(["", "Variable", "Before", "After", "From"], cells),
       ),
       short: "",
@@ -197,8 +197,8 @@ function blocksOf(report: ChangeReport): Block[] {
   if (report.notes.length > 0) {
     const list = report.notes.map((note) => `- ${prose(note)}`).join("\n");
     blocks.push({
-      full: details(`What this comparison leaves out, ${many(report.notes.length, "note")}`, list),
-      short: `This comparison leaves something out: ${many(report.notes.length, "note")}.`,
+      full: details(`What this comparison leaves out, ${plural(report.notes.length, "note")}`, list),
+      short: `This comparison leaves something out: ${plural(report.notes.length, "note")}.`,
       rank: RANK.resource,
     });
   }
@@ -225,8 +225,8 @@ function contractBlocks({ contract }: ChangeReport): Block[] {
     prose(consequence),
   ]);
   const text = [`#### Stream contract`, "", table(["Term", "Before", "After", "What follows"], rows)];
-  if (contract.mend.length > 0) {
-    text.push("", mendHeading(contract), "", fence("sh", contract.mend.join("\n")));
+  if (contract.fix.length > 0) {
+    text.push("", fixHeading(contract), "", fence("sh", contract.fix.join("\n")));
   }
   return [{ full: text.join("\n"), rank: RANK.keep }];
 }
@@ -259,7 +259,7 @@ function objectBlocks(objects: readonly ObjectChange[]): Block[] {
   const routine = objects.filter(isRoutine);
   if (routine.length > 0) {
     const body = routine.flatMap((object) => [`# ${objectTitle(object)}`, ...bodyLines(object.changes)]);
-    const summary = `${many(routine.length, "object")} with nothing but new labels of the chart`;
+    const summary = `${plural(routine.length, "object")} with nothing but new labels of the chart`;
     blocks.push({ full: details(summary, fence("diff", body.join("\n"))), short: `- ${summary}`, rank: RANK.routine });
   }
   return blocks;
@@ -283,10 +283,10 @@ function liveBlocks(live: NonNullable<ChangeReport["live"]>): Block[] {
         ? { full: "Nothing has drifted from the stack's state.", rank: RANK.keep }
         : {
             full: details(
-              `Drift from the stack's state, ${many(live.drift.length, "resource")}`,
+              `Drift from the stack's state, ${plural(live.drift.length, "resource")}`,
               fence("diff", liveLines(live.drift, true).join("\n")),
             ),
-            short: `Drift from the stack's state: ${many(live.drift.length, "resource")}.`,
+            short: `Drift from the stack's state: ${plural(live.drift.length, "resource")}.`,
             rank: RANK.update,
           },
     );

@@ -1,7 +1,7 @@
 import { FLOWS } from "../parts";
 import type { ChangeReport, Operation, Part } from "../report";
 import { mermaid as label } from "./escape";
-import { many } from "../../../contract/wording";
+import { plural } from "../../../contract/wording";
 import { resourceTitle } from "../wording";
 import { objectTitle, SIGN } from "./words";
 
@@ -43,7 +43,7 @@ export function flowchart(report: ChangeReport): string {
     const text = [
       part.title,
       ...touchedIn(part, report),
-      ...(part.restarts > 0 ? [`${many(part.restarts, "workload")}: pods restart`] : []),
+      ...(part.restarts > 0 ? [`${plural(part.restarts, "workload")}: pods restart`] : []),
     ];
     lines.push(`  ${part.name}["${text.map(label).join("<br/>")}"]`);
     if (part.change) classes.push(`  class ${part.name} ${part.change}`);

@@ -1,7 +1,7 @@
 import type { ChangeReport, Report } from "../report";
 import { differenceText } from "../merge-live";
 import { visible } from "./escape";
-import { many } from "../../../contract/wording";
+import { plural } from "../../../contract/wording";
 import { resourceTitle } from "../wording";
 import {
   bodyLines,
@@ -9,7 +9,7 @@ import {
   comparedText,
   isFailure,
   liveTitle,
-  mendHeading,
+  fixHeading,
   objectRemarks,
   objectTitle,
   SIGN,
@@ -71,8 +71,8 @@ function sections(report: ChangeReport): string[] {
         ...wrapped([`  ${term}: ${arrow(old, now)}`], "    "),
         ...wrapped([`    ${consequence}`], "    "),
       ]),
-      ...(contract.mend.length > 0 ? [`  ${mendHeading(contract)}`] : []),
-      ...contract.mend.map((command) => `    ${visible(command)}`),
+      ...(contract.fix.length > 0 ? [`  ${fixHeading(contract)}`] : []),
+      ...contract.fix.map((command) => `    ${visible(command)}`),
     ]),
     ...section(
       "Settings",
@@ -146,7 +146,7 @@ function liveSection(live: NonNullable<ChangeReport["live"]>): string[] {
       ? section("Drift from the stack's state", live.drift.length > 0 ? steps(live.drift, true) : ["  None."])
       : []),
     ...section(
-      `What the engine says (${many(live.diagnostics.length, "line")})`,
+      `What the engine says (${plural(live.diagnostics.length, "line")})`,
       wrapped(
         live.diagnostics.map((line) => `  ${line}`),
         "    ",

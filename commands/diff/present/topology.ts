@@ -1,7 +1,7 @@
 import { FLOWS } from "../parts";
 import type { ChangeReport, Part, PartName } from "../report";
 import { html } from "./escape";
-import { many } from "../../../contract/wording";
+import { plural } from "../../../contract/wording";
 
 const WIDTH = 190;
 const HEIGHT = 88;
@@ -10,7 +10,7 @@ const COLUMN = 256;
 const ROW = 142;
 
 /** Where each part stands: column and row. */
-const PLACES: Record<PartName, readonly [column: number, row: number]> = {
+const LOCATIONS: Record<PartName, readonly [column: number, row: number]> = {
   gateway: [0, 1],
   server: [1, 1],
   nats: [2, 0],
@@ -27,8 +27,8 @@ interface Point {
 }
 
 const cornerOf = (name: PartName): Point => ({
-  x: MARGIN + PLACES[name][0] * COLUMN,
-  y: MARGIN + PLACES[name][1] * ROW,
+  x: MARGIN + LOCATIONS[name][0] * COLUMN,
+  y: MARGIN + LOCATIONS[name][1] * ROW,
 });
 
 const centreOf = (name: PartName): Point => {
@@ -50,7 +50,7 @@ function edgeOf(name: PartName, towards: Point, gap: number): Point {
 /** The installation as a picture: parts as buttons that filter the page, what changes marked by colour, sign and words. */
 export function topology(report: ChangeReport): string {
   const present = new Set(report.parts.map(({ name }) => name));
-  const rows = Math.max(0, ...report.parts.map(({ name }) => PLACES[name][1])) + 1;
+  const rows = Math.max(0, ...report.parts.map(({ name }) => LOCATIONS[name][1])) + 1;
   const [width, height] = [MARGIN * 2 + COLUMN * 3 + WIDTH, MARGIN * 2 + ROW * (rows - 1) + HEIGHT];
   const flows = FLOWS.filter(({ from, to }) => present.has(from) && present.has(to)).map(({ from, to, label }) => {
     const start = edgeOf(from, centreOf(to), 0);
@@ -75,7 +75,7 @@ function node(part: Part): string {
   const { x, y } = cornerOf(part.name);
   const { change } = part;
   const lines = [
-    change ? `${change}: ${many(part.touched, "change")}` : "unchanged",
+    change ? `${change}: ${plural(part.touched, "change")}` : "unchanged",
     ...(part.restarts > 0 ? ["pods restart"] : []),
   ];
   const texts = lines.map(

@@ -11,7 +11,7 @@ import type {
   Operation,
   Report,
 } from "../report";
-import { many } from "../../../contract/wording";
+import { plural } from "../../../contract/wording";
 import { resourceTitle } from "../wording";
 
 export const VERB: Record<Operation, string> = {
@@ -78,8 +78,8 @@ export function objectRemarks(object: ObjectChange): string[] {
   const routine = object.changes.length - own;
   return [
     ...(object.op === "update" || object.op === "replace"
-      ? [own > 0 ? many(own, "field") : "", routine > 0 ? `${routine} routine` : ""].filter(Boolean)
-      : [many(object.changes.length, "field")]),
+      ? [own > 0 ? plural(own, "field") : "", routine > 0 ? `${routine} routine` : ""].filter(Boolean)
+      : [plural(object.changes.length, "field")]),
     ...(object.restarts ? ["pods restart"] : []),
     ...(object.hook ? ["hook"] : []),
   ];
@@ -88,7 +88,7 @@ export function objectRemarks(object: ObjectChange): string[] {
 /** Which two states were compared. The head's commit is left out: a report changes only when the change does. */
 export function comparedText({ base, head }: Report): string {
   const files = head.uncommitted.length;
-  const uncommitted = files > 0 ? `, with ${many(files, "uncommitted file")}` : "";
+  const uncommitted = files > 0 ? `, with ${plural(files, "uncommitted file")}` : "";
   return `${base.ref}${base.commit ? ` (${base.commit.slice(0, 12)})` : ""} and the working tree${uncommitted}`;
 }
 
@@ -131,8 +131,8 @@ export const liveLines = (steps: readonly LiveStep[], isDrift = false): string[]
     ),
   ]);
 
-/** What stands before the commands that mend a broken contract. */
-export const mendHeading = ({ refused }: ChangeReport["contract"]): string =>
+/** What stands before the commands that fix a broken contract. */
+export const fixHeading = ({ refused }: ChangeReport["contract"]): string =>
   refused
     ? "The update is refused until this has been done:"
     : "After the deployment, this brings the stream into line:";

@@ -1,5 +1,5 @@
 /** What stops, moves or cannot be drained. */
-import { PLACES } from "../../../contract/facts";
+import { LOCATIONS } from "../../../contract/facts";
 import { keysOf } from "../path";
 import { namespaceOf, type KubeObject } from "../objects";
 import type { ContractInputs } from "../../../contract/inputs";
@@ -38,7 +38,7 @@ export const AVAILABILITY_RULES: readonly RiskRule[] = [
   {
     id: "nats-restart",
     warns:
-      "NATS servers that start anew and lose what they hold in memory, and a lone server that becomes a cluster or back",
+      "NATS servers that restart and lose what they hold in memory, and a lone server that becomes a cluster or back",
     find: ({ objects, oldContract }) =>
       objects.filter(isNatsServers).flatMap((delta) => natsRestart(delta, oldContract)),
   },
@@ -56,12 +56,12 @@ export const AVAILABILITY_RULES: readonly RiskRule[] = [
 ];
 
 const isNatsServers = (delta: ObjectDelta): boolean =>
-  kindOf(delta) === "StatefulSet" && delta.new?.metadata?.name === PLACES.nats.service;
+  kindOf(delta) === "StatefulSet" && delta.new?.metadata?.name === LOCATIONS.nats.service;
 
 const replicasOf = (object: KubeObject | undefined): number =>
   Number((object?.spec as { replicas?: number } | undefined)?.replicas ?? 1);
 
-/** True where the one server there is starts anew: what it holds in memory is gone. */
+/** True where the one server there is restarts: what it holds in memory is gone. */
 export const losesMemory = (objects: readonly ObjectDelta[]): boolean =>
   objects.some(
     (delta) =>
@@ -88,17 +88,12 @@ function natsRestart(delta: ObjectDelta, contract: ContractInputs | undefined): 
     return [
       warning(
         subject,
-        `its server starts anew, and what waits in stream ${contract.stream} is lost, because it is held in memory: let the workers finish ` +
-          "first. NoETL answers no execution until the server is back and its own pods have started anew.",
+        `its server restarts, and what waits in stream ${contract.stream} is lost, because it is held in memory: let the workers finish ` +
+          "first. NoETL answers no execution until the server is back and its own pods have restarted.",
       ),
     ];
   return delta.restarts
-    ? [
-        notice(
-          subject,
-          "its servers start anew: what waits in a stream that is held in memory without replicas is lost.",
-        ),
-      ]
+    ? [notice(subject, "its servers restart: what waits in a stream that is held in memory without replicas is lost.")]
     : [];
 }
 

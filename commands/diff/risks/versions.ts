@@ -1,5 +1,5 @@
 /** Images and charts: whether it is clear what runs, and whether it is another major version. */
-import { PLACES } from "../../../contract/facts";
+import { LOCATIONS } from "../../../contract/facts";
 import { podSpec } from "../environment";
 import type { KubeObject } from "../objects";
 import { danger, kindOf, objectName, warning, type Finding, type ObjectDelta, type RiskRule } from "./facts";
@@ -61,7 +61,7 @@ export const VERSION_RULES: readonly RiskRule[] = [
     warns: "another major version of Postgres on a volume that exists",
     find: ({ objects }) =>
       objects.flatMap((delta) => {
-        const image = imageChange(delta, PLACES.postgres.service);
+        const image = imageChange(delta, LOCATIONS.postgres.service);
         const [before, after] = image ? [versionOf(image.old)?.[0], versionOf(image.now)?.[0]] : [];
         if (before === undefined || after === undefined || before === after) return [];
         return [
@@ -78,7 +78,7 @@ export const VERSION_RULES: readonly RiskRule[] = [
     warns: "an older version of NATS on a store that exists",
     find: ({ objects }) =>
       objects.flatMap((delta) => {
-        const image = imageChange(delta, PLACES.nats.service);
+        const image = imageChange(delta, LOCATIONS.nats.service);
         const [before, after] = image ? [versionOf(image.old), versionOf(image.now)] : [];
         if (!before || !after || compareVersions(after, before) >= 0) return [];
         return [

@@ -1,5 +1,5 @@
 /** Why the Auth Proxy does not reach its Cloud SQL instance, by what it says itself. */
-import { PLACES } from "../../../contract/facts";
+import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, PodFacts } from "../evidence";
 import { finding, keyOf, run, say, type DiagnosisRule, type FindingId, type Step } from "./finding";
 
@@ -41,7 +41,7 @@ const TROUBLES: readonly Trouble[] = [
       run(`pulumi refresh --stack ${evidence.stack}`),
       update(evidence),
       run(
-        `${evidence.kubectl} -n ${PLACES.pgbouncer.namespace} get serviceaccount ${PLACES.pgbouncer.serviceAccount} -o yaml`,
+        `${evidence.kubectl} -n ${LOCATIONS.pgbouncer.namespace} get serviceaccount ${LOCATIONS.pgbouncer.serviceAccount} -o yaml`,
       ),
     ],
   },
@@ -60,7 +60,7 @@ const TROUBLES: readonly Trouble[] = [
 ];
 
 const proxyLog = (pod: PodFacts): string[] => {
-  const proxy = pod.containers.find(({ name }) => name === PLACES.pgbouncer.proxyContainer);
+  const proxy = pod.containers.find(({ name }) => name === LOCATIONS.pgbouncer.proxyContainer);
   return [...(proxy?.log ?? []).map(({ text }) => text), ...(proxy?.ended?.message ?? "").split("\n")]
     .filter((line) => line.trim() !== "")
     .slice(-RECENT_LINES);
@@ -74,7 +74,7 @@ export const cloudSql: DiagnosisRule = (evidence) => {
   const serves =
     noetl?.ok === true &&
     noetl.value.workloads.some(
-      ({ name, ready, wanted }) => name === PLACES.noetl.serverDeployment && wanted > 0 && ready === wanted,
+      ({ name, ready, wanted }) => name === LOCATIONS.noetl.serverDeployment && wanted > 0 && ready === wanted,
     );
   for (const { id, title, says, remedy } of TROUBLES) {
     const saying = pods.flatMap((pod) => {
@@ -96,7 +96,7 @@ export const cloudSql: DiagnosisRule = (evidence) => {
           ? []
           : [
               ...saying.map(({ pod }) => keyOf("pod", pod)),
-              keyOf("workload", { namespace, name: PLACES.pgbouncer.service }),
+              keyOf("workload", { namespace, name: LOCATIONS.pgbouncer.service }),
               ...jobs.map((job) => keyOf("workload", job)),
               "postgres",
             ],

@@ -1,4 +1,4 @@
-import { PLACES } from "../../../contract/facts";
+import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, PodFacts, VariableFacts } from "../evidence";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type FindingId, type Step } from "./finding";
 import { crashes, crashWords, lastHit, type LogMeaning } from "./logs";
@@ -21,7 +21,7 @@ export const environment: DiagnosisRule = (evidence) =>
           say("Where the configuration was changed and not rolled out, or an update did not finish:"),
           run(`pulumi up --stack ${evidence.stack}`),
           say("Where somebody changed the cluster by hand:"),
-          ...putBack(evidence, deployment === PLACES.gateway.deployment ? "gateway" : "noetl"),
+          ...putBack(evidence, deployment === LOCATIONS.gateway.deployment ? "gateway" : "noetl"),
           // What comes from a Secret or ConfigMap, pods read when they start.
           ...restartOf(evidence, deployment),
         ],
@@ -31,7 +31,7 @@ export const environment: DiagnosisRule = (evidence) =>
   });
 
 const restartOf = ({ kubectl }: Evidence, deployment: string): Step[] => {
-  const { namespace } = deployment === PLACES.gateway.deployment ? PLACES.gateway : PLACES.noetl;
+  const { namespace } = deployment === LOCATIONS.gateway.deployment ? LOCATIONS.gateway : LOCATIONS.noetl;
   return [run(`${kubectl} -n ${namespace} rollout restart deploy/${deployment}`)];
 };
 
@@ -48,7 +48,7 @@ const hasOtherUrl = ({ environment: all }: Evidence, { owner }: PodFacts): boole
   return found?.ok === true && found.value.some(({ name, asDeployed }) => name === "NATS_URL" && asDeployed === false);
 };
 
-const NOETL = [PLACES.noetl.serverDeployment, PLACES.noetl.workerDeployment];
+const NOETL = [LOCATIONS.noetl.serverDeployment, LOCATIONS.noetl.workerDeployment];
 
 /** Pods of NoETL and the gateway that are not ready and whose last telling words mean one of `meanings`. */
 function saying(evidence: Evidence, explained: Explained, meanings: readonly LogMeaning[]) {
@@ -147,7 +147,7 @@ const TROUBLES: readonly Trouble[] = [
     remedy: ({ stack, kubectl }) => [
       say("A refused password or a missing schema is put right by the schema's Job, which an update runs:"),
       run(`pulumi up --stack ${stack}`),
-      run(`${kubectl} -n ${PLACES.postgres.namespace} get pods`),
+      run(`${kubectl} -n ${LOCATIONS.postgres.namespace} get pods`),
     ],
   },
   {
@@ -159,7 +159,7 @@ const TROUBLES: readonly Trouble[] = [
       say("NATS answers from here, so look at what is between: the address in NATS_URL, network policies, DNS."),
       ...(namespaces.nats === undefined
         ? []
-        : [run(`${kubectl} -n ${PLACES.nats.namespace} get service,endpoints ${PLACES.nats.service}`)]),
+        : [run(`${kubectl} -n ${LOCATIONS.nats.namespace} get service,endpoints ${LOCATIONS.nats.service}`)]),
       run(`pulumi up --stack ${stack}`),
     ],
   },
@@ -170,7 +170,7 @@ const TROUBLES: readonly Trouble[] = [
     title: (who) => `${who} waits for NoETL's server, which does not answer`,
     remedy: ({ kubectl }) => [
       say("The server's own trouble comes first:"),
-      run(`${kubectl} -n ${PLACES.noetl.namespace} logs deploy/${PLACES.noetl.serverDeployment} --tail 50`),
+      run(`${kubectl} -n ${LOCATIONS.noetl.namespace} logs deploy/${LOCATIONS.noetl.serverDeployment} --tail 50`),
     ],
   },
 ];
@@ -179,7 +179,7 @@ const ALL_TROUBLES = [...TROUBLES, ...OWN_REASONS];
 
 const isExplained = (explained: Explained, of: Trouble["of"]): boolean =>
   of !== "itself" &&
-  explained.has(of === "server" ? `workload ${PLACES.noetl.namespace}/${PLACES.noetl.serverDeployment}` : of);
+  explained.has(of === "server" ? `workload ${LOCATIONS.noetl.namespace}/${LOCATIONS.noetl.serverDeployment}` : of);
 
 /** What NoETL's and the gateway's pods say themselves: a cause of its own, or the consequence of one already found. */
 const connectionsTo =
@@ -194,7 +194,7 @@ const connectionsTo =
       const line = (pods[0] && lastHit(pods[0].pod)?.line) ?? "";
       return finding(
         id,
-        consequence ? `${namesOf(pods)} cannot start before that is mended` : title(namesOf(pods), line),
+        consequence ? `${namesOf(pods)} cannot start before that is fixed` : title(namesOf(pods), line),
         {
           severity: consequence ? "note" : "cause",
           symptoms: gateway ? ["cors"] : [],

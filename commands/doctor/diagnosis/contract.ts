@@ -1,5 +1,5 @@
-import { PLACES } from "../../../contract/facts";
-import { many } from "../../../contract/wording";
+import { LOCATIONS } from "../../../contract/facts";
+import { plural } from "../../../contract/wording";
 import { checkName } from "../../../contract/rules";
 import { checksOf, describeStream } from "../checklist";
 import type { CheckFacts, ConsumerFacts, Evidence, NatsFacts, PodFacts } from "../evidence";
@@ -11,8 +11,8 @@ import { crashes, crashWords, hits, lastHit, meaningOf, type LogMeaning } from "
 import { contractCommands, subjectTakenRemedy } from "./reasons";
 import { consumersOf, explainsPod, grouped, keyOfWords, podsOf } from "./trouble";
 
-const SERVER = PLACES.noetl.serverDeployment;
-const WORKER = PLACES.noetl.workerDeployment;
+const SERVER = LOCATIONS.noetl.serverDeployment;
+const WORKER = LOCATIONS.noetl.workerDeployment;
 
 /** The last line with one of the meanings in each pod's log, as evidence; pods that say the same are told together. */
 export const quotes = (pods: readonly PodFacts[], meanings: readonly LogMeaning[]): string[] =>
@@ -42,7 +42,7 @@ const saysAny = (pod: PodFacts, meanings: readonly LogMeaning[]): boolean =>
 
 export const repairCommand = ({ stack }: Evidence): string => `npm run doctor -- --stack ${stack} --repair`;
 
-/** Whether `--repair` may be told at all: it touches no stream but the contract's. */
+/** Whether `--repair` may be reported at all: it touches no stream but the contract's. */
 const mayRepair = ({ blocked, overlapping }: NatsFacts): boolean => blocked === undefined && overlapping.length === 0;
 
 /** The contract's own commands, and before them `--repair` where it does as much. */
@@ -101,7 +101,7 @@ function wordsOf(violations: readonly CheckFacts[], isNamed: boolean): LogMeanin
 /** What is a repair's business until its end. */
 const OF_A_REPAIR: readonly string[] = ["account", "stream", "consumer", "publish", "worker"];
 
-/** The contract's violations, as one finding: they are mended together. */
+/** The contract's violations, as one finding: they are fixed together. */
 export const brokenContract: DiagnosisRule = (evidence, explained) => {
   const { nats } = evidence;
   if (!nats.ok) return [];
@@ -114,7 +114,7 @@ export const brokenContract: DiagnosisRule = (evidence, explained) => {
   if (!first) return [];
   const logs = wordsOf(violations, headline !== undefined);
   const workersExplained =
-    explained.has(`workload ${PLACES.noetl.namespace}/${WORKER}`) || allDieOfOther(evidence, logs);
+    explained.has(`workload ${LOCATIONS.noetl.namespace}/${WORKER}`) || allDieOfOther(evidence, logs);
   // Workers that cannot start for another reason have not subscribed: that reason is the cause.
   if (headline?.id === "no-consumer" && violations.length === 1 && workersExplained) return [];
   const fails = violations.flatMap(keepsFrom);
@@ -163,7 +163,7 @@ function titleOf(violations: readonly CheckFacts[], headline: Special | undefine
   if (headline?.id === "subject-taken") return takenTitle(evidence);
   const title = HEADLINES[check.id]?.title(check, evidence) ?? `The stream contract does not hold: ${checkName(check)}`;
   const others = violations.length - 1;
-  return headline !== undefined || others === 0 ? title : `${title} (and ${many(others, "broken rule")} more)`;
+  return headline !== undefined || others === 0 ? title : `${title} (and ${plural(others, "broken rule")} more)`;
 }
 
 function takenTitle({ nats, stream, subject }: Evidence): string {
@@ -214,7 +214,7 @@ export const drift: DiagnosisRule = (evidence, explained) => {
       {
         severity: "note",
         evidence: differences.map((check) => describeCheck(check)),
-        // The commands of a broken contract mend its differences too.
+        // The commands of a broken contract fix its differences too.
         remedy: [...adviceOf(differences), ...(violated ? [] : commandsAgainst(evidence, repairable))],
         repairable,
       },
@@ -226,7 +226,7 @@ export const drift: DiagnosisRule = (evidence, explained) => {
 export const pastSymptoms: DiagnosisRule = (evidence, explained) => {
   const { nats } = evidence;
   if (explained.has("contract")) return [];
-  // What still fails is told as failing.
+  // What still fails is reported as failing.
   const fails = new Set(failures(evidence).map(({ pod }) => pod));
   const pods = [...podsOf(evidence, SERVER), ...podsOf(evidence, WORKER)].filter((pod) => !fails.has(pod));
   const told: readonly {
@@ -254,14 +254,14 @@ export const pastSymptoms: DiagnosisRule = (evidence, explained) => {
     const down = saying.filter((pod) => !pod.ready && meanings.includes(lastHit(pod)?.meaning as LogMeaning));
     if (saying.length === 0) return [];
     const restart = run(
-      `${evidence.kubectl} -n ${PLACES.noetl.namespace} rollout restart deploy/${SERVER} deploy/${WORKER}`,
+      `${evidence.kubectl} -n ${LOCATIONS.noetl.namespace} rollout restart deploy/${SERVER} deploy/${WORKER}`,
     );
     if (!nats.ok) {
       return [
         finding(id, title, {
           symptoms: [symptom],
           evidence: [...quotes(saying, meanings), "the stream itself could not be asked"],
-          remedy: [say("Mend the way to NATS first; then run this again, which tells the stream's state.")],
+          remedy: [say("Fix the way to NATS first; then run this again, which tells the stream's state.")],
           explains: down.flatMap((pod) => explainsPod(pod, "noetl")),
         }),
       ];
@@ -290,7 +290,7 @@ export const workers: DiagnosisRule = (evidence, explained) => {
   const ready = podsOf(evidence, WORKER).filter((pod) => pod.ready).length;
   const numbers = (each: ConsumerFacts): string =>
     `consumer ${each.name}: ${each.pending} pending, ${each.ackPending} of ${each.maxAckPending} in flight, ` +
-    `${each.redelivered} redelivered, ${each.waiting} waiting; ${many(ready, "worker")} ready`;
+    `${each.redelivered} redelivered, ${each.waiting} waiting; ${plural(ready, "worker")} ready`;
   const full = own.filter((each) => each.maxAckPending > 0 && each.ackPending >= each.maxAckPending);
   const idle = own.filter((each) => !full.includes(each) && each.pending > 0 && each.waiting === 0);
   const [first] = full;
@@ -315,7 +315,7 @@ export const workers: DiagnosisRule = (evidence, explained) => {
             evidence: idle.map(numbers),
             remedy: [
               say("Workers that are all busy look the same; their logs tell."),
-              run(`${evidence.kubectl} -n ${PLACES.noetl.namespace} logs deploy/${WORKER} --tail 50`),
+              run(`${evidence.kubectl} -n ${LOCATIONS.noetl.namespace} logs deploy/${WORKER} --tail 50`),
             ],
           }),
         ]

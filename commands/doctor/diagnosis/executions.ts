@@ -1,6 +1,6 @@
 /** Executions whose command nobody will announce again. */
-import { PLACES } from "../../../contract/facts";
-import { many } from "../../../contract/wording";
+import { LOCATIONS } from "../../../contract/facts";
+import { plural } from "../../../contract/wording";
 import type { Evidence, ExecutionFacts } from "../evidence";
 import { clock, quoted } from "../text";
 import { finding, KEY_OF_REPAIR, run, say, type DiagnosisRule, type Step } from "./finding";
@@ -24,7 +24,7 @@ function forgotten(evidence: Evidence): readonly ExecutionFacts[] {
   if (!nats.ok) return [];
   const { stream, consumers } = nats.value;
   if (stream === undefined) return waiting;
-  const idle = consumersOf(evidence, PLACES.noetl.workerDeployment).every((name) => {
+  const idle = consumersOf(evidence, LOCATIONS.noetl.workerDeployment).every((name) => {
     const own = consumers.find((each) => each.name === name);
     return own !== undefined && own.pending === 0 && own.ackPending === 0;
   });
@@ -41,7 +41,7 @@ export const waitingExecutions: DiagnosisRule = (evidence, explained) => {
     return [
       finding(
         "executions-wait",
-        `${many(found.length, "execution")} wait${found.length === 1 ? "s" : ""} for a command that nobody announces again`,
+        `${plural(found.length, "execution")} wait${found.length === 1 ? "s" : ""} for a command that nobody announces again`,
         {
           severity: "note",
           evidence: [
@@ -76,7 +76,7 @@ export const waitingExecutions: DiagnosisRule = (evidence, explained) => {
 
 function startAgain(evidence: Evidence, found: readonly ExecutionFacts[], broken: boolean): Step[] {
   const { kubectl, subject } = evidence;
-  const { namespace, service, port } = PLACES.noetl;
+  const { namespace, service, port } = LOCATIONS.noetl;
   const announcements = found.flatMap((execution) => announcementsOf(evidence, execution));
   const [first] = found;
   return [
@@ -109,7 +109,7 @@ function announcementsOf(evidence: Evidence, { id, commands }: ExecutionFacts): 
 
 /** Where workers ask for the command: what the server is deployed with, else its own default. */
 function serverUrl({ environment }: Evidence): string {
-  const found = environment[PLACES.noetl.serverDeployment];
+  const found = environment[LOCATIONS.noetl.serverDeployment];
   const set = found?.ok ? found.value.find(({ name }) => name === "NOETL_SERVER_URL")?.value : undefined;
   return set ?? "http://noetl.noetl.svc.cluster.local:8082";
 }

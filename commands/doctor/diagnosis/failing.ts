@@ -1,5 +1,5 @@
 /** Pods that are ready and fail: NoETL's server and workers say so in their logs alone. */
-import { PLACES } from "../../../contract/facts";
+import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, PodFacts } from "../evidence";
 import { clock } from "../text";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type FindingId, type Step } from "./finding";
@@ -61,7 +61,7 @@ export interface Failure {
 
 /** The last failure of each pod of server and workers that counts as present. */
 export function failures(evidence: Evidence): Failure[] {
-  const { serverDeployment, workerDeployment } = PLACES.noetl;
+  const { serverDeployment, workerDeployment } = LOCATIONS.noetl;
   return [serverDeployment, workerDeployment]
     .flatMap((owner) => podsOf(evidence, owner))
     .flatMap((pod) => lastFailure(pod) ?? [])
@@ -103,7 +103,7 @@ const WORDS: Readonly<Record<Action, { readonly id: FindingId; readonly title: (
   fetch: { id: "fetch-failed", title: (who) => `${who} cannot fetch commands, and stays ready` },
 };
 
-/** Failed publishes and fetches of the last minutes: each a cause by itself, unless what makes it fail has been told. */
+/** Failed publishes and fetches of the last minutes: each a cause by itself, unless what makes it fail has been reported. */
 export const failing: DiagnosisRule = (evidence, explained) => {
   const groups = new Map<string, Failure[]>();
   for (const each of failures(evidence)) {

@@ -108,7 +108,7 @@ export type Step = { readonly say: string } | { readonly run: string };
 /** One thing that is wrong, or that is worth knowing. */
 export interface Finding {
   readonly id: FindingId;
-  /** `cause`: it breaks something and has to be mended. `note`: it explains, or may break something later. */
+  /** `cause`: it breaks something and has to be fixed. `note`: it explains, or may break something later. */
   readonly severity: "cause" | "note";
   /** What it is, one sentence without a full stop. */
   readonly title: string;
@@ -117,7 +117,7 @@ export interface Finding {
   /** What was found that shows it. */
   readonly evidence: readonly string[];
   readonly remedy: readonly Step[];
-  /** Whether `doctor --repair` mends it. */
+  /** Whether `doctor --repair` fixes it. */
   readonly repairable: boolean;
   /** What it explains: keys of pods and workloads that no other finding needs to speak of. */
   readonly explains: readonly string[];

@@ -1,4 +1,4 @@
-import { PLACES } from "../../../contract/facts";
+import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, GatewayFacts, ProbeFacts } from "../evidence";
 import { quoted } from "../text";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type Finding, type Step } from "./finding";
@@ -94,7 +94,7 @@ function backendFinding(
   explained: Explained,
 ): Finding[] {
   const serverIsDown = explained.has(
-    keyOf("workload", { namespace: PLACES.noetl.namespace, name: PLACES.noetl.serverDeployment }),
+    keyOf("workload", { namespace: LOCATIONS.noetl.namespace, name: LOCATIONS.noetl.serverDeployment }),
   );
   const failing = inside.filter(({ status }) => status >= 500);
   if (failing.length === 0) return [];
@@ -112,9 +112,9 @@ function backendFinding(
         symptoms: ["cors"],
         evidence: failing.map(describeProbe),
         remedy: [
-          say("The error is what must be mended: NoETL's server and its database, and NATS for the sessions."),
+          say("The error is what must be fixed: NoETL's server and its database, and NATS for the sessions."),
           ...(bare ? [say("A gateway image whose errors carry CORS headers shows the page the error itself.")] : []),
-          run(`${kubectl} -n ${PLACES.gateway.namespace} logs deploy/${PLACES.gateway.deployment} --tail 50`),
+          run(`${kubectl} -n ${LOCATIONS.gateway.namespace} logs deploy/${LOCATIONS.gateway.deployment} --tail 50`),
           run(`npm run verify -- --stack ${stack}`),
         ],
         explains: ["gateway-backend"],
@@ -128,7 +128,7 @@ const UNREGISTERED = /(Credential|Playbook)[^"]{0,80}not found/i;
 
 /** The gateway and NoETL work: what is missing is what NoETL's own set-up registers after a deployment. */
 function signInMissing(kubectl: string, probes: readonly ProbeFacts[]): Finding {
-  const { namespace, service, port } = PLACES.noetl;
+  const { namespace, service, port } = LOCATIONS.noetl;
   const playbooks = "api_integration/auth0/auth0_login, auth0_validate_session, check_playbook_access";
   return finding(
     "sign-in-missing",
@@ -180,7 +180,7 @@ function proxyFinding(
               ? "The browser reports the missing header, not the error. See why the proxy takes the gateway for down:"
               : "Let the proxy pass the header on, and OPTIONS requests through to the gateway.",
           ),
-          run(`${kubectl} -n ${PLACES.gateway.namespace} describe ingress,service`),
+          run(`${kubectl} -n ${LOCATIONS.gateway.namespace} describe ingress,service`),
           ...(error
             ? [
                 say(
@@ -221,9 +221,9 @@ function silence({ probes }: GatewayFacts, explained: Explained): Finding[] {
 /** The way from outside to the gateway is broken: its pod answers, its public URL does not. */
 function publicSilence({ kubectl }: Evidence, { outside }: GatewayFacts, inside: readonly ProbeFacts[]): Finding[] {
   const { reasons, problem } = silenceOf(outside);
-  // A gateway that says nothing itself is told about already.
+  // A gateway that says nothing itself is reported already.
   if (reasons.length === 0 || inside.length === 0) return [];
-  const at = `${kubectl} -n ${PLACES.gateway.namespace}`;
+  const at = `${kubectl} -n ${LOCATIONS.gateway.namespace}`;
   const address = run(`${at} get ingress,service`);
   const remedies: Partial<Record<NonNullable<typeof problem>, Step[]>> = {
     "host-unknown": [say("The name has no DNS record. Let one point at the address that the cluster gave:"), address],

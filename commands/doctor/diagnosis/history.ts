@@ -1,6 +1,6 @@
 /** How a stream that is not there was lost, as far as times tell. */
-import { many } from "../../../contract/wording";
-import { PLACES } from "../../../contract/facts";
+import { plural } from "../../../contract/wording";
+import { LOCATIONS } from "../../../contract/facts";
 import type { ContainerFacts, Evidence, PodFacts } from "../evidence";
 import { clock } from "../text";
 import { failures } from "./failing";
@@ -16,7 +16,7 @@ interface Start {
 function startsOf({ namespaces: { nats } }: Evidence): Start[] {
   if (!nats?.ok) return [];
   return nats.value.pods
-    .filter(({ owner }) => owner === PLACES.nats.service)
+    .filter(({ owner }) => owner === LOCATIONS.nats.service)
     .flatMap((pod) =>
       pod.containers.flatMap((container) =>
         container.name === NATS_CONTAINER && container.since !== undefined
@@ -55,12 +55,12 @@ function startText({ pod, container, since }: Start): string {
   const { restarts, ended } = container;
   const why =
     ended === undefined ? "" : `, after it ended with ${ended.reason || "an error"} (exit code ${ended.exitCode})`;
-  return `${clock(since)}: ${pod.name} started${restarts > 0 ? ` (${many(restarts, "restart")})` : ""}${why}`;
+  return `${clock(since)}: ${pod.name} started${restarts > 0 ? ` (${plural(restarts, "restart")})` : ""}${why}`;
 }
 
 /** When NoETL's server failed for the last time because of it; executions that it answered with an error wait for ever. */
 function failedSince(evidence: Evidence): string[] {
-  const server = podsOf(evidence, PLACES.noetl.serverDeployment);
+  const server = podsOf(evidence, LOCATIONS.noetl.serverDeployment);
   return failures(evidence)
     .filter(({ action, pod }) => action === "publish" && server.includes(pod))
     .map(

@@ -114,7 +114,7 @@ function unfinished({ missingOutputs, stack }: Evidence, found: readonly Finding
       evidence: [`the stack has no output ${missingOutputs.join(", ")}`],
       remedy: [
         say(
-          alone ? "Update; an update that failed on the way goes on where it stopped:" : "When the causes are mended:",
+          alone ? "Update; an update that failed on the way goes on where it stopped:" : "When the causes are fixed:",
         ),
         run(`pulumi up --stack ${stack}`),
       ],

@@ -1,8 +1,8 @@
 /** Pods that do not run. */
-import { PLACES } from "../../../contract/facts";
+import { LOCATIONS } from "../../../contract/facts";
 import { SETTINGS } from "../../../config/schema";
 import { quantityBytes } from "../../../contract/validate";
-import { many } from "../../../contract/wording";
+import { plural } from "../../../contract/wording";
 import { describePod } from "../checklist";
 import type { ContainerFacts, Evidence, Part, PodFacts } from "../evidence";
 import { finding, keyOf, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
@@ -46,7 +46,7 @@ const YOUNG_SECONDS = 60;
 /** Pods that no node takes. */
 export const unscheduled: DiagnosisRule = (evidence, explained) =>
   byWorkload(troubled(evidence, explained).filter(({ pod }) => pod.unscheduled !== undefined)).map((group) =>
-    finding("unscheduled", `No node takes ${many(group.length, "pod")} of ${group[0].pod.owner}`, {
+    finding("unscheduled", `No node takes ${plural(group.length, "pod")} of ${group[0].pod.owner}`, {
       symptoms: symptomsOf(group[0].part),
       evidence: group.map(({ pod }) => `pod ${named(pod)}: ${pod.unscheduled}`),
       remedy: [
@@ -130,7 +130,7 @@ export const memory: DiagnosisRule = (evidence, explained) =>
       symptoms: group.some(({ pod }) => !pod.ready) ? symptomsOf(group[0].part) : [],
       evidence: group.map(({ pod }) => {
         const each = pod.containers.find(({ ended }) => ended?.reason === "OOMKilled");
-        return `pod ${named(pod)}, container ${each?.name}: OOMKilled, ${many(each?.restarts ?? 0, "restart")}`;
+        return `pod ${named(pod)}, container ${each?.name}: OOMKilled, ${plural(each?.restarts ?? 0, "restart")}`;
       }),
       remedy: [...(group[0].part === "nats" ? natsMemory(evidence) : memoryRemedy(evidence, group[0]))],
       explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
@@ -140,8 +140,8 @@ export const memory: DiagnosisRule = (evidence, explained) =>
 /** Settings of the memory limits of NoETL's containers, by Deployment; those that this program has. */
 const MEMORY_SETTINGS: Readonly<Record<string, string>> = Object.fromEntries(
   [
-    [PLACES.noetl.serverDeployment, "serverMemoryLimit"] as const,
-    [PLACES.noetl.workerDeployment, "workerMemoryLimit"] as const,
+    [LOCATIONS.noetl.serverDeployment, "serverMemoryLimit"] as const,
+    [LOCATIONS.noetl.workerDeployment, "workerMemoryLimit"] as const,
   ].filter(([, key]) => key in SETTINGS),
 );
 
@@ -281,5 +281,5 @@ export function withCrashWords(evidence: Evidence, findings: readonly Finding[])
 /** NATS and the database: others wait for them, so they are looked at first. */
 export const infrastructurePods = otherPods(["nats", "postgres", "pgbouncer"]);
 /** Workers and gateway wait for the server in turn. */
-export const serverPods = otherPods(["noetl"], ({ owner }) => owner === PLACES.noetl.serverDeployment);
+export const serverPods = otherPods(["noetl"], ({ owner }) => owner === LOCATIONS.noetl.serverDeployment);
 export const applicationPods = otherPods(["noetl", "gateway"]);

@@ -1,5 +1,5 @@
 import type { ConnectProblem } from "../../../contract/errors";
-import { PLACES } from "../../../contract/facts";
+import { LOCATIONS } from "../../../contract/facts";
 import type { Answer, Evidence } from "../evidence";
 import { putBack } from "./releases";
 import { failuresExplainedBy, keyOfFailing } from "./failing";
@@ -63,7 +63,7 @@ export const cluster: DiagnosisRule = (evidence) => {
       title: "The cluster's API does not accept the kubeconfig's login",
       remedy: [
         say(
-          "Log in anew: on GKE with `gcloud container clusters get-credentials`, on kind with `kind export kubeconfig`.",
+          "Log in again: on GKE with `gcloud container clusters get-credentials`, on kind with `kind export kubeconfig`.",
         ),
         run(`${kubectl} auth whoami`),
       ],
@@ -84,7 +84,7 @@ export const forbidden: DiagnosisRule = (evidence) => {
       message,
     )?.[1];
     const [, verbs = "get", resource = "pods"] = /its role needs (.+) on (\S+)$/.exec(message) ?? [];
-    const at = `${evidence.kubectl} -n ${namespace ?? PLACES.nats.namespace}`;
+    const at = `${evidence.kubectl} -n ${namespace ?? LOCATIONS.nats.namespace}`;
     return finding(
       portForward ? "forbidden-port-forward" : "forbidden",
       portForward ? "The kubeconfig's user may not open a port-forward" : "The kubeconfig's user lacks a permission",
@@ -103,12 +103,13 @@ export const forbidden: DiagnosisRule = (evidence) => {
 /** One way in which NATS cannot be asked: what it is called and what to do. */
 type NatsProblem = (evidence: Evidence) => { title: string; remedy: readonly Step[]; more?: string[] };
 
-const natsPods = ({ kubectl }: Evidence, what: string): Step => run(`${kubectl} -n ${PLACES.nats.namespace} ${what}`);
-const natsLog = (evidence: Evidence): Step => natsPods(evidence, `logs ${PLACES.nats.pod} -c nats --tail 50`);
+const natsPods = ({ kubectl }: Evidence, what: string): Step =>
+  run(`${kubectl} -n ${LOCATIONS.nats.namespace} ${what}`);
+const natsLog = (evidence: Evidence): Step => natsPods(evidence, `logs ${LOCATIONS.nats.pod} -c nats --tail 50`);
 /** Whether the stack installs NATS; of somebody else's server only they know where it runs. */
 const isOurs = ({ namespaces }: Evidence): boolean => namespaces.nats !== undefined;
 const serverRuns = ({ namespaces: { nats } }: Evidence): boolean =>
-  nats?.ok === true && nats.value.pods.some(({ owner, ready }) => owner === PLACES.nats.service && ready);
+  nats?.ok === true && nats.value.pods.some(({ owner, ready }) => owner === LOCATIONS.nats.service && ready);
 const update = ({ stack }: Evidence): Step => run(`pulumi up --stack ${stack}`);
 
 /** What of TLS fails, by our own words and those of Node and OpenSSL; the first that fits counts. */
@@ -145,7 +146,7 @@ const TLS_PROBLEMS: readonly { readonly says: RegExp; readonly title: string; re
   },
 ];
 
-/** The others are told by the rules about the cluster. */
+/** The others are reported by the rules about the cluster. */
 const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-login" | "forbidden">, NatsProblem> = {
   "cluster-unreachable": (evidence) => ({
     title: "The cluster's API answers, and opens no way to NATS",
@@ -154,7 +155,7 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
         "The API reaches a pod through its node's kubelet (on GKE through the konnectivity agents): see whether they run.",
       ),
       run(`${evidence.kubectl} get nodes`),
-      natsPods(evidence, `port-forward pod/${PLACES.nats.pod} 4222`),
+      natsPods(evidence, `port-forward pod/${LOCATIONS.nats.pod} 4222`),
     ],
   }),
   "no-pod": (evidence) => ({
@@ -170,7 +171,7 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
   }),
   "pod-not-ready": (evidence) => ({
     title: "No NATS pod is ready",
-    remedy: [say("See why:"), natsPods(evidence, `describe pod ${PLACES.nats.pod}`)],
+    remedy: [say("See why:"), natsPods(evidence, `describe pod ${LOCATIONS.nats.pod}`)],
   }),
   "host-unknown": () => ({
     title: "The NATS server's host name is unknown",
@@ -189,7 +190,7 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
       : [say("It may be restarting, or at its limit of connections: its log tells.")],
   }),
   "no-nats": () => ({
-    title: "What answers at the NATS server's address is no NATS server",
+    title: "What answers at the NATS server's address is not a NATS server",
     remedy: [say("Correct the stack's `natsHost` and `natsPort`.")],
   }),
   tls: ({ nats }) => {
@@ -216,7 +217,7 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
         more: ["the Secret that NATS is deployed with holds the password that the stack put out"],
         remedy: [
           say("A server reads its password when it starts:"),
-          natsPods(evidence, `rollout restart statefulset/${PLACES.nats.service}`),
+          natsPods(evidence, `rollout restart statefulset/${LOCATIONS.nats.service}`),
         ],
       };
     }
@@ -262,7 +263,7 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
     remedy: isOurs(evidence)
       ? [
           say("A firewall or a proxy in between, or an overloaded server:"),
-          natsPods(evidence, `top pod ${PLACES.nats.pod}`),
+          natsPods(evidence, `top pod ${LOCATIONS.nats.pod}`),
           natsLog(evidence),
         ]
       : [say("A firewall or a proxy in between, or an overloaded server: its log tells.")],
@@ -283,7 +284,7 @@ export const natsConnection: DiagnosisRule = (evidence, explained): Finding[] =>
   const told = NATS_PROBLEMS[problem](evidence);
   const explains = [
     "nats",
-    ...(problem === "no-pod" ? [`workload ${PLACES.nats.namespace}/${PLACES.nats.service}`] : []),
+    ...(problem === "no-pod" ? [`workload ${LOCATIONS.nats.namespace}/${LOCATIONS.nats.service}`] : []),
     // Without JetStream there is no stream, whatever NoETL says of it.
     ...(/^jetstream-/.test(problem) ? ["contract", keyOfFailing("publish"), keyOfFailing("fetch")] : []),
   ];

@@ -1,7 +1,7 @@
 /** What stands behind words of NoETL's that name their cause themselves, and what to do about it. */
 import { natsMemoryLimit } from "../../../config/resources";
 import { quantityBytes } from "../../../contract/validate";
-import { PLACES, STREAM } from "../../../contract/facts";
+import { LOCATIONS, STREAM } from "../../../contract/facts";
 import type { Evidence } from "../evidence";
 import { run, say, type FindingId, type Step } from "./finding";
 import type { LogMeaning } from "./logs";
@@ -54,10 +54,10 @@ export function largerNatsStore({
 export const natsCommand = ({ kubectl, namespaces, natsAddress }: Evidence): string =>
   namespaces.nats === undefined
     ? `nats --server ${natsAddress}`
-    : `${kubectl} -n ${PLACES.nats.namespace} exec deploy/${PLACES.nats.service}-box -- nats`;
+    : `${kubectl} -n ${LOCATIONS.nats.namespace} exec deploy/${LOCATIONS.nats.service}-box -- nats`;
 
 const restarts = ({ kubectl }: Evidence, owners: readonly string[]): Step[] =>
-  owners.map((owner) => run(`${kubectl} -n ${PLACES.noetl.namespace} rollout restart deploy/${owner}`));
+  owners.map((owner) => run(`${kubectl} -n ${LOCATIONS.noetl.namespace} rollout restart deploy/${owner}`));
 
 /** What a restart of NATS's only server does to what waits in memory. */
 export const LOST_WITH_RESTART =
@@ -73,7 +73,7 @@ export const REASONS: Partial<Record<LogMeaning, Reason>> = {
           "the pod stays ready all the same. A restart connects it:",
       ),
       ...restarts(evidence, owners),
-      ...(owners.includes(PLACES.noetl.serverDeployment)
+      ...(owners.includes(LOCATIONS.noetl.serverDeployment)
         ? [
             say(
               "The server cancels the execution that began last when it starts, where that one still runs and is younger than five minutes.",
@@ -173,8 +173,8 @@ export function subjectTakenRemedy(evidence: Evidence): Step[] {
       ? commands
       : [
           run(
-            `${evidence.kubectl} -n ${PLACES.noetl.namespace} rollout restart ` +
-              `deploy/${PLACES.noetl.serverDeployment} deploy/${PLACES.noetl.workerDeployment}`,
+            `${evidence.kubectl} -n ${LOCATIONS.noetl.namespace} rollout restart ` +
+              `deploy/${LOCATIONS.noetl.serverDeployment} deploy/${LOCATIONS.noetl.workerDeployment}`,
           ),
         ]),
   ];

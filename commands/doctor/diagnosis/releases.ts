@@ -1,4 +1,4 @@
-import { PLACES } from "../../../contract/facts";
+import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, Part, ReleaseFacts } from "../evidence";
 import { quoted } from "../text";
 import { finding, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
@@ -69,9 +69,9 @@ function wayOut(evidence: Evidence, { namespace, name, status }: ReleaseFacts): 
 }
 
 const RELEASE_NAMES: Readonly<Record<Part, string | undefined>> = {
-  nats: PLACES.nats.service,
-  noetl: PLACES.noetl.service,
-  gateway: PLACES.gateway.service,
+  nats: LOCATIONS.nats.service,
+  noetl: LOCATIONS.noetl.service,
+  gateway: LOCATIONS.gateway.service,
   // Postgres is made of the program's own resources.
   postgres: undefined,
   pgbouncer: undefined,
@@ -116,7 +116,7 @@ export function failedReleases(evidence: Evidence, found: readonly Finding[]): F
           say(
             alone
               ? "What it waited for is in order now, or was never made; an update tries again:"
-              : "When the causes are mended, an update tries again:",
+              : "When the causes are fixed, an update tries again:",
           ),
           run(`pulumi up --stack ${evidence.stack}`),
         ],

@@ -1,6 +1,6 @@
 /** A repair that is at work, or that was interrupted: what it left in NATS, and on this machine. */
-import { many } from "../../../contract/wording";
-import { PLACES } from "../../../contract/facts";
+import { plural } from "../../../contract/wording";
+import { LOCATIONS } from "../../../contract/facts";
 import { holdingText } from "../checklist";
 import type { Evidence } from "../evidence";
 import { FROZEN_SUBJECT } from "../repair/journal";
@@ -54,7 +54,9 @@ export const repairs: DiagnosisRule = (evidence) => {
       finding("repair-running", `A repair of stream ${evidence.stream} is at work`, {
         severity: isBroken(evidence) ? "cause" : "note",
         evidence: [atWork, ...facts],
-        remedy: [say("Wait until it ends, then look again: one that was killed is told as interrupted within 20 s.")],
+        remedy: [
+          say("Wait until it ends, then look again: one that was killed is reported as interrupted within 20 s."),
+        ],
         explains,
       }),
     ];
@@ -68,7 +70,7 @@ export const repairs: DiagnosisRule = (evidence) => {
         ...(local
           ? [
               `it began here at ${local.begun} and came to: ${local.phase}; ` +
-                `${many(local.saved, "message")} in ${local.folder}`,
+                `${plural(local.saved, "message")} in ${local.folder}`,
             ]
           : holding
             ? [`its backup is in ${holding.folder} on ${holding.host} (stack ${holding.stack})`]
@@ -105,6 +107,6 @@ const isBroken = ({ nats }: Evidence): boolean =>
 
 /** Pods of server and workers that do not run because of it, by their own words. */
 const affected = (evidence: Evidence) =>
-  [PLACES.noetl.serverDeployment, PLACES.noetl.workerDeployment]
+  [LOCATIONS.noetl.serverDeployment, LOCATIONS.noetl.workerDeployment]
     .flatMap((owner) => podsOf(evidence, owner))
     .filter((pod) => !pod.ready && WORDS.includes(lastHit(pod)?.meaning as LogMeaning));

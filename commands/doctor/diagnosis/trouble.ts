@@ -1,6 +1,6 @@
 /** Where trouble is looked for, and what a finding about a pod or workload says and explains. */
-import { PLACES } from "../../../contract/facts";
-import { many } from "../../../contract/wording";
+import { LOCATIONS } from "../../../contract/facts";
+import { plural } from "../../../contract/wording";
 import type { Evidence, LogLine, NamespaceFacts, Part, PodFacts } from "../evidence";
 import { clock } from "../text";
 import { keyOf, run, type Explained, type Finding, type Step } from "./finding";
@@ -45,9 +45,9 @@ export function quoteOf(pod: PodFacts, { text, at }: LogLine, others: readonly P
   const state = saying.every(({ ready }) => ready)
     ? ""
     : restarts > 0
-      ? `, restarted ${many(restarts, "time")}`
+      ? `, restarted ${plural(restarts, "time")}`
       : ", not ready";
-  const and = others.length > 0 ? ` and ${many(others.length, "other")}` : "";
+  const and = others.length > 0 ? ` and ${plural(others.length, "other")}` : "";
   return `${pod.name}${and}${at === undefined ? "" : ` at ${clock(at)}`}${state}: ${text.trim()}`;
 }
 
@@ -74,11 +74,11 @@ export const explainsPod = (pod: PodFacts, part: Part): string[] => [
 /** The parts that others reach through this workload, and that are explained together with it. */
 export const reachedThrough = (part: Part, workload: string): string[] => {
   const names: Readonly<Record<Part, readonly [workload: string, reached: Part] | undefined>> = {
-    nats: [PLACES.nats.service, "nats"],
-    postgres: [PLACES.postgres.service, "postgres"],
+    nats: [LOCATIONS.nats.service, "nats"],
+    postgres: [LOCATIONS.postgres.service, "postgres"],
     // In its place stands the database.
-    pgbouncer: [PLACES.pgbouncer.service, "postgres"],
-    gateway: [PLACES.gateway.deployment, "gateway"],
+    pgbouncer: [LOCATIONS.pgbouncer.service, "postgres"],
+    gateway: [LOCATIONS.gateway.deployment, "gateway"],
     noetl: undefined,
   };
   const [name, reached] = names[part] ?? [];

@@ -1,6 +1,6 @@
 /** Workloads that are not there, get no pods, or have too few. */
-import { many } from "../../../contract/wording";
-import { PLACES } from "../../../contract/facts";
+import { plural } from "../../../contract/wording";
+import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, NamespaceFacts, Part, WorkloadFacts } from "../evidence";
 import { finding, keyOf, run, say, type DiagnosisRule, type Step } from "./finding";
 import { putBack } from "./releases";
@@ -61,23 +61,23 @@ function refusalRemedy(words: string, kubectl: string, namespace: string): Step[
 
 /** What must be there where a part is deployed; the database may be elsewhere. */
 const WORKLOADS: Readonly<Record<Part, readonly { kind: WorkloadFacts["kind"]; name: string }[]>> = {
-  nats: [{ kind: "StatefulSet", name: PLACES.nats.service }],
+  nats: [{ kind: "StatefulSet", name: LOCATIONS.nats.service }],
   postgres: [],
-  pgbouncer: [{ kind: "Deployment", name: PLACES.pgbouncer.service }],
+  pgbouncer: [{ kind: "Deployment", name: LOCATIONS.pgbouncer.service }],
   noetl: [
-    { kind: "Deployment", name: PLACES.noetl.serverDeployment },
-    { kind: "Deployment", name: PLACES.noetl.workerDeployment },
+    { kind: "Deployment", name: LOCATIONS.noetl.serverDeployment },
+    { kind: "Deployment", name: LOCATIONS.noetl.workerDeployment },
   ],
-  gateway: [{ kind: "Deployment", name: PLACES.gateway.deployment }],
+  gateway: [{ kind: "Deployment", name: LOCATIONS.gateway.deployment }],
 };
 
 /** Workloads without which nothing works: scaled to nothing they are off, which of the workers alone may be meant. */
 const NEEDED: readonly string[] = [
-  PLACES.nats.service,
-  PLACES.postgres.service,
-  PLACES.pgbouncer.service,
-  PLACES.noetl.serverDeployment,
-  PLACES.gateway.deployment,
+  LOCATIONS.nats.service,
+  LOCATIONS.postgres.service,
+  LOCATIONS.pgbouncer.service,
+  LOCATIONS.noetl.serverDeployment,
+  LOCATIONS.gateway.deployment,
 ];
 const isOff = ({ name, wanted }: WorkloadFacts): boolean => wanted === 0 && NEEDED.includes(name);
 
@@ -141,7 +141,7 @@ export const absent: DiagnosisRule = (evidence, explained) => {
 };
 
 const lack = ({ name, ready, wanted }: WorkloadFacts): string =>
-  wanted === 0 ? `${name} was scaled to nothing` : `${name} has ${ready} of ${many(wanted, "pod")}`;
+  wanted === 0 ? `${name} was scaled to nothing` : `${name} has ${ready} of ${plural(wanted, "pod")}`;
 
 /** Workloads that lack pods although none of them is in trouble. */
 const short =

@@ -43,7 +43,7 @@ export interface RepairOptions {
 /** The way out after every interruption. */
 export const AGAIN = "Run the same command again: it goes on from here";
 
-export class Course {
+export class RepairContext {
   readonly inputs: ContractInputs;
   readonly folder: string;
   lock: Lock | undefined;

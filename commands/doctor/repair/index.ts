@@ -4,16 +4,16 @@ import { ensurePlan } from "../../../contract/ensure";
 import { ConnectError } from "../../../contract/errors";
 import type { Observed } from "../../../contract/rules";
 import type { Session } from "../../../contract/nats/session";
-import { many } from "../../../contract/wording";
+import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
 import { consumersOf } from "../nats";
 import { placesOf, streamToMake } from "./consumers";
-import { AGAIN, Course, type RepairOptions } from "./course";
+import { AGAIN, RepairContext, type RepairOptions } from "./course";
 import { holdingStream, isWhole, noteOf } from "./holding";
 import { closeJournal, newJournal, readJournal, writeJournal, type Journal, type Reason } from "./journal";
 import { Lock, refuseWhereHeld } from "./lock";
-import { intentOf, isEmpty, planRepair, withoutLoss, type Holdings, type Intent, type RepairPlan } from "./plan";
-import { mayListen, Remake } from "./remake";
+import { intentOf, isEmpty, planRepair, withoutLoss, type Inventory, type Intent, type RepairPlan } from "./plan";
+import { mayListen, RecreateSteps } from "./remake";
 import { Renew } from "./renew";
 import { restartDeployment, rolledOut } from "./rollout";
 
@@ -44,7 +44,7 @@ export async function repair(options: RepairOptions): Promise<Outcome> {
 interface Look {
   readonly plan: RepairPlan;
   readonly observed: Observed;
-  readonly holdings: Holdings;
+  readonly inventory: Inventory;
   readonly intent: Intent;
 }
 
@@ -62,13 +62,13 @@ const LEFT_OUT: Readonly<Record<Reason, string>> = {
 };
 
 /** What is done in which order. */
-class Repair extends Course {
+class Repair extends RepairContext {
   async run(): Promise<Outcome> {
     const session = await openSession(this.inputs, this.deadline());
     try {
       await refuseWhereHeld(session, this.inputs.stream);
       const journal = readJournal(this.folder) ?? (await this.takeOver(session));
-      return journal ? await this.goOn(session, journal) : await this.begin(session);
+      return journal ? await this.resume(session, journal) : await this.begin(session);
     } finally {
       await session.close();
     }
@@ -76,15 +76,15 @@ class Repair extends Course {
 
   private async look(session: Session, observed?: Observed): Promise<Look> {
     const found = observed ?? (await observe(session, this.inputs, this.deadline())).observed;
-    const holdings = await this.holdings(session, found);
-    const plan = planRepair(this.inputs, found, holdings);
+    const inventory = await this.inventory(session, found);
+    const plan = planRepair(this.inputs, found, inventory);
     const target = streamToMake(this.inputs, found.stream?.config ?? {});
-    const intent = intentOf(plan, this.inputs, { folder: this.folder, target, holdings });
-    return { plan, observed: found, holdings, intent };
+    const intent = intentOf(plan, this.inputs, { folder: this.folder, target, inventory });
+    return { plan, observed: found, inventory, intent };
   }
 
   /** What only the server knows of what would be replaced. */
-  private async holdings(session: Session, { stream, consumer }: Observed): Promise<Holdings> {
+  private async inventory(session: Session, { stream, consumer }: Observed): Promise<Inventory> {
     if (!stream) return { subjects: {}, consumers: [], listens: true };
     const name = this.inputs.stream;
     const manager = await session.connection.jetstreamManager({ checkAPI: false });
@@ -140,7 +140,11 @@ class Repair extends Course {
     return this.goThrough(session, journal);
   }
 
-  private journalOf({ plan, observed, holdings, intent }: Look, recreates: Journal["recreates"], id?: string): Journal {
+  private journalOf(
+    { plan, observed, inventory, intent }: Look,
+    recreates: Journal["recreates"],
+    id?: string,
+  ): Journal {
     const { inputs } = this;
     return {
       ...newJournal({
@@ -153,7 +157,7 @@ class Repair extends Course {
         promised: intent,
         changes: plan.changes.map(({ subject }) => subject),
         restarts: plan.restarts,
-        places: placesOf(inputs, holdings.consumers),
+        places: placesOf(inputs, inventory.consumers),
         renews: plan.renews,
       }),
       ...(id === undefined ? {} : { id }),
@@ -227,10 +231,10 @@ class Repair extends Course {
     };
   }
 
-  private async goOn(session: Session, journal: Journal): Promise<Outcome> {
+  private async resume(session: Session, journal: Journal): Promise<Outcome> {
     const { begun, phase, saved, promised } = journal;
     const steps = [
-      `the repair that began at ${begun} has come to: ${phase}; ${many(saved, "message")} in the backup ${this.folder}`,
+      `the repair that began at ${begun} has come to: ${phase}; ${plural(saved, "message")} in the backup ${this.folder}`,
       ...promised.steps,
     ];
     if (!(await this.options.confirm({ ...promised, steps, since: begun }))) return "declined";
@@ -256,7 +260,7 @@ class Repair extends Course {
       if (["begun", "removed", "created"].includes(journal.phase)) await new Renew(this, session, journal).run();
       return undefined;
     }
-    const steps = new Remake(this, session, journal);
+    const steps = new RecreateSteps(this, session, journal);
     const { kind, stream } = await steps.look();
     if (kind === "other" && stream && isWhole(stream, journal.id)) {
       this.say(`another machine has brought this repair to its end: nothing is written back from here`);
@@ -287,7 +291,7 @@ class Repair extends Course {
   private async startOver(session: Session, journal: Journal, now?: Look): Promise<Outcome> {
     const keep = journal.saved > 0 && now !== undefined;
     const kept = closeJournal(this.folder, journal, keep);
-    if (kept !== undefined) this.say(`${many(journal.saved, "message")} of the former stream stay in ${kept}`);
+    if (kept !== undefined) this.say(`${plural(journal.saved, "message")} of the former stream stay in ${kept}`);
     const look = now ?? (await this.look(session));
     if (isEmpty(look.plan)) return this.verify();
     if (!(await this.options.confirm(look.intent))) return "declined";
@@ -305,7 +309,7 @@ class Repair extends Course {
       (journal.recreates === "consumer"
         ? `Nothing is lost: the messages are in stream ${journal.stream}. ${AGAIN}`
         : `What is published meanwhile is kept in stream ${holdingStream(journal.stream)}` +
-          (journal.saved > 0 ? `, and ${many(journal.saved, "message")} in ${this.folder}` : "") +
+          (journal.saved > 0 ? `, and ${plural(journal.saved, "message")} in ${this.folder}` : "") +
           `. ${AGAIN}`);
     const end = (text: string): string => text.replace(/\.$/, "");
     const said = error instanceof Error ? error.message : String(error);
@@ -317,12 +321,12 @@ class Repair extends Course {
   private async undo(session: Session, journal: Journal): Promise<string | undefined> {
     if (journal.recreates === "consumer") return undefined;
     // The signal that stopped the steps must not stop this.
-    const course = new Course({ ...this.options, signal: new AbortController().signal, at: () => undefined });
+    const course = new RepairContext({ ...this.options, signal: new AbortController().signal, at: () => undefined });
     course.lock = this.lock;
     const fresh = session.connection.isClosed() ? await openSession(this.inputs, this.deadline()) : undefined;
     if (fresh) course.lock = undefined;
     try {
-      if (!(await new Remake(course, fresh ?? session, journal).giveBack())) return undefined;
+      if (!(await new RecreateSteps(course, fresh ?? session, journal).giveBack())) return undefined;
     } finally {
       await fresh?.close();
     }
@@ -356,13 +360,13 @@ class Repair extends Course {
   /** Says what became of every message that was not written back, and what may come twice. */
   private account(journal: Journal, outcome: Outcome): void {
     const left = Object.entries(journal.leftOut) as [Reason, number][];
-    for (const [reason, count] of left) this.say(`${many(count, "message")} not written back: ${LEFT_OUT[reason]}`);
+    for (const [reason, count] of left) this.say(`${plural(count, "message")} not written back: ${LEFT_OUT[reason]}`);
     if (journal.stripped > 0) {
       const spent = "headers that asked the old stream for something (Nats-Expected-*, Nats-TTL, Nats-Rollup)";
-      this.say(`${many(journal.stripped, "message")} written back without ${spent}`);
+      this.say(`${plural(journal.stripped, "message")} written back without ${spent}`);
     }
-    if (journal.repeats > 0) this.say(`${many(journal.repeats, "publish")} dropped as repeats, by their Nats-Msg-Id`);
-    if (journal.doubled > 0) this.say(`up to ${many(journal.doubled, "message")} may be delivered twice`);
+    if (journal.repeats > 0) this.say(`${plural(journal.repeats, "publish")} dropped as repeats, by their Nats-Msg-Id`);
+    if (journal.doubled > 0) this.say(`up to ${plural(journal.doubled, "message")} may be delivered twice`);
     for (const failure of journal.failed) this.say(failure);
     const kept = closeJournal(this.folder, journal, outcome !== "repaired" || left.length > 0 || journal.doubled > 0);
     if (kept !== undefined) this.say(`The backup stays: ${kept}`);

@@ -192,7 +192,7 @@ export function readJournal(folder: string): Journal | undefined {
   return found as Journal;
 }
 
-/** Writes all of `text`; a disk that takes a part of it is told.  @throws Error */
+/** Writes all of `text`; a disk that takes a part of it is reported.  @throws Error */
 export function writeWhole(handle: number, text: string): number {
   const bytes = Buffer.from(text);
   for (let done = 0; done < bytes.length;) {

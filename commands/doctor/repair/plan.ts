@@ -2,19 +2,19 @@
 import type { ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo } from "nats";
 import { ensurePlan, type Change } from "../../../contract/ensure";
 import { consumerTerms, publishedSubjects, type ContractInputs } from "../../../contract/inputs";
-import { checkName, judge, type Observed, type Verdict } from "../../../contract/rules";
+import { checkName, evaluateRules, type Observed, type RuleResult } from "../../../contract/rules";
 import { holdingStream } from "../../../contract/rules/rule";
 import { subjectsCover } from "../../../contract/subjects";
-import { many } from "../../../contract/wording";
+import { plural } from "../../../contract/wording";
 import { longer, outOfOrder, streamToMake } from "./consumers";
 import { isFixed } from "./remake";
 
 /** What `--repair` is going to do. */
 export interface RepairPlan {
   /** Rules that are broken and that this puts right. */
-  readonly mends: readonly Verdict[];
+  readonly fixes: readonly RuleResult[];
   /** Violations that it does not put right. */
-  readonly leaves: readonly Verdict[];
+  readonly leaves: readonly RuleResult[];
   /** What has to be made new; undefined where nothing has. */
   readonly recreates?: "stream" | "consumer";
   /** Consumers that are made new, where the stream is not. */
@@ -23,12 +23,12 @@ export interface RepairPlan {
   readonly changes: readonly Change[];
   readonly restarts: boolean;
   /** What making it new means for what is there; zero and empty where nothing is made new. */
-  readonly stakes: Stakes;
+  readonly impact: Impact;
   /** Why nothing can be done from here: another stream has the subject. */
   readonly blocked?: string;
 }
 
-interface Stakes {
+interface Impact {
   readonly messages: number;
   readonly bytes: number;
   /** Messages that the workers' consumer had not acknowledged: they are delivered again. */
@@ -47,7 +47,7 @@ interface Stakes {
 }
 
 /** What only the server knows beyond what the rules look at. */
-export interface Holdings {
+export interface Inventory {
   /** Messages by subject. */
   readonly subjects: Readonly<Record<string, number>>;
   readonly consumers: readonly ConsumerInfo[];
@@ -55,7 +55,7 @@ export interface Holdings {
   readonly listens: boolean;
 }
 
-const NO_STAKES: Stakes = {
+const NO_IMPACT: Impact = {
   messages: 0,
   bytes: 0,
   unacknowledged: 0,
@@ -68,11 +68,11 @@ const NO_STAKES: Stakes = {
 };
 
 /** The consumer that a verdict is about: where there are several it is named, else it is the contract's only one. */
-const consumerOf = ({ consumer, object, rule }: Verdict, inputs: ContractInputs): string =>
+const consumerOf = ({ consumer, object, rule }: RuleResult, inputs: ContractInputs): string =>
   consumer ?? (rule.about === "worker" ? object : undefined) ?? consumerTerms(inputs)[0]?.name ?? inputs.consumer;
 
 /** Whether a broken rule asks for a filter to go that nobody but its maker can judge. */
-const widens = (verdict: Verdict, inputs: ContractInputs): boolean => {
+const widens = (verdict: RuleResult, inputs: ContractInputs): boolean => {
   const wanted = consumerTerms(inputs).find(({ name }) => name === consumerOf(verdict, inputs));
   return ["consumer-filter", "consumers-cover"].includes(verdict.id) && wanted?.filters === undefined;
 };
@@ -81,34 +81,34 @@ const widens = (verdict: Verdict, inputs: ContractInputs): boolean => {
  * Decides what is to be done: nothing more than the broken rules need. What can be updated in place is; a stream or consumer
  * is made new only for a violation (with `strict` for any difference), and its other differences then go with it.
  */
-export function planRepair(inputs: ContractInputs, observed: Observed, holdings: Holdings): RepairPlan {
-  const broken = judge(inputs, observed).filter(({ ok }) => !ok);
+export function planRepair(inputs: ContractInputs, observed: Observed, inventory: Inventory): RepairPlan {
+  const broken = evaluateRules(inputs, observed).filter(({ ok }) => !ok);
   const pressing = broken.filter(({ severity }) => inputs.strict || severity === "violation");
   const blocked = blockedBy(inputs, observed, pressing);
   const able = pressing.filter((verdict) => !widens(verdict, inputs));
-  const wants = (action: string): Verdict[] => able.filter(({ mend }) => mend.action === action);
+  const wants = (action: string): RuleResult[] => able.filter(({ fix }) => fix.action === action);
   const renews = [...new Set(wants("recreate-consumer").map((verdict) => consumerOf(verdict, inputs)))];
   const recreates = wants("recreate-stream").length > 0 ? "stream" : renews.length > 0 ? "consumer" : undefined;
   const { changes, refused } = ensurePlan(inputs, observed);
-  const isRefused = (verdict: Verdict): boolean => refused.some((each) => checkName(each) === checkName(verdict));
+  const isRefused = (verdict: RuleResult): boolean => refused.some((each) => checkName(each) === checkName(verdict));
   /** What is made new needs no update, and the contract's own configuration leaves nothing to put right in it. */
-  const replaced = (verdict: Verdict): boolean =>
+  const replaced = (verdict: RuleResult): boolean =>
     !widens(verdict, inputs) &&
     ((recreates === "stream" && (verdict.rule.about === "stream" || verdict.rule.about === "consumer")) ||
       (recreates === "consumer" && verdict.rule.about === "consumer" && renews.includes(consumerOf(verdict, inputs))));
   const harmless = changes.flatMap((change) => withoutLoss(change, observed));
-  const mends = broken.filter((verdict) => replaced(verdict) || (!widens(verdict, inputs) && !isRefused(verdict)));
+  const fixes = broken.filter((verdict) => replaced(verdict) || (!widens(verdict, inputs) && !isRefused(verdict)));
   const remaining = harmless.filter(({ subject }) => !isReplaced(subject, inputs, recreates, renews));
   return {
-    mends,
-    leaves: pressing.filter((verdict) => !mends.includes(verdict)),
+    fixes,
+    leaves: pressing.filter((verdict) => !fixes.includes(verdict)),
     ...(recreates ? { recreates } : {}),
     renews: recreates === "consumer" ? renews : [],
     changes: remaining,
     restarts:
       recreates !== undefined ||
-      mends.some(({ severity, mend }) => severity === "violation" || /^restart-/.test(mend.action)),
-    stakes: recreates ? stakesOf(inputs, observed, holdings, recreates) : NO_STAKES,
+      fixes.some(({ severity, fix }) => severity === "violation" || /^restart-/.test(fix.action)),
+    impact: recreates ? impactOf(inputs, observed, inventory, recreates) : NO_IMPACT,
     ...(blocked === undefined ? {} : { blocked }),
   };
 }
@@ -118,12 +118,12 @@ const listensOnAll = ({ config }: Pick<StreamInfo, "config">, inputs: ContractIn
   publishedSubjects(inputs).every((subject) => subjectsCover(config.subjects ?? [], subject));
 
 /** The reason why no stream of the contract can have the subject; undefined where it can. */
-function blockedBy(inputs: ContractInputs, observed: Observed, pressing: readonly Verdict[]): string | undefined {
+function blockedBy(inputs: ContractInputs, observed: Observed, pressing: readonly RuleResult[]): string | undefined {
   const others = observed.overlapping ?? [];
   const needsSubject =
     !observed.stream ||
     !listensOnAll(observed.stream, inputs) ||
-    pressing.some(({ mend }) => mend.action === "recreate-stream");
+    pressing.some(({ fix }) => fix.action === "recreate-stream");
   if (others.length === 0 || !needsSubject) return undefined;
   const { stream, subject } = inputs;
   const holders = others.join(", ");
@@ -196,12 +196,12 @@ function isReplaced(
   return recreates === "stream" && subject.endsWith(`.${stream}`);
 }
 
-function stakesOf(
+function impactOf(
   inputs: ContractInputs,
   { stream, consumer }: Observed,
-  { subjects, consumers }: Holdings,
+  { subjects, consumers }: Inventory,
   recreates: "stream" | "consumer",
-): Stakes {
+): Impact {
   const messages = stream?.state.messages ?? 0;
   const target = streamToMake(inputs, stream?.config ?? {});
   const isStored = (subject: string): boolean => recreates === "consumer" || subjectsCover(target.subjects, subject);
@@ -233,7 +233,7 @@ export const isEmpty = ({ recreates, changes, restarts }: RepairPlan): boolean =
 interface Known {
   readonly folder: string;
   readonly target: Partial<StreamConfig>;
-  readonly holdings: Holdings;
+  readonly inventory: Inventory;
 }
 
 /** What a handover of subjects leaves open. */
@@ -241,24 +241,24 @@ const INSTANT =
   "only killed in that instant, about a millisecond, it would leave a publish of the instant without an answer";
 
 /** The steps in words, in their order. */
-function stepsOf(plan: RepairPlan, inputs: ContractInputs, { folder, target, holdings }: Known): string[] {
-  const { recreates, changes, restarts, stakes, renews } = plan;
+function stepsOf(plan: RepairPlan, inputs: ContractInputs, { folder, target, inventory }: Known): string[] {
+  const { recreates, changes, restarts, impact, renews } = plan;
   const { stream, noetl } = inputs;
-  const leftOut = Object.values(stakes.leftOut).reduce((sum, count) => sum + count, 0);
-  const writtenBack = Math.max(0, stakes.messages - leftOut);
-  const names = [...consumerTerms(inputs).map(({ name }) => name), ...stakes.comeBack];
+  const leftOut = Object.values(impact.leftOut).reduce((sum, count) => sum + count, 0);
+  const writtenBack = Math.max(0, impact.messages - leftOut);
+  const names = [...consumerTerms(inputs).map(({ name }) => name), ...impact.comeBack];
   const age = (target.max_age ?? 0) / 1e9;
-  const withoutGap = holdings.listens ? `, so that no publish is refused; ${INSTANT}` : "";
+  const withoutGap = inventory.listens ? `, so that no publish is refused; ${INSTANT}` : "";
   return [
     ...(recreates === "stream"
       ? [
           `first handover: stream ${holdingStream(stream)} takes what is published${withoutGap}`,
-          `back up ${many(stakes.messages, "message")} (${stakes.bytes} bytes) to ${folder}`,
+          `back up ${plural(impact.messages, "message")} (${impact.bytes} bytes) to ${folder}`,
           `remove stream ${stream} and create it as NoETL does: ${target.retention}, ${target.storage}, ` +
             `max_age ${age === 0 ? "unlimited" : `${age} s`}, subjects ${target.subjects?.join(", ")}, with ` +
             `${names.length === 1 ? "its consumer" : "its consumers"} ${names.join(", ")}`,
           ...(writtenBack > 0
-            ? [`write ${many(writtenBack, "message")} back, ${stakes.unacknowledged} of them for the workers to take`]
+            ? [`write ${plural(writtenBack, "message")} back, ${impact.unacknowledged} of them for the workers to take`]
             : []),
           `second handover: the new stream ${stream} takes what is published, and what was published meanwhile${withoutGap}`,
           `remove stream ${holdingStream(stream)}, which is empty then`,
@@ -267,8 +267,8 @@ function stepsOf(plan: RepairPlan, inputs: ContractInputs, { folder, target, hol
     ...(recreates === "consumer"
       ? [
           ...renews.map((name) => `remove consumer ${name} and create it as NoETL's worker does`),
-          ...(stakes.unacknowledged > 0
-            ? [`publish the ${many(stakes.unacknowledged, "message")} again that no worker has acknowledged`]
+          ...(impact.unacknowledged > 0
+            ? [`publish the ${plural(impact.unacknowledged, "message")} again that no worker has acknowledged`]
             : []),
         ]
       : []),
@@ -280,33 +280,33 @@ function stepsOf(plan: RepairPlan, inputs: ContractInputs, { folder, target, hol
 }
 
 /** What is lost by it, in words; empty where nothing is. */
-function lossesOf({ recreates, stakes }: RepairPlan, { listens }: Holdings): string[] {
+function lossesOf({ recreates, impact }: RepairPlan, { listens }: Inventory): string[] {
   const refusals = "NoETL refuses to have one claimed twice";
   return [
-    ...(stakes.inFlight > 0
-      ? [`${many(stakes.inFlight, "acknowledgement")} under way: these commands are delivered again, and ${refusals}`]
+    ...(impact.inFlight > 0
+      ? [`${plural(impact.inFlight, "acknowledgement")} under way: these commands are delivered again, and ${refusals}`]
       : []),
-    ...(stakes.outOfOrder > 0
+    ...(impact.outOfOrder > 0
       ? [
-          `up to ${many(stakes.outOfOrder, "acknowledgement")} of commands behind an older one that is not acknowledged: ` +
+          `up to ${plural(impact.outOfOrder, "acknowledgement")} of commands behind an older one that is not acknowledged: ` +
             `NATS does not tell which, so they are delivered again, and ${refusals}`,
         ]
       : []),
-    ...Object.entries(stakes.leftOut).map(
+    ...Object.entries(impact.leftOut).map(
       ([subject, count]) =>
-        `${many(count, "message")} on ${subject}, which the new stream does not store: kept in the backup only`,
+        `${plural(count, "message")} on ${subject}, which the new stream does not store: kept in the backup only`,
     ),
-    ...stakes.goAway.map((name) => `consumer ${name}, which is not durable: whoever uses it must make it again`),
-    ...(recreates === "consumer" && stakes.comeBack.length > 0 && stakes.unacknowledged > 0
-      ? [`messages that are published again reach consumer ${stakes.comeBack.join(", ")} a second time`]
+    ...impact.goAway.map((name) => `consumer ${name}, which is not durable: whoever uses it must make it again`),
+    ...(recreates === "consumer" && impact.comeBack.length > 0 && impact.unacknowledged > 0
+      ? [`messages that are published again reach consumer ${impact.comeBack.join(", ")} a second time`]
       : []),
-    ...(recreates === "stream" && stakes.messages > 0
+    ...(recreates === "stream" && impact.messages > 0
       ? ["the time of each message: max_age counts from now on again"]
       : []),
-    ...(recreates === "stream" && stakes.refuses
+    ...(recreates === "stream" && impact.refuses
       ? ["publishes are refused now, and will be until the holding stream is there"]
       : []),
-    ...(recreates === "stream" && !stakes.refuses && !listens
+    ...(recreates === "stream" && !impact.refuses && !listens
       ? [
           "this login may not listen on the subject: a publish in the moment between two streams (twice, well below a " +
             "millisecond) is refused",
@@ -328,15 +328,15 @@ export interface Intent {
 
 /** What the user is asked about a plan. */
 export function intentOf(plan: RepairPlan, inputs: ContractInputs, known: Known): Intent {
-  const describe = (verdict: Verdict): string => {
+  const describe = (verdict: RuleResult): string => {
     const { found, expected } = verdict;
     const kept = widens(verdict, inputs) ? "; a filter is never removed or widened from here" : "";
     return `${checkName(verdict)}: found ${found}, expected ${expected}${kept}`;
   };
   return {
-    broken: plan.mends.map(describe),
+    broken: plan.fixes.map(describe),
     steps: stepsOf(plan, inputs, known),
-    losses: lossesOf(plan, known.holdings),
+    losses: lossesOf(plan, known.inventory),
     leaves: plan.leaves.map(describe),
   };
 }

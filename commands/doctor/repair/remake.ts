@@ -4,11 +4,11 @@ import * as path from "node:path";
 import type { ConsumerInfo, StreamConfig, StreamInfo } from "nats";
 import type { Session } from "../../../contract/nats/session";
 import { subjectsCover } from "../../../contract/subjects";
-import { many } from "../../../contract/wording";
+import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
 import { consumersOf } from "../nats";
 import { advance, createConsumer, joinSubjects, placesOf, takeUpTo } from "./consumers";
-import type { Course } from "./course";
+import type { RepairContext } from "./course";
 import {
   createHolding,
   frozenSubject,
@@ -88,12 +88,12 @@ const FEW = 8;
 /** How often the holding stream is emptied before its subjects change hands, come what may. */
 const ROUNDS = 20;
 
-export class Remake {
+export class RecreateSteps {
   /** Whether the login may listen on what is published. */
   private listens: boolean | undefined;
 
   constructor(
-    private readonly course: Course,
+    private readonly course: RepairContext,
     private readonly session: Session,
     readonly journal: Journal,
   ) {}
@@ -190,7 +190,7 @@ export class Remake {
   }
 
   private tell({ caught, doubtful }: Gap): void {
-    if (caught > 0) this.course.say(`stored ${many(caught, "message")} that fell between two streams`);
+    if (caught > 0) this.course.say(`stored ${plural(caught, "message")} that fell between two streams`);
     this.journal.doubled += doubtful;
   }
 
@@ -201,7 +201,7 @@ export class Remake {
     Object.assign(journal, { gone: [], subscribed: [], line: 0, written: 0, leftOut: {} });
     await this.capture();
     course.reach(journal, "saved");
-    course.say(`backed up ${many(journal.saved, "message")} to ${course.folder}`);
+    course.say(`backed up ${plural(journal.saved, "message")} to ${course.folder}`);
   }
 
   /** Where the consumers stand, and what was acknowledged away since it was saved. */
@@ -274,7 +274,7 @@ export class Remake {
     course.point("creating");
     if (journal.newCreated !== undefined) {
       // NATS lost it: what the workers had of it is not known.
-      course.say(`stream ${journal.stream} was lost after ${many(journal.written, "message")} were written to it`);
+      course.say(`stream ${journal.stream} was lost after ${plural(journal.written, "message")} were written to it`);
       journal.doubled += journal.written;
       Object.assign(journal, { subscribed: [], line: 0, written: 0, leftOut: {}, batch: undefined });
     }
@@ -388,7 +388,7 @@ export class Remake {
       }
       const results = await writer.write(open.map(({ message }) => message));
       const refused = results.filter((result) => result.refused !== undefined);
-      if (refused[0]?.refused) course.say(`${many(refused.length, "message")} refused: ${refused[0].refused}`);
+      if (refused[0]?.refused) course.say(`${plural(refused.length, "message")} refused: ${refused[0].refused}`);
       if (refused.length > 0) told.set("refused", (told.get("refused") ?? 0) + refused.length);
       journal.written += batch.length - refused.length;
       journal.leftOut = Object.fromEntries(told);
@@ -432,7 +432,7 @@ export class Remake {
     if (alone) await this.verifyFilled();
     journal.line = journal.saved;
     course.reach(journal, open ? "opened" : "restored");
-    course.say(`wrote ${many(journal.written, "message")} back`);
+    course.say(`wrote ${plural(journal.written, "message")} back`);
   }
 
   /** Lines of the batch that an interruption cut off which the stream has already. */
@@ -497,7 +497,7 @@ export class Remake {
     const excused = Object.values(journal.leftOut).reduce((sum, count) => sum + count, 0) + journal.gone.length;
     if (missing > excused + (last - present)) {
       throw new CommandError(
-        `${many(missing - excused, "message")} of the backup ${backupFile(course.folder)} cannot be found in stream ` +
+        `${plural(missing - excused, "message")} of the backup ${backupFile(course.folder)} cannot be found in stream ` +
           `${journal.stream}. The backup stays`,
         "wrong",
       );
@@ -667,7 +667,11 @@ export class Remake {
 }
 
 /** Whether the login may listen on every one of the subjects. */
-export async function mayListen(session: Session, subjects: readonly string[], course: Course): Promise<boolean> {
+export async function mayListen(
+  session: Session,
+  subjects: readonly string[],
+  course: RepairContext,
+): Promise<boolean> {
   const refusals = await Promise.all(subjects.map((subject) => session.listenRefusal(subject, course.deadline())));
   return refusals.every((refusal) => refusal === undefined);
 }

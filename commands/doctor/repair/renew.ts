@@ -2,10 +2,10 @@
 import type { ConsumerInfo } from "nats";
 import type { Session } from "../../../contract/nats/session";
 import { subjectsCover } from "../../../contract/subjects";
-import { many } from "../../../contract/wording";
+import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
 import { advance, createConsumer } from "./consumers";
-import type { Course } from "./course";
+import type { RepairContext } from "./course";
 import { unwritten } from "./holding";
 import { writeJournal, type Journal, type Place, type Renewal } from "./journal";
 import { ask, BATCH, lasting, readMessages, type Answered, type Message } from "./messages";
@@ -16,7 +16,7 @@ const START_MILLISECONDS = 1_000;
 
 export class Renew {
   constructor(
-    private readonly course: Course,
+    private readonly course: RepairContext,
     private readonly session: Session,
     readonly journal: Journal,
   ) {}
@@ -143,7 +143,7 @@ export class Renew {
         }
       }
       await this.again(batch, state);
-      if (count > 0) course.say(`published ${many(count, "message")} again that ${place.name} had not acknowledged`);
+      if (count > 0) course.say(`published ${plural(count, "message")} again that ${place.name} had not acknowledged`);
     }
     await ask(session, `CONSUMER.DELETE.${journal.stream}.${this.guardName}`, {});
   }

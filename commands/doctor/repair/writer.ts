@@ -49,7 +49,7 @@ export class Writer {
     const results: Result[] = [];
     for (const [index, message] of batch.entries()) {
       const answer = answers[index] as PubAnswer;
-      results.push(this.judge(answer.duplicate ? await this.insist(message) : answer));
+      results.push(this.evaluateRules(answer.duplicate ? await this.insist(message) : answer));
     }
     return results;
   }
@@ -90,7 +90,7 @@ export class Writer {
     return { error: { description: "it is taken for a repeat, whatever the window" } };
   }
 
-  private judge({ stream, seq, error }: PubAnswer): Result {
+  private evaluateRules({ stream, seq, error }: PubAnswer): Result {
     const words = ({ description, err_code: code }: NonNullable<Answered["error"]>): string =>
       `${description ?? "no description"}${code ? ` (${code})` : ""}`;
     if (error) {

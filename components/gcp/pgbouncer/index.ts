@@ -139,7 +139,7 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
     if (args.replicas > 1) new k8s.policy.v1.PodDisruptionBudget(`${name}-budget`, disruptionBudget(place), child);
     this.host = pulumi
       .all([endpoint.metadata.name, endpoint.metadata.namespace, pods.status])
-      .apply(([serviceName, in_]) => serviceHost(serviceName, in_));
+      .apply(([serviceName, namespace]) => serviceHost(serviceName, namespace));
     this.registerOutputs({ host: this.host, port: this.port });
   }
 }

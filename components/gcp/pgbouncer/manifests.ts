@@ -1,12 +1,12 @@
 import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
-import { PLACES } from "../../../contract/facts";
+import { LOCATIONS } from "../../../contract/facts";
 import { NOETL_SCHEMA } from "../../postgres/manifests";
 import type { Resources } from "../../shared";
 import { ADMIN_CONNECTIONS } from "../../../contract/defaults";
 
 /** Where the pooler is: namespace, Service, ServiceAccount, ports. */
-export const POOLER = { ...PLACES.pgbouncer, proxyPort: 6432, healthPort: 9801 } as const;
+export const POOLER = { ...LOCATIONS.pgbouncer, proxyPort: 6432, healthPort: 9801 } as const;
 
 const LABELS = { app: "pgbouncer", "app.kubernetes.io/name": "pgbouncer" };
 /** User `postgres` of the image edoburu/pgbouncer. */

@@ -1,6 +1,6 @@
 /**
  * What must be known before anything is created: the existing cluster, whether the quotas leave room for a new one, whether
- * network and DNS zone are what the settings take them for. Everything that is wrong is told at once.
+ * network and DNS zone are what the settings take them for. Everything that is wrong is reported at once.
  */
 import { ConfigError } from "../../../config/parse";
 import type { GoogleApi } from "./api";

@@ -214,7 +214,7 @@ describe("what cannot be compared", () => {
       GIT_CEILING_DIRECTORIES: path.dirname(outside),
     });
     expect(ran.code).toBe(2);
-    expect(failure(ran)).toContain("is no git working tree");
+    expect(failure(ran)).toContain("is not a git working tree");
     fs.rmSync(outside, { recursive: true });
 
     const torn = path.join(folder, "torn");

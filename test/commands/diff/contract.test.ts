@@ -15,12 +15,12 @@ function outcome(more: ContractArguments, old = OLD) {
       ? { stream: left.stream, consumer: old.consumer === now.consumer ? left.consumer : undefined }
       : { stream: undefined, consumer: undefined, overlapping: old.subject === now.subject ? [old.stream] : [] };
   const plan = ensurePlan(now, observed);
-  const { changes, broken, refused, mend } = contractReport(old, now);
+  const { changes, broken, refused, fix } = contractReport(old, now);
   return {
     says: changes.map(({ term, consequence }) => `${term}: ${consequence}`),
     broken: broken.map(({ rule }) => rule),
     refused,
-    mend,
+    fix,
     does: plan.changes.map(({ does }) => does.replace(/: .*/, "")),
     cannot: plan.refused.map(({ id }) => id),
   };
@@ -61,17 +61,17 @@ describe("a change of a contract that is ensured", () => {
   ])("updates in place what NATS lets one update: %s", (_what, more, does, says) => {
     const found = outcome(more);
     expect(found.says).toEqual([expect.stringMatching(says)]);
-    expect(found).toMatchObject({ does: [does], cannot: [], broken: [], refused: false, mend: [] });
+    expect(found).toMatchObject({ does: [does], cannot: [], broken: [], refused: false, fix: [] });
   });
 
-  it("is refused where a violation would need something made anew", () => {
+  it("is refused where a violation would need something recreated", () => {
     const found = outcome({ expect: { retention: "workqueue", deliverPolicy: "all" } });
     expect(found).toMatchObject({ refused: true, broken: found.cannot });
     expect(found.cannot).toContain("stream-retention");
     expect(found.says[0]).toMatch(
-      /^retention: The update fails before it changes anything: the stream NOETL_COMMANDS would have to be made anew, which mode ensure never does\. It matters because /,
+      /^retention: The update fails before it changes anything: the stream NOETL_COMMANDS would have to be recreated, which mode ensure never does\. It matters because /,
     );
-    expect(found.mend.join("\n")).toContain("nats stream rm NOETL_COMMANDS");
+    expect(found.fix.join("\n")).toContain("nats stream rm NOETL_COMMANDS");
   });
 
   it("only warns where drift would, unless the contract is strict", () => {
@@ -112,7 +112,7 @@ describe("a contract that is asserted", () => {
   it("says what is left to others", () => {
     expect(asserted({ expect: { maxAgeSeconds: 600 } })).toMatchObject({
       changes: [
-        { consequence: expect.stringMatching(/keeps the old value until it is edited or made anew/) as string },
+        { consequence: expect.stringMatching(/keeps the old value until it is edited or recreated/) as string },
       ],
       broken: [{ rule: "stream-max-age" }],
       refused: false,
@@ -137,7 +137,7 @@ describe("a subject that changes together with a restart of the one NATS server"
       const { broken, changes, refused } = contractReport(withDefaults({ mode }), now(mode), { losesMemory: true });
       expect([broken, refused]).toEqual([[], false]);
       expect(changes.find(({ term }) => term === "subject")?.consequence).toMatch(
-        /^NATS starts anew in the same update, .*other.commands\.$/,
+        /^NATS restarts in the same update, .*other.commands\.$/,
       );
     },
   );

@@ -122,10 +122,10 @@ describe("a stack's file", () => {
     expect(JSON.stringify(values)).not.toMatch(/abc|def/);
   });
 
-  it("says where it is no YAML, and that it is no map", () => {
+  it("says where it is not YAML, and that it is not a map", () => {
     expect(() => read(project("broken", "  a: [1\n"))).toThrow(/Pulumi.x.yaml cannot be read: .*line/);
     fs.writeFileSync(path.join(project("list", ""), "Pulumi.x.yaml"), "- a\n");
-    expect(() => read(path.join(folder, "list"))).toThrow("Pulumi.x.yaml is no YAML map");
+    expect(() => read(path.join(folder, "list"))).toThrow("Pulumi.x.yaml is not a YAML map");
   });
 
   it("tells a text from what only looks like one", () => {

@@ -61,7 +61,7 @@ describe("the engine's word, merged into the comparison", () => {
     const steps = [step("create", {}, "kubernetes:core/v1:Service", "postgres-service")];
     expect(withLive(report([]), live({ steps, drift: gone, counts: { create: 1 } }))).toMatchObject({
       summary: "Something changes. On the deployed stack: 1 created; drifted from its state: 1.",
-      risks: [{ level: "warning", text: "is gone, although the stack's state has it; the update makes it anew." }],
+      risks: [{ level: "warning", text: "is gone, although the stack's state has it; the update recreates it." }],
     });
     const still = withLive(report([]), live({ drift: [], counts: { same: 3 } }));
     expect(still.summary).toBe(
@@ -73,7 +73,7 @@ describe("the engine's word, merged into the comparison", () => {
   });
 });
 
-it("a URN is no credential, whatever its types are called; a secret in a name is", () => {
+it("a URN is not a credential, whatever its types are called; a secret in a name is", () => {
   const masker = new Masker([], ["Canary-Name.4711"]);
   const secret = urnOf("noetl-nats:index:Postgres$kubernetes:core/v1:Secret", "postgres-auth");
   expect(masker.urn(secret)).toBe(secret);

@@ -37,7 +37,7 @@ describe("text from a manifest", () => {
     expect(fence("diff", "a\n````\nb")).toBe("`````diff\na\n````\nb\n`````");
   });
 
-  it("is no markup in a sentence", () => {
+  it("is not markup in a sentence", () => {
     expect(prose("see @me, #1 and *this*")).toBe("see @<!-- -->me, #<!-- -->1 and \\*this\\*");
     expect(prose("<b>")).toBe("&lt;b&gt;");
     expect(prose("run `a|b` now")).toBe("run `a\\|b` now");

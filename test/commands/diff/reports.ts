@@ -20,7 +20,7 @@ export function report(objects: readonly ObjectChange[], more: Partial<ChangeRep
       risks: { danger: 0, warning: 0, notice: 0 },
     },
     risks: [],
-    contract: { changes: [], broken: [], mend: [], refused: false },
+    contract: { changes: [], broken: [], fix: [], refused: false },
     settings: [],
     environment: [],
     resources: [],

@@ -18,7 +18,7 @@ const risks = (facts: Partial<Facts>) =>
     objects: [],
     releases: [],
     settings: [],
-    contract: { changes: [], broken: [], mend: [], refused: false },
+    contract: { changes: [], broken: [], fix: [], refused: false },
     newObjects: [],
     masker,
     ...facts,
@@ -125,7 +125,7 @@ describe("another cluster", () => {
   });
 });
 
-describe("NATS that starts anew", () => {
+describe("NATS that restarts", () => {
   const restart = (replicas: number, storage: "memory" | "file") => {
     const [old, now] = [set("nats", "nats:2.15.1", replicas), set("nats", "nats:2.15.2", replicas)];
     const delta = {

@@ -305,7 +305,7 @@ const CASES: readonly Case[] = [
       ["host-unknown", "the host of nats.example is unknown"],
       ["refused", "ECONNREFUSED"],
       ["closed", "closed the connection"],
-      ["no-nats", "is no NATS server"],
+      ["no-nats", "is not a NATS server"],
       ["bad-credentials", "no such file"],
       ["missing-permission", "Permissions Violation"],
       ["jetstream-off", "JetStream is off"],
@@ -324,7 +324,7 @@ const CASES: readonly Case[] = [
     id: "pod-not-ready",
     yields: natsFails("pod-not-ready", "no pod of NATS in namespace nats is ready"),
     says: "describe pod nats-0",
-    but: "a pod whose own trouble has been told",
+    but: "a pod whose own trouble has been reported",
     misses: inPart(
       "nats",
       { pods: [crashing("nats-0", "nats", ["bad config"], { namespace: "nats" })] },
@@ -424,7 +424,7 @@ const CASES: readonly Case[] = [
       ...release({ status: "failed" }),
       pods: [waiting(SERVER, "ImagePullBackOff"), WORKER],
     }),
-    says: "When the causes are mended",
+    says: "When the causes are fixed",
     but: "one that was deployed after it",
     misses: inPart("noetl", release({ status: "deployed", revision: 3 })),
   },
@@ -439,7 +439,7 @@ const CASES: readonly Case[] = [
     id: "unfinished",
     severity: "note",
     yields: natsFails("refused", "ECONNREFUSED", { missingOutputs: ["contract"] }),
-    says: "When the causes are mended",
+    says: "When the causes are fixed",
     but: "a cause in a stack whose update finished",
     misses: natsFails("refused", "ECONNREFUSED"),
   },
@@ -831,7 +831,7 @@ const CASES: readonly Case[] = [
         },
       },
     }),
-    says: "cannot start before that is mended",
+    says: "cannot start before that is fixed",
     but: "a pod that has the stack's NATS_URL",
     misses: noetl(SERVER, crashingWorker("nats: 'Authorization Violation'"), {
       environment: {
@@ -849,7 +849,7 @@ const CASES: readonly Case[] = [
       ...noetl(SERVER, crashingWorker("nats: 'Authorization Violation'")),
       nats: failed("wrong-password", "does not accept"),
     },
-    says: "cannot start before that is mended",
+    says: "cannot start before that is fixed",
     but: "a worker that said something else last",
     misses: noetl(SERVER, crashingWorker("nats: 'Authorization Violation'", `connection to server at "x" failed`)),
   },
@@ -915,7 +915,7 @@ const CASES: readonly Case[] = [
         ).namespaces,
       },
     ),
-    says: "cannot start before that is mended",
+    says: "cannot start before that is fixed",
     but: "a connection to NATS that is refused",
     misses: noetl(
       saying(unready(SERVER), "[Errno 111] Connect call failed ('nats.nats.svc.cluster.local', 4222)"),
@@ -1300,7 +1300,7 @@ describe("a pod that crashes", () => {
 });
 
 describe("a stream that was lost", () => {
-  it("is told as a chain of events with their times", () => {
+  it("is reported as a chain of events with their times", () => {
     const nats0 = pod("nats-0", "nats", {
       namespace: "nats",
       containers: [
@@ -1473,7 +1473,7 @@ describe("--repair as a remedy", () => {
       remedy.some((step) => "run" in step && step.run.endsWith("--repair")),
     );
 
-  it("is told where it puts something right, and not where it would leave all as it is", () => {
+  it("is reported where it puts something right, and not where it would leave all as it is", () => {
     expect(repairs(nats({ retention: "workqueue" }))).toBe(true);
     expect(repairs(nats({ max_age: 60e9 }))).toBe(true);
     // A filter is a pool's, perhaps: neither it nor anybody but its maker can judge that.

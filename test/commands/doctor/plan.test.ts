@@ -3,9 +3,9 @@ import { describe, expect, it } from "vitest";
 import { withDefaults, type ContractArguments } from "../../../contract/inputs";
 import type { Observed } from "../../../contract/rules";
 import { streamConfig } from "../../../contract/desired";
-import { intentOf, planRepair, type Holdings } from "../../../commands/doctor/repair/plan";
+import { intentOf, planRepair, type Inventory } from "../../../commands/doctor/repair/plan";
 
-const HOLDINGS: Holdings = { subjects: {}, consumers: [], listens: true };
+const HOLDINGS: Inventory = { subjects: {}, consumers: [], listens: true };
 
 const stream = (config: object = {}): StreamInfo =>
   ({
@@ -48,10 +48,10 @@ const consumer = (name: string, config: object = {}): ConsumerInfo =>
     ack_floor: { stream_seq: 0 },
   }) as unknown as ConsumerInfo;
 
-function intent(args: ContractArguments, observed: Observed, holdings = HOLDINGS) {
+function intent(args: ContractArguments, observed: Observed, inventory = HOLDINGS) {
   const inputs = withDefaults(args);
-  const plan = planRepair(inputs, observed, holdings);
-  return { plan, ...intentOf(plan, inputs, { folder: "/backup", target: streamConfig(inputs), holdings }) };
+  const plan = planRepair(inputs, observed, inventory);
+  return { plan, ...intentOf(plan, inputs, { folder: "/backup", target: streamConfig(inputs), inventory }) };
 }
 
 describe("what a repair says that it is going to do", () => {
@@ -126,6 +126,6 @@ describe("what a repair says that it is going to do", () => {
       "publish-permission of noetl.commands.shared.x by user noetl",
       "worker-fetch of pool_b",
     ]);
-    expect(plan).toMatchObject({ mends: [], changes: [], restarts: false });
+    expect(plan).toMatchObject({ fixes: [], changes: [], restarts: false });
   });
 });

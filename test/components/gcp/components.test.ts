@@ -189,7 +189,7 @@ describe("CloudSqlPooler", () => {
 
   it("refuses names that would need quoting in pgbouncer.ini", () => {
     expect(() => new library.CloudSqlPooler("bad", { ...args, database: "no-etl" })).toThrow(
-      /database is no plain SQL name/,
+      /database is not a plain SQL name/,
     );
   });
 

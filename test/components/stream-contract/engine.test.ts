@@ -95,8 +95,8 @@ describe("a program with a StreamContract, run by the engine", () => {
     const { message } = await rejection(stack.preview({ onOutput, onError: onOutput }));
     args = good;
     expect(message).toContain("password is more than one line");
-    expect(message).toContain("stream is no JetStream name; allowed is a name without white space and . * > / \\");
-    expect(message).toContain("subject is no NATS subject: it has an empty token");
+    expect(message).toContain("stream is not a JetStream name; allowed is a name without white space and . * > / \\");
+    expect(message).toContain("subject is not a NATS subject: it has an empty token");
     expect(message).toContain("timeoutSeconds is smaller than 1; allowed is seconds, 1 to 3600, for example 120");
     expect(message).not.toContain(WRONG);
   });
@@ -180,7 +180,7 @@ describe("a program with a StreamContract, run by the engine", () => {
     await up({ password: PASSWORD });
   });
 
-  it("fails on a violation with what was found and expected, what breaks and how to mend it", async () => {
+  it("fails on a violation with what was found and expected, what breaks and how to fix it", async () => {
     await removeStreams(server, LOGIN);
     await withManager(server, (manager) => addStream(manager, { retention: RetentionPolicy.Workqueue }), LOGIN);
     const { message } = await rejection(up({ triggers: ["three"] }));
@@ -191,7 +191,7 @@ describe("a program with a StreamContract, run by the engine", () => {
     expect(message).toContain("kubectl -n noetl rollout restart deploy/noetl-server deploy/noetl-worker");
   });
 
-  it("passes when it is mended and run again", async () => {
+  it("passes when it is fixed and run again", async () => {
     await removeStreams(server, LOGIN);
     await startNoetl(server, {}, LOGIN);
     const { summary } = await up();

@@ -117,23 +117,26 @@ describe("check", () => {
   });
 
   it.each<[ContractArguments, string]>([
-    [{ connection: { servers: [] } }, "connection.servers is no list of servers"],
+    [{ connection: { servers: [] } }, "connection.servers is not a list of servers"],
     [
       { connection: { servers: ["nats://noetl:hunter2@nats:4222"] } },
       "connection.servers is a URL with credentials in it, which the client would ignore",
     ],
-    [{ connection: { servers: ["http://nats:4222"] } }, 'connection.servers is no server address: "http://nats:4222"'],
-    [{ connection: { servers: ["nats:70000"] } }, 'connection.servers is no server address: "nats:70000"'],
-    [{ connection: { namespace: "Nats" } }, "connection.namespace is no Kubernetes name"],
+    [
+      { connection: { servers: ["http://nats:4222"] } },
+      'connection.servers is not a server address: "http://nats:4222"',
+    ],
+    [{ connection: { servers: ["nats:70000"] } }, 'connection.servers is not a server address: "nats:70000"'],
+    [{ connection: { namespace: "Nats" } }, "connection.namespace is not a Kubernetes name"],
     [{ connection: { port: 0 } }, "connection.port is smaller than 1"],
-    [{ stream: "A B" }, "stream is no JetStream name"],
-    [{ consumer: "a.b" }, "consumer is no JetStream name"],
-    [{ subject: "noetl.>.commands" }, "subject is no NATS subject: `>` may stand only at its end"],
+    [{ stream: "A B" }, "stream is not a JetStream name"],
+    [{ consumer: "a.b" }, "consumer is not a JetStream name"],
+    [{ subject: "noetl.>.commands" }, "subject is not a NATS subject: `>` may stand only at its end"],
     [{ expect: { retention: "work" } }, "expect.retention is none of limits, interest, workqueue"],
     [{ expect: { maxAgeSeconds: -1 } }, "expect.maxAgeSeconds is smaller than 0"],
     [{ worker: { maxDeliver: -2 } }, "worker.maxDeliver is smaller than -1"],
     [{ timeoutSeconds: 3601 }, "timeoutSeconds is larger than 3600"],
-    [{ strict: "yes" as unknown as boolean }, "strict is no boolean"],
+    [{ strict: "yes" as unknown as boolean }, "strict is not a boolean"],
     [{ password: "hunter2" }, "password is set without user"],
     [{ user: "noetl", password: "hunter2\n" }, "password is more than one line"],
   ])("refuses %j", (args, problem) => {

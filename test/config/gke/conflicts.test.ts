@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { gkeDoubts } from "../../../config/gke";
+import { gkeWarnings } from "../../../config/gke";
 import { ConfigError, parseSettings, SETTING_KEYS, shownDefault } from "../../../config/parse";
 import { PLAYBOOK_ACTIONS, PLAYBOOK_PARAMETERS } from "../../../config/playbooks";
 import { FRESH, INGRESS } from "../../support/gke/configurations";
@@ -26,7 +26,7 @@ describe("charts of the user's own behind Google's load balancer", () => {
     ["a gateway with an address, an API that is not exposed", { ...FRESH, gatewayChart, noetlChart }, ["gatewayChart"]],
     ["nothing is exposed", { ...FRESH, deployGateway: "false", exposure: "internal", noetlChart }, []],
   ])("%s", (_, raw, keys) => {
-    expect(gkeDoubts(parseSettings(raw)).map((doubt) => doubt.split(":")[0])).toEqual(keys);
+    expect(gkeWarnings(parseSettings(raw)).map((doubt) => doubt.split(":")[0])).toEqual(keys);
   });
 });
 
@@ -46,7 +46,7 @@ describe("what works and may not be meant", () => {
       /^gatewayImage: /,
     ],
   ])("%s", (_, raw, expected) => {
-    const doubts = gkeDoubts(parseSettings(raw));
+    const doubts = gkeWarnings(parseSettings(raw));
     expect(doubts).toHaveLength(expected ? 1 : 0);
     if (expected) expect(doubts[0]).toMatch(expected);
   });
@@ -171,7 +171,7 @@ describe("configurations of GKE that cannot work", () => {
       { ...ingress, gatewayHost: `gateway.${"a".repeat(50)}.acme.dev` },
       /gatewayHost: .* is longer than 63 characters, and no managed certificate takes it/,
     ],
-    ["host bits", { podCidr: "10.20.0.1/16" }, /podCidr: "10.20.0.1\/16" is no IPv4 range/],
+    ["host bits", { podCidr: "10.20.0.1/16" }, /podCidr: "10.20.0.1\/16" is not an IPv4 range/],
     ["two databases", { deployPostgres: "true" }, /deployPostgres: true contradicts useCloudSql true/],
     ["an external database too", { postgresHost: "10.0.0.9" }, /postgresHost: contradicts useCloudSql true/],
     ["a tier of the other edition", { cloudSqlTier: "db-perf-optimized-N-2" }, /does not exist in edition ENTERPRISE;/],

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { withDefaults } from "../../../contract";
 import { FIELDS } from "../../../contract/declared/fields";
-import { declaredProblems, type Surroundings } from "../../../contract/declared/problems";
+import { declaredProblems, type DeclaredContext } from "../../../contract/declared/problems";
 import { targetsOf } from "../../../contract/declared/targets";
 import { inputProblems } from "../../../contract/input-problems";
 import { INPUT_NAMES } from "../../../contract/inputs";
@@ -10,7 +10,7 @@ import { check } from "../../../components/stream-contract/provider";
 import { ConfigError, parseSettings } from "../../../config/parse";
 import { contractTerms } from "../../../config/contract";
 
-const AROUND: Surroundings = {
+const AROUND: DeclaredContext = {
   names: {
     streams: "natsStreams",
     consumers: "natsConsumers",
@@ -27,7 +27,7 @@ const AROUND: Surroundings = {
   },
   servers: 1,
 };
-const problems = (declared: object, around: Partial<Surroundings> = {}): string[] =>
+const problems = (declared: object, around: Partial<DeclaredContext> = {}): string[] =>
   declaredProblems(declared, { ...AROUND, ...around });
 const ORDERS = { name: "ORDERS", subjects: ["orders.>"] };
 const QUEUE = { name: "JOBS", subjects: ["jobs.>"], retention: "workqueue" };
@@ -54,7 +54,7 @@ describe("a declaration that is wrong", () => {
       { buckets: [{}] },
       "natsBuckets[0].name: is missing; allowed: letters, digits, _ and -; for example carts",
     ],
-    ["a bad name", { streams: [{ name: "A.B" }] }, 'natsStreams[0].name: "A.B" is no JetStream name'],
+    ["a bad name", { streams: [{ name: "A.B" }] }, 'natsStreams[0].name: "A.B" is not a JetStream name'],
     [
       "a bucket's stream",
       { streams: [{ name: "KV_carts" }] },

@@ -182,7 +182,7 @@ describe("a server that is not there", () => {
     await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
     cleanups.push(() => new Promise((resolve) => listener.close(resolve)));
     const address = `127.0.0.1:${(listener.address() as net.AddressInfo).port}`;
-    expect(await problemOf("no-nats", inputsFor({ address }))).toBe(`what answers at ${address} is no NATS server`);
+    expect(await problemOf("no-nats", inputsFor({ address }))).toBe(`what answers at ${address} is not a NATS server`);
   });
 
   it("hangs up on everybody", async () => {

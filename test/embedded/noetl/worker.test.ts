@@ -314,7 +314,7 @@ for row in ROWS:
     const http = await import("node:http");
     requests = [];
     api = http.createServer((_, response) => void response.end("the API"));
-    // What is no HTTP is libpq's: it has found its way here.
+    // What is not an HTTP is libpq's: it has found its way here.
     api.on("clientError", (error: Error & { rawPacket?: Buffer }, socket) => {
       requests.push(error.rawPacket ?? Buffer.alloc(0));
       socket.destroy();

@@ -180,15 +180,15 @@ describe("the real engine with the stand-ins", () => {
   });
 
   it("tells what a failed Job's pod ended with, and replaces the Job when asked again", async () => {
-    const mended = path.join(clusterDir, "mended");
-    opened.run({ ...UPDATE, image: "sample:9", script: `[ -e ${mended} ] || { echo schema is broken; exit 3; }` });
+    const fixed = path.join(clusterDir, "fixed");
+    opened.run({ ...UPDATE, image: "sample:9", script: `[ -e ${fixed} ] || { echo schema is broken; exit 3; }` });
     const failure = await failureOf(opened.stack.up());
     expect(failure).toContain(
       "was successfully created, but the Kubernetes API server reported that it failed to fully initialize or become live",
     );
     expect(failure).toMatch(/\[Pod rec\/job-\w+\]: \[Error\] schema is broken/);
     expect(failure).toContain("[BackoffLimitExceeded] Job has reached the specified backoff limit");
-    fs.writeFileSync(mended, "");
+    fs.writeFileSync(fixed, "");
     const { summary } = await opened.stack.up();
     expect(summary.resourceChanges).toMatchObject({ replace: 1 });
   });

@@ -119,7 +119,7 @@ function disorder(declared: readonly Declared[]): string[] {
   for (const [index, [stage, pattern]] of STAGES.entries()) {
     const before = STAGES.slice(0, index).flatMap(([, earlier]) => those(declared, earlier));
     for (const late of those(declared, pattern)) {
-      // Cloud SQL is no object of the cluster: it needs the network alone, and both are made at the same time.
+      // Cloud SQL is not an object of the cluster: it needs the network alone, and both are made at the same time.
       const needed = late.type.startsWith("gcp:sql")
         ? before.filter(({ type }) => /compute\/network:/.test(type))
         : before;

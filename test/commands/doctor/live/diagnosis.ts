@@ -5,14 +5,14 @@ import * as path from "node:path";
 import type { V1Pod } from "@kubernetes/client-node";
 import { RetentionPolicy } from "nats";
 import { beforeAll, describe, expect, it } from "vitest";
-import { PLACES, STREAM } from "../../../../contract/facts";
+import { LOCATIONS, STREAM } from "../../../../contract/facts";
 import { exitOf } from "../../../../commands/doctor/checklist";
 import { SYMPTOMS } from "../../../../commands/doctor/diagnosis";
 import { targetOf, type Target } from "../../../../commands/doctor/target";
 import { closedPort, proxy, startNatsServer, until } from "../../../support/nats";
 import { Deployment, diagnosed, examine, findingOf, pod, remedyText, runHelm, STACK, verified } from "./support";
 
-const { serverDeployment: SERVER, workerDeployment: WORKER } = PLACES.noetl;
+const { serverDeployment: SERVER, workerDeployment: WORKER } = LOCATIONS.noetl;
 
 let deployment: Deployment;
 let target: Target;
@@ -68,7 +68,7 @@ describe("a deployment that works", () => {
 });
 
 describe("the stream", () => {
-  it("work queue: workers crash-loop; the repair mends it and hands the waiting commands out", async () => {
+  it("work queue: workers crash-loop; the repair fixes it and hands the waiting commands out", async () => {
     await replaceStream({ retention: RetentionPolicy.Workqueue });
     await deployment.withManager(async (_, connection) => {
       for (const id of [1, 2, 3]) await connection.jetstream().publish(STREAM.subject, JSON.stringify({ id }));
@@ -384,7 +384,7 @@ describe("the gateway", () => {
   });
 
   it("names a setting that somebody changed by hand", async () => {
-    const { namespace, deployment: name } = PLACES.gateway;
+    const { namespace, deployment: name } = LOCATIONS.gateway;
     const { spec } = await deployment.apps.readNamespacedDeployment({ namespace, name });
     const env = spec?.template.spec?.containers[0]?.env ?? [];
     const index = env.findIndex((each) => each.name === "NATS_UPDATES_SUBJECT_PREFIX");
@@ -410,7 +410,7 @@ describe("the gateway", () => {
   });
 
   it("names a server that was scaled down by hand", async () => {
-    const { namespace } = PLACES.noetl;
+    const { namespace } = LOCATIONS.noetl;
     await deployment.scale("Deployment", namespace, SERVER, 0);
     const diagnosis = await diagnosed(target, "pods-missing", (each) => findingOf(each, "pods-missing") !== undefined);
     expect(findingOf(diagnosis, "pods-missing")?.title).toContain(`${SERVER} was scaled to nothing`);

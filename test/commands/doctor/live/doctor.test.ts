@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe } from "vitest";
 import { deploy } from "./setup";
 import { Deployment } from "./support";
 
-// One deployment for all parts, which break it and mend it: one file, so that they do so one after the other.
+// One deployment for all parts, which break it and fix it: one file, so that they do so one after the other.
 // A part alone: npx vitest run --project doctor -t repair
 
 let tearDown: (() => Promise<void>) | undefined;

@@ -39,7 +39,7 @@ async function killedAfter(words: string): Promise<void> {
 const HOLDING = holdingStream(STREAM.name);
 
 describe("a repair that was killed", () => {
-  it("is told as interrupted, refuses no command, and comes to its end by the command that is told", async () => {
+  it("is reported as interrupted, refuses no command, and comes to its end by the command that is reported", async () => {
     await deployment.replaceStream({ retention: RetentionPolicy.Workqueue });
     const before = await deployment.publish();
     expect(before).toEqual({ seq: expect.any(Number) as number });
@@ -81,7 +81,7 @@ describe("a repair that was killed", () => {
 });
 
 describe("a repair that is at work", () => {
-  it("is told with who does it, here and in the checklist, and a second one is refused", async () => {
+  it("is reported with who does it, here and in the checklist, and a second one is refused", async () => {
     const session = await openSession(contractInputs(deployment.target, 15), new Deadline(15_000));
     const lock = await Lock.take(session, STREAM.name, 1);
     try {

@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { PatchStrategy, setHeaderOptions } from "@kubernetes/client-node";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { PROJECT, projectRoot } from "../../../../contract/project";
-import { PLACES, STREAM } from "../../../../contract/facts";
+import { LOCATIONS, STREAM } from "../../../../contract/facts";
 import { FILE_NAMES } from "../../../../commands/diff/options";
 import type { ChangeReport } from "../../../../commands/diff/report";
 import { embeddedPaths } from "../../../../embedded/home";
@@ -92,7 +92,7 @@ async function whileLocked<T>(work: () => Promise<T>): Promise<T> {
 /** Runs `work` while somebody has changed a password in the cluster and the stream's age in NATS. */
 async function changedByHand<T>(work: () => Promise<T>): Promise<T> {
   const { core } = deployment;
-  const { namespace } = PLACES.postgres;
+  const { namespace } = LOCATIONS.postgres;
   const { items } = await core.listNamespacedSecret({ namespace });
   const secret = items.find(({ data }) => data?.NOETL_PASSWORD !== undefined);
   const name = secret?.metadata?.name ?? "";

@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { promisify } from "node:util";
 import type { KubernetesObject, V1Pod } from "@kubernetes/client-node";
 import { beforeAll, describe, expect, it, onTestFailed } from "vitest";
-import { PLACES } from "../../../../contract/facts";
+import { LOCATIONS } from "../../../../contract/facts";
 import type { Target } from "../../../../commands/doctor/target";
 import { ensureTools } from "../../../../embedded/toolchain";
 import { until } from "../../../support/nats";
@@ -48,7 +48,7 @@ describe("pods that the cluster does not let in", () => {
   }
 
   it("names the ResourceQuota that a Deployment's pods would exceed", async () => {
-    const { namespace, workerDeployment: name } = PLACES.noetl;
+    const { namespace, workerDeployment: name } = LOCATIONS.noetl;
     const finding = await refused(quota(namespace, 3), "Deployment", { namespace, name, wanted: 2, more: 3 });
     expect(finding?.title).toContain(name);
     expect(finding?.evidence[0]).toContain("exceeded quota: small, requested: pods=1, used: pods=3, limited: pods=3");
@@ -56,13 +56,13 @@ describe("pods that the cluster does not let in", () => {
   });
 
   it("names the ResourceQuota that a StatefulSet's pods would exceed", async () => {
-    const { namespace, service: name } = PLACES.nats;
+    const { namespace, service: name } = LOCATIONS.nats;
     const finding = await refused(quota(namespace, 2), "StatefulSet", { namespace, name, wanted: 1, more: 2 });
     expect(finding?.evidence[0]).toMatch(/StatefulSet nats\/nats: .*FailedCreate.*nats-1.*exceeded quota: small/);
   });
 
   it("names the LimitRange that forbids what containers ask for", async () => {
-    const { namespace, deployment: name } = PLACES.gateway;
+    const { namespace, deployment: name } = LOCATIONS.gateway;
     const range = {
       apiVersion: "v1",
       kind: "LimitRange",
@@ -101,7 +101,7 @@ describe("pods that were ended or are not there", () => {
   });
 
   it("names NATS when it was scaled to nothing or refuses its configuration, and the stream in memory that is gone after it", async () => {
-    const { namespace, service } = PLACES.nats;
+    const { namespace, service } = LOCATIONS.nats;
     // The files after this one need NATS, whatever happens here.
     onTestFailed(() => deployment.scale("StatefulSet", namespace, service, 1));
     await deployment.scale("StatefulSet", namespace, service, 0);
@@ -125,11 +125,11 @@ describe("pods that were ended or are not there", () => {
     const finding = findingOf(refused, "nats-config");
     expect(finding?.evidence.join("\n")).toContain("Parse error on line");
     expect(await runHelm(finding)).toMatch(/ rollback nats \d+ -n nats$/);
-    await deployment.core.deleteNamespacedPod({ namespace, name: PLACES.nats.pod });
+    await deployment.core.deleteNamespacedPod({ namespace, name: LOCATIONS.nats.pod });
     await diagnosed(target, "no-stream", (each) => findingOf(each, "no-stream") !== undefined);
     expect((await deployment.command("doctor", "--stack", target.stack, "--repair", "--yes")).code).toBe(0);
     await diagnosed(target, "that nothing is wrong any more", ({ healthy }) => healthy);
-    await deployment.restart(PLACES.noetl.serverDeployment);
+    await deployment.restart(LOCATIONS.noetl.serverDeployment);
     await nothingIsLeft();
   });
 });
@@ -159,9 +159,9 @@ describe("a Helm release that an update left behind", () => {
     return dir;
   }
 
-  it("is named, and the commands that are told free it", async () => {
+  it("is named, and the commands that are reported free it", async () => {
     const { helm } = await ensureTools(["helm"]);
-    const name = PLACES.gateway.service;
+    const name = LOCATIONS.gateway.service;
     const env = { ...process.env, HELM_CACHE_HOME: deployment.dir, HELM_CONFIG_HOME: deployment.dir };
     const at = ["--kubeconfig", deployment.kubeconfigPath, "-n", NAMESPACE];
     const run = (...args: string[]) => promisify(execFile)(helm, [...args, ...at], { env });

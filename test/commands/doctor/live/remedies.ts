@@ -4,7 +4,7 @@ import { AckPolicy, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType }
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { forwardPort } from "../../../../contract/nats/port-forward";
 import { openRelay } from "../../../../contract/nats/relay";
-import { CONSUMER, PLACES, STREAM, WORKER_TUNING } from "../../../../contract/facts";
+import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING } from "../../../../contract/facts";
 import type { Diagnosis, Finding } from "../../../../commands/doctor/diagnosis";
 import { ensureTools } from "../../../../embedded/toolchain";
 import { until } from "../../../support/nats";
@@ -12,7 +12,7 @@ import { Deployment, diagnosed, findingOf } from "./support";
 
 // What a finding tells to run, run as it stands there, and the finding gone after it.
 
-const { namespace: NOETL, serverDeployment: SERVER, workerDeployment: WORKER } = PLACES.noetl;
+const { namespace: NOETL, serverDeployment: SERVER, workerDeployment: WORKER } = LOCATIONS.noetl;
 
 let deployment: Deployment;
 beforeAll(async () => {
@@ -29,7 +29,7 @@ function wordsOf(command: string): string[] {
 /** Runs the command line of NATS against the deployed server, as its box does. */
 async function nats(...args: readonly string[]): Promise<void> {
   const tools = await ensureTools(["nats"]);
-  const at = { namespace: PLACES.nats.namespace, pod: PLACES.nats.pod, port: PLACES.nats.port };
+  const at = { namespace: LOCATIONS.nats.namespace, pod: LOCATIONS.nats.pod, port: LOCATIONS.nats.port };
   const relay = await openRelay(await forwardPort(deployment.config, at, 10_000, AbortSignal.timeout(30_000)));
   const { user, password = "" } = deployment.target.nats;
   const env = {
@@ -54,7 +54,7 @@ async function apply(command: string): Promise<void> {
     (word, index) => !/^--(kubeconfig|context)$/.test(word) && !/^--(kubeconfig|context)$/.test(all[index - 1] ?? ""),
   );
   const [, namespace, verb, ...rest] = args;
-  if (program === "kubectl" && namespace === PLACES.nats.namespace && verb === "exec") {
+  if (program === "kubectl" && namespace === LOCATIONS.nats.namespace && verb === "exec") {
     expect(rest.slice(0, 3)).toEqual(["deploy/nats-box", "--", "nats"]);
     await nats(...rest.slice(3));
   } else if (program === "kubectl" && namespace === NOETL && verb === "rollout") {
@@ -135,7 +135,7 @@ describe("a remedy, run as it stands", () => {
           await manager.streams.update(STREAM.name, { ...config, max_age: 1800e9 });
         }),
     },
-  ])("mends $what", async ({ id, breaks }) => {
+  ])("fixes $what", async ({ id, breaks }) => {
     await breaks();
     const diagnosis = await diagnosed(deployment.target, id, (each) => findingOf(each, id) !== undefined);
     const [repair, ...byHand] = commandsOf(findingOf(diagnosis, id));

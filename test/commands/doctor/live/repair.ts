@@ -24,7 +24,7 @@ import {
 } from "../../../support/nats";
 import { Deployment } from "./support";
 
-// A nats-server of its own, and Deployments of NoETL's names that the cluster only simulates: what is made anew, and how
+// A nats-server of its own, and Deployments of NoETL's names that the cluster only simulates: what is recreated, and how
 // often, is up to the repair alone then. The whole deployment is repaired in diagnosis.test.ts.
 const NAMESPACE = "repair";
 
@@ -204,7 +204,7 @@ describe("repair of a work queue", () => {
     expect(fs.existsSync(folder)).toBe(false);
   });
 
-  it("makes the stream anew, hands every message to the workers in order, and restarts", async () => {
+  it("recreates the stream, hands every message to the workers in order, and restarts", async () => {
     await workQueue(150);
     const { outcome } = await run();
     expect(outcome).toBe("repaired");
@@ -256,7 +256,7 @@ describe("repair of a work queue", () => {
 });
 
 describe("repair of less than a work queue", () => {
-  it("makes a push consumer anew and gives the workers what nobody has acknowledged", async () => {
+  it("recreates a push consumer and gives the workers what nobody has acknowledged", async () => {
     await withManager(server, async (manager, connection) => {
       await addStream(manager);
       await addConsumer(manager, { deliver_subject: "elsewhere", ack_policy: AckPolicy.Explicit });

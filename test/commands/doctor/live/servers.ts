@@ -4,7 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { forwardPort } from "../../../../contract/nats/port-forward";
-import { PLACES } from "../../../../contract/facts";
+import { LOCATIONS } from "../../../../contract/facts";
 import { exitOf } from "../../../../commands/doctor/checklist";
 import type { Target } from "../../../../commands/doctor/target";
 import { certificate, type Certificate } from "../../../support/certificates";
@@ -31,7 +31,7 @@ describe("a stack with deployNats: false", () => {
     const listener = net.createServer((socket) => {
       sockets.add(socket.on("error", () => socket.destroy()));
       const signal = AbortSignal.timeout(10_000);
-      const at = { namespace: PLACES.nats.namespace, pod: PLACES.nats.pod, port: PLACES.nats.port };
+      const at = { namespace: LOCATIONS.nats.namespace, pod: LOCATIONS.nats.pod, port: LOCATIONS.nats.port };
       forwardPort(deployment.config, at, 5_000, signal).then(
         (stream) => {
           socket.pipe(stream).pipe(socket);
@@ -91,7 +91,7 @@ describe("TLS", () => {
     cleanups.push(() => server.stop());
     const target: Target = {
       ...deployment.target,
-      namespaces: { noetl: PLACES.noetl.namespace },
+      namespaces: { noetl: LOCATIONS.noetl.namespace },
       nats: {
         connection: { servers: [server.address], ...(ca ? { tls: { ca: ca.cert } } : {}) },
         user: "noetl",

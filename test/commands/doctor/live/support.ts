@@ -17,7 +17,7 @@ import { openSession } from "../../../../contract/nats/connect";
 import { Deadline } from "../../../../contract/deadline";
 import { PROJECT, projectRoot } from "../../../../contract/project";
 import { openRelay } from "../../../../contract/nats/relay";
-import { PLACES, STREAM } from "../../../../contract/facts";
+import { LOCATIONS, STREAM } from "../../../../contract/facts";
 import { checklist, type Checklist } from "../../../../commands/doctor/checklist";
 import { diagnose, type Diagnosis, type Finding } from "../../../../commands/doctor/diagnosis";
 import { readStack, type Engine, type StackContent } from "../../../../commands/shared/engine";
@@ -136,7 +136,7 @@ export class Deployment {
 
   /** Lets NoETL's server publish a command: the sequence that it was stored under, or why it was not, in its words. */
   async publish(): Promise<{ readonly seq?: number; readonly detail?: string }> {
-    const { namespace, serverDeployment, port } = PLACES.noetl;
+    const { namespace, serverDeployment, port } = LOCATIONS.noetl;
     const pod = await this.podOf(namespace, serverDeployment);
     return this.withPort(namespace, pod, port, async (local) => {
       const response = await fetch(`http://127.0.0.1:${local}/publish`, { method: "POST" });
@@ -159,14 +159,14 @@ export class Deployment {
   async restart(...names: readonly string[]): Promise<void> {
     const cluster = await Cluster.open(this.target.cluster);
     for (const name of names) {
-      await restartDeployment(cluster, PLACES.noetl.namespace, name, new Date().toISOString());
+      await restartDeployment(cluster, LOCATIONS.noetl.namespace, name, new Date().toISOString());
     }
   }
 
   /** Waits until no restart of server and workers is under way: a worker that starts makes stream and consumer by itself. */
   async settled(): Promise<void> {
     const cluster = await Cluster.open(this.target.cluster);
-    const { namespace, serverDeployment, workerDeployment } = PLACES.noetl;
+    const { namespace, serverDeployment, workerDeployment } = LOCATIONS.noetl;
     for (const name of [serverDeployment, workerDeployment]) await rolledOut(cluster, namespace, name, 90);
   }
 

@@ -1,13 +1,13 @@
 import { AckPolicy, DeliverPolicy, RetentionPolicy } from "nats";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { CONSUMER, PLACES, STREAM, WORKER_TUNING } from "../../../../contract/facts";
+import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING } from "../../../../contract/facts";
 import { SYMPTOMS, type Finding } from "../../../../commands/doctor/diagnosis";
 import { sleep } from "../../../support/nats";
 import { Deployment, diagnosed, examine, findingOf, verified } from "./support";
 
 // The specification's three symptoms, as NoETL's pods show them themselves.
 
-const { serverDeployment: SERVER, workerDeployment: WORKER, namespace: NOETL } = PLACES.noetl;
+const { serverDeployment: SERVER, workerDeployment: WORKER, namespace: NOETL } = LOCATIONS.noetl;
 
 let deployment: Deployment;
 beforeAll(async () => {
@@ -55,7 +55,7 @@ describe("`nats: no response from stream`", () => {
     expect(quoting(finding, SAID)).toMatch(/^noetl-server-/);
     expect(finding?.evidence.join("\n")).toContain("subjects other.commands");
 
-    // Somebody mends the stream by hand and does not restart the server: its log still holds the line.
+    // Somebody fixes the stream by hand and does not restart the server: its log still holds the line.
     await deployment.withManager(async (manager) => {
       const { config } = await manager.streams.info(STREAM.name);
       await manager.streams.update(STREAM.name, { ...config, subjects: [STREAM.subject] });
@@ -118,7 +118,7 @@ describe("`deliver all on workqueue stream`", () => {
 
 describe("CORS `Failed to fetch`", () => {
   it("is told from a 5xx that a proxy in the gateway's place gives without CORS headers, and from its cause", async () => {
-    const { namespace, deployment: gateway } = PLACES.gateway;
+    const { namespace, deployment: gateway } = LOCATIONS.gateway;
     const { target } = deployment;
     const env = { name: "EMBEDDED_PROXY_ANSWERS_ERRORS", value: "true" };
     const path = "/spec/template/spec/containers/0/env";

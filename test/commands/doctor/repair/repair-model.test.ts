@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { nextStep, type Live, type Progress, type Step } from "../../../../commands/doctor/repair/remake";
 import type { Point } from "../../../../commands/doctor/repair";
 import { handedOut, killedAt, newFolder, numbered, repairInputs, runRepair, workQueue } from "./repair-support";
-import { Play, scenario, type Scenario, type Verdict } from "./repair-model";
+import { Play, scenario, type Scenario, type RuleResult } from "./repair-model";
 import { closedPort, startNatsServer, withManager, type NatsServer } from "../../../support/nats";
 
 /** `REPAIR_SEED` plays other interleavings, `REPAIR_RUNS` more or fewer of them. */
@@ -16,7 +16,7 @@ const RUNS = Number(process.env.REPAIR_RUNS ?? 1000);
 /** Scenarios that are played at once on one server, each with streams of its own. */
 const TOGETHER = 12;
 
-const wrong = ({ lost, doubled, unfinished }: Verdict): boolean =>
+const wrong = ({ lost, doubled, unfinished }: RuleResult): boolean =>
   lost.length > 0 || doubled.length > 0 || unfinished !== "";
 
 describe("whatever happens around a repair", () => {
@@ -28,7 +28,7 @@ describe("whatever happens around a repair", () => {
 
   it(`${RUNS} random interleavings (seed ${SEED}): nothing is lost, and nothing comes twice unless it is said`, async () => {
     const scenarios = fc.sample(scenario, { numRuns: RUNS, seed: SEED });
-    const failures: { scenario: Scenario; verdict: Verdict }[] = [];
+    const failures: { scenario: Scenario; verdict: RuleResult }[] = [];
     let next = 0;
     const player = async (): Promise<void> => {
       for (let index = next++; index < scenarios.length && failures.length < 5; index = next++) {

@@ -99,7 +99,7 @@ async function openWay(port: number): Promise<{ address: string; cut: () => void
 }
 
 /** What is wrong with an outcome; empty where the invariants hold. */
-export interface Verdict {
+export interface RuleResult {
   readonly lost: readonly string[];
   readonly doubled: readonly string[];
   readonly refused: readonly string[];
@@ -131,7 +131,7 @@ export class Play {
     this.names = { stream: `S${id}`, subject: `commands.${id}`, consumer: `workers${id}` };
   }
 
-  static async run(server: { port: number; address: string }, scenario: Scenario, id: string): Promise<Verdict> {
+  static async run(server: { port: number; address: string }, scenario: Scenario, id: string): Promise<RuleResult> {
     const connection = await natsClient(server);
     const play = new Play(server.port, connection, await connection.jetstreamManager(), scenario, id);
     try {
@@ -142,7 +142,7 @@ export class Play {
     }
   }
 
-  private async play(): Promise<Verdict> {
+  private async play(): Promise<RuleResult> {
     await this.begin();
     for (const event of this.scenario.events) {
       if (event.kind === "killed") await this.repair(event.machine, { at: event.at, dies: true });
@@ -156,7 +156,7 @@ export class Play {
       if (this.outcome === "nothing-to-do" && this.folders.every((each) => !fs.existsSync(each))) break;
     }
     await this.work(Infinity);
-    return this.judge(unfinished);
+    return this.evaluateRules(unfinished);
   }
 
   private async begin(): Promise<void> {
@@ -301,7 +301,7 @@ export class Play {
     return found;
   }
 
-  private judge(unfinished: string): Verdict {
+  private evaluateRules(unfinished: string): RuleResult {
     const told = this.said.join("\n");
     const kept = new Set<string>();
     for (const folder of this.folders.map((each) => path.dirname(each))) {

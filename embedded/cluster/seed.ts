@@ -6,7 +6,7 @@ import { PROVISIONER } from "./volumes";
 const NODE = "node-0";
 
 /** Adds the node, a default StorageClass, and the definitions of what kwok reads. */
-export async function furnish(kubeconfigContent: string, kubeletPort: number): Promise<void> {
+export async function seedCluster(kubeconfigContent: string, kubeletPort: number): Promise<void> {
   const kubeconfig = new KubeConfig();
   kubeconfig.loadFromString(kubeconfigContent);
   const core = kubeconfig.makeApiClient(CoreV1Api);

@@ -1,7 +1,7 @@
 import type { StorageType } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { checkContract, withDefaults, type ContractInputs } from "../../contract";
-import { mendingCommands } from "../../contract/message";
+import { fixCommands } from "../../contract/message";
 import { STREAM } from "../../contract/facts";
 import { arrange, BROKEN, CASES_CONFIG, clear } from "./cases";
 import {
@@ -29,7 +29,7 @@ describe("the commands of a report, run as they stand", () => {
 
   const here = BROKEN.filter(({ until = 15 }) => until >= 15);
 
-  it.each(here.filter(({ advice }) => !advice))("mend $rule: $name", async (broken) => {
+  it.each(here.filter(({ advice }) => !advice))("fix $rule: $name", async (broken) => {
     await arrange(server, broken);
     const inputs = inputsFor(server, { timeoutSeconds: 2, ...broken.args });
     const { report } = await checkContract(inputs);
@@ -56,13 +56,13 @@ describe("the commands of a report, run as they stand", () => {
     const check = async (given: typeof args, seen: typeof remembered) =>
       checkContract(inputsFor(server, { timeoutSeconds: 2, ...given }), true, seen?.(await created()));
     const found = await check(args, remembered);
-    const [, mending = ""] = found.report.split("  To mend it:\n");
-    expect(mending).toMatch(advice?.says ?? /^$/);
+    const [, fixing = ""] = found.report.split("  To fix it:\n");
+    expect(fixing).toMatch(advice?.says ?? /^$/);
     await advice?.act?.(server);
     if (advice?.reload) await server.reload(advice.reload);
     try {
-      const mended = await check(advice?.args ?? args, advice?.remembered ?? remembered);
-      expect({ holds: mended.holds, report: mended.report }).toEqual({ holds: true, report: "" });
+      const fixed = await check(advice?.args ?? args, advice?.remembered ?? remembered);
+      expect({ holds: fixed.holds, report: fixed.report }).toEqual({ holds: true, report: "" });
     } finally {
       if (advice?.reload) await server.reload(CASES_CONFIG);
     }
@@ -82,7 +82,7 @@ describe("the commands of a report, run as they stand", () => {
   });
 });
 
-describe("mendingCommands", () => {
+describe("fixCommands", () => {
   const cluster: ContractInputs = withDefaults({
     connection: { namespace: "messaging", service: "bus", context: "kind noetl", kubeconfig: "/secret/kubeconfig" },
     user: "noetl",
@@ -93,14 +93,14 @@ describe("mendingCommands", () => {
   });
 
   it("go through nats-box, which is logged in, and name what the inputs name", () => {
-    expect(mendingCommands(cluster, [{ action: "recreate-stream" }])).toEqual([
+    expect(fixCommands(cluster, [{ action: "recreate-stream" }])).toEqual([
       "kubectl --context 'kind noetl' -n messaging exec deploy/bus-box -- nats stream rm JOBS -f",
       "kubectl --context 'kind noetl' -n apps rollout restart deploy/api deploy/runner",
     ]);
   });
 
   it("are exactly the documented ones where everything has its default", () => {
-    expect(mendingCommands(withDefaults({}), [{ action: "recreate-stream" }])).toEqual([
+    expect(fixCommands(withDefaults({}), [{ action: "recreate-stream" }])).toEqual([
       "kubectl -n nats exec deploy/nats-box -- nats stream rm NOETL_COMMANDS -f",
       "kubectl -n noetl rollout restart deploy/noetl-server deploy/noetl-worker",
     ]);
@@ -112,8 +112,8 @@ describe("mendingCommands", () => {
       { action: "edit-consumer", patch: { ack_wait: 30e9 } },
       { action: "restart-worker" },
     ] as const;
-    expect(mendingCommands(cluster, [...edits, { action: "recreate-stream" }])).toHaveLength(2);
-    expect(mendingCommands(withDefaults({}), [...edits, { action: "recreate-consumer" }])).toEqual([
+    expect(fixCommands(cluster, [...edits, { action: "recreate-stream" }])).toHaveLength(2);
+    expect(fixCommands(withDefaults({}), [...edits, { action: "recreate-consumer" }])).toEqual([
       "kubectl -n nats exec deploy/nats-box -- nats stream edit NOETL_COMMANDS --ack -f",
       "kubectl -n nats exec deploy/nats-box -- nats consumer rm NOETL_COMMANDS noetl_worker_pool -f",
       "kubectl -n noetl rollout restart deploy/noetl-server deploy/noetl-worker",
@@ -122,7 +122,7 @@ describe("mendingCommands", () => {
 
   it("gather several edits into one and quote what a shell would expand", () => {
     expect(
-      mendingCommands(withDefaults({}), [
+      fixCommands(withDefaults({}), [
         { action: "edit-stream", patch: { subjects: ["a.>", "it's"] } },
         { action: "edit-stream", patch: { no_ack: false } },
       ]),
