@@ -23,7 +23,7 @@ export interface ContractReport {
   /** One entry per rule that applies. */
   readonly checks: readonly Check[];
   /** Rules that could not be asked, and why: what the login may not ask, or the server does not tell. */
-  readonly unasked: readonly Unasked[];
+  readonly skippedRules: readonly SkippedRule[];
   /** The server that was asked: a pod and its port, or host and port. */
   readonly server: string;
   readonly serverVersion: string;
@@ -49,7 +49,7 @@ export interface ContractReport {
 }
 
 /** A rule that could not be asked. */
-export interface Unasked {
+export interface SkippedRule {
   readonly id: string;
   readonly why: string;
 }
@@ -139,13 +139,13 @@ export async function checkWith(
 ): Promise<ContractReport> {
   let consumerSeen: number | undefined;
   for (let tries = 1; ; tries++) {
-    const { observed, unasked } = await observe(session, inputs, deadline, remembered);
+    const { observed, skippedRules } = await observe(session, inputs, deadline, remembered);
     if (observed.consumer) consumerSeen ??= deadline.elapsed();
     const verdicts = evaluateRules(inputs, observed);
     const missing = wait && deadline.remaining() > LAST_LOOK_MILLISECONDS;
     const unsettled = missing && deadline.elapsed() - (consumerSeen ?? 0) < BRIEF_MILLISECONDS;
     if (isFinal(verdicts, { missing, unsettled })) {
-      return reportOf(inputs, session, observed, verdicts, unasked, wait ? deadline : undefined);
+      return reportOf(inputs, session, observed, verdicts, skippedRules, wait ? deadline : undefined);
     }
     await deadline.pause(pauseAfter(tries), LAST_LOOK_MILLISECONDS);
   }
@@ -161,7 +161,7 @@ const OPTIONAL = {
 /** What NATS says, and which rules it leaves open. */
 export interface Observation {
   readonly observed: Observed;
-  readonly unasked: Unasked[];
+  readonly skippedRules: SkippedRule[];
 }
 
 /** All questions go out at once, so that the answers cost one round trip; what is tried out costs up to two more. */
@@ -172,9 +172,9 @@ export async function observe(
   remembered: Remembered = {},
 ): Promise<Observation> {
   const { stream } = inputs;
-  const unasked: Unasked[] = [];
+  const skippedRules: SkippedRule[] = [];
   const leaveOut = (rules: readonly string[], why: string): undefined => {
-    unasked.push(...rules.map((id) => ({ id, why })));
+    skippedRules.push(...rules.map((id) => ({ id, why })));
   };
   const optional = async <T>(rules: readonly string[], answer: Promise<T>): Promise<T | undefined> => {
     try {
@@ -186,7 +186,7 @@ export async function observe(
   };
   if (inputs.declaredOnly) {
     const declared = await observeDeclared(session, inputs, deadline);
-    return { observed: { stream: undefined, consumer: undefined, ...(declared ? { declared } : {}) }, unasked };
+    return { observed: { stream: undefined, consumer: undefined, ...(declared ? { declared } : {}) }, skippedRules };
   }
   const knownBuckets = Promise.all(
     bucketsOf(inputs).map(
@@ -231,7 +231,7 @@ export async function observe(
       ...(remembered.streamCreated === undefined ? {} : { streamRemembered: remembered.streamCreated }),
       ...(remembered.ensured ? { ensured: remembered.ensured } : {}),
     },
-    unasked,
+    skippedRules,
   };
 }
 
@@ -301,7 +301,7 @@ function reportOf(
   session: Session,
   { stream, consumer, buckets }: Observed,
   verdicts: readonly RuleResult[],
-  unasked: readonly Unasked[],
+  skippedRules: readonly SkippedRule[],
   waited: Deadline | undefined,
 ): ContractReport {
   const told = verdicts.map((verdict) =>
@@ -328,7 +328,7 @@ function reportOf(
       found,
       expected,
     })),
-    unasked,
+    skippedRules,
     server: session.server,
     serverVersion: session.serverVersion,
     ...(stream ? streamFacts(stream) : {}),

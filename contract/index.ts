@@ -1,5 +1,12 @@
 /** The contract between NoETL and NATS in one import: what is asked of a stream, and how it is checked and ensured. */
-export { checkContract, observe, type BucketFacts, type ContractReport, type Remembered, type Unasked } from "./check";
+export {
+  checkContract,
+  observe,
+  type BucketFacts,
+  type ContractReport,
+  type Remembered,
+  type SkippedRule,
+} from "./check";
 export { openSession } from "./nats/connect";
 export { Deadline } from "./deadline";
 export { bucketConfig, consumerConfig, streamConfig } from "./desired";

@@ -23,7 +23,7 @@ export type Preflight =
   /** It would not work; why, and how to fix it. */
   | { readonly result: "blocked"; readonly report: string }
   /** NATS could not be asked, which is not the part's trouble yet. */
-  | { readonly result: "unasked"; readonly why: string };
+  | { readonly result: "skipped"; readonly why: string };
 
 /** What a start does not put right: violations for which waiting makes no sense. What is merely not there yet is none. */
 export const standsInTheWay = ({ ok, severity, waits }: RuleResult): boolean =>
@@ -60,7 +60,7 @@ export async function preflight(inputs: ContractInputs, part: Part = "noetl"): P
       }
     });
   } catch (error) {
-    if (error instanceof ConnectError) return { result: "unasked", why: error.message };
+    if (error instanceof ConnectError) return { result: "skipped", why: error.message };
     throw error;
   }
 }

@@ -190,7 +190,7 @@ export interface NatsFacts {
   /** The gateway's key-value buckets; without a TTL where there is none of that name. */
   readonly buckets: readonly { readonly name: string; readonly ttlSeconds?: number }[];
   /** Rules that could not be asked, and why. */
-  readonly unasked: readonly string[];
+  readonly skippedRules: readonly string[];
   /** Names of other streams that store NATS_SUBJECT; a repair's own is not among them. */
   readonly overlapping: readonly string[];
   /** Why `doctor --repair` cannot do anything from here; undefined where it can. */

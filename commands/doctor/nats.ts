@@ -33,7 +33,7 @@ export async function readNats(inputs: ContractInputs, slowness: Slowness): Prom
   const session = await slowness.watch("the way to NATS", () => openSession(inputs, new Deadline(WAY_MILLISECONDS)));
   try {
     const deadline = new Deadline(QUESTIONS_MILLISECONDS);
-    const [{ observed, unasked }, repair] = await slowness.watch("NATS's answers", () =>
+    const [{ observed, skippedRules }, repair] = await slowness.watch("NATS's answers", () =>
       Promise.all([observe(session, inputs, deadline), repairFacts(session, inputs.stream, deadline)]),
     );
     const consumers = observed.stream ? await consumersOf(session, inputs.stream, observed.consumer) : [];
@@ -48,7 +48,7 @@ export async function readNats(inputs: ContractInputs, slowness: Slowness): Prom
         ...(info ? { ttlSeconds: toSeconds(info.config.max_age) } : {}),
       })),
       ...contractFacts(inputs, observed, repair),
-      unasked: unasked.map(({ id, why }) => `${id}: ${why}`),
+      skippedRules: skippedRules.map(({ id, why }) => `${id}: ${why}`),
     };
   } finally {
     await session.close();

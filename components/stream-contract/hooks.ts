@@ -56,7 +56,7 @@ function guard(
     if (found.result === "blocked") {
       throw new Error(`${sentenceCase(name)} was left as it is, for it could not work.\n${found.report}`);
     }
-    if (found.result === "unasked") {
+    if (found.result === "skipped") {
       await pulumi.log.warn(`NATS could not be asked before ${name} is deployed: ${found.why}`, at(urn));
     }
     if (watches) stop = watch(args, urn);

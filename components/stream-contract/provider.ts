@@ -364,7 +364,7 @@ export async function read(id: string, properties: object): Promise<pulumi.dynam
   } catch (error) {
     if (!(error instanceof ConnectError) || !GONE.has(error.problem)) throw error;
     const differences = { nats: error.message };
-    const nothing = { holds: false, report: error.message, unasked: [], server: "", serverVersion: "" };
+    const nothing = { holds: false, report: error.message, skippedRules: [], server: "", serverVersion: "" };
     return state({ ...inputs, drift: differences }, nothing, differences);
   }
 }

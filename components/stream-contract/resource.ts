@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { ConsumerTerms, NoetlLine } from "../../contract/lines";
-import type { BucketFacts, Unasked } from "../../contract/check";
+import type { BucketFacts, SkippedRule } from "../../contract/check";
 import { RUN_INPUT, type Run } from "./run";
 import type {
   DeclaredBucket,
@@ -114,7 +114,7 @@ export interface StreamContractArgs {
   /**
    * NATS user. Default: log in without one. The least it needs: publish on `$JS.API.STREAM.INFO.<stream>` and
    * `$JS.API.CONSUMER.INFO.<stream>.<consumer>`, with a gateway on `$JS.API.STREAM.INFO.KV_<bucket>` too, and subscribe
-   * on `_INBOX.>`. Rules that it may not ask for are named in {@link StreamContract.unasked}.
+   * on `_INBOX.>`. Rules that it may not ask for are named in {@link StreamContract.skippedRules}.
    */
   user?: pulumi.Input<string>;
   /** Its password; kept as a secret. */
@@ -233,7 +233,7 @@ const OUTPUTS = [
   "holds",
   "report",
   "differences",
-  "unasked",
+  "skippedRules",
   "changes",
   "server",
   "serverVersion",
@@ -278,7 +278,7 @@ export class StreamContract extends pulumi.dynamic.Resource {
   /** Every rule that is broken, with what was found and expected; empty where none is. */
   declare readonly differences: pulumi.Output<Record<string, string>>;
   /** Rules that could not be asked, and why. */
-  declare readonly unasked: pulumi.Output<Unasked[]>;
+  declare readonly skippedRules: pulumi.Output<SkippedRule[]>;
   /** What mode `ensure` did last, in order. */
   declare readonly changes: pulumi.Output<string[]>;
   /** The server that was asked. */

@@ -46,7 +46,7 @@ describe("the report", () => {
       holds: true,
       report: "",
       checks: expect.any(Array) as unknown,
-      unasked: [],
+      skippedRules: [],
       server: server.address,
       serverVersion: expect.stringMatching(/^2\.\d+\.\d+/) as unknown,
       streamCreated: stream.created,

@@ -126,7 +126,7 @@ describe("before NoETL is deployed", () => {
 
   it("a NATS that cannot be asked is not NoETL's trouble", async () => {
     const nowhere = { address: `127.0.0.1:${await closedPort()}` };
-    expect(await preflight(inputsFor(nowhere, { timeoutSeconds: 1 }))).toMatchObject({ result: "unasked" });
+    expect(await preflight(inputsFor(nowhere, { timeoutSeconds: 1 }))).toMatchObject({ result: "skipped" });
   });
 
   it("what hinders NoETL while it starts is said under one name", async () => {

@@ -163,7 +163,7 @@ describe("the subjects that NoETL publishes on", () => {
   it("hold where the stream takes them all", async () => {
     server = await startNatsServer({ config: configOf() });
     await startNoetl(server, { stream: { subjects: ["noetl.commands", "noetl.commands.>"] } }, ADMIN);
-    expect(await check(routed)).toMatchObject({ holds: true, report: "", unasked: [] });
+    expect(await check(routed)).toMatchObject({ holds: true, report: "", skippedRules: [] });
   });
 });
 
@@ -173,8 +173,10 @@ describe("a login that was made for the check", () => {
     await startNoetl(server, {}, ADMIN);
     const report = await check({ user: "checker", password: "checker" });
     expect(report).toMatchObject({ holds: true, report: "" });
-    const unasked = report.unasked.filter(({ why }) => why.includes("give NoETL's own login as well (noetlLogin)"));
-    expect(unasked.map(({ id }) => id)).toEqual(
+    const skippedRules = report.skippedRules.filter(({ why }) =>
+      why.includes("give NoETL's own login as well (noetlLogin)"),
+    );
+    expect(skippedRules.map(({ id }) => id)).toEqual(
       expect.arrayContaining(["publish-permission", "publish-stream", "publish-room", "worker-fetch", "worker-ack"]),
     );
   });
@@ -184,7 +186,11 @@ describe("a login that was made for the check", () => {
     await startNoetl(server, {}, ADMIN);
     const report = await check({ user: "checker", password: "checker", noetlLogin: NOETL });
     expect(report).toMatchObject({ holds: true, report: "" });
-    expect(report.unasked.map(({ id }) => id).sort()).toEqual(["account-storage", "account-streams", "stream-overlap"]);
+    expect(report.skippedRules.map(({ id }) => id).sort()).toEqual([
+      "account-storage",
+      "account-streams",
+      "stream-overlap",
+    ]);
   });
 
   it("holds NoETL's own login to what a server before it allowed", async () => {
@@ -192,7 +198,7 @@ describe("a login that was made for the check", () => {
     await startNoetl(server, {}, ADMIN);
     const report = await check();
     expect(report).toMatchObject({ holds: true, report: "" });
-    expect(report.unasked).toEqual([
+    expect(report.skippedRules).toEqual([
       { id: "publish-room", why: "user noetl may not publish on $JS.API.>, which asking for it takes" },
     ]);
   });

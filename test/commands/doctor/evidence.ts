@@ -172,7 +172,7 @@ export function nats(
       { name: "sessions", ttlSeconds: 300 },
       { name: "requests", ttlSeconds: 1800 },
     ],
-    unasked: [],
+    skippedRules: [],
   };
 }
 

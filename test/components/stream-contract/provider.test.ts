@@ -62,7 +62,7 @@ const DEPLOYED_EARLIER = {
   holds: true,
   report: "",
   differences: {},
-  unasked: [],
+  skippedRules: [],
   changes: [],
   server: "pod nats/nats-0 port 4222",
   serverVersion: "2.15.2",
