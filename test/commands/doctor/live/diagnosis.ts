@@ -387,20 +387,34 @@ describe("the gateway", () => {
     const { namespace, deployment: name } = LOCATIONS.gateway;
     const { spec } = await deployment.apps.readNamespacedDeployment({ namespace, name });
     const env = spec?.template.spec?.containers[0]?.env ?? [];
-    const index = env.findIndex((each) => each.name === "NATS_UPDATES_SUBJECT_PREFIX");
+    const changed = { NATS_UPDATES_SUBJECT_PREFIX: "updates.elsewhere.", NATS_SESSION_BUCKET: "others" };
     await deployment.apps.patchNamespacedDeployment({
       namespace,
       name,
-      body: [
-        { op: "replace", path: `/spec/template/spec/containers/0/env/${index}/value`, value: "updates.elsewhere." },
-      ],
+      body: Object.entries(changed).map(([variable, value]) => ({
+        op: "replace",
+        path: `/spec/template/spec/containers/0/env/${env.findIndex((each) => each.name === variable)}/value`,
+        value,
+      })),
     });
     const finding = findingOf(await examine(target), "environment");
-    expect(finding?.title).toContain("gateway has other settings than the stack: NATS_UPDATES_SUBJECT_PREFIX");
-    expect((await verified(target)).holds).toBe(false);
+    expect(finding?.title).toContain("gateway has other settings than the stack: ");
+    for (const variable of Object.keys(changed)) expect(finding?.title).toContain(variable);
+    const { holds, lines } = await verified(target);
+    expect(holds).toBe(false);
+    expect(lines.filter(({ status }) => status === "wrong").map(({ item }) => item)).toEqual(
+      expect.arrayContaining(Object.keys(changed)),
+    );
     // Pulumi does not look into a release; Helm's own last revision brings the setting back.
     expect(await runHelm(finding)).toMatch(/ rollback gateway \d+ -n gateway$/);
     await diagnosed(target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
+  });
+
+  it("names a setting of the workers that their pods do not have", async () => {
+    const { findings } = await examine(deployment.changed({ config: { workerMaxAckPending: "65" } }));
+    expect(findings.find(({ id }) => id === "environment")?.title).toBe(
+      "noetl-worker has other settings than the stack: NOETL_WORKER_NATS_MAX_ACK_PENDING",
+    );
   });
 
   it("names Deployments that are not there", async () => {
