@@ -24,10 +24,12 @@ export function expectedEnvironment(
   target: Pick<Target, "settings" | "nats">,
 ): Record<string, Record<string, string | undefined>> {
   const { settings } = target;
+  const url = expectedNatsUrl(target);
   const noetl = {
-    url: expectedNatsUrl(target),
-    user: target.nats.user,
-    password: target.nats.password,
+    url,
+    // Without the whole connection nothing is known to be another one.
+    user: url && target.nats.user,
+    password: url && target.nats.password,
     names: streamNames(settings),
     tuning: workerTuning(settings),
   };
@@ -38,7 +40,7 @@ export function expectedEnvironment(
     [LOCATIONS.gateway.deployment]: {
       ...settings.gatewayEnv,
       ...gatewayEnvironment({
-        url: expectedNatsUrl(target),
+        url,
         subjects: gatewaySubjects(settings),
         corsAllowedOrigins: settings.corsAllowedOrigins,
       }),
