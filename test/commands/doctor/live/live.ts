@@ -174,7 +174,7 @@ it.each([
     what: "a preview that the engine refuses",
     args: [],
     env: { PULUMI_CONFIG_PASSPHRASE: "wrong" },
-    code: 1,
+    code: 3,
     says:
       `--live: the engine's preview of the stack ${STACK} failed:\n` +
       "error: getting stack configuration: get stack secrets manager: incorrect passphrase\n" +
