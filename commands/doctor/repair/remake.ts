@@ -272,12 +272,7 @@ export class RecreateSteps {
   private async create(): Promise<void> {
     const { session, journal, course } = this;
     course.point("creating");
-    if (journal.newCreated !== undefined) {
-      // NATS lost it: what the workers had of it is not known.
-      course.say(`stream ${journal.stream} was lost after ${plural(journal.written, "message")} were written to it`);
-      journal.doubled += journal.written;
-      Object.assign(journal, { subscribed: [], line: 0, written: 0, leftOut: {}, batch: undefined });
-    }
+    this.forgetLost();
     const { stream } = journal;
     await course.change(session, `STREAM.CREATE.${stream}`, this.closed(), `to create stream ${stream}`);
     const info = await session.streamInfo(stream, course.deadline());
@@ -292,6 +287,16 @@ export class RecreateSteps {
     journal.tail = 0;
     course.reach(journal, "created");
     course.say(`created stream ${stream}`);
+  }
+
+  /** The stream that this repair made is gone, with what was written to it: all of the backup is to be written again. */
+  private forgetLost(): void {
+    const { journal, course } = this;
+    if (journal.newCreated === undefined) return;
+    // What the workers had of it is not known.
+    course.say(`stream ${journal.stream} was lost after ${plural(journal.written, "message")} were written to it`);
+    journal.doubled += journal.written;
+    Object.assign(journal, { subscribed: [], line: 0, written: 0, leftOut: {}, tail: 0, batch: undefined });
   }
 
   private async createOpen(target: Partial<StreamConfig> & { name: string }): Promise<void> {
@@ -457,7 +462,7 @@ export class RecreateSteps {
       ),
     );
     // What a worker has taken since cannot be looked at: it was among the first that were written.
-    const taken = last - tail - present.length;
+    const taken = Math.max(0, last - tail - present.length);
     const open = messages.filter(({ message }) => missing.has(message)).slice(taken);
     const left = new Set(open.map((each) => each.line));
     return new Set(batch.filter((each) => !left.has(each)));
@@ -640,8 +645,11 @@ export class RecreateSteps {
   /** Takes another's stream, which is as it should be, for the new one: what was saved and held goes there. */
   async adopt(): Promise<void> {
     const live = await this.look();
-    this.journal.newCreated = String(live.stream?.created);
-    this.write();
+    if (live.kind === "other") {
+      this.forgetLost();
+      this.journal.newCreated = String(live.stream?.created);
+      this.write();
+    }
     if (this.journal.line < this.journal.saved) await this.fill({ ...live, open: true });
     await this.finish();
   }
