@@ -42,6 +42,54 @@ describe("whatever happens around a repair", () => {
   }, 1_800_000);
 });
 
+/** Found by the above, each by a mistake of its own. */
+const FOUND: readonly [string, Scenario][] = [
+  [
+    "a worker makes its consumer while the new stream is filled",
+    {
+      ...{ broken: "sealed", messages: 3, acknowledged: 1 },
+      events: [
+        { kind: "during", at: 10, machine: 1, what: { kind: "noetl" } },
+        { kind: "during", at: 14, machine: 0, what: { kind: "publish", count: 3 } },
+        { kind: "killed", at: 22, machine: 0 },
+      ],
+    },
+  ],
+  [
+    "another machine ends a repair whose stream has been filled already",
+    {
+      ...{ broken: "sealed", messages: 6, acknowledged: 2 },
+      events: [{ kind: "killed", at: 13, machine: 1 }, { kind: "second", machine: 0 }, { kind: "noetl" }],
+    },
+  ],
+  [
+    "the new stream is removed while it is filled, and another machine makes one",
+    {
+      ...{ broken: "limits for consumers", messages: 8, acknowledged: 2 },
+      events: [
+        { kind: "during", at: 11, machine: 1, what: { kind: "remove" } },
+        { kind: "killed", at: 10, machine: 0 },
+        { kind: "killed", at: 4, machine: 1 },
+        { kind: "killed", at: 10, machine: 1 },
+        { kind: "work", count: 2 },
+      ],
+    },
+  ],
+];
+
+describe("an interleaving that once went wrong", () => {
+  let server: NatsServer;
+  beforeAll(async () => {
+    server = await startNatsServer();
+  });
+  afterAll(() => server.stop());
+
+  it.each(FOUND)("%s: nothing is lost, and nothing comes twice unless it is said", async (_, each) => {
+    const id = String(FOUND.findIndex(([, found]) => found === each));
+    expect(await Play.run(server, each, id)).toMatchObject({ lost: [], doubled: [], unfinished: "" });
+  });
+});
+
 /** Each state of what stands in NATS, and the one step that follows. */
 describe("the next step", () => {
   const open = { config: { subjects: ["noetl.commands"] }, state: { last_seq: 7 } } as unknown as NonNullable<
