@@ -86,7 +86,7 @@ describe("origin", () => {
   it("names every wrong one of a list, and keeps the right ones in its example", () => {
     const list = ["https://a.example.org", "b.example.org", "https://C.example.org", "*"];
     expect(is.origins(list)).toMatch(
-      /"b.example.org" has no scheme, and no origin: "https:\/\/C.example.org" has capitals.*"\*"/,
+      /"b.example.org" has no scheme, and not an origin: "https:\/\/C.example.org" has capitals.*"\*"/,
     );
     expect(is.suggestedOrigins(list)).toBe("https://a.example.org,https://b.example.org,https://c.example.org");
   });
