@@ -2,6 +2,7 @@
 import {
   consumersOfSegments,
   ignoresSubject,
+  isGatewayWithoutNats,
   isOlder,
   LINE_PROFILES,
   lineOfImage,
@@ -32,17 +33,34 @@ export function stackLine({ noetlLine, noetlImage }: LineSettings): ImageLine & 
   return { ...(told?.line === line ? told : { line }), isKnown: true };
 }
 
-/** Problems between the NoETL that is deployed and the other settings. */
+/** Problems between the NoETL and the gateway that are deployed and the other settings. */
 export function lineConflicts(settings: Settings): string[] {
-  return settings.deployNoetl ? [...withoutNats(settings), ...ignoredSubject(settings)] : [];
+  return [
+    ...(settings.deployNoetl ? [...withoutNats(settings), ...ignoredSubject(settings)] : []),
+    ...(settings.deployGateway ? gatewayWithoutNats(settings) : []),
+  ];
 }
+
+/** What a NoETL that does not use NATS still needs it for, and how a stack gives it that. */
+const STILL_FOR =
+  "NATS is still the broker of its playbooks (tool nats, subscriptions), whose streams, consumers and buckets a stack with " +
+  "deployNoetl and deployGateway false declares (natsStreams, docs/lines.md)";
 
 function withoutNats({ noetlLine, noetlImage }: Settings): string[] {
   if (!stackLine({ noetlLine, noetlImage }).withoutNats) return [];
   return [
     `noetlImage: "${noetlImage}" is a NoETL that does not use NATS for commands any more (Rust server from 3.60.2, worker from ` +
-      `5.91.2): it would find no stream to publish on, and no worker would get a command; allowed: an older one; for example ` +
-      SETTINGS.noetlImage.default,
+      `5.91.2): it ends at once without the transport that took its place, which is not installed here. ${STILL_FOR}; ` +
+      `allowed: an older one; for example ${SETTINGS.noetlImage.default}`,
+  ];
+}
+
+function gatewayWithoutNats({ gatewayImage }: Settings): string[] {
+  if (gatewayImage === undefined || !isGatewayWithoutNats(gatewayImage)) return [];
+  return [
+    `gatewayImage: "${gatewayImage}" is a gateway that does not use NATS any more (from 3.7.1): it ends at once without the ` +
+      `services that took its place, which are not installed here. ${STILL_FOR}; allowed: an older one, 2.11.1 or newer for ` +
+      `updates of executions; for example ${SETTINGS.gatewayImage.example}`,
   ];
 }
 

@@ -379,7 +379,11 @@ export const SETTINGS = {
   }),
   noetlPassword: password("Postgres", "Password of noetlDatabaseUser; generated where unset."),
 
-  noetlImage: image(DEFAULTS.noetlImage, "NoETL", "Image of server and worker."),
+  noetlImage: image(
+    DEFAULTS.noetlImage,
+    "NoETL",
+    "Image of server and worker; which releases work is in docs/lines.md.",
+  ),
   noetlServerReplicas: integer(DEFAULTS.noetlServerReplicas, 1, 100, {
     group: "NoETL",
     description: "Server pods.",
@@ -396,7 +400,12 @@ export const SETTINGS = {
   noetlChartRepository: chartRepository(undefined, "NoETL", "noetlChart"),
   noetlChartVersion: chartVersion(undefined, "NoETL", "noetlChart"),
 
-  gatewayImage: image(undefined, "Gateway", "Image of the gateway.", "registry.example.com/noetl/gateway:v2.10.0"),
+  gatewayImage: image(
+    undefined,
+    "Gateway",
+    "Image of the gateway; which releases work is in docs/lines.md.",
+    "registry.example.com/noetl/gateway:v2.14.1",
+  ),
   gatewayReplicas: integer(DEFAULTS.gatewayReplicas, 1, 100, {
     group: "Gateway",
     description: "Gateway pods.",

@@ -162,6 +162,15 @@ const RUST_IMAGE = /(?:^|\/)(?:noetl-rust|(?:noetl-)?(?:server|worker)-rust|noet
 /** The first releases of the Rust server and worker that do not use NATS for commands any more. */
 const RUST_WITHOUT_NATS: Readonly<Record<"server" | "worker", Version>> = { server: [3, 60, 2], worker: [5, 91, 2] };
 
+/** Names of images that hold the gateway. */
+const GATEWAY_IMAGE = /(?:^|\/)(?:noetl-)?gateway$/;
+
+/** The last release of the gateway's second major version, under the name that NoETL's workflow pushes it. */
+export const GATEWAY_WITH_NATS = "ghcr.io/noetl/gateway:v2.14.1";
+
+/** The first release of the gateway that does not use NATS any more. */
+const GATEWAY_WITHOUT_NATS: Version = [3, 7, 1];
+
 /** The first release of each line, in their order. */
 const SINCE: readonly (readonly [NoetlLine, Version])[] = [
   ["2.8", [2, 8, 0]],
@@ -173,6 +182,60 @@ const SINCE: readonly (readonly [NoetlLine, Version])[] = [
 const NO_PYTHON_SERVER: Version = [5, 0, 0];
 /** The first release that is not known. */
 const NOT_YET_KNOWN: Version = [4, 27, 0];
+
+/** Releases by how they use NATS, for the documentation. */
+export interface ReleaseRange {
+  readonly releases: string;
+  readonly released: string;
+  /** Lines of the contract that they are; none where a stack refuses them. */
+  readonly lines: readonly NoetlLine[];
+  /** What they use NATS for. */
+  readonly nats: string;
+}
+
+const WITHOUT = "since 1 Aug 2026";
+const BROKER = "none for NoETL itself; NATS stays the broker that playbooks use";
+
+/** Releases of server and workers, oldest first. */
+export const NOETL_RANGES: readonly ReleaseRange[] = [
+  { releases: "Python 2.8.0 to 2.10.5 (2.8.9 is the default)", released: "Mar 2026", lines: ["2.8"], nats: "commands" },
+  {
+    releases: "Python 2.10.6 to 4.26, the last",
+    released: "Mar to Jul 2026",
+    lines: ["2.10", "4.7"],
+    nats: "commands",
+  },
+  {
+    releases: "Rust server 2.4.1 to 3.60.1, worker 5.0 to 5.91.1",
+    released: "Jun and Jul 2026",
+    lines: ["rust"],
+    nats: "commands, in pools and shards, and an event stream",
+  },
+  {
+    releases: `Rust server since ${RUST_WITHOUT_NATS.server.join(".")}, worker since ${RUST_WITHOUT_NATS.worker.join(".")}`,
+    released: WITHOUT,
+    lines: [],
+    nats: BROKER,
+  },
+];
+
+/** Releases of the gateway, oldest first; with the lines of NoETL that they were released beside. */
+export const GATEWAY_RANGES: readonly ReleaseRange[] = [
+  {
+    releases: "2.8.7 to 2.11.0",
+    released: "1 Mar to 24 May 2026",
+    lines: ["2.8", "2.10", "4.7"],
+    nats: "sessions, requests, callbacks; updates of executions do not reach browsers",
+  },
+  {
+    releases: "2.11.1 to 2.14.1",
+    released: "27 to 29 May 2026",
+    lines: ["2.8", "2.10", "4.7"],
+    nats: "the same, and updates of executions",
+  },
+  { releases: "3.0 to 3.7.0", released: "4 Jun to 1 Aug 2026", lines: ["rust"], nats: "the same" },
+  { releases: `since ${GATEWAY_WITHOUT_NATS.join(".")}`, released: WITHOUT, lines: [], nats: "none" },
+];
 
 /** What an image's reference tells of the NoETL in it. */
 export interface ImageLine {
@@ -212,6 +275,14 @@ export function lineOfImage(image: string): ImageLine | undefined {
   const isFinite = version.every(Number.isFinite);
   const isKnown = !isOlder(version, [2, 8, 0]) && (!isFinite || isOlder(version, NOT_YET_KNOWN));
   return { line, version, ...(isKnown ? {} : { isNearest: true }) };
+}
+
+/** Whether an image holds a gateway that does not use NATS, as far as its name and tag tell. */
+export function isGatewayWithoutNats(image: string): boolean {
+  const [reference = ""] = image.split("@");
+  const [, name = "", tag = ""] = /^(.*?)(?::([\w][\w.-]*))?$/.exec(reference) ?? [];
+  const version = versionIn(tag);
+  return GATEWAY_IMAGE.test(name) && version !== undefined && !isOlder(version, GATEWAY_WITHOUT_NATS);
 }
 
 /** The first release whose server publishes on NATS_SUBJECT; those before it publish on noetl.commands whatever is set. */

@@ -295,6 +295,8 @@ export interface Evidence {
   readonly natsSizes: { readonly natsJetstreamMemSize: string; readonly natsMemoryLimit?: string };
   /** Executions that wait for a worker, by NoETL's own API; undefined where NoETL is not deployed or was not asked. */
   readonly executions?: Answer<readonly ExecutionFacts[]>;
+  /** What NoETL's server answers when it is asked for its health; undefined where NoETL is not deployed or was not asked. */
+  readonly serverHealth?: Answer<string>;
   readonly gateway?: GatewayFacts;
   /** A repair on this machine that has not come to its end. */
   readonly repair?: { readonly begun: string; readonly phase: string; readonly saved: number; readonly folder: string };

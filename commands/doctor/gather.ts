@@ -9,6 +9,7 @@ import { probeGateway } from "./gateway";
 import { answer, Cluster, failure } from "./cluster";
 import { deployedPassword, deployedSecrets, readEnvironment } from "./environment";
 import { readExecutions } from "./executions";
+import { readHealth } from "./health";
 import { readNamespace, type Detail } from "./namespace";
 import { masker } from "../shared/masker";
 import { readNats } from "./nats";
@@ -76,7 +77,7 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
   const full = options.detail === "full";
   const natsSlowness = new Slowness();
   const { noetl } = target.namespaces;
-  const [namespaces, environment, nats, gateway, executions] = await Promise.all([
+  const [namespaces, environment, nats, gateway, executions, serverHealth] = await Promise.all([
     entries(target.namespaces, (namespace) =>
       onCluster((each) => readNamespace(each, namespace, options.detail, mask)),
     ) as Promise<Partial<Record<Part, Answer<NamespaceFacts>>>>,
@@ -86,6 +87,7 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
       ? probeGateway(cluster, target, options.origin, mask)
       : undefined,
     full && noetl !== undefined && cluster ? answer(() => readExecutions(cluster, noetl)) : undefined,
+    full && noetl !== undefined && cluster ? answer(async () => mask(await readHealth(cluster, noetl))) : undefined,
   ]);
   const { natsJetstreamMemSize, natsMemoryLimit } = target.settings;
   const inputs = contractInputs(target, LOOK_SECONDS);
@@ -115,6 +117,7 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
     nats,
     ...(gateway ? { gateway } : {}),
     ...(executions ? { executions } : {}),
+    ...(serverHealth ? { serverHealth } : {}),
     ...(cluster ? interruptedRepair(target, cluster) : {}),
   };
 }

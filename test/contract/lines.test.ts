@@ -5,7 +5,16 @@ import { inputProblems } from "../../contract/input-problems";
 import { contractTerms } from "../../config/contract";
 import { lineTerms, lineWarning } from "../../config/lines";
 import { parseSettings } from "../../config/parse";
-import { lineOfImage, NOETL_LINES, versionText, type NoetlLine } from "../../contract/lines";
+import {
+  GATEWAY_RANGES,
+  GATEWAY_WITH_NATS,
+  isGatewayWithoutNats,
+  lineOfImage,
+  NOETL_LINES,
+  NOETL_RANGES,
+  versionText,
+  type NoetlLine,
+} from "../../contract/lines";
 import { inputsFor, removeStreams, startNatsServer, withManager, type NatsServer } from "../support/nats";
 
 const SECOND = 1e9;
@@ -179,6 +188,51 @@ describe("the line of an image", () => {
   });
 });
 
+describe("the gateway's image", () => {
+  it.each([
+    ["ghcr.io/noetl/gateway:v2.14.1", false],
+    ["ghcr.io/noetl/gateway:v3.7.0", false],
+    ["ghcr.io/noetl/gateway:v3.7.1", true],
+    ["us-central1-docker.pkg.dev/p/noetl/gateway:3.12.1-arm64", true],
+    ["localhost:5000/noetl-gateway:v4", true],
+    ["noetl-gateway:local", false],
+    ["ghcr.io/noetl/gateway@sha256:0123", false],
+    ["registry.example/api-gateway:v9.0.0", false],
+  ])("%s is without NATS: %s", (image, without) => {
+    expect(isGatewayWithoutNats(image)).toBe(without);
+  });
+
+  it("that the doctor says to set is one with NATS", () => expect(isGatewayWithoutNats(GATEWAY_WITH_NATS)).toBe(false));
+});
+
+describe("the releases of the documentation", () => {
+  it("name every line, and end with those that are refused", () => {
+    expect(new Set(NOETL_RANGES.flatMap(({ lines }) => lines))).toEqual(new Set(NOETL_LINES));
+    for (const ranges of [NOETL_RANGES, GATEWAY_RANGES])
+      expect(ranges.map(({ lines }) => lines.length === 0)).toEqual(
+        ranges.map((_, index) => index === ranges.length - 1),
+      );
+  });
+
+  it.each(
+    NOETL_RANGES.flatMap(({ releases, lines }) =>
+      [...releases.matchAll(/Python ([\d.]+)/g)].map(([, v]) => [v, lines] as const),
+    ),
+  )("Python %s is of one of the lines %j", (version, lines) =>
+    expect(lines).toContain(lineOfImage(`noetl:${version}`)?.line),
+  );
+
+  it.each(
+    NOETL_RANGES.filter(({ lines }) => !lines.some((line) => line !== "rust")).flatMap(({ releases, lines }) =>
+      [...releases.matchAll(/(server|worker) (?:since )?([\d.]+)(?: to ([\d.]+))?/g)].flatMap(([, part, first, last]) =>
+        [first, last].flatMap((each) => (each === undefined ? [] : [[part, each, lines.length === 0] as const])),
+      ),
+    ),
+  )("Rust %s %s is refused: %s", (part, version, refused) => {
+    expect(lineOfImage(`noetl-${part}:${version}`)?.withoutNats === true).toBe(refused);
+  });
+});
+
 describe("a stack's settings", () => {
   const terms = (config: Record<string, string>) => contractTerms(parseSettings(config));
   const image = (tag: string): Record<string, string> => ({ noetlImage: `ghcr.io/noetl/noetl:${tag}` });
@@ -276,10 +330,34 @@ describe("a stack's settings", () => {
     expect(inputProblems(withDefaults(found as never))).toEqual([]);
   });
 
-  it("refuse a NoETL that does not use NATS", () => {
-    expect(problemOf({ noetlImage: "registry.example/noetl-server:v3.61.0" })).toContain(
+  it("refuse a NoETL that does not use NATS, and say what NATS is for then", () => {
+    const message = problemOf({ noetlImage: "registry.example/noetl-server:v3.61.0" });
+    expect(message).toContain(
       'noetlImage: "registry.example/noetl-server:v3.61.0" is a NoETL that does not use NATS for commands any more',
     );
+    expect(message).toContain("NATS is still the broker of its playbooks");
+    expect(message).toContain("for example ghcr.io/noetl/noetl:v2.8.9");
+  });
+
+  it("refuse a gateway that does not use NATS where it is deployed, in the same message", () => {
+    const gatewayImage = "ghcr.io/noetl/gateway:v3.12.1";
+    const message = problemOf({
+      ...image("v2.8.9"),
+      noetlImage: "noetl-worker:5.92.0",
+      gatewayImage,
+      deployGateway: "true",
+    });
+    expect(message).toContain('noetlImage: "noetl-worker:5.92.0" is a NoETL that does not use NATS');
+    expect(message).toContain(
+      `gatewayImage: "${gatewayImage}" is a gateway that does not use NATS any more (from 3.7.1)`,
+    );
+    expect(problemOf({ gatewayImage })).toBe("");
+    expect(problemOf({ gatewayImage: "ghcr.io/noetl/gateway:v3.7.0", deployGateway: "true" })).toBe("");
+  });
+
+  it("leave NATS to the playbooks of such a NoETL", () => {
+    const natsStreams = '[{ "name": "ORDERS", "subjects": ["orders.>"] }]';
+    expect(parseSettings({ deployNoetl: "false", deployGateway: "false", natsStreams }).natsStreams).toHaveLength(1);
   });
 });
 

@@ -18,6 +18,7 @@ import {
   unscheduled,
   withCrashWords,
 } from "./pods";
+import { lineWithoutNats } from "./line";
 import { failedReleases, stuckReleases } from "./releases";
 import { repairs } from "./repairs";
 import { cluster, configuration, forbidden, natsConnection } from "./reach";
@@ -57,6 +58,7 @@ const RULES: readonly DiagnosisRule[] = [
   shortInfrastructure,
   natsConnection,
   repairs,
+  lineWithoutNats,
   brokenContract,
   failing,
   environment,

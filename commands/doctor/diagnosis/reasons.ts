@@ -1,7 +1,9 @@
 /** What stands behind words of NoETL's that name their cause themselves, and what to do about it. */
 import { natsMemoryLimit } from "../../../config/resources";
 import { quantityBytes } from "../../../contract/validate";
+import { DEFAULTS } from "../../../contract/defaults";
 import { LOCATIONS, STREAM } from "../../../contract/facts";
+import { GATEWAY_WITH_NATS } from "../../../contract/lines";
 import type { Evidence } from "../evidence";
 import { run, say, type FindingId, type Step } from "./finding";
 import type { LogMeaning } from "./logs";
@@ -123,11 +125,19 @@ export const REASONS: Partial<Record<LogMeaning, Reason>> = {
   "other-line": {
     id: "other-noetl-line",
     title: (who) => `The image of ${who} is of a line of NoETL that speaks no NATS`,
-    remedy: (evidence) => [
-      say("Take an image of the line that this stack deploys (v2.8.9, say; of the gateway one before 3.7.1):"),
-      run(`pulumi config set noetlImage ghcr.io/noetl/noetl:v2.8.9 --stack ${evidence.stack}`),
-      run(`pulumi up --stack ${evidence.stack}`),
-    ],
+    remedy: ({ stack }, _line, owners) => {
+      const isGateway = owners.includes(LOCATIONS.gateway.deployment);
+      const isNoetl = owners.some((owner) => owner !== LOCATIONS.gateway.deployment);
+      return [
+        say(
+          "Take images of the lines that use NATS (docs/lines.md): the Rust server before 3.60.2, worker before 5.91.2, any",
+        ),
+        say("Python release, a gateway from 2.11.1 to 3.7.0. The newest ones need what a stack does not install."),
+        ...(isNoetl ? [run(`pulumi config set noetlImage ${DEFAULTS.noetlImage} --stack ${stack}`)] : []),
+        ...(isGateway ? [run(`pulumi config set gatewayImage ${GATEWAY_WITH_NATS} --stack ${stack}`)] : []),
+        run(`pulumi up --stack ${stack}`),
+      ];
+    },
   },
   "module-missing": {
     id: "image-module",

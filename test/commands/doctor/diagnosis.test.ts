@@ -16,6 +16,7 @@ import type {
   ReleaseFacts,
   RepairFacts,
 } from "../../../commands/doctor/evidence";
+import { GATEWAY_WITH_NATS } from "../../../contract/lines";
 import { diagnosisText } from "../../../commands/doctor/present";
 import { complaintsAbout } from "./command-shapes";
 import { container, crashing, healthy, lines, namespace, nats, NOW, pod, workload } from "./evidence";
@@ -52,6 +53,7 @@ const saidAgo = (base: PodFacts, secondsAgo: number, ...log: string[]): PodFacts
 });
 const crashingServer = (...log: string[]): PodFacts => crashing("noetl-server-1", "noetl-server", log);
 const crashingWorker = (...log: string[]): PodFacts => crashing("noetl-worker-1", "noetl-worker", log);
+const crashingGateway = (...log: string[]): PodFacts => crashing("gateway-1", "gateway", log, { namespace: "gateway" });
 const unready = (base: PodFacts, changes: Partial<PodFacts> = {}): PodFacts => ({
   ...base,
   ready: false,
@@ -1094,7 +1096,13 @@ const CASES: readonly Case[] = [
         "--discard old",
       ],
       ["subject-taken", "code=400 err_code=10065 description='subjects overlap with an existing stream'", "stream rm"],
-      ["other-noetl-line", "Error: NOETL_COMMAND_BUS is required and unset", "noetlImage"],
+      ...[
+        "Error: NOETL_COMMAND_BUS is required and unset",
+        "Error: NOETL_COMMAND_BUS=nats selects a transport that no longer exists",
+        "Error: NOETL_FEED_FILTER_SUBJECT is not set",
+        "Error: NOETL_EVENT_FEED_ADDR is not set",
+        'health {"status":"ok","nats":"removed"}',
+      ].map((line) => ["other-noetl-line", line, "pulumi config set noetlImage ghcr.io/noetl/noetl:v2.8.9"] as const),
       ["image-module", "ModuleNotFoundError: No module named 'noetl.worker'", "module noetl.worker"],
     ] as const
   ).map(([id, line, says]): Case => ({
@@ -1105,6 +1113,20 @@ const CASES: readonly Case[] = [
     but: "a worker that crashes of something else",
     misses: { ...noetl(SERVER, crashingWorker("start", "bye")), nats: { ok: true, value: nats({}, null) } },
   })),
+  {
+    id: "other-noetl-line",
+    yields: healthy({ serverHealth: { ok: true, value: '{"status":"ok","nats":"removed"}' } }),
+    says: 'GET /api/health of noetl-server: {"status":"ok","nats":"removed"}',
+    but: "a server that has NATS",
+    misses: healthy({ serverHealth: { ok: true, value: '{"status":"ok"}' } }),
+  },
+  {
+    id: "other-noetl-line",
+    yields: inPart("gateway", { pods: [crashingGateway("Error: NOETL_KV_ADDR is empty")] }),
+    says: `pulumi config set gatewayImage ${GATEWAY_WITH_NATS}`,
+    but: "a gateway that crashes of something else",
+    misses: inPart("gateway", { pods: [crashingGateway("bye")] }),
+  },
   {
     id: "executions-wait",
     severity: "note",
