@@ -114,12 +114,12 @@ describe("configurations of GKE that cannot work", () => {
     [
       "a tier with an odd number of vCPU",
       { cloudSqlTier: "db-custom-3-7680" },
-      /no tier of Postgres: 3 vCPU, where 1 or/,
+      /not a tier of Postgres: 3 vCPU, where 1 or/,
     ],
     [
       "a tier with too little memory",
       { cloudSqlTier: "db-custom-4-3584" },
-      /no tier of Postgres: 3584 MB, where 3840 to 26624 MB in steps of 256 can be had with 4 vCPU/,
+      /not a tier of Postgres: 3584 MB, where 3840 to 26624 MB in steps of 256 can be had with 4 vCPU/,
     ],
     [
       "a fast tier that is not made",
