@@ -114,7 +114,7 @@ describe("a server with one user", () => {
     [
       "PONG\r\n",
       "waited for (the info of (stream NOETL_COMMANDS|consumer noetl_worker_pool)|the account's info|" +
-        "the names of the streams that take noetl.commands)",
+        "the names of the streams that take noetl.commands|the answer to a ping after what was tried)",
     ],
   ])("that falls silent after %j is given up at the deadline", async (marker, message) => {
     const stalled = await proxy(server, marker);
