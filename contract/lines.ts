@@ -162,6 +162,12 @@ const RUST_IMAGE = /(?:^|\/)(?:noetl-rust|(?:noetl-)?(?:server|worker)-rust|noet
 /** The first releases of the Rust server and worker that do not use NATS for commands any more. */
 const RUST_WITHOUT_NATS: Readonly<Record<"server" | "worker", Version>> = { server: [3, 60, 2], worker: [5, 91, 2] };
 
+/**
+ * The first release of the gateway that does not use NATS any more: it ends at its start, asking for NOETL_KV_ADDR and
+ * NOETL_EVENT_FEED_ADDR.
+ */
+export const GATEWAY_WITHOUT_NATS: Version = [3, 7, 1];
+
 /** The first release of each line, in their order. */
 const SINCE: readonly (readonly [NoetlLine, Version])[] = [
   ["2.8", [2, 8, 0]],
