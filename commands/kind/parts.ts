@@ -1,6 +1,6 @@
 /** What can be built from a checkout and deployed to the stack `kind`. */
 import { DEFAULTS } from "../../contract/defaults";
-import { PLACES } from "../../contract/facts";
+import { LOCATIONS } from "../../contract/facts";
 
 /** Names of the stack and of the cluster that `npm run kind:create` makes (kind/cluster.yaml). */
 export const STACK = "kind";
@@ -45,7 +45,7 @@ export const PARTS: Readonly<Record<PartName, Part>> = {
     repository: "noetl-local",
     setting: "noetlImage",
     switch: "deployNoetl",
-    namespace: PLACES.noetl.namespace,
+    namespace: LOCATIONS.noetl.namespace,
     deployments: ["noetl-server", "noetl-worker"],
   },
   gateway: {
@@ -60,7 +60,7 @@ export const PARTS: Readonly<Record<PartName, Part>> = {
     repository: "noetl-gateway",
     setting: "gatewayImage",
     switch: "deployGateway",
-    namespace: PLACES.gateway.namespace,
+    namespace: LOCATIONS.gateway.namespace,
     deployments: ["gateway"],
   },
 };

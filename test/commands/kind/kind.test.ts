@@ -120,7 +120,8 @@ describe("a checkout of NoETL", () => {
     await next();
     expect(new Set(tags).size).toBe(7);
     expect(machine.read("loaded")).toEqual(tags);
-  });
+    // Seven runs with a dozen programs each.
+  }, 120_000);
 
   it("has the same tag where nothing that git follows has changed", async () => {
     const checkout = noetl();
@@ -272,7 +273,7 @@ describe("what is missing", () => {
     [{ kubeContext: "kind-noetl", natsPort: "x" }, /stack kind: natsPort/],
     [{ kubeContext: "kind-noetl", natsSubject: "other" }, /natsSubject: "other" has no effect .* NoETL 2\.8\.9/],
   ])("a stack that takes the image: %j", async (stack, told) => {
-    begin(stack as Record<string, string>);
+    begin(stack);
     const { message, exit } = await failure("noetl", noetl().folder);
     expect(message).toMatch(told);
     expect([exit, steps()]).toEqual(["usage", []]);
