@@ -52,7 +52,6 @@ export function usage({ name, does, options }: Command): string {
     `--${option}${value ? ` ${value}` : ""}`,
     means,
   ]);
-  const codes = Object.values(EXIT).map((exit) => [String(exit.code), exit[name]]);
   return [
     does,
     "",
@@ -60,9 +59,14 @@ export function usage({ name, does, options }: Command): string {
     "",
     ...columns(rows),
     "",
-    "exit codes",
-    ...columns(codes.filter(([, means]) => means !== "not used")),
+    ...exitCodes(name),
   ].join("\n");
+}
+
+/** What a command's exit codes mean, as lines of its explanation. */
+export function exitCodes(command: "verify" | "doctor" | "kind"): string[] {
+  const codes = Object.values(EXIT).map((exit) => [String(exit.code), exit[command]]);
+  return ["exit codes", ...columns(codes.filter(([, means]) => means !== "not used"))];
 }
 
 function columns(rows: readonly (readonly string[])[]): string[] {

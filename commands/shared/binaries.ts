@@ -8,7 +8,11 @@ import * as path from "node:path";
 
 /** Where to get each. */
 const SOURCES = {
+  docker: "https://docs.docker.com/get-started/get-docker/",
+  git: "https://git-scm.com/downloads",
   helm: "https://helm.sh/docs/intro/install/",
+  kind: "https://kind.sigs.k8s.io/docs/user/quick-start/#installation",
+  kubectl: "https://kubernetes.io/docs/tasks/tools/",
   pulumi: "https://www.pulumi.com/docs/iac/download-install/",
 } as const;
 
@@ -36,9 +40,12 @@ export function onPath(name: Binary): string | undefined {
 export const findBinary = (name: Binary): string | undefined =>
   onPath(name) ?? [builtBinary(name)].find((file) => fs.existsSync(file));
 
+/** One sentence for a program that is missing, with where to get it. */
+export const missingBinary = (name: Binary): string => `${name} is not on PATH: install it (${SOURCES[name]})`;
+
 /** Path of a program. @throws Error with one sentence that says where to get it. */
 export function requireBinary(name: Binary): string {
   const found = findBinary(name);
-  if (found === undefined) throw new Error(`${name} is not on PATH: install it (${SOURCES[name]})`);
+  if (found === undefined) throw new Error(missingBinary(name));
   return found;
 }

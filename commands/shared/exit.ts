@@ -6,6 +6,7 @@ export const EXIT = {
     doctor: "nothing is wrong; with --repair: the contract holds again",
     diff: "the report is complete",
     embedded: "the stack is up, and everything holds",
+    kind: "the pods run the image that was built, and everything holds",
   },
   wrong: {
     code: 1,
@@ -13,6 +14,7 @@ export const EXIT = {
     doctor: "at least one cause was found; with --repair: something is left that --repair cannot put right",
     diff: "the report is complete, and holds a risk of the level that --fail-on names, or worse",
     embedded: "the stack is up, and at least one line does not hold",
+    kind: "the stack was updated, and some pod runs another image or at least one line does not hold",
   },
   usage: {
     code: 2,
@@ -20,6 +22,7 @@ export const EXIT = {
     doctor: "the same",
     diff: "wrong arguments, or something is missing: base, stack, helm",
     embedded: "the command line cannot be understood; nothing was started",
+    kind: "wrong arguments, or something is missing: docker, kind, kubectl, pulumi, git, the cluster, a checkout; nothing was changed",
   },
   unknown: {
     code: 3,
@@ -27,6 +30,7 @@ export const EXIT = {
     doctor: "the stack could not be read, so there was nothing to ask",
     diff: "one of the revisions cannot be evaluated or rendered, or the engine's preview fails; the report says why",
     embedded: "the stack could not be brought up; the reason is on the screen",
+    kind: "build, load or update failed, or it could not be asked what runs; the reason is on the screen; run it again",
   },
   declined: {
     code: 4,
@@ -34,6 +38,7 @@ export const EXIT = {
     doctor: "--repair was declined at its question, or had nobody to ask; nothing was changed",
     diff: "not used",
     embedded: "not used",
+    kind: "not used",
   },
   interrupted: {
     code: 130,
@@ -41,6 +46,7 @@ export const EXIT = {
     doctor: "interrupted; a repair goes on where it stopped when it is run again",
     diff: "interrupted; there is no report",
     embedded: "interrupted; run it again",
+    kind: "interrupted; run it again",
   },
 } as const;
 

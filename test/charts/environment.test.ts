@@ -156,6 +156,28 @@ describe("credentials", () => {
   });
 });
 
+describe("HOME, which user 1000 of the image does not have", () => {
+  it.each([
+    ["noetl-server", "noetl-server"],
+    ["noetl-worker", "worker"],
+  ])("is a folder of its own that %s may write", async (deployment, container) => {
+    const objects = await render("noetl", REQUIRED.noetl);
+    const home = deployed(objects, deployment).HOME?.value;
+    const { spec } = podTemplate(objects, deployment);
+    const mounts = spec.containers.find(({ name }) => name === container)?.volumeMounts;
+    const mount = (mounts as { name: string; mountPath: string }[]).find(({ mountPath }) => mountPath === home);
+    expect(mount).toEqual({ name: "noetl-home", mountPath: "/opt/noetl/home" });
+    expect(spec.volumes).toContainEqual({ name: mount?.name, emptyDir: {} });
+    expect(spec.securityContext).toMatchObject({ runAsUser: 1000, fsGroup: 1000 });
+  });
+
+  it("can be set to another folder", async () => {
+    const config = { worker: { HOME: "/opt/noetl/data" } };
+    const env = deployed(await render("noetl", merged(REQUIRED.noetl, { config })), "noetl-worker");
+    expect(env.HOME).toEqual({ value: "/opt/noetl/data", source: "ConfigMap" });
+  });
+});
+
 describe("NATS_USER and NATS_PASSWORD, which win over the URL where NoETL opens its buckets", () => {
   it.each([
     ["nats://somebody:some-password@nats:4222", {}, "somebody", "some-password"],

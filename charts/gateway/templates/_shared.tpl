@@ -76,7 +76,7 @@ percent-encoded one could not log in; input: key, url, many (whether a comma-sep
 
 {{/*
 Security context of a pod under Pod Security `restricted`. The user is a number, because Kubernetes cannot tell from a name
-that it is not root; in the NoETL image 1000 is the user `noetl`.
+that it is not root. No image needs to know it by name.
 */}}
 {{- define "shared.podSecurityContext" -}}
 runAsNonRoot: true

@@ -44,8 +44,8 @@ describe("command line", () => {
 
   it("is documented with the same exit codes", () => {
     const page = fs.readFileSync(path.join(projectRoot(), "docs", "exit-codes.md"), "utf8").replace(/ +/g, " ");
-    for (const { code, verify, doctor, diff, embedded } of Object.values(EXIT)) {
-      expect(page).toContain(`| ${code} | ${verify} | ${doctor} | ${diff} | ${embedded} |`);
+    for (const { code, verify, doctor, diff, embedded, kind } of Object.values(EXIT)) {
+      expect(page).toContain(`| ${code} | ${verify} | ${doctor} | ${diff} | ${embedded} | ${kind} |`);
     }
   });
 });

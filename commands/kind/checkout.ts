@@ -1,0 +1,174 @@
+/**
+ * What a folder holds of NoETL: which release, and the tag of an image that is built of it. The tag tells the commit, and where
+ * files differ from it also their content, so that every change gives another image to the pods.
+ */
+import { createHash, type Hash } from "node:crypto";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { GATEWAY_WITHOUT_NATS, isOlder, lineOfImage, versionText, type Version } from "../../contract/lines";
+import { quoted } from "../doctor/text";
+import { missingBinary, onPath } from "../shared/binaries";
+import type { Part } from "./parts";
+import { run } from "./programs";
+
+export interface Checkout {
+  /** Absolute path. */
+  readonly folder: string;
+  /** Reference of the image that is built of it. */
+  readonly image: string;
+  /** What it is, for people: `NoETL 2.8.9, commit 0123456789ab with changes`. */
+  readonly told: string;
+}
+
+/** A checkout, or what is wrong with it; at least one of the two. */
+export interface Looked {
+  readonly checkout?: Checkout;
+  readonly problems: readonly string[];
+}
+
+const GIT_SECONDS = 30;
+/** Characters of a commit and of a content's digest in a tag. */
+const DIGITS = 12;
+
+/** Reads a checkout. `shown` is the folder as the user named it. Changes nothing. */
+export async function lookAt(part: Part, folder: string, shown: string): Promise<Looked> {
+  const example = `for example: git clone --branch ${part.release} ${part.source} ${quoted(shown)}`;
+  if (!fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory())
+    return { problems: [`${shown} is not a folder: it must be a git checkout of ${part.title}; ${example}`] };
+  const problems = [...manifestProblems(part, folder, shown), ...dockerfileProblems(part, folder, shown)];
+  if (onPath("git") === undefined) return { problems: [...problems, missingBinary("git")] };
+  const state = await gitState(folder);
+  if (typeof state === "string")
+    return { problems: [...problems, `${shown} is not a git checkout of its own: ${state}; ${example}`] };
+  const version = releaseIn(part, folder, state.tags);
+  problems.push(...releaseProblems(part, { folder, shown, version }));
+  const tag = tagOf(version, state);
+  const known = version === undefined ? `${part.title} of unknown release` : `${part.title} ${versionText(version)}`;
+  const told = `${known}, commit ${state.commit}${state.content === undefined ? "" : " with changes"}`;
+  return { checkout: { folder, image: `${part.repository}:${tag}`, told }, problems };
+}
+
+/** Tag of an image: release, commit, and the content where files differ from the commit. The release leads, as the contract reads it. */
+export const tagOf = (
+  version: Version | undefined,
+  { commit, content }: Pick<GitState, "commit" | "content">,
+): string => [version && `v${versionText(version)}`, commit, content].filter((each) => each !== undefined).join("-");
+
+/** Value of a key in a table of a TOML file, where it is a text on its line. */
+export function tomlText(text: string, table: string, key: string): string | undefined {
+  const body = text.split(/^[ \t]*\[/m).find((each) => each.startsWith(`${table}]`));
+  return RegExp(`^[ \\t]*${key}[ \\t]*=[ \\t]*["']([^"'\\n]*)["']`, "m").exec(body ?? "")?.[1];
+}
+
+const read = (folder: string, file: string): string | undefined => {
+  const full = path.join(folder, file);
+  return fs.statSync(full, { throwIfNoEntry: false })?.isFile() ? fs.readFileSync(full, "utf8") : undefined;
+};
+
+function manifestProblems({ title, manifest }: Part, folder: string, shown: string): string[] {
+  const { file, table, name } = manifest;
+  const text = read(folder, file);
+  if (text === undefined) return [`${shown} is not a checkout of ${title}: it has no ${file}`];
+  const found = tomlText(text, table, "name");
+  return found === name
+    ? []
+    : [`${shown} is not a checkout of ${title}: ${file} names the project ${found ?? "not at all"}, not ${name}`];
+}
+
+const dockerfileProblems = ({ dockerfile }: Part, folder: string, shown: string): string[] =>
+  read(folder, dockerfile) === undefined ? [`${shown} has no ${dockerfile}, which the image is built by`] : [];
+
+function parseVersion(text: string | undefined): Version | undefined {
+  const [, major, minor, patch] = /^v?(\d+)\.(\d+)\.(\d+)/.exec(text ?? "") ?? [];
+  return major === undefined ? undefined : [Number(major), Number(minor), Number(patch)];
+}
+
+/** The release of the tag that the commit has, else the one in the manifest; undefined where neither tells. */
+function releaseIn({ manifest }: Part, folder: string, tags: readonly string[]): Version | undefined {
+  const tag = tags.find((each) => /^v?\d+\.\d+\.\d+$/.test(each));
+  return parseVersion(tag ?? tomlText(read(folder, manifest.file) ?? "", manifest.table, "version"));
+}
+
+/** Why a release cannot run here, with one that can. */
+function releaseProblems(part: Part, at: { folder: string; shown: string; version: Version | undefined }): string[] {
+  const { folder, shown, version } = at;
+  const example = `for example: git -C ${quoted(shown)} checkout ${part.release}`;
+  const release = version === undefined ? "of unknown release" : versionText(version);
+  if (part.setting === "noetlImage") {
+    const isServer = version === undefined || lineOfImage(`${part.repository}:v${release}`) !== undefined;
+    return isServer ? [] : [`${shown} is NoETL ${release}, which has no server and workers in Python; ${example}`];
+  }
+  // Between two releases the manifest still has the number of the last one, but no client of NATS any more.
+  const hasClient = /^[ \t]*async-nats\b/m.test(read(folder, part.manifest.file) ?? "");
+  const isAfter = version !== undefined && !isOlder(version, GATEWAY_WITHOUT_NATS);
+  return isAfter || !hasClient
+    ? [
+        `${shown} is the gateway ${release}, which does not use NATS any more (since ${versionText(GATEWAY_WITHOUT_NATS)}) ` +
+          `and would end at its start; ${example}`,
+      ]
+    : [];
+}
+
+interface GitState {
+  readonly commit: string;
+  readonly tags: readonly string[];
+  /** Digest of the files that differ from the commit; undefined where none does. Files that git ignores do not count. */
+  readonly content?: string;
+}
+
+/** Commit, tags and changes of a work tree; a text says why there is none. */
+async function gitState(folder: string): Promise<GitState | string> {
+  const git = (...args: string[]) =>
+    run({
+      command: "git",
+      args: ["--no-optional-locks", "-C", folder, ...args],
+      env: ownGit(process.env),
+      deadlineSeconds: GIT_SECONDS,
+    });
+  const [top, head, tags, status] = await Promise.all([
+    git("rev-parse", "--show-toplevel"),
+    git("rev-parse", "--verify", "HEAD"),
+    git("tag", "--points-at", "HEAD"),
+    git("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames"),
+  ]);
+  for (const each of [top, head, tags, status])
+    if (!each.ok) return each.said.split("\n")[0]?.replace(/^fatal: /, "") || `git ${each.why}`;
+  const [topFolder, commit, tagLines, changes] = [top, head, tags, status].map((each) =>
+    each.ok ? each.stdout.replace(/\n$/, "") : "",
+  );
+  if (topFolder === undefined || commit === undefined || changes === undefined) return "git says nothing";
+  if (fs.realpathSync(topFolder) !== fs.realpathSync(folder)) return `its work tree begins at ${topFolder}`;
+  const content = contentOf(folder, changes);
+  return {
+    commit: commit.slice(0, DIGITS),
+    tags: (tagLines ?? "").split("\n"),
+    ...(content === undefined ? {} : { content }),
+  };
+}
+
+/** Without the variables by which a hook of another repository would lead git away from the folder. */
+const ownGit = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
+  Object.fromEntries(Object.entries(env).filter(([name]) => !/^GIT_(DIR|WORK_TREE|INDEX_FILE|PREFIX)$/.test(name)));
+
+/** Digest of the files that `git status --porcelain -z` names, whatever it says of each: staging one changes nothing. */
+function contentOf(folder: string, status: string): string | undefined {
+  const files = status.split("\0").flatMap((entry) => entry.slice(3) || []);
+  if (files.length === 0) return undefined;
+  const hash = createHash("sha256");
+  for (const file of files.sort()) addTo(hash, folder, file);
+  return hash.digest("hex").slice(0, DIGITS);
+}
+
+/** Adds name, kind and content of a file to a digest; of a folder, which a submodule is, all that is in it. */
+function addTo(hash: Hash, folder: string, file: string): void {
+  const full = path.join(folder, file);
+  const found = fs.lstatSync(full, { throwIfNoEntry: false });
+  const add = (kind: string, content: string | Buffer): unknown =>
+    hash.update(`${file}\0${kind}\0${content.length}\0`).update(content);
+  if (found === undefined) add("gone", "");
+  else if (found.isSymbolicLink()) add("link", fs.readlinkSync(full));
+  else if (found.isDirectory()) {
+    const inside = fs.readdirSync(full).filter((name) => name !== ".git");
+    for (const name of inside.sort()) addTo(hash, folder, path.join(file, name));
+  } else if (found.isFile()) add(found.mode & 0o100 ? "program" : "file", fs.readFileSync(full));
+}

@@ -1,0 +1,61 @@
+/** `npm run kind:noetl -- FOLDER` and `npm run kind:gateway -- FOLDER`: a checkout, built and deployed to the kind cluster. */
+import * as path from "node:path";
+import { parseArgs } from "node:util";
+import { exitCodes, wrap } from "../shared/arguments";
+import { CommandError, type ExitName } from "../shared/exit";
+import { runCommand } from "../doctor/run";
+import { PARTS, STACK, type Part, type PartName } from "./parts";
+import { redeploy } from "./redeploy";
+
+const WIDTH = 80;
+
+const usageOf = ({ command, title, dockerfile, setting }: Part): string =>
+  [
+    ...wrap(
+      `Builds a checkout of ${title} by its ${dockerfile}, loads the image into the kind cluster, sets ${setting} of stack ` +
+        `${STACK}, updates it, and goes through the checklist. Again after a change: the pods then run the changed image.`,
+      WIDTH,
+    ),
+    "",
+    `usage: npm run ${command} -- FOLDER`,
+    "",
+    ...exitCodes("kind"),
+  ].join("\n");
+
+/** The folder of a command line; undefined where the explanation is asked for. @throws CommandError `usage` */
+export function folderOf(part: Part, argv: readonly string[]): string | undefined {
+  let said: string;
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...argv],
+      options: { help: { type: "boolean" } },
+      allowPositionals: true,
+    });
+    if (values.help === true) return undefined;
+    const [folder] = positionals;
+    if (positionals.length === 1 && folder) return folder;
+    said =
+      positionals.length > 1
+        ? `one folder is allowed, and there are ${positionals.length}: ${positionals.join(", ")}`
+        : `the folder of the checkout is missing; for example: npm run ${part.command} -- ${part.example}`;
+  } catch (error) {
+    said = (error as Error).message.split(". To specify")[0] ?? "";
+  }
+  throw new CommandError(`${said}\n\n${usageOf(part)}`, "usage");
+}
+
+async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitName> {
+  const [name, ...rest] = argv;
+  const part = PARTS[name as PartName];
+  const say = (line: string): unknown => process.stdout.write(`${line}\n`);
+  const shown = folderOf(part, rest);
+  if (shown === undefined) {
+    say(usageOf(part));
+    return "ok";
+  }
+  // npm runs scripts in the project's folder, and says where it was called.
+  const folder = path.resolve(process.env.INIT_CWD ?? process.cwd(), shown);
+  return redeploy(part, { folder, shown }, { say, signal });
+}
+
+if (require.main === module) runCommand(main);

@@ -1,0 +1,134 @@
+/** What must be there before anything is built. Changes nothing; every question has its deadline. */
+import { ConfigError, parseSettings } from "../../config/parse";
+import { PROJECT } from "../../contract/project";
+import { missingBinary, onPath, type Binary } from "../shared/binaries";
+import { findEngine, readStack, type Engine, type StackContent } from "../shared/engine";
+import { CommandError } from "../shared/exit";
+import { lookAt, type Checkout } from "./checkout";
+import { CLUSTER, CONTEXT, STACK, type Part } from "./parts";
+import { run } from "./programs";
+
+const QUESTION_SECONDS = 20;
+
+/** What the steps work with. */
+export interface Ground {
+  readonly checkout: Checkout;
+  readonly engine: Engine;
+  /** Holds secrets: to be used, never to be printed. Undefined where the stack is still to be made. */
+  readonly stack?: StackContent;
+}
+
+/**
+ * Looks at checkout, programs, cluster and stack, all at once.
+ *
+ * @throws CommandError `usage` with every problem.
+ */
+export async function preflight(part: Part, folder: string, shown: string): Promise<Ground> {
+  const [looked, cluster, state] = await Promise.all([lookAt(part, folder, shown), clusterProblems(), lookAtStack()]);
+  const settings = settingsProblems(part, state.stack, looked.checkout);
+  const problems = [...looked.problems, ...cluster, ...state.problems, ...settings];
+  const { engine, stack } = state;
+  if (problems.length > 0 || looked.checkout === undefined || engine === undefined) {
+    const list = problems.map((problem) => `  - ${problem.replaceAll("\n", "\n    ")}`);
+    throw new CommandError(
+      `npm run ${part.command} cannot begin, and has changed nothing:\n${list.join("\n")}`,
+      "usage",
+    );
+  }
+  return { checkout: looked.checkout, engine, ...(stack ? { stack } : {}) };
+}
+
+/** What a program said, in one line. */
+const firstLine = (said: string): string => said.split("\n").find((line) => line.trim() !== "") ?? "";
+
+interface Question {
+  readonly command: Binary;
+  readonly args: readonly string[];
+  /** What it means where there is no good answer. */
+  readonly problem: string;
+}
+
+/** The answer, or what is wrong. */
+async function ask({ command, args, problem }: Question): Promise<{ answer: string } | { problem: string }> {
+  const ended = await run({ command, args, deadlineSeconds: QUESTION_SECONDS });
+  if (ended.ok) return { answer: ended.stdout };
+  const said = firstLine(ended.said);
+  return { problem: `${problem}: ${command} ${args[0]} ${ended.why}${said ? `, ${said}` : ""}` };
+}
+
+/** Docker answers, and the cluster is there and answers. What depends on something that is missing is not asked. */
+async function clusterProblems(): Promise<string[]> {
+  const programs: readonly Binary[] = ["docker", "kind", "kubectl"];
+  const missing = programs.filter((name) => onPath(name) === undefined);
+  const problems = missing.map((name) => missingBinary(name));
+  if (missing.includes("docker")) return problems;
+  const docker = await ask({
+    command: "docker",
+    args: ["version", "--format", "{{.Server.Version}}"],
+    problem: "Docker does not answer; start it, for example: sudo systemctl start docker",
+  });
+  if ("problem" in docker) return [...problems, docker.problem];
+  if (missing.includes("kind")) return problems;
+  const clusters = await ask({ command: "kind", args: ["get", "clusters"], problem: "the clusters cannot be listed" });
+  if ("problem" in clusters) return [...problems, clusters.problem];
+  if (!clusters.answer.split(/\s+/).includes(CLUSTER))
+    return [...problems, `there is no kind cluster ${CLUSTER}; make it: npm run kind:create`];
+  if (missing.includes("kubectl")) return problems;
+  const ready = await ask({
+    command: "kubectl",
+    args: ["get", "--raw", "/readyz", "--context", CONTEXT, "--request-timeout", "10s"],
+    problem:
+      `cluster ${CLUSTER} does not answer; start its container (docker start ${CLUSTER}-control-plane), or where the context ` +
+      `${CONTEXT} is missing: kind export kubeconfig --name ${CLUSTER}`,
+  });
+  return "problem" in ready ? [...problems, ready.problem] : problems;
+}
+
+interface State {
+  readonly engine?: Engine;
+  readonly stack?: StackContent;
+  readonly problems: readonly string[];
+}
+
+/** The stack as the engine knows it; one that is not there yet is not a problem. */
+async function lookAtStack(): Promise<State> {
+  let engine: Engine | undefined;
+  try {
+    engine = findEngine(STACK);
+    return { engine, stack: await readStack(engine, STACK, PROJECT), problems: [] };
+  } catch (error) {
+    if (!(error instanceof CommandError)) throw error;
+    const isNew = engine !== undefined && /no stack named/i.test(error.message);
+    return { ...(engine ? { engine } : {}), problems: isNew ? [] : [error.message] };
+  }
+}
+
+/** What this command sets in the stack. */
+export const settingsOf = (part: Part, { image }: Checkout): Readonly<Record<string, string>> => ({
+  [part.setting]: image,
+  ...(part.switch === "deployGateway" ? { deployGateway: "true" } : {}),
+});
+
+/** Why the program would refuse the stack with the new image, or deploy it elsewhere or not at all. */
+function settingsProblems(part: Part, stack: StackContent | undefined, checkout: Checkout | undefined): string[] {
+  if (checkout === undefined || stack === undefined) return [];
+  try {
+    const settings = parseSettings({ ...stack.config, ...settingsOf(part, checkout) });
+    const { kubeContext, kubeconfig } = settings;
+    const where = kubeContext ?? (kubeconfig ? "the current context of its kubeconfig" : "the current context");
+    return [
+      ...(settings[part.switch]
+        ? []
+        : [`stack ${STACK} does not deploy ${part.title}; pulumi config set ${part.switch} true --stack ${STACK}`]),
+      ...(kubeContext === CONTEXT
+        ? []
+        : [
+            `stack ${STACK} deploys to ${where}, and the image is for ${CONTEXT}; ` +
+              `pulumi config set kubeContext ${CONTEXT} --stack ${STACK}`,
+          ]),
+    ];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map((problem) => `stack ${STACK}: ${problem}`);
+  }
+}
