@@ -47,7 +47,7 @@ const NEEDS = {
     "test/contract/ensure.test.ts",
     "test/contract/faults.test.ts",
     "test/contract/lines.test.ts",
-    "test/contract/fixing.test.ts",
+    "test/contract/fixes.test.ts",
     "test/contract/noetl-client.test.ts",
     "test/contract/preflight.test.ts",
     "test/contract/probe.test.ts",

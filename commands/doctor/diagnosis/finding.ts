@@ -24,7 +24,7 @@ export const FINDINGS = {
   "host-unknown": "the host name of the NATS server is unknown",
   refused: "NATS refuses the connection",
   closed: "NATS closes the connection before it answers",
-  "no-nats": "what answers there is no NATS server",
+  "no-nats": "what answers there is not a NATS server",
   tls: "TLS with NATS fails: expired, for another name, not trusted, or spoken by one side only",
   "bad-credentials": "the credentials cannot be used",
   "wrong-password": "NATS does not accept the stack's password",
