@@ -31,6 +31,12 @@ class LongestFirst extends BaseSequencer {
 
 /** Tests by what they need beyond Node; a test that stands in no list needs nothing and is one of `unit`. */
 const NEEDS = {
+  programs: [
+    "test/commands/kind/**/*.test.ts",
+    "test/scripts/build.test.ts",
+    "test/scripts/import-directions.test.ts",
+    "test/scripts/package.test.ts",
+  ],
   gke: [
     "test/components/gcp/**/*.test.ts",
     "test/config/gke/**/*.test.ts",
@@ -89,6 +95,15 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: Object.values(NEEDS).flat(),
           testTimeout: 30_000,
+        },
+      },
+      {
+        // They start git, npm and compilers, and no tool that is built.
+        test: {
+          name: "programs",
+          include: NEEDS.programs,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
         },
       },
       {
