@@ -89,7 +89,7 @@ describe("a server with one user", () => {
     await checkContract(inputsFor(between, { user: "noetl", password: PASSWORD }));
     const sent = between.sent();
     expect(sent.match(/^CONNECT /gm)).toHaveLength(1);
-    expect(sent.match(/^HPUB noetl\.commands /gm)).toHaveLength(9);
+    expect(sent.match(/^HPUB noetl\.commands /gm)).toHaveLength(41);
     expect(sent.match(/^PUB \S+/gm)).toEqual([
       "PUB $JS.API.STREAM.INFO.NOETL_COMMANDS",
       "PUB $JS.API.CONSUMER.INFO.NOETL_COMMANDS.noetl_worker_pool",
