@@ -71,10 +71,17 @@ async function answer(request: http.IncomingMessage): Promise<Answer> {
   return { status: 404, body: "" };
 }
 
+/** Playbook of the sign-in, which NoETL's own set-up registers after a deployment. */
+const SIGN_IN = "api_integration/auth0/auth0_validate_session";
+
 /** Logins and sessions are decided by a playbook that the server runs; here it never decides in anybody's favour. */
 async function authenticate(what: string): Promise<Answer> {
   try {
-    const execution = await backend("/api/execute", { method: "POST", body: "{}" });
+    const execution = await backend("/api/execute", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ path: SIGN_IN, payload: {} }),
+    });
     if (!execution.ok) throw new Error(`NoETL API error ${execution.status}: ${await execution.text()}`);
     return { status: 401, body: { error: "Invalid or expired session" } };
   } catch (error) {
