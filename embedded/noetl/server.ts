@@ -17,8 +17,13 @@ export async function server(): Promise<void> {
   listen(async (request, response) => {
     const asked = `${request.method} ${request.url}`;
     if (asked === "GET /api/health") return json(response, 200, { status: "ok" });
-    // A playbook is accepted and never run.
-    if (asked === "POST /api/execute") return json(response, 200, { execution_id: String(++accepted) });
+    // A playbook is accepted and never run; what is not JSON is refused as FastAPI refuses it.
+    if (asked === "POST /api/execute") {
+      if (request.headers["content-type"] === "application/json") {
+        return json(response, 200, { execution_id: String(++accepted) });
+      }
+      return json(response, 422, { detail: [{ type: "model_attributes_type", loc: ["body"] }] });
+    }
     const [path = ""] = (request.url ?? "").split("?");
     if (executions.answer(request.method ?? "", path, response)) return;
     if (asked !== "POST /publish") return json(response, 404, { detail: "Not Found" });
