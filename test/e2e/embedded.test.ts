@@ -319,7 +319,8 @@ describe("the whole stack on the embedded cluster, step by step", () => {
       stack.up({
         onOutput,
         onEvent: (event) => {
-          if (event.resourcePreEvent?.metadata.urn.endsWith("::noetl-release")) killEngines();
+          // Not while the engine writes its state, which it does at the beginning: half a file could not be read again.
+          if (event.resourcePreEvent?.metadata.urn.endsWith("::noetl-release")) setTimeout(killEngines, 1_000);
         },
       }),
     );
