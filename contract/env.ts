@@ -7,33 +7,51 @@ import { CONSUMER, GATEWAY, NATS_USER, STREAM, WORKER_TUNING } from "./facts";
 
 export type Component = "server" | "worker" | "gateway";
 
+/** Names of the stream contract. */
+export interface StreamNames {
+  readonly stream: string;
+  readonly subject: string;
+  readonly consumer: string;
+}
+
+/** Pull settings of the worker. Times in seconds. */
+export interface WorkerTuning {
+  readonly fetchTimeoutSeconds: number;
+  readonly fetchHeartbeatSeconds: number;
+  readonly maxAckPending: number;
+  readonly maxDeliver: number;
+}
+
+/** The gateway's part of the contract. TTLs in seconds. */
+export interface GatewaySubjects {
+  /** NATS_UPDATES_SUBJECT_PREFIX. */
+  readonly updatesSubjectPrefix: string;
+  /** NATS_CALLBACK_SUBJECT_PREFIX. */
+  readonly callbackSubjectPrefix: string;
+  /** NATS_SESSION_BUCKET. */
+  readonly sessionBucket: string;
+  /** NATS_SESSION_CACHE_TTL_SECS, in seconds. */
+  readonly sessionTtlSeconds: number;
+  /** NATS_REQUEST_BUCKET. */
+  readonly requestBucket: string;
+  /** NATS_REQUEST_TTL_SECS, in seconds. */
+  readonly requestTtlSeconds: number;
+}
+
 /** What the variables of server and workers follow from. `T` is a text, or what becomes one once it is deployed. */
 export interface NoetlFacts<T> {
   /** NATS_URL, with the credentials inside. */
   readonly url: T;
   readonly user: T;
   readonly password: T;
-  readonly names: { readonly stream: string; readonly subject: string; readonly consumer: string };
-  /** Times in seconds. */
-  readonly tuning: {
-    readonly fetchTimeoutSeconds: number;
-    readonly fetchHeartbeatSeconds: number;
-    readonly maxAckPending: number;
-    readonly maxDeliver: number;
-  };
+  readonly names: StreamNames;
+  readonly tuning: WorkerTuning;
 }
 
-/** What the variables of the gateway follow from. TTLs in seconds. */
+/** What the variables of the gateway follow from. */
 export interface GatewayFacts<T> {
   readonly url: T;
-  readonly subjects: {
-    readonly updatesSubjectPrefix: string;
-    readonly callbackSubjectPrefix: string;
-    readonly sessionBucket: string;
-    readonly sessionTtlSeconds: number;
-    readonly requestBucket: string;
-    readonly requestTtlSeconds: number;
-  };
+  readonly subjects: GatewaySubjects;
   readonly corsAllowedOrigins: readonly string[];
 }
 
@@ -52,7 +70,7 @@ export interface EnvVariable {
   /** Whether the value holds a credential, and therefore comes from a Secret, never from a ConfigMap or a literal. */
   readonly secret: boolean;
   /** Argument of StreamContract that has to have the same value. */
-  readonly argument?: "stream" | "subject" | "consumer";
+  readonly argument?: keyof StreamNames;
 }
 
 interface Row<Facts> extends Omit<EnvVariable, "component"> {
@@ -82,7 +100,7 @@ const plain = <Facts>(name: string, setting: string, def: string | number, value
   value,
 });
 
-const named = (name: string, setting: string, argument: "stream" | "subject" | "consumer", def: string) => ({
+const named = (name: string, setting: string, argument: keyof StreamNames, def: string) => ({
   ...plain<NoetlFacts<unknown>>(name, setting, def, ({ names }) => names[argument]),
   argument,
 });
@@ -107,7 +125,7 @@ const LOGIN: readonly Row<NoetlFacts<unknown>>[] = [
   },
 ];
 
-const tuning = (name: string, setting: string, key: keyof NoetlFacts<unknown>["tuning"]) =>
+const tuning = (name: string, setting: string, key: keyof WorkerTuning) =>
   plain<NoetlFacts<unknown>>(`NOETL_WORKER_NATS_${name}`, setting, WORKER_TUNING[key], (facts) =>
     String(facts.tuning[key]),
   );
@@ -127,7 +145,7 @@ const WORKER: readonly Row<NoetlFacts<unknown>>[] = [
   tuning("MAX_DELIVER", "workerMaxDeliver", "maxDeliver"),
 ];
 
-const subject = (name: string, setting: string, key: keyof GatewayFacts<unknown>["subjects"], def: string | number) =>
+const subject = (name: string, setting: string, key: keyof GatewaySubjects, def: string | number) =>
   plain<GatewayFacts<unknown>>(name, setting, def, ({ subjects }) => String(subjects[key]));
 
 const GATEWAY_ROWS: readonly Row<GatewayFacts<unknown>>[] = [

@@ -1,7 +1,8 @@
-/** What a check of the contract is reported, and the defaults. */
+/** What a check of the contract is given, and the defaults. */
 import type { Declared } from "./declared/types";
 import { LINE_PROFILES, NOETL_LINES, type ConsumerTerms, type LineProfile, type NoetlLine } from "./lines";
 import { CONSUMER, GATEWAY, LOCATIONS, STREAM, WORKER_TUNING } from "./facts";
+import type { GatewaySubjects, WorkerTuning } from "./env";
 import { subjectsCover } from "./subjects";
 
 /** TLS towards NATS. Certificates and keys are PEM text, not paths. */
@@ -59,28 +60,13 @@ export interface Expectation {
 }
 
 /** The worker's settings that must agree with its consumer (`NOETL_WORKER_NATS_*`). */
-export interface WorkerSettings {
-  readonly maxAckPending: number;
-  readonly maxDeliver: number;
-  readonly fetchTimeoutSeconds: number;
+export interface WorkerSettings extends Omit<WorkerTuning, "fetchHeartbeatSeconds"> {
   /** Worker pods, each of which fetches. */
   readonly replicas: number;
 }
 
-/** The gateway's part of the contract. */
-export interface GatewaySettings {
-  /** NATS_UPDATES_SUBJECT_PREFIX. */
-  readonly updatesSubjectPrefix: string;
-  /** NATS_CALLBACK_SUBJECT_PREFIX. */
-  readonly callbackSubjectPrefix: string;
-  /** NATS_SESSION_BUCKET. */
-  readonly sessionBucket: string;
-  /** NATS_SESSION_CACHE_TTL_SECS, in seconds. */
-  readonly sessionTtlSeconds: number;
-  /** NATS_REQUEST_BUCKET. */
-  readonly requestBucket: string;
-  /** NATS_REQUEST_TTL_SECS, in seconds. */
-  readonly requestTtlSeconds: number;
+/** The gateway's part of the contract, and where it is. */
+export interface GatewaySettings extends GatewaySubjects {
   /** The user that the gateway logs in with, where it is another than the check's. */
   readonly user?: string;
   readonly password?: string;

@@ -260,14 +260,19 @@ function versionIn(tag: string): Version | undefined {
   return [major, minor, patch];
 }
 
+/** An image's name without tag and digest, and the release in its tag. */
+function releaseIn(image: string): { name: string; version: Version | undefined } {
+  const [reference = ""] = image.split("@");
+  const [, name = "", tag = ""] = /^(.*?)(?::([\w][\w.-]*))?$/.exec(reference) ?? [];
+  return { name, version: versionIn(tag) };
+}
+
 /**
  * The line of NoETL that an image holds, from its name and tag; undefined where they do not tell: `latest`, a digest
  * alone, a build's own name, a release that is not a server.
  */
 export function lineOfImage(image: string): ImageLine | undefined {
-  const [reference = ""] = image.split("@");
-  const [, name = "", tag = ""] = /^(.*?)(?::([\w][\w.-]*))?$/.exec(reference) ?? [];
-  const version = versionIn(tag);
+  const { name, version } = releaseIn(image);
   if (RUST_IMAGE.test(name)) {
     const last = RUST_WITHOUT_NATS[name.includes("server") ? "server" : "worker"];
     const isAfter = version !== undefined && !isOlder(version, last);
@@ -282,9 +287,7 @@ export function lineOfImage(image: string): ImageLine | undefined {
 
 /** Whether an image holds a gateway that does not use NATS, as far as its name and tag tell. */
 export function isGatewayWithoutNats(image: string): boolean {
-  const [reference = ""] = image.split("@");
-  const [, name = "", tag = ""] = /^(.*?)(?::([\w][\w.-]*))?$/.exec(reference) ?? [];
-  const version = versionIn(tag);
+  const { name, version } = releaseIn(image);
   return GATEWAY_IMAGE.test(name) && version !== undefined && !isOlder(version, GATEWAY_WITHOUT_NATS);
 }
 

@@ -1,6 +1,7 @@
 /** What can be built from a checkout and deployed to the stack `kind`. */
 import { DEFAULTS } from "../../contract/defaults";
 import { LOCATIONS } from "../../contract/facts";
+import { GATEWAY_WITH_NATS } from "../../contract/lines";
 
 /** Names of the stack and of the cluster that `npm run kind:create` makes (kind/cluster.yaml). */
 export const STACK = "kind";
@@ -33,34 +34,35 @@ export interface Part {
 
 export type PartName = "noetl" | "gateway";
 
+const tagOf = (image: string): string => image.slice(image.lastIndexOf(":") + 1);
+
 export const PARTS: Readonly<Record<PartName, Part>> = {
   noetl: {
     command: "kind:noetl",
     example: "../noetl",
     title: "NoETL",
     source: "https://github.com/noetl/noetl",
-    release: DEFAULTS.noetlImage.slice(DEFAULTS.noetlImage.lastIndexOf(":") + 1),
+    release: tagOf(DEFAULTS.noetlImage),
     manifest: { file: "pyproject.toml", table: "project", name: "noetl" },
     dockerfile: "docker/noetl/dev/Dockerfile",
     repository: "noetl-local",
     setting: "noetlImage",
     switch: "deployNoetl",
     namespace: LOCATIONS.noetl.namespace,
-    deployments: ["noetl-server", "noetl-worker"],
+    deployments: [LOCATIONS.noetl.serverDeployment, LOCATIONS.noetl.workerDeployment],
   },
   gateway: {
     command: "kind:gateway",
     example: "../gateway",
     title: "the gateway",
     source: "https://github.com/noetl/gateway",
-    // The newest release that uses NATS and takes the updates of an event mirror.
-    release: "v2.14.1",
+    release: tagOf(GATEWAY_WITH_NATS),
     manifest: { file: "Cargo.toml", table: "package", name: "noetl-gateway" },
     dockerfile: "Dockerfile",
     repository: "noetl-gateway",
     setting: "gatewayImage",
     switch: "deployGateway",
     namespace: LOCATIONS.gateway.namespace,
-    deployments: ["gateway"],
+    deployments: [LOCATIONS.gateway.deployment],
   },
 };

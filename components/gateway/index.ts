@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
+import type { GatewaySubjects } from "../../contract/env";
 import { bucketName, literalSubject, origins, subjectPrefix } from "../../contract/validate";
 import { GATEWAY, LOCATIONS, serviceHost } from "../../contract/facts";
 import { type NatsConnection, natsUrlOf } from "../noetl/values";
@@ -14,9 +15,9 @@ import {
   resolveChart,
   type Resources,
 } from "../shared";
-import { type GatewaySubjects, gatewayValues } from "./values";
+import { gatewayValues } from "./values";
 
-export type { GatewaySubjects } from "./values";
+export type { GatewaySubjects } from "../../contract/env";
 
 export interface GatewayArgs {
   /** Where NATS is and who logs in. A `NatsJetStream` component fits. */

@@ -1,18 +1,8 @@
 import type * as pulumi from "@pulumi/pulumi";
-import { gatewayEnvironment, gatewayValue } from "../../contract/env";
+import { gatewayEnvironment, type GatewaySubjects, gatewayValue } from "../../contract/env";
 import { LOCATIONS } from "../../contract/facts";
 import { type NatsConnection, natsUrlOf, rollsWithServers } from "../noetl/values";
 import { type IngressArgs, ingressValues, type Resources, splitImage, zoneSpread } from "../shared";
-
-/** The gateway's part of the contract. TTLs in seconds. */
-export interface GatewaySubjects {
-  updatesSubjectPrefix: string;
-  callbackSubjectPrefix: string;
-  sessionBucket: string;
-  sessionTtlSeconds: number;
-  requestBucket: string;
-  requestTtlSeconds: number;
-}
 
 export interface GatewayValuesArgs {
   namespace: pulumi.Input<string>;

@@ -1,6 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { DEFAULT_STOP_SECONDS, HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
+import type { StreamNames, WorkerTuning } from "../../contract/env";
 import { tuningProblem } from "../../contract/tuning";
 import { jetstreamName, literalSubject } from "../../contract/validate";
 import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING, serviceHost } from "../../contract/facts";
@@ -14,17 +15,10 @@ import {
   resolveChart,
   type Resources,
 } from "../shared";
-import {
-  type DatabaseConnection,
-  type NatsConnection,
-  type Rollout,
-  type StreamNames,
-  type WorkerTuning,
-  natsUrlOf,
-  noetlValues,
-} from "./values";
+import { type DatabaseConnection, type NatsConnection, type Rollout, natsUrlOf, noetlValues } from "./values";
 
-export type { DatabaseConnection, NatsConnection, StreamNames, WorkerTuning } from "./values";
+export type { StreamNames, WorkerTuning } from "../../contract/env";
+export type { DatabaseConnection, NatsConnection } from "./values";
 
 export interface NoetlArgs {
   /** Where NATS is and who logs in. A `NatsJetStream` component fits. */

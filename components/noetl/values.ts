@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { serverEnvironment, workerEnvironment } from "../../contract/env";
+import { serverEnvironment, type StreamNames, workerEnvironment, type WorkerTuning } from "../../contract/env";
 import { LOCATIONS, natsUrl, serviceHost } from "../../contract/facts";
 import { type IngressArgs, ingressValues, type Resources, splitImage, zoneSpread } from "../shared";
 
@@ -33,21 +33,6 @@ export interface DatabaseConnection {
   password: pulumi.Input<string>;
   /** The administrator's password, which NoETL's server reads for its set-up tasks. */
   adminPassword: pulumi.Input<string>;
-}
-
-/** Names of the stream contract. */
-export interface StreamNames {
-  stream: string;
-  subject: string;
-  consumer: string;
-}
-
-/** Pull settings of the worker. Times in seconds. */
-export interface WorkerTuning {
-  fetchTimeoutSeconds: number;
-  fetchHeartbeatSeconds: number;
-  maxAckPending: number;
-  maxDeliver: number;
 }
 
 /** Pods that a rollout adds and may miss, whole numbers; unset means the chart's. */
