@@ -2,7 +2,7 @@
  * Measures the preview of the full stack on GKE against that of an empty program, on the same engine: `npm run bench:gke`. Needs
  * no cluster and no cloud. The runs alternate, so that all meet the same load of the machine.
  *
- * Measured is the command `pulumi preview`, as a user runs it: engine, launcher, TypeScript and program restart each time; only
+ * Measured is the command `pulumi preview`, as a user runs it: engine, launcher, TypeScript and program start again each time; only
  * the plugins' stand-ins run already. The empty program is a project with the same runtime, options and stack configuration.
  * Between the two stand programs that show what the difference consists of. Then the same without the start: the
  * program inline, in a process that has loaded everything.

@@ -49,7 +49,7 @@ export interface Target {
 
 /** Reads the stack with its engine. @throws CommandError where it cannot be read. */
 export async function readTarget(stack: string): Promise<Target> {
-  // The client of the cluster is loaded while the engine, another process, reads. Whoever needs it is reported why it fails.
+  // The client of the cluster is loaded while the engine, another process, reads. Whoever needs it learns why it fails.
   kubernetesClient().catch(() => undefined);
   return targetOf(stack, await readStack(findEngine(stack), stack, PROJECT));
 }

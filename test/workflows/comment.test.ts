@@ -150,7 +150,7 @@ describe("a preview that failed replaces its comment", () => {
     expect(bodyOf("kind")).toContain("finished without a report");
   });
 
-  it("was not run at all; nobody else is reported so", async () => {
+  it("was not run at all; nobody else reads so", async () => {
     github.jobs = [];
     const { output } = await comment();
     expect(bodyOf("kind")).toContain("The preview of `kind` was not run");
@@ -232,7 +232,7 @@ describe("GitHub's limits", () => {
     expect(body).toMatch(/x\n````\n\n<\/details>\n\n\*\*This comment is full: /);
   });
 
-  it("secondary rate limit and too many requests: waits as long as it is reported", async () => {
+  it("secondary rate limit and too many requests: waits as long as the answer says", async () => {
     artifact("kind", "x");
     const message = "You have exceeded a secondary rate limit.";
     github.faults.push(

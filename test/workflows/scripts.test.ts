@@ -33,7 +33,7 @@ function step(name: readonly [string, string, string], env: Record<string, strin
   return runStep(name, expressions, { ...runner, ...env }, temp);
 }
 
-/** Writes what the comparison leaves into the folder that it is reported, and ends with `code`. */
+/** Writes what the comparison leaves into the folder that it is given, and ends with `code`. */
 const compares = (report: string, code: number): void =>
   command(
     "npm",

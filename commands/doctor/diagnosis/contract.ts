@@ -42,7 +42,7 @@ const saysAny = (pod: PodFacts, meanings: readonly LogMeaning[]): boolean =>
 
 export const repairCommand = ({ stack }: Evidence): string => `npm run doctor -- --stack ${stack} --repair`;
 
-/** Whether `--repair` may be reported at all: it touches no stream but the contract's. */
+/** Whether `--repair` may be advised at all: it touches no stream but the contract's. */
 const mayRepair = ({ blocked, overlapping }: NatsFacts): boolean => blocked === undefined && overlapping.length === 0;
 
 /** The contract's own commands, and before them `--repair` where it does as much. */

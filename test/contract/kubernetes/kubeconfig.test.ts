@@ -113,7 +113,7 @@ describe("a login", () => {
     });
   });
 
-  it("by a command, which is reported what for, and asked once", async () => {
+  it("by a command, which learns what for, and is asked once", async () => {
     const answer = `{"kind":"ExecCredential","status":{"token":"'"$(printf %s "$KUBERNETES_EXEC_INFO" | wc -c)-$TENANT-$1"'"}}`;
     const login = command("login", `echo run >> ${dir}/runs; printf %s '${answer}'`);
     const exec = {

@@ -39,7 +39,7 @@ async function killedAfter(words: string): Promise<void> {
 const HOLDING = holdingStream(STREAM.name);
 
 describe("a repair that was killed", () => {
-  it("is reported as interrupted, refuses no command, and comes to its end by the command that is reported", async () => {
+  it("is reported as interrupted, refuses no command, and comes to its end by the command that is printed", async () => {
     await deployment.replaceStream({ retention: RetentionPolicy.Workqueue });
     const before = await deployment.publish();
     expect(before).toEqual({ seq: expect.any(Number) as number });

@@ -159,7 +159,7 @@ describe("a Helm release that an update left behind", () => {
     return dir;
   }
 
-  it("is named, and the commands that are reported free it", async () => {
+  it("is named, and the commands that are printed free it", async () => {
     const { helm } = await ensureTools(["helm"]);
     const name = LOCATIONS.gateway.service;
     const env = { ...process.env, HELM_CACHE_HOME: deployment.dir, HELM_CONFIG_HOME: deployment.dir };
