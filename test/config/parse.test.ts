@@ -11,16 +11,7 @@ import {
 } from "../../config/parse";
 import { SETTINGS, type Setting, type SettingKey } from "../../config/schema";
 import { quantityBytes } from "../../contract/validate";
-
-const problemsOf = (raw: Record<string, string>): readonly string[] => {
-  try {
-    parseSettings(raw);
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems;
-    throw error;
-  }
-  return [];
-};
+import { problemsOf } from "../support/settings";
 
 describe("parseSettings", () => {
   it("fills in the defaults of the specification", () => {

@@ -5,7 +5,6 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { AppsV1Api, CoreV1Api, KubeConfig } from "@kubernetes/client-node";
-import type { EngineEvent } from "@pulumi/pulumi/automation";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readStack } from "../../commands/shared/engine";
 import { executeCheck } from "../../commands/doctor/execute";
@@ -19,6 +18,7 @@ import { imageFolder } from "../../embedded/cluster/places";
 import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools, type ToolPaths } from "../../embedded/toolchain";
 import { ensureNoetl } from "../../embedded/toolchain/noetl";
+import { operationsOf } from "../support/engine";
 
 // The compiled program, as users run it: the engine serialises the provider's stub from it.
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
@@ -74,17 +74,7 @@ async function failingUp(): Promise<string> {
 }
 
 /** Name and operation of every resource that a preview would touch. */
-async function touched(): Promise<Record<string, string>> {
-  const steps: Record<string, string> = {};
-  const onEvent = (event: EngineEvent) => {
-    const step = event.resourcePreEvent?.metadata;
-    // The engine itself gives the whole configuration to the provider of dynamic resources, which therefore always changes.
-    if (step && step.op !== "same" && !step.urn.includes("pulumi:providers:pulumi-nodejs"))
-      steps[step.urn.split("::").at(-1) ?? ""] = step.op;
-  };
-  await withStack((stack) => stack.preview({ onEvent, onOutput }));
-  return steps;
-}
+const touched = () => operationsOf((onEvent) => withStack((stack) => stack.preview({ onEvent, onOutput })));
 
 /** Kills the engine as a power cut would: its processes are the children of this one that run the pulumi command. */
 function killEngines(): void {

@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { PulumiCommand, type LocalWorkspaceOptions } from "@pulumi/pulumi/automation";
+import { type EngineEvent, PulumiCommand, type LocalWorkspaceOptions } from "@pulumi/pulumi/automation";
 import { projectRoot } from "../../contract/project";
 import { ensureTools } from "../../embedded/toolchain";
 
@@ -15,6 +15,20 @@ export interface Project {
   readonly state: string;
   /** Options of a stack whose program stands in `workDir`. */
   options(this: void, workDir: string): Promise<LocalWorkspaceOptions>;
+}
+
+/** Operations of a preview by the resource's name, unchanged ones left out. `preview` hands its events on. */
+export async function operationsOf(
+  preview: (onEvent: (event: EngineEvent) => void) => Promise<unknown>,
+): Promise<Record<string, string>> {
+  const steps: Record<string, string> = {};
+  await preview((event) => {
+    const step = event.resourcePreEvent?.metadata;
+    // The engine itself gives the whole configuration to the provider of dynamic resources, which therefore always changes.
+    if (step && step.op !== "same" && !step.urn.includes("pulumi:providers:pulumi-nodejs"))
+      steps[step.urn.split("::").at(-1) ?? ""] = step.op;
+  });
+  return steps;
 }
 
 /** A folder with a project that has the package among its modules, and an engine of its own. */

@@ -12,6 +12,7 @@ import type {
   VariableFacts,
   WorkloadFacts,
 } from "../../../commands/doctor/evidence";
+import { CONSUMER_CONFIG, IDLE, STREAM_CONFIG } from "./configs";
 
 /** The present of the tests' evidence. */
 export const NOW = Date.parse("2026-03-02T12:00:00Z");
@@ -87,40 +88,14 @@ export function nats(
 ): NatsFacts {
   const { inputs = {}, repair, ...observed } = more;
   const streamInfo = stream && {
-    config: {
-      name: "NOETL_COMMANDS",
-      subjects: ["noetl.commands"],
-      retention: "limits",
-      storage: "memory",
-      max_age: 3600e9,
-      max_msgs: -1,
-      max_bytes: -1,
-      max_msgs_per_subject: -1,
-      max_msg_size: -1,
-      num_replicas: 1,
-      duplicate_window: 120e9,
-      discard: "old",
-      ...stream,
-    },
+    config: { ...STREAM_CONFIG, ...stream },
     created: "2026-03-02T10:00:00.123Z",
     state: { messages: 0, bytes: 0 },
   };
   const consumerInfo = consumer && {
     name: "noetl_worker_pool",
-    num_pending: 0,
-    num_ack_pending: 0,
-    delivered: { stream_seq: 0 },
-    ack_floor: { stream_seq: 0 },
-    config: {
-      durable_name: "noetl_worker_pool",
-      ack_policy: "explicit",
-      deliver_policy: "new",
-      replay_policy: "instant",
-      ack_wait: 30e9,
-      max_deliver: 1000,
-      max_ack_pending: 64,
-      ...consumer,
-    },
+    ...IDLE,
+    config: { ...CONSUMER_CONFIG, ...consumer },
   };
   const { config } = streamInfo ?? {};
   return {

@@ -4,26 +4,13 @@ import { withDefaults, type ContractArguments } from "../../../contract/inputs";
 import type { Observed } from "../../../contract/rules";
 import { streamConfig } from "../../../contract/desired";
 import { intentOf, planRepair, type Inventory } from "../../../commands/doctor/repair/plan";
+import { CONSUMER_CONFIG, IDLE, STREAM_CONFIG } from "./configs";
 
-const HOLDINGS: Inventory = { subjects: {}, consumers: [], listens: true };
+const INVENTORY: Inventory = { subjects: {}, consumers: [], listens: true };
 
 const stream = (config: object = {}): StreamInfo =>
   ({
-    config: {
-      name: "NOETL_COMMANDS",
-      subjects: ["noetl.commands"],
-      retention: "limits",
-      storage: "memory",
-      max_age: 3600e9,
-      max_msgs: -1,
-      max_bytes: -1,
-      max_msgs_per_subject: -1,
-      max_msg_size: -1,
-      num_replicas: 1,
-      duplicate_window: 120e9,
-      discard: "old",
-      ...config,
-    },
+    config: { ...STREAM_CONFIG, ...config },
     created: "2026-03-02T10:00:00Z",
     state: { messages: 3, bytes: 300, consumer_count: 1 },
   }) as unknown as StreamInfo;
@@ -32,23 +19,11 @@ const consumer = (name: string, config: object = {}): ConsumerInfo =>
   ({
     name,
     stream_name: "NOETL_COMMANDS",
-    config: {
-      durable_name: name,
-      ack_policy: "explicit",
-      deliver_policy: "new",
-      replay_policy: "instant",
-      ack_wait: 30e9,
-      max_deliver: 1000,
-      max_ack_pending: 64,
-      ...config,
-    },
-    num_pending: 0,
-    num_ack_pending: 0,
-    delivered: { stream_seq: 0 },
-    ack_floor: { stream_seq: 0 },
+    config: { ...CONSUMER_CONFIG, durable_name: name, ...config },
+    ...IDLE,
   }) as unknown as ConsumerInfo;
 
-function intent(args: ContractArguments, observed: Observed, inventory = HOLDINGS) {
+function intent(args: ContractArguments, observed: Observed, inventory = INVENTORY) {
   const inputs = withDefaults(args);
   const plan = planRepair(inputs, observed, inventory);
   return { plan, ...intentOf(plan, inputs, { folder: "/backup", target: streamConfig(inputs), inventory }) };
@@ -76,7 +51,7 @@ describe("what a repair says that it is going to do", () => {
 
   it("promises nothing of a handover to a login that may not listen on the subject", () => {
     const found: Observed = { stream: stream({ retention: "workqueue" }), consumer: undefined };
-    const { steps, losses } = intent({}, found, { ...HOLDINGS, listens: false });
+    const { steps, losses } = intent({}, found, { ...INVENTORY, listens: false });
     expect(steps.join("\n")).not.toContain("no publish is refused");
     expect(losses.join("\n")).toContain("may not listen on the subject");
   });

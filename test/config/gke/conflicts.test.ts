@@ -1,18 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { gkeWarnings } from "../../../config/gke";
-import { ConfigError, parseSettings, SETTING_KEYS, shownDefault } from "../../../config/parse";
+import { parseSettings, SETTING_KEYS, shownDefault } from "../../../config/parse";
 import { PLAYBOOK_ACTIONS, PLAYBOOK_PARAMETERS } from "../../../config/playbooks";
 import { FRESH, INGRESS } from "../../support/gke/configurations";
-
-const problemsOf = (raw: Record<string, string>): readonly string[] => {
-  try {
-    parseSettings(raw);
-  } catch (error) {
-    if (error instanceof ConfigError) return error.problems;
-    throw error;
-  }
-  return [];
-};
+import { problemsOf } from "../../support/settings";
 
 describe("charts of the user's own behind Google's load balancer", () => {
   const [gatewayChart, noetlChart] = ["./upstream/gateway", "./upstream/noetl"];

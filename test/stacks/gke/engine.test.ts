@@ -3,7 +3,6 @@ import { createRequire } from "node:module";
 import * as os from "node:os";
 import * as path from "node:path";
 import { CoreV1Api, CustomObjectsApi, KubeConfig, NetworkingV1Api } from "@kubernetes/client-node";
-import type { EngineEvent } from "@pulumi/pulumi/automation";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type * as ClusterModule from "../../../embedded/cluster/index.js";
 import type * as GkeModule from "../../../embedded/gcp/stack.js";
@@ -14,6 +13,7 @@ import { targetOf } from "../../../commands/doctor/target";
 import { verify } from "../../../commands/doctor/verify";
 import { ensureTools, type ToolPaths } from "../../../embedded/toolchain";
 import { FRESH, INGRESS, ONTO_EXISTING } from "../../support/gke/configurations";
+import { operationsOf } from "../../support/engine";
 
 // The compiled program, as users run it: the engine serialises the provider's stub from it.
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
@@ -58,17 +58,7 @@ afterAll(async () => {
 });
 
 /** Operations of a preview, by the resource's name; unchanged ones left out. */
-async function touched(): Promise<Record<string, string>> {
-  const steps: Record<string, string> = {};
-  const onEvent = (event: EngineEvent) => {
-    const step = event.resourcePreEvent?.metadata;
-    // The engine itself gives the whole configuration to the provider of dynamic resources, which therefore always changes.
-    if (step && step.op !== "same" && !step.urn.includes("pulumi:providers:pulumi-nodejs"))
-      steps[step.urn.split("::").at(-1) ?? ""] = step.op;
-  };
-  await gke.stack.preview({ onEvent, onOutput });
-  return steps;
-}
+const touched = () => operationsOf((onEvent) => gke.stack.preview({ onEvent, onOutput }));
 
 const failureOf = (work: Promise<unknown>): Promise<string> =>
   work.then(

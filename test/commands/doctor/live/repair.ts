@@ -1,4 +1,3 @@
-import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as net from "node:net";
 import * as os from "node:os";
@@ -7,7 +6,6 @@ import { AckPolicy, RetentionPolicy, StorageType, type StreamConfig } from "nats
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { withDefaults, type ContractInputs } from "../../../../contract/inputs";
 import { checkContract } from "../../../../contract/check";
-import { projectRoot } from "../../../../contract/project";
 import { CONSUMER, STREAM } from "../../../../contract/facts";
 import { Cluster } from "../../../../commands/doctor/cluster";
 import { repair, type Intent, type Outcome, type Point } from "../../../../commands/doctor/repair";
@@ -22,6 +20,7 @@ import {
   withManager,
   type NatsServer,
 } from "../../../support/nats";
+import { repairProcess } from "../repair/repair-support";
 import { Deployment } from "./support";
 
 // A nats-server of its own, and Deployments of NoETL's names that the cluster only simulates: what is recreated, and how
@@ -161,27 +160,14 @@ async function whenAsked(words: string, work: () => Promise<unknown>) {
   };
 }
 
-/** Runs the compiled repair in a process of its own, which is killed when it passes a point for the n-th time. */
+/** A repair that is killed. Loading the cluster's client takes a second, and only the last steps need it. */
 async function killedAt(point: Point, times = 1): Promise<void> {
-  const script = `
-    const { repair } = require("./dist/commands/doctor/repair");
-    const { Cluster } = require("./dist/commands/doctor/cluster");
-    let text = "", passed = 0;
-    process.stdin.on("data", (chunk) => (text += chunk)).on("end", async () => {
-      const { connection, inputs, folder, point, times } = JSON.parse(text);
-      // Loading the client library takes a second, and only the last steps need it.
-      const cluster = /^(restart|verif)/.test(point) ? await Cluster.open(connection) : undefined;
-      await repair({
-        stack: "test", inputs, cluster, folder, say() {}, confirm: async () => true,
-        at: (each) => { if (each === point && ++passed === times) process.kill(process.pid, "SIGKILL"); },
-      });
-    });`;
-  const child = spawn(process.execPath, ["-e", script], { cwd: projectRoot(), stdio: ["pipe", "ignore", "pipe"] });
-  let complaint = "";
-  child.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString()));
-  child.stdin.end(JSON.stringify({ connection: deployment.target.cluster, inputs, folder, point, times }));
-  const signal = await new Promise((resolve) => child.on("exit", (_, by) => resolve(by)));
-  expect({ point, signal, complaint }).toEqual({ point, signal: "SIGKILL", complaint: "" });
+  const signal = await repairProcess({
+    ...{ inputs, folder, point, times, connection: deployment.target.cluster },
+    cluster:
+      '/^(restart|verif)/.test(point) ? await require("./dist/commands/doctor/cluster").Cluster.open(connection) : undefined',
+  });
+  expect({ point, signal }).toEqual({ point, signal: "SIGKILL" });
 }
 
 const holds = async (): Promise<boolean> => (await checkContract(inputs, false)).holds;

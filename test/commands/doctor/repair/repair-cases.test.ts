@@ -4,7 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { AckPolicy, DeliverPolicy, headers, StorageType, type NatsConnection, type StreamConfig } from "nats";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { checkContract } from "../../../../contract/check";
 import { projectRoot } from "../../../../contract/project";
 import { holdingStream, type Point } from "../../../../commands/doctor/repair";
@@ -12,9 +12,9 @@ import { backupFile, readJournal, writeJournal } from "../../../../commands/doct
 import { lockStream } from "../../../../commands/doctor/repair/lock";
 import {
   DEFAULT_NAMES,
+  forEachRepair,
   handedOut,
   killedAt,
-  newFolder,
   numbered,
   POINTS,
   publisher,
@@ -36,17 +36,7 @@ const { stream: STREAM, subject: SUBJECT, consumer: CONSUMER } = DEFAULT_NAMES;
 
 let server: NatsServer;
 let folder: string;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.stop());
-beforeEach(() => {
-  folder = newFolder();
-});
-afterEach(async () => {
-  fs.rmSync(path.dirname(folder), { recursive: true, force: true });
-  await removeStreams(server);
-});
+forEachRepair((bed) => ({ server, folder } = bed));
 
 const inputs = () => repairInputs(server);
 const holds = async () => (await checkContract(inputs(), false)).holds;

@@ -3,21 +3,21 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { AckPolicy, DeliverPolicy, type ConsumerConfig, type NatsConnection, type StreamConfig } from "nats";
+import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 import { withDefaults, type ContractArguments, type ContractInputs } from "../../../../contract/inputs";
 import { projectRoot } from "../../../../contract/project";
 import type { Cluster } from "../../../../commands/doctor/cluster";
 import { repair, type Intent, type Outcome, type Point } from "../../../../commands/doctor/repair";
-import { natsClient, sleep, withManager, type NatsServer } from "../../../support/nats";
+import { natsClient, removeStreams, sleep, startNatsServer, withManager, type NatsServer } from "../../../support/nats";
 
-/** A cluster whose Deployments are always rolled out: what NATS holds is up to the repair alone then. */
-export const rolledOutCluster = {
-  ask: () =>
-    Promise.resolve({
-      metadata: { generation: 1 },
-      spec: { replicas: 1 },
-      status: { observedGeneration: 1, updatedReplicas: 1, availableReplicas: 1, replicas: 1 },
-    }),
-} as unknown as Cluster;
+/** A Deployment that is always rolled out: what NATS holds is up to the repair alone then. */
+const ROLLED_OUT = {
+  metadata: { generation: 1 },
+  spec: { replicas: 1 },
+  status: { observedGeneration: 1, updatedReplicas: 1, availableReplicas: 1, replicas: 1 },
+};
+
+export const rolledOutCluster = { ask: () => Promise.resolve(ROLLED_OUT) } as unknown as Cluster;
 
 /** Names of one NoETL among several on one server. */
 export interface Names {
@@ -49,6 +49,24 @@ export interface Run {
 /** A folder for a repair, as the machine that runs it would have one. */
 export const newFolder = (): string =>
   path.join(fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-repair-")), "repair");
+
+/** A server for a file's tests, and a folder for each, which `use` gets before it. */
+export function forEachRepair(use: (bed: { readonly server: NatsServer; readonly folder: string }) => void): void {
+  let server: NatsServer;
+  let folder: string;
+  beforeAll(async () => {
+    server = await startNatsServer();
+  });
+  afterAll(() => server.stop());
+  beforeEach(() => {
+    folder = newFolder();
+    use({ server, folder });
+  });
+  afterEach(async () => {
+    fs.rmSync(path.dirname(folder), { recursive: true, force: true });
+    await removeStreams(server);
+  });
+}
 
 export interface RunOptions {
   readonly answer?: boolean;
@@ -201,30 +219,44 @@ export const POINTS: readonly (readonly [Point, number])[] = [
   ["verifying", 1],
 ];
 
+/** A repair in a process of its own, and the cluster that it works on. */
+interface ProcessOfRepair {
+  readonly inputs: ContractInputs;
+  readonly folder: string;
+  /** Where it is killed: as it passes the point for the n-th time. Default: the first. */
+  readonly point: Point;
+  readonly times?: number;
+  /** Expression that gives the cluster; `connection` and `point` may stand in it. */
+  readonly cluster: string;
+  readonly connection?: unknown;
+}
+
 /**
- * Runs the compiled repair in a process of its own, which is killed when it passes a point for the n-th time.
+ * Runs the compiled repair in a process of its own, which kills itself at a point.
  *
  * @returns how it ended: `SIGKILL`, or "ended" where it did not pass the point.
+ * @throws Error with what the process complained of.
  */
-export async function killedAt(inputs: ContractInputs, folder: string, point: Point, times = 1): Promise<string> {
+export async function repairProcess({ cluster, times = 1, ...given }: ProcessOfRepair): Promise<string> {
   const script = `
     const { repair } = require("./dist/commands/doctor/repair");
-    const deployment = { metadata: { generation: 1 }, spec: { replicas: 1 },
-      status: { observedGeneration: 1, updatedReplicas: 1, availableReplicas: 1, replicas: 1 } };
-    const cluster = { ask: () => Promise.resolve(deployment) };
     let text = "", passed = 0;
     process.stdin.on("data", (chunk) => (text += chunk)).on("end", async () => {
-      const { inputs, folder, point, times } = JSON.parse(text);
+      const { connection, inputs, folder, point, times } = JSON.parse(text);
       await repair({
-        stack: "test", inputs, cluster, folder, say() {}, confirm: async () => true,
+        stack: "test", inputs, cluster: ${cluster}, folder, say() {}, confirm: async () => true,
         at: (each) => { if (each === point && ++passed === times) process.kill(process.pid, "SIGKILL"); },
       });
     });`;
   const child = spawn(process.execPath, ["-e", script], { cwd: projectRoot(), stdio: ["pipe", "ignore", "pipe"] });
   let complaint = "";
   child.stderr.on("data", (chunk: Buffer) => (complaint += chunk.toString()));
-  child.stdin.end(JSON.stringify({ inputs, folder, point, times }));
+  child.stdin.end(JSON.stringify({ ...given, times }));
   const signal = await new Promise<string | null>((resolve) => child.on("exit", (_, by) => resolve(by)));
   if (complaint !== "") throw new Error(complaint);
   return signal ?? "ended";
 }
+
+/** A repair that is killed, on a cluster whose Deployments are always rolled out. */
+export const killedAt = (inputs: ContractInputs, folder: string, point: Point, times?: number): Promise<string> =>
+  repairProcess({ inputs, folder, point, times, cluster: `{ ask: async () => (${JSON.stringify(ROLLED_OUT)}) }` });

@@ -1,12 +1,11 @@
 import * as fs from "node:fs";
-import * as path from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { checkContract } from "../../../../contract/check";
 import {
   DEFAULT_NAMES,
+  forEachRepair,
   handedOut,
   killedAt,
-  newFolder,
   numbered,
   POINTS,
   publisher,
@@ -15,21 +14,11 @@ import {
   runRepair,
   workQueue,
 } from "./repair-support";
-import { removeStreams, startNatsServer, withManager, type NatsServer, type ServerTool } from "../../../support/nats";
+import { startNatsServer, withManager, type NatsServer, type ServerTool } from "../../../support/nats";
 
 let server: NatsServer;
 let folder: string;
-beforeAll(async () => {
-  server = await startNatsServer();
-});
-afterAll(() => server.stop());
-beforeEach(() => {
-  folder = newFolder();
-});
-afterEach(async () => {
-  fs.rmSync(path.dirname(folder), { recursive: true, force: true });
-  await removeStreams(server);
-});
+forEachRepair((bed) => ({ server, folder } = bed));
 
 const streams = (): Promise<string[]> =>
   withManager(server, async (manager) => {
