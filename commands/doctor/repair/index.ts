@@ -8,16 +8,16 @@ import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
 import { consumersOf } from "../nats";
 import { placesOf, streamToMake } from "./consumers";
-import { AGAIN, RepairContext, type RepairOptions } from "./course";
+import { AGAIN, RepairContext, type RepairOptions } from "./context";
 import { holdingStream, isWhole, noteOf } from "./holding";
 import { closeJournal, newJournal, readJournal, writeJournal, type Journal, type Reason } from "./journal";
 import { Lock, refuseWhereHeld } from "./lock";
 import { intentOf, isEmpty, planRepair, withoutLoss, type Inventory, type Intent, type RepairPlan } from "./plan";
-import { mayListen, RecreateSteps } from "./remake";
+import { mayListen, RecreateSteps } from "./recreate";
 import { Renew } from "./renew";
 import { restartDeployment, rolledOut } from "./rollout";
 
-export type { Point, RepairOptions } from "./course";
+export type { Point, RepairOptions } from "./context";
 export type { Intent } from "./plan";
 export { holdingStream } from "./holding";
 
@@ -321,12 +321,12 @@ class Repair extends RepairContext {
   private async undo(session: Session, journal: Journal): Promise<string | undefined> {
     if (journal.recreates === "consumer") return undefined;
     // The signal that stopped the steps must not stop this.
-    const course = new RepairContext({ ...this.options, signal: new AbortController().signal, at: () => undefined });
-    course.lock = this.lock;
+    const context = new RepairContext({ ...this.options, signal: new AbortController().signal, at: () => undefined });
+    context.lock = this.lock;
     const fresh = session.connection.isClosed() ? await openSession(this.inputs, this.deadline()) : undefined;
-    if (fresh) course.lock = undefined;
+    if (fresh) context.lock = undefined;
     try {
-      if (!(await new RecreateSteps(course, fresh ?? session, journal).giveBack())) return undefined;
+      if (!(await new RecreateSteps(context, fresh ?? session, journal).giveBack())) return undefined;
     } finally {
       await fresh?.close();
     }

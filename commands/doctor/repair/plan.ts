@@ -7,7 +7,7 @@ import { holdingStream } from "../../../contract/rules/rule";
 import { subjectsCover } from "../../../contract/subjects";
 import { plural } from "../../../contract/wording";
 import { longer, outOfOrder, streamToMake } from "./consumers";
-import { isFixed } from "./remake";
+import { isFixed } from "./recreate";
 
 /** What `--repair` is going to do. */
 export interface RepairPlan {

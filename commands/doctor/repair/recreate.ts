@@ -8,7 +8,7 @@ import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
 import { consumersOf } from "../nats";
 import { advance, createConsumer, joinSubjects, placesOf, takeUpTo } from "./consumers";
-import type { RepairContext } from "./course";
+import type { RepairContext } from "./context";
 import {
   createHolding,
   frozenSubject,
@@ -93,7 +93,7 @@ export class RecreateSteps {
   private listens: boolean | undefined;
 
   constructor(
-    private readonly course: RepairContext,
+    private readonly context: RepairContext,
     private readonly session: Session,
     readonly journal: Journal,
   ) {}
@@ -105,8 +105,8 @@ export class RecreateSteps {
   async look(): Promise<Live> {
     const { session, journal } = this;
     const [stream, holding] = await Promise.all([
-      session.streamInfo(journal.stream, this.course.deadline()),
-      session.streamInfo(this.holding, this.course.deadline()),
+      session.streamInfo(journal.stream, this.context.deadline()),
+      session.streamInfo(this.holding, this.context.deadline()),
     ]);
     const subjects = stream?.config.subjects ?? [];
     const inletSubject = `${inlet(journal.id)}.>`;
@@ -135,20 +135,20 @@ export class RecreateSteps {
       if (step === "done" || step === "adopt") return step;
       if (count > 100)
         throw new CommandError("the repair does not come to its end: somebody undoes each step", "wrong");
-      this.course.step();
-      await this.course.lock?.check();
+      this.context.step();
+      await this.context.lock?.check();
       await this[step](live);
     }
   }
 
   private write(): void {
-    writeJournal(this.course.folder, this.journal);
+    writeJournal(this.context.folder, this.journal);
   }
 
   /** The holding stream takes the subjects. */
   private async hold({ stream, kind, holding, holds }: Live): Promise<void> {
-    const { session, journal, course } = this;
-    course.point("freezing");
+    const { session, journal, context } = this;
+    context.point("freezing");
     const note = noteOf(holding);
     if (holding && note?.id !== journal.id) {
       throw new CommandError(
@@ -157,8 +157,8 @@ export class RecreateSteps {
         "wrong",
       );
     }
-    if (!holding) await createHolding(session, journal, course.folder);
-    const info = await session.streamInfo(this.holding, course.deadline());
+    if (!holding) await createHolding(session, journal, context.folder);
+    const info = await session.streamInfo(this.holding, context.deadline());
     if (!info) throw new CommandError(`stream ${this.holding} was removed as soon as it was made`, "wrong");
     const give = kind === "old" && stream && !isFixed(stream) ? this.frozen(stream) : undefined;
     const subjects = joinSubjects(
@@ -168,14 +168,14 @@ export class RecreateSteps {
     const parked = kind === "old" && stream?.config.sealed === true;
     if (parked) {
       // Nothing is published that a sealed stream would take; its subjects become free when it goes.
-      if (!holds) return course.reach(journal, "frozen");
+      if (!holds) return context.reach(journal, "frozen");
     } else {
       const take: Side = { stream: this.holding, config: { ...info.config, subjects }, before: info.config };
       this.tell(await this.handOver(give, take, subjects));
     }
     if (kind === "old") {
-      course.reach(journal, "frozen");
-      course.say(`stream ${this.holding} takes what is published from now on`);
+      context.reach(journal, "frozen");
+      context.say(`stream ${this.holding} takes what is published from now on`);
     }
   }
 
@@ -185,35 +185,35 @@ export class RecreateSteps {
   }
 
   private async handOver(give: Side | undefined, take: Side, subjects: readonly string[]): Promise<Gap> {
-    this.listens ??= await mayListen(this.session, subjects, this.course);
+    this.listens ??= await mayListen(this.session, subjects, this.context);
     return handOver(this.session, { ...(give ? { give } : {}), take, subjects, listens: this.listens });
   }
 
   private tell({ caught, doubtful }: Gap): void {
-    if (caught > 0) this.course.say(`stored ${plural(caught, "message")} that fell between two streams`);
+    if (caught > 0) this.context.say(`stored ${plural(caught, "message")} that fell between two streams`);
     this.journal.doubled += doubtful;
   }
 
   private async save({ stream }: Live): Promise<void> {
-    const { session, journal, course } = this;
+    const { session, journal, context } = this;
     const last = stream?.state.last_seq ?? 0;
-    Object.assign(journal, await saveMessages(session, { stream: journal.stream, from: 1, last }, course.folder));
+    Object.assign(journal, await saveMessages(session, { stream: journal.stream, from: 1, last }, context.folder));
     Object.assign(journal, { gone: [], subscribed: [], line: 0, written: 0, leftOut: {} });
     await this.capture();
-    course.reach(journal, "saved");
-    course.say(`backed up ${plural(journal.saved, "message")} to ${course.folder}`);
+    context.reach(journal, "saved");
+    context.say(`backed up ${plural(journal.saved, "message")} to ${context.folder}`);
   }
 
   /** Where the consumers stand, and what was acknowledged away since it was saved. */
   private async capture(): Promise<StreamInfo | undefined> {
-    const { session, journal, course } = this;
+    const { session, journal, context } = this;
     const details = await ask<StreamInfo>(session, `STREAM.INFO.${journal.stream}`, { deleted_details: true });
     const consumers: ConsumerInfo[] = await consumersOf(session, journal.stream, undefined);
-    journal.places = placesOf(course.inputs, consumers);
+    journal.places = placesOf(context.inputs, consumers);
     const deleted = new Set((details.state as { deleted?: number[] | null }).deleted ?? []);
     journal.gone = [];
     if (journal.digest !== "" && (details.state.first_seq > 1 || deleted.size > 0)) {
-      for await (const { sequence } of savedMessages(course.folder)) {
+      for await (const { sequence } of savedMessages(context.folder)) {
         if (sequence < details.state.first_seq || deleted.has(sequence)) journal.gone.push(sequence);
       }
     }
@@ -221,9 +221,9 @@ export class RecreateSteps {
   }
 
   private async remove(): Promise<void> {
-    const { session, journal, course } = this;
-    course.point("removing");
-    await checkBackup(course.folder, journal);
+    const { session, journal, context } = this;
+    context.point("removing");
+    await checkBackup(context.folder, journal);
     await this.tryTarget();
     const info = await this.capture();
     this.write();
@@ -236,14 +236,14 @@ export class RecreateSteps {
       (isFixed(info) || subjects.join() === frozenSubject(journal.id));
     // Somebody was at it since: look again.
     if (!same) return void (journal.digest = "");
-    await course.change(session, `STREAM.DELETE.${journal.stream}`, {}, `to remove stream ${journal.stream}`);
-    course.reach(journal, "removed");
-    course.say(`removed stream ${journal.stream}`);
+    await context.change(session, `STREAM.DELETE.${journal.stream}`, {}, `to remove stream ${journal.stream}`);
+    context.reach(journal, "removed");
+    context.say(`removed stream ${journal.stream}`);
   }
 
   /** What NATS would refuse of the new stream is known before the old one goes. */
   private async tryTarget(): Promise<void> {
-    const { session, journal, course } = this;
+    const { session, journal, context } = this;
     const name = `${journal.stream}-repair-trial`;
     const body = { ...this.closed(), name, subjects: [trialSubject(journal.id)] };
     const { error } = await ask<Answered>(session, `STREAM.CREATE.${name}`, { ...body, subject_transform: undefined });
@@ -255,7 +255,7 @@ export class RecreateSteps {
         "wrong",
       );
     }
-    course.step();
+    context.step();
   }
 
   /** The new stream while the repair alone writes to it. */
@@ -270,45 +270,45 @@ export class RecreateSteps {
   }
 
   private async create(): Promise<void> {
-    const { session, journal, course } = this;
-    course.point("creating");
+    const { session, journal, context } = this;
+    context.point("creating");
     this.forgetLost();
     const { stream } = journal;
-    await course.change(session, `STREAM.CREATE.${stream}`, this.closed(), `to create stream ${stream}`);
-    const info = await session.streamInfo(stream, course.deadline());
+    await context.change(session, `STREAM.CREATE.${stream}`, this.closed(), `to create stream ${stream}`);
+    const info = await session.streamInfo(stream, context.deadline());
     if (!info) return;
     if (!info.config.subject_transform) {
       // nats-server 2.9 knows no such transform: the stream has to be open before it can be filled.
-      await course.change(session, `STREAM.DELETE.${stream}`, {}, `to remove stream ${stream} again`);
+      await context.change(session, `STREAM.DELETE.${stream}`, {}, `to remove stream ${stream} again`);
       await this.createOpen(marked(journal));
     } else {
       journal.newCreated = String(info.created);
     }
     journal.tail = 0;
-    course.reach(journal, "created");
-    course.say(`created stream ${stream}`);
+    context.reach(journal, "created");
+    context.say(`created stream ${stream}`);
   }
 
   /** The stream that this repair made is gone, with what was written to it: all of the backup is to be written again. */
   private forgetLost(): void {
-    const { journal, course } = this;
+    const { journal, context } = this;
     if (journal.newCreated === undefined) return;
     // What the workers had of it is not known.
-    course.say(`stream ${journal.stream} was lost after ${plural(journal.written, "message")} were written to it`);
+    context.say(`stream ${journal.stream} was lost after ${plural(journal.written, "message")} were written to it`);
     journal.doubled += journal.written;
     Object.assign(journal, { subscribed: [], line: 0, written: 0, leftOut: {}, tail: 0, batch: undefined });
   }
 
   private async createOpen(target: Partial<StreamConfig> & { name: string }): Promise<void> {
-    const { session, journal, course } = this;
+    const { session, journal, context } = this;
     const { stream, id } = journal;
     const start = { ...target, subjects: [frozenSubject(id)] };
-    await course.change(session, `STREAM.CREATE.${stream}`, start, `to create stream ${stream}`);
-    const info = await session.streamInfo(stream, course.deadline());
+    await context.change(session, `STREAM.CREATE.${stream}`, start, `to create stream ${stream}`);
+    const info = await session.streamInfo(stream, context.deadline());
     journal.newCreated = String(info?.created);
     this.write();
     for (const place of journal.places) await this.subscribe(place, false);
-    const holding = await session.streamInfo(this.holding, course.deadline());
+    const holding = await session.streamInfo(this.holding, context.deadline());
     await this.takeBack(holding, { stream, config: target });
   }
 
@@ -328,15 +328,15 @@ export class RecreateSteps {
    * there, as far as nobody else writes to the stream.
    */
   private async subscribe(place: Place, alone = true): Promise<void> {
-    const { session, journal, course } = this;
+    const { session, journal, context } = this;
     const { stream } = journal;
     if (journal.subscribed.includes(place.name)) return;
-    course.point("subscribing");
-    let there = await session.consumerInfo(stream, place.name, course.deadline());
-    const last = (await session.streamInfo(stream, course.deadline()))?.state.last_seq ?? 0;
+    context.point("subscribing");
+    let there = await session.consumerInfo(stream, place.name, context.deadline());
+    const last = (await session.streamInfo(stream, context.deadline()))?.state.last_seq ?? 0;
     if (!there) {
       const { error } = await createConsumer(session, stream, place);
-      if (error) there = await session.consumerInfo(stream, place.name, course.deadline());
+      if (error) there = await session.consumerInfo(stream, place.name, context.deadline());
       if (error && !there) {
         journal.failed.push(`consumer ${place.name} could not be made: ${error.description} (${error.err_code})`);
         return;
@@ -363,8 +363,8 @@ export class RecreateSteps {
 
   /** Writes the backup back in its order, each consumer made where its place is. */
   private async fill({ open, stream: info }: Live): Promise<void> {
-    const { session, journal, course } = this;
-    await checkBackup(course.folder, journal);
+    const { session, journal, context } = this;
+    await checkBackup(context.folder, journal);
     const alone = !open;
     const writer = new Writer(session, journal.stream, alone ? `${inlet(journal.id)}.` : "");
     const there = await this.cutOff(info);
@@ -384,16 +384,16 @@ export class RecreateSteps {
       if (line === journal.line) return;
       const open = batch.filter((each) => !there.has(each.line));
       if (open.length > 0) {
-        course.step();
-        await course.lock?.check();
-        course.point("writing");
+        context.step();
+        await context.lock?.check();
+        context.point("writing");
         journal.batch = open.map((each) => each.line);
-        journal.tail = (await session.streamInfo(journal.stream, course.deadline()))?.state.last_seq ?? 0;
+        journal.tail = (await session.streamInfo(journal.stream, context.deadline()))?.state.last_seq ?? 0;
         this.write();
       }
       const results = await writer.write(open.map(({ message }) => message));
       const refused = results.filter((result) => result.refused !== undefined);
-      if (refused[0]?.refused) course.say(`${plural(refused.length, "message")} refused: ${refused[0].refused}`);
+      if (refused[0]?.refused) context.say(`${plural(refused.length, "message")} refused: ${refused[0].refused}`);
       if (refused.length > 0) told.set("refused", (told.get("refused") ?? 0) + refused.length);
       journal.written += batch.length - refused.length;
       journal.leftOut = Object.fromEntries(told);
@@ -402,7 +402,7 @@ export class RecreateSteps {
       this.write();
       batch = [];
     };
-    for await (const message of savedMessages(course.folder)) {
+    for await (const message of savedMessages(context.folder)) {
       if (line < journal.line) {
         line++;
         continue;
@@ -436,19 +436,19 @@ export class RecreateSteps {
     if (alone) for (const place of waiting) await this.subscribe(place);
     if (alone) await this.verifyFilled();
     journal.line = journal.saved;
-    course.reach(journal, open ? "opened" : "restored");
-    course.say(`wrote ${plural(journal.written, "message")} back`);
+    context.reach(journal, open ? "opened" : "restored");
+    context.say(`wrote ${plural(journal.written, "message")} back`);
   }
 
   /** Lines of the batch that an interruption cut off which the stream has already. */
   private async cutOff(info: StreamInfo | undefined): Promise<Set<number>> {
-    const { session, journal, course } = this;
+    const { session, journal, context } = this;
     const { batch = [], tail } = journal;
     if (batch.length === 0 || !info) return new Set();
     const messages: { line: number; message: Message }[] = [];
     let line = 0;
     const lines = new Set(batch);
-    for await (const message of savedMessages(course.folder)) {
+    for await (const message of savedMessages(context.folder)) {
       if (lines.has(line)) messages.push({ line, message: { ...message, headers: lasting(message.headers) } });
       line++;
     }
@@ -482,8 +482,8 @@ export class RecreateSteps {
 
   /** Every message that was written back is in the new stream as it was, as far as no worker has taken it. */
   private async verifyFilled(): Promise<void> {
-    const { session, journal, course } = this;
-    const info = await session.streamInfo(journal.stream, course.deadline());
+    const { session, journal, context } = this;
+    const info = await session.streamInfo(journal.stream, context.deadline());
     const last = info?.state.last_seq ?? 0;
     const there = new Map<string, number>();
     let present = 0;
@@ -493,7 +493,7 @@ export class RecreateSteps {
       there.set(content, (there.get(content) ?? 0) + 1);
     }
     let missing = 0;
-    for await (const message of savedMessages(course.folder)) {
+    for await (const message of savedMessages(context.folder)) {
       const content = contentOf({ ...message, headers: lasting(message.headers) });
       const left = there.get(content) ?? 0;
       if (left > 0) there.set(content, left - 1);
@@ -502,7 +502,7 @@ export class RecreateSteps {
     const excused = Object.values(journal.leftOut).reduce((sum, count) => sum + count, 0) + journal.gone.length;
     if (missing > excused + (last - present)) {
       throw new CommandError(
-        `${plural(missing - excused, "message")} of the backup ${backupFile(course.folder)} cannot be found in stream ` +
+        `${plural(missing - excused, "message")} of the backup ${backupFile(context.folder)} cannot be found in stream ` +
           `${journal.stream}. The backup stays`,
         "wrong",
       );
@@ -511,25 +511,25 @@ export class RecreateSteps {
 
   /** The new stream takes the subjects, once it has nearly all of what the holding stream took. */
   private async open({ holding }: Live): Promise<void> {
-    const { session, journal, course } = this;
+    const { session, journal, context } = this;
     for (const place of journal.places) await this.subscribe(place, false);
     const prefix = `${inlet(journal.id)}.`;
-    for (let round = 0; round < ROUNDS && (await this.drain(prefix)) > FEW; round++) course.step();
-    course.step();
-    await course.lock?.check();
-    course.point("opening");
-    const info = await session.streamInfo(journal.stream, course.deadline());
+    for (let round = 0; round < ROUNDS && (await this.drain(prefix)) > FEW; round++) context.step();
+    context.step();
+    await context.lock?.check();
+    context.point("opening");
+    const info = await session.streamInfo(journal.stream, context.deadline());
     const { subject_transform: _transform, ...config } = { ...this.closed(), ...info?.config, ...marked(journal) };
     await this.takeBack(holding, { stream: journal.stream, config });
-    course.reach(journal, "opened");
-    course.say(`stream ${journal.stream} takes what is published`);
+    context.reach(journal, "opened");
+    context.say(`stream ${journal.stream} takes what is published`);
   }
 
   /** Moves what the holding stream took; gives how many messages that were. */
   async drain(prefix = ""): Promise<number> {
-    const { session, journal, course } = this;
+    const { session, journal, context } = this;
     const writer = new Writer(session, journal.stream, prefix);
-    const info = await session.streamInfo(this.holding, course.deadline());
+    const info = await session.streamInfo(this.holding, context.deadline());
     if (!info) return 0;
     const { first_seq: first, last_seq: last, messages } = info.state;
     if (messages === 0 || last <= journal.held) return 0;
@@ -541,19 +541,19 @@ export class RecreateSteps {
     let upTo = journal.held;
     const flush = async (): Promise<void> => {
       if (upTo === journal.held) return;
-      course.step();
-      await course.lock?.check();
-      course.point("moving");
+      context.step();
+      await context.lock?.check();
+      context.point("moving");
       const open = await this.resumeHeld(batch);
       journal.batch = open.map(({ sequence }) => sequence);
-      journal.tail = (await session.streamInfo(journal.stream, course.deadline()))?.state.last_seq ?? 0;
+      journal.tail = (await session.streamInfo(journal.stream, context.deadline()))?.state.last_seq ?? 0;
       this.write();
       const results = await writer.write(open);
       for (const [index, { refused }] of results.entries()) {
         const message = open[index];
         if (refused === undefined || !message) continue;
         this.keep(message, "refused");
-        course.say(`a message of ${this.holding} was refused: ${refused}`);
+        context.say(`a message of ${this.holding} was refused: ${refused}`);
       }
       journal.held = upTo;
       delete journal.batch;
@@ -586,7 +586,7 @@ export class RecreateSteps {
   /** Identifiers that the old stream knew: a publish that was tried again meanwhile is a repeat of one of them. */
   private async knownIds(): Promise<Map<string, number>> {
     const ids = new Map<string, number>();
-    for await (const message of savedMessages(this.course.folder)) {
+    for await (const message of savedMessages(this.context.folder)) {
       const id = messageId(message);
       if (id !== "") ids.set(id, message.time.getTime());
     }
@@ -595,10 +595,10 @@ export class RecreateSteps {
 
   /** What of a batch is not in the stream yet, where an interruption cut it off. */
   private async resumeHeld(batch: readonly Message[]): Promise<Message[]> {
-    const { session, journal, course } = this;
+    const { session, journal, context } = this;
     const cut = new Set(journal.batch ?? []);
     if (cut.size === 0) return [...batch];
-    const info = await session.streamInfo(journal.stream, course.deadline());
+    const info = await session.streamInfo(journal.stream, context.deadline());
     const present: Message[] = [];
     const last = info?.state.last_seq ?? 0;
     for await (const message of readMessages(session, journal.stream, journal.tail + 1, last)) present.push(message);
@@ -611,11 +611,11 @@ export class RecreateSteps {
 
   /** Puts a message of the holding stream beside the backup. */
   private keep(message: Message, reason: Reason): void {
-    const { journal, course } = this;
+    const { journal, context } = this;
     const { sequence, subject, time, headers, data } = message;
     const line = { sequence, subject, time, headers: headers.toString("base64"), data: data.toString("base64") };
-    fs.mkdirSync(course.folder, { recursive: true, mode: 0o700 });
-    const handle = fs.openSync(path.join(course.folder, "held.jsonl"), "a", 0o600);
+    fs.mkdirSync(context.folder, { recursive: true, mode: 0o700 });
+    const handle = fs.openSync(path.join(context.folder, "held.jsonl"), "a", 0o600);
     try {
       writeWhole(handle, `${JSON.stringify(line)}\n`);
       fs.fsyncSync(handle);
@@ -627,19 +627,19 @@ export class RecreateSteps {
 
   /** The rest of the holding stream, and its end. */
   async finish(): Promise<void> {
-    const { session, journal, course } = this;
-    const holding = await session.streamInfo(this.holding, course.deadline());
+    const { session, journal, context } = this;
+    const holding = await session.streamInfo(this.holding, context.deadline());
     if (holding && holding.config.subjects?.join() !== parkedSubject(journal.id)) {
-      const info = await session.streamInfo(journal.stream, course.deadline());
+      const info = await session.streamInfo(journal.stream, context.deadline());
       const subjects = joinSubjects(info?.config.subjects ?? [], journal.target.subjects ?? []);
       await this.takeBack(holding, { stream: journal.stream, config: { ...info?.config, subjects } });
     }
-    while ((await this.drain()) > 0) course.step();
-    const left = await session.streamInfo(this.holding, course.deadline());
+    while ((await this.drain()) > 0) context.step();
+    const left = await session.streamInfo(this.holding, context.deadline());
     if (left && left.state.messages > 0 && left.state.last_seq > journal.held) return;
-    course.point("draining");
-    if (left) await course.change(session, `STREAM.DELETE.${this.holding}`, {}, `to remove stream ${this.holding}`);
-    course.reach(journal, "drained");
+    context.point("draining");
+    if (left) await context.change(session, `STREAM.DELETE.${this.holding}`, {}, `to remove stream ${this.holding}`);
+    context.reach(journal, "drained");
   }
 
   /** Takes another's stream, which is as it should be, for the new one: what was saved and held goes there. */
@@ -660,16 +660,16 @@ export class RecreateSteps {
    * @returns false where that is not possible any more.
    */
   async giveBack(): Promise<boolean> {
-    const { session, journal, course } = this;
+    const { session, journal, context } = this;
     const { kind, stream, holding, holds } = await this.look();
     if (kind !== "old" || !stream) return false;
     if (!holding) return true;
     const before = { ...stream.config, subjects: journal.oldStream.subjects };
     if (holds && !isFixed(stream)) await this.takeBack(holding, { stream: journal.stream, config: before });
     while ((await this.drain()) > 0);
-    const left = await session.streamInfo(this.holding, course.deadline());
+    const left = await session.streamInfo(this.holding, context.deadline());
     if (left && left.state.messages > 0 && left.state.last_seq > journal.held) return false;
-    await course.change(session, `STREAM.DELETE.${this.holding}`, {}, `to remove stream ${this.holding}`);
+    await context.change(session, `STREAM.DELETE.${this.holding}`, {}, `to remove stream ${this.holding}`);
     return true;
   }
 }
@@ -678,8 +678,8 @@ export class RecreateSteps {
 export async function mayListen(
   session: Session,
   subjects: readonly string[],
-  course: RepairContext,
+  context: RepairContext,
 ): Promise<boolean> {
-  const refusals = await Promise.all(subjects.map((subject) => session.listenRefusal(subject, course.deadline())));
+  const refusals = await Promise.all(subjects.map((subject) => session.listenRefusal(subject, context.deadline())));
   return refusals.every((refusal) => refusal === undefined);
 }

@@ -5,7 +5,7 @@ import { subjectsCover } from "../../../contract/subjects";
 import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
 import { advance, createConsumer } from "./consumers";
-import type { RepairContext } from "./course";
+import type { RepairContext } from "./context";
 import { unwritten } from "./holding";
 import { writeJournal, type Journal, type Place, type Renewal } from "./journal";
 import { ask, BATCH, lasting, readMessages, type Answered, type Message } from "./messages";
@@ -16,22 +16,22 @@ const START_MILLISECONDS = 1_000;
 
 export class Renew {
   constructor(
-    private readonly course: RepairContext,
+    private readonly context: RepairContext,
     private readonly session: Session,
     readonly journal: Journal,
   ) {}
 
   private write(): void {
-    writeJournal(this.course.folder, this.journal);
+    writeJournal(this.context.folder, this.journal);
   }
 
   async run(): Promise<void> {
-    const { journal, session, course } = this;
+    const { journal, session, context } = this;
     const renewals = (journal.renewals ??= {});
     for (const name of journal.renews) {
       const place = journal.places.find((each) => each.name === name);
       if (!place) continue;
-      if (!(await session.streamInfo(journal.stream, course.deadline()))) {
+      if (!(await session.streamInfo(journal.stream, context.deadline()))) {
         throw new CommandError(
           `stream ${journal.stream} is gone: run the same command again, it plans from there`,
           "wrong",
@@ -42,11 +42,11 @@ export class Renew {
       await this.create(place, state);
       await this.giveAgain(place, state);
     }
-    course.reach(journal, "restored");
+    context.reach(journal, "restored");
   }
 
   private info(name: string): Promise<ConsumerInfo | undefined> {
-    return this.session.consumerInfo(this.journal.stream, name, this.course.deadline());
+    return this.session.consumerInfo(this.journal.stream, name, this.context.deadline());
   }
 
   private async begin({ name }: Place): Promise<Renewal> {
@@ -55,9 +55,9 @@ export class Renew {
   }
 
   private async remove(place: Place, state: Renewal): Promise<void> {
-    const { course, session, journal } = this;
-    course.step();
-    course.point("removing");
+    const { context, session, journal } = this;
+    context.step();
+    context.point("removing");
     const info = await this.info(place.name);
     if (info && String(info.created) === state.old) {
       // What was acknowledged meanwhile need not come again.
@@ -65,10 +65,10 @@ export class Renew {
       this.write();
       await this.guard(place);
       const subject = `CONSUMER.DELETE.${journal.stream}.${place.name}`;
-      await course.change(session, subject, {}, `to remove consumer ${place.name}`);
-      course.say(`removed consumer ${place.name}`);
+      await context.change(session, subject, {}, `to remove consumer ${place.name}`);
+      context.say(`removed consumer ${place.name}`);
     }
-    course.reach(journal, "removed");
+    context.reach(journal, "removed");
   }
 
   private get guardName(): string {
@@ -77,8 +77,8 @@ export class Renew {
 
   /** A stream that keeps messages for its consumers alone drops them with the last: another one keeps the place. */
   private async guard(place: Place): Promise<void> {
-    const { session, journal, course } = this;
-    const info = await session.streamInfo(journal.stream, course.deadline());
+    const { session, journal, context } = this;
+    const info = await session.streamInfo(journal.stream, context.deadline());
     if (String(info?.config.retention) !== "interest") return;
     const config = { ack_policy: "explicit", deliver_policy: "all" } as Place["config"];
     const { error } = await createConsumer(session, journal.stream, { ...place, name: this.guardName, config });
@@ -92,10 +92,10 @@ export class Renew {
   }
 
   private async create(place: Place, state: Renewal): Promise<void> {
-    const { session, journal, course } = this;
-    course.point("creating");
+    const { session, journal, context } = this;
+    context.point("creating");
     if (state.start === undefined && !(await this.info(place.name))) {
-      course.point("subscribing");
+      context.point("subscribing");
       const made = (await createConsumer(session, journal.stream, place)) as Partial<ConsumerInfo> & Answered;
       if (!made.error) {
         state.start = made.ack_floor?.stream_seq ?? 0;
@@ -114,15 +114,15 @@ export class Renew {
         );
       }
     }
-    course.reach(journal, "created");
-    course.say(`created consumer ${place.name}`);
+    context.reach(journal, "created");
+    context.say(`created consumer ${place.name}`);
   }
 
   /** A consumer that delivers new messages only leaves out what was stored before it was made: that is published again. */
   private async giveAgain(place: Place, state: Renewal): Promise<void> {
-    const { session, journal, course } = this;
+    const { session, journal, context } = this;
     const consumer = await this.info(place.name);
-    const info = await session.streamInfo(journal.stream, course.deadline());
+    const info = await session.streamInfo(journal.stream, context.deadline());
     if (!consumer || !info) return;
     if (String(consumer.config.deliver_policy) === "new") {
       // Where NoETL's worker made the consumer, only its time is known: rather twice than never.
@@ -143,19 +143,19 @@ export class Renew {
         }
       }
       await this.again(batch, state);
-      if (count > 0) course.say(`published ${plural(count, "message")} again that ${place.name} had not acknowledged`);
+      if (count > 0) context.say(`published ${plural(count, "message")} again that ${place.name} had not acknowledged`);
     }
     await ask(session, `CONSUMER.DELETE.${journal.stream}.${this.guardName}`, {});
   }
 
   /** Publishes messages again, and removes each original: there is one of each, before and after. */
   private async again(batch: readonly Message[], state: Renewal): Promise<void> {
-    const { session, journal, course } = this;
+    const { session, journal, context } = this;
     if (batch.length === 0) return;
-    course.step();
-    await course.lock?.check();
-    course.point("writing");
-    const info = await session.streamInfo(journal.stream, course.deadline());
+    context.step();
+    await context.lock?.check();
+    context.point("writing");
+    const info = await session.streamInfo(journal.stream, context.deadline());
     const cut = new Set(journal.batch ?? []);
     let open = batch.map((message) => ({ ...message, headers: lasting(message.headers) }));
     if (cut.size > 0) {
