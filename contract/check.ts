@@ -105,18 +105,18 @@ export async function checkContract(
 /** Repeats `work` with growing pauses while its errors are worth it.  @throws ConnectError the last one. */
 export async function retrying<T>(inputs: ContractInputs, work: (deadline: Deadline) => Promise<T>): Promise<T> {
   const deadline = new Deadline(inputs.timeoutSeconds * 1000);
-  let trouble: { problem: string; since: number } | undefined;
-  let before: ConnectError | undefined;
+  let trouble: { error: ConnectError; since: number } | undefined;
   for (let tries = 1; ; tries++) {
     try {
       return await work(deadline);
     } catch (caught) {
       if (!(caught instanceof ConnectError) || caught.patience === "none") throw caught;
       // A try that the deadline cut off found out less than the one before it.
-      const error = caught.problem === "no-answer" && deadline.remaining() <= 0 ? (before ?? caught) : caught;
-      before = error;
-      if (trouble?.problem !== error.problem) trouble = { problem: error.problem, since: deadline.elapsed() };
-      const impatient = error.patience === "brief" && deadline.elapsed() - trouble.since > BRIEF_MILLISECONDS;
+      const isCutOff = caught.problem === "no-answer" && deadline.remaining() <= 0;
+      const error = isCutOff ? (trouble?.error ?? caught) : caught;
+      const since = trouble?.error.problem === error.problem ? trouble.since : deadline.elapsed();
+      trouble = { error, since };
+      const impatient = error.patience === "brief" && deadline.elapsed() - since > BRIEF_MILLISECONDS;
       if (impatient || deadline.remaining() <= pauseAfter(tries)) {
         const howOften = tries === 1 ? "one try" : `${tries} tries`;
         throw new ConnectError(
