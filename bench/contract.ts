@@ -76,7 +76,7 @@ async function roundTrips(port: number): Promise<number> {
     const inputs = inputsFor(way.port);
     const deadline = new Deadline(30_000);
     const session = await openSession(inputs, deadline);
-    const took = await seconds(() => checkWith(session, inputs, deadline, true));
+    const took = await seconds(() => checkWith({ session, inputs, deadline }, true));
     await session.close();
     return (took * 1000) / ROUND_TRIP_MILLISECONDS;
   } finally {

@@ -4,14 +4,14 @@ import { Deadline, inSeconds } from "./deadline";
 import { observeDeclared } from "./declared/observe";
 import { bucketConfig } from "./desired";
 import { ConnectError } from "./errors";
-import { consumerTerms, storedBy, type ContractInputs } from "./inputs";
+import { consumerTerms, storedBy, type ContractInputs, type GatewaySettings } from "./inputs";
 import { contractMessage } from "./message";
 import { evaluateRules, type Check, type GatewayAccess, type Observed, type RuleResult } from "./rules";
-import type { Session } from "./nats/session";
+import type { Inquiry } from "./nats/session";
 import { bucketsOf, bucketStream, bucketSubjects, callbacksSubject, updatesSubject } from "./rules/gateway";
 import { tryOut } from "./try-out";
-import { probeStreamCreation } from "./probe";
-import { toSeconds, type Bucket, type Ensured } from "./rules/rule";
+import { probeStreamCreation, type Known } from "./probe";
+import { toSeconds, type Ensured } from "./rules/rule";
 import { subjectsCover, subjectsOverlap } from "./subjects";
 
 /** What a check found. Everything is plain data; what does not exist is undefined. Durations in seconds. */
@@ -95,7 +95,7 @@ export async function checkContract(
   return retrying(inputs, async (deadline) => {
     const session = await openSession(inputs, deadline);
     try {
-      return await checkWith(session, inputs, deadline, wait, remembered);
+      return await checkWith({ session, inputs, deadline }, wait, remembered);
     } finally {
       await session.close();
     }
@@ -129,23 +129,18 @@ export async function retrying<T>(inputs: ContractInputs, work: (deadline: Deadl
   }
 }
 
-/** The check over an open session. */
-export async function checkWith(
-  session: Session,
-  inputs: ContractInputs,
-  deadline: Deadline,
-  wait: boolean,
-  remembered: Remembered = {},
-): Promise<ContractReport> {
+/** The check over an open session; `wait` as {@link checkContract} has it. */
+export async function checkWith(inquiry: Inquiry, wait: boolean, remembered: Remembered = {}): Promise<ContractReport> {
+  const { inputs, deadline } = inquiry;
   let consumerSeen: number | undefined;
   for (let tries = 1; ; tries++) {
-    const { observed, skippedRules } = await observe(session, inputs, deadline, remembered);
-    if (observed.consumer) consumerSeen ??= deadline.elapsed();
-    const verdicts = evaluateRules(inputs, observed);
+    const observation = await observe(inquiry, remembered);
+    if (observation.observed.consumer) consumerSeen ??= deadline.elapsed();
+    const verdicts = evaluateRules(inputs, observation.observed);
     const missing = wait && deadline.remaining() > LAST_LOOK_MILLISECONDS;
     const unsettled = missing && deadline.elapsed() - (consumerSeen ?? 0) < BRIEF_MILLISECONDS;
     if (isFinal(verdicts, { missing, unsettled })) {
-      return reportOf(inputs, session, observed, verdicts, skippedRules, wait ? deadline : undefined);
+      return reportOf(inquiry, observation, wait ? withWaiting(verdicts, deadline) : verdicts);
     }
     await deadline.pause(pauseAfter(tries), LAST_LOOK_MILLISECONDS);
   }
@@ -165,127 +160,135 @@ export interface Observation {
 }
 
 /** All questions go out at once, so that the answers cost one round trip; what is tried out costs up to two more. */
-export async function observe(
-  session: Session,
-  inputs: ContractInputs,
-  deadline: Deadline,
-  remembered: Remembered = {},
-): Promise<Observation> {
-  const { stream } = inputs;
-  const skippedRules: SkippedRule[] = [];
-  const leaveOut = (rules: readonly string[], why: string): undefined => {
-    skippedRules.push(...rules.map((id) => ({ id, why })));
-  };
-  const optional = async <T>(rules: readonly string[], answer: Promise<T>): Promise<T | undefined> => {
-    try {
-      return await answer;
-    } catch (error) {
-      if (!(error instanceof ConnectError) || error.problem !== "missing-permission") throw error;
-      return leaveOut(rules, error.message.replace(/\. The check needs .*/, ""));
-    }
-  };
+export async function observe(inquiry: Inquiry, remembered: Remembered = {}): Promise<Observation> {
+  const { session, inputs, deadline } = inquiry;
   if (inputs.declaredOnly) {
     const declared = await observeDeclared(session, inputs, deadline);
-    return { observed: { stream: undefined, consumer: undefined, ...(declared ? { declared } : {}) }, skippedRules };
+    return { observed: { stream: undefined, consumer: undefined, declared }, skippedRules: [] };
   }
-  const knownBuckets = Promise.all(
-    bucketsOf(inputs).map(
-      async (bucket) => [bucket, await session.streamInfo(bucketStream(bucket.name), deadline)] as const,
-    ),
-  );
-  const missingBuckets = knownBuckets.then((all) => all.flatMap(([bucket, info]) => (info ? [] : bucket)));
   const terms = consumerTerms(inputs);
-  const known = Promise.all([
-    session.streamInfo(stream, deadline),
-    Promise.all(terms.map(async ({ name }) => [name, await session.consumerInfo(stream, name, deadline)] as const)),
-  ]).then(([info, consumers]) => ({ stream: info, consumers: Object.fromEntries(consumers) }));
-  const [infos, account, names, buckets, gateway, declared, tried] = await Promise.all([
+  const known = noetlsInfos(inquiry);
+  const buckets = bucketInfos(inquiry);
+  const [infos, account, overlapping, bucketsByName, gateway, declared, tried] = await Promise.all([
     known,
-    optional(OPTIONAL.account, session.accountInfo(deadline)),
-    optional(
-      OPTIONAL.overlapping,
-      Promise.all(storedBy(inputs).map((subject) => session.streamsWith(subject, deadline))).then((all) => all.flat()),
-    ),
-    knownBuckets,
-    gatewayAccess(session, inputs, missingBuckets, deadline),
+    unlessForbidden(OPTIONAL.account, session.accountInfo(deadline)),
+    unlessForbidden(OPTIONAL.overlapping, overlappingStreams(inquiry)),
+    buckets,
+    gatewayAccess(inquiry, buckets),
     observeDeclared(session, inputs, deadline),
-    tryOut(session, inputs, known, deadline),
+    tryOut(inquiry, known),
   ]);
-  if (gateway && gateway.unwritable === undefined) {
-    leaveOut(OPTIONAL.unwritable, "the server does not tell what the gateway's user may do");
-  }
-  for (const { rules, why } of tried.open) leaveOut(rules, why);
+  const mayWriteUnknown = gateway !== undefined && gateway.unwritable === undefined;
   // A login that was made for the check alone is not the gateway's.
   const isCheckers = inputs.gateway?.user === undefined && tried.probe === undefined;
   return {
     observed: {
       stream: infos.stream,
       consumer: infos.consumers[terms[0]?.name ?? ""],
-      ...(terms.length > 1 ? { consumers: infos.consumers } : {}),
-      ...(account ? { account } : {}),
-      ...(names ? { overlapping: [...new Set(names)].filter((name) => name !== stream) } : {}),
-      ...(inputs.gateway ? { buckets: Object.fromEntries(buckets.map(([{ name }, info]) => [name, info])) } : {}),
-      ...(gateway ? { gateway: isCheckers ? { ...gateway, creations: {} } : gateway } : {}),
-      ...(declared ? { declared } : {}),
-      ...(tried.probe ? { probe: tried.probe } : {}),
-      ...(remembered.streamCreated === undefined ? {} : { streamRemembered: remembered.streamCreated }),
-      ...(remembered.ensured ? { ensured: remembered.ensured } : {}),
+      consumers: terms.length > 1 ? infos.consumers : undefined,
+      account: account.answer,
+      overlapping: overlapping.answer,
+      buckets: inputs.gateway && bucketsByName,
+      gateway: gateway && isCheckers ? { ...gateway, creations: {} } : gateway,
+      declared,
+      probe: tried.probe,
+      streamRemembered: remembered.streamCreated,
+      ensured: remembered.ensured,
     },
-    skippedRules,
+    skippedRules: [
+      ...account.skipped,
+      ...overlapping.skipped,
+      ...(mayWriteUnknown
+        ? skipped(OPTIONAL.unwritable, "the server does not tell what the gateway's user may do")
+        : []),
+      ...tried.open.flatMap(({ rules, why }) => skipped(rules, why)),
+    ],
   };
 }
 
-/** What the gateway's user may do, tried out with its own login where it has one. */
-async function gatewayAccess(
-  session: Session,
-  inputs: ContractInputs,
-  missing: Promise<readonly Bucket[]>,
-  deadline: Deadline,
-): Promise<GatewayAccess | undefined> {
-  const { gateway } = inputs;
-  missing.catch(() => undefined); // whoever asked for it tells
-  if (!gateway) return undefined;
-  if (gateway.user === undefined || gateway.user === inputs.user) return accessOf(session, inputs, missing, deadline);
-  const { credentials: _credentials, nkeySeed: _nkeySeed, ...rest } = inputs;
-  const own = await openSession({ ...rest, user: gateway.user, password: gateway.password ?? "" }, deadline);
+const skipped = (rules: readonly string[], why: string): SkippedRule[] => rules.map((id) => ({ id, why }));
+
+/** An answer, or the rules that cannot be asked without it because the login may not ask for it. */
+async function unlessForbidden<T>(
+  rules: readonly string[],
+  asked: Promise<T>,
+): Promise<{ answer?: T; skipped: SkippedRule[] }> {
   try {
-    return await accessOf(own, inputs, missing, deadline);
+    return { answer: await asked, skipped: [] };
+  } catch (error) {
+    if (!(error instanceof ConnectError) || error.problem !== "missing-permission") throw error;
+    return { skipped: skipped(rules, error.message.replace(/\. The check needs .*/, "")) };
+  }
+}
+
+/** The infos of the stream and of the consumers. */
+async function noetlsInfos({ session, inputs, deadline }: Inquiry): Promise<Known> {
+  const { stream } = inputs;
+  const [info, consumers] = await Promise.all([
+    session.streamInfo(stream, deadline),
+    byName(consumerTerms(inputs), ({ name }) => session.consumerInfo(stream, name, deadline)),
+  ]);
+  return { stream: info, consumers };
+}
+
+type BucketInfos = NonNullable<Observed["buckets"]>;
+
+/** The infos of the gateway's buckets. */
+const bucketInfos = ({ session, inputs, deadline }: Inquiry): Promise<BucketInfos> =>
+  byName(bucketsOf(inputs), ({ name }) => session.streamInfo(bucketStream(name), deadline));
+
+async function byName<N extends { readonly name: string }, T>(
+  named: readonly N[],
+  ask: (each: N) => Promise<T>,
+): Promise<Record<string, T>> {
+  return Object.fromEntries(await Promise.all(named.map(async (each) => [each.name, await ask(each)] as const)));
+}
+
+/** Names of other streams that take what NoETL's is to store. */
+async function overlappingStreams({ session, inputs, deadline }: Inquiry): Promise<string[]> {
+  const names = await Promise.all(storedBy(inputs).map((subject) => session.streamsWith(subject, deadline)));
+  return [...new Set(names.flat())].filter((name) => name !== inputs.stream);
+}
+
+/** What the gateway's user may do, tried out with its own login where it has one. */
+async function gatewayAccess(inquiry: Inquiry, buckets: Promise<BucketInfos>): Promise<GatewayAccess | undefined> {
+  const { inputs, deadline } = inquiry;
+  const { gateway } = inputs;
+  buckets.catch(() => undefined); // whoever asked for it tells
+  if (!gateway) return undefined;
+  if (gateway.user === undefined || gateway.user === inputs.user) return accessOf(inquiry, gateway, buckets);
+  const { credentials: _credentials, nkeySeed: _nkeySeed, ...rest } = inputs;
+  const session = await openSession({ ...rest, user: gateway.user, password: gateway.password ?? "" }, deadline);
+  try {
+    return await accessOf({ session, inputs, deadline }, gateway, buckets);
   } finally {
-    await own.close();
+    await session.close();
   }
 }
 
 async function accessOf(
-  session: Session,
-  inputs: ContractInputs,
-  missing: Promise<readonly Bucket[]>,
-  deadline: Deadline,
+  { session, inputs, deadline }: Inquiry,
+  gateway: GatewaySettings,
+  buckets: Promise<BucketInfos>,
 ): Promise<GatewayAccess> {
-  const { gateway } = inputs;
-  if (!gateway) return {};
+  const creationsOf = async (): Promise<GatewayAccess["creations"]> => {
+    const infos = await buckets;
+    const missing = bucketsOf(inputs).filter(({ name }) => infos[name] === undefined);
+    // As the gateway makes them.
+    return byName(missing, (bucket) => probeStreamCreation(session, bucketConfig(bucket, 1), deadline));
+  };
   const [updatesRefused, callbacksRefused, permissions, creations] = await Promise.all([
     session.listenRefusal(updatesSubject(gateway), deadline),
     session.listenRefusal(callbacksSubject(gateway), deadline),
     session.permissions(deadline),
-    missing.then((buckets) =>
-      Promise.all(
-        buckets.map(async (bucket) => {
-          const config = bucketConfig(bucket, 1); // as the gateway makes it
-          return [bucket.name, await probeStreamCreation(session, config, deadline)] as const;
-        }),
-      ),
-    ),
+    creationsOf(),
   ]);
   const entries = bucketsOf(inputs).map(({ name }) => bucketSubjects(name));
   const { allow, deny = [] } = permissions?.publish ?? {};
   const mayWrite = (subject: string): boolean =>
     (!allow?.length || subjectsCover(allow, subject)) && !deny.some((other) => subjectsOverlap(other, subject));
-  return {
-    ...(updatesRefused === undefined ? {} : { updatesRefused }),
-    ...(callbacksRefused === undefined ? {} : { callbacksRefused }),
-    ...(creations.length > 0 ? { creations: Object.fromEntries(creations) } : {}),
-    ...(permissions ? { unwritable: entries.filter((subject) => !mayWrite(subject)) } : {}),
-  };
+  const unwritable = permissions && entries.filter((subject) => !mayWrite(subject));
+  return { updatesRefused, callbacksRefused, creations, unwritable };
 }
 
 function isFinal(verdicts: readonly RuleResult[], patience: { missing: boolean; unsettled: boolean }): boolean {
@@ -296,29 +299,25 @@ function isFinal(verdicts: readonly RuleResult[], patience: { missing: boolean; 
   );
 }
 
-function reportOf(
-  inputs: ContractInputs,
-  session: Session,
-  { stream, consumer, buckets }: Observed,
-  verdicts: readonly RuleResult[],
-  skippedRules: readonly SkippedRule[],
-  waited: Deadline | undefined,
-): ContractReport {
-  const told = verdicts.map((verdict) =>
-    waited && !verdict.ok && verdict.waits === "until-deadline"
-      ? { ...verdict, found: `${verdict.found} after ${inSeconds(waited.elapsed())}` }
-      : verdict,
+/** What is waited for until the deadline, with how long it was. */
+const withWaiting = (verdicts: readonly RuleResult[], deadline: Deadline): RuleResult[] =>
+  verdicts.map((verdict) =>
+    verdict.ok || verdict.waits !== "until-deadline"
+      ? verdict
+      : { ...verdict, found: `${verdict.found} after ${inSeconds(deadline.elapsed())}` },
   );
+
+function reportOf(
+  { session, inputs }: Inquiry,
+  { observed, skippedRules }: Observation,
+  verdicts: readonly RuleResult[],
+): ContractReport {
+  const { stream, consumer, buckets } = observed;
   const broken = verdicts.filter((verdict) => !verdict.ok);
   return {
     holds: !broken.some(({ rule }) => rule.severity === "violation" || (inputs.strict && !rule.isEvent)),
-    report: contractMessage(
-      inputs,
-      told,
-      `${session.server} (nats-server ${session.serverVersion})`,
-      stream?.state.messages ?? 0,
-    ),
-    checks: told.map(({ id, bucket, consumer: name, object, ok, severity, found, expected }) => ({
+    report: contractMessage(inputs, verdicts, { session, observed }),
+    checks: verdicts.map(({ id, bucket, consumer: name, object, ok, severity, found, expected }) => ({
       id,
       ...(bucket === undefined ? {} : { bucket }),
       ...(name === undefined ? {} : { consumer: name }),

@@ -164,7 +164,7 @@ export async function ensureContract(inputs: ContractInputs, remembered: Remembe
     const session = await openSession(inputs, deadline);
     try {
       await change(session, inputs, deadline, { remembered, done });
-      return { ...(await checkWith(session, inputs, deadline, true, remembered)), changes: done };
+      return { ...(await checkWith({ session, inputs, deadline }, true, remembered)), changes: done };
     } finally {
       await session.close();
     }
@@ -183,19 +183,18 @@ async function change(
   deadline: Deadline,
   { remembered, done }: Before,
 ): Promise<void> {
-  const { observed } = await observe(session, inputs, deadline, remembered);
+  const { observed } = await observe({ session, inputs, deadline }, remembered);
   const { changes, refused } = ensurePlan(inputs, observed);
   const forbids = refused.filter(({ rule }) => rule.severity === "violation" || (inputs.strict && !rule.isEvent));
   if (forbids.length > 0) {
-    const server = `${session.server} (nats-server ${session.serverVersion})`;
     const what = `${list(forbids.map(checkName))} ${forbids.length === 1 ? "needs" : "need"}`;
     throw new EnsureRefused(
       `Nothing ${done.length === 0 ? "" : `after ${list(done)} `}was changed: ${what} a decision. Mode ensure never removes or recreates anything skippedRules, and takes nothing back ` +
-        `that somebody else set.\n${contractMessage(inputs, refused, server, observed.stream?.state.messages ?? 0)}`,
+        `that somebody else set.\n${contractMessage(inputs, refused, { session, observed })}`,
     );
   }
   for (const { does, subject, body } of changes) {
-    await session.change(subject, body, `to ${does}`, deadline);
+    await session.change({ subject, body, what: `to ${does}` }, deadline);
     done.push(does);
   }
 }

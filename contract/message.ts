@@ -1,6 +1,7 @@
 import { plural } from "./wording";
 import { consumerTerms, isServersConnection, type ContractInputs } from "./inputs";
-import { checkName, type Fix, type RuleResult } from "./rules";
+import { checkName, type Fix, type Observed, type RuleResult } from "./rules";
+import type { Session } from "./nats/session";
 import { bucketStream } from "./rules/gateway";
 import { toSeconds } from "./rules/rule";
 
@@ -151,18 +152,22 @@ function describe(verdict: RuleResult): string {
   ].join("\n");
 }
 
+/** The server that was asked, and what was seen there. */
+export interface Asked {
+  readonly session: Pick<Session, "server" | "serverVersion">;
+  readonly observed: Pick<Observed, "stream">;
+}
+
 /**
  * All that is wrong in one message: what was found and expected, what breaks because of it, and the commands that fix
  * it. Empty where every rule holds.
  *
- * @param server What was asked, as {@link ContractReport.server} has it.
- * @param storedMessages Messages in the stream, which recreating it drops.
+ * @param asked Who was asked and what was seen: recreating a stream drops the messages in it.
  */
 export function contractMessage(
   inputs: ContractInputs,
   verdicts: readonly RuleResult[],
-  server: string,
-  storedMessages: number,
+  { session, observed }: Asked,
 ): string {
   const broken = verdicts.filter((verdict) => !verdict.ok);
   if (broken.length === 0) return "";
@@ -179,6 +184,8 @@ export function contractMessage(
   const fixes = broken.map((verdict) => verdict.fix);
   const commands = fixCommands(inputs, fixes);
   const advice = fixes.flatMap((fix) => (fix.action === "advise" ? fix.advice : []));
+  const server = `${session.server} (nats-server ${session.serverVersion})`;
+  const storedMessages = observed.stream?.state.messages ?? 0;
   const lines = [
     isDeclared
       ? `${headline} Asked at ${server}.`

@@ -47,14 +47,12 @@ export async function preflight(inputs: ContractInputs, part: Part = "noetl"): P
     return await retrying(asked, async (deadline) => {
       const session = await openSession(asked, deadline);
       try {
-        const { observed } = await observe(session, asked, deadline);
+        const { observed } = await observe({ session, inputs: asked, deadline });
         const blocking = evaluateRules(asked, observed).filter(
           (verdict) => standsInTheWay(verdict) && (part === "noetl" || isGateways(verdict)),
         );
         if (blocking.length === 0) return { result: "clear" };
-        const server = `${session.server} (nats-server ${session.serverVersion})`;
-        const report = contractMessage(asked, blocking, server, observed.stream?.state.messages ?? 0);
-        return { result: "blocked", report };
+        return { result: "blocked", report: contractMessage(asked, blocking, { session, observed }) };
       } finally {
         await session.close();
       }
@@ -134,7 +132,7 @@ export async function hindrances(inputs: ContractInputs): Promise<Hindrance[]> {
 const LOOK_SECONDS = 3;
 
 async function lastWordsOf(inputs: ContractInputs, pod: string, container: string): Promise<string> {
-  const log = await previousLog(inputs, pod, container, new Deadline(LOOK_SECONDS * 1000));
+  const log = await previousLog(inputs, { pod, container }, new Deadline(LOOK_SECONDS * 1000));
   const line = log === undefined ? undefined : lastSentence(log);
   if (line === undefined) return "";
   const secrets = [inputs.password, inputs.gateway?.password].filter((secret) => secret !== undefined && secret !== "");

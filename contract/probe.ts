@@ -17,7 +17,7 @@ import { ConnectError } from "./errors";
 import type { ConsumerTerms } from "./lines";
 import { publishedSubjects, type ContractInputs } from "./inputs";
 import { limited, toNanoseconds } from "./rules/rule";
-import type { Attempt, Session } from "./nats/session";
+import type { Attempt, Inquiry, Session } from "./nats/session";
 import { subjectsCover } from "./subjects";
 import type { ConsumerInfo, StreamInfo } from "nats";
 
@@ -173,15 +173,13 @@ export interface Sight extends Known {
 
 /** Publishes on every subject, with one login. */
 export async function probePublishes(
-  session: Session,
-  inputs: ContractInputs,
+  { session, inputs, deadline }: Inquiry,
   { stream, quiet }: Pick<Sight, "stream" | "quiet">,
-  deadline: Deadline,
 ): Promise<Pick<Probe, "publishes" | "room">> {
   const nowhere = (): Record<string, string> => ({ [EXPECTED_STREAM]: `noetl-nats-${randomUUID()}` });
   const subjects = probedSubjects(inputs);
   const attempt = (subject: string, headers: Record<string, string>): Promise<Attempt> =>
-    session.attempt(subject, { headers: { ...headers, ...(quiet ? TRACE_ONLY : {}) } }, ROUTE_MILLISECONDS, deadline);
+    session.attempt({ subject, headers: { ...headers, ...(quiet ? TRACE_ONLY : {}) } }, ROUTE_MILLISECONDS, deadline);
 
   // A publish that is only traced is judged by everything that a real one is. It is answered only where it fails, and
   // before the next one on the same subject is.
@@ -201,7 +199,7 @@ export async function probePublishes(
     }),
   );
   const room = await roomOf(publishes, dry);
-  return { publishes, ...(room === undefined ? {} : { room }) };
+  return { publishes, room };
 }
 
 /** Why there is no room, as the publishes tell it. */
@@ -222,12 +220,8 @@ async function roomOf(
 }
 
 /** What a worker does besides looking its consumer up, with one login. */
-export async function probeWorker(
-  session: Session,
-  stream: string,
-  consumer: string,
-  deadline: Deadline,
-): Promise<WorkerProbe> {
+export async function probeWorker({ session, inputs, deadline }: Inquiry, consumer: string): Promise<WorkerProbe> {
+  const { stream } = inputs;
   const [fetch, ack] = await session.publishRefusals(
     [
       { subject: `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, body: "{" },
@@ -235,7 +229,7 @@ export async function probeWorker(
     ],
     deadline,
   );
-  return { consumer, ...(fetch === undefined ? {} : { fetch }), ...(ack === undefined ? {} : { ack }) };
+  return { consumer, fetch, ack };
 }
 
 /** A refusal in the server's own words. */
@@ -247,11 +241,10 @@ const DOOMED: ReadonlySet<number> = new Set([10049, 10052, 10058, 10094]);
 
 async function creationOf(
   session: Session,
-  subject: string,
-  body: object,
+  { subject, body }: { subject: string; body: object },
   deadline: Deadline,
 ): Promise<Refusal | null | undefined> {
-  const attempt = await session.attempt(subject, { body: JSON.stringify(body) }, ROUTE_MILLISECONDS, deadline);
+  const attempt = await session.attempt({ subject, body: JSON.stringify(body) }, ROUTE_MILLISECONDS, deadline);
   if (attempt.kind === "refused") return { code: 0, words: attempt.words };
   if (attempt.kind !== "answer") return undefined;
   const { error } = parsed(attempt.text);
@@ -277,7 +270,8 @@ export function probeStreamCreation(
     : major === 2 && minor < 10
       ? { template_owner: "noetl-nats-probe" }
       : { sources: [{ name: "noetl-nats-probe", filter_subject: "noetl..nats" }] };
-  return creationOf(session, `$JS.API.STREAM.CREATE.${config.name}`, { ...config, ...doom }, deadline);
+  const subject = `$JS.API.STREAM.CREATE.${config.name}`;
+  return creationOf(session, { subject, body: { ...config, ...doom } }, deadline);
 }
 
 /**
@@ -305,13 +299,11 @@ export async function admittedByAccount(
 
 /** Whether the server would refuse the consumer that a worker adds: "new messages only", from a given one on, is refused. */
 export function probeConsumerCreation(
-  session: Session,
-  inputs: ContractInputs,
+  { session, inputs, deadline }: Inquiry,
   terms: ConsumerTerms,
-  deadline: Deadline,
 ): Promise<Refusal | null | undefined> {
   const { stream } = inputs;
   const config = { ...consumerConfig(inputs, terms), deliver_policy: "new", opt_start_seq: 1 };
   const subject = `$JS.API.CONSUMER.DURABLE.CREATE.${stream}.${terms.name}`;
-  return creationOf(session, subject, { stream_name: stream, config }, deadline);
+  return creationOf(session, { subject, body: { stream_name: stream, config } }, deadline);
 }

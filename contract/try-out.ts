@@ -1,6 +1,5 @@
 /** What is tried with NoETL's login, where that is another than the check's with both. */
 import { openSession } from "./nats/connect";
-import type { Deadline } from "./deadline";
 import { streamConfig } from "./desired";
 import { ConnectError } from "./errors";
 import type { ConsumerTerms } from "./lines";
@@ -20,7 +19,7 @@ import {
 } from "./probe";
 import { PROBE_RULES } from "./rules/probe";
 import { sameCount } from "./rules/rule";
-import type { Session } from "./nats/session";
+import type { Inquiry, Session } from "./nats/session";
 
 /** What was tried, and the rules that it leaves open. */
 export interface TriedOut {
@@ -42,16 +41,12 @@ function noetlInputs(inputs: ContractInputs): ContractInputs | undefined {
  * @param known The stream and the consumer, as the check's login sees them.
  * @throws ConnectError where NATS does not answer.
  */
-export async function tryOut(
-  session: Session,
-  inputs: ContractInputs,
-  known: Promise<Known>,
-  deadline: Deadline,
-): Promise<TriedOut> {
+export async function tryOut(inquiry: Inquiry, known: Promise<Known>): Promise<TriedOut> {
+  const { session, inputs, deadline } = inquiry;
   known.catch(() => undefined); // whoever asked for it tells
   const own = noetlInputs(inputs);
   if (own === undefined) {
-    const probe = await tryWith(session, inputs, known, deadline);
+    const probe = await tryWith(inquiry, known);
     return isCheckersAlone(probe) ? notNoetls(probe) : { probe, open: openRules(probe, await known, session) };
   }
   let noetl: Session;
@@ -59,35 +54,25 @@ export async function tryOut(
     noetl = await openSession(own, deadline);
   } catch (error) {
     if (!(error instanceof ConnectError) || error.problem !== "wrong-password") throw error;
-    const notAccepted = wordsOf(error);
-    return {
-      probe: {
-        login: `user ${own.user ?? ""}`,
-        notAccepted,
-        publishes: [],
-        workers: [],
-        maxPayload: session.maxPayload,
-      },
-      open: [],
-    };
+    return { probe: notAccepted(error, own, session), open: [] };
   }
   try {
-    const [probe, sees, checkers] = await Promise.all([
-      tryWith(noetl, own, known, deadline),
-      whatItSees(noetl, own, known, deadline),
+    const asNoetl = { session: noetl, inputs: own, deadline };
+    const [probe, { elsewhere, info }, checkers] = await Promise.all([
+      tryWith(asNoetl, known),
+      whatItSees(asNoetl, known),
       Promise.all([known, mayTrace(session, deadline)]).then(([{ stream }, quiet]) =>
-        probePublishes(session, inputs, { stream, quiet }, deadline),
+        probePublishes(inquiry, { stream, quiet }),
       ),
     ]);
     // What the check's own login may not do is nobody's concern.
     const others = checkers.publishes.filter(({ routes }) => !routes.some(({ end }) => end === "refused"));
-    const { elsewhere, info } = sees;
     return {
       probe: {
         ...probe,
         publishes: [...probe.publishes, ...others],
-        workers: probe.workers.map((worker) => ({ ...worker, ...(info === undefined ? {} : { info }) })),
-        ...(elsewhere === undefined ? {} : { elsewhere }),
+        workers: probe.workers.map((worker) => ({ ...worker, info })),
+        elsewhere,
       },
       open: openRules(probe, await known, noetl),
     };
@@ -96,15 +81,20 @@ export async function tryOut(
   }
 }
 
-async function tryWith(
-  session: Session,
-  inputs: ContractInputs,
-  known: Promise<Known>,
-  deadline: Deadline,
-): Promise<Probe> {
+/** What there is to say where NATS does not accept NoETL's login. */
+const notAccepted = (error: ConnectError, { user = "" }: ContractInputs, { maxPayload }: Session): Probe => ({
+  login: `user ${user}`,
+  notAccepted: wordsOf(error),
+  publishes: [],
+  workers: [],
+  maxPayload,
+});
+
+async function tryWith(inquiry: Inquiry, known: Promise<Known>): Promise<Probe> {
+  const { session, inputs, deadline } = inquiry;
   const terms = consumerTerms(inputs);
   const [workers, { stream, consumers }, quiet] = await Promise.all([
-    Promise.all(terms.map(({ name }) => probeWorker(session, inputs.stream, name, deadline))),
+    Promise.all(terms.map(({ name }) => probeWorker(inquiry, name))),
     known,
     mayTrace(session, deadline),
   ]);
@@ -114,34 +104,25 @@ async function tryWith(
     return !(consumer && sameCount(consumer.config.max_ack_pending, inFlight(each)));
   };
   const [publishes, ofStream, ofConsumers] = await Promise.all([
-    probePublishes(session, inputs, { stream, quiet }, deadline),
+    probePublishes(inquiry, { stream, quiet }),
     stream === undefined ? probeStreamCreation(session, streamConfig(inputs), deadline) : undefined,
     stream === undefined
       ? admittedByAccount(session, terms.map(inFlight), deadline)
-      : Promise.all(
-          terms.map(async (each) =>
-            isAdded(each) ? probeConsumerCreation(session, inputs, each, deadline) : undefined,
-          ),
-        ),
+      : Promise.all(terms.map(async (each) => (isAdded(each) ? probeConsumerCreation(inquiry, each) : undefined))),
   ]);
   return {
     login: session.login,
     ...publishes,
-    workers: workers.map((worker, index) => {
-      const creation = ofConsumers?.[index];
-      return { ...worker, ...(creation === undefined ? {} : { creation }) };
-    }),
-    ...(ofStream === undefined ? {} : { creation: ofStream }),
+    workers: workers.map((worker, index) => ({ ...worker, creation: ofConsumers?.[index] })),
+    creation: ofStream,
     maxPayload: session.maxPayload,
   };
 }
 
 /** Whether NoETL's login may look stream and consumer up, and whether it sees the same stream as the check's login. */
 async function whatItSees(
-  session: Session,
-  inputs: ContractInputs,
+  { session, inputs, deadline }: Inquiry,
   known: Promise<Known>,
-  deadline: Deadline,
 ): Promise<Pick<Probe, "elsewhere"> & { info?: string }> {
   try {
     const [info, infos] = await Promise.all([

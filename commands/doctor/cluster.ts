@@ -68,7 +68,7 @@ export class Cluster {
       } catch (error) {
         if (!(error instanceof ApiException)) throw unreachable(this.config, error);
         if (error.code === 404) return undefined;
-        throw refused(this.config, error.code, what, needs);
+        throw refused(this.config, error.code, { what, needs });
       }
     };
     return this.slowness.watch(`the Kubernetes API to ${what}`, () =>

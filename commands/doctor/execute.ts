@@ -227,8 +227,7 @@ class Api {
       const stream = await forwardPort(
         this.cluster.config,
         { namespace, pod, port: LOCATIONS.noetl.port },
-        time,
-        signal,
+        { milliseconds: time, signal },
       );
       try {
         const headers = { "content-type": "application/json", connection: "close", "user-agent": "noetl-nats" };

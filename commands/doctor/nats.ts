@@ -34,7 +34,7 @@ export async function readNats(inputs: ContractInputs, slowness: Slowness): Prom
   try {
     const deadline = new Deadline(QUESTIONS_MILLISECONDS);
     const [{ observed, skippedRules }, repair] = await slowness.watch("NATS's answers", () =>
-      Promise.all([observe(session, inputs, deadline), repairFacts(session, inputs.stream, deadline)]),
+      Promise.all([observe({ session, inputs, deadline }), repairFacts(session, inputs.stream, deadline)]),
     );
     const consumers = observed.stream ? await consumersOf(session, inputs.stream, observed.consumer) : [];
     return {

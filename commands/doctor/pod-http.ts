@@ -75,8 +75,7 @@ export async function askPod(cluster: Cluster, pod: Pod, question: Question): Pr
     forwardPort(
       cluster.config,
       { namespace: pod.namespace, pod: pod.name, port: pod.port },
-      FORWARD_MILLISECONDS,
-      signal,
+      { milliseconds: FORWARD_MILLISECONDS, signal },
     ),
   );
   try {

@@ -133,7 +133,7 @@ async function look(inputs: ContractInputs, remembered: Remembered): Promise<Con
   const deadline = new Deadline(LOOK_SECONDS * 1000);
   const session = await openSession(inputs, deadline);
   try {
-    return await checkWith(session, inputs, deadline, false, remembered);
+    return await checkWith({ session, inputs, deadline }, false, remembered);
   } finally {
     await session.close();
   }

@@ -92,8 +92,12 @@ export function unreachable(config: ClusterAccess, error: unknown): ConnectError
   );
 }
 
-/** The error for a status that the API server answered with; `what` follows "may not". */
-export function refused(config: ClusterAccess, status: number, what: string, needs: string): ConnectError {
+/** The error for a status that the API server answered with. */
+export function refused(
+  config: ClusterAccess,
+  status: number,
+  { what, needs }: Pick<Resource, "what" | "needs">,
+): ConnectError {
   const server = apiServer(config);
   if (status === 401) {
     return new ConnectError("cluster-login", `the Kubernetes API at ${server} does not accept the kubeconfig's login`);
@@ -138,7 +142,7 @@ export async function apiAnswer(
     outgoing.end();
   });
   if (status === 404) return undefined;
-  if (status !== 200) throw refused(config, status, resource.what, resource.needs);
+  if (status !== 200) throw refused(config, status, resource);
   return { body, date };
 }
 

@@ -348,7 +348,7 @@ async function runLogin(exec: Fields, cluster: Entry): Promise<Credential> {
     ...Object.fromEntries(variables.map(({ name, value }) => [String(name), String(value)])),
   };
   const args = (Array.isArray(exec.args) ? exec.args : []).map(String);
-  const output = await outputOf(command, args, env, textOf(exec.installHint));
+  const output = await outputOf(command, args, { env, hint: textOf(exec.installHint) });
   let status: unknown;
   try {
     status = (JSON.parse(output) as { status?: unknown }).status;
@@ -371,7 +371,12 @@ const clusterInfo = ({ fields }: Entry): object => ({
   ...optional("insecure-skip-tls-verify", fields["insecure-skip-tls-verify"]),
 });
 
-function outputOf(command: string, args: string[], env: NodeJS.ProcessEnv, hint: string | undefined): Promise<string> {
+/** @param hint What the kubeconfig says about how to install the command. */
+function outputOf(
+  command: string,
+  args: string[],
+  { env, hint }: { env: NodeJS.ProcessEnv; hint: string | undefined },
+): Promise<string> {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
     const said: Record<"stdout" | "stderr", Buffer[]> = { stdout: [], stderr: [] };

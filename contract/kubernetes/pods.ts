@@ -87,8 +87,7 @@ export async function podsOf(inputs: ContractInputs, deadline: Deadline): Promis
 /** The last lines of NoETL's container before it ended; undefined where they cannot be had. */
 export async function previousLog(
   inputs: ContractInputs,
-  pod: string,
-  container: string,
+  { pod, container }: { readonly pod: string; readonly container: string },
   deadline: Deadline,
 ): Promise<string | undefined> {
   const { connection, noetl } = inputs;

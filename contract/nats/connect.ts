@@ -5,7 +5,7 @@ import { ConnectError } from "../errors";
 import { isServersConnection, type ContractInputs } from "../inputs";
 import { asksForTls, login, loginOf, tlsOptions } from "./login";
 import { openRelay } from "./relay";
-import { sessionOver, type Session } from "./session";
+import { NatsSession, type Session } from "./session";
 import { dialPortForward, dialServer, type Transport } from "./transport";
 
 /** Connects as the inputs say: the first server that can be reached, or a ready pod.  @throws ConnectError */
@@ -37,17 +37,22 @@ async function logIn(way: Transport, inputs: ContractInputs, deadline: Deadline)
       resolve: false,
       name: "noetl-nats stream contract",
     });
-    return sessionOver(connection, relay, way.server, inputs);
+    return new NatsSession(connection, relay, { server: way.server, inputs });
   } catch (error) {
     const received = relay.received();
     const failure = relay.failure();
     relay.close();
     if (error instanceof ConnectError) throw error;
-    throw failure ?? logInError(error as NatsError, way, received, inputs);
+    throw failure ?? logInError(error as NatsError, inputs, { way, received });
   }
 }
 
-function logInError(error: NatsError, way: Transport, received: number, inputs: ContractInputs): ConnectError {
+/** @param received Bytes that came from the server until then. */
+function logInError(
+  error: NatsError,
+  inputs: ContractInputs,
+  { way, received }: { way: Transport; received: number },
+): ConnectError {
   const { user, connection } = inputs;
   const { server } = way;
   const code = String(error.code);

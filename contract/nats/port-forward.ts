@@ -56,7 +56,7 @@ export async function findPod(
   const { candidates, service } =
     pod === undefined
       ? await podsBehind(config, connection, signal)
-      : { candidates: [await onePod(config, namespace, pod, signal)], service: undefined };
+      : { candidates: [await onePod(config, { namespace, pod }, signal)], service: undefined };
   const [ready] = candidates.filter(isReady).sort((a, b) => nameOf(a).localeCompare(nameOf(b)));
   if (ready === undefined) {
     const states = candidates.map(stateOf).sort();
@@ -65,7 +65,11 @@ export async function findPod(
   return { pod: nameOf(ready), port: podPort(port, service, ready) };
 }
 
-async function onePod(config: ClusterAccess, namespace: string, pod: string, signal: AbortSignal): Promise<V1Pod> {
+async function onePod(
+  config: ClusterAccess,
+  { namespace, pod }: { namespace: string; pod: string },
+  signal: AbortSignal,
+): Promise<V1Pod> {
   const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}`;
   const resource = { path, what: `read pod ${namespace}/${pod}`, needs: "get on pods" };
   const found = await apiGet<V1Pod>(config, resource, signal);
@@ -123,15 +127,14 @@ function podPort(port: number, service: V1Service | undefined, pod: V1Pod): numb
  * A port on which nothing listens shows only after the forward is open: the stream then breaks with a
  * {@link ConnectError} `refused`.
  *
- * @param milliseconds For the handshake with the API server.
- * @param signal Aborted when nobody waits any more: a forward that opens after that is closed again.
+ * @param patience `milliseconds` for the handshake with the API server; `signal` is aborted when nobody waits any more: a
+ *   forward that opens after that is closed again.
  * @throws ConnectError `forbidden`, `no-pod`, `cluster-login` or `cluster-unreachable`.
  */
 export async function forwardPort(
   config: ClusterAccess,
   target: { readonly namespace: string; readonly pod: string; readonly port: number },
-  milliseconds: number,
-  signal: AbortSignal,
+  { milliseconds, signal }: { readonly milliseconds: number; readonly signal: AbortSignal },
 ): Promise<Duplex> {
   // Of the client library only the part that is needed: the whole takes a second to load.
   const { PortForward } = await import("@kubernetes/client-node/dist/portforward.js");
@@ -169,12 +172,8 @@ export async function forwardPort(
     const status = Number(/Unexpected server response: (\d+)/.exec(String((error as Error).message))?.[1]);
     if (status === 404) throw new ConnectError("no-pod", `there is no pod ${namespace}/${pod}`);
     if (!Number.isNaN(status)) {
-      throw refused(
-        config,
-        status,
-        `open a port-forward to pod ${namespace}/${pod}`,
-        "create and get on pods/portforward",
-      );
+      const what = `open a port-forward to pod ${namespace}/${pod}`;
+      throw refused(config, status, { what, needs: "create and get on pods/portforward" });
     }
     throw unreachable(config, error);
   }

@@ -32,6 +32,22 @@ export interface Trial {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** What the JetStream API is asked to change. */
+export interface ChangeRequest {
+  /** Follows `$JS.API.`. */
+  readonly subject: string;
+  readonly body: object;
+  /** What is asked for, in words that follow "refused". */
+  readonly what: string;
+}
+
+/** A session, the inputs that it is asked about, and until when it is asked. */
+export interface Inquiry {
+  readonly session: Session;
+  readonly inputs: ContractInputs;
+  readonly deadline: Deadline;
+}
+
 /** A connection to NATS that asks what the check needs. Every method throws a {@link ConnectError} where it fails. */
 export interface Session {
   readonly server: string;
@@ -57,17 +73,17 @@ export interface Session {
   /** What the login may do; undefined where the server does not tell (nats-server 2.9, or not to this login). */
   permissions(deadline: Deadline): Promise<Permissions | undefined>;
   /** Sends a message and waits for an answer for at most `milliseconds`. */
-  attempt(subject: string, message: Omit<Trial, "subject">, milliseconds: number, deadline: Deadline): Promise<Attempt>;
+  attempt(trial: Trial, milliseconds: number, deadline: Deadline): Promise<Attempt>;
   /** Sends messages that nobody can answer; for each the server's words where the login may not publish it. */
   publishRefusals(trials: readonly Trial[], deadline: Deadline): Promise<(string | undefined)[]>;
-  /** Asks the JetStream API to change something: `subject` follows `$JS.API.`; `what` follows "refused". */
-  change(subject: string, body: object, what: string, deadline: Deadline): Promise<void>;
+  /** Asks the JetStream API to change something. */
+  change(request: ChangeRequest, deadline: Deadline): Promise<void>;
   /** Closes everything that the session opened. */
   close(): Promise<void>;
 }
 
-const STREAM_NOT_FOUND = 10059;
-const CONSUMER_NOT_FOUND = 10014;
+/** There is no such consumer, no such stream. */
+const ABSENT = [10014, 10059];
 /** JetStream is off for the account, or for the whole server. */
 const JETSTREAM_OFF = [10039, 10076];
 /**
@@ -82,155 +98,219 @@ const ANSWER_MILLISECONDS = 3_000;
 /** Longest wait for the permissions, in milliseconds: a server that does not tell them may not answer at all. */
 const PERMISSIONS_MILLISECONDS = 2_000;
 
+interface ApiError {
+  readonly code: number;
+  readonly err_code?: number;
+  readonly description?: string;
+}
+
 interface Answer {
-  readonly error?: { readonly code: number; readonly err_code?: number; readonly description?: string };
+  readonly error?: ApiError;
+}
+
+/** One request to the server. */
+interface Question {
+  readonly subject: string;
+  /** What is asked for, in words that follow "refused" and "waited for". */
+  readonly what: string;
+  readonly body?: object;
+  /** Longest wait for the answer. */
+  readonly milliseconds?: number;
+}
+
+/** Where a session leads, and what it was opened for. */
+interface Purpose {
+  /** The server in words. */
+  readonly server: string;
+  readonly inputs: ContractInputs;
 }
 
 /** The session over a connection that is logged in, and over the relay that it runs through. */
-export function sessionOver(connection: NatsConnection, relay: Relay, server: string, inputs: ContractInputs): Session {
-  // A broken connection shows in the request that it breaks; nothing else listens to this promise.
-  connection.closed().catch(() => undefined);
-  const refused = publishRefusalsOf(connection);
+export class NatsSession implements Session {
+  readonly server: string;
+  readonly serverVersion: string;
+  readonly login: string;
+  readonly clustered: boolean;
+  readonly maxPayload: number;
+  private readonly inputs: ContractInputs;
+  private readonly refused: ReadonlyMap<string, string>;
 
-  async function ask<T>(
-    subject: string,
-    what: string,
-    deadline: Deadline,
-    body?: object,
-    milliseconds = ANSWER_MILLISECONDS,
-  ): Promise<T & Answer> {
+  constructor(
+    readonly connection: NatsConnection,
+    private readonly relay: Relay,
+    { server, inputs }: Purpose,
+  ) {
+    // A broken connection shows in the request that it breaks; nothing else listens to this promise.
+    connection.closed().catch(() => undefined);
+    this.server = server;
+    this.serverVersion = connection.info?.version ?? "";
+    this.login = loginOf(inputs);
+    this.clustered = Boolean(connection.info?.cluster);
+    this.maxPayload = connection.info?.max_payload ?? 0;
+    this.inputs = inputs;
+    this.refused = publishRefusalsOf(connection);
+  }
+
+  streamInfo(stream: string, deadline: Deadline): Promise<StreamInfo | undefined> {
+    return this.info({ subject: `STREAM.INFO.${stream}`, what: `the info of stream ${stream}` }, deadline);
+  }
+
+  consumerInfo(stream: string, consumer: string, deadline: Deadline): Promise<ConsumerInfo | undefined> {
+    const subject = `CONSUMER.INFO.${stream}.${consumer}`;
+    return this.info({ subject, what: `the info of consumer ${consumer}` }, deadline);
+  }
+
+  accountInfo(deadline: Deadline): Promise<JetStreamAccountStats> {
+    return this.api({ subject: "INFO", what: "the account's info" }, deadline);
+  }
+
+  async streamsWith(subject: string, deadline: Deadline): Promise<string[]> {
+    const what = `the names of the streams that take ${subject}`;
+    const question = { subject: "STREAM.NAMES", what, body: { subject } };
+    return (await this.api<{ streams?: string[] | null }>(question, deadline)).streams ?? [];
+  }
+
+  async listenRefusal(subject: string, deadline: Deadline): Promise<string | undefined> {
+    let refusal: string | undefined;
+    const subscription = this.connection.subscribe(subject, {
+      callback: (error) => {
+        if (error) refusal = error.message;
+      },
+    });
+    try {
+      // The refusal, where there is one, comes before the answer to the ping.
+      const what = `${this.server} to accept a subscription to ${subject}`;
+      await within(deadline.step(), what, () => this.connection.flush());
+    } catch (error) {
+      if (error instanceof ConnectError) throw error;
+      throw new ConnectError("closed", `${this.server} closed the connection during a subscription to ${subject}`);
+    } finally {
+      subscription.unsubscribe();
+    }
+    return refusal;
+  }
+
+  async permissions(deadline: Deadline): Promise<Permissions | undefined> {
+    const question = {
+      subject: "$SYS.REQ.USER.INFO",
+      what: "the permissions of the login",
+      milliseconds: PERMISSIONS_MILLISECONDS,
+    };
+    try {
+      const { data } = await this.ask<{ data?: { permissions?: Permissions } }>(question, deadline);
+      return data && (data.permissions ?? {});
+    } catch (error) {
+      if (error instanceof ConnectError && error.problem !== "closed") return undefined;
+      throw error;
+    }
+  }
+
+  async attempt({ subject, body = "", headers }: Trial, milliseconds: number, deadline: Deadline): Promise<Attempt> {
+    try {
+      const options = { timeout: deadline.step(milliseconds), headers: headers && headersOf(headers) };
+      return { kind: "answer", text: (await this.connection.request(subject, body, options)).string() };
+    } catch (error) {
+      const { code, message } = error as NatsError;
+      if (String(code) === "PERMISSIONS_VIOLATION") return { kind: "refused", words: message.replaceAll("'", "") };
+      if (String(code) === "503") return { kind: "nobody" };
+      if (String(code) === "TIMEOUT" && !this.connection.isClosed()) return { kind: "silence" };
+      const closed = `${this.server} closed the connection while ${subject} was tried`;
+      throw this.relay.failure() ?? new ConnectError("closed", closed);
+    }
+  }
+
+  async publishRefusals(trials: readonly Trial[], deadline: Deadline): Promise<(string | undefined)[]> {
+    const { connection, server } = this;
+    const what = "the answer to a ping after what was tried";
+    try {
+      for (const { subject, body = "", headers } of trials) {
+        connection.publish(subject, body, { headers: headers && headersOf(headers) });
+      }
+      await within(deadline.step(ANSWER_MILLISECONDS), `${server}: ${what}`, () => connection.flush());
+    } catch (error) {
+      // The same words as of every other question that is not answered.
+      if (error instanceof ConnectError && error.problem === "no-answer") {
+        throw new ConnectError("no-answer", `${server}: waited for ${what}`);
+      }
+      if (error instanceof ConnectError) throw error;
+      const closed = `${server} closed the connection before it gave ${what}`;
+      throw this.relay.failure() ?? new ConnectError("closed", closed);
+    }
+    // The server's refusals have come before its answer to the ping; they are reported one turn later.
+    await setImmediate();
+    return trials.map(({ subject }) => this.refused.get(subject));
+  }
+
+  async change(request: ChangeRequest, deadline: Deadline): Promise<void> {
+    await this.api(request, deadline);
+  }
+
+  async close(): Promise<void> {
+    await this.connection.close();
+    this.relay.close();
+  }
+
+  private async ask<T>(question: Question, deadline: Deadline): Promise<T & Answer> {
+    const { subject, what, body, milliseconds = ANSWER_MILLISECONDS } = question;
     try {
       const payload = body === undefined ? undefined : JSON.stringify(body);
-      const message = await connection.request(subject, payload, { timeout: deadline.step(milliseconds) });
+      const message = await this.connection.request(subject, payload, { timeout: deadline.step(milliseconds) });
       return message.json<T & Answer>();
     } catch (error) {
-      const jetstream = connection.info?.jetstream === true;
-      throw relay.failure() ?? requestError(error as NatsError, what, server, inputs, jetstream);
+      throw this.relay.failure() ?? this.requestError(error as NatsError, what);
     }
   }
 
-  /** Undefined where `absent` is what the API complains of. */
-  async function api<T>(
-    subject: string,
-    what: string,
-    deadline: Deadline,
-    { body, absent = [] }: { body?: object; absent?: readonly number[] } = {},
-  ): Promise<T | undefined> {
-    const reply = await ask<T>(`$JS.API.${subject}`, what, deadline, body);
-    const { error } = reply;
-    if (!error) return reply;
-    const code = error.err_code ?? 0;
-    if (absent.includes(code)) return undefined;
-    const said = `${error.description ?? "no description"} (${code})`;
-    if (JETSTREAM_OFF.includes(code)) {
-      const whom = `the account of ${loginOf(inputs)}`;
-      throw new ConnectError(
+  /** Asks the JetStream API; the question's subject follows `$JS.API.`. */
+  private async api<T>(question: Question, deadline: Deadline): Promise<T> {
+    const reply = await this.ask<T>({ ...question, subject: `$JS.API.${question.subject}` }, deadline);
+    if (reply.error) throw this.apiError(reply.error, question.what);
+    return reply;
+  }
+
+  /** Undefined where there is no such stream or consumer. */
+  private async info<T>(question: Question, deadline: Deadline): Promise<T | undefined> {
+    const reply = await this.ask<T>({ ...question, subject: `$JS.API.${question.subject}` }, deadline);
+    if (ABSENT.includes(reply.error?.err_code ?? 0)) return undefined;
+    if (reply.error) throw this.apiError(reply.error, question.what);
+    return reply;
+  }
+
+  /** What became of a request that has no answer. */
+  private requestError(error: NatsError, what: string): ConnectError {
+    const { server, login, inputs } = this;
+    switch (String(error.code)) {
+      case "PERMISSIONS_VIOLATION":
+        return new ConnectError(
+          "missing-permission",
+          `${login} lacks a permission at ${server}: ${error.message}. The check needs ${needs(inputs)}`,
+        );
+      case "503":
+        return this.connection.info?.jetstream === true
+          ? new ConnectError("jetstream-unavailable", `nobody answers for JetStream at ${server}`)
+          : new ConnectError("jetstream-off", `JetStream is off at ${server}: enable it in the server's configuration`);
+      case "TIMEOUT":
+        return new ConnectError("no-answer", `${server}: waited for ${what}`);
+      default:
+        return new ConnectError("closed", `${server} closed the connection before it gave ${what} (${error.message})`);
+    }
+  }
+
+  /** An answer of the JetStream API that says no. */
+  private apiError({ code, err_code = 0, description = "no description" }: ApiError, what: string): ConnectError {
+    const said = `${description} (${err_code})`;
+    if (JETSTREAM_OFF.includes(err_code)) {
+      const whom = `the account of ${this.login}`;
+      return new ConnectError(
         "jetstream-off",
-        `JetStream is off for ${whom} at ${server}: ${said}. Enable it for the account`,
+        `JetStream is off for ${whom} at ${this.server}: ${said}. Enable it for the account`,
       );
     }
-    throw new ConnectError(
-      error.code === 503 || UNAVAILABLE.includes(code) ? "jetstream-unavailable" : "refused-request",
-      `${server} refused ${what}: ${said}`,
+    return new ConnectError(
+      code === 503 || UNAVAILABLE.includes(err_code) ? "jetstream-unavailable" : "refused-request",
+      `${this.server} refused ${what}: ${said}`,
     );
   }
-
-  const absent = [STREAM_NOT_FOUND, CONSUMER_NOT_FOUND];
-  return {
-    server,
-    serverVersion: connection.info?.version ?? "",
-    login: loginOf(inputs),
-    clustered: Boolean(connection.info?.cluster),
-    maxPayload: connection.info?.max_payload ?? 0,
-    connection,
-    streamInfo: (stream, deadline) =>
-      api<StreamInfo>(`STREAM.INFO.${stream}`, `the info of stream ${stream}`, deadline, { absent }),
-    consumerInfo: (stream, consumer, deadline) =>
-      api<ConsumerInfo>(`CONSUMER.INFO.${stream}.${consumer}`, `the info of consumer ${consumer}`, deadline, {
-        absent,
-      }),
-    accountInfo: async (deadline) =>
-      (await api<JetStreamAccountStats>("INFO", "the account's info", deadline)) as JetStreamAccountStats,
-    streamsWith: async (subject, deadline) => {
-      const what = `the names of the streams that take ${subject}`;
-      const names = await api<{ streams?: string[] | null }>("STREAM.NAMES", what, deadline, { body: { subject } });
-      return names?.streams ?? [];
-    },
-    listenRefusal: async (subject, deadline) => {
-      let refusal: string | undefined;
-      const subscription = connection.subscribe(subject, {
-        callback: (error) => {
-          if (error) refusal = error.message;
-        },
-      });
-      try {
-        // The refusal, where there is one, comes before the answer to the ping.
-        await within(deadline.step(), `${server} to accept a subscription to ${subject}`, () => connection.flush());
-      } catch (error) {
-        if (error instanceof ConnectError) throw error;
-        throw new ConnectError("closed", `${server} closed the connection during a subscription to ${subject}`);
-      } finally {
-        subscription.unsubscribe();
-      }
-      return refusal;
-    },
-    permissions: async (deadline) => {
-      try {
-        const what = "the permissions of the login";
-        const reply = await ask<{ data?: { permissions?: Permissions } }>(
-          "$SYS.REQ.USER.INFO",
-          what,
-          deadline,
-          undefined,
-          PERMISSIONS_MILLISECONDS,
-        );
-        return reply.data && (reply.data.permissions ?? {});
-      } catch (error) {
-        if (error instanceof ConnectError && error.problem !== "closed") return undefined;
-        throw error;
-      }
-    },
-    attempt: async (subject, { body = "", headers }, milliseconds, deadline) => {
-      try {
-        const options = { timeout: deadline.step(milliseconds), ...(headers ? { headers: headersOf(headers) } : {}) };
-        return { kind: "answer", text: (await connection.request(subject, body, options)).string() };
-      } catch (error) {
-        const { code, message } = error as NatsError;
-        if (String(code) === "PERMISSIONS_VIOLATION") return { kind: "refused", words: message.replaceAll("'", "") };
-        if (String(code) === "503") return { kind: "nobody" };
-        if (String(code) === "TIMEOUT" && !connection.isClosed()) return { kind: "silence" };
-        throw (
-          relay.failure() ?? new ConnectError("closed", `${server} closed the connection while ${subject} was tried`)
-        );
-      }
-    },
-    publishRefusals: async (trials, deadline) => {
-      const what = "the answer to a ping after what was tried";
-      try {
-        for (const { subject, body = "", headers } of trials) {
-          connection.publish(subject, body, headers ? { headers: headersOf(headers) } : {});
-        }
-        await within(deadline.step(ANSWER_MILLISECONDS), `${server}: ${what}`, () => connection.flush());
-      } catch (error) {
-        // The same words as of every other question that is not answered.
-        if (error instanceof ConnectError && error.problem === "no-answer") {
-          throw new ConnectError("no-answer", `${server}: waited for ${what}`);
-        }
-        if (error instanceof ConnectError) throw error;
-        throw relay.failure() ?? new ConnectError("closed", `${server} closed the connection before it gave ${what}`);
-      }
-      // The server's refusals have come before its answer to the ping; they are reported one turn later.
-      await setImmediate();
-      return trials.map(({ subject }) => refused.get(subject));
-    },
-    change: async (subject, body, what, deadline) => {
-      await api(subject, what, deadline, { body });
-    },
-    close: async () => {
-      await connection.close();
-      relay.close();
-    },
-  };
 }
 
 function headersOf(given: Readonly<Record<string, string>>): MsgHdrs {
@@ -270,28 +350,4 @@ function needs({ stream, consumer, gateway, mode, declared = {}, declaredOnly }:
       : []),
   ];
   return `publish on ${subjects.join(", ")} and $JS.API.CONSUMER.INFO.${stream}.${consumer}, and subscribe on _INBOX.>`;
-}
-
-function requestError(
-  error: NatsError,
-  what: string,
-  server: string,
-  inputs: ContractInputs,
-  jetstream: boolean,
-): ConnectError {
-  switch (String(error.code)) {
-    case "PERMISSIONS_VIOLATION":
-      return new ConnectError(
-        "missing-permission",
-        `${loginOf(inputs)} lacks a permission at ${server}: ${error.message}. The check needs ${needs(inputs)}`,
-      );
-    case "503":
-      return jetstream
-        ? new ConnectError("jetstream-unavailable", `nobody answers for JetStream at ${server}`)
-        : new ConnectError("jetstream-off", `JetStream is off at ${server}: enable it in the server's configuration`);
-    case "TIMEOUT":
-      return new ConnectError("no-answer", `${server}: waited for ${what}`);
-    default:
-      return new ConnectError("closed", `${server} closed the connection before it gave ${what} (${error.message})`);
-  }
 }

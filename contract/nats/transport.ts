@@ -32,7 +32,7 @@ export async function dialPortForward(connection: ClusterConnection, deadline: D
   const milliseconds = deadline.step();
   const what = `the Kubernetes API at ${cluster} to open a port-forward to pod ${namespace}/${pod}`;
   const stream = await within(milliseconds, what, (signal) =>
-    forwardPort(config, { namespace, pod, port }, milliseconds, signal),
+    forwardPort(config, { namespace, pod, port }, { milliseconds, signal }),
   );
   return { server: `pod ${namespace}/${pod} port ${port}`, stream, host: serviceHost(service, namespace), tls: false };
 }
@@ -44,14 +44,14 @@ export async function dialServer(address: string, deadline: Deadline): Promise<T
   const { host, port, tls } = parsed;
   const server = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   const stream = await within(deadline.step(), `${server} to accept the connection`, (signal) =>
-    dial(host, port, server, signal),
+    dial({ host, port, signal }, server),
   );
   return { server, stream, host, tls };
 }
 
-function dial(host: string, port: number, server: string, signal: AbortSignal): Promise<net.Socket> {
+function dial(to: { host: string; port: number; signal: AbortSignal }, server: string): Promise<net.Socket> {
   return new Promise((resolve, reject) => {
-    const socket = net.connect({ host, port, signal, noDelay: true });
+    const socket = net.connect({ ...to, noDelay: true });
     socket.once("connect", () => resolve(socket));
     socket.on("error", (error: NodeJS.ErrnoException) => {
       const unknownHost = error.code === "ENOTFOUND" || error.code === "EAI_AGAIN";

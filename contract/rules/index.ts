@@ -91,7 +91,7 @@ function targets(rule: Rule, observed: Observed, contract: Contract): Target[] {
 }
 
 /** Whether what a rule is about is there to be asked. */
-function isAsked(rule: Rule, observed: Observed, contract: Contract, { bucket }: Target): boolean {
+function isAsked(rule: Rule, { observed, contract, bucket }: Asked): boolean {
   if (rule.applies && !rule.applies(observed, contract)) return false;
   switch (rule.about) {
     case "account":
@@ -159,7 +159,7 @@ export function evaluateRules(contract: Contract, observed: Observed): RuleResul
   const isOne = consumerTerms(contract).length === 1;
   const noetl = (contract.declaredOnly ? [] : RULES).flatMap((rule) =>
     askedOf(rule, contract, observed).flatMap((asked) => {
-      if (!isAsked(rule, asked.observed, asked.contract, asked)) return [];
+      if (!isAsked(rule, asked)) return [];
       const { bucket, terms, object, publish, workerProbe } = asked;
       const further = asked.isFurther ? terms?.name : undefined;
       // A rule looks only at the object it is about, and `isAsked` has seen to it that this object is there.

@@ -100,7 +100,9 @@ export class Client {
   async request(pod: V1Pod, port: number, path: string, options: RequestInit = {}): Promise<Response> {
     const { name = "", namespace = "" } = pod.metadata ?? {};
     const signal = AbortSignal.timeout(10_000);
-    const relay = await openRelay(await forwardPort(this.config, { namespace, pod: name, port }, 5_000, signal));
+    const relay = await openRelay(
+      await forwardPort(this.config, { namespace, pod: name, port }, { milliseconds: 5_000, signal }),
+    );
     try {
       const response = await fetch(`http://127.0.0.1:${relay.port}${path}`, { signal, ...options });
       // Read whole, as the connection ends with this call.

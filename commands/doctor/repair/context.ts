@@ -64,7 +64,7 @@ export class RepairContext {
   /** Asks NATS to change something, as long as nobody else has taken over.  @throws ConnectError, CommandError */
   async change(session: Session, subject: string, body: object, what: string): Promise<void> {
     await this.lock?.check();
-    await session.change(subject, body, what, this.deadline());
+    await session.change({ subject, body, what }, this.deadline());
   }
 
   /** Writes into the journal how far it has come. */

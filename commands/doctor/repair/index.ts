@@ -75,7 +75,7 @@ class Repair extends RepairContext {
   }
 
   private async look(session: Session, observed?: Observed): Promise<Look> {
-    const found = observed ?? (await observe(session, this.inputs, this.deadline())).observed;
+    const found = observed ?? (await observe({ session, inputs: this.inputs, deadline: this.deadline() })).observed;
     const inventory = await this.inventory(session, found);
     const plan = planRepair(this.inputs, found, inventory);
     const target = streamToMake(this.inputs, found.stream?.config ?? {});
@@ -267,7 +267,7 @@ class Repair extends RepairContext {
       Object.assign(journal, { newCreated: String(stream.created), line: journal.saved });
     }
     if (kind === "old" && stream) {
-      const { observed } = await observe(session, this.inputs, this.deadline());
+      const { observed } = await observe({ session, inputs: this.inputs, deadline: this.deadline() });
       const whole = { ...stream, config: { ...stream.config, subjects: journal.oldStream.subjects ?? [] } };
       const { plan } = await this.look(session, { ...observed, stream: whole });
       if (plan.recreates !== "stream" && (await steps.giveBack())) {
@@ -340,7 +340,7 @@ class Repair extends RepairContext {
   /** What comes after stream and consumers: the other changes, the restart, and a look whether all holds. */
   private async conclude(session: Session, journal: Journal): Promise<Outcome> {
     if (journal.phase !== "restarted") {
-      const { observed } = await observe(session, this.inputs, this.deadline());
+      const { observed } = await observe({ session, inputs: this.inputs, deadline: this.deadline() });
       const changes = ensurePlan(this.inputs, observed).changes.flatMap((change) => withoutLoss(change, observed));
       await this.apply(session, { changes: changes.filter(({ subject }) => journal.changes.includes(subject)) });
     }

@@ -30,7 +30,9 @@ function wordsOf(command: string): string[] {
 async function nats(...args: readonly string[]): Promise<void> {
   const tools = await ensureTools(["nats"]);
   const at = { namespace: LOCATIONS.nats.namespace, pod: LOCATIONS.nats.pod, port: LOCATIONS.nats.port };
-  const relay = await openRelay(await forwardPort(deployment.config, at, 10_000, AbortSignal.timeout(30_000)));
+  const relay = await openRelay(
+    await forwardPort(deployment.config, at, { milliseconds: 10_000, signal: AbortSignal.timeout(30_000) }),
+  );
   const { user, password = "" } = deployment.target.nats;
   const env = {
     ...process.env,

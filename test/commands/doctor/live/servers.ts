@@ -32,7 +32,7 @@ describe("a stack with deployNats: false", () => {
       sockets.add(socket.on("error", () => socket.destroy()));
       const signal = AbortSignal.timeout(10_000);
       const at = { namespace: LOCATIONS.nats.namespace, pod: LOCATIONS.nats.pod, port: LOCATIONS.nats.port };
-      forwardPort(deployment.config, at, 5_000, signal).then(
+      forwardPort(deployment.config, at, { milliseconds: 5_000, signal }).then(
         (stream) => {
           socket.pipe(stream).pipe(socket);
           socket.on("close", () => stream.destroy());

@@ -126,7 +126,9 @@ export class Deployment {
   /** Runs `work` with a loopback port that leads to a pod's, once. */
   async withPort<T>(namespace: string, pod: string, port: number, work: (local: number) => Promise<T>): Promise<T> {
     const signal = AbortSignal.timeout(10_000);
-    const relay = await openRelay(await forwardPort(this.config, { namespace, pod, port }, 5_000, signal));
+    const relay = await openRelay(
+      await forwardPort(this.config, { namespace, pod, port }, { milliseconds: 5_000, signal }),
+    );
     try {
       return await work(relay.port);
     } finally {
