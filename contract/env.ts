@@ -90,30 +90,36 @@ const natsUrl = (codeDefault: string): Row<{ readonly url: unknown }> => ({
 });
 
 /** A variable that has a default, and that the application takes from its own code with the same default. */
-const plain = <Facts>(name: string, setting: string, def: string | number, value: (facts: Facts) => unknown) => ({
+const plain = <Facts>(
+  name: string,
+  { setting, standard }: { readonly setting: string; readonly standard: string | number },
+  value: (facts: Facts) => unknown,
+) => ({
   name,
   required: false,
   settings: [setting],
-  default: String(def),
-  codeDefault: String(def),
+  default: String(standard),
+  codeDefault: String(standard),
   secret: false,
   value,
 });
 
-const named = (name: string, setting: string, argument: keyof StreamNames, def: string) => ({
-  ...plain<NoetlFacts<unknown>>(name, setting, def, ({ names }) => names[argument]),
+const STANDARD_NAMES: StreamNames = { stream: STREAM.name, subject: STREAM.subject, consumer: CONSUMER.name };
+
+const named = (name: string, setting: string, argument: keyof StreamNames) => ({
+  ...plain<NoetlFacts<unknown>>(name, { setting, standard: STANDARD_NAMES[argument] }, ({ names }) => names[argument]),
   argument,
 });
 
 const NAMES: readonly Row<NoetlFacts<unknown>>[] = [
-  named("NATS_STREAM", "natsStream", "stream", STREAM.name),
-  named("NATS_SUBJECT", "natsSubject", "subject", STREAM.subject),
-  named("NATS_CONSUMER", "natsConsumer", "consumer", CONSUMER.name),
+  named("NATS_STREAM", "natsStream", "stream"),
+  named("NATS_SUBJECT", "natsSubject", "subject"),
+  named("NATS_CONSUMER", "natsConsumer", "consumer"),
 ];
 
 /** Workers read these two, too; the specification names them for the server. */
 const LOGIN: readonly Row<NoetlFacts<unknown>>[] = [
-  plain("NATS_USER", "natsUser", NATS_USER, ({ user }) => user),
+  plain("NATS_USER", { setting: "natsUser", standard: NATS_USER }, ({ user }) => user),
   {
     name: "NATS_PASSWORD",
     required: false,
@@ -126,7 +132,7 @@ const LOGIN: readonly Row<NoetlFacts<unknown>>[] = [
 ];
 
 const tuning = (name: string, setting: string, key: keyof WorkerTuning) =>
-  plain<NoetlFacts<unknown>>(`NOETL_WORKER_NATS_${name}`, setting, WORKER_TUNING[key], (facts) =>
+  plain<NoetlFacts<unknown>>(`NOETL_WORKER_NATS_${name}`, { setting, standard: WORKER_TUNING[key] }, (facts) =>
     String(facts.tuning[key]),
   );
 
@@ -145,27 +151,17 @@ const WORKER: readonly Row<NoetlFacts<unknown>>[] = [
   tuning("MAX_DELIVER", "workerMaxDeliver", "maxDeliver"),
 ];
 
-const subject = (name: string, setting: string, key: keyof GatewaySubjects, def: string | number) =>
-  plain<GatewayFacts<unknown>>(name, setting, def, ({ subjects }) => String(subjects[key]));
+const subject = (name: string, setting: string, key: keyof GatewaySubjects) =>
+  plain<GatewayFacts<unknown>>(name, { setting, standard: GATEWAY[key] }, ({ subjects }) => String(subjects[key]));
 
 const GATEWAY_ROWS: readonly Row<GatewayFacts<unknown>>[] = [
   natsUrl("nats://127.0.0.1:4222"),
-  subject(
-    "NATS_UPDATES_SUBJECT_PREFIX",
-    "natsUpdatesSubjectPrefix",
-    "updatesSubjectPrefix",
-    GATEWAY.updatesSubjectPrefix,
-  ),
-  subject(
-    "NATS_CALLBACK_SUBJECT_PREFIX",
-    "natsCallbackSubjectPrefix",
-    "callbackSubjectPrefix",
-    GATEWAY.callbackSubjectPrefix,
-  ),
-  subject("NATS_SESSION_BUCKET", "natsSessionBucket", "sessionBucket", GATEWAY.sessionBucket),
-  subject("NATS_SESSION_CACHE_TTL_SECS", "natsSessionCacheTtlSeconds", "sessionTtlSeconds", GATEWAY.sessionTtlSeconds),
-  subject("NATS_REQUEST_BUCKET", "natsRequestBucket", "requestBucket", GATEWAY.requestBucket),
-  subject("NATS_REQUEST_TTL_SECS", "natsRequestTtlSeconds", "requestTtlSeconds", GATEWAY.requestTtlSeconds),
+  subject("NATS_UPDATES_SUBJECT_PREFIX", "natsUpdatesSubjectPrefix", "updatesSubjectPrefix"),
+  subject("NATS_CALLBACK_SUBJECT_PREFIX", "natsCallbackSubjectPrefix", "callbackSubjectPrefix"),
+  subject("NATS_SESSION_BUCKET", "natsSessionBucket", "sessionBucket"),
+  subject("NATS_SESSION_CACHE_TTL_SECS", "natsSessionCacheTtlSeconds", "sessionTtlSeconds"),
+  subject("NATS_REQUEST_BUCKET", "natsRequestBucket", "requestBucket"),
+  subject("NATS_REQUEST_TTL_SECS", "natsRequestTtlSeconds", "requestTtlSeconds"),
   {
     name: "CORS_ALLOWED_ORIGINS",
     required: true,

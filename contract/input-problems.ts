@@ -27,13 +27,6 @@ import {
   type Expectation,
 } from "./inputs";
 
-const RETENTIONS = ["limits", "interest", "workqueue"];
-const STORAGES = ["memory", "file"];
-const ACK_POLICIES = ["none", "all", "explicit"];
-const DELIVER_POLICIES = ["all", "last", "new", "last_per_subject"];
-const REPLAY_POLICIES = ["instant", "original"];
-const MODES = ["assert", "ensure"];
-
 const text: Check<unknown> = (value) => (typeof value === "string" && value !== "" ? undefined : "not text");
 const secretText: Check<unknown> = (value) =>
   typeof value !== "string" || value === ""
@@ -55,8 +48,6 @@ function typed<T>(type: "string" | "number", check: Check<T>): Check<unknown> {
 const nkeySeed: Check<unknown> = (value) =>
   typeof value === "string" && /^SU[A-Z2-7]{56}$/.test(value) ? undefined : "not a seed of a user's NKey";
 
-const between = (minimum: number, maximum: number): Check<unknown> => typed("number", range(minimum, maximum));
-
 const server: Check<unknown> = (value) => {
   if (typeof value !== "string") return "not text";
   // The value is not repeated: it may hold a password.
@@ -69,106 +60,125 @@ const servers: Check<unknown> = (value) => {
   return value.map(server).find((problem) => problem !== undefined);
 };
 
-/** One rule for one input: where it stands, what is allowed in words, and a value that would do. */
-interface InputRule {
-  readonly path: string;
+/** What a value may be: a check, and what it allows in words. */
+interface Kind {
   readonly check: Check<unknown>;
   readonly allowed: string;
-  readonly example: string;
-  readonly optional?: boolean;
 }
 
-const rule = (path: string, check: Check<unknown>, allowed: string, example: unknown, optional = false): InputRule => ({
-  path,
-  check,
-  allowed,
-  example: String(example),
-  optional,
+/** One rule for one input: where it stands, what it may be, and a value that would do. */
+interface InputRule extends Kind {
+  readonly path: string;
+  readonly example: string;
+  readonly isOptional?: boolean;
+}
+
+const rule = (path: string, kind: Kind, example: unknown): InputRule => ({ path, ...kind, example: String(example) });
+const optional = (path: string, kind: Kind, example: unknown): InputRule => ({
+  ...rule(path, kind, example),
+  isOptional: true,
 });
 
-const kubernetes = (path: string, example: string, optional = false): InputRule =>
-  rule(path, typed("string", kubernetesName), "a Kubernetes name", example, optional);
-
-const choice = (path: string, allowed: readonly string[], example: string): InputRule =>
-  rule(path, typed("string", oneOf(...allowed)), `one of ${allowed.join(", ")}`, example);
+const between = (minimum: number, maximum: number, allowed: string): Kind => ({
+  check: typed("number", range(minimum, maximum)),
+  allowed,
+});
+const oneOfThese = (...allowed: readonly string[]): Kind => ({
+  check: typed("string", oneOf(...allowed)),
+  allowed: `one of ${allowed.join(", ")}`,
+});
+const KUBERNETES_NAME: Kind = { check: typed("string", kubernetesName), allowed: "a Kubernetes name" };
+const NATS_NAME: Kind = {
+  check: typed("string", jetstreamName),
+  allowed: "a name without white space and . * > / \\",
+};
+const BUCKET_NAME: Kind = { check: typed("string", bucketName), allowed: "letters, digits, _ and -" };
+const USER: Kind = { check: secretText, allowed: "a NATS user name" };
+const PASSWORD: Kind = { check: secretText, allowed: "a NATS password, in one line" };
+const GENERATED = "(a generated one)";
 
 const CLUSTER_RULES: readonly InputRule[] = [
-  kubernetes("connection.namespace", DEFAULT_CONNECTION.namespace),
-  kubernetes("connection.service", DEFAULT_CONNECTION.service),
-  kubernetes("connection.pod", LOCATIONS.nats.pod, true),
-  rule("connection.port", between(1, 65535), "a port, 1 to 65535", DEFAULT_CONNECTION.port),
-  rule("connection.kubeconfig", text, "content or path of a kubeconfig", "~/.kube/config", true),
-  rule("connection.context", text, "a context of the kubeconfig", "kind-noetl", true),
+  rule("connection.namespace", KUBERNETES_NAME, DEFAULT_CONNECTION.namespace),
+  rule("connection.service", KUBERNETES_NAME, DEFAULT_CONNECTION.service),
+  optional("connection.pod", KUBERNETES_NAME, LOCATIONS.nats.pod),
+  rule("connection.port", between(1, 65535, "a port, 1 to 65535"), DEFAULT_CONNECTION.port),
+  optional("connection.kubeconfig", { check: text, allowed: "content or path of a kubeconfig" }, "~/.kube/config"),
+  optional("connection.context", { check: text, allowed: "a context of the kubeconfig" }, "kind-noetl"),
 ];
 
 const SERVERS_RULES: readonly InputRule[] = [
   rule(
     "connection.servers",
-    servers,
-    "a list of host:port, with or without nats:// or tls://; credentials go into user and password",
+    {
+      check: servers,
+      allowed: "a list of host:port, with or without nats:// or tls://; credentials go into user and password",
+    },
     '["127.0.0.1:4222"]',
   ),
 ];
 
+const NKEY: Kind = { check: nkeySeed, allowed: "the seed of a user's NKey, SU and 56 more characters" };
+const SUBJECT: Kind = {
+  check: typed("string", subject),
+  allowed: "a NATS subject: tokens separated by single dots",
+};
+const LIMIT = between(-1, Infinity, "a count, -1 for unlimited");
+const TIME = between(0.001, Infinity, "seconds, more than 0");
+
 const COMMON_RULES: readonly InputRule[] = [
-  rule("user", secretText, "a NATS user name", "noetl", true),
-  rule("password", secretText, "a NATS password, in one line", "(a generated one)", true),
-  rule("credentials", text, "content or path of a credentials file", "~/noetl.creds", true),
-  rule("nkeySeed", nkeySeed, "the seed of a user's NKey, SU and 56 more characters", "(a generated one)", true),
-  choice("mode", MODES, "assert"),
-  rule("stream", typed("string", jetstreamName), "a name without white space and . * > / \\", STREAM.name),
-  rule("subject", typed("string", subject), "a NATS subject: tokens separated by single dots", STREAM.subject),
-  rule("consumer", typed("string", jetstreamName), "a name without white space and . * > / \\", CONSUMER.name),
-  choice("expect.retention", RETENTIONS, STREAM.retention),
-  choice("expect.storage", STORAGES, STREAM.storage),
-  rule("expect.maxAgeSeconds", between(0, Infinity), "seconds, 0 for unlimited", STREAM.maxAgeSeconds),
-  choice("expect.ackPolicy", ACK_POLICIES, CONSUMER.ackPolicy),
-  choice("expect.deliverPolicy", DELIVER_POLICIES, CONSUMER.deliverPolicy),
-  choice("expect.replayPolicy", REPLAY_POLICIES, CONSUMER.replayPolicy),
-  rule("expect.ackWaitSeconds", between(0.001, Infinity), "seconds, more than 0", CONSUMER.ackWaitSeconds),
-  rule("expect.replicas", between(1, 5), "a count, 1 to 5", STREAM.replicas),
-  rule("expect.duplicateWindowSeconds", between(0.1, Infinity), "seconds, 0.1 or more", STREAM.duplicateWindowSeconds),
-  rule("worker.maxAckPending", between(-1, Infinity), "a count, -1 for unlimited", WORKER_TUNING.maxAckPending),
-  rule("worker.maxDeliver", between(-1, Infinity), "a count, -1 for unlimited", WORKER_TUNING.maxDeliver),
-  rule(
-    "worker.fetchTimeoutSeconds",
-    between(0.001, Infinity),
-    "seconds, more than 0",
-    WORKER_TUNING.fetchTimeoutSeconds,
-  ),
-  rule("worker.replicas", between(0, Infinity), "a count", 2),
-  kubernetes("noetl.namespace", LOCATIONS.noetl.namespace),
-  kubernetes("noetl.serverDeployment", LOCATIONS.noetl.serverDeployment),
-  kubernetes("noetl.workerDeployment", LOCATIONS.noetl.workerDeployment),
-  rule("timeoutSeconds", between(1, 3600), "seconds, 1 to 3600", DEFAULT_TIMEOUT_SECONDS),
+  optional("user", USER, "noetl"),
+  optional("password", PASSWORD, GENERATED),
+  optional("credentials", { check: text, allowed: "content or path of a credentials file" }, "~/noetl.creds"),
+  optional("nkeySeed", NKEY, GENERATED),
+  rule("mode", oneOfThese("assert", "ensure"), "assert"),
+  rule("stream", NATS_NAME, STREAM.name),
+  rule("subject", SUBJECT, STREAM.subject),
+  rule("consumer", NATS_NAME, CONSUMER.name),
+  rule("expect.retention", oneOfThese("limits", "interest", "workqueue"), STREAM.retention),
+  rule("expect.storage", oneOfThese("memory", "file"), STREAM.storage),
+  rule("expect.maxAgeSeconds", between(0, Infinity, "seconds, 0 for unlimited"), STREAM.maxAgeSeconds),
+  rule("expect.ackPolicy", oneOfThese("none", "all", "explicit"), CONSUMER.ackPolicy),
+  rule("expect.deliverPolicy", oneOfThese("all", "last", "new", "last_per_subject"), CONSUMER.deliverPolicy),
+  rule("expect.replayPolicy", oneOfThese("instant", "original"), CONSUMER.replayPolicy),
+  rule("expect.ackWaitSeconds", TIME, CONSUMER.ackWaitSeconds),
+  rule("expect.replicas", between(1, 5, "a count, 1 to 5"), STREAM.replicas),
+  rule("expect.duplicateWindowSeconds", between(0.1, Infinity, "seconds, 0.1 or more"), STREAM.duplicateWindowSeconds),
+  rule("worker.maxAckPending", LIMIT, WORKER_TUNING.maxAckPending),
+  rule("worker.maxDeliver", LIMIT, WORKER_TUNING.maxDeliver),
+  rule("worker.fetchTimeoutSeconds", TIME, WORKER_TUNING.fetchTimeoutSeconds),
+  rule("worker.replicas", between(0, Infinity, "a count"), 2),
+  rule("noetl.namespace", KUBERNETES_NAME, LOCATIONS.noetl.namespace),
+  rule("noetl.serverDeployment", KUBERNETES_NAME, LOCATIONS.noetl.serverDeployment),
+  rule("noetl.workerDeployment", KUBERNETES_NAME, LOCATIONS.noetl.workerDeployment),
+  rule("timeoutSeconds", between(1, 3600, "seconds, 1 to 3600"), DEFAULT_TIMEOUT_SECONDS),
 ];
 
 const LOGIN_RULES: readonly InputRule[] = [
-  rule("noetlLogin.user", secretText, "a NATS user name", "noetl"),
-  rule("noetlLogin.password", secretText, "a NATS password, in one line", "(a generated one)"),
+  rule("noetlLogin.user", USER, "noetl"),
+  rule("noetlLogin.password", PASSWORD, GENERATED),
 ];
 
+const UPDATES_PREFIX: Kind = {
+  check: typed("string", subjectPrefix),
+  allowed: "a subject without wildcards; it may end with a dot",
+};
+const CALLBACKS_PREFIX: Kind = {
+  check: typed("string", literalSubject),
+  allowed: "a subject without wildcards; the gateway puts a dot after it",
+};
+const TTL = between(1, Infinity, "seconds, 1 or more");
+
 const GATEWAY_RULES: readonly InputRule[] = [
-  rule(
-    "gateway.updatesSubjectPrefix",
-    typed("string", subjectPrefix),
-    "a subject without wildcards; it may end with a dot",
-    GATEWAY.updatesSubjectPrefix,
-  ),
-  rule(
-    "gateway.callbackSubjectPrefix",
-    typed("string", literalSubject),
-    "a subject without wildcards; the gateway puts a dot after it",
-    GATEWAY.callbackSubjectPrefix,
-  ),
-  rule("gateway.sessionBucket", typed("string", bucketName), "letters, digits, _ and -", GATEWAY.sessionBucket),
-  rule("gateway.sessionTtlSeconds", between(1, Infinity), "seconds, 1 or more", GATEWAY.sessionTtlSeconds),
-  rule("gateway.requestBucket", typed("string", bucketName), "letters, digits, _ and -", GATEWAY.requestBucket),
-  rule("gateway.requestTtlSeconds", between(1, Infinity), "seconds, 1 or more", GATEWAY.requestTtlSeconds),
-  rule("gateway.user", secretText, "a NATS user name", "gateway", true),
-  rule("gateway.password", secretText, "a NATS password, in one line", "(a generated one)", true),
-  kubernetes("gateway.namespace", LOCATIONS.gateway.namespace),
-  kubernetes("gateway.deployment", LOCATIONS.gateway.deployment),
+  rule("gateway.updatesSubjectPrefix", UPDATES_PREFIX, GATEWAY.updatesSubjectPrefix),
+  rule("gateway.callbackSubjectPrefix", CALLBACKS_PREFIX, GATEWAY.callbackSubjectPrefix),
+  rule("gateway.sessionBucket", BUCKET_NAME, GATEWAY.sessionBucket),
+  rule("gateway.sessionTtlSeconds", TTL, GATEWAY.sessionTtlSeconds),
+  rule("gateway.requestBucket", BUCKET_NAME, GATEWAY.requestBucket),
+  rule("gateway.requestTtlSeconds", TTL, GATEWAY.requestTtlSeconds),
+  optional("gateway.user", USER, "gateway"),
+  optional("gateway.password", PASSWORD, GENERATED),
+  rule("gateway.namespace", KUBERNETES_NAME, LOCATIONS.gateway.namespace),
+  rule("gateway.deployment", KUBERNETES_NAME, LOCATIONS.gateway.deployment),
 ];
 
 const EXAMPLE_CONSUMERS = `[{"name": "pool", "filters": ["${STREAM.subject}.pool.>"]}]`;
@@ -326,9 +336,9 @@ export function inputProblems(inputs: ContractInputs, unknown?: string): string[
     ...(inputs.noetlLogin === undefined ? [] : LOGIN_RULES),
     ...(inputs.gateway === undefined ? [] : GATEWAY_RULES),
   ];
-  const problems = rules.flatMap(({ path, check, allowed, example, optional }) => {
+  const problems = rules.flatMap(({ path, check, allowed, example, isOptional }) => {
     const value = valueAt(path, inputs, unknown);
-    if ((unknown !== undefined && value === unknown) || (optional && value === undefined)) return [];
+    if ((unknown !== undefined && value === unknown) || (isOptional && value === undefined)) return [];
     const problem = check(value);
     return problem ? [`${path} is ${problem}; allowed is ${allowed}, for example ${example}`] : [];
   });

@@ -56,17 +56,41 @@ function originConflicts(config: Config): string[] {
 }
 
 /** What contradicts itself in a stream's configuration. */
-export function streamConflicts(config: Config): string[] {
-  const subjects = texts(config.subjects);
-  const pair = overlapping(subjects);
+export const streamConflicts = (config: Config): string[] => [
+  ...limitConflicts(config),
+  ...mirrorConflicts(config),
+  ...featureConflicts(config),
+  ...subjectConflicts(config),
+  ...originConflicts(config),
+];
+
+/** Limits, and what goes with them. */
+function limitConflicts(config: Config): string[] {
+  const pair = overlapping(texts(config.subjects));
   const age = number(config.max_age);
   const isNew = config.discard === "new";
-  const replicas = number(config.num_replicas);
-  const republished = (config.republish as Config | undefined)?.dest as string | undefined;
-  const counts = isSet(config.allow_msg_counter);
-  const schedules = isSet(config.allow_msg_schedules);
-  const async = config.persist_mode === "async";
-  const forMirrors = [
+  return sentences(
+    [pair, `has subjects that overlap: ${pair?.join(" and ") ?? ""}`],
+    [
+      age > 0 && number(config.duplicate_window) > age,
+      `has duplicateWindowSeconds ${seconds(config.duplicate_window)} above maxAgeSeconds ${seconds(age)}: at most the age is allowed`,
+    ],
+    [config.discard_new_per_subject && !isNew, "has discardNewPerSubject without discard new"],
+    [
+      config.discard_new_per_subject && number(config.max_msgs_per_subject) <= 0,
+      "has discardNewPerSubject without maxMessagesPerSubject",
+    ],
+    [config.deny_purge && config.allow_rollup_hdrs, "has allowRollup with denyPurge, and a roll-up purges"],
+    [
+      isSet(config.subject_delete_marker_ttl) && config.allow_msg_ttl === false,
+      "has deleteMarkerTtlSeconds with allowMessageTtl false: marks have a life of their own",
+    ],
+  );
+}
+
+/** A mirror, and what it cannot have. */
+function mirrorConflicts(config: Config): string[] {
+  const notForMirrors = [
     "allow_msg_counter",
     "allow_atomic",
     "allow_batched",
@@ -74,63 +98,66 @@ export function streamConflicts(config: Config): string[] {
     "first_seq",
     "subject_delete_marker_ttl",
   ];
-  return [
-    ...sentences(
-      [pair, `has subjects that overlap: ${pair?.join(" and ") ?? ""}`],
-      [
-        age > 0 && number(config.duplicate_window) > age,
-        `has duplicateWindowSeconds ${seconds(config.duplicate_window)} above maxAgeSeconds ${seconds(age)}: at most the age is allowed`,
-      ],
-      [config.discard_new_per_subject && !isNew, "has discardNewPerSubject without discard new"],
-      [
-        config.discard_new_per_subject && number(config.max_msgs_per_subject) <= 0,
-        "has discardNewPerSubject without maxMessagesPerSubject",
-      ],
-      [config.deny_purge && config.allow_rollup_hdrs, "has allowRollup with denyPurge, and a roll-up purges"],
-      [
-        isSet(config.subject_delete_marker_ttl) && config.allow_msg_ttl === false,
-        "has deleteMarkerTtlSeconds with allowMessageTtl false: marks have a life of their own",
-      ],
-      [config.mirror && subjects.length > 0, "is a mirror with subjects: a mirror stores what its origin stores"],
-      [
-        config.mirror && isSet((config.sources as unknown[] | undefined)?.length),
-        "has both mirror and sources: take one",
-      ],
-      [
-        config.mirror && forMirrors.some((key) => isSet(config[key])),
-        "is a mirror, which can have no firstSequence, deleteMarkerTtlSeconds, counters, schedules or batches",
-      ],
-      [counts && isNew, "counts (allowCounters) with discard new, which NATS refuses"],
-      [counts && config.allow_msg_ttl, "counts (allowCounters) with allowMessageTtl, which NATS refuses"],
-      [counts && schedules, "counts (allowCounters) with allowSchedules, which NATS refuses"],
-      [
-        counts && isSet(config.retention) && config.retention !== "limits",
-        "counts (allowCounters) with another retention than limits, which NATS refuses",
-      ],
-      [schedules && isNew, "has allowSchedules with discard new, which NATS refuses"],
-      [
-        schedules && isSet((config.sources as unknown[] | undefined)?.length),
-        "has allowSchedules with sources, which NATS refuses",
-      ],
-      [async && config.storage === "memory", "has persistMode async with storage memory: it is about files"],
-      [async && replicas > 1, "has persistMode async with replicas, which NATS refuses"],
-      [async && config.allow_atomic, "has persistMode async with allowAtomicPublish, which NATS refuses"],
-      [
-        republished !== undefined &&
-          subjects.some((each) => subjectsOverlap(each, republished.replace(/\{\{[^}]*\}\}/g, "*"))),
-        `republishes to ${republished ?? ""}, which it stores itself`,
-      ],
-      [
-        subjects.includes(">") && (!config.no_ack || replicas > 1),
-        "stores everything (>), which NATS allows only with noAck and one replica",
-      ],
-      [
-        !config.no_ack && subjects.some((each) => each !== ">" && isServers(each)),
-        "stores the server's own subjects, which NATS allows only with noAck",
-      ],
-    ),
-    ...originConflicts(config),
-  ];
+  return sentences(
+    [
+      config.mirror && texts(config.subjects).length > 0,
+      "is a mirror with subjects: a mirror stores what its origin stores",
+    ],
+    [
+      config.mirror && isSet((config.sources as unknown[] | undefined)?.length),
+      "has both mirror and sources: take one",
+    ],
+    [
+      config.mirror && notForMirrors.some((key) => isSet(config[key])),
+      "is a mirror, which can have no firstSequence, deleteMarkerTtlSeconds, counters, schedules or batches",
+    ],
+  );
+}
+
+/** Counters, schedules, and writing without waiting. */
+function featureConflicts(config: Config): string[] {
+  const isNew = config.discard === "new";
+  const counts = isSet(config.allow_msg_counter);
+  const schedules = isSet(config.allow_msg_schedules);
+  const async = config.persist_mode === "async";
+  return sentences(
+    [counts && isNew, "counts (allowCounters) with discard new, which NATS refuses"],
+    [counts && config.allow_msg_ttl, "counts (allowCounters) with allowMessageTtl, which NATS refuses"],
+    [counts && schedules, "counts (allowCounters) with allowSchedules, which NATS refuses"],
+    [
+      counts && isSet(config.retention) && config.retention !== "limits",
+      "counts (allowCounters) with another retention than limits, which NATS refuses",
+    ],
+    [schedules && isNew, "has allowSchedules with discard new, which NATS refuses"],
+    [
+      schedules && isSet((config.sources as unknown[] | undefined)?.length),
+      "has allowSchedules with sources, which NATS refuses",
+    ],
+    [async && config.storage === "memory", "has persistMode async with storage memory: it is about files"],
+    [async && number(config.num_replicas) > 1, "has persistMode async with replicas, which NATS refuses"],
+    [async && config.allow_atomic, "has persistMode async with allowAtomicPublish, which NATS refuses"],
+  );
+}
+
+/** What a stream cannot store. */
+function subjectConflicts(config: Config): string[] {
+  const subjects = texts(config.subjects);
+  const republished = (config.republish as Config | undefined)?.dest as string | undefined;
+  return sentences(
+    [
+      republished !== undefined &&
+        subjects.some((each) => subjectsOverlap(each, republished.replace(/\{\{[^}]*\}\}/g, "*"))),
+      `republishes to ${republished ?? ""}, which it stores itself`,
+    ],
+    [
+      subjects.includes(">") && (!config.no_ack || number(config.num_replicas) > 1),
+      "stores everything (>), which NATS allows only with noAck and one replica",
+    ],
+    [
+      !config.no_ack && subjects.some((each) => each !== ">" && isServers(each)),
+      "stores the server's own subjects, which NATS allows only with noAck",
+    ],
+  );
 }
 
 /** Filters of a consumer. */

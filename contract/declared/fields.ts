@@ -139,10 +139,9 @@ const onlyOn =
   (_from: unknown, to: unknown): string | undefined =>
     to === true ? undefined : why;
 
-const field = (json: string, kind: Kind, means: string, more: Partial<Field> & { default: string }): Field => ({
+const field = (json: string, kind: Kind, more: Partial<Field> & Pick<Field, "means" | "default">): Field => ({
   json: [json],
   kind,
-  means,
   since: "2.9",
   updates: "yes",
   ...more,
@@ -152,69 +151,72 @@ const FIRST = "it counts only when the stream is made; a server that takes the u
 
 /** Fields of a stream, by the key of a declaration. */
 export const STREAM_FIELDS: Readonly<Record<keyof Omit<DeclaredStream, "name" | "remove">, Field>> = {
-  description: field("description", text(4096, "Orders of the shop"), "what it is for", { default: "none" }),
-  subjects: field("subjects", texts("NATS subjects", ["orders.>"], anySubject), "what it stores", {
+  description: field("description", text(4096, "Orders of the shop"), { means: "what it is for", default: "none" }),
+  subjects: field("subjects", texts("NATS subjects", ["orders.>"], anySubject), {
+    means: "what it stores",
     default: "the stream's name; none for a mirror",
   }),
-  retention: field(
-    "retention",
-    choice("limits", "interest", "workqueue"),
-    "what goes besides limits: nothing, what every consumer has acknowledged, or what one has",
-    {
-      default: "limits",
-      updates: "limits and interest into each other (nats-server 2.10)",
-      updatesSince: "2.10",
-      refuses: (from, to) =>
-        from === "workqueue" || to === "workqueue" ? "NATS changes no stream into a work queue or back" : undefined,
-    },
-  ),
-  maxConsumers: field("max_consumers", whole(1, { unlimited: -1 }), "consumers at most", {
+  retention: field("retention", choice("limits", "interest", "workqueue"), {
+    means: "what goes besides limits: nothing, what every consumer has acknowledged, or what one has",
+    default: "limits",
+    updates: "limits and interest into each other (nats-server 2.10)",
+    updatesSince: "2.10",
+    refuses: (from, to) =>
+      from === "workqueue" || to === "workqueue" ? "NATS changes no stream into a work queue or back" : undefined,
+  }),
+  maxConsumers: field("max_consumers", whole(1, { unlimited: -1 }), {
+    means: "consumers at most",
     default: "unlimited",
     updates: "yes (nats-server 2.12.10)",
     updatesSince: "2.12.10",
   }),
-  maxMessages: field("max_msgs", whole(1, { unlimited: -1, example: 100_000 }), "messages at most", {
+  maxMessages: field("max_msgs", whole(1, { unlimited: -1, example: 100_000 }), {
+    means: "messages at most",
     default: "unlimited",
   }),
-  maxBytes: field("max_bytes", size(-1), "size at most; reserved when the stream is made", { default: "unlimited" }),
-  maxAgeSeconds: field("max_age", seconds(0.1, "unlimited", 86_400), "life of a message", { default: "unlimited" }),
-  maxMessagesPerSubject: field(
-    "max_msgs_per_subject",
-    whole(1, { unlimited: -1 }),
-    "messages at most of each subject",
-    {
-      default: "unlimited",
-    },
-  ),
-  maxMessageBytes: field("max_msg_size", size(-1, 2 ** 31 - 1), "size of one message at most", {
+  maxBytes: field("max_bytes", size(-1), {
+    means: "size at most; reserved when the stream is made",
     default: "unlimited",
   }),
-  discard: field("discard", choice("old", "new"), "what goes at a limit: old messages, or new ones are refused", {
+  maxAgeSeconds: field("max_age", seconds(0.1, "unlimited", 86_400), {
+    means: "life of a message",
+    default: "unlimited",
+  }),
+  maxMessagesPerSubject: field("max_msgs_per_subject", whole(1, { unlimited: -1 }), {
+    means: "messages at most of each subject",
+    default: "unlimited",
+  }),
+  maxMessageBytes: field("max_msg_size", size(-1, 2 ** 31 - 1), {
+    means: "size of one message at most",
+    default: "unlimited",
+  }),
+  discard: field("discard", choice("old", "new"), {
+    means: "what goes at a limit: old messages, or new ones are refused",
     default: "old",
   }),
-  discardNewPerSubject: field("discard_new_per_subject", flag, "discard new at the limit of each subject, too", {
+  discardNewPerSubject: field("discard_new_per_subject", flag, {
+    means: "discard new at the limit of each subject, too",
     default: "false",
   }),
-  storage: field("storage", choice("file", "memory"), "where messages are kept", {
+  storage: field("storage", choice("file", "memory"), {
+    means: "where messages are kept",
     default: "file",
     updates: "no: a stream keeps its storage for life",
     refuses: never("a stream keeps its storage for life"),
   }),
-  replicas: field("num_replicas", whole(1, { most: 5, example: 3 }), "servers that keep a copy", {
+  replicas: field("num_replicas", whole(1, { most: 5, example: 3 }), {
+    means: "servers that keep a copy",
     default: "1",
     updates: "yes, in a cluster of that many servers",
   }),
-  noAck: field("no_ack", flag, "no publish is answered", { default: "false" }),
-  duplicateWindowSeconds: field(
-    "duplicate_window",
-    seconds(0.1, undefined, 120),
-    "how long a Nats-Msg-Id is remembered",
-    {
-      default: "120 s, or the age where that is shorter",
-    },
-  ),
-  placement: field("placement", placement, "cluster and tags of the servers", { default: "none" }),
-  mirror: field("mirror", record(origin, { name: "ORDERS" }, "none"), "the one stream that it copies", {
+  noAck: field("no_ack", flag, { means: "no publish is answered", default: "false" }),
+  duplicateWindowSeconds: field("duplicate_window", seconds(0.1, undefined, 120), {
+    means: "how long a Nats-Msg-Id is remembered",
+    default: "120 s, or the age where that is shorter",
+  }),
+  placement: field("placement", placement, { means: "cluster and tags of the servers", default: "none" }),
+  mirror: field("mirror", record(origin, { name: "ORDERS" }, "none"), {
+    means: "the one stream that it copies",
     default: "none",
     updates: "only to none (nats-server 2.12)",
     updatesSince: "2.12",
@@ -222,15 +224,18 @@ export const STREAM_FIELDS: Readonly<Record<keyof Omit<DeclaredStream, "name" | 
     refuses: (_from, to) =>
       to === undefined ? undefined : "a mirror keeps its origin, and no other stream becomes one",
   }),
-  sources: field("sources", records(record(origin, { name: "ORDERS" })), "streams that it copies from", {
+  sources: field("sources", records(record(origin, { name: "ORDERS" })), {
+    means: "streams that it copies from",
     default: "none",
     valueSince: originSince,
   }),
-  compression: field("compression", choice("none", "s2"), "how the file store is written", {
+  compression: field("compression", choice("none", "s2"), {
+    means: "how the file store is written",
     default: "none",
     since: "2.10",
   }),
-  firstSequence: field("first_seq", whole(1, { example: 1000 }), "number of the first message", {
+  firstSequence: field("first_seq", whole(1, { example: 1000 }), {
+    means: "number of the first message",
     default: "1",
     since: "2.10",
     updates: `no: ${FIRST}`,
@@ -239,29 +244,31 @@ export const STREAM_FIELDS: Readonly<Record<keyof Omit<DeclaredStream, "name" | 
   subjectTransform: field(
     "subject_transform",
     record(TRANSFORM, { source: "orders.>", destination: "shop.orders.>" }, "none"),
-    "the subject under which it stores",
-    {
-      default: "none",
-      since: "2.10",
-    },
+    { means: "the subject under which it stores", default: "none", since: "2.10" },
   ),
-  republish: field("republish", republish, "where it publishes what it has stored", {
+  republish: field("republish", republish, {
+    means: "where it publishes what it has stored",
     default: "none",
     updates: "yes (nats-server 2.10)",
     updatesSince: "2.10",
   }),
-  allowDirect: field("allow_direct", flag, "any replica answers for single messages", { default: "false" }),
-  denyDelete: field("deny_delete", flag, "nobody may delete single messages", {
+  allowDirect: field("allow_direct", flag, { means: "any replica answers for single messages", default: "false" }),
+  denyDelete: field("deny_delete", flag, {
+    means: "nobody may delete single messages",
     default: "false",
     updates: "only to true",
     refuses: onlyOn("NATS does not take back a stream's deny_delete"),
   }),
-  denyPurge: field("deny_purge", flag, "nobody may purge", {
+  denyPurge: field("deny_purge", flag, {
+    means: "nobody may purge",
     default: "false",
     updates: "only to true",
     refuses: onlyOn("NATS does not take back a stream's deny_purge"),
   }),
-  allowRollup: field("allow_rollup_hdrs", flag, "a publish may take the place of all before it", { default: "false" }),
+  allowRollup: field("allow_rollup_hdrs", flag, {
+    means: "a publish may take the place of all before it",
+    default: "false",
+  }),
   consumerLimits: field(
     "consumer_limits",
     record(
@@ -271,48 +278,57 @@ export const STREAM_FIELDS: Readonly<Record<keyof Omit<DeclaredStream, "name" | 
       },
       { maxAckPending: 1000 },
     ),
-    "what its consumers get, and may not exceed",
-    { default: "none", since: "2.10", updates: "yes, unless a consumer exceeds them" },
+    {
+      means: "what its consumers get, and may not exceed",
+      default: "none",
+      since: "2.10",
+      updates: "yes, unless a consumer exceeds them",
+    },
   ),
-  allowMessageTtl: field("allow_msg_ttl", flag, "a publish may say how long its message lives", {
+  allowMessageTtl: field("allow_msg_ttl", flag, {
+    means: "a publish may say how long its message lives",
     default: "false",
     since: "2.11",
     updates: "only to true",
     refuses: onlyOn("NATS does not take back a stream's message TTLs"),
   }),
-  deleteMarkerTtlSeconds: field(
-    "subject_delete_marker_ttl",
-    seconds(1, "none"),
-    "how long a mark stays where a subject's last message expired",
-    {
-      default: "none",
-      since: "2.11",
-    },
-  ),
-  allowCounters: field("allow_msg_counter", flag, "it counts instead of storing", {
+  deleteMarkerTtlSeconds: field("subject_delete_marker_ttl", seconds(1, "none"), {
+    means: "how long a mark stays where a subject's last message expired",
+    default: "none",
+    since: "2.11",
+  }),
+  allowCounters: field("allow_msg_counter", flag, {
+    means: "it counts instead of storing",
     default: "false",
     since: "2.12",
     updates: "no: a stream counts for life, or never",
     refuses: never("a stream counts for life, or never"),
   }),
-  allowAtomicPublish: field("allow_atomic", flag, "several messages may be published as one", {
+  allowAtomicPublish: field("allow_atomic", flag, {
+    means: "several messages may be published as one",
     default: "false",
     since: "2.12",
   }),
-  allowSchedules: field("allow_msg_schedules", flag, "a publish may say when its message is due", {
+  allowSchedules: field("allow_msg_schedules", flag, {
+    means: "a publish may say when its message is due",
     default: "false",
     since: "2.12",
     updates: "only to true",
     refuses: onlyOn("NATS does not take back a stream's schedules"),
   }),
-  persistMode: field("persist_mode", choice("default", "async"), "async answers before the message is on disk", {
+  persistMode: field("persist_mode", choice("default", "async"), {
+    means: "async answers before the message is on disk",
     default: "default",
     since: "2.12",
     updates: "no: a stream keeps its persist mode for life",
     refuses: never("a stream keeps its persist mode for life"),
   }),
-  allowBatchPublish: field("allow_batched", flag, "fast publishing in batches", { default: "false", since: "2.14" }),
-  metadata: field("metadata", metadata, "texts by key", { default: "none", since: "2.10" }),
+  allowBatchPublish: field("allow_batched", flag, {
+    means: "fast publishing in batches",
+    default: "false",
+    since: "2.14",
+  }),
+  metadata: field("metadata", metadata, { means: "texts by key", default: "none", since: "2.10" }),
 };
 
 export const STREAM_FIELDS_APART: readonly FieldApart[] = [
@@ -334,50 +350,46 @@ const writeFilters = (value: unknown): Record<string, unknown> => {
 
 /** Fields of a consumer, by the key of a declaration. */
 export const CONSUMER_FIELDS: Readonly<Record<keyof Omit<DeclaredConsumer, "stream" | "name" | "remove">, Field>> = {
-  description: field("description", text(4096, "Bills orders"), "what it is for", { default: "none" }),
+  description: field("description", text(4096, "Bills orders"), { means: "what it is for", default: "none" }),
   deliverPolicy: field(
     "deliver_policy",
     choice("all", "last", "new", "last_per_subject", "by_start_sequence", "by_start_time"),
-    "where it begins",
     {
+      means: "where it begins",
       default: "all",
       updates: "no: a consumer has begun where it began",
       refuses: never("a consumer has begun where it began"),
     },
   ),
-  startSequence: field("opt_start_seq", whole(1), "first message, by its number", {
+  startSequence: field("opt_start_seq", whole(1), {
+    means: "first message, by its number",
     default: "none",
     updates: "no: a consumer has begun where it began",
     refuses: never("a consumer has begun where it began"),
   }),
-  startTime: field("opt_start_time", time, "first message, by its time", {
+  startTime: field("opt_start_time", time, {
+    means: "first message, by its time",
     default: "none",
     updates: "no: a consumer has begun where it began",
     refuses: never("a consumer has begun where it began"),
   }),
-  ackPolicy: field(
-    "ack_policy",
-    choice("none", "all", "explicit", "flow_control"),
-    "what is acknowledged: each message, all up to one, or none",
-    {
-      default: "explicit (the server's own default is none)",
-      updates: "no: a consumer keeps its way of acknowledging for life",
-      refuses: never("a consumer keeps its way of acknowledging for life"),
-      valueSince: (value) => (value === "flow_control" ? "2.14" : undefined),
-    },
-  ),
-  ackWaitSeconds: field(
-    "ack_wait",
-    seconds(0.001, undefined, 30),
-    "until an unacknowledged message is delivered again",
-    {
-      default: "30 s",
-    },
-  ),
-  maxDeliver: field("max_deliver", whole(1, { unlimited: -1, example: 10 }), "deliveries of one message", {
+  ackPolicy: field("ack_policy", choice("none", "all", "explicit", "flow_control"), {
+    means: "what is acknowledged: each message, all up to one, or none",
+    default: "explicit (the server's own default is none)",
+    updates: "no: a consumer keeps its way of acknowledging for life",
+    refuses: never("a consumer keeps its way of acknowledging for life"),
+    valueSince: (value) => (value === "flow_control" ? "2.14" : undefined),
+  }),
+  ackWaitSeconds: field("ack_wait", seconds(0.001, undefined, 30), {
+    means: "until an unacknowledged message is delivered again",
+    default: "30 s",
+  }),
+  maxDeliver: field("max_deliver", whole(1, { unlimited: -1, example: 10 }), {
+    means: "deliveries of one message",
     default: "unlimited",
   }),
-  backoffSeconds: field("backoff", secondsList, "pauses before further deliveries, instead of ackWaitSeconds", {
+  backoffSeconds: field("backoff", secondsList, {
+    means: "pauses before further deliveries, instead of ackWaitSeconds",
     default: "none",
   }),
   filterSubjects: {
@@ -391,109 +403,91 @@ export const CONSUMER_FIELDS: Readonly<Record<keyof Omit<DeclaredConsumer, "stre
     read: filters,
     write: writeFilters,
   },
-  replayPolicy: field("replay_policy", choice("instant", "original"), "the pace of a backlog", {
+  replayPolicy: field("replay_policy", choice("instant", "original"), {
+    means: "the pace of a backlog",
     default: "instant",
     updates: "no: a consumer keeps its pace for life",
     refuses: never("a consumer keeps its pace for life"),
   }),
-  rateLimitBitsPerSecond: field(
-    "rate_limit_bps",
-    whole(1, { unlimited: 0, example: 1_000_000 }),
-    "pace of a push consumer",
-    {
-      default: "unlimited",
-    },
-  ),
-  samplePercent: field("sample_freq", percent, "acknowledgements that are reported", { default: "0" }),
-  maxWaiting: field("max_waiting", whole(1, { example: 512 }), "pulls that may wait", {
+  rateLimitBitsPerSecond: field("rate_limit_bps", whole(1, { unlimited: 0, example: 1_000_000 }), {
+    means: "pace of a push consumer",
+    default: "unlimited",
+  }),
+  samplePercent: field("sample_freq", percent, { means: "acknowledgements that are reported", default: "0" }),
+  maxWaiting: field("max_waiting", whole(1, { example: 512 }), {
+    means: "pulls that may wait",
     default: "512",
     updates: "no: NATS fixes it when the consumer is made",
     refuses: never("NATS fixes it when the consumer is made"),
   }),
-  maxAckPending: field(
-    "max_ack_pending",
-    whole(1, { unlimited: -1, example: 1000 }),
-    "unacknowledged messages at most",
-    {
-      default: "1000",
-    },
-  ),
-  flowControl: field("flow_control", flag, "flow control of a push consumer", {
+  maxAckPending: field("max_ack_pending", whole(1, { unlimited: -1, example: 1000 }), {
+    means: "unacknowledged messages at most",
+    default: "1000",
+  }),
+  flowControl: field("flow_control", flag, {
+    means: "flow control of a push consumer",
     default: "false",
     updates: "no: NATS fixes it when the consumer is made",
     refuses: never("NATS fixes it when the consumer is made"),
   }),
-  headersOnly: field("headers_only", flag, "messages without bodies", { default: "false" }),
-  maxRequestBatch: field("max_batch", whole(1, { unlimited: 0, example: 100 }), "messages of one pull at most", {
+  headersOnly: field("headers_only", flag, { means: "messages without bodies", default: "false" }),
+  maxRequestBatch: field("max_batch", whole(1, { unlimited: 0, example: 100 }), {
+    means: "messages of one pull at most",
     default: "unlimited",
   }),
-  maxRequestExpiresSeconds: field("max_expires", seconds(0.001, "unlimited"), "longest pull", { default: "unlimited" }),
-  maxRequestBytes: field("max_bytes", size(0), "size of one pull at most", { default: "unlimited" }),
-  deliverSubject: field("deliver_subject", literal, "makes it a push consumer", {
+  maxRequestExpiresSeconds: field("max_expires", seconds(0.001, "unlimited"), {
+    means: "longest pull",
+    default: "unlimited",
+  }),
+  maxRequestBytes: field("max_bytes", size(0), { means: "size of one pull at most", default: "unlimited" }),
+  deliverSubject: field("deliver_subject", literal, {
+    means: "makes it a push consumer",
     default: "none: a pull consumer",
     updates: "from one subject to another, while nobody listens to the first",
     refuses: (from, to) =>
       from === "" || to === "" ? "NATS makes no push consumer of a pull consumer, nor the other way" : undefined,
   }),
-  deliverGroup: field("deliver_group", nameText, "queue group of a push consumer", { default: "none" }),
-  idleHeartbeatSeconds: field("idle_heartbeat", seconds(0.1, "none", 5), "heartbeat of a push consumer", {
+  deliverGroup: field("deliver_group", nameText, { means: "queue group of a push consumer", default: "none" }),
+  idleHeartbeatSeconds: field("idle_heartbeat", seconds(0.1, "none", 5), {
+    means: "heartbeat of a push consumer",
     default: "none",
     updates: "no: NATS fixes it when the consumer is made",
     refuses: never("NATS fixes it when the consumer is made"),
   }),
-  inactiveThresholdSeconds: field(
-    "inactive_threshold",
-    seconds(0.001, "never", 3600),
-    "without interest for so long, the server deletes it",
-    {
-      default: "never",
-    },
-  ),
-  replicas: field(
-    "num_replicas",
-    whole(1, { most: 5, unlimited: 0, example: 3 }),
-    "servers that keep its place, 0 for as many as the stream's",
-    {
-      default: "as the stream",
-      updates: "yes, in a cluster of that many servers",
-    },
-  ),
-  memoryStorage: field("mem_storage", flag, "its place is kept in memory", {
+  inactiveThresholdSeconds: field("inactive_threshold", seconds(0.001, "never", 3600), {
+    means: "without interest for so long, the server deletes it",
+    default: "never",
+  }),
+  replicas: field("num_replicas", whole(1, { most: 5, unlimited: 0, example: 3 }), {
+    means: "servers that keep its place, 0 for as many as the stream's",
+    default: "as the stream",
+    updates: "yes, in a cluster of that many servers",
+  }),
+  memoryStorage: field("mem_storage", flag, {
+    means: "its place is kept in memory",
     default: "false",
     updates: "no: a consumer keeps its storage for life",
     refuses: never("a consumer keeps its storage for life"),
   }),
-  metadata: field("metadata", metadata, "texts by key", { default: "none", since: "2.10" }),
+  metadata: field("metadata", metadata, { means: "texts by key", default: "none", since: "2.10" }),
   priorityGroups: field(
     "priority_groups",
     texts("groups", ["jobs"], (value) =>
       /^[a-zA-Z0-9/_=-]{1,16}$/.test(value) ? undefined : "not 1 to 16 of letters, digits and / _ = -",
     ),
-    "groups that pulls may name",
-    {
-      default: "none",
-      since: "2.11",
-    },
+    { means: "groups that pulls may name", default: "none", since: "2.11" },
   ),
-  priorityPolicy: field(
-    "priority_policy",
-    choice("none", "overflow", "pinned_client", "prioritized"),
-    "which pull is served first",
-    {
-      default: "none",
-      since: "2.11",
-      valueSince: (value) => (value === "prioritized" ? "2.12" : undefined),
-    },
-  ),
-  priorityTimeoutSeconds: field(
-    "priority_timeout",
-    seconds(0.001, "the server's default", 120),
-    "after so long a silent pinned client loses its place",
-    {
-      default: "120 s with pinned_client",
-      since: "2.11",
-    },
-  ),
+  priorityPolicy: field("priority_policy", choice("none", "overflow", "pinned_client", "prioritized"), {
+    means: "which pull is served first",
+    default: "none",
+    since: "2.11",
+    valueSince: (value) => (value === "prioritized" ? "2.12" : undefined),
+  }),
+  priorityTimeoutSeconds: field("priority_timeout", seconds(0.001, "the server's default", 120), {
+    means: "after so long a silent pinned client loses its place",
+    default: "120 s with pinned_client",
+    since: "2.11",
+  }),
 };
 
 export const CONSUMER_FIELDS_APART: readonly FieldApart[] = [

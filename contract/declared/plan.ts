@@ -200,7 +200,7 @@ function consumerStanding(target: Target, around: Around): Standing {
   const streamConfig = after.get(stream);
   const subject = `CONSUMER.DURABLE.CREATE.${stream}.${consumer}`;
   if (!info) {
-    const against = streamConfig ? againstStream(target, target.config, streamConfig, around) : [];
+    const against = streamConfig ? againstStream(target, streamConfig, around) : [];
     const refusals = [...refusedIn(unsupportedFields(target, observed.server)), ...against.map(contradiction)];
     const body = { stream_name: stream, config: target.config, action: "create" };
     return {
@@ -217,11 +217,11 @@ function consumerStanding(target: Target, around: Around): Standing {
   const next = patched(config, differences);
   const before = new Set([
     ...consumerConflicts(config),
-    ...(streamConfig ? againstStream(target, config, streamConfig, around) : []),
+    ...(streamConfig ? againstStream({ ...target, config }, streamConfig, around) : []),
   ]);
   const against = [
     ...consumerConflicts(next),
-    ...(streamConfig ? againstStream(target, next, streamConfig, around) : []),
+    ...(streamConfig ? againstStream({ ...target, config: next }, streamConfig, around) : []),
   ];
   const refusals = [...refusedIn(differences), ...against.filter((each) => !before.has(each)).map(contradiction)];
   const does = `update ${label}: ${described(differences)}`;
@@ -235,7 +235,8 @@ function consumerStanding(target: Target, around: Around): Standing {
   };
 }
 
-function againstStream(target: Target, config: Config, stream: Config, { targets, observed }: Around): string[] {
+function againstStream(target: Target, stream: Config, { targets, observed }: Around): string[] {
+  const { config } = target;
   const own = targets.filter((other) => other.stream === target.stream && other.consumer !== undefined);
   const there = (observed.beside[target.stream] ?? [])
     .filter(({ name }) => !own.some(({ consumer }) => consumer === name))

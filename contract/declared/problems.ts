@@ -35,7 +35,19 @@ const REMOVALS = ["ifEmpty", "withContents"];
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-const complaint = (path: string, value: unknown, problem: string, allowed: string, example: unknown): string => {
+/** A value, and where it stands. */
+interface At {
+  readonly path: string;
+  readonly value: unknown;
+}
+
+/** What would do instead of a wrong value. */
+interface Remedy {
+  readonly allowed: string;
+  readonly example: unknown;
+}
+
+const complaint = ({ path, value }: At, problem: string, { allowed, example }: Remedy): string => {
   const shown = typeof value === "string" || typeof value === "number" ? ` ${JSON.stringify(value)}` : "";
   return `${path}:${shown} is ${problem}; allowed: ${allowed}; for example ${typeof example === "string" ? example : JSON.stringify(example)}`;
 };
@@ -61,15 +73,16 @@ const NAMES: Readonly<
 };
 
 /** What is wrong with the name, or the stream, of a declaration. */
-function nameProblems(list: DeclaredList, path: string, key: "name" | "stream", value: unknown): string[] {
-  const { check, allowed, example } = key === "stream" ? { ...NAMES.consumers, example: "ORDERS" } : NAMES[list];
+function nameProblems(list: DeclaredList, key: "name" | "stream", at: At): string[] {
+  const { value } = at;
+  const { check, ...remedy } = key === "stream" ? { ...NAMES.consumers, example: "ORDERS" } : NAMES[list];
   const problem =
     value === undefined || value === null
       ? "missing"
       : typeof value !== "string" || value === ""
         ? "not a name"
         : check(value);
-  return problem === undefined ? [] : [complaint(`${path}.${key}`, value, problem, allowed, example)];
+  return problem === undefined ? [] : [complaint(at, problem, remedy)];
 }
 
 /** The key that somebody meant: NATS's own name of a field, the beginning of a key, or one with few letters changed. */
@@ -78,24 +91,20 @@ const meantBy = (key: string, known: readonly string[], fields: Readonly<Record<
   known.find((each) => each.toLowerCase().startsWith(key.toLowerCase())) ??
   nearest(key, known);
 
-function declarationProblems(
-  list: DeclaredList,
-  path: string,
-  declaration: unknown,
-  unknown: string | undefined,
-): string[] {
+function declarationProblems(list: DeclaredList, at: At, unknown: string | undefined): string[] {
+  const { path, value: declaration } = at;
   const fields = FIELDS[list];
   const own = list === "consumers" ? (["stream", "name"] as const) : (["name"] as const);
   if (!isRecord(declaration)) {
     const example = Object.fromEntries(own.map((key) => [key, key === "stream" ? "ORDERS" : NAMES[list].example]));
     return [
-      complaint(path, declaration, "not a declaration", `keys and values, ${own.join(" and ")} among them`, example),
+      complaint(at, "not a declaration", { allowed: `keys and values, ${own.join(" and ")} among them`, example }),
     ];
   }
   const known = [...own, "remove", ...Object.keys(fields)];
   const isUnknown = (value: unknown): boolean => unknown !== undefined && value === unknown;
   const problems = own.flatMap((key) =>
-    isUnknown(declaration[key]) ? [] : nameProblems(list, path, key, declaration[key]),
+    isUnknown(declaration[key]) ? [] : nameProblems(list, key, { path: `${path}.${key}`, value: declaration[key] }),
   );
   const { remove } = declaration;
   for (const [key, value] of Object.entries(declaration)) {
@@ -110,12 +119,13 @@ function declarationProblems(
     const field = fields[key];
     const problem = field?.kind.problem(value);
     if (field && problem !== undefined) {
-      problems.push(complaint(`${path}.${key}`, value, problem, field.kind.allowed, field.kind.example));
+      problems.push(complaint({ path: `${path}.${key}`, value }, problem, field.kind));
     }
   }
   if (remove !== undefined && remove !== null && !isUnknown(remove)) {
     if (!REMOVALS.includes(remove as string)) {
-      problems.push(complaint(`${path}.remove`, remove, "not a way to remove", REMOVALS.join(" or "), "ifEmpty"));
+      const remedy = { allowed: REMOVALS.join(" or "), example: "ifEmpty" };
+      problems.push(complaint({ path: `${path}.remove`, value: remove }, "not a way to remove", remedy));
     }
     const more = Object.keys(declaration).filter(
       (key) => key in fields && declaration[key] !== undefined && declaration[key] !== null,
@@ -157,7 +167,9 @@ export function declaredProblems(declared: unknown, around: DeclaredContext): st
     }
     sound[list] = (value as unknown[]).map((declaration, index) => {
       const wrong =
-        declaration === unknown ? [] : declarationProblems(list, `${names[list]}[${index}]`, declaration, unknown);
+        declaration === unknown
+          ? []
+          : declarationProblems(list, { path: `${names[list]}[${index}]`, value: declaration }, unknown);
       problems.push(...wrong);
       return wrong.length === 0 && isKnown(declaration, unknown) ? declaration : undefined;
     });

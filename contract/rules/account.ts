@@ -52,7 +52,11 @@ export const isForbidden = (refusal: Refusal | null | undefined): boolean => ref
 const advise = (advice: string): Extract<Fix, { action: "advise" }> => ({ action: "advise", advice });
 
 /** What is done where the server would refuse the stream `name` to `login`. */
-export function admitStream({ code, words }: Refusal, login: string, name: string, storage: string): Fix {
+export function admitStream(
+  { code, words }: Refusal,
+  login: string,
+  { name, storage }: { readonly name: string; readonly storage: string },
+): Fix {
   switch (code) {
     case 0:
       return advise(
@@ -80,7 +84,7 @@ const admitConsumer = (refusal: Refusal, login: string, { stream, expect, worker
         `lower NOETL_WORKER_NATS_MAX_ACK_PENDING (workerMaxAckPending) from ${worker.maxAckPending} to the limit, or raise ` +
           "max_ack_pending: `jetstream.limits` of the server, `jetstream` of the account, or `consumer_limits` of the stream",
       )
-    : admitStream(refusal, login, stream, expect.storage);
+    : admitStream(refusal, login, { name: stream, storage: expect.storage });
 
 /**
  * Rules about the account, asked where the login may publish on `$JS.API.INFO` and `$JS.API.STREAM.NAMES`. An account
@@ -177,7 +181,8 @@ export const ACCOUNT_RULES: readonly Rule[] = [
     expected: ({ stream }) => `${stream} can be created`,
     found: ({ probe }) => (probe.creation ? coded(probe.creation) : "it can"),
     holds: ({ probe }) => !probe.creation,
-    fix: ({ stream, expect }, { probe }) => admitStream(probe.creation ?? NOTHING, probe.login, stream, expect.storage),
+    fix: ({ stream, expect }, { probe }) =>
+      admitStream(probe.creation ?? NOTHING, probe.login, { name: stream, storage: expect.storage }),
     ensure: (_contract, { probe }) => (isForbidden(probe.creation) ? { action: "create-stream" } : undefined),
   },
   {

@@ -143,8 +143,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
       admitStream(
         gateway.creations?.[bucket.name] ?? NOTHING,
         gatewayOf(contract).user === undefined ? "the gateway's user" : `user ${gatewayOf(contract).user}`,
-        bucketStream(bucket.name),
-        "file",
+        { name: bucketStream(bucket.name), storage: "file" },
       ),
     ensure: (_contract, { bucket, gateway }) =>
       isForbidden(gateway.creations?.[bucket.name]) ? { action: "create-bucket", bucket: bucket.name } : undefined,
