@@ -6,6 +6,13 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { projectRoot } from "../contract/project";
 
+/** The same keys, each value of which may be an output; of a list, each element too. */
+export type Inputs<T> = {
+  -readonly [K in keyof T]: NonNullable<T[K]> extends readonly (infer Element)[]
+    ? pulumi.Input<readonly pulumi.Input<Element>[]>
+    : pulumi.Input<NonNullable<T[K]>>;
+};
+
 /** Levels of the Pod Security Standards. */
 export type PodSecurityLevel = "privileged" | "baseline" | "restricted";
 

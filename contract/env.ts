@@ -16,25 +16,29 @@ export interface StreamNames {
 
 /** Pull settings of the worker. Times in seconds. */
 export interface WorkerTuning {
+  /** NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS. Default: 30. */
   readonly fetchTimeoutSeconds: number;
+  /** NOETL_WORKER_NATS_FETCH_HEARTBEAT_SECONDS. Default: 5. */
   readonly fetchHeartbeatSeconds: number;
+  /** NOETL_WORKER_NATS_MAX_ACK_PENDING, -1 for unlimited. Default: 64. */
   readonly maxAckPending: number;
+  /** NOETL_WORKER_NATS_MAX_DELIVER, -1 for unlimited. Default: 1000. */
   readonly maxDeliver: number;
 }
 
 /** The gateway's part of the contract. TTLs in seconds. */
 export interface GatewaySubjects {
-  /** NATS_UPDATES_SUBJECT_PREFIX. */
+  /** NATS_UPDATES_SUBJECT_PREFIX. Default: `playbooks.executions.`. */
   readonly updatesSubjectPrefix: string;
-  /** NATS_CALLBACK_SUBJECT_PREFIX. */
+  /** NATS_CALLBACK_SUBJECT_PREFIX. Default: `noetl.callbacks`. */
   readonly callbackSubjectPrefix: string;
-  /** NATS_SESSION_BUCKET. */
+  /** NATS_SESSION_BUCKET. Default: `sessions`. */
   readonly sessionBucket: string;
-  /** NATS_SESSION_CACHE_TTL_SECS, in seconds. */
+  /** NATS_SESSION_CACHE_TTL_SECS, in seconds. Default: 300. */
   readonly sessionTtlSeconds: number;
-  /** NATS_REQUEST_BUCKET. */
+  /** NATS_REQUEST_BUCKET. Default: `requests`. */
   readonly requestBucket: string;
-  /** NATS_REQUEST_TTL_SECS, in seconds. */
+  /** NATS_REQUEST_TTL_SECS, in seconds. Default: 1800. */
   readonly requestTtlSeconds: number;
 }
 

@@ -21,64 +21,77 @@ export interface TlsSettings {
 
 /** The way to NATS through a port-forward over the Kubernetes API, as `kubectl port-forward` goes it. */
 export interface ClusterConnection {
-  /** Namespace of NATS. */
+  /** Namespace of NATS. Default: `nats`. */
   readonly namespace: string;
-  /** Service whose ready pods are taken. */
+  /** Service whose ready pods are taken. Default: `nats`. */
   readonly service: string;
   /** One pod instead of any behind the Service. */
   readonly pod?: string;
-  /** NATS client port of the pod. */
+  /** NATS client port of the pod. Default: 4222. */
   readonly port: number;
-  /** Content or path of a kubeconfig; unset takes `$KUBECONFIG`, `~/.kube/config` or the pod's service account. */
+  /** Content or path of a kubeconfig. Default: `$KUBECONFIG`, `~/.kube/config` or a pod's service account. */
   readonly kubeconfig?: string;
-  /** Context of the kubeconfig; unset takes its current one. */
+  /** Context of the kubeconfig. Default: its current one. */
   readonly context?: string;
   readonly tls?: TlsSettings;
 }
 
 /** The direct way to NATS. */
 export interface ServersConnection {
-  /** `host:port`, with or without `nats://` or `tls://`; tried in this order. */
+  /** `host:port` each, with or without `nats://` or `tls://`, without credentials; tried in this order. */
   readonly servers: readonly string[];
   readonly tls?: TlsSettings;
 }
 
-/** How stream and consumer must be configured. Defaults: as NoETL creates them. Durations in seconds. */
+/**
+ * How stream and consumer must be configured. Defaults: as NoETL of the line creates them; those named are of `2.8`.
+ * Durations in seconds.
+ */
 export interface Expectation {
+  /** `limits`, `interest` or `workqueue`. Default: `limits`. */
   readonly retention: string;
+  /** `memory` or `file`. Default: `memory`. */
   readonly storage: string;
-  /** 0 is unlimited. */
+  /** Maximum age of a message in seconds, 0 for unlimited. Default: 3600. */
   readonly maxAgeSeconds: number;
+  /** `none`, `all` or `explicit`. Default: `explicit`. */
   readonly ackPolicy: string;
+  /** `all`, `last`, `new` or `last_per_subject`. Default: `new`. */
   readonly deliverPolicy: string;
+  /** `instant` or `original`. Default: `instant`. */
   readonly replayPolicy: string;
+  /** Time to acknowledge in seconds. Default: 30. */
   readonly ackWaitSeconds: number;
-  /** Fewest replicas of the stream; more are fine. */
+  /** Fewest replicas of the stream, 1 to 5; more are fine. Default: 1. */
   readonly replicas: number;
-  /** `duplicate_window`; a shorter `maxAgeSeconds` shortens it. */
+  /** Duplicate window in seconds; a shorter maximum age shortens it. Default: 120, which is the server's own. */
   readonly duplicateWindowSeconds: number;
 }
 
 /** The worker's settings that must agree with its consumer (`NOETL_WORKER_NATS_*`). */
 export interface WorkerSettings extends Omit<WorkerTuning, "fetchHeartbeatSeconds"> {
-  /** Worker pods, each of which fetches. */
+  /** Worker pods, each of which fetches. Default: 1. */
   readonly replicas: number;
 }
 
 /** The gateway's part of the contract, and where it is. */
 export interface GatewaySettings extends GatewaySubjects {
-  /** The user that the gateway logs in with, where it is another than the check's. */
+  /** The user that the gateway logs in with. Default: the user of the check. */
   readonly user?: string;
   readonly password?: string;
-  /** Where the gateway runs; only used in the commands that fix a broken contract. */
+  /** Where the gateway runs, for the commands that fix a broken contract. Default: `gateway`. */
   readonly namespace: string;
+  /** Default: `gateway`. */
   readonly deployment: string;
 }
 
 /** Where NoETL runs; only used in the commands that fix a broken contract. */
 export interface NoetlPlaces {
+  /** Default: `noetl`. */
   readonly namespace: string;
+  /** Default: `noetl-server`. */
   readonly serverDeployment: string;
+  /** Default: `noetl-worker`. */
   readonly workerDeployment: string;
 }
 
@@ -91,24 +104,37 @@ export interface NoetlLogin {
 /** Everything that one check needs, with no default left open. */
 export interface ContractInputs {
   readonly connection: ClusterConnection | ServersConnection;
+  /**
+   * NATS user. Default: log in without one. The least it needs: publish on `$JS.API.STREAM.INFO.<stream>` and
+   * `$JS.API.CONSUMER.INFO.<stream>.<consumer>`, with a gateway on `$JS.API.STREAM.INFO.KV_<bucket>` too, and subscribe
+   * on `_INBOX.>`. Rules that it may not ask for are named in {@link ContractReport.skippedRules}.
+   */
   readonly user?: string;
+  /** Its password. */
   readonly password?: string;
   /** Content or path of a credentials file (`.creds`: a JWT and its seed), instead of user and password. */
   readonly credentials?: string;
   /** Seed of an NKey (`SU...`), instead of user and password. */
   readonly nkeySeed?: string;
   /**
-   * `assert` changes nothing in NATS. `ensure` first creates what is missing and updates what can be updated; for use
-   * before NoETL starts.
+   * `assert` changes nothing in NATS. `ensure` first creates stream, consumer and buckets that are missing and updates
+   * what can be updated, and refuses what would need something recreated; it belongs before NoETL starts. Default:
+   * `assert`.
    */
   readonly mode: "assert" | "ensure";
+  /** NATS_STREAM. Default: `NOETL_COMMANDS`. */
   readonly stream: string;
+  /** NATS_SUBJECT; the stream's subjects must cover it. Default: `noetl.commands`. */
   readonly subject: string;
+  /** NATS_CONSUMER. Default: `noetl_worker_pool`. */
   readonly consumer: string;
-  /** Line of the NoETL that is deployed; its stream and consumers are what is expected. Default: `2.8`. */
+  /**
+   * Line of the NoETL that is deployed: `2.8`, `2.10`, `4.7` or `rust` (docs/contract.md); its stream and consumers are what
+   * is expected. Default: `2.8`.
+   */
   readonly noetlLine?: NoetlLine;
   /** NoETL's own login, where it is another than that of the check. */
-  readonly noetlLogin?: { readonly user: string; readonly password: string };
+  readonly noetlLogin?: NoetlLogin;
   /** Subjects that this NoETL publishes on. Default: as its line does, with routing off. */
   readonly publishes?: readonly string[];
   /** The durable consumers of the workers. Default: as the line's workers make them, `consumer` first. */
@@ -120,13 +146,13 @@ export interface ContractInputs {
   readonly gateway?: GatewaySettings;
   /** What is declared in NATS beyond what NoETL makes; undefined where nothing is. */
   readonly declared?: Declared;
-  /** True where there is no NoETL: only what is declared is asked for. */
+  /** True where there is no NoETL: only what is declared is ensured and checked. Default: false. */
   readonly declaredOnly?: boolean;
-  /** True makes drift fail the update too. */
+  /** True makes drift fail the update; otherwise it is a warning. Default: false. */
   readonly strict: boolean;
-  /** Deadline of the whole check, waiting included. */
+  /** Deadline of the whole check in seconds, 1 to 3600, waiting for stream and consumer included. Default: 120. */
   readonly timeoutSeconds: number;
-  /** Any values; a change of one runs the check again. */
+  /** The check runs again when one of these changes: revisions of releases, for example. */
   readonly triggers?: readonly unknown[];
 }
 

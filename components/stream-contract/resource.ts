@@ -1,186 +1,57 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ConsumerTerms, NoetlLine } from "../../contract/lines";
 import type { BucketFacts, SkippedRule } from "../../contract/check";
-import { RUN_INPUT, type Run } from "./run";
 import type {
-  DeclaredBucket,
-  DeclaredConsumer,
-  DeclaredObjectStore,
-  DeclaredStream,
-} from "../../contract/declared/types";
+  ClusterConnection,
+  ContractInputs,
+  Expectation,
+  GatewaySettings,
+  NoetlLogin,
+  NoetlPlaces,
+  ServersConnection,
+  TlsSettings,
+  WorkerSettings,
+} from "../../contract/inputs";
+import type { Declared } from "../../contract/declared/types";
+import type { Inputs } from "../shared";
+import { RUN_INPUT, type Run } from "./run";
 
-/** TLS towards NATS. Certificates and keys are PEM text, not paths. */
-export interface StreamContractTlsArgs {
-  /** Authorities to trust instead of Node's own list. */
-  ca?: pulumi.Input<string>;
-  /** Client certificate, with `key`. */
-  cert?: pulumi.Input<string>;
-  /** Key of the client certificate; kept as a secret. */
-  key?: pulumi.Input<string>;
-  /** Name that the server's certificate must carry. Default: the server's host, or the Service's name in the cluster. */
-  serverName?: pulumi.Input<string>;
-  /** True where the server expects TLS before it greets (`handshake_first`, nats-server 2.10.4). Default: false. */
-  handshakeFirst?: pulumi.Input<boolean>;
-}
-
-/** NATS through a port-forward over the Kubernetes API: nothing needs to be exposed. */
-export interface StreamContractClusterArgs {
-  /** Namespace of NATS. Default: `nats`. */
-  namespace?: pulumi.Input<string>;
-  /** Service whose ready pods are taken. Default: `nats`. */
-  service?: pulumi.Input<string>;
-  /** One pod instead of any behind the Service. */
-  pod?: pulumi.Input<string>;
-  /** NATS client port of the pod. Default: 4222. */
-  port?: pulumi.Input<number>;
-  /**
-   * Content or path of a kubeconfig; kept as a secret. Default: `$KUBECONFIG`, `~/.kube/config` or a pod's service account.
-   */
-  kubeconfig?: pulumi.Input<string>;
-  /** Context of the kubeconfig. Default: its current one. */
-  context?: pulumi.Input<string>;
-  tls?: StreamContractTlsArgs;
+/** NATS through a port-forward over the Kubernetes API: nothing needs to be exposed. `kubeconfig` is kept as a secret. */
+export interface StreamContractClusterArgs extends Partial<Inputs<Omit<ClusterConnection, "tls">>> {
+  tls?: Inputs<TlsSettings>;
 }
 
 /** NATS at an address that the machine which runs Pulumi can reach. */
-export interface StreamContractServersArgs {
-  /** `host:port` each, with or without `nats://` or `tls://`, without credentials; tried in this order. */
-  servers: pulumi.Input<pulumi.Input<string>[]>;
-  tls?: StreamContractTlsArgs;
+export interface StreamContractServersArgs extends Inputs<Omit<ServersConnection, "tls">> {
+  tls?: Inputs<TlsSettings>;
 }
-
-/** How stream and consumer must be configured. Defaults: as NoETL of the line creates them; those named are of `2.8`. */
-export interface StreamContractExpectArgs {
-  /** `limits`, `interest` or `workqueue`. Default: `limits`. */
-  retention?: pulumi.Input<string>;
-  /** `memory` or `file`. Default: `memory`. */
-  storage?: pulumi.Input<string>;
-  /** Maximum age of a message in seconds, 0 for unlimited. Default: 3600. */
-  maxAgeSeconds?: pulumi.Input<number>;
-  /** `none`, `all` or `explicit`. Default: `explicit`. */
-  ackPolicy?: pulumi.Input<string>;
-  /** `all`, `last`, `new` or `last_per_subject`. Default: `new`. */
-  deliverPolicy?: pulumi.Input<string>;
-  /** `instant` or `original`. Default: `instant`. */
-  replayPolicy?: pulumi.Input<string>;
-  /** Time to acknowledge in seconds. Default: 30. */
-  ackWaitSeconds?: pulumi.Input<number>;
-  /** Fewest replicas of the stream, 1 to 5; more are fine. Default: 1. */
-  replicas?: pulumi.Input<number>;
-  /** Duplicate window in seconds; a shorter maximum age shortens it. Default: 120, which is the server's own. */
-  duplicateWindowSeconds?: pulumi.Input<number>;
-}
-
-/** The gateway's part of the contract: its buckets, and what its user may listen to and write. */
-export interface StreamContractGatewayArgs {
-  /** NATS_UPDATES_SUBJECT_PREFIX. Default: `playbooks.executions.`. */
-  updatesSubjectPrefix?: pulumi.Input<string>;
-  /** NATS_CALLBACK_SUBJECT_PREFIX. Default: `noetl.callbacks`. */
-  callbackSubjectPrefix?: pulumi.Input<string>;
-  /** NATS_SESSION_BUCKET. Default: `sessions`. */
-  sessionBucket?: pulumi.Input<string>;
-  /** NATS_SESSION_CACHE_TTL_SECS, in seconds. Default: 300. */
-  sessionTtlSeconds?: pulumi.Input<number>;
-  /** NATS_REQUEST_BUCKET. Default: `requests`. */
-  requestBucket?: pulumi.Input<string>;
-  /** NATS_REQUEST_TTL_SECS, in seconds. Default: 1800. */
-  requestTtlSeconds?: pulumi.Input<number>;
-  /** The user that the gateway logs in with. Default: the user of the check. */
-  user?: pulumi.Input<string>;
-  /** Its password; kept as a secret. */
-  password?: pulumi.Input<string>;
-  /** Where the gateway runs, for the commands that fix a broken contract. Default: `gateway`. */
-  namespace?: pulumi.Input<string>;
-  /** Default: `gateway`. */
-  deployment?: pulumi.Input<string>;
-}
-
-/** The same keys, each of which may be an output. */
-type Inputs<T> = { [K in keyof T]: pulumi.Input<T[K]> };
 
 /** Streams, durable consumers, key-value buckets and object stores of any application. */
-export interface StreamContractDeclaredArgs {
-  streams?: pulumi.Input<readonly pulumi.Input<Inputs<DeclaredStream>>[]>;
-  /** Of streams that are declared too, or of NoETL's. */
-  consumers?: pulumi.Input<readonly pulumi.Input<Inputs<DeclaredConsumer>>[]>;
-  buckets?: pulumi.Input<readonly pulumi.Input<Inputs<DeclaredBucket>>[]>;
-  objectStores?: pulumi.Input<readonly pulumi.Input<Inputs<DeclaredObjectStore>>[]>;
-}
+export type StreamContractDeclaredArgs = {
+  [List in keyof Declared]: pulumi.Input<readonly pulumi.Input<Inputs<NonNullable<Declared[List]>[number]>>[]>;
+};
 
-/** Arguments of {@link StreamContract}. */
-export interface StreamContractArgs {
+/** What the contract consists of, by part. */
+interface Parts {
   /** The way to NATS. Default: a port-forward to a ready pod behind Service `nats` in namespace `nats`. */
   connection?: StreamContractClusterArgs | StreamContractServersArgs;
-  /**
-   * NATS user. Default: log in without one. The least it needs: publish on `$JS.API.STREAM.INFO.<stream>` and
-   * `$JS.API.CONSUMER.INFO.<stream>.<consumer>`, with a gateway on `$JS.API.STREAM.INFO.KV_<bucket>` too, and subscribe
-   * on `_INBOX.>`. Rules that it may not ask for are named in {@link StreamContract.skippedRules}.
-   */
-  user?: pulumi.Input<string>;
-  /** Its password; kept as a secret. */
-  password?: pulumi.Input<string>;
-  /** Content or path of a credentials file (`.creds`), instead of user and password; kept as a secret. */
-  credentials?: pulumi.Input<string>;
-  /** Seed of an NKey (`SU...`), instead of user and password; kept as a secret. */
-  nkeySeed?: pulumi.Input<string>;
-  /**
-   * `assert` changes nothing in NATS. `ensure` first creates stream, consumer and buckets that are missing and updates
-   * what can be updated, and refuses what would need something recreated; it belongs before NoETL starts. Default:
-   * `assert`.
-   */
-  mode?: pulumi.Input<"assert" | "ensure">;
-  /** NATS_STREAM. Default: `NOETL_COMMANDS`. */
-  stream?: pulumi.Input<string>;
-  /** NATS_SUBJECT; the stream's subjects must cover it. Default: `noetl.commands`. */
-  subject?: pulumi.Input<string>;
-  /** NATS_CONSUMER. Default: `noetl_worker_pool`. */
-  consumer?: pulumi.Input<string>;
-  /** Line of the NoETL that is deployed: `2.8`, `2.10`, `4.7` or `rust` (docs/contract.md). Default: `2.8`. */
-  noetlLine?: pulumi.Input<NoetlLine>;
-  /** Subjects that this NoETL publishes on. Default: as its line does, with routing off. */
-  publishes?: pulumi.Input<pulumi.Input<string>[]>;
-  /** The durable consumers of the workers. Default: as the line's workers make them, `consumer` first. */
-  consumers?: pulumi.Input<pulumi.Input<ConsumerTerms>[]>;
   /** NoETL's own login, where it is another than that of the check: what it may do is tried with it. */
-  noetlLogin?: {
-    user: pulumi.Input<string>;
-    /** Kept as a secret. */
-    password: pulumi.Input<string>;
-  };
-  expect?: StreamContractExpectArgs;
+  noetlLogin?: Inputs<NoetlLogin>;
+  expect?: Partial<Inputs<Expectation>>;
   /** The worker's settings that must agree with its consumer. */
-  worker?: {
-    /** NOETL_WORKER_NATS_MAX_ACK_PENDING, -1 for unlimited. Default: 64. */
-    maxAckPending?: pulumi.Input<number>;
-    /** NOETL_WORKER_NATS_MAX_DELIVER, -1 for unlimited. Default: 1000. */
-    maxDeliver?: pulumi.Input<number>;
-    /** NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS, in seconds. Default: 30. */
-    fetchTimeoutSeconds?: pulumi.Input<number>;
-    /** Worker pods, each of which fetches. Default: 1. */
-    replicas?: pulumi.Input<number>;
-  };
+  worker?: Partial<Inputs<WorkerSettings>>;
   /** Where NoETL runs, for the commands that fix a broken contract. */
-  noetl?: {
-    /** Default: `noetl`. */
-    namespace?: pulumi.Input<string>;
-    /** Default: `noetl-server`. */
-    serverDeployment?: pulumi.Input<string>;
-    /** Default: `noetl-worker`. */
-    workerDeployment?: pulumi.Input<string>;
-  };
+  noetl?: Partial<Inputs<NoetlPlaces>>;
   /** The gateway's part of the contract, where one is deployed; an empty object takes the defaults. Default: no gateway. */
-  gateway?: StreamContractGatewayArgs;
+  gateway?: Partial<Inputs<GatewaySettings>>;
   /** What is declared in NATS beyond what NoETL makes, by list (docs/declared.md). Default: nothing. */
   declared?: StreamContractDeclaredArgs;
-  /** True where there is no NoETL: only what is declared is ensured and checked. Default: false. */
-  declaredOnly?: pulumi.Input<boolean>;
-  /** True makes drift fail the update; otherwise it is a warning. Default: false. */
-  strict?: pulumi.Input<boolean>;
-  /** Deadline of the whole check in seconds, 1 to 3600, waiting for stream and consumer included. Default: 120. */
-  timeoutSeconds?: pulumi.Input<number>;
-  /** The check runs again when one of these changes: revisions of releases, for example. */
-  triggers?: pulumi.Input<unknown>[];
 }
+
+/**
+ * Arguments of {@link StreamContract}: those of a check, each value of which may be an output. Passwords, `credentials`,
+ * `nkeySeed`, `kubeconfig` and the key of a client certificate are kept as secrets.
+ */
+export interface StreamContractArgs extends Parts, Partial<Inputs<Omit<ContractInputs, keyof Parts>>> {}
 
 /**
  * Everything the provider does happens in its compiled module: the code that Pulumi serialises into the state is this
