@@ -14,81 +14,96 @@ export interface ControlPlane {
 
 export const CONTROL_PLANE: ControlPlane = { endpoint: "203.0.113.10", caCertificate: "Y2VydGlmaWNhdGU=" };
 
+/** What is made of a resource's inputs. */
+type Creation = (of: {
+  readonly inputs: Values;
+  readonly project: string;
+  readonly name: string;
+  readonly controlPlane: ControlPlane;
+}) => { id: string; outputs?: Values };
+
+const ETAG = { etag: "BwY=" };
+
+const projectMember: Creation = ({ project, inputs: { role, member } }) => ({
+  id: `${project}/${text(role)}/${text(member)}`,
+  outputs: ETAG,
+});
+
+const CREATIONS: Readonly<Record<string, Creation>> = {
+  "gcp:projects/service:Service": ({ project, inputs }) => ({ id: `${project}/${text(inputs.service)}` }),
+  "gcp:compute/network:Network": ({ project, name }) => ({ id: `projects/${project}/global/networks/${name}` }),
+  "gcp:compute/subnetwork:Subnetwork": ({ project, name, inputs }) => ({
+    id: `projects/${project}/regions/${text(inputs.region)}/subnetworks/${name}`,
+  }),
+  "gcp:compute/router:Router": ({ project, name, inputs }) => ({
+    id: `projects/${project}/regions/${text(inputs.region)}/routers/${name}`,
+  }),
+  "gcp:compute/routerNat:RouterNat": ({ project, name, inputs }) => ({
+    id: `${project}/${text(inputs.region)}/${text(inputs.router)}/${name}`,
+  }),
+  "gcp:compute/firewall:Firewall": ({ project, name }) => ({ id: `projects/${project}/global/firewalls/${name}` }),
+  "gcp:compute/address:Address": ({ project, name, inputs }) => ({
+    id: `projects/${project}/regions/${text(inputs.region)}/addresses/${name}`,
+    outputs: { address: "203.0.113.20" },
+  }),
+  "gcp:compute/globalAddress:GlobalAddress": ({ project, name, inputs }) => ({
+    id: `projects/${project}/global/addresses/${name}`,
+    outputs: { address: inputs.purpose === "VPC_PEERING" ? "10.60.0.0" : "203.0.113.30" },
+  }),
+  "gcp:serviceaccount/account:Account": ({ project, inputs }) => {
+    const email = `${text(inputs.accountId)}@${project}.iam.gserviceaccount.com`;
+    const full = `projects/${project}/serviceAccounts/${email}`;
+    return { id: full, outputs: { email, name: full, member: `serviceAccount:${email}` } };
+  },
+  "gcp:container/cluster:Cluster": ({ project, name, inputs, controlPlane }) => ({
+    id: `projects/${project}/locations/${text(inputs.location)}/clusters/${name}`,
+    outputs: {
+      endpoint: controlPlane.endpoint,
+      masterAuth: { clusterCaCertificate: controlPlane.caCertificate },
+      masterVersion: "1.34.4-gke.1047000",
+    },
+  }),
+  "gcp:artifactregistry/repository:Repository": ({ project, inputs }) => ({
+    id: `projects/${project}/locations/${text(inputs.location)}/repositories/${text(inputs.repositoryId)}`,
+    outputs: { name: text(inputs.repositoryId) },
+  }),
+  "gcp:sql/databaseInstance:DatabaseInstance": ({ project, name, inputs }) => ({
+    id: name,
+    outputs: { connectionName: `${project}:${text(inputs.region)}:${name}`, privateIpAddress: "10.60.0.3" },
+  }),
+  "gcp:sql/database:Database": ({ project, name, inputs }) => ({
+    id: `projects/${project}/instances/${text(inputs.instance)}/databases/${name}`,
+  }),
+  "gcp:sql/user:User": ({ name, inputs }) => ({ id: `${name}//${text(inputs.instance)}` }),
+  "gcp:servicenetworking/connection:Connection": ({ inputs }) => ({
+    id: `${text(inputs.network)}:${text(inputs.service)}`,
+  }),
+  "gcp:dns/recordSet:RecordSet": ({ project, name, inputs }) => ({
+    id: `projects/${project}/managedZones/${text(inputs.managedZone)}/rrsets/${name}/A`,
+  }),
+  "gcp:projects/iAMMember:IAMMember": projectMember,
+  "gcp:iap/webIamMember:WebIamMember": projectMember,
+  "gcp:serviceaccount/iAMMember:IAMMember": ({ inputs }) => ({
+    id: `${text(inputs.serviceAccountId)}/${text(inputs.role)}/${text(inputs.member)}`,
+    outputs: ETAG,
+  }),
+  "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember": ({ project, inputs }) => ({
+    id: `${project}/${text(inputs.repository)}/${text(inputs.role)}/${text(inputs.member)}`,
+    outputs: ETAG,
+  }),
+};
+
 /** Id and further outputs of a created resource. @throws Error for a type that is not known here. */
 export function created(type: string, inputs: Values, controlPlane = CONTROL_PLANE): { id: string; outputs: Values } {
-  const project = text(inputs.project);
-  const name = text(inputs.name);
-  switch (type) {
-    case "gcp:projects/service:Service":
-      return { id: `${project}/${text(inputs.service)}`, outputs: {} };
-    case "gcp:compute/network:Network":
-      return { id: `projects/${project}/global/networks/${name}`, outputs: {} };
-    case "gcp:compute/subnetwork:Subnetwork":
-      return { id: `projects/${project}/regions/${text(inputs.region)}/subnetworks/${name}`, outputs: {} };
-    case "gcp:compute/router:Router":
-      return { id: `projects/${project}/regions/${text(inputs.region)}/routers/${name}`, outputs: {} };
-    case "gcp:compute/routerNat:RouterNat":
-      return { id: `${project}/${text(inputs.region)}/${text(inputs.router)}/${name}`, outputs: {} };
-    case "gcp:compute/firewall:Firewall":
-      return { id: `projects/${project}/global/firewalls/${name}`, outputs: {} };
-    case "gcp:compute/address:Address":
-      return {
-        id: `projects/${project}/regions/${text(inputs.region)}/addresses/${name}`,
-        outputs: { address: "203.0.113.20" },
-      };
-    case "gcp:compute/globalAddress:GlobalAddress":
-      return {
-        id: `projects/${project}/global/addresses/${name}`,
-        outputs: { address: inputs.purpose === "VPC_PEERING" ? "10.60.0.0" : "203.0.113.30" },
-      };
-    case "gcp:serviceaccount/account:Account": {
-      const email = `${text(inputs.accountId)}@${project}.iam.gserviceaccount.com`;
-      const full = `projects/${project}/serviceAccounts/${email}`;
-      return { id: full, outputs: { email, name: full, member: `serviceAccount:${email}` } };
-    }
-    case "gcp:container/cluster:Cluster":
-      return {
-        id: `projects/${project}/locations/${text(inputs.location)}/clusters/${name}`,
-        outputs: {
-          endpoint: controlPlane.endpoint,
-          masterAuth: { clusterCaCertificate: controlPlane.caCertificate },
-          masterVersion: "1.34.4-gke.1047000",
-        },
-      };
-    case "gcp:artifactregistry/repository:Repository":
-      return {
-        id: `projects/${project}/locations/${text(inputs.location)}/repositories/${text(inputs.repositoryId)}`,
-        outputs: { name: text(inputs.repositoryId) },
-      };
-    case "gcp:sql/databaseInstance:DatabaseInstance":
-      return {
-        id: name,
-        outputs: { connectionName: `${project}:${text(inputs.region)}:${name}`, privateIpAddress: "10.60.0.3" },
-      };
-    case "gcp:sql/database:Database":
-      return { id: `projects/${project}/instances/${text(inputs.instance)}/databases/${name}`, outputs: {} };
-    case "gcp:sql/user:User":
-      return { id: `${name}//${text(inputs.instance)}`, outputs: {} };
-    case "gcp:servicenetworking/connection:Connection":
-      return { id: `${text(inputs.network)}:${text(inputs.service)}`, outputs: {} };
-    case "gcp:dns/recordSet:RecordSet":
-      return { id: `projects/${project}/managedZones/${text(inputs.managedZone)}/rrsets/${name}/A`, outputs: {} };
-    case "gcp:projects/iAMMember:IAMMember":
-    case "gcp:iap/webIamMember:WebIamMember":
-      return { id: `${project}/${text(inputs.role)}/${text(inputs.member)}`, outputs: { etag: "BwY=" } };
-    case "gcp:serviceaccount/iAMMember:IAMMember":
-      return {
-        id: `${text(inputs.serviceAccountId)}/${text(inputs.role)}/${text(inputs.member)}`,
-        outputs: { etag: "BwY=" },
-      };
-    case "gcp:artifactregistry/repositoryIamMember:RepositoryIamMember":
-      return {
-        id: `${project}/${text(inputs.repository)}/${text(inputs.role)}/${text(inputs.member)}`,
-        outputs: { etag: "BwY=" },
-      };
-    default:
-      throw new Error(`no outputs are known for resources of type ${type}`);
-  }
+  const creation = CREATIONS[type];
+  if (!creation) throw new Error(`no outputs are known for resources of type ${type}`);
+  const { id, outputs = {} } = creation({
+    inputs,
+    project: text(inputs.project),
+    name: text(inputs.name),
+    controlPlane,
+  });
+  return { id, outputs };
 }
 
 /** Result of a function. @throws Error for one that is not known here. */

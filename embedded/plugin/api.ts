@@ -101,9 +101,13 @@ export class ClusterApi {
   }
 
   /** Path of a collection, or of one object in it. */
-  async path(apiVersion: string, kind: string, namespace: string | undefined, name?: string): Promise<string> {
+  async path(
+    apiVersion: string,
+    kind: string,
+    { namespace = "default", name }: { readonly namespace?: string; readonly name?: string },
+  ): Promise<string> {
     const { plural, namespaced } = await this.kind(apiVersion, kind);
-    const scope = namespaced ? `/namespaces/${encodeURIComponent(namespace ?? "default")}` : "";
+    const scope = namespaced ? `/namespaces/${encodeURIComponent(namespace)}` : "";
     return `${groupPath(apiVersion)}${scope}/${plural}${name ? `/${encodeURIComponent(name)}` : ""}`;
   }
 

@@ -152,11 +152,15 @@ async function relatedTo(api: ClusterApi, object: JsonObject, signal: AbortSigna
   const { name, namespace } = objectAt(object, "metadata");
   switch (`${asText(object.apiVersion)}/${asText(object.kind)}`) {
     case "batch/v1/Job":
-      return api.list(await api.path("v1", "Pod", asText(namespace)), `job-name=${asText(name)}`, signal);
+      return api.list(
+        await api.path("v1", "Pod", { namespace: asText(namespace) }),
+        `job-name=${asText(name)}`,
+        signal,
+      );
     case "v1/Service":
       return expectsEndpoints(object)
         ? api.list(
-            await api.path("discovery.k8s.io/v1", "EndpointSlice", asText(namespace)),
+            await api.path("discovery.k8s.io/v1", "EndpointSlice", { namespace: asText(namespace) }),
             `kubernetes.io/service-name=${asText(name)}`,
             signal,
           )
@@ -164,7 +168,7 @@ async function relatedTo(api: ClusterApi, object: JsonObject, signal: AbortSigna
     case "v1/PersistentVolumeClaim": {
       const storageClass = textAt(objectAt(object, "spec"), "storageClassName");
       if (!storageClass) return [];
-      const found = await api.get(await api.path("storage.k8s.io/v1", "StorageClass", undefined, storageClass), signal);
+      const found = await api.get(await api.path("storage.k8s.io/v1", "StorageClass", { name: storageClass }), signal);
       return found ? [found] : [];
     }
     default:

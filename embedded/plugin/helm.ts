@@ -85,11 +85,13 @@ export async function history(helm: Helm, release: JsonObject): Promise<Revision
   }
 }
 
+/** Variables of this process that helm gets too: they decide which way a download goes. */
+const PASSED_ON = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy", "SSL_CERT_FILE"];
+
 /** Runs `use` with helm for the release of these inputs. */
 export async function withHelm<T>(
   options: HelmOptions,
-  inputs: JsonObject,
-  signal: AbortSignal,
+  { inputs, signal }: { readonly inputs: JsonObject; readonly signal: AbortSignal },
   use: (helm: Helm) => Promise<T>,
 ): Promise<T> {
   if (hasUnknown(inputs.values) || hasUnknown(inputs.chart)) throw new Error("the release has inputs not known yet");
@@ -112,15 +114,7 @@ export async function withHelm<T>(
       HELM_CONFIG_HOME: path.join(dir, "config"),
       HELM_DATA_HOME: path.join(dir, "data"),
     };
-    for (const name of [
-      "HTTPS_PROXY",
-      "HTTP_PROXY",
-      "NO_PROXY",
-      "https_proxy",
-      "http_proxy",
-      "no_proxy",
-      "SSL_CERT_FILE",
-    ]) {
+    for (const name of PASSED_ON) {
       if (process.env[name] !== undefined) env[name] = process.env[name];
     }
     const run = (args: readonly string[]): Promise<string> =>

@@ -132,6 +132,20 @@ function saysNothing(error: unknown): boolean {
 const annotation = (object: JsonObject, key: string): Json | undefined =>
   objectAt(object, "metadata", "annotations")[key];
 
+/** Who set an object's fields, and in which version of its API it was made; both stand in the state. */
+interface Origin {
+  readonly manager: string;
+  readonly initialApiVersion: Json;
+}
+
+/** What is waited for, and what the state keeps where the wait fails. */
+interface Awaited {
+  readonly path: string;
+  readonly kept: (last: JsonObject) => { id: string; properties: JsonObject };
+  /** Begins the error's sentence. */
+  readonly subject: string;
+}
+
 /** Any object of any kind: created by POST, changed by server-side apply; a preview does the same as a dry run. */
 export class ObjectResource implements Resource {
   constructor(
@@ -198,15 +212,16 @@ export class ObjectResource implements Resource {
 
   private async pathOf(object: JsonObject, id: string): Promise<string> {
     const [name, namespace] = id.split("/").reverse();
-    return this.api.path(asText(object.apiVersion), asText(object.kind), namespace, name);
+    return this.api.path(asText(object.apiVersion), asText(object.kind), { namespace, name });
   }
 
-  private answer(live: JsonObject, inputs: JsonObject, fieldManager: string, initialApiVersion: Json): JsonObject {
+  /** Outputs of an object that is there. */
+  private answer(live: JsonObject, inputs: JsonObject, { manager, initialApiVersion }: Origin): JsonObject {
     return {
       ...marked(live, inputs),
       __inputs: inputs,
       __initialApiVersion: initialApiVersion,
-      __fieldManager: fieldManager,
+      __fieldManager: manager,
     };
   }
 
@@ -214,8 +229,7 @@ export class ObjectResource implements Resource {
     const object = unwrap(call.inputs);
     if (call.preview && !(await this.canTry(object))) return { id: "", properties: call.inputs };
     const id = idOf(object);
-    const initial = object.apiVersion ?? "";
-    const fieldManager = fieldManagerOf({}, object);
+    const origin = { manager: fieldManagerOf({}, object), initialApiVersion: object.apiVersion ?? "" };
     let live: JsonObject;
     try {
       live = await this.post(object, call);
@@ -226,18 +240,16 @@ export class ObjectResource implements Resource {
         `resource "${call.urn}" was not successfully created by the Kubernetes API server: ${(error as Error).message}`,
       );
     }
-    const answer = (last: JsonObject): JsonObject => this.answer(last, call.inputs, fieldManager, initial);
+    const answer = (last: JsonObject): JsonObject => this.answer(last, call.inputs, origin);
     if (call.preview) {
       const { status: _status, ...planned } = live;
       return { id: "", properties: answer(planned) };
     }
-    live = await this.settled(
-      call,
-      await this.pathOf(object, id),
-      live,
-      (last) => ({ id, properties: answer(last) }),
-      `resource "${call.urn}" was successfully created, but the Kubernetes API server reported that it`,
-    );
+    live = await this.settled(call, live, {
+      path: await this.pathOf(object, id),
+      kept: (last) => ({ id, properties: answer(last) }),
+      subject: `resource "${call.urn}" was successfully created, but the Kubernetes API server reported that it`,
+    });
     return { id, properties: answer(live) };
   }
 
@@ -252,7 +264,9 @@ export class ObjectResource implements Resource {
 
   private async post(object: JsonObject, call: ChangeCall): Promise<JsonObject> {
     const { namespace } = objectAt(object, "metadata");
-    const path = await this.api.path(asText(object.apiVersion), asText(object.kind), asText(namespace) || undefined);
+    const path = await this.api.path(asText(object.apiVersion), asText(object.kind), {
+      namespace: asText(namespace) || undefined,
+    });
     return this.api.request("POST", path, {
       body: object,
       query: { fieldManager: CREATOR, ...dryRun(call) },
@@ -262,9 +276,7 @@ export class ObjectResource implements Resource {
 
   private async apply(
     path: string,
-    object: JsonObject,
-    fieldManager: string,
-    force: boolean,
+    { object, fieldManager, force }: { object: JsonObject; fieldManager: string; force: boolean },
     call: ChangeCall,
   ): Promise<JsonObject> {
     try {
@@ -299,13 +311,7 @@ export class ObjectResource implements Resource {
   }
 
   /** The object once it is ready; throws with what the state shall keep when it does not become so. */
-  private async settled(
-    call: ChangeCall,
-    path: string,
-    live: JsonObject,
-    kept: (last: JsonObject) => { id: string; properties: JsonObject },
-    subject: string,
-  ): Promise<JsonObject> {
+  private async settled(call: ChangeCall, live: JsonObject, { path, kept, subject }: Awaited): Promise<JsonObject> {
     if (annotation(live, SKIP_AWAIT) === "true") return live;
     let last = live;
     let problem: string | undefined;
@@ -327,8 +333,9 @@ export class ObjectResource implements Resource {
     const known = Object.keys(call.inputs).length > 0;
     const plain = known ? (liveInputs(unwrap(call.inputs), live) as JsonObject) : importedInputs(live);
     const inputs = marked(plain, call.inputs);
-    const fieldManager = fieldManagerOf(old, plain);
-    const properties = this.answer(live, inputs, fieldManager, old.__initialApiVersion ?? live.apiVersion ?? "");
+    const manager = fieldManagerOf(old, plain);
+    const initialApiVersion = old.__initialApiVersion ?? live.apiVersion ?? "";
+    const properties = this.answer(live, inputs, { manager, initialApiVersion });
     return { id: call.id, inputs, properties };
   }
 
@@ -337,15 +344,16 @@ export class ObjectResource implements Resource {
     const olds = unwrap(call.olds);
     if (call.preview && !(await this.canTry(object))) return call.news;
     const fieldManager = fieldManagerOf(olds, object);
+    const initialApiVersion = olds.__initialApiVersion ?? object.apiVersion ?? "";
     const answer = (last: JsonObject): JsonObject =>
-      this.answer(last, call.news, fieldManager, olds.__initialApiVersion ?? object.apiVersion ?? "");
+      this.answer(last, call.news, { manager: fieldManager, initialApiVersion });
     const kept = (last: JsonObject) => ({ id: call.id, properties: answer(last) });
     const subject = `the Kubernetes API server reported that "${call.id}"`;
     const path = await this.pathOf(object, call.id);
     let live: JsonObject;
     try {
       const before = await this.takenOver(path, fieldManager, call);
-      live = await this.apply(path, object, fieldManager, mayForce(object, before, call.preview), call);
+      live = await this.apply(path, { object, fieldManager, force: mayForce(object, before, call.preview) }, call);
     } catch (error) {
       if (call.preview && error instanceof ApiError && error.status === 403) return call.news;
       const message = (error as Error).message;
@@ -355,7 +363,7 @@ export class ObjectResource implements Resource {
       // As the official plugin: the engine keeps the error with the resource and updates it again in the next run.
       throw new InitFailed(`${subject} failed to fully initialize or become live: ${message}`, id, properties);
     }
-    return call.preview ? answer(live) : answer(await this.settled(call, path, live, kept, subject));
+    return call.preview ? answer(live) : answer(await this.settled(call, live, { path, kept, subject }));
   }
 
   async delete(call: DeleteCall): Promise<void> {

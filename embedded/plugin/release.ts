@@ -153,22 +153,27 @@ export class ReleaseResource implements Resource {
     const inputs = unwrap(call.inputs);
     const id = `${asText(inputs.namespace)}/${asText(inputs.name)}`;
     if (call.preview) return { id: "", properties: outputs(call.inputs, UNKNOWN, UNKNOWN) };
-    return withHelm(this.options, call.inputs, call.signal, async (helm) => {
-      await this.change(call.inputs, id, helm, "install");
+    return withHelm(this.options, call, async (helm) => {
+      await this.change(helm, "install", { id, inputs: call.inputs });
       return { id, properties: await this.deployed(helm, call.inputs) };
     });
   }
 
   async update(call: UpdateCall): Promise<JsonObject> {
+    const { id, signal } = call;
     if (call.preview) return outputs(call.news, UNKNOWN, UNKNOWN);
-    return withHelm(this.options, call.news, call.signal, async (helm) => {
-      await this.change(call.news, call.id, helm, "upgrade");
+    return withHelm(this.options, { inputs: call.news, signal }, async (helm) => {
+      await this.change(helm, "upgrade", { id, inputs: call.news });
       return this.deployed(helm, call.news);
     });
   }
 
   /** Installs or upgrades; where that fails after a release exists, the error carries what the state shall keep. */
-  private async change(inputs: JsonObject, id: string, helm: Helm, command: "install" | "upgrade"): Promise<void> {
+  private async change(
+    helm: Helm,
+    command: "install" | "upgrade",
+    { id, inputs }: { id: string; inputs: JsonObject },
+  ): Promise<void> {
     const plain = unwrap(inputs);
     const chart = asText(plain.chart);
     const place = isLocal(chart) ? path.resolve(this.options.cwd, chart) : chart;
@@ -195,7 +200,7 @@ export class ReleaseResource implements Resource {
     // After a failed update the state's own inputs are those of the last success.
     const last = objectAt(unwrapOnce(call.properties.__inputs));
     const inputs = [last, call.inputs].find((each) => Object.keys(each).length > 0) ?? { ...DEFAULTS, name, namespace };
-    return withHelm(this.options, inputs, call.signal, async (helm) => {
+    return withHelm(this.options, { inputs, signal: call.signal }, async (helm) => {
       if ((await history(helm, { name, namespace })).length === 0) return undefined;
       return { id: call.id, inputs, properties: await this.deployed(helm, inputs) };
     });
@@ -206,7 +211,7 @@ export class ReleaseResource implements Resource {
     const seconds = call.timeoutMs
       ? call.timeoutMs / 1000
       : Number(unwrap(call.olds).timeout ?? DEFAULT_TIMEOUT_SECONDS);
-    await withHelm(this.options, call.olds, call.signal, (helm) =>
+    await withHelm(this.options, { inputs: call.olds, signal: call.signal }, (helm) =>
       helm.run(["uninstall", ...at({ name, namespace }), "--ignore-not-found", "--wait", "--timeout", `${seconds}s`]),
     );
   }
