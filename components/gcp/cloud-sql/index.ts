@@ -70,72 +70,14 @@ export class CloudSql extends pulumi.ComponentResource {
     const child = { parent: this };
     const { project } = args;
     const protect = args.deletionProtection ?? true;
-    const backups = args.backups ?? true;
-    const dependsOn: pulumi.Resource[] = [];
-    if (args.createServiceConnection ?? true) {
-      const range = new compute.GlobalAddress(
-        `${name}-range`,
-        {
-          project,
-          name: `${args.instanceName.slice(0, 57)}-range`,
-          purpose: "VPC_PEERING",
-          addressType: "INTERNAL",
-          prefixLength: args.rangePrefix ?? 20,
-          network: args.network,
-        },
-        // A range that an instance stands in is never another one's.
-        { ...child, protect, retainOnDelete: args.keepRange ?? false, ignoreChanges: ["prefixLength"] },
-      );
-      dependsOn.push(
-        new servicenetworking.Connection(
-          `${name}-connection`,
-          {
-            network: args.network,
-            service: "servicenetworking.googleapis.com",
-            reservedPeeringRanges: [range.name],
-            deletionPolicy: "ABANDON",
-          },
-          child,
-        ),
-      );
-    }
-    const instance = new sql.DatabaseInstance(
-      `${name}-instance`,
-      {
-        project,
-        region: args.region,
-        name: args.instanceName,
-        databaseVersion: args.version,
-        // The provider's own guard, and Cloud SQL's, which holds against the console too.
-        deletionProtection: protect,
-        settings: {
-          deletionProtectionEnabled: protect,
-          edition: args.edition,
-          tier: args.tier,
-          availabilityType: args.availability,
-          diskSize: args.diskSizeGb,
-          diskType: `PD_${args.diskType}`,
-          diskAutoresize: true,
-          connectorEnforcement: "REQUIRED",
-          ipConfiguration: { ipv4Enabled: false, privateNetwork: args.network, sslMode: "ENCRYPTED_ONLY" },
-          backupConfiguration: backups
-            ? {
-                enabled: true,
-                startTime: "03:00",
-                pointInTimeRecoveryEnabled: true,
-                transactionLogRetentionDays: 7,
-                backupRetentionSettings: { retainedBackups: 7 },
-              }
-            : { enabled: false },
-          ...(backups ? { retainBackupsOnDelete: true } : {}),
-          maintenanceWindow: { day: 7, hour: 4, updateTrack: "stable" },
-          ...(args.maxConnections === undefined
-            ? {}
-            : { databaseFlags: [{ name: "max_connections", value: String(args.maxConnections) }] }),
-        },
-      },
-      { ...child, protect, dependsOn, ignoreChanges: ["settings.diskSize"] },
-    );
+    const dependsOn =
+      (args.createServiceConnection ?? true) ? [serviceConnection(name, args, { ...child, protect })] : [];
+    const instance = new sql.DatabaseInstance(`${name}-instance`, instanceArgs(args, protect), {
+      ...child,
+      protect,
+      dependsOn,
+      ignoreChanges: ["settings.diskSize"],
+    });
     const database = new sql.Database(
       `${name}-database`,
       { project, instance: instance.name, name: args.database, deletionPolicy: "ABANDON" },
@@ -157,21 +99,7 @@ export class CloudSql extends pulumi.ComponentResource {
     );
     const reachable: pulumi.Output<string>[] = [admin.id];
     if (args.egressRule ?? true) {
-      reachable.push(
-        new compute.Firewall(
-          `${name}-egress`,
-          {
-            project,
-            name: `${args.instanceName.slice(0, 56)}-egress`,
-            network: args.network,
-            direction: "EGRESS",
-            priority: 900,
-            allows: [{ protocol: "tcp", ports: [String(PROXY_PORT)] }],
-            destinationRanges: [pulumi.interpolate`${instance.privateIpAddress}/32`],
-          },
-          child,
-        ).id,
-      );
+      reachable.push(new compute.Firewall(`${name}-egress`, egressArgs(args, instance), child).id);
     }
     this.connectionName = pulumi
       .all([instance.connectionName, ...reachable])
@@ -179,3 +107,86 @@ export class CloudSql extends pulumi.ComponentResource {
     this.registerOutputs({ connectionName: this.connectionName, adminPassword: this.adminPassword });
   }
 }
+
+/** Connects Google's services to the network, in a range of their own. */
+function serviceConnection(
+  name: string,
+  args: CloudSqlArgs,
+  opts: pulumi.CustomResourceOptions,
+): servicenetworking.Connection {
+  const range = new compute.GlobalAddress(
+    `${name}-range`,
+    {
+      project: args.project,
+      name: `${args.instanceName.slice(0, 57)}-range`,
+      purpose: "VPC_PEERING",
+      addressType: "INTERNAL",
+      prefixLength: args.rangePrefix ?? 20,
+      network: args.network,
+    },
+    // A range that an instance stands in is never another one's.
+    { ...opts, retainOnDelete: args.keepRange ?? false, ignoreChanges: ["prefixLength"] },
+  );
+  return new servicenetworking.Connection(
+    `${name}-connection`,
+    {
+      network: args.network,
+      service: "servicenetworking.googleapis.com",
+      reservedPeeringRanges: [range.name],
+      deletionPolicy: "ABANDON",
+    },
+    { parent: opts.parent },
+  );
+}
+
+function instanceArgs(args: CloudSqlArgs, protect: boolean): sql.DatabaseInstanceArgs {
+  const backups = args.backups ?? true;
+  return {
+    project: args.project,
+    region: args.region,
+    name: args.instanceName,
+    databaseVersion: args.version,
+    // The provider's own guard, and Cloud SQL's, which holds against the console too.
+    deletionProtection: protect,
+    settings: {
+      deletionProtectionEnabled: protect,
+      edition: args.edition,
+      tier: args.tier,
+      availabilityType: args.availability,
+      diskSize: args.diskSizeGb,
+      diskType: `PD_${args.diskType}`,
+      diskAutoresize: true,
+      connectorEnforcement: "REQUIRED",
+      ipConfiguration: { ipv4Enabled: false, privateNetwork: args.network, sslMode: "ENCRYPTED_ONLY" },
+      backupConfiguration: backups
+        ? {
+            enabled: true,
+            startTime: "03:00",
+            pointInTimeRecoveryEnabled: true,
+            transactionLogRetentionDays: 7,
+            backupRetentionSettings: { retainedBackups: 7 },
+          }
+        : { enabled: false },
+      retainBackupsOnDelete: backups || undefined,
+      maintenanceWindow: { day: 7, hour: 4, updateTrack: "stable" },
+      databaseFlags:
+        args.maxConnections === undefined
+          ? undefined
+          : [{ name: "max_connections", value: String(args.maxConnections) }],
+    },
+  };
+}
+
+/** Lets pods reach the instance through the Auth Proxy. */
+const egressArgs = (
+  { project, instanceName, network }: CloudSqlArgs,
+  instance: sql.DatabaseInstance,
+): compute.FirewallArgs => ({
+  project,
+  name: `${instanceName.slice(0, 56)}-egress`,
+  network,
+  direction: "EGRESS",
+  priority: 900,
+  allows: [{ protocol: "tcp", ports: [String(PROXY_PORT)] }],
+  destinationRanges: [pulumi.interpolate`${instance.privateIpAddress}/32`],
+});

@@ -56,36 +56,7 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
     if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);
 
     const child = { parent: this };
-    const { project } = args;
-    const account = new serviceaccount.Account(
-      `${name}-account`,
-      { project, accountId: accountId(args.instanceName, "proxy"), displayName: `Auth Proxy of ${args.instanceName}` },
-      child,
-    );
-    const mayConnect = new projects.IAMMember(
-      `${name}-client`,
-      {
-        project,
-        role: "roles/cloudsql.client",
-        member: account.member,
-        // This instance and no other of the project.
-        condition: {
-          title: `only ${args.instanceName}`,
-          expression: pulumi.interpolate`resource.service == "sqladmin.googleapis.com" && resource.name == "projects/${project}/instances/${args.instanceName}"`,
-        },
-      },
-      child,
-    );
-    const mayImpersonate = new serviceaccount.IAMMember(
-      `${name}-identity`,
-      {
-        serviceAccountId: account.name,
-        role: "roles/iam.workloadIdentityUser",
-        member: pulumi.interpolate`serviceAccount:${args.workloadPool}[${POOLER.namespace}/${POOLER.serviceAccount}]`,
-      },
-      child,
-    );
-
+    const { email, grants } = proxyAccount(name, args, child);
     const place = namespace(`${name}-namespace`, { name: POOLER.namespace, podSecurity: "restricted" }, child).metadata
       .name;
     const identity = new k8s.core.v1.ServiceAccount(
@@ -94,7 +65,7 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
         metadata: {
           name: POOLER.serviceAccount,
           namespace: place,
-          annotations: { "iam.gke.io/gcp-service-account": account.email },
+          annotations: { "iam.gke.io/gcp-service-account": email },
         },
       },
       child,
@@ -102,16 +73,7 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
     // Both are named by the engine, so that a change gives them new names and thereby rolls the pods.
     const users = new k8s.core.v1.Secret(
       `${name}-users`,
-      {
-        metadata: { namespace: place },
-        stringData: {
-          "userlist.txt": pulumi.secret(
-            pulumi
-              .all([args.password, args.adminPassword])
-              .apply(([password, admin]) => userList({ [args.user]: password, [args.adminUser]: admin })),
-          ),
-        },
-      },
+      { metadata: { namespace: place }, stringData: { "userlist.txt": usersFile(args) } },
       child,
     );
     const config = new k8s.core.v1.ConfigMap(
@@ -129,11 +91,11 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
         connectionName: args.connectionName,
         configMap: config.metadata.name,
         usersSecret: users.metadata.name,
-        ...(args.resources ? { resources: args.resources } : {}),
-        ...(args.proxyResources ? { proxyResources: args.proxyResources } : {}),
+        resources: args.resources,
+        proxyResources: args.proxyResources,
       }),
       // The proxy can log in only once all three exist.
-      { ...child, dependsOn: [identity, mayConnect, mayImpersonate] },
+      { ...child, dependsOn: [identity, ...grants] },
     );
     const endpoint = new k8s.core.v1.Service(`${name}-service`, service(place), child);
     if (args.replicas > 1) new k8s.policy.v1.PodDisruptionBudget(`${name}-budget`, disruptionBudget(place), child);
@@ -143,3 +105,45 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
     this.registerOutputs({ host: this.host, port: this.port });
   }
 }
+
+/** The proxy's account at Google, which may connect to this instance and which the pods' service account may act as. */
+function proxyAccount(
+  name: string,
+  { project, instanceName, workloadPool }: CloudSqlPoolerArgs,
+  opts: pulumi.CustomResourceOptions,
+): { email: pulumi.Output<string>; grants: pulumi.Resource[] } {
+  const account = new serviceaccount.Account(
+    `${name}-account`,
+    { project, accountId: accountId(instanceName, "proxy"), displayName: `Auth Proxy of ${instanceName}` },
+    opts,
+  );
+  const mayConnect = new projects.IAMMember(
+    `${name}-client`,
+    {
+      project,
+      role: "roles/cloudsql.client",
+      member: account.member,
+      // This instance and no other of the project.
+      condition: {
+        title: `only ${instanceName}`,
+        expression: pulumi.interpolate`resource.service == "sqladmin.googleapis.com" && resource.name == "projects/${project}/instances/${instanceName}"`,
+      },
+    },
+    opts,
+  );
+  const mayImpersonate = new serviceaccount.IAMMember(
+    `${name}-identity`,
+    {
+      serviceAccountId: account.name,
+      role: "roles/iam.workloadIdentityUser",
+      member: pulumi.interpolate`serviceAccount:${workloadPool}[${POOLER.namespace}/${POOLER.serviceAccount}]`,
+    },
+    opts,
+  );
+  return { email: account.email, grants: [mayConnect, mayImpersonate] };
+}
+
+const usersFile = ({ user, password, adminUser, adminPassword }: CloudSqlPoolerArgs): pulumi.Output<string> =>
+  pulumi.secret(
+    pulumi.all([password, adminPassword]).apply(([own, admin]) => userList({ [user]: own, [adminUser]: admin })),
+  );

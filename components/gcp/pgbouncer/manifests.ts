@@ -2,7 +2,7 @@ import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { LOCATIONS } from "../../../contract/facts";
 import { NOETL_SCHEMA } from "../../postgres/manifests";
-import type { Resources } from "../../shared";
+import { zoneSpread, type Resources } from "../../shared";
 import { ADMIN_CONNECTIONS } from "../../../contract/defaults";
 
 /** Where the pooler is: namespace, Service, ServiceAccount, ports. */
@@ -110,93 +110,86 @@ const confined = (uid: number) => ({
   capabilities: { drop: ["ALL"] },
 });
 
+const http = (path: string, failureThreshold: number, periodSeconds: number) => ({
+  httpGet: { path, port: POOLER.healthPort },
+  failureThreshold,
+  periodSeconds,
+  timeoutSeconds: 10,
+});
+
+const tcp = (failureThreshold: number, periodSeconds: number) => ({
+  tcpSocket: { port: POOLER.port },
+  failureThreshold,
+  periodSeconds,
+});
+
+const proxyContainer = (args: PoolerDeploymentArgs) => ({
+  name: POOLER.proxyContainer,
+  image: args.proxyImage,
+  restartPolicy: "Always",
+  args: [
+    "--structured-logs",
+    "--private-ip",
+    "--address=127.0.0.1",
+    `--port=${POOLER.proxyPort}`,
+    "--health-check",
+    "--http-address=0.0.0.0",
+    `--http-port=${POOLER.healthPort}`,
+    "--exit-zero-on-sigterm",
+    args.connectionName,
+  ],
+  startupProbe: http("/startup", 60, 1),
+  livenessProbe: http("/liveness", 3, 10),
+  resources: args.proxyResources,
+  securityContext: confined(PROXY_UID),
+});
+
+const pgbouncerContainer = (args: PoolerDeploymentArgs) => ({
+  name: "pgbouncer",
+  image: args.pgbouncerImage,
+  // Not the image's entry point, which writes a configuration of its own from URLs that passwords break.
+  command: ["/usr/bin/pgbouncer", `${CONFIG_DIR}/pgbouncer.ini`],
+  ports: [{ name: "postgres", containerPort: POOLER.port }],
+  lifecycle: { preStop: { exec: { command: ["/bin/sh", "-c", LEAVE] } } },
+  readinessProbe: tcp(3, 5),
+  livenessProbe: tcp(3, 10),
+  resources: args.resources,
+  securityContext: confined(PGBOUNCER_UID),
+  volumeMounts: [
+    { name: "config", mountPath: CONFIG_DIR, readOnly: true },
+    { name: "users", mountPath: USERS_DIR, readOnly: true },
+  ],
+});
+
 /**
  * PgBouncer with the Auth Proxy beside it. The proxy is a sidecar in Kubernetes' own sense (an init container that goes
  * on): it is ready before PgBouncer starts, and ends after it.
  */
-export function deployment(args: PoolerDeploymentArgs): k8s.apps.v1.DeploymentArgs {
-  const http = (path: string, failureThreshold: number, periodSeconds: number) => ({
-    httpGet: { path, port: POOLER.healthPort },
-    failureThreshold,
-    periodSeconds,
-    timeoutSeconds: 10,
-  });
-  const tcp = (failureThreshold: number, periodSeconds: number) => ({
-    tcpSocket: { port: POOLER.port },
-    failureThreshold,
-    periodSeconds,
-  });
-  return {
-    metadata: { name: POOLER.service, namespace: args.namespace, labels: LABELS },
-    spec: {
-      replicas: args.replicas,
-      // Never one pod more than replicas: the database's connections are counted by them.
-      strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
-      selector: { matchLabels: { app: LABELS.app } },
-      template: {
-        metadata: { labels: LABELS },
-        spec: {
-          serviceAccountName: POOLER.serviceAccount,
-          enableServiceLinks: false,
-          terminationGracePeriodSeconds: GRACE_SECONDS,
-          securityContext: { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } },
-          topologySpreadConstraints: [
-            {
-              maxSkew: 1,
-              topologyKey: "topology.kubernetes.io/zone",
-              whenUnsatisfiable: "ScheduleAnyway",
-              labelSelector: { matchLabels: { app: LABELS.app } },
-            },
-          ],
-          initContainers: [
-            {
-              name: POOLER.proxyContainer,
-              image: args.proxyImage,
-              restartPolicy: "Always",
-              args: [
-                "--structured-logs",
-                "--private-ip",
-                "--address=127.0.0.1",
-                `--port=${POOLER.proxyPort}`,
-                "--health-check",
-                "--http-address=0.0.0.0",
-                `--http-port=${POOLER.healthPort}`,
-                "--exit-zero-on-sigterm",
-                args.connectionName,
-              ],
-              startupProbe: http("/startup", 60, 1),
-              livenessProbe: http("/liveness", 3, 10),
-              ...(args.proxyResources ? { resources: args.proxyResources } : {}),
-              securityContext: confined(PROXY_UID),
-            },
-          ],
-          containers: [
-            {
-              name: "pgbouncer",
-              image: args.pgbouncerImage,
-              // Not the image's entry point, which writes a configuration of its own from URLs that passwords break.
-              command: ["/usr/bin/pgbouncer", `${CONFIG_DIR}/pgbouncer.ini`],
-              ports: [{ name: "postgres", containerPort: POOLER.port }],
-              lifecycle: { preStop: { exec: { command: ["/bin/sh", "-c", LEAVE] } } },
-              readinessProbe: tcp(3, 5),
-              livenessProbe: tcp(3, 10),
-              ...(args.resources ? { resources: args.resources } : {}),
-              securityContext: confined(PGBOUNCER_UID),
-              volumeMounts: [
-                { name: "config", mountPath: CONFIG_DIR, readOnly: true },
-                { name: "users", mountPath: USERS_DIR, readOnly: true },
-              ],
-            },
-          ],
-          volumes: [
-            { name: "config", configMap: { name: args.configMap } },
-            { name: "users", secret: { secretName: args.usersSecret, defaultMode: 0o444 } },
-          ],
-        },
+export const deployment = (args: PoolerDeploymentArgs): k8s.apps.v1.DeploymentArgs => ({
+  metadata: { name: POOLER.service, namespace: args.namespace, labels: LABELS },
+  spec: {
+    replicas: args.replicas,
+    // Never one pod more than replicas: the database's connections are counted by them.
+    strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 0, maxUnavailable: 1 } },
+    selector: { matchLabels: { app: LABELS.app } },
+    template: {
+      metadata: { labels: LABELS },
+      spec: {
+        serviceAccountName: POOLER.serviceAccount,
+        enableServiceLinks: false,
+        terminationGracePeriodSeconds: GRACE_SECONDS,
+        securityContext: { runAsNonRoot: true, seccompProfile: { type: "RuntimeDefault" } },
+        topologySpreadConstraints: zoneSpread(LABELS.app),
+        initContainers: [proxyContainer(args)],
+        containers: [pgbouncerContainer(args)],
+        volumes: [
+          { name: "config", configMap: { name: args.configMap } },
+          { name: "users", secret: { secretName: args.usersSecret, defaultMode: 0o444 } },
+        ],
       },
     },
-  };
-}
+  },
+});
 
 export function service(namespace: pulumi.Input<string>): k8s.core.v1.ServiceArgs {
   return {
