@@ -46,7 +46,16 @@ type Broken = ReadonlyMap<string, RuleResult>;
 interface Term {
   readonly name: string;
   readonly value: (contract: ContractInputs) => string;
-  readonly consequence: (old: ContractInputs, now: ContractInputs, broken: Broken, isRenewed: boolean) => string;
+  readonly consequence: (change: TermChange) => string;
+}
+
+/** The contract before and after. */
+interface TermChange {
+  readonly old: ContractInputs;
+  readonly now: ContractInputs;
+  readonly broken: Broken;
+  /** True where the update restarts NATS, which takes a stream in memory along. */
+  readonly isRenewed: boolean;
 }
 
 const isEnsured = ({ mode }: ContractInputs): boolean => mode === "ensure";
@@ -73,21 +82,17 @@ function ensured(verdict: RuleResult | undefined, what: string, now: ContractInp
 
 const seconds = (value: number): string => (value === 0 ? "unlimited" : `${value} s`);
 
-/** Terms that are written into the stream or consumer only when it is created. */
-const created = (
-  name: string,
-  rule: string,
-  what: "stream" | "consumer",
-  value: (contract: ContractInputs) => string,
-): Term => ({
+/** Terms that are written into the stream or consumer only when it is created; the rule says which of them. */
+const created = (name: string, rule: string, value: Term["value"]): Term => ({
   name,
   value,
-  consequence: (old, now, broken, isRenewed) => {
-    const existing = what === "stream" ? `stream ${now.stream}` : `consumer ${now.consumer}`;
+  consequence: ({ old, now, broken, isRenewed }) => {
+    const isConsumers = rule.startsWith("consumer-");
+    const existing = isConsumers ? `consumer ${now.consumer}` : `stream ${now.stream}`;
     if (!isEnsured(now)) {
       return `The existing ${existing} keeps the old value until it is edited or recreated. It matters because ${whyOf(rule)}.`;
     }
-    const isNew = isRenewed || old.stream !== now.stream || (what === "consumer" && old.consumer !== now.consumer);
+    const isNew = isRenewed || old.stream !== now.stream || (isConsumers && old.consumer !== now.consumer);
     return isNew ? `The update creates ${existing} with it.` : ensured(broken.get(rule), existing, now);
   },
 });
@@ -96,7 +101,7 @@ const TERMS: readonly Term[] = [
   {
     name: "mode",
     value: ({ mode }) => mode,
-    consequence: (_old, now) =>
+    consequence: ({ now }) =>
       isEnsured(now)
         ? "The update itself creates stream and consumer, and updates in place what NATS lets one update, before NoETL starts."
         : "The update only checks: stream and consumer are NoETL's own again, and drift waits for somebody to fix it.",
@@ -104,7 +109,7 @@ const TERMS: readonly Term[] = [
   {
     name: "stream",
     value: ({ stream }) => stream,
-    consequence: (old, now) => {
+    consequence: ({ old, now }) => {
       const left = `${old.stream} stays on the server with what is in it, and no worker takes commands from it any more.`;
       if (!subjectsOverlap(old.subject, now.subject)) {
         return isEnsured(now)
@@ -120,7 +125,7 @@ const TERMS: readonly Term[] = [
   {
     name: "subject",
     value: ({ subject }) => subject,
-    consequence: (old, now, _broken, isRenewed) => {
+    consequence: ({ old, now, isRenewed }) => {
       if (old.stream !== now.stream) return `The new stream ${now.stream} is created with ${now.subject}.`;
       if (isRenewed) {
         return `NATS restarts in the same update, which takes stream ${now.stream} along: it is created with ${now.subject}.`;
@@ -135,25 +140,25 @@ const TERMS: readonly Term[] = [
   {
     name: "consumer",
     value: ({ consumer }) => consumer,
-    consequence: (old, now) =>
+    consequence: ({ old, now }) =>
       `${isEnsured(now) ? `The update creates ${now.consumer} before NoETL starts` : `Workers create ${now.consumer}`}, which ` +
       `delivers new commands only: what ${old.consumer} has not delivered, or nobody has acknowledged, is not delivered ` +
       `again. ${old.consumer} stays on the server until it is removed.`,
   },
-  created("retention", "stream-retention", "stream", ({ expect }) => expect.retention),
-  created("storage", "stream-storage", "stream", ({ expect }) => expect.storage),
-  created("max age", "stream-max-age", "stream", ({ expect }) => seconds(expect.maxAgeSeconds)),
-  created("duplicate window", "stream-duplicates", "stream", ({ expect }) => seconds(expect.duplicateWindowSeconds)),
-  created("replicas", "stream-replicas", "stream", ({ expect }) => String(expect.replicas)),
-  created("ack policy", "consumer-ack-policy", "consumer", ({ expect }) => expect.ackPolicy),
-  created("deliver policy", "consumer-deliver-policy", "consumer", ({ expect }) => expect.deliverPolicy),
-  created("replay policy", "consumer-replay-policy", "consumer", ({ expect }) => expect.replayPolicy),
-  created("ack wait", "consumer-ack-wait", "consumer", ({ expect }) => seconds(expect.ackWaitSeconds)),
-  created("max deliver", "consumer-max-deliver", "consumer", ({ worker }) => String(worker.maxDeliver)),
+  created("retention", "stream-retention", ({ expect }) => expect.retention),
+  created("storage", "stream-storage", ({ expect }) => expect.storage),
+  created("max age", "stream-max-age", ({ expect }) => seconds(expect.maxAgeSeconds)),
+  created("duplicate window", "stream-duplicates", ({ expect }) => seconds(expect.duplicateWindowSeconds)),
+  created("replicas", "stream-replicas", ({ expect }) => String(expect.replicas)),
+  created("ack policy", "consumer-ack-policy", ({ expect }) => expect.ackPolicy),
+  created("deliver policy", "consumer-deliver-policy", ({ expect }) => expect.deliverPolicy),
+  created("replay policy", "consumer-replay-policy", ({ expect }) => expect.replayPolicy),
+  created("ack wait", "consumer-ack-wait", ({ expect }) => seconds(expect.ackWaitSeconds)),
+  created("max deliver", "consumer-max-deliver", ({ worker }) => String(worker.maxDeliver)),
   {
     name: "max ack pending",
     value: ({ worker }) => String(worker.maxAckPending),
-    consequence: (old, now, broken) => {
+    consequence: ({ old, now, broken }) => {
       const what = `consumer ${now.consumer}`;
       if (!isEnsured(now)) return `${sentence(whyOf("consumer-max-ack-pending"))}.`;
       return old.stream === now.stream && old.consumer === now.consumer
@@ -170,8 +175,8 @@ const TERMS: readonly Term[] = [
   {
     name: "strict",
     value: ({ strict }) => String(strict),
-    consequence: (_old, { strict }) =>
-      strict ? "Drift fails the update from now on, not only violations." : "Drift only warns from now on.",
+    consequence: ({ now }) =>
+      now.strict ? "Drift fails the update from now on, not only violations." : "Drift only warns from now on.",
   },
 ];
 
@@ -202,11 +207,11 @@ export function contractReport(
   // A stream in memory goes with the server that holds it, and is created by the new terms.
   const isRenewed = losesMemory && old.expect.storage === "memory";
   const verdicts = old.stream === now.stream ? newlyBroken(isRenewed ? renewed(old, now) : old, now) : [];
-  const byRule: Broken = new Map(verdicts.map((verdict) => [verdict.id, verdict]));
+  const broken: Broken = new Map(verdicts.map((verdict) => [verdict.id, verdict]));
   const changes: ContractChange[] = TERMS.flatMap(({ name, value, consequence }) =>
     value(old) === value(now)
       ? []
-      : [{ term: name, old: value(old), new: value(now), consequence: consequence(old, now, byRule, isRenewed) }],
+      : [{ term: name, old: value(old), new: value(now), consequence: consequence({ old, now, broken, isRenewed }) }],
   );
   const left = verdicts.filter((verdict) =>
     isEnsured(now)

@@ -151,7 +151,7 @@ async function evaluate(request: EvaluationRequest): Promise<Evaluation> {
     {
       newResource: ({ type, name, inputs, id }) => ({
         id: id || placeholders.text("generated", "id", type, name, inputs),
-        state: stateOf(type, name, inputs as Record<string, unknown>, placeholders),
+        state: stateOf({ type, name, inputs: inputs as Record<string, unknown> }, placeholders),
       }),
       call: ({ token, inputs }) => {
         functions.add(token);

@@ -6,7 +6,7 @@ import { Masker } from "../shared/mask";
 import { Placeholders, type PlaceholderKind } from "../shared/placeholders";
 import type { Renderer } from "./render";
 import { releasesOf, secretsOf, type SideResult } from "./side";
-import { stackConfig, type StackConfig } from "./stack-config";
+import { stackConfig, type StackConfig, type StackConfigOptions } from "./stack-config";
 
 /** A side whose program has run. */
 export interface EvaluatedSide {
@@ -55,12 +55,11 @@ export class Run {
   async evaluate(
     side: Side,
     root: string,
-    overrides: Readonly<Record<string, string>>,
-    isSecretKey: (key: string) => boolean,
+    settings: Pick<StackConfigOptions, "overrides" | "isSecretKey">,
   ): Promise<EvaluatedSide> {
     const { stack, key, home } = this;
     const placeholders = new Placeholders(key);
-    const config = stackConfig({ project: root, stack, side, placeholders, overrides, isSecretKey });
+    const config = stackConfig({ project: root, stack, side, placeholders, ...settings });
     if (side === "head" || this.project === "") this.project = config.project;
     this.keep(placeholders.issued);
     for (const name of config.secretKeys) this.secrets.add(config.values[name] ?? "");
@@ -73,12 +72,14 @@ export class Run {
    * Renders a side's releases. A release that both sides have is rendered as an upgrade on both, so that this makes no
    * difference.
    */
-  async render(renderer: Renderer, side: Side, own: EvaluatedSide, other: EvaluatedSide): Promise<SideResult> {
+  async render(renderer: Renderer, side: Side, sides: Readonly<Record<Side, EvaluatedSide>>): Promise<SideResult> {
+    const own = sides[side];
+    const other = sides[side === "base" ? "head" : "base"];
     const others = new Set(releasesOf(other.evaluation).map(({ urn }) => urn));
     const releases = releasesOf(own.evaluation);
     const results = await Promise.allSettled(
       releases.map(async (release) => {
-        const rendered = await renderer.render(side, own.root, release, others.has(release.urn));
+        const rendered = await renderer.render({ side, root: own.root }, release, others.has(release.urn));
         return [release.urn, rendered] as const;
       }),
     );

@@ -1,6 +1,7 @@
 import { rawChanges, type RawChange } from "./compare";
 import { formatPath } from "./path";
 import { Opaque, type Masker } from "../shared/mask";
+import type { Rendered } from "./render";
 import { comparable, identityOf, titleOf, type KubeObject } from "./objects";
 import { SHOWN } from "../shared/placeholders";
 
@@ -34,8 +35,7 @@ export interface Unstable {
 /** Compares two renderings of the same release. */
 export function unstable(
   release: string,
-  first: readonly KubeObject[],
-  second: readonly KubeObject[],
+  { objects: first, again: second }: Pick<Rendered, "objects" | "again">,
   masker: Masker,
 ): Unstable {
   const objects = new Set<string>();

@@ -17,23 +17,31 @@ export function unwrapSecrets(value: unknown): unknown {
 
 const record = (value: unknown): Inputs => (value !== null && typeof value === "object" ? (value as Inputs) : {});
 
+/** A resource as the program declares it. */
+interface Resource {
+  readonly type: string;
+  readonly name: string;
+  readonly inputs: Inputs;
+}
+
 /**
  * The state of a resource before its deployment: its inputs, and stand-ins for what is made up while deploying.
  * Anything else is left out, which a preview takes for "known after deployment".
  */
-export function stateOf(type: string, name: string, wrapped: Inputs, placeholders: Placeholders): Inputs {
-  const inputs = unwrapSecrets(wrapped) as Inputs;
-  if (type.startsWith("random:")) return { ...inputs, ...randomOutputs(type, name, inputs, placeholders) };
+export function stateOf(wrapped: Resource, placeholders: Placeholders): Inputs {
+  const { type, name } = wrapped;
+  const inputs = unwrapSecrets(wrapped.inputs) as Inputs;
+  if (type.startsWith("random:")) return { ...inputs, ...randomOutputs({ type, name, inputs }, placeholders) };
   if (type === "kubernetes:helm.sh/v3:Release") {
     // Every upgrade raises the revision, so whatever hangs on it runs again exactly when the release changes.
     const revision = placeholders.number("generated", "revision", name, inputs);
     return { ...inputs, status: { revision, status: "deployed", name: inputs.name, namespace: inputs.namespace } };
   }
   const object = kubernetesKind(type);
-  return object ? { ...inputs, ...objectOutputs(object, name, inputs, placeholders) } : inputs;
+  return object ? { ...inputs, ...objectOutputs(object, { name, inputs }, placeholders) } : inputs;
 }
 
-function randomOutputs(type: string, name: string, inputs: Inputs, placeholders: Placeholders): Inputs {
+function randomOutputs({ type, name, inputs }: Resource, placeholders: Placeholders): Inputs {
   // A random value is drawn again exactly when its inputs, keepers included, change.
   const secret = /:(RandomPassword|RandomBytes)$/.test(type);
   const text = placeholders.text(secret ? "secret" : "generated", type, name, inputs);
@@ -50,8 +58,7 @@ function randomOutputs(type: string, name: string, inputs: Inputs, placeholders:
 
 function objectOutputs(
   object: { apiVersion: string; kind: string },
-  name: string,
-  inputs: Inputs,
+  { name, inputs }: Omit<Resource, "type">,
   placeholders: Placeholders,
 ): Inputs {
   const metadata = record(inputs.metadata);

@@ -51,6 +51,12 @@ interface ReleaseInputs {
   readonly disableWebhooks?: boolean;
 }
 
+/** The project of one side: where relative chart paths start, and what errors name. */
+interface Project {
+  readonly side: Side;
+  readonly root: string;
+}
+
 /** Renders releases with the real helm; equal releases are rendered once, charts from a repository fetched once. */
 export class Renderer {
   private readonly folder = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-diff-helm-"));
@@ -67,43 +73,48 @@ export class Renderer {
   /**
    * Renders one release of one side.
    *
-   * @param root the side's project, which relative chart paths start from
-   * @param upgrade whether the release is installed already
+   * @param isUpgrade whether the release is installed already
    * @throws DiffError where the chart cannot be had, or helm refuses it.
    */
-  async render(side: Side, root: string, resource: DeclaredResource, upgrade: boolean): Promise<Rendered> {
+  async render(project: Project, resource: DeclaredResource, isUpgrade: boolean): Promise<Rendered> {
     const inputs = unwrapSecrets(resource.inputs) as ReleaseInputs;
-    const chart = await this.chart(side, root, resource.name, inputs);
+    const chart = await this.chart(project, resource.name, inputs);
     const limits = [
       ...(inputs.postrender ? [`${resource.name}: its post-renderer is not run`] : []),
       ...(inputs.valueYamlFiles?.length ? [`${resource.name}: valueYamlFiles are left out`] : []),
     ];
     const namespace = inputs.namespace ?? "default";
-    const values = path.join(this.folder, `values-${++this.count}.json`);
     const args = ["template", inputs.name ?? resource.name, chart, "--namespace", namespace];
-    args.push("--kube-version", this.options.kubeVersion, "--skip-tests");
-    for (const version of this.options.apiVersions) args.push("--api-versions", version);
-    if (!inputs.skipCrds) args.push("--include-crds");
-    if (upgrade) args.push("--is-upgrade");
-    if (inputs.disableWebhooks) args.push("--no-hooks");
+    args.push(...this.flags(inputs, isUpgrade));
+    const values = path.join(this.folder, `values-${++this.count}.json`);
     const text = stableJson(inputs.values ?? {});
     fs.writeFileSync(values, text, { mode: 0o600 });
-    const content = contentOf(root, chart);
+    const content = contentOf(project.root, chart);
     const template = (round: number): Promise<string> => {
       const key = stableJson([round, text, args, content]);
       const cached = this.rendered.get(key);
       if (cached) return cached;
-      const started = this.template(side, root, resource.name, [...args, "--values", values]);
+      const started = this.template(project, resource.name, [...args, "--values", values]);
       this.rendered.set(key, started);
       return started;
     };
     const [first, second] = await Promise.all([template(1), template(2)]);
     return {
-      objects: this.parse(side, resource.name, first, namespace),
-      again: this.parse(side, resource.name, second, namespace),
-      chartVersion: await this.version(side, root, chart),
+      objects: parse(first, { side: project.side, release: resource.name, namespace }),
+      again: parse(second, { side: project.side, release: resource.name, namespace }),
+      chartVersion: await this.version(project, chart),
       limits,
     };
+  }
+
+  private flags({ skipCrds, disableWebhooks }: ReleaseInputs, isUpgrade: boolean): string[] {
+    return [
+      ...["--kube-version", this.options.kubeVersion, "--skip-tests"],
+      ...this.options.apiVersions.flatMap((version) => ["--api-versions", version]),
+      ...(skipCrds ? [] : ["--include-crds"]),
+      ...(isUpgrade ? ["--is-upgrade"] : []),
+      ...(disableWebhooks ? ["--no-hooks"] : []),
+    ];
   }
 
   private async helm(args: readonly string[], cwd: string, timeout: number): Promise<string> {
@@ -126,7 +137,7 @@ export class Renderer {
     return stdout;
   }
 
-  private async template(side: Side, root: string, release: string, args: readonly string[]): Promise<string> {
+  private async template({ side, root }: Project, release: string, args: readonly string[]): Promise<string> {
     try {
       return await this.helm(args, root, TEMPLATE_TIMEOUT_MS);
     } catch (error) {
@@ -134,7 +145,7 @@ export class Renderer {
     }
   }
 
-  private async version(side: Side, root: string, chart: string): Promise<string> {
+  private async version({ side, root }: Project, chart: string): Promise<string> {
     const file = path.resolve(root, chart, "Chart.yaml");
     const text = fs.existsSync(file)
       ? fs.readFileSync(file, "utf8")
@@ -145,7 +156,7 @@ export class Renderer {
   }
 
   /** A folder or archive that helm can render: the chart itself, or what its repository sends. */
-  private async chart(side: Side, root: string, release: string, inputs: ReleaseInputs): Promise<string> {
+  private async chart({ side, root }: Project, release: string, inputs: ReleaseInputs): Promise<string> {
     const repository = inputs.repositoryOpts?.repo;
     const isRemote = repository !== undefined || /^(oci|https?):\/\//.test(inputs.chart);
     if (!isRemote) {
@@ -161,12 +172,13 @@ export class Renderer {
     const key = stableJson([inputs.chart, repository, inputs.version]);
     const known = this.pulled.get(key);
     if (known) return known;
-    const pulling = this.pull(side, release, inputs.chart, repository, inputs.version);
+    const pulling = this.pull(side, release, inputs);
     this.pulled.set(key, pulling);
     return pulling;
   }
 
-  private async pull(side: Side, release: string, chart: string, repository: string | undefined, version?: string) {
+  private async pull(side: Side, release: string, { chart, repositoryOpts, version }: ReleaseInputs): Promise<string> {
+    const repository = repositoryOpts?.repo;
     const target = fs.mkdtempSync(path.join(this.folder, "chart-"));
     const args = ["pull", chart, "--destination", target];
     if (repository) args.push("--repo", repository);
@@ -185,26 +197,30 @@ export class Renderer {
     const [archive] = fs.readdirSync(target);
     return path.join(target, archive ?? "");
   }
+}
 
-  private parse(side: Side, release: string, text: string, namespace: string): KubeObject[] {
-    // Kubernetes reads YAML 1.1: `yes` is true and 0644 is octal.
-    const objects = parseAllDocuments(text, { version: "1.1" }).flatMap((document) => {
-      const [problem] = document.errors;
-      if (problem) {
-        throw new DiffError(
-          `${SIDE_NAME[side]}: ${release} renders to something that is not YAML: ${messageOf(problem).split("\n")[0]}`,
-          "failed",
-          side,
-        );
-      }
-      const object = document.toJS() as KubeObject | { kind: "List"; items: KubeObject[] } | null;
-      if (object === null) return [];
-      return (Array.isArray(object.items) && object.kind.endsWith("List") ? object.items : [object]) as KubeObject[];
-    });
-    return objects
-      .map((object) => withNamespace(object, namespace))
-      .sort((a, b) => (identityOf(a) < identityOf(b) ? -1 : 1));
-  }
+/** The objects of a rendering, in an order of their own. */
+function parse(
+  text: string,
+  { side, release, namespace }: { side: Side; release: string; namespace: string },
+): KubeObject[] {
+  // Kubernetes reads YAML 1.1: `yes` is true and 0644 is octal.
+  const objects = parseAllDocuments(text, { version: "1.1" }).flatMap((document) => {
+    const [problem] = document.errors;
+    if (problem) {
+      throw new DiffError(
+        `${SIDE_NAME[side]}: ${release} renders to something that is not YAML: ${messageOf(problem).split("\n")[0]}`,
+        "failed",
+        side,
+      );
+    }
+    const object = document.toJS() as KubeObject | { kind: "List"; items: KubeObject[] } | null;
+    if (object === null) return [];
+    return (Array.isArray(object.items) && object.kind.endsWith("List") ? object.items : [object]) as KubeObject[];
+  });
+  return objects
+    .map((object) => withNamespace(object, namespace))
+    .sort((a, b) => (identityOf(a) < identityOf(b) ? -1 : 1));
 }
 
 /** Helm puts an object without a namespace into the release's. */

@@ -77,12 +77,12 @@ export async function runDiff(options: Options, cwd: string, log: (line: string)
     await linkModules({ base, head, log });
     const roots = { base, head };
     const isSecretKey = (name: string) => name in SETTINGS && SETTINGS[name as keyof typeof SETTINGS].secret;
-    const evaluated = await bothSides((side) => run.evaluate(side, roots[side], options.config, isSecretKey));
+    const evaluated = await bothSides((side) =>
+      run.evaluate(side, roots[side], { overrides: options.config, isSecretKey }),
+    );
     const renderer = new Renderer({ helm, kubeVersion: options.kubeVersion, apiVersions: options.apiVersions });
     try {
-      const sides = await bothSides((side) =>
-        run.render(renderer, side, evaluated[side], evaluated[side === "base" ? "head" : "base"]),
-      );
+      const sides = await bothSides((side) => run.render(renderer, side, evaluated));
       const masker = run.masker(sides);
       const live = options.live
         ? await livePreview(

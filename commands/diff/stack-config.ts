@@ -51,22 +51,24 @@ export function stacksOf(project: string): string[] {
     .sort();
 }
 
+export interface StackConfigOptions {
+  readonly project: string;
+  readonly stack: string;
+  readonly side: Side;
+  readonly placeholders: Placeholders;
+  /** Key (with or without the project) to text, on top of both files. */
+  readonly overrides: Readonly<Record<string, string>>;
+  readonly isSecretKey: (key: string) => boolean;
+}
+
 /**
  * Reads Pulumi.yaml and the stack's file the way the engine does. Encrypted values become stand-ins made from their
  * ciphertext: unchanged ciphertext, unchanged value.
  *
- * @param overrides key (with or without the project) to text, on top of both files
  * @throws DiffError for a file that cannot be read, and for plain numbers, booleans and dates of the working tree where a text
  *   is expected
  */
-export function stackConfig(args: {
-  project: string;
-  stack: string;
-  side: Side;
-  placeholders: Placeholders;
-  overrides: Readonly<Record<string, string>>;
-  isSecretKey: (key: string) => boolean;
-}): StackConfig {
+export function stackConfig(args: StackConfigOptions): StackConfig {
   const { project, stack, side, placeholders } = args;
   const projectFile = read(path.join(project, "Pulumi.yaml"), side);
   const name = textOf(projectFile.name) ?? "";

@@ -3,7 +3,6 @@ import { plural } from "../../../contract/wording";
 import { fieldChanges } from "../compare";
 import { contractOf, contractReport } from "../contract";
 import { environmentTables } from "../environment";
-import type { DeclaredResource } from "../evaluation";
 import type { Masker } from "../../shared/mask";
 import { withOpaqueSecrets } from "../objects";
 import { partOfObject, partOfResource, partsOf } from "../parts";
@@ -19,11 +18,11 @@ import {
 } from "../report";
 import { countRisks, findRisks } from "../risks";
 import { losesMemory } from "../risks/availability";
-import type { ReleaseDelta } from "../risks/facts";
+import type { ReleaseDelta, ResourceDelta } from "../risks/facts";
 import { allObjects, type SideResult } from "../side";
 import { past, sentence } from "../wording";
 import { declaredEntry, renderedEntries, type ObjectEntry } from "./objects";
-import { declared, pairResources, resourceDelta, shownResource } from "./resources";
+import { declared, pairResources, resourceDelta, shownResource, type ResourcePair } from "./resources";
 import { settingChanges } from "./settings";
 
 const counts = (items: readonly { op: Operation }[]): Counts =>
@@ -36,41 +35,14 @@ const byPart =
     return left !== right ? left - right : key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : 0;
   };
 
-/** What the report says of the two revisions; everything in it is masked. */
-export function compareSides(
-  base: SideResult,
-  head: SideResult,
-  masker: Masker,
-): Omit<ChangeReport, "schemaVersion" | "status" | "project" | "stack" | "base" | "head"> {
-  const olds = new Map(base.evaluation.resources.map((resource) => [resource.urn, resource]));
-  const news = new Map(head.evaluation.resources.map((resource) => [resource.urn, resource]));
-  const partOf = (resource: DeclaredResource): PartName =>
-    partOfResource(resource, news.has(resource.urn) ? news : olds);
-  const pairs = pairResources(base.evaluation.resources, head.evaluation.resources);
-  const deltas = new Map(pairs.map((pair) => [pair, resourceDelta(pair)]));
+/** What the comparison finds; everything in it is masked. */
+type Compared = Omit<ChangeReport, "schemaVersion" | "status" | "project" | "stack" | "base" | "head">;
 
-  const notes = new Set<string>();
-  const entries: ObjectEntry[] = [];
-  const releases: ReleaseDelta[] = [];
-  for (const pair of pairs) {
-    const owner = declared(pair);
-    const ownerPart = partOf(owner);
-    entries.push(...declaredEntry(pair, deltas.get(pair), ownerPart, masker));
-    const before = pair.old && base.releases.get(pair.old.urn);
-    const after = pair.new && head.releases.get(pair.new.urn);
-    if (!before && !after) continue;
-    releases.push({
-      name: owner.name,
-      ...(before ? { oldVersion: before.chartVersion } : {}),
-      ...(after ? { newVersion: after.chartVersion } : {}),
-    });
-    const rendered = renderedEntries({ owner, ownerPart, old: before, new: after, masker });
-    entries.push(...rendered.entries);
-    for (const note of rendered.notes) notes.add(note);
-  }
-
-  const resources = [...deltas.values()]
-    .flatMap((delta) => (delta ? [shownResource(delta, partOf(declared(delta)), masker)] : []))
+/** What the report says of the two revisions. */
+export function compareSides(base: SideResult, head: SideResult, masker: Masker): Compared {
+  const { pairs, deltas, entries, releases, notes, partOf } = changesIn(base, head, masker);
+  const resources = deltas
+    .map((delta) => shownResource(delta, partOf(delta), masker))
     .sort(byPart((resource) => resource.urn));
   const objects = entries
     .map(({ shown }) => shown)
@@ -78,35 +50,30 @@ export function compareSides(
 
   const [oldObjects, newObjects] = [allObjects(base), allObjects(head)];
   const settings = settingChanges(base.config, head.config, masker);
-  const newContract = contractOf(head.evaluation.resources);
-  const oldContract = contractOf(base.evaluation.resources);
+  const [oldContract, newContract] = [base, head].map(({ evaluation }) => contractOf(evaluation.resources));
   const deltasOfObjects = entries.map(({ delta }) => delta);
   const contract = contractReport(oldContract, newContract, { losesMemory: losesMemory(deltasOfObjects) });
   const risks = findRisks({
-    resources: [...deltas.values()].flatMap((delta) => delta ?? []),
+    resources: deltas,
     objects: deltasOfObjects,
     releases,
     settings,
     contract,
-    ...(oldContract ? { oldContract } : {}),
-    ...(newContract ? { newContract } : {}),
+    oldContract,
+    newContract,
     newObjects,
     masker,
   });
-  for (const note of limits(base, head)) notes.add(note);
 
   const present = new Set<PartName>([
-    ...pairs.map((pair) => partOf(declared(pair))),
+    ...pairs.map(partOf),
     ...[...oldObjects, ...newObjects].map((object) => partOfObject(object, "stack")),
   ]);
   // The stack itself is not a part of the picture unless something of it changes.
   if (!resources.some(({ part }) => part === "stack")) present.delete("stack");
   const restarts = objects.filter((object) => object.restarts).map((object) => `${object.kind} ${object.name}`);
-  const totals = {
-    resources: counts(resources),
-    objects: counts(objects),
-    risks: countRisks(risks),
-  };
+  const totals = { resources: counts(resources), objects: counts(objects), risks: countRisks(risks) };
+  const [oldOutputs, newOutputs] = [base, head].map(({ evaluation }) => withOpaqueSecrets(evaluation.outputs));
   return {
     summary: summaryOf({ totals, restarts, contract, settings }),
     counts: totals,
@@ -116,15 +83,41 @@ export function compareSides(
     environment: environmentTables(oldObjects, newObjects, masker),
     resources,
     objects,
-    outputs: fieldChanges(
-      withOpaqueSecrets(base.evaluation.outputs),
-      withOpaqueSecrets(head.evaluation.outputs),
-      masker,
-    ),
+    outputs: fieldChanges(oldOutputs, newOutputs, masker),
     parts: partsOf(resources, objects, present),
     restarts,
-    notes: [...notes].sort(),
+    notes: [...new Set([...notes, ...limits(base, head)])].sort(),
   };
+}
+
+/** What changes among resources, Kubernetes objects and releases. */
+function changesIn(base: SideResult, head: SideResult, masker: Masker) {
+  const olds = new Map(base.evaluation.resources.map((resource) => [resource.urn, resource]));
+  const news = new Map(head.evaluation.resources.map((resource) => [resource.urn, resource]));
+  const partOf = (pair: ResourcePair): PartName => {
+    const owner = declared(pair);
+    return partOfResource(owner, news.has(owner.urn) ? news : olds);
+  };
+  const pairs = pairResources(base.evaluation.resources, head.evaluation.resources);
+  const deltas: ResourceDelta[] = [];
+  const entries: ObjectEntry[] = [];
+  const releases: ReleaseDelta[] = [];
+  const notes: string[] = [];
+  for (const pair of pairs) {
+    const owner = declared(pair);
+    const ownerPart = partOf(pair);
+    const delta = resourceDelta(pair);
+    if (delta) deltas.push(delta);
+    entries.push(...declaredEntry(pair, delta, { ownerPart, masker }));
+    const before = pair.old && base.releases.get(pair.old.urn);
+    const after = pair.new && head.releases.get(pair.new.urn);
+    if (!before && !after) continue;
+    releases.push({ name: owner.name, oldVersion: before?.chartVersion, newVersion: after?.chartVersion });
+    const rendered = renderedEntries({ owner, ownerPart, old: before, new: after, masker });
+    entries.push(...rendered.entries);
+    notes.push(...rendered.notes);
+  }
+  return { pairs, deltas, entries, releases, notes, partOf };
 }
 
 function masked(contract: ContractReport, masker: Masker): ContractReport {

@@ -51,14 +51,13 @@ function objectEntry(args: {
 export function declaredEntry(
   pair: ResourcePair,
   delta: ResourceDelta | undefined,
-  ownerPart: PartName,
-  masker: Masker,
+  { ownerPart, masker }: { readonly ownerPart: PartName; readonly masker: Masker },
 ): ObjectEntry[] {
   const owner = declared(pair);
   if (!delta || !kubernetesKind(owner.type)) return [];
   const objects: ObjectPair = {
-    ...(pair.old ? { old: declaredObject(pair.old) } : {}),
-    ...(pair.new ? { new: declaredObject(pair.new) } : {}),
+    old: pair.old && declaredObject(pair.old),
+    new: pair.new && declaredObject(pair.new),
   };
   const changes = pairChanges(objects, STABLE, STABLE);
   return [objectEntry({ pair: objects, op: delta.op, changes, owner, ownerPart, rendered: false, masker })];
@@ -74,7 +73,7 @@ export function renderedEntries(args: {
 }): { entries: ObjectEntry[]; notes: readonly string[] } {
   const { owner, ownerPart, old, new: now, masker } = args;
   const noise = (rendered: Rendered | undefined): Unstable =>
-    rendered ? unstable(owner.name, rendered.objects, rendered.again, masker) : STABLE;
+    rendered ? unstable(owner.name, rendered, masker) : STABLE;
   const [oldNoise, newNoise] = [noise(old), noise(now)];
   const entries = pairObjects(old?.objects ?? [], now?.objects ?? [], masker).flatMap((pair): ObjectEntry[] => {
     if (isUnstable(pair.old, oldNoise) || isUnstable(pair.new, newNoise)) return [];

@@ -87,7 +87,7 @@ export class Comparison {
     const run = new Run("kind", "a key of the test", path.join(folder, "home"));
     const root = copyProject(path.join(folder, "base"));
     run.hide(root, ".");
-    const base = await run.evaluate("base", root, config, isSecretKey);
+    const base = await run.evaluate("base", root, { overrides: config, isSecretKey });
     const renderer = new Renderer({ helm, kubeVersion: DEFAULT_KUBE_VERSION, apiVersions: [] });
     return new Comparison(run, renderer, folder, base);
   }
@@ -108,10 +108,11 @@ export class Comparison {
     const root = change.edit ? copyProject(fs.mkdtempSync(path.join(this.folder, "head-"))) : this.base.root;
     change.edit?.(root);
     this.run.hide(root, ".");
-    const head = await this.run.evaluate("head", root, change.config ?? {}, isSecretKey);
+    const head = await this.run.evaluate("head", root, { overrides: change.config ?? {}, isSecretKey });
+    const evaluated = { base: this.base, head };
     const sides = {
-      base: await this.run.render(this.renderer, "base", this.base, head),
-      head: await this.run.render(this.renderer, "head", head, this.base),
+      base: await this.run.render(this.renderer, "base", evaluated),
+      head: await this.run.render(this.renderer, "head", evaluated),
     };
     const report: ChangeReport = {
       schemaVersion: 1,
