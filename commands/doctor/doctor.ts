@@ -1,4 +1,6 @@
 import { ConnectError } from "../../contract/errors";
+import type { ContractInputs } from "../../contract/inputs";
+import { plural } from "../../contract/wording";
 import { COMMON, parse, usage, type Command, type Values } from "../shared/arguments";
 import { diagnose, onEmbedded, type Diagnosis } from "./diagnosis";
 import { bringsEngine, helmCommand } from "../shared/engine";
@@ -7,7 +9,9 @@ import { gather } from "./gather";
 import { Cluster } from "./cluster";
 import { deployedPassword } from "./environment";
 import { diagnosisText, intentText, screenOf } from "./present";
+import { refuseOtherLines } from "./executions";
 import { repair, type Intent, type Outcome } from "./repair";
+import { announceLost, deployedNoetl } from "./repair/announce";
 import { repairFolder } from "./repair/journal";
 import { ask, runCommand, tellingOfDelay, unlessInterrupted } from "./run";
 import { contractInputs, readTarget, type Target } from "./target";
@@ -24,7 +28,9 @@ const DOCTOR: Command = {
     },
     repair: {
       type: "boolean",
-      means: "fix stream and consumer: shows what it would do and asks; interrupted, it goes on when it is run again",
+      means:
+        "fix stream and consumer, and announce commands that were lost: shows what it would do and asks; interrupted, it " +
+        "goes on when it is run again",
     },
     yes: { type: "boolean", means: "with --repair: do not ask" },
   },
@@ -55,16 +61,16 @@ function show(diagnosis: Diagnosis, values: Values): ExitName {
 /** With --json the result alone goes to the standard output. */
 const progress = (values: Values) => (values.json === true ? process.stderr : process.stdout);
 
-async function confirm(intent: Intent, values: Values): Promise<boolean> {
+async function confirm(intent: Intent, values: Values, declined = "Nothing was changed."): Promise<boolean> {
   const out = progress(values);
   out.write(`${intentText(intent, screenOf(out))}\n\n`);
   if (values.yes === true) return true;
   if (!process.stdin.isTTY) {
-    out.write("There is nobody to ask: add --yes to go on. Nothing was changed.\n");
+    out.write(`There is nobody to ask: add --yes to go on. ${declined}\n`);
     return false;
   }
   const agreed = /^y(es)?$/i.test((await ask("Go on? [y/N] ", process.stdin, out)).trim());
-  if (!agreed) out.write("Nothing was changed.\n");
+  if (!agreed) out.write(`${declined}\n`);
   return agreed;
 }
 
@@ -88,11 +94,14 @@ async function fix(target: Target, values: Values, signal: AbortSignal): Promise
     },
     signal,
   });
+  const may = outcome === "nothing-to-do" || outcome === "repaired";
+  const announced = may ? await announce(target, { inputs, cluster, values, signal }) : 0;
   if (outcome === "nothing-to-do") {
-    out.write("There is nothing that --repair would change.\n\n");
+    if (announced === "declined") return "declined";
+    if (announced === 0) out.write("There is nothing that --repair would change.\n\n");
     return show(await examine(target), values);
   }
-  const exit = exitOf(outcome, stays);
+  const exit = announced === "declined" ? "declined" : exitOf(outcome, stays);
   const told: Record<Exclude<Outcome, "nothing-to-do">, string> = {
     declined: "Nothing was changed.",
     repaired: stays.length === 0 ? "The contract holds." : "Done, as far as it can be fixed from here.",
@@ -102,6 +111,33 @@ async function fix(target: Target, values: Values, signal: AbortSignal): Promise
     write(JSON.stringify({ stack: target.stack, outcome, leaves: stays, exit: EXIT[exit].code }));
   else if (outcome !== "declined") write(told[outcome]);
   return exit;
+}
+
+interface Announcing {
+  readonly inputs: ContractInputs;
+  readonly cluster: Cluster;
+  readonly values: Values;
+  readonly signal: AbortSignal;
+}
+
+/** Announces what waits where that is known how; where it cannot be asked, says so: the contract holds all the same. */
+async function announce(target: Target, { inputs, cluster, values, signal }: Announcing): Promise<number | "declined"> {
+  const namespace = target.namespaces.noetl;
+  if (namespace === undefined) return 0;
+  const out = progress(values);
+  const say = (line: string) => out.write(`${line}\n`);
+  try {
+    refuseOtherLines(target.settings);
+    const confirming = (intent: Intent) => confirm(intent, values, "Nothing was announced.");
+    const noetl = deployedNoetl(cluster, namespace);
+    const count = await announceLost({ inputs, noetl, say, confirm: confirming, signal });
+    if (typeof count === "number" && count > 0) say(`Announced ${plural(count, "command")}.`);
+    return count;
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+    say(`Whether executions wait for a command is not known: ${error.message}`);
+    return 0;
+  }
 }
 
 function exitOf(outcome: Outcome, leaves: readonly string[]): ExitName {

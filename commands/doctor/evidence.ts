@@ -244,14 +244,29 @@ export interface GatewayFacts {
   readonly outside: readonly Answer<ProbeFacts>[];
 }
 
-/** An execution whose command waits to be taken by a worker. */
+/** Why nobody goes on with an execution; what each means stands with the question in `executions.ts`. */
+export type Standstill = "waits" | "parent-ended" | "no-command" | "cancelled";
+
+/** A command that no worker has taken. Numbers are text: they have 64 bits. */
+export interface CommandFacts {
+  readonly eventId: string;
+  readonly commandId: string;
+  readonly step: string;
+  /** In milliseconds since 1970. */
+  readonly issuedAt: number;
+}
+
+/** An execution that nobody goes on with. */
 export interface ExecutionFacts {
   readonly id: string;
   readonly path: string;
-  /** When its last command was issued, in milliseconds since 1970. */
+  /** Of its playbook, in NoETL's catalog. */
+  readonly version: string;
+  /** When the first of its commands was issued, or when it began where there are none, in milliseconds since 1970. */
   readonly issuedAt: number;
-  /** Its commands that no worker has taken; empty where they were not asked for. Numbers are text: they have 64 bits. */
-  readonly commands: readonly { readonly eventId: string; readonly commandId: string; readonly step: string }[];
+  readonly standstill: Standstill;
+  /** Its commands that no worker has taken and that no message in the stream announces. */
+  readonly commands: readonly CommandFacts[];
 }
 
 /** Everything that was found out about a deployment, as plain data without secrets. */

@@ -1,93 +1,173 @@
-/** Executions that wait for a worker, by NoETL's own API (v2.8.9: `GET /api/executions`, `/api/executions/ID`, `/api/commands/EVENT`). */
+/**
+ * Executions that nobody goes on with, from NoETL's table of events, which its server is asked for
+ * (v2.8.9: `POST /api/postgres/execute`): neither the database nor its password is needed here.
+ */
 import { ConnectError } from "../../contract/errors";
 import { LOCATIONS } from "../../contract/facts";
+import { stackLine } from "../../config/lines";
+import type { Settings } from "../../config/schema";
 import type { Cluster } from "./cluster";
-import type { ExecutionFacts } from "./evidence";
+import type { CommandFacts, ExecutionFacts, Standstill } from "./evidence";
 import { askPod, runningPod, type Pod } from "./pod-http";
-import { harmless } from "./text";
+import { clock, harmless } from "./text";
 
-/** Executions whose commands are asked for: the ones that wait the longest. */
-const DETAILED = 5;
+/** How many executions are looked through: the ones that began last. */
+export const RECENT_EXECUTIONS = 20_000;
+/** How long an execution is told of that can only be started once more, in hours. */
+export const TOLD_HOURS = 24;
+const PATH = "/api/postgres/execute";
+
+/** Events after which nothing of an execution is to be done any more. */
+const TERMINAL =
+  "'playbook.completed', 'playbook.failed', 'workflow.completed', 'workflow.failed', 'execution.cancelled'";
 
 /**
- * Executions whose last event is a command that no worker has taken (status PENDING), the oldest first. The API tells of the
- * last 500 executions.
+ * A row for each command that no worker has taken, and for each execution without one.
+ *
+ * NoETL issues a command (event `command.issued`) and then announces it; a worker takes it by an event `command.claimed` with
+ * its command_id. Where the engine has issued the same step, or iteration of a loop, once more, the last one counts. Ages are
+ * taken from the clock that wrote the times; ids are texts, since they have 64 bits.
+ *
+ * - `waits`: the command can be announced.
+ * - `parent-ended`: the execution that started this one has ended without it.
+ * - `no-command`: NoETL's server did not get as far as issuing one, because it had no connection to NATS.
+ * - `cancelled`: NoETL's server cancelled the execution when it started again, before a worker had taken its first command.
+ */
+export const EXECUTIONS_QUERY = `
+WITH recent AS (
+  SELECT execution_id, catalog_id, parent_execution_id, created_at
+  FROM noetl.event WHERE event_type = 'playbook.initialized'
+  ORDER BY event_id DESC LIMIT ${RECENT_EXECUTIONS}
+), known AS (
+  SELECT r.*, coalesce(s.ended, false) AS ended, coalesce(s.cancelled, false) AS cancelled,
+    coalesce(s.restarted, false) AS restarted
+  FROM recent r LEFT JOIN LATERAL (
+    SELECT bool_or(e.event_type <> 'execution.cancelled') AS ended, bool_or(e.event_type = 'execution.cancelled') AS cancelled,
+      bool_or(e.event_type = 'execution.cancelled' AND e.meta->>'auto_resume' = 'true') AS restarted
+    FROM noetl.event e WHERE e.execution_id = r.execution_id AND e.event_type IN (${TERMINAL})
+  ) s ON true
+), issued AS (
+  SELECT k.execution_id, k.parent_execution_id, i.event_id, i.node_name, i.meta->>'command_id' AS command_id, i.created_at
+  FROM known k JOIN noetl.event i ON i.execution_id = k.execution_id AND i.event_type = 'command.issued'
+  WHERE NOT k.ended AND NOT k.cancelled AND NOT EXISTS (
+    SELECT 1 FROM noetl.event t WHERE t.execution_id = i.execution_id
+      AND t.event_type IN ('command.claimed', 'command.started', 'command.completed', 'command.failed')
+      AND i.meta->>'command_id' IN (t.meta->>'command_id', t.result->'data'->>'command_id')
+  ) AND NOT EXISTS (
+    SELECT 1 FROM noetl.event n WHERE n.execution_id = i.execution_id AND n.event_type = 'command.issued'
+      AND n.event_id > i.event_id AND n.node_name = i.node_name
+      AND n.meta->>'loop_event_id' IS NOT DISTINCT FROM i.meta->>'loop_event_id'
+      AND n.meta->>'loop_iteration_index' IS NOT DISTINCT FROM i.meta->>'loop_iteration_index'
+  )
+), found AS (
+  SELECT execution_id, CASE WHEN EXISTS (SELECT 1 FROM noetl.event e WHERE e.execution_id = issued.parent_execution_id
+      AND e.event_type IN (${TERMINAL})) THEN 'parent-ended' ELSE 'waits' END AS standstill,
+    event_id, command_id, node_name, created_at
+  FROM issued
+  UNION ALL
+  SELECT k.execution_id, CASE WHEN k.cancelled THEN 'cancelled' ELSE 'no-command' END, NULL, NULL, NULL, k.created_at
+  FROM known k
+  WHERE NOT k.ended AND (NOT k.cancelled OR k.restarted) AND k.created_at > localtimestamp - interval '${TOLD_HOURS} hours'
+    AND NOT EXISTS (SELECT 1 FROM noetl.event e WHERE e.execution_id = k.execution_id
+      AND e.event_type IN ('command.claimed', 'command.started'))
+    AND (k.cancelled OR NOT EXISTS (SELECT 1 FROM noetl.event i
+      WHERE i.execution_id = k.execution_id AND i.event_type = 'command.issued'))
+)
+SELECT f.execution_id::text AS execution, f.standstill, f.event_id::text AS event, f.command_id AS command,
+  f.node_name AS step, extract(epoch FROM localtimestamp - f.created_at)::float8 AS age,
+  c.path, c.version::text AS version
+FROM found f JOIN known k ON k.execution_id = f.execution_id
+LEFT JOIN noetl.catalog c ON c.catalog_id = k.catalog_id
+ORDER BY f.created_at, f.event_id`;
+
+/**
+ * What NoETL's table means, and how a command is announced, is known of line 2.8 alone.
+ *
+ * @throws ConnectError `refused-request` for the NoETL of another line, and for one that nothing tells the line of.
+ */
+export function refuseOtherLines(settings: Settings): void {
+  const { line, isKnown } = stackLine(settings);
+  if (isKnown && line === "2.8") return;
+  const what = isKnown
+    ? `a NoETL of line ${line}`
+    : `the NoETL in ${settings.noetlImage} (set noetlLine where it is 2.8)`;
+  throw new ConnectError("refused-request", `which executions wait is not known of ${what}`);
+}
+
+/**
+ * Executions that nobody goes on with as far as NoETL knows, the oldest first. Whether the announcement of a command is still
+ * in NATS is not asked here.
  *
  * @throws ConnectError where NoETL's server could not be asked, or has no such API.
  */
 export async function readExecutions(cluster: Cluster, namespace: string): Promise<readonly ExecutionFacts[]> {
   const { serverDeployment: app, port } = LOCATIONS.noetl;
   const pod = await runningPod(cluster, { namespace, app, port, who: "NoETL's server" });
-  const found = await get(cluster, pod, "/api/executions");
-  const waiting = waitingIn(found).sort((a, b) => a.issuedAt - b.issuedAt);
-  return Promise.all(
-    waiting.map(async (execution, index) =>
-      index < DETAILED ? { ...execution, commands: await commandsOf(cluster, pod, execution.id) } : execution,
-    ),
-  );
+  return executionsIn(await select(cluster, pod, EXECUTIONS_QUERY), Date.now());
 }
 
-async function get(cluster: Cluster, pod: Pod, path: string): Promise<unknown> {
-  const { status, body } = await askPod(cluster, pod, { method: "GET", path });
-  if (status !== 200) {
-    throw new ConnectError(
-      "refused-request",
-      `NoETL's server (pod ${pod.namespace}/${pod.name}) answers ${status} to GET ${path}`,
-    );
-  }
+async function select(cluster: Cluster, pod: Pod, query: string): Promise<unknown> {
+  const { status, body } = await askPod(cluster, pod, {
+    method: "POST",
+    path: PATH,
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ query }),
+  });
+  const refused = (what: string): ConnectError =>
+    new ConnectError("refused-request", `NoETL's server (pod ${pod.namespace}/${pod.name}) ${what}`);
+  if (status !== 200) throw refused(`answers ${status} to POST ${PATH}`);
+  let found: { status?: unknown; result?: unknown; error?: unknown };
   try {
-    return JSON.parse(withLongNumbers(body)) as unknown;
+    found = JSON.parse(body) as typeof found;
   } catch {
-    throw new ConnectError("refused-request", `NoETL's server answers GET ${path} with what is not JSON`);
+    throw refused(`answers POST ${PATH} with what is not JSON`);
   }
+  if (found.status === "ok") return found.result;
+  throw refused(`could not read its events: ${textOf(found.error).slice(0, 200)}`);
 }
-
-/** JSON whose whole numbers of 16 digits and more are texts: NoETL's ids have 64 bits, of which a number keeps 53. */
-const withLongNumbers = (json: string): string =>
-  json.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}(?![\d.eE])/g, (token) => (token.startsWith('"') ? token : `"${token}"`));
 
 const textOf = (value: unknown): string =>
   typeof value === "string" || typeof value === "number" ? harmless(String(value)) : "";
+const isNumber = (text: string): boolean => /^\d+$/.test(text);
 
-/** A time of NoETL's database, which keeps UTC without saying so. */
-function timeOf(value: unknown): number {
-  const text = textOf(value);
-  return Date.parse(/(Z|[+-]\d\d:?\d\d)$/.test(text) ? text : `${text}Z`);
-}
-
-function waitingIn(found: unknown): ExecutionFacts[] {
-  if (!Array.isArray(found)) return [];
-  return (found as Record<string, unknown>[]).flatMap((entry) => {
-    const { execution_id: id, path, status, start_time: start, end_time: end } = entry;
-    const issuedAt = timeOf(end ?? start);
-    // The id goes into commands to paste: it is a number, or it is none of ours.
-    return status === "PENDING" && /^\d+$/.test(textOf(id)) && !Number.isNaN(issuedAt)
-      ? [{ id: textOf(id), path: textOf(path), issuedAt, commands: [] }]
-      : [];
-  });
-}
-
-/** The commands that were issued last and that no event follows. */
-async function commandsOf(cluster: Cluster, pod: Pod, id: string): Promise<ExecutionFacts["commands"]> {
-  try {
-    const { events = [] } = (await get(cluster, pod, `/api/executions/${id}?page_size=10`)) as {
-      events?: Record<string, unknown>[];
+/** The rows by execution. What does not look like NoETL's own is left out: ids go into messages, and commands to paste. */
+export function executionsIn(rows: unknown, now: number): ExecutionFacts[] {
+  const found = new Map<string, ExecutionFacts & { commands: CommandFacts[] }>();
+  for (const row of (Array.isArray(rows) ? rows : []) as Record<string, unknown>[]) {
+    const id = textOf(row.execution);
+    const event = textOf(row.event);
+    const command = textOf(row.command);
+    const standstill = STANDSTILLS.find((each) => each === row.standstill);
+    if (!isNumber(id) || standstill === undefined || typeof row.age !== "number") continue;
+    const issuedAt = now - row.age * 1000;
+    const key = `${id} ${standstill}`;
+    const execution = found.get(key) ?? {
+      id,
+      path: textOf(row.path),
+      version: textOf(row.version),
+      issuedAt,
+      standstill,
+      commands: [],
     };
-    const other = events.findIndex(({ event_type: type }) => type !== "command.issued");
-    const issued = events.slice(0, other < 0 ? events.length : other);
-    const commands = await Promise.all(issued.map((event) => commandOf(cluster, pod, event)));
-    return commands.flatMap((command) => command ?? []).reverse();
-  } catch (error) {
-    // The execution is named all the same.
-    if (error instanceof ConnectError) return [];
-    throw error;
+    found.set(key, execution);
+    if (isNumber(event) && command !== "") {
+      execution.commands.push({ eventId: event, commandId: command, step: textOf(row.step), issuedAt });
+    }
   }
+  return [...found.values()];
 }
 
-async function commandOf(cluster: Cluster, pod: Pod, event: Record<string, unknown>) {
-  const eventId = textOf(event.event_id);
-  if (!/^\d+$/.test(eventId)) return undefined;
-  const { meta } = (await get(cluster, pod, `/api/commands/${eventId}`)) as { meta?: Record<string, unknown> };
-  const commandId = textOf(meta?.command_id);
-  return commandId === "" ? undefined : { eventId, commandId, step: textOf(event.node_name) };
+const STANDSTILLS: readonly Standstill[] = ["waits", "parent-ended", "no-command", "cancelled"];
+
+/** What happened to it, in one line. */
+export function describeExecution({ id, path, issuedAt, standstill, commands }: ExecutionFacts): string {
+  const since = clock(issuedAt);
+  const steps = commands.map(({ step }) => step).join(", ");
+  const what = {
+    waits: `its command${commands.length > 1 ? "s" : ""} (${steps}) was issued at ${since} and never taken`,
+    "parent-ended": `its command (${steps}) was issued at ${since} and never taken; the execution that started it has ended`,
+    "no-command": `it began at ${since}, and NoETL's server did not get as far as its first command`,
+    cancelled: `it began at ${since}; NoETL's server cancelled it when it was restarted, before a worker had taken its command`,
+  }[standstill];
+  return `execution ${id} (${path}): ${what}`;
 }

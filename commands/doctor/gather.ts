@@ -8,12 +8,13 @@ import type { Answer, Evidence, NamespaceFacts, NatsFacts, Part, VariableFacts }
 import { probeGateway } from "./gateway";
 import { answer, Cluster, failure } from "./cluster";
 import { deployedPassword, deployedSecrets, readEnvironment } from "./environment";
-import { readExecutions } from "./executions";
+import { readExecutions, refuseOtherLines } from "./executions";
 import { readHealth } from "./health";
 import { readNamespace, type Detail } from "./namespace";
 import { masker } from "../shared/masker";
 import { readNats } from "./nats";
 import { Slowness } from "./slowness";
+import { lostExecutions } from "./repair/announce";
 import { readJournal, repairFolder } from "./repair/journal";
 import { contractInputs, expectedNatsUrl, kubectlOf, type Target } from "./target";
 
@@ -86,7 +87,12 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
     full && target.namespaces.gateway !== undefined && cluster
       ? probeGateway(cluster, target, options.origin, mask)
       : undefined,
-    full && noetl !== undefined && cluster ? answer(() => readExecutions(cluster, noetl)) : undefined,
+    full && noetl !== undefined && cluster
+      ? answer(async () => {
+          refuseOtherLines(target.settings);
+          return readExecutions(cluster, noetl);
+        })
+      : undefined,
     full && noetl !== undefined && cluster ? answer(async () => mask(await readHealth(cluster, noetl))) : undefined,
   ]);
   const { natsJetstreamMemSize, natsMemoryLimit } = target.settings;
@@ -116,7 +122,9 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
     environment,
     nats,
     ...(gateway ? { gateway } : {}),
-    ...(executions ? { executions } : {}),
+    ...(executions
+      ? { executions: await lostExecutions(executions, nats, contractInputs(target, LOOK_SECONDS, own ?? deployed)) }
+      : {}),
     ...(serverHealth ? { serverHealth } : {}),
     ...(cluster ? interruptedRepair(target, cluster) : {}),
   };

@@ -7,7 +7,7 @@ interface Execution {
   readonly id: bigint;
   readonly eventId: bigint;
   readonly commandId: string;
-  readonly issuedAt: string;
+  readonly issuedAt: number;
   claimed: boolean;
 }
 
@@ -22,9 +22,7 @@ export class Executions {
     const id = this.nextId();
     const eventId = this.nextId();
     const commandId = `${id}:${STEP}:${this.nextId()}`;
-    // The database keeps UTC without a zone.
-    const issuedAt = new Date().toISOString().replace("Z", "");
-    this.all.push({ id, eventId, commandId, issuedAt, claimed: false });
+    this.all.push({ id, eventId, commandId, issuedAt: Date.now(), claimed: false });
     return (
       `{"execution_id": ${id}, "event_id": ${eventId}, "command_id": "${commandId}", "step": "${STEP}", ` +
       `"server_url": ${JSON.stringify(serverUrl)}}`
@@ -33,19 +31,19 @@ export class Executions {
 
   /** Answers a request about executions; false where it is about something else. */
   answer(method: string, path: string, response: http.ServerResponse): boolean {
-    if (method === "GET" && path === "/api/executions") {
-      json(response, 200, this.all.map(entryOf));
+    if (method !== "POST") return false;
+    if (path === "/api/postgres/execute") {
+      json(response, 200, { status: "ok", result: this.all.filter(({ claimed }) => !claimed).map(rowOf) });
       return true;
     }
-    const [, about, id, claim] = /^\/api\/(executions|commands)\/(\d+)(\/claim)?$/.exec(path) ?? [];
+    const [, id] = /^\/api\/commands\/(\d+)\/claim$/.exec(path) ?? [];
     if (id === undefined) return false;
-    const found = this.all.find((each) => String(about === "commands" ? each.eventId : each.id) === id);
+    const found = this.all.find(({ eventId }) => String(eventId) === id);
     if (!found) json(response, 404, { detail: "Not Found" });
-    else if (method === "POST" && claim !== undefined) {
+    else {
       json(response, found.claimed ? 409 : 200, { status: found.claimed ? "already_claimed" : "ok" });
       found.claimed = true;
-    } else if (about === "commands") json(response, 200, { meta: { command_id: found.commandId } });
-    else response.writeHead(200, { "content-type": "application/json" }).end(eventsOf(found));
+    }
     return true;
   }
 
@@ -56,19 +54,14 @@ export class Executions {
   }
 }
 
-const entryOf = ({ id, issuedAt, claimed }: Execution) => ({
-  execution_id: String(id),
+/** What NoETL's table says of an execution whose command nobody has taken: the one question that it is asked here. */
+const rowOf = ({ id, eventId, commandId, issuedAt }: Execution) => ({
+  execution: String(id),
+  standstill: "waits",
+  event: String(eventId),
+  command: commandId,
+  step: STEP,
+  age: (Date.now() - issuedAt) / 1000,
   path: "embedded/publish",
-  status: claimed ? "RUNNING" : "PENDING",
-  start_time: issuedAt,
-  end_time: issuedAt,
+  version: "1",
 });
-
-/** The events of an execution, the newest first; their ids are numbers, as NoETL writes them. */
-function eventsOf({ id, eventId, claimed }: Execution): string {
-  const events = [
-    ...(claimed ? [`{"event_id": ${eventId + 1n}, "event_type": "command.claimed", "node_name": "${STEP}"}`] : []),
-    `{"event_id": ${eventId}, "event_type": "command.issued", "node_name": "${STEP}"}`,
-  ];
-  return `{"execution_id": "${id}", "events": [${events.join(", ")}]}`;
-}

@@ -7,8 +7,11 @@ import { promisify } from "node:util";
 import { AppsV1Api, CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readStack } from "../../commands/shared/engine";
+import { Cluster as DoctorsCluster } from "../../commands/doctor/cluster";
+import { examine } from "../../commands/doctor/doctor";
 import { executeCheck } from "../../commands/doctor/execute";
-import { targetOf, type Target } from "../../commands/doctor/target";
+import { announceLost, deployedNoetl } from "../../commands/doctor/repair/announce";
+import { contractInputs, targetOf, type Target } from "../../commands/doctor/target";
 import { verify } from "../../commands/doctor/verify";
 import { embeddedEngine } from "../../embedded/home";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
@@ -19,6 +22,7 @@ import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools, type ToolPaths } from "../../embedded/toolchain";
 import { ensureNoetl } from "../../embedded/toolchain/noetl";
 import { operationsOf } from "../support/engine";
+import { until } from "../support/nats";
 
 // The compiled program, as users run it: the engine serialises the provider's stub from it.
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
@@ -37,6 +41,8 @@ let dir: string;
 let tools: ClusterModule.ClusterTools & ToolPaths<"nats" | "helm" | "pulumi">;
 let cluster: ClusterModule.Cluster;
 let password = FIRST;
+/** The execution whose second command was lost. */
+let halfway = "";
 const config: Record<string, string> = {
   natsPassword: FIRST,
   postgresPassword: DATABASE,
@@ -102,6 +108,39 @@ async function nats(...args: string[]): Promise<string> {
   });
   return stdout;
 }
+
+/** Asks NoETL's API, as its clients do. */
+async function noetl<T>(what: string, body: object): Promise<T> {
+  const answer = await fetch(`http://127.0.0.1:${addresses()["noetl.noetl.svc.cluster.local:8082"]}/api/${what}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  return (await answer.json()) as T;
+}
+
+/** What NoETL's table has of an execution: events in their order. */
+async function eventsOf(id: string): Promise<string[]> {
+  const query = `SELECT event_type || ' ' || node_name AS event FROM noetl.event WHERE execution_id = ${id} ORDER BY event_id`;
+  return (await noetl<{ result: { event: string }[] }>("postgres/execute", { query })).result.map(({ event }) => event);
+}
+
+/** Two steps, the first of which takes its time. */
+const SLOW = `apiVersion: noetl.io/v2
+kind: Playbook
+metadata: { name: slow, path: e2e/slow }
+workflow:
+  - step: start
+    tool:
+      kind: python
+      code: |
+        import time
+        time.sleep(3)
+        result = {"done": True}
+    next: { spec: { mode: exclusive }, arcs: [{ step: end }] }
+  - step: end
+    tool: { kind: noop }
+`;
 
 /** Puts another stream in the place of the one that NoETL made. */
 async function remakeStream(subjects: string, retention: string): Promise<void> {
@@ -250,6 +289,19 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(await nats("stream", "ls", "--names")).toContain("NOETL_COMMANDS");
   });
 
+  it("loses the second command of an execution where nothing stores it, and the worker is not any wiser", async () => {
+    await noetl("catalog/register", { content: SLOW, resource_type: "Playbook" });
+    ({ execution_id: halfway } = await noetl<{ execution_id: string }>("execute", { path: "e2e/slow" }));
+    const has = (event: string) => async () => (await eventsOf(halfway)).includes(event) || undefined;
+    await until("a worker to begin", has("command.started start"));
+    await nats("stream", "edit", "NOETL_COMMANDS", "--subjects=other.commands", "--force");
+    await until("the worker to finish", has("command.completed start"));
+    await nats("stream", "edit", "NOETL_COMMANDS", "--subjects=noetl.commands", "--force");
+    // Nothing of it is PENDING any more, and nothing of it is in the stream.
+    expect((await eventsOf(halfway)).slice(-2)).toEqual(["step.exit start", "command.completed start"]);
+    expect(await has("command.issued end")()).toBe(true);
+  });
+
   it("fails on the wrong retention, and says how to fix it", async () => {
     await remakeStream("noetl.commands", "work");
     config.contractTimeoutSeconds = "5";
@@ -285,6 +337,48 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     await kube().core.deleteCollectionNamespacedPod({ namespace: "noetl", labelSelector: "app=noetl-worker" });
     const result = await up();
     expect((result.outputs.contract?.value as { holds: boolean }).holds).toBe(true);
+  });
+
+  it("names the executions that were refused or lost; announced again, each command is done once", async () => {
+    const waiting = async () => (await examine(await readTarget())).findings.find(({ id }) => id === "executions-wait");
+    const finding = await until(
+      "both to be named",
+      async () => {
+        const found = await waiting();
+        return found?.title.startsWith("2 executions wait for a command") ? found : undefined;
+      },
+      60_000,
+    );
+    const ids = finding.evidence.map((text) => /^execution (\d+) /.exec(text)?.[1] ?? text);
+    expect(ids[0]).toBe(halfway);
+    expect(finding.remedy[0]).toEqual({ run: `npm run doctor -- --stack ${STACK} --repair` });
+    const target = await readTarget();
+    const said: string[] = [];
+    const announce = async (answer: boolean) =>
+      announceLost({
+        inputs: contractInputs(target, 15),
+        noetl: deployedNoetl(await DoctorsCluster.open(target.cluster), "noetl"),
+        say: (line) => void said.push(line),
+        confirm: () => Promise.resolve(answer),
+      });
+    const before = await eventsOf(halfway);
+    expect(await announce(false)).toBe("declined");
+    expect(await eventsOf(halfway)).toEqual(before);
+    expect(await announce(true)).toBe(2);
+    expect(said).toHaveLength(2);
+    expect(await announce(true)).toBe(0);
+    for (const id of ids) {
+      const events = await until("the execution to end", async () => {
+        const found = await eventsOf(id);
+        return found.includes("command.completed end") ? found : undefined;
+      });
+      for (const each of ["command.issued", "command.claimed", "command.started", "command.completed"]) {
+        expect(events.filter((event) => event === `${each} start`)).toHaveLength(1);
+        expect(events.filter((event) => event === `${each} end`)).toHaveLength(1);
+      }
+      expect(events.some((event) => event.startsWith("playbook.completed"))).toBe(true);
+    }
+    expect(await waiting()).toBeUndefined();
   });
 
   it("stops on a schema that does not load, with the Job's log, and goes on when run again", async () => {

@@ -29,13 +29,17 @@ const NANOSECONDS = 1e9;
 export const sleep = (milliseconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Polls until `ready` gives a value; fails after 20 s. */
-export async function until<T>(what: string, ready: () => T | undefined | Promise<T | undefined>): Promise<T> {
-  const deadline = Date.now() + 20_000;
+/** Polls until `ready` gives a value; fails after 20 s, or after `patience` milliseconds. */
+export async function until<T>(
+  what: string,
+  ready: () => T | undefined | Promise<T | undefined>,
+  patience = 20_000,
+): Promise<T> {
+  const deadline = Date.now() + patience;
   for (;;) {
     const value = await ready();
     if (value !== undefined) return value;
-    if (Date.now() > deadline) throw new Error(`waited 20 s for ${what}`);
+    if (Date.now() > deadline) throw new Error(`waited ${patience / 1000} s for ${what}`);
     await sleep(20);
   }
 }

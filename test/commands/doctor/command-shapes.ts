@@ -101,7 +101,7 @@ const NPM: Readonly<Record<string, Verb>> = {
 };
 
 const OTHERS: Readonly<Record<string, RegExp>> = {
-  curl: /^curl -X POST http:\/\/localhost:\d+\/api\/[\w/]+$/,
+  curl: /^curl -X POST http:\/\/localhost:\d+\/api\/[\w/]+( -H 'Content-Type: application\/json' -d '\{[^']+\}')?$/,
   noetl: /^noetl register (credential|playbook) --file [\w.]+$/,
   "nats-server": /^nats-server --signal reload$/,
 };

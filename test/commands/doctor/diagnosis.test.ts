@@ -7,6 +7,7 @@ import type {
   Answer,
   CheckFacts,
   Evidence,
+  ExecutionFacts,
   GatewayFacts,
   NamespaceFacts,
   NatsFacts,
@@ -15,6 +16,7 @@ import type {
   ProbeFacts,
   ReleaseFacts,
   RepairFacts,
+  Standstill,
 } from "../../../commands/doctor/evidence";
 import { GATEWAY_WITH_NATS } from "../../../contract/lines";
 import { diagnosisText } from "../../../commands/doctor/present";
@@ -123,11 +125,15 @@ const EMPTY: Evidence["namespaces"] = {
   postgres: { ok: true, value: namespace("postgres") },
   noetl: { ok: true, value: namespace("noetl") },
 };
-const execution = (id: string, secondsAgo = 4000) => ({
+const execution = (id: string, standstill: Standstill = "waits"): ExecutionFacts => ({
   id,
   path: "examples/hello",
-  issuedAt: NOW - secondsAgo * 1000,
-  commands: [{ eventId: "630211190273835009", commandId: `${id}:start:7`, step: "start" }],
+  version: "3",
+  issuedAt: NOW - 4_000_000,
+  standstill,
+  commands: /waits|parent/.test(standstill)
+    ? [{ eventId: "630211190273835009", commandId: `${id}:start:7`, step: "start", issuedAt: NOW - 4_000_000 }]
+    : [],
 });
 const withStream = (changes: Partial<NonNullable<NatsFacts["stream"]>>): NatsFacts => {
   const facts = nats();
@@ -1131,26 +1137,31 @@ const CASES: readonly Case[] = [
     id: "executions-wait",
     severity: "note",
     yields: natsSays(nats(null), { executions: { ok: true, value: [execution("491")] } }),
-    says:
-      "kubectl --context kind-noetl -n nats exec deploy/nats-box -- nats pub --jetstream noetl.commands " +
-      `'{"execution_id": 491, "event_id": 630211190273835009, "command_id": "491:start:7", "step": "start", ` +
-      `"server_url": "http://noetl.noetl.svc.cluster.local:8082"}'`,
-    but: "a command that waits in the stream",
-    misses: { ...consumerSays({ pending: 1 }), executions: { ok: true, value: [execution("491")] } },
+    says: "npm run doctor -- --stack kind --repair",
+    but: "none that waits",
+    misses: natsSays(nats(), { executions: { ok: true, value: [] } }),
   },
   {
     id: "executions-wait",
     severity: "note",
-    yields: natsSays(nats(), { executions: { ok: true, value: [execution("491", 60)] } }),
-    says: "execution 491 (examples/hello)",
-    but: "one that was issued just now",
-    misses: natsSays(nats(), { executions: { ok: true, value: [execution("491", 5)] } }),
+    yields: natsSays(nats(), { executions: { ok: true, value: [execution("491")] } }),
+    says: "execution 491 (examples/hello): its command (start) was issued at 2026-03-02T10:53:20Z and never taken",
+    but: "a NATS that cannot be asked",
+    misses: natsFails("refused", "no", { executions: { ok: true, value: [execution("491")] } }),
+  },
+  {
+    id: "executions-wait",
+    severity: "note",
+    yields: natsSays(nats(), { executions: { ok: true, value: [execution("491", "no-command")] } }),
+    says: `-H 'Content-Type: application/json' -d '{"path":"examples/hello","version":3,"payload":{}}'`,
+    but: "none that waits",
+    misses: natsSays(nats(), { executions: { ok: true, value: [] } }),
   },
   {
     id: "executions-wait",
     severity: "note",
     yields: natsSays(nats(null), { executions: failed("refused", "pod noetl/noetl-server-1 does not answer") }),
-    says: "NoETL's API could not be asked: pod noetl/noetl-server-1 does not answer",
+    says: "pod noetl/noetl-server-1 does not answer",
     but: "an API that cannot be asked while nothing was lost",
     misses: natsSays(nats(), { executions: failed("refused", "does not answer") }),
   },

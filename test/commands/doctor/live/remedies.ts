@@ -5,7 +5,11 @@ import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { forwardPort } from "../../../../contract/nats/port-forward";
 import { openRelay } from "../../../../contract/nats/relay";
 import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING } from "../../../../contract/facts";
+import { Cluster } from "../../../../commands/doctor/cluster";
 import type { Diagnosis, Finding } from "../../../../commands/doctor/diagnosis";
+import type { Intent } from "../../../../commands/doctor/repair";
+import { announceLost, deployedNoetl } from "../../../../commands/doctor/repair/announce";
+import { contractInputs } from "../../../../commands/doctor/target";
 import { ensureTools } from "../../../../embedded/toolchain";
 import { until } from "../../../support/nats";
 import { Deployment, diagnosed, findingOf } from "./support";
@@ -160,9 +164,19 @@ describe("a remedy, run as it stands", () => {
     const diagnosis = await diagnosed(deployment.target, "which execution waits", (each) => named(each) !== undefined);
     expect(named(diagnosis)?.severity).toBe("note");
     expect(named(diagnosis)?.title).toBe("1 execution waits for a command that nobody announces again");
-    const [announce = ""] = commandsOf(named(diagnosis));
-    expect(announce).toContain("pub --jetstream noetl.commands");
-    await apply(announce);
+    const [repair] = commandsOf(named(diagnosis));
+    expect(repair).toBe(`npm run doctor -- --stack ${deployment.target.stack} --repair`);
+    const asked: Intent[] = [];
+    const announce = async () =>
+      announceLost({
+        inputs: contractInputs(deployment.target, 15),
+        noetl: deployedNoetl(await Cluster.open(deployment.target.cluster), NOETL),
+        say: () => undefined,
+        confirm: (intent) => Promise.resolve(asked.push(intent) > 0),
+      });
+    expect(await announce()).toBe(1);
+    expect(await announce()).toBe(0);
+    expect(asked).toHaveLength(1);
     await diagnosed(deployment.target, "that none waits", (each) => named(each) === undefined);
     // A worker that has claimed it leaves nothing in the stream to be taken.
     await until("the acknowledgement", () =>
