@@ -5,8 +5,8 @@ import { executeCheck, withLine } from "../commands/doctor/execute";
 import { checklistText, screenOf } from "../commands/doctor/present";
 import { readTarget } from "../commands/doctor/target";
 import { verify } from "../commands/doctor/verify";
-import { STACK_TOOLS } from "./tools";
-import { ensureTools } from "./toolchain";
+import { CLUSTER_TOOLS, STACK_TOOLS } from "./tools";
+import { allOf, obtainTools, type PendingTools } from "./toolchain";
 import { ensureNoetl, NoetlUnavailable, pinnedReleases, releaseOf, type NoetlPackages } from "./toolchain/noetl";
 import { PROJECT } from "../contract/project";
 import { SETTINGS } from "../config/schema";
@@ -59,14 +59,39 @@ function noetlLine(image: string, cluster: Cluster, obtained: NoetlPackages | st
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
+/** The cluster that runs, else one that is started as soon as its tools are there, whatever else is still being built. */
+async function obtainCluster(
+  pending: PendingTools<(typeof STACK_TOOLS)[number]>,
+  obtained: NoetlPackages | string,
+): Promise<Cluster> {
+  const dir = path.join(EMBEDDED_DIR, "cluster");
+  const running = await attachCluster(dir);
+  if (running) return running;
+  const noetl = typeof obtained === "string" ? {} : { noetl: obtained };
+  const tools = await allOf(pending, CLUSTER_TOOLS);
+  return startCluster({ dir, tools, ...noetl, outlivesCaller: true, log: say });
+}
+
 async function main(): Promise<void> {
   const { config, refresh } = parseArguments(process.argv.slice(2));
+  const building = new AbortController();
+  try {
+    await up(config, refresh, obtainTools(STACK_TOOLS, { log: say, signal: building.signal }));
+  } finally {
+    // Where it failed, nothing goes on being built.
+    building.abort();
+  }
+}
+
+async function up(
+  config: Record<string, string>,
+  refresh: boolean,
+  pending: PendingTools<(typeof STACK_TOOLS)[number]>,
+): Promise<void> {
   const started = Date.now();
-  const [tools, obtained] = await Promise.all([ensureTools(STACK_TOOLS, say), obtainNoetl(config.noetlImage)]);
-  const noetl = typeof obtained === "string" ? {} : { noetl: obtained };
-  const dir = path.join(EMBEDDED_DIR, "cluster");
-  const cluster =
-    (await attachCluster(dir)) ?? (await startCluster({ dir, tools, ...noetl, outlivesCaller: true, log: say }));
+  const obtained = await obtainNoetl(config.noetlImage);
+  const cluster = await obtainCluster(pending, obtained);
+  const tools = await allOf(pending, ["helm", "pulumi"]);
   const { stack, provenance, close } = await openStack({
     dir: EMBEDDED_DIR,
     kubeconfigPath: cluster.kubeconfigPath,

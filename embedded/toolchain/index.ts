@@ -1,35 +1,14 @@
-import { execFile, spawn } from "node:child_process";
-import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { promisify } from "node:util";
-import { projectRoot } from "../../contract/project";
-import { TOOLS, type Tool, type ToolName } from "./tools";
 import { builtBinary, cacheDir } from "../../commands/shared/binaries";
+import { buildTool, cachedPath, minutes, requireGo } from "./build";
+import { beginDownloads, downloadedPath } from "./downloads";
+import { TOOLS, type Tool, type ToolName } from "./tools";
+import { versionOf } from "./version";
 
+export { cachedPath } from "./build";
+export { lock } from "./lock";
 export { TOOLS, type Tool, type ToolName } from "./tools";
-
-const run = promisify(execFile);
-
-/** Folder of the Go module that a tool is built from. */
-const moduleOf = (tool: Tool): string => path.join(projectRoot(), "embedded", "toolchain", tool.module);
-
-/** How a tool is built, without where to. Inlining stays on: it costs a fifth of the build, and saves as much in every run. */
-const buildArgs = (tool: Tool): string[] => [
-  "build",
-  "-trimpath",
-  "-buildvcs=false",
-  "-mod=readonly",
-  `-ldflags=-s -w ${tool.ldflags ?? ""}`,
-];
-
-/** Where the pinned build of a tool stands in the cache. What is built in another way, or from other modules, stands elsewhere. */
-export function cachedPath(tool: Tool): string {
-  const hash = crypto.createHash("sha256").update(buildArgs(tool).join("\0"));
-  for (const file of ["go.mod", "go.sum"]) hash.update(fs.readFileSync(path.join(moduleOf(tool), file)));
-  const recipe = hash.digest("hex").slice(0, 8);
-  return path.join(cacheDir(), "toolchain", `${tool.name}-${tool.version}-${recipe}`, tool.name);
-}
 
 /** True where `found` is `accept` or newer within the same major version; both `x.y.z`. */
 export function versionFits(found: string, accept: string): boolean {
@@ -37,18 +16,6 @@ export function versionFits(found: string, accept: string): boolean {
   const [aMajor = 0, aMinor = 0, aPatch = 0] = accept.split(".").map(Number);
   if (fMajor !== aMajor) return false;
   return fMinor !== aMinor ? fMinor > aMinor : fPatch >= aPatch;
-}
-
-async function versionOf(binary: string, tool: Tool): Promise<string | undefined> {
-  try {
-    const { stdout, stderr } = await run(binary, [...tool.ask.args], {
-      timeout: 20_000,
-      env: { ...process.env, PULUMI_SKIP_UPDATE_CHECK: "true" },
-    });
-    return tool.ask.pattern.exec(stdout + stderr)?.[1];
-  } catch {
-    return undefined;
-  }
 }
 
 async function onPath(tool: Tool): Promise<string | undefined> {
@@ -65,56 +32,117 @@ async function onPath(tool: Tool): Promise<string | undefined> {
 /** Where each asked-for tool was found. */
 export type ToolPaths<N extends ToolName = ToolName> = Record<N, string>;
 
+/** Tools of which each is there as soon as it can be, and fails on its own. */
+export type PendingTools<N extends ToolName = ToolName> = Record<N, Promise<string>>;
+
+export interface ObtainOptions {
+  /** Takes the progress, one line per message. Default: the standard error output. */
+  readonly log?: (line: string) => void;
+  /** Ends a build that runs. */
+  readonly signal?: AbortSignal;
+}
+
 /**
- * Finds every named tool: on PATH where its version fits, else in the cache, else built from its pinned Go module.
- *
- * Building writes next to the final place and renames, so an interrupted build leaves nothing half-done behind; a lock
- * folder keeps two runs from building the same tool at once. Progress goes to `log`, one line per message.
+ * Finds every named tool: on PATH where its version fits, else in the cache, else the project's official program is
+ * downloaded, else it is built from its pinned Go module.
  *
  * @throws Error with one sentence where a tool must be built and Go is missing, or with the compiler's last lines.
  */
 export async function ensureTools<N extends ToolName>(
   names: readonly N[],
-  log: (line: string) => void = (line) => process.stderr.write(`${line}\n`),
+  log?: (line: string) => void,
 ): Promise<ToolPaths<N>> {
-  const paths: Partial<Record<ToolName, string>> = {};
-  const missing: Tool[] = [];
-  await Promise.all(
-    names.map(async (name) => {
-      const tool: Tool = TOOLS[name];
-      const found = (await onPath(tool)) ?? [cachedPath(tool)].find((file) => fs.existsSync(file));
-      if (found) paths[name] = found;
-      else missing.push(tool);
-    }),
-  );
-  if (missing.length > 0) {
-    await requireGo(missing);
-    const order = Object.keys(TOOLS);
-    missing.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
-    const total = missing.reduce((sum, tool) => sum + tool.buildSeconds, 0);
-    log(
-      `Building ${missing.map((t) => t.name).join(", ")} from Go modules, once: about ${minutes(total)} on two cores.`,
-    );
-    for (const [index, tool] of missing.entries()) {
-      paths[tool.name as ToolName] = await buildTool(tool, `${index + 1}/${missing.length}`, log);
-    }
-  }
-  offer(paths);
+  return allOf(obtainTools(names, log ? { log } : {}), names);
+}
+
+/** The paths of `names`, when all of them are there. */
+export async function allOf<N extends ToolName>(pending: PendingTools<N>, names: readonly N[]): Promise<ToolPaths<N>> {
+  const paths: Partial<ToolPaths<N>> = {};
+  await Promise.all(names.map(async (name) => (paths[name] = await pending[name])));
   return paths as ToolPaths<N>;
 }
 
-/** Leaves what the commands look for where they look for it: they know nothing of builds. */
-function offer(paths: Partial<Record<ToolName, string>>): void {
-  for (const name of ["helm", "pulumi"] as const) {
-    const file = paths[name];
-    const link = builtBinary(name);
-    if (!file?.startsWith(cacheDir()) || linkedTo(link) === file) continue;
-    fs.mkdirSync(path.dirname(link), { recursive: true });
-    const unfinished = `${link}.${process.pid}`;
-    fs.rmSync(unfinished, { force: true });
-    fs.symlinkSync(file, unfinished);
-    fs.renameSync(unfinished, link);
+/** Like {@link ensureTools}, for what can begin before the last tool is there: they are built in the order of {@link TOOLS}. */
+export function obtainTools<N extends ToolName>(names: readonly N[], options: ObtainOptions = {}): PendingTools<N> {
+  const log = options.log ?? ((line: string) => void process.stderr.write(`${line}\n`));
+  const all = gather(names, { ...options, log });
+  const pending = names.map((name) => {
+    const path = all.then((paths) => paths.get(name) as Promise<string>).then((found) => offer(name, found));
+    // Whoever needs the tool hears of its failure; nobody has to.
+    path.catch(() => undefined);
+    return [name, path] as const;
+  });
+  return Object.fromEntries(pending) as PendingTools<N>;
+}
+
+async function gather(
+  names: readonly ToolName[],
+  { log, signal }: ObtainOptions & { readonly log: (line: string) => void },
+): Promise<Map<string, Promise<string>>> {
+  const found = await Promise.all(
+    names.map(async (name) => {
+      const tool: Tool = TOOLS[name];
+      const path = (await onPath(tool)) ?? [cachedPath(tool), downloadedPath(tool)].find((file) => fs.existsSync(file));
+      return { tool, path };
+    }),
+  );
+  const paths = new Map(found.flatMap(({ tool, path }) => (path ? [[tool.name, Promise.resolve(path)] as const] : [])));
+  const order = Object.keys(TOOLS);
+  const missing = found.flatMap(({ tool, path }) => (path === undefined ? [tool] : []));
+  missing.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
+  const downloads = beginDownloads(missing, log);
+  const builder = new Builder(log, signal);
+  const begun = downloads.begun.then((begun) => builder.announce(missing.filter(({ name }) => !begun.has(name))));
+  for (const tool of missing) {
+    const path = begun.then(async () => (await downloads.paths.get(tool.name)) ?? builder.build(tool));
+    path.catch(() => undefined);
+    paths.set(tool.name, path);
   }
+  return paths;
+}
+
+/** Builds one tool after the other, since each takes all processors; after the first that fails, none. */
+class Builder {
+  private last: Promise<unknown> = Promise.resolve();
+  private total = 0;
+  private count = 0;
+
+  constructor(
+    private readonly log: (line: string) => void,
+    private readonly signal: AbortSignal | undefined,
+  ) {}
+
+  /** Says how long it will take. */
+  async announce(tools: readonly Tool[]): Promise<void> {
+    if (tools.length === 0) return;
+    await requireGo(tools);
+    this.total = tools.length;
+    const seconds = tools.reduce((sum, tool) => sum + tool.buildSeconds, 0);
+    const names = tools.map(({ name }) => name).join(", ");
+    this.log(`Building ${names} from Go modules, once: about ${minutes(seconds)} on two cores.`);
+  }
+
+  build(tool: Tool): Promise<string> {
+    this.count++;
+    this.total = Math.max(this.total, this.count);
+    const step = `${this.count}/${this.total}`;
+    const built = this.last.then(() => buildTool(tool, { step, log: this.log, signal: this.signal }));
+    this.last = built;
+    return built;
+  }
+}
+
+/** Leaves what the commands look for where they look for it: they know nothing of builds. */
+function offer(name: ToolName, file: string): string {
+  if ((name !== "helm" && name !== "pulumi") || !file.startsWith(cacheDir())) return file;
+  const link = builtBinary(name);
+  if (linkedTo(link) === file) return file;
+  fs.mkdirSync(path.dirname(link), { recursive: true });
+  const unfinished = `${link}.${process.pid}`;
+  fs.rmSync(unfinished, { force: true });
+  fs.symlinkSync(file, unfinished);
+  fs.renameSync(unfinished, link);
+  return file;
 }
 
 function linkedTo(link: string): string | undefined {
@@ -122,120 +150,5 @@ function linkedTo(link: string): string | undefined {
     return fs.readlinkSync(link);
   } catch {
     return undefined;
-  }
-}
-
-function minutes(seconds: number): string {
-  return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
-}
-
-async function requireGo(missing: readonly Tool[]): Promise<void> {
-  try {
-    await run("go", ["version"], { timeout: 20_000 });
-  } catch {
-    throw new Error(
-      `${missing.map((t) => t.name).join(", ")} must be built, which needs Go 1.26 or newer on PATH: ` +
-        `install Go (or put the tools themselves on PATH) and run the command again.`,
-    );
-  }
-}
-
-async function buildTool(tool: Tool, step: string, log: (line: string) => void): Promise<string> {
-  const target = cachedPath(tool);
-  const folder = path.dirname(target);
-  fs.mkdirSync(path.dirname(folder), { recursive: true });
-  const release = await lock(`${folder}.lock`, tool, log);
-  try {
-    if (fs.existsSync(target)) return target;
-    // What a build left that was cut off.
-    fs.rmSync(folder, { recursive: true, force: true });
-    fs.mkdirSync(folder);
-    const unfinished = `${target}.${process.pid}.building`;
-    const started = Date.now();
-    const elapsed = () => Math.round((Date.now() - started) / 1000);
-    log(`[${step}] ${tool.name} ${tool.version}: building (about ${minutes(tool.buildSeconds)}) ...`);
-    const ticker = setInterval(() => log(`[${step}] ${tool.name}: still building after ${elapsed()} s`), 30_000);
-    try {
-      await goBuild(tool, unfinished);
-      fs.renameSync(unfinished, target);
-    } finally {
-      clearInterval(ticker);
-      fs.rmSync(unfinished, { force: true });
-    }
-    log(`[${step}] ${tool.name} ${tool.version}: built in ${elapsed()} s`);
-    return target;
-  } finally {
-    release();
-  }
-}
-
-function goBuild(tool: Tool, output: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const child = spawn("go", [...buildArgs(tool), "-o", output, tool.package], {
-      cwd: moduleOf(tool),
-      env: { ...process.env, GOFLAGS: "", GOWORK: "off" },
-      stdio: ["ignore", "ignore", "pipe"],
-    });
-    let tail = "";
-    child.stderr.setEncoding("utf8");
-    child.stderr.on("data", (chunk: string) => (tail = (tail + chunk).slice(-4000)));
-    child.on("error", reject);
-    child.on("close", (code, signal) => {
-      if (code === 0) return resolve();
-      const lines = tail.split("\n").filter((line) => !line.startsWith("go: downloading"));
-      reject(
-        new Error(
-          `building ${tool.name} ${tool.version} failed (${signal ?? `exit code ${code}`}):\n${lines.slice(-15).join("\n")}`,
-        ),
-      );
-    });
-  });
-}
-
-/**
- * Takes a lock folder, waiting for at most 30 minutes while the process that holds it lives.
- *
- * @param tool what the lock is for, for messages
- * @returns a function that gives the lock back
- */
-export async function lock(folder: string, tool: Pick<Tool, "name">, log: (line: string) => void): Promise<() => void> {
-  const holder = path.join(folder, "pid");
-  const deadline = Date.now() + 30 * 60_000;
-  for (let told = false; ;) {
-    try {
-      fs.mkdirSync(folder);
-      fs.writeFileSync(holder, String(process.pid));
-      return () => fs.rmSync(folder, { recursive: true, force: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
-    if (!isAlive(holder)) {
-      fs.rmSync(folder, { recursive: true, force: true });
-      continue;
-    }
-    if (Date.now() > deadline) throw new Error(`waited 30 min for another build of ${tool.name} (lock ${folder})`);
-    if (!told) log(`${tool.name}: another process is building it; waiting`);
-    told = true;
-    await new Promise((resolve) => setTimeout(resolve, 1000));
-  }
-}
-
-function isAlive(pidFile: string): boolean {
-  try {
-    process.kill(Number(fs.readFileSync(pidFile, "utf8")), 0);
-    return true;
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    // The holder makes the folder first and writes its id a moment later.
-    if (code === "ENOENT") return fs.existsSync(path.dirname(pidFile)) && ageMs(path.dirname(pidFile)) < 5000;
-    return code === "EPERM";
-  }
-}
-
-function ageMs(file: string): number {
-  try {
-    return Date.now() - fs.statSync(file).mtimeMs;
-  } catch {
-    return Infinity;
   }
 }

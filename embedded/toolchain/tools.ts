@@ -1,3 +1,12 @@
+import {
+  etcdRelease,
+  helmRelease,
+  kubernetesRelease,
+  natsServerRelease,
+  pulumiRelease,
+  type Published,
+} from "./releases";
+
 /** The tools that the embedded cluster and the tests run, each pinned in a Go module of its own under `embedded/toolchain/`. */
 export interface Tool {
   /** Command name. */
@@ -14,6 +23,8 @@ export interface Tool {
   readonly ask: { readonly args: readonly string[]; readonly pattern: RegExp };
   /** Oldest version from PATH that will do; absent where only the pinned build will. A newer minor is fine. */
   readonly accept?: string;
+  /** Where the project publishes the program; absent where it publishes no checksums with it. */
+  readonly published?: Published;
   /** Cold build on two cores, downloads included, in seconds: what the screen shows as the estimate. */
   readonly buildSeconds: number;
 }
@@ -29,6 +40,7 @@ const kubernetes = (name: string, buildSeconds: number): Tool => ({
   ldflags: gitVersion,
   ask: { args: ["--version"], pattern: /Kubernetes v(\d+\.\d+\.\d+)/ },
   accept: "1.33.0",
+  published: kubernetesRelease(name),
   buildSeconds,
 });
 
@@ -39,9 +51,11 @@ const olderServer = <V extends string>(minor: V, version: string): Tool & { read
   package: "github.com/nats-io/nats-server/v2",
   version,
   ask: { args: ["--version"], pattern: /v(\d+\.\d+\.\d+)/ },
+  published: natsServerRelease,
   buildSeconds: 15,
 });
 
+/** In the order in which they are built: what the cluster starts with first, so that it starts while the rest is built. */
 export const TOOLS = {
   "nats-server": {
     name: "nats-server",
@@ -50,6 +64,7 @@ export const TOOLS = {
     version: "v2.15.2",
     ask: { args: ["--version"], pattern: /v(\d+\.\d+\.\d+)/ },
     accept: "2.14.0",
+    published: natsServerRelease,
     buildSeconds: 30,
   },
   // The version that Debian 12 and 13 install, and the last of what lies between it and the current one.
@@ -68,7 +83,18 @@ export const TOOLS = {
     ask: { args: ["--version"], pattern: /etcd Version: (\d+\.\d+\.\d+)/ },
     // Older servers lack the watch progress requests that kube-apiserver relies on.
     accept: "3.5.13",
+    published: etcdRelease,
     buildSeconds: 20,
+  },
+  kwok: {
+    name: "kwok",
+    module: "kwok",
+    package: "sigs.k8s.io/kwok/cmd/kwok",
+    version: "v0.7.0",
+    ldflags: "-X sigs.k8s.io/kwok/pkg/consts.Version=v0.7.0",
+    ask: { args: ["--version"], pattern: /(\d+\.\d+\.\d+)/ },
+    accept: "0.7.0",
+    buildSeconds: 75,
   },
   helm: {
     name: "helm",
@@ -81,6 +107,7 @@ export const TOOLS = {
       "-X helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor=1 -X helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor=34",
     ask: { args: ["version", "--template", "{{.Version}}"], pattern: /v(\d+\.\d+\.\d+)/ },
     accept: "3.15.0",
+    published: helmRelease,
     buildSeconds: 65,
   },
   pulumi: {
@@ -91,17 +118,8 @@ export const TOOLS = {
     ldflags: "-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.259.0",
     ask: { args: ["version"], pattern: /v(\d+\.\d+\.\d+)/ },
     accept: "3.200.0",
+    published: pulumiRelease,
     buildSeconds: 230,
-  },
-  kwok: {
-    name: "kwok",
-    module: "kwok",
-    package: "sigs.k8s.io/kwok/cmd/kwok",
-    version: "v0.7.0",
-    ldflags: "-X sigs.k8s.io/kwok/pkg/consts.Version=v0.7.0",
-    ask: { args: ["--version"], pattern: /(\d+\.\d+\.\d+)/ },
-    accept: "0.7.0",
-    buildSeconds: 75,
   },
   actionlint: {
     name: "actionlint",

@@ -4,7 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { projectRoot } from "../../../contract/project";
-import { cachedPath, ensureTools, TOOLS, versionFits } from "../../../embedded/toolchain";
+import { cachedPath, ensureTools, obtainTools, TOOLS, versionFits } from "../../../embedded/toolchain";
 
 const ETCD = TOOLS.etcd;
 let dir: string;
@@ -98,6 +98,27 @@ describe("a tool", () => {
     expect(await Promise.all([ensure(), ensure()])).toEqual([cachedPath(ETCD), cachedPath(ETCD)]);
     expect(fs.readFileSync(path.join(dir, "builds"), "utf8")).toBe("x\n");
     expect(log).toContain("etcd: another process is building it; waiting");
+  });
+
+  it("is there as soon as it is built, whatever else is being built, which ends when it is not wanted any more", async () => {
+    // Helm takes for ever.
+    compiler('echo built > OUTPUT; case "$2" in */helm-*) exec sleep 60;; esac');
+    const building = new AbortController();
+    const pending = obtainTools(["helm", "etcd"], { log: (line) => log.push(line), signal: building.signal });
+    expect(await pending.etcd).toBe(cachedPath(ETCD));
+    await vi.waitFor(() => expect(log.at(-1)).toMatch(/^\[2\/2\] helm v3\.19\.5: building/));
+    expect(fs.existsSync(cachedPath(TOOLS.helm))).toBe(false);
+    building.abort();
+    await expect(pending.helm).rejects.toThrow("aborted");
+    expect(fs.readdirSync(path.dirname(cachedPath(TOOLS.helm)))).toEqual([]);
+  });
+
+  it("is not built after another one that could not be", async () => {
+    compiler("exit 1");
+    const pending = obtainTools(["helm", "etcd"], { log: (line) => log.push(line) });
+    await expect(pending.helm).rejects.toThrow("building etcd v3.6.4 failed (exit code 1)");
+    await expect(pending.etcd).rejects.toThrow("building etcd v3.6.4 failed (exit code 1)");
+    expect(log.filter((line) => line.includes("building (about"))).toHaveLength(1);
   });
 
   it("is built again after the power was cut in the middle", async () => {
