@@ -67,15 +67,19 @@ export interface Text {
 }
 
 /** Every known text inside `value`, in order. */
-export function* texts(value: unknown, path = "", key = "", encrypted = false): Generator<Text> {
-  if (value instanceof Secret) yield* texts(value.value, path, key, true);
+export function* texts(value: unknown, path = ""): Generator<Text> {
+  yield* textsAt(value, { path, key: "", encrypted: false });
+}
+
+function* textsAt(value: unknown, at: Omit<Text, "text">): Generator<Text> {
+  if (value instanceof Secret) yield* textsAt(value.value, { ...at, encrypted: true });
   else if (typeof value === "string") {
-    if (!isUnknown(value)) yield { path, key, text: value, encrypted };
+    if (!isUnknown(value)) yield { ...at, text: value };
   } else if (Array.isArray(value)) {
-    for (const [index, inner] of value.entries()) yield* texts(inner, `${path}[${index}]`, key, encrypted);
+    for (const [index, inner] of value.entries()) yield* textsAt(inner, { ...at, path: `${at.path}[${index}]` });
   } else if (isRecord(value)) {
-    for (const [name, inner] of Object.entries(value)) {
-      yield* texts(inner, path === "" ? name : `${path}.${name}`, name, encrypted);
+    for (const [key, inner] of Object.entries(value)) {
+      yield* textsAt(inner, { ...at, path: at.path === "" ? key : `${at.path}.${key}`, key });
     }
   }
 }

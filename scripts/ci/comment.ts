@@ -133,10 +133,7 @@ async function pullRequestOf(github: GitHub, run: Run): Promise<PullRequest | un
  */
 async function upsertComment(
   github: GitHub,
-  pull: number,
-  marker: string,
-  body: string,
-  mayCreate = true,
+  { pull, marker, body, mayCreate }: { pull: number; marker: string; body: string; mayCreate: boolean },
 ): Promise<"created" | "edited" | "unchanged" | "not needed"> {
   return untilAnswered(async () => {
     const comments = await github.list<Comment>(`/issues/${pull}/comments`);
@@ -192,7 +189,12 @@ async function main(reports: string, names: readonly string[], env: NodeJS.Proce
       log: tail(read("preview.txt"), 20_000),
       isFork: run.head_repository?.id !== event.repository.id,
     });
-    const done = await upsertComment(github, pull.number, markerOf(name), body, job !== undefined);
+    const done = await upsertComment(github, {
+      pull: pull.number,
+      marker: markerOf(name),
+      body,
+      mayCreate: job !== undefined,
+    });
     console.log(`Pull request ${pull.number}, ${name}: comment ${done}`);
   }
 }

@@ -118,9 +118,8 @@ interface Issue extends Marked {
 /** Opens, edits or closes the stack's issue. */
 async function upsertIssue(
   github: GitHub,
-  stack: string,
+  { stack, runUrl }: { stack: string; runUrl: string },
   text: { title: string; body: string } | undefined,
-  runUrl: string,
 ): Promise<string> {
   return untilAnswered(async () => {
     const open = (await github.list<Issue>(`/issues?state=open&labels=${LABEL}`)).filter(
@@ -154,10 +153,11 @@ function outcomeOf(refresh: string, log: string): Outcome {
   }
 }
 
-async function main(stack: string, refresh: string, log: string, env: NodeJS.ProcessEnv): Promise<void> {
+/** @param files What the engine printed, and what it said on standard error. */
+async function main(stack: string, files: { refresh: string; log: string }, env: NodeJS.ProcessEnv): Promise<void> {
   const repository = variable(env, "GITHUB_REPOSITORY");
   const runUrl = `${variable(env, "GITHUB_SERVER_URL")}/${repository}/actions/runs/${variable(env, "GITHUB_RUN_ID")}`;
-  const outcome = outcomeOf(refresh, log);
+  const outcome = outcomeOf(files.refresh, files.log);
   const github = new GitHub({
     apiUrl: variable(env, "GITHUB_API_URL"),
     repository,
@@ -165,12 +165,13 @@ async function main(stack: string, refresh: string, log: string, env: NodeJS.Pro
     log: console.log,
   });
   const found = "failure" in outcome ? "the check failed" : `${outcome.drifted.length} resources drifted`;
-  console.log(`${stack}: ${found}; ${await upsertIssue(github, stack, issueText(stack, outcome, runUrl), runUrl)}`);
+  const done = await upsertIssue(github, { stack, runUrl }, issueText(stack, outcome, runUrl));
+  console.log(`${stack}: ${found}; ${done}`);
 }
 
 if (require.main === module) {
   const [stack, refresh, log] = process.argv.slice(2);
   if (stack === undefined || refresh === undefined || log === undefined)
     fail(new Error("usage: drift.js STACK REFRESH LOG"));
-  else main(stack, refresh, log, process.env).catch(fail);
+  else main(stack, { refresh, log }, process.env).catch(fail);
 }
