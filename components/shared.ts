@@ -5,6 +5,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { projectRoot } from "../contract/project";
+import { derived } from "./arguments";
 
 /** The same keys, each value of which may be an output; of a list, each element too. */
 export type Inputs<T> = {
@@ -95,8 +96,8 @@ export function chartArgs(
 ): Pick<k8s.helm.v3.ReleaseArgs, "chart" | "version" | "repositoryOpts"> & { chart: string } {
   return {
     chart: isLocalChart(source) ? relativeChart(source.chart) : source.chart,
-    ...(source.version ? { version: source.version } : {}),
-    ...(source.repository ? { repositoryOpts: { repo: source.repository } } : {}),
+    version: source.version || undefined,
+    repositoryOpts: source.repository ? { repo: source.repository } : undefined,
   };
 }
 
@@ -154,6 +155,10 @@ export function splitImage(reference: string): { repository: string; tag: string
     ? { repository: reference.slice(0, at), tag: reference.slice(at + 1) }
     : { repository: reference, tag: "latest" };
 }
+
+/** Chart values of an image. */
+export const imageValues = (reference: pulumi.Input<string>) =>
+  derived(reference, (known) => ({ ...splitImage(known), pullPolicy: "IfNotPresent" }));
 
 /** A password that NoETL's clients can use: letters and digits, the first a letter. Kept in the encrypted state. */
 export function generatedPassword(name: string, opts: pulumi.CustomResourceOptions): pulumi.Output<string> {

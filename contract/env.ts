@@ -48,15 +48,15 @@ export interface NoetlFacts<T> {
   readonly url: T;
   readonly user: T;
   readonly password: T;
-  readonly names: StreamNames;
-  readonly tuning: WorkerTuning;
+  readonly names: { readonly [K in keyof StreamNames]: T };
+  readonly tuning: { readonly [K in keyof WorkerTuning]: T | number };
 }
 
 /** What the variables of the gateway follow from. */
 export interface GatewayFacts<T> {
   readonly url: T;
-  readonly subjects: GatewaySubjects;
-  readonly corsAllowedOrigins: readonly string[];
+  readonly subjects: { readonly [K in keyof GatewaySubjects]: T | number };
+  readonly corsAllowedOrigins: T | readonly string[];
 }
 
 /** A row of the table. */
@@ -92,6 +92,9 @@ const natsUrl = (codeDefault: string): Row<{ readonly url: unknown }> => ({
   secret: true,
   value: ({ url }) => url,
 });
+
+/** Numbers become texts here; what becomes a text once it is deployed does so by itself. */
+const text = (value: unknown): unknown => (typeof value === "number" ? String(value) : value);
 
 /** A variable that has a default, and that the application takes from its own code with the same default. */
 const plain = <Facts>(
@@ -137,7 +140,7 @@ const LOGIN: readonly Row<NoetlFacts<unknown>>[] = [
 
 const tuning = (name: string, setting: string, key: keyof WorkerTuning) =>
   plain<NoetlFacts<unknown>>(`NOETL_WORKER_NATS_${name}`, { setting, standard: WORKER_TUNING[key] }, (facts) =>
-    String(facts.tuning[key]),
+    text(facts.tuning[key]),
   );
 
 const SERVER: readonly Row<NoetlFacts<unknown>>[] = [
@@ -156,7 +159,7 @@ const WORKER: readonly Row<NoetlFacts<unknown>>[] = [
 ];
 
 const subject = (name: string, setting: string, key: keyof GatewaySubjects) =>
-  plain<GatewayFacts<unknown>>(name, { setting, standard: GATEWAY[key] }, ({ subjects }) => String(subjects[key]));
+  plain<GatewayFacts<unknown>>(name, { setting, standard: GATEWAY[key] }, ({ subjects }) => text(subjects[key]));
 
 const GATEWAY_ROWS: readonly Row<GatewayFacts<unknown>>[] = [
   natsUrl("nats://127.0.0.1:4222"),
@@ -173,7 +176,7 @@ const GATEWAY_ROWS: readonly Row<GatewayFacts<unknown>>[] = [
     default: undefined,
     codeDefault: "pages on localhost",
     secret: false,
-    value: ({ corsAllowedOrigins }) => corsAllowedOrigins.join(","),
+    value: ({ corsAllowedOrigins: allowed }) => (Array.isArray(allowed) ? allowed.join(",") : allowed),
   },
 ];
 

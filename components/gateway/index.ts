@@ -2,14 +2,23 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
 import type { GatewaySubjects } from "../../contract/env";
-import { bucketName, literalSubject, origins, subjectPrefix } from "../../contract/validate";
+import {
+  bucketName,
+  type Check,
+  kubernetesName,
+  literalSubject,
+  origins,
+  subjectPrefix,
+} from "../../contract/validate";
 import { GATEWAY, LOCATIONS, serviceHost } from "../../contract/facts";
 import { type NatsConnection, natsUrlOf } from "../noetl/values";
+import { ArgumentChecks, podCount } from "../arguments";
 import {
   type ChartSource,
   chartArgs,
   credentialsRevision,
   type IngressArgs,
+  type Inputs,
   namespace,
   releaseRevision,
   resolveChart,
@@ -23,19 +32,19 @@ export interface GatewayArgs {
   /** Where NATS is and who logs in. A `NatsJetStream` component fits. */
   nats: NatsConnection;
   /** Image of the gateway. There is no default. */
-  image: string;
+  image: pulumi.Input<string>;
   /** Origins of the pages that may call the gateway: scheme, host, optional port. */
-  corsAllowedOrigins: readonly string[];
+  corsAllowedOrigins: pulumi.Input<readonly string[]>;
   /** Namespace, which the component creates. Default `gateway`. */
-  namespace?: string;
+  namespace?: pulumi.Input<string>;
   /** URL of NoETL's server. Default: the service `noetl` in namespace `noetl`. */
   noetlUrl?: pulumi.Input<string>;
   /** Pods. Default 1. */
-  replicas?: number;
+  replicas?: pulumi.Input<number>;
   /** NodePort, 30000 to 32767. Default: none. */
-  nodePort?: number;
+  nodePort?: pulumi.Input<number>;
   /** Subject prefixes and buckets, TTLs in seconds. Default: the specification's. */
-  subjects?: Partial<GatewaySubjects>;
+  subjects?: Partial<Inputs<GatewaySubjects>>;
   /** URL that browsers reach the gateway at. */
   publicUrl?: pulumi.Input<string>;
   /** Make the Service a load balancer of the cloud. Default false. */
@@ -51,11 +60,11 @@ export interface GatewayArgs {
   /** Switch authentication off, for tests only. Default false. */
   authBypass?: boolean;
   /** Further environment variables, such as RUST_BACKTRACE; those of the other arguments win. Default: none. */
-  env?: Record<string, string>;
+  env?: Record<string, pulumi.Input<string>>;
   /** Chart to install. Default: this package's `charts/gateway`. */
   chart?: ChartSource;
   /** How long Helm waits for the pods, in seconds. Default 300. */
-  timeoutSeconds?: number;
+  timeoutSeconds?: pulumi.Input<number>;
   /** Last word on the Helm release's arguments. */
   transform?: (release: k8s.helm.v3.ReleaseArgs) => k8s.helm.v3.ReleaseArgs;
 }
@@ -63,7 +72,8 @@ export interface GatewayArgs {
 /**
  * The gateway for browsers, installed by Helm with the NATS credentials wired in.
  *
- * @throws pulumi.ResourceError for origins a browser would never send, and for names that NATS would refuse.
+ * @throws pulumi.ResourceError for origins a browser would never send, and for names and numbers that Kubernetes or NATS would
+ *   refuse; of an output when it is known.
  */
 export class Gateway extends pulumi.ComponentResource {
   /** Namespace of the gateway. */
@@ -75,50 +85,25 @@ export class Gateway extends pulumi.ComponentResource {
 
   constructor(name: string, args: GatewayArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:Gateway", name, {}, opts);
-    const subjects: GatewaySubjects = { ...GATEWAY, ...args.subjects };
-    const problems = Object.entries({
-      image: args.image.trim() === "" ? "empty; there is no default" : undefined,
-      corsAllowedOrigins: origins(args.corsAllowedOrigins),
-      updatesSubjectPrefix: subjectPrefix(subjects.updatesSubjectPrefix),
-      callbackSubjectPrefix: literalSubject(subjects.callbackSubjectPrefix),
-      sessionBucket: bucketName(subjects.sessionBucket),
-      requestBucket: bucketName(subjects.requestBucket),
-    }).flatMap(([argument, problem]) => (problem ? [`${argument} is ${problem}`] : []));
-    if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);
-
+    const { place, ...checked } = this.checked(args);
     const child = { parent: this };
     const { source, isOwn, digest, podSecurity } = resolveChart("gateway", args.chart);
-    const ns = namespace(
-      `${name}-namespace`,
-      { name: args.namespace ?? LOCATIONS.gateway.namespace, podSecurity },
-      child,
-    );
+    const ns = namespace(`${name}-namespace`, { name: place, podSecurity }, child);
     const release: k8s.helm.v3.ReleaseArgs = {
       ...chartArgs(source),
       name: "gateway",
       namespace: ns.metadata.name,
       timeout: args.timeoutSeconds ?? HELM_TIMEOUT_SECONDS.kubernetes,
       values: gatewayValues({
+        ...args,
+        ...checked,
         namespace: ns.metadata.name,
-        image: args.image,
-        replicas: args.replicas ?? DEFAULTS.gatewayReplicas,
-        ...(args.nodePort === undefined ? {} : { nodePort: args.nodePort }),
         noetlUrl:
           args.noetlUrl ??
           `http://${serviceHost(LOCATIONS.noetl.service, LOCATIONS.noetl.namespace)}:${LOCATIONS.noetl.port}`,
-        nats: args.nats,
-        subjects,
-        corsAllowedOrigins: args.corsAllowedOrigins,
-        ...(args.publicUrl ? { publicUrl: args.publicUrl } : {}),
         authBypass: args.authBypass ?? false,
-        ...(args.env ? { extraEnv: args.env } : {}),
-        ...(args.loadBalancer ? { loadBalancer: true } : {}),
-        ...(args.serviceAnnotations ? { serviceAnnotations: args.serviceAnnotations } : {}),
-        ...(args.ingress ? { ingress: args.ingress } : {}),
-        ...(args.resources ? { resources: args.resources } : {}),
-        ...(args.spreadZones ? { spreadZones: true } : {}),
         credentialsRevision: credentialsRevision(`${name}-credentials`, { nats: natsUrlOf(args.nats) }, child),
-        ...(digest ? { chartDigest: digest } : {}),
+        chartDigest: digest,
       }),
     };
     const installed = new k8s.helm.v3.Release(`${name}-release`, args.transform?.(release) ?? release, child);
@@ -132,10 +117,33 @@ export class Gateway extends pulumi.ComponentResource {
           installed.status.apply((status) => `${status.namespace}/${LOCATIONS.gateway.service}`),
           child,
         ).spec.ports[0]?.port;
-    this.url = pulumi.all([ns.metadata.name, port]).apply(([place, number]) => {
-      const host = serviceHost(LOCATIONS.gateway.service, place);
+    this.url = pulumi.all([ns.metadata.name, port]).apply(([where, number]) => {
+      const host = serviceHost(LOCATIONS.gateway.service, where);
       return number === undefined ? `http://${host}` : `http://${host}:${number}`;
     });
     this.registerOutputs({ namespace: this.namespace, url: this.url, revision: this.revision });
   }
+
+  /** The arguments that have to be right, with their defaults. */
+  private checked(args: GatewayArgs) {
+    const checks = new ArgumentChecks(this);
+    const given = { ...GATEWAY, ...args.subjects };
+    const result = {
+      place: checks.checked("namespace", args.namespace ?? LOCATIONS.gateway.namespace, kubernetesName),
+      image: checks.checked("image", args.image, notEmpty),
+      replicas: checks.checked("replicas", args.replicas ?? DEFAULTS.gatewayReplicas, podCount),
+      corsAllowedOrigins: checks.checked("corsAllowedOrigins", args.corsAllowedOrigins, origins),
+      subjects: {
+        ...given,
+        updatesSubjectPrefix: checks.checked("updatesSubjectPrefix", given.updatesSubjectPrefix, subjectPrefix),
+        callbackSubjectPrefix: checks.checked("callbackSubjectPrefix", given.callbackSubjectPrefix, literalSubject),
+        sessionBucket: checks.checked("sessionBucket", given.sessionBucket, bucketName),
+        requestBucket: checks.checked("requestBucket", given.requestBucket, bucketName),
+      },
+    };
+    checks.done();
+    return result;
+  }
 }
+
+const notEmpty: Check<string> = (image) => (image.trim() === "" ? "empty; there is no default" : undefined);

@@ -2,21 +2,22 @@ import type * as pulumi from "@pulumi/pulumi";
 import { gatewayEnvironment, type GatewaySubjects, gatewayValue } from "../../contract/env";
 import { LOCATIONS } from "../../contract/facts";
 import { type NatsConnection, natsUrlOf, rollsWithServers } from "../noetl/values";
-import { type IngressArgs, ingressValues, type Resources, splitImage, zoneSpread } from "../shared";
+import { derived } from "../arguments";
+import { imageValues, type IngressArgs, ingressValues, type Inputs, type Resources, zoneSpread } from "../shared";
 
 export interface GatewayValuesArgs {
   namespace: pulumi.Input<string>;
-  image: string;
-  replicas: number;
-  nodePort?: number;
+  image: pulumi.Input<string>;
+  replicas: pulumi.Input<number>;
+  nodePort?: pulumi.Input<number>;
   noetlUrl: pulumi.Input<string>;
   nats: NatsConnection;
-  subjects: GatewaySubjects;
-  corsAllowedOrigins: readonly string[];
+  subjects: Inputs<GatewaySubjects>;
+  corsAllowedOrigins: pulumi.Input<readonly string[]>;
   publicUrl?: pulumi.Input<string>;
   authBypass: boolean;
   /** Further environment variables; those that have a value of their own win over them. */
-  extraEnv?: Record<string, string>;
+  env?: Record<string, pulumi.Input<string>>;
   loadBalancer?: boolean;
   serviceAnnotations?: Record<string, pulumi.Input<string>>;
   ingress?: IngressArgs;
@@ -30,23 +31,27 @@ export interface GatewayValuesArgs {
 export function gatewayValues(args: GatewayValuesArgs): Record<string, unknown> {
   const variables = gatewayEnvironment<pulumi.Input<string>>({
     url: natsUrlOf(args.nats),
-    subjects: args.subjects,
-    corsAllowedOrigins: args.corsAllowedOrigins,
+    subjects: {
+      ...args.subjects,
+      sessionTtlSeconds: derived(args.subjects.sessionTtlSeconds, String),
+      requestTtlSeconds: derived(args.subjects.requestTtlSeconds, String),
+    },
+    corsAllowedOrigins: derived(args.corsAllowedOrigins, (origins) => origins.join(",")),
   });
   return {
     namespace: args.namespace,
-    image: { ...splitImage(args.image), pullPolicy: "IfNotPresent" },
+    image: imageValues(args.image),
     replicas: args.replicas,
     service: {
       type: args.loadBalancer ? "LoadBalancer" : args.nodePort === undefined ? "ClusterIP" : "NodePort",
       port: LOCATIONS.gateway.port,
-      ...(args.nodePort === undefined ? {} : { nodePort: args.nodePort }),
+      nodePort: args.nodePort,
       loadBalancerIP: "",
-      ...(args.serviceAnnotations ? { annotations: args.serviceAnnotations } : {}),
+      annotations: args.serviceAnnotations,
     },
-    ...(args.ingress ? { ingress: ingressValues(args.ingress) } : {}),
-    ...(args.resources ? { resources: args.resources } : {}),
-    ...(args.spreadZones ? { topologySpreadConstraints: zoneSpread("gateway") } : {}),
+    ingress: args.ingress && ingressValues(args.ingress),
+    resources: args.resources,
+    topologySpreadConstraints: args.spreadZones ? zoneSpread("gateway") : undefined,
     ...rollsWithServers(args.nats),
     env: {
       routerPort: String(LOCATIONS.gateway.port),
@@ -56,8 +61,8 @@ export function gatewayValues(args: GatewayValuesArgs): Record<string, unknown> 
       // Upstream's chart sets the variable to whatever text stands here, so "false" has to be spelt out.
       authBypass: String(args.authBypass),
     },
-    ...(args.extraEnv && Object.keys(args.extraEnv).length > 0 ? { extraEnv: args.extraEnv } : {}),
+    extraEnv: args.env && Object.keys(args.env).length > 0 ? args.env : undefined,
     secrets: { revision: args.credentialsRevision },
-    ...(args.chartDigest ? { chartDigest: args.chartDigest } : {}),
+    chartDigest: args.chartDigest,
   };
 }

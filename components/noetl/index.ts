@@ -3,13 +3,15 @@ import * as pulumi from "@pulumi/pulumi";
 import { DEFAULT_STOP_SECONDS, HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
 import type { StreamNames, WorkerTuning } from "../../contract/env";
 import { tuningProblem } from "../../contract/tuning";
-import { jetstreamName, literalSubject } from "../../contract/validate";
+import { type Check, jetstreamName, kubernetesName, literalSubject } from "../../contract/validate";
 import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING, serviceHost } from "../../contract/facts";
+import { ArgumentChecks, derived, podCount, together } from "../arguments";
 import {
   type ChartSource,
   chartArgs,
   credentialsRevision,
   type IngressArgs,
+  type Inputs,
   namespace,
   releaseRevision,
   resolveChart,
@@ -26,21 +28,21 @@ export interface NoetlArgs {
   /** Where the database is. */
   database: DatabaseConnection;
   /** Namespace, which the component creates. Default `noetl`. */
-  namespace?: string;
+  namespace?: pulumi.Input<string>;
   /** Image of server and worker. Default: the version this package was tested with. */
-  image?: string;
+  image?: pulumi.Input<string>;
   /** LOG_LEVEL. Default `INFO`. */
-  logLevel?: string;
+  logLevel?: pulumi.Input<string>;
   /** Server pods. Default 1. */
-  serverReplicas?: number;
+  serverReplicas?: pulumi.Input<number>;
   /** Worker pods. Default 2. */
-  workerReplicas?: number;
+  workerReplicas?: pulumi.Input<number>;
   /** NodePort of the server's API, 30000 to 32767. Default: none. */
-  nodePort?: number;
+  nodePort?: pulumi.Input<number>;
   /** Stream, subject and durable consumer. Default: NOETL_COMMANDS, noetl.commands, noetl_worker_pool. */
-  names?: Partial<StreamNames>;
+  names?: Partial<Inputs<StreamNames>>;
   /** Pull settings of the worker, times in seconds; a heartbeat is less than half of the timeout. Default: 30 s, 5 s heartbeat, 64 pending, 1000 deliveries. */
-  tuning?: Partial<WorkerTuning>;
+  tuning?: Partial<Inputs<WorkerTuning>>;
   /** Resources of the server's container. Default: the chart's. */
   serverResources?: Resources;
   /** Resources of the worker's container. Default: the chart's. */
@@ -51,13 +53,13 @@ export interface NoetlArgs {
    * How long a worker that is stopped may take to finish its commands, in seconds: the longest command and ten more. Default
    * 240. Only this package's chart heeds it.
    */
-  workerStopSeconds?: number;
+  workerStopSeconds?: pulumi.Input<number>;
   /** Pods that a rollout of server or workers adds and may miss. Default of each: the chart's, a quarter. */
   rollout?: Rollout;
   /** Further environment variables of the server, such as NOETL_POSTGRES_POOL_MAX_SIZE. */
-  serverEnv?: Record<string, string>;
+  serverEnv?: Record<string, pulumi.Input<string>>;
   /** Further environment variables of the workers. */
-  workerEnv?: Record<string, string>;
+  workerEnv?: Record<string, pulumi.Input<string>>;
   /** Prefer to spread the pods over zones. Default false. */
   spreadZones?: boolean;
   /** Annotations of the Service. */
@@ -67,7 +69,7 @@ export interface NoetlArgs {
   /** Chart to install. Default: this package's `charts/noetl`. */
   chart?: ChartSource;
   /** How long Helm waits for the pods, in seconds. Default 300. */
-  timeoutSeconds?: number;
+  timeoutSeconds?: pulumi.Input<number>;
   /** Last word on the Helm release's arguments. */
   transform?: (release: k8s.helm.v3.ReleaseArgs) => k8s.helm.v3.ReleaseArgs;
 }
@@ -75,7 +77,8 @@ export interface NoetlArgs {
 /**
  * NoETL's server and workers, installed by Helm with the NATS credentials wired in.
  *
- * @throws pulumi.ResourceError for a stream, subject, consumer or heartbeat that NATS would refuse.
+ * @throws pulumi.ResourceError for a namespace, number of pods, stream, subject, consumer or heartbeat that Kubernetes or NATS
+ *   would refuse; of an output when it is known.
  */
 export class Noetl extends pulumi.ComponentResource {
   /** Namespace of server and worker. */
@@ -87,50 +90,22 @@ export class Noetl extends pulumi.ComponentResource {
 
   constructor(name: string, args: NoetlArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:Noetl", name, {}, opts);
-    const tuning = { ...WORKER_TUNING, ...args.tuning };
-    const names = { stream: STREAM.name, subject: STREAM.subject, consumer: CONSUMER.name, ...args.names };
-    const problems = Object.entries({
-      stream: jetstreamName(names.stream),
-      subject: literalSubject(names.subject),
-      consumer: jetstreamName(names.consumer),
-      image: args.image?.trim() === "" ? "empty; leave it out for the default" : undefined,
-      "tuning.fetchHeartbeatSeconds": tuningProblem(tuning),
-    }).flatMap(([argument, problem]) => (problem ? [`${argument} is ${problem}`] : []));
-    if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);
-
+    const { image, place, ...checked } = this.checked(args);
     const child = { parent: this };
     const { source, digest, podSecurity } = resolveChart("noetl", args.chart);
-    const ns = namespace(
-      `${name}-namespace`,
-      { name: args.namespace ?? LOCATIONS.noetl.namespace, podSecurity },
-      child,
-    );
+    const ns = namespace(`${name}-namespace`, { name: place, podSecurity }, child);
     const release: k8s.helm.v3.ReleaseArgs = {
       ...chartArgs(source),
       name: "noetl",
       namespace: ns.metadata.name,
       timeout: args.timeoutSeconds ?? HELM_TIMEOUT_SECONDS.kubernetes,
       values: noetlValues({
+        ...args,
+        ...checked,
         namespace: ns.metadata.name,
-        image: args.image ?? DEFAULTS.noetlImage,
+        image,
         logLevel: args.logLevel ?? DEFAULTS.noetlLogLevel,
-        serverReplicas: args.serverReplicas ?? DEFAULTS.noetlServerReplicas,
-        workerReplicas: args.workerReplicas ?? DEFAULTS.workerReplicas,
-        ...(args.nodePort === undefined ? {} : { nodePort: args.nodePort }),
-        nats: args.nats,
-        names,
-        tuning,
-        database: args.database,
-        ...(args.serverResources ? { serverResources: args.serverResources } : {}),
-        ...(args.workerResources ? { workerResources: args.workerResources } : {}),
-        ...(args.workerInitResources ? { workerInitResources: args.workerInitResources } : {}),
         workerStopSeconds: args.workerStopSeconds ?? DEFAULT_STOP_SECONDS,
-        ...(args.rollout ? { rollout: args.rollout } : {}),
-        ...(args.serverEnv ? { serverEnv: args.serverEnv } : {}),
-        ...(args.workerEnv ? { workerEnv: args.workerEnv } : {}),
-        ...(args.spreadZones ? { spreadZones: true } : {}),
-        ...(args.serviceAnnotations ? { serviceAnnotations: args.serviceAnnotations } : {}),
-        ...(args.ingress ? { ingress: args.ingress } : {}),
         credentialsRevision: credentialsRevision(
           `${name}-credentials`,
           {
@@ -140,7 +115,7 @@ export class Noetl extends pulumi.ComponentResource {
           },
           child,
         ),
-        ...(digest ? { chartDigest: digest } : {}),
+        chartDigest: digest,
       }),
     };
     const installed = new k8s.helm.v3.Release(`${name}-release`, args.transform?.(release) ?? release, child);
@@ -151,4 +126,38 @@ export class Noetl extends pulumi.ComponentResource {
     );
     this.registerOutputs({ namespace: this.namespace, serverUrl: this.serverUrl, revision: this.revision });
   }
+
+  /** The arguments that have to be right, with their defaults. */
+  private checked(args: NoetlArgs) {
+    const checks = new ArgumentChecks(this);
+    const { stream = STREAM.name, subject = STREAM.subject, consumer = CONSUMER.name } = args.names ?? {};
+    const tuning = { ...WORKER_TUNING, ...args.tuning };
+    const { fetchTimeoutSeconds, fetchHeartbeatSeconds } = tuning;
+    const result = {
+      place: checks.checked("namespace", args.namespace ?? LOCATIONS.noetl.namespace, kubernetesName),
+      image: checks.checked("image", args.image ?? DEFAULTS.noetlImage, notEmpty),
+      serverReplicas: checks.checked("serverReplicas", args.serverReplicas ?? DEFAULTS.noetlServerReplicas, podCount),
+      workerReplicas: checks.checked("workerReplicas", args.workerReplicas ?? DEFAULTS.workerReplicas, podCount),
+      names: {
+        stream: checks.checked("stream", stream, jetstreamName),
+        subject: checks.checked("subject", subject, literalSubject),
+        consumer: checks.checked("consumer", consumer, jetstreamName),
+      },
+      tuning: {
+        ...tuning,
+        fetchHeartbeatSeconds: derived(
+          checks.checked(
+            "tuning.fetchHeartbeatSeconds",
+            together({ fetchTimeoutSeconds, fetchHeartbeatSeconds }),
+            tuningProblem,
+          ),
+          (known) => known.fetchHeartbeatSeconds,
+        ),
+      },
+    };
+    checks.done();
+    return result;
+  }
 }
+
+const notEmpty: Check<string> = (image) => (image.trim() === "" ? "empty; leave it out for the default" : undefined);

@@ -1,7 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
-import { serverEnvironment, type StreamNames, workerEnvironment, type WorkerTuning } from "../../contract/env";
+import {
+  type NoetlFacts,
+  serverEnvironment,
+  type StreamNames,
+  workerEnvironment,
+  type WorkerTuning,
+} from "../../contract/env";
 import { LOCATIONS, natsUrl, serviceHost } from "../../contract/facts";
-import { type IngressArgs, ingressValues, type Resources, splitImage, zoneSpread } from "../shared";
+import { derived } from "../arguments";
+import { imageValues, type IngressArgs, ingressValues, type Inputs, type Resources, zoneSpread } from "../shared";
 
 /** How a NoETL component reaches NATS. */
 export interface NatsConnection {
@@ -43,24 +50,24 @@ export interface Rollout {
 
 export interface NoetlValuesArgs {
   namespace: pulumi.Input<string>;
-  image: string;
-  logLevel: string;
-  serverReplicas: number;
-  workerReplicas: number;
-  nodePort?: number;
+  image: pulumi.Input<string>;
+  logLevel: pulumi.Input<string>;
+  serverReplicas: pulumi.Input<number>;
+  workerReplicas: pulumi.Input<number>;
+  nodePort?: pulumi.Input<number>;
   nats: NatsConnection;
-  names: StreamNames;
-  tuning: WorkerTuning;
+  names: Inputs<StreamNames>;
+  tuning: Inputs<WorkerTuning>;
   database: DatabaseConnection;
   serverResources?: Resources;
   workerResources?: Resources;
   workerInitResources?: Resources;
   /** `terminationGracePeriodSeconds` of the workers. */
-  workerStopSeconds: number;
+  workerStopSeconds: pulumi.Input<number>;
   rollout?: Rollout;
   /** Further environment variables, over those that follow from the other arguments. */
-  serverEnv?: Record<string, string>;
-  workerEnv?: Record<string, string>;
+  serverEnv?: Record<string, pulumi.Input<string>>;
+  workerEnv?: Record<string, pulumi.Input<string>>;
   spreadZones?: boolean;
   serviceAnnotations?: Record<string, pulumi.Input<string>>;
   ingress?: IngressArgs;
@@ -79,12 +86,17 @@ export function natsUrlOf(nats: NatsConnection): pulumi.Output<string> {
 
 /** Values of the NoETL chart, on the paths that upstream's chart has too. */
 export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
-  const facts = {
-    url: natsUrlOf(args.nats) as pulumi.Input<string>,
+  const facts: NoetlFacts<pulumi.Input<string>> = {
+    url: natsUrlOf(args.nats),
     user: args.nats.user,
     password: pulumi.secret(args.nats.password),
     names: args.names,
-    tuning: args.tuning,
+    tuning: {
+      fetchTimeoutSeconds: derived(args.tuning.fetchTimeoutSeconds, String),
+      fetchHeartbeatSeconds: derived(args.tuning.fetchHeartbeatSeconds, String),
+      maxAckPending: derived(args.tuning.maxAckPending, String),
+      maxDeliver: derived(args.tuning.maxDeliver, String),
+    },
   };
   const shared = {
     LOG_LEVEL: args.logLevel,
@@ -94,16 +106,16 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
   };
   return {
     namespace: args.namespace,
-    image: { ...splitImage(args.image), pullPolicy: "IfNotPresent" },
+    image: imageValues(args.image),
     server: { replicas: args.serverReplicas, ...podValues("noetl-server", args.serverResources, args) },
     worker: {
       replicas: args.workerReplicas,
       terminationGracePeriodSeconds: args.workerStopSeconds,
       ...podValues("noetl-worker", args.workerResources, args),
-      ...(args.workerInitResources ? { initResources: args.workerInitResources } : {}),
+      initResources: args.workerInitResources,
     },
-    ...(args.serviceAnnotations ? { service: { annotations: args.serviceAnnotations } } : {}),
-    ...(args.ingress ? { ingress: ingressValues(args.ingress) } : {}),
+    service: args.serviceAnnotations && { annotations: args.serviceAnnotations },
+    ingress: args.ingress && ingressValues(args.ingress),
     externalService:
       args.nodePort === undefined
         ? { enabled: false }
@@ -130,7 +142,7 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
       noetlPassword: pulumi.secret(args.database.password),
       revision: args.credentialsRevision,
     },
-    ...(args.chartDigest ? { chartDigest: args.chartDigest } : {}),
+    chartDigest: args.chartDigest,
   };
 }
 
@@ -141,8 +153,8 @@ function podValues(
 ) {
   return {
     ...rollsWithServers(args.nats),
-    ...(resources ? { resources } : {}),
-    ...(args.rollout ? { strategy: { type: "RollingUpdate", rollingUpdate: { ...args.rollout } } } : {}),
-    ...(args.spreadZones ? { topologySpreadConstraints: zoneSpread(app) } : {}),
+    resources,
+    strategy: args.rollout && { type: "RollingUpdate", rollingUpdate: { ...args.rollout } },
+    topologySpreadConstraints: args.spreadZones ? zoneSpread(app) : undefined,
   };
 }

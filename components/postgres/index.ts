@@ -1,36 +1,45 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { size, sqlDatabase, sqlRole } from "../../contract/validate";
+import { type Check, kubernetesName, size, sqlDatabase, sqlRole } from "../../contract/validate";
 import { LOCATIONS, serviceHost } from "../../contract/facts";
 import { DEFAULTS } from "../../contract/defaults";
 import { generatedPassword, namespace, type Resources } from "../shared";
-import { SECRET_KEYS, schemaJob, schemaScript, service, statefulSet } from "./manifests";
+import { ArgumentChecks, derived, together } from "../arguments";
+import {
+  SECRET_KEYS,
+  schemaJob,
+  type SchemaJobArgs,
+  schemaScript,
+  service,
+  statefulSet,
+  type StatefulSetArgs,
+} from "./manifests";
 
 export interface PostgresArgs {
   /** Namespace, which the component creates, also for the schema's Job. Default `postgres`. */
-  namespace?: string;
+  namespace?: pulumi.Input<string>;
   /** An existing server; where it is set, none is installed. */
-  external?: { host: pulumi.Input<string>; port?: number };
+  external?: { host: pulumi.Input<string>; port?: pulumi.Input<number> };
   /** Image of the server. Default `postgres:17.4`. */
-  image?: string;
+  image?: pulumi.Input<string>;
   /** Size of the volume, a Kubernetes quantity. Default `10Gi`. */
-  storageSize?: string;
+  storageSize?: pulumi.Input<string>;
   /** StorageClass of the volume. Default: the cluster's. */
-  storageClass?: string;
+  storageClass?: pulumi.Input<string>;
   /** NodePort, 30000 to 32767. Default: none. */
-  nodePort?: number;
+  nodePort?: pulumi.Input<number>;
   /** Administrator. Default `postgres`. */
-  adminUser?: string;
+  adminUser?: pulumi.Input<string>;
   /** The administrator's password. Generated where unset, which an external server cannot do. */
   adminPassword?: pulumi.Input<string>;
   /** NoETL's database. Default `noetl`. */
-  database?: string;
+  database?: pulumi.Input<string>;
   /** NoETL's role. Default `noetl`. */
-  noetlUser?: string;
+  noetlUser?: pulumi.Input<string>;
   /** Its password. Generated where unset; a changed one is set in the database by the schema's Job. */
   noetlPassword?: pulumi.Input<string>;
   /** NoETL's image, whose packaged DDL is loaded. Default: the version this package was tested with. */
-  noetlImage?: string;
+  noetlImage?: pulumi.Input<string>;
   /** Resources of the server's container. Default: 100m CPU and 256Mi, at most 1Gi. */
   resources?: Resources;
   /** Resources of the Job that loads the schema. Default: 50m CPU and 128Mi, at most 512Mi. */
@@ -47,8 +56,8 @@ export interface PostgresArgs {
  * The outputs resolve only after the schema is loaded, so whatever uses them starts on a ready database. A failed load
  * stops the update with the end of the Job's log; the next update runs the Job again.
  *
- * @throws pulumi.ResourceError for a size or name that Kubernetes or Postgres would refuse, and for an external server
- *   without the administrator's password.
+ * @throws pulumi.ResourceError for a size or name that Kubernetes or Postgres would refuse, of an output when it is known, and
+ *   for an external server without the administrator's password.
  */
 export class Postgres extends pulumi.ComponentResource {
   /** Host name as pods reach it. */
@@ -66,20 +75,8 @@ export class Postgres extends pulumi.ComponentResource {
 
   constructor(name: string, args: PostgresArgs = {}, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:Postgres", name, {}, opts);
-    const storageSize = args.storageSize ?? DEFAULTS.postgresStorageSize;
-    const adminUser = args.adminUser ?? DEFAULTS.postgresUser;
-    const database = args.database ?? DEFAULTS.noetlDatabase;
-    const noetlUser = args.noetlUser ?? DEFAULTS.noetlDatabaseUser;
-    const problems = Object.entries({
-      storageSize: size("1Mi", "64Ti")(storageSize),
-      adminUser: sqlRole(adminUser),
-      database: sqlDatabase(database),
-      noetlUser:
-        sqlRole(noetlUser) ??
-        (noetlUser === adminUser ? "the administrator: NoETL needs a role of its own" : undefined),
-      adminPassword: args.external && args.adminPassword === undefined ? "needed for an external server" : undefined,
-    }).flatMap(([argument, problem]) => (problem ? [`${argument} is ${problem}`] : []));
-    if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);
+    const checked = this.checked(args);
+    const { adminUser, database, noetlUser } = checked;
 
     const child = { parent: this };
     const timeout = `${args.timeoutSeconds ?? 300}s`;
@@ -88,7 +85,7 @@ export class Postgres extends pulumi.ComponentResource {
     const noetlPassword = pulumi.secret(args.noetlPassword ?? generatedPassword(`${name}-noetl-password`, child));
     const place = namespace(
       `${name}-namespace`,
-      { name: args.namespace ?? LOCATIONS.postgres.namespace, podSecurity: "restricted" },
+      { name: checked.place, podSecurity: "restricted" },
       { ...child, protect: args.protect },
     ).metadata.name;
 
@@ -102,21 +99,15 @@ export class Postgres extends pulumi.ComponentResource {
     );
     const secretName = credentials.metadata.name;
 
-    const server = args.external
-      ? { host: pulumi.output(args.external.host), port: args.external.port ?? 5432, identity: args.external.host }
-      : this.install(name, { ...args, storageSize, adminUser }, place, secretName, patient);
-
-    const script = new k8s.core.v1.ConfigMap(
-      `${name}-schema-script`,
-      { metadata: { namespace: place }, data: { "load_schema.py": schemaScript() } },
-      child,
-    );
-    const loaded = new k8s.batch.v1.Job(
-      `${name}-schema`,
-      schemaJob({
+    const { external } = args;
+    const server = external
+      ? { host: pulumi.output(external.host), port: external.port ?? 5432, identity: external.host }
+      : install(name, { ...args, ...checked, namespace: place, secretName }, patient);
+    const loaded = loadSchema(
+      name,
+      {
         namespace: place,
         image: args.noetlImage ?? DEFAULTS.noetlImage,
-        scriptConfigMap: script.metadata.name,
         secretName,
         host: server.host,
         port: server.port,
@@ -124,8 +115,8 @@ export class Postgres extends pulumi.ComponentResource {
         database,
         noetlUser,
         databaseIdentity: server.identity,
-        ...(args.schemaResources ? { resources: args.schemaResources } : {}),
-      }),
+        resources: args.schemaResources,
+      },
       patient,
     );
 
@@ -145,37 +136,63 @@ export class Postgres extends pulumi.ComponentResource {
     });
   }
 
-  private install(
-    name: string,
-    args: PostgresArgs & { storageSize: string; adminUser: string },
-    place: pulumi.Output<string>,
-    secretName: pulumi.Output<string>,
-    patient: pulumi.CustomResourceOptions,
-  ) {
-    const set = new k8s.apps.v1.StatefulSet(
-      `${name}-server`,
-      statefulSet({
-        namespace: place,
-        image: args.image ?? DEFAULTS.postgresImage,
-        adminUser: args.adminUser,
-        secretName,
-        storageSize: args.storageSize,
-        ...(args.storageClass ? { storageClass: args.storageClass } : {}),
-        ...(args.resources ? { resources: args.resources } : {}),
-      }),
-      { ...patient, protect: args.protect },
-    );
-    const endpoint = new k8s.core.v1.Service(
-      `${name}-service`,
-      service({ namespace: place, ...(args.nodePort === undefined ? {} : { nodePort: args.nodePort }) }),
-      patient,
-    );
-    return {
-      host: pulumi
-        .all([endpoint.metadata.name, endpoint.metadata.namespace, set.status])
-        .apply(([serviceName, namespace]) => serviceHost(serviceName, namespace)),
-      port: LOCATIONS.postgres.port as number,
-      identity: set.metadata.uid,
+  /** The arguments that have to be right, with their defaults. */
+  private checked(args: PostgresArgs) {
+    const checks = new ArgumentChecks(this);
+    const adminUser = args.adminUser ?? DEFAULTS.postgresUser;
+    const noetlUser = args.noetlUser ?? DEFAULTS.noetlDatabaseUser;
+    const result = {
+      place: checks.checked("namespace", args.namespace ?? LOCATIONS.postgres.namespace, kubernetesName),
+      storageSize: checks.checked("storageSize", args.storageSize ?? DEFAULTS.postgresStorageSize, size("1Mi", "64Ti")),
+      adminUser: checks.checked("adminUser", adminUser, sqlRole),
+      database: checks.checked("database", args.database ?? DEFAULTS.noetlDatabase, sqlDatabase),
+      noetlUser: derived(
+        checks.checked("noetlUser", together({ noetlUser, adminUser }), noetlRole),
+        (known) => known.noetlUser,
+      ),
     };
+    checks.checked("adminPassword", args.external && args.adminPassword === undefined, (isMissing) =>
+      isMissing ? "needed for an external server" : undefined,
+    );
+    checks.done();
+    return result;
   }
+}
+
+const noetlRole: Check<{ noetlUser: string; adminUser: string }> = ({ noetlUser, adminUser }) =>
+  sqlRole(noetlUser) ?? (noetlUser === adminUser ? "the administrator: NoETL needs a role of its own" : undefined);
+
+/** The server, with its Service. */
+function install(
+  name: string,
+  args: PostgresArgs & Omit<StatefulSetArgs, "image">,
+  opts: pulumi.CustomResourceOptions,
+) {
+  const set = new k8s.apps.v1.StatefulSet(
+    `${name}-server`,
+    statefulSet({ ...args, image: args.image ?? DEFAULTS.postgresImage }),
+    { ...opts, protect: args.protect },
+  );
+  const endpoint = new k8s.core.v1.Service(`${name}-service`, service(args), opts);
+  return {
+    host: pulumi
+      .all([endpoint.metadata.name, endpoint.metadata.namespace, set.status])
+      .apply(([serviceName, namespace]) => serviceHost(serviceName, namespace)),
+    port: LOCATIONS.postgres.port as number,
+    identity: set.metadata.uid,
+  };
+}
+
+/** The Job that loads the schema, with its script. */
+function loadSchema(
+  name: string,
+  args: Omit<SchemaJobArgs, "scriptConfigMap">,
+  opts: pulumi.CustomResourceOptions,
+): k8s.batch.v1.Job {
+  const script = new k8s.core.v1.ConfigMap(
+    `${name}-schema-script`,
+    { metadata: { namespace: args.namespace }, data: { "load_schema.py": schemaScript() } },
+    { parent: opts.parent },
+  );
+  return new k8s.batch.v1.Job(`${name}-schema`, schemaJob({ ...args, scriptConfigMap: script.metadata.name }), opts);
 }

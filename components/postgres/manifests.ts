@@ -4,6 +4,7 @@ import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { projectRoot } from "../../contract/project";
 import { LOCATIONS } from "../../contract/facts";
+import { derived } from "../arguments";
 import type { Resources } from "../shared";
 
 /** Keys of the Secret with the database's credentials; the environment variables bear the same names. */
@@ -67,11 +68,11 @@ done
 
 export interface StatefulSetArgs {
   namespace: pulumi.Input<string>;
-  image: string;
-  adminUser: string;
+  image: pulumi.Input<string>;
+  adminUser: pulumi.Input<string>;
   secretName: pulumi.Input<string>;
-  storageSize: string;
-  storageClass?: string;
+  storageSize: pulumi.Input<string>;
+  storageClass?: pulumi.Input<string>;
   resources?: Resources;
 }
 
@@ -125,7 +126,7 @@ export function statefulSet(args: StatefulSetArgs): k8s.apps.v1.StatefulSetArgs 
           metadata: { name: "data" },
           spec: {
             accessModes: ["ReadWriteOnce"],
-            ...(args.storageClass ? { storageClassName: args.storageClass } : {}),
+            storageClassName: args.storageClass || undefined,
             resources: { requests: { storage: args.storageSize } },
           },
         },
@@ -135,7 +136,10 @@ export function statefulSet(args: StatefulSetArgs): k8s.apps.v1.StatefulSetArgs 
 }
 
 /** Service of the server; with a NodePort where one is asked for. */
-export function service(args: { namespace: pulumi.Input<string>; nodePort?: number }): k8s.core.v1.ServiceArgs {
+export function service(args: {
+  namespace: pulumi.Input<string>;
+  nodePort?: pulumi.Input<number>;
+}): k8s.core.v1.ServiceArgs {
   return {
     metadata: { name: LOCATIONS.postgres.service, namespace: args.namespace, labels: LABELS },
     spec: {
@@ -146,7 +150,7 @@ export function service(args: { namespace: pulumi.Input<string>; nodePort?: numb
           name: "postgres",
           port: LOCATIONS.postgres.port,
           targetPort: "postgres",
-          ...(args.nodePort === undefined ? {} : { nodePort: args.nodePort }),
+          nodePort: args.nodePort,
         },
       ],
     },
@@ -160,14 +164,14 @@ export function schemaScript(): string {
 
 export interface SchemaJobArgs {
   namespace: pulumi.Input<string>;
-  image: string;
+  image: pulumi.Input<string>;
   scriptConfigMap: pulumi.Input<string>;
   secretName: pulumi.Input<string>;
   host: pulumi.Input<string>;
-  port: number;
-  adminUser: string;
-  database: string;
-  noetlUser: string;
+  port: pulumi.Input<number>;
+  adminUser: pulumi.Input<string>;
+  database: pulumi.Input<string>;
+  noetlUser: pulumi.Input<string>;
   /** Changes when the database is a new one, so that the schema is loaded again. */
   databaseIdentity: pulumi.Input<string>;
   resources?: Resources;
@@ -207,7 +211,7 @@ export function schemaJob(args: SchemaJobArgs): k8s.batch.v1.JobArgs {
               terminationMessagePolicy: "FallbackToLogsOnError",
               env: [
                 literal("PGHOST", args.host),
-                literal("PGPORT", String(args.port)),
+                literal("PGPORT", derived(args.port, String)),
                 literal("PGUSER", args.adminUser),
                 secret("PGPASSWORD", SECRET_KEYS.admin),
                 literal("NOETL_POSTGRES_DB", args.database),
