@@ -10,6 +10,7 @@ import {
   StreamContract,
 } from "./components";
 import type { StreamContractArgs } from "./components";
+import { createdText } from "./config/outputs";
 import { contractTerms, streamNames } from "./config/contract";
 import { lineWarning } from "./config/lines";
 import { ConfigError, foreignKeys, parseSettings } from "./config/parse";
@@ -17,7 +18,7 @@ import { PROJECT } from "./contract/project";
 import type { Settings } from "./config/schema";
 import { servicePlace } from "./contract/service-host";
 import { gatewayArgs, natsArgs, noetlArgs, postgresArgs } from "./stacks/arguments";
-import { kubernetesPlatform, type Platform } from "./stacks/platform";
+import { type DeclaredOutputs, kubernetesPlatform, type Platform } from "./stacks/platform";
 
 export { PROJECT };
 
@@ -41,7 +42,7 @@ const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret(this: v
  *
  * @throws pulumi.RunError with everything that is wrong with the configuration; the engine shows it without a stack trace.
  */
-export async function main(): Promise<Record<string, pulumi.Input<unknown>>> {
+export async function main(): Promise<DeclaredOutputs> {
   try {
     return await run();
   } catch (error) {
@@ -49,7 +50,7 @@ export async function main(): Promise<Record<string, pulumi.Input<unknown>>> {
   }
 }
 
-async function run(): Promise<Record<string, pulumi.Input<unknown>>> {
+async function run(): Promise<DeclaredOutputs> {
   const settings = loadSettings();
   for (const warning of foreignKeys(pulumi.runtime.allConfig()).warnings) await pulumi.log.warn(warning);
   if (settings.platform !== "gke") return deploy(settings);
@@ -60,10 +61,7 @@ async function run(): Promise<Record<string, pulumi.Input<unknown>>> {
 }
 
 /** Declares everything a stack consists of and returns its outputs. */
-export function deploy(
-  settings: Settings,
-  platform: Platform = kubernetesPlatform(settings),
-): Record<string, pulumi.Input<unknown>> {
+export function deploy(settings: Settings, platform: Platform = kubernetesPlatform(settings)): DeclaredOutputs {
   const onCluster: pulumi.ComponentResourceOptions = { providers: { kubernetes: platform.provider } };
 
   const nats = settings.deployNats
@@ -169,12 +167,12 @@ export function deploy(
     contract: contract && {
       holds: contract.holds,
       report: contract.report,
-      stream: contract.streamCreated.apply((created) => `${names.stream}, created ${created ?? "never"}`),
+      stream: contract.streamCreated.apply((created) => createdText(names.stream, created)),
       subjects: contract.subjects,
       retention: contract.retention,
       storage: contract.storage,
       maxAgeSeconds: contract.maxAgeSeconds,
-      consumer: contract.consumerCreated.apply((created) => `${names.consumer}, created ${created ?? "never"}`),
+      consumer: contract.consumerCreated.apply((created) => createdText(names.consumer, created)),
       serverVersion: contract.serverVersion,
     },
   });

@@ -11,7 +11,16 @@ import type {
   StreamContractClusterArgs,
 } from "../components";
 import { chooseContext, exportKubeconfig, readKubeconfig } from "../contract/kubernetes/kubeconfig";
+import type { StackOutputs } from "../config/outputs";
 import type { Settings } from "../config/schema";
+
+/** What is read as `T`, as a program gives it: each value possibly an output. */
+type Declared<T> = [NonNullable<T>] extends [readonly unknown[] | string | number | boolean]
+  ? pulumi.Input<T>
+  : pulumi.Input<T> | { [K in keyof T]: Declared<T[K]> };
+
+/** Outputs of a stack as its program gives them. */
+export type DeclaredOutputs = { [K in keyof StackOutputs]: Declared<StackOutputs[K]> };
 
 /** Where a stack runs, and what that place adds to its parts. */
 export interface Platform {
@@ -25,7 +34,7 @@ export interface Platform {
   readonly noetl?: Partial<NoetlArgs>;
   readonly gateway?: Partial<GatewayArgs>;
   /** What stands before the deployed parts; returns outputs of the stack. */
-  expose?(parts: { noetl: Noetl | undefined; gateway: Gateway | undefined }): Record<string, pulumi.Input<unknown>>;
+  expose?(parts: { noetl: Noetl | undefined; gateway: Gateway | undefined }): Partial<DeclaredOutputs>;
 }
 
 /** Any cluster of the kubeconfig. */

@@ -1,6 +1,7 @@
 import { kubernetesClient } from "../../contract/kubernetes/api";
 import { contractTerms } from "../../config/contract";
 import { ConfigError, parseSettings } from "../../config/parse";
+import { createdIn, type ContractOutput, type StackOutputs } from "../../config/outputs";
 import { PROJECT } from "../../contract/project";
 import { SETTINGS, type SettingKey, type Settings } from "../../config/schema";
 import { natsUrl, LOCATIONS } from "../../contract/facts";
@@ -70,7 +71,7 @@ const text = (value: unknown): string | undefined => (typeof value === "string" 
 /** Combines configuration and outputs. An output counts more than a setting: it is what was deployed. */
 export function targetOf(stack: string, { config, outputs }: StackContent): Target {
   const { settings, configProblem } = settingsOf(config);
-  const namespaces = (outputs.namespaces ?? {}) as Partial<Record<"nats" | "noetl" | "gateway", string>>;
+  const namespaces = (outputs.namespaces ?? {}) as StackOutputs["namespaces"];
   const cluster = {
     // A stack that makes its cluster puts the kubeconfig out; one for an existing cluster is configured with it.
     ...((text(outputs.kubeconfig) ?? settings.kubeconfig)
@@ -83,10 +84,10 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
   const password = text(outputs.natsPassword) ?? settings.natsPassword;
   const host = text(outputs.natsHost) ?? settings.natsHost;
   const port = typeof outputs.natsPort === "number" ? outputs.natsPort : settings.natsPort;
-  const expected = [
+  const expected: (keyof StackOutputs)[] = [
     "natsPassword",
-    ...(settings.deployNoetl ? ["serverUrl", "contract"] : []),
-    ...(settings.deployGateway ? ["gatewayUrl"] : []),
+    ...(settings.deployNoetl ? (["serverUrl", "contract"] as const) : []),
+    ...(settings.deployGateway ? (["gatewayUrl"] as const) : []),
   ];
   const secretSettings = (Object.keys(SETTINGS) as SettingKey[]).filter((key) => SETTINGS[key].secret);
   return {
@@ -118,11 +119,11 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
   };
 }
 
-/** The stream's creation as the output `contract` tells it: `NOETL_COMMANDS, created 2026-03-02T10:00:00.123Z`. */
+/** The stream's creation as the output `contract` has it. */
 function rememberedIn(contract: unknown): Pick<Target, "streamRemembered"> {
-  const { stream, storage } = (contract ?? {}) as { stream?: unknown; storage?: unknown };
-  const created = typeof stream === "string" ? /, created (\d{4}-\S+)$/.exec(stream)?.[1] : undefined;
-  if (created === undefined || Number.isNaN(Date.parse(created))) return {};
+  const { stream, storage } = (contract ?? {}) as { [K in keyof ContractOutput]?: unknown };
+  const created = createdIn(stream);
+  if (created === undefined) return {};
   return { streamRemembered: { created, ...(typeof storage === "string" ? { storage } : {}) } };
 }
 

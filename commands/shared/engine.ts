@@ -1,3 +1,4 @@
+import type { StackOutputs } from "../../config/outputs";
 import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
@@ -17,7 +18,7 @@ export interface Engine {
 export interface StackContent {
   /** Keys without the project's name. */
   readonly config: Readonly<Record<string, string>>;
-  readonly outputs: Readonly<Record<string, unknown>>;
+  readonly outputs: { readonly [K in keyof StackOutputs]?: unknown };
 }
 
 const DEADLINE_MILLISECONDS = 60_000;

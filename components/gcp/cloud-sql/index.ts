@@ -2,15 +2,16 @@ import * as compute from "@pulumi/gcp/compute";
 import * as servicenetworking from "@pulumi/gcp/servicenetworking";
 import * as sql from "@pulumi/gcp/sql";
 import * as pulumi from "@pulumi/pulumi";
+import { derived } from "../../arguments";
 import { generatedPassword } from "../../shared";
 
 export interface CloudSqlArgs {
   /** Id of the project. */
   project: pulumi.Input<string>;
   /** Region of the instance. */
-  region: string;
+  region: pulumi.Input<string>;
   /** Name of the instance; Google blocks a deleted one's for a week. */
-  instanceName: string;
+  instanceName: pulumi.Input<string>;
   /** Network that the private address is in, `projects/PROJECT/global/networks/NAME`. */
   network: pulumi.Input<string>;
   /** Connect Google's services to the network. Default true; false where it has that connection. */
@@ -21,29 +22,29 @@ export interface CloudSqlArgs {
    */
   keepRange?: boolean;
   /** Prefix length of the range that those services get when it is made, 16 to 24. Default 20. */
-  rangePrefix?: number;
+  rangePrefix?: pulumi.Input<number>;
   /** Let pods reach the database through a network that denies egress. Default true. */
   egressRule?: boolean;
   /** `POSTGRES_17`, for example. */
-  version: string;
+  version: pulumi.Input<string>;
   /** `ENTERPRISE` or `ENTERPRISE_PLUS`. From Postgres 16 on Google's own default is the dearer one. */
-  edition: string;
+  edition: pulumi.Input<string>;
   /** Machine tier. */
-  tier: string;
+  tier: pulumi.Input<string>;
   /** Flag max_connections. Default: the tier's. */
-  maxConnections?: number;
+  maxConnections?: pulumi.Input<number>;
   /** Size of the disk at creation in GB. It grows by itself, and its size is not compared afterwards. */
-  diskSizeGb: number;
+  diskSizeGb: pulumi.Input<number>;
   /** `SSD` or `HDD`. */
-  diskType: string;
+  diskType: pulumi.Input<string>;
   /** `ZONAL` or `REGIONAL`. */
-  availability: string;
+  availability: pulumi.Input<string>;
   /** Back up daily, with point-in-time recovery over seven days; backups outlive the instance. Default true. */
   backups?: boolean;
   /** Database to create. */
-  database: string;
+  database: pulumi.Input<string>;
   /** Administrator. */
-  adminUser: string;
+  adminUser: pulumi.Input<string>;
   /** The administrator's password. Generated where unset. */
   adminPassword?: pulumi.Input<string>;
   /** Refuse to delete instance and database. Default true. */
@@ -118,7 +119,7 @@ function serviceConnection(
     `${name}-range`,
     {
       project: args.project,
-      name: `${args.instanceName.slice(0, 57)}-range`,
+      name: derived(args.instanceName, (instance) => `${instance.slice(0, 57)}-range`),
       purpose: "VPC_PEERING",
       addressType: "INTERNAL",
       prefixLength: args.rangePrefix ?? 20,
@@ -154,7 +155,7 @@ function instanceArgs(args: CloudSqlArgs, protect: boolean): sql.DatabaseInstanc
       tier: args.tier,
       availabilityType: args.availability,
       diskSize: args.diskSizeGb,
-      diskType: `PD_${args.diskType}`,
+      diskType: derived(args.diskType, (type) => `PD_${type}`),
       diskAutoresize: true,
       connectorEnforcement: "REQUIRED",
       ipConfiguration: { ipv4Enabled: false, privateNetwork: args.network, sslMode: "ENCRYPTED_ONLY" },
@@ -172,7 +173,7 @@ function instanceArgs(args: CloudSqlArgs, protect: boolean): sql.DatabaseInstanc
       databaseFlags:
         args.maxConnections === undefined
           ? undefined
-          : [{ name: "max_connections", value: String(args.maxConnections) }],
+          : [{ name: "max_connections", value: derived(args.maxConnections, String) }],
     },
   };
 }
@@ -183,7 +184,7 @@ const egressArgs = (
   instance: sql.DatabaseInstance,
 ): compute.FirewallArgs => ({
   project,
-  name: `${instanceName.slice(0, 56)}-egress`,
+  name: derived(instanceName, (known) => `${known.slice(0, 56)}-egress`),
   network,
   direction: "EGRESS",
   priority: 900,

@@ -4,6 +4,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { sqlDatabase, sqlRole } from "../../../contract/validate";
 import { serviceHost } from "../../../contract/facts";
+import { ArgumentChecks, derived, together } from "../../arguments";
 import { namespace, type Resources } from "../../shared";
 import { accountId } from "../names";
 import { deployment, disruptionBudget, pgbouncerIni, POOLER, type PoolSizes, service, userList } from "./manifests";
@@ -16,19 +17,19 @@ export interface CloudSqlPoolerArgs extends PoolSizes {
   /** `PROJECT:REGION:INSTANCE`. */
   connectionName: pulumi.Input<string>;
   /** Name of the instance; the proxy's service account is named after it. */
-  instanceName: string;
+  instanceName: pulumi.Input<string>;
   /** NoETL's database. */
-  database: string;
+  database: pulumi.Input<string>;
   /** NoETL's role, which the schema's Job creates, and its password. */
-  user: string;
+  user: pulumi.Input<string>;
   password: pulumi.Input<string>;
   /** The administrator and its password. */
-  adminUser: string;
+  adminUser: pulumi.Input<string>;
   adminPassword: pulumi.Input<string>;
   /** Pods. Each opens at most `maxDbConnections` and one for administration. */
   replicas: number;
-  pgbouncerImage: string;
-  proxyImage: string;
+  pgbouncerImage: pulumi.Input<string>;
+  proxyImage: pulumi.Input<string>;
   /** Resources of PgBouncer's container and of the proxy's. Default: none. */
   resources?: Resources;
   proxyResources?: Resources;
@@ -48,12 +49,14 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
 
   constructor(name: string, args: CloudSqlPoolerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:CloudSqlPooler", name, {}, opts);
-    const problems = Object.entries({
-      database: sqlDatabase(args.database),
-      user: sqlRole(args.user),
-      adminUser: sqlRole(args.adminUser),
-    }).flatMap(([argument, problem]) => (problem ? [`${argument} is ${problem}`] : []));
-    if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);
+    const checks = new ArgumentChecks(this);
+    const { database, user, adminUser } = args;
+    const roles = {
+      database: checks.checked("database", database, sqlDatabase),
+      user: checks.checked("user", user, sqlRole),
+      adminUser: checks.checked("adminUser", adminUser, sqlRole),
+    };
+    checks.done();
 
     const child = { parent: this };
     const { email, grants } = proxyAccount(name, args, child);
@@ -73,12 +76,13 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
     // Both are named by the engine, so that a change gives them new names and thereby rolls the pods.
     const users = new k8s.core.v1.Secret(
       `${name}-users`,
-      { metadata: { namespace: place }, stringData: { "userlist.txt": usersFile(args) } },
+      { metadata: { namespace: place }, stringData: { "userlist.txt": usersFile({ ...args, ...roles }) } },
       child,
     );
+    const ini = derived(together(roles), (known) => pgbouncerIni({ ...args, ...known }));
     const config = new k8s.core.v1.ConfigMap(
       `${name}-config`,
-      { metadata: { namespace: place }, data: { "pgbouncer.ini": pgbouncerIni(args) } },
+      { metadata: { namespace: place }, data: { "pgbouncer.ini": ini } },
       child,
     );
     const pods = new k8s.apps.v1.Deployment(
@@ -114,7 +118,11 @@ function proxyAccount(
 ): { email: pulumi.Output<string>; grants: pulumi.Resource[] } {
   const account = new serviceaccount.Account(
     `${name}-account`,
-    { project, accountId: accountId(instanceName, "proxy"), displayName: `Auth Proxy of ${instanceName}` },
+    {
+      project,
+      accountId: derived(instanceName, (known) => accountId(known, "proxy")),
+      displayName: derived(instanceName, (known) => `Auth Proxy of ${known}`),
+    },
     opts,
   );
   const mayConnect = new projects.IAMMember(
@@ -125,7 +133,7 @@ function proxyAccount(
       member: account.member,
       // This instance and no other of the project.
       condition: {
-        title: `only ${instanceName}`,
+        title: derived(instanceName, (known) => `only ${known}`),
         expression: pulumi.interpolate`resource.service == "sqladmin.googleapis.com" && resource.name == "projects/${project}/instances/${instanceName}"`,
       },
     },
@@ -145,5 +153,7 @@ function proxyAccount(
 
 const usersFile = ({ user, password, adminUser, adminPassword }: CloudSqlPoolerArgs): pulumi.Output<string> =>
   pulumi.secret(
-    pulumi.all([password, adminPassword]).apply(([own, admin]) => userList({ [user]: own, [adminUser]: admin })),
+    pulumi
+      .all([user, password, adminUser, adminPassword])
+      .apply(([name, own, adminName, admin]) => userList({ [name]: own, [adminName]: admin })),
   );

@@ -92,8 +92,8 @@ export function userList(users: Readonly<Record<string, string>>): string {
 export interface PoolerDeploymentArgs {
   namespace: pulumi.Input<string>;
   replicas: number;
-  pgbouncerImage: string;
-  proxyImage: string;
+  pgbouncerImage: pulumi.Input<string>;
+  proxyImage: pulumi.Input<string>;
   connectionName: pulumi.Input<string>;
   configMap: pulumi.Input<string>;
   usersSecret: pulumi.Input<string>;
