@@ -95,8 +95,7 @@ export async function requireGo(tools: readonly Tool[]): Promise<void> {
 }
 
 /**
- * What makes the compiler cheaper and the program no different: garbage is collected less often where memory allows, which
- * saves a tenth of the processor's time.
+ * What makes the compiler cheaper and the program no different: garbage is collected less often where memory allows.
  *
  * @param memory bytes that processes here may use
  */

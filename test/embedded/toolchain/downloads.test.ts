@@ -151,6 +151,36 @@ describe("an official program", () => {
   });
 });
 
+describe("published", () => {
+  const at = (name: ToolName, os: "linux" | "darwin", arch: "amd64" | "arm64"): string | undefined => {
+    const tool: Tool = TOOLS[name];
+    return tool.published?.(tool.version, { os, arch })?.url;
+  };
+
+  it.each<[ToolName, "linux" | "darwin", "amd64" | "arm64", string | undefined]>([
+    ["kube-apiserver", "linux", "arm64", "https://dl.k8s.io/release/v1.34.4/bin/linux/arm64/kube-apiserver"],
+    ["kube-apiserver", "darwin", "arm64", undefined],
+    ["kwok", "linux", "amd64", undefined],
+    ["helm", "darwin", "amd64", "https://get.helm.sh/helm-v3.19.5-darwin-amd64.tar.gz"],
+    ["pulumi", "linux", "amd64", "https://get.pulumi.com/releases/sdk/pulumi-v3.259.0-linux-x64.tar.gz"],
+    ["pulumi", "darwin", "arm64", "https://get.pulumi.com/releases/sdk/pulumi-v3.259.0-darwin-arm64.tar.gz"],
+    [
+      "etcd",
+      "darwin",
+      "arm64",
+      "https://github.com/etcd-io/etcd/releases/download/v3.6.4/etcd-v3.6.4-darwin-arm64.zip",
+    ],
+    [
+      "nats-server-2.12",
+      "linux",
+      "amd64",
+      "https://github.com/nats-io/nats-server/releases/download/v2.12.15/nats-server-v2.12.15-linux-amd64.tar.gz",
+    ],
+  ])("%s for %s on %s: %s", (name, os, arch, url) => {
+    expect(at(name, os, arch)).toBe(url);
+  });
+});
+
 describe("a checksum", () => {
   it("that is wrong has the file refused in one line, thrown away, and the tool built", async () => {
     offer(send(`${PROGRAM}# and more\n`));
