@@ -2,6 +2,7 @@ import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { projectRoot } from "../contract/project";
+import type { OwnEngine } from "../commands/shared/engine";
 
 /** Where an embedded stack keeps everything: the cluster, the engine's home and state, the passphrase. */
 export const EMBEDDED_DIR = path.join(projectRoot(), ".embedded");
@@ -33,6 +34,13 @@ export function embeddedEngine(dir: string): { command: string; env: NodeJS.Proc
   return { command, env: { ...process.env, ...stateEnvironment(dir), PULUMI_HOME: home } };
 }
 
+/** What a user types here in place of the engine's commands, which would look for the stack elsewhere. */
+const WORDS = {
+  up: "npm run up:embedded",
+  refresh: "npm run up:embedded -- --refresh",
+  set: "npm run up:embedded -- -c KEY=VALUE",
+};
+
 /**
  * Tells the commands, which know nothing of this cluster, which engine reads the stack in `dir` (commands/shared/engine.ts).
  * What is written holds no credential: the passphrase stays in its own file.
@@ -46,7 +54,8 @@ export function handOverEngine(dir: string): void {
     PULUMI_CONFIG_PASSPHRASE_FILE: path.join(dir, "passphrase"),
     PULUMI_HOME: home,
   };
-  fs.writeFileSync(path.join(dir, "engine.json"), `${JSON.stringify({ command, env }, undefined, 2)}\n`);
+  const handedOver: OwnEngine = { command, env, words: WORDS };
+  fs.writeFileSync(path.join(dir, "engine.json"), `${JSON.stringify(handedOver, undefined, 2)}\n`);
 }
 
 /** A passphrase for the state's secrets, made once and readable by the user alone. */

@@ -2,8 +2,8 @@ import { ConnectError } from "../../contract/errors";
 import type { ContractInputs } from "../../contract/inputs";
 import { plural } from "../../contract/wording";
 import { COMMON, parse, usage, type Command, type Values } from "../shared/arguments";
-import { diagnose, onEmbedded, type Diagnosis } from "./diagnosis";
-import { bringsEngine, helmCommand } from "../shared/engine";
+import { diagnose, inWordsOf, type Diagnosis } from "./diagnosis";
+import { helmCommand, wordsOfStack } from "../shared/engine";
 import { CommandError, EXIT, type ExitName } from "../shared/exit";
 import { gather } from "./gather";
 import { Cluster } from "./cluster";
@@ -44,10 +44,12 @@ const write = (text: string) => process.stdout.write(`${text}\n`);
 /** Reads the evidence and names the causes. */
 export async function examine(target: Target, origin?: string): Promise<Diagnosis> {
   const found = diagnose(await gather(target, { detail: "full", ...(origin === undefined ? {} : { origin }) }));
-  if (!bringsEngine(target.stack)) return found;
+  const words = wordsOfStack(target.stack);
+  if (words === undefined) return found;
+  const helm = helmCommand();
   return {
     ...found,
-    findings: found.findings.map((each) => ({ ...each, remedy: onEmbedded(each.remedy, target.stack, helmCommand()) })),
+    findings: found.findings.map((each) => ({ ...each, remedy: inWordsOf(words, each.remedy, target.stack, helm) })),
   };
 }
 

@@ -23,22 +23,31 @@ export interface StackContent {
 
 const DEADLINE_MILLISECONDS = 60_000;
 
-/** What whoever made a stack with an engine of its own leaves in `.STACK/engine.json`, as `npm run up:embedded` does. */
-interface OwnEngine {
+/** What whoever made a stack with an engine of its own leaves in `.STACK/engine.json`. */
+export interface OwnEngine {
   readonly command: string;
   /** Variables that lead to the stack's state; null takes one away that the user has. */
   readonly env: Readonly<Record<string, string | null>>;
+  /** What a user types in place of `pulumi up`, of a refresh and of `pulumi config set KEY VALUE`. */
+  readonly words?: { readonly up: string; readonly refresh: string; readonly set: string };
 }
 
 const handedOver = (stack: string, root: string): string => path.join(root, `.${stack}`, "engine.json");
 
-/** Whether a stack has an engine of its own, by which it is read and updated. */
-export const bringsEngine = (stack: string, root = projectRoot()): boolean => fs.existsSync(handedOver(stack, root));
+/** The engine that a stack brings along, by which it is read and updated; undefined where it is the user's. */
+function ownEngine(stack: string, root: string): OwnEngine | undefined {
+  const file = handedOver(stack, root);
+  return fs.existsSync(file) ? (JSON.parse(fs.readFileSync(file, "utf8")) as OwnEngine) : undefined;
+}
+
+/** What takes the place of the engine's commands for a stack that brings its own; undefined where they are pulumi's. */
+export const wordsOfStack = (stack: string, root = projectRoot()): OwnEngine["words"] => ownEngine(stack, root)?.words;
 
 /** The engine that knows `stack`: the stack's own, or the user's. @throws CommandError */
 export function findEngine(stack: string, root = projectRoot()): Engine {
-  if (bringsEngine(stack, root)) {
-    const { command, env } = JSON.parse(fs.readFileSync(handedOver(stack, root), "utf8")) as OwnEngine;
+  const brought = ownEngine(stack, root);
+  if (brought) {
+    const { command, env } = brought;
     const own = Object.entries(env).map(([name, value]) => [name, value ?? undefined] as const);
     return { command, env: { ...process.env, ...Object.fromEntries(own) }, cwd: root };
   }
@@ -92,14 +101,35 @@ function ask<T>({ command, env, cwd }: Engine, args: readonly string[], stack: s
   });
 }
 
+/** The state that the engine was writing when it was killed: `failed to load checkpoint: EOF`, or half a file's JSON. */
+const CUT_OFF = /failed to load checkpoint|unexpected (EOF|end of JSON)/i;
+
 /** What to do about an error of the engine; empty where nothing is known. */
-export function hintFor(said: string, stack: string): string {
+export function hintFor(said: string, stack: string, root = projectRoot()): string {
+  if (CUT_OFF.test(said)) {
+    return (
+      "The file of the stack's state is cut off, as when an engine is killed while it writes. Pulumi keeps the one before:\n" +
+      "see docs/troubleshooting.md, a state that cannot be read."
+    );
+  }
   if (/no stack named|not found/i.test(said)) {
-    return stack === "embedded"
-      ? "The embedded stack is made by: npm run up:embedded"
-      : "Stacks that exist: pulumi stack ls";
+    const script = scriptThatMakes(stack, root);
+    return script === undefined
+      ? "Stacks that exist: pulumi stack ls"
+      : `The stack ${stack} is made by: npm run ${script}`;
   }
   if (/passphrase/i.test(said)) return "Set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE.";
   if (/login|credentials/i.test(said)) return "Log in to the stack's backend: pulumi login";
   return "";
+}
+
+/** The project's script `up:STACK`, which makes a stack of that name; undefined where there is none. */
+function scriptThatMakes(stack: string, root: string): string | undefined {
+  const script = `up:${stack}`;
+  try {
+    const { scripts } = JSON.parse(fs.readFileSync(path.join(root, "package.json"), "utf8")) as { scripts?: object };
+    return scripts !== undefined && script in scripts ? script : undefined;
+  } catch {
+    return undefined;
+  }
 }

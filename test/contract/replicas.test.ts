@@ -1,6 +1,3 @@
-import * as fs from "node:fs";
-import * as os from "node:os";
-import * as path from "node:path";
 import type { StreamInfo } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
@@ -14,7 +11,6 @@ import {
 import { CONSUMER, STREAM } from "../../contract/facts";
 import {
   addConsumer,
-  closedPort,
   natsClient,
   natsCommand,
   rejection,
@@ -25,32 +21,13 @@ import {
   withManager,
   type NatsServer,
 } from "../support/nats";
+import { NatsCluster } from "../support/nats-cluster";
 
 // One cluster, in the order of the tests: each leaves it as the next one needs it.
 describe("a cluster of three servers", () => {
-  const NAMES = ["n1", "n2", "n3"] as const;
-  type Name = (typeof NAMES)[number];
-  const servers = new Map<string, NatsServer>();
-  const routes = new Map<string, number>();
-  let dir: string;
-
-  const start = async (name: Name): Promise<void> => {
-    const config = `
-      server_name: ${name}
-      jetstream: {store_dir: "${dir}/${name}", max_memory_store: 64MB, max_file_store: 64MB}
-      cluster: {
-        name: C
-        listen: "127.0.0.1:${routes.get(name)}"
-        routes: [${NAMES.map((other) => `"nats://127.0.0.1:${routes.get(other)}"`).join(", ")}]
-      }`;
-    servers.set(name, await startNatsServer({ config }));
-  };
-  const kill = async (name: string): Promise<void> => {
-    await servers.get(name)?.stop();
-    servers.delete(name);
-  };
-  const any = (): NatsServer => [...servers.values()][0] as NatsServer;
-  const addresses = (): string[] => [...servers.values()].map(({ address }) => address);
+  let cluster: NatsCluster;
+  const any = (): NatsServer => cluster.any();
+  const addresses = (): string[] => cluster.addresses();
 
   const inputs = (args: Omit<ContractArguments, "connection"> = {}): ContractInputs =>
     withDefaults({ connection: { servers: addresses() }, timeoutSeconds: 30, ...args });
@@ -65,14 +42,9 @@ describe("a cluster of three servers", () => {
     ) as StreamInfo;
 
   beforeAll(async () => {
-    dir = fs.mkdtempSync(path.join(os.tmpdir(), "contract-cluster-"));
-    for (const name of NAMES) routes.set(name, await closedPort());
-    await Promise.all(NAMES.map(start));
+    cluster = await NatsCluster.start();
   });
-  afterAll(async () => {
-    await Promise.all([...servers.keys()].map(kill));
-    fs.rmSync(dir, { recursive: true, force: true });
-  });
+  afterAll(() => cluster.stop());
 
   it("is waited for until it has a leader, and ensured in three replicas", async () => {
     const { holds, report, replicas } = await ensureContract(inputs({ mode: "ensure", ...replicated }));
@@ -101,11 +73,11 @@ describe("a cluster of three servers", () => {
     await withManager(any(), (manager) => manager.consumers.delete(STREAM.name, CONSUMER.name));
     const leader = (await witness()).cluster?.leader ?? "";
     // The first server that the check asks is the one that is killed, so that its connection breaks too.
-    const first = servers.get(leader)?.address ?? "";
+    const first = cluster.server(leader)?.address ?? "";
     const all = [first, ...addresses().filter((address) => address !== first)];
     const checking = checkContract(inputs({ ...replicated, connection: { servers: all } } as never));
     await sleep(700); // it waits for the consumer by now
-    await kill(leader);
+    await cluster.kill(leader);
     await until("the others to elect a leader and take the consumer", async () => {
       const connection = await natsClient(any());
       try {
@@ -125,7 +97,7 @@ describe("a cluster of three servers", () => {
   });
 
   it("with a server missing says which, as the nats command line does", async () => {
-    const missing = NAMES.find((name) => !servers.has(name)) ?? "";
+    const missing = cluster.names.find((name) => !cluster.running().includes(name)) ?? "";
     const found = await until("the missing server to be missed", async () => {
       const report = await checkContract(inputs(replicated), false);
       return broken(report.checks)["stream-peers"] === undefined ? undefined : report;
@@ -140,7 +112,7 @@ describe("a cluster of three servers", () => {
   });
 
   it("without a majority is given up at the deadline, and says why", async () => {
-    await kill([...servers.keys()][0] ?? "");
+    await cluster.kill(cluster.running()[0] ?? "");
     // For some seconds the one that is left does not know that it is alone.
     const { error, seconds } = await until("the last server to know that it is alone", async () => {
       const started = performance.now();
@@ -157,7 +129,7 @@ describe("a cluster of three servers", () => {
   });
 
   it("is whole again when the servers are back", async () => {
-    for (const name of NAMES) if (!servers.has(name)) await start(name);
+    for (const name of cluster.names) if (!cluster.running().includes(name)) await cluster.start(name);
     const report = await until("every replica to be in step", async () => {
       const seen = await checkContract(inputs(replicated), false).catch(() => undefined);
       return seen?.report === "" ? seen : undefined;

@@ -188,6 +188,23 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     });
   });
 
+  it("is in order for the doctor, which looks at everything, logs and all: nothing found, exit 0", async () => {
+    const { command, env } = embeddedEngine(dir);
+    const { stdout } = await run(
+      process.execPath,
+      [path.join(projectRoot(), "dist", "commands", "doctor", "doctor.js"), "--stack", STACK, "--json"],
+      {
+        env: {
+          ...env,
+          PATH: [path.dirname(command), env.PATH].join(path.delimiter),
+          XDG_STATE_HOME: path.join(dir, "xdg"),
+        },
+        timeout: 120_000,
+      },
+    );
+    expect(JSON.parse(stdout)).toMatchObject({ stack: STACK, healthy: true, findings: [], exit: 0 });
+  });
+
   it("made the stream and consumer that NATS' own command line sees", async () => {
     const stream = JSON.parse(await nats("stream", "info", "NOETL_COMMANDS", "--json")) as { config: object };
     expect(stream.config).toMatchObject({ retention: "limits", storage: "memory", max_age: 3600e9 });

@@ -150,26 +150,34 @@ export const keyOf = (kind: "pod" | "workload" | "claim", { namespace, name }: {
 /** Key by which a repair that is under way is known: what is wrong with stream and consumers is its business until its end. */
 export const KEY_OF_REPAIR = "repair";
 
+/** What takes the place of the engine's commands where a stack brings an engine of its own. */
+export interface StackWords {
+  /** In place of `pulumi up`. */
+  readonly up: string;
+  /** In place of `pulumi refresh` and `pulumi up --refresh`; the update is part of it. */
+  readonly refresh: string;
+  /** In place of `pulumi config set KEY VALUE`, whose place is held by these two words; the update is part of it. */
+  readonly set: string;
+}
+
 /**
- * The steps as the embedded stack takes them, whose engine is started by a command of this project alone: that takes the
- * place of `pulumi up`, `pulumi refresh` and `pulumi config set`.
+ * The steps as a stack takes them that brings its own engine (`.STACK/engine.json`), with the commands that were handed over
+ * for it.
  *
  * @param helm What helm is called here.
  */
-export function onEmbedded(steps: readonly Step[], stack: string, helm = "helm"): Step[] {
-  const up = "npm run up:embedded";
-  const told = steps.map((step): Step => {
+export function inWordsOf(words: StackWords, steps: readonly Step[], stack: string, helm = "helm"): Step[] {
+  const shown = steps.map((step): Step => {
     if (!("run" in step)) return step;
-    const words = step.run.replace(` --stack ${stack}`, "");
-    const [, key, value = "..."] = /^pulumi config set (?:--secret )?(\S+)(?: (.+))?$/.exec(words) ?? [];
-    if (key !== undefined) return run(`${up} -- -c ${key}=${value}`);
-    if (words.startsWith("helm ")) return run(`${helm}${words.slice("helm".length)}`);
-    if (words === "pulumi refresh" || words === "pulumi up --refresh") return run(`${up} -- --refresh`);
-    return words === "pulumi up" ? run(up) : step;
+    const command = step.run.replace(` --stack ${stack}`, "");
+    const [, key, value = "..."] = /^pulumi config set (?:--secret )?(\S+)(?: (.+))?$/.exec(command) ?? [];
+    if (key !== undefined) return run(words.set.replace("KEY", () => key).replace("VALUE", () => value));
+    if (command.startsWith("helm ")) return run(`${helm}${command.slice("helm".length)}`);
+    if (command === "pulumi refresh" || command === "pulumi up --refresh") return run(words.refresh);
+    return command === "pulumi up" ? run(words.up) : step;
   });
+  const updates = (step: Step | undefined): boolean =>
+    step !== undefined && "run" in step && step.run !== words.up && step.run.startsWith(words.up);
   // A refresh or a setting is followed by its update already.
-  return told.filter((step, index) => {
-    const before = told[index - 1];
-    return !("run" in step && step.run === up && before && "run" in before && before.run.startsWith(`${up} -- `));
-  });
+  return shown.filter((step, index) => !("run" in step && step.run === words.up && updates(shown[index - 1])));
 }

@@ -25,7 +25,16 @@ import { cluster, configuration, forbidden, natsConnection } from "./reach";
 import { schemaJob } from "./schema";
 import { absent, newCluster, refusedPods, shortApplications, shortInfrastructure } from "./workloads";
 
-export { FINDINGS, onEmbedded, SYMPTOMS, type Finding, type FindingId, type Step, type Symptom } from "./finding";
+export {
+  FINDINGS,
+  inWordsOf,
+  SYMPTOMS,
+  type Finding,
+  type FindingId,
+  type StackWords,
+  type Step,
+  type Symptom,
+} from "./finding";
 
 /** What is wrong with a deployment, causes first. */
 export interface Diagnosis {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ConfigError, parseSettings } from "../../../config/parse";
 import { checklist } from "../../../commands/doctor/checklist";
-import { diagnose, FINDINGS, onEmbedded, type FindingId } from "../../../commands/doctor/diagnosis";
+import { diagnose, FINDINGS, inWordsOf, type FindingId } from "../../../commands/doctor/diagnosis";
 import type {
   Answer,
   CheckFacts,
@@ -1792,8 +1792,10 @@ describe("what was changed by hand", () => {
   });
 });
 
-describe("remedies on the embedded stack", () => {
-  it("are commands of this project, which know where its engine keeps the stack", () => {
+describe("remedies on a stack that brings its own engine", () => {
+  const words = { up: "make it", refresh: "make it --refresh", set: "make it KEY=VALUE" };
+
+  it("are the commands that were handed over with the engine, which know where it keeps the stack", () => {
     const steps = [
       { run: "pulumi config set natsMemoryLimit 3Gi --stack embedded" },
       { run: "pulumi config set --secret natsPassword --stack embedded" },
@@ -1802,14 +1804,16 @@ describe("remedies on the embedded stack", () => {
       { run: "pulumi up --stack embedded" },
       { run: "kubectl get pods" },
       { run: "pulumi up --stack embedded" },
+      { run: "helm rollback nats 2 -n nats" },
     ];
-    expect(onEmbedded(steps, "embedded")).toEqual([
-      { run: "npm run up:embedded -- -c natsMemoryLimit=3Gi" },
-      { run: "npm run up:embedded -- -c natsPassword=..." },
+    expect(inWordsOf(words, steps, "embedded", "/cache/helm")).toEqual([
+      { run: "make it natsMemoryLimit=3Gi" },
+      { run: "make it natsPassword=..." },
       { say: "and" },
-      { run: "npm run up:embedded -- --refresh" },
+      { run: "make it --refresh" },
       { run: "kubectl get pods" },
-      { run: "npm run up:embedded" },
+      { run: "make it" },
+      { run: "/cache/helm rollback nats 2 -n nats" },
     ]);
   });
 });

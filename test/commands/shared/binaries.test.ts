@@ -3,7 +3,8 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { builtBinary, cacheDir, findBinary, requireBinary } from "../../../commands/shared/binaries";
-import { findEngine, bringsEngine } from "../../../commands/shared/engine";
+import { findEngine, hintFor, wordsOfStack } from "../../../commands/shared/engine";
+import { projectRoot } from "../../../contract/project";
 import { handOverEngine } from "../../../embedded/home";
 
 let folder: string;
@@ -45,7 +46,7 @@ describe("a program that a command runs", () => {
 describe("the engine of a stack", () => {
   it("is the user's", () => {
     const pulumi = program(path.join(folder, "path", "pulumi"));
-    expect(bringsEngine("kind", folder)).toBe(false);
+    expect(wordsOfStack("kind", folder)).toBeUndefined();
     expect(findEngine("kind", folder)).toMatchObject({ command: pulumi, cwd: folder });
   });
 
@@ -54,7 +55,11 @@ describe("the engine of a stack", () => {
     const dir = path.join(folder, ".embedded");
     fs.mkdirSync(dir);
     handOverEngine(dir);
-    expect(bringsEngine("embedded", folder)).toBe(true);
+    expect(wordsOfStack("embedded", folder)).toEqual({
+      up: "npm run up:embedded",
+      refresh: "npm run up:embedded -- --refresh",
+      set: "npm run up:embedded -- -c KEY=VALUE",
+    });
     const { command, env } = findEngine("embedded", folder);
     expect(command).toBe(path.join(dir, "pulumi-cli", "bin", "pulumi"));
     expect(env).toMatchObject({
@@ -67,5 +72,31 @@ describe("the engine of a stack", () => {
     expect(fs.readFileSync(path.join(dir, "engine.json"), "utf8")).not.toContain(
       fs.readFileSync(env.PULUMI_CONFIG_PASSPHRASE_FILE ?? "", "utf8"),
     );
+  });
+
+  it("that was handed over before there were words for it is read, and its commands are pulumi's", () => {
+    fs.mkdirSync(path.join(folder, ".embedded"));
+    fs.writeFileSync(path.join(folder, ".embedded", "engine.json"), '{"command":"/bin/pulumi","env":{}}');
+    expect(findEngine("embedded", folder).command).toBe("/bin/pulumi");
+    expect(wordsOfStack("embedded", folder)).toBeUndefined();
+  });
+});
+
+describe("what to do about an error of the engine", () => {
+  it.each([
+    ["no stack named 'embedded' found", "embedded", "The stack embedded is made by: npm run up:embedded"],
+    ["no stack named 'kind' found", "kind", "Stacks that exist: pulumi stack ls"],
+    ["failed to load checkpoint: EOF", "kind", "docs/troubleshooting.md, a state that cannot be read"],
+    ["failed to load checkpoint: unexpected EOF", "kind", "docs/troubleshooting.md"],
+    ["passphrase must be set with PULUMI_CONFIG_PASSPHRASE", "kind", "PULUMI_CONFIG_PASSPHRASE_FILE"],
+    ["something else", "kind", ""],
+  ])("%s", (said, stack, hint) => expect(hintFor(said, stack)).toContain(hint));
+
+  it("names a script of this project that there is", () => {
+    const { scripts } = JSON.parse(fs.readFileSync(path.join(projectRoot(), "package.json"), "utf8")) as {
+      scripts: Record<string, string>;
+    };
+    const [, script = ""] = /npm run (\S+)/.exec(hintFor("no stack named", "embedded")) ?? [];
+    expect(scripts).toHaveProperty([script]);
   });
 });

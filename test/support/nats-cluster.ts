@@ -1,0 +1,62 @@
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { closedPort, startNatsServer, type NatsServer } from "./nats";
+
+const NAMES = ["n1", "n2", "n3"] as const;
+export type ServerName = (typeof NAMES)[number];
+
+/** Three real servers that form one cluster on loopback, with what each stores in a folder of its own. */
+export class NatsCluster {
+  readonly names: readonly ServerName[] = NAMES;
+  private readonly servers = new Map<string, NatsServer>();
+  private readonly routes = new Map<string, number>();
+  private readonly dir = fs.mkdtempSync(path.join(os.tmpdir(), "contract-cluster-"));
+
+  static async start(): Promise<NatsCluster> {
+    const cluster = new NatsCluster();
+    for (const name of NAMES) cluster.routes.set(name, await closedPort());
+    await Promise.all(NAMES.map((name) => cluster.start(name)));
+    return cluster;
+  }
+
+  /** Starts a server of the cluster, again where it was killed. */
+  async start(name: ServerName): Promise<void> {
+    const config = `
+      server_name: ${name}
+      jetstream: {store_dir: "${this.dir}/${name}", max_memory_store: 64MB, max_file_store: 64MB}
+      cluster: {
+        name: C
+        listen: "127.0.0.1:${this.routes.get(name)}"
+        routes: [${NAMES.map((other) => `"nats://127.0.0.1:${this.routes.get(other)}"`).join(", ")}]
+      }`;
+    this.servers.set(name, await startNatsServer({ config }));
+  }
+
+  async kill(name: string): Promise<void> {
+    await this.servers.get(name)?.stop();
+    this.servers.delete(name);
+  }
+
+  /** Servers that run. */
+  running(): string[] {
+    return [...this.servers.keys()];
+  }
+
+  server(name: string): NatsServer | undefined {
+    return this.servers.get(name);
+  }
+
+  any(): NatsServer {
+    return [...this.servers.values()][0] as NatsServer;
+  }
+
+  addresses(): string[] {
+    return [...this.servers.values()].map(({ address }) => address);
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.running().map((name) => this.kill(name)));
+    fs.rmSync(this.dir, { recursive: true, force: true });
+  }
+}
