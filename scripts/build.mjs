@@ -79,7 +79,12 @@ async function bundleGuard() {
   if (!fs.existsSync(entry)) return;
   const { rolldown } = await import("rolldown");
   const bundle = await rolldown({ input: entry, platform: "node", external: [/^@kubernetes\//], logLevel: "warn" });
-  await bundle.write({ file: path.join(dist, "contract", "guard", "guard.cjs"), format: "cjs", codeSplitting: false, minify: true });
+  await bundle.write({
+    file: path.join(dist, "contract", "guard", "guard.cjs"),
+    format: "cjs",
+    codeSplitting: false,
+    minify: true,
+  });
   await bundle.close();
 }
 

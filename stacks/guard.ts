@@ -14,7 +14,11 @@ export function guardUser(settings: Settings): NatsUser | undefined {
   const mode = guardMode(settings);
   if (mode === undefined || !settings.deployNats) return undefined;
   const { publish, subscribe } = guardPermissions(withDefaults(contractTerms(settings)), mode);
-  return { name: GUARD_USER, password: generatedPassword("contract-guard-password", {}), permissions: { publish, subscribe } };
+  return {
+    name: GUARD_USER,
+    password: generatedPassword("contract-guard-password", {}),
+    permissions: { publish, subscribe },
+  };
 }
 
 /** Arguments of the guard, but for NATS and the namespace; undefined where the stack has none. */

@@ -35,7 +35,11 @@ export interface DeploymentArgs {
   annotated: boolean;
 }
 
-const scraped = { "prometheus.io/scrape": "true", "prometheus.io/port": String(GUARD_PORT), "prometheus.io/path": "/metrics" };
+const scraped = {
+  "prometheus.io/scrape": "true",
+  "prometheus.io/port": String(GUARD_PORT),
+  "prometheus.io/path": "/metrics",
+};
 
 /** One pod that needs nothing but its way to NATS: no token, no volume that it could write to, no right of Linux. */
 export function deployment(args: DeploymentArgs): k8s.apps.v1.DeploymentArgs {

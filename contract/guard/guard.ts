@@ -69,7 +69,8 @@ export class Guard {
         this.answers = false;
         this.last = undefined;
       }
-      if (!signal.aborted) await pause(Math.min(LONGEST_RETRY_MILLISECONDS, FIRST_RETRY_MILLISECONDS * 2 ** tries), signal);
+      if (!signal.aborted)
+        await pause(Math.min(LONGEST_RETRY_MILLISECONDS, FIRST_RETRY_MILLISECONDS * 2 ** tries), signal);
     }
   }
 
@@ -78,7 +79,8 @@ export class Guard {
       const identity = { name: `noetl-nats contract guard ${this.settings.id}`, inboxPrefix: GUARD_INBOX };
       const session = await openSession(this.settings.inputs, new Deadline(CONNECT_MILLISECONDS), identity);
       this.connected = true;
-      const after = this.awaySince === undefined ? "" : ` again, after ${inSeconds(performance.now() - this.awaySince)}`;
+      const after =
+        this.awaySince === undefined ? "" : ` again, after ${inSeconds(performance.now() - this.awaySince)}`;
       this.awaySince = undefined;
       const words = `connected to NATS at ${session.server} (nats-server ${session.serverVersion})${after}`;
       this.log.state("nats", "info", words, "connected");
@@ -94,7 +96,12 @@ export class Guard {
     this.awaySince ??= performance.now();
     const isSetting = error instanceof ConnectError && error.patience === "none";
     const key = isSetting ? error.problem : "away";
-    this.log.state("nats", isSetting ? "error" : "warn", `NATS is away, waiting for it: ${(error as Error).message}`, key);
+    this.log.state(
+      "nats",
+      isSetting ? "error" : "warn",
+      `NATS is away, waiting for it: ${(error as Error).message}`,
+      key,
+    );
   }
 
   /** Turn after turn on one connection, until it ends. */
@@ -154,7 +161,8 @@ export class Guard {
       this.answers = false;
       this.last = undefined;
       // The end of the connection is said by whoever waits for it.
-      if (error.problem !== "closed") this.log.state("contract", "warn", `NATS cannot be asked: ${error.message}`, error.problem);
+      if (error.problem !== "closed")
+        this.log.state("contract", "warn", `NATS cannot be asked: ${error.message}`, error.problem);
     }
   }
 
@@ -223,7 +231,9 @@ export class Guard {
       try {
         const isOurs = await create(session, heal, { id: this.settings.id, deadline });
         if (isOurs) this.counts.heals[kind]++;
-        const words = isOurs ? `created ${kind} ${name}, which was missing` : `${kind} ${name} is there again, made by somebody else`;
+        const words = isOurs
+          ? `created ${kind} ${name}, which was missing`
+          : `${kind} ${name} is there again, made by somebody else`;
         this.log.event(isOurs ? "warn" : "info", words);
         this.log.forget("heal");
       } catch (error) {

@@ -20,7 +20,9 @@ export class StateLog {
 
   /** Something that happened once. */
   event(level: Level, message: string): void {
-    const shown = this.secrets.filter((secret) => secret !== "").reduce((text, secret) => text.replaceAll(secret, "***"), message);
+    const shown = this.secrets
+      .filter((secret) => secret !== "")
+      .reduce((text, secret) => text.replaceAll(secret, "***"), message);
     this.write(JSON.stringify({ time: this.now().toISOString(), level, message: shown }));
   }
 

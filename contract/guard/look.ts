@@ -40,7 +40,8 @@ export async function create(
 ): Promise<boolean> {
   const metadata = { [MADE_BY]: id };
   try {
-    await session.change(subject, creates.kind === "consumer" ? createOnly(body, metadata) : { ...body, metadata }, `to ${does}`, deadline);
+    const request = creates.kind === "consumer" ? createOnly(body, metadata) : { ...body, metadata };
+    await session.change({ subject, body: request, what: `to ${does}` }, deadline);
     return true;
   } catch (error) {
     if (error instanceof ConnectError && ALREADY_THERE.test(error.message)) return false;

@@ -52,13 +52,22 @@ export const METRICS = {
   noetl_contract_holds: ["gauge", "1 while the stream contract holds, 0 while it is broken"],
   noetl_contract_rule_broken: ["gauge", "1 for each broken rule, with its severity and the object that it is about"],
   noetl_contract_stream_present: ["gauge", "1 while the command stream exists"],
-  noetl_contract_repair: ["gauge", "1 while a repair is at work or was interrupted, and the guard leaves everything alone"],
-  noetl_contract_stream_lost_total: ["counter", "times that the command stream was gone, or was replaced between two looks"],
+  noetl_contract_repair: [
+    "gauge",
+    "1 while a repair is at work or was interrupted, and the guard leaves everything alone",
+  ],
+  noetl_contract_stream_lost_total: [
+    "counter",
+    "times that the command stream was gone, or was replaced between two looks",
+  ],
   noetl_contract_stream_remade_total: ["counter", "times that a lost command stream was there again, whoever made it"],
   noetl_contract_heals_total: ["counter", "streams, consumers and buckets that this guard created"],
   noetl_contract_heals_refused_total: ["counter", "creations that NATS refused"],
   noetl_contract_lag: ["gauge", "commands that wait for a worker, by consumer"],
-  noetl_contract_oldest_pending_seconds: ["gauge", "seconds that the oldest unacknowledged command has waited at least"],
+  noetl_contract_oldest_pending_seconds: [
+    "gauge",
+    "seconds that the oldest unacknowledged command has waited at least",
+  ],
   noetl_contract_redelivered: ["gauge", "commands in flight that were delivered more than once, by consumer"],
   noetl_contract_in_flight: ["gauge", "commands that are delivered and not acknowledged, by consumer"],
   noetl_contract_in_flight_max: ["gauge", "most commands that may be in flight, by consumer; absent where unlimited"],
@@ -97,7 +106,8 @@ export function metricsText(state: MetricsState): string {
 }
 
 function labelText(labels: Value["labels"]): string {
-  const escaped = (text: string): string => text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
+  const escaped = (text: string): string =>
+    text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
   const parts = Object.entries(labels).map(([name, text]) => `${name}="${escaped(text)}"`);
   return parts.length === 0 ? "" : `{${parts.join(",")}}`;
 }

@@ -21,7 +21,9 @@ export const advisories = (inputs: ContractInputs): string[] => [
   ...[inputs.stream, ...bucketsOf(inputs).map(({ name }) => bucketStream(name))].map(
     (stream) => `$JS.EVENT.ADVISORY.STREAM.*.${stream}`,
   ),
-  ...["DELETED", "QUORUM_LOST", "LEADER_ELECTED"].map((event) => `$JS.EVENT.ADVISORY.CONSUMER.${event}.${inputs.stream}.*`),
+  ...["DELETED", "QUORUM_LOST", "LEADER_ELECTED"].map(
+    (event) => `$JS.EVENT.ADVISORY.CONSUMER.${event}.${inputs.stream}.*`,
+  ),
 ];
 
 /**
@@ -34,7 +36,9 @@ export function guardPermissions(inputs: ContractInputs, mode: GuardMode): Guard
   const consumers = consumerTerms(inputs).map(({ name }) => name);
   const buckets = bucketsOf(inputs).map(({ name }) => bucketStream(name));
   const declared = targetsOf(inputs.declared ?? {}).map((target) =>
-    target.consumer === undefined ? `STREAM.INFO.${target.stream}` : `CONSUMER.INFO.${target.stream}.${target.consumer}`,
+    target.consumer === undefined
+      ? `STREAM.INFO.${target.stream}`
+      : `CONSUMER.INFO.${target.stream}.${target.consumer}`,
   );
   const api = [
     "INFO",

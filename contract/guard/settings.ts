@@ -83,7 +83,9 @@ export function guardSettings(env: NodeJS.ProcessEnv, hostname: string = os.host
 
 function contractFile(path: string | undefined, problems: string[]): GuardFile | undefined {
   if (path === undefined || path === "") {
-    problems.push(`${GUARD_VARIABLES.contract}: not set; allowed: path of a JSON file; for example /guard/contract.json`);
+    problems.push(
+      `${GUARD_VARIABLES.contract}: not set; allowed: path of a JSON file; for example /guard/contract.json`,
+    );
     return undefined;
   }
   try {
@@ -91,7 +93,8 @@ function contractFile(path: string | undefined, problems: string[]): GuardFile |
     if (isRecord(parsed) && isRecord(parsed.contract)) return parsed as unknown as GuardFile;
     problems.push(`${GUARD_VARIABLES.contract}: ${path} holds no contract`);
   } catch (error) {
-    const why = error instanceof SyntaxError ? "is not JSON" : `cannot be read (${(error as NodeJS.ErrnoException).code})`;
+    const why =
+      error instanceof SyntaxError ? "is not JSON" : `cannot be read (${(error as NodeJS.ErrnoException).code})`;
     problems.push(`${GUARD_VARIABLES.contract}: ${path} ${why}`);
   }
   return undefined;

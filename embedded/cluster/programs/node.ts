@@ -33,6 +33,8 @@ export async function node(situation: Situation): Promise<Program> {
       EMBEDDED_NAMES: namesFile(situation.dir),
       EMBEDDED_HOSTNAME: pod.metadata?.name ?? "",
     },
-    ...(probe && local !== undefined ? { isReady: () => answers(`http://127.0.0.1:${local}${probe.path ?? "/"}`) } : {}),
+    ...(probe && local !== undefined
+      ? { isReady: () => answers(`http://127.0.0.1:${local}${probe.path ?? "/"}`) }
+      : {}),
   };
 }

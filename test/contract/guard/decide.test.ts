@@ -6,7 +6,7 @@ import { decide, type Seen } from "../../../contract/guard/decide";
 import { StateLog } from "../../../contract/guard/log";
 import { METRICS, metricsText, newCounts, type MetricsState } from "../../../contract/guard/metrics";
 import { guardPermissions } from "../../../contract/guard/permissions";
-import { guardSettings, GuardSettingsError } from "../../../contract/guard/settings";
+import { guardSettings, type GuardSettingsError } from "../../../contract/guard/settings";
 import { withDefaults, type ContractArguments } from "../../../contract/inputs";
 import { bucketConfig, consumerConfig, streamConfig } from "../../../contract/desired";
 import { bucketsOf } from "../../../contract/rules/gateway";
@@ -65,7 +65,11 @@ describe("what is created", () => {
     // One with another filter needs a decision: nothing is created beside it, as mode ensure would not.
     expect(healsOf(POOLS, seen(there))).toEqual([]);
     const own = { [CONSUMER.name]: consumerOf(POOLS) };
-    const { heals } = decide(withDefaults(POOLS), seen({ ...there, consumer: own[CONSUMER.name], consumers: own }), "heal");
+    const { heals } = decide(
+      withDefaults(POOLS),
+      seen({ ...there, consumer: own[CONSUMER.name], consumers: own }),
+      "heal",
+    );
     expect(heals.map(({ body }) => (body as { config: object }).config)).toMatchObject([
       { durable_name: `${CONSUMER.name}_shared`, filter_subject: "noetl.commands.shared.>" },
       { durable_name: `${CONSUMER.name}_python`, filter_subject: "noetl.commands.python.>" },
@@ -137,7 +141,11 @@ describe("the age of the oldest command", () => {
 describe("the log", () => {
   it("says a state once, and again after another one", () => {
     const lines: string[] = [];
-    const log = new StateLog((line) => lines.push(line), ["canary"], () => new Date(0));
+    const log = new StateLog(
+      (line) => lines.push(line),
+      ["canary"],
+      () => new Date(0),
+    );
     log.state("nats", "warn", "away: refused", "away");
     log.state("nats", "warn", "away: closed", "away");
     log.state("contract", "info", "holds");
@@ -153,8 +161,19 @@ describe("the log", () => {
 });
 
 describe("the metrics", () => {
-  const base: MetricsState = { mode: "heal", connected: true, answers: true, counts: newCounts(), stores: {}, last: undefined };
-  const lookOf = (what: Seen) => ({ seen: what, decision: decide(withDefaults({}), what, "watch"), oldestPendingSeconds: 1.5 });
+  const base: MetricsState = {
+    mode: "heal",
+    connected: true,
+    answers: true,
+    counts: newCounts(),
+    stores: {},
+    last: undefined,
+  };
+  const lookOf = (what: Seen) => ({
+    seen: what,
+    decision: decide(withDefaults({}), what, "watch"),
+    oldestPendingSeconds: 1.5,
+  });
 
   it("say nothing of what is not known while NATS is away", () => {
     const text = metricsText({ ...base, connected: false, answers: false });
@@ -189,7 +208,9 @@ describe("the metrics", () => {
 
   it("say that there is no leader: of the stream, or of JetStream", () => {
     const stream = { ...streamOf({}), cluster: { name: "c", leader: "", replicas: [] } };
-    expect(metricsText({ ...base, last: lookOf(seen({ stream: stream as never })) })).toContain("noetl_contract_leader 0\n");
+    expect(metricsText({ ...base, last: lookOf(seen({ stream: stream })) })).toContain(
+      "noetl_contract_leader 0\n",
+    );
     expect(metricsText({ ...base, answers: false })).toContain("noetl_contract_leader 0\n");
   });
 });
@@ -220,8 +241,12 @@ describe("the permissions", () => {
     expect(heal.filter((subject) => !watch.includes(subject))).toEqual([
       "$JS.API.STREAM.CREATE.NOETL_COMMANDS",
       ...bucketsOf(inputs).map((bucket) => `$JS.API.STREAM.CREATE.${bucketConfig(bucket, 1).name}`),
-      ...["", "_shared", "_python"].map((pool) => `$JS.API.CONSUMER.DURABLE.CREATE.NOETL_COMMANDS.noetl_worker_pool${pool}`),
+      ...["", "_shared", "_python"].map(
+        (pool) => `$JS.API.CONSUMER.DURABLE.CREATE.NOETL_COMMANDS.noetl_worker_pool${pool}`,
+      ),
     ]);
-    expect(watch.every((subject) => /^\$JS\.API\.(INFO|STREAM\.NAMES|(STREAM|CONSUMER)\.INFO\.)/.test(subject))).toBe(true);
+    expect(watch.every((subject) => /^\$JS\.API\.(INFO|STREAM\.NAMES|(STREAM|CONSUMER)\.INFO\.)/.test(subject))).toBe(
+      true,
+    );
   });
 });

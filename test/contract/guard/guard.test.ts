@@ -80,7 +80,12 @@ class Running {
     });
     child.once("exit", () => fs.rmSync(dir, { recursive: true, force: true }));
     const running = new Running(child, port);
-    await until("the guard to serve", () => running.get("/healthz").then(() => true, () => undefined));
+    await until("the guard to serve", () =>
+      running.get("/healthz").then(
+        () => true,
+        () => undefined,
+      ),
+    );
     return running;
   }
 
@@ -206,8 +211,10 @@ describe("what NoETL would have made", () => {
 
   it("is made by one of two guards, and both go on", async () => {
     const [first, second] = await Promise.all([start({ id: "guard-a" }), start({ id: "guard-b" })]);
-    const sum = async (kind: string) => (await first.metric(healed(kind)) ?? 0) + ((await second.metric(healed(kind))) ?? 0);
-    const both = async (name: string, value: number) => Promise.all([first, second].map((each) => each.reaches(name, value)));
+    const sum = async (kind: string) =>
+      ((await first.metric(healed(kind))) ?? 0) + ((await second.metric(healed(kind))) ?? 0);
+    const both = async (name: string, value: number) =>
+      Promise.all([first, second].map((each) => each.reaches(name, value)));
     await there();
     const times = 10;
     for (let removed = 1; removed <= times; removed++) {
@@ -273,7 +280,9 @@ describe("what is left alone, and reported once", () => {
     const said = await watched(guard);
     expect(said).toHaveLength(1);
     expect(said[0]).toContain("violation stream-retention: found workqueue, expected limits");
-    expect(await guard.get("/metrics")).toContain('noetl_contract_rule_broken{rule="stream-retention",severity="violation"} 1');
+    expect(await guard.get("/metrics")).toContain(
+      'noetl_contract_rule_broken{rule="stream-retention",severity="violation"} 1',
+    );
     expect(withoutDescription(await everything())).toBe(before);
     expect(await guard.metric(healed("consumer"))).toBe(0);
   });
@@ -294,14 +303,18 @@ describe("what is left alone, and reported once", () => {
 
   it("whatever a repair has under way", async () => {
     await buckets();
-    await manage((manager) => manager.streams.add({ name: lockStream(STREAM.name), subjects: ["lock"], storage: StorageType.Memory }));
+    await manage((manager) =>
+      manager.streams.add({ name: lockStream(STREAM.name), subjects: ["lock"], storage: StorageType.Memory }),
+    );
     await manage((_, connection) => connection.jetstream().publish("lock"));
     const guard = await start();
     await guard.reaches("noetl_contract_repair", 1);
     expect((await watched(guard)).filter((message) => message.startsWith("a repair of stream"))).toHaveLength(1);
     expect(await guard.metric("noetl_contract_stream_present")).toBe(0);
     // The lock is gone, and another stream has the subject still.
-    await manage((manager) => manager.streams.add({ name: holdingStream(STREAM.name), subjects: ["held"], storage: StorageType.Memory }));
+    await manage((manager) =>
+      manager.streams.add({ name: holdingStream(STREAM.name), subjects: ["held"], storage: StorageType.Memory }),
+    );
     await manage((manager) => manager.streams.delete(lockStream(STREAM.name)));
     await watched(guard);
     expect(await guard.metric("noetl_contract_stream_present")).toBe(0);
@@ -315,7 +328,9 @@ describe("what is left alone, and reported once", () => {
     await buckets();
     const guard = await start({ mode: "watch" });
     await guard.reaches("noetl_contract_holds", 0);
-    expect(await watched(guard)).toEqual(["violation stream-exists: found no such stream, expected stream NOETL_COMMANDS"]);
+    expect(await watched(guard)).toEqual([
+      "violation stream-exists: found no such stream, expected stream NOETL_COMMANDS",
+    ]);
     expect(await guard.metric("noetl_contract_stream_present")).toBe(0);
   });
 });
@@ -328,7 +343,8 @@ describe("the metrics", () => {
       const js = connection.jetstream();
       for (let message = 0; message < 5; message++) await js.publish(STREAM.subject, "12345");
       const consumer = await js.consumers.get(STREAM.name, CONSUMER.name);
-      for await (const message of await consumer.fetch({ max_messages: 2, expires: 1000 })) expect(message.seq).toBeGreaterThan(0);
+      for await (const message of await consumer.fetch({ max_messages: 2, expires: 1000 }))
+        expect(message.seq).toBeGreaterThan(0);
       await manager.streams.update("KV_sessions", { description: "look" });
     });
     const of = `{consumer="${CONSUMER.name}"}`;
@@ -405,10 +421,18 @@ describe("the guard's user", () => {
   it("creates a durable consumer, and a request that would change one is refused where the guard sends it", async () => {
     await manage(async (manager) => {
       await addStream(manager);
-      await addConsumer(manager, { ack_policy: AckPolicy.Explicit, deliver_policy: DeliverPolicy.New, max_ack_pending: 7 });
+      await addConsumer(manager, {
+        ack_policy: AckPolicy.Explicit,
+        deliver_policy: DeliverPolicy.New,
+        max_ack_pending: 7,
+      });
     });
     const connection = await natsClient(server, asGuard);
-    const body = { stream_name: S, action: "create", config: { durable_name: C, ack_policy: "explicit", deliver_policy: "new" } };
+    const body = {
+      stream_name: S,
+      action: "create",
+      config: { durable_name: C, ack_policy: "explicit", deliver_policy: "new" },
+    };
     const answer = await connection.request(`$JS.API.CONSUMER.DURABLE.CREATE.${S}.${C}`, JSON.stringify(body));
     expect(answer.json()).toMatchObject({ error: { err_code: 10148 } });
     await connection.close();
