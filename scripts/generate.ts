@@ -3,11 +3,11 @@
  * docs/policy.md from the policy's rules, the tables of docs/contract.md from the stream contract's rules and errors,
  * those of docs/lines.md from the releases of NoETL, that of docs/doctor.md from the doctor's findings, those of docs/declared.md from the table of fields, those of docs/gke.md from what takes the place of NoETL's playbooks.
  */
-import { METRICS } from "../contract/guard/metrics";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { SETTING_KEYS, shownDefault } from "../config/parse";
 import { PROBLEMS } from "../contract/errors";
+import { METRICS } from "../contract/guard/metrics";
 import { EFFECTS } from "../contract/rules/rule";
 import { RULES as CONTRACT_RULES, type Rule as ContractRule } from "../contract/rules";
 import { withFieldTables } from "../contract/declared/table";
