@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import {
   announceRestart,
+  ContractGuard,
   Gateway,
   guardGateway,
   guardNoetl,
@@ -18,6 +19,7 @@ import { PROJECT } from "./contract/project";
 import type { Settings } from "./config/schema";
 import { servicePlace } from "./contract/service-host";
 import { gatewayArgs, natsArgs, noetlArgs, postgresArgs } from "./stacks/arguments";
+import { guardArgs, guardUser } from "./stacks/guard";
 import { type DeclaredOutputs, kubernetesPlatform, type Platform } from "./stacks/platform";
 
 export { PROJECT };
@@ -64,10 +66,11 @@ async function run(): Promise<DeclaredOutputs> {
 export function deploy(settings: Settings, platform: Platform = kubernetesPlatform(settings)): DeclaredOutputs {
   const onCluster: pulumi.ComponentResourceOptions = { providers: { kubernetes: platform.provider } };
 
+  const guard = guardUser(settings);
   const nats = settings.deployNats
     ? new NatsJetStream(
         "nats",
-        { ...natsArgs(settings), ...platform.nats },
+        { ...natsArgs(settings), ...(guard ? { extraUsers: [guard] } : {}), ...platform.nats },
         announceRestart(onCluster, () => contractArgs),
       )
     : undefined;
@@ -102,6 +105,20 @@ export function deploy(settings: Settings, platform: Platform = kubernetesPlatfo
           { dependsOn: nats ? [nats] : [] },
         )
       : undefined;
+  const guarded = guardArgs(settings);
+  if (guarded) {
+    // Before NoETL: after a change of names it must not go on making what NoETL no longer uses.
+    new ContractGuard(
+      "contract-guard",
+      {
+        ...guarded,
+        nats: { ...natsConnection, ...(guard ? { user: guard.name, password: guard.password } : {}) },
+        ...(nats ? { namespace: nats.namespace } : {}),
+        ...platform.guard,
+      },
+      { ...onCluster, ...(ensured ? { dependsOn: [ensured] } : {}) },
+    );
+  }
   const afterEnsured: pulumi.ComponentResourceOptions = ensured ? { ...onCluster, dependsOn: [ensured] } : onCluster;
 
   const noetl = database

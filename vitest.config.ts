@@ -52,6 +52,7 @@ const NEEDS = {
     "test/contract/check.test.ts",
     "test/contract/ensure.test.ts",
     "test/contract/faults.test.ts",
+    "test/contract/guard/guard.test.ts",
     "test/contract/lines.test.ts",
     "test/contract/fixes.test.ts",
     "test/contract/noetl-client.test.ts",

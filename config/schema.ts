@@ -312,6 +312,15 @@ export const SETTINGS = {
     allowed: "assert or ensure",
     check: is.oneOf("assert", "ensure"),
   }),
+  contractGuard: text("heal", {
+    group: "Stream contract",
+    description:
+      "A pod beside NATS that looks at the contract all the time (docs/guard.md): watch reports, heal also creates the stream, " +
+      "consumers and buckets that are missing as NoETL would; off deploys none. There is none without NoETL.",
+    allowed: "off, watch or heal",
+    check: is.oneOf("off", "watch", "heal"),
+  }),
+  contractGuardImage: image(DEFAULTS.contractGuardImage, "Stream contract", "Image of the guard: Node 20 or newer."),
   contractTimeoutSeconds: integer(120, 1, 3600, {
     group: "Stream contract",
     description: "How long the check waits for the stream and its consumer after a deployment.",

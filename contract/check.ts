@@ -6,10 +6,10 @@ import { bucketConfig } from "./desired";
 import { ConnectError } from "./errors";
 import { consumerTerms, storedBy, type ContractInputs, type GatewaySettings } from "./inputs";
 import { contractMessage } from "./message";
-import { evaluateRules, type Check, type GatewayAccess, type Observed, type RuleResult } from "./rules";
+import { breaks, evaluateRules, type Check, type GatewayAccess, type Observed, type RuleResult } from "./rules";
 import type { Inquiry } from "./nats/session";
 import { bucketsOf, bucketStream, bucketSubjects, callbacksSubject, updatesSubject } from "./rules/gateway";
-import { tryOut } from "./try-out";
+import { tryOut, type TriedOut } from "./try-out";
 import { probeStreamCreation, type Known } from "./probe";
 import { toSeconds, type Ensured } from "./rules/rule";
 import { subjectsCover, subjectsOverlap } from "./subjects";
@@ -153,14 +153,25 @@ const OPTIONAL = {
   unwritable: ["gateway-buckets"],
 } as const;
 
+const NOT_TRIED: TriedOut = { open: [] };
+
 /** What NATS says, and which rules it leaves open. */
 export interface Observation {
   readonly observed: Observed;
   readonly skippedRules: SkippedRule[];
 }
 
+/** What an earlier check found, and how far this one goes. */
+export interface Circumstances extends Remembered {
+  /** True where nothing is tried out: the rules about what NoETL's and the gateway's login may do are not asked then. */
+  readonly looksOnly?: boolean;
+}
+
 /** All questions go out at once, so that the answers cost one round trip; what is tried out costs up to two more. */
-export async function observe(inquiry: Inquiry, remembered: Remembered = {}): Promise<Observation> {
+export async function observe(
+  inquiry: Inquiry,
+  { looksOnly = false, ...remembered }: Circumstances = {},
+): Promise<Observation> {
   const { session, inputs, deadline } = inquiry;
   if (inputs.declaredOnly) {
     const declared = await observeDeclared(session, inputs, deadline);
@@ -174,9 +185,9 @@ export async function observe(inquiry: Inquiry, remembered: Remembered = {}): Pr
     unlessForbidden(OPTIONAL.account, session.accountInfo(deadline)),
     unlessForbidden(OPTIONAL.overlapping, overlappingStreams(inquiry)),
     buckets,
-    gatewayAccess(inquiry, buckets),
+    looksOnly ? undefined : gatewayAccess(inquiry, buckets),
     observeDeclared(session, inputs, deadline),
-    tryOut(inquiry, known),
+    looksOnly ? NOT_TRIED : tryOut(inquiry, known),
   ]);
   const mayWriteUnknown = gateway !== undefined && gateway.unwritable === undefined;
   // A login that was made for the check alone is not the gateway's.
@@ -315,7 +326,7 @@ function reportOf(
   const { stream, consumer, buckets } = observed;
   const broken = verdicts.filter((verdict) => !verdict.ok);
   return {
-    holds: !broken.some(({ rule }) => rule.severity === "violation" || (inputs.strict && !rule.isEvent)),
+    holds: !broken.some(breaks(inputs)),
     report: contractMessage(inputs, verdicts, { session, observed }),
     checks: verdicts.map(({ id, bucket, consumer: name, object, ok, severity, found, expected }) => ({
       id,

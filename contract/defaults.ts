@@ -15,6 +15,8 @@ export const DEFAULTS = {
   noetlServerReplicas: 1,
   noetlLogLevel: "INFO",
   gatewayReplicas: 1,
+  /** NoETL's own image has no Node (docs/decisions/0015-guard.md). */
+  contractGuardImage: "docker.io/library/node:22.20.0-alpine3.22",
 } as const;
 
 /**

@@ -4,7 +4,7 @@ import type { Deadline } from "./deadline";
 import { bucketConfig, consumerConfig, streamConfig } from "./desired";
 import { consumerTerms, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
-import { checkName, evaluateRules, type Observed, type RuleResult } from "./rules";
+import { breaks, checkName, evaluateRules, type Observed, type RuleResult } from "./rules";
 import { list, type Ensured } from "./rules/rule";
 import type { Session } from "./nats/session";
 import { bucketsOf, bucketStream } from "./rules/gateway";
@@ -16,6 +16,14 @@ export interface Change {
   /** Subject after `$JS.API.`. */
   readonly subject: string;
   readonly body: object;
+  /** What it makes where nothing is, of that which NoETL or its gateway makes; undefined for any other change. */
+  readonly creates?: Creation;
+}
+
+/** A thing that NoETL or its gateway makes itself where it finds none. */
+export interface Creation {
+  readonly kind: "stream" | "consumer" | "bucket";
+  readonly name: string;
 }
 
 /** What `ensure` is about to do, and what it will not. */
@@ -65,7 +73,12 @@ export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePl
         const subject = `STREAM.CREATE.${bucketStream(ensure.bucket)}`;
         // Two rules may ask for it.
         if (bucket && !changes.some((other) => other.subject === subject)) {
-          changes.push({ does: `create bucket ${bucket.name}`, subject, body: bucketConfig(bucket, expect.replicas) });
+          changes.push({
+            does: `create bucket ${bucket.name}`,
+            subject,
+            body: bucketConfig(bucket, expect.replicas),
+            creates: { kind: "bucket", name: bucket.name },
+          });
         }
         break;
       }
@@ -101,19 +114,26 @@ export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePl
   }
 
   if (createsStream) {
-    changes.push({ does: `create stream ${stream}`, subject: `STREAM.CREATE.${stream}`, body: streamConfig(inputs) });
+    changes.push({
+      does: `create stream ${stream}`,
+      subject: `STREAM.CREATE.${stream}`,
+      body: streamConfig(inputs),
+      creates: { kind: "stream", name: stream },
+    });
   }
   const infoOf = (name: string) => (observed.consumers ? observed.consumers[name] : observed.consumer);
-  const change = (does: string, name: string, config: object): void => {
-    changes.push({ does, subject: `CONSUMER.DURABLE.CREATE.${stream}.${name}`, body: { stream_name: stream, config } });
+  const change = (does: string, name: string, config: object, creates?: Creation): void => {
+    const subject = `CONSUMER.DURABLE.CREATE.${stream}.${name}`;
+    changes.push({ does, subject, body: { stream_name: stream, config }, ...(creates ? { creates } : {}) });
   };
   for (const item of terms) {
     const { name } = item;
     const patch = patches.consumers.get(name);
     const config = infoOf(name)?.config;
     // Without a stream no rule about its consumers is asked.
-    if (createsStream || creates.includes(name)) change(`create consumer ${name}`, name, consumerConfig(inputs, item));
-    else if (config && patch)
+    if (createsStream || creates.includes(name)) {
+      change(`create consumer ${name}`, name, consumerConfig(inputs, item), { kind: "consumer", name });
+    } else if (config && patch)
       change(`update consumer ${name}: ${described(config, patch)}`, name, { ...config, ...patch });
     if (resumes.includes(name)) {
       changes.push({ does: `resume consumer ${name}`, subject: `CONSUMER.PAUSE.${stream}.${name}`, body: {} });
@@ -185,7 +205,7 @@ async function change(
 ): Promise<void> {
   const { observed } = await observe({ session, inputs, deadline }, remembered);
   const { changes, refused } = ensurePlan(inputs, observed);
-  const forbids = refused.filter(({ rule }) => rule.severity === "violation" || (inputs.strict && !rule.isEvent));
+  const forbids = refused.filter(breaks(inputs));
   if (forbids.length > 0) {
     const what = `${list(forbids.map(checkName))} ${forbids.length === 1 ? "needs" : "need"}`;
     throw new EnsureRefused(

@@ -68,6 +68,8 @@ export const LOCATIONS = {
     workerDeployment: "noetl-worker",
   },
   gateway: { namespace: "gateway", service: "gateway", port: 8090, deployment: "gateway" },
+  /** The namespace is that of NATS where the stack installs NATS. */
+  guard: { namespace: "contract-guard", deployment: "contract-guard" },
 } as const;
 
 /** NodePorts of a kind cluster, mapped to the host in `kind/cluster.yaml`. */

@@ -54,7 +54,7 @@ function inputs() {
   return digestOf([...include.flatMap((place) => filesIn(place, /\.(ts|json)$/)), ...configs, own]);
 }
 
-const outputs = () => digestOf(filesIn("dist", /\.(js|d\.ts|json)$/));
+const outputs = () => digestOf(filesIn("dist", /\.(c?js|d\.ts|json)$/));
 
 function stamp() {
   try {
@@ -70,6 +70,24 @@ function run(...args) {
   if (status !== 0) process.exit(status ?? (signal === "SIGINT" ? 130 : 1));
 }
 
+/**
+ * The guard, which runs in a pod without this project: one file with all that it needs. The client of Kubernetes stays out;
+ * the guard has a direct way to NATS and never loads it.
+ */
+async function bundleGuard() {
+  const entry = path.join(dist, "contract", "guard", "main.js");
+  if (!fs.existsSync(entry)) return;
+  const { rolldown } = await import("rolldown");
+  const bundle = await rolldown({ input: entry, platform: "node", external: [/^@kubernetes\//], logLevel: "warn" });
+  await bundle.write({
+    file: path.join(dist, "contract", "guard", "guard.cjs"),
+    format: "cjs",
+    codeSplitting: false,
+    minify: true,
+  });
+  await bundle.close();
+}
+
 const before = inputs();
 const known = stamp();
 const written = known.outputs === outputs();
@@ -79,6 +97,7 @@ if (known.inputs !== before || !written) {
   if (!written) fs.rmSync(path.join(dist, ".tsbuildinfo"), { force: true });
   run(path.join(root, "node_modules", "typescript", "bin", "tsc"), "-p", CONFIG);
   run(path.join(dist, "scripts", "prune.js"));
+  await bundleGuard();
   const temporary = `${stampFile}.${process.pid}`;
   fs.writeFileSync(temporary, JSON.stringify({ inputs: before, outputs: outputs() }));
   fs.renameSync(temporary, stampFile);

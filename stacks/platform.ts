@@ -2,6 +2,7 @@ import * as path from "node:path";
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type {
+  ContractGuardArgs,
   Gateway,
   GatewayArgs,
   NatsJetStreamArgs,
@@ -33,6 +34,7 @@ export interface Platform {
   readonly postgres?: Partial<PostgresArgs>;
   readonly noetl?: Partial<NoetlArgs>;
   readonly gateway?: Partial<GatewayArgs>;
+  readonly guard?: Partial<ContractGuardArgs>;
   /** What stands before the deployed parts; returns outputs of the stack. */
   expose?(parts: { noetl: Noetl | undefined; gateway: Gateway | undefined }): Partial<DeclaredOutputs>;
 }

@@ -1,5 +1,6 @@
 import { natsMemoryLimit, CHART_RESOURCES, sizesOf } from "../resources";
 import type { Settings } from "../schema";
+import { guardMode } from "../guard";
 import { type Container, mebibytes, type Pod } from "./autopilot";
 
 const container = (name: string, request: [number, number], limit: [number, number]): Container => ({
@@ -10,7 +11,15 @@ const container = (name: string, request: [number, number], limit: [number, numb
 
 /** Workloads of this stack, by name. */
 export type PodName =
-  "nats" | "nats-box" | "postgres" | "pgbouncer" | "noetl-schema" | "noetl-server" | "noetl-worker" | "gateway";
+  | "nats"
+  | "nats-box"
+  | "postgres"
+  | "pgbouncer"
+  | "noetl-schema"
+  | "noetl-server"
+  | "noetl-worker"
+  | "gateway"
+  | "contract-guard";
 
 /**
  * The pods of a stack before Autopilot's rules are applied. NoETL's server, worker and gateway ask for what their charts do
@@ -52,6 +61,9 @@ export function podsOf(settings: Settings): (Pod & { readonly name: PodName })[]
           pod("noetl-worker", settings.workerReplicas, { name: "worker", ...sizesOf(settings, "worker") }),
         ]
       : []),
+    ...(guardMode(settings) === undefined
+      ? []
+      : [pod("contract-guard", 1, container("contract-guard", [50, 64], [200, 128]))]),
     ...(settings.deployGateway
       ? [pod("gateway", settings.gatewayReplicas, { name: "gateway", ...CHART_RESOURCES.gateway })]
       : []),

@@ -1,5 +1,5 @@
 /** Opens a session with the NATS server of the contract. */
-import { connect as natsConnect, type NatsError } from "nats";
+import { connect as natsConnect, type ConnectionOptions, type NatsError } from "nats";
 import type { Deadline } from "../deadline";
 import { ConnectError } from "../errors";
 import { isServersConnection, type ContractInputs } from "../inputs";
@@ -8,14 +8,24 @@ import { openRelay } from "./relay";
 import { NatsSession, type Session } from "./session";
 import { dialPortForward, dialServer, type Transport } from "./transport";
 
+/** How a client names itself, and where it listens for answers. */
+export type Identity = Pick<ConnectionOptions, "name" | "inboxPrefix">;
+
+const CHECK: Identity = { name: "noetl-nats stream contract" };
+
 /** Connects as the inputs say: the first server that can be reached, or a ready pod.  @throws ConnectError */
-export async function openSession(inputs: ContractInputs, deadline: Deadline): Promise<Session> {
+export async function openSession(
+  inputs: ContractInputs,
+  deadline: Deadline,
+  identity: Identity = CHECK,
+): Promise<Session> {
   const { connection } = inputs;
-  if (!isServersConnection(connection)) return logIn(await dialPortForward(connection, deadline), inputs, deadline);
+  const logIn = (way: Transport) => logInOver(way, inputs, { deadline, identity });
+  if (!isServersConnection(connection)) return logIn(await dialPortForward(connection, deadline));
   let last: ConnectError | undefined;
   for (const address of connection.servers) {
     try {
-      return await logIn(await dialServer(address, deadline), inputs, deadline);
+      return await logIn(await dialServer(address, deadline));
     } catch (error) {
       if (!(error instanceof ConnectError) || error.patience === "none") throw error;
       last = error;
@@ -24,7 +34,11 @@ export async function openSession(inputs: ContractInputs, deadline: Deadline): P
   throw last ?? new Error("connection.servers is empty");
 }
 
-async function logIn(way: Transport, inputs: ContractInputs, deadline: Deadline): Promise<Session> {
+async function logInOver(
+  way: Transport,
+  inputs: ContractInputs,
+  { deadline, identity }: { deadline: Deadline; identity: Identity },
+): Promise<Session> {
   const relay = await openRelay(way.stream);
   try {
     const connection = await natsConnect({
@@ -35,7 +49,7 @@ async function logIn(way: Transport, inputs: ContractInputs, deadline: Deadline)
       reconnect: false,
       ignoreClusterUpdates: true,
       resolve: false,
-      name: "noetl-nats stream contract",
+      ...identity,
     });
     return new NatsSession(connection, relay, { server: way.server, inputs });
   } catch (error) {

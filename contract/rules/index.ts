@@ -48,6 +48,12 @@ export interface RuleResult extends Check {
   readonly ensure: Fix | Ensure;
 }
 
+/** Whether a broken rule breaks the contract: every violation does, with `strict` every difference that is not over. */
+export const breaks =
+  ({ strict }: { readonly strict: boolean }) =>
+  ({ rule }: Pick<RuleResult, "rule">): boolean =>
+    rule.severity === "violation" || (strict && !rule.isEvent);
+
 /** Every rule, in the order in which messages and the documentation list them. */
 export const RULES: readonly Rule[] = [
   ...ACCOUNT_RULES,

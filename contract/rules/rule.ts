@@ -173,6 +173,12 @@ export interface Rule {
 /** The stream that takes what is published while `doctor --repair` replaces the contract's. */
 export const holdingStream = (stream: string): string => `${stream}-repair`;
 
+/** The stream in which whoever repairs a stream says so; it holds a message while that one is at work. */
+export const lockStream = (stream: string): string => `${stream}-repair-lock`;
+
+/** First tokens of the subjects that a stream has while a repair replaces it, and that nobody else publishes on. */
+export const FROZEN_SUBJECT = "noetl-nats.repair";
+
 /** What is to be done where a repair has left it, since it may hold what the stream does not have. */
 export const GO_ON_WITH_REPAIR =
   "a repair is under way, or was interrupted: wait for it, or run it again where it ran (npm run doctor -- --stack NAME --repair), " +

@@ -39,6 +39,7 @@ export function declare(
   const [server] = resources("noetl-server");
   const [worker] = resources("noetl-worker");
   const [gateway] = resources("gateway");
+  const [guard] = resources("contract-guard");
   return {
     provider: cluster.provider,
     access: { kubeconfig: cluster.kubeconfig },
@@ -68,6 +69,7 @@ export function declare(
       ...noetlEntry(settings, addresses.noetl),
     },
     gateway: { resources: gateway, spreadZones: true, timeoutSeconds, ...gatewayEntry(settings, addresses.gateway) },
+    guard: { resources: guard, timeoutSeconds },
     expose(parts) {
       expose(settings, parts, { project, cloud, enabled, cluster: cluster.provider });
       return {

@@ -95,6 +95,17 @@ function killEngines(): void {
   }
 }
 
+/** Kills the process behind the container nats of pod nats-0, as a node's trouble would. */
+function killNats(): void {
+  const children = JSON.parse(fs.readFileSync(path.join(cluster.dir, "children.json"), "utf8")) as Record<
+    string,
+    { pid: number }
+  >;
+  const [pid] = Object.entries(children).flatMap(([name, child]) => (name.includes("nats-0") ? child.pid : []));
+  if (pid === undefined) throw new Error(`no nats-server among ${Object.keys(children).join(", ")}`);
+  process.kill(pid, "SIGKILL");
+}
+
 /** Local ports by in-cluster address. */
 const addresses = () =>
   JSON.parse(fs.readFileSync(path.join(cluster.dir, "names.json"), "utf8")) as Record<string, number>;
@@ -238,6 +249,39 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     ]);
   });
 
+  it("has stream and consumer back where nats-server was killed, runs the next playbook, and restarts no pod", async () => {
+    const pods = async () => {
+      const all = await Promise.all(["nats", "noetl"].map((namespace) => kube().core.listNamespacedPod({ namespace })));
+      const own = all.flatMap(({ items }) => items).filter(({ metadata }) => metadata?.name !== "nats-0");
+      return own
+        .map(({ metadata, status }) => `${metadata?.uid} ${status?.containerStatuses?.[0]?.restartCount}`)
+        .sort();
+    };
+    const created = async () =>
+      (JSON.parse(await nats("stream", "info", "NOETL_COMMANDS", "--json")) as { created: string }).created;
+    const [before, stream] = [await pods(), await created()];
+    killNats();
+    // The kubelet starts it again after a second; from then on the time counts.
+    await until("nats-server to answer", () => nats("account", "info").catch(() => undefined), 60_000);
+    const back = performance.now();
+    const line = await until(
+      "a playbook that completes",
+      async () => {
+        const found = await executeCheck(await readTarget());
+        return found.status === "ok" ? found : undefined;
+      },
+      60_000,
+    );
+    expect(line.found).toMatch(/^COMPLETED/);
+    expect(performance.now() - back).toBeLessThan(10_000);
+    expect(await created()).not.toBe(stream);
+    expect(await pods()).toEqual(before);
+    const { items } = await kube().core.listNamespacedPod({ namespace: "nats", labelSelector: "app=contract-guard" });
+    const log = await kube().core.readNamespacedPodLog({ namespace: "nats", name: items[0]?.metadata?.name ?? "" });
+    expect(log).toContain("created stream NOETL_COMMANDS, which was missing");
+    expect(log).not.toContain(FIRST);
+  });
+
   it("previews no change as empty", async () => {
     expect(await touched()).toEqual({});
   });
@@ -253,6 +297,9 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(await pods()).toEqual(before);
     delete config.natsStream;
     await withStack((stack) => stack.removeAllConfig(["noetl-nats:natsStream"]));
+    // NATS' users and the guard, which come before NoETL, had taken the name.
+    await up();
+    expect(await pods()).toEqual(before);
     expect(await touched()).toEqual({});
   });
 
@@ -260,7 +307,12 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     config.workerMaxAckPending = "32";
     const server = await uidOf("noetl", "app=noetl-server");
     const worker = await uidOf("noetl", "app=noetl-worker");
-    expect(Object.keys(await touched()).sort()).toEqual(["noetl-release", "stream-contract"]);
+    expect(Object.keys(await touched()).sort()).toEqual([
+      "contract-guard-config",
+      "contract-guard-deployment",
+      "noetl-release",
+      "stream-contract",
+    ]);
     await up();
     expect(await uidOf("noetl", "app=noetl-server")).toEqual(server);
     expect(await uidOf("noetl", "app=noetl-worker")).not.toEqual(worker);
@@ -320,6 +372,17 @@ describe("the whole stack on the embedded cluster, step by step", () => {
   });
 
   it("fails on the wrong retention, and says how to fix it", async () => {
+    // From here on the contract is broken on purpose: without the guard, which would put it right before the update looks.
+    await kube().apps.patchNamespacedDeployment({
+      namespace: "nats",
+      name: "contract-guard",
+      body: [{ op: "replace", path: "/spec/replicas", value: 0 }],
+    });
+    await until(
+      "the guard to be gone",
+      async () => ((await uidOf("nats", "app=contract-guard")).length === 0 ? true : undefined),
+      60_000,
+    );
     await remakeStream("noetl.commands", "work");
     config.contractTimeoutSeconds = "5";
     const output = await failingUp();

@@ -4,6 +4,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import type { ConsumerConfig, StreamConfig } from "nats";
+import { FROZEN_SUBJECT } from "../../../contract/rules/rule";
 import { CommandError } from "../../shared/exit";
 import type { Intent } from "./plan";
 
@@ -19,8 +20,7 @@ export type Phase =
   | "drained" // what the holding stream took is in the new one, and the holding stream is gone
   | "restarted"; // server and workers have been told to restart
 
-/** In front of every subject that a repair listens on or writes to: nobody else publishes there. */
-export const FROZEN_SUBJECT = "noetl-nats.repair";
+export { FROZEN_SUBJECT };
 
 /** Version of the files; another one is refused. */
 const FORMAT = 2;

@@ -4,9 +4,12 @@ import * as os from "node:os";
 import { headers as newHeaders } from "nats";
 import { Deadline, inSeconds } from "../../../contract/deadline";
 import { ConnectError } from "../../../contract/errors";
+import { lockStream } from "../../../contract/rules/rule";
 import type { Session } from "../../../contract/nats/session";
 import { CommandError } from "../../shared/exit";
 import { ask, getMessage, WRONG_LAST_SEQUENCE, type Answered } from "./messages";
+
+export { lockStream };
 
 /** How long a hold lasts without being renewed, in seconds: the stream's `max_age`, so that one clock alone counts. */
 export const LEASE_SECONDS = 20;
@@ -17,7 +20,6 @@ const FRESH_MILLISECONDS = 8_000;
 const ANSWER_MILLISECONDS = 5_000;
 const NANOSECONDS = 1e9;
 
-export const lockStream = (stream: string): string => `${stream}-repair-lock`;
 const lockSubject = (stream: string): string => `noetl-nats.repair-lock.${stream}`;
 
 /** Who holds a lock, as its message has it. */

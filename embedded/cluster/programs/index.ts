@@ -6,6 +6,7 @@ import type { Program } from "../container";
 import type { LocalPorts } from "../ports";
 import type { Sources } from "../sources";
 import { nats, NATS_PORTS } from "./nats";
+import { node } from "./node";
 import { isRole, noetl } from "./noetl";
 import { pgbouncer } from "./pgbouncer";
 import { postgres } from "./postgres";
@@ -45,6 +46,7 @@ export function programOf(pod: V1Pod, container: V1Container): MakeProgram | und
   const [first] = pod.spec?.containers ?? [];
   if (isNats(pod)) return container.name === "nats" ? nats : undefined;
   if (container.name !== first?.name || !pod.spec?.containers.includes(container)) return undefined;
+  if (container.command?.[0] === "node") return node;
   if (appOf(pod) === "postgres") return postgres;
   if (appOf(pod) === "pgbouncer") return pgbouncer;
   return isRole(appOf(pod)) ? noetl : undefined;

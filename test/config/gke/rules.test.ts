@@ -92,10 +92,11 @@ describe("Autopilot's resource rules", () => {
       "noetl-schema",
       "noetl-server",
       "noetl-worker",
+      "contract-guard",
       "gateway",
     ]);
-    // 3 x 280m + 50m + 250m + 50m + 100m + 2 x 100m + 100m.
-    expect(cpuOf(pods)).toBeCloseTo(1.59, 2);
+    // 3 x 280m + 50m + 250m + 50m + 100m + 2 x 100m + 50m + 100m.
+    expect(cpuOf(pods)).toBeCloseTo(1.64, 2);
   });
 });
 

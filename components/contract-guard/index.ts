@@ -1,0 +1,121 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+import * as k8s from "@pulumi/kubernetes";
+import * as pulumi from "@pulumi/pulumi";
+import { DEFAULTS } from "../../contract/defaults";
+import { LOCATIONS } from "../../contract/facts";
+import type { GuardFile, GuardMode, Stores } from "../../contract/guard/settings";
+import type { ContractArguments } from "../../contract/inputs";
+import { projectRoot } from "../../contract/project";
+import { image } from "../../contract/validate";
+import { namespace, type Resources } from "../shared";
+import { deployment, FILES, PASSWORD_KEY } from "./manifests";
+
+export interface ContractGuardArgs {
+  /** Where NATS is, inside the cluster, and who logs in. */
+  nats: {
+    host: pulumi.Input<string>;
+    port: pulumi.Input<number>;
+    user: pulumi.Input<string>;
+    /** Kept as a secret. */
+    password: pulumi.Input<string>;
+  };
+  /** The contract, as `StreamContract` takes it, without the way to NATS and without a credential. */
+  contract: Omit<ContractArguments, "connection" | "password" | "credentials" | "nkeySeed" | "noetlLogin">;
+  /** `heal` creates what NoETL or its gateway would have made, `watch` reports alone. Default `heal`. */
+  mode?: GuardMode;
+  /** Namespace that exists. Default: one of its own, `contract-guard`, which the component creates. */
+  namespace?: pulumi.Input<string>;
+  /** Image with Node 20 or newer as `node`. Default: {@link DEFAULTS.contractGuardImage}. */
+  image?: string;
+  /** Bytes of JetStream's stores, for the metrics. Default: what the account's limits say. */
+  stores?: Stores;
+  /** How Prometheus finds it: not at all, or by annotations of the pod. Default `off`. */
+  monitoring?: "off" | "annotations";
+  /** Default: 50m CPU and 64Mi memory, at most 128Mi. */
+  resources?: Resources;
+  /** How long its pod may take to become ready, in seconds. Default 300. */
+  timeoutSeconds?: number;
+}
+
+/** Largest ConfigMap that Kubernetes takes, in bytes. */
+const CONFIG_MAP_BYTES = 1024 ** 2;
+
+/** The guard's program, with all that it needs, as `npm run build` has bundled it.  @throws Error where it is missing. */
+export function guardProgram(): string {
+  const file = path.join(projectRoot(), "dist", "contract", "guard", "guard.cjs");
+  try {
+    return fs.readFileSync(file, "utf8");
+  } catch {
+    throw new Error(`${file} is missing: npm run build makes it`);
+  }
+}
+
+/**
+ * A pod beside NATS that keeps the stream contract true between two updates: it looks when NATS tells that something was
+ * deleted, and at least every 15 s; creates the stream, consumers and buckets that are missing as NoETL would; and reports
+ * everything else in its log and as metrics.
+ *
+ * @throws pulumi.ResourceError where the image is not a reference with a tag or a digest.
+ */
+export class ContractGuard extends pulumi.ComponentResource {
+  /** Namespace of the pod. */
+  readonly namespace: pulumi.Output<string>;
+  /** Name of the Deployment. */
+  readonly deployment: pulumi.Output<string>;
+
+  constructor(name: string, args: ContractGuardArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("noetl-nats:index:ContractGuard", name, {}, opts);
+    const reference = args.image ?? DEFAULTS.contractGuardImage;
+    const problem = image(reference);
+    if (problem) throw new pulumi.ResourceError(`image is ${problem}`, this);
+    const child = { parent: this };
+    const timeout = `${args.timeoutSeconds ?? 300}s`;
+    const place = pulumi.output(
+      args.namespace ??
+        namespace(`${name}-namespace`, { name: LOCATIONS.guard.namespace, podSecurity: "restricted" }, child).metadata
+          .name,
+    );
+    const data = this.files(args);
+    const config = new k8s.core.v1.ConfigMap(`${name}-config`, { metadata: { namespace: place }, data }, child);
+    const secret = new k8s.core.v1.Secret(
+      `${name}-auth`,
+      { metadata: { namespace: place }, stringData: { [PASSWORD_KEY]: pulumi.secret(args.nats.password) } },
+      child,
+    );
+    const installed = new k8s.apps.v1.Deployment(
+      `${name}-deployment`,
+      deployment({
+        namespace: place,
+        image: reference,
+        mode: args.mode ?? "heal",
+        configMap: config.metadata.name,
+        secret: secret.metadata.name,
+        user: args.nats.user,
+        ...(args.resources ? { resources: args.resources } : {}),
+        annotated: args.monitoring === "annotations",
+      }),
+      { ...child, customTimeouts: { create: timeout, update: timeout } },
+    );
+    this.namespace = place;
+    this.deployment = installed.metadata.name;
+    this.registerOutputs({ namespace: this.namespace, deployment: this.deployment });
+  }
+
+  /** The pod's files.  @throws pulumi.ResourceError where they are more than a ConfigMap holds. */
+  private files({ nats, contract, stores }: ContractGuardArgs): Record<string, pulumi.Input<string>> {
+    const program = guardProgram();
+    const file = pulumi.all([nats.host, nats.port]).apply(([host, port]) => {
+      const content: GuardFile = {
+        contract: { ...contract, connection: { servers: [`${host}:${port}`] } },
+        ...(stores ? { stores } : {}),
+      };
+      const text = JSON.stringify(content);
+      if (Buffer.byteLength(program) + Buffer.byteLength(text) > CONFIG_MAP_BYTES) {
+        throw new pulumi.ResourceError("program and contract are larger than a ConfigMap may be: declare less", this);
+      }
+      return text;
+    });
+    return { [FILES.program]: program, [FILES.contract]: file };
+  }
+}

@@ -1,0 +1,105 @@
+import type * as k8s from "@pulumi/kubernetes";
+import type * as pulumi from "@pulumi/pulumi";
+import { LOCATIONS } from "../../contract/facts";
+import { GUARD_PORT, GUARD_VARIABLES, type GuardMode } from "../../contract/guard/settings";
+import type { Resources } from "../shared";
+
+const { deployment: NAME } = LOCATIONS.guard;
+
+export const LABELS = { app: NAME, "app.kubernetes.io/name": NAME, "app.kubernetes.io/component": NAME };
+
+/** Keys of the ConfigMap; both are files of the pod. */
+export const FILES = { program: "guard.js", contract: "contract.json" } as const;
+/** Key of the Secret. */
+export const PASSWORD_KEY = "password";
+
+const FOLDER = "/guard";
+/** User `node` of the official image, as a number: `runAsNonRoot` cannot check a name. */
+const NODE_UID = 1000;
+
+/** It sleeps nearly always. A third of the limit is Node's own. */
+export const GUARD_RESOURCES: Resources = {
+  requests: { cpu: "50m", memory: "64Mi" },
+  limits: { memory: "128Mi" },
+};
+
+export interface DeploymentArgs {
+  namespace: pulumi.Input<string>;
+  image: string;
+  mode: GuardMode;
+  configMap: pulumi.Input<string>;
+  secret: pulumi.Input<string>;
+  user: pulumi.Input<string>;
+  resources?: Resources;
+  /** Annotations by which a Prometheus without an operator finds pods. */
+  annotated: boolean;
+}
+
+const scraped = {
+  "prometheus.io/scrape": "true",
+  "prometheus.io/port": String(GUARD_PORT),
+  "prometheus.io/path": "/metrics",
+};
+
+/** One pod that needs nothing but its way to NATS: no token, no volume that it could write to, no right of Linux. */
+export function deployment(args: DeploymentArgs): k8s.apps.v1.DeploymentArgs {
+  const probe = (failureThreshold: number, periodSeconds: number) => ({
+    httpGet: { path: "/healthz", port: "http" },
+    failureThreshold,
+    periodSeconds,
+    timeoutSeconds: 5,
+  });
+  return {
+    metadata: { name: NAME, namespace: args.namespace, labels: LABELS },
+    spec: {
+      replicas: 1,
+      // Two for a moment do no harm: what one has created the other finds.
+      strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
+      selector: { matchLabels: { app: LABELS.app } },
+      template: {
+        metadata: { labels: LABELS, ...(args.annotated ? { annotations: scraped } : {}) },
+        spec: {
+          automountServiceAccountToken: false,
+          enableServiceLinks: false,
+          terminationGracePeriodSeconds: 10,
+          securityContext: {
+            runAsNonRoot: true,
+            runAsUser: NODE_UID,
+            runAsGroup: NODE_UID,
+            seccompProfile: { type: "RuntimeDefault" },
+          },
+          containers: [
+            {
+              name: NAME,
+              image: args.image,
+              command: ["node", `${FOLDER}/${FILES.program}`],
+              ports: [{ name: "http", containerPort: GUARD_PORT }],
+              env: [
+                { name: GUARD_VARIABLES.contract, value: `${FOLDER}/${FILES.contract}` },
+                { name: GUARD_VARIABLES.mode, value: args.mode },
+                { name: GUARD_VARIABLES.port, value: String(GUARD_PORT) },
+                { name: GUARD_VARIABLES.user, value: args.user },
+                {
+                  name: GUARD_VARIABLES.password,
+                  valueFrom: { secretKeyRef: { name: args.secret, key: PASSWORD_KEY } },
+                },
+              ],
+              terminationMessagePolicy: "FallbackToLogsOnError",
+              startupProbe: probe(30, 1),
+              readinessProbe: probe(3, 5),
+              livenessProbe: probe(3, 10),
+              resources: args.resources ?? GUARD_RESOURCES,
+              securityContext: {
+                allowPrivilegeEscalation: false,
+                readOnlyRootFilesystem: true,
+                capabilities: { drop: ["ALL"] },
+              },
+              volumeMounts: [{ name: "guard", mountPath: FOLDER, readOnly: true }],
+            },
+          ],
+          volumes: [{ name: "guard", configMap: { name: args.configMap } }],
+        },
+      },
+    },
+  };
+}

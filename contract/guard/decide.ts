@@ -1,0 +1,66 @@
+/** What the guard does about what it sees: pure decisions. */
+import type { StreamInfo } from "nats";
+import { ensurePlan, type Change, type Creation } from "../ensure";
+import type { ContractInputs } from "../inputs";
+import { breaks, checkName, evaluateRules, type Observed, type RuleResult } from "../rules";
+import { FROZEN_SUBJECT } from "../rules/rule";
+import type { GuardMode } from "./settings";
+
+/** Everything that one look found. */
+export interface Seen {
+  readonly observed: Observed;
+  /** The stream that takes what is published while a repair replaces the contract's. */
+  readonly holding: StreamInfo | undefined;
+  /** The stream in which a repair says that it is at work. */
+  readonly lock: StreamInfo | undefined;
+}
+
+/** One request that creates what NoETL or its gateway would have made. */
+export type Heal = Change & { readonly creates: Creation };
+
+export interface Decision {
+  /** What is created, in order; empty in mode `watch` and while a repair is under way. */
+  readonly heals: readonly Heal[];
+  /** Rules that are broken. */
+  readonly broken: readonly RuleResult[];
+  readonly holds: boolean;
+  /** True where a repair is at work or was interrupted, so that everything is left alone. */
+  readonly repairing: boolean;
+}
+
+/** Whether a repair is at work, or has left something: it alone knows what belongs where then. */
+export const isRepairing = ({ observed, holding, lock }: Seen): boolean =>
+  holding !== undefined ||
+  (lock?.state.messages ?? 0) > 0 ||
+  (observed.stream?.config.subjects ?? []).some((subject) => subject.startsWith(FROZEN_SUBJECT));
+
+/** Rules by what they are about that have to be looked at before a bucket is created; all others come before the stream's things. */
+const isBuckets = ({ rule: { about } }: RuleResult): boolean => about === "bucket" || about === "gateway";
+
+/**
+ * Only what is missing is created, as mode `ensure` would and NoETL itself does: nothing that is there is changed. Where mode
+ * `ensure` would refuse, because something needs a decision (a work queue, a consumer that lets other subjects through),
+ * nothing is created beside it.
+ */
+export function decide(inputs: ContractInputs, seen: Seen, mode: GuardMode): Decision {
+  const { observed } = seen;
+  const broken = evaluateRules(inputs, observed).filter(({ ok }) => !ok);
+  const holds = !broken.some(breaks(inputs));
+  const repairing = isRepairing(seen);
+  if (mode === "watch" || repairing) return { heals: [], broken, holds, repairing };
+  const { changes, refused } = ensurePlan(inputs, observed);
+  const forbidding = refused.filter(breaks(inputs)).filter(({ rule: { about } }) => about !== "declared");
+  const heals = changes.filter((change): change is Heal => {
+    if (change.creates === undefined) return false;
+    const isBucket = change.creates.kind === "bucket";
+    return !forbidding.some((verdict) => isBuckets(verdict) === isBucket);
+  });
+  return { heals, broken, holds, repairing };
+}
+
+/** A broken contract in one line, the same as long as the same is broken in the same way. */
+export function brokenText(broken: readonly RuleResult[], server: string): string {
+  const one = (verdict: RuleResult): string =>
+    `${verdict.severity} ${checkName(verdict)}: found ${verdict.found}, expected ${verdict.expected}`;
+  return broken.length === 0 ? `the contract holds at ${server}` : broken.map(one).join("; ");
+}

@@ -1,0 +1,251 @@
+/** The guard: looks at NATS when something happened there, and at least every 15 s, and does what {@link decide} says. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { Deadline, inSeconds } from "../deadline";
+import { ConnectError } from "../errors";
+import { openSession } from "../nats/connect";
+import type { Session } from "../nats/session";
+import { OldestPending } from "./age";
+import { brokenText, decide, type Heal, type Seen } from "./decide";
+import { type StateLog } from "./log";
+import { create, look } from "./look";
+import { metricsText, newCounts, type Counts, type LastLook } from "./metrics";
+import { advisories, GUARD_INBOX } from "./permissions";
+import type { GuardSettings } from "./settings";
+
+/** Longest time between two looks, in milliseconds. */
+const LOOK_MILLISECONDS = 15_000;
+/** Shortest time between two looks, in milliseconds; advisories come in bursts. */
+const PAUSE_MILLISECONDS = 50;
+/** How long one look, and what follows from it, may take, in milliseconds. */
+const TURN_MILLISECONDS = 10_000;
+/** How long one attempt to connect may take, and pauses between two, in milliseconds. */
+const CONNECT_MILLISECONDS = 5_000;
+const FIRST_RETRY_MILLISECONDS = 100;
+const LONGEST_RETRY_MILLISECONDS = 1_000;
+/** Without a turn for so long the guard counts as stuck, in milliseconds. */
+const STUCK_MILLISECONDS = 60_000;
+
+export class Guard {
+  readonly counts: Counts = newCounts();
+  private readonly age = new OldestPending();
+  private last: LastLook | undefined;
+  private connected = false;
+  private answers = false;
+  private awaySince: number | undefined;
+  /** When the stream was created that was seen last; undefined before the first was seen. */
+  private streamCreated: string | undefined;
+  private streamGone = false;
+  private turnedAt = performance.now();
+  private wake: (() => void) | undefined;
+  private woken = false;
+
+  constructor(
+    private readonly settings: GuardSettings,
+    private readonly log: StateLog,
+  ) {}
+
+  metrics(): string {
+    const { connected, answers, counts, last } = this;
+    return metricsText({ mode: this.settings.mode, stores: this.settings.stores, connected, answers, counts, last });
+  }
+
+  /** Why the guard does not work; undefined while it does. That NATS is away is not the guard's trouble. */
+  trouble(): string | undefined {
+    const since = performance.now() - this.turnedAt;
+    return since > STUCK_MILLISECONDS ? `no turn for ${inSeconds(since)}` : undefined;
+  }
+
+  /** Works until `signal` is aborted. */
+  async run(signal: AbortSignal): Promise<void> {
+    signal.addEventListener("abort", () => this.wakeUp());
+    for (let tries = 0; !signal.aborted; tries++) {
+      this.turnedAt = performance.now();
+      const session = await this.connect();
+      if (session) {
+        tries = 0;
+        await this.attend(session, signal);
+        await session.close().catch(() => undefined);
+        this.connected = false;
+        this.answers = false;
+        this.last = undefined;
+      }
+      if (!signal.aborted)
+        await pause(Math.min(LONGEST_RETRY_MILLISECONDS, FIRST_RETRY_MILLISECONDS * 2 ** tries), signal);
+    }
+  }
+
+  private async connect(): Promise<Session | undefined> {
+    try {
+      const identity = { name: `noetl-nats contract guard ${this.settings.id}`, inboxPrefix: GUARD_INBOX };
+      const session = await openSession(this.settings.inputs, new Deadline(CONNECT_MILLISECONDS), identity);
+      this.connected = true;
+      const after =
+        this.awaySince === undefined ? "" : ` again, after ${inSeconds(performance.now() - this.awaySince)}`;
+      this.awaySince = undefined;
+      const words = `connected to NATS at ${session.server} (nats-server ${session.serverVersion})${after}`;
+      this.log.state("nats", "info", words, "connected");
+      return session;
+    } catch (error) {
+      this.away(error);
+      return undefined;
+    }
+  }
+
+  /** Says once that NATS is away, whatever each attempt fails with while it restarts; what a setting causes is said by its kind. */
+  private away(error: unknown): void {
+    this.awaySince ??= performance.now();
+    const isSetting = error instanceof ConnectError && error.patience === "none";
+    const key = isSetting ? error.problem : "away";
+    this.log.state(
+      "nats",
+      isSetting ? "error" : "warn",
+      `NATS is away, waiting for it: ${(error as Error).message}`,
+      key,
+    );
+  }
+
+  /** Turn after turn on one connection, until it ends. */
+  private async attend(session: Session, signal: AbortSignal): Promise<void> {
+    let closed = false;
+    void session.connection.closed().then(
+      () => {
+        closed = true;
+        this.wakeUp();
+      },
+      () => undefined,
+    );
+    for (const subject of advisories(this.settings.inputs)) {
+      // A refusal costs speed alone: the guard looks by itself, too.
+      session.connection.subscribe(subject, { callback: (error) => (error ? undefined : this.wakeUp()) });
+    }
+    while (!closed && !signal.aborted) {
+      this.turnedAt = performance.now();
+      this.woken = false;
+      await this.turn(session);
+      if (closed) break;
+      await this.next();
+    }
+    if (closed && !signal.aborted) this.away(new Error(`${session.server} closed the connection`));
+  }
+
+  private wakeUp(): void {
+    this.woken = true;
+    this.wake?.();
+  }
+
+  /** Waits for an advisory, the end of the connection, or the time of the next look. */
+  private async next(): Promise<void> {
+    await sleep(PAUSE_MILLISECONDS);
+    if (this.woken) return;
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.wake = resolve;
+      timer = setTimeout(resolve, LOOK_MILLISECONDS);
+    });
+    clearTimeout(timer);
+    this.wake = undefined;
+  }
+
+  private async turn(session: Session): Promise<void> {
+    const deadline = new Deadline(TURN_MILLISECONDS);
+    try {
+      const seen = await look(session, this.settings.inputs, deadline);
+      this.take(seen, session);
+      const { heals } = this.last?.decision ?? { heals: [] };
+      if (heals.length === 0) return;
+      if (await this.heal(heals, session, deadline)) {
+        this.take(await look(session, this.settings.inputs, deadline), session);
+      }
+    } catch (error) {
+      if (!(error instanceof ConnectError)) throw error;
+      this.answers = false;
+      this.last = undefined;
+      // The end of the connection is said by whoever waits for it.
+      if (error.problem !== "closed")
+        this.log.state("contract", "warn", `NATS cannot be asked: ${error.message}`, error.problem);
+    }
+  }
+
+  /** Takes a look's result in: what it means is said where it is news. */
+  private take(seen: Seen, session: Session): void {
+    const { inputs, mode } = this.settings;
+    this.counts.looks++;
+    this.answers = true;
+    const decision = decide(inputs, seen, mode);
+    this.last = { seen, decision, oldestPendingSeconds: this.oldest(seen) };
+    this.countStream(seen);
+    const { repairing, broken, heals, holds } = decision;
+    if (repairing) {
+      const text = `a repair of stream ${inputs.stream} is at work, or was interrupted: the guard leaves everything alone`;
+      this.log.state("repair", "warn", text, "repairing");
+    } else if (this.log.is("repair", "repairing")) {
+      this.log.state("repair", "info", `the repair of stream ${inputs.stream} has ended`, "none");
+    }
+    // What is about to be created is said when it has been.
+    if (heals.length > 0 && !this.log.is("heal", "refused")) return;
+    this.log.state("contract", holds ? "info" : "error", brokenText(broken, session.server));
+  }
+
+  private oldest({ observed: { stream, consumer, consumers } }: Seen): number {
+    const infos = Object.values(consumers ?? { consumer }).filter((info) => info !== undefined);
+    if (!stream || infos.length === 0) return 0;
+    const server = Date.parse(String((stream as { ts?: string }).ts));
+    return this.age.look(
+      {
+        created: String(stream.created),
+        sequence: stream.state.last_seq,
+        storedAt: Date.parse(String(stream.state.last_ts)),
+      },
+      {
+        floor: Math.min(...infos.map(({ ack_floor: floor }) => floor.stream_seq)),
+        waiting: infos.reduce((sum, info) => sum + info.num_pending + info.num_ack_pending, 0),
+      },
+      Number.isNaN(server) ? Date.now() : server,
+    );
+  }
+
+  /** Counts streams that were lost since the last look, and those that are there again. */
+  private countStream({ observed: { stream }, holding }: Seen): void {
+    const created = stream && String(stream.created);
+    if (holding) {
+      // Whoever repairs replaces it on purpose.
+      this.streamCreated = created ?? this.streamCreated;
+      return;
+    }
+    if (created === undefined) {
+      if (this.streamCreated !== undefined && !this.streamGone) this.counts.streamLost++;
+      this.streamGone = true;
+      return;
+    }
+    const isOther = this.streamCreated !== undefined && this.streamCreated !== created;
+    if (isOther && !this.streamGone) this.counts.streamLost++;
+    if (isOther) this.counts.streamRemade++;
+    this.streamGone = false;
+    this.streamCreated = created;
+  }
+
+  /** Creates, in order, up to the first that NATS refuses. Returns whether anything may have changed. */
+  private async heal(heals: readonly Heal[], session: Session, deadline: Deadline): Promise<boolean> {
+    for (const heal of heals) {
+      const { kind, name } = heal.creates;
+      try {
+        const isOurs = await create(session, heal, { id: this.settings.id, deadline });
+        if (isOurs) this.counts.heals[kind]++;
+        const words = isOurs
+          ? `created ${kind} ${name}, which was missing`
+          : `${kind} ${name} is there again, made by somebody else`;
+        this.log.event(isOurs ? "warn" : "info", words);
+        this.log.forget("heal");
+      } catch (error) {
+        if (!(error instanceof ConnectError) || error.problem === "closed") throw error;
+        this.counts.refused++;
+        this.log.state("heal", "error", `cannot create ${kind} ${name}: ${error.message}`, "refused");
+        return true;
+      }
+    }
+    return true;
+  }
+}
+
+const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>
+  sleep(milliseconds, undefined, { signal }).catch(() => undefined);

@@ -1,0 +1,56 @@
+/** What the guard asks NATS, and how it creates something. */
+import { observe } from "../check";
+import type { Deadline } from "../deadline";
+import { ConnectError } from "../errors";
+import type { ContractInputs } from "../inputs";
+import type { Session } from "../nats/session";
+import { holdingStream, lockStream } from "../rules/rule";
+import type { Heal, Seen } from "./decide";
+
+/** One round of questions; nothing is tried out, so that no refused attempt stands in the server's log. @throws ConnectError */
+export async function look(session: Session, inputs: ContractInputs, deadline: Deadline): Promise<Seen> {
+  const [{ observed }, holding, lock] = await Promise.all([
+    observe({ session, inputs, deadline }, { looksOnly: true }),
+    session.streamInfo(holdingStream(inputs.stream), deadline),
+    session.streamInfo(lockStream(inputs.stream), deadline),
+  ]);
+  return { observed, holding, lock };
+}
+
+/** Metadata of what a guard made. NoETL and its gateway use what is there, whatever its metadata. */
+export const MADE_BY = "noetl-nats.made-by";
+
+/** NATS' words for "somebody was faster": the name is taken by another configuration (stream 10058, consumer 10148 and 10013). */
+const ALREADY_THERE = /\((?:10058|10148|10013)\)/;
+
+/**
+ * Creates one thing, and never changes one.
+ *
+ * A server takes the same configuration twice and says both times that it created. The metadata names the guard, so that of
+ * two which create the same at once one is refused and knows that it was not the one (nats-server 2.10 and newer).
+ *
+ * @param id Tells this guard from another.
+ * @returns whether this guard created it; false where somebody else had.
+ * @throws ConnectError with NATS' words where it refuses.
+ */
+export async function create(
+  session: Session,
+  { does, subject, body, creates }: Heal,
+  { id, deadline }: { readonly id: string; readonly deadline: Deadline },
+): Promise<boolean> {
+  const metadata = { [MADE_BY]: id };
+  try {
+    const request = creates.kind === "consumer" ? createOnly(body, metadata) : { ...body, metadata };
+    await session.change({ subject, body: request, what: `to ${does}` }, deadline);
+    return true;
+  } catch (error) {
+    if (error instanceof ConnectError && ALREADY_THERE.test(error.message)) return false;
+    throw error;
+  }
+}
+
+/** A request that a server from 2.10 on refuses where the consumer exists with another configuration. */
+function createOnly(body: object, metadata: object): object {
+  const { config, ...rest } = body as { config: object };
+  return { ...rest, action: "create", config: { ...config, metadata } };
+}
