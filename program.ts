@@ -67,7 +67,7 @@ export function deploy(settings: Settings, platform: Platform = kubernetesPlatfo
   const nats = settings.deployNats
     ? new NatsJetStream(
         "nats",
-        { ...natsArgs(settings), ...platform.nats },
+        { ...natsArgs(settings), cluster: platform.access, ...platform.nats },
         announceRestart(onCluster, () => contractArgs),
       )
     : undefined;
@@ -147,6 +147,9 @@ export function deploy(settings: Settings, platform: Platform = kubernetesPlatfo
         { dependsOn: (noetl ? [noetl, gateway] : [nats, ensured, gateway]).filter((each) => each !== undefined) },
       )
     : undefined;
+
+  // Whoever logs in has moved by now, and it has been proven that the new login works.
+  nats?.retireOldLogins([ensured, noetl, gateway, contract].filter((each) => each !== undefined));
 
   // The engine warns of an output that is there without a value.
   return withoutUndefined({
