@@ -242,7 +242,10 @@ export class NatsJetStream extends pulumi.ComponentResource {
   private users(name: string, { namespace, user, password, extraUsers, cluster }: UsersArgs): Users {
     const child = { parent: this };
     if (cluster === undefined) {
-      const logins = [{ name: user, password }, ...extraUsers].map(({ name: own, ...rest }) => ({ user: own, ...rest }));
+      const logins = [{ name: user, password }, ...extraUsers].map(({ name: own, ...rest }) => ({
+        user: own,
+        ...rest,
+      }));
       const text = pulumi.output(logins).apply((each) => usersText(each as Login[]));
       const secret = new k8s.core.v1.Secret(
         `${name}-users`,

@@ -101,7 +101,11 @@ describe("the stand-in for nats/nats", () => {
     fs.mkdirSync(users);
     const named = text.replace("../nats-users/", `../${path.basename(users)}/`);
     const permissions = { publish: ["$JS.API.>"], subscribe: { allow: [">"] } };
-    const logins = ["7k", "12e5", "true", "1.2~b-3"].map((password) => ({ user: `u-${password}`, password, permissions }));
+    const logins = ["7k", "12e5", "true", "1.2~b-3"].map((password) => ({
+      user: `u-${password}`,
+      password,
+      permissions,
+    }));
     fs.writeFileSync(path.join(users, "users.conf"), usersText(logins));
     expect(await check(named, quoted)).toMatch(/is valid/);
     fs.rmSync(users, { recursive: true });

@@ -18,7 +18,17 @@ import { applySecret, clusterAccess, listPods, readSecret } from "../../../contr
 import type { ClusterAccess } from "../../../contract/kubernetes/kubeconfig";
 import { openSession } from "../../../contract/nats/connect";
 import { credential } from "../../../contract/validate";
-import { admitted, differencesOf, type Login, nameLogin, type Naming, USERS_FILE, usersIn, usersText, without } from "./file";
+import {
+  admitted,
+  differencesOf,
+  type Login,
+  nameLogin,
+  type Naming,
+  USERS_FILE,
+  usersIn,
+  usersText,
+  without,
+} from "./file";
 import { type MountingPod, serversToAsk, waitingWords } from "./servers";
 
 /** What the stub's resource passes on; `base` and `numbers` are {@link check}'s own. */

@@ -66,7 +66,10 @@ interface Configuration {
 const CONFIG_FOLDER = "/etc/nats-config";
 
 /** The configuration with the files of mounted Secrets that it includes; nats-server takes relative paths alone. */
-async function withIncludes(config: string, { pod, container, sources, dir, folder }: Situation): Promise<Configuration> {
+async function withIncludes(
+  config: string,
+  { pod, container, sources, dir, folder }: Situation,
+): Promise<Configuration> {
   const files: Record<string, string> = {};
   let text = config;
   for (const [whole, indent = "", named = ""] of config.matchAll(/^(\s*)include ([^;\n]+);/gm)) {
