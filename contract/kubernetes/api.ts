@@ -130,7 +130,7 @@ export async function apiAnswer(
   if (content) {
     options.method = "PATCH";
     const type = { "Content-Type": "application/apply-patch+yaml", "Content-Length": content.length };
-    options.headers = { ...options.headers, ...type } as http.OutgoingHttpHeaders;
+    options.headers = { ...options.headers, ...type };
   }
   const { request } = url.protocol === "http:" ? http : https;
   type Answer = { status: number; body: string; date: string };
@@ -243,12 +243,14 @@ export async function applySecret(
   seconds: number,
 ): Promise<void> {
   const { namespace, name, data } = secret;
-  const encoded = Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString("base64")]);
+  const encoded: Record<string, string> = Object.fromEntries(
+    Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString("base64")]),
+  );
   const resource = {
     path: `${secretPath(namespace, name)}?fieldManager=${FIELD_MANAGER}&force=true`,
     what: `change Secret ${namespace}/${name}`,
     needs: "create and patch on secrets",
-    apply: { apiVersion: "v1", kind: "Secret", metadata: { name }, type: "Opaque", data: Object.fromEntries(encoded) },
+    apply: { apiVersion: "v1", kind: "Secret", metadata: { name }, type: "Opaque", data: encoded },
   };
   const answer = await within(seconds * 1000, `the Kubernetes API to change Secret ${namespace}/${name}`, (signal) =>
     apiAnswer(config, resource, signal),

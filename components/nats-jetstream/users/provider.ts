@@ -29,7 +29,7 @@ import {
   usersText,
   without,
 } from "./file";
-import { type MountingPod, serversToAsk, waitingWords } from "./servers";
+import { serversToAsk, waitingWords } from "./servers";
 
 /** What the stub's resource passes on; `base` and `numbers` are {@link check}'s own. */
 export interface UsersInputs extends Naming {
@@ -59,7 +59,7 @@ export function check(olds: object, news: object): pulumi.dynamic.CheckResult<Us
   const plain = Object.fromEntries(INPUTS.flatMap((name) => (given[name] === undefined ? [] : [[name, given[name]]])));
   const extraUsers = given.extraUsers ?? [];
   const asked = { base: given.user, password: given.password };
-  const names = (Array.isArray(extraUsers) ? extraUsers : []).map(({ user }) => user);
+  const names = listed(extraUsers).map(({ user }) => user);
   // The login that `retire` is given has its name from `admit`.
   const naming = plain.step === "retire" ? { ...asked, user: given.user, numbers: {} } : nameLogin(olds, asked, names);
   const inputs = { ...plain, extraUsers, ...naming } as UsersInputs;
@@ -72,9 +72,12 @@ export function check(olds: object, news: object): pulumi.dynamic.CheckResult<Us
   return { inputs, failures: [{ property: "", reason }] };
 }
 
+/** A preview may not know them yet. */
+const listed = (users: readonly Login[] | string): readonly Login[] => (typeof users === "string" ? [] : users);
+
 /** The users that are to be there in the end. */
 function declaredIn({ user, password, extraUsers }: UsersInputs): Login[] {
-  return [{ user, password }, ...(Array.isArray(extraUsers) ? extraUsers : [])];
+  return [{ user, password }, ...listed(extraUsers)];
 }
 
 /** The users are written again where an input differs, a refresh found a difference, or the Secret is not as it was left. */
@@ -163,7 +166,7 @@ async function reached(inputs: UsersInputs, { access, logins, deadline }: Waitin
     const pods = await within(deadline.step(), `the Kubernetes API to list the pods of ${inputs.namespace}`, (signal) =>
       listPods(access, inputs.namespace, signal),
     );
-    const servers = serversToAsk(pods.pods as readonly MountingPod[], inputs.secret);
+    const servers = serversToAsk(pods.pods, inputs.secret);
     const answers = await Promise.all(
       servers.flatMap((pod) => logins.map((login) => answerOf(inputs, { pod, login, deadline }))),
     );
