@@ -70,7 +70,12 @@ export function deploy(settings: Settings, platform: Platform = kubernetesPlatfo
   const nats = settings.deployNats
     ? new NatsJetStream(
         "nats",
-        { ...natsArgs(settings), ...(guard ? { extraUsers: [guard] } : {}), ...platform.nats },
+        {
+          ...natsArgs(settings),
+          ...(guard ? { extraUsers: [guard] } : {}),
+          cluster: platform.access,
+          ...platform.nats,
+        },
         announceRestart(onCluster, () => contractArgs),
       )
     : undefined;
@@ -164,6 +169,9 @@ export function deploy(settings: Settings, platform: Platform = kubernetesPlatfo
         { dependsOn: (noetl ? [noetl, gateway] : [nats, ensured, gateway]).filter((each) => each !== undefined) },
       )
     : undefined;
+
+  // Whoever logs in has moved by now, and it has been proven that the new login works.
+  nats?.retireOldLogins([ensured, noetl, gateway, contract].filter((each) => each !== undefined));
 
   // The engine warns of an output that is there without a value.
   return withoutUndefined({

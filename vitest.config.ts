@@ -47,7 +47,7 @@ const NEEDS = {
   workflows: ["test/workflows/**/*.test.ts"],
   contract: [
     "test/commands/doctor/repair/**/*.test.ts",
-    "test/components/nats-jetstream/routes.test.ts",
+    "test/components/nats-jetstream/{rotation,routes}.test.ts",
     "test/components/stream-contract/**/*.test.ts",
     "test/contract/check.test.ts",
     "test/contract/ensure.test.ts",

@@ -160,9 +160,18 @@ export function splitImage(reference: string): { repository: string; tag: string
 export const imageValues = (reference: pulumi.Input<string>) =>
   derived(reference, (known) => ({ ...splitImage(known), pullPolicy: "IfNotPresent" }));
 
-/** A password that NoETL's clients can use: letters and digits, the first a letter. Kept in the encrypted state. */
-export function generatedPassword(name: string, opts: pulumi.CustomResourceOptions): pulumi.Output<string> {
-  return pulumi.secret(new random.RandomPassword(name, { length: 32, special: false }, opts).result);
+/**
+ * A password that NoETL's clients can use: letters and digits, the first a letter. Kept in the encrypted state.
+ *
+ * @param revision Another number, another password. A first one has no keeper, as passwords of before had none.
+ */
+export function generatedPassword(
+  name: string,
+  opts: pulumi.CustomResourceOptions,
+  revision = 1,
+): pulumi.Output<string> {
+  const keepers = revision === 1 ? {} : { keepers: { revision: String(revision) } };
+  return pulumi.secret(new random.RandomPassword(name, { length: 32, special: false, ...keepers }, opts).result);
 }
 
 /**

@@ -236,7 +236,15 @@ export const SETTINGS = {
       "letters, digits and . _ ~ -; without ~ where NATS is installed, and then not . or a name that begins with ..",
     check: is.credential,
   }),
-  natsPassword: password("NATS", "Password of natsUser; generated where unset and NATS is installed."),
+  natsPassword: password(
+    "NATS",
+    "Password of natsUser; generated where unset and NATS is installed. A change restarts NoETL's pods and not NATS: docs/passwords.md.",
+  ),
+  natsPasswordRevision: integer(1, 1, 1_000_000, {
+    group: "NATS",
+    description: "Another number has another password generated where natsPassword is unset: docs/passwords.md.",
+    example: "2",
+  }),
   natsJetstreamFileSize: size(DEFAULTS.natsJetstreamFileSize, "1Gi", "16Ti", {
     group: "NATS",
     description: "Size of the volume of JetStream's file store. To let one grow that exists: docs/troubleshooting.md.",

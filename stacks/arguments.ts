@@ -66,6 +66,7 @@ export function natsArgs(settings: Settings): NatsJetStreamArgs {
   return {
     user: settings.natsUser,
     password: secret(settings.natsPassword),
+    passwordRevision: settings.natsPasswordRevision,
     fileStoreSize: settings.natsJetstreamFileSize,
     memoryStoreSize: settings.natsJetstreamMemSize,
     memoryLimit: settings.natsMemoryLimit,

@@ -2,7 +2,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { natsMemory } from "../../contract/nats/memory";
 import { HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
-import { credential, quantityBytes, secretKey, size } from "../../contract/validate";
+import { credential, quantityBytes, size } from "../../contract/validate";
 import { NATS_USER, LOCATIONS, natsUrl, serviceHost } from "../../contract/facts";
 import {
   type ChartSource,
@@ -13,19 +13,34 @@ import {
   releaseRevision,
   type Resources,
 } from "../shared";
-import { type NatsUser, natsValues, routeSecret, secretKeysOf, serversDigest } from "./values";
+import { type ClusterArgs, NatsUsers } from "./users/resource";
+import { type Login, USERS_FILE, usersText } from "./users/file";
+import { BOX_PASSWORD, type NatsUser, natsValues, routeSecret, serversDigest } from "./values";
 
 export type { NatsUser } from "./values";
 
 export interface NatsJetStreamArgs {
   /** Namespace, which the component creates. Default `nats`. */
   namespace?: string;
-  /** User that NoETL and nats-box log in with. Default `noetl`. */
+  /**
+   * User that NoETL and nats-box log in with. Default `noetl`. Each new password gets a user of its own, `noetl-2` after the
+   * first change: {@link NatsJetStream.user} has the name that is valid.
+   */
   user?: string;
   /** Its password: letters, digits and `. _ ~ -` only. Generated where unset. */
   password?: pulumi.Input<string>;
-  /** More users, for example with fewer permissions; names and passwords as those of `user`. */
+  /** Another number has another password generated, where `password` is unset: 2 after 1, and so on. Default 1. */
+  passwordRevision?: number;
+  /**
+   * More users, for example with fewer permissions; names and passwords as those of `user`. A changed one is read without a
+   * restart, and refused with its old password from then on.
+   */
   extraUsers?: readonly NatsUser[];
+  /**
+   * How the cluster is reached, to change a password while NATS runs and NoETL works: old and new login are valid until
+   * {@link NatsJetStream.retireOldLogins}. Default: a changed password restarts NATS, which loses what it holds in memory.
+   */
+  cluster?: ClusterArgs;
   /** Size of the file store's volume, a Kubernetes quantity. Default `5Gi`. `max_file_store` is nine tenths of it. */
   fileStoreSize?: string;
   /** Size of the memory store, a Kubernetes quantity, of which a fraction of a Mi is left out. Default `1Gi`. */
@@ -69,11 +84,12 @@ export const NATS_CHART: ChartSource = {
 /**
  * NATS with JetStream, installed by Helm: file and memory store, users, a nats-box that is logged in.
  *
- * Passwords live in Secrets alone and reach nats.conf through the environment. The Secrets are named by the engine, so a
- * new password gives one a new name and thereby rolls the pods. The servers of a cluster log in at one another, too.
+ * Passwords live in Secrets alone. nats.conf includes the file of users, which one of them holds: where `cluster` says how
+ * to reach it, that Secret changes in place, and nats-server reads it without a restart. The servers of a cluster log in at one
+ * another, too.
  *
  * @throws pulumi.ResourceError where a size is not a Kubernetes quantity, the memory store does not fit its limit, servers would
- * be an even number, or a user's name or password cannot be used or has the Secret's key of another's.
+ * be an even number, or a user's name or password cannot be used or is another's.
  */
 export class NatsJetStream extends pulumi.ComponentResource {
   /** Namespace of the server. */
@@ -82,7 +98,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
   readonly host: pulumi.Output<string>;
   /** Client port. */
   readonly port: pulumi.Output<number>;
-  /** User of NoETL. */
+  /** User of NoETL, as it is valid now. */
   readonly user: pulumi.Output<string>;
   /** Its password, a secret. */
   readonly password: pulumi.Output<string>;
@@ -92,6 +108,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
   readonly revision: pulumi.Output<number>;
   /** Another text wherever the servers restart, which loses what they hold in memory: NoETL's stream. */
   readonly serversRevision: pulumi.Output<string>;
+  private readonly retire: (after: readonly pulumi.Resource[]) => void;
 
   constructor(name: string, args: NatsJetStreamArgs = {}, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:NatsJetStream", name, {}, opts);
@@ -102,11 +119,11 @@ export class NatsJetStream extends pulumi.ComponentResource {
     const memoryStoreSize = args.memoryStoreSize ?? DEFAULTS.natsJetstreamMemSize;
     const memory = natsMemory(memoryStoreSize, args.memoryLimit);
     const problems = [
-      ...problem("user", credential(user) ?? secretKey(user)),
+      ...problem("user", credential(user)),
       ...extraUsers.flatMap((each, index) => [
         ...problem(
           `extraUsers[${index}].name`,
-          credential(each.name) ?? secretKey(each.name) ?? takenName(names, index + 1),
+          credential(each.name) ?? (names.indexOf(each.name) <= index ? "another user's" : undefined),
         ),
         // Whoever takes it from another resource has to know; NATS says no then.
         ...(typeof each.password === "string"
@@ -127,27 +144,17 @@ export class NatsJetStream extends pulumi.ComponentResource {
     if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);
 
     const child = { parent: this };
-    const password = pulumi.secret(args.password ?? generatedPassword(`${name}-password`, child));
-    const users: NatsUser[] = [{ name: user, password }, ...extraUsers];
+    const revision = args.passwordRevision ?? 1;
+    const password = pulumi.secret(args.password ?? generatedPassword(`${name}-password`, child, revision));
     const ns = namespace(
       `${name}-namespace`,
       { name: args.namespace ?? LOCATIONS.nats.namespace, podSecurity: "baseline" },
       { ...child, protect: args.protect },
     );
-
-    const auth = new k8s.core.v1.Secret(
-      `${name}-auth`,
-      {
-        metadata: { namespace: ns.metadata.name },
-        stringData: Object.assign(
-          {},
-          ...users.map((each) => ({
-            [secretKeysOf(each.name)[0]]: pulumi.secret(each.password),
-            // nats-server parses the value of a variable as it parses a file: unquoted, 7k or true would not be text.
-            [secretKeysOf(each.name)[1]]: pulumi.secret(pulumi.interpolate`"${each.password}"`),
-          })),
-        ) as Record<string, pulumi.Output<string>>,
-      },
+    const users = this.users(name, { namespace: ns.metadata.name, user, password, extraUsers, cluster: args.cluster });
+    const box = new k8s.core.v1.Secret(
+      `${name}-box`,
+      { metadata: { namespace: ns.metadata.name }, stringData: { [BOX_PASSWORD]: password } },
       child,
     );
 
@@ -173,8 +180,8 @@ export class NatsJetStream extends pulumi.ComponentResource {
       namespace: ns.metadata.name,
       timeout: args.timeoutSeconds ?? HELM_TIMEOUT_SECONDS.kubernetes,
       values: natsValues({
-        users,
-        authSecret: auth.metadata.name,
+        usersSecret: users.secret,
+        box: { user: users.user, secret: box.metadata.name },
         fileStoreSize,
         memoryStoreSize,
         memoryLimit: memory.limit,
@@ -202,11 +209,12 @@ export class NatsJetStream extends pulumi.ComponentResource {
       .all([ns.metadata.name, installed.status])
       .apply(([place]) => serviceHost(LOCATIONS.nats.service, place));
     this.port = pulumi.output(LOCATIONS.nats.port as number);
-    this.user = pulumi.output(user);
+    this.user = pulumi.output(users.user);
+    this.retire = (after) => users.retire([installed, ...after]);
     this.password = password;
     this.url = pulumi
-      .all([this.host, password])
-      .apply(([host, secret]) => natsUrl({ user, password: secret, host, port: LOCATIONS.nats.port }));
+      .all([this.host, this.user, password])
+      .apply(([host, login, secret]) => natsUrl({ user: login, password: secret, host, port: LOCATIONS.nats.port }));
     this.registerOutputs({
       namespace: this.namespace,
       host: this.host,
@@ -218,15 +226,58 @@ export class NatsJetStream extends pulumi.ComponentResource {
       serversRevision: this.serversRevision,
     });
   }
+
+  /**
+   * Removes logins that are no longer asked for, once everything that logs in has moved to {@link user} and {@link password}.
+   * Call it last. Until then, and where it is not called, old logins stay valid. Without `cluster` it does nothing: the restart
+   * has removed them.
+   *
+   * @param after Everything that logs in: releases, and checks that must have succeeded.
+   */
+  retireOldLogins(after: readonly pulumi.Resource[]): void {
+    this.retire(after);
+  }
+
+  /** The Secret with the file of users, and the name of the login that is valid. */
+  private users(name: string, { namespace, user, password, extraUsers, cluster }: UsersArgs): Users {
+    const child = { parent: this };
+    if (cluster === undefined) {
+      const logins = [{ name: user, password }, ...extraUsers].map(({ name: own, ...rest }) => ({
+        user: own,
+        ...rest,
+      }));
+      const text = pulumi.output(logins).apply((each) => usersText(each as Login[]));
+      const secret = new k8s.core.v1.Secret(
+        `${name}-users`,
+        { metadata: { namespace }, stringData: { [USERS_FILE]: pulumi.secret(text) } },
+        child,
+      );
+      return { secret: secret.metadata.name, user: pulumi.output(user), retire: () => undefined };
+    }
+    const shared = { cluster, namespace, secret: USERS_SECRET, password, extraUsers };
+    const admitted = new NatsUsers(`${name}-users`, { ...shared, step: "admit", user }, child);
+    return {
+      secret: admitted.secret,
+      user: admitted.user,
+      retire: (after) => {
+        // Not a child: whoever depends on this component would wait for it, and it waits for them.
+        const opts = { dependsOn: [...after] };
+        new NatsUsers(`${name}-users-settled`, { ...shared, step: "retire", user: admitted.user }, opts);
+      },
+    };
+  }
 }
 
-/** Whether a user's keys of the Secret are those of one before: `x.conf` is the key of user `x`, too. */
-function takenName(names: readonly string[], index: number): string | undefined {
-  const own = names[index] ?? "";
-  const before = names.slice(0, index);
-  if (before.includes(own)) return "another user's";
-  const twin = before.find((name) => secretKeysOf(name).some((key) => secretKeysOf(own).includes(key)));
-  return twin === undefined ? undefined : `the key under which the Secret holds user ${twin}, or the other way round`;
+/** Secret with the file of users where it changes in place; below the name of the release, as the chart's own objects. */
+const USERS_SECRET = `${LOCATIONS.nats.service}-users`;
+
+type UsersArgs = Pick<NatsJetStreamArgs, "cluster"> &
+  Required<Pick<NatsJetStreamArgs, "user" | "password" | "extraUsers">> & { namespace: pulumi.Output<string> };
+
+interface Users {
+  readonly secret: pulumi.Output<string>;
+  readonly user: pulumi.Output<string>;
+  readonly retire: (after: readonly pulumi.Resource[]) => void;
 }
 
 /** GOMEMLIMIT follows `memoryLimit`: a smaller limit of the container would be reached before Go collects. */

@@ -4,6 +4,7 @@ import { natsMemory } from "../../contract/nats/memory";
 import { quantityBytes } from "../../contract/validate";
 import { LOCATIONS } from "../../contract/facts";
 import type { Resources } from "../shared";
+import { USERS_FILE } from "./users/file";
 
 const MEBIBYTE = 1024 ** 2;
 
@@ -17,10 +18,17 @@ export interface NatsUser {
   };
 }
 
+/** What nats-box logs in with. */
+export interface BoxLogin {
+  user: pulumi.Input<string>;
+  /** Name of the Secret that holds its password under {@link BOX_PASSWORD}. */
+  secret: pulumi.Input<string>;
+}
+
 export interface NatsValuesArgs {
-  users: readonly Pick<NatsUser, "name" | "permissions">[];
-  /** Name of the Secret that holds each user's password under `<user>` and, quoted, under `<user>.conf`. */
-  authSecret: pulumi.Input<string>;
+  /** Name of the Secret that holds the file of users, `users.conf`. */
+  usersSecret: pulumi.Input<string>;
+  box: BoxLogin;
   fileStoreSize: string;
   memoryStoreSize: string;
   /** Of the container, a Kubernetes quantity; {@link natsMemory} says what it has to hold. */
@@ -57,11 +65,14 @@ const BOX_RESOURCES: Resources = {
   limits: { memory: "256Mi" },
 };
 
-/** Keys of the Secret that hold a user's password: as it is, and as nats.conf takes it. */
-export const secretKeysOf = (user: string): readonly [plain: string, conf: string] => [user, `${user}.conf`];
+/** Key of nats-box's Secret. */
+export const BOX_PASSWORD = "password";
 
-/** Environment variable that brings a user's password into nats.conf. */
-const passwordVariable = (index: number): string => `NATS_PASSWORD_${index}`;
+/** Volume with the file of users. The reloader mounts what is below /etc, too, and watches what nats.conf includes. */
+const USERS_VOLUME = { name: "users", mountPath: "/etc/nats-users" } as const;
+
+/** As nats.conf names it: relative to its own folder, /etc/nats-config. */
+const USERS_INCLUDE = `..${USERS_VOLUME.mountPath.slice("/etc".length)}/${USERS_FILE}`;
 
 /** Login of a cluster's servers at one another. Without one, whoever reaches their port becomes a server and needs no password. */
 const ROUTE = {
@@ -102,11 +113,10 @@ function cluster({ replicas, routeSecret: secret }: NatsValuesArgs): Record<stri
 const fromSecret = (name: pulumi.Input<string>, key: string) => ({ valueFrom: { secretKeyRef: { name, key } } });
 
 /**
- * Values of the chart nats/nats 2.14.x. No password is in them: nats.conf names an environment variable (a string
- * between `<<` and `>>` is written unquoted by the chart), and the variable comes from the Secret.
+ * Values of the chart nats/nats 2.14.x. No password is in them: nats.conf includes the file of users, which a Secret holds.
+ * A Secret that is mounted changes in place, so that nats-server reads other users without a restart.
  */
 export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
-  const admin = args.users[0];
   const memory = natsMemory(args.memoryStoreSize, args.memoryLimit);
   const nodePorts = args.clientNodePort !== undefined || args.monitorNodePort !== undefined;
   return {
@@ -125,25 +135,11 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
         },
         memoryStore: { enabled: true, maxSize: memory.store },
       },
-      merge: {
-        authorization: {
-          users: args.users.map((user, index) => ({
-            user: user.name,
-            password: `<< $${passwordVariable(index)} >>`,
-            ...(user.permissions ? { permissions: user.permissions } : {}),
-          })),
-        },
-      },
+      merge: { authorization: { users$include: USERS_INCLUDE } },
     },
     container: {
       env: {
         GOMEMLIMIT: memory.goMemoryLimit,
-        ...Object.fromEntries(
-          args.users.map((user, index) => [
-            passwordVariable(index),
-            fromSecret(args.authSecret, secretKeysOf(user.name)[1]),
-          ]),
-        ),
         ...(args.routeSecret === undefined
           ? {}
           : {
@@ -157,6 +153,8 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
           limits: { memory: memory.limit },
         },
       },
+      // Added to the chart's own, which `merge` would replace.
+      patch: [{ op: "add", path: "/volumeMounts/-", value: { ...USERS_VOLUME, readOnly: true } }],
     },
     // The chart gives these two none, and a container without is the first to be evicted.
     reloader: { merge: { resources: args.reloaderResources ?? RELOADER_RESOURCES } },
@@ -173,10 +171,17 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
     podTemplate: {
       topologySpreadConstraints:
         args.replicas > 1 ? { "topology.kubernetes.io/zone": { maxSkew: 1, whenUnsatisfiable: "ScheduleAnyway" } } : {},
+      patch: [
+        {
+          op: "add",
+          path: "/spec/volumes/-",
+          value: { name: USERS_VOLUME.name, secret: { secretName: args.usersSecret } },
+        },
+      ],
     },
     natsBox: {
       container: {
-        env: admin ? { NATS_USER: admin.name, NATS_PASSWORD: fromSecret(args.authSecret, admin.name) } : {},
+        env: { NATS_USER: args.box.user, NATS_PASSWORD: fromSecret(args.box.secret, BOX_PASSWORD) },
         merge: { resources: args.boxResources ?? BOX_RESOURCES },
       },
     },

@@ -387,8 +387,10 @@ function askedIn({ expect, worker, gateway }: ContractInputs): Asked {
   return { expect, worker, gateway: { sessionTtlSeconds, requestTtlSeconds } };
 }
 
-/** Problems that mean "NATS is not there", as opposed to "it could not be asked". */
+/** Problems that mean "NATS is not there as it was left", as opposed to "it could not be asked". */
 const GONE: ReadonlySet<string> = new Set<ConnectError["problem"]>([
+  // Somebody changed its users.
+  "wrong-password",
   "no-pod",
   "pod-not-ready",
   "refused",

@@ -3,6 +3,7 @@ import * as https from "node:https";
 import type { KubeConfig, V1Pod, V1PodList } from "@kubernetes/client-node" with {
   "resolution-mode": "import",
 };
+import { within } from "../deadline";
 import { ConnectError } from "../errors";
 import type { ClusterConnection } from "../inputs";
 import {
@@ -114,6 +115,8 @@ export interface Resource {
   /** In words that follow "may not". */
   readonly what: string;
   readonly needs: string;
+  /** An object to apply there, which is made where it is missing. Default: the resource is only read. */
+  readonly apply?: object;
 }
 
 export async function apiAnswer(
@@ -123,6 +126,12 @@ export async function apiAnswer(
 ): Promise<{ body: string; date: string } | undefined> {
   const options = await requestOptions(config);
   const url = new URL(apiServer(config).replace(/\/$/, "") + resource.path);
+  const content = resource.apply && Buffer.from(JSON.stringify(resource.apply));
+  if (content) {
+    options.method = "PATCH";
+    const type = { "Content-Type": "application/apply-patch+yaml", "Content-Length": content.length };
+    options.headers = { ...options.headers, ...type };
+  }
   const { request } = url.protocol === "http:" ? http : https;
   type Answer = { status: number; body: string; date: string };
   const { status, body, date } = await new Promise<Answer>((resolve, reject) => {
@@ -139,10 +148,10 @@ export async function apiAnswer(
       );
     });
     outgoing.on("error", (error) => reject(unreachable(config, error)));
-    outgoing.end();
+    outgoing.end(content);
   });
   if (status === 404) return undefined;
-  if (status !== 200) throw refused(config, status, resource);
+  if (status !== 200 && status !== 201) throw refused(config, status, resource);
   return { body, date };
 }
 
@@ -191,4 +200,60 @@ export async function readLog(
     signal,
   );
   return answer?.body;
+}
+
+const secretPath = (namespace: string, name: string): string =>
+  `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets/${encodeURIComponent(name)}`;
+
+/**
+ * What a Secret holds, as text; undefined where there is none.
+ *
+ * @throws ConnectError `forbidden`, `cluster-login`, `cluster-unreachable`, or `no-answer` after `seconds`.
+ */
+export async function readSecret(
+  config: ClusterAccess,
+  { namespace, name, seconds }: { readonly namespace: string; readonly name: string; readonly seconds: number },
+): Promise<Record<string, string> | undefined> {
+  const resource = {
+    path: secretPath(namespace, name),
+    what: `read Secret ${namespace}/${name}`,
+    needs: "get on secrets",
+  };
+  const answer = await within(seconds * 1000, `the Kubernetes API to give Secret ${namespace}/${name}`, (signal) =>
+    apiAnswer(config, resource, signal),
+  );
+  if (!answer) return undefined;
+  const { data = {} } = JSON.parse(answer.body) as { data?: Record<string, string> };
+  return Object.fromEntries(
+    Object.entries(data).map(([key, value]) => [key, Buffer.from(value, "base64").toString("utf8")]),
+  );
+}
+
+/** Who the API server notes as the owner of what is applied. */
+const FIELD_MANAGER = "noetl-nats";
+
+/**
+ * Makes a Secret, or changes it in place, by server-side apply.
+ *
+ * @throws ConnectError as {@link readSecret}, and `no-pod` where its namespace is missing.
+ */
+export async function applySecret(
+  config: ClusterAccess,
+  secret: { readonly namespace: string; readonly name: string; readonly data: Readonly<Record<string, string>> },
+  seconds: number,
+): Promise<void> {
+  const { namespace, name, data } = secret;
+  const encoded: Record<string, string> = Object.fromEntries(
+    Object.entries(data).map(([key, value]) => [key, Buffer.from(value).toString("base64")]),
+  );
+  const resource = {
+    path: `${secretPath(namespace, name)}?fieldManager=${FIELD_MANAGER}&force=true`,
+    what: `change Secret ${namespace}/${name}`,
+    needs: "create and patch on secrets",
+    apply: { apiVersion: "v1", kind: "Secret", metadata: { name }, type: "Opaque", data: encoded },
+  };
+  const answer = await within(seconds * 1000, `the Kubernetes API to change Secret ${namespace}/${name}`, (signal) =>
+    apiAnswer(config, resource, signal),
+  );
+  if (!answer) throw new ConnectError("no-pod", `there is no namespace ${namespace} for Secret ${name}`);
 }

@@ -10,7 +10,7 @@ import { startApiServer, startControllers, startKwok, type ClusterTools } from "
 import { seedCluster, nodeIsReady } from "./seed";
 import { isReady } from "./kubeconfig";
 import { Launcher } from "./launch";
-import { clusterFiles, makeOpenFolder, openFolder } from "./places";
+import { clusterFiles, makeOpenFolder, memoryFolder, openFolder } from "./places";
 import { freePorts } from "./ports";
 import { isAlive, readProcesses, self, signal, type Recorded } from "./processes";
 import type { ProgramTools } from "./programs";
@@ -133,6 +133,7 @@ export async function stopCluster(dir: string): Promise<void> {
   await endProcesses(Object.values(others));
   await endProcesses(etcd ? [etcd] : []);
   fs.rmSync(openFolder(dir), { recursive: true, force: true });
+  fs.rmSync(memoryFolder(dir), { recursive: true, force: true });
   fs.rmSync(dir, { recursive: true, force: true });
 }
 

@@ -9,9 +9,19 @@ export const isRoot = process.getuid?.() === 0;
  * A folder of the cluster in `dir` that every user can reach and whose path is short: for the sockets of databases, and
  * where we are root, for everything that a process of another user needs.
  */
-export function openFolder(dir: string): string {
-  const name = crypto.createHash("sha256").update(path.resolve(dir)).digest("hex").slice(0, 12);
-  return path.join("/tmp", `noetl-nats-${name}`);
+export const openFolder = (dir: string): string => path.join("/tmp", shortName(dir));
+
+const shortName = (dir: string): string =>
+  `noetl-nats-${crypto.createHash("sha256").update(path.resolve(dir)).digest("hex").slice(0, 12)}`;
+
+/** Folder in memory for what Secrets hold, as the kubelet has one: nothing of a Secret is written to the disk. */
+export const memoryFolder = (dir: string): string => path.join("/dev/shm", shortName(dir));
+
+/** Writes a file of a Secret, for the owner alone. Readers never see a half-written one. */
+export function writeSecretFile(file: string, text: string): void {
+  fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+  fs.writeFileSync(`${file}.new`, text, { mode: 0o600 });
+  fs.renameSync(`${file}.new`, file);
 }
 
 /** Makes that folder, empty. @throws Error where somebody else has something of that name. */
@@ -20,6 +30,7 @@ export function makeOpenFolder(dir: string): void {
   const found = fs.lstatSync(folder, { throwIfNoEntry: false });
   if (found && found.uid !== process.getuid?.()) throw new Error(`${folder} belongs to another user: remove it`);
   fs.rmSync(folder, { recursive: true, force: true });
+  fs.rmSync(memoryFolder(dir), { recursive: true, force: true });
   fs.mkdirSync(folder, { mode: 0o711 });
   // Whatever the mask of new files is.
   fs.chmodSync(openFolder(dir), 0o711);

@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { usersText } from "../../components/nats-jetstream/users/file";
 import { natsValues } from "../../components/nats-jetstream/values";
 import { ensureTools } from "../../embedded/toolchain";
 import { CASES } from "./cases";
@@ -56,11 +57,8 @@ describe("the stand-in for nats/nats", () => {
   it("takes everything the program passes to nats/nats", async () => {
     const program = (more: object) =>
       natsValues({
-        users: [
-          { name: "noetl" },
-          { name: "reader", permissions: { publish: ["$JS.API.>"], subscribe: { allow: [">"] } } },
-        ],
-        authSecret: "nats-auth-1a2b3c4",
+        usersSecret: "nats-users",
+        box: { user: "noetl", secret: "nats-box-1a2b3c4" },
         fileStoreSize: "5Gi",
         memoryStoreSize: "1Gi",
         memoryLimit: "1536Mi",
@@ -78,11 +76,13 @@ describe("the stand-in for nats/nats", () => {
         { name: "monitor", port: 8222, nodePort: 30822 },
       ],
     });
-    const [nats] = podTemplate(single, "nats", "StatefulSet").spec.containers;
-    expect(nats?.env).toContainEqual({
-      name: "NATS_PASSWORD_0",
-      valueFrom: { secretKeyRef: { name: "nats-auth-1a2b3c4", key: "noetl.conf" } },
-    });
+    // Server and reloader mount the file of users, and the reloader watches it.
+    const { containers, volumes } = podTemplate(single, "nats", "StatefulSet").spec;
+    const mount = { name: "users", mountPath: "/etc/nats-users", readOnly: true };
+    expect(volumes).toContainEqual({ name: "users", secret: { secretName: "nats-users" } });
+    for (const { name, volumeMounts } of containers) expect(volumeMounts, name).toContainEqual(mount);
+    const reloader = containers.find(({ name }) => name === "reloader");
+    expect(reloader?.args?.slice(-2)).toEqual(["-config", "/etc/nats-users/users.conf"]);
     // The chart gives none by itself, so what it misses stands bare.
     for (const { spec } of [podTemplate(single, "nats", "StatefulSet"), podTemplate(single, "nats-box")]) {
       for (const { name, resources } of spec.containers) {
@@ -94,6 +94,21 @@ describe("the stand-in for nats/nats", () => {
     }
     const cluster = await render("nats", program({ replicas: 3 }));
     expect(find(cluster, "StatefulSet", "nats").spec?.replicas).toBe(3);
-    expect(await check(await conf(program({ replicas: 3 })), quoted)).toMatch(/is valid/);
+    const text = await conf(program({ replicas: 3 }));
+    expect(text).toContain("include ../nats-users/users.conf;");
+    // The folder of nats.conf and that of the users stand side by side in the pod.
+    const users = path.join(folder, "..", `${path.basename(folder)}-users`);
+    fs.mkdirSync(users);
+    const named = text.replace("../nats-users/", `../${path.basename(users)}/`);
+    const permissions = { publish: ["$JS.API.>"], subscribe: { allow: [">"] } };
+    const logins = ["7k", "12e5", "true", "1.2~b-3"].map((password) => ({
+      user: `u-${password}`,
+      password,
+      permissions,
+    }));
+    fs.writeFileSync(path.join(users, "users.conf"), usersText(logins));
+    expect(await check(named, quoted)).toMatch(/is valid/);
+    fs.rmSync(users, { recursive: true });
+    expect(await check(named, quoted)).not.toMatch(/is valid/);
   });
 });

@@ -54,19 +54,69 @@ describe("NatsJetStream", () => {
             fileStore: { maxSize: "4608Mi", pvc: { size: "5Gi" } },
             memoryStore: { enabled: true, maxSize: "1Gi" },
           },
-          merge: { authorization: { users: [{ user: "noetl", password: "<< $NATS_PASSWORD_0 >>" }] } },
+          merge: { authorization: { users$include: "../nats-users/users.conf" } },
         },
-        container: {
-          env: { NATS_PASSWORD_0: { valueFrom: { secretKeyRef: { name: "nats-auth", key: "noetl.conf" } } } },
-          merge: { resources: { limits: { memory: "1792Mi" } } },
+        container: { merge: { resources: { limits: { memory: "1792Mi" } } } },
+        podTemplate: { patch: [{ value: { name: "users", secret: { secretName: "nats-users" } } }] },
+        natsBox: {
+          container: {
+            env: {
+              NATS_USER: "noetl",
+              NATS_PASSWORD: { valueFrom: { secretKeyRef: { name: "nats-box", key: "password" } } },
+            },
+          },
         },
-        natsBox: { container: { env: { NATS_USER: "noetl" } } },
       },
     });
     expect(JSON.stringify(args)).not.toContain("canary");
-    const secret = of("kubernetes:core/v1:Secret", "nats-auth").inputs;
-    expect(unwrap(secret.stringData)).toEqual({ noetl: "canary-password", "noetl.conf": '"canary-password"' });
-    expect(JSON.stringify(secret.stringData)).toContain("4dabf18193072939515e22adb298388d");
+    const users = of("kubernetes:core/v1:Secret", "nats-users").inputs;
+    expect(unwrap(users.stringData)).toEqual({
+      "users.conf": 'users: [\n  {"user":"noetl","password":"canary-password"}\n]\n',
+    });
+    const box = of("kubernetes:core/v1:Secret", "nats-box").inputs;
+    expect(unwrap(box.stringData)).toEqual({ password: "canary-password" });
+    for (const { stringData } of [users, box]) {
+      expect(JSON.stringify(stringData)).toContain("4dabf18193072939515e22adb298388d");
+    }
+  });
+
+  it("changes its users in two steps where it knows the way to the cluster, every password a secret", async () => {
+    const extraUsers = [{ name: "watcher", password: "canary-watcher" }];
+    const cluster = { kubeconfig: "canary-kubeconfig", context: "kind-noetl" };
+    const nats = new library.NatsJetStream("steps", { password: "canary-password", extraUsers, cluster });
+    nats.retireOldLogins([]);
+    await settled(declared);
+    expect(declared.filter(({ name, type }) => name === "steps-users" && type.includes("kubernetes"))).toEqual([]);
+    const shared = {
+      namespace: "nats",
+      secret: "nats-users",
+      user: "noetl",
+      password: "canary-password",
+      extraUsers: [{ user: "watcher", password: "canary-watcher" }],
+      ...cluster,
+    };
+    for (const [name, step] of [
+      ["steps-users", "admit"],
+      ["steps-users-settled", "retire"],
+    ] as const) {
+      const { inputs } = of("pulumi-nodejs:dynamic/noetl-nats:NatsUsers", name);
+      expect(unwrap(inputs)).toMatchObject({ ...shared, step });
+      for (const secret of [inputs.password, inputs.kubeconfig, inputs.extraUsers]) {
+        expect(JSON.stringify(secret), name).toContain("4dabf18193072939515e22adb298388d");
+      }
+    }
+    expect(release("steps-release").values).toMatchObject({
+      podTemplate: { patch: [{ value: { secret: { secretName: "nats-users" } } }] },
+    });
+  });
+
+  it("draws another password for another revision, and none for the first", async () => {
+    new library.NatsJetStream("drawn", {});
+    new library.NatsJetStream("again", { passwordRevision: 2 });
+    await settled(declared);
+    const RANDOM = "random:index/randomPassword:RandomPassword";
+    expect(of(RANDOM, "drawn-password").inputs).not.toHaveProperty("keepers");
+    expect(of(RANDOM, "again-password").inputs).toMatchObject({ keepers: { revision: "2" } });
   });
 
   it("opens NodePorts, names a storage class and forms a cluster on demand", async () => {
@@ -123,19 +173,10 @@ describe("NatsJetStream", () => {
     const permissions = { subscribe: ["noetl.>"], publish: { deny: [">"] } };
     new library.NatsJetStream("more", { password: "x", extraUsers: [{ name: "watcher", password: "y", permissions }] });
     await settled(declared);
-    expect(release("more-release").values).toMatchObject({
-      config: {
-        merge: {
-          authorization: {
-            users: [{ user: "noetl" }, { user: "watcher", password: "<< $NATS_PASSWORD_1 >>", permissions }],
-          },
-        },
-      },
-    });
-    expect(unwrap(of("kubernetes:core/v1:Secret", "more-auth").inputs.stringData)).toMatchObject({
-      watcher: "y",
-      "watcher.conf": '"y"',
-    });
+    const { stringData } = of("kubernetes:core/v1:Secret", "more-users").inputs;
+    expect((unwrap(stringData) as Record<string, string>)["users.conf"]).toContain(
+      `{"user":"watcher","password":"y","permissions":${JSON.stringify(permissions)}}`,
+    );
   });
 
   it("has another revision of its servers exactly where their pods restart", async () => {
@@ -191,23 +232,6 @@ describe("NatsJetStream", () => {
       config: { jetstream: { memoryStore: { maxSize: "1536Mi" }, fileStore: { maxSize: "2304Mi" } } },
       container: { env: { GOMEMLIMIT: "2176MiB" }, merge: { resources: { limits: { memory: "2560Mi" } } } },
     });
-  });
-
-  it("refuses users whose passwords the Secret cannot hold, or holds under another's key", () => {
-    for (const user of [".", "..noetl", "a~b"])
-      expect(() => new library.NatsJetStream("key", { user }), user).toThrow(
-        /user is not usable as a key of the Secret/,
-      );
-    for (const [user, name] of [
-      ["x", "x.conf"],
-      ["x.conf", "x"],
-    ] as const)
-      expect(() => new library.NatsJetStream("twin", { user, extraUsers: [{ name, password: "p" }] }), user).toThrow(
-        /extraUsers\[0\].name is the key under which the Secret holds user/,
-      );
-    expect(
-      () => new library.NatsJetStream("fits", { user: "x", extraUsers: [{ name: "x.y", password: "p" }] }),
-    ).not.toThrow();
   });
 });
 

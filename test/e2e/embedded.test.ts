@@ -40,9 +40,10 @@ const DATABASE = "canary-database-Password.3";
 let dir: string;
 let tools: ClusterModule.ClusterTools & ToolPaths<"nats" | "helm" | "pulumi">;
 let cluster: ClusterModule.Cluster;
-let password = FIRST;
 /** The execution whose second command was lost. */
 let halfway = "";
+/** What NATS' own command line logs in with. */
+let login = { user: "noetl", password: FIRST };
 const config: Record<string, string> = {
   natsPassword: FIRST,
   postgresPassword: DATABASE,
@@ -114,7 +115,7 @@ const addresses = () =>
 async function nats(...args: string[]): Promise<string> {
   const port = addresses()["nats.nats.svc.cluster.local:4222"];
   const { stdout } = await run(tools.nats, [...args, "--server", `nats://127.0.0.1:${port}`], {
-    env: { ...process.env, HOME: dir, NATS_USER: "noetl", NATS_PASSWORD: password },
+    env: { ...process.env, HOME: dir, NATS_USER: login.user, NATS_PASSWORD: login.password },
     timeout: 20_000,
   });
   return stdout;
@@ -336,26 +337,84 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(await notHolding()).toEqual([]);
   });
 
-  it("rolls everything onto a new password, and all connect", async () => {
-    const selectors = [
-      ["nats", "app.kubernetes.io/component=nats"],
+  it("moves to a new password without a restart of NATS, also where it is killed in between", async () => {
+    const moving = [
       ["noetl", "app=noetl-server"],
       ["noetl", "app=noetl-worker"],
       ["gateway", "app=gateway"],
+      ["nats", "app.kubernetes.io/component=nats-box"],
     ] as const;
-    const before = await Promise.all(selectors.map(([namespace, label]) => uidOf(namespace, label)));
+    const uids = () => Promise.all(moving.map(([namespace, label]) => uidOf(namespace, label)));
+    const server = async () => {
+      const { items } = await kube().core.listNamespacedPod({
+        namespace: "nats",
+        labelSelector: "app.kubernetes.io/component=nats",
+      });
+      return items.map(({ metadata, status }) => [metadata?.uid, status?.containerStatuses?.[0]?.restartCount]);
+    };
+    const stream = async () =>
+      JSON.parse(await nats("stream", "info", "NOETL_COMMANDS", "--json")) as {
+        created: string;
+        state: { messages: number };
+      };
+    expect((await executeCheck(await readTarget())).status).toBe("ok");
+    const before = { uids: await uids(), server: await server(), stream: await stream() };
+    expect(before.stream.state.messages).toBeGreaterThan(0);
+
     // It starts with a digit and a unit: unquoted in nats.conf it would be a size.
     config.natsPassword = SECOND;
-    await up();
-    const after = await Promise.all(selectors.map(([namespace, label]) => uidOf(namespace, label)));
-    for (const [index, uids] of after.entries()) {
-      expect(uids.length).toBeGreaterThan(0);
-      for (const uid of uids) expect(before[index]).not.toContain(uid);
+    await expect(
+      withStack((stack) =>
+        stack.up({
+          onOutput,
+          onEvent: (event) => {
+            if (event.resourcePreEvent?.metadata.urn.endsWith("::noetl-release")) setTimeout(killEngines, 1_000);
+          },
+        }),
+      ),
+    ).rejects.toThrow();
+    const second = { user: "noetl-2", password: SECOND };
+    for (login of [{ user: "noetl", password: FIRST }, second]) {
+      expect((await stream()).created).toBe(before.stream.created);
     }
+
+    await up();
+    for (const [index, now] of (await uids()).entries()) {
+      expect(now.length).toBeGreaterThan(0);
+      for (const uid of now) expect(before.uids[index]).not.toContain(uid);
+    }
+    expect(await server()).toEqual(before.server);
+    const after = await stream();
+    expect(after.created).toBe(before.stream.created);
+    expect(after.state.messages).toBeGreaterThanOrEqual(before.stream.state.messages);
     expect(await notHolding()).toEqual([]);
+    expect((await executeCheck(await readTarget())).status).toBe("ok");
+    login = { user: "noetl", password: FIRST };
     await expect(nats("stream", "ls")).rejects.toThrow(/Authorization Violation/i);
-    password = SECOND;
+    login = second;
+    expect(await touched()).toEqual({});
+  });
+
+  it("finds a password that somebody changed in NATS' Secret, by refresh and without", async () => {
+    const users = async () => {
+      const { data } = await kube().core.readNamespacedSecret({ name: "nats-users", namespace: "nats" });
+      return Buffer.from(data?.["users.conf"] ?? "", "base64").toString();
+    };
+    const before = await users();
+    const byHand = before.replace(SECOND, "canary-by-hand");
+    expect(byHand).not.toBe(before);
+    await kube().core.patchNamespacedSecret({
+      name: "nats-users",
+      namespace: "nats",
+      body: [{ op: "replace", path: "/data/users.conf", value: Buffer.from(byHand).toString("base64") }],
+    });
+    expect(await touched()).toMatchObject({ "nats-users": "update", "nats-users-settled": "update" });
+    const refreshed = await withStack((stack) => stack.refresh({ onOutput }));
+    expect(refreshed.stdout).toContain("user noetl-2 has another password");
+    await up();
+    expect(await users()).toBe(before);
     expect(await nats("stream", "ls", "--names")).toContain("NOETL_COMMANDS");
+    expect(await touched()).toEqual({});
   });
 
   it("loses the second command of an execution where nothing stores it, and the worker is not any wiser", async () => {

@@ -1,34 +1,72 @@
 /** Credentials that change, that everybody can read, or that nobody is asked for. */
 import { isCredential } from "../../shared/mask";
 import { SHOWN } from "../../shared/placeholders";
-import { at, danger, kindOf, nameOfPath, objectName, resourceName, typeOf, warning, type RiskRule } from "./facts";
+import {
+  at,
+  danger,
+  type Facts,
+  kindOf,
+  nameOfPath,
+  objectName,
+  resourceName,
+  typeOf,
+  warning,
+  type RiskRule,
+} from "./facts";
+
+/** Settings and resources that the login at NATS follows from. */
+const isLoginOfNats = (source: string): boolean =>
+  /(^|\s)(natsUser|natsPassword|natsPasswordRevision|nats-password)$/.test(source);
+
+/** Where credentials change, and what they come from. */
+function credentialChanges({ resources, objects, settings }: Facts) {
+  const settingNames = settings
+    .filter(({ key, old, new: now }) => old === SHOWN.secret || now === SHOWN.secret || isLoginOfNats(key))
+    .map(({ key }) => key);
+  const drawn = resources
+    .filter((delta) => typeOf(delta).endsWith(":RandomPassword") && delta.op !== "create" && delta.op !== "delete")
+    .map(resourceName);
+  const secrets = objects
+    .filter(({ old, new: now, changes }) => old?.kind === "Secret" && now && changes.some((c) => at(c, "data")))
+    .map(objectName);
+  const pods = objects.filter(({ restarts }) => restarts).map(objectName);
+  return { secrets, pods, sources: [...settingNames, ...drawn] };
+}
 
 export const CREDENTIAL_RULES: readonly RiskRule[] = [
   {
     id: "credential-rotation",
     warns: "a changed credential",
-    find: ({ resources, objects, settings }) => {
-      const settingNames = settings
-        .filter(({ old, new: now }) => old === SHOWN.secret || now === SHOWN.secret)
-        .map(({ key }) => key);
-      const drawn = resources
-        .filter((delta) => typeOf(delta).endsWith(":RandomPassword") && delta.op !== "create" && delta.op !== "delete")
-        .map(resourceName);
-      const secrets = objects
-        .filter(({ old, new: now, changes }) => old?.kind === "Secret" && now && changes.some((c) => at(c, "data")))
-        .map(objectName);
-      const pods = objects.filter(({ restarts }) => restarts).map(objectName);
+    find: (facts) => {
+      const { secrets, pods, sources } = credentialChanges(facts);
       const where = [
         ...(secrets.length > 0 ? [`changed Secrets: ${secrets.join(", ")}`] : []),
         pods.length > 0 ? `pods that restart: ${pods.join(", ")}` : "no pod restarts by itself",
       ].join("; ");
-      const sources = [...settingNames, ...drawn];
       if (sources.length === 0 && secrets.length === 0) return [];
+      // What stands in the users' file of a NATS that is already so installed moves in two steps.
+      const moves = facts.resources.some((delta) => typeOf(delta).endsWith(":NatsUsers") && delta.op === "update");
+      const [theirs, others] = moves
+        ? [sources.filter(isLoginOfNats), sources.filter((each) => !isLoginOfNats(each))]
+        : [[], sources];
       return [
-        warning(
-          sources.join(", ") || "Secrets",
-          `credentials change: clients with the old ones are refused until they restart (${where}).`,
-        ),
+        ...(theirs.length === 0
+          ? []
+          : [
+              warning(
+                theirs.join(", "),
+                "NoETL's login at NATS changes: a new user is let in beside the old one, which is refused once everything has moved; " +
+                  `NATS does not restart and keeps what waits. Whoever else logs in needs the outputs natsUser and natsPassword then (${where}).`,
+              ),
+            ]),
+        ...(theirs.length > 0 && others.length === 0
+          ? []
+          : [
+              warning(
+                others.join(", ") || "Secrets",
+                `credentials change: clients with the old ones are refused until they restart (${where}).`,
+              ),
+            ]),
       ];
     },
   },

@@ -1,14 +1,16 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import type { V1Pod } from "@kubernetes/client-node";
 import { CreateError, type Program } from "../container";
+import { memoryFolder, writeSecretFile } from "../places";
 import { answers } from "../probe";
 import type { Situation } from ".";
 
 const [CLIENT, MONITOR] = [4222, 8222];
 /** Ports that nats-server listens on in a pod. */
 export const NATS_PORTS = [CLIENT, MONITOR] as const;
-/** How often a changed ConfigMap is looked for. */
+/** How often a changed ConfigMap or Secret is looked for; the kubelet takes up to two minutes. */
 const RELOAD_MS = 2000;
 
 /** nats-server with the deployed nats.conf and the deployed environment. */
@@ -17,8 +19,9 @@ export async function nats(situation: Situation): Promise<Program> {
   const env = await sources.environment(container);
   const place = await situation.mounts();
   const file = path.join(folder, "nats.conf");
-  const deployed = () => sources.key("configmap", configMapOf(pod), "nats.conf");
-  const write = async (text: string) => {
+  const deployed = async () => withIncludes(await sources.key("configmap", configMapOf(pod), "nats.conf"), situation);
+  const write = async ({ text, files }: Configuration) => {
+    for (const [included, content] of Object.entries(files)) writeSecretFile(included, content);
     fs.writeFileSync(file, withStore(await withRoutes(text, situation, env), place), { mode: 0o600 });
   };
   let config = await deployed();
@@ -34,12 +37,12 @@ export async function nats(situation: Situation): Promise<Program> {
     args: [...args, "-P", path.join(folder, "nats.pid")],
     env,
     isReady: () => answers(`http://127.0.0.1:${monitor}/healthz?js-server-only=true`),
-    // A changed ConfigMap makes nats-server read its configuration again, as the reloader container does.
+    // A changed ConfigMap or Secret makes nats-server read its configuration again, as the reloader container does.
     refresh: async (signal) => {
       if (!reloads || Date.now() - readAt < RELOAD_MS) return;
       readAt = Date.now();
       const found = await deployed();
-      if (found === config) return;
+      if (isDeepStrictEqual(found, config)) return;
       config = found;
       await write(config);
       signal("SIGHUP");
@@ -51,6 +54,34 @@ function configMapOf(pod: V1Pod): string {
   const name = pod.spec?.volumes?.find((each) => each.configMap)?.configMap?.name;
   if (name === undefined) throw new CreateError("CreateContainerError", "the pod mounts no ConfigMap with nats.conf");
   return name;
+}
+
+/** nats.conf, and the files that it includes by their places on this machine. */
+interface Configuration {
+  readonly text: string;
+  readonly files: Readonly<Record<string, string>>;
+}
+
+/** Where the chart mounts nats.conf; what it includes is named relative to that. */
+const CONFIG_FOLDER = "/etc/nats-config";
+
+/** The configuration with the files of mounted Secrets that it includes; nats-server takes relative paths alone. */
+async function withIncludes(
+  config: string,
+  { pod, container, sources, dir, folder }: Situation,
+): Promise<Configuration> {
+  const files: Record<string, string> = {};
+  let text = config;
+  for (const [whole, indent = "", named = ""] of config.matchAll(/^(\s*)include ([^;\n]+);/gm)) {
+    const wanted = path.posix.join(CONFIG_FOLDER, named);
+    const mount = container.volumeMounts?.find(({ mountPath }) => mountPath === path.posix.dirname(wanted));
+    const secret = pod.spec?.volumes?.find(({ name }) => name === mount?.name)?.secret?.secretName;
+    if (secret === undefined) throw new CreateError("CreateContainerError", `no Secret is mounted with ${wanted}`);
+    const local = path.join(memoryFolder(dir), pod.metadata?.uid ?? "", path.posix.basename(wanted));
+    files[local] = await sources.key("secret", secret, path.posix.basename(wanted));
+    text = text.replace(whole, `${indent}include ${path.relative(folder, local)};`);
+  }
+  return { text, files };
 }
 
 /** The configuration with its store elsewhere. No flag can do this: nats-server refuses `-sd` beside a `store_dir`. */

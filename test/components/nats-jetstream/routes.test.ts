@@ -16,11 +16,10 @@ interface Values {
 /** The part of nats.conf about the cluster, as the chart writes it, and the environment that the pod gets. */
 function deployed(password: string) {
   const sizes = { fileStoreSize: "1Gi", memoryStoreSize: "64Mi", memoryLimit: "256Mi" };
-  const users = [{ name: "noetl" }];
   const { config, container } = natsValues({
     ...sizes,
-    users,
-    authSecret: "nats-auth",
+    usersSecret: "nats-users",
+    box: { user: "noetl", secret: "nats-box" },
     replicas: 3,
     routeSecret: "nats-routes",
   }) as unknown as Values;

@@ -139,12 +139,9 @@ describe("the checks below notice", () => {
     for (const pair of PAIRS) for (const side of pair) expect(those(declared, side)).not.toEqual([]);
     const backwards = declared.map((each) => ({ ...each, begin: -each.end, end: -each.begin }));
     expect(disorder(backwards).length).toBeGreaterThan(20);
-    const secrets = those(declared, /Secret nats-auth/);
-    expect(plaintext(secrets[0]?.inputs, "nats-auth")).toEqual([]);
-    expect(plaintext(unwrap(secrets[0]?.inputs), "nats-auth")).toEqual([
-      "nats-auth.stringData.noetl",
-      "nats-auth.stringData.noetl.conf",
-    ]);
+    const secrets = those(declared, /Secret nats-box/);
+    expect(plaintext(secrets[0]?.inputs, "nats-box")).toEqual([]);
+    expect(plaintext(unwrap(secrets[0]?.inputs), "nats-box")).toEqual(["nats-box.stringData.password"]);
   });
 });
 

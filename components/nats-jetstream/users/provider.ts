@@ -1,0 +1,207 @@
+/**
+ * The provider behind {@link NatsUsers}, as an ordinary compiled module: the state holds only a stub that loads it, as that of
+ * `StreamContract` does.
+ *
+ * One Secret holds the file of users that nats.conf includes. Step `admit`, before anything that logs in is deployed, adds the
+ * login that is asked for and keeps those that are let in; it ends when every server accepts the new one. Step `retire`, after
+ * everything that logs in, leaves the declared users alone, and ends when every server refuses the others. What is let in
+ * stands in the Secret and nowhere else, so that a run which is interrupted anywhere is taken up by the next.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type * as pulumi from "@pulumi/pulumi";
+import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
+import { Deadline, inSeconds, within } from "../../../contract/deadline";
+import { ConnectError } from "../../../contract/errors";
+import { LOCATIONS } from "../../../contract/facts";
+import { withDefaults } from "../../../contract/inputs";
+import { applySecret, clusterAccess, listPods, readSecret } from "../../../contract/kubernetes/api";
+import type { ClusterAccess } from "../../../contract/kubernetes/kubeconfig";
+import { openSession } from "../../../contract/nats/connect";
+import { credential } from "../../../contract/validate";
+import {
+  admitted,
+  differencesOf,
+  type Login,
+  nameLogin,
+  type Naming,
+  USERS_FILE,
+  usersIn,
+  usersText,
+  without,
+} from "./file";
+import { serversToAsk, waitingWords } from "./servers";
+
+/** What the stub's resource passes on; `base` and `numbers` are {@link check}'s own. */
+export interface UsersInputs extends Naming {
+  readonly step: "admit" | "retire";
+  readonly namespace: string;
+  /** Name of the Secret. */
+  readonly secret: string;
+  /** Further users, whose names stay. */
+  readonly extraUsers: readonly Login[];
+  readonly kubeconfig?: string;
+  readonly context?: string;
+  /** How long the servers have until the file has reached them, in seconds. */
+  readonly timeoutSeconds: number;
+}
+
+/** The inputs, and what a refresh found; no program gives `drift`, so that the next update removes it. */
+type UsersState = UsersInputs & { readonly drift?: readonly string[] };
+
+const INPUTS = ["step", "namespace", "secret", "extraUsers", "kubeconfig", "context", "timeoutSeconds"] as const;
+
+/** How long a preview may take for its look at the Secret, in seconds. */
+const LOOK_SECONDS = 2;
+
+/** Fills in the login's name, and refuses passwords that NATS' clients cannot use. */
+export function check(olds: object, news: object): pulumi.dynamic.CheckResult<UsersInputs> {
+  const given = news as Record<string, unknown> & { user: string; password: string; extraUsers?: readonly Login[] };
+  const plain = Object.fromEntries(INPUTS.flatMap((name) => (given[name] === undefined ? [] : [[name, given[name]]])));
+  const extraUsers = given.extraUsers ?? [];
+  const asked = { base: given.user, password: given.password };
+  const names = listed(extraUsers).map(({ user }) => user);
+  // The login that `retire` is given has its name from `admit`.
+  const naming = plain.step === "retire" ? { ...asked, user: given.user, numbers: {} } : nameLogin(olds, asked, names);
+  const inputs = { ...plain, extraUsers, ...naming } as UsersInputs;
+  const bad = declaredIn(inputs).filter(
+    ({ password }) => password !== unknownValue && typeof password === "string" && credential(password) !== undefined,
+  );
+  if (bad.length === 0) return { inputs };
+  const reason = `the password of ${bad.map(({ user }) => user).join(", ")} cannot be used; allowed: letters, digits and . _ ~ -`;
+  // A failure that names a property is printed with that property's value.
+  return { inputs, failures: [{ property: "", reason }] };
+}
+
+/** A preview may not know them yet. */
+const listed = (users: readonly Login[] | string): readonly Login[] => (typeof users === "string" ? [] : users);
+
+/** The users that are to be there in the end. */
+function declaredIn({ user, password, extraUsers }: UsersInputs): Login[] {
+  return [{ user, password }, ...listed(extraUsers)];
+}
+
+/** The users are written again where an input differs, a refresh found a difference, or the Secret is not as it was left. */
+export async function diff(_id: string, olds: object, news: object): Promise<pulumi.dynamic.DiffResult> {
+  const [before, after] = [olds as Record<string, unknown>, news as Record<string, unknown>];
+  const names = [...INPUTS, "base", "user", "password", "drift", "__provider"];
+  if (names.some((name) => !isDeepStrictEqual(before[name], after[name]))) return { changes: true };
+  try {
+    return { changes: (await differences(olds as UsersInputs)).length > 0 };
+  } catch (error) {
+    // A preview without the cluster goes by the state, as that of any other resource does.
+    if (error instanceof ConnectError) return { changes: false };
+    throw error;
+  }
+}
+
+/** How the live Secret differs from what the step leaves behind. */
+async function differences(inputs: UsersInputs): Promise<string[]> {
+  const { namespace, secret: name } = inputs;
+  const access = await clusterAccess(connectionOf(inputs));
+  const secret = await readSecret(access, { namespace, name, seconds: LOOK_SECONDS });
+  return differencesOf(secret?.[USERS_FILE], declaredIn(inputs), inputs.step === "retire" ? "refused" : "allowed");
+}
+
+export async function create(inputs: object): Promise<pulumi.dynamic.CreateResult<UsersInputs>> {
+  const outs = inputs as UsersInputs;
+  await write(outs);
+  return { id: `${outs.namespace}/${outs.secret}/${outs.step}`, outs };
+}
+
+export async function update(
+  _id: string,
+  _olds: object,
+  news: object,
+): Promise<pulumi.dynamic.UpdateResult<UsersInputs>> {
+  await write(news as UsersInputs);
+  return { outs: news as UsersInputs };
+}
+
+/** What is there now; a Secret that is gone or was changed by hand is a difference, which the next update removes. */
+export async function read(id: string, properties: object): Promise<pulumi.dynamic.ReadResult> {
+  const { drift: _drift, ...state } = properties as UsersState;
+  const found = await differences(state);
+  const live = found.length === 0 ? state : { ...state, drift: found };
+  return { id, props: live, inputs: live };
+}
+
+const connectionOf = ({ namespace, kubeconfig, context }: UsersInputs) => ({
+  namespace,
+  service: LOCATIONS.nats.service,
+  port: LOCATIONS.nats.port,
+  ...(kubeconfig === undefined ? {} : { kubeconfig }),
+  ...(context === undefined ? {} : { context }),
+});
+
+/**
+ * Writes the step's users, and waits until every server has them.
+ *
+ * @throws ConnectError where the cluster cannot be asked, Error with what was waited for at the deadline.
+ */
+async function write(inputs: UsersInputs): Promise<void> {
+  const deadline = new Deadline(inputs.timeoutSeconds * 1000);
+  const access = await clusterAccess(connectionOf(inputs));
+  const { namespace, secret: name, step } = inputs;
+  const text = (await readSecret(access, { namespace, name, seconds: deadline.step() / 1000 }))?.[USERS_FILE];
+  const live = (text === undefined ? undefined : usersIn(text)) ?? [];
+  const declared = declaredIn(inputs);
+  const wanted = step === "admit" ? admitted(live, declared) : declared;
+  if (usersText(wanted) !== text) {
+    await applySecret(access, { namespace, name, data: { [USERS_FILE]: usersText(wanted) } }, deadline.step() / 1000);
+  }
+  const logins = step === "admit" ? declared : without(live, wanted);
+  if (logins.length > 0) await reached(inputs, { access, logins, deadline });
+}
+
+interface Waiting {
+  readonly access: ClusterAccess;
+  /** Logins that are to be accepted by step `admit`, refused by step `retire`. */
+  readonly logins: readonly Login[];
+  readonly deadline: Deadline;
+}
+
+/** Waits until every server that reads the Secret accepts, or refuses, the logins. */
+async function reached(inputs: UsersInputs, { access, logins, deadline }: Waiting): Promise<void> {
+  for (;;) {
+    const pods = await within(deadline.step(), `the Kubernetes API to list the pods of ${inputs.namespace}`, (signal) =>
+      listPods(access, inputs.namespace, signal),
+    );
+    const servers = serversToAsk(pods.pods, inputs.secret);
+    const answers = await Promise.all(
+      servers.flatMap((pod) => logins.map((login) => answerOf(inputs, { pod, login, deadline }))),
+    );
+    const late = answers.filter(({ answer }) => answer !== (inputs.step === "admit" ? "accepted" : "refused"));
+    if (late.length === 0) return;
+    if (deadline.remaining() === 0) {
+      throw new Error(waitingWords(late, { ...inputs, waited: inSeconds(inputs.timeoutSeconds * 1000) }));
+    }
+    await deadline.pause(500);
+  }
+}
+
+/** What a server says to a login. */
+export interface Answer {
+  readonly pod: string;
+  readonly user: string;
+  /** `accepted`, `refused`, or why it could not be asked. */
+  readonly answer: string;
+}
+
+async function answerOf(
+  inputs: UsersInputs,
+  { pod, login, deadline }: { readonly pod: string; readonly login: Login; readonly deadline: Deadline },
+): Promise<Answer> {
+  const { user, password } = login;
+  try {
+    const asked = withDefaults({ connection: { ...connectionOf(inputs), pod }, user, password });
+    const session = await openSession(asked, new Deadline(deadline.step()));
+    await session.close();
+    return { pod, user, answer: "accepted" };
+  } catch (error) {
+    if (!(error instanceof ConnectError)) throw error;
+    if (error.problem === "wrong-password") return { pod, user, answer: "refused" };
+    // A pod that has gone is not in the next list.
+    if (error.patience === "none") throw error;
+    return { pod, user, answer: error.message };
+  }
+}

@@ -1,0 +1,73 @@
+import * as pulumi from "@pulumi/pulumi";
+import type { NatsUser } from "../values";
+
+/** How a cluster is reached beside the engine's provider. */
+export interface ClusterArgs {
+  /** Content or path of a kubeconfig; kept as a secret. Default: `$KUBECONFIG`, `~/.kube/config` or a pod's service account. */
+  kubeconfig?: pulumi.Input<string>;
+  /** Context of the kubeconfig. Default: its current one. */
+  context?: pulumi.Input<string>;
+}
+
+export interface NatsUsersArgs {
+  step: "admit" | "retire";
+  cluster: ClusterArgs;
+  namespace: pulumi.Input<string>;
+  secret: string;
+  /** The user that is asked for; step `admit` may give it another name, see `nameLogin`. */
+  user: pulumi.Input<string>;
+  password: pulumi.Input<string>;
+  extraUsers: readonly NatsUser[];
+}
+
+/** How long the servers have until a changed file has reached them, in seconds: the kubelet takes up to two minutes. */
+const TIMEOUT_SECONDS = 240;
+
+/**
+ * Loads the compiled module, as `StreamContract`'s stub does: from the program's folder, where this project exports itself by
+ * name, or the package is installed.
+ */
+function provider(): typeof import("./provider") {
+  const { createRequire } = require("module") as typeof import("node:module");
+  const fromProgram = createRequire(process.cwd() + "/package.json");
+  return fromProgram("noetl-nats/nats-users/provider") as typeof import("./provider");
+}
+
+// Deleting the resource deletes nothing: the Secret goes with its namespace.
+const stub: pulumi.dynamic.ResourceProvider = {
+  check: (olds: object, news: object) => Promise.resolve(provider().check(olds, news)),
+  diff: (id: string, olds: object, news: object) => provider().diff(id, olds, news),
+  create: (inputs: object) => provider().create(inputs),
+  update: (id: string, olds: object, news: object) => provider().update(id, olds, news),
+  read: (id: string, properties?: object) => provider().read(id, properties ?? {}),
+};
+
+/** One of the two steps of a change of NATS' users: `provider.ts` says what each does. */
+export class NatsUsers extends pulumi.dynamic.Resource {
+  /** Name of the login that is to be used. */
+  declare readonly user: pulumi.Output<string>;
+  /** Name of the Secret. */
+  declare readonly secret: pulumi.Output<string>;
+
+  constructor(name: string, { cluster, extraUsers, ...args }: NatsUsersArgs, opts: pulumi.CustomResourceOptions = {}) {
+    super(
+      stub,
+      name,
+      {
+        ...args,
+        password: pulumi.secret(args.password),
+        extraUsers: extraUsers.map(({ name: user, password, permissions }) => ({
+          user,
+          password: pulumi.secret(password),
+          ...(permissions ? { permissions } : {}),
+        })),
+        ...(cluster.kubeconfig === undefined ? {} : { kubeconfig: pulumi.secret(cluster.kubeconfig) }),
+        ...(cluster.context === undefined ? {} : { context: cluster.context }),
+        timeoutSeconds: TIMEOUT_SECONDS,
+      },
+      pulumi.mergeOptions(opts, { additionalSecretOutputs: ["password", "extraUsers", "kubeconfig"] }),
+      "noetl-nats",
+      "NatsUsers",
+    );
+  }
+}

@@ -1,0 +1,153 @@
+import { describe, expect, it } from "vitest";
+import {
+  admitted,
+  differencesOf,
+  nameLogin,
+  type Naming,
+  usersIn,
+  usersText,
+  without,
+} from "../../../components/nats-jetstream/users/file";
+import { check } from "../../../components/nats-jetstream/users/provider";
+import { serversToAsk, waitingWords } from "../../../components/nats-jetstream/users/servers";
+
+const permissions = { publish: ["$JS.API.>"], subscribe: { allow: ["_INBOX.>"] } };
+const first = { user: "noetl", password: "first" };
+const second = { user: "noetl-2", password: "7k" };
+const guard = { user: "guard", password: "true", permissions };
+
+describe("the file of users", () => {
+  it("holds every user in double quotes, and is read back", () => {
+    const text = usersText([first, second, guard]);
+    expect(text).toBe(
+      'users: [\n  {"user":"noetl","password":"first"},\n  {"user":"noetl-2","password":"7k"},\n' +
+        `  {"user":"guard","password":"true","permissions":${JSON.stringify(permissions)}}\n]\n`,
+    );
+    expect(usersIn(text)).toEqual([first, second, guard]);
+  });
+
+  it.each(["", "users: []", 'users: [\n  {"user":1}\n]\n', "users: [\n  {user: noetl}\n]\n", "authorization {}"])(
+    "is not taken for one where somebody wrote another: %j",
+    (text) => expect(usersIn(text)).toBeUndefined(),
+  );
+
+  it("differs where a user is missing, another, or one too many, and no difference names a password", () => {
+    const live = usersText([{ ...first, password: "by-hand" }, second]);
+    expect(differencesOf(live, [first, guard], "allowed")).toEqual([
+      "user noetl has another password",
+      "user guard is missing",
+    ]);
+    expect(differencesOf(live, [{ ...first, password: "by-hand" }], "refused")).toEqual([
+      "user noetl-2 is let in, too",
+    ]);
+    expect(differencesOf(usersText([guard]), [{ ...guard, permissions: {} }], "refused")).toEqual([
+      "user guard has other permissions",
+    ]);
+    expect(differencesOf(undefined, [first], "allowed")).toEqual(["the Secret is gone"]);
+    expect(differencesOf("users: []", [first], "allowed")).toEqual(["users.conf is not as it was written"]);
+    expect(differencesOf(usersText([guard, first]), [first, guard], "refused")).toEqual([]);
+  });
+});
+
+describe("a change in two steps", () => {
+  it("lets old and new in, then the new one alone", () => {
+    const moving = admitted([first, guard], [second, guard]);
+    expect(moving).toEqual([second, guard, first]);
+    expect(without(moving, [second, guard])).toEqual([first]);
+  });
+
+  it("keeps whoever is let in, however often it was interrupted", () => {
+    const third = { user: "noetl-3", password: "third" };
+    expect(admitted(admitted([first], [second]), [third])).toEqual([third, second, first]);
+    expect(admitted(admitted([first], [second]), [second])).toEqual([second, first]);
+  });
+
+  it("has one user of a name: of the same name, the new password is valid alone", () => {
+    expect(admitted([first, guard], [first, { ...guard, password: "other" }])).toEqual([
+      first,
+      { ...guard, password: "other" },
+    ]);
+  });
+});
+
+describe("the name of a login", () => {
+  /** The names of one password after the other. */
+  const names = (...asked: Pick<Naming, "base" | "password">[]) => {
+    let before: Partial<Naming> = {};
+    return asked.map((each) => (before = nameLogin(before, each)).user);
+  };
+  const noetl = (password: string) => ({ base: "noetl", password });
+
+  it("is the one that is asked for, and the next for each other password", () => {
+    expect(names(noetl("a"), noetl("a"), noetl("b"), noetl("b"), noetl("a"))).toEqual([
+      "noetl",
+      "noetl",
+      "noetl-2",
+      "noetl-2",
+      "noetl-3",
+    ]);
+  });
+
+  it("is never given twice where the user that is asked for comes back", () => {
+    expect(names(noetl("a"), { base: "bob", password: "a" }, noetl("c"))).toEqual(["noetl", "bob", "noetl-2"]);
+  });
+
+  it("is never that of another user", () => {
+    expect(nameLogin({}, noetl("a"), ["noetl", "noetl-2"]).user).toBe("noetl-3");
+    const before = nameLogin({}, noetl("a"));
+    expect(nameLogin(before, noetl("b"), ["noetl-2"]).user).toBe("noetl-3");
+    expect(nameLogin(before, noetl("a"), ["noetl"]).user).toBe("noetl-2");
+  });
+
+  it("comes from what the state holds, and step retire takes it as it is", () => {
+    const given = { step: "admit", user: "noetl", password: "a", namespace: "nats", secret: "nats-users" };
+    const made = check({}, given).inputs ?? {};
+    expect(made).toMatchObject({ base: "noetl", user: "noetl", numbers: { noetl: 1 }, extraUsers: [] });
+    const changed = check(made, { ...given, password: "b" }).inputs;
+    expect(changed).toMatchObject({ base: "noetl", user: "noetl-2", numbers: { noetl: 2 } });
+    expect(check({}, { ...given, step: "retire", user: "noetl-2" }).inputs).toMatchObject({ user: "noetl-2" });
+  });
+
+  it("is not reached where a client could not use the password, which is not repeated", () => {
+    const { failures } = check({}, { step: "admit", user: "noetl", password: "p@ss word" });
+    expect(failures).toEqual([
+      { property: "", reason: "the password of noetl cannot be used; allowed: letters, digits and . _ ~ -" },
+    ]);
+  });
+});
+
+describe("the servers that must have read the file", () => {
+  const pod = (name: string, ready: boolean, secret = "nats-users") => ({
+    metadata: { name },
+    spec: { volumes: [{}, { secret: { secretName: secret } }] },
+    status: { conditions: [{ type: "Ready", status: ready ? "True" : "False" }] },
+  });
+
+  it("are those that mount it, one that is not ready included", () => {
+    expect(serversToAsk([pod("nats-1", false), pod("nats-0", true), pod("x", true, "other")], "nats-users")).toEqual([
+      "nats-0",
+      "nats-1",
+    ]);
+  });
+
+  it("are none where none is ready, none mounts it, or all are about to go", () => {
+    expect(serversToAsk([], "nats-users")).toEqual([]);
+    expect(serversToAsk([pod("nats-0", false)], "nats-users")).toEqual([]);
+    expect(serversToAsk([pod("nats-0", true, "old")], "nats-users")).toEqual([]);
+    const going = { ...pod("nats-0", true), metadata: { name: "nats-0", deletionTimestamp: "2026-03-02T10:00:00Z" } };
+    expect(serversToAsk([going], "nats-users")).toEqual([]);
+  });
+
+  it("are named at the deadline, with what was waited for and where to look", () => {
+    const around = { namespace: "nats", secret: "nats-users", waited: "240 s" };
+    const late = [
+      { pod: "nats-0", user: "noetl-2", answer: "refused" },
+      { pod: "nats-1", user: "noetl-2", answer: "no pod is ready" },
+    ];
+    expect(waitingWords(late, { ...around, step: "admit" })).toMatch(
+      /waited 240 s for every server .* to accept .* nats-0 still refuses user noetl-2; nats-1 could not be asked about user noetl-2 \(no pod is ready\)\..*kubectl logs -n nats nats-0 -c reloader.*`pulumi up` goes on/,
+    );
+    const old = [{ pod: "nats-0", user: "noetl", answer: "accepted" }];
+    expect(waitingWords(old, { ...around, step: "retire" })).toMatch(/to refuse .* nats-0 still accepts user noetl\./);
+  });
+});
