@@ -1,9 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import {
-  announceRestart,
   Gateway,
   guardGateway,
   guardNoetl,
+  guardServers,
   NatsJetStream,
   Noetl,
   Postgres,
@@ -70,7 +70,7 @@ export function deploy(
     ? new NatsJetStream(
         "nats",
         { ...natsArgs(settings), ...platform.nats },
-        announceRestart(onCluster, () => contractArgs),
+        guardServers(onCluster, () => contractArgs, settings.natsGuardRolls),
       )
     : undefined;
   const natsConnection = nats ?? {

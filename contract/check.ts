@@ -11,6 +11,7 @@ import type { Inquiry } from "./nats/session";
 import { bucketsOf, bucketStream, bucketSubjects, callbacksSubject, updatesSubject } from "./rules/gateway";
 import { tryOut } from "./try-out";
 import { probeStreamCreation, type Known } from "./probe";
+import { NOETL_STORES } from "./rules/store";
 import { toSeconds, type Ensured } from "./rules/rule";
 import { subjectsCover, subjectsOverlap } from "./subjects";
 
@@ -151,6 +152,7 @@ const OPTIONAL = {
   account: ["account-storage", "account-streams"],
   overlapping: ["stream-overlap"],
   unwritable: ["gateway-buckets"],
+  stores: ["store-replicas"],
 } as const;
 
 /** What NATS says, and which rules it leaves open. */
@@ -169,11 +171,12 @@ export async function observe(inquiry: Inquiry, remembered: Remembered = {}): Pr
   const terms = consumerTerms(inputs);
   const known = noetlsInfos(inquiry);
   const buckets = bucketInfos(inquiry);
-  const [infos, account, overlapping, bucketsByName, gateway, declared, tried] = await Promise.all([
+  const [infos, account, overlapping, bucketsByName, stores, gateway, declared, tried] = await Promise.all([
     known,
     unlessForbidden(OPTIONAL.account, session.accountInfo(deadline)),
     unlessForbidden(OPTIONAL.overlapping, overlappingStreams(inquiry)),
     buckets,
+    unlessForbidden(OPTIONAL.stores, storeInfos(inquiry)),
     gatewayAccess(inquiry, buckets),
     observeDeclared(session, inputs, deadline),
     tryOut(inquiry, known),
@@ -189,6 +192,7 @@ export async function observe(inquiry: Inquiry, remembered: Remembered = {}): Pr
       account: account.answer,
       overlapping: overlapping.answer,
       buckets: inputs.gateway && bucketsByName,
+      stores: stores.answer,
       gateway: gateway && isCheckers ? { ...gateway, creations: {} } : gateway,
       declared,
       probe: tried.probe,
@@ -198,6 +202,7 @@ export async function observe(inquiry: Inquiry, remembered: Remembered = {}): Pr
     skippedRules: [
       ...account.skipped,
       ...overlapping.skipped,
+      ...stores.skipped,
       ...(mayWriteUnknown
         ? skipped(OPTIONAL.unwritable, "the server does not tell what the gateway's user may do")
         : []),
@@ -236,6 +241,13 @@ type BucketInfos = NonNullable<Observed["buckets"]>;
 /** The infos of the gateway's buckets. */
 const bucketInfos = ({ session, inputs, deadline }: Inquiry): Promise<BucketInfos> =>
   byName(bucketsOf(inputs), ({ name }) => session.streamInfo(bucketStream(name), deadline));
+
+/** The infos of NoETL's own buckets and object store, which are asked for only where they are to have copies. */
+async function storeInfos({ session, inputs, deadline }: Inquiry): Promise<Observed["stores"]> {
+  if (inputs.expect.replicas === 1 || inputs.noetlLine === "rust") return undefined;
+  const stores = NOETL_STORES.map((name) => ({ name }));
+  return byName(stores, ({ name }) => session.streamInfo(name, deadline));
+}
 
 async function byName<N extends { readonly name: string }, T>(
   named: readonly N[],

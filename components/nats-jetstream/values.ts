@@ -4,6 +4,7 @@ import { natsMemory } from "../../contract/nats/memory";
 import { quantityBytes } from "../../contract/validate";
 import { LOCATIONS } from "../../contract/facts";
 import type { Resources } from "../shared";
+import { containerAvailability, type HostSpread, podAvailability } from "./availability";
 
 const MEBIBYTE = 1024 ** 2;
 
@@ -26,6 +27,8 @@ export interface NatsValuesArgs {
   /** Of the container, a Kubernetes quantity; {@link natsMemory} says what it has to hold. */
   memoryLimit: string;
   replicas: number;
+  /** Whether servers of a cluster may share a node. Default: where there is no other way. */
+  hostSpread?: HostSpread;
   /** Name of the Secret of {@link routeSecret}; of no use to a lone server. */
   routeSecret?: pulumi.Input<string>;
   storageClass?: string;
@@ -152,6 +155,7 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
             }),
       },
       merge: {
+        ...containerAvailability(args.replicas),
         resources: args.resources ?? {
           requests: { cpu: "100m", memory: memory.limit },
           limits: { memory: memory.limit },
@@ -173,6 +177,7 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
     podTemplate: {
       topologySpreadConstraints:
         args.replicas > 1 ? { "topology.kubernetes.io/zone": { maxSkew: 1, whenUnsatisfiable: "ScheduleAnyway" } } : {},
+      merge: { spec: podAvailability(args.replicas, args.hostSpread ?? "preferred") },
     },
     natsBox: {
       container: {

@@ -94,8 +94,8 @@ describe("Autopilot's resource rules", () => {
       "noetl-worker",
       "gateway",
     ]);
-    // 3 x 280m + 50m + 250m + 50m + 100m + 2 x 100m + 100m.
-    expect(cpuOf(pods)).toBeCloseTo(1.59, 2);
+    // 3 x 510m + 50m + 250m + 50m + 100m + 2 x 100m + 100m.
+    expect(cpuOf(pods)).toBeCloseTo(2.28, 2);
   });
 });
 
