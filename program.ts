@@ -1,10 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
 import {
-  announceRestart,
   ContractGuard,
   Gateway,
   guardGateway,
   guardNoetl,
+  guardServers,
   NatsJetStream,
   Noetl,
   Postgres,
@@ -76,7 +76,7 @@ export function deploy(settings: Settings, platform: Platform = kubernetesPlatfo
           cluster: platform.access,
           ...platform.nats,
         },
-        announceRestart(onCluster, () => contractArgs),
+        guardServers(onCluster, () => contractArgs, settings.natsGuardRolls),
       )
     : undefined;
   const natsConnection = nats ?? {

@@ -13,6 +13,6 @@ export {
 export { Postgres, type PostgresArgs } from "./postgres";
 export type { ChartSource } from "./shared";
 // Not the folder's index: the program would load the clients of NATS and Kubernetes, which only the provider's process needs.
-export { announceRestart, guardGateway, guardNoetl } from "./stream-contract/hooks";
+export { guardGateway, guardNoetl, guardServers } from "./stream-contract/hooks";
 export { StreamContract, type StreamContractArgs, type StreamContractClusterArgs } from "./stream-contract/resource";
 export * as contract from "../contract/facts";

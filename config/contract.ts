@@ -43,7 +43,11 @@ function declaredTerms(settings: Settings): Pick<ContractArguments, "declared" |
 export const contractTerms = (settings: Settings) => ({
   ...streamNames(settings),
   ...lineTerms(settings),
-  expect: { replicas: streamReplicas(settings), ...lineTerms(settings).expect },
+  expect: {
+    replicas: streamReplicas(settings),
+    ...(settings.natsStreamStorage === undefined ? {} : { storage: settings.natsStreamStorage }),
+    ...lineTerms(settings).expect,
+  },
   worker: {
     // The workers of some lines take neither from their settings.
     ...(LINE_PROFILES[stackLine(settings).line].limits ?? {

@@ -6,9 +6,16 @@ import { STREAM } from "../contract/facts";
 import { lineTerms } from "./lines";
 import type { Settings } from "./schema";
 
-/** Replicas of NoETL's stream: what NoETL itself creates has one, in a cluster too. */
-export const streamReplicas = ({ contractMode, deployNats, natsReplicas }: Settings): number =>
-  contractMode === "ensure" && deployNats ? natsReplicas : STREAM.replicas;
+/** Copies beyond three cost every publish time, and a cluster of five bears no more losses by them. */
+const MOST_REPLICAS = 3;
+
+/** Replicas of NoETL's stream and buckets: what NoETL itself creates has one, in a cluster too. */
+export const streamReplicas = ({
+  contractMode,
+  deployNats,
+  natsReplicas,
+}: Pick<Settings, "contractMode" | "deployNats" | "natsReplicas">): number =>
+  contractMode === "ensure" && deployNats ? Math.min(natsReplicas, MOST_REPLICAS) : STREAM.replicas;
 
 /** The settings of a stack that declare something. */
 const NAMES = {

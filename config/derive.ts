@@ -1,10 +1,15 @@
+import { natsServers } from "./availability";
 import { resolveOrigins } from "./cors";
 import { CLOUD_SQL_POOLS } from "./resources";
-import { SETTINGS, type Settings } from "./schema";
+import { SETTINGS, type GivenSettings, type Settings } from "./schema";
 import { HELM_TIMEOUT_SECONDS } from "../contract/defaults";
 
-/** Fills in what follows from other settings: the gateway's origins and, on GKE, its address, pool sizes, the rollout. */
-export function derived(settings: Settings): Settings {
+/**
+ * Fills in what follows from other settings: NATS servers and the contract's mode, the gateway's origins and, on GKE, its
+ * address, pool sizes, the rollout.
+ */
+export function derived(given: GivenSettings): Settings {
+  const settings: Settings = { ...given, ...natsServers(given) };
   if (settings.platform !== "gke") {
     const { corsAllowedOrigins: origins, corsAllowedDomains: domains } = settings;
     return {

@@ -1,4 +1,5 @@
-import { SETTINGS, type Setting, type SettingKey, type Settings } from "./schema";
+import { SETTINGS, type GivenSettings, type Setting, type SettingKey, type Settings } from "./schema";
+import { storageConflicts } from "./availability";
 import { declaredConflicts, declaredOf } from "./declared";
 import { derived } from "./derive";
 import { gkeConflicts } from "./gke";
@@ -65,7 +66,7 @@ export function parseSettings(
   }
   // Rules between settings speak of values that are valid on their own.
   if (problems.length > 0) throw new ConfigError(problems);
-  const settings = derived(resolveAlias(values as Settings));
+  const settings = derived(resolveAlias(values as GivenSettings));
   problems.push(...conflicts(settings, raw));
   if (problems.length > 0) throw new ConfigError(problems);
   return settings;
@@ -149,7 +150,7 @@ function complaint(key: SettingKey, text: string, problem: string, example: stri
   return `${key}:${shown} is ${problem}; allowed: ${allowed}; for example ${example}`;
 }
 
-function resolveAlias(settings: Settings): Settings {
+function resolveAlias(settings: GivenSettings): GivenSettings {
   return settings.natsJetstreamSize === undefined
     ? settings
     : { ...settings, natsJetstreamFileSize: settings.natsJetstreamSize };
@@ -174,6 +175,7 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
     ...gatewayConflicts(settings, raw),
     ...variableConflicts(settings),
     ...lineConflicts(settings),
+    ...storageConflicts(settings),
     ...declaredConflicts(settings),
     ...gkeConflicts(settings, changed),
   ];

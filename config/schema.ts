@@ -265,11 +265,20 @@ export const SETTINGS = {
     description: "Memory limit of the NATS container; unset means one and a half times the memory store plus 256Mi.",
     example: "2Gi",
   }),
-  natsReplicas: integer(1, 1, 5, {
+  natsReplicas: integer(undefined, 1, 5, {
     group: "NATS",
-    description: "NATS servers; three or five form a cluster, which does not take over the streams of a lone server.",
+    description:
+      "NATS servers; unset means 3 on GKE and 1 elsewhere. Three or five form a cluster that outlives the loss of one; it does not " +
+      "take over what a lone server holds (docs/availability.md).",
     allowed: "1, 3 or 5",
+    example: "3",
     check: is.oneOf(1, 3, 5),
+  }),
+  natsGuardRolls: flag(true, {
+    group: "NATS",
+    description:
+      "Refuse an update that restarts NATS servers while a stream lacks a leader or a copy in step, or that drops what a lone server " +
+      "holds because it becomes a cluster (docs/availability.md); false warns.",
   }),
   natsStorageClass: storageClass("NATS", "StorageClass of the file store's volume; unset means the cluster's default."),
   natsNodePort: nodePort("NATS", "NodePort of the client port; unset opens none.", NODE_PORTS.natsClient),
@@ -313,11 +322,13 @@ export const SETTINGS = {
   natsConsumers: declarations<DeclaredConsumer>("Durable consumers", { stream: "ORDERS", name: "billing" }),
   natsBuckets: declarations<DeclaredBucket>("Key-value buckets", { name: "carts", ttlSeconds: 3600 }),
   natsObjectStores: declarations<DeclaredObjectStore>("Object stores", { name: "invoices", maxBytes: "1Gi" }),
-  contractMode: text("assert", {
+  contractMode: text(undefined, {
     group: "Stream contract",
     description:
-      "ensure creates stream, consumer and buckets before NoETL starts, and updates them; assert only checks what NoETL made.",
+      "ensure creates stream, consumer and buckets before NoETL starts, and updates them; assert only checks what NoETL made. " +
+      "Unset means ensure on GKE, where NATS is installed, and assert elsewhere.",
     allowed: "assert or ensure",
+    example: "ensure",
     check: is.oneOf("assert", "ensure"),
   }),
   contractGuard: text("heal", {
@@ -329,6 +340,16 @@ export const SETTINGS = {
     check: is.oneOf("off", "watch", "heal"),
   }),
   contractGuardImage: image(DEFAULTS.contractGuardImage, "Stream contract", "Image of the guard: Node 20 or newer."),
+  natsStreamStorage: text(undefined, {
+    group: "Stream contract",
+    description:
+      "Where the stream keeps its messages, with contractMode ensure. Unset means as the line of NoETL makes it: memory (file for " +
+      "rust). With file, what waits outlives a restart of a lone server, and every command costs a write to disk. A stream keeps " +
+      "its storage for life: docs/availability.md.",
+    allowed: "memory or file",
+    example: "memory",
+    check: is.oneOf("memory", "file"),
+  }),
   contractTimeoutSeconds: integer(120, 1, 3600, {
     group: "Stream contract",
     description: "How long the check waits for the stream and its consumer after a deployment.",
@@ -783,5 +804,14 @@ export const SETTINGS = {
 
 export type SettingKey = keyof typeof SETTINGS;
 
+/** Settings whose default follows from others. */
+interface Derived {
+  readonly natsReplicas: number;
+  readonly contractMode: string;
+}
+
+/** The parsed configuration of a stack, before what follows from other settings is filled in. */
+export type GivenSettings = { readonly [K in SettingKey]: (typeof SETTINGS)[K]["default"] };
+
 /** The parsed configuration of a stack. */
-export type Settings = { readonly [K in SettingKey]: (typeof SETTINGS)[K]["default"] };
+export type Settings = Omit<GivenSettings, keyof Derived> & Derived;

@@ -11,6 +11,7 @@ import type { Inquiry } from "./nats/session";
 import { bucketsOf, bucketStream, bucketSubjects, callbacksSubject, updatesSubject } from "./rules/gateway";
 import { tryOut, type TriedOut } from "./try-out";
 import { probeStreamCreation, type Known } from "./probe";
+import { NOETL_STORES } from "./rules/store";
 import { toSeconds, type Ensured } from "./rules/rule";
 import { subjectsCover, subjectsOverlap } from "./subjects";
 
@@ -151,6 +152,7 @@ const OPTIONAL = {
   account: ["account-storage", "account-streams"],
   overlapping: ["stream-overlap"],
   unwritable: ["gateway-buckets"],
+  stores: ["store-replicas"],
 } as const;
 
 const NOT_TRIED: TriedOut = { open: [] };
@@ -180,11 +182,12 @@ export async function observe(
   const terms = consumerTerms(inputs);
   const known = noetlsInfos(inquiry);
   const buckets = bucketInfos(inquiry);
-  const [infos, account, overlapping, bucketsByName, gateway, declared, tried] = await Promise.all([
+  const [infos, account, overlapping, bucketsByName, stores, gateway, declared, tried] = await Promise.all([
     known,
     unlessForbidden(OPTIONAL.account, session.accountInfo(deadline)),
     unlessForbidden(OPTIONAL.overlapping, overlappingStreams(inquiry)),
     buckets,
+    unlessForbidden(OPTIONAL.stores, storeInfos(inquiry)),
     looksOnly ? undefined : gatewayAccess(inquiry, buckets),
     observeDeclared(session, inputs, deadline),
     looksOnly ? NOT_TRIED : tryOut(inquiry, known),
@@ -200,6 +203,7 @@ export async function observe(
       account: account.answer,
       overlapping: overlapping.answer,
       buckets: inputs.gateway && bucketsByName,
+      stores: stores.answer,
       gateway: gateway && isCheckers ? { ...gateway, creations: {} } : gateway,
       declared,
       probe: tried.probe,
@@ -209,6 +213,7 @@ export async function observe(
     skippedRules: [
       ...account.skipped,
       ...overlapping.skipped,
+      ...stores.skipped,
       ...(mayWriteUnknown
         ? skipped(OPTIONAL.unwritable, "the server does not tell what the gateway's user may do")
         : []),
@@ -247,6 +252,13 @@ type BucketInfos = NonNullable<Observed["buckets"]>;
 /** The infos of the gateway's buckets. */
 const bucketInfos = ({ session, inputs, deadline }: Inquiry): Promise<BucketInfos> =>
   byName(bucketsOf(inputs), ({ name }) => session.streamInfo(bucketStream(name), deadline));
+
+/** The infos of NoETL's own buckets and object store, which are asked for only where they are to have copies. */
+async function storeInfos({ session, inputs, deadline }: Inquiry): Promise<Observed["stores"]> {
+  if (inputs.expect.replicas === 1 || inputs.noetlLine === "rust") return undefined;
+  const stores = NOETL_STORES.map((name) => ({ name }));
+  return byName(stores, ({ name }) => session.streamInfo(name, deadline));
+}
 
 async function byName<N extends { readonly name: string }, T>(
   named: readonly N[],

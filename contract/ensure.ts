@@ -53,7 +53,12 @@ export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePl
   const changes: Change[] = [];
   const declared: Change[] = [];
   const refused: RuleResult[] = [];
-  const patches = { stream: {}, consumers: new Map<string, object>(), buckets: new Map<string, object>() };
+  const patches = {
+    stream: {},
+    consumers: new Map<string, object>(),
+    buckets: new Map<string, object>(),
+    stores: new Map<string, object>(),
+  };
   const resumes: string[] = [];
   const creates: string[] = [];
   const terms = consumerTerms(inputs);
@@ -91,6 +96,9 @@ export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePl
       case "edit-bucket":
         patchOf(patches.buckets, ensure.bucket, ensure.patch);
         break;
+      case "edit-store":
+        patchOf(patches.stores, ensure.store, ensure.patch);
+        break;
       case "resume-consumer":
         resumes.push(ensure.consumer ?? first);
         break;
@@ -112,6 +120,8 @@ export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePl
   for (const [bucket, patch] of patches.buckets) {
     edit(`bucket ${bucket}`, bucketStream(bucket), observed.buckets?.[bucket]?.config, patch);
   }
+
+  for (const [store, patch] of patches.stores) edit(`stream ${store}`, store, observed.stores?.[store]?.config, patch);
 
   if (createsStream) {
     changes.push({

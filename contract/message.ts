@@ -57,6 +57,7 @@ const BUCKET_FLAGS: Readonly<Record<string, Flag>> = {
   max_age: (value: number) => [`--ttl=${toSeconds(value)}s`],
   max_bytes: (value: number) => [`--max-bucket-size=${value}`],
   max_msg_size: (value: number) => [`--max-value-size=${value}`],
+  num_replicas: (value: number) => [`--replicas=${value}`],
   max_msgs: () => [],
   duplicate_window: () => [],
 };

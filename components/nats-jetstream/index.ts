@@ -13,10 +13,12 @@ import {
   releaseRevision,
   type Resources,
 } from "../shared";
+import type { HostSpread } from "./availability";
 import { type ClusterArgs, NatsUsers } from "./users/resource";
 import { type Login, USERS_FILE, usersText } from "./users/file";
 import { BOX_PASSWORD, type NatsUser, natsValues, routeSecret, serversDigest } from "./values";
 
+export type { HostSpread } from "./availability";
 export type { NatsUser } from "./values";
 
 export interface NatsJetStreamArgs {
@@ -52,6 +54,11 @@ export interface NatsJetStreamArgs {
   memoryLimit?: string;
   /** Servers: 1, or 3 or 5 for a cluster. Default 1. */
   replicas?: number;
+  /**
+   * Whether servers of a cluster may share a node: `preferred` puts two on one where there is no other, `required` leaves the
+   * second one waiting. Default `preferred`.
+   */
+  hostSpread?: HostSpread;
   /** StorageClass of the volume. Default: the cluster's. */
   storageClass?: string;
   /** NodePort of the client port, 30000 to 32767. Default: none. */
@@ -187,6 +194,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
         memoryLimit: memory.limit,
         replicas,
         ...(routes ? { routeSecret: routes.metadata.name } : {}),
+        ...(args.hostSpread ? { hostSpread: args.hostSpread } : {}),
         ...(args.storageClass ? { storageClass: args.storageClass } : {}),
         ...(args.clientNodePort === undefined ? {} : { clientNodePort: args.clientNodePort }),
         ...(args.monitorNodePort === undefined ? {} : { monitorNodePort: args.monitorNodePort }),

@@ -5,6 +5,7 @@ import { quantityBytes } from "../../contract/validate";
 import { LOCATIONS } from "../../contract/facts";
 import type { Resources } from "../shared";
 import { USERS_FILE } from "./users/file";
+import { containerAvailability, type HostSpread, podAvailability } from "./availability";
 
 const MEBIBYTE = 1024 ** 2;
 
@@ -34,6 +35,8 @@ export interface NatsValuesArgs {
   /** Of the container, a Kubernetes quantity; {@link natsMemory} says what it has to hold. */
   memoryLimit: string;
   replicas: number;
+  /** Whether servers of a cluster may share a node. Default: where there is no other way. */
+  hostSpread?: HostSpread;
   /** Name of the Secret of {@link routeSecret}; of no use to a lone server. */
   routeSecret?: pulumi.Input<string>;
   storageClass?: string;
@@ -148,6 +151,7 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
             }),
       },
       merge: {
+        ...containerAvailability(args.replicas),
         resources: args.resources ?? {
           requests: { cpu: "100m", memory: memory.limit },
           limits: { memory: memory.limit },
@@ -178,6 +182,7 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
           value: { name: USERS_VOLUME.name, secret: { secretName: args.usersSecret } },
         },
       ],
+      merge: { spec: podAvailability(args.replicas, args.hostSpread ?? "preferred") },
     },
     natsBox: {
       container: {

@@ -75,13 +75,17 @@ function guard(
 
 /**
  * Options of a component that installs NATS: where an update of its Helm release restarts the servers, preview and update say
- * which streams end with them, and what waits there.
+ * which streams end with them, and what waits there. An update is refused before anything is touched where a Raft group has no
+ * leader or a copy that is not in step; preview and update are, where a lone server would become a cluster, or a cluster a lone
+ * server, and drop messages.
  *
  * @param contract The contract as `StreamContract` takes it; asked for when it is needed.
+ * @param refuses False makes what would be refused a warning. Default true.
  */
-export function announceRestart(
+export function guardServers(
   opts: pulumi.ComponentResourceOptions,
   contract: () => StreamContractArgs,
+  refuses = true,
 ): pulumi.ComponentResourceOptions {
   if (!knowsHooks()) return opts;
   const tell: pulumi.ResourceHookFunction = async ({ urn, oldInputs, newInputs }) => {
@@ -90,14 +94,51 @@ export function announceRestart(
     const losses = args && (await provider().lostWithServers(args));
     await pulumi.log.warn(restartWords(losses), at(urn));
   };
-  const hook = new pulumi.ResourceHook("noetl-nats-restart-of-nats", inProgram(tell), {
-    onDryRun: true,
-    ignoreErrors: true,
-  });
+  const hooks = [
+    new pulumi.ResourceHook("noetl-nats-roll-of-nats", inProgram(rollGate(contract, refuses)), { onDryRun: true }),
+    new pulumi.ResourceHook("noetl-nats-restart-of-nats", inProgram(tell), { onDryRun: true, ignoreErrors: true }),
+  ];
   const bind: pulumi.ResourceTransformation = ({ type, props, opts: own }) =>
-    type === RELEASE ? { props, opts: { ...own, hooks: { beforeUpdate: [hook] } } } : undefined;
+    type === RELEASE ? { props, opts: { ...own, hooks: { beforeUpdate: hooks } } } : undefined;
   return { ...opts, transformations: [...(opts.transformations ?? []), bind] };
 }
+
+/** Asks before the servers restart whether that would lose anything. A preview refuses what an update later would not get right. */
+function rollGate(contract: () => StreamContractArgs, refuses: boolean): pulumi.ResourceHookFunction {
+  return async ({ urn, oldInputs, newInputs }) => {
+    if (digestOf(oldInputs) === digestOf(newInputs)) return;
+    const resize = { before: serversOf(oldInputs), after: serversOf(newInputs) };
+    const isPreview = pulumi.runtime.isDryRun();
+    // Whether copies are in step now says nothing about the update that follows a preview.
+    if (isPreview && Math.min(resize.before, resize.after) > 1) return;
+    const patience = isPreview ? KNOWN_MILLISECONDS : LOGIN_MILLISECONDS;
+    const args = await Promise.race([known(contract()), sleep(patience, undefined, { ref: false })]);
+    const problem = await provider().beforeRoll(args, resize);
+    if (problem === undefined) return;
+    const anyway = refuses
+      ? "The update will ask again, and refuse."
+      : "It is done all the same: natsGuardRolls is false.";
+    if (!refuses || (isPreview && !problem.isKnown)) return pulumi.log.warn(`${problem.why} ${anyway}`, at(urn));
+    throw new Error(`NATS was left as it is. ${problem.why} ${wayOut(resize)}`);
+  };
+}
+
+function wayOut({ before, after }: { before: number; after: number }): string {
+  const anyway = "`pulumi config set natsGuardRolls false` does it all the same";
+  return Math.min(before, after) === 1 && before !== after
+    ? `To keep ${before === 1 ? "one server" : `${before} servers`}: \`pulumi config set natsReplicas ${before}\`. To keep what is held: ` +
+        `docs/availability.md. To start empty: ${anyway}.`
+    : `Run the update again when all are in step (\`nats stream report\`). Where the update is what brings them back, ${anyway}.`;
+}
+
+/** How many servers a Helm release of the chart nats/nats has. */
+function serversOf({ values }: Record<string, unknown> = {}): number {
+  const { config } = (values ?? {}) as { config?: { cluster?: { enabled?: boolean; replicas?: number } } };
+  return config?.cluster?.enabled === true ? (config.cluster.replicas ?? 3) : 1;
+}
+
+/** How long an update is given to know NATS' login, which the release itself never makes; in milliseconds. */
+const LOGIN_MILLISECONDS = 10_000;
 
 /** How long a preview is given to know the contract, part of which may not be known before an update; in milliseconds. */
 const KNOWN_MILLISECONDS = 500;

@@ -30,6 +30,7 @@ import {
   type Loss,
   type Preflight,
 } from "../../contract/preflight";
+import { holdingsOf, rollProblem, type Resize } from "../../contract/roll";
 import { checkName, RULES, type Check } from "../../contract/rules";
 import { runOf, takeRun } from "./run";
 
@@ -175,10 +176,21 @@ async function checked(
   return { ...inputs, ...report, differences: differencesIn(checks) };
 }
 
+/** Why the servers may not be rolled, and whether NATS could be asked. */
+interface RollProblem {
+  readonly why: string;
+  readonly isKnown: boolean;
+}
+
 /** What the program asks beside the releases; see `hooks.ts`. Arguments as {@link check} takes them. */
 export const beforeNoetl = (args: object): Promise<Preflight> => preflight(inputsOf(args));
 export const beforeGateway = (args: object): Promise<Preflight> => preflight(inputsOf(args), "gateway");
 export const lostWithServers = (args: object): Promise<Loss[] | undefined> => memoryStreams(inputsOf(args));
+export const beforeRoll = async (args: object | undefined, resize: Resize): Promise<RollProblem | undefined> => {
+  const holdings = args ? await holdingsOf(inputsOf(args)) : "the login is not known yet";
+  const why = rollProblem(holdings, resize);
+  return why === undefined ? undefined : { why, isKnown: typeof holdings !== "string" };
+};
 export const whileNoetlStarts = (args: object): Promise<Hindrance[]> => hindrances(inputsOf(args));
 
 const differencesIn = (checks: readonly Check[]): Record<string, string> =>

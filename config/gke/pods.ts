@@ -9,6 +9,9 @@ const container = (name: string, request: [number, number], limit: [number, numb
   limit: { cpu: limit[0], memory: limit[1] },
 });
 
+/** Least CPU of a pod that keeps away from others by anti-affinity, which Autopilot would raise it to; in thousandths. */
+const APART_CPU = 500;
+
 /** Workloads of this stack, by name. */
 export type PodName =
   | "nats"
@@ -35,7 +38,7 @@ export function podsOf(settings: Settings): (Pod & { readonly name: PodName })[]
             name: "nats" as const,
             replicas: settings.natsReplicas,
             containers: [
-              container("nats", [100, nats], [1000, nats]),
+              container("nats", [settings.natsReplicas > 1 ? APART_CPU : 100, nats], [1000, nats]),
               container("reloader", [10, 32], [100, 64]),
             ] as Pod["containers"],
           },

@@ -7,6 +7,8 @@ import {
   editBucket,
   editStream,
   limited,
+  loneServer,
+  replicasWords,
   list,
   toNanoseconds,
   toSeconds,
@@ -218,6 +220,27 @@ export const GATEWAY_RULES: readonly Rule[] = [
         ? { action: "edit-bucket", bucket: bucket.name, patch: lifePatch(bucket) }
         : { action: "leave", why: LIFE_STAYS };
     },
+  },
+  {
+    id: "bucket-replicas",
+    severity: "drift",
+    effect: "differs",
+    about: "bucket",
+    checks: "the bucket has as many replicas as are asked of the stream (`num_replicas`)",
+    why: "while its one server is away, sessions and requests are not stored; its loss takes those that are there with it",
+    remedy: "edit the bucket, in a cluster with that many servers; mode ensure raises it",
+    expected: ({ expect }) => replicasWords(expect.replicas),
+    found: ({ bucket }) => String(bucket.info.config.num_replicas ?? 1),
+    holds: ({ bucket }, { expect }) => (bucket.info.config.num_replicas ?? 1) >= expect.replicas,
+    fix: ({ expect }, { bucket }) =>
+      bucket.info.cluster?.name === undefined
+        ? loneServer(expect.replicas, "the buckets")
+        : editBucket(bucket.name, { num_replicas: expect.replicas }),
+    ensure: ({ expect }, { bucket }) => ({
+      action: "edit-bucket",
+      bucket: bucket.name,
+      patch: { num_replicas: expect.replicas },
+    }),
   },
   {
     id: "bucket-limits",

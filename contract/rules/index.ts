@@ -1,4 +1,5 @@
 /** The contract, one row per rule, and the one function that asks them. */
+import type { StreamInfo } from "nats";
 import type { ConsumerTerms } from "../lines";
 import { ACCOUNT_RULES } from "./account";
 import { CONSUMER_RULES } from "./consumer";
@@ -8,6 +9,7 @@ import { consumerTerms } from "../inputs";
 import { PROBE_RULES } from "./probe";
 import type { PublishProbe, WorkerProbe } from "../probe";
 import type { Bucket, Contract, Ensure, Found, Fix, Observed, Rule, Severity } from "./rule";
+import { STORE_RULES } from "./store";
 import { STREAM_RULES } from "./stream";
 
 export type { Bucket, Contract, Ensure, GatewayAccess, Fix, Observed, Rule, Severity } from "./rule";
@@ -61,6 +63,7 @@ export const RULES: readonly Rule[] = [
   ...CONSUMER_RULES,
   ...PROBE_RULES,
   ...GATEWAY_RULES,
+  ...STORE_RULES,
 ];
 
 /** Rules that are asked of a bucket that is not there. */
@@ -69,6 +72,7 @@ const MISSING_BUCKET: ReadonlySet<string> = new Set(["bucket-exists", "bucket-cr
 /** One of several things that a rule is asked of. */
 interface Target {
   readonly bucket?: Bucket;
+  readonly store?: StreamInfo;
   readonly publish?: PublishProbe;
   readonly workerProbe?: WorkerProbe;
   /** Its name, where there are others of its kind. */
@@ -81,6 +85,8 @@ function targets(rule: Rule, observed: Observed, contract: Contract): Target[] {
   switch (rule.about) {
     case "bucket":
       return bucketsOf(contract).map((bucket) => ({ bucket }));
+    case "store":
+      return Object.entries(observed.stores ?? {}).flatMap(([object, store]) => (store ? [{ store, object }] : []));
     case "publish":
       return publishes.map((publish) => ({
         publish,
@@ -109,6 +115,8 @@ function isAsked(rule: Rule, { observed, contract, bucket }: Asked): boolean {
     case "bucket":
       if (bucket === undefined || observed.buckets === undefined) return false;
       return MISSING_BUCKET.has(rule.id) || observed.buckets[bucket.name] !== undefined;
+    case "store":
+      return true; // Those that are not there are no targets.
     case "gateway":
       return observed.gateway !== undefined;
     case "declared":
@@ -166,11 +174,15 @@ export function evaluateRules(contract: Contract, observed: Observed): RuleResul
   const noetl = (contract.declaredOnly ? [] : RULES).flatMap((rule) =>
     askedOf(rule, contract, observed).flatMap((asked) => {
       if (!isAsked(rule, asked)) return [];
-      const { bucket, terms, object, publish, workerProbe } = asked;
+      const { bucket, store, terms, object, publish, workerProbe } = asked;
       const further = asked.isFurther ? terms?.name : undefined;
       // A rule looks only at the object it is about, and `isAsked` has seen to it that this object is there.
       const info = bucket && asked.observed.buckets?.[bucket.name];
-      const found = { ...asked.observed, terms, publish, workerProbe, bucket: bucket && { ...bucket, info } } as Found;
+      const found = {
+        ...asked.observed,
+        ...{ terms, publish, workerProbe, store },
+        bucket: bucket && { ...bucket, info },
+      } as Found;
       if (rule.appliesTo && !rule.appliesTo(found, asked.contract)) return [];
       const fix = naming(rule.fix(asked.contract, found), further);
       return [

@@ -72,6 +72,8 @@ export interface Observed {
   /** Streams behind the gateway's buckets, by bucket. */
   readonly buckets?: Readonly<Record<string, StreamInfo | undefined>>;
   readonly gateway?: GatewayAccess;
+  /** Streams behind the buckets and the object store that NoETL itself makes, by stream; asked for where they are to have copies. */
+  readonly stores?: Readonly<Record<string, StreamInfo | undefined>>;
   /** What is declared beyond NoETL's own, where something is. */
   readonly declared?: DeclaredObserved;
   /** What was tried out with NoETL's login; undefined where that login is not known. */
@@ -98,6 +100,8 @@ export interface Found extends Observed {
   readonly account: JetStreamAccountStats;
   readonly gateway: GatewayAccess;
   readonly bucket: Bucket & { readonly info: StreamInfo };
+  /** One of NoETL's own stores. */
+  readonly store: StreamInfo;
   /** What is asked of the consumer that the rule is about. */
   readonly terms: ConsumerTerms;
   readonly probe: Probe;
@@ -131,6 +135,8 @@ export type Ensure =
   /** It stays as it is, because a change would take something from whoever set it; the reason follows "it stays: ". */
   | { readonly action: "leave"; readonly why: string }
   | { readonly action: "create-bucket"; readonly bucket: string }
+  /** An update of the stream behind one of NoETL's own stores. */
+  | { readonly action: "edit-store"; readonly store: string; readonly patch: StreamPatch }
   | { readonly action: "declared"; readonly changes: readonly DeclaredChange[] }
   | Extract<Fix, { readonly patch: unknown }>;
 
@@ -142,10 +148,11 @@ export interface Rule {
   readonly effect?: Effect;
   /**
    * What it is about; the rule is asked only where that is there, unless it is about its existence. Rules about `publish` are
-   * asked for every subject and login, rules about `worker` for every consumer, rules about `login` once.
+   * asked for every subject and login, rules about `worker` for every consumer, rules about `store` for every bucket and object
+   * store that NoETL itself has made, rules about `login` once.
    */
   readonly about:
-    "account" | "stream" | "consumer" | "bucket" | "gateway" | "login" | "publish" | "worker" | "declared";
+    "account" | "stream" | "consumer" | "bucket" | "store" | "gateway" | "login" | "publish" | "worker" | "declared";
   /** What is checked, for the documentation. */
   readonly checks: string;
   /** What breaks in NoETL where the rule is broken. */
@@ -204,6 +211,17 @@ export const editConsumer = (patch: ConsumerPatch): Fix => ({ action: "edit-cons
 export const editBucket = (bucket: string, patch: StreamPatch): Fix => ({ action: "edit-bucket", bucket, patch });
 export const recreateStream = (): Fix => ({ action: "recreate-stream" });
 export const recreateConsumer = (): Fix => ({ action: "recreate-consumer" });
+
+export const replicasWords = (replicas: number): string =>
+  replicas === 1 ? "at least 1 replica" : `at least ${replicas} replicas`;
+
+/** What there is to do where a server on its own is asked for several copies. */
+export const loneServer = (replicas: number, what: string): Fix => ({
+  action: "advise",
+  advice:
+    `run NATS with ${replicas} servers (natsReplicas) and set ${what} to as many replicas, or ask for one ` +
+    "replica: a server on its own keeps no second copy",
+});
 
 /** Servers that a stream or consumer is really on: its leader and the others. A server on its own reports no cluster. */
 export function peersOf({ cluster }: Pick<StreamInfo, "cluster">): { real: number; trouble: string[] } {

@@ -7,9 +7,11 @@ import {
   editStream,
   limited,
   list,
+  loneServer,
   NOTIFICATION_BYTES,
   peersOf,
   recreateStream,
+  replicasWords,
   toNanoseconds,
   toSeconds,
   type Contract,
@@ -342,8 +344,10 @@ export const STREAM_RULES: readonly Rule[] = [
     effect: "differs",
     about: "stream",
     checks: "storage",
-    why: "with file storage every notification costs a write to disk, and stale commands come back after a restart",
-    remedy: "recreate the stream: storage cannot be changed",
+    why:
+      "on disk every notification costs a write, and stale commands come back after a restart; in memory a restart of a lone " +
+      "server loses what waits",
+    remedy: "recreate the stream: storage cannot be changed (natsStreamStorage says which is wanted)",
     expected: ({ expect }) => expect.storage,
     found: ({ stream }) => stream.config.storage,
     holds: ({ stream }, { expect }) => String(stream.config.storage) === expect.storage,
@@ -441,17 +445,12 @@ export const STREAM_RULES: readonly Rule[] = [
     checks: "replicas asked for (`num_replicas`)",
     why: "with fewer, the loss of a server takes the commands that wait with it",
     remedy: "edit the stream, in a cluster with that many servers",
-    expected: ({ expect }) => (expect.replicas === 1 ? "at least 1 replica" : `at least ${expect.replicas} replicas`),
+    expected: ({ expect }) => replicasWords(expect.replicas),
     found: ({ stream }) => String(stream.config.num_replicas ?? 1),
     holds: ({ stream }, { expect }) => (stream.config.num_replicas ?? 1) >= expect.replicas,
     fix: ({ expect }, { stream }) =>
       stream.cluster?.name === undefined
-        ? {
-            action: "advise",
-            advice:
-              `run NATS with ${expect.replicas} servers (natsReplicas) and set the stream to as many replicas, or ask for one ` +
-              "replica: a server on its own keeps no second copy",
-          }
+        ? loneServer(expect.replicas, "the stream")
         : editStream({ num_replicas: expect.replicas }),
     ensure: ({ expect }) => ({ action: "edit-stream", patch: { num_replicas: expect.replicas } }),
   },

@@ -45,6 +45,7 @@ export function declare(
     access: { kubeconfig: cluster.kubeconfig },
     nats: {
       protect,
+      hostSpread: "required",
       storageClass: settings.natsStorageClass ?? STORAGE_CLASS,
       resources: nats,
       reloaderResources: reloader,

@@ -152,6 +152,9 @@ async function workOff(connection: NatsConnection, count: number): Promise<void>
 }
 
 /** For every rule at least one way to break it. */
+/** Rules about copies on several servers; test/contract/replicas.test.ts breaks them. */
+export const IN_A_CLUSTER: readonly string[] = ["bucket-replicas", "store-replicas"];
+
 export const BROKEN: readonly Case[] = [
   {
     rule: "stream-exists",

@@ -9,12 +9,18 @@ import {
   type ContractInputs,
 } from "../../contract";
 import { CONSUMER, STREAM } from "../../contract/facts";
+import { peersOf } from "../../contract/rules/rule";
+import { NOETL_STORES } from "../../contract/rules/store";
+import { IN_A_CLUSTER } from "./cases";
 import {
   addConsumer,
+  addStream,
+  closedPort,
   natsClient,
   natsCommand,
   rejection,
   sleep,
+  startGateway,
   startNatsServer,
   startNoetl,
   until,
@@ -54,6 +60,54 @@ describe("a cluster of three servers", () => {
     // NoETL's own start-up, which takes what is there, leaves it so.
     await withManager(any(), (manager) => manager.consumers.info(STREAM.name, CONSUMER.name));
     expect((await checkContract(inputs(replicated))).report).toBe("");
+  });
+
+  it("has what was made with one replica found, and raised by ensure with what is in it", async () => {
+    const buckets = ["sessions", "requests"];
+    await withManager(any(), async (manager, connection) => {
+      const stores = NOETL_STORES.map((name) => ({ name, subjects: [`${name}.>`] }));
+      for (const { name, subjects } of stores) await manager.streams.add({ name, subjects });
+      await manager.streams.delete(STREAM.name);
+      await addStream(manager);
+      await addConsumer(manager);
+      await connection.jetstream().publish(STREAM.subject, "waits");
+    });
+    await startGateway(any());
+    const args = { ...replicated, gateway: {} };
+    const { checks } = await checkContract(inputs(args));
+    const differing = checks.filter(({ ok }) => !ok).map(({ id, found, expected }) => ({ id, found, expected }));
+    const few = (id: string) => ({ id, found: "1", expected: "at least 3 replicas" });
+    expect(differing).toEqual([
+      few("stream-replicas"),
+      ...buckets.map(() => few("bucket-replicas")),
+      ...NOETL_STORES.map(() => few("store-replicas")),
+    ]);
+    expect(IN_A_CLUSTER.filter((id) => !differing.some((check) => check.id === id))).toEqual([]);
+
+    const { report, changes } = await ensureContract(inputs({ mode: "ensure", ...args }));
+    expect(report).toBe("");
+    expect(changes).toEqual([
+      "update stream NOETL_COMMANDS: num_replicas 1 -> 3",
+      ...buckets.map((name) => `update bucket ${name}: num_replicas 1 -> 3`),
+      ...NOETL_STORES.map((name) => `update stream ${name}: num_replicas 1 -> 3`),
+    ]);
+    await until("every copy to be in step", async () => {
+      const infos = await withManager(any(), (manager) =>
+        Promise.all(
+          [STREAM.name, ...buckets.map((name) => `KV_${name}`), ...NOETL_STORES].map((name) =>
+            manager.streams.info(name),
+          ),
+        ),
+      );
+      return infos.every((info) => peersOf(info).real === 3 && peersOf(info).trouble.length === 0) || undefined;
+    });
+    const { state, config } = await witness();
+    expect({ messages: state.messages, storage: config.storage }).toEqual({ messages: 1, storage: "memory" });
+    const consumer = await until("the consumer to follow its stream", async () => {
+      const info = await withManager(any(), (manager) => manager.consumers.info(STREAM.name, CONSUMER.name));
+      return info.cluster?.replicas?.length === 2 ? info : undefined;
+    });
+    expect(consumer.num_pending).toBe(1);
   });
 
   it("has a consumer with fewer replicas than its stream found, and fixed by ensure", async () => {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { checkContract, RULES, type Check, type ContractArguments } from "../../contract";
 import { CONSUMER, STREAM } from "../../contract/facts";
 import { EFFECTS } from "../../contract/rules/rule";
-import { arrange, BROKEN, CASES_CONFIG, clear, HOLDING, type Deviation, type Minor } from "./cases";
+import { arrange, BROKEN, CASES_CONFIG, clear, HOLDING, IN_A_CLUSTER, type Deviation, type Minor } from "./cases";
 import { PROBE_CASES } from "./probe-cases";
 import {
   addStream,
@@ -73,6 +73,7 @@ describe.each(SERVERS)("$tool", ({ tool, minor }) => {
       "consumer-creatable",
       "consumers-cover",
       "bucket-creatable",
+      "store-replicas",
     ];
     const asked = [...new Set(report.checks.map(({ id }) => id)), ...skippedRules, ...missing];
     expect(asked.sort()).toEqual(RULES.map(({ id }) => id).sort());
@@ -110,7 +111,7 @@ describe.each(SERVERS)("$tool", ({ tool, minor }) => {
 
 describe("the cases", () => {
   it("break every rule", () => {
-    const broken = new Set([...BROKEN, ...PROBE_CASES].map(({ rule }) => rule));
+    const broken = new Set([...[...BROKEN, ...PROBE_CASES].map(({ rule }) => rule), ...IN_A_CLUSTER]);
     expect([...broken].sort()).toEqual(RULES.map(({ id }) => id).sort());
   });
 

@@ -80,7 +80,8 @@ function natsRestart(delta: ObjectDelta, contract: ContractInputs | undefined): 
       warning(
         subject,
         before === 1
-          ? "a lone server becomes a cluster, which does not take over its streams: commands, results, sessions and every other bucket start empty; back up first what must stay (nats account backup)."
+          ? "a lone server becomes a cluster, which does not take over its streams: commands, results, sessions and every other bucket start empty. `pulumi up` refuses it while streams hold messages (docs/availability.md). It costs " +
+              `${after - 1} servers more.`
           : "a cluster becomes a lone server: what only the other servers held is gone; back up first what must stay (nats account backup).",
       ),
     ];

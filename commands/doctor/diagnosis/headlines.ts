@@ -195,6 +195,7 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
   "bucket-ttl": {
     title: (check) => `Entries of the gateway's bucket ${of(check)} live ${check.found}, not ${check.expected}`,
   },
+  "bucket-replicas": { title: (check) => `The gateway's bucket ${of(check)} has too few replicas: ${check.found}` },
   "bucket-limits": { title: (check) => `The gateway's bucket ${of(check)} has limits: ${check.found}` },
   "gateway-updates": { title: ({ found }) => `The gateway may not listen to updates: ${found}` },
   "gateway-callbacks": { title: ({ found }) => `The gateway may not listen to callbacks: ${found}` },
@@ -202,6 +203,9 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
   "gateway-apart": {
     title: ({ found }, { stream }) => `Stream ${stream} takes the gateway's messages too: ${found}`,
   },
+
+  // What NoETL itself keeps beside its stream.
+  "store-replicas": { title: (check) => `NoETL's own store ${of(check)} has too few replicas: ${check.found}` },
 
   // What the stack declares beyond NoETL.
   "declared-stream": { title: (check) => `The declared ${of(check)} is not as declared: ${check.found}` },

@@ -237,7 +237,7 @@ describe("configurations of GKE that cannot work", () => {
     ["a rollout that stands still", { rolloutMaxUnavailable: "0" }, /rolloutMaxUnavailable: 0 with rolloutMaxSurge 0/],
     [
       "a pod too large",
-      { natsJetstreamMemSize: "64Gi", natsMemoryLimit: "128Gi" },
+      { natsReplicas: "1", natsJetstreamMemSize: "64Gi", natsMemoryLimit: "128Gi" },
       /natsMemoryLimit: a pod of nats would need/,
     ],
     ["too little quota for its own pods", { minFreeCpus: "1" }, /minFreeCpus: 1 is too little/],

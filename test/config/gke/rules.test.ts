@@ -95,8 +95,8 @@ describe("Autopilot's resource rules", () => {
       "contract-guard",
       "gateway",
     ]);
-    // 3 x 280m + 50m + 250m + 50m + 100m + 2 x 100m + 50m + 100m.
-    expect(cpuOf(pods)).toBeCloseTo(1.64, 2);
+    // 3 x 510m + 50m + 250m + 50m + 100m + 2 x 100m + 50m + 100m.
+    expect(cpuOf(pods)).toBeCloseTo(2.33, 2);
   });
 });
 
