@@ -297,7 +297,7 @@ const METRICS_END = "<!-- end of metrics -->";
 function withMetricsTable(doc: string): string {
   const rows = Object.entries(METRICS).map(([name, [kind, help]]) => `| \`${name}\` | ${kind} | ${cell(help)} |`);
   const table = [METRICS_BEGIN, "", "| Metric | Kind | Tells |", "|---|---|---|", ...rows, "", METRICS_END].join("\n");
-  return between(doc, "docs/guard.md", METRICS_BEGIN, METRICS_END, table);
+  return withPart(doc, "docs/guard.md", table);
 }
 
 /** Pages of docs/ of which the code determines a part, and how it is written. */
