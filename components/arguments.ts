@@ -27,11 +27,15 @@ export class ArgumentChecks {
 
   constructor(private readonly component: pulumi.Resource) {}
 
+  /** What is wrong beyond one value; undefined where nothing is. */
+  problem(name: string, problem: string | undefined): void {
+    if (problem !== undefined) this.problems.push(`${name} is ${problem}`);
+  }
+
   /** The argument, which has to be used in place of the one that was given: it fails where an output is wrong. */
   checked<T>(name: string, value: pulumi.Input<T>, check: Check<T>): pulumi.Input<T> {
     if (isPlain(value)) {
-      const problem = check(value);
-      if (problem !== undefined) this.problems.push(`${name} is ${problem}`);
+      this.problem(name, check(value));
       return value;
     }
     return derived(value, (known) => {

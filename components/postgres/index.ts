@@ -151,9 +151,8 @@ export class Postgres extends pulumi.ComponentResource {
         (known) => known.noetlUser,
       ),
     };
-    checks.checked("adminPassword", args.external && args.adminPassword === undefined, (isMissing) =>
-      isMissing ? "needed for an external server" : undefined,
-    );
+    const lacksPassword = args.external !== undefined && args.adminPassword === undefined;
+    checks.problem("adminPassword", lacksPassword ? "needed for an external server" : undefined);
     checks.done();
     return result;
   }

@@ -147,21 +147,22 @@ describe("checks of arguments", () => {
 
   /** What an output fails with; every part of it does, and none may be left to itself. */
   async function failure(value: pulumi.Input<unknown>): Promise<string> {
-    const { promise, isKnown, isSecret, allResources } = value as unknown as {
+    const output = value as {
       promise(): Promise<unknown>;
       isKnown: Promise<boolean>;
       isSecret: Promise<boolean>;
       allResources(): Promise<unknown>;
     };
-    const [result] = await Promise.allSettled([promise(), isKnown, isSecret, allResources()]);
+    const parts = [output.promise(), output.isKnown, output.isSecret, output.allResources()] as const;
+    const [result] = await Promise.allSettled(parts);
     return result.status === "rejected" ? (result.reason as Error).message : "";
   }
 
   it("say all that is wrong with plain values at once", () => {
     const checks = new ArgumentChecks(component);
-    checks.checked("namespace", "No", kubernetesName);
-    checks.checked("other", "name", kubernetesName);
-    checks.checked("third", "_", kubernetesName);
+    void checks.checked("namespace", "No", kubernetesName);
+    void checks.checked("other", "name", kubernetesName);
+    void checks.checked("third", "_", kubernetesName);
     expect(() => checks.done()).toThrow("namespace is not a Kubernetes name; third is not a Kubernetes name");
   });
 
