@@ -367,9 +367,16 @@ describe("NOETL_NATS_DOWNLOADS", () => {
   });
 });
 
-it("the compiler gets more memory where there is enough, and what the user has said stays", () => {
-  const GiB = 1024 ** 3;
-  expect(compilerEnvironment(8 * GiB, {}).GOGC).toBe("400");
-  expect(compilerEnvironment(7 * GiB, {}).GOGC).toBeUndefined();
-  expect(compilerEnvironment(64 * GiB, { GOGC: "50" }).GOGC).toBe("50");
+it.each<[number, number, object]>([
+  [8, 2, { GOGC: "3200", GOMEMLIMIT: "1365MiB" }],
+  [24, 2, { GOGC: "3200", GOMEMLIMIT: "4096MiB" }],
+  [7, 2, {}],
+  [16, 8, {}],
+])("the compiler may leave its garbage with %s GiB for %s processors: %o", (gigabytes, cores, expected) => {
+  const environment = compilerEnvironment({ memory: gigabytes * 1024 ** 3, cores }, {});
+  expect(environment).toEqual({ ...expected, GOFLAGS: "", GOWORK: "off" });
+});
+
+it("what the user has said of the compiler's garbage stays", () => {
+  expect(compilerEnvironment({ memory: 64 * 1024 ** 3, cores: 2 }, { GOGC: "50" }).GOGC).toBe("50");
 });
