@@ -87,7 +87,7 @@ export async function announcedCommands(session: Session, inputs: ContractInputs
         "looked through for commands that were announced: try again when the workers have caught up",
     );
   }
-  for await (const { data } of readMessages(session, stream, first, last)) {
+  for await (const { data } of readMessages(session, stream, { from: first, to: last })) {
     // Not parsed: the id is a number beyond those that JSON.parse keeps whole.
     const [, event] = /"event_id":\s*"?(\d+)/.exec(data.toString("utf8")) ?? [];
     if (event !== undefined) found.add(event);

@@ -83,6 +83,12 @@ export async function createConsumer(session: Session, stream: string, { name, c
   return ask(session, `CONSUMER.DURABLE.CREATE.${stream}.${name}`, body);
 }
 
+/** A consumer and its stream. */
+interface ConsumerName {
+  readonly stream: string;
+  readonly name: string;
+}
+
 const ADVANCE_BATCH = 256;
 const ADVANCE_MILLISECONDS = 2_000;
 
@@ -92,11 +98,12 @@ const ADVANCE_MILLISECONDS = 2_000;
  *
  * @returns false where that cannot be done: a push consumer.
  */
-export async function advance(session: Session, stream: string, name: string, last: number): Promise<boolean> {
+export async function advance(session: Session, at: ConsumerName, last: number): Promise<boolean> {
+  const { stream, name } = at;
   const { error } = await ask<Answered>(session, `CONSUMER.RESET.${stream}.${name}`, { seq: last + 1 }).catch(() => ({
     error: {},
   }));
-  return !error || (await takeUpTo(session, stream, name, last)) !== undefined;
+  return !error || (await takeUpTo(session, at, last)) !== undefined;
 }
 
 /**
@@ -106,8 +113,7 @@ export async function advance(session: Session, stream: string, name: string, la
  */
 export async function takeUpTo(
   session: Session,
-  stream: string,
-  name: string,
+  { stream, name }: ConsumerName,
   last: number,
 ): Promise<number | undefined> {
   const jetstream = session.connection.jetstream();

@@ -43,6 +43,13 @@ export interface RepairOptions {
 /** The way out after every interruption. */
 export const AGAIN = "Run the same command again: it goes on from here";
 
+/** A request to the JetStream API: `subject` follows `$JS.API.`, `what` follows "refused". */
+export interface Request {
+  readonly subject: string;
+  readonly body: object;
+  readonly what: string;
+}
+
 export class RepairContext {
   readonly inputs: ContractInputs;
   readonly folder: string;
@@ -62,7 +69,7 @@ export class RepairContext {
   }
 
   /** Asks NATS to change something, as long as nobody else has taken over.  @throws ConnectError, CommandError */
-  async change(session: Session, subject: string, body: object, what: string): Promise<void> {
+  async change(session: Session, { subject, body, what }: Request): Promise<void> {
     await this.lock?.check();
     await session.change({ subject, body, what }, this.deadline());
   }

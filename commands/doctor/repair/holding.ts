@@ -153,7 +153,7 @@ export async function handOver(session: Session, handover: Handover): Promise<Ga
   const between = listens ? await Listener.open(session, subjects) : undefined;
   try {
     await exchange(session, give, take);
-    return between ? await settle(session, handover, before, between) : { caught: 0, doubtful: 0 };
+    return between ? await settle(session, take, { before, between }) : { caught: 0, doubtful: 0 };
   } finally {
     between?.close();
   }
@@ -192,9 +192,8 @@ async function lastSequences(session: Session, { give, take }: Handover): Promis
 /** Finds what neither stream has stored of that which was heard, stores it, and acknowledges it. */
 async function settle(
   session: Session,
-  { take }: Handover,
-  before: ReadonlyMap<string, number>,
-  between: Listener,
+  take: Side,
+  { before, between }: { before: ReadonlyMap<string, number>; between: Listener },
 ): Promise<Gap> {
   const heard = await between.end();
   if (heard.length === 0) return { caught: 0, doubtful: 0 };
@@ -205,7 +204,7 @@ async function settle(
     const info = await session.streamInfo(stream, new Deadline(PATIENCE_MILLISECONDS));
     const now = info?.state.last_seq ?? last;
     taken += now - last;
-    for await (const message of readMessages(session, stream, last + 1, now)) {
+    for await (const message of readMessages(session, stream, { from: last + 1, to: now })) {
       seen++;
       const content = contentOf(message);
       stored.set(content, (stored.get(content) ?? 0) + 1);

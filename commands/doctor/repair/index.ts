@@ -184,7 +184,7 @@ class Repair extends RepairContext {
   private async apply(session: Session, { changes }: Pick<RepairPlan, "changes">): Promise<void> {
     for (const { does, subject, body } of changes) {
       this.step();
-      await this.change(session, subject, body, `to ${does}`);
+      await this.change(session, { subject, body, what: `to ${does}` });
       this.say(`done: ${does}`);
     }
   }
@@ -381,7 +381,7 @@ class Repair extends RepairContext {
   private async tellToRestart(at: string): Promise<void> {
     const { namespace, serverDeployment, workerDeployment } = this.inputs.noetl;
     for (const name of [serverDeployment, workerDeployment]) {
-      await restartDeployment(this.options.cluster, namespace, name, at);
+      await restartDeployment(this.options.cluster, { namespace, name }, at);
     }
   }
 
@@ -389,7 +389,7 @@ class Repair extends RepairContext {
     const { namespace, serverDeployment, workerDeployment } = this.inputs.noetl;
     for (const name of [serverDeployment, workerDeployment]) {
       this.step();
-      await rolledOut(this.options.cluster, namespace, name, ROLLOUT_SECONDS);
+      await rolledOut(this.options.cluster, { namespace, name }, ROLLOUT_SECONDS);
       this.say(`restarted ${name}`);
     }
   }

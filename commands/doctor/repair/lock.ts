@@ -34,6 +34,13 @@ interface Holder {
   readonly token: string;
 }
 
+/** A holder's place in the lock of a stream: the sequence of its message. */
+interface Hold {
+  readonly stream: string;
+  readonly holder: Holder;
+  readonly sequence: number;
+}
+
 /** Holds of this very process; a record of it that is not among them was left behind. */
 const mine = new Set<string>();
 
@@ -95,11 +102,9 @@ export class Lock {
 
   private constructor(
     private readonly session: Session,
-    private readonly stream: string,
-    private readonly holder: Holder,
-    private sequence: number,
+    private hold: Hold,
   ) {
-    mine.add(holder.token);
+    mine.add(hold.holder.token);
     this.timer = setInterval(() => void this.renew().catch(() => undefined), RENEWAL_MILLISECONDS);
     this.timer.unref();
   }
@@ -124,8 +129,8 @@ export class Lock {
       await createLockStream(session, stream, replicas);
       const held = await holderOf(session, stream);
       if (held && (!hasEnded(held.holder) || tries > 3)) throw heldBy(held.holder, stream);
-      const answer = await put(session, stream, holder, held?.sequence ?? 0);
-      if (answer.seq) return new Lock(session, stream, holder, answer.seq);
+      const answer = await put(session, { stream, holder, sequence: held?.sequence ?? 0 });
+      if (answer.seq) return new Lock(session, { stream, holder, sequence: answer.seq });
       if (answer.error && answer.error.err_code !== WRONG_LAST_SEQUENCE) {
         throw new CommandError(`NATS refused the lock of the repair: ${answer.error.description}`, "wrong");
       }
@@ -138,7 +143,7 @@ export class Lock {
     if (!this.lost && Date.now() - this.renewed > FRESH_MILLISECONDS) await this.renew();
     if (this.lost) {
       throw new CommandError(
-        `this repair lost its hold on stream ${this.stream}: it was not heard of for more than ${LEASE_SECONDS} s, or ` +
+        `this repair lost its hold on stream ${this.hold.stream}: it was not heard of for more than ${LEASE_SECONDS} s, or ` +
           "NATS lost the lock. Nothing more is changed from here; run the same command again to go on",
         "wrong",
       );
@@ -148,12 +153,12 @@ export class Lock {
   private renew(): Promise<void> {
     this.renewing ??= (async () => {
       try {
-        const { seq } = await put(this.session, this.stream, this.holder, this.sequence);
+        const { seq } = await put(this.session, this.hold);
         if (!seq) {
           this.lost = true;
           return;
         }
-        this.sequence = seq;
+        this.hold = { ...this.hold, sequence: seq };
         this.renewed = Date.now();
       } finally {
         this.renewing = undefined;
@@ -165,12 +170,12 @@ export class Lock {
   /** Gives the hold back. A failure leaves it to its age. */
   async release(): Promise<void> {
     clearInterval(this.timer);
-    mine.delete(this.holder.token);
+    mine.delete(this.hold.holder.token);
     try {
       if (this.renewing) await this.renewing;
       if (this.lost) return;
-      const { seq } = await put(this.session, this.stream, this.holder, this.sequence);
-      if (seq) await ask(this.session, `STREAM.DELETE.${lockStream(this.stream)}`, {});
+      const { seq } = await put(this.session, this.hold);
+      if (seq) await ask(this.session, `STREAM.DELETE.${lockStream(this.hold.stream)}`, {});
     } catch {
       // The connection is gone; so is what it could tell.
     }
@@ -178,12 +183,7 @@ export class Lock {
 }
 
 /** Stores the hold where the last message is the one of `sequence`, 0 for none. */
-async function put(
-  session: Session,
-  stream: string,
-  holder: Holder,
-  sequence: number,
-): Promise<Answered & { seq?: number }> {
+async function put(session: Session, { stream, holder, sequence }: Hold): Promise<Answered & { seq?: number }> {
   const headers = newHeaders();
   headers.set("Nats-Expected-Last-Subject-Sequence", String(sequence));
   const options = { headers, timeout: ANSWER_MILLISECONDS };

@@ -76,8 +76,7 @@ export async function getMessage(session: Session, stream: string, query: Query)
 export async function* readMessages(
   session: Session,
   stream: string,
-  from: number,
-  to: number,
+  { from, to }: { from: number; to: number },
 ): AsyncGenerator<Message> {
   for (let start = Math.max(1, from); start <= to; start += BATCH) {
     const count = Math.min(BATCH, to - start + 1);
@@ -124,7 +123,7 @@ export async function saveMessages(
   try {
     fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
     handle = fs.openSync(unfinished, "w", 0o600);
-    for await (const { sequence, subject, time, headers, data } of readMessages(session, stream, from, last)) {
+    for await (const { sequence, subject, time, headers, data } of readMessages(session, stream, { from, to: last })) {
       const line: Line = {
         sequence,
         subject,

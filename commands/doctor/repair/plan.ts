@@ -98,7 +98,7 @@ export function planRepair(inputs: ContractInputs, observed: Observed, inventory
       (recreates === "consumer" && verdict.rule.about === "consumer" && renews.includes(consumerOf(verdict, inputs))));
   const harmless = changes.flatMap((change) => withoutLoss(change, observed));
   const fixes = broken.filter((verdict) => replaced(verdict) || (!widens(verdict, inputs) && !isRefused(verdict)));
-  const remaining = harmless.filter(({ subject }) => !isReplaced(subject, inputs, recreates, renews));
+  const remaining = harmless.filter(({ subject }) => !isReplaced(subject, inputs, { recreates, renews }));
   return {
     fixes,
     leaves: pressing.filter((verdict) => !fixes.includes(verdict)),
@@ -108,7 +108,7 @@ export function planRepair(inputs: ContractInputs, observed: Observed, inventory
     restarts:
       recreates !== undefined ||
       fixes.some(({ severity, fix }) => severity === "violation" || /^restart-/.test(fix.action)),
-    impact: recreates ? impactOf(inputs, observed, inventory, recreates) : NO_IMPACT,
+    impact: recreates ? impactOf(inputs, { ...observed, ...inventory }, recreates) : NO_IMPACT,
     ...(blocked === undefined ? {} : { blocked }),
   };
 }
@@ -153,17 +153,17 @@ export function withoutLoss(change: Change, { stream, consumer, consumers }: Obs
       ...(old.filter_subjects ? { filter_subjects: old.filter_subjects } : {}),
       ack_wait: Math.max(body.config.ack_wait ?? 0, old.ack_wait ?? 0),
     };
-    return unlessSame(change, old, config, { ...body, config });
+    return unlessSame(change, old, { config, body: { ...body, config } });
   }
   if (stream && change.subject === `STREAM.UPDATE.${stream.config.name}`) {
     const body = change.body as Partial<StreamConfig>;
     const config = { ...body, max_age: longer(body.max_age ?? 0, stream.config.max_age) };
-    return unlessSame(change, stream.config, config, config);
+    return unlessSame(change, stream.config, { config, body: config });
   }
   return [change];
 }
 
-function unlessSame(change: Change, old: object, config: object, body: object): Change[] {
+function unlessSame(change: Change, old: object, { config, body }: { config: object; body: object }): Change[] {
   const before = old as Record<string, unknown>;
   const differs = Object.entries(config).filter(
     ([key, value]) => JSON.stringify(before[key]) !== JSON.stringify(value),
@@ -182,8 +182,7 @@ function unlessSame(change: Change, old: object, config: object, body: object): 
 function isReplaced(
   subject: string,
   inputs: ContractInputs,
-  recreates: RepairPlan["recreates"],
-  renews: readonly string[],
+  { recreates, renews }: Pick<RepairPlan, "recreates" | "renews">,
 ): boolean {
   const { stream } = inputs;
   const [kind] = subject.split(".");
@@ -198,8 +197,7 @@ function isReplaced(
 
 function impactOf(
   inputs: ContractInputs,
-  { stream, consumer }: Observed,
-  { subjects, consumers }: Inventory,
+  { stream, consumer, subjects, consumers }: Pick<Observed, "stream" | "consumer"> & Inventory,
   recreates: "stream" | "consumer",
 ): Impact {
   const messages = stream?.state.messages ?? 0;

@@ -9,6 +9,7 @@ import { CommandError } from "../../shared/exit";
 import { consumersOf } from "../nats";
 import { advance, createConsumer, joinSubjects, placesOf, takeUpTo } from "./consumers";
 import type { RepairContext } from "./context";
+import { Filling } from "./filling";
 import {
   createHolding,
   frozenSubject,
@@ -236,7 +237,11 @@ export class RecreateSteps {
       (isFixed(info) || subjects.join() === frozenSubject(journal.id));
     // Somebody was at it since: look again.
     if (!same) return void (journal.digest = "");
-    await context.change(session, `STREAM.DELETE.${journal.stream}`, {}, `to remove stream ${journal.stream}`);
+    await context.change(session, {
+      subject: `STREAM.DELETE.${journal.stream}`,
+      body: {},
+      what: `to remove stream ${journal.stream}`,
+    });
     context.reach(journal, "removed");
     context.say(`removed stream ${journal.stream}`);
   }
@@ -274,12 +279,20 @@ export class RecreateSteps {
     context.point("creating");
     this.forgetLost();
     const { stream } = journal;
-    await context.change(session, `STREAM.CREATE.${stream}`, this.closed(), `to create stream ${stream}`);
+    await context.change(session, {
+      subject: `STREAM.CREATE.${stream}`,
+      body: this.closed(),
+      what: `to create stream ${stream}`,
+    });
     const info = await session.streamInfo(stream, context.deadline());
     if (!info) return;
     if (!info.config.subject_transform) {
       // nats-server 2.9 knows no such transform: the stream has to be open before it can be filled.
-      await context.change(session, `STREAM.DELETE.${stream}`, {}, `to remove stream ${stream} again`);
+      await context.change(session, {
+        subject: `STREAM.DELETE.${stream}`,
+        body: {},
+        what: `to remove stream ${stream} again`,
+      });
       await this.createOpen(marked(journal));
     } else {
       journal.newCreated = String(info.created);
@@ -303,7 +316,11 @@ export class RecreateSteps {
     const { session, journal, context } = this;
     const { stream, id } = journal;
     const start = { ...target, subjects: [frozenSubject(id)] };
-    await context.change(session, `STREAM.CREATE.${stream}`, start, `to create stream ${stream}`);
+    await context.change(session, {
+      subject: `STREAM.CREATE.${stream}`,
+      body: start,
+      what: `to create stream ${stream}`,
+    });
     const info = await session.streamInfo(stream, context.deadline());
     journal.newCreated = String(info?.created);
     this.write();
@@ -352,11 +369,11 @@ export class RecreateSteps {
     const { session, journal } = this;
     let brought = true;
     if (foreign) {
-      const taken = await takeUpTo(session, journal.stream, name, last);
+      const taken = await takeUpTo(session, { stream: journal.stream, name }, last);
       journal.doubled += taken ?? 0;
       brought = taken !== undefined;
     } else if (String(config.deliver_policy) !== "new") {
-      brought = await advance(session, journal.stream, name, last);
+      brought = await advance(session, { stream: journal.stream, name }, last);
     }
     if (!brought) journal.failed.push(`consumer ${name} is delivered again what it had acknowledged`);
   }
@@ -367,77 +384,47 @@ export class RecreateSteps {
     await checkBackup(context.folder, journal);
     const alone = !open;
     const writer = new Writer(session, journal.stream, alone ? `${inlet(journal.id)}.` : "");
-    const there = await this.cutOff(info);
+    const filling = new Filling({ session, journal, context }, writer, await this.cutOff(info));
     const now = info?.ts ? new Date(info.ts).getTime() : Date.now();
-    const gone = new Set(journal.gone);
     // Where others write to the stream, too, none can be brought to a place in it: they begin before what is written.
     if (!alone) for (const place of journal.places) await this.subscribe(place, false);
     const isRead = (await consumersOf(session, journal.stream, undefined)).length > 0;
     const waiting = journal.places
       .filter(({ name }) => !journal.subscribed.includes(name))
       .sort((a, b) => a.floor - b.floor);
-    const told = new Map<Reason, number>(Object.entries(journal.leftOut) as [Reason, number][]);
 
-    let batch: { line: number; message: Message }[] = [];
-    let line = 0;
-    const flush = async (): Promise<void> => {
-      if (line === journal.line) return;
-      const open = batch.filter((each) => !there.has(each.line));
-      if (open.length > 0) {
-        context.step();
-        await context.lock?.check();
-        context.point("writing");
-        journal.batch = open.map((each) => each.line);
-        journal.tail = (await session.streamInfo(journal.stream, context.deadline()))?.state.last_seq ?? 0;
-        this.write();
-      }
-      const results = await writer.write(open.map(({ message }) => message));
-      const refused = results.filter((result) => result.refused !== undefined);
-      if (refused[0]?.refused) context.say(`${plural(refused.length, "message")} refused: ${refused[0].refused}`);
-      if (refused.length > 0) told.set("refused", (told.get("refused") ?? 0) + refused.length);
-      journal.written += batch.length - refused.length;
-      journal.leftOut = Object.fromEntries(told);
-      journal.line = line;
-      delete journal.batch;
-      this.write();
-      batch = [];
-    };
+    const gone = new Set(journal.gone);
     for await (const message of savedMessages(context.folder)) {
-      if (line < journal.line) {
-        line++;
-        continue;
-      }
+      if (filling.skips()) continue;
       while (waiting[0] && waiting[0].floor < message.sequence) {
-        await flush();
+        await filling.flush();
         await this.subscribe(waiting[0]);
         waiting.shift();
       }
-      const reason = gone.has(message.sequence) ? undefined : this.reasonAgainst(message, now, isRead);
-      if (reason !== undefined) told.set(reason, (told.get(reason) ?? 0) + 1);
-      else if (!gone.has(message.sequence)) {
-        if (!alone && journal.places.some(({ floor }) => message.sequence <= floor)) journal.doubled++;
-        const headers = lasting(message.headers);
-        if (headers !== message.headers) journal.stripped++;
-        const sent = { ...message, headers };
-        if (
-          !writer.joins(
-            batch.map((each) => each.message),
-            sent,
-          )
-        )
-          await flush();
-        batch.push({ line, message: sent });
-      }
-      line++;
-      if (batch.length >= BATCH) await flush();
+      // Not in the old stream any more: it is of no interest.
+      if (!gone.has(message.sequence)) await this.writeBack(message, filling, { now, isRead, alone });
+      await filling.next();
     }
-    await flush();
+    await filling.flush();
     // Those that had acknowledged all of it.
     if (alone) for (const place of waiting) await this.subscribe(place);
     if (alone) await this.verifyFilled();
     journal.line = journal.saved;
     context.reach(journal, open ? "opened" : "restored");
     context.say(`wrote ${plural(journal.written, "message")} back`);
+  }
+
+  /** One message of the backup: it is written back, or left out. */
+  private async writeBack(
+    message: Message,
+    filling: Filling,
+    { now, isRead, alone }: { now: number; isRead: boolean; alone: boolean },
+  ): Promise<void> {
+    const { journal } = this;
+    const reason = this.reasonAgainst(message, now, isRead);
+    if (reason !== undefined) return filling.leaveOut(reason);
+    if (!alone && journal.places.some(({ floor }) => message.sequence <= floor)) journal.doubled++;
+    await filling.take(message);
   }
 
   /** Lines of the batch that an interruption cut off which the stream has already. */
@@ -454,7 +441,8 @@ export class RecreateSteps {
     }
     const present: Message[] = [];
     const last = info.state.last_seq;
-    for await (const message of readMessages(session, journal.stream, tail + 1, last)) present.push(message);
+    for await (const message of readMessages(session, journal.stream, { from: tail + 1, to: last }))
+      present.push(message);
     const missing = new Set(
       unwritten(
         messages.map(({ message }) => message),
@@ -487,7 +475,7 @@ export class RecreateSteps {
     const last = info?.state.last_seq ?? 0;
     const there = new Map<string, number>();
     let present = 0;
-    for await (const message of readMessages(session, journal.stream, 1, last)) {
+    for await (const message of readMessages(session, journal.stream, { from: 1, to: last })) {
       present++;
       const content = contentOf(message);
       there.set(content, (there.get(content) ?? 0) + 1);
@@ -562,7 +550,10 @@ export class RecreateSteps {
       moved += batch.length;
       batch = [];
     };
-    for await (const message of readMessages(session, this.holding, Math.max(first, journal.held + 1), last)) {
+    for await (const message of readMessages(session, this.holding, {
+      from: Math.max(first, journal.held + 1),
+      to: last,
+    })) {
       const id = messageId(message);
       if (id !== "" && ids.has(id) && message.time.getTime() - (ids.get(id) ?? 0) < this.window()) journal.repeats++;
       else if (age > 0 && now - message.time.getTime() > age / 1e6) this.keep(message, "expired");
@@ -601,7 +592,8 @@ export class RecreateSteps {
     const info = await session.streamInfo(journal.stream, context.deadline());
     const present: Message[] = [];
     const last = info?.state.last_seq ?? 0;
-    for await (const message of readMessages(session, journal.stream, journal.tail + 1, last)) present.push(message);
+    for await (const message of readMessages(session, journal.stream, { from: journal.tail + 1, to: last }))
+      present.push(message);
     const doubtful = batch.filter(({ sequence }) => cut.has(sequence));
     const missing = new Set(unwritten(doubtful, present));
     const taken = Math.max(0, last - journal.tail - present.length);
@@ -638,7 +630,12 @@ export class RecreateSteps {
     const left = await session.streamInfo(this.holding, context.deadline());
     if (left && left.state.messages > 0 && left.state.last_seq > journal.held) return;
     context.point("draining");
-    if (left) await context.change(session, `STREAM.DELETE.${this.holding}`, {}, `to remove stream ${this.holding}`);
+    if (left)
+      await context.change(session, {
+        subject: `STREAM.DELETE.${this.holding}`,
+        body: {},
+        what: `to remove stream ${this.holding}`,
+      });
     context.reach(journal, "drained");
   }
 
@@ -669,7 +666,11 @@ export class RecreateSteps {
     while ((await this.drain()) > 0);
     const left = await session.streamInfo(this.holding, context.deadline());
     if (left && left.state.messages > 0 && left.state.last_seq > journal.held) return false;
-    await context.change(session, `STREAM.DELETE.${this.holding}`, {}, `to remove stream ${this.holding}`);
+    await context.change(session, {
+      subject: `STREAM.DELETE.${this.holding}`,
+      body: {},
+      what: `to remove stream ${this.holding}`,
+    });
     return true;
   }
 }

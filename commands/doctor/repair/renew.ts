@@ -65,7 +65,7 @@ export class Renew {
       this.write();
       await this.guard(place);
       const subject = `CONSUMER.DELETE.${journal.stream}.${place.name}`;
-      await context.change(session, subject, {}, `to remove consumer ${place.name}`);
+      await context.change(session, { subject, body: {}, what: `to remove consumer ${place.name}` });
       context.say(`removed consumer ${place.name}`);
     }
     context.reach(journal, "removed");
@@ -101,7 +101,7 @@ export class Renew {
         state.start = made.ack_floor?.stream_seq ?? 0;
         this.write();
         if (String(place.config.deliver_policy) !== "new" && place.floor > 0) {
-          if (!(await advance(session, journal.stream, place.name, place.floor))) {
+          if (!(await advance(session, { stream: journal.stream, name: place.name }, place.floor))) {
             journal.failed.push(`consumer ${place.name} is delivered again what it had acknowledged`);
           }
         }
@@ -132,7 +132,7 @@ export class Renew {
       let batch: Message[] = [];
       let count = 0;
       const from = Math.max(place.floor, state.done) + 1;
-      for await (const message of readMessages(session, journal.stream, from, end)) {
+      for await (const message of readMessages(session, journal.stream, { from, to: end })) {
         if (state.start === undefined && message.time.getTime() >= until) break;
         if (!subjectsCover(filters, message.subject)) continue;
         batch.push(message);
@@ -161,7 +161,8 @@ export class Renew {
     if (cut.size > 0) {
       const present: Message[] = [];
       const last = info?.state.last_seq ?? 0;
-      for await (const message of readMessages(session, journal.stream, journal.tail + 1, last)) present.push(message);
+      for await (const message of readMessages(session, journal.stream, { from: journal.tail + 1, to: last }))
+        present.push(message);
       const missing = new Set(
         unwritten(
           open.filter(({ sequence }) => cut.has(sequence)),

@@ -7,8 +7,14 @@ import type { Cluster } from "../cluster";
 const RESTARTED_AT = "kubectl.kubernetes.io/restartedAt";
 const PAUSE_MILLISECONDS = 250;
 
+/** A Deployment. */
+interface Named {
+  readonly namespace: string;
+  readonly name: string;
+}
+
 /** Restarts a Deployment as `kubectl rollout restart` does; the same `at` twice restarts once. */
-export async function restartDeployment(cluster: Cluster, namespace: string, name: string, at: string): Promise<void> {
+export async function restartDeployment(cluster: Cluster, { namespace, name }: Named, at: string): Promise<void> {
   const { PatchStrategy, setHeaderOptions } = await kubernetesClient();
   const patched = await cluster.ask(`restart Deployment ${namespace}/${name}`, "patch on deployments", () =>
     cluster.apps.patchNamespacedDeployment(
@@ -24,7 +30,7 @@ export async function restartDeployment(cluster: Cluster, namespace: string, nam
  *
  * @throws CommandError when the time is up, with how far it has come.
  */
-export async function rolledOut(cluster: Cluster, namespace: string, name: string, seconds: number): Promise<void> {
+export async function rolledOut(cluster: Cluster, { namespace, name }: Named, seconds: number): Promise<void> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
     const found = await cluster.ask(`read Deployment ${namespace}/${name}`, "get on deployments", () =>

@@ -161,7 +161,7 @@ export class Deployment {
   async restart(...names: readonly string[]): Promise<void> {
     const cluster = await Cluster.open(this.target.cluster);
     for (const name of names) {
-      await restartDeployment(cluster, LOCATIONS.noetl.namespace, name, new Date().toISOString());
+      await restartDeployment(cluster, { namespace: LOCATIONS.noetl.namespace, name }, new Date().toISOString());
     }
   }
 
@@ -169,7 +169,7 @@ export class Deployment {
   async settled(): Promise<void> {
     const cluster = await Cluster.open(this.target.cluster);
     const { namespace, serverDeployment, workerDeployment } = LOCATIONS.noetl;
-    for (const name of [serverDeployment, workerDeployment]) await rolledOut(cluster, namespace, name, 90);
+    for (const name of [serverDeployment, workerDeployment]) await rolledOut(cluster, { namespace, name }, 90);
   }
 
   /** Runs `work` while the objects exist. */
