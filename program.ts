@@ -15,6 +15,7 @@ import { createdText } from "./config/outputs";
 import { contractTerms, streamNames } from "./config/contract";
 import { lineWarning } from "./config/lines";
 import { ConfigError, foreignKeys, parseSettings } from "./config/parse";
+import { riskWarnings } from "./config/risks";
 import { PROJECT } from "./contract/project";
 import type { Settings } from "./config/schema";
 import { servicePlace } from "./contract/service-host";
@@ -55,6 +56,7 @@ export async function main(): Promise<DeclaredOutputs> {
 async function run(): Promise<DeclaredOutputs> {
   const settings = loadSettings();
   for (const warning of foreignKeys(pulumi.runtime.allConfig()).warnings) await pulumi.log.warn(warning);
+  for (const warning of riskWarnings(settings)) await pulumi.log.warn(warning);
   if (settings.platform !== "gke") return deploy(settings);
   // Loaded on demand: nobody else needs Google's SDK. `import()` would want a file extension, which differs between the
   // sources that the engine runs and their compiled form.

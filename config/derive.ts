@@ -14,7 +14,13 @@ export function derived(given: GivenSettings): Settings {
     const { corsAllowedOrigins: origins, corsAllowedDomains: domains } = settings;
     return {
       ...settings,
-      corsAllowedOrigins: resolveOrigins({ origins, domains, publicHosts: [], includeLocalhost: false }),
+      corsAllowedOrigins: resolveOrigins({
+        origins,
+        domains,
+        publicHosts: [],
+        includeHttp: true,
+        includeLocalhost: false,
+      }),
     };
   }
   const isDefault = settings.corsAllowedOrigins.join() === SETTINGS.corsAllowedOrigins.default.join();
@@ -25,6 +31,7 @@ export function derived(given: GivenSettings): Settings {
       origins: isDefault ? [] : settings.corsAllowedOrigins,
       domains: settings.corsAllowedDomains,
       publicHosts: settings.corsIncludePublicHosts && settings.gatewayHost ? [settings.gatewayHost] : [],
+      includeHttp: settings.corsIncludeHttp,
       includeLocalhost: settings.corsIncludeLocalhost,
     }),
     gatewayPublicUrl:

@@ -7,6 +7,7 @@ import { foreignKeys } from "./foreign";
 import { lineConflicts } from "./lines";
 import { natsMemory } from "../contract/nats/memory";
 import { playbookHint } from "./playbooks";
+import { riskProblems } from "./risks";
 import { CHART_INFLIGHT, CHART_POOLS } from "./resources";
 import { SHORTEST_HEARTBEAT_SECONDS, tuningProblem } from "../contract/tuning";
 import { nearest, prefixTakesIn, quantityBytes, quantityMillis, secretKey } from "../contract/validate";
@@ -178,6 +179,7 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
     ...storageConflicts(settings),
     ...declaredConflicts(settings),
     ...gkeConflicts(settings, changed),
+    ...riskProblems(settings),
   ];
 }
 

@@ -74,7 +74,7 @@ export const PLAYBOOK_PARAMETERS: readonly PlaybookParameter[] = [
     "Credentials and playbooks of the login are registered with NoETL's own command, afterwards.",
   ),
   row("gateway_cors_allowed_origins", "fresh", ["corsAllowedOrigins"], "Full origins."),
-  row("gateway_cors_allowed_domains", "fresh", ["corsAllowedDomains"]),
+  row("gateway_cors_allowed_domains", "fresh", ["corsAllowedDomains", "corsIncludeHttp"], "There over http, too."),
   row("gateway_cors_include_public_hosts", "fresh", ["corsIncludePublicHosts"]),
   row("gateway_cors_include_localhost", "fresh", ["corsIncludeLocalhost"]),
   row("postgres_password", "fresh", ["postgresPassword"], "Generated where unset, as are the next two."),

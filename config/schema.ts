@@ -201,6 +201,10 @@ const publicHost = (description: string, example: string) =>
     check: is.publicHost,
   });
 
+/** Names of risks that a stack may take knowingly (`config/risks.ts`). */
+const RISKS = ["public-api", "plain-http", "weak-passwords", "node-ports", "http-repositories"] as const;
+export type Risk = (typeof RISKS)[number];
+
 const NAME = "a JetStream name: no white space and none of . * > / \\";
 
 export const SETTINGS = {
@@ -222,6 +226,17 @@ export const SETTINGS = {
     group: "Cluster",
     description: "Context of the kubeconfig; unset means its current one.",
     example: "kind-noetl",
+  }),
+  acceptedRisks: list([], {
+    group: "Cluster",
+    description:
+      "Risks that are known and meant; on GKE each is refused otherwise, and said at every update where it is taken (docs/security.md).",
+    allowed: `any of ${RISKS.join(", ")}, separated by comma or space`,
+    example: "weak-passwords",
+    check: (values) => {
+      const wrong = values.find((value) => !RISKS.some((risk) => risk === value));
+      return wrong === undefined ? undefined : `not a list of risks: "${wrong}" is not one`;
+    },
   }),
   kubeconfig: text(undefined, {
     group: "Cluster",
@@ -787,7 +802,8 @@ export const SETTINGS = {
   corsAllowedDomains: list([], {
     group: "Gateway",
     description:
-      "Bare domains whose pages may call the gateway, over https and http; they come on top of corsAllowedOrigins.",
+      "Bare domains whose pages may call the gateway, on top of corsAllowedOrigins: over https, and over http where the platform is not gke " +
+      "or corsIncludeHttp is true.",
     allowed: "domains, separated by comma or space",
     example: "acme.dev,staging.acme.dev",
     check: is.domains,
@@ -796,9 +812,15 @@ export const SETTINGS = {
     group: "Gateway",
     description: "On GKE: let pages of gatewayHost call the gateway.",
   }),
-  corsIncludeLocalhost: flag(true, {
+  corsIncludeLocalhost: flag(false, {
     group: "Gateway",
-    description: "On GKE: let pages of http://localhost:3001 call the gateway.",
+    description:
+      "On GKE: let pages of http://localhost:3001 call the gateway, whoever serves them on a user's machine, with that user's login.",
+  }),
+  corsIncludeHttp: flag(false, {
+    group: "Gateway",
+    description:
+      "On GKE: let pages of corsAllowedDomains call the gateway over plain http too, where anybody on the way can be the page.",
   }),
 } satisfies Record<string, Setting<unknown>>;
 

@@ -4,11 +4,7 @@ import { checkName, type Fix, type Observed, type RuleResult } from "./rules";
 import type { Session } from "./nats/session";
 import { bucketStream } from "./rules/gateway";
 import { toSeconds } from "./rules/rule";
-
-/** An argument as a POSIX shell takes it: quoted only where it must be. */
-function quoted(argument: string): string {
-  return /^[\w@%+=:,./-]+$/.test(argument) ? argument : `'${argument.replaceAll("'", `'\\''`)}'`;
-}
+import { quoted } from "./shell";
 
 const line = (...words: readonly string[]): string => words.map(quoted).join(" ");
 

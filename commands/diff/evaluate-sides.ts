@@ -44,7 +44,7 @@ export class Run {
   /** What masks everything that has turned up so far, and the secrets of finished sides. */
   masker(sides: Partial<Record<Side, SideResult>> = {}): Masker {
     const stored = Object.values(sides).flatMap(secretsOf);
-    return new Masker(this.issued, [...this.secrets, ...stored], this.folders);
+    return new Masker(this.issued, [...this.secrets, ...stored], { folders: this.folders });
   }
 
   private keep(issued: Iterable<readonly [string, PlaceholderKind]>): void {

@@ -10,7 +10,7 @@ import { plural } from "../../contract/wording";
 import { LOCATIONS } from "../../contract/facts";
 import type { Checklist, Line } from "./checklist";
 import { Cluster } from "./cluster";
-import { masker } from "../shared/masker";
+import { masker } from "../shared/mask";
 import { contractInputs, type Target } from "./target";
 
 /** How long an execution may take until it is given up, in seconds. It takes less than one where all is well. */

@@ -11,7 +11,7 @@ import { deployedPassword, deployedSecrets, readEnvironment } from "./environmen
 import { readExecutions, refuseOtherLines } from "./executions";
 import { readHealth } from "./health";
 import { readNamespace, type Detail } from "./namespace";
-import { masker } from "../shared/masker";
+import { masker } from "../shared/mask";
 import { readNats } from "./nats";
 import { Slowness } from "./slowness";
 import { lostExecutions } from "./repair/announce";

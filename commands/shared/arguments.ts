@@ -43,6 +43,13 @@ export function parse(command: Command, argv: readonly string[]): Values {
   if (values.help !== true && !values.stack) {
     throw new CommandError(`--stack is missing\n\n${usage(command)}`, "usage");
   }
+  // Commands that are printed to be pasted hold the name. Source: what Pulumi takes, with organization and project before it.
+  if (values.stack !== undefined && !/^\w[\w.-]*(?:\/[\w.-]+){0,2}$/.test(String(values.stack))) {
+    throw new CommandError(
+      `--stack is not a stack's name; allowed: letters, digits and _ . -, with organization and project before it; for example --stack kind\n\n${usage(command)}`,
+      "usage",
+    );
+  }
   return values;
 }
 

@@ -4,6 +4,7 @@
  */
 import { HIDDEN_WORDS, isHiddenName, isReference } from "../../config/credentials";
 import { SHOWN, UNKNOWN, type PlaceholderKind } from "./placeholders";
+import { merged, placesOf } from "./readings";
 
 /** True where a text under this name is a credential itself: no switch, no reference to where it is kept. */
 export const isCredential = (name: string, text: string): boolean => isHiddenName(name) && !isHarmless(text);
@@ -22,49 +23,47 @@ function isHarmless(text: string): boolean {
   return bare === "" || /^(?:true|false|null|none)$/i.test(bare) || bare === SHOWN.secret || isReference(bare);
 }
 
-const URL_CREDENTIALS = /([a-z][a-z0-9+.-]*:\/\/)([^\s/:@"'<>]*):([^\s@"'<>]+)@/gi;
+/** The password of a URL's user part: up to the last `@` before its host. */
+const URL_CREDENTIALS = /([a-z][a-z0-9+.-]*:\/\/)([^\s/:@"'<>]*):([^\s@"'<>]+(?:@[^\s@"'<>,;/]+)*)@/gi;
 const PRIVATE_KEY = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|$)/g;
 /** Entries of Secrets that hold no secret although they stand there: addresses, switches, numbers. */
 const HARMLESS = /^(true|false|\d{1,5}|[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?|https?:\/\/[^\s@]*)$/;
+/** Entries that name something, where what they hold is a name. */
+const NAMES = /(?:^|[-_.])(?:user(?:name)?|db|database|schema|host|name)$/i;
+const NAME = /^[a-z][a-z0-9_-]*$/;
 
-/** Shortest known value that is looked for inside other texts; a shorter one is hidden where its name gives it away. */
+/** Shortest value that is hidden wherever it turns up, and shortest that is hidden where it stands as a word of its own. */
 const SHORTEST = 6;
+const SHORTEST_WORD = 4;
 
-/** True where a known secret can be told from an ordinary word, so that hiding it everywhere hides nothing else. */
-function isDistinctive(value: string): boolean {
-  return (
-    value.length >= SHORTEST && !(/^[a-z]+$/.test(value) && value.length < 12) && !/^(true|false|null)$/.test(value)
+/** Words that reports consist of: as a password they hide nothing, and without them no report could be read. */
+const ORDINARY = new Set(
+  "nats noetl postgres gateway kubernetes default password passwd secret token true false null none".split(" "),
+);
+
+/** True where a known secret is hidden in every text; one that is shorter is hidden where its name gives it away. */
+const isDistinctive = (value: string): boolean =>
+  value.trim().length >= SHORTEST_WORD && !ORDINARY.has(value) && !(value.length < SHORTEST && /^\d+$/.test(value));
+
+/** A value, and of one with many lines each line too; of a line that assigns a credential, what it assigns. */
+function partsOf(value: string): string[] {
+  if (!/[\r\n]/.test(value)) return [value];
+  const lines = value.split(/[\r\n]+/).map((line) => line.trim());
+  const assigned = lines.flatMap((line) =>
+    [...line.matchAll(ASSIGNMENT)].flatMap(([, , , given = ""]) =>
+      isHarmless(given) || CUT_REFERENCE.test(given) ? [] : [given.replace(/^(["'])(.*)\1$/s, "$2")],
+    ),
   );
+  // `server:` or `}` is the form of a file.
+  const secret = lines.filter((line) => line.length >= SHORTEST && !/^[\w."'-]*\s*[:{}[\](),]+$/.test(line));
+  return [value, ...secret, ...assigned];
 }
 
 const escape = (text: string): string => text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
 
-/**
- * A value as it appears inside base64 of a longer text, at each of the three places a byte can have in a group of four
- * characters; the characters it shares with its neighbours are left out.
- */
-function insideBase64(value: string): string[] {
-  return [0, 1, 2].flatMap((offset) => {
-    const bytes = Buffer.concat([Buffer.alloc(offset), Buffer.from(value, "utf8")]);
-    const whole = bytes.subarray(0, bytes.length - (bytes.length % 3)).toString("base64");
-    const core = whole.slice(offset === 0 ? 0 : offset + 1);
-    return core.length >= 8 ? [core] : [];
-  });
-}
-
-/** A way of writing a value that must not be found in a report. */
-export function spellings(value: string): string[] {
-  const json = JSON.stringify(value).slice(1, -1);
-  return [
-    ...new Set([
-      value,
-      json,
-      encodeURIComponent(value),
-      Buffer.from(value, "utf8").toString("base64").replace(/=+$/, ""),
-      ...insideBase64(value),
-    ]),
-  ];
-}
+/** A short value is one where it stands alone: `demo` is not hidden in `demographics`. */
+const asPattern = (value: string): string =>
+  value.length < SHORTEST ? `(?<![A-Za-z0-9])${escape(value)}(?![A-Za-z0-9])` : escape(value);
 
 /** A value that is secret because of where it stands; compared, never shown. */
 export class Opaque {
@@ -75,40 +74,52 @@ export class Opaque {
   ) {}
 }
 
+/** What a masker knows beside the words of its own. */
+export interface MaskerOptions {
+  /** Folders of this machine, and what to show for them. */
+  readonly folders?: Readonly<Record<string, string>>;
+  /** What stands in the place of a secret. */
+  readonly word?: string;
+}
+
+const matching = (words: Iterable<string>): RegExp =>
+  // The longest first: a URL around a password goes as a whole. Nothing at all is matched by `(?!)`.
+  new RegExp(
+    [...words]
+      .sort((a, b) => b.length - a.length || (a < b ? -1 : 1))
+      .map(asPattern)
+      .join("|") || "(?!)",
+    "g",
+  );
+
 /** Puts words in the place of secrets and of what the run made up. */
 export class Masker {
   private readonly words = new Map<string, string>();
-  private readonly pattern: RegExp;
+  private readonly shown: RegExp;
+  private readonly secret: RegExp;
+  private readonly word: string;
 
   /**
    * @param issued the stand-ins of both sides
    * @param known values that the program marks as secret, and entries of Secrets worth hiding everywhere
-   * @param folders folders of this machine, and what to show for them
    */
   constructor(
     issued: Iterable<readonly [string, PlaceholderKind]>,
     known: Iterable<string>,
-    folders: Readonly<Record<string, string>> = {},
+    { folders = {}, word = SHOWN.secret }: MaskerOptions = {},
   ) {
-    for (const [folder, word] of Object.entries(folders)) this.words.set(folder, word);
+    this.word = word;
+    for (const [folder, name] of Object.entries(folders)) this.words.set(folder, name);
     this.words.set(UNKNOWN, SHOWN.unknown);
+    const secrets = new Set<string>();
     for (const [value, kind] of issued) {
-      for (const spelling of kind === "secret" ? spellings(value) : [value]) this.add(spelling, SHOWN[kind]);
+      if (kind === "secret") secrets.add(value);
+      else this.words.set(value, SHOWN[kind]);
     }
-    for (const value of known) {
-      if (isDistinctive(value)) for (const spelling of spellings(value)) this.add(spelling, SHOWN.secret);
-      // Of a key or certificate with many lines, every line is one.
-      if (value.includes("\n")) {
-        for (const line of value.split("\n")) if (line.trim().length >= 16) this.add(line.trim(), SHOWN.secret);
-      }
-    }
-    // The longest first: a URL around a password goes as a whole.
-    const all = [...this.words.keys()].sort((a, b) => b.length - a.length || (a < b ? -1 : 1));
-    this.pattern = new RegExp(all.map(escape).join("|"), "g");
-  }
-
-  private add(text: string, word: string): void {
-    if (this.words.get(text) !== SHOWN.secret) this.words.set(text, word);
+    for (const value of known) for (const part of partsOf(value)) if (isDistinctive(part)) secrets.add(part);
+    for (const value of secrets) this.words.delete(value);
+    this.shown = matching([...this.words.keys()]);
+    this.secret = matching(secrets);
   }
 
   /** A URN. Its colons part types and name, so that `Secret::x` is not a credential named `Secret`. */
@@ -117,19 +128,26 @@ export class Masker {
     return [...parts.slice(0, -1).map((part) => this.known(part)), this.text(parts.at(-1) ?? "")].join("::");
   }
 
+  /** Whether a known secret stands in a text, however it is written there. */
+  holdsSecret(text: string): boolean {
+    return placesOf(text, this.secret).length > 0;
+  }
+
   private known(value: string): string {
-    return value.replace(this.pattern, (found) => this.words.get(found) ?? SHOWN.secret);
+    const places = merged(placesOf(value, this.secret));
+    const rest = [0, ...places.map(({ end }) => end)].map((from, index) => value.slice(from, places[index]?.start));
+    return rest.map((text) => text.replace(this.shown, (found) => this.words.get(found) ?? this.word)).join(this.word);
   }
 
   /** A text with everything secret replaced. */
   text(value: string): string {
     return this.known(value)
-      .replace(PRIVATE_KEY, SHOWN.secret)
-      .replace(URL_CREDENTIALS, (_all, scheme: string, user: string) => `${scheme}${user}:${SHOWN.secret}@`)
+      .replace(PRIVATE_KEY, this.word)
+      .replace(URL_CREDENTIALS, (_all, scheme: string, user: string) => `${scheme}${user}:${this.word}@`)
       .replace(ASSIGNMENT, (all: string, name: string, between: string, given: string) =>
-        isHarmless(given) || CUT_REFERENCE.test(given) || /^existing/i.test(name)
+        given === this.word || isHarmless(given) || CUT_REFERENCE.test(given) || /^existing/i.test(name)
           ? all
-          : `${name}${between}${SHOWN.secret}`,
+          : `${name}${between}${this.word}`,
       );
   }
 
@@ -141,7 +159,7 @@ export class Masker {
     const text = String(value);
     if (isCredential(name, text)) {
       const word = this.words.get(text);
-      return word && word !== SHOWN.generated ? word : SHOWN.secret;
+      return word && word !== SHOWN.generated ? word : this.word;
     }
     const masked = this.text(text);
     return typeof value === "number" && masked === text ? value : masked;
@@ -151,6 +169,22 @@ export class Masker {
 /** The entries of a Secret that are hidden wherever they turn up. */
 export function knownSecrets(entries: Readonly<Record<string, string>>): string[] {
   return Object.entries(entries).flatMap(([key, value]) =>
-    !isHiddenName(key) && HARMLESS.test(value) ? [] : [value, ...value.split("\n").map((line) => line.trim())],
+    isHiddenName(key) || !(HARMLESS.test(value) || (NAMES.test(key) && NAME.test(value))) ? [value] : [],
   );
+}
+
+/**
+ * A function that hides secrets in the text of a cluster that runs: everything that a {@link Masker} hides.
+ *
+ * @param secrets what must not be shown; of those that are shorter than four characters, and of the words that reports consist
+ *   of (`noetl:noetl` is the specification's example), what stands in URLs and under a name that says so
+ * @param plain what is shown all the same: the names of users, one of which may be its password too
+ */
+export function masker(secrets: readonly string[], plain: readonly string[] = []): (text: string) => string {
+  const hides = new Masker(
+    [],
+    secrets.filter((secret) => !plain.includes(secret)),
+    { word: "***" },
+  );
+  return (text) => hides.text(text);
 }

@@ -105,13 +105,3 @@ export function chartDoubts(settings: Settings): string[] {
         `${SETTINGS[key].default} does; otherwise exposure ${exposure} leads nowhere. Upstream's charts do not.`,
     );
 }
-
-/** NoETL's API asks nobody who they are: whoever reaches it runs playbooks. */
-export function publicApiDoubts(settings: Settings): string[] {
-  return settings.noetlHost !== undefined && !settings.iap
-    ? [
-        `noetlHost: NoETL's API has no login of its own, and everybody on the internet reaches it at ${settings.noetlHost}: set iap true, ` +
-          "or unset noetlHost and let the gateway alone be public.",
-      ]
-    : [];
-}

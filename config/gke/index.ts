@@ -2,7 +2,7 @@
 import { type Group, SETTINGS, type SettingKey, type Settings } from "../schema";
 import { clusterProblems, podProblems } from "./cluster";
 import { databaseProblems } from "./database";
-import { chartDoubts, exposureProblems, publicApiDoubts } from "./exposure";
+import { chartDoubts, exposureProblems } from "./exposure";
 import { imageDoubts } from "./images";
 
 /** Whether a key has another value than its default. */
@@ -10,7 +10,7 @@ export type Changed = (key: SettingKey) => boolean;
 
 const GKE_GROUPS: readonly Group[] = ["GKE", "Cloud SQL", "Exposure on GKE"];
 /** The same, among the settings of a part that stands everywhere. */
-const GKE_KEYS: readonly SettingKey[] = ["corsIncludePublicHosts", "corsIncludeLocalhost"];
+const GKE_KEYS: readonly SettingKey[] = ["corsIncludePublicHosts", "corsIncludeLocalhost", "corsIncludeHttp"];
 
 /**
  * Everything about a stack's GKE settings that cannot work. `settings` have been through `derived`, which fills in what
@@ -27,11 +27,7 @@ export function gkeConflicts(settings: Settings, changed: Changed): string[] {
 }
 
 /** What may work and is not known to, or works and may not be meant. */
-export const gkeWarnings = (settings: Settings): string[] => [
-  ...chartDoubts(settings),
-  ...publicApiDoubts(settings),
-  ...imageDoubts(settings),
-];
+export const gkeWarnings = (settings: Settings): string[] => [...chartDoubts(settings), ...imageDoubts(settings)];
 
 /** Keys of GKE on another platform: the stack would go to whatever cluster the kubeconfig names. */
 function strayKeys(changed: Changed): string[] {

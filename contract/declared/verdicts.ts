@@ -1,6 +1,7 @@
 /** What is declared, as rules of the contract: one check for each object. */
 import type { ContractInputs } from "../inputs";
 import type { Ensure, Fix, Observed, Rule, Severity } from "../rules/rule";
+import { quoted } from "../shell";
 import type { Refusal } from "./compare";
 import { standings, type Standing } from "./plan";
 import type { DeclaredList } from "./types";
@@ -80,13 +81,13 @@ function removing({ target: { list, stream, consumer } }: Standing): string {
   const name = stream.replace(/^(KV|OBJ)_/, "");
   switch (list) {
     case "streams":
-      return `nats stream rm ${stream} -f`;
+      return `nats stream rm ${quoted(stream)} -f`;
     case "consumers":
-      return `nats consumer rm ${stream} ${consumer ?? ""} -f`;
+      return `nats consumer rm ${quoted(stream)} ${quoted(consumer ?? "")} -f`;
     case "buckets":
-      return `nats kv del ${name} -f`;
+      return `nats kv del ${quoted(name)} -f`;
     case "objectStores":
-      return `nats object del ${name} -f`;
+      return `nats object del ${quoted(name)} -f`;
   }
 }
 

@@ -18,18 +18,33 @@ export const printable = (text: string): string =>
 /** Tags that a report is written with. Every other one could show an image, or a link under another name. */
 const OWN_TAGS = /^(?:details|summary|code|sub|br)\b/i;
 
+/** Invisible; parts what GitHub would otherwise take for markup. */
+const PARTED = "\u200b";
+
+/** Of a diagram: what makes a node a link, and what gives it a picture. */
+const DIAGRAM = /\bclick(?=\s)|@(?=\{)/g;
+
+/** What mathematics may hold that leads somewhere, or looks like the page around it. */
+const MATHEMATICS = /\\(?=(?:href|url|html\w*|includegraphics|unicode|class|cssId|style)\b)/gi;
+
 /**
  * A text from a pull request's own code, made harmless: it calls nobody, shows no image and hides no address behind a text
  * (an invisible space parts what would do so), and a marker at its start is gone.
+ *
+ * A definition of a reference is one inside a quote and a list too, and its label may go over lines: every `]:` is parted,
+ * wherever it stands. A mention is looked for in what GitHub has made of the text, so that emphasis, entities and code that
+ * never ends hide none.
  */
 export const harmless = (text: string): string =>
   printable(text)
     .replace(/^(?:\s*<!--[\s\S]*?-->)+\s*/, "")
-    .replace(/(^|[^\w`/.@])@(?=[\w-])/gm, "$1@\u200b")
-    .replace(/\](?=[([])/g, "]\u200b")
-    .replace(/^(\s{0,3}\[[^\]\n]*\]):/gm, "$1\u200b:")
+    .replace(/(^|[^A-Za-z0-9/.@])@(?=[\w-])/gm, `$1@${PARTED}`)
+    .replace(/&(?=#(?:0*64|x0*40);?|commat;)/gi, `&${PARTED}`)
+    .replace(/\](?=[([:])/g, `]${PARTED}`)
+    .replace(DIAGRAM, (found) => `${found}${PARTED}`)
+    .replace(MATHEMATICS, (found) => `${found}${PARTED}`)
     .replace(/<(\/?)(?=([a-z!?][^\s>/]*))/gi, (all: string, slash: string, tag: string) =>
-      OWN_TAGS.test(tag) || /^https:$/.test(tag) ? all : `<\u200b${slash}`,
+      OWN_TAGS.test(tag) || /^https:$/.test(tag) ? all : `<${PARTED}${slash}`,
     );
 
 /**

@@ -271,7 +271,7 @@ describe("parseSettings", () => {
       corsAllowedDomains: "acme.dev",
     });
     expect(corsAllowedOrigins).toEqual(["https://app.acme.dev", "https://acme.dev", "http://acme.dev"]);
-    expect(problemsOf({ corsIncludeLocalhost: "false" })[0]).toMatch(/has no use for corsIncludeLocalhost/);
+    expect(problemsOf({ corsIncludeLocalhost: "true" })[0]).toMatch(/has no use for corsIncludeLocalhost/);
   });
 
   it("derives a memory limit that leaves room", () => {

@@ -72,8 +72,9 @@ export const CREDENTIAL_RULES: readonly RiskRule[] = [
   },
   {
     id: "plain-credential",
-    warns: "a credential in plain text in a ConfigMap or a container's environment",
-    find: ({ objects }) =>
+    warns:
+      "a credential in plain text in a ConfigMap or a container's environment, a known one wherever it stands outside a Secret",
+    find: ({ objects, masker }) =>
       objects
         .filter((delta) => kindOf(delta) !== "Secret")
         .flatMap((delta) =>
@@ -84,7 +85,8 @@ export const CREDENTIAL_RULES: readonly RiskRule[] = [
               const inUrl = /:\/\/[^\s/:@]*:[^\s/@$]+@/.test(text);
               const named = isCredential(nameOfPath(path), text);
               const isData = path[0] === "data" || path.some((step) => step === "env" || step === "args");
-              return isData && (named || inUrl);
+              // A known secret is one wherever it stands, whatever a chart has made of it.
+              return (isData && (named || inUrl)) || masker.holdsSecret(text);
             })
             .map(({ path }) =>
               danger(
@@ -92,6 +94,19 @@ export const CREDENTIAL_RULES: readonly RiskRule[] = [
                 `${nameOfPath(path)} holds a credential in plain text: everybody who may read the object can read it; move it to a Secret.`,
               ),
             ),
+        ),
+  },
+  {
+    id: "accepted-risk",
+    warns: "a risk that the stack takes knowingly from now on (acceptedRisks)",
+    find: ({ settings }) =>
+      settings
+        .filter(({ key, new: now }) => key === "acceptedRisks" && now !== undefined)
+        .map(({ old, new: now }) =>
+          danger(
+            "acceptedRisks",
+            `what is refused otherwise is taken knowingly: ${old ?? "nothing"} before, ${now} now.`,
+          ),
         ),
   },
   {

@@ -5,6 +5,7 @@ import { DEFAULTS } from "../../../contract/defaults";
 import { LOCATIONS, STREAM } from "../../../contract/facts";
 import { GATEWAY_WITH_NATS } from "../../../contract/lines";
 import type { Evidence } from "../evidence";
+import { quoted } from "../text";
 import { run, say, type FindingId, type Step } from "./finding";
 import type { LogMeaning } from "./logs";
 
@@ -22,7 +23,7 @@ const mebibytes = (bytes: number): string => `${Math.ceil(bytes / MEBIBYTE)}Mi`;
 /** Steps that set settings and deploy them. */
 export const setAndUpdate = ({ stack }: Evidence, settings: Readonly<Record<string, string | undefined>>): Step[] => [
   ...Object.entries(settings).flatMap(([key, value]) =>
-    value === undefined ? [] : [run(`pulumi config set ${key} ${value} --stack ${stack}`)],
+    value === undefined ? [] : [run(`pulumi config set ${key} ${quoted(value)} --stack ${stack}`)],
   ),
   run(`pulumi up --stack ${stack}`),
 ];
@@ -55,7 +56,7 @@ export function largerNatsStore({
 /** `nats` as it reaches the server: through the box that the chart installs, or straight. */
 export const natsCommand = ({ kubectl, namespaces, natsAddress }: Evidence): string =>
   namespaces.nats === undefined
-    ? `nats --server ${natsAddress}`
+    ? `nats --server ${quoted(natsAddress)}`
     : `${kubectl} -n ${LOCATIONS.nats.namespace} exec deploy/${LOCATIONS.nats.service}-box -- nats`;
 
 const restarts = ({ kubectl }: Evidence, owners: readonly string[]): Step[] =>
@@ -114,7 +115,9 @@ export const REASONS: Partial<Record<LogMeaning, Reason>> = {
     title: (_who) => "The stream has reached its limit and refuses new commands",
     remedy: (evidence) => [
       say("Let it discard old messages, as NoETL makes it, or raise its limit:"),
-      run(`${natsCommand(evidence)} stream edit ${evidence.stream} --discard old --max-msgs=-1 --max-bytes=-1 -f`),
+      run(
+        `${natsCommand(evidence)} stream edit ${quoted(evidence.stream)} --discard old --max-msgs=-1 --max-bytes=-1 -f`,
+      ),
     ],
   },
   "subject-taken": {
@@ -158,7 +161,7 @@ export const REASONS: Partial<Record<LogMeaning, Reason>> = {
 /** The contract's own commands, with `kubectl` as it reaches this cluster. */
 export const contractCommands = ({ kubectl, nats }: Evidence): Step[] =>
   (nats.ok ? nats.value.commands : []).map((command) =>
-    run(command.replace(/^kubectl( --context ('[^']*'|\S+))?(?= )/, () => kubectl)),
+    run(command.replace(/^kubectl( --context ('(?:[^']|'\\'')*'|\S+))?(?= )/, () => kubectl)),
   );
 
 /**
@@ -178,7 +181,7 @@ export function subjectTakenRemedy(evidence: Evidence): Step[] {
     say(
       "Or, when its messages are worked off or not needed, remove it, after which NoETL's own stream can have the subject:",
     ),
-    ...others.map((name) => run(`${natsCommand(evidence)} stream rm ${name} -f`)),
+    ...others.map((name) => run(`${natsCommand(evidence)} stream rm ${quoted(name)} -f`)),
     ...(commands.length > 0
       ? commands
       : [

@@ -6,6 +6,7 @@ import { checkName, evaluateRules, type Observed, type RuleResult } from "../../
 import { holdingStream } from "../../../contract/rules/rule";
 import { subjectsCover } from "../../../contract/subjects";
 import { plural } from "../../../contract/wording";
+import { quoted } from "../text";
 import { longer, outOfOrder, streamToMake } from "./consumers";
 import { isFixed } from "./recreate";
 
@@ -127,11 +128,12 @@ function blockedBy(inputs: ContractInputs, observed: Observed, pressing: readonl
   if (others.length === 0 || !needsSubject) return undefined;
   const { stream, subject } = inputs;
   const holders = others.join(", ");
+  const other = quoted(others[0] ?? "");
   return (
     `stream ${holders} has the subject ${subject}, and NATS lets no second stream have it (10065): ${stream} cannot take ` +
     `it, and --repair does not touch another stream. Where ${holders} is this NoETL's stream under its former name, set ` +
-    `natsStream back to it (pulumi config set natsStream ${others[0]}); where it is left over, take what is in it and ` +
-    `remove it (nats stream rm ${others[0]}); else take the subject from it (nats stream edit ${others[0]} --subjects ` +
+    `natsStream back to it (pulumi config set natsStream ${other}); where it is left over, take what is in it and ` +
+    `remove it (nats stream rm ${other}); else take the subject from it (nats stream edit ${other} --subjects ` +
     "...). Then run the same command again. Nothing was changed"
   );
 }

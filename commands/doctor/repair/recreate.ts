@@ -7,6 +7,7 @@ import { subjectsCover } from "../../../contract/subjects";
 import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
 import { consumersOf } from "../nats";
+import { quoted } from "../text";
 import { advance, createConsumer, joinSubjects, placesOf, takeUpTo } from "./consumers";
 import type { RepairContext } from "./context";
 import { Filling } from "./filling";
@@ -154,7 +155,7 @@ export class RecreateSteps {
     if (holding && note?.id !== journal.id) {
       throw new CommandError(
         `stream ${this.holding} is there and does not belong to this repair: ${holding.config.description ?? ""}. Look ` +
-          `what is in it, and remove it (nats stream rm ${this.holding}) before the repair is run again`,
+          `what is in it, and remove it (nats stream rm ${quoted(this.holding)}) before the repair is run again`,
         "wrong",
       );
     }

@@ -125,10 +125,10 @@ describe("what a run makes up", () => {
 });
 
 it("tells entries of Secrets that need not be hidden everywhere", () => {
-  expect(knownSecrets({ host: "db.example.org", port: "5432", password: "5432", token: "db.example.org" })).toEqual([
-    "5432",
+  const entries = { host: "db.example.org", port: "5432", NOETL_USER: "swordfish", POSTGRES_DB: "production" };
+  expect(knownSecrets({ ...entries, password: "5432", token: "db.example.org", note: "swordfish" })).toEqual([
     "5432",
     "db.example.org",
-    "db.example.org",
+    "swordfish",
   ]);
 });

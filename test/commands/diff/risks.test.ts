@@ -64,6 +64,16 @@ describe("an image of a server that keeps data", () => {
   ])("%s: %s to %s is none", (service, old, now) => expect(imageRisks(service, old, now)).toEqual([]));
 });
 
+it("a risk that a stack takes knowingly from now on is a danger", () => {
+  const found = (change: Partial<Facts["settings"][number]>) =>
+    risks({ settings: [{ key: "acceptedRisks", op: "change", ...change }] }).map(
+      ({ rule, level }) => `${rule} ${level}`,
+    );
+  expect(found({ new: "public-api" })).toEqual(["accepted-risk danger"]);
+  expect(found({ old: "public-api,plain-http", new: "plain-http" })).toEqual(["accepted-risk danger"]);
+  expect(found({ old: "public-api" })).toEqual([]);
+});
+
 describe("another cluster", () => {
   const provider = (inputs: Record<string, unknown>) => ({
     urn: "urn:pulumi:kind::noetl-nats::pulumi:providers:kubernetes::cluster",

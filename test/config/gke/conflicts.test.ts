@@ -9,11 +9,7 @@ describe("charts of the user's own behind Google's load balancer", () => {
   const [gatewayChart, noetlChart] = ["./upstream/gateway", "./upstream/noetl"];
   it.each<[string, Record<string, string>, string[]]>([
     ["this project's charts", FRESH, []],
-    [
-      "both with hosts of their own",
-      { ...INGRESS, gatewayChart, noetlChart },
-      ["gatewayChart", "noetlChart", "noetlHost"],
-    ],
+    ["both with hosts of their own", { ...INGRESS, gatewayChart, noetlChart }, ["gatewayChart", "noetlChart"]],
     ["a gateway with an address, an API that is not exposed", { ...FRESH, gatewayChart, noetlChart }, ["gatewayChart"]],
     ["nothing is exposed", { ...FRESH, deployGateway: "false", exposure: "internal", noetlChart }, []],
   ])("%s", (_, raw, keys) => {
@@ -24,7 +20,6 @@ describe("charts of the user's own behind Google's load balancer", () => {
 describe("what works and may not be meant", () => {
   const own = FRESH.gatewayImage as string;
   it.each<[string, Record<string, string>, RegExp | undefined]>([
-    ["an API for everybody", INGRESS, /^noetlHost: NoETL's API has no login of its own/],
     ["an image of the stack's own registry", FRESH, undefined],
     [
       "the same where the registry is not the stack's",
@@ -61,7 +56,7 @@ describe("configurations of GKE that cannot work", () => {
     [
       "GKE keys elsewhere",
       { platform: "kubernetes" },
-      /platform: "kubernetes" has no use for projectId, region, useCloudSql, exposure; /,
+      /platform: "kubernetes" has no use for projectId, region, useCloudSql, exposure, corsIncludeLocalhost; /,
     ],
     ["no project", { projectId: "" }, /projectId: must be set/],
     ["a zone", { region: "us-central1-a" }, /region: "us-central1-a" is a zone, and an Autopilot cluster is regional/],
@@ -206,7 +201,11 @@ describe("configurations of GKE that cannot work", () => {
       { noetlHost: "noetl.acme.dev", externalDns: "true" },
       /noetlHost: nothing answers there, because exposure is load-balancer/,
     ],
-    ["one host twice", { ...ingress, noetlHost: "gateway.acme.dev" }, /is already gatewayHost/],
+    [
+      "one host twice",
+      { ...ingress, noetlHost: "gateway.acme.dev", acceptedRisks: "public-api" },
+      /is already gatewayHost/,
+    ],
     [
       "IAP without client",
       { ...ingress, iap: "true", iapMembers: "group:a@acme.dev", iapClientSecret: "s" },
@@ -233,7 +232,7 @@ describe("configurations of GKE that cannot work", () => {
       /iap: false has no use for iapClientId/,
     ],
     ["an open gateway", { gatewayAuthBypass: "true" }, /gatewayAuthBypass: true would let everybody/],
-    ["no origin", { corsIncludeLocalhost: "false" }, /corsAllowedOrigins: no origin is left/],
+    ["no origin", { corsIncludeLocalhost: "" }, /corsAllowedOrigins: no origin is left/],
     ["a rollout that stands still", { rolloutMaxUnavailable: "0" }, /rolloutMaxUnavailable: 0 with rolloutMaxSurge 0/],
     [
       "a pod too large",
@@ -269,7 +268,7 @@ describe("configurations of GKE that cannot work", () => {
 
   it("derives the gateway's origins and address", () => {
     expect(parseSettings({ ...FRESH, ...ingress, corsAllowedDomains: "acme.dev" })).toMatchObject({
-      corsAllowedOrigins: ["http://localhost:3001", "https://gateway.acme.dev", "https://acme.dev", "http://acme.dev"],
+      corsAllowedOrigins: ["http://localhost:3001", "https://gateway.acme.dev", "https://acme.dev"],
       gatewayPublicUrl: "https://gateway.acme.dev",
       serverPoolMaxSize: 6,
       rolloutMaxSurge: 0,

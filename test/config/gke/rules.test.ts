@@ -160,13 +160,14 @@ describe("quotas", () => {
 });
 
 describe("origins of the gateway", () => {
-  const none = { origins: [], domains: [], publicHosts: [], includeLocalhost: false };
+  const none = { origins: [], domains: [], publicHosts: [], includeHttp: false, includeLocalhost: false };
   it.each([
     ["localhost", { includeLocalhost: true }, ["http://localhost:3001"]],
     ["public hosts", { publicHosts: ["g.acme.dev"] }, ["https://g.acme.dev"]],
     ["full origins", { origins: ["https://a.dev:8443", "http://b.dev"] }, ["https://a.dev:8443", "http://b.dev"]],
-    ["a bare domain among origins", { origins: ["a.dev"] }, ["https://a.dev", "http://a.dev"]],
-    ["domains", { domains: ["a.dev"] }, ["https://a.dev", "http://a.dev"]],
+    ["a bare domain among origins", { origins: ["a.dev"] }, ["https://a.dev"]],
+    ["domains", { domains: ["a.dev"] }, ["https://a.dev"]],
+    ["domains with plain http", { domains: ["a.dev"], includeHttp: true }, ["https://a.dev", "http://a.dev"]],
     [
       "duplicates",
       { domains: ["a.dev"], origins: ["http://a.dev"], publicHosts: ["a.dev"] },

@@ -13,6 +13,8 @@ export const FRESH: Raw = {
   deployGateway: "true",
   gatewayImage: "europe-west1-docker.pkg.dev/acme-noetl/noetl/gateway:v2.10.0",
   exposure: "load-balancer",
+  corsIncludeLocalhost: "true",
+  acceptedRisks: "plain-http",
 };
 
 /** The same with an https ingress. */
@@ -21,6 +23,8 @@ export const INGRESS: Raw = {
   exposure: "ingress",
   gatewayHost: "gateway.acme.dev",
   noetlHost: "noetl.acme.dev",
+  acceptedRisks: "public-api",
+  corsIncludeLocalhost: "false",
   dnsZone: "acme-dev",
   corsAllowedDomains: "acme.dev",
 };
@@ -35,6 +39,8 @@ export const ONTO_EXISTING: Raw = {
   deployGateway: "true",
   gatewayImage: "us-central1-docker.pkg.dev/acme-noetl/noetl/gateway:v2.10.0",
   exposure: "load-balancer",
+  corsIncludeLocalhost: "true",
+  acceptedRisks: "plain-http",
   natsJetstreamSize: "20Gi",
   postgresStorageSize: "20Gi",
 };

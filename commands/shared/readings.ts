@@ -1,0 +1,159 @@
+/**
+ * Finds values in a text however they are written there: plainly, escaped for a URL, JSON, HTML or a shell, as hex or base64,
+ * and one of these inside another. What is escaped is read character by character, so that its place in the text is known;
+ * what is encoded is decoded as a whole, and found or not found as a whole.
+ */
+
+/** A part of a text, its end excluded. */
+export interface Place {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** How many writings may lie one inside the other: base64 of base64 in a JSON text is three. */
+const DEPTH = 3;
+
+/** A way in which a character is written as several. */
+interface Escape {
+  readonly pattern: RegExp;
+  /** What the writing stands for; undefined where it is something else. */
+  readonly read: (found: string) => string | undefined;
+}
+
+const codePoint = (code: number): string | undefined =>
+  Number.isNaN(code) || code > 0x10ffff ? undefined : String.fromCodePoint(code);
+
+/** Bytes of UTF-8, or of a language whose escapes name characters of Latin-1. */
+function fromBytes(hex: string): string {
+  const text = Buffer.from(hex, "hex").toString("utf8");
+  return text.includes("\ufffd") ? Buffer.from(hex, "hex").toString("latin1") : text;
+}
+
+const CONTROLS: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", b: "\b", f: "\f" };
+const ENTITIES: Readonly<Record<string, string>> = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'", nbsp: "\u00a0" };
+
+const ESCAPES: readonly Escape[] = [
+  {
+    // Of a URL and of a form: bytes of UTF-8, and a plus for a space.
+    pattern: /(?:%[0-9a-f]{2})+|\+/gi,
+    read: (found) => (found === "+" ? " " : Buffer.from(found.replaceAll("%", ""), "hex").toString("utf8")),
+  },
+  {
+    // Of JSON and of most languages; a shell escapes any other sign.
+    pattern: /(?:\\x[0-9a-f]{2})+|\\(?:u[0-9a-f]{4}|u\{[0-9a-f]{1,6}\}|[nrtbf]|[^\w\s])/gi,
+    read: (found) => {
+      if (/^\\x/i.test(found)) return fromBytes(found.replace(/\\x/gi, ""));
+      const [, digits] = /^\\u\{?([0-9a-f]+)\}?$/i.exec(found) ?? [];
+      if (digits !== undefined) return codePoint(Number.parseInt(digits, 16));
+      return CONTROLS[found.slice(1)] ?? found.slice(1);
+    },
+  },
+  {
+    pattern: /&(?:#\d{1,7}|#x[0-9a-f]{1,6}|lt|gt|amp|quot|apos|nbsp);?/gi,
+    read: (found) => {
+      const [, name = ""] = /^&(.*?);?$/.exec(found) ?? [];
+      const [, isHex, digits] = /^#(x?)([0-9a-f]+)$/i.exec(name) ?? [];
+      return digits === undefined ? ENTITIES[name.toLowerCase()] : codePoint(Number.parseInt(digits, isHex ? 16 : 10));
+    },
+  },
+  // A quote inside quotes: of a shell, of YAML and SQL.
+  { pattern: /'\\''|(?<!\\)(?:''|"")/g, read: (found) => found.slice(-1) },
+];
+
+/** A text as it reads without one kind of escapes, and where each of its characters stands in the original. */
+function withoutEscapes(text: string, { pattern, read }: Escape): { text: string; places: Place[] } {
+  const places: Place[] = [];
+  let plain = "";
+  let last = 0;
+  const keep = (until: number): void => {
+    for (let at = last; at < until; at++) places.push({ start: at, end: at + 1 });
+    plain += text.slice(last, until);
+    last = until;
+  };
+  for (const match of text.matchAll(pattern)) {
+    const meant = read(match[0]);
+    if (meant === undefined) continue;
+    keep(match.index);
+    last += match[0].length;
+    for (let each = 0; each < meant.length; each++) places.push({ start: match.index, end: last });
+    plain += meant;
+  }
+  keep(text.length);
+  return { text: plain, places };
+}
+
+const HEX = /(?:[0-9a-f]{2}[: ]?){3,}[0-9a-f]{2}/gi;
+/** Base64 of either alphabet; broken into long lines, too. */
+const BASE64 = /(?:(?:[A-Za-z0-9+/_-]{40,}\r?\n[ \t]*)+[A-Za-z0-9+/_-]+|[A-Za-z0-9+/_-]{8,})={0,2}/g;
+
+/** What an encoded run may stand for. Where it begins inside a longer run is not known: each place of a group is tried. */
+function* decoded(run: string, kind: "hex" | "base64"): Generator<string> {
+  const signs = run.replace(kind === "hex" ? /[: ]/g : /\s/g, "");
+  for (let skipped = 0; skipped < (kind === "hex" ? 2 : 4); skipped++) {
+    // Node reads both alphabets of base64.
+    yield Buffer.from(signs.slice(skipped), kind).toString("utf8");
+  }
+}
+
+const KINDS = [
+  ["hex", HEX],
+  ["base64", BASE64],
+] as const;
+
+const readAll = (text: string, { pattern, read }: Escape): string =>
+  text.replace(pattern, (found) => read(found) ?? found);
+
+/** Whether values stand in a text, in whatever writing. */
+function holds(text: string, values: RegExp, depth: number): boolean {
+  if (text.search(values) >= 0) return true;
+  if (depth === 0) return false;
+  const escaped = ESCAPES.some((escape) => {
+    const reading = readAll(text, escape);
+    return reading !== text && holds(reading, values, depth - 1);
+  });
+  return (
+    escaped || KINDS.some(([kind, runs]) => (text.match(runs) ?? []).some((run) => encodes(run, kind, values, depth)))
+  );
+}
+
+function encodes(run: string, kind: "hex" | "base64", values: RegExp, depth: number): boolean {
+  for (const inner of decoded(run, kind)) if (holds(inner, values, depth - 1)) return true;
+  return false;
+}
+
+/**
+ * Places of a text in which values stand, in whatever writing.
+ *
+ * @param values matches the values; global
+ */
+export function placesOf(text: string, values: RegExp, depth = DEPTH): Place[] {
+  const places = [...text.matchAll(values)].map(({ 0: found, index }) => ({ start: index, end: index + found.length }));
+  if (depth === 0) return places;
+  for (const escape of ESCAPES) {
+    // To know the places takes much longer than to know that there are some.
+    const plain = readAll(text, escape);
+    if (plain === text || !holds(plain, values, depth - 1)) continue;
+    const reading = withoutEscapes(text, escape);
+    for (const { start, end } of placesOf(reading.text, values, depth - 1)) {
+      places.push({ start: reading.places[start]?.start ?? 0, end: reading.places[end - 1]?.end ?? text.length });
+    }
+  }
+  for (const [kind, runs] of KINDS) {
+    for (const { 0: run, index: start } of text.matchAll(runs)) {
+      if (encodes(run, kind, values, depth)) places.push({ start, end: start + run.length });
+    }
+  }
+  return places;
+}
+
+/** Places in their order, those that overlap as one. */
+export function merged(places: readonly Place[]): Place[] {
+  const ordered = [...places].sort((a, b) => a.start - b.start);
+  const joined: { start: number; end: number }[] = [];
+  for (const { start, end } of ordered) {
+    const before = joined.at(-1);
+    if (before && start < before.end) before.end = Math.max(before.end, end);
+    else joined.push({ start, end });
+  }
+  return joined;
+}

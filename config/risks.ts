@@ -1,0 +1,108 @@
+/**
+ * What a stack may do and hardly ever means to: refused on GKE, where the internet or a company's network is around it, unless
+ * `acceptedRisks` says that it is known. What is known is said again at every update.
+ */
+import { SHORTEST_PASSWORD, weakPassword } from "./passwords";
+import type { Risk, SettingKey, Settings } from "./schema";
+
+/** A risk that a setting takes. */
+interface Taken {
+  readonly risk: Risk;
+  readonly key: SettingKey;
+  /** What follows from it, without a full stop; no value of a secret setting. */
+  readonly why: string;
+  /** What to set instead, a value or more, in words that follow "allowed:". */
+  readonly instead: string;
+}
+
+const PASSWORDS = [
+  ["natsPassword", "natsUser"],
+  ["postgresPassword", "postgresUser"],
+  ["noetlPassword", "noetlDatabaseUser"],
+] as const;
+
+const weakPasswords = (settings: Settings): Taken[] =>
+  PASSWORDS.flatMap(([key, user]): Taken[] => {
+    const password = settings[key];
+    const weakness = password === undefined ? undefined : weakPassword(password, settings[user]);
+    return weakness === undefined
+      ? []
+      : [
+          {
+            risk: "weak-passwords",
+            key,
+            why: `is ${weakness}, and whoever reaches the port can guess it`,
+            instead: `${SHORTEST_PASSWORD} characters or more that nobody knows, or unset where the part is installed, which generates it`,
+          },
+        ];
+  });
+
+const NODE_PORTS: readonly SettingKey[] = [
+  "natsNodePort",
+  "natsMonitorNodePort",
+  "postgresNodePort",
+  "noetlNodePort",
+  "gatewayNodePort",
+];
+const REPOSITORIES = ["natsChartRepository", "noetlChartRepository", "gatewayChartRepository"] as const;
+
+function takenOnGke(settings: Settings): Taken[] {
+  const { noetlHost, iap, deployGateway, deployNoetl, exposure } = settings;
+  return [
+    ...(noetlHost !== undefined && deployNoetl && exposure === "ingress" && !iap
+      ? [
+          {
+            risk: "public-api",
+            key: "noetlHost",
+            why: `NoETL's API has no login of its own, and everybody on the internet who reaches ${noetlHost} runs code in the cluster`,
+            instead: "iap true before it, or unset, with the gateway alone in public",
+          } as const,
+        ]
+      : []),
+    ...(deployGateway && exposure === "load-balancer"
+      ? [
+          {
+            risk: "plain-http",
+            key: "exposure",
+            why: "load-balancer speaks plain HTTP, and sign-ins and sessions cross the internet for everybody on the way to read",
+            instead: "ingress, with gatewayHost",
+          } as const,
+        ]
+      : []),
+    ...NODE_PORTS.filter((key) => settings[key] !== undefined).map((key): Taken => ({
+      risk: "node-ports",
+      key,
+      why: "opens the port on every node, for all that reach one in the network",
+      instead: "unset; a port-forward reaches it (docs/connecting.md)",
+    })),
+    ...REPOSITORIES.filter((key) => settings[key]?.startsWith("http://")).map((key): Taken => ({
+      risk: "http-repositories",
+      key,
+      why: "is read without TLS, and whoever stands in between decides what is installed",
+      instead: "an https:// URL",
+    })),
+  ];
+}
+
+const taken = (settings: Settings): Taken[] => [
+  ...(settings.platform === "gke" ? takenOnGke(settings) : []),
+  ...weakPasswords(settings),
+];
+
+/** Risks on GKE that are not accepted. */
+export function riskProblems(settings: Settings): string[] {
+  if (settings.platform !== "gke") return [];
+  return taken(settings)
+    .filter(({ risk }) => !settings.acceptedRisks.includes(risk))
+    .map(
+      ({ risk, key, why, instead }) =>
+        `${key}: ${why}; allowed: ${instead}; or, where that is known and meant, acceptedRisks with ${risk} in it; ` +
+        `for example acceptedRisks ${[...settings.acceptedRisks, risk].join(",")}`,
+    );
+}
+
+/** Risks that a stack takes knowingly, or that are taken where it matters less: said, and no more. */
+export const riskWarnings = (settings: Settings): string[] =>
+  taken(settings)
+    .filter(({ risk }) => settings.platform !== "gke" || settings.acceptedRisks.includes(risk))
+    .map(({ key, why, instead }) => `${key}: ${why}: ${instead}.`);

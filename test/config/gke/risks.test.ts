@@ -1,0 +1,96 @@
+import { describe, expect, it } from "vitest";
+import { weakPassword } from "../../../config/passwords";
+import { parseSettings } from "../../../config/parse";
+import { riskWarnings } from "../../../config/risks";
+import { FRESH, INGRESS } from "../../support/gke/configurations";
+import { problemsOf } from "../../support/settings";
+
+type Raw = Readonly<Record<string, string>>;
+
+const without = (raw: Raw): Raw => ({ ...raw, acceptedRisks: "" });
+const SAFE: Raw = { ...without(INGRESS), noetlHost: "" };
+
+/** Each risk on GKE: the settings that take it, and the key that the refusal names first. */
+const TAKEN: readonly (readonly [risk: string, key: string, raw: Raw])[] = [
+  ["public-api", "noetlHost", { ...SAFE, noetlHost: "noetl.acme.dev" }],
+  ["plain-http", "exposure", without(FRESH)],
+  ["weak-passwords", "natsPassword", { ...SAFE, natsPassword: "noetl" }],
+  ["weak-passwords", "postgresPassword", { ...SAFE, postgresPassword: "a" }],
+  ["weak-passwords", "noetlPassword", { ...SAFE, noetlPassword: "noetl-password-1" }],
+  ["node-ports", "natsNodePort", { ...SAFE, natsNodePort: "30422" }],
+  ["node-ports", "natsMonitorNodePort", { ...SAFE, natsMonitorNodePort: "30822" }],
+  ["node-ports", "noetlNodePort", { ...SAFE, noetlNodePort: "30082" }],
+  ["http-repositories", "natsChartRepository", { ...SAFE, natsChartRepository: "http://charts.acme.dev" }],
+];
+
+describe("a risk on GKE", () => {
+  it.each(TAKEN)("%s by %s is refused, with the key that accepts it", (risk, key, raw) => {
+    const problems = problemsOf(raw);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatch(
+      new RegExp(`^${key}: .*; allowed: .*acceptedRisks with ${risk} .*for example acceptedRisks ${risk}$`),
+    );
+    if (key.endsWith("Password")) expect(problems[0]).not.toContain(`"${raw[key]}"`);
+  });
+
+  it.each(TAKEN)("%s by %s is said where it is accepted", (risk, key, raw) => {
+    const settings = parseSettings({ ...raw, acceptedRisks: risk });
+    expect(riskWarnings(settings).map((each) => each.split(":")[0])).toEqual([key]);
+  });
+
+  it("is not one where none is taken, or where something stands before it", () => {
+    expect(problemsOf(SAFE)).toEqual([]);
+    expect(riskWarnings(parseSettings(SAFE))).toEqual([]);
+    const iap = {
+      iap: "true",
+      iapClientId: "1-a.apps.googleusercontent.com",
+      iapClientSecret: "s",
+      iapMembers: "domain:acme.dev",
+    };
+    expect(problemsOf({ ...SAFE, noetlHost: "noetl.acme.dev", ...iap })).toEqual([]);
+  });
+
+  it("is accepted by name, one by one", () => {
+    const both = { ...without(FRESH), natsPassword: "a" };
+    expect(problemsOf({ ...both, acceptedRisks: "plain-http" })).toHaveLength(1);
+    expect(problemsOf({ ...both, acceptedRisks: "plain-http, weak-passwords" })).toEqual([]);
+    expect(problemsOf({ ...both, acceptedRisks: "everything" })[0]).toMatch(
+      /acceptedRisks: "everything" is not a list of risks/,
+    );
+  });
+});
+
+it("a weak password on another platform is said, and no more", () => {
+  const warnings = riskWarnings(parseSettings({ natsPassword: "swordfish" }));
+  expect(warnings).toEqual([expect.stringMatching(/^natsPassword: is shorter than 12 characters/)]);
+  expect(warnings.join()).not.toContain("swordfish");
+});
+
+describe("passwords", () => {
+  it.each([
+    "noetl",
+    "a",
+    "swordfish",
+    "noetlnoetlnoetl",
+    "Password12345",
+    "changeme-nats",
+    "aaaaaaaaaaaaaa",
+    "123456789012",
+    "postgres-admin",
+  ])("%s is weak", (password) => expect(weakPassword(password, "ada")).toBeDefined());
+  it.each(["xk3vQp7Lm2Rt", "correct-horse-battery", "8Zt.v_qN~w-4", "x0123456789abcdef01234567890"])(
+    "%s is not",
+    (password) => expect(weakPassword(password, "ada")).toBeUndefined(),
+  );
+  it("a user's name is weak however long", () =>
+    expect(weakPassword("correct-horse-battery", "correct-horse-battery")).toBe("its user's name"));
+});
+
+describe("what a browser's page may come from on GKE", () => {
+  const origins = (raw: Raw) => parseSettings({ ...SAFE, ...raw }).corsAllowedOrigins;
+  it("is neither a machine of a developer nor a page over plain http, unless a stack says so", () => {
+    expect(origins({})).toEqual(["https://gateway.acme.dev", "https://acme.dev"]);
+    expect(origins({ corsIncludeLocalhost: "true" })).toContain("http://localhost:3001");
+    expect(origins({ corsIncludeHttp: "true" })).toContain("http://acme.dev");
+  });
+});
