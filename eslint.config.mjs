@@ -26,6 +26,7 @@ export default tseslint.config(
     files: [
       "bench/**/*.ts",
       "commands/{diff,kind}/**/*.ts",
+      "commands/doctor/repair/**/*.ts",
       "components/*.ts",
       "components/{gateway,gcp,noetl,postgres,stream-contract}/**/*.ts",
       "contract/**/*.ts",

@@ -91,7 +91,7 @@ export function refuseOtherLines(settings: Settings): void {
   const what = isKnown
     ? `a NoETL of line ${line}`
     : `the NoETL in ${settings.noetlImage} (set noetlLine where it is 2.8)`;
-  throw new ConnectError("refused-request", `which executions wait is not known of ${what}`);
+  throw new ConnectError("refused-request", `how commands are announced is known of line 2.8, and not of ${what}`);
 }
 
 /**

@@ -66,10 +66,9 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
   const cluster = opened.ok ? opened.value : undefined;
   const { user } = target.nats;
   const own = target.nats.password;
-  const places = Object.values(target.namespaces);
   const [deployed, secrets] = await Promise.all([
     cluster && target.namespaces.nats ? deployedPassword(cluster, target.namespaces.nats, user) : undefined,
-    cluster ? deployedSecrets(cluster, places) : [],
+    cluster ? deployedSecrets(cluster, Object.values(target.namespaces)) : [],
   ]);
   const mask = masker([...target.secrets, ...secrets, ...(deployed === undefined ? [] : [deployed])], [user]);
 
@@ -87,16 +86,11 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
     full && target.namespaces.gateway !== undefined && cluster
       ? probeGateway(cluster, target, options.origin, mask)
       : undefined,
-    full && noetl !== undefined && cluster
-      ? answer(async () => {
-          refuseOtherLines(target.settings);
-          return readExecutions(cluster, noetl);
-        })
-      : undefined,
+    full && noetl !== undefined && cluster ? executionsOf(cluster, target, noetl) : undefined,
     full && noetl !== undefined && cluster ? answer(async () => mask(await readHealth(cluster, noetl))) : undefined,
   ]);
   const { natsJetstreamMemSize, natsMemoryLimit } = target.settings;
-  const inputs = contractInputs(target, LOOK_SECONDS);
+  const inputs = contractInputs(target, LOOK_SECONDS, own ?? deployed);
   const consumers = consumerTerms(inputs).map(({ name }) => name);
   return {
     stack: target.stack,
@@ -122,13 +116,17 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
     environment,
     nats,
     ...(gateway ? { gateway } : {}),
-    ...(executions
-      ? { executions: await lostExecutions(executions, nats, contractInputs(target, LOOK_SECONDS, own ?? deployed)) }
-      : {}),
+    ...(executions ? { executions: await lostExecutions(executions, nats, inputs) } : {}),
     ...(serverHealth ? { serverHealth } : {}),
     ...(cluster ? interruptedRepair(target, cluster) : {}),
   };
 }
+
+const executionsOf = (cluster: Cluster, { settings }: Target, namespace: string) =>
+  answer(async () => {
+    refuseOtherLines(settings);
+    return readExecutions(cluster, namespace);
+  });
 
 function interruptedRepair(target: Target, cluster: Cluster): Pick<Evidence, "repair"> {
   const folder = repairFolder(target.stack, cluster.server, target.settings.natsStream);

@@ -63,7 +63,9 @@ describe("the line of NoETL", () => {
 
   it("is known to be 2.8, or the question is not asked", () => {
     expect(refusal({})).toBe("");
-    expect(refusal({ noetlLine: "4.7" })).toBe("which executions wait is not known of a NoETL of line 4.7");
+    expect(refusal({ noetlLine: "4.7" })).toBe(
+      "how commands are announced is known of line 2.8, and not of a NoETL of line 4.7",
+    );
     const image = `registry.example/noetl@sha256:${"a".repeat(64)}`;
     expect(refusal({ noetlImage: image })).toContain("(set noetlLine where it is 2.8)");
     expect(refusal({ noetlImage: image, noetlLine: "2.8" })).toBe("");
