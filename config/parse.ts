@@ -10,7 +10,7 @@ import { playbookHint } from "./playbooks";
 import { riskProblems } from "./risks";
 import { CHART_INFLIGHT, CHART_POOLS } from "./resources";
 import { SHORTEST_HEARTBEAT_SECONDS, tuningProblem } from "../contract/tuning";
-import { nearest, prefixTakesIn, quantityBytes, quantityMillis, secretKey } from "../contract/validate";
+import { nearest, prefixTakesIn, quantityBytes, quantityMillis } from "../contract/validate";
 import { decidedBy, variableHint } from "./variables";
 import { plural } from "../contract/wording";
 
@@ -261,11 +261,11 @@ function elsewhere(settings: Settings, raw: Readonly<Record<string, string>>): s
       ...needs(raw, "natsHost", "deployNats is false"),
       ...needs(raw, "natsPassword", "deployNats is false"),
     );
-  const odd = settings.deployNats ? secretKey(settings.natsUser) : undefined;
-  if (odd)
+  const whose = settings.deployNats ? "natsPassword is set" : "deployNats is false";
+  if (isChanged("natsPasswordRevision", raw) && (settings.natsPassword !== undefined || !settings.deployNats))
     problems.push(
-      `natsUser: "${settings.natsUser}" is ${odd}; allowed: letters, digits and . _ -, not . alone and not .. at its start; ` +
-        `for example ${SETTINGS.natsUser.example}`,
+      `natsPasswordRevision: "${settings.natsPasswordRevision}" has no effect while ${whose}: no password is generated then; ` +
+        "allowed: unset it; for example pulumi config rm natsPasswordRevision",
     );
   if (settings.deployNoetl && !settings.deployPostgres && !settings.useCloudSql) {
     const because = "deployPostgres is false and NoETL needs its database";

@@ -247,8 +247,7 @@ export const SETTINGS = {
   natsUser: text(NATS_USER, {
     group: "NATS",
     description: "User that server, worker and gateway log in with.",
-    allowed:
-      "letters, digits and . _ ~ -; without ~ where NATS is installed, and then not . or a name that begins with ..",
+    allowed: "letters, digits and . _ ~ -",
     check: is.credential,
   }),
   natsPassword: password(

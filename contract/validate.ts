@@ -180,15 +180,6 @@ export const image: Check<string> = (value) => {
   return name.includes(":") || value.includes("@sha256:") ? undefined : "an image without tag or digest";
 };
 
-/**
- * A user's name under which a Secret can hold its password, and the password for nats.conf under `NAME.conf`.
- * Source: Kubernetes' rule for keys of Secrets: 253 letters, digits and `- _ .`, not `.`, and not beginning with `..`.
- */
-export const secretKey: Check<string> = (value) =>
-  /^[-._A-Za-z0-9]{1,248}$/.test(value) && value !== "." && !value.startsWith("..")
-    ? undefined
-    : "not usable as a key of the Secret that holds the password";
-
 /** Name of a Kubernetes object (RFC 1123 subdomain). */
 export const kubernetesName: Check<string> = (value) =>
   /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(value) ? undefined : "not a Kubernetes name";

@@ -262,10 +262,10 @@ export class NatsJetStream extends pulumi.ComponentResource {
       );
       return { secret: secret.metadata.name, user: pulumi.output(user), retire: () => undefined };
     }
-    const shared = { cluster, namespace, secret: USERS_SECRET, password, extraUsers };
+    const shared = { cluster, namespace, secretName: USERS_SECRET, password, extraUsers };
     const admitted = new NatsUsers(`${name}-users`, { ...shared, step: "admit", user }, child);
     return {
-      secret: admitted.secret,
+      secret: admitted.secretName,
       user: admitted.user,
       retire: (after) => {
         // Not a child: whoever depends on this component would wait for it, and it waits for them.

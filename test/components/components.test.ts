@@ -89,7 +89,7 @@ describe("NatsJetStream", () => {
     expect(declared.filter(({ name, type }) => name === "steps-users" && type.includes("kubernetes"))).toEqual([]);
     const shared = {
       namespace: "nats",
-      secret: "nats-users",
+      secretName: "nats-users",
       user: "noetl",
       password: "canary-password",
       extraUsers: [{ user: "watcher", password: "canary-watcher" }],

@@ -164,12 +164,14 @@ describe("parseSettings", () => {
     );
   });
 
-  it("refuses names under which a Secret cannot hold a password, where it is ours", () => {
-    for (const natsUser of [".", "a~b"])
-      expect(problemsOf({ natsUser })[0], natsUser).toMatch(/is not usable as a key of the Secret.*for example noetl$/);
-    expect(problemsOf({ natsUser: "a~b", deployNats: "false", natsHost: "nats.acme.dev", natsPassword: "p" })).toEqual(
-      [],
-    );
+  it("refuses another revision of a password that is not generated", () => {
+    expect(problemsOf({ natsUser: "a~b", natsPasswordRevision: "2" })).toEqual([]);
+    expect(problemsOf({ natsPassword: "p", natsPasswordRevision: "2" })).toEqual([
+      'natsPasswordRevision: "2" has no effect while natsPassword is set: no password is generated then; allowed: unset it; ' +
+        "for example pulumi config rm natsPasswordRevision",
+    ]);
+    const external = { deployNats: "false", natsHost: "nats.acme.dev", natsPassword: "p" };
+    expect(problemsOf({ ...external, natsPasswordRevision: "2" })[0]).toMatch(/while deployNats is false/);
   });
 
   it("sizes the pods of server and workers", () => {

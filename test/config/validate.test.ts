@@ -35,13 +35,6 @@ describe("subjectPrefix", () => {
   });
 });
 
-describe("secretKey", () => {
-  it.each(["noetl", "a.b", ".a", "A_b-1"])("takes %s", (text) => expect(is.secretKey(text)).toBeUndefined());
-  it.each([".", "..", "..a", "a~b", "", "a".repeat(249)])("refuses %j", (text) =>
-    expect(is.secretKey(text)).toBeDefined(),
-  );
-});
-
 describe("credential", () => {
   it.each(["noetl", "a-long.random_Word~42"])("takes %s", (text) => expect(is.credential(text)).toBeUndefined());
   it.each(["p@ss", "a:b", "a/b", "a%20", "a b", 'a"b', "ä"])("refuses %j without repeating it", (text) => {

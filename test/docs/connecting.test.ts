@@ -138,7 +138,9 @@ describe.each([
 
 it("the page's environment has the names that the command line reads, and its Secrets are those of the charts", () => {
   const block = page.split("From this machine, with a `nats`")[1] ?? "";
-  expect(block).toContain(`export NATS_URL=nats://${onHost(NODE_PORTS.natsClient)} NATS_USER=$(pulumi stack output natsUser --stack kind)`);
+  expect(block).toContain(
+    `export NATS_URL=nats://${onHost(NODE_PORTS.natsClient)} NATS_USER=$(pulumi stack output natsUser --stack kind)`,
+  );
   expect(block).toContain("export NATS_PASSWORD=$(pulumi stack output natsPassword --show-secrets --stack kind)");
   const charts = ["noetl/templates/server.yaml", "noetl/templates/worker.yaml", "gateway/templates/gateway.yaml"];
   const named = charts.map((file) => fs.readFileSync(path.join(projectRoot(), "charts", file), "utf8"));

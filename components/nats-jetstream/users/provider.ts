@@ -35,8 +35,7 @@ import { serversToAsk, waitingWords } from "./servers";
 export interface UsersInputs extends Naming {
   readonly step: "admit" | "retire";
   readonly namespace: string;
-  /** Name of the Secret. */
-  readonly secret: string;
+  readonly secretName: string;
   /** Further users, whose names stay. */
   readonly extraUsers: readonly Login[];
   readonly kubeconfig?: string;
@@ -48,7 +47,7 @@ export interface UsersInputs extends Naming {
 /** The inputs, and what a refresh found; no program gives `drift`, so that the next update removes it. */
 type UsersState = UsersInputs & { readonly drift?: readonly string[] };
 
-const INPUTS = ["step", "namespace", "secret", "extraUsers", "kubeconfig", "context", "timeoutSeconds"] as const;
+const INPUTS = ["step", "namespace", "secretName", "extraUsers", "kubeconfig", "context", "timeoutSeconds"] as const;
 
 /** How long a preview may take for its look at the Secret, in seconds. */
 const LOOK_SECONDS = 2;
@@ -96,7 +95,7 @@ export async function diff(_id: string, olds: object, news: object): Promise<pul
 
 /** How the live Secret differs from what the step leaves behind. */
 async function differences(inputs: UsersInputs): Promise<string[]> {
-  const { namespace, secret: name } = inputs;
+  const { namespace, secretName: name } = inputs;
   const access = await clusterAccess(connectionOf(inputs));
   const secret = await readSecret(access, { namespace, name, seconds: LOOK_SECONDS });
   return differencesOf(secret?.[USERS_FILE], declaredIn(inputs), inputs.step === "retire" ? "refused" : "allowed");
@@ -105,7 +104,7 @@ async function differences(inputs: UsersInputs): Promise<string[]> {
 export async function create(inputs: object): Promise<pulumi.dynamic.CreateResult<UsersInputs>> {
   const outs = inputs as UsersInputs;
   await write(outs);
-  return { id: `${outs.namespace}/${outs.secret}/${outs.step}`, outs };
+  return { id: `${outs.namespace}/${outs.secretName}/${outs.step}`, outs };
 }
 
 export async function update(
@@ -141,7 +140,7 @@ const connectionOf = ({ namespace, kubeconfig, context }: UsersInputs) => ({
 async function write(inputs: UsersInputs): Promise<void> {
   const deadline = new Deadline(inputs.timeoutSeconds * 1000);
   const access = await clusterAccess(connectionOf(inputs));
-  const { namespace, secret: name, step } = inputs;
+  const { namespace, secretName: name, step } = inputs;
   const text = (await readSecret(access, { namespace, name, seconds: deadline.step() / 1000 }))?.[USERS_FILE];
   const live = (text === undefined ? undefined : usersIn(text)) ?? [];
   const declared = declaredIn(inputs);
@@ -166,7 +165,7 @@ async function reached(inputs: UsersInputs, { access, logins, deadline }: Waitin
     const pods = await within(deadline.step(), `the Kubernetes API to list the pods of ${inputs.namespace}`, (signal) =>
       listPods(access, inputs.namespace, signal),
     );
-    const servers = serversToAsk(pods.pods, inputs.secret);
+    const servers = serversToAsk(pods.pods, inputs.secretName);
     const answers = await Promise.all(
       servers.flatMap((pod) => logins.map((login) => answerOf(inputs, { pod, login, deadline }))),
     );

@@ -13,7 +13,7 @@ export interface NatsUsersArgs {
   step: "admit" | "retire";
   cluster: ClusterArgs;
   namespace: pulumi.Input<string>;
-  secret: string;
+  secretName: string;
   /** The user that is asked for; step `admit` may give it another name, see `nameLogin`. */
   user: pulumi.Input<string>;
   password: pulumi.Input<string>;
@@ -47,7 +47,7 @@ export class NatsUsers extends pulumi.dynamic.Resource {
   /** Name of the login that is to be used. */
   declare readonly user: pulumi.Output<string>;
   /** Name of the Secret. */
-  declare readonly secret: pulumi.Output<string>;
+  declare readonly secretName: pulumi.Output<string>;
 
   constructor(name: string, { cluster, extraUsers, ...args }: NatsUsersArgs, opts: pulumi.CustomResourceOptions = {}) {
     super(

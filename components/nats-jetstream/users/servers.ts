@@ -24,7 +24,7 @@ export function serversToAsk(pods: readonly MountingPod[], secret: string): stri
 interface Around {
   readonly step: "admit" | "retire";
   readonly namespace: string;
-  readonly secret: string;
+  readonly secretName: string;
   /** How long was waited, in words. */
   readonly waited: string;
 }
@@ -32,7 +32,7 @@ interface Around {
 /** What is said at the deadline. Holds no password. */
 export function waitingWords(
   late: readonly { readonly pod: string; readonly user: string; readonly answer: string }[],
-  { step, namespace, secret, waited }: Around,
+  { step, namespace, secretName, waited }: Around,
 ): string {
   const [awaited, still] = step === "admit" ? ["accept", "refuses"] : ["refuse", "accepts"];
   const each = late.map(({ pod, user, answer }) =>
@@ -42,7 +42,7 @@ export function waitingWords(
   );
   const [first] = late;
   return (
-    `waited ${waited} for every server of NATS to ${awaited} what Secret ${namespace}/${secret} says: ${each.join("; ")}. ` +
+    `waited ${waited} for every server of NATS to ${awaited} what Secret ${namespace}/${secretName} says: ${each.join("; ")}. ` +
     "A changed Secret reaches its pods within about two minutes, and the container reloader then has nats-server read it: " +
     `kubectl logs -n ${namespace} ${first?.pod ?? ""} -c reloader, and -c nats, say what happened. ` +
     `${step === "admit" ? "Nothing has moved to the new login yet, and" : "All pods have moved to the new login;"} ` +

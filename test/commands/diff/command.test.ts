@@ -59,7 +59,7 @@ describe("in a scratch repository", () => {
     expect(report.head.uncommitted).toEqual(["Pulumi.kind.yaml"]);
     expect(report.base.commit).toBe(git(repository, "rev-parse", "main").trim());
     expect(report.settings.map(({ key }) => key)).toEqual(["natsPassword", "workerMaxAckPending"]);
-    expect(report.risks.map(({ rule }) => rule)).toEqual(["credential-rotation", "nats-restart"]);
+    expect(report.risks.map(({ rule }) => rule)).toEqual(["credential-rotation"]);
     expect(read("diff.md").split("\n")[0]).toBe("<!-- noetl-nats-diff stack=kind -->");
     for (const name of fs.readdirSync(output)) {
       expect(read(name)).toContain("128");

@@ -39,7 +39,7 @@ const CASES: readonly {
   },
   {
     name: "password",
-    risks: ["credential-rotation", "nats-restart"],
+    risks: ["credential-rotation"],
     edit: (root) =>
       fs.appendFileSync(
         path.join(root, "Pulumi.kind.yaml"),

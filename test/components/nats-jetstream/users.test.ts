@@ -100,7 +100,7 @@ describe("the name of a login", () => {
   });
 
   it("comes from what the state holds, and step retire takes it as it is", () => {
-    const given = { step: "admit", user: "noetl", password: "a", namespace: "nats", secret: "nats-users" };
+    const given = { step: "admit", user: "noetl", password: "a", namespace: "nats", secretName: "nats-users" };
     const made = check({}, given).inputs ?? {};
     expect(made).toMatchObject({ base: "noetl", user: "noetl", numbers: { noetl: 1 }, extraUsers: [] });
     const changed = check(made, { ...given, password: "b" }).inputs;
@@ -139,7 +139,7 @@ describe("the servers that must have read the file", () => {
   });
 
   it("are named at the deadline, with what was waited for and where to look", () => {
-    const around = { namespace: "nats", secret: "nats-users", waited: "240 s" };
+    const around = { namespace: "nats", secretName: "nats-users", waited: "240 s" };
     const late = [
       { pod: "nats-0", user: "noetl-2", answer: "refused" },
       { pod: "nats-1", user: "noetl-2", answer: "no pod is ready" },
