@@ -32,6 +32,7 @@ class LongestFirst extends BaseSequencer {
 /** Tests by what they need beyond Node; a test that stands in no list needs nothing and is one of `unit`. */
 const NEEDS = {
   programs: [
+    "test/contract/guard/alerts.test.ts",
     "test/commands/kind/**/*.test.ts",
     "test/scripts/build.test.ts",
     "test/scripts/import-directions.test.ts",

@@ -4,6 +4,7 @@ import { declaredConflicts, declaredOf } from "./declared";
 import { derived } from "./derive";
 import { gkeConflicts } from "./gke";
 import { foreignKeys } from "./foreign";
+import { guardConflicts } from "./guard";
 import { lineConflicts } from "./lines";
 import { natsMemory } from "../contract/nats/memory";
 import { playbookHint } from "./playbooks";
@@ -178,6 +179,7 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
     ...lineConflicts(settings),
     ...storageConflicts(settings),
     ...declaredConflicts(settings),
+    ...guardConflicts(settings),
     ...gkeConflicts(settings, changed),
     ...riskProblems(settings),
   ];

@@ -364,6 +364,14 @@ export const SETTINGS = {
     example: "memory",
     check: is.oneOf("memory", "file"),
   }),
+  monitoring: text("off", {
+    group: "Stream contract",
+    description:
+      "How Prometheus finds the guard's metrics (docs/guard.md): annotations of its pod, or operator: a PodMonitor and a " +
+      "PrometheusRule, whose kinds the cluster must know; off: not at all.",
+    allowed: "off, annotations or operator",
+    check: is.oneOf("off", "annotations", "operator"),
+  }),
   contractTimeoutSeconds: integer(120, 1, 3600, {
     group: "Stream contract",
     description: "How long the check waits for the stream and its consumer after a deployment.",

@@ -34,6 +34,7 @@ export function guardArgs(settings: Settings): Omit<ContractGuardArgs, "nats"> |
     contract: contractTerms(settings),
     mode,
     image: settings.contractGuardImage,
+    monitoring: settings.monitoring as ContractGuardArgs["monitoring"],
     ...(deployNats ? { stores: sizes } : {}),
   };
 }

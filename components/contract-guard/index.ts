@@ -9,7 +9,7 @@ import type { ContractArguments } from "../../contract/inputs";
 import { projectRoot } from "../../contract/project";
 import { image } from "../../contract/validate";
 import { namespace, type Resources } from "../shared";
-import { deployment, FILES, PASSWORD_KEY } from "./manifests";
+import { deployment, FILES, operatorObjects, PASSWORD_KEY } from "./manifests";
 
 export interface ContractGuardArgs {
   /** Where NATS is, inside the cluster, and who logs in. */
@@ -30,8 +30,11 @@ export interface ContractGuardArgs {
   image?: string;
   /** Bytes of JetStream's stores, for the metrics. Default: what the account's limits say. */
   stores?: Stores;
-  /** How Prometheus finds it: not at all, or by annotations of the pod. Default `off`. */
-  monitoring?: "off" | "annotations";
+  /**
+   * How Prometheus finds it: not at all, by annotations of the pod, or by a PodMonitor and a PrometheusRule, which need
+   * Prometheus' operator in the cluster. Default `off`.
+   */
+  monitoring?: "off" | "annotations" | "operator";
   /** Default: 50m CPU and 64Mi memory, at most 128Mi. */
   resources?: Resources;
   /** How long its pod may take to become ready, in seconds. Default 300. */
@@ -97,6 +100,11 @@ export class ContractGuard extends pulumi.ComponentResource {
       }),
       { ...child, customTimeouts: { create: timeout, update: timeout } },
     );
+    if (args.monitoring === "operator") {
+      for (const [part, object] of Object.entries(operatorObjects(place))) {
+        new k8s.apiextensions.CustomResource(`${name}-${part}`, object, { ...child, dependsOn: [installed] });
+      }
+    }
     this.namespace = place;
     this.deployment = installed.metadata.name;
     this.registerOutputs({ namespace: this.namespace, deployment: this.deployment });

@@ -1,5 +1,6 @@
 import type * as k8s from "@pulumi/kubernetes";
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
+import { alertGroup } from "../../contract/guard/alerts";
 import { LOCATIONS } from "../../contract/facts";
 import { GUARD_PORT, GUARD_VARIABLES, type GuardMode } from "../../contract/guard/settings";
 import type { Resources } from "../shared";
@@ -100,6 +101,31 @@ export function deployment(args: DeploymentArgs): k8s.apps.v1.DeploymentArgs {
           volumes: [{ name: "guard", configMap: { name: args.configMap } }],
         },
       },
+    },
+  };
+}
+
+/** Seconds between two scrapes; the guard looks as often. */
+const SCRAPE_SECONDS = 15;
+
+/** What Prometheus' operator takes: where the metrics are, and what to warn of. */
+export function operatorObjects(place: pulumi.Output<string>): Record<string, k8s.apiextensions.CustomResourceArgs> {
+  const apiVersion = "monitoring.coreos.com/v1";
+  const metadata = { name: NAME, namespace: place, labels: LABELS };
+  const endpoint = { port: "http", path: "/metrics", interval: `${SCRAPE_SECONDS}s` };
+  return {
+    monitor: {
+      apiVersion,
+      kind: "PodMonitor",
+      metadata,
+      spec: { selector: { matchLabels: { app: LABELS.app } }, podMetricsEndpoints: [endpoint] },
+    },
+    rules: {
+      apiVersion,
+      kind: "PrometheusRule",
+      metadata,
+      // The operator calls a PodMonitor's job by its namespace and name.
+      spec: { groups: [place.apply((namespace) => alertGroup(`${namespace}/${NAME}`, pulumi.getStack()))] },
     },
   };
 }

@@ -387,3 +387,89 @@ describe("Postgres", () => {
     expect(() => new library.Postgres("bad", { external: { host: "h" } })).toThrow(/adminPassword/);
   });
 });
+
+describe("ContractGuard", () => {
+  const guard = (name: string, args: object = {}) =>
+    new library.ContractGuard(name, {
+      nats: { host: "nats.nats.svc.cluster.local", port: 4222, user: "contract-guard", password: "canary-guard" },
+      contract: { gateway: {} },
+      namespace: "nats",
+      ...args,
+    });
+  const deploymentOf = (name: string) =>
+    unwrap(of("kubernetes:apps/v1:Deployment", `${name}-deployment`).inputs) as Values;
+
+  it("brings its whole program in a ConfigMap that Kubernetes takes, and its password in a Secret alone", async () => {
+    guard("whole");
+    await settled(declared);
+    const { data } = of("kubernetes:core/v1:ConfigMap", "whole-config").inputs as { data: Record<string, string> };
+    expect(Object.keys(data).sort()).toEqual(["contract.json", "guard.js"]);
+    const bytes = Object.values(data).reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+    expect(bytes).toBeGreaterThan(100_000);
+    expect(bytes).toBeLessThan(1024 ** 2);
+    expect(JSON.parse(data["contract.json"] ?? "")).toEqual({
+      contract: { gateway: {}, connection: { servers: ["nats.nats.svc.cluster.local:4222"] } },
+    });
+    const own = declared.filter(({ name }) => name.startsWith("whole"));
+    const telling = own.filter(({ inputs }) => JSON.stringify(inputs).includes("canary-guard"));
+    expect(telling.map(({ name }) => name)).toEqual(["whole-auth"]);
+  });
+
+  it("runs restricted, without a token, and is asked whether it works", async () => {
+    guard("restricted");
+    await settled(declared);
+    const { spec } = (deploymentOf("restricted").spec as Values).template as unknown as { spec: Values };
+    expect(spec).toMatchObject({
+      automountServiceAccountToken: false,
+      securityContext: { runAsNonRoot: true, runAsUser: 1000, seccompProfile: { type: "RuntimeDefault" } },
+      containers: [
+        {
+          image: "docker.io/library/node:22.20.0-alpine3.22",
+          command: ["node", "/guard/guard.js"],
+          securityContext: {
+            allowPrivilegeEscalation: false,
+            readOnlyRootFilesystem: true,
+            capabilities: { drop: ["ALL"] },
+          },
+          readinessProbe: { httpGet: { path: "/healthz", port: "http" } },
+          livenessProbe: { httpGet: { path: "/healthz", port: "http" } },
+          resources: { requests: { cpu: "50m", memory: "64Mi" }, limits: { memory: "128Mi" } },
+        },
+      ],
+    });
+  });
+
+  it("has a namespace of its own where none is given, with the strictest Pod Security", async () => {
+    guard("alone", { namespace: undefined });
+    await settled(declared);
+    expect(of("kubernetes:core/v1:Namespace", "alone-namespace").inputs).toMatchObject({
+      metadata: { name: "contract-guard", labels: { "pod-security.kubernetes.io/enforce": "restricted" } },
+    });
+  });
+
+  it("is found by Prometheus as asked: not at all, by annotations, by the operator's objects", async () => {
+    const kinds = (name: string) =>
+      declared
+        .filter((each) => each.name.startsWith(`${name}-`) && each.type.includes("monitoring.coreos.com"))
+        .map(({ inputs }) => inputs.kind)
+        .sort();
+    const annotations = (name: string) =>
+      ((deploymentOf(name).spec as Values).template as unknown as { metadata: Values }).metadata.annotations;
+    for (const monitoring of ["off", "annotations", "operator"]) guard(monitoring, { monitoring });
+    await settled(declared);
+    expect([annotations("off"), kinds("off")]).toEqual([undefined, []]);
+    expect([annotations("annotations"), kinds("annotations")]).toEqual([
+      { "prometheus.io/scrape": "true", "prometheus.io/port": "7777", "prometheus.io/path": "/metrics" },
+      [],
+    ]);
+    expect([annotations("operator"), kinds("operator")]).toEqual([undefined, ["PodMonitor", "PrometheusRule"]]);
+    const rules = declared.find(({ name }) => name === "operator-rules")?.inputs.spec as {
+      groups: { rules: { expr: string }[] }[];
+    };
+    expect(rules.groups[0]?.rules.map(({ expr }) => expr)).toContain('absent(up{job="nats/contract-guard"} == 1)');
+  });
+
+  it("refuses an image without a tag", () => {
+    expect(() => guard("bad", { image: "node" })).toThrow(/image is /);
+  });
+});

@@ -9,6 +9,7 @@ import {
   SETTING_KEYS,
   shownDefault,
 } from "../../config/parse";
+import { guardMode } from "../../config/guard";
 import { SETTINGS, type Setting, type SettingKey } from "../../config/schema";
 import { quantityBytes } from "../../contract/validate";
 import { problemsOf } from "../support/settings";
@@ -386,5 +387,19 @@ describe("the schema", () => {
     const raw = { ...elsewhere[key as keyof typeof elsewhere], [key]: setting.example };
     const problems = problemsOf(raw).filter((each) => each.startsWith(`${key}:`));
     expect(problems).toEqual([]);
+  });
+});
+
+describe("the guard", () => {
+  it("is deployed where NoETL is, to heal, and monitoring without it is refused", () => {
+    expect(guardMode(parseSettings({}))).toBe("heal");
+    expect(guardMode(parseSettings({ contractGuard: "watch" }))).toBe("watch");
+    expect(guardMode(parseSettings({ contractGuard: "off" }))).toBeUndefined();
+    expect(guardMode(parseSettings({ deployNoetl: "false" }))).toBeUndefined();
+    expect(problemsOf({ contractGuard: "off", monitoring: "operator" })).toEqual([
+      'monitoring: "operator" needs the guard, whose metrics it is about; allowed: off, or contractGuard watch or heal with deployNoetl ' +
+        "true; for example off",
+    ]);
+    expect(problemsOf({ contractGuard: "fix" })[0]).toMatch(/^contractGuard: "fix" is .*allowed: off, watch or heal/);
   });
 });

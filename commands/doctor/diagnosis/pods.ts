@@ -66,7 +66,7 @@ export const images: DiagnosisRule = (evidence, explained) =>
     (group) => {
       const [first] = group;
       const container = waitingFor(first.pod, IMAGE_REASONS);
-      const setting = IMAGE_SETTING[first.part];
+      const setting = first.pod.owner === LOCATIONS.guard.deployment ? "contractGuardImage" : IMAGE_SETTING[first.part];
       return finding("image", `The image of ${first.pod.owner} cannot be pulled: ${container?.image}`, {
         symptoms: symptomsOf(first.part),
         evidence: group.flatMap(({ pod, facts }) => {
@@ -132,7 +132,9 @@ export const memory: DiagnosisRule = (evidence, explained) =>
         const each = pod.containers.find(({ ended }) => ended?.reason === "OOMKilled");
         return `pod ${named(pod)}, container ${each?.name}: OOMKilled, ${plural(each?.restarts ?? 0, "restart")}`;
       }),
-      remedy: [...(group[0].part === "nats" ? natsMemory(evidence) : memoryRemedy(evidence, group[0]))],
+      remedy: [
+        ...(group[0].pod.owner === LOCATIONS.nats.service ? natsMemory(evidence) : memoryRemedy(evidence, group[0])),
+      ],
       explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
     }),
   );

@@ -78,6 +78,7 @@ const NEEDED: readonly string[] = [
   LOCATIONS.pgbouncer.service,
   LOCATIONS.noetl.serverDeployment,
   LOCATIONS.gateway.deployment,
+  LOCATIONS.guard.deployment,
 ];
 const isOff = ({ name, wanted }: WorkloadFacts): boolean => wanted === 0 && NEEDED.includes(name);
 

@@ -4,7 +4,8 @@
  */
 import * as fs from "node:fs";
 import * as net from "node:net";
-import * as os from "node:os";
+// The module itself, whose function is replaced; a namespace of it cannot be written to.
+import os = require("node:os");
 
 /** A port on which nothing listens, for Services behind which nothing is ready. */
 const REFUSES = 1;
@@ -33,5 +34,5 @@ prototype.connect = function (options, ...rest) {
 
 if (process.env.EMBEDDED_HOSTNAME) {
   const name = process.env.EMBEDDED_HOSTNAME;
-  (os as { hostname: () => string }).hostname = () => name;
+  os.hostname = () => name;
 }

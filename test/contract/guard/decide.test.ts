@@ -208,9 +208,7 @@ describe("the metrics", () => {
 
   it("say that there is no leader: of the stream, or of JetStream", () => {
     const stream = { ...streamOf({}), cluster: { name: "c", leader: "", replicas: [] } };
-    expect(metricsText({ ...base, last: lookOf(seen({ stream: stream })) })).toContain(
-      "noetl_contract_leader 0\n",
-    );
+    expect(metricsText({ ...base, last: lookOf(seen({ stream: stream })) })).toContain("noetl_contract_leader 0\n");
     expect(metricsText({ ...base, answers: false })).toContain("noetl_contract_leader 0\n");
   });
 });

@@ -1,0 +1,100 @@
+/** What Prometheus is to warn of, from the guard's metrics. */
+
+/** One alert. `finding` is what `npm run doctor` calls the same trouble. */
+export interface Alert {
+  readonly alert: string;
+  /** PromQL. */
+  readonly expr: string;
+  /** How long it has to be so, as Prometheus writes durations. */
+  readonly for: string;
+  readonly severity: "critical" | "warning";
+  readonly finding: string;
+  readonly summary: string;
+}
+
+/** Command that says what is wrong and what to do, whichever alert it is. */
+const DOCTOR = "npm run doctor -- --stack";
+
+/** Seconds that a command may wait before somebody is told. */
+const WAIT_SECONDS = 300;
+
+/** @param job The value of the label `job` of the guard's metrics: namespace and name of the PodMonitor. */
+export const alerts = (job: string): readonly Alert[] => [
+  {
+    alert: "NoetlStreamLost",
+    expr: "increase(noetl_contract_stream_lost_total[10m]) > 0",
+    for: "0m",
+    severity: "warning",
+    finding: "executions-wait",
+    summary:
+      "NATS lost the command stream; commands that waited in it are gone, and their executions have to be started again",
+  },
+  {
+    alert: "NoetlContractBroken",
+    expr: "noetl_contract_holds == 0",
+    for: "1m",
+    severity: "critical",
+    finding: "contract",
+    summary: "the stream contract is broken: commands are refused, lost or withheld",
+  },
+  {
+    alert: "NoetlNatsAway",
+    expr: "noetl_contract_nats_connected == 0",
+    for: "1m",
+    severity: "critical",
+    finding: "pod-not-ready",
+    summary: "the guard does not reach NATS",
+  },
+  {
+    alert: "NoetlNoLeader",
+    expr: "noetl_contract_leader == 0",
+    for: "1m",
+    severity: "critical",
+    finding: "jetstream-unavailable",
+    summary: "JetStream does not answer, or the command stream has no leader",
+  },
+  {
+    alert: "NoetlLag",
+    expr: `noetl_contract_oldest_pending_seconds > ${WAIT_SECONDS}`,
+    for: "1m",
+    severity: "warning",
+    finding: "nobody-fetches",
+    summary: `a command has waited for more than ${WAIT_SECONDS} s`,
+  },
+  {
+    alert: "NoetlInFlightFull",
+    expr: "noetl_contract_in_flight >= noetl_contract_in_flight_max",
+    for: "5m",
+    severity: "warning",
+    finding: "workers-full",
+    summary: "the workers have as many commands in flight as they may",
+  },
+  {
+    alert: "NoetlStoreFull",
+    expr: "noetl_contract_store_used_bytes / noetl_contract_store_max_bytes > 0.9",
+    for: "5m",
+    severity: "warning",
+    finding: "store-full",
+    summary: "JetStream's store is nearly full",
+  },
+  {
+    alert: "NoetlGuardDown",
+    expr: `absent(up{job="${job}"} == 1)`,
+    for: "5m",
+    severity: "warning",
+    finding: "pods-missing",
+    summary: "nobody watches the stream contract",
+  },
+];
+
+/** The group as a PrometheusRule, and a file of rules, has it. */
+export const alertGroup = (job: string, stack: string) => ({
+  name: "noetl-nats",
+  rules: alerts(job).map(({ alert, expr, for: duration, severity, finding, summary }) => ({
+    alert,
+    expr,
+    for: duration,
+    labels: { severity },
+    annotations: { summary, finding, command: `${DOCTOR} ${stack}` },
+  })),
+});

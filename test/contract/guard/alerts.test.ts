@@ -1,0 +1,152 @@
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { FINDINGS } from "../../../commands/doctor/diagnosis";
+import { alertGroup, alerts } from "../../../contract/guard/alerts";
+import { METRICS } from "../../../contract/guard/metrics";
+import { ensurePromtool } from "../../support/promtool";
+
+const JOB = "nats/contract-guard";
+let dir: string;
+let promtool: string;
+
+beforeAll(() => {
+  promtool = ensurePromtool();
+  dir = fs.mkdtempSync(path.join(os.tmpdir(), "guard-alerts-"));
+  fs.writeFileSync(path.join(dir, "rules.yaml"), stringify({ groups: [alertGroup(JOB, "kind")] }));
+});
+afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
+
+const run = (...args: string[]): string => {
+  try {
+    return execFileSync(promtool, args, { cwd: dir, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout: string; stderr: string };
+    throw new Error(`${stdout}${stderr}`, { cause: error });
+  }
+};
+
+/** Values once a minute, and when which alert is there. */
+interface Case {
+  readonly alert: string;
+  readonly series: Readonly<Record<string, string>>;
+  /** Minute at which it is not there yet, or not any more. */
+  readonly quiet: number;
+  readonly fires: number;
+  /** Labels beside its severity. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
+const OF = `{consumer="noetl_worker_pool",job="${JOB}"}`;
+const up = `up{job="${JOB}"}`;
+const LABELS = { job: JOB };
+const IN_FLIGHT = { ...LABELS, consumer: "noetl_worker_pool" };
+
+const CASES: readonly Case[] = [
+  {
+    alert: "NoetlStreamLost",
+    series: { [`noetl_contract_stream_lost_total{job="${JOB}"}`]: "0 0 0 1x15" },
+    quiet: 2,
+    fires: 4,
+    labels: LABELS,
+  },
+  {
+    alert: "NoetlStreamLost",
+    series: { [`noetl_contract_stream_lost_total{job="${JOB}"}`]: "0 0 0 1x30" },
+    quiet: 20,
+    fires: 5,
+    labels: LABELS,
+  },
+  {
+    alert: "NoetlContractBroken",
+    series: { [`noetl_contract_holds{job="${JOB}"}`]: "1 1 0x10" },
+    quiet: 2,
+    fires: 4,
+    labels: LABELS,
+  },
+  {
+    alert: "NoetlNatsAway",
+    series: { [`noetl_contract_nats_connected{job="${JOB}"}`]: "1 1 0x10" },
+    quiet: 2,
+    fires: 4,
+    labels: LABELS,
+  },
+  {
+    alert: "NoetlNoLeader",
+    series: { [`noetl_contract_leader{job="${JOB}"}`]: "1 1 0x10" },
+    quiet: 2,
+    fires: 4,
+    labels: LABELS,
+  },
+  {
+    alert: "NoetlLag",
+    series: { [`noetl_contract_oldest_pending_seconds{job="${JOB}"}`]: "0+60x20" },
+    quiet: 5,
+    fires: 8,
+    labels: LABELS,
+  },
+  {
+    alert: "NoetlInFlightFull",
+    series: { [`noetl_contract_in_flight${OF}`]: "63 63 64x20", [`noetl_contract_in_flight_max${OF}`]: "64x22" },
+    quiet: 5,
+    fires: 9,
+    labels: IN_FLIGHT,
+  },
+  {
+    alert: "NoetlStoreFull",
+    series: {
+      [`noetl_contract_store_used_bytes{job="${JOB}",storage="memory"}`]: "10 10 95x20",
+      [`noetl_contract_store_max_bytes{job="${JOB}",storage="memory"}`]: "100x22",
+    },
+    quiet: 5,
+    fires: 9,
+    labels: { ...LABELS, storage: "memory" },
+  },
+  { alert: "NoetlGuardDown", series: { [up]: "1 1 0x20" }, quiet: 5, fires: 12 },
+  { alert: "NoetlGuardDown", series: { [up]: "1 1 _x30" }, quiet: 5, fires: 20 },
+];
+
+describe("the alerts", () => {
+  it("are rules that Prometheus takes", () => {
+    expect(run("check", "rules", "rules.yaml")).toContain(`SUCCESS: ${alerts(JOB).length} rules found`);
+  });
+
+  it("fire when they should, and not before", () => {
+    const tests = CASES.map(({ alert, series, quiet, fires, labels = {} }) => {
+      const own = alertGroup(JOB, "kind").rules.find((rule) => rule.alert === alert);
+      const alertAt = (minute: number, there: boolean) => ({
+        eval_time: `${minute}m`,
+        alertname: alert,
+        exp_alerts: there ? [{ exp_labels: { ...own?.labels, ...labels }, exp_annotations: own?.annotations }] : [],
+      });
+      return {
+        interval: "1m",
+        input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
+        alert_rule_test: [alertAt(quiet, false), alertAt(fires, true)],
+      };
+    });
+    fs.writeFileSync(
+      path.join(dir, "tests.yaml"),
+      stringify({ rule_files: ["rules.yaml"], evaluation_interval: "1m", tests }),
+    );
+    expect(run("test", "rules", "tests.yaml")).toContain("SUCCESS");
+  });
+
+  it("are all tried, name a finding of the doctor and a command, and ask for metrics that the guard has", () => {
+    expect([...new Set(CASES.map(({ alert }) => alert))].sort()).toEqual(
+      alerts(JOB)
+        .map(({ alert }) => alert)
+        .sort(),
+    );
+    for (const { finding, expr } of alerts(JOB)) {
+      expect(Object.keys(FINDINGS)).toContain(finding);
+      for (const [metric] of expr.matchAll(/noetl_contract_\w+/g)) expect(Object.keys(METRICS)).toContain(metric);
+    }
+    for (const { annotations } of alertGroup(JOB, "kind").rules) {
+      expect(annotations.command).toBe("npm run doctor -- --stack kind");
+    }
+  });
+});
