@@ -111,7 +111,6 @@ export class Noetl extends pulumi.ComponentResource {
           {
             nats: natsUrlOf(args.nats),
             database: args.database.password,
-            databaseAdmin: args.database.adminPassword,
           },
           child,
         ),

@@ -38,8 +38,8 @@ export interface DatabaseConnection {
   database: pulumi.Input<string>;
   user: pulumi.Input<string>;
   password: pulumi.Input<string>;
-  /** The administrator's password, which NoETL's server reads for its set-up tasks. */
-  adminPassword: pulumi.Input<string>;
+  /** The administrator's password, which made role and schema. NoETL does not get it. */
+  adminPassword?: pulumi.Input<string>;
 }
 
 /** Pods that a rollout adds and may miss, whole numbers; unset means the chart's. */
@@ -138,7 +138,6 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
       },
     },
     secrets: {
-      postgresPassword: pulumi.secret(args.database.adminPassword),
       noetlPassword: pulumi.secret(args.database.password),
       revision: args.credentialsRevision,
     },

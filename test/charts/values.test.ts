@@ -52,7 +52,6 @@ describe("values that are refused, with a message that names the key", () => {
     ["noetl", { persistence: { data: { size: "ten" } } }, /'\/persistence\/data\/size': 'ten'/],
     ["noetl", { server: { resources: { limits: { memory: "1 Gi" } } } }, /'\/server\/resources\/limits\/memory'/],
     ["noetl", { server: { strategy: { type: "Rolling" } } }, /'\/server\/strategy\/type': value must be one of/],
-    ["noetl", { secrets: { postgresPassword: "" } }, /secrets\.postgresPassword is not set/],
     ["noetl", { secrets: { noetlPassword: "" } }, /secrets\.noetlPassword is not set/],
     ["noetl", { workerPool: { enabled: true } }, /workerPool\.enabled: this chart installs the Python workers only/],
     ["noetl", { image: { repository: "" } }, /image\.repository is not set/],
@@ -105,7 +104,7 @@ describe("values that are refused, with a message that names the key", () => {
 
   it("names all problems at once", async () => {
     const message = await refusal("noetl", { ingress: { enabled: true }, workerPool: { enabled: true } });
-    expect(message.match(/^- /gm)).toHaveLength(4);
+    expect(message.match(/^- /gm)).toHaveLength(3);
   });
 });
 

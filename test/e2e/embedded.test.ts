@@ -597,7 +597,8 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     search("pods", JSON.stringify((await core.listPodForAllNamespaces()).items));
     search("deployments", JSON.stringify((await apps.listDeploymentForAllNamespaces()).items));
     expect(found).toEqual([]);
-    expect(own).not.toEqual([]);
+    // The charts keep what NoETL writes of itself without its credentials (charts/noetl/files/sitecustomize.py).
+    expect(own).toEqual([]);
     // The search can find what it looks for: Secrets do hold them.
     const secrets = JSON.stringify((await core.listSecretForAllNamespaces()).items);
     expect(secrets).toContain(Buffer.from(SECOND).toString("base64"));

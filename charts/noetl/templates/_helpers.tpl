@@ -26,6 +26,9 @@ key-value buckets whatever its URL says, are those of the URL where they are emp
 {{- if not $user -}}
 {{- $_ := set $env "NATS_USER" ($login.user | default "noetl") -}}
 {{- end -}}
+{{- /* Before all else: the module that keeps credentials out of logs (files/sitecustomize.py). */ -}}
+{{- $path := prepend (compact (list ($env.PYTHONPATH | default "" | toString))) "/opt/noetl-scripts" -}}
+{{- $_ := set $env "PYTHONPATH" (join ":" $path) -}}
 {{- include "shared.sortEnv" (dict "env" $env "variables" .root.Values.secrets.variables) -}}
 {{- end }}
 

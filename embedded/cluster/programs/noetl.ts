@@ -105,7 +105,13 @@ async function forPython({ mounts }: Situation, env: Environment): Promise<Recor
   return {
     ...Object.fromEntries(placed),
     TMPDIR: env.EMBEDDED_TMP ?? "",
-    PYTHONPATH: [POD, env.PYTHONPATH].filter(Boolean).join(path.delimiter),
+    PYTHONPATH: [
+      POD,
+      ...(env.PYTHONPATH ?? "")
+        .split(":")
+        .filter(Boolean)
+        .map((each) => place(each) ?? each),
+    ].join(":"),
     PYTHONUNBUFFERED: "1",
   };
 }

@@ -10,6 +10,8 @@ import builtins
 import functools
 import hashlib
 import importlib.abc
+import importlib.machinery
+import importlib.util
 import json
 import os
 import socket
@@ -128,3 +130,10 @@ sys.meta_path.insert(0, Psycopg())
 builtins.open = translated(place, builtins.open)
 os.path.exists = translated(place, os.path.exists)
 os.remove = translated(place, os.remove)
+
+# The deployed pod's own module of this name, which this one stands before.
+places = [os.path.abspath(each) for each in sys.path]
+after = places[places.index(os.path.dirname(os.path.abspath(__file__))) + 1 :]
+deployed = importlib.machinery.PathFinder.find_spec("sitecustomize", after)
+if deployed and deployed.loader:
+    deployed.loader.exec_module(importlib.util.module_from_spec(deployed))

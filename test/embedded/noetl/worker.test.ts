@@ -327,6 +327,41 @@ for row in ROWS:
     await server.stop();
   });
 
+  it("with the chart's module before it, the real worker shows no credential, neither in its log nor in a file", async () => {
+    const tmp = fs.mkdtempSync(path.join(dir, "masked-"));
+    const names = path.join(tmp, "names.json");
+    fs.writeFileSync(names, JSON.stringify({ "nats.nats.svc.cluster.local:4222": server.port }));
+    const child = spawn(packages.python, ["-m", "noetl.worker"], {
+      env: {
+        PATH: process.env.PATH ?? "",
+        HOME: tmp,
+        PYTHONPATH: [POD, path.join(projectRoot(), "charts", "noetl", "files")].join(":"),
+        EMBEDDED_NAMES: names,
+        EMBEDDED_TMP: tmp,
+        LOG_LEVEL: "DEBUG",
+        NATS_URL: `nats://noetl:${PASSWORD}@nats.nats.svc.cluster.local:4222`,
+        NATS_USER: "noetl",
+        NATS_PASSWORD: PASSWORD,
+        NOETL_SERVER_URL: "http://noetl.noetl.svc.cluster.local:8082",
+      },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let output = "";
+    await new Promise<void>((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`no word of NATS in ${output}`)), PATIENCE);
+      for (const stream of [child.stdout, child.stderr])
+        stream.setEncoding("utf8").on("data", (text: string) => {
+          output += text;
+          if ((output.match(/nats:\/\/noetl:/g) ?? []).length < 2) return;
+          clearTimeout(late);
+          resolve();
+        });
+    }).finally(() => child.kill("SIGKILL"));
+    expect(output).toContain("nats://noetl:***@nats.nats.svc.cluster.local:4222");
+    expect(output).not.toContain(PASSWORD);
+    expect(fs.readFileSync(path.join(tmp, "worker_config.txt"), "utf8")).toContain("nats://noetl:***@nats");
+  });
+
   it("in-cluster names lead to what is ready behind them, for every client that NoETL uses, and /tmp is its own", async () => {
     const names = path.join(dir, "names.json");
     const { port } = api.address() as { port: number };
