@@ -47,6 +47,7 @@ const NEEDS = {
   ],
   workflows: ["test/workflows/**/*.test.ts"],
   contract: [
+    "test/bench/**/*.test.ts",
     "test/commands/doctor/repair/**/*.test.ts",
     "test/components/nats-jetstream/{rotation,routes}.test.ts",
     "test/components/stream-contract/**/*.test.ts",

@@ -30,7 +30,7 @@ export interface Holdings {
   readonly groups: readonly RaftGroup[];
   /** Streams that nobody answers for, which have no leader. */
   readonly missing: readonly string[];
-  /** Messages by stream, of those that hold some. */
+  /** Messages by stream, of those that hold some: what waits for a consumer, or all where a stream has none. */
   readonly messages: Readonly<Record<string, number>>;
 }
 
@@ -139,17 +139,19 @@ async function ask<T extends Page>(session: Session, subject: string, body: obje
 async function askAll(session: Session, deadline: Deadline): Promise<Holdings> {
   const { items: streams, missing } = await pages<StreamInfo>(session, "STREAM.LIST", "streams", deadline);
   const groups: RaftGroup[] = [];
+  const messages: Record<string, number> = {};
   for (const { config, cluster, state } of streams) {
     groups.push({ of: `stream ${config.name}`, cluster });
+    if (state.messages > 0) messages[config.name] = state.messages;
     if (state.consumer_count === 0) continue;
     const subject = `CONSUMER.LIST.${config.name}`;
     const consumers = await pages<ConsumerInfo>(session, subject, "consumers", deadline);
     for (const consumer of consumers.items)
       groups.push({ of: `consumer ${consumer.name} of ${config.name}`, cluster: consumer.cluster });
+    // A stream keeps what its workers have acknowledged, too, until it is too old.
+    const waiting = consumers.items.map((consumer) => consumer.num_pending + consumer.num_ack_pending);
+    if (waiting.length > 0 && Math.max(...waiting) === 0) delete messages[config.name];
     missing.push(...consumers.missing.map((name) => `${config.name}, consumer ${name}`));
   }
-  const messages = streams.flatMap(({ config, state }) =>
-    state.messages > 0 ? [[config.name, state.messages] as const] : [],
-  );
-  return { groups, missing, messages: Object.fromEntries(messages) };
+  return { groups, missing, messages };
 }

@@ -11,6 +11,7 @@ import {
 import { CONSUMER, STREAM } from "../../contract/facts";
 import { peersOf } from "../../contract/rules/rule";
 import { NOETL_STORES } from "../../contract/rules/store";
+import { holdingsOf, rollProblem, type Holdings } from "../../contract/roll";
 import { IN_A_CLUSTER } from "./cases";
 import {
   addConsumer,
@@ -108,6 +109,20 @@ describe("a cluster of three servers", () => {
       return info.cluster?.replicas?.length === 2 ? info : undefined;
     });
     expect(consumer.num_pending).toBe(1);
+    const roll = { before: 3, after: 3 };
+    const holdings = (await holdingsOf(inputs())) as Holdings;
+    expect(holdings.messages[STREAM.name]).toBe(1);
+    expect(holdings.groups.map(({ of }) => of)).toEqual(
+      expect.arrayContaining([
+        `stream ${STREAM.name}`,
+        `consumer ${CONSUMER.name} of ${STREAM.name}`,
+        "stream KV_sessions",
+      ]),
+    );
+    await until(
+      "a roll to be safe",
+      async () => rollProblem(await holdingsOf(inputs()), roll) === undefined || undefined,
+    );
   });
 
   it("has a consumer with fewer replicas than its stream found, and fixed by ensure", async () => {
@@ -160,6 +175,10 @@ describe("a cluster of three servers", () => {
     expect(broken(found.checks)).toEqual({
       "stream-peers": expect.stringMatching(`^3 of 3, ${missing} is (offline|not in step)$`) as string,
     });
+    // No update would restart the others now.
+    expect(rollProblem(await holdingsOf(inputs()), { before: 3, after: 3 })).toMatch(
+      new RegExp(`stream ${STREAM.name}: ${missing} is (offline|not in step)`),
+    );
     const others = (await witness()).cluster?.replicas ?? [];
     expect(others.filter(({ current, offline }) => offline || !current).map(({ name }) => name)).toEqual([missing]);
     expect(found.report).toContain("bring the servers that are missing or out of step back");

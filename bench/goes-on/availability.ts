@@ -1,0 +1,80 @@
+/** Three servers, the stream and the consumer that mode `ensure` makes, and what happens to commands while servers go. */
+import { connect } from "nats";
+import { ensureContract, withDefaults } from "../../contract";
+import { STREAM } from "../../contract/facts";
+import { ensureTools } from "../../embedded/toolchain";
+import type { Row } from "../table";
+import { Cluster } from "./cluster";
+import { Load, type Outcome } from "./load";
+
+/** Commands a second. */
+export const PER_SECOND = 500;
+/**
+ * Longest time without an acknowledged publish, in seconds. A server that is asked to stop hands its leaderships over. After a
+ * kill the others wait 4 to 9 s, by chance, before one of them asks to be the leader (nats-server, raft.go: no setting changes it).
+ */
+export const GAP_SECONDS: Readonly<Record<Event, number>> = {
+  "rolling restart": 5,
+  "kill -9 of the stream's leader": 10,
+};
+
+/** What happens while commands flow. */
+export type Event = "rolling restart" | "kill -9 of the stream's leader";
+
+async function leaderOf(addresses: readonly string[]): Promise<string> {
+  const connection = await connect({ servers: [...addresses] });
+  try {
+    const { cluster } = await (await connection.jetstreamManager()).streams.info(STREAM.name);
+    return cluster?.leader ?? "";
+  } finally {
+    await connection.close();
+  }
+}
+
+/** Runs a cluster with the contract ensured in three copies, and each event under load. */
+export async function goesOn(storage: "memory" | "file", events: readonly Event[]): Promise<Map<Event, Outcome>> {
+  const { "nats-server": binary } = await ensureTools(["nats-server"]);
+  const cluster = await Cluster.start(binary);
+  try {
+    const inputs = withDefaults({
+      connection: { servers: cluster.addresses },
+      mode: "ensure",
+      expect: { replicas: 3, storage },
+      timeoutSeconds: 30,
+    });
+    const { holds, report } = await ensureContract(inputs);
+    if (!holds) throw new Error(report);
+    const outcomes = new Map<Event, Outcome>();
+    for (const event of events) {
+      const load = await Load.start(cluster.addresses, PER_SECOND);
+      try {
+        await load.flows(PER_SECOND);
+        if (event === "rolling restart") await cluster.roll();
+        else await cluster.kill(await leaderOf(cluster.addresses));
+        // The gap has an end only where publishing goes on.
+        await load.flows(PER_SECOND);
+        for (const name of cluster.names) await cluster.inStep(name);
+      } finally {
+        outcomes.set(event, await load.end());
+      }
+    }
+    return outcomes;
+  } finally {
+    await cluster.stop();
+  }
+}
+
+/** The figures as rows of a table, with what is promised. */
+export async function availabilityRows(storage: "memory" | "file"): Promise<Row[]> {
+  const outcomes = await goesOn(storage, ["rolling restart", "kill -9 of the stream's leader"]);
+  return [...outcomes].flatMap(([event, outcome]) => {
+    const what = (figure: string): string => `${event}, 3 servers, ${storage}: ${figure}`;
+    return [
+      { what: what("longest gap"), measured: outcome.gapSeconds, unit: "s", limit: GAP_SECONDS[event] },
+      { what: what("acknowledged commands lost"), measured: outcome.lost, unit: "", limit: 0 },
+      { what: what("publishes refused"), measured: outcome.refused, unit: "" },
+      { what: what("most deliveries of one command"), measured: outcome.deliveries, unit: "", limit: 1000 },
+      { what: what("commands acknowledged"), measured: outcome.acknowledged, unit: "" },
+    ];
+  });
+}
