@@ -395,28 +395,6 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(await touched()).toEqual({});
   });
 
-  it("finds a password that somebody changed in NATS' Secret, by refresh and without", async () => {
-    const users = async () => {
-      const { data } = await kube().core.readNamespacedSecret({ name: "nats-users", namespace: "nats" });
-      return Buffer.from(data?.["users.conf"] ?? "", "base64").toString();
-    };
-    const before = await users();
-    const byHand = before.replace(SECOND, "canary-by-hand");
-    expect(byHand).not.toBe(before);
-    await kube().core.patchNamespacedSecret({
-      name: "nats-users",
-      namespace: "nats",
-      body: [{ op: "replace", path: "/data/users.conf", value: Buffer.from(byHand).toString("base64") }],
-    });
-    expect(await touched()).toMatchObject({ "nats-users": "update", "nats-users-settled": "update" });
-    const refreshed = await withStack((stack) => stack.refresh({ onOutput }));
-    expect(refreshed.stdout).toContain("user noetl-2 has another password");
-    await up();
-    expect(await users()).toBe(before);
-    expect(await nats("stream", "ls", "--names")).toContain("NOETL_COMMANDS");
-    expect(await touched()).toEqual({});
-  });
-
   it("loses the second command of an execution where nothing stores it, and the worker is not any wiser", async () => {
     await noetl("catalog/register", { content: SLOW, resource_type: "Playbook" });
     ({ execution_id: halfway } = await noetl<{ execution_id: string }>("execute", { path: "e2e/slow" }));
@@ -568,6 +546,31 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     delete config.natsSubjct;
     delete config.natsJetstreamFileSize;
     await withStack((stack) => stack.removeAllConfig(["noetl-nats:natsSubjct", "noetl-nats:natsJetstreamFileSize"]));
+  });
+
+  it("finds a password that somebody changed in NATS' Secret, by refresh and without", async () => {
+    const users = async () => {
+      const { data } = await kube().core.readNamespacedSecret({ name: "nats-users", namespace: "nats" });
+      return Buffer.from(data?.["users.conf"] ?? "", "base64").toString();
+    };
+    const before = await users();
+    const byHand = before.replace(SECOND, "canary-by-hand");
+    expect(byHand).not.toBe(before);
+    await kube().core.patchNamespacedSecret({
+      name: "nats-users",
+      namespace: "nats",
+      body: [{ op: "replace", path: "/data/users.conf", value: Buffer.from(byHand).toString("base64") }],
+    });
+    expect(await touched()).toMatchObject({ "nats-users": "update", "nats-users-settled": "update" });
+    await withStack((stack) => stack.refresh({ onOutput }));
+    const { deployment } = await withStack((stack) => stack.exportStack());
+    const { resources } = deployment as { resources: { urn: string; inputs?: { drift?: string[] } }[] };
+    const refreshed = resources.find(({ urn }) => urn.endsWith("::nats-users"));
+    expect(refreshed?.inputs?.drift).toEqual(["user noetl-2 has another password"]);
+    await up();
+    expect(await users()).toBe(before);
+    expect(await nats("stream", "ls", "--names")).toContain("NOETL_COMMANDS");
+    expect(await touched()).toEqual({});
   });
 
   it("keeps every password out of the state, the logs, the ConfigMaps and the pods' specifications", async () => {
