@@ -123,7 +123,7 @@ export class Shell {
       PULUMI_SKIP_CONFIRMATIONS: "true",
       ...more,
     };
-    const done = await promisify(execFile)("sh", ["-ec", command], { cwd, env, timeout: 240_000 }).catch(
+    const done = await promisify(execFile)("sh", ["-ec", command], { cwd, env, timeout: 570_000 }).catch(
       (error: { stdout: string; stderr: string }) => {
         throw new Error(`${command} failed:\n${error.stdout}\n${error.stderr}`);
       },
