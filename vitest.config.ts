@@ -13,6 +13,7 @@ const LONG = [
   "commands/doctor/repair/repair",
   "commands/doctor/repair/repair-cases",
   "components/stream-contract/engine",
+  "commands/doctor/repair/repair-clients",
   "contract/replicas",
   "e2e/library",
   "embedded/plugin/replay",

@@ -8,9 +8,11 @@ import * as path from "node:path";
 import { withDefaults, checkContract } from "../contract";
 import { projectRoot } from "../contract/project";
 import { attachCluster } from "../embedded/cluster";
+import { EMBEDDED_STACK } from "../embedded/home";
 import { EMBEDDED_DIR, openStack } from "../embedded/stack";
 import { ensureTools } from "../embedded/toolchain";
 import { ensureNoetl, pinnedReleases } from "../embedded/toolchain/noetl";
+import { rowsOf, runs } from "./commands";
 import { familyOf, memoryOf } from "./processes";
 import { median, seconds, table, type Row } from "./table";
 
@@ -51,7 +53,7 @@ async function main(): Promise<void> {
     try {
       const previews: number[] = [];
       for (let run = 0; run < RUNS; run++) previews.push(await seconds(() => stack.preview({ expectNoChanges: true })));
-      rows.push({ what: `no-change preview, median of ${RUNS}`, measured: median(previews), unit: "s", limit: 6 });
+      rows.push({ what: `no-change preview, median of ${RUNS}`, measured: median(previews), unit: "s", limit: 2 });
 
       const outputs = await stack.outputs();
       const inputs = withDefaults({
@@ -72,6 +74,10 @@ async function main(): Promise<void> {
       rows.push({ what: `contract check, median of ${RUNS}`, measured: median(checks), unit: "s", limit: 1 });
     } finally {
       await close();
+    }
+    for (const command of ["doctor", "verify"]) {
+      const file = path.join(projectRoot(), "dist", "commands", "doctor", `${command}.js`);
+      rows.push(...rowsOf(command, await runs(process.execPath, file, "--stack", EMBEDDED_STACK)));
     }
   } finally {
     await npm("down:embedded");

@@ -2,6 +2,7 @@ import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, Part, ReleaseFacts } from "../evidence";
 import { quoted } from "../text";
 import { finding, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
+import { LOST_WITH_RESTART } from "./reasons";
 
 /**
  * What Helm calls a release that it has begun to work on and not finished; nothing else may touch it then (`another
@@ -65,7 +66,15 @@ function wayOut(evidence: Evidence, { namespace, name, status }: ReleaseFacts): 
         // There is no revision to go back to. What StatefulSets claimed is kept by Kubernetes.
         run(`${helm(evidence)} uninstall ${name} -n ${namespace}`),
       ]
-    : [run(`${helm(evidence)} rollback ${name} -n ${namespace}`)];
+    : [
+        run(`${helm(evidence)} rollback ${name} -n ${namespace}`),
+        say(
+          "Where Helm refuses that (`no ... with the name ... found`: the update was to take something away), remove the release, " +
+            `which the update then installs again; volumes stay.${name === LOCATIONS.nats.service ? ` ${LOST_WITH_RESTART}` : ""}`,
+        ),
+        run(`${helm(evidence)} uninstall ${name} -n ${namespace}`),
+        say("Then, in either case:"),
+      ];
 }
 
 const RELEASE_NAMES: Readonly<Record<Part, string | undefined>> = {

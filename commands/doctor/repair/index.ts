@@ -61,9 +61,28 @@ const LEFT_OUT: Readonly<Record<Reason, string>> = {
   acknowledged: "acknowledged by the workers",
 };
 
+/** An error of NATS in the middle of a repair, wherever it was met, with how the repair goes on. */
+function withWayOn(error: unknown, journal: Journal | undefined): unknown {
+  if (
+    !(error instanceof ConnectError) ||
+    journal === undefined ||
+    /Run (it|the same command) again/.test(error.message)
+  )
+    return error;
+  return new ConnectError(error.problem, `${error.message.replace(/\.$/, "")}. ${AGAIN}.`);
+}
+
 /** What is done in which order. */
 class Repair extends RepairContext {
   async run(): Promise<Outcome> {
+    try {
+      return await this.runFromHere();
+    } catch (error) {
+      throw withWayOn(error, readJournal(this.folder));
+    }
+  }
+
+  private async runFromHere(): Promise<Outcome> {
     const session = await openSession(this.inputs, this.deadline());
     try {
       await refuseWhereHeld(session, this.inputs.stream);

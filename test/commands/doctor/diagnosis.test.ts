@@ -20,6 +20,8 @@ import type {
 } from "../../../commands/doctor/evidence";
 import { GATEWAY_WITH_NATS } from "../../../contract/lines";
 import { diagnosisText } from "../../../commands/doctor/present";
+import { readProject } from "../../support/markdown";
+import { CARRIED_OUT, onlyShows } from "./carried-out";
 import { complaintsAbout } from "./command-shapes";
 import { container, crashing, healthy, lines, namespace, nats, NOW, pod, workload } from "./evidence";
 
@@ -1653,6 +1655,24 @@ describe("commands in remedies", () => {
     const all = [...new Set(CASES.flatMap(({ yields, misses }) => [...commandsIn(yields), ...commandsIn(misses)]))];
     expect(all.length).toBeGreaterThan(60);
     expect(all.flatMap(complaintsAbout)).toEqual([]);
+  });
+
+  it("that change something are carried out by a test, or a reason is given why none can", () => {
+    const changing = new Set(
+      CASES.flatMap(({ yields, misses }) => [...diagnose(yields).findings, ...diagnose(misses).findings]).flatMap(
+        ({ id, remedy }) => (remedy.some((step) => "run" in step && !onlyShows(step.run)) ? [id] : []),
+      ),
+    );
+    expect([...changing].filter((id) => "shows" in CARRIED_OUT[id])).toEqual([]);
+    const titles = new Map<string, string>();
+    for (const [id, carried] of Object.entries(CARRIED_OUT)) {
+      if ("as" in carried) expect(CARRIED_OUT[carried.as], id).toHaveProperty("by");
+      if ("shape" in carried) expect(changing, id).toContain(id);
+      for (const [file, title] of "by" in carried ? carried.by : []) {
+        if (!titles.has(file)) titles.set(file, readProject(`test/${file}`));
+        expect(titles.get(file), `${id} in ${file}`).toContain(title);
+      }
+    }
   });
 
   it("against every rule of the contract too", () => {

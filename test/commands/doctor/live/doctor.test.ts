@@ -24,6 +24,8 @@ describe.each([
   ["servers", () => import("./servers.js")],
   ["watch", () => import("./watch.js")],
   ["repair", () => import("./repair.js")],
+  // Last: its updates change the stack.
+  ["updates", () => import("./updates.js")],
   // Long enough for a machine that others load: what a test waits for has deadlines of its own.
 ])("%s", { timeout: 300_000 }, async (_part, load) => {
   await load();

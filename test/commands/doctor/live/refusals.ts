@@ -1,6 +1,4 @@
 import { execFile, spawn } from "node:child_process";
-import * as fs from "node:fs";
-import * as path from "node:path";
 import { promisify } from "node:util";
 import type { KubernetesObject, V1Pod } from "@kubernetes/client-node";
 import { beforeAll, describe, expect, it, onTestFailed } from "vitest";
@@ -8,7 +6,7 @@ import { LOCATIONS } from "../../../../contract/facts";
 import type { Target } from "../../../../commands/doctor/target";
 import { ensureTools } from "../../../../embedded/toolchain";
 import { until } from "../../../support/nats";
-import { Deployment, diagnosed, examine, findingOf, remedyText, runHelm, verified } from "./support";
+import { Deployment, diagnosed, examine, findingOf, neverReadyChart, remedyText, runHelm, verified } from "./support";
 
 let deployment: Deployment;
 let target: Target;
@@ -137,28 +135,6 @@ describe("pods that were ended or are not there", () => {
 describe("a Helm release that an update left behind", () => {
   const NAMESPACE = "left-behind";
 
-  /** A chart whose Deployment never becomes ready, under the name of the gateway's release. */
-  function chart(): string {
-    const dir = path.join(deployment.dir, "never-ready");
-    fs.mkdirSync(path.join(dir, "templates"), { recursive: true });
-    fs.writeFileSync(path.join(dir, "Chart.yaml"), "apiVersion: v2\nname: never-ready\nversion: 0.1.0\n");
-    const labels = { app: "never" };
-    const manifest = {
-      apiVersion: "apps/v1",
-      kind: "Deployment",
-      metadata: { name: "never" },
-      spec: {
-        selector: { matchLabels: labels },
-        template: {
-          metadata: { labels },
-          spec: { nodeSelector: { none: "such" }, containers: [{ name: "main", image: "never:1" }] },
-        },
-      },
-    };
-    fs.writeFileSync(path.join(dir, "templates", "deployment.json"), JSON.stringify(manifest));
-    return dir;
-  }
-
   it("is named, and the commands that are printed free it", async () => {
     const { helm } = await ensureTools(["helm"]);
     const name = LOCATIONS.gateway.service;
@@ -180,6 +156,7 @@ describe("a Helm release that an update left behind", () => {
       child.kill("SIGKILL");
       await ended;
     }
+    const chart = () => neverReadyChart(deployment.dir);
     const freed = async (id: string) => runHelm(await told(id));
 
     await killed("pending-install", "install", name, chart(), "--create-namespace", "--wait");

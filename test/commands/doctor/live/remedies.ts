@@ -1,17 +1,15 @@
-import { execFile, spawnSync } from "node:child_process";
-import { promisify } from "node:util";
 import { AckPolicy, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType } from "nats";
-import { beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { forwardPort } from "../../../../contract/nats/port-forward";
-import { openRelay } from "../../../../contract/nats/relay";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { REASONS } from "../../../../commands/doctor/diagnosis/reasons";
+import { gather } from "../../../../commands/doctor/gather";
 import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING } from "../../../../contract/facts";
 import { Cluster } from "../../../../commands/doctor/cluster";
-import type { Diagnosis, Finding } from "../../../../commands/doctor/diagnosis";
+import type { Diagnosis } from "../../../../commands/doctor/diagnosis";
 import type { Intent } from "../../../../commands/doctor/repair";
 import { announceLost, deployedNoetl } from "../../../../commands/doctor/repair/announce";
 import { contractInputs } from "../../../../commands/doctor/target";
-import { ensureTools } from "../../../../embedded/toolchain";
 import { until } from "../../../support/nats";
+import { commandsOf, Shell } from "./shell";
 import { Deployment, diagnosed, findingOf } from "./support";
 
 // What a finding tells to run, run as it stands there, and the finding gone after it.
@@ -19,58 +17,14 @@ import { Deployment, diagnosed, findingOf } from "./support";
 const { namespace: NOETL, serverDeployment: SERVER, workerDeployment: WORKER } = LOCATIONS.noetl;
 
 let deployment: Deployment;
+let shell: Shell;
 beforeAll(async () => {
   deployment = await Deployment.attach();
+  shell = await Shell.open(deployment);
 });
+afterAll(() => shell?.close());
 beforeEach(() => deployment.settled());
 
-/** The words of a command line, as a shell takes it. */
-function wordsOf(command: string): string[] {
-  const { stdout } = spawnSync("sh", ["-c", `set -- ${command}; printf '%s\\0' "$@"`], { encoding: "utf8" });
-  return stdout.split("\0").slice(0, -1);
-}
-
-/** Runs the command line of NATS against the deployed server, as its box does. */
-async function nats(...args: readonly string[]): Promise<void> {
-  const tools = await ensureTools(["nats"]);
-  const at = { namespace: LOCATIONS.nats.namespace, pod: LOCATIONS.nats.pod, port: LOCATIONS.nats.port };
-  const relay = await openRelay(
-    await forwardPort(deployment.config, at, { milliseconds: 10_000, signal: AbortSignal.timeout(30_000) }),
-  );
-  const { user, password = "" } = deployment.target.nats;
-  const env = {
-    ...process.env,
-    NATS_URL: `nats://127.0.0.1:${relay.port}`,
-    NATS_USER: user,
-    NATS_PASSWORD: password,
-    XDG_CONFIG_HOME: deployment.dir,
-  };
-  try {
-    await promisify(execFile)(tools.nats, args, { env, timeout: 30_000 });
-  } finally {
-    relay.close();
-  }
-}
-
-/** Runs one command of a remedy; `kubectl` is what it would do. */
-async function apply(command: string): Promise<void> {
-  const words = wordsOf(command);
-  const [program, ...all] = words;
-  const args = all.filter(
-    (word, index) => !/^--(kubeconfig|context)$/.test(word) && !/^--(kubeconfig|context)$/.test(all[index - 1] ?? ""),
-  );
-  const [, namespace, verb, ...rest] = args;
-  if (program === "kubectl" && namespace === LOCATIONS.nats.namespace && verb === "exec") {
-    expect(rest.slice(0, 3)).toEqual(["deploy/nats-box", "--", "nats"]);
-    await nats(...rest.slice(3));
-  } else if (program === "kubectl" && namespace === NOETL && verb === "rollout") {
-    expect(rest[0]).toBe("restart");
-    await deployment.restart(...rest.slice(1).map((name) => name.replace("deploy/", "")));
-  } else throw new Error(`no remedy of these tests: ${command}`);
-}
-
-const commandsOf = (finding: Finding | undefined): string[] =>
-  finding?.remedy.flatMap((step) => ("run" in step ? [step.run] : [])) ?? [];
 const nothingIsLeft = () =>
   diagnosed(deployment.target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
 
@@ -146,10 +100,29 @@ describe("a remedy, run as it stands", () => {
     const diagnosis = await diagnosed(deployment.target, id, (each) => findingOf(each, id) !== undefined);
     const [repair, ...byHand] = commandsOf(findingOf(diagnosis, id));
     expect(repair).toBe(`npm run doctor -- --stack ${deployment.target.stack} --repair`);
-    for (const command of byHand) await apply(command);
+    await shell.runAll(byHand);
     // What the logs tell of what is past stays a note until the pods are new.
     await diagnosed(deployment.target, "that nothing is wrong any more", ({ healthy }) => healthy);
     expect((await deployment.publish()).detail).toBeUndefined();
+  });
+
+  it("lets a full stream discard its oldest messages, which is what the words of its refusal lead to", async () => {
+    await deployment.withManager(async (manager) => {
+      const { config } = await manager.streams.info(STREAM.name);
+      await manager.streams.update(STREAM.name, {
+        ...config,
+        max_msgs: 100,
+        max_bytes: 100_000,
+        discard: DiscardPolicy.New,
+      });
+    });
+    const remedy = REASONS["stream-full"]?.remedy(await gather(deployment.target, { detail: "full" }), "", []) ?? [];
+    await shell.runAll(remedy.flatMap((step) => ("run" in step ? [step.run] : [])));
+    await deployment.withManager(async (manager) => {
+      const { config } = await manager.streams.info(STREAM.name);
+      expect(config).toMatchObject({ discard: "old", max_msgs: -1, max_bytes: -1 });
+    });
+    await nothingIsLeft();
   });
 
   it("announces the command of an execution that was refused, once more, and a worker takes it", async () => {
@@ -201,11 +174,12 @@ describe("a remedy, run as it stands", () => {
     expect(finding).toMatchObject({ severity: "cause", repairable: false });
     expect(findingOf(diagnosis, "no-stream")).toBeUndefined();
     const commands = commandsOf(finding);
+    // The first two, for a stream that was renamed, are run in updates.ts.
     expect(commands.slice(0, 2)).toEqual([
       `pulumi config set natsStream FORMER --stack ${deployment.target.stack}`,
       `pulumi up --stack ${deployment.target.stack}`,
     ]);
-    for (const command of commands.slice(2)) await apply(command);
+    await shell.runAll(commands.slice(2));
     await nothingIsLeft();
   });
 });

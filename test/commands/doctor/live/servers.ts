@@ -103,7 +103,14 @@ describe("TLS", () => {
     const [finding] = findings;
     expect(findings.map(({ id, severity }) => [id, severity])).toEqual([["tls", "cause"]]);
     expect(finding?.evidence).toHaveLength(1);
-    return { title: finding?.title, evidence: finding?.evidence[0], remedy: finding && remedyText(finding) };
+    /** What is found after the server has got another certificate in place of its own, by the signal that is told. */
+    const renewed = async (other: Certificate): Promise<string[]> => {
+      file("cert.pem", other.cert);
+      file("key.pem", other.key);
+      await server.reload(config);
+      return (await examine(target)).findings.map(({ id }) => id);
+    };
+    return { title: finding?.title, evidence: finding?.evidence[0], remedy: finding && remedyText(finding), renewed };
   }
 
   it("that has an expired certificate: renew it", async () => {
@@ -111,6 +118,7 @@ describe("TLS", () => {
     expect(found.title).toBe("The certificate of the NATS server has expired");
     expect(found.evidence).toContain("certificate has expired");
     expect(found.remedy).toContain("nats-server --signal reload");
+    expect(await found.renewed(certificate("renewed", { issuer: authority, names }))).not.toContain("tls");
   });
 
   it("that has a certificate for another host name", async () => {

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import * as fs from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import {
@@ -266,3 +267,25 @@ export async function runHelm(finding: Finding | undefined): Promise<string> {
 /** Commands and sentences of a remedy in one text. */
 export const remedyText = ({ remedy }: Finding): string =>
   remedy.map((step) => ("run" in step ? step.run : step.say)).join("\n");
+
+/** A chart whose Deployment never becomes ready. */
+export function neverReadyChart(dir: string): string {
+  const chart = path.join(dir, "never-ready");
+  fs.mkdirSync(path.join(chart, "templates"), { recursive: true });
+  fs.writeFileSync(path.join(chart, "Chart.yaml"), "apiVersion: v2\nname: never-ready\nversion: 0.1.0\n");
+  const labels = { app: "never" };
+  const manifest = {
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    metadata: { name: "never" },
+    spec: {
+      selector: { matchLabels: labels },
+      template: {
+        metadata: { labels },
+        spec: { nodeSelector: { none: "such" }, containers: [{ name: "main", image: "never:1" }] },
+      },
+    },
+  };
+  fs.writeFileSync(path.join(chart, "templates", "deployment.json"), JSON.stringify(manifest));
+  return chart;
+}

@@ -1,0 +1,177 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { spawn } from "node:child_process";
+import { AckPolicy } from "nats";
+import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING } from "../../../../contract/facts";
+import { PROJECT } from "../../../../contract/project";
+import { embeddedPaths } from "../../../../embedded/home";
+import { ensureTools } from "../../../../embedded/toolchain";
+import { until } from "../../../support/nats";
+import { readProject } from "../../../support/markdown";
+import { commandsOf, Shell } from "./shell";
+import { Deployment, diagnosed, examine, findingOf, neverReadyChart, STACK, verified } from "./support";
+
+// What findings and pages tell to do with the engine, done as it stands there. Each update changes the stack's settings or state:
+// no other part comes after this one.
+
+let deployment: Deployment;
+let shell: Shell;
+beforeAll(async () => {
+  deployment = await Deployment.attach();
+  shell = await Shell.open(deployment);
+});
+afterAll(() => shell?.close());
+beforeEach(() => deployment.settled());
+
+/** Updates of a whole stack, on a machine that others load. */
+const TIMEOUT_MS = 600_000;
+const UP = `pulumi up --stack ${STACK}`;
+const REFRESH = `pulumi refresh --stack ${STACK}`;
+
+/** The stack as it is configured now. */
+async function target() {
+  const { target: now } = await Deployment.attach();
+  deployment.target = now;
+  return now;
+}
+const nothingIsLeft = async (origin?: string) => {
+  const now = await target();
+  await diagnosed(now, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
+  if (origin !== undefined) expect((await examine(now, origin)).findings).toEqual([]);
+};
+
+it(
+  "settings that findings tell to set, and one update after them: an origin, more in flight, a stream's former name",
+  async () => {
+    const ORIGIN = "https://app.example.com";
+    const { namespace, workerDeployment } = LOCATIONS.noetl;
+    const told: string[] = [];
+    const tell = (commands: readonly string[]): void => {
+      expect(commands.at(-1)).toBe(UP);
+      told.push(...commands.slice(0, -1));
+    };
+
+    tell(commandsOf(findingOf(await examine(deployment.target, ORIGIN), "cors-origin")));
+
+    // As many in flight as there may be: nobody acknowledges what a stranger fetches in the workers' place.
+    await deployment.scale("Deployment", namespace, workerDeployment, 0);
+    await until("the workers to be gone", async () => {
+      const { items } = await deployment.core.listNamespacedPod({
+        namespace,
+        labelSelector: `app=${workerDeployment}`,
+      });
+      return items.length === 0 || undefined;
+    });
+    await deployment.withManager(async (manager, connection) => {
+      const { config } = await manager.consumers.info(STREAM.name, CONSUMER.name);
+      expect(config).toMatchObject({ ack_policy: AckPolicy.Explicit, max_ack_pending: WORKER_TUNING.maxAckPending });
+      for (let id = 0; id < WORKER_TUNING.maxAckPending; id++)
+        await connection.jetstream().publish(STREAM.subject, JSON.stringify({ id }));
+      const consumer = await connection.jetstream().consumers.get(STREAM.name, CONSUMER.name);
+      for await (const _ of await consumer.fetch({ max_messages: WORKER_TUNING.maxAckPending, expires: 2_000 }));
+    });
+    const full = await diagnosed(deployment.target, "workers-full", (each) => Boolean(findingOf(each, "workers-full")));
+    tell(commandsOf(findingOf(full, "workers-full")));
+
+    // Renamed, and not rolled out yet.
+    await shell.run(`pulumi config set natsStream NOETL_RENAMED --stack ${STACK}`);
+    const renamed = findingOf(await examine(await target()), "subject-taken");
+    tell(commandsOf(renamed).slice(0, 2));
+
+    expect(told).toEqual([
+      expect.stringMatching(/^pulumi config set corsAllowedOrigins \S+,https:\/\/app\.example\.com --stack doctor$/),
+      `pulumi config set workerMaxAckPending ${WORKER_TUNING.maxAckPending * 2} --stack ${STACK}`,
+      `pulumi config set natsStream ${STREAM.name} --stack ${STACK}`,
+    ]);
+    await shell.runAll(told);
+    // Set and not rolled out: that is a finding too, whose remedy is the same update.
+    const pending = findingOf(await examine(await target()), "environment");
+    expect(commandsOf(pending)[0]).toBe(UP);
+    await shell.run(UP);
+    await nothingIsLeft(ORIGIN);
+  },
+  TIMEOUT_MS,
+);
+
+it(
+  "what was scaled down, and a release that a killed update left, by rollback, refresh and update",
+  async () => {
+    const { helm } = await ensureTools(["helm"]);
+    const { namespace, service: name } = LOCATIONS.gateway;
+    // Helm is killed in the middle of an upgrade of the gateway to something that never becomes ready.
+    const args = ["upgrade", name, neverReadyChart(deployment.dir), "--wait", "-n", namespace];
+    const child = spawn(helm, [...args, "--kubeconfig", deployment.kubeconfigPath], { stdio: "ignore" });
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    await until("pending-upgrade", async () => {
+      const labelSelector = `owner=helm,name=${name},status=pending-upgrade`;
+      return (await deployment.core.listNamespacedSecret({ namespace, labelSelector })).items[0];
+    });
+    child.kill("SIGKILL");
+    await ended;
+    await deployment.scale("StatefulSet", LOCATIONS.postgres.namespace, LOCATIONS.postgres.service, 0);
+
+    const broken = await diagnosed(
+      deployment.target,
+      "both",
+      (each) => Boolean(findingOf(each, "release-pending")) && Boolean(findingOf(each, "pods-missing")),
+    );
+    const stuck = commandsOf(findingOf(broken, "release-pending"));
+    const [rollback = "", uninstall = ""] = stuck;
+    expect(stuck).toEqual([
+      expect.stringMatching(/^helm .*rollback gateway -n gateway$/),
+      expect.stringMatching(/^helm .*uninstall gateway -n gateway$/),
+      REFRESH,
+      UP,
+    ]);
+    expect(commandsOf(findingOf(broken, "pods-missing")).slice(0, 2)).toEqual([REFRESH, UP]);
+    // What was to be taken away is still there, unless Helm was faster than its end.
+    const refused = await shell.run(rollback).then(
+      () => undefined,
+      (error: Error) => error.message,
+    );
+    if (refused !== undefined) {
+      expect(refused).toMatch(/no \w+ with the name "\S+" found/);
+      await shell.run(uninstall);
+    }
+    await shell.runAll([REFRESH, UP]);
+    await nothingIsLeft();
+  },
+  TIMEOUT_MS,
+);
+
+it(
+  "a state that an engine cut off when it was killed, by what docs/troubleshooting.md says",
+  async () => {
+    const state = path.join(embeddedPaths(deployment.dir).state, ".pulumi", "stacks", PROJECT, `${STACK}.json`);
+    fs.truncateSync(state, 0);
+    for (const command of ["verify", "doctor"] as const) {
+      const { code, stderr } = await deployment.command(command, "--stack", STACK);
+      expect(code).toBe(3);
+      expect(stderr).toMatch(/failed to load checkpoint: .*(EOF|end of JSON)/);
+      expect(stderr).toContain("docs/troubleshooting.md, a state that cannot be read");
+    }
+    // The last resort of the page: the state after the last update that ended.
+    const kept = fs.readFileSync(`${state}.bak`);
+    fs.truncateSync(`${state}.bak`, 0);
+    const history = path.join(path.dirname(state), "..", "..", "history", PROJECT, STACK);
+    const [newest = ""] = fs
+      .readdirSync(history)
+      .filter((file) => file.endsWith(".checkpoint.json"))
+      .sort()
+      .reverse();
+    fs.copyFileSync(path.join(history, newest), state);
+    expect(await shell.run(`pulumi stack output contract --stack ${STACK}`)).toContain("holds");
+
+    fs.truncateSync(state, 0);
+    fs.writeFileSync(`${state}.bak`, kept);
+    const page = readProject("docs/troubleshooting.md");
+    const [, script = ""] = /## A state that cannot be read\n[\s\S]*?```sh\n([\s\S]*?)```/.exec(page) ?? [];
+    expect(script).toMatch(/^STATE=\S+\/noetl-nats\/kind\.json/);
+    const here = script.replace(/^STATE=\S+/, `STATE=${state}`).replaceAll("--stack kind", `--stack ${STACK}`);
+    await shell.run(here);
+    expect((await verified(await target())).holds).toBe(true);
+    await nothingIsLeft();
+  },
+  TIMEOUT_MS,
+);
