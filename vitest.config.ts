@@ -59,6 +59,7 @@ const NEEDS = {
     "test/contract/lines.test.ts",
     "test/contract/fixes.test.ts",
     "test/contract/noetl-client.test.ts",
+    "test/contract/one-to-three.test.ts",
     "test/contract/preflight.test.ts",
     "test/contract/probe.test.ts",
     "test/contract/replicas.test.ts",

@@ -87,7 +87,7 @@ export async function holdingsOf(inputs: ContractInputs, seconds = ASK_SECONDS):
   try {
     const session = await openSession(inputs, deadline);
     try {
-      return await askAll(session, deadline);
+      return await askAll({ session, deadline });
     } finally {
       await session.close();
     }
@@ -95,6 +95,12 @@ export async function holdingsOf(inputs: ContractInputs, seconds = ASK_SECONDS):
     if (error instanceof ConnectError) return error.message;
     throw error;
   }
+}
+
+/** Who is asked, and until when. */
+interface Asked {
+  readonly session: Session;
+  readonly deadline: Deadline;
 }
 
 interface Page {
@@ -105,11 +111,11 @@ interface Page {
 }
 
 /** All items of a list, page by page. */
-async function pages<T>(session: Session, subject: string, field: string, deadline: Deadline) {
+async function pages<T>(asked: Asked, subject: string, field: string) {
   const items: T[] = [];
   const missing: string[] = [];
   for (let offset = 0; ;) {
-    const page = await ask<Page & Record<string, unknown>>(session, subject, { offset }, deadline);
+    const page = await ask<Page & Record<string, unknown>>(asked, subject, { offset });
     const found = (page[field] as T[] | null | undefined) ?? [];
     items.push(...found);
     missing.push(...(page.missing ?? []));
@@ -121,7 +127,7 @@ async function pages<T>(session: Session, subject: string, field: string, deadli
 /** How long a cluster may take to collect an answer from its servers, in milliseconds; it gives one up after four seconds. */
 const ANSWER_MILLISECONDS = 6_000;
 
-async function ask<T extends Page>(session: Session, subject: string, body: object, deadline: Deadline): Promise<T> {
+async function ask<T extends Page>({ session, deadline }: Asked, subject: string, body: object): Promise<T> {
   const { connection, server } = session;
   const fail = (why: string): never => {
     throw new ConnectError("no-answer", `${server} does not answer $JS.API.${subject}: ${why}`);
@@ -136,8 +142,8 @@ async function ask<T extends Page>(session: Session, subject: string, body: obje
   }
 }
 
-async function askAll(session: Session, deadline: Deadline): Promise<Holdings> {
-  const { items: streams, missing } = await pages<StreamInfo>(session, "STREAM.LIST", "streams", deadline);
+async function askAll(asked: Asked): Promise<Holdings> {
+  const { items: streams, missing } = await pages<StreamInfo>(asked, "STREAM.LIST", "streams");
   const groups: RaftGroup[] = [];
   const messages: Record<string, number> = {};
   for (const { config, cluster, state } of streams) {
@@ -145,7 +151,7 @@ async function askAll(session: Session, deadline: Deadline): Promise<Holdings> {
     if (state.messages > 0) messages[config.name] = state.messages;
     if (state.consumer_count === 0) continue;
     const subject = `CONSUMER.LIST.${config.name}`;
-    const consumers = await pages<ConsumerInfo>(session, subject, "consumers", deadline);
+    const consumers = await pages<ConsumerInfo>(asked, subject, "consumers");
     for (const consumer of consumers.items)
       groups.push({ of: `consumer ${consumer.name} of ${config.name}`, cluster: consumer.cluster });
     // A stream keeps what its workers have acknowledged, too, until it is too old.

@@ -16,7 +16,6 @@ import { IN_A_CLUSTER } from "./cases";
 import {
   addConsumer,
   addStream,
-  closedPort,
   natsClient,
   natsCommand,
   rejection,
