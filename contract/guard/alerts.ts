@@ -18,8 +18,7 @@ const DOCTOR = "npm run doctor -- --stack";
 /** Seconds that a command may wait before somebody is told. */
 const WAIT_SECONDS = 300;
 
-/** @param job The value of the label `job` of the guard's metrics: namespace and name of the PodMonitor. */
-export const alerts = (job: string): readonly Alert[] => [
+const OF_METRICS: readonly Alert[] = [
   {
     alert: "NoetlStreamLost",
     expr: "increase(noetl_contract_stream_lost_total[10m]) > 0",
@@ -77,6 +76,11 @@ export const alerts = (job: string): readonly Alert[] => [
     finding: "store-full",
     summary: "JetStream's store is nearly full",
   },
+];
+
+/** @param job The value of the label `job` of the guard's metrics: namespace and name of the PodMonitor. */
+export const alerts = (job: string): readonly Alert[] => [
+  ...OF_METRICS,
   {
     alert: "NoetlGuardDown",
     expr: `absent(up{job="${job}"} == 1)`,

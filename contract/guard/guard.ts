@@ -83,7 +83,7 @@ export class Guard {
         this.awaySince === undefined ? "" : ` again, after ${inSeconds(performance.now() - this.awaySince)}`;
       this.awaySince = undefined;
       const words = `connected to NATS at ${session.server} (nats-server ${session.serverVersion})${after}`;
-      this.log.state("nats", "info", words, "connected");
+      this.log.state("nats", { level: "info", message: words, key: "connected" });
       return session;
     } catch (error) {
       this.away(error);
@@ -96,12 +96,11 @@ export class Guard {
     this.awaySince ??= performance.now();
     const isSetting = error instanceof ConnectError && error.patience === "none";
     const key = isSetting ? error.problem : "away";
-    this.log.state(
-      "nats",
-      isSetting ? "error" : "warn",
-      `NATS is away, waiting for it: ${(error as Error).message}`,
+    this.log.state("nats", {
+      level: isSetting ? "error" : "warn",
+      message: `NATS is away, waiting for it: ${(error as Error).message}`,
       key,
-    );
+    });
   }
 
   /** Turn after turn on one connection, until it ends. */
@@ -162,7 +161,11 @@ export class Guard {
       this.last = undefined;
       // The end of the connection is said by whoever waits for it.
       if (error.problem !== "closed")
-        this.log.state("contract", "warn", `NATS cannot be asked: ${error.message}`, error.problem);
+        this.log.state("contract", {
+          level: "warn",
+          message: `NATS cannot be asked: ${error.message}`,
+          key: error.problem,
+        });
     }
   }
 
@@ -177,13 +180,17 @@ export class Guard {
     const { repairing, broken, heals, holds } = decision;
     if (repairing) {
       const text = `a repair of stream ${inputs.stream} is at work, or was interrupted: the guard leaves everything alone`;
-      this.log.state("repair", "warn", text, "repairing");
+      this.log.state("repair", { level: "warn", message: text, key: "repairing" });
     } else if (this.log.is("repair", "repairing")) {
-      this.log.state("repair", "info", `the repair of stream ${inputs.stream} has ended`, "none");
+      this.log.state("repair", {
+        level: "info",
+        message: `the repair of stream ${inputs.stream} has ended`,
+        key: "none",
+      });
     }
     // What is about to be created is said when it has been.
     if (heals.length > 0 && !this.log.is("heal", "refused")) return;
-    this.log.state("contract", holds ? "info" : "error", brokenText(broken, session.server));
+    this.log.state("contract", { level: holds ? "info" : "error", message: brokenText(broken, session.server) });
   }
 
   private oldest({ observed: { stream, consumer, consumers } }: Seen): number {
@@ -239,7 +246,11 @@ export class Guard {
       } catch (error) {
         if (!(error instanceof ConnectError) || error.problem === "closed") throw error;
         this.counts.refused++;
-        this.log.state("heal", "error", `cannot create ${kind} ${name}: ${error.message}`, "refused");
+        this.log.state("heal", {
+          level: "error",
+          message: `cannot create ${kind} ${name}: ${error.message}`,
+          key: "refused",
+        });
         return true;
       }
     }

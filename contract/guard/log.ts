@@ -5,6 +5,14 @@ export type Level = "info" | "warn" | "error";
 /** What a line is about; a topic has one state at a time. */
 export type Topic = "nats" | "contract" | "repair" | "heal";
 
+/** The state of a topic. */
+export interface State {
+  readonly level: Level;
+  readonly message: string;
+  /** What tells states apart, where the message does not. */
+  readonly key?: string;
+}
+
 export class StateLog {
   private readonly said = new Map<Topic, string>();
 
@@ -26,8 +34,8 @@ export class StateLog {
     this.write(JSON.stringify({ time: this.now().toISOString(), level, message: shown }));
   }
 
-  /** The state of a topic: said where it is another than before. @param key What tells states apart, where the message does not. */
-  state(topic: Topic, level: Level, message: string, key: string = message): void {
+  /** The state of a topic: said where it is another than before. */
+  state(topic: Topic, { level, message, key = message }: State): void {
     if (this.said.get(topic) === key) return;
     this.said.set(topic, key);
     this.event(level, message);

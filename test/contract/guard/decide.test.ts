@@ -146,11 +146,11 @@ describe("the log", () => {
       ["canary"],
       () => new Date(0),
     );
-    log.state("nats", "warn", "away: refused", "away");
-    log.state("nats", "warn", "away: closed", "away");
-    log.state("contract", "info", "holds");
-    log.state("nats", "info", "connected");
-    log.state("nats", "warn", "away: canary", "away");
+    log.state("nats", { level: "warn", message: "away: refused", key: "away" });
+    log.state("nats", { level: "warn", message: "away: closed", key: "away" });
+    log.state("contract", { level: "info", message: "holds" });
+    log.state("nats", { level: "info", message: "connected" });
+    log.state("nats", { level: "warn", message: "away: canary", key: "away" });
     expect(lines.map((line) => JSON.parse(line) as object)).toEqual([
       { time: "1970-01-01T00:00:00.000Z", level: "warn", message: "away: refused" },
       { time: "1970-01-01T00:00:00.000Z", level: "info", message: "holds" },
