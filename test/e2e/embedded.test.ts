@@ -563,9 +563,10 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     });
     expect(await touched()).toMatchObject({ "nats-users": "update", "nats-users-settled": "update" });
     await withStack((stack) => stack.refresh({ onOutput }));
-    const { deployment } = await withStack((stack) => stack.exportStack());
-    const { resources } = deployment as { resources: { urn: string; inputs?: { drift?: string[] } }[] };
-    const refreshed = resources.find(({ urn }) => urn.endsWith("::nats-users"));
+    const state = (await withStack((stack) => stack.exportStack())).deployment as {
+      resources: { urn: string; inputs?: { drift?: string[] } }[];
+    };
+    const refreshed = state.resources.find(({ urn }) => urn.endsWith("::nats-users"));
     expect(refreshed?.inputs?.drift).toEqual(["user noetl-2 has another password"]);
     await up();
     expect(await users()).toBe(before);
