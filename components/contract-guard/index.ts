@@ -44,12 +44,18 @@ export interface ContractGuardArgs {
 /** Largest ConfigMap that Kubernetes takes, in bytes. */
 const CONFIG_MAP_BYTES = 1024 ** 2;
 
-/** The guard's program, with all that it needs, as `npm run build` has bundled it.  @throws Error where it is missing. */
-export function guardProgram(): string {
+/**
+ * The guard's program, with all that it needs, as `npm run build` has bundled it. A preview of a project that is not built does
+ * not know it yet.
+ *
+ * @throws Error where it is missing in an update.
+ */
+export function guardProgram(): string | undefined {
   const file = path.join(projectRoot(), "dist", "contract", "guard", "guard.cjs");
   try {
     return fs.readFileSync(file, "utf8");
   } catch {
+    if (pulumi.runtime.isDryRun()) return undefined;
     throw new Error(`${file} is missing: npm run build makes it`);
   }
 }
@@ -118,12 +124,13 @@ export class ContractGuard extends pulumi.ComponentResource {
         contract: { ...contract, connection: { servers: [`${host}:${port}`] } },
         ...(stores ? { stores } : {}),
       };
-      const text = JSON.stringify(content);
-      if (Buffer.byteLength(program) + Buffer.byteLength(text) > CONFIG_MAP_BYTES) {
+      const text = `${JSON.stringify(content, undefined, 2)}\n`;
+      if (Buffer.byteLength(program ?? "") + Buffer.byteLength(text) > CONFIG_MAP_BYTES) {
         throw new pulumi.ResourceError("program and contract are larger than a ConfigMap may be: declare less", this);
       }
       return text;
     });
-    return { [FILES.program]: program, [FILES.contract]: file };
+    const notBuilt: pulumi.Output<string> = pulumi.output(pulumi.unknown as unknown as string);
+    return { [FILES.program]: program ?? notBuilt, [FILES.contract]: file };
   }
 }

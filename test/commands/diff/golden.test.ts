@@ -30,7 +30,7 @@ const CASES: readonly {
     name: "retention",
     risks: ["contract-broken"],
     edit: (root) =>
-      edit(root, "config/contract.ts", "expect: { replicas", 'expect: { retention: "workqueue", replicas'),
+      edit(root, "config/contract.ts", "replicas: streamReplicas", 'retention: "workqueue", replicas: streamReplicas'),
   },
   {
     name: "smaller-volumes",
