@@ -120,8 +120,10 @@ export class Deployment {
 
   async scale(kind: "Deployment" | "StatefulSet", namespace: string, name: string, replicas: number): Promise<void> {
     const body = [{ op: "replace", path: "/spec/replicas", value: replicas }];
-    if (kind === "Deployment") await this.apps.patchNamespacedDeployment({ namespace, name, body });
-    else await this.apps.patchNamespacedStatefulSet({ namespace, name, body });
+    // As kubectl does by hand: what that has set, an update takes over; of any other manager it is a conflict.
+    const by = { namespace, name, body, fieldManager: "kubectl" };
+    if (kind === "Deployment") await this.apps.patchNamespacedDeployment(by);
+    else await this.apps.patchNamespacedStatefulSet(by);
   }
 
   /** Runs `work` with a loopback port that leads to a pod's, once. */
