@@ -70,7 +70,7 @@ function wayOut(evidence: Evidence, { namespace, name, status }: ReleaseFacts): 
         run(`${helm(evidence)} rollback ${name} -n ${namespace}`),
         say(
           "Where Helm refuses that (`no ... with the name ... found`: the update was to take something away), remove the release, " +
-            `which the update then installs again; volumes stay.${name === LOCATIONS.nats.service ? ` ${LOST_WITH_RESTART}` : ""}`,
+            `which the update then installs again; volumes stay, and what the killed update alone had made is deleted by hand.${name === LOCATIONS.nats.service ? ` ${LOST_WITH_RESTART}` : ""}`,
         ),
         run(`${helm(evidence)} uninstall ${name} -n ${namespace}`),
         say("Then, in either case:"),

@@ -270,16 +270,15 @@ export async function runHelm(finding: Finding | undefined): Promise<string> {
 export const remedyText = ({ remedy }: Finding): string =>
   remedy.map((step) => ("run" in step ? step.run : step.say)).join("\n");
 
-/** A chart whose Deployment never becomes ready. */
-export function neverReadyChart(dir: string): string {
+/** A chart with nothing but a Deployment that never becomes ready. */
+export function neverReadyChart(dir: string, name = "never", labels: Record<string, string> = { app: name }): string {
   const chart = path.join(dir, "never-ready");
   fs.mkdirSync(path.join(chart, "templates"), { recursive: true });
   fs.writeFileSync(path.join(chart, "Chart.yaml"), "apiVersion: v2\nname: never-ready\nversion: 0.1.0\n");
-  const labels = { app: "never" };
   const manifest = {
     apiVersion: "apps/v1",
     kind: "Deployment",
-    metadata: { name: "never" },
+    metadata: { name },
     spec: {
       selector: { matchLabels: labels },
       template: {

@@ -99,8 +99,10 @@ it(
   async () => {
     const { helm } = await ensureTools(["helm"]);
     const { namespace, service: name } = LOCATIONS.gateway;
-    // Helm is killed in the middle of an upgrade of the gateway to something that never becomes ready.
-    const args = ["upgrade", name, neverReadyChart(deployment.dir), "--wait", "-n", namespace];
+    // Helm is killed in the middle of an upgrade that never becomes ready, and that was to take all but the Deployment away.
+    const { spec } = await deployment.apps.readNamespacedDeployment({ namespace, name: LOCATIONS.gateway.deployment });
+    const chart = neverReadyChart(deployment.dir, LOCATIONS.gateway.deployment, spec?.selector.matchLabels);
+    const args = ["upgrade", name, chart, "--wait", "-n", namespace];
     const child = spawn(helm, [...args, "--kubeconfig", deployment.kubeconfigPath], { stdio: "ignore" });
     const ended = new Promise((resolve) => child.once("exit", resolve));
     await until("pending-upgrade", async () => {
