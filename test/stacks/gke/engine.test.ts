@@ -33,6 +33,8 @@ const CONFIG = {
   iapClientId: "123-abc.apps.googleusercontent.com",
   iapMembers: "group:noetl@acme.dev",
   contractTimeoutSeconds: "60",
+  // The embedded cluster has one node, and GKE's three servers want a node each.
+  natsReplicas: "1",
   // A real Postgres stands in for each PgBouncer pod and the instance behind it.
   pgbouncerReplicas: "1",
 };
@@ -259,7 +261,13 @@ describe("onto an existing cluster, with a load balancer before the gateway, by 
       dir: path.join(dir, "existing"),
       tools,
       kubeconfigPath: cluster.kubeconfigPath,
-      config: { ...ONTO_EXISTING, ...PASSWORDS, contractTimeoutSeconds: "60", deletionProtection: "false" },
+      config: {
+        ...ONTO_EXISTING,
+        ...PASSWORDS,
+        contractTimeoutSeconds: "60",
+        natsReplicas: "1",
+        deletionProtection: "false",
+      },
     });
   });
   afterAll(() => existing?.close());
