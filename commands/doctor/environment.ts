@@ -1,5 +1,6 @@
 /** Environment of the deployed pods, and the Secrets and ConfigMaps that it comes from. */
 import { LOCATIONS } from "../../contract/facts";
+import { USERS_FILE, usersIn } from "../../contract/nats/users";
 import { knownSecrets } from "../shared/mask";
 import { answer, type Cluster } from "./cluster";
 import type { Answer, VariableFacts } from "./evidence";
@@ -90,8 +91,9 @@ async function readData(
 }
 
 /**
- * The password that the NATS pods are deployed with: the one in the Secret that their environment names. Undefined where
- * NATS was not installed by this program, or the Secret may not be read.
+ * The password that the NATS pods are deployed with: the one in the file of users that they mount, or in the Secret that their
+ * environment names, as older versions of this project have it. Undefined where NATS was not installed by this program, or the
+ * Secret may not be read.
  */
 export async function deployedPassword(cluster: Cluster, namespace: string, user: string): Promise<string | undefined> {
   const found = await answer(async () => {
@@ -99,14 +101,25 @@ export async function deployedPassword(cluster: Cluster, namespace: string, user
     const set = await cluster.ask(`read StatefulSet ${namespace}/${name}`, "get on statefulsets", () =>
       cluster.apps.readNamespacedStatefulSet({ namespace, name }),
     );
-    const secret = set?.spec?.template.spec?.containers
+    const pod = set?.spec?.template.spec;
+    const mounted = pod?.volumes?.flatMap(({ secret }) => secret?.secretName ?? []) ?? [];
+    for (const secret of mounted) {
+      const text = (await readData(cluster, "Secret", namespace, secret))?.[USERS_FILE];
+      const login = text === undefined ? undefined : usersIn(text)?.find((each) => each.user === user);
+      if (login) return login.password;
+    }
+    const named = pod?.containers
       .flatMap(({ env = [] }) => env)
       .map(({ valueFrom }) => valueFrom?.secretKeyRef)
       .find((ref) => ref?.key === `${user}.conf`)?.name;
-    return secret === undefined ? undefined : (await readData(cluster, "Secret", namespace, secret))?.[user];
+    return named === undefined ? undefined : (await readData(cluster, "Secret", namespace, named))?.[user];
   });
   return found.ok ? found.value : undefined;
 }
+
+/** Of a URL its password: who logs in where may be shown. */
+const secretPart = (value: string): string =>
+  /^[a-z][a-z0-9+.-]*:\/\/[^\s/:@]*:([^\s@]+)@[^\s@]*$/i.exec(value)?.[1] ?? value;
 
 /**
  * What the Secrets of the namespaces hold that must not be shown: passwords that the stack generates too, which neither its
@@ -125,7 +138,9 @@ export async function deployedSecrets(cluster: Cluster, namespaces: readonly str
             key,
             Buffer.from(value, "base64").toString("utf8"),
           ]);
-          return knownSecrets(Object.fromEntries(entries) as Record<string, string>);
+          const content = Object.fromEntries(entries) as Record<string, string>;
+          const logins = usersIn(content[USERS_FILE] ?? "") ?? [];
+          return [...knownSecrets(content).map(secretPart), ...logins.map(({ password }) => password)];
         });
       }),
     ),

@@ -15,7 +15,7 @@ import {
 } from "../shared";
 import type { HostSpread } from "./availability";
 import { type ClusterArgs, NatsUsers } from "./users/resource";
-import { type Login, USERS_FILE, usersText } from "./users/file";
+import { type Login, USERS_FILE, usersText } from "../../contract/nats/users";
 import { BOX_PASSWORD, type NatsUser, natsValues, routeSecret, serversDigest } from "./values";
 
 export type { HostSpread } from "./availability";

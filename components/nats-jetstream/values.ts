@@ -4,7 +4,7 @@ import { natsMemory } from "../../contract/nats/memory";
 import { quantityBytes } from "../../contract/validate";
 import { LOCATIONS } from "../../contract/facts";
 import type { Resources } from "../shared";
-import { USERS_FILE } from "./users/file";
+import { USERS_FILE } from "../../contract/nats/users";
 import { containerAvailability, type HostSpread, podAvailability } from "./availability";
 
 const MEBIBYTE = 1024 ** 2;

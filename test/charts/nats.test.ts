@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { usersText } from "../../components/nats-jetstream/users/file";
+import { usersText } from "../../contract/nats/users";
 import { natsValues } from "../../components/nats-jetstream/values";
 import { ensureTools } from "../../embedded/toolchain";
 import { CASES } from "./cases";

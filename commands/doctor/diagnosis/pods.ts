@@ -133,7 +133,9 @@ export const memory: DiagnosisRule = (evidence, explained) =>
         return `pod ${named(pod)}, container ${each?.name}: OOMKilled, ${plural(each?.restarts ?? 0, "restart")}`;
       }),
       remedy: [
-        ...(group[0].pod.owner === LOCATIONS.nats.service ? natsMemory(evidence) : memoryRemedy(evidence, group[0])),
+        ...(group[0].part === "nats" && group[0].pod.owner !== LOCATIONS.guard.deployment
+          ? natsMemory(evidence)
+          : memoryRemedy(evidence, group[0])),
       ],
       explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
     }),

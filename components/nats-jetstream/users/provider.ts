@@ -28,7 +28,7 @@ import {
   usersIn,
   usersText,
   without,
-} from "./file";
+} from "../../../contract/nats/users";
 import { serversToAsk, waitingWords } from "./servers";
 
 /** What the stub's resource passes on; `base` and `numbers` are {@link check}'s own. */

@@ -4,7 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { connect, type NatsConnection } from "nats";
 import { afterEach, describe, expect, it } from "vitest";
-import { admitted, type Login, usersText } from "../../../components/nats-jetstream/users/file";
+import { admitted, type Login, usersText } from "../../../contract/nats/users";
 import { CONSUMER, STREAM } from "../../../contract/facts";
 import { freePorts } from "../../../embedded/cluster/ports";
 import { addConsumer, addStream, type NatsServer, sleep, startNatsServer, until } from "../../support/nats";

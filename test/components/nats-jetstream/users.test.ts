@@ -7,7 +7,7 @@ import {
   usersIn,
   usersText,
   without,
-} from "../../../components/nats-jetstream/users/file";
+} from "../../../contract/nats/users";
 import { check } from "../../../components/nats-jetstream/users/provider";
 import { serversToAsk, waitingWords } from "../../../components/nats-jetstream/users/servers";
 
