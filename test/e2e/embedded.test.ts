@@ -420,6 +420,8 @@ describe("the whole stack on the embedded cluster, step by step", () => {
       namespace: "nats",
       name: "contract-guard",
       body: [{ op: "replace", path: "/spec/replicas", value: 0 }],
+      // As kubectl does by hand: what that has set, an update takes over; of any other manager it is a conflict.
+      fieldManager: "kubectl",
     });
     await until(
       "the guard to be gone",

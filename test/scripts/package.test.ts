@@ -36,7 +36,13 @@ describe("what `npm pack` publishes", () => {
     const targets = Object.values(manifest.exports).flatMap((each) =>
       typeof each === "string" ? [each] : Object.values(each),
     );
-    expect(Object.keys(manifest.exports)).toEqual([".", "./gcp", "./stream-contract/provider", "./package.json"]);
+    expect(Object.keys(manifest.exports)).toEqual([
+      ".",
+      "./gcp",
+      "./stream-contract/provider",
+      "./nats-users/provider",
+      "./package.json",
+    ]);
     expect(targets.map((target) => target.replace("./", "")).filter((target) => !files.includes(target))).toEqual([]);
   });
 

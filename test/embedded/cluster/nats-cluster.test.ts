@@ -79,7 +79,12 @@ describe("a cluster of three servers", () => {
     const nats = await connect({ servers: `127.0.0.1:${relay.port}`, user: "noetl", pass: PASSWORD });
     try {
       const manager = await nats.jetstreamManager();
-      await manager.streams.add({ name: "THREE", subjects: ["three"], num_replicas: 3 });
+      // Who has just been elected may not have heard of all the others yet: "no suitable peers for placement, peer offline".
+      await until("a stream with three replicas", () =>
+        manager.streams
+          .add({ name: "THREE", subjects: ["three"], num_replicas: 3 })
+          .catch((error: Error) => (/peer offline/.test(error.message) ? undefined : Promise.reject(error))),
+      );
       await nats.jetstream().publish("three");
       const before = await ready("nats-2");
       await client.core.deleteNamespacedPod({ name: "nats-2", namespace: "nats" });

@@ -285,8 +285,13 @@ describe("before anything is created", () => {
 
   it("asks the quotas for what the stack itself makes", () => {
     const demand = (raw: Record<string, string>) => demandOf(parseSettings(raw));
-    expect(demand(FRESH)).toEqual({ cpus: 64, ssdGigabytes: 5, addresses: 1, globalAddresses: 0 });
-    expect(demand({ ...INGRESS, natsReplicas: "3" })).toEqual({
+    expect(demand({ ...FRESH, natsReplicas: "1" })).toEqual({
+      cpus: 64,
+      ssdGigabytes: 5,
+      addresses: 1,
+      globalAddresses: 0,
+    });
+    expect(demand(INGRESS)).toEqual({
       cpus: 64,
       ssdGigabytes: 15,
       addresses: 0,
@@ -294,7 +299,7 @@ describe("before anything is created", () => {
     });
     expect(demand({ ...FRESH, useCloudSql: "false", deployPostgres: "true", gatewayAddressName: "a" })).toEqual({
       cpus: 64,
-      ssdGigabytes: 15,
+      ssdGigabytes: 25,
       addresses: 0,
       globalAddresses: 0,
     });

@@ -39,8 +39,8 @@ const valid = fc
       bool.map((value): Raw => ({ deletionProtection: value })),
       bool.map((value): Raw => ({ enableApis: value })),
       bool.map((value): Raw => ({ createArtifactRegistry: value })),
-      optional("natsPassword", "canary-nats"),
-      optional("noetlPassword", "canary-noetl"),
+      optional("natsPassword", "canary-nats-login"),
+      optional("noetlPassword", "canary-noetl-role"),
       optional("natsStorageClass", "premium-rwo"),
       optional("corsAllowedDomains", "acme.dev,staging.acme.dev"),
       optional("gatewayReplicas", "3"),
@@ -58,16 +58,22 @@ const valid = fc
       choice.cluster === "fresh in a network" ? { network: "shared", subnetwork: "shared-a" } : {},
       choice.cluster === "fresh" ? { privateNodes: choice.api } : {},
       choice.database === "cloud sql"
-        ? { useCloudSql: "true", deployPostgres: "false", cloudSqlTier: choice.tier, postgresPassword: "canary-admin" }
+        ? {
+            useCloudSql: "true",
+            deployPostgres: "false",
+            cloudSqlTier: choice.tier,
+            postgresPassword: "canary-admin-role",
+          }
         : choice.database === "external"
-          ? { deployPostgres: "false", postgresHost: "10.9.8.7", postgresPassword: "canary-admin" }
+          ? { deployPostgres: "false", postgresHost: "10.9.8.7", postgresPassword: "canary-admin-role" }
           : { postgresStorageSize: "20Gi" },
       choice.nats === "external"
-        ? { deployNats: "false", natsHost: "nats.acme.dev", natsPassword: "canary-nats" }
+        ? { deployNats: "false", natsHost: "nats.acme.dev", natsPassword: "canary-nats-login" }
         : { natsReplicas: choice.replicas, natsJetstreamMemSize: choice.memory },
       { deployNoetl: String(choice.noetl), workerReplicas: choice.workers },
       gateway ? { deployGateway: "true", gatewayImage: "registry.acme.dev/gateway:v2" } : {},
-      { exposure: exposed },
+      { exposure: exposed, acceptedRisks: "plain-http,public-api" },
+      gateway ? { corsAllowedDomains: "acme.dev" } : {},
       ingress && gateway ? { gatewayHost: "gateway.acme.dev" } : {},
       apiHost ? { noetlHost: "noetl.acme.dev" } : {},
       exposed === "ingress" ? (choice.dns === "true" ? { dnsZone: "acme-dev" } : { externalDns: "true" }) : {},
@@ -97,7 +103,8 @@ const STAGES: readonly (readonly [string, RegExp])[] = [
     /^(gcp:sql.* cloud-sql|kubernetes:.* (nats|pgbouncer|postgres)-(release|pods|server|service|schema)$)/,
   ],
   ["NoETL", /^kubernetes:helm.* noetl-release$/],
-  ["contract", /StreamContract/],
+  // What mode ensure makes before NoETL starts is a resource of its own.
+  ["contract", / stream-contract$/],
 ];
 
 /** What must have ended before something else begins, wherever both are there. */
@@ -133,7 +140,7 @@ function disorder(declared: readonly Declared[]): string[] {
 
 describe("the checks below notice", () => {
   it("every stage, a wrong order and a secret in plain text", async () => {
-    const { declared } = await run({ ...FRESH, natsPassword: "canary-nats" });
+    const { declared } = await run({ ...FRESH, natsPassword: "canary-nats-login" });
     for (const [stage, pattern] of STAGES) expect(those(declared, pattern).length, stage).toBeGreaterThan(0);
     expect(disorder(declared)).toEqual([]);
     for (const pair of PAIRS) for (const side of pair) expect(those(declared, side)).not.toEqual([]);
@@ -197,7 +204,7 @@ describe("any configuration", () => {
           expect(problems).toEqual([]);
           expect(disorder(declared)).toEqual([]);
           expect(declared.flatMap(({ name, inputs }) => plaintext(inputs, name))).toEqual([]);
-          expect(those(declared, /StreamContract/)).toHaveLength(choice.raw.deployNoetl === "true" ? 1 : 0);
+          expect(those(declared, / stream-contract$/)).toHaveLength(choice.raw.deployNoetl === "true" ? 1 : 0);
         },
       ),
       { numRuns: 20 },
