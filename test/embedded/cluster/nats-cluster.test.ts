@@ -1,5 +1,5 @@
 import type { V1Pod } from "@kubernetes/client-node";
-import { connect } from "nats";
+import { connect, type NatsError } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { forwardPort } from "../../../contract/nats/port-forward";
 import { openRelay } from "../../../contract/nats/relay";
@@ -85,10 +85,18 @@ describe("a cluster of three servers", () => {
           .add({ name: "THREE", subjects: ["three"], num_replicas: 3 })
           .catch((error: Error) => (/peer offline/.test(error.message) ? undefined : Promise.reject(error))),
       );
-      await nats.jetstream().publish("three");
+      const publish = () =>
+        until("a leader that takes the message", () =>
+          nats
+            .jetstream()
+            .publish("three")
+            .catch((error: NatsError) => (error.code === "503" ? undefined : Promise.reject(error))),
+        );
+      await publish();
       const before = await ready("nats-2");
       await client.core.deleteNamespacedPod({ name: "nats-2", namespace: "nats" });
-      await nats.jetstream().publish("three");
+      // The pod that goes may have been the stream's leader.
+      await publish();
       await ready("nats-2", ({ metadata }) => metadata?.uid !== before.metadata?.uid);
       await until("the third replica", async () => {
         const { cluster: found, state } = await manager.streams.info("THREE");
