@@ -275,6 +275,12 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     // The kubelet starts it again after a second; from then on the time counts.
     await until("nats-server to answer", () => nats("account", "info").catch(() => undefined), 60_000);
     const back = performance.now();
+    // What is executed before is refused, and waits from then on.
+    await until(
+      "the consumer to be back",
+      () => nats("consumer", "info", "NOETL_COMMANDS", "noetl_worker_pool").catch(() => undefined),
+      60_000,
+    );
     const line = await until(
       "a playbook that completes",
       async () => {
@@ -428,7 +434,16 @@ describe("the whole stack on the embedded cluster, step by step", () => {
       async () => ((await uidOf("nats", "app=contract-guard")).length === 0 ? true : undefined),
       60_000,
     );
-    await remakeStream("noetl.commands", "work");
+    // Its process may outlive its pod by a moment.
+    await until(
+      "a work queue that nobody replaces",
+      () =>
+        remakeStream("noetl.commands", "work").then(
+          () => true,
+          (error: Error) => (/already in use/.test(error.message) ? undefined : Promise.reject(error)),
+        ),
+      30_000,
+    );
     config.contractTimeoutSeconds = "5";
     const output = await failingUp();
     expect(output).toContain("workqueue");
