@@ -113,9 +113,8 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
     },
     ...rememberedIn(outputs.contract),
     missingOutputs: expected.filter((name) => outputs[name] === undefined || outputs[name] === null),
-    secrets: [password, text(outputs.natsUrl), ...secretSettings.map((key) => text(config[key]))].filter(
-      (value) => value !== undefined,
-    ),
+    // Of the URL the password alone, which is hidden in every URL: who logs in where may be shown.
+    secrets: [password, ...secretSettings.map((key) => text(config[key]))].filter((value) => value !== undefined),
   };
 }
 
