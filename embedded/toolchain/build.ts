@@ -1,7 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { projectRoot } from "../../contract/project";
@@ -10,9 +9,6 @@ import { lock } from "./lock";
 import type { Tool } from "./tools";
 
 const TICK_MS = 60_000;
-const MiB = 1024 ** 2;
-/** From this share of the memory on, a process of the compiler may leave its garbage for longer: 8 GiB with two processors. */
-const ROOMY_MIB = 1280;
 
 /** Folder of the Go module that a tool is built from. */
 const moduleOf = (tool: Tool): string => path.join(projectRoot(), "embedded", "toolchain", tool.module);
@@ -26,7 +22,7 @@ const buildArgs = (tool: Tool): string[] => [
   `-ldflags=-s -w ${tool.ldflags ?? ""}`,
 ];
 
-/** Debug information, which the linker drops (`-s -w`), is not made in the first place: 15 % of the compiler's time. */
+/** Debug information, which the linker drops (`-s -w`), is not made in the first place: 12 % of the compiler's time for net/http and go/types. */
 const CHEAPER = "-gcflags=all=-dwarf=false";
 
 /** Where the pinned build of a tool stands in the cache. What is built in another way, or from other modules, stands elsewhere. */
@@ -98,40 +94,11 @@ export async function requireGo(tools: readonly Tool[]): Promise<void> {
   }
 }
 
-/**
- * What makes the compiler cheaper and the program no different: where memory allows, garbage is left until a process of the
- * compiler has its share of it. Go begins to collect at 128 MiB, unless `GOGC` is set: 3200 % of its smallest heap is that much.
- */
-export function compilerEnvironment(
-  { memory, cores }: Machine,
-  env: NodeJS.ProcessEnv = process.env,
-): NodeJS.ProcessEnv {
-  const share = Math.floor(memory / cores / 3 / MiB);
-  const roomy = share >= ROOMY_MIB && !["arm", "ia32", "mips", "mipsel"].includes(process.arch);
-  return { ...(roomy ? { GOGC: "3200", GOMEMLIMIT: `${share}MiB` } : {}), ...env, GOFLAGS: "", GOWORK: "off" };
-}
-
-/** What the compiler may use. */
-export interface Machine {
-  /** Bytes of memory. */
-  readonly memory: number;
-  /** Processors, each of which Go keeps busy with a process. */
-  readonly cores: number;
-}
-
-const thisMachine = (): Machine => ({ memory: memoryBytes(), cores: os.availableParallelism() });
-
-/** The machine's memory, or the smaller share that a container has of it. */
-function memoryBytes(): number {
-  const limit = process.constrainedMemory();
-  return limit > 0 ? Math.min(limit, os.totalmem()) : os.totalmem();
-}
-
 function goBuild(tool: Tool, output: string, signal: AbortSignal | undefined): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn("go", [...buildArgs(tool), CHEAPER, "-o", output, tool.package], {
       cwd: moduleOf(tool),
-      env: compilerEnvironment(thisMachine()),
+      env: { ...process.env, GOFLAGS: "", GOWORK: "off" },
       stdio: ["ignore", "ignore", "pipe"],
       ...(signal ? { signal } : {}),
     });

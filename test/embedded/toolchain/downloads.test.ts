@@ -8,7 +8,6 @@ import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { projectRoot } from "../../../contract/project";
 import { cachedPath, ensureTools, TOOLS, type Tool, type ToolName } from "../../../embedded/toolchain";
-import { compilerEnvironment } from "../../../embedded/toolchain/build";
 import { downloadedPath, slowerThanBuilding } from "../../../embedded/toolchain/downloads";
 import { checksumIn, pinnedChecksum, thisPlatform } from "../../../embedded/toolchain/releases";
 
@@ -365,18 +364,4 @@ describe("NOETL_NATS_DOWNLOADS", () => {
       'NOETL_NATS_DOWNLOADS is "no": it may be off, or the URL of a mirror, such as https://mirror.example/releases',
     );
   });
-});
-
-it.each<[number, number, object]>([
-  [8, 2, { GOGC: "3200", GOMEMLIMIT: "1365MiB" }],
-  [24, 2, { GOGC: "3200", GOMEMLIMIT: "4096MiB" }],
-  [7, 2, {}],
-  [16, 8, {}],
-])("the compiler may leave its garbage with %s GiB for %s processors: %o", (gigabytes, cores, expected) => {
-  const environment = compilerEnvironment({ memory: gigabytes * 1024 ** 3, cores }, {});
-  expect(environment).toEqual({ ...expected, GOFLAGS: "", GOWORK: "off" });
-});
-
-it("what the user has said of the compiler's garbage stays", () => {
-  expect(compilerEnvironment({ memory: 64 * 1024 ** 3, cores: 2 }, { GOGC: "50" }).GOGC).toBe("50");
 });
