@@ -16,7 +16,7 @@ import { checkWith } from "../contract/check";
 import { ensureContract } from "../contract/ensure";
 import { CONSUMER, STREAM } from "../contract/facts";
 import { ensureTools } from "../embedded/toolchain";
-import { median, seconds, table, type Row } from "./table";
+import { median, seconds, report, type Row } from "./table";
 
 const run = promisify(execFile);
 
@@ -134,13 +134,4 @@ async function measure(): Promise<Row[]> {
   }
 }
 
-measure().then(
-  (rows) => {
-    process.stdout.write(process.argv.includes("--json") ? `${JSON.stringify(rows)}\n` : `${table(rows).join("\n")}\n`);
-    process.exitCode = rows.some(({ measured, limit }) => limit !== undefined && measured > limit) ? 1 : 0;
-  },
-  (error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
-  },
-);
+report(measure);

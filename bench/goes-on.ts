@@ -5,7 +5,7 @@
  *     npm run bench:goes-on [-- --json]
  */
 import { availabilityRows } from "./goes-on/availability";
-import { table, type Row } from "./table";
+import { report, type Row } from "./table";
 
 /** Every measurement; a further one is a further line. */
 const MEASUREMENTS: readonly (() => Promise<Row[]>)[] = [
@@ -19,13 +19,4 @@ async function measure(): Promise<Row[]> {
   return rows;
 }
 
-measure().then(
-  (rows) => {
-    process.stdout.write(process.argv.includes("--json") ? `${JSON.stringify(rows)}\n` : `${table(rows).join("\n")}\n`);
-    process.exitCode = rows.some(({ measured, limit }) => limit !== undefined && measured > limit) ? 1 : 0;
-  },
-  (error: unknown) => {
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exitCode = 1;
-  },
-);
+report(measure);

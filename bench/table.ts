@@ -39,3 +39,18 @@ export async function seconds(work: () => Promise<unknown>): Promise<number> {
   await work();
   return (performance.now() - started) / 1000;
 }
+
+/** Measures, and prints the figures as a table or, asked with `--json`, as JSON; ends with 1 where one is above its limit. */
+export function report(measure: () => Promise<Row[]>): void {
+  measure().then(
+    (rows) => {
+      const text = process.argv.includes("--json") ? JSON.stringify(rows) : table(rows).join("\n");
+      process.stdout.write(`${text}\n`);
+      process.exitCode = rows.some(({ measured, limit }) => limit !== undefined && measured > limit) ? 1 : 0;
+    },
+    (error: unknown) => {
+      process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+      process.exitCode = 1;
+    },
+  );
+}

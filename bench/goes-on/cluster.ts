@@ -1,10 +1,10 @@
 /** Three real nats-servers on loopback that form a cluster, with the times of the chart's lame duck mode made short. */
 import { spawn, type ChildProcess } from "node:child_process";
 import * as fs from "node:fs";
-import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePorts } from "../../embedded/cluster/ports";
 
 /** Limit for a server to start, to stop or to be in step, in milliseconds. */
 const PATIENCE_MILLISECONDS = 60_000;
@@ -24,14 +24,6 @@ export async function until(what: string, happened: () => boolean | Promise<bool
   }
 }
 
-async function freePort(): Promise<number> {
-  const listener = net.createServer();
-  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
-  const { port } = listener.address() as net.AddressInfo;
-  await new Promise((resolve) => listener.close(resolve));
-  return port;
-}
-
 export class Cluster {
   private readonly children = new Map<string, ChildProcess>();
 
@@ -44,8 +36,10 @@ export class Cluster {
   static async start(binary: string, servers = 3): Promise<Cluster> {
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), "goes-on-"));
     const ports = new Map<string, Ports>();
-    for (let index = 0; index < servers; index++)
-      ports.set(`nats-${index}`, { client: await freePort(), route: await freePort(), monitor: await freePort() });
+    for (let index = 0; index < servers; index++) {
+      const [client, route, monitor] = (await freePorts(3)) as [number, number, number];
+      ports.set(`nats-${index}`, { client, route, monitor });
+    }
     const cluster = new Cluster(binary, dir, ports);
     for (const name of cluster.names) cluster.run(name);
     await Promise.all(cluster.names.map((name) => cluster.inStep(name)));
