@@ -2,7 +2,6 @@
  * Before NoETL or its gateway is installed or upgraded: will it be able to make its stream and consumer, its buckets, and to use
  * what it finds? Helm would otherwise wait for pods that crash-loop, and end with "context deadline exceeded" after minutes.
  */
-import type { StreamInfo } from "nats";
 import { observe, retrying } from "./check";
 import { openSession } from "./nats/connect";
 import { Deadline } from "./deadline";
@@ -11,7 +10,6 @@ import type { ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
 import { podsOf, previousLog } from "./kubernetes/pods";
 import { evaluateRules, type RuleResult } from "./rules";
-import type { Session } from "./nats/session";
 
 /** How long NATS is given to answer, in seconds; it has just been deployed. */
 const PREFLIGHT_SECONDS = 30;
@@ -75,9 +73,9 @@ export async function memoryStreams(inputs: ContractInputs): Promise<Loss[] | un
   try {
     const session = await openSession(inputs, deadline);
     try {
-      const answer = await request<{ streams?: StreamInfo[] | null }>(session, "STREAM.LIST", deadline);
-      return answer?.streams
-        ?.filter(({ config }) => String(config.storage) === "memory" && config.num_replicas === 1)
+      const { items } = await session.streams(deadline);
+      return items
+        .filter(({ config }) => String(config.storage) === "memory" && config.num_replicas === 1)
         .map(({ config, state }) => ({ name: config.name, messages: state.messages }))
         .sort((a, b) => a.name.localeCompare(b.name));
     } finally {
@@ -86,20 +84,6 @@ export async function memoryStreams(inputs: ContractInputs): Promise<Loss[] | un
   } catch (error) {
     if (error instanceof ConnectError) return undefined;
     throw error;
-  }
-}
-
-/** One question to the JetStream API; undefined where the login may not ask, or no answer comes. */
-async function request<T extends object>(
-  session: Session,
-  subject: string,
-  deadline: Deadline,
-): Promise<T | undefined> {
-  try {
-    const answer = await session.connection.request(`$JS.API.${subject}`, undefined, { timeout: deadline.step(3_000) });
-    return answer.json<T>();
-  } catch {
-    return undefined;
   }
 }
 

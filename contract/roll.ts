@@ -3,7 +3,7 @@
  * has a leader and all its copies are in step, since it takes one server at a time; a lone server that joins a cluster, and a
  * cluster that becomes a lone server, drop what they hold.
  */
-import type { ConsumerInfo, StreamInfo } from "nats";
+import type { StreamInfo } from "nats";
 import { Deadline } from "./deadline";
 import { ConnectError } from "./errors";
 import { LOCATIONS } from "./facts";
@@ -87,7 +87,7 @@ export async function holdingsOf(inputs: ContractInputs, seconds = ASK_SECONDS):
   try {
     const session = await openSession(inputs, deadline);
     try {
-      return await askAll({ session, deadline });
+      return await askAll(session, deadline);
     } finally {
       await session.close();
     }
@@ -97,61 +97,16 @@ export async function holdingsOf(inputs: ContractInputs, seconds = ASK_SECONDS):
   }
 }
 
-/** Who is asked, and until when. */
-interface Asked {
-  readonly session: Session;
-  readonly deadline: Deadline;
-}
-
-interface Page {
-  readonly total?: number;
-  readonly limit?: number;
-  readonly missing?: readonly string[] | null;
-  readonly error?: { readonly description?: string };
-}
-
-/** All items of a list, page by page. */
-async function pages<T>(asked: Asked, subject: string, field: string) {
-  const items: T[] = [];
-  const missing: string[] = [];
-  for (let offset = 0; ;) {
-    const page = await ask<Page & Record<string, unknown>>(asked, subject, { offset });
-    const found = (page[field] as T[] | null | undefined) ?? [];
-    items.push(...found);
-    missing.push(...(page.missing ?? []));
-    offset += page.limit ?? found.length;
-    if (found.length === 0 || offset >= (page.total ?? 0)) return { items, missing };
-  }
-}
-
-/** How long a cluster may take to collect an answer from its servers, in milliseconds; it gives one up after four seconds. */
-const ANSWER_MILLISECONDS = 6_000;
-
-async function ask<T extends Page>({ session, deadline }: Asked, subject: string, body: object): Promise<T> {
-  const { connection, server } = session;
-  const fail = (why: string): never => {
-    throw new ConnectError("no-answer", `${server} does not answer $JS.API.${subject}: ${why}`);
-  };
-  try {
-    const timeout = deadline.step(ANSWER_MILLISECONDS);
-    const answer = (await connection.request(`$JS.API.${subject}`, JSON.stringify(body), { timeout })).json<T>();
-    return answer.error ? fail(answer.error.description ?? "an error") : answer;
-  } catch (error) {
-    if (error instanceof ConnectError) throw error;
-    return fail((error as Error).message);
-  }
-}
-
-async function askAll(asked: Asked): Promise<Holdings> {
-  const { items: streams, missing } = await pages<StreamInfo>(asked, "STREAM.LIST", "streams");
+async function askAll(session: Session, deadline: Deadline): Promise<Holdings> {
+  const streams = await session.streams(deadline);
+  const missing = [...streams.missing];
   const groups: RaftGroup[] = [];
   const messages: Record<string, number> = {};
-  for (const { config, cluster, state } of streams) {
+  for (const { config, cluster, state } of streams.items) {
     groups.push({ of: `stream ${config.name}`, cluster });
     if (state.messages > 0) messages[config.name] = state.messages;
     if (state.consumer_count === 0) continue;
-    const subject = `CONSUMER.LIST.${config.name}`;
-    const consumers = await pages<ConsumerInfo>(asked, subject, "consumers");
+    const consumers = await session.consumers(config.name, deadline);
     for (const consumer of consumers.items)
       groups.push({ of: `consumer ${consumer.name} of ${config.name}`, cluster: consumer.cluster });
     // A stream keeps what its workers have acknowledged, too, until it is too old.

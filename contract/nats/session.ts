@@ -41,6 +41,13 @@ export interface ChangeRequest {
   readonly what: string;
 }
 
+/** All of a kind. */
+export interface Listed<T> {
+  readonly items: readonly T[];
+  /** Names of those that nobody answers for: they have no leader. */
+  readonly missing: readonly string[];
+}
+
 /** A session, the inputs that it is asked about, and until when it is asked. */
 export interface Inquiry {
   readonly session: Session;
@@ -66,6 +73,10 @@ export interface Session {
   consumerInfo(stream: string, consumer: string, deadline: Deadline): Promise<ConsumerInfo | undefined>;
   /** Limits and usage of the login's account. */
   accountInfo(deadline: Deadline): Promise<JetStreamAccountStats>;
+  /** All streams that the account holds. */
+  streams(deadline: Deadline): Promise<Listed<StreamInfo>>;
+  /** All consumers of a stream. */
+  consumers(stream: string, deadline: Deadline): Promise<Listed<ConsumerInfo>>;
   /** Names of the streams whose subjects overlap `subject`. */
   streamsWith(subject: string, deadline: Deadline): Promise<string[]>;
   /** The server's words where the login may not subscribe to `subject`. */
@@ -95,6 +106,8 @@ const UNAVAILABLE = [10008, 10118, 10126];
 /** Longest wait for one answer, in milliseconds: it comes at once, or is lost with a server, and is then asked again. */
 const ANSWER_MILLISECONDS = 3_000;
 
+/** Longest wait for a list, in milliseconds: a cluster gives up after four seconds to collect it from its servers. */
+const LIST_MILLISECONDS = 6_000;
 /** Longest wait for the permissions, in milliseconds: a server that does not tell them may not answer at all. */
 const PERMISSIONS_MILLISECONDS = 2_000;
 
@@ -106,6 +119,13 @@ interface ApiError {
 
 interface Answer {
   readonly error?: ApiError;
+}
+
+/** A page of a list. */
+interface Page {
+  readonly total?: number;
+  readonly limit?: number;
+  readonly missing?: readonly string[] | null;
 }
 
 /** One request to the server. */
@@ -162,6 +182,15 @@ export class NatsSession implements Session {
 
   accountInfo(deadline: Deadline): Promise<JetStreamAccountStats> {
     return this.api({ subject: "INFO", what: "the account's info" }, deadline);
+  }
+
+  streams(deadline: Deadline): Promise<Listed<StreamInfo>> {
+    return this.list({ subject: "STREAM.LIST", what: "the streams of the account" }, "streams", deadline);
+  }
+
+  consumers(stream: string, deadline: Deadline): Promise<Listed<ConsumerInfo>> {
+    const question = { subject: `CONSUMER.LIST.${stream}`, what: `the consumers of stream ${stream}` };
+    return this.list(question, "consumers", deadline);
   }
 
   async streamsWith(subject: string, deadline: Deadline): Promise<string[]> {
@@ -266,6 +295,21 @@ export class NatsSession implements Session {
     const reply = await this.ask<T>({ ...question, subject: `$JS.API.${question.subject}` }, deadline);
     if (reply.error) throw this.apiError(reply.error, question.what);
     return reply;
+  }
+
+  /** A list, page by page; `field` holds a page's items. */
+  private async list<T>(question: Question, field: string, deadline: Deadline): Promise<Listed<T>> {
+    const items: T[] = [];
+    const missing: string[] = [];
+    for (let offset = 0; ;) {
+      const asked = { ...question, body: { offset }, milliseconds: LIST_MILLISECONDS };
+      const page = await this.api<Page & Record<string, unknown>>(asked, deadline);
+      const found = (page[field] as T[] | null | undefined) ?? [];
+      items.push(...found);
+      missing.push(...(page.missing ?? []));
+      offset += page.limit ?? found.length;
+      if (found.length === 0 || offset >= (page.total ?? 0)) return { items, missing };
+    }
   }
 
   /** Undefined where there is no such stream or consumer. */
