@@ -69,7 +69,7 @@ export const LOCATIONS = {
   },
   gateway: { namespace: "gateway", service: "gateway", port: 8090, deployment: "gateway" },
   /** The namespace is that of NATS where the stack installs NATS. */
-  guard: { namespace: "contract-guard", deployment: "contract-guard" },
+  guard: { namespace: "contract-guard", deployment: "contract-guard", program: "guard.js" },
 } as const;
 
 /** NodePorts of a kind cluster, mapped to the host in `kind/cluster.yaml`. */

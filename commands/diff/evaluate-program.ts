@@ -5,6 +5,7 @@
 import * as fs from "node:fs";
 import { createRequire } from "node:module";
 import * as path from "node:path";
+import { LOCATIONS } from "../../contract/facts";
 import type { DeclaredResource, Evaluation, EvaluationAnswer, EvaluationRequest } from "./evaluation";
 import { stateOf } from "./outputs";
 import { Placeholders, UNKNOWN } from "../shared/placeholders";
@@ -110,7 +111,7 @@ function aliasUrns(registration: Registration, urn: string, real: (mockUrn: stri
 }
 
 /** Key of the guard's program in its ConfigMap. */
-const PROGRAM = "guard.js";
+const PROGRAM = LOCATIONS.guard.program;
 
 /**
  * What `npm run build` makes of the sources is not known here: of two revisions at most one is built, and a program of one line

@@ -10,7 +10,7 @@ const { deployment: NAME } = LOCATIONS.guard;
 export const LABELS = { app: NAME, "app.kubernetes.io/name": NAME, "app.kubernetes.io/component": NAME };
 
 /** Keys of the ConfigMap; both are files of the pod. */
-export const FILES = { program: "guard.js", contract: "contract.json" } as const;
+export const FILES = { program: LOCATIONS.guard.program, contract: "contract.json" } as const;
 /** Key of the Secret. */
 export const PASSWORD_KEY = "password";
 

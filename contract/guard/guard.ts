@@ -152,9 +152,8 @@ export class Guard {
       this.take(seen, session);
       const { heals } = this.last?.decision ?? { heals: [] };
       if (heals.length === 0) return;
-      if (await this.heal(heals, session, deadline)) {
-        this.take(await look(session, this.settings.inputs, deadline), session);
-      }
+      await this.heal(heals, session, deadline);
+      this.take(await look(session, this.settings.inputs, deadline), session);
     } catch (error) {
       if (!(error instanceof ConnectError)) throw error;
       this.answers = false;
@@ -231,8 +230,8 @@ export class Guard {
     this.streamCreated = created;
   }
 
-  /** Creates, in order, up to the first that NATS refuses. Returns whether anything may have changed. */
-  private async heal(heals: readonly Heal[], session: Session, deadline: Deadline): Promise<boolean> {
+  /** Creates, in order, up to the first that NATS refuses. */
+  private async heal(heals: readonly Heal[], session: Session, deadline: Deadline): Promise<void> {
     for (const heal of heals) {
       const { kind, name } = heal.creates;
       try {
@@ -251,10 +250,9 @@ export class Guard {
           message: `cannot create ${kind} ${name}: ${error.message}`,
           key: "refused",
         });
-        return true;
+        return;
       }
     }
-    return true;
   }
 }
 
