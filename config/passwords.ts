@@ -4,36 +4,11 @@
 export const SHORTEST_PASSWORD = 12;
 
 /** What such passwords consist of, beside digits and signs: default passwords of this field, and first guesses of every list. */
-const GUESSED = [
-  ...[
-    "noetl",
-    "nats",
-    "postgres",
-    "gateway",
-    "jetstream",
-    "demo",
-    "test",
-    "admin",
-    "administrator",
-    "root",
-    "guest",
-    "user",
-  ],
-  ...[
-    "password",
-    "passwort",
-    "passwd",
-    "secret",
-    "changeme",
-    "change",
-    "default",
-    "welcome",
-    "letmein",
-    "qwerty",
-    "example",
-  ],
-  ...["me", "my", "the", "this", "long", "random", "word", "dev", "local", "abc", "a"],
-];
+const GUESSED = (
+  "noetl nats postgres gateway jetstream demo test admin administrator root guest user password " +
+  "passwort passwd secret changeme change default welcome letmein qwerty example me my the this long " +
+  "random word dev local abc a"
+).split(" ");
 
 /** Different characters that a password has at least. */
 const FEWEST_DIFFERENT = 5;

@@ -1,5 +1,5 @@
 /** Commands that NoETL has issued and that no message leads a worker to: announced once more, each of them once. */
-import type { JetStreamClient, NatsError } from "nats";
+import type { ConsumerInfo, JetStreamClient, NatsError } from "nats";
 import { Deadline } from "../../../contract/deadline";
 import { ConnectError } from "../../../contract/errors";
 import { LOCATIONS } from "../../../contract/facts";
@@ -60,6 +60,12 @@ export interface AnnounceOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The workers' consumers that are there. */
+async function workersConsumers(session: Session, inputs: ContractInputs, deadline: Deadline): Promise<ConsumerInfo[]> {
+  const infos = consumerTerms(inputs).map(({ name }) => session.consumerInfo(inputs.stream, name, deadline));
+  return (await Promise.all(infos)).filter((info) => info !== undefined);
+}
+
 /**
  * Ids of the commands (`event_id`) whose message is still on its way to a worker: stored, and not acknowledged by each of the
  * workers' consumers that delivers it. A consumer that is not there leads nobody to a message.
@@ -71,12 +77,8 @@ export async function announcedCommands(session: Session, inputs: ContractInputs
   const { stream } = inputs;
   const found = new Set<string>();
   const info = await session.streamInfo(stream, deadline);
-  const consumers = await Promise.all(
-    consumerTerms(inputs).map(({ name }) => session.consumerInfo(stream, name, deadline)),
-  );
-  const open = consumers
-    .filter((each) => each !== undefined)
-    .filter((each) => each.num_pending + each.num_ack_pending > 0);
+  const consumers = await workersConsumers(session, inputs, deadline);
+  const open = consumers.filter((each) => each.num_pending + each.num_ack_pending > 0);
   if (!info || open.length === 0) return found;
   const first = Math.max(info.state.first_seq, Math.min(...open.map(({ ack_floor: floor }) => floor.stream_seq)) + 1);
   const last = info.state.last_seq;
@@ -219,10 +221,7 @@ async function look(session: Session, { inputs, noetl }: AnnounceOptions): Promi
 async function wayOf(session: Session, inputs: ContractInputs): Promise<string> {
   const [subject = inputs.subject] = publishedSubjects(inputs);
   const names = consumerTerms(inputs).map(({ name }) => name);
-  const found = await Promise.all(
-    names.map((name) => session.consumerInfo(inputs.stream, name, new Deadline(QUESTION_MILLISECONDS))),
-  );
-  if (found.some((each) => each !== undefined)) return subject;
+  if ((await workersConsumers(session, inputs, new Deadline(QUESTION_MILLISECONDS))).length > 0) return subject;
   throw new CommandError(
     `Nothing was announced: ${inputs.stream} has no consumer ${names.join(", ")}, and one that a worker adds delivers only ` +
       "what is published after that. Restart the workers, and run the same command again",
