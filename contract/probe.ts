@@ -100,15 +100,17 @@ const NO_ROOM: ReadonlySet<number> = new Set([10023, 10002, 10047]);
 /** A sequence that no stream reaches. */
 const NO_SEQUENCE = "4611686018427387904";
 
-/** Subjects that this NoETL publishes on, each literal: what stands in a pattern's wildcards is made up. */
-export function probedSubjects(inputs: ContractInputs): string[] {
-  const literal = (pattern: string): string =>
-    pattern
-      .split(".")
-      .map((token) => (token === "*" || token === ">" ? "noetl-nats-probe" : token))
-      .join(".");
-  return [...new Set(publishedSubjects(inputs).map(literal))];
-}
+/** A subject of a pattern: what stands in its wildcards is made up. */
+export const literalOf = (pattern: string): string =>
+  pattern
+    .split(".")
+    .map((token) => (token === "*" || token === ">" ? "noetl-nats-probe" : token))
+    .join(".");
+
+/** Subjects that this NoETL publishes on, each literal. */
+export const probedSubjects = (inputs: ContractInputs): string[] => [
+  ...new Set(publishedSubjects(inputs).map(literalOf)),
+];
 
 /** Whether a server can be asked for a trace instead of a delivery. A cluster may have older servers in it. */
 export function mayWatch({ serverVersion, clustered }: Session): boolean {

@@ -93,6 +93,9 @@ class Run {
   private readonly started = Date.now();
   private readonly active = new Set<Download & { readonly stop: AbortController }>();
   private readonly silentHosts = new Set<string>();
+  private announce: () => void = () => undefined;
+  /** Resolves when it has been said what is downloaded. */
+  private readonly announced = new Promise<void>((resolve) => (this.announce = resolve));
 
   constructor(private readonly log: (line: string) => void) {}
 
@@ -102,7 +105,7 @@ class Run {
     let begin: (begins: boolean) => void = () => undefined;
     const begins = new Promise<boolean>((resolve) => (begin = resolve));
     const looking = setInterval(() => progress.received > 0 && begin(true), 50);
-    const path = this.obtain({ tool, release }, { progress, signal: stop.signal })
+    const path = this.obtain({ tool, release }, { progress, signal: stop.signal, begin: () => begin(true) })
       .catch((error: unknown) => {
         if (!(error instanceof NotHad)) throw error;
         if (error.message !== "") this.log(`${tool.name} ${tool.version}: ${error.message}; it is built instead`);
@@ -118,9 +121,17 @@ class Run {
     return download;
   }
 
-  /** Says in one line what is downloaded and in one which hosts did not answer, and watches over the rest. */
+  /** Says what is downloaded, and watches over it. */
   async report(downloads: readonly Download[]): Promise<ReadonlySet<string>> {
     if (downloads.length === 0) return new Set();
+    const begun = await this.sayWhatBegins(downloads);
+    this.announce();
+    this.watch();
+    return begun;
+  }
+
+  /** In one line what is downloaded, and in one which hosts did not answer. */
+  private async sayWhatBegins(downloads: readonly Download[]): Promise<ReadonlySet<string>> {
     // Another process may be at it for minutes, and then the waiting is no loss.
     const waiting = sleep(SILENCE_MS + 500, true, { ref: false });
     const begun = await Promise.all(
@@ -133,7 +144,6 @@ class Run {
       const hosts = [...this.silentHosts].sort().join(", ");
       this.log(`Official downloads cannot be reached (${hosts}), which took ${seconds} s to find out.`);
     }
-    this.watch();
     return new Set(names);
   }
 
@@ -175,6 +185,9 @@ class Run {
       await install({ tool, release, file, target });
       fs.rmSync(file, { force: true });
       const seconds = Math.round((Date.now() - began) / 1000);
+      // It may have come at once: first it is said that it comes.
+      control.begin();
+      await this.announced;
       this.log(`${tool.name} ${tool.version}: downloaded in ${seconds} s, with the right checksum`);
       return target;
     } finally {
@@ -214,7 +227,7 @@ class Run {
     }
   }
 
-  private async ask(url: string, to: Control & { file: string; since: number }): Promise<Outcome> {
+  private async ask(url: string, to: Omit<Control, "begin"> & { file: string; since: number }): Promise<Outcome> {
     const host = hostOf(url);
     if (unanswered.has(host)) return { kind: "unreachable" };
     const outcome = await transfer({ url, ...to, silenceMs: SILENCE_MS });
@@ -248,6 +261,8 @@ class Run {
 interface Control {
   readonly progress: Progress;
   readonly signal: AbortSignal;
+  /** To be called when the file is there. */
+  readonly begin: () => void;
 }
 
 const noProgress = (): Progress => ({ began: Date.now(), received: 0, left: undefined });

@@ -18,6 +18,7 @@ import {
   readMessages,
   received,
   SUBJECTS_OVERLAP,
+  untilStored,
   type Answered,
   type Message,
 } from "./messages";
@@ -201,6 +202,7 @@ async function settle(
   let taken = 0;
   let seen = 0;
   for (const [stream, last] of before) {
+    await untilStored(session, stream);
     const info = await session.streamInfo(stream, new Deadline(PATIENCE_MILLISECONDS));
     const now = info?.state.last_seq ?? last;
     taken += now - last;
@@ -223,11 +225,16 @@ async function settle(
     if (answer.stream !== undefined && answer.stream !== take.stream) continue;
     if (message.reply) session.connection.publish(message.reply, JSON.stringify(answer));
   }
+  // What is not with the server yet goes with this process.
+  await flush(session);
   return { caught: open.length, doubtful };
 }
 
-/** How long a message may be on its way to us after the server has passed it on, in milliseconds. */
-const TRAVEL_MILLISECONDS = 5;
+/**
+ * How long a server may be between two of those that it hands one message to, us and a stream, and its interest between two
+ * servers of a cluster, in milliseconds: on a machine with more to do than it has processors, as long as those wait for one.
+ */
+const TRAVEL_MILLISECONDS = 100;
 
 /** Hears what is published on some subjects. */
 class Listener {
@@ -250,6 +257,7 @@ class Listener {
   static async open(session: Session, subjects: readonly string[]): Promise<Listener> {
     const listener = new Listener(session, subjects);
     await flush(session);
+    await sleep(TRAVEL_MILLISECONDS);
     return listener;
   }
 

@@ -62,29 +62,26 @@ const LEFT_OUT: Readonly<Record<Reason, string>> = {
 };
 
 /** An error of NATS in the middle of a repair, wherever it was met, with how the repair goes on. */
-function withWayOn(error: unknown, journal: Journal | undefined): unknown {
-  if (
-    !(error instanceof ConnectError) ||
-    journal === undefined ||
-    /Run (it|the same command) again/.test(error.message)
-  )
-    return error;
+function withWayOn(error: unknown): unknown {
+  if (!(error instanceof ConnectError) || /Run (it|the same command) again/.test(error.message)) return error;
   return new ConnectError(error.problem, `${error.message.replace(/\.$/, "")}. ${AGAIN}.`);
 }
 
 /** What is done in which order. */
 class Repair extends RepairContext {
   async run(): Promise<Outcome> {
+    let connected = false;
     try {
-      return await this.runFromHere();
+      return await this.runFromHere(() => (connected = true));
     } catch (error) {
-      throw withWayOn(error, readJournal(this.folder));
+      throw connected || readJournal(this.folder) ? withWayOn(error) : error;
     }
   }
 
-  private async runFromHere(): Promise<Outcome> {
+  private async runFromHere(connected: () => void): Promise<Outcome> {
     const session = await openSession(this.inputs, this.deadline());
     try {
+      connected();
       await refuseWhereHeld(session, this.inputs.stream);
       const journal = readJournal(this.folder) ?? (await this.takeOver(session));
       return journal ? await this.resume(session, journal) : await this.begin(session);

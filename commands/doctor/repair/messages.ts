@@ -2,9 +2,10 @@
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as readline from "node:readline";
-import type { Msg, MsgHdrs, NatsError } from "nats";
+import type { Msg, MsgHdrs, NatsError, StreamInfo } from "nats";
 import { ConnectError } from "../../../contract/errors";
 import type { Session } from "../../../contract/nats/session";
+import { EXPECTED_STREAM, literalOf } from "../../../contract/probe";
 import { CommandError } from "../../shared/exit";
 import { backupFile, setAside, writeWhole, type Journal } from "./journal";
 
@@ -212,6 +213,26 @@ export async function publish(
     }
     throw unanswered(session, error as NatsError, `publish on ${subject}`);
   }
+}
+
+/** A sequence that no stream reaches. */
+const NO_SEQUENCE = 2 ** 52;
+
+/**
+ * Waits until a stream has stored all that had reached it. What is published goes through a queue of the stream's, and with
+ * several replicas through their log after it; requests to the API overtake both, and what a stream holds by their answer
+ * may lack what it stores a moment later. So the stream is sent what it must refuse, behind the rest: a publish that expects
+ * another stream, and with several replicas the removal of a message that does not exist, which goes through the log too.
+ *
+ * @throws ConnectError where the stream does not answer, as without a leader.
+ */
+export async function untilStored(session: Session, stream: string): Promise<void> {
+  const { config, error } = await ask<Pick<StreamInfo, "config">>(session, `STREAM.INFO.${stream}`, {});
+  const [subject] = config?.subjects ?? [];
+  if (error || subject === undefined || config.sealed || config.mirror || config.no_ack) return;
+  const refused = Buffer.from(`NATS/1.0\r\n${EXPECTED_STREAM}: noetl-nats-none\r\n\r\n`);
+  await publish(session, literalOf(subject), { headers: refused, data: Buffer.alloc(0) });
+  if (config.num_replicas > 1) await ask(session, `STREAM.MSG.DELETE.${stream}`, { seq: NO_SEQUENCE });
 }
 
 /** Lines of a header block: name and value, as the server reads them. */

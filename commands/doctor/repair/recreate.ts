@@ -36,6 +36,7 @@ import {
   readMessages,
   savedMessages,
   saveMessages,
+  untilStored,
   type Answered,
   type Message,
 } from "./messages";
@@ -196,9 +197,10 @@ export class RecreateSteps {
     this.journal.doubled += doubtful;
   }
 
-  private async save({ stream }: Live): Promise<void> {
+  private async save(): Promise<void> {
     const { session, journal, context } = this;
-    const last = stream?.state.last_seq ?? 0;
+    await untilStored(session, journal.stream);
+    const last = (await session.streamInfo(journal.stream, context.deadline()))?.state.last_seq ?? 0;
     Object.assign(journal, await saveMessages(session, { stream: journal.stream, from: 1, last }, context.folder));
     Object.assign(journal, { gone: [], subscribed: [], line: 0, written: 0, leftOut: {} });
     await this.capture();
@@ -385,7 +387,7 @@ export class RecreateSteps {
     await checkBackup(context.folder, journal);
     const alone = !open;
     const writer = new Writer(session, journal.stream, alone ? `${inlet(journal.id)}.` : "");
-    const filling = new Filling({ session, journal, context }, writer, await this.cutOff(info));
+    const filling = new Filling({ session, journal, context }, writer, await this.cutOff());
     const now = info?.ts ? new Date(info.ts).getTime() : Date.now();
     // Where others write to the stream, too, none can be brought to a place in it: they begin before what is written.
     if (!alone) for (const place of journal.places) await this.subscribe(place, false);
@@ -429,10 +431,13 @@ export class RecreateSteps {
   }
 
   /** Lines of the batch that an interruption cut off which the stream has already. */
-  private async cutOff(info: StreamInfo | undefined): Promise<Set<number>> {
+  private async cutOff(): Promise<Set<number>> {
     const { session, journal, context } = this;
     const { batch = [], tail } = journal;
-    if (batch.length === 0 || !info) return new Set();
+    if (batch.length === 0) return new Set();
+    await untilStored(session, journal.stream);
+    const info = await session.streamInfo(journal.stream, context.deadline());
+    if (!info) return new Set();
     const messages: { line: number; message: Message }[] = [];
     let line = 0;
     const lines = new Set(batch);
@@ -518,6 +523,7 @@ export class RecreateSteps {
   async drain(prefix = ""): Promise<number> {
     const { session, journal, context } = this;
     const writer = new Writer(session, journal.stream, prefix);
+    await untilStored(session, this.holding);
     const info = await session.streamInfo(this.holding, context.deadline());
     if (!info) return 0;
     const { first_seq: first, last_seq: last, messages } = info.state;
@@ -590,6 +596,7 @@ export class RecreateSteps {
     const { session, journal, context } = this;
     const cut = new Set(journal.batch ?? []);
     if (cut.size === 0) return [...batch];
+    await untilStored(session, journal.stream);
     const info = await session.streamInfo(journal.stream, context.deadline());
     const present: Message[] = [];
     const last = info?.state.last_seq ?? 0;
