@@ -25,8 +25,7 @@ export default tseslint.config(
   {
     files: [
       "bench/**/*.ts",
-      "commands/{diff,kind}/**/*.ts",
-      "commands/doctor/repair/**/*.ts",
+      "commands/**/*.ts",
       "components/*.ts",
       "components/{gateway,gcp,noetl,postgres,stream-contract}/**/*.ts",
       "contract/**/*.ts",
@@ -34,7 +33,6 @@ export default tseslint.config(
       "policy/**/*.ts",
       "scripts/**/*.ts",
     ],
-    ignores: ["commands/diff/present/**", "contract/ensure.ts", "contract/guard/**", "contract/roll.ts"],
     rules: {
       "max-params": ["error", 3],
       "max-lines-per-function": ["error", { max: 60, skipComments: true, skipBlankLines: true }],

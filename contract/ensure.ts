@@ -1,12 +1,12 @@
+import type { StreamInfo } from "nats";
 import { checkWith, observe, retrying, type ContractReport, type Remembered } from "./check";
 import { openSession } from "./nats/connect";
-import type { Deadline } from "./deadline";
 import { bucketConfig, consumerConfig, streamConfig } from "./desired";
 import { consumerTerms, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
 import { breaks, checkName, evaluateRules, type Observed, type RuleResult } from "./rules";
 import { list, type Ensured } from "./rules/rule";
-import type { Session } from "./nats/session";
+import type { Inquiry } from "./nats/session";
 import { bucketsOf, bucketStream } from "./rules/gateway";
 
 /** One request to the JetStream API. */
@@ -33,10 +33,6 @@ export interface EnsurePlan {
   readonly refused: readonly RuleResult[];
 }
 
-function patchOf(patches: Map<string, object>, name: string, patch: object): void {
-  patches.set(name, { ...patches.get(name), ...patch });
-}
-
 /** The fields of a patch that change, `max_age 60000000000 -> 3600000000000` each. */
 function described(config: object, patch: object): string {
   const before = config as Record<string, unknown>;
@@ -47,109 +43,138 @@ function described(config: object, patch: object): string {
     .join(", ");
 }
 
+/** What the broken rules ask for, by what it is done to. */
+interface Wishes {
+  readonly createsStream: boolean;
+  /** Fields of the stream that change. */
+  readonly stream: object;
+  /** Consumers that are made, that are resumed, and fields that change, by name. */
+  readonly createsConsumers: readonly string[];
+  readonly resumes: readonly string[];
+  readonly consumers: ReadonlyMap<string, object>;
+  readonly createsBuckets: readonly string[];
+  readonly buckets: ReadonlyMap<string, object>;
+  readonly stores: ReadonlyMap<string, object>;
+  readonly declared: readonly Change[];
+  readonly refused: readonly RuleResult[];
+}
+
+type Action = RuleResult["ensure"];
+
+/** What loses nothing and is nobody's decision; anything else is refused. */
+const LOSSLESS: readonly Action["action"][] = [
+  "create-stream",
+  "create-consumer",
+  "create-bucket",
+  "edit-stream",
+  "edit-consumer",
+  "edit-bucket",
+  "edit-store",
+  "resume-consumer",
+  "declared",
+];
+
+function wishesOf(broken: readonly RuleResult[], firstConsumer: string): Wishes {
+  const of = <A extends Action["action"]>(action: A) =>
+    broken.flatMap(({ ensure }) => (ensure.action === action ? [ensure as Extract<Action, { action: A }>] : []));
+  const consumer = (name: string | undefined): string => name ?? firstConsumer;
+  return {
+    createsStream: of("create-stream").length > 0,
+    stream: Object.assign({}, ...of("edit-stream").map(({ patch }) => patch)) as object,
+    createsConsumers: of("create-consumer").map((each) => consumer(each.consumer)),
+    resumes: of("resume-consumer").map((each) => consumer(each.consumer)),
+    consumers: joined(of("edit-consumer").map((each) => [consumer(each.consumer), each.patch])),
+    // Two rules may ask for it.
+    createsBuckets: [...new Set(of("create-bucket").map(({ bucket }) => bucket))],
+    buckets: joined(of("edit-bucket").map(({ bucket, patch }) => [bucket, patch])),
+    stores: joined(of("edit-store").map(({ store, patch }) => [store, patch])),
+    declared: of("declared").flatMap(({ changes }) => changes),
+    refused: broken.filter(({ ensure }) => !LOSSLESS.includes(ensure.action)),
+  };
+}
+
+/** The patches of each name in one. */
+function joined(patches: readonly (readonly [string, object])[]): Map<string, object> {
+  const found = new Map<string, object>();
+  for (const [name, patch] of patches) found.set(name, { ...found.get(name), ...patch });
+  return found;
+}
+
 /** What has to be done so that the contract holds, without losing anything: nothing is ever removed, recreated or shortened. */
 export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePlan {
-  const { stream, expect } = inputs;
-  const changes: Change[] = [];
-  const declared: Change[] = [];
-  const refused: RuleResult[] = [];
-  const patches = {
-    stream: {},
-    consumers: new Map<string, object>(),
-    buckets: new Map<string, object>(),
-    stores: new Map<string, object>(),
-  };
-  const resumes: string[] = [];
-  const creates: string[] = [];
-  const terms = consumerTerms(inputs);
-  const first = terms[0]?.name ?? inputs.consumer;
   const broken = evaluateRules(inputs, observed).filter(({ ok }) => !ok);
-  const createsStream = broken.some(({ ensure }) => ensure.action === "create-stream");
-  for (const verdict of broken) {
-    const { ensure } = verdict;
-    switch (ensure.action) {
-      case "create-stream":
-        break; // It comes first, whatever the order of the rules.
-      case "create-consumer":
-        creates.push(ensure.consumer ?? first);
-        break;
-      case "create-bucket": {
-        const bucket = bucketsOf(inputs).find(({ name }) => name === ensure.bucket);
-        const subject = `STREAM.CREATE.${bucketStream(ensure.bucket)}`;
-        // Two rules may ask for it.
-        if (bucket && !changes.some((other) => other.subject === subject)) {
-          changes.push({
-            does: `create bucket ${bucket.name}`,
-            subject,
-            body: bucketConfig(bucket, expect.replicas),
-            creates: { kind: "bucket", name: bucket.name },
-          });
-        }
-        break;
-      }
-      case "edit-stream":
-        Object.assign(patches.stream, ensure.patch);
-        break;
-      case "edit-consumer":
-        patchOf(patches.consumers, ensure.consumer ?? first, ensure.patch);
-        break;
-      case "edit-bucket":
-        patchOf(patches.buckets, ensure.bucket, ensure.patch);
-        break;
-      case "edit-store":
-        patchOf(patches.stores, ensure.store, ensure.patch);
-        break;
-      case "resume-consumer":
-        resumes.push(ensure.consumer ?? first);
-        break;
-      case "declared":
-        declared.push(...ensure.changes); // After NoETL's own stream, which a declared consumer may be of.
-        break;
-      default:
-        refused.push(verdict);
-    }
-  }
-
+  const wishes = wishesOf(broken, consumerTerms(inputs)[0]?.name ?? inputs.consumer);
+  const { declared, refused } = wishes;
   if (inputs.declaredOnly) return { changes: declared, refused };
-  const edit = (what: string, name: string, config: object | undefined, patch: object): void => {
-    if (!config || Object.keys(patch).length === 0) return;
+  const changes = [
+    ...newBuckets(inputs, wishes),
+    ...edits(inputs, observed, wishes),
+    // The stream comes before its consumers, and all of NoETL's before what is declared, which may be a consumer of its stream.
+    ...(wishes.createsStream ? [newStream(inputs)] : []),
+    ...consumerChanges(inputs, observed, wishes),
+    ...declared,
+  ];
+  return { changes, refused };
+}
+
+const newBuckets = (inputs: ContractInputs, { createsBuckets }: Wishes): Change[] =>
+  bucketsOf(inputs)
+    .filter(({ name }) => createsBuckets.includes(name))
+    .map((bucket) => ({
+      does: `create bucket ${bucket.name}`,
+      subject: `STREAM.CREATE.${bucketStream(bucket.name)}`,
+      body: bucketConfig(bucket, inputs.expect.replicas),
+      creates: { kind: "bucket", name: bucket.name },
+    }));
+
+const newStream = (inputs: ContractInputs): Change => ({
+  does: `create stream ${inputs.stream}`,
+  subject: `STREAM.CREATE.${inputs.stream}`,
+  body: streamConfig(inputs),
+  creates: { kind: "stream", name: inputs.stream },
+});
+
+/** Updates of the stream, of buckets and of NoETL's own stores. */
+function edits({ stream }: ContractInputs, observed: Observed, wishes: Wishes): Change[] {
+  const edit = (what: string, info: Pick<StreamInfo, "config"> | undefined, patch: object): Change[] => {
+    if (!info || Object.keys(patch).length === 0) return [];
+    const { config } = info;
     const does = `update ${what}: ${described(config, patch)}`;
-    changes.push({ does, subject: `STREAM.UPDATE.${name}`, body: { ...config, ...patch } });
+    return [{ does, subject: `STREAM.UPDATE.${config.name}`, body: { ...config, ...patch } }];
   };
-  edit(`stream ${stream}`, stream, observed.stream?.config, patches.stream);
-  for (const [bucket, patch] of patches.buckets) {
-    edit(`bucket ${bucket}`, bucketStream(bucket), observed.buckets?.[bucket]?.config, patch);
-  }
+  return [
+    ...edit(`stream ${stream}`, observed.stream, wishes.stream),
+    ...[...wishes.buckets].flatMap(([bucket, patch]) => edit(`bucket ${bucket}`, observed.buckets?.[bucket], patch)),
+    ...[...wishes.stores].flatMap(([store, patch]) => edit(`stream ${store}`, observed.stores?.[store], patch)),
+  ];
+}
 
-  for (const [store, patch] of patches.stores) edit(`stream ${store}`, store, observed.stores?.[store]?.config, patch);
-
-  if (createsStream) {
-    changes.push({
-      does: `create stream ${stream}`,
-      subject: `STREAM.CREATE.${stream}`,
-      body: streamConfig(inputs),
-      creates: { kind: "stream", name: stream },
-    });
-  }
+/** Consumers that are made, updated or resumed, one after the other. */
+function consumerChanges(inputs: ContractInputs, observed: Observed, wishes: Wishes): Change[] {
+  const { stream } = inputs;
   const infoOf = (name: string) => (observed.consumers ? observed.consumers[name] : observed.consumer);
-  const change = (does: string, name: string, config: object, creates?: Creation): void => {
-    const subject = `CONSUMER.DURABLE.CREATE.${stream}.${name}`;
-    changes.push({ does, subject, body: { stream_name: stream, config }, ...(creates ? { creates } : {}) });
-  };
-  for (const item of terms) {
+  return consumerTerms(inputs).flatMap((item) => {
     const { name } = item;
-    const patch = patches.consumers.get(name);
+    const patch = wishes.consumers.get(name);
     const config = infoOf(name)?.config;
+    const write = (does: string, config: object): Change => ({
+      does,
+      subject: `CONSUMER.DURABLE.CREATE.${stream}.${name}`,
+      body: { stream_name: stream, config },
+    });
+    const changes: Change[] = [];
     // Without a stream no rule about its consumers is asked.
-    if (createsStream || creates.includes(name)) {
-      change(`create consumer ${name}`, name, consumerConfig(inputs, item), { kind: "consumer", name });
-    } else if (config && patch)
-      change(`update consumer ${name}: ${described(config, patch)}`, name, { ...config, ...patch });
-    if (resumes.includes(name)) {
+    if (wishes.createsStream || wishes.createsConsumers.includes(name)) {
+      const create = write(`create consumer ${name}`, consumerConfig(inputs, item));
+      changes.push({ ...create, creates: { kind: "consumer", name } });
+    } else if (config && patch) {
+      changes.push(write(`update consumer ${name}: ${described(config, patch)}`, { ...config, ...patch }));
+    }
+    if (wishes.resumes.includes(name)) {
       changes.push({ does: `resume consumer ${name}`, subject: `CONSUMER.PAUSE.${stream}.${name}`, body: {} });
     }
-  }
-  return { changes: [...changes, ...declared], refused };
+    return changes;
+  });
 }
 
 /** What a run of mode `ensure` with these inputs left behind, where it held; a later one may take that back. */
@@ -193,7 +218,7 @@ export async function ensureContract(inputs: ContractInputs, remembered: Remembe
   return retrying(inputs, async (deadline) => {
     const session = await openSession(inputs, deadline);
     try {
-      await change(session, inputs, deadline, { remembered, done });
+      await change({ session, inputs, deadline }, { remembered, done });
       return { ...(await checkWith({ session, inputs, deadline }, true, remembered)), changes: done };
     } finally {
       await session.close();
@@ -207,12 +232,7 @@ interface Before {
   readonly done: string[];
 }
 
-async function change(
-  session: Session,
-  inputs: ContractInputs,
-  deadline: Deadline,
-  { remembered, done }: Before,
-): Promise<void> {
+async function change({ session, inputs, deadline }: Inquiry, { remembered, done }: Before): Promise<void> {
   const { observed } = await observe({ session, inputs, deadline }, remembered);
   const { changes, refused } = ensurePlan(inputs, observed);
   const forbids = refused.filter(breaks(inputs));

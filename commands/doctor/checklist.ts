@@ -283,8 +283,7 @@ function deploymentLines({ namespaces: { noetl } }: Evidence): Line[] {
   const { serverDeployment, workerDeployment } = LOCATIONS.noetl;
   return [serverDeployment, workerDeployment].map((name) =>
     deploymentLine(
-      section,
-      name,
+      { section, item: name },
       noetl.value.workloads.find((each) => each.kind === "Deployment" && each.name === name),
       noetl.value,
     ),
@@ -324,8 +323,7 @@ const failureLines = (evidence: Evidence): Line[] =>
   }));
 
 function deploymentLine(
-  section: string,
-  item: string,
+  { section, item }: Pick<Line, "section" | "item">,
   workload: WorkloadFacts | undefined,
   { unread, pods }: NamespaceFacts,
 ): Line {

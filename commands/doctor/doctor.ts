@@ -49,7 +49,10 @@ export async function examine(target: Target, origin?: string): Promise<Diagnosi
   const helm = helmCommand();
   return {
     ...found,
-    findings: found.findings.map((each) => ({ ...each, remedy: inWordsOf(words, each.remedy, target.stack, helm) })),
+    findings: found.findings.map((each) => ({
+      ...each,
+      remedy: inWordsOf(words, each.remedy, { stack: target.stack, helm }),
+    })),
   };
 }
 

@@ -5,13 +5,20 @@ import { knownSecrets } from "../shared/mask";
 import { answer, type Cluster } from "./cluster";
 import type { Answer, VariableFacts } from "./evidence";
 
+/** Whose environment is read, and how it is judged and shown. */
+interface Wanted {
+  readonly namespace: string;
+  readonly deployment: string;
+  /** What the stack gives, by variable. Default: nothing is compared. */
+  readonly expected?: Readonly<Record<string, string | undefined>>;
+  /** Hides what is secret in a text. Default: nothing is hidden. */
+  readonly mask?: (text: string) => string;
+}
+
 /** What the pods of a Deployment get as environment, with every value that a Secret holds masked. */
 export async function readEnvironment(
   cluster: Cluster,
-  namespace: string,
-  deployment: string,
-  expected: Readonly<Record<string, string | undefined>>,
-  mask: (text: string) => string,
+  { namespace, deployment, expected = {}, mask = (text) => text }: Wanted,
 ): Promise<readonly VariableFacts[] | undefined> {
   const found = await cluster.ask(`read Deployment ${namespace}/${deployment}`, "get on deployments", () =>
     cluster.apps.readNamespacedDeployment({ namespace, name: deployment }),
@@ -19,19 +26,20 @@ export async function readEnvironment(
   const container = found?.spec?.template.spec?.containers[0];
   if (!container) return undefined;
   const maps = new Map<string, Promise<Answer<Record<string, string> | undefined>>>();
-  const dataOf = (kind: "ConfigMap" | "Secret", name: string) => {
+  const dataOf = (kind: Kind, name: string) => {
     const key = `${kind} ${name}`;
-    const reading = maps.get(key) ?? answer(() => readData(cluster, kind, namespace, name));
+    const reading = maps.get(key) ?? answer(() => readData(cluster, { kind, namespace, name }));
     maps.set(key, reading);
     return reading;
   };
   const variables = new Map<string, VariableFacts>();
-  const put = (name: string, value: string | undefined, source: string, secret: boolean): void => {
+  const put = (name: string, value: string | undefined, { kind, text }: Source): void => {
+    const secret = kind === "Secret";
     const shown = value === undefined ? undefined : showVariable(value, secret, mask);
     const should = expected[name];
     variables.set(name, {
       name,
-      source,
+      source: text,
       ...(shown === undefined ? {} : { value: shown }),
       ...(value === undefined || should === undefined ? {} : { asDeployed: value === should }),
       ...(value !== should && should !== undefined && shown === showVariable(should, secret, mask)
@@ -44,7 +52,7 @@ export async function readEnvironment(
     const data = await dataOf(kind, ref?.name ?? "");
     if (!data.ok) continue;
     for (const [key, value] of Object.entries(data.value ?? {})) {
-      put(`${prefix}${key}`, value, `${kind} ${ref?.name}, key ${key}`, kind === "Secret");
+      put(`${prefix}${key}`, value, { kind, text: `${kind} ${ref?.name}, key ${key}` });
     }
   }
   for (const { name, value, valueFrom } of container.env ?? []) {
@@ -54,12 +62,20 @@ export async function readEnvironment(
     if (ref) {
       const data = await dataOf(kind, ref.name ?? "");
       const held = data.ok ? data.value?.[ref.key] : undefined;
-      put(name, held, `${kind} ${ref.name}, key ${ref.key}`, kind === "Secret");
+      put(name, held, { kind, text: `${kind} ${ref.name}, key ${ref.key}` });
     } else if (!valueFrom) {
-      put(name, value ?? "", "literal", false);
+      put(name, value ?? "", { text: "literal" });
     }
   }
   return [...variables.values()];
+}
+
+type Kind = "ConfigMap" | "Secret";
+
+/** Where a value stands, and that in words. */
+interface Source {
+  readonly kind?: Kind;
+  readonly text: string;
 }
 
 /** A Secret's value is shown only as far as it is a URL, whose password the mask hides. */
@@ -69,9 +85,7 @@ function showVariable(value: string, secret: boolean, mask: (text: string) => st
 
 async function readData(
   cluster: Cluster,
-  kind: "ConfigMap" | "Secret",
-  namespace: string,
-  name: string,
+  { kind, namespace, name }: { kind: Kind; namespace: string; name: string },
 ): Promise<Record<string, string> | undefined> {
   if (kind === "ConfigMap") {
     const found = await cluster.ask(`read ConfigMap ${namespace}/${name}`, "get on configmaps", () =>
@@ -104,7 +118,7 @@ export async function deployedPassword(cluster: Cluster, namespace: string, user
     const pod = set?.spec?.template.spec;
     const mounted = pod?.volumes?.flatMap(({ secret }) => secret?.secretName ?? []) ?? [];
     for (const secret of mounted) {
-      const text = (await readData(cluster, "Secret", namespace, secret))?.[USERS_FILE];
+      const text = (await readData(cluster, { kind: "Secret", namespace, name: secret }))?.[USERS_FILE];
       const login = text === undefined ? undefined : usersIn(text)?.find((each) => each.user === user);
       if (login) return login.password;
     }
@@ -112,7 +126,8 @@ export async function deployedPassword(cluster: Cluster, namespace: string, user
       .flatMap(({ env = [] }) => env)
       .map(({ valueFrom }) => valueFrom?.secretKeyRef)
       .find((ref) => ref?.key === `${user}.conf`)?.name;
-    return named === undefined ? undefined : (await readData(cluster, "Secret", namespace, named))?.[user];
+    if (named === undefined) return undefined;
+    return (await readData(cluster, { kind: "Secret", namespace, name: named }))?.[user];
   });
   return found.ok ? found.value : undefined;
 }

@@ -195,8 +195,7 @@ class ApiError extends Error {}
 class Api {
   private constructor(
     private readonly cluster: Cluster,
-    private readonly namespace: string,
-    private readonly pod: string,
+    private readonly server: { readonly namespace: string; readonly pod: string },
     private readonly deadline: Deadline,
   ) {}
 
@@ -209,7 +208,7 @@ class Api {
     const { pod } = await within(deadline.step(), `a ready pod of NoETL's server in namespace ${namespace}`, (signal) =>
       findPod(cluster.config, { ...target.cluster, namespace, service, port }, signal),
     );
-    return new Api(cluster, namespace, pod, deadline);
+    return new Api(cluster, { namespace, pod }, deadline);
   }
 
   /** @throws ApiError where the answer is not a success. */
@@ -221,7 +220,7 @@ class Api {
 
   /** @throws ConnectError where there is no answer. */
   async ask<T>(method: "GET" | "POST", path: string, body?: object): Promise<{ status: number; body: T }> {
-    const { namespace, pod } = this;
+    const { namespace, pod } = this.server;
     const time = this.deadline.step(ANSWER_MILLISECONDS);
     return within(time, `pod ${namespace}/${pod} to answer ${method} ${path}`, async (signal) => {
       const stream = await forwardPort(

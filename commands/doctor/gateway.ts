@@ -1,5 +1,3 @@
-import * as http from "node:http";
-import * as https from "node:https";
 import { LOCATIONS } from "../../contract/facts";
 import type { Answer, GatewayFacts, ProbeFacts } from "./evidence";
 import { answer, type Cluster } from "./cluster";
@@ -33,21 +31,21 @@ const QUESTIONS: readonly Question[] = [
 export async function probeGateway(
   cluster: Cluster,
   target: Target,
-  origin: string | undefined,
-  mask: (text: string) => string,
+  { origin, mask }: { origin: string | undefined; mask: (text: string) => string },
 ): Promise<GatewayFacts> {
   const from = origin ?? target.settings.corsAllowedOrigins[0] ?? "";
   const { gatewayPublicUrl: publicUrl } = target.settings;
   const { deployment: app, port } = LOCATIONS.gateway;
   const namespace = target.namespaces.gateway ?? LOCATIONS.gateway.namespace;
   const pod = await answer(() => runningPod(cluster, { namespace, app, port, who: "the gateway" }));
+  const questions = QUESTIONS.map((question) => ({ ...question, headers: { ...question.headers, origin: from } }));
   const direct = pod.ok
-    ? await Promise.all(QUESTIONS.map((question) => answer(() => askGateway(cluster, pod.value, question, from))))
+    ? await Promise.all(questions.map((question) => answer(() => askGateway(cluster, pod.value, question))))
     : [pod];
   const outside =
     publicUrl === undefined
       ? []
-      : await Promise.all(QUESTIONS.map((question) => answer(() => askOutside(cluster, publicUrl, question, from))));
+      : await Promise.all(questions.map((question) => answer(() => askOutside(cluster, publicUrl, question))));
   const masked = (found: Answer<ProbeFacts>): Answer<ProbeFacts> =>
     found.ok ? { ok: true, value: { ...found.value, body: mask(found.value.body) } } : found;
   return {
@@ -58,25 +56,16 @@ export async function probeGateway(
   };
 }
 
-const ofOrigin = (question: Question, origin: string): Question => ({
-  ...question,
-  headers: { ...question.headers, origin },
-});
-
-async function askGateway(cluster: Cluster, pod: Pod, question: Question, origin: string): Promise<ProbeFacts> {
+async function askGateway(cluster: Cluster, pod: Pod, question: Question): Promise<ProbeFacts> {
   const by = `pod ${pod.namespace}/${pod.name}`;
   const answer = await cluster.slowness.watch(`${by} to answer ${nameOf(question)}`, () =>
-    askPod(cluster, pod, ofOrigin(question, origin)),
+    askPod(cluster, pod, question),
   );
   return probeFacts(answer, question, by);
 }
 
-async function askOutside(cluster: Cluster, url: string, question: Question, origin: string): Promise<ProbeFacts> {
-  const target = new URL(url.replace(/\/$/, "") + question.path);
-  const { request } = target.protocol === "http:" ? http : https;
-  const answer = await cluster.slowness.watch(`${url} to answer ${nameOf(question)}`, () =>
-    askUrl(url, ofOrigin(question, origin), request, target),
-  );
+async function askOutside(cluster: Cluster, url: string, question: Question): Promise<ProbeFacts> {
+  const answer = await cluster.slowness.watch(`${url} to answer ${nameOf(question)}`, () => askUrl(url, question));
   return probeFacts(answer, question, url);
 }
 

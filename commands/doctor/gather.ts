@@ -1,5 +1,5 @@
 import { ConnectError } from "../../contract/errors";
-import { consumerTerms, isServersConnection } from "../../contract/inputs";
+import { consumerTerms, isServersConnection, type ContractInputs } from "../../contract/inputs";
 import { gatewaySubjects, streamNames, workerTuning } from "../../config/contract";
 import { helmTimeoutSeconds } from "../../config/derive";
 import { gatewayEnvironment, serverEnvironment, workerEnvironment } from "../../contract/env";
@@ -79,38 +79,27 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
   const { noetl } = target.namespaces;
   const [namespaces, environment, nats, gateway, executions, serverHealth] = await Promise.all([
     entries(target.namespaces, (namespace) =>
-      onCluster((each) => readNamespace(each, namespace, options.detail, mask)),
+      onCluster((each) => readNamespace(each, namespace, { detail: options.detail, mask })),
     ) as Promise<Partial<Record<Part, Answer<NamespaceFacts>>>>,
     readEnvironments(target, onCluster, mask),
-    lookAtNats(target, own ?? deployed, natsSlowness, opened.ok ? undefined : failure(asError(opened))),
+    lookAtNats(
+      target,
+      { password: own ?? deployed, broken: opened.ok ? undefined : failure(asError(opened)) },
+      natsSlowness,
+    ),
     full && target.namespaces.gateway !== undefined && cluster
-      ? probeGateway(cluster, target, options.origin, mask)
+      ? probeGateway(cluster, target, { origin: options.origin, mask })
       : undefined,
     full && noetl !== undefined && cluster ? executionsOf(cluster, target, noetl) : undefined,
     full && noetl !== undefined && cluster ? answer(async () => mask(await readHealth(cluster, noetl))) : undefined,
   ]);
-  const { natsJetstreamMemSize, natsMemoryLimit } = target.settings;
   const inputs = contractInputs(target, LOOK_SECONDS, own ?? deployed);
-  const consumers = consumerTerms(inputs).map(({ name }) => name);
   return {
-    stack: target.stack,
-    user,
-    stream: target.settings.natsStream,
-    subject: target.settings.natsSubject,
-    consumer: consumers[0] ?? target.settings.natsConsumer,
-    consumers,
-    consumerSetting: target.settings.natsConsumer,
-    declares: inputs.declared !== undefined,
-    missingOutputs: target.missingOutputs,
-    ...(target.configProblem === undefined ? {} : { configProblem: target.configProblem }),
+    ...declaredOf(target, inputs),
     cluster: cluster?.server ?? "",
     kubectl: kubectlOf(target),
     now: (nats.ok ? nats.value.now : undefined) ?? Date.now(),
     slow: [...(cluster?.slowness.lines() ?? []), ...natsSlowness.lines()],
-    natsAddress: `${target.nats.host ?? "localhost"}:${target.nats.port}`,
-    natsSizes: { natsJetstreamMemSize, ...(natsMemoryLimit === undefined ? {} : { natsMemoryLimit }) },
-    ...(target.streamRemembered === undefined ? {} : { streamRemembered: target.streamRemembered }),
-    helmTimeoutSeconds: helmTimeoutSeconds(target.settings),
     ...(own === undefined || deployed === undefined ? {} : { passwordAsDeployed: own === deployed }),
     namespaces,
     environment,
@@ -119,6 +108,28 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
     ...(executions ? { executions: await lostExecutions(executions, nats, inputs) } : {}),
     ...(serverHealth ? { serverHealth } : {}),
     ...(cluster ? interruptedRepair(target, cluster) : {}),
+  };
+}
+
+/** What the stack itself says, which nobody has to be asked for. */
+function declaredOf(target: Target, inputs: ContractInputs) {
+  const { natsStream, natsSubject, natsConsumer, natsJetstreamMemSize, natsMemoryLimit } = target.settings;
+  const consumers = consumerTerms(inputs).map(({ name }) => name);
+  return {
+    stack: target.stack,
+    user: target.nats.user,
+    stream: natsStream,
+    subject: natsSubject,
+    consumer: consumers[0] ?? natsConsumer,
+    consumers,
+    consumerSetting: natsConsumer,
+    declares: inputs.declared !== undefined,
+    missingOutputs: target.missingOutputs,
+    ...(target.configProblem === undefined ? {} : { configProblem: target.configProblem }),
+    natsAddress: `${target.nats.host ?? "localhost"}:${target.nats.port}`,
+    natsSizes: { natsJetstreamMemSize, ...(natsMemoryLimit === undefined ? {} : { natsMemoryLimit }) },
+    ...(target.streamRemembered === undefined ? {} : { streamRemembered: target.streamRemembered }),
+    helmTimeoutSeconds: helmTimeoutSeconds(target.settings),
   };
 }
 
@@ -166,7 +177,7 @@ async function readEnvironments(
   const pairs = await Promise.all(
     Object.entries(places).map(async ([deployment, namespace]) => {
       const found = await onCluster<readonly VariableFacts[] | undefined>((cluster) =>
-        readEnvironment(cluster, namespace, deployment, expected[deployment] ?? {}, mask),
+        readEnvironment(cluster, { namespace, deployment, expected: expected[deployment], mask }),
       );
       return [deployment, found] as const;
     }),
@@ -182,9 +193,8 @@ async function readEnvironments(
 /** A broken kubeconfig is reported once, with NATS, where the way to NATS leads through the cluster. */
 async function lookAtNats(
   target: Target,
-  password: string | undefined,
+  { password, broken }: { password: string | undefined; broken: ReturnType<typeof failure> | undefined },
   slowness: Slowness,
-  broken: ReturnType<typeof failure> | undefined,
 ): Promise<Answer<NatsFacts>> {
   if (broken && !isServersConnection(target.nats.connection)) return broken;
   return answer(() => readNats(contractInputs(target, LOOK_SECONDS, password), slowness));

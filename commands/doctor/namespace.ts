@@ -24,6 +24,9 @@ const words = (...parts: readonly (string | undefined)[]): string => parts.filte
 /** The stack's Helm releases, each in a namespace of its own. */
 const RELEASES = [LOCATIONS.nats.service, LOCATIONS.noetl.service, LOCATIONS.gateway.service];
 
+/** Hides what is secret in a text. */
+type Mask = (text: string) => string;
+
 /** How much of a namespace is read. A checklist needs no claims, releases and warnings, and the logs of NoETL's pods alone. */
 export type Detail = "checklist" | "full";
 
@@ -31,8 +34,7 @@ export type Detail = "checklist" | "full";
 export async function readNamespace(
   cluster: Cluster,
   namespace: string,
-  detail: Detail,
-  mask: (text: string) => string,
+  { detail, mask }: { detail: Detail; mask: Mask },
 ): Promise<NamespaceFacts> {
   const full = detail === "full";
   const list = <T>(kind: string, question: () => Promise<{ items: T[] }>) =>
@@ -67,8 +69,8 @@ export async function readNamespace(
   const logged = new Set(podsToLog(full ? alive : alive.filter((pod) => SPEAKERS.includes(ownerOf(pod)))));
   return {
     name: namespace,
-    pods: (await Promise.all(alive.map((pod) => podFacts(cluster, pod, logged.has(pod), mask)))).sort((a, b) =>
-      a.name < b.name ? -1 : 1,
+    pods: (await Promise.all(alive.map((pod) => podFacts(cluster, pod, { withLogs: logged.has(pod), mask })))).sort(
+      (a, b) => (a.name < b.name ? -1 : 1),
     ),
     workloads: [...deployments.map(deploymentFacts), ...sets.map(statefulSetFacts), ...jobs.map(jobFacts)].sort(
       (a, b) => (a.name < b.name ? -1 : 1),
@@ -118,8 +120,7 @@ const templateOf = ({ metadata }: k8s.V1Pod): string | undefined =>
 async function podFacts(
   cluster: Cluster,
   pod: k8s.V1Pod,
-  withLogs: boolean,
-  mask: (text: string) => string,
+  { withLogs, mask }: { withLogs: boolean; mask: Mask },
 ): Promise<PodFacts> {
   const { status, spec, metadata } = pod;
   const statuses = [
@@ -148,7 +149,7 @@ async function podFacts(
           : {}),
         ...(each.state?.running?.startedAt ? { since: timeOf(each.state.running.startedAt) } : {}),
         ...(ended ? { ended: endFacts(ended, mask) } : {}),
-        ...(wants ? await logsOf(cluster, pod, each, mask) : { log: [] }),
+        ...(wants ? await logsOf(cluster, { pod, status: each }, mask) : { log: [] }),
       };
     }),
   );
@@ -183,9 +184,8 @@ const LASTING_SECONDS = 600;
 /** The last lines of a container, of its previous run where it has crashed; what it ended with where it has no log. */
 async function logsOf(
   cluster: Cluster,
-  pod: k8s.V1Pod,
-  status: k8s.V1ContainerStatus,
-  mask: (text: string) => string,
+  { pod, status }: { pod: k8s.V1Pod; status: k8s.V1ContainerStatus },
+  mask: Mask,
 ): Promise<Pick<ContainerFacts, "log" | "lastRun">> {
   const { name = "", namespace = "" } = pod.metadata ?? {};
   const read = async (previous: boolean): Promise<LogLine[]> => {

@@ -1,6 +1,6 @@
 /** Requests to a program in a pod, through a port-forward. */
 import * as http from "node:http";
-import type * as https from "node:https";
+import * as https from "node:https";
 import { forwardPort } from "../../contract/nats/port-forward";
 import { within } from "../../contract/deadline";
 import { ConnectError } from "../../contract/errors";
@@ -80,12 +80,11 @@ export async function askPod(cluster: Cluster, pod: Pod, question: Question): Pr
   );
   try {
     return await answered(by, question, (signal) =>
-      requested(
-        http.request({ ...headOf(question), host: pod.name, createConnection: () => stream, signal }),
+      requested(http.request({ ...headOf(question), host: pod.name, createConnection: () => stream, signal }), {
         question,
         by,
-        () => stream.errored,
-      ),
+        errored: () => stream.errored,
+      }),
     );
   } finally {
     stream.destroy();
@@ -93,15 +92,13 @@ export async function askPod(cluster: Cluster, pod: Pod, question: Question): Pr
 }
 
 /** Asks what stands at an address. @throws ConnectError */
-export const askUrl = (
-  url: string,
-  question: Question,
-  open: typeof http.request | typeof https.request,
-  target: URL,
-) =>
-  answered(url, question, (signal) =>
-    requested(open(target, { ...headOf(question), path: target.pathname, signal }), question, url),
+export const askUrl = (url: string, question: Question): Promise<HttpAnswer> => {
+  const target = new URL(url.replace(/\/$/, "") + question.path);
+  const { request } = target.protocol === "http:" ? http : https;
+  return answered(url, question, (signal) =>
+    requested(request(target, { ...headOf(question), path: target.pathname, signal }), { question, by: url }),
   );
+};
 
 const answered = <T>(by: string, question: Question, work: (signal: AbortSignal) => Promise<T>): Promise<T> =>
   within(ANSWER_MILLISECONDS, `${by} to answer ${nameOf(question)}`, work);
@@ -114,9 +111,7 @@ const headOf = ({ method, path, headers }: Question): http.RequestOptions => ({
 
 function requested(
   outgoing: http.ClientRequest,
-  question: Question,
-  by: string,
-  errored: () => Error | null = () => null,
+  { question, by, errored = () => null }: { question: Question; by: string; errored?: () => Error | null },
 ): Promise<HttpAnswer> {
   return new Promise((resolve, reject) => {
     outgoing.on("error", (error: NodeJS.ErrnoException) => {

@@ -55,7 +55,7 @@ export function checklistText({ stack, cluster, lines, holds, slow }: Checklist,
     }
     text.push(...lineText(line, width, screen));
   }
-  return [...text, ...slowText(slow, screen), "", summary(lines, holds, stack, screen)].join("\n");
+  return [...text, ...slowText(slow, screen), "", summary({ lines, holds, stack }, screen)].join("\n");
 }
 
 /** Answers that came late, which break nothing. */
@@ -83,7 +83,7 @@ function lineText({ item, status, found, expected }: Line, width: number, screen
     : body.map((each, index) => (index === 0 ? `${head}${item.padEnd(width)}  ${each}` : margin + each));
 }
 
-function summary(lines: readonly Line[], holds: boolean, stack: string, screen: Screen): string {
+function summary({ lines, holds, stack }: Pick<Checklist, "lines" | "holds" | "stack">, screen: Screen): string {
   if (lines.length === 0) return "The stack deploys nothing that could be verified.";
   if (holds) return paint(screen, "green", "Everything holds.");
   const count = (status: LineStatus) => lines.filter((line) => line.status === status).length;
@@ -107,15 +107,16 @@ export function diagnosisText({ stack, cluster, findings, healthy, slow }: Diagn
   const causes = findings.filter(({ severity }) => severity === "cause");
   const notes = findings.filter(({ severity }) => severity === "note");
   const text = [`Stack ${stack}${cluster ? ` on ${cluster}` : ""}`];
-  for (const [index, cause] of causes.entries()) text.push("", ...findingText(cause, `${index + 1}.`, "red", screen));
-  for (const note of notes) text.push("", ...findingText(note, "-", "yellow", screen));
+  for (const [index, cause] of causes.entries())
+    text.push("", ...findingText(cause, { mark: `${index + 1}.`, style: "red" }, screen));
+  for (const note of notes) text.push("", ...findingText(note, { mark: "-", style: "yellow" }, screen));
   const outcome = healthy
     ? paint(screen, "green", notes.length === 0 ? "Nothing is wrong." : "Nothing is wrong that breaks anything now.")
     : paint(screen, "red", `${plural(causes.length, "cause")} found.`);
   return [...text, ...slowText(slow, screen), "", outcome].join("\n");
 }
 
-function findingText(finding: Finding, mark: string, style: Style, screen: Screen): string[] {
+function findingText(finding: Finding, { mark, style }: { mark: string; style: Style }, screen: Screen): string[] {
   const { symptoms, remedy } = finding;
   const title = harmless(finding.title);
   const evidence = finding.evidence.map(harmless);

@@ -144,7 +144,7 @@ export class Masker {
     return this.known(value)
       .replace(PRIVATE_KEY, this.word)
       .replace(URL_CREDENTIALS, (_all, scheme: string, user: string) => `${scheme}${user}:${this.word}@`)
-      .replace(ASSIGNMENT, (all: string, name: string, between: string, given: string) =>
+      .replace(ASSIGNMENT, (all: string, ...[name = "", between = "", given = ""]: string[]) =>
         given === this.word || isHarmless(given) || CUT_REFERENCE.test(given) || /^existing/i.test(name)
           ? all
           : `${name}${between}${this.word}`,

@@ -112,12 +112,15 @@ function holds(text: string, values: RegExp, depth: number): boolean {
     return reading !== text && holds(reading, values, depth - 1);
   });
   return (
-    escaped || KINDS.some(([kind, runs]) => (text.match(runs) ?? []).some((run) => encodes(run, kind, values, depth)))
+    escaped ||
+    KINDS.some(([kind, runs]) =>
+      (text.match(runs) ?? []).some((run) => encodes(run, kind, (inner) => holds(inner, values, depth - 1))),
+    )
   );
 }
 
-function encodes(run: string, kind: "hex" | "base64", values: RegExp, depth: number): boolean {
-  for (const inner of decoded(run, kind)) if (holds(inner, values, depth - 1)) return true;
+function encodes(run: string, kind: "hex" | "base64", isMeant: (text: string) => boolean): boolean {
+  for (const inner of decoded(run, kind)) if (isMeant(inner)) return true;
   return false;
 }
 
@@ -140,7 +143,8 @@ export function placesOf(text: string, values: RegExp, depth = DEPTH): Place[] {
   }
   for (const [kind, runs] of KINDS) {
     for (const { 0: run, index: start } of text.matchAll(runs)) {
-      if (encodes(run, kind, values, depth)) places.push({ start, end: start + run.length });
+      if (encodes(run, kind, (inner) => holds(inner, values, depth - 1)))
+        places.push({ start, end: start + run.length });
     }
   }
   return places;

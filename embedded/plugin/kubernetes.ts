@@ -38,7 +38,7 @@ export function kubernetesStandIn(options: { helm: string; cwd: string }): Stand
         (config?.getContextObject(config.getCurrentContext())?.namespace || undefined) ??
         "default";
       const api = new ClusterApi(kubeConfig);
-      const objects = new ObjectResource(api, namespace);
+      const objects = new ObjectResource(api, namespace, [true, "true"].includes(args.enablePatchForce as string));
       const releases = new ReleaseResource({ ...options, api, kubeConfig, namespace });
       return (type) => {
         if (type === "kubernetes:helm.sh/v3:Release") return releases;

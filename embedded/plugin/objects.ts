@@ -151,6 +151,8 @@ export class ObjectResource implements Resource {
   constructor(
     private readonly api: ClusterApi,
     private readonly defaultNamespace: () => string,
+    /** Whether every change may take fields from other managers: the provider's `enablePatchForce`. */
+    private readonly takesFields: boolean,
   ) {}
 
   async check(call: CheckCall): Promise<{ inputs: JsonObject }> {
@@ -353,7 +355,8 @@ export class ObjectResource implements Resource {
     let live: JsonObject;
     try {
       const before = await this.takenOver(path, fieldManager, call);
-      live = await this.apply(path, { object, fieldManager, force: mayForce(object, before, call.preview) }, call);
+      const force = this.takesFields || mayForce(object, before, call.preview);
+      live = await this.apply(path, { object, fieldManager, force }, call);
     } catch (error) {
       if (call.preview && error instanceof ApiError && error.status === 403) return call.news;
       const message = (error as Error).message;

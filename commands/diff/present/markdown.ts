@@ -1,4 +1,13 @@
-import type { ChangeReport, EnvironmentRow, ObjectChange, Report, Risk, Scalar } from "../report";
+import type {
+  ChangeReport,
+  EnvironmentRow,
+  EnvironmentTable,
+  ObjectChange,
+  Report,
+  ResourceChange,
+  Risk,
+  Scalar,
+} from "../report";
 import { code, fence, html, prose } from "./escape";
 import { engineCounts } from "../merge-live";
 import { flowchart } from "./mermaid";
@@ -116,93 +125,111 @@ function fit(blocks: readonly Block[], options: MarkdownOptions): string {
   return `${texts.filter((text) => text !== "").join(separator)}\n`;
 }
 
+const keep = (full: string): Block => ({ full, rank: RANK.keep });
+
 function blocksOf(report: ChangeReport): Block[] {
-  const keep = (full: string): Block => ({ full, rank: RANK.keep });
-  const blocks: Block[] = [];
-  if (report.risks.length > 0) blocks.push(keep(riskList(report.risks)));
-  blocks.push(...contractBlocks(report));
-  if (report.settings.length > 0) {
-    const rows = report.settings.map(({ key, old, new: now, note }) => [
-      code(key),
-      scalar(old),
-      note ? `${scalar(now)} (${prose(note)})` : scalar(now),
-    ]);
-    blocks.push({
+  const isTouched = report.resources.length + report.objects.length > 0;
+  return [
+    ...(report.risks.length > 0 ? [keep(riskList(report.risks))] : []),
+    ...contractBlocks(report),
+    ...settingsBlocks(report),
+    ...changedEnvironmentBlocks(report),
+    ...(isTouched ? [{ full: fence("mermaid", flowchart(report)), short: "", rank: RANK.picture }] : []),
+    ...(report.resources.length > 0 ? [keep(`#### Resources`), ...report.resources.map(resourceBlock)] : []),
+    ...objectBlocks(report.objects),
+    ...(report.live ? liveBlocks(report.live) : []),
+    ...outputBlocks(report),
+    ...(isTouched ? report.environment.map(environmentBlock) : []),
+    ...noteBlocks(report),
+  ];
+}
+
+function settingsBlocks({ settings }: ChangeReport): Block[] {
+  if (settings.length === 0) return [];
+  const rows = settings.map(({ key, old, new: now, note }) => [
+    code(key),
+    scalar(old),
+    note ? `${scalar(now)} (${prose(note)})` : scalar(now),
+  ]);
+  return [
+    {
       full: `#### Settings\n\n${table(["Key", "Before", "After"], rows)}`,
       short: `#### Settings\n\n${plural(rows.length, "setting")} changed.`,
       rank: RANK.picture,
-    });
-  }
+    },
+  ];
+}
+
+function changedEnvironmentBlocks(report: ChangeReport): Block[] {
   const changed = changedRows(report);
   const whole = wholeEnvironments(report);
-  if (changed.length + whole.length > 0) {
-    const rows = changed.map(({ table: { workload }, row }) => [workload, ...environmentCells(row)]);
-    const parts = [
-      ...(rows.length > 0 ? [table(["Workload", "Variable", "Before", "After", "From"], rows)] : []),
-      ...(whole.length > 0 ? [whole.map((line) => `- ${prose(line)}`).join("\n")] : []),
-    ];
-    blocks.push({
+  if (changed.length + whole.length === 0) return [];
+  const rows = changed.map(({ table: { workload }, row }) => [workload, ...environmentCells(row)]);
+  const parts = [
+    ...(rows.length > 0 ? [table(["Workload", "Variable", "Before", "After", "From"], rows)] : []),
+    ...(whole.length > 0 ? [whole.map((line) => `- ${prose(line)}`).join("\n")] : []),
+  ];
+  return [
+    {
       full: ["#### Environment", ...parts].join("\n\n"),
       short: `#### Environment\n\n${plural(rows.length, "variable")} changed.`,
       rank: RANK.resource,
-    });
-  }
-  const isTouched = report.resources.length + report.objects.length > 0;
-  if (isTouched) blocks.push({ full: fence("mermaid", flowchart(report)), short: "", rank: RANK.picture });
-  if (report.resources.length > 0) {
-    blocks.push(keep(`#### Resources`));
-    for (const resource of report.resources) {
-      const because = resource.because.length > 0 ? ` because of ${code(resource.because.join(", "))}` : "";
-      const was = resource.was ? `, was ${code(resource.was)}` : "";
-      const line = `<code>${SIGN[resource.op]} ${html(resourceTitle(resource))}</code> ${VERB[resource.op]}`;
-      const body = bodyLines(resource.changes);
-      const plain = `- ${code(`${SIGN[resource.op]} ${resourceTitle(resource)}`)} ${VERB[resource.op]}${because}${was}`;
-      if (body.length === 0) blocks.push(keep(plain));
-      else {
-        const text = [
-          because || was ? `${`${because}${was}`.replace(/^,? /, "").replace(/^b/, "B")}.` : "",
-          fence("diff", body.join("\n")),
-        ];
-        blocks.push({
-          full: details(`${line}, ${plural(resource.changes.length, "input")}`, text.filter(Boolean).join("\n\n")),
-          short: plain,
-          rank: RANK.resource,
-        });
-      }
-    }
-  }
-  blocks.push(...objectBlocks(report.objects));
-  if (report.live) blocks.push(...liveBlocks(report.live));
-  if (report.outputs.length > 0) {
-    blocks.push({
-      full: details(
-        `Outputs of the stack, ${plural(report.outputs.length, "change")}`,
-        fence("diff", bodyLines(report.outputs).join("\n")),
-      ),
-      short: `Outputs of the stack: ${plural(report.outputs.length, "change")}.`,
+    },
+  ];
+}
+
+function resourceBlock(resource: ResourceChange): Block {
+  const because = resource.because.length > 0 ? ` because of ${code(resource.because.join(", "))}` : "";
+  const was = resource.was ? `, was ${code(resource.was)}` : "";
+  const body = bodyLines(resource.changes);
+  const plain = `- ${code(`${SIGN[resource.op]} ${resourceTitle(resource)}`)} ${VERB[resource.op]}${because}${was}`;
+  if (body.length === 0) return keep(plain);
+  const line = `<code>${SIGN[resource.op]} ${html(resourceTitle(resource))}</code> ${VERB[resource.op]}`;
+  const text = [
+    because || was ? `${`${because}${was}`.replace(/^,? /, "").replace(/^b/, "B")}.` : "",
+    fence("diff", body.join("\n")),
+  ];
+  return {
+    full: details(`${line}, ${plural(resource.changes.length, "input")}`, text.filter(Boolean).join("\n\n")),
+    short: plain,
+    rank: RANK.resource,
+  };
+}
+
+function outputBlocks({ outputs }: ChangeReport): Block[] {
+  if (outputs.length === 0) return [];
+  const title = `Outputs of the stack, ${plural(outputs.length, "change")}`;
+  return [
+    {
+      full: details(title, fence("diff", bodyLines(outputs).join("\n"))),
+      short: `Outputs of the stack: ${plural(outputs.length, "change")}.`,
       rank: RANK.resource,
-    });
-  }
-  for (const { workload, object, rows } of isTouched ? report.environment : []) {
-    const cells = rows.map((row) => [row.changed ? "●" : "", ...environmentCells(row)]);
-    blocks.push({
-      full: details(
-        `Environment of the ${workload} (<code>${html(object)}</code>), ${plural(rows.length, "variable")}`,
-        table(["", "Variable", "Before", "After", "From"], cells),
-      ),
-      short: "",
-      rank: RANK.wholeEnvironment,
-    });
-  }
-  if (report.notes.length > 0) {
-    const list = report.notes.map((note) => `- ${prose(note)}`).join("\n");
-    blocks.push({
-      full: details(`What this comparison leaves out, ${plural(report.notes.length, "note")}`, list),
-      short: `This comparison leaves something out: ${plural(report.notes.length, "note")}.`,
+    },
+  ];
+}
+
+function environmentBlock({ workload, object, rows }: EnvironmentTable): Block {
+  const cells = rows.map((row) => [row.changed ? "●" : "", ...environmentCells(row)]);
+  return {
+    full: details(
+      `Environment of the ${workload} (<code>${html(object)}</code>), ${plural(rows.length, "variable")}`,
+      table(["", "Variable", "Before", "After", "From"], cells),
+    ),
+    short: "",
+    rank: RANK.wholeEnvironment,
+  };
+}
+
+function noteBlocks({ notes }: ChangeReport): Block[] {
+  if (notes.length === 0) return [];
+  const list = notes.map((note) => `- ${prose(note)}`).join("\n");
+  return [
+    {
+      full: details(`What this comparison leaves out, ${plural(notes.length, "note")}`, list),
+      short: `This comparison leaves something out: ${plural(notes.length, "note")}.`,
       rank: RANK.resource,
-    });
-  }
-  return blocks;
+    },
+  ];
 }
 
 function riskList(risks: readonly Risk[]): string {

@@ -1,4 +1,4 @@
-import type { ChangeReport, Report } from "../report";
+import type { ChangeReport, ObjectChange, Report, ResourceChange } from "../report";
 import { differenceText } from "../merge-live";
 import { visible } from "./escape";
 import { plural } from "../../../contract/wording";
@@ -55,9 +55,9 @@ function section(title: string, lines: readonly string[]): string[] {
   return lines.length === 0 ? [] : ["", title.toUpperCase(), ...lines];
 }
 
+const arrow = (old: string, now: string): string => `${old || "(unset)"} -> ${now || "(unset)"}`;
+
 function sections(report: ChangeReport): string[] {
-  const { contract } = report;
-  const arrow = (old: string, now: string) => `${old || "(unset)"} -> ${now || "(unset)"}`;
   return [
     ...wrapped([report.summary], ""),
     ...section(
@@ -66,14 +66,7 @@ function sections(report: ChangeReport): string[] {
         wrapped([`  ${level.padEnd(8)}${subject}: ${why}`], " ".repeat(10)),
       ),
     ),
-    ...section("Stream contract", [
-      ...contract.changes.flatMap(({ term, old, new: now, consequence }) => [
-        ...wrapped([`  ${term}: ${arrow(old, now)}`], "    "),
-        ...wrapped([`    ${consequence}`], "    "),
-      ]),
-      ...(contract.fix.length > 0 ? [`  ${fixHeading(contract)}`] : []),
-      ...contract.fix.map((command) => `    ${visible(command)}`),
-    ]),
+    ...section("Stream contract", contractLines(report)),
     ...section(
       "Settings",
       report.settings.flatMap(({ key, old, new: now, note }) =>
@@ -89,30 +82,8 @@ function sections(report: ChangeReport): string[] {
       ),
       ...wholeEnvironments(report).map((line) => `  ${line}`),
     ]),
-    ...section(
-      "Resources",
-      report.resources.flatMap((resource) => [
-        ...wrapped(
-          [
-            `  ${SIGN[resource.op]} ${resourceTitle(resource)} (${VERB[resource.op]}` +
-              `${resource.because.length > 0 ? ` because of ${resource.because.join(", ")}` : ""}` +
-              `${resource.was ? `, was ${resource.was}` : ""})`,
-          ],
-          "    ",
-        ),
-        ...indented(bodyLines(resource.changes)),
-      ]),
-    ),
-    ...section(
-      "Kubernetes objects",
-      report.objects.flatMap((object) => [
-        ...wrapped(
-          [`  ${SIGN[object.op]} ${objectTitle(object)} (${[VERB[object.op], ...objectRemarks(object)].join(", ")})`],
-          "    ",
-        ),
-        ...indented(bodyLines(object.changes)),
-      ]),
-    ),
+    ...section("Resources", report.resources.flatMap(resourceLines)),
+    ...section("Kubernetes objects", report.objects.flatMap(objectLines)),
     ...section("Outputs of the stack", indented(bodyLines(report.outputs))),
     ...(report.live ? liveSection(report.live) : []),
     ...section(
@@ -124,6 +95,35 @@ function sections(report: ChangeReport): string[] {
     ),
   ];
 }
+
+const contractLines = ({ contract }: ChangeReport): string[] => [
+  ...contract.changes.flatMap(({ term, old, new: now, consequence }) => [
+    ...wrapped([`  ${term}: ${arrow(old, now)}`], "    "),
+    ...wrapped([`    ${consequence}`], "    "),
+  ]),
+  ...(contract.fix.length > 0 ? [`  ${fixHeading(contract)}`] : []),
+  ...contract.fix.map((command) => `    ${visible(command)}`),
+];
+
+const resourceLines = (resource: ResourceChange): string[] => [
+  ...wrapped(
+    [
+      `  ${SIGN[resource.op]} ${resourceTitle(resource)} (${VERB[resource.op]}` +
+        `${resource.because.length > 0 ? ` because of ${resource.because.join(", ")}` : ""}` +
+        `${resource.was ? `, was ${resource.was}` : ""})`,
+    ],
+    "    ",
+  ),
+  ...indented(bodyLines(resource.changes)),
+];
+
+const objectLines = (object: ObjectChange): string[] => [
+  ...wrapped(
+    [`  ${SIGN[object.op]} ${objectTitle(object)} (${[VERB[object.op], ...objectRemarks(object)].join(", ")})`],
+    "    ",
+  ),
+  ...indented(bodyLines(object.changes)),
+];
 
 const indented = (lines: readonly string[]): string[] =>
   wrapped(

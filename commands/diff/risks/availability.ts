@@ -1,6 +1,7 @@
 /** What stops, moves or cannot be drained. */
 import { LOCATIONS } from "../../../contract/facts";
-import { keysOf } from "../path";
+import { GUARD_VARIABLES } from "../../../contract/guard/settings";
+import { keysOf, nameOf } from "../path";
 import { namespaceOf, type KubeObject } from "../objects";
 import type { ContractInputs } from "../../../contract/inputs";
 import { kindOf, notice, objectName, warning, type Finding, type ObjectDelta, type RiskRule } from "./facts";
@@ -43,6 +44,43 @@ export const AVAILABILITY_RULES: readonly RiskRule[] = [
       objects.filter(isNatsServers).flatMap((delta) => natsRestart(delta, oldContract)),
   },
   {
+    id: "contract-guard",
+    warns: "a contract guard that goes, or only watches from now on",
+    find: ({ objects }) =>
+      objects.filter(isGuard).flatMap((delta) => {
+        if (delta.op === "delete")
+          return [
+            warning(
+              objectName(delta),
+              "goes: between two updates nobody notices a stream, a consumer or a bucket that NATS lost, and nobody makes them again. " +
+                "A restart of NATS is an outage until the next `pulumi up`.",
+            ),
+          ];
+        return delta.changes
+          .filter(({ path, new: now }) => nameOf(path) === GUARD_VARIABLES.mode && now === "watch")
+          .map(() =>
+            warning(
+              objectName(delta),
+              "only reports from now on: a stream that NATS lost is missing until somebody runs `pulumi up`.",
+            ),
+          );
+      }),
+  },
+  {
+    id: "unguarded-rolls",
+    warns: "NATS servers that may restart while a stream lacks a leader or a copy, or drop what a lone server holds",
+    find: ({ settings }) =>
+      settings
+        .filter(({ key, new: now }) => key === "natsGuardRolls" && String(now) === "false")
+        .map(() =>
+          warning(
+            "natsGuardRolls",
+            "is false: `pulumi up` restarts NATS servers whatever it costs the streams. Set it back after that update " +
+              "(docs/availability.md).",
+          ),
+        ),
+  },
+  {
     id: "disruption-budget",
     warns: "a PodDisruptionBudget that lets no pod go, so that nodes cannot be drained",
     find: ({ objects, newObjects }) =>
@@ -54,6 +92,9 @@ export const AVAILABILITY_RULES: readonly RiskRule[] = [
         ),
   },
 ];
+
+const isGuard = (delta: ObjectDelta): boolean =>
+  kindOf(delta) === "Deployment" && (delta.new ?? delta.old)?.metadata?.name === LOCATIONS.guard.deployment;
 
 const isNatsServers = (delta: ObjectDelta): boolean =>
   kindOf(delta) === "StatefulSet" && delta.new?.metadata?.name === LOCATIONS.nats.service;

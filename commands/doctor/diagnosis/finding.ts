@@ -166,7 +166,11 @@ export interface StackWords {
  *
  * @param helm What helm is called here.
  */
-export function inWordsOf(words: StackWords, steps: readonly Step[], stack: string, helm = "helm"): Step[] {
+export function inWordsOf(
+  words: StackWords,
+  steps: readonly Step[],
+  { stack, helm = "helm" }: { stack: string; helm?: string },
+): Step[] {
   const shown = steps.map((step): Step => {
     if (!("run" in step)) return step;
     const command = step.run.replace(` --stack ${stack}`, "");

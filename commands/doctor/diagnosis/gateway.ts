@@ -42,12 +42,12 @@ export const cors: DiagnosisRule = (evidence, explained) => {
   const outside = answersOf(gateway.outside);
   const findings = [
     ...originFinding(evidence, gateway, inside),
-    ...backendFinding(evidence, gateway, inside, explained),
+    ...backendFinding(evidence, { gateway, inside }, explained),
   ];
   // What stands in front only passes on what the gateway answers; it is looked at where its own answer differs.
   return [
     ...findings,
-    ...proxyFinding(evidence, gateway, inside, outside),
+    ...proxyFinding(evidence, { gateway, inside, outside }),
     ...silence(gateway, explained),
     ...publicSilence(evidence, gateway, inside),
   ];
@@ -86,11 +86,17 @@ function originFinding({ stack }: Evidence, gateway: GatewayFacts, inside: reado
   ];
 }
 
+/** What the gateway answered, asked in its pod and at its public URL. */
+interface Probed {
+  readonly gateway: GatewayFacts;
+  readonly inside: readonly ProbeFacts[];
+  readonly outside: readonly ProbeFacts[];
+}
+
 /** The gateway itself answers with a server error: by itself the consequence of a server that is known to be down. */
 function backendFinding(
   { stack, kubectl }: Evidence,
-  gateway: GatewayFacts,
-  inside: readonly ProbeFacts[],
+  { gateway, inside }: Pick<Probed, "gateway" | "inside">,
   explained: Explained,
 ): Finding[] {
   const serverIsDown = explained.has(
@@ -152,12 +158,7 @@ function signInMissing(kubectl: string, probes: readonly ProbeFacts[]): Finding 
 }
 
 /** What stands in front of the gateway answers in its place, without CORS headers. */
-function proxyFinding(
-  { kubectl }: Evidence,
-  gateway: GatewayFacts,
-  inside: readonly ProbeFacts[],
-  outside: readonly ProbeFacts[],
-): Finding[] {
+function proxyFinding({ kubectl }: Evidence, { gateway, inside, outside }: Probed): Finding[] {
   const differing = outside.filter((probe) => {
     const same = inside.find(({ request }) => request === probe.request);
     return !lets(gateway, probe) && (same === undefined || lets(gateway, same));

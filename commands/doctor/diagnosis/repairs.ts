@@ -2,7 +2,7 @@
 import { plural } from "../../../contract/wording";
 import { LOCATIONS } from "../../../contract/facts";
 import { holdingText } from "../checklist";
-import type { Evidence } from "../evidence";
+import type { Evidence, PodFacts } from "../evidence";
 import { FROZEN_SUBJECT } from "../repair/journal";
 import { repairCommand, streamEvidence } from "./contract";
 import { failuresExplainedBy, keyOfFailing } from "./failing";
@@ -19,6 +19,11 @@ const WORDS: readonly LogMeaning[] = [
   "subject-taken",
   "consumers-full",
 ];
+
+function lastWordsOf(pod: PodFacts): { text: string; at?: number } {
+  const { line = "", at } = lastHit(pod) ?? {};
+  return { text: line, ...(at === undefined ? {} : { at }) };
+}
 
 /** A repair holds what the stream does not have: nothing else is to be done to the stream before it has come to its end. */
 export const repairs: DiagnosisRule = (evidence) => {
@@ -42,10 +47,7 @@ export const repairs: DiagnosisRule = (evidence) => {
     ...(holding ? [`stream ${holding.name}: ${holdingText(holding)}`] : []),
     ...(nats.ok ? streamEvidence(nats.value) : []),
     ...grouped([
-      ...pods.map((pod) => {
-        const { line = "", at } = lastHit(pod) ?? {};
-        return { pod, line: { text: line, ...(at === undefined ? {} : { at }) } };
-      }),
+      ...pods.map((pod) => ({ pod, line: lastWordsOf(pod) })),
       ...failing.map(({ pod, line, at }) => ({ pod, line: { text: line, at } })),
     ]),
   ];

@@ -46,7 +46,7 @@ export const deployedNoetl = (cluster: Cluster, namespace: string): Noetl => ({
   executions: () => readExecutions(cluster, namespace),
   serverUrl: async () => {
     const deployment = LOCATIONS.noetl.serverDeployment;
-    const variables = await readEnvironment(cluster, namespace, deployment, {}, (text) => text);
+    const variables = await readEnvironment(cluster, { namespace, deployment });
     return variables?.find(({ name }) => name === "NOETL_SERVER_URL")?.value ?? SERVER_URL;
   },
 });

@@ -47,6 +47,12 @@ const CASES: readonly {
       ),
   },
   { name: "memory-store", risks: ["nats-restart"], config: { natsJetstreamMemSize: "2Gi" } },
+  { name: "guard-off", risks: ["contract-guard"], config: { contractGuard: "off" } },
+  {
+    name: "guard-watches",
+    risks: ["contract-guard", "unguarded-rolls"],
+    config: { contractGuard: "watch", natsGuardRolls: "false" },
+  },
   { name: "another-cluster", risks: ["another-cluster"], config: { kubeContext: "production" } },
   { name: "another-database", risks: ["another-place"], config: { noetlDatabase: "noetl_new" } },
   { name: "postgres-major", risks: ["image", "postgres-major-version"], config: { postgresImage: "postgres:18.1" } },

@@ -1826,7 +1826,7 @@ describe("remedies on a stack that brings its own engine", () => {
       { run: "pulumi up --stack embedded" },
       { run: "helm rollback nats 2 -n nats" },
     ];
-    expect(inWordsOf(words, steps, "embedded", "/cache/helm")).toEqual([
+    expect(inWordsOf(words, steps, { stack: "embedded", helm: "/cache/helm" })).toEqual([
       { run: "make it natsMemoryLimit=3Gi" },
       { run: "make it natsPassword=..." },
       { say: "and" },

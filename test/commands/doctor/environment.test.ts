@@ -57,13 +57,11 @@ beforeAll(async () => {
 afterAll(() => server.close());
 
 it("reads a container's variables as the pod gets them: prefixes of whole ConfigMaps and Secrets, and what comes later", async () => {
-  const found = await readEnvironment(
-    cluster,
-    "noetl",
-    "noetl-worker",
-    { NATS_STREAM: "NOETL_COMMANDS" },
-    (text) => text,
-  );
+  const found = await readEnvironment(cluster, {
+    namespace: "noetl",
+    deployment: "noetl-worker",
+    expected: { NATS_STREAM: "NOETL_COMMANDS" },
+  });
   expect(found).toEqual([
     { name: "LOG_LEVEL", value: "DEBUG", source: "literal" },
     { name: "STREAM", value: "not this one", source: "ConfigMap plain, key STREAM" },

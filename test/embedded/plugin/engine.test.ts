@@ -5,7 +5,7 @@ import * as path from "node:path";
 import { promisify } from "node:util";
 import { gunzipSync, gzipSync } from "node:zlib";
 import * as k8s from "@kubernetes/client-node";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 // Compiled: the cluster starts its supervisor as a process of its own, from the file beside it.
 import { type Cluster, startCluster } from "../../../dist/embedded/cluster";
 import { STACK_TOOLS } from "../../../embedded/tools";
@@ -193,7 +193,7 @@ describe("the real engine with the stand-ins", () => {
     expect(summary.resourceChanges).toMatchObject({ replace: 1 });
   });
 
-  it("does not overrule what somebody else has set", async () => {
+  it("does not overrule what somebody else has set, unless it is asked to", async () => {
     await core.patchNamespacedService(
       {
         name: "svc",
@@ -205,6 +205,12 @@ describe("the real engine with the stand-ins", () => {
     );
     opened.run({ ...UPDATE, nodePort: 30086 });
     expect(await failureOf(opened.stack.up())).toContain('conflict with "somebody"');
+    // What docs/troubleshooting.md says.
+    vi.stubEnv("PULUMI_K8S_ENABLE_PATCH_FORCE", "true");
+    expect((await opened.stack.up()).summary.result).toBe("succeeded");
+    vi.unstubAllEnvs();
+    const { spec } = await core.readNamespacedService({ name: "svc", namespace: "rec" });
+    expect(spec?.ports?.[0]?.nodePort).toBe(30086);
     opened.run({ ...UPDATE, nodePort: 30085 });
     expect((await opened.stack.up()).summary.result).toBe("succeeded");
   });
