@@ -214,7 +214,7 @@ export const SETTINGS = {
     description: "Install Postgres in the cluster; false uses the server at postgresHost.",
   }),
   deployNoetl: flag(true, { group: "Parts", description: "Install NoETL's server and workers, and its schema." }),
-  deployGateway: flag(false, { group: "Parts", description: "Install the gateway for browsers; needs gatewayImage." }),
+  deployGateway: flag(false, { group: "Parts", description: "Install the gateway for browsers." }),
 
   platform: text("kubernetes", {
     group: "Cluster",
@@ -461,10 +461,9 @@ export const SETTINGS = {
   noetlChartVersion: chartVersion(undefined, "NoETL", "noetlChart"),
 
   gatewayImage: image(
-    undefined,
+    DEFAULTS.gatewayImage,
     "Gateway",
     "Image of the gateway; which releases work is in docs/lines.md.",
-    "registry.example.com/noetl/gateway:v2.14.1",
   ),
   gatewayReplicas: integer(DEFAULTS.gatewayReplicas, 1, 100, {
     group: "Gateway",

@@ -116,7 +116,7 @@ export function noetlArgs(settings: Settings): Omit<NoetlArgs, "nats" | "databas
 
 export function gatewayArgs(settings: Settings): Omit<GatewayArgs, "nats"> {
   return {
-    image: settings.gatewayImage ?? "",
+    image: settings.gatewayImage,
     corsAllowedOrigins: settings.corsAllowedOrigins,
     replicas: settings.gatewayReplicas,
     nodePort: settings.gatewayNodePort,

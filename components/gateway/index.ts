@@ -31,8 +31,8 @@ export type { GatewaySubjects } from "../../contract/env";
 export interface GatewayArgs {
   /** Where NATS is and who logs in. A `NatsJetStream` component fits. */
   nats: NatsConnection;
-  /** Image of the gateway. There is no default. */
-  image: pulumi.Input<string>;
+  /** Image of the gateway. Default `ghcr.io/noetl/gateway` at the last release of its second major version. */
+  image?: pulumi.Input<string>;
   /** Origins of the pages that may call the gateway: scheme, host, optional port. */
   corsAllowedOrigins: pulumi.Input<readonly string[]>;
   /** Namespace, which the component creates. Default `gateway`. */
@@ -130,7 +130,7 @@ export class Gateway extends pulumi.ComponentResource {
     const given = { ...GATEWAY, ...args.subjects };
     const result = {
       place: checks.checked("namespace", args.namespace ?? LOCATIONS.gateway.namespace, kubernetesName),
-      image: checks.checked("image", args.image, notEmpty),
+      image: checks.checked("image", args.image ?? DEFAULTS.gatewayImage, notEmpty),
       replicas: checks.checked("replicas", args.replicas ?? DEFAULTS.gatewayReplicas, podCount),
       corsAllowedOrigins: checks.checked("corsAllowedOrigins", args.corsAllowedOrigins, origins),
       subjects: {
@@ -146,4 +146,4 @@ export class Gateway extends pulumi.ComponentResource {
   }
 }
 
-const notEmpty: Check<string> = (image) => (image.trim() === "" ? "empty; there is no default" : undefined);
+const notEmpty: Check<string> = (image) => (image.trim() === "" ? "empty" : undefined);
