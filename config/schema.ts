@@ -487,6 +487,12 @@ export const SETTINGS = {
     example: "https://app.example.org,http://localhost:3001",
     check: is.origins,
     suggest: is.suggestedOrigins,
+  gatewayMaskLogs: flag(true, {
+    group: "Gateway",
+    description:
+      "Keep credentials out of the gateway's log, by a script that needs a shell in its image (docs/security.md); false starts the " +
+      "image as it is.",
+  }),
   }),
   natsUpdatesSubjectPrefix: text(GATEWAY.updatesSubjectPrefix, {
     group: "Gateway",

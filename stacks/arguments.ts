@@ -127,3 +127,4 @@ export function gatewayArgs(settings: Settings): Omit<GatewayArgs, "nats"> {
     chart: chart(settings.gatewayChart, settings.gatewayChartRepository, settings.gatewayChartVersion),
   };
 }
+    maskLogs: settings.gatewayMaskLogs,

@@ -59,6 +59,11 @@ export interface GatewayArgs {
   spreadZones?: boolean;
   /** Switch authentication off, for tests only. Default false. */
   authBypass?: boolean;
+  /**
+   * Put `***` in the place of credentials in what the gateway prints: it writes NATS_URL with its password into its log at its start.
+   * Needs `sh` and `mkfifo` in the image, which NoETL's own has. Default true; of no effect on a chart that is not this package's.
+   */
+  maskLogs?: boolean;
   /** Further environment variables, such as RUST_BACKTRACE; those of the other arguments win. Default: none. */
   env?: Record<string, pulumi.Input<string>>;
   /** Chart to install. Default: this package's `charts/gateway`. */
