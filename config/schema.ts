@@ -294,6 +294,15 @@ export const SETTINGS = {
       "Refuse an update that restarts NATS servers while a stream lacks a leader or a copy in step, or that drops what a lone server " +
       "holds because it becomes a cluster (docs/availability.md); false warns.",
   }),
+  natsPodSecurity: text("baseline", {
+    group: "NATS",
+    description:
+      "Pod Security level that the namespace of NATS enforces. baseline has a step before each server, as root, that hands the volume " +
+      "over to it; restricted has none, and leaves that to Kubernetes (docs/security.md). No container of NATS itself runs as root. A " +
+      "change restarts NATS.",
+    allowed: "baseline or restricted",
+    check: is.oneOf("baseline", "restricted"),
+  }),
   natsStorageClass: storageClass("NATS", "StorageClass of the file store's volume; unset means the cluster's default."),
   natsNodePort: nodePort("NATS", "NodePort of the client port; unset opens none.", NODE_PORTS.natsClient),
   natsMonitorNodePort: nodePort("NATS", "NodePort of the monitoring port; unset opens none.", NODE_PORTS.natsMonitor),
@@ -478,6 +487,12 @@ export const SETTINGS = {
     example: "https://gateway.example.org",
     check: is.httpUrl,
   }),
+  gatewayMaskLogs: flag(true, {
+    group: "Gateway",
+    description:
+      "Keep credentials out of the gateway's log, by a script that needs a shell in its image (docs/security.md); false starts the " +
+      "image as it is.",
+  }),
   gatewayAuthBypass: flag(false, { group: "Gateway", description: "Switch authentication off, for tests only." }),
   corsAllowedOrigins: list(["http://localhost:3000", "http://localhost:8080", "http://localhost:8090"], {
     group: "Gateway",
@@ -487,12 +502,6 @@ export const SETTINGS = {
     example: "https://app.example.org,http://localhost:3001",
     check: is.origins,
     suggest: is.suggestedOrigins,
-  gatewayMaskLogs: flag(true, {
-    group: "Gateway",
-    description:
-      "Keep credentials out of the gateway's log, by a script that needs a shell in its image (docs/security.md); false starts the " +
-      "image as it is.",
-  }),
   }),
   natsUpdatesSubjectPrefix: text(GATEWAY.updatesSubjectPrefix, {
     group: "Gateway",
