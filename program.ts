@@ -14,6 +14,7 @@ import type { StreamContractArgs } from "./components";
 import { createdText } from "./config/outputs";
 import { contractTerms, streamNames } from "./config/contract";
 import { lineWarning } from "./config/lines";
+import { gatewayLogWarnings } from "./config/logs";
 import { ConfigError, foreignKeys, parseSettings } from "./config/parse";
 import { riskWarnings } from "./config/risks";
 import { PROJECT } from "./contract/project";
@@ -56,7 +57,7 @@ export async function main(): Promise<DeclaredOutputs> {
 async function run(): Promise<DeclaredOutputs> {
   const settings = loadSettings();
   for (const warning of foreignKeys(pulumi.runtime.allConfig()).warnings) await pulumi.log.warn(warning);
-  for (const warning of riskWarnings(settings)) await pulumi.log.warn(warning);
+  for (const warning of [...riskWarnings(settings), ...gatewayLogWarnings(settings)]) await pulumi.log.warn(warning);
   if (settings.platform !== "gke") return deploy(settings);
   // Loaded on demand: nobody else needs Google's SDK. `import()` would want a file extension, which differs between the
   // sources that the engine runs and their compiled form.

@@ -11,6 +11,9 @@ const POLL_MILLISECONDS = 20;
 /** Most that `doctor` and `verify` may take on a healthy stack, in seconds. */
 export const COMMAND_SECONDS = 2.5;
 
+/** What a user types again and again, npm and its look at what is compiled included, and the most that it may take, in seconds. */
+export const AGAIN = { verify: 3, "up:embedded": 9 } as const;
+
 export interface Run {
   readonly seconds: number;
   /** Of all processes of the command, in seconds: what is left of the time where nothing else runs. */
@@ -71,6 +74,14 @@ export async function runs(program: string, ...args: readonly string[]): Promise
     mebibytes: Math.max(...all.map((each) => each.mebibytes)),
   };
 }
+
+/** What `npm run` takes for a script where nothing has changed, as a row of a table. */
+export const rowOfScript = (script: keyof typeof AGAIN, { seconds }: Run): Row => ({
+  what: `npm run ${script} without a change, median of ${RUNS}`,
+  measured: seconds,
+  unit: "s",
+  limit: AGAIN[script],
+});
 
 /** What `command` takes on a healthy stack, as rows of a table. */
 export const rowsOf = (command: string, { seconds, processor, mebibytes }: Run): Row[] => [

@@ -12,7 +12,7 @@ import { EMBEDDED_STACK } from "../embedded/home";
 import { EMBEDDED_DIR, openStack } from "../embedded/stack";
 import { ensureTools } from "../embedded/toolchain";
 import { ensureNoetl, pinnedReleases } from "../embedded/toolchain/noetl";
-import { rowsOf, runs } from "./commands";
+import { rowOfScript, rowsOf, runs } from "./commands";
 import { familyOf, memoryOf } from "./processes";
 import { median, seconds, table, type Row } from "./table";
 
@@ -79,6 +79,8 @@ async function main(): Promise<void> {
       const file = path.join(projectRoot(), "dist", "commands", "doctor", `${command}.js`);
       rows.push(...rowsOf(command, await runs(process.execPath, file, "--stack", EMBEDDED_STACK)));
     }
+    rows.push(rowOfScript("verify", await runs("npm", "run", "--silent", "verify", "--", "--stack", EMBEDDED_STACK)));
+    rows.push(rowOfScript("up:embedded", await runs("npm", "run", "--silent", "up:embedded")));
   } finally {
     await npm("down:embedded");
   }

@@ -26,7 +26,7 @@ const FULL = {
   useCloudSql: "true",
   deployPostgres: "false",
   deployGateway: "true",
-  gatewayImage: "us-central1-docker.pkg.dev/acme-noetl/noetl/gateway:v2.10.0",
+  gatewayImage: "us-central1-docker.pkg.dev/acme-noetl/noetl/gateway:v2.14.1",
   exposure: "ingress",
   gatewayHost: "gateway.acme.dev",
   noetlHost: "noetl.acme.dev",

@@ -1,7 +1,13 @@
 /** Components to use in a program of your own. */
 export { ContractGuard, type ContractGuardArgs } from "./contract-guard";
 export { Gateway, type GatewayArgs, type GatewaySubjects } from "./gateway";
-export { NATS_CHART, NatsJetStream, type NatsJetStreamArgs, type NatsUser } from "./nats-jetstream";
+export {
+  NATS_CHART,
+  NatsJetStream,
+  type NatsJetStreamArgs,
+  type NatsPodSecurity,
+  type NatsUser,
+} from "./nats-jetstream";
 export {
   type DatabaseConnection,
   type NatsConnection,

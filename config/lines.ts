@@ -56,11 +56,11 @@ function withoutNats({ noetlLine, noetlImage }: Settings): string[] {
 }
 
 function gatewayWithoutNats({ gatewayImage }: Settings): string[] {
-  if (gatewayImage === undefined || !isGatewayWithoutNats(gatewayImage)) return [];
+  if (!isGatewayWithoutNats(gatewayImage)) return [];
   return [
     `gatewayImage: "${gatewayImage}" is a gateway that does not use NATS any more (from 3.7.1): it ends at once without the ` +
       `services that took its place, which are not installed here. ${STILL_FOR}; allowed: an older one, 2.11.1 or newer for ` +
-      `updates of executions; for example ${SETTINGS.gatewayImage.example}`,
+      `updates of executions; for example ${SETTINGS.gatewayImage.default}`,
   ];
 }
 

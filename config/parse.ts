@@ -326,7 +326,7 @@ const rolloutConflicts = (settings: Settings): string[] =>
 
 function gatewayConflicts(settings: Settings, raw: Readonly<Record<string, string>>): string[] {
   if (!settings.deployGateway) return [];
-  const problems = needs(raw, "gatewayImage", "deployGateway is true");
+  const problems: string[] = [];
   const { natsSubject: subject } = settings;
   for (const [key, what] of [
     ["natsUpdatesSubjectPrefix", "updates"],

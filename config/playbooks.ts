@@ -47,7 +47,12 @@ export const PLAYBOOK_PARAMETERS: readonly PlaybookParameter[] = [
   row("ops_repo_dir noetl_repo_dir gateway_repo_dir gui_repo_dir", "fresh", [], IMAGES),
   row("noetl_image_repository", "fresh", ["noetlImage"], "Repository and tag in one reference."),
   row("noetl_image_tag", "both", ["noetlImage"]),
-  row("gateway_image_repository", "fresh", ["gatewayImage"], "Must be set: a new repository is empty."),
+  row(
+    "gateway_image_repository",
+    "fresh",
+    ["gatewayImage"],
+    "Unset means NoETL's own, not the new repository, which is empty.",
+  ),
   row("gateway_image_tag", "both", ["gatewayImage"]),
   row("worker_image_tag", "iap", ["noetlImage"], "Server and worker are one image."),
   row("gui_image_repository gui_image_tag", "fresh", [], GUI),

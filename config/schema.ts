@@ -214,7 +214,7 @@ export const SETTINGS = {
     description: "Install Postgres in the cluster; false uses the server at postgresHost.",
   }),
   deployNoetl: flag(true, { group: "Parts", description: "Install NoETL's server and workers, and its schema." }),
-  deployGateway: flag(false, { group: "Parts", description: "Install the gateway for browsers; needs gatewayImage." }),
+  deployGateway: flag(false, { group: "Parts", description: "Install the gateway for browsers." }),
 
   platform: text("kubernetes", {
     group: "Cluster",
@@ -293,6 +293,15 @@ export const SETTINGS = {
     description:
       "Refuse an update that restarts NATS servers while a stream lacks a leader or a copy in step, or that drops what a lone server " +
       "holds because it becomes a cluster (docs/availability.md); false warns.",
+  }),
+  natsPodSecurity: text("baseline", {
+    group: "NATS",
+    description:
+      "Pod Security level that the namespace of NATS enforces. baseline has a step before each server, as root, that hands the volume " +
+      "over to it; restricted has none, and leaves that to Kubernetes (docs/security.md). No container of NATS itself runs as root. A " +
+      "change restarts NATS.",
+    allowed: "baseline or restricted",
+    check: is.oneOf("baseline", "restricted"),
   }),
   natsStorageClass: storageClass("NATS", "StorageClass of the file store's volume; unset means the cluster's default."),
   natsNodePort: nodePort("NATS", "NodePort of the client port; unset opens none.", NODE_PORTS.natsClient),
@@ -461,10 +470,9 @@ export const SETTINGS = {
   noetlChartVersion: chartVersion(undefined, "NoETL", "noetlChart"),
 
   gatewayImage: image(
-    undefined,
+    DEFAULTS.gatewayImage,
     "Gateway",
     "Image of the gateway; which releases work is in docs/lines.md.",
-    "registry.example.com/noetl/gateway:v2.14.1",
   ),
   gatewayReplicas: integer(DEFAULTS.gatewayReplicas, 1, 100, {
     group: "Gateway",
@@ -478,6 +486,12 @@ export const SETTINGS = {
     allowed: "an http:// or https:// URL",
     example: "https://gateway.example.org",
     check: is.httpUrl,
+  }),
+  gatewayMaskLogs: flag(true, {
+    group: "Gateway",
+    description:
+      "Keep credentials out of the gateway's log, by a script that needs a shell in its image (docs/security.md); false starts the " +
+      "image as it is.",
   }),
   gatewayAuthBypass: flag(false, { group: "Gateway", description: "Switch authentication off, for tests only." }),
   corsAllowedOrigins: list(["http://localhost:3000", "http://localhost:8080", "http://localhost:8090"], {

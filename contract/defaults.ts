@@ -14,6 +14,8 @@ export const DEFAULTS = {
   noetlImage: "ghcr.io/noetl/noetl:v2.8.9",
   noetlServerReplicas: 1,
   noetlLogLevel: "INFO",
+  /** The last release of the gateway's second major version, under the name that its workflow pushes it. */
+  gatewayImage: "ghcr.io/noetl/gateway:v2.14.1",
   gatewayReplicas: 1,
   /** NoETL's own image has no Node (docs/decisions/0015-guard.md). */
   contractGuardImage: "docker.io/library/node:22.20.0-alpine3.22",

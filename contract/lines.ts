@@ -165,9 +165,6 @@ const RUST_WITHOUT_NATS: Readonly<Record<"server" | "worker", Version>> = { serv
 /** Names of images that hold the gateway. */
 const GATEWAY_IMAGE = /(?:^|\/)(?:noetl-)?gateway$/;
 
-/** The last release of the gateway's second major version, under the name that NoETL's workflow pushes it. */
-export const GATEWAY_WITH_NATS = "ghcr.io/noetl/gateway:v2.14.1";
-
 /**
  * The first release of the gateway that does not use NATS any more: it ends at its start, asking for NOETL_KV_ADDR and
  * NOETL_EVENT_FEED_ADDR.

@@ -1,7 +1,14 @@
 /** The arguments of each part, from the settings. What only the deployment knows (connections, hosts) is not among them. */
 import * as pulumi from "@pulumi/pulumi";
 import type { Resources } from "../components/shared";
-import type { ChartSource, GatewayArgs, NatsJetStreamArgs, NoetlArgs, PostgresArgs } from "../components";
+import type {
+  ChartSource,
+  GatewayArgs,
+  NatsJetStreamArgs,
+  NatsPodSecurity,
+  NoetlArgs,
+  PostgresArgs,
+} from "../components";
 import { gatewaySubjects, streamNames, workerTuning } from "../config/contract";
 import { type Size, sizesOf } from "../config/resources";
 import type { Settings } from "../config/schema";
@@ -71,6 +78,7 @@ export function natsArgs(settings: Settings): NatsJetStreamArgs {
     memoryStoreSize: settings.natsJetstreamMemSize,
     memoryLimit: settings.natsMemoryLimit,
     replicas: settings.natsReplicas,
+    podSecurity: settings.natsPodSecurity as NatsPodSecurity,
     storageClass: settings.natsStorageClass,
     clientNodePort: settings.natsNodePort,
     monitorNodePort: settings.natsMonitorNodePort,
@@ -116,12 +124,13 @@ export function noetlArgs(settings: Settings): Omit<NoetlArgs, "nats" | "databas
 
 export function gatewayArgs(settings: Settings): Omit<GatewayArgs, "nats"> {
   return {
-    image: settings.gatewayImage ?? "",
+    image: settings.gatewayImage,
     corsAllowedOrigins: settings.corsAllowedOrigins,
     replicas: settings.gatewayReplicas,
     nodePort: settings.gatewayNodePort,
     publicUrl: settings.gatewayPublicUrl,
     authBypass: settings.gatewayAuthBypass,
+    maskLogs: settings.gatewayMaskLogs,
     subjects: gatewaySubjects(settings),
     env: settings.gatewayEnv,
     chart: chart(settings.gatewayChart, settings.gatewayChartRepository, settings.gatewayChartVersion),

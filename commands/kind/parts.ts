@@ -1,7 +1,6 @@
 /** What can be built from a checkout and deployed to the stack `kind`. */
 import { DEFAULTS } from "../../contract/defaults";
 import { LOCATIONS } from "../../contract/facts";
-import { GATEWAY_WITH_NATS } from "../../contract/lines";
 
 /** Names of the stack and of the cluster that `npm run kind:create` makes (kind/cluster.yaml). */
 export const STACK = "kind";
@@ -56,7 +55,7 @@ export const PARTS: Readonly<Record<PartName, Part>> = {
     example: "../gateway",
     title: "the gateway",
     source: "https://github.com/noetl/gateway",
-    release: tagOf(GATEWAY_WITH_NATS),
+    release: tagOf(DEFAULTS.gatewayImage),
     manifest: { file: "Cargo.toml", table: "package", name: "noetl-gateway" },
     dockerfile: "Dockerfile",
     repository: "noetl-gateway",

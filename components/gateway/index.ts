@@ -31,8 +31,8 @@ export type { GatewaySubjects } from "../../contract/env";
 export interface GatewayArgs {
   /** Where NATS is and who logs in. A `NatsJetStream` component fits. */
   nats: NatsConnection;
-  /** Image of the gateway. There is no default. */
-  image: pulumi.Input<string>;
+  /** Image of the gateway. Default `ghcr.io/noetl/gateway` at the last release of its second major version. */
+  image?: pulumi.Input<string>;
   /** Origins of the pages that may call the gateway: scheme, host, optional port. */
   corsAllowedOrigins: pulumi.Input<readonly string[]>;
   /** Namespace, which the component creates. Default `gateway`. */
@@ -59,6 +59,11 @@ export interface GatewayArgs {
   spreadZones?: boolean;
   /** Switch authentication off, for tests only. Default false. */
   authBypass?: boolean;
+  /**
+   * Put `***` in the place of credentials in what the gateway prints: it writes NATS_URL with its password into its log at its start.
+   * Needs `sh` and `mkfifo` in the image, which NoETL's own has. Default true; of no effect on a chart that is not this package's.
+   */
+  maskLogs?: boolean;
   /** Further environment variables, such as RUST_BACKTRACE; those of the other arguments win. Default: none. */
   env?: Record<string, pulumi.Input<string>>;
   /** Chart to install. Default: this package's `charts/gateway`. */
@@ -130,7 +135,7 @@ export class Gateway extends pulumi.ComponentResource {
     const given = { ...GATEWAY, ...args.subjects };
     const result = {
       place: checks.checked("namespace", args.namespace ?? LOCATIONS.gateway.namespace, kubernetesName),
-      image: checks.checked("image", args.image, notEmpty),
+      image: checks.checked("image", args.image ?? DEFAULTS.gatewayImage, notEmpty),
       replicas: checks.checked("replicas", args.replicas ?? DEFAULTS.gatewayReplicas, podCount),
       corsAllowedOrigins: checks.checked("corsAllowedOrigins", args.corsAllowedOrigins, origins),
       subjects: {
@@ -146,4 +151,4 @@ export class Gateway extends pulumi.ComponentResource {
   }
 }
 
-const notEmpty: Check<string> = (image) => (image.trim() === "" ? "empty; there is no default" : undefined);
+const notEmpty: Check<string> = (image) => (image.trim() === "" ? "empty" : undefined);

@@ -16,6 +16,8 @@ export interface GatewayValuesArgs {
   corsAllowedOrigins: pulumi.Input<readonly string[]>;
   publicUrl?: pulumi.Input<string>;
   authBypass: boolean;
+  /** Default true, in the chart. */
+  maskLogs?: boolean;
   /** Further environment variables; those that have a value of their own win over them. */
   env?: Record<string, pulumi.Input<string>>;
   loadBalancer?: boolean;
@@ -61,6 +63,7 @@ export function gatewayValues(args: GatewayValuesArgs): Record<string, unknown> 
       // Upstream's chart sets the variable to whatever text stands here, so "false" has to be spelt out.
       authBypass: String(args.authBypass),
     },
+    maskLogs: args.maskLogs === false ? { enabled: false } : undefined,
     extraEnv: args.env && Object.keys(args.env).length > 0 ? args.env : undefined,
     secrets: { revision: args.credentialsRevision },
     chartDigest: args.chartDigest,

@@ -16,9 +16,11 @@ import {
 import type { HostSpread } from "./availability";
 import { type ClusterArgs, NatsUsers } from "./users/resource";
 import { type Login, USERS_FILE, usersText } from "../../contract/nats/users";
+import type { NatsPodSecurity } from "./security";
 import { BOX_PASSWORD, type NatsUser, natsValues, routeSecret, serversDigest } from "./values";
 
 export type { HostSpread } from "./availability";
+export type { NatsPodSecurity } from "./security";
 export type { NatsUser } from "./values";
 
 export interface NatsJetStreamArgs {
@@ -59,6 +61,12 @@ export interface NatsJetStreamArgs {
    * second one waiting. Default `preferred`.
    */
   hostSpread?: HostSpread;
+  /**
+   * What the namespace enforces. No container of NATS runs as root with either. `restricted` needs a volume that Kubernetes hands
+   * over by `fsGroup`, or one that is new and writable for all; `baseline` has a step before each server that runs as root and hands over
+   * what is there. Default `baseline`.
+   */
+  podSecurity?: NatsPodSecurity;
   /** StorageClass of the volume. Default: the cluster's. */
   storageClass?: string;
   /** NodePort of the client port, 30000 to 32767. Default: none. */
@@ -155,7 +163,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
     const password = pulumi.secret(args.password ?? generatedPassword(`${name}-password`, child, revision));
     const ns = namespace(
       `${name}-namespace`,
-      { name: args.namespace ?? LOCATIONS.nats.namespace, podSecurity: "baseline" },
+      { name: args.namespace ?? LOCATIONS.nats.namespace, podSecurity: args.podSecurity ?? "baseline" },
       { ...child, protect: args.protect },
     );
     const users = this.users(name, { namespace: ns.metadata.name, user, password, extraUsers, cluster: args.cluster });
@@ -195,6 +203,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
         replicas,
         ...(routes ? { routeSecret: routes.metadata.name } : {}),
         ...(args.hostSpread ? { hostSpread: args.hostSpread } : {}),
+        ...(args.podSecurity ? { podSecurity: args.podSecurity } : {}),
         ...(args.storageClass ? { storageClass: args.storageClass } : {}),
         ...(args.clientNodePort === undefined ? {} : { clientNodePort: args.clientNodePort }),
         ...(args.monitorNodePort === undefined ? {} : { monitorNodePort: args.monitorNodePort }),

@@ -6,6 +6,7 @@ import { LOCATIONS } from "../../contract/facts";
 import type { Resources } from "../shared";
 import { USERS_FILE } from "../../contract/nats/users";
 import { containerAvailability, type HostSpread, podAvailability } from "./availability";
+import { ACCOUNT, boxSecurity, containerSecurity, type NatsPodSecurity, serverPods } from "./security";
 
 const MEBIBYTE = 1024 ** 2;
 
@@ -37,6 +38,8 @@ export interface NatsValuesArgs {
   replicas: number;
   /** Whether servers of a cluster may share a node. Default: where there is no other way. */
   hostSpread?: HostSpread;
+  /** What the pods have to meet. Default `baseline`. */
+  podSecurity?: NatsPodSecurity;
   /** Name of the Secret of {@link routeSecret}; of no use to a lone server. */
   routeSecret?: pulumi.Input<string>;
   storageClass?: string;
@@ -122,6 +125,7 @@ const fromSecret = (name: pulumi.Input<string>, key: string) => ({ valueFrom: { 
 export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
   const memory = natsMemory(args.memoryStoreSize, args.memoryLimit);
   const nodePorts = args.clientNodePort !== undefined || args.monitorNodePort !== undefined;
+  const pods = serverPods(args.podSecurity ?? "baseline");
   return {
     config: {
       cluster: cluster(args),
@@ -152,6 +156,7 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
       },
       merge: {
         ...containerAvailability(args.replicas),
+        ...containerSecurity,
         resources: args.resources ?? {
           requests: { cpu: "100m", memory: memory.limit },
           limits: { memory: memory.limit },
@@ -161,7 +166,10 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
       patch: [{ op: "add", path: "/volumeMounts/-", value: { ...USERS_VOLUME, readOnly: true } }],
     },
     // The chart gives these two none, and a container without is the first to be evicted.
-    reloader: { merge: { resources: args.reloaderResources ?? RELOADER_RESOURCES } },
+    reloader: { merge: { ...containerSecurity, resources: args.reloaderResources ?? RELOADER_RESOURCES } },
+    // Where somebody turns it on.
+    promExporter: { merge: containerSecurity },
+    serviceAccount: ACCOUNT,
     service: {
       ...(nodePorts ? { merge: { spec: { type: "NodePort" } } } : {}),
       ports: {
@@ -181,16 +189,24 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
           path: "/spec/volumes/-",
           value: { name: USERS_VOLUME.name, secret: { secretName: args.usersSecret } },
         },
+        ...pods.patch,
       ],
-      merge: { spec: podAvailability(args.replicas, args.hostSpread ?? "preferred") },
+      merge: { spec: { ...podAvailability(args.replicas, args.hostSpread ?? "preferred"), ...pods.spec } },
     },
-    natsBox: {
-      container: {
-        env: { NATS_USER: args.box.user, NATS_PASSWORD: fromSecret(args.box.secret, BOX_PASSWORD) },
-        merge: { resources: args.boxResources ?? BOX_RESOURCES },
-      },
-    },
+    natsBox: natsBox(args),
     ...(args.chartDigest ? { chartDigest: args.chartDigest } : {}),
+  };
+}
+
+function natsBox({ box, boxResources }: NatsValuesArgs): Record<string, unknown> {
+  const { container, ...rest } = boxSecurity;
+  return {
+    ...rest,
+    container: {
+      ...container,
+      env: { ...container.env, NATS_USER: box.user, NATS_PASSWORD: fromSecret(box.secret, BOX_PASSWORD) },
+      merge: { ...container.merge, resources: boxResources ?? BOX_RESOURCES },
+    },
   };
 }
 

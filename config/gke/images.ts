@@ -13,7 +13,7 @@ function namedImages(settings: Settings): ReadonlyMap<ImageKey, string> {
       images.set("cloudSqlProxyImage", settings.cloudSqlProxyImage);
     } else if (settings.deployPostgres) images.set("postgresImage", settings.postgresImage);
   }
-  if (settings.deployGateway && settings.gatewayImage !== undefined) images.set("gatewayImage", settings.gatewayImage);
+  if (settings.deployGateway) images.set("gatewayImage", settings.gatewayImage);
   return images;
 }
 

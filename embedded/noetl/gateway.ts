@@ -13,6 +13,9 @@ const PROXY_SWITCH = "EMBEDDED_PROXY_ANSWERS_ERRORS";
 
 /** Start-up of the gateway, its answers to browsers, and its way to the server behind it. */
 export async function gateway(): Promise<void> {
+  say("Gateway configuration loaded:");
+  // With its password, as the gateway itself does whatever its level.
+  say(`  NATS: ${need("NATS_URL")}`);
   const connection = await connectOnce("gateway");
   const views = connection.jetstream().views;
   await views.kv(need("NATS_SESSION_BUCKET", GATEWAY.sessionBucket), {

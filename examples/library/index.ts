@@ -15,7 +15,6 @@ const noetl = new Noetl("noetl", {
 });
 const gateway = new Gateway("gateway", {
   nats,
-  image: "registry.example.com/noetl/gateway:v2.10.0",
   corsAllowedOrigins: ["https://app.example.org"],
   noetlUrl: noetl.serverUrl,
 });

@@ -7,6 +7,8 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 // The compiled one: it starts compiled files of its own.
 import { type Cluster, startCluster } from "../../dist/embedded/cluster";
 import { ensureTools, TOOLS, type ToolName } from "../../embedded/toolchain";
+import { NATS_POD_SECURITY, type NatsPodSecurity } from "../../components/nats-jetstream/security";
+import { natsValues } from "../../components/nats-jetstream/values";
 import { CASES, REQUIRED } from "./cases";
 import { type KubeObject, type PodSpec, type Values, merged, podTemplate, rehearsal, render } from "./helm";
 
@@ -42,7 +44,11 @@ beforeAll(async () => {
   });
   kubeconfig = new KubeConfig();
   kubeconfig.loadFromString(cluster.kubeconfig);
-  for (const [chart, level] of [...Object.entries(LEVEL), ["noetl-prod", "restricted"]]) {
+  for (const [chart, level] of [
+    ...Object.entries(LEVEL),
+    ["noetl-prod", "restricted"],
+    ...NATS_POD_SECURITY.map((each) => [`nats-${each}`, each]),
+  ]) {
     const labels = { "pod-security.kubernetes.io/enforce": level };
     await send("POST", "/api/v1/namespaces", {
       apiVersion: "v1",
@@ -169,6 +175,70 @@ describe.each(CASES)("$name", ({ chart, values }) => {
     expect(workloads.length).toBeGreaterThan(0);
     expect(await refused(workloads.map((workload) => podOf(objects, workload)))).toEqual([]);
   });
+});
+
+describe("NATS with the program's values", () => {
+  const pods = async (podSecurity: NatsPodSecurity, more: object = {}) => {
+    const values = natsValues({
+      usersSecret: "nats-users",
+      box: { user: "noetl", secret: "nats-box-1a2b3c4" },
+      fileStoreSize: "5Gi",
+      memoryStoreSize: "1Gi",
+      memoryLimit: "1792Mi",
+      replicas: 3,
+      podSecurity,
+    });
+    const objects = await render("nats", merged(values, { promExporter: { enabled: true } }, more as Values));
+    const workloads = objects.filter(({ kind }) => kind === "Deployment" || kind === "StatefulSet");
+    expect(workloads.map(({ metadata }) => metadata.name).sort()).toEqual(["nats", "nats-box"]);
+    return workloads.map((workload) => podOf(objects, workload));
+  };
+  const refusals = async (where: NatsPodSecurity, of: readonly KubeObject[]) =>
+    (await Promise.all(of.map((each) => tryOut(each, `nats-${where}`))))
+      .filter(({ status }) => ![200, 201].includes(status))
+      .map(({ message }) => message);
+
+  it.each(NATS_POD_SECURITY)("%s: its namespace admits every pod", async (level) => {
+    expect(await refusals(level, await pods(level))).toEqual([]);
+  });
+
+  it("the step that runs as root is what restricted does not admit, and nothing else", async () => {
+    const refused = await refusals("restricted", await pods("baseline"));
+    expect(refused).toEqual([expect.stringMatching(/violates PodSecurity "restricted.*volume-owner/)]);
+    expect(refused[0]).not.toMatch(/container(s)? "(nats|reloader|nats-box|prom-exporter)"/);
+  });
+
+  it.each<[string, (pod: KubeObject & { spec: PodSpec }) => void, RegExp]>([
+    ["seccomp", ({ spec }) => delete spec.securityContext.seccompProfile, /seccompProfile/],
+    ["runAsNonRoot", ({ spec }) => delete spec.securityContext.runAsNonRoot, /runAsNonRoot/],
+    ["a user that is not root", ({ spec }) => (spec.securityContext.runAsUser = 0), /runAsUser/],
+    ["no capabilities", ({ spec }) => delete spec.containers[0]?.securityContext, /unrestricted capabilities/],
+  ])("and would refuse each without %s", async (_, spoil, why) => {
+    const spoilt = await pods("restricted");
+    for (const pod of spoilt) spoil(pod);
+    const refused = await refusals("restricted", spoilt);
+    expect(refused).toHaveLength(2);
+    for (const message of refused) expect(message).toMatch(why);
+  });
+
+  it.each(NATS_POD_SECURITY)(
+    "%s: no token, no account of others, nothing of its file system can be written",
+    async (level) => {
+      for (const { metadata, spec } of await pods(level)) {
+        expect(spec).toMatchObject({ automountServiceAccountToken: false, serviceAccountName: metadata.name });
+        for (const { name, securityContext } of [...spec.containers, ...(spec.initContainers ?? [])])
+          expect(securityContext, name).toMatchObject({
+            readOnlyRootFilesystem: true,
+            allowPrivilegeEscalation: false,
+          });
+        expect(spec.initContainers?.map(({ name }) => name) ?? []).toEqual(
+          level === "baseline" && metadata.name === "nats" ? ["volume-owner"] : [],
+        );
+        // Its image is the server's, which has a shell.
+        for (const { image } of spec.initContainers ?? []) expect(image).toBe(spec.containers[0]?.image);
+      }
+    },
+  );
 });
 
 it("would be refused if one of the settings for Pod Security were missing", async () => {

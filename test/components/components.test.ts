@@ -57,7 +57,7 @@ describe("NatsJetStream", () => {
           merge: { authorization: { users$include: "../nats-users/users.conf" } },
         },
         container: { merge: { resources: { limits: { memory: "1792Mi" } } } },
-        podTemplate: { patch: [{ value: { name: "users", secret: { secretName: "nats-users" } } }] },
+        podTemplate: { patch: [{ value: { name: "users", secret: { secretName: "nats-users" } } }, { op: "copy" }] },
         natsBox: {
           container: {
             env: {
@@ -106,8 +106,26 @@ describe("NatsJetStream", () => {
       }
     }
     expect(release("steps-release").values).toMatchObject({
-      podTemplate: { patch: [{ value: { secret: { secretName: "nats-users" } } }] },
+      podTemplate: { patch: [{ value: { secret: { secretName: "nats-users" } } }, { op: "copy" }] },
     });
+  });
+
+  it("has its namespace enforce what its pods were made for", async () => {
+    new library.NatsJetStream("handed", { password: "x", namespace: "handed" });
+    new library.NatsJetStream("strict", { password: "x", namespace: "strict", podSecurity: "restricted" });
+    await settled(declared);
+    const enforced = (name: string) =>
+      of("kubernetes:core/v1:Namespace", `${name}-namespace`).inputs.metadata as { labels: Record<string, string> };
+    expect(enforced("handed").labels).toMatchObject({ "pod-security.kubernetes.io/enforce": "baseline" });
+    expect(enforced("strict").labels).toMatchObject({ "pod-security.kubernetes.io/enforce": "restricted" });
+    for (const name of ["handed", "strict"])
+      expect(release(`${name}-release`).values).toMatchObject({
+        podTemplate: {
+          merge: { spec: { automountServiceAccountToken: false, securityContext: { runAsNonRoot: true } } },
+        },
+      });
+    expect(JSON.stringify(release("handed-release").values)).toContain("volume-owner");
+    expect(JSON.stringify(release("strict-release").values)).not.toContain("volume-owner");
   });
 
   it("draws another password for another revision, and none for the first", async () => {

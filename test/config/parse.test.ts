@@ -85,7 +85,6 @@ describe("parseSettings", () => {
       "postgresHost",
       "postgresPassword",
     ]);
-    expect(problemsOf({ deployGateway: "true" })[0]).toContain("gatewayImage");
   });
 
   it("refuses a memory store that does not fit its limit, a heartbeat too slow, a port taken twice", () => {

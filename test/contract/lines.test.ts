@@ -7,7 +7,6 @@ import { lineTerms, lineWarning } from "../../config/lines";
 import { parseSettings } from "../../config/parse";
 import {
   GATEWAY_RANGES,
-  GATEWAY_WITH_NATS,
   isGatewayWithoutNats,
   lineOfImage,
   NOETL_LINES,
@@ -201,8 +200,6 @@ describe("the gateway's image", () => {
   ])("%s is without NATS: %s", (image, without) => {
     expect(isGatewayWithoutNats(image)).toBe(without);
   });
-
-  it("that the doctor says to set is one with NATS", () => expect(isGatewayWithoutNats(GATEWAY_WITH_NATS)).toBe(false));
 });
 
 describe("the releases of the documentation", () => {

@@ -598,9 +598,10 @@ describe("the whole stack on the embedded cluster, step by step", () => {
   });
 
   it("keeps every password out of the state, the logs, the ConfigMaps and the pods' specifications", async () => {
-    // NoETL 2.8.9 itself writes NATS_URL into its log at INFO and below, and a worker into a file, inside of its pod.
+    // NoETL 2.8.9 itself writes NATS_URL into its log at INFO and below, and a worker into a file, inside of its pod; so does
+    // the gateway into its log, whose stand-in runs here.
     const ownWords =
-      /\/pods\/noetl_noetl-(server|worker)-[^/]+\/((noetl-server|worker)(\.previous)?\.log|tmp\/worker_config\.txt)$/;
+      /\/pods\/(noetl_noetl-(server|worker)|gateway_gateway)-[^/]+\/((noetl-server|worker|gateway)(\.previous)?\.log|tmp\/worker_config\.txt)$/;
     const found: string[] = [];
     const own: string[] = [];
     const search = (where: string, text: string) => {
@@ -624,8 +625,12 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     search("pods", JSON.stringify((await core.listPodForAllNamespaces()).items));
     search("deployments", JSON.stringify((await apps.listDeploymentForAllNamespaces()).items));
     expect(found).toEqual([]);
-    // The charts keep what NoETL writes of itself without its credentials (charts/noetl/files/sitecustomize.py).
+    // The charts keep them out (charts/noetl/files/sitecustomize.py, charts/gateway/files/start.sh).
     expect(own).toEqual([]);
+    const gateway = fs.readdirSync(path.join(cluster.dir, "pods")).find((name) => name.startsWith("gateway_gateway-"));
+    expect(fs.readFileSync(path.join(cluster.dir, "pods", gateway ?? "", "gateway.log"), "utf8")).toMatch(
+      / F {3}NATS: nats:\/\/noetl(-2)?:\*\*\*@/,
+    );
     // The search can find what it looks for: Secrets do hold them.
     const secrets = JSON.stringify((await core.listSecretForAllNamespaces()).items);
     expect(secrets).toContain(Buffer.from(SECOND).toString("base64"));

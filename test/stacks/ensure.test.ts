@@ -29,7 +29,7 @@ async function deployed(config: Record<string, string>): Promise<string[]> {
   const { deploy } = await import("../../program.js");
   deploy(
     parseSettings(
-      { deployGateway: "true", gatewayImage: "registry.example.com/gateway:v2.10.0", ...config },
+      { deployGateway: "true", gatewayImage: "registry.example.com/gateway:v2.14.1", ...config },
       () => true,
     ),
   );

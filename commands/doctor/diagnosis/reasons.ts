@@ -3,7 +3,6 @@ import { natsMemoryLimit } from "../../../config/resources";
 import { quantityBytes } from "../../../contract/validate";
 import { DEFAULTS } from "../../../contract/defaults";
 import { LOCATIONS, STREAM } from "../../../contract/facts";
-import { GATEWAY_WITH_NATS } from "../../../contract/lines";
 import type { Evidence } from "../evidence";
 import { quoted } from "../text";
 import { run, say, type FindingId, type Step } from "./finding";
@@ -137,7 +136,7 @@ export const REASONS: Partial<Record<LogMeaning, Reason>> = {
         ),
         say("Python release, a gateway from 2.11.1 to 3.7.0. The newest ones need what a stack does not install."),
         ...(isNoetl ? [run(`pulumi config set noetlImage ${DEFAULTS.noetlImage} --stack ${stack}`)] : []),
-        ...(isGateway ? [run(`pulumi config set gatewayImage ${GATEWAY_WITH_NATS} --stack ${stack}`)] : []),
+        ...(isGateway ? [run(`pulumi config set gatewayImage ${DEFAULTS.gatewayImage} --stack ${stack}`)] : []),
         run(`pulumi up --stack ${stack}`),
       ];
     },

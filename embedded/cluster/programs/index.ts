@@ -42,8 +42,9 @@ export type MakeProgram = (situation: Situation) => Promise<Program>;
 
 /** The process behind a container of a supervised pod; undefined where the container is only simulated. */
 export function programOf(pod: V1Pod, container: V1Container): MakeProgram | undefined {
-  if (runsScript(pod, container)) return script;
   const [first] = pod.spec?.containers ?? [];
+  // Its script starts the program of the image.
+  if (runsScript(pod, container)) return appOf(pod) === "gateway" && container.name === first?.name ? noetl : script;
   if (isNats(pod)) return container.name === "nats" ? nats : undefined;
   if (container.name !== first?.name || !pod.spec?.containers.includes(container)) return undefined;
   if (container.command?.[0] === "node") return node;

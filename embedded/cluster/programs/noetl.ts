@@ -56,10 +56,28 @@ export async function noetl(situation: Situation): Promise<Program> {
     return { command: python, args: ["-m", `noetl.${role}`, ...args], env: await forPython(situation, env), isReady };
   }
   return {
-    command: process.execPath,
-    args: [path.join(projectRoot(), "dist", "embedded", "noetl", "main.js"), role],
-    env: { ...env, ...(port === undefined ? {} : { EMBEDDED_PORT: port }) },
+    ...(await throughScript(situation, [
+      process.execPath,
+      path.join(projectRoot(), "dist", "embedded", "noetl", "main.js"),
+      role,
+    ])),
+    env: { ...env, TMPDIR: tmp, ...(port === undefined ? {} : { EMBEDDED_PORT: port }) },
     isReady,
+  };
+}
+
+/** The command of a stand-in, started by the script of the container where it has one: what follows `--` is the program. */
+async function throughScript(
+  { container, mounts }: Situation,
+  [command = "", ...args]: readonly string[],
+): Promise<Pick<Program, "command" | "args">> {
+  if (container.command?.[0] !== "sh") return { command, args };
+  const place = await mounts();
+  const [interpreter = "", ...words] = [...(container.command ?? []), ...(container.args ?? [])];
+  const before = words.slice(0, words.includes("--") ? words.indexOf("--") : undefined);
+  return {
+    command: interpreter,
+    args: [...before.map((word) => (word.startsWith("/") ? (place(word) ?? word) : word)), "--", command, ...args],
   };
 }
 

@@ -60,7 +60,7 @@ const CASES: readonly {
   {
     name: "gateway-on",
     risks: ["image"],
-    config: { deployGateway: "true", gatewayImage: "registry.example.com/noetl/gateway:v2.10.0" },
+    config: { deployGateway: "true", gatewayImage: "registry.example.com/noetl/gateway:v2.14.1" },
     markdown: true,
   },
   {

@@ -11,7 +11,7 @@ import { Comparison } from "./support";
 const OLD = { natsPassword: "Canary-Nats.Old1", postgresPassword: "Canary-Pg_Old~2", noetlPassword: "CanaryNoetlOld3" };
 const NEW = { natsPassword: "Canary-Nats.New1", postgresPassword: "Canary-Pg_New~2", noetlPassword: "CanaryNoetlNew3" };
 
-const GATEWAY = { deployGateway: "true", gatewayImage: "registry.example.com/noetl/gateway:v2.10.0" };
+const GATEWAY = { deployGateway: "true", gatewayImage: "registry.example.com/noetl/gateway:v2.14.1" };
 
 /** Changes of the configuration that the program accepts. */
 const anyChange = fc.record(

@@ -18,7 +18,7 @@ import type {
   RepairFacts,
   Standstill,
 } from "../../../commands/doctor/evidence";
-import { GATEWAY_WITH_NATS } from "../../../contract/lines";
+import { DEFAULTS } from "../../../contract/defaults";
 import { diagnosisText } from "../../../commands/doctor/present";
 import { readProject } from "../../support/markdown";
 import { CARRIED_OUT, onlyShows } from "./carried-out";
@@ -1131,7 +1131,7 @@ const CASES: readonly Case[] = [
   {
     id: "other-noetl-line",
     yields: inPart("gateway", { pods: [crashingGateway("Error: NOETL_KV_ADDR is empty")] }),
-    says: `pulumi config set gatewayImage ${GATEWAY_WITH_NATS}`,
+    says: `pulumi config set gatewayImage ${DEFAULTS.gatewayImage}`,
     but: "a gateway that crashes of something else",
     misses: inPart("gateway", { pods: [crashingGateway("bye")] }),
   },

@@ -4,7 +4,11 @@ Output: YAML.
 */}}
 {{- define "nats.finish" -}}
 {{- $doc := mergeOverwrite (fromYaml .doc) (deepCopy (.by.merge | default dict)) -}}
-{{- range $step := .by.patch -}}
+{{- range $each := .by.patch -}}
+{{- $step := $each -}}
+{{- if eq $each.op "copy" -}}
+{{- $step = dict "op" "add" "path" $each.path "value" (include "nats.at" (dict "node" $doc "pointer" $each.from) | fromJson).node -}}
+{{- end -}}
 {{- $pointer := $step.path | default "" -}}
 {{- $tokens := list -}}
 {{- range $token := splitList "/" $pointer | rest -}}
@@ -15,15 +19,24 @@ Output: YAML.
 {{- toYaml $doc -}}
 {{- end }}
 
+{{/* What a pointer leads to; input: node, pointer. Output: JSON {node: ...}. */}}
+{{- define "nats.at" -}}
+{{- $node := .node -}}
+{{- range $token := splitList "/" .pointer | rest -}}
+{{- $node = kindIs "slice" $node | ternary (index (append (kindIs "slice" $node | ternary $node list) nil) (regexMatch "^[0-9]+$" $token | ternary (atoi $token) 0)) (get (kindIs "map" $node | ternary $node dict) $token) -}}
+{{- end -}}
+{{- dict "node" $node | toJson -}}
+{{- end }}
+
 {{/*
-One step of a JSON patch (RFC 6902: add, replace, remove); input: node, tokens (path below it), step.
+One step of a JSON patch (RFC 6902: add, replace, remove; copy above); input: node, tokens (path below it), step.
 Output: JSON {node: ...}.
 */}}
 {{- define "nats.patch" -}}
 {{- $node := .node -}}
 {{- $step := .step -}}
 {{- if not (has $step.op (list "add" "replace" "remove")) -}}
-{{- fail (printf "patch: this stand-in knows add, replace and remove, not %v" $step.op) -}}
+{{- fail (printf "patch: this stand-in knows add, replace, remove and copy, not %v" $step.op) -}}
 {{- end -}}
 {{- if not .tokens -}}
 {{- $node = $step.value -}}
