@@ -6,10 +6,13 @@ import { sqlDatabase, sqlRole } from "../../../contract/validate";
 import { serviceHost } from "../../../contract/facts";
 import { ArgumentChecks, derived, together } from "../../arguments";
 import { namespace, type Resources } from "../../shared";
+import type { NamespacePolicy } from "../../network-policies/manifests";
 import { accountId } from "../names";
 import { deployment, disruptionBudget, pgbouncerIni, POOLER, type PoolSizes, service, userList } from "./manifests";
 
 export interface CloudSqlPoolerArgs extends PoolSizes {
+  /** NetworkPolicies of the pooler's namespace, which its pods wait for, as `networkPolicies` makes them. Default: none. */
+  networkPolicies?: readonly NamespacePolicy[];
   /** Id of the project. */
   project: pulumi.Input<string>;
   /** Pool of the cluster's workload identities, `PROJECT.svc.id.goog`. */
@@ -60,8 +63,11 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
 
     const child = { parent: this };
     const { email, grants } = proxyAccount(name, args, child);
-    const place = namespace(`${name}-namespace`, { name: POOLER.namespace, podSecurity: "restricted" }, child).metadata
-      .name;
+    const place = namespace(
+      `${name}-namespace`,
+      { name: POOLER.namespace, podSecurity: "restricted", policies: args.networkPolicies },
+      child,
+    );
     const identity = new k8s.core.v1.ServiceAccount(
       `${name}-service-account`,
       {
