@@ -30,15 +30,16 @@ export function networkConflicts(settings: Settings): string[] {
         "networkPolicies true; for example networkPolicies true",
     );
   const has = installed(settings);
-  return clients.flatMap((text) => {
-    const part = clientOf(text)?.part;
-    return part === undefined || has[part]
-      ? []
-      : [
-          `networkClients: "${text}" opens a part that this stack does not install; allowed: ` +
-            `${PARTS.filter((each) => has[each]).join(", ") || "none"}; for example unset it`,
-        ];
-  });
+  const [fits, wrong] = [true, false].map((wanted) =>
+    clients.filter((text) => has[clientOf(text)?.part ?? "nats"] === wanted),
+  ) as [string[], string[]];
+  if (wrong.length === 0) return [];
+  const parts = PARTS.filter((each) => has[each]);
+  const example = fits.join(",") || (parts[0] ? `shop:${parts[0]}` : "pulumi config rm networkClients");
+  return [
+    `networkClients: "${wrong.join(",")}" opens what this stack does not install; allowed: ` +
+      `${parts.join(", ") || "none"}; for example ${example}`,
+  ];
 }
 
 function elsewhere(host: string | undefined, port: number): Elsewhere {

@@ -260,7 +260,7 @@ export const SETTINGS = {
       "Pods of other namespaces that networkPolicies lets in, such as NATS' other applications, or an ingress controller: nats, api (NoETL's), " +
       "gateway or postgres of this stack.",
     allowed: "NAMESPACE:PART with a PART of nats, api, gateway and postgres, separated by comma or space",
-    example: "shop:nats,ingress-nginx:gateway",
+    example: "shop:nats,ingress-nginx:api",
     check: networkClients,
   }),
   playbookMetadata: flag(false, {

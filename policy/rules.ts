@@ -292,11 +292,11 @@ const namespacesClosed: StackRule = {
     if (closed.some(isUnknown)) return [];
     return resources
       .filter(({ type }) => type === "kubernetes:core/v1:Namespace")
-      .map(({ urn, name, props }) => ({ urn, place: at(props, "metadata.name") ?? name }))
+      .map(({ urn, name, props }) => ({ urn, place: (at(props, "metadata.name") ?? name) as string }))
       .filter(({ place }) => !isUnknown(place) && !closed.includes(place))
       .map(({ urn, place }) => ({
         urn,
-        problem: `namespace ${String(place)} is open: no NetworkPolicy denies by default`,
+        problem: `namespace ${place} is open: no NetworkPolicy denies by default`,
       }));
   },
 };

@@ -253,10 +253,9 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(new Set(places.map(({ party }) => party))).toEqual(
       new Set(["gateway", "server", "worker", "nats", "natsBox", "guard", "postgres", "schema"]),
     );
-    const kept = (await networking.listNetworkPolicyForAllNamespaces()).items.map((each) =>
-      // As YAML and the API have it: the client calls the field `from` otherwise.
-      JSON.parse(JSON.stringify(each).replaceAll('"_from"', '"from"')),
-    ) as Policy[];
+    const { items } = await networking.listNetworkPolicyForAllNamespaces();
+    // As YAML and the API have it: the client calls the field `from` otherwise.
+    const kept = JSON.parse(JSON.stringify(items).replaceAll('"_from"', '"from"')) as Policy[];
     const around = { places: [...places, JOB, ...STRANGERS, ...ADDRESSES], ports };
     expect(disagreements(kept, layoutOf((await readTarget()).settings), around)).toEqual([]);
     expect(kept.length).toBe(4 + 9);

@@ -164,13 +164,17 @@ function means(end: End, place: Place, layout: Layout): boolean {
 }
 
 /** Whether the table has a connection: what a pod of the stack opens, and who is let in to one, stands there. */
-export function isInTable(layout: Layout, { from, to, port, protocol }: Attempt): boolean {
-  const fitting = connectionsOf(layout).filter(
-    ({ ports }) => ports.length === 0 || ports.some((each) => each.port === port && each.protocol === protocol),
-  );
-  const isOpened = fitting.some((each) => each.from === from.party && means(each.to, to, layout));
-  const isLetIn = fitting.some((each) => each.to === to.party && means(each.from, from, layout));
-  return (from.party === undefined || isOpened) && (to.party === undefined || isLetIn);
+export function tableOf(layout: Layout): (attempt: Attempt) => boolean {
+  const connections = connectionsOf(layout);
+  return ({ from, to, port, protocol }) => {
+    const fits = (ports: readonly { port: number; protocol: string }[]) =>
+      ports.length === 0 || ports.some((each) => each.port === port && each.protocol === protocol);
+    const isOpened = () =>
+      connections.some((each) => each.from === from.party && fits(each.ports) && means(each.to, to, layout));
+    const isLetIn = () =>
+      connections.some((each) => each.to === to.party && fits(each.ports) && means(each.from, from, layout));
+    return (from.party === undefined || isOpened()) && (to.party === undefined || isLetIn());
+  };
 }
 
 /** An object with pods in it, as it is rendered. */
@@ -276,7 +280,8 @@ export function* attempts(places: readonly Place[], ports: readonly number[]): G
     for (const to of places)
       // Nobody holds a pod back from itself.
       if (from !== to || from.party === "nats" || from.party === "server")
-        for (const port of all) for (const protocol of ["TCP", "UDP"]) yield { from, to, port, protocol };
+        if (from.party || to.party)
+          for (const port of all) for (const protocol of ["TCP", "UDP"]) yield { from, to, port, protocol };
 }
 
 export const said = ({ from, to, port, protocol }: Attempt): string => `${from.name} -> ${to.name}:${port}/${protocol}`;
@@ -287,11 +292,12 @@ export function disagreements(
   layout: Layout,
   { places, ports }: { places: readonly Place[]; ports: readonly number[] },
 ): string[] {
+  const isInTable = tableOf(layout);
   return [...attempts(places, ports)]
     .map((attempt) => ({
       attempt,
       allowed: allows(policies, attempt, { rangesMeanPods: false }),
-      table: isInTable(layout, attempt),
+      table: isInTable(attempt),
     }))
     .filter(({ allowed, table }) => allowed !== table)
     .map(({ attempt, allowed }) => `${said(attempt)} is ${allowed ? "allowed, and not in the table" : "refused"}`);

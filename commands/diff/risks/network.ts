@@ -5,11 +5,14 @@ import { danger, kindOf, objectName, warning, type Finding, type ObjectDelta, ty
 interface PolicySpec {
   readonly podSelector?: object;
   readonly policyTypes?: readonly string[];
-  readonly ingress?: readonly { readonly from?: readonly object[]; readonly ports?: readonly { port?: unknown }[] }[];
+  readonly ingress?: readonly {
+    readonly from?: readonly object[];
+    readonly ports?: readonly { port?: number | string }[];
+  }[];
   readonly egress?: readonly object[];
 }
 
-const specOf = (object: KubeObject | undefined): PolicySpec => (object?.spec ?? {}) as PolicySpec;
+const specOf = (object: KubeObject | undefined): PolicySpec => object?.spec ?? {};
 
 /** Sides of a namespace that a policy closes as a whole. */
 function closes(object: KubeObject | undefined): ("in" | "out")[] {

@@ -53,7 +53,7 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
   constructor(name: string, args: CloudSqlPoolerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:CloudSqlPooler", name, {}, opts);
     const checks = new ArgumentChecks(this);
-    const { database, user, adminUser } = args;
+    const { database, user, adminUser, networkPolicies: policies } = args;
     const roles = {
       database: checks.checked("database", database, sqlDatabase),
       user: checks.checked("user", user, sqlRole),
@@ -65,7 +65,7 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
     const { email, grants } = proxyAccount(name, args, child);
     const place = namespace(
       `${name}-namespace`,
-      { name: POOLER.namespace, podSecurity: "restricted", policies: args.networkPolicies },
+      { name: POOLER.namespace, podSecurity: "restricted", policies },
       child,
     );
     const identity = new k8s.core.v1.ServiceAccount(

@@ -4,7 +4,7 @@
  */
 import { ConfigError } from "../../../config/parse";
 import type { GoogleApi } from "./api";
-import { type ClusterBody, clusterOf, clusterProblems, enforcementWarnings } from "./cluster";
+import { clusterOf, clusterProblems, enforcementWarnings } from "./cluster";
 import type { ExistingCluster, Facts, GkeSettings } from "./facts";
 import { networkProblems } from "./network";
 import { checkQuotas, unbilled } from "./quotas";
@@ -31,7 +31,7 @@ export async function preflight(settings: GkeSettings, api: GoogleApi): Promise<
   else if (!settings.createCluster) {
     if (found.kind === "found") {
       cluster = clusterOf(found.body, projectId);
-      warnings.push(...enforcementWarnings(settings, found.body as ClusterBody));
+      warnings.push(...enforcementWarnings(settings, found.body));
     }
     problems.push(...(await clusterProblems(settings, found, api)));
   } else if (found.kind !== "found") {
