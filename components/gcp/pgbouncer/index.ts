@@ -52,20 +52,12 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
 
   constructor(name: string, args: CloudSqlPoolerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:CloudSqlPooler", name, {}, opts);
-    const checks = new ArgumentChecks(this);
-    const { database, user, adminUser, networkPolicies: policies } = args;
-    const roles = {
-      database: checks.checked("database", database, sqlDatabase),
-      user: checks.checked("user", user, sqlRole),
-      adminUser: checks.checked("adminUser", adminUser, sqlRole),
-    };
-    checks.done();
-
+    const roles = this.checked(args);
     const child = { parent: this };
     const { email, grants } = proxyAccount(name, args, child);
     const place = namespace(
       `${name}-namespace`,
-      { name: POOLER.namespace, podSecurity: "restricted", policies },
+      { name: POOLER.namespace, podSecurity: "restricted", policies: args.networkPolicies },
       child,
     );
     const identity = new k8s.core.v1.ServiceAccount(
@@ -113,6 +105,18 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
       .all([endpoint.metadata.name, endpoint.metadata.namespace, pods.status])
       .apply(([serviceName, namespace]) => serviceHost(serviceName, namespace));
     this.registerOutputs({ host: this.host, port: this.port });
+  }
+
+  /** The arguments that have to be right. */
+  private checked({ database, user, adminUser }: CloudSqlPoolerArgs) {
+    const checks = new ArgumentChecks(this);
+    const result = {
+      database: checks.checked("database", database, sqlDatabase),
+      user: checks.checked("user", user, sqlRole),
+      adminUser: checks.checked("adminUser", adminUser, sqlRole),
+    };
+    checks.done();
+    return result;
   }
 }
 
