@@ -22,6 +22,7 @@ import type { Settings } from "./config/schema";
 import { servicePlace } from "./contract/service-host";
 import { gatewayArgs, natsArgs, noetlArgs, postgresArgs } from "./stacks/arguments";
 import { guardArgs, guardUser } from "./stacks/guard";
+import { policiesOf } from "./stacks/network";
 import { type DeclaredOutputs, kubernetesPlatform, type Platform } from "./stacks/platform";
 
 export { PROJECT };
@@ -70,6 +71,7 @@ export function deploy(settings: Settings, platform: Platform = kubernetesPlatfo
   const onCluster: pulumi.ComponentResourceOptions = { providers: { kubernetes: platform.provider } };
 
   const guard = guardUser(settings);
+  const closed = policiesOf(settings);
   const nats = settings.deployNats
     ? new NatsJetStream(
         "nats",
@@ -77,6 +79,7 @@ export function deploy(settings: Settings, platform: Platform = kubernetesPlatfo
           ...natsArgs(settings),
           ...(guard ? { extraUsers: [guard] } : {}),
           cluster: platform.access,
+          ...closed("nats"),
           ...platform.nats,
         },
         guardServers(onCluster, () => contractArgs, settings.natsGuardRolls),
@@ -90,7 +93,7 @@ export function deploy(settings: Settings, platform: Platform = kubernetesPlatfo
   };
 
   const database = settings.deployNoetl
-    ? new Postgres("postgres", { ...postgresArgs(settings), ...platform.postgres }, onCluster)
+    ? new Postgres("postgres", { ...postgresArgs(settings), ...closed("postgres"), ...platform.postgres }, onCluster)
     : undefined;
 
   const names = streamNames(settings);
@@ -121,7 +124,7 @@ export function deploy(settings: Settings, platform: Platform = kubernetesPlatfo
       {
         ...guarded,
         nats: { ...natsConnection, ...(guard ? { user: guard.name, password: guard.password } : {}) },
-        ...(nats ? { namespace: nats.namespace } : {}),
+        ...(nats ? { namespace: nats.namespace } : closed("guard")),
         ...platform.guard,
       },
       { ...onCluster, ...(ensured ? { dependsOn: [ensured] } : {}) },
@@ -143,6 +146,7 @@ export function deploy(settings: Settings, platform: Platform = kubernetesPlatfo
             adminPassword: database.adminPassword,
           },
           ...noetlArgs(settings),
+          ...closed("noetl"),
           ...platform.noetl,
         },
         guardNoetl(afterEnsured, contractArgs),
@@ -155,6 +159,7 @@ export function deploy(settings: Settings, platform: Platform = kubernetesPlatfo
         {
           nats: natsConnection,
           ...gatewayArgs(settings),
+          ...closed("gateway"),
           ...(noetl ? { noetlUrl: noetl.serverUrl } : {}),
           ...platform.gateway,
         },

@@ -16,6 +16,8 @@ export {
   type StreamNames,
   type WorkerTuning,
 } from "./noetl";
+export { type NamespacePolicy, networkPolicies } from "./network-policies/manifests";
+export type { Layout } from "../contract/network";
 export { Postgres, type PostgresArgs } from "./postgres";
 export type { ChartSource } from "./shared";
 // Not the folder's index: the program would load the clients of NATS and Kubernetes, which only the provider's process needs.

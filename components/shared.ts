@@ -6,6 +6,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { projectRoot } from "../contract/project";
 import { derived } from "./arguments";
+import type { NamespacePolicy } from "./network-policies/manifests";
 
 /** The same keys, each value of which may be an output; of a list, each element too. */
 export type Inputs<T> = {
@@ -66,25 +67,38 @@ export interface ChartSource {
   version?: string;
 }
 
-/** A namespace whose pods must meet a Pod Security level; the API server enforces it. */
+export interface NamespaceArgs {
+  name: pulumi.Input<string>;
+  podSecurity: PodSecurityLevel;
+  /** NetworkPolicies of the namespace. Default: none. */
+  policies: readonly NamespacePolicy[] | undefined;
+}
+
+/**
+ * A namespace whose pods must meet a Pod Security level; the API server enforces it. Returns its name. Whatever is put into it by that
+ * name waits for its NetworkPolicies, and is gone before them: no pod runs without.
+ */
 export function namespace(
   name: string,
-  args: { name: pulumi.Input<string>; podSecurity: PodSecurityLevel },
+  { name: called, podSecurity, policies = [] }: NamespaceArgs,
   opts: pulumi.CustomResourceOptions,
-): k8s.core.v1.Namespace {
-  return new k8s.core.v1.Namespace(
-    name,
-    {
-      metadata: {
-        name: args.name,
-        labels: {
-          "pod-security.kubernetes.io/enforce": args.podSecurity,
-          "pod-security.kubernetes.io/warn": "restricted",
-        },
-      },
-    },
-    opts,
+): pulumi.Output<string> {
+  const labels = {
+    "pod-security.kubernetes.io/enforce": podSecurity,
+    "pod-security.kubernetes.io/warn": "restricted",
+  };
+  const made = new k8s.core.v1.Namespace(name, { metadata: { name: called, labels } }, opts);
+  const place = made.metadata.name;
+  if (policies.length === 0) return place;
+  const names = policies.map(
+    (policy) =>
+      new k8s.networking.v1.NetworkPolicy(
+        `${name}-${policy.name}`,
+        { metadata: { name: policy.name, namespace: place }, spec: policy.spec },
+        { parent: opts.parent },
+      ).metadata.name,
   );
+  return pulumi.all([place, pulumi.all(names)]).apply(([own]) => own);
 }
 
 /**

@@ -1,15 +1,16 @@
 import { natsServers } from "./availability";
 import { resolveOrigins } from "./cors";
+import { hasPolicies } from "./network";
 import { CLOUD_SQL_POOLS } from "./resources";
 import { SETTINGS, type GivenSettings, type Settings } from "./schema";
 import { HELM_TIMEOUT_SECONDS } from "../contract/defaults";
 
 /**
- * Fills in what follows from other settings: NATS servers and the contract's mode, the gateway's origins and, on GKE, its
+ * Fills in what follows from other settings: NATS servers and the contract's mode, NetworkPolicies, the gateway's origins and, on GKE, its
  * address, pool sizes, the rollout.
  */
 export function derived(given: GivenSettings): Settings {
-  const settings: Settings = { ...given, ...natsServers(given) };
+  const settings: Settings = { ...given, ...natsServers(given), networkPolicies: hasPolicies(given) };
   if (settings.platform !== "gke") {
     const { corsAllowedOrigins: origins, corsAllowedDomains: domains } = settings;
     return {

@@ -6,6 +6,7 @@ import { gkeConflicts } from "./gke";
 import { foreignKeys } from "./foreign";
 import { guardConflicts } from "./guard";
 import { lineConflicts } from "./lines";
+import { networkConflicts } from "./network";
 import { natsMemory } from "../contract/nats/memory";
 import { playbookHint } from "./playbooks";
 import { riskProblems } from "./risks";
@@ -180,6 +181,7 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
     ...storageConflicts(settings),
     ...declaredConflicts(settings),
     ...guardConflicts(settings),
+    ...networkConflicts(settings),
     ...gkeConflicts(settings, changed),
     ...riskProblems(settings),
   ];

@@ -47,7 +47,7 @@ const NODE_PORTS: readonly SettingKey[] = [
 const REPOSITORIES = ["natsChartRepository", "noetlChartRepository", "gatewayChartRepository"] as const;
 
 function takenOnGke(settings: Settings): Taken[] {
-  const { noetlHost, iap, deployGateway, deployNoetl, exposure } = settings;
+  const { noetlHost, iap, deployNats, deployGateway, deployNoetl, exposure } = settings;
   return [
     ...(noetlHost !== undefined && deployNoetl && exposure === "ingress" && !iap
       ? [
@@ -66,6 +66,16 @@ function takenOnGke(settings: Settings): Taken[] {
             key: "exposure",
             why: "load-balancer speaks plain HTTP, and sign-ins and sessions cross the internet for everybody on the way to read",
             instead: "ingress, with gatewayHost",
+          } as const,
+        ]
+      : []),
+    ...(!settings.networkPolicies && (deployNats || deployNoetl || deployGateway)
+      ? [
+          {
+            risk: "open-network",
+            key: "networkPolicies",
+            why: "false lets every pod of the cluster, and on a VPC-native one every machine of the network, call NoETL's API, which asks nobody who it is",
+            instead: "unset; networkClients lets single namespaces in",
           } as const,
         ]
       : []),

@@ -8,6 +8,7 @@ import { CONSUMER, GATEWAY, NATS_USER, NODE_PORTS, STREAM, WORKER_TUNING } from 
 import { CHART_INFLIGHT, CHART_POOLS, CLOUD_SQL_POOLS } from "./resources";
 import { DEFAULT_STOP_SECONDS, DEFAULTS } from "../contract/defaults";
 import { SHORTEST_HEARTBEAT_SECONDS } from "../contract/tuning";
+import { networkClients } from "./network-clients";
 import * as is from "./validate";
 
 /** Settings are shown and documented under these headings, in this order. */
@@ -80,7 +81,8 @@ function setting<T, D extends T | undefined>(kind: Kind, allowed: string, def: D
 
 const text = <D extends string | undefined>(def: D, spec: Spec<string>) =>
   setting<string, D>("string", "text", def, spec);
-const flag = (def: boolean, spec: Spec<boolean>) => setting<boolean, boolean>("boolean", "true or false", def, spec);
+const flag = <D extends boolean | undefined = boolean>(def: D, spec: Spec<boolean>) =>
+  setting<boolean, D>("boolean", "true or false", def, spec);
 const integer = <D extends number | undefined>(def: D, minimum: number, maximum: number, spec: Spec<number>) =>
   setting<number, D>("integer", `a whole number from ${minimum} to ${maximum}`, def, {
     check: is.range(minimum, maximum),
@@ -202,7 +204,14 @@ const publicHost = (description: string, example: string) =>
   });
 
 /** Names of risks that a stack may take knowingly (`config/risks.ts`). */
-const RISKS = ["public-api", "plain-http", "weak-passwords", "node-ports", "http-repositories"] as const;
+const RISKS = [
+  "public-api",
+  "plain-http",
+  "weak-passwords",
+  "node-ports",
+  "http-repositories",
+  "open-network",
+] as const;
 export type Risk = (typeof RISKS)[number];
 
 const NAME = "a JetStream name: no white space and none of . * > / \\";
@@ -237,6 +246,28 @@ export const SETTINGS = {
       const wrong = values.find((value) => !RISKS.some((risk) => risk === value));
       return wrong === undefined ? undefined : `not a list of risks: "${wrong}" is not one`;
     },
+  }),
+  networkPolicies: flag(undefined, {
+    group: "Cluster",
+    description:
+      "Close the stack's namespaces but for what its parts need of one another (docs/security.md). Unset means true on GKE and false " +
+      "elsewhere; the cluster's network has to enforce NetworkPolicies.",
+    example: "true",
+  }),
+  networkClients: list([], {
+    group: "Cluster",
+    description:
+      "Pods of other namespaces that networkPolicies lets in, such as NATS' other applications, or an ingress controller: nats, api (NoETL's), " +
+      "gateway or postgres of this stack.",
+    allowed: "NAMESPACE:PART with a PART of nats, api, gateway and postgres, separated by comma or space",
+    example: "shop:nats,ingress-nginx:api",
+    check: networkClients,
+  }),
+  playbookMetadata: flag(false, {
+    group: "Cluster",
+    description:
+      "Let networkPolicies leave Google's metadata server open to server, workers and playbooks' jobs, for the credentials of their " +
+      "service accounts. Where nodes do not hide theirs (Workload Identity), these are what every playbook gets.",
   }),
   kubeconfig: text(undefined, {
     group: "Cluster",
@@ -849,6 +880,7 @@ export type SettingKey = keyof typeof SETTINGS;
 
 /** Settings whose default follows from others. */
 interface Derived {
+  readonly networkPolicies: boolean;
   readonly natsReplicas: number;
   readonly contractMode: string;
 }

@@ -2,7 +2,7 @@ import { NAMING_VARIABLES } from "../contract/env";
 import { STREAM } from "../contract/facts";
 import { plaintextCredentials } from "./credentials";
 import { releaseOf, switchedOn } from "./release";
-import { at, containers, isUnknown, type ResourceView, texts, workloadKind } from "./resource";
+import { at, containers, isRecord, isUnknown, type ResourceView, texts, workloadKind } from "./resource";
 
 /** What every rule says of itself; `docs/policy.md` is made of it. */
 interface Statement {
@@ -256,10 +256,56 @@ export const deletionProtection: ResourceRule = {
   },
 };
 
+/** True for a policy that lets nothing in and nothing out of a namespace, but for what others allow. */
+function deniesByDefault({ props }: ResourceView): boolean {
+  const list = (path: string): unknown[] => {
+    const found = at(props, path);
+    return Array.isArray(found) ? found : [];
+  };
+  const selector = at(props, "spec.podSelector");
+  return (
+    isRecord(selector) &&
+    Object.keys(selector).length === 0 &&
+    ["Ingress", "Egress"].every((side) => list("spec.policyTypes").includes(side)) &&
+    list("spec.ingress").length + list("spec.egress").length === 0
+  );
+}
+
+const namespacesClosed: StackRule = {
+  name: "namespaces-closed",
+  severity: "high",
+  demand:
+    "On GKE every namespace that a stack makes has a NetworkPolicy that selects all pods and allows nothing in either direction.",
+  subjects: "the stack: Namespaces and NetworkPolicies, where it has resources of Google Cloud",
+  reason:
+    "NoETL's API asks nobody who they are: in an open namespace every pod of the cluster, and every machine of its network, has it run " +
+    "code. Monitoring and database are as open.",
+  remedy:
+    "Leave `networkPolicies` on; in a program give each component its `networkPolicies`. Where an open network is meant " +
+    "(`acceptedRisks` with `open-network`), `--policy-pack-config` makes this rule a warning.",
+  checkStack: (resources) => {
+    if (!resources.some(({ type }) => type.startsWith("gcp:") || type === "pulumi:providers:gcp")) return [];
+    const closed = resources
+      .filter((each) => each.type === "kubernetes:networking.k8s.io/v1:NetworkPolicy" && deniesByDefault(each))
+      .map(({ props }) => at(props, "metadata.namespace"));
+    // What a preview does not know yet is judged by the update.
+    if (closed.some(isUnknown)) return [];
+    return resources
+      .filter(({ type }) => type === "kubernetes:core/v1:Namespace")
+      .map(({ urn, name, props }) => ({ urn, place: (at(props, "metadata.name") ?? name) as string }))
+      .filter(({ place }) => !isUnknown(place) && !closed.includes(place))
+      .map(({ urn, place }) => ({
+        urn,
+        problem: `namespace ${place} is open: no NetworkPolicy denies by default`,
+      }));
+  },
+};
+
 /** All rules, the gravest first. */
 export const RULES: readonly Rule[] = [
   noPlaintextCredentials,
   deletionProtection,
+  namespacesClosed,
   contractRetention,
   contractCoversNoetl,
   noLatest,

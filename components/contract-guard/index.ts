@@ -8,6 +8,7 @@ import type { GuardFile, GuardMode, Stores } from "../../contract/guard/settings
 import type { ContractArguments } from "../../contract/inputs";
 import { projectRoot } from "../../contract/project";
 import { image } from "../../contract/validate";
+import type { NamespacePolicy } from "../network-policies/manifests";
 import { namespace, type Resources } from "../shared";
 import { deployment, FILES, operatorObjects, PASSWORD_KEY } from "./manifests";
 
@@ -26,6 +27,8 @@ export interface ContractGuardArgs {
   mode?: GuardMode;
   /** Namespace that exists. Default: one of its own, `contract-guard`, which the component creates. */
   namespace?: pulumi.Input<string>;
+  /** NetworkPolicies of the namespace that the component creates, which its pods wait for, as `networkPolicies` makes them. Default: none. */
+  networkPolicies?: readonly NamespacePolicy[];
   /** Image with Node 20 or newer as `node`. Default: {@link DEFAULTS.contractGuardImage}. */
   image?: string;
   /** Bytes of JetStream's stores, for the metrics. Default: what the account's limits say. */
@@ -82,8 +85,11 @@ export class ContractGuard extends pulumi.ComponentResource {
     const timeout = `${args.timeoutSeconds ?? 300}s`;
     const place = pulumi.output(
       args.namespace ??
-        namespace(`${name}-namespace`, { name: LOCATIONS.guard.namespace, podSecurity: "restricted" }, child).metadata
-          .name,
+        namespace(
+          `${name}-namespace`,
+          { name: LOCATIONS.guard.namespace, podSecurity: "restricted", policies: args.networkPolicies },
+          child,
+        ),
     );
     const data = this.files(args);
     const config = new k8s.core.v1.ConfigMap(`${name}-config`, { metadata: { namespace: place }, data }, child);

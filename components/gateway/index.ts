@@ -13,6 +13,7 @@ import {
 import { GATEWAY, LOCATIONS, serviceHost } from "../../contract/facts";
 import { type NatsConnection, natsUrlOf } from "../noetl/values";
 import { ArgumentChecks, podCount } from "../arguments";
+import type { NamespacePolicy } from "../network-policies/manifests";
 import {
   type ChartSource,
   chartArgs,
@@ -37,6 +38,8 @@ export interface GatewayArgs {
   corsAllowedOrigins: pulumi.Input<readonly string[]>;
   /** Namespace, which the component creates. Default `gateway`. */
   namespace?: pulumi.Input<string>;
+  /** NetworkPolicies of that namespace, which its pods wait for, as `networkPolicies` makes them. Default: none. */
+  networkPolicies?: readonly NamespacePolicy[];
   /** URL of NoETL's server. Default: the service `noetl` in namespace `noetl`. */
   noetlUrl?: pulumi.Input<string>;
   /** Pods. Default 1. */
@@ -93,16 +96,16 @@ export class Gateway extends pulumi.ComponentResource {
     const { place, ...checked } = this.checked(args);
     const child = { parent: this };
     const { source, isOwn, digest, podSecurity } = resolveChart("gateway", args.chart);
-    const ns = namespace(`${name}-namespace`, { name: place, podSecurity }, child);
+    const ns = namespace(`${name}-namespace`, { name: place, podSecurity, policies: args.networkPolicies }, child);
     const release: k8s.helm.v3.ReleaseArgs = {
       ...chartArgs(source),
       name: "gateway",
-      namespace: ns.metadata.name,
+      namespace: ns,
       timeout: args.timeoutSeconds ?? HELM_TIMEOUT_SECONDS.kubernetes,
       values: gatewayValues({
         ...args,
         ...checked,
-        namespace: ns.metadata.name,
+        namespace: ns,
         noetlUrl:
           args.noetlUrl ??
           `http://${serviceHost(LOCATIONS.noetl.service, LOCATIONS.noetl.namespace)}:${LOCATIONS.noetl.port}`,
@@ -112,7 +115,7 @@ export class Gateway extends pulumi.ComponentResource {
       }),
     };
     const installed = new k8s.helm.v3.Release(`${name}-release`, args.transform?.(release) ?? release, child);
-    this.namespace = ns.metadata.name;
+    this.namespace = ns;
     this.revision = releaseRevision(installed);
     // Another chart may let the Service listen elsewhere, whatever its values say; upstream's takes port 80.
     const port = isOwn
@@ -122,7 +125,7 @@ export class Gateway extends pulumi.ComponentResource {
           installed.status.apply((status) => `${status.namespace}/${LOCATIONS.gateway.service}`),
           child,
         ).spec.ports[0]?.port;
-    this.url = pulumi.all([ns.metadata.name, port]).apply(([where, number]) => {
+    this.url = pulumi.all([ns, port]).apply(([where, number]) => {
       const host = serviceHost(LOCATIONS.gateway.service, where);
       return number === undefined ? `http://${host}` : `http://${host}:${number}`;
     });

@@ -14,6 +14,7 @@ import {
   type Resources,
 } from "../shared";
 import type { HostSpread } from "./availability";
+import type { NamespacePolicy } from "../network-policies/manifests";
 import { type ClusterArgs, NatsUsers } from "./users/resource";
 import { type Login, USERS_FILE, usersText } from "../../contract/nats/users";
 import type { NatsPodSecurity } from "./security";
@@ -26,6 +27,8 @@ export type { NatsUser } from "./values";
 export interface NatsJetStreamArgs {
   /** Namespace, which the component creates. Default `nats`. */
   namespace?: string;
+  /** NetworkPolicies of that namespace, which its pods wait for, as `networkPolicies` makes them. Default: none. */
+  networkPolicies?: readonly NamespacePolicy[];
   /**
    * User that NoETL and nats-box log in with. Default `noetl`. Each new password gets a user of its own, `noetl-2` after the
    * first change: {@link NatsJetStream.user} has the name that is valid.
@@ -161,15 +164,19 @@ export class NatsJetStream extends pulumi.ComponentResource {
     const child = { parent: this };
     const revision = args.passwordRevision ?? 1;
     const password = pulumi.secret(args.password ?? generatedPassword(`${name}-password`, child, revision));
-    const ns = namespace(
+    const place = namespace(
       `${name}-namespace`,
-      { name: args.namespace ?? LOCATIONS.nats.namespace, podSecurity: args.podSecurity ?? "baseline" },
+      {
+        name: args.namespace ?? LOCATIONS.nats.namespace,
+        podSecurity: args.podSecurity ?? "baseline",
+        policies: args.networkPolicies,
+      },
       { ...child, protect: args.protect },
     );
-    const users = this.users(name, { namespace: ns.metadata.name, user, password, extraUsers, cluster: args.cluster });
+    const users = this.users(name, { namespace: place, user, password, extraUsers, cluster: args.cluster });
     const box = new k8s.core.v1.Secret(
       `${name}-box`,
-      { metadata: { namespace: ns.metadata.name }, stringData: { [BOX_PASSWORD]: password } },
+      { metadata: { namespace: place }, stringData: { [BOX_PASSWORD]: password } },
       child,
     );
 
@@ -178,7 +185,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
         ? new k8s.core.v1.Secret(
             `${name}-routes`,
             {
-              metadata: { namespace: ns.metadata.name },
+              metadata: { namespace: place },
               stringData: pulumi.secret(
                 generatedPassword(`${name}-route-password`, child).apply((each) => routeSecret(each, replicas)),
               ),
@@ -192,7 +199,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
     const release: k8s.helm.v3.ReleaseArgs = {
       ...chartArgs(source),
       name: LOCATIONS.nats.service,
-      namespace: ns.metadata.name,
+      namespace: place,
       timeout: args.timeoutSeconds ?? HELM_TIMEOUT_SECONDS.kubernetes,
       values: natsValues({
         usersSecret: users.secret,
@@ -216,15 +223,13 @@ export class NatsJetStream extends pulumi.ComponentResource {
     const releaseArgs = args.transform?.(release) ?? release;
     const installed = new k8s.helm.v3.Release(`${name}-release`, releaseArgs, { ...child, protect: args.protect });
 
-    this.namespace = ns.metadata.name;
+    this.namespace = place;
     this.revision = releaseRevision(installed);
     this.serversRevision = pulumi
       .all([releaseArgs.chart, releaseArgs.version, releaseArgs.values])
       .apply(([chart, version, values]) => serversDigest(chart, version, values));
     // Whoever connects needs the running server, not only its name.
-    this.host = pulumi
-      .all([ns.metadata.name, installed.status])
-      .apply(([place]) => serviceHost(LOCATIONS.nats.service, place));
+    this.host = pulumi.all([place, installed.status]).apply(([known]) => serviceHost(LOCATIONS.nats.service, known));
     this.port = pulumi.output(LOCATIONS.nats.port as number);
     this.user = pulumi.output(users.user);
     this.retire = (after) => users.retire([installed, ...after]);

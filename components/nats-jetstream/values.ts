@@ -3,6 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { natsMemory } from "../../contract/nats/memory";
 import { quantityBytes } from "../../contract/validate";
 import { LOCATIONS } from "../../contract/facts";
+import { ROUTE_PORT } from "../../contract/network";
 import type { Resources } from "../shared";
 import { USERS_FILE } from "../../contract/nats/users";
 import { containerAvailability, type HostSpread, podAvailability } from "./availability";
@@ -85,7 +86,7 @@ const ROUTE = {
   user: "route",
   passwordVariable: "NATS_ROUTE_PASSWORD",
   routesVariable: "NATS_ROUTES",
-  port: 6222,
+  port: ROUTE_PORT,
 } as const;
 
 /**

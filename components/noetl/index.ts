@@ -6,6 +6,7 @@ import { tuningProblem } from "../../contract/tuning";
 import { type Check, jetstreamName, kubernetesName, literalSubject } from "../../contract/validate";
 import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING, serviceHost } from "../../contract/facts";
 import { ArgumentChecks, derived, podCount, together } from "../arguments";
+import type { NamespacePolicy } from "../network-policies/manifests";
 import {
   type ChartSource,
   chartArgs,
@@ -29,6 +30,8 @@ export interface NoetlArgs {
   database: DatabaseConnection;
   /** Namespace, which the component creates. Default `noetl`. */
   namespace?: pulumi.Input<string>;
+  /** NetworkPolicies of that namespace, which its pods wait for, as `networkPolicies` makes them. Default: none. */
+  networkPolicies?: readonly NamespacePolicy[];
   /** Image of server and worker. Default: the version this package was tested with. */
   image?: pulumi.Input<string>;
   /** LOG_LEVEL. Default `INFO`. */
@@ -93,16 +96,16 @@ export class Noetl extends pulumi.ComponentResource {
     const { image, place, ...checked } = this.checked(args);
     const child = { parent: this };
     const { source, digest, podSecurity } = resolveChart("noetl", args.chart);
-    const ns = namespace(`${name}-namespace`, { name: place, podSecurity }, child);
+    const ns = namespace(`${name}-namespace`, { name: place, podSecurity, policies: args.networkPolicies }, child);
     const release: k8s.helm.v3.ReleaseArgs = {
       ...chartArgs(source),
       name: "noetl",
-      namespace: ns.metadata.name,
+      namespace: ns,
       timeout: args.timeoutSeconds ?? HELM_TIMEOUT_SECONDS.kubernetes,
       values: noetlValues({
         ...args,
         ...checked,
-        namespace: ns.metadata.name,
+        namespace: ns,
         image,
         logLevel: args.logLevel ?? DEFAULTS.noetlLogLevel,
         workerStopSeconds: args.workerStopSeconds ?? DEFAULT_STOP_SECONDS,
@@ -118,9 +121,9 @@ export class Noetl extends pulumi.ComponentResource {
       }),
     };
     const installed = new k8s.helm.v3.Release(`${name}-release`, args.transform?.(release) ?? release, child);
-    this.namespace = ns.metadata.name;
+    this.namespace = ns;
     this.revision = releaseRevision(installed);
-    this.serverUrl = ns.metadata.name.apply(
+    this.serverUrl = ns.apply(
       (place) => `http://${serviceHost(LOCATIONS.noetl.service, place)}:${LOCATIONS.noetl.port}`,
     );
     this.registerOutputs({ namespace: this.namespace, serverUrl: this.serverUrl, revision: this.revision });

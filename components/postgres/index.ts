@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { type Check, kubernetesName, size, sqlDatabase, sqlRole } from "../../contract/validate";
 import { LOCATIONS, serviceHost } from "../../contract/facts";
 import { DEFAULTS } from "../../contract/defaults";
+import type { NamespacePolicy } from "../network-policies/manifests";
 import { generatedPassword, namespace, type Resources } from "../shared";
 import { ArgumentChecks, derived, together } from "../arguments";
 import {
@@ -18,6 +19,8 @@ import {
 export interface PostgresArgs {
   /** Namespace, which the component creates, also for the schema's Job. Default `postgres`. */
   namespace?: pulumi.Input<string>;
+  /** NetworkPolicies of that namespace, which its pods wait for, as `networkPolicies` makes them. Default: none. */
+  networkPolicies?: readonly NamespacePolicy[];
   /** An existing server; where it is set, none is installed. */
   external?: { host: pulumi.Input<string>; port?: pulumi.Input<number> };
   /** Image of the server. Default `postgres:17.4`. */
@@ -85,9 +88,9 @@ export class Postgres extends pulumi.ComponentResource {
     const noetlPassword = pulumi.secret(args.noetlPassword ?? generatedPassword(`${name}-noetl-password`, child));
     const place = namespace(
       `${name}-namespace`,
-      { name: checked.place, podSecurity: "restricted" },
+      { name: checked.place, podSecurity: "restricted", policies: args.networkPolicies },
       { ...child, protect: args.protect },
-    ).metadata.name;
+    );
 
     const credentials = new k8s.core.v1.Secret(
       `${name}-auth`,

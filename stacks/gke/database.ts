@@ -3,6 +3,7 @@ import { CloudSql, CloudSqlPooler, type ProjectServices } from "../../components
 import type { GkeSettings } from "./preflight";
 import type { PodName } from "../../config/gke/pods";
 import { generatedPassword, type Resources } from "../../components/shared";
+import { policiesOf } from "../network";
 import type { Cluster } from "./cluster";
 
 interface GkeContext {
@@ -70,6 +71,7 @@ export function cloudDatabase(settings: GkeSettings, around: GkeContext) {
       proxyImage: settings.cloudSqlProxyImage,
       resources,
       proxyResources,
+      ...policiesOf(settings)("pgbouncer"),
     },
     { ...around.onCloud, providers: { ...(around.onCloud.providers as object), kubernetes: around.cluster.provider } },
   );

@@ -382,7 +382,11 @@ describe("the schema", () => {
     expect(setting.allowed).not.toBe("");
     expect(setting.example).not.toBe("");
     // What they name exists elsewhere, where this stack does not install it.
-    const elsewhere = { natsHost: { deployNats: "false" }, postgresHost: { deployPostgres: "false" } };
+    const elsewhere = {
+      natsHost: { deployNats: "false" },
+      postgresHost: { deployPostgres: "false" },
+      networkClients: { networkPolicies: "true" },
+    };
     const raw = { ...elsewhere[key as keyof typeof elsewhere], [key]: setting.example };
     const problems = problemsOf(raw).filter((each) => each.startsWith(`${key}:`));
     expect(problems).toEqual([]);

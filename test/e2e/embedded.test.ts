@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
-import { AppsV1Api, CoreV1Api, KubeConfig } from "@kubernetes/client-node";
+import { AppsV1Api, BatchV1Api, CoreV1Api, KubeConfig, NetworkingV1Api } from "@kubernetes/client-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readStack } from "../../commands/shared/engine";
 import { Cluster as DoctorsCluster } from "../../commands/doctor/cluster";
@@ -16,12 +16,14 @@ import { verify } from "../../commands/doctor/verify";
 import { embeddedEngine } from "../../embedded/home";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
 import type * as StackModule from "../../embedded/stack.js";
+import { layoutOf } from "../../config/network";
 import { PROJECT, projectRoot } from "../../contract/project";
 import { imageFolder } from "../../embedded/cluster/places";
 import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools, type ToolPaths } from "../../embedded/toolchain";
 import { ensureNoetl } from "../../embedded/toolchain/noetl";
 import { operationsOf } from "../support/engine";
+import { ADDRESSES, disagreements, JOB, placesOf, type Policy, STRANGERS, type Workload } from "../support/network";
 import { until } from "../support/nats";
 
 // The compiled program, as users run it: the engine serialises the provider's stub from it.
@@ -48,6 +50,7 @@ const config: Record<string, string> = {
   natsPassword: FIRST,
   postgresPassword: DATABASE,
   contractTimeoutSeconds: "60",
+  networkPolicies: "true",
   // A pull that was under way when nats-server was killed ends only with its time; the workers ask again then.
   workerFetchTimeoutSeconds: "6",
   workerFetchHeartbeatSeconds: "2",
@@ -167,7 +170,12 @@ async function remakeStream(subjects: string, retention: string): Promise<void> 
 const kube = () => {
   const kubeconfig = new KubeConfig();
   kubeconfig.loadFromFile(cluster.kubeconfigPath);
-  return { core: kubeconfig.makeApiClient(CoreV1Api), apps: kubeconfig.makeApiClient(AppsV1Api) };
+  return {
+    core: kubeconfig.makeApiClient(CoreV1Api),
+    apps: kubeconfig.makeApiClient(AppsV1Api),
+    batch: kubeconfig.makeApiClient(BatchV1Api),
+    networking: kubeconfig.makeApiClient(NetworkingV1Api),
+  };
 };
 
 const uidOf = async (namespace: string, labelSelector: string) =>
@@ -230,6 +238,27 @@ describe("the whole stack on the embedded cluster, step by step", () => {
       config: object;
     };
     expect(consumer.config).toMatchObject({ ack_policy: "explicit", deliver_policy: "new", max_ack_pending: 64 });
+  });
+
+  it("has the API server keep NetworkPolicies that let its workloads do what the table says, and nothing else", async () => {
+    const { apps, batch, networking } = kube();
+    const listed = await Promise.all([
+      apps.listDeploymentForAllNamespaces().then(({ items }) => items.map((each) => ({ ...each, kind: "Deployment" }))),
+      apps
+        .listStatefulSetForAllNamespaces()
+        .then(({ items }) => items.map((each) => ({ ...each, kind: "StatefulSet" }))),
+      batch.listJobForAllNamespaces().then(({ items }) => items.map((each) => ({ ...each, kind: "Job" }))),
+    ]);
+    const { places, ports } = placesOf(listed.flat() as unknown as Workload[]);
+    expect(new Set(places.map(({ party }) => party))).toEqual(
+      new Set(["gateway", "server", "worker", "nats", "natsBox", "guard", "postgres", "schema"]),
+    );
+    const { items } = await networking.listNetworkPolicyForAllNamespaces();
+    // As YAML and the API have it: the client calls the field `from` otherwise.
+    const kept = JSON.parse(JSON.stringify(items).replaceAll('"_from"', '"from"')) as Policy[];
+    const around = { places: [...places, JOB, ...STRANGERS, ...ADDRESSES], ports };
+    expect(disagreements(kept, layoutOf((await readTarget()).settings), around)).toEqual([]);
+    expect(kept.length).toBe(4 + 9);
   });
 
   it("runs a playbook through the stream, and leaves nothing of it to do", async () => {

@@ -35,6 +35,14 @@ const instance = (args: Record<string, unknown>) => ({
   protect: true,
 });
 
+const GOOGLE = resource("pulumi:providers:gcp", {});
+const place = (name: string) => resource("kubernetes:core/v1:Namespace", { metadata: { name } });
+const denies = (namespace: string, spec: object = {}) =>
+  resource("kubernetes:networking.k8s.io/v1:NetworkPolicy", {
+    metadata: { name: "default-deny", namespace },
+    spec: { podSelector: {}, policyTypes: ["Ingress", "Egress"], ...spec },
+  });
+
 const resources = { requests: { cpu: "100m", memory: "128Mi" }, limits: { memory: "128Mi" } };
 const probe = { httpGet: { path: "/health", port: 8082 } };
 const natsValues = {
@@ -198,6 +206,33 @@ const CASES: Readonly<Record<string, Cases>> = {
         [instance({ deletionProtection: false, settings: { tier: "db-f1-micro" } })],
         /^deletionProtection is off/,
         /^settings\.deletionProtectionEnabled is unset/,
+      ],
+    },
+  },
+  "namespaces-closed": {
+    keep: {
+      "a namespace with its policy": [GOOGLE, place("noetl"), denies("noetl")],
+      "one that the preview cannot name yet": [GOOGLE, place(UNKNOWN), denies(UNKNOWN)],
+      "a stack of no cloud": [place("noetl")],
+    },
+    break: {
+      "a namespace without": [
+        [GOOGLE, place("noetl"), place("nats"), denies("noetl")],
+        /^namespace nats is open: no NetworkPolicy denies by default$/,
+      ],
+      "policies that close less": [
+        [
+          GOOGLE,
+          ...["a", "b", "c", "d"].map(place),
+          denies("a", { podSelector: { matchLabels: { app: "a" } } }),
+          denies("b", { policyTypes: ["Ingress"] }),
+          denies("c", { ingress: [{}] }),
+          denies("elsewhere"),
+        ],
+        /^namespace a/,
+        /^namespace b/,
+        /^namespace c/,
+        /^namespace d/,
       ],
     },
   },

@@ -6,6 +6,7 @@ import { CREDENTIAL_RULES } from "./credentials";
 import type { Facts, RiskRule } from "./facts";
 import { DESTINATION_RULES } from "./destination";
 import { LOSS_RULES } from "./losses";
+import { NETWORK_RULES } from "./network";
 import { REFUSED_RULES } from "./refused";
 import { VERSION_RULES } from "./versions";
 
@@ -13,6 +14,7 @@ const RISK_RULES: readonly RiskRule[] = [
   ...DESTINATION_RULES,
   ...REFUSED_RULES,
   ...LOSS_RULES,
+  ...NETWORK_RULES,
   ...CREDENTIAL_RULES,
   ...CONTRACT_RULES,
   ...VERSION_RULES,

@@ -6,10 +6,13 @@ import { sqlDatabase, sqlRole } from "../../../contract/validate";
 import { serviceHost } from "../../../contract/facts";
 import { ArgumentChecks, derived, together } from "../../arguments";
 import { namespace, type Resources } from "../../shared";
+import type { NamespacePolicy } from "../../network-policies/manifests";
 import { accountId } from "../names";
 import { deployment, disruptionBudget, pgbouncerIni, POOLER, type PoolSizes, service, userList } from "./manifests";
 
 export interface CloudSqlPoolerArgs extends PoolSizes {
+  /** NetworkPolicies of the pooler's namespace, which its pods wait for, as `networkPolicies` makes them. Default: none. */
+  networkPolicies?: readonly NamespacePolicy[];
   /** Id of the project. */
   project: pulumi.Input<string>;
   /** Pool of the cluster's workload identities, `PROJECT.svc.id.goog`. */
@@ -49,19 +52,14 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
 
   constructor(name: string, args: CloudSqlPoolerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:CloudSqlPooler", name, {}, opts);
-    const checks = new ArgumentChecks(this);
-    const { database, user, adminUser } = args;
-    const roles = {
-      database: checks.checked("database", database, sqlDatabase),
-      user: checks.checked("user", user, sqlRole),
-      adminUser: checks.checked("adminUser", adminUser, sqlRole),
-    };
-    checks.done();
-
+    const roles = this.checked(args);
     const child = { parent: this };
     const { email, grants } = proxyAccount(name, args, child);
-    const place = namespace(`${name}-namespace`, { name: POOLER.namespace, podSecurity: "restricted" }, child).metadata
-      .name;
+    const place = namespace(
+      `${name}-namespace`,
+      { name: POOLER.namespace, podSecurity: "restricted", policies: args.networkPolicies },
+      child,
+    );
     const identity = new k8s.core.v1.ServiceAccount(
       `${name}-service-account`,
       {
@@ -107,6 +105,18 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
       .all([endpoint.metadata.name, endpoint.metadata.namespace, pods.status])
       .apply(([serviceName, namespace]) => serviceHost(serviceName, namespace));
     this.registerOutputs({ host: this.host, port: this.port });
+  }
+
+  /** The arguments that have to be right. */
+  private checked({ database, user, adminUser }: CloudSqlPoolerArgs) {
+    const checks = new ArgumentChecks(this);
+    const result = {
+      database: checks.checked("database", database, sqlDatabase),
+      user: checks.checked("user", user, sqlRole),
+      adminUser: checks.checked("adminUser", adminUser, sqlRole),
+    };
+    checks.done();
+    return result;
   }
 }
 

@@ -12,7 +12,9 @@ export interface ClusterBody {
     ipEndpointsConfig?: { enabled?: boolean; enablePublicEndpoint?: boolean };
   };
   network?: string;
-  networkConfig?: { network?: string };
+  networkConfig?: { network?: string; datapathProvider?: string };
+  /** Calico, which enforces NetworkPolicies where Dataplane V2 does not. */
+  networkPolicy?: { enabled?: boolean };
   ipAllocationPolicy?: { useIpAliases?: boolean };
   addonsConfig?: { httpLoadBalancing?: { disabled?: boolean } };
   initialClusterVersion?: string;
@@ -31,6 +33,21 @@ export function clusterOf(body: ClusterBody, projectId: string): ExistingCluster
     autopilot: body.autopilot?.enabled ?? false,
     workloadPool: body.workloadIdentityConfig?.workloadPool,
   };
+}
+
+/** What the user should know of a cluster whose network takes NetworkPolicies and does nothing with them. */
+export function enforcementWarnings({ clusterName, networkPolicies }: GkeSettings, body: ClusterBody): string[] {
+  const enforces =
+    body.autopilot?.enabled ||
+    body.networkPolicy?.enabled ||
+    body.networkConfig?.datapathProvider === "ADVANCED_DATAPATH";
+  return networkPolicies && !enforces
+    ? [
+        `networkPolicies: cluster "${clusterName}" takes NetworkPolicies and does not enforce them, so that every pod reaches NoETL's API: ` +
+          `gcloud container clusters update ${clusterName} --update-addons=NetworkPolicy=ENABLED, and then --enable-network-policy, ` +
+          "which recreates its nodes; or a cluster with Dataplane V2.",
+      ]
+    : [];
 }
 
 /** The control plane's name, where it leads in from outside. */

@@ -4,7 +4,7 @@
  */
 import { ConfigError } from "../../../config/parse";
 import type { GoogleApi } from "./api";
-import { clusterOf, clusterProblems } from "./cluster";
+import { clusterOf, clusterProblems, enforcementWarnings } from "./cluster";
 import type { ExistingCluster, Facts, GkeSettings } from "./facts";
 import { networkProblems } from "./network";
 import { checkQuotas, unbilled } from "./quotas";
@@ -29,7 +29,10 @@ export async function preflight(settings: GkeSettings, api: GoogleApi): Promise<
   let quotasRead = true;
   if (found.kind === "unbilled") problems.push(unbilled(projectId));
   else if (!settings.createCluster) {
-    if (found.kind === "found") cluster = clusterOf(found.body, projectId);
+    if (found.kind === "found") {
+      cluster = clusterOf(found.body, projectId);
+      warnings.push(...enforcementWarnings(settings, found.body));
+    }
     problems.push(...(await clusterProblems(settings, found, api)));
   } else if (found.kind !== "found") {
     // Once it exists its own usage counts against the quota, and nothing can be refused any more.

@@ -74,6 +74,76 @@ it("a risk that a stack takes knowingly from now on is a danger", () => {
   expect(found({ old: "public-api" })).toEqual([]);
 });
 
+describe("a namespace's network", () => {
+  const CLOSED = { podSelector: {}, policyTypes: ["Ingress", "Egress"] };
+  const policy = (name: string, spec: object): KubeObject => ({
+    apiVersion: "networking.k8s.io/v1",
+    kind: "NetworkPolicy",
+    metadata: { name, namespace: "noetl" },
+    spec,
+  });
+  const namespace: KubeObject = { apiVersion: "v1", kind: "Namespace", metadata: { name: "noetl" } };
+  const deny = policy("default-deny", CLOSED);
+  const server = policy("noetl-server", {
+    podSelector: { matchLabels: { app: "noetl-server" } },
+    ingress: [{ from: [{ podSelector: {} }], ports: [{ port: 8082 }] }],
+  });
+  const found = (old: KubeObject, now: KubeObject | undefined, rest: readonly KubeObject[] = []) =>
+    risks({
+      objects: [
+        {
+          op: now ? "update" : "delete",
+          old,
+          ...(now ? { new: now } : {}),
+          rendered: false,
+          restarts: false,
+          changes: rawChanges(old, now),
+        },
+      ],
+      newObjects: [...(now ? [now] : []), ...rest],
+    });
+
+  it.each([
+    ["loses what closes it", deny, undefined, [namespace], /closes namespace noetl no more: every pod.*its pods reach/],
+    [
+      "is opened to the outside",
+      deny,
+      policy("default-deny", { ...CLOSED, policyTypes: ["Ingress"] }),
+      [namespace],
+      /no more: its pods reach everything\./,
+    ],
+    [
+      "is let into by all",
+      deny,
+      policy("default-deny", { ...CLOSED, ingress: [{}] }),
+      [namespace],
+      /no more: every pod/,
+    ],
+    ["has pods cut off", server, undefined, [namespace, deny], /is deleted while namespace noetl stays closed/],
+  ])("that %s is a danger", (_, old, now, rest, text) => {
+    expect(found(old, now, rest).filter(({ level }) => level === "danger")).toEqual([
+      { rule: "network-opened", level: "danger", text: expect.stringMatching(text) as string },
+    ]);
+  });
+
+  it("that lets everybody in at a port is a warning", () => {
+    const open = policy("noetl-server", { ...(server.spec as object), ingress: [{ ports: [{ port: 8082 }] }] });
+    expect(found(server, open, [namespace, deny])).toEqual([
+      {
+        rule: "network-opened",
+        level: "warning",
+        text: "lets everybody in at port 8082, every pod of the cluster among them.",
+      },
+    ]);
+  });
+
+  it.each([
+    ["goes as a whole", deny, undefined, []],
+    ["is closed by another policy", deny, undefined, [namespace, policy("closed", CLOSED)]],
+    ["was never closed", server, undefined, [namespace]],
+  ])("that %s is none", (_, old, now, rest) => expect(found(old, now, rest)).toEqual([]));
+});
+
 describe("another cluster", () => {
   const provider = (inputs: Record<string, unknown>) => ({
     urn: "urn:pulumi:kind::noetl-nats::pulumi:providers:kubernetes::cluster",

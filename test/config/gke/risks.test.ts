@@ -20,6 +20,7 @@ const TAKEN: readonly (readonly [risk: string, key: string, raw: Raw])[] = [
   ["node-ports", "natsNodePort", { ...SAFE, natsNodePort: "30422" }],
   ["node-ports", "natsMonitorNodePort", { ...SAFE, natsMonitorNodePort: "30822" }],
   ["node-ports", "noetlNodePort", { ...SAFE, noetlNodePort: "30082" }],
+  ["open-network", "networkPolicies", { ...SAFE, networkPolicies: "false" }],
   ["http-repositories", "natsChartRepository", { ...SAFE, natsChartRepository: "http://charts.acme.dev" }],
 ];
 

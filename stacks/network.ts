@@ -1,0 +1,18 @@
+/** The NetworkPolicies of a stack, for the component that makes the namespace. */
+import { type NamespacePolicy, networkPolicies } from "../components/network-policies/manifests";
+import { layoutOf } from "../config/network";
+import type { Settings } from "../config/schema";
+import { LOCATIONS } from "../contract/facts";
+
+/** Argument of a part's component; empty where the stack has none. */
+export function policiesOf(settings: Settings): (
+  part: "nats" | "postgres" | "pgbouncer" | "noetl" | "gateway" | "guard",
+) => {
+  networkPolicies?: readonly NamespacePolicy[];
+} {
+  const closed = settings.networkPolicies ? networkPolicies(layoutOf(settings)) : {};
+  return (part) => {
+    const policies = closed[LOCATIONS[part].namespace];
+    return policies ? { networkPolicies: policies } : {};
+  };
+}
