@@ -210,7 +210,8 @@ describe("a changed credential", () => {
     const type = `pulumi-nodejs:dynamic/noetl-nats:${kind}`;
     return { op: "update" as const, new: { type, name } as never, changes: [], because: [] };
   };
-  const changed = (...keys: string[]) => keys.map((key) => ({ op: "update" as const, key, old: "(secret)", new: "(secret)" }));
+  const changed = (...keys: string[]) =>
+    keys.map((key) => ({ op: "change" as const, key, old: "(secret)", new: "(secret)" }));
   const texts = (facts: Partial<Facts>) => risks(facts).map(({ text }) => text);
 
   it("is said to move without a refusal where it does: NATS, NoETL's role, the administrator in the cluster", () => {
@@ -228,7 +229,7 @@ describe("a changed credential", () => {
       expect.stringMatching(/^the password of Postgres' administrator changes in the database, too; /),
     ]);
     const onGke = [updated("DatabaseLogin", "noetl-database-login")];
-    const revision = { op: "update" as const, key: "noetlPasswordRevision", old: "1", new: "2" };
+    const revision = { op: "change" as const, key: "noetlPasswordRevision", old: "1", new: "2" };
     expect(texts({ settings: [revision], resources: onGke })).toEqual([
       expect.stringMatching(/^NoETL's login at its database changes/),
     ]);
