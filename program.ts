@@ -179,7 +179,9 @@ export function deploy(settings: Settings, platform: Platform = kubernetesPlatfo
     : undefined;
 
   // Whoever logs in has moved by now, and it has been proven that the new login works.
-  nats?.retireOldLogins([ensured, noetl, gateway, contract].filter((each) => each !== undefined));
+  const moved = [ensured, noetl, gateway, contract].filter((each) => each !== undefined);
+  nats?.retireOldLogins(moved);
+  database?.retireOldLogins(moved);
 
   // The engine warns of an output that is there without a value.
   return withoutUndefined({
@@ -189,6 +191,7 @@ export function deploy(settings: Settings, platform: Platform = kubernetesPlatfo
     natsUser: natsConnection.user,
     natsUrl: nats?.url,
     natsPassword: natsConnection.password,
+    databaseUser: database?.noetlUser,
     names,
     namespaces: {
       nats: nats?.namespace,

@@ -28,6 +28,8 @@ export interface StackOutputs {
   readonly natsPassword: string;
   /** With user and password in it, a secret; of a NATS that the stack deploys. */
   readonly natsUrl?: string;
+  /** What NoETL logs in with at its database. */
+  readonly databaseUser?: string;
   readonly names: StreamNames;
   /** Namespaces of the parts that the stack deploys. */
   readonly namespaces: { readonly nats?: string; readonly noetl?: string; readonly gateway?: string };

@@ -257,6 +257,25 @@ function workerConflicts(settings: Settings, changed: Changed): string[] {
   return problems;
 }
 
+/** Numbers of generated passwords where none is generated. */
+function revisions(settings: Settings, raw: Readonly<Record<string, string>>): string[] {
+  const makesPostgres = settings.deployPostgres || settings.useCloudSql;
+  const passwords = [
+    ["natsPassword", settings.deployNats ? undefined : "deployNats is false"],
+    ["postgresPassword", makesPostgres ? undefined : "deployPostgres is false"],
+    ["noetlPassword", settings.deployNoetl ? undefined : "deployNoetl is false"],
+  ] as const;
+  return passwords.flatMap(([password, absent]) => {
+    const key = `${password}Revision` as const;
+    const why = absent ?? (settings[password] === undefined ? undefined : `${password} is set`);
+    if (why === undefined || !isChanged(key, raw)) return [];
+    return [
+      `${key}: "${settings[key]}" has no effect while ${why}: no password is generated then; ` +
+        `allowed: unset it; for example pulumi config rm ${key}`,
+    ];
+  });
+}
+
 /** What an external part needs, and what one is of no use. */
 function elsewhere(settings: Settings, raw: Readonly<Record<string, string>>): string[] {
   const problems: string[] = [];
@@ -265,12 +284,7 @@ function elsewhere(settings: Settings, raw: Readonly<Record<string, string>>): s
       ...needs(raw, "natsHost", "deployNats is false"),
       ...needs(raw, "natsPassword", "deployNats is false"),
     );
-  const whose = settings.deployNats ? "natsPassword is set" : "deployNats is false";
-  if (isChanged("natsPasswordRevision", raw) && (settings.natsPassword !== undefined || !settings.deployNats))
-    problems.push(
-      `natsPasswordRevision: "${settings.natsPasswordRevision}" has no effect while ${whose}: no password is generated then; ` +
-        "allowed: unset it; for example pulumi config rm natsPasswordRevision",
-    );
+  problems.push(...revisions(settings, raw));
   if (settings.deployNoetl && !settings.deployPostgres && !settings.useCloudSql) {
     const because = "deployPostgres is false and NoETL needs its database";
     problems.push(...needs(raw, "postgresHost", because), ...needs(raw, "postgresPassword", because));

@@ -464,7 +464,15 @@ export const SETTINGS = {
     allowed: "lower-case letters, digits and _; not pg_…, public or none",
     check: is.sqlRole,
   }),
-  postgresPassword: password("Postgres", "Password of postgresUser; generated where unset and Postgres is installed."),
+  postgresPassword: password(
+    "Postgres",
+    "Password of postgresUser; generated where unset and Postgres is installed. A change restarts nothing: docs/passwords.md.",
+  ),
+  postgresPasswordRevision: integer(1, 1, 1_000_000, {
+    group: "Postgres",
+    description: "Another number has another password generated where postgresPassword is unset: docs/passwords.md.",
+    example: "2",
+  }),
   noetlDatabase: text(DEFAULTS.noetlDatabase, {
     group: "Postgres",
     description: "Database of NoETL.",
@@ -477,7 +485,15 @@ export const SETTINGS = {
     allowed: "lower-case letters, digits and _; not pg_…, public or none",
     check: is.sqlRole,
   }),
-  noetlPassword: password("Postgres", "Password of noetlDatabaseUser; generated where unset."),
+  noetlPassword: password(
+    "Postgres",
+    "Password of noetlDatabaseUser; generated where unset. A change restarts NoETL's pods: docs/passwords.md.",
+  ),
+  noetlPasswordRevision: integer(1, 1, 1_000_000, {
+    group: "Postgres",
+    description: "Another number has another password generated where noetlPassword is unset: docs/passwords.md.",
+    example: "2",
+  }),
 
   noetlImage: image(
     DEFAULTS.noetlImage,

@@ -53,6 +53,7 @@ export const PODS = {
   guard: app("contract-guard", LOCATIONS.guard.namespace, LOCATIONS.guard.deployment),
   postgres: app("postgres", postgres.namespace, "postgres"),
   schema: app("noetl-schema", postgres.namespace, "noetl-schema"),
+  logins: app("noetl-logins", postgres.namespace, "noetl-logins"),
   pgbouncer: app("pgbouncer", pgbouncer.namespace, "pgbouncer"),
 } satisfies Record<string, Pods>;
 
@@ -243,10 +244,10 @@ export const FLOWS: readonly Flow[] = [
     drawn: ["server & worker -->|commands, queries| db"],
   },
   {
-    from: ["schema"],
+    from: ["schema", "logins"],
     to: "database",
     ports: tcp(postgres.port),
-    why: "role, database and tables of NoETL",
+    why: "role, logins, database and tables of NoETL",
   },
   {
     from: ["server", "worker"],
@@ -331,7 +332,7 @@ export const FLOWS: readonly Flow[] = [
     why: "the Auth Proxy's login, by Workload Identity",
   },
   {
-    from: ["gateway", "server", "worker", "job", "nats", "natsBox", "guard", "schema", "pgbouncer"],
+    from: ["gateway", "server", "worker", "job", "nats", "natsBox", "guard", "schema", "logins", "pgbouncer"],
     to: "dns",
     ports: DNS_PORTS,
     why: "names",
@@ -368,6 +369,7 @@ export function podsOf(layout: Layout): PodName[] {
     guard: layout.guard,
     postgres: layout.database === "postgres",
     schema: layout.noetl,
+    logins: layout.noetl,
     pgbouncer: layout.database === "pgbouncer",
   };
   return (Object.keys(PODS) as PodName[]).filter((name) => present[name]);

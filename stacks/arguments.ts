@@ -98,9 +98,12 @@ export function postgresArgs(settings: Settings): PostgresArgs {
     nodePort: settings.postgresNodePort,
     adminUser: settings.postgresUser,
     adminPassword: secret(settings.postgresPassword),
+    adminPasswordRevision: settings.postgresPasswordRevision,
     database: settings.noetlDatabase,
     noetlUser: settings.noetlDatabaseUser,
     noetlPassword: secret(settings.noetlPassword),
+    noetlPasswordRevision: settings.noetlPasswordRevision,
+    loginPerPassword: true,
     noetlImage: settings.noetlImage,
   };
 }

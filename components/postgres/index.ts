@@ -6,11 +6,14 @@ import { DEFAULTS } from "../../contract/defaults";
 import type { NamespacePolicy } from "../network-policies/manifests";
 import { generatedPassword, namespace, type Resources } from "../shared";
 import { ArgumentChecks, derived, together } from "../arguments";
+import { DatabaseLogin } from "./login/resource";
 import {
-  SECRET_KEYS,
+  retireJob,
   schemaJob,
   type SchemaJobArgs,
-  schemaScript,
+  scripts,
+  SECRET_KEYS,
+  SERVER_SECRET,
   service,
   statefulSet,
   type StatefulSetArgs,
@@ -33,14 +36,27 @@ export interface PostgresArgs {
   nodePort?: pulumi.Input<number>;
   /** Administrator. Default `postgres`. */
   adminUser?: pulumi.Input<string>;
-  /** The administrator's password. Generated where unset, which an external server cannot do. */
+  /**
+   * The administrator's password. Generated where unset, which an external server cannot do. A changed one is set in a server in
+   * the cluster by the schema's Job.
+   */
   adminPassword?: pulumi.Input<string>;
+  /** Another number has another password generated. Default 1. */
+  adminPasswordRevision?: number;
   /** NoETL's database. Default `noetl`. */
   database?: pulumi.Input<string>;
   /** NoETL's role. Default `noetl`. */
   noetlUser?: pulumi.Input<string>;
   /** Its password. Generated where unset; a changed one is set in the database by the schema's Job. */
   noetlPassword?: pulumi.Input<string>;
+  /** Another number has another password generated. Default 1. */
+  noetlPasswordRevision?: number;
+  /**
+   * Give each password of NoETL's role a login of its own, so that old and new one are valid until
+   * {@link Postgres.retireOldLogins}, which must be called then; or the login, where it is made elsewhere. Default false: pods of
+   * NoETL that have not moved to a changed password cannot open a connection from then on.
+   */
+  loginPerPassword?: boolean | DatabaseLogin;
   /** NoETL's image, whose packaged DDL is loaded. Default: the version this package was tested with. */
   noetlImage?: pulumi.Input<string>;
   /** Resources of the server's container. Default: 100m CPU and 256Mi, at most 1Gi. */
@@ -69,12 +85,13 @@ export class Postgres extends pulumi.ComponentResource {
   readonly port: pulumi.Output<number>;
   /** NoETL's database. */
   readonly database: pulumi.Output<string>;
-  /** NoETL's role. */
+  /** What NoETL logs in with: its role, or the newest login of it. */
   readonly noetlUser: pulumi.Output<string>;
   /** Its password, a secret. */
   readonly noetlPassword: pulumi.Output<string>;
   /** The administrator's password, a secret. */
   readonly adminPassword: pulumi.Output<string>;
+  private readonly retire: (after: readonly pulumi.Resource[]) => void;
 
   constructor(name: string, args: PostgresArgs = {}, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:Postgres", name, {}, opts);
@@ -84,49 +101,45 @@ export class Postgres extends pulumi.ComponentResource {
     const child = { parent: this };
     const timeout = `${args.timeoutSeconds ?? 300}s`;
     const patient = { ...child, customTimeouts: { create: timeout, update: timeout } };
-    const adminPassword = pulumi.secret(args.adminPassword ?? generatedPassword(`${name}-admin-password`, child));
-    const noetlPassword = pulumi.secret(args.noetlPassword ?? generatedPassword(`${name}-noetl-password`, child));
+    const { adminPassword, noetlPassword } = this.passwords(name, args);
     const place = namespace(
       `${name}-namespace`,
       { name: checked.place, podSecurity: "restricted", policies: args.networkPolicies },
       { ...child, protect: args.protect },
     );
-
-    const credentials = new k8s.core.v1.Secret(
-      `${name}-auth`,
-      {
-        metadata: { namespace: place },
-        stringData: { [SECRET_KEYS.admin]: adminPassword, [SECRET_KEYS.noetl]: noetlPassword },
-      },
-      child,
-    );
-    const secretName = credentials.metadata.name;
-
     const { external } = args;
+    const login = this.login(name, args.loginPerPassword, { user: noetlUser, password: noetlPassword });
+    const passwords = { namespace: place, adminUser, adminPassword, noetlPassword, inCluster: external === undefined };
+    const { secretName, forServer } = this.credentials(name, passwords);
     const server = external
       ? { host: pulumi.output(external.host), port: external.port ?? 5432, identity: external.host }
-      : install(name, { ...args, ...checked, namespace: place, secretName }, patient);
-    const loaded = loadSchema(
-      name,
-      {
-        namespace: place,
-        image: args.noetlImage ?? DEFAULTS.noetlImage,
-        secretName,
-        host: server.host,
-        port: server.port,
-        adminUser,
-        database,
-        noetlUser,
-        databaseIdentity: server.identity,
-        resources: args.schemaResources,
-      },
-      patient,
-    );
+      : install(name, { ...args, ...checked, namespace: place }, { ...patient, dependsOn: forServer });
+    const job = withScripts(name, child, {
+      namespace: place,
+      image: args.noetlImage ?? DEFAULTS.noetlImage,
+      secretName,
+      host: server.host,
+      port: server.port,
+      adminUser,
+      database,
+      noetlUser: login?.user ?? noetlUser,
+      ...(login ? { noetlRole: noetlUser } : {}),
+      setsAdminPassword: external === undefined,
+      databaseIdentity: server.identity,
+      resources: args.schemaResources,
+    });
+    const loaded = new k8s.batch.v1.Job(`${name}-schema`, schemaJob(job), patient);
+    this.retire = (after) => {
+      if (login === undefined) return;
+      // Not a child: whoever depends on this component would wait for it, and it waits for them.
+      const opts = { provider: this.getProvider("kubernetes:batch/v1:Job"), dependsOn: [loaded, ...after] };
+      new k8s.batch.v1.Job(`${name}-logins`, retireJob(job), { ...patient, ...opts, parent: undefined });
+    };
 
     this.host = pulumi.all([server.host, loaded.status]).apply(([host]) => host);
     this.port = pulumi.output(server.port);
     this.database = pulumi.output(database);
-    this.noetlUser = pulumi.output(noetlUser);
+    this.noetlUser = pulumi.output(login?.user ?? noetlUser);
     this.noetlPassword = noetlPassword;
     this.adminPassword = adminPassword;
     this.registerOutputs({
@@ -137,6 +150,60 @@ export class Postgres extends pulumi.ComponentResource {
       noetlPassword: this.noetlPassword,
       adminPassword: this.adminPassword,
     });
+  }
+
+  /**
+   * Refuses the old logins of NoETL's role once everything that logs in has moved to the new one. Without `loginPerPassword` there
+   * is none.
+   *
+   * @param after Everything that logs in: releases, and checks that must have succeeded.
+   */
+  retireOldLogins(after: readonly pulumi.Resource[]): void {
+    this.retire(after);
+  }
+
+  private passwords(name: string, args: PostgresArgs) {
+    const given = (password: pulumi.Input<string> | undefined, part: string, revision?: number) =>
+      pulumi.secret(password ?? generatedPassword(`${name}-${part}-password`, { parent: this }, revision));
+    return {
+      adminPassword: given(args.adminPassword, "admin", args.adminPasswordRevision),
+      noetlPassword: given(args.noetlPassword, "noetl", args.noetlPasswordRevision),
+    };
+  }
+
+  private login(
+    name: string,
+    asked: PostgresArgs["loginPerPassword"],
+    role: { user: pulumi.Input<string>; password: pulumi.Input<string> },
+  ): DatabaseLogin | undefined {
+    if (typeof asked === "object") return asked;
+    return asked ? new DatabaseLogin(`${name}-noetl-login`, role, { parent: this }) : undefined;
+  }
+
+  /** The Secret of the Jobs, which has another name for other content, and that of a server in the cluster, which keeps its. */
+  private credentials(name: string, args: CredentialsArgs) {
+    const { namespace, adminPassword, inCluster } = args;
+    const child = { parent: this };
+    const stringData: Record<string, pulumi.Input<string>> = {
+      [SECRET_KEYS.admin]: adminPassword,
+      [SECRET_KEYS.noetl]: args.noetlPassword,
+      ...(inCluster ? { [SECRET_KEYS.former]: this.formerPasswords(name, args) } : {}),
+    };
+    const forJobs = new k8s.core.v1.Secret(`${name}-auth`, { metadata: { namespace }, stringData }, child);
+    const forServer = inCluster
+      ? new k8s.core.v1.Secret(
+          `${name}-admin`,
+          { metadata: { name: SERVER_SECRET, namespace }, stringData: { [SECRET_KEYS.admin]: adminPassword } },
+          child,
+        )
+      : undefined;
+    return { secretName: forJobs.metadata.name, forServer };
+  }
+
+  /** What the administrator's password was before, as `load_schema.py` takes it. */
+  private formerPasswords(name: string, { adminUser: user, adminPassword: password }: CredentialsArgs) {
+    const { former } = new DatabaseLogin(`${name}-admin-login`, { user, password }, { parent: this });
+    return former.apply((logins) => JSON.stringify(logins.map((login) => login.password)));
   }
 
   /** The arguments that have to be right, with their defaults. */
@@ -161,18 +228,26 @@ export class Postgres extends pulumi.ComponentResource {
   }
 }
 
+interface CredentialsArgs {
+  namespace: pulumi.Input<string>;
+  adminUser: pulumi.Input<string>;
+  adminPassword: pulumi.Input<string>;
+  noetlPassword: pulumi.Input<string>;
+  inCluster: boolean;
+}
+
 const noetlRole: Check<{ noetlUser: string; adminUser: string }> = ({ noetlUser, adminUser }) =>
   sqlRole(noetlUser) ?? (noetlUser === adminUser ? "the administrator: NoETL needs a role of its own" : undefined);
 
 /** The server, with its Service. */
 function install(
   name: string,
-  args: PostgresArgs & Omit<StatefulSetArgs, "image">,
+  args: PostgresArgs & Omit<StatefulSetArgs, "image" | "secretName">,
   opts: pulumi.CustomResourceOptions,
 ) {
   const set = new k8s.apps.v1.StatefulSet(
     `${name}-server`,
-    statefulSet({ ...args, image: args.image ?? DEFAULTS.postgresImage }),
+    statefulSet({ ...args, secretName: SERVER_SECRET, image: args.image ?? DEFAULTS.postgresImage }),
     { ...opts, protect: args.protect },
   );
   const endpoint = new k8s.core.v1.Service(`${name}-service`, service(args), opts);
@@ -185,16 +260,13 @@ function install(
   };
 }
 
-/** The Job that loads the schema, with its script. */
-function loadSchema(
+/** What the Jobs in the database have in common, with the ConfigMap of their scripts. */
+function withScripts(
   name: string,
-  args: Omit<SchemaJobArgs, "scriptConfigMap">,
   opts: pulumi.CustomResourceOptions,
-): k8s.batch.v1.Job {
-  const script = new k8s.core.v1.ConfigMap(
-    `${name}-schema-script`,
-    { metadata: { namespace: args.namespace }, data: { "load_schema.py": schemaScript() } },
-    { parent: opts.parent },
-  );
-  return new k8s.batch.v1.Job(`${name}-schema`, schemaJob({ ...args, scriptConfigMap: script.metadata.name }), opts);
+  args: Omit<SchemaJobArgs, "scriptConfigMap">,
+): SchemaJobArgs {
+  const config = { metadata: { namespace: args.namespace }, data: scripts() };
+  const script = new k8s.core.v1.ConfigMap(`${name}-schema-script`, config, opts);
+  return { ...args, scriptConfigMap: script.metadata.name };
 }

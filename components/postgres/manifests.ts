@@ -7,8 +7,21 @@ import { LOCATIONS } from "../../contract/facts";
 import { derived } from "../arguments";
 import type { Resources } from "../shared";
 
-/** Keys of the Secret with the database's credentials; the environment variables bear the same names. */
-export const SECRET_KEYS = { admin: "POSTGRES_PASSWORD", noetl: "NOETL_PASSWORD" } as const;
+/**
+ * Keys of the Secret with the database's credentials; the environment variables bear the same names. `former` are the
+ * administrator's passwords of before, one of which a server in the cluster may still have.
+ */
+export const SECRET_KEYS = {
+  admin: "POSTGRES_PASSWORD",
+  noetl: "NOETL_PASSWORD",
+  former: "POSTGRES_FORMER_PASSWORDS",
+} as const;
+
+/**
+ * Secret that a server in the cluster starts with. Its name stays, so that a changed password does not restart the server: the
+ * schema's Job sets it in the database, and a server that starts later reads it here.
+ */
+export const SERVER_SECRET = "postgres-admin";
 
 /** Schema of NoETL's tables, which the chart tells server and workers too. */
 export const NOETL_SCHEMA = "noetl";
@@ -157,9 +170,12 @@ export function service(args: {
   };
 }
 
-/** The loader's source. */
-export function schemaScript(): string {
-  return fs.readFileSync(path.join(projectRoot(), "components", "postgres", "load_schema.py"), "utf8");
+const SCRIPTS = ["load_schema.py", "retire_logins.py"] as const;
+
+/** The sources of the Jobs, by file. */
+export function scripts(): Record<string, string> {
+  const folder = path.join(projectRoot(), "components", "postgres");
+  return Object.fromEntries(SCRIPTS.map((file) => [file, fs.readFileSync(path.join(folder, file), "utf8")]));
 }
 
 export interface SchemaJobArgs {
@@ -171,24 +187,35 @@ export interface SchemaJobArgs {
   port: pulumi.Input<number>;
   adminUser: pulumi.Input<string>;
   database: pulumi.Input<string>;
+  /** What NoETL logs in with. */
   noetlUser: pulumi.Input<string>;
+  /** NoETL's role, where each password of it has a login of its own. Default: `noetlUser`. */
+  noetlRole?: pulumi.Input<string>;
+  /** Whether the server has the administrator's password from the Secret's, and may still have a former one. */
+  setsAdminPassword?: boolean;
   /** Changes when the database is a new one, so that the schema is loaded again. */
   databaseIdentity: pulumi.Input<string>;
   resources?: Resources;
 }
 
+/** The Job that loads NoETL's schema from the NoETL image, and sets the passwords. */
+export const schemaJob = (args: SchemaJobArgs): k8s.batch.v1.JobArgs =>
+  databaseJob(args, { app: "noetl-schema", container: "load-schema", script: "load_schema.py" });
+
+/** The Job that refuses NoETL's old logins, after everything has moved to the newest. */
+export const retireJob = (args: SchemaJobArgs): k8s.batch.v1.JobArgs =>
+  databaseJob(args, { app: "noetl-logins", container: "retire-logins", script: "retire_logins.py" });
+
 /**
- * The Job that loads NoETL's schema from the NoETL image.
+ * A Job that works in the database as its administrator, with the Python of the NoETL image.
  *
  * `FallbackToLogsOnError` puts the end of the log into the pod's status, where the engine finds it for its error;
  * `replaceUnready` lets the next update replace a Job that failed.
  */
-export function schemaJob(args: SchemaJobArgs): k8s.batch.v1.JobArgs {
-  const literal = (name: string, value: pulumi.Input<string>) => ({ name, value });
-  const secret = (name: string, key: string) => ({
-    name,
-    valueFrom: { secretKeyRef: { name: args.secretName, key } },
-  });
+function databaseJob(
+  args: SchemaJobArgs,
+  does: { app: string; container: string; script: (typeof SCRIPTS)[number] },
+): k8s.batch.v1.JobArgs {
   return {
     metadata: { namespace: args.namespace, annotations: { "pulumi.com/replaceUnready": "true" } },
     spec: {
@@ -196,7 +223,7 @@ export function schemaJob(args: SchemaJobArgs): k8s.batch.v1.JobArgs {
       activeDeadlineSeconds: 600,
       template: {
         metadata: {
-          labels: { app: "noetl-schema" },
+          labels: { app: does.app },
           annotations: { "noetl.io/database": args.databaseIdentity },
         },
         spec: {
@@ -205,20 +232,11 @@ export function schemaJob(args: SchemaJobArgs): k8s.batch.v1.JobArgs {
           securityContext: podSecurity(NOETL_UID),
           containers: [
             {
-              name: "load-schema",
+              name: does.container,
               image: args.image,
-              command: ["python", "/schema/load_schema.py"],
+              command: ["python", `/schema/${does.script}`],
               terminationMessagePolicy: "FallbackToLogsOnError",
-              env: [
-                literal("PGHOST", args.host),
-                literal("PGPORT", derived(args.port, String)),
-                literal("PGUSER", args.adminUser),
-                secret("PGPASSWORD", SECRET_KEYS.admin),
-                literal("NOETL_POSTGRES_DB", args.database),
-                literal("NOETL_USER", args.noetlUser),
-                secret("NOETL_PASSWORD", SECRET_KEYS.noetl),
-                literal("NOETL_SCHEMA", NOETL_SCHEMA),
-              ],
+              env: databaseEnvironment(args),
               resources: args.resources ?? { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
               securityContext: container,
               volumeMounts: [{ name: "schema", mountPath: "/schema", readOnly: true }],
@@ -229,4 +247,24 @@ export function schemaJob(args: SchemaJobArgs): k8s.batch.v1.JobArgs {
       },
     },
   };
+}
+
+function databaseEnvironment(args: SchemaJobArgs) {
+  const literal = (name: string, value: pulumi.Input<string>) => ({ name, value });
+  const secret = (name: string, key: string) => ({
+    name,
+    valueFrom: { secretKeyRef: { name: args.secretName, key } },
+  });
+  return [
+    literal("PGHOST", args.host),
+    literal("PGPORT", derived(args.port, String)),
+    literal("PGUSER", args.adminUser),
+    secret("PGPASSWORD", SECRET_KEYS.admin),
+    ...(args.setsAdminPassword ? [secret("PGPASSWORD_FORMER", SECRET_KEYS.former)] : []),
+    literal("NOETL_POSTGRES_DB", args.database),
+    literal("NOETL_USER", args.noetlUser),
+    secret("NOETL_PASSWORD", SECRET_KEYS.noetl),
+    ...(args.noetlRole === undefined ? [] : [literal("NOETL_ROLE", args.noetlRole)]),
+    literal("NOETL_SCHEMA", NOETL_SCHEMA),
+  ];
 }

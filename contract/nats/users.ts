@@ -72,20 +72,21 @@ export interface Naming {
  * never given twice, however many changes were interrupted.
  *
  * @param before What the last login got; empty where there was none.
+ * @param asked The user and its password; `named` says what another one than the first is called.
  * @param taken Names of other users.
  */
 export function nameLogin(
   before: Partial<Naming>,
-  asked: Pick<Naming, "base" | "password">,
+  asked: Pick<Naming, "base" | "password"> & { readonly named?: (base: string, number: number) => string },
   taken: readonly string[] = [],
 ): Naming {
-  const { base, password } = asked;
+  const { base, password, named = (user: string, number: number) => `${user}-${number}` } = asked;
   const { numbers = {}, user } = before;
   if (user !== undefined && before.base === base && before.password === password && !taken.includes(user)) {
     return { base, password, user, numbers };
   }
   let number = (numbers[base] ?? 0) + 1;
-  const name = (): string => (number === 1 ? base : `${base}-${number}`);
+  const name = (): string => (number === 1 ? base : named(base, number));
   while (taken.includes(name())) number++;
   return { base, password, user: name(), numbers: { ...numbers, [base]: number } };
 }

@@ -3,7 +3,16 @@ import type { V1Pod } from "@kubernetes/client-node";
 
 /** Label and its values of pods behind which a real process runs. */
 const SUPERVISED = {
-  app: ["noetl-server", "noetl-worker", "gateway", "postgres", "pgbouncer", "noetl-schema", "contract-guard"],
+  app: [
+    "noetl-server",
+    "noetl-worker",
+    "gateway",
+    "postgres",
+    "pgbouncer",
+    "noetl-schema",
+    "noetl-logins",
+    "contract-guard",
+  ],
   "app.kubernetes.io/component": ["nats"],
 } as const;
 

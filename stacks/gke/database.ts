@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { CloudSql, CloudSqlPooler, type ProjectServices } from "../../components/gcp";
+import { DatabaseLogin } from "../../components/postgres/login/resource";
 import type { GkeSettings } from "./preflight";
 import type { PodName } from "../../config/gke/pods";
 import { generatedPassword, type Resources } from "../../components/shared";
@@ -39,6 +40,7 @@ export function cloudDatabase(settings: GkeSettings, around: GkeContext) {
       database: settings.noetlDatabase,
       adminUser: settings.postgresUser,
       ...(settings.postgresPassword ? { adminPassword: pulumi.secret(settings.postgresPassword) } : {}),
+      adminPasswordRevision: settings.postgresPasswordRevision,
       deletionProtection: settings.deletionProtection,
     },
     // Google picks the services' range among what is free: the subnetwork's must be taken before.
@@ -47,7 +49,12 @@ export function cloudDatabase(settings: GkeSettings, around: GkeContext) {
   if (!settings.deployNoetl) return {};
   const noetlPassword = settings.noetlPassword
     ? pulumi.secret(settings.noetlPassword)
-    : generatedPassword("noetl-database-password", {});
+    : generatedPassword("noetl-database-password", {}, settings.noetlPasswordRevision);
+  // Before the pooler, which lets the logins of before in, too: pods move to a changed password one after the other.
+  const login = new DatabaseLogin("noetl-database-login", {
+    user: settings.noetlDatabaseUser,
+    password: noetlPassword,
+  });
   const [resources, proxyResources] = around.resources("pgbouncer");
   const pooler = new CloudSqlPooler(
     "pgbouncer",
@@ -57,8 +64,9 @@ export function cloudDatabase(settings: GkeSettings, around: GkeContext) {
       connectionName: sql.connectionName,
       instanceName: settings.cloudSqlInstance,
       database: settings.noetlDatabase,
-      user: settings.noetlDatabaseUser,
+      user: login.user,
       password: noetlPassword,
+      formerLogins: login.former,
       adminUser: settings.postgresUser,
       adminPassword: sql.adminPassword,
       replicas: settings.pgbouncerReplicas,
@@ -79,5 +87,6 @@ export function cloudDatabase(settings: GkeSettings, around: GkeContext) {
     external: { host: pooler.host, port: pooler.port },
     adminPassword: sql.adminPassword,
     noetlPassword,
+    loginPerPassword: login,
   };
 }

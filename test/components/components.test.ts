@@ -393,14 +393,63 @@ describe("Postgres", () => {
       expect(env.find((each) => each.name === name)?.valueFrom).toMatchObject({
         secretKeyRef: { name: "postgres-auth" },
       });
-    for (const each of declared.filter((one) => one.name.startsWith("postgres-") && !one.type.endsWith(":Secret")))
+    for (const each of declared.filter(
+      (one) => one.name.startsWith("postgres-") && !/:(Secret|DatabaseLogin)$/.test(one.type),
+    ))
       expect(JSON.stringify(each.inputs), each.name).not.toContain("canary");
+  });
+
+  it("does not restart its server for a password: the Secret keeps its name, and the Job has what was valid before", async () => {
+    new library.Postgres("kept", { adminPassword: "canary-admin", noetlPassword: "canary-noetl" });
+    await settled(declared);
+    const server = JSON.stringify(unwrap(of("kubernetes:apps/v1:StatefulSet", "kept-server").inputs));
+    expect(server).toContain('"secretKeyRef":{"key":"POSTGRES_PASSWORD","name":"postgres-admin"}');
+    expect(server).not.toContain("kept-");
+    const { metadata, stringData } = of("kubernetes:core/v1:Secret", "kept-admin").inputs;
+    expect(metadata).toEqual({ name: "postgres-admin", namespace: "postgres" });
+    expect(unwrap(stringData)).toEqual({ POSTGRES_PASSWORD: "canary-admin" });
+    expect(unwrap(of("kubernetes:core/v1:Secret", "kept-auth").inputs.stringData)).toEqual({
+      POSTGRES_PASSWORD: "canary-admin",
+      NOETL_PASSWORD: "canary-noetl",
+      POSTGRES_FORMER_PASSWORDS: "[]",
+    });
+    const login = of("pulumi-nodejs:dynamic/noetl-nats:DatabaseLogin", "kept-admin-login").inputs;
+    expect(unwrap(login)).toMatchObject({ user: "postgres", password: "canary-admin" });
+    for (const secret of [login.password, login.logins]) {
+      expect(JSON.stringify(secret)).toContain("4dabf18193072939515e22adb298388d");
+    }
+  });
+
+  it("gives each password of NoETL's role a login where it is asked to, and refuses the old ones in the end", async () => {
+    const env = (name: string) => {
+      const { spec } = unwrap(of("kubernetes:batch/v1:Job", name).inputs) as {
+        spec: { template: { spec: { containers: { env: { name: string; value?: string }[]; command: string[] }[] } } };
+      };
+      const [container] = spec.template.spec.containers;
+      const variables = Object.fromEntries(container?.env.map((each) => [each.name, each.value ?? "a secret"]) ?? []);
+      return { ...variables, command: container?.command.at(-1) };
+    };
+    const plain = new library.Postgres("at-once");
+    plain.retireOldLogins([]);
+    const steps = new library.Postgres("login", { noetlUser: "flows", loginPerPassword: true });
+    expect(await valueOf(steps.noetlUser)).toBe("flows");
+    steps.retireOldLogins([]);
+    await settled(declared);
+    expect(of("pulumi-nodejs:dynamic/noetl-nats:DatabaseLogin", "login-noetl-login").inputs.user).toBe("flows");
+    const known = { NOETL_USER: "flows", NOETL_ROLE: "flows", NOETL_PASSWORD: "a secret", PGPASSWORD: "a secret" };
+    expect(env("login-schema")).toMatchObject({ ...known, command: "/schema/load_schema.py" });
+    expect(env("login-logins")).toMatchObject({ ...known, command: "/schema/retire_logins.py" });
+    expect(env("at-once-schema")).not.toHaveProperty("NOETL_ROLE");
+    expect(declared.filter(({ name }) => name === "at-once-logins" || name === "at-once-noetl-login")).toEqual([]);
   });
 
   it("installs nothing for an external server, and then wants its password", async () => {
     new library.Postgres("external", { external: { host: "10.1.2.3" }, adminPassword: "x" });
     await settled(declared);
     expect(declared.filter((each) => each.name === "external-server")).toEqual([]);
+    // Its owner changes its administrator's password: a wrong one must not be made the right one.
+    const own = declared.filter(({ name }) => name.startsWith("external-") && !name.endsWith("-script"));
+    expect(JSON.stringify(own)).not.toContain("FORMER");
     expect(JSON.stringify(unwrap(of("kubernetes:batch/v1:Job", "external-schema").inputs))).toContain("10.1.2.3");
     expect(() => new library.Postgres("bad", { external: { host: "h" } })).toThrow(/adminPassword/);
   });

@@ -24,7 +24,9 @@ async function declaredBy(name: string, program: () => void): Promise<string> {
   await settled(declared);
   const found = declared.filter((each) => each.name.startsWith(`${name}-`));
   expect(found.length).toBeGreaterThan(2);
-  return JSON.stringify(found.map(({ type, inputs }) => [type, unwrap(inputs)])).replaceAll(`${name}-`, "");
+  // What waits for an output is declared later.
+  const each = found.map(({ type, inputs }) => JSON.stringify([type, unwrap(inputs)]).replaceAll(`${name}-`, ""));
+  return each.sort().join("\n");
 }
 
 const nats = { host: "nats.nats", port: 4222, user: "noetl", password: "x" };

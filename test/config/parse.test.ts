@@ -172,6 +172,13 @@ describe("parseSettings", () => {
     ]);
     const external = { deployNats: "false", natsHost: "nats.acme.dev", natsPassword: "p" };
     expect(problemsOf({ ...external, natsPasswordRevision: "2" })[0]).toMatch(/while deployNats is false/);
+    expect(problemsOf({ postgresPasswordRevision: "2", noetlPasswordRevision: "3" })).toEqual([]);
+    expect(problemsOf({ noetlPassword: "p", noetlPasswordRevision: "2" })[0]).toMatch(
+      /^noetlPasswordRevision: "2" has no effect while noetlPassword is set/,
+    );
+    const elsewhere = { deployPostgres: "false", postgresHost: "10.1.2.3", postgresPassword: "p" };
+    expect(problemsOf({ ...elsewhere, noetlPasswordRevision: "2" })).toEqual([]);
+    expect(problemsOf({ ...elsewhere, postgresPasswordRevision: "2" })[0]).toMatch(/while deployPostgres is false/);
   });
 
   it("sizes the pods of server and workers", () => {

@@ -5,6 +5,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { AppsV1Api, BatchV1Api, CoreV1Api, KubeConfig, NetworkingV1Api } from "@kubernetes/client-node";
+import { Client as Postgres } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readStack } from "../../commands/shared/engine";
 import { Cluster as DoctorsCluster } from "../../commands/doctor/cluster";
@@ -38,6 +39,8 @@ const NOETL = "2.8.9";
 const FIRST = "canary-first-Password.1";
 const SECOND = "7k-canary-second~Password_2";
 const DATABASE = "canary-database-Password.3";
+const DATABASE_SECOND = "canary-database-second~Password_4";
+const ROLE = "canary-role-Password.5";
 
 let dir: string;
 let tools: ClusterModule.ClusterTools & ToolPaths<"nats" | "helm" | "pulumi">;
@@ -125,6 +128,14 @@ async function nats(...args: string[]): Promise<string> {
     timeout: 20_000,
   });
   return stdout;
+}
+
+/** Logs in at the database as any client does. */
+async function logIn(user: string, password: string): Promise<void> {
+  const port = addresses()["postgres.postgres.svc.cluster.local:5432"];
+  const client = new Postgres({ host: "127.0.0.1", port, user, password, database: "noetl" });
+  await client.connect();
+  await client.end();
 }
 
 /** Asks NoETL's API, as its clients do. */
@@ -378,7 +389,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(await notHolding()).toEqual([]);
   });
 
-  it("moves to a new password without a restart of NATS, also where it is killed in between", async () => {
+  it("moves to new passwords without a restart of NATS or Postgres, also where it is killed in between", async () => {
     const moving = [
       ["noetl", "app=noetl-server"],
       ["noetl", "app=noetl-worker"],
@@ -387,10 +398,12 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     ] as const;
     const uids = () => Promise.all(moving.map(([namespace, label]) => uidOf(namespace, label)));
     const server = async () => {
-      const { items } = await kube().core.listNamespacedPod({
-        namespace: "nats",
-        labelSelector: "app.kubernetes.io/component=nats",
-      });
+      const found = await Promise.all([
+        kube().core.listNamespacedPod({ namespace: "nats", labelSelector: "app.kubernetes.io/component=nats" }),
+        kube().core.listNamespacedPod({ namespace: "postgres", labelSelector: "app=postgres" }),
+      ]);
+      const items = found.flatMap((list) => list.items);
+      expect(items).toHaveLength(2);
       return items.map(({ metadata, status }) => [metadata?.uid, status?.containerStatuses?.[0]?.restartCount]);
     };
     const stream = async () =>
@@ -401,7 +414,12 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect((await executeCheck(await readTarget())).status).toBe("ok");
     const before = { uids: await uids(), server: await server(), stream: await stream() };
     expect(before.stream.state.messages).toBeGreaterThan(0);
+    const { data } = await kube().core.readNamespacedSecret({ namespace: "noetl", name: "noetl-secret" });
+    const generated = Buffer.from(data?.NOETL_PASSWORD ?? "", "base64").toString();
+    await logIn("noetl", generated);
 
+    config.postgresPassword = DATABASE_SECOND;
+    config.noetlPassword = ROLE;
     // It starts with a digit and a unit: unquoted in nats.conf it would be a size.
     config.natsPassword = SECOND;
     await expect(
@@ -418,8 +436,12 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     for (login of [{ user: "noetl", password: FIRST }, second]) {
       expect((await stream()).created).toBe(before.stream.created);
     }
+    await logIn("noetl", generated);
+    await logIn("noetl_2", ROLE);
+    await logIn("postgres", DATABASE_SECOND);
 
-    await up();
+    const { outputs } = await up();
+    expect(outputs.databaseUser?.value).toBe("noetl_2");
     for (const [index, now] of (await uids()).entries()) {
       expect(now.length).toBeGreaterThan(0);
       for (const uid of now) expect(before.uids[index]).not.toContain(uid);
@@ -430,6 +452,15 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(after.state.messages).toBeGreaterThanOrEqual(before.stream.state.messages);
     expect(await notHolding()).toEqual([]);
     expect((await executeCheck(await readTarget())).status).toBe("ok");
+    // Nobody who works with NoETL's role was refused on the way.
+    const log = await kube().core.readNamespacedPodLog({ namespace: "postgres", name: "postgres-0" });
+    expect(log).toContain("database system is ready to accept connections");
+    expect(log).not.toMatch(/(authentication failed for user|role) "noetl/);
+    for (const [user, old] of [["noetl", generated] as const, ["postgres", DATABASE] as const]) {
+      await expect(logIn(user, old), user).rejects.toThrow("password authentication failed");
+    }
+    await logIn("noetl_2", ROLE);
+    await logIn("postgres", DATABASE_SECOND);
     login = { user: "noetl", password: FIRST };
     await expect(nats("stream", "ls")).rejects.toThrow(/Authorization Violation/i);
     login = second;
@@ -635,7 +666,8 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     const own: string[] = [];
     const search = (where: string, text: string) => {
       if (!text.includes("canary-")) return;
-      (ownWords.test(where) && !text.includes(DATABASE) ? own : found).push(where);
+      const ofDatabase = [DATABASE, DATABASE_SECOND, ROLE].some((password) => text.includes(password));
+      (ownWords.test(where) && !ofDatabase ? own : found).push(where);
     };
     const visit = (folder: string): void => {
       for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {

@@ -29,7 +29,10 @@ describe("what `npm pack` publishes", () => {
     expect([...places].sort()).toEqual(
       ["LICENSE", "README.md", "charts", "components", "dist/components", "dist/contract", "package.json"].sort(),
     );
-    expect(files.filter((file) => file.startsWith("components/"))).toEqual(["components/postgres/load_schema.py"]);
+    expect(files.filter((file) => file.startsWith("components/")).sort()).toEqual([
+      "components/postgres/load_schema.py",
+      "components/postgres/retire_logins.py",
+    ]);
   });
 
   it("holds what the package exports", () => {
@@ -41,6 +44,7 @@ describe("what `npm pack` publishes", () => {
       "./gcp",
       "./stream-contract/provider",
       "./nats-users/provider",
+      "./database-login/provider",
       "./package.json",
     ]);
     expect(targets.map((target) => target.replace("./", "")).filter((target) => !files.includes(target))).toEqual([]);

@@ -199,6 +199,7 @@ const PARTIES: readonly (readonly [kind: string, name: RegExp, party: PodName])[
   ["Deployment", /^contract-guard$/, "guard"],
   ["StatefulSet", /^postgres$/, "postgres"],
   ["Job", /schema/, "schema"],
+  ["Job", /logins/, "logins"],
   ["Deployment", /^pgbouncer$/, "pgbouncer"],
 ];
 

@@ -14,14 +14,46 @@ import {
   type RiskRule,
 } from "./facts";
 
-/** Settings and resources that the login at NATS follows from. */
-const isLoginOfNats = (source: string): boolean =>
-  /(^|\s)(natsUser|natsPassword|natsPasswordRevision|nats-password)$/.test(source);
+/** Credentials that change without a client that is refused, where what changes them is there already. */
+interface Move {
+  /** Settings and resources that the credential follows from. */
+  readonly sources: RegExp;
+  /** The resource that changes with it. */
+  readonly by: RegExp;
+  readonly text: string;
+}
+
+const MOVES: readonly Move[] = [
+  {
+    sources: /(^|\s)(natsUser|natsPassword|natsPasswordRevision|nats-password)$/,
+    by: /^NatsUsers /,
+    text:
+      "NoETL's login at NATS changes: a new user is let in beside the old one, which is refused once everything has moved; " +
+      "NATS does not restart and keeps what waits. Whoever else logs in needs the outputs natsUser and natsPassword then",
+  },
+  {
+    sources: /(^|\s)(noetlPassword|noetlPasswordRevision|(postgres-noetl|noetl-database)-password)$/,
+    by: /^DatabaseLogin (postgres-noetl|noetl-database)-login$/,
+    text:
+      "NoETL's login at its database changes: a new one is let in beside the old one, which is refused once NoETL has moved; " +
+      "Postgres does not restart. Whoever else logs in needs the output databaseUser and the new password then",
+  },
+  {
+    sources: /(^|\s)(postgresPassword|postgresPasswordRevision|postgres-admin-password)$/,
+    by: /^DatabaseLogin postgres-admin-login$/,
+    text:
+      "the password of Postgres' administrator changes in the database, too; neither Postgres nor NoETL restarts for it. Whoever " +
+      "else logs in as the administrator is refused with the old one",
+  },
+];
+
+/** Settings that a credential follows from. */
+const isSource = (key: string): boolean => MOVES.some(({ sources }) => sources.test(key));
 
 /** Where credentials change, and what they come from. */
 function credentialChanges({ resources, objects, settings }: Facts) {
   const settingNames = settings
-    .filter(({ key, old, new: now }) => old === SHOWN.secret || now === SHOWN.secret || isLoginOfNats(key))
+    .filter(({ key, old, new: now }) => old === SHOWN.secret || now === SHOWN.secret || isSource(key))
     .map(({ key }) => key);
   const drawn = resources
     .filter((delta) => typeOf(delta).endsWith(":RandomPassword") && delta.op !== "create" && delta.op !== "delete")
@@ -44,22 +76,17 @@ export const CREDENTIAL_RULES: readonly RiskRule[] = [
         pods.length > 0 ? `pods that restart: ${pods.join(", ")}` : "no pod restarts by itself",
       ].join("; ");
       if (sources.length === 0 && secrets.length === 0) return [];
-      // What stands in the users' file of a NATS that is already so installed moves in two steps.
-      const moves = facts.resources.some((delta) => typeOf(delta).endsWith(":NatsUsers") && delta.op === "update");
-      const [theirs, others] = moves
-        ? [sources.filter(isLoginOfNats), sources.filter((each) => !isLoginOfNats(each))]
-        : [[], sources];
+      const updated = facts.resources.filter(({ op }) => op === "update").map(resourceName);
+      const moving = MOVES.filter(({ by }) => updated.some((each) => by.test(each))).flatMap(
+        ({ sources: from, text }) => {
+          const theirs = sources.filter((each) => from.test(each));
+          return theirs.length === 0 ? [] : [{ theirs, text }];
+        },
+      );
+      const others = sources.filter((each) => !moving.some(({ theirs }) => theirs.includes(each)));
       return [
-        ...(theirs.length === 0
-          ? []
-          : [
-              warning(
-                theirs.join(", "),
-                "NoETL's login at NATS changes: a new user is let in beside the old one, which is refused once everything has moved; " +
-                  `NATS does not restart and keeps what waits. Whoever else logs in needs the outputs natsUser and natsPassword then (${where}).`,
-              ),
-            ]),
-        ...(theirs.length > 0 && others.length === 0
+        ...moving.map(({ theirs, text }) => warning(theirs.join(", "), `${text} (${where}).`)),
+        ...(moving.length > 0 && others.length === 0
           ? []
           : [
               warning(

@@ -12,7 +12,7 @@ export const schemaJob: DiagnosisRule = (evidence, explained) =>
         .map((job) => {
           const pods = facts.pods.filter(({ owner }) => owner === job.name);
           const [log = []] = pods.map(lastWords).filter((lines) => lines.length > 0);
-          return finding("schema-job", "Loading NoETL's schema into Postgres failed", {
+          return finding("schema-job", titleOf(job.name), {
             evidence: [`Job ${job.namespace}/${job.name}: ${job.trouble}`, ...log],
             remedy: [
               say(schemaAdvice(log.join("\n"))),
@@ -24,9 +24,17 @@ export const schemaJob: DiagnosisRule = (evidence, explained) =>
         }),
     );
 
+const titleOf = (job: string): string =>
+  job.includes("-logins")
+    ? "Refusing NoETL's old logins at Postgres failed"
+    : "Loading NoETL's schema into Postgres failed";
+
 function schemaAdvice(log: string): string {
   if (/authentication failed/i.test(log)) {
-    return "Postgres does not accept the administrator's password: set postgresPassword to the one it was given.";
+    return (
+      "Postgres does not accept the administrator's password: set postgresPassword to the one it was given. " +
+      "A server in the cluster sets it when it starts: delete its pod."
+    );
   }
   if (/cannot connect|refused|timeout|name or service/i.test(log)) {
     return "Postgres does not answer: see its own pod, or postgresHost and postgresPort.";

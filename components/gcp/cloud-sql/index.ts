@@ -47,6 +47,8 @@ export interface CloudSqlArgs {
   adminUser: pulumi.Input<string>;
   /** The administrator's password. Generated where unset. */
   adminPassword?: pulumi.Input<string>;
+  /** Another number has another password generated. Default 1. */
+  adminPasswordRevision?: number;
   /** Refuse to delete instance and database. Default true. */
   deletionProtection?: boolean;
 }
@@ -84,7 +86,9 @@ export class CloudSql extends pulumi.ComponentResource {
       { project, instance: instance.name, name: args.database, deletionPolicy: "ABANDON" },
       { ...child, protect },
     );
-    this.adminPassword = pulumi.secret(args.adminPassword ?? generatedPassword(`${name}-admin-password`, child));
+    this.adminPassword = pulumi.secret(
+      args.adminPassword ?? generatedPassword(`${name}-admin-password`, child, args.adminPasswordRevision),
+    );
     const admin = new sql.User(
       `${name}-admin`,
       {

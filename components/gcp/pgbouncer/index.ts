@@ -23,9 +23,11 @@ export interface CloudSqlPoolerArgs extends PoolSizes {
   instanceName: pulumi.Input<string>;
   /** NoETL's database. */
   database: pulumi.Input<string>;
-  /** NoETL's role, which the schema's Job creates, and its password. */
+  /** What NoETL logs in with, which the schema's Job creates, and its password. */
   user: pulumi.Input<string>;
   password: pulumi.Input<string>;
+  /** Logins of NoETL's of before, which the database may still let in. Default: none. */
+  formerLogins?: pulumi.Input<readonly { user: string; password: string }[]>;
   /** The administrator and its password. */
   adminUser: pulumi.Input<string>;
   adminPassword: pulumi.Input<string>;
@@ -161,9 +163,15 @@ function proxyAccount(
   return { email: account.email, grants: [mayConnect, mayImpersonate] };
 }
 
-const usersFile = ({ user, password, adminUser, adminPassword }: CloudSqlPoolerArgs): pulumi.Output<string> =>
+const usersFile = (args: CloudSqlPoolerArgs): pulumi.Output<string> =>
   pulumi.secret(
     pulumi
-      .all([user, password, adminUser, adminPassword])
-      .apply(([name, own, adminName, admin]) => userList({ [name]: own, [adminName]: admin })),
+      .all([args.user, args.password, args.adminUser, args.adminPassword, args.formerLogins ?? []] as const)
+      .apply(([name, own, adminName, admin, former]) =>
+        userList({
+          ...Object.fromEntries(former.map((login) => [login.user, login.password])),
+          [name]: own,
+          [adminName]: admin,
+        }),
+      ),
   );

@@ -274,3 +274,44 @@ describe("failures", () => {
     ]);
   });
 });
+
+describe("a changed credential", () => {
+  const updated = (kind: string, name: string) => {
+    const type = `pulumi-nodejs:dynamic/noetl-nats:${kind}`;
+    return { op: "update" as const, new: { type, name } as never, changes: [], because: [] };
+  };
+  const changed = (...keys: string[]) =>
+    keys.map((key) => ({ op: "change" as const, key, old: "(secret)", new: "(secret)" }));
+  const texts = (facts: Partial<Facts>) => risks(facts).map(({ text }) => text);
+
+  it("is said to move without a refusal where it does: NATS, NoETL's role, the administrator in the cluster", () => {
+    const found = texts({
+      settings: changed("natsPassword", "noetlPassword", "postgresPassword"),
+      resources: [
+        updated("NatsUsers", "nats-users"),
+        updated("DatabaseLogin", "postgres-noetl-login"),
+        updated("DatabaseLogin", "postgres-admin-login"),
+      ],
+    });
+    expect(found).toEqual([
+      expect.stringMatching(/^NoETL's login at NATS changes: .* \(no pod restarts by itself\)\.$/),
+      expect.stringMatching(/^NoETL's login at its database changes: .* output databaseUser /),
+      expect.stringMatching(/^the password of Postgres' administrator changes in the database, too; /),
+    ]);
+    const onGke = [updated("DatabaseLogin", "noetl-database-login")];
+    const revision = { op: "change" as const, key: "noetlPasswordRevision", old: "1", new: "2" };
+    expect(texts({ settings: [revision], resources: onGke })).toEqual([
+      expect.stringMatching(/^NoETL's login at its database changes/),
+    ]);
+  });
+
+  it("is said to refuse clients where it does: another administrator's than that of the cluster, or before the first update", () => {
+    const resources = [updated("DatabaseLogin", "postgres-noetl-login")];
+    const refused = expect.stringMatching(/^credentials change: clients with the old ones are refused/) as string;
+    expect(texts({ settings: changed("postgresPassword", "noetlPassword"), resources })).toEqual([
+      expect.stringMatching(/^NoETL's login at its database/),
+      refused,
+    ]);
+    expect(texts({ settings: changed("noetlPassword") })).toEqual([refused]);
+  });
+});

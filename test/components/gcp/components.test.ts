@@ -187,6 +187,21 @@ describe("CloudSqlPooler", () => {
     expect(declared.some(({ name }) => name === "pool-budget")).toBe(false);
   });
 
+  it("lets the logins in that were valid before, with the password that each has", async () => {
+    const formerLogins = pulumi.secret([
+      { user: "noetl_2", password: "canary-second" },
+      { user: "noetl", password: "canary-first" },
+    ]);
+    new library.CloudSqlPooler("moving", { ...args, user: "noetl_3", formerLogins });
+    await settled(declared);
+    expect(of("moving-users")).toMatchObject({
+      stringData: {
+        "userlist.txt":
+          '"noetl" "canary-first"\n"noetl_2" "canary-second"\n"noetl_3" "canary-noetl"\n"postgres" "canary-admin"\n',
+      },
+    });
+  });
+
   it("refuses names that would need quoting in pgbouncer.ini", () => {
     expect(() => new library.CloudSqlPooler("bad", { ...args, database: "no-etl" })).toThrow(
       /database is not a plain SQL name/,

@@ -3,7 +3,14 @@ import * as path from "node:path";
 import type { KubernetesObject, V1Pod } from "@kubernetes/client-node";
 import { Client as Postgres } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { schemaJob, schemaScript, service } from "../../../components/postgres/manifests";
+import {
+  retireJob,
+  schemaJob,
+  type SchemaJobArgs,
+  scripts,
+  SERVER_SECRET,
+  service,
+} from "../../../components/postgres/manifests";
 import type { Cluster } from "../../../embedded/cluster";
 import { imageFolder, namesFile } from "../../../embedded/cluster/places";
 import {
@@ -22,9 +29,11 @@ import {
 const NAMESPACE = "postgres";
 const HOST = "postgres.postgres.svc.cluster.local";
 const IMAGE = "ghcr.io/noetl/noetl:v2.8.9";
-/** Two sets of passwords, the second one for the rotation. */
+/** Sets of passwords, one after the other. */
 const FIRST = { POSTGRES_PASSWORD: "first-Admin.1", NOETL_PASSWORD: "first-Noetl.1" };
 const SECOND = { POSTGRES_PASSWORD: "second-Admin.2", NOETL_PASSWORD: "second-Noetl.2" };
+const THIRD = { POSTGRES_PASSWORD: "third-Admin.3", NOETL_PASSWORD: "third-Noetl.3" };
+const REFUSED = "password authentication failed";
 
 let cluster: Cluster;
 let client: Client;
@@ -35,11 +44,17 @@ beforeAll(async () => {
 });
 afterAll(() => cluster?.stop());
 
-/** The schema's Job as the component makes it, with a name and without a second try. */
-function job(name: string, secretName: string, image = IMAGE): KubernetesObject {
-  const { metadata, spec } = schemaJob({
+/** What a Job is, where it is not the one that loads the schema as NoETL's role itself. */
+interface JobOptions extends Partial<SchemaJobArgs> {
+  makes?: typeof schemaJob;
+  env?: { name: string; value: string }[];
+}
+
+/** The Job as the component makes it, with a name and without a second try. */
+function job(name: string, secretName: string, { makes = schemaJob, env = [], ...more }: JobOptions): KubernetesObject {
+  const { metadata, spec } = makes({
     namespace: NAMESPACE,
-    image,
+    image: IMAGE,
     scriptConfigMap: "schema-script",
     secretName,
     host: HOST,
@@ -48,13 +63,15 @@ function job(name: string, secretName: string, image = IMAGE): KubernetesObject 
     database: "noetl",
     noetlUser: "noetl",
     databaseIdentity: name,
-  }) as { metadata: object; spec: object };
+    ...more,
+  }) as { metadata: object; spec: { template: { spec: { containers: { env: object[] }[] } } } };
+  spec.template.spec.containers[0]?.env.push(...env);
   return object("batch/v1", "Job", { metadata: { ...metadata, name }, spec: { ...spec, backoffLimit: 0 } });
 }
 
 /** Runs the Job and waits for its pod to end: its exit code, log, and what the pod's status says. */
-async function load(name: string, secretName: string, image?: string) {
-  await client.create(job(name, secretName, image));
+async function load(name: string, secretName: string, options: JobOptions = {}) {
+  await client.create(job(name, secretName, options));
   let pod: V1Pod | undefined;
   await until(`the pod of Job ${name}`, async () => {
     const { items } = await client.core.listNamespacedPod({ namespace: NAMESPACE, labelSelector: `job-name=${name}` });
@@ -70,12 +87,17 @@ async function load(name: string, secretName: string, image?: string) {
   };
 }
 
-/** Runs statements as a role, over TCP and with its password as every pod does. */
-async function query(user: string, password: string, ...statements: string[]): Promise<unknown[][]> {
+async function session(user: string, password: string): Promise<Postgres> {
   const names = JSON.parse(fs.readFileSync(namesFile(cluster.dir), "utf8")) as Record<string, number>;
   const port = names[`${HOST}:5432`] ?? 0;
   const connection = new Postgres({ host: "127.0.0.1", port, user, password, database: "noetl" });
   await connection.connect();
+  return connection;
+}
+
+/** Runs statements as a role, over TCP and with its password as every pod does. */
+async function query(user: string, password: string, ...statements: string[]): Promise<unknown[][]> {
+  const connection = await session(user, password);
   try {
     const rows: unknown[][] = [];
     for (const text of statements)
@@ -95,11 +117,12 @@ describe("Postgres and the schema's Job", () => {
     for (const name of [NAMESPACE, "nats", "noetl"]) await client.namespace(name);
     await client.create(
       secretOf(NAMESPACE, "first", FIRST),
+      secretOf(NAMESPACE, SERVER_SECRET, FIRST),
       object("v1", "Service", service({ namespace: NAMESPACE })),
-      postgres(NAMESPACE, "first"),
+      postgres(NAMESPACE, SERVER_SECRET),
       object("v1", "ConfigMap", {
         metadata: { name: "schema-script", namespace: NAMESPACE },
-        data: { "load_schema.py": schemaScript() },
+        data: scripts(),
       }),
       ...natsObjects("nats"),
       noetl("noetl", "server", "nats", databaseOf(FIRST.NOETL_PASSWORD)),
@@ -127,7 +150,7 @@ describe("Postgres and the schema's Job", () => {
   it("a Job whose image's DDL has an error fails with the end of its log, and leaves nothing half-loaded", async () => {
     const image = "noetl:broken";
     ddlOf(image, "CREATE TABLE noetl.half (id int);\nCREATE TABL noetl.event (id int);\n");
-    const { phase, exitCode, message, log } = await load("broken-ddl", "first", image);
+    const { phase, exitCode, message, log } = await load("broken-ddl", "first", { image });
     expect({ phase, exitCode }).toEqual({ phase: "Failed", exitCode: 1 });
     expect(message).toContain('loading the schema failed: syntax error at or near "TABL"');
     expect(message).toContain("LINE 2: CREATE TABL noetl.event");
@@ -137,7 +160,7 @@ describe("Postgres and the schema's Job", () => {
 
   it("a Job whose image carries no schema says so", async () => {
     fs.mkdirSync(path.join(imageFolder(cluster.dir, "noetl:empty"), "noetl"), { recursive: true });
-    const { phase, message } = await load("no-ddl", "first", "noetl:empty");
+    const { phase, message } = await load("no-ddl", "first", { image: "noetl:empty" });
     expect(phase).toBe("Failed");
     expect(message).toContain("the NoETL image carries no schema (noetl/database/ddl/postgres/schema_ddl.sql)");
   });
@@ -175,21 +198,108 @@ describe("Postgres and the schema's Job", () => {
     expect(await query("noetl", FIRST.NOETL_PASSWORD, "SELECT event_type FROM noetl.event")).toEqual([["kept"]]);
   });
 
-  it("new passwords take the place of the old ones on the same volume", async () => {
-    const before = await postgresIsReady();
-    await client.create(secretOf(NAMESPACE, "second", SECOND));
-    await client.replaceStatefulSet(postgres(NAMESPACE, "second"));
-    await postgresIsReady(({ metadata }) => metadata?.uid !== before.metadata?.uid);
-    expect(await load("rotated", "second")).toMatchObject({ phase: "Succeeded" });
+  /** The second, third ... login of NoETL's role. */
+  const login = (number: number): JobOptions => ({ noetlUser: `noetl_${number}`, noetlRole: "noetl" });
+  const retires = (number: number): JobOptions => ({
+    ...login(number),
+    makes: retireJob,
+    env: [{ name: "SESSIONS_SECONDS", value: "1" }],
+  });
+  const kept = [["kept"]];
+  const events = (user: string, password: string) => query(user, password, "SELECT event_type FROM noetl.event");
+  const asAdmin = (...statements: string[]) => query("postgres", SECOND.POSTGRES_PASSWORD, ...statements);
 
-    expect(await query("noetl", SECOND.NOETL_PASSWORD, "SELECT event_type FROM noetl.event")).toEqual([["kept"]]);
-    expect(await query("postgres", SECOND.POSTGRES_PASSWORD, "SELECT 1")).toEqual([[1]]);
-    await expect(query("noetl", FIRST.NOETL_PASSWORD, "SELECT 1")).rejects.toThrow("password authentication failed");
-    await expect(query("postgres", FIRST.POSTGRES_PASSWORD, "SELECT 1")).rejects.toThrow(
-      "password authentication failed",
+  it("the administrator's new password is set in the database, whichever it had before, and nothing restarts", async () => {
+    const server = ({ metadata, status }: V1Pod) => [metadata?.uid, status?.containerStatuses?.[0]?.restartCount];
+    const before = server(await postgresIsReady());
+    const former = JSON.stringify(["never-Admin.0", FIRST.POSTGRES_PASSWORD]);
+    await client.create(secretOf(NAMESPACE, "second", { ...SECOND, POSTGRES_FORMER_PASSWORDS: former }));
+    const options = { ...login(2), setsAdminPassword: true };
+    expect(await load("administrator", "second", options)).toMatchObject({
+      phase: "Succeeded",
+      log: "the administrator has another password now\nschema noetl of database noetl is loaded\n",
+    });
+    expect(await asAdmin("SELECT 1")).toEqual([[1]]);
+    await expect(query("postgres", FIRST.POSTGRES_PASSWORD, "SELECT 1")).rejects.toThrow(REFUSED);
+    expect(server(await postgresIsReady())).toEqual(before);
+  });
+
+  it("lets a new login of NoETL's role in beside the old one, and both work as that role", async () => {
+    expect(await events("noetl", FIRST.NOETL_PASSWORD)).toEqual(kept);
+    expect(
+      await query(
+        "noetl_2",
+        SECOND.NOETL_PASSWORD,
+        "SELECT event_type FROM noetl.event",
+        "SELECT session_user::text, current_user::text",
+        "CREATE TABLE noetl.made (id int)",
+        "SELECT tableowner::text FROM pg_tables WHERE tablename = 'made'",
+      ),
+    ).toEqual([["kept"], ["noetl_2", "noetl"], [], ["noetl"]]);
+  });
+
+  it("goes on with yet another one where that was interrupted, and nobody is refused before everything has moved", async () => {
+    await client.create(secretOf(NAMESPACE, "third", { ...SECOND, NOETL_PASSWORD: THIRD.NOETL_PASSWORD }));
+    expect(await load("third-login", "third", login(3))).toMatchObject({ phase: "Succeeded" });
+    // What an update that was killed has left behind runs on.
+    const late = await load("retire-late", "second", retires(2));
+    expect(late).toMatchObject({ phase: "Failed" });
+    expect(late.message).toContain("another update has let in another login of noetl");
+    const logins = [FIRST, SECOND, THIRD].map(({ NOETL_PASSWORD: password }, index) =>
+      events(index === 0 ? "noetl" : `noetl_${index + 1}`, password),
     );
-    const pod = await postgresIsReady();
-    for (const password of Object.values({ ...FIRST, ...SECOND })) {
+    expect(await Promise.all(logins)).toEqual([kept, kept, kept]);
+  });
+
+  it("then refuses all but the newest, ends what they left open, and leaves no role of theirs", async () => {
+    const left = await session("noetl", FIRST.NOETL_PASSWORD);
+    const ended = new Promise<Error>((resolve) => left.on("error", resolve));
+    const retired = await load("retire", "third", retires(3));
+    expect(retired).toMatchObject({ phase: "Succeeded" });
+    expect(retired.log).toContain("ending a session of noetl, which is still open\n");
+    expect(retired.log).toMatch(/NoETL's role noetl logs in as noetl_3 alone\n$/);
+    expect(await events("noetl_3", THIRD.NOETL_PASSWORD)).toEqual(kept);
+    await expect(events("noetl", FIRST.NOETL_PASSWORD)).rejects.toThrow(REFUSED);
+    await expect(events("noetl_2", SECOND.NOETL_PASSWORD)).rejects.toThrow(REFUSED);
+    expect((await ended).message).toContain("terminating connection due to administrator command");
+    expect(await asAdmin("SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'noetl%' ORDER BY 1")).toEqual([
+      ["noetl", "noetl_3"],
+    ]);
+    expect(await load("retire-again", "third", retires(3))).toMatchObject({ phase: "Succeeded", message: "" });
+  });
+
+  it("takes nobody's role for a login", async () => {
+    await asAdmin("CREATE ROLE noetl_4 LOGIN PASSWORD 'somebody-else'");
+    const { phase, message } = await load("taken", "third", login(4));
+    expect(phase).toBe("Failed");
+    expect(message).toContain("role noetl_4 is somebody else's, and NoETL cannot log in with it");
+    expect(await query("noetl_4", "somebody-else", "SELECT 1")).toEqual([[1]]);
+  });
+
+  it("needs no superuser, which no service of a cloud has", async () => {
+    await asAdmin(`CREATE ROLE cloud LOGIN CREATEROLE CREATEDB PASSWORD '${SECOND.POSTGRES_PASSWORD}'`);
+    const cloud = { adminUser: "cloud", database: "cloud", noetlRole: "flows" };
+    for (const [name, options] of Object.entries({
+      "cloud-first": { ...cloud, noetlUser: "flows" },
+      "cloud-second": { ...cloud, noetlUser: "flows_2" },
+      "cloud-retire": { ...retires(2), ...cloud, noetlUser: "flows_2" },
+    })) {
+      expect(await load(name, "third", options), name).toMatchObject({ phase: "Succeeded" });
+    }
+    const found = await query("flows_2", THIRD.NOETL_PASSWORD, "SELECT current_user::text");
+    expect(found).toEqual([["flows"]]);
+    await expect(query("flows", THIRD.NOETL_PASSWORD, "SELECT 1")).rejects.toThrow(REFUSED);
+  });
+
+  it("a server that starts sets the administrator's password that its Secret has", async () => {
+    const before = await postgresIsReady();
+    await client.core.deleteNamespacedSecret({ namespace: NAMESPACE, name: SERVER_SECRET });
+    await client.create(secretOf(NAMESPACE, SERVER_SECRET, THIRD));
+    await client.core.deleteNamespacedPod({ namespace: NAMESPACE, name: "postgres-0" });
+    const pod = await postgresIsReady(({ metadata }) => metadata?.uid !== before.metadata?.uid);
+    expect(await query("postgres", THIRD.POSTGRES_PASSWORD, "SELECT 1")).toEqual([[1]]);
+    await expect(asAdmin("SELECT 1")).rejects.toThrow(REFUSED);
+    for (const password of [FIRST, SECOND, THIRD].flatMap((each) => Object.values(each))) {
       expect(await client.log(pod)).not.toContain(password);
     }
   });

@@ -174,6 +174,7 @@ describe("NetworkPolicies of stacks on GKE", () => {
         "job server 8082",
         "job pgbouncer 5432",
         "schema pgbouncer 5432",
+        "logins pgbouncer 5432",
         "nats nats 6222",
         "nats nats 8222",
         "natsBox nats 4222",
