@@ -3,6 +3,7 @@ import type { V1Container, V1Pod } from "@kubernetes/client-node";
 import type { DatabaseTools } from "../../toolchain/database";
 import type { NoetlPackages } from "../../toolchain/noetl";
 import type { Program } from "../container";
+import { runsHere } from "../stages";
 import type { LocalPorts } from "../ports";
 import type { Sources } from "../sources";
 import { nats, NATS_PORTS } from "./nats";
@@ -43,8 +44,11 @@ export type MakeProgram = (situation: Situation) => Promise<Program>;
 /** The process behind a container of a supervised pod; undefined where the container is only simulated. */
 export function programOf(pod: V1Pod, container: V1Container): MakeProgram | undefined {
   const [first] = pod.spec?.containers ?? [];
-  // Its script starts the program of the image.
-  if (runsScript(pod, container)) return appOf(pod) === "gateway" && container.name === first?.name ? noetl : script;
+  if (runsScript(pod, container)) {
+    // Its chart's script starts the program of the image.
+    const starts = appOf(pod) === "gateway" && container.name === first?.name && !runsHere(pod);
+    return starts ? noetl : script;
+  }
   if (isNats(pod)) return container.name === "nats" ? nats : undefined;
   if (container.name !== first?.name || !pod.spec?.containers.includes(container)) return undefined;
   if (container.command?.[0] === "node") return node;
