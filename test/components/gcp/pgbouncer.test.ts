@@ -13,7 +13,7 @@ import { ensureDatabaseTools } from "../../../embedded/toolchain/database";
 import { ensurePgBouncer } from "../../support/pgbouncer";
 
 // What breaks URLs and quotes: the file of users must keep it.
-const PASSWORDS = { noetl: `pa:ss,w"o{}r%d`, noetl_admin: "admin-1" };
+const PASSWORDS = { noetl: `pa:ss,w"o{}r%d`, noetl_2: "second-1", noetl_admin: "admin-1" };
 const POOL = { maxClientConnections: 600, poolSize: 3, minPoolSize: 1, reservePoolSize: 1, maxDbConnections: 6 };
 type User = keyof typeof PASSWORDS;
 
@@ -24,6 +24,8 @@ let server: ChildProcess;
 let pooler: ChildProcess;
 let log = "";
 let tracksStatements: boolean;
+/** Does something in the database as its administrator, beside the pooler. */
+let asAdmin: (...statements: string[]) => Promise<void>;
 const clients: Client[] = [];
 
 async function until(what: string, works: () => Promise<boolean> | boolean): Promise<void> {
@@ -79,19 +81,24 @@ beforeAll(async () => {
   user = program.user;
   server = spawn(program.command, program.args, { env: program.env, ...user, stdio: "ignore" });
   await until("Postgres", () => program.isReady?.(0) ?? true);
-  const admin = new Client({
-    host: "127.0.0.1",
-    port: ports.database,
-    user: "noetl_admin",
-    password: PASSWORDS.noetl_admin,
-    database: "noetl",
-  });
-  await until("the database", () => admin.connect().then(() => true));
-  await admin.query(`CREATE ROLE noetl LOGIN PASSWORD '${PASSWORDS.noetl}'`);
-  await admin.query("CREATE SCHEMA noetl AUTHORIZATION noetl");
-  await admin.query("CREATE TABLE noetl.found AS SELECT 'by the search path' AS how");
-  await admin.query("GRANT SELECT ON noetl.found TO noetl");
-  await admin.end();
+  asAdmin = async (...statements) => {
+    const password = PASSWORDS.noetl_admin;
+    const place = { host: "127.0.0.1", port: ports.database, database: "noetl" };
+    const admin = new Client({ ...place, user: "noetl_admin", password });
+    await until("the database", () => admin.connect().then(() => true));
+    for (const statement of statements) await admin.query(statement);
+    await admin.end();
+  };
+  await asAdmin(
+    `CREATE ROLE noetl LOGIN PASSWORD '${PASSWORDS.noetl}'`,
+    "CREATE SCHEMA noetl AUTHORIZATION noetl",
+    "CREATE TABLE noetl.found AS SELECT 'by the search path' AS how",
+    "GRANT SELECT ON noetl.found TO noetl",
+    // The next login of NoETL's, as load_schema.py lets it in.
+    `CREATE ROLE noetl_2 LOGIN PASSWORD '${PASSWORDS.noetl_2}'`,
+    "GRANT noetl TO noetl_2",
+    "ALTER ROLE noetl_2 SET role TO 'noetl'",
+  );
 
   const folder = path.join(open, "pooler");
   fs.mkdirSync(folder, { mode: 0o755 });
@@ -173,8 +180,25 @@ describe("a real PgBouncer with the deployed configuration, before a real Postgr
     await maintenance.end();
   });
 
+  it("serves both logins of NoETL's while pods move, as its role, and the old one no longer once the database refuses it", async () => {
+    const [old, moved] = [await connect("noetl"), await connect("noetl_2")];
+    for (const client of [old, moved]) expect(await one(client, "SELECT current_user::text")).toBe("noetl");
+    const sessions = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'noetl'";
+    await asAdmin("ALTER ROLE noetl WITH NOLOGIN PASSWORD NULL", sessions);
+    // An older PgBouncer has the client wait, a newer one says what the database said; neither serves it.
+    const answers: unknown[] = [];
+    void one(old, "SELECT 1").then(
+      (answer) => answers.push(answer),
+      () => undefined,
+    );
+    await until("the database to refuse", () => /password authentication failed for user "noetl"/.test(log));
+    expect(answers).toEqual([]);
+    await old.end();
+    expect(await one(moved, "SELECT how FROM found")).toBe("by the search path");
+  });
+
   it("ends by the signal of the hook once what runs is through, although clients stay connected", async () => {
-    const busy = await connect("noetl");
+    const busy = await connect("noetl_2");
     const running = one(busy, "SELECT 'through' FROM pg_sleep(0.5)");
     await new Promise((resolve) => setTimeout(resolve, 100));
     const gone = once(pooler, "close") as Promise<[number]>;
