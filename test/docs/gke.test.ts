@@ -5,6 +5,8 @@ import { parse } from "yaml";
 import { parseSettings } from "../../config/parse";
 import { PLAYBOOK_ACTIONS } from "../../config/playbooks";
 import { PROJECT, projectRoot } from "../../contract/project";
+import { EXISTING, FACTS } from "../support/gke/configurations";
+import { run } from "../support/gke/mocks";
 
 const read = (...names: string[]): string => fs.readFileSync(path.join(projectRoot(), ...names), "utf8");
 
@@ -59,6 +61,16 @@ describe("the steps of docs/gke.md", () => {
       const complete = title === "Destroy" ? { ...stackFile("gke"), ...settings } : settings;
       expect(() => parseSettings(complete)).not.toThrow();
     }
+  });
+
+  it.each([
+    ["A fresh stack, from an empty project", FACTS],
+    ["Onto an existing cluster", EXISTING],
+  ])("%s: say how many resources the first update creates", async (title, facts) => {
+    const section = sections.get(title) ?? "";
+    const { declared } = await run(settingsAlong(section)[0] ?? {}, facts);
+    // And the stack itself.
+    expect(/`[^`]*?(\d+) to create`/.exec(section)?.[1]).toBe(String(declared.length + 1));
   });
 
   it.each(PLAYBOOK_ACTIONS.map(({ action, commands }) => [action, commands] as const))(

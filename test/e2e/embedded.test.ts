@@ -262,14 +262,14 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     ]);
     const { places, ports } = placesOf(listed.flat() as unknown as Workload[]);
     expect(new Set(places.map(({ party }) => party))).toEqual(
-      new Set(["gateway", "server", "worker", "nats", "natsBox", "guard", "postgres", "schema"]),
+      new Set(["gateway", "server", "worker", "nats", "natsBox", "guard", "postgres", "schema", "logins"]),
     );
     const { items } = await networking.listNetworkPolicyForAllNamespaces();
     // As YAML and the API have it: the client calls the field `from` otherwise.
     const kept = JSON.parse(JSON.stringify(items).replaceAll('"_from"', '"from"')) as Policy[];
     const around = { places: [...places, JOB, ...STRANGERS, ...ADDRESSES], ports };
     expect(disagreements(kept, layoutOf((await readTarget()).settings), around)).toEqual([]);
-    expect(kept.length).toBe(4 + 9);
+    expect(kept.length).toBe(4 + 10);
   });
 
   it("runs a playbook through the stream, and leaves nothing of it to do", async () => {

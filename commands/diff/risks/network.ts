@@ -57,6 +57,23 @@ function lostPolicy(delta: ObjectDelta, newObjects: readonly KubeObject[]): Find
     : [];
 }
 
+/** A namespace with pods in it that is closed from now on. */
+function newlyClosed(delta: ObjectDelta, objects: readonly ObjectDelta[]): Finding[] {
+  const place = delta.new && namespaceOf(delta.new);
+  const isNew = objects.some(
+    ({ op, new: now }) => op === "create" && now?.kind === "Namespace" && now.metadata?.name === place,
+  );
+  return delta.op === "create" && closes(delta.new).includes("in") && !isNew
+    ? [
+        warning(
+          objectName(delta),
+          `closes namespace ${place}: pods of other namespaces that use what is in it are cut off, unless another policy lets them in ` +
+            "(networkClients).",
+        ),
+      ]
+    : [];
+}
+
 function newlyOpen(delta: ObjectDelta): Finding[] {
   const before = openPorts(delta.old);
   const ports = openPorts(delta.new).filter((port) => !before.includes(port));
@@ -73,12 +90,12 @@ function newlyOpen(delta: ObjectDelta): Finding[] {
 
 export const NETWORK_RULES: readonly RiskRule[] = [
   {
-    id: "network-opened",
+    id: "network-changed",
     warns:
-      "a NetworkPolicy that goes, so that a namespace is open or its pods are cut off, or one that lets everybody in",
+      "a NetworkPolicy that goes, so that a namespace is open or its pods are cut off, that closes a namespace, or that lets everybody in",
     find: ({ objects, newObjects }) =>
       objects
         .filter((delta) => kindOf(delta) === "NetworkPolicy")
-        .flatMap((delta) => [...lostPolicy(delta, newObjects), ...newlyOpen(delta)]),
+        .flatMap((delta) => [...lostPolicy(delta, newObjects), ...newlyClosed(delta, objects), ...newlyOpen(delta)]),
   },
 ];

@@ -122,15 +122,33 @@ describe("a namespace's network", () => {
     ["has pods cut off", server, undefined, [namespace, deny], /is deleted while namespace noetl stays closed/],
   ])("that %s is a danger", (_, old, now, rest, text) => {
     expect(found(old, now, rest).filter(({ level }) => level === "danger")).toEqual([
-      { rule: "network-opened", level: "danger", text: expect.stringMatching(text) as string },
+      { rule: "network-changed", level: "danger", text: expect.stringMatching(text) as string },
     ]);
+  });
+
+  it("that is closed from now on is a warning, unless it is new", () => {
+    const created = (object: KubeObject) => ({
+      op: "create" as const,
+      new: object,
+      rendered: false,
+      restarts: false,
+      changes: [],
+    });
+    expect(risks({ objects: [created(deny)], newObjects: [namespace, deny] })).toEqual([
+      {
+        rule: "network-changed",
+        level: "warning",
+        text: expect.stringMatching(/^closes namespace noetl: pods of other namespaces .*networkClients/) as string,
+      },
+    ]);
+    expect(risks({ objects: [created(deny), created(namespace)], newObjects: [namespace, deny] })).toEqual([]);
   });
 
   it("that lets everybody in at a port is a warning", () => {
     const open = policy("noetl-server", { ...(server.spec as object), ingress: [{ ports: [{ port: 8082 }] }] });
     expect(found(server, open, [namespace, deny])).toEqual([
       {
-        rule: "network-opened",
+        rule: "network-changed",
         level: "warning",
         text: "lets everybody in at port 8082, every pod of the cluster among them.",
       },

@@ -213,6 +213,27 @@ describe("before anything is created", () => {
     ]);
   });
 
+  it("says where a cluster takes NetworkPolicies that nobody enforces", async () => {
+    const warningsWith = async (body: object, raw: Record<string, string> = ONTO_EXISTING) => {
+      answers[CLUSTER] = { body: { ...running, ...body } };
+      return (await check(raw)).warnings;
+    };
+    const standard = { autopilot: {} };
+    expect(await warningsWith(standard)).toEqual([
+      expect.stringMatching(
+        /^networkPolicies: cluster "noetl-cluster" takes NetworkPolicies and does not enforce them/,
+      ),
+    ]);
+    const open = { ...ONTO_EXISTING, networkPolicies: "false", acceptedRisks: "plain-http,open-network" };
+    expect(await warningsWith(standard, open)).toEqual([]);
+    for (const enforcing of [
+      {},
+      { ...standard, networkPolicy: { enabled: true } },
+      { ...standard, networkConfig: { datapathProvider: "ADVANCED_DATAPATH" } },
+    ])
+      expect(await warningsWith(enforcing)).toEqual([]);
+  });
+
   it("tells a project without billing from a missing role, and refuses APIs that are off and stay off", async () => {
     const unbilled = {
       status: 403,
