@@ -43,7 +43,10 @@ export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
   "no-nats": SHOWS,
   tls: by([`${LIVE}/servers.ts`, "that has an expired certificate: renew it"]),
   "bad-credentials": SHOWS,
-  "wrong-password": by([E2E, "moves to a new password without a restart of NATS, also where it is killed in between"]),
+  "wrong-password": by([
+    E2E,
+    "moves to new passwords without a restart of NATS or Postgres, also where it is killed in between",
+  ]),
   "missing-permission": SHOWS,
   "jetstream-off": as("unfinished"),
   "jetstream-unavailable": SHOWS,
