@@ -1217,6 +1217,16 @@ describe("diagnosis", () => {
   });
 });
 
+it("a Job in the database is named by what it does", () => {
+  const failed = (name: string) =>
+    inPart("postgres", { workloads: [workload(name, 0, { kind: "Job", namespace: "postgres", trouble: "x" })] });
+  const titles = ["postgres-schema-1", "postgres-logins-1"].map((name) => found(failed(name), "schema-job")[0]?.title);
+  expect(titles).toEqual([
+    "Loading NoETL's schema into Postgres failed",
+    "Refusing NoETL's old logins at Postgres failed",
+  ]);
+});
+
 describe("the specification's symptoms", () => {
   const findingOf = (evidence: Evidence) => diagnose(evidence).findings[0];
 
