@@ -90,8 +90,8 @@ describe("values that are refused, with a message that names the key", () => {
     ["nats", { container: { env: { A: 1 } } }, /env var "A" must be string or map, got float64/],
     [
       "nats",
-      { service: { patch: [{ op: "copy", from: "/a", path: "/b" }] } },
-      /knows add, replace and remove, not copy/,
+      { service: { patch: [{ op: "move", from: "/a", path: "/b" }] } },
+      /knows add, replace, remove and copy, not move/,
     ],
     [
       "nats",
