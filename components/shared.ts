@@ -18,6 +18,25 @@ export type Inputs<T> = {
 /** Levels of the Pod Security Standards. */
 export type PodSecurityLevel = "privileged" | "baseline" | "restricted";
 
+/** Security context of a container that needs no right of Linux. */
+export const unprivileged = { allowPrivilegeEscalation: false, capabilities: { drop: ["ALL"] } };
+
+/** Of one that writes to nothing but its volumes, too. */
+export const confined = {
+  allowPrivilegeEscalation: false,
+  readOnlyRootFilesystem: true,
+  capabilities: { drop: ["ALL"] },
+};
+
+/** Security context of a pod whose containers run as one user, and as the group of the same number. */
+export const runsAs = (uid: number, volumes: { fsGroup?: number; fsGroupChangePolicy?: string } = {}) => ({
+  runAsNonRoot: true,
+  runAsUser: uid,
+  runAsGroup: uid,
+  ...volumes,
+  seccompProfile: { type: "RuntimeDefault" },
+});
+
 /** Resources of a container, as Kubernetes quantities. */
 export interface Resources {
   requests: { cpu: string; memory: string };

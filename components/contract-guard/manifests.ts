@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { alertGroup } from "../../contract/guard/alerts";
 import { LOCATIONS } from "../../contract/facts";
 import { GUARD_PORT, GUARD_VARIABLES, type GuardMode } from "../../contract/guard/settings";
-import type { Resources } from "../shared";
+import { confined, type Resources, runsAs } from "../shared";
 
 const { deployment: NAME } = LOCATIONS.guard;
 
@@ -63,12 +63,7 @@ export function deployment(args: DeploymentArgs): k8s.apps.v1.DeploymentArgs {
           automountServiceAccountToken: false,
           enableServiceLinks: false,
           terminationGracePeriodSeconds: 10,
-          securityContext: {
-            runAsNonRoot: true,
-            runAsUser: NODE_UID,
-            runAsGroup: NODE_UID,
-            seccompProfile: { type: "RuntimeDefault" },
-          },
+          securityContext: runsAs(NODE_UID),
           containers: [
             {
               name: NAME,
@@ -90,11 +85,7 @@ export function deployment(args: DeploymentArgs): k8s.apps.v1.DeploymentArgs {
               readinessProbe: probe(3, 5),
               livenessProbe: probe(3, 10),
               resources: args.resources ?? GUARD_RESOURCES,
-              securityContext: {
-                allowPrivilegeEscalation: false,
-                readOnlyRootFilesystem: true,
-                capabilities: { drop: ["ALL"] },
-              },
+              securityContext: confined,
               volumeMounts: [{ name: "guard", mountPath: FOLDER, readOnly: true }],
             },
           ],

@@ -3,7 +3,7 @@
  * system. Why, and why a volume may need a step before: docs/decisions/0022-restricted-nats.md.
  */
 import { LOCATIONS } from "../../contract/facts";
-import type { Resources } from "../shared";
+import { confined, type Resources, runsAs } from "../shared";
 
 /**
  * What the namespace enforces. `restricted` leaves the volume to Kubernetes, which hands it over by `fsGroup` where its driver
@@ -15,27 +15,13 @@ export type NatsPodSecurity = (typeof NATS_POD_SECURITY)[number];
 /** User and group of server, reloader and nats-box: those of the user that nats-box's image has. */
 export const NATS_UID = 1000;
 
-/** Of every container. */
-const CONTAINER = {
-  allowPrivilegeEscalation: false,
-  readOnlyRootFilesystem: true,
-  capabilities: { drop: ["ALL"] },
-} as const;
-
 const POD = {
   automountServiceAccountToken: false,
-  securityContext: {
-    runAsNonRoot: true,
-    runAsUser: NATS_UID,
-    runAsGroup: NATS_UID,
-    fsGroup: NATS_UID,
-    fsGroupChangePolicy: "OnRootMismatch",
-    seccompProfile: { type: "RuntimeDefault" },
-  },
+  securityContext: runsAs(NATS_UID, { fsGroup: NATS_UID, fsGroupChangePolicy: "OnRootMismatch" }),
 } as const;
 
 /** For `merge` of a container. */
-export const containerSecurity = { securityContext: CONTAINER } as const;
+export const containerSecurity = { securityContext: confined } as const;
 
 /** An account of its own, without rights and without a token. */
 export const ACCOUNT = { enabled: true, merge: { automountServiceAccountToken: false } } as const;
@@ -55,7 +41,7 @@ const owner = {
   image: "",
   command: ["sh", "-c", ownerScript(STORE, NATS_UID)],
   securityContext: {
-    ...CONTAINER,
+    ...confined,
     runAsUser: 0,
     runAsNonRoot: false,
     // To see what only its owner may, and to give it away.

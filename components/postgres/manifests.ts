@@ -5,7 +5,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { projectRoot } from "../../contract/project";
 import { LOCATIONS } from "../../contract/facts";
 import { derived } from "../arguments";
-import type { Resources } from "../shared";
+import { type Resources, runsAs, unprivileged } from "../shared";
 
 /**
  * Keys of the Secret with the database's credentials; the environment variables bear the same names. `former` are the
@@ -32,18 +32,7 @@ const POSTGRES_UID = 999;
 /** User `noetl` of the NoETL image, as a number: `runAsNonRoot` cannot check a name. */
 const NOETL_UID = 1000;
 
-const container = {
-  allowPrivilegeEscalation: false,
-  capabilities: { drop: ["ALL"] },
-};
-
-const podSecurity = (uid: number) => ({
-  runAsNonRoot: true,
-  runAsUser: uid,
-  runAsGroup: uid,
-  fsGroup: uid,
-  seccompProfile: { type: "RuntimeDefault" },
-});
+const podSecurity = (uid: number) => runsAs(uid, { fsGroup: uid });
 
 /**
  * Where to ask a server whether it is up: over TCP. On an empty volume the image first starts a server for itself that listens
@@ -128,7 +117,7 @@ export function statefulSet(args: StatefulSetArgs): k8s.apps.v1.StatefulSetArgs 
               readinessProbe: isReady(3, 5),
               livenessProbe: isReady(6, 10),
               resources: args.resources ?? { requests: { cpu: "100m", memory: "256Mi" }, limits: { memory: "1Gi" } },
-              securityContext: container,
+              securityContext: unprivileged,
               volumeMounts: [{ name: "data", mountPath: "/var/lib/postgresql/data" }],
             },
           ],
@@ -238,7 +227,7 @@ function databaseJob(
               terminationMessagePolicy: "FallbackToLogsOnError",
               env: databaseEnvironment(args),
               resources: args.resources ?? { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
-              securityContext: container,
+              securityContext: unprivileged,
               volumeMounts: [{ name: "schema", mountPath: "/schema", readOnly: true }],
             },
           ],

@@ -70,23 +70,24 @@ function withWayOn(error: unknown): unknown {
 /** What is done in which order. */
 class Repair extends RepairContext {
   async run(): Promise<Outcome> {
-    let connected = false;
+    const session = await this.open();
     try {
-      return await this.runFromHere(() => (connected = true));
-    } catch (error) {
-      throw connected || readJournal(this.folder) ? withWayOn(error) : error;
-    }
-  }
-
-  private async runFromHere(connected: () => void): Promise<Outcome> {
-    const session = await openSession(this.inputs, this.deadline());
-    try {
-      connected();
       await refuseWhereHeld(session, this.inputs.stream);
       const journal = readJournal(this.folder) ?? (await this.takeOver(session));
       return journal ? await this.resume(session, journal) : await this.begin(session);
+    } catch (error) {
+      throw withWayOn(error);
     } finally {
       await session.close();
+    }
+  }
+
+  /** Before NATS is reached, only a repair that was begun has something to go on with. */
+  private async open(): Promise<Session> {
+    try {
+      return await openSession(this.inputs, this.deadline());
+    } catch (error) {
+      throw readJournal(this.folder) ? withWayOn(error) : error;
     }
   }
 

@@ -2,7 +2,7 @@ import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { LOCATIONS } from "../../../contract/facts";
 import { NOETL_SCHEMA } from "../../postgres/manifests";
-import { zoneSpread, type Resources } from "../../shared";
+import { confined, zoneSpread, type Resources } from "../../shared";
 import { ADMIN_CONNECTIONS } from "../../../contract/defaults";
 
 /** Where the pooler is: namespace, Service, ServiceAccount, ports. */
@@ -101,14 +101,8 @@ export interface PoolerDeploymentArgs {
   proxyResources?: Resources;
 }
 
-const confined = (uid: number) => ({
-  runAsNonRoot: true,
-  runAsUser: uid,
-  runAsGroup: uid,
-  allowPrivilegeEscalation: false,
-  readOnlyRootFilesystem: true,
-  capabilities: { drop: ["ALL"] },
-});
+/** Two users in one pod: each stands at its container. */
+const confinedAs = (uid: number) => ({ runAsNonRoot: true, runAsUser: uid, runAsGroup: uid, ...confined });
 
 const http = (path: string, failureThreshold: number, periodSeconds: number) => ({
   httpGet: { path, port: POOLER.healthPort },
@@ -141,7 +135,7 @@ const proxyContainer = (args: PoolerDeploymentArgs) => ({
   startupProbe: http("/startup", 60, 1),
   livenessProbe: http("/liveness", 3, 10),
   resources: args.proxyResources,
-  securityContext: confined(PROXY_UID),
+  securityContext: confinedAs(PROXY_UID),
 });
 
 const pgbouncerContainer = (args: PoolerDeploymentArgs) => ({
@@ -154,7 +148,7 @@ const pgbouncerContainer = (args: PoolerDeploymentArgs) => ({
   readinessProbe: tcp(3, 5),
   livenessProbe: tcp(3, 10),
   resources: args.resources,
-  securityContext: confined(PGBOUNCER_UID),
+  securityContext: confinedAs(PGBOUNCER_UID),
   volumeMounts: [
     { name: "config", mountPath: CONFIG_DIR, readOnly: true },
     { name: "users", mountPath: USERS_DIR, readOnly: true },
