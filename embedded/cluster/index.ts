@@ -12,7 +12,7 @@ import { isReady } from "./kubeconfig";
 import { Launcher } from "./launch";
 import { clusterFiles, makeOpenFolder, memoryFolder, openFolder } from "./places";
 import { freePorts } from "./ports";
-import { isAlive, readProcesses, self, signal, type Recorded } from "./processes";
+import { isAlive, markedProcesses, readProcesses, self, signal, type Recorded } from "./processes";
 import type { ProgramTools } from "./programs";
 
 export type { ClusterTools } from "./control-plane";
@@ -66,7 +66,7 @@ export async function startCluster(options: {
   for (const folder of [at.logs, at.certs]) fs.mkdirSync(folder, { mode: 0o700 });
   makeOpenFolder(dir);
   const started = Date.now();
-  const launcher = new Launcher(at);
+  const launcher = new Launcher(dir);
   const start = { dir, tools, launcher };
   if (!options.outlivesCaller) launcher.launch("guard", process.execPath, [GUARD, dir, JSON.stringify(self())]);
 
@@ -132,6 +132,8 @@ export async function stopCluster(dir: string): Promise<void> {
   await endProcesses(Object.values(readProcesses(at.children)));
   await endProcesses(Object.values(others));
   await endProcesses(etcd ? [etcd] : []);
+  // Who started them may have been killed before it recorded them.
+  await endProcesses(markedProcesses(dir));
   fs.rmSync(openFolder(dir), { recursive: true, force: true });
   fs.rmSync(memoryFolder(dir), { recursive: true, force: true });
   fs.rmSync(dir, { recursive: true, force: true });

@@ -3,8 +3,8 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ClusterFiles } from "./places";
-import { isAlive, readProcesses, recordProcess, type Recorded } from "./processes";
+import { clusterFiles, type ClusterFiles } from "./places";
+import { isAlive, markOf, readProcesses, recordProcess, type Recorded } from "./processes";
 
 const READY_DEADLINE_MS = 120_000;
 /** What a process gets of the caller's environment: enough to find programs and a home, and none of its secrets. */
@@ -14,12 +14,20 @@ const ENVIRONMENT = Object.fromEntries(
 
 /** What starts the parts of one cluster. */
 export class Launcher {
-  constructor(private readonly at: ClusterFiles) {}
+  private readonly at: ClusterFiles;
+
+  constructor(private readonly dir: string) {
+    this.at = clusterFiles(dir);
+  }
 
   /** Starts a process with a log of its own. @throws Error where it cannot be started. */
   launch(name: string, binary: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): void {
     const out = fs.openSync(this.logOf(name), "a", 0o600);
-    const child = spawn(binary, args, { detached: true, stdio: ["ignore", out, out], env: { ...ENVIRONMENT, ...env } });
+    const child = spawn(binary, args, {
+      detached: true,
+      stdio: ["ignore", out, out],
+      env: { ...ENVIRONMENT, ...markOf(this.dir), ...env },
+    });
     fs.closeSync(out);
     // Reported below, where there is no process id.
     child.on("error", () => undefined);

@@ -1,6 +1,7 @@
 import type { CoreV1Api, V1Container, V1ContainerStatus, V1Pod, V1PodStatus } from "@kubernetes/client-node";
 import { ContainerProcess, type RestartPolicy } from "./container";
 import type { LocalPorts } from "./ports";
+import { markOf } from "./processes";
 import { podKey, programOf, type ProgramTools, type Situation } from "./programs";
 import { Sources } from "./sources";
 import { podStatus, simulated } from "./status";
@@ -86,7 +87,7 @@ export class SupervisedPod {
     };
     try {
       const program = await programOf(this.pod, container)?.(situation);
-      if (program) process.start(program);
+      if (program) process.start({ ...program, env: { ...program.env, ...markOf(dir) } });
     } catch (error) {
       process.block(error);
     }

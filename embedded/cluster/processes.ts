@@ -1,4 +1,5 @@
 import * as fs from "node:fs";
+import * as path from "node:path";
 
 /** A process that the cluster started. The start time tells it from a later process with the same id. */
 export interface Recorded {
@@ -26,6 +27,32 @@ export function recordProcess(file: string, name: string, pid: number): void {
 
 /** True while this very process runs. */
 export const isAlive = (recorded: Recorded): boolean => startTime(recorded.pid) === recorded.started;
+
+/** In the environment of each process of a cluster: its folder. A start that is cut off before it is recorded is found by it. */
+const MARK = "NOETL_NATS_CLUSTER";
+
+/** What the environment of a process of the cluster in `dir` has beside its own. */
+export const markOf = (dir: string): Record<string, string> => ({ [MARK]: path.resolve(dir) });
+
+/** The processes that run with the mark of the cluster in `dir`, except the one that asks. */
+export function markedProcesses(dir: string): Recorded[] {
+  const mark = `${MARK}=${path.resolve(dir)}`;
+  return fs.readdirSync("/proc").flatMap((entry) => {
+    const pid = Number(entry);
+    if (!Number.isInteger(pid) || pid === process.pid || !environmentOf(pid).includes(mark)) return [];
+    const started = startTime(pid);
+    return started === undefined ? [] : [{ pid, started }];
+  });
+}
+
+/** Empty where the process has ended, or is another user's. */
+function environmentOf(pid: number): string[] {
+  try {
+    return fs.readFileSync(`/proc/${pid}/environ`, "utf8").split("\0");
+  } catch {
+    return [];
+  }
+}
 
 /** The process that asks. */
 export const self = (): Recorded => ({ pid: process.pid, started: startTime(process.pid) ?? "" });

@@ -24,6 +24,7 @@ import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools, type ToolPaths } from "../../embedded/toolchain";
 import { ensureNoetl } from "../../embedded/toolchain/noetl";
 import { operationsOf } from "../support/engine";
+import { readProject } from "../support/markdown";
 import { ADDRESSES, disagreements, JOB, placesOf, type Policy, STRANGERS, type Workload } from "../support/network";
 import { until } from "../support/nats";
 
@@ -73,6 +74,30 @@ async function withStack<T>(work: (stack: StackModule.OpenStack["stack"]) => Pro
 
 const readTarget = async (): Promise<Target> =>
   targetOf(STACK, await readStack({ ...embeddedEngine(dir), cwd: projectRoot() }, STACK, PROJECT));
+
+/** What a compiled command prints, run as `npm run` starts it. */
+async function command(name: "verify" | "doctor", ...args: readonly string[]): Promise<string> {
+  const { command, env } = embeddedEngine(dir);
+  const file = path.join(projectRoot(), "dist", "commands", "doctor", `${name}.js`);
+  const { stdout } = await run(process.execPath, [file, ...args], {
+    env: {
+      ...env,
+      PATH: [path.dirname(command), env.PATH].join(path.delimiter),
+      XDG_STATE_HOME: path.join(dir, "xdg"),
+    },
+    timeout: 120_000,
+  });
+  return stdout;
+}
+
+/** A checklist without what differs from one deployment to the next, and however its lines are wrapped. */
+const shapeOf = (text: string): string =>
+  text
+    .replace(/^Stack \S+ on \S+/, "Stack on")
+    .replace(/(nats-box|contract-guard)-\S+/g, "$1")
+    .replace(/\s+/g, "")
+    .replace(/\d+messages?;created[\dTZ:-]+/, "messages;created")
+    .replace(/\d+waitingfetch(es)?/, "waitingfetches");
 
 /** Lines of the checklist that do not hold. */
 async function notHolding() {
@@ -222,21 +247,13 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     });
   });
 
+  it("is what README shows: the checklist of verify, line by line", async () => {
+    const [, sample = ""] = /```text\n(Stack [\s\S]*?)```/.exec(readProject("README.md")) ?? [];
+    expect(shapeOf(sample)).toBe(shapeOf(await command("verify", "--stack", STACK)));
+  });
+
   it("is in order for the doctor, which looks at everything, logs and all: nobody can sign in yet, and that is all", async () => {
-    const { command, env } = embeddedEngine(dir);
-    const { stdout } = await run(
-      process.execPath,
-      [path.join(projectRoot(), "dist", "commands", "doctor", "doctor.js"), "--stack", STACK, "--json"],
-      {
-        env: {
-          ...env,
-          PATH: [path.dirname(command), env.PATH].join(path.delimiter),
-          XDG_STATE_HOME: path.join(dir, "xdg"),
-        },
-        timeout: 120_000,
-      },
-    );
-    const report = JSON.parse(stdout) as { findings: { id: string }[] };
+    const report = JSON.parse(await command("doctor", "--stack", STACK, "--json")) as { findings: { id: string }[] };
     expect(report).toMatchObject({ stack: STACK, healthy: true, exit: 0 });
     // NoETL's own set-up registers what the gateway signs people in with, after a deployment.
     expect(report.findings.map(({ id }) => id).filter((id) => id !== "sign-in-missing")).toEqual([]);

@@ -310,12 +310,12 @@ describe("Postgres and the schema's Job", () => {
       serviceOf("wrong", "noetl", "noetl-server", 8082),
       noetl("wrong", "server", "nats", databaseOf("wrong-Noetl.9")),
     );
-    const pod = await client.pod("wrong", "noetl-server", () => true);
+    const pod = await client.pod("wrong", "noetl-server", ({ status }) => status?.phase === "Running");
     const words =
       `error connecting in 'noetl_server': connection failed: connection to server at "${HOST}", port 5432 failed: ` +
       'FATAL:  password authentication failed for user "noetl"';
     await until("its words, twice", async () => (await client.log(pod)).split(words).length > 2 || undefined);
-    expect(isReady(pod)).toBe(false);
+    expect(isReady(await client.pod("wrong", "noetl-server", () => true))).toBe(false);
   });
 
   it("a deleted claim's data is gone", async () => {

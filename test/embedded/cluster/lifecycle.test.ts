@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { projectRoot } from "../../../contract/project";
 import { attachCluster, startCluster, stopCluster, type Cluster } from "../../../embedded/cluster";
-import { openFolder } from "../../../embedded/cluster/places";
+import { clusterFiles, openFolder } from "../../../embedded/cluster/places";
 import {
   Client,
   clusterDir,
@@ -91,6 +91,8 @@ describe("life of a cluster", () => {
     process.kill(cluster.pids.node ?? 0, "SIGKILL");
     await expect.poll(() => attachCluster(cluster.dir)).toBeUndefined();
     expect(processesOf(cluster.dir).length).toBeGreaterThanOrEqual(7);
+    // As if it had been killed between the start of a process and its record.
+    fs.writeFileSync(clusterFiles(cluster.dir).children, "{}");
     await stopCluster(cluster.dir);
     expectNothingLeft(cluster.dir);
   });
@@ -103,6 +105,8 @@ describe("life of a cluster", () => {
     await kill();
     expect(processesOf(dir).length).toBeGreaterThanOrEqual(2);
     expect(await attachCluster(dir)).toBeUndefined();
+    // Where it was killed between the start of a process and its record, nothing names that process.
+    fs.writeFileSync(clusterFiles(dir).processes, "{}");
     await stopCluster(dir);
     expectNothingLeft(dir);
   });
