@@ -3,7 +3,7 @@ import { resolveOrigins } from "./cors";
 import { hasPolicies } from "./network";
 import { CLOUD_SQL_POOLS } from "./resources";
 import { SETTINGS, type GivenSettings, type Settings } from "./schema";
-import { HELM_TIMEOUT_SECONDS } from "../contract/defaults";
+import { GKE_STORAGE_CLASS, HELM_TIMEOUT_SECONDS } from "../contract/defaults";
 
 /**
  * Fills in what follows from other settings: NATS servers and the contract's mode, NetworkPolicies, the gateway's origins and, on GKE, its
@@ -47,6 +47,21 @@ export function derived(given: GivenSettings): Settings {
           workerPoolMaxSize: settings.workerPoolMaxSize ?? CLOUD_SQL_POOLS.worker,
         }
       : {}),
+  };
+}
+
+/** NATS's volume, as the stack asks for it; without a StorageClass where the cluster's default is to make it. */
+export function natsVolume(settings: Settings): {
+  readonly storageClass?: string;
+  readonly size: string;
+  /** The setting that has its size: it has two names. */
+  readonly sizeSetting: "natsJetstreamFileSize" | "natsJetstreamSize";
+} {
+  const storageClass = settings.natsStorageClass ?? (settings.platform === "gke" ? GKE_STORAGE_CLASS : undefined);
+  return {
+    size: settings.natsJetstreamFileSize,
+    sizeSetting: settings.natsJetstreamSize === undefined ? "natsJetstreamFileSize" : "natsJetstreamSize",
+    ...(storageClass === undefined ? {} : { storageClass }),
   };
 }
 

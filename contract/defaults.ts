@@ -30,5 +30,8 @@ export const DEFAULT_STOP_SECONDS = 240;
 /** How long Helm waits for a release's pods before it gives up, in seconds. On GKE a pod may first have to wait for a node. */
 export const HELM_TIMEOUT_SECONDS = { kubernetes: 300, gke: 900 } as const;
 
+/** StorageClass of the volumes on GKE: a balanced persistent disk, which is in every cluster and can grow. */
+export const GKE_STORAGE_CLASS = "standard-rwo";
+
 /** Connections of a PgBouncer pod to the database `postgres`, where the schema's Job creates NoETL's role and database. */
 export const ADMIN_CONNECTIONS = 1;

@@ -1,3 +1,4 @@
+import type { natsVolume } from "../../config/derive";
 import type { ConnectProblem } from "../../contract/errors";
 import type { Effect } from "../../contract/rules/rule";
 import type { Check } from "../../contract/rules";
@@ -72,6 +73,12 @@ export interface PodFacts {
   readonly containers: readonly ContainerFacts[];
 }
 
+/** What is asked of a volume; without a StorageClass the cluster's default makes it. */
+export interface VolumeTerms {
+  readonly storageClass?: string;
+  readonly size?: string;
+}
+
 export interface WorkloadFacts {
   readonly kind: "Deployment" | "StatefulSet" | "Job";
   readonly namespace: string;
@@ -83,6 +90,8 @@ export interface WorkloadFacts {
   readonly rollout?: Rollout;
   /** Why it cannot make its pods, or why the Job failed. */
   readonly trouble?: string;
+  /** Of the first volume that each of its pods has, as the StatefulSet's template claims it. */
+  readonly volume?: VolumeTerms;
 }
 
 /** How far the newest template of a workload has come. */
@@ -308,6 +317,8 @@ export interface Evidence {
   readonly natsAddress: string;
   /** Sizes of NATS as the stack sets them. */
   readonly natsSizes: { readonly natsJetstreamMemSize: string; readonly natsMemoryLimit?: string };
+  /** NATS's volume as the stack sets it. */
+  readonly natsVolume: ReturnType<typeof natsVolume>;
   /** Executions that wait for a worker, by NoETL's own API; undefined where NoETL is not deployed or was not asked. */
   readonly executions?: Answer<readonly ExecutionFacts[]>;
   /** What NoETL's server answers when it is asked for its health; undefined where NoETL is not deployed or was not asked. */

@@ -1,7 +1,7 @@
 import { ConnectError } from "../../contract/errors";
 import { consumerTerms, isServersConnection, type ContractInputs } from "../../contract/inputs";
 import { gatewaySubjects, streamNames, workerTuning } from "../../config/contract";
-import { helmTimeoutSeconds } from "../../config/derive";
+import { helmTimeoutSeconds, natsVolume } from "../../config/derive";
 import { gatewayEnvironment, serverEnvironment, workerEnvironment } from "../../contract/env";
 import { LOCATIONS } from "../../contract/facts";
 import type { Answer, Evidence, NamespaceFacts, NatsFacts, Part, VariableFacts } from "./evidence";
@@ -129,6 +129,7 @@ function declaredOf(target: Target, inputs: ContractInputs) {
     natsAddress: `${target.nats.host ?? "localhost"}:${target.nats.port}`,
     natsSizes: { natsJetstreamMemSize, ...(natsMemoryLimit === undefined ? {} : { natsMemoryLimit }) },
     ...(target.streamRemembered === undefined ? {} : { streamRemembered: target.streamRemembered }),
+    natsVolume: natsVolume(target.settings),
     helmTimeoutSeconds: helmTimeoutSeconds(target.settings),
   };
 }

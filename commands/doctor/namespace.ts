@@ -2,7 +2,16 @@
 import type * as k8s from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import { LOCATIONS } from "../../contract/facts";
 import { answer, type Cluster } from "./cluster";
-import type { ClaimFacts, ContainerFacts, LogLine, NamespaceFacts, PodFacts, Rollout, WorkloadFacts } from "./evidence";
+import type {
+  ClaimFacts,
+  ContainerFacts,
+  LogLine,
+  NamespaceFacts,
+  PodFacts,
+  Rollout,
+  VolumeTerms,
+  WorkloadFacts,
+} from "./evidence";
 import { logLines } from "./log-lines";
 import { harmless } from "./text";
 import { releaseSelector, releasesOf } from "./releases";
@@ -251,13 +260,21 @@ function rolloutOf(workload: {
 }
 
 function statefulSetFacts({ metadata, spec, status }: k8s.V1StatefulSet): WorkloadFacts {
+  const claimed = spec?.volumeClaimTemplates?.[0]?.spec;
   return {
     kind: "StatefulSet",
     ...placeOf(metadata),
     wanted: spec?.replicas ?? 1,
     ready: status?.readyReplicas ?? 0,
     ...rolloutOf({ metadata, status }),
+    ...(claimed ? { volume: volumeOf(claimed) } : {}),
   };
+}
+
+function volumeOf(spec: k8s.V1PersistentVolumeClaimSpec): VolumeTerms {
+  const { storageClassName, resources } = spec;
+  const size = resources?.requests?.storage;
+  return { ...(storageClassName ? { storageClass: storageClassName } : {}), ...(size ? { size } : {}) };
 }
 
 function jobFacts({ metadata, spec, status }: k8s.V1Job): WorkloadFacts {
@@ -275,8 +292,7 @@ function claimFacts({ metadata, spec, status }: k8s.V1PersistentVolumeClaim): Cl
   return {
     ...placeOf(metadata),
     phase: status?.phase ?? "Unknown",
-    ...(spec?.storageClassName ? { storageClass: spec.storageClassName } : {}),
-    ...(spec?.resources?.requests?.storage ? { size: spec.resources.requests.storage } : {}),
+    ...volumeOf(spec ?? {}),
   };
 }
 

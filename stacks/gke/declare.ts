@@ -2,15 +2,12 @@ import type { Provider as GoogleProvider } from "@pulumi/gcp/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { ProjectServices } from "../../components/gcp";
 import type { Facts, GkeSettings } from "./preflight";
-import { HELM_TIMEOUT_SECONDS } from "../../contract/defaults";
+import { GKE_STORAGE_CLASS, HELM_TIMEOUT_SECONDS } from "../../contract/defaults";
 import type { Platform } from "../platform";
 import { clusterFor } from "./cluster";
 import { cloudDatabase } from "./database";
 import { addressesFor, expose, gatewayEntry, noetlEntry } from "./exposure";
 import { resourcesFor } from "./resources";
-
-/** Balanced persistent disk; present in every cluster, and it can grow. */
-const STORAGE_CLASS = "standard-rwo";
 
 /** The stack's platform, for what is known about the project. */
 export function declare(
@@ -46,7 +43,7 @@ export function declare(
     nats: {
       protect,
       hostSpread: "required",
-      storageClass: settings.natsStorageClass ?? STORAGE_CLASS,
+      storageClass: settings.natsStorageClass ?? GKE_STORAGE_CLASS,
       resources: nats,
       reloaderResources: reloader,
       boxResources: box,
@@ -54,7 +51,7 @@ export function declare(
     },
     postgres: {
       protect,
-      storageClass: settings.postgresStorageClass ?? STORAGE_CLASS,
+      storageClass: settings.postgresStorageClass ?? GKE_STORAGE_CLASS,
       resources: postgres,
       schemaResources: schema,
       ...database,

@@ -1,8 +1,9 @@
 /** What the API server refuses to change in place, in objects that Helm updates: the upgrade fails. */
 import type { RawChange } from "../compare";
+import { quantityBytes } from "../../../contract/validate";
 import { keysOf } from "../path";
 import { touches } from "../replacement";
-import { at, danger, objectName, type ObjectDelta, type RiskRule } from "./facts";
+import { at, danger, lastKey, objectName, type ObjectDelta, type RiskRule } from "./facts";
 
 /** Fields of a StatefulSet's spec that the API server updates. Source: kubernetes pkg/apis/apps/validation. */
 const STATEFUL_SET_MUTABLE = [
@@ -47,20 +48,42 @@ function refusedChanges(delta: ObjectDelta): RawChange[] {
 const fieldNames = (changes: readonly RawChange[]): string =>
   [...new Set(changes.map(({ path }) => keysOf(path).slice(0, 2).join(".")))].join(", ");
 
+/** What to do instead, by what of a volume was to change; what becomes smaller is another rule's. */
+function volumeAdvice(changes: readonly RawChange[]): string[] {
+  const grows = ({ path, old, new: now }: RawChange): boolean =>
+    lastKey(path) === "storage" && (quantityBytes(String(now)) ?? 0) > (quantityBytes(String(old)) ?? Infinity);
+  return [
+    ...(changes.some(({ path }) => lastKey(path) === "storageClassName")
+      ? [
+          "Nothing moves what is on its volumes to another StorageClass: keep the former one, or back up, remove set and claims, " +
+            "and restore onto new volumes.",
+        ]
+      : []),
+    ...(changes.some(grows)
+      ? [
+          "To grow a volume, patch its claims (the StorageClass must allow expansion), delete the StatefulSet with " +
+            "--cascade=orphan, then deploy.",
+        ]
+      : []),
+  ];
+}
+
 export const REFUSED_RULES: readonly RiskRule[] = [
   {
     id: "volume-claim-template",
     warns: "a changed volume claim template of a StatefulSet, which the API server refuses",
     find: ({ objects }) =>
       objects
-        .filter(
-          (delta) => delta.rendered && refusedChanges(delta).some((change) => at(change, "spec.volumeClaimTemplates")),
-        )
-        .map((delta) =>
+        .filter(({ rendered }) => rendered)
+        .map((delta) => ({
+          delta,
+          refused: refusedChanges(delta).filter((change) => at(change, "spec.volumeClaimTemplates")),
+        }))
+        .filter(({ refused }) => refused.length > 0)
+        .map(({ delta, refused }) =>
           danger(
             objectName(delta),
-            "its volume claim template is immutable: the upgrade fails. To grow a volume, patch its claims (the " +
-              "StorageClass must allow expansion), delete the StatefulSet with --cascade=orphan, then deploy.",
+            ["its volume claim template is immutable: the upgrade fails.", ...volumeAdvice(refused)].join(" "),
           ),
         ),
   },

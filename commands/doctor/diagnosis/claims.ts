@@ -1,4 +1,8 @@
-import { finding, keyOf, run, say, type DiagnosisRule } from "./finding";
+import { LOCATIONS } from "../../../contract/facts";
+import type { ClaimFacts, Evidence, Part } from "../evidence";
+import { quoted } from "../text";
+import { finding, keyOf, run, say, type DiagnosisRule, type Step } from "./finding";
+import { putBack, refreshAndUpdate } from "./releases";
 import { explainsPod, named, places, warningsAbout } from "./trouble";
 
 /** Volumes that nobody provides. */
@@ -11,7 +15,6 @@ export const claims: DiagnosisRule = (evidence) =>
         const waiting = facts.pods.filter(({ unscheduled }) => /PersistentVolumeClaim/i.test(unscheduled ?? ""));
         // A claim that waits for its first pod is in order.
         if (warnings.length === 0 && waiting.length === 0 && claim.phase !== "Lost") return [];
-        const setting = part === "nats" ? "natsStorageClass" : "postgresStorageClass";
         return finding("claim-pending", `No volume is provided for ${claim.namespace}/${claim.name}`, {
           evidence: [
             `claim ${claim.name}: ${claim.phase}, ${claim.size ?? "no size"}, ` +
@@ -19,13 +22,41 @@ export const claims: DiagnosisRule = (evidence) =>
             ...warnings,
             ...waiting.map((pod) => `pod ${named(pod)}: ${pod.unscheduled}`),
           ],
-          remedy: [
-            say("Name a StorageClass that exists, or make one the cluster's default:"),
-            run(`${evidence.kubectl} get storageclass`),
-            run(`pulumi config set ${setting} NAME --stack ${evidence.stack}`),
-            say("A claim is never changed: delete it, and the StatefulSet that made it, before the update."),
-          ],
+          remedy: [...otherClass(evidence, part, claim), ...claimedAgain(evidence, part, claim)],
           explains: [keyOf("claim", claim), ...waiting.flatMap((pod) => explainsPod(pod, part))],
         });
       }),
   );
+
+const setting = (part: Part): string => (part === "nats" ? "natsStorageClass" : "postgresStorageClass");
+
+/** A claim keeps its StorageClass, whose volume may be gone without the class being wrong. */
+function otherClass({ kubectl, stack }: Evidence, part: Part, { phase, storageClass }: ClaimFacts): Step[] {
+  if (phase === "Lost") return [];
+  return [
+    say(
+      storageClass === undefined
+        ? "Make a StorageClass the cluster's default, which this claim then takes by itself, or name one that exists:"
+        : "Make a StorageClass of that name, whose volume this claim then gets by itself, or name one that exists:",
+    ),
+    run(`${kubectl} get storageclass`),
+    run(`pulumi config set ${setting(part)} NAME --stack ${stack}`),
+  ];
+}
+
+function claimedAgain(evidence: Evidence, part: Part, { namespace, name, phase }: ClaimFacts): Step[] {
+  const { kubectl, stack } = evidence;
+  const update = run(`pulumi up --stack ${stack}`);
+  const set = part === "nats" ? LOCATIONS.nats.service : LOCATIONS.postgres.service;
+  return [
+    say(
+      phase === "Lost"
+        ? "The volume of this claim was removed, with what was on it. The update makes another where the claim and its StatefulSet are gone:"
+        : "A claim is never changed: where you have named one, remove the claim, which has no volume yet, and the StatefulSet that made it:",
+    ),
+    run(`${kubectl} -n ${namespace} delete statefulset ${set}`),
+    run(`${kubectl} -n ${namespace} delete pvc ${quoted(name)}`),
+    // The new setting changes the release, and Helm makes what is missing; Postgres is made of the program's own resources.
+    ...(phase === "Lost" ? putBack(evidence, part) : part === "nats" ? [update] : refreshAndUpdate(evidence)),
+  ];
+}

@@ -1,8 +1,8 @@
 import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, Part, ReleaseFacts } from "../evidence";
-import { quoted } from "../text";
 import { finding, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
 import { LOST_WITH_RESTART } from "./reasons";
+import { fixedVolumes } from "./volumes";
 
 /**
  * What Helm calls a release that it has begun to work on and not finished; nothing else may touch it then (`another
@@ -121,7 +121,7 @@ export function failedReleases(evidence: Evidence, found: readonly Finding[]): F
           `release ${namespace}/${name}: revision ${revision} failed ${minutes(ageSeconds)} ago` +
             (description === "" ? "" : `: ${description}`),
         ],
-        remedy: growth(evidence, namespace, description) ?? [
+        remedy: fixedVolumes(evidence, namespace, description) ?? [
           say(
             alone
               ? "What it waited for is in order now, or was never made; an update tries again:"
@@ -131,29 +131,4 @@ export function failedReleases(evidence: Evidence, found: readonly Finding[]): F
         ],
       }),
     );
-}
-
-/** What Kubernetes says of a StatefulSet whose volumes were to become larger. */
-const FIXED = /StatefulSet\.apps "([^"]+)" is invalid: spec: Forbidden: updates to statefulset spec/;
-
-/** The way to larger volumes: Kubernetes changes a claim's size in the claim, never in the StatefulSet that made it. */
-function growth({ stack, kubectl, namespaces }: Evidence, namespace: string, description: string): Step[] | undefined {
-  const set = FIXED.exec(description)?.[1];
-  if (set === undefined) return undefined;
-  const found = Object.values(namespaces).find((each) => each.ok && each.value.name === namespace);
-  const claims = found?.ok
-    ? found.value.claims.map(({ name }) => name).filter((name) => name.includes(`-${set}-`))
-    : [];
-  const patch = `-p '{"spec":{"resources":{"requests":{"storage":"SIZE"}}}}'`;
-  return [
-    say(
-      "The size of its volumes stands in the StatefulSet and cannot be changed there. Set the old size again, or give every " +
-        "claim the new one, which its StorageClass must allow, and recreate the StatefulSet:",
-    ),
-    ...(claims.length > 0 ? claims : ["CLAIM"]).map((claim) =>
-      run(`${kubectl} -n ${namespace} patch pvc ${claim} ${patch}`),
-    ),
-    run(`${kubectl} -n ${namespace} delete statefulset ${quoted(set)} --cascade=orphan`),
-    run(`pulumi up --stack ${stack}`),
-  ];
 }

@@ -240,6 +240,9 @@ interface Known {
 const INSTANT =
   "only killed in that instant, about a millisecond, it would leave a publish of the instant without an answer";
 
+/** How long an election takes after a server has ended without a word. Measured: docs/availability.md. */
+const ELECTION = "4 to 9 seconds";
+
 /** The steps in words, in their order. */
 function stepsOf(plan: RepairPlan, inputs: ContractInputs, { folder, target, inventory }: Known): string[] {
   const { recreates, changes, restarts, impact, renews } = plan;
@@ -280,7 +283,7 @@ function stepsOf(plan: RepairPlan, inputs: ContractInputs, { folder, target, inv
 }
 
 /** What is lost by it, in words; empty where nothing is. */
-function lossesOf({ recreates, impact }: RepairPlan, { listens }: Inventory): string[] {
+function lossesOf({ recreates, impact }: RepairPlan, { inventory: { listens }, target }: Known): string[] {
   const refusals = "NoETL refuses to have one claimed twice";
   return [
     ...(impact.inFlight > 0
@@ -312,6 +315,12 @@ function lossesOf({ recreates, impact }: RepairPlan, { listens }: Inventory): st
             "millisecond) is refused",
         ]
       : []),
+    ...(recreates === "stream" && (target.num_replicas ?? 1) > 1
+      ? [
+          "where a server of the cluster ends meanwhile, NATS refuses what is published until the stream has another leader, " +
+            `${ELECTION}, as it does without a repair; the repair then goes on when it is run again`,
+        ]
+      : []),
   ];
 }
 
@@ -336,7 +345,7 @@ export function intentOf(plan: RepairPlan, inputs: ContractInputs, known: Known)
   return {
     broken: plan.fixes.map(describe),
     steps: stepsOf(plan, inputs, known),
-    losses: lossesOf(plan, known.inventory),
+    losses: lossesOf(plan, known),
     leaves: plan.leaves.map(describe),
   };
 }

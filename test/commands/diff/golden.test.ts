@@ -38,6 +38,11 @@ const CASES: readonly {
     config: { natsJetstreamFileSize: "4Gi", postgresStorageSize: "5Gi" },
   },
   {
+    name: "other-volumes",
+    risks: ["replaced", "volume-claim-template"],
+    config: { natsStorageClass: "fast", natsJetstreamFileSize: "8Gi", postgresStorageClass: "fast" },
+  },
+  {
     name: "password",
     risks: ["credential-rotation"],
     edit: (root) =>

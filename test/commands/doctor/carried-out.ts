@@ -20,6 +20,7 @@ const LIVE = "commands/doctor/live";
 const FIXED_BY_HAND = [`${LIVE}/remedies.ts`, "fixes $what"] as const;
 const UPDATES = `${LIVE}/updates.ts`;
 const SETTINGS_AND_UPDATE = [UPDATES, "settings that findings tell to set"] as const;
+const VOLUMES = [UPDATES, "a claim that nobody provides a volume for, a larger volume"] as const;
 const REFRESH_AND_UPDATE = [UPDATES, "what was scaled down"] as const;
 const E2E = "e2e/embedded.test.ts";
 const NO_CLOUD = shape("there is not a Cloud SQL instance here, nor an account that may be granted anything");
@@ -29,7 +30,7 @@ const NO_IMAGES = shape(
 
 export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
   configuration: by(["config/parse.test.ts", "are accepted: whoever follows them ends with a configuration"]),
-  "bad-kubeconfig": shape("which kubeconfig and which context are the right ones, only the user knows"),
+  "bad-kubeconfig": by([UPDATES, "a kubeconfig and a context that are there"]),
   "cluster-unreachable": SHOWS,
   "cluster-login": SHOWS,
   forbidden: as("forbidden-port-forward"),
@@ -53,19 +54,17 @@ export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
   "no-answer": SHOWS,
   "refused-request": SHOWS,
   "release-pending": by(REFRESH_AND_UPDATE, [`${LIVE}/refusals.ts`, "the commands that are printed free it"]),
-  "release-failed": shape(
-    "no StorageClass here lets a claim grow; the update that tries again is that of `unfinished`",
-  ),
+  "release-failed": by(VOLUMES),
   unfinished: by([E2E, "finishes when it is run again after it was killed in the middle"]),
   "cluster-new": by([UPDATES, "a state that an engine cut off"]),
   "not-deployed": as("pods-missing"),
   environment: by(SETTINGS_AND_UPDATE, [`${LIVE}/diagnosis.ts`, "names a setting that somebody changed by hand"]),
-  "claim-pending": shape("which StorageClass provides a volume, only the cluster's owner knows"),
+  "claim-pending": by(VOLUMES),
   unscheduled: SHOWS,
   image: SHOWS,
   "container-config": as("pods-missing"),
   "pods-refused": SHOWS,
-  memory: shape("nothing here is short of memory; that each size it names is accepted, diagnosis.test.ts shows"),
+  memory: by(SETTINGS_AND_UPDATE),
   "nats-config": by([`${LIVE}/refusals.ts`, "refuses its configuration"]),
   "schema-job": by([E2E, "stops on a schema that does not load"]),
   "proxy-instance": NO_CLOUD,

@@ -36,6 +36,7 @@ const KUBECTL: Readonly<Record<string, Verb>> = {
   "rollout restart": { args: [1, 3], like: /^(deploy|statefulset)\/[a-z0-9-]+$/ },
   "port-forward": { args: [2, 2], like: /^((pod|service)\/[a-z0-9-]+|\d+)$/ },
   "delete pod": { args: [1, 1] },
+  "delete pvc": { args: [1, 1] },
   "delete statefulset": { args: [1, 1], flags: { "--cascade": "value" } },
   "patch pvc": { args: [1, 1], flags: { "-p": "value" } },
   "create role": { args: [1, 1], flags: { "--verb": "value", "--resource": "value" } },
@@ -93,6 +94,7 @@ const PULUMI: Readonly<Record<string, Verb>> = {
   up: { args: [0, 0], flags: { ...OF_STACK, "--refresh": "alone" } },
   refresh: { args: [0, 0], flags: OF_STACK },
   "config set": { args: [1, 2], like: /./, flags: { ...OF_STACK, "--secret": "alone" } },
+  "config rm": { args: [1, 1], like: /./, flags: OF_STACK },
 };
 
 const NPM: Readonly<Record<string, Verb>> = {

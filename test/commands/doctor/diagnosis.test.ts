@@ -420,13 +420,48 @@ const CASES: readonly Case[] = [
         { namespace: "nats", name: "nats-js-nats-0", phase: "Bound", size: "5Gi" },
         { namespace: "nats", name: "other", phase: "Bound" },
       ],
+      workloads: [workload("nats", 1, { kind: "StatefulSet", namespace: "nats", volume: { size: "2Gi" } })],
     }),
     says:
-      `kubectl --context kind-noetl -n nats patch pvc nats-js-nats-0 -p '{"spec":{"resources":{"requests":{"storage":"SIZE"}}}}'\n` +
+      "Set natsJetstreamFileSize to 2Gi again, or give every claim the new one, which its StorageClass must allow, and recreate " +
+      "the StatefulSet; its pods go on:\n" +
+      `kubectl --context kind-noetl -n nats patch pvc nats-js-nats-0 -p '{"spec":{"resources":{"requests":{"storage":"5Gi"}}}}'\n` +
       "kubectl --context kind-noetl -n nats delete statefulset nats --cascade=orphan\npulumi up",
     but: "one that failed of something else",
     misses: inPart("nats", release({ namespace: "nats", name: "nats", status: "deployed", description: GROWN })),
   },
+  {
+    id: "release-failed",
+    yields: {
+      ...inPart("nats", {
+        ...release({ namespace: "nats", name: "nats", status: "failed", description: GROWN }),
+        workloads: [workload("nats", 1, { kind: "StatefulSet", namespace: "nats", volume: { size: "8Gi" } })],
+      }),
+      natsVolume: { size: "5Gi", sizeSetting: "natsJetstreamSize" },
+    },
+    says: "and natsJetstreamSize asks for 5Gi.\npulumi config set natsJetstreamSize 8Gi --stack kind\npulumi up --stack kind",
+    but: "one that was deployed after it",
+    misses: inPart("nats", release({ namespace: "nats", name: "nats", status: "deployed", description: GROWN })),
+  },
+  ...[
+    { present: { size: "5Gi" }, says: "pulumi config rm natsStorageClass --stack kind\npulumi up --stack kind" },
+    {
+      present: { size: "5Gi", storageClass: "slow" },
+      says: "pulumi config set natsStorageClass slow --stack kind\npulumi up --stack kind",
+    },
+  ].map(({ present, says }): Case => ({
+    id: "release-failed",
+    yields: {
+      ...inPart("nats", {
+        ...release({ namespace: "nats", name: "nats", status: "failed", description: GROWN }),
+        workloads: [workload("nats", 1, { kind: "StatefulSet", namespace: "nats", volume: present })],
+      }),
+      natsVolume: { size: "5Gi", storageClass: "fast", sizeSetting: "natsJetstreamFileSize" },
+    },
+    says,
+    but: "one that was deployed after it",
+    misses: inPart("nats", release({ namespace: "nats", name: "nats", status: "deployed", description: GROWN })),
+  })),
   {
     id: "release-failed",
     severity: "note",
@@ -479,7 +514,10 @@ const CASES: readonly Case[] = [
       claims: [{ namespace: "nats", name: "nats-js-nats-0", phase: "Pending" }],
       warnings: ["PersistentVolumeClaim/nats-js-nats-0: ProvisioningFailed: no such class"],
     }),
-    says: "pulumi config set natsStorageClass",
+    says:
+      "pulumi config set natsStorageClass NAME --stack kind\nA claim is never changed: where you have named one, remove the claim, " +
+      "which has no volume yet, and the StatefulSet that made it:\nkubectl --context kind-noetl -n nats delete statefulset nats\n" +
+      "kubectl --context kind-noetl -n nats delete pvc nats-js-nats-0\npulumi up",
     but: "a claim that waits for its first pod",
     misses: inPart("nats", { claims: [{ namespace: "nats", name: "nats-js-nats-0", phase: "Pending" }] }),
   },

@@ -180,6 +180,7 @@ export function healthy(changes: Partial<Evidence> = {}): Evidence {
     slow: [],
     natsAddress: "nats.nats.svc.cluster.local:4222",
     natsSizes: { natsJetstreamMemSize: "1Gi" },
+    natsVolume: { size: "5Gi", sizeSetting: "natsJetstreamFileSize" },
     helmTimeoutSeconds: 300,
     passwordAsDeployed: true,
     namespaces: {

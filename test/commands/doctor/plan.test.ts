@@ -2,7 +2,7 @@ import type { ConsumerInfo, StreamInfo } from "nats";
 import { describe, expect, it } from "vitest";
 import { withDefaults, type ContractArguments } from "../../../contract/inputs";
 import type { Observed } from "../../../contract/rules";
-import { streamConfig } from "../../../contract/desired";
+import { streamToMake } from "../../../commands/doctor/repair/consumers";
 import { intentOf, planRepair, type Inventory } from "../../../commands/doctor/repair/plan";
 import { CONSUMER_CONFIG, IDLE, STREAM_CONFIG } from "./configs";
 
@@ -26,7 +26,8 @@ const consumer = (name: string, config: object = {}): ConsumerInfo =>
 function intent(args: ContractArguments, observed: Observed, inventory = INVENTORY) {
   const inputs = withDefaults(args);
   const plan = planRepair(inputs, observed, inventory);
-  return { plan, ...intentOf(plan, inputs, { folder: "/backup", target: streamConfig(inputs), inventory }) };
+  const target = streamToMake(inputs, observed.stream?.config ?? {});
+  return { plan, ...intentOf(plan, inputs, { folder: "/backup", target, inventory }) };
 }
 
 describe("what a repair says that it is going to do", () => {
@@ -54,6 +55,16 @@ describe("what a repair says that it is going to do", () => {
     const { steps, losses } = intent({}, found, { ...INVENTORY, listens: false });
     expect(steps.join("\n")).not.toContain("no publish is refused");
     expect(losses.join("\n")).toContain("may not listen on the subject");
+  });
+
+  it("says what NATS refuses where a server of a cluster ends meanwhile, and nothing of it for a lone server", () => {
+    const of = (replicas: number) =>
+      intent(
+        {},
+        { stream: stream({ retention: "workqueue", num_replicas: replicas }), consumer: undefined },
+      ).losses.filter((loss) => loss.includes("another leader"));
+    expect(of(3)).toEqual([expect.stringContaining("4 to 9 seconds, as it does without a repair")]);
+    expect(of(1)).toEqual([]);
   });
 
   it("names the consumer that a rule is about where there are several", () => {

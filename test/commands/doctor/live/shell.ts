@@ -2,6 +2,7 @@ import { execFile, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
+import * as k8s from "@kubernetes/client-node";
 import { expect } from "vitest";
 import { LOCATIONS } from "../../../../contract/facts";
 import { forwardPort } from "../../../../contract/nats/port-forward";
@@ -10,6 +11,7 @@ import type { Finding } from "../../../../commands/doctor/diagnosis";
 import { startLanguageHost } from "../../../../embedded/language-host";
 import { openEngine, type Engine } from "../../../../embedded/stack";
 import { ensureTools } from "../../../../embedded/toolchain";
+import { until } from "../../../support/nats";
 import type { Deployment } from "./support";
 
 /** The commands of a finding's remedy, in their order. */
@@ -48,7 +50,8 @@ async function nats(deployment: Deployment, args: readonly string[]): Promise<st
 export async function kubectlOf(deployment: Deployment, command: string): Promise<string> {
   const words = wordsOf(command).slice(1);
   const isFlag = (word = ""): boolean => /^--(kubeconfig|context)$/.test(word);
-  const [, namespace = "", verb, ...rest] = words.filter((word, index) => !isFlag(word) && !isFlag(words[index - 1]));
+  const left = words.filter((word, index) => !isFlag(word) && !isFlag(words[index - 1]));
+  const [namespace = "", verb, ...rest] = left[0] === "-n" ? left.slice(1) : ["", ...left];
   if (namespace === LOCATIONS.nats.namespace && verb === "exec") {
     expect(rest.slice(0, 3)).toEqual(["deploy/nats-box", "--", "nats"]);
     return nats(deployment, rest.slice(3));
@@ -60,6 +63,27 @@ export async function kubectlOf(deployment: Deployment, command: string): Promis
   }
   if (verb === "delete" && rest[0] === "pod") {
     await deployment.core.deleteNamespacedPod({ namespace, name: rest[1] ?? "" });
+    return "";
+  }
+  if (verb === "delete" && rest[0] === "statefulset") {
+    const propagationPolicy = rest.includes("--cascade=orphan") ? "Orphan" : "Background";
+    await deployment.apps.deleteNamespacedStatefulSet({ namespace, name: rest[1] ?? "", propagationPolicy });
+    return "";
+  }
+  if (verb === "delete" && rest[0] === "pvc") {
+    const claim = { namespace, name: rest[1] ?? "" };
+    await deployment.core.deleteNamespacedPersistentVolumeClaim(claim);
+    await until(`claim ${claim.name} to be gone, as kubectl waits for it`, async () => {
+      const { items } = await deployment.core.listNamespacedPersistentVolumeClaim({ namespace });
+      return items.every(({ metadata }) => metadata?.name !== claim.name) || undefined;
+    });
+    return "";
+  }
+  if (verb === "patch" && rest[0] === "pvc") {
+    const body = JSON.parse(rest[rest.indexOf("-p") + 1] ?? "") as object;
+    const claim = { namespace, name: rest[1] ?? "", body };
+    const strategy = k8s.setHeaderOptions("Content-Type", k8s.PatchStrategy.StrategicMergePatch);
+    await deployment.core.patchNamespacedPersistentVolumeClaim(claim, strategy);
     return "";
   }
   const value = (flag: string): string => rest.find((word) => word.startsWith(`--${flag}=`))?.split(/=(.*)/s)[1] ?? "";

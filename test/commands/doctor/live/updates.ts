@@ -1,10 +1,11 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { spawn } from "node:child_process";
+import { StorageV1Api } from "@kubernetes/client-node";
 import { AckPolicy } from "nats";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
 import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING } from "../../../../contract/facts";
-import { PROJECT } from "../../../../contract/project";
+import { PROJECT, projectRoot } from "../../../../contract/project";
 import { embeddedPaths } from "../../../../embedded/home";
 import { ensureTools } from "../../../../embedded/toolchain";
 import { until } from "../../../support/nats";
@@ -41,11 +42,29 @@ const nothingIsLeft = async (origin?: string) => {
   if (origin !== undefined) expect((await examine(now, origin)).findings).toEqual([]);
 };
 
+it("a kubeconfig and a context that are there", async () => {
+  const file = path.join(projectRoot(), `Pulumi.${STACK}.yaml`);
+  const before = fs.readFileSync(file);
+  await shell.run(`pulumi config set kubeContext nowhere --stack ${STACK}`);
+  const remedy = commandsOf(findingOf(await examine(await target()), "bad-kubeconfig"));
+  expect(remedy).toEqual([
+    `pulumi config set kubeconfig ~/.kube/config --stack ${STACK}`,
+    `pulumi config set kubeContext NAME --stack ${STACK}`,
+  ]);
+  const { kubeconfigPath, config } = deployment;
+  await shell.runAll(
+    remedy.map((each) => each.replace("~/.kube/config", kubeconfigPath).replace("NAME", config.getCurrentContext())),
+  );
+  await nothingIsLeft();
+  // The stack goes on with the one that it was deployed with.
+  fs.writeFileSync(file, before);
+});
+
 it(
-  "settings that findings tell to set, and one update after them: an origin, more in flight, a stream's former name",
+  "settings that findings tell to set, and one update after them: an origin, more in flight, more memory, a stream's former name",
   async () => {
     const ORIGIN = "https://app.example.com";
-    const { namespace, workerDeployment } = LOCATIONS.noetl;
+    const { namespace, serverDeployment, workerDeployment } = LOCATIONS.noetl;
     const told: string[] = [];
     const tell = (commands: readonly string[]): void => {
       expect(commands.at(-1)).toBe(UP);
@@ -74,6 +93,16 @@ it(
     const full = await diagnosed(deployment.target, "workers-full", (each) => Boolean(findingOf(each, "workers-full")));
     tell(commandsOf(findingOf(full, "workers-full")));
 
+    // As a kubelet tells it of a container that the kernel ended; nothing here is short of memory.
+    const pod = await deployment.podOf(namespace, serverDeployment);
+    const terminated = { reason: "OOMKilled", exitCode: 137 };
+    await deployment.core.patchNamespacedPodStatus({
+      namespace,
+      name: pod,
+      body: [{ op: "add", path: "/status/containerStatuses/0/lastState", value: { terminated } }],
+    });
+    tell(commandsOf(findingOf(await examine(deployment.target), "memory")));
+
     // Renamed, and not rolled out yet.
     await shell.run(`pulumi config set natsStream NOETL_RENAMED --stack ${STACK}`);
     const renamed = findingOf(await examine(await target()), "subject-taken");
@@ -82,6 +111,7 @@ it(
     expect(told).toEqual([
       expect.stringMatching(/^pulumi config set corsAllowedOrigins \S+,https:\/\/app\.example\.com --stack doctor$/),
       `pulumi config set workerMaxAckPending ${WORKER_TUNING.maxAckPending * 2} --stack ${STACK}`,
+      expect.stringMatching(/^pulumi config set serverMemoryLimit \d+Mi --stack doctor$/),
       `pulumi config set natsStream ${STREAM.name} --stack ${STACK}`,
     ]);
     await shell.runAll(told);
@@ -90,6 +120,103 @@ it(
     expect(commandsOf(pending)[0]).toBe(UP);
     await shell.run(UP);
     await nothingIsLeft(ORIGIN);
+  },
+  TIMEOUT_MS,
+);
+
+it(
+  "a claim that nobody provides a volume for, a larger volume, a smaller one and another StorageClass",
+  async () => {
+    const { namespace, service: name, pod } = LOCATIONS.nats;
+    const claim = { namespace, name: `${name}-js-${pod}` };
+    const storage = deployment.config.makeApiClient(StorageV1Api);
+    const { metadata: _, ...standard } = await storage.readStorageClass({ name: "standard" });
+    await storage.createStorageClass({ body: { ...standard, metadata: { name: "elsewhere" } } });
+    const found = async (id: "claim-pending" | "release-failed") =>
+      findingOf(await diagnosed(await target(), id, (each) => Boolean(findingOf(each, id))), id);
+    const asked = async () => (await deployment.core.readNamespacedPersistentVolumeClaim(claim)).spec;
+
+    // As an update leaves it whose StorageClass is not there.
+    const { metadata, spec } = await deployment.apps.readNamespacedStatefulSet({ namespace, name });
+    const { labels, annotations } = metadata ?? {};
+    const kubectl = `kubectl -n ${namespace}`;
+    await shell.runAll([`${kubectl} delete statefulset ${name}`, `${kubectl} delete pvc ${claim.name}`]);
+    const template = spec?.volumeClaimTemplates?.[0]?.spec;
+    if (!spec || !template) throw new Error("NATS has no volume");
+    template.storageClassName = "missing";
+    await deployment.apps.createNamespacedStatefulSet({
+      namespace,
+      body: { metadata: { name, ...(labels ? { labels } : {}), ...(annotations ? { annotations } : {}) }, spec },
+    });
+    const pending = commandsOf(await found("claim-pending"));
+    expect(pending).toEqual([
+      expect.stringMatching(/ get storageclass$/),
+      `pulumi config set natsStorageClass NAME --stack ${STACK}`,
+      expect.stringMatching(/ delete statefulset nats$/),
+      expect.stringMatching(/ delete pvc nats-js-nats-0$/),
+      UP,
+    ]);
+    await shell.runAll(pending.map((command) => command.replace(" NAME ", " elsewhere ")));
+    await nothingIsLeft();
+    expect((await asked())?.storageClassName).toBe("elsewhere");
+
+    await shell.run(`pulumi config set natsJetstreamFileSize 7Gi --stack ${STACK}`);
+    await expect(shell.run(UP)).rejects.toThrow("updates to statefulset spec");
+    const grown = commandsOf(await found("release-failed"));
+    expect(grown.map((command) => command.replace(/^.* -n nats /, ""))).toEqual([
+      `patch pvc nats-js-nats-0 -p '{"spec":{"resources":{"requests":{"storage":"7Gi"}}}}'`,
+      "delete statefulset nats --cascade=orphan",
+      UP,
+    ]);
+    await shell.runAll(grown);
+    await nothingIsLeft();
+    expect((await asked())?.resources?.requests?.storage).toBe("7Gi");
+
+    // Two mistakes at once: each is said with its way back.
+    await shell.run(`pulumi config set natsStorageClass standard --stack ${STACK}`);
+    await shell.run(`pulumi config set natsJetstreamFileSize 6Gi --stack ${STACK}`);
+    await expect(shell.run(UP)).rejects.toThrow("updates to statefulset spec");
+    const moved = commandsOf(await found("release-failed"));
+    expect(moved).toEqual([`pulumi config set natsStorageClass elsewhere --stack ${STACK}`, UP]);
+    await shell.run(moved[0] ?? "");
+    await expect(shell.run(UP)).rejects.toThrow("updates to statefulset spec");
+    const smaller = commandsOf(await found("release-failed"));
+    expect(smaller).toEqual([`pulumi config set natsJetstreamFileSize 7Gi --stack ${STACK}`, UP]);
+    await shell.runAll(smaller);
+    await nothingIsLeft();
+  },
+  TIMEOUT_MS,
+);
+
+it(
+  "three servers in the place of one where commands wait: refused before anything is touched, with the way out",
+  async () => {
+    const { namespace, service: name } = LOCATIONS.nats;
+    const { namespace: noetl, workerDeployment: worker } = LOCATIONS.noetl;
+    const { spec } = await deployment.apps.readNamespacedDeployment({ namespace: noetl, name: worker });
+    await deployment.scale("Deployment", noetl, worker, 0);
+    await until("the workers to be gone", async () => {
+      const { items } = await deployment.core.listNamespacedPod({ namespace: noetl, labelSelector: `app=${worker}` });
+      return items.length === 0 || undefined;
+    });
+    const generation = async () =>
+      (await deployment.apps.readNamespacedStatefulSet({ namespace, name })).metadata?.generation;
+    const before = await generation();
+    await deployment.withManager(async (_, connection) => {
+      await connection.jetstream().publish(STREAM.subject, JSON.stringify({ id: "held" }));
+    });
+    await shell.run(`pulumi config set natsReplicas 3 --stack ${STACK}`);
+    const refused = await shell.run(UP).then(
+      () => "",
+      (error: Error) => error.message.replace(/\s+/g, " "),
+    );
+    expect(refused).toContain("NATS was left as it is.");
+    expect(refused).toContain("NOETL_COMMANDS (1 message)");
+    const [, wayOut = ""] = /To keep one server: `([^`]+)`/.exec(refused) ?? [];
+    await shell.runAll([`${wayOut} --stack ${STACK}`, UP]);
+    await deployment.scale("Deployment", noetl, worker, spec?.replicas ?? 1);
+    await nothingIsLeft();
+    expect(await generation()).toBe(before);
   },
   TIMEOUT_MS,
 );

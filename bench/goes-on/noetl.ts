@@ -1,0 +1,77 @@
+/** NoETL's API, as its clients use it. */
+import { setTimeout as sleep } from "node:timers/promises";
+import { PLAYBOOK, PLAYBOOK_PATH } from "../../commands/doctor/execute";
+import { until } from "./cluster";
+
+/** How long one playbook, or one answer, is waited for; in milliseconds. */
+const PATIENCE_MILLISECONDS = 60_000;
+
+/** What became of playbooks that were executed one after the other. */
+export interface Executions {
+  completed: number;
+  /** NoETL refused them, or did not get to their end. */
+  failed: number;
+  /** Their server's pod was replaced before it answered: who asks a Service asks again. */
+  unanswered: number;
+}
+
+/** Asks NoETL's API on a port of this machine. @throws TypeError where nobody answers there. */
+function ask(port: number, what: string, body?: object): Promise<Response> {
+  return fetch(`http://127.0.0.1:${port}/api/${what}`, {
+    ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
+    headers: { "content-type": "application/json" },
+    signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
+  });
+}
+
+/** Executes the playbook and waits for its end; a status that is not answered is asked again. */
+async function execute(port: () => number): Promise<keyof Executions> {
+  const begun = await ask(port(), "execute", { path: PLAYBOOK_PATH }).catch(() => undefined);
+  if (begun === undefined) return "unanswered";
+  if (!begun.ok) return "failed";
+  const { execution_id: id } = (await begun.json()) as { execution_id: string };
+  const deadline = Date.now() + PATIENCE_MILLISECONDS;
+  while (Date.now() < deadline) {
+    const answer = await ask(port(), `executions/${id}/status`).catch(() => undefined);
+    const status = answer?.ok ? ((await answer.json()) as { completed?: boolean; failed?: boolean }) : {};
+    if (status.failed) return "failed";
+    if (status.completed) return "completed";
+    await sleep(50);
+  }
+  return "failed";
+}
+
+/** Registers the playbook once NoETL answers. */
+export const register = (port: number): Promise<void> =>
+  until("NoETL to take the playbook", () =>
+    ask(port, "catalog/register", { content: PLAYBOOK, resource_type: "Playbook" }).then(
+      ({ ok }) => ok,
+      () => false,
+    ),
+  );
+
+/** Executes it until it gets to its end, again and again where it is refused. @throws Error after five minutes */
+export async function completes(port: number): Promise<void> {
+  const deadline = Date.now() + 5 * PATIENCE_MILLISECONDS;
+  while (Date.now() < deadline) {
+    if ((await execute(() => port)) === "completed") return;
+    await sleep(200);
+  }
+  throw new Error("no playbook got to its end within five minutes");
+}
+
+/** Executes playbooks one after the other for as long as `work` takes. @param port NoETL's at the moment */
+export async function during(port: () => number, work: () => Promise<unknown>): Promise<Executions> {
+  const seen: Executions = { completed: 0, failed: 0, unanswered: 0 };
+  let working = true;
+  const executing = (async () => {
+    while (working) seen[await execute(port)]++;
+  })();
+  try {
+    await work();
+  } finally {
+    working = false;
+    await executing;
+  }
+  return seen;
+}

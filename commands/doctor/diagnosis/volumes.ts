@@ -1,0 +1,63 @@
+import { GKE_STORAGE_CLASS } from "../../../contract/defaults";
+import { quantityBytes } from "../../../contract/validate";
+import type { Evidence, VolumeTerms } from "../evidence";
+import { quoted } from "../text";
+import { run, say, type Step } from "./finding";
+
+/** What Kubernetes says of a StatefulSet whose volumes were to change. */
+const FIXED = /StatefulSet\.apps "([^"]+)" is invalid: spec: Forbidden: updates to statefulset spec/;
+
+/**
+ * What to do after an update that was to change what a StatefulSet asks of its volumes, which Kubernetes does not change there.
+ *
+ * @returns undefined where `description`, Helm's words of the failed update, is about something else
+ */
+export function fixedVolumes(evidence: Evidence, namespace: string, description: string): Step[] | undefined {
+  const set = FIXED.exec(description)?.[1];
+  if (set === undefined) return undefined;
+  const { kubectl, namespaces, natsVolume: wanted, stack } = evidence;
+  const found = Object.values(namespaces).find((each) => each.ok && each.value.name === namespace);
+  const facts = found?.ok ? found.value : undefined;
+  const present = facts?.workloads.find(({ name }) => name === set)?.volume ?? {};
+  if (present.storageClass !== wanted.storageClass) return formerClass(stack, present);
+  const [from, to] = [present.size, wanted.size].map((size) => quantityBytes(size ?? ""));
+  if (from !== undefined && to !== undefined && to < from) {
+    return [
+      say(`A volume is never made smaller: it has ${present.size}, and ${wanted.sizeSetting} asks for ${wanted.size}.`),
+      run(`pulumi config set ${wanted.sizeSetting} ${present.size} --stack ${stack}`),
+      run(`pulumi up --stack ${stack}`),
+    ];
+  }
+  const names = facts?.claims.map(({ name }) => name).filter((name) => name.includes(`-${set}-`)) ?? [];
+  const patch = `-p '{"spec":{"resources":{"requests":{"storage":"${wanted.size}"}}}}'`;
+  return [
+    say(
+      "The size of its volumes stands in the StatefulSet and cannot be changed there. " +
+        (present.size === undefined ? "" : `Set ${wanted.sizeSetting} to ${present.size} again, or give `) +
+        (present.size === undefined ? "Give " : "") +
+        "every claim the new one, which its StorageClass must allow, and recreate the StatefulSet; its pods go on:",
+    ),
+    ...(names.length > 0 ? names : ["CLAIM"]).map((claim) =>
+      run(`${kubectl} -n ${namespace} patch pvc ${quoted(claim)} ${patch}`),
+    ),
+    run(`${kubectl} -n ${namespace} delete statefulset ${quoted(set)} --cascade=orphan`),
+    run(`pulumi up --stack ${stack}`),
+  ];
+}
+
+/** Back to the StorageClass that the volumes have. */
+function formerClass(stack: string, { storageClass }: VolumeTerms): Step[] {
+  const byDefault = storageClass === undefined || storageClass === GKE_STORAGE_CLASS;
+  return [
+    say(
+      "The StorageClass of its volumes stands in the StatefulSet and cannot be changed there, and nothing moves what is on them " +
+        "to volumes of another class. Take the former one:",
+    ),
+    run(
+      byDefault
+        ? `pulumi config rm natsStorageClass --stack ${stack}`
+        : `pulumi config set natsStorageClass ${quoted(storageClass)} --stack ${stack}`,
+    ),
+    run(`pulumi up --stack ${stack}`),
+  ];
+}
