@@ -12,15 +12,16 @@ import { resourcesFor } from "./resources";
 /** Balanced persistent disk; present in every cluster, and it can grow. */
 const STORAGE_CLASS = "standard-rwo";
 
+/** What is known of the project, and what it is reached with. */
+export interface GkeProject {
+  readonly facts: Facts;
+  readonly cloud: GoogleProvider;
+  /** APIs that the stack itself enables. */
+  readonly services: ProjectServices | undefined;
+}
+
 /** The stack's platform, for what is known about the project. */
-export function declare(
-  settings: GkeSettings,
-  cloud: GoogleProvider,
-  facts: Facts,
-  services: ProjectServices | undefined,
-): Platform {
-  const protect = settings.deletionProtection;
-  const timeoutSeconds = HELM_TIMEOUT_SECONDS.gke;
+export function declare(settings: GkeSettings, { facts, cloud, services }: GkeProject): Platform {
   const project = pulumi.output(settings.projectId);
   const enabled = services ? [services] : [];
   const onCloud: pulumi.ComponentResourceOptions = { providers: { gcp: cloud }, dependsOn: enabled };
@@ -31,7 +32,38 @@ export function declare(
     ? cloudDatabase(settings, { project, enabled, cluster, resources, onCloud })
     : undefined;
   const addresses = addressesFor(settings, project, onCloud);
+  return {
+    provider: cluster.provider,
+    access: { kubeconfig: cluster.kubeconfig },
+    ...argumentsOnGke(settings, { facts, resources, database, addresses }),
+    expose(parts) {
+      expose(settings, parts, { project, cloud, enabled, cluster: cluster.provider });
+      return {
+        kubeconfig: cluster.kubeconfig,
+        registry: cluster.registry?.url,
+        gatewayAddress: addresses.gateway?.address,
+        noetlAddress: addresses.noetl?.address,
+      };
+    },
+  };
+}
 
+/** What the parts' arguments follow from beside the settings. */
+interface DeclaredOnGke {
+  readonly facts: Facts;
+  readonly resources: ReturnType<typeof resourcesFor>;
+  readonly database: ReturnType<typeof cloudDatabase> | undefined;
+  readonly addresses: ReturnType<typeof addressesFor>;
+}
+
+/** What GKE adds to the arguments of the parts. */
+function argumentsOnGke(
+  settings: GkeSettings,
+  around: DeclaredOnGke,
+): Omit<Platform, "provider" | "access" | "expose"> {
+  const { facts, resources, addresses } = around;
+  const protect = settings.deletionProtection;
+  const timeoutSeconds = HELM_TIMEOUT_SECONDS.gke;
   const [nats, reloader] = resources("nats");
   const [box] = resources("nats-box");
   const [postgres] = resources("postgres");
@@ -41,8 +73,6 @@ export function declare(
   const [gateway] = resources("gateway");
   const [guard] = resources("contract-guard");
   return {
-    provider: cluster.provider,
-    access: { kubeconfig: cluster.kubeconfig },
     nats: {
       protect,
       hostSpread: "required",
@@ -57,7 +87,7 @@ export function declare(
       storageClass: settings.postgresStorageClass ?? STORAGE_CLASS,
       resources: postgres,
       schemaResources: schema,
-      ...database,
+      ...around.database,
       timeoutSeconds,
     },
     noetl: {
@@ -71,14 +101,5 @@ export function declare(
     },
     gateway: { resources: gateway, spreadZones: true, timeoutSeconds, ...gatewayEntry(settings, addresses.gateway) },
     guard: { resources: guard, timeoutSeconds },
-    expose(parts) {
-      expose(settings, parts, { project, cloud, enabled, cluster: cluster.provider });
-      return {
-        kubeconfig: cluster.kubeconfig,
-        registry: cluster.registry?.url,
-        gatewayAddress: addresses.gateway?.address,
-        noetlAddress: addresses.noetl?.address,
-      };
-    },
   };
 }
