@@ -1,28 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
-import {
-  ContractGuard,
-  Gateway,
-  guardGateway,
-  guardNoetl,
-  guardServers,
-  NatsJetStream,
-  Noetl,
-  Postgres,
-  StreamContract,
-} from "./components";
-import type { StreamContractArgs } from "./components";
-import { createdText } from "./config/outputs";
-import { contractTerms, streamNames } from "./config/contract";
 import { lineWarning } from "./config/lines";
 import { gatewayLogWarnings } from "./config/logs";
 import { ConfigError, foreignKeys, parseSettings } from "./config/parse";
 import { riskWarnings } from "./config/risks";
-import { PROJECT } from "./contract/project";
 import type { Settings } from "./config/schema";
-import { servicePlace } from "./contract/service-host";
-import { gatewayArgs, natsArgs, noetlArgs, postgresArgs } from "./stacks/arguments";
-import { guardArgs, guardUser } from "./stacks/guard";
-import { policiesOf } from "./stacks/network";
+import { PROJECT } from "./contract/project";
+import { outputsOf } from "./stacks/outputs";
+import * as parts from "./stacks/parts";
 import { type DeclaredOutputs, kubernetesPlatform, type Platform } from "./stacks/platform";
 
 export { PROJECT };
@@ -68,158 +52,29 @@ async function run(): Promise<DeclaredOutputs> {
 
 /** Declares everything a stack consists of and returns its outputs. */
 export function deploy(settings: Settings, platform: Platform = kubernetesPlatform(settings)): DeclaredOutputs {
-  const onCluster: pulumi.ComponentResourceOptions = { providers: { kubernetes: platform.provider } };
+  const stack = parts.stackContext(settings, platform);
+  const nats = parts.natsPart(stack, () => contract);
+  const database = parts.databasePart(stack);
 
-  const guard = guardUser(settings);
-  const closed = policiesOf(settings);
-  const nats = settings.deployNats
-    ? new NatsJetStream(
-        "nats",
-        {
-          ...natsArgs(settings),
-          ...(guard ? { extraUsers: [guard] } : {}),
-          cluster: platform.access,
-          ...closed("nats"),
-          ...platform.nats,
-        },
-        guardServers(onCluster, () => contractArgs, settings.natsGuardRolls),
-      )
-    : undefined;
-  const natsConnection = nats ?? {
-    host: settings.natsHost ?? "",
-    port: settings.natsPort,
-    user: settings.natsUser,
-    password: pulumi.secret(settings.natsPassword ?? ""),
-  };
-
-  const database = settings.deployNoetl
-    ? new Postgres("postgres", { ...postgresArgs(settings), ...closed("postgres"), ...platform.postgres }, onCluster)
-    : undefined;
-
-  const names = streamNames(settings);
   const unknownLine = lineWarning(settings);
   if (unknownLine) void pulumi.log.warn(unknownLine);
-  const contractArgs: StreamContractArgs = {
-    ...contractTerms(settings),
-    connection: nats ? { namespace: nats.namespace, ...platform.access } : wayToExternal(settings, platform),
-    user: natsConnection.user,
-    password: natsConnection.password,
-    timeoutSeconds: settings.contractTimeoutSeconds,
-  };
-  // In place before server, workers and gateway start, which take what they find.
-  const covers = database ?? contractArgs.declared;
-  const ensured =
-    settings.contractMode === "ensure" && covers
-      ? new StreamContract(
-          "stream-ensured",
-          { ...contractArgs, mode: "ensure", triggers: [nats?.revision ?? 0] },
-          { dependsOn: nats ? [nats] : [] },
-        )
-      : undefined;
-  const guarded = guardArgs(settings);
-  if (guarded) {
-    // Before NoETL: after a change of names it must not go on making what NoETL no longer uses.
-    new ContractGuard(
-      "contract-guard",
-      {
-        ...guarded,
-        nats: { ...natsConnection, ...(guard ? { user: guard.name, password: guard.password } : {}) },
-        ...(nats ? { namespace: nats.namespace } : closed("guard")),
-        ...platform.guard,
-      },
-      { ...onCluster, ...(ensured ? { dependsOn: [ensured] } : {}) },
-    );
-  }
-  const afterEnsured: pulumi.ComponentResourceOptions = ensured ? { ...onCluster, dependsOn: [ensured] } : onCluster;
-
-  const noetl = database
-    ? new Noetl(
-        "noetl",
-        {
-          nats: natsConnection,
-          database: {
-            host: database.host,
-            port: database.port,
-            database: database.database,
-            user: database.noetlUser,
-            password: database.noetlPassword,
-            adminPassword: database.adminPassword,
-          },
-          ...noetlArgs(settings),
-          ...closed("noetl"),
-          ...platform.noetl,
-        },
-        guardNoetl(afterEnsured, contractArgs),
-      )
-    : undefined;
-
-  const gateway = settings.deployGateway
-    ? new Gateway(
-        "gateway",
-        {
-          nats: natsConnection,
-          ...gatewayArgs(settings),
-          ...closed("gateway"),
-          ...(noetl ? { noetlUrl: noetl.serverUrl } : {}),
-          ...platform.gateway,
-        },
-        guardGateway(afterEnsured, contractArgs),
-      )
-    : undefined;
-
-  const exposed = platform.expose?.({ noetl, gateway });
-
+  const contract = parts.contractArgs(stack, nats);
   // Without NoETL nobody creates its stream, and only what is declared can be proven.
-  const contract = covers
-    ? new StreamContract(
-        "stream-contract",
-        { ...contractArgs, triggers: [nats?.revision ?? 0, noetl?.revision ?? 0, gateway?.revision ?? 0] },
-        { dependsOn: (noetl ? [noetl, gateway] : [nats, ensured, gateway]).filter((each) => each !== undefined) },
-      )
-    : undefined;
+  const provable = database !== undefined || contract.declared !== undefined;
+  const ensured = provable && settings.contractMode === "ensure" ? parts.ensuredContract(contract, nats) : undefined;
+  // Before NoETL: after a change of names it must not go on making what NoETL no longer uses.
+  parts.guardPart(stack, nats, ensured);
+
+  const needs = { nats, contract, ensured };
+  const noetl = database && parts.noetlPart(stack, database, needs);
+  const gateway = parts.gatewayPart(stack, noetl, needs);
+  const exposed = platform.expose?.({ noetl, gateway });
+  const proven = provable ? parts.provenContract({ ...needs, noetl, gateway }) : undefined;
 
   // Whoever logs in has moved by now, and it has been proven that the new login works.
-  const moved = [ensured, noetl, gateway, contract].filter((each) => each !== undefined);
-  nats?.retireOldLogins(moved);
+  const moved = parts.present([ensured, noetl, gateway, proven]);
+  nats.deployed?.retireOldLogins(moved);
   database?.retireOldLogins(moved);
 
-  // The engine warns of an output that is there without a value.
-  return withoutUndefined({
-    ...exposed,
-    natsHost: natsConnection.host,
-    natsPort: natsConnection.port,
-    natsUser: natsConnection.user,
-    natsUrl: nats?.url,
-    natsPassword: natsConnection.password,
-    databaseUser: database?.noetlUser,
-    names,
-    namespaces: {
-      nats: nats?.namespace,
-      noetl: noetl?.namespace,
-      gateway: gateway?.namespace,
-    },
-    serverUrl: noetl?.serverUrl,
-    gatewayUrl: gateway?.url,
-    contract: contract && {
-      holds: contract.holds,
-      report: contract.report,
-      stream: contract.streamCreated.apply((created) => createdText(names.stream, created)),
-      subjects: contract.subjects,
-      retention: contract.retention,
-      storage: contract.storage,
-      maxAgeSeconds: contract.maxAgeSeconds,
-      consumer: contract.consumerCreated.apply((created) => createdText(names.consumer, created)),
-      serverVersion: contract.serverVersion,
-    },
-  });
+  return outputsOf(settings, { nats, database, noetl, gateway, contract: proven, exposed });
 }
-
-/** The way to a NATS that the stack does not deploy: a Service of the cluster has no address outside of it. */
-function wayToExternal(settings: Settings, { access }: Platform): StreamContractArgs["connection"] {
-  const { natsHost = "", natsPort: port } = settings;
-  const place = servicePlace(natsHost);
-  return place ? { ...place, port, ...access } : { servers: [`${natsHost}:${port}`] };
-}
-
-const withoutUndefined = <T extends object>(record: T): T =>
-  Object.fromEntries(Object.entries(record).filter(([, value]) => value !== undefined)) as T;

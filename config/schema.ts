@@ -57,7 +57,16 @@ type Spec<T> = {
   suggest?: (value: T) => string | undefined;
 };
 
-function setting<T, D extends T | undefined>(kind: Kind, allowed: string, def: D, spec: Spec<T>): Setting<T | D> {
+/** What settings of one kind have in common. */
+interface Form {
+  kind: Kind;
+  allowed: string;
+}
+
+/** The least and the largest value. */
+type Limits<T> = readonly [least: T, largest: T];
+
+function setting<T, D extends T | undefined>({ kind, allowed }: Form, def: D, spec: Spec<T>): Setting<T | D> {
   const shown = Array.isArray(def)
     ? def.join(",")
     : def === undefined
@@ -80,24 +89,26 @@ function setting<T, D extends T | undefined>(kind: Kind, allowed: string, def: D
 }
 
 const text = <D extends string | undefined>(def: D, spec: Spec<string>) =>
-  setting<string, D>("string", "text", def, spec);
+  setting<string, D>({ kind: "string", allowed: "text" }, def, spec);
 const flag = <D extends boolean | undefined = boolean>(def: D, spec: Spec<boolean>) =>
-  setting<boolean, D>("boolean", "true or false", def, spec);
-const integer = <D extends number | undefined>(def: D, minimum: number, maximum: number, spec: Spec<number>) =>
-  setting<number, D>("integer", `a whole number from ${minimum} to ${maximum}`, def, {
-    check: is.range(minimum, maximum),
+  setting<boolean, D>({ kind: "boolean", allowed: "true or false" }, def, spec);
+const integer = <D extends number | undefined>(def: D, [least, largest]: Limits<number>, spec: Spec<number>) =>
+  setting<number, D>({ kind: "integer", allowed: `a whole number from ${least} to ${largest}` }, def, {
+    check: is.range(least, largest),
     ...spec,
   });
-const seconds = (def: number, minimum: number, maximum: number, spec: Omit<Spec<number>, "unit">) =>
-  setting<number, number>("number", `a number from ${minimum} to ${maximum}, decimals too`, def, {
+const seconds = (def: number, [least, largest]: Limits<number>, spec: Omit<Spec<number>, "unit">) =>
+  setting<number, number>({ kind: "number", allowed: `a number from ${least} to ${largest}, decimals too` }, def, {
     unit: "seconds",
-    check: is.range(minimum, maximum),
+    check: is.range(least, largest),
     ...spec,
   });
 const variables = (group: Group, of: string, example: string) =>
   setting<Readonly<Record<string, string>>, Readonly<Record<string, string>>>(
-    "variables",
-    "a JSON object of texts, numbers, true and false by variable; null leaves a variable out",
+    {
+      kind: "variables",
+      allowed: "a JSON object of texts, numbers, true and false by variable; null leaves a variable out",
+    },
     {},
     {
       group,
@@ -107,20 +118,24 @@ const variables = (group: Group, of: string, example: string) =>
     },
   );
 const list = (def: readonly string[], spec: Spec<readonly string[]>) =>
-  setting<readonly string[], readonly string[]>("list", "values separated by comma or space", def, spec);
+  setting<readonly string[], readonly string[]>(
+    { kind: "list", allowed: "values separated by comma or space" },
+    def,
+    spec,
+  );
 
 const declarations = <T>(what: string, example: object) =>
-  setting<readonly T[], readonly T[]>("json", "a list of declarations (docs/declared.md)", [], {
+  setting<readonly T[], readonly T[]>({ kind: "json", allowed: "a list of declarations (docs/declared.md)" }, [], {
     group: "Stream contract",
     description: `${what} that the stack declares beyond NoETL's own; contractMode ensure makes and updates them, assert checks them.`,
     example: JSON.stringify([example]),
   });
 
-const size = <D extends string | undefined>(def: D, minimum: string, maximum: string, spec: Spec<string>) =>
+const size = <D extends string | undefined>(def: D, [least, largest]: Limits<string>, spec: Spec<string>) =>
   text(def, {
     unit: "Kubernetes quantity",
-    allowed: `a Kubernetes quantity from ${minimum} to ${maximum}`,
-    check: is.size(minimum, maximum),
+    allowed: `a Kubernetes quantity from ${least} to ${largest}`,
+    check: is.size(least, largest),
     ...spec,
   });
 const cpu = (group: Group, description: string, example: string) =>
@@ -133,7 +148,7 @@ const cpu = (group: Group, description: string, example: string) =>
     check: is.cpu("10m", "64"),
   });
 const memory = (group: Group, description: string, example: string) =>
-  size(undefined, "32Mi", "512Gi", { group, description, example });
+  size(undefined, ["32Mi", "512Gi"], { group, description, example });
 const password = (group: Group, description: string) =>
   text(undefined, {
     group,
@@ -144,15 +159,9 @@ const password = (group: Group, description: string) =>
     check: is.credential,
   });
 const nodePort = (group: Group, description: string, example: number) =>
-  integer(undefined, 30000, 32767, { group, description, unit: "port", example: String(example) });
-const image = <D extends string | undefined>(def: D, group: Group, description: string, example?: string) =>
-  text(def, {
-    group,
-    description,
-    allowed: "an image reference with a tag or a digest",
-    check: is.image,
-    ...(example ? { example } : {}),
-  });
+  integer(undefined, [30000, 32767], { group, description, unit: "port", example: String(example) });
+const image = <D extends string | undefined>(def: D, spec: Spec<string>) =>
+  text(def, { allowed: "an image reference with a tag or a digest", check: is.image, ...spec });
 const storageClass = (group: Group, description: string) =>
   text(undefined, {
     group,
@@ -182,18 +191,18 @@ const hostName = (group: Group, description: string, example: string) =>
     check: is.host,
   });
 
-const range = (def: string, largest: number, smallest: number, description: string) =>
+const range = (def: string, [shortest, longest]: Limits<number>, description: string) =>
   text(def, {
     group: "GKE",
     description,
     unit: "IPv4 range",
-    allowed: `a range from /${largest} to /${smallest}`,
-    check: is.cidr(largest, smallest),
+    allowed: `a range from /${shortest} to /${longest}`,
+    check: is.cidr(shortest, longest),
   });
 const pool = (group: Group, description: string, unit = "connections") =>
-  integer(undefined, 1, 10_000, { group, description, unit, example: "6" });
+  integer(undefined, [1, 10_000], { group, description, unit, example: "6" });
 const bouncer = (def: number, minimum: number, description: string) =>
-  integer(def, minimum, 10_000, { group: "Cloud SQL", description, unit: "connections" });
+  integer(def, [minimum, 10_000], { group: "Cloud SQL", description, unit: "connections" });
 const publicHost = (description: string, example: string) =>
   text(undefined, {
     group: "Exposure on GKE",
@@ -285,32 +294,32 @@ export const SETTINGS = {
     "NATS",
     "Password of natsUser; generated where unset and NATS is installed. A change restarts NoETL's pods and not NATS: docs/passwords.md.",
   ),
-  natsPasswordRevision: integer(1, 1, 1_000_000, {
+  natsPasswordRevision: integer(1, [1, 1_000_000], {
     group: "NATS",
     description: "Another number has another password generated where natsPassword is unset: docs/passwords.md.",
     example: "2",
   }),
-  natsJetstreamFileSize: size(DEFAULTS.natsJetstreamFileSize, "1Gi", "16Ti", {
+  natsJetstreamFileSize: size(DEFAULTS.natsJetstreamFileSize, ["1Gi", "16Ti"], {
     group: "NATS",
     description: "Size of the volume of JetStream's file store. To let one grow that exists: docs/troubleshooting.md.",
   }),
-  natsJetstreamSize: size(undefined, "1Gi", "16Ti", {
+  natsJetstreamSize: size(undefined, ["1Gi", "16Ti"], {
     group: "NATS",
     description: "Another name of natsJetstreamFileSize, as the IAP playbook calls it.",
     example: "5Gi",
   }),
-  natsJetstreamMemSize: size(DEFAULTS.natsJetstreamMemSize, "64Mi", "64Gi", {
+  natsJetstreamMemSize: size(DEFAULTS.natsJetstreamMemSize, ["64Mi", "64Gi"], {
     group: "NATS",
     description:
       "Size of JetStream's memory store, which holds the command stream. The container's limit follows it. A fraction of a Mi is " +
       "left out: NATS takes whole numbers. A change restarts NATS, which loses what that stream holds.",
   }),
-  natsMemoryLimit: size(undefined, "128Mi", "128Gi", {
+  natsMemoryLimit: size(undefined, ["128Mi", "128Gi"], {
     group: "NATS",
     description: "Memory limit of the NATS container; unset means one and a half times the memory store plus 256Mi.",
     example: "2Gi",
   }),
-  natsReplicas: integer(undefined, 1, 5, {
+  natsReplicas: integer(undefined, [1, 5], {
     group: "NATS",
     description:
       "NATS servers; unset means 3 on GKE and 1 elsewhere. Three or five form a cluster that outlives the loss of one; it does not " +
@@ -338,7 +347,7 @@ export const SETTINGS = {
   natsNodePort: nodePort("NATS", "NodePort of the client port; unset opens none.", NODE_PORTS.natsClient),
   natsMonitorNodePort: nodePort("NATS", "NodePort of the monitoring port; unset opens none.", NODE_PORTS.natsMonitor),
   natsHost: hostName("NATS", "Host of an existing NATS server, where deployNats is false.", "nats.example.internal"),
-  natsPort: integer(4222, 1, 65535, {
+  natsPort: integer(4222, [1, 65535], {
     group: "NATS",
     description: "Client port of the NATS server at natsHost.",
     unit: "port",
@@ -393,7 +402,10 @@ export const SETTINGS = {
     allowed: "off, watch or heal",
     check: is.oneOf("off", "watch", "heal"),
   }),
-  contractGuardImage: image(DEFAULTS.contractGuardImage, "Stream contract", "Image of the guard: Node 20 or newer."),
+  contractGuardImage: image(DEFAULTS.contractGuardImage, {
+    group: "Stream contract",
+    description: "Image of the guard: Node 20 or newer.",
+  }),
   natsStreamStorage: text(undefined, {
     group: "Stream contract",
     description:
@@ -412,7 +424,7 @@ export const SETTINGS = {
     allowed: "off, annotations or operator",
     check: is.oneOf("off", "annotations", "operator"),
   }),
-  contractTimeoutSeconds: integer(120, 1, 3600, {
+  contractTimeoutSeconds: integer(120, [1, 3600], {
     group: "Stream contract",
     description: "How long the check waits for the stream and its consumer after a deployment.",
     unit: "seconds",
@@ -422,42 +434,42 @@ export const SETTINGS = {
     description: "Fail the update also where the stream merely differs from what NoETL creates.",
   }),
 
-  workerFetchTimeoutSeconds: seconds(WORKER_TUNING.fetchTimeoutSeconds, 0.5, 3600, {
+  workerFetchTimeoutSeconds: seconds(WORKER_TUNING.fetchTimeoutSeconds, [0.5, 3600], {
     group: "Worker",
     description: "How long one pull waits for notifications.",
   }),
-  workerFetchHeartbeatSeconds: seconds(WORKER_TUNING.fetchHeartbeatSeconds, SHORTEST_HEARTBEAT_SECONDS, 1800, {
+  workerFetchHeartbeatSeconds: seconds(WORKER_TUNING.fetchHeartbeatSeconds, [SHORTEST_HEARTBEAT_SECONDS, 1800], {
     group: "Worker",
     description: "Idle heartbeat of a pull; less than half of workerFetchTimeoutSeconds, else NATS refuses every pull.",
   }),
-  workerMaxAckPending: integer(WORKER_TUNING.maxAckPending, 1, 1_000_000, {
+  workerMaxAckPending: integer(WORKER_TUNING.maxAckPending, [1, 1_000_000], {
     group: "Worker",
     description: "Notifications that may be unacknowledged at once, over all workers.",
     unit: "messages",
   }),
-  workerMaxDeliver: integer(WORKER_TUNING.maxDeliver, 1, 1_000_000, {
+  workerMaxDeliver: integer(WORKER_TUNING.maxDeliver, [1, 1_000_000], {
     group: "Worker",
     description:
       "How often a notification is delivered before it is given up. NoETL before 2.11 creates the consumer with 1000 whatever " +
       "is set; contractMode ensure creates it as set.",
     unit: "deliveries",
   }),
-  workerReplicas: integer(DEFAULTS.workerReplicas, 0, 1000, {
+  workerReplicas: integer(DEFAULTS.workerReplicas, [0, 1000], {
     group: "Worker",
     description:
       "Worker pods. With 0 nobody adds the consumer: a first deployment needs contractMode ensure then, or fails.",
     unit: "pods",
   }),
 
-  postgresImage: image(DEFAULTS.postgresImage, "Postgres", "Image of Postgres."),
-  postgresStorageSize: size(DEFAULTS.postgresStorageSize, "1Gi", "64Ti", {
+  postgresImage: image(DEFAULTS.postgresImage, { group: "Postgres", description: "Image of Postgres." }),
+  postgresStorageSize: size(DEFAULTS.postgresStorageSize, ["1Gi", "64Ti"], {
     group: "Postgres",
     description: "Size of the database's volume when it is made; one that exists keeps its own.",
   }),
   postgresStorageClass: storageClass("Postgres", "StorageClass of the volume; unset means the cluster's default."),
   postgresNodePort: nodePort("Postgres", "NodePort of the database; unset opens none.", NODE_PORTS.postgres),
   postgresHost: hostName("Postgres", "Host of an existing Postgres, where deployPostgres is false.", "10.1.2.3"),
-  postgresPort: integer(5432, 1, 65535, { group: "Postgres", description: "Port of that Postgres.", unit: "port" }),
+  postgresPort: integer(5432, [1, 65535], { group: "Postgres", description: "Port of that Postgres.", unit: "port" }),
   postgresUser: text(DEFAULTS.postgresUser, {
     group: "Postgres",
     description: "Administrator that creates NoETL's role, database and schema.",
@@ -468,7 +480,7 @@ export const SETTINGS = {
     "Postgres",
     "Password of postgresUser; generated where unset and Postgres is installed. A change restarts nothing: docs/passwords.md.",
   ),
-  postgresPasswordRevision: integer(1, 1, 1_000_000, {
+  postgresPasswordRevision: integer(1, [1, 1_000_000], {
     group: "Postgres",
     description: "Another number has another password generated where postgresPassword is unset: docs/passwords.md.",
     example: "2",
@@ -489,18 +501,17 @@ export const SETTINGS = {
     "Postgres",
     "Password of noetlDatabaseUser; generated where unset. A change restarts NoETL's pods: docs/passwords.md.",
   ),
-  noetlPasswordRevision: integer(1, 1, 1_000_000, {
+  noetlPasswordRevision: integer(1, [1, 1_000_000], {
     group: "Postgres",
     description: "Another number has another password generated where noetlPassword is unset: docs/passwords.md.",
     example: "2",
   }),
 
-  noetlImage: image(
-    DEFAULTS.noetlImage,
-    "NoETL",
-    "Image of server and worker; which releases work is in docs/lines.md.",
-  ),
-  noetlServerReplicas: integer(DEFAULTS.noetlServerReplicas, 1, 100, {
+  noetlImage: image(DEFAULTS.noetlImage, {
+    group: "NoETL",
+    description: "Image of server and worker; which releases work is in docs/lines.md.",
+  }),
+  noetlServerReplicas: integer(DEFAULTS.noetlServerReplicas, [1, 100], {
     group: "NoETL",
     description: "Server pods.",
     unit: "pods",
@@ -516,12 +527,11 @@ export const SETTINGS = {
   noetlChartRepository: chartRepository(undefined, "NoETL", "noetlChart"),
   noetlChartVersion: chartVersion(undefined, "NoETL", "noetlChart"),
 
-  gatewayImage: image(
-    DEFAULTS.gatewayImage,
-    "Gateway",
-    "Image of the gateway; which releases work is in docs/lines.md.",
-  ),
-  gatewayReplicas: integer(DEFAULTS.gatewayReplicas, 1, 100, {
+  gatewayImage: image(DEFAULTS.gatewayImage, {
+    group: "Gateway",
+    description: "Image of the gateway; which releases work is in docs/lines.md.",
+  }),
+  gatewayReplicas: integer(DEFAULTS.gatewayReplicas, [1, 100], {
     group: "Gateway",
     description: "Gateway pods.",
     unit: "pods",
@@ -569,7 +579,7 @@ export const SETTINGS = {
     allowed: "letters, digits, _ and -",
     check: is.bucketName,
   }),
-  natsSessionCacheTtlSeconds: integer(GATEWAY.sessionTtlSeconds, 1, 31_536_000, {
+  natsSessionCacheTtlSeconds: integer(GATEWAY.sessionTtlSeconds, [1, 31_536_000], {
     group: "Gateway",
     description: "Life of a session in the bucket (NATS_SESSION_CACHE_TTL_SECS).",
     unit: "seconds",
@@ -580,7 +590,7 @@ export const SETTINGS = {
     allowed: "letters, digits, _ and -",
     check: is.bucketName,
   }),
-  natsRequestTtlSeconds: integer(GATEWAY.requestTtlSeconds, 1, 31_536_000, {
+  natsRequestTtlSeconds: integer(GATEWAY.requestTtlSeconds, [1, 31_536_000], {
     group: "Gateway",
     description: "Life of a pending request in the bucket (NATS_REQUEST_TTL_SECS).",
     unit: "seconds",
@@ -638,9 +648,9 @@ export const SETTINGS = {
     example: "default",
     check: is.cloudName(63),
   }),
-  nodeCidr: range("10.10.0.0/20", 16, 26, "Addresses of nodes in the stack's own network."),
-  podCidr: range("10.20.0.0/16", 9, 21, "Addresses of pods in the stack's own network."),
-  serviceCidr: range("10.30.0.0/20", 16, 24, "Addresses of services in the stack's own network."),
+  nodeCidr: range("10.10.0.0/20", [16, 26], "Addresses of nodes in the stack's own network."),
+  podCidr: range("10.20.0.0/16", [9, 21], "Addresses of pods in the stack's own network."),
+  serviceCidr: range("10.30.0.0/20", [16, 24], "Addresses of services in the stack's own network."),
   createNat: flag(true, {
     group: "GKE",
     description:
@@ -653,7 +663,7 @@ export const SETTINGS = {
     allowed: "at most 63 lower-case letters, digits and -",
     check: is.cloudName(63),
   }),
-  minFreeCpus: integer(64, 1, 100_000, {
+  minFreeCpus: integer(64, [1, 100_000], {
     group: "GKE",
     description:
       "CPU quota (limit minus usage) that must be free before a cluster is created, for Autopilot's upgrade surge.",
@@ -663,13 +673,13 @@ export const SETTINGS = {
     group: "GKE",
     description: "Refuse to create a cluster on too little quota; false warns.",
   }),
-  rolloutMaxSurge: integer(undefined, 0, 100, {
+  rolloutMaxSurge: integer(undefined, [0, 100], {
     group: "NoETL",
     description: "Extra pods of server and workers during a rollout; unset means 0 on GKE, else the chart's 25%.",
     unit: "pods",
     example: "1",
   }),
-  rolloutMaxUnavailable: integer(undefined, 0, 100, {
+  rolloutMaxUnavailable: integer(undefined, [0, 100], {
     group: "NoETL",
     description:
       "Pods of server and workers that may be missing in a rollout; unset means 1 on GKE, else the chart's 25%.",
@@ -700,7 +710,7 @@ export const SETTINGS = {
     `Commands on databases among them; unset means ${CHART_INFLIGHT.dbCommands}, and never more than workerMaxInflightCommands.`,
     "commands",
   ),
-  workerStopSeconds: integer(DEFAULT_STOP_SECONDS, 10, 86_400, {
+  workerStopSeconds: integer(DEFAULT_STOP_SECONDS, [10, 86_400], {
     group: "Worker",
     description:
       "How long a worker that is stopped may take to finish its commands. At least as long as the longest command: what is at work " +
@@ -767,13 +777,13 @@ export const SETTINGS = {
     allowed: "db-f1-micro, db-g1-small, db-custom-CPUS-MEGABYTES or db-perf-optimized-N-CPUS",
     check: is.sqlTier,
   }),
-  cloudSqlMaxConnections: integer(undefined, 14, 262_143, {
+  cloudSqlMaxConnections: integer(undefined, [14, 262_143], {
     group: "Cloud SQL",
     description: "Flag max_connections; unset means the tier's default.",
     unit: "connections",
     example: "100",
   }),
-  cloudSqlDiskSizeGb: integer(10, 10, 65_536, {
+  cloudSqlDiskSizeGb: integer(10, [10, 65_536], {
     group: "Cloud SQL",
     description: "Size of the disk at creation; it grows by itself.",
     unit: "GB",
@@ -798,7 +808,7 @@ export const SETTINGS = {
     group: "Cloud SQL",
     description: "Connect Google's services to the network; false where `network` has that connection already.",
   }),
-  cloudSqlRangePrefix: integer(20, 16, 24, {
+  cloudSqlRangePrefix: integer(20, [16, 24], {
     group: "Cloud SQL",
     description: "Prefix length of the range that Google's services get in the network, when it is made.",
     unit: "bits",
@@ -807,10 +817,16 @@ export const SETTINGS = {
     group: "Cloud SQL",
     description: "Firewall rule that lets the proxy reach the database (tcp:3307), for networks that deny egress.",
   }),
-  cloudSqlProxyImage: image("gcr.io/cloud-sql-connectors/cloud-sql-proxy:2.25.0", "Cloud SQL", "Image of the proxy."),
-  pgbouncerImage: image("edoburu/pgbouncer:v1.25.2-p0", "Cloud SQL", "Image of PgBouncer, 1.24 or newer."),
-  pgbouncerReplicas: integer(2, 1, 20, { group: "Cloud SQL", description: "PgBouncer pods.", unit: "pods" }),
-  pgbouncerMaxClientConnections: integer(600, 1, 100_000, {
+  cloudSqlProxyImage: image("gcr.io/cloud-sql-connectors/cloud-sql-proxy:2.25.0", {
+    group: "Cloud SQL",
+    description: "Image of the proxy.",
+  }),
+  pgbouncerImage: image("edoburu/pgbouncer:v1.25.2-p0", {
+    group: "Cloud SQL",
+    description: "Image of PgBouncer, 1.24 or newer.",
+  }),
+  pgbouncerReplicas: integer(2, [1, 20], { group: "Cloud SQL", description: "PgBouncer pods.", unit: "pods" }),
+  pgbouncerMaxClientConnections: integer(600, [1, 100_000], {
     group: "Cloud SQL",
     description: "Clients that a PgBouncer pod takes.",
     unit: "connections",
@@ -846,7 +862,7 @@ export const SETTINGS = {
     group: "Exposure on GKE",
     description: "The hosts' records are made by hand, at another DNS provider.",
   }),
-  gatewayTimeoutSeconds: integer(3600, 30, 86_400, {
+  gatewayTimeoutSeconds: integer(3600, [30, 86_400], {
     group: "Exposure on GKE",
     description: "Longest life of a request at the load balancer; it ends event streams and WebSockets.",
     unit: "seconds",

@@ -125,77 +125,93 @@ const fromSecret = (name: pulumi.Input<string>, key: string) => ({ valueFrom: { 
  */
 export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
   const memory = natsMemory(args.memoryStoreSize, args.memoryLimit);
-  const nodePorts = args.clientNodePort !== undefined || args.monitorNodePort !== undefined;
-  const pods = serverPods(args.podSecurity ?? "baseline");
   return {
     config: {
       cluster: cluster(args),
-      jetstream: {
-        enabled: true,
-        fileStore: {
-          enabled: true,
-          maxSize: fileStoreLimit(args.fileStoreSize),
-          pvc: {
-            enabled: true,
-            size: args.fileStoreSize,
-            ...(args.storageClass ? { storageClassName: args.storageClass } : {}),
-          },
-        },
-        memoryStore: { enabled: true, maxSize: memory.store },
-      },
+      jetstream: jetstream(args, memory),
       merge: { authorization: { users$include: USERS_INCLUDE } },
     },
-    container: {
-      env: {
-        GOMEMLIMIT: memory.goMemoryLimit,
-        ...(args.routeSecret === undefined
-          ? {}
-          : {
-              [ROUTE.passwordVariable]: fromSecret(args.routeSecret, "password.conf"),
-              [ROUTE.routesVariable]: fromSecret(args.routeSecret, "routes.conf"),
-            }),
-      },
-      merge: {
-        ...containerAvailability(args.replicas),
-        ...containerSecurity,
-        resources: args.resources ?? {
-          requests: { cpu: "100m", memory: memory.limit },
-          limits: { memory: memory.limit },
-        },
-      },
-      // Added to the chart's own, which `merge` would replace.
-      patch: [{ op: "add", path: "/volumeMounts/-", value: { ...USERS_VOLUME, readOnly: true } }],
-    },
+    container: container(args, memory),
     // The chart gives these two none, and a container without is the first to be evicted.
     reloader: { merge: { ...containerSecurity, resources: args.reloaderResources ?? RELOADER_RESOURCES } },
     // Where somebody turns it on.
     promExporter: { merge: containerSecurity },
     serviceAccount: ACCOUNT,
-    service: {
-      ...(nodePorts ? { merge: { spec: { type: "NodePort" } } } : {}),
-      ports: {
-        nats: { enabled: true, ...(args.clientNodePort === undefined ? {} : { nodePort: args.clientNodePort }) },
-        monitor: {
-          enabled: args.monitorNodePort !== undefined,
-          ...(args.monitorNodePort === undefined ? {} : { nodePort: args.monitorNodePort }),
-        },
-      },
-    },
-    podTemplate: {
-      topologySpreadConstraints:
-        args.replicas > 1 ? { "topology.kubernetes.io/zone": { maxSkew: 1, whenUnsatisfiable: "ScheduleAnyway" } } : {},
-      patch: [
-        {
-          op: "add",
-          path: "/spec/volumes/-",
-          value: { name: USERS_VOLUME.name, secret: { secretName: args.usersSecret } },
-        },
-        ...pods.patch,
-      ],
-      merge: { spec: { ...podAvailability(args.replicas, args.hostSpread ?? "preferred"), ...pods.spec } },
-    },
+    service: service(args),
+    podTemplate: podTemplate(args),
     natsBox: natsBox(args),
     ...(args.chartDigest ? { chartDigest: args.chartDigest } : {}),
+  };
+}
+
+type Memory = ReturnType<typeof natsMemory>;
+
+function jetstream(args: NatsValuesArgs, memory: Memory): Record<string, unknown> {
+  return {
+    enabled: true,
+    fileStore: {
+      enabled: true,
+      maxSize: fileStoreLimit(args.fileStoreSize),
+      pvc: {
+        enabled: true,
+        size: args.fileStoreSize,
+        ...(args.storageClass ? { storageClassName: args.storageClass } : {}),
+      },
+    },
+    memoryStore: { enabled: true, maxSize: memory.store },
+  };
+}
+
+function container(args: NatsValuesArgs, memory: Memory): Record<string, unknown> {
+  return {
+    env: {
+      GOMEMLIMIT: memory.goMemoryLimit,
+      ...(args.routeSecret === undefined
+        ? {}
+        : {
+            [ROUTE.passwordVariable]: fromSecret(args.routeSecret, "password.conf"),
+            [ROUTE.routesVariable]: fromSecret(args.routeSecret, "routes.conf"),
+          }),
+    },
+    merge: {
+      ...containerAvailability(args.replicas),
+      ...containerSecurity,
+      resources: args.resources ?? {
+        requests: { cpu: "100m", memory: memory.limit },
+        limits: { memory: memory.limit },
+      },
+    },
+    // Added to the chart's own, which `merge` would replace.
+    patch: [{ op: "add", path: "/volumeMounts/-", value: { ...USERS_VOLUME, readOnly: true } }],
+  };
+}
+
+function service({ clientNodePort, monitorNodePort }: NatsValuesArgs): Record<string, unknown> {
+  const nodePorts = clientNodePort !== undefined || monitorNodePort !== undefined;
+  const port = (nodePort: number | undefined) => (nodePort === undefined ? {} : { nodePort });
+  return {
+    ...(nodePorts ? { merge: { spec: { type: "NodePort" } } } : {}),
+    ports: {
+      nats: { enabled: true, ...port(clientNodePort) },
+      monitor: { enabled: monitorNodePort !== undefined, ...port(monitorNodePort) },
+    },
+  };
+}
+
+function podTemplate(args: NatsValuesArgs): Record<string, unknown> {
+  const pods = serverPods(args.podSecurity ?? "baseline");
+  return {
+    topologySpreadConstraints:
+      args.replicas > 1 ? { "topology.kubernetes.io/zone": { maxSkew: 1, whenUnsatisfiable: "ScheduleAnyway" } } : {},
+    patch: [
+      {
+        op: "add",
+        path: "/spec/volumes/-",
+        value: { name: USERS_VOLUME.name, secret: { secretName: args.usersSecret } },
+      },
+      ...pods.patch,
+    ],
+    merge: { spec: { ...podAvailability(args.replicas, args.hostSpread ?? "preferred"), ...pods.spec } },
   };
 }
 

@@ -38,6 +38,16 @@ export class CreateError extends Error {
 
 export type RestartPolicy = "Always" | "OnFailure" | "Never";
 
+export interface ContainerOptions {
+  /** Namespace and name of its pod. */
+  readonly pod: string;
+  readonly restartPolicy: RestartPolicy;
+  /** Where its logs are. */
+  readonly folder: string;
+  /** Called with the id of each process that is started. */
+  readonly onStart: (pid: number) => void;
+}
+
 /** One container and its process: starts, restarts with growing pauses, and tells its state as the kubelet does. */
 export class ContainerProcess {
   readonly log: ContainerLog;
@@ -57,12 +67,9 @@ export class ContainerProcess {
 
   constructor(
     private readonly container: V1Container,
-    private readonly pod: string,
-    private readonly restartPolicy: RestartPolicy,
-    folder: string,
-    private readonly onStart: (pid: number) => void,
+    private readonly options: ContainerOptions,
   ) {
-    this.log = new ContainerLog(folder, container.name);
+    this.log = new ContainerLog(options.folder, container.name);
   }
 
   get running(): boolean {
@@ -102,7 +109,7 @@ export class ContainerProcess {
       ...program.user,
     });
     this.child = child;
-    if (child.pid !== undefined) this.onStart(child.pid);
+    if (child.pid !== undefined) this.options.onStart(child.pid);
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8").on("data", (text: string) => this.log.write(text));
     }
@@ -142,7 +149,8 @@ export class ContainerProcess {
       startedAt: new Date(this.startedAt),
       finishedAt: new Date(now()),
     };
-    this.finished = this.restartPolicy === "Never" || (this.restartPolicy === "OnFailure" && exitCode === 0);
+    const { restartPolicy } = this.options;
+    this.finished = restartPolicy === "Never" || (restartPolicy === "OnFailure" && exitCode === 0);
     this.nextStart = Date.now() + this.pause * 1000;
   }
 
@@ -180,7 +188,7 @@ export class ContainerProcess {
     if (this.finished && this.last) return { state: { terminated: this.last } };
     if (this.blocked) return { state: { waiting: this.blocked }, ...lastState };
     if (!this.last) return { state: { waiting: { reason: waiting } } };
-    const message = `back-off ${this.pause}s restarting failed container=${this.container.name} pod=${this.pod}`;
+    const message = `back-off ${this.pause}s restarting failed container=${this.container.name} pod=${this.options.pod}`;
     return { state: { waiting: { reason: "CrashLoopBackOff", message } }, ...lastState };
   }
 

@@ -30,7 +30,8 @@ export async function startApiServer({ dir, tools, launcher }: Start): Promise<s
   const { privateKey } = crypto.generateKeyPairSync("rsa", { modulusLength: 2048 });
   fs.writeFileSync(at.serviceAccountKey, privateKey.export({ type: "pkcs1", format: "pem" }), { mode: 0o600 });
 
-  launcher.launch("etcd", tools.etcd, [
+  launcher.launch("etcd", [
+    tools.etcd,
     `--data-dir=${path.join(dir, "etcd")}`,
     `--listen-client-urls=http://127.0.0.1:${etcd}`,
     `--advertise-client-urls=http://127.0.0.1:${etcd}`,
@@ -43,8 +44,8 @@ export async function startApiServer({ dir, tools, launcher }: Start): Promise<s
   const [api] = (await freePorts(1)) as [number];
   launcher.launch(
     "kube-apiserver",
-    tools["kube-apiserver"],
     [
+      tools["kube-apiserver"],
       `--etcd-servers=http://127.0.0.1:${etcd}`,
       `--cert-dir=${at.certs}`,
       `--secure-port=${api}`,
@@ -78,15 +79,15 @@ export function startControllers({ dir, tools, launcher }: Start): void {
   const common = [`--kubeconfig=${at.kubeconfig}`, "--leader-elect=false", "--secure-port=0"];
   launcher.launch(
     "kube-controller-manager",
-    tools["kube-controller-manager"],
     [
+      tools["kube-controller-manager"],
       ...common,
       `--service-account-private-key-file=${at.serviceAccountKey}`,
       "--use-service-account-credentials=false",
     ],
     { GOGC: "60" },
   );
-  launcher.launch("kube-scheduler", tools["kube-scheduler"], common, { GOGC: "60" });
+  launcher.launch("kube-scheduler", [tools["kube-scheduler"], ...common], { GOGC: "60" });
 }
 
 /** kwok, which plays the node for pods without processes; `kubelet` is the port that it serves logs on. */
@@ -97,7 +98,8 @@ export function startKwok({ dir, tools, launcher }: Start, kubelet: number): voi
     at.kwok,
     [...stages(), emptyLogs(emptyLog(dir))].map((each) => JSON.stringify(each)).join("\n---\n"),
   );
-  launcher.launch("kwok", tools.kwok, [
+  launcher.launch("kwok", [
+    tools.kwok,
     `--kubeconfig=${at.kubeconfig}`,
     `--config=${at.kwok}`,
     `--enable-crds=${STREAMING_KINDS.join(",")}`,

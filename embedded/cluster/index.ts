@@ -68,7 +68,7 @@ export async function startCluster(options: {
   const started = Date.now();
   const launcher = new Launcher(dir);
   const start = { dir, tools, launcher };
-  if (!options.outlivesCaller) launcher.launch("guard", process.execPath, [GUARD, dir, JSON.stringify(self())]);
+  if (!options.outlivesCaller) launcher.launch("guard", [process.execPath, GUARD, dir, JSON.stringify(self())]);
 
   try {
     const kubeconfig = await startApiServer(start);
@@ -82,7 +82,7 @@ export async function startCluster(options: {
       ...(noetl ? { noetl } : {}),
     };
     if (noetl) fs.writeFileSync(at.noetl, JSON.stringify(noetl), { mode: 0o600 });
-    launcher.launch("node", process.execPath, [SUPERVISOR, dir, JSON.stringify(programs)]);
+    launcher.launch("node", [process.execPath, SUPERVISOR, dir, JSON.stringify(programs)]);
     await launcher.ready("the simulated node", "kwok", () => nodeIsReady(kubeconfig));
     log(`Control plane ready after ${((Date.now() - started) / 1000).toFixed(1)} s.`);
     return handle(dir);

@@ -37,10 +37,11 @@ export class SupervisedPod {
     this.ports = options.ports;
     this.sources = new Sources(options.core, pod, options.ip);
     const policy = (pod.spec?.restartPolicy ?? "Always") as RestartPolicy;
-    const add = (container: V1Container, restart: RestartPolicy) => {
+    const add = (container: V1Container, restartPolicy: RestartPolicy) => {
       if (!programOf(pod, container)) return;
       const onStart = (pid: number) => options.onStart(`${podKey(pod)} ${container.name}`, pid);
-      const process = new ContainerProcess(container, podKey(pod), restart, options.folder, onStart);
+      const { folder } = options;
+      const process = new ContainerProcess(container, { pod: podKey(pod), restartPolicy, folder, onStart });
       this.processes.set(container.name, process);
     };
     for (const each of this.init) add(each, policy === "Never" ? "Never" : "OnFailure");

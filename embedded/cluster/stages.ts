@@ -30,7 +30,14 @@ export function isSupervised(pod: V1Pod): boolean {
   );
 }
 
-const stage = (name: string, kind: "Node" | "Pod", conditions: object[], next: object) => ({
+/** What happens to a node or pod that meets all conditions. */
+interface Transition {
+  kind: "Node" | "Pod";
+  conditions: object[];
+  next: object;
+}
+
+const stage = (name: string, { kind, conditions, next }: Transition) => ({
   kind: "Stage",
   apiVersion: "kwok.x-k8s.io/v1alpha1",
   metadata: { name },
@@ -86,18 +93,17 @@ containerStatuses:
 /** Stages for kwok's configuration file. */
 export function stages(): object[] {
   return [
-    stage(
-      "node-ready",
-      "Node",
-      [absent(".metadata.deletionTimestamp"), absent('.status.conditions.[] | select( .type == "Ready" ) | .status')],
-      {
-        statusTemplate: NODE_STATUS,
-      },
-    ),
-    stage(
-      "pod-ready",
-      "Pod",
-      [
+    stage("node-ready", {
+      kind: "Node",
+      conditions: [
+        absent(".metadata.deletionTimestamp"),
+        absent('.status.conditions.[] | select( .type == "Ready" ) | .status'),
+      ],
+      next: { statusTemplate: NODE_STATUS },
+    }),
+    stage("pod-ready", {
+      kind: "Pod",
+      conditions: [
         absent(".metadata.deletionTimestamp"),
         absent(".status.podIP"),
         ...Object.entries(SUPERVISED).map(([label, values]) => ({
@@ -108,11 +114,12 @@ export function stages(): object[] {
         { key: `.metadata.annotations["${RUN_HERE}"]`, operator: "NotIn", values: ["true"] },
         { key: ".metadata.ownerReferences.[].kind", operator: "NotIn", values: ["Job"] },
       ],
-      { statusTemplate: POD_STATUS },
-    ),
-    stage("pod-delete", "Pod", [{ key: ".metadata.deletionTimestamp", operator: "Exists" }], {
-      delete: true,
-      finalizers: { empty: true },
+      next: { statusTemplate: POD_STATUS },
+    }),
+    stage("pod-delete", {
+      kind: "Pod",
+      conditions: [{ key: ".metadata.deletionTimestamp", operator: "Exists" }],
+      next: { delete: true, finalizers: { empty: true } },
     }),
   ];
 }

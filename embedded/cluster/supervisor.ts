@@ -62,16 +62,16 @@ export class Supervisor {
 
   async run(): Promise<void> {
     const { core, kubeconfig } = this;
+    const onError = logProblem;
     const [pods, services, claims, volumes] = await Promise.all([
-      watch(kubeconfig, "/api/v1/pods", () => core.listPodForAllNamespaces(), logProblem),
-      watch(kubeconfig, "/api/v1/services", () => core.listServiceForAllNamespaces(), logProblem),
-      watch(
-        kubeconfig,
-        "/api/v1/persistentvolumeclaims",
-        () => core.listPersistentVolumeClaimForAllNamespaces(),
-        logProblem,
-      ),
-      watch(kubeconfig, "/api/v1/persistentvolumes", () => core.listPersistentVolume(), logProblem),
+      watch(kubeconfig, { path: "/api/v1/pods", list: () => core.listPodForAllNamespaces(), onError }),
+      watch(kubeconfig, { path: "/api/v1/services", list: () => core.listServiceForAllNamespaces(), onError }),
+      watch(kubeconfig, {
+        path: "/api/v1/persistentvolumeclaims",
+        list: () => core.listPersistentVolumeClaimForAllNamespaces(),
+        onError,
+      }),
+      watch(kubeconfig, { path: "/api/v1/persistentvolumes", list: () => core.listPersistentVolume(), onError }),
     ]);
     while (!this.ending) {
       try {

@@ -13,12 +13,17 @@ export interface Watched<T> {
   stop(): Promise<void>;
 }
 
+export interface WatchOptions<T extends KubernetesObject> {
+  /** Of the kind at the API server. */
+  readonly path: string;
+  readonly list: () => Promise<KubernetesListObject<T>>;
+  readonly onError: (error: unknown) => void;
+}
+
 /** Watches until stopped; a broken watch begins again. Resolves with the first list. */
 export async function watch<T extends KubernetesObject>(
   kubeconfig: KubeConfig,
-  path: string,
-  list: () => Promise<KubernetesListObject<T>>,
-  onError: (error: unknown) => void,
+  { path, list, onError }: WatchOptions<T>,
 ): Promise<Watched<T>> {
   const informer = makeInformer(kubeconfig, path, list);
   let stopped = false;

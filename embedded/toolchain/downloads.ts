@@ -299,7 +299,7 @@ async function install({ tool, release, file, target }: Wanted & { file: string;
   try {
     if (release.member === undefined) fs.copyFileSync(file, program);
     else {
-      await step(`unpacking ${tool.name}`, "tar", ["-xf", file, "-C", unfinished, release.member]);
+      await step(`unpacking ${tool.name}`, ["tar", "-xf", file, "-C", unfinished, release.member]);
       fs.renameSync(path.join(unfinished, release.member), program);
     }
     fs.chmodSync(program, 0o755);

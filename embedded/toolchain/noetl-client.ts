@@ -104,16 +104,18 @@ async function install({ python, folder, pin, packages }: Installation): Promise
   const pip = ["-m", "pip", "--disable-pip-version-check", "--quiet"];
   const exact = ["--no-deps", "--require-hashes", "--only-binary=:all:"];
   await Promise.all([
-    step("downloading NoETL", python, [
+    step("downloading NoETL", [
+      python,
       ...[...pip, "download", ...exact, "--python-version", WHEEL_PYTHON, "--dest", downloads],
       ...["-r", file("wheel.txt", pin)],
     ]),
-    step("installing nats-py", python, [
+    step("installing nats-py", [
+      python,
       ...[...pip, "install", ...exact, "--target", folder],
       ...["-r", file("packages.txt", packages)],
     ]),
   ]);
   const wheel = fs.readdirSync(downloads).find((name) => name.endsWith(".whl")) ?? "";
-  await step("unpacking NoETL", python, ["-c", UNPACK, path.join(downloads, wheel), folder]);
+  await step("unpacking NoETL", [python, "-c", UNPACK, path.join(downloads, wheel), folder]);
   fs.rmSync(downloads, { recursive: true });
 }

@@ -101,13 +101,12 @@ async function install({ version, folder, log }: Installation): Promise<void> {
   try {
     await step(
       "making a Python environment for NoETL",
-      uv,
-      ["venv", "--quiet", "--python", python, unfinished],
+      [uv, "venv", "--quiet", "--python", python, unfinished],
       options(),
     );
     const target = ["--python", path.join(unfinished, "bin", "python")];
     const exact = ["--require-hashes", "--only-binary", ":all:", "--requirements", lockOf(version)];
-    await step(`installing NoETL ${version}`, uv, ["pip", "install", "--quiet", ...target, ...exact], options());
+    await step(`installing NoETL ${version}`, [uv, "pip", "install", "--quiet", ...target, ...exact], options());
     fs.renameSync(unfinished, folder);
   } finally {
     clearInterval(ticker);
@@ -131,7 +130,7 @@ async function ensureUv(log: (line: string) => void): Promise<string> {
   const unfinished = `${folder}.${process.pid}.installing`;
   try {
     const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"];
-    await step(`installing uv ${version}`, python, [...pip, "--only-binary=:all:", "--target", unfinished, "-r", UV]);
+    await step(`installing uv ${version}`, [python, ...pip, "--only-binary=:all:", "--target", unfinished, "-r", UV]);
     fs.mkdirSync(folder, { recursive: true });
     fs.renameSync(path.join(unfinished, "bin", "uv"), target);
     return target;
@@ -156,7 +155,7 @@ export async function findPython(uv: string, log: (line: string) => void): Promi
   if (found) return found;
   log(`NoETL needs Python ${range()}, which is neither on PATH nor among pyenv's versions: uv downloads one ...`);
   try {
-    await step("downloading Python", uv, ["python", "install", "--quiet", `3.${MINORS[0]}`], options());
+    await step("downloading Python", [uv, "python", "install", "--quiet", `3.${MINORS[0]}`], options());
     const { stdout } = await run(uv, ["python", "find", "--managed-python", `3.${MINORS[0]}`], options());
     return stdout.trim();
   } catch (error) {

@@ -10,12 +10,11 @@ const run = promisify(execFile);
  */
 export async function step(
   what: string,
-  command: string,
-  args: readonly string[],
+  [program, ...args]: readonly [program: string, ...args: string[]],
   options: ExecFileOptions = { timeout: 300_000 },
 ): Promise<void> {
   try {
-    await run(command, args, options);
+    await run(program, args, options);
   } catch (error) {
     const { stderr, message } = error as Error & { stderr?: string };
     const lines = (stderr?.trim() || message).split("\n").slice(-10);

@@ -17,14 +17,33 @@ interface GkeContext {
 
 /** Cloud SQL and the way to it; where NoETL is deployed, as the external server of its database. */
 export function cloudDatabase(settings: GkeSettings, around: GkeContext) {
-  const { project } = around;
-  const sql = new CloudSql(
+  const sql = cloudSql(settings, around);
+  if (!settings.deployNoetl) return {};
+  const noetlPassword = settings.noetlPassword
+    ? pulumi.secret(settings.noetlPassword)
+    : generatedPassword("noetl-database-password", {}, settings.noetlPasswordRevision);
+  // Before the pooler, which lets the logins of before in, too: pods move to a changed password one after the other.
+  const login = new DatabaseLogin("noetl-database-login", {
+    user: settings.noetlDatabaseUser,
+    password: noetlPassword,
+  });
+  const pooler = cloudSqlPooler(settings, around, { sql, login, noetlPassword });
+  return {
+    external: { host: pooler.host, port: pooler.port },
+    adminPassword: sql.adminPassword,
+    noetlPassword,
+    loginPerPassword: login,
+  };
+}
+
+function cloudSql(settings: GkeSettings, { project, enabled, cluster, onCloud }: GkeContext): CloudSql {
+  return new CloudSql(
     "cloud-sql",
     {
       project,
       region: settings.region,
       instanceName: settings.cloudSqlInstance,
-      network: around.cluster.networkId,
+      network: cluster.networkId,
       createServiceConnection: settings.createServiceConnection,
       keepRange: settings.network !== undefined || !settings.createCluster,
       rangePrefix: settings.cloudSqlRangePrefix,
@@ -44,23 +63,26 @@ export function cloudDatabase(settings: GkeSettings, around: GkeContext) {
       deletionProtection: settings.deletionProtection,
     },
     // Google picks the services' range among what is free: the subnetwork's must be taken before.
-    { ...around.onCloud, dependsOn: [...around.enabled, ...(around.cluster.network ? [around.cluster.network] : [])] },
+    { ...onCloud, dependsOn: [...enabled, ...(cluster.network ? [cluster.network] : [])] },
   );
-  if (!settings.deployNoetl) return {};
-  const noetlPassword = settings.noetlPassword
-    ? pulumi.secret(settings.noetlPassword)
-    : generatedPassword("noetl-database-password", {}, settings.noetlPasswordRevision);
-  // Before the pooler, which lets the logins of before in, too: pods move to a changed password one after the other.
-  const login = new DatabaseLogin("noetl-database-login", {
-    user: settings.noetlDatabaseUser,
-    password: noetlPassword,
-  });
+}
+
+/** What the pooler lets in, and where it leads. */
+interface PoolerNeeds {
+  sql: CloudSql;
+  login: DatabaseLogin;
+  noetlPassword: pulumi.Input<string>;
+}
+
+function cloudSqlPooler(settings: GkeSettings, around: GkeContext, needs: PoolerNeeds): CloudSqlPooler {
+  const { project, cluster, onCloud } = around;
+  const { sql, login, noetlPassword } = needs;
   const [resources, proxyResources] = around.resources("pgbouncer");
-  const pooler = new CloudSqlPooler(
+  return new CloudSqlPooler(
     "pgbouncer",
     {
       project,
-      workloadPool: around.cluster.workloadPool,
+      workloadPool: cluster.workloadPool,
       connectionName: sql.connectionName,
       instanceName: settings.cloudSqlInstance,
       database: settings.noetlDatabase,
@@ -81,12 +103,6 @@ export function cloudDatabase(settings: GkeSettings, around: GkeContext) {
       proxyResources,
       ...policiesOf(settings)("pgbouncer"),
     },
-    { ...around.onCloud, providers: { ...(around.onCloud.providers as object), kubernetes: around.cluster.provider } },
+    { ...onCloud, providers: { ...(onCloud.providers as object), kubernetes: cluster.provider } },
   );
-  return {
-    external: { host: pooler.host, port: pooler.port },
-    adminPassword: sql.adminPassword,
-    noetlPassword,
-    loginPerPassword: login,
-  };
 }

@@ -9,15 +9,16 @@ import { cloudDatabase } from "./database";
 import { addressesFor, expose, gatewayEntry, noetlEntry } from "./exposure";
 import { resourcesFor } from "./resources";
 
+/** What is known of the project, and what it is reached with. */
+export interface GkeProject {
+  readonly facts: Facts;
+  readonly cloud: GoogleProvider;
+  /** APIs that the stack itself enables. */
+  readonly services: ProjectServices | undefined;
+}
+
 /** The stack's platform, for what is known about the project. */
-export function declare(
-  settings: GkeSettings,
-  cloud: GoogleProvider,
-  facts: Facts,
-  services: ProjectServices | undefined,
-): Platform {
-  const protect = settings.deletionProtection;
-  const timeoutSeconds = HELM_TIMEOUT_SECONDS.gke;
+export function declare(settings: GkeSettings, { facts, cloud, services }: GkeProject): Platform {
   const project = pulumi.output(settings.projectId);
   const enabled = services ? [services] : [];
   const onCloud: pulumi.ComponentResourceOptions = { providers: { gcp: cloud }, dependsOn: enabled };
@@ -28,7 +29,38 @@ export function declare(
     ? cloudDatabase(settings, { project, enabled, cluster, resources, onCloud })
     : undefined;
   const addresses = addressesFor(settings, project, onCloud);
+  return {
+    provider: cluster.provider,
+    access: { kubeconfig: cluster.kubeconfig },
+    ...argumentsOnGke(settings, { facts, resources, database, addresses }),
+    expose(parts) {
+      expose(settings, parts, { project, cloud, enabled, cluster: cluster.provider });
+      return {
+        kubeconfig: cluster.kubeconfig,
+        registry: cluster.registry?.url,
+        gatewayAddress: addresses.gateway?.address,
+        noetlAddress: addresses.noetl?.address,
+      };
+    },
+  };
+}
 
+/** What the parts' arguments follow from beside the settings. */
+interface DeclaredOnGke {
+  readonly facts: Facts;
+  readonly resources: ReturnType<typeof resourcesFor>;
+  readonly database: ReturnType<typeof cloudDatabase> | undefined;
+  readonly addresses: ReturnType<typeof addressesFor>;
+}
+
+/** What GKE adds to the arguments of the parts. */
+function argumentsOnGke(
+  settings: GkeSettings,
+  around: DeclaredOnGke,
+): Omit<Platform, "provider" | "access" | "expose"> {
+  const { facts, resources, addresses } = around;
+  const protect = settings.deletionProtection;
+  const timeoutSeconds = HELM_TIMEOUT_SECONDS.gke;
   const [nats, reloader] = resources("nats");
   const [box] = resources("nats-box");
   const [postgres] = resources("postgres");
@@ -38,8 +70,6 @@ export function declare(
   const [gateway] = resources("gateway");
   const [guard] = resources("contract-guard");
   return {
-    provider: cluster.provider,
-    access: { kubeconfig: cluster.kubeconfig },
     nats: {
       protect,
       hostSpread: "required",
@@ -54,7 +84,7 @@ export function declare(
       storageClass: settings.postgresStorageClass ?? GKE_STORAGE_CLASS,
       resources: postgres,
       schemaResources: schema,
-      ...database,
+      ...around.database,
       timeoutSeconds,
     },
     noetl: {
@@ -68,14 +98,5 @@ export function declare(
     },
     gateway: { resources: gateway, spreadZones: true, timeoutSeconds, ...gatewayEntry(settings, addresses.gateway) },
     guard: { resources: guard, timeoutSeconds },
-    expose(parts) {
-      expose(settings, parts, { project, cloud, enabled, cluster: cluster.provider });
-      return {
-        kubeconfig: cluster.kubeconfig,
-        registry: cluster.registry?.url,
-        gatewayAddress: addresses.gateway?.address,
-        noetlAddress: addresses.noetl?.address,
-      };
-    },
   };
 }

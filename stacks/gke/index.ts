@@ -29,7 +29,7 @@ export async function gkePlatform(settings: Settings): Promise<Platform> {
   const services = enabledServices(settings, provider);
   if (!facts.quotasRead && services && !pulumi.runtime.isDryRun())
     await quotasOnceEnabled({ ...settings, projectId }, services, api);
-  return declare({ ...settings, projectId }, provider, facts, services);
+  return declare({ ...settings, projectId }, { facts, cloud: provider, services });
 }
 
 /**

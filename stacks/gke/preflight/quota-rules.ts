@@ -31,20 +31,36 @@ const SURGE = "Autopilot replaces nodes by surging: an upgrade needs the new nod
 
 /** Needs of the project-wide and of the regional quotas. */
 export function needsOf(demand: Demand): { project: QuotaNeed[]; region: QuotaNeed[] } {
-  const need = (metric: string, amount: number, unit: string, reason: string): QuotaNeed[] =>
-    amount > 0 ? [{ metric, amount, unit, reason }] : [];
+  const { cpus, ssdGigabytes, addresses, globalAddresses } = demand;
   return {
-    project: [
-      ...need("CPUS_ALL_REGIONS", demand.cpus, "vCPU", SURGE),
-      ...need("STATIC_ADDRESSES", demand.globalAddresses, "addresses", "each public host has a global address"),
-    ],
-    region: [
-      ...need("CPUS", demand.cpus, "vCPU", SURGE),
-      ...need("SSD_TOTAL_GB", demand.ssdGigabytes, "GB", "the volumes of NATS and Postgres are SSDs"),
-      ...need("STATIC_ADDRESSES", demand.addresses, "addresses", "the load balancer has a regional address"),
-    ],
+    project: needed([
+      { metric: "CPUS_ALL_REGIONS", amount: cpus, unit: "vCPU", reason: SURGE },
+      {
+        metric: "STATIC_ADDRESSES",
+        amount: globalAddresses,
+        unit: "addresses",
+        reason: "each public host has a global address",
+      },
+    ]),
+    region: needed([
+      { metric: "CPUS", amount: cpus, unit: "vCPU", reason: SURGE },
+      {
+        metric: "SSD_TOTAL_GB",
+        amount: ssdGigabytes,
+        unit: "GB",
+        reason: "the volumes of NATS and Postgres are SSDs",
+      },
+      {
+        metric: "STATIC_ADDRESSES",
+        amount: addresses,
+        unit: "addresses",
+        reason: "the load balancer has a regional address",
+      },
+    ]),
   };
 }
+
+const needed = (needs: readonly QuotaNeed[]): QuotaNeed[] => needs.filter(({ amount }) => amount > 0);
 
 /** Console page where a quota of a project is raised. */
 export function quotaPage(project: string, metric: string): string {

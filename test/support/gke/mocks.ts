@@ -67,7 +67,7 @@ export async function run(
   const settings = parseSettings(raw);
   const cloud = new GoogleProvider("gcp", { project: settings.projectId, region: settings.region });
   const gke = { ...settings, projectId: settings.projectId ?? "" };
-  const outputs = deploy(settings, declare(gke, cloud, facts, enabledServices(gke, cloud)));
+  const outputs = deploy(settings, declare(gke, { cloud, facts, services: enabledServices(gke, cloud) }));
   const resolved = await new Promise<Record<string, unknown>>((resolve, reject) => {
     const failed = (error: unknown) => reject(error instanceof Error ? error : new Error(String(error)));
     process.once("unhandledRejection", failed);
