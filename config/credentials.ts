@@ -6,6 +6,9 @@
 /** Words at the end of the name of a credential, for patterns. */
 export const CREDENTIAL_WORDS = "password|passwd|passphrase|secret|token";
 
+/** Words that mean a password where they stand alone or after a separator; at the end of another word they do not: `bypass`. */
+const SHORT_WORDS = "pass|pwd";
+
 const KEY = "(?:api|access|private|secret)[-_]?key";
 
 /** The same, and words that may mean something else: what stands under them is hidden rather than shown. */
@@ -15,14 +18,17 @@ const HIDDEN_NAMES = [new RegExp(`(?:${HIDDEN_WORDS})$`, "i"), /(?:^|_)KEY$/];
 
 /** Where the word is one of its own: in the name of a variable, of a file or field, and of an input. */
 const CERTAIN_NAMES = [
-  new RegExp(`(?:^|_)(?:${CREDENTIAL_WORDS.toUpperCase()}|KEY)$`),
+  new RegExp(`(?:^|_)(?:${CREDENTIAL_WORDS.toUpperCase()}|PASS|KEY)$`),
+  // `PWD` alone is the working directory, `proxy_pass` an address.
+  /_PWD$/,
   new RegExp(`(?:^|[-_.])(?:${CREDENTIAL_WORDS}|${KEY})$`),
-  /(?:^p|P)ass(?:word|wd|phrase)$|(?:^t|T)oken$|^(?:client|shared)?[sS]ecret$|(?:api|private|access|secret)Key$/,
+  new RegExp(`^(?!proxy_pass$)(?:[\\w.-]*[-_.])?(?:${SHORT_WORDS})$`),
+  /(?:^p|P)ass(?:word|wd|phrase)?$|[a-z]Pwd$|(?:^t|T)oken$|^(?:client|shared)?[sS]ecret$|(?:api|private|access|secret)Key$/,
 ];
 
 /** True where what stands under this name is hidden: `NATS_PASSWORD`, `apiKey`; not `secretName` or `existingSecret`. */
 export const isHiddenName = (name: string): boolean =>
-  HIDDEN_NAMES.some((pattern) => pattern.test(name)) && !/^existing/i.test(name);
+  isCredentialName(name) || (HIDDEN_NAMES.some((pattern) => pattern.test(name)) && !/^existing/i.test(name));
 
 /** True where nothing but a credential has this name. */
 export const isCredentialName = (name: string): boolean => CERTAIN_NAMES.some((pattern) => pattern.test(name));

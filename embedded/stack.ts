@@ -90,7 +90,10 @@ export async function openEngine({ dir, tools, cwd = projectRoot(), log }: Engin
   const standIns = official ? undefined : await serveStandIns({ helm: tools.helm, cwd, ...(log ? { log } : {}) });
   const envVars: Record<string, string> = {
     ...stateEnvironment(dir),
-    PATH: [...(official ? Object.values(LAUNCHERS) : []), process.env.PATH].join(path.delimiter),
+    // The policy pack renders releases with the helm that it finds.
+    PATH: [...(official ? Object.values(LAUNCHERS) : []), path.dirname(tools.helm), process.env.PATH].join(
+      path.delimiter,
+    ),
     PULUMI_HOME: official ? (process.env.PULUMI_HOME ?? path.join(process.env.HOME ?? "", ".pulumi")) : home,
     ...(standIns
       ? { PULUMI_DEBUG_PROVIDERS: standIns.debugProviders, PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true" }

@@ -1,26 +1,83 @@
 import { CREDENTIAL_WORDS, isCredentialName, isVariable } from "../config/credentials";
 import { RELEASE } from "./release";
-import { containers, isRecord, type ResourceView, type Text, texts, workloadKind } from "./resource";
+import {
+  containers,
+  holdsUnknown,
+  isRecord,
+  kindOf,
+  plain,
+  type ResourceView,
+  type Text,
+  texts,
+  workloadKind,
+} from "./resource";
 
 /** A URL with a password in it, which is not a reference to a variable. */
-const URL_PASSWORD = /\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@"']*:(?!\$|%s|\{|<|\*+@)[^\s/@"']+@/i;
-const PRIVATE_KEY = /-----BEGIN [A-Z ]*PRIVATE KEY-----|\bclient-key-data["']?\s*:/;
-/** `password: x` and `password = "x"` in a configuration file, where x is not a reference. */
+const URL_PASSWORD = /\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@"']*:(?!\$|%s|\{|<|\*+@)([^\s/@"']+)@/i;
+/** Keys, and logins that are a file of their own: of kubectl, NATS (credentials and seeds), Docker, and signed tokens. */
+const KEY_MATERIAL =
+  /-----BEGIN [A-Z ]*PRIVATE KEY-----|-----BEGIN (?:NATS USER JWT|USER NKEY SEED)-----|\bS[UAONC][A-Z2-7]{56}\b|\bclient-key-data["']?\s*:|"auths"\s*:\s*\{\s*"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}|\bAuthorization["']?\s*[:=]\s*["']?(?:Basic|Bearer)\s+(?!\$)[\w+/=.-]{6,}/;
+/** What ends a name that stands for a credential in a file. */
+const NAMED = `(?:[\\w.-]*(?:${CREDENTIAL_WORDS})|(?:[\\w.-]*[_.-])?(?<!proxy_)pass|[\\w.]*_pwd)`;
+/** `password: x` and `password = "x"` in a configuration file, at the begin of a line or within a block, where x is not a reference. */
 const ASSIGNMENT = new RegExp(
-  `^[ \\t]*["']?[\\w.-]*(?:${CREDENTIAL_WORDS})["']?[ \\t]*[:=][ \\t]*["']?(?![$<{(%"'])[^\\s"',{}[\\]]+`,
+  `(?:^|[{,;])[ \\t]*["']?${NAMED}["']?[ \\t]*[:=][ \\t]*["']?(?![$<{(%"'\\[]|(?:true|false|null|none)\\b)[^\\s"',{}[\\]]+`,
   "im",
 );
-const OPTION = new RegExp(`^--?[\\w-]*(?:${CREDENTIAL_WORDS})[= ](?!\\$)\\S`, "i");
+/** The same in a program, where only a literal is certain: `PASSWORD = "x"`, SQL's `PASSWORD 'x'`, and a shell's `export PGPASSWORD=x`. */
+const LITERAL = new RegExp(
+  `(?:^|[\\s;{(,"'])${NAMED}(?:\\s*=\\s*|["']\\s*:\\s*|:\\s+)(["'])(?![$<{(%])[^"'\\s$\`{}<>]{3,}\\1|\\bpassword\\s+'(?![$<{(%:])[^']{3,}'`,
+  "im",
+);
+const EXPORT =
+  /(?:^|[\s;&])(?:[A-Z][A-Z0-9_]*_)?(?:[A-Z]*PASSWORD|PASSWD|PASS|SECRET|TOKEN|PWD)=(?![$"'`<{(\s])[^\s;&]{2,}/m;
+/** `--password x`, `--password=x`, and curl's `-u user:x`, anywhere in a command line. */
+const OPTION = new RegExp(
+  `(?:^|\\s)(?:--?[\\w-]*(?:${CREDENTIAL_WORDS}|pass|pwd)[= ]\\s*(?!["']?[$<{(-])["']?[^\\s"']+|(?:-u|--user)[= ]?[\\w.@-]+:(?!\\$)[^\\s$]+)`,
+  "i",
+);
+const OPTION_NAME = new RegExp(`^--?[\\w-]*(?:${CREDENTIAL_WORDS}|pass|pwd)$`, "i");
 /** Names of configuration files, and those without an ending; a program's file assigns variables, not values. */
 const CONFIGURATION = /^[^.]*$|\.(?:conf|cnf|cfg|ini|env|properties|ya?ml|json|toml)$/i;
+/** Files that consist of logins: of PgBouncer, psql, curl, a web server. */
+const LOGIN_FILE = /(?:^|[./_-])(?:userlist\.txt|\.?pgpass|\.?netrc|\.?htpasswd)$/i;
+const PGBOUNCER_LOGIN = /^\s*"[^"]+"[ \t]+"(?!\$)[^"]+"\s*$/m;
 
-const holdsCredential = (text: string): boolean => URL_PASSWORD.test(text) || PRIVATE_KEY.test(text);
+const holdsCredential = (text: string): boolean =>
+  !holdsUnknown(text) && (URL_PASSWORD.test(text) || KEY_MATERIAL.test(text));
+
+/** Lines without comments: what a comment says is meant for a reader. */
+const uncommented = (text: string): string => text.replace(/^[ \t]*(?:#|\/\/|--).*$/gm, "");
 
 /** Why a text is taken for a credential, in words that do not repeat it; undefined where it is none. */
 function suspicion({ key, text }: Pick<Text, "key" | "text">): string | undefined {
+  if (holdsUnknown(text)) return undefined;
   if (URL_PASSWORD.test(text)) return "is a URL with a password";
-  if (PRIVATE_KEY.test(text)) return "holds a private key";
-  return isCredentialName(key) && text !== "" && !isVariable(text) ? "has the name of a credential" : undefined;
+  if (KEY_MATERIAL.test(text)) return "holds a private key";
+  if (isCredentialName(key) && text !== "" && !isVariable(text)) return "has the name of a credential";
+  return assigns(key, text) ? "assigns a credential" : undefined;
+}
+
+/** Whether a text with a form of its own, JSON, a configuration or a script, gives a credential its value. */
+function assigns(file: string, text: string): boolean {
+  const bare = uncommented(text);
+  const json = jsonOf(bare);
+  if (json !== undefined) return [...texts(json)].some((each) => suspicion(each) !== undefined);
+  if (LOGIN_FILE.test(file) && /\S/.test(bare)) return true;
+  if (PGBOUNCER_LOGIN.test(bare)) return true;
+  const script = /^#!|\.(?:sh|bash|py|js|rb|pl)$/.test(file) || /^#!/.test(text);
+  if (script || !CONFIGURATION.test(file)) return LITERAL.test(bare) || EXPORT.test(bare) || OPTION.test(bare);
+  return /[\n{]/.test(text) || /\./.test(file) ? ASSIGNMENT.test(bare) : false;
+}
+
+function jsonOf(text: string): object | undefined {
+  if (!/^\s*[[{]/.test(text)) return undefined;
+  try {
+    const found: unknown = JSON.parse(text);
+    return typeof found === "object" && found !== null ? found : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -28,20 +85,23 @@ function suspicion({ key, text }: Pick<Text, "key" | "text">): string | undefine
  * unencrypted in the state. Paths and reasons only; a value is never repeated.
  */
 export function plaintextCredentials(resource: ResourceView): string[] {
-  if (/^kubernetes:core\/[^:]+:ConfigMap$/.test(resource.type)) return inConfigMap(resource);
-  if (/^kubernetes:core\/[^:]+:Secret$/.test(resource.type)) return inSecret(resource);
+  const kind = kindOf(resource.type);
+  if (kind === "ConfigMap") return inConfigMap(resource);
+  // Helm keeps what it renders in a Secret, and a Secret that it renders is where a credential belongs.
+  if (kind === "Secret") return resource.rendered ? [] : inSecret(resource);
   if (workloadKind(resource.type) !== undefined) return inWorkload(resource);
   return unencrypted(resource);
 }
 
 function inConfigMap(resource: ResourceView): string[] {
   const { data, binaryData } = resource.props;
-  return [...texts(data, "data"), ...texts(binaryData, "binaryData")].flatMap((entry) => {
+  const decoded = [...texts(binaryData, "binaryData")].map((entry) => ({
+    ...entry,
+    text: Buffer.from(entry.text, "base64").toString("utf8"),
+  }));
+  return [...texts(data, "data"), ...decoded].flatMap((entry) => {
     const file = entry.path.replace(/^(?:data|binaryData)\./, "");
-    const reason = entry.encrypted
-      ? "is a secret of the program"
-      : (suspicion({ key: file, text: entry.text }) ??
-        (CONFIGURATION.test(file) && ASSIGNMENT.test(entry.text) ? "assigns a credential" : undefined));
+    const reason = entry.encrypted ? "is a secret of the program" : suspicion({ key: file, text: entry.text });
     return reason
       ? [`${entry.path} ${reason}, and everybody who reads the namespace reads ConfigMaps: use a Secret`]
       : [];
@@ -55,33 +115,94 @@ function inSecret(resource: ResourceView): string[] {
   );
 }
 
+/** Parts of a container that hold words of a command line: its own, and those of probes and hooks. */
+const COMMANDS = [
+  "command",
+  "args",
+  ...["livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop"].map(
+    (part) => `${part}.exec.command`,
+  ),
+];
+
 function inWorkload(resource: ResourceView): string[] {
-  return containers(resource).flatMap(({ path, spec }) => [
+  const inContainers = containers(resource).flatMap(({ path, spec }) => [
     ...list(spec.env).flatMap((variable) => {
       const { name, value } = variable;
       if (typeof name !== "string" || typeof value !== "string") return [];
       const reason = suspicion({ key: name, text: value });
       return reason ? [`${path}.env ${name} ${reason}: take it from a Secret (valueFrom.secretKeyRef)`] : [];
     }),
-    ...["command", "args"].flatMap((part) =>
-      [...texts(spec[part], `${path}.${part}`)]
-        .filter(({ text }) => holdsCredential(text) || OPTION.test(text))
-        .map(
-          (entry) => `${entry.path} holds a credential, and process lists show arguments: use a variable from a Secret`,
+    ...COMMANDS.flatMap((part) => inCommand(inner(spec, part), `${path}.${part}`)),
+    ...[...texts({ ...spec, env: undefined, command: undefined, args: undefined }, path)]
+      .filter(({ path: place, text }) => !/\.exec\.command\[/.test(place) && holdsCredential(text))
+      .concat(
+        [...texts(spec, path)].filter(
+          ({ key, text }) => key === "Authorization" && /^(?:Basic|Bearer) +[^$]/.test(text),
         ),
-    ),
+      )
+      .map((entry) => `${entry.path} holds a credential: take it from a Secret`),
   ]);
+  const annotations = [...texts(metadata(resource))].filter(({ text }) => holdsCredential(text));
+  return [...inContainers, ...annotations.map(({ path }) => `metadata.${path} holds a credential: use a Secret`)];
 }
 
-/** What chart a release has and what a custom resource does with its inputs is not known here: both stand in the state. */
+/** A command line is a list of words, of which one may be a script. */
+function inCommand(command: unknown, path: string): string[] {
+  const words = [...texts(command, path)];
+  return words
+    .filter(({ text }, index) => {
+      if (holdsUnknown(text)) return false;
+      const before = words[index - 1]?.text ?? "";
+      const follows = OPTION_NAME.test(before) && text !== "" && !/^[-$]/.test(text);
+      return follows || holdsCredential(text) || OPTION.test(text) || EXPORT.test(text) || LITERAL.test(text);
+    })
+    .map((entry) => `${entry.path} holds a credential, and process lists show arguments: use a variable from a Secret`);
+}
+
+const metadata = (resource: ResourceView): unknown => (plain(resource.props.metadata) ?? {});
+
+const inner = (value: Readonly<Record<string, unknown>>, path: string): unknown =>
+  path.split(".").reduce<unknown>((found, key) => (isRecord(found) ? found[key] : undefined), value);
+
+/** What a custom resource does with its inputs is not known here; they stand in the state. */
 function unencrypted(resource: ResourceView): string[] {
   // The serialised code of a dynamic resource is not an input of the user's.
   const { __provider: _, ...props } = resource.props;
-  const inputs = resource.type === RELEASE ? { values: props.values, valueYamlFiles: props.valueYamlFiles } : props;
+  const { values, valueYamlFiles, repositoryOpts } = props;
+  const inputs = resource.type === RELEASE ? { values, valueYamlFiles, repositoryOpts } : props;
+  const remedy = resource.rendered ? "use a Secret" : "wrap it in pulumi.secret(...)";
   return [...texts(inputs)].flatMap((entry) => {
     const reason = entry.encrypted ? undefined : suspicion(entry);
-    return reason ? [`${entry.path} ${reason}: wrap it in pulumi.secret(...)`] : [];
+    return reason ? [`${entry.path} ${reason}: ${remedy}`] : [];
   });
 }
 
 const list = (value: unknown): Record<string, unknown>[] => (Array.isArray(value) ? value.filter(isRecord) : []);
+
+/** Shortest value that is looked for in other objects: a shorter one may stand there by chance. */
+const SHORTEST = 6;
+/** Kinds in which a credential may stand. */
+const KEPT_SECRET = new Set(["Secret", "SealedSecret", "ExternalSecret"]);
+
+/**
+ * Credentials that the program keeps as secrets and the chart writes somewhere else than into a Secret: as they are, in base64
+ * or in the form of a URL.
+ */
+export function spilledCredentials(release: ResourceView, objects: readonly ResourceView[]): string[] {
+  const forms = new Set(
+    [...texts(release.props.values)].flatMap(({ key, text, encrypted }) => {
+      const value = isCredentialName(key) && !isVariable(text) ? text : (URL_PASSWORD.exec(text)?.[1] ?? "");
+      if (!encrypted || value.length < SHORTEST || holdsUnknown(value)) return [];
+      return [value, Buffer.from(value).toString("base64"), encodeURIComponent(value)];
+    }),
+  );
+  return objects
+    .filter(({ type }) => !KEPT_SECRET.has(kindOf(type) ?? ""))
+    .flatMap((object) =>
+      [...texts(object.props)]
+        .filter(({ text }) => [...forms].some((form) => text.includes(form)))
+        .map(
+          ({ path }) => `${object.name}, rendered: ${path} holds a secret of the program: have the chart use a Secret`,
+        ),
+    );
+}

@@ -5,8 +5,10 @@ import {
   type ResourceValidationArgs,
   type ResourceValidationPolicy,
 } from "@pulumi/policy";
+import { problemsOf } from "./judge";
 import { bareProperties, type ResourceView } from "./resource";
-import { isStackRule, type ResourceRule, RULES, type Rule } from "./rules";
+import { isStackRule, type ResourceRule, type Rule } from "./rule";
+import { RULES } from "./rules";
 
 const judged = (resource: ResourceValidationArgs | PolicyResource): ResourceView => ({
   type: resource.type,
@@ -24,12 +26,15 @@ const statement = (rule: Rule) => ({
   remediationSteps: rule.remedy,
 });
 
+const sentences = (rule: Rule, resource: ResourceValidationArgs): string[] =>
+  problemsOf(rule, [judged(resource)]).map(({ problem }) => problem);
+
 /** A rule about one resource that does not ask what is encrypted. */
 const resourcePolicy = (rule: ResourceRule): ResourceValidationPolicy => ({
   ...statement(rule),
-  enforcementLevel: "mandatory",
+  enforcementLevel: rule.advisory ? "advisory" : "mandatory",
   validateResource: (args, report) => {
-    for (const problem of rule.check(judged(args))) report(problem);
+    for (const problem of sentences(rule, args)) report(problem);
   },
 });
 
@@ -45,7 +50,7 @@ function encryptionPolicy(rule: ResourceRule): ResourceValidationPolicy {
   return {
     ...statement(rule),
     enforcementLevel: "remediate",
-    remediateResource: (args) => void judgements.set(args.urn, rule.check(judged(args))),
+    remediateResource: (args) => void judgements.set(args.urn, sentences(rule, args)),
     validateResource: (args, report) => {
       const problems = judgements.get(args.urn);
       judgements.delete(args.urn);
@@ -63,7 +68,7 @@ new PolicyPack("noetl-nats", {
           ...statement(rule),
           enforcementLevel: "mandatory" as const,
           validateStack: (args, report) => {
-            for (const { urn, problem } of rule.checkStack(args.resources.map(judged))) report(problem, urn);
+            for (const { urn, problem } of problemsOf(rule, args.resources.map(judged))) report(problem, urn);
           },
         }
       : rule.seesEncryption

@@ -15,7 +15,31 @@ export interface ResourceView {
   readonly protect: boolean;
   /** Type of the component that the resource belongs to. */
   readonly parentType?: string;
+  /** True for an object that a Helm release renders: the engine knows of the release alone. */
+  readonly rendered?: true;
 }
+
+/** An object as a chart renders it. */
+export interface Manifest {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata?: { readonly name?: string; readonly namespace?: string };
+}
+
+/** Type under which the engine would know an object. */
+const typeOf = ({ apiVersion, kind }: Manifest): string =>
+  `kubernetes:${apiVersion.includes("/") ? apiVersion : `core/${apiVersion}`}:${kind}`;
+
+/** What a rule sees of an object that `release` renders: the same as of one that the program declares. */
+export const fromManifest = (manifest: Manifest, release: ResourceView): ResourceView => ({
+  type: typeOf(manifest),
+  name: `${manifest.kind} ${manifest.metadata?.name ?? "?"}`,
+  urn: release.urn,
+  props: { ...manifest },
+  protect: release.protect,
+  ...(release.parentType ? { parentType: release.parentType } : {}),
+  rendered: true,
+});
 
 /**
  * The bare properties behind what `@pulumi/policy` hands out. Its proxies hide which values are encrypted and throw at the
@@ -39,6 +63,11 @@ const UNKNOWN = new Set([
 
 /** True for a value that a preview cannot know; no rule judges it before the update does know it. */
 export const isUnknown = (value: unknown): boolean => typeof value === "string" && UNKNOWN.has(value);
+
+const ANY_UNKNOWN = new RegExp([...UNKNOWN].join("|"));
+
+/** True for a text that a chart has made of a value that a preview cannot know. */
+export const holdsUnknown = (text: string): boolean => ANY_UNKNOWN.test(text);
 
 /** The same value with every encryption mark taken off. */
 export function plain(value: unknown): unknown {
@@ -78,8 +107,11 @@ function* textsAt(value: unknown, at: Omit<Text, "text">): Generator<Text> {
   } else if (Array.isArray(value)) {
     for (const [index, inner] of value.entries()) yield* textsAt(inner, { ...at, path: `${at.path}[${index}]` });
   } else if (isRecord(value)) {
+    // A variable in a list stands under its name: `{ name: NATS_PASSWORD, value: x }`.
+    const called = plain(value.name);
     for (const [key, inner] of Object.entries(value)) {
-      yield* textsAt(inner, { ...at, path: at.path === "" ? key : `${at.path}.${key}`, key });
+      const name = key === "value" && typeof called === "string" ? called : key;
+      yield* textsAt(inner, { ...at, path: at.path === "" ? key : `${at.path}.${key}`, key: name });
     }
   }
 }
@@ -93,30 +125,49 @@ export interface Container {
 
 const POD_SPECS: Readonly<Record<string, string>> = {
   Pod: "spec",
+  PodTemplate: "template.spec",
   Deployment: "spec.template.spec",
   StatefulSet: "spec.template.spec",
   DaemonSet: "spec.template.spec",
   ReplicaSet: "spec.template.spec",
+  ReplicationController: "spec.template.spec",
   Job: "spec.template.spec",
   CronJob: "spec.jobTemplate.spec.template.spec",
 };
 
+const KUBERNETES = /^kubernetes:[^:]+:(\w+?)(?:Patch)?$/;
+
+/** Kind of a Kubernetes object, the same for a patch of it; undefined for every other resource. */
+export const kindOf = (type: string): string | undefined => KUBERNETES.exec(type)?.[1];
+
 /** Kind of a Kubernetes workload; undefined for every other resource. */
 export function workloadKind(type: string): string | undefined {
-  const kind = /^kubernetes:(?:apps|batch|core)\/[^:]+:(\w+)$/.exec(type)?.[1];
+  const kind = /^kubernetes:(?:apps|batch|core)\//.test(type) ? kindOf(type) : undefined;
   return kind !== undefined && kind in POD_SPECS ? kind : undefined;
+}
+
+/** A pod's specification and where it stands. */
+export interface PodSpec {
+  readonly path: string;
+  readonly spec: Readonly<Record<string, unknown>>;
+}
+
+/** The specification of a workload's pods; undefined for every other resource. */
+export function podSpec(resource: Pick<ResourceView, "type" | "props">): PodSpec | undefined {
+  const path = POD_SPECS[workloadKind(resource.type) ?? ""];
+  const spec = path === undefined ? undefined : at(resource.props, path);
+  return path !== undefined && isRecord(spec) ? { path, spec } : undefined;
 }
 
 /** Containers of a workload, init containers first; none for every other resource. */
 export function containers(resource: Pick<ResourceView, "type" | "props">): Container[] {
-  const kind = workloadKind(resource.type);
-  const podSpec = kind === undefined ? undefined : POD_SPECS[kind];
-  if (podSpec === undefined) return [];
-  return ["initContainers", "containers"].flatMap((list) => {
-    const found = at(resource.props, `${podSpec}.${list}`);
+  const pod = podSpec(resource);
+  if (!pod) return [];
+  return ["initContainers", "containers", "ephemeralContainers"].flatMap((list) => {
+    const found = pod.spec[list];
     if (!Array.isArray(found)) return [];
     return found.flatMap((spec, index) =>
-      isRecord(spec) ? [{ path: `${podSpec}.${list}[${index}]`, init: list === "initContainers", spec }] : [],
+      isRecord(spec) ? [{ path: `${pod.path}.${list}[${index}]`, init: list !== "containers", spec }] : [],
     );
   });
 }

@@ -1,43 +1,26 @@
 import { NAMING_VARIABLES } from "../contract/env";
-import { STREAM } from "../contract/facts";
+import { LOCATIONS, STREAM } from "../contract/facts";
 import { plaintextCredentials } from "./credentials";
-import { releaseOf, switchedOn } from "./release";
+import {
+  closedServices,
+  loginRequired,
+  namespacesEnforce,
+  noClusterAdmin,
+  nothingPublic,
+  podsBaseline,
+} from "./access";
+import { RELEASE, releaseOf, switchedOn } from "./release";
+import { rendering } from "./render";
 import { at, containers, isRecord, isUnknown, type ResourceView, texts, workloadKind } from "./resource";
-
-/** What every rule says of itself; `docs/policy.md` is made of it. */
-interface Statement {
-  readonly name: string;
-  readonly severity: "medium" | "high" | "critical";
-  /** What must hold, one sentence. */
-  readonly demand: string;
-  /** What is looked at. */
-  readonly subjects: string;
-  /** What goes wrong where it does not hold. */
-  readonly reason: string;
-  /** How to meet it. */
-  readonly remedy: string;
-}
-
-/** A rule about one resource. `check` returns one sentence for each problem. */
-export interface ResourceRule extends Statement {
-  /** True where `check` must know which values are encrypted; otherwise all of them come without marks. */
-  readonly seesEncryption?: boolean;
-  readonly check: (resource: ResourceView) => string[];
-}
-
-/** A rule about the stack as a whole. */
-export interface StackRule extends Statement {
-  readonly checkStack: (resources: readonly ResourceView[]) => { urn?: string; problem: string }[];
-}
-
-export type Rule = ResourceRule | StackRule;
+import type { ResourceRule, Rule, StackRule } from "./rule";
 
 const noPlaintextCredentials: ResourceRule = {
   name: "no-plaintext-credentials",
   severity: "critical",
   demand: "A credential stands in a Secret and encrypted in the state, nowhere else.",
   subjects:
-    "ConfigMaps, Secrets, environment and arguments of containers, values of Helm releases, inputs of every other resource",
+    "ConfigMaps, Secrets, environment, arguments and probes of containers, values of Helm releases and what they render, inputs of " +
+    "every other resource",
   reason:
     "Whoever may read ConfigMaps, pods, process lists or the state's file would read it, and logs and previews would show it.",
   remedy:
@@ -68,16 +51,41 @@ const contractRetention: ResourceRule = {
   },
 };
 
+/** Namespace of the NATS that a URL leads to, where it is one of the cluster's names: `nats.nats.svc.cluster.local`. */
+const namespaceIn = (url: unknown): string | undefined =>
+  typeof url === "string"
+    ? /^\w+:\/\/(?:[^@/]*@)?[\w-]+\.([\w-]+)(?:\.svc[\w.-]*)?(?::\d+)?\/?$/.exec(url)?.[1]
+    : undefined;
+
+/** Whether a contract proves something about a stream: it has the names, looks at the same NATS, and looks at all. */
+function covers(contract: ResourceView, names: readonly Used[], url: unknown): boolean {
+  // Mode ensure makes the stream before NoETL comes; what NoETL and its workers then do with it is proved by a check after it.
+  if (at(contract.props, "mode") === "ensure") return false;
+  const place = namespaceIn(url);
+  const looked = at(contract.props, "connection.namespace") ?? LOCATIONS.nats.namespace;
+  const elsewhere = at(contract.props, "connection.servers") !== undefined;
+  if (place !== undefined && !elsewhere && !isUnknown(looked) && looked !== place) return false;
+  return names.every(({ argument, standard, value }) => {
+    const checked = at(contract.props, argument) ?? standard;
+    return isUnknown(checked) || checked === value;
+  });
+}
+
+type Used = (typeof NAMING_VARIABLES)[number] & { readonly value: unknown };
+
 const contractCoversNoetl: StackRule = {
   name: "contract-covers-noetl",
   severity: "high",
   demand:
-    "Where NoETL is installed, a StreamContract checks the stream, subject and consumer that server and workers use.",
+    "Where NoETL is installed, a StreamContract in mode assert checks the stream, subject and consumer that server and workers use, in the " +
+    "NATS that they use.",
   subjects: "the stack: Helm releases of NoETL and StreamContracts",
   reason:
     "Stream, consumer and application drift apart unseen: messages are stored where nobody reads them, or nobody notices that " +
     "they are not stored.",
-  remedy: "Declare a `StreamContract` with the same names as `Noetl`.",
+  remedy:
+    "Declare a `StreamContract` with the same names and the same NATS as `Noetl`, after it; one in mode ensure comes before it and proves " +
+    "nothing about it.",
   checkStack: (resources) => {
     const contracts = resources.filter(({ type }) => type === STREAM_CONTRACT);
     return resources.flatMap((resource) => {
@@ -85,24 +93,20 @@ const contractCoversNoetl: StackRule = {
       if (!release || (release.chart !== "noetl" && resource.parentType !== NOETL)) return [];
       const problem = (text: string) => ({ urn: resource.urn, problem: text });
       if (contracts.length === 0) return [problem("NoETL is installed, but no StreamContract checks its stream")];
+      if (contracts.every(({ props }) => at(props, "mode") === "ensure"))
+        return [problem("only StreamContracts in mode ensure are there: none checks what NoETL makes of the stream")];
       return ["server", "worker"].flatMap((role) => {
+        const setting = (name: string): unknown => at(release.values, `config.${role}.${name}`);
         const used = NAMING_VARIABLES.map((name) => ({
           ...name,
-          value: at(release.values, `config.${role}.${name.variable}`) ?? name.standard,
+          value: setting(name.variable) ?? name.standard,
         })).filter(({ value }) => !isUnknown(value));
-        const covered = contracts.some((contract) =>
-          used.every(({ argument, standard, value }) => {
-            const checked = at(contract.props, argument) ?? standard;
-            return isUnknown(checked) || checked === value;
-          }),
-        );
-        return covered
-          ? []
-          : [
-              problem(
-                `no StreamContract checks what the ${role} uses: ${used.map(({ variable, value }) => `${variable} ${JSON.stringify(value)}`).join(", ")}`,
-              ),
-            ];
+        const url = setting("NATS_URL");
+        if (contracts.some((contract) => covers(contract, used, url))) return [];
+        const names = used.map(({ variable, value }) => `${variable} ${JSON.stringify(value)}`);
+        const place = namespaceIn(url);
+        const where = place === undefined ? "" : ` in namespace ${place}`;
+        return [problem(`no StreamContract checks what the ${role} uses${where}: ${names.join(", ")}`)];
       });
     });
   },
@@ -116,7 +120,8 @@ const resourcesSet: ResourceRule = {
   name: "resources-set",
   severity: "medium",
   demand: "Every container requests CPU and memory and has a memory limit.",
-  subjects: "Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, Pods; values of the charts nats, noetl and gateway",
+  subjects:
+    "Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, Pods; values of the charts nats, noetl and gateway, and what Helm releases render",
   reason:
     "Without requests a node takes more pods than it can feed, and GKE Autopilot fills in half a CPU and 2 GiB for each container; " +
     "without a memory limit one leak takes its neighbours along.",
@@ -146,7 +151,8 @@ const probesSet: ResourceRule = {
   name: "probes-set",
   severity: "medium",
   demand: "Every container that serves has a readiness probe, and a liveness or startup probe.",
-  subjects: "Deployments, StatefulSets, DaemonSets; values of the charts nats, noetl and gateway",
+  subjects:
+    "Deployments, StatefulSets, DaemonSets; values of the charts nats, noetl and gateway, and what Helm releases render with a port",
   reason:
     "Otherwise a pod gets traffic before it can answer, a hung one stays, and a roll-out reports success too early.",
   remedy: "Set `readinessProbe` and `livenessProbe`; leave the charts' probe settings as they are.",
@@ -170,7 +176,8 @@ const probesSet: ResourceRule = {
     }
     if (!["Deployment", "StatefulSet", "DaemonSet"].includes(workloadKind(resource.type) ?? "")) return [];
     return containers(resource).flatMap(({ path, init, spec }) => {
-      if (init) return [];
+      // Of a chart that somebody else has written, a container without a port serves nobody: a reloader, a shell to look around.
+      if (init || (resource.rendered && !Array.isArray(spec.ports))) return [];
       const gaps = [
         ...(spec.readinessProbe ? [] : ["readinessProbe"]),
         ...(spec.livenessProbe || spec.startupProbe ? [] : ["livenessProbe"]),
@@ -180,18 +187,29 @@ const probesSet: ResourceRule = {
   },
 };
 
-/** True where an image reference names neither a digest nor a tag other than `latest`. */
+/** Tags that name a branch or a channel: another image from one day to the next. */
+const MOVING =
+  /^(?:(?:latest|edge|nightly|unstable|canary|rolling|snapshot|next)(?:-[a-z]+)?|main|master|trunk|head|dev|devel|develop|development|stable|staging|production|prod|release|current)$/i;
+
+/** True where an image reference names neither a digest nor a tag that stays what it is. */
 function floats(reference: string): boolean {
   if (reference.includes("@")) return false;
   const tag = /:([^/]*)$/.exec(reference)?.[1];
-  return tag === undefined || tag === "" || tag === "latest";
+  return tag === undefined || tag === "" || MOVING.test(tag);
 }
+
+/** True for a version that is several: a range, or the newest. */
+const isRange = (version: unknown): boolean =>
+  version === undefined ||
+  version === "" ||
+  (typeof version === "string" && /[\^~><=*|, ]|\bx\b|^latest$/i.test(version));
 
 const noLatest: ResourceRule = {
   name: "no-latest",
   severity: "high",
-  demand: "Every image has a tag other than `latest` or a digest, and every chart from a repository a version.",
-  subjects: "Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, Pods; Helm releases",
+  demand:
+    "Every image has a digest or a tag that does not move (`latest`, `main` and their like do), and every chart from a repository one version.",
+  subjects: "Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, Pods; Helm releases and what they render",
   reason: "What runs would depend on when a pod started, and a roll-back would not bring the old version back.",
   remedy: "Name the version: `noetlImage`, `gatewayImage`, `postgresImage`, `natsChartVersion`.",
   check: (resource) => {
@@ -206,11 +224,11 @@ const noLatest: ResourceRule = {
     const repository = at(resource.props, "repositoryOpts.repo");
     const version = at(resource.props, "version");
     return [
-      ...(repository !== undefined && (version === undefined || version === "")
-        ? [`chart ${release.chart} of a repository has no version`]
+      ...(repository !== undefined && !isUnknown(version) && isRange(version)
+        ? [`chart ${release.chart} of a repository has ${version ? "a range of versions" : "no version"}`]
         : []),
       ...[...texts(switchedOn(release.values), "values")].flatMap(({ path, key, text }) => {
-        if (key === "tag" && text === "latest") return [`${path} is latest`];
+        if (key === "tag" && MOVING.test(text)) return [`${path} is ${text}`];
         return key === "image" && floats(text) && text !== "" ? [`${path} is ${text}`] : [];
       }),
       ...(release.known?.latestByDefault ?? [])
@@ -301,16 +319,35 @@ const namespacesClosed: StackRule = {
   },
 };
 
+const releasesRendered: ResourceRule = {
+  name: "releases-rendered",
+  severity: "low",
+  advisory: true,
+  demand: "What a Helm release puts into the cluster can be rendered, so that the other rules see it.",
+  subjects: "Helm releases",
+  reason: "Where it cannot, a release is judged by its values alone, and a chart may make anything of them.",
+  remedy: "Put `helm` on PATH where previews and updates run, and let it reach the chart's repository.",
+  check: (resource) => {
+    const { failure } = resource.type === RELEASE ? rendering(resource) : {};
+    return failure === undefined ? [] : [`judged by its values alone: ${failure}`];
+  },
+};
+
 /** All rules, the gravest first. */
 export const RULES: readonly Rule[] = [
   noPlaintextCredentials,
   deletionProtection,
+  nothingPublic,
+  closedServices,
+  noClusterAdmin,
+  podsBaseline,
+  loginRequired,
   namespacesClosed,
+  namespacesEnforce,
   contractRetention,
   contractCoversNoetl,
   noLatest,
   resourcesSet,
   probesSet,
+  releasesRendered,
 ];
-
-export const isStackRule = (rule: Rule): rule is StackRule => "checkStack" in rule;

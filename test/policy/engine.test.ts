@@ -82,6 +82,7 @@ describe("the policy pack, run by the real engine", () => {
       "advisory probes-set server",
       "mandatory contract-covers-noetl noetl",
       "mandatory contract-retention contract",
+      "mandatory namespaces-enforce place",
       "mandatory no-latest noetl",
       "mandatory no-latest server",
       "mandatory no-plaintext-credentials noetl",

@@ -1,0 +1,289 @@
+/** Rules about what pods and people may, and about what is open to the world. */
+import { LOCATIONS } from "../contract/facts";
+import { RELEASE, releaseOf } from "./release";
+import { at, containers, isRecord, isUnknown, kindOf, podSpec, type ResourceView, texts } from "./resource";
+import type { ResourceRule, StackRule } from "./rule";
+
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+const records = (value: unknown): Record<string, unknown>[] => list(value).filter(isRecord);
+const strings = (value: unknown): string[] =>
+  (typeof value === "string" ? [value] : list(value)).filter((each): each is string => typeof each === "string");
+
+/** Capabilities that the level `baseline` of the Pod Security Standards lets containers add. */
+const BASELINE_CAPABILITIES = new Set(
+  "AUDIT_WRITE CHOWN DAC_OVERRIDE FOWNER FSETID KILL MKNOD NET_BIND_SERVICE SETFCAP SETGID SETPCAP SETUID SYS_CHROOT".split(
+    " ",
+  ),
+);
+
+/** What of a container `baseline` refuses. */
+function containerRights(spec: Readonly<Record<string, unknown>>): string[] {
+  const security = "securityContext";
+  const added = strings(at(spec, `${security}.capabilities.add`))
+    .filter((name) => !isUnknown(name))
+    .map((name) => name.replace(/^CAP_/, ""))
+    .filter((name) => !BASELINE_CAPABILITIES.has(name));
+  return [
+    ...(at(spec, `${security}.privileged`) === true ? [`${security}.privileged`] : []),
+    ...(added.length > 0 ? [`${security}.capabilities.add ${added.join(", ")}`] : []),
+    ...(at(spec, `${security}.procMount`) === "Unmasked" ? [`${security}.procMount Unmasked`] : []),
+    ...unconfined(spec),
+    ...records(spec.ports)
+      .filter(({ hostPort }) => typeof hostPort === "number" && hostPort > 0)
+      .map(({ hostPort }) => `hostPort ${String(hostPort)}`),
+  ];
+}
+
+const unconfined = (spec: Readonly<Record<string, unknown>>): string[] =>
+  ["seccompProfile", "appArmorProfile"]
+    .filter((profile) => at(spec, `securityContext.${profile}.type`) === "Unconfined")
+    .map((profile) => `securityContext.${profile} Unconfined`);
+
+export const podsBaseline: ResourceRule = {
+  name: "pods-baseline",
+  severity: "critical",
+  demand:
+    "No pod is privileged, uses the node's network, processes, files or ports, or adds capabilities beyond the level `baseline`.",
+  subjects: "Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, Pods; what Helm releases render",
+  reason: "Whoever gets into such a pod has the node, and with it the Secrets of every pod that runs there.",
+  remedy:
+    "Take the right away. A program that needs a node belongs into a cluster of its own, or into a namespace that those who run the " +
+    "cluster keep.",
+  check: (resource) => {
+    const pod = podSpec(resource);
+    if (!pod) return [];
+    const { path, spec } = pod;
+    return [
+      ...["hostNetwork", "hostPID", "hostIPC"]
+        .filter((right) => spec[right] === true)
+        .map((right) => `${path}.${right} is true`),
+      ...records(spec.volumes)
+        .filter(({ hostPath }) => isRecord(hostPath))
+        .map(({ name }) => `${path}.volumes ${String(name)} is a hostPath`),
+      ...unconfined(spec).map((right) => `${path}.${right}`),
+      ...containers(resource).flatMap((container) =>
+        containerRights(container.spec).map((right) => `${container.path}.${right}`),
+      ),
+    ];
+  },
+};
+
+const ENFORCED = "pod-security.kubernetes.io/enforce";
+
+export const namespacesEnforce: ResourceRule = {
+  name: "namespaces-enforce",
+  severity: "high",
+  demand: "Every namespace that a stack makes enforces the Pod Security level `baseline` or `restricted`.",
+  subjects: "Namespaces",
+  reason:
+    "Without it whoever may create a pod there, a playbook's job included, may have a privileged one, and the node.",
+  remedy: `Label the namespace \`${ENFORCED}: baseline\`, or \`restricted\` where all of its pods allow it.`,
+  check: ({ type, props }) => {
+    if (kindOf(type) !== "Namespace" || /Patch$/.test(type)) return [];
+    const labels = at(props, "metadata.labels");
+    if (isUnknown(labels)) return [];
+    const level = isRecord(labels) ? labels[ENFORCED] : undefined;
+    if (isUnknown(level) || level === "baseline" || level === "restricted") return [];
+    return [level === undefined ? `no label ${ENFORCED}` : `${ENFORCED} is ${JSON.stringify(level)}`];
+  },
+};
+
+/** Groups and users of whom nobody knows who they are. */
+const ANYBODY = new Set([
+  "system:anonymous",
+  "system:unauthenticated",
+  "system:authenticated",
+  "system:serviceaccounts",
+]);
+const GRANTING = ["escalate", "bind", "impersonate"];
+
+function roleRights({ props }: ResourceView): string[] {
+  return records(at(props, "rules")).flatMap((rule, index) => {
+    const [verbs, resources] = [strings(rule.verbs), strings(rule.resources)];
+    const everything = verbs.includes("*") && resources.includes("*");
+    const granting = GRANTING.filter((verb) => verbs.includes(verb));
+    return [
+      ...(everything ? [`rules[${index}] allows every verb on every resource`] : []),
+      ...(granting.length > 0
+        ? [`rules[${index}] allows ${granting.join(", ")}, which gives every right there is`]
+        : []),
+    ];
+  });
+}
+
+function boundRights({ props }: ResourceView): string[] {
+  const role = at(props, "roleRef.name");
+  const anybody = records(at(props, "subjects")).filter(({ name }) => ANYBODY.has(String(name)));
+  return [
+    ...(role === "cluster-admin" || role === "system:masters" ? [`roleRef is ${role}`] : []),
+    ...anybody.map(({ name }) => `subjects has ${String(name)}: that is everybody`),
+  ];
+}
+
+export const noClusterAdmin: ResourceRule = {
+  name: "no-cluster-admin",
+  severity: "critical",
+  demand: "Nothing in a stack gets `cluster-admin` or a role like it, and nothing is given to everybody.",
+  subjects: "Roles, ClusterRoles, RoleBindings, ClusterRoleBindings; what Helm releases render",
+  reason:
+    "Workers run what playbooks say: a right that a service account of the cluster has is a right of every playbook.",
+  remedy: "Name the resources and verbs that are needed, in a Role of the namespace, bound to one service account.",
+  check: (resource) => {
+    const kind = kindOf(resource.type) ?? "";
+    if (!resource.type.includes("rbac.authorization.k8s.io/")) return [];
+    return /Binding$/.test(kind) ? boundRights(resource) : /Role$/.test(kind) ? roleRights(resource) : [];
+  },
+};
+
+/** Ports of what has no login of its own, or one that was not made for the internet. */
+const CLOSED_PORTS: ReadonlyMap<unknown, string> = new Map<unknown, string>([
+  [LOCATIONS.nats.port, "NATS"],
+  [LOCATIONS.nats.monitorPort, "NATS' monitoring"],
+  [6222, "NATS' routes"],
+  [LOCATIONS.noetl.port, "NoETL's API"],
+  [LOCATIONS.postgres.port, "Postgres"],
+]);
+const INTERNAL = [
+  ["networking.gke.io/load-balancer-type", /^internal$/i],
+  ["cloud.google.com/load-balancer-type", /^internal$/i],
+  ["service.beta.kubernetes.io/aws-load-balancer-scheme", /^internal$/i],
+  ["service.beta.kubernetes.io/azure-load-balancer-internal", /^true$/i],
+] as const;
+/** Charts of which a load balancer opens what is closed; the gateway's is meant to be open. */
+const CLOSED_CHARTS = new Set(["nats", "noetl", "postgresql", "pgbouncer"]);
+
+function isInternal(service: Readonly<Record<string, unknown>>): boolean {
+  const annotations = at(service, "metadata.annotations");
+  if (!isRecord(annotations)) return false;
+  return INTERNAL.some(([name, value]) => typeof annotations[name] === "string" && value.test(annotations[name]));
+}
+
+const fromAll = (ranges: unknown): boolean => strings(ranges).length === 0 || strings(ranges).some(isEveryone);
+/** True for a range of addresses that is the internet, or a half of it. */
+const isEveryone = (range: string): boolean => /^(?:0\.0\.0\.0|128\.0\.0\.0|::|8000::)\/[01]$/.test(range);
+
+export const closedServices: ResourceRule = {
+  name: "closed-services",
+  severity: "critical",
+  demand: "No load balancer and no external address stands before NATS, NoETL's API or Postgres.",
+  subjects: "Services; what Helm releases render, and values of the charts nats and noetl",
+  reason:
+    "NoETL's API has no login of its own, and a message on NATS is a command that a worker runs: who reaches either runs code in the cluster.",
+  remedy:
+    "Leave the Service `ClusterIP`, and let browsers in through the gateway. From outside, `kubectl port-forward` or an internal " +
+    "load balancer with `loadBalancerSourceRanges`.",
+  check: (resource) => {
+    const { type, props } = resource;
+    const release = releaseOf(resource);
+    if (release) {
+      if (!CLOSED_CHARTS.has(release.chart)) return [];
+      return [...texts(release.values, "values")]
+        .filter(({ key, text }) => key === "type" && text === "LoadBalancer")
+        .map(({ path }) => `${path} is LoadBalancer`);
+    }
+    if (kindOf(type) !== "Service" || !type.startsWith("kubernetes:core/")) return [];
+    const spec = at(props, "spec");
+    if (!isRecord(spec)) return [];
+    const open = spec.type === "LoadBalancer" && !isInternal(props) && fromAll(spec.loadBalancerSourceRanges);
+    const addresses = strings(spec.externalIPs).length > 0;
+    if (!open && !addresses) return [];
+    return records(spec.ports).flatMap(({ port, targetPort }) => {
+      const what = CLOSED_PORTS.get(targetPort) ?? CLOSED_PORTS.get(port);
+      return what ? [`spec.${open ? "type LoadBalancer" : "externalIPs"} opens ${what} (port ${String(port)})`] : [];
+    });
+  },
+};
+
+/** Lists of addresses that may reach something at Google Cloud, by the resource's type. */
+function openRanges({ type, props }: ResourceView): string[] {
+  const networks = (path: string, field: string): string[] =>
+    records(at(props, path))
+      .filter((entry) => isEveryone(String(entry[field])))
+      .map((entry) => `${path} has ${String(entry[field])}`);
+  if (type === "gcp:sql/databaseInstance:DatabaseInstance")
+    return networks("settings.ipConfiguration.authorizedNetworks", "value");
+  if (type === "gcp:container/cluster:Cluster")
+    return networks("masterAuthorizedNetworksConfig.cidrBlocks", "cidrBlock");
+  if (
+    type === "gcp:compute/firewall:Firewall" &&
+    at(props, "direction") !== "EGRESS" &&
+    records(at(props, "allows")).length > 0
+  )
+    return strings(at(props, "sourceRanges"))
+      .filter(isEveryone)
+      .map((range) => `sourceRanges has ${range}`);
+  return [];
+}
+
+const PUBLIC_MEMBERS = /^(?:allUsers|allAuthenticatedUsers)$/;
+const BASIC_ROLES = /^roles\/(?:owner|editor)$/;
+
+/** Members and roles of a grant at Google Cloud, however it is written. */
+function publicGrants({ type, props }: ResourceView): string[] {
+  if (!/^gcp:/.test(type)) return [];
+  const grant = /iam|(?:Bucket|Object|Default)ACL|AccessControl|datasetAccess/i.test(type);
+  if (!grant && !/predefinedAcl/.test(Object.keys(props).join())) return [];
+  const all = [...texts(props)].flatMap((entry) =>
+    entry.key === "policyData" ? policyTexts(entry.text).map((text) => ({ ...entry, text })) : [entry],
+  );
+  return all
+    .filter(
+      ({ key, text }) =>
+        PUBLIC_MEMBERS.test(text) || BASIC_ROLES.test(text) || (key === "predefinedAcl" && /^public/i.test(text)),
+    )
+    .map(({ path, text }) => `${path} is ${text}`);
+}
+
+function policyTexts(text: string): string[] {
+  try {
+    return [...texts(JSON.parse(text))].map((entry) => entry.text);
+  } catch {
+    return [];
+  }
+}
+
+export const nothingPublic: ResourceRule = {
+  name: "nothing-public",
+  severity: "critical",
+  demand:
+    "Nothing at Google Cloud is open to every address or every account, and no account gets `roles/owner` or `roles/editor`.",
+  subjects:
+    "gcp.sql.DatabaseInstance, gcp.container.Cluster, gcp.compute.Firewall, grants (IAM) and access lists of buckets",
+  reason:
+    "A database that every address reaches is tried by everybody within minutes, and images and states hold more than is thought.",
+  remedy: "Use private addresses, name the ranges that need it, and grant one role on one resource to one account.",
+  check: (resource) => [...openRanges(resource), ...publicGrants(resource)],
+};
+
+const ON = /^(?:true|1|yes|on)$/i;
+
+export const loginRequired: StackRule = {
+  name: "login-required",
+  severity: "critical",
+  demand: "Where a stack has resources of Google Cloud, the gateway asks for a login.",
+  subjects: "the stack: environment of containers, values of the chart gateway, what Helm releases render",
+  reason: "With `gatewayAuthBypass` whoever reaches the gateway is signed in as anybody, and runs playbooks.",
+  remedy: "Leave `gatewayAuthBypass` unset; it is for tests on a cluster of one's own.",
+  checkStack: (resources) => {
+    if (!resources.some(({ type }) => type.startsWith("gcp:") || type === "pulumi:providers:gcp")) return [];
+    return resources.flatMap((resource) => {
+      const where =
+        resource.type === RELEASE
+          ? [...texts(resource.props.values, "values")].filter(({ key }) =>
+              /^(?:authBypass|(?:GATEWAY_)?AUTH_BYPASS)$/.test(key),
+            )
+          : containers(resource).flatMap(({ spec, path }) =>
+              [...texts(spec.env, `${path}.env`)].filter(({ key }) => /AUTH_BYPASS$/.test(key)),
+            );
+      const name = resource.rendered ? `${resource.name}, rendered: ` : "";
+      return [
+        ...where
+          .filter(({ text }) => ON.test(text))
+          .map(({ path, text }) => ({ urn: resource.urn, problem: `${name}${path} is ${text}` })),
+        ...(resource.type === RELEASE && at(resource.props, "values.env.authBypass") === true
+          ? [{ urn: resource.urn, problem: "values.env.authBypass is true" }]
+          : []),
+      ];
+    });
+  },
+};

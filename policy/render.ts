@@ -1,0 +1,113 @@
+/**
+ * What a Helm release puts into the cluster. The engine shows a policy the release's values alone, so helm renders them here,
+ * as the release's plugin will: docs/decisions/0023-policy-renders-releases.md.
+ */
+import { execFileSync } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { parseAllDocuments } from "yaml";
+import { projectRoot } from "../contract/project";
+import { RELEASE } from "./release";
+import {
+  at,
+  fromManifest,
+  holdsUnknown,
+  isRecord,
+  isUnknown,
+  type Manifest,
+  plain,
+  type ResourceView,
+} from "./resource";
+
+/** Longest time for one release, with the download of a chart from a repository. */
+const TIMEOUT_MS = 60_000;
+/** Kubernetes that charts are rendered for: helm has a version of its own only in official builds. */
+const KUBE_VERSION = "1.34.4";
+
+/** What became of a release. */
+export interface Rendering {
+  readonly objects: readonly ResourceView[];
+  /** Why there are none; undefined where they are there, or where values are missing that the update will know. */
+  readonly failure?: string;
+}
+
+/** Renderings of this run, by what they were made of: every rule asks, and encryption is asked about separately. */
+const cache = new Map<string, Rendering>();
+
+/** The objects of a release; none for every other resource. */
+export function rendering(resource: ResourceView): Rendering {
+  if (resource.type !== RELEASE) return { objects: [] };
+  const inputs = plain(resource.props) as Record<string, unknown>;
+  const key = JSON.stringify([resource.urn, inputs]);
+  const known = cache.get(key) ?? rendered(resource, inputs);
+  cache.set(key, known);
+  return known;
+}
+
+function rendered(resource: ResourceView, inputs: Readonly<Record<string, unknown>>): Rendering {
+  const { chart, values } = inputs;
+  if (typeof chart !== "string" || isUnknown(chart) || (values !== undefined && !isRecord(values)))
+    return { objects: [] };
+  try {
+    const text = template(resource, inputs);
+    return { objects: manifests(text).map((manifest) => fromManifest(manifest, resource)) };
+  } catch (error) {
+    return { objects: [], ...(holdsUnknown(JSON.stringify(values ?? {})) ? {} : { failure: reason(error) }) };
+  }
+}
+
+function template(resource: ResourceView, inputs: Readonly<Record<string, unknown>>): string {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-policy-"));
+  const text = (name: string): string | undefined => {
+    const value = at(inputs, name);
+    return typeof value === "string" && value !== "" && !isUnknown(value) ? value : undefined;
+  };
+  try {
+    // Values hold credentials: a file of one's own, not arguments.
+    const values = path.join(folder, "values.json");
+    fs.writeFileSync(values, JSON.stringify(inputs.values ?? {}), { mode: 0o600 });
+    const chart = String(inputs.chart);
+    const repository = text("repositoryOpts.repo");
+    const version = text("version");
+    const args = ["template", text("name") ?? resource.name, repository ? chart : local(chart), "--values", values];
+    args.push("--namespace", text("namespace") ?? "default", "--kube-version", KUBE_VERSION, "--skip-tests");
+    if (repository) args.push("--repo", repository);
+    if (version && repository) args.push("--version", version);
+    return execFileSync("helm", args, {
+      cwd: projectRoot(),
+      timeout: TIMEOUT_MS,
+      maxBuffer: 64 * 1024 * 1024,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** A chart that is a folder of the program is found from there; a name that is none may be a URL. */
+function local(chart: string): string {
+  const folder = path.resolve(projectRoot(), chart);
+  return fs.existsSync(folder) ? folder : chart;
+}
+
+function manifests(text: string): Manifest[] {
+  // Kubernetes reads YAML 1.1.
+  return parseAllDocuments(text, { version: "1.1" }).flatMap((document): Manifest[] => {
+    const object: unknown = document.errors.length > 0 ? null : document.toJS();
+    if (!isRecord(object)) return [];
+    const listed = typeof object.kind === "string" && object.kind.endsWith("List") ? object.items : undefined;
+    const all: unknown[] = Array.isArray(listed) ? listed : [object];
+    return all.filter((each): each is Manifest & Record<string, unknown> => isRecord(each) && "kind" in each);
+  });
+}
+
+/** Helm's first words, without the values that they may repeat. */
+function reason(error: unknown): string {
+  const { code, killed, stderr } = error as { code?: string; killed?: boolean; stderr?: string };
+  if (code === "ENOENT") return "helm is not on PATH";
+  if (killed || code === "ETIMEDOUT") return `helm took more than ${TIMEOUT_MS / 1000} s`;
+  const repository = /(?:failed to (?:download|fetch)|not found|no such host|repo)/i.test(stderr ?? "");
+  return repository ? "the chart cannot be had" : "helm refuses the chart or these values";
+}

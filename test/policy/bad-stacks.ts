@@ -1,0 +1,651 @@
+/**
+ * Stacks that a reviewer would send back, each bad in one way, and good ones beside them that look alike. Data alone: what a rule sees
+ * of each resource. `CANARY` stands for a credential, which no rule may repeat.
+ */
+import { Secret } from "@pulumi/policy";
+import type { Manifest } from "../../policy/resource";
+
+export const CANARY = "Canary-7f3a";
+
+/** A resource by its type and inputs; a release also by what its chart renders. */
+export interface Example {
+  readonly type: string;
+  readonly props: Record<string, unknown>;
+  readonly renders?: readonly Manifest[];
+}
+
+export interface BadStack {
+  readonly title: string;
+  readonly rule: string;
+  readonly stack: readonly Example[];
+  readonly says: RegExp;
+}
+
+const base64 = (text: string): string => Buffer.from(text).toString("base64");
+
+export const k8s = (type: string, props: object): Example => ({ type: `kubernetes:${type}`, props: { ...props } });
+export const configMap = (data: object, more: object = {}): Example => k8s("core/v1:ConfigMap", { data, ...more });
+const limits = { requests: { cpu: "1", memory: "1Gi" }, limits: { memory: "1Gi" } };
+const probe = { httpGet: { path: "/health", port: 80 } };
+const container = (spec: object): object => ({
+  name: "app",
+  image: "noetl:v1",
+  resources: limits,
+  readinessProbe: probe,
+  livenessProbe: probe,
+  ...spec,
+});
+export const deployment = (spec: object, pod: object = {}, type = "apps/v1:Deployment"): Example =>
+  k8s(type, { spec: { template: { spec: { containers: [container(spec)], ...pod } } } });
+export const release = (values: object, more: object = {}): Example =>
+  k8s("helm.sh/v3:Release", { chart: "app", values, ...more });
+const natsChart = (values: object): Example => {
+  const part = { merge: { resources: limits } };
+  return release({ container: part, reloader: part, natsBox: { container: part }, ...values }, { chart: "nats" });
+};
+/** A release whose values are harmless, and whose chart is not. */
+const renders = (...manifests: object[]): Example => ({
+  ...release({}),
+  renders: manifests.map((each) => ({ metadata: { name: "app" }, ...each }) as unknown as Manifest),
+});
+const renderedPod = (spec: object, pod: object = {}) =>
+  renders({
+    apiVersion: "apps/v1",
+    kind: "Deployment",
+    spec: { template: { spec: { containers: [container(spec)], ...pod } } },
+  });
+export const service = (spec: object, annotations: object = {}): Example =>
+  k8s("core/v1:Service", { metadata: { annotations }, spec });
+const role = (rule: object): Example => k8s("rbac.authorization.k8s.io/v1:ClusterRole", { rules: [rule] });
+const binding = (roleRef: string, subject: string, kind = "ClusterRoleBinding"): Example =>
+  k8s(`rbac.authorization.k8s.io/v1:${kind}`, { roleRef: { name: roleRef }, subjects: [{ name: subject }] });
+export const google = (type: string, props: object): Example => ({ type: `gcp:${type}`, props: { ...props } });
+const noetl = (server: object = {}): Example =>
+  k8s("helm.sh/v3:Release", { chart: "./charts/noetl", values: { config: { server, worker: server } } });
+const contract = (args: object): Example => ({
+  type: "pulumi-nodejs:dynamic/noetl-nats:StreamContract",
+  props: { ...args },
+});
+const PROVIDER: Example = { type: "pulumi:providers:gcp", props: {} };
+
+const CREDENTIALS = "no-plaintext-credentials";
+const bad = (rule: string, title: string, says: RegExp, ...stack: Example[]): BadStack => ({
+  title,
+  rule,
+  says,
+  stack,
+});
+
+const inCommands: BadStack[] = [
+  bad(
+    CREDENTIALS,
+    "an option and its value as two arguments",
+    /args\[1\] holds/,
+    deployment({ args: ["--password", CANARY] }),
+  ),
+  bad(CREDENTIALS, "a short option's word", /args\[0\] holds/, deployment({ args: [`--pass=${CANARY}`] })),
+  bad(
+    CREDENTIALS,
+    "a shell command that sets a variable",
+    /command\[2\] holds/,
+    deployment({ command: ["sh", "-c", `PGPASSWORD=${CANARY} psql -h db`] }),
+  ),
+  bad(
+    CREDENTIALS,
+    "curl's user",
+    /command\[2\]/,
+    deployment({ command: ["sh", "-c", `curl -u noetl:${CANARY} http://x`] }),
+  ),
+  bad(
+    CREDENTIALS,
+    "SQL in a command",
+    /command\[2\]/,
+    deployment({ command: ["psql", "-c", `ALTER ROLE noetl PASSWORD '${CANARY}'`] }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a probe's command",
+    /livenessProbe\.exec\.command\[2\]/,
+    deployment({ livenessProbe: { exec: { command: ["nats", "--password", CANARY] } } }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a hook's command",
+    /lifecycle\.preStop\.exec\.command\[0\]/,
+    deployment({ lifecycle: { preStop: { exec: { command: [`nats://u:${CANARY}@nats:4222`] } } } }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a probe's header",
+    /httpHeaders\[0\]\.value holds/,
+    deployment({
+      readinessProbe: {
+        httpGet: { port: 1, httpHeaders: [{ name: "Authorization", value: `Basic ${base64(CANARY)}` }] },
+      },
+    }),
+  ),
+];
+
+const inEnvironment: BadStack[] = [
+  bad(CREDENTIALS, "DB_PASS", /env DB_PASS has the name/, deployment({ env: [{ name: "DB_PASS", value: CANARY }] })),
+  bad(CREDENTIALS, "ADMIN_PWD", /env ADMIN_PWD has/, deployment({ env: [{ name: "ADMIN_PWD", value: CANARY }] })),
+  bad(
+    CREDENTIALS,
+    "JSON in a variable of another name",
+    /env APP_CONFIG assigns/,
+    deployment({ env: [{ name: "APP_CONFIG", value: JSON.stringify({ db: { user: "u", password: CANARY } }) }] }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a patch of a Deployment",
+    /env TOKEN has the name/,
+    deployment({ env: [{ name: "TOKEN", value: CANARY }] }, {}, "apps/v1:DeploymentPatch"),
+  ),
+  bad(
+    CREDENTIALS,
+    "a container for looking around",
+    /ephemeralContainers\[0\]\.env/,
+    deployment({}, { ephemeralContainers: [container({ env: [{ name: "TOKEN", value: CANARY }] })] }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a workload of another kind",
+    /env\[0\]\.value has the name/,
+    k8s("argoproj.io/v1alpha1:Rollout", {
+      spec: { template: { spec: { containers: [container({ env: [{ name: "NATS_PASSWORD", value: CANARY }] })] } } },
+    }),
+  ),
+];
+
+const inFiles: BadStack[] = [
+  bad(
+    CREDENTIALS,
+    "nats.conf on one line",
+    /data\.nats\.conf assigns/,
+    configMap({ "nats.conf": `authorization { users: [ { user: noetl, password: ${CANARY} } ] }` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "pass: in nats.conf",
+    /assigns/,
+    configMap({ "nats.conf": `authorization {\n  user: a\n  pass: ${CANARY}\n}` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a token in nats.conf",
+    /assigns/,
+    configMap({ "nats.conf": `authorization: { token: ${CANARY} }` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a shell script",
+    /run\.sh assigns/,
+    configMap({ "run.sh": `#!/bin/sh\nexport NATS_PASSWORD=${CANARY}\nnats pub` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a Python script",
+    /main\.py assigns/,
+    configMap({ "main.py": `password = "${CANARY}"\nconnect(password)` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "SQL",
+    /init\.sql assigns/,
+    configMap({ "init.sql": `CREATE ROLE noetl LOGIN PASSWORD '${CANARY}';` }),
+  ),
+  bad(CREDENTIALS, "PgBouncer's logins", /userlist\.txt assigns/, configMap({ "userlist.txt": `"noetl" "${CANARY}"` })),
+  bad(CREDENTIALS, "psql's logins", /\.pgpass assigns/, configMap({ ".pgpass": `db:5432:noetl:noetl:${CANARY}` })),
+  bad(
+    CREDENTIALS,
+    "a file in base64",
+    /^binaryData\.app\.conf assigns/,
+    configMap({}, { binaryData: { "app.conf": base64(`db\npassword: ${CANARY}`) } }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a registry's login",
+    /private key/,
+    configMap({ "config.json": `{"auths":{"ghcr.io":{"auth":"${base64(CANARY)}"}}}` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "NATS' credentials",
+    /private key/,
+    configMap({ "user.creds": `-----BEGIN NATS USER JWT-----\n${CANARY}` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a seed of NATS",
+    /private key/,
+    configMap({ seed: `SUA${"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".repeat(2).slice(0, 55)}` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a patch of a ConfigMap",
+    /data\.PASSWORD has the name/,
+    k8s("core/v1:ConfigMapPatch", { data: { PASSWORD: CANARY } }),
+  ),
+];
+
+const inReleases: BadStack[] = [
+  bad(
+    CREDENTIALS,
+    "a list of variables in values",
+    /^values\.extraEnv\[0\]\.value has the name/,
+    release({ extraEnv: [{ name: "NATS_PASSWORD", value: CANARY }] }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a configuration as text in values",
+    /^values\.config assigns/,
+    release({ config: `db:\n  password: ${CANARY}\n` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a file by its name in values",
+    /values\.files\.app\.ini assigns/,
+    release({ files: { "app.ini": `[db]\npass = ${CANARY}` } }),
+  ),
+  bad(
+    CREDENTIALS,
+    "the login of a repository",
+    /^repositoryOpts\.password has the name/,
+    release({}, { repositoryOpts: { repo: "https://x", username: "u", password: CANARY }, version: "1.0.0" }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a chart that puts an encrypted value into a ConfigMap",
+    /ConfigMap app, rendered: data\.url holds a secret of the program/,
+    {
+      ...renders({ apiVersion: "v1", kind: "ConfigMap", data: { url: `host=db key=${CANARY}` } }),
+      props: { chart: "app", values: { auth: { password: new Secret(CANARY) } } },
+    },
+  ),
+  bad(
+    CREDENTIALS,
+    "a chart with a password of its own",
+    /Deployment app, rendered: .*env ADMIN_PASSWORD/,
+    renderedPod({ env: [{ name: "ADMIN_PASSWORD", value: CANARY }] }),
+  ),
+];
+
+const MOVING: BadStack[] = [
+  bad("no-latest", "an image of a branch", /image is noetl:main$/, deployment({ image: "noetl:main" })),
+  bad("no-latest", "an image of a channel", /noetl:nightly-alpine/, deployment({ image: "noetl:nightly-alpine" })),
+  bad(
+    "no-latest",
+    "a branch as a tag in values",
+    /values\.image\.tag is master/,
+    release({ image: { tag: "master" } }),
+  ),
+  bad(
+    "no-latest",
+    "a patch with latest",
+    /noetl:latest/,
+    deployment({ image: "noetl:latest" }, {}, "apps/v1:StatefulSetPatch"),
+  ),
+  bad(
+    "no-latest",
+    "a range of chart versions",
+    /a range of versions/,
+    release({}, { repositoryOpts: { repo: "https://x" }, version: "^2.0.0" }),
+  ),
+  bad(
+    "no-latest",
+    "a chart that takes latest",
+    /Deployment app, rendered: .*x:latest/,
+    renderedPod({ image: "x:latest" }),
+  ),
+  bad("resources-set", "a chart without limits", /Deployment app, rendered: .*lacks/, renderedPod({ resources: {} })),
+  bad(
+    "probes-set",
+    "a chart that serves without probes",
+    /Deployment app, rendered: .*lacks readinessProbe/,
+    renderedPod({ readinessProbe: undefined, ports: [{ containerPort: 80 }] }),
+  ),
+];
+
+const PODS: BadStack[] = [
+  bad(
+    "pods-baseline",
+    "a privileged container",
+    /securityContext\.privileged/,
+    deployment({ securityContext: { privileged: true } }),
+  ),
+  bad(
+    "pods-baseline",
+    "a privileged init container",
+    /initContainers\[0\]\.securityContext\.privileged/,
+    deployment({}, { initContainers: [container({ securityContext: { privileged: true } })] }),
+  ),
+  bad("pods-baseline", "the node's network", /hostNetwork is true/, deployment({}, { hostNetwork: true })),
+  bad(
+    "pods-baseline",
+    "the node's processes",
+    /hostPID is true/,
+    deployment({}, { hostPID: true }, "apps/v1:DaemonSet"),
+  ),
+  bad(
+    "pods-baseline",
+    "a folder of the node",
+    /volumes docker is a hostPath/,
+    deployment({}, { volumes: [{ name: "docker", hostPath: { path: "/var/run/docker.sock" } }] }),
+  ),
+  bad("pods-baseline", "a port of the node", /hostPort 4222/, deployment({ ports: [{ hostPort: 4222 }] })),
+  bad(
+    "pods-baseline",
+    "a capability that is as good as root",
+    /capabilities\.add SYS_ADMIN$/,
+    deployment({ securityContext: { capabilities: { add: ["NET_BIND_SERVICE", "SYS_ADMIN"] } } }),
+  ),
+  bad(
+    "pods-baseline",
+    "no seccomp",
+    /seccompProfile Unconfined/,
+    deployment({}, { securityContext: { seccompProfile: { type: "Unconfined" } } }),
+  ),
+  bad(
+    "pods-baseline",
+    "a chart with all of the node",
+    /rendered: .*hostNetwork/,
+    renderedPod({}, { hostNetwork: true }),
+  ),
+  bad(
+    "namespaces-enforce",
+    "a namespace that enforces privileged",
+    /is "privileged"/,
+    k8s("core/v1:Namespace", { metadata: { labels: { "pod-security.kubernetes.io/enforce": "privileged" } } }),
+  ),
+  bad(
+    "namespaces-enforce",
+    "a namespace that enforces nothing",
+    /no label/,
+    k8s("core/v1:Namespace", { metadata: { name: "x" } }),
+  ),
+];
+
+const RIGHTS: BadStack[] = [
+  bad(
+    "no-cluster-admin",
+    "cluster-admin for a worker",
+    /roleRef is cluster-admin/,
+    binding("cluster-admin", "noetl-worker"),
+  ),
+  bad(
+    "no-cluster-admin",
+    "the same in a namespace",
+    /roleRef/,
+    binding("cluster-admin", "noetl-worker", "RoleBinding"),
+  ),
+  bad(
+    "no-cluster-admin",
+    "a role that is cluster-admin by another name",
+    /every verb on every resource/,
+    role({ apiGroups: ["*"], resources: ["*"], verbs: ["*"] }),
+  ),
+  bad(
+    "no-cluster-admin",
+    "a role that may give itself any",
+    /escalate, bind/,
+    role({ resources: ["roles"], verbs: ["escalate", "bind"] }),
+  ),
+  bad(
+    "no-cluster-admin",
+    "a role for everybody",
+    /system:authenticated: that is everybody/,
+    binding("edit", "system:authenticated"),
+  ),
+  bad(
+    "no-cluster-admin",
+    "a chart with cluster-admin",
+    /ClusterRoleBinding app, rendered: roleRef/,
+    renders({
+      apiVersion: "rbac.authorization.k8s.io/v1",
+      kind: "ClusterRoleBinding",
+      roleRef: { name: "cluster-admin" },
+    }),
+  ),
+];
+
+const OPEN: BadStack[] = [
+  bad(
+    "closed-services",
+    "a load balancer before NATS",
+    /opens NATS/,
+    service({ type: "LoadBalancer", ports: [{ port: 4222 }] }),
+  ),
+  bad(
+    "closed-services",
+    "the same with another port outside",
+    /opens NoETL's API \(port 80\)/,
+    service({ type: "LoadBalancer", ports: [{ port: 80, targetPort: 8082 }] }),
+  ),
+  bad(
+    "closed-services",
+    "a range that is everybody",
+    /opens Postgres/,
+    service({ type: "LoadBalancer", loadBalancerSourceRanges: ["0.0.0.0/0"], ports: [{ port: 5432 }] }),
+  ),
+  bad(
+    "closed-services",
+    "an external address",
+    /externalIPs opens NATS/,
+    service({ externalIPs: ["203.0.113.7"], ports: [{ port: 4222 }] }),
+  ),
+  bad(
+    "closed-services",
+    "the chart's values",
+    /^values\.service\.merge\.spec\.type is LoadBalancer/,
+    natsChart({ service: { merge: { spec: { type: "LoadBalancer" } } } }),
+  ),
+  bad(
+    "closed-services",
+    "a chart's Service",
+    /Service app, rendered: spec\.type LoadBalancer opens NATS' monitoring/,
+    renders({ apiVersion: "v1", kind: "Service", spec: { type: "LoadBalancer", ports: [{ port: 8222 }] } }),
+  ),
+  bad(
+    "nothing-public",
+    "a database for every address",
+    /authorizedNetworks has 0\.0\.0\.0\/0/,
+    google("sql/databaseInstance:DatabaseInstance", {
+      settings: { ipConfiguration: { authorizedNetworks: [{ name: "all", value: "0.0.0.0/0" }] } },
+    }),
+  ),
+  bad(
+    "nothing-public",
+    "the same in two halves",
+    /128\.0\.0\.0\/1/,
+    google("sql/databaseInstance:DatabaseInstance", {
+      settings: { ipConfiguration: { authorizedNetworks: [{ value: "128.0.0.0/1" }] } },
+    }),
+  ),
+  bad(
+    "nothing-public",
+    "a control plane for every address",
+    /cidrBlocks has 0\.0\.0\.0\/0/,
+    google("container/cluster:Cluster", {
+      masterAuthorizedNetworksConfig: { cidrBlocks: [{ cidrBlock: "0.0.0.0/0" }] },
+    }),
+  ),
+  bad(
+    "nothing-public",
+    "a firewall that lets everybody in",
+    /sourceRanges has 0\.0\.0\.0\/0/,
+    google("compute/firewall:Firewall", { sourceRanges: ["0.0.0.0/0"], allows: [{ protocol: "tcp" }] }),
+  ),
+  bad(
+    "nothing-public",
+    "a bucket for everybody",
+    /member is allUsers/,
+    google("storage/bucketIAMMember:BucketIAMMember", { member: "allUsers" }),
+  ),
+  bad(
+    "nothing-public",
+    "everybody in a list",
+    /members\[1\] is allAuthenticatedUsers/,
+    google("artifactregistry/repositoryIamBinding:RepositoryIamBinding", {
+      members: ["user:a@x", "allAuthenticatedUsers"],
+    }),
+  ),
+  bad(
+    "nothing-public",
+    "everybody in a policy as text",
+    /policyData is allUsers/,
+    google("cloudrunv2/serviceIamPolicy:ServiceIamPolicy", {
+      policyData: JSON.stringify({ bindings: [{ role: "roles/run.invoker", members: ["allUsers"] }] }),
+    }),
+  ),
+  bad(
+    "nothing-public",
+    "a project's owner",
+    /role is roles\/owner/,
+    google("projects/iAMMember:IAMMember", { role: "roles/owner" }),
+  ),
+  bad(
+    "login-required",
+    "the gateway without a login",
+    /values\.env\.authBypass is true/,
+    PROVIDER,
+    release({ env: { authBypass: "true" }, image: { digest: "sha256:a" } }, { chart: "./charts/gateway" }),
+  ),
+  bad(
+    "login-required",
+    "the same as a variable of a container",
+    /env\[0\]\.value is true/,
+    PROVIDER,
+    deployment({ env: [{ name: "AUTH_BYPASS", value: "true" }] }),
+  ),
+];
+
+const CONTRACTS: BadStack[] = [
+  bad(
+    "contract-covers-noetl",
+    "a contract in mode ensure alone",
+    /only StreamContracts in mode ensure/,
+    noetl(),
+    contract({ mode: "ensure" }),
+  ),
+  bad(
+    "contract-covers-noetl",
+    "a contract with the NATS of another namespace",
+    /what the server uses in namespace nats: /,
+    noetl(),
+    contract({ connection: { namespace: "nats-test" } }),
+  ),
+  bad(
+    "contract-covers-noetl",
+    "NoETL with a NATS that the contract does not see",
+    /in namespace messaging: /,
+    noetl({ NATS_URL: "nats://nats.messaging.svc.cluster.local:4222" }),
+    contract({}),
+  ),
+  bad(
+    "contract-covers-noetl",
+    "the right names in mode ensure, others in mode assert",
+    /what the server uses/,
+    noetl(),
+    contract({ mode: "ensure" }),
+    contract({ stream: "OTHER" }),
+  ),
+];
+
+export const BAD_STACKS: readonly BadStack[] = [
+  ...inCommands,
+  ...inEnvironment,
+  ...inFiles,
+  ...inReleases,
+  ...MOVING,
+  ...PODS,
+  ...RIGHTS,
+  ...OPEN,
+  ...CONTRACTS,
+];
+
+/** Stacks that look like bad ones and are not. */
+export const GOOD_STACKS: Readonly<Record<string, readonly Example[]>> = {
+  "options that name a file, a switch or a variable": [
+    deployment({
+      args: ["--password-file", "/run/secret", "--token", "$(TOKEN)", "--no-password", "--pass-through", "x"],
+      command: ["sh", "-c", 'PGPASSWORD="$ADMIN" psql -U "$USER" && nats --password "$NATS_PASSWORD" pub x'],
+    }),
+  ],
+  "SQL that takes a variable": [
+    deployment({ command: ["sh", "-c", "psql <<'SQL'\nALTER ROLE :\"role\" PASSWORD :'password';\nSQL"] }),
+  ],
+  "variables that only sound like credentials": [
+    deployment({
+      env: [
+        { name: "PWD", value: "/app" },
+        { name: "BYPASS", value: "on" },
+        { name: "TOKENIZERS_PARALLELISM", value: "false" },
+        { name: "LOG_CONFIG", value: '{"level":"info","keys":["a"]}' },
+      ],
+    }),
+  ],
+  "configuration that refers to a credential": [
+    configMap({
+      "nats.conf":
+        "authorization { users: [ { user: $USER, password: $PASS } ] } # the password: see the Secret\ninclude auth.conf",
+      "app.yaml": "db:\n  passwordFile: /run/password\n  # password: put it into the Secret\n  token: ${TOKEN}\n",
+      "default.conf": "server {\n  location / {\n    proxy_pass http://noetl:8082;\n  }\n}\n",
+      "run.sh": '#!/bin/sh\nexport PGPASSWORD="$NOETL_PASSWORD"\nTOKEN=$(cat /run/token)\npsql --password="$X"\n',
+      "main.py": 'password = os.environ["PASSWORD"]\ntoken = f"{name}:{value}"\n',
+      "logo.json": '{"title": "reset your password", "pattern": "pass|fail"}',
+    }),
+    configMap({}, { binaryData: { "logo.png": base64("\u0089PNG\r\n\u001a\npass") } }),
+  ],
+  "an image by a digest whatever its tag, and one of a version": [
+    deployment({ image: `noetl:main@sha256:${"a".repeat(64)}` }),
+    deployment({ image: "noetl:main-3f2a9c1" }),
+    deployment({ image: "noetl:2.8.9-alpine" }),
+  ],
+  "a capability of baseline": [deployment({ securityContext: { capabilities: { drop: ["ALL"], add: ["CHOWN"] } } })],
+  "a namespace that enforces": [
+    k8s("core/v1:Namespace", { metadata: { labels: { "pod-security.kubernetes.io/enforce": "restricted" } } }),
+  ],
+  "roles of one's own": [
+    role({ apiGroups: ["batch"], resources: ["jobs"], verbs: ["*"] }),
+    binding("view", "ada@acme.dev"),
+  ],
+  "load balancers that are meant": [
+    service({ type: "LoadBalancer", ports: [{ port: 80, targetPort: 8090 }] }),
+    service({ type: "LoadBalancer", ports: [{ port: 4222 }] }, { "networking.gke.io/load-balancer-type": "Internal" }),
+    service({ type: "LoadBalancer", loadBalancerSourceRanges: ["203.0.113.0/24"], ports: [{ port: 4222 }] }),
+    service({ type: "NodePort", ports: [{ port: 4222 }] }),
+  ],
+  "addresses and grants that are named": [
+    google("container/cluster:Cluster", {
+      deletionProtection: true,
+      masterAuthorizedNetworksConfig: { cidrBlocks: [{ cidrBlock: "203.0.113.0/24" }] },
+    }),
+    google("compute/firewall:Firewall", {
+      direction: "EGRESS",
+      sourceRanges: ["0.0.0.0/0"],
+      allows: [{ protocol: "tcp" }],
+    }),
+    google("compute/firewall:Firewall", { sourceRanges: ["0.0.0.0/0"], denies: [{ protocol: "all" }] }),
+    google("projects/iAMMember:IAMMember", { role: "roles/cloudsql.client", member: "serviceAccount:a@x" }),
+  ],
+  "a gateway without a login on a cluster of one's own": [
+    release(
+      { env: { authBypass: "true" } },
+      { chart: "./charts/gateway", values: { env: { authBypass: "true" }, image: { digest: "sha256:a" } } },
+    ),
+  ],
+  "both contracts, and a NATS by an address": [
+    noetl({ NATS_URL: "nats://nats.example.com:4222" }),
+    contract({ mode: "ensure" }),
+    contract({ mode: "assert", connection: { servers: ["nats.example.com:4222"] } }),
+  ],
+  "a chart that does as it should": [
+    {
+      ...renderedPod({ env: [{ name: "P", valueFrom: { secretKeyRef: { name: "a", key: "b" } } }] }),
+      props: { chart: "app", values: { auth: { password: new Secret(CANARY) } } },
+    },
+    renders({ apiVersion: "v1", kind: "Secret", stringData: { password: CANARY } }),
+    // A shell to look around serves nobody.
+    renderedPod({ readinessProbe: undefined, livenessProbe: undefined }),
+  ],
+};
