@@ -4,7 +4,6 @@
  */
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
 import { parseAllDocuments } from "yaml";
 import { projectRoot } from "../contract/project";
@@ -58,32 +57,26 @@ function rendered(resource: ResourceView, inputs: Readonly<Record<string, unknow
 }
 
 function template(resource: ResourceView, inputs: Readonly<Record<string, unknown>>): string {
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-policy-"));
   const text = (name: string): string | undefined => {
     const value = at(inputs, name);
     return typeof value === "string" && value !== "" && !isUnknown(value) ? value : undefined;
   };
-  try {
-    // Values hold credentials: a file of one's own, not arguments.
-    const values = path.join(folder, "values.json");
-    fs.writeFileSync(values, JSON.stringify(inputs.values ?? {}), { mode: 0o600 });
-    const chart = String(inputs.chart);
-    const repository = text("repositoryOpts.repo");
-    const version = text("version");
-    const args = ["template", text("name") ?? resource.name, repository ? chart : local(chart), "--values", values];
-    args.push("--namespace", text("namespace") ?? "default", "--kube-version", KUBE_VERSION, "--skip-tests");
-    if (repository) args.push("--repo", repository);
-    if (version && repository) args.push("--version", version);
-    return execFileSync("helm", args, {
-      cwd: projectRoot(),
-      timeout: TIMEOUT_MS,
-      maxBuffer: 64 * 1024 * 1024,
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "pipe"],
-    });
-  } finally {
-    fs.rmSync(folder, { recursive: true, force: true });
-  }
+  const chart = String(inputs.chart);
+  const repository = text("repositoryOpts.repo");
+  const version = text("version");
+  const args = ["template", text("name") ?? resource.name, repository ? chart : local(chart), "--values", "-"];
+  args.push("--namespace", text("namespace") ?? "default", "--kube-version", KUBE_VERSION, "--skip-tests");
+  if (repository) args.push("--repo", repository);
+  if (version && repository) args.push("--version", version);
+  return execFileSync("helm", args, {
+    // Values hold credentials: neither arguments nor a file.
+    input: JSON.stringify(inputs.values ?? {}),
+    cwd: projectRoot(),
+    timeout: TIMEOUT_MS,
+    maxBuffer: 64 * 1024 * 1024,
+    encoding: "utf8",
+    stdio: ["pipe", "pipe", "pipe"],
+  });
 }
 
 /** A chart that is a folder of the program is found from there; a name that is none may be a URL. */
