@@ -8,7 +8,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { projectRoot } from "../contract/project";
 import { familyOf, memoryOf } from "./processes";
-import { median, seconds, table } from "./table";
+import { median, report, seconds, type Row } from "./table";
 
 const LIMITS = { seconds: 15, mebibytes: 600 };
 
@@ -33,14 +33,14 @@ async function once(output: string): Promise<number> {
   return peak;
 }
 
-async function main(): Promise<void> {
+async function measure(): Promise<Row[]> {
   const runs = Number(process.argv[2] ?? 3);
   const output = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-bench-"));
   try {
     const times: number[] = [];
     const peaks: number[] = [];
     for (let run = 0; run < runs; run++) times.push(await seconds(async () => void peaks.push(await once(output))));
-    const rows = [
+    return [
       {
         what: `diff of kind, all formats, median of ${runs}`,
         measured: median(times),
@@ -54,13 +54,9 @@ async function main(): Promise<void> {
         limit: LIMITS.mebibytes,
       },
     ];
-    for (const line of table(rows)) process.stdout.write(`${line}\n`);
   } finally {
     fs.rmSync(output, { recursive: true, force: true });
   }
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-});
+report(measure);

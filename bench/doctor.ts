@@ -7,9 +7,9 @@ import * as path from "node:path";
 import { projectRoot } from "../contract/project";
 import { EMBEDDED_STACK } from "../embedded/home";
 import { rowsOf, runs } from "./commands";
-import { table, type Row } from "./table";
+import { report, type Row } from "./table";
 
-async function main(): Promise<void> {
+async function measure(): Promise<Row[]> {
   const rows: Row[] = [];
   const stack = ["--stack", EMBEDDED_STACK];
   for (const command of ["doctor", "verify"] as const) {
@@ -20,10 +20,7 @@ async function main(): Promise<void> {
   }
   const build = await runs(process.execPath, path.join(projectRoot(), "scripts", "build.mjs"));
   rows.push({ what: "of it, the build that has nothing to do", measured: build.seconds, unit: "s", limit: 0.5 });
-  process.stdout.write(`${table(rows).join("\n")}\n`);
+  return rows;
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-});
+report(measure);

@@ -1,5 +1,5 @@
 /**
- * Measures the preview of the full stack on GKE against that of an empty program, on the same engine: `npm run bench:gke`. Needs
+ * Measures the preview of the full stack on GKE against that of an empty program, on the same engine: `npm run bench:gke`, median of five runs in turn. Needs
  * no cluster and no cloud. The runs alternate, so that all meet the same load of the machine.
  *
  * Measured is the command `pulumi preview`, as a user runs it: engine, launcher, TypeScript and program start again each time; only
@@ -14,7 +14,7 @@ import { projectRoot } from "../contract/project";
 import { type GkeStack, openGkeStack } from "../embedded/gcp/stack";
 import { startLanguageHost } from "../embedded/language-host";
 import { ensureTools } from "../embedded/toolchain";
-import { median, type Row, seconds, table } from "./table";
+import { median, report, type Row, seconds } from "./table";
 
 const RUNS = 5;
 const LIMIT = 1.5;
@@ -77,7 +77,7 @@ async function inTurn<K extends string>(work: Readonly<Record<K, () => Promise<u
   return Object.fromEntries(names.map((name) => [name, median(times[name])])) as Record<K, number>;
 }
 
-async function main(): Promise<void> {
+async function measure(): Promise<Row[]> {
   const tools = await ensureTools(["helm", "pulumi"]);
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-bench-"));
   const host = await startLanguageHost();
@@ -119,7 +119,7 @@ async function main(): Promise<void> {
         limit: LIMIT,
       },
     ];
-    process.stdout.write(`Previews, median of ${RUNS} runs in turn\n${table(rows).join("\n")}\n`);
+    return rows;
   } finally {
     for (const each of opened.reverse()) await each.close();
     host.stop();
@@ -127,7 +127,4 @@ async function main(): Promise<void> {
   }
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-});
+report(measure);
