@@ -3,7 +3,7 @@ import type { ClaimFacts, Evidence, Part } from "../evidence";
 import { quoted } from "../text";
 import { finding, keyOf, run, say, type DiagnosisRule, type Step } from "./finding";
 import { putBack, refreshAndUpdate } from "./releases";
-import { explainsPod, named, places, warningsAbout } from "./trouble";
+import { explainsPod, named, type Place, places, warningsAbout } from "./trouble";
 
 /** Volumes that nobody provides. */
 export const claims: DiagnosisRule = (evidence) =>
@@ -22,7 +22,7 @@ export const claims: DiagnosisRule = (evidence) =>
             ...warnings,
             ...waiting.map((pod) => `pod ${named(pod)}: ${pod.unscheduled}`),
           ],
-          remedy: [...otherClass(evidence, part, claim), ...claimedAgain(evidence, part, claim)],
+          remedy: [...otherClass(evidence, part, claim), ...claimedAgain(evidence, { part, facts, claim })],
           explains: [keyOf("claim", claim), ...waiting.flatMap((pod) => explainsPod(pod, part))],
         });
       }),
@@ -44,7 +44,9 @@ function otherClass({ kubectl, stack }: Evidence, part: Part, { phase, storageCl
   ];
 }
 
-function claimedAgain(evidence: Evidence, part: Part, { namespace, name, phase }: ClaimFacts): Step[] {
+/** The other pods of the set go on: the StatefulSet that the update makes takes them for its own. */
+function claimedAgain(evidence: Evidence, { part, facts, claim }: Place & { readonly claim: ClaimFacts }): Step[] {
+  const { namespace, name, phase } = claim;
   const { kubectl, stack } = evidence;
   const update = run(`pulumi up --stack ${stack}`);
   const set = part === "nats" ? LOCATIONS.nats.service : LOCATIONS.postgres.service;
@@ -54,7 +56,10 @@ function claimedAgain(evidence: Evidence, part: Part, { namespace, name, phase }
         ? "The volume of this claim was removed, with what was on it. The update makes another where the claim and its StatefulSet are gone:"
         : "A claim is never changed: where you have named one, remove the claim, which has no volume yet, and the StatefulSet that made it:",
     ),
-    run(`${kubectl} -n ${namespace} delete statefulset ${set}`),
+    run(`${kubectl} -n ${namespace} delete statefulset ${set} --cascade=orphan`),
+    ...facts.pods
+      .filter((pod) => name.endsWith(`-${pod.name}`))
+      .map((pod) => run(`${kubectl} -n ${namespace} delete pod ${quoted(pod.name)}`)),
     run(`${kubectl} -n ${namespace} delete pvc ${quoted(name)}`),
     // The new setting changes the release, and Helm makes what is missing; Postgres is made of the program's own resources.
     ...(phase === "Lost" ? putBack(evidence, part) : part === "nats" ? [update] : refreshAndUpdate(evidence)),

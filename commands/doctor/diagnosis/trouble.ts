@@ -9,7 +9,7 @@ import { crashes, type LogMeaning } from "./logs";
 /** Lines of a log that a finding shows. */
 const LOG_LINES = 5;
 
-interface Place {
+export interface Place {
   readonly part: Part;
   readonly facts: NamespaceFacts;
 }

@@ -516,7 +516,8 @@ const CASES: readonly Case[] = [
     }),
     says:
       "pulumi config set natsStorageClass NAME --stack kind\nA claim is never changed: where you have named one, remove the claim, " +
-      "which has no volume yet, and the StatefulSet that made it:\nkubectl --context kind-noetl -n nats delete statefulset nats\n" +
+      "which has no volume yet, and the StatefulSet that made it:\nkubectl --context kind-noetl -n nats delete statefulset nats --cascade=orphan\n" +
+      "kubectl --context kind-noetl -n nats delete pod nats-0\n" +
       "kubectl --context kind-noetl -n nats delete pvc nats-js-nats-0\npulumi up",
     but: "a claim that waits for its first pod",
     misses: inPart("nats", { claims: [{ namespace: "nats", name: "nats-js-nats-0", phase: "Pending" }] }),

@@ -152,7 +152,8 @@ it(
     expect(pending).toEqual([
       expect.stringMatching(/ get storageclass$/),
       `pulumi config set natsStorageClass NAME --stack ${STACK}`,
-      expect.stringMatching(/ delete statefulset nats$/),
+      expect.stringMatching(/ delete statefulset nats --cascade=orphan$/),
+      expect.stringMatching(/ delete pod nats-0$/),
       expect.stringMatching(/ delete pvc nats-js-nats-0$/),
       UP,
     ]);
