@@ -40,7 +40,7 @@ const NEEDS = {
     "test/scripts/package.test.ts",
   ],
   gke: [
-    "test/components/gcp/**/*.test.ts",
+    "test/components/gcp/pgbouncer.test.ts",
     "test/config/gke/**/*.test.ts",
     "test/docs/gke.test.ts",
     "test/policy/stacks.test.ts",

@@ -36,6 +36,9 @@ export function ensureDebianProgram(wanted: DebianProgram): Found {
   if (installed) return { installed };
   const folder = path.join(cacheDir(), wanted.package);
   if (fs.existsSync(folder)) return { unpacked: folder };
+  process.stderr.write(
+    `No ${wanted.program} on PATH: downloading Debian's package ${wanted.package}, once, and unpacking it into ${folder} ...\n`,
+  );
   const unfinished = `${folder}.${process.pid}.unpacking`;
   try {
     unpack(unfinished, wanted);

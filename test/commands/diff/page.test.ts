@@ -112,7 +112,8 @@ describe("the page in a browser", () => {
     folder = temporaryFolder();
     fs.writeFileSync(path.join(folder, "diff.html"), present(REPORT, "html", { maxSize: 60_000 }));
     address = pathToFileURL(path.join(folder, "diff.html")).href;
-    browser = await chromium.launch({ executablePath: ensureBrowser(), args: FLAGS });
+    const { executablePath, env } = ensureBrowser();
+    browser = await chromium.launch({ executablePath, args: FLAGS, env: { ...process.env, ...env } });
   });
   afterAll(async () => {
     await browser.close();
