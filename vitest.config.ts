@@ -100,6 +100,7 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: Object.values(NEEDS).flat(),
           testTimeout: 30_000,
+          hookTimeout: 30_000,
         },
       },
       {
