@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
-/** Files that take half a minute or more. They start first, so that no worker is left alone with one at the end. */
+/** Files that take long, within their kind. They start first, so that no worker is left alone with one at the end. */
 const LONG = [
   "commands/doctor/repair/repair-model",
   "e2e/embedded",
@@ -18,6 +18,12 @@ const LONG = [
   "e2e/library",
   "embedded/plugin/replay",
   "commands/diff/command",
+  "embedded/toolchain/downloads",
+  "commands/doctor/diagnosis",
+  "components/components",
+  "components/gcp/components",
+  "contract/declared/problems",
+  "stacks/ensure",
 ];
 
 class LongestFirst extends BaseSequencer {
@@ -99,6 +105,8 @@ export default defineConfig({
           name: "unit",
           include: ["test/**/*.test.ts"],
           exclude: Object.values(NEEDS).flat(),
+          // Loading the SDKs costs more than most tests: each worker does it once for all of its files.
+          isolate: false,
           testTimeout: 30_000,
           hookTimeout: 30_000,
         },
