@@ -41,6 +41,7 @@ const NEEDS = {
   programs: [
     "test/contract/guard/alerts.test.ts",
     "test/commands/kind/**/*.test.ts",
+    "test/embedded/up.test.ts",
     "test/scripts/build.test.ts",
     "test/scripts/import-directions.test.ts",
     "test/scripts/package.test.ts",

@@ -1,12 +1,14 @@
+// First, because it concerns how the SDK is loaded.
+import "./late-npm";
 import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
-import { LocalWorkspace, PulumiCommand, type Stack } from "@pulumi/pulumi/automation";
-import { projectRoot } from "../contract/project";
+import { type ConfigMap, LocalWorkspace, PulumiCommand, Stack } from "@pulumi/pulumi/automation";
+import { PROJECT, projectRoot } from "../contract/project";
 import { SETTINGS, type SettingKey } from "../config/schema";
 import { NODE_PORTS } from "../contract/facts";
-import { deploy, loadSettings, PROJECT } from "../program";
+import { lookForOfficials, type Officials } from "./officials";
 import type { ToolPaths } from "./toolchain";
 import { EMBEDDED_STACK, embeddedPaths, stateEnvironment } from "./home";
 import { serveStandIns } from "./plugin";
@@ -34,11 +36,9 @@ export function embeddedConfig(kubeconfigPath: string): Partial<Record<SettingKe
 /** Stands in for the chart nats/nats where its repository cannot be reached. */
 export const STAND_IN_CHART = "./embedded/charts/nats";
 
-/** Launchers that an installed Pulumi brings along, by the engine's kind of plugin: from the SDK's package, and our own. */
-const LAUNCHERS = {
-  "resource-pulumi-nodejs": path.dirname(require.resolve("@pulumi/pulumi/package.json")),
-  "analyzer-policy-nodejs": path.join(projectRoot(), "embedded", "launchers"),
-} as const;
+/** Launchers that an installed Pulumi brings along, by the engine's kind of plugin. */
+const LAUNCHERS = ["resource-pulumi-nodejs", "analyzer-policy-nodejs"] as const;
+const LAUNCHER_FOLDER = path.join(projectRoot(), "embedded", "launchers");
 
 /**
  * Puts the launchers where the engine looks for installed plugins. On PATH it finds them too, but warns of each: a plugin on
@@ -46,16 +46,28 @@ const LAUNCHERS = {
  */
 function installLaunchers(home: string): void {
   const version = sdkVersion("pulumi");
-  for (const [plugin, from] of Object.entries(LAUNCHERS)) {
+  for (const plugin of LAUNCHERS) {
     const folder = path.join(home, "plugins", `${plugin}-v${version}`);
     fs.mkdirSync(folder, { recursive: true });
     const target = path.join(folder, `pulumi-${plugin}`);
     const unfinished = `${target}.${process.pid}`;
-    fs.copyFileSync(path.join(from, `pulumi-${plugin}`), unfinished);
+    fs.copyFileSync(path.join(LAUNCHER_FOLDER, `pulumi-${plugin}`), unfinished);
     fs.chmodSync(unfinished, 0o755);
     fs.renameSync(unfinished, target);
   }
 }
+
+/** Compiled, also where this module is loaded from its source. */
+const LATE_NPM = path.join(projectRoot(), "dist", "embedded", "late-npm.js");
+
+/**
+ * Processes of Node that the engine starts load less. The engine's own runs are short, and each reads the schema of all that it knows: collecting garbage four times as seldom saves a
+ * quarter of their processor time and costs some 10 MB. Who sets GOGC decides.
+ */
+const QUICK = {
+  NODE_OPTIONS: [process.env.NODE_OPTIONS ?? "", `--require=${JSON.stringify(LATE_NPM)}`].join(" ").trim(),
+  GOGC: process.env.GOGC ?? "400",
+};
 
 /** The rules that every stack is held to, for the engine's option `policyPacks`. */
 export const POLICY_PACK = path.join(projectRoot(), "policy");
@@ -75,6 +87,8 @@ export interface EngineOptions {
   tools: ToolPaths<"pulumi" | "helm">;
   /** Folder that local charts' paths are relative to: the program's. Default: this project's root. */
   cwd?: string;
+  /** Where they have been looked for before. Default: they are looked for now. */
+  officials?: Officials;
   log?: (line: string) => void;
 }
 
@@ -83,17 +97,17 @@ export interface EngineOptions {
  *
  * `NOETL_NATS_PLUGINS=official` insists on the official plugins.
  */
-export async function openEngine({ dir, tools, cwd = projectRoot(), log }: EngineOptions): Promise<Engine> {
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  const { dir, tools, cwd = projectRoot(), log, officials = lookForOfficials(tools) } = options;
   const { home, state } = embeddedPaths(dir);
   for (const folder of [dir, home, state]) fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const official = process.env.NOETL_NATS_PLUGINS === "official" || (await officialPlugins(tools.pulumi));
+  const [official, command] = await Promise.all([officials.plugins, pulumiCommand(dir, tools.pulumi)]);
   const standIns = official ? undefined : await serveStandIns({ helm: tools.helm, cwd, ...(log ? { log } : {}) });
   const envVars: Record<string, string> = {
     ...stateEnvironment(dir),
+    ...QUICK,
     // The policy pack renders releases with the helm that it finds.
-    PATH: [...(official ? Object.values(LAUNCHERS) : []), path.dirname(tools.helm), process.env.PATH].join(
-      path.delimiter,
-    ),
+    PATH: [...(official ? [LAUNCHER_FOLDER] : []), path.dirname(tools.helm), process.env.PATH].join(path.delimiter),
     PULUMI_HOME: official ? (process.env.PULUMI_HOME ?? path.join(process.env.HOME ?? "", ".pulumi")) : home,
     ...(standIns
       ? { PULUMI_DEBUG_PROVIDERS: standIns.debugProviders, PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true" }
@@ -102,7 +116,7 @@ export async function openEngine({ dir, tools, cwd = projectRoot(), log }: Engin
   if (!official) installLaunchers(home);
   removeStaleLocks(state);
   return {
-    options: { envVars, pulumiCommand: await pulumiCommand(dir, tools.pulumi) },
+    options: { envVars, pulumiCommand: command },
     plugins: `plugins kubernetes and random: ${official ? "official" : "stand-ins of this project (embedded/plugin)"}`,
     close: async () => standIns?.stop(),
   };
@@ -110,8 +124,12 @@ export async function openEngine({ dir, tools, cwd = projectRoot(), log }: Engin
 
 export interface OpenStack {
   readonly stack: Stack;
+  /** The stack's configuration, secrets in plain text: to be used, never to be printed. */
+  readonly config: ConfigMap;
   /** Which plugins and charts are at work, one line. */
   readonly provenance: string;
+  /** Loads what the next update needs, ahead of time. Best while the engine starts, which has nothing to ask then. */
+  warmUp(this: void): Promise<unknown>;
   close(this: void): Promise<void>;
 }
 
@@ -122,33 +140,41 @@ export interface StackOptions extends EngineOptions {
   stackName?: string;
 }
 
+/** The program; loaded apart, since the engine has much to do before it asks for it. */
+const loadProgram = () => import("../program.js");
+
+async function program(): Promise<Record<string, unknown>> {
+  const { deploy, loadSettings } = await loadProgram();
+  return deploy(loadSettings());
+}
+
 /** Opens the stack: the engine as {@link openEngine} has it, the real program inline. */
 export async function openStack(options: StackOptions): Promise<OpenStack> {
-  const { tools } = options;
-  const engine = await openEngine(options);
+  const { tools, officials = lookForOfficials(tools), stackName = EMBEDDED_STACK } = options;
+  const asked = options.config?.natsChart;
+  const engine = await openEngine({ ...options, officials });
   try {
-    const asked = options.config?.natsChart;
-    const official = asked === undefined && (await officialNatsChart(tools.helm));
-    const stack = await LocalWorkspace.createOrSelectStack(
-      {
-        stackName: options.stackName ?? EMBEDDED_STACK,
-        projectName: PROJECT,
-        program: () => Promise.resolve(deploy(loadSettings())),
-      },
-      { workDir: projectRoot(), ...engine.options },
-    );
-    await configure(
+    const workspace = await LocalWorkspace.create({ workDir: projectRoot(), program, ...engine.options });
+    // What a stack is configured with can be read while it is selected; one that is new has nothing yet.
+    const [stack, present] = await Promise.all([
+      Stack.createOrSelect(stackName, workspace),
+      workspace.getAllConfig(stackName).catch(() => undefined),
+    ]);
+    const official = asked === undefined && (await officials.chart);
+    const config = await configure(
       stack,
       {
         ...embeddedConfig(options.kubeconfigPath),
         ...(official ? {} : { natsChart: STAND_IN_CHART }),
         ...options.config,
       },
-      { pulumi: tools.pulumi, envVars: engine.options.envVars },
+      { pulumi: tools.pulumi, envVars: engine.options.envVars, ...(present ? { present } : {}) },
     );
     return {
       stack,
+      config,
       provenance: `${engine.plugins}; chart nats: ${asked ?? (official ? "official" : `stand-in of this project (${STAND_IN_CHART})`)}`,
+      warmUp: loadProgram,
       close: engine.close,
     };
   } catch (error) {
@@ -161,13 +187,16 @@ export async function openStack(options: StackOptions): Promise<OpenStack> {
  * Sets what differs in the stack's configuration. Secret settings are encrypted and reach the engine's command by its
  * standard input: the automation interface would pass them as arguments, which every user of the machine can read.
  * Unknown keys pass, so that the program names them.
+ *
+ * @param command the engine's, and the present configuration where it is known already
+ * @returns the whole configuration as it is then, with secrets in plain text
  */
 export async function configure(
   stack: Stack,
   config: Readonly<Record<string, string>>,
-  command: { pulumi: string; envVars: NodeJS.ProcessEnv },
-): Promise<void> {
-  const present = await stack.getAllConfig();
+  command: { pulumi: string; envVars: NodeJS.ProcessEnv; present?: ConfigMap },
+): Promise<ConfigMap> {
+  const present = command.present ?? (await stack.getAllConfig());
   const settings = Object.entries(config)
     .map(([name, value]) => ({
       key: `${PROJECT}:${name}`,
@@ -188,6 +217,7 @@ export async function configure(
     set.child.stdin?.end(value);
     await set;
   }
+  return { ...present, ...Object.fromEntries(settings.map(({ key, value, secret }) => [key, { value, secret }])) };
 }
 
 /** An interrupted run leaves its lock behind; where its process is gone, nobody holds it any more. */
@@ -208,39 +238,4 @@ async function pulumiCommand(dir: string, pulumi: string): Promise<PulumiCommand
   fs.rmSync(link, { force: true });
   fs.symlinkSync(pulumi, link);
   return PulumiCommand.get({ root: cli, skipVersionCheck: true });
-}
-
-async function officialPlugins(pulumi: string): Promise<boolean> {
-  try {
-    const { stdout } = await run(pulumi, ["plugin", "ls", "--json"], { timeout: 20_000 });
-    const installed = JSON.parse(stdout) as { name: string; kind: string }[];
-    return ["kubernetes", "random"].every((name) =>
-      installed.some((plugin) => plugin.kind === "resource" && plugin.name === name),
-    );
-  } catch {
-    return false;
-  }
-}
-
-/** True where the official chart can be had from its repository within ten seconds. */
-async function officialNatsChart(helm: string): Promise<boolean> {
-  const { natsChart, natsChartRepository, natsChartVersion } = SETTINGS;
-  try {
-    await run(
-      helm,
-      [
-        "show",
-        "chart",
-        natsChart.default,
-        "--repo",
-        natsChartRepository.default,
-        "--version",
-        natsChartVersion.default,
-      ],
-      { timeout: 10_000 },
-    );
-    return true;
-  } catch {
-    return false;
-  }
 }

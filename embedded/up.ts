@@ -1,18 +1,15 @@
 import * as path from "node:path";
-import { CommandError } from "@pulumi/pulumi/automation";
+import type { CommandError, Stack } from "@pulumi/pulumi/automation";
 import { EXIT } from "../commands/shared/exit";
-import { executeCheck, withLine } from "../commands/doctor/execute";
-import { checklistText, screenOf } from "../commands/doctor/present";
-import { readTarget } from "../commands/doctor/target";
-import { verify } from "../commands/doctor/verify";
 import { CLUSTER_TOOLS, STACK_TOOLS } from "./tools";
 import { allOf, obtainTools, type PendingTools } from "./toolchain";
 import { ensureNoetl, NoetlUnavailable, pinnedReleases, releaseOf, type NoetlPackages } from "./toolchain/noetl";
 import { PROJECT } from "../contract/project";
 import { SETTINGS } from "../config/schema";
+import { kubernetesClient } from "../contract/kubernetes/api";
 import { attachCluster, startCluster, type Cluster } from "./cluster";
-import { EMBEDDED_STACK, handOverEngine } from "./home";
-import { EMBEDDED_DIR, openStack, POLICY_PACK } from "./stack";
+import { EMBEDDED_DIR, EMBEDDED_STACK, handOverEngine } from "./home";
+import { lookForOfficials } from "./officials";
 
 const USAGE = "usage: npm run up:embedded [-- --refresh] [-c key=value ...]";
 
@@ -72,6 +69,29 @@ async function obtainCluster(
   return startCluster({ dir, tools, ...noetl, outlivesCaller: true, log: say });
 }
 
+/**
+ * What the automation interface asks the engine for after an update, in three runs one after the other. Nobody reads it here:
+ * what the checklist needs is read for it.
+ */
+const UNASKED: Pick<Stack, "outputs" | "info"> = {
+  outputs: () => Promise.resolve({}),
+  info: () => Promise.resolve(undefined),
+};
+
+/**
+ * What is needed after the update, and takes a second to load: the checklist, and the client of Kubernetes behind it. The
+ * commands that it belongs to load it too.
+ */
+async function loadChecklist() {
+  const [target, verify, execute, present] = await Promise.all([
+    import("../commands/doctor/target.js"),
+    import("../commands/doctor/verify.js"),
+    import("../commands/doctor/execute.js"),
+    import("../commands/doctor/present.js"),
+  ]);
+  return { ...target, ...verify, ...execute, ...present };
+}
+
 async function main(): Promise<void> {
   const { config, refresh } = parseArguments(process.argv.slice(2));
   const building = new AbortController();
@@ -92,25 +112,34 @@ async function up(
   const obtained = await obtainNoetl(config.noetlImage);
   const cluster = await obtainCluster(pending, obtained);
   const tools = await allOf(pending, ["helm", "pulumi"]);
-  const { stack, provenance, close } = await openStack({
-    dir: EMBEDDED_DIR,
-    kubeconfigPath: cluster.kubeconfigPath,
-    tools,
-    config,
-  });
+  // They are asked while the engine's interface is loaded, which is large.
+  const officials = lookForOfficials(tools);
+  const { openStack, POLICY_PACK } = await import("./stack.js");
+  const {
+    stack,
+    config: configured,
+    provenance,
+    warmUp,
+    close,
+  } = await openStack({ dir: EMBEDDED_DIR, kubeconfigPath: cluster.kubeconfigPath, tools, config, officials });
   handOverEngine(EMBEDDED_DIR);
   try {
     say(provenance);
-    const configured = await stack.getAllConfig();
     const image = configured[`${PROJECT}:noetlImage`]?.value ?? SETTINGS.noetlImage.default;
     say(noetlLine(image, cluster, obtained));
-    await stack.up({
+    let warm: Promise<unknown> | undefined;
+    await Object.assign(stack, UNASKED).up({
       policyPacks: [POLICY_PACK],
       refresh,
-      onOutput: (text) => process.stdout.write(text),
+      onOutput: (text) => {
+        process.stdout.write(text);
+        // The engine runs, and loads the policy pack first.
+        warm ??= Promise.all([warmUp(), loadChecklist(), kubernetesClient()]).catch(() => undefined);
+      },
       color: "auto",
     });
     say("");
+    const { checklistText, executeCheck, readTarget, screenOf, verify, withLine } = await loadChecklist();
     const target = await readTarget(EMBEDDED_STACK);
     let outcome = await verify(target);
     if (outcome.holds && target.settings.deployNoetl && releaseOf(image) === cluster.noetl) {
@@ -128,10 +157,13 @@ async function up(
   }
 }
 
+/** Whether the engine's command failed, which has then shown the reason. */
+const isCommandError = (error: unknown): error is CommandError => error instanceof Error && "commandResult" in error;
+
 if (require.main === module) {
   main().catch((error: unknown) => {
     // The engine's own output, with the reason, has already been shown.
-    const told = error instanceof CommandError ? "pulumi up failed; the reason stands above." : undefined;
+    const told = isCommandError(error) ? "pulumi up failed; the reason stands above." : undefined;
     process.stderr.write(`${told ?? (error instanceof Error ? error.message : String(error))}\n`);
     process.exitCode = EXIT[error instanceof UsageError ? "usage" : "unknown"].code;
   });

@@ -7,7 +7,6 @@ import { projectRoot } from "../../contract/project";
 import { ensureDatabaseTools } from "../toolchain/database";
 import type { NoetlPackages } from "../toolchain/noetl";
 import { startApiServer, startControllers, startKwok, type ClusterTools } from "./control-plane";
-import { seedCluster, nodeIsReady } from "./seed";
 import { isReady } from "./kubeconfig";
 import { Launcher } from "./launch";
 import { clusterFiles, makeOpenFolder, memoryFolder, openFolder } from "./places";
@@ -72,6 +71,8 @@ export async function startCluster(options: {
 
   try {
     const kubeconfig = await startApiServer(start);
+    // The client of Kubernetes takes a second to load, which a cluster that runs does not cost.
+    const { nodeIsReady, seedCluster } = await import("./seed.js");
     startControllers(start);
     const [kubelet] = (await freePorts(1)) as [number];
     await seedCluster(kubeconfig, kubelet);

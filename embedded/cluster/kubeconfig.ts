@@ -1,9 +1,18 @@
 /** The kubeconfig of a cluster, and the first question that is asked with it. */
 import * as https from "node:https";
-import { KubeConfig } from "@kubernetes/client-node";
+
+/** The part of a kubeconfig that says where the cluster is. */
+interface Kubeconfig {
+  readonly clusters: readonly [
+    {
+      readonly name: string;
+      readonly cluster: { readonly server: string; readonly "certificate-authority-data": string };
+    },
+  ];
+}
 
 export function kubeconfigText(port: number, token: string, certificate: Buffer): string {
-  return JSON.stringify({
+  const content: Kubeconfig & Record<string, unknown> = {
     apiVersion: "v1",
     kind: "Config",
     "current-context": "embedded",
@@ -18,18 +27,21 @@ export function kubeconfigText(port: number, token: string, certificate: Buffer)
     ],
     users: [{ name: "admin", user: { token } }],
     contexts: [{ name: "embedded", context: { cluster: "embedded", user: "admin" } }],
-  });
+  };
+  return JSON.stringify(content);
 }
 
-/** Asks for readiness without credentials. Another API server on the port has another certificate. */
-export function isReady(kubeconfigContent: string): Promise<boolean> {
-  const kubeconfig = new KubeConfig();
-  kubeconfig.loadFromString(kubeconfigContent);
-  const cluster = kubeconfig.getCurrentCluster();
+/**
+ * Asks for readiness without credentials. Another API server on the port has another certificate.
+ *
+ * @param kubeconfig text that {@link kubeconfigText} gave
+ */
+export function isReady(kubeconfig: string): Promise<boolean> {
+  const [entry] = (JSON.parse(kubeconfig) as Kubeconfig).clusters;
   return new Promise((resolve) => {
     const request = https.get(
-      new URL("/readyz", cluster?.server),
-      { ca: Buffer.from(cluster?.caData ?? "", "base64"), timeout: 2000 },
+      new URL("/readyz", entry.cluster.server),
+      { ca: Buffer.from(entry.cluster["certificate-authority-data"], "base64"), timeout: 2000 },
       (response) => {
         response.resume();
         resolve(response.statusCode === 200);

@@ -26,7 +26,7 @@ export interface GkeStack {
   /** What seems to exist in the cloud; may be changed between runs. */
   readonly cloud: CloudState;
   /** Sets further keys of the stack's configuration. */
-  configure(this: void, config: Readonly<Record<string, string>>): Promise<void>;
+  configure(this: void, config: Readonly<Record<string, string>>): Promise<unknown>;
   /** Runs the pulumi command on the stack, as a user does. @throws Error with what it printed where it fails. */
   command(this: void, ...args: string[]): Promise<string>;
   close(this: void): Promise<void>;

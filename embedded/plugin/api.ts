@@ -1,7 +1,7 @@
 import * as http from "node:http";
 import * as https from "node:https";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { KubeConfig } from "@kubernetes/client-node";
+import type { ClusterAccess } from "../../contract/kubernetes/kubeconfig";
 import { asText, isObject, type Json, type JsonObject, textAt } from "./wire";
 
 /** An answer of the API server that is not a success. */
@@ -34,10 +34,10 @@ const REQUEST_MS = 30_000;
 export class ClusterApi {
   private readonly kinds = new Map<string, Kind>();
 
-  constructor(private readonly kubeConfig: () => KubeConfig) {}
+  constructor(private readonly access: () => ClusterAccess) {}
 
   async request(method: string, path: string, options: RequestOptions = {}): Promise<JsonObject> {
-    const config = this.kubeConfig();
+    const config = this.access();
     const server = config.getCurrentCluster()?.server;
     if (!server) throw new Error("the kubeconfig names no cluster");
     const url = new URL(server.replace(/\/$/, "") + path);

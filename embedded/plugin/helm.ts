@@ -3,7 +3,6 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import type { KubeConfig } from "@kubernetes/client-node";
 import { asText, hasUnknown, type JsonObject, objectAt, scrub, secretTexts, textAt, unwrap } from "./wire";
 
 /** What helm waits for a release, in seconds, where its inputs do not say. */
@@ -61,7 +60,8 @@ export interface HelmOptions {
   readonly helm: string;
   /** Folder of the program: where a relative chart path starts. */
   readonly cwd: string;
-  readonly kubeConfig: () => KubeConfig;
+  /** The kubeconfig's content, with its credentials. */
+  readonly kubeconfig: () => string;
 }
 
 /** Runs helm for one release, with a kubeconfig, caches and values in a private folder that is removed afterwards. */
@@ -102,7 +102,7 @@ export async function withHelm<T>(
       await fs.promises.writeFile(file, content, { mode: 0o600 });
       return file;
     };
-    const kubeconfig = await write("kubeconfig", options.kubeConfig().exportConfig());
+    const kubeconfig = await write("kubeconfig", options.kubeconfig());
     // helm reads JSON as YAML.
     const values = await write("values.yaml", JSON.stringify(unwrap(inputs.values ?? {})));
     const env: NodeJS.ProcessEnv = {

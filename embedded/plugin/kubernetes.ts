@@ -1,27 +1,32 @@
-import * as os from "node:os";
-import * as path from "node:path";
-import { KubeConfig } from "@kubernetes/client-node";
+import { accessTo, chooseContext, exportKubeconfig, readKubeconfig } from "../../contract/kubernetes/kubeconfig";
+import type { ClusterAccess } from "../../contract/kubernetes/kubeconfig";
 import { ClusterApi } from "./api";
 import { ObjectResource } from "./objects";
 import { ReleaseResource } from "./release";
 import { type StandIn, unknownType } from "./stand-in";
 import { sdkVersion } from "./version";
-import { type JsonObject, textAt, UNKNOWN } from "./wire";
+import { asText, type JsonObject, textAt, UNKNOWN } from "./wire";
 
-/** Kubeconfig from the provider's settings: content or a path; without one what kubectl would use. */
-function loadKubeConfig(args: JsonObject): KubeConfig {
+/** A cluster as its kubeconfig leads to it. */
+interface Cluster {
+  readonly access: ClusterAccess;
+  /** Content of the kubeconfig, with its credentials. */
+  readonly kubeconfig: string;
+  /** Namespace of the context; empty where it names none. */
+  readonly namespace: string;
+}
+
+/** The cluster of the provider's settings: kubeconfig as content or a path; without one what kubectl would use. */
+function clusterOf(args: JsonObject): Cluster {
   const given = textAt(args, "kubeconfig");
   if (given === UNKNOWN) throw new Error("the kubeconfig of the provider is not known yet");
-  const config = new KubeConfig();
-  if (!given) config.loadFromDefault();
-  else if (/^\s*[{]|^\s*apiVersion:|\n/.test(given)) config.loadFromString(given);
-  else config.loadFromFile(path.resolve(given.replace(/^~(?=\/)/, os.homedir())));
-  const context = textAt(args, "context");
-  if (context) config.setCurrentContext(context);
-  if (!config.getCurrentCluster()) {
-    throw new Error(`the kubeconfig names no cluster for the context "${config.getCurrentContext()}"`);
-  }
-  return config;
+  const kubeconfig = readKubeconfig(given ? { kubeconfig: given } : {});
+  const chosen = chooseContext(kubeconfig, textAt(args, "context") || undefined);
+  return {
+    access: accessTo(chosen),
+    kubeconfig: exportKubeconfig(kubeconfig, { context: chosen.context.name }),
+    namespace: asText(chosen.context.fields.namespace as string | undefined),
+  };
 }
 
 /** The plugin `kubernetes`: objects by server-side apply, Helm releases by the helm command. */
@@ -31,15 +36,12 @@ export function kubernetesStandIn(options: { helm: string; cwd: string }): Stand
     version: sdkVersion("kubernetes"),
     configure(args) {
       // Loaded at the first use: a preview may run before there is a cluster.
-      let config: KubeConfig | undefined;
-      const kubeConfig = (): KubeConfig => (config ??= loadKubeConfig(args));
-      const namespace = (): string =>
-        textAt(args, "namespace") ??
-        (config?.getContextObject(config.getCurrentContext())?.namespace || undefined) ??
-        "default";
-      const api = new ClusterApi(kubeConfig);
+      let known: Cluster | undefined;
+      const cluster = (): Cluster => (known ??= clusterOf(args));
+      const namespace = (): string => textAt(args, "namespace") ?? (known?.namespace || "default");
+      const api = new ClusterApi(() => cluster().access);
       const objects = new ObjectResource(api, namespace, [true, "true"].includes(args.enablePatchForce as string));
-      const releases = new ReleaseResource({ ...options, api, kubeConfig, namespace });
+      const releases = new ReleaseResource({ ...options, api, kubeconfig: () => cluster().kubeconfig, namespace });
       return (type) => {
         if (type === "kubernetes:helm.sh/v3:Release") return releases;
         if (/^kubernetes:[^:]+\/v[^:]+:[^:]+$/.test(type) && !/(Patch|List)$/.test(type)) return objects;

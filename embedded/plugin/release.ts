@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { loadAllYaml, loadYaml } from "@kubernetes/client-node";
+import { parse } from "yaml";
 import type { ClusterApi } from "./api";
 import { replacingPaths, touches } from "../../commands/diff/replacement";
 import { changes, type DiffAnswer } from "./diff";
@@ -129,7 +129,7 @@ export class ReleaseResource implements Resource {
     } else if (chart !== UNKNOWN && isLocal(chart)) {
       const file = path.join(path.resolve(this.options.cwd, chart), "Chart.yaml");
       if (fs.existsSync(file)) {
-        inputs.version = asText(loadYaml<{ version?: string }>(fs.readFileSync(file, "utf8")).version ?? "");
+        inputs.version = asText((parse(fs.readFileSync(file, "utf8")) as { version?: string }).version ?? "");
       } else if (!fs.existsSync(path.resolve(this.options.cwd, chart))) {
         const reason = `path "${chart}" not found; check the chart name and repository configuration.`;
         failures.push({ property: "chart", reason });
@@ -220,6 +220,8 @@ export class ReleaseResource implements Resource {
   private async deployed(helm: Helm, inputs: JsonObject): Promise<JsonObject> {
     const plain = unwrap(inputs);
     const metadata = JSON.parse(await helm.run(["get", "metadata", ...at(plain), "--output", "json"])) as JsonObject;
+    // Loaded where a release has changed: it takes a second.
+    const { loadAllYaml } = await import("@kubernetes/client-node");
     const rendered = (loadAllYaml(await helm.run(["get", "manifest", ...at(plain)])) as Json[]).filter(isObject);
     const scoped = new Map<JsonObject, string | undefined>();
     for (const object of rendered) scoped.set(object, await this.namespaceOf(object, asText(plain.namespace)));

@@ -1,0 +1,53 @@
+import { execFileSync } from "node:child_process";
+import * as path from "node:path";
+import { describe, expect, it } from "vitest";
+import { projectRoot } from "../../contract/project";
+
+/** Has a process of its own load a compiled file, and gives the packages that it asks for on the way. */
+function packagesOf(file: string): string[] {
+  const script = `
+    const Module = require("node:module");
+    const load = Module._load;
+    const asked = new Set();
+    Module._load = function (request, ...more) {
+      asked.add(request);
+      return load.call(this, request, ...more);
+    };
+    require(${JSON.stringify(path.join(projectRoot(), "dist", file))});
+    process.stdout.write([...asked].join("\\n"));`;
+  const asked = execFileSync(process.execPath, ["-e", script], { encoding: "utf8", timeout: 60_000 }).split("\n");
+  const names = asked.flatMap((request) => /^(?:@[a-z-]+\/)?[a-z-]+/.exec(request)?.[0] ?? []);
+  return [...new Set(names)];
+}
+
+describe("npm run up:embedded, before it has asked the first question", () => {
+  it("has loaded nothing of Pulumi, and not the client of Kubernetes", () => {
+    const packages = packagesOf("embedded/up.js");
+    expect(packages).not.toEqual([]);
+    expect(packages.filter((name) => /^@(pulumi|kubernetes|grpc)\/|^typescript$/.test(name))).toEqual([]);
+  });
+
+  it("loads the engine's interface and the stand-ins without the program and without that client", () => {
+    const packages = packagesOf("embedded/stack.js");
+    expect(packages).toContain("@pulumi/pulumi");
+    expect(packages).not.toContain("@pulumi/kubernetes");
+    expect(packages).not.toContain("pacote");
+    expect(packages).not.toContain("@kubernetes/client-node");
+  });
+});
+
+it("npm's library, which the SDK loads at its start, is loaded when it is used", () => {
+  const script = `
+    const used = () => Object.keys(require.cache).some((file) => file.includes("/node_modules/pacote/"));
+    require(${JSON.stringify(path.join(projectRoot(), "dist", "embedded", "late-npm.js"))});
+    const library = require("@npmcli/arborist");
+    const before = used();
+    const { Arborist } = library;
+    process.stdout.write(JSON.stringify([before, new Arborist({ path: "/tmp" }).path, used()]));`;
+  const said = execFileSync(process.execPath, ["-e", script], {
+    encoding: "utf8",
+    cwd: projectRoot(),
+    timeout: 60_000,
+  });
+  expect(JSON.parse(said)).toEqual([false, "/tmp", true]);
+});
