@@ -24,13 +24,13 @@ function ask(port: number, what: string, body?: object): Promise<Response> {
   });
 }
 
-/** Executes the playbook and waits for its end; a status that is not answered is asked again. */
-async function execute(port: () => number): Promise<keyof Executions> {
+/** Executes the playbook and waits for its end; a status that is not answered is asked again. @param patience milliseconds */
+async function execute(port: () => number, patience = PATIENCE_MILLISECONDS): Promise<keyof Executions> {
   const begun = await ask(port(), "execute", { path: PLAYBOOK_PATH }).catch(() => undefined);
   if (begun === undefined) return "unanswered";
   if (!begun.ok) return "failed";
   const { execution_id: id } = (await begun.json()) as { execution_id: string };
-  const deadline = Date.now() + PATIENCE_MILLISECONDS;
+  const deadline = Date.now() + patience;
   while (Date.now() < deadline) {
     const answer = await ask(port(), `executions/${id}/status`).catch(() => undefined);
     const status = answer?.ok ? ((await answer.json()) as { completed?: boolean; failed?: boolean }) : {};
@@ -54,7 +54,8 @@ export const register = (port: number): Promise<void> =>
 export async function completes(port: number): Promise<void> {
   const deadline = Date.now() + 5 * PATIENCE_MILLISECONDS;
   while (Date.now() < deadline) {
-    if ((await execute(() => port)) === "completed") return;
+    // One whose command was lost never ends: the next is begun soon.
+    if ((await execute(() => port, 5_000)) === "completed") return;
     await sleep(200);
   }
   throw new Error("no playbook got to its end within five minutes");
