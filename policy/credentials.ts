@@ -159,7 +159,7 @@ function inCommand(command: unknown, path: string): string[] {
     .map((entry) => `${entry.path} holds a credential, and process lists show arguments: use a variable from a Secret`);
 }
 
-const metadata = (resource: ResourceView): unknown => (plain(resource.props.metadata) ?? {});
+const metadata = (resource: ResourceView): unknown => plain(resource.props.metadata) ?? {};
 
 const inner = (value: Readonly<Record<string, unknown>>, path: string): unknown =>
   path.split(".").reduce<unknown>((found, key) => (isRecord(found) ? found[key] : undefined), value);

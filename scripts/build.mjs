@@ -92,6 +92,13 @@ const before = inputs();
 const known = stamp();
 const written = known.outputs === outputs();
 if (known.inputs !== before || !written) {
+  if (process.env.NOETL_NATS_BUILD === "off") {
+    process.stderr.write(
+      "dist was not compiled of these sources and packages, and NOETL_NATS_BUILD=off has nothing compiled here: " +
+        "run `npm run build` where it may be, and bring its dist along.\n",
+    );
+    process.exit(1);
+  }
   fs.rmSync(stampFile, { force: true });
   // The compiler takes its own notes for what is in `dist`, and would not write again what somebody has removed.
   if (!written) fs.rmSync(path.join(dist, ".tsbuildinfo"), { force: true });

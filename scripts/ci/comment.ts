@@ -4,9 +4,9 @@
  *     node dist/scripts/ci/comment.js REPORTS NAME...
  *
  * Runs after the workflow "preview", on the event `workflow_run`, with code of the default branch only. REPORTS holds the
- * artifacts of that run, `report-NAME/diff.md` for the job `preview (NAME)`. Job and artifact were made by the pull
+ * artifacts of that run, `report-NAME/diff.json` for the job `preview (NAME)`. Job and artifact were made by the pull
  * request's own code, so they are not believed: which previews there are is said by the NAMEs, which pull request it is and
- * how a job ended by GitHub.
+ * how a job ended by GitHub. No text of theirs is posted as it is: the JSON is read field by field and written by this code.
  *
  * A preview that failed, was cancelled, left no report or is gone replaces its comment too: an old one never stays as if it
  * were true.
@@ -16,8 +16,10 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { fail, variable } from "./environment";
+import { markdown } from "../../commands/diff/present/markdown";
 import { GitHub, isMarked, type Marked, untilAnswered } from "./github";
-import { fenced, harmless, limited, printable } from "./text";
+import { readReport } from "./report";
+import { fenced, limited, printable } from "./text";
 
 /** The run whose reports are posted, as the event describes it. */
 export interface Run {
@@ -46,7 +48,9 @@ interface Comment extends Marked {
 }
 
 /** Largest file that is read out of an artifact, in bytes. */
-const FILE_LIMIT = 1024 * 1024;
+const FILE_LIMIT = 4 * 1024 * 1024;
+/** Most characters of a report; the engine's own preview has to fit beside it. */
+const REPORT_LIMIT = 40_000;
 const FAILED: Readonly<Record<string, string>> = {
   cancelled: "was cancelled",
   timed_out: "took too long and was stopped",
@@ -61,7 +65,7 @@ function commentBody(args: {
   readonly run: Run;
   /** The preview's job; undefined where it was not run. */
   readonly job: Job | undefined;
-  /** `diff.md` of the preview's artifact, where it left one. */
+  /** What the preview's artifact says, as this code writes it; undefined where it left nothing that can be read. */
   readonly report: string | undefined;
   /** The end of what the engine printed, where the preview ran it. */
   readonly log: string | undefined;
@@ -87,7 +91,7 @@ function commentBody(args: {
     ...(isFork
       ? ["> This report was made by the code of a fork and has not been verified; it used no credentials."]
       : []),
-    ...(report === undefined ? [] : [harmless(report).trim()]),
+    ...(report === undefined ? [] : [report]),
     ...(log === undefined
       ? []
       : [
@@ -100,7 +104,7 @@ function commentBody(args: {
 }
 
 /** A file of an artifact; undefined where there is none. @throws Error for what is not a plain, readable file of a fair size. */
-function readReport(file: string): string | undefined {
+function readFile(file: string): string | undefined {
   const found = fs.lstatSync(file, { throwIfNoEntry: false });
   if (!found) return undefined;
   if (!found.isFile()) throw new Error(`${path.basename(file)} of the artifact is not a plain file`);
@@ -110,9 +114,15 @@ function readReport(file: string): string | undefined {
   return text.trim() === "" ? undefined : text;
 }
 
+/** The comment's part about a comparison, without the marker at its start: a comment has one of its own. @throws Error for another JSON. */
+const written = (json: string, artifact: string): string =>
+  markdown(readReport(json), { maxSize: REPORT_LIMIT, artifact })
+    .replace(/^<!--[^\n]*-->\s*/, "")
+    .trim();
+
 /** The last lines of a log, at most so many characters. */
-function tail(text: string | undefined, most: number): string | undefined {
-  if (text === undefined || text.length <= most) return text && printable(text);
+function tail(text: string, most: number): string {
+  if (text.length <= most) return printable(text);
   const cut = text.slice(-most);
   return printable(`...\n${cut.slice(cut.indexOf("\n") + 1)}`);
 }
@@ -173,9 +183,10 @@ async function main(reports: string, names: readonly string[], env: NodeJS.Proce
   );
   for (const name of names) {
     const job = jobs.find((each) => each.name === `preview (${name})` && each.conclusion !== "skipped");
-    const read = (file: string): string | undefined => {
+    const read = (file: string, form: (text: string) => string): string | undefined => {
       try {
-        return readReport(path.join(reports, `report-${name}`, file));
+        const text = readFile(path.join(reports, `report-${name}`, file));
+        return text === undefined ? undefined : form(text);
       } catch (error) {
         console.log(`preview (${name}): ${(error as Error).message}`);
         return undefined;
@@ -185,8 +196,8 @@ async function main(reports: string, names: readonly string[], env: NodeJS.Proce
       name,
       run,
       job,
-      report: read("diff.md"),
-      log: tail(read("preview.txt"), 20_000),
+      report: read("diff.json", (json) => written(json, run.html_url)),
+      log: read("preview.txt", (text) => tail(text, 20_000)),
       isFork: run.head_repository?.id !== event.repository.id,
     });
     const done = await upsertComment(github, {

@@ -15,38 +15,6 @@ export const printable = (text: string): string =>
   // eslint-disable-next-line no-control-regex
   text.replace(/\u001b\[[0-9;]*m/g, "").replace(/[\u0000-\u0008\u000b-\u001f\u007f\u202a-\u202e\u2066-\u2069]/g, "");
 
-/** Tags that a report is written with. Every other one could show an image, or a link under another name. */
-const OWN_TAGS = /^(?:details|summary|code|sub|br)\b/i;
-
-/** Invisible; parts what GitHub would otherwise take for markup. */
-const PARTED = "\u200b";
-
-/** Of a diagram: what makes a node a link, and what gives it a picture. */
-const DIAGRAM = /\bclick(?=\s)|@(?=\{)/g;
-
-/** What mathematics may hold that leads somewhere, or looks like the page around it. */
-const MATHEMATICS = /\\(?=(?:href|url|html\w*|includegraphics|unicode|class|cssId|style)\b)/gi;
-
-/**
- * A text from a pull request's own code, made harmless: it calls nobody, shows no image and hides no address behind a text
- * (an invisible space parts what would do so), and a marker at its start is gone.
- *
- * A definition of a reference is one inside a quote and a list too, and its label may go over lines: every `]:` is parted,
- * wherever it stands. A mention is looked for in what GitHub has made of the text, so that emphasis, entities and code that
- * never ends hide none.
- */
-export const harmless = (text: string): string =>
-  printable(text)
-    .replace(/^(?:\s*<!--[\s\S]*?-->)+\s*/, "")
-    .replace(/(^|[^A-Za-z0-9/.@])@(?=[\w-])/gm, `$1@${PARTED}`)
-    .replace(/&(?=#(?:0*64|x0*40);?|commat;)/gi, `&${PARTED}`)
-    .replace(/\](?=[([:])/g, `]${PARTED}`)
-    .replace(DIAGRAM, (found) => `${found}${PARTED}`)
-    .replace(MATHEMATICS, (found) => `${found}${PARTED}`)
-    .replace(/<(\/?)(?=([a-z!?][^\s>/]*))/gi, (all: string, slash: string, tag: string) =>
-      OWN_TAGS.test(tag) || /^https:$/.test(tag) ? all : `<${PARTED}${slash}`,
-    );
-
 /**
  * `body` within the limit: cut at a line, with the code block and the folds that were open closed again, and `note` where it
  * was cut.

@@ -32,8 +32,11 @@ const config = (changes: object = {}) =>
     include: ["part", "contract", "scripts"],
   });
 
-function build(): { code: number | null; text: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [at("scripts", "build.mjs")], { encoding: "utf8" });
+function build(env: NodeJS.ProcessEnv = {}): { code: number | null; text: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [at("scripts", "build.mjs")], {
+    encoding: "utf8",
+    env: { ...process.env, ...env },
+  });
   return { code: status, text: stdout + stderr };
 }
 
@@ -89,6 +92,17 @@ describe("the build", () => {
     expect(fs.existsSync(at("dist", "part", "two.js"))).toBe(false);
     expect(read("dist", "part", "two", "index.js")).toContain("22");
     fs.rmSync(at("part", "two"), { recursive: true });
+  }, 120_000);
+
+  it("fails where nothing may be compiled and something would have to be", () => {
+    const off = (): ReturnType<typeof build> => build({ NOETL_NATS_BUILD: "off" });
+    expect(off()).toEqual({ code: 0, text: "" });
+    fs.appendFileSync(at("dist", "part", "one.js"), "// by hand\n");
+    expect(off()).toMatchObject({
+      code: 1,
+      text: expect.stringContaining("run `npm run build` where it may be") as string,
+    });
+    expect(read("dist", "part", "one.js")).toContain("by hand");
   }, 120_000);
 
   it("writes again what was removed from dist, or changed there", () => {

@@ -2,6 +2,8 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Report } from "../../commands/diff/report";
+import { object, report } from "../commands/diff/reports";
 import { BOT, type Comment, serveGitHub, type StandIn, TOKEN } from "./github";
 import { type Ran, runStep } from "./workflow";
 
@@ -33,8 +35,19 @@ const job = (name: string, conclusion: string) => ({
   conclusion,
 });
 
+/** Puts a preview's report into its artifact: one that says `summary`. */
+const reports = (name: string, summary: string, more: object = {}): string =>
+  artifact(name, JSON.stringify(report([], { stack: name, summary, ...more })));
+
+/** The report of a comparison that did not come about. */
+function failure(message: string): Report {
+  const { schemaVersion, project, stack, base, head } = report([]);
+  const header = { schemaVersion, project, stack, base, head };
+  return { ...header, status: "failed", summary: "The comparison failed", failures: [{ message }] };
+}
+
 /** Puts a file into the artifact of a preview. */
-function artifact(name: string, text: string, file = "diff.md"): string {
+function artifact(name: string, text: string, file = "diff.json"): string {
   const target = path.join(temp, "reports", `report-${name}`, file);
   fs.mkdirSync(path.dirname(target), { recursive: true });
   fs.writeFileSync(target, text);
@@ -71,13 +84,15 @@ const add = (body: string, login = BOT): Comment => {
 
 describe("a preview's comment", () => {
   it("is created for each preview that was run, with commit and run", async () => {
-    artifact("kind", "### Changes to `kind`\n\nnothing");
-    artifact("gke", "### Changes to `gke`\n\n1 to replace");
+    reports("kind", "Nothing changes.");
+    reports("gke", "1 to replace");
     const { code, output } = await comment();
     expect(output).toContain("Pull request 7, kind: comment created");
     expect(code).toBe(0);
     expect(github.comments.map(({ issue }) => issue)).toEqual([7, 7]);
-    expect(bodyOf("kind")).toMatch(/^<!-- .* -->\n\n### Changes to `kind`\n\nnothing\n\n<sub>Commit 0123456 · \[run\]/);
+    expect(bodyOf("kind")).toMatch(
+      /^<!-- noetl-nats preview: kind -->\n\n### Changes to `noetl-nats\/kind`\n\n\*\*Nothing changes\.\*\*\n[^]*<sub>Commit 0123456 · \[run\]/,
+    );
     expect(bodyOf("gke")).toContain("1 to replace");
     expect(output).not.toContain(TOKEN);
   });
@@ -87,8 +102,8 @@ describe("a preview's comment", () => {
     add(`${marker("kind")}\n\nnot the workflow's`, "mallory");
     add(`quoting: ${marker("kind")}`);
     const old = add(`${marker("kind")}\n\nold`);
-    artifact("kind", "new");
-    artifact("gke", "new");
+    reports("kind", "new");
+    reports("gke", "new");
     expect((await comment()).output).toContain("kind: comment edited");
     expect(old.body).toContain("new");
     expect(old.body).not.toContain("old");
@@ -102,7 +117,7 @@ describe("a preview's comment", () => {
   it("is one only, also where two runs once raced", async () => {
     add(`${marker("kind")}\n\na`);
     add(`${marker("kind")}\n\nb`);
-    artifact("kind", "new");
+    reports("kind", "new");
     await comment();
     expect(commentsOf("kind").map(({ body }) => body.includes("new"))).toEqual([true]);
   });
@@ -110,7 +125,7 @@ describe("a preview's comment", () => {
   it("is not touched by the preview of an older commit", async () => {
     pullRequest(OWN, "f".repeat(40));
     const old = add(`${marker("kind")}\n\nof the newer commit`);
-    artifact("kind", "older");
+    reports("kind", "older");
     const { code, output } = await comment();
     expect(code).toBe(0);
     expect(output).toContain("not the newest of an open pull request");
@@ -136,7 +151,7 @@ describe("a preview that failed replaces its comment", () => {
 
   it("with the report that says why, and what the engine said", async () => {
     github.jobs = [job("kind", "failure")];
-    artifact("kind", "🔴 **The comparison failed**\n\nhelm is missing");
+    artifact("kind", JSON.stringify(failure("helm is missing")));
     artifact("kind", "Policies:\n\u001b[31mno-latest\u001b[0m ``` image is noetl", "preview.txt");
     await comment();
     expect(bodyOf("kind")).toContain("helm is missing");
@@ -163,33 +178,65 @@ describe("a report from a fork is not believed", () => {
   beforeEach(() => pullRequest(FORK));
 
   it("says whose code made it, calls nobody and keeps to its own comment", async () => {
-    artifact("kind", `${marker("gke")}\n<!-- x -->\n@noetl/admins see (@root), a@b.c, noetl@sha256:12 \u202e\u001b[2J`);
-    artifact("gke", "gke");
+    reports("kind", `${marker("gke")}\n<!-- x -->\n@noetl/admins see (@root), a@b.c, noetl@sha256:12 \u202e\u001b[2J`);
+    reports("gke", "gke");
     await comment(FORK);
     expect(bodyOf("kind")).toContain("made by the code of a fork");
-    expect(bodyOf("kind")).toContain("@\u200bnoetl/admins see (@\u200broot), a@b.c, noetl@sha256:12");
+    expect(bodyOf("kind")).toContain(
+      "@<!-- -->noetl/admins see (@<!-- -->root), a@<!-- -->b.c, noetl@<!-- -->sha256:12",
+    );
     expect(bodyOf("kind")).not.toContain("\u202e");
     expect(bodyOf("kind")).not.toContain("\u001b");
     expect(commentsOf("gke")).toHaveLength(1);
     expect(bodyOf("gke")).not.toContain("admins");
   });
 
-  it("shows no image and hides no address behind a text, and keeps what reports are written with", async () => {
-    const own =
-      "<details><summary><code>~ x</code></summary>\n\n<sub>rule</sub>\n\n</details> <https://example.org/run>";
-    artifact(
-      "kind",
-      `${own}\n![i](https://evil.example/a.png) [fix][1] <a href="https://evil.example">log</a> <img src=x>\n\n[1]: https://evil.example`,
-    );
+  it("posts no text that it brought along: only what this code makes of its JSON", async () => {
+    const evil = "![i](https://evil.example/a.png) [fix][1] <img src=x>\n> [1]: https://evil.example";
+    artifact("kind", evil, "diff.md");
+    reports("gke", evil, {
+      notes: [evil],
+      restarts: [evil],
+      risks: [{ rule: "r", level: "danger", subject: evil, text: evil }],
+    });
     await comment(FORK);
-    const body = bodyOf("kind");
-    expect(body).toContain(own);
-    expect(body.slice(0, body.indexOf("<sub>Commit"))).not.toMatch(/\]\(|\]\[|<\/?a\b|<img|^\[1\]:/m);
-    expect(body).toContain("https://evil.example/a.png");
+    expect(bodyOf("kind")).toContain("finished without a report");
+    expect(JSON.stringify(github.comments[0])).not.toContain("evil");
+    const outside = bodyOf("gke")
+      .replace(/`+[^`]*`+/g, "")
+      .replace(/<sub>Commit.*$/s, "");
+    expect(outside).toContain("evil.example");
+    expect(outside).not.toMatch(/(?<!\\)\]\(|(?<!\\)\]\[|<\/?a\b|<img|^\W*\[1\]:|https:\/\//m);
+  });
+
+  it.each([
+    ["another form", "[]", "report is not an object"],
+    ["no JSON", "### Changes", "the report is not JSON"],
+    [
+      "a word of its own that is none",
+      JSON.stringify(report([], { risks: [{ rule: "<img>", level: "danger", subject: "", text: "" }] })),
+      "report.risks[0].rule is not a word",
+    ],
+    [
+      "an operation that there is not",
+      JSON.stringify(report([{ ...object("a", 1), op: "![x](y)" as "update" }])),
+      "report.objects[0].op is not one of",
+    ],
+    [
+      "a field of another kind",
+      JSON.stringify({ ...report([]), notes: [{ toString: "x" }] }),
+      "report.notes[0] is not a text",
+    ],
+  ])("is not read where it has %s", async (_, json, why) => {
+    artifact("kind", json);
+    const { code, output } = await comment(FORK);
+    expect(code).toBe(0);
+    expect(output).toContain(`preview (kind): ${why}`);
+    expect(bodyOf("kind")).toContain("finished without a report");
   });
 
   it("is left alone where the fork is gone", async () => {
-    artifact("kind", "x");
+    reports("kind", "x");
     const { code, output } = await comment(null);
     expect([code, github.comments]).toEqual([0, []]);
     expect(output).toContain("nothing to say");
@@ -199,41 +246,40 @@ describe("a report from a fork is not believed", () => {
     const secret = path.join(temp, "secret");
     fs.writeFileSync(secret, "canary-content");
     fs.mkdirSync(path.join(temp, "reports", "report-kind"), { recursive: true });
-    fs.symlinkSync(secret, path.join(temp, "reports", "report-kind", "diff.md"));
-    artifact("gke", "x".repeat(2 * 1024 * 1024));
+    fs.symlinkSync(secret, path.join(temp, "reports", "report-kind", "diff.json"));
+    artifact("gke", "x".repeat(5 * 1024 * 1024));
     const { code, output } = await comment(FORK);
     expect(code).toBe(0);
-    expect(output).toContain("diff.md of the artifact is not a plain file");
-    expect(output).toContain("has 2097152 bytes");
+    expect(output).toContain("diff.json of the artifact is not a plain file");
+    expect(output).toContain("has 5242880 bytes");
     expect(bodyOf("kind")).toContain("finished without a report");
     expect(JSON.stringify(github.comments)).not.toContain("canary-content");
   });
 
   it("does not reach a pull request that another repository's branch of the same name has", async () => {
     pullRequest(OWN);
-    artifact("kind", "x");
+    reports("kind", "x");
     expect((await comment(FORK)).output).toContain("nothing to say");
     expect(github.comments).toEqual([]);
   });
 });
 
 describe("GitHub's limits", () => {
-  it("65,536 characters: cut at a line, folds and code closed, and said so", async () => {
-    const line = `+ ${"x".repeat(98)}\n`;
-    artifact(
-      "kind",
-      `# Much\n\n<details><summary>all</summary>\n\n\`\`\`\`diff\n${line.repeat(800)}\`\`\`\`\n\n</details>\n`,
-    );
-    artifact("gke", "little");
+  it("65,536 characters: a report is said shorter, the engine's preview cut, and both say so", async () => {
+    const objects = Array.from({ length: 60 }, (_, index) => object(`settings-${index}`, 40, "y".repeat(90)));
+    artifact("kind", JSON.stringify(report(objects)));
+    artifact("kind", `+ ${"x".repeat(98)}\n`.repeat(800), "preview.txt");
+    reports("gke", "little");
     expect((await comment()).code).toBe(0);
     const body = bodyOf("kind");
     expect(body.length).toBeLessThanOrEqual(65_536);
-    expect(body.length).toBeGreaterThan(64_000);
-    expect(body).toMatch(/x\n````\n\n<\/details>\n\n\*\*This comment is full: /);
+    expect(body.length).toBeGreaterThan(50_000);
+    expect(body).toContain(`did not fit here. The complete report: <${RUN_URL}>.`);
+    expect(body).toMatch(/```text\n\.\.\.\n\+ x/);
   });
 
   it("secondary rate limit and too many requests: waits as long as the answer says", async () => {
-    artifact("kind", "x");
+    reports("kind", "x");
     const message = "You have exceeded a secondary rate limit.";
     github.faults.push(
       { on: /POST .*comments/, status: 403, headers: { "retry-after": "1" }, message },
@@ -249,7 +295,7 @@ describe("GitHub's limits", () => {
   });
 
   it("a wait beyond the deadline is an error at once, with what was asked", async () => {
-    artifact("kind", "x");
+    reports("kind", "x");
     const reset = String(Math.ceil(Date.now() / 1000) + 3600);
     const headers = { "x-ratelimit-remaining": "0", "x-ratelimit-reset": reset };
     github.faults.push({ on: /GET .*pulls/, status: 403, headers, message: "API rate limit exceeded" });
@@ -261,7 +307,7 @@ describe("GitHub's limits", () => {
   });
 
   it("a lost answer does not make a second comment", async () => {
-    artifact("kind", "x");
+    reports("kind", "x");
     github.jobs = [job("kind", "success")];
     github.faults.push({ on: /POST .*comments/, afterwards: true });
     expect((await comment()).code).toBe(0);
@@ -269,7 +315,7 @@ describe("GitHub's limits", () => {
   });
 
   it("a refusal is an error with GitHub's words", async () => {
-    artifact("kind", "x");
+    reports("kind", "x");
     github.faults.push({ on: /POST .*comments/, status: 403, message: "Resource not accessible by integration" });
     const { code, output } = await comment();
     expect(code).toBe(1);
@@ -277,7 +323,7 @@ describe("GitHub's limits", () => {
   });
 
   it("the token goes to no other host", async () => {
-    artifact("kind", "x");
+    reports("kind", "x");
     const link = '<http://127.0.0.2:9/next>; rel="next"';
     github.faults.push({ on: /GET .*pulls/, status: 200, headers: { link }, afterwards: true });
     const { code, output } = await comment();

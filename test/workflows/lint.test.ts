@@ -131,6 +131,69 @@ describe("every workflow", () => {
   });
 });
 
+/** Jobs that may log in at the cloud, with what they are called. */
+const LOGINS = workflowFiles().flatMap((file) => {
+  const name = path.basename(file, ".yml");
+  return Object.entries(workflow(name).jobs)
+    .filter(([, { permissions }]) => permissions?.["id-token"] === "write")
+    .map(([key, job]) => ({ title: `${name}.yml, ${key}`, name, job }));
+});
+
+describe("a login and other people's programs", () => {
+  it("are kept apart: install scripts are run nowhere, and the packages that have one are known not to need it", () => {
+    for (const file of files()) {
+      for (const [, rest = ""] of fs.readFileSync(file, "utf8").matchAll(/npm (?:ci|install|i)\b(.*)$/gm))
+        expect(`${file}${rest}`).toBe(`${file} --ignore-scripts`);
+    }
+    const lock = JSON.parse(fs.readFileSync(path.join(projectRoot(), "package-lock.json"), "utf8")) as {
+      packages: Record<string, { hasInstallScript?: boolean }>;
+    };
+    const scripts = Object.entries(lock.packages).filter(([, { hasInstallScript }]) => hasInstallScript);
+    // The one fetches a plugin that the engine fetches itself where it lacks, the other says something about its version.
+    expect(scripts.map(([name]) => name)).toEqual(["node_modules/@pulumi/kubernetes", "node_modules/protobufjs"]);
+  });
+
+  it("there are four jobs with a login", () => {
+    expect(LOGINS.map(({ title }) => title)).toEqual([
+      "deploy.yml, plan",
+      "deploy.yml, deploy",
+      "drift.yml, refresh",
+      "preview.yml, live",
+    ]);
+  });
+
+  it.each(LOGINS)("$title takes what another job has compiled, and compiles nothing", ({ name, job }) => {
+    const setup = job.steps.findIndex(({ uses }) => uses === "./.github/actions/setup");
+    const login = job.steps.findIndex(({ uses }) => uses === "./.github/actions/cloud");
+    expect(setup).toBeGreaterThan(-1);
+    expect(login).toBeGreaterThan(setup);
+    expect(job.steps[setup]?.with).toEqual({ compiled: "compiled" });
+    expect(job.env?.NOETL_NATS_BUILD).toBe("off");
+    for (const { run } of job.steps) expect(run ?? "").not.toMatch(/npm (?:ci|install|run build|test)|npx|tsc/);
+    const build = workflow(name).jobs.build;
+    expect(build?.permissions).toEqual({ contents: "read" });
+    const upload = build?.steps.find(({ uses }) => uses?.startsWith("actions/upload-artifact@"));
+    expect(upload?.with).toMatchObject({ name: "compiled", path: "dist", "include-hidden-files": true });
+  });
+
+  it("the action that sets up compiles exactly where nothing is brought along", () => {
+    const [compile] = actionSteps("setup").filter(({ run }) => run === "npm run build");
+    const [take] = actionSteps("setup").filter(({ uses }) => uses?.startsWith("actions/download-artifact@"));
+    expect(compile?.if).toBe("${{ inputs.compiled == '' }}");
+    expect(take).toMatchObject({ if: "${{ inputs.compiled != '' }}", with: { path: "dist" } });
+  });
+
+  it("a branch's code logs in only through an environment, and the documented condition lets none in", () => {
+    expect(workflow("preview").jobs.live?.environment).toBe("preview");
+    const page = fs.readFileSync(path.join(projectRoot(), "docs", "ci.md"), "utf8");
+    const [, standard] = /^pool noetl-preview "(.*)"$/m.exec(page) ?? [];
+    expect(standard).toBe("assertion.ref == 'refs/heads/main'");
+    expect(page).toContain("assertion.event_name == 'pull_request' && assertion.environment == 'preview'");
+    // Nothing reads Secrets of all namespaces.
+    expect(page).not.toMatch(/create clusterrole \S+ .*secrets/);
+  });
+});
+
 const actionSteps = (name: string): Step[] =>
   (
     parse(fs.readFileSync(path.join(GITHUB_FOLDER, "actions", name, "action.yml"), "utf8")) as {
@@ -142,7 +205,8 @@ const goOf = (file: string): string => /^go (\S+)$/m.exec(fs.readFileSync(file, 
 
 describe("what one file says and another repeats", () => {
   it("comments are posted for the previews that there are, from their artifacts", () => {
-    const previews = Object.values(workflow("preview").jobs).flatMap(({ name, strategy, steps }) => {
+    const jobs = Object.values(workflow("preview").jobs).filter(({ name }) => name.startsWith("preview "));
+    const previews = jobs.flatMap(({ name, strategy, steps }) => {
       const uploaded = steps.find(({ uses }) => uses?.startsWith("actions/upload-artifact@"))?.with?.name as string;
       return (strategy?.matrix?.stack ?? [""]).map((stack) => {
         const fill = (text: string): string => text.replace("${{ matrix.stack }}", stack);

@@ -3,7 +3,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { projectRoot } from "../../contract/project";
-import { type Ran, runStep } from "./workflow";
+import { type Ran, runStep, workflow } from "./workflow";
 
 let temp: string;
 const read = (name: string): string => fs.readFileSync(path.join(temp, name), "utf8");
@@ -78,15 +78,16 @@ describe("the comparison", () => {
 describe("the engine's preview", () => {
   it.each([
     ["preview", "live", []],
-    ["deploy", "plan", ["--diff"]],
+    ["deploy", "plan", ["--diff", "--refresh", "--save-plan", "PLAN"]],
+    ["deploy", "deploy", ["--refresh", "--save-plan", "PLAN"]],
   ])("of %s.yml is held against the policy and shown, whole, as code", async (workflow, job, options) => {
     command("pulumi", "printf '```\\n+ create\\n'; echo warning >&2");
-    const ran = await step([workflow, job, "Preview under the policy"]);
+    const ran = await step([workflow, job, job === "deploy" ? "Plan again" : "Preview under the policy"]);
     expect(ran).toMatchObject({ code: 0, output: "```\n+ create\nwarning\n" });
     expect(read("summary.md")).toBe("### Preview of gke\n\n    ```\n    + create\n    warning\n\n");
     expect(read("pulumi.arguments").trim().split("\n")).toEqual([
       ...["preview", "--stack", "gke", "--policy-pack", "policy", "--suppress-outputs", "--non-interactive"],
-      ...["--color", "never", ...options],
+      ...["--color", "never", ...options.map((each) => (each === "PLAN" ? path.join(temp, "plan.json") : each))],
     ]);
   });
 
@@ -97,12 +98,43 @@ describe("the engine's preview", () => {
   });
 });
 
+describe("what was approved", () => {
+  const plans = (updates: object): void => {
+    const urn = "urn:pulumi:gke::noetl-nats::kubernetes:core/v1:ConfigMap::settings";
+    const text = JSON.stringify({ resourcePlans: { [urn]: { steps: ["update"], goal: { inputDiff: { updates } } } } });
+    fs.writeFileSync(path.join(temp, "plan.json"), text);
+  };
+  beforeEach(async () => {
+    for (const name of ["dist", "node_modules"]) fs.symlinkSync(path.join(projectRoot(), name), path.join(temp, name));
+    plans({ data: "canary-1" });
+    expect(await step(["deploy", "plan", "Note what the plan does"])).toMatchObject({ code: 0 });
+    expect(read("approved.json")).not.toContain("canary");
+    fs.mkdirSync(path.join(temp, "approved"));
+    fs.renameSync(path.join(temp, "approved.json"), path.join(temp, "approved", "approved.json"));
+  });
+
+  it("is deployed where it is still what would be done", async () => {
+    expect(await step(["deploy", "deploy", "Compare with what was approved"])).toMatchObject({ code: 0 });
+  });
+
+  it("is not where the world has changed: the job ends before the update, and says what differs", async () => {
+    plans({ data: "canary-2" });
+    const { code, output } = await step(["deploy", "deploy", "Compare with what was approved"]);
+    expect(code).toBe(1);
+    expect(output).toMatch(/ConfigMap settings: approved was update of data; now .* the same with other values/);
+    expect(output).toMatch(/::error::1 resources differ .*nothing was deployed/);
+    expect(output).not.toContain("canary");
+    const names = workflow("deploy").jobs.deploy?.steps.map(({ name }) => name) ?? [];
+    expect(names.indexOf("Compare with what was approved")).toBeLessThan(names.indexOf("Deploy"));
+  });
+});
+
 describe("the deployment", () => {
   it("is an update under the policy, then the verification", async () => {
     command("pulumi", "exit 0");
     command("npm", "exit 1");
     expect(await step(["deploy", "deploy", "Deploy"])).toMatchObject({ code: 0 });
-    expect(read("pulumi.arguments")).toMatch(/^up\n--stack\ngke\n--yes\n--policy-pack\npolicy\n/);
+    expect(read("pulumi.arguments")).toMatch(/^up\n--stack\ngke\n--yes\n--refresh\n--policy-pack\npolicy\n/);
     expect(await step(["deploy", "deploy", "Verify"])).toMatchObject({ code: 1 });
     expect(read("npm.arguments")).toBe("run\n--silent\nverify\n--\n--stack\ngke\n");
   });

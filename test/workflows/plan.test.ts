@@ -1,0 +1,104 @@
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import * as pulumi from "@pulumi/pulumi";
+import { LocalWorkspace, type PulumiFn } from "@pulumi/pulumi/automation";
+import * as random from "@pulumi/random";
+import { afterAll, describe, expect, it } from "vitest";
+import { openEngine } from "../../embedded/stack";
+import { ensureTools } from "../../embedded/toolchain";
+import { differences, noteOf } from "../../scripts/ci/plan";
+
+const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-plan-"));
+afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
+
+const SIGNATURE = "4dabf18193072939515e22adb298388d";
+const secret = (ciphertext: string) => ({ [SIGNATURE]: "1b47061264138c4ac30d75fd1eb44270", ciphertext });
+const URN = "urn:pulumi:gke::noetl-nats::kubernetes:core/v1:ConfigMap::settings";
+const plan = (updates: object, steps: string[] = ["update"], urn = URN): string =>
+  JSON.stringify({ resourcePlans: { [urn]: { steps, goal: { inputDiff: { updates } } } } });
+
+describe("what a plan does", () => {
+  it("is noted without a value, and a secret only as one", () => {
+    const note = noteOf(plan({ data: { a: "canary-value" }, password: secret("v1:canary:x") }));
+    expect(note).toEqual({
+      [URN]: { steps: ["update"], inputs: ["data", "password"], digest: expect.any(String) as string },
+    });
+    expect(JSON.stringify(note)).not.toContain("canary");
+  });
+
+  it("is the same whatever the order of keys, and however a secret was encrypted this time", () => {
+    const before = noteOf(plan({ a: { x: 1, y: 2 }, password: secret("v1:one") }));
+    expect(differences(before, noteOf(plan({ password: secret("v1:two"), a: { y: 2, x: 1 } })))).toEqual([]);
+    expect(noteOf(plan({}, ["same"]))).toEqual({});
+  });
+
+  it.each([
+    [
+      "another value",
+      plan({ data: { a: 2 } }),
+      /settings: approved was update of data; now it would be the same with other values$/,
+    ],
+    ["a plain text in the place of a secret", plan({ data: { a: secret("x") } }), /other values$/],
+    [
+      "another operation",
+      plan({ data: { a: 1 } }, ["create-replacement", "replace"]),
+      /now it would be create-replacement, replace of data$/,
+    ],
+    ["nothing any more", plan({}, ["same"]), /now it would be nothing$/],
+  ])("differs by %s", (_, now, says) => {
+    const found = differences(noteOf(plan({ data: { a: 1 } })), noteOf(now));
+    expect(found).toEqual([expect.stringMatching(says) as string]);
+  });
+
+  it("differs by another resource", () => {
+    const other = plan({ data: { a: 1 } }, ["delete"], URN.replace("settings", "other"));
+    expect(differences(noteOf(plan({ data: { a: 1 } })), noteOf(other))).toHaveLength(2);
+  });
+
+  it.each(["", "[]", "{}"])("is not read out of %j", (text) => expect(() => noteOf(text)).toThrow(/the plan/));
+});
+
+describe("with the real engine", () => {
+  it("two previews of one state agree, and one after somebody else's update does not", async () => {
+    const engine = await openEngine({ dir, tools: await ensureTools(["helm", "pulumi"]) });
+    const program =
+      (revision: number, byteLength = 4): PulumiFn =>
+      () => {
+        new random.RandomPassword("password", {
+          length: 12,
+          keepers: { revision: String(revision), key: pulumi.secret("k") },
+        });
+        new random.RandomId("name", { byteLength });
+        return Promise.resolve({});
+      };
+    const stack = await LocalWorkspace.createOrSelectStack(
+      { stackName: `plan-${process.pid}`, projectName: "plan", program: program(1) },
+      { ...engine.options, workDir: dir },
+    );
+    const noted = async (): Promise<ReturnType<typeof noteOf>> => {
+      const file = path.join(dir, "plan.json");
+      await stack.preview({ plan: file });
+      return noteOf(fs.readFileSync(file, "utf8"));
+    };
+    const workspace = stack.workspace;
+    try {
+      await stack.up();
+      workspace.program = program(2);
+      const approved = await noted();
+      expect(Object.values(approved)).toHaveLength(1);
+      expect(differences(approved, await noted())).toEqual([]);
+      // Somebody deploys something else between approval and deployment.
+      workspace.program = program(1, 8);
+      await stack.up();
+      workspace.program = program(2);
+      expect(differences(approved, await noted())).toEqual([
+        expect.stringMatching(
+          /RandomId name: approved was nothing; now it would be .*replace.* of byteLength$/,
+        ) as string,
+      ]);
+    } finally {
+      await engine.close();
+    }
+  });
+});
