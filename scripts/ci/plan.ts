@@ -7,7 +7,7 @@
  * PLAN is what `pulumi preview --save-plan` wrote. NOTE goes from the job whose preview is approved to the one that deploys: resources,
  * operations, paths, and a digest of what each resource gets; no value, and of a secret only that it is one.
  *
- * Why the engine is not held to the plan itself: docs/decisions/0024-approved-plan.md.
+ * Why the engine is not held to the plan itself: docs/decisions/0025-approved-plan.md.
  */
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
