@@ -62,6 +62,7 @@ const NEEDS = {
     "test/contract/check.test.ts",
     "test/contract/ensure.test.ts",
     "test/contract/faults.test.ts",
+    "test/contract/gateway.test.ts",
     "test/contract/guard/guard.test.ts",
     "test/contract/lines.test.ts",
     "test/contract/fixes.test.ts",
@@ -144,7 +145,7 @@ export default defineConfig({
           include: NEEDS.contract,
           testTimeout: 60_000,
           hookTimeout: 120_000,
-          globalSetup: ["test/setup/tools.ts"],
+          globalSetup: ["test/setup/tools.ts", "test/setup/gateway.ts"],
         },
       },
       {
@@ -153,7 +154,7 @@ export default defineConfig({
           include: NEEDS.cluster,
           testTimeout: 180_000,
           hookTimeout: 300_000,
-          globalSetup: ["test/setup/tools.ts"],
+          globalSetup: ["test/setup/tools.ts", "test/setup/gateway.ts"],
         },
       },
       {

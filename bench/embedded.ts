@@ -49,7 +49,8 @@ async function main(): Promise<void> {
       limit: 2560,
     });
 
-    const { stack, close } = await openStack({ dir: EMBEDDED_DIR, kubeconfigPath: cluster.kubeconfigPath, tools });
+    const { kubeconfigPath, gateway } = cluster;
+    const { stack, close } = await openStack({ dir: EMBEDDED_DIR, kubeconfigPath, gateway, tools });
     try {
       const previews: number[] = [];
       for (let run = 0; run < RUNS; run++) previews.push(await seconds(() => stack.preview({ expectNoChanges: true })));

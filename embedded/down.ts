@@ -13,7 +13,8 @@ async function main(): Promise<void> {
   const cluster = await attachCluster(dir);
   if (cluster) {
     const tools = await ensureTools(["helm", "pulumi"], say);
-    const { stack, close } = await openStack({ dir: EMBEDDED_DIR, kubeconfigPath: cluster.kubeconfigPath, tools });
+    const { kubeconfigPath, gateway } = cluster;
+    const { stack, close } = await openStack({ dir: EMBEDDED_DIR, kubeconfigPath, gateway, tools });
     try {
       await stack.destroy({ onOutput: (text) => process.stdout.write(text), color: "auto" });
     } catch (error) {

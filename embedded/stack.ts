@@ -10,6 +10,7 @@ import { SETTINGS, type SettingKey } from "../config/schema";
 import { NODE_PORTS } from "../contract/facts";
 import { lookForOfficials, type Officials } from "./officials";
 import type { ToolPaths } from "./toolchain";
+import { GATEWAY_RELEASE } from "./toolchain/gateway";
 import { EMBEDDED_STACK, embeddedPaths, stateEnvironment } from "./home";
 import { serveStandIns } from "./plugin";
 import { sdkVersion } from "./plugin/version";
@@ -18,13 +19,17 @@ export { EMBEDDED_DIR } from "./home";
 
 const run = promisify(execFile);
 
-/** Settings that make the program fit the embedded cluster; those of the command line come on top. */
-export function embeddedConfig(kubeconfigPath: string): Partial<Record<SettingKey, string>> {
+/**
+ * Settings that make the program fit the embedded cluster; those of the command line come on top.
+ *
+ * @param gateway whether the cluster runs the gateway itself
+ */
+export function embeddedConfig(kubeconfigPath: string, gateway = false): Partial<Record<SettingKey, string>> {
   return {
     kubeconfig: kubeconfigPath,
     deployGateway: "true",
-    // No image is pulled here; the name has only to be one.
-    gatewayImage: "noetl-gateway:embedded",
+    // No image is pulled here; the tag says what runs.
+    gatewayImage: `noetl-gateway:${gateway ? GATEWAY_RELEASE : "embedded"}`,
     natsNodePort: String(NODE_PORTS.natsClient),
     natsMonitorNodePort: String(NODE_PORTS.natsMonitor),
     noetlNodePort: String(NODE_PORTS.noetl),
@@ -135,6 +140,8 @@ export interface OpenStack {
 
 export interface StackOptions extends EngineOptions {
   kubeconfigPath: string;
+  /** Whether the cluster runs the gateway itself. Default: its stand-in. */
+  gateway?: boolean;
   /** Stack configuration on top of {@link embeddedConfig}. */
   config?: Readonly<Record<string, string>>;
   stackName?: string;
@@ -164,7 +171,7 @@ export async function openStack(options: StackOptions): Promise<OpenStack> {
     const config = await configure(
       stack,
       {
-        ...embeddedConfig(options.kubeconfigPath),
+        ...embeddedConfig(options.kubeconfigPath, options.gateway),
         ...(official ? {} : { natsChart: STAND_IN_CHART }),
         ...options.config,
       },

@@ -4,6 +4,7 @@ import { EXIT } from "../commands/shared/exit";
 import { CLUSTER_TOOLS, STACK_TOOLS } from "./tools";
 import { allOf, obtainTools, type PendingTools } from "./toolchain";
 import { ensureNoetl, NoetlUnavailable, pinnedReleases, releaseOf, type NoetlPackages } from "./toolchain/noetl";
+import { builtGateway, ensureGateway, GATEWAY_RELEASE, GatewayUnavailable } from "./toolchain/gateway";
 import { PROJECT } from "../contract/project";
 import { SETTINGS } from "../config/schema";
 import { kubernetesClient } from "../contract/kubernetes/api";
@@ -41,6 +42,31 @@ async function obtainNoetl(image: string | undefined): Promise<NoetlPackages | s
   }
 }
 
+/** The gateway itself where it is there, or was asked for and could be built, else the reason why its stand-in runs. */
+async function obtainGateway(asked: string | undefined): Promise<{ gateway: string } | { why: string }> {
+  const built = builtGateway();
+  if (built !== undefined) return { gateway: built };
+  if (asked !== "true") return { why: "-c deployGateway=true has the gateway itself built, once" };
+  try {
+    return { gateway: await ensureGateway(say) };
+  } catch (error) {
+    if (!(error instanceof GatewayUnavailable)) throw error;
+    return { why: error.message.replaceAll("\n", " ") };
+  }
+}
+
+/** What runs behind the gateway's pods: one line. */
+function gatewayLine(image: string, cluster: Cluster, obtained: { gateway: string } | { why: string }): string {
+  if (cluster.gateway && releaseOf(image) === GATEWAY_RELEASE) return `Gateway: the release ${GATEWAY_RELEASE} itself`;
+  const why =
+    "why" in obtained
+      ? obtained.why
+      : cluster.gateway
+        ? `only ${GATEWAY_RELEASE} can be built here, and the image is ${image}`
+        : "the cluster was started without the gateway itself, npm run down:embedded ends it";
+  return `Gateway: stand-in of this project (embedded/noetl): ${why}`;
+}
+
 /** What runs behind the pods of server and workers: one line. */
 function noetlLine(image: string, cluster: Cluster, obtained: NoetlPackages | string): string {
   const release = releaseOf(image);
@@ -60,13 +86,15 @@ const say = (line: string) => process.stdout.write(`${line}\n`);
 async function obtainCluster(
   pending: PendingTools<(typeof STACK_TOOLS)[number]>,
   obtained: NoetlPackages | string,
+  gateway: Awaited<ReturnType<typeof obtainGateway>>,
 ): Promise<Cluster> {
   const dir = path.join(EMBEDDED_DIR, "cluster");
   const running = await attachCluster(dir);
   if (running) return running;
   const noetl = typeof obtained === "string" ? {} : { noetl: obtained };
   const tools = await allOf(pending, CLUSTER_TOOLS);
-  return startCluster({ dir, tools, ...noetl, outlivesCaller: true, log: say });
+  const itself = "gateway" in gateway ? gateway : {};
+  return startCluster({ dir, tools, ...noetl, ...itself, outlivesCaller: true, log: say });
 }
 
 /**
@@ -92,6 +120,18 @@ async function loadChecklist() {
   return { ...target, ...verify, ...execute, ...present };
 }
 
+/** Shows the checklist, with a playbook where NoETL itself runs; whether everything holds. */
+async function showChecklist(runsPlaybooks: boolean): Promise<boolean> {
+  const { checklistText, executeCheck, readTarget, screenOf, verify, withLine } = await loadChecklist();
+  const target = await readTarget(EMBEDDED_STACK);
+  let outcome = await verify(target);
+  if (outcome.holds && target.settings.deployNoetl && runsPlaybooks) {
+    outcome = withLine(outcome, await executeCheck(target));
+  }
+  say(checklistText(outcome, screenOf(process.stdout)));
+  return outcome.holds;
+}
+
 async function main(): Promise<void> {
   const { config, refresh } = parseArguments(process.argv.slice(2));
   const building = new AbortController();
@@ -110,7 +150,8 @@ async function up(
 ): Promise<void> {
   const started = Date.now();
   const obtained = await obtainNoetl(config.noetlImage);
-  const cluster = await obtainCluster(pending, obtained);
+  const gateway = await obtainGateway(config.deployGateway);
+  const cluster = await obtainCluster(pending, obtained, gateway);
   const tools = await allOf(pending, ["helm", "pulumi"]);
   // They are asked while the engine's interface is loaded, which is large.
   const officials = lookForOfficials(tools);
@@ -121,12 +162,22 @@ async function up(
     provenance,
     warmUp,
     close,
-  } = await openStack({ dir: EMBEDDED_DIR, kubeconfigPath: cluster.kubeconfigPath, tools, config, officials });
+  } = await openStack({
+    dir: EMBEDDED_DIR,
+    kubeconfigPath: cluster.kubeconfigPath,
+    gateway: cluster.gateway,
+    tools,
+    config,
+    officials,
+  });
   handOverEngine(EMBEDDED_DIR);
   try {
     say(provenance);
     const image = configured[`${PROJECT}:noetlImage`]?.value ?? SETTINGS.noetlImage.default;
     say(noetlLine(image, cluster, obtained));
+    if (configured[`${PROJECT}:deployGateway`]?.value === "true") {
+      say(gatewayLine(configured[`${PROJECT}:gatewayImage`]?.value ?? "", cluster, gateway));
+    }
     let warm: Promise<unknown> | undefined;
     await Object.assign(stack, UNASKED).up({
       policyPacks: [POLICY_PACK],
@@ -139,19 +190,13 @@ async function up(
       color: "auto",
     });
     say("");
-    const { checklistText, executeCheck, readTarget, screenOf, verify, withLine } = await loadChecklist();
-    const target = await readTarget(EMBEDDED_STACK);
-    let outcome = await verify(target);
-    if (outcome.holds && target.settings.deployNoetl && releaseOf(image) === cluster.noetl) {
-      outcome = withLine(outcome, await executeCheck(target));
-    }
-    say(checklistText(outcome, screenOf(process.stdout)));
+    const holds = await showChecklist(releaseOf(image) === cluster.noetl);
     say("");
     say(
       `Done in ${Math.round((Date.now() - started) / 1000)} s. The cluster goes on running: KUBECONFIG=${cluster.kubeconfigPath}`,
     );
     say("Update: npm run up:embedded -- -c key=value    End: npm run down:embedded");
-    if (!outcome.holds) process.exitCode = EXIT.wrong.code;
+    if (!holds) process.exitCode = EXIT.wrong.code;
   } finally {
     await close();
   }

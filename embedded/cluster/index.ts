@@ -23,6 +23,8 @@ export interface Cluster {
   readonly kubeconfig: string;
   /** Release of NoETL that runs itself behind the pods of its image; without it, the stand-in does. */
   readonly noetl?: string;
+  /** Whether the gateway itself runs behind the pods of its image; without it, the stand-in does. */
+  readonly gateway: boolean;
   /** Process ids by name. */
   readonly pids: Readonly<Record<string, number>>;
   stop(): Promise<void>;
@@ -42,6 +44,7 @@ const GUARD = compiled("guard.js");
  * The processes end within seconds after the caller, even where it is killed, unless `outlivesCaller`.
  * Remains of an earlier start in `dir` are ended and removed first.
  *
+ * @param options.gateway NoETL's gateway itself; default: its stand-in runs
  * @param options.noetl NoETL's own packages; default: its stand-in runs, which starts faster and needs no download
  * @throws Error that names what did not become ready in time, with the last lines of its log, or what is missing on this
  *   machine.
@@ -50,10 +53,11 @@ export async function startCluster(options: {
   dir: string;
   tools: ClusterTools;
   noetl?: NoetlPackages;
+  gateway?: string;
   outlivesCaller?: boolean;
   log?: (line: string) => void;
 }): Promise<Cluster> {
-  const { dir, tools, noetl } = options;
+  const { dir, tools, noetl, gateway } = options;
   const log = options.log ?? (() => undefined);
   const [database] = await Promise.all([ensureDatabaseTools(log), requireCurl()]);
   await stopCluster(dir);
@@ -81,7 +85,9 @@ export async function startCluster(options: {
       natsServer: tools["nats-server"],
       database,
       ...(noetl ? { noetl } : {}),
+      ...(gateway === undefined ? {} : { gateway }),
     };
+    if (gateway !== undefined) fs.writeFileSync(at.gateway, gateway, { mode: 0o600 });
     if (noetl) fs.writeFileSync(at.noetl, JSON.stringify(noetl), { mode: 0o600 });
     launcher.launch("node", [process.execPath, SUPERVISOR, dir, JSON.stringify(programs)]);
     await launcher.ready("the simulated node", "kwok", () => nodeIsReady(kubeconfig));
@@ -161,6 +167,7 @@ function handle(dir: string): Cluster {
   return {
     dir,
     ...(noetl === undefined ? {} : { noetl }),
+    gateway: fs.existsSync(at.gateway),
     kubeconfigPath: at.kubeconfig,
     kubeconfig: fs.readFileSync(at.kubeconfig, "utf8"),
     pids: Object.fromEntries(Object.entries(readProcesses(at.processes)).map(([name, { pid }]) => [name, pid])),

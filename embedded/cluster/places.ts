@@ -56,6 +56,7 @@ export const imageFolder = (dir: string, image: string): string =>
 export const clusterFiles = (dir: string) => ({
   processes: path.join(dir, "processes.json"),
   noetl: path.join(dir, "noetl.json"),
+  gateway: path.join(dir, "gateway"),
   children: path.join(dir, "children.json"),
   kubeconfig: path.join(dir, "kubeconfig"),
   logs: path.join(dir, "logs"),

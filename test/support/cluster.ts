@@ -24,8 +24,9 @@ export function clusterDir(): string {
 
 export const clusterTools = () => ensureTools(CLUSTER_TOOLS);
 
-export async function launch(dir = clusterDir()): Promise<Cluster> {
-  return startCluster({ dir, tools: await clusterTools() });
+/** @param more programs that run in the place of their stand-ins */
+export async function launch(dir = clusterDir(), more: { gateway?: string } = {}): Promise<Cluster> {
+  return startCluster({ dir, tools: await clusterTools(), ...more });
 }
 
 /** Polls until `ready` gives a value; fails after a minute and says what it saw last. */
@@ -247,6 +248,7 @@ export function noetl(
   role: keyof typeof APPS,
   natsNamespace: string,
   more: Record<string, string> = {},
+  image = "noetl",
 ): KubernetesObject {
   const env = {
     NATS_URL: `nats://noetl:${PASSWORD}@nats.${natsNamespace}.svc.cluster.local:4222`,
@@ -261,7 +263,7 @@ export function noetl(
     app,
     container: {
       name: role,
-      image: "noetl",
+      image,
       env: Object.entries(env).map(([name, value]) => ({ name, value })),
       ...(port === undefined ? {} : { ports: [{ containerPort: port }] }),
     },

@@ -37,6 +37,8 @@ export interface ProgramTools {
   readonly database: DatabaseTools;
   /** NoETL itself, for pods whose image's tag names this release; without it, and for other images, the stand-in runs. */
   readonly noetl?: NoetlPackages;
+  /** The gateway's program, for pods whose image's tag names its release; without it, the stand-in runs. */
+  readonly gateway?: string;
 }
 
 export type MakeProgram = (situation: Situation) => Promise<Program>;

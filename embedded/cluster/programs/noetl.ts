@@ -3,6 +3,7 @@ import * as path from "node:path";
 import type { V1Container } from "@kubernetes/client-node";
 import { projectRoot } from "../../../contract/project";
 import { releaseOf, type NoetlPackages } from "../../toolchain/noetl";
+import { GATEWAY_RELEASE } from "../../toolchain/gateway";
 import type { Program } from "../container";
 import { namesFile } from "../places";
 import { answers, holdsConnection } from "../probe";
@@ -33,7 +34,11 @@ export function packagesOf({ noetl }: ProgramTools, image: string | undefined): 
   return noetl !== undefined && releaseOf(image ?? "") === noetl.version ? noetl : undefined;
 }
 
-/** NoETL's server or worker, where it can be had, else the stand-in for it or the gateway, with the deployed environment. */
+/** The gateway itself, where an image's tag names the release that was built here. */
+const gatewayOf = ({ gateway }: ProgramTools, image: string | undefined): string | undefined =>
+  releaseOf(image ?? "") === GATEWAY_RELEASE ? gateway : undefined;
+
+/** NoETL's server or worker, or its gateway, where it can be had, else the stand-in for it, with the deployed environment. */
 export async function noetl(situation: Situation): Promise<Program> {
   const { pod, container, folder } = situation;
   const role = ROLES[pod.metadata?.labels?.app ?? ""] ?? "server";
@@ -55,12 +60,12 @@ export async function noetl(situation: Situation): Promise<Program> {
     const { python } = packages;
     return { command: python, args: ["-m", `noetl.${role}`, ...args], env: await forPython(situation, env), isReady };
   }
+  const itself = role === "gateway" ? gatewayOf(situation.tools, container.image) : undefined;
+  const words = itself === undefined ? ["main.js", role] : ["gateway-itself.js", itself];
+  const [file = "", argument = ""] = words;
+  const program = path.join(projectRoot(), "dist", "embedded", "noetl", file);
   return {
-    ...(await throughScript(situation, [
-      process.execPath,
-      path.join(projectRoot(), "dist", "embedded", "noetl", "main.js"),
-      role,
-    ])),
+    ...(await throughScript(situation, [process.execPath, program, argument])),
     env: { ...env, TMPDIR: tmp, ...(port === undefined ? {} : { EMBEDDED_PORT: port }) },
     isReady,
   };

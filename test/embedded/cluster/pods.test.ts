@@ -4,6 +4,7 @@ import { BatchV1Api, type V1Pod } from "@kubernetes/client-node";
 import { connect, RetentionPolicy } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Cluster } from "../../../embedded/cluster";
+import { ensureGateway, GATEWAY_RELEASE } from "../../../embedded/toolchain/gateway";
 import { RUN_HERE } from "../../../embedded/cluster/stages";
 import {
   Client,
@@ -23,7 +24,7 @@ let cluster: Cluster;
 let client: Client;
 
 beforeAll(async () => {
-  cluster = await launch();
+  cluster = await launch(undefined, { gateway: await ensureGateway() });
   client = new Client(cluster);
 });
 afterAll(() => cluster?.stop());
@@ -238,6 +239,32 @@ describe("pods with a process", () => {
       error:
         "Validate session playbook failed: [Errno 111] Connect call failed ('noetl.noetl.svc.cluster.local', 8082)",
     });
+  });
+
+  it("the gateway itself runs behind an image of its release, and is led to NATS and to NoETL", async () => {
+    await client.namespace("itself");
+    const env = {
+      NOETL_BASE_URL: "http://noetl.noetl.svc.cluster.local:8082",
+      NATS_SESSION_BUCKET: "own_sessions",
+      NATS_REQUEST_BUCKET: "own_requests",
+      GATEWAY_AUTH_BYPASS: "true",
+    };
+    await client.create(noetl("itself", "gateway", "nats", env, `noetl-gateway:v${GATEWAY_RELEASE}`));
+    const pod = await client.pod("itself", "gateway", isReady);
+    const nats = await connect({
+      servers: `127.0.0.1:${await localPort("nats.nats.svc.cluster.local:4222")}`,
+      user: "noetl",
+      pass: PASSWORD,
+    });
+    const manager = await nats.jetstreamManager();
+    for (const bucket of ["own_sessions", "own_requests"]) {
+      expect((await manager.streams.info(`KV_${bucket}`)).config.description).toMatch(/gateway|callback/i);
+    }
+    await nats.close();
+    await client.scale("noetl", "noetl-server", 1);
+    const headers = { authorization: "Bearer nobody" };
+    const ask = async () => (await client.request(pod, 8090, "/noetl/health", { headers })).status;
+    await expect.poll(ask, { timeout: 20_000 }).toBe(200);
   });
 
   it("an error page of a proxy before the gateway lacks those headers", async () => {
