@@ -15,7 +15,7 @@
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { fail, variable } from "./environment";
+import { fail, variable } from "./variables";
 import { GitHub, isMarked, type Marked, untilAnswered } from "./github";
 import { fenced, harmless, limited, printable } from "./text";
 
