@@ -51,7 +51,7 @@ export interface StackOutputs {
 export const createdText = (name: string, created: string | undefined): string =>
   `${name}, created ${created ?? "never"}`;
 
-/** When that was, from such a text; undefined where it was never, or where it is no such text. */
+/** When that was, from such a text; undefined where it was never, or where it is another text. */
 export function createdIn(text: unknown): string | undefined {
   const created = typeof text === "string" ? /, created (\d{4}-\S+)$/.exec(text)?.[1] : undefined;
   return created === undefined || Number.isNaN(Date.parse(created)) ? undefined : created;

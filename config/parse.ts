@@ -60,7 +60,7 @@ export function parseSettings(
     const parsed = parseValue(setting, text);
     const problem = parsed.problem ?? setting.check?.(parsed.value as never);
     const suggestion = parsed.problem === undefined ? setting.suggest?.(parsed.value as never) : undefined;
-    if (problem) problems.push(complaint(key, text, { problem, example: suggestion }));
+    if (problem) problems.push(problemText(key, text, { problem, example: suggestion }));
     else if (setting.secret && !isEncrypted(key))
       problems.push(
         `${key}: is in plain text in the stack's configuration; allowed: encrypted; for example pulumi config set --secret ${key}`,
@@ -147,7 +147,7 @@ function parseJsonList(text: string): { value?: unknown; problem?: string } {
 }
 
 /** @param example A value that would do in the place of `text`; default: the setting's own. */
-function complaint(
+function problemText(
   key: SettingKey,
   text: string,
   { problem, example = SETTINGS[key].example }: { problem: string; example: string | undefined },

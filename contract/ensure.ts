@@ -239,7 +239,7 @@ async function change({ session, inputs, deadline }: Inquiry, { remembered, done
   if (forbids.length > 0) {
     const what = `${list(forbids.map(checkName))} ${forbids.length === 1 ? "needs" : "need"}`;
     throw new EnsureRefused(
-      `Nothing ${done.length === 0 ? "" : `after ${list(done)} `}was changed: ${what} a decision. Mode ensure never removes or recreates anything unasked, and takes nothing back ` +
+      `Nothing ${done.length === 0 ? "" : `after ${list(done)} `}was changed: ${what} a decision. Mode ensure never removes or recreates anything by itself, and takes nothing back ` +
         `that somebody else set.\n${contractMessage(inputs, refused, { session, observed })}`,
     );
   }

@@ -156,7 +156,7 @@ export interface Known {
   readonly consumers: Readonly<Record<string, ConsumerInfo | undefined>>;
 }
 
-/** Whether a stream can be expected to answer a publish on `subject`; that it cannot is another rule's complaint. */
+/** Whether a stream can be expected to answer a publish on `subject`; that it cannot is another rule's finding. */
 export const isAnswered = (stream: StreamInfo | undefined, subject: string): stream is StreamInfo =>
   stream !== undefined &&
   !stream.config.no_ack &&

@@ -102,7 +102,7 @@ export const jetstreamName: Check<string> = (value) => {
 /** Name of a key-value bucket. Source: the clients of NATS allow no other characters. */
 export const bucketName: Check<string> = (value) => (/^[A-Za-z0-9_-]+$/.test(value) ? undefined : "not a bucket name");
 
-/** What a browser sends as the origin of a page under this URL; undefined where it is no such URL. */
+/** What a browser sends as the origin of a page under this URL; undefined where it is another URL. */
 function sentOrigin(value: string): string | undefined {
   try {
     const { protocol, hostname, origin: sent } = new URL(value);

@@ -4,7 +4,7 @@ import { ensureContract, withDefaults } from "../../contract";
 import { STREAM } from "../../contract/facts";
 import { ensureTools } from "../../embedded/toolchain";
 import type { Row } from "../table";
-import { Cluster, until } from "./cluster";
+import { Cluster, until } from "./servers";
 import { Load, type Outcome } from "./load";
 
 /** Commands a second. */

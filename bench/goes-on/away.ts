@@ -15,7 +15,7 @@ import { projectRoot } from "../../contract/project";
 import { namesFile } from "../../embedded/cluster/places";
 import { freePorts } from "../../embedded/cluster/ports";
 import { seconds, type Row } from "../table";
-import { until } from "./cluster";
+import { until } from "./servers";
 import { completes } from "./noetl";
 import { processOf, withStack, type Running } from "./stack";
 

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type ConsumerMessages, type JetStreamClient, type NatsConnection } from "nats";
 import { CONSUMER, STREAM } from "../../contract/facts";
-import { until } from "./cluster";
+import { until } from "./servers";
 
 /** What was seen of a load. */
 export interface Outcome {

@@ -1,7 +1,7 @@
 /** NoETL's API, as its clients use it. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { PLAYBOOK, PLAYBOOK_PATH } from "../../commands/doctor/execute";
-import { until } from "./cluster";
+import { until } from "./servers";
 
 /** How long one playbook, or one answer, is waited for; in milliseconds. */
 const PATIENCE_MILLISECONDS = 60_000;

@@ -6,7 +6,7 @@ import { projectRoot } from "../../contract/project";
 import { hintFor } from "../shared/engine";
 import { requireBinary } from "../shared/binaries";
 import { rawChanges, shownChange } from "./compare";
-import { isContract } from "./contract";
+import { isContract } from "./contract-changes";
 import { DiffError, messageOf } from "./errors";
 import type { Masker } from "../shared/mask";
 import type { LiveReport, LiveStep } from "./report";

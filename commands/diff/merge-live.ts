@@ -40,7 +40,7 @@ function unexpected(step: LiveStep, live: LiveReport, resources: ChangeReport["r
 
 function drifted(step: LiveStep, { steps }: LiveReport): Risk {
   const next = steps.find(({ urn }) => urn === step.urn)?.op;
-  const after = `the update ${next === undefined ? "leaves it so" : (MENDS[next] ?? `will ${next} it`)}`;
+  const after = `the update ${next === undefined ? "leaves it so" : (FIXES[next] ?? `will ${next} it`)}`;
   const what =
     step.op === "delete"
       ? "is gone, although the stack's state has it"
@@ -58,7 +58,7 @@ const UNSEEN =
   "a refresh looks at a Helm release's version and values: what somebody changed in the objects that its chart made does " +
   "not show as drift (`npm run doctor` looks at those of NATS and NoETL)";
 
-const MENDS: Readonly<Record<string, string>> = {
+const FIXES: Readonly<Record<string, string>> = {
   create: "recreates it",
   update: "changes it back",
   replace: "replaces it",

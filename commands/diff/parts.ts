@@ -1,5 +1,5 @@
 import { LOCATIONS } from "../../contract/facts";
-import { isContract } from "./contract";
+import { isContract } from "./contract-changes";
 import type { DeclaredResource } from "./evaluation";
 import { namespaceOf, type KubeObject } from "./objects";
 import { PARTS, type ObjectChange, type Operation, type Part, type PartName, type ResourceChange } from "./report";

@@ -6,7 +6,7 @@ import { diagnose, inWordsOf, type Diagnosis } from "./diagnosis";
 import { helmCommand, wordsOfStack } from "../shared/engine";
 import { CommandError, EXIT, type ExitName } from "../shared/exit";
 import { gather } from "./gather";
-import { Cluster } from "./cluster";
+import { Cluster } from "./kubernetes";
 import { deployedPassword } from "./environment";
 import { diagnosisText, intentText, screenOf } from "./present";
 import { refuseOtherLines } from "./executions";

@@ -2,7 +2,7 @@
 import { LOCATIONS } from "../../contract/facts";
 import { USERS_FILE, usersIn } from "../../contract/nats/users";
 import { knownSecrets } from "../shared/mask";
-import { answer, type Cluster } from "./cluster";
+import { answer, type Cluster } from "./kubernetes";
 import type { Answer, VariableFacts } from "./evidence";
 
 /** Whose environment is read, and how it is judged and shown. */

@@ -9,7 +9,7 @@ import type { Session } from "../../contract/nats/session";
 import { plural } from "../../contract/wording";
 import { LOCATIONS } from "../../contract/facts";
 import type { Checklist, Line } from "./checklist";
-import { Cluster } from "./cluster";
+import { Cluster } from "./kubernetes";
 import { masker } from "../shared/mask";
 import { contractInputs, type Target } from "./target";
 

@@ -6,7 +6,7 @@ import { ConnectError } from "../../contract/errors";
 import { LOCATIONS } from "../../contract/facts";
 import { stackLine } from "../../config/lines";
 import type { Settings } from "../../config/schema";
-import type { Cluster } from "./cluster";
+import type { Cluster } from "./kubernetes";
 import type { CommandFacts, ExecutionFacts, Standstill } from "./evidence";
 import { askPod, runningPod, type Pod } from "./pod-http";
 import { clock, harmless } from "./text";

@@ -1,6 +1,6 @@
 import { LOCATIONS } from "../../contract/facts";
 import type { Answer, GatewayFacts, ProbeFacts } from "./evidence";
-import { answer, type Cluster } from "./cluster";
+import { answer, type Cluster } from "./kubernetes";
 import { askPod, askUrl, nameOf, runningPod, type HttpAnswer, type Pod, type Question } from "./pod-http";
 import { harmless } from "./text";
 import type { Target } from "./target";

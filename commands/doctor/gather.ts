@@ -6,7 +6,7 @@ import { gatewayEnvironment, serverEnvironment, workerEnvironment } from "../../
 import { LOCATIONS } from "../../contract/facts";
 import type { Answer, Evidence, NamespaceFacts, NatsFacts, Part, VariableFacts } from "./evidence";
 import { probeGateway } from "./gateway";
-import { answer, Cluster, failure } from "./cluster";
+import { answer, Cluster, failure } from "./kubernetes";
 import { deployedPassword, deployedSecrets, readEnvironment } from "./environment";
 import { readExecutions, refuseOtherLines } from "./executions";
 import { readHealth } from "./health";

@@ -1,6 +1,6 @@
 /** What NoETL's server says of itself. */
 import { LOCATIONS } from "../../contract/facts";
-import type { Cluster } from "./cluster";
+import type { Cluster } from "./kubernetes";
 import { askPod, runningPod } from "./pod-http";
 import { harmless } from "./text";
 

@@ -1,7 +1,7 @@
 /** What is in a namespace: pods with their logs, workloads, claims, Helm releases, warnings. */
 import type * as k8s from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import { LOCATIONS } from "../../contract/facts";
-import { answer, type Cluster } from "./cluster";
+import { answer, type Cluster } from "./kubernetes";
 import type {
   ClaimFacts,
   ContainerFacts,

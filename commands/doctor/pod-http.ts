@@ -4,7 +4,7 @@ import * as https from "node:https";
 import { forwardPort } from "../../contract/nats/port-forward";
 import { within } from "../../contract/deadline";
 import { ConnectError } from "../../contract/errors";
-import type { Cluster } from "./cluster";
+import type { Cluster } from "./kubernetes";
 
 /** Longest wait for a port-forward, and after it for an answer, in milliseconds. */
 const FORWARD_MILLISECONDS = 10_000;

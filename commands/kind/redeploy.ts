@@ -28,7 +28,7 @@ export const DEADLINES = {
   pods: 30,
 } as const;
 
-export interface Surroundings {
+export interface RedeployContext {
   /** Takes each line for the user. */
   readonly say: (line: string) => void;
   readonly signal: AbortSignal;
@@ -45,7 +45,7 @@ const lookAtDeployed = async (): Promise<Checklist> => verify(await readTarget(S
 export async function redeploy(
   part: Part,
   { folder, shown }: { folder: string; shown: string },
-  { say, signal, look = lookAtDeployed }: Surroundings,
+  { say, signal, look = lookAtDeployed }: RedeployContext,
 ): Promise<ExitName> {
   say("Preflight: the checkout, docker, kind, kubectl, the cluster and the stack.");
   const ground = await unlessInterrupted(signal, preflight(part, folder, shown));
@@ -87,7 +87,7 @@ type Stepper = (step: Step) => Promise<string>;
 const inWords = (seconds: number): string => (seconds < MINUTE ? `${seconds} s` : `${seconds / MINUTE} min`);
 
 /** Says what is done and until when, does it, and ends the command where it fails. */
-function stepper({ say, signal, show }: Pick<Surroundings, "say" | "signal"> & Pick<Call, "show">): Stepper {
+function stepper({ say, signal, show }: Pick<RedeployContext, "say" | "signal"> & Pick<Call, "show">): Stepper {
   return async ({ does, call, deadlineSeconds, failed, isQuiet }) => {
     say(`${does} (at most ${inWords(deadlineSeconds)}).`);
     const ended = await run({ ...call, deadlineSeconds, signal, ...(isQuiet ? {} : { show }) });

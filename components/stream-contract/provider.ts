@@ -225,7 +225,7 @@ const DEPLOYED = [
 export const areOfTwoDeployments = (olds: object, news: object): boolean => changed(olds, news, DEPLOYED);
 
 /**
- * Runs the check, in mode `ensure` after what it does. A stream that was recreated is no loss where a deployment came before,
+ * Runs the check, in mode `ensure` after what it does. A stream that was recreated is not a loss where a deployment came before,
  * and no news where a refresh has reported it. Where nothing was deployed the check waits only for pods that are starting:
  * nobody else will make what is missing.
  *
@@ -355,7 +355,7 @@ function liveInputs(inputs: ContractInputs, report: Facts, differences: Differen
 type Facts = Omit<ContractReport, "checks">;
 
 /**
- * What is there now. A broken contract is no error here but a difference in inputs and outputs, and so are a NATS that is
+ * What is there now. A broken contract is not an error here but a difference in inputs and outputs, and so are a NATS that is
  * no longer deployed (`holds` is false then) and a stream that was lost and recreated; the next update checks again.
  */
 export async function read(id: string, properties: object): Promise<pulumi.dynamic.ReadResult> {

@@ -1,6 +1,6 @@
 /** Rules between the settings of a stack on Google Kubernetes Engine: what cannot work, and what may not. */
 import { type Group, SETTINGS, type SettingKey, type Settings } from "../schema";
-import { clusterProblems, podProblems } from "./cluster";
+import { clusterProblems, podProblems } from "./new-cluster";
 import { databaseProblems } from "./database";
 import { chartDoubts, exposureProblems } from "./exposure";
 import { imageDoubts } from "./images";

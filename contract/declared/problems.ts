@@ -47,7 +47,7 @@ interface Remedy {
   readonly example: unknown;
 }
 
-const complaint = ({ path, value }: At, problem: string, { allowed, example }: Remedy): string => {
+const problemText = ({ path, value }: At, problem: string, { allowed, example }: Remedy): string => {
   const shown = typeof value === "string" || typeof value === "number" ? ` ${JSON.stringify(value)}` : "";
   return `${path}:${shown} is ${problem}; allowed: ${allowed}; for example ${typeof example === "string" ? example : JSON.stringify(example)}`;
 };
@@ -82,7 +82,7 @@ function nameProblems(list: DeclaredList, key: "name" | "stream", at: At): strin
       : typeof value !== "string" || value === ""
         ? "not a name"
         : check(value);
-  return problem === undefined ? [] : [complaint(at, problem, remedy)];
+  return problem === undefined ? [] : [problemText(at, problem, remedy)];
 }
 
 /** The key that somebody meant: NATS's own name of a field, the beginning of a key, or one with few letters changed. */
@@ -98,7 +98,7 @@ function declarationProblems(list: DeclaredList, at: At, unknown: string | undef
   if (!isRecord(declaration)) {
     const example = Object.fromEntries(own.map((key) => [key, key === "stream" ? "ORDERS" : NAMES[list].example]));
     return [
-      complaint(at, "not a declaration", { allowed: `keys and values, ${own.join(" and ")} among them`, example }),
+      problemText(at, "not a declaration", { allowed: `keys and values, ${own.join(" and ")} among them`, example }),
     ];
   }
   const known = [...own, "remove", ...Object.keys(fields)];
@@ -119,13 +119,13 @@ function declarationProblems(list: DeclaredList, at: At, unknown: string | undef
     const field = fields[key];
     const problem = field?.kind.problem(value);
     if (field && problem !== undefined) {
-      problems.push(complaint({ path: `${path}.${key}`, value }, problem, field.kind));
+      problems.push(problemText({ path: `${path}.${key}`, value }, problem, field.kind));
     }
   }
   if (remove !== undefined && remove !== null && !isUnknown(remove)) {
     if (!REMOVALS.includes(remove as string)) {
       const remedy = { allowed: REMOVALS.join(" or "), example: "ifEmpty" };
-      problems.push(complaint({ path: `${path}.remove`, value: remove }, "not a way to remove", remedy));
+      problems.push(problemText({ path: `${path}.remove`, value: remove }, "not a way to remove", remedy));
     }
     const more = Object.keys(declaration).filter(
       (key) => key in fields && declaration[key] !== undefined && declaration[key] !== null,

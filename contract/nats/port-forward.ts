@@ -149,10 +149,10 @@ export async function forwardPort(
   const toPod = new PassThrough();
   const stream = Duplex.from({ readable: fromPod, writable: toPod });
   stream.on("error", () => undefined); // kept in `errored` for whoever uses the stream
-  const complaints = new Writable({
+  const errors = new Writable({
     write(chunk: Buffer, _encoding, done) {
       const words = chunk.toString().trim();
-      // The channel opens with the port's number alone, which the client cuts off: no complaint yet.
+      // The channel opens with the port's number alone, which the client cuts off: no error yet.
       if (words === "") return done();
       stream.destroy(new ConnectError("refused", `pod ${namespace}/${pod} does not answer on port ${port}: ${words}`));
       done();
@@ -160,7 +160,7 @@ export async function forwardPort(
   });
   try {
     const forward = new PortForward(timed);
-    const opened: unknown = await forward.portForward(namespace, pod, [port], fromPod, complaints, toPod);
+    const opened: unknown = await forward.portForward(namespace, pod, [port], fromPod, errors, toPod);
     const socket = opened as ForwardSocket; // a function only where reconnecting is asked for
     socket.onclose = () => fromPod.end();
     stream.once("close", () => socket.terminate());

@@ -175,7 +175,7 @@ export const ACCOUNT_RULES: readonly Rule[] = [
       "NoETL's server fails when it creates the stream, and every publish gets `no response from stream`; a restart changes " +
       "nothing: another stream has reserved the storage, there is none of that kind, or NoETL's user may not create streams",
     remedy: "make room, or grant the permission",
-    // What the account's own numbers say is another rule's complaint.
+    // What the account's own numbers say is another rule's finding.
     applies: (observed, contract) =>
       observed.stream === undefined && observed.probe?.creation !== undefined && admitsStream(observed, contract),
     expected: ({ stream }) => `${stream} can be created`,
@@ -197,7 +197,7 @@ export const ACCOUNT_RULES: readonly Rule[] = [
       "the worker fails when it adds the consumer, and crash-loops: more messages in flight than the server, the account or the " +
       "stream allows (`consumer max ack pending exceeds system limit`), or NoETL's user may not add consumers",
     remedy: "lower the worker's setting, raise the limit, or grant the permission",
-    // Limits of the stream are another rule's complaint.
+    // Limits of the stream are another rule's finding.
     applies: ({ stream }) => !limited(stream?.config.consumer_limits?.max_ack_pending),
     appliesTo: ({ workerProbe }) => workerProbe.creation !== undefined,
     expected: (_contract, { workerProbe }) => `${workerProbe.consumer} can be added`,

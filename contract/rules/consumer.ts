@@ -381,7 +381,7 @@ export const CONSUMER_RULES: readonly Rule[] = [
       "recreate the consumer: the limit cannot be changed; more than 512 workers need one made with a higher limit",
     expected: ({ worker }) => `at least ${worker.replicas}`,
     found: ({ consumer }) => String(consumer.config.max_waiting ?? DEFAULT_MAX_WAITING),
-    // A push consumer has none; that it is one is another rule's complaint.
+    // A push consumer has none; that it is one is another rule's finding.
     holds: ({ consumer: { config } }, { worker }) =>
       Boolean(config.deliver_subject) || (config.max_waiting ?? DEFAULT_MAX_WAITING) >= worker.replicas,
     fix: recreateConsumer,

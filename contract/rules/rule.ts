@@ -16,7 +16,7 @@ export const EFFECTS = {
   withheld: { severity: "violation", means: "workers get no commands" },
   gateway: { severity: "violation", means: "the gateway does not work" },
   differs: { severity: "drift", means: "NoETL works, differently" },
-  over: { severity: "drift", means: "it is over, and told" },
+  over: { severity: "drift", means: "it is over, and reported" },
 } as const satisfies Record<string, { severity: Severity; means: string }>;
 
 export type Effect = keyof typeof EFFECTS;

@@ -358,7 +358,7 @@ export const STREAM_RULES: readonly Rule[] = [
     severity: "drift",
     effect: "differs",
     about: "stream",
-    // Too short an age to work with is another rule's complaint.
+    // Too short an age to work with is another rule's finding.
     applies: ({ stream }, contract) => stream === undefined || !expiresEarly(stream, contract),
     checks: "maximum age of a message (`max_age`)",
     why: "shorter, commands vanish before a busy worker takes them; longer or unlimited, the memory store fills up",
@@ -399,7 +399,7 @@ export const STREAM_RULES: readonly Rule[] = [
       "longer, a command that is notified again after a failure is swallowed as a duplicate, and the server keeps the " +
       "identifiers in memory; shorter, a publish that is repeated after a lost acknowledgement is delivered twice",
     remedy: "edit the stream",
-    // The server gives streams that take from others a window of its own; that they do is another rule's complaint.
+    // The server gives streams that take from others a window of its own; that they do is another rule's finding.
     applies: ({ stream }) => !stream?.config.mirror && !stream?.config.sources?.length,
     expected: (contract) => `${duplicateWindowSeconds(contract)} s`,
     found: ({ stream }) => `${toSeconds(stream.config.duplicate_window)} s`,

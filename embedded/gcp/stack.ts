@@ -9,7 +9,7 @@ import { main, PROJECT } from "../../program";
 import { serve } from "../plugin/server";
 import { configure, type EngineOptions, openEngine, STAND_IN_CHART } from "../stack";
 import { type CloudState, serveApi } from "./api";
-import { controlPlaneOf, seedAsGke, serveLoadBalancers, writeAuthPlugin } from "./cluster";
+import { controlPlaneOf, seedAsGke, serveLoadBalancers, writeAuthPlugin } from "./as-gke";
 import { CONTROL_PLANE } from "./outputs";
 import { gcpStandIn } from "./plugin";
 

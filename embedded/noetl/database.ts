@@ -1,7 +1,7 @@
 /** What NoETL's server does with its database before anything else. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { Client } from "pg";
-import { need, optional, place } from "./environment";
+import { need, optional, place } from "./pod-environment";
 import { messageOf, say } from "./log";
 
 /** How long the pool tries to fill itself, in seconds; no variable changes it. */

@@ -1,6 +1,6 @@
 import type * as http from "node:http";
 import { GATEWAY } from "../../contract/facts";
-import { flag, need, optional, request as fetchInCluster } from "./environment";
+import { flag, need, optional, request as fetchInCluster } from "./pod-environment";
 import { bodyOf, json, listen } from "./listen";
 import { messageOf, say } from "./log";
 import { connectOnce } from "./nats";

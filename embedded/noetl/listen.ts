@@ -1,5 +1,5 @@
 import * as http from "node:http";
-import { need } from "./environment";
+import { need } from "./pod-environment";
 
 /** Answers requests on the port that stands for the pod's. An error of the answering becomes a 500. */
 export function listen(answer: (request: http.IncomingMessage, response: http.ServerResponse) => void | Promise<void>) {

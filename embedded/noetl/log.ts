@@ -1,5 +1,5 @@
 /** NoETL's log: one JSON object a line, from the level of LOG_LEVEL up. */
-import { optional } from "./environment";
+import { optional } from "./pod-environment";
 
 const SEVERITIES = ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"] as const;
 

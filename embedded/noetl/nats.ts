@@ -1,7 +1,7 @@
 /** How NoETL's parts connect to NATS, and the words in which their clients put errors. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type NatsConnection, NatsError } from "nats";
-import { need, place } from "./environment";
+import { need, place } from "./pod-environment";
 import { messageOf, say } from "./log";
 
 /** nats-py's own: so often it tries to connect, with so many milliseconds between two times. */

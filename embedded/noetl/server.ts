@@ -1,7 +1,7 @@
 import { type JetStreamClient, NatsError, StringCodec } from "nats";
 import { STREAM } from "../../contract/facts";
 import { waitForDatabase } from "./database";
-import { need, optional } from "./environment";
+import { need, optional } from "./pod-environment";
 import { Executions } from "./executions";
 import { json, listen } from "./listen";
 import { log, messageOf, say } from "./log";

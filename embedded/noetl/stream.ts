@@ -1,6 +1,6 @@
 import { type JetStreamManager, nanos, StorageType } from "nats";
 import { STREAM } from "../../contract/facts";
-import { need } from "./environment";
+import { need } from "./pod-environment";
 
 /** Uses the stream of NATS_STREAM as it is; where it cannot be looked up, for whatever reason, it is added. */
 export async function ensureStream(manager: JetStreamManager): Promise<"found" | "created"> {

@@ -4,7 +4,7 @@ import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { AckPolicy, type ConsumerConfig, DeliverPolicy, type JetStreamManager, nanos, ReplayPolicy } from "nats";
 import { CONSUMER, STREAM, WORKER_TUNING } from "../../contract/facts";
-import { need, optional, request } from "./environment";
+import { need, optional, request } from "./pod-environment";
 import { Fetcher, FetchTimeout } from "./fetch";
 import { log, messageOf } from "./log";
 import { connectPatiently, describe, errorCode } from "./nats";

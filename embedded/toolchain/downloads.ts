@@ -132,7 +132,7 @@ class Run {
 
   /** In one line what is downloaded, and in one which hosts did not answer. */
   private async sayWhatBegins(downloads: readonly Download[]): Promise<ReadonlySet<string>> {
-    // Another process may be at it for minutes, and then the waiting is no loss.
+    // Another process may be at it for minutes, and then the waiting costs nothing.
     const waiting = sleep(SILENCE_MS + 500, true, { ref: false });
     const begun = await Promise.all(
       downloads.map(async ({ tool, begins }) => ((await Promise.race([begins, waiting])) ? [tool.name] : [])),
@@ -308,7 +308,7 @@ async function install({ tool, release, file, target }: Wanted & { file: string;
     fs.renameSync(unfinished, folder);
   } catch (error) {
     const why = error instanceof Error ? error.message.replaceAll("\n", " ") : String(error);
-    throw new NotHad(`the official program is no use: ${why}`);
+    throw new NotHad(`the official program cannot be used: ${why}`);
   } finally {
     fs.rmSync(unfinished, { recursive: true, force: true });
   }

@@ -15,8 +15,8 @@
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { fail, variable } from "./environment";
 import { markdown } from "../../commands/diff/present/markdown";
+import { fail, variable } from "./variables";
 import { GitHub, isMarked, type Marked, untilAnswered } from "./github";
 import { readReport } from "./report";
 import { fenced, limited, printable } from "./text";

@@ -10,7 +10,7 @@
  * Environment: GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_SERVER_URL, GITHUB_RUN_ID, GITHUB_TOKEN (issues: write).
  */
 import * as fs from "node:fs";
-import { fail, variable } from "./environment";
+import { fail, variable } from "./variables";
 import { GitHub, isMarked, type Marked, untilAnswered } from "./github";
 import { fenced, limited, printable } from "./text";
 

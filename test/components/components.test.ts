@@ -158,7 +158,7 @@ describe("NatsJetStream", () => {
     });
   });
 
-  it("has the servers of a cluster log in at one another, with a password that only a Secret holds", async () => {
+  it("has the routes of a cluster authenticated, with a password that only a Secret holds", async () => {
     new library.NatsJetStream("trio", { password: "x", replicas: 3 });
     new library.NatsJetStream("lone", { password: "x" });
     await settled(declared);

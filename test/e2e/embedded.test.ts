@@ -8,7 +8,7 @@ import { AppsV1Api, BatchV1Api, CoreV1Api, KubeConfig, NetworkingV1Api } from "@
 import { Client as Postgres } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readStack } from "../../commands/shared/engine";
-import { Cluster as DoctorsCluster } from "../../commands/doctor/cluster";
+import { Cluster as DoctorsCluster } from "../../commands/doctor/kubernetes";
 import { examine } from "../../commands/doctor/doctor";
 import { executeCheck } from "../../commands/doctor/execute";
 import { announceLost, deployedNoetl } from "../../commands/doctor/repair/announce";

@@ -1,7 +1,7 @@
 /** What a change does to a stack: both revisions put side by side. */
 import { plural } from "../../../contract/wording";
 import { fieldChanges } from "../compare";
-import { contractOf, contractReport } from "../contract";
+import { contractOf, contractReport } from "../contract-changes";
 import { environmentTables } from "../environment";
 import type { Masker } from "../../shared/mask";
 import { withOpaqueSecrets } from "../objects";

@@ -39,7 +39,7 @@ export const cluster: DiagnosisRule = (evidence) => {
   const failed =
     failures(evidence).find(({ problem }) => CLUSTER_PROBLEMS.includes(problem)) ??
     (silent?.ok === false ? { ...silent, problem: "cluster-unreachable" as const } : undefined);
-  // A single slow answer among others that came is no unreachable cluster.
+  // A single slow answer among others that came does not make the cluster unreachable.
   if (!failed || (reached && failed.problem === "cluster-unreachable")) return [];
   const { stack, kubectl } = evidence;
   const remedies: Partial<Record<ConnectProblem, { title: string; remedy: Step[] }>> = {

@@ -8,7 +8,7 @@ import { openSession } from "../../../contract/nats/connect";
 import type { Session } from "../../../contract/nats/session";
 import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
-import { answer, type Cluster } from "../cluster";
+import { answer, type Cluster } from "../kubernetes";
 import { readEnvironment } from "../environment";
 import type { Answer, CommandFacts, ExecutionFacts, NatsFacts } from "../evidence";
 import { describeExecution, readExecutions } from "../executions";

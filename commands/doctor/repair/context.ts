@@ -3,7 +3,7 @@ import { Deadline } from "../../../contract/deadline";
 import type { ContractInputs } from "../../../contract/inputs";
 import type { Session } from "../../../contract/nats/session";
 import { CommandError } from "../../shared/exit";
-import type { Cluster } from "../cluster";
+import type { Cluster } from "../kubernetes";
 import { writeJournal, type Journal, type Phase } from "./journal";
 import type { Lock } from "./lock";
 import type { Intent } from "./plan";

@@ -33,7 +33,7 @@ export interface Message {
   readonly data: Buffer;
 }
 
-/** Asks the JetStream API; what it complains of is in the answer.  @throws ConnectError where no answer comes. */
+/** Asks the JetStream API; an error of the API is in the answer.  @throws ConnectError where no answer comes. */
 export async function ask<T>(session: Session, subject: string, body: object): Promise<T & Answered> {
   try {
     const options = { timeout: ANSWER_MILLISECONDS };

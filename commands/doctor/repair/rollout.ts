@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { kubernetesClient } from "../../../contract/kubernetes/api";
 import { CommandError } from "../../shared/exit";
-import type { Cluster } from "../cluster";
+import type { Cluster } from "../kubernetes";
 
 /** The annotation that `kubectl rollout restart` sets. */
 const RESTARTED_AT = "kubectl.kubernetes.io/restartedAt";

@@ -4,7 +4,7 @@
  */
 import { ConfigError } from "../../../config/parse";
 import type { GoogleApi } from "./api";
-import { clusterOf, clusterProblems, enforcementWarnings } from "./cluster";
+import { clusterOf, clusterProblems, enforcementWarnings } from "./existing-cluster";
 import type { ExistingCluster, Facts, GkeSettings } from "./facts";
 import { networkProblems } from "./network";
 import { checkQuotas, unbilled } from "./quotas";

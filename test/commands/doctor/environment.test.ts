@@ -1,7 +1,7 @@
 import * as http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { Cluster } from "../../../commands/doctor/cluster";
+import { Cluster } from "../../../commands/doctor/kubernetes";
 import { readEnvironment } from "../../../commands/doctor/environment";
 import { expectedEnvironment } from "../../../commands/doctor/gather";
 import { targetOf } from "../../../commands/doctor/target";

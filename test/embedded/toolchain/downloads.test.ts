@@ -144,7 +144,9 @@ describe("an official program", () => {
   it("that is of another version, or does not run here, is built instead", async () => {
     const other = "#!/bin/sh\necho Kubernetes v1.33.0\n";
     offer(send(other), sum(other));
-    await expectBuilt(/^kube-scheduler v1\.34\.4: the official program is no use: it does not run here; it is built/);
+    await expectBuilt(
+      /^kube-scheduler v1\.34\.4: the official program cannot be used: it does not run here; it is built/,
+    );
     expect(left()).toContain(folderOf(cachedPath(TOOL)));
     expect(left().filter((name) => name.includes("unpacking"))).toEqual([]);
   });

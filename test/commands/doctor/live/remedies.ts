@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { REASONS } from "../../../../commands/doctor/diagnosis/reasons";
 import { gather } from "../../../../commands/doctor/gather";
 import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING } from "../../../../contract/facts";
-import { Cluster } from "../../../../commands/doctor/cluster";
+import { Cluster } from "../../../../commands/doctor/kubernetes";
 import type { Diagnosis } from "../../../../commands/doctor/diagnosis";
 import type { Intent } from "../../../../commands/doctor/repair";
 import { announceLost, deployedNoetl } from "../../../../commands/doctor/repair/announce";

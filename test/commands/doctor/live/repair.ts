@@ -7,7 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { withDefaults, type ContractInputs } from "../../../../contract/inputs";
 import { checkContract } from "../../../../contract/check";
 import { CONSUMER, STREAM } from "../../../../contract/facts";
-import { Cluster } from "../../../../commands/doctor/cluster";
+import { Cluster } from "../../../../commands/doctor/kubernetes";
 import { repair, type Intent, type Outcome, type Point } from "../../../../commands/doctor/repair";
 import { readJournal } from "../../../../commands/doctor/repair/journal";
 import {
@@ -165,7 +165,7 @@ async function killedAt(point: Point, times = 1): Promise<void> {
   const signal = await repairProcess({
     ...{ inputs, folder, point, times, connection: deployment.target.cluster },
     cluster:
-      '/^(restart|verif)/.test(point) ? await require("./dist/commands/doctor/cluster").Cluster.open(connection) : undefined',
+      '/^(restart|verif)/.test(point) ? await require("./dist/commands/doctor/kubernetes").Cluster.open(connection) : undefined',
   });
   expect({ point, signal }).toEqual({ point, signal: "SIGKILL" });
 }

@@ -23,7 +23,7 @@ import { checklist, type Checklist } from "../../../../commands/doctor/checklist
 import { diagnose, type Diagnosis, type Finding } from "../../../../commands/doctor/diagnosis";
 import { readStack, type Engine, type StackContent } from "../../../../commands/shared/engine";
 import { gather } from "../../../../commands/doctor/gather";
-import { Cluster } from "../../../../commands/doctor/cluster";
+import { Cluster } from "../../../../commands/doctor/kubernetes";
 import { restartDeployment, rolledOut } from "../../../../commands/doctor/repair/rollout";
 import { contractInputs, targetOf, type Target } from "../../../../commands/doctor/target";
 import { embeddedEngine, embeddedPaths, stateEnvironment } from "../../../../embedded/home";

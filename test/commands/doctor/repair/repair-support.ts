@@ -6,7 +6,7 @@ import { AckPolicy, DeliverPolicy, type ConsumerConfig, type NatsConnection, typ
 import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
 import { withDefaults, type ContractArguments, type ContractInputs } from "../../../../contract/inputs";
 import { projectRoot } from "../../../../contract/project";
-import type { Cluster } from "../../../../commands/doctor/cluster";
+import type { Cluster } from "../../../../commands/doctor/kubernetes";
 import { repair, type Intent, type Outcome, type Point } from "../../../../commands/doctor/repair";
 import { natsClient, removeStreams, sleep, startNatsServer, withManager, type NatsServer } from "../../../support/nats";
 

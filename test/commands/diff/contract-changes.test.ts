@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { ensurePlan } from "../../../contract/ensure";
 import { withDefaults, type ContractArguments, type ContractInputs } from "../../../contract/inputs";
-import { contractReport, leftBehind } from "../../../commands/diff/contract";
+import { contractReport, leftBehind } from "../../../commands/diff/contract-changes";
 
 const contract = (more: ContractArguments = {}): ContractInputs => withDefaults({ mode: "ensure", ...more });
 const OLD = contract();
