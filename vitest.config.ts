@@ -45,6 +45,7 @@ const NEEDS = {
     "test/scripts/build.test.ts",
     "test/scripts/import-directions.test.ts",
     "test/scripts/package.test.ts",
+    "test/scripts/sbom.test.ts",
   ],
   gke: [
     "test/components/gcp/pgbouncer.test.ts",
