@@ -6,7 +6,7 @@
  */
 import { spawn } from "node:child_process";
 import * as net from "node:net";
-import { need, place } from "./environment";
+import { need, place } from "./pod-environment";
 
 /** Port of the loopback interface that leads to an address; a connection that cannot be made is reset. */
 function lead(host: string, port: number): Promise<number> {

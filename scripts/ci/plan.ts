@@ -11,7 +11,7 @@
  */
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
-import { fail } from "./environment";
+import { fail } from "./variables";
 import { printable } from "./text";
 
 /** How the engine marks a value that is a secret, and that it is encrypted (pulumi sdk/go/common/resource/sig). */
