@@ -34,6 +34,15 @@ export interface Rendering {
 /** Renderings of this run, by what they were made of: every rule asks, and encryption is asked about separately. */
 const cache = new Map<string, Rendering>();
 
+/** What helm has answered, by what it was asked: with all resources of a stack a release comes again, its outputs beside its inputs. */
+const texts = new Map<string, string>();
+
+/** A value as JSON whose keys are sorted: the engine gives them in any order. */
+const sorted = (value: unknown): string =>
+  JSON.stringify(value, (_, each: unknown) =>
+    isRecord(each) ? Object.fromEntries(Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1))) : each,
+  );
+
 /** The objects of a release; none for every other resource. */
 export function rendering(resource: ResourceView): Rendering {
   if (resource.type !== RELEASE) return { objects: [] };
@@ -68,9 +77,17 @@ function template(resource: ResourceView, inputs: Readonly<Record<string, unknow
   args.push("--namespace", text("namespace") ?? "default", "--kube-version", KUBE_VERSION, "--skip-tests");
   if (repository) args.push("--repo", repository);
   if (version && repository) args.push("--version", version);
+  const values = sorted(inputs.values ?? {});
+  const key = JSON.stringify([args, values]);
+  const known = texts.get(key) ?? helm(args, values);
+  texts.set(key, known);
+  return known;
+}
+
+function helm(args: readonly string[], values: string): string {
   return execFileSync("helm", args, {
     // Values hold credentials: neither arguments nor a file.
-    input: JSON.stringify(inputs.values ?? {}),
+    input: values,
     cwd: projectRoot(),
     timeout: TIMEOUT_MS,
     maxBuffer: 64 * 1024 * 1024,
