@@ -39,7 +39,7 @@ mkdir -p "$2/bin" "$CARGO_TARGET_DIR"; echo program > "$2/bin/noetl-gateway"`);
   expect(builtGateway()).toBe(program);
   const asked = fs.readFileSync(path.join(dir, "asked"), "utf8").trim().split("\n");
   expect(asked).toHaveLength(1);
-  expect(asked[0]).toMatch(/^install noetl-gateway --version =\d+\.\d+\.\d+ --locked --root /);
+  expect(asked[0]).toMatch(/^install noetl-gateway --version =\d+\.\d+\.\d+ --locked --debug --root /);
   expect(log).toEqual([expect.stringContaining("building with cargo, once"), expect.stringContaining("built in")]);
   expect(left()).toEqual([path.basename(path.dirname(program))]);
 });
