@@ -9,6 +9,9 @@ export const CREDENTIAL_WORDS = "password|passwd|passphrase|secret|token";
 /** Words that mean a password where they stand alone or after a separator; at the end of another word they do not: `bypass`. */
 const SHORT_WORDS = "pass|pwd";
 
+/** A credential's name inside a text, beside the hidden words: `pass`, `db_pass`; not `bypass` or nginx's `proxy_pass`. */
+export const SHORT_NAME = "(?<![\\w.-])(?!proxy_pass\\b)(?:[\\w.-]*[-_.])?pass";
+
 const KEY = "(?:api|access|private|secret)[-_]?key";
 
 /** The same, and words that may mean something else: what stands under them is hidden rather than shown. */

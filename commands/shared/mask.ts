@@ -2,7 +2,7 @@
  * Keeps secrets out of reports. Five nets, each on its own: stand-ins of the run, values that the program marks as
  * secret, entries of Secrets, names that say "password", and credentials inside URLs and private keys.
  */
-import { HIDDEN_WORDS, isHiddenName, isReference } from "../../config/credentials";
+import { HIDDEN_WORDS, isHiddenName, isReference, SHORT_NAME } from "../../config/credentials";
 import { SHOWN, UNKNOWN, type PlaceholderKind } from "./placeholders";
 import { merged, placesOf } from "./readings";
 
@@ -11,7 +11,7 @@ export const isCredential = (name: string, text: string): boolean => isHiddenNam
 
 /** Inside texts: `password: x`, `"token": "x"`, `--api-key=x`. */
 const ASSIGNMENT = new RegExp(
-  `([\\w.-]*(?:${HIDDEN_WORDS}))(["']?[ \\t]*[:=][ \\t]*)("(?:[^"\\\\\\n]|\\\\.)*"|'[^'\\n]*'|[^\\s,;}\\]"']+)`,
+  `([\\w.-]*(?:${HIDDEN_WORDS})|${SHORT_NAME})(["']?[ \\t]*[:=][ \\t]*)("(?:[^"\\\\\\n]|\\\\.)*"|'[^'\\n]*'|[^\\s,;}\\]"']+)`,
   "gi",
 );
 /** The beginning of a reference that the pattern above cuts off at a space or bracket: `${NAME`, `$(cat`, `{{`, `<<`. */

@@ -1,4 +1,5 @@
 import { Secret } from "@pulumi/policy";
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { problemsOf, type Render } from "../../policy/judge";
 import { fromManifest, plain, type ResourceView } from "../../policy/resource";
@@ -71,4 +72,64 @@ describe("a chart's secret", () => {
     ["in base64", Buffer.from(CANARY).toString("base64")],
   ])("is found %s", (_, text) => expect(problems([rendersIt(text)])).toHaveLength(1));
   it("that is a word like others is not looked for", () => expect(problems([rendersIt("noetl-server")])).toEqual([]));
+});
+
+/** The same value with another credential in the place of the canary, in base64 too. */
+function planted<T>(value: T, credential: string): T {
+  const put = (inner: unknown): unknown => {
+    if (typeof inner === "string")
+      return inner
+        .replaceAll(CANARY, () => credential)
+        .replaceAll(Buffer.from(CANARY).toString("base64"), () => Buffer.from(credential).toString("base64"));
+    if (inner instanceof Secret) return new Secret(put(inner.value));
+    if (Array.isArray(inner)) return inner.map(put);
+    if (typeof inner !== "object" || inner === null) return inner;
+    return Object.fromEntries(Object.entries(inner).map(([key, each]) => [key, put(each)]));
+  };
+  return put(value) as T;
+}
+
+const LETTERS = "abcdefghijklmnopqrstuvwxyz";
+const ALPHABETS: Readonly<Record<string, string>> = {
+  "lower-case letters": LETTERS,
+  digits: "0123456789",
+  hex: "0123456789abcdef",
+  "letters and digits": `${LETTERS}${LETTERS.toUpperCase()}0123456789`,
+  signs: "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~",
+  "of the world": "абвгдежзийклмнöäüß密码安全",
+};
+const credentials = (alphabet: string): fc.Arbitrary<string> =>
+  fc.string({ unit: fc.constantFrom(...alphabet), minLength: 6, maxLength: 24 });
+/** Stacks in which a credential of this project's choice is planted, and what they say of it does not depend on its form. */
+const PLANTED = BAD_STACKS.filter(({ stack }) => JSON.stringify(planted(stack, "")) !== JSON.stringify(stack));
+
+/** What rules say whatever the credential is: a generated one may be a word of theirs, as fast-check's favourite `arguments` is. */
+const WORDS = PLANTED.flatMap(({ stack }) => problems(stack).map(({ problem }) => problem)).join("\n");
+
+describe("whatever the credential is", () => {
+  it.each(Object.entries(ALPHABETS))("%s: no rule repeats it", (_, alphabet) => {
+    fc.assert(
+      fc.property(credentials(alphabet), fc.constantFrom(...PLANTED), (credential, { stack }) => {
+        fc.pre(!WORDS.includes(credential));
+        const said = problems(planted(stack, credential)).map(({ problem }) => problem);
+        for (const form of [credential, Buffer.from(credential).toString("base64"), encodeURIComponent(credential)])
+          expect(said.join("\n")).not.toContain(form);
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  it("it is found, as long as it consists of letters and digits", () => {
+    expect(PLANTED.length).toBeGreaterThan(25);
+    fc.assert(
+      fc.property(
+        credentials(ALPHABETS["letters and digits"] ?? ""),
+        fc.constantFrom(...PLANTED),
+        (credential, { rule, stack }) => {
+          expect(problems(planted(stack, credential)).map((each) => each.rule)).toContain(rule);
+        },
+      ),
+      { numRuns: 300 },
+    );
+  });
 });

@@ -51,6 +51,11 @@ describe("without knowing it, a secret is hidden", () => {
     ["in a URL", "postgres://bob:hunter2@db/x", "postgres://bob:(secret)@db/x"],
     ["in an assignment", "user: bob, password: hunter2", "user: bob, password: (secret)"],
     ["in JSON", '{"apiKey": "abc def", "n": 1}', '{"apiKey": (secret), "n": 1}'],
+    [
+      "under a short name",
+      "user: a, pass: hunter2, DB_PASS=x9, --db-pwd=y8",
+      "user: a, pass: (secret), DB_PASS=(secret), --db-pwd=(secret)",
+    ],
     ["in an argument", "--auth-token=abc --port=1", "--auth-token=(secret) --port=1"],
     ["that looks like a variable", "password: $ecret42", "password: (secret)"],
     ["that goes on after a reference", "password: $(A)bc", "password: (secret)"],
@@ -82,6 +87,8 @@ describe("what is no secret stays", () => {
     "password = %(NATS_PASSWORD)s",
     "token: {{ .Values.token }}",
     "secretName: noetl-secret",
+    "bypass: on, pass-through: yes, trespass=no, compass: north",
+    "proxy_pass: upstream",
     "http://localhost:3000,http://localhost:8080",
     "nats://nats.nats.svc.cluster.local:4222",
   ])("%s", (text) => expect(blank.text(text)).toBe(text));
