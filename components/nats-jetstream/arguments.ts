@@ -2,9 +2,9 @@
 import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { DEFAULTS } from "../../contract/defaults";
-import { NATS_USER } from "../../contract/facts";
+import { LOCATIONS, NATS_USER } from "../../contract/facts";
 import { natsMemory } from "../../contract/nats/memory";
-import { credential, quantityBytes, size } from "../../contract/validate";
+import { credential, kubernetesName, quantityBytes, size } from "../../contract/validate";
 import type { NamespacePolicy } from "../network-policies/manifests";
 import type { ChartSource, Resources } from "../shared";
 import type { HostSpread } from "./availability";
@@ -14,7 +14,7 @@ import type { NatsUser } from "./values";
 
 export interface NatsJetStreamArgs {
   /** Namespace, which the component creates. Default `nats`. */
-  namespace?: string;
+  namespace?: pulumi.Input<string>;
   /** NetworkPolicies of that namespace, which its pods wait for, as `networkPolicies` makes them. Default: none. */
   networkPolicies?: readonly NamespacePolicy[];
   /**
@@ -59,7 +59,7 @@ export interface NatsJetStreamArgs {
    */
   podSecurity?: NatsPodSecurity;
   /** StorageClass of the volume. Default: the cluster's. */
-  storageClass?: string;
+  storageClass?: pulumi.Input<string>;
   /** NodePort of the client port, 30000 to 32767. Default: none. */
   clientNodePort?: number;
   /** NodePort of the monitoring port, 30000 to 32767. Default: none. */
@@ -75,13 +75,14 @@ export interface NatsJetStreamArgs {
   /** Chart to install. Default: nats/nats of the official repository, version pinned. */
   chart?: ChartSource;
   /** How long Helm waits for the pods, in seconds. Default 300. */
-  timeoutSeconds?: number;
+  timeoutSeconds?: pulumi.Input<number>;
   /** Last word on the Helm release's arguments. */
   transform?: (release: k8s.helm.v3.ReleaseArgs) => k8s.helm.v3.ReleaseArgs;
 }
 
 /** The arguments that others follow from, with their defaults. */
 export interface NatsTerms {
+  readonly namespace: pulumi.Input<string>;
   readonly user: string;
   readonly extraUsers: readonly NatsUser[];
   readonly replicas: number;
@@ -91,17 +92,18 @@ export interface NatsTerms {
 }
 
 export function natsTerms(args: NatsJetStreamArgs): NatsTerms {
-  const { user = NATS_USER, extraUsers = [], replicas = 1 } = args;
+  const { namespace = LOCATIONS.nats.namespace, user = NATS_USER, extraUsers = [], replicas = 1 } = args;
   const fileStoreSize = args.fileStoreSize ?? DEFAULTS.natsJetstreamFileSize;
   const memoryStoreSize = args.memoryStoreSize ?? DEFAULTS.natsJetstreamMemSize;
   const memory = natsMemory(memoryStoreSize, args.memoryLimit);
-  return { user, extraUsers, replicas, fileStoreSize, memoryStoreSize, memory };
+  return { namespace, user, extraUsers, replicas, fileStoreSize, memoryStoreSize, memory };
 }
 
 /** Everything that is wrong with them; empty where they can be used. */
 export function natsProblems(args: NatsJetStreamArgs, terms: NatsTerms): string[] {
-  const { replicas, fileStoreSize, memoryStoreSize, memory } = terms;
+  const { namespace, replicas, fileStoreSize, memoryStoreSize, memory } = terms;
   return [
+    ...(typeof namespace === "string" ? problem("namespace", kubernetesName(namespace)) : []),
     ...userProblems(terms),
     ...([1, 3, 5].includes(replicas) ? [] : [`replicas is ${replicas}; allowed: 1, 3 or 5`]),
     ...problem("fileStoreSize", size("16Mi", "16Ti")(fileStoreSize)),

@@ -3,6 +3,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { DEFAULTS, HELM_TIMEOUT_SECONDS } from "../../contract/defaults";
 import { LOCATIONS, natsUrl, serviceHost } from "../../contract/facts";
 import { type Login, USERS_FILE, usersText } from "../../contract/nats/users";
+import { kubernetesName } from "../../contract/validate";
+import { ArgumentChecks } from "../arguments";
 import { type ChartSource, chartArgs, chartDigest, generatedPassword, namespace, releaseRevision } from "../shared";
 import { type NatsJetStreamArgs, natsProblems, type NatsTerms, natsTerms } from "./arguments";
 import { NatsUsers } from "./users/resource";
@@ -28,7 +30,8 @@ export const NATS_CHART: ChartSource = {
  * cluster are authenticated.
  *
  * @throws pulumi.ResourceError where a size is not a Kubernetes quantity, the memory store does not fit its limit, servers would
- * be an even number, or a user's name or password cannot be used or is another's.
+ * be an even number, a namespace has a name that Kubernetes would refuse (of an output when it is known), or a user's name or password
+ * cannot be used or is another's.
  */
 export class NatsJetStream extends pulumi.ComponentResource {
   /** Namespace of the server. */
@@ -61,7 +64,8 @@ export class NatsJetStream extends pulumi.ComponentResource {
     const place = namespace(
       `${name}-namespace`,
       {
-        name: args.namespace ?? LOCATIONS.nats.namespace,
+        // One that is plain has been checked with the others.
+        name: new ArgumentChecks(this).checked("namespace", terms.namespace, kubernetesName),
         podSecurity: args.podSecurity ?? "baseline",
         policies: args.networkPolicies,
       },

@@ -43,7 +43,7 @@ export interface NatsValuesArgs {
   podSecurity?: NatsPodSecurity;
   /** Name of the Secret of {@link routeSecret}; of no use to a lone server. */
   routeSecret?: pulumi.Input<string>;
-  storageClass?: string;
+  storageClass?: pulumi.Input<string>;
   clientNodePort?: number;
   monitorNodePort?: number;
   resources?: Resources;

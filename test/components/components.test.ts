@@ -224,8 +224,8 @@ describe("NatsJetStream", () => {
       { name: "noetl", password: "x" },
       { name: "a b", password: "p@ss" },
     ];
-    expect(() => new library.NatsJetStream("odd", { replicas: 2, extraUsers })).toThrow(
-      /extraUsers\[0\].name is another user's.*extraUsers\[1\].name is.*extraUsers\[1\].password is.*replicas is 2; allowed: 1, 3 or 5/,
+    expect(() => new library.NatsJetStream("odd", { replicas: 2, extraUsers, namespace: "My NATS" })).toThrow(
+      /namespace is not a Kubernetes name.*extraUsers\[0\].name is another user's.*extraUsers\[1\].name is.*extraUsers\[1\].password is.*replicas is 2; allowed: 1, 3 or 5/,
     );
     expect(() => new library.NatsJetStream("secret", { extraUsers })).not.toThrow(/p@ss/);
   });

@@ -142,6 +142,27 @@ describe("an argument that is an output", () => {
     });
     expect(outputs).toBe(plain);
   });
+
+  it("gives NATS what the plain value gives", async () => {
+    const outputs = await declaredBy("late-nats", () => {
+      new library.NatsJetStream("late-nats", {
+        namespace: later("messages"),
+        storageClass: later("fast"),
+        timeoutSeconds: later(600),
+        password: "a",
+      });
+    });
+    const plain = await declaredBy("soon-nats", () => {
+      new library.NatsJetStream("soon-nats", {
+        namespace: "messages",
+        storageClass: "fast",
+        timeoutSeconds: 600,
+        password: "a",
+      });
+    });
+    expect(plain).toContain('"storageClassName":"fast"');
+    expect(outputs).toBe(plain);
+  });
 });
 
 describe("checks of arguments", () => {
