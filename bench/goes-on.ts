@@ -1,7 +1,8 @@
 /**
  * Measures what happens to commands while NATS servers restart or are killed: real servers on loopback, the consumer's real
  * settings, 500 commands a second; and on the whole embedded stack with NoETL itself, what a kill of its nats-server and a change
- * of its password do to playbooks. Ends with 1 where a figure is above its limit.
+ * of its password do to playbooks, and what becomes of the commands of workers that are replaced. Ends with 1 where a figure is
+ * above its limit. The last takes root, as each worker gets a PID namespace of its own.
  *
  *     npm run bench:goes-on [-- --json]
  *
@@ -10,6 +11,7 @@
  */
 import { availabilityRows } from "./goes-on/availability";
 import { awayRows } from "./goes-on/away";
+import { rolledRows } from "./goes-on/rolled";
 import { stackRows } from "./goes-on/stack";
 import { report, type Row } from "./table";
 
@@ -18,6 +20,7 @@ const MEASUREMENTS: readonly (() => Promise<Row[]>)[] = [
   () => availabilityRows("memory"),
   () => availabilityRows("file"),
   stackRows,
+  rolledRows,
 ];
 
 /** Minutes that follow `--away`; undefined without it. @throws Error where they are not numbers */

@@ -41,10 +41,10 @@ async function execute(port: () => number, patience = PATIENCE_MILLISECONDS): Pr
   return "failed";
 }
 
-/** Registers the playbook once NoETL answers. */
-export const register = (port: number): Promise<void> =>
+/** Registers a playbook once NoETL answers. */
+export const registerPlaybook = (port: number, content = PLAYBOOK): Promise<void> =>
   until("NoETL to take the playbook", () =>
-    ask(port, "catalog/register", { content: PLAYBOOK, resource_type: "Playbook" }).then(
+    ask(port, "catalog/register", { content, resource_type: "Playbook" }).then(
       ({ ok }) => ok,
       () => false,
     ),
@@ -75,4 +75,51 @@ export async function during(port: () => number, work: () => Promise<unknown>): 
     await executing;
   }
   return seen;
+}
+
+/** Executions that are begun one after the other, at a pace, until it is ended. */
+export class Executing {
+  private readonly ids: string[] = [];
+  private readonly asked: Promise<void>[] = [];
+  private refused = 0;
+  private readonly timer: NodeJS.Timeout;
+
+  /** @param pace Milliseconds from one to the next. */
+  constructor(
+    private readonly port: number,
+    private readonly playbook: string,
+    pace: number,
+  ) {
+    this.timer = setInterval(() => this.asked.push(this.begin()), pace);
+  }
+
+  get begun(): number {
+    return this.ids.length;
+  }
+
+  private async begin(): Promise<void> {
+    const answer = await ask(this.port, "execute", { path: this.playbook }).catch(() => undefined);
+    if (answer?.ok) this.ids.push(((await answer.json()) as { execution_id: string }).execution_id);
+    else this.refused++;
+  }
+
+  /** Waits until so many have been begun. */
+  reaches(count: number): Promise<void> {
+    return until(`${count} executions to be begun`, () => this.begun >= count);
+  }
+
+  /** Begins no more, and waits until all have ended, a minute at most. */
+  async end(): Promise<{ begun: number; refused: number; unfinished: number }> {
+    clearInterval(this.timer);
+    await Promise.all(this.asked);
+    const left = new Set(this.ids);
+    await until("every execution to end", async () => {
+      for (const id of left) {
+        const answer = await ask(this.port, `executions/${id}/status`);
+        if (((await answer.json()) as { completed?: boolean }).completed) left.delete(id);
+      }
+      return left.size === 0;
+    }).catch(() => undefined);
+    return { begun: this.ids.length, refused: this.refused, unfinished: left.size };
+  }
 }

@@ -12,7 +12,7 @@ import { ensureTools } from "../../embedded/toolchain";
 import { ensureNoetl, pinnedReleases } from "../../embedded/toolchain/noetl";
 import { STACK_TOOLS } from "../../embedded/tools";
 import { seconds, type Row } from "../table";
-import { completes, during, register } from "./noetl";
+import { completes, during, registerPlaybook } from "./noetl";
 
 const STACK = "goes-on";
 /** From the end of nats-server to the end of the next playbook, in seconds. */
@@ -50,7 +50,7 @@ export async function withStack<T>(
   };
   try {
     await update({});
-    await register(noetlPort());
+    await registerPlaybook(noetlPort());
     return await work({ cluster, natsServer: tools["nats-server"], noetlPort, update });
   } finally {
     await cluster.stop();

@@ -307,7 +307,7 @@ function lossesOf({ recreates, impact }: RepairPlan, { inventory: { listens }, t
       ? ["the time of each message: max_age counts from now on again"]
       : []),
     ...(recreates === "stream" && impact.refuses
-      ? ["publishes are refused now, and will be until the holding stream is there"]
+      ? ["every publish is refused now, and will be until the holding stream is there, which is the first step"]
       : []),
     ...(recreates === "stream" && !impact.refuses && !listens
       ? [

@@ -161,11 +161,15 @@ it(
     await nothingIsLeft();
     expect((await asked())?.storageClassName).toBe("elsewhere");
 
+    // Also that of a server that is no more, which would come back with it.
+    const { items } = await deployment.core.listNamespacedPersistentVolumeClaim({ namespace });
+    const claims = items.map(({ metadata }) => metadata?.name ?? "");
+    expect(claims).toContain(claim.name);
     await shell.run(`pulumi config set natsJetstreamFileSize 7Gi --stack ${STACK}`);
     await expect(shell.run(UP)).rejects.toThrow("updates to statefulset spec");
     const grown = commandsOf(await found("release-failed"));
     expect(grown.map((command) => command.replace(/^.* -n nats /, ""))).toEqual([
-      `patch pvc nats-js-nats-0 -p '{"spec":{"resources":{"requests":{"storage":"7Gi"}}}}'`,
+      ...claims.map((each) => `patch pvc ${each} -p '{"spec":{"resources":{"requests":{"storage":"7Gi"}}}}'`),
       "delete statefulset nats --cascade=orphan",
       UP,
     ]);
