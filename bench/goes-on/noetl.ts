@@ -77,6 +77,17 @@ export async function during(port: () => number, work: () => Promise<unknown>): 
   return seen;
 }
 
+const TWICE = `SELECT count(*) AS twice FROM (
+  SELECT 1 FROM noetl.event WHERE event_type = 'command.started' GROUP BY execution_id, node_name HAVING count(*) > 1
+) AS again`;
+
+/** Commands that workers have begun more than once, by NoETL's own table. */
+export async function begunTwice(port: number): Promise<number> {
+  const answer = await ask(port, "postgres/execute", { query: TWICE });
+  const { result } = (await answer.json()) as { result: [{ twice: number | string }] };
+  return Number(result[0].twice);
+}
+
 /** Executions that are begun one after the other, at a pace, until it is ended. */
 export class Executing {
   private readonly ids: string[] = [];

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { connect } from "nats";
 import { CONSUMER, STREAM } from "../../contract/facts";
 import type { Row } from "../table";
-import { Executing, registerPlaybook } from "./noetl";
+import { begunTwice, Executing, registerPlaybook } from "./noetl";
 import { Scene } from "./scene";
 import { until } from "./servers";
 import { withStack } from "./stack";
@@ -69,12 +69,12 @@ export const rolledRows = (): Promise<Row[]> =>
         { what: what("executions begun"), measured: begun, unit: "" },
         { what: what("refused"), measured: refused, unit: "", limit: 0 },
         { what: what("not finished"), measured: unfinished, unit: "", limit: 0 },
+        { what: what("commands begun twice"), measured: await begunTwice(api), unit: "", limit: 0 },
         {
+          // What NATS had sent to a fetch that the worker then ended; it comes again after the time to acknowledge.
           what: what("commands delivered again"),
-          // The worker that made the stream made the consumer with it: each message has been delivered once.
           measured: delivered.consumer_seq - delivered.stream_seq,
           unit: "",
-          limit: 0,
         },
         { what: what("workers that did not end by themselves"), measured: badly, unit: "", limit: 0 },
       ];
