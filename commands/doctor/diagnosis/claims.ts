@@ -12,7 +12,10 @@ export const claims: DiagnosisRule = (evidence) =>
       .filter(({ phase }) => phase !== "Bound")
       .flatMap((claim) => {
         const warnings = warningsAbout(facts, "PersistentVolumeClaim", claim.name);
-        const waiting = facts.pods.filter(({ unscheduled }) => /PersistentVolumeClaim/i.test(unscheduled ?? ""));
+        const waiting = facts.pods.filter(
+          ({ name, unscheduled }) =>
+            claim.name.endsWith(`-${name}`) && /PersistentVolumeClaim|StorageClass/i.test(unscheduled ?? ""),
+        );
         // A claim that waits for its first pod is in order.
         if (warnings.length === 0 && waiting.length === 0 && claim.phase !== "Lost") return [];
         return finding("claim-pending", `No volume is provided for ${claim.namespace}/${claim.name}`, {

@@ -28,7 +28,7 @@ export function fixedVolumes(evidence: Evidence, namespace: string, description:
       run(`pulumi up --stack ${stack}`),
     ];
   }
-  const names = facts?.claims.map(({ name }) => name).filter((name) => name.includes(`-${set}-`)) ?? [];
+  const claims = facts?.claims.filter(({ name }) => name.includes(`-${set}-`)) ?? [{ name: "CLAIM", phase: "Bound" }];
   const patch = `-p '{"spec":{"resources":{"requests":{"storage":"${wanted.size}"}}}}'`;
   return [
     say(
@@ -37,8 +37,13 @@ export function fixedVolumes(evidence: Evidence, namespace: string, description:
         (present.size === undefined ? "Give " : "") +
         "every claim the new one, which its StorageClass must allow, and recreate the StatefulSet; its pods go on:",
     ),
-    ...(names.length > 0 ? names : ["CLAIM"]).map((claim) =>
-      run(`${kubectl} -n ${namespace} patch pvc ${quoted(claim)} ${patch}`),
+    ...claims.map(({ name, phase }) =>
+      run(
+        phase === "Bound"
+          ? `${kubectl} -n ${namespace} patch pvc ${quoted(name)} ${patch}`
+          : // Only a claim with a volume can grow; one without is made again.
+            `${kubectl} -n ${namespace} delete pvc ${quoted(name)}`,
+      ),
     ),
     run(`${kubectl} -n ${namespace} delete statefulset ${quoted(set)} --cascade=orphan`),
     run(`pulumi up --stack ${stack}`),

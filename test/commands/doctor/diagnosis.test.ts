@@ -418,6 +418,7 @@ const CASES: readonly Case[] = [
       ...release({ namespace: "nats", name: "nats", status: "failed", description: GROWN }),
       claims: [
         { namespace: "nats", name: "nats-js-nats-0", phase: "Bound", size: "5Gi" },
+        { namespace: "nats", name: "nats-js-nats-1", phase: "Pending", size: "5Gi" },
         { namespace: "nats", name: "other", phase: "Bound" },
       ],
       workloads: [workload("nats", 1, { kind: "StatefulSet", namespace: "nats", volume: { size: "2Gi" } })],
@@ -426,6 +427,7 @@ const CASES: readonly Case[] = [
       "Set natsJetstreamFileSize to 2Gi again, or give every claim the new one, which its StorageClass must allow, and recreate " +
       "the StatefulSet; its pods go on:\n" +
       `kubectl --context kind-noetl -n nats patch pvc nats-js-nats-0 -p '{"spec":{"resources":{"requests":{"storage":"5Gi"}}}}'\n` +
+      "kubectl --context kind-noetl -n nats delete pvc nats-js-nats-1\n" +
       "kubectl --context kind-noetl -n nats delete statefulset nats --cascade=orphan\npulumi up",
     but: "one that failed of something else",
     misses: inPart("nats", release({ namespace: "nats", name: "nats", status: "deployed", description: GROWN })),
