@@ -14,7 +14,7 @@ import { ensureTools } from "../embedded/toolchain";
 import { ensureNoetl, pinnedReleases } from "../embedded/toolchain/noetl";
 import { rowOfScript, rowsOf, runs } from "./commands";
 import { familyOf, memoryOf } from "./processes";
-import { median, seconds, table, type Row } from "./table";
+import { median, report, seconds, type Row } from "./table";
 
 const RUNS = 5;
 const CLUSTER_DIR = path.join(EMBEDDED_DIR, "cluster");
@@ -30,7 +30,7 @@ function npm(script: string): Promise<void> {
   });
 }
 
-async function main(): Promise<void> {
+async function measure(): Promise<Row[]> {
   if (await attachCluster(CLUSTER_DIR)) {
     throw new Error("an embedded cluster is running, and the start is to be measured: npm run down:embedded first");
   }
@@ -85,10 +85,7 @@ async function main(): Promise<void> {
   } finally {
     await npm("down:embedded");
   }
-  process.stdout.write(`${table(rows).join("\n")}\n`);
+  return rows;
 }
 
-main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-});
+report(measure);

@@ -1,6 +1,6 @@
 /**
- * Measures the preview of the full stack on GKE against that of an empty program, on the same engine: `npm run bench:gke`, median of five runs in turn. Needs
- * no cluster and no cloud. The runs alternate, so that all meet the same load of the machine.
+ * Measures the preview of the full stack on GKE against that of an empty program, on the same engine: `npm run bench:gke`. Needs
+ * no cluster and no cloud. The figures are medians of runs that alternate, so that all meet the same load of the machine.
  *
  * Measured is the command `pulumi preview`, as a user runs it: engine, launcher, TypeScript and program start again each time; only
  * the plugins' stand-ins run already. The empty program is a project with the same runtime, options and stack configuration.

@@ -66,8 +66,8 @@ function installLaunchers(home: string): void {
 const LATE_NPM = path.join(projectRoot(), "dist", "embedded", "late-npm.js");
 
 /**
- * Processes of Node that the engine starts load less. The engine's own runs are short, and each reads the schema of all that it knows: collecting garbage four times as seldom saves a
- * quarter of their processor time and costs some 10 MB. Who sets GOGC decides.
+ * Processes of Node that the engine starts load less. The engine's own runs are short, and each reads the schema of all that it
+ * knows: collecting garbage four times as seldom saves a quarter of their processor time and costs some 10 MB. Who sets GOGC decides.
  */
 const QUICK = {
   NODE_OPTIONS: [process.env.NODE_OPTIONS ?? "", `--require=${JSON.stringify(LATE_NPM)}`].join(" ").trim(),

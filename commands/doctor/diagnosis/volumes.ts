@@ -33,8 +33,7 @@ export function fixedVolumes(evidence: Evidence, namespace: string, description:
   return [
     say(
       "The size of its volumes stands in the StatefulSet and cannot be changed there. " +
-        (present.size === undefined ? "" : `Set ${wanted.sizeSetting} to ${present.size} again, or give `) +
-        (present.size === undefined ? "Give " : "") +
+        (present.size === undefined ? "Give " : `Set ${wanted.sizeSetting} to ${present.size} again, or give `) +
         "every claim the new one, which its StorageClass must allow, and recreate the StatefulSet; its pods go on:",
     ),
     ...claims.map(({ name, phase }) =>
