@@ -2,19 +2,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { seconds, type Row } from "../table";
 import { completes } from "./noetl";
-import { PERIOD_MILLISECONDS, Scene, type Container } from "./scene";
-import { withStack } from "./stack";
+import { type Container, PERIOD_MILLISECONDS, type Scene, withScene } from "./scene";
 
 /** From NATS being back to the end of the next playbook, in seconds: a client that gave up is restarted after a minute. */
 const BACK_SECONDS = 120;
 
-interface Acting {
-  readonly scene: Scene;
-  readonly api: number;
-  readonly containers: readonly Container[];
-}
-
-async function away({ scene: { nats }, api, containers }: Acting, minutes: number): Promise<Row[]> {
+async function away({ nats, api }: Scene, containers: readonly Container[], minutes: number): Promise<Row[]> {
   await completes(api);
   // Until each probe has seen what its process has.
   await sleep(2 * PERIOD_MILLISECONDS);
@@ -37,15 +30,9 @@ async function away({ scene: { nats }, api, containers }: Acting, minutes: numbe
 
 /** The figures for each length of time without NATS, one after the other. @param minutes whole ones, or parts */
 export const awayRows = (minutes: readonly number[]): Promise<Row[]> =>
-  withStack({ contractGuard: "off", deployGateway: "false" }, async (running) => {
-    const api = running.noetlPort();
-    const scene = await Scene.open(running, api);
-    try {
-      const rows: Row[] = [];
-      const containers = [scene.server, scene.startWorker()];
-      for (const each of minutes) rows.push(...(await away({ scene, api, containers }, each)));
-      return rows;
-    } finally {
-      await scene.close();
-    }
+  withScene(async (scene) => {
+    const rows: Row[] = [];
+    const containers = [scene.server, scene.startWorker()];
+    for (const each of minutes) rows.push(...(await away(scene, containers, each)));
+    return rows;
   });

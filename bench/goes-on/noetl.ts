@@ -101,7 +101,8 @@ export class Executing {
     private readonly playbook: string,
     pace: number,
   ) {
-    this.timer = setInterval(() => this.asked.push(this.begin()), pace);
+    // It alone keeps no process alive where what waits for it fails.
+    this.timer = setInterval(() => this.asked.push(this.begin()), pace).unref();
   }
 
   get begun(): number {

@@ -15,7 +15,7 @@ import { projectRoot } from "../../contract/project";
 import { namesFile } from "../../embedded/cluster/places";
 import { freePorts } from "../../embedded/cluster/ports";
 import { until } from "./servers";
-import { processOf, type Running } from "./stack";
+import { processOf, type Running, withStack } from "./stack";
 
 const script = (name: string): string => path.join(projectRoot(), "charts", "noetl", "files", name);
 /** As the chart sets them. */
@@ -177,11 +177,14 @@ export class Scene {
   readonly address: string;
   readonly server: Container;
   readonly startWorker: () => Container;
+  /** The port that NoETL's API listens on. */
+  readonly api: number;
   private readonly started: readonly Container[];
   private readonly dir: string;
 
-  private constructor(parts: Pick<Scene, "nats" | "server" | "startWorker"> & Opened) {
+  private constructor(parts: Pick<Scene, "nats" | "server" | "startWorker" | "api"> & Opened) {
     this.nats = parts.nats;
+    this.api = parts.api;
     this.server = parts.server;
     this.startWorker = parts.startWorker;
     this.started = parts.started;
@@ -189,9 +192,9 @@ export class Scene {
     this.address = `127.0.0.1:${parts.port}`;
   }
 
-  /** @param api The port that the server listens on. */
-  static async open(running: Running, api: number): Promise<Scene> {
+  static async open(running: Running): Promise<Scene> {
     // What the pods are led by goes with them.
+    const api = running.noetlPort();
     const names = fs.readFileSync(namesFile(running.cluster.dir), "utf8");
     const programs = await takePrograms(running);
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-scene-"));
@@ -215,7 +218,8 @@ jetstream: {store_dir: "${dir}/jetstream", max_memory_store: 256MB, max_file_sto
       return container;
     };
     const server = start(programs.server, ["server", String(api)]);
-    return new Scene({ nats, server, startWorker: () => start(programs.worker, ["worker"]), started, dir, port });
+    const startWorker = () => start(programs.worker, ["worker"]);
+    return new Scene({ nats, server, startWorker, api, started, dir, port });
   }
 
   async close(): Promise<void> {
@@ -224,3 +228,14 @@ jetstream: {store_dir: "${dir}/jetstream", max_memory_store: 256MB, max_file_sto
     fs.rmSync(this.dir, { recursive: true, force: true });
   }
 }
+
+/** Runs `work` with a scene of a stack that is made for it, and removes both. */
+export const withScene = <T>(work: (scene: Scene) => Promise<T>): Promise<T> =>
+  withStack({ contractGuard: "off", deployGateway: "false" }, async (running) => {
+    const scene = await Scene.open(running);
+    try {
+      return await work(scene);
+    } finally {
+      await scene.close();
+    }
+  });
