@@ -66,6 +66,8 @@ export interface PodFacts {
   readonly ready: boolean;
   /** Why it was not scheduled, where it was not. */
   readonly unscheduled?: string;
+  /** Names of the claims that its volumes take. */
+  readonly claims: readonly string[];
   /** Seconds since it was created. */
   readonly ageSeconds: number;
   /** Hash of the template that it was made from, where its workload puts it on. */

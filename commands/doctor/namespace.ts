@@ -168,6 +168,7 @@ async function podFacts(
     phase: status?.phase ?? "Unknown",
     ready: isReady(pod),
     ...(scheduled?.status === "False" ? { unscheduled: harmless(words(scheduled.reason, scheduled.message)) } : {}),
+    claims: (spec?.volumes ?? []).flatMap(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? []),
     ageSeconds: ageOf(metadata?.creationTimestamp),
     ...(templateOf(pod) === undefined ? {} : { template: templateOf(pod) }),
     containers,

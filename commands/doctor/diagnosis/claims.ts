@@ -13,8 +13,8 @@ export const claims: DiagnosisRule = (evidence) =>
       .flatMap((claim) => {
         const warnings = warningsAbout(facts, "PersistentVolumeClaim", claim.name);
         const waiting = facts.pods.filter(
-          ({ name, unscheduled }) =>
-            claim.name.endsWith(`-${name}`) && /PersistentVolumeClaim|StorageClass/i.test(unscheduled ?? ""),
+          ({ claims: taken, unscheduled }) =>
+            taken.includes(claim.name) && /PersistentVolumeClaim|StorageClass/i.test(unscheduled ?? ""),
         );
         // A claim that waits for its first pod is in order.
         if (warnings.length === 0 && waiting.length === 0 && claim.phase !== "Lost") return [];
@@ -61,7 +61,7 @@ function claimedAgain(evidence: Evidence, { part, facts, claim }: Place & { read
     ),
     run(`${kubectl} -n ${namespace} delete statefulset ${set} --cascade=orphan`),
     ...facts.pods
-      .filter((pod) => name.endsWith(`-${pod.name}`))
+      .filter(({ claims: taken }) => taken.includes(name))
       .map((pod) => run(`${kubectl} -n ${namespace} delete pod ${quoted(pod.name)}`)),
     run(`${kubectl} -n ${namespace} delete pvc ${quoted(name)}`),
     // The new setting changes the release, and Helm makes what is missing; Postgres is made of the program's own resources.

@@ -86,6 +86,9 @@ const GROWN =
   'Upgrade "nats" failed: cannot patch "nats" with kind StatefulSet: StatefulSet.apps "nats" is invalid: spec: Forbidden: ' +
   "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy' are forbidden";
 
+/** What the scheduler says of a pod whose claim has no volume. */
+const UNBOUND = "Unschedulable: 0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims. not found";
+
 const ORIGIN = "http://localhost:3000";
 const probe = (changes: Partial<ProbeFacts>): Answer<ProbeFacts> => ({
   ok: true,
@@ -523,6 +526,19 @@ const CASES: readonly Case[] = [
       "kubectl --context kind-noetl -n nats delete pvc nats-js-nats-0\npulumi up",
     but: "a claim that waits for its first pod",
     misses: inPart("nats", { claims: [{ namespace: "nats", name: "nats-js-nats-0", phase: "Pending" }] }),
+  },
+  {
+    id: "claim-pending",
+    yields: inPart("nats", {
+      claims: [{ namespace: "nats", name: "any-name", phase: "Pending" }],
+      pods: [unready(pod("waits", "nats", { namespace: "nats", claims: ["any-name"], unscheduled: UNBOUND }))],
+    }),
+    says: "kubectl --context kind-noetl -n nats delete pod waits\nkubectl --context kind-noetl -n nats delete pvc any-name\n",
+    but: "a claim beside one that a pod waits for",
+    misses: inPart("nats", {
+      claims: [{ namespace: "nats", name: "any-name", phase: "Pending" }],
+      pods: [unready(pod("waits", "nats", { namespace: "nats", claims: ["other-name"], unscheduled: UNBOUND }))],
+    }),
   },
   {
     id: "unscheduled",

@@ -39,6 +39,7 @@ export const pod = (name: string, owner: string, changes: Partial<PodFacts> = {}
   owner,
   phase: "Running",
   ready: true,
+  claims: [],
   ageSeconds: 600,
   containers: [container()],
   ...changes,
@@ -187,7 +188,7 @@ export function healthy(changes: Partial<Evidence> = {}): Evidence {
       nats: {
         ok: true,
         value: namespace("nats", {
-          pods: [pod("nats-0", "nats", { namespace: "nats" })],
+          pods: [pod("nats-0", "nats", { namespace: "nats", claims: ["nats-js-nats-0"] })],
           workloads: [workload("nats", 1, { kind: "StatefulSet", namespace: "nats" })],
         }),
       },
