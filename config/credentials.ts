@@ -1,5 +1,5 @@
 /**
- * How a credential is told from other text: by the name that it stands under, unless it is only referred to. One place for
+ * How a credential is distinguished from other text: by the name that it stands under, unless it is only referred to. One place for
  * what is hidden (diff) and for what is refused (policy): hiding may err on the safe side, a refusal must be certain.
  */
 

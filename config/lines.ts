@@ -26,11 +26,11 @@ const UNKNOWN_LINE: NoetlLine = "2.8";
 
 /** The NoETL of a stack; `isKnown` is false where nothing tells which it is and its terms are those of line 2.8. */
 export function stackLine({ noetlLine, noetlImage }: LineSettings): ImageLine & { readonly isKnown: boolean } {
-  const told = lineOfImage(noetlImage);
-  if (noetlLine === "auto") return told ? { ...told, isKnown: true } : { line: UNKNOWN_LINE, isKnown: false };
+  const tagged = lineOfImage(noetlImage);
+  if (noetlLine === "auto") return tagged ? { ...tagged, isKnown: true } : { line: UNKNOWN_LINE, isKnown: false };
   const line = noetlLine as NoetlLine;
   // The image's version counts where it is one of the line that was set.
-  return { ...(told?.line === line ? told : { line }), isKnown: true };
+  return { ...(tagged?.line === line ? tagged : { line }), isKnown: true };
 }
 
 /** Problems between the NoETL and the gateway that are deployed and the other settings. */
@@ -101,9 +101,9 @@ export function lineWarning(settings: Settings): string | undefined {
       `line, ${line}, makes. ${set}`
     );
   }
-  const told = lineOfImage(noetlImage);
-  return told && told.line !== line
-    ? `noetlLine is ${line}, and noetlImage ${noetlImage} says ${told.line}: the contract goes by noetlLine`
+  const tagged = lineOfImage(noetlImage);
+  return tagged && tagged.line !== line
+    ? `noetlLine is ${line}, and noetlImage ${noetlImage} says ${tagged.line}: the contract goes by noetlLine`
     : undefined;
 }
 

@@ -35,7 +35,7 @@ const ofChartNats = (title: string, component: string) =>
 
 const { noetl, pgbouncer, postgres } = LOCATIONS;
 
-/** Pods of a stack by what they are, and how they are told apart. */
+/** Pods of a stack by what they are, and how they are distinguished. */
 export const PODS = {
   gateway: app("gateway", LOCATIONS.gateway.namespace, LOCATIONS.gateway.deployment),
   server: app("noetl-server", noetl.namespace, noetl.serverDeployment),

@@ -278,7 +278,7 @@ export function probeStreamCreation(
 
 /**
  * What the account's own limit says about a worker's consumer while there is no stream to try it on, in the words that the
- * server has for it. A limit of the server itself is not told then. Undefined where the login may not ask.
+ * server has for it. A limit of the server itself is not shown then. Undefined where the login may not ask.
  */
 export async function admittedByAccount(
   session: Session,

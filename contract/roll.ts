@@ -26,7 +26,7 @@ export interface RaftGroup {
 }
 
 /** What NATS says of all that it holds. */
-export interface Holdings {
+export interface Inventory {
   readonly groups: readonly RaftGroup[];
   /** Streams that nobody answers for, which have no leader. */
   readonly missing: readonly string[];
@@ -35,12 +35,12 @@ export interface Holdings {
 }
 
 /** Undefined where nothing stands in the way; else why not, in sentences. */
-export function rollProblem(holdings: Holdings | string, { before, after }: Resize): string | undefined {
+export function rollProblem(inventory: Inventory | string, { before, after }: Resize): string | undefined {
   const resizes = before !== after && Math.min(before, after) === 1;
-  if (typeof holdings === "string") {
-    return resizes ? `${resizeWords({ before, after })} What it holds could not be asked: ${holdings}.` : undefined;
+  if (typeof inventory === "string") {
+    return resizes ? `${resizeWords({ before, after })} What it holds could not be asked: ${inventory}.` : undefined;
   }
-  const { groups, missing, messages } = holdings;
+  const { groups, missing, messages } = inventory;
   if (resizes) {
     const held = Object.entries(messages).map(([stream, count]) => `${stream} (${plural(count, "message")})`);
     return held.length === 0 ? undefined : `${resizeWords({ before, after })} These are now: ${held.join(", ")}.`;
@@ -82,7 +82,7 @@ function leaving(cluster: StreamInfo["cluster"], after: number): string[] {
 const ASK_SECONDS = 15;
 
 /** Asks NATS, and changes nothing. A text says why it could not be asked. */
-export async function holdingsOf(inputs: ContractInputs, seconds = ASK_SECONDS): Promise<Holdings | string> {
+export async function inventoryOf(inputs: ContractInputs, seconds = ASK_SECONDS): Promise<Inventory | string> {
   const deadline = new Deadline(seconds * 1000);
   try {
     const session = await openSession(inputs, deadline);
@@ -97,7 +97,7 @@ export async function holdingsOf(inputs: ContractInputs, seconds = ASK_SECONDS):
   }
 }
 
-async function askAll(session: Session, deadline: Deadline): Promise<Holdings> {
+async function askAll(session: Session, deadline: Deadline): Promise<Inventory> {
   const streams = await session.streams(deadline);
   const missing = [...streams.missing];
   const groups: RaftGroup[] = [];

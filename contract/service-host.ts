@@ -1,4 +1,4 @@
-/** Host names of Services inside a cluster, told apart from those that any machine can resolve. */
+/** Host names of Services inside a cluster, distinguished from those that any machine can resolve. */
 
 /** A Service of the cluster, or one pod behind it. */
 export interface ServicePlace {

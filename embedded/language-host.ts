@@ -44,7 +44,7 @@ export async function startLanguageHost(): Promise<{ port: number; stop(): void 
   return { port, stop: () => server.forceShutdown() };
 }
 
-/** Exit code of the launcher for a program that has already told what is wrong. */
+/** Exit code of the launcher for a program that has already said what is wrong. */
 const BAIL = 32;
 
 function run(request: rpc.RunRequest, engine: string): Promise<boolean> {

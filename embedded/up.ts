@@ -208,8 +208,8 @@ const isCommandError = (error: unknown): error is CommandError => error instance
 if (require.main === module) {
   main().catch((error: unknown) => {
     // The engine's own output, with the reason, has already been shown.
-    const told = isCommandError(error) ? "pulumi up failed; the reason stands above." : undefined;
-    process.stderr.write(`${told ?? (error instanceof Error ? error.message : String(error))}\n`);
+    const reason = isCommandError(error) ? "pulumi up failed; the reason stands above." : undefined;
+    process.stderr.write(`${reason ?? (error instanceof Error ? error.message : String(error))}\n`);
     process.exitCode = EXIT[error instanceof UsageError ? "usage" : "unknown"].code;
   });
 }

@@ -46,7 +46,7 @@ function digestOf(files) {
   return hash.digest("hex");
 }
 
-/** What the compiler reads: what it is told to, and what npm has installed, the compiler itself included. */
+/** What the compiler reads: what it is given, and what npm has installed, the compiler itself included. */
 function inputs() {
   const { include } = JSON.parse(fs.readFileSync(path.join(root, CONFIG), "utf8"));
   const configs = [CONFIG, "tsconfig.json", "package.json", path.join("node_modules", ".package-lock.json")];

@@ -107,14 +107,14 @@ async function fix(target: Target, values: Values, signal: AbortSignal): Promise
     return show(await examine(target), values);
   }
   const exit = announced === "declined" ? "declined" : exitOf(outcome, stays);
-  const told: Record<Exclude<Outcome, "nothing-to-do">, string> = {
+  const endings: Record<Exclude<Outcome, "nothing-to-do">, string> = {
     declined: "Nothing was changed.",
     repaired: stays.length === 0 ? "The contract holds." : "Done, as far as it can be fixed from here.",
     "still-broken": "The contract still does not hold.",
   };
   if (values.json === true)
     write(JSON.stringify({ stack: target.stack, outcome, leaves: stays, exit: EXIT[exit].code }));
-  else if (outcome !== "declined") write(told[outcome]);
+  else if (outcome !== "declined") write(endings[outcome]);
   return exit;
 }
 

@@ -13,7 +13,7 @@ import { clock, harmless } from "./text";
 
 /** How many executions are looked through: the ones that began last. */
 export const RECENT_EXECUTIONS = 20_000;
-/** How long an execution is told of that can only be started once more, in hours. */
+/** How long an execution is listed that can only be started once more, in hours. */
 export const TOLD_HOURS = 24;
 const PATH = "/api/postgres/execute";
 

@@ -89,12 +89,12 @@ function summary({ lines, holds, stack }: Pick<Checklist, "lines" | "holds" | "s
   const count = (status: LineStatus) => lines.filter((line) => line.status === status).length;
   const [wrong, unknown] = [count("wrong"), count("unknown")];
   const lineWord = (n: number, one: string, more: string) => `${n} ${n === 1 ? `line ${one}` : `lines ${more}`}`;
-  const told = [
+  const headline = [
     ...(wrong > 0 ? [lineWord(wrong, "does not hold", "do not hold")] : []),
     ...(unknown > 0 ? [lineWord(unknown, "could not be asked", "could not be asked")] : []),
   ].join(", ");
   return [
-    paint(screen, wrong > 0 ? "red" : "yellow", `${told}.`),
+    paint(screen, wrong > 0 ? "red" : "yellow", `${headline}.`),
     `The cause and the remedy: npm run doctor -- --stack ${stack}`,
   ].join("\n");
 }

@@ -25,8 +25,8 @@ export function runCommand(main: (argv: readonly string[], signal: AbortSignal) 
   main(process.argv.slice(2), interrupted.signal).then(finish, (error: unknown) => {
     const known = error instanceof CommandError ? error : undefined;
     // Anything else is a defect of the command itself, whose trace is wanted.
-    const told = known?.message ?? (error instanceof Error ? (error.stack ?? error.message) : String(error));
-    process.stderr.write(`${harmless(told)}\n`);
+    const words = known?.message ?? (error instanceof Error ? (error.stack ?? error.message) : String(error));
+    process.stderr.write(`${harmless(words)}\n`);
     finish(known?.exit ?? "unknown");
   });
 }

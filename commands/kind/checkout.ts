@@ -17,7 +17,7 @@ export interface Checkout {
   /** Reference of the image that is built of it. */
   readonly image: string;
   /** What it is, for people: `NoETL 2.8.9, commit 0123456789ab with changes`. */
-  readonly told: string;
+  readonly description: string;
 }
 
 /** A checkout, or what is wrong with it; at least one of the two. */
@@ -44,8 +44,8 @@ export async function lookAt(part: Part, folder: string, shown: string): Promise
   problems.push(...releaseProblems(part, { folder, shown, version }));
   const tag = tagOf(version, state);
   const known = version === undefined ? `${part.title} of unknown release` : `${part.title} ${versionText(version)}`;
-  const told = `${known}, commit ${state.commit}${state.content === undefined ? "" : " with changes"}`;
-  return { checkout: { folder, image: `${part.repository}:${tag}`, told }, problems };
+  const description = `${known}, commit ${state.commit}${state.content === undefined ? "" : " with changes"}`;
+  return { checkout: { folder, image: `${part.repository}:${tag}`, description }, problems };
 }
 
 /** Tag of an image: release, commit, and the content where files differ from the commit. The release leads, as the contract reads it. */

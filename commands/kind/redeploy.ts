@@ -51,7 +51,7 @@ export async function redeploy(
   const ground = await unlessInterrupted(signal, preflight(part, folder, shown));
   if (ground === undefined) return "interrupted";
   const { checkout } = ground;
-  say(`${shown} is ${checkout.told}; the image is ${checkout.image}.`);
+  say(`${shown} is ${checkout.description}; the image is ${checkout.image}.`);
   const mask = masker(ground.stack === undefined ? [] : targetOf(STACK, ground.stack).secrets);
   const step = stepper({ show: (line) => say(`  ${mask(harmless(line))}`), say, signal });
 

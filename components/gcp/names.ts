@@ -1,7 +1,7 @@
 import * as crypto from "node:crypto";
 
 /**
- * Id of a service account: 6 to 30 characters. A name that is too long is cut and told apart by four characters of its
+ * Id of a service account: 6 to 30 characters. A name that is too long is cut and distinguished by four characters of its
  * digest.
  */
 export function accountId(name: string, role: string): string {

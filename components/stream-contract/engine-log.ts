@@ -27,8 +27,8 @@ export function engineAddress(argv: readonly string[] = process.argv): string | 
  * @param urn The resource that it is about; empty for the stack.
  */
 export async function warn(message: string, urn = "", address = engineAddress()): Promise<void> {
-  const told = address !== undefined && (await toEngine(address, message, urn));
-  if (!told) console.error(`warning: ${message}`);
+  const isShown = address !== undefined && (await toEngine(address, message, urn));
+  if (!isShown) console.error(`warning: ${message}`);
 }
 
 function toEngine(address: string, message: string, urn: string): Promise<boolean> {

@@ -180,11 +180,11 @@ const at = (urn: string): pulumi.Resource => ({ urn: pulumi.output(urn) }) as un
 
 /** Looks now and then at what keeps NoETL from becoming ready, and says each trouble once. Returns what ends it. */
 function watch(args: object, urn: string): () => void {
-  const told = new Set<string>();
+  const shown = new Set<string>();
   const look = async (): Promise<void> => {
     for (const { id, message } of await provider().whileNoetlStarts(args)) {
-      if (told.has(id)) continue;
-      told.add(id);
+      if (shown.has(id)) continue;
+      shown.add(id);
       await pulumi.log.warn(`while Helm waits for NoETL: ${message}`, at(urn));
     }
   };

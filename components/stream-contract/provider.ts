@@ -30,7 +30,7 @@ import {
   type Loss,
   type Preflight,
 } from "../../contract/preflight";
-import { holdingsOf, rollProblem, type Resize } from "../../contract/roll";
+import { inventoryOf, rollProblem, type Resize } from "../../contract/roll";
 import { checkName, RULES, type Check } from "../../contract/rules";
 import { runOf, takeRun } from "./run";
 
@@ -187,9 +187,9 @@ export const beforeNoetl = (args: object): Promise<Preflight> => preflight(input
 export const beforeGateway = (args: object): Promise<Preflight> => preflight(inputsOf(args), "gateway");
 export const lostWithServers = (args: object): Promise<Loss[] | undefined> => memoryStreams(inputsOf(args));
 export const beforeRoll = async (args: object | undefined, resize: Resize): Promise<RollProblem | undefined> => {
-  const holdings = args ? await holdingsOf(inputsOf(args)) : "the login is not known yet";
-  const why = rollProblem(holdings, resize);
-  return why === undefined ? undefined : { why, isKnown: typeof holdings !== "string" };
+  const inventory = args ? await inventoryOf(inputsOf(args)) : "the login is not known yet";
+  const why = rollProblem(inventory, resize);
+  return why === undefined ? undefined : { why, isKnown: typeof inventory !== "string" };
 };
 export const whileNoetlStarts = (args: object): Promise<Hindrance[]> => hindrances(inputsOf(args));
 

@@ -1,5 +1,5 @@
 /**
- * What a resource's program knows of the engine's run and the provider is not told: whether it is a preview, and which
+ * What a resource's program knows of the engine's run and the engine does not pass to the provider: whether it is a preview, and which
  * resource is asked about. It comes as an input that never leaves `check`, so that no state and no diff holds it.
  */
 import { isDeepStrictEqual } from "node:util";

@@ -15,7 +15,7 @@ export interface Alert {
 /** Command that says what is wrong and what to do, whichever alert it is. */
 const DOCTOR = "npm run doctor -- --stack";
 
-/** Seconds that a command may wait before somebody is told. */
+/** Seconds that a command may wait before an alert fires. */
 const WAIT_SECONDS = 300;
 
 const OF_METRICS: readonly Alert[] = [

@@ -84,7 +84,7 @@ export interface Observed {
   readonly ensured?: Ensured;
 }
 
-/** Durations that an earlier run of mode `ensure` left behind as it was told to, in seconds. */
+/** Durations that an earlier run of mode `ensure` left behind as it was asked to, in seconds. */
 export interface Ensured {
   readonly maxAgeSeconds: number;
   /** By consumer. */

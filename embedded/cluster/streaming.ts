@@ -7,7 +7,7 @@ import type { KubernetesObject, V1CustomResourceDefinition, V1JSONSchemaProps, V
 const GROUP = "kwok.x-k8s.io";
 const VERSION = "v1alpha1";
 
-/** Kinds that kwok is told to read from the API server. */
+/** Kinds that kwok has to read from the API server. */
 export const STREAMING_KINDS = ["Logs", "PortForward"] as const;
 
 /** kwok itself checks what it reads. */

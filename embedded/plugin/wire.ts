@@ -51,7 +51,7 @@ export const hasUnknown = (value: Json | undefined): boolean => some(value, (ite
 
 /**
  * `value` with secret marks where `like` has them. A list whose length differs becomes secret as a whole if any of its
- * counterparts is, because items can no longer be told apart.
+ * counterparts is, because items can no longer be distinguished.
  */
 export function markLike(value: Json, like: Json | undefined): Json {
   if (like === undefined || !hasSecret(like)) return value;

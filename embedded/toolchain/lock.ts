@@ -11,7 +11,7 @@ import type { Tool } from "./tools";
 export async function lock(folder: string, tool: Pick<Tool, "name">, log: (line: string) => void): Promise<() => void> {
   const holder = path.join(folder, "pid");
   const deadline = Date.now() + 30 * 60_000;
-  for (let told = false; ;) {
+  for (let isAnnounced = false; ;) {
     try {
       fs.mkdirSync(folder);
       fs.writeFileSync(holder, String(process.pid));
@@ -24,8 +24,8 @@ export async function lock(folder: string, tool: Pick<Tool, "name">, log: (line:
       continue;
     }
     if (Date.now() > deadline) throw new Error(`waited 30 min for another build of ${tool.name} (lock ${folder})`);
-    if (!told) log(`${tool.name}: another process is building it; waiting`);
-    told = true;
+    if (!isAnnounced) log(`${tool.name}: another process is building it; waiting`);
+    isAnnounced = true;
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }

@@ -5,7 +5,7 @@ import { StorageType } from "nats";
 import { expect, it } from "vitest";
 import { ensureContract } from "../../contract";
 import { CONSUMER, STREAM } from "../../contract/facts";
-import { holdingsOf, rollProblem } from "../../contract/roll";
+import { inventoryOf, rollProblem } from "../../contract/roll";
 import {
   closedPort,
   inputsFor,
@@ -43,7 +43,7 @@ it("a lone server's streams are dropped by the cluster that it joins, refused be
       await (await consumer.next())?.ackAck();
     });
     await nats("kv add sessions --storage memory");
-    expect(rollProblem(await holdingsOf(inputs), RESIZE)).toContain(`These are now: ${STREAM.name} (2 messages).`);
+    expect(rollProblem(await inventoryOf(inputs), RESIZE)).toContain(`These are now: ${STREAM.name} (2 messages).`);
     await nats(`stream backup ${STREAM.name} ${dir}/backup --no-progress`);
     // What is in memory cannot be backed up.
     await expect(nats(`stream backup KV_sessions ${dir}/memory --no-progress`)).rejects.toThrow(/memory streams/);
@@ -53,8 +53,8 @@ it("a lone server's streams are dropped by the cluster that it joins, refused be
     await until(
       "the cluster to know no stream",
       async () => {
-        const holdings = await holdingsOf(inputs);
-        return typeof holdings !== "string" && holdings.groups.length === 0 ? true : undefined;
+        const inventory = await inventoryOf(inputs);
+        return typeof inventory !== "string" && inventory.groups.length === 0 ? true : undefined;
       },
       ELECTIONS_MILLISECONDS,
     );
@@ -94,7 +94,7 @@ it("a lone server's streams are dropped by the cluster that it joins, refused be
     });
     await connection.close();
     // Kept, but for nobody: it is in nobody's way.
-    expect(rollProblem(await holdingsOf(inputs), { before: 3, after: 1 })).toBeUndefined();
+    expect(rollProblem(await inventoryOf(inputs), { before: 3, after: 1 })).toBeUndefined();
   } finally {
     for (const server of servers) await server.stop();
     fs.rmSync(dir, { recursive: true, force: true });

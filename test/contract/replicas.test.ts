@@ -11,7 +11,7 @@ import {
 import { CONSUMER, STREAM } from "../../contract/facts";
 import { peersOf } from "../../contract/rules/rule";
 import { NOETL_STORES } from "../../contract/rules/store";
-import { holdingsOf, rollProblem, type Holdings } from "../../contract/roll";
+import { inventoryOf, rollProblem, type Inventory } from "../../contract/roll";
 import { IN_A_CLUSTER } from "./cases";
 import {
   addConsumer,
@@ -109,9 +109,9 @@ describe("a cluster of three servers", () => {
     });
     expect(consumer.num_pending).toBe(1);
     const roll = { before: 3, after: 3 };
-    const holdings = (await holdingsOf(inputs())) as Holdings;
-    expect(holdings.messages[STREAM.name]).toBe(1);
-    expect(holdings.groups.map(({ of }) => of)).toEqual(
+    const inventory = (await inventoryOf(inputs())) as Inventory;
+    expect(inventory.messages[STREAM.name]).toBe(1);
+    expect(inventory.groups.map(({ of }) => of)).toEqual(
       expect.arrayContaining([
         `stream ${STREAM.name}`,
         `consumer ${CONSUMER.name} of ${STREAM.name}`,
@@ -120,7 +120,7 @@ describe("a cluster of three servers", () => {
     );
     await until(
       "a roll to be safe",
-      async () => rollProblem(await holdingsOf(inputs()), roll) === undefined || undefined,
+      async () => rollProblem(await inventoryOf(inputs()), roll) === undefined || undefined,
     );
   });
 
@@ -175,7 +175,7 @@ describe("a cluster of three servers", () => {
       "stream-peers": expect.stringMatching(`^3 of 3, ${missing} is (offline|not in step)$`) as string,
     });
     // No update would restart the others now.
-    expect(rollProblem(await holdingsOf(inputs()), { before: 3, after: 3 })).toMatch(
+    expect(rollProblem(await inventoryOf(inputs()), { before: 3, after: 3 })).toMatch(
       new RegExp(`stream ${STREAM.name}: ${missing} is (offline|not in step)`),
     );
     const others = (await witness()).cluster?.replicas ?? [];

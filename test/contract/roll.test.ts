@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { rollProblem, type Holdings } from "../../contract/roll";
+import { rollProblem, type Inventory } from "../../contract/roll";
 
 const peer = (name: string, changes: object = {}) => ({
   name,
@@ -13,7 +13,7 @@ const group = (of: string, ...peers: ReturnType<typeof peer>[]) => ({
   of,
   cluster: { name: "nats", leader: "nats-0", replicas: peers.length > 0 ? peers : [peer("nats-1"), peer("nats-2")] },
 });
-const holdings = (changes: Partial<Holdings> = {}): Holdings => ({
+const inventory = (changes: Partial<Inventory> = {}): Inventory => ({
   groups: [group("stream NOETL_COMMANDS"), group("consumer noetl_worker_pool of NOETL_COMMANDS")],
   missing: [],
   messages: { NOETL_COMMANDS: 3, KV_sessions: 1 },
@@ -23,25 +23,25 @@ const ROLL = { before: 3, after: 3 };
 
 describe("a roll of a cluster's servers", () => {
   it("is safe where every group has a leader and all its copies in step, with messages or without", () =>
-    expect(rollProblem(holdings(), ROLL)).toBeUndefined());
+    expect(rollProblem(inventory(), ROLL)).toBeUndefined());
 
   it.each([
     [
       "a copy that is not in step",
-      holdings({ groups: [group("stream A", peer("nats-1", { current: false }))] }),
+      inventory({ groups: [group("stream A", peer("nats-1", { current: false }))] }),
       "stream A: nats-1 is not in step",
     ],
     [
       "a server that is away",
-      holdings({ groups: [group("consumer C of A", peer("nats-2", { offline: true }))] }),
+      inventory({ groups: [group("consumer C of A", peer("nats-2", { offline: true }))] }),
       "consumer C of A: nats-2 is offline",
     ],
     [
       "a group without a leader",
-      holdings({ groups: [{ of: "stream A", cluster: { name: "nats", replicas: [] } }] }),
+      inventory({ groups: [{ of: "stream A", cluster: { name: "nats", replicas: [] } }] }),
       "stream A: no leader",
     ],
-    ["a stream that nobody answers for", holdings({ missing: ["A"] }), "stream A has no leader"],
+    ["a stream that nobody answers for", inventory({ missing: ["A"] }), "stream A has no leader"],
   ])("stops at %s", (_, found, why) =>
     expect(rollProblem(found, ROLL)).toBe(
       `This stops the NATS servers one by one, and not everything has its copies now: ${why}.`,
@@ -50,7 +50,7 @@ describe("a roll of a cluster's servers", () => {
 
   it("names five troubles at most", () => {
     const missing = ["A", "B", "C", "D", "E", "F", "G"];
-    expect(rollProblem(holdings({ missing }), ROLL)).toMatch(/stream E has no leader; and 2 more\.$/);
+    expect(rollProblem(inventory({ missing }), ROLL)).toMatch(/stream E has no leader; and 2 more\.$/);
   });
 
   it("goes on where NATS cannot be asked: the update may be what brings it back", () =>
@@ -58,10 +58,10 @@ describe("a roll of a cluster's servers", () => {
 
   it("with fewer servers stops where one of those that go has a copy", () => {
     const groups = [group("stream A", peer("nats-1"), peer("nats-4"))];
-    expect(rollProblem(holdings({ groups }), { before: 5, after: 3 })).toContain(
+    expect(rollProblem(inventory({ groups }), { before: 5, after: 3 })).toContain(
       "stream A: nats-4 would be removed with its copy",
     );
-    expect(rollProblem(holdings({ groups }), { before: 5, after: 5 })).toBeUndefined();
+    expect(rollProblem(inventory({ groups }), { before: 5, after: 5 })).toBeUndefined();
   });
 });
 
@@ -70,16 +70,16 @@ describe("a lone server that becomes a cluster, or back", () => {
     [1, 3, "A lone NATS server becomes a cluster"],
     [3, 1, "A cluster of NATS servers becomes a lone server"],
   ])("stops from %i to %i where messages are held, and names them", (before, after, words) =>
-    expect(rollProblem(holdings(), { before, after })).toBe(
+    expect(rollProblem(inventory(), { before, after })).toBe(
       `${words}, which drops every stream that it holds, on disk too. These are now: NOETL_COMMANDS (3 messages), KV_sessions (1 message).`,
     ),
   );
 
   it("goes on where nothing is held, and stops where that could not be asked", () => {
-    expect(rollProblem(holdings({ messages: {} }), { before: 1, after: 3 })).toBeUndefined();
+    expect(rollProblem(inventory({ messages: {} }), { before: 1, after: 3 })).toBeUndefined();
     expect(rollProblem("no answer", { before: 1, after: 3 })).toMatch(/What it holds could not be asked: no answer\.$/);
   });
 
   it("stays one: a restart of a lone server is announced, and refused by nobody", () =>
-    expect(rollProblem(holdings(), { before: 1, after: 1 })).toBeUndefined());
+    expect(rollProblem(inventory(), { before: 1, after: 1 })).toBeUndefined());
 });

@@ -14,7 +14,7 @@ import { consumersOf, explainsPod, grouped, keyOfWords, podsOf } from "./trouble
 const SERVER = LOCATIONS.noetl.serverDeployment;
 const WORKER = LOCATIONS.noetl.workerDeployment;
 
-/** The last line with one of the meanings in each pod's log, as evidence; pods that say the same are told together. */
+/** The last line with one of the meanings in each pod's log, as evidence; pods that say the same are shown together. */
 export const quotes = (pods: readonly PodFacts[], meanings: readonly LogMeaning[]): string[] =>
   grouped(
     pods.flatMap((pod) => {
@@ -49,8 +49,8 @@ const mayRepair = ({ blocked, overlapping }: NatsFacts): boolean => blocked === 
 function commandsAgainst(evidence: Evidence, repairable: boolean): Step[] {
   const byHand = contractCommands(evidence);
   if (!repairable) return byHand;
-  const told = "shows what it would do, asks, keeps the messages, and waits until all holds";
-  return [run(repairCommand(evidence)), say(byHand.length === 0 ? `${told}.` : `${told}. By hand:`), ...byHand];
+  const summary = "shows what it would do, asks, keeps the messages, and waits until all holds";
+  return [run(repairCommand(evidence)), say(byHand.length === 0 ? `${summary}.` : `${summary}. By hand:`), ...byHand];
 }
 
 const describeCheck = (check: CheckFacts, withWhy = true): string => {
@@ -229,7 +229,7 @@ export const pastSymptoms: DiagnosisRule = (evidence, explained) => {
   // What still fails is reported as failing.
   const fails = new Set(failures(evidence).map(({ pod }) => pod));
   const pods = [...podsOf(evidence, SERVER), ...podsOf(evidence, WORKER)].filter((pod) => !fails.has(pod));
-  const told: readonly {
+  const cases: readonly {
     meanings: readonly LogMeaning[];
     symptom: Symptom;
     id: "work-queue" | "no-stream";
@@ -248,7 +248,7 @@ export const pastSymptoms: DiagnosisRule = (evidence, explained) => {
       title: "Nothing has stored what the server publishes",
     },
   ];
-  return told.flatMap(({ meanings, symptom, id, title }): Finding[] => {
+  return cases.flatMap(({ meanings, symptom, id, title }): Finding[] => {
     const saying = pods.filter((pod) => saysAny(pod, meanings));
     // A pod that has ended of something else has that as its cause.
     const down = saying.filter((pod) => !pod.ready && meanings.includes(lastHit(pod)?.meaning as LogMeaning));

@@ -104,12 +104,12 @@ export function diagnose(evidence: Evidence): Diagnosis {
     findings.push(...failedReleases(evidence, findings));
     findings.push(...unfinished(evidence, findings));
   }
-  const told = withCrashWords(evidence, findings);
-  const causes = told.filter(({ severity }) => severity === "cause");
+  const complete = withCrashWords(evidence, findings);
+  const causes = complete.filter(({ severity }) => severity === "cause");
   return {
     stack: evidence.stack,
     cluster: evidence.cluster,
-    findings: [...causes, ...told.filter(({ severity }) => severity === "note")],
+    findings: [...causes, ...complete.filter(({ severity }) => severity === "note")],
     healthy: causes.length === 0,
     slow: evidence.slow,
   };
@@ -149,7 +149,7 @@ function unanswered({ namespaces }: Evidence): Finding[] {
   ];
 }
 
-/** What could not be read and might have told more. */
+/** What could not be read and might have shown more. */
 function unread({ namespaces }: Evidence): Finding[] {
   const messages = Object.values(namespaces).flatMap((each) => (each.ok ? each.value.unread : []));
   if (messages.length === 0) return [];

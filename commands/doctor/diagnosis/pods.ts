@@ -270,16 +270,16 @@ function unexplained(evidence: Evidence, group: readonly [Troubled, ...Troubled[
  * words are added to it, so that nothing that crashes is hidden by what explains it.
  */
 export function withCrashWords(evidence: Evidence, findings: readonly Finding[]): Finding[] {
-  const told = findings.map((each) => ({ ...each, evidence: [...each.evidence] }));
+  const complete = findings.map((each) => ({ ...each, evidence: [...each.evidence] }));
   for (const { facts } of places(evidence)) {
     for (const pod of facts.pods) {
       const words = crashWords(pod, evidence.now);
-      if (!words || told.some(({ evidence: lines }) => lines.some((line) => line.includes(words.text.trim()))))
+      if (!words || complete.some(({ evidence: lines }) => lines.some((line) => line.includes(words.text.trim()))))
         continue;
-      told.find(({ explains }) => explains.includes(keyOf("pod", pod)))?.evidence.push(quoteOf(pod, words));
+      complete.find(({ explains }) => explains.includes(keyOf("pod", pod)))?.evidence.push(quoteOf(pod, words));
     }
   }
-  return told;
+  return complete;
 }
 
 /** NATS and the database: others wait for them, so they are looked at first. */

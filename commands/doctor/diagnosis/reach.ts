@@ -69,8 +69,8 @@ export const cluster: DiagnosisRule = (evidence) => {
       ],
     },
   };
-  const told = remedies[failed.problem];
-  return told ? [finding(failed.problem, told.title, { evidence: [failed.message], remedy: told.remedy })] : [];
+  const known = remedies[failed.problem];
+  return known ? [finding(failed.problem, known.title, { evidence: [failed.message], remedy: known.remedy })] : [];
 };
 
 /** What the kubeconfig's user may not do. */
@@ -195,8 +195,8 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
   }),
   tls: ({ nats }) => {
     const message = nats.ok ? "" : nats.message;
-    const told = TLS_PROBLEMS.find(({ says }) => says.test(message));
-    return told ?? { title: "TLS with NATS fails", remedy: [say("The message ends with OpenSSL's own words.")] };
+    const known = TLS_PROBLEMS.find(({ says }) => says.test(message));
+    return known ?? { title: "TLS with NATS fails", remedy: [say("The message ends with OpenSSL's own words.")] };
   },
   "bad-credentials": () => ({
     title: "The credentials for NATS cannot be used",
@@ -281,7 +281,7 @@ export const natsConnection: DiagnosisRule = (evidence, explained): Finding[] =>
   if ((nats.problem === "pod-not-ready" || nats.problem === "no-pod") && explained.has("nats")) return [];
   const { problem } = nats;
   if (problem === "bad-kubeconfig" || problem === "cluster-login" || problem === "forbidden") return [];
-  const told = NATS_PROBLEMS[problem](evidence);
+  const known = NATS_PROBLEMS[problem](evidence);
   const explains = [
     "nats",
     ...(problem === "no-pod" ? [`workload ${LOCATIONS.nats.namespace}/${LOCATIONS.nats.service}`] : []),
@@ -293,9 +293,9 @@ export const natsConnection: DiagnosisRule = (evidence, explained): Finding[] =>
     line: { text: line, at },
   }));
   return [
-    finding(problem, told.title, {
-      evidence: [nats.message, ...(told.more ?? []), ...grouped(failing)],
-      remedy: told.remedy,
+    finding(problem, known.title, {
+      evidence: [nats.message, ...(known.more ?? []), ...grouped(failing)],
+      remedy: known.remedy,
       explains,
     }),
   ];

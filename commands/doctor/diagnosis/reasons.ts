@@ -151,7 +151,7 @@ export const REASONS: Partial<Record<LogMeaning, Reason>> = {
       say(
         "It is not an image of NoETL's server and worker (Python, v2 to v4), or was built incompletely. Setting: noetlImage.",
       ),
-      run(`pulumi config set noetlImage ghcr.io/noetl/noetl:v2.8.9 --stack ${stack}`),
+      run(`pulumi config set noetlImage ${DEFAULTS.noetlImage} --stack ${stack}`),
       run(`pulumi up --stack ${stack}`),
     ],
   },

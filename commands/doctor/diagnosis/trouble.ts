@@ -38,7 +38,7 @@ export function consumersOf({ environment, consumers, consumerSetting }: Evidenc
 /** Key by which words of a meaning are known as explained, whoever says them. */
 export const keyOfWords = (meaning: LogMeaning): string => `words ${meaning}`;
 
-/** A line of a pod's log as evidence; pods that say the same are told together. */
+/** A line of a pod's log as evidence; pods that say the same are shown together. */
 export function quoteOf(pod: PodFacts, { text, at }: LogLine, others: readonly PodFacts[] = []): string {
   const saying = [pod, ...others];
   const restarts = Math.max(0, ...saying.flatMap(({ containers }) => containers.map((each) => each.restarts)));
@@ -51,7 +51,7 @@ export function quoteOf(pod: PodFacts, { text, at }: LogLine, others: readonly P
   return `${pod.name}${and}${at === undefined ? "" : ` at ${clock(at)}`}${state}: ${text.trim()}`;
 }
 
-/** Lines of pods as evidence, pods that say the same told together. */
+/** Lines of pods as evidence, pods that say the same shown together. */
 export function grouped(lines: readonly { readonly pod: PodFacts; readonly line: LogLine }[]): string[] {
   const groups = new Map<string, { readonly line: LogLine; readonly pods: PodFacts[] }>();
   for (const { pod, line } of lines) {
@@ -117,7 +117,7 @@ export function byWorkload<T extends { pod: PodFacts }>(found: readonly T[]): [T
 }
 
 /**
- * Warnings about an object, as the cluster's controllers give them. Of a pod that is told to stop, whose hook fails, they say
+ * Warnings about an object, as the cluster's controllers give them. Of a pod that is asked to stop, whose hook fails, they say
  * nothing about why it does not run.
  */
 export const warningsAbout = ({ warnings }: NamespaceFacts, kind: string, name: string): string[] =>

@@ -17,7 +17,7 @@ export class Filling {
   private batch: { line: number; message: Message }[] = [];
   /** Lines of the backup that this has come past. */
   private line = 0;
-  private readonly told: Map<Reason, number>;
+  private readonly counts: Map<Reason, number>;
 
   /** @param there Lines of a batch that was cut off which the stream has already. */
   constructor(
@@ -25,7 +25,7 @@ export class Filling {
     private readonly writer: Writer,
     private readonly there: ReadonlySet<number>,
   ) {
-    this.told = new Map(Object.entries(at.journal.leftOut) as [Reason, number][]);
+    this.counts = new Map(Object.entries(at.journal.leftOut) as [Reason, number][]);
   }
 
   /** Goes past the next line where an earlier run has dealt with it. */
@@ -67,7 +67,7 @@ export class Filling {
     if (refused[0]?.refused) context.say(`${plural(refused.length, "message")} refused: ${refused[0].refused}`);
     if (refused.length > 0) this.count("refused", refused.length);
     journal.written += this.batch.length - refused.length;
-    journal.leftOut = Object.fromEntries(this.told);
+    journal.leftOut = Object.fromEntries(this.counts);
     journal.line = this.line;
     delete journal.batch;
     writeJournal(context.folder, journal);
@@ -86,6 +86,6 @@ export class Filling {
   }
 
   private count(reason: Reason, messages: number): void {
-    this.told.set(reason, (this.told.get(reason) ?? 0) + messages);
+    this.counts.set(reason, (this.counts.get(reason) ?? 0) + messages);
   }
 }

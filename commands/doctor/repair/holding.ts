@@ -218,7 +218,7 @@ async function settle(
     stored.set(content, left - 1);
     return left <= 0;
   });
-  // What was stored and taken by a worker before we looked cannot be told from what was not stored.
+  // What was stored and taken by a worker before we looked cannot be distinguished from what was not stored.
   const doubtful = Math.min(taken - seen, open.length);
   for (const message of open) {
     const answer = await publish(session, message.subject, received(message));

@@ -18,7 +18,7 @@ export type Phase =
   | "restored" // every message of the backup that can be is written back
   | "opened" // the new stream takes what is published
   | "drained" // what the holding stream took is in the new one, and the holding stream is gone
-  | "restarted"; // server and workers have been told to restart
+  | "restarted"; // server and workers have been asked to restart
 
 export { FROZEN_SUBJECT };
 
@@ -105,7 +105,7 @@ export interface Journal {
   failed: string[];
   /** How far each consumer has come that is made new on a stream that stays. */
   renewals?: Record<string, Renewal>;
-  /** When server and workers were told to restart, as their annotation has it. */
+  /** When server and workers were asked to restart, as their annotation has it. */
   restartedAt?: string;
 }
 

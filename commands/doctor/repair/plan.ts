@@ -1,4 +1,4 @@
-/** What a repair is going to do, decided from what stands in NATS, and told before anything is changed. */
+/** What a repair is going to do, decided from what stands in NATS, and shown before anything is changed. */
 import type { ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo } from "nats";
 import { ensurePlan, type Change } from "../../../contract/ensure";
 import { consumerTerms, publishedSubjects, type ContractInputs } from "../../../contract/inputs";

@@ -5,7 +5,7 @@ import { projectRoot } from "../../../contract/project";
 import { releaseOf, type NoetlPackages } from "../../toolchain/noetl";
 import { GATEWAY_RELEASE } from "../../toolchain/gateway";
 import type { Program } from "../container";
-import { namesFile } from "../places";
+import { imageFolder, namesFile } from "../places";
 import { answers, holdsConnection } from "../probe";
 import type { ProgramTools, Situation } from ".";
 
@@ -52,6 +52,8 @@ export async function noetl(situation: Situation): Promise<Program> {
     EMBEDDED_NAMES: namesFile(situation.dir),
     EMBEDDED_TMP: tmp,
   };
+  const contents = imageFolder(situation.dir, container.image ?? "");
+  if (role !== "gateway" && fs.existsSync(contents)) return fromContents(situation, { role, contents, env });
   const packages = packagesOf(situation.tools, container.image);
   const isReady = role === "worker" ? holdsNats(situation, env) : await answersHealth(role, situation, env);
   const port = role === "worker" ? undefined : String(await situation.port(portOf(role, container, env)));
@@ -68,6 +70,18 @@ export async function noetl(situation: Situation): Promise<Program> {
     ...(await throughScript(situation, [process.execPath, program, argument])),
     env: { ...env, TMPDIR: tmp, ...(port === undefined ? {} : { EMBEDDED_PORT: port }) },
     isReady,
+  };
+}
+
+/** NoETL as an image holds it whose packages were put into a folder: complete, incomplete, or of another line. */
+function fromContents(
+  { tools }: Situation,
+  { role, contents, env }: { role: string; contents: string; env: Environment },
+): Program {
+  return {
+    command: tools.database.python,
+    args: ["-m", `noetl.${role}`],
+    env: { ...env, PYTHONPATH: contents, PYTHONDONTWRITEBYTECODE: "1" },
   };
 }
 

@@ -24,9 +24,7 @@ const VOLUMES = [UPDATES, "a claim that nobody provides a volume for, a larger v
 const REFRESH_AND_UPDATE = [UPDATES, "what was scaled down"] as const;
 const E2E = "e2e/embedded.test.ts";
 const NO_CLOUD = shape("there is not a Cloud SQL instance here, nor an account that may be granted anything");
-const NO_IMAGES = shape(
-  "nothing here pulls an image from a registry; that an update rolls another image out, the e2e test shows",
-);
+const IMAGES = [UPDATES, "an image that lacks a part of NoETL"] as const;
 
 export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
   configuration: by(["config/parse.test.ts", "are accepted: whoever follows them ends with a configuration"]),
@@ -98,8 +96,8 @@ export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
   "consumer-limit": as("workers-full"),
   "store-full": by([E2E, "restarts NoETL after NATS, which loses the stream"]),
   "stream-full": by([`${LIVE}/remedies.ts`, "lets a full stream discard its oldest messages"]),
-  "other-noetl-line": NO_IMAGES,
-  "image-module": NO_IMAGES,
+  "other-noetl-line": by(IMAGES),
+  "image-module": by(IMAGES),
   "pods-nats-login": as("wrong-password"),
   "pods-nats-permission": SHOWS,
   "pods-nats-tls": SHOWS,

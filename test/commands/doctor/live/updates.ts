@@ -4,8 +4,10 @@ import { spawn } from "node:child_process";
 import { StorageV1Api } from "@kubernetes/client-node";
 import { AckPolicy } from "nats";
 import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { DEFAULTS } from "../../../../contract/defaults";
 import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING } from "../../../../contract/facts";
 import { PROJECT, projectRoot } from "../../../../contract/project";
+import { imageFolder } from "../../../../embedded/cluster/places";
 import { embeddedPaths } from "../../../../embedded/home";
 import { ensureTools } from "../../../../embedded/toolchain";
 import { until } from "../../../support/nats";
@@ -123,6 +125,40 @@ it(
   },
   TIMEOUT_MS,
 );
+
+it("an image that lacks a part of NoETL, and one of a line that speaks no NATS", async () => {
+  const image = "registry.example/noetl:v2.8.8";
+  // What this image holds: the schema, a server that ends as one of the newest line does, and not a worker.
+  const packages = path.join(imageFolder(path.join(deployment.dir, "cluster"), image), "noetl");
+  const put = (file: string, text: string): void => {
+    fs.mkdirSync(path.dirname(path.join(packages, file)), { recursive: true });
+    fs.writeFileSync(path.join(packages, file), text);
+  };
+  put("__init__.py", "");
+  put("database/ddl/postgres/schema_ddl.sql", "CREATE SCHEMA IF NOT EXISTS noetl;\n");
+  put("server/__init__.py", "");
+  put("server/__main__.py", 'raise SystemExit("Error: NOETL_COMMAND_BUS is required and unset")\n');
+
+  await shell.run(`pulumi config set noetlImage ${image} --stack ${STACK}`);
+  const failed = shell.run(UP).then(
+    () => "",
+    (error: Error) => error.message,
+  );
+  const ids = ["image-module", "other-noetl-line"] as const;
+  const found = await diagnosed(deployment.target, ids.join(" and "), (each) =>
+    ids.every((id) => findingOf(each, id) !== undefined),
+  );
+  const [lacking, other] = ids.map((id) => findingOf(found, id));
+  expect(lacking?.title).toContain("lacks the module noetl.worker");
+  expect(other?.title).toContain("speaks no NATS");
+  const remedy = commandsOf(lacking);
+  expect(remedy).toEqual([`pulumi config set noetlImage ${DEFAULTS.noetlImage} --stack ${STACK}`, UP]);
+  expect(commandsOf(other)).toEqual(remedy);
+  // The update says by itself what the pods' last words were.
+  expect(await failed).toMatch(/No module named noetl\.worker/);
+  await shell.runAll(remedy);
+  await nothingIsLeft();
+}, 1_000_000);
 
 it(
   "a claim that nobody provides a volume for, a larger volume, a smaller one and another StorageClass",
