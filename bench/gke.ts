@@ -89,7 +89,7 @@ async function measure(): Promise<Row[]> {
         dir: path.join(dir, name),
         tools,
         config: FULL,
-        ...(program ? { program } : {}),
+        program,
       });
       opened.push(stack);
       return stack;

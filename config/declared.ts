@@ -38,18 +38,16 @@ export function declaredConflicts(settings: Settings): string[] {
   const terms = { subject: settings.natsSubject, consumer: settings.natsConsumer, ...lineTerms(settings) };
   return declaredProblems(declaredOf(settings), {
     names: NAMES,
-    ...(settings.deployNoetl
+    noetl: settings.deployNoetl
       ? {
-          noetl: {
-            stream: settings.natsStream,
-            subjects: streamSubjects(terms),
-            consumers: consumerTerms(terms).map(({ name }) => name),
-            retention: STREAM.retention,
-            replicas: streamReplicas(settings),
-            buckets: settings.deployGateway ? [settings.natsSessionBucket, settings.natsRequestBucket] : [],
-          },
+          stream: settings.natsStream,
+          subjects: streamSubjects(terms),
+          consumers: consumerTerms(terms).map(({ name }) => name),
+          retention: STREAM.retention,
+          replicas: streamReplicas(settings),
+          buckets: settings.deployGateway ? [settings.natsSessionBucket, settings.natsRequestBucket] : [],
         }
-      : {}),
-    ...(settings.deployNats ? { servers: settings.natsReplicas } : {}),
+      : undefined,
+    servers: settings.deployNats ? settings.natsReplicas : undefined,
   });
 }

@@ -61,7 +61,7 @@ export function natsVolume(settings: Settings): {
   return {
     size: settings.natsJetstreamFileSize,
     sizeSetting: settings.natsJetstreamSize === undefined ? "natsJetstreamFileSize" : "natsJetstreamSize",
-    ...(storageClass === undefined ? {} : { storageClass }),
+    storageClass,
   };
 }
 

@@ -44,7 +44,7 @@ export function networkConflicts(settings: Settings): string[] {
 
 function elsewhere(host: string | undefined, port: number): Elsewhere {
   const namespace = host === undefined ? undefined : servicePlace(host)?.namespace;
-  return { host: host ?? "", port, ...(namespace === undefined ? {} : { namespace }) };
+  return { host: host ?? "", port, namespace };
 }
 
 function database(settings: Settings): Pick<Layout, "database"> {
@@ -76,7 +76,7 @@ export function layoutOf(settings: Settings): Layout {
   const { deployNats, deployNoetl, deployGateway, natsHost, natsPort } = settings;
   return {
     natsServers: deployNats ? settings.natsReplicas : 0,
-    ...(deployNats || natsHost === undefined ? {} : { natsElsewhere: elsewhere(natsHost, natsPort) }),
+    natsElsewhere: deployNats || natsHost === undefined ? undefined : elsewhere(natsHost, natsPort),
     noetl: deployNoetl,
     gateway: deployGateway,
     guard: guardMode(settings) !== undefined,

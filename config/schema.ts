@@ -78,13 +78,13 @@ function setting<T, D extends T | undefined>({ kind, allowed }: Form, def: D, sp
     kind,
     group: spec.group,
     description: spec.description,
-    ...(spec.unit ? { unit: spec.unit } : {}),
+    unit: spec.unit || undefined,
     default: def,
     secret: spec.secret ?? false,
     allowed: spec.allowed ?? allowed,
     example: spec.example ?? shown,
-    ...(spec.check ? { check: spec.check } : {}),
-    ...(spec.suggest ? { suggest: spec.suggest } : {}),
+    check: spec.check,
+    suggest: spec.suggest,
   };
 }
 

@@ -29,7 +29,7 @@ export function servicePlace(host: string): ServicePlace | undefined {
   const name = host.toLowerCase();
   const [, pod, service, namespace] = SERVICE_HOST.exec(name) ?? [];
   if (service !== undefined && namespace !== undefined) {
-    return { namespace, service, ...(pod === undefined ? {} : { pod }) };
+    return { namespace, service, pod };
   }
   const [, short, last] = SHORT_HOST.exec(name) ?? [];
   return short === undefined || last === undefined || OUTSIDE.test(last)

@@ -107,7 +107,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { home, state } = embeddedPaths(dir);
   for (const folder of [dir, home, state]) fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
   const [official, command] = await Promise.all([officials.plugins, pulumiCommand(dir, tools.pulumi)]);
-  const standIns = official ? undefined : await serveStandIns({ helm: tools.helm, cwd, ...(log ? { log } : {}) });
+  const standIns = official ? undefined : await serveStandIns({ helm: tools.helm, cwd, log });
   const envVars: Record<string, string> = {
     ...stateEnvironment(dir),
     ...QUICK,
@@ -175,7 +175,7 @@ export async function openStack(options: StackOptions): Promise<OpenStack> {
         ...(official ? {} : { natsChart: STAND_IN_CHART }),
         ...options.config,
       },
-      { pulumi: tools.pulumi, envVars: engine.options.envVars, ...(present ? { present } : {}) },
+      { pulumi: tools.pulumi, envVars: engine.options.envVars, present },
     );
     return {
       stack,

@@ -16,7 +16,7 @@ const judged = (resource: ResourceValidationArgs | PolicyResource): ResourceView
   urn: resource.urn,
   props: bareProperties(resource.props),
   protect: resource.opts.protect,
-  ...("parent" in resource && resource.parent ? { parentType: resource.parent.type } : {}),
+  parentType: "parent" in resource && resource.parent ? resource.parent.type : undefined,
 });
 
 const statement = (rule: Rule) => ({

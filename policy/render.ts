@@ -61,7 +61,7 @@ function rendered(resource: ResourceView, inputs: Readonly<Record<string, unknow
     const text = template(resource, inputs);
     return { objects: manifests(text).map((manifest) => fromManifest(manifest, resource)) };
   } catch (error) {
-    return { objects: [], ...(holdsUnknown(JSON.stringify(values ?? {})) ? {} : { failure: reason(error) }) };
+    return { objects: [], failure: holdsUnknown(JSON.stringify(values ?? {})) ? undefined : reason(error) };
   }
 }
 

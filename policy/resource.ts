@@ -37,7 +37,7 @@ export const fromManifest = (manifest: Manifest, release: ResourceView): Resourc
   urn: release.urn,
   props: { ...manifest },
   protect: release.protect,
-  ...(release.parentType ? { parentType: release.parentType } : {}),
+  parentType: release.parentType || undefined,
   rendered: true,
 });
 

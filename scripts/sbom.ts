@@ -65,8 +65,8 @@ export function packagesOf(lock: { readonly packages: Readonly<Record<string, Lo
       name: own,
       version,
       purl,
-      ...(integrity ? { hashes: hashesOf(integrity) } : {}),
-      ...(license ? { licenses: [{ expression: license }] } : {}),
+      hashes: integrity ? hashesOf(integrity) : undefined,
+      licenses: license ? [{ expression: license }] : undefined,
     };
     return [[purl, component] as const];
   });

@@ -35,6 +35,6 @@ export function guardArgs(settings: Settings): Omit<ContractGuardArgs, "nats"> |
     mode,
     image: settings.contractGuardImage,
     monitoring: settings.monitoring as ContractGuardArgs["monitoring"],
-    ...(deployNats ? { stores: sizes } : {}),
+    stores: deployNats ? sizes : undefined,
   };
 }

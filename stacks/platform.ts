@@ -51,8 +51,8 @@ function accessOf({
 }: Pick<Settings, "kubeconfig" | "kubeContext">): Platform["access"] {
   const kubeconfig = given?.replace(/^~(?=\/)/, process.env.HOME ?? "~");
   return {
-    ...(kubeconfig ? { kubeconfig: path.resolve(kubeconfig) } : {}),
-    ...(kubeContext ? { context: kubeContext } : {}),
+    kubeconfig: kubeconfig ? path.resolve(kubeconfig) : undefined,
+    context: kubeContext || undefined,
   };
 }
 

@@ -209,11 +209,11 @@ export function shownChange(change: RawChange, masker: Masker): FieldChange {
   return {
     path: masker.text(formatPath(change.path)),
     op: change.op,
-    ...(old === undefined ? {} : { old }),
-    ...(now === undefined ? {} : { new: now }),
-    ...(lines ? { lines } : {}),
-    ...(note ? { note } : {}),
-    ...(routine ? { routine } : {}),
+    old,
+    new: now,
+    lines,
+    note: note || undefined,
+    routine,
   };
 }
 

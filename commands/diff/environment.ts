@@ -113,11 +113,11 @@ export function environmentTables(
       const shown = (variable: Variable): Scalar => masker.scalar(variable.value, name);
       const row: EnvironmentRow = {
         name: masker.text(name),
-        ...(old ? { old: shown(old) } : {}),
-        ...(now ? { new: shown(now) } : {}),
+        old: old ? shown(old) : undefined,
+        new: now ? shown(now) : undefined,
         source: masker.text((now ?? old)?.source ?? ""),
         changed,
-        ...(changed && old && now && shown(old) === shown(now) ? { note: "secret changed" } : {}),
+        note: changed && old && now && shown(old) === shown(now) ? "secret changed" : undefined,
       };
       return row;
     });

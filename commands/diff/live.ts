@@ -112,7 +112,7 @@ export async function livePreview(stack: Stack, options: { refresh: boolean }, m
   const counts = events.flatMap(({ summaryEvent }) => summaryEvent?.resourceChanges ?? []).at(-1) ?? {};
   return {
     steps: previewSteps(events, masker),
-    ...(refreshed ? { drift: driftSteps(refreshed, masker) } : {}),
+    drift: refreshed ? driftSteps(refreshed, masker) : undefined,
     counts: Object.fromEntries(Object.entries(counts).sort()),
     diagnostics: diagnosticsOf([...events, ...(refreshed ?? [])], masker),
   };

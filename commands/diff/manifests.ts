@@ -18,7 +18,7 @@ export function pairObjects(olds: readonly KubeObject[], news: readonly KubeObje
   const [before, after] = [byIdentity(olds), byIdentity(news)];
   return [...new Set([...before.keys(), ...after.keys()])].sort().map((identity) => {
     const [old, now] = [before.get(identity), after.get(identity)];
-    return { ...(old ? { old } : {}), ...(now ? { new: now } : {}) };
+    return { old, new: now };
   });
 }
 

@@ -52,7 +52,7 @@ function randomOutputs({ type, name, inputs }: Resource, placeholders: Placehold
     b64Url: text,
     dec: text,
     base64: text,
-    ...(secret ? { bcryptHash: placeholders.text("secret", "bcrypt", type, name, inputs) } : {}),
+    bcryptHash: secret ? placeholders.text("secret", "bcrypt", type, name, inputs) : undefined,
   };
 }
 

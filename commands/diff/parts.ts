@@ -87,7 +87,7 @@ export function partsOf(
     return {
       name,
       title: PART_TITLES[name],
-      ...(change ? { change } : {}),
+      change,
       touched: changes.length,
       restarts: objects.filter((each) => each.part === name && each.restarts).length,
     };

@@ -120,7 +120,7 @@ export function failuresOf(errors: readonly DiffError[]): Failure[] {
   return [...found].map(([message, same]) => {
     const [first] = same;
     if (same.length > 1) return { message: `both revisions: ${message}` };
-    return { ...(first?.side ? { side: first.side } : {}), message: first?.message ?? message };
+    return { side: first?.side ? first.side : undefined, message: first?.message ?? message };
   });
 }
 

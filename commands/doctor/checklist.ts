@@ -158,7 +158,7 @@ const declaredLines = ({ checks }: NatsFacts): Line[] =>
     .map((check): Line => {
       const { id, object = id, ok, severity, found, expected } = check;
       const status = ok ? "ok" : severity === "violation" ? "wrong" : "note";
-      return { section: DECLARED, item: object, status, found, ...(ok ? {} : { expected }) };
+      return { section: DECLARED, item: object, status, found, expected: ok ? undefined : expected };
     });
 
 /** A repair's own streams. */

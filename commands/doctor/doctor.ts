@@ -43,7 +43,7 @@ const write = (text: string) => process.stdout.write(`${text}\n`);
 
 /** Reads the evidence and names the causes. */
 export async function examine(target: Target, origin?: string): Promise<Diagnosis> {
-  const found = diagnose(await gather(target, { detail: "full", ...(origin === undefined ? {} : { origin }) }));
+  const found = diagnose(await gather(target, { detail: "full", origin }));
   const words = wordsOfStack(target.stack);
   if (words === undefined) return found;
   const helm = helmCommand();

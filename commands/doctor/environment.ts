@@ -40,11 +40,10 @@ export async function readEnvironment(
     variables.set(name, {
       name,
       source: text,
-      ...(shown === undefined ? {} : { value: shown }),
-      ...(value === undefined || should === undefined ? {} : { asDeployed: value === should }),
-      ...(value !== should && should !== undefined && shown === showVariable(should, secret, mask)
-        ? { looksAlike: true }
-        : {}),
+      value: shown,
+      asDeployed: value === undefined || should === undefined ? undefined : value === should,
+      looksAlike:
+        value !== should && should !== undefined && shown === showVariable(should, secret, mask) ? true : undefined,
     });
   };
   for (const { prefix = "", configMapRef, secretRef } of container.envFrom ?? []) {

@@ -76,8 +76,8 @@ function probeFacts({ status, headers, body }: HttpAnswer, question: Question, b
     request: nameOf(question),
     by,
     status,
-    ...(allowOrigin === undefined ? {} : { allowOrigin }),
-    ...(answeredBy === "" ? {} : { answeredBy }),
+    allowOrigin,
+    answeredBy: answeredBy === "" ? undefined : answeredBy,
     body: harmless(body.slice(0, BODY_LENGTH)),
   };
 }

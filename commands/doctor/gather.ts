@@ -125,10 +125,10 @@ function declaredOf(target: Target, inputs: ContractInputs) {
     consumerSetting: natsConsumer,
     declares: inputs.declared !== undefined,
     missingOutputs: target.missingOutputs,
-    ...(target.configProblem === undefined ? {} : { configProblem: target.configProblem }),
+    configProblem: target.configProblem,
     natsAddress: `${target.nats.host ?? "localhost"}:${target.nats.port}`,
-    natsSizes: { natsJetstreamMemSize, ...(natsMemoryLimit === undefined ? {} : { natsMemoryLimit }) },
-    ...(target.streamRemembered === undefined ? {} : { streamRemembered: target.streamRemembered }),
+    natsSizes: { natsJetstreamMemSize, natsMemoryLimit },
+    streamRemembered: target.streamRemembered,
     natsVolume: natsVolume(target.settings),
     helmTimeoutSeconds: helmTimeoutSeconds(target.settings),
   };

@@ -12,7 +12,7 @@ const TIMESTAMP = /^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)
 export function logLines(text: string, mask: (text: string) => string): LogLine[] {
   const lines = text.split("\n").map(timed);
   return withoutFrames(lines)
-    .map(({ at, text }) => ({ ...(at === undefined ? {} : { at }), text: shortened(mask(worded(text))) }))
+    .map(({ at, text }) => ({ at, text: shortened(mask(worded(text))) }))
     .filter(({ text }) => text !== "");
 }
 

@@ -183,8 +183,8 @@ function endFacts(ended: k8s.V1ContainerStateTerminated, mask: (text: string) =>
     reason,
     exitCode,
     message: mask(harmless(message)).trim(),
-    ...(finishedAt ? { at: timeOf(finishedAt) } : {}),
-    ...(startedAt && finishedAt ? { ranSeconds: Math.max(0, (timeOf(finishedAt) - timeOf(startedAt)) / 1000) } : {}),
+    at: finishedAt ? timeOf(finishedAt) : undefined,
+    ranSeconds: startedAt && finishedAt ? Math.max(0, (timeOf(finishedAt) - timeOf(startedAt)) / 1000) : undefined,
   };
 }
 
@@ -241,7 +241,7 @@ function deploymentFacts({ metadata, spec, status }: k8s.V1Deployment): Workload
     ...placeOf(metadata),
     wanted: spec?.replicas ?? 1,
     ready: status?.readyReplicas ?? 0,
-    ...rolloutOf({ metadata, status, ...(gaveUp ? { gaveUp: words(gaveUp.reason, gaveUp.message) } : {}) }),
+    ...rolloutOf({ metadata, status, gaveUp: gaveUp ? words(gaveUp.reason, gaveUp.message) : undefined }),
     ...(failed ? { trouble: words(failed.reason, failed.message) } : {}),
   };
 }
@@ -257,7 +257,7 @@ function rolloutOf(workload: {
   const old = Math.max(0, (status?.replicas ?? 0) - updated);
   const seen = (status?.observedGeneration ?? 0) >= (metadata?.generation ?? 0);
   if (seen && old === 0 && gaveUp === undefined) return {};
-  return { rollout: { updated: seen ? updated : 0, old, ...(gaveUp === undefined ? {} : { gaveUp }) } };
+  return { rollout: { updated: seen ? updated : 0, old, gaveUp } };
 }
 
 function statefulSetFacts({ metadata, spec, status }: k8s.V1StatefulSet): WorkloadFacts {
@@ -275,7 +275,7 @@ function statefulSetFacts({ metadata, spec, status }: k8s.V1StatefulSet): Worklo
 function volumeOf(spec: k8s.V1PersistentVolumeClaimSpec): VolumeTerms {
   const { storageClassName, resources } = spec;
   const size = resources?.requests?.storage;
-  return { ...(storageClassName ? { storageClass: storageClassName } : {}), ...(size ? { size } : {}) };
+  return { storageClass: storageClassName || undefined, size: size || undefined };
 }
 
 function jobFacts({ metadata, spec, status }: k8s.V1Job): WorkloadFacts {

@@ -45,7 +45,7 @@ export async function readNats(inputs: ContractInputs, slowness: Slowness): Prom
       consumers: consumers.map(consumerFacts),
       buckets: Object.entries(observed.buckets ?? {}).map(([name, info]) => ({
         name,
-        ...(info ? { ttlSeconds: toSeconds(info.config.max_age) } : {}),
+        ttlSeconds: info ? toSeconds(info.config.max_age) : undefined,
       })),
       ...contractFacts(inputs, observed, repair),
       skippedRules: skippedRules.map(({ id, why }) => `${id}: ${why}`),
@@ -74,8 +74,8 @@ export function contractFacts(
       verdicts.filter(({ ok }) => !ok).map(({ fix }) => fix),
     ),
     overlapping,
-    ...(plan.blocked === undefined ? {} : { blocked: plan.blocked }),
-    ...(repair ? { repair } : {}),
+    blocked: plan.blocked,
+    repair,
   };
 }
 
@@ -106,8 +106,8 @@ async function repairFacts(session: Session, stream: string, deadline: Deadline)
   const note = noteOf(holding);
   if (atWork === undefined && (!holding || !isNote(note))) return undefined;
   return {
-    ...(atWork === undefined ? {} : { atWork }),
-    ...(holding && isNote(note) ? { holding: holdingFacts(holding, note) } : {}),
+    atWork,
+    holding: holding && isNote(note) ? holdingFacts(holding, note) : undefined,
   };
 }
 
@@ -178,7 +178,7 @@ function streamFacts({ config, created, state }: StreamInfo): StreamFacts {
     replicas: config.num_replicas,
     messages: state.messages,
     bytes: state.bytes,
-    ...(state.last_seq > 0 ? { lastMessageAt: Date.parse(String(state.last_ts)) } : {}),
+    lastMessageAt: state.last_seq > 0 ? Date.parse(String(state.last_ts)) : undefined,
   };
 }
 

@@ -142,7 +142,7 @@ async function gitState(folder: string): Promise<GitState | string> {
   return {
     commit: commit.slice(0, DIGITS),
     tags: (tagLines ?? "").split("\n"),
-    ...(content === undefined ? {} : { content }),
+    content,
   };
 }
 

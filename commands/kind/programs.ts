@@ -57,7 +57,7 @@ export async function run(call: Call): Promise<Ended> {
       ok: false,
       why,
       said: stderr().trim() || stdout().trim(),
-      ...(signal?.aborted ? { interrupted: true } : {}),
+      interrupted: signal?.aborted ? true : undefined,
     };
   } finally {
     clearTimeout(deadline);

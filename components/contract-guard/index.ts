@@ -107,7 +107,7 @@ export class ContractGuard extends pulumi.ComponentResource {
         configMap: config.metadata.name,
         secret: secret.metadata.name,
         user: args.nats.user,
-        ...(args.resources ? { resources: args.resources } : {}),
+        resources: args.resources,
         annotated: args.monitoring === "annotations",
       }),
       { ...child, customTimeouts: { create: timeout, update: timeout } },
@@ -128,7 +128,7 @@ export class ContractGuard extends pulumi.ComponentResource {
     const file = pulumi.all([nats.host, nats.port]).apply(([host, port]) => {
       const content: GuardFile = {
         contract: { ...contract, connection: { servers: [`${host}:${port}`] } },
-        ...(stores ? { stores } : {}),
+        stores,
       };
       const text = `${JSON.stringify(content, undefined, 2)}\n`;
       if (Buffer.byteLength(program ?? "") + Buffer.byteLength(text) > CONFIG_MAP_BYTES) {

@@ -58,7 +58,7 @@ export function deployment(args: DeploymentArgs): k8s.apps.v1.DeploymentArgs {
       strategy: { type: "RollingUpdate", rollingUpdate: { maxSurge: 1, maxUnavailable: 0 } },
       selector: { matchLabels: { app: LABELS.app } },
       template: {
-        metadata: { labels: LABELS, ...(args.annotated ? { annotations: scraped } : {}) },
+        metadata: { labels: LABELS, annotations: args.annotated ? scraped : undefined },
         spec: {
           automountServiceAccountToken: false,
           enableServiceLinks: false,

@@ -109,11 +109,11 @@ function policyOf(pod: PodName, connections: readonly Connection[], layout: Layo
       podSelector: selectorOf(pod),
       policyTypes: ["Ingress", "Egress"],
       ingress: rulesOf(incoming, layout).map((rule) => ({
-        ...(rule.peers ? { from: [...rule.peers] } : {}),
+        from: rule.peers ? [...rule.peers] : undefined,
         ...written(rule),
       })),
       egress: rulesOf(outgoing, layout).map((rule) => ({
-        ...(rule.peers ? { to: [...rule.peers] } : {}),
+        to: rule.peers ? [...rule.peers] : undefined,
         ...written(rule),
       })),
     },

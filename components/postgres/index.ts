@@ -123,7 +123,7 @@ export class Postgres extends pulumi.ComponentResource {
       adminUser,
       database,
       noetlUser: login?.user ?? noetlUser,
-      ...(login ? { noetlRole: noetlUser } : {}),
+      noetlRole: login ? noetlUser : undefined,
       setsAdminPassword: external === undefined,
       databaseIdentity: server.identity,
       resources: args.schemaResources,

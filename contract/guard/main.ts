@@ -12,10 +12,7 @@ async function main(): Promise<void> {
   const { inputs, mode, port, address } = settings;
   const log = new StateLog((line) => process.stdout.write(`${line}\n`), [inputs.password ?? ""]);
   const guard = new Guard(settings, log);
-  const server = await serve(
-    { port, ...(address === undefined ? {} : { address }) },
-    { metrics: () => guard.metrics(), trouble: () => guard.trouble() },
-  );
+  const server = await serve({ port, address }, { metrics: () => guard.metrics(), trouble: () => guard.trouble() });
   log.event("info", `guard of stream ${inputs.stream} in mode ${mode}; /metrics and /healthz on port ${server.port}`);
   const ending = new AbortController();
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => ending.abort());

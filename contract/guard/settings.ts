@@ -78,7 +78,7 @@ export function guardSettings(env: NodeJS.ProcessEnv, hostname: string = os.host
   }
   if (problems.length > 0 || !isMode(mode)) throw new GuardSettingsError(problems);
   const address = env[GUARD_VARIABLES.address];
-  return { inputs, mode, port, ...(address ? { address } : {}), id: hostname, stores: file?.stores ?? {} };
+  return { inputs, mode, port, address: address || undefined, id: hostname, stores: file?.stores ?? {} };
 }
 
 function contractFile(path: string | undefined, problems: string[]): GuardFile | undefined {

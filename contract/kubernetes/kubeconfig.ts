@@ -125,7 +125,7 @@ function entriesOf(source: string, text: string, file?: string): Kubeconfig {
       const fields = isFields(item) ? (item[KINDS[list]] ?? {}) : undefined;
       const name = isFields(item) ? textOf(item.name) : undefined;
       if (name === undefined || !isFields(fields)) throw cannot;
-      return { name, fields: withAbsolutePaths(fields, file), ...(file === undefined ? {} : { file }) };
+      return { name, fields: withAbsolutePaths(fields, file), file };
     });
   };
   const currentContext = textOf(document["current-context"]);
@@ -134,7 +134,7 @@ function entriesOf(source: string, text: string, file?: string): Kubeconfig {
     clusters: entries("clusters"),
     contexts: entries("contexts"),
     users: entries("users"),
-    ...(currentContext === undefined ? {} : { currentContext }),
+    currentContext,
   };
 }
 
@@ -166,7 +166,7 @@ function merged(source: string, parts: readonly Kubeconfig[]): Kubeconfig {
     clusters: unique("clusters"),
     contexts: unique("contexts"),
     users: unique("users"),
-    ...(currentContext === undefined ? {} : { currentContext }),
+    currentContext,
   };
 }
 
@@ -207,7 +207,7 @@ export function chooseContext(kubeconfig: Kubeconfig, asked: string | undefined)
     );
   }
   const user = users.find((each) => each.name === context.fields.user);
-  return { context, cluster, ...(user ? { user } : {}) };
+  return { context, cluster, user };
 }
 
 /**
@@ -273,7 +273,7 @@ export function accessTo({ cluster, user }: Chosen): ClusterAccess {
       };
       Object.assign(options, tls, {
         headers,
-        ...(name === undefined ? {} : { auth: `${name}:${textOf(user?.fields.password) ?? ""}` }),
+        auth: name === undefined ? undefined : `${name}:${textOf(user?.fields.password) ?? ""}`,
         agent: server.startsWith("http:") ? new http.Agent() : new https.Agent(tls),
       });
     },
@@ -340,7 +340,7 @@ async function runLogin(exec: Fields, cluster: Entry): Promise<Credential> {
   const info = {
     apiVersion: exec.apiVersion,
     kind: "ExecCredential",
-    spec: { interactive: false, ...(exec.provideClusterInfo === true ? { cluster: clusterInfo(cluster) } : {}) },
+    spec: { interactive: false, cluster: exec.provideClusterInfo === true ? clusterInfo(cluster) : undefined },
   };
   const env = {
     ...process.env,

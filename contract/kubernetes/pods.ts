@@ -43,10 +43,10 @@ export function podFacts(pod: V1Pod): PodFacts {
   return {
     name: pod.metadata?.name ?? "",
     ready: isReady && pod.metadata?.deletionTimestamp === undefined,
-    ...(started === undefined ? {} : { started: String(started) }),
-    ...(first ? { container: first.name } : {}),
+    started: started === undefined ? undefined : String(started),
+    container: first ? first.name : undefined,
     restarts: first?.restartCount ?? 0,
-    ...(terminated ? { ended: endOf(terminated) } : {}),
+    ended: terminated ? endOf(terminated) : undefined,
   };
 }
 

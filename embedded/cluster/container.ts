@@ -145,7 +145,7 @@ export class ContainerProcess {
     this.last = {
       exitCode,
       reason: exitCode === 0 ? "Completed" : "Error",
-      ...(tells ? { message: this.log.message() } : {}),
+      message: tells ? this.log.message() : undefined,
       startedAt: new Date(this.startedAt),
       finishedAt: new Date(now()),
     };

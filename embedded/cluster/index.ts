@@ -84,8 +84,8 @@ export async function startCluster(options: {
     const programs: ProgramTools = {
       natsServer: tools["nats-server"],
       database,
-      ...(noetl ? { noetl } : {}),
-      ...(gateway === undefined ? {} : { gateway }),
+      noetl,
+      gateway,
     };
     if (gateway !== undefined) fs.writeFileSync(at.gateway, gateway, { mode: 0o600 });
     if (noetl) fs.writeFileSync(at.noetl, JSON.stringify(noetl), { mode: 0o600 });
@@ -166,7 +166,7 @@ function handle(dir: string): Cluster {
     : undefined;
   return {
     dir,
-    ...(noetl === undefined ? {} : { noetl }),
+    noetl,
     gateway: fs.existsSync(at.gateway),
     kubeconfigPath: at.kubeconfig,
     kubeconfig: fs.readFileSync(at.kubeconfig, "utf8"),

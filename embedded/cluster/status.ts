@@ -46,7 +46,7 @@ export function podStatus(state: PodState, before: V1PodStatus | undefined, now:
       condition("ContainersReady", ready, notReady),
       condition("Ready", ready, notReady),
     ],
-    ...(init.length > 0 ? { initContainerStatuses: [...init] } : {}),
+    initContainerStatuses: init.length > 0 ? [...init] : undefined,
     containerStatuses: [...containers],
   };
 }

@@ -35,8 +35,8 @@ export class Volumes {
         metadata: { name: nameFor(claim), annotations: { "pv.kubernetes.io/provisioned-by": PROVISIONER } },
         spec: {
           capacity: { storage: claim.spec?.resources?.requests?.storage ?? "1Gi" },
-          ...(claim.spec?.accessModes ? { accessModes: claim.spec.accessModes } : {}),
-          ...(claim.spec?.storageClassName ? { storageClassName: claim.spec.storageClassName } : {}),
+          accessModes: claim.spec?.accessModes ? claim.spec.accessModes : undefined,
+          storageClassName: claim.spec?.storageClassName ? claim.spec.storageClassName : undefined,
           persistentVolumeReclaimPolicy: "Delete",
           claimRef: {
             apiVersion: "v1",

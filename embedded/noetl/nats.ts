@@ -14,8 +14,8 @@ function splitNatsUrl(url: string): { host: string; port: number; user?: string;
   return {
     host: match[3],
     port: Number(match[4] ?? 4222),
-    ...(match[1] === undefined ? {} : { user: match[1] }),
-    ...(match[2] === undefined ? {} : { pass: match[2] }),
+    user: match[1],
+    pass: match[2],
   };
 }
 
@@ -27,8 +27,8 @@ export async function connectOnce(name: string): Promise<NatsConnection> {
     return await connect({
       servers: `${there.host}:${there.port}`,
       name,
-      ...(user === undefined ? {} : { user }),
-      ...(pass === undefined ? {} : { pass }),
+      user,
+      pass,
       timeout: 2000,
       reconnect: true,
       maxReconnectAttempts: ATTEMPTS,

@@ -100,7 +100,7 @@ function goBuild(tool: Tool, output: string, signal: AbortSignal | undefined): P
       cwd: moduleOf(tool),
       env: { ...process.env, GOFLAGS: "", GOWORK: "off" },
       stdio: ["ignore", "ignore", "pipe"],
-      ...(signal ? { signal } : {}),
+      signal,
     });
     let tail = "";
     child.stderr.setEncoding("utf8");

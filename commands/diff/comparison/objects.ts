@@ -35,13 +35,13 @@ function objectEntry(args: {
     op,
     apiVersion: object.apiVersion,
     kind: object.kind,
-    ...(namespace === undefined ? {} : { namespace: masker.text(namespace) }),
+    namespace: namespace === undefined ? undefined : masker.text(namespace),
     name: masker.text(object.metadata?.name ?? "?"),
     part: partOfObject(object, ownerPart),
     owner: owner.name,
     rendered,
-    ...(object.metadata?.annotations?.["helm.sh/hook"] ? { hook: true } : {}),
-    ...(restarts ? { restarts: true } : {}),
+    hook: object.metadata?.annotations?.["helm.sh/hook"] ? true : undefined,
+    restarts: restarts ? true : undefined,
     changes: changes.map((change) => shownChange(change, masker)),
   };
   return { delta: { ...pair, op, rendered, restarts, changes }, shown };

@@ -73,8 +73,8 @@ export function shownResource(delta: ResourceDelta, part: PartName, masker: Mask
     name: masker.text(resource.name),
     part,
     because: delta.because.map((path) => masker.text(path)),
-    ...(moved ? { was: masker.urn(moved) } : {}),
-    ...(resource.protect ? { protected: true } : {}),
+    was: moved ? masker.urn(moved) : undefined,
+    protected: resource.protect ? true : undefined,
     changes: kubernetesKind(resource.type) ? [] : delta.changes.map((change) => shownChange(change, masker)),
   };
 }

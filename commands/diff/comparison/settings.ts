@@ -23,9 +23,9 @@ export function settingChanges(base: StackConfig, head: StackConfig, masker: Mas
       return {
         key: short(head, key),
         op,
-        ...(old === undefined ? {} : { old }),
-        ...(now === undefined ? {} : { new: now }),
-        ...(note ? { note } : {}),
+        old,
+        new: now,
+        note: note || undefined,
       };
     });
   });

@@ -67,7 +67,7 @@ const lastQuotes = (pods: readonly PodFacts[]): string[] =>
   grouped(
     pods.map((pod) => {
       const { line = "", at } = lastHit(pod) ?? {};
-      return { pod, line: { text: line, ...(at === undefined ? {} : { at }) } };
+      return { pod, line: { text: line, at } };
     }),
   );
 

@@ -21,7 +21,7 @@ export const quotes = (pods: readonly PodFacts[], meanings: readonly LogMeaning[
       const hit = hits(pod)
         .filter(({ meaning }) => meanings.includes(meaning))
         .at(-1);
-      return hit ? [{ pod, line: { text: hit.line, ...(hit.at === undefined ? {} : { at: hit.at }) } }] : [];
+      return hit ? [{ pod, line: { text: hit.line, at: hit.at } }] : [];
     }),
   );
 

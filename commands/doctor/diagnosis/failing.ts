@@ -76,7 +76,7 @@ function lastFailure(pod: PodFacts): Failure | undefined {
   if (action === undefined || at === undefined) return undefined;
   if (lines.slice(index + 1).some((line) => SUCCESS.test(line.text))) return undefined;
   const meaning = meaningOf(text);
-  return { pod, action, ...(meaning === undefined ? {} : { meaning }), line: text.trim(), at };
+  return { pod, action, meaning, line: text.trim(), at };
 }
 
 function isPresent({ pod, action, meaning, at }: Failure, evidence: Evidence): boolean {

@@ -110,7 +110,7 @@ const saidBefore = (container: ContainerFacts): readonly LogLine[] => {
 
 const hitOf = ({ text, at }: LogLine): LogHit[] => {
   const meaning = meaningOf(text);
-  return meaning === undefined ? [] : [{ meaning, line: text.trim(), ...(at === undefined ? {} : { at }) }];
+  return meaning === undefined ? [] : [{ meaning, line: text.trim(), at }];
 };
 
 /** Every telling line, oldest first within each container. */

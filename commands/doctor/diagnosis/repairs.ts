@@ -22,7 +22,7 @@ const WORDS: readonly LogMeaning[] = [
 
 function lastWordsOf(pod: PodFacts): { text: string; at?: number } {
   const { line = "", at } = lastHit(pod) ?? {};
-  return { text: line, ...(at === undefined ? {} : { at }) };
+  return { text: line, at };
 }
 
 /** A repair holds what the stream does not have: nothing else is to be done to the stream before it has come to its end. */

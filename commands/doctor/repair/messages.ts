@@ -129,7 +129,7 @@ export async function saveMessages(
         sequence,
         subject,
         time: time.toISOString(),
-        ...(headers.length > 0 ? { headers: headers.toString("base64") } : {}),
+        headers: headers.length > 0 ? headers.toString("base64") : undefined,
         data: data.toString("base64"),
       };
       const text = `${JSON.stringify(line)}\n`;
@@ -202,7 +202,7 @@ export async function publish(
   subject: string,
   { headers, data }: Pick<Message, "headers" | "data">,
 ): Promise<PubAnswer> {
-  const options = { timeout: ANSWER_MILLISECONDS, ...(headers.length > 0 ? { headers: asHeaders(headers) } : {}) };
+  const options = { timeout: ANSWER_MILLISECONDS, headers: headers.length > 0 ? asHeaders(headers) : undefined };
   try {
     const reply = await session.connection.request(subject, data, options);
     return reply.json<PubAnswer>();

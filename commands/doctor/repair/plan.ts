@@ -103,14 +103,14 @@ export function planRepair(inputs: ContractInputs, observed: Observed, inventory
   return {
     fixes,
     leaves: pressing.filter((verdict) => !fixes.includes(verdict)),
-    ...(recreates ? { recreates } : {}),
+    recreates,
     renews: recreates === "consumer" ? renews : [],
     changes: remaining,
     restarts:
       recreates !== undefined ||
       fixes.some(({ severity, fix }) => severity === "violation" || /^restart-/.test(fix.action)),
     impact: recreates ? impactOf(inputs, { ...observed, ...inventory }, recreates) : NO_IMPACT,
-    ...(blocked === undefined ? {} : { blocked }),
+    blocked,
   };
 }
 

@@ -122,10 +122,10 @@ export class RecreateSteps {
           ? "old"
           : "other";
     return {
-      ...(stream ? { stream } : {}),
+      stream,
       kind,
       open: subjects.some((subject) => subject !== frozenSubject(journal.id) && subject !== inletSubject),
-      ...(holding ? { holding } : {}),
+      holding,
       holds: holding?.config.subjects?.some((subject) => subject !== parkedSubject(journal.id)) ?? false,
     };
   }
@@ -189,7 +189,7 @@ export class RecreateSteps {
 
   private async handOver(give: Side | undefined, take: Side, subjects: readonly string[]): Promise<Gap> {
     this.listens ??= await mayListen(this.session, subjects, this.context);
-    return handOver(this.session, { ...(give ? { give } : {}), take, subjects, listens: this.listens });
+    return handOver(this.session, { give, take, subjects, listens: this.listens });
   }
 
   private tell({ caught, doubtful }: Gap): void {

@@ -109,6 +109,6 @@ export class Writer {
     if (stream !== this.stream) {
       throw new CommandError(`a message that belongs to stream ${this.stream} was stored in ${stream}`, "wrong");
     }
-    return { ...(seq === undefined ? {} : { sequence: seq }) };
+    return { sequence: seq };
   }
 }

@@ -70,14 +70,12 @@ export class AutopilotCluster extends pulumi.ComponentResource {
         releaseChannel: { channel: (args.releaseChannel ?? "regular").toUpperCase() },
         network: args.network,
         subnetwork: args.subnetwork,
-        ...(args.ranges
+        ipAllocationPolicy: args.ranges
           ? {
-              ipAllocationPolicy: {
-                clusterSecondaryRangeName: args.ranges.pods,
-                servicesSecondaryRangeName: args.ranges.services,
-              },
+              clusterSecondaryRangeName: args.ranges.pods,
+              servicesSecondaryRangeName: args.ranges.services,
             }
-          : {}),
+          : undefined,
         // Said in both cases: left out, it would stay as it is.
         privateClusterConfig: { enablePrivateNodes: args.privateNodes ?? true },
         clusterAutoscaling: {

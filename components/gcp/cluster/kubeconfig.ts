@@ -26,7 +26,7 @@ export function execKubeconfig(access: ClusterAccess): string {
         name,
         cluster: {
           server: `https://${access.endpoint}`,
-          ...(access.caCertificate ? { "certificate-authority-data": access.caCertificate } : {}),
+          "certificate-authority-data": access.caCertificate || undefined,
         },
       },
     ],

@@ -33,8 +33,6 @@ export async function node(situation: Situation): Promise<Program> {
       EMBEDDED_NAMES: namesFile(situation.dir),
       EMBEDDED_HOSTNAME: pod.metadata?.name ?? "",
     },
-    ...(probe && local !== undefined
-      ? { isReady: () => answers(`http://127.0.0.1:${local}${probe.path ?? "/"}`) }
-      : {}),
+    isReady: probe && local !== undefined ? () => answers(`http://127.0.0.1:${local}${probe.path ?? "/"}`) : undefined,
   };
 }

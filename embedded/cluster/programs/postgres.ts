@@ -82,8 +82,8 @@ export async function postgres(situation: Situation): Promise<Program> {
       ...Object.entries(settings).flatMap(([key, value]) => ["-c", `${key}=${value}`]),
     ],
     env,
-    ...(user ? { user } : {}),
-    ...(hook ? { postStart: () => execute(hook, HOOK_TIMEOUT_MS) } : {}),
+    user,
+    postStart: hook ? () => execute(hook, HOOK_TIMEOUT_MS) : undefined,
     isReady: () =>
       execute(probe ?? ["pg_isready", "-q"], PROBE_TIMEOUT_MS).then(
         () => true,
