@@ -1,5 +1,4 @@
 /** CPU and memory of NoETL's pods: what the charts ask for by themselves, and what the settings put over it. */
-import type { Settings } from "./schema";
 import { quantityBytes, quantityMillis } from "../contract/validate";
 import { natsMemory } from "../contract/nats/memory";
 
@@ -32,7 +31,7 @@ function fitted(own: { request?: number; limit?: number }, chart: { request: num
 }
 
 /** CPU and memory of a server or worker. */
-export function sizesOf(settings: Pick<Settings, ResourceKey>, part: "server" | "worker"): Sizes {
+export function sizesOf(settings: Readonly<Partial<Record<ResourceKey, string>>>, part: "server" | "worker"): Sizes {
   const read = (kind: "Memory" | "Cpu", what: "Limit" | "Request"): number | undefined => {
     const text = settings[`${part}${kind}${what}`];
     return text === undefined ? undefined : kind === "Memory" ? mebibytes(text) : quantityMillis(text);
@@ -40,10 +39,7 @@ export function sizesOf(settings: Pick<Settings, ResourceKey>, part: "server" | 
   const chart = CHART_RESOURCES[part];
   const of = (kind: "Memory" | "Cpu", name: keyof Size) => {
     const [request, limit] = [read(kind, "Request"), read(kind, "Limit")];
-    return fitted(
-      { ...(request === undefined ? {} : { request }), ...(limit === undefined ? {} : { limit }) },
-      { request: chart.request[name], limit: chart.limit[name] },
-    );
+    return fitted({ request, limit }, { request: chart.request[name], limit: chart.limit[name] });
   };
   const [cpu, memory] = [of("Cpu", "cpu"), of("Memory", "memory")];
   return {
@@ -53,8 +49,10 @@ export function sizesOf(settings: Pick<Settings, ResourceKey>, part: "server" | 
 }
 
 /** Memory limit of the NATS container, a Kubernetes quantity. */
-export const natsMemoryLimit = (settings: Pick<Settings, "natsMemoryLimit" | "natsJetstreamMemSize">): string =>
-  natsMemory(settings.natsJetstreamMemSize, settings.natsMemoryLimit).limit;
+export const natsMemoryLimit = (settings: {
+  readonly natsJetstreamMemSize: string;
+  readonly natsMemoryLimit?: string;
+}): string => natsMemory(settings.natsJetstreamMemSize, settings.natsMemoryLimit).limit;
 
 /** Most database connections of a server and of a worker, where the settings do not say: the chart's own, made for Postgres alone. */
 export const CHART_POOLS = { server: 12, worker: 8 } as const;

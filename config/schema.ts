@@ -910,6 +910,9 @@ export const SETTINGS = {
 
 export type SettingKey = keyof typeof SETTINGS;
 
+/** Whether a key has another value than its default. */
+export type Changed = (key: SettingKey) => boolean;
+
 /** Settings whose default follows from others. */
 interface Derived {
   readonly networkPolicies: boolean;

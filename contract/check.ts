@@ -8,7 +8,8 @@ import { consumerTerms, storedBy, type ContractInputs, type GatewaySettings } fr
 import { contractMessage } from "./message";
 import { breaks, evaluateRules, type Check, type GatewayAccess, type Observed, type RuleResult } from "./rules";
 import type { Inquiry } from "./nats/session";
-import { bucketsOf, bucketStream, bucketSubjects, callbacksSubject, updatesSubject } from "./rules/gateway";
+import { bucketStream, bucketSubjects } from "./buckets";
+import { bucketsOf, callbacksSubject, updatesSubject } from "./rules/gateway";
 import { tryOut, type TriedOut } from "./try-out";
 import { probeStreamCreation, type Known } from "./probe";
 import { NOETL_STORES } from "./rules/store";

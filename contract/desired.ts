@@ -1,7 +1,7 @@
 import type { ConsumerConfig, StreamConfig } from "nats";
 import type { ConsumerTerms } from "./lines";
 import { consumerTerms, streamSubjects } from "./inputs";
-import { bucketStream, bucketSubjects } from "./rules/gateway";
+import { bucketStream, bucketSubjects } from "./buckets";
 import { duplicateWindowSeconds } from "./rules/stream";
 import { toNanoseconds, type Bucket, type Contract } from "./rules/rule";
 

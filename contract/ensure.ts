@@ -7,7 +7,8 @@ import { contractMessage } from "./message";
 import { breaks, checkName, evaluateRules, type Observed, type RuleResult } from "./rules";
 import { list, type Ensured } from "./rules/rule";
 import type { Inquiry } from "./nats/session";
-import { bucketsOf, bucketStream } from "./rules/gateway";
+import { bucketStream } from "./buckets";
+import { bucketsOf } from "./rules/gateway";
 
 /** One request to the JetStream API. */
 export interface Change {

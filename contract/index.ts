@@ -25,5 +25,6 @@ export {
   type Severity,
   type RuleResult,
 } from "./rules";
-export { bucketsOf, bucketStream } from "./rules/gateway";
+export { bucketStream } from "./buckets";
+export { bucketsOf } from "./rules/gateway";
 export type { Session } from "./nats/session";

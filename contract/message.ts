@@ -2,7 +2,7 @@ import { plural } from "./wording";
 import { consumerTerms, isServersConnection, type ContractInputs } from "./inputs";
 import { checkName, type Fix, type Observed, type RuleResult } from "./rules";
 import type { Session } from "./nats/session";
-import { bucketStream } from "./rules/gateway";
+import { bucketStream } from "./buckets";
 import { toSeconds } from "./rules/rule";
 import { quoted } from "./shell";
 

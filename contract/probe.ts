@@ -16,66 +16,11 @@ import { consumerConfig, type streamConfig } from "./desired";
 import { ConnectError } from "./errors";
 import type { ConsumerTerms } from "./lines";
 import { publishedSubjects, type ContractInputs } from "./inputs";
+import type { Probe, PublishProbe, Refusal, Route, WorkerProbe } from "./probe-results";
 import { limited, toNanoseconds } from "./rules/rule";
 import type { Attempt, Inquiry, Session } from "./nats/session";
 import { subjectsCover } from "./subjects";
 import type { ConsumerInfo, StreamInfo } from "nats";
-
-/** Where a publish ended. */
-export type Route =
-  /** A stream answered; `code` and `words` are its error, 10060 where it would have taken the message. */
-  | { readonly end: "stream"; readonly stream: string; readonly code: number; readonly words: string }
-  /** The login may not publish there; the server's sentence. */
-  | { readonly end: "refused"; readonly words: string }
-  /** Nobody takes what is published there. */
-  | { readonly end: "nobody" }
-  /** Somebody takes it and says nothing, which a stream does not do. */
-  | { readonly end: "silence" }
-  /** Somebody answered who is not a stream. */
-  | { readonly end: "somebody"; readonly words: string };
-
-/** What became of the publishes on one subject. */
-export interface PublishProbe {
-  readonly subject: string;
-  /** Who published, in words. */
-  readonly login: string;
-  /** Every different end that the publishes came to; a mapping may be weighted. */
-  readonly routes: readonly Route[];
-}
-
-/** An error of the JetStream API. */
-export interface Refusal {
-  readonly code: number;
-  readonly words: string;
-}
-
-/** What NoETL's login may not do of what a worker does with one consumer; the server's sentences. */
-export interface WorkerProbe {
-  readonly consumer: string;
-  readonly info?: string;
-  readonly fetch?: string;
-  readonly ack?: string;
-  /** Why the server would refuse the consumer that a worker adds; null where it would not, undefined where it was not asked. */
-  readonly creation?: Refusal | null;
-}
-
-/** All that was tried with NoETL's login. */
-export interface Probe {
-  /** NoETL's login, in words. */
-  readonly login: string;
-  /** The server's words where NoETL's login is not accepted; nothing else was tried then. */
-  readonly notAccepted?: string;
-  /** When the stream that NoETL's login sees was created, where that is another stream than the check's login sees. */
-  readonly elsewhere?: string;
-  readonly publishes: readonly PublishProbe[];
-  readonly workers: readonly WorkerProbe[];
-  /** Why the server has no room for a command; null where it has, undefined where it does not tell. */
-  readonly room?: Refusal | null;
-  /** Why the server would refuse the stream that NoETL creates; as {@link WorkerProbe.creation}. */
-  readonly creation?: Refusal | null;
-  /** Largest message that the server takes, in bytes. */
-  readonly maxPayload: number;
-}
 
 /** Header with which a server names the stream instead of storing a message. */
 export const EXPECTED_STREAM = "Nats-Expected-Stream";

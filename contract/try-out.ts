@@ -15,8 +15,8 @@ import {
   probeWorker,
   wordsOf,
   type Known,
-  type Probe,
 } from "./probe";
+import type { Probe } from "./probe-results";
 import { PROBE_RULES } from "./rules/probe";
 import { sameCount } from "./rules/rule";
 import type { Inquiry, Session } from "./nats/session";

@@ -10,6 +10,7 @@ import { checkName, evaluateRules, type Observed, type RuleResult } from "../../
 import type { Session } from "../../contract/nats/session";
 import type { CheckFacts, ConsumerFacts, NatsFacts, RepairFacts, StreamFacts } from "./evidence";
 import { CommandError } from "../shared/exit";
+import { consumersOf } from "./repair/consumers";
 import { holdingStream, noteOf, type Note } from "./repair/holding";
 import { FROZEN_SUBJECT } from "./repair/journal";
 import { refuseWhereHeld } from "./repair/lock";
@@ -142,22 +143,6 @@ async function ifAllowed<T>(question: () => Promise<T>): Promise<T | undefined> 
   } catch (error) {
     if (error instanceof ConnectError) return undefined;
     throw error;
-  }
-}
-
-/** All consumers of a stream, or the contract's alone where the user may not list them. */
-export async function consumersOf(
-  session: Session,
-  stream: string,
-  own: ConsumerInfo | undefined,
-): Promise<ConsumerInfo[]> {
-  try {
-    const manager = await session.connection.jetstreamManager({ checkAPI: false });
-    const found: ConsumerInfo[] = [];
-    for await (const consumer of manager.consumers.list(stream)) found.push(consumer);
-    return found;
-  } catch {
-    return own ? [own] : [];
   }
 }
 

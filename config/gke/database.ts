@@ -1,7 +1,6 @@
 import { connectionBudget, tierFor } from "./connections";
 import { CLOUD_SQL_POOLS } from "../resources";
-import { SETTINGS, type SettingKey, type Settings } from "../schema";
-import type { Changed } from ".";
+import { type Changed, SETTINGS, type SettingKey, type Settings } from "../schema";
 
 /** Largest disk of a tier with a shared core, in GB. Source: Cloud SQL, "Quotas and limits". */
 const SHARED_CORE_DISK_GB = 3054;

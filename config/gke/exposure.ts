@@ -1,5 +1,4 @@
-import { SETTINGS, type Settings } from "../schema";
-import type { Changed } from ".";
+import { type Changed, SETTINGS, type Settings } from "../schema";
 
 /** Longest name that a Google-managed certificate takes. Source: GKE, "Use Google-managed SSL certificates". */
 const LONGEST_CERTIFIED = 63;

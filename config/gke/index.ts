@@ -1,12 +1,9 @@
 /** Rules between the settings of a stack on Google Kubernetes Engine: what cannot work, and what may not. */
-import { type Group, SETTINGS, type SettingKey, type Settings } from "../schema";
+import { type Changed, type Group, SETTINGS, type SettingKey, type Settings } from "../schema";
 import { clusterProblems, podProblems } from "./new-cluster";
 import { databaseProblems } from "./database";
 import { chartDoubts, exposureProblems } from "./exposure";
 import { imageDoubts } from "./images";
-
-/** Whether a key has another value than its default. */
-export type Changed = (key: SettingKey) => boolean;
 
 const GKE_GROUPS: readonly Group[] = ["GKE", "Cloud SQL", "Exposure on GKE"];
 /** The same, among the settings of a part that stands everywhere. */

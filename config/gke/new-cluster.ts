@@ -1,8 +1,7 @@
 import { cpuOf, fitPod, podProblem } from "./autopilot";
 import { podsOf } from "./pods";
-import { SETTINGS, type SettingKey, type Settings } from "../schema";
+import { type Changed, SETTINGS, type SettingKey, type Settings } from "../schema";
 import { addressRange } from "../validate";
-import type { Changed } from ".";
 import { foreignImages } from "./images";
 
 /** Settings that shape a new cluster and nothing else. */

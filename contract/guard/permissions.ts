@@ -1,7 +1,8 @@
 /** What the guard's own user may do, and no more. */
 import { targetsOf } from "../declared/targets";
 import { consumerTerms, type ContractInputs } from "../inputs";
-import { bucketsOf, bucketStream } from "../rules/gateway";
+import { bucketStream } from "../buckets";
+import { bucketsOf } from "../rules/gateway";
 import { holdingStream, lockStream } from "../rules/rule";
 import type { GuardMode } from "./settings";
 

@@ -5,7 +5,7 @@ import type { ConsumerInfo, JetStreamAccountStats, MsgHdrs, NatsConnection, Nats
 import { within, type Deadline } from "../deadline";
 import { targetsOf } from "../declared/targets";
 import { ConnectError } from "../errors";
-import { bucketStream } from "../rules/gateway";
+import { bucketStream } from "../buckets";
 import type { ContractInputs } from "../inputs";
 import { loginOf } from "./login";
 import type { Relay } from "./relay";

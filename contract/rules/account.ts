@@ -1,5 +1,5 @@
 import type { JetStreamAccountStats } from "nats";
-import type { Refusal } from "../probe";
+import type { Refusal } from "../probe-results";
 import {
   GO_ON_WITH_REPAIR,
   holdingStream,

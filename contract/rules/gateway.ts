@@ -1,5 +1,6 @@
 import type { StreamConfig, StreamInfo } from "nats";
 import { admitStream, coded, isForbidden, NOTHING } from "./account";
+import { bucketStream, bucketSubjects } from "../buckets";
 import { subjectsCover, subjectsOverlap } from "../subjects";
 import {
   count,
@@ -44,11 +45,6 @@ export const bucketsOf = ({ gateway }: Contract): Bucket[] =>
         },
       ]
     : [];
-
-/** Name of the stream behind a bucket. */
-export const bucketStream = (bucket: string): string => `KV_${bucket}`;
-/** Subjects of a bucket's entries. */
-export const bucketSubjects = (bucket: string): string => `$KV.${bucket}.>`;
 
 /** What the gateway listens on for the updates of one execution; the prefix need not end where a token does. */
 export const updatesSubject = ({ updatesSubjectPrefix: prefix }: Gateway): string =>

@@ -7,7 +7,7 @@ import { declaredVerdicts } from "../declared/verdicts";
 import { bucketsOf, GATEWAY_RULES } from "./gateway";
 import { consumerTerms } from "../inputs";
 import { PROBE_RULES } from "./probe";
-import type { PublishProbe, WorkerProbe } from "../probe";
+import type { PublishProbe, WorkerProbe } from "../probe-results";
 import type { Bucket, Contract, Ensure, Found, Fix, Observed, Rule, Severity } from "./rule";
 import { STORE_RULES } from "./store";
 import { STREAM_RULES } from "./stream";

@@ -1,5 +1,6 @@
 /** Rules about what was tried out: see {@link Probe}. */
-import { isAnswered, type Probe, type Refusal, type Route, type WorkerProbe } from "../probe";
+import { isAnswered } from "../probe";
+import type { Probe, Refusal, Route, WorkerProbe } from "../probe-results";
 import {
   GO_ON_WITH_REPAIR,
   holdingStream,

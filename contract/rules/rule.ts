@@ -4,7 +4,7 @@ import type { ConsumerTerms } from "../lines";
 import type { DeclaredObserved } from "../declared/observe";
 import type { DeclaredChange } from "../declared/plan";
 import type { ContractInputs } from "../inputs";
-import type { Probe, PublishProbe, Refusal, WorkerProbe } from "../probe";
+import type { Probe, PublishProbe, Refusal, WorkerProbe } from "../probe-results";
 
 /** Violations fail the update: NoETL does not work. Drift warns, and fails only with `strict`. */
 export type Severity = "violation" | "drift";

@@ -12,7 +12,7 @@ import { Launcher } from "./launch";
 import { clusterFiles, makeOpenFolder, memoryFolder, openFolder } from "./places";
 import { freePorts } from "./ports";
 import { isAlive, markedProcesses, readProcesses, self, signal, type Recorded } from "./processes";
-import type { ProgramTools } from "./programs";
+import type { ProgramTools } from "./programs/situation";
 
 export type { ClusterTools } from "./control-plane";
 

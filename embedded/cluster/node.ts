@@ -5,7 +5,7 @@
  * pods of the cluster in DIR, runs the processes of each supervised pod with the environment that the deployed pod
  * really got, and reports their state as the pod's.
  */
-import type { ProgramTools } from "./programs";
+import type { ProgramTools } from "./programs/situation";
 import { Supervisor } from "./supervisor";
 
 const [dir, tools] = process.argv.slice(2);

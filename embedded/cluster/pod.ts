@@ -2,7 +2,8 @@ import type { CoreV1Api, V1Container, V1ContainerStatus, V1Pod, V1PodStatus } fr
 import { ContainerProcess, type RestartPolicy } from "./container";
 import type { LocalPorts } from "./ports";
 import { markOf } from "./processes";
-import { podKey, programOf, type ProgramTools, type Situation } from "./programs";
+import { podKey, programOf } from "./programs";
+import type { ProgramTools, Situation } from "./programs/situation";
 import { Sources } from "./sources";
 import { podStatus, simulated } from "./status";
 

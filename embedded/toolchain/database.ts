@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { projectRoot } from "../../contract/project";
-import { lock } from ".";
+import { lock } from "./lock";
 import { cacheDir } from "../../commands/shared/binaries";
 import { step } from "./step";
 

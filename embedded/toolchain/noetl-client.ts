@@ -2,7 +2,7 @@ import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { projectRoot } from "../../contract/project";
-import { lock } from ".";
+import { lock } from "./lock";
 import { cacheDir } from "../../commands/shared/binaries";
 import { ensureDatabaseTools } from "./database";
 import { step } from "./step";

@@ -5,7 +5,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { projectRoot } from "../../contract/project";
-import { lock } from ".";
+import { lock } from "./lock";
 import { cacheDir } from "../../commands/shared/binaries";
 import { ensureDatabaseTools } from "./database";
 import { step } from "./step";

@@ -15,7 +15,7 @@ import { describeExecution, readExecutions } from "../executions";
 import { capped, clock } from "../text";
 import { Lock } from "./lock";
 import { readMessages } from "./messages";
-import type { Intent } from "./plan";
+import type { Intent } from "./journal";
 
 /** A command is announced right after it was issued: one that is younger may be about to be. Seconds. */
 export const ANNOUNCED_SECONDS = 30;

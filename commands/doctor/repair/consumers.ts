@@ -8,6 +8,22 @@ import { subjectsCover, subjectsOverlap } from "../../../contract/subjects";
 import type { Place } from "./journal";
 import { ask, type Answered } from "./messages";
 
+/** All consumers of a stream, or the contract's alone where the user may not list them. */
+export async function consumersOf(
+  session: Session,
+  stream: string,
+  own: ConsumerInfo | undefined,
+): Promise<ConsumerInfo[]> {
+  try {
+    const manager = await session.connection.jetstreamManager({ checkAPI: false });
+    const found: ConsumerInfo[] = [];
+    for await (const consumer of manager.consumers.list(stream)) found.push(consumer);
+    return found;
+  } catch {
+    return own ? [own] : [];
+  }
+}
+
 const isOwn = ([key]: [string, string]): boolean => !key.startsWith("_nats.");
 
 /** A configuration that can be created again: without what the server itself has written into it. */

@@ -4,9 +4,8 @@ import type { ContractInputs } from "../../../contract/inputs";
 import type { Session } from "../../../contract/nats/session";
 import { CommandError } from "../../shared/exit";
 import type { Cluster } from "../kubernetes";
-import { writeJournal, type Journal, type Phase } from "./journal";
+import { writeJournal, type Intent, type Journal, type Phase } from "./journal";
 import type { Lock } from "./lock";
-import type { Intent } from "./plan";
 
 /** Longest wait for one change in NATS, in seconds. */
 const CHANGE_SECONDS = 15;

@@ -6,19 +6,19 @@ import type { Observed } from "../../../contract/rules";
 import type { Session } from "../../../contract/nats/session";
 import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
-import { consumersOf } from "../nats";
+import { consumersOf } from "./consumers";
 import { placesOf, streamToMake } from "./consumers";
 import { AGAIN, RepairContext, type RepairOptions } from "./context";
 import { holdingStream, isWhole, noteOf } from "./holding";
-import { closeJournal, newJournal, readJournal, writeJournal, type Journal, type Reason } from "./journal";
+import { closeJournal, newJournal, readJournal, writeJournal, type Intent, type Journal, type Reason } from "./journal";
 import { Lock, refuseWhereHeld } from "./lock";
-import { intentOf, isEmpty, planRepair, withoutLoss, type Inventory, type Intent, type RepairPlan } from "./plan";
+import { intentOf, isEmpty, planRepair, withoutLoss, type Inventory, type RepairPlan } from "./plan";
 import { mayListen, RecreateSteps } from "./recreate";
 import { Renew } from "./renew";
 import { restartDeployment, rolledOut } from "./rollout";
 
 export type { Point, RepairOptions } from "./context";
-export type { Intent } from "./plan";
+export type { Intent } from "./journal";
 export { holdingStream } from "./holding";
 
 /** Longest wait for a rollout and for the contract, in seconds. */

@@ -6,7 +6,17 @@ import * as path from "node:path";
 import type { ConsumerConfig, StreamConfig } from "nats";
 import { FROZEN_SUBJECT } from "../../../contract/rules/rule";
 import { CommandError } from "../../shared/exit";
-import type { Intent } from "./plan";
+
+/** What the user is asked about. */
+export interface Intent {
+  readonly broken: readonly string[];
+  readonly steps: readonly string[];
+  readonly losses: readonly string[];
+  /** Violations that stay. */
+  readonly leaves: readonly string[];
+  /** Since when it has been interrupted, where it goes on. */
+  readonly since?: string;
+}
 
 /** How far a repair has come. Each word says what is done; whoever goes on looks at the live state first. */
 export type Phase =

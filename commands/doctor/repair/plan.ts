@@ -8,6 +8,7 @@ import { subjectsCover } from "../../../contract/subjects";
 import { plural } from "../../../contract/wording";
 import { quoted } from "../text";
 import { longer, outOfOrder, streamToMake } from "./consumers";
+import type { Intent } from "./journal";
 import { isFixed } from "./recreate";
 
 /** What `--repair` is going to do. */
@@ -322,17 +323,6 @@ function lossesOf({ recreates, impact }: RepairPlan, { inventory: { listens }, t
         ]
       : []),
   ];
-}
-
-/** What the user is asked about. */
-export interface Intent {
-  readonly broken: readonly string[];
-  readonly steps: readonly string[];
-  readonly losses: readonly string[];
-  /** Violations that stay. */
-  readonly leaves: readonly string[];
-  /** Since when it has been interrupted, where it goes on. */
-  readonly since?: string;
 }
 
 /** What the user is asked about a plan. */

@@ -6,9 +6,8 @@ import type { Session } from "../../../contract/nats/session";
 import { subjectsCover } from "../../../contract/subjects";
 import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
-import { consumersOf } from "../nats";
 import { quoted } from "../text";
-import { advance, createConsumer, joinSubjects, placesOf, takeUpTo } from "./consumers";
+import { consumersOf, advance, createConsumer, joinSubjects, placesOf, takeUpTo } from "./consumers";
 import type { RepairContext } from "./context";
 import { Filling } from "./filling";
 import {

@@ -5,7 +5,7 @@ import type { V1Pod } from "@kubernetes/client-node";
 import { CreateError, type Program } from "../container";
 import { memoryFolder, writeSecretFile } from "../places";
 import { answers } from "../probe";
-import type { Situation } from ".";
+import type { Situation } from "./situation";
 
 const [CLIENT, MONITOR] = [4222, 8222];
 /** Ports that nats-server listens on in a pod. */

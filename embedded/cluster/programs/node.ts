@@ -4,7 +4,7 @@ import { projectRoot } from "../../../contract/project";
 import type { Program } from "../container";
 import { namesFile } from "../places";
 import { answers } from "../probe";
-import type { Situation } from ".";
+import type { Situation } from "./situation";
 
 /** Loaded before the script: leads in-cluster names to this machine's ports. */
 const RESOLVER = path.join(projectRoot(), "dist", "embedded", "cluster", "programs", "node-names.js");

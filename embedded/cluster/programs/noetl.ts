@@ -7,7 +7,7 @@ import { GATEWAY_RELEASE } from "../../toolchain/gateway";
 import type { Program } from "../container";
 import { imageFolder, namesFile } from "../places";
 import { answers, holdsConnection } from "../probe";
-import type { ProgramTools, Situation } from ".";
+import type { ProgramTools, Situation } from "./situation";
 
 const ROLES: Readonly<Record<string, "server" | "worker" | "gateway">> = {
   "noetl-server": "server",

@@ -3,7 +3,7 @@ import * as path from "node:path";
 import { CreateError, type Program } from "../container";
 import { openFolder } from "../places";
 import { postgres } from "./postgres";
-import type { Situation } from ".";
+import type { Situation } from "./situation";
 
 const CONFIG = "/etc/pgbouncer/pgbouncer.ini";
 

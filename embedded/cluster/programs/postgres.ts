@@ -5,7 +5,7 @@ import { promisify } from "node:util";
 import type { DatabaseTools } from "../../toolchain/database";
 import { CreateError, type Program } from "../container";
 import { isRoot, openFolder } from "../places";
-import type { Situation } from ".";
+import type { Situation } from "./situation";
 
 const run = promisify(execFile);
 

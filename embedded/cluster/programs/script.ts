@@ -6,7 +6,7 @@ import type { Program } from "../container";
 import { curlHome, imageFolder } from "../places";
 import { runsHere } from "../stages";
 import { packagesOf } from "./noetl";
-import type { Situation } from ".";
+import type { Situation } from "./situation";
 
 /** A port of 127.0.0.1 on which nothing listens, for Services behind which nothing is ready. */
 const REFUSES = 1;
