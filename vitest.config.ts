@@ -41,7 +41,9 @@ const NEEDS = {
   programs: [
     "test/contract/guard/alerts.test.ts",
     "test/commands/kind/**/*.test.ts",
+    "test/embedded/toolchain/{downloads,toolchain}.test.ts",
     "test/embedded/up.test.ts",
+    "test/program.test.ts",
     "test/scripts/build.test.ts",
     "test/scripts/import-directions.test.ts",
     "test/scripts/package.test.ts",
@@ -115,7 +117,7 @@ export default defineConfig({
         },
       },
       {
-        // They start git, npm and compilers, and no tool that is built.
+        // They start programs and servers of their own (git, npm, compilers, hosts of downloads), and no tool that is built.
         test: {
           name: "programs",
           include: NEEDS.programs,
