@@ -1,6 +1,6 @@
 /**
  * Measures the contract's check against a real nats-server on loopback: how many round trips it costs after connecting,
- * and how long it takes beside `nats stream info` and `nats consumer info`, which tell the same facts and judge nothing.
+ * and how long it takes beside `nats stream info` and `nats consumer info`, which show the same facts and compare nothing.
  *
  *     npm run build && node dist/bench/contract.js [--json]
  */

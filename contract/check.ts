@@ -138,11 +138,11 @@ export async function checkWith(inquiry: Inquiry, wait: boolean, remembered: Rem
   for (let tries = 1; ; tries++) {
     const observation = await observe(inquiry, remembered);
     if (observation.observed.consumer) consumerSeen ??= deadline.elapsed();
-    const verdicts = evaluateRules(inputs, observation.observed);
+    const results = evaluateRules(inputs, observation.observed);
     const missing = wait && deadline.remaining() > LAST_LOOK_MILLISECONDS;
     const unsettled = missing && deadline.elapsed() - (consumerSeen ?? 0) < BRIEF_MILLISECONDS;
-    if (isFinal(verdicts, { missing, unsettled })) {
-      return reportOf(inquiry, observation, wait ? withWaiting(verdicts, deadline) : verdicts);
+    if (isFinal(results, { missing, unsettled })) {
+      return reportOf(inquiry, observation, wait ? withWaiting(results, deadline) : results);
     }
     await deadline.pause(pauseAfter(tries), LAST_LOOK_MILLISECONDS);
   }
@@ -315,8 +315,8 @@ async function accessOf(
   return { updatesRefused, callbacksRefused, creations, unwritable };
 }
 
-function isFinal(verdicts: readonly RuleResult[], patience: { missing: boolean; unsettled: boolean }): boolean {
-  const broken = verdicts.filter((verdict) => !verdict.ok);
+function isFinal(results: readonly RuleResult[], patience: { missing: boolean; unsettled: boolean }): boolean {
+  const broken = results.filter((result) => !result.ok);
   if (broken.some(({ severity, waits }) => severity === "violation" && waits === undefined)) return true;
   return !broken.some(
     ({ waits }) => (waits === "until-deadline" && patience.missing) || (waits === "briefly" && patience.unsettled),
@@ -324,24 +324,24 @@ function isFinal(verdicts: readonly RuleResult[], patience: { missing: boolean; 
 }
 
 /** What is waited for until the deadline, with how long it was. */
-const withWaiting = (verdicts: readonly RuleResult[], deadline: Deadline): RuleResult[] =>
-  verdicts.map((verdict) =>
-    verdict.ok || verdict.waits !== "until-deadline"
-      ? verdict
-      : { ...verdict, found: `${verdict.found} after ${inSeconds(deadline.elapsed())}` },
+const withWaiting = (results: readonly RuleResult[], deadline: Deadline): RuleResult[] =>
+  results.map((result) =>
+    result.ok || result.waits !== "until-deadline"
+      ? result
+      : { ...result, found: `${result.found} after ${inSeconds(deadline.elapsed())}` },
   );
 
 function reportOf(
   { session, inputs }: Inquiry,
   { observed, skippedRules }: Observation,
-  verdicts: readonly RuleResult[],
+  results: readonly RuleResult[],
 ): ContractReport {
   const { stream, consumer, buckets } = observed;
-  const broken = verdicts.filter((verdict) => !verdict.ok);
+  const broken = results.filter((result) => !result.ok);
   return {
     holds: !broken.some(breaks(inputs)),
-    report: contractMessage(inputs, verdicts, { session, observed }),
-    checks: verdicts.map(({ id, bucket, consumer: name, object, ok, severity, found, expected }) => ({
+    report: contractMessage(inputs, results, { session, observed }),
+    checks: results.map(({ id, bucket, consumer: name, object, ok, severity, found, expected }) => ({
       id,
       ...(bucket === undefined ? {} : { bucket }),
       ...(name === undefined ? {} : { consumer: name }),

@@ -325,7 +325,7 @@ function valueAt(path: string, inputs: unknown, unknown: string | undefined): un
  * What is wrong with the inputs, one sentence each; empty where all is well. Values are never repeated, except where
  * they cannot be a credential.
  *
- * @param unknown What stands for a value that a preview does not know yet; such a value is not judged.
+ * @param unknown What stands for a value that a preview does not know yet; such a value is not checked.
  */
 export function inputProblems(inputs: ContractInputs, unknown?: string): string[] {
   const connection: unknown = inputs.connection;

@@ -139,10 +139,10 @@ function consumerCommands(
 
 const INDENT = "    ";
 
-function describe(verdict: RuleResult): string {
-  const { rule, ensure, found, expected } = verdict;
+function describe(result: RuleResult): string {
+  const { rule, ensure, found, expected } = result;
   return [
-    `  ${rule.severity} ${checkName(verdict)}: found ${found}, expected ${expected}`,
+    `  ${rule.severity} ${checkName(result)}: found ${found}, expected ${expected}`,
     `${INDENT}checked: ${rule.checks}`,
     `${INDENT}breaks: ${rule.why}`,
     ...(ensure.action === "leave" ? [`${INDENT}mode ensure leaves it: ${ensure.why}`] : []),
@@ -163,10 +163,10 @@ export interface Asked {
  */
 export function contractMessage(
   inputs: ContractInputs,
-  verdicts: readonly RuleResult[],
+  results: readonly RuleResult[],
   { session, observed }: Asked,
 ): string {
-  const broken = verdicts.filter((verdict) => !verdict.ok);
+  const broken = results.filter((result) => !result.ok);
   if (broken.length === 0) return "";
   const violations = broken.filter(({ severity }) => severity === "violation").length;
   const drifted = broken.length - violations;
@@ -178,7 +178,7 @@ export function contractMessage(
       ? `NoETL works, but its stream contract has drifted: ${plural(drifted, "difference")}.`
       : `The stream contract of NoETL does not hold: ${plural(violations, "violation")}` +
         `${drifted > 0 ? `, and ${plural(drifted, "difference")} more` : ""}.`;
-  const fixes = broken.map((verdict) => verdict.fix);
+  const fixes = broken.map((result) => result.fix);
   const commands = fixCommands(inputs, fixes);
   const advice = fixes.flatMap((fix) => (fix.action === "advise" ? fix.advice : []));
   const server = `${session.server} (nats-server ${session.serverVersion})`;

@@ -47,7 +47,7 @@ export async function preflight(inputs: ContractInputs, part: Part = "noetl"): P
       try {
         const { observed } = await observe({ session, inputs: asked, deadline });
         const blocking = evaluateRules(asked, observed).filter(
-          (verdict) => standsInTheWay(verdict) && (part === "noetl" || isGateways(verdict)),
+          (broken) => standsInTheWay(broken) && (part === "noetl" || isGateways(broken)),
         );
         if (blocking.length === 0) return { result: "clear" };
         return { result: "blocked", report: contractMessage(asked, blocking, { session, observed }) };

@@ -128,7 +128,7 @@ export async function probePublishes(
   const attempt = (subject: string, headers: Record<string, string>): Promise<Attempt> =>
     session.attempt({ subject, headers: { ...headers, ...(quiet ? TRACE_ONLY : {}) } }, ROUTE_MILLISECONDS, deadline);
 
-  // A publish that is only traced is judged by everything that a real one is. It is answered only where it fails, and
+  // A publish that is only traced is checked by everything that a real one is. It is answered only where it fails, and
   // before the next one on the same subject is.
   const first = subjects[0] ?? inputs.subject;
   const dry = quiet && isAnswered(stream, first) ? attempt(first, { [EXPECTED_STREAM]: inputs.stream }) : undefined;

@@ -5,12 +5,12 @@ import {
   type ResourceValidationArgs,
   type ResourceValidationPolicy,
 } from "@pulumi/policy";
-import { problemsOf } from "./judge";
+import { problemsOf } from "./problems";
 import { bareProperties, type ResourceView } from "./resource";
 import { isStackRule, type ResourceRule, type Rule } from "./rule";
 import { RULES } from "./rules";
 
-const judged = (resource: ResourceValidationArgs | PolicyResource): ResourceView => ({
+const viewOf = (resource: ResourceValidationArgs | PolicyResource): ResourceView => ({
   type: resource.type,
   name: resource.name,
   urn: resource.urn,
@@ -27,7 +27,7 @@ const statement = (rule: Rule) => ({
 });
 
 const sentences = (rule: Rule, resource: ResourceValidationArgs): string[] =>
-  problemsOf(rule, [judged(resource)]).map(({ problem }) => problem);
+  problemsOf(rule, [viewOf(resource)]).map(({ problem }) => problem);
 
 /** A rule about one resource that does not ask what is encrypted. */
 const resourcePolicy = (rule: ResourceRule): ResourceValidationPolicy => ({
@@ -55,7 +55,7 @@ function encryptionPolicy(rule: ResourceRule): ResourceValidationPolicy {
       const problems = judgements.get(args.urn);
       judgements.delete(args.urn);
       if (!problems)
-        throw new Error(`${rule.name} judges at its own enforcement level "remediate" only, or is "disabled"`);
+        throw new Error(`${rule.name} runs at its own enforcement level "remediate" only, or is "disabled"`);
       for (const problem of problems) report(problem);
     },
   };
@@ -68,7 +68,7 @@ new PolicyPack("noetl-nats", {
           ...statement(rule),
           enforcementLevel: "mandatory" as const,
           validateStack: (args, report) => {
-            for (const { urn, problem } of problemsOf(rule, args.resources.map(judged))) report(problem, urn);
+            for (const { urn, problem } of problemsOf(rule, args.resources.map(viewOf))) report(problem, urn);
           },
         }
       : rule.seesEncryption

@@ -52,7 +52,7 @@ export interface Release {
   readonly known: KnownChart | undefined;
   /** The release's values over the chart's own, which are read where the chart is a folder. */
   readonly values: Readonly<Record<string, unknown>>;
-  /** The chart's own values; undefined where they are out of reach: then only what the release says itself can be judged. */
+  /** The chart's own values; undefined where they are out of reach: then only what the release says itself can be checked. */
   readonly defaults: Readonly<Record<string, unknown>> | undefined;
 }
 

@@ -43,7 +43,7 @@ export const fromManifest = (manifest: Manifest, release: ResourceView): Resourc
 
 /**
  * The bare properties behind what `@pulumi/policy` hands out. Its proxies hide which values are encrypted and throw at the
- * first one that a preview does not know, which would leave the rest of the resource unjudged.
+ * first one that a preview does not know, which would leave the rest of the resource unchecked.
  */
 export function bareProperties(props: object): Record<string, unknown> {
   const descriptors = Object.entries(Object.getOwnPropertyDescriptors(props));
@@ -61,7 +61,7 @@ const UNKNOWN = new Set([
   "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
 ]);
 
-/** True for a value that a preview cannot know; no rule judges it before the update does know it. */
+/** True for a value that a preview cannot know; no rule checks it before the update does know it. */
 export const isUnknown = (value: unknown): boolean => typeof value === "string" && UNKNOWN.has(value);
 
 const ANY_UNKNOWN = new RegExp([...UNKNOWN].join("|"));

@@ -306,7 +306,7 @@ const namespacesClosed: StackRule = {
     const closed = resources
       .filter((each) => each.type === "kubernetes:networking.k8s.io/v1:NetworkPolicy" && deniesByDefault(each))
       .map(({ props }) => at(props, "metadata.namespace"));
-    // What a preview does not know yet is judged by the update.
+    // What a preview does not know yet is checked by the update.
     if (closed.some(isUnknown)) return [];
     return resources
       .filter(({ type }) => type === "kubernetes:core/v1:Namespace")
@@ -325,11 +325,11 @@ const releasesRendered: ResourceRule = {
   advisory: true,
   demand: "What a Helm release puts into the cluster can be rendered, so that the other rules see it.",
   subjects: "Helm releases",
-  reason: "Where it cannot, a release is judged by its values alone, and a chart may make anything of them.",
+  reason: "Where it cannot, a release is checked by its values alone, and a chart may make anything of them.",
   remedy: "Put `helm` on PATH where previews and updates run, and let it reach the chart's repository.",
   check: (resource) => {
     const { failure } = resource.type === RELEASE ? rendering(resource) : {};
-    return failure === undefined ? [] : [`judged by its values alone: ${failure}`];
+    return failure === undefined ? [] : [`checked by its values alone: ${failure}`];
   },
 };
 

@@ -68,14 +68,14 @@ const isRefused = ({ rule }: RuleResult, now: ContractInputs): boolean =>
   rule.severity === "violation" || (now.strict && !rule.isEvent);
 
 /** What mode `ensure` does about a rule that the change breaks; `what` is the stream or consumer with its name. */
-function ensured(verdict: RuleResult | undefined, what: string, now: ContractInputs): string {
-  if (!verdict) return `The existing ${what} is as it has to be.`;
-  const why = whyOf(verdict.id);
-  if (isUpdatable(verdict)) {
+function ensured(result: RuleResult | undefined, what: string, now: ContractInputs): string {
+  if (!result) return `The existing ${what} is as it has to be.`;
+  const why = whyOf(result.id);
+  if (isUpdatable(result)) {
     return `The update changes the existing ${what} in place, before NoETL starts. It matters because ${why}.`;
   }
   const never = `the ${what} would have to be recreated, which mode ensure never does`;
-  return isRefused(verdict, now)
+  return isRefused(result, now)
     ? `The update fails before it changes anything: ${never}. It matters because ${why}.`
     : `The existing ${what} keeps the old value, and the update warns: ${never}. It matters because ${why}.`;
 }
@@ -206,18 +206,18 @@ export function contractReport(
   }
   // A stream in memory goes with the server that holds it, and is created by the new terms.
   const isRenewed = losesMemory && old.expect.storage === "memory";
-  const verdicts = old.stream === now.stream ? newlyBroken(isRenewed ? renewed(old, now) : old, now) : [];
-  const broken: Broken = new Map(verdicts.map((verdict) => [verdict.id, verdict]));
+  const results = old.stream === now.stream ? newlyBroken(isRenewed ? renewed(old, now) : old, now) : [];
+  const broken: Broken = new Map(results.map((result) => [result.id, result]));
   const changes: ContractChange[] = TERMS.flatMap(({ name, value, consequence }) =>
     value(old) === value(now)
       ? []
       : [{ term: name, old: value(old), new: value(now), consequence: consequence({ old, now, broken, isRenewed }) }],
   );
-  const left = verdicts.filter((verdict) =>
+  const left = results.filter((result) =>
     isEnsured(now)
-      ? !isUpdatable(verdict)
+      ? !isUpdatable(result)
       : // The workers make a consumer that is missing when they start, and put its limit in flight right.
-        verdict.id !== "consumer-exists" && verdict.id !== "consumer-max-ack-pending",
+        result.id !== "consumer-exists" && result.id !== "consumer-max-ack-pending",
   );
   if (changes.length === 0 || left.length === 0) return { changes, ...nothing };
   return {
@@ -234,7 +234,7 @@ export function contractReport(
       now,
       left.map(({ fix }) => fix),
     ),
-    refused: isEnsured(now) && left.some((verdict) => isRefused(verdict, now)),
+    refused: isEnsured(now) && left.some((result) => isRefused(result, now)),
   };
 }
 

@@ -5,7 +5,7 @@ import { knownSecrets } from "../shared/mask";
 import { answer, type Cluster } from "./kubernetes";
 import type { Answer, VariableFacts } from "./evidence";
 
-/** Whose environment is read, and how it is judged and shown. */
+/** Whose environment is read, and how it is checked and shown. */
 interface Wanted {
   readonly namespace: string;
   readonly deployment: string;

@@ -62,17 +62,17 @@ export function contractFacts(
   observed: Observed,
   repair?: RepairFacts,
 ): Pick<NatsFacts, "checks" | "commands" | "overlapping" | "blocked" | "repair"> {
-  const verdicts = evaluateRules(inputs, observed);
+  const results = evaluateRules(inputs, observed);
   const overlapping = (observed.overlapping ?? []).filter((name) => name !== repair?.holding?.name);
   // What would be lost is asked about by the repair itself.
   const inventory = { subjects: {}, consumers: [], listens: true };
   const plan = planRepair(inputs, observed.overlapping ? { ...observed, overlapping } : observed, inventory);
   const fixes = new Set(plan.fixes.map(checkName));
   return {
-    checks: verdicts.map((verdict) => checkFacts(verdict, !verdict.ok && fixes.has(checkName(verdict)))),
+    checks: results.map((result) => checkFacts(result, !result.ok && fixes.has(checkName(result)))),
     commands: fixCommands(
       inputs,
-      verdicts.filter(({ ok }) => !ok).map(({ fix }) => fix),
+      results.filter(({ ok }) => !ok).map(({ fix }) => fix),
     ),
     overlapping,
     blocked: plan.blocked,
@@ -80,7 +80,7 @@ export function contractFacts(
   };
 }
 
-/** What a verdict says, whatever it names beside the rule: a bucket, a consumer. */
+/** What a result says, whatever it names beside the rule: a bucket, a consumer. */
 function checkFacts(
   { rule, fix, waits: _waits, ensure: _ensure, ...check }: RuleResult,
   repairable: boolean,

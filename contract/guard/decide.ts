@@ -53,14 +53,14 @@ export function decide(inputs: ContractInputs, seen: Seen, mode: GuardMode): Dec
   const heals = changes.filter((change): change is Heal => {
     if (change.creates === undefined) return false;
     const isBucket = change.creates.kind === "bucket";
-    return !forbidding.some((verdict) => isBuckets(verdict) === isBucket);
+    return !forbidding.some((result) => isBuckets(result) === isBucket);
   });
   return { heals, broken, holds, repairing };
 }
 
 /** A broken contract in one line, the same as long as the same is broken in the same way. */
 export function brokenText(broken: readonly RuleResult[], server: string): string {
-  const one = (verdict: RuleResult): string =>
-    `${verdict.severity} ${checkName(verdict)}: found ${verdict.found}, expected ${verdict.expected}`;
+  const one = (result: RuleResult): string =>
+    `${result.severity} ${checkName(result)}: found ${result.found}, expected ${result.expected}`;
   return broken.length === 0 ? `the contract holds at ${server}` : broken.map(one).join("; ");
 }

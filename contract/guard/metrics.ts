@@ -150,10 +150,10 @@ function lookValues({ seen, decision, oldestPendingSeconds }: LastLook, stores: 
   ];
 }
 
-const brokenValue = (verdict: RuleResult): Value => {
-  const name = checkName(verdict);
-  const labels: Record<string, string> = { rule: verdict.id, severity: verdict.severity };
-  if (name !== verdict.id) labels.object = name.slice(`${verdict.id} of `.length);
+const brokenValue = (result: RuleResult): Value => {
+  const name = checkName(result);
+  const labels: Record<string, string> = { rule: result.id, severity: result.severity };
+  if (name !== result.id) labels.object = name.slice(`${result.id} of `.length);
   return value("noetl_contract_rule_broken", 1, labels);
 };
 

@@ -3,7 +3,7 @@ import type { StreamInfo } from "nats";
 import type { ConsumerTerms } from "../lines";
 import { ACCOUNT_RULES } from "./account";
 import { CONSUMER_RULES } from "./consumer";
-import { declaredVerdicts } from "../declared/verdicts";
+import { declaredResults } from "../declared/rules";
 import { bucketsOf, GATEWAY_RULES } from "./gateway";
 import { consumerTerms } from "../inputs";
 import { PROBE_RULES } from "./probe";
@@ -128,7 +128,7 @@ function isAsked(rule: Rule, { observed, contract, bucket }: Asked): boolean {
   }
 }
 
-/** The contract as one of the workers' consumers is judged by it. */
+/** The contract as one of the workers' consumers is checked by it. */
 function contractOf(contract: Contract, terms: ConsumerTerms): Contract {
   const { expect, worker } = contract;
   return {
@@ -203,5 +203,5 @@ export function evaluateRules(contract: Contract, observed: Observed): RuleResul
       ];
     }),
   );
-  return [...noetl, ...declaredVerdicts(contract, observed)];
+  return [...noetl, ...declaredResults(contract, observed)];
 }

@@ -21,7 +21,7 @@ export const EFFECTS = {
 
 export type Effect = keyof typeof EFFECTS;
 
-/** The part of the inputs that the rules judge by. */
+/** The part of the inputs that the rules go by. */
 export type Contract = Pick<
   ContractInputs,
   | "stream"

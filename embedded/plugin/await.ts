@@ -126,10 +126,10 @@ export function readiness(object: JsonObject, related: readonly JsonObject[] = [
     case "apps/v1/DaemonSet":
       return daemonSet(object);
     case "batch/v1/Job": {
-      const verdict = job(object);
-      return verdict.state === "ready"
-        ? verdict
-        : { ...verdict, why: [verdict.why, ...related.flatMap(podTroubles)].join("; ") };
+      const result = job(object);
+      return result.state === "ready"
+        ? result
+        : { ...result, why: [result.why, ...related.flatMap(podTroubles)].join("; ") };
     }
     case "v1/Pod":
       return pod(object);
@@ -189,10 +189,10 @@ export async function untilReady(
   const settled = await poll<{ object: JsonObject; problem?: string }>(async () => {
     const object = await api.get(path, options.signal);
     if (!object) throw new Error(`${path} disappeared while it was waited for`);
-    const verdict = readiness(object, await relatedTo(api, object, options.signal));
-    if (verdict.state === "ready") return { object };
-    if (verdict.state === "failed") return { object, problem: verdict.why };
-    last = { object, why: verdict.why };
+    const result = readiness(object, await relatedTo(api, object, options.signal));
+    if (result.state === "ready") return { object };
+    if (result.state === "failed") return { object, problem: result.why };
+    last = { object, why: result.why };
     return undefined;
   }, options);
   if (settled) return settled;

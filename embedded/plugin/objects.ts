@@ -200,7 +200,7 @@ export class ObjectResource implements Resource {
     };
   }
 
-  /** Whether a Job is not done; judged by the cluster, and by the state where that cannot be asked. */
+  /** Whether a Job is not done; checked by the cluster, and by the state where that cannot be asked. */
   private async isUnready(call: DiffCall): Promise<boolean> {
     const olds = unwrap(call.olds);
     if (!isKind(olds, "batch/v1", "Job")) return false;

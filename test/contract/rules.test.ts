@@ -165,7 +165,7 @@ describe("on the current server", () => {
     expect(brokenIn((await check()).checks)).toEqual(["stream-transform"]);
   });
 
-  it("other names, values and worker settings are judged by", async () => {
+  it("other names, values and worker settings are checked by", async () => {
     await withManager(server, async (manager) => {
       await addStream(manager, {
         name: "OTHER",

@@ -1,19 +1,19 @@
 import { Secret } from "@pulumi/policy";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { problemsOf, type Render } from "../../policy/judge";
+import { problemsOf, type Render } from "../../policy/problems";
 import { fromManifest, plain, type ResourceView } from "../../policy/resource";
 import type { Rule } from "../../policy/rule";
 import { RULES } from "../../policy/rules";
 import { BAD_STACKS, CANARY, type Example, GOOD_STACKS } from "./bad-stacks";
 
 /** Rules that a stack of one or two resources cannot keep, and the one about what this test hands in itself. */
-const JUDGED = RULES.filter(
+const CHECKED = RULES.filter(
   ({ name }) => !["namespaces-closed", "deletion-protection", "releases-rendered"].includes(name),
 );
 
 /** Every problem of a stack, with the rule that it breaks. */
-function problems(stack: readonly Example[], rules: readonly Rule[] = JUDGED): { rule: string; problem: string }[] {
+function problems(stack: readonly Example[], rules: readonly Rule[] = CHECKED): { rule: string; problem: string }[] {
   const objects = new Map<string, readonly ResourceView[]>();
   const views = stack.map(({ type, props, renders = [] }, index): ResourceView => {
     const view = { type, name: `it-${index}`, urn: `urn-${index}`, props, protect: true };
@@ -50,7 +50,7 @@ describe("a bad stack is refused, by the rule that it breaks and by no other", (
 
   it("is refused wherever the rule has an example", () => {
     const tried = new Set(BAD_STACKS.map(({ rule }) => rule));
-    expect(JUDGED.map(({ name }) => name).filter((name) => !tried.has(name))).toEqual(["contract-retention"]);
+    expect(CHECKED.map(({ name }) => name).filter((name) => !tried.has(name))).toEqual(["contract-retention"]);
   });
 });
 

@@ -5,7 +5,7 @@ import { Secret } from "@pulumi/policy";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { STAND_IN_CHART } from "../../embedded/stack";
 import { ensureTools } from "../../embedded/toolchain";
-import { problemsOf } from "../../policy/judge";
+import { problemsOf } from "../../policy/problems";
 import { rendering } from "../../policy/render";
 import type { ResourceView } from "../../policy/resource";
 import { RULES } from "../../policy/rules";
@@ -37,7 +37,7 @@ const reachable = (props: Record<string, unknown>): Record<string, unknown> =>
   props.chart === "nats" ? { ...props, chart: STAND_IN_CHART } : props;
 const nearby = ({ repositoryOpts: _, ...props }: Record<string, unknown>): Record<string, unknown> => reachable(props);
 
-const judged = ({ type, name, inputs }: Declared): ResourceView => ({
+const viewOf = ({ type, name, inputs }: Declared): ResourceView => ({
   type,
   name,
   urn: name,
@@ -48,7 +48,7 @@ const judged = ({ type, name, inputs }: Declared): ResourceView => ({
 
 describe("every reviewed stack on GKE keeps the rules, with all that its releases render", () => {
   it.each(CONFIGURATIONS)("$name", async ({ raw, facts }) => {
-    const resources = (await run(raw, facts)).declared.map(judged);
+    const resources = (await run(raw, facts)).declared.map(viewOf);
     const releases = resources.filter(({ type }) => type === "kubernetes:helm.sh/v3:Release");
     for (const release of releases) {
       const { objects, failure } = rendering(release);
@@ -67,7 +67,7 @@ describe("every reviewed stack on GKE keeps the rules, with all that its release
   });
 });
 
-describe("a release of any chart is judged by what helm renders", () => {
+describe("a release of any chart is checked by what helm renders", () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-chart-"));
   const chart = path.join(folder, "app");
   fs.mkdirSync(path.join(chart, "templates"), { recursive: true });
@@ -114,7 +114,7 @@ describe("a release of any chart is judged by what helm renders", () => {
     ]);
   });
   it("a chart that refuses its values is said, without the values", () => {
-    const refused = "releases-rendered: judged by its values alone: helm refuses the chart or these values";
+    const refused = "releases-rendered: checked by its values alone: helm refuses the chart or these values";
     expect(problems({ fails: true })).toEqual([refused]);
     expect(problems({ fails: true, auth: { password: UNKNOWN } })).toEqual([]);
   });
@@ -122,7 +122,7 @@ describe("a release of any chart is judged by what helm renders", () => {
     const before = process.env.PATH;
     process.env.PATH = folder;
     try {
-      expect(problems({ scope: "x" })).toEqual(["releases-rendered: judged by its values alone: helm is not on PATH"]);
+      expect(problems({ scope: "x" })).toEqual(["releases-rendered: checked by its values alone: helm is not on PATH"]);
     } finally {
       process.env.PATH = before;
     }

@@ -69,14 +69,14 @@ const NO_IMPACT: Impact = {
   refuses: false,
 };
 
-/** The consumer that a verdict is about: where there are several it is named, else it is the contract's only one. */
+/** The consumer that a result is about: where there are several it is named, else it is the contract's only one. */
 const consumerOf = ({ consumer, object, rule }: RuleResult, inputs: ContractInputs): string =>
   consumer ?? (rule.about === "worker" ? object : undefined) ?? consumerTerms(inputs)[0]?.name ?? inputs.consumer;
 
-/** Whether a broken rule asks for a filter to go that nobody but its maker can judge. */
-const widens = (verdict: RuleResult, inputs: ContractInputs): boolean => {
-  const wanted = consumerTerms(inputs).find(({ name }) => name === consumerOf(verdict, inputs));
-  return ["consumer-filter", "consumers-cover"].includes(verdict.id) && wanted?.filters === undefined;
+/** Whether a broken rule asks for a filter to go that nobody but its maker can decide on. */
+const widens = (result: RuleResult, inputs: ContractInputs): boolean => {
+  const wanted = consumerTerms(inputs).find(({ name }) => name === consumerOf(result, inputs));
+  return ["consumer-filter", "consumers-cover"].includes(result.id) && wanted?.filters === undefined;
 };
 
 /**
@@ -87,23 +87,23 @@ export function planRepair(inputs: ContractInputs, observed: Observed, inventory
   const broken = evaluateRules(inputs, observed).filter(({ ok }) => !ok);
   const pressing = broken.filter(({ severity }) => inputs.strict || severity === "violation");
   const blocked = blockedBy(inputs, observed, pressing);
-  const able = pressing.filter((verdict) => !widens(verdict, inputs));
+  const able = pressing.filter((result) => !widens(result, inputs));
   const wants = (action: string): RuleResult[] => able.filter(({ fix }) => fix.action === action);
-  const renews = [...new Set(wants("recreate-consumer").map((verdict) => consumerOf(verdict, inputs)))];
+  const renews = [...new Set(wants("recreate-consumer").map((result) => consumerOf(result, inputs)))];
   const recreates = wants("recreate-stream").length > 0 ? "stream" : renews.length > 0 ? "consumer" : undefined;
   const { changes, refused } = ensurePlan(inputs, observed);
-  const isRefused = (verdict: RuleResult): boolean => refused.some((each) => checkName(each) === checkName(verdict));
+  const isRefused = (result: RuleResult): boolean => refused.some((each) => checkName(each) === checkName(result));
   /** What is made new needs no update, and the contract's own configuration leaves nothing to put right in it. */
-  const replaced = (verdict: RuleResult): boolean =>
-    !widens(verdict, inputs) &&
-    ((recreates === "stream" && (verdict.rule.about === "stream" || verdict.rule.about === "consumer")) ||
-      (recreates === "consumer" && verdict.rule.about === "consumer" && renews.includes(consumerOf(verdict, inputs))));
+  const replaced = (result: RuleResult): boolean =>
+    !widens(result, inputs) &&
+    ((recreates === "stream" && (result.rule.about === "stream" || result.rule.about === "consumer")) ||
+      (recreates === "consumer" && result.rule.about === "consumer" && renews.includes(consumerOf(result, inputs))));
   const harmless = changes.flatMap((change) => withoutLoss(change, observed));
-  const fixes = broken.filter((verdict) => replaced(verdict) || (!widens(verdict, inputs) && !isRefused(verdict)));
+  const fixes = broken.filter((result) => replaced(result) || (!widens(result, inputs) && !isRefused(result)));
   const remaining = harmless.filter(({ subject }) => !isReplaced(subject, inputs, { recreates, renews }));
   return {
     fixes,
-    leaves: pressing.filter((verdict) => !fixes.includes(verdict)),
+    leaves: pressing.filter((result) => !fixes.includes(result)),
     recreates,
     renews: recreates === "consumer" ? renews : [],
     changes: remaining,
@@ -327,10 +327,10 @@ function lossesOf({ recreates, impact }: RepairPlan, { inventory: { listens }, t
 
 /** What the user is asked about a plan. */
 export function intentOf(plan: RepairPlan, inputs: ContractInputs, known: Known): Intent {
-  const describe = (verdict: RuleResult): string => {
-    const { found, expected } = verdict;
-    const kept = widens(verdict, inputs) ? "; a filter is never removed or widened from here" : "";
-    return `${checkName(verdict)}: found ${found}, expected ${expected}${kept}`;
+  const describe = (result: RuleResult): string => {
+    const { found, expected } = result;
+    const kept = widens(result, inputs) ? "; a filter is never removed or widened from here" : "";
+    return `${checkName(result)}: found ${found}, expected ${expected}${kept}`;
   };
   return {
     broken: plan.fixes.map(describe),

@@ -76,7 +76,7 @@ describe("without knowing it, a secret is hidden", () => {
   });
 });
 
-describe("what is no secret stays", () => {
+describe("what is not a secret stays", () => {
   it.each([
     "password: $NATS_PASSWORD_0",
     'password: "<< $NATS_PASSWORD_0 >>"',

@@ -168,7 +168,7 @@ describe("the page in a browser", () => {
     expect(await back(dark)).toBe("rgb(255, 255, 255)");
   });
 
-  it.each([320, 390, 768, 1200])("is no wider than a window of %i pixels", async (width) => {
+  it.each([320, 390, 768, 1200])("is not wider than a window of %i pixels", async (width) => {
     const page = await open({ viewport: { width, height: 800 } });
     await page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true");
     expect(await page.evaluate<number>("document.documentElement.scrollWidth")).toBe(width);

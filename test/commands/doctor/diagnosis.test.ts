@@ -1673,7 +1673,7 @@ describe("a hook of a pod that is told to stop", () => {
   const WARNING = "Pod/noetl-worker-1: FailedPreStopHook: PreStopHook failed";
   const at = (worker: PodFacts) => diagnose(inPart("noetl", { pods: [SERVER, worker], warnings: [WARNING] })).findings;
 
-  it("is no cause when it fails, nor evidence of one", () => {
+  it("is not a cause when it fails, nor evidence of one", () => {
     expect(at(WORKER)).toEqual([]);
     const [finding] = at(unready(WORKER));
     expect(finding?.id).toBe("not-ready");

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { DECLARED_RULES } from "../../../contract/declared/verdicts";
+import { DECLARED_RULES } from "../../../contract/declared/rules";
 import { RULES } from "../../../contract/rules";
 import { diagnose } from "../../../commands/doctor/diagnosis";
 import { HEADLINES, SPECIALS } from "../../../commands/doctor/diagnosis/headlines";

@@ -45,7 +45,7 @@ describe("a log", () => {
     ]);
   });
 
-  it("of the gateway and of Google's programs is worded too; what is no such object stays as it is", () => {
+  it("of the gateway and of Google's programs is worded too; what is not such an object stays as it is", () => {
     expect(textsOf('{"timestamp":"x","level":"WARN","fields":{"message":"slow"},"target":"gw"}')).toEqual([
       "WARN slow",
     ]);

@@ -72,7 +72,7 @@ async function published(port: number | string): Promise<number> {
 
 it("has user 1000 read and write what root has written, which it could not before", async () => {
   if (!isRoot) {
-    // Who cannot give a file away says so, and is no obstacle to the server.
+    // Who cannot give a file away says so, and is not an obstacle to the server.
     fs.writeFileSync(path.join(volume, "own"), "");
     expect(
       spawnSync("sh", ["-c", ownerScript(volume, (process.getuid?.() ?? 0) + 1)], { encoding: "utf8" }),

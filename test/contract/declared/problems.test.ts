@@ -301,7 +301,7 @@ describe("a declaration that is right", () => {
     expect(problems(declared)).toEqual([]);
   });
 
-  it("is not judged where a preview does not know it yet", () => {
+  it("is not checked where a preview does not know it yet", () => {
     const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
     expect(
       problems(

@@ -80,7 +80,7 @@ describe("what is created", () => {
     ["a work queue", { retention: "workqueue" }],
     ["a mirror", { mirror: { name: "OTHER" }, subjects: [] }],
     ["a sealed stream", { sealed: true }],
-  ])("is no consumer on %s", (_, changes) => {
+  ])("is not a consumer on %s", (_, changes) => {
     expect(healsOf({}, seen({ stream: streamOf({}, changes) }))).toEqual([]);
   });
 

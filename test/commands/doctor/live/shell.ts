@@ -100,7 +100,7 @@ export async function kubectlOf(deployment: Deployment, command: string): Promis
     await deployment.rbac.createNamespacedRoleBinding({ namespace, body });
     return "";
   }
-  // What only shows something is no part of what puts it right.
+  // What only shows something is not a part of what puts it right.
   if (["get", "describe", "logs", "top", "cluster-info", "auth"].includes(verb ?? "")) return "";
   throw new Error(`these tests have nothing for it: ${command}`);
 }

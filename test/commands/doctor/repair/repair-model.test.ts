@@ -28,13 +28,13 @@ describe("whatever happens around a repair", () => {
 
   it(`${RUNS} random interleavings (seed ${SEED}): nothing is lost, and nothing comes twice unless it is said`, async () => {
     const scenarios = fc.sample(scenario, { numRuns: RUNS, seed: SEED });
-    const failures: { scenario: Scenario; verdict: RuleResult }[] = [];
+    const failures: { scenario: Scenario; result: RuleResult }[] = [];
     let next = 0;
     const player = async (): Promise<void> => {
       for (let index = next++; index < scenarios.length && failures.length < 5; index = next++) {
         const each = scenarios[index] as Scenario;
-        const verdict = await Play.run(server, each, String(index));
-        if (wrong(verdict)) failures.push({ scenario: each, verdict });
+        const result = await Play.run(server, each, String(index));
+        if (wrong(result)) failures.push({ scenario: each, result });
       }
     };
     await Promise.all(Array.from({ length: TOGETHER }, player));

@@ -33,7 +33,7 @@ export const DECLARED_RULES: Readonly<
 };
 
 /** A check of one declared object. */
-export interface DeclaredVerdict {
+export interface DeclaredResult {
   readonly id: string;
   /** `stream ORDERS` */
   readonly object: string;
@@ -113,7 +113,7 @@ function adviceOf(standing: Standing): string {
   return `let the contract do it (contractMode ensure, or mode "ensure" of the library): ${changes.map(({ does }) => does).join(", ")}`;
 }
 
-function verdict(standing: Standing): DeclaredVerdict {
+function result(standing: Standing): DeclaredResult {
   const { target, state, refusals, changes } = standing;
   const { id, checks, why } = DECLARED_RULES[target.list];
   const severity = severityOf(standing);
@@ -150,9 +150,6 @@ function verdict(standing: Standing): DeclaredVerdict {
 }
 
 /** One check for each declared object; none where nothing is declared, or nothing was asked. */
-export function declaredVerdicts(
-  { declared }: Pick<ContractInputs, "declared">,
-  observed: Observed,
-): DeclaredVerdict[] {
-  return declared && observed.declared ? standings(declared, observed.declared).map(verdict) : [];
+export function declaredResults({ declared }: Pick<ContractInputs, "declared">, observed: Observed): DeclaredResult[] {
+  return declared && observed.declared ? standings(declared, observed.declared).map(result) : [];
 }
