@@ -9,6 +9,7 @@ import { PROJECT } from "../contract/project";
 import { SETTINGS } from "../config/schema";
 import { kubernetesClient } from "../contract/kubernetes/api";
 import { attachCluster, startCluster, type Cluster } from "./cluster";
+import { nodeIsCurrent } from "./cluster/node-process";
 import { EMBEDDED_DIR, EMBEDDED_STACK, handOverEngine } from "./home";
 import { lookForOfficials } from "./officials";
 
@@ -90,11 +91,15 @@ async function obtainCluster(
 ): Promise<Cluster> {
   const dir = path.join(EMBEDDED_DIR, "cluster");
   const running = await attachCluster(dir);
-  if (running) return running;
+  if (running && nodeIsCurrent(dir)) return running;
   const noetl = typeof obtained === "string" ? {} : { noetl: obtained };
   const tools = await allOf(pending, CLUSTER_TOOLS);
   const itself = "gateway" in gateway ? gateway : {};
-  return startCluster({ dir, tools, ...noetl, ...itself, outlivesCaller: true, log: say });
+  if (!running) return startCluster({ dir, tools, ...noetl, ...itself, outlivesCaller: true, log: say });
+  say("The cluster was started by another build of this project: its node starts again, and with it every pod.");
+  const { renewNode } = await import("./cluster/renew.js");
+  await renewNode({ dir, tools, ...noetl, ...itself, log: say });
+  return (await attachCluster(dir)) ?? running;
 }
 
 /**

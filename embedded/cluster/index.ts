@@ -1,7 +1,6 @@
 import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { projectRoot } from "../../contract/project";
 import { ensureDatabaseTools } from "../toolchain/database";
@@ -11,7 +10,8 @@ import { isReady } from "./kubeconfig";
 import { Launcher } from "./launch";
 import { clusterFiles, makeOpenFolder, memoryFolder, openFolder } from "./places";
 import { freePorts } from "./ports";
-import { isAlive, markedProcesses, readProcesses, self, signal, type Recorded } from "./processes";
+import { endProcesses, isAlive, markedProcesses, readProcesses, self } from "./processes";
+import { launchNode, NODE_PROGRAM } from "./node-process";
 import type { ProgramTools } from "./programs/situation";
 
 export type { ClusterTools } from "./control-plane";
@@ -32,10 +32,8 @@ export interface Cluster {
 
 /** Every process of a complete cluster. */
 const PARTS = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "node"] as const;
-/** Processes of this folder run compiled, also where this module is loaded from its source. */
-const compiled = (name: string) => path.join(projectRoot(), "dist", "embedded", "cluster", name);
-const SUPERVISOR = compiled("node.js");
-const GUARD = compiled("guard.js");
+/** It runs compiled, also where this module is loaded from its source. */
+const GUARD = path.join(projectRoot(), "dist", "embedded", "cluster", "guard.js");
 
 /**
  * Starts a throwaway control plane on loopback: etcd, kube-apiserver, kube-controller-manager, kube-scheduler, a
@@ -62,7 +60,7 @@ export async function startCluster(options: {
   const [database] = await Promise.all([ensureDatabaseTools(log), requireCurl()]);
   await stopCluster(dir);
   const at = clusterFiles(dir);
-  if (!fs.existsSync(SUPERVISOR)) throw new Error(`${SUPERVISOR} is missing: run npm run build`);
+  if (!fs.existsSync(NODE_PROGRAM)) throw new Error(`${NODE_PROGRAM} is missing: run npm run build`);
   fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
   // From here on the folder is known as a cluster's, however early the start is interrupted.
   fs.writeFileSync(at.processes, "{}", { mode: 0o600 });
@@ -81,15 +79,8 @@ export async function startCluster(options: {
     const [kubelet] = (await freePorts(1)) as [number];
     await seedCluster(kubeconfig, kubelet);
     startKwok(start, kubelet);
-    const programs: ProgramTools = {
-      natsServer: tools["nats-server"],
-      database,
-      noetl,
-      gateway,
-    };
-    if (gateway !== undefined) fs.writeFileSync(at.gateway, gateway, { mode: 0o600 });
-    if (noetl) fs.writeFileSync(at.noetl, JSON.stringify(noetl), { mode: 0o600 });
-    launcher.launch("node", [process.execPath, SUPERVISOR, dir, JSON.stringify(programs)]);
+    const programs: ProgramTools = { natsServer: tools["nats-server"], database, noetl, gateway };
+    launchNode(launcher, programs);
     await launcher.ready("the simulated node", "kwok", () => nodeIsReady(kubeconfig));
     log(`Control plane ready after ${((Date.now() - started) / 1000).toFixed(1)} s.`);
     return handle(dir);
@@ -144,19 +135,6 @@ export async function stopCluster(dir: string): Promise<void> {
   fs.rmSync(openFolder(dir), { recursive: true, force: true });
   fs.rmSync(memoryFolder(dir), { recursive: true, force: true });
   fs.rmSync(dir, { recursive: true, force: true });
-}
-
-async function endProcesses(processes: readonly Recorded[]): Promise<void> {
-  for (const [name, deadlineMs] of [
-    ["SIGTERM", 10_000],
-    ["SIGKILL", 5000],
-  ] as const) {
-    for (const recorded of processes) signal(recorded, name);
-    const deadline = Date.now() + deadlineMs;
-    while (processes.some(isAlive) && Date.now() < deadline) await sleep(25);
-  }
-  const left = processes.filter(isAlive).map(({ pid }) => pid);
-  if (left.length > 0) throw new Error(`processes ${left.join(", ")} of the embedded cluster do not end`);
 }
 
 function handle(dir: string): Cluster {

@@ -16,7 +16,7 @@ const ENVIRONMENT = Object.fromEntries(
 export class Launcher {
   private readonly at: ClusterFiles;
 
-  constructor(private readonly dir: string) {
+  constructor(readonly dir: string) {
     this.at = clusterFiles(dir);
   }
 

@@ -58,6 +58,7 @@ export const clusterFiles = (dir: string) => ({
   noetl: path.join(dir, "noetl.json"),
   gateway: path.join(dir, "gateway"),
   children: path.join(dir, "children.json"),
+  node: path.join(dir, "node.json"),
   kubeconfig: path.join(dir, "kubeconfig"),
   logs: path.join(dir, "logs"),
   certs: path.join(dir, "certs"),

@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** A process that the cluster started. The start time tells it from a later process with the same id. */
 export interface Recorded {
@@ -65,6 +66,24 @@ export function signal(recorded: Recorded, name: NodeJS.Signals): void {
   } catch {
     // It has ended in the meantime.
   }
+}
+
+/**
+ * Ends processes: each has 10 s to end by itself before it is killed.
+ *
+ * @throws Error where one outlives being killed by 5 s.
+ */
+export async function endProcesses(processes: readonly Recorded[]): Promise<void> {
+  for (const [name, deadlineMs] of [
+    ["SIGTERM", 10_000],
+    ["SIGKILL", 5000],
+  ] as const) {
+    for (const recorded of processes) signal(recorded, name);
+    const deadline = Date.now() + deadlineMs;
+    while (processes.some(isAlive) && Date.now() < deadline) await sleep(25);
+  }
+  const left = processes.filter(isAlive).map(({ pid }) => pid);
+  if (left.length > 0) throw new Error(`processes ${left.join(", ")} of the embedded cluster do not end`);
 }
 
 /** The 22nd field of a process's stat; undefined where there is none. */
