@@ -4,7 +4,10 @@ import * as path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { projectRoot } from "../../../contract/project";
 import { attachCluster, startCluster, stopCluster, type Cluster } from "../../../embedded/cluster";
-import { clusterFiles, openFolder } from "../../../embedded/cluster/places";
+import { nodeIsCurrent } from "../../../embedded/cluster/node-process";
+import { clusterFiles, openFolder, volumesFolder } from "../../../embedded/cluster/places";
+import { isAlive, readProcesses } from "../../../embedded/cluster/processes";
+import { renewNode } from "../../../embedded/cluster/renew";
 import {
   Client,
   clusterDir,
@@ -82,6 +85,44 @@ describe("life of a cluster", () => {
     await cluster.stop();
     expectNothingLeft(dir);
     expect(await attachCluster(dir)).toBeUndefined();
+  });
+
+  it("has its node started again with this build's code where another build started it: pods and volumes stay", async () => {
+    const dir = clusterDir();
+    onTestFinished(() => stopCluster(dir));
+    const cluster = await launch(dir);
+    await deploy(cluster);
+    expect(nodeIsCurrent(dir)).toBe(true);
+    const at = clusterFiles(dir);
+    const client = new Client(cluster);
+    const behind = () => readProcesses(at.children);
+    const pods = async () =>
+      Promise.all([client.pod("nats", "nats-0", isReady), client.pod("postgres", "postgres-0", isReady)]).then(
+        (found) => found.map(({ metadata }) => metadata?.uid),
+      );
+    const database = () =>
+      (fs.readdirSync(volumesFolder(dir), { recursive: true }) as string[])
+        .filter((file) => path.basename(file) === "PG_VERSION")
+        .map((file) => fs.statSync(path.join(volumesFolder(dir), file)).ino)
+        .sort();
+    const before = { pods: await pods(), database: database(), processes: Object.values(behind()) };
+    expect(before.database.length).toBeGreaterThan(0);
+
+    // As a build leaves it that had other code, or did not keep which.
+    fs.writeFileSync(at.node, JSON.stringify({ code: "another" }));
+    expect(nodeIsCurrent(dir)).toBe(false);
+    fs.rmSync(at.node);
+    expect(nodeIsCurrent(dir)).toBe(false);
+    await renewNode({ dir, tools: await clusterTools(), log: () => undefined });
+
+    expect(nodeIsCurrent(dir)).toBe(true);
+    const renewed = await attachCluster(dir);
+    expect(renewed?.pids).toEqual({ ...cluster.pids, node: expect.any(Number) });
+    expect(renewed?.pids.node).not.toBe(cluster.pids.node);
+    expect(await pods()).toEqual(before.pods);
+    expect(database()).toEqual(before.database);
+    expect(before.processes.filter(isAlive)).toEqual([]);
+    expect(Object.values(behind()).filter(isAlive).length).toBe(before.processes.length);
   });
 
   it("cleans up after a supervisor that was killed, also the processes behind its pods", async () => {
