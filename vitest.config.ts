@@ -81,6 +81,7 @@ const NEEDS = {
     "test/contract/kubernetes/kubeconfig.test.ts",
     "test/contract/nats/connect.test.ts",
     "test/contract/nats/login.test.ts",
+    "test/contract/nats/roles.test.ts",
     "test/docs/connecting.test.ts",
     "test/docs/declared.test.ts",
   ],

@@ -11,6 +11,7 @@ export {
 export {
   type DatabaseConnection,
   type NatsConnection,
+  type NatsLogins,
   Noetl,
   type NoetlArgs,
   type StreamNames,

@@ -1,4 +1,5 @@
 import { LINE_PROFILES } from "../contract/lines";
+import { roleInbox } from "../contract/nats/roles";
 import type { ContractArguments } from "../contract/inputs";
 import { declaredOf, streamReplicas } from "./declared";
 import { lineTerms, stackLine } from "./lines";
@@ -28,6 +29,27 @@ export const workerTuning = (settings: Settings) => ({
   maxAckPending: settings.workerMaxAckPending,
   maxDeliver: settings.workerMaxDeliver,
 });
+
+/** NoETL's own logins as the contract takes them, where parts have one each; one without the other cannot be tried. */
+export const contractLogins = <T>({
+  server,
+  worker,
+}: { readonly server?: Login<T>; readonly worker?: Login<T> } = {}) =>
+  server && worker
+    ? {
+        noetlLogin: {
+          user: server.user,
+          password: server.password,
+          inbox: roleInbox("server"),
+          worker: { user: worker.user, password: worker.password, inbox: roleInbox("worker") },
+        },
+      }
+    : {};
+
+interface Login<T> {
+  readonly user: T;
+  readonly password: T;
+}
 
 /** What a stack declares beyond NoETL, and whether that is all there is. */
 function declaredTerms(settings: Settings): Pick<ContractArguments, "declared" | "declaredOnly"> {

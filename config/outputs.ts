@@ -1,5 +1,7 @@
 /** Outputs of a stack: its program gives them, and commands read them. */
 import type { StreamNames } from "../contract/env";
+import type { NoetlLogin } from "../contract/inputs";
+import type { NatsRole } from "../contract/nats/roles";
 
 /** What the last check of the contract found. */
 export interface ContractOutput {
@@ -18,6 +20,9 @@ export interface ContractOutput {
   readonly serverVersion: string;
 }
 
+/** What parts of NoETL log in to NATS with. */
+export type NatsLoginsOutput = { readonly [R in NatsRole]?: NoetlLogin };
+
 /** Outputs by name; one of a part that the stack does not deploy is missing. */
 export interface StackOutputs {
   /** Where pods reach NATS, and as whom. */
@@ -26,6 +31,8 @@ export interface StackOutputs {
   readonly natsUser: string;
   /** Secret. */
   readonly natsPassword: string;
+  /** Secret; what server, workers and gateway log in with, where each has a user of its own. */
+  readonly natsLogins?: NatsLoginsOutput;
   /** With user and password in it, a secret; of a NATS that the stack deploys. */
   readonly natsUrl?: string;
   /** What NoETL logs in with at its database. */

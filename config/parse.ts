@@ -6,6 +6,7 @@ import { gkeConflicts } from "./gke";
 import { foreignKeys } from "./foreign";
 import { guardConflicts } from "./guard";
 import { lineConflicts } from "./lines";
+import { loginConflicts } from "./logins";
 import { networkConflicts } from "./network";
 import { natsMemory } from "../contract/nats/memory";
 import { playbookHint } from "./playbooks";
@@ -186,6 +187,7 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
     ...storageConflicts(settings),
     ...declaredConflicts(settings),
     ...guardConflicts(settings),
+    ...loginConflicts(settings),
     ...networkConflicts(settings),
     ...gkeConflicts(settings, changed),
     ...riskProblems(settings),
@@ -266,13 +268,13 @@ function workerConflicts(settings: Settings, changed: Changed): string[] {
 function revisions(settings: Settings, raw: Readonly<Record<string, string>>): string[] {
   const makesPostgres = settings.deployPostgres || settings.useCloudSql;
   const passwords = [
-    ["natsPassword", settings.deployNats ? undefined : "deployNats is false"],
+    ["natsPassword", settings.deployNats ? undefined : "deployNats is false", settings.natsUsers === "each"],
     ["postgresPassword", makesPostgres ? undefined : "deployPostgres is false"],
     ["noetlPassword", settings.deployNoetl ? undefined : "deployNoetl is false"],
   ] as const;
-  return passwords.flatMap(([password, absent]) => {
+  return passwords.flatMap(([password, absent, hasOthers]) => {
     const key = `${password}Revision` as const;
-    const why = absent ?? (settings[password] === undefined ? undefined : `${password} is set`);
+    const why = absent ?? (settings[password] === undefined || hasOthers ? undefined : `${password} is set`);
     if (why === undefined || !isChanged(key, raw)) return [];
     return [
       `${key}: "${settings[key]}" has no effect while ${why}: no password is generated then; ` +

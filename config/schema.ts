@@ -284,9 +284,19 @@ export const SETTINGS = {
     example: "~/.kube/config",
   }),
 
+  natsUsers: text("one", {
+    group: "NATS",
+    description:
+      "Who logs in to the NATS of the stack: one user for all, or each of server, workers and gateway a user of its own that may do what " +
+      "it does and no more, with natsUser for the commands of this project and for nats-box (docs/security.md). A change restarts NoETL's " +
+      "pods and not NATS.",
+    allowed: "one or each",
+    example: "each",
+    check: is.oneOf("one", "each"),
+  }),
   natsUser: text(NATS_USER, {
     group: "NATS",
-    description: "User that server, worker and gateway log in with.",
+    description: "User that server, worker and gateway log in with where natsUsers is one; it may do everything.",
     allowed: "letters, digits and . _ ~ -",
     check: is.credential,
   }),
@@ -296,7 +306,9 @@ export const SETTINGS = {
   ),
   natsPasswordRevision: integer(1, [1, 1_000_000], {
     group: "NATS",
-    description: "Another number has another password generated where natsPassword is unset: docs/passwords.md.",
+    description:
+      "Another number has another password generated where natsPassword is unset, and others for the users of natsUsers each: " +
+      "docs/passwords.md.",
     example: "2",
   }),
   natsJetstreamFileSize: size(DEFAULTS.natsJetstreamFileSize, ["1Gi", "16Ti"], {

@@ -29,6 +29,7 @@ export const DECIDED_VARIABLES: readonly DecidedVariable[] = [
   decided("NATS_USER", ["worker"], "natsUser"),
   decided("NATS_USERNAME", ["gateway"], "natsUser"),
   decided("NATS_PASSWORD", ["worker", "gateway"], "natsPassword"),
+  decided("NATS_INBOX_PREFIX", NOETL, "natsUsers"),
   decided("LOG_LEVEL", NOETL, "noetlLogLevel"),
   decided("NOETL_SERVER_URL", NOETL),
   decided("NOETL_PORT", ["server"]),

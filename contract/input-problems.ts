@@ -153,9 +153,15 @@ const COMMON_RULES: readonly InputRule[] = [
   rule("timeoutSeconds", between(1, 3600, "seconds, 1 to 3600"), DEFAULT_TIMEOUT_SECONDS),
 ];
 
+const INBOX: Kind = { check: typed("string", literalSubject), allowed: "a subject without wildcards" };
+
 const LOGIN_RULES: readonly InputRule[] = [
   rule("noetlLogin.user", USER, "noetl"),
   rule("noetlLogin.password", PASSWORD, GENERATED),
+  optional("noetlLogin.inbox", INBOX, "_INBOX"),
+  optional("noetlLogin.worker.user", USER, "noetl-worker"),
+  optional("noetlLogin.worker.password", PASSWORD, GENERATED),
+  optional("noetlLogin.worker.inbox", INBOX, "_INBOX"),
 ];
 
 const UPDATES_PREFIX: Kind = {

@@ -99,6 +99,13 @@ export interface NoetlPlaces {
 export interface NoetlLogin {
   readonly user: string;
   readonly password: string;
+  /** What the subjects begin with on which it gets its answers. Default: `_INBOX`, as of every client. */
+  readonly inbox?: string;
+}
+
+/** NoETL's own login: the server's, and the workers' where that is another. */
+export interface NoetlLogins extends NoetlLogin {
+  readonly worker?: NoetlLogin;
 }
 
 /** Everything that one check needs, with no default left open. */
@@ -134,7 +141,7 @@ export interface ContractInputs {
    */
   readonly noetlLine?: NoetlLine;
   /** NoETL's own login, where it is another than that of the check. */
-  readonly noetlLogin?: NoetlLogin;
+  readonly noetlLogin?: NoetlLogins;
   /** Subjects that this NoETL publishes on. Default: as its line does, with routing off. */
   readonly publishes?: readonly string[];
   /** The durable consumers of the workers. Default: as the line's workers make them, `consumer` first. */

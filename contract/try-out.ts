@@ -1,5 +1,5 @@
 /** What is tried with NoETL's login, where that is another than the check's with both. */
-import { openSession } from "./nats/connect";
+import { CHECK, openSession } from "./nats/connect";
 import { streamConfig } from "./desired";
 import { ConnectError } from "./errors";
 import type { ConsumerTerms } from "./lines";
@@ -27,13 +27,17 @@ export interface TriedOut {
   readonly open: readonly { readonly rules: readonly string[]; readonly why: string }[];
 }
 
-/** Inputs of a check that logs in as NoETL does; undefined where the check itself does. */
+/** Inputs of a check that logs in as NoETL's server does; undefined where the check itself does. */
 function noetlInputs(inputs: ContractInputs): ContractInputs | undefined {
   const { noetlLogin, credentials, nkeySeed, ...rest } = inputs;
   if (noetlLogin === undefined) return undefined;
   if (credentials === undefined && nkeySeed === undefined && noetlLogin.user === inputs.user) return undefined;
   return { ...rest, user: noetlLogin.user, password: noetlLogin.password };
 }
+
+/** Inputs of a check that logs in as its workers do; undefined where they have the server's login. */
+const workerInputs = ({ noetlLogin, ...rest }: ContractInputs): ContractInputs | undefined =>
+  noetlLogin?.worker && { ...rest, user: noetlLogin.worker.user, password: noetlLogin.worker.password };
 
 /**
  * Tries out what NoETL does, with its login where that is another than the check's, over a connection of its own.
@@ -49,36 +53,54 @@ export async function tryOut(inquiry: Inquiry, known: Promise<Known>): Promise<T
     const probe = await tryWith(inquiry, known);
     return isCheckersAlone(probe) ? notNoetls(probe) : { probe, open: openRules(probe, await known, session) };
   }
-  let noetl: Session;
+  const opened: Inquiry[] = [];
   try {
-    noetl = await openSession(own, deadline);
-  } catch (error) {
-    if (!(error instanceof ConnectError) || error.problem !== "wrong-password") throw error;
-    return { probe: notAccepted(error, own, session), open: [] };
-  }
-  try {
-    const asNoetl = { session: noetl, inputs: own, deadline };
-    const [probe, { elsewhere, info }, checkers] = await Promise.all([
-      tryWith(asNoetl, known),
-      whatItSees(asNoetl, known),
-      Promise.all([known, mayTrace(session, deadline)]).then(([{ stream }, quiet]) =>
-        probePublishes(inquiry, { stream, quiet }),
-      ),
-    ]);
-    // What the check's own login may not do is nobody's concern.
-    const others = checkers.publishes.filter(({ routes }) => !routes.some(({ end }) => end === "refused"));
-    return {
-      probe: {
-        ...probe,
-        publishes: [...probe.publishes, ...others],
-        workers: probe.workers.map((worker) => ({ ...worker, info })),
-        elsewhere,
-      },
-      open: openRules(probe, await known, noetl),
-    };
+    for (const [as, inbox] of [
+      [own, inputs.noetlLogin?.inbox],
+      [workerInputs(inputs), inputs.noetlLogin?.worker?.inbox],
+    ] as const) {
+      if (as === undefined) continue;
+      try {
+        const identity = { ...CHECK, ...(inbox === undefined ? {} : { inboxPrefix: inbox }) };
+        opened.push({ session: await openSession(as, deadline, identity), inputs: as, deadline });
+      } catch (error) {
+        if (!(error instanceof ConnectError) || error.problem !== "wrong-password") throw error;
+        return { probe: notAccepted(error, as, session), open: [] };
+      }
+    }
+    const [asServer = inquiry, asWorker = asServer] = opened;
+    return await tryAs({ asServer, asWorker, asChecker: inquiry }, known);
   } finally {
-    await noetl.close();
+    await Promise.all(opened.map((each) => each.session.close()));
   }
+}
+
+/** Who tries: NoETL's server, its workers, and the check. */
+interface Tries {
+  readonly asServer: Inquiry;
+  readonly asWorker: Inquiry;
+  readonly asChecker: Inquiry;
+}
+
+async function tryAs({ asServer, asWorker, asChecker }: Tries, known: Promise<Known>): Promise<TriedOut> {
+  const [probe, { elsewhere, info }, checkers] = await Promise.all([
+    tryWith(asServer, known, asWorker),
+    whatItSees(asWorker, known),
+    Promise.all([known, mayTrace(asChecker.session, asChecker.deadline)]).then(([{ stream }, quiet]) =>
+      probePublishes(asChecker, { stream, quiet }),
+    ),
+  ]);
+  // What the check's own login may not do is nobody's concern.
+  const others = checkers.publishes.filter(({ routes }) => !routes.some(({ end }) => end === "refused"));
+  return {
+    probe: {
+      ...probe,
+      publishes: [...probe.publishes, ...others],
+      workers: probe.workers.map((worker) => ({ ...worker, info })),
+      elsewhere,
+    },
+    open: openRules(probe, await known, asServer.session),
+  };
 }
 
 /** What there is to say where NATS does not accept NoETL's login. */
@@ -90,11 +112,12 @@ const notAccepted = (error: ConnectError, { user = "" }: ContractInputs, { maxPa
   maxPayload,
 });
 
-async function tryWith(inquiry: Inquiry, known: Promise<Known>): Promise<Probe> {
+/** @param asWorker Who tries what the workers do. */
+async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inquiry): Promise<Probe> {
   const { session, inputs, deadline } = inquiry;
   const terms = consumerTerms(inputs);
   const [workers, { stream, consumers }, quiet] = await Promise.all([
-    Promise.all(terms.map(({ name }) => probeWorker(inquiry, name))),
+    Promise.all(terms.map(({ name }) => probeWorker(asWorker, name))),
     known,
     mayTrace(session, deadline),
   ]);
@@ -108,7 +131,7 @@ async function tryWith(inquiry: Inquiry, known: Promise<Known>): Promise<Probe> 
     stream === undefined ? probeStreamCreation(session, streamConfig(inputs), deadline) : undefined,
     stream === undefined
       ? admittedByAccount(session, terms.map(inFlight), deadline)
-      : Promise.all(terms.map(async (each) => (isAdded(each) ? probeConsumerCreation(inquiry, each) : undefined))),
+      : Promise.all(terms.map(async (each) => (isAdded(each) ? probeConsumerCreation(asWorker, each) : undefined))),
   ]);
   return {
     login: session.login,

@@ -1,9 +1,11 @@
 /** The outputs of a stack, from its parts. */
+import * as pulumi from "@pulumi/pulumi";
 import type { Gateway, Noetl, Postgres, StreamContract } from "../components";
 import { streamNames } from "../config/contract";
 import { createdText } from "../config/outputs";
 import type { Settings } from "../config/schema";
 import type { StreamNames } from "../contract/env";
+import type { RoleLogins } from "./logins";
 import type { NatsPart } from "./parts";
 import type { DeclaredOutputs } from "./platform";
 
@@ -28,6 +30,7 @@ export function outputsOf(settings: Settings, parts: Parts): DeclaredOutputs {
     natsPort: nats.connection.port,
     natsUser: nats.connection.user,
     natsUrl: nats.deployed?.url,
+    natsLogins: loginsOutput(nats.logins),
     natsPassword: nats.connection.password,
     databaseUser: database?.noetlUser,
     names,
@@ -40,6 +43,13 @@ export function outputsOf(settings: Settings, parts: Parts): DeclaredOutputs {
     gatewayUrl: gateway?.url,
     contract: contract && contractOutput(contract, names),
   });
+}
+
+/** Without host and port, which natsHost and natsPort have. */
+function loginsOutput(logins: RoleLogins): DeclaredOutputs["natsLogins"] {
+  const roles = Object.entries(logins);
+  if (roles.length === 0) return undefined;
+  return pulumi.secret(Object.fromEntries(roles.map(([role, { user, password }]) => [role, { user, password }])));
 }
 
 /** What the last check found. */

@@ -12,11 +12,12 @@ import {
   StreamContract,
 } from "../components";
 import type { NatsUser, NoetlArgs, StreamContractArgs } from "../components";
-import { contractTerms } from "../config/contract";
+import { contractLogins, contractTerms } from "../config/contract";
 import type { Settings } from "../config/schema";
 import { servicePlace } from "../contract/service-host";
 import { gatewayArgs, natsArgs, noetlArgs, postgresArgs } from "./arguments";
 import { guardArgs, guardUser } from "./guard";
+import { type RoleLogins, roleLogins, roleUsers } from "./logins";
 import { policiesOf } from "./network";
 import type { Platform } from "./platform";
 
@@ -30,6 +31,8 @@ export interface StackContext {
   readonly closed: ReturnType<typeof policiesOf>;
   /** The guard's own user of the NATS that the stack deploys. */
   readonly guard: NatsUser | undefined;
+  /** Those of server, workers and gateway, where each has its own. */
+  readonly users: readonly NatsUser[];
 }
 
 /** NATS, and how its clients log in. */
@@ -37,6 +40,8 @@ export interface NatsPart {
   /** Undefined where the stack uses a NATS that is there. */
   readonly deployed: NatsJetStream | undefined;
   readonly connection: NoetlArgs["nats"];
+  /** Those of the parts that have a login of their own. */
+  readonly logins: RoleLogins;
 }
 
 export function stackContext(settings: Settings, platform: Platform): StackContext {
@@ -45,6 +50,7 @@ export function stackContext(settings: Settings, platform: Platform): StackConte
     platform,
     onCluster: { providers: { kubernetes: platform.provider } },
     guard: guardUser(settings),
+    users: roleUsers(settings),
     closed: policiesOf(settings),
   };
 }
@@ -55,23 +61,23 @@ export function stackContext(settings: Settings, platform: Platform): StackConte
  * @param contract What {@link contractArgs} returns; asked for once the stack is declared, since it needs this NATS.
  */
 export function natsPart(stack: StackContext, contract: () => StreamContractArgs): NatsPart {
-  const { settings, platform, guard, closed, onCluster } = stack;
+  const { settings, platform, guard, users, closed, onCluster } = stack;
   if (!settings.deployNats) {
     const { natsHost: host = "", natsPort: port, natsUser: user, natsPassword = "" } = settings;
-    return { deployed: undefined, connection: { host, port, user, password: pulumi.secret(natsPassword) } };
+    return { deployed: undefined, connection: { host, port, user, password: pulumi.secret(natsPassword) }, logins: {} };
   }
   const deployed = new NatsJetStream(
     "nats",
     {
       ...natsArgs(settings),
-      ...(guard ? { extraUsers: [guard] } : {}),
+      extraUsers: [...(guard ? [guard] : []), ...users],
       cluster: platform.access,
       ...closed("nats"),
       ...platform.nats,
     },
     guardServers(onCluster, contract, settings.natsGuardRolls),
   );
-  return { deployed, connection: deployed };
+  return { deployed, connection: deployed, logins: roleLogins(settings, deployed) };
 }
 
 /** NoETL's database and what its schema needs; undefined where the stack does not deploy NoETL. */
@@ -83,8 +89,12 @@ export function databasePart({ settings, platform, closed, onCluster }: StackCon
 
 /** What the stream's checks of a stack have in common. */
 export function contractArgs({ settings, platform }: StackContext, nats: NatsPart): StreamContractArgs {
+  const { gateway, ...terms } = contractTerms(settings);
+  const { user, password } = nats.logins.gateway ?? {};
   return {
-    ...contractTerms(settings),
+    ...terms,
+    ...contractLogins(nats.logins),
+    ...(gateway ? { gateway: { ...gateway, ...(user && password ? { user, password } : {}) } } : {}),
     connection: nats.deployed
       ? { namespace: nats.deployed.namespace, ...platform.access }
       : transportToExternal(settings, platform),
@@ -137,10 +147,12 @@ export interface ClientNeeds {
 
 /** Server and workers. */
 export function noetlPart(stack: StackContext, database: Postgres, needs: ClientNeeds): Noetl {
+  const { server, worker } = needs.nats.logins;
   return new Noetl(
     "noetl",
     {
       nats: needs.nats.connection,
+      ...(server && worker ? { natsLogins: { server, worker } } : {}),
       database: {
         host: database.host,
         port: database.port,
@@ -163,7 +175,7 @@ export function gatewayPart(stack: StackContext, noetl: Noetl | undefined, needs
   return new Gateway(
     "gateway",
     {
-      nats: needs.nats.connection,
+      nats: needs.nats.logins.gateway ?? needs.nats.connection,
       ...gatewayArgs(stack.settings),
       ...stack.closed("gateway"),
       ...(noetl ? { noetlUrl: noetl.serverUrl } : {}),

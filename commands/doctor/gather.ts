@@ -16,7 +16,7 @@ import { readNats } from "./nats";
 import { Slowness } from "./slowness";
 import { lostExecutions } from "./repair/announce";
 import { readJournal, repairFolder } from "./repair/journal";
-import { contractInputs, expectedNatsUrl, kubectlOf, type Target } from "./target";
+import { contractInputs, expectedLogin, expectedNatsUrl, kubectlOf, type Target } from "./target";
 
 /** What a look at NATS says of its own deadline, in seconds; its questions have deadlines of their own. */
 const LOOK_SECONDS = 10;
@@ -26,23 +26,26 @@ export function expectedEnvironment(
   target: Pick<Target, "settings" | "nats">,
 ): Record<string, Record<string, string | undefined>> {
   const { settings } = target;
-  const url = expectedNatsUrl(target);
-  const noetl = {
-    url,
+  const noetl = (role: "server" | "worker") => {
     // Without the whole connection nothing is known to be another one.
-    user: url && target.nats.user,
-    password: url && target.nats.password,
-    names: streamNames(settings),
-    tuning: workerTuning(settings),
+    const url = expectedNatsUrl(target, role);
+    const login = url === undefined ? undefined : expectedLogin(target, role);
+    return {
+      url,
+      user: login?.user,
+      password: login?.password,
+      names: streamNames(settings),
+      tuning: workerTuning(settings),
+    };
   };
   return {
     // What decides about other consumers of a line (pools, filters) is among the further variables.
-    [LOCATIONS.noetl.serverDeployment]: { ...settings.serverEnv, ...serverEnvironment(noetl) },
-    [LOCATIONS.noetl.workerDeployment]: { ...settings.workerEnv, ...workerEnvironment(noetl) },
+    [LOCATIONS.noetl.serverDeployment]: { ...settings.serverEnv, ...serverEnvironment(noetl("server")) },
+    [LOCATIONS.noetl.workerDeployment]: { ...settings.workerEnv, ...workerEnvironment(noetl("worker")) },
     [LOCATIONS.gateway.deployment]: {
       ...settings.gatewayEnv,
       ...gatewayEnvironment({
-        url,
+        url: expectedNatsUrl(target, "gateway"),
         subjects: gatewaySubjects(settings),
         corsAllowedOrigins: settings.corsAllowedOrigins,
       }),

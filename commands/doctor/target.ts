@@ -1,15 +1,19 @@
 import { kubernetesClient } from "../../contract/kubernetes/api";
-import { contractTerms } from "../../config/contract";
+import { contractLogins, contractTerms } from "../../config/contract";
+import { rolesOf } from "../../config/logins";
 import { ConfigError, parseSettings } from "../../config/parse";
-import { createdIn, type ContractOutput, type StackOutputs } from "../../config/outputs";
+import { createdIn, type ContractOutput, type NatsLoginsOutput, type StackOutputs } from "../../config/outputs";
 import { PROJECT } from "../../contract/project";
 import { SETTINGS, type SettingKey, type Settings } from "../../config/schema";
 import { natsUrl, LOCATIONS } from "../../contract/facts";
 import { servicePlace } from "../../contract/service-host";
+import type { NatsRole } from "../../contract/nats/roles";
 import {
+  isRecord,
   withDefaults,
   type ClusterConnection,
   type ContractInputs,
+  type NoetlLogin,
   type ServersConnection,
 } from "../../contract/inputs";
 import { quoted } from "./text";
@@ -36,6 +40,8 @@ export interface Target {
     readonly user: string;
     /** Undefined where no update has finished yet and the configuration does not set it. */
     readonly password?: string;
+    /** What parts with a login of their own have; undefined where all have one, and where no update has finished yet. */
+    readonly logins?: NatsLoginsOutput;
     /** Host and port as the pods reach NATS. */
     readonly host?: string;
     readonly port: number;
@@ -80,6 +86,7 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
     ...(settings.kubeContext ? { context: settings.kubeContext } : {}),
   };
   const natsNamespace = namespaces.nats ?? LOCATIONS.nats.namespace;
+  const logins = loginsIn(outputs.natsLogins);
   const user = text(outputs.natsUser) ?? settings.natsUser;
   const password = text(outputs.natsPassword) ?? settings.natsPassword;
   const host = text(outputs.natsHost) ?? settings.natsHost;
@@ -109,13 +116,27 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
       user,
       port,
       ...(password === undefined ? {} : { password }),
+      ...(logins === undefined ? {} : { logins }),
+      ...(logins === undefined ? {} : { logins }),
       ...(host === undefined ? {} : { host }),
     },
     ...rememberedIn(outputs.contract),
     missingOutputs: expected.filter((name) => outputs[name] === undefined || outputs[name] === null),
     // Of the URL the password alone, which is hidden in every URL: who logs in where may be shown.
-    secrets: [password, ...secretSettings.map((key) => text(config[key]))].filter((value) => value !== undefined),
+    secrets: [
+      password,
+      ...Object.values(logins ?? {}).map((login) => login.password),
+      ...secretSettings.map((key) => text(config[key])),
+    ].filter((value) => value !== undefined),
   };
+}
+
+/** The logins that the output has. */
+function loginsIn(found: unknown): NatsLoginsOutput | undefined {
+  if (!isRecord(found)) return undefined;
+  const isLogin = (each: unknown): each is NoetlLogin =>
+    isRecord(each) && text(each.user) !== undefined && text(each.password) !== undefined;
+  return Object.fromEntries(Object.entries(found).filter(([, each]) => isLogin(each)));
 }
 
 /** The stream's creation as the output `contract` has it. */
@@ -143,17 +164,26 @@ export function contractInputs(
   const { gateway, ...terms } = contractTerms(settings);
   return withDefaults({
     ...terms,
+    ...contractLogins(nats.logins),
     connection: nats.connection,
     ...(password === undefined ? {} : { user: nats.user, password }),
-    ...(gateway ? { gateway: { ...gateway, namespace: namespaces.gateway } } : {}),
+    ...(gateway ? { gateway: { ...gateway, ...nats.logins?.gateway, namespace: namespaces.gateway } } : {}),
     ...(namespaces.noetl === undefined ? {} : { noetl: { namespace: namespaces.noetl } }),
     timeoutSeconds,
   });
 }
 
-/** NATS_URL as the deployed pods must have it; undefined where not all of it is known. */
-export function expectedNatsUrl({ nats: { user, password, host, port } }: Pick<Target, "nats">): string | undefined {
-  return password === undefined || host === undefined ? undefined : natsUrl({ user, password, host, port });
+/** What a part logs in to NATS with; undefined where that is not known. */
+export function expectedLogin({ settings, nats }: Pick<Target, "settings" | "nats">, role: NatsRole) {
+  if (rolesOf(settings).includes(role)) return nats.logins?.[role];
+  return nats.password === undefined ? undefined : { user: nats.user, password: nats.password };
+}
+
+/** NATS_URL as a part's pods must have it; undefined where not all of it is known. */
+export function expectedNatsUrl(target: Pick<Target, "settings" | "nats">, role: NatsRole): string | undefined {
+  const login = expectedLogin(target, role);
+  const { host, port } = target.nats;
+  return login === undefined || host === undefined ? undefined : natsUrl({ ...login, host, port });
 }
 
 /** `kubectl` as it reaches the stack's cluster. Where the kubeconfig is not a file, its context must be the current one. */

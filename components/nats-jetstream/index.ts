@@ -7,8 +7,9 @@ import { kubernetesName } from "../../contract/validate";
 import { ArgumentChecks } from "../arguments";
 import { type ChartSource, chartArgs, chartDigest, generatedPassword, namespace, releaseRevision } from "../shared";
 import { type NatsJetStreamArgs, natsProblems, type NatsTerms, natsTerms } from "./arguments";
+import type { NatsConnection } from "../noetl/values";
 import { NatsUsers } from "./users/resource";
-import { BOX_PASSWORD, natsValues, type NatsValuesArgs, routeSecret, serversDigest } from "./values";
+import { BOX_PASSWORD, type NatsUser, natsValues, type NatsValuesArgs, routeSecret, serversDigest } from "./values";
 
 export type { NatsJetStreamArgs } from "./arguments";
 export type { HostSpread } from "./availability";
@@ -51,6 +52,8 @@ export class NatsJetStream extends pulumi.ComponentResource {
   /** Another text wherever the servers restart, which loses what they hold in memory: NoETL's stream. */
   readonly serversRevision: pulumi.Output<string>;
   private readonly retire: (after: readonly pulumi.Resource[]) => void;
+  private readonly names: (asked: string) => pulumi.Output<string>;
+  private readonly extraUsers: readonly NatsUser[];
 
   constructor(name: string, args: NatsJetStreamArgs = {}, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:NatsJetStream", name, {}, opts);
@@ -96,6 +99,8 @@ export class NatsJetStream extends pulumi.ComponentResource {
     this.host = pulumi.all([place, installed.status]).apply(([known]) => serviceHost(LOCATIONS.nats.service, known));
     this.port = pulumi.output(LOCATIONS.nats.port as number);
     this.user = pulumi.output(users.user);
+    this.names = users.named;
+    this.extraUsers = extraUsers;
     this.retire = (after) => users.retire([installed, ...after]);
     this.password = password;
     this.url = pulumi
@@ -124,6 +129,24 @@ export class NatsJetStream extends pulumi.ComponentResource {
     this.retire(after);
   }
 
+  /**
+   * What one of `extraUsers` logs in with, as it is valid now; it fits wherever a NatsJetStream does.
+   *
+   * @param name As `extraUsers` has it.
+   * @throws pulumi.ResourceError where there is no such user.
+   */
+  loginOf(name: string): Required<NatsConnection> {
+    const found = this.extraUsers.find((each) => each.name === name);
+    if (found === undefined) throw new pulumi.ResourceError(`extraUsers has no ${name}`, this);
+    return {
+      host: this.host,
+      port: this.port,
+      user: this.names(name),
+      password: pulumi.secret(found.password),
+      serversRevision: this.serversRevision,
+    };
+  }
+
   /** The Secret with the login of the routes between the servers of a cluster; a lone server has none. */
   private routes(name: string, namespace: pulumi.Output<string>, replicas: number): k8s.core.v1.Secret | undefined {
     if (replicas === 1) return undefined;
@@ -140,27 +163,35 @@ export class NatsJetStream extends pulumi.ComponentResource {
   private users(name: string, { namespace, user, password, extraUsers, cluster }: UsersArgs): Users {
     const child = { parent: this };
     if (cluster === undefined) {
-      const logins = [{ name: user, password }, ...extraUsers].map(({ name: own, ...rest }) => ({
-        user: own,
-        ...rest,
-      }));
+      const logins = [{ name: user, password }, ...extraUsers].map(({ name: own, ...rest }) => {
+        const { rotates: _rotates, ...login } = rest as Omit<NatsUser, "name">;
+        return { user: own, ...login };
+      });
       const text = pulumi.output(logins).apply((each) => usersText(each as Login[]));
       const secret = new k8s.core.v1.Secret(
         `${name}-users`,
         { metadata: { namespace }, stringData: { [USERS_FILE]: pulumi.secret(text) } },
         child,
       );
-      return { secret: secret.metadata.name, user: pulumi.output(user), retire: () => undefined };
+      const named = (asked: string) => pulumi.output(asked);
+      return { secret: secret.metadata.name, user: named(user), named, retire: () => undefined };
     }
     const shared = { cluster, namespace, secretName: USERS_SECRET, password, extraUsers };
     const admitted = new NatsUsers(`${name}-users`, { ...shared, step: "admit", user }, child);
+    const named = (asked: string): pulumi.Output<string> =>
+      extraUsers.some((each) => each.name === asked && each.rotates)
+        ? admitted.named.apply((names) => names?.[asked]?.user ?? asked)
+        : pulumi.output(asked);
     return {
+      named,
       secret: admitted.secretName,
       user: admitted.user,
       retire: (after) => {
         // Not a child: whoever depends on this component would wait for it, and it waits for them.
         const opts = { dependsOn: [...after] };
-        new NatsUsers(`${name}-users-settled`, { ...shared, step: "retire", user: admitted.user }, opts);
+        const settled = extraUsers.map(({ rotates: _rotates, ...each }) => ({ ...each, name: named(each.name) }));
+        const args = { ...shared, extraUsers: settled, step: "retire", user: admitted.user } as const;
+        new NatsUsers(`${name}-users-settled`, args, opts);
       },
     };
   }
@@ -175,6 +206,8 @@ type UsersArgs = Pick<NatsJetStreamArgs, "cluster"> &
 interface Users {
   readonly secret: pulumi.Output<string>;
   readonly user: pulumi.Output<string>;
+  /** The name of a further user, as it is valid. */
+  readonly named: (asked: string) => pulumi.Output<string>;
   readonly retire: (after: readonly pulumi.Resource[]) => void;
 }
 

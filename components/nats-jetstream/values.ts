@@ -15,6 +15,11 @@ const MEBIBYTE = 1024 ** 2;
 export interface NatsUser {
   name: string;
   password: pulumi.Input<string>;
+  /**
+   * Each new password gets a user of its own, as that of `NatsJetStreamArgs.user` does: old and new are valid until
+   * `retireOldLogins`. `NatsJetStream.loginOf` has the name that is valid. Default false: the name stays.
+   */
+  rotates?: boolean;
   permissions?: {
     publish?: string[] | { allow?: string[]; deny?: string[] };
     subscribe?: string[] | { allow?: string[]; deny?: string[] };

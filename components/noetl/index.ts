@@ -18,14 +18,26 @@ import {
   resolveChart,
   type Resources,
 } from "../shared";
-import { type DatabaseConnection, type NatsConnection, type Rollout, natsUrlOf, noetlValues } from "./values";
+import {
+  type DatabaseConnection,
+  type NatsConnection,
+  type NatsLogins,
+  type Rollout,
+  natsUrlOf,
+  noetlValues,
+} from "./values";
 
 export type { StreamNames, WorkerTuning } from "../../contract/env";
-export type { DatabaseConnection, NatsConnection } from "./values";
+export type { DatabaseConnection, NatsConnection, NatsLogins } from "./values";
 
 export interface NoetlArgs {
   /** Where NATS is and who logs in. A `NatsJetStream` component fits. */
   nats: NatsConnection;
+  /**
+   * Connections of server and workers where each has a login of its own, such as `NatsJetStream.loginOf` gives; needs this
+   * package's chart. Default: `nats`.
+   */
+  natsLogins?: NatsLogins;
   /** Where the database is. */
   database: DatabaseConnection;
   /** Namespace, which the component creates. Default `noetl`. */
@@ -112,7 +124,8 @@ export class Noetl extends pulumi.ComponentResource {
         credentialsRevision: credentialsRevision(
           `${name}-credentials`,
           {
-            nats: natsUrlOf(args.nats),
+            nats: natsUrlOf(args.natsLogins?.server ?? args.nats),
+            ...(args.natsLogins ? { worker: natsUrlOf(args.natsLogins.worker) } : {}),
             database: args.database.password,
           },
           child,

@@ -7,6 +7,7 @@ import {
   type WorkerTuning,
 } from "../../contract/env";
 import { LOCATIONS, natsUrl, serviceHost } from "../../contract/facts";
+import { INBOX_VARIABLE, roleInbox } from "../../contract/nats/roles";
 import { derived } from "../arguments";
 import { imageValues, type IngressArgs, ingressValues, type Inputs, type Resources, zoneSpread } from "../shared";
 
@@ -22,6 +23,12 @@ export interface NatsConnection {
    * the server creates it at its own start only, so it would be gone until somebody restarts NoETL.
    */
   serversRevision?: pulumi.Input<string>;
+}
+
+/** Connections of server and workers where each has a login of its own, which may get answers below {@link roleInbox} alone. */
+export interface NatsLogins {
+  server: NatsConnection;
+  worker: NatsConnection;
 }
 
 /** Annotation of pods that shall restart after NATS's servers. */
@@ -56,6 +63,7 @@ export interface NoetlValuesArgs {
   workerReplicas: pulumi.Input<number>;
   nodePort?: pulumi.Input<number>;
   nats: NatsConnection;
+  natsLogins?: NatsLogins;
   names: Inputs<StreamNames>;
   tuning: Inputs<WorkerTuning>;
   database: DatabaseConnection;
@@ -84,20 +92,27 @@ export function natsUrlOf(nats: NatsConnection): pulumi.Output<string> {
   );
 }
 
+/** What the variables of a part follow from. */
+const factsOf = (
+  { names, tuning }: Pick<NoetlValuesArgs, "names" | "tuning">,
+  nats: NatsConnection,
+): NoetlFacts<pulumi.Input<string>> => ({
+  url: natsUrlOf(nats),
+  user: nats.user,
+  password: pulumi.secret(nats.password),
+  names,
+  tuning: {
+    fetchTimeoutSeconds: derived(tuning.fetchTimeoutSeconds, String),
+    fetchHeartbeatSeconds: derived(tuning.fetchHeartbeatSeconds, String),
+    maxAckPending: derived(tuning.maxAckPending, String),
+    maxDeliver: derived(tuning.maxDeliver, String),
+  },
+});
+
 /** Values of the NoETL chart, on the paths that upstream's chart has too. */
 export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
-  const facts: NoetlFacts<pulumi.Input<string>> = {
-    url: natsUrlOf(args.nats),
-    user: args.nats.user,
-    password: pulumi.secret(args.nats.password),
-    names: args.names,
-    tuning: {
-      fetchTimeoutSeconds: derived(args.tuning.fetchTimeoutSeconds, String),
-      fetchHeartbeatSeconds: derived(args.tuning.fetchHeartbeatSeconds, String),
-      maxAckPending: derived(args.tuning.maxAckPending, String),
-      maxDeliver: derived(args.tuning.maxDeliver, String),
-    },
-  };
+  const { server = args.nats, worker = args.nats } = args.natsLogins ?? {};
+  const inbox = (role: "server" | "worker") => (args.natsLogins ? { [INBOX_VARIABLE]: roleInbox(role) } : {});
   const shared = {
     LOG_LEVEL: args.logLevel,
     NOETL_SERVER_URL: pulumi
@@ -124,7 +139,8 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
     config: {
       server: {
         ...shared,
-        ...serverEnvironment(facts),
+        ...serverEnvironment(factsOf(args, server)),
+        ...inbox("server"),
         POSTGRES_HOST: args.database.host,
         POSTGRES_PORT: pulumi.output(args.database.port).apply(String),
         NOETL_POSTGRES_DB: args.database.database,
@@ -133,7 +149,8 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
       },
       worker: {
         ...shared,
-        ...workerEnvironment(facts),
+        ...workerEnvironment(factsOf(args, worker)),
+        ...inbox("worker"),
         ...args.workerEnv,
       },
     },

@@ -34,8 +34,11 @@ export type StreamContractDeclaredArgs = {
 interface Parts {
   /** The way to NATS. Default: a port-forward to a ready pod behind Service `nats` in namespace `nats`. */
   connection?: StreamContractClusterArgs | StreamContractServersArgs;
-  /** NoETL's own login, where it is another than that of the check: what it may do is tried with it. */
-  noetlLogin?: Inputs<NoetlLogin>;
+  /**
+   * NoETL's own login, where it is another than that of the check: what it may do is tried with it. `worker` is the one of the workers,
+   * where that is not the server's.
+   */
+  noetlLogin?: Inputs<NoetlLogin> & { worker?: Inputs<NoetlLogin> };
   expect?: Partial<Inputs<Expectation>>;
   /** The worker's settings that must agree with its consumer. */
   worker?: Partial<Inputs<WorkerSettings>>;
@@ -76,6 +79,7 @@ const stub: pulumi.dynamic.ResourceProvider = {
 /** The same arguments with every credential marked as a secret. */
 function withSecrets(args: StreamContractArgs): StreamContractArgs {
   const { connection, password, credentials, nkeySeed, noetlLogin, gateway } = args;
+  const worker = noetlLogin?.worker;
   const secret = (value: pulumi.Input<string> | undefined): pulumi.Input<string> | undefined =>
     value === undefined ? undefined : pulumi.secret(value);
   return {
@@ -83,7 +87,11 @@ function withSecrets(args: StreamContractArgs): StreamContractArgs {
     password: secret(password),
     credentials: secret(credentials),
     nkeySeed: secret(nkeySeed),
-    noetlLogin: noetlLogin && { ...noetlLogin, password: pulumi.secret(noetlLogin.password) },
+    noetlLogin: noetlLogin && {
+      ...noetlLogin,
+      password: pulumi.secret(noetlLogin.password),
+      ...(worker ? { worker: { ...worker, password: pulumi.secret(worker.password) } } : {}),
+    },
     gateway: gateway && { ...gateway, password: secret(gateway.password) },
     connection: connection && {
       ...connection,

@@ -11,7 +11,7 @@ import { dialPortForward, dialServer, type Transport } from "./transport";
 /** How a client names itself, and where it listens for answers. */
 export type Identity = Pick<ConnectionOptions, "name" | "inboxPrefix">;
 
-const CHECK: Identity = { name: "noetl-nats stream contract" };
+export const CHECK: Identity = { name: "noetl-nats stream contract" };
 
 /** Connects as the inputs say: the first server that can be reached, or a ready pod.  @throws ConnectError */
 export async function openSession(

@@ -1,7 +1,8 @@
 /** How NoETL's parts connect to NATS, and the words in which their clients put errors. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type NatsConnection, NatsError } from "nats";
-import { need, place } from "./pod-environment";
+import { INBOX_VARIABLE } from "../../contract/nats/roles";
+import { need, optional, place } from "./pod-environment";
 import { messageOf, say } from "./log";
 
 /** nats-py's own: so often it tries to connect, with so many milliseconds between two times. */
@@ -29,6 +30,7 @@ export async function connectOnce(name: string): Promise<NatsConnection> {
       name,
       user,
       pass,
+      inboxPrefix: optional(INBOX_VARIABLE),
       timeout: 2000,
       reconnect: true,
       maxReconnectAttempts: ATTEMPTS,

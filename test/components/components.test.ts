@@ -110,6 +110,31 @@ describe("NatsJetStream", () => {
     });
   });
 
+  it("gives a user of its own to each part that is to have one, and its login to that part alone", async () => {
+    const extraUsers = [
+      { name: "noetl-server", password: "canary-server", rotates: true },
+      { name: "noetl-worker", password: "canary-worker", rotates: true },
+    ];
+    const nats = new library.NatsJetStream("parts", { password: "canary-operator", extraUsers, namespace: "parts" });
+    const database = { host: "db", port: 5432, database: "noetl", user: "noetl", password: "x" };
+    const natsLogins = { server: nats.loginOf("noetl-server"), worker: nats.loginOf("noetl-worker") };
+    new library.Noetl("parts-noetl", { nats, natsLogins, database, namespace: "parts-noetl" });
+    await settled(declared);
+    const { config } = unwrap(release("parts-noetl-release").values) as {
+      config: Record<"server" | "worker", Record<string, string>>;
+    };
+    for (const part of ["server", "worker"] as const) {
+      expect(config[part]).toMatchObject({
+        NATS_URL: `nats://noetl-${part}:canary-${part}@nats.parts.svc.cluster.local:4222`,
+        NATS_USER: `noetl-${part}`,
+        NATS_PASSWORD: `canary-${part}`,
+        NATS_INBOX_PREFIX: `_INBOX_noetl_${part}`,
+      });
+    }
+    expect(JSON.stringify(config)).not.toContain("canary-operator");
+    expect(() => nats.loginOf("nobody")).toThrow("extraUsers has no nobody");
+  });
+
   it("has its namespace enforce what its pods were made for", async () => {
     new library.NatsJetStream("handed", { password: "x", namespace: "handed" });
     new library.NatsJetStream("strict", { password: "x", namespace: "strict", podSecurity: "restricted" });

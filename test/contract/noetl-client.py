@@ -1,9 +1,11 @@
 """Runs NoETL's own client of NATS: connects a server's publisher and the subscribers of a worker, publishes, and waits.
 
 Everything that is asked of NATS is asked by NoETL's modules, which PYTHONPATH names. Only its logger, which loads half of
-NoETL, is another. Arguments: how many commands to publish. The environment is that of NoETL's pods.
+NoETL, is another. Arguments: how many commands to publish; `server` or `worker` for one of the two alone, which uses its
+buckets and object store, too, where the installation has that part of NoETL. The environment is that of NoETL's pods.
 
-Prints one line of JSON: {"published": [subject ...], "received": [[consumer, command_id] ...]}.
+Prints one line of JSON: {"published": [subject ...], "received": [[consumer, command_id] ...], "stored": [text ...]}; a worker alone
+first prints `subscribed`.
 """
 
 import asyncio
@@ -21,6 +23,8 @@ from noetl.core.config import get_worker_settings, settings  # noqa: E402
 from noetl.core.messaging import nats_client  # noqa: E402
 
 DEADLINE_SECONDS = 30
+# More than an entry of a bucket holds, and more than one part of an object.
+LARGE = b"x" * (300 * 1024)
 
 
 def subscribers():
@@ -40,12 +44,10 @@ def subscribers():
     return found
 
 
-async def main(count):
-    received = []
+async def connected_publisher(published):
     # As the server makes it: with the server's settings, not the worker's.
     publisher = nats_client.NATSCommandPublisher(nats_url=settings.nats_url, subject=settings.nats_subject)
     await publisher.connect()
-    published = []
     publish = publisher._js.publish
 
     async def spy(subject, *args, **kwargs):
@@ -53,7 +55,12 @@ async def main(count):
         return await publish(subject, *args, **kwargs)
 
     publisher._js.publish = spy
+    return publisher
+
+
+async def subscribed(received):
     tasks = []
+    connections = []
     for subscriber in subscribers():
 
         async def callback(data, name=subscriber.consumer_name):
@@ -61,24 +68,78 @@ async def main(count):
             return "ack"
 
         await subscriber.connect()
+        connections.append(subscriber._nc)
         tasks.append(asyncio.create_task(subscriber.subscribe(callback)))
         while subscriber._subscription is None:
             if tasks[-1].done():
                 tasks[-1].result()
             await asyncio.sleep(0.02)
-    for number in range(count):
-        # Nobody asks the server in the message for more.
-        await publisher.publish_command(7, number, f"command-{number}", "step", "http://127.0.0.1:9")
-    while len({command for _, command in received}) < count:
+    return tasks, connections
+
+
+def own_stores():
+    """Whether this installation holds what NoETL keeps states and results with."""
+    return os.path.exists(os.path.join(os.path.dirname(nats_client.__file__), "..", "storage", "backends.py"))
+
+
+async def use_states():
+    from noetl.core.cache.nats_kv import get_nats_cache
+
+    cache = await get_nats_cache()
+    assert await cache.set_loop_state("7", "step", {"collection_size": 2})
+    assert await cache.claim_next_loop_index("7", "step", 2, 1) == 0
+    assert await cache.increment_loop_completed("7", "step") == 1
+    assert await cache.get_loop_completed_count("7", "step") == 1
+    # It does not say so where it fails.
+    await cache.delete_execution_state("7")
+    assert await cache.get_loop_state("7", "step") is None
+    return "states"
+
+
+async def use_results():
+    from noetl.core.storage.backends import NATSKVBackend, NATSObjectBackend
+
+    for backend in (NATSKVBackend(), NATSObjectBackend()):
+        key = f"{settings_role()}/result"
+        await backend.put(key, LARGE)
+        assert await backend.get(key) == LARGE
+        # Takes the place of what is there.
+        await backend.put(key, LARGE + b"y")
+        assert await backend.get(key) == LARGE + b"y"
+        # Of an object 2.8.9 never says that it exists: it asks its client for what that does not have.
+        await backend.exists(key)
+        assert await backend.delete(key)
+    return "results"
+
+
+def settings_role():
+    return sys.argv[2] if len(sys.argv) > 2 else "both"
+
+
+async def main(count):
+    published, received, stored = [], [], []
+    role = settings_role()
+    publisher = await connected_publisher(published) if role != "worker" else None
+    tasks, connections = await subscribed(received) if role != "server" else ([], [])
+    if role == "worker":
+        print("subscribed", flush=True)
+    if publisher:
+        for number in range(count):
+            # Nobody asks the server in the message for more.
+            await publisher.publish_command(7, number, f"command-{number}", "step", "http://127.0.0.1:9")
+    while tasks and len({command for _, command in received}) < count:
         for task in tasks:
             if task.done():
                 task.result()
         await asyncio.sleep(0.02)
+    if role != "both" and own_stores():
+        stored = [await use_results()] + ([await use_states()] if role == "server" else [])
     # Acknowledgements are sent after the callback.
     for subscriber_task in tasks:
         subscriber_task.cancel()
-    await publisher._nc.flush()
-    print(json.dumps({"published": published, "received": received}), flush=True)
+    for connection in connections + ([publisher._nc] if publisher else []):
+        await connection.flush()
+    print(json.dumps({"published": published, "received": received, "stored": stored}), flush=True)
     os._exit(0)
 
 

@@ -7,27 +7,12 @@ import { inputProblems } from "../../contract/input-problems";
 import { contractTerms } from "../../config/contract";
 import { parseSettings } from "../../config/parse";
 import { clientReleases, ensureNoetlClient } from "../../embedded/toolchain/noetl-client";
+import { NOETL_SERVER_ENV } from "../support/noetl-client";
 import { inputsFor, removeStreams, startNatsServer, withManager, type NatsServer } from "../support/nats";
 
 const run = promisify(execFile);
 const DRIVER = path.join(__dirname, "noetl-client.py");
 const INSTALL_TIMEOUT_MS = 300_000;
-
-/** What the server's settings do not come to be without; nothing of it is used here. */
-const SERVER_ENV = {
-  ...{
-    POSTGRES_HOST: "127.0.0.1",
-    POSTGRES_PORT: "9",
-    NOETL_USER: "noetl",
-    NOETL_PASSWORD: "noetl",
-    NOETL_SCHEMA: "noetl",
-  },
-  ...{ NOETL_SERVER_URL: "http://127.0.0.1:9", NOETL_HOST: "127.0.0.1", NOETL_PORT: "9", NOETL_SERVER_NAME: "noetl" },
-  ...{ NOETL_ENABLE_UI: "false", NOETL_DEBUG: "false", NOETL_SERVER: "auto", NOETL_SERVER_WORKERS: "1" },
-  ...{ NOETL_SERVER_RELOAD: "false", NOETL_AUTO_RECREATE_RUNTIME: "false", NOETL_HEARTBEAT_RETRY_AFTER: "3" },
-  ...{ NOETL_RUNTIME_SWEEP_INTERVAL: "15", NOETL_RUNTIME_OFFLINE_SECONDS: "30", NOETL_DISABLE_METRICS: "true" },
-  ...{ NOETL_SERVER_METRICS_INTERVAL: "60" },
-};
 
 interface Said {
   readonly published: readonly string[];
@@ -48,7 +33,7 @@ async function noetl(release: string, env: Record<string, string> = {}): Promise
     env: {
       PATH: process.env.PATH,
       PYTHONPATH: modules,
-      ...SERVER_ENV,
+      ...NOETL_SERVER_ENV,
       NATS_URL: `nats://${server.address}`,
       ...env,
     },

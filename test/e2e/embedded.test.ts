@@ -163,6 +163,21 @@ async function logIn(user: string, password: string): Promise<void> {
   await client.end();
 }
 
+/** The address of NATS that a pod gets from its Secret. */
+async function natsUrlIn(namespace: string, labelSelector: string): Promise<URL> {
+  const { items } = await kube().core.listNamespacedPod({ namespace, labelSelector });
+  const { env = [], envFrom = [] } = items[0]?.spec?.containers[0] ?? {};
+  const names = [
+    ...envFrom.map(({ secretRef }) => secretRef?.name),
+    ...env.map(({ valueFrom }) => valueFrom?.secretKeyRef?.name),
+  ];
+  for (const name of names.filter((each) => each !== undefined)) {
+    const { data = {} } = await kube().core.readNamespacedSecret({ namespace, name });
+    if (data.NATS_URL !== undefined) return new URL(Buffer.from(data.NATS_URL, "base64").toString());
+  }
+  throw new Error(`no Secret of ${labelSelector} has NATS_URL`);
+}
+
 /** Asks NoETL's API, as its clients do. */
 async function noetl<T>(what: string, body: object): Promise<T> {
   const answer = await fetch(`http://127.0.0.1:${addresses()["noetl.noetl.svc.cluster.local:8082"]}/api/${what}`, {
@@ -439,6 +454,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     config.noetlPassword = ROLE;
     // It starts with a digit and a unit: unquoted in nats.conf it would be a size.
     config.natsPassword = SECOND;
+    config.natsUsers = "each";
     await expect(
       withStack((stack) =>
         stack.up({
@@ -480,6 +496,18 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     await logIn("postgres", DATABASE_SECOND);
     login = { user: "noetl", password: FIRST };
     await expect(nats("stream", "ls")).rejects.toThrow(/Authorization Violation/i);
+    // Who may do everything is in no pod of NoETL any more, and a worker announces no commands.
+    const parts = {
+      server: ["noetl", "app=noetl-server"],
+      worker: ["noetl", "app=noetl-worker"],
+      gateway: ["gateway", "app=gateway"],
+    } as const;
+    for (const [part, [namespace, label]] of Object.entries(parts)) {
+      const { username, password } = await natsUrlIn(namespace, label);
+      expect(username).toBe(`noetl-${part}`);
+      if (part === "worker") login = { user: username, password };
+    }
+    await expect(nats("pub", "noetl.commands", "{}")).rejects.toThrow(/Permissions Violation/i);
     login = second;
     expect(await touched()).toEqual({});
   });
@@ -707,7 +735,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(own).toEqual([]);
     const gateway = fs.readdirSync(path.join(cluster.dir, "pods")).find((name) => name.startsWith("gateway_gateway-"));
     expect(fs.readFileSync(path.join(cluster.dir, "pods", gateway ?? "", "gateway.log"), "utf8")).toMatch(
-      / F {3}NATS: nats:\/\/noetl(-2)?:\*\*\*@/,
+      / F {3}NATS: nats:\/\/noetl(-2|-gateway)?:\*\*\*@/,
     );
     // The search can find what it looks for: Secrets do hold them.
     const secrets = JSON.stringify((await core.listSecretForAllNamespaces()).items);

@@ -80,7 +80,7 @@ export async function startNatsServer({
   let child: ChildProcess;
   let log = "";
   const write = (text: string, listen: number): void =>
-    fs.writeFileSync(file, `listen: "127.0.0.1:${listen}"\n${text.replaceAll("DIR", dir)}\n`);
+    fs.writeFileSync(file, `listen: "127.0.0.1:${listen}"\n${text.replaceAll(/\bDIR\b/g, dir)}\n`);
   const stop = async (): Promise<void> => {
     await end(child);
     fs.rmSync(dir, { recursive: true, force: true });

@@ -161,7 +161,8 @@ class Nats:
 
     def request(self, subject):
         """The answer's JSON; None where nobody answers, or nobody may ask."""
-        inbox = f"_INBOX.{os.getpid()}{time.monotonic_ns()}"
+        prefix = os.environ.get("NATS_INBOX_PREFIX") or "_INBOX"
+        inbox = f"{prefix}.{os.getpid()}{time.monotonic_ns()}"
         self.socket.sendall(f"SUB {inbox} 1\r\nPUB {subject} {inbox} 0\r\n\r\n".encode())
         while True:
             words = self.line().split()

@@ -1,11 +1,13 @@
 """Keeps credentials out of what a Python process prints, logs and writes about itself.
 
 Python imports a module of this name at its start. NoETL writes NATS_URL with its password into its log, and a worker writes
-it into /tmp/worker_config.txt; here every credential of the environment becomes *** on the way out. Whatever goes wrong
-here costs one line on stderr, never the start.
+it into /tmp/worker_config.txt; here every credential of the environment becomes *** on the way out. And NoETL's own logins at
+NATS get their answers below NATS_INBOX_PREFIX, where that is set. Whatever goes wrong here costs one line on stderr, never the
+start.
 """
 
 import builtins
+import functools
 import importlib.machinery
 import io
 import json
@@ -132,6 +134,48 @@ def install():
     builtins.open = masked_open(builtins.open, mask)
 
 
+class InboxPrefix:
+    """Has nats-py listen for answers below a prefix: a user of its own may hear no others, and NoETL cannot be told of one.
+
+    The module is changed when it is loaded, which most processes never do. Who logs in as somebody else, as a playbook with a
+    credential may, is left alone.
+    """
+
+    MODULE = "nats.aio.client"
+
+    def __init__(self, prefix, environment):
+        logins = (LOGIN.findall(environment.get(name, "")) for name in ("NATS_URL", "NOETL_EVENT_NATS_URL"))
+        self._prefix, self._users = prefix, {user for found in logins for user, _ in found}
+
+    def find_spec(self, name, path=None, target=None):
+        if name != self.MODULE:
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        load = spec.loader.exec_module
+
+        def loaded(module):
+            load(module)
+            module.Client.connect = self.prefixed(module.Client.connect)
+
+        spec.loader.exec_module = loaded
+        return spec
+
+    def is_own(self, servers, user):
+        texts = [servers] if isinstance(servers, str) else servers
+        users = {found for text in texts for found, _ in LOGIN.findall(str(text))}
+        return bool(({user} if user else users) & self._users)
+
+    def prefixed(self, connect):
+        @functools.wraps(connect)
+        def connected(client, servers=(), *args, **options):
+            if self.is_own(servers, options.get("user")):
+                options.setdefault("inbox_prefix", self._prefix)
+            return connect(client, *([servers] if servers else []), *args, **options)
+
+        return connected
+
+
 def chain():
     """The image's own module of this name, which this one stands before."""
     places = [os.path.abspath(place) for place in sys.path]
@@ -150,3 +194,6 @@ try:
     install()
 except Exception as error:  # pylint: disable=broad-except
     print(f"credentials are not kept out of this log: {type(error).__name__}", file=sys.stderr)
+
+if os.environ.get("NATS_INBOX_PREFIX"):
+    sys.meta_path.insert(0, InboxPrefix(os.environ["NATS_INBOX_PREFIX"], os.environ))

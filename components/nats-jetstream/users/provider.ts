@@ -31,13 +31,21 @@ import {
 } from "../../../contract/nats/users";
 import { serversToAsk, waitingWords } from "./servers";
 
-/** What the stub's resource passes on; `base` and `numbers` are {@link check}'s own. */
+/** A further user as it is asked for. */
+export interface ExtraUser extends Login {
+  /** Each new password gets a user of its own, whose name {@link UsersInputs.named} has. */
+  readonly rotates?: boolean;
+}
+
+/** What the stub's resource passes on; `base`, `numbers` and `named` are {@link check}'s own. */
 export interface UsersInputs extends Naming {
   readonly step: "admit" | "retire";
   readonly namespace: string;
   readonly secretName: string;
-  /** Further users, whose names stay. */
-  readonly extraUsers: readonly Login[];
+  /** Further users. */
+  readonly extraUsers: readonly ExtraUser[];
+  /** Names of those of them whose names change, by the name that is asked for; missing where there are none. */
+  readonly named?: Readonly<Record<string, Pick<Naming, "user" | "numbers">>>;
   readonly kubeconfig?: string;
   readonly context?: string;
   /** How long the servers have until the file has reached them, in seconds. */
@@ -54,14 +62,20 @@ const LOOK_SECONDS = 2;
 
 /** Fills in the login's name, and refuses passwords that NATS' clients cannot use. */
 export function check(olds: object, news: object): pulumi.dynamic.CheckResult<UsersInputs> {
-  const given = news as Record<string, unknown> & { user: string; password: string; extraUsers?: readonly Login[] };
+  const given = news as Record<string, unknown> & { user: string; password: string; extraUsers?: readonly ExtraUser[] };
   const plain = Object.fromEntries(INPUTS.flatMap((name) => (given[name] === undefined ? [] : [[name, given[name]]])));
   const extraUsers = given.extraUsers ?? [];
   const asked = { base: given.user, password: given.password };
-  const names = listed(extraUsers).map(({ user }) => user);
+  const named = namesOf(olds, listed(extraUsers), given.user);
+  const names = listed(extraUsers).flatMap(({ user }) => [user, ...(named[user] ? [named[user].user] : [])]);
   // The login that `retire` is given has its name from `admit`.
   const naming = plain.step === "retire" ? { ...asked, user: given.user, numbers: {} } : nameLogin(olds, asked, names);
-  const inputs = { ...plain, extraUsers, ...naming } as UsersInputs;
+  const inputs = {
+    ...plain,
+    extraUsers,
+    ...naming,
+    ...(Object.keys(named).length > 0 ? { named } : {}),
+  } as UsersInputs;
   const bad = declaredIn(inputs).filter(
     ({ password }) => password !== unknownValue && typeof password === "string" && credential(password) !== undefined,
   );
@@ -72,17 +86,39 @@ export function check(olds: object, news: object): pulumi.dynamic.CheckResult<Us
 }
 
 /** A preview may not know them yet. */
-const listed = (users: readonly Login[] | string): readonly Login[] => (typeof users === "string" ? [] : users);
+const listed = (users: readonly ExtraUser[] | string): readonly ExtraUser[] => (typeof users === "string" ? [] : users);
+
+/** The names of the users whose names change with their passwords, one after the other. */
+function namesOf(olds: object, users: readonly ExtraUser[], main: string): NonNullable<UsersInputs["named"]> {
+  const { extraUsers: before = [], named = {} } = olds as Partial<UsersInputs>;
+  const taken = [main, ...users.map(({ user }) => user)];
+  const names: Record<string, Pick<Naming, "user" | "numbers">> = {};
+  for (const { user: base, password, rotates } of users) {
+    if (!rotates) continue;
+    const old = listed(before).find(({ user }) => user === base);
+    // Whose user goes and comes back never gets a name again that an old pod may still use.
+    const last = { ...named[base], ...(old === undefined ? {} : { base, password: old.password }) };
+    const others = taken.filter((each) => each !== base);
+    const { user, numbers } = nameLogin(last, { base, password }, others);
+    names[base] = { user, numbers };
+    taken.push(user);
+  }
+  return { ...Object.fromEntries(Object.entries(named).filter(([base]) => names[base] === undefined)), ...names };
+}
 
 /** The users that are to be there in the end. */
-function declaredIn({ user, password, extraUsers }: UsersInputs): Login[] {
-  return [{ user, password }, ...listed(extraUsers)];
+function declaredIn({ user, password, extraUsers, named }: UsersInputs): Login[] {
+  const others = listed(extraUsers).map(({ rotates, user: base, ...rest }): Login => ({
+    user: rotates ? (named?.[base]?.user ?? base) : base,
+    ...rest,
+  }));
+  return [{ user, password }, ...others];
 }
 
 /** The users are written again where an input differs, a refresh found a difference, or the Secret is not as it was left. */
 export async function diff(_id: string, olds: object, news: object): Promise<pulumi.dynamic.DiffResult> {
   const [before, after] = [olds as Record<string, unknown>, news as Record<string, unknown>];
-  const names = [...INPUTS, "base", "user", "password", "drift", "__provider"];
+  const names = [...INPUTS, "base", "user", "password", "named", "drift", "__provider"];
   if (names.some((name) => !isDeepStrictEqual(before[name], after[name]))) return { changes: true };
   try {
     return { changes: (await differences(olds as UsersInputs)).length > 0 };

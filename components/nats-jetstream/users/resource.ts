@@ -17,7 +17,7 @@ export interface NatsUsersArgs {
   /** The user that is asked for; step `admit` may give it another name, see `nameLogin`. */
   user: pulumi.Input<string>;
   password: pulumi.Input<string>;
-  extraUsers: readonly NatsUser[];
+  extraUsers: readonly (Omit<NatsUser, "name"> & { name: pulumi.Input<string> })[];
 }
 
 /** How long the servers have until a changed file has reached them, in seconds: the kubelet takes up to two minutes. */
@@ -46,6 +46,8 @@ const stub: pulumi.dynamic.ResourceProvider = {
 export class NatsUsers extends pulumi.dynamic.Resource {
   /** Name of the login that is to be used. */
   declare readonly user: pulumi.Output<string>;
+  /** Names of further users whose names change, by the name that is asked for. */
+  declare readonly named: pulumi.Output<Readonly<Record<string, { readonly user: string }>> | undefined>;
   /** Name of the Secret. */
   declare readonly secretName: pulumi.Output<string>;
 
@@ -56,11 +58,14 @@ export class NatsUsers extends pulumi.dynamic.Resource {
       {
         ...args,
         password: pulumi.secret(args.password),
-        extraUsers: extraUsers.map(({ name: user, password, permissions }) => ({
+        extraUsers: extraUsers.map(({ name: user, password, permissions, rotates }) => ({
           user,
           password: pulumi.secret(password),
           ...(permissions ? { permissions } : {}),
+          ...(rotates ? { rotates } : {}),
         })),
+        // An output of the step that gives names.
+        ...(extraUsers.some(({ rotates }) => rotates) ? { named: undefined } : {}),
         ...(cluster.kubeconfig === undefined ? {} : { kubeconfig: pulumi.secret(cluster.kubeconfig) }),
         ...(cluster.context === undefined ? {} : { context: cluster.context }),
         timeoutSeconds: TIMEOUT_SECONDS,

@@ -103,7 +103,7 @@ describe("target", () => {
     });
     expect(target.cluster).toEqual({ context: "kind-noetl" });
     expect(target.namespaces).toEqual({ nats: "nats", postgres: "postgres", noetl: "apps", gateway: "gateway" });
-    expect(expectedNatsUrl(target)).toBe("nats://noetl:new-one@nats.nats.svc.cluster.local:4222");
+    expect(expectedNatsUrl(target, "worker")).toBe("nats://noetl:new-one@nats.nats.svc.cluster.local:4222");
     expect(target.missingOutputs).toEqual(["serverUrl", "contract", "gatewayUrl"]);
     expect([...target.secrets].sort()).toEqual(["new-one", "old-one"]);
     expect(contractInputs(target, 5)).toMatchObject({
@@ -114,10 +114,27 @@ describe("target", () => {
     });
   });
 
+  it("knows the login of each part, where each has one of its own", () => {
+    const config = { natsUsers: "each", deployGateway: "true", gatewayImage: "g:v1" };
+    const login = (part: string) => ({ user: `noetl-${part}-2`, password: `${part}-password` });
+    const natsLogins = { server: login("server"), worker: login("worker"), gateway: login("gateway") };
+    const outputs = { natsUser: "noetl", natsPassword: "all-of-it", natsHost: "nats.nats", natsPort: 4222 };
+    const target = targetOf("each", { config, outputs: { ...outputs, natsLogins } });
+    expect(expectedNatsUrl(target, "worker")).toBe("nats://noetl-worker-2:worker-password@nats.nats:4222");
+    expect([...target.secrets].sort()).toEqual(["all-of-it", "gateway-password", "server-password", "worker-password"]);
+    expect(contractInputs(target, 5)).toMatchObject({
+      user: "noetl",
+      noetlLogin: { ...login("server"), worker: login("worker") },
+      gateway: login("gateway"),
+    });
+    // Before the first update with users of their own nobody knows what they have.
+    expect(expectedNatsUrl(targetOf("each", { config, outputs }), "worker")).toBeUndefined();
+  });
+
   it("knows a stack that has never been deployed", () => {
     const target = targetOf("fresh", { config: {}, outputs: {} });
     expect(target.nats.password).toBeUndefined();
-    expect(expectedNatsUrl(target)).toBeUndefined();
+    expect(expectedNatsUrl(target, "worker")).toBeUndefined();
     expect(contractInputs(target, 5).user).toBeUndefined();
   });
 

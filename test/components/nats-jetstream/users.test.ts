@@ -108,6 +108,31 @@ describe("the name of a login", () => {
     expect(check({}, { ...given, step: "retire", user: "noetl-2" }).inputs).toMatchObject({ user: "noetl-2" });
   });
 
+  it("is found for each further user whose names change, and stays for the others", () => {
+    const users = (server: string, worker: string) => [
+      { user: "noetl-server", password: server, permissions, rotates: true },
+      { user: "noetl-worker", password: worker, rotates: true },
+      { user: "guard", password: "g" },
+    ];
+    const given = { step: "admit", user: "noetl", password: "a", namespace: "nats", secretName: "nats-users" };
+    const namesOf = (inputs: object | undefined) => {
+      const { named = {} } = inputs as { named?: Record<string, { user: string }> };
+      return Object.values(named).map(({ user }) => user);
+    };
+    let state: object | undefined = check({}, { ...given, extraUsers: users("1", "1") }).inputs;
+    expect(namesOf(state)).toEqual(["noetl-server", "noetl-worker"]);
+    state = check(state ?? {}, { ...given, extraUsers: users("2", "1") }).inputs;
+    expect(namesOf(state)).toEqual(["noetl-server-2", "noetl-worker"]);
+    expect(state).toMatchObject({ user: "noetl", numbers: { noetl: 1 } });
+    // One login for all, and back again with the password of before: the name of a pod that may still run is not given again.
+    state = check(state ?? {}, { ...given, extraUsers: users("2", "1").slice(2) }).inputs;
+    state = check(state ?? {}, { ...given, extraUsers: users("2", "1") }).inputs;
+    expect(namesOf(state)).toEqual(["noetl-server-3", "noetl-worker-2"]);
+    // A stack of before has no names, and a preview that knows no passwords gives none.
+    expect(check({}, { ...given, extraUsers: users("1", "1").slice(2) }).inputs).not.toHaveProperty("named");
+    expect(check({}, { ...given, extraUsers: "unknown" }).inputs).not.toHaveProperty("named");
+  });
+
   it("is not reached where a client could not use the password, which is not repeated", () => {
     const { failures } = check({}, { step: "admit", user: "noetl", password: "p@ss word" });
     expect(failures).toEqual([
