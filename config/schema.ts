@@ -355,6 +355,13 @@ export const SETTINGS = {
     allowed: "baseline or restricted",
     check: is.oneOf("baseline", "restricted"),
   }),
+  natsMaxConnections: integer(DEFAULTS.natsMaxConnections, [100, 65_536], {
+    group: "NATS",
+    description:
+      "Connections of clients that one server of NATS takes at a time; NoETL's server and each worker have up to five, with their probes. A " +
+      "change restarts NATS.",
+    unit: "connections",
+  }),
   natsStorageClass: storageClass("NATS", "StorageClass of the file store's volume; unset means the cluster's default."),
   natsNodePort: nodePort("NATS", "NodePort of the client port; unset opens none.", NODE_PORTS.natsClient),
   natsMonitorNodePort: nodePort("NATS", "NodePort of the monitoring port; unset opens none.", NODE_PORTS.natsMonitor),

@@ -2,6 +2,8 @@
 export const DEFAULTS = {
   natsJetstreamFileSize: "5Gi",
   natsJetstreamMemSize: "1Gi",
+  /** Some 400 pods of NoETL's; a connection takes up to some 100 KiB of what the memory store leaves. */
+  natsMaxConnections: 2000,
   natsChart: "nats",
   natsChartRepository: "https://nats-io.github.io/k8s/helm/charts/",
   natsChartVersion: "2.14.2",

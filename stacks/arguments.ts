@@ -80,6 +80,7 @@ export function natsArgs(settings: Settings): NatsJetStreamArgs {
     replicas: settings.natsReplicas,
     podSecurity: settings.natsPodSecurity as NatsPodSecurity,
     storageClass: settings.natsStorageClass,
+    maxConnections: settings.natsMaxConnections,
     clientNodePort: settings.natsNodePort,
     monitorNodePort: settings.natsMonitorNodePort,
     chart: chart(settings.natsChart, settings.natsChartRepository, settings.natsChartVersion),

@@ -4,7 +4,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { DEFAULTS } from "../../contract/defaults";
 import { LOCATIONS, NATS_USER } from "../../contract/facts";
 import { natsMemory } from "../../contract/nats/memory";
-import { credential, kubernetesName, quantityBytes, size } from "../../contract/validate";
+import { credential, kubernetesName, quantityBytes, range, size } from "../../contract/validate";
 import type { NamespacePolicy } from "../network-policies/manifests";
 import type { ChartSource, Resources } from "../shared";
 import type { HostSpread } from "./availability";
@@ -60,6 +60,8 @@ export interface NatsJetStreamArgs {
   podSecurity?: NatsPodSecurity;
   /** StorageClass of the volume. Default: the cluster's. */
   storageClass?: pulumi.Input<string>;
+  /** Connections of clients to one server at a time, 100 to 65536. Default 2000. */
+  maxConnections?: number;
   /** NodePort of the client port, 30000 to 32767. Default: none. */
   clientNodePort?: number;
   /** NodePort of the monitoring port, 30000 to 32767. Default: none. */
@@ -106,6 +108,7 @@ export function natsProblems(args: NatsJetStreamArgs, terms: NatsTerms): string[
     ...(typeof namespace === "string" ? problem("namespace", kubernetesName(namespace)) : []),
     ...userProblems(terms),
     ...([1, 3, 5].includes(replicas) ? [] : [`replicas is ${replicas}; allowed: 1, 3 or 5`]),
+    ...problem("maxConnections", range(100, 65_536)(args.maxConnections ?? DEFAULTS.natsMaxConnections)),
     ...problem("fileStoreSize", size("16Mi", "16Ti")(fileStoreSize)),
     ...problem("memoryStoreSize", size("1Mi", "1Ti")(memoryStoreSize)),
     ...problem("memoryLimit", size("1Mi", "2Ti")(memory.limit)),

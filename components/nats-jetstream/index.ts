@@ -236,6 +236,7 @@ function natsRelease(
       hostSpread: args.hostSpread,
       podSecurity: args.podSecurity,
       storageClass: args.storageClass,
+      maxConnections: args.maxConnections,
       clientNodePort: args.clientNodePort,
       monitorNodePort: args.monitorNodePort,
       resources: args.resources,

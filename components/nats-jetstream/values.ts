@@ -1,5 +1,6 @@
 import * as crypto from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
+import { DEFAULTS } from "../../contract/defaults";
 import { natsMemory } from "../../contract/nats/memory";
 import { quantityBytes } from "../../contract/validate";
 import { LOCATIONS } from "../../contract/facts";
@@ -49,6 +50,8 @@ export interface NatsValuesArgs {
   /** Name of the Secret of {@link routeSecret}; of no use to a lone server. */
   routeSecret?: pulumi.Input<string>;
   storageClass?: pulumi.Input<string>;
+  /** Connections of clients at a time. Default 2000. */
+  maxConnections?: number;
   clientNodePort?: number;
   monitorNodePort?: number;
   resources?: Resources;
@@ -134,7 +137,7 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
     config: {
       cluster: cluster(args),
       jetstream: jetstream(args, memory),
-      merge: { authorization: { users$include: USERS_INCLUDE } },
+      merge: { authorization: { users$include: USERS_INCLUDE }, ...limits(args) },
     },
     container: container(args, memory),
     // The chart gives these two none, and a container without is the first to be evicted.
@@ -148,6 +151,17 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
     ...(args.chartDigest ? { chartDigest: args.chartDigest } : {}),
   };
 }
+
+/** Largest message, in bytes: the largest result that NoETL's bucket takes, and what nats-server takes where nothing is set. */
+const MAX_PAYLOAD = 1024 ** 2;
+
+/** What one client may take from the others: connections, each with buffers of its own, and messages that are not fetched. */
+const limits = ({ maxConnections = DEFAULTS.natsMaxConnections }: NatsValuesArgs): Record<string, unknown> => ({
+  max_connections: maxConnections,
+  max_payload: MAX_PAYLOAD,
+  // Whoever does not take what it is sent for so long is cut off; nats-server's own.
+  write_deadline: "10s",
+});
 
 type Memory = ReturnType<typeof natsMemory>;
 

@@ -110,3 +110,45 @@ describe("everything else stays as it is", () => {
     expect(Number(output)).toBeLessThan(5);
   });
 });
+
+describe("answers of NATS", () => {
+  /** Connects as NoETL does, to a client that says what it is given. */
+  function connect(call: string, env: Record<string, string> = { NATS_INBOX_PREFIX: "_INBOX_own" }): unknown {
+    const client = path.join(folder, "nats", "aio");
+    fs.mkdirSync(client, { recursive: true });
+    for (const file of ["../__init__.py", "__init__.py"]) fs.writeFileSync(path.join(client, file), "");
+    const given = ["class Client:", "    async def connect(self, servers='nats://localhost', **options):"];
+    fs.writeFileSync(path.join(client, "client.py"), [...given, "        return servers, options"].join("\n"));
+    const lines = [
+      "import asyncio",
+      "from nats.aio.client import Client",
+      `found = asyncio.run(Client().connect(${call}))`,
+    ];
+    const { code, output } = python([...lines, "print(json.dumps(found))"], {
+      PYTHONPATH: `${FILES}:${folder}`,
+      ...env,
+    });
+    expect({ code, output }).toMatchObject({ code: 0 });
+    return JSON.parse(output);
+  }
+  const OWN = "nats://noetl:***@nats:4222";
+
+  it("are heard below the prefix, by the pod's own login", () => {
+    const expected = { inbox_prefix: "_INBOX_own" };
+    expect(connect("'nats://noetl:x@nats:4222'")).toEqual([OWN, expected]);
+    expect(connect("servers=['nats://noetl:x@nats:4222'], name='n'")).toEqual([[OWN], { name: "n", ...expected }]);
+    expect(connect("servers=['nats://nats:4222'], user='noetl'")).toEqual([
+      ["nats://nats:4222"],
+      { user: "noetl", ...expected },
+    ]);
+  });
+
+  it("are heard as ever by everybody else, and where no prefix is set", () => {
+    expect(connect("'nats://playbook:x@nats:4222'")).toEqual(["nats://playbook:***@nats:4222", {}]);
+    expect(connect("'nats://noetl:x@nats:4222', user='playbook'")).toEqual([OWN, { user: "playbook" }]);
+    expect(connect("'nats://elsewhere:4222'")).toEqual(["nats://elsewhere:4222", {}]);
+    expect(connect("")).toEqual(["nats://localhost", {}]);
+    expect(connect("'nats://noetl:x@nats:4222', inbox_prefix='_P'")).toEqual([OWN, { inbox_prefix: "_P" }]);
+    expect(connect("'nats://noetl:x@nats:4222'", {})).toEqual([OWN, {}]);
+  });
+});

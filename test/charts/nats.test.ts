@@ -96,6 +96,10 @@ describe("the stand-in for nats/nats", () => {
     expect(find(cluster, "StatefulSet", "nats").spec?.replicas).toBe(3);
     const text = await conf(program({ replicas: 3 }));
     expect(text).toContain("include ../nats-users/users.conf;");
+    // Largest message and result of NoETL's in bytes; nats-server reads the rest of the text below.
+    for (const limit of ['"max_connections": 2000', '"max_payload": 1048576', '"write_deadline": "10s"'])
+      expect(text).toContain(limit);
+    expect(await conf(program({ maxConnections: 300 }))).toContain('"max_connections": 300');
     // The folder of nats.conf and that of the users stand side by side in the pod.
     const users = path.join(folder, "..", `${path.basename(folder)}-users`);
     fs.mkdirSync(users);

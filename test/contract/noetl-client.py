@@ -23,8 +23,8 @@ from noetl.core.config import get_worker_settings, settings  # noqa: E402
 from noetl.core.messaging import nats_client  # noqa: E402
 
 DEADLINE_SECONDS = 30
-# More than an entry of a bucket holds, and more than one part of an object.
-LARGE = b"x" * (300 * 1024)
+# With one byte more it is the largest result that NoETL's bucket takes, and several parts of an object.
+LARGE = b"x" * (1024 * 1024 - 1)
 
 
 def subscribers():

@@ -137,6 +137,20 @@ export const CREDENTIAL_RULES: readonly RiskRule[] = [
         ),
   },
   {
+    id: "login-shared",
+    warns: "server, workers and gateway that log in to NATS as one again (natsUsers)",
+    find: ({ settings }) =>
+      settings
+        .filter(({ key, old, new: now }) => key === "natsUsers" && old === "each" && now !== "each")
+        .map(() =>
+          danger(
+            "natsUsers",
+            "server, workers and gateway log in to NATS as natsUser again, which may do everything: whoever has the environment of one can " +
+              "forge commands, read sessions and delete streams.",
+          ),
+        ),
+  },
+  {
     id: "authentication-off",
     warns: "a gateway without authentication",
     find: ({ objects }) =>

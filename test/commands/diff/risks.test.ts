@@ -74,6 +74,24 @@ it("a risk that a stack takes knowingly from now on is a danger", () => {
   expect(found({ old: "public-api" })).toEqual([]);
 });
 
+it("users of NATS that may do more than before are a danger", () => {
+  const found = (old: string | undefined, now: string | undefined) =>
+    risks({
+      settings: [
+        {
+          key: "natsUsers",
+          op: "change",
+          ...(old === undefined ? {} : { old }),
+          ...(now === undefined ? {} : { new: now }),
+        },
+      ],
+    }).map(({ rule, level }) => `${rule} ${level}`);
+  expect(found("each", "one")).toEqual(["login-shared danger"]);
+  expect(found("each", undefined)).toEqual(["login-shared danger"]);
+  expect(found(undefined, "each")).toEqual([]);
+  expect(found("one", "each")).toEqual([]);
+});
+
 describe("a namespace's network", () => {
   const CLOSED = { podSelector: {}, policyTypes: ["Ingress", "Egress"] };
   const policy = (name: string, spec: object): KubeObject => ({

@@ -59,7 +59,8 @@ function config(inputs: ContractInputs): string {
     })),
     { user: GUARD_USER, password: passwordOf("guard"), permissions: guardPermissions(inputs, "heal") },
   ];
-  return `jetstream: {store_dir: "DIR/jetstream", max_memory_store: 64MB, max_file_store: 2GB}
+  return `max_payload: 1048576
+jetstream: {store_dir: "DIR/jetstream", max_memory_store: 64MB, max_file_store: 2GB}
 authorization { ${usersText(logins)} }`;
 }
 
