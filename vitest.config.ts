@@ -60,7 +60,7 @@ const NEEDS = {
   contract: [
     "test/bench/**/*.test.ts",
     "test/commands/doctor/repair/**/*.test.ts",
-    "test/components/nats-jetstream/{rotation,routes,store-owner}.test.ts",
+    "test/components/nats-jetstream/{rotation,routes,store-owner,tls}.test.ts",
     "test/components/stream-contract/**/*.test.ts",
     "test/contract/check.test.ts",
     "test/contract/ensure.test.ts",

@@ -35,6 +35,10 @@ export interface StackOutputs {
   readonly natsLogins?: NatsLoginsOutput;
   /** With user and password in it, a secret; of a NATS that the stack deploys. */
   readonly natsUrl?: string;
+  /** Authorities that clients of NATS trust, PEM; of natsTls. */
+  readonly natsCa?: string;
+  /** When the certificate of a NATS that the stack deploys ends, ISO 8601; of natsTls. */
+  readonly natsCertificateEnds?: string;
   /** What NoETL logs in with at its database. */
   readonly databaseUser?: string;
   readonly names: StreamNames;

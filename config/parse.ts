@@ -11,6 +11,7 @@ import { networkConflicts } from "./network";
 import { natsMemory } from "../contract/nats/memory";
 import { playbookHint } from "./playbooks";
 import { riskProblems } from "./risks";
+import { tlsConflicts } from "./tls";
 import { CHART_INFLIGHT, CHART_POOLS } from "./resources";
 import { SHORTEST_HEARTBEAT_SECONDS, tuningProblem } from "../contract/tuning";
 import { nearest, prefixTakesIn, quantityBytes, quantityMillis } from "../contract/validate";
@@ -155,7 +156,9 @@ function problemText(
 ): string {
   const { secret, kind, allowed } = SETTINGS[key] as unknown as Setting<unknown>;
   // A map of variables may hold what must not be shown; what is declared is long, and its problems have their own places.
-  const shown = secret || kind === "variables" || kind === "json" ? "" : ` "${text}"`;
+  // A private key may stand where the path of a certificate should.
+  const isHidden = secret || kind === "variables" || kind === "json" || /-----BEGIN|\n/.test(text);
+  const shown = isHidden ? "" : ` "${text}"`;
   return `${key}:${shown} is ${problem}; allowed: ${allowed}; for example ${example}`;
 }
 
@@ -189,6 +192,7 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
     ...guardConflicts(settings),
     ...loginConflicts(settings),
     ...networkConflicts(settings),
+    ...tlsConflicts(settings),
     ...gkeConflicts(settings, changed),
     ...riskProblems(settings),
   ];

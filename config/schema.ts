@@ -362,6 +362,37 @@ export const SETTINGS = {
       "change restarts NATS.",
     unit: "connections",
   }),
+  natsTls: text("off", {
+    group: "NATS",
+    description:
+      "TLS between NATS and all its clients (docs/tls.md), with a certificate that the program makes and renews (generated), that somebody " +
+      "keeps in a Secret (provided), or that cert-manager issues. Of a server at natsHost: provided. A change restarts NATS and NoETL.",
+    allowed: "off, generated, provided or cert-manager",
+    example: "generated",
+    check: is.oneOf("off", "generated", "provided", "cert-manager"),
+  }),
+  natsTlsSecret: text(undefined, {
+    group: "NATS",
+    description: "Secret in the namespace nats with tls.crt, tls.key and ca.crt, of natsTls provided.",
+    allowed: "the name of a Secret",
+    example: "nats-server-tls",
+    check: is.kubernetesName,
+  }),
+  natsTlsIssuer: text(undefined, {
+    group: "NATS",
+    description: "Issuer of natsTls cert-manager.",
+    allowed: "Issuer/NAME or ClusterIssuer/NAME",
+    example: "ClusterIssuer/internal-ca",
+    check: is.issuer,
+  }),
+  natsTlsCa: text(undefined, {
+    group: "NATS",
+    description:
+      "File with the authorities that sign for the server at natsHost, of natsTls provided; unset means those that images and Node know.",
+    allowed: "the path of a file with certificates in PEM",
+    example: "./nats-ca.crt",
+    check: is.authoritiesFile,
+  }),
   natsStorageClass: storageClass("NATS", "StorageClass of the file store's volume; unset means the cluster's default."),
   natsNodePort: nodePort("NATS", "NodePort of the client port; unset opens none.", NODE_PORTS.natsClient),
   natsMonitorNodePort: nodePort("NATS", "NodePort of the monitoring port; unset opens none.", NODE_PORTS.natsMonitor),

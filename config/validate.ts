@@ -4,6 +4,14 @@ import type { Check } from "../contract/validate";
 
 export * from "../contract/validate";
 
+/** Path of a file with authorities; what the file holds is looked at when it is used. Never repeats what it is instead. */
+export const authoritiesFile: Check<string> = (value) =>
+  /-----BEGIN|[\r\n]/.test(value) ? "the text itself, and not the path of a file" : undefined;
+
+/** An issuer of cert-manager, by kind and name. */
+export const issuer: Check<string> = (value) =>
+  /^(Cluster)?Issuer\/[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(value) ? undefined : "not an issuer of cert-manager";
+
 /** A text that is a credential wherever it stands. */
 const CREDENTIAL_VALUE = /:\/\/[^/@\s]*:[^/@\s]*@|PRIVATE KEY-----/;
 

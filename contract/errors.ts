@@ -68,7 +68,8 @@ export const PROBLEMS = {
   tls: {
     means:
       "TLS failed: demanded or missing on one side only, or the certificate is expired, for another name or untrusted",
-    remedy: "set `connection.tls` (`ca`, `serverName`), or renew the server's certificate",
+    remedy:
+      "set `connection.tls` (`ca`, `serverName`), of a stack `natsTls` and `natsTlsCa`, or renew the server's certificate",
     patience: "none",
   },
   "bad-credentials": {

@@ -92,8 +92,17 @@ export function serviceHost(service: string, namespace: string): string {
  * None of them percent-decodes the user part, so it is written as it stands; {@link CREDENTIAL_PATTERN} keeps the
  * characters that would make the URL ambiguous out of it.
  */
-export function natsUrl(args: { user: string; password: string; host: string; port: number }): string {
-  return `nats://${args.user}:${args.password}@${args.host}:${args.port}`;
+export function natsUrl(args: NatsUrlParts): string {
+  return `${args.tls ? "tls" : "nats"}://${args.user}:${args.password}@${args.host}:${args.port}`;
+}
+
+interface NatsUrlParts {
+  readonly user: string;
+  readonly password: string;
+  readonly host: string;
+  readonly port: number;
+  /** Whether the server demands TLS. Default: false. */
+  readonly tls?: boolean;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** What the contract's inputs may be, and what is said of those that are not. */
 import { declaredInputProblems } from "./declared/problems";
+import { authorities } from "./nats/certificate";
 import {
   bucketName,
   jetstreamName,
@@ -96,6 +97,14 @@ const BUCKET_NAME: Kind = { check: typed("string", bucketName), allowed: "letter
 const USER: Kind = { check: secretText, allowed: "a NATS user name" };
 const PASSWORD: Kind = { check: secretText, allowed: "a NATS password, in one line" };
 const GENERATED = "(a generated one)";
+
+const TLS_RULES: readonly InputRule[] = [
+  optional(
+    "connection.tls.ca",
+    { check: typed("string", authorities), allowed: "certificates of authorities in PEM" },
+    "the content of ca.crt",
+  ),
+];
 
 const CLUSTER_RULES: readonly InputRule[] = [
   rule("connection.namespace", KUBERNETES_NAME, DEFAULT_CONNECTION.namespace),
@@ -338,6 +347,7 @@ export function inputProblems(inputs: ContractInputs, unknown?: string): string[
   const direct = isRecord(connection) && "servers" in connection;
   const rules = [
     ...(direct ? SERVERS_RULES : CLUSTER_RULES),
+    ...TLS_RULES,
     ...COMMON_RULES,
     ...(inputs.noetlLogin === undefined ? [] : LOGIN_RULES),
     ...(inputs.gateway === undefined ? [] : GATEWAY_RULES),

@@ -17,6 +17,11 @@ export interface TlsSettings {
   readonly serverName?: string;
   /** True where the server expects TLS before it greets (`handshake_first`, nats-server 2.10.4). Default: false. */
   readonly handshakeFirst?: boolean;
+  /**
+   * True takes the server as it is, with TLS or without, and whatever certificate it has: for servers that an update is about to
+   * change. Of use on the way through a cluster alone, whose API proves which pod answers. Default: false.
+   */
+  readonly asOffered?: boolean;
 }
 
 /** The way to NATS through a port-forward over the Kubernetes API, as `kubectl port-forward` goes it. */
@@ -35,6 +40,12 @@ export interface ClusterConnection {
   readonly context?: string;
   readonly tls?: TlsSettings;
 }
+
+/** The same inputs, for a question to servers that an update is about to change: those that run may have TLS or none. */
+export const asServersAre = (inputs: ContractInputs): ContractInputs =>
+  isServersConnection(inputs.connection)
+    ? inputs
+    : { ...inputs, connection: { ...inputs.connection, tls: { asOffered: true } } };
 
 /** The direct way to NATS. */
 export interface ServersConnection {

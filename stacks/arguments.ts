@@ -12,6 +12,7 @@ import type {
 import { gatewaySubjects, streamNames, workerTuning } from "../config/contract";
 import { type Size, sizesOf } from "../config/resources";
 import type { Settings } from "../config/schema";
+import { natsTlsArgs } from "./tls";
 
 const secret = (value: string | undefined) => (value === undefined ? undefined : pulumi.secret(value));
 
@@ -79,6 +80,7 @@ export function natsArgs(settings: Settings): NatsJetStreamArgs {
     memoryLimit: settings.natsMemoryLimit,
     replicas: settings.natsReplicas,
     podSecurity: settings.natsPodSecurity as NatsPodSecurity,
+    ...natsTlsArgs(settings),
     storageClass: settings.natsStorageClass,
     maxConnections: settings.natsMaxConnections,
     clientNodePort: settings.natsNodePort,

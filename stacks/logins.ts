@@ -1,5 +1,5 @@
 /** Who logs in to the NATS that a stack deploys, beside NoETL's user and the guard's: server, workers and gateway, where each has its own. */
-import type { NatsConnection, NatsJetStream, NatsUser } from "../components";
+import type { NatsJetStream, NatsUser } from "../components";
 import { generatedPassword } from "../components/shared";
 import { contractTerms } from "../config/contract";
 import { rolesOf } from "../config/logins";
@@ -22,7 +22,7 @@ export function roleUsers(settings: Settings): NatsUser[] {
 }
 
 /** What they log in with. */
-export type RoleLogins = { readonly [R in NatsRole]?: Required<NatsConnection> };
+export type RoleLogins = { readonly [R in NatsRole]?: ReturnType<NatsJetStream["loginOf"]> };
 
 export const roleLogins = (settings: Settings, nats: NatsJetStream): RoleLogins =>
   Object.fromEntries(rolesOf(settings).map((role) => [role, nats.loginOf(roleUser(role))]));

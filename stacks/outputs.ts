@@ -32,6 +32,8 @@ export function outputsOf(settings: Settings, parts: Parts): DeclaredOutputs {
     natsUrl: nats.deployed?.url,
     natsLogins: loginsOutput(nats.logins),
     natsPassword: nats.connection.password,
+    natsCa: nats.connection.ca,
+    natsCertificateEnds: nats.deployed?.certificateEnds,
     databaseUser: database?.noetlUser,
     names,
     namespaces: {

@@ -20,6 +20,7 @@ import { guardArgs, guardUser } from "./guard";
 import { type RoleLogins, roleLogins, roleUsers } from "./logins";
 import { policiesOf } from "./network";
 import type { Platform } from "./platform";
+import { contractTls, externalTls } from "./tls";
 
 /** What every part is declared with. */
 export interface StackContext {
@@ -64,7 +65,8 @@ export function natsPart(stack: StackContext, contract: () => StreamContractArgs
   const { settings, platform, guard, users, closed, onCluster } = stack;
   if (!settings.deployNats) {
     const { natsHost: host = "", natsPort: port, natsUser: user, natsPassword = "" } = settings;
-    return { deployed: undefined, connection: { host, port, user, password: pulumi.secret(natsPassword) }, logins: {} };
+    const login = { user, password: pulumi.secret(natsPassword) };
+    return { deployed: undefined, connection: { host, port, ...login, ...externalTls(settings) }, logins: {} };
   }
   const deployed = new NatsJetStream(
     "nats",
@@ -95,9 +97,12 @@ export function contractArgs({ settings, platform }: StackContext, nats: NatsPar
     ...terms,
     ...contractLogins(nats.logins),
     ...(gateway ? { gateway: { ...gateway, ...(user && password ? { user, password } : {}) } } : {}),
-    connection: nats.deployed
-      ? { namespace: nats.deployed.namespace, ...platform.access }
-      : transportToExternal(settings, platform),
+    connection: {
+      ...(nats.deployed
+        ? { namespace: nats.deployed.namespace, ...platform.access }
+        : transportToExternal(settings, platform)),
+      ...contractTls(nats.connection),
+    },
     user: nats.connection.user,
     password: nats.connection.password,
     timeoutSeconds: settings.contractTimeoutSeconds,

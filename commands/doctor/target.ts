@@ -5,6 +5,7 @@ import { ConfigError, parseSettings } from "../../config/parse";
 import { createdIn, type ContractOutput, type NatsLoginsOutput, type StackOutputs } from "../../config/outputs";
 import { PROJECT } from "../../contract/project";
 import { SETTINGS, type SettingKey, type Settings } from "../../config/schema";
+import { hasNatsTls, readAuthorities } from "../../config/tls";
 import { natsUrl, LOCATIONS } from "../../contract/facts";
 import { servicePlace } from "../../contract/service-host";
 import type { NatsRole } from "../../contract/nats/roles";
@@ -45,6 +46,8 @@ export interface Target {
     /** Host and port as the pods reach NATS. */
     readonly host?: string;
     readonly port: number;
+    /** Whether clients speak TLS. Default: false. */
+    readonly tls?: boolean;
   };
   /** The stream that the last update found, by its `created`; undefined where none has looked. */
   readonly streamRemembered?: { readonly created: string; readonly storage?: string };
@@ -91,6 +94,8 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
   const password = text(outputs.natsPassword) ?? settings.natsPassword;
   const host = text(outputs.natsHost) ?? settings.natsHost;
   const port = typeof outputs.natsPort === "number" ? outputs.natsPort : settings.natsPort;
+  const ca = text(outputs.natsCa) ?? authoritiesOf(settings);
+  const tls = text(outputs.natsUrl)?.startsWith("tls:") ?? hasNatsTls(settings);
   const expected: (keyof StackOutputs)[] = [
     "natsPassword",
     ...(settings.deployNoetl ? (["serverUrl", "contract"] as const) : []),
@@ -110,15 +115,19 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
       ...(settings.deployGateway ? { gateway: namespaces.gateway ?? LOCATIONS.gateway.namespace } : {}),
     },
     nats: {
-      connection: settings.deployNats
-        ? { ...cluster, namespace: natsNamespace, service: LOCATIONS.nats.service, port: LOCATIONS.nats.port }
-        : wayToExternal(settings, cluster),
+      connection: {
+        ...(settings.deployNats
+          ? { ...cluster, namespace: natsNamespace, service: LOCATIONS.nats.service, port: LOCATIONS.nats.port }
+          : wayToExternal(settings, cluster)),
+        ...(tls ? { tls: ca === undefined ? {} : { ca } } : {}),
+      },
       user,
       port,
       ...(password === undefined ? {} : { password }),
       ...(logins === undefined ? {} : { logins }),
       ...(logins === undefined ? {} : { logins }),
       ...(host === undefined ? {} : { host }),
+      ...(tls ? { tls } : {}),
     },
     ...rememberedIn(outputs.contract),
     missingOutputs: expected.filter((name) => outputs[name] === undefined || outputs[name] === null),
@@ -137,6 +146,12 @@ function loginsIn(found: unknown): NatsLoginsOutput | undefined {
   const isLogin = (each: unknown): each is NoetlLogin =>
     isRecord(each) && text(each.user) !== undefined && text(each.password) !== undefined;
   return Object.fromEntries(Object.entries(found).filter(([, each]) => isLogin(each)));
+}
+
+/** What the settings say of a server elsewhere; undefined where its file cannot be used: what fails then says so. */
+function authoritiesOf({ natsTlsCa }: Settings): string | undefined {
+  const found = natsTlsCa === undefined ? undefined : readAuthorities(natsTlsCa);
+  return found && "ca" in found ? found.ca : undefined;
 }
 
 /** The stream's creation as the output `contract` has it. */
@@ -182,8 +197,8 @@ export function expectedLogin({ settings, nats }: Pick<Target, "settings" | "nat
 /** NATS_URL as a part's pods must have it; undefined where not all of it is known. */
 export function expectedNatsUrl(target: Pick<Target, "settings" | "nats">, role: NatsRole): string | undefined {
   const login = expectedLogin(target, role);
-  const { host, port } = target.nats;
-  return login === undefined || host === undefined ? undefined : natsUrl({ ...login, host, port });
+  const { host, port, tls = false } = target.nats;
+  return login === undefined || host === undefined ? undefined : natsUrl({ ...login, host, port, tls });
 }
 
 /** `kubectl` as it reaches the stack's cluster. Where the kubeconfig is not a file, its context must be the current one. */

@@ -20,6 +20,10 @@ export interface ContractGuardArgs {
     user: pulumi.Input<string>;
     /** Kept as a secret. */
     password: pulumi.Input<string>;
+    /** Whether the server demands TLS. Default false. */
+    tls?: boolean;
+    /** Authorities that are trusted, PEM. Default: those that Node knows. */
+    ca?: pulumi.Input<string>;
   };
   /** The contract, as `StreamContract` takes it, without the way to NATS and without a credential. */
   contract: Omit<ContractArguments, "connection" | "password" | "credentials" | "nkeySeed" | "noetlLogin">;
@@ -125,9 +129,10 @@ export class ContractGuard extends pulumi.ComponentResource {
   /** The pod's files.  @throws pulumi.ResourceError where they are more than a ConfigMap holds. */
   private files({ nats, contract, stores }: ContractGuardArgs): Record<string, pulumi.Input<string>> {
     const program = guardProgram();
-    const file = pulumi.all([nats.host, nats.port]).apply(([host, port]) => {
+    const file = pulumi.all([nats.host, nats.port, nats.ca]).apply(([host, port, ca]) => {
+      const tls = nats.tls ? { tls: ca === undefined ? {} : { ca } } : {};
       const content: GuardFile = {
-        contract: { ...contract, connection: { servers: [`${host}:${port}`] } },
+        contract: { ...contract, connection: { servers: [`${host}:${port}`], ...tls } },
         stores,
       };
       const text = `${JSON.stringify(content, undefined, 2)}\n`;

@@ -1,7 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { gatewayEnvironment, type GatewaySubjects, gatewayValue } from "../../contract/env";
 import { LOCATIONS } from "../../contract/facts";
-import { type NatsConnection, natsUrlOf, rollsWithServers } from "../noetl/values";
+import { type NatsConnection, natsUrlOf, rollsWithServers, trustedAuthorities } from "../noetl/values";
 import { derived } from "../arguments";
 import { imageValues, type IngressArgs, ingressValues, type Inputs, type Resources, zoneSpread } from "../shared";
 
@@ -66,6 +66,7 @@ export function gatewayValues(args: GatewayValuesArgs): Record<string, unknown> 
     maskLogs: args.maskLogs === false ? { enabled: false } : undefined,
     extraEnv: args.env && Object.keys(args.env).length > 0 ? args.env : undefined,
     secrets: { revision: args.credentialsRevision },
+    ...trustedAuthorities(args.nats),
     chartDigest: args.chartDigest,
   };
 }

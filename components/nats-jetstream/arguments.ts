@@ -9,6 +9,7 @@ import type { NamespacePolicy } from "../network-policies/manifests";
 import type { ChartSource, Resources } from "../shared";
 import type { HostSpread } from "./availability";
 import type { NatsPodSecurity } from "./security";
+import type { NatsTlsArgs } from "./tls";
 import type { ClusterArgs } from "./users/resource";
 import type { NatsUser } from "./values";
 
@@ -36,6 +37,11 @@ export interface NatsJetStreamArgs {
    * `NatsJetStream.retireOldLogins`. Default: a changed password restarts NATS, which loses what it holds in memory.
    */
   cluster?: ClusterArgs;
+  /**
+   * TLS for clients and for the routes of a cluster, with a certificate that is generated, or of a Secret in `namespace`. Needs the
+   * way to the cluster, `cluster`. Default: none, and passwords cross the network in clear.
+   */
+  tls?: NatsTlsArgs;
   /** Size of the file store's volume, a Kubernetes quantity. Default `5Gi`. `max_file_store` is nine tenths of it. */
   fileStoreSize?: string;
   /** Size of the memory store, a Kubernetes quantity, of which a fraction of a Mi is left out. Default `1Gi`. */

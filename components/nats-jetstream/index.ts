@@ -1,19 +1,23 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { DEFAULTS, HELM_TIMEOUT_SECONDS } from "../../contract/defaults";
-import { LOCATIONS, natsUrl, serviceHost } from "../../contract/facts";
+import { LOCATIONS, serviceHost } from "../../contract/facts";
 import { type Login, USERS_FILE, usersText } from "../../contract/nats/users";
 import { kubernetesName } from "../../contract/validate";
+import { natsUrlOf } from "../noetl/values";
 import { ArgumentChecks } from "../arguments";
 import { type ChartSource, chartArgs, chartDigest, generatedPassword, namespace, releaseRevision } from "../shared";
 import { type NatsJetStreamArgs, natsProblems, type NatsTerms, natsTerms } from "./arguments";
 import type { NatsConnection } from "../noetl/values";
+import { certificateOf, type NatsTlsArgs } from "./tls";
+import type { NatsCertificate } from "./tls/resource";
 import { NatsUsers } from "./users/resource";
 import { BOX_PASSWORD, type NatsUser, natsValues, type NatsValuesArgs, routeSecret, serversDigest } from "./values";
 
 export type { NatsJetStreamArgs } from "./arguments";
 export type { HostSpread } from "./availability";
 export type { NatsPodSecurity } from "./security";
+export type { NatsTlsArgs } from "./tls";
 export type { NatsUser } from "./values";
 
 /** Chart nats/nats as this package was tested with. */
@@ -45,7 +49,13 @@ export class NatsJetStream extends pulumi.ComponentResource {
   readonly user: pulumi.Output<string>;
   /** Its password, a secret. */
   readonly password: pulumi.Output<string>;
-  /** `nats://user:password@host:port`, a secret. */
+  /** Whether clients speak TLS. */
+  readonly tls: boolean;
+  /** Authorities that clients trust, PEM; undefined without TLS. */
+  readonly ca: pulumi.Output<string> | undefined;
+  /** When the servers' certificate ends, ISO 8601; undefined without TLS. */
+  readonly certificateEnds: pulumi.Output<string> | undefined;
+  /** `nats://user:password@host:port`, or `tls://...`, a secret. */
   readonly url: pulumi.Output<string>;
   /** Revision of the Helm release. */
   readonly revision: pulumi.Output<number>;
@@ -81,12 +91,14 @@ export class NatsJetStream extends pulumi.ComponentResource {
       { metadata: { namespace: place }, stringData: { [BOX_PASSWORD]: password } },
       child,
     );
-    const routes = this.routes(name, place, terms.replicas);
+    const routes = this.routes(name, place, { replicas: terms.replicas, isTls: args.tls !== undefined });
+    const certificate = args.tls && this.certificate(name, place, { ...args, tls: args.tls });
     const releaseArgs = natsRelease(args, terms, {
       namespace: place,
       usersSecret: users.secret,
       box: { user: users.user, secret: box.metadata.name },
       routeSecret: routes?.metadata.name,
+      tls: certificate?.secrets,
     });
     const installed = new k8s.helm.v3.Release(`${name}-release`, releaseArgs, { ...child, protect: args.protect });
 
@@ -103,19 +115,12 @@ export class NatsJetStream extends pulumi.ComponentResource {
     this.extraUsers = extraUsers;
     this.retire = (after) => users.retire([installed, ...after]);
     this.password = password;
-    this.url = pulumi
-      .all([this.host, this.user, password])
-      .apply(([host, login, secret]) => natsUrl({ user: login, password: secret, host, port: LOCATIONS.nats.port }));
-    this.registerOutputs({
-      namespace: this.namespace,
-      host: this.host,
-      port: this.port,
-      user: this.user,
-      password: this.password,
-      url: this.url,
-      revision: this.revision,
-      serversRevision: this.serversRevision,
-    });
+    [this.tls, this.ca, this.certificateEnds] = [certificate !== undefined, certificate?.ca, certificate?.ends];
+    this.url = natsUrlOf(this);
+    const { host, port, tls, ca, certificateEnds, url, serversRevision } = this;
+    const login = { user: this.user, password };
+    const outputs = { namespace: place, host, port, ...login, tls, ca, certificateEnds, url, serversRevision };
+    this.registerOutputs({ ...outputs, revision: this.revision });
   }
 
   /**
@@ -135,7 +140,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
    * @param name As `extraUsers` has it.
    * @throws pulumi.ResourceError where there is no such user.
    */
-  loginOf(name: string): Required<NatsConnection> {
+  loginOf(name: string): Required<Omit<NatsConnection, "ca">> & Pick<NatsConnection, "ca"> {
     const found = this.extraUsers.find((each) => each.name === name);
     if (found === undefined) throw new pulumi.ResourceError(`extraUsers has no ${name}`, this);
     return {
@@ -144,19 +149,34 @@ export class NatsJetStream extends pulumi.ComponentResource {
       user: this.names(name),
       password: pulumi.secret(found.password),
       serversRevision: this.serversRevision,
+      tls: this.tls,
+      ...(this.ca ? { ca: this.ca } : {}),
     };
   }
 
   /** The Secret with the login of the routes between the servers of a cluster; a lone server has none. */
-  private routes(name: string, namespace: pulumi.Output<string>, replicas: number): k8s.core.v1.Secret | undefined {
+  private routes(
+    name: string,
+    namespace: pulumi.Output<string>,
+    { replicas, isTls }: { readonly replicas: number; readonly isTls: boolean },
+  ): k8s.core.v1.Secret | undefined {
     if (replicas === 1) return undefined;
     const child = { parent: this };
-    const text = generatedPassword(`${name}-route-password`, child).apply((each) => routeSecret(each, replicas));
+    const text = generatedPassword(`${name}-route-password`, child).apply((each) => routeSecret(each, replicas, isTls));
     return new k8s.core.v1.Secret(
       `${name}-routes`,
       { metadata: { namespace }, stringData: pulumi.secret(text) },
       child,
     );
+  }
+
+  /** The certificate of the servers. */
+  private certificate(
+    name: string,
+    namespace: pulumi.Output<string>,
+    { tls, cluster = {}, replicas = 1 }: NatsJetStreamArgs & { tls: NatsTlsArgs },
+  ): NatsCertificate {
+    return certificateOf(name, { tls, cluster, namespace, replicas }, { parent: this });
   }
 
   /** The Secret with the file of users, and the name of the login that is valid. */
@@ -212,7 +232,7 @@ interface Users {
 }
 
 /** What the release takes from the resources beside it. */
-interface ReleaseNeeds extends Pick<NatsValuesArgs, "usersSecret" | "box" | "routeSecret"> {
+interface ReleaseNeeds extends Pick<NatsValuesArgs, "usersSecret" | "box" | "routeSecret" | "tls"> {
   readonly namespace: pulumi.Output<string>;
 }
 

@@ -8,6 +8,7 @@ import { ROUTE_PORT } from "../../contract/network";
 import type { Resources } from "../shared";
 import { USERS_FILE } from "../../contract/nats/users";
 import { containerAvailability, type HostSpread, podAvailability } from "./availability";
+import { clusterTls, routeScheme, serverTls, type TlsSecrets } from "./tls/values";
 import { ACCOUNT, boxSecurity, containerSecurity, type NatsPodSecurity, serverPods } from "./security";
 
 const MEBIBYTE = 1024 ** 2;
@@ -49,6 +50,8 @@ export interface NatsValuesArgs {
   podSecurity?: NatsPodSecurity;
   /** Name of the Secret of {@link routeSecret}; of no use to a lone server. */
   routeSecret?: pulumi.Input<string>;
+  /** Secrets with certificate and authorities. Default: no TLS. */
+  tls?: TlsSecrets | undefined;
   storageClass?: pulumi.Input<string>;
   /** Connections of clients at a time. Default 2000. */
   maxConnections?: number;
@@ -101,19 +104,21 @@ const ROUTE = {
  * What a cluster's servers take from their Secret, by its keys. A route's login stands in its URL, so the list of routes is
  * a variable as a whole. Their hosts are those of the chart's StatefulSet and headless Service.
  */
-export function routeSecret(password: string, replicas: number): Record<string, string> {
+export function routeSecret(password: string, replicas: number, isTls = false): Record<string, string> {
   const { service } = LOCATIONS.nats;
   const routes = Array.from(
     { length: replicas },
-    (_, index) => `nats://${ROUTE.user}:${password}@${service}-${index}.${service}-headless:${ROUTE.port}`,
+    (_, index) =>
+      `${routeScheme(isTls)}://${ROUTE.user}:${password}@${service}-${index}.${service}-headless:${ROUTE.port}`,
   );
   return { "password.conf": JSON.stringify(password), "routes.conf": JSON.stringify(routes) };
 }
 
-function cluster({ replicas, routeSecret: secret }: NatsValuesArgs): Record<string, unknown> {
+function cluster({ replicas, routeSecret: secret, tls }: NatsValuesArgs): Record<string, unknown> {
   return {
     enabled: replicas > 1,
     replicas: Math.max(2, replicas),
+    ...(tls && replicas > 1 ? clusterTls(tls) : {}),
     ...(secret === undefined
       ? {}
       : {
@@ -137,6 +142,7 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
     config: {
       cluster: cluster(args),
       jetstream: jetstream(args, memory),
+      ...(args.tls ? serverTls(args.tls).config : {}),
       merge: { authorization: { users$include: USERS_INCLUDE }, ...limits(args) },
     },
     container: container(args, memory),
@@ -148,6 +154,7 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
     service: service(args),
     podTemplate: podTemplate(args),
     natsBox: natsBox(args),
+    ...(args.tls ? serverTls(args.tls).authority : {}),
     ...(args.chartDigest ? { chartDigest: args.chartDigest } : {}),
   };
 }

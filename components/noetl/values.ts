@@ -18,6 +18,10 @@ export interface NatsConnection {
   user: pulumi.Input<string>;
   /** Letters, digits and `. _ ~ -` only: NoETL's clients take it from the URL undecoded. */
   password: pulumi.Input<string>;
+  /** Whether the server demands TLS. Default false. */
+  tls?: boolean;
+  /** Authorities that are trusted beside those of the image, PEM. Default: none. */
+  ca?: pulumi.Input<string>;
   /**
    * Another text wherever the servers restarted. It rolls the pods that connect: the stream is held in memory and
    * the server creates it at its own start only, so it would be gone until somebody restarts NoETL.
@@ -85,10 +89,11 @@ export interface NoetlValuesArgs {
 
 /** NATS_URL with the credentials inside; a secret. */
 export function natsUrlOf(nats: NatsConnection): pulumi.Output<string> {
+  const { tls = false } = nats;
   return pulumi.secret(
     pulumi
       .all([nats.user, nats.password, nats.host, nats.port])
-      .apply(([user, password, host, port]) => natsUrl({ user, password, host, port })),
+      .apply(([user, password, host, port]) => natsUrl({ user, password, host, port, tls })),
   );
 }
 
@@ -108,6 +113,9 @@ const factsOf = (
     maxDeliver: derived(tuning.maxDeliver, String),
   },
 });
+
+/** Values that have a chart of this package hand the authorities to its pods. */
+export const trustedAuthorities = ({ ca }: NatsConnection) => (ca === undefined ? {} : { natsCa: ca });
 
 /** Values of the NoETL chart, on the paths that upstream's chart has too. */
 export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
@@ -158,6 +166,7 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
       noetlPassword: pulumi.secret(args.database.password),
       revision: args.credentialsRevision,
     },
+    ...trustedAuthorities(args.nats),
     chartDigest: args.chartDigest,
   };
 }

@@ -14,6 +14,7 @@ import { ConnectError } from "../../contract/errors";
 import { inputProblems } from "../../contract/input-problems";
 import {
   addsConsumersWithin,
+  asServersAre,
   consumerTerms,
   INPUT_NAMES,
   isServersConnection,
@@ -185,9 +186,10 @@ interface RollProblem {
 /** What the program asks beside the releases; see `hooks.ts`. Arguments as {@link check} takes them. */
 export const beforeNoetl = (args: object): Promise<Preflight> => preflight(inputsOf(args));
 export const beforeGateway = (args: object): Promise<Preflight> => preflight(inputsOf(args), "gateway");
-export const lostWithServers = (args: object): Promise<Loss[] | undefined> => memoryStreams(inputsOf(args));
+export const lostWithServers = (args: object): Promise<Loss[] | undefined> =>
+  memoryStreams(asServersAre(inputsOf(args)));
 export const beforeRoll = async (args: object | undefined, resize: Resize): Promise<RollProblem | undefined> => {
-  const inventory = args ? await inventoryOf(inputsOf(args)) : "the login is not known yet";
+  const inventory = args ? await inventoryOf(asServersAre(inputsOf(args))) : "the login is not known yet";
   const why = rollProblem(inventory, resize);
   return why === undefined ? undefined : { why, isKnown: typeof inventory !== "string" };
 };

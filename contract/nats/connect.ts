@@ -6,6 +6,7 @@ import { isServersConnection, type ContractInputs } from "../inputs";
 import { asksForTls, login, loginOf, tlsOptions } from "./login";
 import { openRelay } from "./relay";
 import { NatsSession, type Session } from "./session";
+import { demandsTls, offersNoTls, tlsError } from "./tls-errors";
 import { dialPortForward, dialServer, type Transport } from "./transport";
 
 /** How a client names itself, and where it listens for answers. */
@@ -20,12 +21,16 @@ export async function openSession(
   identity: Identity = CHECK,
 ): Promise<Session> {
   const { connection } = inputs;
-  const logIn = (way: Transport) => logInOver(way, inputs, { deadline, identity });
-  if (!isServersConnection(connection)) return logIn(await dialPortForward(connection, deadline));
+  if (!isServersConnection(connection)) {
+    const dial = (): Promise<Transport> => dialPortForward(connection, deadline);
+    return connection.tls?.asOffered
+      ? logInAsOffered(dial, inputs, { deadline, identity })
+      : logIn(dial, inputs, { deadline, identity });
+  }
   let last: ConnectError | undefined;
   for (const address of connection.servers) {
     try {
-      return await logIn(await dialServer(address, deadline));
+      return await logIn(() => dialServer(address, deadline), inputs, { deadline, identity });
     } catch (error) {
       if (!(error instanceof ConnectError) || error.patience === "none") throw error;
       last = error;
@@ -34,11 +39,26 @@ export async function openSession(
   throw last ?? new Error("connection.servers is empty");
 }
 
-async function logInOver(
-  way: Transport,
-  inputs: ContractInputs,
-  { deadline, identity }: { deadline: Deadline; identity: Identity },
-): Promise<Session> {
+interface LogIn {
+  readonly deadline: Deadline;
+  readonly identity: Identity;
+}
+
+type Dial = () => Promise<Transport>;
+
+/** Without TLS, and where the server demands it with TLS. */
+async function logInAsOffered(dial: Dial, inputs: ContractInputs, by: LogIn): Promise<Session> {
+  const { tls: _tls, ...plain } = inputs.connection;
+  try {
+    return await logIn(dial, { ...inputs, connection: plain }, by);
+  } catch (error) {
+    if (error instanceof ConnectError && error.problem === "tls") return logIn(dial, inputs, by);
+    throw error;
+  }
+}
+
+async function logIn(dial: Dial, inputs: ContractInputs, { deadline, identity }: LogIn): Promise<Session> {
+  const way = await dial();
   const relay = await openRelay(way.stream);
   try {
     const connection = await natsConnect({
@@ -57,9 +77,20 @@ async function logInOver(
     const failure = relay.failure();
     relay.close();
     if (error instanceof ConnectError) throw error;
-    throw failure ?? logInError(error as NatsError, inputs, { way, received });
+    if (failure) throw failure;
+    const { tls } = inputs.connection;
+    const of = await tlsError(error as NatsError, {
+      way,
+      settings: tls,
+      dial,
+      milliseconds: deadline.step(LOOK_MILLISECONDS),
+    });
+    throw of ?? logInError(error as NatsError, inputs, { way, received });
   }
 }
+
+/** How long a look at a certificate that is refused may take. */
+const LOOK_MILLISECONDS = 2000;
 
 /** @param received Bytes that came from the server until then. */
 function logInError(
@@ -95,18 +126,10 @@ function logInError(
         : "the answer to the log-in, which came no further than the server's greeting";
     return new ConnectError("no-answer", `${server}: waited for ${what}`);
   }
-  if (code === "TLS" && !asksForTls(way, connection.tls)) {
-    return new ConnectError("tls", `NATS at ${server} demands TLS: set connection.tls`);
-  }
-  if (code === "SERVER_OPT_NA") {
-    return new ConnectError("tls", `NATS at ${server} offers no TLS, which connection.tls or tls:// asks for`);
-  }
+  if (code === "TLS" && !asksForTls(way, connection.tls)) return demandsTls(server);
+  if (code === "SERVER_OPT_NA") return offersNoTls(server);
   if (/unexpected response from server|JSON/i.test(error.message)) {
     return new ConnectError("no-nats", `what answers at ${server} is not a NATS server`);
-  }
-  // Node's codes for what is wrong with a certificate, and OpenSSL's.
-  if (/CERT|TLS|SSL|SIGNED|VERIFY|HOSTNAME_MISMATCH|INVALID_(CA|PURPOSE)|EPROTO/i.test(code)) {
-    return new ConnectError("tls", `TLS with NATS at ${server} failed: ${error.message}`);
   }
   const when = received === 0 ? `before it greeted${hint}` : "during the log-in";
   return new ConnectError("closed", `${server} closed the connection ${when} (${error.message})`);

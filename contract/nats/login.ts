@@ -45,10 +45,17 @@ function credentialsContent(credentials: string): Buffer {
 export const asksForTls = (way: Transport, settings: TlsSettings | undefined): boolean =>
   way.tls || settings !== undefined;
 
+/** The name that the server's certificate must have. */
+export const certifiedName = (way: Transport, settings: TlsSettings | undefined): string =>
+  settings?.serverName ?? way.host;
+
 /** TLS options of nats.js, which passes on to Node what it does not know itself. Null forbids TLS where none is asked. */
 export function tlsOptions(way: Transport, settings: TlsSettings | undefined): ConnectionOptions["tls"] {
   if (!asksForTls(way, settings)) return null;
-  const { serverName = way.host, ...pem } = settings ?? {};
+  const { serverName: _serverName, asOffered, ...pem } = settings ?? {};
+  const serverName = certifiedName(way, settings);
+  // The cluster's API has led to the pod; what its certificate says is not asked for.
+  if (asOffered) return { rejectUnauthorized: false } as ConnectionOptions["tls"];
   // Node refuses an address as a server name but checks the certificate against `host` in that case.
   const identity = net.isIP(serverName) ? { host: serverName } : { servername: serverName };
   return { ...pem, ...identity };

@@ -1,4 +1,5 @@
 /** How NoETL's parts connect to NATS, and the words in which their clients put errors. */
+import * as fs from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { connect, type NatsConnection, NatsError } from "nats";
 import { INBOX_VARIABLE } from "../../contract/nats/roles";
@@ -20,6 +21,12 @@ function splitNatsUrl(url: string): { host: string; port: number; user?: string;
   };
 }
 
+/** Authorities as the charts hand them over. The server is known by its name in the cluster, wherever it is here. */
+function trusted(host: string): { tls?: { ca: string; servername: string } } {
+  const file = process.env.NATS_CA_FILE;
+  return file ? { tls: { ca: fs.readFileSync(file, "utf8"), servername: host } } : {};
+}
+
 /** Connects, or fails at once, as the gateway does. */
 export async function connectOnce(name: string): Promise<NatsConnection> {
   const { host, port, user, pass } = splitNatsUrl(need("NATS_URL"));
@@ -28,6 +35,7 @@ export async function connectOnce(name: string): Promise<NatsConnection> {
     return await connect({
       servers: `${there.host}:${there.port}`,
       name,
+      ...trusted(host),
       user,
       pass,
       inboxPrefix: optional(INBOX_VARIABLE),

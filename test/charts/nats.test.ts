@@ -4,8 +4,9 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { usersText } from "../../contract/nats/users";
-import { natsValues } from "../../components/nats-jetstream/values";
+import { natsValues, routeSecret } from "../../components/nats-jetstream/values";
 import { ensureTools } from "../../embedded/toolchain";
+import { certificate } from "../support/certificates";
 import { CASES } from "./cases";
 import { type Values, find, podTemplate, render, valuesFile } from "./helm";
 
@@ -52,6 +53,66 @@ describe("the stand-in for nats/nats", () => {
     expect(text).toMatch(/^\{\n {2}include \.\/first\.conf;\n/);
     expect(text).toMatch(/\n {2}include \.\/last\.conf;\n\}\n$/);
     expect(text).toContain('"<a>&\\"b\\"\\\\u003c",\n    "$KV.>"\n');
+  });
+
+  it("takes certificates for clients and routes, which the server reads and the reloader watches; nats-box has no key", async () => {
+    const values = natsValues({
+      ...{
+        usersSecret: "nats-users",
+        box: { user: "noetl", secret: "nats-box" },
+        replicas: 3,
+        routeSecret: "nats-routes",
+      },
+      ...{ fileStoreSize: "5Gi", memoryStoreSize: "1Gi", memoryLimit: "1536Mi" },
+      tls: { certificate: "nats-tls", authority: "nats-ca" },
+    });
+    const objects = await render("nats", values);
+    const { containers, volumes } = podTemplate(objects, "nats", "StatefulSet").spec;
+    expect(volumes).toEqual(
+      expect.arrayContaining([
+        { name: "tls-ca", secret: { secretName: "nats-ca" } },
+        { name: "nats-tls", secret: { secretName: "nats-tls" } },
+        { name: "cluster-tls", secret: { secretName: "nats-tls" } },
+      ]),
+    );
+    const files = [
+      "nats-certs/nats/tls.crt",
+      "nats-certs/nats/tls.key",
+      "nats-certs/cluster/tls.crt",
+      "nats-ca-cert/ca.crt",
+    ];
+    const reloader = containers.find(({ name }) => name === "reloader");
+    for (const file of files) expect(reloader?.args, file).toContain(`/etc/${file}`);
+    for (const { name, volumeMounts } of containers) {
+      const paths = (volumeMounts as { mountPath: string }[]).map(({ mountPath }) => mountPath);
+      expect(paths, name).toEqual(
+        expect.arrayContaining(["/etc/nats-certs/nats", "/etc/nats-certs/cluster", "/etc/nats-ca-cert"]),
+      );
+    }
+    const box = podTemplate(objects, "nats-box").spec;
+    expect(JSON.stringify(box)).not.toContain("nats-tls");
+    expect(box.volumes).toContainEqual({ name: "tls-ca", secret: { secretName: "nats-ca" } });
+    const contexts = find(objects, "Secret", "nats-box-contexts") as { stringData?: Record<string, string> };
+    expect(JSON.parse(contexts.stringData?.["default.json"] ?? "")).toMatchObject({ ca: "/etc/nats-ca-cert/ca.crt" });
+    // The real server reads the files; only their folder is another here.
+    const authority = certificate("authority");
+    const { cert, key } = certificate("nats", { issuer: authority, names: ["nats"] });
+    const text = (await conf(values)).replace(/^\s*include .*$/m, "").replaceAll('"/etc/', `"${folder}/`);
+    for (const [name, content] of [
+      ["tls.crt", cert],
+      ["tls.key", key],
+      ["ca.crt", authority.cert],
+    ] as const) {
+      for (const place of ["nats-certs/nats", "nats-certs/cluster", "nats-ca-cert"]) {
+        fs.mkdirSync(path.join(folder, place), { recursive: true });
+        fs.writeFileSync(path.join(folder, place, name), content);
+      }
+    }
+    const { "password.conf": password = "", "routes.conf": routes = "" } = routeSecret("s3cretPassword", 3, true);
+    const env = { NATS_ROUTE_PASSWORD: password, NATS_ROUTES: routes };
+    expect(await check(text, env)).toMatch(/configuration file .* is valid/);
+    fs.writeFileSync(path.join(folder, "nats-certs/cluster/tls.key"), authority.key);
+    expect(await check(text, env)).toMatch(/private key does not match public key/);
   });
 
   it("takes everything the program passes to nats/nats", async () => {

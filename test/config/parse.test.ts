@@ -393,6 +393,9 @@ describe("the schema", () => {
       natsHost: { deployNats: "false" },
       postgresHost: { deployPostgres: "false" },
       networkClients: { networkPolicies: "true" },
+      natsTlsSecret: { natsTls: "provided" },
+      natsTlsIssuer: { natsTls: "cert-manager" },
+      natsTlsCa: { natsTls: "provided", deployNats: "false" },
     };
     const raw = { ...elsewhere[key as keyof typeof elsewhere], [key]: setting.example };
     const problems = problemsOf(raw).filter((each) => each.startsWith(`${key}:`));

@@ -1,4 +1,6 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -7,11 +9,22 @@ import { inputProblems } from "../../contract/input-problems";
 import { contractTerms } from "../../config/contract";
 import { parseSettings } from "../../config/parse";
 import { clientReleases, ensureNoetlClient } from "../../embedded/toolchain/noetl-client";
+import { certificate } from "../support/certificates";
+import {
+  inputsFor,
+  JETSTREAM,
+  removeStreams,
+  startNatsServer,
+  until,
+  withManager,
+  type NatsServer,
+} from "../support/nats";
 import { NOETL_SERVER_ENV } from "../support/noetl-client";
-import { inputsFor, removeStreams, startNatsServer, withManager, type NatsServer } from "../support/nats";
 
 const run = promisify(execFile);
 const DRIVER = path.join(__dirname, "noetl-client.py");
+/** The module that the chart puts before all that Python loads. */
+const SCRIPTS = path.join(__dirname, "..", "..", "charts", "noetl", "files");
 const INSTALL_TIMEOUT_MS = 300_000;
 
 interface Said {
@@ -42,6 +55,23 @@ async function noetl(release: string, env: Record<string, string> = {}): Promise
   return JSON.parse(stdout) as Said;
 }
 
+/** What NoETL's client says where it cannot connect; it goes on trying, so that it is ended then. */
+async function tried(release: string, env: Record<string, string>): Promise<string> {
+  const { python } = await ensureNoetlClient(release);
+  const child = spawn(python, ["-B", DRIVER, "1"], { env: { PATH: process.env.PATH, ...NOETL_SERVER_ENV, ...env } });
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
+  try {
+    return await until(
+      "an error of NoETL's client",
+      () => (/CERTIFICATE|received|Error: /.test(said) ? said : undefined),
+      30_000,
+    );
+  } finally {
+    child.kill("SIGKILL");
+  }
+}
+
 /** The contract of a stack that deploys that NoETL, strictly. */
 function termsFor(release: string, config: Record<string, string> = {}): Omit<ContractArguments, "connection"> {
   const {
@@ -58,6 +88,31 @@ const COMMANDS = ["command-0", "command-1", "command-2"];
 
 describe.each(clientReleases())("NoETL's own client %s", (release) => {
   beforeAll(() => ensureNoetlClient(release).then(() => undefined), INSTALL_TIMEOUT_MS);
+
+  it("trusts the authority that the chart hands it, over TLS alone, and no other", async () => {
+    const authority = certificate("authority");
+    const { cert, key } = certificate("nats", { issuer: authority, names: ["localhost"] });
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-client-"));
+    const file = (name: string, text: string): string => {
+      fs.writeFileSync(path.join(dir, name), text);
+      return path.join(dir, name);
+    };
+    const files = { cert_file: file("tls.crt", cert), key_file: file("tls.key", key) };
+    const secured = await startNatsServer({ config: `${JETSTREAM}\ntls ${JSON.stringify(files)}` });
+    try {
+      const { modules } = await ensureNoetlClient(release);
+      const env = { NATS_URL: `tls://localhost:${secured.port}`, PYTHONPATH: `${SCRIPTS}:${modules}` };
+      const [{ received }, said] = await Promise.all([
+        noetl(release, { ...env, NATS_CA_FILE: file("ca.crt", authority.cert) }),
+        tried(release, { ...env, NATS_CA_FILE: file("other.crt", certificate("stranger").cert) }),
+      ]);
+      expect(received.map(([, command]) => command).sort()).toEqual(COMMANDS);
+      expect(said).toContain("CERTIFICATE_VERIFY_FAILED");
+    } finally {
+      await secured.stop();
+      fs.rmSync(dir, { recursive: true, force: true });
+    }
+  });
 
   it("makes what its line's contract holds, strictly, on an empty server", async () => {
     const { received } = await noetl(release);

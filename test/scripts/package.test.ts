@@ -44,6 +44,7 @@ describe("what `npm pack` publishes", () => {
       "./gcp",
       "./stream-contract/provider",
       "./nats-users/provider",
+      "./nats-certificate/provider",
       "./database-login/provider",
       "./package.json",
     ]);

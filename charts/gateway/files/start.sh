@@ -2,6 +2,8 @@
 # Starts the gateway and puts *** in the place of every credential in what it prints. It writes NATS_URL with its password
 # into its log at its start, and takes no level for its log.
 #
+# It reads authorities from SSL_CERT_FILE alone. Where NATS_CA_FILE names those of NATS, they are put beside those of the image.
+#
 # sh start.sh NAME... [-- PROGRAM ARGUMENT...]
 #
 # NAME is a variable with a credential in it, as a whole, line by line, or as the password of a URL. Without PROGRAM it is
@@ -76,6 +78,22 @@ done
 if [ $# -eq 0 ]; then
   if [ -x ./noetl-gateway ]; then set -- ./noetl-gateway; else set -- ./gateway; fi
 fi
+
+# Without those of the image it would trust nobody else any more, such as the identity provider.
+trust() {
+  together=${TMPDIR:-/tmp}/gateway-authorities.crt
+  for known in "${SSL_CERT_FILE-}" /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/cert.pem; do
+    [ -n "$known" ] && [ -r "$known" ] && break
+    known=
+  done
+  [ -n "$known" ] || echo "the image has no file of authorities: the gateway trusts those of NATS alone"
+  if (umask 077 && cat ${known:+"$known"} "$NATS_CA_FILE" >"$together"); then
+    export SSL_CERT_FILE="$together"
+  else
+    echo "the authorities of NATS_CA_FILE are not trusted: ${together%/*} cannot be written"
+  fi
+}
+[ -z "${NATS_CA_FILE-}" ] || trust
 
 pipe=${TMPDIR:-/tmp}/gateway-log
 rm -f "$pipe"

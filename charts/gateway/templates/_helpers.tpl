@@ -25,5 +25,8 @@ Settings that are empty are left to the gateway's own default.
 {{- $_ := set $env $name $value -}}
 {{- end -}}
 {{- end -}}
+{{- if .Values.natsCa -}}
+{{- $_ := set $env "NATS_CA_FILE" "/opt/gateway-scripts/nats-ca.crt" -}}
+{{- end -}}
 {{- include "shared.sortEnv" (dict "env" $env "variables" .Values.secrets.variables) -}}
 {{- end }}

@@ -144,7 +144,10 @@ class Nats:
         if parts.scheme == "tls" or info.get("tls_required"):
             import ssl
 
-            self.socket = ssl.create_default_context().wrap_socket(self.socket, server_hostname=parts.hostname)
+            context = ssl.create_default_context()
+            if os.environ.get("NATS_CA_FILE"):
+                context.load_verify_locations(cafile=os.environ["NATS_CA_FILE"])
+            self.socket = context.wrap_socket(self.socket, server_hostname=parts.hostname)
         options = {"verbose": False, "pedantic": False, "lang": "python", "version": "1", "protocol": 1}
         options.update({"name": "noetl-nats probe", "headers": True, "no_responders": True})
         if parts.password is not None:

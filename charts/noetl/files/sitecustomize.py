@@ -1,9 +1,10 @@
-"""Keeps credentials out of what a Python process prints, logs and writes about itself.
+"""Keeps credentials out of what a Python process prints, logs and writes about itself, and has its NATS client trust a CA.
 
 Python imports a module of this name at its start. NoETL writes NATS_URL with its password into its log, and a worker writes
-it into /tmp/worker_config.txt; here every credential of the environment becomes *** on the way out. And NoETL's own logins at
-NATS get their answers below NATS_INBOX_PREFIX, where that is set. Whatever goes wrong here costs one line on stderr, never the
-start.
+it into /tmp/worker_config.txt; here every credential of the environment becomes *** on the way out. NoETL's own logins at
+NATS get their answers below NATS_INBOX_PREFIX, where that is set. Its NATS client, which takes no CA from NoETL's settings,
+trusts those of the file NATS_CA_FILE beside the image's; nobody else in the process does. Whatever goes wrong here costs one
+line on stderr, never the start.
 """
 
 import builtins
@@ -176,6 +177,26 @@ class InboxPrefix:
         return connected
 
 
+def trusting(plain, file):
+    """ssl.create_default_context(), which for a caller in nats-py trusts a file of authorities, too."""
+
+    def create_default_context(*args, **kwargs):
+        context = plain(*args, **kwargs)
+        if sys._getframe(1).f_globals.get("__name__", "").split(".")[0] == "nats":
+            context.load_verify_locations(cafile=file)
+        return context
+
+    return create_default_context
+
+
+def trust(environment):
+    file = environment.get("NATS_CA_FILE")
+    if file:
+        import ssl
+
+        ssl.create_default_context = trusting(ssl.create_default_context, file)
+
+
 def chain():
     """The image's own module of this name, which this one stands before."""
     places = [os.path.abspath(place) for place in sys.path]
@@ -194,6 +215,10 @@ try:
     install()
 except Exception as error:  # pylint: disable=broad-except
     print(f"credentials are not kept out of this log: {type(error).__name__}", file=sys.stderr)
+try:
+    trust(os.environ)
+except Exception as error:  # pylint: disable=broad-except
+    print(f"the authorities of NATS_CA_FILE are not trusted: {type(error).__name__}", file=sys.stderr)
 
 if os.environ.get("NATS_INBOX_PREFIX"):
     sys.meta_path.insert(0, InboxPrefix(os.environ["NATS_INBOX_PREFIX"], os.environ))

@@ -29,6 +29,9 @@ key-value buckets whatever its URL says, are those of the URL where they are emp
 {{- /* Before all else: the module that keeps credentials out of logs (files/sitecustomize.py). */ -}}
 {{- $path := prepend (compact (list ($env.PYTHONPATH | default "" | toString))) "/opt/noetl-scripts" -}}
 {{- $_ := set $env "PYTHONPATH" (join ":" $path) -}}
+{{- if .root.Values.natsCa -}}
+{{- $_ := set $env "NATS_CA_FILE" "/opt/noetl-scripts/nats-ca.crt" -}}
+{{- end -}}
 {{- include "shared.sortEnv" (dict "env" $env "variables" .root.Values.secrets.variables) -}}
 {{- end }}
 
@@ -45,11 +48,14 @@ secrets/revision: {{ include "shared.text" (.root.Values.secrets.revision | defa
 {{- end }}
 {{- end }}
 
-{{/* Scripts of a Deployment, JSON of name to text; input: root, names. */}}
+{{/* Scripts of a Deployment, and the authorities of NATS, JSON of name to text; input: root, names. */}}
 {{- define "noetl.files" -}}
 {{- $files := dict -}}
 {{- range $name := .names -}}
 {{- $_ := set $files $name ($.root.Files.Get (printf "files/%s" $name)) -}}
+{{- end -}}
+{{- with .root.Values.natsCa -}}
+{{- $_ := set $files "nats-ca.crt" . -}}
 {{- end -}}
 {{- toJson $files -}}
 {{- end }}

@@ -126,7 +126,10 @@ const TROUBLES: readonly Trouble[] = [
     of: "nats",
     title: (who) => `${who} does not trust the certificate of the NATS server`,
     remedy: () => [
-      say("Pods trust the authorities of their image alone; the log says what is wrong with the certificate."),
+      say(
+        "The log says what is wrong with the certificate. Pods trust the authorities of their image, and those that the last update of the " +
+          "stack has handed them (`natsTls`, docs/tls.md); another update hands them over again.",
+      ),
     ],
   },
   {

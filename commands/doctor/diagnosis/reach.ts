@@ -113,36 +113,85 @@ const serverRuns = ({ namespaces: { nats } }: Evidence): boolean =>
 const update = ({ stack }: Evidence): Step => run(`pulumi up --stack ${stack}`);
 
 /** What of TLS fails, by our own words and those of Node and OpenSSL; the first that fits counts. */
-const TLS_PROBLEMS: readonly { readonly says: RegExp; readonly title: string; readonly remedy: readonly Step[] }[] = [
+const TLS_PROBLEMS: readonly {
+  readonly says: RegExp;
+  readonly title: string;
+  remedy(this: void, evidence: Evidence): readonly Step[];
+}[] = [
   {
     says: /demands TLS/,
     title: "The NATS server demands TLS, which the stack's connections do not speak",
-    remedy: [
-      say("Let the server take connections without TLS from the cluster's network, or correct `natsHost`, `natsPort`."),
-    ],
+    remedy: (evidence) =>
+      isOurs(evidence)
+        ? [
+            say("An update that changed `natsTls` did not finish, or somebody changed the server. Finish it:"),
+            update(evidence),
+          ]
+        : [
+            say(
+              "Set `natsTls` to provided, and `natsTlsCa` to the authority that has signed its certificate where that is not a public " +
+                "one, or correct `natsHost`, `natsPort`. Then:",
+            ),
+            update(evidence),
+          ],
   },
   {
     says: /offers no TLS/,
     title: "The NATS server offers no TLS, which the connection asks for",
-    remedy: [say("Give the server a certificate (`tls` in its configuration), or ask it without TLS.")],
+    remedy: (evidence) =>
+      isOurs(evidence)
+        ? [
+            say("An update that changed `natsTls` did not finish, or somebody changed the server. Finish it:"),
+            update(evidence),
+          ]
+        : [say("Give the server a certificate (`tls` in its configuration), or set the stack's `natsTls` to off.")],
   },
   {
     says: /expired/,
     title: "The certificate of the NATS server has expired",
-    remedy: [
-      say("Renew it. With the new one in place of the old, the server takes it without a restart:"),
-      run("nats-server --signal reload"),
-    ],
+    remedy: (evidence) =>
+      isOurs(evidence)
+        ? [
+            say(
+              "One that the program made (`natsTls` generated) is renewed by an update; the servers read it without a restart:",
+            ),
+            update(evidence),
+            say("One of a Secret (`natsTls` provided) is for whoever keeps that Secret to renew."),
+          ]
+        : [
+            say("Renew it. With the new one in place of the old, the server takes it without a restart:"),
+            run("nats-server --signal reload"),
+          ],
   },
   {
-    says: /altnames|cert's (CN|list)/,
+    says: /not valid yet/,
+    title: "The certificate of the NATS server is not valid yet",
+    remedy: () => [say("Set the clock of this machine, or of the one that made the certificate.")],
+  },
+  {
+    says: /for another name|altnames|cert's (CN|list)/,
     title: "The certificate of the NATS server is for another host name",
-    remedy: [say("Connect by a name that it carries, or let it carry the name that is connected to.")],
+    remedy: (evidence) => [
+      say(
+        isOurs(evidence)
+          ? "Let it carry the names that clients connect by (docs/tls.md)."
+          : "Connect by a name that it carries (`natsHost`), or let it carry the name that is connected to.",
+      ),
+    ],
   },
   {
     says: /self[- ]signed|issuer|unable to verify|authority/i,
     title: "The certificate of the NATS server comes from an authority that is not trusted here",
-    remedy: [say("Connect with the certificate of that authority, or renew the server's from a known one.")],
+    remedy: (evidence) =>
+      isOurs(evidence)
+        ? [
+            say("The Secret of the server and what the last update found differ. An update reads it again:"),
+            update(evidence),
+          ]
+        : [
+            say("Set `natsTlsCa` to the authority that has signed it, or have it signed by a known one. Then:"),
+            update(evidence),
+          ],
   },
 ];
 
@@ -193,10 +242,11 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
     title: "What answers at the NATS server's address is not a NATS server",
     remedy: [say("Correct the stack's `natsHost` and `natsPort`.")],
   }),
-  tls: ({ nats }) => {
-    const message = nats.ok ? "" : nats.message;
+  tls: (evidence) => {
+    const message = evidence.nats.ok ? "" : evidence.nats.message;
     const known = TLS_PROBLEMS.find(({ says }) => says.test(message));
-    return known ?? { title: "TLS with NATS fails", remedy: [say("The message ends with OpenSSL's own words.")] };
+    if (!known) return { title: "TLS with NATS fails", remedy: [say("The message ends with OpenSSL's own words.")] };
+    return { title: known.title, remedy: known.remedy(evidence) };
   },
   "bad-credentials": () => ({
     title: "The credentials for NATS cannot be used",

@@ -72,14 +72,21 @@ async function withIncludes(
 ): Promise<Configuration> {
   const files: Record<string, string> = {};
   let text = config;
-  for (const [whole, indent = "", named = ""] of config.matchAll(/^(\s*)include ([^;\n]+);/gm)) {
-    const wanted = path.posix.join(CONFIG_FOLDER, named);
+  const here = async (wanted: string): Promise<string> => {
     const mount = container.volumeMounts?.find(({ mountPath }) => mountPath === path.posix.dirname(wanted));
     const secret = pod.spec?.volumes?.find(({ name }) => name === mount?.name)?.secret?.secretName;
     if (secret === undefined) throw new CreateError("CreateContainerError", `no Secret is mounted with ${wanted}`);
-    const local = path.join(memoryFolder(dir), pod.metadata?.uid ?? "", path.posix.basename(wanted));
+    const local = path.join(memoryFolder(dir), pod.metadata?.uid ?? "", mount?.name ?? "", path.posix.basename(wanted));
     files[local] = await sources.key("secret", secret, path.posix.basename(wanted));
+    return local;
+  };
+  for (const [whole, indent = "", named = ""] of config.matchAll(/^(\s*)include ([^;\n]+);/gm)) {
+    const local = await here(path.posix.join(CONFIG_FOLDER, named));
     text = text.replace(whole, `${indent}include ${path.relative(folder, local)};`);
+  }
+  // Certificates, keys and authorities.
+  for (const [whole, key = "", wanted = ""] of config.matchAll(/("(?:cert|key|ca)_file": )"([^"]+)"/g)) {
+    text = text.replaceAll(whole, `${key}${JSON.stringify(await here(wanted))}`);
   }
   return { text, files };
 }

@@ -51,6 +51,7 @@ export async function noetl(situation: Situation): Promise<Program> {
     ...(await situation.sources.environment(container)),
     EMBEDDED_NAMES: namesFile(situation.dir),
     EMBEDDED_TMP: tmp,
+    ...(await authorities(situation)),
   };
   const contents = imageFolder(situation.dir, container.image ?? "");
   if (role !== "gateway" && fs.existsSync(contents)) return fromContents(situation, { role, contents, env });
@@ -83,6 +84,13 @@ function fromContents(
     args: ["-m", `noetl.${role}`],
     env: { ...env, PYTHONPATH: contents, PYTHONDONTWRITEBYTECODE: "1" },
   };
+}
+
+/** The file of NATS' authorities, where this machine has it. */
+async function authorities({ sources, container, mounts }: Situation): Promise<Record<string, string>> {
+  const { NATS_CA_FILE: file } = await sources.environment(container);
+  if (file === undefined) return {};
+  return { NATS_CA_FILE: (await mounts())(file) ?? file };
 }
 
 /** The command of a stand-in, started by the script of the container where it has one: what follows `--` is the program. */

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { demandsTls, offersNoTls } from "../../../contract/nats/tls-errors";
 import { describe, expect, it } from "vitest";
 import { ConfigError, parseSettings } from "../../../config/parse";
 import { checklist } from "../../../commands/doctor/checklist";
@@ -112,6 +113,12 @@ const PREFLIGHT = { request: "OPTIONS /api/auth/validate", status: 200 };
 const OUTSIDE = { by: "https://gateway.example.com" };
 
 const TLS = "TLS with NATS at nats.example:4222 failed: ";
+const CERTIFICATE = "the certificate of NATS at nats.example:4222 ";
+/** The parts of a stack that uses another NATS. */
+const elsewhere = (): Evidence["namespaces"] => {
+  const { nats: _nats, ...others } = healthy().namespaces;
+  return others;
+};
 const WORK_QUEUE = "description='consumer must be deliver all on workqueue stream'";
 const NO_RESPONSE = "Failed to publish command: nats: no response from stream";
 const consumerSays = (changes: Partial<NatsFacts["consumers"][number]>): Evidence => {
@@ -346,17 +353,26 @@ const CASES: readonly Case[] = [
   },
   ...(
     [
-      ["NATS at nats.example:4222 demands TLS: set connection.tls", "demands TLS"],
-      ["NATS at nats.example:4222 offers no TLS, which connection.tls asks for", "offers no TLS"],
-      [`${TLS}certificate has expired`, "--signal reload"],
-      [`${TLS}Host: nats.example. is not in the cert's altnames: DNS:other`, "another host name"],
-      [`${TLS}self-signed certificate in certificate chain`, "not trusted"],
-      [`${TLS}unable to verify the first certificate`, "not trusted"],
+      [demandsTls("nats.example:4222").message, "natsTlsCa"],
+      [offersNoTls("nats.example:4222").message, "`natsTls` to off"],
+      [`${CERTIFICATE}has expired on 2026-11-01`, "--signal reload"],
+      [`${CERTIFICATE}is not valid yet, but from 2027-01-01`, "Set the clock"],
+      [
+        `${CERTIFICATE}is for another name: it is for other, and not for nats.example`,
+        "Connect by a name that it carries",
+      ],
+      [`${CERTIFICATE}is from an authority that is not trusted (self-signed certificate)`, "natsTlsCa"],
       [`${TLS}ssl3_read_bytes:sslv3 alert bad record mac`, "bad record mac"],
+      // Of a server that the stack installs.
+      [demandsTls("pod nats/nats-0 port 4222").message, "did not finish", true],
+      [offersNoTls("pod nats/nats-0 port 4222").message, "did not finish", true],
+      [`${CERTIFICATE}has expired on 2026-11-01`, "pulumi up", true],
+      [`${CERTIFICATE}is for another name: it is for other, and not for nats`, "docs/tls.md", true],
+      [`${CERTIFICATE}is from an authority that is not trusted (self-signed certificate)`, "reads it again", true],
     ] as const
-  ).map(([message, says]): Case => ({
+  ).map(([message, says, isOurs = false]): Case => ({
     id: "tls",
-    yields: natsFails("tls", message),
+    yields: natsFails("tls", message, isOurs ? {} : { namespaces: elsewhere() }),
     says,
     but: "a connection that breaks without a word of TLS",
     misses: natsFails("closed", "closed the connection"),

@@ -12,7 +12,8 @@ import {
   type ContractInputs,
 } from "../../../contract";
 import { certificate, type Certificate } from "../../support/certificates";
-import { JETSTREAM, rejection, startNatsServer, startNoetl, type NatsServer } from "../../support/nats";
+import { inputProblems } from "../../../contract/input-problems";
+import { JETSTREAM, proxy, rejection, startNatsServer, startNoetl, type NatsServer } from "../../support/nats";
 
 let dir: string;
 beforeAll(() => {
@@ -60,7 +61,7 @@ describe("TLS", () => {
      tls {cert_file: "${file("cert.pem", cert)}", key_file: "${file("key.pem", key)}", ${more}}`;
   const options = (more: object = {}): ConnectionOptions => ({ tls: { ca: authority.cert, ...more } });
   const inputs = (
-    server: NatsServer,
+    server: Pick<NatsServer, "address">,
     settings: Extract<ContractArguments["connection"], { servers: unknown }>["tls"],
     scheme = "",
   ): ContractInputs =>
@@ -75,26 +76,61 @@ describe("TLS", () => {
     for (const settings of [{ ca: authority.cert }, { ca: authority.cert, serverName: "nats.example" }]) {
       expect(await checkContract(inputs(server, settings))).toMatchObject({ holds: true, report: "" });
     }
-    expect(await problemOf("tls", inputs(server, { ca: authority.cert, serverName: "other.example" }))).toContain(
-      "other.example. is not in the cert's altnames",
+    expect(await problemOf("tls", inputs(server, { ca: authority.cert, serverName: "other.example" }))).toBe(
+      `the certificate of NATS at ${server.address} is for another name: it is for 127.0.0.1, localhost, nats.example, and not for ` +
+        "other.example",
     );
-    expect(await problemOf("tls", inputs(server, { ca: stranger.cert }))).toMatch(/TLS with NATS at .* failed: /);
-    expect(await problemOf("tls", inputs(server, undefined, "tls://"))).toMatch(/TLS with NATS at .* failed: /);
-    expect(await problemOf("tls", inputs(server, undefined))).toContain("demands TLS: set connection.tls");
+    const untrusted = `the certificate of NATS at ${server.address} is from an authority that is not trusted: authority has signed it`;
+    expect(await problemOf("tls", inputs(server, { ca: stranger.cert }))).toBe(
+      `${untrusted} (unable to verify the first certificate); trusted is what connection.tls.ca holds`,
+    );
+    expect(await problemOf("tls", inputs(server, undefined, "tls://"))).toBe(
+      `${untrusted} (unable to verify the first certificate); trusted are those that Node knows`,
+    );
+    expect(await problemOf("tls", inputs(server, undefined))).toBe(
+      `NATS at ${server.address} demands TLS: set connection.tls, of a stack natsTls`,
+    );
   });
 
   it("with an expired certificate is refused, and that is not tried again", async () => {
     const server = await started(tls(expired));
     const start = performance.now();
     const settings = { ...inputs(server, { ca: authority.cert }), timeoutSeconds: 60 };
-    expect(await problemOf("tls", settings)).toContain("certificate has expired");
+    const day = new Date(Date.now() - 24 * 3_600_000).toISOString().slice(0, 10);
+    expect(await problemOf("tls", settings)).toBe(
+      `the certificate of NATS at ${server.address} has expired on ${day}: let the server have a new one, which it reads without a restart`,
+    );
     expect(performance.now() - start).toBeLessThan(10_000);
   });
 
   it("with a certificate for another host is refused", async () => {
     const server = await started(tls(elsewhere));
-    expect(await problemOf("tls", inputs(server, { ca: authority.cert }))).toContain("is not in the cert's list");
+    expect(await problemOf("tls", inputs(server, { ca: authority.cert }))).toBe(
+      `the certificate of NATS at ${server.address} is for another name: it is for other.example, and not for 127.0.0.1`,
+    );
   });
+
+  it("is asked of no server that has none, and the password stays here", async () => {
+    const server = await started(`${JETSTREAM}\nauthorization {users: [{user: noetl, password: "Wrong-Horse.8"}]}`);
+    const between = await proxy(server);
+    cleanups.push(() => between.close());
+    const login = { user: "noetl", password: "Wrong-Horse.8" };
+    const message = await problemOf("tls", { ...inputs(between, { ca: authority.cert }), ...login }, login.password);
+    expect(message).toBe(
+      `NATS at ${between.address} offers no TLS, which connection.tls or tls:// asks for (natsTls of a stack); the password was not sent`,
+    );
+    expect(between.sent()).not.toContain(login.password);
+  });
+
+  it.each(["text", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", client.key])(
+    "with an authority that is none is refused, without a word of it: %#",
+    (ca) => {
+      const problems = inputProblems(withDefaults({ connection: { tls: { ca } } }));
+      expect(problems).toEqual([expect.stringMatching(/^connection\.tls\.ca is .*PEM|private key/) as string]);
+      expect(problems[0]).not.toContain("AAAA");
+      expect(problems[0]).not.toContain(client.key.slice(40, 80));
+    },
+  );
 
   it("with a client certificate is checked with it, and not without", async () => {
     const server = await started(tls(right, `ca_file: "${file("ca.pem", authority.cert)}", verify: true`));

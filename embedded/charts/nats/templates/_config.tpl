@@ -9,6 +9,12 @@ pid_file: /var/run/nats/nats.pid
 lame_duck_grace_period: 10s
 lame_duck_duration: 30s
 port: {{ .Values.config.nats.port }}
+{{- with .Values.config.nats.tls }}
+{{- if .enabled }}
+tls:
+  {{- include "nats.finish" (dict "doc" (include "nats.tlsConfig" (dict "root" $ "tls" .)) "by" .) | nindent 2 }}
+{{- end }}
+{{- end }}
 {{- with .Values.config.monitor }}
 {{- if .enabled }}
 http_port: {{ .port }}
@@ -63,13 +69,70 @@ port: {{ $cluster.port }}
 no_advertise: {{ $cluster.noAdvertise }}
 routes:
   {{- range $i := until (int $cluster.replicas) }}
-  - {{ printf "nats://%s%s-%d.%s:%d" $user (include "nats.statefulSetName" $) $i $domain (int $cluster.port) }}
+  - {{ printf "%s://%s%s-%d.%s:%d" ($cluster.tls.enabled | ternary "tls" "nats") $user (include "nats.statefulSetName" $) $i $domain (int $cluster.port) }}
   {{- end }}
 {{- if $secured }}
 authorization:
   user: {{ $login.user | quote }}
   password: {{ $login.password | quote }}
 {{- end }}
+{{- with $cluster.tls }}
+{{- if .enabled }}
+tls:
+  {{- include "nats.finish" (dict "doc" (include "nats.tlsConfig" (dict "root" $ "tls" .)) "by" .) | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* A `tls` block; input: root, tls (its values). */}}
+{{- define "nats.tlsConfig" -}}
+{{- with .tls }}
+{{- if .secretName }}
+cert_file: {{ printf "%s/%s" (trimSuffix "/" .dir) .cert | quote }}
+key_file: {{ printf "%s/%s" (trimSuffix "/" .dir) .key | quote }}
+{{- end }}
+{{- end }}
+{{- with .root.Values.tlsCA }}
+{{- if and .enabled (or .configMapName .secretName) }}
+ca_file: {{ printf "%s/%s" (trimSuffix "/" .dir) .key | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Volume of the authorities, and where it is mounted. */}}
+{{- define "nats.caVolume" -}}
+{{- with .Values.tlsCA }}
+{{- if and .enabled (or .configMapName .secretName) }}
+- name: tls-ca
+  {{- if .configMapName }}
+  configMap:
+    name: {{ .configMapName | quote }}
+  {{- else }}
+  secret:
+    secretName: {{ .secretName | quote }}
+  {{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- define "nats.caMount" -}}
+{{- with .Values.tlsCA }}
+{{- if and .enabled (or .configMapName .secretName) }}
+- name: tls-ca
+  mountPath: {{ .dir | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Secrets with a certificate, JSON {list: [{name, secretName, dir}]}. */}}
+{{- define "nats.certificates" -}}
+{{- $found := list -}}
+{{- range $name := list "nats" "cluster" -}}
+{{- $part := get $.Values.config $name -}}
+{{- if and (or (eq $name "nats") $part.enabled) $part.tls.enabled $part.tls.secretName -}}
+{{- $found = append $found (dict "name" (printf "%s-tls" $name) "secretName" $part.tls.secretName "dir" $part.tls.dir) -}}
+{{- end -}}
+{{- end -}}
+{{- dict "list" $found | toJson -}}
 {{- end }}
 
 {{/* Further files the reloader watches: certificates and includes named in the configuration; input: value. */}}

@@ -45,6 +45,11 @@ volumeMounts:
   - name: {{ include "nats.pvcName" . }}
     mountPath: {{ .Values.config.jetstream.fileStore.dir | quote }}
   {{- end }}
+  {{- include "nats.caMount" . | nindent 2 }}
+  {{- range (include "nats.certificates" . | fromJson).list }}
+  - name: {{ .name | quote }}
+    mountPath: {{ .dir | quote }}
+  {{- end }}
 resources:
   {{- toYaml .Values.container.resources | nindent 2 }}
 {{- end }}

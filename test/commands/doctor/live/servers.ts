@@ -116,7 +116,7 @@ describe("TLS", () => {
   it("that has an expired certificate: renew it", async () => {
     const found = await said(certificate("expired", { issuer: authority, names, expired: true }), authority);
     expect(found.title).toBe("The certificate of the NATS server has expired");
-    expect(found.evidence).toContain("certificate has expired");
+    expect(found.evidence).toContain("has expired on");
     expect(found.remedy).toContain("nats-server --signal reload");
     expect(await found.renewed(certificate("renewed", { issuer: authority, names }))).not.toContain("tls");
   });

@@ -1,0 +1,204 @@
+import { describe, expect, it } from "vitest";
+import { certificateFacts, certificateProblems, certificatesIn, TLS_FILES } from "../../../contract/nats/certificate";
+import { makeAuthority, makeCertificate } from "../../../components/nats-jetstream/tls/make";
+import { generated } from "../../../components/nats-jetstream/tls/provider";
+import { DAY, due, endOf, LIVES, type Kept } from "../../../components/nats-jetstream/tls/renewal";
+
+const NAMES = ["nats.nats.svc.cluster.local", "nats", "127.0.0.1"];
+const START = new Date("2026-01-01T00:00:00Z");
+const after = (days: number): Date => new Date(START.getTime() + days * DAY);
+const life = (from: number, days: number) => ({
+  from: after(from).toISOString(),
+  to: after(from + days).toISOString(),
+});
+const kept = (certificate: number, authorities: readonly number[] = [0]): Kept => ({
+  authorities: authorities.map((from) => life(from, LIVES.authority)),
+  certificate: {
+    ...life(certificate, LIVES.certificate),
+    names: NAMES,
+    signedBy: after(authorities[0] ?? 0).toISOString(),
+  },
+});
+
+describe("what is due", () => {
+  it("is everything where there is nothing", () => {
+    expect(due({ authorities: [] }, START, NAMES)).toEqual({
+      stay: [],
+      newAuthority: true,
+      signer: undefined,
+      newCertificate: true,
+      why: ["there is no authority", "there is no certificate"],
+    });
+  });
+
+  it.each([
+    [0, []],
+    [LIVES.certificate - LIVES.certificateLeft, []],
+    [LIVES.certificate - LIVES.certificateLeft + 1, ["the certificate ends on 2027-01-01"]],
+    [LIVES.certificate + 400, ["the certificate ends on 2027-01-01"]],
+  ])("of a certificate after %d days is %j", (days, why) => {
+    const { newAuthority, newCertificate, ...rest } = due(kept(0), after(days), NAMES);
+    expect(rest.why).toEqual(why);
+    expect(newCertificate).toBe(why.length > 0);
+    expect(newAuthority).toBe(false);
+    expect(rest.signer).toBe(START.toISOString());
+  });
+
+  it("is a certificate where a name is missing, and nothing where there is one too many", () => {
+    expect(due(kept(0), START, [...NAMES, "nats-0.nats-headless"]).why).toEqual([
+      "the certificate lacks nats-0.nats-headless",
+    ]);
+    expect(due(kept(0), START, ["nats"]).why).toEqual([]);
+  });
+
+  it("is the next authority long before the end of the first, which goes on signing until the next is known", () => {
+    const last = LIVES.authority - LIVES.authorityLeft;
+    expect(due(kept(last), after(last), NAMES).why).toEqual([]);
+    expect(due(kept(last), after(last + 1), NAMES)).toMatchObject({
+      newAuthority: true,
+      newCertificate: false,
+      signer: START.toISOString(),
+    });
+    const both = kept(last, [0, last + 1]);
+    expect(due(both, after(last + LIVES.trusted), NAMES).why).toEqual([]);
+    expect(due(both, after(last + 1 + LIVES.trusted), NAMES)).toMatchObject({
+      newAuthority: false,
+      newCertificate: true,
+      signer: after(last + 1).toISOString(),
+      why: expect.arrayContaining(["another authority signs from now on"]) as string[],
+    });
+  });
+
+  it("drops an authority that has ended, and starts again where all have", () => {
+    const next = LIVES.authority - 100;
+    expect(due(kept(next, [0, next]), after(LIVES.authority + 1), NAMES)).toMatchObject({
+      stay: [after(next).toISOString()],
+      signer: after(next).toISOString(),
+      newCertificate: true,
+    });
+    expect(due(kept(0), after(LIVES.authority + 1), NAMES)).toMatchObject({ stay: [], newAuthority: true });
+  });
+
+  it("hurries where years have passed without an update: the new authority signs at once, and the certificate lives", () => {
+    expect(due(kept(LIVES.authority - 400), after(LIVES.authority - 20), NAMES)).toMatchObject({
+      newAuthority: true,
+      signer: undefined,
+      newCertificate: true,
+    });
+  });
+
+  it("over thirty years of an update every half year: nothing ends before it is renewed, or is signed by who is not known yet", () => {
+    let state: Kept = { authorities: [] };
+    let trusted: readonly string[] = [];
+    for (let day = 0; day <= 30 * 365; day += 182) {
+      const now = after(day);
+      if (day > 0) expect(Date.parse(state.certificate?.to ?? ""), `day ${day}`).toBeGreaterThan(now.getTime());
+      const { stay, newAuthority, signer, newCertificate } = due(state, now, NAMES);
+      const authorities = [
+        ...state.authorities.filter(({ from }) => stay.includes(from)),
+        ...(newAuthority ? [life(day, LIVES.authority)] : []),
+      ];
+      const by = authorities.find(({ from }) => from === signer) ?? authorities.at(-1);
+      if (day > 0) expect(trusted, `day ${day}`).toContain(by?.from);
+      const end = { from: now.toISOString(), to: endOf(now, LIVES.certificate, by).toISOString() };
+      const certificate = newCertificate ? { ...end, names: NAMES, signedBy: by?.from ?? "" } : state.certificate;
+      state = { authorities, ...(certificate ? { certificate } : {}) };
+      trusted = authorities.map(({ from }) => from);
+    }
+    expect(trusted).not.toContain(START.toISOString());
+  });
+
+  it("nothing outlives who has signed it", () => {
+    expect(endOf(after(100), 365, life(0, 200))).toEqual(after(200));
+    expect(endOf(after(100), 365, life(0, 3650))).toEqual(after(465));
+  });
+});
+
+const INPUTS = {
+  source: "generated",
+  namespace: "nats",
+  secretName: "nats-tls",
+  authorityName: "nats-ca",
+  names: NAMES,
+  routeNames: ["nats-0.nats-headless"],
+  timeoutSeconds: 1,
+} as const;
+const filesOf = (settled: ReturnType<typeof generated>) => settled.files ?? {};
+const problems = (files: Readonly<Record<string, string>>, now: Date) =>
+  certificateProblems({ files, names: [...INPUTS.names, ...INPUTS.routeNames], isForRoutes: true, now });
+
+describe("certificates that are made", () => {
+  const first = generated(INPUTS, undefined, START);
+
+  it("can be used by clients, and by servers for one another", () => {
+    expect(problems(filesOf(first), after(1))).toEqual([]);
+    expect(first.state.ca).toBe(filesOf(first)[TLS_FILES.authority]);
+    expect(Date.parse(first.state.ends)).toBe(after(LIVES.certificate).getTime());
+    const [leaf] = certificatesIn(filesOf(first)[TLS_FILES.certificate] ?? "");
+    expect(leaf && certificateFacts(leaf).to).toEqual(after(LIVES.certificate));
+    expect(JSON.stringify({ ...first.state, stored: undefined })).not.toContain("PRIVATE KEY");
+  });
+
+  it("stay as they are until something is due", () => {
+    expect(generated(INPUTS, first.state.stored, after(100))).toEqual(first);
+  });
+
+  it("are trusted by who has not been replaced yet when another authority takes over", () => {
+    const last = LIVES.authority - LIVES.authorityLeft + 1;
+    const announced = generated(INPUTS, first.state.stored, after(last));
+    expect(announced.state.stored?.authorities).toHaveLength(2);
+    const taken = generated(INPUTS, announced.state.stored, after(last + LIVES.trusted));
+    expect(taken.state.stored?.certificate.signedBy).toBe(after(last).toISOString());
+    for (const [now, settled, trusted] of [
+      [last, announced, first.state.ca],
+      [last + LIVES.trusted, taken, announced.state.ca],
+    ] as const) {
+      expect(problems({ ...filesOf(settled), [TLS_FILES.authority]: trusted }, after(now))).toEqual([]);
+    }
+    expect(problems({ ...filesOf(taken), [TLS_FILES.authority]: first.state.ca }, after(last + LIVES.trusted))).toEqual(
+      ["has a certificate that none of the authorities in its ca.crt has signed"],
+    );
+  });
+});
+
+describe("a Secret that somebody else keeps", () => {
+  const validity = { from: START, to: after(100) };
+  const authority = makeAuthority("authority", validity);
+  const stranger = makeAuthority("stranger", validity);
+  const { cert, key } = makeCertificate(NAMES, authority, validity);
+  const right = { "tls.crt": cert, "tls.key": key, "ca.crt": authority.cert };
+  const judged = (files: Record<string, string>, { names = NAMES, now = after(1) } = {}) =>
+    certificateProblems({ files, names, isForRoutes: false, now });
+
+  it("can be used where everything fits, with a chain and with authorities beside", () => {
+    expect(judged(right)).toEqual([]);
+    expect(judged({ ...right, "ca.crt": stranger.cert + authority.cert, "tls.crt": cert + authority.cert })).toEqual(
+      [],
+    );
+  });
+
+  it.each<[string, Record<string, string>, { names?: string[]; now?: Date }, string]>([
+    ["no keys", {}, {}, "has no tls.crt, no tls.key, no ca.crt"],
+    ["no authority", { "tls.crt": cert, "tls.key": key }, {}, "has no ca.crt"],
+    ["no PEM", { ...right, "tls.crt": "x" }, {}, "has a tls.crt that is not a certificate in PEM"],
+    ["an end", right, { now: after(101) }, "has a certificate that has expired on 2026-04-11"],
+    ["a beginning", right, { now: after(-1) }, "has a certificate that is not valid before 2025-12-31"],
+    [
+      "another name",
+      right,
+      { names: ["nats", "nats.other.svc.cluster.local"] },
+      `has a certificate for ${NAMES.join(", ")}, and clients connect by nats.other.svc.cluster.local`,
+    ],
+    ["another key", { ...right, "tls.key": stranger.key }, {}, "has a tls.key that is not the key of its tls.crt"],
+    [
+      "another authority",
+      { ...right, "ca.crt": stranger.cert },
+      {},
+      "has a certificate that none of the authorities in its ca.crt has signed",
+    ],
+  ])("is refused with %s", (_what, files, how, says) => expect(judged(files, how)).toEqual([says]));
+
+  it("is told all that is wrong with it at once", () => {
+    expect(judged({ ...right, "tls.key": stranger.key }, { names: ["x"], now: after(101) })).toHaveLength(3);
+  });
+});
