@@ -8,6 +8,7 @@ import {
 } from "../../contract/env";
 import { LOCATIONS, natsUrl, serviceHost } from "../../contract/facts";
 import { derived } from "../arguments";
+import type { NamespacePolicy } from "../network-policies/manifests";
 import { imageValues, type IngressArgs, ingressValues, type Inputs, type Resources, zoneSpread } from "../shared";
 
 /** How a NoETL component reaches NATS. */
@@ -48,6 +49,14 @@ export interface Rollout {
   maxUnavailable?: number;
 }
 
+/** The namespace that playbooks' jobs have to themselves. */
+export interface JobsArgs {
+  /** Its name; the component creates it. Default `noetl-jobs`. A playbook has to name it. */
+  namespace?: pulumi.Input<string>;
+  /** Its NetworkPolicies, as `networkPolicies` makes them. Default: none. */
+  networkPolicies?: readonly NamespacePolicy[];
+}
+
 export interface NoetlValuesArgs {
   namespace: pulumi.Input<string>;
   image: pulumi.Input<string>;
@@ -64,6 +73,8 @@ export interface NoetlValuesArgs {
   workerInitResources?: Resources;
   /** `terminationGracePeriodSeconds` of the workers. */
   workerStopSeconds: pulumi.Input<number>;
+  /** Namespace of playbooks' jobs; false: there are none. Default: NoETL's own. */
+  jobsNamespace?: pulumi.Input<string> | false;
   rollout?: Rollout;
   /** Further environment variables, over those that follow from the other arguments. */
   serverEnv?: Record<string, pulumi.Input<string>>;
@@ -113,6 +124,7 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
       terminationGracePeriodSeconds: args.workerStopSeconds,
       ...podValues("noetl-worker", args.workerResources, args),
       initResources: args.workerInitResources,
+      ...jobsValues(args.jobsNamespace),
     },
     service: args.serviceAnnotations && { annotations: args.serviceAnnotations },
     ingress: args.ingress && ingressValues(args.ingress),
@@ -144,6 +156,10 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
     chartDigest: args.chartDigest,
   };
 }
+
+/** Only this package's chart knows them; upstream's reads none of it. */
+const jobsValues = (namespace: pulumi.Input<string> | false | undefined) =>
+  namespace === undefined ? {} : { jobs: namespace === false ? { enabled: false } : { enabled: true, namespace } };
 
 function podValues(
   app: string,

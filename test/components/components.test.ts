@@ -305,6 +305,30 @@ describe("Noetl", () => {
     expect(release("noetl-release").chart).toBe("./charts/noetl");
   });
 
+  it("gives playbooks' jobs a namespace of their own where it is asked to, or none, and says so to the chart", async () => {
+    const deny = { name: "default-deny", spec: { podSelector: {} } };
+    new library.Noetl("with-jobs", { nats, database });
+    new library.Noetl("own-jobs", { nats, database, jobs: { namespace: "acme-jobs", networkPolicies: [deny] } });
+    new library.Noetl("no-jobs", { nats, database, jobs: false });
+    await settled(declared);
+    const jobs = (name: string) => (release(`${name}-release`).values as Values).worker?.jobs;
+    expect([jobs("with-jobs"), jobs("own-jobs"), jobs("no-jobs")]).toEqual([
+      undefined,
+      { enabled: true, namespace: "acme-jobs" },
+      { enabled: false },
+    ]);
+    expect(of("kubernetes:core/v1:Namespace", "own-jobs-jobs-namespace").inputs.metadata).toMatchObject({
+      name: "acme-jobs",
+      labels: { "pod-security.kubernetes.io/enforce": "baseline" },
+    });
+    expect(of("kubernetes:networking.k8s.io/v1:NetworkPolicy", "own-jobs-jobs-namespace-default-deny")).toBeDefined();
+    const made = declared.filter(({ name }) => /^(with-jobs|no-jobs)-jobs/.test(name));
+    expect(made).toEqual([]);
+    const bad = (jobs: object) => () => new library.Noetl("bad-jobs", { nats, database, jobs });
+    expect(bad({ namespace: "Jobs" })).toThrow(/jobs.namespace is/);
+    expect(bad({ namespace: "noetl" })).toThrow(/jobs.namespace is NoETL's/);
+  });
+
   it("refuses names that NATS refuses", () => {
     expect(() => new library.Noetl("bad", { nats, database, names: { subject: "a..b" } })).toThrow(/subject is/);
   });
