@@ -159,6 +159,9 @@ export function service(args: {
   };
 }
 
+/** Connections that NoETL leaves to others on the stack's own server, of 100, of which three are the superuser's. */
+const LEFT_CONNECTIONS = 5;
+
 const SCRIPTS = ["load_schema.py", "retire_logins.py"] as const;
 
 /** The sources of the Jobs, by file. */
@@ -254,6 +257,8 @@ function databaseEnvironment(args: SchemaJobArgs) {
     literal("NOETL_USER", args.noetlUser),
     secret("NOETL_PASSWORD", SECRET_KEYS.noetl),
     ...(args.noetlRole === undefined ? [] : [literal("NOETL_ROLE", args.noetlRole)]),
+    // Of a server of somebody else's nothing is taken for granted, and Cloud SQL has PgBouncer before it.
+    ...(args.setsAdminPassword ? [literal("NOETL_LEAVES_CONNECTIONS", String(LEFT_CONNECTIONS))] : []),
     literal("NOETL_SCHEMA", NOETL_SCHEMA),
   ];
 }
