@@ -91,7 +91,15 @@ beforeAll(async () => {
   await new Promise((resolve) => free.close(resolve));
   const passwordFile = path.join(folder, "initial");
   fs.writeFileSync(passwordFile, OLD, { mode: 0o644 });
-  const args = ["-D", path.join(folder, "data"), "-U", "postgres", `--pwfile=${passwordFile}`, "--auth-local=trust"];
+  const args = [
+    "-D",
+    path.join(folder, "data"),
+    "-U",
+    "postgres",
+    `--pwfile=${passwordFile}`,
+    "--auth-local=trust",
+    "--encoding=UTF8",
+  ];
   const made = await run("initdb", [...args, "--auth-host=scram-sha-256", "--no-sync"], environment(OLD));
   expect(made.code, made.output).toBe(0);
 }, 120_000);
