@@ -192,7 +192,13 @@ export interface SchemaJobArgs {
 
 /** The Job that loads NoETL's schema from the NoETL image, and sets the passwords. */
 export const schemaJob = (args: SchemaJobArgs): k8s.batch.v1.JobArgs =>
-  databaseJob(args, { app: "noetl-schema", container: "load-schema", script: "load_schema.py" });
+  databaseJob(args, {
+    app: "noetl-schema",
+    container: "load-schema",
+    script: "load_schema.py",
+    // Of a server of somebody else's nothing is taken for granted, and Cloud SQL has PgBouncer before it.
+    env: args.setsAdminPassword ? [{ name: "NOETL_LEAVES_CONNECTIONS", value: String(LEFT_CONNECTIONS) }] : [],
+  });
 
 /** The Job that refuses NoETL's old logins, after everything has moved to the newest. */
 export const retireJob = (args: SchemaJobArgs): k8s.batch.v1.JobArgs =>
@@ -206,7 +212,13 @@ export const retireJob = (args: SchemaJobArgs): k8s.batch.v1.JobArgs =>
  */
 function databaseJob(
   args: SchemaJobArgs,
-  does: { app: string; container: string; script: (typeof SCRIPTS)[number] },
+  does: {
+    app: string;
+    container: string;
+    script: (typeof SCRIPTS)[number];
+    /** Further variables. */
+    env?: { name: string; value: string }[];
+  },
 ): k8s.batch.v1.JobArgs {
   return {
     metadata: { namespace: args.namespace, annotations: { "pulumi.com/replaceUnready": "true" } },
@@ -228,7 +240,7 @@ function databaseJob(
               image: args.image,
               command: ["python", `/schema/${does.script}`],
               terminationMessagePolicy: "FallbackToLogsOnError",
-              env: databaseEnvironment(args),
+              env: [...databaseEnvironment(args), ...(does.env ?? [])],
               resources: args.resources ?? { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
               securityContext: unprivileged,
               volumeMounts: [{ name: "schema", mountPath: "/schema", readOnly: true }],
@@ -257,8 +269,6 @@ function databaseEnvironment(args: SchemaJobArgs) {
     literal("NOETL_USER", args.noetlUser),
     secret("NOETL_PASSWORD", SECRET_KEYS.noetl),
     ...(args.noetlRole === undefined ? [] : [literal("NOETL_ROLE", args.noetlRole)]),
-    // Of a server of somebody else's nothing is taken for granted, and Cloud SQL has PgBouncer before it.
-    ...(args.setsAdminPassword ? [literal("NOETL_LEAVES_CONNECTIONS", String(LEFT_CONNECTIONS))] : []),
     literal("NOETL_SCHEMA", NOETL_SCHEMA),
   ];
 }
