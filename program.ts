@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { lineWarning } from "./config/lines";
 import { gatewayLogWarnings } from "./config/logs";
+import { jobsWarnings } from "./config/playbook-jobs";
 import { ConfigError, foreignKeys, parseSettings } from "./config/parse";
 import { riskWarnings } from "./config/risks";
 import type { Settings } from "./config/schema";
@@ -42,7 +43,8 @@ export async function main(): Promise<DeclaredOutputs> {
 async function run(): Promise<DeclaredOutputs> {
   const settings = loadSettings();
   for (const warning of foreignKeys(pulumi.runtime.allConfig()).warnings) await pulumi.log.warn(warning);
-  for (const warning of [...riskWarnings(settings), ...gatewayLogWarnings(settings)]) await pulumi.log.warn(warning);
+  for (const warning of [...riskWarnings(settings), ...gatewayLogWarnings(settings), ...jobsWarnings(settings)])
+    await pulumi.log.warn(warning);
   if (settings.platform !== "gke") return deploy(settings);
   // Loaded on demand: nobody else needs Google's SDK. `import()` would want a file extension, which differs between the
   // sources that the engine runs and their compiled form.

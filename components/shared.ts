@@ -15,6 +15,9 @@ export type Inputs<T> = {
     : pulumi.Input<NonNullable<T[K]>>;
 };
 
+/** Version of the Pod Security Standards that namespaces enforce: the Kubernetes that they are tested with. */
+export const POD_SECURITY_VERSION = "v1.34";
+
 /** Levels of the Pod Security Standards. */
 export type PodSecurityLevel = "privileged" | "baseline" | "restricted";
 
@@ -104,6 +107,8 @@ export function namespace(
 ): pulumi.Output<string> {
   const labels = {
     "pod-security.kubernetes.io/enforce": podSecurity,
+    // A newer Kubernetes asks for more only once this is raised; an older one takes the newest that it knows.
+    "pod-security.kubernetes.io/enforce-version": POD_SECURITY_VERSION,
     "pod-security.kubernetes.io/warn": "restricted",
   };
   const made = new k8s.core.v1.Namespace(name, { metadata: { name: called, labels } }, opts);

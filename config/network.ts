@@ -1,5 +1,5 @@
 /** NetworkPolicies of a stack: whether it has any, who is let in beyond its own pods, and what follows for its layout. */
-import type { Elsewhere, Layout } from "../contract/network";
+import type { Elsewhere, Layout, PlaybookJobs } from "../contract/network";
 import { servicePlace } from "../contract/service-host";
 import { guardMode } from "./guard";
 import { clientOf, PARTS } from "./network-clients";
@@ -85,5 +85,6 @@ export function layoutOf(settings: Settings): Layout {
     entries: entries(settings),
     clients: settings.networkClients.flatMap((text) => clientOf(text) ?? []),
     metadata: settings.playbookMetadata,
+    jobs: settings.playbookJobs as PlaybookJobs,
   };
 }

@@ -79,6 +79,16 @@ function takenOnGke(settings: Settings): Taken[] {
           } as const,
         ]
       : []),
+    ...(settings.createCluster && settings.controlPlaneAccess === "public"
+      ? [
+          {
+            risk: "public-control-plane",
+            key: "controlPlaneAccess",
+            why: "public lets everybody on the internet try logins and weaknesses of the cluster's API server",
+            instead: "dns, or authorized with authorizedNetworks",
+          } as const,
+        ]
+      : []),
     ...NODE_PORTS.filter((key) => settings[key] !== undefined).map((key): Taken => ({
       risk: "node-ports",
       key,

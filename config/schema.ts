@@ -4,9 +4,11 @@
  */
 import { NOETL_LINES } from "../contract/lines";
 import type { DeclaredBucket, DeclaredConsumer, DeclaredObjectStore, DeclaredStream } from "../contract/declared/types";
-import { CONSUMER, GATEWAY, NATS_USER, NODE_PORTS, STREAM, WORKER_TUNING } from "../contract/facts";
+import { CONSUMER, GATEWAY, LOCATIONS, NATS_USER, NODE_PORTS, STREAM, WORKER_TUNING } from "../contract/facts";
+import { maintenanceExclusions, maintenanceWindow } from "./gke/maintenance";
 import { CHART_INFLIGHT, CHART_POOLS, CLOUD_SQL_POOLS } from "./resources";
 import { DEFAULT_STOP_SECONDS, DEFAULTS } from "../contract/defaults";
+import { PLAYBOOK_JOBS } from "../contract/network";
 import { SHORTEST_HEARTBEAT_SECONDS } from "../contract/tuning";
 import { networkClients } from "./network-clients";
 import * as is from "./validate";
@@ -220,6 +222,7 @@ const RISKS = [
   "node-ports",
   "http-repositories",
   "open-network",
+  "public-control-plane",
 ] as const;
 export type Risk = (typeof RISKS)[number];
 
@@ -277,6 +280,15 @@ export const SETTINGS = {
     description:
       "Let networkPolicies leave Google's metadata server open to server, workers and playbooks' jobs, for the credentials of their " +
       "service accounts. Where nodes do not hide theirs (Workload Identity), these are what every playbook gets.",
+  }),
+  playbookJobs: text("noetl", {
+    group: "Cluster",
+    description:
+      "Where playbooks may start Kubernetes jobs: noetl, NoETL's own namespace, whose Secrets a job can mount; own, the namespace " +
+      `${LOCATIONS.jobs.namespace}, which a playbook then has to name; off, nowhere: workers get no right and no token (docs/security.md).`,
+    allowed: PLAYBOOK_JOBS.join(", ").replace(/, (?=[^,]*$)/, " or "),
+    example: "own",
+    check: is.oneOf<string>(...PLAYBOOK_JOBS),
   }),
   kubeconfig: text(undefined, {
     group: "Cluster",
@@ -678,6 +690,47 @@ export const SETTINGS = {
     allowed: "rapid, regular, stable or extended",
     check: is.oneOf("rapid", "regular", "stable", "extended"),
   }),
+  controlPlaneAccess: text("dns", {
+    group: "GKE",
+    description:
+      "Who reaches the control plane of a created cluster: dns, whoever Google's IAM lets in, at the cluster's name, while its addresses are " +
+      "off; authorized, authorizedNetworks at its public address; public, everybody there (docs/gke.md).",
+    allowed: "dns, authorized or public",
+    check: is.oneOf("dns", "authorized", "public"),
+  }),
+  authorizedNetworks: list([], {
+    group: "GKE",
+    description:
+      "Addresses that controlPlaneAccess authorized lets in: those of whoever deploys, and of whoever uses kubectl.",
+    allowed: "IPv4 ranges from /8 to /32, separated by comma or space",
+    example: "198.51.100.0/24",
+    check: is.cidrs(8, 32),
+  }),
+  maintenanceWindow: text(undefined, {
+    group: "GKE",
+    description: "When Google may upgrade a created cluster, which moves every pod; UTC. Unset: whenever it likes.",
+    allowed: "daily, or days by three letters, and begin-end of four hours or more; 48 hours in 32 days",
+    example: "sat,sun 02:00-08:00",
+    check: maintenanceWindow,
+  }),
+  maintenanceExclusions: list([], {
+    group: "GKE",
+    description:
+      "Days on which Google upgrades nothing, the last one included, or with :minor no minor version, with :minor-and-nodes no nodes either. " +
+      "Patches that Google holds for urgent come all the same.",
+    allowed: "FIRST/LAST of dates, each with :all, :minor, :minor-and-nodes or nothing, separated by comma or space",
+    example: "2026-12-20/2027-01-05",
+    check: maintenanceExclusions,
+  }),
+  secretsKmsKey: text(undefined, {
+    group: "GKE",
+    description:
+      "Key of Cloud KMS that a created cluster's Secrets are encrypted with, beyond Google's own encryption of disks; the stack lets GKE use it. " +
+      "Whoever destroys the key destroys the cluster (docs/gke.md).",
+    allowed: "projects/PROJECT/locations/LOCATION/keyRings/RING/cryptoKeys/KEY in the region of the cluster, or global",
+    example: "projects/acme-noetl/locations/us-central1/keyRings/noetl/cryptoKeys/secrets",
+    check: is.kmsKey,
+  }),
   privateNodes: flag(true, { group: "GKE", description: "Give the nodes no public addresses." }),
   deletionProtection: flag(true, {
     group: "GKE",
@@ -916,6 +969,14 @@ export const SETTINGS = {
     group: "Exposure on GKE",
     description: "Longest life of a request at the load balancer; it ends event streams and WebSockets.",
     unit: "seconds",
+  }),
+  tlsProfile: text("modern", {
+    group: "Exposure on GKE",
+    description:
+      "TLS that the ingress speaks, always 1.2 or newer: Google's profile of ciphers. compatible is for old clients, restricted for rules that ask " +
+      "for it.",
+    allowed: "compatible, modern or restricted",
+    check: is.oneOf("compatible", "modern", "restricted"),
   }),
   iap: flag(false, { group: "Exposure on GKE", description: "Put Identity-Aware Proxy before the ingress." }),
   iapClientId: text(undefined, {

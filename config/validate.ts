@@ -58,6 +58,28 @@ export function addressRange(cidr: string): { first: number; last: number; prefi
   return first % size === 0 ? { first, last: first + size - 1, prefix } : undefined;
 }
 
+/** IPv4 ranges, each by {@link cidr}. */
+export const cidrs =
+  (largest: number, smallest: number): Check<readonly string[]> =>
+  (values) => {
+    for (const value of values) {
+      const problem = cidr(largest, smallest)(value);
+      if (problem !== undefined) return `not a list of ranges: "${value}" is ${problem}`;
+    }
+    return undefined;
+  };
+
+/** Where a key of Cloud KMS is; undefined where the text is not a key's name, as that of one version is not. */
+export const kmsKeyPlace = (value: string): { readonly location: string } | undefined => {
+  const [, location] =
+    /^projects\/[a-z][a-z0-9-]{4,28}[a-z0-9]\/locations\/([a-z0-9-]+)\/keyRings\/[\w-]{1,63}\/cryptoKeys\/[\w-]{1,63}$/.exec(
+      value,
+    ) ?? [];
+  return location === undefined ? undefined : { location };
+};
+
+export const kmsKey: Check<string> = (value) => (kmsKeyPlace(value) ? undefined : "not the name of a key");
+
 /** An IPv4 range whose prefix is within two lengths, both included: a larger number is a smaller range. */
 export const cidr =
   (largest: number, smallest: number): Check<string> =>

@@ -67,6 +67,8 @@ export const LOCATIONS = {
     serverDeployment: "noetl-server",
     workerDeployment: "noetl-worker",
   },
+  /** Jobs of playbooks, where they have a namespace of their own. */
+  jobs: { namespace: "noetl-jobs" },
   gateway: { namespace: "gateway", service: "gateway", port: 8090, deployment: "gateway" },
   /** The namespace is that of NATS where the stack installs NATS. */
   guard: { namespace: "contract-guard", deployment: "contract-guard", program: "guard.js" },

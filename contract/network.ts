@@ -113,7 +113,13 @@ export interface Layout {
   readonly clients: readonly { readonly namespace: string; readonly part: ClientPart }[];
   /** Whether server, workers and jobs may ask the metadata server. */
   readonly metadata: boolean;
+  /** Where playbooks' jobs are: with NoETL, in a namespace of their own, or nowhere. Default `noetl`. */
+  readonly jobs?: PlaybookJobs;
 }
+
+/** Places of the jobs that playbooks start. */
+export const PLAYBOOK_JOBS = ["noetl", "own", "off"] as const;
+export type PlaybookJobs = (typeof PLAYBOOK_JOBS)[number];
 
 export interface Port {
   readonly port: number;
@@ -282,6 +288,8 @@ export const FLOWS: readonly Flow[] = [
     from: ["worker"],
     to: "apiServer",
     ports: tcp(443, 6443),
+    when: ({ jobs }) => jobs !== "off",
+    condition: "playbookJobs noetl or own",
     why: "jobs that playbooks start",
   },
   {
@@ -363,7 +371,7 @@ export function podsOf(layout: Layout): PodName[] {
     gateway: layout.gateway,
     server: layout.noetl,
     worker: layout.noetl,
-    job: layout.noetl,
+    job: layout.noetl && layout.jobs !== "off",
     nats: layout.natsServers > 0,
     natsBox: layout.natsServers > 0,
     guard: layout.guard,
@@ -376,8 +384,10 @@ export function podsOf(layout: Layout): PodName[] {
 }
 
 /** Namespace of pods: the guard's is that of NATS where the stack installs NATS. */
-export const namespaceOf = (pod: PodName, { natsServers }: Layout): string =>
-  pod === "guard" && natsServers > 0 ? LOCATIONS.nats.namespace : PODS[pod].namespace;
+export function namespaceOf(pod: PodName, { natsServers, jobs }: Layout): string {
+  if (pod === "guard" && natsServers > 0) return LOCATIONS.nats.namespace;
+  return pod === "job" && jobs === "own" ? LOCATIONS.jobs.namespace : PODS[pod].namespace;
+}
 
 /** Namespaces that the stack closes. */
 export const closedNamespaces = (layout: Layout): string[] => [

@@ -13,6 +13,7 @@ import { gatewaySubjects, streamNames, workerTuning } from "../config/contract";
 import { type Size, sizesOf } from "../config/resources";
 import type { Settings } from "../config/schema";
 import { natsTlsArgs } from "./tls";
+import { policiesOf } from "./network";
 
 const secret = (value: string | undefined) => (value === undefined ? undefined : pulumi.secret(value));
 
@@ -111,6 +112,14 @@ export function postgresArgs(settings: Settings): PostgresArgs {
   };
 }
 
+/** Where playbooks' jobs run. */
+const playbookJobs = (settings: Settings): Pick<NoetlArgs, "jobs"> =>
+  settings.playbookJobs === "off"
+    ? { jobs: false }
+    : settings.playbookJobs === "own"
+      ? { jobs: policiesOf(settings)("jobs") }
+      : {};
+
 export function noetlArgs(settings: Settings): Omit<NoetlArgs, "nats" | "database"> {
   return {
     image: settings.noetlImage,
@@ -124,6 +133,7 @@ export function noetlArgs(settings: Settings): Omit<NoetlArgs, "nats" | "databas
     serverResources: resources(settings, "server"),
     workerResources: resources(settings, "worker"),
     workerStopSeconds: settings.workerStopSeconds,
+    ...playbookJobs(settings),
     ...poolsAndRollout(settings),
   };
 }

@@ -6,7 +6,7 @@ import { LOCATIONS } from "../contract/facts";
 
 /** Argument of a part's component; empty where the stack has none. */
 export function policiesOf(settings: Settings): (
-  part: "nats" | "postgres" | "pgbouncer" | "noetl" | "gateway" | "guard",
+  part: "nats" | "postgres" | "pgbouncer" | "noetl" | "jobs" | "gateway" | "guard",
 ) => {
   networkPolicies?: readonly NamespacePolicy[];
 } {

@@ -57,6 +57,7 @@ const GOOGLE: Readonly<Record<string, readonly string[]>> = {
   "gcp:compute/firewall:Firewall": ["name", "project", "network", "direction"],
   "gcp:servicenetworking/connection:Connection": ["network", "service"],
   "gcp:compute/address:Address": ["name", "project", "region", "address", "addressType"],
+  "gcp:compute/sSLPolicy:SSLPolicy": ["name", "project", "description"],
   "gcp:compute/globalAddress:GlobalAddress": ["name", "project", "address", "addressType", "prefixLength", "network"],
   "gcp:storage/bucket:Bucket": ["name", "project", "location"],
   "gcp:serviceaccount/account:Account": ["accountId", "project"],

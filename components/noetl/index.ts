@@ -20,6 +20,7 @@ import {
 } from "../shared";
 import {
   type DatabaseConnection,
+  type JobsArgs,
   type NatsConnection,
   type NatsLogins,
   type Rollout,
@@ -28,7 +29,7 @@ import {
 } from "./values";
 
 export type { StreamNames, WorkerTuning } from "../../contract/env";
-export type { DatabaseConnection, NatsConnection, NatsLogins } from "./values";
+export type { DatabaseConnection, JobsArgs, NatsConnection, NatsLogins } from "./values";
 
 export interface NoetlArgs {
   /** Where NATS is and who logs in. A `NatsJetStream` component fits. */
@@ -69,6 +70,12 @@ export interface NoetlArgs {
    * 240. Only this package's chart heeds it.
    */
   workerStopSeconds?: pulumi.Input<number>;
+  /**
+   * Where playbooks may start Kubernetes jobs. Default: in NoETL's namespace, whose Secrets a job can mount. An object, also an empty one:
+   * in a namespace of their own, the only one that workers have rights in. False: nowhere, and workers get no token of
+   * Kubernetes. Only this package's chart heeds it.
+   */
+  jobs?: JobsArgs | false;
   /** Pods that a rollout of server or workers adds and may miss. Default of each: the chart's, a quarter. */
   rollout?: Rollout;
   /** Further environment variables of the server, such as NOETL_POSTGRES_POOL_MAX_SIZE. */
@@ -105,10 +112,11 @@ export class Noetl extends pulumi.ComponentResource {
 
   constructor(name: string, args: NoetlArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:Noetl", name, {}, opts);
-    const { image, place, ...checked } = this.checked(args);
+    const { image, place, jobsPlace, ...checked } = this.checked(args);
     const child = { parent: this };
     const { source, digest, podSecurity } = resolveChart("noetl", args.chart);
     const ns = namespace(`${name}-namespace`, { name: place, podSecurity, policies: args.networkPolicies }, child);
+    const jobsNamespace = this.jobsNamespace(name, args.jobs, jobsPlace);
     const release: k8s.helm.v3.ReleaseArgs = {
       ...chartArgs(source),
       name: "noetl",
@@ -118,6 +126,7 @@ export class Noetl extends pulumi.ComponentResource {
         ...args,
         ...checked,
         namespace: ns,
+        ...(jobsNamespace === undefined ? {} : { jobsNamespace }),
         image,
         logLevel: args.logLevel ?? DEFAULTS.noetlLogLevel,
         workerStopSeconds: args.workerStopSeconds ?? DEFAULT_STOP_SECONDS,
@@ -142,14 +151,31 @@ export class Noetl extends pulumi.ComponentResource {
     this.registerOutputs({ namespace: this.namespace, serverUrl: this.serverUrl, revision: this.revision });
   }
 
+  /** Makes the namespace of playbooks' jobs, where they have one of their own. */
+  private jobsNamespace(name: string, jobs: NoetlArgs["jobs"], place: pulumi.Input<string>) {
+    if (!jobs) return jobs;
+    return namespace(
+      `${name}-jobs-namespace`,
+      // NoETL (2.8.9) gives their pods no security context, which `restricted` asks for.
+      { name: place, podSecurity: "baseline", policies: jobs.networkPolicies },
+      { parent: this },
+    );
+  }
+
   /** The arguments that have to be right, with their defaults. */
   private checked(args: NoetlArgs) {
     const checks = new ArgumentChecks(this);
     const { stream = STREAM.name, subject = STREAM.subject, consumer = CONSUMER.name } = args.names ?? {};
     const tuning = { ...WORKER_TUNING, ...args.tuning };
     const { fetchTimeoutSeconds, fetchHeartbeatSeconds } = tuning;
+    const place = checks.checked("namespace", args.namespace ?? LOCATIONS.noetl.namespace, kubernetesName);
     const result = {
-      place: checks.checked("namespace", args.namespace ?? LOCATIONS.noetl.namespace, kubernetesName),
+      place,
+      jobsPlace: checks.checked(
+        "jobs.namespace",
+        (args.jobs ? args.jobs.namespace : undefined) ?? LOCATIONS.jobs.namespace,
+        (own) => kubernetesName(own) ?? (own === place ? "NoETL's, and its Secrets would be open to jobs" : undefined),
+      ),
       image: checks.checked("image", args.image ?? DEFAULTS.noetlImage, notEmpty),
       serverReplicas: checks.checked("serverReplicas", args.serverReplicas ?? DEFAULTS.noetlServerReplicas, podCount),
       workerReplicas: checks.checked("workerReplicas", args.workerReplicas ?? DEFAULTS.workerReplicas, podCount),

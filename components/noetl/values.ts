@@ -9,6 +9,7 @@ import {
 import { LOCATIONS, natsUrl, serviceHost } from "../../contract/facts";
 import { INBOX_VARIABLE, roleInbox } from "../../contract/nats/roles";
 import { derived } from "../arguments";
+import type { NamespacePolicy } from "../network-policies/manifests";
 import { imageValues, type IngressArgs, ingressValues, type Inputs, type Resources, zoneSpread } from "../shared";
 
 /** How a NoETL component reaches NATS. */
@@ -59,6 +60,14 @@ export interface Rollout {
   maxUnavailable?: number;
 }
 
+/** The namespace that playbooks' jobs have to themselves. */
+export interface JobsArgs {
+  /** Its name; the component creates it. Default `noetl-jobs`. A playbook has to name it. */
+  namespace?: pulumi.Input<string>;
+  /** Its NetworkPolicies, as `networkPolicies` makes them. Default: none. */
+  networkPolicies?: readonly NamespacePolicy[];
+}
+
 export interface NoetlValuesArgs {
   namespace: pulumi.Input<string>;
   image: pulumi.Input<string>;
@@ -76,6 +85,8 @@ export interface NoetlValuesArgs {
   workerInitResources?: Resources;
   /** `terminationGracePeriodSeconds` of the workers. */
   workerStopSeconds: pulumi.Input<number>;
+  /** Namespace of playbooks' jobs; false: there are none. Default: NoETL's own. */
+  jobsNamespace?: pulumi.Input<string> | false;
   rollout?: Rollout;
   /** Further environment variables, over those that follow from the other arguments. */
   serverEnv?: Record<string, pulumi.Input<string>>;
@@ -136,6 +147,7 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
       terminationGracePeriodSeconds: args.workerStopSeconds,
       ...podValues("noetl-worker", args.workerResources, args),
       initResources: args.workerInitResources,
+      ...jobsValues(args.jobsNamespace),
     },
     service: args.serviceAnnotations && { annotations: args.serviceAnnotations },
     ingress: args.ingress && ingressValues(args.ingress),
@@ -170,6 +182,10 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
     chartDigest: args.chartDigest,
   };
 }
+
+/** Only this package's chart knows them; upstream's reads none of it. */
+const jobsValues = (namespace: pulumi.Input<string> | false | undefined) =>
+  namespace === undefined ? {} : { jobs: namespace === false ? { enabled: false } : { enabled: true, namespace } };
 
 function podValues(
   app: string,

@@ -6,6 +6,9 @@ NOETL_SCHEMA. The last lines of its output end up in the deployment's error, so 
 NOETL_ROLE, where it is set, is NoETL's role, and NOETL_USER a login of its own with which NoETL works as that role: the logins
 before it stay valid until retire_logins.py. PGPASSWORD_FORMER, a JSON list, has passwords that the administrator may still
 have, the newest first: it gets PGPASSWORD then.
+
+NOETL_LEAVES_CONNECTIONS, where it is set, is how many of the server's connections NoETL leaves to others: whoever looks for what went
+wrong, and backups, get in while NoETL holds all that it may.
 """
 
 import importlib.resources
@@ -98,6 +101,17 @@ def comment_on(connection, role):
     return (connection.execute(query, (role,)).fetchone() or (None,))[0]
 
 
+def limit_connections(admin, login):
+    """Limits the sessions of a login. A superuser is never limited, and has connections of its own besides."""
+    leaves = os.environ.get("NOETL_LEAVES_CONNECTIONS")
+    if leaves is None:
+        return
+    names = ("max_connections", "superuser_reserved_connections")
+    most, reserved = (int(admin.execute(sql.SQL("SHOW {}").format(sql.Identifier(name))).fetchone()[0]) for name in names)
+    limit = max(1, most - reserved - int(leaves))
+    admin.execute(sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(sql.Identifier(login), sql.Literal(limit)))
+
+
 def let_in(admin, role, login):
     """Makes NoETL's role, and the login that works as it, which may be the role itself."""
     with admin.transaction():
@@ -114,6 +128,7 @@ def let_in(admin, role, login):
             admin.execute(sql.SQL("ALTER ROLE {} SET role TO {}").format(name, sql.Literal(role)))
             comment(admin, login, IS_LOGIN.format(role))
         set_password(admin, login, os.environ["NOETL_PASSWORD"])
+        limit_connections(admin, login)
         if "NOETL_ROLE" in os.environ:
             comment(admin, role, NEWEST.format(login))
 

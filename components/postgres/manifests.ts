@@ -159,6 +159,9 @@ export function service(args: {
   };
 }
 
+/** Connections that NoETL leaves to others on the stack's own server, of 100, of which three are the superuser's. */
+const LEFT_CONNECTIONS = 5;
+
 const SCRIPTS = ["load_schema.py", "retire_logins.py"] as const;
 
 /** The sources of the Jobs, by file. */
@@ -189,7 +192,13 @@ export interface SchemaJobArgs {
 
 /** The Job that loads NoETL's schema from the NoETL image, and sets the passwords. */
 export const schemaJob = (args: SchemaJobArgs): k8s.batch.v1.JobArgs =>
-  databaseJob(args, { app: "noetl-schema", container: "load-schema", script: "load_schema.py" });
+  databaseJob(args, {
+    app: "noetl-schema",
+    container: "load-schema",
+    script: "load_schema.py",
+    // Of a server of somebody else's nothing is taken for granted, and Cloud SQL has PgBouncer before it.
+    env: args.setsAdminPassword ? [{ name: "NOETL_LEAVES_CONNECTIONS", value: String(LEFT_CONNECTIONS) }] : [],
+  });
 
 /** The Job that refuses NoETL's old logins, after everything has moved to the newest. */
 export const retireJob = (args: SchemaJobArgs): k8s.batch.v1.JobArgs =>
@@ -203,7 +212,13 @@ export const retireJob = (args: SchemaJobArgs): k8s.batch.v1.JobArgs =>
  */
 function databaseJob(
   args: SchemaJobArgs,
-  does: { app: string; container: string; script: (typeof SCRIPTS)[number] },
+  does: {
+    app: string;
+    container: string;
+    script: (typeof SCRIPTS)[number];
+    /** Further variables. */
+    env?: { name: string; value: string }[];
+  },
 ): k8s.batch.v1.JobArgs {
   return {
     metadata: { namespace: args.namespace, annotations: { "pulumi.com/replaceUnready": "true" } },
@@ -225,7 +240,7 @@ function databaseJob(
               image: args.image,
               command: ["python", `/schema/${does.script}`],
               terminationMessagePolicy: "FallbackToLogsOnError",
-              env: databaseEnvironment(args),
+              env: [...databaseEnvironment(args), ...(does.env ?? [])],
               resources: args.resources ?? { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
               securityContext: unprivileged,
               volumeMounts: [{ name: "schema", mountPath: "/schema", readOnly: true }],

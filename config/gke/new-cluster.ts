@@ -1,13 +1,18 @@
 import { cpuOf, fitPod, podProblem } from "./autopilot";
 import { podsOf } from "./pods";
 import { type Changed, SETTINGS, type SettingKey, type Settings } from "../schema";
-import { addressRange } from "../validate";
+import { addressRange, kmsKeyPlace } from "../validate";
 import { foreignImages } from "./images";
 
 /** Settings that shape a new cluster and nothing else. */
 const OF_A_NEW_CLUSTER: readonly SettingKey[] = [
   "releaseChannel",
   "privateNodes",
+  "controlPlaneAccess",
+  "authorizedNetworks",
+  "maintenanceWindow",
+  "maintenanceExclusions",
+  "secretsKmsKey",
   "network",
   "subnetwork",
   "nodeCidr",
@@ -44,12 +49,50 @@ export function clusterProblems(settings: Settings, changed: Changed): string[] 
         `${key}: contradicts platform gke, which reaches the cluster by projectId, region and clusterName; unset it`,
       );
   }
-  if (settings.createCluster) return [...problems, ...networkProblems(settings, changed), ...quotaProblems(settings)];
+  if (settings.createCluster)
+    return [
+      ...problems,
+      ...accessProblems(settings),
+      ...maintenanceProblems(settings),
+      ...networkProblems(settings, changed),
+      ...quotaProblems(settings),
+    ];
   const useless = OF_A_NEW_CLUSTER.filter(changed);
   if (useless.length > 0)
     problems.push(`createCluster: false has no use for ${useless.join(", ")}: the cluster exists as it is; unset them`);
   return problems;
 }
+
+/** Who reaches the control plane, and what its Secrets are encrypted with. */
+function accessProblems(settings: Settings): string[] {
+  const { controlPlaneAccess: access, authorizedNetworks: networks, secretsKmsKey: key, region } = settings;
+  const problems: string[] = [];
+  if (access === "authorized" && networks.length === 0)
+    problems.push(
+      "authorizedNetworks: must be set because controlPlaneAccess is authorized, and nobody could deploy; " +
+        `for example ${SETTINGS.authorizedNetworks.example}`,
+    );
+  if (access !== "authorized" && networks.length > 0)
+    problems.push(
+      `authorizedNetworks: "${networks.join(",")}" has no effect while controlPlaneAccess is ${access}; allowed: unset it, or ` +
+        "controlPlaneAccess authorized",
+    );
+  const location = key === undefined ? undefined : kmsKeyPlace(key)?.location;
+  if (location !== undefined && location !== region && location !== "global")
+    problems.push(
+      `secretsKmsKey: "${key}" is in ${location}, and the cluster in ${region}; allowed: a key in ${region}, or global; for example ` +
+        `${key?.replace(`/locations/${location}/`, `/locations/${region}/`)}`,
+    );
+  return problems;
+}
+
+const maintenanceProblems = ({ maintenanceWindow: window, maintenanceExclusions: exclusions }: Settings): string[] =>
+  window === undefined && exclusions.length > 0
+    ? [
+        "maintenanceWindow: must be set because maintenanceExclusions are exceptions of it; " +
+          "for example daily 00:00-00:00, which is always",
+      ]
+    : [];
 
 function networkProblems(settings: Settings, changed: Changed): string[] {
   const problems: string[] = [];

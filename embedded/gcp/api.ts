@@ -64,12 +64,13 @@ function answer(state: CloudState, url: string): object | undefined {
   const id = /^\/v1\/(projects\/[^/]+\/locations\/[^/]+\/clusters\/[^/]+)$/.exec(url)?.[1];
   const cluster = id && state.inventory.get(`gcp:container/cluster:Cluster ${id}`);
   if (!cluster) return undefined;
-  const { endpoint, masterAuth, masterVersion } = unwrap(cluster);
+  const { endpoint, masterAuth, masterVersion, controlPlaneEndpointsConfig } = unwrap(cluster);
   return {
     status: "RUNNING",
     endpoint,
     masterAuth,
     currentMasterVersion: masterVersion,
+    controlPlaneEndpointsConfig,
     network: textAt(cluster, "network")?.split("/").at(-1),
     autopilot: { enabled: true },
     workloadIdentityConfig: { workloadPool: `${id.split("/")[1]}.svc.id.goog` },

@@ -46,7 +46,7 @@ const DEFINITIONS = [
     group: "networking.gke.io",
     version: "v1beta1",
     kind: "FrontendConfig",
-    spec: object({ redirectToHttps: object({ enabled: flag }) }),
+    spec: object({ redirectToHttps: object({ enabled: flag }), sslPolicy: text }),
   },
   {
     group: "networking.gke.io",

@@ -24,6 +24,15 @@ type Creation = (of: {
 
 const ETAG = { etag: "BwY=" };
 
+/** Ways to a control plane, with the name that Google gives each. */
+const endpoints = (asked: unknown, name: string): Values => {
+  const { dnsEndpointConfig = {}, ...others } = (asked ?? {}) as { dnsEndpointConfig?: Values };
+  return {
+    ...others,
+    dnsEndpointConfig: { ...dnsEndpointConfig, endpoint: `gke-${name}-123456789012.europe-west1.gke.goog` },
+  };
+};
+
 const projectMember: Creation = ({ project, inputs: { role, member } }) => ({
   id: `${project}/${text(role)}/${text(member)}`,
   outputs: ETAG,
@@ -61,7 +70,13 @@ const CREATIONS: Readonly<Record<string, Creation>> = {
       endpoint: controlPlane.endpoint,
       masterAuth: { clusterCaCertificate: controlPlane.caCertificate },
       masterVersion: "1.34.4-gke.1047000",
+      controlPlaneEndpointsConfig: endpoints(inputs.controlPlaneEndpointsConfig, name),
     },
+  }),
+  "gcp:compute/sSLPolicy:SSLPolicy": ({ project, name }) => ({ id: `projects/${project}/global/sslPolicies/${name}` }),
+  "gcp:kms/cryptoKeyIAMMember:CryptoKeyIAMMember": ({ inputs }) => ({
+    id: `${text(inputs.cryptoKeyId)}/${text(inputs.role)}/${text(inputs.member)}`,
+    outputs: ETAG,
   }),
   "gcp:artifactregistry/repository:Repository": ({ project, inputs }) => ({
     id: `projects/${project}/locations/${text(inputs.location)}/repositories/${text(inputs.repositoryId)}`,
@@ -117,6 +132,8 @@ export function called(token: string, args: Values): Values {
         zone: "",
         id: "acme",
       };
+    case "gcp:organizations/getProject:getProject":
+      return { ...args, number: "123456789012", id: "projects/acme-noetl", name: "acme" };
     case "gcp:compute/getAddress:getAddress":
       return { ...args, address: "203.0.113.40", id: "a", selfLink: "a", status: "RESERVED" };
     case "gcp:compute/getGlobalAddress:getGlobalAddress":

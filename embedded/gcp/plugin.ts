@@ -58,7 +58,8 @@ function resource(type: string, inventory: Inventory, controlPlane: ControlPlane
       return properties && { id, inputs, properties };
     },
     update({ id, news, olds, preview }) {
-      const properties = { ...olds, ...news };
+      const known = hasUnknown(unwrap(news)) ? {} : created(type, unwrap(news), controlPlane).outputs;
+      const properties = { ...olds, ...news, ...(known as JsonObject) };
       if (!preview) inventory.set(key(id), properties);
       return properties;
     },

@@ -3,10 +3,12 @@ import * as pulumi from "@pulumi/pulumi";
 import {
   ArtifactRegistry,
   AutopilotCluster,
+  type ControlPlaneAccess,
   execKubeconfig,
   Network,
   type ProjectServices,
 } from "../../components/gcp";
+import { exclusionOf, recurringWindow } from "../../config/gke/maintenance";
 import type { Facts, GkeSettings } from "./preflight";
 
 /** A cluster, whether this stack made it or not, and what belongs to it. */
@@ -96,6 +98,9 @@ function newCluster(settings: GkeSettings, { project, enabled, onCloud }: Cluste
       subnetwork: network.subnetwork,
       ...(network.ranges ? { ranges: network.ranges } : {}),
       privateNodes: settings.privateNodes,
+      controlPlaneAccess: accessOf(settings),
+      ...maintenanceOf(settings),
+      ...(settings.secretsKmsKey ? { secretsKmsKey: settings.secretsKmsKey } : {}),
       deletionProtection: settings.deletionProtection,
     },
     // Nodes without the NAT could pull no image.
@@ -103,3 +108,16 @@ function newCluster(settings: GkeSettings, { project, enabled, onCloud }: Cluste
   );
   return { network, cluster };
 }
+
+const accessOf = ({ controlPlaneAccess, authorizedNetworks }: GkeSettings): ControlPlaneAccess =>
+  controlPlaneAccess === "authorized" ? authorizedNetworks : (controlPlaneAccess as "dns" | "public");
+
+const maintenanceOf = ({ maintenanceWindow: window, maintenanceExclusions: exclusions }: GkeSettings) =>
+  window === undefined
+    ? {}
+    : {
+        maintenance: {
+          window: recurringWindow(window),
+          exclusions: exclusions.flatMap((each) => exclusionOf(each) ?? []),
+        },
+      };

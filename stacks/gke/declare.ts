@@ -6,7 +6,7 @@ import { GKE_STORAGE_CLASS, HELM_TIMEOUT_SECONDS } from "../../contract/defaults
 import type { Platform } from "../platform";
 import { clusterFor } from "./cluster";
 import { cloudDatabase } from "./database";
-import { addressesFor, expose, gatewayEntry, noetlEntry } from "./exposure";
+import { addressesFor, expose, gatewayEntry, noetlEntry, tlsFor } from "./exposure";
 import { resourcesFor } from "./resources";
 
 /** What is known of the project, and what it is reached with. */
@@ -29,12 +29,13 @@ export function declare(settings: GkeSettings, { facts, cloud, services }: GkePr
     ? cloudDatabase(settings, { project, enabled, cluster, resources, onCloud })
     : undefined;
   const addresses = addressesFor(settings, project, onCloud);
+  const tls = tlsFor(settings, project, onCloud);
   return {
     provider: cluster.provider,
     access: { kubeconfig: cluster.kubeconfig },
-    ...argumentsOnGke(settings, { facts, resources, database, addresses }),
+    ...argumentsOnGke(settings, { facts, resources, database, addresses, tls }),
     expose(parts) {
-      expose(settings, parts, { project, cloud, enabled, cluster: cluster.provider });
+      expose(settings, parts, { project, cloud, enabled, cluster: cluster.provider, tls });
       return {
         kubeconfig: cluster.kubeconfig,
         registry: cluster.registry?.url,
@@ -51,6 +52,7 @@ interface DeclaredOnGke {
   readonly resources: ReturnType<typeof resourcesFor>;
   readonly database: ReturnType<typeof cloudDatabase> | undefined;
   readonly addresses: ReturnType<typeof addressesFor>;
+  readonly tls: ReturnType<typeof tlsFor>;
 }
 
 /** What GKE adds to the arguments of the parts. */
@@ -58,7 +60,7 @@ function argumentsOnGke(
   settings: GkeSettings,
   around: DeclaredOnGke,
 ): Omit<Platform, "provider" | "access" | "expose"> {
-  const { facts, resources, addresses } = around;
+  const { facts, resources, addresses, tls } = around;
   const protect = settings.deletionProtection;
   const timeoutSeconds = HELM_TIMEOUT_SECONDS.gke;
   const [nats, reloader] = resources("nats");
@@ -94,9 +96,14 @@ function argumentsOnGke(
       workerInitResources: facts.cluster?.autopilot === false ? undefined : worker,
       spreadZones: true,
       timeoutSeconds,
-      ...noetlEntry(settings, addresses.noetl),
+      ...noetlEntry(settings, { address: addresses.noetl, tls }),
     },
-    gateway: { resources: gateway, spreadZones: true, timeoutSeconds, ...gatewayEntry(settings, addresses.gateway) },
+    gateway: {
+      resources: gateway,
+      spreadZones: true,
+      timeoutSeconds,
+      ...gatewayEntry(settings, { address: addresses.gateway, tls }),
+    },
     guard: { resources: guard, timeoutSeconds },
   };
 }

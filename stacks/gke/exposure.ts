@@ -11,6 +11,7 @@ import {
   type ProjectServices,
   PublicAddress,
   serviceAnnotations,
+  TlsPolicy,
 } from "../../components/gcp";
 import type { GkeSettings } from "./preflight";
 import { LOCATIONS } from "../../contract/facts";
@@ -52,8 +53,25 @@ export function addressesFor(
   };
 }
 
+/** What the stack's ingresses speak, where it has one. */
+export function tlsFor(
+  settings: GkeSettings,
+  project: pulumi.Output<string>,
+  onCloud: pulumi.ComponentResourceOptions,
+): TlsPolicy | undefined {
+  const { exposure, deployGateway, deployNoetl, noetlHost, clusterName, tlsProfile: profile } = settings;
+  if (exposure !== "ingress" || !(deployGateway || (deployNoetl && noetlHost))) return undefined;
+  return new TlsPolicy("tls", { project, policyName: `${clusterName}-tls`, profile }, onCloud);
+}
+
+/** What stands before a public part: its address, and the TLS of its ingress. */
+export interface EntryMeans {
+  readonly address: PublicAddress | undefined;
+  readonly tls: TlsPolicy | undefined;
+}
+
 /** What the gateway gets for its way in. */
-export function gatewayEntry(settings: Settings, address: PublicAddress | undefined): Platform["gateway"] {
+export function gatewayEntry(settings: Settings, { address, tls }: EntryMeans): Platform["gateway"] {
   if (!address) return {};
   if (settings.exposure === "load-balancer")
     return {
@@ -63,20 +81,26 @@ export function gatewayEntry(settings: Settings, address: PublicAddress | undefi
         settings.gatewayPublicUrl ??
         pulumi.interpolate`http://${settings.gatewayHost ?? address.address}:${LOCATIONS.gateway.port}`,
     };
-  return ingressEntry("gateway", settings.gatewayHost ?? "", address);
+  return ingressEntry("gateway", settings.gatewayHost ?? "", { address, tls });
 }
 
 /** What NoETL gets for its way in, where its API is public. */
-export function noetlEntry(settings: Settings, address: PublicAddress | undefined): Platform["noetl"] {
-  return address && settings.noetlHost ? ingressEntry("noetl", settings.noetlHost, address) : {};
+export function noetlEntry(settings: Settings, { address, tls }: EntryMeans): Platform["noetl"] {
+  return address && settings.noetlHost ? ingressEntry("noetl", settings.noetlHost, { address, tls }) : {};
 }
 
 /** A way in by an https ingress of Google's. */
-function ingressEntry(part: keyof typeof PUBLIC, host: string, address: PublicAddress) {
+function ingressEntry(
+  part: keyof typeof PUBLIC,
+  host: string,
+  { address, tls }: { address: PublicAddress; tls: TlsPolicy | undefined },
+) {
   const { object } = PUBLIC[part];
+  // By way of the policy, so that the ingress which uses it goes before it: Google deletes none that is in use.
+  const frontend = tls?.policyName.apply(() => object) ?? object;
   return {
     serviceAnnotations: serviceAnnotations(object),
-    ingress: { host, certificateName: object, annotations: ingressAnnotations(object, address.addressName) },
+    ingress: { host, certificateName: object, annotations: ingressAnnotations(frontend, address.addressName) },
   };
 }
 
@@ -85,13 +109,14 @@ interface GkeContext {
   cloud: GoogleProvider;
   enabled: ProjectServices[];
   cluster: k8s.Provider;
+  tls: TlsPolicy | undefined;
 }
 
 /** Declares what stands before the deployed parts: settings of their load balancers, and who may pass. */
 export function expose(
   settings: GkeSettings,
   { noetl, gateway }: { noetl: Noetl | undefined; gateway: Gateway | undefined },
-  { project, cloud, enabled, cluster }: GkeContext,
+  { project, cloud, enabled, cluster, tls }: GkeContext,
 ): void {
   const balanceLoad = (part: keyof typeof PUBLIC, namespace: pulumi.Output<string>) =>
     new LoadBalancing(
@@ -101,6 +126,7 @@ export function expose(
         objectName: PUBLIC[part].object,
         health: { path: PUBLIC[part].health, port: PUBLIC[part].port },
         timeoutSeconds: settings.gatewayTimeoutSeconds,
+        ...(tls ? { tlsPolicy: tls.policyName } : {}),
         ...(settings.iap
           ? {
               iap: {
@@ -125,7 +151,7 @@ export function expose(
  */
 function admit(
   { iapMembers, gatewayHost, noetlHost }: GkeSettings,
-  { project, cloud, enabled }: Omit<GkeContext, "cluster">,
+  { project, cloud, enabled }: Omit<GkeContext, "cluster" | "tls">,
 ): void {
   const hosts = [gatewayHost, noetlHost].filter((host) => host !== undefined);
   const condition = {

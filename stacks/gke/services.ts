@@ -19,6 +19,7 @@ export function servicesOf(settings: Settings): string[] {
     ...(settings.createArtifactRegistry ? ["artifactregistry"] : []),
     // The Auth Proxy works as a service account through Workload Identity, which asks iamcredentials for its tokens.
     ...(settings.useCloudSql ? ["iamcredentials", "servicenetworking", "sqladmin"] : []),
+    ...(settings.createCluster && settings.secretsKmsKey ? ["cloudkms"] : []),
     ...(settings.dnsZone ? ["dns"] : []),
     ...(settings.iap ? ["iap"] : []),
   ].map((name) => `${name}.googleapis.com`);

@@ -47,6 +47,7 @@ beforeAll(async () => {
   for (const [chart, level] of [
     ...Object.entries(LEVEL),
     ["noetl-prod", "restricted"],
+    ["noetl-jobs", "baseline"],
     ...NATS_POD_SECURITY.map((each) => [`nats-${each}`, each]),
   ]) {
     const labels = { "pod-security.kubernetes.io/enforce": level };
@@ -99,6 +100,8 @@ afterAll(async () => {
 interface Answer {
   status: number;
   message: string;
+  /** Of a SubjectAccessReview. */
+  allowed: boolean | undefined;
   warnings: string[];
 }
 
@@ -114,9 +117,11 @@ async function send(method: string, target: string, body?: unknown, type = "appl
       response.on("end", () => {
         // A path that is not served yet is answered in plain text.
         const isJson = response.headers["content-type"]?.includes("json") ?? false;
-        const { message = "" } = isJson ? (JSON.parse(text) as { message?: string }) : { message: text };
+        const { message = "", status } = isJson
+          ? (JSON.parse(text) as { message?: string; status?: { allowed?: boolean } })
+          : { message: text };
         const warnings = [response.headers.warning ?? []].flat();
-        resolve({ status: response.statusCode ?? 0, message, warnings });
+        resolve({ status: response.statusCode ?? 0, message, allowed: status?.allowed, warnings });
       });
     });
     request.on("timeout", () => request.destroy(new Error(`${method} ${target}: no answer within 20 s`)));
@@ -239,6 +244,129 @@ describe("NATS with the program's values", () => {
       }
     },
   );
+});
+
+/** A pod as NoETL's tool `script` (2.8.9) has its job make it. */
+const jobPod = (namespace: string): KubeObject => ({
+  apiVersion: "v1",
+  kind: "Pod",
+  metadata: { name: "script-load-1", namespace, labels: { job: "script-load-1" } },
+  spec: {
+    restartPolicy: "Never",
+    containers: [
+      {
+        name: "script-runner",
+        image: "python:3.11-slim",
+        command: ["sh", "-c", "python3 -u /scripts/script.py '{}'"],
+        volumeMounts: [{ name: "script-volume", mountPath: "/scripts" }],
+      },
+    ],
+    volumes: [{ name: "script-volume", configMap: { name: "script-load-1-script" } }],
+  },
+});
+
+describe("what a worker may do in the cluster", () => {
+  const GROUPS = { jobs: "batch" } as Record<string, string>;
+  const may = async (who: string, namespace: string, [verb, resource, subresource]: readonly string[]) => {
+    const group = GROUPS[resource ?? ""] ?? "";
+    const resourceAttributes = { namespace, verb, group, resource, ...(subresource ? { subresource } : {}) };
+    const { allowed } = await send("POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", {
+      apiVersion: "authorization.k8s.io/v1",
+      kind: "SubjectAccessReview",
+      spec: {
+        user: `system:serviceaccount:noetl:${who}`,
+        groups: ["system:serviceaccounts", "system:serviceaccounts:noetl", "system:authenticated"],
+        resourceAttributes,
+      },
+    });
+    expect(allowed).toBeTypeOf("boolean");
+    return allowed;
+  };
+  const VERBS = ["get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"];
+  const RESOURCES = ["secrets", "configmaps", "pods", "jobs", "serviceaccounts", "services", "pods/exec", "pods/log"];
+  const rights = async (who: string, namespace: string) => {
+    const asked = RESOURCES.flatMap((resource) => VERBS.map((verb) => [verb, ...resource.split("/")]));
+    const answers = await Promise.all(asked.map((each) => may(who, namespace, each)));
+    return asked.filter((_, index) => answers[index]).map(([verb, ...resource]) => `${verb} ${resource.join("/")}`);
+  };
+  const clear = async () => {
+    for (const namespace of ["noetl", "noetl-jobs"])
+      for (const kind of ["rolebindings", "roles"])
+        await send("DELETE", `/apis/rbac.authorization.k8s.io/v1/namespaces/${namespace}/${kind}`);
+  };
+  afterAll(clear);
+  /** The rights of a rendered chart, and none of another. */
+  const install = async (jobs: object) => {
+    await clear();
+    for (const object of await render("noetl", merged(REQUIRED.noetl, { worker: { jobs } }))) {
+      if (!["Role", "RoleBinding"].includes(object.kind)) continue;
+      const served = PATHS[object.kind] ?? "";
+      const [group, plural] = [path.posix.dirname(served), path.posix.basename(served)];
+      const target = `/${group}/namespaces/${object.metadata.namespace}/${plural}/${object.metadata.name}?fieldManager=test`;
+      const { status, message } = await send("PATCH", target, object, "application/apply-patch+yaml");
+      expect([200, 201], message).toContain(status);
+    }
+  };
+  /** What NoETL's tools container and script (2.8.9) call. */
+  const CALLED = [
+    "create secrets",
+    "delete secrets",
+    "create configmaps",
+    "delete configmaps",
+    "get pods",
+    "list pods",
+    "watch pods",
+    "get jobs",
+    "list jobs",
+    "watch jobs",
+    "create jobs",
+    "delete jobs",
+    "get pods/log",
+    "list pods/log",
+  ];
+  /** The authorizer takes its rules from a cache. */
+  const eventually = (namespace: string, expected: string[]) =>
+    vi.waitFor(async () => expect(await rights("noetl-worker", namespace)).toEqual(expected), {
+      timeout: 20_000,
+      interval: 200,
+    });
+
+  it("by default what jobs need, in NoETL's namespace, and to read no Secret", async () => {
+    await install({});
+    await eventually("noetl", CALLED);
+    expect(await rights("noetl-worker", "noetl-jobs")).toEqual([]);
+  });
+
+  it("with a namespace for jobs the same there, and nothing in NoETL's", async () => {
+    await install({ namespace: "noetl-jobs" });
+    await eventually("noetl-jobs", CALLED);
+    await eventually("noetl", []);
+  });
+
+  it("without jobs nothing anywhere, and its pods have no token", async () => {
+    await install({ enabled: false });
+    await eventually("noetl-jobs", []);
+    await eventually("noetl", []);
+    const template = podTemplate(
+      await render("noetl", merged(REQUIRED.noetl, { worker: { jobs: { enabled: false } } })),
+      "noetl-worker",
+    );
+    expect(template.spec.automountServiceAccountToken).toBe(false);
+  });
+
+  it("a server nothing in any case", async () => {
+    await install({});
+    await eventually("noetl", CALLED);
+    for (const namespace of ["noetl", "noetl-jobs"]) expect(await rights("noetl-server", namespace)).toEqual([]);
+  });
+
+  it("and a job of NoETL's tools has a pod where the namespace is its own, not in NoETL's", async () => {
+    expect(await tryOut(jobPod("noetl-jobs"), "noetl-jobs")).toMatchObject({ status: 201 });
+    expect(await tryOut(jobPod("noetl"), "noetl")).toMatchObject({
+      status: 403,
+      message: expect.stringMatching(/violates PodSecurity "restricted/) as string,
+    });
+  });
 });
 
 it("would be refused if one of the settings for Pod Security were missing", async () => {

@@ -5,9 +5,11 @@ import * as fs from "node:fs";
 import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
+import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { setPassword, statefulSet } from "../../components/postgres/manifests";
-import { ensureDatabaseTools } from "../../embedded/toolchain/database";
+import { projectRoot } from "../../contract/project";
+import { type DatabaseTools, ensureDatabaseTools } from "../../embedded/toolchain/database";
 import { until } from "../support/nats";
 
 const OLD = "old-canary-password";
@@ -16,6 +18,7 @@ const NEW = "new-canary-password";
 let folder: string;
 let bin: string;
 let port: number;
+let tools: DatabaseTools;
 /** Postgres does not run as root. */
 const unprivileged = process.getuid?.() === 0 ? { uid: 65534, gid: 65534 } : {};
 const children: ChildProcess[] = [];
@@ -75,7 +78,7 @@ const login = (password: string) =>
   });
 
 beforeAll(async () => {
-  const tools = await ensureDatabaseTools();
+  tools = await ensureDatabaseTools();
   folder = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-hook-"));
   // The server's user cannot be expected to reach the tool cache.
   await fs.promises.cp(tools.postgresRoot, path.join(folder, "postgres"), { recursive: true });
@@ -88,7 +91,15 @@ beforeAll(async () => {
   await new Promise((resolve) => free.close(resolve));
   const passwordFile = path.join(folder, "initial");
   fs.writeFileSync(passwordFile, OLD, { mode: 0o644 });
-  const args = ["-D", path.join(folder, "data"), "-U", "postgres", `--pwfile=${passwordFile}`, "--auth-local=trust"];
+  const args = [
+    "-D",
+    path.join(folder, "data"),
+    "-U",
+    "postgres",
+    `--pwfile=${passwordFile}`,
+    "--auth-local=trust",
+    "--encoding=UTF8",
+  ];
   const made = await run("initdb", [...args, "--auth-host=scram-sha-256", "--no-sync"], environment(OLD));
   expect(made.code, made.output).toBe(0);
 }, 120_000);
@@ -137,6 +148,51 @@ describe("the hook", () => {
       "the administrator's password could not be set within 1 s: the server does not answer over TCP\n",
     ]);
     await temporary.stop();
+  });
+});
+
+describe("the limit of NoETL's connections", () => {
+  /** As the schema's Job begins, without the schema. */
+  const LET_IN = `
+import load_schema
+with load_schema.connect("postgres") as admin:
+    load_schema.let_in(admin, "noetl", "noetl_2")
+    limits = "SELECT rolname, rolconnlimit FROM pg_roles WHERE rolname ~ '^(noetl|postgres)' ORDER BY 1"
+    print(dict(admin.execute(limits).fetchall()))
+`;
+  const letIn = (env: NodeJS.ProcessEnv) =>
+    new Promise<Ended>((resolve) => {
+      const { python } = tools;
+      const all = { ...environment(""), PGHOST: "127.0.0.1", PGUSER: "postgres", PGPASSWORD: NEW, ...LOGIN, ...env };
+      execFile(python, ["-c", LET_IN], { cwd: SCRIPTS, env: all, timeout: 60_000 }, (error, stdout, stderr) =>
+        resolve({ code: error ? Number(error.code) : 0, output: stdout + stderr }),
+      );
+    });
+  const LOGIN = { NOETL_PASSWORD: "canary-login", NOETL_ROLE: "noetl", PYTHONDONTWRITEBYTECODE: "1" };
+  const SCRIPTS = path.join(projectRoot(), "components", "postgres");
+
+  it("leaves some to others while NoETL holds all that it may, and is none where it is not asked for", async () => {
+    const real = await server("127.0.0.1");
+    try {
+      expect((await hook(NEW)).code).toBe(0);
+      expect(await letIn({})).toEqual({ code: 0, output: "{'noetl': -1, 'noetl_2': -1, 'postgres': -1}\n" });
+      expect(await letIn({ NOETL_LEAVES_CONNECTIONS: "94" })).toEqual({
+        code: 0,
+        // Of 100, three of which are the superuser's.
+        output: "{'noetl': -1, 'noetl_2': 3, 'postgres': -1}\n",
+      });
+      const place = { host: "127.0.0.1", port, database: "postgres", user: "noetl_2", password: "canary-login" };
+      const clients = Array.from({ length: 3 }, () => new Client(place));
+      await Promise.all(clients.map((client) => client.connect()));
+      const refused = new Client(place);
+      await expect(refused.connect()).rejects.toThrow('too many connections for role "noetl_2"');
+      expect((await login(NEW)).output).toBe("1\n");
+      await Promise.all(clients.map((client) => client.end()));
+      // What would leave nothing leaves one.
+      expect((await letIn({ NOETL_LEAVES_CONNECTIONS: "200" })).output).toContain("'noetl_2': 1,");
+    } finally {
+      await real.stop();
+    }
   });
 });
 

@@ -1,15 +1,20 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, it } from "vitest";
 import type * as Components from "../../components/index.js";
 import { fileStoreLimit } from "../../components/nats-jetstream/values";
 import { splitImage } from "../../components/shared";
 import { gatewayValue, variablesOf } from "../../contract/env";
+import { projectRoot } from "../../contract/project";
 import { type Declared, recordResources, settled, unwrap, valueOf } from "../support/mocks";
 
 type Values = Record<string, Record<string, never>>;
 
 let declared: Declared[];
 let library: typeof Components;
+
+const read = (file: string) => fs.readFileSync(path.join(projectRoot(), file), "utf8");
 
 beforeAll(async () => {
   declared = await recordResources();
@@ -141,7 +146,12 @@ describe("NatsJetStream", () => {
     await settled(declared);
     const enforced = (name: string) =>
       of("kubernetes:core/v1:Namespace", `${name}-namespace`).inputs.metadata as { labels: Record<string, string> };
-    expect(enforced("handed").labels).toMatchObject({ "pod-security.kubernetes.io/enforce": "baseline" });
+    // The Kubernetes that the charts' tests ask: what it admits is what is enforced.
+    const [tested] = /(?<=k8s\.io\/kubernetes )v1\.\d+/.exec(read("embedded/toolchain/kubernetes/go.mod")) ?? [];
+    expect(enforced("handed").labels).toMatchObject({
+      "pod-security.kubernetes.io/enforce": "baseline",
+      "pod-security.kubernetes.io/enforce-version": tested,
+    });
     expect(enforced("strict").labels).toMatchObject({ "pod-security.kubernetes.io/enforce": "restricted" });
     for (const name of ["handed", "strict"])
       expect(release(`${name}-release`).values).toMatchObject({
@@ -330,6 +340,30 @@ describe("Noetl", () => {
     expect(release("noetl-release").chart).toBe("./charts/noetl");
   });
 
+  it("gives playbooks' jobs a namespace of their own where it is asked to, or none, and says so to the chart", async () => {
+    const deny = { name: "default-deny", spec: { podSelector: {} } };
+    new library.Noetl("with-jobs", { nats, database });
+    new library.Noetl("own-jobs", { nats, database, jobs: { namespace: "acme-jobs", networkPolicies: [deny] } });
+    new library.Noetl("no-jobs", { nats, database, jobs: false });
+    await settled(declared);
+    const jobs = (name: string) => (release(`${name}-release`).values as Values).worker?.jobs;
+    expect([jobs("with-jobs"), jobs("own-jobs"), jobs("no-jobs")]).toEqual([
+      undefined,
+      { enabled: true, namespace: "acme-jobs" },
+      { enabled: false },
+    ]);
+    expect(of("kubernetes:core/v1:Namespace", "own-jobs-jobs-namespace").inputs.metadata).toMatchObject({
+      name: "acme-jobs",
+      labels: { "pod-security.kubernetes.io/enforce": "baseline" },
+    });
+    expect(of("kubernetes:networking.k8s.io/v1:NetworkPolicy", "own-jobs-jobs-namespace-default-deny")).toBeDefined();
+    const made = declared.filter(({ name }) => /^(with-jobs|no-jobs)-jobs/.test(name));
+    expect(made).toEqual([]);
+    const bad = (jobs: object) => () => new library.Noetl("bad-jobs", { nats, database, jobs });
+    expect(bad({ namespace: "Jobs" })).toThrow(/jobs.namespace is/);
+    expect(bad({ namespace: "noetl" })).toThrow(/jobs.namespace is NoETL's/);
+  });
+
   it("refuses names that NATS refuses", () => {
     expect(() => new library.Noetl("bad", { nats, database, names: { subject: "a..b" } })).toThrow(/subject is/);
   });
@@ -462,7 +496,11 @@ describe("Postgres", () => {
     await settled(declared);
     expect(of("pulumi-nodejs:dynamic/noetl-nats:DatabaseLogin", "login-noetl-login").inputs.user).toBe("flows");
     const known = { NOETL_USER: "flows", NOETL_ROLE: "flows", NOETL_PASSWORD: "a secret", PGPASSWORD: "a secret" };
-    expect(env("login-schema")).toMatchObject({ ...known, command: "/schema/load_schema.py" });
+    expect(env("login-schema")).toMatchObject({
+      ...known,
+      command: "/schema/load_schema.py",
+      NOETL_LEAVES_CONNECTIONS: "5",
+    });
     expect(env("login-logins")).toMatchObject({ ...known, command: "/schema/retire_logins.py" });
     expect(env("at-once-schema")).not.toHaveProperty("NOETL_ROLE");
     expect(declared.filter(({ name }) => name === "at-once-logins" || name === "at-once-noetl-login")).toEqual([]);
@@ -475,6 +513,8 @@ describe("Postgres", () => {
     // Its owner changes its administrator's password: a wrong one must not be made the right one.
     const own = declared.filter(({ name }) => name.startsWith("external-") && !name.endsWith("-script"));
     expect(JSON.stringify(own)).not.toContain("FORMER");
+    // How many connections somebody else's server has left is not known.
+    expect(JSON.stringify(own)).not.toContain("LEAVES_CONNECTIONS");
     expect(JSON.stringify(unwrap(of("kubernetes:batch/v1:Job", "external-schema").inputs))).toContain("10.1.2.3");
     expect(() => new library.Postgres("bad", { external: { host: "h" } })).toThrow(/adminPassword/);
   });

@@ -4,7 +4,14 @@ import { createRequire } from "node:module";
 import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
-import { AppsV1Api, BatchV1Api, CoreV1Api, KubeConfig, NetworkingV1Api } from "@kubernetes/client-node";
+import {
+  AppsV1Api,
+  BatchV1Api,
+  CoreV1Api,
+  KubeConfig,
+  NetworkingV1Api,
+  RbacAuthorizationV1Api,
+} from "@kubernetes/client-node";
 import { Client as Postgres } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { readStack } from "../../commands/shared/engine";
@@ -25,7 +32,7 @@ import { ensureTools, type ToolPaths } from "../../embedded/toolchain";
 import { ensureNoetl } from "../../embedded/toolchain/noetl";
 import { operationsOf } from "../support/engine";
 import { readProject } from "../support/markdown";
-import { ADDRESSES, disagreements, JOB, placesOf, type Policy, STRANGERS, type Workload } from "../support/network";
+import { ADDRESSES, disagreements, jobIn, placesOf, type Policy, STRANGERS, type Workload } from "../support/network";
 import { until } from "../support/nats";
 
 // The compiled program, as users run it: the engine serialises the provider's stub from it.
@@ -55,6 +62,7 @@ const config: Record<string, string> = {
   postgresPassword: DATABASE,
   contractTimeoutSeconds: "60",
   networkPolicies: "true",
+  playbookJobs: "own",
   // A pull that was under way when nats-server was killed ends only with its time; the workers ask again then.
   workerFetchTimeoutSeconds: "6",
   workerFetchHeartbeatSeconds: "2",
@@ -226,6 +234,7 @@ const kube = () => {
     apps: kubeconfig.makeApiClient(AppsV1Api),
     batch: kubeconfig.makeApiClient(BatchV1Api),
     networking: kubeconfig.makeApiClient(NetworkingV1Api),
+    rbac: kubeconfig.makeApiClient(RbacAuthorizationV1Api),
   };
 };
 
@@ -299,9 +308,19 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     const { items } = await networking.listNetworkPolicyForAllNamespaces();
     // As YAML and the API have it: the client calls the field `from` otherwise.
     const kept = JSON.parse(JSON.stringify(items).replaceAll('"_from"', '"from"')) as Policy[];
-    const around = { places: [...places, JOB, ...STRANGERS, ...ADDRESSES], ports };
-    expect(disagreements(kept, layoutOf((await readTarget()).settings), around)).toEqual([]);
-    expect(kept.length).toBe(4 + 10);
+    const layout = layoutOf((await readTarget()).settings);
+    const around = { places: [...places, jobIn(layout), ...STRANGERS, ...ADDRESSES], ports };
+    expect(disagreements(kept, layout, around)).toEqual([]);
+    expect(kept.length).toBe(5 + 10);
+  });
+
+  it("lets workers do something in the namespace of playbooks' jobs, and nowhere else", async () => {
+    const { items } = await kube().rbac.listRoleBindingForAllNamespaces();
+    const isOurs = ({ namespace }: { namespace?: string }) => /^(nats|noetl|gateway|postgres)/.test(namespace ?? "");
+    const bound = items.flatMap(({ metadata = {}, subjects = [] }) =>
+      isOurs(metadata) ? subjects.map(({ name }) => `${name} in ${metadata.namespace}`) : [],
+    );
+    expect(bound).toEqual(["noetl-worker in noetl-jobs"]);
   });
 
   it("runs a playbook through the stream, and leaves nothing of it to do", async () => {

@@ -249,12 +249,15 @@ export const STRANGERS: readonly Place[] = [
 ];
 
 /** A pod of a playbook's job, as NoETL 2.8.9 labels it. */
-export const JOB: Place = {
+export const jobIn = ({ jobs }: Layout): Place => ({
   name: "job",
   ip: "10.20.0.200",
-  pod: { namespace: "noetl", labels: { "noetl.io/step": "load", "job-name": "load-1" } },
+  pod: {
+    namespace: jobs === "own" ? "noetl-jobs" : "noetl",
+    labels: { "noetl.io/step": "load", "job-name": "load-1" },
+  },
   party: "job",
-};
+});
 
 /** Addresses of no pod: on the internet, of Google's load balancers, of the node's neighbours, private ones. */
 export const ADDRESSES: readonly Place[] = [

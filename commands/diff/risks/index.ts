@@ -2,6 +2,7 @@
 import { LEVELS, type Level, type Risk } from "../report";
 import { AVAILABILITY_RULES } from "./availability";
 import { CONTRACT_RULES } from "./contract";
+import { CONTROL_PLANE_RULES } from "./control-plane";
 import { CREDENTIAL_RULES } from "./credentials";
 import type { Facts, RiskRule } from "./facts";
 import { DESTINATION_RULES } from "./destination";
@@ -15,6 +16,7 @@ const RISK_RULES: readonly RiskRule[] = [
   ...REFUSED_RULES,
   ...LOSS_RULES,
   ...NETWORK_RULES,
+  ...CONTROL_PLANE_RULES,
   ...CREDENTIAL_RULES,
   ...CONTRACT_RULES,
   ...VERSION_RULES,

@@ -1,8 +1,11 @@
 import * as container from "@pulumi/gcp/container";
+import * as kms from "@pulumi/gcp/kms";
+import * as organizations from "@pulumi/gcp/organizations";
 import * as projects from "@pulumi/gcp/projects";
 import * as serviceaccount from "@pulumi/gcp/serviceaccount";
 import * as pulumi from "@pulumi/pulumi";
 import { accountId } from "../names";
+import { PROJECT_ROLES } from "../roles";
 import { execKubeconfig } from "./kubeconfig";
 
 export { type ClusterAccess, execKubeconfig } from "./kubeconfig";
@@ -23,8 +26,100 @@ export interface AutopilotClusterArgs {
   ranges?: { pods: string; services: string };
   /** Give the nodes no public addresses. Default true. */
   privateNodes?: boolean;
+  /** Who reaches the control plane. Default `dns`. */
+  controlPlaneAccess?: ControlPlaneAccess;
+  /** When Google may upgrade the cluster. Default: whenever it likes. */
+  maintenance?: Maintenance;
+  /**
+   * Key of Cloud KMS that Secrets are encrypted with, `projects/P/locations/L/keyRings/R/cryptoKeys/K`; GKE's service agent is given the
+   * right to use it. Default: none but Google's encryption of disks.
+   */
+  secretsKmsKey?: string;
   /** Refuse to delete the cluster. Default true. */
   deletionProtection?: boolean;
+}
+
+/**
+ * `dns`: whoever has `container.clusters.connect`, at the cluster's name; it has no address. A list of IPv4 ranges: those, at its public
+ * address. `public`: everybody there.
+ */
+export type ControlPlaneAccess = "dns" | "public" | readonly string[];
+
+/** Times for upgrades, as the Kubernetes Engine API has them. */
+export interface Maintenance {
+  window: { startTime: string; endTime: string; recurrence: string };
+  exclusions?: readonly {
+    exclusionName: string;
+    startTime: string;
+    endTime: string;
+    exclusionOptions: { scope: string };
+  }[];
+}
+
+/** Which ways to the control plane are open. All is said, since what is left out would stay as it is. */
+const endpointsOf = (access: ControlPlaneAccess) => ({
+  controlPlaneEndpointsConfig: {
+    dnsEndpointConfig: { allowExternalTraffic: access === "dns" },
+    ipEndpointsConfig: { enabled: access !== "dns" },
+  },
+  ...(typeof access === "string"
+    ? {}
+    : {
+        masterAuthorizedNetworksConfig: {
+          cidrBlocks: access.map((cidrBlock) => ({ cidrBlock })),
+          // Machines of everybody at Google Cloud would be let in beside them.
+          gcpPublicCidrsAccessEnabled: false,
+        },
+      }),
+});
+
+const policyOf = ({ window, exclusions = [] }: Maintenance) => ({
+  recurringWindow: { ...window },
+  ...(exclusions.length > 0 ? { maintenanceExclusions: exclusions.map((each) => ({ ...each })) } : {}),
+});
+
+/** The cluster's inputs; `nodes` is the account that they work under. */
+const clusterInputs = (
+  args: AutopilotClusterArgs,
+  access: ControlPlaneAccess,
+  nodes: pulumi.Input<string>,
+): container.ClusterArgs => ({
+  project: args.project,
+  location: args.region,
+  name: args.clusterName,
+  enableAutopilot: true,
+  deletionProtection: args.deletionProtection ?? true,
+  releaseChannel: { channel: (args.releaseChannel ?? "regular").toUpperCase() },
+  network: args.network,
+  subnetwork: args.subnetwork,
+  ipAllocationPolicy: args.ranges
+    ? {
+        clusterSecondaryRangeName: args.ranges.pods,
+        servicesSecondaryRangeName: args.ranges.services,
+      }
+    : undefined,
+  ...endpointsOf(access),
+  maintenancePolicy: args.maintenance && policyOf(args.maintenance),
+  // Said in every case, as the next one is: left out, it would stay as it is, here without the right to use the key.
+  databaseEncryption: args.secretsKmsKey ? { state: "ENCRYPTED", keyName: args.secretsKmsKey } : { state: "DECRYPTED" },
+  privateClusterConfig: { enablePrivateNodes: args.privateNodes ?? true },
+  clusterAutoscaling: {
+    autoProvisioningDefaults: {
+      serviceAccount: nodes,
+      oauthScopes: ["https://www.googleapis.com/auth/cloud-platform"],
+    },
+  },
+});
+
+/** By the name, whose certificate is a public one; or by the address and the cluster's own authority. */
+function kubeconfigOf(name: string, access: ControlPlaneAccess, cluster: container.Cluster): pulumi.Output<string> {
+  if (access === "dns")
+    return cluster.controlPlaneEndpointsConfig.apply(({ dnsEndpointConfig }) =>
+      execKubeconfig({ name, endpoint: dnsEndpointConfig?.endpoint ?? "" }),
+    );
+  return pulumi
+    .all([cluster.endpoint, cluster.masterAuth.clusterCaCertificate])
+    .apply(([endpoint, caCertificate]) => execKubeconfig({ name, endpoint, caCertificate }));
 }
 
 /**
@@ -56,40 +151,19 @@ export class AutopilotCluster extends pulumi.ComponentResource {
     this.nodeMember = nodes.member;
     const mayRun = new projects.IAMMember(
       `${name}-nodes-role`,
-      { project, role: "roles/container.defaultNodeServiceAccount", member: nodes.member },
+      { project, role: PROJECT_ROLES.nodes, member: nodes.member },
       child,
     );
-    const cluster = new container.Cluster(
-      `${name}-cluster`,
-      {
-        project,
-        location: args.region,
-        name: args.clusterName,
-        enableAutopilot: true,
-        deletionProtection: protect,
-        releaseChannel: { channel: (args.releaseChannel ?? "regular").toUpperCase() },
-        network: args.network,
-        subnetwork: args.subnetwork,
-        ipAllocationPolicy: args.ranges
-          ? {
-              clusterSecondaryRangeName: args.ranges.pods,
-              servicesSecondaryRangeName: args.ranges.services,
-            }
-          : undefined,
-        // Said in both cases: left out, it would stay as it is.
-        privateClusterConfig: { enablePrivateNodes: args.privateNodes ?? true },
-        clusterAutoscaling: {
-          autoProvisioningDefaults: {
-            serviceAccount: nodes.email,
-            oauthScopes: ["https://www.googleapis.com/auth/cloud-platform"],
-          },
-        },
-      },
-      { ...child, protect, dependsOn: [mayRun] },
-    );
-    this.kubeconfig = pulumi
-      .all([cluster.endpoint, cluster.masterAuth.clusterCaCertificate])
-      .apply(([endpoint, caCertificate]) => execKubeconfig({ name: args.clusterName, endpoint, caCertificate }));
+    const access = args.controlPlaneAccess ?? "dns";
+    const mayEncrypt = args.secretsKmsKey
+      ? keyGrant(`${name}-secrets-key`, { project, cryptoKeyId: args.secretsKmsKey }, child)
+      : undefined;
+    const cluster = new container.Cluster(`${name}-cluster`, clusterInputs(args, access, nodes.email), {
+      ...child,
+      protect,
+      dependsOn: [mayRun, ...(mayEncrypt ? [mayEncrypt] : [])],
+    });
+    this.kubeconfig = kubeconfigOf(args.clusterName, access, cluster);
     this.workloadPool = pulumi.all([project, cluster.id]).apply(([id]) => `${id}.svc.id.goog`);
     this.version = cluster.masterVersion;
     this.registerOutputs({
@@ -99,4 +173,22 @@ export class AutopilotCluster extends pulumi.ComponentResource {
       version: this.version,
     });
   }
+}
+
+/** Lets the service agent of GKE, which encrypts what the API server stores, use a key. */
+function keyGrant(
+  name: string,
+  { project, cryptoKeyId }: { project: pulumi.Input<string>; cryptoKeyId: string },
+  opts: pulumi.CustomResourceOptions,
+) {
+  const { number } = organizations.getProjectOutput({ projectId: project }, { parent: opts.parent });
+  return new kms.CryptoKeyIAMMember(
+    name,
+    {
+      cryptoKeyId,
+      role: "roles/cloudkms.cryptoKeyEncrypterDecrypter",
+      member: pulumi.interpolate`serviceAccount:service-${number}@container-engine-robot.iam.gserviceaccount.com`,
+    },
+    opts,
+  );
 }

@@ -10,6 +10,8 @@ export interface LoadBalancingArgs {
   health: { path: string; port: number };
   /** Longest life of a request, in seconds, 30 to 86400; Google's default of 30 would cut event streams and WebSockets. */
   timeoutSeconds: number;
+  /** Name of the SSL policy, which must exist. Default: Google's own choice, which takes TLS 1.0. */
+  tlsPolicy?: pulumi.Input<string>;
   /** Identity-Aware Proxy with an OAuth client. Default: none. */
   iap?: { clientId: string; clientSecret: pulumi.Input<string> };
 }
@@ -20,9 +22,9 @@ export const serviceAnnotations = (objectName: string): Record<string, string> =
   "cloud.google.com/backend-config": JSON.stringify({ default: objectName }),
 });
 
-/** Annotations by which an Ingress gets its address, and the redirect from http to https. */
+/** Annotations by which an Ingress gets its address, the redirect from http to https, and its SSL policy. */
 export const ingressAnnotations = (
-  objectName: string,
+  objectName: pulumi.Input<string>,
   addressName: pulumi.Input<string>,
 ): Record<string, pulumi.Input<string>> => ({
   "kubernetes.io/ingress.global-static-ip-name": addressName,
@@ -86,7 +88,7 @@ export class LoadBalancing extends pulumi.ComponentResource {
         apiVersion: "networking.gke.io/v1beta1",
         kind: "FrontendConfig",
         metadata,
-        spec: { redirectToHttps: { enabled: true } },
+        spec: { redirectToHttps: { enabled: true }, ...(args.tlsPolicy ? { sslPolicy: args.tlsPolicy } : {}) },
       },
       child,
     );

@@ -8,6 +8,7 @@ import { ArgumentChecks, derived, together } from "../../arguments";
 import { namespace, type Resources } from "../../shared";
 import type { NamespacePolicy } from "../../network-policies/manifests";
 import { accountId } from "../names";
+import { PROJECT_ROLES } from "../roles";
 import { deployment, disruptionBudget, pgbouncerIni, POOLER, type PoolSizes, service, userList } from "./manifests";
 
 export interface CloudSqlPoolerArgs extends PoolSizes {
@@ -141,7 +142,7 @@ function proxyAccount(
     `${name}-client`,
     {
       project,
-      role: "roles/cloudsql.client",
+      role: PROJECT_ROLES.proxy,
       member: account.member,
       // This instance and no other of the project.
       condition: {

@@ -92,6 +92,29 @@ export async function clusterProblems(settings: GkeSettings, found: Answer, api:
   ];
 }
 
+/**
+ * Why the control plane of a cluster that the stack has made cannot be reached in the way that `controlPlaneAccess` asks for from now
+ * on: the engine uses that way already when it previews the change that is to open it.
+ */
+export function accessProblems(settings: GkeSettings, found: Readonly<Record<string, unknown>>): string[] {
+  const { clusterName, region, controlPlaneAccess: access } = settings;
+  const body = found as ClusterBody;
+  const open = (flag: string) => `gcloud container clusters update ${clusterName} --region ${region} --${flag}`;
+  if (access === "dns")
+    return nameOf(body) === undefined
+      ? [
+          `controlPlaneAccess: dns reaches cluster "${clusterName}" by its name, which lets nobody in from outside yet; allowed: dns after ` +
+            `${open("enable-dns-access")}, which changes nothing else; or authorized or public`,
+        ]
+      : [];
+  return body.controlPlaneEndpointsConfig?.ipEndpointsConfig?.enabled === false
+    ? [
+        `controlPlaneAccess: ${access} reaches cluster "${clusterName}" by its address, which is off; allowed: ${access} after ` +
+          `${open("enable-ip-access")}; or dns`,
+      ]
+    : [];
+}
+
 function readinessProblems({ clusterName }: GkeSettings, body: ClusterBody): string[] {
   const problems: string[] = [];
   if (body.status !== "RUNNING" && body.status !== "RECONCILING")

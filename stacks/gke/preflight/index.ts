@@ -4,7 +4,7 @@
  */
 import { ConfigError } from "../../../config/parse";
 import type { GoogleApi } from "./api";
-import { clusterOf, clusterProblems, enforcementWarnings } from "./existing-cluster";
+import { accessProblems, clusterOf, clusterProblems, enforcementWarnings } from "./existing-cluster";
 import type { ExistingCluster, Facts, GkeSettings } from "./facts";
 import { networkProblems } from "./network";
 import { checkQuotas, unbilled } from "./quotas";
@@ -34,7 +34,8 @@ export async function preflight(settings: GkeSettings, api: GoogleApi): Promise<
       warnings.push(...enforcementWarnings(settings, found.body));
     }
     problems.push(...(await clusterProblems(settings, found, api)));
-  } else if (found.kind !== "found") {
+  } else if (found.kind === "found") problems.push(...accessProblems(settings, found.body));
+  else {
     // Once it exists its own usage counts against the quota, and nothing can be refused any more.
     const quota = await checkQuotas(settings, api);
     quotasRead = quota.read;

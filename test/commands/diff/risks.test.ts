@@ -6,6 +6,7 @@ import { DiffError } from "../../../commands/diff/errors";
 import { Masker } from "../../../commands/shared/mask";
 import type { KubeObject } from "../../../commands/diff/objects";
 import { findRisks } from "../../../commands/diff/risks";
+import type { DeclaredResource } from "../../../commands/diff/evaluation";
 import type { Facts } from "../../../commands/diff/risks/facts";
 import { failuresOf } from "../../../commands/diff/run";
 import type { StackConfig } from "../../../commands/diff/stack-config";
@@ -90,6 +91,56 @@ it("users of NATS that may do more than before are a danger", () => {
   expect(found("each", undefined)).toEqual(["login-shared danger"]);
   expect(found(undefined, "each")).toEqual([]);
   expect(found("one", "each")).toEqual([]);
+});
+
+describe("a cluster of GKE that stays", () => {
+  const TYPE = "gcp:container/cluster:Cluster";
+  const resource = (inputs: object) => ({ type: TYPE, name: "gke-cluster", inputs }) as unknown as DeclaredResource;
+  const found = (old: object, now: object) =>
+    risks({
+      resources: [{ op: "update", old: resource(old), new: resource(now), changes: rawChanges(old, now), because: [] }],
+    });
+  const endpoints = (name: boolean, address: boolean) => ({
+    controlPlaneEndpointsConfig: {
+      dnsEndpointConfig: { allowExternalTraffic: name },
+      ipEndpointsConfig: { enabled: address },
+    },
+  });
+  const lets = (...ranges: string[]) => ({
+    ...endpoints(false, true),
+    masterAuthorizedNetworksConfig: { cidrBlocks: ranges.map((cidrBlock) => ({ cidrBlock })) },
+  });
+  const BY_NAME = endpoints(true, false);
+  const PUBLIC = endpoints(false, true);
+  const secrets = (keyName: string) => ({ databaseEncryption: { state: "ENCRYPTED", keyName } });
+  const PLAIN = { databaseEncryption: { state: "DECRYPTED" } };
+
+  it.each<[string, object, object, string[]]>([
+    ["has its address closed", PUBLIC, BY_NAME, ["control-plane warning"]],
+    ["said nothing, and is reached by its name", {}, BY_NAME, ["control-plane warning"]],
+    ["is opened to everybody", BY_NAME, PUBLIC, ["control-plane danger", "control-plane warning"]],
+    ["is opened to a range", BY_NAME, lets("198.51.100.0/24"), ["control-plane danger", "control-plane warning"]],
+    ["lets a range in, too", lets("10.0.0.0/8"), lets("10.0.0.0/8", "198.51.100.0/24"), ["control-plane danger"]],
+    ["lets a range in no more", lets("10.0.0.0/8", "198.51.100.0/24"), lets("10.0.0.0/8"), ["control-plane warning"]],
+    [
+      "is opened to everybody where ranges were",
+      lets("10.0.0.0/8"),
+      PUBLIC,
+      ["control-plane danger", "control-plane warning"],
+    ],
+    ["is restricted to a range", PUBLIC, lets("10.0.0.0/8"), ["control-plane warning"]],
+    ["is open as it was", {}, PUBLIC, []],
+    ["has its Secrets encrypted", { ...BY_NAME, ...PLAIN }, { ...BY_NAME, ...secrets("k1") }, ["secrets-key warning"]],
+    ["has another key", secrets("k1"), secrets("k2"), ["secrets-key warning"]],
+    ["has no key any more", secrets("k1"), PLAIN, ["secrets-key danger"]],
+    ["says that it has none", {}, PLAIN, []],
+  ])("and %s", (_, old, now, expected) => {
+    expect(found(old, now).map(({ rule, level }) => `${rule} ${level}`)).toEqual(expected);
+  });
+
+  it("names who is let in", () => {
+    expect(found(lets("10.0.0.0/8"), PUBLIC)[0]?.text).toMatch(/^lets everybody in to the control plane/);
+  });
 });
 
 describe("a namespace's network", () => {

@@ -65,6 +65,11 @@ describe("AutopilotCluster", () => {
       network: "projects/acme/global/networks/n",
       subnetwork: "s",
       privateClusterConfig: { enablePrivateNodes: true },
+      controlPlaneEndpointsConfig: {
+        dnsEndpointConfig: { allowExternalTraffic: true },
+        ipEndpointsConfig: { enabled: false },
+      },
+      databaseEncryption: { state: "DECRYPTED" },
       clusterAutoscaling: {
         autoProvisioningDefaults: {
           serviceAccount: "noetl-nodes@acme.iam.gserviceaccount.com",
@@ -78,13 +83,68 @@ describe("AutopilotCluster", () => {
       member: "serviceAccount:noetl-nodes@acme.iam.gserviceaccount.com",
     });
     expect(kubeconfig).toMatchObject({
-      clusters: [{ cluster: { server: "https://203.0.113.10", "certificate-authority-data": "Y2VydGlmaWNhdGU=" } }],
+      clusters: [{ cluster: { server: "https://gke-noetl-123456789012.europe-west1.gke.goog" } }],
       users: [
         { user: { exec: { command: "gke-gcloud-auth-plugin", args: ["--use_application_default_credentials"] } } },
       ],
     });
     expect(Object.keys((kubeconfig.users as unknown as { user: object }[])[0]?.user ?? {})).toEqual(["exec"]);
     expect(await valueOf(cluster.workloadPool)).toBe("acme.svc.id.goog");
+  });
+});
+
+describe("AutopilotCluster's control plane and Secrets", () => {
+  const made = (name: string, more: Partial<Gcp.AutopilotClusterArgs>) =>
+    new library.AutopilotCluster(name, {
+      project: "acme",
+      region: "europe-west1",
+      clusterName: "noetl",
+      network: "n",
+      subnetwork: "s",
+      ...more,
+    });
+  const clusterIn = async (cluster: Gcp.AutopilotCluster) =>
+    (JSON.parse(await valueOf(cluster.kubeconfig)) as { clusters: { cluster: object }[] }).clusters[0]?.cluster;
+
+  it("has no authority of its own in the kubeconfig where the name is used, whose certificate is public", async () => {
+    expect(await clusterIn(made("by-name", {}))).toEqual({
+      server: "https://gke-noetl-123456789012.europe-west1.gke.goog",
+    });
+  });
+
+  it.each<[string, Gcp.ControlPlaneAccess, object | undefined]>([
+    [
+      "ranges alone",
+      ["198.51.100.0/24"],
+      { cidrBlocks: [{ cidrBlock: "198.51.100.0/24" }], gcpPublicCidrsAccessEnabled: false },
+    ],
+    ["everybody", "public", undefined],
+  ])("lets %s in at its address, and nobody by its name", async (_, controlPlaneAccess, expected) => {
+    const name = `by-address-${String(controlPlaneAccess)}`;
+    const cluster = made(name, { controlPlaneAccess });
+    expect(await clusterIn(cluster)).toEqual({
+      server: "https://203.0.113.10",
+      "certificate-authority-data": "Y2VydGlmaWNhdGU=",
+    });
+    const inputs = of(`${name}-cluster`);
+    expect(inputs.controlPlaneEndpointsConfig).toEqual({
+      dnsEndpointConfig: { allowExternalTraffic: false },
+      ipEndpointsConfig: { enabled: true },
+    });
+    expect(inputs.masterAuthorizedNetworksConfig).toEqual(expected);
+  });
+
+  it("lets GKE's agent use the key before it encrypts Secrets with it", async () => {
+    const key = "projects/acme/locations/europe-west1/keyRings/r/cryptoKeys/k";
+    await valueOf(made("encrypted", { secretsKmsKey: key }).kubeconfig);
+    expect(of("encrypted-cluster").databaseEncryption).toEqual({ state: "ENCRYPTED", keyName: key });
+    expect(of("encrypted-secrets-key")).toEqual({
+      cryptoKeyId: key,
+      role: "roles/cloudkms.cryptoKeyEncrypterDecrypter",
+      member: "serviceAccount:service-123456789012@container-engine-robot.iam.gserviceaccount.com",
+    });
+    const order = declared.map(({ name }) => name);
+    expect(order.indexOf("encrypted-secrets-key")).toBeLessThan(order.indexOf("encrypted-cluster"));
   });
 });
 

@@ -58,6 +58,65 @@ describe("configurations of GKE that cannot work", () => {
       { platform: "kubernetes" },
       /platform: "kubernetes" has no use for projectId, region, useCloudSql, exposure, corsIncludeLocalhost; /,
     ],
+    [
+      "authorized networks without one",
+      { controlPlaneAccess: "authorized" },
+      /^authorizedNetworks: must be set because controlPlaneAccess is authorized.*for example 198\.51\.100\.0\/24$/,
+    ],
+    [
+      "authorized networks for the name",
+      { authorizedNetworks: "198.51.100.0/24" },
+      /^authorizedNetworks: "198\.51\.100\.0\/24" has no effect while controlPlaneAccess is dns/,
+    ],
+    [
+      "everybody as an authorized network",
+      { controlPlaneAccess: "authorized", authorizedNetworks: "198.51.100.0/24,0.0.0.0/0" },
+      /^authorizedNetworks: ".*" is not a list of ranges: "0\.0\.0\.0\/0" is larger than \/8/,
+    ],
+    [
+      "an authorized network with host bits",
+      { controlPlaneAccess: "authorized", authorizedNetworks: "198.51.100.7/24" },
+      /"198\.51\.100\.7\/24" is not an IPv4 range; allowed: /,
+    ],
+    [
+      "exclusions without a window",
+      { maintenanceExclusions: "2026-12-20/2027-01-05" },
+      /^maintenanceWindow: must be set because maintenanceExclusions/,
+    ],
+    [
+      "a window that GKE refuses",
+      { maintenanceWindow: "sat 02:00-08:00" },
+      /^maintenanceWindow: "sat 02:00-08:00" is 24 hours in 32 days, and GKE wants 48; allowed: .*for example sat,sun 02:00-08:00$/,
+    ],
+    [
+      "a version of a key",
+      {
+        secretsKmsKey:
+          "projects/acme-noetl/locations/europe-west1/keyRings/noetl/cryptoKeys/secrets/cryptoKeyVersions/1",
+      },
+      /^secretsKmsKey: .* is not the name of a key; /,
+    ],
+    [
+      "a key of another region",
+      { secretsKmsKey: "projects/acme-noetl/locations/us-east1/keyRings/noetl/cryptoKeys/secrets" },
+      /^secretsKmsKey: .* is in us-east1, and the cluster in europe-west1; .*for example projects\/acme-noetl\/locations\/europe-west1\//,
+    ],
+    [
+      "a TLS profile of its own",
+      { tlsProfile: "custom" },
+      /^tlsProfile: "custom" is none of compatible, modern, restricted/,
+    ],
+    [
+      "what shapes a new cluster, for one that exists",
+      {
+        createCluster: "false",
+        controlPlaneAccess: "authorized",
+        authorizedNetworks: "198.51.100.0/24",
+        maintenanceWindow: "daily 00:00-00:00",
+        secretsKmsKey: "projects/acme-noetl/locations/global/keyRings/noetl/cryptoKeys/secrets",
+      },
+      /^createCluster: false has no use for controlPlaneAccess, authorizedNetworks, maintenanceWindow, secretsKmsKey:/,
+    ],
     ["no project", { projectId: "" }, /projectId: must be set/],
     ["a zone", { region: "us-central1-a" }, /region: "us-central1-a" is a zone, and an Autopilot cluster is regional/],
     ["a kubeconfig", { kubeContext: "kind-noetl" }, /kubeContext: contradicts platform gke/],

@@ -21,6 +21,7 @@ const TAKEN: readonly (readonly [risk: string, key: string, raw: Raw])[] = [
   ["node-ports", "natsMonitorNodePort", { ...SAFE, natsMonitorNodePort: "30822" }],
   ["node-ports", "noetlNodePort", { ...SAFE, noetlNodePort: "30082" }],
   ["open-network", "networkPolicies", { ...SAFE, networkPolicies: "false" }],
+  ["public-control-plane", "controlPlaneAccess", { ...SAFE, controlPlaneAccess: "public" }],
   ["http-repositories", "natsChartRepository", { ...SAFE, natsChartRepository: "http://charts.acme.dev" }],
 ];
 

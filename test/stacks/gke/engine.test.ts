@@ -32,6 +32,13 @@ const CONFIG = {
   iap: "true",
   iapClientId: "123-abc.apps.googleusercontent.com",
   iapMembers: "group:noetl@acme.dev",
+  // The embedded control plane has an address, and no name with a certificate of a public authority.
+  controlPlaneAccess: "authorized",
+  authorizedNetworks: "198.51.100.0/24",
+  maintenanceWindow: "sat,sun 02:00-08:00",
+  maintenanceExclusions: "2026-12-20/2027-01-05",
+  secretsKmsKey: "projects/acme-noetl/locations/europe-west1/keyRings/noetl/cryptoKeys/secrets",
+  playbookJobs: "own",
   contractTimeoutSeconds: "60",
   // The embedded cluster has one node, and GKE's three servers want a node each.
   natsReplicas: "1",
@@ -183,6 +190,8 @@ describe("a whole stack on GKE, by the real engine", () => {
       custom.getNamespacedCustomObject({ group, version, namespace, plural, name }) as Promise<{ spec: unknown }>;
     const backend = await get("cloud.google.com", "v1", "gateway", "backendconfigs", "noetl-gateway");
     expect(backend.spec).toMatchObject({ timeoutSec: 3600, iap: { enabled: true } });
+    const frontend = await get("networking.gke.io", "v1beta1", "gateway", "frontendconfigs", "noetl-gateway");
+    expect(frontend.spec).toEqual({ redirectToHttps: { enabled: true }, sslPolicy: "noetl-gke-tls" });
     const certificate = await get("networking.gke.io", "v1", "noetl", "managedcertificates", "noetl-api");
     expect(certificate.spec).toEqual({ domains: ["noetl.acme.dev"] });
     const ingress = await config
@@ -213,6 +222,17 @@ describe("a whole stack on GKE, by the real engine", () => {
     gke.cloud.quotas = { ...quotas, CPUS: [24, 24] };
     expect(await touched()).toEqual({});
     gke.cloud.quotas = quotas;
+  });
+
+  it("changes who reaches the control plane, maintenance and TLS in place, and refuses a way that is not open yet", async () => {
+    const kept = { controlPlaneAccess: "authorized", authorizedNetworks: "198.51.100.0/24", tlsProfile: "modern" };
+    await gke.configure({ authorizedNetworks: "198.51.100.0/24,203.0.113.0/24", tlsProfile: "restricted" });
+    expect(await touched()).toEqual({ "gke-cluster": "update", "tls-policy": "update" });
+    await gke.configure({ controlPlaneAccess: "dns", authorizedNetworks: "" });
+    expect(await failureOf(gke.stack.preview())).toContain(
+      "gcloud container clusters update noetl-gke --region europe-west1 --enable-dns-access",
+    );
+    await gke.configure(kept);
   });
 
   it("protects what holds data, and refuses to be destroyed", async () => {

@@ -14,7 +14,7 @@ import {
   allows,
   attempts,
   disagreements,
-  JOB,
+  jobIn,
   type Place,
   placesOf,
   type Policy,
@@ -62,7 +62,7 @@ async function worldOf(raw: Readonly<Record<string, string>>, facts = FACTS): Pr
   const { declared } = await run(raw, facts);
   const layout = layoutOf(parseSettings(raw));
   const { places, ports } = placesOf(workloadsOf(declared));
-  const jobs = layout.noetl ? [JOB] : [];
+  const jobs = layout.noetl && layout.jobs !== "off" ? [jobIn(layout)] : [];
   return {
     policies: policiesIn(declared),
     layout,
@@ -120,6 +120,8 @@ const MORE: readonly { name: string; raw: Readonly<Record<string, string>>; fact
     },
     facts: EXISTING,
   },
+  { name: "playbooks' jobs in a namespace of their own", raw: { ...FRESH, playbookJobs: "own" }, facts: FACTS },
+  { name: "no jobs of playbooks", raw: { ...FRESH, playbookJobs: "off" }, facts: FACTS },
   { name: "one NATS server", raw: { ...FRESH, natsReplicas: "1" }, facts: FACTS },
   {
     name: "a gateway alone",

@@ -33,6 +33,9 @@ afterAll(() => void server.close());
 const quota = (metric: string, limit: number, usage = 0) => ({ metric, limit, usage });
 const PROJECT = "/compute/v1/projects/acme-noetl";
 const CLUSTER = "/v1/projects/acme-noetl/locations/us-central1/clusters/noetl-cluster";
+const OWN = "/v1/projects/acme-noetl/locations/europe-west1/clusters/noetl-gke";
+/** Of a control plane that is reached by its name. */
+const NAMED = { dnsEndpointConfig: { endpoint: "gke-1.europe-west1.gke.goog", allowExternalTraffic: true } };
 const ZONE = "/dns/v1/projects/acme-noetl/managedZones/acme-dev";
 const disabled = {
   status: 403,
@@ -106,10 +109,36 @@ describe("before anything is created", () => {
   });
 
   it("asks for no quota once the cluster is there, whose own usage would count against it", async () => {
-    answers["/v1/projects/acme-noetl/locations/europe-west1/clusters/noetl-gke"] = { body: running };
+    answers[OWN] = { body: { ...running, controlPlaneEndpointsConfig: NAMED } };
     answers[PROJECT] = { body: { quotas: [quota("CPUS_ALL_REGIONS", 1, 1)] } };
     expect(await check(FRESH)).toMatchObject({ quotasRead: true, warnings: [] });
     expect(asked).toHaveLength(1);
+  });
+
+  it("refuses to reach a cluster of its own by a way that is not open yet, and says what opens it", async () => {
+    const off = { ipEndpointsConfig: { enabled: false } };
+    const authorized = { controlPlaneAccess: "authorized", authorizedNetworks: "198.51.100.0/24" };
+    const asked = async (controlPlaneEndpointsConfig: object, raw: Record<string, string> = {}) => {
+      answers[OWN] = { body: { ...running, controlPlaneEndpointsConfig } };
+      return problemsOf({ ...FRESH, ...raw });
+    };
+    expect(await asked({})).toEqual([
+      expect.stringMatching(
+        /^controlPlaneAccess: dns .*gcloud container clusters update noetl-gke --region europe-west1 --enable-dns-access, /,
+      ),
+    ]);
+    expect(
+      await asked({ dnsEndpointConfig: { ...NAMED.dnsEndpointConfig, allowExternalTraffic: false } }),
+    ).toHaveLength(1);
+    expect(await asked(NAMED)).toEqual([]);
+    expect(await asked({ ...NAMED, ...off })).toEqual([]);
+    expect(await asked({ ...NAMED, ...off }, authorized)).toEqual([
+      expect.stringMatching(/^controlPlaneAccess: authorized .*--enable-ip-access; or dns$/),
+    ]);
+    expect(await asked({}, authorized)).toEqual([]);
+    expect(await asked({}, { controlPlaneAccess: "public", acceptedRisks: "plain-http,public-control-plane" })).toEqual(
+      [],
+    );
   });
 
   it("postpones the quotas of an empty project to the update, and says how to see them now", async () => {

@@ -65,6 +65,20 @@ export const CONFIGURATIONS: readonly { readonly name: string; readonly raw: Raw
   { name: "fresh", raw: FRESH, facts: FACTS },
   { name: "fresh-ingress", raw: INGRESS, facts: FACTS },
   {
+    name: "fresh-hardened",
+    raw: {
+      ...INGRESS,
+      playbookJobs: "own",
+      controlPlaneAccess: "authorized",
+      authorizedNetworks: "198.51.100.0/24,203.0.113.7/32",
+      maintenanceWindow: "sat,sun 02:00-08:00",
+      maintenanceExclusions: "2026-12-20/2027-01-05,2027-02-01/2027-03-31:minor",
+      secretsKmsKey: "projects/acme-noetl/locations/europe-west1/keyRings/noetl/cryptoKeys/secrets",
+      tlsProfile: "restricted",
+    },
+    facts: FACTS,
+  },
+  {
     name: "fresh-iap",
     raw: {
       ...FRESH,
