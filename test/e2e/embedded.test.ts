@@ -171,6 +171,13 @@ async function logIn(user: string, password: string): Promise<void> {
   await client.end();
 }
 
+/** Parts of NoETL, by namespace and label. */
+const PARTS = {
+  server: ["noetl", "app=noetl-server"],
+  worker: ["noetl", "app=noetl-worker"],
+  gateway: ["gateway", "app=gateway"],
+} as const;
+
 /** The address of NATS that a pod gets from its Secret. */
 async function natsUrlIn(namespace: string, labelSelector: string): Promise<URL> {
   const { items } = await kube().core.listNamespacedPod({ namespace, labelSelector });
@@ -516,12 +523,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     login = { user: "noetl", password: FIRST };
     await expect(nats("stream", "ls")).rejects.toThrow(/Authorization Violation/i);
     // Who may do everything is in no pod of NoETL any more, and a worker announces no commands.
-    const parts = {
-      server: ["noetl", "app=noetl-server"],
-      worker: ["noetl", "app=noetl-worker"],
-      gateway: ["gateway", "app=gateway"],
-    } as const;
-    for (const [part, [namespace, label]] of Object.entries(parts)) {
+    for (const [part, [namespace, label]] of Object.entries(PARTS)) {
       const { username, password } = await natsUrlIn(namespace, label);
       expect(username).toBe(`noetl-${part}`);
       if (part === "worker") login = { user: username, password };
@@ -728,8 +730,10 @@ describe("the whole stack on the embedded cluster, step by step", () => {
       /\/pods\/(noetl_noetl-(server|worker)|gateway_gateway)-[^/]+\/((noetl-server|worker|gateway)(\.previous)?\.log|tmp\/worker_config\.txt)$/;
     const found: string[] = [];
     const own: string[] = [];
+    const urls = await Promise.all(Object.values(PARTS).map(([namespace, label]) => natsUrlIn(namespace, label)));
+    const searched = ["canary-", ...urls.map(({ password }) => password)];
     const search = (where: string, text: string) => {
-      if (!text.includes("canary-")) return;
+      if (!searched.some((each) => text.includes(each))) return;
       const ofDatabase = [DATABASE, DATABASE_SECOND, ROLE].some((password) => text.includes(password));
       (ownWords.test(where) && !ofDatabase ? own : found).push(where);
     };
