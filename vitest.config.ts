@@ -79,6 +79,7 @@ const NEEDS = {
     "test/contract/declared/declared.test.ts",
     "test/contract/declared/fields.test.ts",
     "test/contract/kubernetes/kubeconfig.test.ts",
+    "test/contract/nats/as-offered.test.ts",
     "test/contract/nats/connect.test.ts",
     "test/contract/nats/login.test.ts",
     "test/contract/nats/roles.test.ts",

@@ -125,7 +125,6 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
       port,
       ...(password === undefined ? {} : { password }),
       ...(logins === undefined ? {} : { logins }),
-      ...(logins === undefined ? {} : { logins }),
       ...(host === undefined ? {} : { host }),
       ...(tls ? { tls } : {}),
     },

@@ -5,7 +5,8 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { chartFolder, podTemplate, render } from "./helm";
+import { certificate } from "../support/certificates";
+import { chartFolder, podTemplate, refusal, render } from "./helm";
 
 const SCRIPT = path.join(chartFolder("gateway"), "files", "start.sh");
 const CREDENTIALS = {
@@ -35,6 +36,35 @@ function started(program: readonly string[], env: Record<string, string> = {}) {
 }
 
 const node = (source: string, ...args: string[]) => started([process.execPath, "-e", source, ...args]);
+
+describe("authorities of NATS", () => {
+  it("stand beside those that the gateway is given, in the one file that it reads, and no other variable changes", () => {
+    const [own, nats] = ["own", "nats"].map((name) => path.join(folder, `${name}.crt`));
+    if (own === undefined || nats === undefined) throw new Error("no files");
+    fs.writeFileSync(own, "OWN\n");
+    fs.writeFileSync(nats, "NATS\n");
+    const prints =
+      "console.log(require('fs').readFileSync(process.env.SSL_CERT_FILE, 'utf8').trim().replace(/\\n/g, '+'))";
+    const program = [process.execPath, "-e", prints];
+    expect(started(program, { SSL_CERT_FILE: own, NATS_CA_FILE: nats })).toEqual({ code: 0, output: "OWN+NATS\n" });
+    expect(started(program, { SSL_CERT_FILE: own })).toEqual({ code: 0, output: "OWN\n" });
+    const missing = started(program, { SSL_CERT_FILE: own, NATS_CA_FILE: path.join(folder, "none") });
+    expect(missing.output).toContain("the authorities of NATS_CA_FILE are not trusted");
+  });
+
+  it("need the script: a chart without it refuses them", async () => {
+    const { cert } = certificate("authority");
+    const values = { image: { repository: "g" }, natsCa: cert };
+    expect(await refusal("gateway", { ...values, maskLogs: { enabled: false } })).toContain(
+      "natsCa needs maskLogs.enabled true",
+    );
+    const objects = await render("gateway", values);
+    const [container] = podTemplate(objects, "gateway").spec.containers;
+    expect(container?.env).toContainEqual({ name: "NATS_CA_FILE", value: "/opt/gateway-scripts/nats-ca.crt" });
+    const scripts = objects.find(({ kind }) => kind === "ConfigMap");
+    expect(scripts?.data?.["nats-ca.crt"]?.trim()).toBe(cert.trim());
+  });
+});
 
 describe("no credential reaches the gateway's log", () => {
   it("by what the gateway says of itself, and whatever else it prints", () => {

@@ -40,5 +40,5 @@ export function certificate(
         ]),
   ]);
   made.sign(forge.pki.privateKeyFromPem(issuer?.key ?? privateKey), forge.md.sha256.create());
-  return { cert: forge.pki.certificateToPem(made), key: privateKey };
+  return { cert: forge.pki.certificateToPem(made).replaceAll("\r", ""), key: privateKey };
 }

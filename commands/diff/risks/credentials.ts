@@ -151,6 +151,24 @@ export const CREDENTIAL_RULES: readonly RiskRule[] = [
         ),
   },
   {
+    id: "nats-tls",
+    warns: "a NATS whose clients speak TLS no more, or from now on (natsTls)",
+    find: ({ settings }) =>
+      settings
+        .filter(({ key }) => key === "natsTls")
+        .flatMap(({ old = "off", new: now = "off" }) => {
+          if (now === "off") {
+            return danger("natsTls", "passwords, commands and results cross the cluster's network in clear again.");
+          }
+          if (old !== "off") return [];
+          return warning(
+            "natsTls",
+            "NATS restarts, and from then on demands TLS of whoever else connects, who has to trust the output natsCa. Servers of a cluster that " +
+              "runs do not change one by one (docs/tls.md).",
+          );
+        }),
+  },
+  {
     id: "authentication-off",
     warns: "a gateway without authentication",
     find: ({ objects }) =>

@@ -143,6 +143,24 @@ describe("a cluster of GKE that stays", () => {
   });
 });
 
+it("a NATS without TLS again is a danger, and one with TLS from now on is said", () => {
+  const found = (old: string | undefined, now: string | undefined) =>
+    risks({
+      settings: [
+        {
+          key: "natsTls",
+          op: "change",
+          ...(old === undefined ? {} : { old }),
+          ...(now === undefined ? {} : { new: now }),
+        },
+      ],
+    }).map(({ rule, level }) => `${rule} ${level}`);
+  expect(found("generated", "off")).toEqual(["nats-tls danger"]);
+  expect(found("provided", undefined)).toEqual(["nats-tls danger"]);
+  expect(found(undefined, "generated")).toEqual(["nats-tls warning"]);
+  expect(found("generated", "provided")).toEqual([]);
+});
+
 describe("a namespace's network", () => {
   const CLOSED = { podSelector: {}, policyTypes: ["Ingress", "Egress"] };
   const policy = (name: string, spec: object): KubeObject => ({
