@@ -45,6 +45,7 @@ const NEEDS = {
     "test/embedded/up.test.ts",
     "test/program.test.ts",
     "test/scripts/build.test.ts",
+    "test/scripts/images.test.ts",
     "test/scripts/import-directions.test.ts",
     "test/scripts/package.test.ts",
     "test/scripts/sbom.test.ts",

@@ -167,7 +167,7 @@ describe("HOME, which user 1000 of the image does not have", () => {
     const mounts = spec.containers.find(({ name }) => name === container)?.volumeMounts;
     const mount = (mounts as { name: string; mountPath: string }[]).find(({ mountPath }) => mountPath === home);
     expect(mount).toEqual({ name: "noetl-home", mountPath: "/opt/noetl/home" });
-    expect(spec.volumes).toContainEqual({ name: mount?.name, emptyDir: {} });
+    expect(spec.volumes).toContainEqual({ name: mount?.name, emptyDir: { sizeLimit: "2Gi" } });
     expect(spec.securityContext).toMatchObject({ runAsUser: 1000, fsGroup: 1000 });
   });
 

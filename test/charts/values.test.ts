@@ -6,7 +6,7 @@ import { CHART_INFLIGHT, CHART_POOLS, CHART_RESOURCES } from "../../config/resou
 import { DEFAULT_STOP_SECONDS } from "../../contract/defaults";
 import { quantityBytes, quantityMillis } from "../../contract/validate";
 import { REQUIRED } from "./cases";
-import { type ChartName, type Values, chartFolder, merged, refusal } from "./helm";
+import { type ChartName, type Values, chartFolder, merged, podTemplate, refusal, render } from "./helm";
 
 const CANARY = "canary-77ab";
 
@@ -186,4 +186,40 @@ it("a pool that no setting sizes is as large as the configuration takes it for",
     expect(config[part].NOETL_POSTGRES_POOL_MAX_SIZE).toBe(String(size));
   expect(config.worker.NOETL_WORKER_MAX_INFLIGHT_COMMANDS).toBe(String(CHART_INFLIGHT.commands));
   expect(config.worker.NOETL_WORKER_MAX_INFLIGHT_DB_COMMANDS).toBe(String(CHART_INFLIGHT.dbCommands));
+});
+
+describe("a pod's own folders", () => {
+  const folders = async (chart: ChartName, values: Values) => {
+    const objects = await render(chart, merged(REQUIRED[chart], values));
+    return objects
+      .filter(({ kind }) => kind === "Deployment")
+      .flatMap(({ metadata }) =>
+        (podTemplate(objects, metadata.name).spec.volumes ?? []).flatMap(({ name, emptyDir }) =>
+          emptyDir
+            ? [[`${metadata.name} ${String(name)}`, (emptyDir as { sizeLimit?: string }).sizeLimit] as const]
+            : [],
+        ),
+      );
+  };
+
+  it("have a limit, each of them: a pod that writes more is evicted alone", async () => {
+    expect(Object.fromEntries([...(await folders("noetl", {})), ...(await folders("gateway", {}))])).toEqual({
+      "noetl-server noetl-data": "10Gi",
+      "noetl-server noetl-logs": "5Gi",
+      "noetl-server noetl-home": "2Gi",
+      "noetl-worker noetl-data": "10Gi",
+      "noetl-worker noetl-logs": "5Gi",
+      "noetl-worker noetl-home": "2Gi",
+      "gateway tmp": "64Mi",
+    });
+  });
+
+  it("have the limit that is set, and what is a claim has none", async () => {
+    const persistence = { data: { enabled: true }, logs: { enabled: true, size: "1Gi" }, home: { size: 100000000 } };
+    expect(Object.fromEntries(await folders("noetl", { persistence }))).toEqual({
+      "noetl-server noetl-home": "100000000",
+      "noetl-worker noetl-logs": "1Gi",
+      "noetl-worker noetl-home": "100000000",
+    });
+  });
 });

@@ -76,14 +76,18 @@ data:
   {{- end }}
 {{- end }}
 
-{{/* A volume that is a claim where persistence is on, else as short-lived as the pod; input: name, claim. */}}
+{{/*
+A volume that is a claim where persistence is on, else as short-lived as the pod and no larger than the claim would be: a pod that writes more
+is evicted, and not its neighbours with it; input: name, claim.
+*/}}
 {{- define "noetl.volume" -}}
 - name: {{ .name }}
   {{- if .claim.enabled }}
   persistentVolumeClaim:
     claimName: {{ .claim.name }}
   {{- else }}
-  emptyDir: {}
+  emptyDir:
+    sizeLimit: {{ include "shared.text" .claim.size | quote }}
   {{- end }}
 {{- end }}
 
