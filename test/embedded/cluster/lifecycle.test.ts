@@ -117,7 +117,7 @@ describe("life of a cluster", () => {
 
     expect(nodeIsCurrent(dir)).toBe(true);
     const renewed = await attachCluster(dir);
-    expect(renewed?.pids).toEqual({ ...cluster.pids, node: expect.any(Number) });
+    expect(renewed?.pids).toEqual({ ...cluster.pids, node: expect.any(Number) as number });
     expect(renewed?.pids.node).not.toBe(cluster.pids.node);
     expect(await pods()).toEqual(before.pods);
     expect(database()).toEqual(before.database);
