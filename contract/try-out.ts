@@ -1,4 +1,5 @@
 /** What is tried with NoETL's login, where that is another than the check's with both. */
+import type { Deadline } from "./deadline";
 import { CHECK, openSession } from "./nats/connect";
 import { streamConfig } from "./desired";
 import { ConnectError } from "./errors";
@@ -53,25 +54,39 @@ export async function tryOut(inquiry: Inquiry, known: Promise<Known>): Promise<T
     const probe = await tryWith(inquiry, known);
     return isCheckersAlone(probe) ? notNoetls(probe) : { probe, open: openRules(probe, await known, session) };
   }
-  const opened: Inquiry[] = [];
+  const worker = workerInputs(inputs);
+  const logins = await Promise.all([
+    loggedIn(own, inputs.noetlLogin?.inbox, deadline),
+    ...(worker ? [loggedIn(worker, inputs.noetlLogin?.worker?.inbox, deadline)] : []),
+  ]);
   try {
-    for (const [as, inbox] of [
-      [own, inputs.noetlLogin?.inbox],
-      [workerInputs(inputs), inputs.noetlLogin?.worker?.inbox],
-    ] as const) {
-      if (as === undefined) continue;
-      try {
-        const identity = { ...CHECK, ...(inbox === undefined ? {} : { inboxPrefix: inbox }) };
-        opened.push({ session: await openSession(as, deadline, identity), inputs: as, deadline });
-      } catch (error) {
-        if (!(error instanceof ConnectError) || error.problem !== "wrong-password") throw error;
-        return { probe: notAccepted(error, as, session), open: [] };
+    const opened: Inquiry[] = [];
+    for (const login of logins) {
+      if ("session" in login) {
+        opened.push(login);
+        continue;
       }
+      if (!(login.error instanceof ConnectError) || login.error.problem !== "wrong-password") throw login.error;
+      return { probe: notAccepted(login.error, login.inputs, session), open: [] };
     }
     const [asServer = inquiry, asWorker = asServer] = opened;
     return await tryAs({ asServer, asWorker, asChecker: inquiry }, known);
   } finally {
-    await Promise.all(opened.map((each) => each.session.close()));
+    await Promise.all(logins.map(async (login) => ("session" in login ? login.session.close() : undefined)));
+  }
+}
+
+/** A connection with another login, or why there is none. */
+async function loggedIn(
+  inputs: ContractInputs,
+  inbox: string | undefined,
+  deadline: Deadline,
+): Promise<Inquiry | { readonly inputs: ContractInputs; readonly error: unknown }> {
+  try {
+    const identity = { ...CHECK, ...(inbox === undefined ? {} : { inboxPrefix: inbox }) };
+    return { session: await openSession(inputs, deadline, identity), inputs, deadline };
+  } catch (error) {
+    return { inputs, error };
   }
 }
 

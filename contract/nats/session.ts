@@ -235,14 +235,19 @@ export class NatsSession implements Session {
   }
 
   async attempt({ subject, body = "", headers }: Trial, milliseconds: number, deadline: Deadline): Promise<Attempt> {
+    const patience = deadline.step(milliseconds);
     try {
-      const options = { timeout: deadline.step(milliseconds), headers: headers && headersOf(headers) };
+      const options = { timeout: patience, headers: headers && headersOf(headers) };
       return { kind: "answer", text: (await this.connection.request(subject, body, options)).string() };
     } catch (error) {
       const { code, message } = error as NatsError;
       if (String(code) === "PERMISSIONS_VIOLATION") return { kind: "refused", words: message.replaceAll("'", "") };
       if (String(code) === "503") return { kind: "nobody" };
-      if (String(code) === "TIMEOUT" && !this.connection.isClosed()) return { kind: "silence" };
+      if (String(code) === "TIMEOUT" && !this.connection.isClosed()) {
+        // Where the time was up before an answer could come, nothing is known.
+        if (patience >= milliseconds / 2) return { kind: "silence" };
+        throw new ConnectError("no-answer", `${this.server}: waited for the answer to a publish on ${subject}`);
+      }
       const closed = `${this.server} closed the connection while ${subject} was tried`;
       throw this.relay.failure() ?? new ConnectError("closed", closed);
     }

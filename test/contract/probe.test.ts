@@ -1,12 +1,15 @@
 import type { NatsConnection } from "nats";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { checkContract, type Check, type ContractArguments } from "../../contract";
+import { Deadline } from "../../contract/deadline";
 import { STREAM, CONSUMER } from "../../contract/facts";
+import { openSession } from "../../contract/nats/connect";
 import type { Minor } from "./cases";
 import { ADMIN, configOf, PROBE_CASES, type ProbeCase } from "./probe-cases";
 import {
   inputsFor,
   natsClient,
+  rejection,
   startNatsServer,
   startNoetl,
   withManager,
@@ -164,6 +167,28 @@ describe("the subjects that NoETL publishes on", () => {
     server = await startNatsServer({ config: configOf() });
     await startNoetl(server, { stream: { subjects: ["noetl.commands", "noetl.commands.>"] } }, ADMIN);
     expect(await check(routed)).toMatchObject({ holds: true, report: "", skippedRules: [] });
+  });
+});
+
+describe("a publish that nobody answers", () => {
+  it("leads to somebody who is not a stream; where the time was up before, nothing is known", async () => {
+    server = await startNatsServer({ config: configOf() });
+    const listener = await natsClient(server, ADMIN);
+    listener.subscribe("swallowed");
+    await listener.flush();
+    const session = await openSession(inputsFor(server, NOETL), new Deadline(5_000));
+    try {
+      const trial = { subject: "swallowed" };
+      expect(await session.attempt(trial, 100, new Deadline(5_000))).toEqual({ kind: "silence" });
+      // As at the end of a preview's look, over a slow way, with one login after the other.
+      expect(await rejection(session.attempt(trial, 2_000, new Deadline(50)))).toMatchObject({
+        problem: "no-answer",
+        message: expect.stringMatching(/waited for the answer to a publish on swallowed$/) as string,
+      });
+    } finally {
+      await session.close();
+      await listener.close();
+    }
   });
 });
 
