@@ -24,6 +24,10 @@ export interface TlsSettings {
   readonly asOffered?: boolean;
 }
 
+/** `connection.tls` for a server with TLS, whose authorities may be known; nothing for one without. */
+export const connectionTls = <T>({ tls, ca }: { readonly tls?: boolean; readonly ca?: T }): { tls?: { ca?: T } } =>
+  tls ? { tls: ca === undefined ? {} : { ca } } : {};
+
 /** The way to NATS through a port-forward over the Kubernetes API, as `kubectl port-forward` goes it. */
 export interface ClusterConnection {
   /** Namespace of NATS. Default: `nats`. */

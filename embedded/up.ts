@@ -92,13 +92,15 @@ async function obtainCluster(
   const dir = path.join(EMBEDDED_DIR, "cluster");
   const running = await attachCluster(dir);
   if (running && nodeIsCurrent(dir)) return running;
-  const noetl = typeof obtained === "string" ? {} : { noetl: obtained };
-  const tools = await allOf(pending, CLUSTER_TOOLS);
-  const itself = "gateway" in gateway ? gateway : {};
-  if (!running) return startCluster({ dir, tools, ...noetl, ...itself, outlivesCaller: true, log: say });
+  const programs = {
+    tools: await allOf(pending, CLUSTER_TOOLS),
+    noetl: typeof obtained === "string" ? undefined : obtained,
+    gateway: "gateway" in gateway ? gateway.gateway : undefined,
+  };
+  if (!running) return startCluster({ dir, ...programs, outlivesCaller: true, log: say });
   say("The cluster was started by another build of this project: its node starts again, and with it every pod.");
   const { renewNode } = await import("./cluster/renew.js");
-  await renewNode({ dir, tools, ...noetl, ...itself, log: say });
+  await renewNode({ dir, ...programs, log: say });
   return (await attachCluster(dir)) ?? running;
 }
 

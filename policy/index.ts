@@ -41,19 +41,19 @@ const resourcePolicy = (rule: ResourceRule): ResourceValidationPolicy => ({
 /**
  * A rule about one resource that may look at which values are encrypted.
  *
- * `@pulumi/policy` shows that only to remediations, which the engine runs first, resource by resource. So the judgement is
+ * `@pulumi/policy` shows that only to remediations, which the engine runs first, resource by resource. So the check is
  * made there, changes nothing, and is handed out when the engine asks for it. A "remediate" policy that finds something
  * counts as mandatory.
  */
 function encryptionPolicy(rule: ResourceRule): ResourceValidationPolicy {
-  const judgements = new Map<string, string[]>();
+  const found = new Map<string, string[]>();
   return {
     ...statement(rule),
     enforcementLevel: "remediate",
-    remediateResource: (args) => void judgements.set(args.urn, sentences(rule, args)),
+    remediateResource: (args) => void found.set(args.urn, sentences(rule, args)),
     validateResource: (args, report) => {
-      const problems = judgements.get(args.urn);
-      judgements.delete(args.urn);
+      const problems = found.get(args.urn);
+      found.delete(args.urn);
       if (!problems)
         throw new Error(`${rule.name} runs at its own enforcement level "remediate" only, or is "disabled"`);
       for (const problem of problems) report(problem);

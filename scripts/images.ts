@@ -10,6 +10,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { parse } from "yaml";
 import { PROJECT, projectRoot } from "../contract/project";
+import { EXIT } from "../commands/shared/exit";
 import { SETTINGS, type SettingKey } from "../config/schema";
 
 /** Where an image is, and by which tag. */
@@ -139,19 +140,19 @@ async function main(args: readonly string[]): Promise<number> {
   const [option, stack = ""] = args;
   if (args.length !== 2 || option !== "--stack" || !/^[\w.-]+$/.test(stack)) {
     console.error("usage: npm run images -- --stack NAME");
-    return 2;
+    return EXIT.usage.code;
   }
   const file = path.join(projectRoot(), `Pulumi.${stack}.yaml`);
   if (!fs.existsSync(file)) {
     console.error(`there is no stack ${stack} here: ${path.basename(file)} is missing`);
-    return 2;
+    return EXIT.usage.code;
   }
   const { config = {} } = (parse(fs.readFileSync(file, "utf8")) ?? {}) as { config?: Record<string, unknown> };
   const { commands, problems } = await raised(imagesOf(config), { stack });
   for (const each of commands) console.log(each);
   for (const each of problems) console.error(each);
   if (commands.length + problems.length === 0) console.error(`every image of ${stack} has the digest of its tag`);
-  return problems.length > 0 ? 1 : 0;
+  return EXIT[problems.length > 0 ? "wrong" : "ok"].code;
 }
 
 if (require.main === module) void main(process.argv.slice(2)).then((code) => (process.exitCode = code));

@@ -14,13 +14,14 @@ import {
 import type { NatsUser, NoetlArgs, StreamContractArgs } from "../components";
 import { contractLogins, contractTerms } from "../config/contract";
 import type { Settings } from "../config/schema";
+import { connectionTls } from "../contract/inputs";
 import { servicePlace } from "../contract/service-host";
 import { gatewayArgs, natsArgs, noetlArgs, postgresArgs } from "./arguments";
 import { guardArgs, guardUser } from "./guard";
 import { type RoleLogins, roleLogins, roleUsers } from "./logins";
 import { policiesOf } from "./network";
 import type { Platform } from "./platform";
-import { contractTls, externalTls } from "./tls";
+import { externalTls } from "./tls";
 
 /** What every part is declared with. */
 export interface StackContext {
@@ -101,7 +102,7 @@ export function contractArgs({ settings, platform }: StackContext, nats: NatsPar
       ...(nats.deployed
         ? { namespace: nats.deployed.namespace, ...platform.access }
         : transportToExternal(settings, platform)),
-      ...contractTls(nats.connection),
+      ...connectionTls(nats.connection),
     },
     user: nats.connection.user,
     password: nats.connection.password,

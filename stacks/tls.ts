@@ -3,8 +3,6 @@ import type { NatsJetStreamArgs, NoetlArgs } from "../components";
 import { ConfigError } from "../config/parse";
 import { SETTINGS, type Settings } from "../config/schema";
 import { hasNatsTls, issuerOf, readAuthorities } from "../config/tls";
-import type { Inputs } from "../components/shared";
-import type { TlsSettings } from "../contract/inputs";
 
 /** Of the NATS that the stack installs. */
 export function natsTlsArgs({ natsTls, natsTlsSecret, natsTlsIssuer }: Settings): Pick<NatsJetStreamArgs, "tls"> {
@@ -22,7 +20,6 @@ export function natsTlsArgs({ natsTls, natsTlsSecret, natsTlsIssuer }: Settings)
   }
 }
 
-/** Of the NATS that a stack uses and does not install. */
 /** Of the NATS that a stack uses and does not install. @throws ConfigError where the file of its authorities cannot be used. */
 export function externalTls(settings: Settings): Pick<NoetlArgs["nats"], "tls" | "ca"> {
   if (!hasNatsTls(settings)) return {};
@@ -36,7 +33,3 @@ function authoritiesIn(file: string): string {
   const { allowed, example } = SETTINGS.natsTlsCa;
   throw new ConfigError([`natsTlsCa: "${file}" ${found.problem}; allowed: ${allowed}; for example ${example}`]);
 }
-
-/** TLS as the contract takes it. */
-export const contractTls = ({ tls, ca }: NoetlArgs["nats"]): { tls?: Inputs<TlsSettings> } =>
-  tls ? { tls: ca === undefined ? {} : { ca: ca } } : {};

@@ -10,6 +10,7 @@ import { natsUrl, LOCATIONS } from "../../contract/facts";
 import { servicePlace } from "../../contract/service-host";
 import type { NatsRole } from "../../contract/nats/roles";
 import {
+  connectionTls,
   isRecord,
   withDefaults,
   type ClusterConnection,
@@ -119,7 +120,7 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
         ...(settings.deployNats
           ? { ...cluster, namespace: natsNamespace, service: LOCATIONS.nats.service, port: LOCATIONS.nats.port }
           : wayToExternal(settings, cluster)),
-        ...(tls ? { tls: ca === undefined ? {} : { ca } } : {}),
+        ...connectionTls({ tls, ca }),
       },
       user,
       port,

@@ -5,7 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { DEFAULTS } from "../../contract/defaults";
 import { LOCATIONS } from "../../contract/facts";
 import type { GuardFile, GuardMode, Stores } from "../../contract/guard/settings";
-import type { ContractArguments } from "../../contract/inputs";
+import { type ContractArguments, connectionTls } from "../../contract/inputs";
 import { projectRoot } from "../../contract/project";
 import { image } from "../../contract/validate";
 import type { NamespacePolicy } from "../network-policies/manifests";
@@ -130,9 +130,11 @@ export class ContractGuard extends pulumi.ComponentResource {
   private files({ nats, contract, stores }: ContractGuardArgs): Record<string, pulumi.Input<string>> {
     const program = guardProgram();
     const file = pulumi.all([nats.host, nats.port, nats.ca]).apply(([host, port, ca]) => {
-      const tls = nats.tls ? { tls: ca === undefined ? {} : { ca } } : {};
       const content: GuardFile = {
-        contract: { ...contract, connection: { servers: [`${host}:${port}`], ...tls } },
+        contract: {
+          ...contract,
+          connection: { servers: [`${host}:${port}`], ...connectionTls({ tls: nats.tls, ca }) },
+        },
         stores,
       };
       const text = `${JSON.stringify(content, undefined, 2)}\n`;

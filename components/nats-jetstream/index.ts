@@ -4,13 +4,11 @@ import { DEFAULTS, HELM_TIMEOUT_SECONDS } from "../../contract/defaults";
 import { LOCATIONS, serviceHost } from "../../contract/facts";
 import { type Login, USERS_FILE, usersText } from "../../contract/nats/users";
 import { kubernetesName } from "../../contract/validate";
-import { natsUrlOf } from "../noetl/values";
+import { type NatsConnection, natsUrlOf } from "../noetl/values";
 import { ArgumentChecks } from "../arguments";
 import { type ChartSource, chartArgs, chartDigest, generatedPassword, namespace, releaseRevision } from "../shared";
 import { type NatsJetStreamArgs, natsProblems, type NatsTerms, natsTerms } from "./arguments";
-import type { NatsConnection } from "../noetl/values";
-import { certificateOf, type NatsTlsArgs } from "./tls";
-import type { NatsCertificate } from "./tls/resource";
+import { certificateOf } from "./tls";
 import { NatsUsers } from "./users/resource";
 import { BOX_PASSWORD, type NatsUser, natsValues, type NatsValuesArgs, routeSecret, serversDigest } from "./values";
 
@@ -92,7 +90,9 @@ export class NatsJetStream extends pulumi.ComponentResource {
       child,
     );
     const routes = this.routes(name, place, { replicas: terms.replicas, isTls: args.tls !== undefined });
-    const certificate = args.tls && this.certificate(name, place, { ...args, tls: args.tls });
+    const { tls: asked, cluster = {} } = args;
+    const where = { cluster, namespace: place, replicas: terms.replicas };
+    const certificate = asked && certificateOf(name, { tls: asked, ...where }, child);
     const releaseArgs = natsRelease(args, terms, {
       namespace: place,
       usersSecret: users.secret,
@@ -170,23 +170,12 @@ export class NatsJetStream extends pulumi.ComponentResource {
     );
   }
 
-  /** The certificate of the servers. */
-  private certificate(
-    name: string,
-    namespace: pulumi.Output<string>,
-    { tls, cluster = {}, replicas = 1 }: NatsJetStreamArgs & { tls: NatsTlsArgs },
-  ): NatsCertificate {
-    return certificateOf(name, { tls, cluster, namespace, replicas }, { parent: this });
-  }
-
   /** The Secret with the file of users, and the name of the login that is valid. */
   private users(name: string, { namespace, user, password, extraUsers, cluster }: UsersArgs): Users {
     const child = { parent: this };
     if (cluster === undefined) {
-      const logins = [{ name: user, password }, ...extraUsers].map(({ name: own, ...rest }) => {
-        const { rotates: _rotates, ...login } = rest as Omit<NatsUser, "name">;
-        return { user: own, ...login };
-      });
+      const users: readonly NatsUser[] = [{ name: user, password }, ...extraUsers];
+      const logins = users.map(({ name: own, rotates: _rotates, ...rest }) => ({ user: own, ...rest }));
       const text = pulumi.output(logins).apply((each) => usersText(each as Login[]));
       const secret = new k8s.core.v1.Secret(
         `${name}-users`,

@@ -2,7 +2,7 @@ import { LOCATIONS } from "../../../contract/facts";
 import type { ClaimFacts, Evidence, Part } from "../evidence";
 import { quoted } from "../text";
 import { finding, keyOf, run, say, type DiagnosisRule, type Step } from "./finding";
-import { putBack, refreshAndUpdate } from "./releases";
+import { putBack, refreshAndUpdate, update } from "./releases";
 import { explainsPod, named, type Place, places, warningsAbout } from "./trouble";
 
 /** Volumes that nobody provides. */
@@ -50,8 +50,7 @@ function otherClass({ kubectl, stack }: Evidence, part: Part, { phase, storageCl
 /** The other pods of the set go on: the StatefulSet that the update makes takes them for its own. */
 function claimedAgain(evidence: Evidence, { part, facts, claim }: Place & { readonly claim: ClaimFacts }): Step[] {
   const { namespace, name, phase } = claim;
-  const { kubectl, stack } = evidence;
-  const update = run(`pulumi up --stack ${stack}`);
+  const { kubectl } = evidence;
   const set = part === "nats" ? LOCATIONS.nats.service : LOCATIONS.postgres.service;
   return [
     say(
@@ -65,6 +64,6 @@ function claimedAgain(evidence: Evidence, { part, facts, claim }: Place & { read
       .map((pod) => run(`${kubectl} -n ${namespace} delete pod ${quoted(pod.name)}`)),
     run(`${kubectl} -n ${namespace} delete pvc ${quoted(name)}`),
     // The new setting changes the release, and Helm makes what is missing; Postgres is made of the program's own resources.
-    ...(phase === "Lost" ? putBack(evidence, part) : part === "nats" ? [update] : refreshAndUpdate(evidence)),
+    ...(phase === "Lost" ? putBack(evidence, part) : part === "nats" ? [update(evidence)] : refreshAndUpdate(evidence)),
   ];
 }

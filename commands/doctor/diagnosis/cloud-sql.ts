@@ -2,6 +2,7 @@
 import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, PodFacts } from "../evidence";
 import { finding, keyOf, run, say, type DiagnosisRule, type FindingId, type Step } from "./finding";
+import { update } from "./releases";
 
 /** Lines of the proxy's log, newest last, in which a trouble counts as present. */
 const RECENT_LINES = 8;
@@ -13,8 +14,6 @@ interface Trouble {
   readonly says: RegExp;
   remedy(this: void, evidence: Evidence): Step[];
 }
-
-const update = ({ stack }: Evidence): Step => run(`pulumi up --stack ${stack}`);
 
 const TROUBLES: readonly Trouble[] = [
   {

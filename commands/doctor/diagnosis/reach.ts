@@ -1,7 +1,7 @@
 import type { ConnectProblem } from "../../../contract/errors";
 import { LOCATIONS } from "../../../contract/facts";
 import type { Answer, Evidence } from "../evidence";
-import { putBack } from "./releases";
+import { putBack, update } from "./releases";
 import { failuresExplainedBy, keyOfFailing } from "./failing";
 import { grouped } from "./trouble";
 import { finding, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
@@ -110,7 +110,12 @@ const natsLog = (evidence: Evidence): Step => natsPods(evidence, `logs ${LOCATIO
 const isOurs = ({ namespaces }: Evidence): boolean => namespaces.nats !== undefined;
 const serverRuns = ({ namespaces: { nats } }: Evidence): boolean =>
   nats?.ok === true && nats.value.pods.some(({ owner, ready }) => owner === LOCATIONS.nats.service && ready);
-const update = ({ stack }: Evidence): Step => run(`pulumi up --stack ${stack}`);
+
+/** Where servers of the stack speak TLS otherwise than its settings say. */
+const unfinishedTls = (evidence: Evidence): readonly Step[] => [
+  say("An update that changed `natsTls` did not finish, or somebody changed the server. Finish it:"),
+  update(evidence),
+];
 
 /** What of TLS fails, by our own words and those of Node and OpenSSL; the first that fits counts. */
 const TLS_PROBLEMS: readonly {
@@ -123,10 +128,7 @@ const TLS_PROBLEMS: readonly {
     title: "The NATS server demands TLS, which the stack's connections do not speak",
     remedy: (evidence) =>
       isOurs(evidence)
-        ? [
-            say("An update that changed `natsTls` did not finish, or somebody changed the server. Finish it:"),
-            update(evidence),
-          ]
+        ? unfinishedTls(evidence)
         : [
             say(
               "Set `natsTls` to provided, and `natsTlsCa` to the authority that has signed its certificate where that is not a public " +
@@ -140,10 +142,7 @@ const TLS_PROBLEMS: readonly {
     title: "The NATS server offers no TLS, which the connection asks for",
     remedy: (evidence) =>
       isOurs(evidence)
-        ? [
-            say("An update that changed `natsTls` did not finish, or somebody changed the server. Finish it:"),
-            update(evidence),
-          ]
+        ? unfinishedTls(evidence)
         : [say("Give the server a certificate (`tls` in its configuration), or set the stack's `natsTls` to off.")],
   },
   {

@@ -17,10 +17,13 @@ const releasesOf = ({ namespaces }: Evidence): readonly ReleaseFacts[] =>
 const helm = ({ kubectl }: Evidence): string =>
   kubectl.replace(/^kubectl/, "helm").replace("--context", "--kube-context");
 
+/** What brings a stack to what its settings say. */
+export const update = ({ stack }: Evidence): Step => run(`pulumi up --stack ${stack}`);
+
 /** Brings back what the program itself declares: the refresh sees that it is gone. */
-export const refreshAndUpdate = ({ stack }: Evidence): Step[] => [
-  run(`pulumi refresh --stack ${stack}`),
-  run(`pulumi up --stack ${stack}`),
+export const refreshAndUpdate = (evidence: Evidence): Step[] => [
+  run(`pulumi refresh --stack ${evidence.stack}`),
+  update(evidence),
 ];
 
 const minutes = (seconds: number): string =>
@@ -127,7 +130,7 @@ export function failedReleases(evidence: Evidence, found: readonly Finding[]): F
               ? "What it waited for is in order now, or was never made; an update tries again:"
               : "When the causes are fixed, an update tries again:",
           ),
-          run(`pulumi up --stack ${evidence.stack}`),
+          update(evidence),
         ],
       }),
     );

@@ -4,7 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { LOCATIONS } from "../../../contract/facts";
 import type { ClusterArgs } from "../users/resource";
 import { NatsCertificate } from "./resource";
-import { clientNames, judgedNames, routeNames } from "./values";
+import { clientNames, checkedNames, routeNames } from "./values";
 
 /** Where the certificate of NATS comes from. */
 export interface NatsTlsArgs {
@@ -47,7 +47,7 @@ export function certificateOf(
       namespace,
       secretName: tls.secret ?? CERTIFICATE_SECRET,
       authorityName: AUTHORITY_SECRET,
-      names: namespace.apply(isGenerated ? clientNames : judgedNames),
+      names: namespace.apply(isGenerated ? clientNames : checkedNames),
       routeNames: routeNames(replicas),
     },
     { ...opts, dependsOn: asked },

@@ -9,8 +9,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type * as pulumi from "@pulumi/pulumi";
 import { Deadline, inSeconds } from "../../../contract/deadline";
-import { ConnectError } from "../../../contract/errors";
-import { LOCATIONS } from "../../../contract/facts";
 import { applySecret, clusterAccess, readSecret } from "../../../contract/kubernetes/api";
 import type { ClusterAccess } from "../../../contract/kubernetes/kubeconfig";
 import {
@@ -20,6 +18,7 @@ import {
   dayOf,
   TLS_FILES,
 } from "../../../contract/nats/certificate";
+import { connectionOf, given, LOOK_SECONDS, liveChanges } from "../kept-secret";
 import { makeAuthority, makeCertificate, type Made } from "./make";
 import { due, endOf, LIVES, type Kept, type KeptCertificate, type Lifetime } from "./renewal";
 
@@ -70,18 +69,10 @@ const INPUTS = [
   "timeoutSeconds",
 ] as const;
 
-/** How long a preview may take for its look at the Secret, in seconds. */
-const LOOK_SECONDS = 2;
-
 /** How long one question of an update to the Kubernetes API may take, in seconds. */
 const QUESTION_SECONDS = 15;
 
-const inputsOf = (news: object): CertificateInputs => {
-  const given = news as Record<string, unknown>;
-  return Object.fromEntries(
-    INPUTS.flatMap((name) => (given[name] === undefined ? [] : [[name, given[name]]])),
-  ) as unknown as CertificateInputs;
-};
+const inputsOf = (news: object): CertificateInputs => given(INPUTS, news) as unknown as CertificateInputs;
 
 export const check = (_olds: object, news: object): pulumi.dynamic.CheckResult<CertificateInputs> => ({
   inputs: inputsOf(news),
@@ -103,13 +94,7 @@ export async function diff(olds: object, news: object, now = new Date()): Promis
   if (before.source === "generated" && due(keptOf(before.stored), now, allNames(before)).why.length > 0) {
     return { changes: true };
   }
-  try {
-    return { changes: (await difference(before)) !== undefined };
-  } catch (error) {
-    // A preview without the cluster goes by the state, as that of any other resource does.
-    if (error instanceof ConnectError) return { changes: false };
-    throw error;
-  }
+  return liveChanges(async () => (await difference(before)) !== undefined);
 }
 
 /** How the live Secrets differ from what the state has, in words without a credential. */
@@ -216,11 +201,3 @@ export async function read(id: string, properties: object): Promise<pulumi.dynam
   const found = await difference(state);
   return { id, props: found === undefined ? state : { ...state, drift: found } };
 }
-
-const connectionOf = ({ namespace, kubeconfig, context }: CertificateInputs) => ({
-  namespace,
-  service: LOCATIONS.nats.service,
-  port: LOCATIONS.nats.port,
-  ...(kubeconfig === undefined ? {} : { kubeconfig }),
-  ...(context === undefined ? {} : { context }),
-});

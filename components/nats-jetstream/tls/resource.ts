@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { ClusterArgs } from "../users/resource";
+import { type ClusterArgs, clusterInputs } from "../users/resource";
 import type { TlsSecrets } from "./values";
 
 export interface NatsCertificateArgs {
@@ -54,8 +54,7 @@ export class NatsCertificate extends pulumi.dynamic.Resource {
       name,
       {
         ...args,
-        ...(cluster.kubeconfig === undefined ? {} : { kubeconfig: pulumi.secret(cluster.kubeconfig) }),
-        ...(cluster.context === undefined ? {} : { context: cluster.context }),
+        ...clusterInputs(cluster),
         timeoutSeconds: TIMEOUT_SECONDS,
         ca: undefined,
         ends: undefined,

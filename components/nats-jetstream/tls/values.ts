@@ -38,8 +38,8 @@ export const clientNames = (namespace: string): string[] => [
   "127.0.0.1",
 ];
 
-/** Names by which a Secret's certificate is judged: pods connect by it, and so does the contract. */
-export const judgedNames = (namespace: string): string[] => [serviceHost(service, namespace), service];
+/** Names by which a Secret's certificate is checked: pods connect by it, and so does the contract. */
+export const checkedNames = (namespace: string): string[] => [serviceHost(service, namespace), service];
 
 /** Names that servers of a cluster connect to one another by: those of the chart's headless Service; none of a lone server. */
 export const routeNames = (replicas: number): string[] =>

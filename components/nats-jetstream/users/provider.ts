@@ -12,7 +12,6 @@ import type * as pulumi from "@pulumi/pulumi";
 import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
 import { Deadline, inSeconds, within } from "../../../contract/deadline";
 import { ConnectError } from "../../../contract/errors";
-import { LOCATIONS } from "../../../contract/facts";
 import { asServersAre, withDefaults } from "../../../contract/inputs";
 import { applySecret, clusterAccess, listPods, readSecret } from "../../../contract/kubernetes/api";
 import type { ClusterAccess } from "../../../contract/kubernetes/kubeconfig";
@@ -29,6 +28,7 @@ import {
   usersText,
   without,
 } from "../../../contract/nats/users";
+import { connectionOf, given, LOOK_SECONDS, liveChanges } from "../kept-secret";
 import { serversToAsk, waitingWords } from "./servers";
 
 /** A further user as it is asked for. */
@@ -57,19 +57,15 @@ type UsersState = UsersInputs & { readonly drift?: readonly string[] };
 
 const INPUTS = ["step", "namespace", "secretName", "extraUsers", "kubeconfig", "context", "timeoutSeconds"] as const;
 
-/** How long a preview may take for its look at the Secret, in seconds. */
-const LOOK_SECONDS = 2;
-
 /** Fills in the login's name, and refuses passwords that NATS' clients cannot use. */
 export function check(olds: object, news: object): pulumi.dynamic.CheckResult<UsersInputs> {
-  const given = news as Record<string, unknown> & { user: string; password: string; extraUsers?: readonly ExtraUser[] };
-  const plain = Object.fromEntries(INPUTS.flatMap((name) => (given[name] === undefined ? [] : [[name, given[name]]])));
-  const extraUsers = given.extraUsers ?? [];
-  const asked = { base: given.user, password: given.password };
-  const named = namesOf(olds, listed(extraUsers), given.user);
-  const names = listed(extraUsers).flatMap(({ user }) => [user, ...(named[user] ? [named[user].user] : [])]);
+  const { user, password, extraUsers = [] } = news as Login & { extraUsers?: readonly ExtraUser[] };
+  const plain = given(INPUTS, news);
+  const asked = { base: user, password };
+  const named = namesOf(olds, listed(extraUsers), user);
+  const names = listed(extraUsers).flatMap(({ user: base }) => [base, ...(named[base] ? [named[base].user] : [])]);
   // The login that `retire` is given has its name from `admit`.
-  const naming = plain.step === "retire" ? { ...asked, user: given.user, numbers: {} } : nameLogin(olds, asked, names);
+  const naming = plain.step === "retire" ? { ...asked, user, numbers: {} } : nameLogin(olds, asked, names);
   const inputs = {
     ...plain,
     extraUsers,
@@ -77,10 +73,11 @@ export function check(olds: object, news: object): pulumi.dynamic.CheckResult<Us
     ...(Object.keys(named).length > 0 ? { named } : {}),
   } as UsersInputs;
   const bad = declaredIn(inputs).filter(
-    ({ password }) => password !== unknownValue && typeof password === "string" && credential(password) !== undefined,
+    (login) =>
+      login.password !== unknownValue && typeof login.password === "string" && credential(login.password) !== undefined,
   );
   if (bad.length === 0) return { inputs };
-  const reason = `the password of ${bad.map(({ user }) => user).join(", ")} cannot be used; allowed: letters, digits and . _ ~ -`;
+  const reason = `the password of ${bad.map((login) => login.user).join(", ")} cannot be used; allowed: letters, digits and . _ ~ -`;
   // A failure that names a property is printed with that property's value.
   return { inputs, failures: [{ property: "", reason }] };
 }
@@ -120,13 +117,7 @@ export async function diff(_id: string, olds: object, news: object): Promise<pul
   const [before, after] = [olds as Record<string, unknown>, news as Record<string, unknown>];
   const names = [...INPUTS, "base", "user", "password", "named", "drift", "__provider"];
   if (names.some((name) => !isDeepStrictEqual(before[name], after[name]))) return { changes: true };
-  try {
-    return { changes: (await differences(olds as UsersInputs)).length > 0 };
-  } catch (error) {
-    // A preview without the cluster goes by the state, as that of any other resource does.
-    if (error instanceof ConnectError) return { changes: false };
-    throw error;
-  }
+  return liveChanges(async () => (await differences(olds as UsersInputs)).length > 0);
 }
 
 /** How the live Secret differs from what the step leaves behind. */
@@ -159,14 +150,6 @@ export async function read(id: string, properties: object): Promise<pulumi.dynam
   const live = found.length === 0 ? state : { ...state, drift: found };
   return { id, props: live, inputs: live };
 }
-
-const connectionOf = ({ namespace, kubeconfig, context }: UsersInputs) => ({
-  namespace,
-  service: LOCATIONS.nats.service,
-  port: LOCATIONS.nats.port,
-  ...(kubeconfig === undefined ? {} : { kubeconfig }),
-  ...(context === undefined ? {} : { context }),
-});
 
 /**
  * Writes the step's users, and waits until every server has them.

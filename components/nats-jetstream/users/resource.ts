@@ -9,6 +9,12 @@ export interface ClusterArgs {
   context?: pulumi.Input<string>;
 }
 
+/** The same as inputs of a resource, which has what is not given not even as undefined: that would be an output. */
+export const clusterInputs = ({ kubeconfig, context }: ClusterArgs) => ({
+  ...(kubeconfig === undefined ? {} : { kubeconfig: pulumi.secret(kubeconfig) }),
+  ...(context === undefined ? {} : { context }),
+});
+
 export interface NatsUsersArgs {
   step: "admit" | "retire";
   cluster: ClusterArgs;
@@ -66,8 +72,7 @@ export class NatsUsers extends pulumi.dynamic.Resource {
         })),
         // An output of the step that gives names.
         ...(extraUsers.some(({ rotates }) => rotates) ? { named: undefined } : {}),
-        ...(cluster.kubeconfig === undefined ? {} : { kubeconfig: pulumi.secret(cluster.kubeconfig) }),
-        ...(cluster.context === undefined ? {} : { context: cluster.context }),
+        ...clusterInputs(cluster),
         timeoutSeconds: TIMEOUT_SECONDS,
       },
       pulumi.mergeOptions(opts, { additionalSecretOutputs: ["password", "extraUsers", "kubeconfig"] }),

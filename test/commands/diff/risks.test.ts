@@ -65,28 +65,19 @@ describe("an image of a server that keeps data", () => {
   ])("%s: %s to %s is none", (service, old, now) => expect(imageRisks(service, old, now)).toEqual([]));
 });
 
+/** What is found where one setting changes. */
+const ofSetting = (key: string, change: Pick<Facts["settings"][number], "old" | "new">): string[] =>
+  risks({ settings: [{ key, op: "change", ...change }] }).map(({ rule, level }) => `${rule} ${level}`);
+
 it("a risk that a stack takes knowingly from now on is a danger", () => {
-  const found = (change: Partial<Facts["settings"][number]>) =>
-    risks({ settings: [{ key: "acceptedRisks", op: "change", ...change }] }).map(
-      ({ rule, level }) => `${rule} ${level}`,
-    );
+  const found = (change: Parameters<typeof ofSetting>[1]) => ofSetting("acceptedRisks", change);
   expect(found({ new: "public-api" })).toEqual(["accepted-risk danger"]);
   expect(found({ old: "public-api,plain-http", new: "plain-http" })).toEqual(["accepted-risk danger"]);
   expect(found({ old: "public-api" })).toEqual([]);
 });
 
 it("users of NATS that may do more than before are a danger", () => {
-  const found = (old: string | undefined, now: string | undefined) =>
-    risks({
-      settings: [
-        {
-          key: "natsUsers",
-          op: "change",
-          ...(old === undefined ? {} : { old }),
-          ...(now === undefined ? {} : { new: now }),
-        },
-      ],
-    }).map(({ rule, level }) => `${rule} ${level}`);
+  const found = (old: string | undefined, now: string | undefined) => ofSetting("natsUsers", { old, new: now });
   expect(found("each", "one")).toEqual(["login-shared danger"]);
   expect(found("each", undefined)).toEqual(["login-shared danger"]);
   expect(found(undefined, "each")).toEqual([]);
@@ -144,17 +135,7 @@ describe("a cluster of GKE that stays", () => {
 });
 
 it("a NATS without TLS again is a danger, and one with TLS from now on is said", () => {
-  const found = (old: string | undefined, now: string | undefined) =>
-    risks({
-      settings: [
-        {
-          key: "natsTls",
-          op: "change",
-          ...(old === undefined ? {} : { old }),
-          ...(now === undefined ? {} : { new: now }),
-        },
-      ],
-    }).map(({ rule, level }) => `${rule} ${level}`);
+  const found = (old: string | undefined, now: string | undefined) => ofSetting("natsTls", { old, new: now });
   expect(found("generated", "off")).toEqual(["nats-tls danger"]);
   expect(found("provided", undefined)).toEqual(["nats-tls danger"]);
   expect(found(undefined, "generated")).toEqual(["nats-tls warning"]);
