@@ -71,7 +71,7 @@ export const LOCATIONS = {
   jobs: { namespace: "noetl-jobs" },
   gateway: { namespace: "gateway", service: "gateway", port: 8090, deployment: "gateway" },
   /** The namespace is that of NATS where the stack installs NATS. */
-  guard: { namespace: "contract-guard", deployment: "contract-guard", program: "guard.js" },
+  guard: { namespace: "contract-guard", deployment: "contract-guard", program: "guard.js.gz" },
 } as const;
 
 /** NodePorts of a kind cluster, mapped to the host in `kind/cluster.yaml`. */

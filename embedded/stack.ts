@@ -1,5 +1,5 @@
 // First, because it concerns how the SDK is loaded.
-import "./late-npm";
+import "./late-libraries";
 import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
@@ -63,14 +63,14 @@ function installLaunchers(home: string): void {
 }
 
 /** Compiled, also where this module is loaded from its source. */
-const LATE_NPM = path.join(projectRoot(), "dist", "embedded", "late-npm.js");
+const LATE_LIBRARIES = path.join(projectRoot(), "dist", "embedded", "late-libraries.js");
 
 /**
  * Processes of Node that the engine starts load less. The engine's own runs are short, and each reads the schema of all that it
  * knows: collecting garbage four times as seldom saves a quarter of their processor time and costs some 10 MB. Who sets GOGC decides.
  */
 const QUICK = {
-  NODE_OPTIONS: [process.env.NODE_OPTIONS ?? "", `--require=${JSON.stringify(LATE_NPM)}`].join(" ").trim(),
+  NODE_OPTIONS: [process.env.NODE_OPTIONS ?? "", `--require=${JSON.stringify(LATE_LIBRARIES)}`].join(" ").trim(),
   GOGC: process.env.GOGC ?? "400",
 };
 

@@ -5,6 +5,7 @@
  * digest of all that the compiler reads (sources, its configuration, the installed packages) and that of all that it wrote.
  * Plain JavaScript, because it is what compiles the rest.
  */
+import { Buffer } from "node:buffer";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import * as fs from "node:fs";
@@ -54,7 +55,7 @@ function inputs() {
   return digestOf([...include.flatMap((place) => filesIn(place, /\.(ts|json)$/)), ...configs, own]);
 }
 
-const outputs = () => digestOf(filesIn("dist", /\.(c?js|d\.ts|json)$/));
+const outputs = () => digestOf(filesIn("dist", /\.(js|gz|d\.ts|json)$/));
 
 function stamp() {
   try {
@@ -71,21 +72,23 @@ function run(...args) {
 }
 
 /**
- * The guard, which runs in a pod without this project: one file with all that it needs. The client of Kubernetes stays out;
- * the guard has a direct way to NATS and never loads it.
+ * The guard, which runs in a pod without this project: one file with all that it needs. The client of Kubernetes and the reader
+ * of kubeconfigs stay out; the guard has a direct way to NATS and never loads them.
+ *
+ * It is compressed, since each preview sends it through the engine several times, and by a library in JavaScript: that of Node makes
+ * other bytes on other machines and releases, and each would be a change of the ConfigMap.
  */
 async function bundleGuard() {
   const entry = path.join(dist, "contract", "guard", "main.js");
   if (!fs.existsSync(entry)) return;
   const { rolldown } = await import("rolldown");
-  const bundle = await rolldown({ input: entry, platform: "node", external: [/^@kubernetes\//], logLevel: "warn" });
-  await bundle.write({
-    file: path.join(dist, "contract", "guard", "guard.cjs"),
-    format: "cjs",
-    codeSplitting: false,
-    minify: true,
-  });
+  const { gzipSync } = await import("fflate");
+  const external = [/^@kubernetes\//, "yaml"];
+  const bundle = await rolldown({ input: entry, platform: "node", external, logLevel: "warn" });
+  const { output } = await bundle.generate({ format: "cjs", codeSplitting: false, minify: true });
   await bundle.close();
+  const packed = gzipSync(Buffer.from(output[0].code), { level: 9, mtime: 0 });
+  fs.writeFileSync(path.join(dist, "contract", "guard", "guard.js.gz"), packed);
 }
 
 const before = inputs();

@@ -114,12 +114,14 @@ function aliasUrns(registration: Registration, urn: string, real: (mockUrn: stri
 const PROGRAM = LOCATIONS.guard.program;
 
 /**
- * What `npm run build` makes of the sources is not known here: of two revisions at most one is built, and a program of one line
+ * What `npm run build` makes of the sources is not known here: of two revisions at most one is built, and a compressed program
  * shows nobody what changed. Its sources are in the pull request.
  */
 function withoutProgram(inputs: Record<string, unknown>): Record<string, unknown> {
-  const data = inputs.data as Record<string, unknown> | undefined;
-  return typeof data === "object" && PROGRAM in data ? { ...inputs, data: { ...data, [PROGRAM]: UNKNOWN } } : inputs;
+  const binaryData = inputs.binaryData as Record<string, unknown> | undefined;
+  return typeof binaryData === "object" && PROGRAM in binaryData
+    ? { ...inputs, binaryData: { ...binaryData, [PROGRAM]: UNKNOWN } }
+    : inputs;
 }
 
 /** The registrations with the URNs that the engine would give them: the stand-in's leave out all but the nearest parent. */

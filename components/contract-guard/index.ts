@@ -52,15 +52,15 @@ export interface ContractGuardArgs {
 const CONFIG_MAP_BYTES = 1024 ** 2;
 
 /**
- * The guard's program, with all that it needs, as `npm run build` has bundled it. A preview of a project that is not built does
- * not know it yet.
+ * The guard's program, with all that it needs, as `npm run build` has bundled and compressed it: base64. A preview of a project that
+ * is not built does not know it yet.
  *
  * @throws Error where it is missing in an update.
  */
 export function guardProgram(): string | undefined {
-  const file = path.join(projectRoot(), "dist", "contract", "guard", "guard.cjs");
+  const file = path.join(projectRoot(), "dist", "contract", "guard", FILES.program);
   try {
-    return fs.readFileSync(file, "utf8");
+    return fs.readFileSync(file, "base64");
   } catch {
     if (pulumi.runtime.isDryRun()) return undefined;
     throw new Error(`${file} is missing: npm run build makes it`);
@@ -95,8 +95,8 @@ export class ContractGuard extends pulumi.ComponentResource {
           child,
         ),
     );
-    const data = this.files(args);
-    const config = new k8s.core.v1.ConfigMap(`${name}-config`, { metadata: { namespace: place }, data }, child);
+    const files = this.files(args);
+    const config = new k8s.core.v1.ConfigMap(`${name}-config`, { metadata: { namespace: place }, ...files }, child);
     const secret = new k8s.core.v1.Secret(
       `${name}-auth`,
       { metadata: { namespace: place }, stringData: { [PASSWORD_KEY]: pulumi.secret(args.nats.password) } },
@@ -127,7 +127,7 @@ export class ContractGuard extends pulumi.ComponentResource {
   }
 
   /** The pod's files.  @throws pulumi.ResourceError where they are more than a ConfigMap holds. */
-  private files({ nats, contract, stores }: ContractGuardArgs): Record<string, pulumi.Input<string>> {
+  private files({ nats, contract, stores }: ContractGuardArgs): Pick<k8s.core.v1.ConfigMapArgs, "data" | "binaryData"> {
     const program = guardProgram();
     const file = pulumi.all([nats.host, nats.port, nats.ca]).apply(([host, port, ca]) => {
       const content: GuardFile = {
@@ -144,6 +144,6 @@ export class ContractGuard extends pulumi.ComponentResource {
       return text;
     });
     const notBuilt: pulumi.Output<string> = pulumi.output(pulumi.unknown as unknown as string);
-    return { [FILES.program]: program ?? notBuilt, [FILES.contract]: file };
+    return { data: { [FILES.contract]: file }, binaryData: { [FILES.program]: program ?? notBuilt } };
   }
 }

@@ -2,7 +2,7 @@ import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { alertGroup } from "../../contract/guard/alerts";
 import { LOCATIONS } from "../../contract/facts";
-import { GUARD_PORT, GUARD_VARIABLES, type GuardMode } from "../../contract/guard/settings";
+import { GUARD_PORT, GUARD_VARIABLES, guardCommand, type GuardMode } from "../../contract/guard/settings";
 import { confined, type Resources, runsAs } from "../shared";
 
 const { deployment: NAME } = LOCATIONS.guard;
@@ -68,7 +68,7 @@ export function deployment(args: DeploymentArgs): k8s.apps.v1.DeploymentArgs {
             {
               name: NAME,
               image: args.image,
-              command: ["node", `${FOLDER}/${FILES.program}`],
+              command: guardCommand(`${FOLDER}/${FILES.program}`),
               ports: [{ name: "http", containerPort: GUARD_PORT }],
               env: [
                 { name: GUARD_VARIABLES.contract, value: `${FOLDER}/${FILES.contract}` },

@@ -1,5 +1,5 @@
 /**
- * The guard as a program: `node guard.js`, with GUARD_CONTRACT, GUARD_MODE, GUARD_PORT, NATS_USER and NATS_PASSWORD in its
+ * The guard as a program, started by `guardCommand`, with GUARD_CONTRACT, GUARD_MODE, GUARD_PORT, NATS_USER and NATS_PASSWORD in its
  * environment. Ends with 0 at SIGTERM or SIGINT, with 1 where its settings cannot be used.
  */
 import { Guard } from "./guard";

@@ -1,9 +1,11 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { ApiException, type CoreV1Api, type V1Container, type V1Pod } from "@kubernetes/client-node";
+import { ApiException, type CoreV1Api, type V1ConfigMap, type V1Container, type V1Pod } from "@kubernetes/client-node";
 import { CreateError } from "./container";
 
 export const isMissing = (error: unknown): boolean => error instanceof ApiException && error.code === 404;
+
+const decoded = (value: string): Buffer => Buffer.from(value, "base64");
 
 const bad = (message: string) => new CreateError("CreateContainerConfigError", message);
 
@@ -72,7 +74,7 @@ export class Sources {
       if (volume?.secret || !volume) continue;
       fs.mkdirSync(place, { recursive: true, mode: 0o700 });
       if (volume.configMap?.name) {
-        for (const [key, value] of Object.entries(await this.data("configmap", volume.configMap.name))) {
+        for (const [key, value] of Object.entries(await this.files(volume.configMap.name))) {
           fs.writeFileSync(path.join(place, key), value, { mode: 0o600 });
         }
       }
@@ -99,12 +101,25 @@ export class Sources {
   }
 
   private async data(kind: "configmap" | "secret", name: string): Promise<Record<string, string>> {
+    if (kind === "configmap") return (await this.configMap(name)).data ?? {};
+    const { data } = await this.found(kind, name, this.core.readNamespacedSecret({ name, namespace: this.namespace }));
+    return Object.fromEntries(Object.entries(data ?? {}).map(([key, value]) => [key, decoded(value).toString("utf8")]));
+  }
+
+  /** Files that a ConfigMap makes as a volume. */
+  private async files(name: string): Promise<Record<string, string | Buffer>> {
+    const { data, binaryData = {} } = await this.configMap(name);
+    return { ...data, ...Object.fromEntries(Object.entries(binaryData).map(([key, value]) => [key, decoded(value)])) };
+  }
+
+  private configMap(name: string): Promise<V1ConfigMap> {
     const of = { name, namespace: this.namespace };
+    return this.found("configmap", name, this.core.readNamespacedConfigMap(of));
+  }
+
+  private async found<T>(kind: "configmap" | "secret", name: string, read: Promise<T>): Promise<T> {
     try {
-      if (kind === "configmap") return (await this.core.readNamespacedConfigMap(of)).data ?? {};
-      const { data } = await this.core.readNamespacedSecret(of);
-      const decode = (value: string) => Buffer.from(value, "base64").toString("utf8");
-      return Object.fromEntries(Object.entries(data ?? {}).map(([key, value]) => [key, decode(value)]));
+      return await read;
     } catch (error) {
       throw isMissing(error) ? bad(`${kind} "${name}" not found`) : error;
     }

@@ -36,18 +36,22 @@ describe("npm run up:embedded, before it has asked the first question", () => {
   });
 });
 
-it("npm's library, which the SDK loads at its start, is loaded when it is used", () => {
+it("libraries that the SDK loads at its start are loaded when they are used, and work then", () => {
   const script = `
-    const used = () => Object.keys(require.cache).some((file) => file.includes("/node_modules/pacote/"));
-    require(${JSON.stringify(path.join(projectRoot(), "dist", "embedded", "late-npm.js"))});
+    const used = (name) => Object.keys(require.cache).some((file) => file.includes("/node_modules/" + name + "/"));
+    require(${JSON.stringify(path.join(projectRoot(), "dist", "embedded", "late-libraries.js"))});
+    const { runtime } = require("@pulumi/pulumi");
+    const before = ["pacote", "typescript", "normalize-package-data"].map(used);
     const library = require("@npmcli/arborist");
-    const before = used();
-    const { Arborist } = library;
-    process.stdout.write(JSON.stringify([before, new Arborist({ path: "/tmp" }).path, used()]));`;
+    const answer = 42;
+    runtime.serializeFunction(() => answer).then(({ text }) => {
+      const after = [new library.Arborist({ path: "/tmp" }).path, used("pacote"), used("typescript")];
+      process.stdout.write(JSON.stringify({ before, after, text: text.includes("42") }));
+    });`;
   const said = execFileSync(process.execPath, ["-e", script], {
     encoding: "utf8",
     cwd: projectRoot(),
     timeout: 60_000,
   });
-  expect(JSON.parse(said)).toEqual([false, "/tmp", true]);
+  expect(JSON.parse(said)).toEqual({ before: [false, false, false], after: ["/tmp", true, true], text: true });
 });

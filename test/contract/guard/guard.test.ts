@@ -4,9 +4,9 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { AckPolicy, DeliverPolicy, RetentionPolicy, StorageType, type ConnectionOptions } from "nats";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { CONSUMER, STREAM } from "../../../contract/facts";
+import { CONSUMER, LOCATIONS, STREAM } from "../../../contract/facts";
 import { GUARD_INBOX, guardPermissions } from "../../../contract/guard/permissions";
-import { GUARD_VARIABLES, type GuardMode } from "../../../contract/guard/settings";
+import { GUARD_VARIABLES, guardCommand, type GuardMode } from "../../../contract/guard/settings";
 import { withDefaults, type ContractArguments } from "../../../contract/inputs";
 import { projectRoot } from "../../../contract/project";
 import { holdingStream, lockStream } from "../../../contract/rules/rule";
@@ -63,12 +63,15 @@ class Running {
     const contract = path.join(dir, "contract.json");
     fs.writeFileSync(contract, JSON.stringify({ contract: { ...CONTRACT, connection: { servers: [address] } } }));
     const port = await closedPort();
-    const program = path.join(projectRoot(), "dist", "contract", "guard", "guard.cjs");
+    const built = path.join(projectRoot(), "dist", "contract", "guard", LOCATIONS.guard.program);
     // In a folder of its own: nothing beside the file is found.
-    fs.copyFileSync(program, path.join(dir, "guard.js"));
+    const program = path.join(dir, LOCATIONS.guard.program);
+    fs.copyFileSync(built, program);
     const host = `require("node:os").hostname = () => ${JSON.stringify(id)};`;
     fs.writeFileSync(path.join(dir, "host.js"), host);
-    const child = spawn(process.execPath, ["--require", path.join(dir, "host.js"), path.join(dir, "guard.js")], {
+    const [, ...args] = guardCommand(program);
+    const child = spawn(process.execPath, ["--require", path.join(dir, "host.js"), ...args], {
+      cwd: dir,
       env: {
         [GUARD_VARIABLES.contract]: contract,
         [GUARD_VARIABLES.mode]: mode,
