@@ -91,6 +91,7 @@ const NEEDS = {
     "test/charts/**/*.test.ts",
     "test/contract/nats/port-forward.test.ts",
     "test/embedded/cluster/**/*.test.ts",
+    "test/embedded/home.test.ts",
     "test/embedded/noetl/worker.test.ts",
     "test/embedded/plugin/**/*.test.ts",
     "test/policy/engine.test.ts",

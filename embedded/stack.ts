@@ -11,7 +11,7 @@ import { NODE_PORTS } from "../contract/facts";
 import { lookForOfficials, type Officials } from "./officials";
 import type { ToolPaths } from "./toolchain";
 import { GATEWAY_RELEASE } from "./toolchain/gateway";
-import { EMBEDDED_STACK, embeddedPaths, stateEnvironment } from "./home";
+import { EMBEDDED_STACK, embeddedPaths, makeEngineHome, stateEnvironment } from "./home";
 import { serveStandIns } from "./plugin";
 import { sdkVersion } from "./plugin/version";
 
@@ -105,7 +105,8 @@ export interface EngineOptions {
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { dir, tools, cwd = projectRoot(), log, officials = lookForOfficials(tools) } = options;
   const { home, state } = embeddedPaths(dir);
-  for (const folder of [dir, home, state]) fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  for (const folder of [dir, state]) fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makeEngineHome(home);
   const [official, command] = await Promise.all([officials.plugins, pulumiCommand(dir, tools.pulumi)]);
   const standIns = official ? undefined : await serveStandIns({ helm: tools.helm, cwd, log });
   const envVars: Record<string, string> = {

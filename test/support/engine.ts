@@ -4,6 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { type EngineEvent, PulumiCommand, type LocalWorkspaceOptions } from "@pulumi/pulumi/automation";
 import { projectRoot } from "../../contract/project";
+import { makeEngineHome } from "../../embedded/home";
 import { ensureTools } from "../../embedded/toolchain";
 
 export interface Project {
@@ -46,6 +47,7 @@ export async function openProject(name: string): Promise<Project> {
   for (const each of fs.readdirSync(installed).filter((entry) => entry !== ".bin")) {
     fs.symlinkSync(path.join(installed, each), path.join(modules, each));
   }
+  makeEngineHome(path.join(dir, "home"));
   fs.symlinkSync(projectRoot(), path.join(modules, "noetl-nats"));
   fs.symlinkSync(pulumi, path.join(cli, "bin/pulumi"));
   return {
