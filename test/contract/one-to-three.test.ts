@@ -11,6 +11,7 @@ import {
   inputsFor,
   natsClient,
   natsCommand,
+  onceElected,
   sleep,
   startNatsServer,
   startNoetl,
@@ -20,7 +21,7 @@ import {
 } from "../support/nats";
 
 /** How long a cluster may take to agree on its leaders: each election takes 4 to 9 s, and may be split. */
-const ELECTIONS_MILLISECONDS = 45_000;
+const ELECTIONS_MILLISECONDS = 60_000;
 const RESIZE = { before: 1, after: 3 };
 
 it("a lone server's streams are dropped by the cluster that it joins, refused before, and come back by backup and restore", async () => {
@@ -34,7 +35,7 @@ it("a lone server's streams are dropped by the cluster that it joins, refused be
   const lone = await startNatsServer({ config: jetstream("nats-0") });
   const servers: NatsServer[] = [lone];
   const nats = (command: string) => natsCommand(`nats --server ${lone.address} ${command}`);
-  const inputs = inputsFor(lone, { mode: "ensure", expect: { replicas: 3, storage: "file" }, timeoutSeconds: 30 });
+  const inputs = inputsFor(lone, { mode: "ensure", expect: { replicas: 3, storage: "file" }, timeoutSeconds: 60 });
   try {
     await startNoetl(lone, { stream: { storage: StorageType.File } });
     await withManager(lone, async (_, connection) => {
@@ -68,35 +69,41 @@ it("a lone server's streams are dropped by the cluster that it joins, refused be
         restored = true;
       } catch (error) {
         if (Date.now() > deadline) throw error;
-        await nats(`stream rm ${STREAM.name} -f`).catch((absent: unknown) =>
-          expect(String(absent)).toContain("not found"),
-        );
+        // It may not be there, and where nobody leads it yet it cannot be removed: the next restore shows it.
+        await nats(`stream rm ${STREAM.name} -f`).catch(() => undefined);
         await sleep(1_000);
       }
     }
     const { report, replicas } = await ensureContract(inputs);
     expect({ report, replicas }).toEqual({ report: "", replicas: 3 });
     const connection = await natsClient(lone);
-    const consumer = await connection.jetstream().consumers.get(STREAM.name, CONSUMER.name);
-    const message = await until(
-      "the consumer to have a leader and hand out what waits",
-      async () =>
-        consumer.next({ expires: 5_000 }).then(
-          (found) => found ?? undefined,
-          () => undefined,
-        ),
+    try {
+      const consumer = await onceElected("the workers' consumer", () =>
+        connection.jetstream().consumers.get(STREAM.name, CONSUMER.name),
+      );
+      const message = await until(
+        "the consumer to hand out what waits",
+        async () =>
+          consumer.next({ expires: 5_000 }).then(
+            (found) => found ?? undefined,
+            () => undefined,
+          ),
+        ELECTIONS_MILLISECONDS,
+      );
+      await message.ackAck();
+      const { num_pending: left } = await onceElected("the workers' consumer", () => consumer.info());
+      expect({ message: message.string(), left }).toEqual({ message: "waits", left: 0 });
+    } finally {
+      await connection.close();
+    }
+    // Kept, but for nobody: it is in nobody's way.
+    await until(
+      "the cluster to say that nothing waits in it",
+      async () => rollProblem(await inventoryOf(inputs), { before: 3, after: 1 }) === undefined || undefined,
       ELECTIONS_MILLISECONDS,
     );
-    await message.ackAck();
-    expect({ message: message.string(), left: (await consumer.info()).num_pending }).toEqual({
-      message: "waits",
-      left: 0,
-    });
-    await connection.close();
-    // Kept, but for nobody: it is in nobody's way.
-    expect(rollProblem(await inventoryOf(inputs), { before: 3, after: 1 })).toBeUndefined();
   } finally {
     for (const server of servers) await server.stop();
     fs.rmSync(dir, { recursive: true, force: true });
   }
-}, 240_000);
+}, 300_000);

@@ -1,7 +1,9 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { closedPort, startNatsServer, type NatsServer } from "./nats";
+import type { JetStreamManager, NatsConnection } from "nats";
+import { freePorts } from "../../embedded/cluster/ports";
+import { onceElected, startNatsServer, withManager, type NatsServer } from "./nats";
 
 const NAMES = ["n1", "n2", "n3"] as const;
 export type ServerName = (typeof NAMES)[number];
@@ -15,7 +17,8 @@ export class NatsCluster {
 
   static async start(): Promise<NatsCluster> {
     const cluster = new NatsCluster();
-    for (const name of NAMES) cluster.routes.set(name, await closedPort());
+    const ports = await freePorts(NAMES.length);
+    for (const [index, name] of NAMES.entries()) cluster.routes.set(name, ports[index] ?? 0);
     await Promise.all(NAMES.map((name) => cluster.start(name)));
     return cluster;
   }
@@ -49,6 +52,11 @@ export class NatsCluster {
 
   any(): NatsServer {
     return [...this.servers.values()][0] as NatsServer;
+  }
+
+  /** Asks JetStream at any of the servers, again while the cluster elects: see {@link onceElected}. */
+  ask<T>(what: string, work: (manager: JetStreamManager, connection: NatsConnection) => Promise<T>): Promise<T> {
+    return onceElected(what, () => withManager(this.any(), work));
   }
 
   addresses(): string[] {

@@ -21,6 +21,7 @@ import {
 import { withDefaults, type ContractArguments, type ContractInputs } from "../../contract";
 import type { ConsumerTerms } from "../../contract/lines";
 import { CONSUMER, GATEWAY, STREAM, WORKER_TUNING } from "../../contract/facts";
+import { freePorts } from "../../embedded/cluster/ports";
 import { ensureTools, type ToolName } from "../../embedded/toolchain";
 
 const run = promisify(execFile);
@@ -41,6 +42,41 @@ export async function until<T>(
     if (value !== undefined) return value;
     if (Date.now() > deadline) throw new Error(`waited ${patience / 1000} s for ${what}`);
     await sleep(20);
+  }
+}
+
+/** How long a cluster may take to agree on its leaders: each election takes 4 to 9 s, and may be split. */
+const ELECTIONS_MILLISECONDS = 60_000;
+
+/** The server's codes for a cluster that cannot do it yet: servers that are not known yet, and an object that is not served yet. */
+const NOT_YET = [10005, 10009, 10118, 10119];
+
+/** Whether JetStream failed as it does in a cluster without a leader: nobody answers, or the answer is that there is none yet. */
+function isElecting(error: unknown): boolean {
+  const { code, api_error: answer } = error as Partial<NatsError>;
+  const isSilent = String(code) === "TIMEOUT" || String(code) === "503";
+  return isSilent || answer?.code === 503 || NOT_YET.includes(answer?.err_code ?? 0);
+}
+
+/**
+ * Asks JetStream in a cluster, whose streams and consumers may have no leader at any moment: `ask` is repeated for a minute
+ * while nobody answers, or the answer is that there is no leader. Any other error is thrown at once.
+ *
+ * What was asked for may have been done although the answer did not come: what is published there needs an `msgID`, and what
+ * is added has to be the same each time.
+ */
+export async function onceElected<T>(what: string, ask: () => Promise<T>): Promise<T> {
+  const deadline = Date.now() + ELECTIONS_MILLISECONDS;
+  for (;;) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!isElecting(error)) throw error;
+      if (Date.now() > deadline) {
+        throw new Error(`waited ${ELECTIONS_MILLISECONDS / 1000} s for a cluster's leader: ${what}`, { cause: error });
+      }
+    }
+    await sleep(100);
   }
 }
 
@@ -66,11 +102,12 @@ export type ServerTool = Extract<ToolName, `nats-server${string}`>;
 /**
  * Starts a real nats-server on a free loopback port. `DIR` in the configuration stands for its own folder.
  *
+ * @param port Default: a free one that no program gets by itself, so that it is free for a restart too.
  * @param tool The pinned server, the current one where left out.
  */
 export async function startNatsServer({
   config = JETSTREAM,
-  port = -1,
+  port,
   tool = "nats-server",
   env = {},
 }: { config?: string; port?: number; tool?: ServerTool; env?: Record<string, string> } = {}): Promise<NatsServer> {
@@ -94,14 +131,19 @@ export async function startNatsServer({
     });
     started.stderr.setEncoding("utf8").on("data", (chunk: string) => (log += chunk));
     child = started;
+    let ended = false;
+    // All that it said has come by then.
+    started.once("close", () => (ended = true));
     return until("nats-server to start", () => {
-      if (started.exitCode !== null) throw new Error(`nats-server ended: ${log}`);
+      if (ended) throw new Error(`nats-server ended: ${log}`);
       return boundPort(dir);
     });
   };
-  write(config, port);
   try {
-    const bound = await start();
+    const bound = await onFreePort(port, (listen) => {
+      write(config, listen);
+      return start();
+    });
     return {
       port: bound,
       get pid() {
@@ -127,6 +169,18 @@ export async function startNatsServer({
   } catch (error) {
     await stop();
     throw error;
+  }
+}
+
+/** Starts on a port; where none is given, on another one once more if somebody else was faster. */
+async function onFreePort(given: number | undefined, start: (port: number) => Promise<number>): Promise<number> {
+  if (given !== undefined) return start(given);
+  for (let tries = 1; ; tries++) {
+    try {
+      return await start(await closedPort());
+    } catch (error) {
+      if (tries === 5 || !/address already in use/.test(String(error))) throw error;
+    }
   }
 }
 
@@ -365,12 +419,9 @@ export async function proxy(server: { port: number }, marker?: string): Promise<
   };
 }
 
-/** A loopback port on which nothing listens. */
+/** A loopback port on which nothing listens, and which no program gets by itself meanwhile. */
 export async function closedPort(): Promise<number> {
-  const listener = net.createServer();
-  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
-  const { port } = listener.address() as net.AddressInfo;
-  await new Promise((resolve) => listener.close(resolve));
+  const [port = 0] = await freePorts(1);
   return port;
 }
 

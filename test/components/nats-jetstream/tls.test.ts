@@ -24,7 +24,15 @@ import { clientNames, routeNames } from "../../../components/nats-jetstream/tls/
 import { routeSecret } from "../../../components/nats-jetstream/values";
 import { freePorts } from "../../../embedded/cluster/ports";
 import { certificate } from "../../support/certificates";
-import { JETSTREAM, rejection, startNatsServer, startNoetl, until, type NatsServer } from "../../support/nats";
+import {
+  JETSTREAM,
+  onceElected,
+  rejection,
+  startNatsServer,
+  startNoetl,
+  until,
+  type NatsServer,
+} from "../../support/nats";
 
 const INPUTS: CertificateInputs = {
   source: "generated",
@@ -128,15 +136,11 @@ describe("a certificate that the program made", () => {
       return [...new Set(found.map(({ remote_name: name }) => name))].sort();
     };
     await until("the routes of the other two", async () => ((await joined()).length >= 2 ? true : undefined));
-    await until("a leader of JetStream", () =>
-      startNoetl(first, {}, { tls: { ca: state.ca } }).then(
-        () => true,
-        () => undefined,
-      ),
-    );
+    await onceElected("stream and consumer", () => startNoetl(first, {}, { tls: { ca: state.ca } }));
     expect(await joined()).toEqual(["nats-1", "nats-2"]);
-    expect(await checkContract(inputs(first, state.ca))).toMatchObject({ holds: true });
-  });
+    const patient = { ...inputs(first, state.ca), timeoutSeconds: 60 };
+    expect(await checkContract(patient)).toMatchObject({ holds: true });
+  }, 180_000);
 });
 
 /** An API server that keeps Secrets. */

@@ -1,11 +1,12 @@
 import type { V1Pod } from "@kubernetes/client-node";
-import { connect, type NatsError } from "nats";
+import { connect } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { forwardPort } from "../../../contract/nats/port-forward";
 import { openRelay } from "../../../contract/nats/relay";
 import type { Cluster } from "../../../embedded/cluster";
 import { withRoutes } from "../../../embedded/cluster/programs/nats";
 import { Client, isReady, launch, NATS_CONF, natsObjects, PASSWORD, until } from "../../support/cluster";
+import { onceElected } from "../../support/nats";
 
 const PODS = ["nats-0", "nats-1", "nats-2"];
 const routes = PODS.map((pod) => `nats://route:s3cret@${pod}.nats-headless:6222`);
@@ -78,28 +79,21 @@ describe("a cluster of three servers", () => {
     const relay = await openRelay(await forwardPort(client.config, target, { milliseconds: 5_000, signal }));
     const nats = await connect({ servers: `127.0.0.1:${relay.port}`, user: "noetl", pass: PASSWORD });
     try {
-      const manager = await nats.jetstreamManager();
+      const manager = await onceElected("JetStream", () => nats.jetstreamManager());
       // Who has just been elected may not have heard of all the others yet: "no suitable peers for placement, peer offline".
-      await until("a stream with three replicas", () =>
-        manager.streams
-          .add({ name: "THREE", subjects: ["three"], num_replicas: 3 })
-          .catch((error: Error) => (/peer offline/.test(error.message) ? undefined : Promise.reject(error))),
+      await onceElected("a stream with three replicas", () =>
+        manager.streams.add({ name: "THREE", subjects: ["three"], num_replicas: 3 }),
       );
-      const publish = () =>
-        until("a leader that takes the message", () =>
-          nats
-            .jetstream()
-            .publish("three")
-            .catch((error: NatsError) => (error.code === "503" ? undefined : Promise.reject(error))),
-        );
-      await publish();
+      const publish = (msgID: string) =>
+        onceElected("a leader that takes the message", () => nats.jetstream().publish("three", undefined, { msgID }));
+      await publish("first");
       const before = await ready("nats-2");
       await client.core.deleteNamespacedPod({ name: "nats-2", namespace: "nats" });
       // The pod that goes may have been the stream's leader.
-      await publish();
+      await publish("second");
       await ready("nats-2", ({ metadata }) => metadata?.uid !== before.metadata?.uid);
       await until("the third replica", async () => {
-        const { cluster: found, state } = await manager.streams.info("THREE");
+        const { cluster: found, state } = await onceElected("the stream", () => manager.streams.info("THREE"));
         const others = found?.replicas ?? [];
         const whole = others.length === 2 && others.every(({ current, offline }) => current && !offline);
         return whole && state.messages === 2 ? true : undefined;

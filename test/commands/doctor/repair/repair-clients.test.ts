@@ -7,7 +7,7 @@ import { checkContract, ensureContract } from "../../../../contract";
 import { STREAM } from "../../../../contract/facts";
 import { ensureNoetlClient } from "../../../../embedded/toolchain/noetl-client";
 import { NatsCluster } from "../../../support/nats-cluster";
-import { sleep, until, withManager, type NatsServer } from "../../../support/nats";
+import { onceElected, sleep, withManager, type NatsServer } from "../../../support/nats";
 import {
   DEFAULT_NAMES,
   forEachRepair,
@@ -133,14 +133,13 @@ describe("a cluster of three servers, the stream in three replicas", () => {
       connection: { servers: cluster.addresses() },
       timeoutSeconds: 15,
     });
-    await until("the cluster to have a leader", async () =>
-      workQueue(cluster.any(), numbered(100), DEFAULT_NAMES, { num_replicas: 3 }).then(
-        () => true,
-        () => undefined,
-      ),
-    );
-    const leader = await withManager(
-      cluster.any(),
+    // Without messages first: each of them is published once.
+    await onceElected("a work queue", () => workQueue(cluster.any(), [], DEFAULT_NAMES, { num_replicas: 3 }));
+    await cluster.ask("the messages", async (_, connection) => {
+      for (const body of numbered(100)) await connection.jetstream().publish(STREAM.subject, body, { msgID: body });
+    });
+    const leader = await cluster.ask(
+      "the stream's leader",
       async (manager) => (await manager.streams.info(STREAM.name)).cluster?.leader ?? "",
     );
     const bystander = cluster.server(cluster.names.find((name) => name !== leader) ?? "") as NatsServer;

@@ -8,7 +8,15 @@ import { withDefaults, type ContractArguments, type ContractInputs } from "../..
 import { projectRoot } from "../../../../contract/project";
 import type { Cluster } from "../../../../commands/doctor/kubernetes";
 import { repair, type Intent, type Outcome, type Point } from "../../../../commands/doctor/repair";
-import { natsClient, removeStreams, sleep, startNatsServer, withManager, type NatsServer } from "../../../support/nats";
+import {
+  natsClient,
+  onceElected,
+  removeStreams,
+  sleep,
+  startNatsServer,
+  withManager,
+  type NatsServer,
+} from "../../../support/nats";
 
 /** A Deployment that is always rolled out: what NATS holds is up to the repair alone then. */
 const ROLLED_OUT = {
@@ -101,10 +109,10 @@ export async function handedOut(
 ): Promise<string[]> {
   const connection = await natsClient(server);
   try {
-    const puller = await connection.jetstream().consumers.get(stream, consumer);
+    const puller = await onceElected("the consumer", () => connection.jetstream().consumers.get(stream, consumer));
     const found: string[] = [];
     for (;;) {
-      const { num_pending: pending } = await puller.info();
+      const { num_pending: pending } = await onceElected("the consumer", () => puller.info());
       if (pending === 0) return found;
       for await (const message of await puller.fetch({ max_messages: Math.min(64, pending), expires: 2000 })) {
         found.push(Buffer.from(message.data).toString());

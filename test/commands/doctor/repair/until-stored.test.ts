@@ -3,12 +3,14 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { Deadline } from "../../../../contract/deadline";
 import { openSession } from "../../../../contract/nats/connect";
 import { untilStored } from "../../../../commands/doctor/repair/messages";
-import { natsClient, until, withManager } from "../../../support/nats";
+import { natsClient, onceElected, withManager } from "../../../support/nats";
 import { NatsCluster } from "../../../support/nats-cluster";
 import { repairInputs } from "./repair-support";
 
 const COUNT = 5_000;
 const ROUNDS = 5;
+/** On a machine that is busy with something else the request overtakes less often. */
+const MOST_ROUNDS = 100;
 
 let cluster: NatsCluster;
 beforeAll(async () => {
@@ -26,19 +28,15 @@ it.each([1, 3])(
       storage: StorageType.File,
       num_replicas: replicas,
     };
-    await until("the cluster to have a leader", async () =>
-      withManager(server, (manager) => manager.streams.add(config)).then(
-        () => true,
-        () => undefined,
-      ),
-    );
-    const session = await openSession(repairInputs(server), new Deadline(5_000));
+    await onceElected("the stream", () => withManager(server, (manager) => manager.streams.add(config)));
+    await onceElected("the stream", () => withManager(server, (manager) => manager.streams.info(config.name)));
+    const session = await openSession(repairInputs(server), new Deadline(20_000));
     const publisher = await natsClient(server);
-    const stored = async () => (await session.streamInfo(config.name, new Deadline(5_000)))?.state.last_seq;
+    const stored = async () => (await session.streamInfo(config.name, new Deadline(20_000)))?.state.last_seq;
     try {
       // How the server's threads race is theirs: the request has to overtake once, and what is awaited has to be there each time.
       let overtaken = false;
-      for (let round = 1; round <= ROUNDS; round++) {
+      for (let round = 1; round <= ROUNDS || (!overtaken && round <= MOST_ROUNDS); round++) {
         for (let number = 0; number < COUNT; number++) publisher.publish(`r${replicas}.${number}`, "x".repeat(100));
         await publisher.flush();
         overtaken ||= (await stored()) !== round * COUNT;
@@ -50,5 +48,5 @@ it.each([1, 3])(
       await Promise.all([session.close(), publisher.close()]);
     }
   },
-  60_000,
+  180_000,
 );
