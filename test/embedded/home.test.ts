@@ -20,7 +20,8 @@ it("the engine writes no logs of its runs into the home of an embedded stack, an
   fs.mkdirSync(path.join(home, "logs"), { recursive: true });
   fs.writeFileSync(path.join(home, "logs", "pulumi-20261129T143821-1.log"), "");
   const env = { ...process.env, ...stateEnvironment(dir), PULUMI_HOME: home };
-  const run = () => execFileSync(pulumi, ["stack", "ls", "--all", "--non-interactive"], { env, cwd: dir, encoding: "utf8" });
+  const run = () =>
+    execFileSync(pulumi, ["stack", "ls", "--all", "--non-interactive"], { env, cwd: dir, encoding: "utf8" });
   run();
   const logs = path.join(home, "logs");
   expect(fs.readdirSync(logs)).toHaveLength(2);
