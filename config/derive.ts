@@ -65,6 +65,6 @@ export function natsVolume(settings: Settings): {
   };
 }
 
-/** How long Helm waits for a release's pods in the updates of a stack, in seconds. */
-export const helmTimeoutSeconds = ({ platform }: Settings): number =>
-  platform === "gke" ? HELM_TIMEOUT_SECONDS.gke : HELM_TIMEOUT_SECONDS.kubernetes;
+/** How long Helm, and the engine itself, wait for the pods of a part in the updates of a stack, in seconds. */
+export const releaseTimeout = ({ platform, releaseTimeoutSeconds: asked }: Settings): number =>
+  asked ?? (platform === "gke" ? HELM_TIMEOUT_SECONDS.gke : HELM_TIMEOUT_SECONDS.kubernetes);

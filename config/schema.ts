@@ -7,7 +7,7 @@ import type { DeclaredBucket, DeclaredConsumer, DeclaredObjectStore, DeclaredStr
 import { CONSUMER, GATEWAY, LOCATIONS, NATS_USER, NODE_PORTS, STREAM, WORKER_TUNING } from "../contract/facts";
 import { maintenanceExclusions, maintenanceWindow } from "./gke/maintenance";
 import { CHART_INFLIGHT, CHART_POOLS, CLOUD_SQL_POOLS } from "./resources";
-import { DEFAULT_STOP_SECONDS, DEFAULTS } from "../contract/defaults";
+import { DEFAULT_STOP_SECONDS, DEFAULTS, HELM_TIMEOUT_SECONDS } from "../contract/defaults";
 import { PLAYBOOK_JOBS } from "../contract/network";
 import { SHORTEST_HEARTBEAT_SECONDS } from "../contract/tuning";
 import { networkClients } from "./network-clients";
@@ -247,6 +247,15 @@ export const SETTINGS = {
     group: "Cluster",
     description: "Context of the kubeconfig; unset means its current one.",
     example: "kind-noetl",
+  }),
+  releaseTimeoutSeconds: integer(undefined, [30, 7200], {
+    group: "Cluster",
+    description:
+      "How long an update waits for the pods of each part (Helm's wait, and the engine's) before it fails; unset means " +
+      `${HELM_TIMEOUT_SECONDS.gke} on GKE, where a pod may first wait for a node, and ${HELM_TIMEOUT_SECONDS.kubernetes} elsewhere. ` +
+      "More where images are pulled over a slow line.",
+    unit: "seconds",
+    example: "900",
   }),
   acceptedRisks: list([], {
     group: "Cluster",

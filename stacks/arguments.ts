@@ -10,6 +10,7 @@ import type {
   PostgresArgs,
 } from "../components";
 import { gatewaySubjects, streamNames, workerTuning } from "../config/contract";
+import { releaseTimeout } from "../config/derive";
 import { type Size, sizesOf } from "../config/resources";
 import type { Settings } from "../config/schema";
 import { natsTlsArgs } from "./tls";
@@ -86,6 +87,7 @@ export function natsArgs(settings: Settings): NatsJetStreamArgs {
     maxConnections: settings.natsMaxConnections,
     clientNodePort: settings.natsNodePort,
     monitorNodePort: settings.natsMonitorNodePort,
+    timeoutSeconds: releaseTimeout(settings),
     chart: chart(settings.natsChart, settings.natsChartRepository, settings.natsChartVersion),
   };
 }
@@ -109,6 +111,7 @@ export function postgresArgs(settings: Settings): PostgresArgs {
     noetlPasswordRevision: settings.noetlPasswordRevision,
     loginPerPassword: true,
     noetlImage: settings.noetlImage,
+    timeoutSeconds: releaseTimeout(settings),
   };
 }
 
@@ -129,6 +132,7 @@ export function noetlArgs(settings: Settings): Omit<NoetlArgs, "nats" | "databas
     nodePort: settings.noetlNodePort,
     names: streamNames(settings),
     tuning: workerTuning(settings),
+    timeoutSeconds: releaseTimeout(settings),
     chart: chart(settings.noetlChart, settings.noetlChartRepository, settings.noetlChartVersion),
     serverResources: resources(settings, "server"),
     workerResources: resources(settings, "worker"),
@@ -149,6 +153,7 @@ export function gatewayArgs(settings: Settings): Omit<GatewayArgs, "nats"> {
     maskLogs: settings.gatewayMaskLogs,
     subjects: gatewaySubjects(settings),
     env: settings.gatewayEnv,
+    timeoutSeconds: releaseTimeout(settings),
     chart: chart(settings.gatewayChart, settings.gatewayChartRepository, settings.gatewayChartVersion),
   };
 }

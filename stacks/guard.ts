@@ -2,6 +2,7 @@
 import { generatedPassword } from "../components/shared";
 import { type ContractGuardArgs, type NatsUser } from "../components";
 import { contractTerms } from "../config/contract";
+import { releaseTimeout } from "../config/derive";
 import { guardMode } from "../config/guard";
 import type { Settings } from "../config/schema";
 import { GUARD_USER, guardPermissions } from "../contract/guard/permissions";
@@ -36,5 +37,6 @@ export function guardArgs(settings: Settings): Omit<ContractGuardArgs, "nats"> |
     image: settings.contractGuardImage,
     monitoring: settings.monitoring as ContractGuardArgs["monitoring"],
     stores: deployNats ? sizes : undefined,
+    timeoutSeconds: releaseTimeout(settings),
   };
 }

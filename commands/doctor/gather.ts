@@ -1,7 +1,7 @@
 import { ConnectError } from "../../contract/errors";
 import { consumerTerms, isServersConnection, type ContractInputs } from "../../contract/inputs";
 import { gatewaySubjects, streamNames, workerTuning } from "../../config/contract";
-import { helmTimeoutSeconds, natsVolume } from "../../config/derive";
+import { natsVolume, releaseTimeout } from "../../config/derive";
 import { gatewayEnvironment, serverEnvironment, workerEnvironment } from "../../contract/env";
 import { LOCATIONS } from "../../contract/facts";
 import type { Answer, Evidence, NamespaceFacts, NatsFacts, Part, VariableFacts } from "./evidence";
@@ -133,7 +133,7 @@ function declaredOf(target: Target, inputs: ContractInputs) {
     natsSizes: { natsJetstreamMemSize, natsMemoryLimit },
     streamRemembered: target.streamRemembered,
     natsVolume: natsVolume(target.settings),
-    helmTimeoutSeconds: helmTimeoutSeconds(target.settings),
+    helmTimeoutSeconds: releaseTimeout(target.settings),
   };
 }
 

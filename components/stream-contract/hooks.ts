@@ -50,7 +50,7 @@ function guard(
 ): pulumi.ComponentResourceOptions {
   if (pulumi.runtime.isDryRun() || !knowsHooks()) return opts;
   let stop = (): void => undefined;
-  const begin = async ({ urn }: { urn: string }): Promise<void> => {
+  const begin = async ({ urn, newInputs }: Pick<pulumi.ResourceHookArgs, "urn" | "newInputs">): Promise<void> => {
     const args = await known(contract);
     const found = await asks(args);
     if (found.result === "blocked") {
@@ -59,7 +59,7 @@ function guard(
     if (found.result === "skipped") {
       await pulumi.log.warn(`NATS could not be asked before ${name} is deployed: ${found.why}`, at(urn));
     }
-    if (watches) stop = watch(args, urn);
+    if (watches) stop = watch(args, { urn, seconds: timeoutOf(newInputs) });
   };
   const end = (): void => stop();
   const hooks: pulumi.ResourceHookBinding = {
@@ -178,8 +178,12 @@ const known = (args: StreamContractArgs): Promise<object> =>
 /** A resource as far as the log needs it. */
 const at = (urn: string): pulumi.Resource => ({ urn: pulumi.output(urn) }) as unknown as pulumi.Resource;
 
+/** How long Helm waits for a release, in seconds. */
+const timeoutOf = ({ timeout }: Record<string, unknown> = {}): number =>
+  typeof timeout === "number" ? timeout : HELM_TIMEOUT_SECONDS.kubernetes;
+
 /** Looks now and then at what keeps NoETL from becoming ready, and says each trouble once. Returns what ends it. */
-function watch(args: object, urn: string): () => void {
+function watch(args: object, { urn, seconds }: { readonly urn: string; readonly seconds: number }): () => void {
   const shown = new Set<string>();
   const look = async (): Promise<void> => {
     for (const { id, message } of await provider().whileNoetlStarts(args)) {
@@ -191,7 +195,7 @@ function watch(args: object, urn: string): () => void {
   // What goes wrong in a look concerns nobody: Helm's wait has an end of its own.
   const timer = setInterval(() => void look().catch(() => undefined), WATCH_MILLISECONDS).unref();
   // No hook is called where the release fails.
-  const limit = setTimeout(() => clearInterval(timer), HELM_TIMEOUT_SECONDS.kubernetes * 1000).unref();
+  const limit = setTimeout(() => clearInterval(timer), seconds * 1000).unref();
   return () => {
     clearInterval(timer);
     clearTimeout(limit);

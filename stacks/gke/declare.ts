@@ -2,7 +2,7 @@ import type { Provider as GoogleProvider } from "@pulumi/gcp/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { ProjectServices } from "../../components/gcp";
 import type { Facts, GkeSettings } from "./preflight";
-import { GKE_STORAGE_CLASS, HELM_TIMEOUT_SECONDS } from "../../contract/defaults";
+import { GKE_STORAGE_CLASS } from "../../contract/defaults";
 import type { Platform } from "../platform";
 import { clusterFor } from "./cluster";
 import { cloudDatabase } from "./database";
@@ -62,7 +62,6 @@ function argumentsOnGke(
 ): Omit<Platform, "provider" | "access" | "expose"> {
   const { facts, resources, addresses, tls } = around;
   const protect = settings.deletionProtection;
-  const timeoutSeconds = HELM_TIMEOUT_SECONDS.gke;
   const [nats, reloader] = resources("nats");
   const [box] = resources("nats-box");
   const [postgres] = resources("postgres");
@@ -79,7 +78,6 @@ function argumentsOnGke(
       resources: nats,
       reloaderResources: reloader,
       boxResources: box,
-      timeoutSeconds,
     },
     postgres: {
       protect,
@@ -87,7 +85,6 @@ function argumentsOnGke(
       resources: postgres,
       schemaResources: schema,
       ...around.database,
-      timeoutSeconds,
     },
     noetl: {
       serverResources: server,
@@ -95,15 +92,13 @@ function argumentsOnGke(
       // Autopilot gives an init container what its pod has; less would be raised behind the engine's back.
       workerInitResources: facts.cluster?.autopilot === false ? undefined : worker,
       spreadZones: true,
-      timeoutSeconds,
       ...noetlEntry(settings, { address: addresses.noetl, tls }),
     },
     gateway: {
       resources: gateway,
       spreadZones: true,
-      timeoutSeconds,
       ...gatewayEntry(settings, { address: addresses.gateway, tls }),
     },
-    guard: { resources: guard, timeoutSeconds },
+    guard: { resources: guard },
   };
 }

@@ -140,8 +140,10 @@ it("an image that lacks a part of NoETL, and one of a line that speaks no NATS",
   put("server/__main__.py", 'raise SystemExit("Error: NOETL_COMMAND_BUS is required and unset")\n');
 
   await shell.run(`pulumi config set noetlImage ${image} --stack ${STACK}`);
+  await shell.run(`pulumi config set releaseTimeoutSeconds 60 --stack ${STACK}`);
   // The update says by itself what the pods' last words were.
   await expect(shell.run(UP)).rejects.toThrow(/No module named noetl\.worker/);
+  await shell.run(`pulumi config rm releaseTimeoutSeconds --stack ${STACK}`);
   const ids = ["image-module", "other-noetl-line"] as const;
   const found = await diagnosed(deployment.target, ids.join(" and "), (each) =>
     ids.every((id) => findingOf(each, id) !== undefined),
