@@ -1,7 +1,17 @@
 /** Rules about what pods and people may, and about what is open to the world. */
 import { LOCATIONS } from "../contract/facts";
 import { RELEASE, releaseOf } from "./release";
-import { at, containers, isRecord, isUnknown, kindOf, podSpec, type ResourceView, texts } from "./resource";
+import {
+  at,
+  containers,
+  isRecord,
+  isUnknown,
+  kindOf,
+  onGoogleCloud,
+  podSpec,
+  type ResourceView,
+  texts,
+} from "./resource";
 import type { ResourceRule, StackRule } from "./rule";
 
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
@@ -255,6 +265,73 @@ export const nothingPublic: ResourceRule = {
   check: (resource) => [...openRanges(resource), ...publicGrants(resource)],
 };
 
+/** Who is let in to a control plane beyond those that are named; nobody where its address is off, private, or for named ranges. */
+function openAddress(props: ResourceView["props"]): string[] {
+  const endpoint = at(props, "controlPlaneEndpointsConfig.ipEndpointsConfig.enabled");
+  const isPrivate = at(props, "privateClusterConfig.enablePrivateEndpoint");
+  const networks = at(props, "masterAuthorizedNetworksConfig");
+  if (endpoint === false || isPrivate === true || [endpoint, isPrivate, networks].some(isUnknown)) return [];
+  if (!isRecord(networks))
+    return ["the control plane has a public address and no masterAuthorizedNetworksConfig: every address may try it"];
+  return networks.gcpPublicCidrsAccessEnabled === true
+    ? [
+        "masterAuthorizedNetworksConfig.gcpPublicCidrsAccessEnabled lets in every machine of Google Cloud, whoever's it is",
+      ]
+    : [];
+}
+
+export const controlPlaneClosed: ResourceRule = {
+  name: "control-plane-closed",
+  severity: "high",
+  demand:
+    "The control plane of a GKE cluster is reached by its name, which asks IAM first, or from ranges of addresses that are named.",
+  subjects: "gcp.container.Cluster",
+  reason:
+    "Everybody on the internet tries logins at an open API server, and the next weakness of it, and it may do everything in the cluster.",
+  remedy:
+    "Leave `controlPlaneAccess` at `dns`, or set `authorized` with `authorizedNetworks`. Where an open one is meant (`acceptedRisks` " +
+    "with `public-control-plane`), `--policy-pack-config` makes this rule a warning.",
+  check: ({ type, props }) => (type === "gcp:container/cluster:Cluster" ? openAddress(props) : []),
+};
+
+/** How a release speaks with NATS in clear, where it does: as its server, or as a client of one elsewhere. */
+function speaksClear(resource: ResourceView, servesItself: boolean): string[] {
+  const release = releaseOf(resource);
+  if (release?.chart === "nats") {
+    const enabled = at(release.values, "config.nats.tls.enabled");
+    return enabled === true || isUnknown(enabled)
+      ? []
+      : ["values.config.nats.tls.enabled is not true: NATS takes logins in clear"];
+  }
+  // Of clients of a NATS in the same stack, that one says it.
+  if (release?.chart !== "noetl" || servesItself) return [];
+  return ["server", "worker"].flatMap((role) => {
+    const path = `config.${role}.NATS_URL`;
+    const url = at(release.values, path);
+    return typeof url === "string" && url.startsWith("nats://") ? [`values.${path} asks for no TLS`] : [];
+  });
+}
+
+export const natsTls: StackRule = {
+  name: "nats-tls",
+  severity: "medium",
+  advisory: true,
+  demand: "Where a stack has resources of Google Cloud, NATS and its clients speak TLS.",
+  subjects: "the stack: values of the charts nats and noetl, where it has resources of Google Cloud",
+  reason:
+    "Logins, commands and results cross the network in clear. It warns and stops nothing: who reads along has to be on a node, or on the " +
+    "way to a NATS elsewhere, since the namespaces are closed; and TLS is off by default, because turning it on restarts NATS, and the servers of a " +
+    "cluster that runs do not change one by one.",
+  remedy: "Set `natsTls` to generated, provided or cert-manager, best when the stack is made (docs/tls.md).",
+  checkStack: (resources) => {
+    if (!onGoogleCloud(resources)) return [];
+    const servesItself = resources.some((each) => releaseOf(each)?.chart === "nats");
+    return resources.flatMap((resource) =>
+      speaksClear(resource, servesItself).map((problem) => ({ urn: resource.urn, problem })),
+    );
+  },
+};
+
 const ON = /^(?:true|1|yes|on)$/i;
 
 export const loginRequired: StackRule = {
@@ -265,7 +342,7 @@ export const loginRequired: StackRule = {
   reason: "With `gatewayAuthBypass` whoever reaches the gateway is signed in as anybody, and runs playbooks.",
   remedy: "Leave `gatewayAuthBypass` unset; it is for tests on a cluster of one's own.",
   checkStack: (resources) => {
-    if (!resources.some(({ type }) => type.startsWith("gcp:") || type === "pulumi:providers:gcp")) return [];
+    if (!onGoogleCloud(resources)) return [];
     return resources.flatMap((resource) => {
       const where =
         resource.type === RELEASE

@@ -66,7 +66,7 @@ new PolicyPack("noetl-nats", {
     isStackRule(rule)
       ? {
           ...statement(rule),
-          enforcementLevel: "mandatory" as const,
+          enforcementLevel: rule.advisory ? ("advisory" as const) : ("mandatory" as const),
           validateStack: (args, report) => {
             for (const { urn, problem } of problemsOf(rule, args.resources.map(viewOf))) report(problem, urn);
           },

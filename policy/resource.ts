@@ -77,6 +77,10 @@ export function plain(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, plain(inner)]));
 }
 
+/** True for a stack on Google Cloud: one with a resource, or a provider, of it. */
+export const onGoogleCloud = (resources: readonly ResourceView[]): boolean =>
+  resources.some(({ type }) => type.startsWith("gcp:") || type === "pulumi:providers:gcp");
+
 /** The value at a dotted path, without encryption marks; undefined where there is none. */
 export function at(value: unknown, path: string): unknown {
   let found = plain(value);

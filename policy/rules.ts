@@ -3,15 +3,17 @@ import { LOCATIONS, STREAM } from "../contract/facts";
 import { plaintextCredentials } from "./credentials";
 import {
   closedServices,
+  controlPlaneClosed,
   loginRequired,
   namespacesEnforce,
+  natsTls,
   noClusterAdmin,
   nothingPublic,
   podsBaseline,
 } from "./access";
 import { RELEASE, releaseOf, switchedOn } from "./release";
 import { rendering } from "./render";
-import { at, containers, isRecord, isUnknown, type ResourceView, texts, workloadKind } from "./resource";
+import { at, containers, isRecord, isUnknown, onGoogleCloud, type ResourceView, texts, workloadKind } from "./resource";
 import type { ResourceRule, Rule, StackRule } from "./rule";
 
 const noPlaintextCredentials: ResourceRule = {
@@ -302,7 +304,7 @@ const namespacesClosed: StackRule = {
     "Leave `networkPolicies` on; in a program give each component its `networkPolicies`. Where an open network is meant " +
     "(`acceptedRisks` with `open-network`), `--policy-pack-config` makes this rule a warning.",
   checkStack: (resources) => {
-    if (!resources.some(({ type }) => type.startsWith("gcp:") || type === "pulumi:providers:gcp")) return [];
+    if (!onGoogleCloud(resources)) return [];
     const closed = resources
       .filter((each) => each.type === "kubernetes:networking.k8s.io/v1:NetworkPolicy" && deniesByDefault(each))
       .map(({ props }) => at(props, "metadata.namespace"));
@@ -342,6 +344,7 @@ export const RULES: readonly Rule[] = [
   noClusterAdmin,
   podsBaseline,
   loginRequired,
+  controlPlaneClosed,
   namespacesClosed,
   namespacesEnforce,
   contractRetention,
@@ -349,5 +352,6 @@ export const RULES: readonly Rule[] = [
   noLatest,
   resourcesSet,
   probesSet,
+  natsTls,
   releasesRendered,
 ];

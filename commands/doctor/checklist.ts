@@ -2,6 +2,7 @@ import { duration } from "../../contract/rules/rule";
 import { checkName } from "../../contract/rules";
 import { plural } from "../../contract/wording";
 import { LOCATIONS } from "../../contract/facts";
+import { endOfCertificate, SOON_DAYS } from "../../contract/nats/certificate";
 import type {
   CheckFacts,
   ConsumerFacts,
@@ -50,6 +51,7 @@ const SPOT_CHECK = ["NATS_URL", "NATS_UPDATES_SUBJECT_PREFIX", "CORS_ALLOWED_ORI
 export function checklist(evidence: Evidence): Checklist {
   const lines = [
     ...podLines(evidence),
+    ...certificateLines(evidence),
     ...contractLines(evidence),
     ...deploymentLines(evidence),
     ...failureLines(evidence),
@@ -108,6 +110,17 @@ function podLines({ namespaces: { nats } }: Evidence): Line[] {
     })),
     ...lacking,
   ];
+}
+
+/** The certificate that NATS shows; no line without TLS. */
+function certificateLines({ tls, now }: Evidence): Line[] {
+  if (tls === undefined) return [];
+  const line = { section: "NATS TLS", item: "certificate" };
+  if (tls.ends === undefined) return [{ ...line, status: "unknown", found: "NATS did not show one" }];
+  const { state, says: found } = endOfCertificate(tls.ends, now);
+  if (state === "fine") return [{ ...line, status: "ok", found }];
+  const expected = `more than ${SOON_DAYS} days left`;
+  return [{ ...line, status: state === "ended" ? "wrong" : "note", found, expected }];
 }
 
 /** Phase, ready containers, restarts, and what it waits for. */

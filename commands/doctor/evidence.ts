@@ -280,6 +280,16 @@ export interface ExecutionFacts {
   readonly commands: readonly CommandFacts[];
 }
 
+/** TLS of a stack's NATS. */
+export interface TlsFacts {
+  /** Where the certificate comes from, as the settings say it. */
+  readonly natsTls: string;
+  /** `natsTlsSecret`, where it is set. */
+  readonly secret?: string;
+  /** End of the certificate that NATS shows, in milliseconds since 1970; undefined where it could not be looked at. */
+  readonly ends?: number;
+}
+
 /** Everything that was found out about a deployment, as plain data without secrets. */
 export interface Evidence {
   readonly stack: string;
@@ -317,6 +327,8 @@ export interface Evidence {
   readonly streamRemembered?: { readonly created: string; readonly storage?: string };
   /** Host and port of NATS for a command line; of use where the stack does not install it. */
   readonly natsAddress: string;
+  /** TLS of NATS; undefined where the stack's connections speak none. */
+  readonly tls?: TlsFacts;
   /** Sizes of NATS as the stack sets them. */
   readonly natsSizes: { readonly natsJetstreamMemSize: string; readonly natsMemoryLimit?: string };
   /** NATS's volume as the stack sets it. */

@@ -3,8 +3,10 @@ import { consumerTerms, isServersConnection, type ContractInputs } from "../../c
 import { gatewaySubjects, streamNames, workerTuning } from "../../config/contract";
 import { natsVolume, releaseTimeout } from "../../config/derive";
 import { gatewayEnvironment, serverEnvironment, workerEnvironment } from "../../contract/env";
+import { Deadline } from "../../contract/deadline";
 import { LOCATIONS } from "../../contract/facts";
-import type { Answer, Evidence, NamespaceFacts, NatsFacts, Part, VariableFacts } from "./evidence";
+import { servedCertificate } from "../../contract/nats/served";
+import type { Answer, Evidence, NamespaceFacts, NatsFacts, Part, TlsFacts, VariableFacts } from "./evidence";
 import { probeGateway } from "./gateway";
 import { answer, Cluster, failure } from "./kubernetes";
 import { deployedPassword, deployedSecrets, readEnvironment } from "./environment";
@@ -20,6 +22,8 @@ import { contractInputs, expectedLogin, expectedNatsUrl, kubectlOf, type Target 
 
 /** What a look at NATS says of its own deadline, in seconds; its questions have deadlines of their own. */
 const LOOK_SECONDS = 10;
+/** Longest look at the certificate that NATS shows, in milliseconds. */
+const CERTIFICATE_MILLISECONDS = 20_000;
 
 /** The variables that the stack sets, as the deployed pods must have them, by Deployment. */
 export function expectedEnvironment(
@@ -80,7 +84,7 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
   const full = options.detail === "full";
   const natsSlowness = new Slowness();
   const { noetl } = target.namespaces;
-  const [namespaces, environment, nats, gateway, executions, serverHealth] = await Promise.all([
+  const [namespaces, environment, nats, tls, gateway, executions, serverHealth] = await Promise.all([
     entries(target.namespaces, (namespace) =>
       onCluster((each) => readNamespace(each, namespace, { detail: options.detail, mask })),
     ) as Promise<Partial<Record<Part, Answer<NamespaceFacts>>>>,
@@ -90,6 +94,7 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
       { password: own ?? deployed, broken: opened.ok ? undefined : failure(asError(opened)) },
       natsSlowness,
     ),
+    tlsOf(target, opened.ok),
     full && target.namespaces.gateway !== undefined && cluster
       ? probeGateway(cluster, target, { origin: options.origin, mask })
       : undefined,
@@ -107,6 +112,7 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
     namespaces,
     environment,
     nats,
+    ...(tls ? { tls } : {}),
     ...(gateway ? { gateway } : {}),
     ...(executions ? { executions: await lostExecutions(executions, nats, inputs) } : {}),
     ...(serverHealth ? { serverHealth } : {}),
@@ -192,6 +198,16 @@ async function readEnvironments(
       (pair): pair is [string, Answer<readonly VariableFacts[]>] => !pair[1].ok || pair[1].value !== undefined,
     ),
   );
+}
+
+/** TLS of the stack's NATS, with the certificate as NATS shows it; undefined without TLS. */
+async function tlsOf(target: Target, reachesCluster: boolean): Promise<TlsFacts | undefined> {
+  const { nats, settings } = target;
+  if (!nats.tls) return undefined;
+  const { natsTls, natsTlsSecret: secret } = settings;
+  const hasWay = reachesCluster || isServersConnection(nats.connection);
+  const served = hasWay ? await servedCertificate(nats, new Deadline(CERTIFICATE_MILLISECONDS)) : undefined;
+  return { natsTls, ...(secret === undefined ? {} : { secret }), ...(served ? { ends: served.to.getTime() } : {}) };
 }
 
 /** A broken kubeconfig is reported once, with NATS, where the way to NATS leads through the cluster. */

@@ -1,4 +1,5 @@
 /** What Prometheus is to warn of, from the guard's metrics. */
+import { SOON_DAYS } from "../nats/certificate";
 
 /** One alert. `finding` is what `npm run doctor` calls the same trouble. */
 export interface Alert {
@@ -75,6 +76,14 @@ const OF_METRICS: readonly Alert[] = [
     severity: "warning",
     finding: "store-full",
     summary: "JetStream's store is nearly full",
+  },
+  {
+    alert: "NoetlCertificateEnds",
+    expr: `noetl_contract_certificate_ends_seconds < ${SOON_DAYS * 86_400}`,
+    for: "5m",
+    severity: "warning",
+    finding: "certificate-ends",
+    summary: `the certificate that NATS shows ends within ${SOON_DAYS} days, or has ended: no client connects then`,
   },
 ];
 

@@ -3,8 +3,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Deadline, inSeconds } from "../deadline";
 import { ConnectError } from "../errors";
 import { openSession } from "../nats/connect";
+import { servedCertificate } from "../nats/served";
 import type { Session } from "../nats/session";
 import { OldestPending } from "./age";
+import { CertificateWatch } from "./certificate";
 import { brokenText, decide, type Heal, type Seen } from "./decide";
 import { type StateLog } from "./log";
 import { create, look } from "./look";
@@ -28,6 +30,7 @@ const STUCK_MILLISECONDS = 60_000;
 export class Guard {
   readonly counts: Counts = newCounts();
   private readonly age = new OldestPending();
+  private readonly certificate: CertificateWatch;
   private last: LastLook | undefined;
   private connected = false;
   private answers = false;
@@ -42,11 +45,16 @@ export class Guard {
   constructor(
     private readonly settings: GuardSettings,
     private readonly log: StateLog,
-  ) {}
+  ) {
+    const { inputs } = settings;
+    this.certificate = new CertificateWatch(() => servedCertificate(inputs, new Deadline(CONNECT_MILLISECONDS)));
+  }
 
   metrics(): string {
     const { connected, answers, counts, last } = this;
-    return metricsText({ mode: this.settings.mode, stores: this.settings.stores, connected, answers, counts, last });
+    const { mode, stores } = this.settings;
+    const certificateSeconds = this.certificate.secondsLeft();
+    return metricsText({ mode, stores, connected, answers, counts, last, certificateSeconds });
   }
 
   /** Why the guard does not work; undefined while it does. That NATS is away is not the guard's trouble. */
@@ -61,6 +69,9 @@ export class Guard {
     for (let tries = 0; !signal.aborted; tries++) {
       this.turnedAt = performance.now();
       const session = await this.connect();
+      // Beside the connection: one that has ended keeps the guard from connecting, and is still shown.
+      if (session) this.certificate.forget();
+      void this.certificate.look();
       if (session) {
         tries = 0;
         await this.attend(session, signal);
@@ -68,6 +79,8 @@ export class Guard {
         this.connected = false;
         this.answers = false;
         this.last = undefined;
+        // The server that comes back may have another.
+        this.certificate.forget();
       }
       if (!signal.aborted)
         await pause(Math.min(LONGEST_RETRY_MILLISECONDS, FIRST_RETRY_MILLISECONDS * 2 ** tries), signal);
@@ -120,6 +133,7 @@ export class Guard {
     while (!closed && !signal.aborted) {
       this.turnedAt = performance.now();
       this.woken = false;
+      void this.certificate.look();
       await this.turn(session);
       if (closed) break;
       await this.next();

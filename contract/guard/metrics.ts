@@ -43,6 +43,8 @@ export interface MetricsState {
   readonly stores: Stores;
   /** Undefined where NATS cannot be asked now: what was true before is not known to be so. */
   readonly last: LastLook | undefined;
+  /** Until the end of the certificate that NATS shows; undefined without TLS, and where it could not be seen. */
+  readonly certificateSeconds?: number | undefined;
 }
 
 /** Every metric: name, kind, and what it tells. */
@@ -73,6 +75,10 @@ export const METRICS = {
   noetl_contract_in_flight_max: ["gauge", "most commands that may be in flight, by consumer; absent where unlimited"],
   noetl_contract_store_used_bytes: ["gauge", "bytes that the account has stored, by storage"],
   noetl_contract_store_max_bytes: ["gauge", "bytes that may be stored, by storage; absent where not known"],
+  noetl_contract_certificate_ends_seconds: [
+    "gauge",
+    "seconds until the certificate that NATS shows ends, below 0 once it has; absent without TLS",
+  ],
   noetl_contract_looks_total: ["counter", "times that the guard has looked"],
 } as const satisfies Record<string, readonly ["gauge" | "counter", string]>;
 
@@ -112,7 +118,8 @@ function labelText(labels: Value["labels"]): string {
   return parts.length === 0 ? "" : `{${parts.join(",")}}`;
 }
 
-export function metricValues({ mode, connected, answers, counts, stores, last }: MetricsState): Value[] {
+export function metricValues(state: MetricsState): Value[] {
+  const { mode, connected, answers, counts, stores, last, certificateSeconds } = state;
   return [
     value("noetl_contract_nats_connected", connected),
     ...(connected ? [value("noetl_contract_leader", answers && hasLeader(last))] : []),
@@ -120,6 +127,7 @@ export function metricValues({ mode, connected, answers, counts, stores, last }:
     value("noetl_contract_stream_remade_total", counts.streamRemade),
     ...Object.entries(counts.heals).map(([kind, times]) => value("noetl_contract_heals_total", times, { kind, mode })),
     value("noetl_contract_heals_refused_total", counts.refused),
+    ...(certificateSeconds === undefined ? [] : [value("noetl_contract_certificate_ends_seconds", certificateSeconds)]),
     value("noetl_contract_looks_total", counts.looks),
     ...(last ? lookValues(last, stores) : []),
   ];

@@ -3,6 +3,7 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import { within } from "../deadline";
+import { plural } from "../wording";
 
 /** What a certificate says of itself. */
 export interface CertificateFacts {
@@ -85,6 +86,23 @@ export function certificateProblems({ files, names, isForRoutes, now }: ServedCe
   ];
 }
 
+/** So many days before its end a certificate is reported: by the guard's alert, by `verify` and by `doctor`. */
+export const SOON_DAYS = 30;
+
+const DAY = 24 * 3_600_000;
+
+/** How a certificate stands whose end is given, both in milliseconds since 1970. */
+export function endOfCertificate(
+  ends: number,
+  now: number,
+): { readonly state: "ended" | "soon" | "fine"; readonly says: string } {
+  const day = dayOf(new Date(ends));
+  if (ends <= now) return { state: "ended", says: `has ended on ${day}` };
+  const left = Math.floor((ends - now) / DAY);
+  const says = `ends on ${day}, in ${left === 0 ? "less than a day" : plural(left, "day")}`;
+  return { state: left < SOON_DAYS ? "soon" : "fine", says };
+}
+
 /** The day of a date, in UTC. */
 export const dayOf = (date: Date): string => date.toISOString().slice(0, 10);
 
@@ -138,7 +156,7 @@ export async function certificateBehind(
 ): Promise<CertificateFacts | undefined> {
   try {
     return await within(milliseconds, "the server's certificate", async () => {
-      if (!isFirst) await greeting(stream);
+      if (!isFirst && !offersTls(await greeting(stream))) return undefined;
       return new Promise<CertificateFacts | undefined>((resolve) => {
         const secured = tls.connect({ socket: stream, rejectUnauthorized: false }, () => {
           const { raw } = secured.getPeerCertificate() as { raw?: Buffer };
@@ -155,8 +173,11 @@ export async function certificateBehind(
   }
 }
 
+/** Whether a server's first line says that it takes TLS. One that does not would take a handshake for a broken client. */
+const offersTls = (line: string): boolean => /"tls_(required|available)":\s*true/.test(line);
+
 /** Reads the server's first line, after which it waits for TLS. */
-function greeting(stream: Duplex): Promise<void> {
+function greeting(stream: Duplex): Promise<string> {
   return new Promise((resolve, reject) => {
     let text = "";
     const more = (chunk: Buffer): void => {
@@ -164,7 +185,7 @@ function greeting(stream: Duplex): Promise<void> {
       if (!text.includes("\r\n")) return;
       stream.off("data", more);
       stream.pause();
-      resolve();
+      resolve(text);
     };
     stream.on("data", more);
     stream.once("close", reject);

@@ -504,6 +504,49 @@ const OPEN: BadStack[] = [
     google("projects/iAMMember:IAMMember", { role: "roles/owner" }),
   ),
   bad(
+    "control-plane-closed",
+    "a control plane with a public address and not a word of who may use it",
+    /no masterAuthorizedNetworksConfig/,
+    google("container/cluster:Cluster", {
+      deletionProtection: true,
+      controlPlaneEndpointsConfig: { ipEndpointsConfig: { enabled: true } },
+    }),
+  ),
+  bad(
+    "control-plane-closed",
+    "the provider's own default",
+    /every address may try it/,
+    google("container/cluster:Cluster", { privateClusterConfig: { enablePrivateNodes: true } }),
+  ),
+  bad(
+    "control-plane-closed",
+    "named ranges, and all of Google Cloud",
+    /every machine of Google Cloud/,
+    google("container/cluster:Cluster", {
+      masterAuthorizedNetworksConfig: {
+        gcpPublicCidrsAccessEnabled: true,
+        cidrBlocks: [{ cidrBlock: "203.0.113.0/24" }],
+      },
+    }),
+  ),
+  bad(
+    "nats-tls",
+    "NATS without TLS",
+    /values\.config\.nats\.tls\.enabled is not true/,
+    PROVIDER,
+    natsChart({ config: { jetstream: { enabled: true } } }),
+    noetl({ NATS_URL: new Secret(`nats://noetl:${CANARY}@nats.nats.svc.cluster.local:4222`) }),
+    contract({}),
+  ),
+  bad(
+    "nats-tls",
+    "a NATS elsewhere, without TLS",
+    /values\.config\.server\.NATS_URL asks for no TLS\nvalues\.config\.worker/,
+    PROVIDER,
+    noetl({ NATS_URL: new Secret(`nats://noetl:${CANARY}@nats.example.com:4222`) }),
+    contract({ connection: { servers: ["nats.example.com:4222"] } }),
+  ),
+  bad(
     "login-required",
     "the gateway without a login",
     /values\.env\.authBypass is true/,
@@ -627,6 +670,30 @@ export const GOOD_STACKS: Readonly<Record<string, readonly Example[]>> = {
     }),
     google("compute/firewall:Firewall", { sourceRanges: ["0.0.0.0/0"], denies: [{ protocol: "all" }] }),
     google("projects/iAMMember:IAMMember", { role: "roles/cloudsql.client", member: "serviceAccount:a@x" }),
+  ],
+  "control planes that are closed, or of which nothing is known yet": [
+    ...[
+      { controlPlaneEndpointsConfig: { ipEndpointsConfig: { enabled: false } } },
+      { privateClusterConfig: { enablePrivateEndpoint: true } },
+      { masterAuthorizedNetworksConfig: {} },
+      { masterAuthorizedNetworksConfig: "04da6b54-80e4-46f7-96ec-b56ff0331ba9" },
+    ].map((props) => google("container/cluster:Cluster", props)),
+  ],
+  "NATS with TLS": [
+    PROVIDER,
+    natsChart({ config: { nats: { tls: { enabled: true, secretName: "nats-tls" } } } }),
+    noetl({ NATS_URL: new Secret(`tls://noetl:${CANARY}@nats.nats.svc.cluster.local:4222`) }),
+    contract({}),
+  ],
+  "a NATS elsewhere with TLS": [
+    PROVIDER,
+    noetl({ NATS_URL: new Secret(`tls://noetl:${CANARY}@nats.example.com:4222`) }),
+    contract({ connection: { servers: ["nats.example.com:4222"] } }),
+  ],
+  "NATS without TLS on a cluster of one's own": [
+    natsChart({}),
+    noetl({ NATS_URL: new Secret(`nats://noetl:${CANARY}@nats.nats.svc.cluster.local:4222`) }),
+    contract({}),
   ],
   "a gateway without a login on a cluster of one's own": [
     release(

@@ -8,8 +8,9 @@ import { ensureTools } from "../../embedded/toolchain";
 import { problemsOf } from "../../policy/problems";
 import { rendering } from "../../policy/render";
 import type { ResourceView } from "../../policy/resource";
+import type { Rule } from "../../policy/rule";
 import { RULES } from "../../policy/rules";
-import { CONFIGURATIONS } from "../support/gke/configurations";
+import { CONFIGURATIONS, FACTS, FRESH } from "../support/gke/configurations";
 import { type Declared, run } from "../support/gke/mocks";
 
 const SIGNATURE = "4dabf18193072939515e22adb298388d";
@@ -58,12 +59,48 @@ describe("every reviewed stack on GKE keeps the rules, with all that its release
         rendered: true,
       });
     }
-    const problems = RULES.flatMap((rule) =>
-      problemsOf(rule, resources).map(({ urn, problem }) => `${rule.name} ${urn}: ${problem}`),
+    const problemsBy = (rules: readonly Rule[]) =>
+      rules.flatMap((rule) => problemsOf(rule, resources).map(({ urn, problem }) => `${rule.name} ${urn}: ${problem}`));
+    // What only warns is what the stack has chosen, and what it is reminded of.
+    const hasNats = releases.some(({ props }) => props.chart === STAND_IN_CHART);
+    expect(problemsBy(RULES.filter(({ advisory }) => advisory))).toEqual(
+      hasNats && (raw.natsTls ?? "off") === "off"
+        ? [expect.stringMatching(/^nats-tls \S+: values\.config\.nats\.tls\.enabled is not true/)]
+        : [],
     );
+    const problems = problemsBy(RULES.filter(({ advisory }) => !advisory));
     const unprotected = raw.deletionProtection === "false";
     expect(problems.filter((problem) => !(unprotected && problem.startsWith("deletion-protection ")))).toEqual([]);
     expect(problems.some((problem) => problem.startsWith("deletion-protection "))).toBe(unprotected);
+  });
+});
+
+describe("a stack on GKE with one setting more", () => {
+  const found = async (more: Record<string, string>) => {
+    const resources = (await run({ ...FRESH, ...more }, FACTS)).declared.map(viewOf);
+    return RULES.flatMap((rule) => problemsOf(rule, resources).map(({ problem }) => `${rule.name}: ${problem}`));
+  };
+  const CLEAR = "nats-tls: values.config.nats.tls.enabled is not true: NATS takes logins in clear";
+
+  it("with TLS of NATS is reminded of nothing", async () => {
+    expect(await found({ natsTls: "generated" })).toEqual([]);
+  });
+
+  it("with an open control plane is stopped, whatever risks are accepted", async () => {
+    const open = { controlPlaneAccess: "public", acceptedRisks: "plain-http,public-control-plane" };
+    expect(await found(open)).toEqual([
+      "control-plane-closed: the control plane has a public address and no masterAuthorizedNetworksConfig: every address may try it",
+      CLEAR,
+    ]);
+  });
+
+  it("with a NATS elsewhere is reminded of that one's TLS", async () => {
+    const elsewhere = { deployNats: "false", natsHost: "nats.acme.dev", natsPassword: "Correct-Horse-Battery-9" };
+    expect(await found(elsewhere)).toEqual([
+      "nats-tls: values.config.server.NATS_URL asks for no TLS",
+      "nats-tls: values.config.worker.NATS_URL asks for no TLS",
+    ]);
+    expect(await found({ ...elsewhere, natsTls: "provided" })).toEqual([]);
   });
 });
 

@@ -9,10 +9,15 @@ export interface Certificate {
 
 const HOUR = 3_600_000;
 
-/** Makes a certificate; without `issuer` it signs itself and is an authority. */
+/** Makes a certificate; without `issuer` it signs itself and is an authority. It is valid for `days`, or has ended a day ago. */
 export function certificate(
   commonName: string,
-  { issuer, expired = false, names = [] }: { issuer?: Certificate; expired?: boolean; names?: readonly string[] } = {},
+  {
+    issuer,
+    expired = false,
+    names = [],
+    days = 1,
+  }: { issuer?: Certificate; expired?: boolean; names?: readonly string[]; days?: number } = {},
 ): Certificate {
   const { privateKey, publicKey } = generateKeyPairSync("rsa", {
     modulusLength: 2048,
@@ -23,7 +28,7 @@ export function certificate(
   made.publicKey = forge.pki.publicKeyFromPem(publicKey);
   made.serialNumber = `01${Buffer.from(commonName).toString("hex")}`;
   made.validity.notBefore = new Date(Date.now() - 48 * HOUR);
-  made.validity.notAfter = new Date(Date.now() + (expired ? -24 : 24) * HOUR);
+  made.validity.notAfter = new Date(Date.now() + (expired ? -24 : 24 * days) * HOUR);
   const subject = [{ name: "commonName", value: commonName }];
   made.setSubject(subject);
   made.setIssuer(issuer ? forge.pki.certificateFromPem(issuer.cert).subject.attributes : subject);

@@ -1,4 +1,5 @@
 import type { Evidence } from "../evidence";
+import { certificateEnds } from "./certificate";
 import { claims } from "./claims";
 import { cloudSql } from "./cloud-sql";
 import { environment, infrastructureConnections, serverConnections, waitingWorkers } from "./connections";
@@ -66,6 +67,7 @@ const RULES: readonly DiagnosisRule[] = [
   infrastructurePods,
   shortInfrastructure,
   natsConnection,
+  certificateEnds,
   repairs,
   lineWithoutNats,
   brokenContract,

@@ -1,10 +1,11 @@
 import type { ConnectProblem } from "../../../contract/errors";
 import { LOCATIONS } from "../../../contract/facts";
 import type { Answer, Evidence } from "../evidence";
+import { renewal, SAYS_ENDED } from "./certificate";
 import { putBack, update } from "./releases";
 import { failuresExplainedBy, keyOfFailing } from "./failing";
 import { grouped } from "./trouble";
-import { finding, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
+import { finding, run, say, type DiagnosisRule, type Finding, type FindingId, type Step } from "./finding";
 
 const CLUSTER_PROBLEMS: readonly ConnectProblem[] = ["bad-kubeconfig", "cluster-unreachable", "cluster-login"];
 
@@ -101,7 +102,13 @@ export const forbidden: DiagnosisRule = (evidence) => {
 };
 
 /** One way in which NATS cannot be asked: what it is called and what to do. */
-type NatsProblem = (evidence: Evidence) => { title: string; remedy: readonly Step[]; more?: string[] };
+type NatsProblem = (evidence: Evidence) => {
+  readonly title: string;
+  readonly remedy: readonly Step[];
+  readonly more?: readonly string[];
+  /** Default: the problem itself. */
+  readonly id?: FindingId;
+};
 
 const natsPods = ({ kubectl }: Evidence, what: string): Step =>
   run(`${kubectl} -n ${LOCATIONS.nats.namespace} ${what}`);
@@ -120,6 +127,8 @@ const unfinishedTls = (evidence: Evidence): readonly Step[] => [
 /** What of TLS fails, by our own words and those of Node and OpenSSL; the first that fits counts. */
 const TLS_PROBLEMS: readonly {
   readonly says: RegExp;
+  /** Default: tls. */
+  readonly id?: FindingId;
   readonly title: string;
   remedy(this: void, evidence: Evidence): readonly Step[];
 }[] = [
@@ -146,21 +155,10 @@ const TLS_PROBLEMS: readonly {
         : [say("Give the server a certificate (`tls` in its configuration), or set the stack's `natsTls` to off.")],
   },
   {
-    says: /expired/,
+    says: SAYS_ENDED,
+    id: "certificate-ends",
     title: "The certificate of the NATS server has expired",
-    remedy: (evidence) =>
-      isOurs(evidence)
-        ? [
-            say(
-              "One that the program made (`natsTls` generated) is renewed by an update; the servers read it without a restart:",
-            ),
-            update(evidence),
-            say("One of a Secret (`natsTls` provided) is for whoever keeps that Secret to renew."),
-          ]
-        : [
-            say("Renew it. With the new one in place of the old, the server takes it without a restart:"),
-            run("nats-server --signal reload"),
-          ],
+    remedy: renewal,
   },
   {
     says: /not valid yet/,
@@ -245,7 +243,7 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
     const message = evidence.nats.ok ? "" : evidence.nats.message;
     const known = TLS_PROBLEMS.find(({ says }) => says.test(message));
     if (!known) return { title: "TLS with NATS fails", remedy: [say("The message ends with OpenSSL's own words.")] };
-    return { title: known.title, remedy: known.remedy(evidence) };
+    return { title: known.title, remedy: known.remedy(evidence), ...(known.id ? { id: known.id } : {}) };
   },
   "bad-credentials": () => ({
     title: "The credentials for NATS cannot be used",
@@ -342,7 +340,7 @@ export const natsConnection: DiagnosisRule = (evidence, explained): Finding[] =>
     line: { text: line, at },
   }));
   return [
-    finding(problem, known.title, {
+    finding(known.id ?? problem, known.title, {
       evidence: [nats.message, ...(known.more ?? []), ...grouped(failing)],
       remedy: known.remedy,
       explains,

@@ -40,7 +40,11 @@ export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
   refused: SHOWS,
   closed: SHOWS,
   "no-nats": SHOWS,
-  tls: by([`${LIVE}/servers.ts`, "that has an expired certificate: renew it"]),
+  tls: as("unfinished"),
+  "certificate-ends": by(
+    [`${LIVE}/servers.ts`, "that has an expired certificate: renew it"],
+    [`${LIVE}/servers.ts`, "a Secret of one's own with a certificate that ends soon: replace it"],
+  ),
   "bad-credentials": SHOWS,
   "wrong-password": by([
     E2E,

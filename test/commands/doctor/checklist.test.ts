@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { checklist, exitOf, type Line } from "../../../commands/doctor/checklist";
 import { checklistText, screenOf } from "../../../commands/doctor/present";
-import { container, crashing, healthy, lines, namespace, nats, pod, workload } from "./evidence";
+import { container, crashing, healthy, lines, namespace, nats, NOW, pod, workload } from "./evidence";
 
 const lineOf = (lines: readonly Line[], item: string) => lines.find((line) => line.item === item);
 const plain = { colour: false, width: 80 };
@@ -26,6 +26,20 @@ describe("checklist", () => {
     const { nats: own } = healthy().namespaces;
     const found = checklist(healthy({ namespaces: { nats: own } }));
     expect([...new Set(found.lines.map(({ section }) => section))]).toEqual(["NATS pods"]);
+  });
+
+  it.each([
+    [400, "ok", "ends on 2027-04-06, in 400 days", "ok"],
+    [30, "ok", "ends on 2026-04-01, in 30 days", "ok"],
+    [29.9, "note", "ends on 2026-04-01, in 29 days", "ok"],
+    [0.5, "note", "ends on 2026-03-03, in less than a day", "ok"],
+    [0, "wrong", "has ended on 2026-03-02", "wrong"],
+    [undefined, "unknown", "NATS did not show one", "unknown"],
+  ])("says of the certificate that NATS shows, with %s days left: %s", (days, status, text, exit) => {
+    const ends = days === undefined ? {} : { ends: NOW + days * 24 * 3_600_000 };
+    const found = checklist(healthy({ tls: { natsTls: "generated", ...ends } }));
+    expect(lineOf(found.lines, "certificate")).toMatchObject({ section: "NATS TLS", status, found: text });
+    expect(exitOf(found)).toBe(exit);
   });
 
   it("names every rule that is broken, with what was found and expected", () => {

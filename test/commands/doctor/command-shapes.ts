@@ -37,6 +37,8 @@ const KUBECTL: Readonly<Record<string, Verb>> = {
   "port-forward": { args: [2, 2], like: /^((pod|service)\/[a-z0-9-]+|\d+)$/ },
   "delete pod": { args: [1, 1] },
   "delete pvc": { args: [1, 1] },
+  "delete secret": { args: [1, 1] },
+  "create secret generic": { args: [1, 1], flags: { "--from-file": "value" } },
   "delete statefulset": { args: [1, 1], flags: { "--cascade": "value" } },
   "patch pvc": { args: [1, 1], flags: { "-p": "value" } },
   "create role": { args: [1, 1], flags: { "--verb": "value", "--resource": "value" } },

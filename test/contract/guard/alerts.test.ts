@@ -105,6 +105,22 @@ const CASES: readonly Case[] = [
     fires: 9,
     labels: { ...LABELS, storage: "memory" },
   },
+  {
+    alert: "NoetlCertificateEnds",
+    // Minute by minute over the 30 days.
+    series: { [`noetl_contract_certificate_ends_seconds{job="${JOB}"}`]: "2592060-60x30" },
+    quiet: 6,
+    fires: 8,
+    labels: LABELS,
+  },
+  {
+    alert: "NoetlCertificateEnds",
+    // One that has ended, which is renewed.
+    series: { [`noetl_contract_certificate_ends_seconds{job="${JOB}"}`]: "-60x12 31536000x10" },
+    quiet: 14,
+    fires: 8,
+    labels: LABELS,
+  },
   { alert: "NoetlGuardDown", series: { [up]: "1 1 0x20" }, quiet: 5, fires: 12 },
   { alert: "NoetlGuardDown", series: { [up]: "1 1 _x30" }, quiet: 5, fires: 20 },
 ];

@@ -185,7 +185,7 @@ describe("the metrics", () => {
     const stream = streamOf({}, { max_age: 1 });
     const account = { memory: 10, storage: 20, limits: { max_memory: -1, max_storage: 100 } };
     const last = lookOf(seen({ stream, consumer: consumerOf({}), account: account as never }));
-    const text = metricsText({ ...base, last, stores: { memory: 50, file: 60 } });
+    const text = metricsText({ ...base, last, stores: { memory: 50, file: 60 }, certificateSeconds: -60 });
     const of = `{consumer="${CONSUMER.name}"}`;
     for (const line of [
       "# TYPE noetl_contract_holds gauge",
@@ -200,6 +200,7 @@ describe("the metrics", () => {
       'noetl_contract_store_max_bytes{storage="memory"} 50',
       'noetl_contract_store_max_bytes{storage="file"} 100',
       "noetl_contract_leader 1",
+      "noetl_contract_certificate_ends_seconds -60",
     ]) {
       expect(text.split("\n")).toContain(line);
     }

@@ -10,6 +10,7 @@ import { GUARD_VARIABLES, guardCommand, type GuardMode } from "../../../contract
 import { withDefaults, type ContractArguments } from "../../../contract/inputs";
 import { projectRoot } from "../../../contract/project";
 import { holdingStream, lockStream } from "../../../contract/rules/rule";
+import { certificate, type Certificate } from "../../support/certificates";
 import {
   addConsumer,
   addStream,
@@ -41,6 +42,13 @@ authorization { users: [
 const operator: ConnectionOptions = { user: "operator", pass: OPERATOR };
 const asGuard: ConnectionOptions = { user: "contract-guard", pass: GUARD, inboxPrefix: GUARD_INBOX };
 
+interface Start {
+  readonly mode?: GuardMode;
+  readonly id?: string;
+  /** Authorities of NATS, of one with TLS. */
+  readonly ca?: string;
+}
+
 /** The bundled program, as its pod runs it. */
 class Running {
   readonly lines: string[] = [];
@@ -58,10 +66,11 @@ class Running {
     }
   }
 
-  static async start(address: string, { mode = "heal", id = "guard-a" }: { mode?: GuardMode; id?: string } = {}) {
+  static async start(address: string, { mode = "heal", id = "guard-a", ca }: Start = {}) {
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), "contract-guard-"));
     const contract = path.join(dir, "contract.json");
-    fs.writeFileSync(contract, JSON.stringify({ contract: { ...CONTRACT, connection: { servers: [address] } } }));
+    const connection = { servers: [address], ...(ca === undefined ? {} : { tls: { ca } }) };
+    fs.writeFileSync(contract, JSON.stringify({ contract: { ...CONTRACT, connection } }));
     const port = await closedPort();
     const built = path.join(projectRoot(), "dist", "contract", "guard", LOCATIONS.guard.program);
     // In a folder of its own: nothing beside the file is found.
@@ -439,5 +448,47 @@ describe("the guard's user", () => {
     const answer = await connection.request(`$JS.API.CONSUMER.DURABLE.CREATE.${S}.${C}`, JSON.stringify(body));
     expect(answer.json()).toMatchObject({ error: { err_code: 10148 } });
     await connection.close();
+  });
+});
+
+describe("the certificate that NATS shows", () => {
+  const DAY = 24 * 3600;
+  const authority = certificate("authority");
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "guard-tls-"));
+  afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
+
+  const tls = ({ cert, key }: Certificate): string => {
+    fs.writeFileSync(path.join(dir, "tls.crt"), cert);
+    fs.writeFileSync(path.join(dir, "tls.key"), key);
+    return `${config()}\ntls {cert_file: "${path.join(dir, "tls.crt")}", key_file: "${path.join(dir, "tls.key")}"}`;
+  };
+  const made = (more: object) => certificate("server", { issuer: authority, names: ["127.0.0.1"], ...more });
+
+  it("is shown by its end while it keeps the guard out, and when it was renewed", async () => {
+    const own = await startNatsServer({ config: tls(made({ expired: true })) });
+    try {
+      const guard = await Running.start(own.address, { ca: authority.cert });
+      guards.push(guard);
+      const metric = "noetl_contract_certificate_ends_seconds";
+      const left = await until("the end of one that has ended", () => guard.metric(metric));
+      expect(Math.abs(left + DAY)).toBeLessThan(600);
+      expect(await guard.metric("noetl_contract_nats_connected")).toBe(0);
+      expect(guard.messages().join()).toContain("has expired on");
+      await own.reload(tls(made({ days: 365 })));
+      await guard.reaches("noetl_contract_holds", 1);
+      const renewed = await until("the end of the new one", async () => {
+        const seconds = await guard.metric(metric);
+        return seconds !== undefined && seconds > 0 ? seconds : undefined;
+      });
+      expect(Math.abs(renewed - 365 * DAY)).toBeLessThan(600);
+    } finally {
+      await own.stop();
+    }
+  });
+
+  it("is not spoken of without TLS", async () => {
+    const guard = await start();
+    await guard.reaches("noetl_contract_holds", 1);
+    expect(await guard.get("/metrics")).not.toContain("certificate");
   });
 });

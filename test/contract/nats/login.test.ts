@@ -11,9 +11,19 @@ import {
   type ContractArguments,
   type ContractInputs,
 } from "../../../contract";
+import { Deadline } from "../../../contract/deadline";
+import { servedCertificate } from "../../../contract/nats/served";
 import { certificate, type Certificate } from "../../support/certificates";
 import { inputProblems } from "../../../contract/input-problems";
-import { JETSTREAM, proxy, rejection, startNatsServer, startNoetl, type NatsServer } from "../../support/nats";
+import {
+  closedPort,
+  JETSTREAM,
+  proxy,
+  rejection,
+  startNatsServer,
+  startNoetl,
+  type NatsServer,
+} from "../../support/nats";
 
 let dir: string;
 beforeAll(() => {
@@ -101,6 +111,23 @@ describe("TLS", () => {
       `the certificate of NATS at ${server.address} has expired on ${day}: let the server have a new one, which it reads without a restart`,
     );
     expect(performance.now() - start).toBeLessThan(10_000);
+  });
+
+  it("has its certificate looked at as the server shows it, whoever has signed it, and without a log-in", async () => {
+    const seen = (server: Pick<NatsServer, "address">, settings: Parameters<typeof inputs>[1], scheme = "") =>
+      servedCertificate(inputs(server, settings, scheme), new Deadline(5000));
+    const server = await started(tls(expired));
+    expect(await seen(server, { ca: stranger.cert })).toMatchObject({ names, issuer: "authority" });
+    expect((await seen(server, undefined, "tls://"))?.to.getTime()).toBeLessThan(Date.now());
+    expect(await seen(server, undefined)).toBeUndefined();
+    const first = await started(tls(right, "handshake_first: true"));
+    expect((await seen(first, { handshakeFirst: true }))?.to.getTime()).toBeGreaterThan(Date.now());
+    // One without TLS is not spoken to in it: it would take that for a client that is broken.
+    const between = await proxy(await started(JETSTREAM));
+    cleanups.push(() => between.close());
+    expect(await seen(between, { ca: authority.cert })).toBeUndefined();
+    expect(between.sent()).toBe("");
+    expect(await seen({ address: `127.0.0.1:${await closedPort()}` }, { ca: authority.cert })).toBeUndefined();
   });
 
   it("with a certificate for another host is refused", async () => {

@@ -6,9 +6,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { forwardPort } from "../../../../contract/nats/port-forward";
 import { LOCATIONS } from "../../../../contract/facts";
 import { exitOf } from "../../../../commands/doctor/checklist";
+import { diagnose } from "../../../../commands/doctor/diagnosis";
 import type { Target } from "../../../../commands/doctor/target";
 import { certificate, type Certificate } from "../../../support/certificates";
 import { JETSTREAM, startNatsServer } from "../../../support/nats";
+import { healthy, NOW } from "../evidence";
+import { commandsOf, kubectlOf } from "./shell";
 import { Deployment, examine, remedyText, verified } from "./support";
 
 // NATS servers that the stack does not install.
@@ -97,11 +100,12 @@ describe("TLS", () => {
         user: "noetl",
         password: "any",
         port: server.port,
+        ...(ca ? { tls: true } : {}),
       },
     };
     const { findings } = await examine(target);
     const [finding] = findings;
-    expect(findings.map(({ id, severity }) => [id, severity])).toEqual([["tls", "cause"]]);
+    expect(findings.map(({ severity }) => severity)).toEqual(["cause"]);
     expect(finding?.evidence).toHaveLength(1);
     /** What is found after the server has got another certificate in place of its own, by the signal that is told. */
     const renewed = async (other: Certificate): Promise<string[]> => {
@@ -110,29 +114,66 @@ describe("TLS", () => {
       await server.reload(config);
       return (await examine(target)).findings.map(({ id }) => id);
     };
-    return { title: finding?.title, evidence: finding?.evidence[0], remedy: finding && remedyText(finding), renewed };
+    const line = (await verified(target)).lines.find(({ section }) => section === "NATS TLS");
+    const { id, title, evidence } = finding ?? {};
+    return { id, title, line, evidence: evidence?.[0], remedy: finding && remedyText(finding), renewed };
   }
 
   it("that has an expired certificate: renew it", async () => {
     const found = await said(certificate("expired", { issuer: authority, names, expired: true }), authority);
     expect(found.title).toBe("The certificate of the NATS server has expired");
     expect(found.evidence).toContain("has expired on");
+    expect(found.id).toBe("certificate-ends");
+    expect(found.line).toMatchObject({ status: "wrong", found: expect.stringContaining("has ended on") as string });
     expect(found.remedy).toContain("nats-server --signal reload");
-    expect(await found.renewed(certificate("renewed", { issuer: authority, names }))).not.toContain("tls");
+    // By what NATS shows then: the password is not its user's.
+    const ends = async (days: number) => found.renewed(certificate("renewed", { issuer: authority, names, days }));
+    expect(await ends(20)).toEqual(expect.arrayContaining(["certificate-ends"]));
+    const after = await ends(365);
+    expect(after).not.toContain("certificate-ends");
+    expect(after).not.toContain("tls");
+  });
+
+  it("of the stack's NATS, a Secret of one's own with a certificate that ends soon: replace it", async () => {
+    const name = "own-certificate";
+    const namespace = LOCATIONS.nats.namespace;
+    const secret = { namespace, body: { metadata: { name }, stringData: { "tls.crt": "the old one" } } };
+    await deployment.core.createNamespacedSecret(secret);
+    cleanups.push(() => deployment.core.deleteNamespacedSecret({ namespace, name }));
+    const renewed = certificate("renewed", { issuer: authority, names, days: 365 });
+    const files = { "tls.crt": renewed.cert, "tls.key": renewed.key, "ca.crt": authority.cert };
+    for (const [file, text] of Object.entries(files)) {
+      fs.writeFileSync(path.join(deployment.dir, file), text);
+      cleanups.push(() => fs.rmSync(path.join(deployment.dir, file)));
+    }
+    const tls = { natsTls: "provided", secret: name, ends: NOW + 20 * 24 * 3_600_000 };
+    const [found] = diagnose(healthy({ tls })).findings;
+    expect(found).toMatchObject({ id: "certificate-ends", severity: "note" });
+    for (const command of commandsOf(found).filter((each) => each.startsWith("kubectl"))) {
+      await kubectlOf(deployment, command);
+    }
+    const { data = {} } = await deployment.core.readNamespacedSecret({ namespace, name });
+    const read = Object.entries(data).map(([file, text]) => [file, Buffer.from(text, "base64").toString()]);
+    expect(Object.fromEntries(read)).toEqual(files);
   });
 
   it("that has a certificate for another host name", async () => {
-    const found = await said(certificate("other", { issuer: authority, names: ["other.example"] }), authority);
-    expect(found.title).toBe("The certificate of the NATS server is for another host name");
+    const found = await said(
+      certificate("other", { issuer: authority, names: ["other.example"], days: 365 }),
+      authority,
+    );
+    expect([found.id, found.title]).toEqual(["tls", "The certificate of the NATS server is for another host name"]);
   });
 
   it("that has a certificate of an authority that is not trusted", async () => {
-    const found = await said(certificate("server", { issuer: authority, names }), certificate("stranger"));
+    const found = await said(certificate("server", { issuer: authority, names, days: 365 }), certificate("stranger"));
+    expect(found.id).toBe("tls");
     expect(found.title).toContain("comes from an authority that is not trusted here");
   });
 
   it("that is demanded, which a stack's connections do not speak", async () => {
     const found = await said(certificate("server", { issuer: authority, names }));
+    expect([found.id, found.line]).toEqual(["tls", undefined]);
     expect(found.title).toContain("demands TLS");
     expect(found.remedy).toContain("natsHost");
   });

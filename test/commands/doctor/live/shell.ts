@@ -79,6 +79,18 @@ export async function kubectlOf(deployment: Deployment, command: string): Promis
     });
     return "";
   }
+  if (verb === "delete" && rest[0] === "secret") {
+    await deployment.core.deleteNamespacedSecret({ namespace, name: rest[1] ?? "" });
+    return "";
+  }
+  if (verb === "create" && rest[0] === "secret") {
+    const files = rest.flatMap((word) => /^--from-file=(.+)$/.exec(word)?.[1] ?? []);
+    const data = Object.fromEntries(
+      files.map((file) => [file, fs.readFileSync(path.join(deployment.dir, file)).toString("base64")]),
+    );
+    await deployment.core.createNamespacedSecret({ namespace, body: { metadata: { name: rest[2] ?? "" }, data } });
+    return "";
+  }
   if (verb === "patch" && rest[0] === "pvc") {
     const body = JSON.parse(rest[rest.indexOf("-p") + 1] ?? "") as object;
     const claim = { namespace, name: rest[1] ?? "", body };
