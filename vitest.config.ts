@@ -104,6 +104,7 @@ const NEEDS = {
 // One project per kind of test, so that each can be run on its own: `npx vitest run --project unit`.
 export default defineConfig({
   test: {
+    // A limit ends a test that hangs; a busy machine takes some times as long as usual, and no test fails for that.
     // Three files at a time for two cores: much of a test is waiting. Every file has servers, ports and folders of its own.
     maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
@@ -133,8 +134,8 @@ export default defineConfig({
         test: {
           name: "gke",
           include: NEEDS.gke,
-          testTimeout: 120_000,
-          hookTimeout: 180_000,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
           globalSetup: ["test/setup/tools.ts"],
         },
       },
@@ -150,8 +151,8 @@ export default defineConfig({
         test: {
           name: "contract",
           include: NEEDS.contract,
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
           globalSetup: ["test/setup/tools.ts", "test/setup/gateway.ts"],
         },
       },
@@ -168,8 +169,8 @@ export default defineConfig({
         test: {
           name: "doctor",
           include: NEEDS.doctor,
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          testTimeout: 180_000,
+          hookTimeout: 240_000,
           globalSetup: ["test/setup/tools.ts"],
         },
       },
@@ -177,8 +178,8 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: NEEDS.e2e,
-          testTimeout: 300_000,
-          hookTimeout: 300_000,
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
           globalSetup: ["test/setup/tools.ts"],
         },
       },

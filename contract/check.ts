@@ -114,7 +114,7 @@ export async function retrying<T>(inputs: ContractInputs, work: (deadline: Deadl
     } catch (caught) {
       if (!(caught instanceof ConnectError) || caught.patience === "none") throw caught;
       // A try that the deadline cut off found out less than the one before it.
-      const isCutOff = caught.problem === "no-answer" && deadline.remaining() <= 0;
+      const isCutOff = caught.problem === "no-answer" && deadline.isOver();
       const error = isCutOff ? (trouble?.error ?? caught) : caught;
       const since = trouble?.error.problem === error.problem ? trouble.since : deadline.elapsed();
       trouble = { error, since };
@@ -135,16 +135,34 @@ export async function retrying<T>(inputs: ContractInputs, work: (deadline: Deadl
 export async function checkWith(inquiry: Inquiry, wait: boolean, remembered: Remembered = {}): Promise<ContractReport> {
   const { inputs, deadline } = inquiry;
   let consumerSeen: number | undefined;
+  let observation: Observation | undefined;
   for (let tries = 1; ; tries++) {
-    const observation = await observe(inquiry, remembered);
+    const latest = await unlessCutOff(observe(inquiry, remembered), observation, deadline);
+    const isLast = latest === observation;
+    observation = latest;
     if (observation.observed.consumer) consumerSeen ??= deadline.elapsed();
     const results = evaluateRules(inputs, observation.observed);
     const missing = wait && deadline.remaining() > LAST_LOOK_MILLISECONDS;
     const unsettled = missing && deadline.elapsed() - (consumerSeen ?? 0) < BRIEF_MILLISECONDS;
-    if (isFinal(results, { missing, unsettled })) {
+    if (isLast || isFinal(results, { missing, unsettled })) {
       return reportOf(inquiry, observation, wait ? withWaiting(results, deadline) : results);
     }
     await deadline.pause(pauseAfter(tries), LAST_LOOK_MILLISECONDS);
+  }
+}
+
+/** What is seen now; where the deadline cuts that off, which finds out less than the look before it, what that one saw. */
+async function unlessCutOff(
+  looking: Promise<Observation>,
+  before: Observation | undefined,
+  deadline: Deadline,
+): Promise<Observation> {
+  try {
+    return await looking;
+  } catch (error) {
+    const isCutOff = error instanceof ConnectError && error.problem === "no-answer" && deadline.isOver();
+    if (before === undefined || !isCutOff) throw error;
+    return before;
   }
 }
 

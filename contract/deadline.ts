@@ -19,6 +19,11 @@ export class Deadline {
     return Math.max(0, this.milliseconds - this.elapsed());
   }
 
+  /** Whether the time is up, by a timer that was set for what was left: those count whole milliseconds, and end early by one. */
+  isOver(): boolean {
+    return this.remaining() < 2;
+  }
+
   /** Milliseconds that the next step may take: at most `longest`, at most what is left, at least one. */
   step(longest: number = STEP_MILLISECONDS): number {
     return Math.max(1, Math.min(longest, this.remaining()));

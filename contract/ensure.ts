@@ -216,10 +216,11 @@ export class EnsureRefused extends Error {
  */
 export async function ensureContract(inputs: ContractInputs, remembered: Remembered = {}): Promise<EnsureReport> {
   const done: string[] = [];
+  const before: Before = { remembered, done };
   return retrying(inputs, async (deadline) => {
     const session = await openSession(inputs, deadline);
     try {
-      await change({ session, inputs, deadline }, { remembered, done });
+      await change({ session, inputs, deadline }, before);
       return { ...(await checkWith({ session, inputs, deadline }, true, remembered)), changes: done };
     } finally {
       await session.close();
@@ -231,11 +232,16 @@ interface Before {
   readonly remembered: Remembered;
   /** What has been done, by earlier tries too; added to as it is. */
   readonly done: string[];
+  /** What was asked for and not answered: done where the next try finds that it is not needed any more. */
+  unanswered?: string;
 }
 
-async function change({ session, inputs, deadline }: Inquiry, { remembered, done }: Before): Promise<void> {
+async function change({ session, inputs, deadline }: Inquiry, before: Before): Promise<void> {
+  const { remembered, done, unanswered } = before;
   const { observed } = await observe({ session, inputs, deadline }, remembered);
   const { changes, refused } = ensurePlan(inputs, observed);
+  if (unanswered !== undefined && !changes.some(({ does }) => does === unanswered)) done.push(unanswered);
+  before.unanswered = undefined;
   const forbids = refused.filter(breaks(inputs));
   if (forbids.length > 0) {
     const what = `${list(forbids.map(checkName))} ${forbids.length === 1 ? "needs" : "need"}`;
@@ -245,7 +251,9 @@ async function change({ session, inputs, deadline }: Inquiry, { remembered, done
     );
   }
   for (const { does, subject, body } of changes) {
+    before.unanswered = does;
     await session.change({ subject, body, what: `to ${does}` }, deadline);
+    before.unanswered = undefined;
     done.push(does);
   }
 }

@@ -113,7 +113,7 @@ export async function hindrances(inputs: ContractInputs): Promise<Hindrance[]> {
 }
 
 /** How long one look beside Helm's wait may take, in seconds. */
-const LOOK_SECONDS = 3;
+const LOOK_SECONDS = 8;
 
 async function lastWordsOf(inputs: ContractInputs, pod: string, container: string): Promise<string> {
   const log = await previousLog(inputs, { pod, container }, new Deadline(LOOK_SECONDS * 1000));

@@ -21,6 +21,7 @@ import type { Probe } from "./probe-results";
 import { PROBE_RULES } from "./rules/probe";
 import { sameCount } from "./rules/rule";
 import type { Inquiry, Session } from "./nats/session";
+import type { StreamInfo } from "nats";
 
 /** What was tried, and the rules that it leaves open. */
 export interface TriedOut {
@@ -100,7 +101,7 @@ interface Tries {
 async function tryAs({ asServer, asWorker, asChecker }: Tries, known: Promise<Known>): Promise<TriedOut> {
   const [probe, { elsewhere, info }, checkers] = await Promise.all([
     tryWith(asServer, known, asWorker),
-    whatItSees(asWorker, known),
+    whatItSees({ asWorker, asChecker }, known),
     Promise.all([known, mayTrace(asChecker.session, asChecker.deadline)]).then(([{ stream }, quiet]) =>
       probePublishes(asChecker, { stream, quiet }),
     ),
@@ -157,19 +158,34 @@ async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inqui
   };
 }
 
+/** Looks after the first one, at most, while the stream is made at just this moment. */
+const MOST_LOOKS = 3;
+
+const createdOf = (info: StreamInfo | undefined): string => (info ? String(info.created) : "");
+
 /** Whether NoETL's login may look stream and consumer up, and whether it sees the same stream as the check's login. */
-async function whatItSees(
-  { session, inputs, deadline }: Inquiry,
+export async function whatItSees(
+  { asWorker, asChecker }: Pick<Tries, "asWorker" | "asChecker">,
   known: Promise<Known>,
 ): Promise<Pick<Probe, "elsewhere"> & { info?: string }> {
+  const { session, inputs, deadline } = asWorker;
+  const infoOf = ({ session: asked }: Inquiry) => asked.streamInfo(inputs.stream, deadline);
   try {
-    const [info, infos] = await Promise.all([
-      session.streamInfo(inputs.stream, deadline),
+    const [info, { stream }] = await Promise.all([
+      infoOf(asWorker),
       known,
       Promise.all(consumerTerms(inputs).map(({ name }) => session.consumerInfo(inputs.stream, name, deadline))),
     ]);
-    const [seen, other] = [info, infos.stream].map((each) => (each ? String(each.created) : ""));
-    return infos.stream === undefined || seen === other ? {} : { elsewhere: seen ?? "" };
+    let [seen, other] = [createdOf(info), createdOf(stream)];
+    // Both were asked at once, and NoETL may have made the stream between the two: they differ where it stays the same meanwhile.
+    for (let looks = 0; other !== "" && seen !== other; looks++) {
+      if (looks === MOST_LOOKS) return {};
+      seen = createdOf(await infoOf(asWorker));
+      const again = createdOf(await infoOf(asChecker));
+      if (again === other && seen !== other) return { elsewhere: seen };
+      other = again;
+    }
+    return {};
   } catch (error) {
     if (!(error instanceof ConnectError) || error.problem !== "missing-permission") throw error;
     return { info: wordsOf(error) };

@@ -57,7 +57,7 @@ interface Asked extends Pick<ContractInputs, "expect" | "worker"> {
   readonly streamCreated?: string;
 }
 
-/** How long a refresh, and an update before which nothing was deployed, wait for a server that does not answer, in seconds. */
+/** How long a refresh, an update's look, and an update before which nothing was deployed, wait for a server that does not answer, in seconds. */
 const REFRESH_TIMEOUT_SECONDS = 15;
 
 /** How long a preview may take for its look at the contract, in seconds. */
@@ -97,8 +97,8 @@ function changed(olds: object, news: object, names: readonly (keyof ContractInpu
  * a refresh found a difference; and where none of that is so, whenever the live contract is not as the state has it. Nothing
  * is ever replaced.
  *
- * The look takes {@link LOOK_SECONDS} at most. A preview that cannot reach NATS says so and finds nothing; an update that
- * cannot reach it runs the check, which says why.
+ * The look takes {@link LOOK_SECONDS} at most, an update's {@link REFRESH_TIMEOUT_SECONDS}. A preview that cannot reach NATS says
+ * so and finds nothing; an update that cannot reach it runs the check, which says why.
  */
 export async function diff(_id: string, olds: object, news: object): Promise<pulumi.dynamic.DiffResult> {
   const [before, after] = [olds as Record<string, unknown>, news as Record<string, unknown>];
@@ -112,7 +112,8 @@ async function isNews(state: ContractState, inputs: ContractInputs): Promise<boo
   const { preview, urn } = runOf(inputs);
   const say = (message: string): Promise<void> => (preview ? warn(message, urn) : Promise.resolve());
   try {
-    const live = await look(inputs, rememberedIn(askedFor(state)));
+    const seconds = preview ? LOOK_SECONDS : REFRESH_TIMEOUT_SECONDS;
+    const live = await look(inputs, rememberedIn(askedFor(state)), seconds);
     const [was, is] = [Object.keys(state.differences ?? {}), Object.keys(differencesIn(live.checks))];
     // That something happened is news once, and no news when it is over.
     const news = is.some((name) => !was.includes(name)) || was.some((name) => !is.includes(name) && !EVENTS.has(name));
@@ -130,9 +131,9 @@ async function isNews(state: ContractState, inputs: ContractInputs): Promise<boo
   }
 }
 
-/** The check, once and without another try, within {@link LOOK_SECONDS}. */
-async function look(inputs: ContractInputs, remembered: Remembered): Promise<ContractReport> {
-  const deadline = new Deadline(LOOK_SECONDS * 1000);
+/** The check, once and without another try. */
+async function look(inputs: ContractInputs, remembered: Remembered, seconds: number): Promise<ContractReport> {
+  const deadline = new Deadline(seconds * 1000);
   const session = await openSession(inputs, deadline);
   try {
     return await checkWith({ session, inputs, deadline }, false, remembered);

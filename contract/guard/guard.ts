@@ -257,7 +257,8 @@ export class Guard {
         this.log.event(isOurs ? "warn" : "info", words);
         this.log.forget("heal");
       } catch (error) {
-        if (!(error instanceof ConnectError) || error.problem === "closed") throw error;
+        // Where no answer came, or a cluster has no leader yet, nothing was refused: the next look finds whether it was made.
+        if (!(error instanceof ConnectError) || error.patience !== "none") throw error;
         this.counts.refused++;
         this.log.state("heal", {
           level: "error",

@@ -1,7 +1,7 @@
 /** What is asked of a NATS server once the login stands. */
-import { setImmediate } from "node:timers/promises";
+import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { Events, headers as natsHeaders } from "nats";
-import type { ConsumerInfo, JetStreamAccountStats, MsgHdrs, NatsConnection, NatsError, StreamInfo } from "nats";
+import type { ConsumerInfo, JetStreamAccountStats, Msg, MsgHdrs, NatsConnection, NatsError, StreamInfo } from "nats";
 import { within, type Deadline } from "../deadline";
 import { targetsOf } from "../declared/targets";
 import { ConnectError } from "../errors";
@@ -110,6 +110,9 @@ const ANSWER_MILLISECONDS = 3_000;
 const LIST_MILLISECONDS = 6_000;
 /** Longest wait for the permissions, in milliseconds: a server that does not tell them may not answer at all. */
 const PERMISSIONS_MILLISECONDS = 2_000;
+
+/** The share of the time left that may be spent on waiting for an answer to what is tried out; the rest is a ping's. */
+const PATIENT_SHARE = 0.75;
 
 interface ApiError {
   readonly code: number;
@@ -235,22 +238,34 @@ export class NatsSession implements Session {
   }
 
   async attempt({ subject, body = "", headers }: Trial, milliseconds: number, deadline: Deadline): Promise<Attempt> {
-    const patience = deadline.step(milliseconds);
+    const patience = deadline.step(Math.min(milliseconds, deadline.remaining() * PATIENT_SHARE));
+    // It outlives the wait: an answer that has come meanwhile is read before the answer to the ping.
+    const options = { timeout: patience + ANSWER_MILLISECONDS, headers: headers && headersOf(headers) };
     try {
-      const options = { timeout: patience, headers: headers && headersOf(headers) };
-      return { kind: "answer", text: (await this.connection.request(subject, body, options)).string() };
+      const request = this.connection.request(subject, body, options);
+      const answer = await soon(request, patience);
+      if (answer) return { kind: "answer", text: answer.string() };
+      // Nothing is known where this process was busy, or the server is, neither of which gets to a ping then; nor where the
+      // time was up before an answer could come.
+      const isEarly = patience < milliseconds / 2;
+      if (!isEarly) await within(deadline.step(ANSWER_MILLISECONDS), subject, () => this.connection.flush());
+      const late = await soon(request, isEarly ? deadline.step() : 0);
+      if (late) return { kind: "answer", text: late.string() };
+      if (isEarly) throw this.unanswered(subject);
+      return { kind: "silence" };
     } catch (error) {
       const { code, message } = error as NatsError;
       if (String(code) === "PERMISSIONS_VIOLATION") return { kind: "refused", words: message.replaceAll("'", "") };
       if (String(code) === "503") return { kind: "nobody" };
-      if (String(code) === "TIMEOUT" && !this.connection.isClosed()) {
-        // Where the time was up before an answer could come, nothing is known.
-        if (patience >= milliseconds / 2) return { kind: "silence" };
-        throw new ConnectError("no-answer", `${this.server}: waited for the answer to a publish on ${subject}`);
-      }
+      if (error instanceof ConnectError || (String(code) === "TIMEOUT" && !this.connection.isClosed()))
+        throw this.unanswered(subject);
       const closed = `${this.server} closed the connection while ${subject} was tried`;
       throw this.relay.failure() ?? new ConnectError("closed", closed);
     }
+  }
+
+  private unanswered(subject: string): ConnectError {
+    return new ConnectError("no-answer", `${this.server}: waited for the answer to a publish on ${subject}`);
   }
 
   async publishRefusals(trials: readonly Trial[], deadline: Deadline): Promise<(string | undefined)[]> {
@@ -359,6 +374,18 @@ export class NatsSession implements Session {
       code === 503 || UNAVAILABLE.includes(err_code) ? "jetstream-unavailable" : "refused-request",
       `${this.server} refused ${what}: ${said}`,
     );
+  }
+}
+
+/** What a request is answered within `milliseconds`; undefined where nothing has come by then. */
+async function soon(request: Promise<Msg>, milliseconds: number): Promise<Msg | undefined> {
+  // It may fail when nobody waits for it any more.
+  request.catch(() => undefined);
+  const timer = new AbortController();
+  try {
+    return await Promise.race([request, sleep(milliseconds, undefined, { signal: timer.signal })]);
+  } finally {
+    timer.abort();
   }
 }
 

@@ -1,7 +1,7 @@
 import * as net from "node:net";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { checkContract, ConnectError, withDefaults, type ContractInputs } from "../../contract";
-import { rejection, startNatsServer, startNoetl, until, type NatsServer } from "../support/nats";
+import { checkContract, ConnectError, ensureContract, withDefaults, type ContractInputs } from "../../contract";
+import { rejection, removeStreams, startNatsServer, startNoetl, until, type NatsServer } from "../support/nats";
 
 let server: NatsServer;
 beforeAll(async () => {
@@ -91,7 +91,7 @@ describe("a connection that breaks once", () => {
     "after $after ($then) is made again, and the contract is checked",
     async (fault) => {
       const way = await faulty(fault);
-      expect(await checkContract(inputs(way, 20))).toMatchObject({ holds: true, report: "" });
+      expect(await checkContract(inputs(way, 60))).toMatchObject({ holds: true, report: "" });
       expect(way.count().all).toBe(2);
       await until("every connection to be closed", () => way.count().open === 0 || undefined);
     },
@@ -99,7 +99,7 @@ describe("a connection that breaks once", () => {
 
   it("breaks twice, in two ways, and is made a third time", async () => {
     const way = await faulty({ after: "\r\n", then: "drop" }, { after: '"config"', then: "end" });
-    expect(await checkContract(inputs(way, 20))).toMatchObject({ holds: true });
+    expect(await checkContract(inputs(way, 60))).toMatchObject({ holds: true });
     expect(way.count().all).toBe(3);
   });
 });
@@ -110,9 +110,9 @@ describe("a connection that nothing comes through any more", () => {
     async (then) => {
       const way = await faulty({ after: "PONG\r\n", then });
       const started = performance.now();
-      expect(await checkContract(inputs(way, 20))).toMatchObject({ holds: true, report: "" });
+      expect(await checkContract(inputs(way, 60))).toMatchObject({ holds: true, report: "" });
       expect(way.count().all).toBe(2);
-      expect(performance.now() - started).toBeLessThan(10_000);
+      expect(performance.now() - started).toBeLessThan(30_000);
     },
   );
 
@@ -122,14 +122,32 @@ describe("a connection that nothing comes through any more", () => {
       faults.map(async (fault) => {
         const way = await faulty(...Array.from({ length: 9 }, () => fault));
         const started = performance.now();
-        const error = await rejection(checkContract(inputs(way, 1)));
-        expect(performance.now() - started).toBeLessThan(2_500);
+        const error = await rejection(checkContract(inputs(way, 2)));
+        expect(performance.now() - started).toBeLessThan(20_000);
         expect(error).toBeInstanceOf(ConnectError);
         expect((error as ConnectError).problem).toBe("no-answer");
         expect(error.message).toMatch(/waited for .* \(gave up after [\d.]+ s and one try\)$/);
         await until("every connection to be closed", () => way.count().open === 0 || undefined);
       }),
     );
+  });
+});
+
+describe("a change whose answer is lost", () => {
+  it("is said to have been done where it was", async () => {
+    await removeStreams(server);
+    try {
+      const way = await faulty({ after: 'stream_create_response","config"', then: "drop" });
+      const { report, changes } = await ensureContract({ ...inputs(way, 60), mode: "ensure" });
+      expect({ report, changes }).toEqual({
+        report: "",
+        changes: ["create stream NOETL_COMMANDS", "create consumer noetl_worker_pool"],
+      });
+      expect(way.count().all).toBe(2);
+    } finally {
+      await removeStreams(server);
+      await startNoetl(server);
+    }
   });
 });
 

@@ -50,7 +50,7 @@ async function noetl(release: string, env: Record<string, string> = {}): Promise
       NATS_URL: `nats://${server.address}`,
       ...env,
     },
-    timeout: 60_000,
+    timeout: 110_000,
   });
   return JSON.parse(stdout) as Said;
 }
@@ -65,7 +65,7 @@ async function tried(release: string, env: Record<string, string>): Promise<stri
     return await until(
       "an error of NoETL's client",
       () => (/CERTIFICATE|received|Error: /.test(said) ? said : undefined),
-      30_000,
+      90_000,
     );
   } finally {
     child.kill("SIGKILL");

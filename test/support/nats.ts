@@ -339,12 +339,12 @@ export async function removeStreams(server: { address: string }, options: Connec
   );
 }
 
-/** Inputs of a check of `server`, with a short deadline. */
+/** Inputs of a check of `server`, which waits for ten seconds at most. */
 export function inputsFor(
   server: { address: string },
   args: Omit<ContractArguments, "connection"> = {},
 ): ContractInputs {
-  return withDefaults({ connection: { servers: [server.address] }, timeoutSeconds: 2, ...args });
+  return withDefaults({ connection: { servers: [server.address] }, timeoutSeconds: 10, ...args });
 }
 
 /** Runs a shell command that starts with `nats`, the command line and independent witness; gives its output. */
@@ -353,7 +353,7 @@ export async function natsCommand(command: string, env: NodeJS.ProcessEnv = {}):
   const home = fs.mkdtempSync(path.join(os.tmpdir(), "contract-cli-"));
   const PATH = [path.dirname(nats), process.env.PATH].join(path.delimiter);
   try {
-    const { stdout } = await run("sh", ["-c", command], { env: { PATH, HOME: home, ...env }, timeout: 20_000 });
+    const { stdout } = await run("sh", ["-c", command], { env: { PATH, HOME: home, ...env }, timeout: 60_000 });
     return stdout;
   } finally {
     fs.rmSync(home, { recursive: true, force: true });
@@ -366,6 +366,8 @@ export interface Proxy {
   open(): number;
   /** All that clients have sent. */
   sent(): string;
+  /** Passes nothing on any more that comes from the server. */
+  silence(): void;
   close(): Promise<void>;
 }
 
@@ -377,6 +379,7 @@ export async function proxy(server: { port: number }, marker?: string): Promise<
   const sockets = new Set<net.Socket>();
   let open = 0;
   let sent = "";
+  let isSilent = false;
   const keep = (socket: net.Socket): void => {
     sockets.add(socket);
     socket.on("error", () => socket.destroy());
@@ -398,7 +401,7 @@ export async function proxy(server: { port: number }, marker?: string): Promise<
     });
     let passed = "";
     upstream.on("data", (chunk) => {
-      if (marker !== undefined && passed.includes(marker)) return;
+      if (isSilent || (marker !== undefined && passed.includes(marker))) return;
       const text = chunk.toString("latin1");
       const end = marker === undefined ? -1 : (passed + text).indexOf(marker);
       const part = end < 0 ? text : (passed + text).slice(passed.length, end + (marker?.length ?? 0));
@@ -412,6 +415,7 @@ export async function proxy(server: { port: number }, marker?: string): Promise<
     address: `127.0.0.1:${port}`,
     open: () => open,
     sent: () => sent,
+    silence: () => void (isSilent = true),
     close: async () => {
       for (const socket of sockets) socket.destroy();
       await new Promise((resolve) => listener.close(resolve));

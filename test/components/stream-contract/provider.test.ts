@@ -235,7 +235,7 @@ describe("against a server", () => {
   afterAll(() => server.stop());
 
   it("create fails, read reports, and create passes once NoETL has started", async () => {
-    const inputs = inputsFor(server, { timeoutSeconds: 1 });
+    const inputs = inputsFor(server, { timeoutSeconds: 4 });
     expect((await rejection(create(inputs))).message).toContain("violation stream-exists");
     const missing = await read("id", inputs);
     expect(missing).toMatchObject({ id: "id", props: { holds: false, stream: "NOETL_COMMANDS" }, inputs });
@@ -255,7 +255,7 @@ describe("against a server", () => {
 
   it("a refresh keeps what was asked for, however often it is run, and update reports a lost stream once", async () => {
     await removeStreams(server);
-    const inputs = { ...inputsFor(server, { timeoutSeconds: 1, gateway: {} }) };
+    const inputs = { ...inputsFor(server, { timeoutSeconds: 10, gateway: {} }) };
     await startNoetl(server);
     await startGateway(server);
     const { id, outs = {} } = await create(inputs);
@@ -361,7 +361,7 @@ describe("against a server", () => {
 
   it("names every consumer that is lost, and the stream alone where that is", async () => {
     await removeStreams(server);
-    const inputs = inputsFor(server, { noetlLine: "4.7", timeoutSeconds: 1 });
+    const inputs = inputsFor(server, { noetlLine: "4.7", timeoutSeconds: 10 });
     const lost = async (): Promise<string[]> => lostIn(await checkContract(inputs, false), inputs);
     expect(await lost()).toEqual(["stream NOETL_COMMANDS"]);
     await startNoetl(server, { stream: { subjects: ["noetl.commands", "noetl.commands.>"] } });
@@ -380,7 +380,7 @@ describe("against a server", () => {
     const { message } = await rejection(update(id, outs, inputs));
     expect(message).toContain("violation stream-exists: found no such stream");
     // Nothing tells here whether NoETL is starting, so it is given ten seconds.
-    expect(performance.now() - start).toBeLessThan(20_000);
+    expect(performance.now() - start).toBeLessThan(60_000);
     const waiting = update(id, outs, { ...inputs, triggers: ["deployed"] });
     await sleep(500);
     await startNoetl(server);

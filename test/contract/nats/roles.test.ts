@@ -106,10 +106,15 @@ describe.each(clientReleases() as (keyof typeof LINES)[])("NoETL %s, each part w
     const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
     return {
       says: (line: string) =>
-        until(line, () => {
-          if (child.exitCode !== null) throw new Error(`${role} ended with ${child.exitCode}:\n${said.out}${said.err}`);
-          return said.out.includes(line) || undefined;
-        }),
+        until(
+          line,
+          () => {
+            if (child.exitCode !== null)
+              throw new Error(`${role} ended with ${child.exitCode}:\n${said.out}${said.err}`);
+            return said.out.includes(line) || undefined;
+          },
+          90_000,
+        ),
       result: async () => {
         await ended;
         expect({ role, exit: child.exitCode, err: child.exitCode === 0 ? "" : said.err }).toEqual({
@@ -210,7 +215,7 @@ describe("what each may, as a table", () => {
     for (const user of [...NATS_ROLES, "guard"] as const) {
       const login = inputsFor(server, { user: nameOf(user), password: passwordOf(user) });
       const inboxPrefix = user === "guard" ? GUARD_INBOX : roleInbox(user);
-      sessions.set(user, await openSession(login, new Deadline(5_000), { inboxPrefix }));
+      sessions.set(user, await openSession(login, new Deadline(20_000), { inboxPrefix }));
     }
   });
   afterAll(async () => {
@@ -223,9 +228,9 @@ describe("what each may, as a table", () => {
     return session;
   };
   const mayPublish = async (user: User, subject: string): Promise<boolean> =>
-    (await sessionOf(user).publishRefusals([{ subject, body: "" }], new Deadline(5_000)))[0] === undefined;
+    (await sessionOf(user).publishRefusals([{ subject, body: "" }], new Deadline(20_000)))[0] === undefined;
   const mayHear = async (user: User, subject: string): Promise<boolean> =>
-    (await sessionOf(user).listenRefusal(subject, new Deadline(5_000))) === undefined;
+    (await sessionOf(user).listenRefusal(subject, new Deadline(20_000))) === undefined;
 
   const COMMAND = `${STREAM.name}.${CONSUMER.name}`;
   const ALL = ["server", "worker", "gateway", "guard"] as const;

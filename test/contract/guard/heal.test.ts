@@ -1,0 +1,58 @@
+import { describe, expect, it } from "vitest";
+import { Deadline } from "../../../contract/deadline";
+import { ConnectError, type ConnectProblem } from "../../../contract/errors";
+import type { Heal } from "../../../contract/guard/decide";
+import { Guard } from "../../../contract/guard/guard";
+import { StateLog } from "../../../contract/guard/log";
+import type { GuardSettings } from "../../../contract/guard/settings";
+import type { Session } from "../../../contract/nats/session";
+
+/** What comes of a creation that NATS answers so: the counts and the log of the guard, and the error that its turn ends with. */
+async function healed(problem?: ConnectProblem) {
+  const lines: string[] = [];
+  const settings = { id: "guard-a" } as GuardSettings;
+  const guard = new Guard(
+    settings,
+    new StateLog((line) => lines.push((JSON.parse(line) as { message: string }).message)),
+  );
+  const session = {
+    change: () => (problem ? Promise.reject(new ConnectError(problem, "as it is")) : Promise.resolve()),
+  } as unknown as Session;
+  const heal: Heal = { does: "create stream S", subject: "", body: {}, creates: { kind: "stream", name: "S" } };
+  const work = guard as unknown as { heal(heals: Heal[], session: Session, deadline: Deadline): Promise<void> };
+  const error = await work.heal([heal], session, new Deadline(1_000)).then(
+    () => undefined,
+    (thrown: ConnectError) => thrown.problem,
+  );
+  return { lines, error, refused: guard.counts.refused, made: guard.counts.heals.stream };
+}
+
+describe("a creation of the guard", () => {
+  it("counts where it is done", async () => {
+    expect(await healed()).toEqual({
+      lines: ["created stream S, which was missing"],
+      error: undefined,
+      refused: 0,
+      made: 1,
+    });
+  });
+
+  it.each<ConnectProblem>(["refused-request", "missing-permission"])(
+    "is refused where NATS says no: %s",
+    async (problem) => {
+      expect(await healed(problem)).toEqual({
+        lines: ["cannot create stream S: as it is"],
+        error: undefined,
+        refused: 1,
+        made: 0,
+      });
+    },
+  );
+
+  it.each<ConnectProblem>(["no-answer", "jetstream-unavailable", "closed"])(
+    "is not refused where nothing is known of it: %s",
+    async (problem) => {
+      expect(await healed(problem)).toEqual({ lines: [], error: problem, refused: 0, made: 0 });
+    },
+  );
+});
