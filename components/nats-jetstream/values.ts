@@ -7,6 +7,7 @@ import { LOCATIONS } from "../../contract/facts";
 import { ROUTE_PORT } from "../../contract/network";
 import type { Resources } from "../shared";
 import { USERS_FILE } from "../../contract/nats/users";
+import { stableJson } from "../../contract/stable-json";
 import { containerAvailability, type HostSpread, podAvailability } from "./availability";
 import { clusterTls, routeScheme, serverTls, type TlsSecrets } from "./tls/values";
 import { ACCOUNT, boxSecurity, containerSecurity, type NatsPodSecurity, serverPods } from "./security";
@@ -256,17 +257,18 @@ function natsBox({ box, boxResources }: NatsValuesArgs): Record<string, unknown>
 /** Parts of the values that leave the servers' pods alone. */
 const BESIDE_THE_SERVERS: readonly string[] = ["natsBox", "service"];
 
-/** Digest of what the servers' pods are made of: chart, version, and values that hold no credential. SHA-256 in hex. */
+/**
+ * Digest of what the servers' pods are made of: chart, version, and values that hold no credential. SHA-256 in hex. The order of
+ * keys changes no pod, and not the digest.
+ */
 export function serversDigest(
   chart: string,
   version: string | undefined,
   values: Readonly<Record<string, unknown>> | undefined,
 ): string {
-  const theirs = Object.entries(values ?? {})
-    .filter(([key]) => !BESIDE_THE_SERVERS.includes(key))
-    .sort(([a], [b]) => (a < b ? -1 : 1));
+  const theirs = Object.entries(values ?? {}).filter(([key]) => !BESIDE_THE_SERVERS.includes(key));
   return crypto
     .createHash("sha256")
-    .update(JSON.stringify([chart, version ?? "", theirs]))
+    .update(stableJson([chart, version ?? "", Object.fromEntries(theirs)]))
     .digest("hex");
 }
