@@ -39,6 +39,7 @@ class LongestFirst extends BaseSequencer {
 /** Tests by what they need beyond Node; a test that stands in no list needs nothing and is one of `unit`. */
 const NEEDS = {
   programs: [
+    "test/components/refused.test.ts",
     "test/contract/guard/alerts.test.ts",
     "test/commands/kind/**/*.test.ts",
     "test/embedded/toolchain/{downloads,toolchain}.test.ts",

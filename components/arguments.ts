@@ -18,12 +18,42 @@ export function together<T extends object>(values: { [K in keyof T]: pulumi.Inpu
     : (pulumi.all(parts) as pulumi.Output<unknown> as pulumi.Output<T>);
 }
 
+/** The value of an output; undefined where a preview does not know it, or what it comes from has failed. */
+async function knownValue<T>(output: pulumi.Output<T>): Promise<{ readonly value: T } | undefined> {
+  // The SDK's own, and the only way that ends also where the value is not known.
+  const inside = output as unknown as { readonly isKnown: Promise<boolean>; promise(): Promise<T> };
+  try {
+    const value = await inside.promise();
+    return (await inside.isKnown) ? { value } : undefined;
+  } catch {
+    // Whoever made it says so.
+    return undefined;
+  }
+}
+
+/** How long an argument that is wrong waits for others, to be refused with them; in milliseconds. One may be known much later. */
+const OTHERS_MILLISECONDS = 1000;
+
+/** Resolves to `value`, or to `instead` where that is not there in time. */
+async function inTime<T>(value: Promise<T>, instead: T): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<T>((resolve) => (timer = setTimeout(resolve, OTHERS_MILLISECONDS, instead)));
+  try {
+    return await Promise.race([value, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /**
  * Checks of a component's arguments. What is wrong with plain values is said together, before anything is declared; an output
- * is checked when it is known, and fails what it is for.
+ * is checked when it is known, and fails what it is for, with all that is wrong with the outputs that are known by then.
  */
 export class ArgumentChecks {
   private readonly problems: string[] = [];
+  /** What is wrong with each output, once it is known. */
+  private readonly outputs: Promise<string | undefined>[] = [];
+  private failure: Promise<pulumi.ResourceError> | undefined;
 
   constructor(private readonly component: pulumi.Resource) {}
 
@@ -34,20 +64,46 @@ export class ArgumentChecks {
 
   /** The argument, which has to be used in place of the one that was given: it fails where an output is wrong. */
   checked<T>(name: string, value: pulumi.Input<T>, check: Check<T>): pulumi.Input<T> {
+    return this.whole(value, (known) => {
+      const problem = check(known);
+      return problem === undefined ? undefined : `${name} is ${problem}`;
+    });
+  }
+
+  /** The same of an argument that need not be given. */
+  optional<T>(name: string, value: pulumi.Input<T> | undefined, check: Check<T>): pulumi.Input<T> | undefined {
+    return value === undefined ? undefined : this.checked(name, value, check);
+  }
+
+  /** The same for values that have to go together; the check says a whole sentence. */
+  whole<T>(value: pulumi.Input<T>, check: Check<T>): pulumi.Input<T> {
     if (isPlain(value)) {
-      this.problem(name, check(value));
+      const problem = check(value);
+      if (problem !== undefined) this.problems.push(problem);
       return value;
     }
-    return derived(value, (known) => {
-      const problem = check(known);
-      if (problem !== undefined) throw new pulumi.ResourceError(`${name} is ${problem}`, this.component);
+    const output = pulumi.output(value) as pulumi.Output<T>;
+    this.outputs.push(knownValue(output).then((known) => known && check(known.value)));
+    return output.apply(async (known) => {
+      if (check(known) !== undefined) throw await (this.failure ??= this.refusal());
       return known;
     });
   }
 
   /** @throws pulumi.ResourceError with all that is wrong with plain values. */
   done(): void {
-    if (this.problems.length > 0) throw new pulumi.ResourceError(this.problems.join("; "), this.component);
+    if (this.problems.length > 0) throw this.error(this.problems);
+  }
+
+  /** One error for all outputs, which the engine says once. */
+  private async refusal(): Promise<pulumi.ResourceError> {
+    const found = await Promise.all(this.outputs.map((problem) => inTime(problem, undefined)));
+    return this.error(found.filter((problem) => problem !== undefined));
+  }
+
+  private error(problems: readonly string[]): pulumi.ResourceError {
+    // What fails one check fails those that it is a part of, too.
+    return new pulumi.ResourceError([...new Set(problems)].join("; "), this.component);
   }
 }
 

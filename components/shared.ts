@@ -42,18 +42,18 @@ export const runsAs = (uid: number, volumes: { fsGroup?: number; fsGroupChangePo
 
 /** Resources of a container, as Kubernetes quantities. */
 export interface Resources {
-  requests: { cpu: string; memory: string };
-  limits: { cpu?: string; memory: string };
+  requests: { cpu: pulumi.Input<string>; memory: pulumi.Input<string> };
+  limits: { cpu?: pulumi.Input<string>; memory: pulumi.Input<string> };
 }
 
 /** An ingress before a chart's Service, with a Google-managed certificate. */
 export interface IngressArgs {
   /** Public host name. */
-  host: string;
+  host: pulumi.Input<string>;
   /** Further annotations. */
   annotations?: Record<string, pulumi.Input<string>>;
   /** Name of the ManagedCertificate, which the chart creates. */
-  certificateName: string;
+  certificateName: pulumi.Input<string>;
 }
 
 /** Values of an ingress of class gce, on the paths that both charts share. */
@@ -84,9 +84,9 @@ export interface ChartSource {
   /** Folder of a local chart, or its name in `repository`. */
   chart: string;
   /** URL of the Helm repository; unset for a local chart. */
-  repository?: string;
+  repository?: pulumi.Input<string>;
   /** Version of the chart; unset takes what the folder holds, or the repository's newest. */
-  version?: string;
+  version?: pulumi.Input<string>;
 }
 
 export interface NamespaceArgs {
@@ -134,7 +134,8 @@ export function chartArgs(
 ): Pick<k8s.helm.v3.ReleaseArgs, "chart" | "version" | "repositoryOpts"> & { chart: string } {
   return {
     chart: isLocalChart(source) ? relativeChart(source.chart) : source.chart,
-    version: source.version || undefined,
+    // Settings that are empty leave it to Helm.
+    version: source.version === "" ? undefined : source.version,
     repositoryOpts: source.repository ? { repo: source.repository } : undefined,
   };
 }
@@ -206,10 +207,11 @@ export const imageValues = (reference: pulumi.Input<string>) =>
 export function generatedPassword(
   name: string,
   opts: pulumi.CustomResourceOptions,
-  revision = 1,
+  revision: pulumi.Input<number> = 1,
 ): pulumi.Output<string> {
-  const keepers = revision === 1 ? {} : { keepers: { revision: String(revision) } };
-  return pulumi.secret(new random.RandomPassword(name, { length: 32, special: false, ...keepers }, opts).result);
+  type Keepers = Record<string, pulumi.Input<string>>;
+  const keepers = derived(revision, (number) => (number === 1 ? undefined : { revision: String(number) })) as Keepers;
+  return pulumi.secret(new random.RandomPassword(name, { length: 32, special: false, keepers }, opts).result);
 }
 
 /**

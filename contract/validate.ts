@@ -173,6 +173,10 @@ export const httpUrl: Check<string> = (value) =>
 export const host: Check<string> = (value) =>
   /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(value) ? undefined : "not a host name";
 
+/** An argument that has a default, and may be left out but not empty. */
+export const notEmpty: Check<string> = (value) =>
+  value.trim() === "" ? "empty; leave it out for the default" : undefined;
+
 /** Image reference with a tag or a digest. */
 export const image: Check<string> = (value) => {
   if (/\s/.test(value)) return "not an image reference";
@@ -204,6 +208,12 @@ export const range =
   (minimum: number, maximum: number): Check<number> =>
   (value) =>
     value < minimum ? `smaller than ${minimum}` : value > maximum ? `larger than ${maximum}` : undefined;
+
+/** A port of the nodes. Source: the API server's default of --service-node-port-range. */
+export const nodePort: Check<number> = (value) =>
+  Number.isInteger(value) && range(30_000, 32_767)(value) === undefined
+    ? undefined
+    : `${value}; allowed: 30000 to 32767, for example 30422`;
 
 /** One of a few values. */
 export const oneOf =

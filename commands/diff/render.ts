@@ -5,10 +5,10 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { parseAllDocuments } from "yaml";
+import { stableJson } from "../../contract/stable-json";
 import { DiffError, messageOf, SIDE_NAME, type Side } from "./errors";
 import type { DeclaredResource } from "./evaluation";
 import { unwrapSecrets } from "./outputs";
-import { stableJson } from "../shared/placeholders";
 import { identityOf, namespaceOf, type KubeObject } from "./objects";
 
 const run = promisify(execFile);

@@ -4,6 +4,7 @@
  * stand-ins on both sides, and nothing can be learnt from one; reports show a word in their place.
  */
 import * as crypto from "node:crypto";
+import { stableJson } from "../../contract/stable-json";
 
 /** What a stand-in stands for; the word in a report. */
 export type PlaceholderKind = "secret" | "generated";
@@ -53,13 +54,4 @@ export class Placeholders {
   private digest(sources: readonly unknown[]): string {
     return crypto.createHmac("sha256", this.key).update(stableJson(sources)).digest("hex");
   }
-}
-
-/** JSON with sorted keys. */
-export function stableJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    inner !== null && typeof inner === "object" && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
 }

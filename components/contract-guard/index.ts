@@ -7,9 +7,11 @@ import { LOCATIONS } from "../../contract/facts";
 import type { GuardFile, GuardMode, Stores } from "../../contract/guard/settings";
 import { type ContractArguments, connectionTls } from "../../contract/inputs";
 import { projectRoot } from "../../contract/project";
-import { image } from "../../contract/validate";
+import { image, kubernetesName } from "../../contract/validate";
+import { ArgumentChecks } from "../arguments";
 import type { NamespacePolicy } from "../network-policies/manifests";
-import { namespace, type Resources } from "../shared";
+import { type Inputs, namespace, type Resources } from "../shared";
+import type { StreamContractArgs } from "../stream-contract/resource";
 import { deployment, FILES, operatorObjects, PASSWORD_KEY } from "./manifests";
 
 export interface ContractGuardArgs {
@@ -26,17 +28,17 @@ export interface ContractGuardArgs {
     ca?: pulumi.Input<string>;
   };
   /** The contract, as `StreamContract` takes it, without the way to NATS and without a credential. */
-  contract: Omit<ContractArguments, "connection" | "password" | "credentials" | "nkeySeed" | "noetlLogin">;
+  contract: Omit<StreamContractArgs, "connection" | "password" | "credentials" | "nkeySeed" | "noetlLogin">;
   /** `heal` creates what NoETL or its gateway would have made, `watch` reports alone. Default `heal`. */
-  mode?: GuardMode;
+  mode?: pulumi.Input<GuardMode>;
   /** Namespace that exists. Default: one of its own, `contract-guard`, which the component creates. */
   namespace?: pulumi.Input<string>;
   /** NetworkPolicies of the namespace that the component creates, which its pods wait for, as `networkPolicies` makes them. Default: none. */
   networkPolicies?: readonly NamespacePolicy[];
   /** Image with Node 20 or newer as `node`. Default: {@link DEFAULTS.contractGuardImage}. */
-  image?: string;
+  image?: pulumi.Input<string>;
   /** Bytes of JetStream's stores, for the metrics. Default: what the account's limits say. */
-  stores?: Stores;
+  stores?: Inputs<Stores>;
   /**
    * How Prometheus finds it: not at all, by annotations of the pod, or by a PodMonitor and a PrometheusRule, which need
    * Prometheus' operator in the cluster. Default `off`.
@@ -72,7 +74,8 @@ export function guardProgram(): string | undefined {
  * deleted, and at least every 15 s; creates the stream, consumers and buckets that are missing as NoETL would; and reports
  * everything else in its log and as metrics.
  *
- * @throws pulumi.ResourceError where the image is not a reference with a tag or a digest.
+ * @throws pulumi.ResourceError where the image is not a reference with a tag or a digest, or the namespace one that Kubernetes would
+ *   refuse; of an output when it is known.
  */
 export class ContractGuard extends pulumi.ComponentResource {
   /** Namespace of the pod. */
@@ -82,13 +85,14 @@ export class ContractGuard extends pulumi.ComponentResource {
 
   constructor(name: string, args: ContractGuardArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:ContractGuard", name, {}, opts);
-    const reference = args.image ?? DEFAULTS.contractGuardImage;
-    const problem = image(reference);
-    if (problem) throw new pulumi.ResourceError(`image is ${problem}`, this);
+    const checks = new ArgumentChecks(this);
+    const reference = checks.checked("image", args.image ?? DEFAULTS.contractGuardImage, image);
+    const given = checks.optional("namespace", args.namespace, kubernetesName);
+    checks.done();
     const child = { parent: this };
     const timeout = `${args.timeoutSeconds ?? 300}s`;
     const place = pulumi.output(
-      args.namespace ??
+      given ??
         namespace(
           `${name}-namespace`,
           { name: LOCATIONS.guard.namespace, podSecurity: "restricted", policies: args.networkPolicies },
@@ -129,20 +133,22 @@ export class ContractGuard extends pulumi.ComponentResource {
   /** The pod's files.  @throws pulumi.ResourceError where they are more than a ConfigMap holds. */
   private files({ nats, contract, stores }: ContractGuardArgs): Pick<k8s.core.v1.ConfigMapArgs, "data" | "binaryData"> {
     const program = guardProgram();
-    const file = pulumi.all([nats.host, nats.port, nats.ca]).apply(([host, port, ca]) => {
-      const content: GuardFile = {
-        contract: {
-          ...contract,
-          connection: { servers: [`${host}:${port}`], ...connectionTls({ tls: nats.tls, ca }) },
-        },
-        stores,
-      };
-      const text = `${JSON.stringify(content, undefined, 2)}\n`;
-      if (Buffer.byteLength(program ?? "") + Buffer.byteLength(text) > CONFIG_MAP_BYTES) {
-        throw new pulumi.ResourceError("program and contract are larger than a ConfigMap may be: declare less", this);
-      }
-      return text;
-    });
+    const file = pulumi
+      .all([nats.host, nats.port, nats.ca, contract, stores])
+      .apply(([host, port, ca, terms, sizes]) => {
+        const content: GuardFile = {
+          contract: {
+            ...(terms as ContractArguments),
+            connection: { servers: [`${host}:${port}`], ...connectionTls({ tls: nats.tls, ca }) },
+          },
+          stores: sizes,
+        };
+        const text = `${JSON.stringify(content, undefined, 2)}\n`;
+        if (Buffer.byteLength(program ?? "") + Buffer.byteLength(text) > CONFIG_MAP_BYTES) {
+          throw new pulumi.ResourceError("program and contract are larger than a ConfigMap may be: declare less", this);
+        }
+        return text;
+      });
     const notBuilt: pulumi.Output<string> = pulumi.output(pulumi.unknown as unknown as string);
     return { data: { [FILES.contract]: file }, binaryData: { [FILES.program]: program ?? notBuilt } };
   }

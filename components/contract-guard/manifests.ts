@@ -26,8 +26,8 @@ export const GUARD_RESOURCES: Resources = {
 
 export interface DeploymentArgs {
   namespace: pulumi.Input<string>;
-  image: string;
-  mode: GuardMode;
+  image: pulumi.Input<string>;
+  mode: pulumi.Input<GuardMode>;
   configMap: pulumi.Input<string>;
   secret: pulumi.Input<string>;
   user: pulumi.Input<string>;

@@ -4,9 +4,10 @@ import { HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
 import type { GatewaySubjects } from "../../contract/env";
 import {
   bucketName,
-  type Check,
   kubernetesName,
   literalSubject,
+  nodePort,
+  notEmpty,
   origins,
   subjectPrefix,
 } from "../../contract/validate";
@@ -139,6 +140,7 @@ export class Gateway extends pulumi.ComponentResource {
     const result = {
       place: checks.checked("namespace", args.namespace ?? LOCATIONS.gateway.namespace, kubernetesName),
       image: checks.checked("image", args.image ?? DEFAULTS.gatewayImage, notEmpty),
+      nodePort: checks.optional("nodePort", args.nodePort, nodePort),
       replicas: checks.checked("replicas", args.replicas ?? DEFAULTS.gatewayReplicas, podCount),
       corsAllowedOrigins: checks.checked("corsAllowedOrigins", args.corsAllowedOrigins, origins),
       subjects: {
@@ -153,5 +155,3 @@ export class Gateway extends pulumi.ComponentResource {
     return result;
   }
 }
-
-const notEmpty: Check<string> = (image) => (image.trim() === "" ? "empty" : undefined);

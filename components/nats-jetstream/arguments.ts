@@ -4,7 +4,8 @@ import type * as pulumi from "@pulumi/pulumi";
 import { DEFAULTS } from "../../contract/defaults";
 import { LOCATIONS, NATS_USER } from "../../contract/facts";
 import { natsMemory } from "../../contract/nats/memory";
-import { credential, kubernetesName, quantityBytes, range, size } from "../../contract/validate";
+import { type Check, credential, kubernetesName, nodePort, quantityBytes, range, size } from "../../contract/validate";
+import { ArgumentChecks, derived, together } from "../arguments";
 import type { NamespacePolicy } from "../network-policies/manifests";
 import type { ChartSource, Resources } from "../shared";
 import type { HostSpread } from "./availability";
@@ -22,11 +23,11 @@ export interface NatsJetStreamArgs {
    * User that NoETL and nats-box log in with. Default `noetl`. Each new password gets a user of its own, `noetl-2` after the
    * first change: `NatsJetStream.user` has the name that is valid.
    */
-  user?: string;
+  user?: pulumi.Input<string>;
   /** Its password: letters, digits and `. _ ~ -` only. Generated where unset. */
   password?: pulumi.Input<string>;
   /** Another number has another password generated, where `password` is unset: 2 after 1, and so on. Default 1. */
-  passwordRevision?: number;
+  passwordRevision?: pulumi.Input<number>;
   /**
    * More users, for example with fewer permissions; names and passwords as those of `user`. A changed one is read without a
    * restart, and refused with its old password from then on.
@@ -43,16 +44,19 @@ export interface NatsJetStreamArgs {
    */
   tls?: NatsTlsArgs;
   /** Size of the file store's volume, a Kubernetes quantity. Default `5Gi`. `max_file_store` is nine tenths of it. */
-  fileStoreSize?: string;
+  fileStoreSize?: pulumi.Input<string>;
   /** Size of the memory store, a Kubernetes quantity, of which a fraction of a Mi is left out. Default `1Gi`. */
-  memoryStoreSize?: string;
+  memoryStoreSize?: pulumi.Input<string>;
   /**
    * Memory limit of the container, a Kubernetes quantity. Default one and a half times the memory store plus 256Mi; Go gets
    * 85 % of it, which must hold the store and 128Mi.
    */
-  memoryLimit?: string;
-  /** Servers: 1, or 3 or 5 for a cluster. Default 1. */
-  replicas?: number;
+  memoryLimit?: pulumi.Input<string>;
+  /**
+   * Servers: 1, or 3 or 5 for a cluster. Default 1. Where it is an output, the Secret with the login of a cluster's routes is made
+   * for a lone server, too.
+   */
+  replicas?: pulumi.Input<number>;
   /**
    * Whether servers of a cluster may share a node: `preferred` puts two on one where there is no other, `required` leaves the
    * second one waiting. Default `preferred`.
@@ -67,11 +71,11 @@ export interface NatsJetStreamArgs {
   /** StorageClass of the volume. Default: the cluster's. */
   storageClass?: pulumi.Input<string>;
   /** Connections of clients to one server at a time, 100 to 65536. Default 2000. */
-  maxConnections?: number;
+  maxConnections?: pulumi.Input<number>;
   /** NodePort of the client port, 30000 to 32767. Default: none. */
-  clientNodePort?: number;
+  clientNodePort?: pulumi.Input<number>;
   /** NodePort of the monitoring port, 30000 to 32767. Default: none. */
-  monitorNodePort?: number;
+  monitorNodePort?: pulumi.Input<number>;
   /** Resources of the server's container, with no less memory than `memoryLimit`. Default: 100m CPU, and `memoryLimit` as request and limit. */
   resources?: Resources;
   /** Resources of the container that reloads the configuration. Default: 10m CPU, 32Mi memory, at most 64Mi. */
@@ -88,70 +92,102 @@ export interface NatsJetStreamArgs {
   transform?: (release: k8s.helm.v3.ReleaseArgs) => k8s.helm.v3.ReleaseArgs;
 }
 
-/** The arguments that others follow from, with their defaults. */
+/** The arguments that others follow from, with their defaults, each checked. */
 export interface NatsTerms {
   readonly namespace: pulumi.Input<string>;
-  readonly user: string;
+  readonly user: pulumi.Input<string>;
+  readonly password: pulumi.Input<string> | undefined;
   readonly extraUsers: readonly NatsUser[];
-  readonly replicas: number;
-  readonly fileStoreSize: string;
-  readonly memoryStoreSize: string;
-  readonly memory: ReturnType<typeof natsMemory>;
+  readonly replicas: pulumi.Input<number>;
+  readonly fileStoreSize: pulumi.Input<string>;
+  readonly memoryStoreSize: pulumi.Input<string>;
+  readonly memoryLimit: pulumi.Input<string>;
+  readonly maxConnections: pulumi.Input<number>;
+  readonly clientNodePort: pulumi.Input<number> | undefined;
+  readonly monitorNodePort: pulumi.Input<number> | undefined;
+  readonly resources: Resources | undefined;
 }
 
-export function natsTerms(args: NatsJetStreamArgs): NatsTerms {
-  const { namespace = LOCATIONS.nats.namespace, user = NATS_USER, extraUsers = [], replicas = 1 } = args;
-  const fileStoreSize = args.fileStoreSize ?? DEFAULTS.natsJetstreamFileSize;
-  const memoryStoreSize = args.memoryStoreSize ?? DEFAULTS.natsJetstreamMemSize;
-  const memory = natsMemory(memoryStoreSize, args.memoryLimit);
-  return { namespace, user, extraUsers, replicas, fileStoreSize, memoryStoreSize, memory };
+/** @throws pulumi.ResourceError with all that is wrong with plain arguments; an output fails what it is for when it is known. */
+export function natsTerms(args: NatsJetStreamArgs, component: pulumi.Resource): NatsTerms {
+  const checks = new ArgumentChecks(component);
+  const terms = {
+    namespace: checks.checked("namespace", args.namespace ?? LOCATIONS.nats.namespace, kubernetesName),
+    ...users(args, checks),
+    replicas: checks.checked("replicas", args.replicas ?? 1, servers),
+    maxConnections: checks.checked(
+      "maxConnections",
+      args.maxConnections ?? DEFAULTS.natsMaxConnections,
+      range(100, 65_536),
+    ),
+    ...sizes(args, checks),
+    clientNodePort: checks.optional("clientNodePort", args.clientNodePort, nodePort),
+    monitorNodePort: checks.optional("monitorNodePort", args.monitorNodePort, nodePort),
+  };
+  checks.done();
+  return terms;
 }
 
-/** Everything that is wrong with them; empty where they can be used. */
-export function natsProblems(args: NatsJetStreamArgs, terms: NatsTerms): string[] {
-  const { namespace, replicas, fileStoreSize, memoryStoreSize, memory } = terms;
-  return [
-    ...(typeof namespace === "string" ? problem("namespace", kubernetesName(namespace)) : []),
-    ...userProblems(terms),
-    ...([1, 3, 5].includes(replicas) ? [] : [`replicas is ${replicas}; allowed: 1, 3 or 5`]),
-    ...problem("maxConnections", range(100, 65_536)(args.maxConnections ?? DEFAULTS.natsMaxConnections)),
-    ...problem("fileStoreSize", size("16Mi", "16Ti")(fileStoreSize)),
-    ...problem("memoryStoreSize", size("1Mi", "1Ti")(memoryStoreSize)),
-    ...problem("memoryLimit", size("1Mi", "2Ti")(memory.limit)),
-    ...(memory.fits
-      ? []
-      : [
-          `memoryStoreSize ${memoryStoreSize} does not fit into memoryLimit ${memory.limit}; allowed: unset, or at least ${memory.leastLimit}`,
-        ]),
-    ...smallerLimit(args.resources, memory.limit),
-  ];
+const servers: Check<number> = (value) => ([1, 3, 5].includes(value) ? undefined : `${value}; allowed: 1, 3 or 5`);
+
+function users(
+  { user = NATS_USER, password, extraUsers = [] }: NatsJetStreamArgs,
+  checks: ArgumentChecks,
+): Pick<NatsTerms, "user" | "password" | "extraUsers"> {
+  const names = extraUsers.map(({ name }) => name);
+  const others: Check<string> = (known) => {
+    const same = names.indexOf(known);
+    return same < 0 ? undefined : `extraUsers[${same}].name is another user's`;
+  };
+  return {
+    user: checks.whole(checks.checked("user", user, credential), others),
+    password: checks.optional("password", password, credential),
+    extraUsers: extraUsers.map((each, index) => {
+      const another = names.indexOf(each.name) < index ? "another user's" : undefined;
+      checks.problem(`extraUsers[${index}].name`, credential(each.name) ?? another);
+      return { ...each, password: checks.checked(`extraUsers[${index}].password`, each.password, credential) };
+    }),
+  };
 }
 
-function userProblems({ user, extraUsers }: NatsTerms): string[] {
-  const names = [user, ...extraUsers.map((each) => each.name)];
-  return [
-    ...problem("user", credential(user)),
-    ...extraUsers.flatMap((each, index) => [
-      ...problem(
-        `extraUsers[${index}].name`,
-        credential(each.name) ?? (names.indexOf(each.name) <= index ? "another user's" : undefined),
-      ),
-      // Whoever takes it from another resource has to know; NATS says no then.
-      ...(typeof each.password === "string" ? problem(`extraUsers[${index}].password`, credential(each.password)) : []),
-    ]),
-  ];
+type Sizes = Pick<NatsTerms, "fileStoreSize" | "memoryStoreSize" | "memoryLimit" | "resources">;
+
+function sizes(args: NatsJetStreamArgs, checks: ArgumentChecks): Sizes {
+  const fileStore = args.fileStoreSize ?? DEFAULTS.natsJetstreamFileSize;
+  const fileStoreSize = checks.checked("fileStoreSize", fileStore, size("16Mi", "16Ti"));
+  const memoryStore = args.memoryStoreSize ?? DEFAULTS.natsJetstreamMemSize;
+  const memory = checks.whole(
+    together<{ store: string; limit: string | undefined }>({
+      store: checks.checked("memoryStoreSize", memoryStore, size("1Mi", "1Ti")),
+      limit: checks.optional("memoryLimit", args.memoryLimit, size("1Mi", "2Ti")),
+    }),
+    fits,
+  );
+  const memoryLimit = derived(memory, ({ store, limit }) => natsMemory(store, limit).limit);
+  const { resources } = args;
+  return {
+    fileStoreSize,
+    memoryStoreSize: derived(memory, ({ store }) => store),
+    memoryLimit,
+    resources: resources && { ...resources, limits: { ...resources.limits, memory: limited(resources) } },
+  };
+
+  /** GOMEMLIMIT follows `memoryLimit`: a smaller limit of the container would be reached before Go collects. */
+  function limited({ limits }: Resources): pulumi.Input<string> {
+    const both = checks.whole(together({ limit: limits.memory, memoryLimit }), ({ limit, memoryLimit }) =>
+      (quantityBytes(limit) ?? 0) < (quantityBytes(memoryLimit) ?? 0)
+        ? `resources.limits.memory ${limit} is less than memoryLimit ${memoryLimit}; set memoryLimit to what the container has`
+        : undefined,
+    );
+    return derived(both, ({ limit }) => limit);
+  }
 }
 
-/** GOMEMLIMIT follows `memoryLimit`: a smaller limit of the container would be reached before Go collects. */
-function smallerLimit(resources: Resources | undefined, memoryLimit: string): string[] {
-  const limit = resources?.limits.memory;
-  return limit !== undefined && (quantityBytes(limit) ?? 0) < (quantityBytes(memoryLimit) ?? 0)
-    ? [
-        `resources.limits.memory ${limit} is less than memoryLimit ${memoryLimit}; set memoryLimit to what the container has`,
-      ]
-    : [];
-}
-
-function problem(argument: string, problem: string | undefined): string[] {
-  return problem ? [`${argument} is ${problem}`] : [];
-}
+const fits: Check<{ readonly store: string; readonly limit: string | undefined }> = ({ store, limit }) => {
+  // What is not a size has been said.
+  if (limit === undefined || quantityBytes(store) === undefined || quantityBytes(limit) === undefined) return undefined;
+  const memory = natsMemory(store, limit);
+  return memory.fits
+    ? undefined
+    : `memoryStoreSize ${store} does not fit into memoryLimit ${memory.limit}; allowed: unset, or at least ${memory.leastLimit}`;
+};

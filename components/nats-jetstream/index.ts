@@ -3,11 +3,9 @@ import * as pulumi from "@pulumi/pulumi";
 import { DEFAULTS, HELM_TIMEOUT_SECONDS } from "../../contract/defaults";
 import { LOCATIONS, serviceHost } from "../../contract/facts";
 import { type Login, USERS_FILE, usersText } from "../../contract/nats/users";
-import { kubernetesName } from "../../contract/validate";
 import { type NatsConnection, natsUrlOf } from "../noetl/values";
-import { ArgumentChecks } from "../arguments";
 import { type ChartSource, chartArgs, chartDigest, generatedPassword, namespace, releaseRevision } from "../shared";
-import { type NatsJetStreamArgs, natsProblems, type NatsTerms, natsTerms } from "./arguments";
+import { type NatsJetStreamArgs, type NatsTerms, natsTerms } from "./arguments";
 import { certificateOf } from "./tls";
 import { NatsUsers } from "./users/resource";
 import { BOX_PASSWORD, type NatsUser, natsValues, type NatsValuesArgs, routeSecret, serversDigest } from "./values";
@@ -33,8 +31,8 @@ export const NATS_CHART: ChartSource = {
  * cluster are authenticated.
  *
  * @throws pulumi.ResourceError where a size is not a Kubernetes quantity, the memory store does not fit its limit, servers would
- * be an even number, a namespace has a name that Kubernetes would refuse (of an output when it is known), or a user's name or password
- * cannot be used or is another's.
+ * be an even number, a namespace or NodePort is one that Kubernetes would refuse, or a user's name or password cannot be used or is
+ * another's; of an output when it is known.
  */
 export class NatsJetStream extends pulumi.ComponentResource {
   /** Namespace of the server. */
@@ -65,21 +63,14 @@ export class NatsJetStream extends pulumi.ComponentResource {
 
   constructor(name: string, args: NatsJetStreamArgs = {}, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:NatsJetStream", name, {}, opts);
-    const terms = natsTerms(args);
-    const problems = natsProblems(args, terms);
-    if (problems.length > 0) throw new pulumi.ResourceError(problems.join("; "), this);
-
+    const terms = natsTerms(args, this);
     const child = { parent: this };
-    const revision = args.passwordRevision ?? 1;
-    const password = pulumi.secret(args.password ?? generatedPassword(`${name}-password`, child, revision));
+    const password = pulumi.secret(
+      terms.password ?? generatedPassword(`${name}-password`, child, args.passwordRevision),
+    );
     const place = namespace(
       `${name}-namespace`,
-      {
-        // One that is plain has been checked with the others.
-        name: new ArgumentChecks(this).checked("namespace", terms.namespace, kubernetesName),
-        podSecurity: args.podSecurity ?? "baseline",
-        policies: args.networkPolicies,
-      },
+      { name: terms.namespace, podSecurity: args.podSecurity ?? "baseline", policies: args.networkPolicies },
       { ...child, protect: args.protect },
     );
     const { user, extraUsers } = terms;
@@ -154,15 +145,17 @@ export class NatsJetStream extends pulumi.ComponentResource {
     };
   }
 
-  /** The Secret with the login of the routes between the servers of a cluster; a lone server has none. */
+  /** The Secret with the login of the routes between the servers of a cluster; one that is known to be a lone server has none. */
   private routes(
     name: string,
     namespace: pulumi.Output<string>,
-    { replicas, isTls }: { readonly replicas: number; readonly isTls: boolean },
+    { replicas, isTls }: { readonly replicas: pulumi.Input<number>; readonly isTls: boolean },
   ): k8s.core.v1.Secret | undefined {
     if (replicas === 1) return undefined;
     const child = { parent: this };
-    const text = generatedPassword(`${name}-route-password`, child).apply((each) => routeSecret(each, replicas, isTls));
+    const text = pulumi
+      .all([generatedPassword(`${name}-route-password`, child), replicas])
+      .apply(([password, servers]) => routeSecret(password, servers, isTls));
     return new k8s.core.v1.Secret(
       `${name}-routes`,
       { metadata: { namespace }, stringData: pulumi.secret(text) },
@@ -174,8 +167,8 @@ export class NatsJetStream extends pulumi.ComponentResource {
   private users(name: string, { namespace, user, password, extraUsers, cluster }: UsersArgs): Users {
     const child = { parent: this };
     if (cluster === undefined) {
-      const users: readonly NatsUser[] = [{ name: user, password }, ...extraUsers];
-      const logins = users.map(({ name: own, rotates: _rotates, ...rest }) => ({ user: own, ...rest }));
+      const others = extraUsers.map(({ name: own, rotates: _rotates, ...rest }) => ({ user: own, ...rest }));
+      const logins = [{ user, password }, ...others];
       const text = pulumi.output(logins).apply((each) => usersText(each as Login[]));
       const secret = new k8s.core.v1.Secret(
         `${name}-users`,
@@ -183,7 +176,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
         child,
       );
       const named = (asked: string) => pulumi.output(asked);
-      return { secret: secret.metadata.name, user: named(user), named, retire: () => undefined };
+      return { secret: secret.metadata.name, user: pulumi.output(user), named, retire: () => undefined };
     }
     const shared = { cluster, namespace, secretName: USERS_SECRET, password, extraUsers };
     const admitted = new NatsUsers(`${name}-users`, { ...shared, step: "admit", user }, child);
@@ -210,7 +203,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
 const USERS_SECRET = `${LOCATIONS.nats.service}-users`;
 
 type UsersArgs = Pick<NatsJetStreamArgs, "cluster"> &
-  Required<Pick<NatsJetStreamArgs, "user" | "password" | "extraUsers">> & { namespace: pulumi.Output<string> };
+  Pick<NatsTerms, "user" | "extraUsers"> & { namespace: pulumi.Output<string>; password: pulumi.Output<string> };
 
 interface Users {
   readonly secret: pulumi.Output<string>;
@@ -238,17 +231,10 @@ function natsRelease(
     timeout: args.timeoutSeconds ?? HELM_TIMEOUT_SECONDS.kubernetes,
     values: natsValues({
       ...secrets,
-      fileStoreSize: terms.fileStoreSize,
-      memoryStoreSize: terms.memoryStoreSize,
-      memoryLimit: terms.memory.limit,
-      replicas: terms.replicas,
+      ...terms,
       hostSpread: args.hostSpread,
       podSecurity: args.podSecurity,
       storageClass: args.storageClass,
-      maxConnections: args.maxConnections,
-      clientNodePort: args.clientNodePort,
-      monitorNodePort: args.monitorNodePort,
-      resources: args.resources,
       reloaderResources: args.reloaderResources,
       boxResources: args.boxResources,
       chartDigest: chartDigest(source),

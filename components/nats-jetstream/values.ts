@@ -1,12 +1,14 @@
 import * as crypto from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
 import { DEFAULTS } from "../../contract/defaults";
-import { natsMemory } from "../../contract/nats/memory";
+import { type NatsMemory, natsMemory } from "../../contract/nats/memory";
 import { quantityBytes } from "../../contract/validate";
 import { LOCATIONS } from "../../contract/facts";
 import { ROUTE_PORT } from "../../contract/network";
+import { derived, together } from "../arguments";
 import type { Resources } from "../shared";
 import { USERS_FILE } from "../../contract/nats/users";
+import { stableJson } from "../../contract/stable-json";
 import { containerAvailability, type HostSpread, podAvailability } from "./availability";
 import { clusterTls, routeScheme, serverTls, type TlsSecrets } from "./tls/values";
 import { ACCOUNT, boxSecurity, containerSecurity, type NatsPodSecurity, serverPods } from "./security";
@@ -39,11 +41,11 @@ export interface NatsValuesArgs {
   /** Name of the Secret that holds the file of users, `users.conf`. */
   usersSecret: pulumi.Input<string>;
   box: BoxLogin;
-  fileStoreSize: string;
-  memoryStoreSize: string;
+  fileStoreSize: pulumi.Input<string>;
+  memoryStoreSize: pulumi.Input<string>;
   /** Of the container, a Kubernetes quantity; {@link natsMemory} says what it has to hold. */
-  memoryLimit: string;
-  replicas: number;
+  memoryLimit: pulumi.Input<string>;
+  replicas: pulumi.Input<number>;
   /** Whether servers of a cluster may share a node. Default: where there is no other way. */
   hostSpread?: HostSpread;
   /** What the pods have to meet. Default `baseline`. */
@@ -54,9 +56,9 @@ export interface NatsValuesArgs {
   tls?: TlsSecrets | undefined;
   storageClass?: pulumi.Input<string>;
   /** Connections of clients at a time. Default 2000. */
-  maxConnections?: number;
-  clientNodePort?: number;
-  monitorNodePort?: number;
+  maxConnections?: pulumi.Input<number>;
+  clientNodePort?: pulumi.Input<number>;
+  monitorNodePort?: pulumi.Input<number>;
   resources?: Resources;
   reloaderResources?: Resources;
   boxResources?: Resources;
@@ -114,21 +116,19 @@ export function routeSecret(password: string, replicas: number, isTls = false): 
   return { "password.conf": JSON.stringify(password), "routes.conf": JSON.stringify(routes) };
 }
 
-function cluster({ replicas, routeSecret: secret, tls }: NatsValuesArgs): Record<string, unknown> {
-  return {
-    enabled: replicas > 1,
-    replicas: Math.max(2, replicas),
-    ...(tls && replicas > 1 ? clusterTls(tls) : {}),
-    ...(secret === undefined
-      ? {}
-      : {
-          merge: {
+const cluster = ({ replicas, routeSecret: secret, tls }: NatsValuesArgs): pulumi.Input<Record<string, unknown>> =>
+  derived(replicas, (servers) => ({
+    enabled: servers > 1,
+    replicas: Math.max(2, servers),
+    ...(tls && servers > 1 ? clusterTls(tls) : {}),
+    merge:
+      secret !== undefined && servers > 1
+        ? {
             authorization: { user: ROUTE.user, password: `<< $${ROUTE.passwordVariable} >>` },
             routes: `<< $${ROUTE.routesVariable} >>`,
-          },
-        }),
-  };
-}
+          }
+        : undefined,
+  }));
 
 const fromSecret = (name: pulumi.Input<string>, key: string) => ({ valueFrom: { secretKeyRef: { name, key } } });
 
@@ -137,7 +137,8 @@ const fromSecret = (name: pulumi.Input<string>, key: string) => ({ valueFrom: { 
  * A Secret that is mounted changes in place, so that nats-server reads other users without a restart.
  */
 export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
-  const memory = natsMemory(args.memoryStoreSize, args.memoryLimit);
+  const { memoryStoreSize: store, memoryLimit: limit } = args;
+  const memory = derived(together({ store, limit }), (known) => natsMemory(known.store, known.limit));
   return {
     config: {
       cluster: cluster(args),
@@ -155,7 +156,7 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
     podTemplate: podTemplate(args),
     natsBox: natsBox(args),
     ...(args.tls ? serverTls(args.tls).authority : {}),
-    ...(args.chartDigest ? { chartDigest: args.chartDigest } : {}),
+    chartDigest: args.chartDigest,
   };
 }
 
@@ -170,43 +171,48 @@ const limits = ({ maxConnections = DEFAULTS.natsMaxConnections }: NatsValuesArgs
   write_deadline: "10s",
 });
 
-type Memory = ReturnType<typeof natsMemory>;
+type Memory = pulumi.Input<NatsMemory>;
 
 function jetstream(args: NatsValuesArgs, memory: Memory): Record<string, unknown> {
   return {
     enabled: true,
     fileStore: {
       enabled: true,
-      maxSize: fileStoreLimit(args.fileStoreSize),
+      maxSize: derived(args.fileStoreSize, fileStoreLimit),
       pvc: {
         enabled: true,
         size: args.fileStoreSize,
-        ...(args.storageClass ? { storageClassName: args.storageClass } : {}),
+        storageClassName: args.storageClass && derived(args.storageClass, (name) => name || undefined),
       },
     },
-    memoryStore: { enabled: true, maxSize: memory.store },
+    memoryStore: { enabled: true, maxSize: derived(memory, ({ store }) => store) },
   };
 }
 
+/** The login of the routes, for the servers of a cluster alone. */
+const routeVariables = ({ replicas, routeSecret: secret }: NatsValuesArgs): pulumi.Input<Record<string, unknown>> =>
+  derived(replicas, (servers) =>
+    secret === undefined || servers === 1
+      ? {}
+      : {
+          [ROUTE.passwordVariable]: fromSecret(secret, "password.conf"),
+          [ROUTE.routesVariable]: fromSecret(secret, "routes.conf"),
+        },
+  );
+
 function container(args: NatsValuesArgs, memory: Memory): Record<string, unknown> {
+  const limit = derived(memory, (known) => known.limit);
+  const resources = args.resources ?? { requests: { cpu: "100m", memory: limit }, limits: { memory: limit } };
   return {
-    env: {
-      GOMEMLIMIT: memory.goMemoryLimit,
-      ...(args.routeSecret === undefined
-        ? {}
-        : {
-            [ROUTE.passwordVariable]: fromSecret(args.routeSecret, "password.conf"),
-            [ROUTE.routesVariable]: fromSecret(args.routeSecret, "routes.conf"),
-          }),
-    },
-    merge: {
-      ...containerAvailability(args.replicas),
+    env: derived(routeVariables(args), (routes) => ({
+      GOMEMLIMIT: derived(memory, ({ goMemoryLimit }) => goMemoryLimit),
+      ...routes,
+    })),
+    merge: derived(args.replicas, (servers) => ({
+      ...containerAvailability(servers),
       ...containerSecurity,
-      resources: args.resources ?? {
-        requests: { cpu: "100m", memory: memory.limit },
-        limits: { memory: memory.limit },
-      },
-    },
+      resources,
+    })),
     // Added to the chart's own, which `merge` would replace.
     patch: [{ op: "add", path: "/volumeMounts/-", value: { ...USERS_VOLUME, readOnly: true } }],
   };
@@ -214,21 +220,20 @@ function container(args: NatsValuesArgs, memory: Memory): Record<string, unknown
 
 function service({ clientNodePort, monitorNodePort }: NatsValuesArgs): Record<string, unknown> {
   const nodePorts = clientNodePort !== undefined || monitorNodePort !== undefined;
-  const port = (nodePort: number | undefined) => (nodePort === undefined ? {} : { nodePort });
   return {
-    ...(nodePorts ? { merge: { spec: { type: "NodePort" } } } : {}),
+    merge: nodePorts ? { spec: { type: "NodePort" } } : undefined,
     ports: {
-      nats: { enabled: true, ...port(clientNodePort) },
-      monitor: { enabled: monitorNodePort !== undefined, ...port(monitorNodePort) },
+      nats: { enabled: true, nodePort: clientNodePort },
+      monitor: { enabled: monitorNodePort !== undefined, nodePort: monitorNodePort },
     },
   };
 }
 
 function podTemplate(args: NatsValuesArgs): Record<string, unknown> {
   const pods = serverPods(args.podSecurity ?? "baseline");
+  const zones = { "topology.kubernetes.io/zone": { maxSkew: 1, whenUnsatisfiable: "ScheduleAnyway" } };
   return {
-    topologySpreadConstraints:
-      args.replicas > 1 ? { "topology.kubernetes.io/zone": { maxSkew: 1, whenUnsatisfiable: "ScheduleAnyway" } } : {},
+    topologySpreadConstraints: derived(args.replicas, (servers) => (servers > 1 ? zones : {})),
     patch: [
       {
         op: "add",
@@ -237,7 +242,12 @@ function podTemplate(args: NatsValuesArgs): Record<string, unknown> {
       },
       ...pods.patch,
     ],
-    merge: { spec: { ...podAvailability(args.replicas, args.hostSpread ?? "preferred"), ...pods.spec } },
+    merge: {
+      spec: derived(args.replicas, (servers) => ({
+        ...podAvailability(servers, args.hostSpread ?? "preferred"),
+        ...pods.spec,
+      })),
+    },
   };
 }
 
@@ -256,17 +266,18 @@ function natsBox({ box, boxResources }: NatsValuesArgs): Record<string, unknown>
 /** Parts of the values that leave the servers' pods alone. */
 const BESIDE_THE_SERVERS: readonly string[] = ["natsBox", "service"];
 
-/** Digest of what the servers' pods are made of: chart, version, and values that hold no credential. SHA-256 in hex. */
+/**
+ * Digest of what the servers' pods are made of: chart, version, and values that hold no credential. SHA-256 in hex. The order of
+ * keys changes no pod, and not the digest.
+ */
 export function serversDigest(
   chart: string,
   version: string | undefined,
   values: Readonly<Record<string, unknown>> | undefined,
 ): string {
-  const theirs = Object.entries(values ?? {})
-    .filter(([key]) => !BESIDE_THE_SERVERS.includes(key))
-    .sort(([a], [b]) => (a < b ? -1 : 1));
+  const theirs = Object.entries(values ?? {}).filter(([key]) => !BESIDE_THE_SERVERS.includes(key));
   return crypto
     .createHash("sha256")
-    .update(JSON.stringify([chart, version ?? "", theirs]))
+    .update(stableJson([chart, version ?? "", Object.fromEntries(theirs)]))
     .digest("hex");
 }

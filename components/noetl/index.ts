@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { DEFAULT_STOP_SECONDS, HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
 import type { StreamNames, WorkerTuning } from "../../contract/env";
 import { tuningProblem } from "../../contract/tuning";
-import { type Check, jetstreamName, kubernetesName, literalSubject } from "../../contract/validate";
+import { jetstreamName, kubernetesName, literalSubject, nodePort, notEmpty } from "../../contract/validate";
 import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING, serviceHost } from "../../contract/facts";
 import { ArgumentChecks, derived, podCount, together } from "../arguments";
 import type { NamespacePolicy } from "../network-policies/manifests";
@@ -99,7 +99,7 @@ export interface NoetlArgs {
 /**
  * NoETL's server and workers, installed by Helm with the NATS credentials wired in.
  *
- * @throws pulumi.ResourceError for a namespace, number of pods, stream, subject, consumer or heartbeat that Kubernetes or NATS
+ * @throws pulumi.ResourceError for a namespace, number of pods, NodePort, stream, subject, consumer or heartbeat that Kubernetes or NATS
  *   would refuse; of an output when it is known.
  */
 export class Noetl extends pulumi.ComponentResource {
@@ -177,6 +177,7 @@ export class Noetl extends pulumi.ComponentResource {
         (own) => kubernetesName(own) ?? (own === place ? "NoETL's, and its Secrets would be open to jobs" : undefined),
       ),
       image: checks.checked("image", args.image ?? DEFAULTS.noetlImage, notEmpty),
+      nodePort: checks.optional("nodePort", args.nodePort, nodePort),
       serverReplicas: checks.checked("serverReplicas", args.serverReplicas ?? DEFAULTS.noetlServerReplicas, podCount),
       workerReplicas: checks.checked("workerReplicas", args.workerReplicas ?? DEFAULTS.workerReplicas, podCount),
       names: {
@@ -200,5 +201,3 @@ export class Noetl extends pulumi.ComponentResource {
     return result;
   }
 }
-
-const notEmpty: Check<string> = (image) => (image.trim() === "" ? "empty; leave it out for the default" : undefined);

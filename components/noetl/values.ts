@@ -56,8 +56,8 @@ export interface DatabaseConnection {
 
 /** Pods that a rollout adds and may miss, whole numbers; unset means the chart's. */
 export interface Rollout {
-  maxSurge?: number;
-  maxUnavailable?: number;
+  maxSurge?: pulumi.Input<number>;
+  maxUnavailable?: pulumi.Input<number>;
 }
 
 /** The namespace that playbooks' jobs have to themselves. */

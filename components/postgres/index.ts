@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { type Check, kubernetesName, size, sqlDatabase, sqlRole } from "../../contract/validate";
+import { type Check, kubernetesName, nodePort, notEmpty, size, sqlDatabase, sqlRole } from "../../contract/validate";
 import { LOCATIONS, serviceHost } from "../../contract/facts";
 import { DEFAULTS } from "../../contract/defaults";
 import type { NamespacePolicy } from "../network-policies/manifests";
@@ -42,7 +42,7 @@ export interface PostgresArgs {
    */
   adminPassword?: pulumi.Input<string>;
   /** Another number has another password generated. Default 1. */
-  adminPasswordRevision?: number;
+  adminPasswordRevision?: pulumi.Input<number>;
   /** NoETL's database. Default `noetl`. */
   database?: pulumi.Input<string>;
   /** NoETL's role. Default `noetl`. */
@@ -50,7 +50,7 @@ export interface PostgresArgs {
   /** Its password. Generated where unset; a changed one is set in the database by the schema's Job. */
   noetlPassword?: pulumi.Input<string>;
   /** Another number has another password generated. Default 1. */
-  noetlPasswordRevision?: number;
+  noetlPasswordRevision?: pulumi.Input<number>;
   /**
    * Give each password of NoETL's role a login of its own, so that old and new one are valid until
    * {@link Postgres.retireOldLogins}, which must be called then; or the login, where it is made elsewhere. Default false: pods of
@@ -75,7 +75,7 @@ export interface PostgresArgs {
  * The outputs resolve only after the schema is loaded, so whatever uses them starts on a ready database. A failed load
  * stops the update with the end of the Job's log; the next update runs the Job again.
  *
- * @throws pulumi.ResourceError for a size or name that Kubernetes or Postgres would refuse, of an output when it is known, and
+ * @throws pulumi.ResourceError for a size, NodePort or name that Kubernetes or Postgres would refuse, of an output when it is known, and
  *   for an external server without the administrator's password.
  */
 export class Postgres extends pulumi.ComponentResource {
@@ -116,7 +116,7 @@ export class Postgres extends pulumi.ComponentResource {
       : install(name, { ...args, ...checked, namespace: place }, { ...patient, dependsOn: forServer });
     const job = withScripts(name, child, {
       namespace: place,
-      image: args.noetlImage ?? DEFAULTS.noetlImage,
+      image: checked.noetlImage,
       secretName,
       host: server.host,
       port: server.port,
@@ -163,7 +163,7 @@ export class Postgres extends pulumi.ComponentResource {
   }
 
   private passwords(name: string, args: PostgresArgs) {
-    const given = (password: pulumi.Input<string> | undefined, part: string, revision?: number) =>
+    const given = (password: pulumi.Input<string> | undefined, part: string, revision?: pulumi.Input<number>) =>
       pulumi.secret(password ?? generatedPassword(`${name}-${part}-password`, { parent: this }, revision));
     return {
       adminPassword: given(args.adminPassword, "admin", args.adminPasswordRevision),
@@ -213,6 +213,9 @@ export class Postgres extends pulumi.ComponentResource {
     const noetlUser = args.noetlUser ?? DEFAULTS.noetlDatabaseUser;
     const result = {
       place: checks.checked("namespace", args.namespace ?? LOCATIONS.postgres.namespace, kubernetesName),
+      image: checks.checked("image", args.image ?? DEFAULTS.postgresImage, notEmpty),
+      noetlImage: checks.checked("noetlImage", args.noetlImage ?? DEFAULTS.noetlImage, notEmpty),
+      nodePort: checks.optional("nodePort", args.nodePort, nodePort),
       storageSize: checks.checked("storageSize", args.storageSize ?? DEFAULTS.postgresStorageSize, size("1Mi", "64Ti")),
       adminUser: checks.checked("adminUser", adminUser, sqlRole),
       database: checks.checked("database", args.database ?? DEFAULTS.noetlDatabase, sqlDatabase),
@@ -242,14 +245,13 @@ const noetlRole: Check<{ noetlUser: string; adminUser: string }> = ({ noetlUser,
 /** The server, with its Service. */
 function install(
   name: string,
-  args: PostgresArgs & Omit<StatefulSetArgs, "image" | "secretName">,
+  args: Pick<PostgresArgs, "nodePort" | "protect"> & Omit<StatefulSetArgs, "secretName">,
   opts: pulumi.CustomResourceOptions,
 ) {
-  const set = new k8s.apps.v1.StatefulSet(
-    `${name}-server`,
-    statefulSet({ ...args, secretName: SERVER_SECRET, image: args.image ?? DEFAULTS.postgresImage }),
-    { ...opts, protect: args.protect },
-  );
+  const set = new k8s.apps.v1.StatefulSet(`${name}-server`, statefulSet({ ...args, secretName: SERVER_SECRET }), {
+    ...opts,
+    protect: args.protect,
+  });
   const endpoint = new k8s.core.v1.Service(`${name}-service`, service(args), opts);
   return {
     host: pulumi

@@ -12,6 +12,7 @@ import type {
   WorkerSettings,
 } from "../../contract/inputs";
 import type { Declared } from "../../contract/declared/types";
+import type { ConsumerTerms } from "../../contract/lines";
 import type { Inputs } from "../shared";
 import { RUN_INPUT, type Run } from "./run";
 
@@ -46,6 +47,8 @@ interface Parts {
   noetl?: Partial<Inputs<NoetlPlaces>>;
   /** The gateway's part of the contract, where one is deployed; an empty object takes the defaults. Default: no gateway. */
   gateway?: Partial<Inputs<GatewaySettings>>;
+  /** The durable consumers of the workers. Default: as the line's workers make them, `consumer` first. */
+  consumers?: pulumi.Input<readonly pulumi.Input<Inputs<ConsumerTerms>>[]>;
   /** What is declared in NATS beyond what NoETL makes, by list (docs/declared.md). Default: nothing. */
   declared?: StreamContractDeclaredArgs;
 }

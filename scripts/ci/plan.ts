@@ -11,6 +11,7 @@
  */
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
+import { stableJson } from "../../contract/stable-json";
 import { fail } from "./variables";
 import { printable } from "./text";
 
@@ -45,16 +46,12 @@ export interface Intent {
 }
 export type Note = Readonly<Record<string, Intent>>;
 
-/** A value as it is compared: keys in order, of a secret that it is one. Its ciphertext is another one every time. */
+/** A value as it is compared: of a secret that it is one. Its ciphertext is another one every time. */
 function comparable(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(comparable);
   if (typeof value !== "object" || value === null) return value;
   if (SIGNATURE in value && ("ciphertext" in value || "plaintext" in value)) return "[secret]";
-  return Object.fromEntries(
-    Object.entries(value)
-      .sort(([a], [b]) => (a < b ? -1 : 1))
-      .map(([key, inner]) => [key, comparable(inner)]),
-  );
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, comparable(inner)]));
 }
 
 /** What a plan does, by resource; resources that stay as they are are left out. @throws Error for what is not a plan. */
@@ -78,10 +75,7 @@ export function noteOf(json: string): Note {
           deletes: [...deletes].sort(),
           protect: goal?.protect ?? false,
         });
-        return [
-          urn,
-          { steps, inputs, digest: crypto.createHash("sha256").update(JSON.stringify(content)).digest("hex") },
-        ];
+        return [urn, { steps, inputs, digest: crypto.createHash("sha256").update(stableJson(content)).digest("hex") }];
       })
       .filter(([, { steps }]) => steps.some((step) => step !== "same"))
       .sort(([a], [b]) => (a < b ? -1 : 1)),

@@ -1,6 +1,7 @@
 import { gunzipSync } from "node:zlib";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, it } from "vitest";
 import type * as Components from "../../components/index.js";
@@ -28,6 +29,20 @@ const of = (type: string, name: string): Declared => {
   return found;
 };
 const release = (name: string) => unwrap(of("kubernetes:helm.sh/v3:Release", name).inputs) as Record<string, unknown>;
+
+type ReleaseArgs = k8s.helm.v3.ReleaseArgs;
+
+/** The same with the keys of every object in the opposite order. */
+const reversed = (value: unknown): unknown =>
+  Array.isArray(value)
+    ? value.map(reversed)
+    : value !== null && typeof value === "object" && !pulumi.Output.isInstance(value)
+      ? Object.fromEntries(
+          Object.entries(value)
+            .reverse()
+            .map(([key, inner]) => [key, reversed(inner)]),
+        )
+      : value;
 
 describe("pure values", () => {
   it("leave a tenth of the volume free", () => expect(fileStoreLimit("5Gi")).toBe("4608Mi"));
@@ -253,6 +268,11 @@ describe("NatsJetStream", () => {
       { transform: (args) => ({ ...args, values: { tlsCA: { enabled: true } } }) },
     ];
     for (const args of theirs) expect(await revision("same", args), JSON.stringify(args)).not.toBe(first);
+    const written: Components.NatsJetStreamArgs[] = [{}, ...theirs.slice(0, 3)];
+    for (const args of written) {
+      const otherwise = { ...args, transform: (made: ReleaseArgs) => reversed(made) as ReleaseArgs };
+      expect(await revision("same", otherwise), JSON.stringify(args)).toBe(await revision("same", args));
+    }
   });
 
   it("refuses servers and users that cannot work, all at once", () => {

@@ -19,7 +19,7 @@ const inputsOf = (name: string): Record<string, unknown> =>
 const later = <T>(value: T) => pulumi.output(Promise.resolve(value)) as pulumi.Output<T>;
 
 /** Inputs of everything that the program declares below a name, without what names the instance. */
-async function declaredBy(name: string, program: () => void): Promise<string> {
+async function declaredBy(name: string, program: () => unknown): Promise<string> {
   program();
   await settled(declared);
   const found = declared.filter((each) => each.name.startsWith(`${name}-`));
@@ -143,24 +143,101 @@ describe("an argument that is an output", () => {
     expect(outputs).toBe(plain);
   });
 
-  it("gives NATS what the plain value gives", async () => {
-    const outputs = await declaredBy("late-nats", () => {
-      new library.NatsJetStream("late-nats", {
-        namespace: later("messages"),
-        storageClass: later("fast"),
-        timeoutSeconds: later(600),
-        password: "a",
+  const SIZES = {
+    fileStoreSize: "20Gi",
+    memoryStoreSize: "1.5Gi",
+    memoryLimit: "3Gi",
+    maxConnections: 500,
+    storageClass: "fast",
+    timeoutSeconds: 600,
+  };
+  const ALL = {
+    ...SIZES,
+    namespace: "messages",
+    user: "flow",
+    password: "a",
+    passwordRevision: 2,
+    clientNodePort: 30422,
+    monitorNodePort: 30822,
+  };
+  /** The same arguments, each an output. */
+  const lateAll = <T extends object>(args: T) =>
+    Object.fromEntries(Object.entries(args).map(([key, value]) => [key, later(value as unknown)])) as {
+      [K in keyof T]: pulumi.Output<T[K]>;
+    };
+
+  const steps = { cluster: {}, tls: { from: "generated" as const } };
+  it.each<[string, number, Partial<Components.NatsJetStreamArgs>]>([
+    ["a lone server", 1, {}],
+    ["a cluster", 3, {}],
+    ["a cluster with TLS, and with two steps for another password,", 5, steps],
+  ])("gives %s what the plain value gives", async (_what, replicas, more) => {
+    const resources = { requests: { cpu: "1", memory: "3Gi" }, limits: { memory: "3Gi" } };
+    const outputs: Components.NatsJetStreamArgs = {
+      ...lateAll({ ...ALL, replicas }),
+      resources: { requests: lateAll(resources.requests), limits: lateAll(resources.limits) },
+      ...more,
+    };
+    const values = { ...ALL, replicas, resources, ...more };
+    const declaredFor = (name: string, args: Components.NatsJetStreamArgs) =>
+      declaredBy(name, () => new library.NatsJetStream(name, args));
+    const [late, soon] = [
+      await declaredFor(`late-nats-${replicas}`, outputs),
+      await declaredFor(`soon-nats-${replicas}`, values),
+    ];
+    expect(soon).toContain('"storageClassName":"fast"');
+    // While nobody knows how many servers there are, their routes have a login, which a lone one does not take.
+    const forRoutes = /routes\.conf|"length":32,"special":false\}/;
+    const lines = late.split("\n");
+    const needed = replicas > 1 ? lines : lines.filter((line) => !forRoutes.test(line));
+    expect(needed.join("\n")).toBe(soon);
+    const revision = (args: Components.NatsJetStreamArgs) =>
+      valueOf(new library.NatsJetStream(`nats-${replicas}-revision`, args).serversRevision);
+    expect(await revision(outputs)).toBe(await revision(values));
+  });
+
+  it("gives NATS what the default gives where it is the default", async () => {
+    const names = ["late-usual", "soon-usual"] as const;
+    new library.NatsJetStream(names[0], {
+      password: "a",
+      user: later("noetl"),
+      fileStoreSize: later("5Gi"),
+      memoryStoreSize: later("1Gi"),
+      passwordRevision: later(1),
+    });
+    new library.NatsJetStream(names[1], { password: "a" });
+    await settled(declared);
+    const [late, soon] = names.map((name) => JSON.stringify(inputsOf(`${name}-release`)).replaceAll(`${name}-`, ""));
+    expect(late).toBe(soon);
+  });
+
+  it("draws a password for a revision that is an output as for one that is plain", async () => {
+    new library.NatsJetStream("late-drawn", { passwordRevision: later(2) });
+    new library.NatsJetStream("late-first", { passwordRevision: later(1) });
+    await settled(declared);
+    expect(inputsOf("late-drawn-password")).toMatchObject({ keepers: { revision: "2" } });
+    expect(inputsOf("late-first-password")).not.toHaveProperty("keepers");
+  });
+
+  it("gives the guard what the plain value gives", async () => {
+    const contract = { stream: "JOBS", consumers: [{ name: "pool", maxAckPending: 8 }], worker: { replicas: 3 } };
+    const args = { namespace: "messages", image: "node:22.1.0", mode: "watch" as const };
+    const stores = { memory: 1024, file: 4096 };
+    const outputs = await declaredBy("late-guard", () => {
+      new library.ContractGuard("late-guard", {
+        ...lateAll(args),
+        nats,
+        stores: lateAll(stores),
+        contract: {
+          stream: later("JOBS"),
+          consumers: [lateAll({ name: "pool", maxAckPending: 8 })],
+          worker: { replicas: later(3) },
+        },
       });
     });
-    const plain = await declaredBy("soon-nats", () => {
-      new library.NatsJetStream("soon-nats", {
-        namespace: "messages",
-        storageClass: "fast",
-        timeoutSeconds: 600,
-        password: "a",
-      });
+    const plain = await declaredBy("soon-guard", () => {
+      new library.ContractGuard("soon-guard", { ...args, nats, stores, contract });
     });
-    expect(plain).toContain('"storageClassName":"fast"');
     expect(outputs).toBe(plain);
   });
 });

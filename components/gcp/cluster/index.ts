@@ -4,6 +4,7 @@ import * as organizations from "@pulumi/gcp/organizations";
 import * as projects from "@pulumi/gcp/projects";
 import * as serviceaccount from "@pulumi/gcp/serviceaccount";
 import * as pulumi from "@pulumi/pulumi";
+import { derived } from "../../arguments";
 import { accountId } from "../names";
 import { PROJECT_ROLES } from "../roles";
 import { execKubeconfig } from "./kubeconfig";
@@ -14,16 +15,16 @@ export interface AutopilotClusterArgs {
   /** Id of the project. */
   project: pulumi.Input<string>;
   /** Region; an Autopilot cluster is regional. */
-  region: string;
+  region: pulumi.Input<string>;
   /** Name of the cluster, at most 40 characters. */
-  clusterName: string;
+  clusterName: pulumi.Input<string>;
   /** `rapid`, `regular`, `stable` or `extended`. Default `regular`. */
-  releaseChannel?: string;
+  releaseChannel?: pulumi.Input<string>;
   /** Network and subnetwork, by id. */
   network: pulumi.Input<string>;
   subnetwork: pulumi.Input<string>;
   /** Names of the subnetwork's secondary ranges. Default: GKE makes them. */
-  ranges?: { pods: string; services: string };
+  ranges?: { pods: pulumi.Input<string>; services: pulumi.Input<string> };
   /** Give the nodes no public addresses. Default true. */
   privateNodes?: boolean;
   /** Who reaches the control plane. Default `dns`. */
@@ -34,7 +35,7 @@ export interface AutopilotClusterArgs {
    * Key of Cloud KMS that Secrets are encrypted with, `projects/P/locations/L/keyRings/R/cryptoKeys/K`; GKE's service agent is given the
    * right to use it. Default: none but Google's encryption of disks.
    */
-  secretsKmsKey?: string;
+  secretsKmsKey?: pulumi.Input<string>;
   /** Refuse to delete the cluster. Default true. */
   deletionProtection?: boolean;
 }
@@ -89,7 +90,7 @@ const clusterInputs = (
   name: args.clusterName,
   enableAutopilot: true,
   deletionProtection: args.deletionProtection ?? true,
-  releaseChannel: { channel: (args.releaseChannel ?? "regular").toUpperCase() },
+  releaseChannel: { channel: derived(args.releaseChannel ?? "regular", (channel) => channel.toUpperCase()) },
   network: args.network,
   subnetwork: args.subnetwork,
   ipAllocationPolicy: args.ranges
@@ -112,14 +113,18 @@ const clusterInputs = (
 });
 
 /** By the name, whose certificate is a public one; or by the address and the cluster's own authority. */
-function kubeconfigOf(name: string, access: ControlPlaneAccess, cluster: container.Cluster): pulumi.Output<string> {
+function kubeconfigOf(
+  clusterName: pulumi.Input<string>,
+  access: ControlPlaneAccess,
+  cluster: container.Cluster,
+): pulumi.Output<string> {
   if (access === "dns")
-    return cluster.controlPlaneEndpointsConfig.apply(({ dnsEndpointConfig }) =>
-      execKubeconfig({ name, endpoint: dnsEndpointConfig?.endpoint ?? "" }),
-    );
+    return pulumi
+      .all([clusterName, cluster.controlPlaneEndpointsConfig])
+      .apply(([name, { dnsEndpointConfig }]) => execKubeconfig({ name, endpoint: dnsEndpointConfig?.endpoint ?? "" }));
   return pulumi
-    .all([cluster.endpoint, cluster.masterAuth.clusterCaCertificate])
-    .apply(([endpoint, caCertificate]) => execKubeconfig({ name, endpoint, caCertificate }));
+    .all([clusterName, cluster.endpoint, cluster.masterAuth.clusterCaCertificate])
+    .apply(([name, endpoint, caCertificate]) => execKubeconfig({ name, endpoint, caCertificate }));
 }
 
 /**
@@ -145,7 +150,11 @@ export class AutopilotCluster extends pulumi.ComponentResource {
     const protect = args.deletionProtection ?? true;
     const nodes = new serviceaccount.Account(
       `${name}-nodes`,
-      { project, accountId: accountId(args.clusterName, "nodes"), displayName: `Nodes of ${args.clusterName}` },
+      {
+        project,
+        accountId: derived(args.clusterName, (known) => accountId(known, "nodes")),
+        displayName: derived(args.clusterName, (known) => `Nodes of ${known}`),
+      },
       child,
     );
     this.nodeMember = nodes.member;
@@ -178,7 +187,7 @@ export class AutopilotCluster extends pulumi.ComponentResource {
 /** Lets the service agent of GKE, which encrypts what the API server stores, use a key. */
 function keyGrant(
   name: string,
-  { project, cryptoKeyId }: { project: pulumi.Input<string>; cryptoKeyId: string },
+  { project, cryptoKeyId }: { project: pulumi.Input<string>; cryptoKeyId: pulumi.Input<string> },
   opts: pulumi.CustomResourceOptions,
 ) {
   const { number } = organizations.getProjectOutput({ projectId: project }, { parent: opts.parent });

@@ -5,15 +5,15 @@ export interface LoadBalancingArgs {
   /** Namespace of the Service, which must exist. */
   namespace: pulumi.Input<string>;
   /** Name of the objects; `serviceAnnotations` and `ingressAnnotations` refer to it. */
-  objectName: string;
+  objectName: pulumi.Input<string>;
   /** HTTP path and container port of the health check. */
-  health: { path: string; port: number };
+  health: { path: pulumi.Input<string>; port: pulumi.Input<number> };
   /** Longest life of a request, in seconds, 30 to 86400; Google's default of 30 would cut event streams and WebSockets. */
-  timeoutSeconds: number;
+  timeoutSeconds: pulumi.Input<number>;
   /** Name of the SSL policy, which must exist. Default: Google's own choice, which takes TLS 1.0. */
   tlsPolicy?: pulumi.Input<string>;
   /** Identity-Aware Proxy with an OAuth client. Default: none. */
-  iap?: { clientId: string; clientSecret: pulumi.Input<string> };
+  iap?: { clientId: pulumi.Input<string>; clientSecret: pulumi.Input<string> };
 }
 
 /** Annotations by which a Service gets its load balancer settings, and container-native load balancing. */
@@ -88,7 +88,7 @@ export class LoadBalancing extends pulumi.ComponentResource {
         apiVersion: "networking.gke.io/v1beta1",
         kind: "FrontendConfig",
         metadata,
-        spec: { redirectToHttps: { enabled: true }, ...(args.tlsPolicy ? { sslPolicy: args.tlsPolicy } : {}) },
+        spec: { redirectToHttps: { enabled: true }, sslPolicy: args.tlsPolicy },
       },
       child,
     );

@@ -1,19 +1,20 @@
 import * as compute from "@pulumi/gcp/compute";
 import * as pulumi from "@pulumi/pulumi";
+import { derived } from "../../arguments";
 
 export interface NetworkArgs {
   /** Id of the project. */
   project: pulumi.Input<string>;
   /** Region of the subnetwork. */
-  region: string;
+  region: pulumi.Input<string>;
   /** Name of the network, and what the names of its parts begin with. At most 55 characters. */
-  networkName: string;
+  networkName: pulumi.Input<string>;
   /** An existing network; where it is set, none is made. */
-  existing?: { network: string; subnetwork: string };
+  existing?: { network: pulumi.Input<string>; subnetwork: pulumi.Input<string> };
   /** Addresses of nodes, pods and services of a network that is made: IPv4 ranges that do not overlap. */
-  nodeCidr: string;
-  podCidr: string;
-  serviceCidr: string;
+  nodeCidr: pulumi.Input<string>;
+  podCidr: pulumi.Input<string>;
+  serviceCidr: pulumi.Input<string>;
   /** Make a Cloud NAT, through which machines without public addresses reach the internet. */
   nat: boolean;
 }
@@ -34,6 +35,7 @@ export class Network extends pulumi.ComponentResource {
     super("noetl-nats:gcp:Network", name, {}, opts);
     const child = { parent: this };
     const { project, region, existing } = args;
+    const part = (role: string) => derived(args.networkName, (known) => `${known}-${role}`);
     if (existing) {
       this.networkId = pulumi.interpolate`projects/${project}/global/networks/${existing.network}`;
       this.subnetwork = pulumi.interpolate`projects/${project}/regions/${region}/subnetworks/${existing.subnetwork}`;
@@ -49,7 +51,7 @@ export class Network extends pulumi.ComponentResource {
         {
           project,
           region,
-          name: `${args.networkName}-nodes`,
+          name: part("nodes"),
           network: network.id,
           ipCidrRange: args.nodeCidr,
           secondaryIpRanges: [
@@ -68,7 +70,7 @@ export class Network extends pulumi.ComponentResource {
     if (args.nat) {
       const router = new compute.Router(
         `${name}-router`,
-        { project, region, name: `${args.networkName}-router`, network: this.networkId },
+        { project, region, name: part("router"), network: this.networkId },
         child,
       );
       new compute.RouterNat(
@@ -76,7 +78,7 @@ export class Network extends pulumi.ComponentResource {
         {
           project,
           region,
-          name: `${args.networkName}-nat`,
+          name: part("nat"),
           router: router.name,
           natIpAllocateOption: "AUTO_ONLY",
           // Only this subnetwork: another NAT may serve the rest of an existing network.

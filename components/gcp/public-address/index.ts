@@ -1,18 +1,19 @@
 import * as compute from "@pulumi/gcp/compute";
 import * as dns from "@pulumi/gcp/dns";
 import * as pulumi from "@pulumi/pulumi";
+import { derived } from "../../arguments";
 
 export interface PublicAddressArgs {
   /** Id of the project. */
   project: pulumi.Input<string>;
   /** Region of the address; unset makes it global, as an ingress needs it. */
-  region?: string;
+  region?: pulumi.Input<string>;
   /** Name of the address. */
-  addressName: string;
+  addressName: pulumi.Input<string>;
   /** The address exists and is only looked up. Default false. */
   existing?: boolean;
   /** Host name that gets an A record, and the Cloud DNS zone that holds it. Default: no record. */
-  record?: { host: string; zone: string };
+  record?: { host: pulumi.Input<string>; zone: pulumi.Input<string> };
   /** Keep the address from deletion (Pulumi's `protect`): another one would have to be made known. Default true. */
   protect?: boolean;
 }
@@ -45,7 +46,7 @@ export class PublicAddress extends pulumi.ComponentResource {
         {
           project,
           managedZone: args.record.zone,
-          name: `${args.record.host}.`,
+          name: derived(args.record.host, (host) => `${host}.`),
           type: "A",
           ttl: 300,
           rrdatas: [this.address],

@@ -5,9 +5,9 @@ export interface ArtifactRegistryArgs {
   /** Id of the project. */
   project: pulumi.Input<string>;
   /** Region of the images. */
-  region: string;
+  region: pulumi.Input<string>;
   /** Name of the repository. */
-  repositoryId: string;
+  repositoryId: pulumi.Input<string>;
   /** Who may pull, as IAM members by a name for each; the cluster's nodes, for example. */
   readers?: Readonly<Record<string, pulumi.Input<string>>>;
   /** Keep the images from deletion (Pulumi's `protect`). Default true. */

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 
 export interface ProjectServicesArgs {
   /** Id of the project. */
-  project: string;
+  project: pulumi.Input<string>;
   /** Names of the APIs, such as `container.googleapis.com`. */
   services: readonly string[];
 }
@@ -29,7 +29,7 @@ export class ProjectServices extends pulumi.ComponentResource {
       ...first,
       ...args.services.filter((service) => service !== FIRST).map((service) => enable(service, { dependsOn: first })),
     ];
-    this.project = pulumi.all(enabled.map((each) => each.id)).apply(() => args.project);
+    this.project = pulumi.all([args.project, pulumi.all(enabled.map((each) => each.id))]).apply(([project]) => project);
     this.registerOutputs({ project: this.project });
   }
 }

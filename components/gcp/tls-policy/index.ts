@@ -1,13 +1,14 @@
 import * as compute from "@pulumi/gcp/compute";
 import * as pulumi from "@pulumi/pulumi";
+import { derived } from "../../arguments";
 
 export interface TlsPolicyArgs {
   /** Id of the project. */
   project: pulumi.Input<string>;
   /** Name of the policy, at most 63 characters. */
-  policyName: string;
+  policyName: pulumi.Input<string>;
   /** Google's profile of ciphers: `compatible`, `modern` or `restricted`. */
-  profile: string;
+  profile: pulumi.Input<string>;
 }
 
 /** TLS 1.2 and newer with the ciphers of a profile, for ingresses of GKE, whose own default takes TLS 1.0. */
@@ -22,7 +23,7 @@ export class TlsPolicy extends pulumi.ComponentResource {
       {
         project: args.project,
         name: args.policyName,
-        profile: args.profile.toUpperCase(),
+        profile: derived(args.profile, (known) => known.toUpperCase()),
         minTlsVersion: "TLS_1_2",
       },
       { parent: this },

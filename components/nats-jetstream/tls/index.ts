@@ -2,6 +2,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { LOCATIONS } from "../../../contract/facts";
+import { derived } from "../../arguments";
 import type { ClusterArgs } from "../users/resource";
 import { NatsCertificate } from "./resource";
 import { clientNames, checkedNames, routeNames } from "./values";
@@ -16,7 +17,7 @@ export interface NatsTlsArgs {
   /** Name of the Secret, with `tls.crt`, `tls.key` and `ca.crt`, in the namespace of NATS. Of `from` `secret`. */
   secret?: pulumi.Input<string>;
   /** Issuer of cert-manager. Of `from` `cert-manager`. */
-  issuer?: { kind: "Issuer" | "ClusterIssuer"; name: string };
+  issuer?: { kind: pulumi.Input<"Issuer" | "ClusterIssuer">; name: pulumi.Input<string> };
 }
 
 /** Secret that the program, or cert-manager, writes; below the name of the release. */
@@ -28,7 +29,7 @@ interface Place {
   readonly tls: NatsTlsArgs;
   readonly cluster: ClusterArgs;
   readonly namespace: pulumi.Output<string>;
-  readonly replicas: number;
+  readonly replicas: pulumi.Input<number>;
 }
 
 /** The certificate, once it is in its Secret. */
@@ -48,7 +49,7 @@ export function certificateOf(
       secretName: tls.secret ?? CERTIFICATE_SECRET,
       authorityName: AUTHORITY_SECRET,
       names: namespace.apply(isGenerated ? clientNames : checkedNames),
-      routeNames: routeNames(replicas),
+      routeNames: derived(replicas, routeNames),
     },
     { ...opts, dependsOn: asked },
   );
@@ -69,10 +70,12 @@ function certificateRequest(
       spec: {
         secretName: CERTIFICATE_SECRET,
         issuerRef: { group: "cert-manager.io", ...tls.issuer },
-        dnsNames: namespace.apply((place) => [
-          ...clientNames(place).filter((each) => !/^[\d.]+$/.test(each)),
-          ...routeNames(replicas),
-        ]),
+        dnsNames: pulumi
+          .all([namespace, replicas])
+          .apply(([place, servers]) => [
+            ...clientNames(place).filter((each) => !/^[\d.]+$/.test(each)),
+            ...routeNames(servers),
+          ]),
         ipAddresses: ["127.0.0.1"],
         usages: ["digital signature", "key encipherment", "server auth", "client auth"],
         privateKey: { algorithm: "ECDSA", size: 256, rotationPolicy: "Always" },
