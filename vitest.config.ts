@@ -55,7 +55,7 @@ const NEEDS = {
     "test/components/gcp/pgbouncer.test.ts",
     "test/config/gke/**/*.test.ts",
     "test/docs/gke.test.ts",
-    "test/policy/stacks.test.ts",
+    "test/policy/{archives,stacks}.test.ts",
     "test/stacks/gke/**/*.test.ts",
   ],
   workflows: ["test/workflows/**/*.test.ts"],

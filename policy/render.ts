@@ -4,9 +4,11 @@
  */
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
+import * as os from "node:os";
 import * as path from "node:path";
 import { parseAllDocuments } from "yaml";
 import { projectRoot } from "../contract/project";
+import { archiveProblem, type ChartVersion } from "./archive";
 import { RELEASE } from "./release";
 import {
   at,
@@ -29,6 +31,8 @@ export interface Rendering {
   readonly objects: readonly ResourceView[];
   /** Why there are none; undefined where they are there, or where values are missing that the update will know. */
   readonly failure?: string;
+  /** The repository's archive is not the one that is pinned: nothing is made of it. */
+  readonly wrongArchive?: string;
 }
 
 /** Renderings of this run, by what they were made of: every rule asks, and encryption is asked about separately. */
@@ -61,30 +65,59 @@ function rendered(resource: ResourceView, inputs: Readonly<Record<string, unknow
     const text = template(resource, inputs);
     return { objects: manifests(text).map((manifest) => fromManifest(manifest, resource)) };
   } catch (error) {
+    if (error instanceof WrongArchive) return { objects: [], wrongArchive: error.message };
     return { objects: [], failure: holdsUnknown(JSON.stringify(values ?? {})) ? undefined : reason(error) };
   }
 }
 
+class WrongArchive extends Error {}
+
+const textAt = (inputs: Readonly<Record<string, unknown>>, name: string): string | undefined => {
+  const value = at(inputs, name);
+  return typeof value === "string" && value !== "" && !isUnknown(value) ? value : undefined;
+};
+
+/** The chart of a repository that a release installs, where one version is named. */
+export function chartVersion(inputs: Readonly<Record<string, unknown>>): ChartVersion | undefined {
+  const [chart, version] = [textAt(inputs, "chart"), textAt(inputs, "version")];
+  const repository = textAt(inputs, "repositoryOpts.repo");
+  return chart && version && repository ? { chart, version, repository } : undefined;
+}
+
 function template(resource: ResourceView, inputs: Readonly<Record<string, unknown>>): string {
-  const text = (name: string): string | undefined => {
-    const value = at(inputs, name);
-    return typeof value === "string" && value !== "" && !isUnknown(value) ? value : undefined;
-  };
+  const wanted = chartVersion(inputs);
+  const repository = textAt(inputs, "repositoryOpts.repo");
   const chart = String(inputs.chart);
-  const repository = text("repositoryOpts.repo");
-  const version = text("version");
-  const args = ["template", text("name") ?? resource.name, repository ? chart : local(chart), "--values", "-"];
-  args.push("--namespace", text("namespace") ?? "default", "--kube-version", KUBE_VERSION, "--skip-tests");
-  if (repository) args.push("--repo", repository);
-  if (version && repository) args.push("--version", version);
+  const args = ["--values", "-", "--namespace", textAt(inputs, "namespace") ?? "default"];
+  args.push("--kube-version", KUBE_VERSION, "--skip-tests");
+  // Without one version there is no archive to compare, which is a rule's concern; helm takes the newest.
+  if (repository && !wanted) args.push("--repo", repository);
+  const name = textAt(inputs, "name") ?? resource.name;
   const values = sorted(inputs.values ?? {});
-  const key = JSON.stringify([args, values]);
-  const known = texts.get(key) ?? helm(args, values);
+  const key = JSON.stringify([name, chart, wanted, args, values]);
+  const render = (place: string): string => helm(["template", name, place, ...args], values);
+  const known = texts.get(key) ?? (wanted ? withArchive(wanted, render) : render(repository ? chart : local(chart)));
   texts.set(key, known);
   return known;
 }
 
-function helm(args: readonly string[], values: string): string {
+/** Has the repository's archive, once it is the one that is pinned, for as long as `use` takes. */
+function withArchive(wanted: ChartVersion, use: (file: string) => string): string {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-chart-"));
+  try {
+    const { chart, repository, version } = wanted;
+    helm(["pull", chart, "--repo", repository, "--version", version, "--destination", folder]);
+    const [archive = ""] = fs.readdirSync(folder);
+    const file = path.join(folder, archive);
+    const problem = archiveProblem(wanted, file);
+    if (problem !== undefined) throw new WrongArchive(problem);
+    return use(file);
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function helm(args: readonly string[], values = ""): string {
   return execFileSync("helm", args, {
     // Values hold credentials: neither arguments nor a file.
     input: values,

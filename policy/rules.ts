@@ -12,8 +12,19 @@ import {
   podsBaseline,
 } from "./access";
 import { RELEASE, releaseOf, switchedOn } from "./release";
-import { rendering } from "./render";
-import { at, containers, isRecord, isUnknown, onGoogleCloud, type ResourceView, texts, workloadKind } from "./resource";
+import { pinOf, PINS } from "./archive";
+import { chartVersion, rendering } from "./render";
+import {
+  at,
+  containers,
+  isRecord,
+  isUnknown,
+  onGoogleCloud,
+  plain,
+  type ResourceView,
+  texts,
+  workloadKind,
+} from "./resource";
 import type { ResourceRule, Rule, StackRule } from "./rule";
 
 const noPlaintextCredentials: ResourceRule = {
@@ -335,6 +346,40 @@ const releasesRendered: ResourceRule = {
   },
 };
 
+const chartArchives: ResourceRule = {
+  name: "chart-archives",
+  severity: "high",
+  demand: `The archive of a repository's chart has the SHA-256 that \`${PINS}\` has for this version.`,
+  subjects: "Helm releases of charts that are pinned",
+  reason:
+    "A repository may hand out another archive under a version's name, and a chart may put anything into the cluster.",
+  remedy:
+    "Do not deploy. Compare with the index of the repository and ask the chart's maintainers; where the new archive is meant, change the pin.",
+  check: (resource) => {
+    const { wrongArchive } = resource.type === RELEASE ? rendering(resource) : {};
+    return wrongArchive === undefined ? [] : [wrongArchive];
+  },
+};
+
+const chartsPinned: ResourceRule = {
+  name: "charts-pinned",
+  severity: "low",
+  advisory: true,
+  demand: `Every chart of a repository has the SHA-256 of its archive in \`${PINS}\`.`,
+  subjects: "Helm releases of charts from a repository",
+  reason: "Nothing says then whether an archive is the one that was looked at.",
+  remedy:
+    `Add chart, repository, version and SHA-256 to \`${PINS}\`: \`helm pull CHART --repo URL --version V && sha256sum CHART-V.tgz\`, compared ` +
+    "with the digest in the repository's index.",
+  check: (resource) => {
+    const wanted =
+      resource.type === RELEASE ? chartVersion(plain(resource.props) as Record<string, unknown>) : undefined;
+    return wanted === undefined || pinOf(wanted) !== undefined
+      ? []
+      : [`chart ${wanted.chart} ${wanted.version} of ${wanted.repository} is not pinned`];
+  },
+};
+
 /** All rules, the gravest first. */
 export const RULES: readonly Rule[] = [
   noPlaintextCredentials,
@@ -350,8 +395,10 @@ export const RULES: readonly Rule[] = [
   contractRetention,
   contractCoversNoetl,
   noLatest,
+  chartArchives,
   resourcesSet,
   probesSet,
   natsTls,
   releasesRendered,
+  chartsPinned,
 ];
