@@ -12,6 +12,8 @@ export interface CheckFacts extends Check {
   readonly effect?: Effect;
   /** What to do that no command can do, in words. */
   readonly advice?: string;
+  /** Whether that is about the users of NATS. */
+  readonly ofUsers?: true;
   /** Whether `doctor --repair` puts it right; false where it holds. */
   readonly repairable: boolean;
 }

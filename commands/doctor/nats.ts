@@ -90,7 +90,7 @@ function checkFacts(
     about: rule.about,
     why: rule.why,
     ...(rule.effect === undefined ? {} : { effect: rule.effect }),
-    ...(!check.ok && fix.action === "advise" ? { advice: fix.advice } : {}),
+    ...(!check.ok && fix.action === "advise" ? { advice: fix.advice, ofUsers: fix.ofUsers } : {}),
     repairable,
   };
 }

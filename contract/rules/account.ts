@@ -2,6 +2,7 @@ import type { JetStreamAccountStats } from "nats";
 import type { Refusal } from "../probe-results";
 import {
   GO_ON_WITH_REPAIR,
+  grant,
   holdingStream,
   limited,
   list,
@@ -59,10 +60,7 @@ export function admitStream(
 ): Fix {
   switch (code) {
     case 0:
-      return advise(
-        `let ${login} publish on ${/"(.+)"/.exec(words)?.[1] ?? "$JS.API.>"}: add it to \`allow\` of the user's ` +
-          "`permissions.publish` in NATS' configuration, or take it from `deny`, and reload NATS",
-      );
+      return grant(login, "publish", /"(.+)"/.exec(words)?.[1] ?? "$JS.API.>");
     case 10023:
     case 10028:
     case 10047:

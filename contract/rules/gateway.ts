@@ -76,6 +76,7 @@ function limitsOf({ info: { config }, valueBytes }: Found["bucket"]): string[] {
 const grant = (what: string): Fix => ({
   action: "advise",
   advice: `let the gateway's user ${what}, and restart the gateway`,
+  ofUsers: true,
 });
 
 /** The life that the gateway's settings say. */

@@ -3,6 +3,7 @@ import { isAnswered } from "../probe";
 import type { Probe, Refusal, Route, WorkerProbe } from "../probe-results";
 import {
   GO_ON_WITH_REPAIR,
+  grant,
   holdingStream,
   list,
   NOTIFICATION_BYTES,
@@ -16,12 +17,6 @@ import { subjectsCover } from "../subjects";
 const advise = (advice: string): Fix => ({ action: "advise", advice });
 
 const coded = ({ code, words }: Refusal): string => (code === 0 ? words : `${words} (${code})`);
-
-const grant = (login: string, subject: string): Fix =>
-  advise(
-    `let ${login} publish on ${subject}: add it to \`allow\` of the user's \`permissions.publish\` in NATS' configuration, ` +
-      "or take it from `deny`, and reload NATS",
-  );
 
 /** Where a publish ended, and why, in words. */
 function where(route: Route, { publish, stream, overlapping = [] }: Found, contract: Contract): string {
@@ -63,7 +58,7 @@ const lacks = (
   found: ({ workerProbe }: Found) => workerProbe[what] ?? "may",
   holds: ({ workerProbe }: Found) => workerProbe[what] === undefined,
   fix: (contract: Contract, { probe, workerProbe }: Found) =>
-    grant(probe.login, subject(contract, workerProbe.consumer)),
+    grant(probe.login, "publish", subject(contract, workerProbe.consumer)),
 });
 
 const accepted = (probe: Probe | undefined): probe is Probe => probe !== undefined && probe.notAccepted === undefined;
@@ -80,10 +75,11 @@ export const PROBE_RULES: readonly Rule[] = [
     expected: (_contract, { probe }) => `${probe.login} is accepted`,
     found: ({ probe }) => probe.notAccepted ?? "accepted",
     holds: ({ probe }) => accepted(probe),
-    fix: (_contract, { probe }) =>
-      advise(
-        `give NATS and NoETL the same password for ${probe.login}, or add that user to NATS' configuration, and reload NATS`,
-      ),
+    fix: (_contract, { probe }) => ({
+      action: "advise",
+      advice: `give NATS and NoETL the same password for ${probe.login}, or add that user to NATS' configuration, and reload NATS`,
+      ofUsers: true,
+    }),
   },
   {
     id: "noetl-account",
@@ -119,11 +115,8 @@ export const PROBE_RULES: readonly Rule[] = [
     fix: (_contract, { publish }) => {
       const words = publish.routes.find((route) => route.end === "refused")?.words ?? "";
       return words.includes("Subscription")
-        ? advise(
-            `let ${publish.login} subscribe to _INBOX.>: add it to \`allow\` of the user's \`permissions.subscribe\` in NATS' ` +
-              "configuration, or take it from `deny`, and reload NATS",
-          )
-        : grant(publish.login, publish.subject);
+        ? grant(publish.login, "subscribe", "_INBOX.>")
+        : grant(publish.login, "publish", publish.subject);
     },
   },
   {

@@ -125,8 +125,11 @@ export type Fix =
   | { readonly action: "resume-consumer"; readonly consumer?: string }
   | { readonly action: "recreate-bucket"; readonly bucket: string }
   | { readonly action: "edit-bucket"; readonly bucket: string; readonly patch: StreamPatch }
-  /** What no command can do without knowing more, in words. */
-  | { readonly action: "advise"; readonly advice: string };
+  /**
+   * What no command can do without knowing more, in words. `ofUsers` where it is about the users of NATS, which whoever installs
+   * NATS writes.
+   */
+  | { readonly action: "advise"; readonly advice: string; readonly ofUsers?: true };
 
 /** What mode `ensure` does instead of a {@link Fix}, because it is there before NoETL starts and changes less. */
 export type Ensure =
@@ -211,6 +214,19 @@ export const editConsumer = (patch: ConsumerPatch): Fix => ({ action: "edit-cons
 export const editBucket = (bucket: string, patch: StreamPatch): Fix => ({ action: "edit-bucket", bucket, patch });
 export const recreateStream = (): Fix => ({ action: "recreate-stream" });
 export const recreateConsumer = (): Fix => ({ action: "recreate-consumer" });
+
+/** Lets a login do something at NATS. */
+export const grant = (
+  login: string,
+  what: "publish" | "subscribe",
+  subject: string,
+): Extract<Fix, { action: "advise" }> => ({
+  action: "advise",
+  advice:
+    `let ${login} ${what === "publish" ? "publish on" : "subscribe to"} ${subject}: add it to \`allow\` of the user's ` +
+    `\`permissions.${what}\` in NATS' configuration, or take it from \`deny\`, and reload NATS`,
+  ofUsers: true,
+});
 
 export const replicasWords = (replicas: number): string =>
   replicas === 1 ? "at least 1 replica" : `at least ${replicas} replicas`;

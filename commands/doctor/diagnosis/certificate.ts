@@ -4,7 +4,7 @@ import { endOfCertificate } from "../../../contract/nats/certificate";
 import type { Evidence } from "../evidence";
 import { quoted } from "../text";
 import { finding, run, say, type DiagnosisRule, type Step } from "./finding";
-import { update } from "./releases";
+import { update } from "./update";
 
 /** What the connection says of one that has ended. */
 export const SAYS_ENDED = /has expired/;

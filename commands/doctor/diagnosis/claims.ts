@@ -2,7 +2,8 @@ import { LOCATIONS } from "../../../contract/facts";
 import type { ClaimFacts, Evidence, Part } from "../evidence";
 import { quoted } from "../text";
 import { finding, keyOf, run, say, type DiagnosisRule, type Step } from "./finding";
-import { putBack, refreshAndUpdate, update } from "./releases";
+import { putBack } from "./releases";
+import { refreshAndUpdate, update } from "./update";
 import { explainsPod, named, type Place, places, warningsAbout } from "./trouble";
 
 /** Volumes that nobody provides. */

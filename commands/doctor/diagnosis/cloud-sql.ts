@@ -2,7 +2,7 @@
 import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, PodFacts } from "../evidence";
 import { finding, keyOf, run, say, type DiagnosisRule, type FindingId, type Step } from "./finding";
-import { update } from "./releases";
+import { update } from "./update";
 
 /** Lines of the proxy's log, newest last, in which a trouble counts as present. */
 const RECENT_LINES = 8;

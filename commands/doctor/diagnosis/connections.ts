@@ -5,6 +5,7 @@ import { crashes, crashWords, lastHit, type LogMeaning } from "./logs";
 import { REASONS } from "./reasons";
 import { explainsPod, grouped } from "./trouble";
 import { putBack } from "./releases";
+import { isOurs, update, writeUsers } from "./update";
 
 /** Settings that pods got differently from what the stack would give them. */
 export const environment: DiagnosisRule = (evidence) =>
@@ -19,7 +20,7 @@ export const environment: DiagnosisRule = (evidence) =>
         evidence: changed.map(describeVariable),
         remedy: [
           say("Where the configuration was changed and not rolled out, or an update did not finish:"),
-          run(`pulumi up --stack ${evidence.stack}`),
+          update(evidence),
           say("Where somebody changed the cluster by hand:"),
           ...putBack(evidence, deployment === LOCATIONS.gateway.deployment ? "gateway" : "noetl"),
           // What comes from a Secret or ConfigMap, pods read when they start.
@@ -111,14 +112,17 @@ const TROUBLES: readonly Trouble[] = [
             ),
             ...restart(evidence, pods),
           ]
-        : [say("An update rolls all pods onto one password:"), run(`pulumi up --stack ${evidence.stack}`)],
+        : [say("An update rolls all pods onto one password:"), update(evidence)],
   },
   {
     id: "pods-nats-permission",
     meanings: ["nats-permission"],
     of: "nats",
     title: (who) => `The NATS user of ${who} lacks a permission`,
-    remedy: () => [say("Grant it in the server's configuration; the log names the subject.")],
+    remedy: (evidence) =>
+      isOurs(evidence)
+        ? writeUsers(evidence)
+        : [say("Grant it in the server's configuration; the log names the subject.")],
   },
   {
     id: "pods-nats-tls",
@@ -137,20 +141,17 @@ const TROUBLES: readonly Trouble[] = [
     meanings: ["jetstream-off"],
     of: "nats",
     title: (who) => `JetStream is off for the account that ${who} uses`,
-    remedy: ({ stack }) => [
-      say("Switch it on for the account; on a server of this stack:"),
-      run(`pulumi up --stack ${stack}`),
-    ],
+    remedy: (evidence) => [say("Switch it on for the account; on a server of this stack:"), update(evidence)],
   },
   {
     id: "pods-database",
     meanings: ["database-login", "database-schema", "database-unreachable"],
     of: "postgres",
     title: (who) => `${who} cannot work with its database`,
-    remedy: ({ stack, kubectl }) => [
+    remedy: (evidence) => [
       say("A refused password or a missing schema is put right by the schema's Job, which an update runs:"),
-      run(`pulumi up --stack ${stack}`),
-      run(`${kubectl} -n ${LOCATIONS.postgres.namespace} get pods`),
+      update(evidence),
+      run(`${evidence.kubectl} -n ${LOCATIONS.postgres.namespace} get pods`),
     ],
   },
   {
@@ -158,12 +159,12 @@ const TROUBLES: readonly Trouble[] = [
     meanings: ["nats-refused", "nats-timeout", "unknown-host"],
     of: "nats",
     title: (who) => `${who} cannot reach NATS or its database`,
-    remedy: ({ kubectl, stack, namespaces }) => [
+    remedy: (evidence) => [
       say("NATS answers from here, so look at what is between: the address in NATS_URL, network policies, DNS."),
-      ...(namespaces.nats === undefined
-        ? []
-        : [run(`${kubectl} -n ${LOCATIONS.nats.namespace} get service,endpoints ${LOCATIONS.nats.service}`)]),
-      run(`pulumi up --stack ${stack}`),
+      ...(isOurs(evidence)
+        ? [run(`${evidence.kubectl} -n ${LOCATIONS.nats.namespace} get service,endpoints ${LOCATIONS.nats.service}`)]
+        : []),
+      update(evidence),
     ],
   },
   {

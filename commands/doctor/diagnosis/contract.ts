@@ -10,6 +10,7 @@ import { streamHistory } from "./history";
 import { crashes, crashWords, hits, lastHit, meaningOf, type LogMeaning } from "./logs";
 import { contractCommands, subjectTakenRemedy } from "./reasons";
 import { consumersOf, explainsPod, grouped, keyOfWords, podsOf } from "./trouble";
+import { isOurs, setAndUpdate, writeUsers } from "./update";
 
 const SERVER = LOCATIONS.noetl.serverDeployment;
 const WORKER = LOCATIONS.noetl.workerDeployment;
@@ -58,11 +59,17 @@ const describeCheck = (check: CheckFacts, withWhy = true): string => {
   return `${checkName(check)}: found ${found}, expected ${expected}${withWhy ? `; ${why}` : ""}`;
 };
 
-/** What no command can do about broken rules, in the rules' own words. */
-const adviceOf = (checks: readonly CheckFacts[]): Step[] =>
-  [...new Set(checks.flatMap(({ advice }) => advice ?? []))].map((advice) =>
-    say(`${advice.charAt(0).toUpperCase()}${advice.slice(1)}.`),
-  );
+/** What the contract's commands cannot do about broken rules, in the rules' own words; users of the stack's NATS are the stack's. */
+function adviceOf(checks: readonly CheckFacts[], evidence: Evidence): Step[] {
+  const ofUpdate = checks.filter(({ ofUsers }) => ofUsers === true && isOurs(evidence));
+  const advised = checks.filter((check) => !ofUpdate.includes(check)).flatMap(({ advice }) => advice ?? []);
+  return [
+    ...(ofUpdate.length > 0 ? writeUsers(evidence) : []),
+    ...[...new Set(advised)].map((advice) => say(sentence(advice))),
+  ];
+}
+
+const sentence = (words: string): string => `${words.charAt(0).toUpperCase()}${words.slice(1)}.`;
 
 /** What NoETL cannot do where a rule is broken. */
 function keepsFrom({ id, effect }: CheckFacts): readonly Action[] {
@@ -150,7 +157,7 @@ export const brokenContract: DiagnosisRule = (evidence, explained) => {
       remedy:
         headline?.id === "subject-taken"
           ? subjectTakenRemedy(evidence)
-          : [...adviceOf(violations), ...commandsAgainst(evidence, repairable)],
+          : [...adviceOf(violations, evidence), ...commandsAgainst(evidence, repairable)],
       repairable: headline?.id !== "subject-taken" && repairable,
       explains,
     }),
@@ -215,7 +222,7 @@ export const drift: DiagnosisRule = (evidence, explained) => {
         severity: "note",
         evidence: differences.map((check) => describeCheck(check)),
         // The commands of a broken contract fix its differences too.
-        remedy: [...adviceOf(differences), ...(violated ? [] : commandsAgainst(evidence, repairable))],
+        remedy: [...adviceOf(differences, evidence), ...(violated ? [] : commandsAgainst(evidence, repairable))],
         repairable,
       },
     ),
@@ -302,8 +309,7 @@ export const workers: DiagnosisRule = (evidence, explained) => {
             evidence: full.map(numbers),
             remedy: [
               say("More workers, or more in flight; a worker that hangs is seen by redelivered messages."),
-              run(`pulumi config set workerMaxAckPending ${first.maxAckPending * 2} --stack ${evidence.stack}`),
-              run(`pulumi up --stack ${evidence.stack}`),
+              ...setAndUpdate(evidence, { workerMaxAckPending: String(first.maxAckPending * 2) }),
             ],
           }),
         ]

@@ -1,7 +1,7 @@
 import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, GatewayFacts, ProbeFacts } from "../evidence";
-import { quoted } from "../text";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type Finding, type Step } from "./finding";
+import { setAndUpdate, update } from "./update";
 
 /** Longest answer that is shown, in characters: NoETL's own error stands at the end of the gateway's. */
 const LONGEST_WORDS = 1_000;
@@ -54,7 +54,7 @@ export const cors: DiagnosisRule = (evidence, explained) => {
 };
 
 /** The preflight of the gateway itself does not let the origin through. */
-function originFinding({ stack }: Evidence, gateway: GatewayFacts, inside: readonly ProbeFacts[]): Finding[] {
+function originFinding(facts: Evidence, gateway: GatewayFacts, inside: readonly ProbeFacts[]): Finding[] {
   const preflight = inside.find(({ request }) => request.startsWith("OPTIONS"));
   if (!preflight || lets(gateway, preflight) || preflight.status >= 500) return [];
   const { origin, allowedOrigins } = gateway;
@@ -67,7 +67,7 @@ function originFinding({ stack }: Evidence, gateway: GatewayFacts, inside: reado
         evidence,
         remedy: [
           say("Its pods run with other settings: an update brings the stack's, and a restart makes them read."),
-          run(`pulumi up --stack ${stack}`),
+          update(facts),
         ],
         explains: ["gateway"],
       }),
@@ -79,8 +79,7 @@ function originFinding({ stack }: Evidence, gateway: GatewayFacts, inside: reado
       evidence,
       remedy: [
         say("Allow it, scheme and port included, exactly as the browser's address bar has it:"),
-        run(`pulumi config set corsAllowedOrigins ${quoted([...allowedOrigins, origin].join(","))} --stack ${stack}`),
-        run(`pulumi up --stack ${stack}`),
+        ...setAndUpdate(facts, { corsAllowedOrigins: [...allowedOrigins, origin].join(",") }),
       ],
     }),
   ];

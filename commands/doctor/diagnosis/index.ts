@@ -6,7 +6,8 @@ import { environment, infrastructureConnections, serverConnections, waitingWorke
 import { brokenContract, drift, pastSymptoms, workers } from "./contract";
 import { waitingExecutions } from "./executions";
 import { failing } from "./failing";
-import { finding, run, say, type DiagnosisRule, type Finding } from "./finding";
+import { finding, say, type DiagnosisRule, type Finding } from "./finding";
+import { update } from "./update";
 import { cors } from "./gateway";
 import {
   applicationPods,
@@ -118,7 +119,8 @@ export function diagnose(evidence: Evidence): Diagnosis {
 }
 
 /** An update that has never finished: a cause of its own only where nothing else tells why. */
-function unfinished({ missingOutputs, stack }: Evidence, found: readonly Finding[]): Finding[] {
+function unfinished(evidence: Evidence, found: readonly Finding[]): Finding[] {
+  const { missingOutputs } = evidence;
   if (missingOutputs.length === 0) return [];
   const alone = found.every(({ severity }) => severity === "note");
   return [
@@ -129,7 +131,7 @@ function unfinished({ missingOutputs, stack }: Evidence, found: readonly Finding
         say(
           alone ? "Update; an update that failed on the way goes on where it stopped:" : "When the causes are fixed:",
         ),
-        run(`pulumi up --stack ${stack}`),
+        update(evidence),
       ],
     }),
   ];

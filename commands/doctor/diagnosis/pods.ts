@@ -7,8 +7,9 @@ import { describePod } from "../checklist";
 import type { ContainerFacts, Evidence, Part, PodFacts } from "../evidence";
 import { finding, keyOf, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
 import { crashes, crashWords } from "./logs";
-import { largerNatsLimit, LOST_WITH_RESTART, setAndUpdate } from "./reasons";
-import { putBack, refreshAndUpdate } from "./releases";
+import { largerNatsLimit, LOST_WITH_RESTART } from "./reasons";
+import { putBack } from "./releases";
+import { refreshAndUpdate, setAndUpdate, update } from "./update";
 import {
   byWorkload,
   describe,
@@ -201,7 +202,7 @@ export const natsConfig: DiagnosisRule = (evidence, explained) =>
         ...putBack(evidence, "nats"),
         ...group.map(({ pod }) => run(`${evidence.kubectl} -n ${pod.namespace} delete pod ${pod.name}`)),
         say("Where a setting of the stack makes it wrong (a password that is a number, say), correct that and update:"),
-        run(`pulumi up --stack ${evidence.stack}`),
+        update(evidence),
       ],
       explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
     });

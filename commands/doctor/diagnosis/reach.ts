@@ -2,7 +2,8 @@ import type { ConnectProblem } from "../../../contract/errors";
 import { LOCATIONS } from "../../../contract/facts";
 import type { Answer, Evidence } from "../evidence";
 import { renewal, SAYS_ENDED } from "./certificate";
-import { putBack, update } from "./releases";
+import { putBack } from "./releases";
+import { isOurs, update, writeUsers } from "./update";
 import { failuresExplainedBy, keyOfFailing } from "./failing";
 import { grouped } from "./trouble";
 import { finding, run, say, type DiagnosisRule, type Finding, type FindingId, type Step } from "./finding";
@@ -21,13 +22,13 @@ function failures({ namespaces, environment, nats, gateway }: Evidence): Extract
 }
 
 /** The configuration cannot be used: every update fails before it starts. */
-export const configuration: DiagnosisRule = ({ configProblem, stack }) =>
-  configProblem === undefined
+export const configuration: DiagnosisRule = (evidence) =>
+  evidence.configProblem === undefined
     ? []
     : [
         finding("configuration", "The stack's configuration is wrong, so that no update can start", {
-          evidence: [configProblem],
-          remedy: [say("Set what the message names, then update:"), run(`pulumi up --stack ${stack}`)],
+          evidence: [evidence.configProblem],
+          remedy: [say("Set what the message names, then update:"), update(evidence)],
         }),
       ];
 
@@ -114,7 +115,6 @@ const natsPods = ({ kubectl }: Evidence, what: string): Step =>
   run(`${kubectl} -n ${LOCATIONS.nats.namespace} ${what}`);
 const natsLog = (evidence: Evidence): Step => natsPods(evidence, `logs ${LOCATIONS.nats.pod} -c nats --tail 50`);
 /** Whether the stack installs NATS; of somebody else's server only they know where it runs. */
-const isOurs = ({ namespaces }: Evidence): boolean => namespaces.nats !== undefined;
 const serverRuns = ({ namespaces: { nats } }: Evidence): boolean =>
   nats?.ok === true && nats.value.pods.some(({ owner, ready }) => owner === LOCATIONS.nats.service && ready);
 
@@ -277,14 +277,16 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
       ],
     };
   },
-  "missing-permission": () => ({
+  "missing-permission": (evidence) => ({
     title: "The NATS user lacks a permission",
-    remedy: [
-      say(
-        "Grant it in the server's configuration. NoETL's user needs at least publish and subscribe on: " +
-          "$JS.API.>, $JS.ACK.>, $KV.>, $O.>, _INBOX.>, and NATS_SUBJECT.",
-      ),
-    ],
+    remedy: isOurs(evidence)
+      ? writeUsers(evidence)
+      : [
+          say(
+            "Grant it in the server's configuration. NoETL's user needs at least publish and subscribe on: " +
+              "$JS.API.>, $JS.ACK.>, $KV.>, $O.>, _INBOX.>, and NATS_SUBJECT.",
+          ),
+        ],
   }),
   "jetstream-off": (evidence) => ({
     title: "JetStream is off, so that there can be no stream",

@@ -7,6 +7,7 @@ import type { Evidence } from "../evidence";
 import { quoted } from "../text";
 import { run, say, type FindingId, type Step } from "./finding";
 import type { LogMeaning } from "./logs";
+import { setAndUpdate } from "./update";
 
 /** Why NoETL cannot work, as its own words tell it. */
 export interface Reason {
@@ -18,14 +19,6 @@ export interface Reason {
 
 const MEBIBYTE = 1024 ** 2;
 const mebibytes = (bytes: number): string => `${Math.ceil(bytes / MEBIBYTE)}Mi`;
-
-/** Steps that set settings and deploy them. */
-export const setAndUpdate = ({ stack }: Evidence, settings: Readonly<Record<string, string | undefined>>): Step[] => [
-  ...Object.entries(settings).flatMap(([key, value]) =>
-    value === undefined ? [] : [run(`pulumi config set ${key} ${quoted(value)} --stack ${stack}`)],
-  ),
-  run(`pulumi up --stack ${stack}`),
-];
 
 /**
  * A memory limit of NATS that is larger than the present one and that the settings allow: at least what the memory store
@@ -127,7 +120,7 @@ export const REASONS: Partial<Record<LogMeaning, Reason>> = {
   "other-line": {
     id: "other-noetl-line",
     title: (who) => `The image of ${who} is of a line of NoETL that speaks no NATS`,
-    remedy: ({ stack }, _line, owners) => {
+    remedy: (evidence, _line, owners) => {
       const isGateway = owners.includes(LOCATIONS.gateway.deployment);
       const isNoetl = owners.some((owner) => owner !== LOCATIONS.gateway.deployment);
       return [
@@ -135,9 +128,10 @@ export const REASONS: Partial<Record<LogMeaning, Reason>> = {
           "Take images of the lines that use NATS (docs/lines.md): the Rust server before 3.60.2, worker before 5.91.2, any",
         ),
         say("Python release, a gateway from 2.11.1 to 3.7.0. The newest ones need what a stack does not install."),
-        ...(isNoetl ? [run(`pulumi config set noetlImage ${DEFAULTS.noetlImage} --stack ${stack}`)] : []),
-        ...(isGateway ? [run(`pulumi config set gatewayImage ${DEFAULTS.gatewayImage} --stack ${stack}`)] : []),
-        run(`pulumi up --stack ${stack}`),
+        ...setAndUpdate(evidence, {
+          noetlImage: isNoetl ? DEFAULTS.noetlImage : undefined,
+          gatewayImage: isGateway ? DEFAULTS.gatewayImage : undefined,
+        }),
       ];
     },
   },
@@ -147,12 +141,11 @@ export const REASONS: Partial<Record<LogMeaning, Reason>> = {
       const module = /No module named '?([\w.]+)/.exec(line)?.[1];
       return `The image of ${who} lacks ${module === undefined ? "a part of NoETL" : `the module ${module}`}`;
     },
-    remedy: ({ stack }) => [
+    remedy: (evidence) => [
       say(
         "It is not an image of NoETL's server and worker (Python, v2 to v4), or was built incompletely. Setting: noetlImage.",
       ),
-      run(`pulumi config set noetlImage ${DEFAULTS.noetlImage} --stack ${stack}`),
-      run(`pulumi up --stack ${stack}`),
+      ...setAndUpdate(evidence, { noetlImage: DEFAULTS.noetlImage }),
     ],
   },
 };

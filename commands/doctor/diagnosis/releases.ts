@@ -2,6 +2,7 @@ import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, Part, ReleaseFacts } from "../evidence";
 import { finding, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
 import { LOST_WITH_RESTART } from "./reasons";
+import { refreshAndUpdate, update } from "./update";
 import { fixedVolumes } from "./volumes";
 
 /**
@@ -16,15 +17,6 @@ const releasesOf = ({ namespaces }: Evidence): readonly ReleaseFacts[] =>
 /** `helm` as it reaches the cluster. */
 const helm = ({ kubectl }: Evidence): string =>
   kubectl.replace(/^kubectl/, "helm").replace("--context", "--kube-context");
-
-/** What brings a stack to what its settings say. */
-export const update = ({ stack }: Evidence): Step => run(`pulumi up --stack ${stack}`);
-
-/** Brings back what the program itself declares: the refresh sees that it is gone. */
-export const refreshAndUpdate = (evidence: Evidence): Step[] => [
-  run(`pulumi refresh --stack ${evidence.stack}`),
-  update(evidence),
-];
 
 const minutes = (seconds: number): string =>
   seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} minutes`;

@@ -1,5 +1,6 @@
-import { finding, keyOf, run, say, type DiagnosisRule } from "./finding";
+import { finding, keyOf, say, type DiagnosisRule } from "./finding";
 import { lastWords, places } from "./trouble";
+import { update } from "./update";
 
 /** The Job that loads NoETL's schema. */
 export const schemaJob: DiagnosisRule = (evidence, explained) =>
@@ -14,11 +15,7 @@ export const schemaJob: DiagnosisRule = (evidence, explained) =>
           const [log = []] = pods.map(lastWords).filter((lines) => lines.length > 0);
           return finding("schema-job", titleOf(job.name), {
             evidence: [`Job ${job.namespace}/${job.name}: ${job.trouble}`, ...log],
-            remedy: [
-              say(schemaAdvice(log.join("\n"))),
-              say("The next update runs the Job again:"),
-              run(`pulumi up --stack ${evidence.stack}`),
-            ],
+            remedy: [say(schemaAdvice(log.join("\n"))), say("The next update runs the Job again:"), update(evidence)],
             explains: [keyOf("workload", job), ...pods.map((pod) => keyOf("pod", pod)), "postgres"],
           });
         }),

@@ -3,6 +3,7 @@ import { quantityBytes } from "../../../contract/validate";
 import type { Evidence, VolumeTerms } from "../evidence";
 import { quoted } from "../text";
 import { run, say, type Step } from "./finding";
+import { setAndUpdate, update } from "./update";
 
 /** What Kubernetes says of a StatefulSet whose volumes were to change. */
 const FIXED = /StatefulSet\.apps "([^"]+)" is invalid: spec: Forbidden: updates to statefulset spec/;
@@ -15,17 +16,16 @@ const FIXED = /StatefulSet\.apps "([^"]+)" is invalid: spec: Forbidden: updates 
 export function fixedVolumes(evidence: Evidence, namespace: string, description: string): Step[] | undefined {
   const set = FIXED.exec(description)?.[1];
   if (set === undefined) return undefined;
-  const { kubectl, namespaces, natsVolume: wanted, stack } = evidence;
+  const { kubectl, namespaces, natsVolume: wanted } = evidence;
   const found = Object.values(namespaces).find((each) => each.ok && each.value.name === namespace);
   const facts = found?.ok ? found.value : undefined;
   const present = facts?.workloads.find(({ name }) => name === set)?.volume ?? {};
-  if (present.storageClass !== wanted.storageClass) return formerClass(stack, present);
+  if (present.storageClass !== wanted.storageClass) return formerClass(evidence, present);
   const [from, to] = [present.size, wanted.size].map((size) => quantityBytes(size ?? ""));
   if (from !== undefined && to !== undefined && to < from) {
     return [
       say(`A volume is never made smaller: it has ${present.size}, and ${wanted.sizeSetting} asks for ${wanted.size}.`),
-      run(`pulumi config set ${wanted.sizeSetting} ${present.size} --stack ${stack}`),
-      run(`pulumi up --stack ${stack}`),
+      ...setAndUpdate(evidence, { [wanted.sizeSetting]: present.size }),
     ];
   }
   const claims = facts?.claims.filter(({ name }) => name.includes(`-${set}-`)) ?? [{ name: "CLAIM", phase: "Bound" }];
@@ -45,23 +45,20 @@ export function fixedVolumes(evidence: Evidence, namespace: string, description:
       ),
     ),
     run(`${kubectl} -n ${namespace} delete statefulset ${quoted(set)} --cascade=orphan`),
-    run(`pulumi up --stack ${stack}`),
+    update(evidence),
   ];
 }
 
 /** Back to the StorageClass that the volumes have. */
-function formerClass(stack: string, { storageClass }: VolumeTerms): Step[] {
+function formerClass(evidence: Evidence, { storageClass }: VolumeTerms): Step[] {
   const byDefault = storageClass === undefined || storageClass === GKE_STORAGE_CLASS;
   return [
     say(
       "The StorageClass of its volumes stands in the StatefulSet and cannot be changed there, and nothing moves what is on them " +
         "to volumes of another class. Take the former one:",
     ),
-    run(
-      byDefault
-        ? `pulumi config rm natsStorageClass --stack ${stack}`
-        : `pulumi config set natsStorageClass ${quoted(storageClass)} --stack ${stack}`,
-    ),
-    run(`pulumi up --stack ${stack}`),
+    ...(byDefault
+      ? [run(`pulumi config rm natsStorageClass --stack ${evidence.stack}`), update(evidence)]
+      : setAndUpdate(evidence, { natsStorageClass: storageClass })),
   ];
 }

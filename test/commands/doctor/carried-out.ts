@@ -23,6 +23,7 @@ const SETTINGS_AND_UPDATE = [UPDATES, "settings that findings tell to set"] as c
 const VOLUMES = [UPDATES, "a claim that nobody provides a volume for, a larger volume"] as const;
 const REFRESH_AND_UPDATE = [UPDATES, "what was scaled down"] as const;
 const E2E = "e2e/embedded.test.ts";
+const USERS = [E2E, "finds a password that somebody changed in NATS' Secret"] as const;
 const NO_CLOUD = shape("there is not a Cloud SQL instance here, nor an account that may be granted anything");
 const IMAGES = [UPDATES, "an image that lacks a part of NoETL"] as const;
 
@@ -50,7 +51,7 @@ export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
     E2E,
     "moves to new passwords without a restart of NATS or Postgres, also where it is killed in between",
   ]),
-  "missing-permission": SHOWS,
+  "missing-permission": by(USERS),
   "jetstream-off": as("unfinished"),
   "jetstream-unavailable": SHOWS,
   "no-answer": SHOWS,
@@ -103,7 +104,7 @@ export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
   "other-noetl-line": by(IMAGES),
   "image-module": by(IMAGES),
   "pods-nats-login": as("wrong-password"),
-  "pods-nats-permission": SHOWS,
+  "pods-nats-permission": as("missing-permission"),
   "pods-nats-tls": SHOWS,
   "pods-jetstream-off": as("unfinished"),
   "pods-nats-unreachable": as("unfinished"),

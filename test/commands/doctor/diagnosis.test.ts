@@ -1737,6 +1737,34 @@ describe("a rule's advice", () => {
     expect(finding?.remedy[0]).toEqual({ say: "Look at both streams." });
   });
 
+  const users = { advice: "let user noetl publish on x: add it", ofUsers: true } as const;
+  const ADVISED = nats({}, { ack_policy: "none" });
+  const about = (more: Partial<Evidence>): Evidence =>
+    natsSays({ ...ADVISED, checks: ADVISED.checks.map((check) => (check.ok ? check : { ...check, ...users })) }, more);
+  it.each<[string, (more: Partial<Evidence>) => Evidence]>([
+    ["contract", about],
+    ["missing-permission", (more) => natsFails("missing-permission", "Permissions Violation", more)],
+    [
+      "pods-nats-permission",
+      ({ namespaces }) => {
+        const evidence = noetl(SERVER, crashingWorker("start", "nats: permissions violation for publish"));
+        const { nats: _nats, ...others } = evidence.namespaces;
+        return namespaces ? { ...evidence, namespaces: others } : evidence;
+      },
+    ],
+  ])(
+    "about users of NATS, of %s, is an update where the stack installs it, and its configuration elsewhere",
+    (id, of) => {
+      const ours = found(of({}), id as FindingId)[0]?.remedy ?? [];
+      const others = found(of({ namespaces: elsewhere() }), id as FindingId)[0]?.remedy ?? [];
+      expect(ours).toContainEqual({ run: "pulumi up --stack kind" });
+      expect(JSON.stringify(ours)).toContain("docs/security.md");
+      expect(JSON.stringify(ours)).not.toMatch(/configuration|add it/);
+      expect(JSON.stringify(others)).toMatch(/the server's configuration|add it/);
+      expect(others).not.toContainEqual({ run: "pulumi up --stack kind" });
+    },
+  );
+
   it("of a part of the contract that is not known here is shown like the others", () => {
     const facts = nats();
     const check = {
