@@ -161,7 +161,7 @@ export default defineConfig({
         test: {
           name: "cluster",
           include: NEEDS.cluster,
-          testTimeout: 180_000,
+          testTimeout: 300_000,
           hookTimeout: 300_000,
           globalSetup: ["test/setup/tools.ts", "test/setup/gateway.ts"],
         },

@@ -40,8 +40,17 @@ async function leaderless(addresses: readonly string[]): Promise<number> {
 async function leaderOf(addresses: readonly string[]): Promise<string> {
   const connection = await connect({ servers: [...addresses] });
   try {
-    const { cluster } = await (await connection.jetstreamManager()).streams.info(STREAM.name);
-    return cluster?.leader ?? "";
+    const manager = await connection.jetstreamManager({ checkAPI: false });
+    let leader: string | undefined;
+    // Nobody answers while there is none.
+    await until("the stream to have a leader", async () => {
+      leader = await manager.streams.info(STREAM.name).then(
+        ({ cluster }) => cluster?.leader,
+        () => undefined,
+      );
+      return leader !== undefined;
+    });
+    return leader ?? "";
   } finally {
     await connection.close();
   }
@@ -61,7 +70,7 @@ export async function goesOn(storage: "memory" | "file", events: readonly Event[
       connection: { servers: cluster.addresses },
       mode: "ensure",
       expect: { replicas: 3, storage },
-      timeoutSeconds: 30,
+      timeoutSeconds: 60,
     });
     const { holds, report } = await ensureContract(inputs);
     if (!holds) throw new Error(report);

@@ -88,7 +88,7 @@ beforeAll(async () => {
   });
   await vi.waitFor(
     async () => expect((await send("GET", `/${PATHS.ManagedCertificate}`)).status, "ManagedCertificate").toBe(200),
-    { timeout: 30_000, interval: 200 },
+    { timeout: 120_000, interval: 200 },
   );
 });
 
@@ -108,7 +108,7 @@ interface Answer {
 /** Sends an object to the API server. */
 async function send(method: string, target: string, body?: unknown, type = "application/json"): Promise<Answer> {
   const url = new URL(target, kubeconfig.getCurrentCluster()?.server);
-  const options: https.RequestOptions = { method, timeout: 20_000, headers: { "Content-Type": type } };
+  const options: https.RequestOptions = { method, timeout: 60_000, headers: { "Content-Type": type } };
   await kubeconfig.applyToHTTPSOptions(options);
   return new Promise((resolve, reject) => {
     const request = https.request(url, options, (response) => {
@@ -124,7 +124,7 @@ async function send(method: string, target: string, body?: unknown, type = "appl
         resolve({ status: response.statusCode ?? 0, message, allowed: status?.allowed, warnings });
       });
     });
-    request.on("timeout", () => request.destroy(new Error(`${method} ${target}: no answer within 20 s`)));
+    request.on("timeout", () => request.destroy(new Error(`${method} ${target}: no answer within 60 s`)));
     request.on("error", reject);
     request.end(body === undefined ? undefined : JSON.stringify(body));
   });
@@ -327,7 +327,7 @@ describe("what a worker may do in the cluster", () => {
   /** The authorizer takes its rules from a cache. */
   const eventually = (namespace: string, expected: string[]) =>
     vi.waitFor(async () => expect(await rights("noetl-worker", namespace)).toEqual(expected), {
-      timeout: 20_000,
+      timeout: 90_000,
       interval: 200,
     });
 

@@ -26,7 +26,7 @@ function python(lines: readonly string[], env: Record<string, string> = {}) {
     cwd: folder,
     env: { PATH: process.env.PATH, PYTHONPATH: FILES, PYTHONIOENCODING: "utf-8", ...CREDENTIALS, ...env },
     encoding: "utf8",
-    timeout: 20_000,
+    timeout: 60_000,
   });
   return { code: ended.status, output: ended.stdout + ended.stderr };
 }

@@ -26,7 +26,7 @@ async function check(text: string, env: Record<string, string>): Promise<string>
     execFile(
       binary,
       ["-t", "-c", file],
-      { env: { SERVER_NAME: "nats-0", ...env }, timeout: 30_000 },
+      { env: { SERVER_NAME: "nats-0", ...env }, timeout: 60_000 },
       (_, stdout, stderr) => resolve(stdout + stderr),
     );
   });

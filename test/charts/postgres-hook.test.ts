@@ -2,7 +2,6 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import * as fs from "node:fs";
-import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { Client } from "pg";
@@ -10,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { setPassword, statefulSet } from "../../components/postgres/manifests";
 import { projectRoot } from "../../contract/project";
 import { type DatabaseTools, ensureDatabaseTools } from "../../embedded/toolchain/database";
-import { until } from "../support/nats";
+import { closedPort, until } from "../support/nats";
 
 const OLD = "old-canary-password";
 const NEW = "new-canary-password";
@@ -85,10 +84,7 @@ beforeAll(async () => {
   bin = path.join(folder, "postgres", tools.postgresBin);
   fs.chmodSync(folder, 0o755);
   if (unprivileged.uid !== undefined) fs.chownSync(folder, unprivileged.uid, unprivileged.gid);
-  const free = net.createServer().listen(0, "127.0.0.1");
-  await once(free, "listening");
-  ({ port } = free.address() as net.AddressInfo);
-  await new Promise((resolve) => free.close(resolve));
+  port = await closedPort();
   const passwordFile = path.join(folder, "initial");
   fs.writeFileSync(passwordFile, OLD, { mode: 0o644 });
   const args = [

@@ -31,7 +31,7 @@ const environment = (env: Record<string, string> = {}) => ({
 
 function started(program: readonly string[], env: Record<string, string> = {}) {
   const args = [SCRIPT, ...Object.keys(CREDENTIALS), "--", ...program];
-  const ended = spawnSync("sh", args, { cwd: folder, env: environment(env), encoding: "utf8", timeout: 20_000 });
+  const ended = spawnSync("sh", args, { cwd: folder, env: environment(env), encoding: "utf8", timeout: 60_000 });
   return { code: ended.status, output: ended.stdout + ended.stderr };
 }
 
@@ -105,7 +105,7 @@ describe("everything else stays as it is", () => {
   it("the program of the image, in its folder", () => {
     fs.writeFileSync(path.join(folder, "gateway"), "#!/bin/sh\necho older\n", { mode: 0o755 });
     const run = () =>
-      spawnSync("sh", [SCRIPT, "NATS_URL"], { cwd: folder, env: environment(), encoding: "utf8", timeout: 20_000 })
+      spawnSync("sh", [SCRIPT, "NATS_URL"], { cwd: folder, env: environment(), encoding: "utf8", timeout: 60_000 })
         .stdout;
     expect(run()).toBe("older\n");
     fs.writeFileSync(path.join(folder, "noetl-gateway"), "#!/bin/sh\necho newer\n", { mode: 0o755 });

@@ -14,7 +14,7 @@ interface Ended {
 
 function run(command: string, args: readonly string[], env: Record<string, string>): Promise<Ended> {
   return new Promise((resolve) => {
-    const options = { env: { PATH: process.env.PATH, ...env }, timeout: 30_000 };
+    const options = { env: { PATH: process.env.PATH, ...env }, timeout: 60_000 };
     execFile(command, args, options, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code) : 0, output: stdout + stderr });
     });

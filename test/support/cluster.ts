@@ -29,13 +29,16 @@ export async function launch(dir = clusterDir(), more: { gateway?: string } = {}
   return startCluster({ dir, tools: await clusterTools(), ...more });
 }
 
-/** Polls until `ready` gives a value; fails after a minute and says what it saw last. */
+const UNTIL_SECONDS = 120;
+
+/** Polls until `ready` gives a value; fails after two minutes and says what it saw last. */
 export async function until<T>(what: string, ready: () => Promise<T | undefined>, seen?: () => unknown): Promise<T> {
-  const deadline = Date.now() + 60_000;
+  const deadline = Date.now() + UNTIL_SECONDS * 1000;
   for (;;) {
     const value = await ready();
     if (value !== undefined) return value;
-    if (Date.now() > deadline) throw new Error(`waited 60 s for ${what}; seen last: ${JSON.stringify(seen?.())}`);
+    if (Date.now() > deadline)
+      throw new Error(`waited ${UNTIL_SECONDS} s for ${what}; seen last: ${JSON.stringify(seen?.())}`);
     await sleep(100);
   }
 }
@@ -100,9 +103,9 @@ export class Client {
   /** Sends one request to a pod's port through a port-forward over the API server. */
   async request(pod: V1Pod, port: number, path: string, options: RequestInit = {}): Promise<Response> {
     const { name = "", namespace = "" } = pod.metadata ?? {};
-    const signal = AbortSignal.timeout(10_000);
+    const signal = AbortSignal.timeout(60_000);
     const relay = await openRelay(
-      await forwardPort(this.config, { namespace, pod: name, port }, { milliseconds: 5_000, signal }),
+      await forwardPort(this.config, { namespace, pod: name, port }, { milliseconds: 30_000, signal }),
     );
     try {
       const response = await fetch(`http://127.0.0.1:${relay.port}${path}`, { signal, ...options });

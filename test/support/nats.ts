@@ -30,11 +30,11 @@ const NANOSECONDS = 1e9;
 export const sleep = (milliseconds: number): Promise<void> =>
   new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Polls until `ready` gives a value; fails after 20 s, or after `patience` milliseconds. */
+/** Polls until `ready` gives a value; fails after a minute, or after `patience` milliseconds. */
 export async function until<T>(
   what: string,
   ready: () => T | undefined | Promise<T | undefined>,
-  patience = 20_000,
+  patience = 60_000,
 ): Promise<T> {
   const deadline = Date.now() + patience;
   for (;;) {

@@ -325,7 +325,7 @@ describe("a step that fails", () => {
     machine.faults({ "docker build": { hangs: true, says: "building" } });
     const interrupted = new AbortController();
     const running = failure("noetl", folder, { signal: interrupted.signal });
-    await vi.waitFor(() => expect(said).toContain("  building"), { timeout: 20_000 });
+    await vi.waitFor(() => expect(said).toContain("  building"), { timeout: 60_000 });
     interrupted.abort();
     const { message, exit } = await running;
     expect([exit, machine.stack()]).toEqual(["interrupted", BEFORE]);

@@ -29,9 +29,9 @@ let asAdmin: (...statements: string[]) => Promise<void>;
 const clients: Client[] = [];
 
 async function until(what: string, works: () => Promise<boolean> | boolean): Promise<void> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 60_000;
   while (!(await works())) {
-    if (Date.now() > deadline) throw new Error(`waited 20 s for ${what}; PgBouncer's log:\n${log}`);
+    if (Date.now() > deadline) throw new Error(`waited 60 s for ${what}; PgBouncer's log:\n${log}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
@@ -199,8 +199,17 @@ describe("a real PgBouncer with the deployed configuration, before a real Postgr
 
   it("ends by the signal of the hook once what runs is through, although clients stay connected", async () => {
     const busy = await connect("noetl_2");
-    const running = one(busy, "SELECT 'through' FROM pg_sleep(0.5)");
-    await new Promise((resolve) => setTimeout(resolve, 100));
+    const running = one(busy, "SELECT 'through' FROM pg_sleep(2)");
+    const place = { host: "127.0.0.1", port: ports.database, database: "noetl" };
+    const admin = new Client({ ...place, user: "noetl_admin", password: PASSWORDS.noetl_admin });
+    await admin.connect();
+    const runs =
+      "SELECT count(*)::int FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%''through''%pg_sleep%'";
+    await until(
+      "the statement to run",
+      async () => Number(await one(admin, `${runs} AND pid <> pg_backend_pid()`)) > 0,
+    );
+    await admin.end();
     const gone = once(pooler, "close") as Promise<[number]>;
     pooler.kill("SIGINT");
     expect(await running).toBe("through");

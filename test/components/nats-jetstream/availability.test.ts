@@ -95,7 +95,7 @@ describe("a server that is asked to stop", () => {
   const stop = (peers: readonly string[], self: string, seconds: number) =>
     promisify(execFile)("sh", ["-c", stopScript(peers, self, seconds)], {
       env: { ...process.env, PATH: `${folder}:${process.env.PATH}` },
-      timeout: 20_000,
+      timeout: 60_000,
     });
 
   it("waits until the others are in step, does not ask itself, and then enters lame duck mode", async () => {
@@ -112,6 +112,6 @@ describe("a server that is asked to stop", () => {
     const started = Date.now();
     const { stdout } = await stop([gone.address, broken.address], "nobody", 2);
     expect(stdout).toBe("-sl=ldm=/var/run/nats/nats.pid\n");
-    expect(Date.now() - started).toBeLessThan(10_000);
+    expect(Date.now() - started).toBeLessThan(30_000);
   });
 });

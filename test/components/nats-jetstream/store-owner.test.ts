@@ -43,7 +43,7 @@ async function start(binary: string, uid: number): Promise<number | string> {
   running = child;
   let log = "";
   return new Promise((resolve, reject) => {
-    const limit = setTimeout(() => reject(new Error(`waited 20 s for nats-server as user ${uid}: ${log}`)), 20_000);
+    const limit = setTimeout(() => reject(new Error(`waited 60 s for nats-server as user ${uid}: ${log}`)), 60_000);
     const settle = (result: number | string): void => {
       clearTimeout(limit);
       resolve(result);

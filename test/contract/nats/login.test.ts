@@ -110,7 +110,7 @@ describe("TLS", () => {
     expect(await problemOf("tls", settings)).toBe(
       `the certificate of NATS at ${server.address} has expired on ${day}: let the server have a new one, which it reads without a restart`,
     );
-    expect(performance.now() - start).toBeLessThan(10_000);
+    expect(performance.now() - start).toBeLessThan(40_000);
   });
 
   it("has its certificate looked at as the server shows it, whoever has signed it, and without a log-in", async () => {

@@ -130,7 +130,7 @@ describe("life of a cluster", () => {
     onTestFinished(() => stopCluster(cluster.dir));
     await deploy(cluster);
     process.kill(cluster.pids.node ?? 0, "SIGKILL");
-    await expect.poll(() => attachCluster(cluster.dir)).toBeUndefined();
+    await expect.poll(() => attachCluster(cluster.dir), { timeout: 60_000 }).toBeUndefined();
     expect(processesOf(cluster.dir).length).toBeGreaterThanOrEqual(7);
     // As if it had been killed between the start of a process and its record.
     fs.writeFileSync(clusterFiles(cluster.dir).children, "{}");
@@ -182,7 +182,8 @@ describe("life of a cluster", () => {
     const broken = { ...tools, "kube-apiserver": tools.etcd };
     const started = Date.now();
     await expect(startCluster({ dir, tools: broken })).rejects.toThrow(/API server.*its process ended.*flag/s);
-    expect(Date.now() - started).toBeLessThan(20_000);
+    // A part that does not become ready is waited for two minutes.
+    expect(Date.now() - started).toBeLessThan(60_000);
     expectNothingLeft(dir);
   });
 });

@@ -76,7 +76,7 @@ describe("a cluster of three servers", () => {
   it("a stream with three replicas outlives one of its pods, which finds its way back", async () => {
     const signal = AbortSignal.timeout(60_000);
     const target = { namespace: "nats", pod: "nats-1", port: 4222 };
-    const relay = await openRelay(await forwardPort(client.config, target, { milliseconds: 5_000, signal }));
+    const relay = await openRelay(await forwardPort(client.config, target, { milliseconds: 30_000, signal }));
     const nats = await connect({ servers: `127.0.0.1:${relay.port}`, user: "noetl", pass: PASSWORD });
     try {
       const manager = await onceElected("JetStream", () => nats.jetstreamManager());

@@ -232,7 +232,7 @@ describe("pods with a process", () => {
       client.request(pod, 8090, "/api/auth/validate", { method: "POST", headers: preflight, body: "{}" });
     expect((await ask()).status).toBe(401);
     await client.scale("noetl", "noetl-server", 0);
-    await expect.poll(async () => (await ask()).status, { timeout: 20_000 }).toBe(502);
+    await expect.poll(async () => (await ask()).status, { timeout: 90_000 }).toBe(502);
     const failed = await ask();
     expect(failed.headers.get("access-control-allow-origin")).toBe("https://gui.test");
     expect(await failed.json()).toEqual({
@@ -264,7 +264,7 @@ describe("pods with a process", () => {
     await client.scale("noetl", "noetl-server", 1);
     const headers = { authorization: "Bearer nobody" };
     const ask = async () => (await client.request(pod, 8090, "/noetl/health", { headers })).status;
-    await expect.poll(ask, { timeout: 20_000 }).toBe(200);
+    await expect.poll(ask, { timeout: 90_000 }).toBe(200);
   });
 
   it("an error page of a proxy before the gateway lacks those headers", async () => {

@@ -106,7 +106,7 @@ describe("a tool", () => {
     const building = new AbortController();
     const pending = obtainTools(["helm", "etcd"], { log: (line) => log.push(line), signal: building.signal });
     expect(await pending.etcd).toBe(cachedPath(ETCD));
-    await vi.waitFor(() => expect(log.at(-1)).toMatch(/^\[2\/2\] helm v3\.19\.5: building/));
+    await vi.waitFor(() => expect(log.at(-1)).toMatch(/^\[2\/2\] helm v3\.19\.5: building/), { timeout: 60_000 });
     expect(fs.existsSync(cachedPath(TOOLS.helm))).toBe(false);
     building.abort();
     await expect(pending.helm).rejects.toThrow("aborted");
@@ -126,7 +126,7 @@ describe("a tool", () => {
     const script = `require("./dist/embedded/toolchain").ensureTools(["etcd"])`;
     const builder = spawn(process.execPath, ["-e", script], { cwd: projectRoot(), detached: true, stdio: "ignore" });
     const folder = path.dirname(cachedPath(ETCD));
-    await vi.waitFor(() => expect(fs.readdirSync(folder)).toHaveLength(1), { timeout: 10_000 });
+    await vi.waitFor(() => expect(fs.readdirSync(folder)).toHaveLength(1), { timeout: 60_000 });
     expect(fs.existsSync(cachedPath(ETCD))).toBe(false);
     const ended = new Promise((resolve) => builder.once("exit", resolve));
     // Its compiler too: the group is its own.

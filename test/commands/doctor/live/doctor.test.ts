@@ -10,8 +10,8 @@ beforeAll(async () => {
   const deployed = await deploy();
   Deployment.dir = deployed.dir;
   tearDown = deployed.tearDown;
-}, 240_000);
-afterAll(() => tearDown?.(), 120_000);
+}, 480_000);
+afterAll(() => tearDown?.(), 240_000);
 
 describe.each([
   // First, while the stack is as it was deployed.
@@ -27,6 +27,6 @@ describe.each([
   // Last: its updates change the stack.
   ["updates", () => import("./updates.js")],
   // Long enough for a machine that others load: what a test waits for has deadlines of its own.
-])("%s", { timeout: 300_000 }, async (_part, load) => {
+])("%s", { timeout: 600_000 }, async (_part, load) => {
   await load();
 });

@@ -80,7 +80,7 @@ async function whileLocked<T>(work: () => Promise<T>): Promise<T> {
     // The engine takes it for one: what would change the state is refused.
     const { command, env, cwd } = deployment.engine;
     const args = ["refresh", "--yes", "--skip-preview", "--non-interactive", "--stack", STACK];
-    expect(spawnSync(command, args, { env, cwd, encoding: "utf8", timeout: 30_000 }).stderr).toMatch(
+    expect(spawnSync(command, args, { env, cwd, encoding: "utf8", timeout: 120_000 }).stderr).toMatch(
       /currently locked/,
     );
     return await work();
@@ -157,7 +157,7 @@ it("shows what the engine would do and what drifted, no value of a secret, and m
     expect(ran.read(format)).toContain("drifted from its state: 2");
     expect(ran.read(format)).not.toMatch(canary);
   }
-}, 300_000);
+}, 600_000);
 
 it.each([
   {
@@ -191,5 +191,5 @@ it.each([
     expect(comment).toContain(says);
     for (const format of ["json", "html", "text"] as const) expect(ran.read(format)).toContain("The comparison failed");
   },
-  300_000,
+  600_000,
 );

@@ -33,9 +33,9 @@ describe("a stack with deployNats: false", () => {
     const sockets = new Set<net.Socket>();
     const listener = net.createServer((socket) => {
       sockets.add(socket.on("error", () => socket.destroy()));
-      const signal = AbortSignal.timeout(10_000);
+      const signal = AbortSignal.timeout(60_000);
       const at = { namespace: LOCATIONS.nats.namespace, pod: LOCATIONS.nats.pod, port: LOCATIONS.nats.port };
-      forwardPort(deployment.config, at, { milliseconds: 5_000, signal }).then(
+      forwardPort(deployment.config, at, { milliseconds: 30_000, signal }).then(
         (stream) => {
           socket.pipe(stream).pipe(socket);
           socket.on("close", () => stream.destroy());

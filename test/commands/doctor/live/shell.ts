@@ -29,7 +29,7 @@ async function nats(deployment: Deployment, args: readonly string[]): Promise<st
   const tools = await ensureTools(["nats"]);
   const at = { namespace: LOCATIONS.nats.namespace, pod: LOCATIONS.nats.pod, port: LOCATIONS.nats.port };
   const relay = await openRelay(
-    await forwardPort(deployment.config, at, { milliseconds: 10_000, signal: AbortSignal.timeout(30_000) }),
+    await forwardPort(deployment.config, at, { milliseconds: 30_000, signal: AbortSignal.timeout(60_000) }),
   );
   const { user, password = "" } = deployment.target.nats;
   const env = {
@@ -40,7 +40,7 @@ async function nats(deployment: Deployment, args: readonly string[]): Promise<st
     XDG_CONFIG_HOME: deployment.dir,
   };
   try {
-    return (await promisify(execFile)(tools.nats, args, { env, timeout: 30_000 })).stdout;
+    return (await promisify(execFile)(tools.nats, args, { env, timeout: 60_000 })).stdout;
   } finally {
     relay.close();
   }

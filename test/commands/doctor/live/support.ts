@@ -67,7 +67,7 @@ export class Deployment {
 
   /** Runs `work` with a JetStream manager of the deployed NATS, through a port-forward. */
   async withManager<T>(work: (manager: JetStreamManager, connection: NatsConnection) => Promise<T>): Promise<T> {
-    const session = await openSession(contractInputs(this.target, 15), new Deadline(15_000));
+    const session = await openSession(contractInputs(this.target, 60), new Deadline(60_000));
     try {
       return await work(await session.connection.jetstreamManager(), session.connection);
     } finally {
@@ -111,7 +111,7 @@ export class Deployment {
   /** Runs a command to its end. */
   async command(name: "verify" | "doctor", ...args: readonly string[]) {
     const { file, env } = this.program(name);
-    const run = promisify(execFile)(process.execPath, [file, ...args], { env, timeout: 120_000 });
+    const run = promisify(execFile)(process.execPath, [file, ...args], { env, timeout: 240_000 });
     return run.then(
       ({ stdout, stderr }) => ({ code: 0, stdout, stderr }),
       (error: { code: number; stdout: string; stderr: string }) => error,
@@ -128,9 +128,9 @@ export class Deployment {
 
   /** Runs `work` with a loopback port that leads to a pod's, once. */
   async withPort<T>(namespace: string, pod: string, port: number, work: (local: number) => Promise<T>): Promise<T> {
-    const signal = AbortSignal.timeout(10_000);
+    const signal = AbortSignal.timeout(60_000);
     const relay = await openRelay(
-      await forwardPort(this.config, { namespace, pod, port }, { milliseconds: 5_000, signal }),
+      await forwardPort(this.config, { namespace, pod, port }, { milliseconds: 30_000, signal }),
     );
     try {
       return await work(relay.port);
@@ -172,7 +172,7 @@ export class Deployment {
   async settled(): Promise<void> {
     const cluster = await Cluster.open(this.target.cluster);
     const { namespace, serverDeployment, workerDeployment } = LOCATIONS.noetl;
-    for (const name of [serverDeployment, workerDeployment]) await rolledOut(cluster, { namespace, name }, 90);
+    for (const name of [serverDeployment, workerDeployment]) await rolledOut(cluster, { namespace, name }, 240);
   }
 
   /** Runs `work` while the objects exist. */
@@ -238,19 +238,19 @@ export async function examine(target: Target, origin?: string): Promise<Diagnosi
 export const findingOf = ({ findings }: Diagnosis, id: string): Finding | undefined =>
   findings.find((finding) => finding.id === id);
 
-/** Asks the doctor until `holds`; fails after 90 s with what it said last. */
+/** Asks the doctor until `holds`; fails after four minutes with what it said last. */
 export async function diagnosed(
   target: Target,
   what: string,
   holds: (diagnosis: Diagnosis) => boolean,
 ): Promise<Diagnosis> {
-  const deadline = Date.now() + 90_000;
+  const deadline = Date.now() + 240_000;
   for (;;) {
     const diagnosis = await examine(target);
     if (holds(diagnosis)) return diagnosis;
     if (Date.now() > deadline) {
       throw new Error(
-        `waited 90 s until the doctor says ${what}; last: ${JSON.stringify(diagnosis.findings, null, 1)}`,
+        `waited 240 s until the doctor says ${what}; last: ${JSON.stringify(diagnosis.findings, null, 1)}`,
       );
     }
     await sleep(300);

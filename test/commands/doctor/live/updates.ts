@@ -90,7 +90,7 @@ it(
       for (let id = 0; id < WORKER_TUNING.maxAckPending; id++)
         await connection.jetstream().publish(STREAM.subject, JSON.stringify({ id }));
       const consumer = await connection.jetstream().consumers.get(STREAM.name, CONSUMER.name);
-      for await (const _ of await consumer.fetch({ max_messages: WORKER_TUNING.maxAckPending, expires: 2_000 }));
+      for await (const _ of await consumer.fetch({ max_messages: WORKER_TUNING.maxAckPending, expires: 30_000 }));
     });
     const full = await diagnosed(deployment.target, "workers-full", (each) => Boolean(findingOf(each, "workers-full")));
     tell(commandsOf(findingOf(full, "workers-full")));

@@ -9,6 +9,9 @@ import { holdingStream } from "../../../../commands/doctor/repair";
 import { newFolder, repairInputs, runRepair, workersConsumer, type Names } from "./repair-support";
 import { natsClient } from "../../../support/nats";
 
+/** Longest wait for an answer of NATS, in milliseconds: a machine is busy with a dozen scenarios, and other tests. */
+const ANSWER_MILLISECONDS = 30_000;
+
 /** What NoETL cannot work with, and what a repair has to replace. */
 type Broken = "work queue" | "work queue on disk" | "sealed" | "limits for consumers" | "push consumer";
 
@@ -133,7 +136,13 @@ export class Play {
 
   static async run(server: { port: number; address: string }, scenario: Scenario, id: string): Promise<RuleResult> {
     const connection = await natsClient(server);
-    const play = new Play(server.port, connection, await connection.jetstreamManager(), scenario, id);
+    const play = new Play(
+      server.port,
+      connection,
+      await connection.jetstreamManager({ timeout: ANSWER_MILLISECONDS }),
+      scenario,
+      id,
+    );
     try {
       return await play.play();
     } finally {
@@ -229,7 +238,7 @@ export class Play {
     for (let each = 0; each < count; each++) {
       const body = `m${++this.number}`;
       try {
-        await this.connection.jetstream().publish(this.names.subject, body, { timeout: 5_000 });
+        await this.connection.jetstream().publish(this.names.subject, body, { timeout: ANSWER_MILLISECONDS });
         this.accepted.push(body);
       } catch (error) {
         this.refused.push(`${body}: ${(error as Error).message}`);
@@ -241,11 +250,12 @@ export class Play {
   private async work(count: number): Promise<void> {
     const { stream, consumer } = this.names;
     try {
-      const puller = await this.connection.jetstream().consumers.get(stream, consumer);
+      const jetstream = this.connection.jetstream({ timeout: ANSWER_MILLISECONDS });
+      const puller = await jetstream.consumers.get(stream, consumer);
       for (let left = count; left > 0;) {
         const { num_pending: pending } = await puller.info();
         if (pending === 0) return;
-        const options = { max_messages: Math.min(left, pending, 10), expires: 1_000 };
+        const options = { max_messages: Math.min(left, pending, 10), expires: ANSWER_MILLISECONDS };
         let taken = 0;
         for await (const message of await puller.fetch(options)) {
           this.delivered.push(Buffer.from(message.data).toString());

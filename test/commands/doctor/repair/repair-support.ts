@@ -45,7 +45,7 @@ export function repairInputs(
   names: Names = DEFAULT_NAMES,
   args: ContractArguments = {},
 ): ContractInputs {
-  return withDefaults({ connection: { servers: [server.address] }, timeoutSeconds: 5, ...names, ...args });
+  return withDefaults({ connection: { servers: [server.address] }, timeoutSeconds: 20, ...names, ...args });
 }
 
 export interface Run {
@@ -114,7 +114,7 @@ export async function handedOut(
     for (;;) {
       const { num_pending: pending } = await onceElected("the consumer", () => puller.info());
       if (pending === 0) return found;
-      for await (const message of await puller.fetch({ max_messages: Math.min(64, pending), expires: 2000 })) {
+      for await (const message of await puller.fetch({ max_messages: Math.min(64, pending), expires: 20_000 })) {
         found.push(Buffer.from(message.data).toString());
         await message.ackAck();
       }
@@ -148,7 +148,7 @@ export async function publisher(
       under.push(
         connection
           .jetstream()
-          .publish(subject, body, { timeout: 5_000 })
+          .publish(subject, body, { timeout: 20_000 })
           .then(
             () => void accepted.push(body),
             (error: Error) => void refused.push(`${body}: ${error.message}`),

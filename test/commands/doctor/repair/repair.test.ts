@@ -49,7 +49,7 @@ describe("a repair that is killed, while a publisher goes on", () => {
     expect(outcome).toBe("repaired");
     expect(intents[0]?.since).toBeDefined();
     await expectComplete(live, numbered(100));
-  }, 120_000);
+  }, 300_000);
 
   it.each(POINTS)("at %s (%i) goes on", async (point, times) => {
     const inputs = repairInputs(server);
