@@ -5,6 +5,7 @@ import { COMMON, parse, usage, type Command, type Values } from "../shared/argum
 import { diagnose, inWordsOf, type Diagnosis } from "./diagnosis";
 import { helmCommand, wordsOfStack } from "../shared/engine";
 import { CommandError, EXIT, type ExitName } from "../shared/exit";
+import { masker } from "../shared/mask";
 import { gather } from "./gather";
 import { Cluster } from "./kubernetes";
 import { deployedPassword } from "./environment";
@@ -15,6 +16,7 @@ import { announceLost, deployedNoetl } from "./repair/announce";
 import { repairFolder } from "./repair/journal";
 import { ask, runCommand, tellingOfDelay, unlessInterrupted } from "./run";
 import { contractInputs, readTarget, type Target } from "./target";
+import { harmless } from "./text";
 
 const DOCTOR: Command = {
   name: "doctor",
@@ -66,44 +68,59 @@ function show(diagnosis: Diagnosis, values: Values): ExitName {
 /** With --json the result alone goes to the standard output. */
 const progress = (values: Values) => (values.json === true ? process.stderr : process.stdout);
 
-async function confirm(intent: Intent, values: Values, declined = "Nothing was changed."): Promise<boolean> {
+/** Writes what a repair says, with what is secret of the stack hidden in it. */
+export function telling({ secrets, nats }: Target, out: { write(text: string): unknown }, password = ""): Tell {
+  const mask = masker([...secrets, password], [nats.user]);
+  return (text) => void out.write(`${mask(text)}\n`);
+}
+
+type Tell = (text: string) => void;
+
+interface Asking {
+  readonly values: Values;
+  readonly tell: Tell;
+  /** Said where the answer is no. */
+  readonly declined?: string;
+}
+
+async function confirm(intent: Intent, { values, tell, declined = "Nothing was changed." }: Asking): Promise<boolean> {
   const out = progress(values);
-  out.write(`${intentText(intent, screenOf(out))}\n\n`);
+  tell(`${intentText(intent, screenOf(out))}\n`);
   if (values.yes === true) return true;
   if (!process.stdin.isTTY) {
-    out.write(`There is nobody to ask: add --yes to go on. ${declined}\n`);
+    tell(`There is nobody to ask: add --yes to go on. ${declined}`);
     return false;
   }
   const agreed = /^y(es)?$/i.test((await ask("Go on? [y/N] ", process.stdin, out)).trim());
-  if (!agreed) out.write(`${declined}\n`);
+  if (!agreed) tell(declined);
   return agreed;
 }
 
 async function fix(target: Target, values: Values, signal: AbortSignal): Promise<ExitName> {
-  const out = progress(values);
   const cluster = await Cluster.open(target.cluster);
   const { nats } = target.namespaces;
   const password =
     target.nats.password ?? (nats === undefined ? undefined : await deployedPassword(cluster, nats, target.nats.user));
   const inputs = contractInputs(target, REPAIR_SECONDS, password);
+  const tell = telling(target, progress(values), password);
   let stays: readonly string[] = [];
   const outcome = await repair({
     stack: target.stack,
     inputs,
     cluster,
     folder: repairFolder(target.stack, cluster.server, inputs.stream),
-    say: (line) => out.write(`${line}\n`),
+    say: (line) => tell(harmless(line)),
     confirm: (intent) => {
       stays = intent.leaves;
-      return confirm(intent, values);
+      return confirm(intent, { values, tell });
     },
     signal,
   });
   const may = outcome === "nothing-to-do" || outcome === "repaired";
-  const announced = may ? await announce(target, { inputs, cluster, values, signal }) : 0;
+  const announced = may ? await announce(target, { inputs, cluster, values, tell, signal }) : 0;
   if (outcome === "nothing-to-do") {
     if (announced === "declined") return "declined";
-    if (announced === 0) out.write("There is nothing that --repair would change.\n\n");
+    if (announced === 0) tell("There is nothing that --repair would change.\n");
     return show(await examine(target), values);
   }
   const exit = announced === "declined" ? "declined" : exitOf(outcome, stays);
@@ -122,18 +139,21 @@ interface Announcing {
   readonly inputs: ContractInputs;
   readonly cluster: Cluster;
   readonly values: Values;
+  readonly tell: Tell;
   readonly signal: AbortSignal;
 }
 
 /** Announces what waits where that is known how; where it cannot be asked, says so: the contract holds all the same. */
-async function announce(target: Target, { inputs, cluster, values, signal }: Announcing): Promise<number | "declined"> {
+async function announce(
+  target: Target,
+  { inputs, cluster, values, tell, signal }: Announcing,
+): Promise<number | "declined"> {
   const namespace = target.namespaces.noetl;
   if (namespace === undefined) return 0;
-  const out = progress(values);
-  const say = (line: string) => out.write(`${line}\n`);
+  const say = (line: string) => tell(harmless(line));
   try {
     refuseOtherLines(target.settings);
-    const confirming = (intent: Intent) => confirm(intent, values, "Nothing was announced.");
+    const confirming = (intent: Intent) => confirm(intent, { values, tell, declined: "Nothing was announced." });
     const noetl = deployedNoetl(cluster, namespace);
     const count = await announceLost({ inputs, noetl, say, confirm: confirming, signal });
     if (typeof count === "number" && count > 0) say(`Announced ${plural(count, "command")}.`);
@@ -174,7 +194,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitN
   } catch (error) {
     if (!(error instanceof ConnectError)) throw error;
     // What keeps the repair from its work is a cause like any other.
-    progress(values).write(`The repair cannot go on: ${error.message}\n\n`);
+    telling(target, progress(values))(`The repair cannot go on: ${harmless(error.message)}\n`);
     show(await examine(target), values);
     return "wrong";
   }

@@ -81,9 +81,11 @@ export async function readNamespace(
     pods: (await Promise.all(alive.map((pod) => podFacts(cluster, pod, { withLogs: logged.has(pod), mask })))).sort(
       (a, b) => (a.name < b.name ? -1 : 1),
     ),
-    workloads: [...deployments.map(deploymentFacts), ...sets.map(statefulSetFacts), ...jobs.map(jobFacts)].sort(
-      (a, b) => (a.name < b.name ? -1 : 1),
-    ),
+    workloads: [
+      ...deployments.map((each) => deploymentFacts(each, mask)),
+      ...sets.map(statefulSetFacts),
+      ...jobs.map((each) => jobFacts(each, mask)),
+    ].sort((a, b) => (a.name < b.name ? -1 : 1)),
     claims: claims.map(claimFacts),
     releases: releasesOf(secrets, Date.now(), mask),
     warnings: warningsOf(events, mask),
@@ -167,7 +169,7 @@ async function podFacts(
     owner: ownerOf(pod),
     phase: status?.phase ?? "Unknown",
     ready: isReady(pod),
-    ...(scheduled?.status === "False" ? { unscheduled: harmless(words(scheduled.reason, scheduled.message)) } : {}),
+    ...(scheduled?.status === "False" ? { unscheduled: said(scheduled, mask) } : {}),
     claims: (spec?.volumes ?? []).flatMap(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? []),
     ageSeconds: ageOf(metadata?.creationTimestamp),
     ...(templateOf(pod) === undefined ? {} : { template: templateOf(pod) }),
@@ -233,7 +235,11 @@ const placeOf = (metadata: k8s.V1ObjectMeta | undefined) => ({
   name: metadata?.name ?? "",
 });
 
-function deploymentFacts({ metadata, spec, status }: k8s.V1Deployment): WorkloadFacts {
+/** What a condition says, which is what a scheduler, a quota or a webhook says of the pod's own specification. */
+const said = ({ reason, message }: { readonly reason?: string; readonly message?: string }, mask: Mask): string =>
+  mask(harmless(words(reason, message)));
+
+function deploymentFacts({ metadata, spec, status }: k8s.V1Deployment, mask: Mask): WorkloadFacts {
   const failed = status?.conditions?.find(({ type, status }) => type === "ReplicaFailure" && status === "True");
   const gaveUp = status?.conditions?.find(({ type, status }) => type === "Progressing" && status === "False");
   return {
@@ -241,8 +247,8 @@ function deploymentFacts({ metadata, spec, status }: k8s.V1Deployment): Workload
     ...placeOf(metadata),
     wanted: spec?.replicas ?? 1,
     ready: status?.readyReplicas ?? 0,
-    ...rolloutOf({ metadata, status, gaveUp: gaveUp ? words(gaveUp.reason, gaveUp.message) : undefined }),
-    ...(failed ? { trouble: words(failed.reason, failed.message) } : {}),
+    ...rolloutOf({ metadata, status, gaveUp: gaveUp && said(gaveUp, mask) }),
+    ...(failed ? { trouble: said(failed, mask) } : {}),
   };
 }
 
@@ -278,14 +284,14 @@ function volumeOf(spec: k8s.V1PersistentVolumeClaimSpec): VolumeTerms {
   return { storageClass: storageClassName || undefined, size: size || undefined };
 }
 
-function jobFacts({ metadata, spec, status }: k8s.V1Job): WorkloadFacts {
+function jobFacts({ metadata, spec, status }: k8s.V1Job, mask: Mask): WorkloadFacts {
   const failed = status?.conditions?.find(({ type, status }) => type === "Failed" && status === "True");
   return {
     kind: "Job",
     ...placeOf(metadata),
     wanted: spec?.completions ?? 1,
     ready: status?.succeeded ?? 0,
-    ...(failed ? { trouble: words(failed.reason, failed.message) } : {}),
+    ...(failed ? { trouble: said(failed, mask) } : {}),
   };
 }
 

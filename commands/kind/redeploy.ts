@@ -53,7 +53,7 @@ export async function redeploy(
   const { checkout } = ground;
   say(`${shown} is ${checkout.description}; the image is ${checkout.image}.`);
   const mask = masker(ground.stack === undefined ? [] : targetOf(STACK, ground.stack).secrets);
-  const step = stepper({ show: (line) => say(`  ${mask(harmless(line))}`), say, signal });
+  const step = stepper({ show: (line) => say(`  ${mask(harmless(line))}`), say, signal, mask });
 
   await makeStack(ground, step);
   await build(part, { shown, ground }, step);
@@ -87,14 +87,19 @@ type Stepper = (step: Step) => Promise<string>;
 const inWords = (seconds: number): string => (seconds < MINUTE ? `${seconds} s` : `${seconds / MINUTE} min`);
 
 /** Says what is done and until when, does it, and ends the command where it fails. */
-function stepper({ say, signal, show }: Pick<RedeployContext, "say" | "signal"> & Pick<Call, "show">): Stepper {
+function stepper({
+  say,
+  signal,
+  show,
+  mask,
+}: Pick<RedeployContext, "say" | "signal"> & Pick<Call, "show"> & { mask: (text: string) => string }): Stepper {
   return async ({ does, call, deadlineSeconds, failed, isQuiet }) => {
     say(`${does} (at most ${inWords(deadlineSeconds)}).`);
     const ended = await run({ ...call, deadlineSeconds, signal, ...(isQuiet ? {} : { show }) });
     if (ended.ok) return ended.stdout;
     if (ended.interrupted) throw new CommandError(`Interrupted. ${failed} Run it again to go on.`, "interrupted");
     const program = call.command.split("/").at(-1);
-    const said = isQuiet && ended.said ? `: ${ended.said}` : "; what it said stands above";
+    const said = isQuiet && ended.said ? `: ${mask(harmless(ended.said))}` : "; what it said stands above";
     throw new CommandError(
       `${program} ${call.args[0]} ${ended.why}${said}.\n${failed} The command can be run again.`,
       "unknown",

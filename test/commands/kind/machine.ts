@@ -21,6 +21,8 @@ export interface Call {
 interface Fault {
   readonly code?: number;
   readonly says?: string;
+  /** The same on standard output, before its work. */
+  readonly prints?: string;
   /** Does not end by itself. */
   readonly hangs?: true;
   /** A file that it changes before it does its work. */
@@ -42,6 +44,7 @@ const line = [program, ...args].join(" ");
 const fault = Object.entries(read("faults")).find(([begin]) => line.startsWith(begin))?.[1] ?? {};
 if (fault.writes) fs.writeFileSync(fault.writes, "changed\\n");
 if (fault.says) console.error(fault.says);
+if (fault.prints) console.log(fault.prints);
 if (fault.hangs) setInterval(() => {}, 1000);
 else if (fault.code !== undefined) process.exitCode = fault.code;
 else work();
@@ -72,12 +75,12 @@ function pulumi() {
     const values = Object.entries(read("stack")).map(([key, value]) => [key, { value }]);
     console.log(JSON.stringify(Object.fromEntries(values)));
   } else if (command === "stack output") {
-    console.log(JSON.stringify({ natsPassword: ${JSON.stringify(PASSWORD)} }));
+    console.log(JSON.stringify(read("outputs")));
   } else if (command === "config set-all") {
     const pairs = args.filter((_, index) => args[index - 1] === "--plaintext").map((pair) => pair.split("="));
     write("stack", { ...read("stack"), ...Object.fromEntries(pairs) });
   } else if (args[0] === "up") {
-    console.log("set password to ${PASSWORD}");
+    console.log("set password to " + read("outputs").natsPassword);
     write("deployed", read("stack"));
   }
 }
@@ -93,6 +96,7 @@ export class Machine {
     for (const program of PROGRAMS) fs.writeFileSync(path.join(this.bin, program), SCRIPT, { mode: 0o755 });
     fs.symlinkSync(onPath("git") ?? "git", path.join(this.bin, "git"));
     const files = { faults: {}, images: [], loaded: [], clusters: ["noetl", "other"], deployed: {} };
+    this.write("outputs", { natsPassword: PASSWORD });
     for (const [name, value] of Object.entries(files)) this.write(name, value);
     fs.writeFileSync(path.join(this.home, "calls"), "");
     if (stack) this.write("stack", withProject(stack));
