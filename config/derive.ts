@@ -57,13 +57,16 @@ export function natsVolume(settings: Settings): {
   /** The setting that has its size: it has two names. */
   readonly sizeSetting: "natsJetstreamFileSize" | "natsJetstreamSize";
 } {
-  const storageClass = settings.natsStorageClass ?? (settings.platform === "gke" ? GKE_STORAGE_CLASS : undefined);
   return {
     size: settings.natsJetstreamFileSize,
     sizeSetting: settings.natsJetstreamSize === undefined ? "natsJetstreamFileSize" : "natsJetstreamSize",
-    storageClass,
+    storageClass: storageClassOf(settings, "nats"),
   };
 }
+
+/** StorageClass of a part's volumes; undefined where the cluster's default is to make them. */
+export const storageClassOf = (settings: Settings, part: "nats" | "postgres"): string | undefined =>
+  settings[`${part}StorageClass`] ?? (settings.platform === "gke" ? GKE_STORAGE_CLASS : undefined);
 
 /** How long Helm, and the engine itself, wait for the pods of a part in the updates of a stack, in seconds. */
 export const releaseTimeout = ({ platform, releaseTimeoutSeconds: asked }: Settings): number =>

@@ -10,11 +10,11 @@ import type {
   PostgresArgs,
 } from "../components";
 import { gatewaySubjects, streamNames, workerTuning } from "../config/contract";
-import { releaseTimeout } from "../config/derive";
+import { releaseTimeout, storageClassOf } from "../config/derive";
 import { type Size, sizesOf } from "../config/resources";
 import type { Settings } from "../config/schema";
 import { natsTlsArgs } from "./tls";
-import { policiesOf } from "./network";
+import type { PoliciesOf } from "./network";
 
 const secret = (value: string | undefined) => (value === undefined ? undefined : pulumi.secret(value));
 
@@ -83,7 +83,7 @@ export function natsArgs(settings: Settings): NatsJetStreamArgs {
     replicas: settings.natsReplicas,
     podSecurity: settings.natsPodSecurity as NatsPodSecurity,
     ...natsTlsArgs(settings),
-    storageClass: settings.natsStorageClass,
+    storageClass: storageClassOf(settings, "nats"),
     maxConnections: settings.natsMaxConnections,
     clientNodePort: settings.natsNodePort,
     monitorNodePort: settings.natsMonitorNodePort,
@@ -100,7 +100,7 @@ export function postgresArgs(settings: Settings): PostgresArgs {
         : { host: settings.postgresHost, port: settings.postgresPort },
     image: settings.postgresImage,
     storageSize: settings.postgresStorageSize,
-    storageClass: settings.postgresStorageClass,
+    storageClass: storageClassOf(settings, "postgres"),
     nodePort: settings.postgresNodePort,
     adminUser: settings.postgresUser,
     adminPassword: secret(settings.postgresPassword),
@@ -116,14 +116,11 @@ export function postgresArgs(settings: Settings): PostgresArgs {
 }
 
 /** Where playbooks' jobs run. */
-const playbookJobs = (settings: Settings): Pick<NoetlArgs, "jobs"> =>
-  settings.playbookJobs === "off"
-    ? { jobs: false }
-    : settings.playbookJobs === "own"
-      ? { jobs: policiesOf(settings)("jobs") }
-      : {};
+const playbookJobs = ({ playbookJobs: asked }: Settings, closed: PoliciesOf): NoetlArgs["jobs"] =>
+  asked === "off" ? false : asked === "own" ? closed("jobs") : undefined;
 
-export function noetlArgs(settings: Settings): Omit<NoetlArgs, "nats" | "database"> {
+/** @param closed NetworkPolicies of the stack. */
+export function noetlArgs(settings: Settings, closed: PoliciesOf): Omit<NoetlArgs, "nats" | "database"> {
   return {
     image: settings.noetlImage,
     logLevel: settings.noetlLogLevel,
@@ -137,7 +134,7 @@ export function noetlArgs(settings: Settings): Omit<NoetlArgs, "nats" | "databas
     serverResources: resources(settings, "server"),
     workerResources: resources(settings, "worker"),
     workerStopSeconds: settings.workerStopSeconds,
-    ...playbookJobs(settings),
+    jobs: playbookJobs(settings, closed),
     ...poolsAndRollout(settings),
   };
 }

@@ -5,11 +5,11 @@ import type { Settings } from "../config/schema";
 import { LOCATIONS } from "../contract/facts";
 
 /** Argument of a part's component; empty where the stack has none. */
-export function policiesOf(settings: Settings): (
-  part: "nats" | "postgres" | "pgbouncer" | "noetl" | "jobs" | "gateway" | "guard",
-) => {
+export type PoliciesOf = (part: "nats" | "postgres" | "pgbouncer" | "noetl" | "jobs" | "gateway" | "guard") => {
   networkPolicies?: readonly NamespacePolicy[];
-} {
+};
+
+export function policiesOf(settings: Settings): PoliciesOf {
   const closed = settings.networkPolicies ? networkPolicies(layoutOf(settings)) : {};
   return (part) => {
     const policies = closed[LOCATIONS[part].namespace];

@@ -19,7 +19,7 @@ import { servicePlace } from "../contract/service-host";
 import { gatewayArgs, natsArgs, noetlArgs, postgresArgs } from "./arguments";
 import { guardArgs, guardUser } from "./guard";
 import { type RoleLogins, roleLogins, roleUsers } from "./logins";
-import { policiesOf } from "./network";
+import { type PoliciesOf, policiesOf } from "./network";
 import type { Platform } from "./platform";
 import { externalTls } from "./tls";
 
@@ -30,7 +30,7 @@ export interface StackContext {
   /** Options of what runs on the cluster. */
   readonly onCluster: pulumi.ComponentResourceOptions;
   /** NetworkPolicies of a part's namespace. */
-  readonly closed: ReturnType<typeof policiesOf>;
+  readonly closed: PoliciesOf;
   /** The guard's own user of the NATS that the stack deploys. */
   readonly guard: NatsUser | undefined;
   /** Those of server, workers and gateway, where each has its own. */
@@ -167,7 +167,7 @@ export function noetlPart(stack: StackContext, database: Postgres, needs: Client
         password: database.noetlPassword,
         adminPassword: database.adminPassword,
       },
-      ...noetlArgs(stack.settings),
+      ...noetlArgs(stack.settings, stack.closed),
       ...stack.closed("noetl"),
       ...stack.platform.noetl,
     },

@@ -15,7 +15,8 @@ import { projectRoot } from "../../contract/project";
 import { namesFile } from "../../embedded/cluster/places";
 import { freePorts } from "../../embedded/cluster/ports";
 import { until } from "./servers";
-import { processOf, type Running, withStack } from "./stack";
+import { processOf } from "../../embedded/cluster/processes";
+import { type Running, withStack } from "./stack";
 
 const script = (name: string): string => path.join(projectRoot(), "charts", "noetl", "files", name);
 /** As the chart sets them. */
@@ -147,8 +148,8 @@ class Nats {
 async function takePrograms({ cluster }: Running): Promise<{ server: Program; worker: Program }> {
   const { namespace, serverDeployment, workerDeployment } = LOCATIONS.noetl;
   const programs = {
-    server: programOf(processOf(cluster, serverDeployment)),
-    worker: programOf(processOf(cluster, workerDeployment)),
+    server: programOf(processOf(cluster.dir, serverDeployment)),
+    worker: programOf(processOf(cluster.dir, workerDeployment)),
   };
   const config = new KubeConfig();
   config.loadFromFile(cluster.kubeconfigPath);

@@ -5,8 +5,8 @@ import * as path from "node:path";
 import { LOCATIONS } from "../../contract/facts";
 import { projectRoot } from "../../contract/project";
 import { startCluster, type Cluster } from "../../embedded/cluster";
-import { clusterFiles, namesFile } from "../../embedded/cluster/places";
-import { isAlive, readProcesses } from "../../embedded/cluster/processes";
+import { namesFile } from "../../embedded/cluster/places";
+import { processOf } from "../../embedded/cluster/processes";
 import { openStack } from "../../embedded/stack";
 import { ensureTools } from "../../embedded/toolchain";
 import { ensureNoetl, pinnedReleases } from "../../embedded/toolchain/noetl";
@@ -61,19 +61,11 @@ export async function withStack<T>(
   }
 }
 
-/** The id of the process that runs behind the first pod whose name holds `name`. */
-export function processOf(cluster: Cluster, name: string): number {
-  const children = Object.entries(readProcesses(clusterFiles(cluster.dir).children));
-  const [, found] = children.find(([child, recorded]) => child.includes(name) && isAlive(recorded)) ?? [];
-  if (found === undefined) throw new Error(`no ${name} among ${children.map(([child]) => child).join(", ")}`);
-  return found.pid;
-}
-
 async function healed({ cluster, noetlPort }: Running): Promise<Row> {
   await completes(noetlPort());
   const measured = await seconds(() => {
     // As a node's trouble would.
-    process.kill(processOf(cluster, LOCATIONS.nats.pod), "SIGKILL");
+    process.kill(processOf(cluster.dir, LOCATIONS.nats.pod), "SIGKILL");
     return completes(noetlPort());
   });
   const what = "kill -9 of nats-server, the whole stack, fetches of 6 s: to the end of the next playbook";

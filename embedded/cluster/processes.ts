@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { clusterFiles } from "./places";
 
 /** A process that the cluster started. The start time tells it from a later process with the same id. */
 export interface Recorded {
@@ -16,6 +17,14 @@ export function readProcesses(file: string): Record<string, Recorded> {
   } catch {
     return {};
   }
+}
+
+/** The process that runs behind the first pod of the cluster in `dir` whose name holds `name`. @throws Error where there is none. */
+export function processOf(dir: string, name: string): number {
+  const children = Object.entries(readProcesses(clusterFiles(dir).children));
+  const [, found] = children.find(([child, recorded]) => child.includes(name) && isAlive(recorded)) ?? [];
+  if (found === undefined) throw new Error(`no ${name} among ${children.map(([child]) => child).join(", ")}`);
+  return found.pid;
 }
 
 /** Adds a process that runs to `file`, in the place of an earlier one of that name, and forgets those that have ended. */

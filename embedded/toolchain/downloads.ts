@@ -12,7 +12,7 @@ import { versionOf } from "./version";
 import type { Tool } from "./tools";
 
 /** Longest time that is lost to hosts which do not answer, all together, and to one that falls silent in the middle. */
-const SILENCE_MS = 3000;
+export const SILENCE_MS = 3000;
 /** From then on it is known how fast the network is. */
 const JUDGE_AFTER_MS = 5000;
 const TICK_MS = 60_000;
@@ -45,14 +45,18 @@ class NotHad extends Error {}
  * off is continued, now or by the next run. At most three seconds are lost to hosts that do not answer, and a download that
  * would take longer than building is given up.
  */
-export function beginDownloads(tools: readonly Tool[], log: (line: string) => void): Downloads {
+export function beginDownloads(
+  tools: readonly Tool[],
+  log: (line: string) => void,
+  silenceMs: number = SILENCE_MS,
+): Downloads {
   const mirror = mirrorFromEnvironment();
   const platform = thisPlatform();
   const wanted = tools.flatMap((tool) => {
     const release = platform && tool.published?.(tool.version, platform);
     return release && mirror !== "off" ? [{ tool, release: mirrored(release, mirror) }] : [];
   });
-  const run = new Run(log);
+  const run = new Run(log, silenceMs);
   const downloads = wanted.map((each) => run.begin(each));
   return {
     begun: run.report(downloads),
@@ -97,7 +101,10 @@ class Run {
   /** Resolves when it has been said what is downloaded. */
   private readonly announced = new Promise<void>((resolve) => (this.announce = resolve));
 
-  constructor(private readonly log: (line: string) => void) {}
+  constructor(
+    private readonly log: (line: string) => void,
+    private readonly silenceMs: number,
+  ) {}
 
   begin({ tool, release }: Wanted): Download {
     const progress = noProgress();
@@ -133,7 +140,7 @@ class Run {
   /** In one line what is downloaded, and in one which hosts did not answer. */
   private async sayWhatBegins(downloads: readonly Download[]): Promise<ReadonlySet<string>> {
     // Another process may be at it for minutes, and then the waiting costs nothing.
-    const waiting = sleep(SILENCE_MS + 500, true, { ref: false });
+    const waiting = sleep(this.silenceMs + 500, true, { ref: false });
     const begun = await Promise.all(
       downloads.map(async ({ tool, begins }) => ((await Promise.race([begins, waiting])) ? [tool.name] : [])),
     );
@@ -175,7 +182,7 @@ class Run {
       const file = `${folder}.${name}.part`;
       const began = Date.now();
       // Who waited for another process has lost no time to a host.
-      const since = began - this.started > SILENCE_MS ? began : this.started;
+      const since = began - this.started > this.silenceMs ? began : this.started;
       const expected = pinnedChecksum(name) ?? (await this.publishedChecksum(release, { file: `${file}.sums`, since }));
       await this.complete(release.url, { ...control, file, since, expected });
       if ((await sha256(file)) !== expected) {
@@ -230,7 +237,7 @@ class Run {
   private async ask(url: string, to: Omit<Control, "begin"> & { file: string; since: number }): Promise<Outcome> {
     const host = hostOf(url);
     if (unanswered.has(host)) return { kind: "unreachable" };
-    const outcome = await transfer({ url, ...to, silenceMs: SILENCE_MS });
+    const outcome = await transfer({ url, ...to, silenceMs: this.silenceMs });
     if (outcome.kind === "unreachable" || (outcome.kind === "cut off" && outcome.silent)) unanswered.add(host);
     return outcome;
   }

@@ -40,6 +40,8 @@ export interface ObtainOptions {
   readonly log?: (line: string) => void;
   /** Ends a build that runs. */
   readonly signal?: AbortSignal;
+  /** Longest time that is lost to hosts which do not answer, in milliseconds. Default 3000. */
+  readonly silenceMs?: number;
 }
 
 /**
@@ -77,7 +79,7 @@ export function obtainTools<N extends ToolName>(names: readonly N[], options: Ob
 
 async function gather(
   names: readonly ToolName[],
-  { log, signal }: ObtainOptions & { readonly log: (line: string) => void },
+  { log, signal, silenceMs }: ObtainOptions & { readonly log: (line: string) => void },
 ): Promise<Map<string, Promise<string>>> {
   const found = await Promise.all(
     names.map(async (name) => {
@@ -90,7 +92,7 @@ async function gather(
   const order = Object.keys(TOOLS);
   const missing = found.flatMap(({ tool, path }) => (path === undefined ? [tool] : []));
   missing.sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
-  const downloads = beginDownloads(missing, log);
+  const downloads = beginDownloads(missing, log, silenceMs);
   const builder = new Builder(log, signal);
   const begun = downloads.begun.then((begun) => builder.announce(missing.filter(({ name }) => !begun.has(name))));
   for (const tool of missing) {

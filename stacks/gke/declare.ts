@@ -2,7 +2,6 @@ import type { Provider as GoogleProvider } from "@pulumi/gcp/provider";
 import * as pulumi from "@pulumi/pulumi";
 import type { ProjectServices } from "../../components/gcp";
 import type { Facts, GkeSettings } from "./preflight";
-import { GKE_STORAGE_CLASS } from "../../contract/defaults";
 import type { Platform } from "../platform";
 import { clusterFor } from "./cluster";
 import { cloudDatabase } from "./database";
@@ -74,14 +73,12 @@ function argumentsOnGke(
     nats: {
       protect,
       hostSpread: "required",
-      storageClass: settings.natsStorageClass ?? GKE_STORAGE_CLASS,
       resources: nats,
       reloaderResources: reloader,
       boxResources: box,
     },
     postgres: {
       protect,
-      storageClass: settings.postgresStorageClass ?? GKE_STORAGE_CLASS,
       resources: postgres,
       schemaResources: schema,
       ...around.database,

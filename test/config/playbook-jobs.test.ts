@@ -4,10 +4,15 @@ import { parseSettings } from "../../config/parse";
 import { jobsWarnings } from "../../config/playbook-jobs";
 import { closedNamespaces, connectionsOf } from "../../contract/network";
 import { noetlArgs } from "../../stacks/arguments";
+import { policiesOf } from "../../stacks/network";
 import { problemsOf } from "../support/settings";
 
 describe("playbookJobs", () => {
   const POLICIES = { networkPolicies: "true" };
+  const jobsOf = (config: Record<string, string>) => {
+    const settings = parseSettings(config);
+    return noetlArgs(settings, policiesOf(settings)).jobs;
+  };
 
   it.each<[string, object | false | undefined]>([
     ["", undefined],
@@ -15,7 +20,7 @@ describe("playbookJobs", () => {
     ["own", { networkPolicies: expect.any(Array) as unknown }],
     ["off", false],
   ])('"%s" is the argument %j of Noetl', (playbookJobs, expected) => {
-    expect(noetlArgs(parseSettings({ ...POLICIES, playbookJobs })).jobs).toEqual(expected);
+    expect(jobsOf({ ...POLICIES, playbookJobs })).toEqual(expected);
   });
 
   it("closes a namespace of its own where there is one, and reaches the API server where there are jobs", () => {
@@ -28,7 +33,7 @@ describe("playbookJobs", () => {
   });
 
   it("has no namespace without policies to close", () => {
-    expect(noetlArgs(parseSettings({ playbookJobs: "own" })).jobs).toEqual({});
+    expect(jobsOf({ playbookJobs: "own" })).toEqual({});
   });
 
   it("takes these three and no other", () => {

@@ -27,6 +27,7 @@ import type * as StackModule from "../../embedded/stack.js";
 import { layoutOf } from "../../config/network";
 import { PROJECT, projectRoot } from "../../contract/project";
 import { imageFolder } from "../../embedded/cluster/places";
+import { processOf } from "../../embedded/cluster/processes";
 import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools, type ToolPaths } from "../../embedded/toolchain";
 import { ensureNoetl } from "../../embedded/toolchain/noetl";
@@ -140,13 +141,7 @@ function killEngines(): void {
 
 /** Kills the process behind the container nats of pod nats-0, as a node's trouble would. */
 function killNats(): void {
-  const children = JSON.parse(fs.readFileSync(path.join(cluster.dir, "children.json"), "utf8")) as Record<
-    string,
-    { pid: number }
-  >;
-  const [pid] = Object.entries(children).flatMap(([name, child]) => (name.includes("nats-0") ? child.pid : []));
-  if (pid === undefined) throw new Error(`no nats-server among ${Object.keys(children).join(", ")}`);
-  process.kill(pid, "SIGKILL");
+  process.kill(processOf(cluster.dir, "nats-0"), "SIGKILL");
 }
 
 /** Local ports by in-cluster address. */

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { releaseTimeout } from "../../config/derive";
+import { natsVolume, releaseTimeout } from "../../config/derive";
 import { parseSettings } from "../../config/parse";
 import { gatewayArgs, natsArgs, noetlArgs, postgresArgs } from "../../stacks/arguments";
 import { guardArgs } from "../../stacks/guard";
+import { policiesOf } from "../../stacks/network";
 
 const settingsOf = (given: Record<string, string> = {}) => parseSettings(given);
 
@@ -13,10 +14,22 @@ describe("how long an update waits for the pods of each part", () => {
   ])("%s", (_, given, seconds) => {
     const settings = settingsOf(given);
     const parts = [natsArgs, postgresArgs, noetlArgs, gatewayArgs, guardArgs];
-    expect(parts.map((part) => part(settings)?.timeoutSeconds)).toEqual(parts.map(() => seconds));
+    expect(parts.map((part) => part(settings, policiesOf(settings))?.timeoutSeconds)).toEqual(parts.map(() => seconds));
   });
 
   it("900 s on GKE, where a pod may first wait for a node", () => {
     expect(releaseTimeout({ ...settingsOf(), platform: "gke" })).toBe(900);
+  });
+});
+
+describe("the StorageClass of a part's volumes", () => {
+  it.each<[string, Record<string, string>, "kubernetes" | "gke", (string | undefined)[]]>([
+    ["is the cluster's default", {}, "kubernetes", [undefined, undefined]],
+    ["is that of balanced disks on GKE", {}, "gke", ["standard-rwo", "standard-rwo"]],
+    ["is the one that is set", { natsStorageClass: "a", postgresStorageClass: "b" }, "gke", ["a", "b"]],
+  ])("%s", (_, given, platform, expected) => {
+    const settings = { ...settingsOf(given), platform };
+    expect([natsArgs(settings).storageClass, postgresArgs(settings).storageClass]).toEqual(expected);
+    expect(natsVolume(settings).storageClass).toBe(expected[0]);
   });
 });

@@ -136,7 +136,7 @@ def install():
 
 
 class InboxPrefix:
-    """Has nats-py listen for answers below a prefix: a user of its own may hear no others, and NoETL cannot be told of one.
+    """Has nats-py listen for answers below a prefix: a user of its own may hear no others, and NoETL has no setting for it.
 
     The module is changed when it is loaded, which most processes never do. Who logs in as somebody else, as a playbook with a
     credential may, is left alone.
