@@ -21,7 +21,7 @@ const secret = (value: string | undefined) => (value === undefined ? undefined :
 function chart(name: string, repository: string | undefined, version: string | undefined): ChartSource {
   // A folder is installed as it is: the defaults of repository and version belong to the chart they name.
   if (/^[./~]/.test(name)) return { chart: name };
-  return { chart: name, ...(repository ? { repository } : {}), ...(version ? { version } : {}) };
+  return { chart: name, repository: repository || undefined, version: version || undefined };
 }
 
 /** Environment and rollout of NoETL's pods, where the settings say more than the chart's defaults. */
@@ -52,14 +52,7 @@ function poolsAndRollout(settings: Settings): Pick<NoetlArgs, "serverEnv" | "wor
         NOETL_WORKER_MAX_INFLIGHT_DB_COMMANDS: settings.workerMaxInflightDbCommands,
       }),
     },
-    ...(maxSurge === undefined && maxUnavailable === undefined
-      ? {}
-      : {
-          rollout: {
-            ...(maxSurge === undefined ? {} : { maxSurge }),
-            ...(maxUnavailable === undefined ? {} : { maxUnavailable }),
-          },
-        }),
+    rollout: maxSurge === undefined && maxUnavailable === undefined ? undefined : { maxSurge, maxUnavailable },
   };
 }
 

@@ -139,7 +139,7 @@ export function guardPart(stack: StackContext, nats: NatsPart, ensured: StreamCo
       ...(nats.deployed ? { namespace: nats.deployed.namespace } : closed("guard")),
       ...platform.guard,
     },
-    { ...onCluster, ...(ensured ? { dependsOn: [ensured] } : {}) },
+    { ...onCluster, dependsOn: ensured && [ensured] },
   );
 }
 
@@ -158,7 +158,7 @@ export function noetlPart(stack: StackContext, database: Postgres, needs: Client
     "noetl",
     {
       nats: needs.nats.connection,
-      ...(server && worker ? { natsLogins: { server, worker } } : {}),
+      natsLogins: server && worker && { server, worker },
       database: {
         host: database.host,
         port: database.port,
@@ -184,7 +184,7 @@ export function gatewayPart(stack: StackContext, noetl: Noetl | undefined, needs
       nats: needs.nats.logins.gateway ?? needs.nats.connection,
       ...gatewayArgs(stack.settings),
       ...stack.closed("gateway"),
-      ...(noetl ? { noetlUrl: noetl.serverUrl } : {}),
+      noetlUrl: noetl?.serverUrl,
       ...stack.platform.gateway,
     },
     guardGateway(after(stack, needs.ensured), needs.contract),

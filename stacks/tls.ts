@@ -10,10 +10,10 @@ export function natsTlsArgs({ natsTls, natsTlsSecret, natsTlsIssuer }: Settings)
     case "generated":
       return { tls: { from: "generated" } };
     case "provided":
-      return { tls: { from: "secret", ...(natsTlsSecret === undefined ? {} : { secret: natsTlsSecret }) } };
+      return { tls: { from: "secret", secret: natsTlsSecret } };
     case "cert-manager":
       return {
-        tls: { from: "cert-manager", ...(natsTlsIssuer === undefined ? {} : { issuer: issuerOf(natsTlsIssuer) }) },
+        tls: { from: "cert-manager", issuer: natsTlsIssuer === undefined ? undefined : issuerOf(natsTlsIssuer) },
       };
     default:
       return {};
@@ -24,7 +24,7 @@ export function natsTlsArgs({ natsTls, natsTlsSecret, natsTlsIssuer }: Settings)
 export function externalTls(settings: Settings): Pick<NoetlArgs["nats"], "tls" | "ca"> {
   if (!hasNatsTls(settings)) return {};
   const { natsTlsCa: file } = settings;
-  return { tls: true, ...(file === undefined ? {} : { ca: authoritiesIn(file) }) };
+  return { tls: true, ca: file === undefined ? undefined : authoritiesIn(file) };
 }
 
 function authoritiesIn(file: string): string {

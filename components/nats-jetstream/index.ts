@@ -141,7 +141,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
       password: pulumi.secret(found.password),
       serversRevision: this.serversRevision,
       tls: this.tls,
-      ...(this.ca ? { ca: this.ca } : {}),
+      ca: this.ca,
     };
   }
 

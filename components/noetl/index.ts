@@ -126,7 +126,7 @@ export class Noetl extends pulumi.ComponentResource {
         ...args,
         ...checked,
         namespace: ns,
-        ...(jobsNamespace === undefined ? {} : { jobsNamespace }),
+        jobsNamespace,
         image,
         logLevel: args.logLevel ?? DEFAULTS.noetlLogLevel,
         workerStopSeconds: args.workerStopSeconds ?? DEFAULT_STOP_SECONDS,

@@ -58,7 +58,7 @@ function cloudSql(settings: GkeSettings, { project, enabled, cluster, onCloud }:
       backups: settings.cloudSqlBackups,
       database: settings.noetlDatabase,
       adminUser: settings.postgresUser,
-      ...(settings.postgresPassword ? { adminPassword: pulumi.secret(settings.postgresPassword) } : {}),
+      adminPassword: settings.postgresPassword ? pulumi.secret(settings.postgresPassword) : undefined,
       adminPasswordRevision: settings.postgresPasswordRevision,
       deletionProtection: settings.deletionProtection,
     },

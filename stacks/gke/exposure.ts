@@ -35,10 +35,10 @@ export function addressesFor(
       `${part}-address`,
       {
         project,
-        ...(settings.exposure === "load-balancer" ? { region: settings.region } : {}),
+        region: settings.exposure === "load-balancer" ? settings.region : undefined,
         addressName: adopted ?? `${settings.clusterName}-${part}`,
         existing: adopted !== undefined,
-        ...(host && settings.dnsZone ? { record: { host, zone: settings.dnsZone } } : {}),
+        record: host && settings.dnsZone ? { host, zone: settings.dnsZone } : undefined,
         protect: settings.deletionProtection,
       },
       onCloud,
@@ -126,7 +126,7 @@ export function expose(
         objectName: PUBLIC[part].object,
         health: { path: PUBLIC[part].health, port: PUBLIC[part].port },
         timeoutSeconds: settings.gatewayTimeoutSeconds,
-        ...(tls ? { tlsPolicy: tls.policyName } : {}),
+        tlsPolicy: tls?.policyName,
         ...(settings.iap
           ? {
               iap: {

@@ -76,7 +76,7 @@ const endpointsOf = (access: ControlPlaneAccess) => ({
 
 const policyOf = ({ window, exclusions = [] }: Maintenance) => ({
   recurringWindow: { ...window },
-  ...(exclusions.length > 0 ? { maintenanceExclusions: exclusions.map((each) => ({ ...each })) } : {}),
+  maintenanceExclusions: exclusions.length > 0 ? exclusions.map((each) => ({ ...each })) : undefined,
 });
 
 /** The cluster's inputs; `nodes` is the account that they work under. */
