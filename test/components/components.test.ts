@@ -10,6 +10,7 @@ import { splitImage } from "../../components/shared";
 import { gatewayValue, variablesOf } from "../../contract/env";
 import { projectRoot } from "../../contract/project";
 import { type Declared, recordResources, settled, unwrap, valueOf } from "../support/mocks";
+import { reversed } from "../support/reversed";
 
 type Values = Record<string, Record<string, never>>;
 
@@ -31,18 +32,6 @@ const of = (type: string, name: string): Declared => {
 const release = (name: string) => unwrap(of("kubernetes:helm.sh/v3:Release", name).inputs) as Record<string, unknown>;
 
 type ReleaseArgs = k8s.helm.v3.ReleaseArgs;
-
-/** The same with the keys of every object in the opposite order. */
-const reversed = (value: unknown): unknown =>
-  Array.isArray(value)
-    ? value.map(reversed)
-    : value !== null && typeof value === "object" && !pulumi.Output.isInstance(value)
-      ? Object.fromEntries(
-          Object.entries(value)
-            .reverse()
-            .map(([key, inner]) => [key, reversed(inner)]),
-        )
-      : value;
 
 describe("pure values", () => {
   it("leave a tenth of the volume free", () => expect(fileStoreLimit("5Gi")).toBe("4608Mi"));

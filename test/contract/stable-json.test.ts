@@ -1,18 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { stableJson } from "../../contract/stable-json";
-
-/** The same with the keys of every object in the opposite order. */
-const reversed = (value: unknown): unknown =>
-  Array.isArray(value)
-    ? value.map(reversed)
-    : value !== null && typeof value === "object"
-      ? Object.fromEntries(
-          Object.entries(value)
-            .reverse()
-            .map(([key, inner]) => [key, reversed(inner)]),
-        )
-      : value;
+import { reversed } from "../support/reversed";
 
 describe("JSON for digests", () => {
   it("has one text for one content, however its keys were written", () =>
