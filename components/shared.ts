@@ -89,6 +89,14 @@ export interface ChartSource {
   version?: pulumi.Input<string>;
 }
 
+/** Of every component that Helm installs. */
+export interface HelmArgs {
+  /** How long Helm waits for the pods, in seconds. Default 300. */
+  timeoutSeconds?: pulumi.Input<number>;
+  /** Last word on the Helm release's arguments. */
+  transform?: (release: k8s.helm.v3.ReleaseArgs) => k8s.helm.v3.ReleaseArgs;
+}
+
 export interface NamespaceArgs {
   name: pulumi.Input<string>;
   podSecurity: PodSecurityLevel;

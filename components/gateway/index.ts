@@ -19,6 +19,7 @@ import {
   type ChartSource,
   chartArgs,
   credentialsRevision,
+  type HelmArgs,
   type IngressArgs,
   type Inputs,
   namespace,
@@ -30,7 +31,7 @@ import { gatewayValues } from "./values";
 
 export type { GatewaySubjects } from "../../contract/env";
 
-export interface GatewayArgs {
+export interface GatewayArgs extends HelmArgs {
   /** Where NATS is and who logs in. A `NatsJetStream` component fits. */
   nats: NatsConnection;
   /** Image of the gateway. Default `ghcr.io/noetl/gateway` at the last release of its second major version. */
@@ -72,10 +73,6 @@ export interface GatewayArgs {
   env?: Record<string, pulumi.Input<string>>;
   /** Chart to install. Default: this package's `charts/gateway`. */
   chart?: ChartSource;
-  /** How long Helm waits for the pods, in seconds. Default 300. */
-  timeoutSeconds?: pulumi.Input<number>;
-  /** Last word on the Helm release's arguments. */
-  transform?: (release: k8s.helm.v3.ReleaseArgs) => k8s.helm.v3.ReleaseArgs;
 }
 
 /**

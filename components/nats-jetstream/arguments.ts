@@ -1,5 +1,4 @@
 /** What NatsJetStream is given, what that means, and what cannot be used of it. */
-import type * as k8s from "@pulumi/kubernetes";
 import type * as pulumi from "@pulumi/pulumi";
 import { DEFAULTS } from "../../contract/defaults";
 import { LOCATIONS, NATS_USER } from "../../contract/facts";
@@ -7,14 +6,14 @@ import { natsMemory } from "../../contract/nats/memory";
 import { type Check, credential, kubernetesName, nodePort, quantityBytes, range, size } from "../../contract/validate";
 import { ArgumentChecks, derived, together } from "../arguments";
 import type { NamespacePolicy } from "../network-policies/manifests";
-import type { ChartSource, Resources } from "../shared";
+import type { ChartSource, HelmArgs, Resources } from "../shared";
 import type { HostSpread } from "./availability";
 import type { NatsPodSecurity } from "./security";
 import type { NatsTlsArgs } from "./tls";
 import type { ClusterArgs } from "./users/resource";
 import type { NatsUser } from "./values";
 
-export interface NatsJetStreamArgs {
+export interface NatsJetStreamArgs extends HelmArgs {
   /** Namespace, which the component creates. Default `nats`. */
   namespace?: pulumi.Input<string>;
   /** NetworkPolicies of that namespace, which its pods wait for, as `networkPolicies` makes them. Default: none. */
@@ -86,10 +85,6 @@ export interface NatsJetStreamArgs {
   protect?: boolean;
   /** Chart to install. Default: nats/nats of the official repository, version pinned. */
   chart?: ChartSource;
-  /** How long Helm waits for the pods, in seconds. Default 300. */
-  timeoutSeconds?: pulumi.Input<number>;
-  /** Last word on the Helm release's arguments. */
-  transform?: (release: k8s.helm.v3.ReleaseArgs) => k8s.helm.v3.ReleaseArgs;
 }
 
 /** The arguments that others follow from, with their defaults, each checked. */

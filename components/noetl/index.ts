@@ -11,6 +11,7 @@ import {
   type ChartSource,
   chartArgs,
   credentialsRevision,
+  type HelmArgs,
   type IngressArgs,
   type Inputs,
   namespace,
@@ -31,7 +32,7 @@ import {
 export type { StreamNames, WorkerTuning } from "../../contract/env";
 export type { DatabaseConnection, JobsArgs, NatsConnection, NatsLogins } from "./values";
 
-export interface NoetlArgs {
+export interface NoetlArgs extends HelmArgs {
   /** Where NATS is and who logs in. A `NatsJetStream` component fits. */
   nats: NatsConnection;
   /**
@@ -90,10 +91,6 @@ export interface NoetlArgs {
   ingress?: IngressArgs;
   /** Chart to install. Default: this package's `charts/noetl`. */
   chart?: ChartSource;
-  /** How long Helm waits for the pods, in seconds. Default 300. */
-  timeoutSeconds?: pulumi.Input<number>;
-  /** Last word on the Helm release's arguments. */
-  transform?: (release: k8s.helm.v3.ReleaseArgs) => k8s.helm.v3.ReleaseArgs;
 }
 
 /**
