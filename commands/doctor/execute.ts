@@ -10,6 +10,7 @@ import { plural } from "../../contract/wording";
 import { LOCATIONS } from "../../contract/facts";
 import type { Checklist, Line } from "./checklist";
 import { Cluster } from "./kubernetes";
+import { getMessage } from "./repair/messages";
 import { masker } from "../shared/mask";
 import { contractInputs, type Target } from "./target";
 
@@ -154,19 +155,22 @@ async function ended(api: Api, id: string, deadline: Deadline): Promise<string> 
   }
 }
 
-/** Sequences of the messages that announce commands of an execution. */
-async function messagesOf(
-  { connection }: Session,
+/**
+ * Sequences of the messages that announce commands of an execution.
+ *
+ * @throws ConnectError where NATS does not answer, which says nothing of the messages.
+ */
+export async function messagesOf(
+  session: Session,
   { stream, id, after }: { stream: string; id: string; after: number },
   deadline: Deadline,
 ): Promise<number[]> {
-  const manager = await connection.jetstreamManager({ checkAPI: false, timeout: deadline.step(ANSWER_MILLISECONDS) });
-  const { state } = await manager.streams.info(stream);
+  const last = (await session.streamInfo(stream, deadline))?.state.last_seq ?? 0;
   const found: number[] = [];
-  for (let seq = after + 1; seq <= Math.min(state.last_seq, after + MOST_MESSAGES); seq++) {
-    const message = await manager.streams.getMessage(stream, { seq }).catch(() => undefined);
+  for (let sequence = after + 1; sequence <= Math.min(last, after + MOST_MESSAGES); sequence++) {
+    const message = await getMessage(session, stream, { seq: sequence });
     // Not parsed: the id is a number beyond those that JSON.parse keeps whole.
-    if (message && new RegExp(`"execution_id":\\s*"?${id}\\b`).test(message.string())) found.push(seq);
+    if (message && new RegExp(`"execution_id":\\s*"?${id}\\b`).test(message.data.toString())) found.push(sequence);
   }
   return found;
 }

@@ -2,7 +2,7 @@
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { Events, headers as natsHeaders } from "nats";
 import type { ConsumerInfo, JetStreamAccountStats, Msg, MsgHdrs, NatsConnection, NatsError, StreamInfo } from "nats";
-import { within, type Deadline } from "../deadline";
+import { Deadline, within } from "../deadline";
 import { targetsOf } from "../declared/targets";
 import { ConnectError } from "../errors";
 import { bucketStream } from "../buckets";
@@ -110,6 +110,14 @@ const ANSWER_MILLISECONDS = 3_000;
 const LIST_MILLISECONDS = 6_000;
 /** Longest wait for the permissions, in milliseconds: a server that does not tell them may not answer at all. */
 const PERMISSIONS_MILLISECONDS = 2_000;
+
+/**
+ * A server's words where the files of a stream cannot be made: those of a former one of that name, which it removes in the
+ * background, may still be there. Longest wait for that, and the pauses meanwhile, in milliseconds.
+ */
+const STORE_FAILED = "error creating store for stream";
+const STORE_MILLISECONDS = 5_000;
+const STORE_PAUSE_MILLISECONDS = 100;
 
 /** The share of the time left that may be spent on waiting for an answer to what is tried out; the rest is a ping's. */
 const PATIENT_SHARE = 0.75;
@@ -291,7 +299,16 @@ export class NatsSession implements Session {
   }
 
   async change(request: ChangeRequest, deadline: Deadline): Promise<void> {
-    await this.api(request, deadline);
+    const patience = new Deadline(Math.min(STORE_MILLISECONDS, deadline.remaining()));
+    for (;;) {
+      try {
+        return void (await this.api(request, deadline));
+      } catch (error) {
+        const mayBeRemoved = error instanceof ConnectError && error.message.includes(STORE_FAILED);
+        if (!mayBeRemoved || patience.isOver()) throw error;
+        await patience.pause(STORE_PAUSE_MILLISECONDS);
+      }
+    }
   }
 
   async close(): Promise<void> {

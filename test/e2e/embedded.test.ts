@@ -1,5 +1,7 @@
 import { execFile } from "node:child_process";
 import * as fs from "node:fs";
+import * as http from "node:http";
+import type { AddressInfo } from "node:net";
 import { createRequire } from "node:module";
 import * as os from "node:os";
 import * as path from "node:path";
@@ -94,7 +96,7 @@ async function command(name: "verify" | "doctor", ...args: readonly string[]): P
       PATH: [path.dirname(command), env.PATH].join(path.delimiter),
       XDG_STATE_HOME: path.join(dir, "xdg"),
     },
-    timeout: 120_000,
+    timeout: 300_000,
   });
   return stdout;
 }
@@ -153,7 +155,7 @@ async function nats(...args: string[]): Promise<string> {
   const port = addresses()["nats.nats.svc.cluster.local:4222"];
   const { stdout } = await run(tools.nats, [...args, "--server", `nats://127.0.0.1:${port}`], {
     env: { ...process.env, HOME: dir, NATS_USER: login.user, NATS_PASSWORD: login.password },
-    timeout: 20_000,
+    timeout: 60_000,
   });
   return stdout;
 }
@@ -204,8 +206,8 @@ async function eventsOf(id: string): Promise<string[]> {
   return (await noetl<{ result: { event: string }[] }>("postgres/execute", { query })).result.map(({ event }) => event);
 }
 
-/** Two steps, the first of which takes its time. */
-const SLOW = `apiVersion: noetl.io/v2
+/** Two steps, the first of which ends when it is let through: when that address answers. */
+const slow = (gate: string): string => `apiVersion: noetl.io/v2
 kind: Playbook
 metadata: { name: slow, path: e2e/slow }
 workflow:
@@ -213,8 +215,8 @@ workflow:
     tool:
       kind: python
       code: |
-        import time
-        time.sleep(3)
+        import urllib.request
+        urllib.request.urlopen("${gate}", timeout=300).read()
         result = {"done": True}
     next: { spec: { mode: exclusive }, arcs: [{ step: end }] }
   - step: end
@@ -383,7 +385,8 @@ describe("the whole stack on the embedded cluster, step by step", () => {
       60_000,
     );
     expect(line.found).toMatch(/^COMPLETED/);
-    expect(performance.now() - back).toBeLessThan(10_000);
+    // bench/goes-on measures it: ten seconds. The rest is a busy machine's; what nobody makes again takes minutes.
+    expect(performance.now() - back).toBeLessThan(60_000);
     expect(await created()).not.toBe(stream);
     expect(await pods()).toEqual(before);
     const { items } = await kube().core.listNamespacedPod({ namespace: "nats", labelSelector: "app=contract-guard" });
@@ -529,12 +532,22 @@ describe("the whole stack on the embedded cluster, step by step", () => {
   });
 
   it("loses the second command of an execution where nothing stores it, and the worker is not any wiser", async () => {
-    await noetl("catalog/register", { content: SLOW, resource_type: "Playbook" });
-    ({ execution_id: halfway } = await noetl<{ execution_id: string }>("execute", { path: "e2e/slow" }));
+    const waiting: http.ServerResponse[] = [];
+    const gate = http.createServer((_, response) => void waiting.push(response));
+    await new Promise<void>((resolve) => gate.listen(0, "127.0.0.1", resolve));
     const has = (event: string) => async () => (await eventsOf(halfway)).includes(event) || undefined;
-    await until("a worker to begin", has("command.started start"));
-    await nats("stream", "edit", "NOETL_COMMANDS", "--subjects=other.commands", "--force");
-    await until("the worker to finish", has("command.completed start"));
+    try {
+      const content = slow(`http://127.0.0.1:${(gate.address() as AddressInfo).port}`);
+      await noetl("catalog/register", { content, resource_type: "Playbook" });
+      ({ execution_id: halfway } = await noetl<{ execution_id: string }>("execute", { path: "e2e/slow" }));
+      await until("a worker to be in the first step", () => waiting.length > 0 || undefined);
+      await nats("stream", "edit", "NOETL_COMMANDS", "--subjects=other.commands", "--force");
+      for (const response of waiting) response.end();
+      await until("the worker to finish", has("command.completed start"));
+    } finally {
+      gate.closeAllConnections();
+      await new Promise((resolve) => gate.close(resolve));
+    }
     await nats("stream", "edit", "NOETL_COMMANDS", "--subjects=noetl.commands", "--force");
     // Nothing of it is PENDING any more, and nothing of it is in the stream.
     expect((await eventsOf(halfway)).slice(-2)).toEqual(["step.exit start", "command.completed start"]);
@@ -565,7 +578,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
         ),
       30_000,
     );
-    config.contractTimeoutSeconds = "5";
+    config.contractTimeoutSeconds = "15";
     const output = await failingUp();
     expect(output).toContain("workqueue");
     expect(output).toContain("consumer must be deliver all on workqueue stream");
@@ -574,7 +587,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
 
   it("fails on the wrong subject, and says how to fix it", async () => {
     await remakeStream("other.commands", "limits");
-    config.contractTimeoutSeconds = "6";
+    config.contractTimeoutSeconds = "16";
     const output = await failingUp();
     expect(output).toContain("other.commands");
     // What NoETL itself answers then.
@@ -631,13 +644,13 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     for (const id of ids) {
       const events = await until("the execution to end", async () => {
         const found = await eventsOf(id);
-        return found.includes("command.completed end") ? found : undefined;
+        const isOver = found.some((event) => event.startsWith("playbook.completed"));
+        return isOver && found.includes("command.completed end") ? found : undefined;
       });
       for (const each of ["command.issued", "command.claimed", "command.started", "command.completed"]) {
         expect(events.filter((event) => event === `${each} start`)).toHaveLength(1);
         expect(events.filter((event) => event === `${each} end`)).toHaveLength(1);
       }
-      expect(events.some((event) => event.startsWith("playbook.completed"))).toBe(true);
     }
     expect(await waiting()).toBeUndefined();
   });
@@ -707,7 +720,16 @@ describe("the whole stack on the embedded cluster, step by step", () => {
       namespace: "nats",
       body: [{ op: "replace", path: "/data/users.conf", value: Buffer.from(byHand).toString("base64") }],
     });
-    expect(await touched()).toMatchObject({ "nats-users": "update", "nats-users-settled": "update" });
+    // A preview looks at a Secret for two seconds, and goes by the state where a busy machine has not answered by then.
+    const seen = await until(
+      "a preview that has seen it",
+      async () => {
+        const changes = await touched();
+        return changes["nats-users"] === undefined ? undefined : changes;
+      },
+      180_000,
+    );
+    expect(seen).toMatchObject({ "nats-users": "update", "nats-users-settled": "update" });
     await withStack((stack) => stack.refresh({ onOutput }));
     const state = (await withStack((stack) => stack.exportStack())).deployment as {
       resources: { urn: string; inputs?: { drift?: string[] } }[];

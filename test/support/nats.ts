@@ -224,13 +224,23 @@ export async function withManager<T>(
 
 /** The stream exactly as NoETL's server adds it at start-up, changed by `changes`. */
 export async function addStream(manager: JetStreamManager, changes: Partial<StreamConfig> = {}): Promise<void> {
-  await manager.streams.add({
+  await createStream(manager, {
     name: STREAM.name,
     ...(changes.mirror ? {} : { subjects: [STREAM.subject] }),
     max_age: STREAM.maxAgeSeconds * NANOSECONDS,
     storage: StorageType.Memory,
     ...changes,
   });
+}
+
+/** Adds a stream, again while a server still removes the files of a former one of that name. */
+export async function createStream(manager: JetStreamManager, config: Partial<StreamConfig>): Promise<void> {
+  await until(`the files of a former stream ${config.name} to be gone`, () =>
+    manager.streams.add(config).then(
+      () => true,
+      (error: Error) => (error.message.includes("error creating store for stream") ? undefined : Promise.reject(error)),
+    ),
+  );
 }
 
 /** The consumer exactly as NoETL's worker adds it at start-up, changed by `changes`; undefined leaves a field out. */

@@ -1,12 +1,12 @@
 /** Consumers of a stream that is made new: how they were, how they are made, and their place in it. */
-import type { ConsumerConfig, ConsumerInfo, StreamConfig } from "nats";
+import type { ConsumerConfig, ConsumerInfo, NatsError, StreamConfig } from "nats";
 import { consumerConfig, streamConfig } from "../../../contract/desired";
 import { consumerTerms, type ContractInputs } from "../../../contract/inputs";
 import type { ConsumerTerms } from "../../../contract/lines";
 import type { Session } from "../../../contract/nats/session";
 import { subjectsCover, subjectsOverlap } from "../../../contract/subjects";
 import type { Place } from "./journal";
-import { ask, type Answered } from "./messages";
+import { ask, unanswered, type Answered } from "./messages";
 
 /** All consumers of a stream, or the contract's alone where the user may not list them. */
 export async function consumersOf(
@@ -133,7 +133,11 @@ export async function takeUpTo(
   last: number,
 ): Promise<number | undefined> {
   const jetstream = session.connection.jetstream();
-  const consumer = await jetstream.consumers.get(stream, name).catch(() => undefined);
+  const consumer = await jetstream.consumers.get(stream, name).catch((error: NatsError) => {
+    // What is not answered tells nothing of the consumer.
+    if (["TIMEOUT", "503"].includes(error.code)) throw unanswered(session, error, `the info of consumer ${name}`);
+    return undefined;
+  });
   if (!consumer) return undefined;
   for (let taken = 0; ;) {
     const { delivered, num_pending: pending } = await consumer.info();

@@ -2,9 +2,11 @@ import { execFileSync } from "node:child_process";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import { Deadline } from "../../../contract/deadline";
+import type { Session } from "../../../contract/nats/session";
 import { projectRoot } from "../../../contract/project";
 import type { Checklist, Line } from "../../../commands/doctor/checklist";
-import { PLAYBOOK, PLAYBOOK_PATH, withLine } from "../../../commands/doctor/execute";
+import { messagesOf, PLAYBOOK, PLAYBOOK_PATH, withLine } from "../../../commands/doctor/execute";
 
 const line = (status: Line["status"]): Line => ({ section: "Playbook", item: PLAYBOOK_PATH, status, found: "" });
 const checklist = (holds: boolean): Checklist => ({ stack: "s", cluster: "", lines: [line("ok")], slow: [], holds });
@@ -45,5 +47,44 @@ describe("the playbook of verify --execute", () => {
     }
     expect(refused.status).toBe(2);
     expect(refused.stderr).toContain("--execute runs a playbook once and --watch looks again: give one of them");
+  });
+});
+
+describe("the messages of an execution", () => {
+  const ID = "626262626262626262";
+  /** A stream with two messages, the second of which is the execution's, where NATS answers; else that it does not. */
+  const session = (answers: boolean): Session => {
+    const message = (seq: number) => ({
+      seq,
+      subject: "noetl.commands",
+      time: "2026-03-02T10:00:00Z",
+      data: Buffer.from(`{"execution_id": "${seq === 2 ? ID : "7"}"}`).toString("base64"),
+    });
+    const asked = (body: string) => {
+      const { seq } = JSON.parse(body) as { seq: number };
+      return seq > 2
+        ? { error: { code: 404, err_code: 10037, description: "no message found" } }
+        : { message: message(seq) };
+    };
+    return {
+      server: "nats",
+      streamInfo: () => Promise.resolve({ state: { last_seq: 3 } }),
+      connection: {
+        request: (_subject: string, body: string) =>
+          answers
+            ? Promise.resolve({ json: () => asked(body) })
+            : Promise.reject(Object.assign(new Error("TIMEOUT"), { code: "TIMEOUT" })),
+      },
+    } as unknown as Session;
+  };
+  const find = (answers: boolean) =>
+    messagesOf(session(answers), { stream: "S", id: ID, after: 0 }, new Deadline(1_000));
+
+  it("are those that name it; one that is gone is none of them", async () => {
+    expect(await find(true)).toEqual([2]);
+  });
+
+  it("are not known where NATS does not answer, which is not that there are none", async () => {
+    await expect(find(false)).rejects.toMatchObject({ problem: "no-answer" });
   });
 });

@@ -2,7 +2,7 @@ import { AckPolicy, DeliverPolicy, RetentionPolicy } from "nats";
 import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING } from "../../../../contract/facts";
 import { SYMPTOMS, type Finding } from "../../../../commands/doctor/diagnosis";
-import { sleep } from "../../../support/nats";
+import { sleep, until } from "../../../support/nats";
 import { Deployment, diagnosed, examine, findingOf, verified } from "./support";
 
 // The specification's three symptoms, as NoETL's pods show them themselves.
@@ -30,14 +30,14 @@ async function endOfWorker(): Promise<void> {
       ]),
     );
   };
-  const deadline = Date.now() + 60_000;
+  const deadline = Date.now() + 180_000;
   for (let before = await waits(); Date.now() < deadline;) {
     const now = await waits();
     if ([...now].some(([name, isWaiting]) => isWaiting && before.get(name) === false)) return;
     before = now;
     await sleep(100);
   }
-  throw new Error("waited 60 s until a worker that crashes ends");
+  throw new Error("waited 180 s until a worker that crashes ends");
 }
 
 const SAID = "Failed to publish command: nats: no response from stream";
@@ -88,6 +88,13 @@ describe("`nats: no response from stream`", () => {
 
 describe("`deliver all on workqueue stream`", () => {
   it("is quoted from the workers' logs, and as past while they still wait for their next start", async () => {
+    // Ten seconds are few for a busy machine: where a worker was faster, it is done once more.
+    const finding = await until("a look before a worker starts again", lookBetweenStarts, 500_000);
+    expect(quoting(finding, SYMPTOMS.workQueue.split("`")[1] ?? "")).toMatch(/^noetl-worker-/);
+    await nothingIsLeft();
+  });
+
+  async function lookBetweenStarts(): Promise<Finding | undefined> {
     const { target } = deployment;
     await deployment.replaceStream({ retention: RetentionPolicy.Workqueue });
     await deployment.restart(WORKER);
@@ -109,11 +116,9 @@ describe("`deliver all on workqueue stream`", () => {
       }),
     );
     const past = await diagnosed(target, "that it is past", (each) => findingOf(each, "work-queue-past") !== undefined);
-    const finding = findingOf(past, "work-queue-past");
-    expect(finding?.severity).toBe("cause");
-    expect(quoting(finding, SYMPTOMS.workQueue.split("`")[1] ?? "")).toMatch(/^noetl-worker-/);
-    await nothingIsLeft();
-  });
+    const found = findingOf(past, "work-queue-past");
+    return found?.severity === "cause" ? found : undefined;
+  }
 });
 
 describe("CORS `Failed to fetch`", () => {

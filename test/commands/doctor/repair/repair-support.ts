@@ -9,6 +9,7 @@ import { projectRoot } from "../../../../contract/project";
 import type { Cluster } from "../../../../commands/doctor/kubernetes";
 import { repair, type Intent, type Outcome, type Point } from "../../../../commands/doctor/repair";
 import {
+  createStream,
   natsClient,
   onceElected,
   removeStreams,
@@ -177,7 +178,7 @@ export async function workQueue(
   changes: Partial<StreamConfig> = {},
 ): Promise<void> {
   await withManager(server, async (manager, connection) => {
-    await manager.streams.add({
+    await createStream(manager, {
       name: stream,
       subjects: [subject],
       retention: "workqueue" as StreamConfig["retention"],
