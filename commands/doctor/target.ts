@@ -1,6 +1,6 @@
 import { kubernetesClient } from "../../contract/kubernetes/api";
 import { contractLogins, contractTerms } from "../../config/contract";
-import { rolesOf } from "../../config/logins";
+import { natsCommandOf, rolesOf } from "../../config/logins";
 import { ConfigError, parseSettings } from "../../config/parse";
 import { createdIn, type ContractOutput, type NatsLoginsOutput, type StackOutputs } from "../../config/outputs";
 import { PROJECT } from "../../contract/project";
@@ -90,6 +90,7 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
     ...(settings.kubeContext ? { context: settings.kubeContext } : {}),
   };
   const natsNamespace = namespaces.nats ?? LOCATIONS.nats.namespace;
+  const command = natsCommandOf(settings, stack);
   const logins = loginsIn(outputs.natsLogins);
   const user = text(outputs.natsUser) ?? settings.natsUser;
   const password = text(outputs.natsPassword) ?? settings.natsPassword;
@@ -118,8 +119,14 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
     nats: {
       connection: {
         ...(settings.deployNats
-          ? { ...cluster, namespace: natsNamespace, service: LOCATIONS.nats.service, port: LOCATIONS.nats.port }
-          : wayToExternal(settings, cluster)),
+          ? {
+              ...cluster,
+              namespace: natsNamespace,
+              service: LOCATIONS.nats.service,
+              port: LOCATIONS.nats.port,
+              ...command,
+            }
+          : wayToExternal(settings, { ...cluster, ...command })),
         ...connectionTls({ tls, ca }),
       },
       user,
@@ -163,7 +170,10 @@ function rememberedIn(contract: unknown): Pick<Target, "streamRemembered"> {
 }
 
 /** As the program goes it: through the cluster to a Service of the cluster, straight to any other host. */
-function wayToExternal(settings: Settings, cluster: Target["cluster"]): Target["nats"]["connection"] {
+function wayToExternal(
+  settings: Settings,
+  cluster: Target["cluster"] & Pick<ClusterConnection, "natsCommand">,
+): Target["nats"]["connection"] {
   const { natsHost = "localhost", natsPort: port } = settings;
   const place = servicePlace(natsHost);
   return place ? { ...cluster, ...place, port } : { servers: [`${natsHost}:${port}`] };
