@@ -117,18 +117,7 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
       ...(settings.deployGateway ? { gateway: namespaces.gateway ?? LOCATIONS.gateway.namespace } : {}),
     },
     nats: {
-      connection: {
-        ...(settings.deployNats
-          ? {
-              ...cluster,
-              namespace: natsNamespace,
-              service: LOCATIONS.nats.service,
-              port: LOCATIONS.nats.port,
-              ...command,
-            }
-          : wayToExternal(settings, { ...cluster, ...command })),
-        ...connectionTls({ tls, ca }),
-      },
+      connection: wayToNats(settings, { cluster: { ...cluster, ...command }, namespace: natsNamespace, tls, ca }),
       user,
       port,
       ...(password === undefined ? {} : { password }),
@@ -169,11 +158,20 @@ function rememberedIn(contract: unknown): Pick<Target, "streamRemembered"> {
   return { streamRemembered: { created, ...(typeof storage === "string" ? { storage } : {}) } };
 }
 
-/** As the program goes it: through the cluster to a Service of the cluster, straight to any other host. */
-function wayToExternal(
+/** How the commands reach NATS, and what printed ones run there. */
+function wayToNats(
   settings: Settings,
-  cluster: Target["cluster"] & Pick<ClusterConnection, "natsCommand">,
+  { cluster, namespace, ...tls }: { cluster: Way; namespace: string; tls: boolean; ca: string | undefined },
 ): Target["nats"]["connection"] {
+  const { service, port } = LOCATIONS.nats;
+  const way = settings.deployNats ? { ...cluster, namespace, service, port } : wayToExternal(settings, cluster);
+  return { ...way, ...connectionTls(tls) };
+}
+
+type Way = Target["cluster"] & Pick<ClusterConnection, "natsCommand">;
+
+/** As the program goes it: through the cluster to a Service of the cluster, straight to any other host. */
+function wayToExternal(settings: Settings, cluster: Way): Target["nats"]["connection"] {
   const { natsHost = "localhost", natsPort: port } = settings;
   const place = servicePlace(natsHost);
   return place ? { ...cluster, ...place, port } : { servers: [`${natsHost}:${port}`] };
