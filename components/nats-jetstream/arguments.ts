@@ -103,7 +103,7 @@ export interface NatsTerms {
   readonly user: pulumi.Input<string>;
   readonly password: pulumi.Input<string> | undefined;
   readonly extraUsers: readonly NatsUser[];
-  readonly box: NonNullable<NatsJetStreamArgs["box"]>;
+  readonly askedBox: NonNullable<NatsJetStreamArgs["box"]>;
   readonly replicas: pulumi.Input<number>;
   readonly fileStoreSize: pulumi.Input<string>;
   readonly memoryStoreSize: pulumi.Input<string>;
@@ -135,8 +135,11 @@ export function natsTerms(args: NatsJetStreamArgs, component: pulumi.Resource): 
   return terms;
 }
 
-function box({ box: asked = false, extraUsers = [] }: NatsJetStreamArgs, checks: ArgumentChecks): Pick<NatsTerms, "box"> {
-  if (typeof asked === "boolean") return { box: asked };
+function box(
+  { box: asked = false, extraUsers = [] }: NatsJetStreamArgs,
+  checks: ArgumentChecks,
+): Pick<NatsTerms, "askedBox"> {
+  if (typeof asked === "boolean") return { askedBox: asked };
   const names = extraUsers.map(({ name }) => name);
   checks.problem(
     "box.user",
@@ -144,7 +147,7 @@ function box({ box: asked = false, extraUsers = [] }: NatsJetStreamArgs, checks:
       ? undefined
       : `${JSON.stringify(asked.user)}, which extraUsers has not; allowed: ${names.join(", ") || "none"}, or box true`,
   );
-  return { box: asked };
+  return { askedBox: asked };
 }
 
 const servers: Check<number> = (value) => ([1, 3, 5].includes(value) ? undefined : `${value}; allowed: 1, 3 or 5`);

@@ -83,7 +83,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
     );
     const { user, extraUsers } = terms;
     const users = this.users(name, { namespace: place, user, password, extraUsers, cluster: args.cluster });
-    const box = this.box(name, terms.box, { namespace: place, user, password, extraUsers, users });
+    const box = this.box(name, terms.askedBox, { namespace: place, user, password, extraUsers, users });
     const routes = this.routes(name, place, { replicas: terms.replicas, isTls: args.tls !== undefined });
     const { tls: asked, cluster = {} } = args;
     const where = { cluster, namespace: place, replicas: terms.replicas };
