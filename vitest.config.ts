@@ -62,6 +62,7 @@ const NEEDS = {
   contract: [
     "test/bench/**/*.test.ts",
     "test/commands/doctor/repair/**/*.test.ts",
+    "test/commands/nats/**/*.test.ts",
     "test/components/nats-jetstream/{rotation,routes,store-owner,tls}.test.ts",
     "test/components/stream-contract/**/*.test.ts",
     "test/contract/check.test.ts",

@@ -1,6 +1,6 @@
 /** Who of NoETL has a user of its own at NATS, as a stack's settings say it. */
 import { GUARD_USER } from "../contract/guard/permissions";
-import { NATS_ROLES, type NatsRole, roleUser } from "../contract/nats/roles";
+import { NATS_ROLES, type NatsRole, OPERATOR_USER, roleUser } from "../contract/nats/roles";
 import { stackLine } from "./lines";
 import { SETTINGS, type Settings } from "./schema";
 
@@ -11,14 +11,25 @@ export function rolesOf(settings: Settings): NatsRole[] {
   return NATS_ROLES.filter((role) => (role === "gateway" ? deployGateway : deployNoetl));
 }
 
+/** Whether nats-box has a user of its own. */
+export const hasOperator = ({ natsBox, natsUsers, deployNats }: Settings): boolean =>
+  natsBox && natsUsers === "each" && deployNats;
+
 /** What is in the way of users of their own, and names that are taken. */
 export function loginConflicts(settings: Settings): string[] {
   const { natsUser, natsUsers, deployNats, deployNoetl } = settings;
-  if (natsUsers === "one") return [];
+  const box =
+    settings.natsBox && !deployNats
+      ? [
+          'natsBox: "true" is of no use where deployNats is false, since it stands beside the NATS of the stack; allowed: false; for example pulumi config rm natsBox',
+        ]
+      : [];
+  if (natsUsers === "one") return box;
   const each = (why: string): string =>
     `natsUsers: "each" ${why}; allowed: one; for example pulumi config rm natsUsers`;
-  const taken = [GUARD_USER, ...NATS_ROLES.map(roleUser)];
+  const taken = [GUARD_USER, OPERATOR_USER, ...NATS_ROLES.map(roleUser)];
   return [
+    ...box,
     ...(deployNats ? [] : [each("needs the NATS of the stack, whose users it makes, and deployNats is false")]),
     ...(deployNoetl && settings.noetlChart !== SETTINGS.noetlChart.default
       ? [each("needs this project's chart of NoETL, which has server and workers listen for their own answers alone")]
@@ -33,3 +44,10 @@ export function loginConflicts(settings: Settings): string[] {
       : []),
   ];
 }
+
+/**
+ * `connection.natsCommand` of a stack's contract, wherever a remedy is printed: nothing where nats-box takes commands, and else
+ * this project's own command, which goes the same way as the contract.
+ */
+export const natsCommandOf = ({ natsBox, deployNats }: Settings, stack: string): { natsCommand?: string } =>
+  natsBox && deployNats ? {} : { natsCommand: `npm run nats -- --stack ${stack}` };

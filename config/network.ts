@@ -76,6 +76,7 @@ export function layoutOf(settings: Settings): Layout {
   const { deployNats, deployNoetl, deployGateway, natsHost, natsPort } = settings;
   return {
     natsServers: deployNats ? settings.natsReplicas : 0,
+    natsBox: deployNats && settings.natsBox,
     natsElsewhere: deployNats || natsHost === undefined ? undefined : elsewhere(natsHost, natsPort),
     noetl: deployNoetl,
     gateway: deployGateway,

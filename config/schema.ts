@@ -309,7 +309,7 @@ export const SETTINGS = {
     group: "NATS",
     description:
       "Who logs in to the NATS of the stack: one user for all, or each of server, workers and gateway a user of its own that may do what " +
-      "it does and no more, with natsUser for the commands of this project and for nats-box (docs/security.md). A change restarts NoETL's " +
+      "it does and no more, with natsUser for the commands of this project (docs/security.md). A change restarts NoETL's " +
       "pods and not NATS.",
     allowed: "one or each",
     example: "each",
@@ -331,6 +331,13 @@ export const SETTINGS = {
       "Another number has another password generated where natsPassword is unset, and others for the users of natsUsers each: " +
       "docs/passwords.md.",
     example: "2",
+  }),
+  natsBox: flag(false, {
+    group: "NATS",
+    description:
+      "A pod nats-box beside NATS with the command nats, logged in as natsUser, or with natsUsers each as a user operator of its own. Whoever may " +
+      "open a shell in it works with that login. Without it: npm run nats (docs/connecting.md).",
+    example: "true",
   }),
   natsJetstreamFileSize: size(DEFAULTS.natsJetstreamFileSize, ["1Gi", "16Ti"], {
     group: "NATS",

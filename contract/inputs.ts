@@ -42,6 +42,11 @@ export interface ClusterConnection {
   readonly kubeconfig?: string;
   /** Context of the kubeconfig. Default: its current one. */
   readonly context?: string;
+  /**
+   * What runs NATS' own command line at this server, in the commands that are printed to fix a contract: words without quotes, such as
+   * `npm run nats -- --stack kind`. Default: `kubectl exec` into nats-box, which NATS' chart names after its Service.
+   */
+  readonly natsCommand?: string;
   readonly tls?: TlsSettings;
 }
 

@@ -15,6 +15,7 @@ function commandWords(inputs: ContractInputs): { nats: string[]; kubectl: string
     return { nats: ["nats", "--server", connection.servers.join(",")], kubectl: ["kubectl"] };
   }
   const kubectl = ["kubectl", ...(connection.context ? ["--context", connection.context] : [])];
+  if (connection.natsCommand !== undefined) return { nats: connection.natsCommand.split(" "), kubectl };
   // The nats chart names its box after the release, as it does its Service, and logs it in.
   const box = ["-n", connection.namespace, "exec", `deploy/${connection.service}-box`, "--"];
   return { nats: [...kubectl, ...box, "nats"], kubectl };

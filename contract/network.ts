@@ -100,6 +100,8 @@ export interface Layout {
   /** NATS servers that the stack installs; 0 where NATS is elsewhere, or none is used. */
   readonly natsServers: number;
   readonly natsElsewhere?: Elsewhere;
+  /** Whether nats-box stands beside them. */
+  readonly natsBox: boolean;
   readonly noetl: boolean;
   readonly gateway: boolean;
   readonly guard: boolean;
@@ -311,6 +313,8 @@ export const FLOWS: readonly Flow[] = [
     from: ["natsBox"],
     to: "nats",
     ports: tcp(natsPort),
+    when: ({ natsBox }) => natsBox,
+    condition: "natsBox",
     why: "the command nats, for whoever opens a shell there",
   },
   {
@@ -373,7 +377,7 @@ export function podsOf(layout: Layout): PodName[] {
     worker: layout.noetl,
     job: layout.noetl && layout.jobs !== "off",
     nats: layout.natsServers > 0,
-    natsBox: layout.natsServers > 0,
+    natsBox: layout.natsBox,
     guard: layout.guard,
     postgres: layout.database === "postgres",
     schema: layout.noetl,

@@ -19,7 +19,7 @@ import { PLAYBOOK_ACTIONS, PLAYBOOK_PARAMETERS } from "../config/playbooks";
 import { CLIENT_PARTS, FLOWS, OUTSIDE, picture, PODS, type Port } from "../contract/network";
 import { GUARD_USER, guardPermissions } from "../contract/guard/permissions";
 import { withDefaults } from "../contract/inputs";
-import { NATS_ROLES, roleActs, roleUser } from "../contract/nats/roles";
+import { NATS_ROLES, OPERATOR_USER, operatorActs, roleActs, roleUser } from "../contract/nats/roles";
 import { projectRoot } from "../contract/project";
 import { variablesOf } from "../contract/env";
 import { GATEWAY_RANGES, LINE_PROFILES, NOETL_LINES, NOETL_RANGES, type ReleaseRange } from "../contract/lines";
@@ -352,13 +352,12 @@ const USERS_END = "<!-- end of users -->";
 function withUsersTable(doc: string): string {
   const code = (subjects: readonly string[] = []): string => subjects.map((subject) => `\`${subject}\``).join(", ");
   const contract = withDefaults({ gateway: {} });
-  const rows = NATS_ROLES.flatMap((role) =>
-    roleActs(role, contract).map(({ what, publish, subscribe }) => [
-      `\`${roleUser(role)}\``,
-      what,
-      code(publish),
-      code(subscribe),
-    ]),
+  const users = [
+    ...NATS_ROLES.map((role) => [roleUser(role), roleActs(role, contract)] as const),
+    [OPERATOR_USER, operatorActs(contract)] as const,
+  ];
+  const rows = users.flatMap(([user, acts]) =>
+    acts.map(({ what, publish, subscribe }) => [`\`${user}\``, what, code(publish), code(subscribe)]),
   );
   const guard = guardPermissions(contract, "heal");
   const all = [

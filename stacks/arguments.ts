@@ -13,6 +13,7 @@ import { gatewaySubjects, streamNames, workerTuning } from "../config/contract";
 import { releaseTimeout, storageClassOf } from "../config/derive";
 import { type Size, sizesOf } from "../config/resources";
 import type { Settings } from "../config/schema";
+import { boxArgs } from "./logins";
 import { natsTlsArgs } from "./tls";
 import type { PoliciesOf } from "./network";
 
@@ -76,6 +77,7 @@ export function natsArgs(settings: Settings): NatsJetStreamArgs {
     replicas: settings.natsReplicas,
     podSecurity: settings.natsPodSecurity as NatsPodSecurity,
     ...natsTlsArgs(settings),
+    ...boxArgs(settings),
     storageClass: storageClassOf(settings, "nats"),
     maxConnections: settings.natsMaxConnections,
     clientNodePort: settings.natsNodePort,

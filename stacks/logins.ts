@@ -1,25 +1,39 @@
 /** Who logs in to the NATS that a stack deploys, beside NoETL's user and the guard's: server, workers and gateway, where each has its own. */
-import type { NatsJetStream, NatsUser } from "../components";
+import type { NatsJetStream, NatsJetStreamArgs, NatsUser } from "../components";
 import { generatedPassword } from "../components/shared";
 import { contractTerms } from "../config/contract";
-import { rolesOf } from "../config/logins";
+import { hasOperator, rolesOf } from "../config/logins";
 import type { Settings } from "../config/schema";
 import { withDefaults } from "../contract/inputs";
-import { type NatsRole, rolePermissions, roleUser } from "../contract/nats/roles";
+import {
+  type NatsRole,
+  OPERATOR_INBOX,
+  OPERATOR_USER,
+  operatorPermissions,
+  type RolePermissions,
+  rolePermissions,
+  roleUser,
+} from "../contract/nats/roles";
 
-/** Their users; none where all of them have one login. Their passwords are generated, and new ones with `natsPasswordRevision`. */
+/** Their users, and that of nats-box; none where all of them have one login. Their passwords are generated, and new ones with `natsPasswordRevision`. */
 export function roleUsers(settings: Settings): NatsUser[] {
   const contract = withDefaults(contractTerms(settings));
-  return rolesOf(settings).map((role) => {
-    const { publish, subscribe } = rolePermissions(role, contract);
-    return {
-      name: roleUser(role),
-      password: generatedPassword(`nats-${role}-password`, {}, settings.natsPasswordRevision),
-      permissions: { publish, subscribe },
-      rotates: true,
-    };
+  const user = (role: string, name: string, { publish, subscribe }: RolePermissions): NatsUser => ({
+    name,
+    password: generatedPassword(`nats-${role}-password`, {}, settings.natsPasswordRevision),
+    permissions: { publish, subscribe },
+    rotates: true,
   });
+  return [
+    ...rolesOf(settings).map((role) => user(role, roleUser(role), rolePermissions(role, contract))),
+    ...(hasOperator(settings) ? [user("operator", OPERATOR_USER, operatorPermissions(contract))] : []),
+  ];
 }
+
+/** Who logs in in nats-box, where the stack has one. */
+export const boxArgs = (settings: Settings): Pick<NatsJetStreamArgs, "box"> => ({
+  box: hasOperator(settings) ? { user: OPERATOR_USER, inbox: OPERATOR_INBOX } : settings.natsBox,
+});
 
 /** What they log in with. */
 export type RoleLogins = { readonly [R in NatsRole]?: ReturnType<NatsJetStream["loginOf"]> };

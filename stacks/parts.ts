@@ -13,6 +13,7 @@ import {
 } from "../components";
 import type { NatsUser, NoetlArgs, StreamContractArgs } from "../components";
 import { contractLogins, contractTerms } from "../config/contract";
+import { natsCommandOf } from "../config/logins";
 import type { Settings } from "../config/schema";
 import { connectionTls } from "../contract/inputs";
 import { servicePlace } from "../contract/service-host";
@@ -100,7 +101,7 @@ export function contractArgs({ settings, platform }: StackContext, nats: NatsPar
     ...(gateway ? { gateway: { ...gateway, ...(user && password ? { user, password } : {}) } } : {}),
     connection: {
       ...(nats.deployed
-        ? { namespace: nats.deployed.namespace, ...platform.access }
+        ? { namespace: nats.deployed.namespace, ...platform.access, ...natsCommandOf(settings, pulumi.getStack()) }
         : transportToExternal(settings, platform)),
       ...connectionTls(nats.connection),
     },
@@ -114,7 +115,8 @@ export function contractArgs({ settings, platform }: StackContext, nats: NatsPar
 function transportToExternal(settings: Settings, { access }: Platform): StreamContractArgs["connection"] {
   const { natsHost = "", natsPort: port } = settings;
   const place = servicePlace(natsHost);
-  return place ? { ...place, port, ...access } : { servers: [`${natsHost}:${port}`] };
+  const command = natsCommandOf(settings, pulumi.getStack());
+  return place ? { ...place, port, ...access, ...command } : { servers: [`${natsHost}:${port}`] };
 }
 
 /** Mode ensure: in place before server, workers and gateway start, which take what they find. */

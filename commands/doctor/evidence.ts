@@ -329,6 +329,8 @@ export interface Evidence {
   readonly streamRemembered?: { readonly created: string; readonly storage?: string };
   /** Host and port of NATS for a command line; of use where the stack does not install it. */
   readonly natsAddress: string;
+  /** What runs `nats` at the stack's NATS where it has no nats-box (`connection.natsCommand`). */
+  readonly natsCommand?: string;
   /** TLS of NATS; undefined where the stack's connections speak none. */
   readonly tls?: TlsFacts;
   /** Sizes of NATS as the stack sets them. */

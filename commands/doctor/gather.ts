@@ -2,6 +2,7 @@ import { ConnectError } from "../../contract/errors";
 import { consumerTerms, isServersConnection, type ContractInputs } from "../../contract/inputs";
 import { gatewaySubjects, streamNames, workerTuning } from "../../config/contract";
 import { natsVolume, releaseTimeout } from "../../config/derive";
+import { natsCommandOf } from "../../config/logins";
 import { gatewayEnvironment, serverEnvironment, workerEnvironment } from "../../contract/env";
 import { Deadline } from "../../contract/deadline";
 import { LOCATIONS } from "../../contract/facts";
@@ -133,6 +134,7 @@ function declaredOf(target: Target, inputs: ContractInputs) {
     consumers,
     consumerSetting: natsConsumer,
     declares: inputs.declared !== undefined,
+    ...natsCommandOf(target.settings, target.stack),
     missingOutputs: target.missingOutputs,
     configProblem: target.configProblem,
     natsAddress: `${target.nats.host ?? "localhost"}:${target.nats.port}`,

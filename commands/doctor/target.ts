@@ -1,6 +1,6 @@
 import { kubernetesClient } from "../../contract/kubernetes/api";
 import { contractLogins, contractTerms } from "../../config/contract";
-import { rolesOf } from "../../config/logins";
+import { natsCommandOf, rolesOf } from "../../config/logins";
 import { ConfigError, parseSettings } from "../../config/parse";
 import { createdIn, type ContractOutput, type NatsLoginsOutput, type StackOutputs } from "../../config/outputs";
 import { PROJECT } from "../../contract/project";
@@ -90,6 +90,7 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
     ...(settings.kubeContext ? { context: settings.kubeContext } : {}),
   };
   const natsNamespace = namespaces.nats ?? LOCATIONS.nats.namespace;
+  const command = natsCommandOf(settings, stack);
   const logins = loginsIn(outputs.natsLogins);
   const user = text(outputs.natsUser) ?? settings.natsUser;
   const password = text(outputs.natsPassword) ?? settings.natsPassword;
@@ -116,12 +117,7 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
       ...(settings.deployGateway ? { gateway: namespaces.gateway ?? LOCATIONS.gateway.namespace } : {}),
     },
     nats: {
-      connection: {
-        ...(settings.deployNats
-          ? { ...cluster, namespace: natsNamespace, service: LOCATIONS.nats.service, port: LOCATIONS.nats.port }
-          : wayToExternal(settings, cluster)),
-        ...connectionTls({ tls, ca }),
-      },
+      connection: wayToNats(settings, { cluster: { ...cluster, ...command }, namespace: natsNamespace, tls, ca }),
       user,
       port,
       ...(password === undefined ? {} : { password }),
@@ -162,8 +158,20 @@ function rememberedIn(contract: unknown): Pick<Target, "streamRemembered"> {
   return { streamRemembered: { created, ...(typeof storage === "string" ? { storage } : {}) } };
 }
 
+/** How the commands reach NATS, and what printed ones run there. */
+function wayToNats(
+  settings: Settings,
+  { cluster, namespace, ...tls }: { cluster: Way; namespace: string; tls: boolean; ca: string | undefined },
+): Target["nats"]["connection"] {
+  const { service, port } = LOCATIONS.nats;
+  const way = settings.deployNats ? { ...cluster, namespace, service, port } : wayToExternal(settings, cluster);
+  return { ...way, ...connectionTls(tls) };
+}
+
+type Way = Target["cluster"] & Pick<ClusterConnection, "natsCommand">;
+
 /** As the program goes it: through the cluster to a Service of the cluster, straight to any other host. */
-function wayToExternal(settings: Settings, cluster: Target["cluster"]): Target["nats"]["connection"] {
+function wayToExternal(settings: Settings, cluster: Way): Target["nats"]["connection"] {
   const { natsHost = "localhost", natsPort: port } = settings;
   const place = servicePlace(natsHost);
   return place ? { ...cluster, ...place, port } : { servers: [`${natsHost}:${port}`] };

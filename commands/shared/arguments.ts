@@ -18,6 +18,11 @@ export interface Command {
 
 export type Values = Readonly<Record<string, string | boolean | undefined>>;
 
+/**
+ * A stack's name. Commands that are printed to be pasted hold it. Source: what Pulumi takes, with organization and project before it.
+ */
+export const STACK_NAME = /^\w[\w.-]*(?:\/[\w.-]+){0,2}$/;
+
 /** Options of both commands. */
 export const COMMON: Command["options"] = {
   stack: { type: "string", value: "NAME", means: "stack to ask about (required)" },
@@ -43,8 +48,7 @@ export function parse(command: Command, argv: readonly string[]): Values {
   if (values.help !== true && !values.stack) {
     throw new CommandError(`--stack is missing\n\n${usage(command)}`, "usage");
   }
-  // Commands that are printed to be pasted hold the name. Source: what Pulumi takes, with organization and project before it.
-  if (values.stack !== undefined && !/^\w[\w.-]*(?:\/[\w.-]+){0,2}$/.test(String(values.stack))) {
+  if (values.stack !== undefined && !STACK_NAME.test(String(values.stack))) {
     throw new CommandError(
       `--stack is not a stack's name; allowed: letters, digits and _ . -, with organization and project before it; for example --stack kind\n\n${usage(command)}`,
       "usage",

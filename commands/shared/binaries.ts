@@ -12,6 +12,7 @@ const SOURCES = {
   git: "https://git-scm.com/downloads",
   helm: "https://helm.sh/docs/intro/install/",
   kind: "https://kind.sigs.k8s.io/docs/user/quick-start/#installation",
+  nats: "https://github.com/nats-io/natscli#installation",
   kubectl: "https://kubernetes.io/docs/tasks/tools/",
   pulumi: "https://www.pulumi.com/docs/iac/download-install/",
 } as const;

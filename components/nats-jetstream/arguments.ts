@@ -19,8 +19,8 @@ export interface NatsJetStreamArgs extends HelmArgs {
   /** NetworkPolicies of that namespace, which its pods wait for, as `networkPolicies` makes them. Default: none. */
   networkPolicies?: readonly NamespacePolicy[];
   /**
-   * User that NoETL and nats-box log in with. Default `noetl`. Each new password gets a user of its own, `noetl-2` after the
-   * first change: `NatsJetStream.user` has the name that is valid.
+   * User that NoETL logs in with, and nats-box where `box` names no other. Default `noetl`. Each new password gets a user of its
+   * own, `noetl-2` after the first change: `NatsJetStream.user` has the name that is valid.
    */
   user?: pulumi.Input<string>;
   /** Its password: letters, digits and `. _ ~ -` only. Generated where unset. */
@@ -79,6 +79,11 @@ export interface NatsJetStreamArgs extends HelmArgs {
   resources?: Resources;
   /** Resources of the container that reloads the configuration. Default: 10m CPU, 32Mi memory, at most 64Mi. */
   reloaderResources?: Resources;
+  /**
+   * nats-box, a pod with the command `nats` that is logged in: true as `user`, or as one of `extraUsers`, which may have an inbox of its
+   * own. Whoever may open a shell in it has that login. Default false.
+   */
+  box?: boolean | { readonly user: string; readonly inbox?: string };
   /** Resources of nats-box. Default: 10m CPU, 64Mi memory, at most 256Mi. */
   boxResources?: Resources;
   /** Keep namespace and release, and with them the volumes, from deletion (Pulumi's `protect`). Default false. */
@@ -93,6 +98,7 @@ export interface NatsTerms {
   readonly user: pulumi.Input<string>;
   readonly password: pulumi.Input<string> | undefined;
   readonly extraUsers: readonly NatsUser[];
+  readonly askedBox: NonNullable<NatsJetStreamArgs["box"]>;
   readonly replicas: pulumi.Input<number>;
   readonly fileStoreSize: pulumi.Input<string>;
   readonly memoryStoreSize: pulumi.Input<string>;
@@ -116,11 +122,27 @@ export function natsTerms(args: NatsJetStreamArgs, component: pulumi.Resource): 
       range(100, 65_536),
     ),
     ...sizes(args, checks),
+    ...box(args, checks),
     clientNodePort: checks.optional("clientNodePort", args.clientNodePort, nodePort),
     monitorNodePort: checks.optional("monitorNodePort", args.monitorNodePort, nodePort),
   };
   checks.done();
   return terms;
+}
+
+function box(
+  { box: asked = false, extraUsers = [] }: NatsJetStreamArgs,
+  checks: ArgumentChecks,
+): Pick<NatsTerms, "askedBox"> {
+  if (typeof asked === "boolean") return { askedBox: asked };
+  const names = extraUsers.map(({ name }) => name);
+  checks.problem(
+    "box.user",
+    names.includes(asked.user)
+      ? undefined
+      : `${JSON.stringify(asked.user)}, which extraUsers has not; allowed: ${names.join(", ") || "none"}, or box true`,
+  );
+  return { askedBox: asked };
 }
 
 const servers: Check<number> = (value) => ([1, 3, 5].includes(value) ? undefined : `${value}; allowed: 1, 3 or 5`);

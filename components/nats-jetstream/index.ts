@@ -8,7 +8,15 @@ import { type ChartSource, chartArgs, chartDigest, generatedPassword, namespace,
 import { type NatsJetStreamArgs, type NatsTerms, natsTerms } from "./arguments";
 import { certificateOf } from "./tls";
 import { NatsUsers } from "./users/resource";
-import { BOX_PASSWORD, type NatsUser, natsValues, type NatsValuesArgs, routeSecret, serversDigest } from "./values";
+import {
+  BOX_PASSWORD,
+  type BoxLogin,
+  type NatsUser,
+  natsValues,
+  type NatsValuesArgs,
+  routeSecret,
+  serversDigest,
+} from "./values";
 
 export type { NatsJetStreamArgs } from "./arguments";
 export type { HostSpread } from "./availability";
@@ -24,7 +32,7 @@ export const NATS_CHART: ChartSource = {
 };
 
 /**
- * NATS with JetStream, installed by Helm: file and memory store, users, a nats-box that is logged in.
+ * NATS with JetStream, installed by Helm: file and memory store, users, and where it is asked for a nats-box that is logged in.
  *
  * Passwords live in Secrets alone. nats.conf includes the file of users, which one of them holds: where `cluster` says how
  * to reach it, that Secret changes in place, and nats-server reads it without a restart. The routes of a
@@ -75,11 +83,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
     );
     const { user, extraUsers } = terms;
     const users = this.users(name, { namespace: place, user, password, extraUsers, cluster: args.cluster });
-    const box = new k8s.core.v1.Secret(
-      `${name}-box`,
-      { metadata: { namespace: place }, stringData: { [BOX_PASSWORD]: password } },
-      child,
-    );
+    const box = this.box(name, terms.askedBox, { namespace: place, user, password, extraUsers, users });
     const routes = this.routes(name, place, { replicas: terms.replicas, isTls: args.tls !== undefined });
     const { tls: asked, cluster = {} } = args;
     const where = { cluster, namespace: place, replicas: terms.replicas };
@@ -87,7 +91,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
     const releaseArgs = natsRelease(args, terms, {
       namespace: place,
       usersSecret: users.secret,
-      box: { user: users.user, secret: box.metadata.name },
+      box,
       routeSecret: routes?.metadata.name,
       tls: certificate?.secrets,
     });
@@ -143,6 +147,23 @@ export class NatsJetStream extends pulumi.ComponentResource {
       tls: this.tls,
       ca: this.ca,
     };
+  }
+
+  /** What nats-box logs in with; undefined where there is none. */
+  private box(name: string, asked: NonNullable<NatsJetStreamArgs["box"]>, of: BoxArgs): BoxLogin | undefined {
+    if (asked === false) return undefined;
+    const { user, inbox } = asked === true ? { user: undefined, inbox: undefined } : asked;
+    const other = of.extraUsers.find((each) => each.name === user);
+    const secret = new k8s.core.v1.Secret(
+      `${name}-box`,
+      {
+        metadata: { namespace: of.namespace },
+        stringData: { [BOX_PASSWORD]: pulumi.secret(other?.password ?? of.password) },
+      },
+      { parent: this },
+    );
+    const login = { user: other ? of.users.named(other.name) : of.users.user, secret: secret.metadata.name };
+    return { ...login, ...(inbox === undefined ? {} : { inbox }) };
   }
 
   /** The Secret with the login of the routes between the servers of a cluster; one that is known to be a lone server has none. */
@@ -204,6 +225,8 @@ const USERS_SECRET = `${LOCATIONS.nats.service}-users`;
 
 type UsersArgs = Pick<NatsJetStreamArgs, "cluster"> &
   Pick<NatsTerms, "user" | "extraUsers"> & { namespace: pulumi.Output<string>; password: pulumi.Output<string> };
+
+type BoxArgs = Omit<UsersArgs, "cluster"> & { readonly users: Users };
 
 interface Users {
   readonly secret: pulumi.Output<string>;

@@ -35,12 +35,15 @@ export interface BoxLogin {
   user: pulumi.Input<string>;
   /** Name of the Secret that holds its password under {@link BOX_PASSWORD}. */
   secret: pulumi.Input<string>;
+  /** What the subjects begin with on which it gets its answers. Default: `_INBOX`. */
+  inbox?: string;
 }
 
 export interface NatsValuesArgs {
   /** Name of the Secret that holds the file of users, `users.conf`. */
   usersSecret: pulumi.Input<string>;
-  box: BoxLogin;
+  /** Undefined: there is no nats-box. */
+  box?: BoxLogin | undefined;
   fileStoreSize: pulumi.Input<string>;
   memoryStoreSize: pulumi.Input<string>;
   /** Of the container, a Kubernetes quantity; {@link natsMemory} says what it has to hold. */
@@ -252,9 +255,12 @@ function podTemplate(args: NatsValuesArgs): Record<string, unknown> {
 }
 
 function natsBox({ box, boxResources }: NatsValuesArgs): Record<string, unknown> {
+  if (box === undefined) return { enabled: false };
   const { container, ...rest } = boxSecurity;
   return {
     ...rest,
+    // The command takes it from its context alone.
+    ...(box.inbox === undefined ? {} : { contexts: { default: { merge: { inbox_prefix: box.inbox } } } }),
     container: {
       ...container,
       env: { ...container.env, NATS_USER: box.user, NATS_PASSWORD: fromSecret(box.secret, BOX_PASSWORD) },

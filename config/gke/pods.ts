@@ -42,7 +42,7 @@ export function podsOf(settings: Settings): (Pod & { readonly name: PodName })[]
               container("reloader", [10, 32], [100, 64]),
             ] as Pod["containers"],
           },
-          pod("nats-box", 1, container("nats-box", [50, 64], [200, 128])),
+          ...(settings.natsBox ? [pod("nats-box", 1, container("nats-box", [50, 64], [200, 128]))] : []),
         ]
       : []),
     ...(settings.deployNoetl

@@ -25,6 +25,10 @@ export const roleInbox = (role: NatsRole): string => (role === "gateway" ? "_INB
 /** The variable by which the chart's module for Python (charts/noetl/files/sitecustomize.py) and its probe know of it. */
 export const INBOX_VARIABLE = "NATS_INBOX_PREFIX";
 
+/** The user of nats-box, where parts have users of their own, before its first change of password; and its inbox. */
+export const OPERATOR_USER = "operator";
+export const OPERATOR_INBOX = "_INBOX_operator";
+
 /** Something that a part does. */
 export interface Act {
   /** In words that follow "may". */
@@ -152,16 +156,27 @@ export const roleActs = (role: NatsRole, inputs: ContractInputs): Act[] =>
   ({ server: serverActs, worker: workerActs, gateway: gatewayActs })[role](inputs);
 
 /** What its user may do, and nothing else. */
-export function rolePermissions(role: NatsRole, inputs: ContractInputs): RolePermissions {
-  const acts = roleActs(role, inputs);
-  return {
-    publish: { allow: [...new Set(acts.flatMap(({ publish = [] }) => publish))] },
-    subscribe: { allow: [...new Set(acts.flatMap(({ subscribe = [] }) => subscribe))] },
-  };
-}
+export const rolePermissions = (role: NatsRole, inputs: ContractInputs): RolePermissions =>
+  permissionsFor(roleActs(role, inputs));
+
+/** The same of nats-box's user. */
+export const operatorPermissions = (inputs: ContractInputs): RolePermissions => permissionsFor(operatorActs(inputs));
+
+const permissionsFor = (acts: readonly Act[]): RolePermissions => ({
+  publish: { allow: [...new Set(acts.flatMap(({ publish = [] }) => publish))] },
+  subscribe: { allow: [...new Set(acts.flatMap(({ subscribe = [] }) => subscribe))] },
+});
 
 /** As nats-server takes them; with both lists, so that none of them allows everything. */
 export interface RolePermissions extends Permissions {
   readonly publish: { readonly allow: string[] };
   readonly subscribe: { readonly allow: string[] };
 }
+
+/** What whoever opens a shell in nats-box does there: everything with JetStream, and no more. */
+export const operatorActs = (inputs: ContractInputs): Act[] => [
+  { what: "look at, make, change and remove streams, consumers, buckets and what is in them", publish: api(">") },
+  { what: "announce a command again", publish: streamSubjects(inputs) },
+  { what: "change entries of buckets and object stores", publish: ["$KV.>", "$O.>"] },
+  { what: "get the answers to what it asks", subscribe: [`${OPERATOR_INBOX}.>`] },
+];

@@ -136,7 +136,7 @@ class Builder {
 
 /** Leaves what the commands look for where they look for it: they know nothing of builds. */
 function offer(name: ToolName, file: string): string {
-  if ((name !== "helm" && name !== "pulumi") || !file.startsWith(cacheDir())) return file;
+  if ((name !== "helm" && name !== "pulumi" && name !== "nats") || !file.startsWith(cacheDir())) return file;
   const link = builtBinary(name);
   if (linkedTo(link) === file) return file;
   fs.mkdirSync(path.dirname(link), { recursive: true });

@@ -68,26 +68,51 @@ describe("NatsJetStream", () => {
         },
         container: { merge: { resources: { limits: { memory: "1792Mi" } } } },
         podTemplate: { patch: [{ value: { name: "users", secret: { secretName: "nats-users" } } }, { op: "copy" }] },
-        natsBox: {
-          container: {
-            env: {
-              NATS_USER: "noetl",
-              NATS_PASSWORD: { valueFrom: { secretKeyRef: { name: "nats-box", key: "password" } } },
-            },
-          },
-        },
+        natsBox: { enabled: false },
       },
     });
+    expect(declared.filter(({ name }) => name === "nats-box")).toEqual([]);
     expect(JSON.stringify(args)).not.toContain("canary");
     const users = of("kubernetes:core/v1:Secret", "nats-users").inputs;
     expect(unwrap(users.stringData)).toEqual({
       "users.conf": 'users: [\n  {"user":"noetl","password":"canary-password"}\n]\n',
     });
-    const box = of("kubernetes:core/v1:Secret", "nats-box").inputs;
-    expect(unwrap(box.stringData)).toEqual({ password: "canary-password" });
-    for (const { stringData } of [users, box]) {
+    expect(JSON.stringify(users.stringData)).toContain("4dabf18193072939515e22adb298388d");
+  });
+
+  it("has nats-box where it is asked for, logged in as NoETL's user or as one of its own", async () => {
+    const extraUsers = [{ name: "operator", password: "canary-operator", permissions: { publish: ["$JS.API.>"] } }];
+    const more = { password: "canary-password", extraUsers };
+    new library.NatsJetStream("shared", { ...more, box: true });
+    new library.NatsJetStream("own", { ...more, box: { user: "operator", inbox: "_INBOX_operator" } });
+    await settled(declared);
+    const boxOf = (name: string) => {
+      const { stringData } = of("kubernetes:core/v1:Secret", `${name}-box`).inputs;
       expect(JSON.stringify(stringData)).toContain("4dabf18193072939515e22adb298388d");
-    }
+      const { natsBox } = release(`${name}-release`).values as { natsBox: Record<string, never> };
+      expect(JSON.stringify(natsBox)).not.toContain("canary");
+      return { natsBox, stringData: unwrap(stringData) };
+    };
+    const login = (name: string, user: string) => ({
+      NATS_USER: user,
+      NATS_PASSWORD: { valueFrom: { secretKeyRef: { name: `${name}-box`, key: "password" } } },
+    });
+    const shared = boxOf("shared");
+    expect(shared).toMatchObject({
+      stringData: { password: "canary-password" },
+      natsBox: { container: { env: login("shared", "noetl") } },
+    });
+    expect(shared.natsBox).not.toHaveProperty("contexts");
+    expect(boxOf("own")).toMatchObject({
+      stringData: { password: "canary-operator" },
+      natsBox: {
+        container: { env: login("own", "operator") },
+        contexts: { default: { merge: { inbox_prefix: "_INBOX_operator" } } },
+      },
+    });
+    expect(() => new library.NatsJetStream("other", { ...more, box: { user: "somebody" } })).toThrow(
+      'box.user is "somebody", which extraUsers has not; allowed: operator, or box true',
+    );
   });
 
   it("changes its users in two steps where it knows the way to the cluster, every password a secret", async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { rolesOf } from "../../config/logins";
+import { hasOperator, natsCommandOf, rolesOf } from "../../config/logins";
 import { ConfigError, parseSettings } from "../../config/parse";
 
 const problemsOf = (raw: Record<string, string>): readonly string[] => {
@@ -23,6 +23,19 @@ describe("natsUsers", () => {
     ]);
   });
 
+  it("gives nats-box a user of its own where there is one, and remedies a command that is there", () => {
+    const of = (raw: Record<string, string>) => {
+      const settings = parseSettings(raw);
+      return [hasOperator(settings), natsCommandOf(settings, "acme/prod").natsCommand];
+    };
+    const command = "npm run nats -- --stack acme/prod";
+    expect(of({})).toEqual([false, command]);
+    expect(of({ natsUsers: "each" })).toEqual([false, command]);
+    expect(of({ natsBox: "true" })).toEqual([false, undefined]);
+    expect(of({ natsBox: "true", natsUsers: "each" })).toEqual([true, undefined]);
+    expect(of({ deployNats: "false", natsHost: "nats.acme.dev", natsPassword: "x" })).toEqual([false, command]);
+  });
+
   it("has new passwords by natsPasswordRevision, whoever sets the one of natsUser", () => {
     const revised = { natsPassword: "a-long.random_Word-42", natsPasswordRevision: "2" };
     expect(problemsOf(revised)).toEqual([]);
@@ -36,6 +49,11 @@ describe("natsUsers", () => {
     [{ noetlChart: "./upstream/noetl" }, /^natsUsers: .*this project's chart/],
     [{ noetlLine: "rust" }, /^natsUsers: .*not known for the Rust NoETL/],
     [{ natsUser: "noetl-worker" }, /^natsUser: "noetl-worker" is the user of a part/],
+    [{ natsUser: "operator" }, /^natsUser: "operator" is the user of a part/],
+    [
+      { natsUsers: "one", natsBox: "true", deployNats: "false", natsHost: "nats.acme.dev", natsPassword: "x" },
+      /^natsBox: "true" is of no use where deployNats is false.*example pulumi config rm natsBox/,
+    ],
     [{ natsUsers: "two" }, /^natsUsers: "two" is .*allowed: one or each; for example each/],
     [{ workerEnv: '{"NATS_INBOX_PREFIX":"x"}' }, /^workerEnv: NATS_INBOX_PREFIX has a place of its own/],
   ])("refuses what it cannot do, with what to set: %j", (raw, words) => {

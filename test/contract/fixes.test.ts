@@ -99,6 +99,15 @@ describe("fixCommands", () => {
     ]);
   });
 
+  it("go the way that the connection names, where it has no nats-box", () => {
+    const natsCommand = "npm run nats -- --stack acme/prod";
+    const inputs = { ...cluster, connection: { ...cluster.connection, natsCommand } };
+    expect(fixCommands(inputs, [{ action: "recreate-stream" }])).toEqual([
+      "npm run nats -- --stack acme/prod stream rm JOBS -f",
+      "kubectl --context 'kind noetl' -n apps rollout restart deploy/api deploy/runner",
+    ]);
+  });
+
   it("are exactly the documented ones where everything has its default", () => {
     expect(fixCommands(withDefaults({}), [{ action: "recreate-stream" }])).toEqual([
       "kubectl -n nats exec deploy/nats-box -- nats stream rm NOETL_COMMANDS -f",

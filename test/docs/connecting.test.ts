@@ -40,10 +40,11 @@ const URLS = [...new Set(page.match(/\b(?:nats|https?):\/\/[^\s`"')|]+/g))];
 const natsUrls = URLS.filter((url) => url.startsWith("nats:"));
 const addressOf = (url: string): string => new URL(url.replace(/^nats:/, "http:")).host;
 
-/** Commands of the page's blocks that `nats` runs, without the way into nats-box. */
+/** Commands of the page's blocks that `nats` runs, without the way into nats-box, or through this project's own command. */
 const commands = [...page.matchAll(/```sh\n([\s\S]*?)```/g)]
   .flatMap(([, block = ""]) => block.split("\n"))
-  .map((line) => line.replace(/^kubectl -n nats exec deploy\/nats-box -- /, ""))
+  .map((line) => line.replace(/^kubectl -n nats exec deploy\/nats-box -- |^npm run (?=nats -- --stack kind )/, ""))
+  .map((line) => line.replace(/^nats -- --stack kind /, "nats "))
   .filter((line) => line.startsWith("nats "));
 
 const PASSWORD = "a-generated.Password_1~";
@@ -137,7 +138,7 @@ describe.each([
 });
 
 it("the page's environment has the names that the command line reads, and its Secrets are those of the charts", () => {
-  const block = page.split("From this machine, with a `nats`")[1] ?? "";
+  const block = page.split("By hand from this machine;")[1] ?? "";
   expect(block).toContain(
     `export NATS_URL=nats://${onHost(NODE_PORTS.natsClient)} NATS_USER=$(pulumi stack output natsUser --stack kind)`,
   );

@@ -41,7 +41,9 @@ describe("a host inside the cluster", () => {
         natsPassword: "secret-Pass.1",
       };
       const { nats } = targetOf("dev", { config: { ...config, kubeContext: "kind-noetl" }, outputs: {} });
-      expect(nats.connection).toEqual({ service: "nats", namespace: "messaging", port: 4333, context: "kind-noetl" });
+      const place = { service: "nats", namespace: "messaging", port: 4333, context: "kind-noetl" };
+      // Nobody knows of a nats-box there.
+      expect(nats.connection).toEqual({ ...place, natsCommand: "npm run nats -- --stack dev" });
       const outside = targetOf("dev", { config: { ...config, natsHost: "nats.example.org" }, outputs: {} });
       expect(outside.nats.connection).toEqual({ servers: ["nats.example.org:4333"] });
     },

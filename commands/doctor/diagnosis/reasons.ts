@@ -45,11 +45,11 @@ export function largerNatsStore({
   return { natsJetstreamMemSize, natsMemoryLimit: isSet && !enough ? needed : undefined };
 }
 
-/** `nats` as it reaches the server: through the box that the chart installs, or straight. */
-export const natsCommand = ({ kubectl, namespaces, natsAddress }: Evidence): string =>
+/** `nats` as it reaches the server: as this project runs it, through nats-box where the stack has one, or straight. */
+export const natsCommand = ({ kubectl, namespaces, natsAddress, natsCommand: given }: Evidence): string =>
   namespaces.nats === undefined
     ? `nats --server ${quoted(natsAddress)}`
-    : `${kubectl} -n ${LOCATIONS.nats.namespace} exec deploy/${LOCATIONS.nats.service}-box -- nats`;
+    : (given ?? `${kubectl} -n ${LOCATIONS.nats.namespace} exec deploy/${LOCATIONS.nats.service}-box -- nats`);
 
 const restarts = ({ kubectl }: Evidence, owners: readonly string[]): Step[] =>
   owners.map((owner) => run(`${kubectl} -n ${LOCATIONS.noetl.namespace} rollout restart deploy/${owner}`));

@@ -134,7 +134,13 @@ export function complaintsAbout(command: string): string[] {
     case "pulumi":
       return pulumi(words);
     case "npm":
-      return against(NPM, program, words);
+      // Whatever follows the stack is for nats.
+      return words[0] === "run" && words[1] === "nats"
+        ? [
+            ...(words[2] === "--" && words[3] === "--stack" ? [] : [`no stack: ${command}`]),
+            ...against(NATS, "nats", words.slice(5)),
+          ]
+        : against(NPM, program, words);
     default:
       return [`an unknown program: ${command}`];
   }

@@ -1800,6 +1800,28 @@ describe("commands in remedies", () => {
     expect(all.flatMap(complaintsAbout)).toEqual([]);
   });
 
+  it("go into no nats-box where the stack has none", () => {
+    const command = "npm run nats -- --stack kind";
+    const withoutBox = (evidence: Evidence): Evidence => ({
+      ...evidence,
+      natsCommand: command,
+      // What the contract's own commands are then is tried with them.
+      nats: evidence.nats.ok
+        ? {
+            ok: true,
+            value: {
+              ...evidence.nats.value,
+              commands: evidence.nats.value.commands.map((each) => each.replace(/^kubectl .*-box -- nats/, command)),
+            },
+          }
+        : evidence.nats,
+    });
+    const all = CASES.flatMap(({ yields }) => commandsIn(withoutBox(yields)));
+    expect(all.filter((each) => each.startsWith(command)).length).toBeGreaterThan(5);
+    expect(all.filter((each) => each.includes("-box"))).toEqual([]);
+    expect(all.flatMap(complaintsAbout)).toEqual([]);
+  });
+
   it("that change something are carried out by a test, or a reason is given why none can", () => {
     const changing = new Set(
       CASES.flatMap(({ yields, misses }) => [...diagnose(yields).findings, ...diagnose(misses).findings]).flatMap(

@@ -83,7 +83,12 @@ describe("Autopilot's resource rules", () => {
   });
 
   it("adds up what a stack requests", () => {
-    const settings = parseSettings({ natsReplicas: "3", deployGateway: "true", gatewayImage: "g:v1" });
+    const settings = parseSettings({
+      natsReplicas: "3",
+      natsBox: "true",
+      deployGateway: "true",
+      gatewayImage: "g:v1",
+    });
     const pods = podsOf(settings).map((each) => fitPod(each, true));
     expect(pods.map((each) => each.name)).toEqual([
       "nats",
@@ -97,6 +102,7 @@ describe("Autopilot's resource rules", () => {
     ]);
     // 3 x 510m + 50m + 250m + 50m + 100m + 2 x 100m + 50m + 100m.
     expect(cpuOf(pods)).toBeCloseTo(2.33, 2);
+    expect(podsOf({ ...settings, natsBox: false }).map(({ name }) => name)).not.toContain("nats-box");
   });
 });
 

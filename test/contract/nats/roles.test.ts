@@ -1,4 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
 import * as path from "node:path";
 import { DeliverPolicy, type ConnectionOptions } from "nats";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -12,6 +14,10 @@ import { openSession } from "../../../contract/nats/connect";
 import {
   NATS_ROLES,
   type NatsRole,
+  OPERATOR_INBOX,
+  OPERATOR_USER,
+  operatorActs,
+  operatorPermissions,
   roleActs,
   roleInbox,
   rolePermissions,
@@ -28,6 +34,7 @@ import {
   closedPort,
   inputsFor,
   natsClient,
+  natsCommand,
   removeStreams,
   startNatsServer,
   until,
@@ -36,28 +43,32 @@ import {
 
 const DRIVER = path.join(__dirname, "..", "noetl-client.py");
 const INSTALL_TIMEOUT_MS = 300_000;
-const OPERATOR = "operator-Password.1";
-const operator: ConnectionOptions = { user: "operator", pass: OPERATOR };
+/** May everything, as natsUser. */
+const ADMIN = "admin-Password.1";
+const admin: ConnectionOptions = { user: "admin", pass: ADMIN };
 
 /** The contract of a NoETL with a gateway, by release. */
 const LINES = { "2.8.9": "2.8", "2.29.0": "2.10", "4.26.0": "4.7" } as const;
 const inputsOf = (release: keyof typeof LINES): ContractInputs =>
   withDefaults({ noetlLine: LINES[release], gateway: {} });
 
-type User = NatsRole | "guard";
+type User = NatsRole | "guard" | "operator";
 const passwordOf = (user: User): string => `${user}-Password.2`;
-const nameOf = (user: User): string => (user === "guard" ? GUARD_USER : roleUser(user));
+const OTHERS = { guard: [GUARD_USER, GUARD_INBOX], operator: [OPERATOR_USER, OPERATOR_INBOX] } as const;
+const nameOf = (user: User): string => (user in OTHERS ? OTHERS[user as "guard"][0] : roleUser(user as NatsRole));
+const inboxOf = (user: User): string => (user in OTHERS ? OTHERS[user as "guard"][1] : roleInbox(user as NatsRole));
 
 /** As the servers' pods get it. */
 function config(inputs: ContractInputs): string {
   const logins: Login[] = [
-    { user: "operator", password: OPERATOR },
+    { user: "admin", password: ADMIN },
     ...NATS_ROLES.map((role) => ({
       user: roleUser(role),
       password: passwordOf(role),
       permissions: rolePermissions(role, inputs),
     })),
     { user: GUARD_USER, password: passwordOf("guard"), permissions: guardPermissions(inputs, "heal") },
+    { user: OPERATOR_USER, password: passwordOf("operator"), permissions: operatorPermissions(inputs) },
   ];
   return `max_payload: 1048576
 jetstream: {store_dir: "DIR/jetstream", max_memory_store: 64MB, max_file_store: 2GB}
@@ -78,7 +89,7 @@ describe.each(clientReleases() as (keyof typeof LINES)[])("NoETL %s, each part w
     await ensureNoetlClient(release);
     await server.reload(config(inputsOf(release)));
   }, INSTALL_TIMEOUT_MS);
-  beforeEach(() => removeStreams(server, operator));
+  beforeEach(() => removeStreams(server, admin));
 
   /** Server or worker, as its pod runs it: its own login, and the chart's module before NoETL's. */
   async function part(role: "server" | "worker") {
@@ -140,7 +151,7 @@ describe.each(clientReleases() as (keyof typeof LINES)[])("NoETL %s, each part w
       inbox: roleInbox(role),
     });
     const noetlLogin = { ...login("server"), worker: login("worker") };
-    const terms = { user: "operator", password: OPERATOR, noetlLogin, noetlLine: LINES[release], strict: true };
+    const terms = { user: "admin", password: ADMIN, noetlLogin, noetlLine: LINES[release], strict: true };
     expect((await checkContract(inputsFor(server, terms))).report).toBe("");
     // It tries with each what that one does, and names the one that is refused.
     const report = async (changed: object) =>
@@ -157,7 +168,7 @@ describe("NoETL's gateway itself, with a user of its own", () => {
   const inputs = inputsOf("2.8.9");
   let child: ChildProcess | undefined;
   beforeAll(() => server.reload(config(inputs)));
-  beforeEach(() => removeStreams(server, operator));
+  beforeEach(() => removeStreams(server, admin));
   afterEach(async () => {
     if (child === undefined) return;
     const ended = new Promise((resolve) => child?.once("close", resolve));
@@ -166,7 +177,7 @@ describe("NoETL's gateway itself, with a user of its own", () => {
   });
 
   it("makes its buckets, and the contract holds for its login and what it writes", async () => {
-    await ensureContract(inputsFor(server, { user: "operator", password: OPERATOR, mode: "ensure" }));
+    await ensureContract(inputsFor(server, { user: "admin", password: ADMIN, mode: "ensure" }));
     const port = await closedPort();
     child = spawn(await ensureGateway(), {
       env: {
@@ -183,7 +194,7 @@ describe("NoETL's gateway itself, with a user of its own", () => {
       stdio: "ignore",
     });
     const gateway = { user: roleUser("gateway"), password: passwordOf("gateway") };
-    const terms = { user: "operator", password: OPERATOR, gateway, strict: true };
+    const terms = { user: "admin", password: ADMIN, gateway, strict: true };
     await until("the gateway's buckets", async () => {
       const { holds } = await checkContract(inputsFor(server, terms));
       return holds || undefined;
@@ -210,11 +221,11 @@ describe("what each may, as a table", () => {
 
   beforeAll(async () => {
     await server.reload(config(inputs));
-    await removeStreams(server, operator);
-    await ensureContract(inputsFor(server, { user: "operator", password: OPERATOR, gateway: {}, mode: "ensure" }));
-    for (const user of [...NATS_ROLES, "guard"] as const) {
+    await removeStreams(server, admin);
+    await ensureContract(inputsFor(server, { user: "admin", password: ADMIN, gateway: {}, mode: "ensure" }));
+    for (const user of [...NATS_ROLES, "guard", "operator"] as const) {
       const login = inputsFor(server, { user: nameOf(user), password: passwordOf(user) });
-      const inboxPrefix = user === "guard" ? GUARD_INBOX : roleInbox(user);
+      const inboxPrefix = inboxOf(user);
       sessions.set(user, await openSession(login, new Deadline(20_000), { inboxPrefix }));
     }
   });
@@ -322,6 +333,29 @@ describe("what each may, as a table", () => {
     async (user, _what, subject) => expect(await mayHear(user, subject)).toBe(false),
   );
 
+  it.each([
+    ["acknowledge a command", `$JS.ACK.${COMMAND}.1.1.1.1.0`],
+    ["forge a callback to a browser", `${GATEWAY.callbackSubjectPrefix}.one`],
+    ["forge an update to a browser", `${GATEWAY.updatesSubjectPrefix}7`],
+    ["answer in JetStream's name", "_INBOX.somebody.1"],
+    ["answer the workers in JetStream's name", `${roleInbox("worker")}.one.1`],
+    ["use whatever else there is", "orders.created"],
+    ["ask a server of the system account", "$SYS.REQ.SERVER.PING.CONNZ"],
+  ])("operator may not %s", async (_what, subject) => expect(await mayPublish("operator", subject)).toBe(false));
+
+  it.each(HEARD)("operator may not, as %s, %s", async (_users, _what, subject) =>
+    expect(await mayHear("operator", subject)).toBe(false),
+  );
+
+  it.each(operatorActs(inputs).map((act) => [act.what, act] as const))(
+    "operator may %s",
+    async (_what, { publish = [], subscribe = [] }) => {
+      for (const subject of publish)
+        expect([subject, await mayPublish("operator", subject.replace(/>$/, "one"))]).toEqual([subject, true]);
+      for (const subject of subscribe) expect([subject, await mayHear("operator", subject)]).toEqual([subject, true]);
+    },
+  );
+
   it("has more than 40 forbidden acts for those who run code of others, none of which is in the table of roles", () => {
     const forbidden = (user: User) => [...PUBLISHED, ...HEARD].filter(([users]) => users.includes(user)).length;
     expect(NATS_ROLES.map((role) => forbidden(role) >= 40)).toEqual([true, true, true]);
@@ -338,17 +372,47 @@ describe("what each may, as a table", () => {
   );
 });
 
+describe("the command nats in nats-box, with a user of its own", () => {
+  it("does what remedies have it do, with the inbox that its context names", async () => {
+    await server.reload(config(inputsOf("2.8.9")));
+    await removeStreams(server, admin);
+    await ensureContract(inputsFor(server, { user: "admin", password: ADMIN, gateway: {}, mode: "ensure" }));
+    const home = fs.mkdtempSync(path.join(os.tmpdir(), "nats-box-"));
+    const contexts = path.join(home, "nats", "context");
+    fs.mkdirSync(contexts, { recursive: true });
+    // As the chart makes it of its values.
+    const context = { url: `nats://${server.address}`, inbox_prefix: OPERATOR_INBOX };
+    fs.writeFileSync(path.join(contexts, "default.json"), JSON.stringify(context));
+    fs.writeFileSync(path.join(home, "nats", "context.txt"), "default");
+    const env = { XDG_CONFIG_HOME: home, NATS_USER: OPERATOR_USER, NATS_PASSWORD: passwordOf("operator") };
+    const run = (command: string) => natsCommand(`nats ${command}`, env);
+    try {
+      expect(await run("stream ls --names")).toContain(STREAM.name);
+      await run(`stream edit ${STREAM.name} --max-age 1800s -f`);
+      await run(`pub --jetstream ${STREAM.subject} '{}'`);
+      expect(await run(`stream get ${STREAM.name} --last-for ${STREAM.subject}`)).toContain("{}");
+      await run(`kv put ${GATEWAY.sessionBucket} token somebody`);
+      expect(await run(`kv get ${GATEWAY.sessionBucket} token --raw`)).toContain("somebody");
+      await run(`consumer rm ${STREAM.name} ${CONSUMER.name} -f`);
+      await run(`stream rm ${STREAM.name} -f`);
+      expect(await run("stream ls --names")).not.toContain(STREAM.name);
+    } finally {
+      fs.rmSync(home, { recursive: true });
+    }
+  });
+});
+
 describe("what remains possible, as docs/security.md says", () => {
   beforeAll(async () => {
     await server.reload(config(inputsOf("2.8.9")));
-    await removeStreams(server, operator);
-    await ensureContract(inputsFor(server, { user: "operator", password: OPERATOR, mode: "ensure" }));
+    await removeStreams(server, admin);
+    await ensureContract(inputsFor(server, { user: "admin", password: ADMIN, mode: "ensure" }));
   });
 
   const as = (role: NatsRole) =>
     natsClient(server, { user: roleUser(role), pass: passwordOf(role), inboxPrefix: roleInbox(role) });
   const commands = async (): Promise<number> => {
-    const connection = await natsClient(server, operator);
+    const connection = await natsClient(server, admin);
     try {
       return (await (await connection.jetstreamManager()).streams.info(STREAM.name)).state.messages;
     } finally {

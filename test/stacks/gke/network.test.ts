@@ -179,7 +179,6 @@ describe("NetworkPolicies of stacks on GKE", () => {
         "logins pgbouncer 5432",
         "nats nats 6222",
         "nats nats 8222",
-        "natsBox nats 4222",
         "guard nats 4222",
       ].sort(),
     );

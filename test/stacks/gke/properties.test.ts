@@ -140,7 +140,7 @@ function disorder(declared: readonly Declared[]): string[] {
 
 describe("the checks below notice", () => {
   it("every stage, a wrong order and a secret in plain text", async () => {
-    const { declared } = await run({ ...FRESH, natsPassword: "canary-nats-login" });
+    const { declared } = await run({ ...FRESH, natsBox: "true", natsPassword: "canary-nats-login" });
     for (const [stage, pattern] of STAGES) expect(those(declared, pattern).length, stage).toBeGreaterThan(0);
     expect(disorder(declared)).toEqual([]);
     for (const pair of PAIRS) for (const side of pair) expect(those(declared, side)).not.toEqual([]);

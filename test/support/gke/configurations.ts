@@ -125,6 +125,7 @@ export const CONFIGURATIONS: readonly { readonly name: string; readonly raw: Raw
     raw: {
       ...INGRESS,
       natsReplicas: "3",
+      natsBox: "true",
       natsJetstreamFileSize: "100Gi",
       natsJetstreamMemSize: "4Gi",
       natsStorageClass: "premium-rwo",

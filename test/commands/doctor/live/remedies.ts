@@ -106,6 +106,33 @@ describe("a remedy, run as it stands", () => {
     expect((await deployment.publish()).detail).toBeUndefined();
   });
 
+  it("fixes a work queue without a nats-box, by the command that this project has for it", async () => {
+    const target = deployment.changed({ config: { natsBox: "false" } });
+    await deployment.replaceStream({ retention: RetentionPolicy.Workqueue });
+    const diagnosis = await diagnosed(target, "work-queue", (each) => findingOf(each, "work-queue") !== undefined);
+    const [, ...byHand] = commandsOf(findingOf(diagnosis, "work-queue"));
+    expect(byHand[0]).toBe(`npm run nats -- --stack ${target.stack} stream rm ${STREAM.name} -f`);
+    await shell.runAll(byHand);
+    await diagnosed(target, "that nothing is wrong any more", ({ healthy }) => healthy);
+    const { password = "none" } = target.nats;
+    const said = await deployment.nats("--stack", target.stack, "stream", "info", STREAM.name);
+    expect(said).toContain("Retention: Limits");
+    expect(said).not.toContain(password);
+  });
+
+  it("has that command end as nats does, and by the table of exit codes where nats is not run", async () => {
+    const run = (...args: string[]) =>
+      deployment.nats(...args).then(
+        () => ({ code: 0, stderr: "" }),
+        ({ code, stderr }: { code: number; stderr: string }) => ({ code, stderr }),
+      );
+    const { stack } = deployment.target;
+    expect(await run("--stack", stack, "stream", "info", "NONE")).toMatchObject({ code: 1 });
+    expect(await run("stream", "ls")).toMatchObject({ code: 2, stderr: expect.stringContaining("usage: ") as string });
+    expect(await run("--stack", "a b", "stream", "ls")).toMatchObject({ code: 2 });
+    expect(await run("--stack", "missing", "stream", "ls")).toMatchObject({ code: 3 });
+  });
+
   it("lets a full stream discard its oldest messages, which is what the words of its refusal lead to", async () => {
     await deployment.withManager(async (manager) => {
       const { config } = await manager.streams.info(STREAM.name);

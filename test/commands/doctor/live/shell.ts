@@ -149,6 +149,7 @@ export class Shell {
   /** Runs one command, or a script. @returns what it prints. @throws Error with what it prints where it fails. */
   async run(command: string, more: Readonly<Record<string, string>> = {}): Promise<string> {
     if (/^kubectl\s/.test(command)) return kubectlOf(this.deployment, command);
+    if (/^npm run nats -- /.test(command)) return this.deployment.nats(...wordsOf(command).slice(4));
     const { cwd } = this.deployment.engine;
     const { PATH, ...variables } = this.engine.options.envVars;
     const env = {

@@ -98,14 +98,21 @@ export class Deployment {
   }
 
   /** File and environment of a command of the compiled program, as `npm run` starts it. */
-  program(name: "verify" | "doctor"): { file: string; env: NodeJS.ProcessEnv } {
+  program(name: "verify" | "doctor" | "nats"): { file: string; env: NodeJS.ProcessEnv } {
     const env = {
       ...process.env,
       ...stateEnvironment(this.dir),
       PATH: [path.dirname(embeddedPaths(this.dir).command), process.env.PATH].join(path.delimiter),
       XDG_STATE_HOME: path.join(this.dir, "xdg"),
     };
-    return { file: path.join(projectRoot(), "dist", "commands", "doctor", `${name}.js`), env };
+    const place = name === "nats" ? ["nats", "main.js"] : ["doctor", `${name}.js`];
+    return { file: path.join(projectRoot(), "dist", "commands", ...place), env };
+  }
+
+  /** What the program behind `npm run nats` prints. @throws Error with its exit code where it fails. */
+  async nats(...args: readonly string[]): Promise<string> {
+    const { file, env } = this.program("nats");
+    return (await promisify(execFile)(process.execPath, [file, ...args], { env, timeout: 120_000 })).stdout;
   }
 
   /** Runs a command to its end. */
