@@ -780,8 +780,12 @@ describe("the whole stack on the embedded cluster, step by step", () => {
       / F {3}NATS: nats:\/\/noetl(-2|-gateway)?:\*\*\*@/,
     );
     // The search can find what it looks for: Secrets do hold them.
-    const secrets = JSON.stringify((await core.listSecretForAllNamespaces()).items);
-    expect(secrets).toContain(Buffer.from(SECOND).toString("base64"));
+    const { items: secrets } = await core.listSecretForAllNamespaces();
+    const holding = secrets.filter(({ data = {} }) =>
+      Object.values(data).some((value) => Buffer.from(value, "base64").toString().includes(SECOND)),
+    );
+    // With users of their own natsUser's login is in NATS' file of users alone, and nats-box has another.
+    expect(holding.map(({ metadata }) => metadata?.name)).toEqual(["nats-users"]);
   });
 
   it("is destroyed without remains", async () => {
