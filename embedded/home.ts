@@ -1,7 +1,7 @@
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { projectRoot } from "../contract/project";
+import { PROJECT, projectRoot } from "../contract/project";
 import type { OwnEngine } from "../commands/shared/engine";
 
 /** Where an embedded stack keeps everything: the cluster, the engine's home and state, the passphrase. */
@@ -69,6 +69,21 @@ export function handOverEngine(dir: string): void {
   };
   const handedOver: OwnEngine = { command, env, words: WORDS };
   fs.writeFileSync(path.join(dir, "engine.json"), `${JSON.stringify(handedOver, undefined, 2)}\n`);
+}
+
+/**
+ * Removes a stack's file whose state is gone: without the passphrase that went with it the engine refuses every command.
+ *
+ * @returns whether there was one.
+ */
+export function removeOrphanedSettings(dir: string, stack: string): boolean {
+  const settings = path.join(projectRoot(), `Pulumi.${stack}.yaml`);
+  const state = path.join(embeddedPaths(dir).state, ".pulumi", "stacks", PROJECT, `${stack}.json`);
+  if (fs.existsSync(state) || !fs.existsSync(settings)) return false;
+  // One that somebody wrote by hand has nothing encrypted.
+  if (!/^encryptionsalt:/m.test(fs.readFileSync(settings, "utf8"))) return false;
+  fs.rmSync(settings);
+  return true;
 }
 
 /** A passphrase for the state's secrets, made once and readable by the user alone. */

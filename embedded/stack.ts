@@ -11,7 +11,7 @@ import { NODE_PORTS } from "../contract/facts";
 import { lookForOfficials, type Officials } from "./officials";
 import type { ToolPaths } from "./toolchain";
 import { GATEWAY_RELEASE } from "./toolchain/gateway";
-import { EMBEDDED_STACK, embeddedPaths, makeEngineHome, stateEnvironment } from "./home";
+import { EMBEDDED_STACK, embeddedPaths, makeEngineHome, removeOrphanedSettings, stateEnvironment } from "./home";
 import { serveStandIns } from "./plugin";
 import { sdkVersion } from "./plugin/version";
 
@@ -147,6 +147,8 @@ export interface StackOptions extends EngineOptions {
   /** Stack configuration on top of {@link embeddedConfig}. */
   config?: Readonly<Record<string, string>>;
   stackName?: string;
+  /** Receives what a user should know, one line each. */
+  notice?: (line: string) => void;
 }
 
 /** The program; loaded apart, since the engine has much to do before it asks for it. */
@@ -161,6 +163,11 @@ async function program(): Promise<Record<string, unknown>> {
 export async function openStack(options: StackOptions): Promise<OpenStack> {
   const { tools, officials = lookForOfficials(tools), stackName = EMBEDDED_STACK } = options;
   const asked = options.config?.natsChart;
+  if (removeOrphanedSettings(options.dir, stackName)) {
+    options.notice?.(
+      `Pulumi.${stackName}.yaml was of a stack that is gone, with its passphrase; settings start from their defaults.`,
+    );
+  }
   const engine = await openEngine({ ...options, officials });
   try {
     const workspace = await LocalWorkspace.create({ workDir: projectRoot(), program, ...engine.options });

@@ -176,6 +176,7 @@ async function up(
     tools,
     config,
     officials,
+    notice: say,
   });
   handOverEngine(EMBEDDED_DIR);
   try {
