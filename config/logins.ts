@@ -18,18 +18,11 @@ export const hasOperator = ({ natsBox, natsUsers, deployNats }: Settings): boole
 /** What is in the way of users of their own, and names that are taken. */
 export function loginConflicts(settings: Settings): string[] {
   const { natsUser, natsUsers, deployNats, deployNoetl } = settings;
-  const box =
-    settings.natsBox && !deployNats
-      ? [
-          'natsBox: "true" is of no use where deployNats is false, since it stands beside the NATS of the stack; allowed: false; for example pulumi config rm natsBox',
-        ]
-      : [];
-  if (natsUsers === "one") return box;
+  if (natsUsers === "one") return [];
   const each = (why: string): string =>
     `natsUsers: "each" ${why}; allowed: one; for example pulumi config rm natsUsers`;
   const taken = [GUARD_USER, OPERATOR_USER, ...NATS_ROLES.map(roleUser)];
   return [
-    ...box,
     ...(deployNats ? [] : [each("needs the NATS of the stack, whose users it makes, and deployNats is false")]),
     ...(deployNoetl && settings.noetlChart !== SETTINGS.noetlChart.default
       ? [each("needs this project's chart of NoETL, which has server and workers listen for their own answers alone")]

@@ -336,7 +336,7 @@ export const SETTINGS = {
     group: "NATS",
     description:
       "A pod nats-box beside NATS with the command nats, logged in as natsUser, or with natsUsers each as a user operator of its own. Whoever may " +
-      "open a shell in it works with that login. Without it: npm run nats (docs/connecting.md).",
+      "open a shell in it works with that login. Without it, and at a NATS elsewhere: npm run nats (docs/connecting.md).",
     example: "true",
   }),
   natsJetstreamFileSize: size(DEFAULTS.natsJetstreamFileSize, ["1Gi", "16Ti"], {

@@ -33,7 +33,11 @@ describe("natsUsers", () => {
     expect(of({ natsUsers: "each" })).toEqual([false, command]);
     expect(of({ natsBox: "true" })).toEqual([false, undefined]);
     expect(of({ natsBox: "true", natsUsers: "each" })).toEqual([true, undefined]);
-    expect(of({ deployNats: "false", natsHost: "nats.acme.dev", natsPassword: "x" })).toEqual([false, command]);
+    const elsewhere = { deployNats: "false", natsHost: "nats.acme.dev", natsPassword: "x" };
+    expect(of(elsewhere)).toEqual([false, command]);
+    // Stack files for one's own machine ask for it, whichever NATS is used.
+    expect(of({ ...elsewhere, natsBox: "true" })).toEqual([false, command]);
+    expect(problemsOf({ ...elsewhere, natsUsers: "one", natsBox: "true" })).toEqual([]);
   });
 
   it("has new passwords by natsPasswordRevision, whoever sets the one of natsUser", () => {
@@ -50,10 +54,6 @@ describe("natsUsers", () => {
     [{ noetlLine: "rust" }, /^natsUsers: .*not known for the Rust NoETL/],
     [{ natsUser: "noetl-worker" }, /^natsUser: "noetl-worker" is the user of a part/],
     [{ natsUser: "operator" }, /^natsUser: "operator" is the user of a part/],
-    [
-      { natsUsers: "one", natsBox: "true", deployNats: "false", natsHost: "nats.acme.dev", natsPassword: "x" },
-      /^natsBox: "true" is of no use where deployNats is false.*example pulumi config rm natsBox/,
-    ],
     [{ natsUsers: "two" }, /^natsUsers: "two" is .*allowed: one or each; for example each/],
     [{ workerEnv: '{"NATS_INBOX_PREFIX":"x"}' }, /^workerEnv: NATS_INBOX_PREFIX has a place of its own/],
   ])("refuses what it cannot do, with what to set: %j", (raw, words) => {
