@@ -8,6 +8,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { parseAllDocuments } from "yaml";
 import { projectRoot } from "../contract/project";
+import { stableJson } from "../contract/stable-json";
 import { archiveProblem, type ChartVersion } from "./archive";
 import { RELEASE } from "./release";
 import {
@@ -40,12 +41,6 @@ const cache = new Map<string, Rendering>();
 
 /** What helm has answered, by what it was asked: with all resources of a stack a release comes again, its outputs beside its inputs. */
 const texts = new Map<string, string>();
-
-/** A value as JSON whose keys are sorted: the engine gives them in any order. */
-const sorted = (value: unknown): string =>
-  JSON.stringify(value, (_, each: unknown) =>
-    isRecord(each) ? Object.fromEntries(Object.entries(each).sort(([a], [b]) => (a < b ? -1 : 1))) : each,
-  );
 
 /** The objects of a release; none for every other resource. */
 export function rendering(resource: ResourceView): Rendering {
@@ -93,7 +88,8 @@ function template(resource: ResourceView, inputs: Readonly<Record<string, unknow
   // Without one version there is no archive to compare, which is a rule's concern; helm takes the newest.
   if (repository && !wanted) args.push("--repo", repository);
   const name = textAt(inputs, "name") ?? resource.name;
-  const values = sorted(inputs.values ?? {});
+  // The engine gives keys in any order.
+  const values = stableJson(inputs.values ?? {});
   const key = JSON.stringify([name, chart, wanted, args, values]);
   const render = (place: string): string => helm(["template", name, place, ...args], values);
   const known = texts.get(key) ?? (wanted ? withArchive(wanted, render) : render(repository ? chart : local(chart)));
