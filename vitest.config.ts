@@ -96,6 +96,7 @@ const NEEDS = {
     "test/embedded/home.test.ts",
     "test/embedded/noetl/worker.test.ts",
     "test/embedded/plugin/**/*.test.ts",
+    "test/embedded/toolchain/without-clouds.test.ts",
     "test/policy/engine.test.ts",
   ],
   doctor: ["test/commands/doctor/live/doctor.test.ts"],

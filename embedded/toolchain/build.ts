@@ -5,6 +5,7 @@ import * as path from "node:path";
 import { promisify } from "node:util";
 import { projectRoot } from "../../contract/project";
 import { cacheDir } from "../../commands/shared/binaries";
+import { changesOf, withChanges } from "./changes";
 import { lock } from "./lock";
 import type { Tool } from "./tools";
 
@@ -29,6 +30,7 @@ const CHEAPER = "-gcflags=all=-dwarf=false";
 export function cachedPath(tool: Tool): string {
   const hash = crypto.createHash("sha256").update(buildArgs(tool).join("\0"));
   for (const file of ["go.mod", "go.sum"]) hash.update(fs.readFileSync(path.join(moduleOf(tool), file)));
+  hash.update(changesOf(tool));
   const recipe = hash.digest("hex").slice(0, 8);
   return path.join(cacheDir(), "toolchain", `${tool.name}-${tool.version}-${recipe}`, tool.name);
 }
@@ -37,6 +39,8 @@ export function cachedPath(tool: Tool): string {
 export interface BuildOptions {
   /** Which one of how many it is. */
   readonly step: string;
+  /** How long it will take, in seconds. */
+  readonly seconds: number;
   readonly log: (line: string) => void;
   readonly signal?: AbortSignal | undefined;
 }
@@ -49,7 +53,7 @@ export interface BuildOptions {
  *
  * @throws Error with the compiler's last lines.
  */
-export async function buildTool(tool: Tool, { step, log, signal }: BuildOptions): Promise<string> {
+export async function buildTool(tool: Tool, { step, seconds, log, signal }: BuildOptions): Promise<string> {
   const target = cachedPath(tool);
   const folder = path.dirname(target);
   fs.mkdirSync(path.dirname(folder), { recursive: true });
@@ -62,7 +66,7 @@ export async function buildTool(tool: Tool, { step, log, signal }: BuildOptions)
     const unfinished = `${target}.${process.pid}.building`;
     const started = Date.now();
     const elapsed = () => Math.round((Date.now() - started) / 1000);
-    log(`[${step}] ${tool.name} ${tool.version}: building (about ${minutes(tool.buildSeconds)}) ...`);
+    log(`[${step}] ${tool.name} ${tool.version}: building (about ${minutes(seconds)}) ...`);
     const ticker = setInterval(() => log(`[${step}] ${tool.name}: still building after ${elapsed()} s`), TICK_MS);
     try {
       await goBuild(tool, unfinished, signal);
@@ -79,7 +83,7 @@ export async function buildTool(tool: Tool, { step, log, signal }: BuildOptions)
 }
 
 export function minutes(seconds: number): string {
-  return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
 /** @throws Error with one sentence where there is no Go that could build `tools`. */
@@ -94,11 +98,26 @@ export async function requireGo(tools: readonly Tool[]): Promise<void> {
   }
 }
 
-function goBuild(tool: Tool, output: string, signal: AbortSignal | undefined): Promise<void> {
+async function goBuild(tool: Tool, output: string, signal: AbortSignal | undefined): Promise<void> {
+  const sources = `${output}.sources`;
+  const env = { ...process.env, GOFLAGS: "", GOWORK: "off" };
+  try {
+    const modfile = await withChanges(tool, { module: moduleOf(tool), sources, env, signal });
+    await compile(tool, [...buildArgs(tool), ...modfile, CHEAPER, "-o", output, tool.package], { env, signal });
+  } finally {
+    fs.rmSync(sources, { recursive: true, force: true });
+  }
+}
+
+function compile(
+  tool: Tool,
+  args: readonly string[],
+  { env, signal }: { env: NodeJS.ProcessEnv; signal: AbortSignal | undefined },
+): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn("go", [...buildArgs(tool), CHEAPER, "-o", output, tool.package], {
+    const child = spawn("go", args, {
       cwd: moduleOf(tool),
-      env: { ...process.env, GOFLAGS: "", GOWORK: "off" },
+      env,
       stdio: ["ignore", "ignore", "pipe"],
       signal,
     });

@@ -3,7 +3,7 @@ import * as path from "node:path";
 import { builtBinary, cacheDir } from "../../commands/shared/binaries";
 import { buildTool, cachedPath, minutes, requireGo } from "./build";
 import { beginDownloads, downloadedPath } from "./downloads";
-import { TOOLS, type Tool, type ToolName } from "./tools";
+import { estimates, TOOLS, type Tool, type ToolName } from "./tools";
 import { versionOf } from "./version";
 
 export { cachedPath } from "./build";
@@ -108,6 +108,9 @@ class Builder {
   private last: Promise<unknown> = Promise.resolve();
   private total = 0;
   private count = 0;
+  /** Of what this run has built: how long it should have taken, and how long it took. */
+  private readonly built = { estimated: 0, seconds: 0 };
+  private estimates = new Map<string, number>();
 
   constructor(
     private readonly log: (line: string) => void,
@@ -119,7 +122,8 @@ class Builder {
     if (tools.length === 0) return;
     await requireGo(tools);
     this.total = tools.length;
-    const seconds = tools.reduce((sum, tool) => sum + tool.buildSeconds, 0);
+    this.estimates = estimates(tools);
+    const seconds = [...this.estimates.values()].reduce((sum, each) => sum + each, 0);
     const names = tools.map(({ name }) => name).join(", ");
     this.log(`Building ${names} from Go modules, once: about ${minutes(seconds)} on two cores.`);
   }
@@ -128,11 +132,25 @@ class Builder {
     this.count++;
     this.total = Math.max(this.total, this.count);
     const step = `${this.count}/${this.total}`;
-    const built = this.last.then(() => buildTool(tool, { step, log: this.log, signal: this.signal }));
+    const built = this.last.then(() => this.timed(tool, step));
     this.last = built;
     return built;
   }
+
+  private async timed(tool: Tool, step: string): Promise<string> {
+    const began = Date.now();
+    const estimate = this.estimates.get(tool.name) ?? tool.buildSeconds;
+    const seconds = estimate * slowness(this.built);
+    const file = await buildTool(tool, { step, seconds, log: this.log, signal: this.signal });
+    this.built.estimated += estimate;
+    this.built.seconds += (Date.now() - began) / 1000;
+    return file;
+  }
 }
+
+/** How much longer than estimated this machine takes, by what it has built so far: 1 before that says anything. */
+export const slowness = ({ estimated, seconds }: { estimated: number; seconds: number }): number =>
+  estimated < 60 ? 1 : seconds / estimated;
 
 /** Leaves what the commands look for where they look for it: they know nothing of builds. */
 function offer(name: ToolName, file: string): string {

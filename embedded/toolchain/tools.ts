@@ -7,7 +7,17 @@ import {
   type Published,
 } from "./releases";
 
-/** The tools that the embedded cluster and the tests run, each pinned in a Go module of its own under `embedded/toolchain/`. */
+/** How a module is changed before a tool is built: files under `without-clouds/` take the place of its own, and a name is another. */
+export interface Change {
+  readonly module: string;
+  /** A name of a library that has another one in the version that the tool is built with. */
+  readonly renamed?: { readonly from: string; readonly to: string };
+}
+
+/**
+ * The tools that the embedded cluster and the tests run, pinned by Go modules under `embedded/toolchain/`. What `up:embedded` builds
+ * is in one module, `stack`, so that all of it is made of the same versions of libraries, each compiled once (decision 0029).
+ */
 export interface Tool {
   /** Command name. */
   readonly name: string;
@@ -15,6 +25,8 @@ export interface Tool {
   readonly module: string;
   /** Go package to build. */
   readonly package: string;
+  /** Modules that it is built with otherwise than they were published. */
+  readonly changes?: readonly Change[];
   /** Version of the pinned module, as the built binary reports it. */
   readonly version: string;
   /** Linker flags that make the binary report its version. */
@@ -27,6 +39,8 @@ export interface Tool {
   readonly published?: Published;
   /** Cold build on two cores, downloads included, in seconds: what the screen shows as the estimate. */
   readonly buildSeconds: number;
+  /** The same where the API server was built before, which has the same libraries. */
+  readonly secondsAfterApiServer?: number;
 }
 
 const KUBERNETES = "v1.34.4";
@@ -34,7 +48,7 @@ const gitVersion = `-X k8s.io/component-base/version.gitVersion=${KUBERNETES}`;
 
 const kubernetes = (name: string, buildSeconds: number): Tool => ({
   name,
-  module: "kubernetes",
+  module: "stack",
   package: `k8s.io/kubernetes/cmd/${name}`,
   version: KUBERNETES,
   ldflags: gitVersion,
@@ -59,7 +73,7 @@ const olderServer = <V extends string>(minor: V, version: string): Tool & { read
 export const TOOLS = {
   "nats-server": {
     name: "nats-server",
-    module: "nats-server",
+    module: "stack",
     package: "github.com/nats-io/nats-server/v2",
     version: "v2.15.2",
     ask: { args: ["--version"], pattern: /v(\d+\.\d+\.\d+)/ },
@@ -77,7 +91,7 @@ export const TOOLS = {
   "kube-scheduler": kubernetes("kube-scheduler", 10),
   etcd: {
     name: "etcd",
-    module: "etcd",
+    module: "stack",
     package: "go.etcd.io/etcd/server/v3",
     version: "v3.6.4",
     ask: { args: ["--version"], pattern: /etcd Version: (\d+\.\d+\.\d+)/ },
@@ -88,17 +102,25 @@ export const TOOLS = {
   },
   kwok: {
     name: "kwok",
-    module: "kwok",
+    module: "stack",
     package: "sigs.k8s.io/kwok/cmd/kwok",
+    // It was written for Kubernetes 1.33; the name of an annotation has changed since.
+    changes: [
+      {
+        module: "sigs.k8s.io/kwok",
+        renamed: { from: "InitialEventsListBlueprintAnnotationKey", to: "InitialEventsAnnotationKey" },
+      },
+    ],
     version: "v0.7.0",
     ldflags: "-X sigs.k8s.io/kwok/pkg/consts.Version=v0.7.0",
     ask: { args: ["--version"], pattern: /(\d+\.\d+\.\d+)/ },
     accept: "0.7.0",
-    buildSeconds: 75,
+    buildSeconds: 120,
+    secondsAfterApiServer: 30,
   },
   helm: {
     name: "helm",
-    module: "helm",
+    module: "stack",
     package: "helm.sh/helm/v3/cmd/helm",
     version: "v3.19.5",
     // Without the last two, `helm template` takes the cluster for Kubernetes 1.20.
@@ -112,8 +134,14 @@ export const TOOLS = {
   },
   pulumi: {
     name: "pulumi",
-    module: "pulumi",
+    module: "stack",
     package: "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi",
+    // A third of its build were the clients of AWS, Azure and Google Cloud, for states and keys that are kept there.
+    changes: [
+      { module: "github.com/pulumi/pulumi/pkg/v3" },
+      { module: "gocloud.dev" },
+      { module: "github.com/aws/aws-sdk-go-v2/service/s3" },
+    ],
     version: "v3.259.0",
     ldflags: "-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.259.0",
     ask: { args: ["version"], pattern: /v(\d+\.\d+\.\d+)/ },
@@ -144,3 +172,14 @@ export const TOOLS = {
 } as const satisfies Record<string, Tool>;
 
 export type ToolName = keyof typeof TOOLS;
+
+/** How long it takes to build `tools` one after the other, in seconds, for each of them. */
+export function estimates(tools: readonly Tool[]): Map<string, number> {
+  const apiServer = tools.findIndex(({ name }) => name === TOOLS["kube-apiserver"].name);
+  return new Map(
+    tools.map(({ name, buildSeconds, secondsAfterApiServer = buildSeconds }, index) => [
+      name,
+      apiServer >= 0 && index > apiServer ? secondsAfterApiServer : buildSeconds,
+    ]),
+  );
+}

@@ -177,7 +177,7 @@ describe("NatsJetStream", () => {
     const enforced = (name: string) =>
       of("kubernetes:core/v1:Namespace", `${name}-namespace`).inputs.metadata as { labels: Record<string, string> };
     // The Kubernetes that the charts' tests ask: what it admits is what is enforced.
-    const [tested] = /(?<=k8s\.io\/kubernetes )v1\.\d+/.exec(read("embedded/toolchain/kubernetes/go.mod")) ?? [];
+    const [tested] = /(?<=k8s\.io\/kubernetes )v1\.\d+/.exec(read("embedded/toolchain/stack/go.mod")) ?? [];
     expect(enforced("handed").labels).toMatchObject({
       "pod-security.kubernetes.io/enforce": "baseline",
       "pod-security.kubernetes.io/enforce-version": tested,

@@ -4,7 +4,8 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { projectRoot } from "../../../contract/project";
-import { cachedPath, ensureTools, obtainTools, TOOLS, versionFits } from "../../../embedded/toolchain";
+import { cachedPath, ensureTools, obtainTools, slowness, TOOLS, versionFits } from "../../../embedded/toolchain";
+import { estimates } from "../../../embedded/toolchain/tools";
 
 const ETCD = TOOLS.etcd;
 let dir: string;
@@ -141,5 +142,76 @@ describe("a tool", () => {
 it("what is built in another way, or from other modules, is not the same build", () => {
   const other = { ...ETCD, ldflags: "-X main.version=other" };
   expect(cachedPath(other)).not.toBe(cachedPath(ETCD));
-  expect(cachedPath({ ...ETCD, module: "nats-server" })).not.toBe(cachedPath(ETCD));
+  expect(cachedPath({ ...ETCD, module: "natscli" })).not.toBe(cachedPath(ETCD));
+  expect(cachedPath({ ...ETCD, changes: [{ module: "gocloud.dev" }] })).not.toBe(cachedPath(ETCD));
+});
+
+it("what shares its libraries with the API server takes less time after it, and longer without it", () => {
+  const { kwok, "kube-apiserver": apiServer } = TOOLS;
+  expect([...estimates([kwok])]).toEqual([["kwok", kwok.buildSeconds]]);
+  expect(estimates([apiServer, kwok]).get("kwok")).toBe(kwok.secondsAfterApiServer);
+  expect(kwok.secondsAfterApiServer).toBeLessThan(kwok.buildSeconds);
+});
+
+it("the estimates follow what the machine has needed so far, once that says something", () => {
+  expect(slowness({ estimated: 30, seconds: 90 })).toBe(1);
+  expect(slowness({ estimated: 200, seconds: 300 })).toBe(1.5);
+});
+
+describe("a tool that is built with changes", () => {
+  const MODULES = TOOLS.pulumi.changes.map(({ module }) => module);
+
+  it("is built from copies of the modules, and Go's own files stay as they are", async () => {
+    const original = path.join(dir, "original");
+    const operations = path.join(original, "operations");
+    fs.mkdirSync(operations, { recursive: true });
+    fs.writeFileSync(path.join(operations, "operations_aws.go"), "theirs", { mode: 0o444 });
+    fs.writeFileSync(path.join(operations, "resources.go"), "theirs", { mode: 0o444 });
+    // The copy is looked at while there is one.
+    command(
+      "go",
+      `case "$1 $2" in "version "*) exit 0;; "mod download") echo '{"Dir": "${original}"}'; exit 0;; esac
+for arg in "$@"; do case "$arg" in -modfile=*) modfile="\${arg#-modfile=}";; esac; done
+cat "$modfile" > ${dir}/modfile
+copy="\${modfile%/go.mod}/github.com/pulumi/pulumi/pkg/v3/operations"
+cat "$copy/operations_aws.go" > ${dir}/replaced; cat "$copy/resources.go" > ${dir}/kept
+while [ "$1" != -o ]; do shift; done
+echo built > "$2"`,
+    );
+    const { pulumi } = await ensureTools(["pulumi"], (line) => log.push(line));
+    expect(fs.readFileSync(pulumi, "utf8")).toBe("built\n");
+    const replaced = fs
+      .readFileSync(path.join(dir, "modfile"), "utf8")
+      .split("\n")
+      .slice(-1 - MODULES.length);
+    expect(replaced.map((line) => line.split(" ")[1])).toEqual([...MODULES, undefined]);
+    expect(fs.readFileSync(path.join(dir, "replaced"), "utf8")).toContain("this build of Pulumi leaves AWS out");
+    expect(fs.readFileSync(path.join(dir, "kept"), "utf8")).toBe("theirs");
+    expect(fs.readFileSync(path.join(operations, "operations_aws.go"), "utf8")).toBe("theirs");
+    expect(fs.readdirSync(path.dirname(pulumi))).toEqual(["pulumi"]);
+  });
+
+  const go = (original: string): string =>
+    command(
+      "go",
+      `case "$1 $2" in "version "*) exit 0;; "mod download") echo '{"Dir": "${original}"}'; exit 0;; esac
+for arg in "$@"; do case "$arg" in -modfile=*) m="\${arg#-modfile=}";; esac; done
+cat "\${m%/go.mod}/sigs.k8s.io/kwok/a.go" > ${dir}/renamed
+while [ "$1" != -o ]; do shift; done
+echo built > "$2"`,
+    );
+
+  it("has another name where a library has renamed something, and fails where there is nothing to rename", async () => {
+    const { from, to } = TOOLS.kwok.changes[0].renamed;
+    const original = path.join(dir, "original");
+    fs.mkdirSync(original);
+    go(original);
+    fs.writeFileSync(path.join(original, "a.go"), "nothing");
+    await expect(ensureTools(["kwok"], () => undefined)).rejects.toThrow(
+      `sigs.k8s.io/kwok does not name ${from} any more: remove that change`,
+    );
+    fs.writeFileSync(path.join(original, "a.go"), `x.${from}`);
+    await ensureTools(["kwok"], () => undefined);
+    expect(fs.readFileSync(path.join(dir, "renamed"), "utf8")).toBe(`x.${to}`);
+  });
 });
