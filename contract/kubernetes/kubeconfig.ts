@@ -12,6 +12,7 @@ import * as path from "node:path";
 import type * as Yaml from "yaml";
 import { ConnectError } from "../errors";
 import type { ClusterConnection } from "../inputs";
+import { isContent } from "./kubectl";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -52,9 +53,6 @@ const isFields = (value: unknown): value is Fields =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 const textOf = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
 const unusable = (source: string, why: string): ConnectError => new ConnectError("bad-kubeconfig", `${source}: ${why}`);
-
-/** Whether a kubeconfig is given as its content, not as a path. */
-export const isContent = (kubeconfig: string): boolean => /[\n{]/.test(kubeconfig);
 
 const atHome = (file: string): string => file.replace(/^~(?=\/|$)/, os.homedir());
 
