@@ -88,7 +88,7 @@ export function readKubeconfig({ kubeconfig }: Pick<ClusterConnection, "kubeconf
   if (inCluster && !process.env.KUBECONFIG) return inCluster;
   throw new ConnectError(
     "bad-kubeconfig",
-    `there is no kubeconfig (looked for ${files.join(", ")}): set connection.kubeconfig or KUBECONFIG, or connect ` +
+    `there is no kubeconfig (looked for ${files.join(", ")}): set connection.kubeconfig (of a stack: kubeconfig) or KUBECONFIG, or connect ` +
       "through connection.servers",
   );
 }

@@ -71,7 +71,7 @@ describe.each(PAGES)("%s", (page) => {
 
   it("has no name of the code in its prose but settings, and fields that it explains", () => {
     const prose = withoutBlocks(text).replace(/`[^`]*`/g, "");
-    const known = [...Object.keys(SETTINGS), ...codeIn(text), "preStop", "serviceAccount", "vCPU"];
+    const known = [...Object.keys(SETTINGS), ...codeIn(text), "gRPC", "preStop", "serviceAccount", "vCPU"];
     const fields = (text.match(/\{ [\w, ]+ \}/g) ?? []).flatMap((list) => list.match(/\w+/g) ?? []);
     const names = prose.replace(/\]\([^)]*\)/g, "]").match(/(?<![\w/.-])[a-z]+[A-Z]\w*/g) ?? [];
     expect(names.filter((name) => ![...known, ...fields].includes(name))).toEqual([]);
