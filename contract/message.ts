@@ -4,21 +4,22 @@ import { checkName, type Fix, type Observed, type RuleResult } from "./rules";
 import type { Session } from "./nats/session";
 import { bucketStream } from "./buckets";
 import { toSeconds } from "./rules/rule";
+import { kubectlTo } from "./kubernetes/kubectl";
 import { quoted } from "./shell";
 
-const line = (...words: readonly string[]): string => words.map(quoted).join(" ");
+/** A command line: a program with what leads it to its place, and words for it. */
+const line = (program: string, ...words: readonly string[]): string => [program, ...words.map(quoted)].join(" ");
 
-/** The commands of one set-up, as words of a command line. No command holds a credential. */
-function commandWords(inputs: ContractInputs): { nats: string[]; kubectl: string[] } {
-  const { connection } = inputs;
+/** The programs of one set-up, as a command line has them. No command holds a credential. */
+function programsOf({ connection }: ContractInputs): { nats: string; kubectl: string } {
   if (isServersConnection(connection)) {
-    return { nats: ["nats", "--server", connection.servers.join(",")], kubectl: ["kubectl"] };
+    return { nats: line("nats", "--server", connection.servers.join(",")), kubectl: "kubectl" };
   }
-  const kubectl = ["kubectl", ...(connection.context ? ["--context", connection.context] : [])];
-  if (connection.natsCommand !== undefined) return { nats: connection.natsCommand.split(" "), kubectl };
+  const kubectl = kubectlTo(connection);
+  if (connection.natsCommand !== undefined) return { nats: connection.natsCommand, kubectl };
   // The nats chart names its box after the release, as it does its Service, and logs it in.
-  const box = ["-n", connection.namespace, "exec", `deploy/${connection.service}-box`, "--"];
-  return { nats: [...kubectl, ...box, "nats"], kubectl };
+  const box = line(kubectl, "-n", connection.namespace, "exec", `deploy/${connection.service}-box`, "--", "nats");
+  return { nats: box, kubectl };
 }
 
 type Flag = (value: never) => string[];
@@ -74,27 +75,27 @@ function flagsOf(flags: Readonly<Record<string, Flag>>, patches: readonly object
  * recreate both when they start; likewise one that recreates the consumer those that edit it.
  */
 export function fixCommands(inputs: ContractInputs, fixes: readonly Fix[]): string[] {
-  const { nats, kubectl } = commandWords(inputs);
+  const { nats, kubectl } = programsOf(inputs);
   const { stream, noetl, gateway } = inputs;
   const [first] = consumerTerms(inputs).map(({ name }) => name);
   const wants = (action: Fix["action"]): boolean => fixes.some((fix) => fix.action === action);
   const restart = (namespace: string, ...deployments: readonly string[]): string =>
-    line(...kubectl, "-n", namespace, "rollout", "restart", ...deployments.map((name) => `deploy/${name}`));
+    line(kubectl, "-n", namespace, "rollout", "restart", ...deployments.map((name) => `deploy/${name}`));
   const restartBoth = restart(noetl.namespace, noetl.serverDeployment, noetl.workerDeployment);
   const commands: string[] = [];
 
   if (wants("recreate-stream")) {
-    commands.push(line(...nats, "stream", "rm", stream, "-f"), restartBoth);
+    commands.push(line(nats, "stream", "rm", stream, "-f"), restartBoth);
   } else {
     const streamFlags = flagsOf(
       STREAM_FLAGS,
       fixes.flatMap((fix) => (fix.action === "edit-stream" ? fix.patch : [])),
     );
-    if (streamFlags.length > 0) commands.push(line(...nats, "stream", "edit", stream, ...streamFlags, "-f"));
+    if (streamFlags.length > 0) commands.push(line(nats, "stream", "edit", stream, ...streamFlags, "-f"));
     for (const { name } of consumerTerms(inputs)) {
       commands.push(
         ...consumerCommands(inputs, fixes, { name, isFirst: name === first }).map((words) =>
-          line(...nats, "consumer", ...words),
+          line(nats, "consumer", ...words),
         ),
       );
     }
@@ -105,14 +106,14 @@ export function fixCommands(inputs: ContractInputs, fixes: readonly Fix[]): stri
   }
 
   const recreated = new Set(fixes.flatMap((fix) => (fix.action === "recreate-bucket" ? fix.bucket : [])));
-  for (const bucket of recreated) commands.push(line(...nats, "stream", "rm", bucketStream(bucket), "-f"));
+  for (const bucket of recreated) commands.push(line(nats, "stream", "rm", bucketStream(bucket), "-f"));
   const edited = new Map<string, object[]>();
   for (const fix of fixes) {
     if (fix.action !== "edit-bucket" || recreated.has(fix.bucket)) continue;
     edited.set(fix.bucket, [...(edited.get(fix.bucket) ?? []), fix.patch]);
   }
   for (const [bucket, patches] of edited) {
-    commands.push(line(...nats, "kv", "edit", bucket, ...flagsOf(BUCKET_FLAGS, patches)));
+    commands.push(line(nats, "kv", "edit", bucket, ...flagsOf(BUCKET_FLAGS, patches)));
   }
   if (gateway && (recreated.size > 0 || edited.size > 0 || wants("restart-gateway"))) {
     commands.push(restart(gateway.namespace, gateway.deployment));

@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { EXIT } from "../commands/shared/exit";
 import { projectRoot } from "../contract/project";
 import { ensureTools } from "./toolchain";
 import { attachCluster, stopCluster } from "./cluster";
@@ -32,5 +33,5 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
+  process.exitCode = EXIT.unknown.code;
 });

@@ -30,7 +30,6 @@ export function embeddedConfig(kubeconfigPath: string, gateway = false): Partial
     deployGateway: "true",
     // No image is pulled here; the tag says what runs.
     gatewayImage: `noetl-gateway:${gateway ? GATEWAY_RELEASE : "embedded"}`,
-    natsBox: "true",
     natsNodePort: String(NODE_PORTS.natsClient),
     natsMonitorNodePort: String(NODE_PORTS.natsMonitor),
     noetlNodePort: String(NODE_PORTS.noetl),

@@ -1,4 +1,5 @@
 import { kubernetesClient } from "../../contract/kubernetes/api";
+import { kubectlTo } from "../../contract/kubernetes/kubectl";
 import { contractLogins, contractTerms } from "../../config/contract";
 import { natsCommandOf, rolesOf } from "../../config/logins";
 import { ConfigError, parseSettings } from "../../config/parse";
@@ -18,7 +19,6 @@ import {
   type NoetlLogin,
   type ServersConnection,
 } from "../../contract/inputs";
-import { quoted } from "./text";
 import { findEngine, readStack, type StackContent } from "../shared/engine";
 
 /** A stack as far as it is known before its cluster is asked. Holds secrets: to be used, never to be printed. */
@@ -209,12 +209,5 @@ export function expectedNatsUrl(target: Pick<Target, "settings" | "nats">, role:
   return login === undefined || host === undefined ? undefined : natsUrl({ ...login, host, port, tls });
 }
 
-/** `kubectl` as it reaches the stack's cluster. Where the kubeconfig is not a file, its context must be the current one. */
-export function kubectlOf({ cluster: { kubeconfig, context } }: Target): string {
-  const isPath = kubeconfig !== undefined && !/[\n{]/.test(kubeconfig);
-  return [
-    "kubectl",
-    ...(isPath ? ["--kubeconfig", quoted(kubeconfig)] : []),
-    ...(context ? ["--context", quoted(context)] : []),
-  ].join(" ");
-}
+/** `kubectl` as it reaches the stack's cluster. */
+export const kubectlOf = ({ cluster }: Target): string => kubectlTo(cluster);

@@ -1,6 +1,4 @@
 /** Text that others have written, such as a pod's log, made fit to be shown and pasted. */
-import { quoted as asArgument } from "../../contract/shell";
-
 /** Sequences that a terminal takes for commands (ECMA-48): CSI, OSC, DCS and their like, and those of two characters. */
 const SEQUENCES =
   // eslint-disable-next-line no-control-regex
@@ -13,11 +11,8 @@ const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u
 /** `text` without anything that a terminal would do instead of show. */
 export const harmless = (text: string): string => text.replace(SEQUENCES, "").replace(CONTROLS, "");
 
-/** An argument as a POSIX shell takes it. A path's leading `~/` is left to the shell, which replaces it. */
-export function quoted(argument: string): string {
-  const [, home = "", rest = ""] = /^(~\/)?([^]*)$/.exec(argument) ?? [];
-  return home + asArgument(rest);
-}
+/** An argument as a POSIX shell takes it. */
+export { quotedPath as quoted } from "../../contract/shell";
 
 /** A point in time as people in every zone read it: UTC, to the second. */
 export const clock = (milliseconds: number): string => `${new Date(milliseconds).toISOString().slice(0, 19)}Z`;

@@ -1,13 +1,11 @@
 /** `npm run kind:noetl -- FOLDER` and `npm run kind:gateway -- FOLDER`: a checkout, built and deployed to the kind cluster. */
 import * as path from "node:path";
 import { parseArgs } from "node:util";
-import { exitCodes, wrap } from "../shared/arguments";
+import { exitCodes, WIDTH, wrap } from "../shared/arguments";
 import { CommandError, type ExitName } from "../shared/exit";
 import { runCommand } from "../doctor/run";
 import { PARTS, STACK, type Part, type PartName } from "./parts";
 import { redeploy } from "./redeploy";
-
-const WIDTH = 80;
 
 const usageOf = ({ command, title, dockerfile, setting }: Part): string =>
   [

@@ -12,7 +12,7 @@ import { Deadline } from "../../contract/deadline";
 import { ConnectError } from "../../contract/errors";
 import { isServersConnection, type ClusterConnection } from "../../contract/inputs";
 import { dialPortForward } from "../../contract/nats/transport";
-import { STACK_NAME } from "../shared/arguments";
+import { STACK_NAME, WIDTH, wrap } from "../shared/arguments";
 import { requireBinary } from "../shared/binaries";
 import { CommandError, EXIT } from "../shared/exit";
 import { readTarget, type Target } from "../doctor/target";
@@ -28,8 +28,11 @@ const USAGE = [
   "",
   "  for example: npm run nats -- --stack kind stream ls",
   "",
-  `It ends as nats does; with ${EXIT.usage.code} where the command line cannot be understood, or nats is not there, and with ` +
-    `${EXIT.unknown.code} where the stack cannot be read or its NATS cannot be reached.`,
+  ...wrap(
+    `It ends as nats does; with ${EXIT.usage.code} where the command line cannot be understood, or nats is not there, and with ` +
+      `${EXIT.unknown.code} where the stack cannot be read or its NATS cannot be reached.`,
+    WIDTH,
+  ),
 ].join("\n");
 
 /** @throws CommandError `usage` */

@@ -57,6 +57,9 @@ export function parse(command: Command, argv: readonly string[]): Values {
   return values;
 }
 
+/** Columns of an explanation. */
+export const WIDTH = 80;
+
 /** Explanation of a command: options and exit codes. */
 export function usage({ name, does, options }: Command): string {
   const rows = Object.entries(options).map(([option, { value, means }]) => [
@@ -64,7 +67,7 @@ export function usage({ name, does, options }: Command): string {
     means,
   ]);
   return [
-    does,
+    ...wrap(does, WIDTH),
     "",
     `usage: npm run ${name} -- --stack NAME [options]`,
     "",
@@ -83,7 +86,7 @@ export function exitCodes(command: "verify" | "doctor" | "kind"): string[] {
 function columns(rows: readonly (readonly string[])[]): string[] {
   const width = Math.max(...rows.map(([first = ""]) => first.length));
   return rows.flatMap(([first = "", second = ""]) =>
-    wrap(second, 80 - width - 4).map((line, index) => `  ${(index === 0 ? first : "").padEnd(width)}  ${line}`),
+    wrap(second, WIDTH - width - 4).map((line, index) => `  ${(index === 0 ? first : "").padEnd(width)}  ${line}`),
   );
 }
 

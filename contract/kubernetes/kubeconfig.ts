@@ -12,6 +12,7 @@ import * as path from "node:path";
 import type * as Yaml from "yaml";
 import { ConnectError } from "../errors";
 import type { ClusterConnection } from "../inputs";
+import { isContent } from "./kubectl";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -53,9 +54,6 @@ const isFields = (value: unknown): value is Fields =>
 const textOf = (value: unknown): string | undefined => (typeof value === "string" && value !== "" ? value : undefined);
 const unusable = (source: string, why: string): ConnectError => new ConnectError("bad-kubeconfig", `${source}: ${why}`);
 
-/** Whether a kubeconfig is given as its content, not as a path. */
-export const isContent = (kubeconfig: string): boolean => /[\n{]/.test(kubeconfig);
-
 const atHome = (file: string): string => file.replace(/^~(?=\/|$)/, os.homedir());
 
 /** Files of the ambient kubeconfig, in the order in which they count. */
@@ -90,7 +88,7 @@ export function readKubeconfig({ kubeconfig }: Pick<ClusterConnection, "kubeconf
   if (inCluster && !process.env.KUBECONFIG) return inCluster;
   throw new ConnectError(
     "bad-kubeconfig",
-    `there is no kubeconfig (looked for ${files.join(", ")}): set connection.kubeconfig or KUBECONFIG, or connect ` +
+    `there is no kubeconfig (looked for ${files.join(", ")}): set connection.kubeconfig (of a stack: kubeconfig) or KUBECONFIG, or connect ` +
       "through connection.servers",
   );
 }

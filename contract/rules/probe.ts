@@ -87,7 +87,7 @@ export const PROBE_RULES: readonly Rule[] = [
     effect: "refused",
     about: "login",
     checks: "NoETL's login sees the stream that the check looks at",
-    why: "NoETL's user belongs to another account: its commands land in a stream that this check does not evaluateRules, or in none",
+    why: "NoETL's user belongs to another account: its commands land in a stream that this check does not look at, or in none",
     remedy: "let both logins belong to one account",
     applies: ({ probe, stream }) => accepted(probe) && stream !== undefined,
     expected: (_contract, { stream }) => `the stream created ${String(stream.created)}`,

@@ -84,7 +84,7 @@ describe("the commands of a report, run as they stand", () => {
 
 describe("fixCommands", () => {
   const cluster: ContractInputs = withDefaults({
-    connection: { namespace: "messaging", service: "bus", context: "kind noetl", kubeconfig: "/secret/kubeconfig" },
+    connection: { namespace: "messaging", service: "bus", context: "kind noetl", kubeconfig: "/my files/kubeconfig" },
     user: "noetl",
     password: "pa-ss-wo-rd",
     stream: "JOBS",
@@ -94,8 +94,16 @@ describe("fixCommands", () => {
 
   it("go through nats-box, which is logged in, and name what the inputs name", () => {
     expect(fixCommands(cluster, [{ action: "recreate-stream" }])).toEqual([
-      "kubectl --context 'kind noetl' -n messaging exec deploy/bus-box -- nats stream rm JOBS -f",
-      "kubectl --context 'kind noetl' -n apps rollout restart deploy/api deploy/runner",
+      "kubectl --kubeconfig '/my files/kubeconfig' --context 'kind noetl' -n messaging exec deploy/bus-box -- nats stream rm JOBS -f",
+      "kubectl --kubeconfig '/my files/kubeconfig' --context 'kind noetl' -n apps rollout restart deploy/api deploy/runner",
+    ]);
+  });
+
+  it("show nothing of a kubeconfig that is given as its content", () => {
+    const kubeconfig = "{users: [{user: {token: canary}}]}";
+    const inputs = { ...cluster, connection: { ...cluster.connection, kubeconfig } };
+    expect(fixCommands(inputs, [{ action: "restart-worker" }])).toEqual([
+      "kubectl --context 'kind noetl' -n apps rollout restart deploy/runner",
     ]);
   });
 
@@ -104,7 +112,7 @@ describe("fixCommands", () => {
     const inputs = { ...cluster, connection: { ...cluster.connection, natsCommand } };
     expect(fixCommands(inputs, [{ action: "recreate-stream" }])).toEqual([
       "npm run nats -- --stack acme/prod stream rm JOBS -f",
-      "kubectl --context 'kind noetl' -n apps rollout restart deploy/api deploy/runner",
+      "kubectl --kubeconfig '/my files/kubeconfig' --context 'kind noetl' -n apps rollout restart deploy/api deploy/runner",
     ]);
   });
 

@@ -69,6 +69,14 @@ describe.each(PAGES)("%s", (page) => {
       expect(SETTINGS, key).toHaveProperty(key);
   });
 
+  it("has no name of the code in its prose but settings, and fields that it explains", () => {
+    const prose = withoutBlocks(text).replace(/`[^`]*`/g, "");
+    const known = [...Object.keys(SETTINGS), ...codeIn(text), "gRPC", "preStop", "serviceAccount", "vCPU"];
+    const fields = (text.match(/\{ [\w, ]+ \}/g) ?? []).flatMap((list) => list.match(/\w+/g) ?? []);
+    const names = prose.replace(/\]\([^)]*\)/g, "]").match(/(?<![\w/.-])[a-z]+[A-Z]\w*/g) ?? [];
+    expect(names.filter((name) => ![...known, ...fields].includes(name))).toEqual([]);
+  });
+
   it("names scripts of package.json, kinds of tests and compiled files that there are", () => {
     for (const [, name = ""] of text.matchAll(/npm run ([a-z][\w:.-]*\w)/g))
       expect(scripts, name).toHaveProperty([name]);

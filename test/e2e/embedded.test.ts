@@ -65,6 +65,8 @@ const config: Record<string, string> = {
   postgresPassword: DATABASE,
   contractTimeoutSeconds: "60",
   networkPolicies: "true",
+  // As a kind stack has it; the embedded one has none, since nothing can be run in its pods.
+  natsBox: "true",
   playbookJobs: "own",
   // A pull that was under way when nats-server was killed ends only with its time; the workers ask again then.
   workerFetchTimeoutSeconds: "6",

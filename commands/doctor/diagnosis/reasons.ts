@@ -150,11 +150,9 @@ export const REASONS: Partial<Record<LogMeaning, Reason>> = {
   },
 };
 
-/** The contract's own commands, with `kubectl` as it reaches this cluster. */
+/** The contract's own commands. At a NATS elsewhere the contract knows no cluster, and `kubectl` is led to that of NoETL. */
 export const contractCommands = ({ kubectl, nats }: Evidence): Step[] =>
-  (nats.ok ? nats.value.commands : []).map((command) =>
-    run(command.replace(/^kubectl( --context ('(?:[^']|'\\'')*'|\S+))?(?= )/, () => kubectl)),
-  );
+  (nats.ok ? nats.value.commands : []).map((command) => run(command.replace(/^kubectl(?= -n )/, () => kubectl)));
 
 /**
  * What to do where another stream stores NATS_SUBJECT. NATS lets no two streams have a subject, and `--repair` touches no stream

@@ -9,7 +9,8 @@ import { masker } from "../../../commands/shared/mask";
 import { ask, tellingOfDelay } from "../../../commands/doctor/run";
 import { contractInputs, expectedNatsUrl, targetOf } from "../../../commands/doctor/target";
 
-const command: Command = { name: "verify", does: "Looks.", options: COMMON };
+const does = "Goes through the verification checklist of a deployed stack and shows what was found.";
+const command: Command = { name: "verify", does, options: COMMON };
 
 function refusal(argv: readonly string[]): CommandError {
   try {

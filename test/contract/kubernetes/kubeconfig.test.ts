@@ -73,7 +73,7 @@ describe("the ambient kubeconfig", () => {
   it("is not there: says where it was looked for", () => {
     process.env.KUBECONFIG = [path.join(dir, "none"), path.join(dir, "either")].join(path.delimiter);
     expect(() => readKubeconfig({})).toThrow(
-      `there is no kubeconfig (looked for ${dir}/none, ${dir}/either): set connection.kubeconfig or KUBECONFIG`,
+      `there is no kubeconfig (looked for ${dir}/none, ${dir}/either): set connection.kubeconfig (of a stack: kubeconfig) or KUBECONFIG`,
     );
   });
 
