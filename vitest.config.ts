@@ -63,7 +63,7 @@ const NEEDS = {
     "test/bench/**/*.test.ts",
     "test/commands/doctor/repair/**/*.test.ts",
     "test/commands/nats/**/*.test.ts",
-    "test/components/nats-jetstream/{rotation,routes,store-owner,tls}.test.ts",
+    "test/components/nats-jetstream/{rotation,routes,store-owner,tls,tls-cluster}.test.ts",
     "test/components/stream-contract/**/*.test.ts",
     "test/contract/check.test.ts",
     "test/contract/ensure.test.ts",

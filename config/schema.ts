@@ -372,7 +372,8 @@ export const SETTINGS = {
     group: "NATS",
     description:
       "Refuse an update that restarts NATS servers while a stream lacks a leader or a copy in step, or that drops what a lone server " +
-      "holds because it becomes a cluster (docs/availability.md); false warns.",
+      "holds because it becomes a cluster (docs/availability.md), or what one in memory holds because TLS among its servers comes or goes " +
+      "(docs/tls.md); false warns.",
   }),
   natsPodSecurity: text("baseline", {
     group: "NATS",

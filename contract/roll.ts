@@ -3,21 +3,16 @@
  * has a leader and all its copies are in step, since it takes one server at a time; a lone server that joins a cluster, and a
  * cluster that becomes a lone server, drop what they hold.
  */
-import type { StreamInfo } from "nats";
+import { StorageType, type StreamInfo } from "nats";
 import { Deadline } from "./deadline";
 import { ConnectError } from "./errors";
 import { LOCATIONS } from "./facts";
 import type { ContractInputs } from "./inputs";
 import { openSession } from "./nats/connect";
+import { type Resize, resizes } from "./resize";
 import type { Session } from "./nats/session";
 import { peersOf } from "./rules/rule";
 import { plural } from "./wording";
-
-/** Servers before an update and after it. */
-export interface Resize {
-  readonly before: number;
-  readonly after: number;
-}
 
 /** A Raft group: what it keeps, in words, and its servers as its leader tells. */
 export interface RaftGroup {
@@ -32,18 +27,24 @@ export interface Inventory {
   readonly missing: readonly string[];
   /** Messages by stream, of those that hold some: what waits for a consumer, or all where a stream has none. */
   readonly messages: Readonly<Record<string, number>>;
+  /** Streams that are kept in memory. */
+  readonly inMemory: readonly string[];
 }
 
 /** Undefined where nothing stands in the way; else why not, in sentences. */
-export function rollProblem(inventory: Inventory | string, { before, after }: Resize): string | undefined {
-  const resizes = before !== after && Math.min(before, after) === 1;
+export function rollProblem(inventory: Inventory | string, resize: Resize): string | undefined {
+  const { before, after } = resize;
+  const drops = dropWords(resize);
   if (typeof inventory === "string") {
-    return resizes ? `${resizeWords({ before, after })} What it holds could not be asked: ${inventory}.` : undefined;
+    return drops === undefined ? undefined : `${drops} What it holds could not be asked: ${inventory}.`;
   }
-  const { groups, missing, messages } = inventory;
-  if (resizes) {
-    const held = Object.entries(messages).map(([stream, count]) => `${stream} (${plural(count, "message")})`);
-    return held.length === 0 ? undefined : `${resizeWords({ before, after })} These are now: ${held.join(", ")}.`;
+  const { groups, missing, messages, inMemory } = inventory;
+  if (drops !== undefined) {
+    const held = Object.entries(messages)
+      .filter(([stream]) => resizes(resize) || inMemory.includes(stream))
+      .map(([stream, count]) => `${stream} (${plural(count, "message")})`);
+    if (held.length > 0) return `${drops} These are now: ${held.join(", ")}.`;
+    if (resizes(resize)) return undefined;
   }
   if (before === 1) return undefined;
   const trouble = [
@@ -64,10 +65,18 @@ export function rollProblem(inventory: Inventory | string, { before, after }: Re
 /** So many troubles are named. */
 const MOST_SHOWN = 5;
 
-const resizeWords = ({ before }: Resize): string =>
-  before === 1
-    ? "A lone NATS server becomes a cluster, which drops every stream that it holds, on disk too."
-    : "A cluster of NATS servers becomes a lone server, which drops every stream that it holds, on disk too.";
+/** What an update drops whatever state NATS is in; undefined where it drops nothing. */
+function dropWords(resize: Resize): string | undefined {
+  if (resizes(resize)) {
+    return resize.before === 1
+      ? "A lone NATS server becomes a cluster, which drops every stream that it holds, on disk too."
+      : "A cluster of NATS servers becomes a lone server, which drops every stream that it holds, on disk too.";
+  }
+  return resize.parts
+    ? "Servers of a cluster that speak TLS among one another and those that do not, or trust other certificates, do not find one another: while " +
+        "they restart one by one, each stream in memory is lost with all its copies."
+    : undefined;
+}
 
 /** Servers of a group that would not be there any more. */
 function leaving(cluster: StreamInfo["cluster"], after: number): string[] {
@@ -102,6 +111,7 @@ async function askAll(session: Session, deadline: Deadline): Promise<Inventory> 
   const missing = [...streams.missing];
   const groups: RaftGroup[] = [];
   const messages: Record<string, number> = {};
+  const inMemory = streams.items.filter(({ config }) => config.storage === StorageType.Memory);
   for (const { config, cluster, state } of streams.items) {
     groups.push({ of: `stream ${config.name}`, cluster });
     if (state.messages > 0) messages[config.name] = state.messages;
@@ -114,5 +124,5 @@ async function askAll(session: Session, deadline: Deadline): Promise<Inventory> 
     if (waiting.length > 0 && Math.max(...waiting) === 0) delete messages[config.name];
     missing.push(...consumers.missing.map((name) => `${config.name}, consumer ${name}`));
   }
-  return { groups, missing, messages };
+  return { groups, missing, messages, inMemory: inMemory.map(({ config }) => config.name) };
 }

@@ -320,8 +320,8 @@ export const natsTls: StackRule = {
   subjects: "the stack: values of the charts nats and noetl, where it has resources of Google Cloud",
   reason:
     "Logins, commands and results cross the network in clear. It warns and stops nothing: who reads along has to be on a node, or on the " +
-    "way to a NATS elsewhere, since the namespaces are closed; and TLS is off by default, because turning it on restarts NATS, and the servers of a " +
-    "cluster that runs do not change one by one.",
+    "way to a NATS elsewhere, since the namespaces are closed; and TLS is off by default, because turning it on restarts NATS, and a cluster that " +
+    "runs loses what only memory holds.",
   remedy: "Set `natsTls` to generated, provided or cert-manager, best when the stack is made (docs/tls.md).",
   checkStack: (resources) => {
     if (!onGoogleCloud(resources)) return [];
@@ -329,6 +329,35 @@ export const natsTls: StackRule = {
     return resources.flatMap((resource) =>
       speaksClear(resource, servesItself).map((problem) => ({ urn: resource.urn, problem })),
     );
+  },
+};
+
+/** Pods that this project makes of programs which write to nothing but their volumes, by the label `app`, or the chart nats/nats' own. */
+const CONFINED: ReadonlySet<unknown> = new Set([
+  ...["noetl-server", "noetl-worker", "gateway", "noetl-schema", "noetl-logins", "contract-guard", "pgbouncer"],
+  LOCATIONS.nats.service,
+]);
+
+export const rootReadOnly: ResourceRule = {
+  name: "root-read-only",
+  severity: "medium",
+  advisory: true,
+  demand: "Pods of NoETL, of the gateway, NATS and the guard cannot write to the file system of their image.",
+  subjects: "their Deployments, StatefulSets and Jobs; what Helm releases render",
+  reason:
+    "Whoever gets into such a container could change the program that runs in it, and a program that fills it takes the node's disk from its " +
+    "neighbours: what a pod writes belongs into a volume, which has a limit.",
+  remedy:
+    "Leave `readOnlyRootFilesystem` true, as the charts of this project have it, and give what has to be written a volume. A chart of " +
+    "somebody else's may need a `transform`.",
+  check: (resource) => {
+    const pod = podSpec(resource);
+    const labels = pod && at(resource.props, pod.path.replace(/spec$/, "metadata.labels"));
+    if (!isRecord(labels) || !CONFINED.has(labels.app ?? labels["app.kubernetes.io/name"])) return [];
+    return containers(resource)
+      .map(({ path, spec }) => ({ path, value: at(spec, "securityContext.readOnlyRootFilesystem") }))
+      .filter(({ value }) => value !== true && !isUnknown(value))
+      .map(({ path }) => `${path}.securityContext.readOnlyRootFilesystem is not true`);
   },
 };
 

@@ -10,6 +10,7 @@ import {
   noClusterAdmin,
   nothingPublic,
   podsBaseline,
+  rootReadOnly,
 } from "./access";
 import { RELEASE, releaseOf, switchedOn } from "./release";
 import { pinOf, PINS } from "./archive";
@@ -399,6 +400,7 @@ export const RULES: readonly Rule[] = [
   resourcesSet,
   probesSet,
   natsTls,
+  rootReadOnly,
   releasesRendered,
   chartsPinned,
 ];

@@ -5,7 +5,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { projectRoot } from "../../contract/project";
 import { LOCATIONS } from "../../contract/facts";
 import { derived } from "../arguments";
-import { type Resources, runsAs, unprivileged } from "../shared";
+import { confined, type Resources, runsAs, unprivileged } from "../shared";
 
 /**
  * Keys of the Secret with the database's credentials; the environment variables bear the same names. `former` are the
@@ -242,7 +242,7 @@ function databaseJob(
               terminationMessagePolicy: "FallbackToLogsOnError",
               env: [...databaseEnvironment(args), ...(does.env ?? [])],
               resources: args.resources ?? { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
-              securityContext: unprivileged,
+              securityContext: confined,
               volumeMounts: [{ name: "schema", mountPath: "/schema", readOnly: true }],
             },
           ],

@@ -1,7 +1,9 @@
 import { AsyncResource } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
+import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
 import { HELM_TIMEOUT_SECONDS } from "../../contract/defaults";
+import { type Resize, resizes } from "../../contract/resize";
 import { plural, sentenceCase } from "../../contract/wording";
 import { serversDigest } from "../nats-jetstream/values";
 import type { Preflight } from "../../contract/preflight";
@@ -77,7 +79,7 @@ function guard(
  * Options of a component that installs NATS: where an update of its Helm release restarts the servers, preview and update say
  * which streams end with them, and what waits there. An update is refused before anything is touched where a Raft group has no
  * leader or a copy that is not in step; preview and update are, where a lone server would become a cluster, or a cluster a lone
- * server, and drop messages.
+ * server, and drop messages, and where the servers of a cluster would lose those in memory, because TLS among one another changes.
  *
  * @param contract The contract as `StreamContract` takes it; asked for when it is needed.
  * @param refuses False makes what would be refused a warning. Default true.
@@ -104,13 +106,14 @@ export function guardServers(
 }
 
 /** Asks before the servers restart whether that would lose anything. A preview refuses what an update later would not get right. */
-function rollGate(contract: () => StreamContractArgs, refuses: boolean): pulumi.ResourceHookFunction {
+export function rollGate(contract: () => StreamContractArgs, refuses: boolean): pulumi.ResourceHookFunction {
   return async ({ urn, oldInputs, newInputs }) => {
     if (digestOf(oldInputs) === digestOf(newInputs)) return;
-    const resize = { before: serversOf(oldInputs), after: serversOf(newInputs) };
+    const servers = { before: serversOf(oldInputs), after: serversOf(newInputs) };
+    const resize = { ...servers, parts: areApart(routesOf(oldInputs), routesOf(newInputs)) };
     const isPreview = pulumi.runtime.isDryRun();
     // Whether copies are in step now says nothing about the update that follows a preview.
-    if (isPreview && Math.min(resize.before, resize.after) > 1) return;
+    if (isPreview && !resizes(resize) && !resize.parts) return;
     const patience = isPreview ? KNOWN_MILLISECONDS : LOGIN_MILLISECONDS;
     const args = await Promise.race([known(contract()), sleep(patience, undefined, { ref: false })]);
     const problem = await provider().beforeRoll(args, resize);
@@ -123,13 +126,43 @@ function rollGate(contract: () => StreamContractArgs, refuses: boolean): pulumi.
   };
 }
 
-function wayOut({ before, after }: { before: number; after: number }): string {
+function wayOut(resize: Resize): string {
+  const { before, parts } = resize;
   const anyway = "`pulumi config set natsGuardRolls false` does it all the same";
-  return Math.min(before, after) === 1 && before !== after
+  if (parts && !resizes(resize)) {
+    return (
+      "Run it again when the workers have taken what waits there. To keep the stream of the commands on disk from now on: `pulumi config set " +
+      `natsStreamStorage file\`, and \`npm run doctor -- --repair\`, which takes along what it holds (docs/tls.md). To lose them: ${anyway}.`
+    );
+  }
+  return resizes(resize)
     ? `To keep ${before === 1 ? "one server" : `${before} servers`}: \`pulumi config set natsReplicas ${before}\`. To keep what is held: ` +
         `docs/availability.md. To start empty: ${anyway}.`
     : `Run the update again when all are in step (\`nats stream report\`). Where the update is what brings them back, ${anyway}.`;
 }
+
+/** The certificate that the servers of a cluster show one another, in a Helm release of the chart nats/nats. */
+interface Routes {
+  readonly isCluster: boolean;
+  readonly isTls: boolean;
+  /** Name of its Secret; anything where that is not known yet. */
+  readonly secret: unknown;
+}
+
+function routesOf({ values }: Record<string, unknown> = {}): Routes {
+  type Tls = { enabled?: boolean; secretName?: unknown };
+  const { config } = (values ?? {}) as { config?: { cluster?: { enabled?: boolean; tls?: Tls } } };
+  const { enabled = false, tls } = config?.cluster ?? {};
+  return { isCluster: enabled, isTls: tls?.enabled ?? false, secret: tls?.secretName };
+}
+
+const isKnown = (value: unknown): value is string => typeof value === "string" && value !== unknownValue;
+
+/** Whether servers of two releases do not find one another. Another Secret counts as other authorities. */
+const areApart = (was: Routes, wanted: Routes): boolean =>
+  was.isCluster &&
+  wanted.isCluster &&
+  (was.isTls !== wanted.isTls || (isKnown(was.secret) && isKnown(wanted.secret) && was.secret !== wanted.secret));
 
 /** How many servers a Helm release of the chart nats/nats has. */
 function serversOf({ values }: Record<string, unknown> = {}): number {

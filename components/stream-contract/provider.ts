@@ -31,7 +31,8 @@ import {
   type Loss,
   type Preflight,
 } from "../../contract/preflight";
-import { inventoryOf, rollProblem, type Resize } from "../../contract/roll";
+import type { Resize } from "../../contract/resize";
+import { inventoryOf, rollProblem } from "../../contract/roll";
 import { checkName, RULES, type Check } from "../../contract/rules";
 import { runOf, takeRun } from "./run";
 

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { V1Container, V1ContainerStateTerminated, V1ContainerStatus } from "@kubernetes/client-node";
 import { ContainerLog } from "./log";
+import { confined } from "./read-only";
 
 /** Seconds until a container that ended is started again; the kubelet's own begin at ten. */
 const BACKOFF_SECONDS = [1, 2, 4, 8, 10];
@@ -22,6 +23,8 @@ export interface Program {
   readonly postStart?: () => Promise<void>;
   /** Called again and again while the process runs; for what reloads a changed configuration. */
   readonly refresh?: (signal: (name: NodeJS.Signals) => void) => Promise<void>;
+  /** Folders that the process can write to, of a container whose file system is read-only; default: it can write everywhere. */
+  readonly writes?: readonly string[] | undefined;
   /** What ends the process; default SIGTERM. */
   readonly stopSignal?: NodeJS.Signals;
 }
@@ -100,7 +103,8 @@ export class ContainerProcess {
     this.starts++;
     this.startedAt = now();
     this.log.begin();
-    const child = spawn(program.command, program.args, {
+    const { command, args } = confined(program);
+    const child = spawn(command, args, {
       // Nothing of this machine's environment reaches the process but what the program names.
       env: { ...program.env },
       stdio: ["ignore", "pipe", "pipe"],

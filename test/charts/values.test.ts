@@ -207,19 +207,43 @@ describe("a pod's own folders", () => {
       "noetl-server noetl-data": "10Gi",
       "noetl-server noetl-logs": "5Gi",
       "noetl-server noetl-home": "2Gi",
+      "noetl-server tmp": "2Gi",
       "noetl-worker noetl-data": "10Gi",
       "noetl-worker noetl-logs": "5Gi",
       "noetl-worker noetl-home": "2Gi",
+      "noetl-worker tmp": "2Gi",
       "gateway tmp": "64Mi",
     });
   });
 
   it("have the limit that is set, and what is a claim has none", async () => {
-    const persistence = { data: { enabled: true }, logs: { enabled: true, size: "1Gi" }, home: { size: 100000000 } };
+    const persistence = {
+      data: { enabled: true },
+      logs: { enabled: true, size: "1Gi" },
+      home: { size: 100000000 },
+      tmp: { size: "3Gi" },
+    };
     expect(Object.fromEntries(await folders("noetl", { persistence }))).toEqual({
       "noetl-server noetl-home": "100000000",
+      "noetl-server tmp": "3Gi",
       "noetl-worker noetl-logs": "1Gi",
       "noetl-worker noetl-home": "100000000",
+      "noetl-worker tmp": "3Gi",
     });
+  });
+
+  it.each<[ChartName, Values, readonly string[]]>([
+    ["noetl", {}, ["noetl-server", "noetl-worker"]],
+    ["gateway", {}, ["gateway"]],
+    ["gateway", { maskLogs: { enabled: false } }, ["gateway"]],
+  ])("are, with /tmp, all that containers of the chart %s can write to: %j", async (chart, values, deployments) => {
+    const objects = await render(chart, merged(REQUIRED[chart], values));
+    for (const name of deployments) {
+      const { containers, initContainers = [] } = podTemplate(objects, name).spec;
+      for (const { securityContext } of [...containers, ...initContainers])
+        expect(securityContext).toMatchObject({ readOnlyRootFilesystem: true });
+      for (const { volumeMounts } of containers)
+        expect(volumeMounts).toContainEqual({ name: "tmp", mountPath: "/tmp" });
+    }
   });
 });

@@ -477,7 +477,11 @@ describe("Postgres", () => {
   it("loads the schema after the server is there, with every password from the Secret", async () => {
     const postgres = new library.Postgres("postgres", { adminPassword: "canary-admin", noetlPassword: "canary-noetl" });
     expect(await valueOf(postgres.host)).toBe("postgres.postgres.svc.cluster.local");
-    const job = unwrap(of("kubernetes:batch/v1:Job", "postgres-schema").inputs) as {
+    const schemaJob = unwrap(of("kubernetes:batch/v1:Job", "postgres-schema").inputs);
+    expect(schemaJob).toMatchObject({
+      spec: { template: { spec: { containers: [{ securityContext: { readOnlyRootFilesystem: true } }] } } },
+    });
+    const job = schemaJob as {
       metadata: { annotations: Record<string, string> };
       spec: { template: { spec: { containers: { env: { name: string; valueFrom?: object }[] }[] } } };
     };

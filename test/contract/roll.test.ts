@@ -17,6 +17,7 @@ const inventory = (changes: Partial<Inventory> = {}): Inventory => ({
   groups: [group("stream NOETL_COMMANDS"), group("consumer noetl_worker_pool of NOETL_COMMANDS")],
   missing: [],
   messages: { NOETL_COMMANDS: 3, KV_sessions: 1 },
+  inMemory: ["NOETL_COMMANDS", "EMPTY"],
   ...changes,
 });
 const ROLL = { before: 3, after: 3 };
@@ -82,4 +83,22 @@ describe("a lone server that becomes a cluster, or back", () => {
 
   it("stays one: a restart of a lone server is announced, and refused by nobody", () =>
     expect(rollProblem(inventory(), { before: 1, after: 1 })).toBeUndefined());
+});
+
+describe("a cluster whose servers come to TLS among one another, or leave it", () => {
+  const PARTS = { ...ROLL, parts: true };
+
+  it("names what waits in memory; what is on disk stays", () =>
+    expect(rollProblem(inventory(), PARTS)).toMatch(
+      /each stream in memory is lost with all its copies\. These are now: NOETL_COMMANDS \(3 messages\)\.$/,
+    ));
+
+  it("goes on where nothing waits there, and stops where a copy is not in step, as every roll does", () => {
+    const messages = { KV_sessions: 1 };
+    expect(rollProblem(inventory({ messages }), PARTS)).toBeUndefined();
+    expect(rollProblem(inventory({ messages, missing: ["A"] }), PARTS)).toContain("stream A has no leader");
+  });
+
+  it("says where NATS could not be asked", () =>
+    expect(rollProblem("no answer", PARTS)).toMatch(/What it holds could not be asked: no answer\.$/));
 });

@@ -30,6 +30,7 @@ import { layoutOf } from "../../config/network";
 import { PROJECT, projectRoot } from "../../contract/project";
 import { imageFolder } from "../../embedded/cluster/places";
 import { processOf } from "../../embedded/cluster/processes";
+import { canBeReadOnly } from "../../embedded/cluster/read-only";
 import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools, type ToolPaths } from "../../embedded/toolchain";
 import { ensureNoetl } from "../../embedded/toolchain/noetl";
@@ -225,6 +226,41 @@ workflow:
     tool: { kind: noop }
 `;
 
+/** Writes wherever a playbook may, in Python and by DuckDB, and fails where it can write to anything else. */
+const WRITES = `apiVersion: noetl.io/v2
+kind: Playbook
+metadata: { name: writes, path: e2e/writes }
+workflow:
+  - step: start
+    tool:
+      kind: python
+      code: |
+        import errno, os, tempfile
+        import noetl
+        own = [tempfile.gettempdir(), os.environ["HOME"], os.environ["NOETL_DATA_DIR"]]
+        others = [os.getcwd(), os.path.dirname(noetl.__file__), "/etc", "/var/tmp"] if ${canBeReadOnly() ? "True" : "False"} else []
+        wrong = []
+        for folder in own + others:
+            try:
+                with tempfile.NamedTemporaryFile(dir=folder):
+                    refused = False
+            except OSError as error:
+                refused = error.errno == errno.EROFS
+            if refused == (folder in own):
+                wrong.append(folder)
+        if wrong:
+            raise RuntimeError(f"otherwise than a pod: {wrong}")
+        result = {"done": True}
+    next: { spec: { mode: exclusive }, arcs: [{ step: query }] }
+  - step: query
+    tool:
+      kind: duckdb
+      commands: CREATE TABLE kept AS SELECT 42 AS answer; SELECT answer FROM kept;
+    next: { spec: { mode: exclusive }, arcs: [{ step: end }] }
+  - step: end
+    tool: { kind: noop }
+`;
+
 /** Puts another stream in the place of the one that NoETL made. */
 async function remakeStream(subjects: string, retention: string): Promise<void> {
   const options = [`--subjects=${subjects}`, `--retention=${retention}`, "--storage=memory", "--max-age=1h"];
@@ -351,6 +387,18 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect(entries.map(({ path: name, version }) => ({ name, version }))).toEqual([
       { name: "noetl-nats/check", version: 1 },
     ]);
+  });
+
+  it("runs a playbook that writes to NoETL's own folders, which is all that its pods can write to", async () => {
+    await noetl("catalog/register", { content: WRITES, resource_type: "Playbook" });
+    const { execution_id: id } = await noetl<{ execution_id: string }>("execute", { path: "e2e/writes" });
+    const events = await until("the playbook to end", async () => {
+      const found = await eventsOf(id);
+      return found.some((event) => /^playbook\.(completed|failed) /.test(event)) ? found : undefined;
+    });
+    // The last step's own record may come after that of the playbook.
+    const ends = events.filter((event) => /^(command|playbook)\.(completed|failed) (?!end$)/.test(event));
+    expect(ends).toEqual(["command.completed start", "command.completed query", "playbook.completed e2e/writes"]);
   });
 
   it("previews no change as empty", async () => {
@@ -748,7 +796,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     // NoETL 2.8.9 itself writes NATS_URL into its log at INFO and below, and a worker into a file, inside of its pod; so does
     // the gateway into its log, whose stand-in runs here.
     const ownWords =
-      /\/pods\/(noetl_noetl-(server|worker)|gateway_gateway)-[^/]+\/((noetl-server|worker|gateway)(\.previous)?\.log|tmp\/worker_config\.txt)$/;
+      /\/pods\/(noetl_noetl-(server|worker)|gateway_gateway)-[^/]+\/((noetl-server|worker|gateway)(\.previous)?\.log|volumes\/tmp\/worker_config\.txt)$/;
     const found: string[] = [];
     const own: string[] = [];
     const urls = await Promise.all(Object.values(PARTS).map(([namespace, label]) => natsUrlIn(namespace, label)));

@@ -306,7 +306,29 @@ const MOVING: BadStack[] = [
   ),
 ];
 
+/** A pod of this project's, by its labels. */
+const podOf = (labels: object, ...containers: object[]): object => ({
+  spec: { template: { metadata: { labels }, spec: { containers: containers.map(container) } } },
+});
+const READ_ONLY = { securityContext: { readOnlyRootFilesystem: true } };
+
 const PODS: BadStack[] = [
+  bad(
+    "root-read-only",
+    "a worker that can write to its image",
+    /containers\[1\]\.securityContext\.readOnlyRootFilesystem is not true$/,
+    k8s("apps/v1:Deployment", podOf({ app: "noetl-worker" }, READ_ONLY, {})),
+  ),
+  bad(
+    "root-read-only",
+    "a chart whose NATS can",
+    /Deployment app, rendered: .*readOnlyRootFilesystem is not true/,
+    renders({
+      apiVersion: "apps/v1",
+      kind: "Deployment",
+      ...podOf({ "app.kubernetes.io/name": "nats" }, { securityContext: { readOnlyRootFilesystem: false } }),
+    }),
+  ),
   bad(
     "pods-baseline",
     "a privileged container",
@@ -645,6 +667,11 @@ export const GOOD_STACKS: Readonly<Record<string, readonly Example[]>> = {
     deployment({ image: "noetl:2.8.9-alpine" }),
   ],
   "a capability of baseline": [deployment({ securityContext: { capabilities: { drop: ["ALL"], add: ["CHOWN"] } } })],
+  "pods that write to volumes alone, and others, of which nothing is said": [
+    k8s("apps/v1:Deployment", podOf({ app: "noetl-server" }, READ_ONLY)),
+    k8s("apps/v1:StatefulSet", podOf({ app: "postgres" }, {})),
+    k8s("apps/v1:Deployment", podOf({ app: "shop" }, {})),
+  ],
   "a namespace that enforces": [
     k8s("core/v1:Namespace", { metadata: { labels: { "pod-security.kubernetes.io/enforce": "restricted" } } }),
   ],

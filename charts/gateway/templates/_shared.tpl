@@ -88,9 +88,10 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{/* Security context of a container under Pod Security `restricted`. */}}
+{{/* Security context of a container under Pod Security `restricted`, which writes to nothing but its volumes. */}}
 {{- define "shared.containerSecurityContext" -}}
 allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
 capabilities:
   drop:
     - ALL

@@ -163,8 +163,8 @@ export const CREDENTIAL_RULES: readonly RiskRule[] = [
           if (old !== "off") return [];
           return warning(
             "natsTls",
-            "NATS restarts, and from then on demands TLS of whoever else connects, who has to trust the output natsCa. Servers of a cluster that " +
-              "runs do not change one by one (docs/tls.md).",
+            "NATS restarts, and from then on demands TLS of whoever else connects, who has to trust the output natsCa. A cluster that runs " +
+              "loses what only memory holds (docs/tls.md).",
           );
         }),
   },

@@ -7,7 +7,7 @@ import { GATEWAY_RELEASE } from "../../toolchain/gateway";
 import type { Program } from "../container";
 import { imageFolder, namesFile } from "../places";
 import { answers, holdsConnection } from "../probe";
-import type { ProgramTools, Situation } from "./situation";
+import { type ProgramTools, type Situation, writable } from "./situation";
 
 const ROLES: Readonly<Record<string, "server" | "worker" | "gateway">> = {
   "noetl-server": "server",
@@ -42,8 +42,9 @@ const gatewayOf = ({ gateway }: ProgramTools, image: string | undefined): string
 export async function noetl(situation: Situation): Promise<Program> {
   const { pod, container, folder } = situation;
   const role = ROLES[pod.metadata?.labels?.app ?? ""] ?? "server";
-  const tmp = path.join(folder, "tmp");
+  const tmp = (await situation.mounts())("/tmp") ?? path.join(folder, "tmp");
   fs.mkdirSync(tmp, { recursive: true, mode: 0o700 });
+  const writes = await writable(situation);
   const env = {
     PATH: process.env.PATH ?? "",
     HOME: folder,
@@ -54,14 +55,22 @@ export async function noetl(situation: Situation): Promise<Program> {
     ...(await authorities(situation)),
   };
   const contents = imageFolder(situation.dir, container.image ?? "");
-  if (role !== "gateway" && fs.existsSync(contents)) return fromContents(situation, { role, contents, env });
+  if (role !== "gateway" && fs.existsSync(contents))
+    return { ...fromContents(situation, { role, contents, env }), writes };
   const packages = packagesOf(situation.tools, container.image);
   const isReady = role === "worker" ? holdsNats(situation, env) : await answersHealth(role, situation, env);
   const port = role === "worker" ? undefined : String(await situation.port(portOf(role, container, env)));
   if (packages !== undefined && role !== "gateway") {
     const args = port === undefined ? [] : ["--host", "127.0.0.1", "--port", port];
     const { python } = packages;
-    return { command: python, args: ["-m", `noetl.${role}`, ...args], env: await forPython(situation, env), isReady };
+    const compiled = compiledFolder(packages);
+    return {
+      command: python,
+      args: ["-m", `noetl.${role}`, ...args],
+      env: { ...(await forPython(situation, env)), PYTHONPYCACHEPREFIX: compiled },
+      writes: writes && [...writes, compiled],
+      isReady,
+    };
   }
   const itself = role === "gateway" ? gatewayOf(situation.tools, container.image) : undefined;
   const words = itself === undefined ? ["main.js", role] : ["gateway-itself.js", itself];
@@ -69,9 +78,17 @@ export async function noetl(situation: Situation): Promise<Program> {
   const program = path.join(projectRoot(), "dist", "embedded", "noetl", file);
   return {
     ...(await throughScript(situation, [process.execPath, program, argument])),
+    writes,
     env: { ...env, TMPDIR: tmp, ...(port === undefined ? {} : { EMBEDDED_PORT: port }) },
     isReady,
   };
+}
+
+/** Where Python keeps what it has compiled: an image has it beside the packages, from when it was built. */
+function compiledFolder({ python }: NoetlPackages): string {
+  const folder = path.join(path.dirname(python), "..", "compiled");
+  fs.mkdirSync(folder, { recursive: true });
+  return folder;
 }
 
 /** NoETL as an image holds it whose packages were put into a folder: complete, incomplete, or of another line. */
@@ -142,10 +159,12 @@ function holdsNats({ lookUp }: Situation, env: Environment): NonNullable<Program
 }
 
 /** The environment of a Python process that runs here in the place of a container. */
-async function forPython({ mounts }: Situation, env: Environment): Promise<Record<string, string>> {
-  const place = await mounts();
+async function forPython({ mounts, sources, container }: Situation, env: Environment): Promise<Record<string, string>> {
+  const [place, deployed] = [await mounts(), await sources.environment(container)];
+  // What this machine adds are places here already.
   const placed = Object.entries(env).map(
-    ([name, value]) => [name, value.startsWith("/") ? (place(value) ?? value) : value] as const,
+    ([name, value]) =>
+      [name, value.startsWith("/") && deployed[name] === value ? (place(value) ?? value) : value] as const,
   );
   return {
     ...Object.fromEntries(placed),

@@ -6,7 +6,7 @@ import type { Program } from "../container";
 import { curlHome, imageFolder } from "../places";
 import { runsHere } from "../stages";
 import { packagesOf } from "./noetl";
-import type { Situation } from "./situation";
+import { type Situation, writable } from "./situation";
 
 /** A port of 127.0.0.1 on which nothing listens, for Services behind which nothing is ready. */
 const REFUSES = 1;
@@ -36,6 +36,7 @@ export async function script(situation: Situation): Promise<Program> {
   return {
     command: interpreter === "python" ? python : "sh",
     args: args.map((each) => (each.startsWith("/") ? (place(each) ?? each) : each)),
+    writes: await writable(situation),
     env: {
       PATH: process.env.PATH ?? "",
       HOME: folder,

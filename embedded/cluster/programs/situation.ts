@@ -3,6 +3,15 @@ import type { DatabaseTools } from "../../toolchain/database";
 import type { NoetlPackages } from "../../toolchain/noetl";
 import type { Sources } from "../sources";
 
+/** Where a container whose file system is read-only writes to; undefined of every other one. */
+export async function writable({ container, mounts }: Situation): Promise<string[] | undefined> {
+  if (container.securityContext?.readOnlyRootFilesystem !== true) return undefined;
+  const place = await mounts();
+  return (container.volumeMounts ?? []).flatMap(({ mountPath, readOnly }) =>
+    readOnly ? [] : (place(mountPath) ?? []),
+  );
+}
+
 /** What a program is made from. */
 export interface Situation {
   readonly pod: V1Pod;
