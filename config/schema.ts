@@ -601,6 +601,11 @@ export const SETTINGS = {
     allowed: "DEBUG, INFO, WARNING, ERROR or CRITICAL",
     check: is.oneOf("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
   }),
+  readOnlyRootFilesystem: flag(true, {
+    group: "NoETL",
+    description:
+      "Let server, workers and gateway write to nothing but their volumes (docs/security.md); false is for an image that writes elsewhere.",
+  }),
   noetlNodePort: nodePort("NoETL", "NodePort of the server's API; unset opens none.", NODE_PORTS.noetl),
   noetlChart: chart("./charts/noetl", "NoETL", "Chart that installs server and worker."),
   noetlChartRepository: chartRepository(undefined, "NoETL", "noetlChart"),

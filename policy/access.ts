@@ -348,7 +348,7 @@ export const rootReadOnly: ResourceRule = {
     "Whoever gets into such a container could change the program that runs in it, and a program that fills it takes the node's disk from its " +
     "neighbours: what a pod writes belongs into a volume, which has a limit.",
   remedy:
-    "Leave `readOnlyRootFilesystem` true, as the charts of this project have it, and give what has to be written a volume. A chart of " +
+    "Leave `readOnlyRootFilesystem` true, as charts and setting of this project have it, and give what has to be written a volume. A chart of " +
     "somebody else's may need a `transform`.",
   check: (resource) => {
     const pod = podSpec(resource);

@@ -114,6 +114,9 @@ export function postgresArgs(settings: Settings): PostgresArgs {
 const playbookJobs = ({ playbookJobs: asked }: Settings, closed: PoliciesOf): NoetlArgs["jobs"] =>
   asked === "off" ? false : asked === "own" ? closed("jobs") : undefined;
 
+/** What the charts have by themselves is not named to charts of somebody else. */
+const readOnlyRootFilesystem = (settings: Settings) => (settings.readOnlyRootFilesystem ? undefined : false);
+
 /** @param closed NetworkPolicies of the stack. */
 export function noetlArgs(settings: Settings, closed: PoliciesOf): Omit<NoetlArgs, "nats" | "database"> {
   return {
@@ -130,6 +133,7 @@ export function noetlArgs(settings: Settings, closed: PoliciesOf): Omit<NoetlArg
     workerResources: resources(settings, "worker"),
     workerStopSeconds: settings.workerStopSeconds,
     jobs: playbookJobs(settings, closed),
+    readOnlyRootFilesystem: readOnlyRootFilesystem(settings),
     ...poolsAndRollout(settings),
   };
 }
@@ -143,6 +147,7 @@ export function gatewayArgs(settings: Settings): Omit<GatewayArgs, "nats"> {
     publicUrl: settings.gatewayPublicUrl,
     authBypass: settings.gatewayAuthBypass,
     maskLogs: settings.gatewayMaskLogs,
+    readOnlyRootFilesystem: readOnlyRootFilesystem(settings),
     subjects: gatewaySubjects(settings),
     env: settings.gatewayEnv,
     timeoutSeconds: releaseTimeout(settings),

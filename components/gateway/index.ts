@@ -69,6 +69,8 @@ export interface GatewayArgs extends HelmArgs {
    * Needs `sh` and `mkfifo` in the image, which NoETL's own has. Default true; of no effect on a chart that is not this package's.
    */
   maskLogs?: boolean;
+  /** Whether the container can write to nothing but its volumes. Default true; only this package's chart heeds it. */
+  readOnlyRootFilesystem?: pulumi.Input<boolean>;
   /** Further environment variables, such as RUST_BACKTRACE; those of the other arguments win. Default: none. */
   env?: Record<string, pulumi.Input<string>>;
   /** Chart to install. Default: this package's `charts/gateway`. */

@@ -18,6 +18,8 @@ export interface GatewayValuesArgs {
   authBypass: boolean;
   /** Default true, in the chart. */
   maskLogs?: boolean;
+  /** Default true, in the chart. */
+  readOnlyRootFilesystem?: pulumi.Input<boolean>;
   /** Further environment variables; those that have a value of their own win over them. */
   env?: Record<string, pulumi.Input<string>>;
   loadBalancer?: boolean;
@@ -64,6 +66,7 @@ export function gatewayValues(args: GatewayValuesArgs): Record<string, unknown> 
       authBypass: String(args.authBypass),
     },
     maskLogs: args.maskLogs === false ? { enabled: false } : undefined,
+    readOnlyRootFilesystem: args.readOnlyRootFilesystem,
     extraEnv: args.env && Object.keys(args.env).length > 0 ? args.env : undefined,
     secrets: { revision: args.credentialsRevision },
     ...trustedAuthorities(args.nats),

@@ -77,6 +77,8 @@ export interface NoetlArgs extends HelmArgs {
    * Kubernetes. Only this package's chart heeds it.
    */
   jobs?: JobsArgs | false;
+  /** Whether the containers can write to nothing but their volumes. Default true; only this package's chart heeds it. */
+  readOnlyRootFilesystem?: pulumi.Input<boolean>;
   /** Pods that a rollout of server or workers adds and may miss. Default of each: the chart's, a quarter. */
   rollout?: Rollout;
   /** Further environment variables of the server, such as NOETL_POSTGRES_POOL_MAX_SIZE. */

@@ -87,6 +87,8 @@ export interface NoetlValuesArgs {
   workerStopSeconds: pulumi.Input<number>;
   /** Namespace of playbooks' jobs; false: there are none. Default: NoETL's own. */
   jobsNamespace?: pulumi.Input<string> | false;
+  /** Default true, in the chart. */
+  readOnlyRootFilesystem?: pulumi.Input<boolean>;
   rollout?: Rollout;
   /** Further environment variables, over those that follow from the other arguments. */
   serverEnv?: Record<string, pulumi.Input<string>>;
@@ -156,6 +158,7 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
         ? { enabled: false }
         : { enabled: true, type: "NodePort", port: LOCATIONS.noetl.port, nodePort: args.nodePort },
     persistence: { data: { enabled: false }, logs: { enabled: false } },
+    readOnlyRootFilesystem: args.readOnlyRootFilesystem,
     config: {
       server: {
         ...shared,

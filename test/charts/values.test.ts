@@ -246,4 +246,14 @@ describe("a pod's own folders", () => {
         expect(volumeMounts).toContainEqual({ name: "tmp", mountPath: "/tmp" });
     }
   });
+
+  it.each<[ChartName, readonly string[]]>([
+    ["noetl", ["noetl-server", "noetl-worker"]],
+    ["gateway", ["gateway"]],
+  ])("may be more, for an image that writes elsewhere: chart %s", async (chart, deployments) => {
+    const objects = await render(chart, merged(REQUIRED[chart], { readOnlyRootFilesystem: false }));
+    for (const name of deployments)
+      for (const { securityContext } of podTemplate(objects, name).spec.containers)
+        expect(securityContext).toMatchObject({ readOnlyRootFilesystem: false, allowPrivilegeEscalation: false });
+  });
 });

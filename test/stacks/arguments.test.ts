@@ -33,3 +33,15 @@ describe("the StorageClass of a part's volumes", () => {
     expect(natsVolume(settings).storageClass).toBe(expected[0]);
   });
 });
+
+it.each([
+  [{}, undefined],
+  [{ readOnlyRootFilesystem: "false" }, false],
+])(
+  "images that may be written to, by the settings %j: server, workers and gateway have it alike",
+  (given, expected) => {
+    const settings = settingsOf(given as Record<string, string>);
+    for (const args of [noetlArgs(settings, policiesOf(settings)), gatewayArgs(settings)])
+      expect(args.readOnlyRootFilesystem).toBe(expected);
+  },
+);

@@ -88,10 +88,10 @@ seccompProfile:
   type: RuntimeDefault
 {{- end }}
 
-{{/* Security context of a container under Pod Security `restricted`, which writes to nothing but its volumes. */}}
+{{/* Security context of a container under Pod Security `restricted`. */}}
 {{- define "shared.containerSecurityContext" -}}
 allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
+readOnlyRootFilesystem: {{ .Values.readOnlyRootFilesystem }}
 capabilities:
   drop:
     - ALL
