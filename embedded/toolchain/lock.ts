@@ -3,7 +3,8 @@ import * as path from "node:path";
 import type { Tool } from "./tools";
 
 /**
- * Takes a lock folder, waiting for at most 30 minutes while the process that holds it lives.
+ * Takes a lock folder, waiting for at most 30 minutes while the process that holds it lives. Of `NAME.lock` it removes what was left of
+ * `NAME` by a process that was killed: `NAME.PID.building` and the like.
  *
  * @param tool what the lock is for, for messages
  * @returns a function that gives the lock back
@@ -15,6 +16,7 @@ export async function lock(folder: string, tool: Pick<Tool, "name">, log: (line:
     try {
       fs.mkdirSync(folder);
       fs.writeFileSync(holder, String(process.pid));
+      removeUnfinished(folder.replace(/\.lock$/, ""));
       return () => fs.rmSync(folder, { recursive: true, force: true });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
@@ -27,6 +29,14 @@ export async function lock(folder: string, tool: Pick<Tool, "name">, log: (line:
     if (!isAnnounced) log(`${tool.name}: another process is building it; waiting`);
     isAnnounced = true;
     await new Promise((resolve) => setTimeout(resolve, 1000));
+  }
+}
+
+function removeUnfinished(target: string): void {
+  const [place, name] = [path.dirname(target), path.basename(target)];
+  for (const each of fs.readdirSync(place)) {
+    const rest = each.startsWith(name) ? each.slice(name.length) : "";
+    if (/^\.\d+\.[a-z]+$/.test(rest)) fs.rmSync(path.join(place, each), { recursive: true, force: true });
   }
 }
 

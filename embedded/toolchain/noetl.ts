@@ -127,8 +127,10 @@ async function ensureUv(log: (line: string) => void): Promise<string> {
   const target = path.join(folder, "uv");
   if (fs.existsSync(target)) return target;
   const { python } = await ensureDatabaseTools(log);
+  const release = await lock(`${folder}.lock`, { name: "uv" }, log);
   const unfinished = `${folder}.${process.pid}.installing`;
   try {
+    if (fs.existsSync(target)) return target;
     const pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--require-hashes"];
     await step(`installing uv ${version}`, [python, ...pip, "--only-binary=:all:", "--target", unfinished, "-r", UV]);
     fs.mkdirSync(folder, { recursive: true });
@@ -136,6 +138,7 @@ async function ensureUv(log: (line: string) => void): Promise<string> {
     return target;
   } finally {
     fs.rmSync(unfinished, { recursive: true, force: true });
+    release();
   }
 }
 
