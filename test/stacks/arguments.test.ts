@@ -40,7 +40,7 @@ it.each([
 ])(
   "images that may be written to, by the settings %j: server, workers and gateway have it alike",
   (given, expected) => {
-    const settings = settingsOf(given as Record<string, string>);
+    const settings = settingsOf(given);
     for (const args of [noetlArgs(settings, policiesOf(settings)), gatewayArgs(settings)])
       expect(args.readOnlyRootFilesystem).toBe(expected);
   },
