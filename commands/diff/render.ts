@@ -234,13 +234,10 @@ function contentOf(root: string, chart: string): string {
   const folder = path.resolve(root, chart);
   if (!fs.statSync(folder).isDirectory()) return "";
   const hash = crypto.createHash("sha256");
-  for (const entry of fs.readdirSync(folder, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const file = path.join(entry.parentPath, entry.name);
-    hash
-      .update(`${path.relative(folder, file)}\0`)
-      .update(fs.readFileSync(file))
-      .update("\0");
+  for (const name of fs.readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+    const file = path.join(folder, name);
+    if (!fs.statSync(file).isFile()) continue;
+    hash.update(`${name}\0`).update(fs.readFileSync(file)).update("\0");
   }
   return hash.digest("hex");
 }

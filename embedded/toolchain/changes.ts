@@ -11,9 +11,9 @@ const OURS = path.join(projectRoot(), "embedded", "toolchain", "without-clouds")
 const filesBelow = (folder: string): string[] =>
   fs.existsSync(folder)
     ? fs
-        .readdirSync(folder, { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile())
-        .map((entry) => path.join(entry.parentPath, entry.name))
+        .readdirSync(folder, { recursive: true, encoding: "utf8" })
+        .map((name) => path.join(folder, name))
+        .filter((file) => fs.statSync(file).isFile())
         .sort()
     : [];
 
@@ -60,9 +60,7 @@ export async function withChanges({ changes = [] }: Tool, places: Places): Promi
 async function changed(change: Change, { module, sources, env, signal }: Places): Promise<string> {
   const ours = path.join(OURS, change.module);
   if (fs.existsSync(path.join(ours, "go.mod"))) return ours;
-  const args = ["mod", "download", "-json", change.module];
-  const { stdout } = await promisify(execFile)("go", args, { cwd: module, env, signal, maxBuffer: 1 << 24 });
-  const { Dir: original } = JSON.parse(stdout) as { Dir: string };
+  const original = await downloaded(change.module, { module, env, signal });
   const copy = path.join(sources, change.module);
   const { from, to } = change.renamed ?? { from: "", to: "" };
   let renamed = 0;
@@ -81,4 +79,17 @@ async function changed(change: Change, { module, sources, env, signal }: Places)
   }
   if (from && renamed === 0) throw new Error(`${change.module} does not name ${from} any more: remove that change`);
   return copy;
+}
+
+/** Folder in which Go keeps a module. */
+async function downloaded(name: string, { module, env, signal }: Omit<Places, "sources">): Promise<string> {
+  const go = promisify(execFile)("go", ["mod", "download", "-json", name], { cwd: module, env, signal });
+  const { stdout, stderr } = await go.catch((error: Error & { stdout?: string; stderr?: string }) => {
+    if (error.stdout === undefined || signal?.aborted) throw error;
+    return { stdout: error.stdout, stderr: error.stderr ?? "" };
+  });
+  // Go says in its answer why there is none.
+  const { Dir, Error: reason } = JSON.parse(stdout || "{}") as { Dir?: string; Error?: string };
+  if (Dir === undefined) throw new Error(`the Go module ${name} cannot be had: ${reason ?? stderr.trim()}`);
+  return Dir;
 }

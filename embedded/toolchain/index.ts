@@ -132,19 +132,15 @@ class Builder {
     this.count++;
     this.total = Math.max(this.total, this.count);
     const step = `${this.count}/${this.total}`;
-    const built = this.last.then(() => this.timed(tool, step));
+    const estimate = this.estimates.get(tool.name) ?? tool.buildSeconds;
+    const seconds = () => estimate * slowness(this.built);
+    const onBuilt = (took: number): void => {
+      this.built.estimated += estimate;
+      this.built.seconds += took;
+    };
+    const built = this.last.then(() => buildTool(tool, { step, seconds, onBuilt, log: this.log, signal: this.signal }));
     this.last = built;
     return built;
-  }
-
-  private async timed(tool: Tool, step: string): Promise<string> {
-    const began = Date.now();
-    const estimate = this.estimates.get(tool.name) ?? tool.buildSeconds;
-    const seconds = estimate * slowness(this.built);
-    const file = await buildTool(tool, { step, seconds, log: this.log, signal: this.signal });
-    this.built.estimated += estimate;
-    this.built.seconds += (Date.now() - began) / 1000;
-    return file;
   }
 }
 

@@ -35,20 +35,31 @@ export async function lock(folder: string, tool: Pick<Tool, "name">, log: (line:
 function removeUnfinished(target: string): void {
   const [place, name] = [path.dirname(target), path.basename(target)];
   for (const each of fs.readdirSync(place)) {
-    const rest = each.startsWith(name) ? each.slice(name.length) : "";
-    if (/^\.\d+\.[a-z]+$/.test(rest)) fs.rmSync(path.join(place, each), { recursive: true, force: true });
+    const pid = each.startsWith(name) ? /^\.(\d+)\.[a-z]+$/.exec(each.slice(name.length))?.[1] : undefined;
+    if (pid === undefined || runs(Number(pid))) continue;
+    try {
+      fs.rmSync(path.join(place, each), { recursive: true, force: true });
+    } catch {
+      // Its compiler may go on for a moment: the next one that takes the lock removes it.
+    }
+  }
+}
+
+function runs(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 
 function isAlive(pidFile: string): boolean {
   try {
-    process.kill(Number(fs.readFileSync(pidFile, "utf8")), 0);
-    return true;
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
+    return runs(Number(fs.readFileSync(pidFile, "utf8")));
+  } catch {
     // The holder makes the folder first and writes its id a moment later.
-    if (code === "ENOENT") return fs.existsSync(path.dirname(pidFile)) && ageMs(path.dirname(pidFile)) < 5000;
-    return code === "EPERM";
+    return fs.existsSync(path.dirname(pidFile)) && ageMs(path.dirname(pidFile)) < 5000;
   }
 }
 

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { canBeReadOnly, confined } from "../../../embedded/cluster/read-only";
 
 let dir: string;
-beforeAll(() => (dir = fs.mkdtempSync(path.join(os.tmpdir(), "read-only "))));
+beforeAll(() => (dir = fs.mkdtempSync(path.join(os.tmpdir(), "read-only 2 * "))));
 afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
 
 /** What a shell says that tries to write into folders, one after the other. */

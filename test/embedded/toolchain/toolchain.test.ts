@@ -201,6 +201,13 @@ while [ "$1" != -o ]; do shift; done
 echo built > "$2"`,
     );
 
+  it("says why a module cannot be had, in Go's words", async () => {
+    command("go", `[ "$1" = version ] && exit 0; echo '{"Path": "gocloud.dev", "Error": "403 Forbidden"}'; exit 1`);
+    await expect(ensureTools(["kwok"], () => undefined)).rejects.toThrow(
+      "the Go module sigs.k8s.io/kwok cannot be had: 403 Forbidden",
+    );
+  });
+
   it("has another name where a library has renamed something, and fails where there is nothing to rename", async () => {
     const { from, to } = TOOLS.kwok.changes[0].renamed;
     const original = path.join(dir, "original");
