@@ -120,7 +120,8 @@ export function rollGate(contract: () => StreamContractArgs, refuses: boolean): 
     const anyway = refuses
       ? "The update will ask again, and refuse."
       : "It is done all the same: natsGuardRolls is false.";
-    if (!refuses || (isPreview && problem.kind === "unasked")) return pulumi.log.warn(`${problem.why} ${anyway}`, at(urn));
+    if (!refuses || (isPreview && problem.kind === "unasked"))
+      return pulumi.log.warn(`${problem.why} ${anyway}`, at(urn));
     throw new Error(`NATS was left as it is. ${problem.why} ${wayOut(problem.kind, resize)}`);
   };
 }

@@ -114,8 +114,7 @@ describe("a cluster whose servers come to TLS among one another, or leave it", (
     });
   });
 
-  it("says where NATS could not be asked", () =>
-    expect(rollProblem("no answer", PARTS)).toEqual(unasked));
+  it("says where NATS could not be asked", () => expect(rollProblem("no answer", PARTS)).toEqual(unasked));
 });
 
 it("what is held counts, though a consumer has read it; of NoETL's commands only where one waits", async () => {
