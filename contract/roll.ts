@@ -25,41 +25,55 @@ export interface Inventory {
   readonly groups: readonly RaftGroup[];
   /** Streams that nobody answers for, which have no leader. */
   readonly missing: readonly string[];
-  /** Messages by stream, of those that hold some: what waits for a consumer, or all where a stream has none. */
+  /** Messages by stream, of those that hold some. NoETL's own is left out where no consumer of it has anything left to do. */
   readonly messages: Readonly<Record<string, number>>;
   /** Streams that are kept in memory. */
   readonly inMemory: readonly string[];
 }
 
-/** Undefined where nothing stands in the way; else why not, in sentences. */
-export function rollProblem(inventory: Inventory | string, resize: Resize): string | undefined {
+/** Why the servers may not be rolled. */
+export interface RollProblem {
+  /** Whether something would be dropped, NATS could not be asked what would be, or a copy is not there. */
+  readonly kind: "drops" | "unasked" | "out of step";
+  /** In sentences. */
+  readonly why: string;
+}
+
+/** Undefined where nothing stands in the way. */
+export function rollProblem(inventory: Inventory | string, resize: Resize): RollProblem | undefined {
   const { before, after } = resize;
   const drops = dropWords(resize);
   if (typeof inventory === "string") {
-    return drops === undefined ? undefined : `${drops} What it holds could not be asked: ${inventory}.`;
+    if (drops === undefined) return undefined;
+    return { kind: "unasked", why: `${drops} What NATS holds could not be asked: ${inventory}.` };
   }
-  const { groups, missing, messages, inMemory } = inventory;
+  const { messages, inMemory } = inventory;
   if (drops !== undefined) {
     const held = Object.entries(messages)
       .filter(([stream]) => resizes(resize) || inMemory.includes(stream))
       .map(([stream, count]) => `${stream} (${plural(count, "message")})`);
-    if (held.length > 0) return `${drops} These are now: ${held.join(", ")}.`;
+    if (held.length > 0) return { kind: "drops", why: `${drops} These are now: ${held.join(", ")}.` };
     if (resizes(resize)) return undefined;
   }
-  if (before === 1) return undefined;
-  const trouble = [
+  const trouble = before === 1 ? [] : outOfStep(inventory, after);
+  if (trouble.length === 0) return undefined;
+  const shown = [
+    ...trouble.slice(0, MOST_SHOWN),
+    ...(trouble.length > MOST_SHOWN ? [`and ${trouble.length - MOST_SHOWN} more`] : []),
+  ];
+  const why = `This stops the NATS servers one by one, and not everything has its copies now: ${shown.join("; ")}.`;
+  return { kind: "out of step", why };
+}
+
+/** What lacks a leader or a copy, or would. */
+function outOfStep({ groups, missing }: Inventory, after: number): string[] {
+  return [
     ...missing.map((stream) => `stream ${stream} has no leader`),
     ...groups.flatMap(({ of, cluster }) => {
       const problems = [...peersOf({ cluster }).trouble, ...leaving(cluster, after)];
       return problems.length === 0 ? [] : [`${of}: ${problems.join(", ")}`];
     }),
   ];
-  if (trouble.length === 0) return undefined;
-  const shown = [
-    ...trouble.slice(0, MOST_SHOWN),
-    ...(trouble.length > MOST_SHOWN ? [`and ${trouble.length - MOST_SHOWN} more`] : []),
-  ];
-  return `This stops the NATS servers one by one, and not everything has its copies now: ${shown.join("; ")}.`;
 }
 
 /** So many troubles are named. */
@@ -96,7 +110,7 @@ export async function inventoryOf(inputs: ContractInputs, seconds = ASK_SECONDS)
   try {
     const session = await openSession(inputs, deadline);
     try {
-      return await askAll(session, deadline);
+      return await askAll(session, inputs.stream, deadline);
     } finally {
       await session.close();
     }
@@ -106,7 +120,7 @@ export async function inventoryOf(inputs: ContractInputs, seconds = ASK_SECONDS)
   }
 }
 
-async function askAll(session: Session, deadline: Deadline): Promise<Inventory> {
+async function askAll(session: Session, own: string, deadline: Deadline): Promise<Inventory> {
   const streams = await session.streams(deadline);
   const missing = [...streams.missing];
   const groups: RaftGroup[] = [];
@@ -119,10 +133,11 @@ async function askAll(session: Session, deadline: Deadline): Promise<Inventory> 
     const consumers = await session.consumers(config.name, deadline);
     for (const consumer of consumers.items)
       groups.push({ of: `consumer ${consumer.name} of ${config.name}`, cluster: consumer.cluster });
-    // A stream keeps what its workers have acknowledged, too, until it is too old.
+    missing.push(...consumers.missing.map((name) => `${config.name}, consumer ${name}`));
+    // NoETL's stream keeps what its workers have acknowledged, too, until it is too old. What others keep is there to be read again.
+    if (config.name !== own) continue;
     const waiting = consumers.items.map((consumer) => consumer.num_pending + consumer.num_ack_pending);
     if (waiting.length > 0 && Math.max(...waiting) === 0) delete messages[config.name];
-    missing.push(...consumers.missing.map((name) => `${config.name}, consumer ${name}`));
   }
   return { groups, missing, messages, inMemory: inMemory.map(({ config }) => config.name) };
 }

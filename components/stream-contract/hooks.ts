@@ -1,9 +1,9 @@
 import { AsyncResource } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
-import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
 import { HELM_TIMEOUT_SECONDS } from "../../contract/defaults";
 import { type Resize, resizes } from "../../contract/resize";
+import type { RollProblem } from "../../contract/roll";
 import { plural, sentenceCase } from "../../contract/wording";
 import { serversDigest } from "../nats-jetstream/values";
 import type { Preflight } from "../../contract/preflight";
@@ -92,7 +92,7 @@ export function guardServers(
   if (!knowsHooks()) return opts;
   const tell: pulumi.ResourceHookFunction = async ({ urn, oldInputs, newInputs }) => {
     if (digestOf(oldInputs) === digestOf(newInputs)) return;
-    const args = await Promise.race([known(contract()), sleep(KNOWN_MILLISECONDS, undefined, { ref: false })]);
+    const args = await knownWithin(KNOWN_MILLISECONDS, contract);
     const losses = args && (await provider().lostWithServers(args));
     await pulumi.log.warn(restartWords(losses), at(urn));
   };
@@ -112,33 +112,40 @@ export function rollGate(contract: () => StreamContractArgs, refuses: boolean): 
     const servers = { before: serversOf(oldInputs), after: serversOf(newInputs) };
     const resize = { ...servers, parts: areApart(routesOf(oldInputs), routesOf(newInputs)) };
     const isPreview = pulumi.runtime.isDryRun();
-    // Whether copies are in step now says nothing about the update that follows a preview.
     if (isPreview && !resizes(resize) && !resize.parts) return;
-    const patience = isPreview ? KNOWN_MILLISECONDS : LOGIN_MILLISECONDS;
-    const args = await Promise.race([known(contract()), sleep(patience, undefined, { ref: false })]);
+    const args = await knownWithin(isPreview ? KNOWN_MILLISECONDS : LOGIN_MILLISECONDS, contract);
     const problem = await provider().beforeRoll(args, resize);
-    if (problem === undefined) return;
+    // Whether copies are in step now says nothing about the update that follows a preview.
+    if (problem === undefined || (isPreview && problem.kind === "out of step")) return;
     const anyway = refuses
       ? "The update will ask again, and refuse."
       : "It is done all the same: natsGuardRolls is false.";
-    if (!refuses || (isPreview && !problem.isKnown)) return pulumi.log.warn(`${problem.why} ${anyway}`, at(urn));
-    throw new Error(`NATS was left as it is. ${problem.why} ${wayOut(resize)}`);
+    if (!refuses || (isPreview && problem.kind === "unasked"))
+      return pulumi.log.warn(`${problem.why} ${anyway}`, at(urn));
+    throw new Error(`NATS was left as it is. ${problem.why} ${wayOut(problem.kind, resize)}`);
   };
 }
 
-function wayOut(resize: Resize): string {
-  const { before, parts } = resize;
+function wayOut(kind: RollProblem["kind"], resize: Resize): string {
+  const { before } = resize;
   const anyway = "`pulumi config set natsGuardRolls false` does it all the same";
-  if (parts && !resizes(resize)) {
+  if (kind === "out of step") {
+    return `Run the update again when all are in step (\`nats stream report\`). Where the update is what brings them back, ${anyway}.`;
+  }
+  if (resizes(resize)) {
     return (
-      "Run it again when the workers have taken what waits there. To keep the stream of the commands on disk from now on: `pulumi config set " +
-      `natsStreamStorage file\`, and \`npm run doctor -- --repair\`, which takes along what it holds (docs/tls.md). To lose them: ${anyway}.`
+      `To keep ${before === 1 ? "one server" : `${before} servers`}: \`pulumi config set natsReplicas ${before}\`. To keep what is held: ` +
+      `docs/availability.md. To start empty: ${anyway}.`
     );
   }
-  return resizes(resize)
-    ? `To keep ${before === 1 ? "one server" : `${before} servers`}: \`pulumi config set natsReplicas ${before}\`. To keep what is held: ` +
-        `docs/availability.md. To start empty: ${anyway}.`
-    : `Run the update again when all are in step (\`nats stream report\`). Where the update is what brings them back, ${anyway}.`;
+  if (kind === "unasked") {
+    return `Run the update again when NATS answers. Where the update is what brings it back, ${anyway}, and loses what is in memory.`;
+  }
+  return (
+    "Of commands, run it again when the workers have taken what waits. To keep their stream on disk from now on: `pulumi config set " +
+    `natsStreamStorage file\`, and \`npm run doctor -- --stack ${pulumi.getStack()} --repair\`, which takes along what it holds (docs/tls.md). ` +
+    `To lose what is in memory: ${anyway}.`
+  );
 }
 
 /** The certificate that the servers of a cluster show one another, in a Helm release of the chart nats/nats. */
@@ -156,7 +163,8 @@ function routesOf({ values }: Record<string, unknown> = {}): Routes {
   return { isCluster: enabled, isTls: tls?.enabled ?? false, secret: tls?.secretName };
 }
 
-const isKnown = (value: unknown): value is string => typeof value === "string" && value !== unknownValue;
+/** A name that is not known yet is an object of the engine's SDK. */
+const isKnown = (value: unknown): value is string => typeof value === "string";
 
 /** Whether servers of two releases do not find one another. Another Secret counts as other authorities. */
 const areApart = (was: Routes, wanted: Routes): boolean =>
@@ -202,6 +210,17 @@ const inProgram = (hook: pulumi.ResourceHookFunction): pulumi.ResourceHookFuncti
 function knowsHooks(): boolean {
   const monitor = pulumi.runtime.getMonitor() as { registerResourceHook?: unknown } | undefined;
   return typeof monitor?.registerResourceHook === "function";
+}
+
+/**
+ * The contract as servers are asked by that are about to change; undefined where that takes longer to be known. The certificate's
+ * authorities may be made by the same update, and a preview never knows them: `asServersAre` asks without them.
+ */
+function knownWithin(milliseconds: number, contract: () => StreamContractArgs): Promise<object | undefined> {
+  const { connection, ...rest } = contract();
+  const { tls, ...way } = connection ?? {};
+  const asked = { ...rest, connection: "servers" in way ? { ...way, tls } : way };
+  return Promise.race([known(asked), sleep(milliseconds, undefined, { ref: false })]);
 }
 
 /** The arguments, once everything in them is known. */

@@ -32,7 +32,7 @@ import {
   type Preflight,
 } from "../../contract/preflight";
 import type { Resize } from "../../contract/resize";
-import { inventoryOf, rollProblem } from "../../contract/roll";
+import { inventoryOf, rollProblem, type RollProblem } from "../../contract/roll";
 import { checkName, RULES, type Check } from "../../contract/rules";
 import { runOf, takeRun } from "./run";
 
@@ -179,12 +179,6 @@ async function checked(
   return { ...inputs, ...report, differences: differencesIn(checks) };
 }
 
-/** Why the servers may not be rolled, and whether NATS could be asked. */
-interface RollProblem {
-  readonly why: string;
-  readonly isKnown: boolean;
-}
-
 /** What the program asks beside the releases; see `hooks.ts`. Arguments as {@link check} takes them. */
 export const beforeNoetl = (args: object): Promise<Preflight> => preflight(inputsOf(args));
 export const beforeGateway = (args: object): Promise<Preflight> => preflight(inputsOf(args), "gateway");
@@ -192,8 +186,7 @@ export const lostWithServers = (args: object): Promise<Loss[] | undefined> =>
   memoryStreams(asServersAre(inputsOf(args)));
 export const beforeRoll = async (args: object | undefined, resize: Resize): Promise<RollProblem | undefined> => {
   const inventory = args ? await inventoryOf(asServersAre(inputsOf(args))) : "the login is not known yet";
-  const why = rollProblem(inventory, resize);
-  return why === undefined ? undefined : { why, isKnown: typeof inventory !== "string" };
+  return rollProblem(inventory, resize);
 };
 export const whileNoetlStarts = (args: object): Promise<Hindrance[]> => hindrances(inputsOf(args));
 

@@ -44,7 +44,9 @@ it("a lone server's streams are dropped by the cluster that it joins, refused be
       await (await consumer.next())?.ackAck();
     });
     await nats("kv add sessions --storage memory");
-    expect(rollProblem(await inventoryOf(inputs), RESIZE)).toContain(`These are now: ${STREAM.name} (2 messages).`);
+    expect(rollProblem(await inventoryOf(inputs), RESIZE)?.why).toContain(
+      `These are now: ${STREAM.name} (2 messages).`,
+    );
     await nats(`stream backup ${STREAM.name} ${dir}/backup --no-progress`);
     // What is in memory cannot be backed up.
     await expect(nats(`stream backup KV_sessions ${dir}/memory --no-progress`)).rejects.toThrow(/memory streams/);

@@ -216,7 +216,7 @@ describe("a cluster of three servers", { timeout: 180_000 }, () => {
       },
       ELECTIONS_MILLISECONDS,
     );
-    expect(rollProblem(inventory, { before: 3, after: 3 })).toMatch(
+    expect(rollProblem(inventory, { before: 3, after: 3 })?.why).toMatch(
       new RegExp(`stream ${STREAM.name}: ${missing} is (offline|not in step)`),
     );
     const others = (await witness()).cluster?.replicas ?? [];

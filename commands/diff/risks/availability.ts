@@ -112,6 +112,16 @@ export const losesMemory = (objects: readonly ObjectDelta[]): boolean =>
       Math.max(replicasOf(delta.old), replicasOf(delta.new)) === 1,
   );
 
+/** True where the servers of a cluster restart one by one. */
+export const rollsCluster = (objects: readonly ObjectDelta[]): boolean =>
+  objects.some(
+    (delta) =>
+      isNatsServers(delta) &&
+      delta.op === "update" &&
+      delta.restarts &&
+      Math.min(replicasOf(delta.old), replicasOf(delta.new)) > 1,
+  );
+
 /** Measured with nats-server 2.15: a server that joins a cluster drops the streams that it kept alone, on disk too. */
 function natsRestart(delta: ObjectDelta, contract: ContractInputs | undefined): Finding[] {
   const [before, after] = [replicasOf(delta.old), replicasOf(delta.new)];

@@ -1,10 +1,13 @@
 /** Credentials that change, that everybody can read, or that nobody is asked for. */
 import { isCredential } from "../../shared/mask";
 import { SHOWN } from "../../shared/placeholders";
+import type { Scalar } from "../compare";
+import { rollsCluster } from "./availability";
 import {
   at,
   danger,
   type Facts,
+  type Finding,
   kindOf,
   nameOfPath,
   objectName,
@@ -64,6 +67,26 @@ function credentialChanges({ resources, objects, settings }: Facts) {
   const pods = objects.filter(({ restarts }) => restarts).map(objectName);
   return { secrets, pods, sources: [...settingNames, ...drawn] };
 }
+
+/** What preview and update refuse while anything waits there. */
+const PARTED = "A cluster that runs loses what only memory holds, and `pulumi up` refuses that (docs/tls.md).";
+
+/** A change of natsTls. */
+function natsTls(old: Scalar = "off", now: Scalar = "off", objects: Facts["objects"]): Finding[] {
+  if (now === "off") {
+    return [danger("natsTls", `passwords, commands and results cross the cluster's network in clear again. ${PARTED}`)];
+  }
+  if (old !== "off") return anotherSecret("natsTls", objects);
+  const whoever =
+    "NATS restarts, and from then on demands TLS of whoever else connects, who has to trust the output natsCa.";
+  return [warning("natsTls", `${whoever} ${PARTED}`)];
+}
+
+/** Where the Secret is the same as before, nothing restarts. */
+const anotherSecret = (setting: string, objects: Facts["objects"]): Finding[] =>
+  rollsCluster(objects)
+    ? [warning(setting, `NATS' servers restart one by one with the certificate of another Secret. ${PARTED}`)]
+    : [];
 
 export const CREDENTIAL_RULES: readonly RiskRule[] = [
   {
@@ -152,21 +175,14 @@ export const CREDENTIAL_RULES: readonly RiskRule[] = [
   },
   {
     id: "nats-tls",
-    warns: "a NATS whose clients speak TLS no more, or from now on (natsTls)",
-    find: ({ settings }) =>
-      settings
-        .filter(({ key }) => key === "natsTls")
-        .flatMap(({ old = "off", new: now = "off" }) => {
-          if (now === "off") {
-            return danger("natsTls", "passwords, commands and results cross the cluster's network in clear again.");
-          }
-          if (old !== "off") return [];
-          return warning(
-            "natsTls",
-            "NATS restarts, and from then on demands TLS of whoever else connects, who has to trust the output natsCa. A cluster that runs " +
-              "loses what only memory holds (docs/tls.md).",
-          );
-        }),
+    warns:
+      "a NATS whose clients speak TLS no more, or from now on (natsTls), and a cluster whose servers get the certificate of another Secret",
+    find: ({ settings, objects }) =>
+      settings.flatMap(({ key, old, new: now }) => {
+        if (key === "natsTls") return natsTls(old, now, objects);
+        // Where it comes or goes, natsTls does, too.
+        return key === "natsTlsSecret" && old !== undefined && now !== undefined ? anotherSecret(key, objects) : [];
+      }),
   },
   {
     id: "authentication-off",

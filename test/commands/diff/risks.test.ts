@@ -142,6 +142,38 @@ it("a NATS without TLS again is a danger, and one with TLS from now on is said",
   expect(found("generated", "provided")).toEqual([]);
 });
 
+describe("what servers of NATS lose that do not find one another any more", () => {
+  const found = (key: string, [old, now]: readonly (string | undefined)[], servers = 3, restarts = true) =>
+    risks({
+      settings: [{ key, op: "change", old, new: now }],
+      objects: [
+        {
+          op: "update",
+          old: set("nats", "nats:2.15.2", servers),
+          new: set("nats", "nats:2.15.2", servers),
+          rendered: true,
+          restarts,
+          changes: [],
+        },
+      ],
+    }).filter(({ rule, text }) => rule === "nats-tls" && text.includes("loses what only memory holds"));
+
+  it.each([
+    ["natsTls", [undefined, "generated"], "warning"],
+    ["natsTls", ["generated", "off"], "danger"],
+    ["natsTls", ["generated", "provided"], "warning"],
+    ["natsTlsSecret", ["mine", "another"], "warning"],
+  ])("is said where %s changes: %j", (key, change, level) =>
+    expect(found(key, change)).toEqual([expect.objectContaining({ level })]),
+  );
+
+  it("is not where one server has another certificate, nothing restarts, or the Secret comes with natsTls", () => {
+    expect(found("natsTlsSecret", ["mine", "another"], 1)).toEqual([]);
+    expect(found("natsTls", ["generated", "cert-manager"], 3, false)).toEqual([]);
+    expect(found("natsTlsSecret", [undefined, "mine"])).toEqual([]);
+  });
+});
+
 describe("a namespace's network", () => {
   const CLOSED = { podSelector: {}, policyTypes: ["Ingress", "Egress"] };
   const policy = (name: string, spec: object): KubeObject => ({

@@ -157,7 +157,7 @@ it("a roll to TLS loses what only memory holds, with all its copies, and nothing
   expect((await monitor(2, "/healthz")).status).toBe(503);
   expect(await held(MEMORY, PLAIN)).toBe(MESSAGES);
   const inventory = await inventoryOf(withDefaults({ connection: { servers: [at(0).address] }, timeoutSeconds: 15 }));
-  expect(rollProblem(inventory, { before: 3, after: 3, parts: true })).toContain(
+  expect(rollProblem(inventory, { before: 3, after: 3, parts: true })?.why).toContain(
     `These are now: ${MEMORY} (${MESSAGES} messages).`,
   );
   await at(1).restart(config(1, true));

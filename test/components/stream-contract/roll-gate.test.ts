@@ -4,13 +4,15 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import { natsValues } from "../../../components/nats-jetstream/values";
 import { rollGate } from "../../../components/stream-contract/hooks";
 import type { Resize } from "../../../contract/resize";
+import type { RollProblem } from "../../../contract/roll";
 import { rejection } from "../../support/nats";
 
-/** What was asked of NATS, and its answer; the compiled module asks it. */
-const nats = { asked: [] as Resize[], answer: undefined as { why: string; isKnown: boolean } | undefined };
+/** What was asked of NATS and by which arguments, and its answer; the compiled module asks it. */
+const nats = { asked: [] as Resize[], by: [] as unknown[], answer: undefined as RollProblem | undefined };
 vi.mock("../../../components/stream-contract/resource", () => ({
   provider: () => ({
-    beforeRoll: (_: object, resize: Resize) => {
+    beforeRoll: (args: object | undefined, resize: Resize) => {
+      nats.by.push(args);
       nats.asked.push(resize);
       return Promise.resolve(nats.answer);
     },
@@ -27,15 +29,20 @@ const release = (secret?: string, replicas = 3) => ({
     ...(secret === undefined ? {} : { tls: { certificate: secret, authority: "nats-ca" } }),
   }),
 });
-const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+/** A name that is not known yet, as the engine hands it to hooks. */
+const UNKNOWN = pulumi.unknown as unknown as string;
+/** The contract of a stack whose certificate is made by the same update. */
+const CONTRACT = {
+  connection: { namespace: "nats", tls: { ca: pulumi.output(new Promise<string>(() => undefined)) } },
+};
 
 const update = async (oldInputs: object, newInputs: object, refuses = true): Promise<void> => {
-  const gate = rollGate(() => ({}), refuses);
+  const gate = rollGate(() => CONTRACT, refuses);
   await gate({ urn: "urn", oldInputs, newInputs } as unknown as pulumi.ResourceHookArgs);
 };
 
 beforeEach(() => {
-  Object.assign(nats, { asked: [], answer: undefined });
+  Object.assign(nats, { asked: [], by: [], answer: undefined });
   warn.mockClear();
 });
 
@@ -60,11 +67,12 @@ describe.each([
   ])("asks what a cluster loses whose servers %s, and is refused where it does", async (_how, before, after) => {
     await update(before, after);
     expect(nats.asked).toEqual([{ before: 3, after: 3, parts: true }]);
-    nats.answer = { why: "NOETL_COMMANDS is lost.", isKnown: true };
+    expect(nats.by).toEqual([{ connection: { namespace: "nats" } }]);
+    nats.answer = { why: "NOETL_COMMANDS is lost.", kind: "drops" };
     expect((await rejection(update(before, after))).message).toBe(
-      "NATS was left as it is. NOETL_COMMANDS is lost. Run it again when the workers have taken what waits there. To keep the stream of the " +
-        "commands on disk from now on: `pulumi config set natsStreamStorage file`, and `npm run doctor -- --repair`, which takes along what it " +
-        "holds (docs/tls.md). To lose them: `pulumi config set natsGuardRolls false` does it all the same.",
+      "NATS was left as it is. NOETL_COMMANDS is lost. Of commands, run it again when the workers have taken what waits. To keep their stream " +
+        "on disk from now on: `pulumi config set natsStreamStorage file`, and `npm run doctor -- --stack stack --repair`, which takes along " +
+        "what it holds (docs/tls.md). To lose what is in memory: `pulumi config set natsGuardRolls false` does it all the same.",
     );
     await update(before, after, false);
     expect(warn.mock.calls.map(([text]) => text)).toEqual([
@@ -78,6 +86,37 @@ describe.each([
   ])("takes %s for a roll like any other", async (_what, before, after) => {
     await update(before, after);
     expect(nats.asked.filter(({ parts }) => parts)).toEqual([]);
+  });
+
+  it("says what helps where NATS could not be asked; a preview goes on, for the update asks again", async () => {
+    nats.answer = { why: "NATS could not be asked.", kind: "unasked" };
+    const outcome = update(release(), release("nats-tls"));
+    if (isPreview) {
+      await outcome;
+      expect(warn).toHaveBeenCalledWith(
+        "NATS could not be asked. The update will ask again, and refuse.",
+        expect.anything(),
+      );
+    } else {
+      expect((await rejection(outcome)).message).toBe(
+        "NATS was left as it is. NATS could not be asked. Run the update again when NATS answers. Where the update is what brings it back, " +
+          "`pulumi config set natsGuardRolls false` does it all the same, and loses what is in memory.",
+      );
+    }
+  });
+
+  it("stops at a copy that is not in step only where the update is made", async () => {
+    nats.answer = { why: "Not in step.", kind: "out of step" };
+    const outcome = update(release(), release("nats-tls"));
+    if (isPreview) {
+      await outcome;
+      expect(warn).not.toHaveBeenCalled();
+    } else {
+      expect((await rejection(outcome)).message).toBe(
+        "NATS was left as it is. Not in step. Run the update again when all are in step (`nats stream report`). Where the update is what brings " +
+          "them back, `pulumi config set natsGuardRolls false` does it all the same.",
+      );
+    }
   });
 
   it("asks nothing of the kind of a lone server", async () => {
