@@ -1,26 +1,10 @@
 import { plural } from "./wording";
-import { consumerTerms, isServersConnection, type ContractInputs } from "./inputs";
+import { consumerTerms, type ContractInputs } from "./inputs";
 import { checkName, type Fix, type Observed, type RuleResult } from "./rules";
 import type { Session } from "./nats/session";
 import { bucketStream } from "./buckets";
 import { toSeconds } from "./rules/rule";
-import { kubectlTo } from "./kubernetes/kubectl";
-import { quoted } from "./shell";
-
-/** A command line: a program with what leads it to its place, and words for it. */
-const line = (program: string, ...words: readonly string[]): string => [program, ...words.map(quoted)].join(" ");
-
-/** The programs of one set-up, as a command line has them. No command holds a credential. */
-function programsOf({ connection }: ContractInputs): { nats: string; kubectl: string } {
-  if (isServersConnection(connection)) {
-    return { nats: line("nats", "--server", connection.servers.join(",")), kubectl: "kubectl" };
-  }
-  const kubectl = kubectlTo(connection);
-  if (connection.natsCommand !== undefined) return { nats: connection.natsCommand, kubectl };
-  // The nats chart names its box after the release, as it does its Service, and logs it in.
-  const box = line(kubectl, "-n", connection.namespace, "exec", `deploy/${connection.service}-box`, "--", "nats");
-  return { nats: box, kubectl };
-}
+import { line, programsOf } from "./programs";
 
 type Flag = (value: never) => string[];
 
@@ -197,7 +181,8 @@ export function contractMessage(
   if (fixes.some(({ action }) => action === "recreate-stream") && storedMessages > 0) {
     lines.push(`  Removing the stream drops the ${plural(storedMessages, "message")} in it.`);
   }
-  if (commands.some((command) => command.startsWith("nats "))) {
+  // Of advice it is a part.
+  if ([...advice, ...commands].some((text) => /(?<!\S)[`(]?nats --server /.test(text))) {
     lines.push("  The nats command takes the login from NATS_USER and NATS_PASSWORD in its environment.");
   }
   return lines.join("\n");

@@ -1,7 +1,7 @@
 /** What is declared, as rules of the contract: one check for each object. */
 import type { ContractInputs } from "../inputs";
 import type { Ensure, Fix, Observed, Rule, Severity } from "../rules/rule";
-import { quoted } from "../shell";
+import { line, programsOf } from "../programs";
 import type { Refusal } from "./compare";
 import { standings, type Standing } from "./plan";
 import type { DeclaredList } from "./types";
@@ -76,22 +76,22 @@ function expectedOf({ target, state, differences }: Standing): string {
     : "as declared";
 }
 
-/** The commands of natscli that remove an object, by list. */
-function removing({ target: { list, stream, consumer } }: Standing): string {
+/** The command of natscli that removes an object. */
+function removing({ target: { list, stream, consumer } }: Standing, nats: string): string {
   const name = stream.replace(/^(KV|OBJ)_/, "");
   switch (list) {
     case "streams":
-      return `nats stream rm ${quoted(stream)} -f`;
+      return line(nats, "stream", "rm", stream, "-f");
     case "consumers":
-      return `nats consumer rm ${quoted(stream)} ${quoted(consumer ?? "")} -f`;
+      return line(nats, "consumer", "rm", stream, consumer ?? "", "-f");
     case "buckets":
-      return `nats kv del ${quoted(name)} -f`;
+      return line(nats, "kv", "del", name, "-f");
     case "objectStores":
-      return `nats object del ${quoted(name)} -f`;
+      return line(nats, "object", "del", name, "-f");
   }
 }
 
-function remedyOf(standing: Standing, { remedy }: Refusal): string {
+function remedyOf(standing: Standing, { remedy }: Refusal, nats: string): string {
   const { target } = standing;
   switch (remedy) {
     case "newer-server":
@@ -99,27 +99,30 @@ function remedyOf(standing: Standing, { remedy }: Refusal): string {
     case "more-servers":
       return "declare replicas 1, or run three NATS servers (natsReplicas: 3)";
     case "recreate":
-      return `declare what is there, or have it made again: save what is in it, run \`${removing(standing)}\`, and update`;
+      return `declare what is there, or have it made again: save what is in it, run \`${removing(standing, nats)}\`, and update`;
     case "declare":
       return target.remove === undefined ? "change the declaration" : "empty it first, or declare remove: withContents";
   }
 }
 
-function adviceOf(standing: Standing): string {
+function adviceOf(standing: Standing, nats: string): string {
   const { target, refusals, changes } = standing;
   if (refusals.length > 0) {
-    return refusals.map((refusal) => `${target.label}: ${refusal.reason}; ${remedyOf(standing, refusal)}`).join("; ");
+    return refusals
+      .map((refusal) => `${target.label}: ${refusal.reason}; ${remedyOf(standing, refusal, nats)}`)
+      .join("; ");
   }
   return `let the contract do it (contractMode ensure, or mode "ensure" of the library): ${changes.map(({ does }) => does).join(", ")}`;
 }
 
-function result(standing: Standing): DeclaredResult {
+/** @param nats the command line of NATS, as it reaches the servers */
+function result(standing: Standing, nats: string): DeclaredResult {
   const { target, state, refusals, changes } = standing;
   const { id, checks, why } = DECLARED_RULES[target.list];
   const severity = severityOf(standing);
   const reasons = refusals.map(({ reason }) => reason).join("; ");
   const expected = expectedOf(standing) + (reasons === "" ? "" : ` (${reasons})`);
-  const advice = adviceOf(standing);
+  const advice = adviceOf(standing, nats);
   const fix: Fix = { action: "advise", advice };
   // Somebody else may be about to make it: a deployment that goes on beside this one.
   const waits = state === "missing" && refusals.length === 0 ? "briefly" : undefined;
@@ -150,6 +153,11 @@ function result(standing: Standing): DeclaredResult {
 }
 
 /** One check for each declared object; none where nothing is declared, or nothing was asked. */
-export function declaredResults({ declared }: Pick<ContractInputs, "declared">, observed: Observed): DeclaredResult[] {
-  return declared && observed.declared ? standings(declared, observed.declared).map(result) : [];
+export function declaredResults(
+  inputs: Pick<ContractInputs, "declared" | "connection">,
+  observed: Pick<Observed, "declared">,
+): DeclaredResult[] {
+  if (!inputs.declared || !observed.declared) return [];
+  const { nats } = programsOf(inputs);
+  return standings(inputs.declared, observed.declared).map((standing) => result(standing, nats));
 }

@@ -1,6 +1,6 @@
 import type { ConsumerInfo, StreamInfo } from "nats";
 import { consumerTerms, publishedSubjects } from "../inputs";
-import { quoted } from "../shell";
+import { line, programsOf } from "../programs";
 import { storedSubjects, subjectsCover } from "../subjects";
 import {
   count,
@@ -65,10 +65,10 @@ const FILTER_STAYS =
 const isOfPool = (filters: readonly string[], { subject }: Contract): boolean =>
   filters.length > 0 && filters.every((filter) => subjectsCover([`${subject}.>`], filter));
 
-const poolAdvice = ({ stream, consumer: name }: Contract, consumer: ConsumerInfo): string =>
+const poolAdvice = ({ connection, stream, consumer: name }: Contract, consumer: ConsumerInfo): string =>
   `the filter ${list(filtersOf(consumer))} is how a NoETL with pools makes the consumer of a pool: where that is the one that ` +
   `is deployed, set noetlLine to it (publishes and consumers in a program); where the consumer is left over from one, remove ` +
-  `it (nats consumer rm ${quoted(stream)} ${quoted(name)} -f) and restart the workers`;
+  `it (${line(programsOf({ connection }).nats, "consumer", "rm", stream, name, "-f")}) and restart the workers`;
 
 /** `max_waiting` of a consumer that nobody set it for. */
 const DEFAULT_MAX_WAITING = 512;

@@ -24,6 +24,7 @@ export type Effect = keyof typeof EFFECTS;
 /** The part of the inputs that the rules go by. */
 export type Contract = Pick<
   ContractInputs,
+  | "connection"
   | "stream"
   | "subject"
   | "consumer"

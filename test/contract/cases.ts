@@ -607,7 +607,7 @@ export const BROKEN: readonly Case[] = [
     expected: "no filter, or one that covers noetl.commands",
     kept: true,
     advice: {
-      says: /where the consumer is left over from one, remove it \(nats consumer rm NOETL_COMMANDS noetl_worker_pool -f\) and restart the workers/,
+      says: /where the consumer is left over from one, remove it \(nats --server \S+ consumer rm NOETL_COMMANDS noetl_worker_pool -f\) and restart the workers/,
       act: async (server) => {
         await cli(server, "consumer rm NOETL_COMMANDS noetl_worker_pool -f");
         await restartNoetl(server);

@@ -1,6 +1,10 @@
-import type { StorageType } from "nats";
+import type { ConsumerInfo, StorageType, StreamInfo } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { checkContract, withDefaults, type ContractInputs } from "../../contract";
+import { consumerKey, type DeclaredObserved } from "../../contract/declared/observe";
+import { declaredResults } from "../../contract/declared/rules";
+import { targetsOf } from "../../contract/declared/targets";
+import type { Declared } from "../../contract/declared/types";
 import { fixCommands } from "../../contract/message";
 import { STREAM } from "../../contract/facts";
 import { arrange, BROKEN, CASES_CONFIG, clear } from "./cases";
@@ -147,5 +151,55 @@ describe("fixCommands", () => {
       `kubectl -n nats exec deploy/nats-box -- nats stream edit NOETL_COMMANDS --subjects 'a.>' --subjects 'it'\\''s' --ack -f`,
       "kubectl -n noetl rollout restart deploy/noetl-server deploy/noetl-worker",
     ]);
+  });
+});
+
+describe("what has declared objects made again", () => {
+  const declared = (storage: "file" | "memory", deliverPolicy: "all" | "new"): Declared => ({
+    streams: [{ name: "ORDERS", storage }],
+    consumers: [{ stream: "ORDERS", name: "billing", deliverPolicy }],
+    buckets: [{ name: "carts", storage }],
+    objectStores: [{ name: "invoices", storage }],
+  });
+  const found = targetsOf(declared("file", "all"));
+  const of = <T>(isConsumer: boolean) =>
+    Object.fromEntries(
+      found
+        .filter(({ consumer }) => (consumer !== undefined) === isConsumer)
+        .map(({ stream, consumer, config }) => [
+          consumer === undefined ? stream : consumerKey(stream, consumer),
+          { config, state: { messages: 0, bytes: 0, consumer_count: 0 } } as T,
+        ]),
+    );
+  const observed: DeclaredObserved = {
+    server: { version: "2.12.0", clustered: false },
+    streams: of<StreamInfo>(false),
+    consumers: of<ConsumerInfo>(true),
+    takers: {},
+    beside: {},
+  };
+
+  it.each<[string, Parameters<typeof withDefaults>[0]["connection"], string]>([
+    [
+      "nats-box of the stack's cluster",
+      { kubeconfig: "/my files/kubeconfig", context: "prod" },
+      "kubectl --kubeconfig '/my files/kubeconfig' --context prod -n nats exec deploy/nats-box -- nats",
+    ],
+    [
+      "the command that the connection names",
+      { natsCommand: "npm run nats -- --stack acme/prod" },
+      "npm run nats -- --stack acme/prod",
+    ],
+    ["the servers themselves", { servers: ["nats://a:4222"] }, "nats --server nats://a:4222"],
+  ])("goes through %s", (_, connection, nats) => {
+    const inputs = withDefaults({ connection, declared: declared("memory", "new") });
+    const commands = declaredResults(inputs, { declared: observed }).map(({ fix }) =>
+      fix.action === "advise" ? /run `(.*?)`/.exec(fix.advice)?.[1] : undefined,
+    );
+    expect(commands.sort()).toEqual(
+      ["consumer rm ORDERS billing -f", "kv del carts -f", "object del invoices -f", "stream rm ORDERS -f"].map(
+        (words) => `${nats} ${words}`,
+      ),
+    );
   });
 });

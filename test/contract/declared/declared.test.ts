@@ -309,7 +309,7 @@ describe("a difference", () => {
     const error = await rejection(ensure(next));
     expect(error).toBeInstanceOf(EnsureRefused);
     expect(error.message).toContain("declared-stream of stream ORDERS");
-    expect(error.message).toContain("run `nats stream rm ORDERS -f`");
+    expect(error.message).toContain(`run \`nats --server ${server.address} stream rm ORDERS -f\``);
     expect(await exists("KV_new")).toBe(false);
     expect(await configOf("ORDERS")).toMatchObject({ max_age: 86_400e9 });
   });
