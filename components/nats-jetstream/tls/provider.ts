@@ -11,6 +11,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { Deadline, inSeconds } from "../../../contract/deadline";
 import { applySecret, clusterAccess, readSecret } from "../../../contract/kubernetes/api";
 import type { ClusterAccess } from "../../../contract/kubernetes/kubeconfig";
+import { kubectlTo } from "../../../contract/kubernetes/kubectl";
 import {
   certificateFacts,
   certificateProblems,
@@ -177,9 +178,10 @@ async function provided(inputs: CertificateInputs, access: ClusterAccess, now: D
   }
 }
 
-const missingWords = ({ namespace, secretName, timeoutSeconds }: CertificateInputs): string =>
+/** The command names the cluster: it writes a private key. */
+const missingWords = ({ namespace, secretName, timeoutSeconds, ...cluster }: CertificateInputs): string =>
   `waited ${inSeconds(timeoutSeconds * 1000)} for Secret ${namespace}/${secretName} with the certificate of NATS (natsTlsSecret). Make it, for example ` +
-  `kubectl -n ${namespace} create secret generic ${secretName} --from-file=tls.crt --from-file=tls.key --from-file=ca.crt, ` +
+  `${kubectlTo(cluster)} -n ${namespace} create secret generic ${secretName} --from-file=tls.crt --from-file=tls.key --from-file=ca.crt, ` +
   "and run the update again: it goes on from here";
 
 export async function create(inputs: object, now = new Date()): Promise<pulumi.dynamic.CreateResult<CertificateState>> {

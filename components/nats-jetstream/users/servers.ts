@@ -1,4 +1,5 @@
 /** Which servers must have read the file of users, and what is said where one has not. */
+import { kubectlTo } from "../../../contract/kubernetes/kubectl";
 
 /** A pod, as far as it matters here. */
 export interface MountingPod {
@@ -27,12 +28,14 @@ interface Around {
   readonly secretName: string;
   /** How long was waited, in words. */
   readonly waited: string;
+  readonly kubeconfig?: string;
+  readonly context?: string;
 }
 
 /** What is said at the deadline. Holds no password. */
 export function waitingWords(
   late: readonly { readonly pod: string; readonly user: string; readonly answer: string }[],
-  { step, namespace, secretName, waited }: Around,
+  { step, namespace, secretName, waited, ...cluster }: Around,
 ): string {
   const [awaited, still] = step === "admit" ? ["accept", "refuses"] : ["refuse", "accepts"];
   const each = late.map(({ pod, user, answer }) =>
@@ -44,7 +47,7 @@ export function waitingWords(
   return (
     `waited ${waited} for every server of NATS to ${awaited} what Secret ${namespace}/${secretName} says: ${each.join("; ")}. ` +
     "A changed Secret reaches its pods within about two minutes, and the container reloader then has nats-server read it: " +
-    `kubectl logs -n ${namespace} ${first?.pod ?? ""} -c reloader, and -c nats, say what happened. ` +
+    `${kubectlTo(cluster)} logs -n ${namespace} ${first?.pod ?? ""} -c reloader, and -c nats, say what happened. ` +
     `${step === "admit" ? "Nothing has moved to the new login yet, and" : "All pods have moved to the new login;"} ` +
     "`pulumi up` goes on from here"
   );

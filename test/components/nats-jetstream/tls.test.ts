@@ -209,10 +209,10 @@ describe("the resource of the certificate", () => {
 
   it("takes the Secret of somebody else, follows it, and says what is wrong with one that clients could not use", async () => {
     const { secrets, kubeconfig } = await cluster();
-    const news: CertificateInputs = { ...INPUTS, source: "secret", secretName: "mine", routeNames: [], kubeconfig };
+    const news: CertificateInputs = { ...INPUTS, source: "secret", secretName: "mine", routeNames: [], kubeconfig, context: "c" };
     const missing = await rejection(create(news, NOW));
     expect(missing.message).toBe(
-      "waited 1 s for Secret nats/mine with the certificate of NATS (natsTlsSecret). Make it, for example kubectl -n nats create secret " +
+      "waited 1 s for Secret nats/mine with the certificate of NATS (natsTlsSecret). Make it, for example kubectl --context c -n nats create secret " +
         "generic mine --from-file=tls.crt --from-file=tls.key --from-file=ca.crt, and run the update again: it goes on from here",
     );
     const first = SECOND;

@@ -164,13 +164,19 @@ describe("the servers that must have read the file", () => {
   });
 
   it("are named at the deadline, with what was waited for and where to look", () => {
-    const around = { namespace: "nats", secretName: "nats-users", waited: "240 s" };
+    const around = {
+      namespace: "nats",
+      secretName: "nats-users",
+      waited: "240 s",
+      kubeconfig: "/my files/kubeconfig",
+      context: "prod",
+    };
     const late = [
       { pod: "nats-0", user: "noetl-2", answer: "refused" },
       { pod: "nats-1", user: "noetl-2", answer: "no pod is ready" },
     ];
     expect(waitingWords(late, { ...around, step: "admit" })).toMatch(
-      /waited 240 s for every server .* to accept .* nats-0 still refuses user noetl-2; nats-1 could not be asked about user noetl-2 \(no pod is ready\)\..*kubectl logs -n nats nats-0 -c reloader.*`pulumi up` goes on/,
+      /waited 240 s for every server .* to accept .* nats-0 still refuses user noetl-2; nats-1 could not be asked about user noetl-2 \(no pod is ready\)\..*kubectl --kubeconfig '\/my files\/kubeconfig' --context prod logs -n nats nats-0 -c reloader.*`pulumi up` goes on/,
     );
     const old = [{ pod: "nats-0", user: "noetl", answer: "accepted" }];
     expect(waitingWords(old, { ...around, step: "retire" })).toMatch(/to refuse .* nats-0 still accepts user noetl\./);
