@@ -28,6 +28,8 @@ export function embeddedConfig(kubeconfigPath: string, gateway = false): Partial
   return {
     kubeconfig: kubeconfigPath,
     deployGateway: "true",
+    // Nothing can be run in a simulated pod. Said, because a stack of before has it as true.
+    natsBox: "false",
     // No image is pulled here; the tag says what runs.
     gatewayImage: `noetl-gateway:${gateway ? GATEWAY_RELEASE : "embedded"}`,
     natsNodePort: String(NODE_PORTS.natsClient),
