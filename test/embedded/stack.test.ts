@@ -17,7 +17,9 @@ it.each([
   const key = `${PROJECT}:natsBox`;
   const present: ConfigMap = { [key]: { value: "true", secret: false } };
   const set: ConfigMap = {};
-  const stack = { setAllConfig: (config: ConfigMap) => Promise.resolve(Object.assign(set, config)) } as unknown as Stack;
+  const stack = {
+    setAllConfig: (config: ConfigMap) => Promise.resolve(Object.assign(set, config)),
+  } as unknown as Stack;
   const config = await configure(
     stack,
     { ...embeddedConfig("kubeconfig"), ...asked },

@@ -209,7 +209,14 @@ describe("the resource of the certificate", () => {
 
   it("takes the Secret of somebody else, follows it, and says what is wrong with one that clients could not use", async () => {
     const { secrets, kubeconfig } = await cluster();
-    const news: CertificateInputs = { ...INPUTS, source: "secret", secretName: "mine", routeNames: [], kubeconfig, context: "c" };
+    const news: CertificateInputs = {
+      ...INPUTS,
+      source: "secret",
+      secretName: "mine",
+      routeNames: [],
+      kubeconfig,
+      context: "c",
+    };
     const missing = await rejection(create(news, NOW));
     expect(missing.message).toBe(
       "waited 1 s for Secret nats/mine with the certificate of NATS (natsTlsSecret). Make it, for example kubectl --context c -n nats create secret " +
