@@ -604,7 +604,13 @@ export const SETTINGS = {
   readOnlyRootFilesystem: flag(true, {
     group: "NoETL",
     description:
-      "Let server, workers and gateway write to nothing but their volumes (docs/security.md); false is for an image that writes elsewhere.",
+      "Let server, workers, gateway and the database's Jobs write to nothing but their volumes (docs/security.md); false is for an image " +
+      "that writes elsewhere.",
+  }),
+  noetlTmpSize: size(DEFAULTS.noetlTmpSize, ["1Mi", "64Ti"], {
+    group: "NoETL",
+    description:
+      "How much a pod of server or workers may keep in /tmp; one that writes more is evicted (docs/security.md).",
   }),
   noetlNodePort: nodePort("NoETL", "NodePort of the server's API; unset opens none.", NODE_PORTS.noetl),
   noetlChart: chart("./charts/noetl", "NoETL", "Chart that installs server and worker."),

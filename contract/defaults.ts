@@ -16,6 +16,8 @@ export const DEFAULTS = {
   noetlImage: "ghcr.io/noetl/noetl:v2.8.9",
   noetlServerReplicas: 1,
   noetlLogLevel: "INFO",
+  /** The chart's own. */
+  noetlTmpSize: "2Gi",
   /** The last release of the gateway's second major version, under the name that its workflow pushes it. */
   gatewayImage: "ghcr.io/noetl/gateway:v2.14.1",
   gatewayReplicas: 1,

@@ -342,8 +342,10 @@ export const rootReadOnly: ResourceRule = {
   name: "root-read-only",
   severity: "medium",
   advisory: true,
-  demand: "Pods of NoETL, of the gateway, NATS and the guard cannot write to the file system of their image.",
-  subjects: "their Deployments, StatefulSets and Jobs; what Helm releases render",
+  demand:
+    "Pods of NoETL, of the gateway, NATS, the guard, PgBouncer and the Jobs of the database cannot write to the file system of their image.",
+  subjects:
+    "their Deployments, StatefulSets and Jobs, and what Helm releases render; not the pod of Postgres, whose image writes elsewhere",
   reason:
     "Whoever gets into such a container could change the program that runs in it, and a program that fills it takes the node's disk from its " +
     "neighbours: what a pod writes belongs into a volume, which has a limit.",

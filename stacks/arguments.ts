@@ -13,6 +13,7 @@ import { gatewaySubjects, streamNames, workerTuning } from "../config/contract";
 import { releaseTimeout, storageClassOf } from "../config/derive";
 import { type Size, sizesOf } from "../config/resources";
 import type { Settings } from "../config/schema";
+import { DEFAULTS } from "../contract/defaults";
 import { boxArgs } from "./logins";
 import { natsTlsArgs } from "./tls";
 import type { PoliciesOf } from "./network";
@@ -66,6 +67,10 @@ function resources(settings: Settings, part: "server" | "worker"): Resources | u
   return { requests: text(request), limits: text(limit) };
 }
 
+// What the charts have by themselves is not named to charts of somebody else.
+const readOnlyRootFilesystem = (settings: Settings) => (settings.readOnlyRootFilesystem ? undefined : false);
+const tmpSize = ({ noetlTmpSize }: Settings) => (noetlTmpSize === DEFAULTS.noetlTmpSize ? undefined : noetlTmpSize);
+
 export function natsArgs(settings: Settings): NatsJetStreamArgs {
   return {
     user: settings.natsUser,
@@ -106,6 +111,7 @@ export function postgresArgs(settings: Settings): PostgresArgs {
     noetlPasswordRevision: settings.noetlPasswordRevision,
     loginPerPassword: true,
     noetlImage: settings.noetlImage,
+    readOnlyRootFilesystem: readOnlyRootFilesystem(settings),
     timeoutSeconds: releaseTimeout(settings),
   };
 }
@@ -113,9 +119,6 @@ export function postgresArgs(settings: Settings): PostgresArgs {
 /** Where playbooks' jobs run. */
 const playbookJobs = ({ playbookJobs: asked }: Settings, closed: PoliciesOf): NoetlArgs["jobs"] =>
   asked === "off" ? false : asked === "own" ? closed("jobs") : undefined;
-
-/** What the charts have by themselves is not named to charts of somebody else. */
-const readOnlyRootFilesystem = (settings: Settings) => (settings.readOnlyRootFilesystem ? undefined : false);
 
 /** @param closed NetworkPolicies of the stack. */
 export function noetlArgs(settings: Settings, closed: PoliciesOf): Omit<NoetlArgs, "nats" | "database"> {
@@ -133,6 +136,7 @@ export function noetlArgs(settings: Settings, closed: PoliciesOf): Omit<NoetlArg
     workerResources: resources(settings, "worker"),
     workerStopSeconds: settings.workerStopSeconds,
     jobs: playbookJobs(settings, closed),
+    tmpSize: tmpSize(settings),
     readOnlyRootFilesystem: readOnlyRootFilesystem(settings),
     ...poolsAndRollout(settings),
   };

@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { DEFAULT_STOP_SECONDS, HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
 import type { StreamNames, WorkerTuning } from "../../contract/env";
 import { tuningProblem } from "../../contract/tuning";
-import { jetstreamName, kubernetesName, literalSubject, nodePort, notEmpty } from "../../contract/validate";
+import { jetstreamName, kubernetesName, literalSubject, nodePort, notEmpty, size } from "../../contract/validate";
 import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING, serviceHost } from "../../contract/facts";
 import { ArgumentChecks, derived, podCount, together } from "../arguments";
 import type { NamespacePolicy } from "../network-policies/manifests";
@@ -77,6 +77,11 @@ export interface NoetlArgs extends HelmArgs {
    * Kubernetes. Only this package's chart heeds it.
    */
   jobs?: JobsArgs | false;
+  /**
+   * How much a pod of server or workers may keep in `/tmp`, a Kubernetes quantity; one that writes more is evicted. Default 2Gi; only
+   * this package's chart heeds it.
+   */
+  tmpSize?: pulumi.Input<string>;
   /** Whether the containers can write to nothing but their volumes. Default true; only this package's chart heeds it. */
   readOnlyRootFilesystem?: pulumi.Input<boolean>;
   /** Pods that a rollout of server or workers adds and may miss. Default of each: the chart's, a quarter. */
@@ -98,7 +103,7 @@ export interface NoetlArgs extends HelmArgs {
 /**
  * NoETL's server and workers, installed by Helm with the NATS credentials wired in.
  *
- * @throws pulumi.ResourceError for a namespace, number of pods, NodePort, stream, subject, consumer or heartbeat that Kubernetes or NATS
+ * @throws pulumi.ResourceError for a namespace, number of pods, NodePort, size, stream, subject, consumer or heartbeat that Kubernetes or NATS
  *   would refuse; of an output when it is known.
  */
 export class Noetl extends pulumi.ComponentResource {
@@ -179,6 +184,7 @@ export class Noetl extends pulumi.ComponentResource {
       nodePort: checks.optional("nodePort", args.nodePort, nodePort),
       serverReplicas: checks.checked("serverReplicas", args.serverReplicas ?? DEFAULTS.noetlServerReplicas, podCount),
       workerReplicas: checks.checked("workerReplicas", args.workerReplicas ?? DEFAULTS.workerReplicas, podCount),
+      tmpSize: checks.optional("tmpSize", args.tmpSize, size("1Mi", "64Ti")),
       names: {
         stream: checks.checked("stream", stream, jetstreamName),
         subject: checks.checked("subject", subject, literalSubject),

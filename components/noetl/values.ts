@@ -87,6 +87,8 @@ export interface NoetlValuesArgs {
   workerStopSeconds: pulumi.Input<number>;
   /** Namespace of playbooks' jobs; false: there are none. Default: NoETL's own. */
   jobsNamespace?: pulumi.Input<string> | false;
+  /** Limit of `/tmp`. Default: the chart's. */
+  tmpSize?: pulumi.Input<string>;
   /** Default true, in the chart. */
   readOnlyRootFilesystem?: pulumi.Input<boolean>;
   rollout?: Rollout;
@@ -157,7 +159,11 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
       args.nodePort === undefined
         ? { enabled: false }
         : { enabled: true, type: "NodePort", port: LOCATIONS.noetl.port, nodePort: args.nodePort },
-    persistence: { data: { enabled: false }, logs: { enabled: false } },
+    persistence: {
+      data: { enabled: false },
+      logs: { enabled: false },
+      tmp: args.tmpSize && { size: args.tmpSize },
+    },
     readOnlyRootFilesystem: args.readOnlyRootFilesystem,
     config: {
       server: {

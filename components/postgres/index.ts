@@ -63,6 +63,8 @@ export interface PostgresArgs {
   resources?: Resources;
   /** Resources of the Job that loads the schema. Default: 50m CPU and 128Mi, at most 512Mi. */
   schemaResources?: Resources;
+  /** Whether the Jobs, which run NoETL's image, can write to nothing but their `/tmp`. Default true. */
+  readOnlyRootFilesystem?: pulumi.Input<boolean>;
   /** Keep namespace and server, and with them the volume, from deletion (Pulumi's `protect`). Default false. */
   protect?: boolean;
   /** How long the engine waits for the server, and for the schema's Job, in seconds. Default 300. */
@@ -127,6 +129,7 @@ export class Postgres extends pulumi.ComponentResource {
       setsAdminPassword: external === undefined,
       databaseIdentity: server.identity,
       resources: args.schemaResources,
+      readOnlyRootFilesystem: args.readOnlyRootFilesystem,
     });
     const loaded = new k8s.batch.v1.Job(`${name}-schema`, schemaJob(job), patient);
     this.retire = (after) => {

@@ -188,6 +188,8 @@ export interface SchemaJobArgs {
   /** Changes when the database is a new one, so that the schema is loaded again. */
   databaseIdentity: pulumi.Input<string>;
   resources?: Resources;
+  /** Whether the container can write to nothing but `/tmp`. Default true. */
+  readOnlyRootFilesystem?: pulumi.Input<boolean>;
 }
 
 /** The Job that loads NoETL's schema from the NoETL image, and sets the passwords. */
@@ -203,6 +205,9 @@ export const schemaJob = (args: SchemaJobArgs): k8s.batch.v1.JobArgs =>
 /** The Job that refuses NoETL's old logins, after everything has moved to the newest. */
 export const retireJob = (args: SchemaJobArgs): k8s.batch.v1.JobArgs =>
   databaseJob(args, { app: "noetl-logins", container: "retire-logins", script: "retire_logins.py" });
+
+/** Limit of what a Job keeps in `/tmp`. */
+const JOB_TMP_SIZE = "64Mi";
 
 /**
  * A Job that works in the database as its administrator, with the Python of the NoETL image.
@@ -242,11 +247,17 @@ function databaseJob(
               terminationMessagePolicy: "FallbackToLogsOnError",
               env: [...databaseEnvironment(args), ...(does.env ?? [])],
               resources: args.resources ?? { requests: { cpu: "50m", memory: "128Mi" }, limits: { memory: "512Mi" } },
-              securityContext: confined,
-              volumeMounts: [{ name: "schema", mountPath: "/schema", readOnly: true }],
+              securityContext: { ...confined, readOnlyRootFilesystem: args.readOnlyRootFilesystem ?? true },
+              volumeMounts: [
+                { name: "schema", mountPath: "/schema", readOnly: true },
+                { name: "tmp", mountPath: "/tmp" },
+              ],
             },
           ],
-          volumes: [{ name: "schema", configMap: { name: args.scriptConfigMap } }],
+          volumes: [
+            { name: "schema", configMap: { name: args.scriptConfigMap } },
+            { name: "tmp", emptyDir: { sizeLimit: JOB_TMP_SIZE } },
+          ],
         },
       },
     },

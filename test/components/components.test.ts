@@ -334,6 +334,13 @@ describe("Noetl", () => {
     expect(release("rolls-release").values).toMatchObject({ server: { podAnnotations }, worker: { podAnnotations } });
   });
 
+  it("names the size of /tmp to the chart where it is another than the chart's", async () => {
+    new library.Noetl("wide", { nats, database, tmpSize: "20Gi" });
+    await settled(declared);
+    expect(release("wide-release").values).toMatchObject({ persistence: { tmp: { size: "20Gi" } } });
+    expect(() => new library.Noetl("odd", { nats, database, tmpSize: "much" })).toThrow(/tmpSize/);
+  });
+
   it.each([
     ["host", { host: "nats.acme.dev" }],
     ["port", { port: 4223 }],
@@ -479,7 +486,21 @@ describe("Postgres", () => {
     expect(await valueOf(postgres.host)).toBe("postgres.postgres.svc.cluster.local");
     const schemaJob = unwrap(of("kubernetes:batch/v1:Job", "postgres-schema").inputs);
     expect(schemaJob).toMatchObject({
-      spec: { template: { spec: { containers: [{ securityContext: { readOnlyRootFilesystem: true } }] } } },
+      // The Kubernetes provider names it, and replaces it where its template changes.
+      metadata: expect.not.objectContaining({ name: expect.anything() as unknown }) as unknown,
+      spec: {
+        template: {
+          spec: {
+            containers: [
+              {
+                securityContext: { readOnlyRootFilesystem: true },
+                volumeMounts: [{ mountPath: "/schema" }, { name: "tmp", mountPath: "/tmp" }],
+              },
+            ],
+            volumes: [{ name: "schema" }, { name: "tmp", emptyDir: { sizeLimit: "64Mi" } }],
+          },
+        },
+      },
     });
     const job = schemaJob as {
       metadata: { annotations: Record<string, string> };
@@ -495,6 +516,16 @@ describe("Postgres", () => {
       (one) => one.name.startsWith("postgres-") && !/:(Secret|DatabaseLogin)$/.test(one.type),
     ))
       expect(JSON.stringify(each.inputs), each.name).not.toContain("canary");
+  });
+
+  it("lets an image of NoETL that writes elsewhere do so in both Jobs", async () => {
+    const open = new library.Postgres("open", { loginPerPassword: true, readOnlyRootFilesystem: false });
+    open.retireOldLogins([]);
+    await settled(declared);
+    for (const name of ["open-schema", "open-logins"])
+      expect(unwrap(of("kubernetes:batch/v1:Job", name).inputs), name).toMatchObject({
+        spec: { template: { spec: { containers: [{ securityContext: { readOnlyRootFilesystem: false } }] } } },
+      });
   });
 
   it("does not restart its server for a password: the Secret keeps its name, and the Job has what was valid before", async () => {

@@ -34,14 +34,23 @@ describe("the StorageClass of a part's volumes", () => {
   });
 });
 
-it.each([
+it.each<[Record<string, string>, boolean | undefined]>([
   [{}, undefined],
   [{ readOnlyRootFilesystem: "false" }, false],
 ])(
-  "images that may be written to, by the settings %j: server, workers and gateway have it alike",
+  "images that may be written to, by the settings %j: server, workers, gateway and the database's Jobs have it alike",
   (given, expected) => {
     const settings = settingsOf(given);
-    for (const args of [noetlArgs(settings, policiesOf(settings)), gatewayArgs(settings)])
+    for (const args of [noetlArgs(settings, policiesOf(settings)), gatewayArgs(settings), postgresArgs(settings)])
       expect(args.readOnlyRootFilesystem).toBe(expected);
   },
 );
+
+it.each<[Record<string, string>, string | undefined]>([
+  [{}, undefined],
+  [{ noetlTmpSize: "2Gi" }, undefined],
+  [{ noetlTmpSize: "20Gi" }, "20Gi"],
+])("/tmp of server and workers, by the settings %j: what the chart has by itself is not named", (given, expected) => {
+  const settings = settingsOf(given);
+  expect(noetlArgs(settings, policiesOf(settings)).tmpSize).toBe(expected);
+});
