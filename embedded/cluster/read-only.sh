@@ -16,7 +16,7 @@ shift
 points=$(cut -d " " -f 5 /proc/self/mountinfo)
 for point in $points; do
   # A space stands there as \040, which is three digits; for printf it is \0 and up to three.
-  point=$(printf '%b' "$(printf %s "$point" | sed 's/\\/\\0/g')")
+  case $point in *\\*) point=$(printf '%b' "$(printf %s "$point" | sed 's/\\/\\0/g')") ;; esac
   case $point in /dev | /dev/* | /proc | /proc/* | /sys | /sys/*) continue ;; esac
   case $kept in *:"$point":*) continue ;; esac
   mount -o remount,bind,ro "$point" || echo "$point can be written to on this machine, and in a pod it cannot" >&2

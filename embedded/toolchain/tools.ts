@@ -79,15 +79,15 @@ export const TOOLS = {
     ask: { args: ["--version"], pattern: /v(\d+\.\d+\.\d+)/ },
     accept: "2.14.0",
     published: natsServerRelease,
-    buildSeconds: 30,
+    buildSeconds: 55,
   },
   // The version that Debian 12 and 13 install, and the last of what lies between it and the current one.
   "nats-server-2.9": olderServer("2.9", "v2.9.10"),
   "nats-server-2.10": olderServer("2.10", "v2.10.27"),
   "nats-server-2.11": olderServer("2.11", "v2.11.17"),
   "nats-server-2.12": olderServer("2.12", "v2.12.15"),
-  "kube-apiserver": kubernetes("kube-apiserver", 280),
-  "kube-controller-manager": kubernetes("kube-controller-manager", 60),
+  "kube-apiserver": kubernetes("kube-apiserver", 340),
+  "kube-controller-manager": kubernetes("kube-controller-manager", 115),
   "kube-scheduler": kubernetes("kube-scheduler", 10),
   etcd: {
     name: "etcd",
@@ -98,7 +98,8 @@ export const TOOLS = {
     // Older servers lack the watch progress requests that kube-apiserver relies on.
     accept: "3.5.13",
     published: etcdRelease,
-    buildSeconds: 20,
+    buildSeconds: 50,
+    secondsAfterApiServer: 16,
   },
   kwok: {
     name: "kwok",
@@ -115,8 +116,8 @@ export const TOOLS = {
     ldflags: "-X sigs.k8s.io/kwok/pkg/consts.Version=v0.7.0",
     ask: { args: ["--version"], pattern: /(\d+\.\d+\.\d+)/ },
     accept: "0.7.0",
-    buildSeconds: 120,
-    secondsAfterApiServer: 30,
+    buildSeconds: 140,
+    secondsAfterApiServer: 20,
   },
   helm: {
     name: "helm",
@@ -130,7 +131,8 @@ export const TOOLS = {
     ask: { args: ["version", "--template", "{{.Version}}"], pattern: /v(\d+\.\d+\.\d+)/ },
     accept: "3.15.0",
     published: helmRelease,
-    buildSeconds: 65,
+    buildSeconds: 110,
+    secondsAfterApiServer: 18,
   },
   pulumi: {
     name: "pulumi",
@@ -147,7 +149,8 @@ export const TOOLS = {
     ask: { args: ["version"], pattern: /v(\d+\.\d+\.\d+)/ },
     accept: "3.200.0",
     published: pulumiRelease,
-    buildSeconds: 230,
+    buildSeconds: 200,
+    secondsAfterApiServer: 140,
   },
   actionlint: {
     name: "actionlint",
