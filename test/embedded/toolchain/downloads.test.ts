@@ -65,9 +65,13 @@ afterEach(async () => {
   fs.rmSync(dir, { recursive: true });
 });
 
-/** Stands in for Go's compiler: as that one it writes where `-o` says, and then does `script`. */
+/** Stands in for Go, whose modules are empty, and its compiler: as that one it writes where `-o` says, and then does `script`. */
 function compiler(script: string): void {
-  const text = `#!/bin/sh\n[ "$1" = version ] && exit 0\nwhile [ "$1" != -o ]; do shift; done\n${script}\n`;
+  const text = `#!/bin/sh
+case "$1" in version) exit 0;; mod) echo '{"Dir": "${dir}/no-module"}'; exit 0;; esac
+while [ "$1" != -o ]; do shift; done
+${script}
+`;
   fs.writeFileSync(path.join(dir, "bin", "go"), text.replaceAll("OUTPUT", '"$2"'), { mode: 0o755 });
 }
 
