@@ -3,10 +3,16 @@ import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { projectRoot } from "../../contract/project";
-import type { Program } from "./container";
 import { isRoot } from "./places";
 
 const SCRIPT = path.join(projectRoot(), "embedded", "cluster", "read-only.sh");
+
+interface Confined {
+  readonly command: string;
+  readonly args: readonly string[];
+  /** Folders that it can write to; undefined: everywhere. */
+  readonly writes?: readonly string[] | undefined;
+}
 
 let possible: boolean | undefined;
 
@@ -15,7 +21,7 @@ export const canBeReadOnly = (): boolean =>
   (possible ??= isRoot && spawnSync("unshare", ["-m", "mount", "--make-rprivate", "/"]).status === 0);
 
 /** What starts a program so that it can write to its folders alone; the program itself where it says none, or where this machine does not let it. */
-export function confined({ command, args, writes }: Program): Pick<Program, "command" | "args"> {
+export function confined({ command, args, writes }: Confined): Pick<Confined, "command" | "args"> {
   if (writes === undefined || !canBeReadOnly()) return { command, args };
   // As the kernel names them.
   const folders = writes.map((folder) => fs.realpathSync(folder));

@@ -117,11 +117,13 @@ beforeAll(async () => {
     config: { deployGateway: "true", gatewayImage: "g:v1" },
     outputs: { kubeconfig, natsUser: "noetl", natsPassword: first, natsLogins, natsHost: "nats", natsPort: 4222 },
   });
-  evidence = {
-    checklist: await gather(target, { detail: "checklist" }),
-    full: await gather(target, { detail: "full" }),
-  };
-});
+  // NATS does not answer, which each waits for.
+  const [checklist, full] = await Promise.all([
+    gather(target, { detail: "checklist" }),
+    gather(target, { detail: "full" }),
+  ]);
+  evidence = { checklist, full };
+}, 90_000);
 afterAll(() => server.close());
 
 const shows = (text: string): string[] => foundIn(text, SECRETS);

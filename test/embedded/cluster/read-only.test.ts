@@ -13,7 +13,7 @@ afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
 /** What a shell says that tries to write into folders, one after the other. */
 async function tried(folders: readonly string[], writes?: readonly string[]): Promise<string[]> {
   const script = 'for each; do if touch "$each/new" 2>/dev/null; then echo written; else echo refused; fi; done';
-  const { command, args } = confined({ command: "sh", args: ["-c", script, "sh", ...folders], env: {}, writes });
+  const { command, args } = confined({ command: "sh", args: ["-c", script, "sh", ...folders], writes });
   const { stdout } = await promisify(execFile)(command, args);
   return stdout.trim().split("\n");
 }
@@ -39,7 +39,6 @@ describe("a process whose container has a read-only file system", () => {
     const { command, args } = confined({
       command: "sh",
       args: ["-c", 'echo "$$ $1"', "sh", "a  b *"],
-      env: {},
       writes: [],
     });
     const child = promisify(execFile)(command, args);
