@@ -339,8 +339,7 @@ describe("a difference", () => {
   it("the remedy of a refusal works: removed as it says, the object is made again", async () => {
     const next = changed({ storage: "memory" });
     const { message } = await rejection(ensure(next));
-    const command = /run `nats ([^`]+)`/.exec(message)?.[1] ?? "";
-    await cli(command);
+    await natsCommand(/run `(nats [^`]+)`/.exec(message)?.[1] ?? "");
     expect((await ensure(next)).holds).toBe(true);
   });
 
