@@ -109,8 +109,8 @@ export function guardServers(
 export function rollGate(contract: () => StreamContractArgs, refuses: boolean): pulumi.ResourceHookFunction {
   return async ({ urn, oldInputs, newInputs }) => {
     if (digestOf(oldInputs) === digestOf(newInputs)) return;
-    const servers = { before: serversOf(oldInputs), after: serversOf(newInputs) };
-    const resize = { ...servers, parts: areApart(routesOf(oldInputs), routesOf(newInputs)) };
+    const [was, wanted] = [clusterOf(oldInputs), clusterOf(newInputs)];
+    const resize = { before: was.servers, after: wanted.servers, parts: areApart(was, wanted) };
     const isPreview = pulumi.runtime.isDryRun();
     if (isPreview && !resizes(resize) && !resize.parts) return;
     const args = await knownWithin(isPreview ? KNOWN_MILLISECONDS : LOGIN_MILLISECONDS, contract);
@@ -148,35 +148,30 @@ function wayOut(kind: RollProblem["kind"], resize: Resize): string {
   );
 }
 
-/** The certificate that the servers of a cluster show one another, in a Helm release of the chart nats/nats. */
-interface Routes {
+/** The servers of a Helm release of the chart nats/nats, and the certificate that they show one another. */
+interface Cluster {
   readonly isCluster: boolean;
+  readonly servers: number;
   readonly isTls: boolean;
-  /** Name of its Secret; anything where that is not known yet. */
+  /** Name of the certificate's Secret; anything where that is not known yet. */
   readonly secret: unknown;
 }
 
-function routesOf({ values }: Record<string, unknown> = {}): Routes {
+function clusterOf({ values }: Record<string, unknown> = {}): Cluster {
   type Tls = { enabled?: boolean; secretName?: unknown };
-  const { config } = (values ?? {}) as { config?: { cluster?: { enabled?: boolean; tls?: Tls } } };
-  const { enabled = false, tls } = config?.cluster ?? {};
-  return { isCluster: enabled, isTls: tls?.enabled ?? false, secret: tls?.secretName };
+  const { config } = (values ?? {}) as { config?: { cluster?: { enabled?: boolean; replicas?: number; tls?: Tls } } };
+  const { enabled: isCluster = false, replicas, tls } = config?.cluster ?? {};
+  return { isCluster, servers: isCluster ? (replicas ?? 3) : 1, isTls: tls?.enabled ?? false, secret: tls?.secretName };
 }
 
 /** A name that is not known yet is an object of the engine's SDK. */
 const isKnown = (value: unknown): value is string => typeof value === "string";
 
 /** Whether servers of two releases do not find one another. Another Secret counts as other authorities. */
-const areApart = (was: Routes, wanted: Routes): boolean =>
+const areApart = (was: Cluster, wanted: Cluster): boolean =>
   was.isCluster &&
   wanted.isCluster &&
   (was.isTls !== wanted.isTls || (isKnown(was.secret) && isKnown(wanted.secret) && was.secret !== wanted.secret));
-
-/** How many servers a Helm release of the chart nats/nats has. */
-function serversOf({ values }: Record<string, unknown> = {}): number {
-  const { config } = (values ?? {}) as { config?: { cluster?: { enabled?: boolean; replicas?: number } } };
-  return config?.cluster?.enabled === true ? (config.cluster.replicas ?? 3) : 1;
-}
 
 /** How long an update is given to know NATS' login, which the release itself never makes; in milliseconds. */
 const LOGIN_MILLISECONDS = 10_000;

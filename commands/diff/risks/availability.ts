@@ -102,25 +102,19 @@ const isNatsServers = (delta: ObjectDelta): boolean =>
 const replicasOf = (object: KubeObject | undefined): number =>
   Number((object?.spec as { replicas?: number } | undefined)?.replicas ?? 1);
 
+/** How many NATS servers there were and will be, where they restart. */
+const restarting = (objects: readonly ObjectDelta[]): [before: number, after: number][] =>
+  objects
+    .filter((delta) => isNatsServers(delta) && delta.op === "update" && delta.restarts)
+    .map(({ old, new: now }) => [replicasOf(old), replicasOf(now)]);
+
 /** True where the one server there is restarts: what it holds in memory is gone. */
 export const losesMemory = (objects: readonly ObjectDelta[]): boolean =>
-  objects.some(
-    (delta) =>
-      isNatsServers(delta) &&
-      delta.op === "update" &&
-      delta.restarts &&
-      Math.max(replicasOf(delta.old), replicasOf(delta.new)) === 1,
-  );
+  restarting(objects).some((servers) => Math.max(...servers) === 1);
 
 /** True where the servers of a cluster restart one by one. */
 export const rollsCluster = (objects: readonly ObjectDelta[]): boolean =>
-  objects.some(
-    (delta) =>
-      isNatsServers(delta) &&
-      delta.op === "update" &&
-      delta.restarts &&
-      Math.min(replicasOf(delta.old), replicasOf(delta.new)) > 1,
-  );
+  restarting(objects).some((servers) => Math.min(...servers) > 1);
 
 /** Measured with nats-server 2.15: a server that joins a cluster drops the streams that it kept alone, on disk too. */
 function natsRestart(delta: ObjectDelta, contract: ContractInputs | undefined): Finding[] {

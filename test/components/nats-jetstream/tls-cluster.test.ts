@@ -7,9 +7,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from "vitest";
 import { withDefaults } from "../../../contract/inputs";
 import { inventoryOf, rollProblem } from "../../../contract/roll";
 import { TLS_FILES } from "../../../contract/nats/certificate";
-import { type CertificateInputs, generated } from "../../../components/nats-jetstream/tls/provider";
-import { clientNames, routeNames } from "../../../components/nats-jetstream/tls/values";
+import { generated } from "../../../components/nats-jetstream/tls/provider";
 import { freePorts } from "../../../embedded/cluster/ports";
+import { GENERATED } from "./certificate";
 import { onceElected, sleep, startNatsServer, withManager, type NatsServer } from "../../support/nats";
 
 const SERVERS = [0, 1, 2] as const;
@@ -18,16 +18,7 @@ const MESSAGES = 20;
 /** A minute in the chart (STEP_SECONDS). */
 const STEP_MILLISECONDS = 15_000;
 
-const CERTIFICATE: CertificateInputs = {
-  source: "generated",
-  namespace: "nats",
-  secretName: "nats-tls",
-  authorityName: "nats-ca",
-  names: clientNames("nats"),
-  routeNames: routeNames(3),
-  timeoutSeconds: 1,
-};
-const { files, state } = generated(CERTIFICATE, undefined, new Date());
+const { files, state } = generated(GENERATED, undefined, new Date());
 const TLS: ConnectionOptions = { tls: { ca: state.ca } };
 /** nats.js takes what a server offers unless it is told not to; NoETL's client does not. */
 const PLAIN: ConnectionOptions = { tls: null };

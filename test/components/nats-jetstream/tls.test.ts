@@ -20,7 +20,7 @@ import {
   type CertificateState,
 } from "../../../components/nats-jetstream/tls/provider";
 import { DAY, LIVES } from "../../../components/nats-jetstream/tls/renewal";
-import { clientNames, routeNames } from "../../../components/nats-jetstream/tls/values";
+import { GENERATED } from "./certificate";
 import { routeSecret } from "../../../components/nats-jetstream/values";
 import { freePorts } from "../../../embedded/cluster/ports";
 import { certificate } from "../../support/certificates";
@@ -34,21 +34,12 @@ import {
   type NatsServer,
 } from "../../support/nats";
 
-const INPUTS: CertificateInputs = {
-  source: "generated",
-  namespace: "nats",
-  secretName: "nats-tls",
-  authorityName: "nats-ca",
-  names: clientNames("nats"),
-  routeNames: routeNames(3),
-  timeoutSeconds: 1,
-};
 const NOW = new Date();
 const later = (days: number): Date => new Date(NOW.getTime() + days * DAY);
 
 /** Made a while ago: what is renewed now begins later. Keys are costly, so that all tests have these. */
-const FIRST = generated(INPUTS, undefined, later(-250));
-const SECOND = generated(INPUTS, FIRST.state.stored, NOW);
+const FIRST = generated(GENERATED, undefined, later(-250));
+const SECOND = generated(GENERATED, FIRST.state.stored, NOW);
 
 let folder: string;
 beforeAll(() => (folder = fs.mkdtempSync(path.join(os.tmpdir(), "nats-tls-"))));
@@ -178,7 +169,7 @@ async function cluster() {
 describe("the resource of the certificate", () => {
   it("writes certificate and authorities, keeps them, renews them, and writes again what somebody changed", async () => {
     const { secrets, kubeconfig } = await cluster();
-    const news = { ...INPUTS, kubeconfig };
+    const news = { ...GENERATED, kubeconfig };
     const { outs, id } = await create(news, NOW);
     const state = outs as CertificateState;
     expect(id).toBe("nats/nats-tls");
@@ -210,7 +201,7 @@ describe("the resource of the certificate", () => {
   it("takes the Secret of somebody else, follows it, and says what is wrong with one that clients could not use", async () => {
     const { secrets, kubeconfig } = await cluster();
     const news: CertificateInputs = {
-      ...INPUTS,
+      ...GENERATED,
       source: "secret",
       secretName: "mine",
       routeNames: [],
@@ -233,7 +224,7 @@ describe("the resource of the certificate", () => {
     expect(JSON.stringify(state)).not.toContain("PRIVATE KEY");
     expect(secrets.mine).toEqual(first.files);
     expect(await diff(state, news, NOW)).toEqual({ changes: false });
-    const second = generated(INPUTS, undefined, NOW);
+    const second = generated(GENERATED, undefined, NOW);
     secrets.mine = { ...second.files };
     expect(await diff(state, news, NOW)).toEqual({ changes: true });
     expect(((await update(state, news, NOW)).outs as CertificateState).ca).toBe(second.state.ca);
