@@ -166,7 +166,8 @@ describe("a tool that is built with changes", () => {
     const operations = path.join(original, "operations");
     fs.mkdirSync(operations, { recursive: true });
     fs.writeFileSync(path.join(operations, "operations_aws.go"), "theirs", { mode: 0o444 });
-    fs.writeFileSync(path.join(operations, "resources.go"), "theirs", { mode: 0o444 });
+    for (const name of ["resources.go", "resources_test.go"])
+      fs.writeFileSync(path.join(operations, name), "theirs", { mode: 0o444 });
     // The copy is looked at while there is one.
     command(
       "go",
@@ -174,7 +175,7 @@ describe("a tool that is built with changes", () => {
 for arg in "$@"; do case "$arg" in -modfile=*) modfile="\${arg#-modfile=}";; esac; done
 cat "$modfile" > ${dir}/modfile
 copy="\${modfile%/go.mod}/github.com/pulumi/pulumi/pkg/v3/operations"
-cat "$copy/operations_aws.go" > ${dir}/replaced; cat "$copy/resources.go" > ${dir}/kept
+ls "$copy" > ${dir}/copied; cat "$copy/operations_aws.go" > ${dir}/replaced; cat "$copy/resources.go" > ${dir}/kept
 while [ "$1" != -o ]; do shift; done
 echo built > "$2"`,
     );
@@ -187,6 +188,7 @@ echo built > "$2"`,
     expect(replaced.map((line) => line.split(" ")[1])).toEqual([...MODULES, undefined]);
     expect(fs.readFileSync(path.join(dir, "replaced"), "utf8")).toContain("this build of Pulumi leaves AWS out");
     expect(fs.readFileSync(path.join(dir, "kept"), "utf8")).toBe("theirs");
+    expect(fs.readFileSync(path.join(dir, "copied"), "utf8")).not.toContain("_test.go");
     expect(fs.readFileSync(path.join(operations, "operations_aws.go"), "utf8")).toBe("theirs");
     expect(fs.readdirSync(path.dirname(pulumi))).toEqual(["pulumi"]);
   });
