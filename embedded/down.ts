@@ -1,7 +1,8 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { EXIT } from "../commands/shared/exit";
+import { CommandError, EXIT } from "../commands/shared/exit";
 import { projectRoot } from "../contract/project";
+import { readDown } from "./command-lines";
 import { ensureTools } from "./toolchain";
 import { attachCluster, stopCluster } from "./cluster";
 import { EMBEDDED_DIR, openStack } from "./stack";
@@ -9,7 +10,9 @@ import { EMBEDDED_DIR, openStack } from "./stack";
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
 /** Destroys the stack where its cluster still runs, then ends the cluster and removes every file. */
-async function main(): Promise<void> {
+async function main(argv: readonly string[]): Promise<void> {
+  const { help } = readDown(argv);
+  if (help !== undefined) return void say(help);
   const dir = path.join(EMBEDDED_DIR, "cluster");
   const cluster = await attachCluster(dir);
   if (cluster) {
@@ -31,7 +34,7 @@ async function main(): Promise<void> {
   say("The embedded cluster is gone.");
 }
 
-main().catch((error: unknown) => {
+main(process.argv.slice(2)).catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = EXIT.unknown.code;
+  process.exitCode = EXIT[error instanceof CommandError ? error.exit : "unknown"].code;
 });

@@ -1,6 +1,7 @@
 import * as path from "node:path";
 import type { CommandError, Stack } from "@pulumi/pulumi/automation";
-import { EXIT } from "../commands/shared/exit";
+import { CommandError as Failure, EXIT } from "../commands/shared/exit";
+import { readUp } from "./command-lines";
 import { CLUSTER_TOOLS, STACK_TOOLS } from "./tools";
 import { allOf, obtainTools, type PendingTools } from "./toolchain";
 import { ensureNoetl, NoetlUnavailable, pinnedReleases, releaseOf, type NoetlPackages } from "./toolchain/noetl";
@@ -12,23 +13,6 @@ import { attachCluster, startCluster, type Cluster } from "./cluster";
 import { nodeIsCurrent } from "./cluster/node-process";
 import { EMBEDDED_DIR, EMBEDDED_STACK, handOverEngine } from "./home";
 import { lookForOfficials } from "./officials";
-
-const USAGE = "usage: npm run up:embedded [-- --refresh] [-c key=value ...]";
-
-/** A command line that cannot be understood. */
-class UsageError extends Error {}
-
-/** `-c key=value` pairs, and whether to look first at what is really there. @throws UsageError for anything else. */
-function parseArguments(args: readonly string[]): { config: Record<string, string>; refresh: boolean } {
-  const config: Record<string, string> = {};
-  const argv = args.filter((each) => each !== "--refresh");
-  for (let index = 0; index < argv.length; index += 2) {
-    const match = argv[index] === "-c" ? /^([^=]+)=(.*)$/s.exec(argv[index + 1] ?? "") : null;
-    if (!match) throw new UsageError(`cannot read "${argv[index]}": ${USAGE}`);
-    config[(match[1] ?? "").replace(/^noetl-nats:/, "")] = match[2] ?? "";
-  }
-  return { config, refresh: argv.length < args.length };
-}
 
 /** NoETL itself, or the reason why its stand-in runs. */
 async function obtainNoetl(image: string | undefined): Promise<NoetlPackages | string> {
@@ -140,7 +124,8 @@ async function showChecklist(runsPlaybooks: boolean): Promise<boolean> {
 }
 
 async function main(): Promise<void> {
-  const { config, refresh } = parseArguments(process.argv.slice(2));
+  const { config, refresh, help } = readUp(process.argv.slice(2));
+  if (help !== undefined) return void say(help);
   const building = new AbortController();
   try {
     await up(config, refresh, obtainTools(STACK_TOOLS, { log: say, signal: building.signal }));
@@ -218,6 +203,6 @@ if (require.main === module) {
     // The engine's own output, with the reason, has already been shown.
     const reason = isCommandError(error) ? "pulumi up failed; the reason stands above." : undefined;
     process.stderr.write(`${reason ?? (error instanceof Error ? error.message : String(error))}\n`);
-    process.exitCode = EXIT[error instanceof UsageError ? "usage" : "unknown"].code;
+    process.exitCode = EXIT[error instanceof Failure ? error.exit : "unknown"].code;
   });
 }

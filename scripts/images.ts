@@ -138,6 +138,12 @@ export async function raised(
 
 async function main(args: readonly string[]): Promise<number> {
   const [option, stack = ""] = args;
+  if (args.includes("--help")) {
+    console.log(
+      "usage: npm run images -- --stack NAME\n\nPrints the commands that raise each image of a stack to the digest of its tag.",
+    );
+    return EXIT.ok.code;
+  }
   if (args.length !== 2 || option !== "--stack" || !/^[\w.-]+$/.test(stack)) {
     console.error("usage: npm run images -- --stack NAME");
     return EXIT.usage.code;

@@ -79,7 +79,7 @@ export const TOOLS = {
     ask: { args: ["--version"], pattern: /v(\d+\.\d+\.\d+)/ },
     accept: "2.14.0",
     published: natsServerRelease,
-    buildSeconds: 55,
+    buildSeconds: 60,
   },
   // The version that Debian 12 and 13 install, and the last of what lies between it and the current one.
   "nats-server-2.9": olderServer("2.9", "v2.9.10"),
@@ -117,7 +117,7 @@ export const TOOLS = {
     ask: { args: ["--version"], pattern: /(\d+\.\d+\.\d+)/ },
     accept: "0.7.0",
     buildSeconds: 140,
-    secondsAfterApiServer: 20,
+    secondsAfterApiServer: 24,
   },
   helm: {
     name: "helm",
@@ -132,7 +132,7 @@ export const TOOLS = {
     accept: "3.15.0",
     published: helmRelease,
     buildSeconds: 110,
-    secondsAfterApiServer: 18,
+    secondsAfterApiServer: 24,
   },
   pulumi: {
     name: "pulumi",
@@ -150,7 +150,7 @@ export const TOOLS = {
     accept: "3.200.0",
     published: pulumiRelease,
     buildSeconds: 200,
-    secondsAfterApiServer: 140,
+    secondsAfterApiServer: 175,
   },
   actionlint: {
     name: "actionlint",
