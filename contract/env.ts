@@ -124,6 +124,9 @@ const NAMES: readonly Row<NoetlFacts<unknown>>[] = [
   named("NATS_CONSUMER", "natsConsumer", "consumer"),
 ];
 
+/** The variables by which NoETL finds its stream and consumer. */
+export const STREAM_VARIABLES: readonly string[] = NAMES.map(({ name }) => name);
+
 /** Workers read these two, too; the specification names them for the server. */
 const LOGIN: readonly Row<NoetlFacts<unknown>>[] = [
   plain("NATS_USER", { setting: "natsUser", standard: NATS_USER }, ({ user }) => user),

@@ -15,7 +15,9 @@ import type {
   VariableFacts,
   WorkloadFacts,
 } from "./evidence";
+import { unasked } from "./diagnosis/contract";
 import { failures } from "./diagnosis/failing";
+import { lostServices } from "./diagnosis/services";
 import type { ExitName } from "../shared/exit";
 import { lockStream } from "./repair/lock";
 import { clock } from "./text";
@@ -54,6 +56,7 @@ export function checklist(evidence: Evidence): Checklist {
     ...certificateLines(evidence),
     ...contractLines(evidence),
     ...deploymentLines(evidence),
+    ...serviceLines(evidence),
     ...failureLines(evidence),
     ...gatewayLines(evidence),
     ...noetlEnvironmentLines(evidence),
@@ -73,7 +76,7 @@ export function exitOf({ lines }: Checklist): ExitName {
   return lines.some(({ status }) => status === "unknown") ? "unknown" : "ok";
 }
 
-function podLines({ namespaces: { nats } }: Evidence): Line[] {
+function podLines({ namespaces: { nats }, guarded }: Evidence): Line[] {
   const section = "NATS pods";
   if (nats === undefined) return [];
   if (!nats.ok) return [{ section, item: "pods", status: "unknown", found: nats.message }];
@@ -101,6 +104,10 @@ function podLines({ namespaces: { nats } }: Evidence): Line[] {
         ];
   const rollout = set?.rollout ? rolloutText(set, pods) : undefined;
   if (rollout !== undefined) lacking.push({ section, item: service, status: "wrong", found: rollout });
+  const guard = pods.some(({ owner }) => owner === LOCATIONS.guard.deployment);
+  if (guarded && !guard) {
+    lacking.push({ section, item: LOCATIONS.guard.deployment, status: "wrong", found: "no guard among the pods" });
+  }
   return [
     ...pods.map((pod): Line => ({
       section,
@@ -152,6 +159,12 @@ function contractLines(evidence: Evidence): Line[] {
           ...streamLines(facts, stream),
           ...repairLines(facts, evidence),
           ...(facts.stream ? consumerLines(facts, consumer) : []),
+          ...unasked(evidence).map(({ name }): Line => ({
+            section: "Consumers",
+            item: name,
+            status: "wrong",
+            found: "no worker asks for commands, although they are ready and none is busy",
+          })),
           ...bucketLines(facts),
         ]),
     ...declaredLines(facts),
@@ -289,22 +302,36 @@ function describeConsumer(consumer: ConsumerFacts): string {
   );
 }
 
-function deploymentLines({ namespaces: { noetl } }: Evidence): Line[] {
+function deploymentLines({ namespaces: { noetl }, workerReplicas }: Evidence): Line[] {
   const section = "NoETL deployments";
   if (noetl === undefined) return [];
   if (!noetl.ok) return [{ section, item: "deployments", status: "unknown", found: noetl.message }];
   const { serverDeployment, workerDeployment } = LOCATIONS.noetl;
   return [serverDeployment, workerDeployment].map((name) =>
     deploymentLine(
-      { section, item: name },
+      { section, item: name, mayBeOff: name === workerDeployment && workerReplicas === 0 },
       noetl.value.workloads.find((each) => each.kind === "Deployment" && each.name === name),
       noetl.value,
     ),
   );
 }
 
+/** Services that do not lead to the pods behind them, and those that could not be read. */
+function serviceLines(evidence: Evidence): Line[] {
+  const section = "Services";
+  const unread = Object.values(evidence.namespaces).flatMap((each) =>
+    each.ok && each.value.services === undefined
+      ? each.value.unread.filter((message) => message.includes("services"))
+      : [],
+  );
+  return [
+    ...lostServices(evidence).map(({ service, found }): Line => ({ section, item: service, status: "wrong", found })),
+    ...unread.map((found): Line => ({ section, item: "services", status: "unknown", found })),
+  ];
+}
+
 /** How far a rollout has come: ready pods of an older template do not make it one that is done. */
-function rolloutText({ name, wanted, rollout }: WorkloadFacts, pods: readonly PodFacts[]): string | undefined {
+function rolloutText({ name, wanted, rollout, paused }: WorkloadFacts, pods: readonly PodFacts[]): string | undefined {
   if (!rollout) return undefined;
   const own = pods.filter(({ owner }) => owner === name);
   // The pods of the newest template are the youngest.
@@ -318,7 +345,7 @@ function rolloutText({ name, wanted, rollout }: WorkloadFacts, pods: readonly Po
   const stuck = rollout.gaveUp !== undefined || crashing.length > 0;
   const why = [rollout.gaveUp, ...crashing.map((pod) => `${pod.name}: ${describePod(pod)}`)].filter(Boolean);
   return [
-    `rollout ${stuck ? "stuck" : "under way"}: of the newest template ${ready} of ${wanted} ready, ${plural(rollout.old, "older pod")} left`,
+    `rollout ${paused ? "paused" : stuck ? "stuck" : "under way"}: of the newest template ${ready} of ${wanted} ready, ${plural(rollout.old, "older pod")} left`,
     ...why,
   ].join("; ");
 }
@@ -336,7 +363,7 @@ const failureLines = (evidence: Evidence): Line[] =>
   }));
 
 function deploymentLine(
-  { section, item }: Pick<Line, "section" | "item">,
+  { section, item, mayBeOff }: Pick<Line, "section" | "item"> & { readonly mayBeOff: boolean },
   workload: WorkloadFacts | undefined,
   { unread, pods }: NamespaceFacts,
 ): Line {
@@ -348,7 +375,7 @@ function deploymentLine(
   return {
     section,
     item,
-    status: ready >= wanted && !trouble && rollout === undefined ? "ok" : "wrong",
+    status: ready >= wanted && (wanted > 0 || mayBeOff) && !trouble && rollout === undefined ? "ok" : "wrong",
     found: `${rollout ?? `${ready} of ${wanted} ready`}${trouble ? `; ${trouble}` : ""}`,
   };
 }

@@ -92,6 +92,8 @@ export interface WorkloadFacts {
   readonly ready: number;
   /** Where its newest template is not yet that of all its pods, or not all of these are available. */
   readonly rollout?: Rollout;
+  /** Whether somebody has paused its rollouts: its newest template reaches no pod then. */
+  readonly paused?: true;
   /** Why it cannot make its pods, or why the Job failed. */
   readonly trouble?: string;
   /** Of the first volume that each of its pods has, as the StatefulSet's template claims it. */
@@ -106,6 +108,25 @@ export interface Rollout {
   readonly old: number;
   /** The controller's own words where it has given up waiting. */
   readonly gaveUp?: string;
+}
+
+/** A Service that finds its pods by a selector. */
+export interface ServiceFacts {
+  readonly namespace: string;
+  readonly name: string;
+  /** As `kubectl` writes it: `app=noetl,component=server`. */
+  readonly selector: string;
+  /** Workloads of the pods that it leads to. */
+  readonly owners: readonly string[];
+  readonly ports: readonly ServicePort[];
+}
+
+export interface ServicePort {
+  readonly port: number;
+  /** Number or name of the pods' port. */
+  readonly target: string;
+  /** Whether a container of its pods has that port; true where none of them names its ports. */
+  readonly offered: boolean;
 }
 
 export interface ClaimFacts {
@@ -134,6 +155,8 @@ export interface NamespaceFacts {
   readonly name: string;
   readonly pods: readonly PodFacts[];
   readonly workloads: readonly WorkloadFacts[];
+  /** Undefined where they could not be read. */
+  readonly services?: readonly ServiceFacts[];
   readonly claims: readonly ClaimFacts[];
   /** The stack's own Helm releases. */
   readonly releases: readonly ReleaseFacts[];
@@ -316,6 +339,10 @@ export interface Evidence {
   readonly now: number;
   /** Questions that were answered late, in words. */
   readonly slow: readonly string[];
+  /** Workers that the stack sets, in pods. */
+  readonly workerReplicas: number;
+  /** Whether the stack has a guard of the contract. */
+  readonly guarded: boolean;
   /** How long Helm waits at the most in this stack's updates, in seconds: what is older was killed. */
   readonly helmTimeoutSeconds: number;
   /** Whether the stack's password is the one that NATS is deployed with; undefined where one of them is not known. */

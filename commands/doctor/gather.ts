@@ -2,6 +2,7 @@ import { ConnectError } from "../../contract/errors";
 import { consumerTerms, isServersConnection, type ContractInputs } from "../../contract/inputs";
 import { gatewaySubjects, streamNames, workerTuning } from "../../config/contract";
 import { natsVolume, releaseTimeout } from "../../config/derive";
+import { guardMode } from "../../config/guard";
 import { natsCommandOf } from "../../config/logins";
 import { gatewayEnvironment, serverEnvironment, workerEnvironment } from "../../contract/env";
 import { Deadline } from "../../contract/deadline";
@@ -139,6 +140,8 @@ function declaredOf(target: Target, inputs: ContractInputs) {
     configProblem: target.configProblem,
     natsAddress: `${target.nats.host ?? "localhost"}:${target.nats.port}`,
     natsSizes: { natsJetstreamMemSize, natsMemoryLimit },
+    workerReplicas: target.settings.workerReplicas,
+    guarded: guardMode(target.settings) !== undefined,
     streamRemembered: target.streamRemembered,
     natsVolume: natsVolume(target.settings),
     helmTimeoutSeconds: releaseTimeout(target.settings),

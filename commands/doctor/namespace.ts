@@ -9,6 +9,7 @@ import type {
   NamespaceFacts,
   PodFacts,
   Rollout,
+  ServiceFacts,
   VolumeTerms,
   WorkloadFacts,
 } from "./evidence";
@@ -57,8 +58,9 @@ export async function readNamespace(
     if (!found.ok) unread.push(found.message);
     return found.ok ? found.value : [];
   };
-  const [pods, deployments, sets, jobs, claims, secrets, events] = await Promise.all([
+  const [pods, services, deployments, sets, jobs, claims, secrets, events] = await Promise.all([
     list("pods", () => cluster.core.listNamespacedPod({ namespace })),
+    answer(() => list("services", () => cluster.core.listNamespacedService({ namespace }))),
     optional("deployments", () => cluster.apps.listNamespacedDeployment({ namespace })),
     optional("statefulsets", () => cluster.apps.listNamespacedStatefulSet({ namespace })),
     full ? optional("jobs", () => cluster.batch.listNamespacedJob({ namespace })) : [],
@@ -75,6 +77,7 @@ export async function readNamespace(
       : [],
   ]);
   const alive = pods.filter((pod) => pod.metadata?.deletionTimestamp === undefined);
+  if (!services.ok) unread.push(services.message);
   const logged = new Set(podsToLog(full ? alive : alive.filter((pod) => SPEAKERS.includes(ownerOf(pod)))));
   return {
     name: namespace,
@@ -86,6 +89,7 @@ export async function readNamespace(
       ...sets.map(statefulSetFacts),
       ...jobs.map((each) => jobFacts(each, mask)),
     ].sort((a, b) => (a.name < b.name ? -1 : 1)),
+    ...(services.ok ? { services: services.value.flatMap((each) => serviceFacts(each, alive)) } : {}),
     claims: claims.map(claimFacts),
     releases: releasesOf(secrets, Date.now(), mask),
     warnings: warningsOf(events, mask),
@@ -248,6 +252,7 @@ function deploymentFacts({ metadata, spec, status }: k8s.V1Deployment, mask: Mas
     wanted: spec?.replicas ?? 1,
     ready: status?.readyReplicas ?? 0,
     ...rolloutOf({ metadata, status, gaveUp: gaveUp && said(gaveUp, mask) }),
+    ...(spec?.paused ? { paused: true } : {}),
     ...(failed ? { trouble: said(failed, mask) } : {}),
   };
 }
@@ -293,6 +298,31 @@ function jobFacts({ metadata, spec, status }: k8s.V1Job, mask: Mask): WorkloadFa
     ready: status?.succeeded ?? 0,
     ...(failed ? { trouble: said(failed, mask) } : {}),
   };
+}
+
+/** A Service, and the pods that its selector finds; one without a selector finds none by itself. */
+function serviceFacts({ metadata, spec }: k8s.V1Service, pods: readonly k8s.V1Pod[]): ServiceFacts[] {
+  const selector = Object.entries(spec?.selector ?? {});
+  if (selector.length === 0) return [];
+  const found = pods.filter(
+    ({ metadata, status }) =>
+      status?.phase !== "Succeeded" && selector.every(([name, value]) => metadata?.labels?.[name] === value),
+  );
+  const offered = found.flatMap(({ spec }) => spec?.containers.flatMap(({ ports }) => ports ?? []) ?? []);
+  return [
+    {
+      ...placeOf(metadata),
+      selector: selector.map((pair) => pair.join("=")).join(","),
+      owners: [...new Set(found.map(ownerOf))].sort(),
+      ports: (spec?.ports ?? []).map(({ port, targetPort = port }) => ({
+        port,
+        target: String(targetPort),
+        offered:
+          offered.length === 0 ||
+          offered.some(({ name, containerPort }) => targetPort === name || targetPort === containerPort),
+      })),
+    },
+  ];
 }
 
 function claimFacts({ metadata, spec, status }: k8s.V1PersistentVolumeClaim): ClaimFacts {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ConsumerInfo, StreamInfo } from "nats";
 import { observe } from "../../contract/check";
 import { openSession } from "../../contract/nats/connect";
@@ -37,7 +38,7 @@ export async function readNats(inputs: ContractInputs, slowness: Slowness): Prom
     const [{ observed, skippedRules }, repair] = await slowness.watch("NATS's answers", () =>
       Promise.all([observe({ session, inputs, deadline }), repairFacts(session, inputs.stream, deadline)]),
     );
-    const consumers = observed.stream ? await consumersOf(session, inputs.stream, observed.consumer) : [];
+    const consumers = observed.stream ? await askedFor(session, inputs.stream, observed.consumer) : [];
     return {
       server: session.server,
       serverVersion: session.serverVersion,
@@ -54,6 +55,21 @@ export async function readNats(inputs: ContractInputs, slowness: Slowness): Prom
   } finally {
     await session.close();
   }
+}
+
+/** Between two looks at consumers that nobody seems to fetch from, in milliseconds, and how often they are looked at. */
+const FETCH_GAP_MILLISECONDS = 300;
+const FETCH_LOOKS = 4;
+
+/** The stream's consumers. A worker has no fetch at the server between two of them, so that none counts as found when looked again. */
+async function askedFor(session: Session, stream: string, known: ConsumerInfo | undefined): Promise<ConsumerInfo[]> {
+  let consumers = await consumersOf(session, stream, known);
+  const isQuiet = ({ num_waiting, num_ack_pending }: ConsumerInfo): boolean => num_waiting + num_ack_pending === 0;
+  for (let look = 1; look < FETCH_LOOKS && consumers.length > 0 && consumers.every(isQuiet); look++) {
+    await sleep(FETCH_GAP_MILLISECONDS);
+    consumers = await consumersOf(session, stream, undefined);
+  }
+  return consumers;
 }
 
 /** What the rules say of what was observed, and what can be done about it. */

@@ -20,6 +20,7 @@ import { readStack } from "../../commands/shared/engine";
 import { Cluster as DoctorsCluster } from "../../commands/doctor/kubernetes";
 import { examine } from "../../commands/doctor/doctor";
 import { executeCheck } from "../../commands/doctor/execute";
+import { restartDeployment } from "../../commands/doctor/repair/rollout";
 import { announceLost, deployedNoetl } from "../../commands/doctor/repair/announce";
 import { contractInputs, targetOf, type Target } from "../../commands/doctor/target";
 import { verify } from "../../commands/doctor/verify";
@@ -443,6 +444,30 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     const log = await kube().core.readNamespacedPodLog({ namespace: "nats", name: items[0]?.metadata?.name ?? "" });
     expect(log).toContain("created stream NOETL_COMMANDS, which was missing");
     expect(log).not.toContain(FIRST);
+  });
+
+  it("tells of workers that hang, which no readiness shows; after the restart that is printed, playbooks run", async () => {
+    const { items } = await kube().core.listNamespacedPod({ namespace: "noetl", labelSelector: "app=noetl-worker" });
+    const groups = items.map(({ metadata }) => -processOf(cluster.dir, metadata?.name ?? ""));
+    for (const group of groups) process.kill(group, "SIGSTOP");
+    try {
+      const hang = async () => (await examine(await readTarget())).findings.find(({ id }) => id === "nobody-fetches");
+      const finding = await until("the doctor to see that nobody fetches", hang, 90_000);
+      expect(finding.severity).toBe("cause");
+      expect((await notHolding()).map(({ section, item }) => [section, item])).toContainEqual([
+        "Consumers",
+        "noetl_worker_pool",
+      ]);
+      const commands = finding.remedy.flatMap((step) => ("run" in step ? [step.run] : []));
+      expect(commands.at(-1)).toContain("-n noetl rollout restart deploy/noetl-worker");
+    } finally {
+      const restarted = await DoctorsCluster.open((await readTarget()).cluster);
+      await restartDeployment(restarted, { namespace: "noetl", name: "noetl-worker" }, new Date().toISOString());
+      // They end at the end of their time, which a test need not wait for.
+      for (const group of groups) process.kill(group, "SIGCONT");
+    }
+    await until("the new workers", async () => ((await notHolding()).length === 0 ? true : undefined), 120_000);
+    expect((await executeCheck(await readTarget())).found).toMatch(/^COMPLETED/);
   });
 
   it("fails before NoETL is touched where NoETL could not create its stream", async () => {

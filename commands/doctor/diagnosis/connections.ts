@@ -1,9 +1,12 @@
+import { STREAM_VARIABLES } from "../../../contract/env";
 import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, PodFacts, VariableFacts } from "../evidence";
+import { keyOfOtherStream, OF_THE_STREAM } from "./failing";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type FindingId, type Step } from "./finding";
 import { crashes, crashWords, lastHit, type LogMeaning } from "./logs";
 import { REASONS } from "./reasons";
-import { explainsPod, grouped } from "./trouble";
+import { keyOfService } from "./services";
+import { explainsPod, grouped, podsOf } from "./trouble";
 import { putBack } from "./releases";
 import { isOurs, update, writeUsers } from "./update";
 
@@ -12,12 +15,14 @@ export const environment: DiagnosisRule = (evidence) =>
   Object.entries(evidence.environment).flatMap(([deployment, found]) => {
     const changed = found?.ok ? found.value.filter(({ asDeployed }) => asDeployed === false) : [];
     if (changed.length === 0) return [];
+    const others = changed.filter(({ name }) => STREAM_VARIABLES.includes(name));
+    const lost = others.length > 0 ? lostPods(evidence, deployment) : [];
     return finding(
       "environment",
       `${deployment} has other settings than the stack: ${changed.map(({ name }) => name).join(", ")}`,
       {
         symptoms: changed.some(({ name }) => name === "CORS_ALLOWED_ORIGINS") ? ["cors"] : [],
-        evidence: changed.map(describeVariable),
+        evidence: [...changed.map(describeVariable), ...lastQuotes(lost)],
         remedy: [
           say("Where the configuration was changed and not rolled out, or an update did not finish:"),
           update(evidence),
@@ -26,10 +31,20 @@ export const environment: DiagnosisRule = (evidence) =>
           // What comes from a Secret or ConfigMap, pods read when they start.
           ...restartOf(evidence, deployment),
         ],
-        explains: [`environment ${deployment}`],
+        explains: [
+          `environment ${deployment}`,
+          ...(others.length > 0 ? [keyOfOtherStream(deployment)] : []),
+          ...lost.flatMap((pod) => explainsPod(pod, "noetl")),
+        ],
       },
     );
   });
+
+/** Pods that are not ready and say last that the stream is not as it should be: they look for another one. */
+const lostPods = (evidence: Evidence, deployment: string): readonly PodFacts[] =>
+  podsOf(evidence, deployment).filter(
+    (pod) => !pod.ready && OF_THE_STREAM.includes(lastHit(pod)?.meaning as LogMeaning),
+  );
 
 const restartOf = ({ kubectl }: Evidence, deployment: string): Step[] => {
   const { namespace } = deployment === LOCATIONS.gateway.deployment ? LOCATIONS.gateway : LOCATIONS.noetl;
@@ -181,9 +196,13 @@ const TROUBLES: readonly Trouble[] = [
 
 const ALL_TROUBLES = [...TROUBLES, ...OWN_REASONS];
 
+const SERVER_KEYS = [
+  `workload ${LOCATIONS.noetl.namespace}/${LOCATIONS.noetl.serverDeployment}`,
+  keyOfService("noetl"),
+];
+
 const isExplained = (explained: Explained, of: Trouble["of"]): boolean =>
-  of !== "itself" &&
-  explained.has(of === "server" ? `workload ${LOCATIONS.noetl.namespace}/${LOCATIONS.noetl.serverDeployment}` : of);
+  of !== "itself" && (of === "server" ? SERVER_KEYS : [of]).some((key) => explained.has(key));
 
 /** What NoETL's and the gateway's pods say themselves: a cause of its own, or the consequence of one already found. */
 const connectionsTo =

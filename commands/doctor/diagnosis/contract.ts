@@ -288,6 +288,19 @@ export const pastSymptoms: DiagnosisRule = (evidence, explained) => {
   });
 };
 
+/** Ready workers of this age have fetched. Seconds. */
+const STARTED_SECONDS = 60;
+
+/** The consumers that no worker asks for commands, although workers are ready and none is busy: they hang. */
+export function unasked(evidence: Evidence): readonly ConsumerFacts[] {
+  const { nats } = evidence;
+  if (!nats.ok) return [];
+  const names = consumersOf(evidence, WORKER);
+  const own = nats.value.consumers.filter(({ name, pull }) => pull && names.includes(name));
+  const started = podsOf(evidence, WORKER).some((pod) => pod.ready && pod.ageSeconds >= STARTED_SECONDS);
+  return started && own.every(({ waiting, ackPending }) => waiting + ackPending === 0) ? own : [];
+}
+
 /** What the consumers' numbers say about the workers. */
 export const workers: DiagnosisRule = (evidence, explained) => {
   const { nats } = evidence;
@@ -299,7 +312,22 @@ export const workers: DiagnosisRule = (evidence, explained) => {
     `consumer ${each.name}: ${each.pending} pending, ${each.ackPending} of ${each.maxAckPending} in flight, ` +
     `${each.redelivered} redelivered, ${each.waiting} waiting; ${plural(ready, "worker")} ready`;
   const full = own.filter((each) => each.maxAckPending > 0 && each.ackPending >= each.maxAckPending);
+  // Where they say themselves why they do not, that is the cause.
+  const failing = failures(evidence).some(({ action }) => action === "fetch");
+  const hanging = failing ? [] : unasked(evidence);
   const idle = own.filter((each) => !full.includes(each) && each.pending > 0 && each.waiting === 0);
+  if (hanging.length > 0) {
+    return [
+      finding("nobody-fetches", "No worker asks for commands, although they are ready and none is busy: they hang", {
+        evidence: hanging.map(numbers),
+        remedy: [
+          say("A restart has them fetch again; their logs tell what they did last:"),
+          run(`${evidence.kubectl} -n ${LOCATIONS.noetl.namespace} logs deploy/${WORKER} --tail 50`),
+          run(`${evidence.kubectl} -n ${LOCATIONS.noetl.namespace} rollout restart deploy/${WORKER}`),
+        ],
+      }),
+    ];
+  }
   const [first] = full;
   return [
     ...(first

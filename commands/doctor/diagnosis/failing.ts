@@ -13,8 +13,11 @@ export type Action = "publish" | "fetch";
 /** Key by which a failure of this kind is known as explained, where its words say no more than that the stream is not as it should be. */
 export const keyOfFailing = (action: Action): string => `failing ${action}`;
 
+/** Key by which whatever a workload says of the stream is known as explained: it looks for another one. */
+export const keyOfOtherStream = (workload: string): string => `other stream ${workload}`;
+
 /** Words of a client whose stream or consumer is not there or not as it should be, and that do not tell what is wrong with it. */
-const OF_THE_STREAM: readonly LogMeaning[] = [
+export const OF_THE_STREAM: readonly LogMeaning[] = [
   "work-queue",
   "no-response",
   "no-stream-for-subject",
@@ -26,6 +29,8 @@ const OF_THE_STREAM: readonly LogMeaning[] = [
 function isExplained({ action, meaning, pod }: Failure, explained: Explained): boolean {
   if (meaning !== undefined && explained.has(keyOfWords(meaning))) return true;
   if (explained.has(keyOf("pod", pod))) return true;
+  if (explained.has(keyOfOtherStream(pod.owner)) && (meaning === undefined || OF_THE_STREAM.includes(meaning)))
+    return true;
   if (explained.has("nats") && /^nats-(refused|timeout|login|permission|tls)$/.test(meaning ?? "")) return true;
   return explained.has(keyOfFailing(action)) && (meaning === undefined || OF_THE_STREAM.includes(meaning));
 }
@@ -37,11 +42,12 @@ export function failuresExplainedBy(evidence: Evidence, keys: readonly string[])
 }
 
 const ACTIONS: readonly { readonly action: Action; readonly pattern: RegExp }[] = [
+  // A worker that looks for its stream says so when it starts.
+  { action: "fetch", pattern: /Error fetching messages|Subscribe failed/i },
   {
     action: "publish",
     pattern: /Failed to (publish|connect to NATS)|\w failed: (nats:|Not connected to NATS)|no response from stream/i,
   },
-  { action: "fetch", pattern: /Error fetching messages/i },
 ];
 
 /** Words of a publish or a fetch that succeeded, after which an earlier failure is past. */
@@ -98,9 +104,9 @@ function isPresent({ pod, action, meaning, at }: Failure, evidence: Evidence): b
   return (now - at) / 1000 <= RECENT_SECONDS[action];
 }
 
-const WORDS: Readonly<Record<Action, { readonly id: FindingId; readonly title: (who: string) => string }>> = {
-  publish: { id: "publish-failed", title: (who) => `${who} could not announce a command, and stays ready` },
-  fetch: { id: "fetch-failed", title: (who) => `${who} cannot fetch commands, and stays ready` },
+const WORDS: Readonly<Record<Action, { readonly id: FindingId; readonly title: string }>> = {
+  publish: { id: "publish-failed", title: "could not announce a command" },
+  fetch: { id: "fetch-failed", title: "cannot fetch commands" },
 };
 
 /** Failed publishes and fetches of the last minutes: each a cause by itself, unless what makes it fail has been reported. */
@@ -118,7 +124,8 @@ export const failing: DiagnosisRule = (evidence, explained) => {
     const words = WORDS[first.action];
     return finding(
       reason?.id ?? words.id,
-      reason?.title(owners.join(", "), first.line) ?? words.title(owners.join(", ")),
+      reason?.title(owners.join(", "), first.line) ??
+        `${owners.join(", ")} ${words.title}${group.every(({ pod }) => pod.ready) ? ", and stays ready" : ""}`,
       {
         symptoms: first.meaning === "no-response" ? ["noResponse"] : [],
         evidence: [...group.map(({ pod, line, at }) => quoteOf(pod, { text: line, at })), ...streamState(evidence)],

@@ -57,6 +57,8 @@ export const FINDINGS = {
   "crash-loop": "a pod crashes when it starts",
   "not-ready": "a pod runs and does not become ready",
   "pods-missing": "a workload lacks pods, or was scaled down",
+  "rollout-paused": "the rollouts of a Deployment are paused",
+  service: "a Service is not there, or does not lead to the pods that are behind it",
   // Stream and consumer.
   "repair-running": "a `--repair` is at work, here or on another machine",
   "repair-interrupted": "a `--repair` was interrupted before its end, here or on another machine",

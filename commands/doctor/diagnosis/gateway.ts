@@ -1,6 +1,7 @@
 import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, GatewayFacts, ProbeFacts } from "../evidence";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type Finding, type Step } from "./finding";
+import { keyOfService } from "./services";
 import { setAndUpdate, update } from "./update";
 
 /** Longest answer that is shown, in characters: NoETL's own error stands at the end of the gateway's. */
@@ -98,9 +99,8 @@ function backendFinding(
   { gateway, inside }: Pick<Probed, "gateway" | "inside">,
   explained: Explained,
 ): Finding[] {
-  const serverIsDown = explained.has(
-    keyOf("workload", { namespace: LOCATIONS.noetl.namespace, name: LOCATIONS.noetl.serverDeployment }),
-  );
+  const { namespace, serverDeployment: name } = LOCATIONS.noetl;
+  const serverIsDown = explained.has(keyOf("workload", { namespace, name })) || explained.has(keyOfService("noetl"));
   const failing = inside.filter(({ status }) => status >= 500);
   if (failing.length === 0) return [];
   const unregistered = failing.every((probe) => UNREGISTERED.test(probe.body) && lets(gateway, probe));

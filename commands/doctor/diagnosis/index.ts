@@ -25,7 +25,8 @@ import { failedReleases, stuckReleases } from "./releases";
 import { repairs } from "./repairs";
 import { cluster, configuration, forbidden, natsConnection } from "./reach";
 import { schemaJob } from "./schema";
-import { absent, newCluster, refusedPods, shortApplications, shortInfrastructure } from "./workloads";
+import { services } from "./services";
+import { absent, newCluster, paused, refusedPods, shortApplications, shortInfrastructure } from "./workloads";
 
 export {
   FINDINGS,
@@ -68,12 +69,13 @@ const RULES: readonly DiagnosisRule[] = [
   infrastructurePods,
   shortInfrastructure,
   natsConnection,
+  services,
   certificateEnds,
   repairs,
   lineWithoutNats,
   brokenContract,
-  failing,
   environment,
+  failing,
   infrastructureConnections,
   pastSymptoms,
   serverPods,
@@ -82,6 +84,7 @@ const RULES: readonly DiagnosisRule[] = [
   applicationPods,
   absent,
   shortApplications,
+  paused,
   cors,
   workers,
   waitingExecutions,

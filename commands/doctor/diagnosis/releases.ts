@@ -86,9 +86,10 @@ const RELEASE_NAMES: Readonly<Record<Part, string | undefined>> = {
  * look at the objects in it, neither at a refresh nor at an update: what is in one is put back by Helm itself, which applies
  * its last revision once more.
  */
-export function putBack(evidence: Evidence, part: Part): Step[] {
+export function putBack(evidence: Evidence, part: Part, workload?: string): Step[] {
   const found = evidence.namespaces[part];
-  const name = RELEASE_NAMES[part];
+  // The guard is in the namespace of NATS, and not in its release.
+  const name = workload === LOCATIONS.guard.deployment ? undefined : RELEASE_NAMES[part];
   const pulumi = refreshAndUpdate(evidence);
   if (name === undefined || !found?.ok) return pulumi;
   const at = `-n ${found.value.name}`;

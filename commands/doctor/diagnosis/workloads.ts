@@ -71,7 +71,9 @@ const WORKLOADS: Readonly<Record<Part, readonly { kind: WorkloadFacts["kind"]; n
   gateway: [{ kind: "Deployment", name: LOCATIONS.gateway.deployment }],
 };
 
-/** Workloads without which nothing works: scaled to nothing they are off, which of the workers alone may be meant. */
+const GUARD = { kind: "Deployment", name: LOCATIONS.guard.deployment } as const;
+
+/** Workloads without which nothing works: scaled to nothing they are off, which of the workers alone a stack may want. */
 const NEEDED: readonly string[] = [
   LOCATIONS.nats.service,
   LOCATIONS.postgres.service,
@@ -80,7 +82,8 @@ const NEEDED: readonly string[] = [
   LOCATIONS.gateway.deployment,
   LOCATIONS.guard.deployment,
 ];
-const isOff = ({ name, wanted }: WorkloadFacts): boolean => wanted === 0 && NEEDED.includes(name);
+const isOff = ({ name, wanted }: WorkloadFacts, { workerReplicas }: Evidence): boolean =>
+  wanted === 0 && (NEEDED.includes(name) || (name === LOCATIONS.noetl.workerDeployment && workerReplicas > 0));
 
 /**
  * A cluster that has nothing of a stack whose updates have finished. Pulumi takes its state's word for what is there, so that
@@ -121,7 +124,7 @@ export const newCluster: DiagnosisRule = ({ missingOutputs, namespaces, stack, c
 /** Parts that are not there at all. */
 export const absent: DiagnosisRule = (evidence, explained) => {
   const found = places(evidence).flatMap(({ part, facts }) =>
-    WORKLOADS[part]
+    [...WORKLOADS[part], ...(part === "nats" && evidence.guarded ? [GUARD] : [])]
       .filter(({ kind, name }) => !facts.workloads.some((each) => each.kind === kind && each.name === name))
       .filter(({ kind }) => !facts.unread.some((each) => each.includes(`${kind.toLowerCase()}s`)))
       .filter(({ name }) => !explained.has(keyOf("workload", { namespace: facts.name, name })))
@@ -134,7 +137,7 @@ export const absent: DiagnosisRule = (evidence, explained) => {
       evidence: found.map(({ kind, namespace, name }) => `there is no ${kind} ${namespace}/${name}`),
       remedy: [
         say("The last update did not get that far, or it was deleted by hand; it comes back with:"),
-        ...[...new Set(found.map(({ part }) => part))].flatMap((part) => putBack(evidence, part)).filter(isFirst),
+        ...found.flatMap(({ part, name }) => putBack(evidence, part, name)).filter(isFirst),
       ],
       explains: found.flatMap((each) => [keyOf("workload", each), ...reachedThrough(each.part, each.name)]),
     }),
@@ -153,7 +156,7 @@ const short =
       .flatMap(({ part, facts }) =>
         facts.workloads
           .filter((workload) => workload.kind !== "Job" && !explained.has(keyOf("workload", workload)))
-          .filter((workload) => workload.ready < workload.wanted || isOff(workload))
+          .filter((workload) => workload.ready < workload.wanted || isOff(workload, evidence))
           .filter((workload) => !facts.pods.some(({ owner, ready }) => owner === workload.name && !ready))
           .map((workload) =>
             finding("pods-missing", lack(workload), {
@@ -167,7 +170,7 @@ const short =
                     ? "It was scaled down by hand; the stack's number comes back with:"
                     : "No pod of it is there or broken; the controller that makes them may be behind:",
                 ),
-                ...(workload.wanted === 0 ? putBack(evidence, part) : []),
+                ...(workload.wanted === 0 ? putBack(evidence, part, workload.name) : []),
                 run(
                   `${evidence.kubectl} -n ${workload.namespace} describe ${workload.kind.toLowerCase()} ${workload.name}`,
                 ),
@@ -179,6 +182,31 @@ const short =
             }),
           ),
       );
+
+/** Deployments whose newest template reaches no pod, because somebody has paused them. */
+export const paused: DiagnosisRule = (evidence) =>
+  places(evidence).flatMap(({ facts }) =>
+    facts.workloads
+      .filter((workload) => workload.paused)
+      .map(({ namespace, name, wanted, rollout }) =>
+        finding(
+          "rollout-paused",
+          rollout
+            ? `The rollout of ${name} is paused: its newest template does not reach its pods`
+            : `The rollouts of ${name} are paused: the next change will not reach its pods, and the update will wait for them in vain`,
+          {
+            severity: rollout ? "cause" : "note",
+            evidence: [
+              `Deployment ${namespace}/${name}: paused, ${rollout?.updated ?? wanted} of ${plural(wanted, "pod")} of the newest template`,
+            ],
+            remedy: [
+              say("Somebody has paused it, and it goes on with:"),
+              run(`${evidence.kubectl} -n ${namespace} rollout resume deployment/${name}`),
+            ],
+          },
+        ),
+      ),
+  );
 
 /** NATS and the database: others wait for them, so they are looked at first. */
 export const shortInfrastructure = short(["nats", "postgres", "pgbouncer"]);

@@ -96,6 +96,36 @@ describe("checklist", () => {
     expect(lineOf(found.lines, "noetl-worker")).toMatchObject({ status: "wrong", found: "0 of 2 ready" });
   });
 
+  it("misses what readiness does not show: a Service that leads nowhere, workers and a guard that are off", () => {
+    const worked = healthy();
+    const { namespaces } = worked;
+    const noetl = namespace("noetl", {
+      pods: [pod("noetl-server-1", "noetl-server")],
+      workloads: [workload("noetl-server"), workload("noetl-worker", 0, { wanted: 0 })],
+      services: [],
+    });
+    const off = healthy({ guarded: true, namespaces: { ...namespaces, noetl: { ok: true, value: noetl } } });
+    const found = checklist(off).lines.filter(({ status }) => status !== "ok");
+    expect(found.map(({ section, item, status, found }) => [section, item, status, found])).toEqual([
+      ["NATS pods", "contract-guard", "wrong", "no guard among the pods"],
+      ["NoETL deployments", "noetl-worker", "wrong", "0 of 0 ready"],
+      ["Services", "noetl", "wrong", "there is no Service noetl/noetl with a selector"],
+    ]);
+    const wanted = checklist({ ...off, guarded: false, workerReplicas: 0 });
+    expect(lineOf(wanted.lines, "noetl-worker")).toMatchObject({ status: "ok", found: "0 of 0 ready" });
+  });
+
+  it("does not know of Services that may not be listed", () => {
+    const { namespaces } = healthy();
+    const unread = ["user x may not list the services of namespace noetl"];
+    const noetl = namespaces.noetl?.ok ? { ...namespaces.noetl.value, unread } : undefined;
+    const found = checklist(
+      healthy({ namespaces: { ...namespaces, ...(noetl ? { noetl: { ok: true, value: noetl } } : {}) } }),
+    );
+    expect(lineOf(found.lines, "services")).toMatchObject({ status: "unknown", found: unread[0] });
+    expect(exitOf(found)).toBe("unknown");
+  });
+
   describe("a rollout", () => {
     const template = (name: string, hash: string, ageSeconds: number) =>
       pod(name, "noetl-worker", { template: hash, ageSeconds });

@@ -34,6 +34,7 @@ const KUBECTL: Readonly<Record<string, Verb>> = {
   "auth whoami": { args: [0, 0] },
   "cluster-info": { args: [0, 0] },
   "rollout restart": { args: [1, 3], like: /^(deploy|statefulset)\/[a-z0-9-]+$/ },
+  "rollout resume": { args: [1, 1], like: /^deployment\/[a-z0-9-]+$/ },
   "port-forward": { args: [2, 2], like: /^((pod|service)\/[a-z0-9-]+|\d+)$/ },
   "delete pod": { args: [1, 1] },
   "delete pvc": { args: [1, 1] },

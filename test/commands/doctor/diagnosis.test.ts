@@ -17,7 +17,9 @@ import type {
   ProbeFacts,
   ReleaseFacts,
   RepairFacts,
+  ServiceFacts,
   Standstill,
+  WorkloadFacts,
 } from "../../../commands/doctor/evidence";
 import { DEFAULTS } from "../../../contract/defaults";
 import { diagnosisText } from "../../../commands/doctor/present";
@@ -226,6 +228,36 @@ function onCloudSql(message: string, works: boolean): Evidence {
   });
   return { ...evidence, namespaces: { ...namespaces, noetl: { ok: true, value: server } } };
 }
+
+const WITHOUT_WORKERS = {
+  pods: [SERVER],
+  workloads: [workload("noetl-server"), workload("noetl-worker", 0, { wanted: 0 })],
+};
+const NATS_RUNS = {
+  pods: [pod("nats-0", "nats", { namespace: "nats" })],
+  workloads: [workload("nats", 1, { kind: "StatefulSet", namespace: "nats" })],
+};
+const guard = (changes: Partial<WorkloadFacts> = {}): WorkloadFacts =>
+  workload("contract-guard", changes.wanted ?? 1, { namespace: "nats", ...changes });
+const NOETL_RUNS = { pods: [SERVER, WORKER], workloads: [workload("noetl-server"), workload("noetl-worker")] };
+const POSTGRES_RUNS = {
+  pods: [pod("postgres-0", "postgres", { namespace: "postgres" })],
+  workloads: [workload("postgres", 1, { kind: "StatefulSet", namespace: "postgres" })],
+};
+const service = (changes: Partial<ServiceFacts> = {}): ServiceFacts => ({
+  namespace: "noetl",
+  name: "noetl",
+  selector: "app=noetl",
+  owners: ["noetl-server"],
+  ports: [{ port: 8082, target: "8082", offered: true }],
+  ...changes,
+});
+/** A worker that looks for the stream of a subject that the stack does not have. */
+const OTHER_SUBJECT = ((): Evidence => {
+  const failing = saidAgo(WORKER, 5, "ERROR Subscribe failed: nats: NotFoundError: code=None");
+  const value = { name: "NATS_SUBJECT", value: "other", source: "literal", asDeployed: false };
+  return noetl(SERVER, { ...failing, ready: false }, { environment: { "noetl-worker": { ok: true, value: [value] } } });
+})();
 
 interface Case {
   readonly id: FindingId;
@@ -797,11 +829,92 @@ const CASES: readonly Case[] = [
       workloads: [workload("noetl-server", 0, { wanted: 0 }), workload("noetl-worker")],
     }),
     says: "noetl-server was scaled to nothing",
-    but: "workers that are scaled to nothing, which may be meant",
+    but: "workers that are scaled to nothing in a stack that wants none",
+    misses: inPart("noetl", WITHOUT_WORKERS, { workerReplicas: 0 }),
+  },
+  {
+    id: "pods-missing",
+    yields: inPart("noetl", WITHOUT_WORKERS),
+    says: "noetl-worker was scaled to nothing",
+    but: "a Deployment that somebody else has put into the namespace, and scaled to nothing",
     misses: inPart("noetl", {
-      pods: [SERVER],
-      workloads: [workload("noetl-server"), workload("noetl-worker", 0, { wanted: 0 })],
+      pods: [SERVER, WORKER],
+      workloads: [workload("noetl-server"), workload("noetl-worker"), workload("other", 0, { wanted: 0 })],
     }),
+  },
+  {
+    id: "pods-missing",
+    yields: inPart("nats", { ...NATS_RUNS, workloads: [...NATS_RUNS.workloads, guard({ wanted: 0 })] }),
+    // It is in NATS' namespace, and not in its release.
+    says: "pulumi refresh --stack kind",
+    but: "a guard that runs",
+    misses: inPart("nats", { ...NATS_RUNS, workloads: [...NATS_RUNS.workloads, guard()] }, { guarded: true }),
+  },
+  {
+    id: "not-deployed",
+    yields: inPart("nats", NATS_RUNS, { guarded: true }),
+    says: "there is no Deployment nats/contract-guard",
+    but: "a stack without a guard",
+    misses: inPart("nats", NATS_RUNS),
+  },
+  {
+    id: "rollout-paused",
+    yields: inPart("noetl", {
+      pods: [SERVER, WORKER],
+      workloads: [
+        workload("noetl-server"),
+        workload("noetl-worker", 1, { paused: true, rollout: { updated: 0, old: 1 } }),
+      ],
+    }),
+    says: "rollout resume deployment/noetl-worker",
+    but: "a rollout that is under way",
+    misses: inPart("noetl", {
+      pods: [SERVER, WORKER],
+      workloads: [workload("noetl-server"), workload("noetl-worker", 1, { rollout: { updated: 0, old: 1 } })],
+    }),
+  },
+  {
+    id: "rollout-paused",
+    severity: "note",
+    yields: inPart("noetl", {
+      pods: [SERVER, WORKER],
+      workloads: [workload("noetl-server", 1, { paused: true }), workload("noetl-worker")],
+    }),
+    says: "will wait for them in vain",
+    but: "a Deployment as it should be",
+    misses: healthy(),
+  },
+  ...(
+    [
+      ["there is no Service noetl/noetl", []],
+      ["selects app=noetl, which no pod of noetl-server has", [service({ owners: [] })]],
+      ["and leads to pods of noetl-worker, too", [service({ owners: ["noetl-server", "noetl-worker"] })]],
+      ["Service noetl/noetl has no port 8082", [service({ ports: [{ port: 80, target: "8082", offered: true }] })]],
+      [
+        "port 8082 of Service noetl/noetl leads to port 9999, which no container of noetl-server has",
+        [service({ ports: [{ port: 8082, target: "9999", offered: false }] })],
+      ],
+    ] as const
+  ).map(([says, services]): Case => ({
+    id: "service",
+    yields: inPart("noetl", { ...NOETL_RUNS, services }),
+    says,
+    but: "a Service that leads to the server, and one that could not be read",
+    misses: inPart("noetl", { ...NOETL_RUNS, services: [service()] }),
+  })),
+  {
+    id: "service",
+    yields: inPart("postgres", { ...POSTGRES_RUNS, services: [] }),
+    says: "pulumi refresh --stack kind",
+    but: "a database that is not there, whose Service would lead to nothing",
+    misses: inPart("postgres", { services: [] }),
+  },
+  {
+    id: "environment",
+    yields: OTHER_SUBJECT,
+    says: "Subscribe failed: nats: NotFoundError",
+    but: "a worker that lacks its stream, and has the stack's settings",
+    misses: { ...OTHER_SUBJECT, environment: {} },
   },
   {
     id: "repair-interrupted",
@@ -911,10 +1024,24 @@ const CASES: readonly Case[] = [
   {
     id: "nobody-fetches",
     severity: "note",
-    yields: consumerSays({ pending: 5, waiting: 0 }),
+    yields: consumerSays({ pending: 5, ackPending: 1, waiting: 0 }),
     says: "5 pending",
     but: "commands that a worker waits for",
     misses: consumerSays({ pending: 5, waiting: 1 }),
+  },
+  {
+    id: "nobody-fetches",
+    yields: consumerSays({ waiting: 0 }),
+    says: "rollout restart deploy/noetl-worker",
+    but: "workers that are all busy",
+    misses: consumerSays({ ackPending: 1, waiting: 0 }),
+  },
+  {
+    id: "nobody-fetches",
+    yields: consumerSays({ waiting: 0 }),
+    says: "they hang",
+    but: "workers that have just started",
+    misses: { ...noetl(SERVER, { ...WORKER, ageSeconds: 30 }), nats: consumerSays({ waiting: 0 }).nats },
   },
   ...(
     [

@@ -179,6 +179,8 @@ export function healthy(changes: Partial<Evidence> = {}): Evidence {
     kubectl: "kubectl --context kind-noetl",
     now: NOW,
     slow: [],
+    workerReplicas: 1,
+    guarded: false,
     natsAddress: "nats.nats.svc.cluster.local:4222",
     natsSizes: { natsJetstreamMemSize: "1Gi" },
     natsVolume: { size: "5Gi", sizeSetting: "natsJetstreamFileSize" },

@@ -426,6 +426,58 @@ describe("the gateway", () => {
     );
   });
 
+  it("names a Service that was deleted, and one that leads elsewhere, which Helm puts back", async () => {
+    const { namespace, service: name } = LOCATIONS.noetl;
+    await deployment.core.deleteNamespacedService({ namespace, name });
+    const lost = await examine(target);
+    // Its pods are ready, and nobody finds them.
+    expect(lost.findings.filter(({ severity }) => severity === "cause").map(({ id }) => id)).toEqual(["service"]);
+    expect(findingOf(lost, "service")?.evidence).toEqual([expect.stringContaining("there is no Service noetl/noetl")]);
+    expect((await verified(target)).lines).toContainEqual(
+      expect.objectContaining({ section: "Services", item: name, status: "wrong" }),
+    );
+    expect(await runHelm(findingOf(lost, "service"))).toMatch(/ rollback noetl \d+ -n noetl$/);
+    await diagnosed(target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
+
+    const gateway = LOCATIONS.gateway;
+    const place = { namespace: gateway.namespace, name: gateway.service };
+    const body = [{ op: "replace", path: "/spec/ports/0/targetPort", value: 9999 }];
+    await deployment.core.patchNamespacedService({ ...place, body });
+    const elsewhere = findingOf(await examine(target), "service");
+    expect(elsewhere).toMatchObject({ symptoms: ["cors"] });
+    expect(elsewhere?.evidence[0]).toContain("leads to port 9999, which no container of gateway has");
+    await runHelm(elsewhere);
+    await diagnosed(target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
+  });
+
+  it("names a Deployment whose rollout somebody has paused, and the command that lets it go on", async () => {
+    const { namespace } = LOCATIONS.noetl;
+    const annotation = { op: "add", path: "/spec/template/metadata/annotations/paused-by", value: "somebody" };
+    await deployment.apps.patchNamespacedDeployment({
+      namespace,
+      name: SERVER,
+      body: [{ op: "add", path: "/spec/paused", value: true }, annotation],
+    });
+    const paused = await diagnosed(target, "rollout-paused", (each) => findingOf(each, "rollout-paused") !== undefined);
+    expect(findingOf(paused, "rollout-paused")).toMatchObject({ severity: "cause" });
+    const line = (await verified(target)).lines.find(({ item }) => item === SERVER);
+    expect(line).toMatchObject({ status: "wrong" });
+    expect(line?.found).toContain("rollout paused");
+    await kubectlOf(deployment, commandsOf(findingOf(paused, "rollout-paused"))[0] ?? "");
+    await deployment.settled();
+    await diagnosed(target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
+  });
+
+  it("names workers that were scaled to nothing, which the stack does not want", async () => {
+    const { namespace } = LOCATIONS.noetl;
+    await deployment.scale("Deployment", namespace, WORKER, 0);
+    const off = await diagnosed(target, "pods-missing", (each) => findingOf(each, "pods-missing") !== undefined);
+    expect(findingOf(off, "pods-missing")?.title).toBe(`${WORKER} was scaled to nothing`);
+    expect((await verified(target)).lines.find(({ item }) => item === WORKER)).toMatchObject({ status: "wrong" });
+    await runHelm(findingOf(off, "pods-missing"));
+    await diagnosed(target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
+  });
+
   it("names Deployments that are not there", async () => {
     const elsewhere = { ...target, namespaces: { ...target.namespaces, gateway: "default" } };
     const finding = findingOf(await examine(elsewhere), "not-deployed");

@@ -56,6 +56,12 @@ export async function kubectlOf(deployment: Deployment, command: string): Promis
     expect(rest.slice(0, 3)).toEqual(["deploy/nats-box", "--", "nats"]);
     return nats(deployment, rest.slice(3));
   }
+  if (verb === "rollout" && rest[0] === "resume") {
+    const name = (rest[1] ?? "").replace("deployment/", "");
+    const body = [{ op: "remove", path: "/spec/paused" }];
+    await deployment.apps.patchNamespacedDeployment({ namespace, name, body });
+    return "";
+  }
   if (namespace === LOCATIONS.noetl.namespace && verb === "rollout") {
     expect(rest[0]).toBe("restart");
     await deployment.restart(...rest.slice(1).map((name) => name.replace("deploy/", "")));

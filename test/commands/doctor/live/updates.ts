@@ -272,6 +272,11 @@ it(
   async () => {
     const { helm } = await ensureTools(["helm"]);
     const { namespace, service: name } = LOCATIONS.gateway;
+    // Postgres' Service is the program's own, too: Pulumi brings it back.
+    const postgres = { namespace: LOCATIONS.postgres.namespace, name: LOCATIONS.postgres.service };
+    await deployment.core.deleteNamespacedService(postgres);
+    const lost = await diagnosed(deployment.target, "service", (each) => findingOf(each, "service") !== undefined);
+    expect(commandsOf(findingOf(lost, "service")).slice(0, 2)).toEqual([REFRESH, UP]);
     // Helm is killed in the middle of an upgrade that never becomes ready, and that was to take all but the Deployment away.
     const { spec } = await deployment.apps.readNamespacedDeployment({ namespace, name: LOCATIONS.gateway.deployment });
     const chart = neverReadyChart(deployment.dir, LOCATIONS.gateway.deployment, spec?.selector.matchLabels);
