@@ -6,6 +6,7 @@ import {
   count,
   duration,
   editConsumer,
+  limited,
   list,
   recreateConsumer,
   sameCount,
@@ -69,6 +70,31 @@ const poolAdvice = ({ connection, stream, consumer: name }: Contract, consumer: 
   `the filter ${list(filtersOf(consumer))} is how a NoETL with pools makes the consumer of a pool: where that is the one that ` +
   `is deployed, set noetlLine to it (publishes and consumers in a program); where the consumer is left over from one, remove ` +
   `it (${line(programsOf({ connection }).nats, "consumer", "rm", stream, name, "-f")}) and restart the workers`;
+
+/**
+ * First message that the consumer delivers, where the stream has not come that far; undefined where it has, or where the server
+ * begins with the next one all the same (nats-server before 2.11), as the consumer's place says.
+ */
+function startAhead({ stream, consumer }: Pick<Found, "stream" | "consumer">): number | undefined {
+  const { deliver_policy: policy, opt_start_seq: start = 0 } = consumer.config;
+  if (String(policy) !== "by_start_sequence" || start <= stream.state.last_seq + 1) return undefined;
+  return consumer.delivered.stream_seq >= start - 1 ? start : undefined;
+}
+
+/** How long a command stays with a worker that died before it is delivered again, in seconds. */
+const deadWaitSeconds = ({ config }: ConsumerInfo): number => toSeconds(config.backoff?.[0] ?? config.ack_wait);
+
+/** Whether commands are too old before the consumer delivers them again, though they would not be with the contract's time. */
+const waitsTooLong = ({ stream, consumer }: Pick<Found, "stream" | "consumer">, { expect }: Contract): boolean => {
+  const [waits, age] = [deadWaitSeconds(consumer), stream.config.max_age];
+  return limited(age) && waits > expect.ackWaitSeconds && waits >= toSeconds(age);
+};
+
+const deliversOnce = ({ consumer }: Pick<Found, "consumer">, { worker }: Contract): boolean =>
+  consumer.config.max_deliver === 1 && worker.maxDeliver !== 1;
+
+/** Sets the time to acknowledge, in the place of a `backoff` where mode ensure may. */
+const ackWaitEdit = ({ expect }: Contract) => ({ backoff: undefined, ack_wait: toNanoseconds(expect.ackWaitSeconds) });
 
 /** `max_waiting` of a consumer that nobody set it for. */
 const DEFAULT_MAX_WAITING = 512;
@@ -265,6 +291,22 @@ export const CONSUMER_RULES: readonly Rule[] = [
     fix: recreateConsumer,
   },
   {
+    id: "consumer-start",
+    severity: "violation",
+    effect: "withheld",
+    about: "consumer",
+    checks: "the consumer begins no later than at the next command (`opt_start_seq`; nats-server 2.11)",
+    why: "workers get nothing until the stream has counted up to that number: all commands before it are skipped",
+    remedy: "recreate the consumer: the start cannot be changed",
+    expected: () => "the next message, or an earlier one",
+    found: (found) => {
+      const start = startAhead(found);
+      return start === undefined ? "no later" : `message ${start}`;
+    },
+    holds: (found) => startAhead(found) === undefined,
+    fix: recreateConsumer,
+  },
+  {
     id: "consumer-replay-policy",
     severity: "drift",
     effect: "differs",
@@ -297,14 +339,58 @@ export const CONSUMER_RULES: readonly Rule[] = [
       consumer.config.backoff?.length
         ? recreateConsumer()
         : editConsumer({ ack_wait: toNanoseconds(expect.ackWaitSeconds) }),
-    ensure: ({ consumer: name, expect }, { consumer: { config }, ensured }) => {
+    ensure: (contract, { consumer: { config }, ensured }) => {
+      const { consumer: name, expect } = contract;
       const [longest, wanted] = [
         toSeconds(Math.max(0, ...(config.backoff ?? [config.ack_wait ?? 0]))),
         expect.ackWaitSeconds,
       ];
       return longest <= wanted || longest === ensured?.ackWaitSeconds[name]
-        ? { action: "edit-consumer", patch: { backoff: undefined, ack_wait: toNanoseconds(wanted) } }
+        ? { action: "edit-consumer", patch: ackWaitEdit(contract) }
         : { action: "leave", why: ACK_WAIT_STAYS };
+    },
+  },
+  {
+    id: "consumer-redelivery",
+    severity: "violation",
+    effect: "lost",
+    about: "consumer",
+    checks:
+      "a command whose worker died is delivered again (`max_deliver` above 1), before it is too old (`ack_wait` below `max_age`)",
+    why: "a command is lost when the worker that took it dies, and meanwhile counts as one in flight",
+    remedy: "edit the consumer; recreate it where it has a backoff",
+    expected: ({ worker, expect }) =>
+      `up to ${count(worker.maxDeliver)} deliveries, the second after ${duration(expect.ackWaitSeconds)}`,
+    found: (found, contract) =>
+      list([
+        ...(deliversOnce(found, contract) ? ["one delivery"] : []),
+        ...(waitsTooLong(found, contract)
+          ? [
+              `the second after ${deadWaitSeconds(found.consumer)} s, when it is ${toSeconds(found.stream.config.max_age)} s old at most`,
+            ]
+          : []),
+      ]),
+    holds: (found, contract) => !deliversOnce(found, contract) && !waitsTooLong(found, contract),
+    fix: (contract, found) => {
+      const { worker, expect } = contract;
+      const waits = waitsTooLong(found, contract);
+      if (waits && found.consumer.config.backoff?.length) return recreateConsumer();
+      return editConsumer({
+        ...(deliversOnce(found, contract) ? { max_deliver: worker.maxDeliver } : {}),
+        ...(waits ? { ack_wait: toNanoseconds(expect.ackWaitSeconds) } : {}),
+      });
+    },
+    ensure: (contract, found) => {
+      const { consumer, ensured } = found;
+      const isOurs = deadWaitSeconds(consumer) === ensured?.ackWaitSeconds[contract.consumer];
+      if (waitsTooLong(found, contract) && !isOurs) return { action: "leave", why: ACK_WAIT_STAYS };
+      return {
+        action: "edit-consumer",
+        patch: {
+          ...(deliversOnce(found, contract) ? { max_deliver: contract.worker.maxDeliver } : {}),
+          ...(isOurs ? ackWaitEdit(contract) : {}),
+        },
+      };
     },
   },
   {
@@ -350,6 +436,27 @@ export const CONSUMER_RULES: readonly Rule[] = [
       return seconds === 0 ? "does not expire" : `expires after ${seconds} s without a worker`;
     },
     holds: ({ consumer }) => !consumer.config.durable_name || toSeconds(consumer.config.inactive_threshold) === 0,
+    fix: recreateConsumer,
+    ensure: () => ({ action: "edit-consumer", patch: { inactive_threshold: undefined } }),
+  },
+  {
+    id: "consumer-outage",
+    severity: "violation",
+    effect: "lost",
+    about: "consumer",
+    checks:
+      "the consumer outlives the pulls that a restart of NATS ends (`inactive_threshold`, NOETL_WORKER_NATS_FETCH_TIMEOUT_SECONDS)",
+    why:
+      "workers pull again when the time of the pull is over that NATS does not know any more; by then the server has deleted the " +
+      "consumer, which no worker of NoETL before 2.100.3 adds again before it restarts, and commands are lost",
+    remedy: "recreate the consumer",
+    // One that is not durable is another rule's finding.
+    expected: ({ worker }) => `unset, or at least ${worker.fetchTimeoutSeconds} s`,
+    found: ({ consumer }) => duration(toSeconds(consumer.config.inactive_threshold)),
+    holds: ({ consumer: { config } }, { worker }) =>
+      !config.durable_name ||
+      !limited(config.inactive_threshold) ||
+      toSeconds(config.inactive_threshold) >= worker.fetchTimeoutSeconds,
     fix: recreateConsumer,
     ensure: () => ({ action: "edit-consumer", patch: { inactive_threshold: undefined } }),
   },

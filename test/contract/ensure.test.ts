@@ -104,7 +104,7 @@ describe("what is broken", () => {
   const RECREATED = new Set([
     ...["stream-mirror", "stream-sealed", "stream-counter", "stream-storage", "stream-overlap", "stream-peers"],
     ...["consumer-durable", "consumer-pull", "consumer-ack-policy", "consumer-priority", "consumer-max-waiting"],
-    ...["consumer-deliver-policy", "consumer-replay-policy", "consumer-replicas", "bucket-writable"],
+    ...["consumer-deliver-policy", "consumer-start", "consumer-replay-policy", "consumer-replicas", "bucket-writable"],
     ...[
       "consumers-cover",
       "account-storage",

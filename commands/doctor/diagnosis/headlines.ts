@@ -131,6 +131,18 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
     title: (check, evidence) =>
       `The ${consumerOf(check, evidence)} begins with ${check.found} messages, not with ${check.expected} ones`,
   },
+  "consumer-start": {
+    title: (check, evidence) =>
+      `The ${consumerOf(check, evidence)} begins with ${check.found}, which the stream has not come to`,
+  },
+  "consumer-redelivery": {
+    title: (check, evidence) =>
+      `The ${consumerOf(check, evidence)} loses the command of a worker that dies: ${check.found}`,
+  },
+  "consumer-outage": {
+    title: (check, evidence) =>
+      `The ${consumerOf(check, evidence)} is deleted ${check.found} after NATS restarts, before its workers pull again`,
+  },
   "consumer-replay-policy": {
     title: (check, evidence) => `The ${consumerOf(check, evidence)} replays at ${check.found} pace`,
   },
