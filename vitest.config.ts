@@ -79,6 +79,7 @@ const NEEDS = {
     "test/contract/replicas.test.ts",
     "test/contract/rules.test.ts",
     "test/contract/subjects.test.ts",
+    "test/contract/tiers.test.ts",
     "test/contract/declared/declared.test.ts",
     "test/contract/declared/fields.test.ts",
     "test/contract/kubernetes/kubeconfig.test.ts",

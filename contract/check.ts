@@ -216,6 +216,7 @@ export async function observe(
   const isCheckers = inputs.gateway?.user === undefined && tried.probe === undefined;
   return {
     observed: {
+      serverVersion: session.serverVersion,
       stream: infos.stream,
       consumer: infos.consumers[terms[0]?.name ?? ""],
       consumers: terms.length > 1 ? infos.consumers : undefined,

@@ -1,12 +1,15 @@
 import type { StreamInfo } from "nats";
 import { checkWith, observe, retrying, type ContractReport, type Remembered } from "./check";
+import type { Deadline } from "./deadline";
+import { ConnectError } from "./errors";
+import { STREAM } from "./facts";
 import { openSession } from "./nats/connect";
 import { bucketConfig, consumerConfig, streamConfig } from "./desired";
 import { consumerTerms, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
 import { breaks, checkName, evaluateRules, type Observed, type RuleResult } from "./rules";
 import { list, type Ensured } from "./rules/rule";
-import type { Inquiry } from "./nats/session";
+import type { Inquiry, Session } from "./nats/session";
 import { bucketStream } from "./buckets";
 import { bucketsOf } from "./rules/gateway";
 
@@ -19,6 +22,8 @@ export interface Change {
   readonly body: object;
   /** What it makes where nothing is, of that which NoETL or its gateway makes; undefined for any other change. */
   readonly creates?: Creation;
+  /** The same without a duplicate window, which a limit of the server may refuse; null where nothing else changes. */
+  readonly withoutWindow?: Change | null;
 }
 
 /** A thing that NoETL or its gateway makes itself where it finds none. */
@@ -128,12 +133,17 @@ const newBuckets = (inputs: ContractInputs, { createsBuckets }: Wishes): Change[
       creates: { kind: "bucket", name: bucket.name },
     }));
 
-const newStream = (inputs: ContractInputs): Change => ({
-  does: `create stream ${inputs.stream}`,
-  subject: `STREAM.CREATE.${inputs.stream}`,
-  body: streamConfig(inputs),
-  creates: { kind: "stream", name: inputs.stream },
-});
+function newStream(inputs: ContractInputs): Change {
+  const { duplicate_window: window, ...config } = streamConfig(inputs);
+  // A server with a limit below its own default takes it where nobody names one, as NoETL does not.
+  const isDefault = inputs.expect.duplicateWindowSeconds === STREAM.duplicateWindowSeconds;
+  return {
+    does: `create stream ${inputs.stream}`,
+    subject: `STREAM.CREATE.${inputs.stream}`,
+    body: isDefault ? config : { ...config, duplicate_window: window },
+    creates: { kind: "stream", name: inputs.stream },
+  };
+}
 
 /** Updates of the stream, of buckets and of NoETL's own stores. */
 function edits({ stream }: ContractInputs, observed: Observed, wishes: Wishes): Change[] {
@@ -141,7 +151,10 @@ function edits({ stream }: ContractInputs, observed: Observed, wishes: Wishes): 
     if (!info || Object.keys(patch).length === 0) return [];
     const { config } = info;
     const does = `update ${what}: ${described(config, patch)}`;
-    return [{ does, subject: `STREAM.UPDATE.${config.name}`, body: { ...config, ...patch } }];
+    const change: Change = { does, subject: `STREAM.UPDATE.${config.name}`, body: { ...config, ...patch } };
+    if (!("duplicate_window" in patch)) return [change];
+    const { duplicate_window: _window, ...others } = patch;
+    return [{ ...change, withoutWindow: edit(what, info, others)[0] ?? null }];
   };
   return [
     ...edit(`stream ${stream}`, observed.stream, wishes.stream),
@@ -250,10 +263,26 @@ async function change({ session, inputs, deadline }: Inquiry, before: Before): P
         `that somebody else set.\n${contractMessage(inputs, refused, { session, observed })}`,
     );
   }
-  for (const { does, subject, body } of changes) {
-    before.unanswered = does;
-    await session.change({ subject, body, what: `to ${does}` }, deadline);
+  for (const each of changes) {
+    before.unanswered = each.does;
+    const { does } = (await apply(session, each, deadline)) ?? {};
     before.unanswered = undefined;
-    done.push(does);
+    if (does !== undefined) done.push(does);
+  }
+}
+
+/** nats-server's words where its `jetstream.limits` allow a shorter window only: nothing that is wrong, and nobody's to change here. */
+const WINDOW_LIMITED = "duplicates window can not be larger then server limit";
+
+/** Does it, without the window where the server has a limit below it; gives what was done. */
+async function apply(session: Session, change: Change, deadline: Deadline): Promise<Change | undefined> {
+  const { does, subject, body, withoutWindow } = change;
+  try {
+    await session.change({ subject, body, what: `to ${does}` }, deadline);
+    return change;
+  } catch (error) {
+    const isLimited = error instanceof ConnectError && error.message.includes(WINDOW_LIMITED);
+    if (!isLimited || withoutWindow === undefined) throw error;
+    return withoutWindow === null ? undefined : apply(session, withoutWindow, deadline);
   }
 }

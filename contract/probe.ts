@@ -17,6 +17,7 @@ import { ConnectError } from "./errors";
 import type { ConsumerTerms } from "./lines";
 import { publishedSubjects, type ContractInputs } from "./inputs";
 import type { Probe, PublishProbe, Refusal, Route, WorkerProbe } from "./probe-results";
+import { share } from "./rules/account";
 import { limited, toNanoseconds } from "./rules/rule";
 import type { Attempt, Inquiry, Session } from "./nats/session";
 import { subjectsCover } from "./subjects";
@@ -227,12 +228,11 @@ export function probeStreamCreation(
  */
 export async function admittedByAccount(
   session: Session,
-  wanted: readonly number[],
+  { wanted, replicas }: { readonly wanted: readonly number[]; readonly replicas: number },
   deadline: Deadline,
 ): Promise<(Refusal | null)[] | undefined> {
   try {
-    const { limits } = await session.accountInfo(deadline);
-    const most = limits.max_ack_pending;
+    const most = share(await session.accountInfo(deadline), replicas).limits.max_ack_pending;
     return wanted.map((each) =>
       limited(most) && each > most
         ? { code: 10121, words: `consumer max ack pending exceeds system limit of ${most}` }

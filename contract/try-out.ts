@@ -146,7 +146,7 @@ async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inqui
     probePublishes(inquiry, { stream, quiet }),
     stream === undefined ? probeStreamCreation(session, streamConfig(inputs), deadline) : undefined,
     stream === undefined
-      ? admittedByAccount(session, terms.map(inFlight), deadline)
+      ? admittedByAccount(session, { wanted: terms.map(inFlight), replicas: inputs.expect.replicas }, deadline)
       : Promise.all(terms.map(async (each) => (isAdded(each) ? probeConsumerCreation(asWorker, each) : undefined))),
   ]);
   return {

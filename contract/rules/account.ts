@@ -1,5 +1,7 @@
 import type { JetStreamAccountStats } from "nats";
+import { streamSubjects } from "../inputs";
 import type { Refusal } from "../probe-results";
+import { line, programsOf } from "../programs";
 import {
   GO_ON_WITH_REPAIR,
   grant,
@@ -17,7 +19,7 @@ import {
 type Share = Pick<JetStreamAccountStats, "memory" | "storage" | "streams" | "limits">;
 
 /** Usage and limits that count for a stream of so many replicas: an account may have its limits in tiers. */
-function share(account: JetStreamAccountStats, replicas: number): Share {
+export function share(account: JetStreamAccountStats, replicas: number): Share {
   return (account.tiers as Record<string, Share> | undefined)?.[`R${replicas}`] ?? account;
 }
 
@@ -40,6 +42,27 @@ function admitsStream({ account }: Pick<Observed, "account">, { expect }: Contra
   const { streams, limits } = share(account, expect.replicas);
   return !limits.max_bytes_required && (!limited(limits.max_streams) || streams < limits.max_streams);
 }
+
+/** Whether the account holds no stream without a `max_bytes`. */
+export const requiresBytes = ({ expect }: Contract, { account }: Pick<Observed, "account">): boolean =>
+  account !== undefined && Boolean(share(account, expect.replicas).limits.max_bytes_required);
+
+/** The `max_bytes` of a stream that has to have one: commands of an hour, by the thousand, and what a small account still has. */
+export const BYTES_WHERE_REQUIRED = 16 * 1024 * 1024;
+
+/** The command that makes the stream as NoETL does, with a limit. */
+const withLimit = ({ connection, stream, expect, ...rest }: Contract): string =>
+  line(
+    programsOf({ connection }).nats,
+    ...["stream", "add", stream, "--subjects", streamSubjects(rest).join(","), "--storage", expect.storage],
+    ...[
+      "--retention",
+      expect.retention === "workqueue" ? "work" : expect.retention,
+      "--max-age",
+      `${expect.maxAgeSeconds}s`,
+    ],
+    ...[`--max-bytes=${BYTES_WHERE_REQUIRED}`, "--defaults"],
+  );
 
 /** A refusal in a report. */
 export const coded = ({ code, words }: Refusal): string => (code === 0 ? words : `${words} (${code})`);
@@ -157,10 +180,12 @@ export const ACCOUNT_RULES: readonly Rule[] = [
       return limited(limits.max_streams) ? `${streams} of ${limits.max_streams} streams used` : "no limit";
     },
     holds: admitsStream,
-    fix: ({ stream }) => ({
-      action: "advise",
-      advice: `let the account hold one more stream, ${stream}, and restart NoETL's server and workers`,
-    }),
+    fix: (contract, found) =>
+      advise(
+        requiresBytes(contract, found)
+          ? `take max_bytes_required from the account, and restart NoETL's server and workers; or, before that, make the stream with a limit: ${withLimit(contract)}`
+          : `let the account hold one more stream, ${contract.stream}, and restart NoETL's server and workers`,
+      ),
   },
   {
     id: "stream-creatable",

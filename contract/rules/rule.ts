@@ -61,6 +61,8 @@ export interface GatewayAccess {
 
 /** What the server says; undefined where it has nothing of that name, or where the login may not ask. */
 export interface Observed {
+  /** Of the server that was asked, `2.15.2`; undefined where none was. */
+  readonly serverVersion?: string;
   readonly stream: StreamInfo | undefined;
   /** The first of the workers' consumers, which the others are named after. */
   readonly consumer: ConsumerInfo | undefined;
@@ -228,6 +230,12 @@ export const grant = (
     `\`permissions.${what}\` in NATS' configuration, or take it from \`deny\`, and reload NATS`,
   ofUsers: true,
 });
+
+/** Whether the server is older than 2.`minor`, so that it does not let one change what later ones do. */
+export function isOlderThan(minor: number, { serverVersion }: Pick<Observed, "serverVersion">): boolean {
+  const [first = 0, second = 0] = (serverVersion ?? "").split(".").map(Number);
+  return first === 2 && second < minor;
+}
 
 export const replicasWords = (replicas: number): string =>
   replicas === 1 ? "at least 1 replica" : `at least ${replicas} replicas`;

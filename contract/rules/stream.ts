@@ -1,10 +1,12 @@
 import type { StreamInfo } from "nats";
+import { BYTES_WHERE_REQUIRED, requiresBytes, share } from "./account";
 import { consumerTerms, storedBy } from "../inputs";
 import { storedSubjects, subjectsCover, subjectsOverlap, type SubjectTransform } from "../subjects";
 import {
   count,
   duration,
   editStream,
+  isOlderThan,
   limited,
   list,
   loneServer,
@@ -51,7 +53,7 @@ const SERVERS_ACK_PENDING = 1000;
  * refused; and where it is reached and the oldest, which are dropped, still wait for a worker.
  */
 function limitsOf(
-  { stream, consumer }: Pick<Observed, "consumer"> & { stream: StreamInfo },
+  { stream, consumer, account }: Pick<Observed, "consumer" | "account"> & { stream: StreamInfo },
   contract: Contract,
 ): Limit[] {
   const { config, state } = stream;
@@ -66,10 +68,11 @@ function limitsOf(
   }
   if (limited(config.max_bytes)) {
     const used = state.bytes + NOTIFICATION_BYTES;
-    limits.push({
-      words: `max_bytes ${config.max_bytes}`,
-      bites: bites(used, config.max_bytes, commands * NOTIFICATION_BYTES),
-    });
+    const isReached = bites(used, config.max_bytes, commands * NOTIFICATION_BYTES);
+    // Where the account demands one, it is no deviation to have it.
+    if (isReached || !requiresBytes(contract, { account })) {
+      limits.push({ words: `max_bytes ${config.max_bytes}`, bites: isReached });
+    }
   }
   const perSubject = config.max_msgs_per_subject;
   if (limited(perSubject)) {
@@ -85,14 +88,23 @@ const limitWords = (limits: readonly Limit[], { config }: StreamInfo): string =>
   return limits.length === 0 ? "no limits" : `${words}, discard ${config.discard}${perSubject}`;
 };
 
-const withoutLimits = (_contract: Contract, { stream }: Found): Fix =>
+/** No limit, and of bytes, where the account demands a limit, a large one. */
+const withoutLimits = (contract: Contract, { stream, account }: Found): Fix =>
   editStream({
     max_msgs: -1,
-    max_bytes: -1,
+    max_bytes: requiresBytes(contract, { account }) ? Math.max(BYTES_WHERE_REQUIRED, 2 * stream.config.max_bytes) : -1,
     max_msgs_per_subject: -1,
     discard: "old" as StreamInfo["config"]["discard"],
     ...(stream.config.discard_new_per_subject ? { discard_new_per_subject: false } : {}),
   });
+
+/** Those of the subjects that a server lets a stream acknowledge: none that NATS' own API is asked on. */
+const acknowledgeable = (subjects: readonly string[]): string[] =>
+  subjects.filter(
+    (subject) =>
+      subjectsCover(["$JS.EVENT.>", "$SYS.ACCOUNT.>"], subject) ||
+      !["$JS.>", "$SYS.>"].some((own) => subjectsOverlap(own, subject)),
+  );
 
 /** Whether commands are gone before a worker that died with them gives them back. */
 const expiresEarly = ({ config }: StreamInfo, { expect }: Pick<Contract, "expect">): boolean =>
@@ -158,12 +170,14 @@ export const STREAM_RULES: readonly Rule[] = [
       "the workers' consumer delivers new messages only, which a work queue refuses: workers crash-loop with " +
       "`consumer must be deliver all on workqueue stream`; with interest, commands published while no consumer " +
       "exists are dropped",
-    remedy: "edit the stream (limits and interest), or recreate it (to or from workqueue)",
+    remedy: "edit the stream (limits and interest), or recreate it (to or from workqueue, and before nats-server 2.10)",
     expected: ({ expect }) => expect.retention,
     found: ({ stream }) => stream.config.retention,
     holds: ({ stream }, { expect }) => String(stream.config.retention) === expect.retention,
-    fix: ({ expect }, { stream }) =>
-      expect.retention === "workqueue" || String(stream.config.retention) === "workqueue"
+    fix: ({ expect }, found) =>
+      expect.retention === "workqueue" ||
+      String(found.stream.config.retention) === "workqueue" ||
+      isOlderThan(10, found)
         ? recreateStream()
         : editStream({ retention: expect.retention as StreamInfo["config"]["retention"] }),
   },
@@ -223,11 +237,18 @@ export const STREAM_RULES: readonly Rule[] = [
     about: "stream",
     checks: "the stream acknowledges what is published (`no_ack` is off)",
     why: "the server waits for the acknowledgement of every notification and fails without it",
-    remedy: "edit the stream",
+    remedy: "edit the stream, without the subjects of NATS' own API, which no server acknowledges",
     expected: () => "acknowledges",
     found: ({ stream }) => (stream.config.no_ack ? "no_ack" : "acknowledges"),
     holds: ({ stream }) => !stream.config.no_ack,
-    fix: () => editStream({ no_ack: false }),
+    fix: (contract, { stream: { config } }) => {
+      const kept = acknowledgeable(config.subjects ?? []);
+      const missing = storedBy(contract).filter((subject) => !subjectsCover(kept, subject));
+      return editStream({
+        no_ack: false,
+        ...(kept.length === config.subjects?.length ? {} : { subjects: [...kept, ...missing] }),
+      });
+    },
   },
   {
     id: "stream-counter",
@@ -297,22 +318,25 @@ export const STREAM_RULES: readonly Rule[] = [
     about: "stream",
     checks: "the stream has room for the workers' consumer (`max_consumers` of stream and account)",
     why: "workers crash-loop with `maximum consumers limit reached`",
-    remedy: "raise the limit, or remove consumers that nobody needs",
+    remedy: "raise the limit (before nats-server 2.12 recreate the stream), or remove consumers that nobody needs",
     expected: ({ consumer }) => `room for ${consumer}`,
     found: (found, contract) => {
-      const limit = consumerRoom(found.stream, found.account?.limits.max_consumers);
+      const limit = consumerRoom(found, contract);
       return missingConsumers(found, contract) === 0 || limit === undefined
         ? "room"
         : `${found.stream.state.consumer_count} of ${limit} consumers, all others`;
     },
     holds: (found, contract) => {
-      const limit = consumerRoom(found.stream, found.account?.limits.max_consumers);
+      const limit = consumerRoom(found, contract);
       const missing = missingConsumers(found, contract);
       return missing === 0 || limit === undefined || found.stream.state.consumer_count + missing <= limit;
     },
-    fix: ({ consumer }, { stream }) =>
-      limited(stream.config.max_consumers) && stream.state.consumer_count >= stream.config.max_consumers
-        ? editStream({ max_consumers: -1 })
+    fix: ({ consumer }, found) =>
+      limited(found.stream.config.max_consumers) &&
+      found.stream.state.consumer_count >= found.stream.config.max_consumers
+        ? isOlderThan(12, found)
+          ? recreateStream()
+          : editStream({ max_consumers: -1 })
         : { action: "advise", advice: `raise the account's limit of consumers, so that ${consumer} can be added` },
   },
   {
@@ -336,7 +360,11 @@ export const STREAM_RULES: readonly Rule[] = [
       return admits && !limited(threshold);
     },
     fix: recreateStream,
-    ensure: () => ({ action: "edit-stream", patch: { consumer_limits: {} } }),
+    // Servers before 2.12 do not take a limit away that a consumer goes by.
+    ensure: (_contract, found) =>
+      isOlderThan(12, found) && found.consumer && limited(found.stream.config.consumer_limits?.inactive_threshold)
+        ? undefined
+        : { action: "edit-stream", patch: { consumer_limits: {} } },
   },
   {
     id: "stream-storage",
@@ -505,7 +533,8 @@ const missingConsumers = ({ consumer, consumers }: Pick<Found, "consumer" | "con
   consumerTerms(contract).filter(({ name }) => !(consumers ? consumers[name] : consumer)).length;
 
 /** How many consumers the stream may have; undefined where nothing limits them. */
-function consumerRoom({ config }: StreamInfo, accountLimit: number | undefined): number | undefined {
-  const limits = [config.max_consumers, accountLimit].filter(limited);
+function consumerRoom({ stream: { config }, account }: Found, { expect }: Contract): number | undefined {
+  const replicas = config.num_replicas ?? expect.replicas;
+  const limits = [config.max_consumers, account && share(account, replicas).limits.max_consumers].filter(limited);
   return limits.length === 0 ? undefined : Math.min(...limits);
 }

@@ -241,6 +241,13 @@ export const BROKEN: readonly Case[] = [
     expected: "acknowledges",
   },
   {
+    rule: "stream-acks",
+    name: "no acknowledgements, with subjects of NATS' own, which no server acknowledges",
+    stream: { subjects: ["noetl.commands", "$JS.FC.>", "$JS.EVENT.METRIC.>"], no_ack: true },
+    found: "no_ack",
+    expected: "acknowledges",
+  },
+  {
     rule: "stream-storage",
     name: "file storage",
     stream: { storage: StorageType.File },

@@ -15,6 +15,7 @@ import {
   inputsFor,
   natsCommand,
   rejection,
+  removeStreams,
   startGateway,
   startNatsServer,
   startNoetl,
@@ -232,6 +233,39 @@ describe("a server that says no", () => {
     await startNoetl(server, { stream: { storage: StorageType.File } });
     const { message } = await rejection(ensureContract(inputs({ expect: { replicas: 3 } })));
     expect(message).toMatch(/refused to update stream NOETL_COMMANDS: num_replicas 1 -> 3: .*\(10074\)/);
+  });
+});
+
+describe("a server that allows a short window for duplicates only", () => {
+  let limiting: NatsServer;
+  beforeAll(async () => {
+    limiting = await startNatsServer({
+      config: `jetstream {store_dir: "DIR/jetstream", max_memory_store: 64MB, limits: {duplicate_window: "10s"}}`,
+    });
+  });
+  afterAll(() => limiting.stop());
+  beforeEach(() => removeStreams(limiting));
+
+  const ensured = () => ensureContract(inputsFor(limiting, { mode: "ensure" }));
+
+  it("is given what NoETL itself would make there", async () => {
+    const { holds, changes, duplicateWindowSeconds } = await ensured();
+    expect({ holds, changes, duplicateWindowSeconds }).toEqual({
+      holds: true,
+      changes: ["create stream NOETL_COMMANDS", "create consumer noetl_worker_pool"],
+      duplicateWindowSeconds: 10,
+    });
+  });
+
+  it("has all else changed, and the window left and reported", async () => {
+    await startNoetl(limiting, { stream: { max_age: 60e9 } });
+    const { holds, report, changes } = await ensured();
+    expect({ holds, changes }).toEqual({
+      holds: true,
+      changes: ["update stream NOETL_COMMANDS: max_age 60000000000 -> 3600000000000"],
+    });
+    expect(report).toContain("drift stream-duplicates: found 10 s, expected 120 s");
+    expect((await ensured()).changes).toEqual([]);
   });
 });
 

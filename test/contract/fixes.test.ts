@@ -1,6 +1,6 @@
 import type { ConsumerInfo, StorageType, StreamInfo } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { checkContract, withDefaults, type ContractInputs } from "../../contract";
+import { checkContract, ensureContract, EnsureRefused, withDefaults, type ContractInputs } from "../../contract";
 import { consumerKey, type DeclaredObserved } from "../../contract/declared/observe";
 import { declaredResults } from "../../contract/declared/rules";
 import { targetsOf } from "../../contract/declared/targets";
@@ -17,11 +17,30 @@ import {
   startNoetl,
   withManager,
   type NatsServer,
+  type ServerTool,
 } from "../support/nats";
 
 /** The commands at the end of a report. */
 const commandsIn = (report: string): string[] =>
   report.split("\n").flatMap((line) => /^ {4}((?:nats|kubectl) .*)$/.exec(line)?.slice(1) ?? []);
+
+/** Runs them, NoETL's restarts as they would be. */
+async function runAll(
+  commands: readonly string[],
+  server: NatsServer,
+  { args }: (typeof BROKEN)[number],
+): Promise<void> {
+  for (const command of commands) {
+    if (command === "kubectl -n gateway rollout restart deploy/gateway") {
+      await startGateway(server);
+    } else if (command.startsWith("kubectl")) {
+      expect(command).toMatch(/^kubectl -n noetl rollout restart (deploy\/noetl-server )?deploy\/noetl-worker$/);
+      await restartNoetl(server, args?.expect?.storage as StorageType | undefined, args?.consumers);
+    } else {
+      await natsCommand(command);
+    }
+  }
+}
 
 describe("the commands of a report, run as they stand", () => {
   let server: NatsServer;
@@ -39,16 +58,7 @@ describe("the commands of a report, run as they stand", () => {
     const { report } = await checkContract(inputs);
     const commands = commandsIn(report);
     expect(commands.length).toBeGreaterThan(0);
-    for (const command of commands) {
-      if (command === "kubectl -n gateway rollout restart deploy/gateway") {
-        await startGateway(server);
-      } else if (command.startsWith("kubectl")) {
-        expect(command).toMatch(/^kubectl -n noetl rollout restart (deploy\/noetl-server )?deploy\/noetl-worker$/);
-        await restartNoetl(server, broken.args?.expect?.storage as StorageType | undefined, broken.args?.consumers);
-      } else {
-        await natsCommand(command);
-      }
-    }
+    await runAll(commands, server, broken);
     expect((await checkContract(inputs)).report).toBe("");
   });
 
@@ -83,6 +93,36 @@ describe("the commands of a report, run as they stand", () => {
       state: { messages: number };
     };
     expect(info.state.messages).toBe(3);
+  });
+});
+
+describe.each<[ServerTool, number]>([
+  ["nats-server-2.9", 9],
+  ["nats-server-2.11", 11],
+])("on %s, which does not change what later servers do,", (tool, minor) => {
+  let server: NatsServer;
+  beforeAll(async () => {
+    server = await startNatsServer({ config: CASES_CONFIG, tool });
+  });
+  afterAll(() => server.stop());
+  beforeEach(() => clear(server));
+
+  const rules = ["stream-retention", "stream-max-consumers", "stream-consumer-limits"];
+  const here = BROKEN.filter(({ rule, since = 9 }) => rules.includes(rule) && since <= minor);
+
+  it.each(here)("the commands fix $rule: $name", async (broken) => {
+    await arrange(server, broken);
+    const inputs = inputsFor(server, { timeoutSeconds: 2, ...broken.args });
+    await runAll(commandsIn((await checkContract(inputs)).report), server, broken);
+    expect((await checkContract(inputs)).report).toBe("");
+  });
+
+  it.each(here)("mode ensure fixes it, or refuses and leaves everything: $rule: $name", async (broken) => {
+    await arrange(server, broken);
+    const inputs = inputsFor(server, { timeoutSeconds: 2, mode: "ensure", ...broken.args });
+    const outcome = await ensureContract(inputs).catch((error: unknown) => error);
+    if (outcome instanceof Error) expect(outcome).toBeInstanceOf(EnsureRefused);
+    else expect(outcome).toMatchObject({ report: "" });
   });
 });
 

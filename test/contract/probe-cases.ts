@@ -75,6 +75,8 @@ interface Cure {
   readonly reload?: Setup;
   readonly restart?: Setup;
   readonly act?: (server: NatsServer) => Promise<unknown>;
+  /** A command among the words, run as it stands before {@link act}. */
+  readonly runs?: RegExp;
   readonly args?: Omit<ContractArguments, "connection">;
 }
 
@@ -264,6 +266,32 @@ export const PROBE_CASES: readonly ProbeCase[] = [
         await noetl(server);
       },
     },
+  },
+  {
+    rule: "account-streams",
+    name: "the account holds no stream without a limit of bytes",
+    setup: { account: "{max_mem: 32MB, max_file: 1MB, max_bytes_required: true}" },
+    arrange: () => Promise.resolve(undefined),
+    found: /^every stream needs a max_bytes, which NoETL sets none of$/,
+    expected: "room for NOETL_COMMANDS",
+    also: ["stream-exists"],
+    cure: {
+      says: /take max_bytes_required from the account, and restart NoETL's server and workers; or, before that, make the stream/,
+      runs: /make the stream with a limit: (nats .*)/,
+      act: (server) => admin(server, (manager) => addConsumer(manager)),
+    },
+  },
+  {
+    rule: "stream-capacity",
+    name: "the account holds no stream without a limit of bytes, and that one has room for a few commands",
+    setup: { account: "{max_mem: 32MB, max_file: 1MB, max_bytes_required: true}" },
+    arrange: async (server) => {
+      await noetl(server, { stream: { max_bytes: 10_000 } });
+      return undefined;
+    },
+    found: /^max_bytes 10000, discard old$/,
+    expected: "no limits below 64 commands, none reached",
+    cure: { says: /stream edit NOETL_COMMANDS/, runs: /(nats .* stream edit .*)/ },
   },
   {
     rule: "stream-creatable",

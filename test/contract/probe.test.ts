@@ -9,6 +9,7 @@ import { ADMIN, configOf, PROBE_CASES, type ProbeCase } from "./probe-cases";
 import {
   inputsFor,
   natsClient,
+  natsCommand,
   rejection,
   startNatsServer,
   startNoetl,
@@ -142,6 +143,8 @@ describe("the words of a report, done as they say", () => {
     const before = await check(args);
     const [, fixing = ""] = before.report.split("  To fix it:\n");
     expect(fixing).toMatch(cure.says);
+    const command = cure.runs?.exec(fixing)?.[1];
+    if (cure.runs) await natsCommand(command ?? "false", { NATS_USER: "admin", NATS_PASSWORD: "admin" });
     if (cure.reload) await server.reload(configOf(cure.reload));
     if (cure.restart) await server.restart(configOf(cure.restart));
     await cure.act?.(server);
