@@ -25,6 +25,7 @@ const STREAM_FLAGS: Readonly<Record<string, Flag>> = {
   duplicate_window: (value: number) => ["--dupe-window", `${toSeconds(value)}s`],
   num_replicas: (value: number) => ["--replicas", String(value)],
   subject_transform: () => ["--no-transform"],
+  subject_delete_marker_ttl: (value: number) => [`--subject-del-markers-ttl=${toSeconds(value)}s`],
 };
 
 const CONSUMER_FLAGS: Readonly<Record<string, Flag>> = {

@@ -34,6 +34,7 @@ export interface WorkerProbe {
   readonly info?: string;
   readonly fetch?: string;
   readonly ack?: string;
+  readonly lookup?: string;
   /** Why the server would refuse the consumer that a worker adds; null where it would not, undefined where it was not asked. */
   readonly creation?: Refusal | null;
 }

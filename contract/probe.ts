@@ -5,8 +5,8 @@
  * - A publish names a stream that does not exist in `Nats-Expected-Stream`; every server refuses it with 10060, together with
  *   the name of the stream that would have taken it, before it looks at anything else. From nats-server 2.11 on it also asks
  *   for a trace only (`Nats-Trace-Only`), so that ordinary subscribers do not see it either.
- * - Requests for the next message and acknowledgements go out without a reply subject, the first with a body that no server
- *   can read, the second as a sign of progress about a message that does not exist.
+ * - Requests for the next message, for a stream's name and acknowledgements go out without a reply subject, the first two with a
+ *   body that no server can read, the third as a sign of progress about a message that does not exist.
  * - What NoETL would create is asked for with a setting that every server refuses, after it has looked at the limits.
  */
 import { randomUUID } from "node:crypto";
@@ -167,17 +167,23 @@ async function roomOf(
   return NO_ROOM.has(code) ? { code, words: error?.description ?? "" } : null;
 }
 
+/** Where the stream of a subject is asked for. */
+export const LOOKUP_SUBJECT = "$JS.API.STREAM.NAMES";
+
 /** What a worker does besides looking its consumer up, with one login. */
 export async function probeWorker({ session, inputs, deadline }: Inquiry, consumer: string): Promise<WorkerProbe> {
-  const { stream } = inputs;
-  const [fetch, ack] = await session.publishRefusals(
+  const { stream, noetlLine } = inputs;
+  const byName = noetlLine === "rust";
+  const [fetch, ack, lookup] = await session.publishRefusals(
     [
       { subject: `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, body: "{" },
       { subject: `$JS.ACK.${stream}.${consumer}.1.${NO_SEQUENCE}.${NO_SEQUENCE}.0.0`, body: "+WPI" },
+      // Python's client asks which stream has the subject, each time that it subscribes.
+      ...(byName ? [] : [{ subject: LOOKUP_SUBJECT, body: "{" }]),
     ],
     deadline,
   );
-  return { consumer, fetch, ack };
+  return { consumer, fetch, ack, lookup };
 }
 
 /** A refusal in the server's own words. */

@@ -41,6 +41,12 @@ function noetlInputs(inputs: ContractInputs): ContractInputs | undefined {
 const workerInputs = ({ noetlLogin, ...rest }: ContractInputs): ContractInputs | undefined =>
   noetlLogin?.worker && { ...rest, user: noetlLogin.worker.user, password: noetlLogin.worker.password };
 
+/** Rules that are asked of what was tried out. */
+const TRIED_RULES = [...PROBE_RULES.map(({ id }) => id), "stream-creatable", "consumer-creatable"];
+
+/** NoETL's commands have none. */
+const NO_HEADERS = "the server takes no headers (no_header_support), which what is tried out has";
+
 /**
  * Tries out what NoETL does, with its login where that is another than the check's, over a connection of its own.
  *
@@ -50,6 +56,7 @@ const workerInputs = ({ noetlLogin, ...rest }: ContractInputs): ContractInputs |
 export async function tryOut(inquiry: Inquiry, known: Promise<Known>): Promise<TriedOut> {
   const { session, inputs, deadline } = inquiry;
   known.catch(() => undefined); // whoever asked for it tells
+  if (session.connection.info?.headers === false) return { open: [{ rules: TRIED_RULES, why: NO_HEADERS }] };
   const own = noetlInputs(inputs);
   if (own === undefined) {
     const probe = await tryWith(inquiry, known);

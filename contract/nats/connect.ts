@@ -74,6 +74,7 @@ async function logIn(dial: Dial, inputs: ContractInputs, { deadline, identity }:
     return new NatsSession(connection, relay, { server: way.server, inputs });
   } catch (error) {
     const received = relay.received();
+    const lastWord = relay.lastWord();
     const failure = relay.failure();
     relay.close();
     if (error instanceof ConnectError) throw error;
@@ -85,19 +86,21 @@ async function logIn(dial: Dial, inputs: ContractInputs, { deadline, identity }:
       dial,
       milliseconds: deadline.step(LOOK_MILLISECONDS),
     });
-    throw of ?? logInError(error as NatsError, inputs, { way, received });
+    throw of ?? logInError(error as NatsError, inputs, { way, received, lastWord });
   }
 }
 
 /** How long a look at a certificate that is refused may take. */
 const LOOK_MILLISECONDS = 2000;
 
-/** @param received Bytes that came from the server until then. */
-function logInError(
-  error: NatsError,
-  inputs: ContractInputs,
-  { way, received }: { way: Transport; received: number },
-): ConnectError {
+/** A connection that failed: where it led, the bytes that came from the server until then, and its word about it. */
+interface Failed {
+  readonly way: Transport;
+  readonly received: number;
+  readonly lastWord: string | undefined;
+}
+
+function logInError(error: NatsError, inputs: ContractInputs, { way, received, lastWord }: Failed): ConnectError {
   const { user, connection } = inputs;
   const { server } = way;
   const code = String(error.code);
@@ -132,5 +135,9 @@ function logInError(
     return new ConnectError("no-nats", `what answers at ${server} is not a NATS server`);
   }
   const when = received === 0 ? `before it greeted${hint}` : "during the log-in";
-  return new ConnectError("closed", `${server} closed the connection ${when} (${error.message})`);
+  const isFull = /^maximum (account active )?connections exceeded$/i.test(lastWord ?? "");
+  const advice = isFull
+    ? ": let some of its clients go, or let it have more (natsMaxConnections, `max_connections`)"
+    : "";
+  return new ConnectError("closed", `${server} closed the connection ${when} (${lastWord ?? error.message})${advice}`);
 }

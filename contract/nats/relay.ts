@@ -13,20 +13,29 @@ export interface Relay {
   readonly port: number;
   /** Bytes that came from the far side so far. */
   received(): number;
+  /** The server's last word, where it said why it hangs up, and TLS did not hide it; its client may be writing then and not read it. */
+  lastWord(): string | undefined;
   /** Why the far side broke, where it did and knows. */
   failure(): ConnectError | undefined;
   close(): void;
 }
 
+/** Bytes at the end that hold an error. */
+const TAIL_BYTES = 256;
+
 /** Serves exactly one local connection; `remote` is closed with it. */
 export async function openRelay(remote: Duplex): Promise<Relay> {
   let received = 0;
+  let tail = "";
   let local: net.Socket | undefined;
   const listener = net.createServer((socket) => {
     listener.close();
     local = socket;
     socket.setNoDelay(true);
-    remote.on("data", (chunk: Buffer) => (received += chunk.length));
+    remote.on("data", (chunk: Buffer) => {
+      received += chunk.length;
+      tail = (tail + chunk.toString("latin1", Math.max(0, chunk.length - TAIL_BYTES))).slice(-TAIL_BYTES);
+    });
     pipeline(socket, remote, socket, () => {
       socket.destroy();
       remote.destroy();
@@ -49,5 +58,6 @@ export async function openRelay(remote: Duplex): Promise<Relay> {
   }
   const { port } = listener.address() as net.AddressInfo;
   const failure = (): ConnectError | undefined => (remote.errored instanceof ConnectError ? remote.errored : undefined);
-  return { port, received: () => received, failure, close };
+  const lastWord = (): string | undefined => /-ERR '([^'\r\n]*)'\r?\n?$/.exec(tail)?.[1];
+  return { port, received: () => received, lastWord, failure, close };
 }

@@ -1,5 +1,5 @@
 /** Rules about what was tried out: see {@link Probe}. */
-import { isAnswered } from "../probe";
+import { isAnswered, LOOKUP_SUBJECT } from "../probe";
 import type { Probe, Refusal, Route, WorkerProbe } from "../probe-results";
 import {
   GO_ON_WITH_REPAIR,
@@ -46,7 +46,7 @@ const reaches = (route: Route, { stream }: Contract): boolean =>
   route.end === "stream" && route.stream === stream && route.code !== 0;
 
 const lacks = (
-  what: keyof WorkerProbe & ("info" | "fetch" | "ack"),
+  what: keyof WorkerProbe & ("info" | "lookup" | "fetch" | "ack"),
   subject: (contract: Contract, consumer: string) => string,
 ) => ({
   about: "worker" as const,
@@ -191,6 +191,12 @@ export const PROBE_RULES: readonly Rule[] = [
       "info",
       ({ stream }, consumer) => `$JS.API.STREAM.INFO.${stream} and $JS.API.CONSUMER.INFO.${stream}.${consumer}`,
     ),
+  },
+  {
+    id: "worker-lookup",
+    checks: "NoETL's login may ask which stream has the subject, tried with a request that gets no answer",
+    why: "workers of NoETL's Python lines ask for it when they subscribe, and crash-loop without: `nats: timeout`",
+    ...lacks("lookup", () => LOOKUP_SUBJECT),
   },
   {
     id: "worker-fetch",

@@ -21,16 +21,21 @@ import {
   type Fix,
   type Observed,
   type Rule,
+  type StreamPatch,
 } from "./rule";
 
 /** Fields of newer servers that the client library has no type for. */
 interface NewerFields {
   /** nats-server 2.12: the stream holds counters and takes nothing else. */
   readonly allow_msg_counter?: boolean;
+  /** nats-server 2.11: how long a message stands in the place of a subject's last one that has aged out. */
+  readonly subject_delete_marker_ttl?: number;
 }
 
 export const transformOf = ({ config: { subject_transform: transform } }: StreamInfo): SubjectTransform | undefined =>
   transform && { src: transform.src ?? "", dest: transform.dest ?? "" };
+
+const markerSeconds = ({ config }: StreamInfo): number => toSeconds((config as NewerFields).subject_delete_marker_ttl);
 
 const isCounter = ({ config }: StreamInfo): boolean => Boolean((config as NewerFields).allow_msg_counter);
 
@@ -451,6 +456,23 @@ export const STREAM_RULES: readonly Rule[] = [
     holds: ({ stream }) => !stream.config.sources?.length,
     fix: recreateStream,
     ensure: () => ({ action: "edit-stream", patch: { sources: [] } }),
+  },
+  {
+    id: "stream-markers",
+    severity: "drift",
+    effect: "differs",
+    about: "stream",
+    checks:
+      "the stream stores commands alone, no markers of those that have aged out (`subject_delete_marker_ttl`; nats-server 2.11)",
+    why: "whenever no command is left, workers are handed a message without content, and try it again and again",
+    remedy: "edit the stream",
+    expected: () => "no markers",
+    found: ({ stream }) => {
+      const seconds = markerSeconds(stream);
+      return seconds === 0 ? "no markers" : `markers that stay for ${seconds} s`;
+    },
+    holds: ({ stream }) => markerSeconds(stream) === 0,
+    fix: () => editStream({ subject_delete_marker_ttl: 0 } as StreamPatch),
   },
   {
     id: "stream-transform",

@@ -499,6 +499,14 @@ export const BROKEN: readonly Case[] = [
     expected: "no sources",
   },
   {
+    rule: "stream-markers",
+    name: "markers of commands that have aged out",
+    since: 11,
+    stream: { allow_msg_ttl: true, allow_rollup_hdrs: true, subject_delete_marker_ttl: 60 * SECOND },
+    found: "markers that stay for 60 s",
+    expected: "no markers",
+  },
+  {
     rule: "stream-transform",
     name: "stored under another name",
     since: 10,
@@ -1037,6 +1045,28 @@ export const HOLDING: readonly Deviation[] = [
   { name: "a fetch limit that the worker keeps to", consumer: { max_expires: 30 * SECOND } },
   { name: "a large message limit", stream: { max_msg_size: 1024 * 1024 } },
   { name: "a description", stream: { description: "d" } },
+  { name: "messages with lives of their own", since: 11, stream: { allow_msg_ttl: true } },
+  {
+    name: "what newer servers have, and commands do not use",
+    since: 12,
+    stream: {
+      allow_atomic: true,
+      allow_msg_schedules: true,
+      allow_rollup_hdrs: true,
+      deny_delete: true,
+    },
+  },
+  { name: "a limit of each fetch that the worker keeps to", since: 10, consumer: { max_batch: 1, max_bytes: 1024 } },
+  {
+    name: "a pause that is over",
+    since: 11,
+    consumer: { pause_until: "2020-01-01T00:00:00Z" },
+  },
+  { name: "new messages discarded at limits that there are none of", stream: { discard: DiscardPolicy.New } },
+  {
+    name: "commands published once more elsewhere",
+    stream: { republish: { src: "noetl.commands", dest: "audit.commands" } },
+  },
   { name: "metadata", since: 10, stream: { metadata: { _nats: "x", mine: "y" } } },
   { name: "a limit of consumers that has room", stream: { max_consumers: 2 } },
   { name: "a limit of consumers that NoETL's own fills", stream: { max_consumers: 1 } },

@@ -423,6 +423,15 @@ export const PROBE_CASES: readonly ProbeCase[] = [
     cure: granted("$JS.API.STREAM.INFO.NOETL_COMMANDS and $JS.API.CONSUMER.INFO.NOETL_COMMANDS.noetl_worker_pool"),
   },
   {
+    rule: "worker-lookup",
+    name: "NoETL's user may not ask which stream has the subject",
+    setup: denied("$JS.API.STREAM.NAMES"),
+    args: asked,
+    found: /^Permissions Violation for Publish to "\$JS\.API\.STREAM\.NAMES"$/,
+    expected: "user noetl may publish on $JS.API.STREAM.NAMES",
+    cure: granted("$JS.API.STREAM.NAMES"),
+  },
+  {
     rule: "worker-fetch",
     name: "the user may not ask for messages",
     setup: denied("$JS.API.CONSUMER.MSG.NEXT.>"),

@@ -251,6 +251,17 @@ describe("a login that was made for the check", () => {
   });
 });
 
+describe("a server without headers", () => {
+  it("is checked by everything that needs none", async () => {
+    server = await startNatsServer({ config: configOf({ rest: "no_header_support: true" }) });
+    await startNoetl(server, {}, ADMIN);
+    const report = await check();
+    expect(report).toMatchObject({ holds: true, report: "" });
+    const skippedRules = report.skippedRules.filter(({ why }) => why.startsWith("the server takes no headers"));
+    expect(skippedRules.map(({ id }) => id)).toEqual(expect.arrayContaining(["publish-stream", "worker-fetch"]));
+  });
+});
+
 describe("a quick look", () => {
   it("of two seconds, as a preview's, finds what the probe meets, or that it could not be asked on a busy machine", async () => {
     server = await startNatsServer({ config: configOf({ lines: `mappings: {"noetl.commands": "elsewhere"}` }) });

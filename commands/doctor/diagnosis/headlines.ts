@@ -94,6 +94,7 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
   "stream-transform": {
     title: ({ found }, { stream, subject }) => `Stream ${stream} keeps ${subject} under another name: ${found}`,
   },
+  "stream-markers": { title: ({ found }, { stream }) => `Stream ${stream} hands workers more than commands: ${found}` },
   "stream-replicas": {
     title: ({ found, expected }, { stream }) => `Stream ${stream} has too few replicas: ${found}, not ${expected}`,
   },
@@ -191,6 +192,10 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
   "publish-size": { title: ({ found }) => `Commands do not fit into a message: NATS takes ${found} at most` },
   "worker-info": {
     title: ({ found }) => `Workers may not look their stream and consumer up: ${found}`,
+    logs: ["nats-permission"],
+  },
+  "worker-lookup": {
+    title: ({ found }) => `Workers may not look up which stream has their subject: ${found}`,
     logs: ["nats-permission"],
   },
   "worker-fetch": { title: ({ found }) => `Workers may not ask for commands: ${found}`, logs: ["nats-permission"] },

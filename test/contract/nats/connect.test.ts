@@ -15,6 +15,7 @@ import {
   closedPort,
   inputsFor,
   JETSTREAM,
+  natsClient,
   proxy,
   rejection,
   sleep,
@@ -97,6 +98,7 @@ describe("a server with one user", () => {
       "PUB $JS.API.STREAM.NAMES",
       "PUB $JS.API.CONSUMER.MSG.NEXT.NOETL_COMMANDS.noetl_worker_pool",
       "PUB $JS.ACK.NOETL_COMMANDS.noetl_worker_pool.1.4611686018427387904.4611686018427387904.0.0",
+      "PUB $JS.API.STREAM.NAMES",
       "PUB $JS.API.NOETL_NATS.TRACE",
     ]);
     await until("the connection to be closed", () => between.open() === 0 || undefined);
@@ -187,6 +189,15 @@ describe("a server that is not there", () => {
     cleanups.push(() => new Promise((resolve) => listener.close(resolve)));
     const address = `127.0.0.1:${(listener.address() as net.AddressInfo).port}`;
     expect(await problemOf("no-nats", inputsFor({ address }))).toBe(`what answers at ${address} is not a NATS server`);
+  });
+
+  it("has as many clients as it takes, and says so", async () => {
+    const server = await started(`${JETSTREAM}\nmax_connections: 1`);
+    const client = await natsClient(server);
+    cleanups.push(() => client.close());
+    expect(await problemOf("closed", inputsFor(server, { timeoutSeconds: 1 }))).toMatch(
+      /closed the connection during the log-in \(maximum connections exceeded\): let some of its clients go, or let it have more \(natsMaxConnections/,
+    );
   });
 
   it("hangs up on everybody", async () => {
