@@ -103,6 +103,9 @@ const JETSTREAM_OFF = [10039, 10076];
  */
 const UNAVAILABLE = [10008, 10118, 10126];
 
+/** A stream or consumer that a newer server made, with what this one does not know: it takes and gives nothing. */
+const MADE_BY_NEWER = [10194, 10195];
+
 /** Longest wait for one answer, in milliseconds: it comes at once, or is lost with a server, and is then asked again. */
 const ANSWER_MILLISECONDS = 3_000;
 
@@ -385,6 +388,13 @@ export class NatsSession implements Session {
       return new ConnectError(
         "jetstream-off",
         `JetStream is off for ${whom} at ${this.server}: ${said}. Enable it for the account`,
+      );
+    }
+    if (MADE_BY_NEWER.includes(err_code)) {
+      return new ConnectError(
+        "refused-request",
+        `${this.server} refused ${what}: ${said}. A newer nats-server than this one (${this.serverVersion}) has made it: run such a one again, ` +
+          "or remove it, with what is in it (nats stream rm)",
       );
     }
     return new ConnectError(

@@ -81,8 +81,9 @@ function limitsOf(
   }
   const perSubject = config.max_msgs_per_subject;
   if (limited(perSubject)) {
-    // Every command of this NoETL may have the same subject.
-    limits.push({ words: `max_msgs_per_subject ${perSubject}`, bites: bites(state.messages, perSubject, commands) });
+    // Every command of this NoETL may have the same subject; each other subject has a message of its own at least.
+    const most = state.messages - Math.max(0, (state.num_subjects ?? 1) - 1);
+    limits.push({ words: `max_msgs_per_subject ${perSubject}`, bites: bites(most, perSubject, commands) });
   }
   return limits;
 }

@@ -339,6 +339,19 @@ export const BROKEN: readonly Case[] = [
   },
   {
     rule: "stream-limits",
+    name: "a count for each subject that no subject has reached, where every execution has one",
+    stream: { subjects: ["noetl.commands", "noetl.commands.>"], max_msgs_per_subject: 100 },
+    then: async (_manager, connection) => {
+      const jetstream = connection.jetstream();
+      await Promise.all(
+        Array.from({ length: 120 }, (_, execution) => jetstream.publish(`${STREAM.subject}.shared.${execution}`)),
+      );
+    },
+    found: "max_msgs_per_subject 100, discard old",
+    expected: "no limits",
+  },
+  {
+    rule: "stream-limits",
     name: "a count that is reached by what is done",
     stream: { max_msgs: 100 },
     then: async (_manager, connection) => {

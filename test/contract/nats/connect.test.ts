@@ -1,5 +1,9 @@
+import * as fs from "node:fs";
 import * as http from "node:http";
 import * as net from "node:net";
+import * as os from "node:os";
+import * as path from "node:path";
+import { StorageType, type StreamConfig } from "nats";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import {
   checkContract,
@@ -16,6 +20,7 @@ import {
   inputsFor,
   JETSTREAM,
   natsClient,
+  natsCommand,
   proxy,
   rejection,
   sleep,
@@ -222,6 +227,27 @@ describe("JetStream", () => {
     );
     const inputs = inputsFor(server, { user: "b", password: WRONG });
     expect(await problemOf("jetstream-off", inputs)).toContain("JetStream is off for the account of user b");
+  });
+});
+
+describe("a stream that a newer server made", () => {
+  it("is said to be one, with what there is to do", async () => {
+    const store = fs.mkdtempSync(path.join(os.tmpdir(), "contract-store-"));
+    cleanups.push(() => Promise.resolve(fs.rmSync(store, { recursive: true, force: true })));
+    const config = JETSTREAM.replace("DIR/jetstream", store);
+    const newer = await startNatsServer({ config });
+    await startNoetl(newer, {
+      stream: { storage: StorageType.File, allow_msg_counter: true } as Partial<StreamConfig>,
+    });
+    await newer.stop();
+    const older = await startNatsServer({ config, tool: "nats-server-2.11" });
+    cleanups.push(() => older.stop());
+    expect(await problemOf("refused-request", inputsFor(older))).toMatch(
+      /stream is offline: .* A newer nats-server than this one \(2\.11\.\d+\) has made it: run such a one again, or remove it/,
+    );
+    await natsCommand(`nats --server ${older.address} stream rm NOETL_COMMANDS -f`);
+    await startNoetl(older);
+    expect(await checkContract(inputsFor(older))).toMatchObject({ holds: true, report: "" });
   });
 });
 
