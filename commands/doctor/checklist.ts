@@ -53,6 +53,7 @@ const SPOT_CHECK = ["NATS_URL", "NATS_UPDATES_SUBJECT_PREFIX", "CORS_ALLOWED_ORI
 export function checklist(evidence: Evidence): Checklist {
   const lines = [
     ...podLines(evidence),
+    ...databaseLines(evidence),
     ...certificateLines(evidence),
     ...contractLines(evidence),
     ...deploymentLines(evidence),
@@ -118,6 +119,21 @@ function podLines({ namespaces: { nats }, guarded }: Evidence): Line[] {
     ...lacking,
   ];
 }
+
+/** What stands between NoETL and its rows where it lacks pods; the specification's checklist has no section for it. */
+const databaseLines = ({ namespaces: { postgres, pgbouncer } }: Evidence): Line[] =>
+  [postgres, pgbouncer].flatMap((each) =>
+    each?.ok
+      ? each.value.workloads
+          .filter(({ kind, ready, wanted }) => kind !== "Job" && (ready < wanted || wanted === 0))
+          .map(({ name, ready, wanted }): Line => ({
+            section: "Database",
+            item: name,
+            status: "wrong",
+            found: `${ready} of ${wanted} ready`,
+          }))
+      : [],
+  );
 
 /** The certificate that NATS shows; no line without TLS. */
 function certificateLines({ tls, now }: Evidence): Line[] {

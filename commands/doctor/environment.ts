@@ -11,6 +11,8 @@ interface Wanted {
   readonly deployment: string;
   /** What the stack gives, by variable. Default: nothing is compared. */
   readonly expected?: Readonly<Record<string, string | undefined>>;
+  /** The image that the stack gives it. Default: it is not compared. */
+  readonly image?: string;
   /** Hides what is secret in a text. Default: nothing is hidden. */
   readonly mask?: (text: string) => string;
 }
@@ -18,7 +20,7 @@ interface Wanted {
 /** What the pods of a Deployment get as environment, with every value that a Secret holds masked. */
 export async function readEnvironment(
   cluster: Cluster,
-  { namespace, deployment, expected = {}, mask = (text) => text }: Wanted,
+  { namespace, deployment, expected = {}, image, mask = (text) => text }: Wanted,
 ): Promise<readonly VariableFacts[] | undefined> {
   const found = await cluster.ask(`read Deployment ${namespace}/${deployment}`, "get on deployments", () =>
     cluster.apps.readNamespacedDeployment({ namespace, name: deployment }),
@@ -66,8 +68,18 @@ export async function readEnvironment(
       put(name, value ?? "", { text: "literal" });
     }
   }
+  const { image: value = "" } = container;
+  if (image !== undefined && !isSameImage(value, image)) {
+    variables.set("image", { name: "image", source: "literal", value: mask(value), asDeployed: false });
+  }
   return [...variables.values()];
 }
+
+/** Whether both name one image: a cluster may have put the digest behind a tag. */
+const isSameImage = (one: string, other: string): boolean => {
+  const bare = (image: string): string => image.replace(/@sha256:[0-9a-f]+$/, "");
+  return one === other || ((bare(one) === one || bare(other) === other) && bare(one) === bare(other));
+};
 
 type Kind = "ConfigMap" | "Secret";
 

@@ -133,6 +133,8 @@ export interface ClaimFacts {
   readonly namespace: string;
   readonly name: string;
   readonly phase: string;
+  /** Whether somebody has deleted it: it goes, with its volume, as soon as its pod ends. */
+  readonly removed?: true;
   readonly storageClass?: string;
   readonly size?: string;
 }

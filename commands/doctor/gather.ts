@@ -191,8 +191,10 @@ async function readEnvironments(
   };
   const pairs = await Promise.all(
     Object.entries(places).map(async ([deployment, namespace]) => {
+      const { noetlImage, gatewayImage } = target.settings;
+      const image = deployment === LOCATIONS.gateway.deployment ? gatewayImage : noetlImage;
       const found = await onCluster<readonly VariableFacts[] | undefined>((cluster) =>
-        readEnvironment(cluster, { namespace, deployment, expected: expected[deployment], mask }),
+        readEnvironment(cluster, { namespace, deployment, expected: expected[deployment], image, mask }),
       );
       return [deployment, found] as const;
     }),

@@ -329,6 +329,7 @@ function claimFacts({ metadata, spec, status }: k8s.V1PersistentVolumeClaim): Cl
   return {
     ...placeOf(metadata),
     phase: status?.phase ?? "Unknown",
+    ...(metadata?.deletionTimestamp === undefined ? {} : { removed: true }),
     ...volumeOf(spec ?? {}),
   };
 }

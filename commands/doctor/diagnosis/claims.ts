@@ -32,6 +32,31 @@ export const claims: DiagnosisRule = (evidence) =>
       }),
   );
 
+/** Claims that only their running pods still hold: Kubernetes takes no deletion back. */
+export const deletedClaims: DiagnosisRule = ({ kubectl, ...evidence }) =>
+  places({ kubectl, ...evidence }).flatMap(({ facts }) =>
+    facts.claims
+      .filter(({ removed }) => removed)
+      .map(({ namespace, name }) => {
+        const [pod] = facts.pods.filter(({ claims: taken }) => taken.includes(name)).map((each) => each.name);
+        return finding(
+          "claim-deleted",
+          `Claim ${namespace}/${name} was deleted: what is on its volume is lost when its pod ends`,
+          {
+            evidence: [`claim ${name}: deleted, and held by pod ${pod ?? "none"} alone`],
+            remedy: [
+              say(
+                "A deletion cannot be taken back. Save what is on the volume while the pod runs, and keep the volume where its StorageClass " +
+                  "would delete it:",
+              ),
+              run(`${kubectl} get persistentvolumes`),
+              say("Then end the pod at a time of your choice; its StatefulSet claims another volume, which is empty."),
+            ],
+          },
+        );
+      }),
+  );
+
 const setting = (part: Part): string => (part === "nats" ? "natsStorageClass" : "postgresStorageClass");
 
 /** A claim keeps its StorageClass, whose volume may be gone without the class being wrong. */

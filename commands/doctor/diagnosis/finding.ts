@@ -43,6 +43,7 @@ export const FINDINGS = {
   environment: "pods have other settings than the stack",
   // Pods and what they need.
   "claim-pending": "no volume is provided for a claim",
+  "claim-deleted": "a claim was deleted, and goes with its volume when its pod ends",
   unscheduled: "no node takes a pod",
   image: "an image cannot be pulled",
   "container-config": "a Secret, ConfigMap or key that a container needs is not there",

@@ -1,6 +1,6 @@
 import type { Evidence } from "../evidence";
 import { certificateEnds } from "./certificate";
-import { claims } from "./claims";
+import { claims, deletedClaims } from "./claims";
 import { cloudSql } from "./cloud-sql";
 import { environment, infrastructureConnections, serverConnections, waitingWorkers } from "./connections";
 import { brokenContract, drift, pastSymptoms, workers } from "./contract";
@@ -58,6 +58,7 @@ const RULES: readonly DiagnosisRule[] = [
   newCluster,
   stuckReleases,
   claims,
+  deletedClaims,
   unscheduled,
   images,
   containerConfig,

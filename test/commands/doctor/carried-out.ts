@@ -63,6 +63,7 @@ export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
   "not-deployed": as("pods-missing"),
   environment: by(SETTINGS_AND_UPDATE, [`${LIVE}/diagnosis.ts`, "names a setting that somebody changed by hand"]),
   "claim-pending": by(VOLUMES),
+  "claim-deleted": SHOWS,
   unscheduled: SHOWS,
   image: SHOWS,
   "container-config": as("pods-missing"),

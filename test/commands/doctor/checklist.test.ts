@@ -115,6 +115,16 @@ describe("checklist", () => {
     expect(lineOf(wanted.lines, "noetl-worker")).toMatchObject({ status: "ok", found: "0 of 0 ready" });
   });
 
+  it.each([0, 1])("misses a database that has 0 of %s pods ready", (wanted) => {
+    const { namespaces } = healthy();
+    const postgres = namespace("postgres", {
+      workloads: [workload("postgres", 0, { kind: "StatefulSet", namespace: "postgres", wanted })],
+    });
+    const found = checklist(healthy({ namespaces: { ...namespaces, postgres: { ok: true, value: postgres } } }));
+    expect(lineOf(found.lines, "postgres")).toMatchObject({ section: "Database", status: "wrong" });
+    expect(exitOf(found)).toBe("wrong");
+  });
+
   it("does not know of Services that may not be listed", () => {
     const { namespaces } = healthy();
     const unread = ["user x may not list the services of namespace noetl"];

@@ -858,6 +858,19 @@ const CASES: readonly Case[] = [
     misses: inPart("nats", NATS_RUNS),
   },
   {
+    id: "claim-deleted",
+    yields: inPart("nats", {
+      ...NATS_RUNS,
+      claims: [{ namespace: "nats", name: "nats-js-nats-0", phase: "Bound", removed: true }],
+    }),
+    says: "cannot be taken back",
+    but: "a claim that is bound",
+    misses: inPart("nats", {
+      ...NATS_RUNS,
+      claims: [{ namespace: "nats", name: "nats-js-nats-0", phase: "Bound" }],
+    }),
+  },
+  {
     id: "rollout-paused",
     yields: inPart("noetl", {
       pods: [SERVER, WORKER],

@@ -419,6 +419,17 @@ describe("the gateway", () => {
     await diagnosed(target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
   });
 
+  it("names an image that the stack does not have, and none that a digest was put behind", async () => {
+    const { noetlImage } = target.settings;
+    const other = deployment.changed({ config: { noetlImage: "registry.example/noetl:v2.8.9" } });
+    const titles = (await examine(other)).findings.map(({ title }) => title);
+    expect(titles).toContain("noetl-server has other settings than the stack: image");
+    const digest = `${noetlImage.replace(/@.*$/, "")}@sha256:${"0".repeat(64)}`;
+    expect(
+      findingOf(await examine(deployment.changed({ config: { noetlImage: digest } })), "environment"),
+    ).toBeUndefined();
+  });
+
   it("names a setting of the workers that their pods do not have", async () => {
     const { findings } = await examine(deployment.changed({ config: { workerMaxAckPending: "65" } }));
     expect(findings.find(({ id }) => id === "environment")?.title).toBe(
