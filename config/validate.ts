@@ -1,5 +1,5 @@
 /** Pure checks of single settings: those of every value, and what only a stack has. */
-import { isCredentialName } from "./credentials";
+import { isCredentialName } from "../contract/mask/names";
 import type { Check } from "../contract/validate";
 
 export * from "../contract/validate";

@@ -7,6 +7,8 @@ import { openSession } from "./nats/connect";
 import { Deadline } from "./deadline";
 import { ConnectError } from "./errors";
 import type { ContractInputs } from "./inputs";
+import { masker } from "./mask";
+import { harmless } from "./mask/harmless";
 import { contractMessage } from "./message";
 import { podsOf, previousLog } from "./kubernetes/pods";
 import { evaluateRules, type RuleResult } from "./rules";
@@ -117,11 +119,19 @@ const LOOK_SECONDS = 8;
 
 async function lastWordsOf(inputs: ContractInputs, pod: string, container: string): Promise<string> {
   const log = await previousLog(inputs, { pod, container }, new Deadline(LOOK_SECONDS * 1000));
-  const line = log === undefined ? undefined : lastSentence(log);
-  if (line === undefined) return "";
-  const secrets = [inputs.password, inputs.gateway?.password].filter((secret) => secret !== undefined && secret !== "");
-  const shown = secrets.reduce<string>((text, secret = "") => text.replaceAll(secret, "***"), line);
-  return `; its last words: ${shown.replace(/(:\/\/[^\s:@/]*:)[^\s@/]+(?=@)/g, "$1***")}`;
+  const words = log === undefined ? undefined : lastWords(log, inputs);
+  return words === undefined ? "" : `; its last words: ${words}`;
+}
+
+/** The last line of a log as it is shown in an update, where nobody asked for it: without credentials and without what a terminal obeys. */
+export function lastWords(log: string, inputs: ContractInputs): string | undefined {
+  const { gateway, noetlLogin } = inputs;
+  const logins = [inputs, gateway, noetlLogin, noetlLogin?.worker];
+  const known = (key: "user" | "password"): string[] => logins.flatMap((login) => login?.[key] ?? []);
+  const mask = masker(known("password"), known("user"));
+  // Before it is cut: half a credential is not found any more.
+  const line = mask(harmless(lastSentence(log) ?? ""));
+  return line === "" ? undefined : line.length > LINE_LENGTH ? `${line.slice(0, LINE_LENGTH)}...` : line;
 }
 
 /** Longest part of a line that is shown. */
@@ -131,8 +141,7 @@ const LINE_LENGTH = 400;
 export function lastSentence(log: string): string | undefined {
   const last = log.trim().split("\n").at(-1)?.trim();
   if (last === undefined || last === "") return undefined;
-  const sentence = last.startsWith("{") ? sentenceOfJson(last) : last;
-  return sentence.length > LINE_LENGTH ? `${sentence.slice(0, LINE_LENGTH)}...` : sentence;
+  return last.startsWith("{") ? sentenceOfJson(last) : last;
 }
 
 function sentenceOfJson(line: string): string {

@@ -1,4 +1,4 @@
-import { CREDENTIAL_WORDS, isCredentialName, isVariable } from "../config/credentials";
+import { CREDENTIAL_WORDS, isCredentialName, isVariable } from "../contract/mask/names";
 import { RELEASE } from "./release";
 import {
   containers,

@@ -1,7 +1,7 @@
 import { diffArrays, structuredPatch } from "diff";
-import { Opaque, type Masker } from "../shared/mask";
+import { Opaque, type Masker } from "../../contract/mask";
 import { formatPath, keysOf, nameOf, type Step } from "./path";
-import { SHOWN } from "../shared/placeholders";
+import { SHOWN } from "../../contract/mask/placeholders";
 
 export type Scalar = string | number | boolean | null;
 

@@ -1,6 +1,6 @@
 import { LOCATIONS } from "../../contract/facts";
 import type { Scalar } from "./compare";
-import { Opaque, type Masker } from "../shared/mask";
+import { Opaque, type Masker } from "../../contract/mask";
 import { secretEntries, titleOf, type KubeObject } from "./objects";
 import type { EnvironmentRow, EnvironmentTable } from "./report";
 

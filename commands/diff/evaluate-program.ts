@@ -8,7 +8,7 @@ import * as path from "node:path";
 import { LOCATIONS } from "../../contract/facts";
 import type { DeclaredResource, Evaluation, EvaluationAnswer, EvaluationRequest } from "./evaluation";
 import { stateOf } from "./outputs";
-import { Placeholders, UNKNOWN } from "../shared/placeholders";
+import { Placeholders, UNKNOWN } from "../../contract/mask/placeholders";
 
 type Pulumi = typeof import("@pulumi/pulumi");
 

@@ -2,7 +2,7 @@ import { fork } from "node:child_process";
 import * as path from "node:path";
 import { projectRoot } from "../../contract/project";
 import { DiffError, SIDE_NAME, type Side } from "./errors";
-import type { PlaceholderKind } from "../shared/placeholders";
+import type { PlaceholderKind } from "../../contract/mask/placeholders";
 import type { StackConfig } from "./stack-config";
 
 /** A resource as the program declares it. */

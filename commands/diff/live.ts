@@ -8,7 +8,7 @@ import { requireBinary } from "../shared/binaries";
 import { rawChanges, shownChange } from "./compare";
 import { isContract } from "./contract-changes";
 import { DiffError, messageOf } from "./errors";
-import type { Masker } from "../shared/mask";
+import type { Masker } from "../../contract/mask";
 import type { LiveReport, LiveStep } from "./report";
 
 /** Steps that only carry another one out, or that change nothing. */

@@ -1,9 +1,9 @@
 import { rawChanges, type RawChange } from "./compare";
 import { formatPath } from "./path";
-import { Opaque, type Masker } from "../shared/mask";
+import { Opaque, type Masker } from "../../contract/mask";
 import type { Rendered } from "./render";
 import { comparable, identityOf, titleOf, type KubeObject } from "./objects";
-import { SHOWN } from "../shared/placeholders";
+import { SHOWN } from "../../contract/mask/placeholders";
 
 /** Two revisions of an object; one of them is missing where it is created or deleted. */
 export interface ObjectPair {

@@ -1,4 +1,4 @@
-import { Opaque } from "../shared/mask";
+import { Opaque } from "../../contract/mask";
 import { SECRET_SIGNATURE, unwrapSecrets } from "./outputs";
 import type { DeclaredResource } from "./evaluation";
 import { kubernetesKind } from "./replacement";

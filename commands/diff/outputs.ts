@@ -1,6 +1,6 @@
 /** What the engine and the plugins would fill in, as far as programs commonly read it before a deployment. */
 import { kubernetesKind, immutablePaths } from "./replacement";
-import type { Placeholders } from "../shared/placeholders";
+import type { Placeholders } from "../../contract/mask/placeholders";
 
 type Inputs = Record<string, unknown>;
 

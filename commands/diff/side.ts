@@ -1,8 +1,8 @@
 import type { Evaluation, DeclaredResource } from "./evaluation";
-import { knownSecrets } from "../shared/mask";
+import { knownSecrets } from "../../contract/mask";
 import { objectOf, secretEntries, secretTexts, type KubeObject } from "./objects";
 import { unwrapSecrets } from "./outputs";
-import { SHOWN } from "../shared/placeholders";
+import { SHOWN } from "../../contract/mask/placeholders";
 import { RELEASE, type Rendered } from "./render";
 import type { StackConfig } from "./stack-config";
 

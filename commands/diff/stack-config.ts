@@ -3,7 +3,7 @@ import * as path from "node:path";
 import { SETTINGS, type Setting } from "../../config/schema";
 import { isEngineMap, isEngineScalar, parseEngineYaml, type EngineScalar, type EngineValue } from "./engine-yaml";
 import { DiffError, messageOf, type Side } from "./errors";
-import type { Placeholders } from "../shared/placeholders";
+import type { Placeholders } from "../../contract/mask/placeholders";
 
 /** One side's project and the configuration of one of its stacks. */
 export interface StackConfig {

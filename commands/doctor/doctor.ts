@@ -5,7 +5,7 @@ import { COMMON, parse, usage, type Command, type Values } from "../shared/argum
 import { diagnose, inWordsOf, type Diagnosis } from "./diagnosis";
 import { helmCommand, wordsOfStack } from "../shared/engine";
 import { CommandError, EXIT, type ExitName } from "../shared/exit";
-import { masker } from "../shared/mask";
+import { masker } from "../../contract/mask";
 import { gather } from "./gather";
 import { Cluster } from "./kubernetes";
 import { deployedPassword } from "./environment";
@@ -154,7 +154,7 @@ async function announce(
   try {
     refuseOtherLines(target.settings);
     const confirming = (intent: Intent) => confirm(intent, { values, tell, declined: "Nothing was announced." });
-    const noetl = deployedNoetl(cluster, namespace);
+    const noetl = deployedNoetl(cluster, namespace, masker(target.secrets, [target.nats.user]));
     const count = await announceLost({ inputs, noetl, say, confirm: confirming, signal });
     if (typeof count === "number" && count > 0) say(`Announced ${plural(count, "command")}.`);
     return count;

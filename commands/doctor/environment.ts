@@ -1,7 +1,7 @@
 /** Environment of the deployed pods, and the Secrets and ConfigMaps that it comes from. */
 import { LOCATIONS } from "../../contract/facts";
 import { USERS_FILE, usersIn } from "../../contract/nats/users";
-import { knownSecrets } from "../shared/mask";
+import { knownSecrets } from "../../contract/mask";
 import { answer, type Cluster } from "./kubernetes";
 import type { Answer, VariableFacts } from "./evidence";
 

@@ -10,8 +10,9 @@ import { plural } from "../../contract/wording";
 import { LOCATIONS } from "../../contract/facts";
 import type { Checklist, Line } from "./checklist";
 import { Cluster } from "./kubernetes";
+import { shortened } from "./log-lines";
 import { getMessage } from "./repair/messages";
-import { masker } from "../shared/mask";
+import { masker } from "../../contract/mask";
 import { contractInputs, type Target } from "./target";
 
 /** How long an execution may take until it is given up, in seconds. It takes less than one where all is well. */
@@ -62,7 +63,7 @@ export async function executeCheck(target: Target): Promise<Line> {
     section: SECTION,
     item: PLAYBOOK_PATH,
     status,
-    found: mask(found),
+    found: shortened(mask(found)),
   });
   const deadline = new Deadline(EXECUTION_SECONDS * 1000);
   try {
@@ -269,7 +270,7 @@ function parsed<T>(text: string): T {
   try {
     return JSON.parse(text) as T;
   } catch {
-    return { detail: text.slice(0, 200) } as T;
+    return { detail: text } as T;
   }
 }
 

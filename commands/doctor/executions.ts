@@ -100,18 +100,23 @@ export function refuseOtherLines(settings: Settings): void {
  *
  * @throws ConnectError where NoETL's server could not be asked, or has no such API.
  */
-export async function readExecutions(cluster: Cluster, namespace: string): Promise<readonly ExecutionFacts[]> {
+export async function readExecutions(
+  cluster: Cluster,
+  namespace: string,
+  mask: (text: string) => string,
+): Promise<readonly ExecutionFacts[]> {
   const { serverDeployment: app, port } = LOCATIONS.noetl;
   const pod = await runningPod(cluster, { namespace, app, port, who: "NoETL's server" });
-  return executionsIn(await select(cluster, pod, EXECUTIONS_QUERY), Date.now());
+  return executionsIn(await select(cluster, pod, mask), Date.now());
 }
 
-async function select(cluster: Cluster, pod: Pod, query: string): Promise<unknown> {
+/** The rows of {@link EXECUTIONS_QUERY}. What the server says where it has none is masked: its database's errors may name a login. */
+async function select(cluster: Cluster, pod: Pod, mask: (text: string) => string): Promise<unknown> {
   const { status, body } = await askPod(cluster, pod, {
     method: "POST",
     path: PATH,
     headers: { "content-type": "application/json" },
-    body: JSON.stringify({ query }),
+    body: JSON.stringify({ query: EXECUTIONS_QUERY }),
   });
   const refused = (what: string): ConnectError =>
     new ConnectError("refused-request", `NoETL's server (pod ${pod.namespace}/${pod.name}) ${what}`);
@@ -123,7 +128,7 @@ async function select(cluster: Cluster, pod: Pod, query: string): Promise<unknow
     throw refused(`answers POST ${PATH} with what is not JSON`);
   }
   if (found.status === "ok") return found.result;
-  throw refused(`could not read its events: ${textOf(found.error).slice(0, 200)}`);
+  throw refused(`could not read its events: ${mask(textOf(found.error)).slice(0, 200)}`);
 }
 
 const textOf = (value: unknown): string =>

@@ -15,7 +15,7 @@ import { deployedPassword, deployedSecrets, readEnvironment } from "./environmen
 import { readExecutions, refuseOtherLines } from "./executions";
 import { readHealth } from "./health";
 import { readNamespace, type Detail } from "./namespace";
-import { masker } from "../shared/mask";
+import { masker } from "../../contract/mask";
 import { readNats } from "./nats";
 import { Slowness } from "./slowness";
 import { lostExecutions } from "./repair/announce";
@@ -100,8 +100,8 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
     full && target.namespaces.gateway !== undefined && cluster
       ? probeGateway(cluster, target, { origin: options.origin, mask })
       : undefined,
-    full && noetl !== undefined && cluster ? executionsOf(cluster, target, noetl) : undefined,
-    full && noetl !== undefined && cluster ? answer(async () => mask(await readHealth(cluster, noetl))) : undefined,
+    full && noetl !== undefined && cluster ? executionsOf(cluster, target, { namespace: noetl, mask }) : undefined,
+    full && noetl !== undefined && cluster ? answer(() => readHealth(cluster, noetl, mask)) : undefined,
   ]);
   const inputs = contractInputs(target, LOOK_SECONDS, own ?? deployed);
   return {
@@ -148,10 +148,14 @@ function declaredOf(target: Target, inputs: ContractInputs) {
   };
 }
 
-const executionsOf = (cluster: Cluster, { settings }: Target, namespace: string) =>
+const executionsOf = (
+  cluster: Cluster,
+  { settings }: Target,
+  { namespace, mask }: { readonly namespace: string; readonly mask: (text: string) => string },
+) =>
   answer(async () => {
     refuseOtherLines(settings);
-    return readExecutions(cluster, namespace);
+    return readExecutions(cluster, namespace, mask);
   });
 
 function interruptedRepair(target: Target, cluster: Cluster): Pick<Evidence, "repair"> {

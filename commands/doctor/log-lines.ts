@@ -24,7 +24,8 @@ function timed(line: string): LogLine {
     : { at, text: harmless(line.slice(prefix.length)).trimEnd() };
 }
 
-const shortened = (text: string): string => (text.length > LONGEST ? `${text.slice(0, LONGEST - 3)}...` : text);
+/** As much of a text as is shown. It is masked before: half a credential is not found any more. */
+export const shortened = (text: string): string => (text.length > LONGEST ? `${text.slice(0, LONGEST - 3)}...` : text);
 
 /** Python's own sentences between the tracebacks of one error and the next. */
 const CHAINED = /^(During handling of the above exception|The above exception was the direct cause)/;

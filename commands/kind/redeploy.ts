@@ -3,7 +3,7 @@
  * can be done again: a failure leaves nothing that the next run does not bring to its end.
  */
 import { PROJECT } from "../../contract/project";
-import { masker } from "../shared/mask";
+import { masker } from "../../contract/mask";
 import { CommandError, type ExitName } from "../shared/exit";
 import { exitOf, type Checklist } from "../doctor/checklist";
 import { checklistText, screenOf } from "../doctor/present";

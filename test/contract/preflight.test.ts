@@ -2,7 +2,7 @@ import { StorageType } from "nats";
 import { afterEach, describe, expect, it } from "vitest";
 import { ensureContract, withDefaults } from "../../contract";
 import { patience } from "../../components/stream-contract/provider";
-import { hindrances, lastSentence, memoryStreams, preflight } from "../../contract/preflight";
+import { hindrances, lastSentence, lastWords, memoryStreams, preflight } from "../../contract/preflight";
 import { lossWords, podFacts, startsFor, type Pods } from "../../contract/kubernetes/pods";
 import {
   addStream,
@@ -301,4 +301,29 @@ describe("pods", () => {
   ])("say at last, of %j", (log, sentence) => {
     expect(lastSentence(log)).toBe(sentence);
   });
+
+  const LOGINS = withDefaults({
+    user: "noetl",
+    password: "Horse-Battery.42",
+    noetlLogin: {
+      user: "server",
+      password: "Server-Canary.43",
+      worker: { user: "worker", password: "Worker-Canary.44" },
+    },
+  });
+  it.each([
+    ["of any user of NATS", "refused Server-Canary.43 and Worker-Canary.44", "refused *** and ***"],
+    [
+      "of the database",
+      "cannot connect: host=postgres user=noetl password=Db-Canary.45",
+      "cannot connect: host=postgres user=noetl password=***",
+    ],
+    ["in another writing", `auth ${Buffer.from("noetl:Horse-Battery.42").toString("base64")}`, "auth ***"],
+    [
+      "between colours, which go as well",
+      "auth \u001b[31mHorse\u001b[0m-Battery.42\u001b[2J failed",
+      "auth *** failed",
+    ],
+    ["where the line is cut", `${"x".repeat(390)} Horse-Battery.42`, `${"x".repeat(390)} ***`],
+  ])("show no password at last: %s", (_, log, shown) => expect(lastWords(log, LOGINS)).toBe(shown));
 });

@@ -706,7 +706,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     const announce = async (answer: boolean) =>
       announceLost({
         inputs: contractInputs(target, 15),
-        noetl: deployedNoetl(await DoctorsCluster.open(target.cluster), "noetl"),
+        noetl: deployedNoetl(await DoctorsCluster.open(target.cluster), "noetl", String),
         say: (line) => void said.push(line),
         confirm: () => Promise.resolve(answer),
       });

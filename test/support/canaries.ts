@@ -68,6 +68,30 @@ export const WRITINGS: Readonly<Record<string, (text: string) => string>> = {
   "JSON of base64 of hex": (text) => JSON.stringify({ a: bytes(bytes(text).toString("hex")).toString("base64") }),
 };
 
+/** Ways that hardly anybody chooses, and programs do. Apart, since a cluster with all of them takes its time to look through. */
+export const FURTHER_WRITINGS: Readonly<Record<string, (text: string) => string>> = {
+  "JSON in JSON in JSON": (text) => JSON.stringify(JSON.stringify(JSON.stringify({ a: text }))),
+  "UTF-16 in base64": (text) => Buffer.from(`a ${text}`, "utf16le").toString("base64"),
+  "UTF-16 in hex, the other order": (text) => Buffer.from(`a ${text}`, "utf16le").swap16().toString("hex"),
+  "base64 in short lines": (text) =>
+    (
+      bytes(text)
+        .toString("base64")
+        .match(/.{1,20}/g) ?? []
+    ).join("\n  "),
+  "numbers of bytes": (text) => `<Buffer> [ ${[...bytes(text)].join(", ")} ]`,
+  "hex as in C": (text) => eachByte(text, (byte) => `, 0x${byte}`).slice(2),
+  "octal escapes": (text) => [...bytes(text)].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join(""),
+  "escapes of eight digits": (text) =>
+    [...text].map((sign) => `\\U${(sign.codePointAt(0) ?? 0).toString(16).padStart(8, "0")}`).join(""),
+  "HTML by number with zeros": (text) =>
+    [...text].map((sign) => `&#x0000${(sign.codePointAt(0) ?? 0).toString(16)};`).join(""),
+  folded: (text) => text.replace(/.{5}(?=.)/gu, "$&\n    "),
+  "gone on in the next line": (text) => `"${text.replace(/.{5}(?=.)/u, "$&\\\n  ")}"`,
+  coloured: (text) => [...text].map((sign) => `\u001b[1m${sign}\u001b[0m`).join(""),
+  "with signs of no width": (text) => [...text].join("\u200b"),
+};
+
 export const canary = (alphabet: string, length: number, next: (limit: number) => number): string => {
   const signs = [...alphabet];
   return Array.from({ length }, () => signs[next(signs.length)]).join("");
@@ -93,7 +117,7 @@ export function* planted(perAlphabet: number): Generator<{ secret: string; way: 
       const secret = canary(alphabet, index === 0 ? 6 : 6 + next(30), next);
       // White space at an end, and a text without a letter of its own, are no credential that anybody has.
       if (secret.trim() !== secret) continue;
-      for (const [way, write] of Object.entries(WRITINGS)) {
+      for (const [way, write] of Object.entries({ ...WRITINGS, ...FURTHER_WRITINGS })) {
         const before = ["", "level=info value ", "/etc/x/", '{"a":"', "x"][next(5)] ?? "";
         const after = ["", " end", '"}', ", b: 2", "\nnext line"][next(5)] ?? "";
         yield { secret, way, text: `${before}${write(secret)}${after}` };

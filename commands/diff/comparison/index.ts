@@ -3,7 +3,7 @@ import { plural } from "../../../contract/wording";
 import { fieldChanges } from "../compare";
 import { contractOf, contractReport } from "../contract-changes";
 import { environmentTables } from "../environment";
-import type { Masker } from "../../shared/mask";
+import type { Masker } from "../../../contract/mask";
 import { withOpaqueSecrets } from "../objects";
 import { partOfObject, partOfResource, partsOf } from "../parts";
 import {

@@ -2,7 +2,7 @@
 import { shownChange, type RawChange } from "../compare";
 import type { DeclaredResource } from "../evaluation";
 import { pairChanges, pairObjects, restartsPods, STABLE, unstable, type ObjectPair, type Unstable } from "../manifests";
-import type { Masker } from "../../shared/mask";
+import type { Masker } from "../../../contract/mask";
 import { identityOf, namespaceOf, type KubeObject } from "../objects";
 import { partOfObject } from "../parts";
 import type { Rendered } from "../render";

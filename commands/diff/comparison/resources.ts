@@ -2,9 +2,9 @@
 import { rawChanges, shownChange } from "../compare";
 import { formatPath, keysOf } from "../path";
 import type { DeclaredResource } from "../evaluation";
-import { Opaque, type Masker } from "../../shared/mask";
+import { Opaque, type Masker } from "../../../contract/mask";
 import { withOpaqueSecrets } from "../objects";
-import { SHOWN } from "../../shared/placeholders";
+import { SHOWN } from "../../../contract/mask/placeholders";
 import { kubernetesKind, replacingPaths, touches } from "../replacement";
 import type { PartName, ResourceChange } from "../report";
 import type { ResourceDelta } from "../risks/facts";

@@ -1,8 +1,8 @@
 /** What changes in the stack's settings. */
-import { isHiddenName } from "../../../config/credentials";
+import { isHiddenName } from "../../../contract/mask/names";
 import { foreignKey } from "../../../config/foreign";
 import { rawChanges, shownChange } from "../compare";
-import { Opaque, type Masker } from "../../shared/mask";
+import { Opaque, type Masker } from "../../../contract/mask";
 import type { SettingChange } from "../report";
 import type { StackConfig } from "../stack-config";
 

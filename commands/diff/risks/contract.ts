@@ -1,7 +1,7 @@
 /** What a change does to the contract of stream and consumer. */
 import { NAMING_VARIABLES } from "../../../contract/env";
 import { environmentOf, findWorkload } from "../environment";
-import { Opaque } from "../../shared/mask";
+import { Opaque } from "../../../contract/mask";
 import { titleOf } from "../objects";
 import { sentence } from "../wording";
 import { danger, type RiskRule } from "./facts";

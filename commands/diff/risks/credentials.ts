@@ -1,6 +1,6 @@
 /** Credentials that change, that everybody can read, or that nobody is asked for. */
-import { isCredential } from "../../shared/mask";
-import { SHOWN } from "../../shared/placeholders";
+import { isCredential } from "../../../contract/mask";
+import { SHOWN } from "../../../contract/mask/placeholders";
 import type { Scalar } from "../compare";
 import { rollsCluster } from "./availability";
 import {

@@ -3,7 +3,7 @@ import type { ContractInputs } from "../../../contract/inputs";
 import type { RawChange } from "../compare";
 import { keysOf, nameOf, type Step } from "../path";
 import type { DeclaredResource } from "../evaluation";
-import type { Masker } from "../../shared/mask";
+import type { Masker } from "../../../contract/mask";
 import { titleOf, type KubeObject } from "../objects";
 import { touches } from "../replacement";
 import type { ContractReport, Level, Operation, Risk, SettingChange } from "../report";

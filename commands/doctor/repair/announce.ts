@@ -42,8 +42,9 @@ export interface Noetl {
   serverUrl(): Promise<string>;
 }
 
-export const deployedNoetl = (cluster: Cluster, namespace: string): Noetl => ({
-  executions: () => readExecutions(cluster, namespace),
+/** @param mask hides what is secret of the stack */
+export const deployedNoetl = (cluster: Cluster, namespace: string, mask: (text: string) => string): Noetl => ({
+  executions: () => readExecutions(cluster, namespace, mask),
   serverUrl: async () => {
     const deployment = LOCATIONS.noetl.serverDeployment;
     const variables = await readEnvironment(cluster, { namespace, deployment });

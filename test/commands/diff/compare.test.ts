@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { fieldChanges, leaves, rawChanges } from "../../../commands/diff/compare";
 import { formatPath } from "../../../commands/diff/path";
-import { Masker, Opaque } from "../../../commands/shared/mask";
+import { Masker, Opaque } from "../../../contract/mask";
 
 const masker = new Masker([], []);
 const changes = (olds: unknown, news: unknown) =>

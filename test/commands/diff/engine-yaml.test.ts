@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { engineScalar } from "../../../commands/diff/engine-yaml";
-import { Placeholders } from "../../../commands/shared/placeholders";
+import { Placeholders } from "../../../contract/mask/placeholders";
 import { stackConfig } from "../../../commands/diff/stack-config";
 import { ensureTools } from "../../../embedded/toolchain";
 import { isSecretKey, temporaryFolder } from "./support";

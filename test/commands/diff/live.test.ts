@@ -4,7 +4,7 @@ import * as random from "@pulumi/random";
 import * as fs from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { livePreview } from "../../../commands/diff/live";
-import { Masker } from "../../../commands/shared/mask";
+import { Masker } from "../../../contract/mask";
 import { openEngine, type Engine } from "../../../embedded/stack";
 import { ensureTools } from "../../../embedded/toolchain";
 import { temporaryFolder } from "./support";

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { withLive } from "../../../commands/diff/merge-live";
-import { Masker } from "../../../commands/shared/mask";
+import { Masker } from "../../../contract/mask";
 import type { LiveReport, LiveStep, ResourceChange } from "../../../commands/diff/report";
 import { report } from "./reports";
 

@@ -3,7 +3,7 @@ import { withDefaults } from "../../../contract/inputs";
 import { settingChanges } from "../../../commands/diff/comparison/settings";
 import { rawChanges } from "../../../commands/diff/compare";
 import { DiffError } from "../../../commands/diff/errors";
-import { Masker } from "../../../commands/shared/mask";
+import { Masker } from "../../../contract/mask";
 import type { KubeObject } from "../../../commands/diff/objects";
 import { findRisks } from "../../../commands/diff/risks";
 import type { DeclaredResource } from "../../../commands/diff/evaluation";

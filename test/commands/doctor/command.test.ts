@@ -5,7 +5,7 @@ import { describe, expect, it, vi } from "vitest";
 import { projectRoot } from "../../../contract/project";
 import { COMMON, parse, usage, wrap, type Command } from "../../../commands/shared/arguments";
 import { CommandError, EXIT } from "../../../commands/shared/exit";
-import { masker } from "../../../commands/shared/mask";
+import { masker } from "../../../contract/mask";
 import { ask, tellingOfDelay } from "../../../commands/doctor/run";
 import { contractInputs, expectedNatsUrl, targetOf } from "../../../commands/doctor/target";
 

@@ -6,8 +6,8 @@ import { findRisks } from "../../../commands/diff/risks";
 import { diagnose } from "../../../commands/doctor/diagnosis";
 import { logLines } from "../../../commands/doctor/log-lines";
 import { diagnosisText } from "../../../commands/doctor/present";
-import { Masker, masker } from "../../../commands/shared/mask";
-import { planted, readings, WRITINGS } from "../../support/canaries";
+import { Masker, masker } from "../../../contract/mask";
+import { FURTHER_WRITINGS, planted, readings, WRITINGS } from "../../support/canaries";
 import { report } from "../diff/reports";
 import { crashing, healthy, namespace } from "../doctor/evidence";
 
@@ -23,10 +23,18 @@ it("a known secret is hidden in every writing, of every alphabet, from six chara
 
 it("a text without a secret stays as it is, however it is written", () => {
   const hides = new Masker([], ["swordfishes", "Canary-Horse.42", "tiger"]);
-  for (const write of Object.values(WRITINGS)) {
+  for (const write of Object.values({ ...WRITINGS, ...FURTHER_WRITINGS })) {
     const text = write("Stream NOETL_COMMANDS of 1024 bytes; see https://example.org/a?b=c&d=%2F and tigers");
     expect(hides.text(text)).toBe(text);
   }
+});
+
+it("of a long run of letters each is looked at once: 256 KiB take less than five seconds of the processor", () => {
+  const hides = new Masker([], ["swordfishes", "Canary-Horse.42", "tiger"]);
+  const run = Buffer.from(Array.from({ length: 196_608 }, (_, index) => (index * index * 31) % 251)).toString("base64");
+  const before = process.cpuUsage().user;
+  expect(hides.text(run)).toBe(run);
+  expect(process.cpuUsage().user - before).toBeLessThan(5_000_000);
 });
 
 describe("of a secret with many lines", () => {

@@ -170,7 +170,7 @@ describe("a remedy, run as it stands", () => {
     const announce = async () =>
       announceLost({
         inputs: contractInputs(deployment.target, 15),
-        noetl: deployedNoetl(await Cluster.open(deployment.target.cluster), NOETL),
+        noetl: deployedNoetl(await Cluster.open(deployment.target.cluster), NOETL, String),
         say: () => undefined,
         confirm: (intent) => Promise.resolve(asked.push(intent) > 0),
       });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { knownSecrets, Masker, Opaque } from "../../../commands/shared/mask";
-import { Placeholders, UNKNOWN } from "../../../commands/shared/placeholders";
+import { knownSecrets, Masker, Opaque } from "../../contract/mask";
+import { Placeholders, UNKNOWN } from "../../contract/mask/placeholders";
 
 const SECRET = "Canary-Horse.42";
 const masker = new Masker([], [SECRET]);

@@ -21,12 +21,14 @@ const HIDDEN_NAMES = [new RegExp(`(?:${HIDDEN_WORDS})$`, "i"), /(?:^|_)KEY$/];
 
 /** Where the word is one of its own: in the name of a variable, of a file or field, and of an input. */
 const CERTAIN_NAMES = [
-  new RegExp(`(?:^|_)(?:${CREDENTIAL_WORDS.toUpperCase()}|PASS|KEY)$`),
+  new RegExp(`(?:^|_)(?:${CREDENTIAL_WORDS.toUpperCase()}|PASS|KEY|APIKEY)$`),
+  // One of several: the second, the former one.
+  /(?:^|_)(?:PASSWORD|PASSWD|SECRET)_?(?:\d+|OLD|NEW|PREVIOUS|FORMER|NEXT)$/,
   // `PWD` alone is the working directory, `proxy_pass` an address.
   /_PWD$/,
   new RegExp(`(?:^|[-_.])(?:${CREDENTIAL_WORDS}|${KEY})$`),
   new RegExp(`^(?!proxy_pass$)(?:[\\w.-]*[-_.])?(?:${SHORT_WORDS})$`),
-  /(?:^p|P)ass(?:word|wd|phrase)?$|[a-z]Pwd$|(?:^t|T)oken$|^(?:client|shared)?[sS]ecret$|(?:api|private|access|secret)Key$/,
+  /(?:^p|P)ass(?:word|wd|phrase)?$|[a-z]Pwd$|(?:^t|T)oken$|^(?:client|shared)?[sS]ecret$|(?:api|private|access|secret)Key$|^secretData$/,
 ];
 
 /** True where what stands under this name is hidden: `NATS_PASSWORD`, `apiKey`; not `secretName` or `existingSecret`. */
@@ -35,6 +37,17 @@ export const isHiddenName = (name: string): boolean =>
 
 /** True where nothing but a credential has this name. */
 export const isCredentialName = (name: string): boolean => CERTAIN_NAMES.some((pattern) => pattern.test(name));
+
+/** Logins where somebody has written them before a host: of a URL up to the last `@`, and without a scheme where there is a colon. */
+const LOGIN =
+  /(:\/\/)[^\s"'<>]*@|(?<![\w.~:/-])(?!(?:user|group|serviceAccount|domain):)([\w.~-]+:)[^\s"'<>/]+@(?!sha\d)/g;
+
+/** A message about what somebody has set, without the logins in it. */
+export const withoutLogins = (text: string): string =>
+  text.replace(
+    LOGIN,
+    (_all, scheme: string | undefined, user: string | undefined) => `${scheme ?? user ?? ""}(secret)@`,
+  );
 
 const VARIABLE = "\\$(?:[A-Z_][A-Z0-9_]*|\\{[\\w.]+(?::?-)?\\}|\\([^()]*\\))";
 const IS_VARIABLE = new RegExp(`^(?:${VARIABLE}|<<\\s*${VARIABLE}\\s*>>)$`);

@@ -2,7 +2,8 @@
  * Keeps secrets out of reports. Five nets, each on its own: stand-ins of the run, values that the program marks as
  * secret, entries of Secrets, names that say "password", and credentials inside URLs and private keys.
  */
-import { HIDDEN_WORDS, isHiddenName, isReference, SHORT_NAME } from "../../config/credentials";
+import { harmless } from "./harmless";
+import { HIDDEN_WORDS, isHiddenName, isReference, SHORT_NAME } from "./names";
 import { SHOWN, UNKNOWN, type PlaceholderKind } from "./placeholders";
 import { merged, placesOf } from "./readings";
 
@@ -11,7 +12,8 @@ export const isCredential = (name: string, text: string): boolean => isHiddenNam
 
 /** Inside texts: `password: x`, `"token": "x"`, `--api-key=x`. */
 const ASSIGNMENT = new RegExp(
-  `([\\w.-]*(?:${HIDDEN_WORDS})|${SHORT_NAME})(["']?[ \\t]*[:=][ \\t]*)("(?:[^"\\\\\\n]|\\\\.)*"|'[^'\\n]*'|[^\\s,;}\\]"']+)`,
+  // From where a name begins: a long run of letters is gone through once, not from each of them on.
+  `((?<![\\w.-])[\\w.-]*(?:${HIDDEN_WORDS})|${SHORT_NAME})(["']?[ \\t]*[:=][ \\t]*)("(?:[^"\\\\\\n]|\\\\.)*"|'[^'\\n]*'|[^\\s,;}\\]"']+)`,
   "gi",
 );
 /** The beginning of a reference that the pattern above cuts off at a space or bracket: `${NAME`, `$(cat`, `{{`, `<<`. */
@@ -23,8 +25,8 @@ function isHarmless(text: string): boolean {
   return bare === "" || /^(?:true|false|null|none)$/i.test(bare) || bare === SHOWN.secret || isReference(bare);
 }
 
-/** The password of a URL's user part: up to the last `@` before its host. */
-const URL_CREDENTIALS = /([a-z][a-z0-9+.-]*:\/\/)([^\s/:@"'<>]*):([^\s@"'<>]+(?:@[^\s@"'<>,;/]+)*)@/gi;
+/** The password of a URL's user part: up to the last `@` before its host. Without the scheme, which would be looked for from every letter on. */
+const URL_CREDENTIALS = /(:\/\/)([^\s/:@"'<>]*):([^\s@"'<>]+(?:@[^\s@"'<>,;/]+)*)@/gi;
 const PRIVATE_KEY = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|$)/g;
 /** Entries of Secrets that hold no secret although they stand there: addresses, switches, numbers. */
 const HARMLESS = /^(true|false|\d{1,5}|[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?|https?:\/\/[^\s@]*)$/;
@@ -143,7 +145,7 @@ export class Masker {
   text(value: string): string {
     return this.known(value)
       .replace(PRIVATE_KEY, this.word)
-      .replace(URL_CREDENTIALS, (_all, scheme: string, user: string) => `${scheme}${user}:${this.word}@`)
+      .replace(URL_CREDENTIALS, (_all, slashes: string, user: string) => `${slashes}${user}:${this.word}@`)
       .replace(ASSIGNMENT, (all: string, ...[name = "", between = "", given = ""]: string[]) =>
         given === this.word || isHarmless(given) || CUT_REFERENCE.test(given) || /^existing/i.test(name)
           ? all
@@ -186,5 +188,6 @@ export function masker(secrets: readonly string[], plain: readonly string[] = []
     secrets.filter((secret) => !plain.includes(secret)),
     { word: "***" },
   );
-  return (text) => hides.text(text);
+  // Colours between its letters would keep a secret from being found, and a reader sees none of them.
+  return (text) => hides.text(harmless(text));
 }

@@ -4,7 +4,7 @@
  * stand-ins on both sides, and nothing can be learnt from one; reports show a word in their place.
  */
 import * as crypto from "node:crypto";
-import { stableJson } from "../../contract/stable-json";
+import { stableJson } from "../stable-json";
 
 /** What a stand-in stands for; the word in a report. */
 export type PlaceholderKind = "secret" | "generated";
