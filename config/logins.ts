@@ -1,6 +1,7 @@
 /** Who of NoETL has a user of its own at NATS, as a stack's settings say it. */
 import { GUARD_USER } from "../contract/guard/permissions";
 import { NATS_ROLES, type NatsRole, OPERATOR_USER, roleUser } from "../contract/nats/roles";
+import { guardMode } from "./guard";
 import { stackLine } from "./lines";
 import { SETTINGS, type Settings } from "./schema";
 
@@ -18,7 +19,11 @@ export const hasOperator = ({ natsBox, natsUsers, deployNats }: Settings): boole
 /** What is in the way of users of their own, and names that are taken. */
 export function loginConflicts(settings: Settings): string[] {
   const { natsUser, natsUsers, deployNats, deployNoetl } = settings;
-  if (natsUsers === "one") return [];
+  const guard = deployNats && guardMode(settings) !== undefined ? [GUARD_USER] : [];
+  if (natsUsers === "one")
+    return guard.includes(natsUser)
+      ? [`natsUser: "${natsUser}" is the user of the contract guard; allowed: another; for example noetl`]
+      : [];
   const each = (why: string): string =>
     `natsUsers: "each" ${why}; allowed: one; for example pulumi config rm natsUsers`;
   const taken = [GUARD_USER, OPERATOR_USER, ...NATS_ROLES.map(roleUser)];

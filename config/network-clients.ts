@@ -1,6 +1,6 @@
 /** How the setting networkClients is written. */
 import { CLIENT_PARTS, type ClientPart, type Layout } from "../contract/network";
-import { kubernetesName } from "../contract/validate";
+import { namespaceName } from "../contract/validate";
 
 export const PARTS = Object.keys(CLIENT_PARTS) as ClientPart[];
 
@@ -8,7 +8,7 @@ export const PARTS = Object.keys(CLIENT_PARTS) as ClientPart[];
 export function clientOf(text: string): Layout["clients"][number] | undefined {
   const [namespace = "", name = "", ...more] = text.split(":");
   const part = PARTS.find((each) => each === name);
-  return part && more.length === 0 && kubernetesName(namespace) === undefined ? { namespace, part } : undefined;
+  return part && more.length === 0 && namespaceName(namespace) === undefined ? { namespace, part } : undefined;
 }
 
 /** Checks networkClients. */

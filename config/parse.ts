@@ -4,11 +4,15 @@ import { declaredConflicts, declaredOf } from "./declared";
 import { derived } from "./derive";
 import { gkeConflicts } from "./gke";
 import { foreignKeys } from "./foreign";
+import { silentLosses } from "./json";
+import { withoutLogins } from "../contract/mask/names";
 import { guardConflicts } from "./guard";
 import { lineConflicts } from "./lines";
 import { loginConflicts } from "./logins";
 import { networkConflicts } from "./network";
+import { bucketStream } from "../contract/buckets";
 import { natsMemory } from "../contract/nats/memory";
+import { NOETL_STORES } from "../contract/rules/store";
 import { playbookHint } from "./playbooks";
 import { riskProblems } from "./risks";
 import { tlsConflicts } from "./tls";
@@ -23,12 +27,16 @@ export { natsMemoryLimit } from "./resources";
 
 /** All problems of a stack's configuration, in one message; no value of a secret setting is in it. */
 export class ConfigError extends Error {
-  constructor(readonly problems: readonly string[]) {
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[]) {
+    const shown = problems.map(withoutLogins);
     super(
-      `The configuration has ${plural(problems.length, "problem")}:\n` +
-        problems.map((problem) => `  - ${problem}`).join("\n"),
+      `The configuration has ${plural(shown.length, "problem")}:\n` +
+        shown.map((problem) => `  - ${problem}`).join("\n"),
     );
     this.name = "ConfigError";
+    this.problems = shown;
   }
 }
 
@@ -50,7 +58,7 @@ export function parseSettings(
   foreign: Readonly<Record<string, string>> = {},
 ): Settings {
   const problems: string[] = [...foreignKeys(foreign).problems];
-  for (const key of Object.keys(raw).sort()) if (!(key in SETTINGS)) problems.push(unknownKey(key));
+  for (const key of Object.keys(raw).sort()) if (!Object.hasOwn(SETTINGS, key)) problems.push(unknownKey(key));
   const values: Partial<Record<SettingKey, unknown>> = {};
   for (const key of SETTING_KEYS) {
     const setting = SETTINGS[key] as unknown as Setting<unknown>;
@@ -116,6 +124,12 @@ function parseVariables(text: string): { value?: unknown; problem?: string } {
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return { problem: "not a JSON object" };
   const wrong = Object.entries(parsed).find(([, value]) => !/^(string|number|boolean)$/.test(typeof value));
   if (wrong) return { problem: `not usable: ${wrong[0]} is neither text nor number, true or false` };
+  const { twice, numbers } = silentLosses(text);
+  if (twice.length > 0) return { problem: `not usable: ${twice.join(", ")} stands there twice` };
+  if (numbers.length > 0)
+    return {
+      problem: `not usable: ${numbers.join(", ")} holds a number that becomes another text, unless it is in quotes`,
+    };
   return { value: Object.fromEntries(Object.entries(parsed).map(([name, value]) => [name, String(value)])) };
 }
 
@@ -142,7 +156,11 @@ function parseList(text: string): string[] {
 function parseJsonList(text: string): { value?: unknown; problem?: string } {
   try {
     const value: unknown = JSON.parse(text);
-    return Array.isArray(value) ? { value } : { problem: "not a list" };
+    if (!Array.isArray(value)) return { problem: "not a list" };
+    const { twice } = silentLosses(text);
+    return twice.length > 0
+      ? { problem: `not usable: ${twice.join(", ")} stands twice in one declaration` }
+      : { value };
   } catch {
     return { problem: "not JSON" };
   }
@@ -181,6 +199,7 @@ function conflicts(settings: Settings, raw: Readonly<Record<string, string>>): s
     ...sizeConflicts(settings, raw),
     ...workerConflicts(settings, changed),
     ...elsewhere(settings, raw),
+    ...chartConflicts(settings, raw),
     ...databaseConflicts(settings, changed),
     ...portConflicts(settings),
     ...rolloutConflicts(settings),
@@ -302,13 +321,49 @@ function elsewhere(settings: Settings, raw: Readonly<Record<string, string>>): s
   }
   for (const [part, key] of [
     ["deployNats", "natsHost"],
+    ["deployNats", "natsPort"],
     ["deployPostgres", "postgresHost"],
+    ["deployPostgres", "postgresPort"],
   ] as const)
     if (settings[part] && isChanged(key, raw))
       problems.push(
         `${key}: "${settings[key]}" is of no use while ${part} is true, which installs another; allowed: unset it, or ${part} false`,
       );
+  for (const key of settings.platform === "gke" ? (["natsHost", "postgresHost"] as const) : [])
+    if (isLoopback(settings[key]))
+      problems.push(
+        `${key}: "${settings[key]}" is each pod itself, and nothing else answers there; allowed: a host that pods of the cluster reach; for ` +
+          `example ${SETTINGS[key].example}`,
+      );
   return problems;
+}
+
+const isLoopback = (host: string | undefined): boolean =>
+  host !== undefined && /^(?:localhost|127(?:\.\d+){3})$/i.test(host);
+
+/** Charts and what belongs to a repository's alone. */
+function chartConflicts(settings: Settings, raw: Readonly<Record<string, string>>): string[] {
+  const charts = ["natsChart", "noetlChart", "gatewayChart"] as const;
+  const idle = charts.flatMap((chart) =>
+    /^[./~]/.test(settings[chart])
+      ? ([`${chart}Repository`, `${chart}Version`] as const)
+          .filter((key) => isChanged(key, raw))
+          .map(
+            (key) =>
+              `${key}: "${settings[key]}" has no effect while ${chart} is ${settings[chart]}, a folder, which is installed as it is; allowed: ` +
+              `unset it, or the name of a chart; for example pulumi config rm ${key}`,
+          )
+      : [],
+  );
+  const { natsChart, natsChartVersion: version } = settings;
+  // Source: the chart's notes of release 1.0. Helm takes values that a chart does not know without a word.
+  return natsChart === SETTINGS.natsChart.default && /^v?0\./.test(version)
+    ? [
+        ...idle,
+        `natsChartVersion: "${version}" knows none of the values of today's chart: NATS would take every client without a login, and have no ` +
+          `JetStream; allowed: 1.0.0 or newer; for example ${SETTINGS.natsChartVersion.default}`,
+      ]
+    : idle;
 }
 
 function databaseConflicts(settings: Settings, changed: Changed): string[] {
@@ -378,6 +433,21 @@ function gatewayConflicts(settings: Settings, raw: Readonly<Record<string, strin
         `for example ${example}`,
     );
   }
+  const { natsUpdatesSubjectPrefix: updates, natsCallbackSubjectPrefix: callbacks } = settings;
+  if (prefixTakesIn(updates, callbacks) && !prefixTakesIn(updates, subject)) {
+    const key = isChanged("natsCallbackSubjectPrefix", raw) ? "natsCallbackSubjectPrefix" : "natsUpdatesSubjectPrefix";
+    const other = key === "natsCallbackSubjectPrefix" ? "natsUpdatesSubjectPrefix" : "natsCallbackSubjectPrefix";
+    problems.push(
+      `${key}: "${settings[key]}" lies where ${other} "${settings[other]}" does, so the gateway would get callbacks for updates; allowed: ` +
+        `subjects of which none lies below the other; for example ${prefixTakesIn(settings[other], SETTINGS[key].default) ? "gateway." : ""}${SETTINGS[key].default}`,
+    );
+  }
+  for (const key of ["natsSessionBucket", "natsRequestBucket"] as const)
+    if (NOETL_STORES.some((stream) => stream === bucketStream(settings[key])))
+      problems.push(
+        `${key}: "${settings[key]}" is a bucket of NoETL itself, with entries and a TTL of its own; allowed: another name; for example ` +
+          SETTINGS[key].default,
+      );
   if (settings.natsSessionBucket === settings.natsRequestBucket) {
     const [key, other] =
       isChanged("natsSessionBucket", raw) && !isChanged("natsRequestBucket", raw)

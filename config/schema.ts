@@ -109,7 +109,7 @@ const variables = (group: Group, of: string, example: string) =>
   setting<Readonly<Record<string, string>>, Readonly<Record<string, string>>>(
     {
       kind: "variables",
-      allowed: "a JSON object of texts, numbers, true and false by variable; null leaves a variable out",
+      allowed: "a JSON object of texts, numbers, true and false by variable",
     },
     {},
     {
@@ -173,7 +173,12 @@ const storageClass = (group: Group, description: string) =>
     check: is.kubernetesName,
   });
 const chart = (def: string, group: Group, description: string) =>
-  text(def, { group, description, allowed: "a folder, or a chart's name where a repository is set" });
+  text(def, {
+    group,
+    description,
+    allowed: "a folder, or a chart's name where a repository is set",
+    check: is.loginInUrl,
+  });
 const chartRepository = <D extends string | undefined>(def: D, group: Group, of: string) =>
   text(def, {
     group,
@@ -183,7 +188,13 @@ const chartRepository = <D extends string | undefined>(def: D, group: Group, of:
     check: is.httpUrl,
   });
 const chartVersion = <D extends string | undefined>(def: D, group: Group, of: string) =>
-  text(def, { group, description: `Version of ${of}.`, allowed: "a chart version", example: "2.14.2" });
+  text(def, {
+    group,
+    description: `Version of ${of}.`,
+    allowed: "one chart version, MAJOR.MINOR.PATCH",
+    example: "2.14.2",
+    check: is.chartVersion,
+  });
 const hostName = (group: Group, description: string, example: string) =>
   text(undefined, {
     group,
@@ -302,7 +313,9 @@ export const SETTINGS = {
   kubeconfig: text(undefined, {
     group: "Cluster",
     description: "Path of the kubeconfig; unset means $KUBECONFIG or ~/.kube/config.",
+    allowed: "the path of a file",
     example: "~/.kube/config",
+    check: is.kubeconfigPath,
   }),
 
   natsUsers: text("one", {
@@ -438,8 +451,8 @@ export const SETTINGS = {
   natsStream: text(STREAM.name, {
     group: "Stream contract",
     description: "Stream of the command notifications (NATS_STREAM).",
-    allowed: NAME,
-    check: is.jetstreamName,
+    allowed: `${NAME}; not KV_... or OBJ_..., which are buckets`,
+    check: is.streamName,
   }),
   natsSubject: text(STREAM.subject, {
     group: "Stream contract",
@@ -1014,7 +1027,14 @@ export const SETTINGS = {
     example: "123456789-abc.apps.googleusercontent.com",
     check: (value) => (/^[\w-]+\.apps\.googleusercontent\.com$/.test(value) ? undefined : "not an OAuth client id"),
   }),
-  iapClientSecret: password("Exposure on GKE", "Secret of iapClientId."),
+  iapClientSecret: text(undefined, {
+    group: "Exposure on GKE",
+    description: "Secret of iapClientId.",
+    secret: true,
+    allowed: "letters, digits, _ and -, as the console shows it",
+    example: "GOCSPX-0123456789abcdef",
+    check: is.clientSecret,
+  }),
   iapMembers: list([], {
     group: "Exposure on GKE",
     description: "Who may pass Identity-Aware Proxy.",

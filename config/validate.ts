@@ -12,18 +12,43 @@ export const authoritiesFile: Check<string> = (value) =>
 export const issuer: Check<string> = (value) =>
   /^(Cluster)?Issuer\/[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(value) ? undefined : "not an issuer of cert-manager";
 
-/** A text that is a credential wherever it stands. */
-const CREDENTIAL_VALUE = /:\/\/[^/@\s]*:[^/@\s]*@|PRIVATE KEY-----/;
+/** A text that holds a credential wherever it stands: in a URL, in a string that a database is reached by, in JSON, in a header. */
+const CREDENTIAL_VALUE = new RegExp(
+  "://[^/@\\s]*:[^/@\\s]*@|PRIVATE KEY-----|\\bAuthorization[\"']?\\s*[:=]\\s*[\"']?(?:Basic|Bearer)\\s|" +
+    "(?:password|passwd|pwd)[\"']?\\s*[:=]\\s*[\"']?(?![$<{(%*]|(?:true|false|null|none)\\b)[^\\s\"',;}]",
+  "i",
+);
+// eslint-disable-next-line no-control-regex
+const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
 
 /** Environment variables by name, none of which may hold a credential: settings of this kind are readable. Never repeats a value. */
 export const variables: Check<Readonly<Record<string, string>>> = (values) => {
   const problems = Object.entries(values).flatMap(([name, value]) => {
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) return [`"${name}" cannot be the name of a variable`];
+    if (CONTROL.test(value)) return [`${name} holds a control character, which no container takes`];
     return isCredentialName(name) || CREDENTIAL_VALUE.test(value)
       ? [`${name} holds a credential, which would be in plain text`]
       : [];
   });
   return problems.length > 0 ? `not usable: ${problems.join(", ")}` : undefined;
+};
+
+/** Path of a kubeconfig. Never repeats what it is instead. */
+export const kubeconfigPath: Check<string> = (value) => {
+  if (/[\r\n{]/.test(value)) return "the text itself, and not the path of a file";
+  return value.startsWith("$") ? "a variable, which nobody fills in here" : undefined;
+};
+
+/** Secret of an OAuth client of Google's. Never repeats it. */
+export const clientSecret: Check<string> = (value) =>
+  /^[A-Za-z0-9_-]{1,255}$/.test(value) ? undefined : "not the secret of an OAuth client";
+
+/** Version of a chart: one, as Helm wants it, and no range of them. */
+export const chartVersion: Check<string> = (value) => {
+  if (/^v?\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?$/.test(value)) return undefined;
+  return /^[\^~><=*]|\s|\|\||[.]x\b|^latest$|^\d+(?:\.\d+)?$/i.test(value)
+    ? "several versions, and each update could install another one"
+    : "not a chart version";
 };
 
 /** Id of a Google Cloud project. Source: Resource Manager's rule for new projects. */
@@ -51,6 +76,8 @@ export function addressRange(cidr: string): { first: number; last: number; prefi
   const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})\/(\d{1,2})$/.exec(cidr);
   if (!match) return undefined;
   const parts = match.slice(1).map(Number);
+  // Some read a number with a zero before it in eights.
+  if (match.slice(1).some((part) => /^0\d/.test(part))) return undefined;
   const prefix = parts[4] ?? 33;
   if (prefix > 32 || parts.slice(0, 4).some((part) => part > 255)) return undefined;
   const first = parts.slice(0, 4).reduce((sum, part) => sum * 256 + part, 0);

@@ -56,14 +56,25 @@ export const size =
     return undefined;
   };
 
+/** Characters of a user or a password: both go into one line of NATS' protocol, which the server cuts off at 4096. */
+const LONGEST_CREDENTIAL = 1024;
+
 /** User names and passwords that NoETL's clients can use inside a URL. Never repeats the value: it may be a password. */
-export const credential: Check<string> = (value) =>
-  CREDENTIAL_PATTERN.test(value)
+export const credential: Check<string> = (value) => {
+  if (value.length > LONGEST_CREDENTIAL) return `longer than ${LONGEST_CREDENTIAL} characters`;
+  return CREDENTIAL_PATTERN.test(value)
     ? undefined
     : "unusable for NoETL's clients, which take it from the URL without decoding";
+};
+
+/** Bytes of a subject: with those of a reply it stands in one line of NATS' protocol, which the server cuts off at 4096. */
+const LONGEST_SUBJECT = 1024;
+
+const bytesOf = (text: string): number => new TextEncoder().encode(text).length;
 
 /** A subject that a client may publish to or a stream may store. */
 export const subject: Check<string> = (value) => {
+  if (bytesOf(value) > LONGEST_SUBJECT) return `not a NATS subject: it is longer than ${LONGEST_SUBJECT} bytes`;
   if (/\s/.test(value)) return "not a NATS subject: it holds white space";
   const tokens = value.split(".");
   if (tokens.some((token) => token === "")) return "not a NATS subject: it has an empty token";
@@ -93,14 +104,32 @@ export function prefixTakesIn(prefix: string, subject: string): boolean {
   return other.startsWith(one) || one.startsWith(other);
 }
 
+/** Bytes of the name of a stream or consumer. Source: nats-server. */
+const LONGEST_NAME = 255;
+
 /** Name of a stream, consumer or bucket. Source: nats-server refuses white space, `.`, `*`, `>`, `/` and `\`. */
 export const jetstreamName: Check<string> = (value) => {
-  if (value.length > 255) return "longer than 255 characters";
+  if (value === "") return "empty";
+  if (bytesOf(value) > LONGEST_NAME) return `longer than ${LONGEST_NAME} bytes`;
+  if (/[\p{Cc}\p{Cf}]/u.test(value)) return "not a JetStream name: it holds a sign that nobody sees";
   return /[\s.*>/\\]/.test(value) ? "not a JetStream name" : undefined;
 };
 
-/** Name of a key-value bucket. Source: the clients of NATS allow no other characters. */
-export const bucketName: Check<string> = (value) => (/^[A-Za-z0-9_-]+$/.test(value) ? undefined : "not a bucket name");
+/** Beginnings of the names of streams behind buckets and object stores. */
+const STORES = { KV_: "a bucket", OBJ_: "an object store" } as const;
+
+/** Name of a stream that is neither a bucket nor an object store. */
+export const streamName: Check<string> = (value) => {
+  const [, store] = Object.entries(STORES).find(([prefix]) => value.startsWith(prefix)) ?? [];
+  return jetstreamName(value) ?? (store && `the name of ${store}'s stream`);
+};
+
+/** Name of a key-value bucket or an object store. Source: the clients of NATS allow no other characters. */
+export const bucketName: Check<string> = (value) => {
+  const longest = LONGEST_NAME - Math.max(...Object.keys(STORES).map((prefix) => prefix.length));
+  if (value.length > longest) return `longer than ${longest} characters, and NATS puts some before it`;
+  return /^[A-Za-z0-9_-]+$/.test(value) ? undefined : "not a bucket name";
+};
 
 /** What a browser sends as the origin of a page under this URL; undefined where it is another URL. */
 function sentOrigin(value: string): string | undefined {
@@ -165,28 +194,83 @@ export const origins: Check<readonly string[]> = (values) => {
   return problems.length > 0 ? problems.join(", and ") : undefined;
 };
 
-/** An absolute http(s) URL. */
-export const httpUrl: Check<string> = (value) =>
-  /^https?:\/\/[^\s/@]+(\/\S*)?$/.test(value) ? undefined : "not a http:// or https:// URL";
+/** A URL of any scheme with a login in it, which stands in plain text wherever the URL does. */
+export const loginInUrl: Check<string> = (value) =>
+  /:\/\/[^\s/?#]*@/.test(value)
+    ? "a URL with a login in it, which everybody who sees the settings would read"
+    : undefined;
+
+const urlOf = (value: string): URL | undefined => {
+  try {
+    return new URL(value);
+  } catch {
+    return undefined;
+  }
+};
+
+/** An absolute http(s) URL, without a login. */
+export const httpUrl: Check<string> = (value) => {
+  if (!/^https?:\/\/[^\s/]/.test(value) || /\s/.test(value)) return "not a http:// or https:// URL";
+  if (loginInUrl(value) !== undefined) return loginInUrl(value);
+  if (urlOf(value) === undefined) return "not a http:// or https:// URL";
+  return /[?#]/.test(value) ? "a URL with a query, or with a place inside a page" : undefined;
+};
+
+const LABEL = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?";
+const LABELS = new RegExp(`^${LABEL}(?:\\.${LABEL})*$`);
+/** Characters of a label, and of a name. Source: RFC 1123, which the DNS and Kubernetes follow. */
+const [LONGEST_LABEL, LONGEST_HOST] = [63, 253];
 
 /** Host name or IPv4 address, without scheme and port. */
-export const host: Check<string> = (value) =>
-  /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(value) ? undefined : "not a host name";
+export const host: Check<string> = (value) => {
+  const labels = value.toLowerCase().split(".");
+  if (!LABELS.test(value.toLowerCase())) return "not a host name";
+  if (value.length > LONGEST_HOST || labels.some((label) => label.length > LONGEST_LABEL))
+    return `longer than a host name is: ${LONGEST_LABEL} characters between dots, and ${LONGEST_HOST} in all`;
+  // A name whose last label is a number is an address for every client.
+  if (!/^\d+$/.test(labels.at(-1) ?? "")) return undefined;
+  const isAddress =
+    labels.length === 4 && labels.every((part) => /^(?:0|[1-9]\d{0,2})$/.test(part) && Number(part) < 256);
+  return isAddress ? undefined : "neither a host name nor an IPv4 address";
+};
 
 /** An argument that has a default, and may be left out but not empty. */
 export const notEmpty: Check<string> = (value) =>
   value.trim() === "" ? "empty; leave it out for the default" : undefined;
 
+const PATH_PART = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
+const REGISTRY = "(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\])(?::[0-9]{1,5})?";
+/** Repository, tag and digest. Source: the grammar of references of the distribution project, which containerd follows. */
+const IMAGE = new RegExp(
+  `^((?:${REGISTRY}/)?${PATH_PART}(?:/${PATH_PART})*)(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}))?$`,
+);
+const LONGEST_REPOSITORY = 255;
+
 /** Image reference with a tag or a digest. */
 export const image: Check<string> = (value) => {
-  if (/\s/.test(value)) return "not an image reference";
-  const name = value.split("/").at(-1) ?? "";
-  return name.includes(":") || value.includes("@sha256:") ? undefined : "an image without tag or digest";
+  const [, repository = "", tag, digest] = IMAGE.exec(value) ?? [];
+  if (repository !== "" && repository.length <= LONGEST_REPOSITORY)
+    return tag === undefined && digest === undefined ? "an image without tag or digest" : undefined;
+  if (/@sha\d+:/.test(value) && IMAGE.test(value.replace(/@.*$/, ""))) return "an image with a digest that is none";
+  const [name = "", ...rest] = value.split(/[:@](?=[^/]*$)/);
+  if (/[A-Z]/.test(name) && IMAGE.test([name.toLowerCase(), ...rest].join(":")))
+    return "an image with capitals in its name, which no registry has";
+  return "not an image reference";
 };
 
 /** Name of a Kubernetes object (RFC 1123 subdomain). */
-export const kubernetesName: Check<string> = (value) =>
-  /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(value) ? undefined : "not a Kubernetes name";
+export const kubernetesName: Check<string> = (value) => {
+  if (value.length > LONGEST_HOST) return `longer than ${LONGEST_HOST} characters`;
+  return LABELS.test(value) ? undefined : "not a Kubernetes name";
+};
+
+/** Name of a namespace (RFC 1123 label). */
+export const namespaceName: Check<string> = (value) => {
+  const problem = kubernetesName(value);
+  if (problem !== undefined) return problem;
+  if (value.includes(".")) return "a name with a dot, which no namespace has";
+  return value.length > LONGEST_LABEL ? `longer than ${LONGEST_LABEL} characters` : undefined;
+};
 
 /** An SQL identifier that needs no quoting. */
 export const sqlName: Check<string> = (value) =>

@@ -72,7 +72,7 @@ function date(text: string): string | undefined {
 export const engineScalar = (source: string): EngineScalar => ({ ...resolved(source), source });
 
 function resolved(source: string): Pick<EngineScalar, "text" | "kind"> {
-  const word = WORDS[source];
+  const word = Object.hasOwn(WORDS, source) ? WORDS[source] : undefined;
   if (word) return word;
   const first = source.charAt(0);
   if (first === "." && /^\.[0-9]+([eE][-+]?[0-9]+)?$/.test(source))

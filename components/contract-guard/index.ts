@@ -7,7 +7,7 @@ import { LOCATIONS } from "../../contract/facts";
 import type { GuardFile, GuardMode, Stores } from "../../contract/guard/settings";
 import { type ContractArguments, connectionTls } from "../../contract/inputs";
 import { projectRoot } from "../../contract/project";
-import { image, kubernetesName } from "../../contract/validate";
+import { image, namespaceName } from "../../contract/validate";
 import { ArgumentChecks } from "../arguments";
 import type { NamespacePolicy } from "../network-policies/manifests";
 import { type Inputs, namespace, type Resources } from "../shared";
@@ -87,7 +87,7 @@ export class ContractGuard extends pulumi.ComponentResource {
     super("noetl-nats:index:ContractGuard", name, {}, opts);
     const checks = new ArgumentChecks(this);
     const reference = checks.checked("image", args.image ?? DEFAULTS.contractGuardImage, image);
-    const given = checks.optional("namespace", args.namespace, kubernetesName);
+    const given = checks.optional("namespace", args.namespace, namespaceName);
     checks.done();
     const child = { parent: this };
     const timeout = `${args.timeoutSeconds ?? 300}s`;

@@ -4,7 +4,7 @@ import { HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
 import type { GatewaySubjects } from "../../contract/env";
 import {
   bucketName,
-  kubernetesName,
+  namespaceName,
   literalSubject,
   nodePort,
   notEmpty,
@@ -137,7 +137,7 @@ export class Gateway extends pulumi.ComponentResource {
     const checks = new ArgumentChecks(this);
     const given = { ...GATEWAY, ...args.subjects };
     const result = {
-      place: checks.checked("namespace", args.namespace ?? LOCATIONS.gateway.namespace, kubernetesName),
+      place: checks.checked("namespace", args.namespace ?? LOCATIONS.gateway.namespace, namespaceName),
       image: checks.checked("image", args.image ?? DEFAULTS.gatewayImage, notEmpty),
       nodePort: checks.optional("nodePort", args.nodePort, nodePort),
       replicas: checks.checked("replicas", args.replicas ?? DEFAULTS.gatewayReplicas, podCount),

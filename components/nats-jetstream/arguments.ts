@@ -3,7 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { DEFAULTS } from "../../contract/defaults";
 import { LOCATIONS, NATS_USER } from "../../contract/facts";
 import { natsMemory } from "../../contract/nats/memory";
-import { type Check, credential, kubernetesName, nodePort, quantityBytes, range, size } from "../../contract/validate";
+import { type Check, credential, namespaceName, nodePort, quantityBytes, range, size } from "../../contract/validate";
 import { ArgumentChecks, derived, together } from "../arguments";
 import type { NamespacePolicy } from "../network-policies/manifests";
 import type { ChartSource, HelmArgs, Resources } from "../shared";
@@ -113,7 +113,7 @@ export interface NatsTerms {
 export function natsTerms(args: NatsJetStreamArgs, component: pulumi.Resource): NatsTerms {
   const checks = new ArgumentChecks(component);
   const terms = {
-    namespace: checks.checked("namespace", args.namespace ?? LOCATIONS.nats.namespace, kubernetesName),
+    namespace: checks.checked("namespace", args.namespace ?? LOCATIONS.nats.namespace, namespaceName),
     ...users(args, checks),
     replicas: checks.checked("replicas", args.replicas ?? 1, servers),
     maxConnections: checks.checked(

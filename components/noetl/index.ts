@@ -3,7 +3,15 @@ import * as pulumi from "@pulumi/pulumi";
 import { DEFAULT_STOP_SECONDS, HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
 import type { StreamNames, WorkerTuning } from "../../contract/env";
 import { tuningProblem } from "../../contract/tuning";
-import { jetstreamName, kubernetesName, literalSubject, nodePort, notEmpty, size } from "../../contract/validate";
+import {
+  jetstreamName,
+  literalSubject,
+  namespaceName,
+  nodePort,
+  notEmpty,
+  size,
+  streamName,
+} from "../../contract/validate";
 import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING, serviceHost } from "../../contract/facts";
 import { ArgumentChecks, derived, podCount, together } from "../arguments";
 import type { NamespacePolicy } from "../network-policies/manifests";
@@ -172,13 +180,13 @@ export class Noetl extends pulumi.ComponentResource {
     const { stream = STREAM.name, subject = STREAM.subject, consumer = CONSUMER.name } = args.names ?? {};
     const tuning = { ...WORKER_TUNING, ...args.tuning };
     const { fetchTimeoutSeconds, fetchHeartbeatSeconds } = tuning;
-    const place = checks.checked("namespace", args.namespace ?? LOCATIONS.noetl.namespace, kubernetesName);
+    const place = checks.checked("namespace", args.namespace ?? LOCATIONS.noetl.namespace, namespaceName);
     const result = {
       place,
       jobsPlace: checks.checked(
         "jobs.namespace",
         (args.jobs ? args.jobs.namespace : undefined) ?? LOCATIONS.jobs.namespace,
-        (own) => kubernetesName(own) ?? (own === place ? "NoETL's, and its Secrets would be open to jobs" : undefined),
+        (own) => namespaceName(own) ?? (own === place ? "NoETL's, and its Secrets would be open to jobs" : undefined),
       ),
       image: checks.checked("image", args.image ?? DEFAULTS.noetlImage, notEmpty),
       nodePort: checks.optional("nodePort", args.nodePort, nodePort),
@@ -186,7 +194,7 @@ export class Noetl extends pulumi.ComponentResource {
       workerReplicas: checks.checked("workerReplicas", args.workerReplicas ?? DEFAULTS.workerReplicas, podCount),
       tmpSize: checks.optional("tmpSize", args.tmpSize, size("1Mi", "64Ti")),
       names: {
-        stream: checks.checked("stream", stream, jetstreamName),
+        stream: checks.checked("stream", stream, streamName),
         subject: checks.checked("subject", subject, literalSubject),
         consumer: checks.checked("consumer", consumer, jetstreamName),
       },

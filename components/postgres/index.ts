@@ -1,6 +1,6 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { type Check, kubernetesName, nodePort, notEmpty, size, sqlDatabase, sqlRole } from "../../contract/validate";
+import { type Check, namespaceName, nodePort, notEmpty, size, sqlDatabase, sqlRole } from "../../contract/validate";
 import { LOCATIONS, serviceHost } from "../../contract/facts";
 import { DEFAULTS } from "../../contract/defaults";
 import type { NamespacePolicy } from "../network-policies/manifests";
@@ -215,7 +215,7 @@ export class Postgres extends pulumi.ComponentResource {
     const adminUser = args.adminUser ?? DEFAULTS.postgresUser;
     const noetlUser = args.noetlUser ?? DEFAULTS.noetlDatabaseUser;
     const result = {
-      place: checks.checked("namespace", args.namespace ?? LOCATIONS.postgres.namespace, kubernetesName),
+      place: checks.checked("namespace", args.namespace ?? LOCATIONS.postgres.namespace, namespaceName),
       image: checks.checked("image", args.image ?? DEFAULTS.postgresImage, notEmpty),
       noetlImage: checks.checked("noetlImage", args.noetlImage ?? DEFAULTS.noetlImage, notEmpty),
       nodePort: checks.optional("nodePort", args.nodePort, nodePort),

@@ -98,7 +98,7 @@ export function exclusionOf(text: string): MaintenanceExclusion | undefined {
   const match = /^(\d{4}-\d\d-\d\d)\/(\d{4}-\d\d-\d\d)(?::([a-z-]+))?$/.exec(text);
   const [, first = "", last = "", word = "all"] = match ?? [];
   const [begin, end] = [dateOf(first), dateOf(last)];
-  const scope = (SCOPES as Readonly<Record<string, string>>)[word];
+  const scope = Object.hasOwn(SCOPES, word) ? SCOPES[word as keyof typeof SCOPES] : undefined;
   if (!match || scope === undefined || !(begin <= end)) return undefined;
   return {
     exclusionName: `noetl-${first}-${word}`,
