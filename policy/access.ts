@@ -26,6 +26,38 @@ const BASELINE_CAPABILITIES = new Set(
   ),
 );
 
+/** Kernel parameters that `baseline` lets a pod set, because they are its own: those of its network, mostly. */
+const SAFE_SYSCTLS =
+  /^(?:kernel\.shm_rmid_forced|net\.ipv4\.(?:ip_local_port_range|ip_unprivileged_port_start|ip_local_reserved_ports|ping_group_range|tcp_(?:syncookies|keepalive_(?:time|intvl|probes)|fin_timeout|rmem|wmem)))$/;
+/** Types of SELinux that it lets a container have. */
+const SELINUX_TYPES = new Set(["container_t", "container_init_t", "container_kvm_t", "container_engine_t"]);
+
+/** What of a security context `baseline` refuses, a pod's or a container's. */
+function contextRights(spec: Readonly<Record<string, unknown>>): string[] {
+  const security = "securityContext";
+  const { type, user, role } = (at(spec, `${security}.seLinuxOptions`) ?? {}) as Record<string, unknown>;
+  const selinux = [
+    ...(typeof type === "string" && type !== "" && !isUnknown(type) && !SELINUX_TYPES.has(type)
+      ? [`type ${type}`]
+      : []),
+    ...([user, role].some((each) => typeof each === "string" && each !== "") ? ["user or role"] : []),
+  ];
+  return [
+    ...unconfined(spec),
+    ...selinux.map((what) => `${security}.seLinuxOptions sets ${what}`),
+    ...(at(spec, `${security}.windowsOptions.hostProcess`) === true ? [`${security}.windowsOptions.hostProcess`] : []),
+    ...records(at(spec, `${security}.sysctls`))
+      .filter(({ name }) => typeof name === "string" && !isUnknown(name) && !SAFE_SYSCTLS.test(name))
+      .map(({ name }) => `${security}.sysctls ${String(name)}`),
+  ];
+}
+
+/** Probes and hooks that the node sends to another host than the pod, on whose network it answers. */
+const otherHosts = (spec: Readonly<Record<string, unknown>>): string[] =>
+  ["livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop"]
+    .flatMap((part) => [`${part}.httpGet.host`, `${part}.tcpSocket.host`])
+    .filter((path) => ![undefined, null, ""].includes(at(spec, path) as undefined));
+
 /** What of a container `baseline` refuses. */
 function containerRights(spec: Readonly<Record<string, unknown>>): string[] {
   const security = "securityContext";
@@ -37,7 +69,8 @@ function containerRights(spec: Readonly<Record<string, unknown>>): string[] {
     ...(at(spec, `${security}.privileged`) === true ? [`${security}.privileged`] : []),
     ...(added.length > 0 ? [`${security}.capabilities.add ${added.join(", ")}`] : []),
     ...(at(spec, `${security}.procMount`) === "Unmasked" ? [`${security}.procMount Unmasked`] : []),
-    ...unconfined(spec),
+    ...contextRights(spec),
+    ...otherHosts(spec),
     ...records(spec.ports)
       .filter(({ hostPort }) => typeof hostPort === "number" && hostPort > 0)
       .map(({ hostPort }) => `hostPort ${String(hostPort)}`),
@@ -49,20 +82,28 @@ const unconfined = (spec: Readonly<Record<string, unknown>>): string[] =>
     .filter((profile) => at(spec, `securityContext.${profile}.type`) === "Unconfined")
     .map((profile) => `securityContext.${profile} Unconfined`);
 
+/** Where AppArmor stood before it had a field. */
+const APPARMOR = "container.apparmor.security.beta.kubernetes.io/";
+
 export const podsBaseline: ResourceRule = {
   name: "pods-baseline",
   severity: "critical",
   demand:
     "No pod is privileged, uses the node's network, processes, files or ports, or adds capabilities beyond the level `baseline`.",
-  subjects: "Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, Pods; what Helm releases render",
+  subjects:
+    "Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, Pods, and other kinds with a Deployment's template; PersistentVolumes; what Helm " +
+    "releases render",
   reason: "Whoever gets into such a pod has the node, and with it the Secrets of every pod that runs there.",
   remedy:
     "Take the right away. A program that needs a node belongs into a cluster of its own, or into a namespace that those who run the " +
     "cluster keep.",
   check: (resource) => {
+    if (kindOf(resource.type) === "PersistentVolume")
+      return at(resource.props, "spec.hostPath") === undefined ? [] : ["spec.hostPath: a folder of the node"];
     const pod = podSpec(resource);
     if (!pod) return [];
     const { path, spec } = pod;
+    const annotations = at(resource.props, path.replace(/spec$/, "metadata.annotations"));
     return [
       ...["hostNetwork", "hostPID", "hostIPC"]
         .filter((right) => spec[right] === true)
@@ -70,7 +111,10 @@ export const podsBaseline: ResourceRule = {
       ...records(spec.volumes)
         .filter(({ hostPath }) => isRecord(hostPath))
         .map(({ name }) => `${path}.volumes ${String(name)} is a hostPath`),
-      ...unconfined(spec).map((right) => `${path}.${right}`),
+      ...contextRights(spec).map((right) => `${path}.${right}`),
+      ...Object.entries(isRecord(annotations) ? annotations : {})
+        .filter(([name, value]) => name.startsWith(APPARMOR) && value === "unconfined")
+        .map(([name]) => `${path.replace(/spec$/, "metadata.annotations")} ${name} is unconfined`),
       ...containers(resource).flatMap((container) =>
         containerRights(container.spec).map((right) => `${container.path}.${right}`),
       ),
@@ -107,25 +151,57 @@ const ANYBODY = new Set([
 ]);
 const GRANTING = ["escalate", "bind", "impersonate"];
 
-function roleRights({ props }: ResourceView): string[] {
-  return records(at(props, "rules")).flatMap((rule, index) => {
-    const [verbs, resources] = [strings(rule.verbs), strings(rule.resources)];
-    const everything = verbs.includes("*") && resources.includes("*");
-    const granting = GRANTING.filter((verb) => verbs.includes(verb));
-    return [
-      ...(everything ? [`rules[${index}] allows every verb on every resource`] : []),
-      ...(granting.length > 0
-        ? [`rules[${index}] allows ${granting.join(", ")}, which gives every right there is`]
-        : []),
-    ];
-  });
+const WRITING = ["create", "update", "patch"];
+/** Resources that whoever may do this with, in every namespace, makes himself whoever he likes. */
+const IDENTITIES: Readonly<Record<string, readonly string[]>> = {
+  "serviceaccounts/token": ["create"],
+  "nodes/proxy": ["get", "create"],
+  "certificatesigningrequests/approval": ["update", "patch"],
+};
+
+/** What a rule of a role allows that is as good as everything. */
+function ruleRights(rule: Readonly<Record<string, unknown>>, inEveryNamespace: boolean): string[] {
+  const [verbs, resources] = [strings(rule.verbs), strings(rule.resources)];
+  const may = (wanted: readonly string[]) => verbs.includes("*") || wanted.some((verb) => verbs.includes(verb));
+  if (resources.some((each) => each === "*" || each === "*/*")) {
+    if (verbs.includes("*")) return ["allows every verb on every resource"];
+    if (may(WRITING)) return [`allows ${verbs.join(", ")} on every resource`];
+  }
+  const taken = Object.entries(IDENTITIES).filter(([name, wanted]) => resources.includes(name) && may(wanted));
+  return inEveryNamespace
+    ? taken.map(([name]) => `allows ${name} in every namespace, which gives every right there is`)
+    : [];
 }
 
-function boundRights({ props }: ResourceView): string[] {
+function roleRights({ type, props }: ResourceView): string[] {
+  const isCluster = kindOf(type) === "ClusterRole";
+  const aggregated = records(at(props, "aggregationRule.clusterRoleSelectors")).some((selector) =>
+    Object.values(selector).every((each) => isRecord(each) && Object.keys(each).length === 0),
+  );
+  return [
+    ...(aggregated ? ["aggregationRule takes in every ClusterRole there is"] : []),
+    ...records(at(props, "rules")).flatMap((rule, index) => {
+      const granting = GRANTING.filter((verb) => strings(rule.verbs).includes(verb));
+      return [
+        ...ruleRights(rule, isCluster).map((right) => `rules[${index}] ${right}`),
+        ...(granting.length > 0
+          ? [`rules[${index}] allows ${granting.join(", ")}, which gives every right there is`]
+          : []),
+      ];
+    }),
+  ];
+}
+
+/** Roles of Kubernetes that read every Secret, and start pods as any service account, where they hold in every namespace. */
+const FOR_ONE_NAMESPACE: readonly unknown[] = ["admin", "edit"];
+
+function boundRights({ type, props }: ResourceView): string[] {
   const role = at(props, "roleRef.name");
+  const isEverywhere = kindOf(type) === "ClusterRoleBinding" && FOR_ONE_NAMESPACE.includes(role);
   const anybody = records(at(props, "subjects")).filter(({ name }) => ANYBODY.has(String(name)));
   return [
     ...(role === "cluster-admin" || role === "system:masters" ? [`roleRef is ${role}`] : []),
+    ...(isEverywhere ? [`roleRef is ${String(role)} in every namespace`] : []),
     ...anybody.map(({ name }) => `subjects has ${String(name)}: that is everybody`),
   ];
 }
@@ -134,12 +210,17 @@ export const noClusterAdmin: ResourceRule = {
   name: "no-cluster-admin",
   severity: "critical",
   demand: "Nothing in a stack gets `cluster-admin` or a role like it, and nothing is given to everybody.",
-  subjects: "Roles, ClusterRoles, RoleBindings, ClusterRoleBindings; what Helm releases render",
+  subjects:
+    "Roles, ClusterRoles, RoleBindings, ClusterRoleBindings; what Helm releases render; gcp.container.Cluster with rights by attributes",
   reason:
     "Workers run what playbooks say: a right that a service account of the cluster has is a right of every playbook.",
   remedy: "Name the resources and verbs that are needed, in a Role of the namespace, bound to one service account.",
   check: (resource) => {
     const kind = kindOf(resource.type) ?? "";
+    if (resource.type === "gcp:container/cluster:Cluster")
+      return at(resource.props, "enableLegacyAbac") === true
+        ? ["enableLegacyAbac gives every service account of the cluster every right"]
+        : [];
     if (!resource.type.includes("rbac.authorization.k8s.io/")) return [];
     return /Binding$/.test(kind) ? boundRights(resource) : /Role$/.test(kind) ? roleRights(resource) : [];
   },
@@ -150,9 +231,32 @@ const CLOSED_PORTS: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   [LOCATIONS.nats.port, "NATS"],
   [LOCATIONS.nats.monitorPort, "NATS' monitoring"],
   [6222, "NATS' routes"],
+  [7422, "NATS' leaf nodes"],
   [LOCATIONS.noetl.port, "NoETL's API"],
   [LOCATIONS.postgres.port, "Postgres"],
+  [6432, "PgBouncer"],
 ]);
+/** The same by the names that charts give their ports. */
+const CLOSED_NAMES: ReadonlyMap<unknown, string> = new Map<unknown, string>([
+  ["nats", "NATS"],
+  ["monitor", "NATS' monitoring"],
+  ["leafnodes", "NATS' leaf nodes"],
+  ["postgres", "Postgres"],
+  ["postgresql", "Postgres"],
+  ["pgbouncer", "PgBouncer"],
+]);
+
+/** What stands behind a port, a number or a name, where it has to stay closed. */
+const closedPort = (port: unknown): string | undefined =>
+  CLOSED_PORTS.get(typeof port === "string" && /^\d+$/.test(port) ? Number(port) : port) ?? CLOSED_NAMES.get(port);
+
+/** The same by the labels of the pods, whatever their port is called. */
+function closedPods(selector: unknown): string | undefined {
+  if (!isRecord(selector)) return undefined;
+  const name = selector["app.kubernetes.io/name"] ?? selector.app;
+  if (name === LOCATIONS.noetl.serverDeployment) return "NoETL's API";
+  return CLOSED_NAMES.get(name);
+}
 const INTERNAL = [
   ["networking.gke.io/load-balancer-type", /^internal$/i],
   ["cloud.google.com/load-balancer-type", /^internal$/i],
@@ -169,8 +273,19 @@ function isInternal(service: Readonly<Record<string, unknown>>): boolean {
 }
 
 const fromAll = (ranges: unknown): boolean => strings(ranges).length === 0 || strings(ranges).some(isEveryone);
-/** True for a range of addresses that is the internet, or a half of it. */
-const isEveryone = (range: string): boolean => /^(?:0\.0\.0\.0|128\.0\.0\.0|::|8000::)\/[01]$/.test(range);
+/** Ranges larger than any that somebody is given: whoever writes one means everybody, or a part of everybody. */
+const SMALLEST_PREFIX = { v4: 8, v6: 16 } as const;
+/** Large ranges that are nobody's on the internet: of private networks (class E too, which GKE takes for pods), and of links. */
+const PRIVATE = /^(?:2[4-5]\d\.|f[cdef])/i;
+
+/** True for a range of addresses that is the internet, or a part of it that is too large to be anybody's. */
+function isEveryone(range: string): boolean {
+  const [, address = "", prefix] = /^([0-9a-f.:]+)\/(\d{1,3})$/i.exec(range) ?? [];
+  if (prefix === undefined) return false;
+  // Whatever stands before it: no bit of the address counts.
+  if (Number(prefix) === 0) return true;
+  return !PRIVATE.test(address) && Number(prefix) < (address.includes(":") ? SMALLEST_PREFIX.v6 : SMALLEST_PREFIX.v4);
+}
 
 export const closedServices: ResourceRule = {
   name: "closed-services",
@@ -198,7 +313,7 @@ export const closedServices: ResourceRule = {
     const addresses = strings(spec.externalIPs).length > 0;
     if (!open && !addresses) return [];
     return records(spec.ports).flatMap(({ port, targetPort }) => {
-      const what = CLOSED_PORTS.get(targetPort) ?? CLOSED_PORTS.get(port);
+      const what = closedPort(targetPort) ?? closedPort(port) ?? closedPods(spec.selector);
       return what ? [`spec.${open ? "type LoadBalancer" : "externalIPs"} opens ${what} (port ${String(port)})`] : [];
     });
   },
@@ -222,11 +337,24 @@ function openRanges({ type, props }: ResourceView): string[] {
     return strings(at(props, "sourceRanges"))
       .filter(isEveryone)
       .map((range) => `sourceRanges has ${range}`);
-  return [];
+  return /^gcp:compute\/\w*[fF]irewallPolicy\w*:/.test(type) ? openPolicy(props) : [];
 }
 
-const PUBLIC_MEMBERS = /^(?:allUsers|allAuthenticatedUsers)$/;
-const BASIC_ROLES = /^roles\/(?:owner|editor)$/;
+/** Rules of a firewall policy that let everybody in: one that stands alone, or a list of them. */
+const openPolicy = (props: ResourceView["props"]): string[] =>
+  [props, ...records(at(props, "rules"))].flatMap((rule) =>
+    at(rule, "action") === "allow" && at(rule, "direction") === "INGRESS"
+      ? strings(at(rule, "match.srcIpRanges"))
+          .filter(isEveryone)
+          .map((range) => `match.srcIpRanges has ${range}`)
+      : [],
+  );
+
+/** By themselves, and in an access list, which puts the role before them. */
+const PUBLIC_MEMBERS = /^(?:[A-Z]+:)?(?:allUsers|allAuthenticatedUsers)$/;
+/** Roles that may do everything, or may give themselves every role. */
+const BASIC_ROLES =
+  /^roles\/(?:owner|editor|iam\.securityAdmin|resourcemanager\.(?:projectIamAdmin|folderIamAdmin|folderAdmin|organizationAdmin))$/;
 
 /** Members and roles of a grant at Google Cloud, however it is written. */
 function publicGrants({ type, props }: ResourceView): string[] {
@@ -256,9 +384,10 @@ export const nothingPublic: ResourceRule = {
   name: "nothing-public",
   severity: "critical",
   demand:
-    "Nothing at Google Cloud is open to every address or every account, and no account gets `roles/owner` or `roles/editor`.",
+    "Nothing at Google Cloud is open to every address or every account, and no account gets `roles/owner`, `roles/editor`, or a role that gives " +
+    "itself every other.",
   subjects:
-    "gcp.sql.DatabaseInstance, gcp.container.Cluster, gcp.compute.Firewall, grants (IAM) and access lists of buckets",
+    "gcp.sql.DatabaseInstance, gcp.container.Cluster, gcp.compute.Firewall and firewall policies, grants (IAM) and access lists of buckets",
   reason:
     "A database that every address reaches is tried by everybody within minutes, and images and states hold more than is thought.",
   remedy: "Use private addresses, name the ranges that need it, and grant one role on one resource to one account.",
@@ -369,20 +498,22 @@ export const loginRequired: StackRule = {
   name: "login-required",
   severity: "critical",
   demand: "Where a stack has resources of Google Cloud, the gateway asks for a login.",
-  subjects: "the stack: environment of containers, values of the chart gateway, what Helm releases render",
+  subjects: "the stack: environment of containers, ConfigMaps, values of the chart gateway, what Helm releases render",
   reason: "With `gatewayAuthBypass` whoever reaches the gateway is signed in as anybody, and runs playbooks.",
   remedy: "Leave `gatewayAuthBypass` unset; it is for tests on a cluster of one's own.",
   checkStack: (resources) => {
     if (!onGoogleCloud(resources)) return [];
     return resources.flatMap((resource) => {
       const where =
-        resource.type === RELEASE
-          ? [...texts(resource.props.values, "values")].filter(({ key }) =>
-              /^(?:authBypass|(?:GATEWAY_)?AUTH_BYPASS)$/.test(key),
-            )
-          : containers(resource).flatMap(({ spec, path }) =>
-              [...texts(spec.env, `${path}.env`)].filter(({ key }) => /AUTH_BYPASS$/.test(key)),
-            );
+        kindOf(resource.type) === "ConfigMap"
+          ? [...texts(resource.props.data, "data")].filter(({ key }) => /AUTH_BYPASS$/.test(key))
+          : resource.type === RELEASE
+            ? [...texts(resource.props.values, "values")].filter(({ key }) =>
+                /^(?:authBypass|(?:GATEWAY_)?AUTH_BYPASS)$/.test(key),
+              )
+            : containers(resource).flatMap(({ spec, path }) =>
+                [...texts(spec.env, `${path}.env`)].filter(({ key }) => /AUTH_BYPASS$/.test(key)),
+              );
       const name = resource.rendered ? `${resource.name}, rendered: ` : "";
       return [
         ...where

@@ -1,11 +1,14 @@
-import { CREDENTIAL_WORDS, isCredentialName, isVariable } from "../contract/mask/names";
+import { parseAllDocuments } from "yaml";
+import { CREDENTIAL_WORDS, isCredentialName, isReference, isVariable } from "../contract/mask/names";
 import { RELEASE } from "./release";
 import {
+  at,
   containers,
   holdsUnknown,
   isRecord,
   kindOf,
   plain,
+  podSpec,
   type ResourceView,
   type Text,
   texts,
@@ -18,25 +21,40 @@ const URL_PASSWORD = /\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@"']*:(?!\$|%s|\{|<|\*+@)([^
 const KEY_MATERIAL =
   /-----BEGIN [A-Z ]*PRIVATE KEY-----|-----BEGIN (?:NATS USER JWT|USER NKEY SEED)-----|\bS[UAONC][A-Z2-7]{56}\b|\bclient-key-data["']?\s*:|"auths"\s*:\s*\{\s*"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}|\bAuthorization["']?\s*[:=]\s*["']?(?:Basic|Bearer)\s+(?!\$)[\w+/=.-]{6,}/;
 /** What ends a name that stands for a credential in a file. */
-const NAMED = `(?:[\\w.-]*(?:${CREDENTIAL_WORDS})|(?:[\\w.-]*[_.-])?(?<!proxy_)pass|[\\w.]*_pwd)`;
+const NAMED = `(?:[\\w.-]*(?:${CREDENTIAL_WORDS}|(?:secret(?:[-_]access)?|api)[-_]?key)|(?:[\\w.-]*[_.-])?(?<!proxy_)pass|[\\w.]*_pwd)`;
 /** `password: x` and `password = "x"` in a configuration file, at the begin of a line or within a block, where x is not a reference. */
 const ASSIGNMENT = new RegExp(
-  `(?:^|[{,;])[ \\t]*["']?${NAMED}["']?[ \\t]*[:=][ \\t]*["']?(?![$<{(%"'\\[]|(?:true|false|null|none)\\b)[^\\s"',{}[\\]]+`,
+  `(?:^|[{,;])[ \\t]*(?:export[ \\t]+)?["']?${NAMED}["']?[ \\t]*[:=][ \\t]*["']?(?![$<{(%"'\\[]|(?:true|false|null|none)\\b)[^\\s"',{}[\\]]+`,
   "im",
 );
+/** The same beside other keys on one line: `host=db user=u password=x` of libpq, `Server=db;Password=x` of ADO. */
+const CONNECTION = new RegExp(
+  `\\b(?:host|server|data source|dbname|database|user(?: id|name)?|uid)[ \\t]*=[^\\n]*?[\\s;](?:password|passwd|pwd)[ \\t]*=[ \\t]*["']?(?![$<{(%"'])[^\\s;,"']+|` +
+    `(?:^|[\\s;])(?:password|passwd|pwd)[ \\t]*=[ \\t]*["']?(?![$<{(%"'])[^\\s;,"']+["']?[\\s;][^\\n]*?\\b(?:host|server|data source|dbname|database|user(?: id|name)?|uid)[ \\t]*=`,
+  "im",
+);
+/** An element of XML, and what stands after a question mark. */
+const MARKUP = new RegExp(
+  `<${NAMED}>\\s*(?![$<{(%])[^<\\s][^<]*</|[?&](?:${CREDENTIAL_WORDS})=(?![$<{(%*])[^\\s&"']{4,}`,
+  "i",
+);
+/** nats.conf needs no sign between a key and its value. */
+const BARE = new RegExp(`^[ \\t]*${NAMED}[ \\t]+["']?(?![$<{(%:="'])[^\\s"'{}]+["']?[ \\t]*$`, "im");
 /** The same in a program, where only a literal is certain: `PASSWORD = "x"`, SQL's `PASSWORD 'x'`, and a shell's `export PGPASSWORD=x`. */
 const LITERAL = new RegExp(
-  `(?:^|[\\s;{(,"'])${NAMED}(?:\\s*=\\s*|["']\\s*:\\s*|:\\s+)(["'])(?![$<{(%])[^"'\\s$\`{}<>]{3,}\\1|\\bpassword\\s+'(?![$<{(%:])[^']{3,}'`,
+  `(?:^|[\\s;{(,"'])${NAMED}(?:\\s*=\\s*|["']\\s*:\\s*|:\\s+)(["'])(?![$<{(%])[^"'\\s$\`{}<>]{3,}\\1|\\b(?:password|identified\\s+by)\\s+'(?![$<{(%:])[^']{3,}'`,
   "im",
 );
 const EXPORT =
   /(?:^|[\s;&])(?:[A-Z][A-Z0-9_]*_)?(?:[A-Z]*PASSWORD|PASSWD|PASS|SECRET|TOKEN|PWD)=(?![$"'`<{(\s])[^\s;&]{2,}/m;
 /** `--password x`, `--password=x`, and curl's `-u user:x`, anywhere in a command line. */
 const OPTION = new RegExp(
-  `(?:^|\\s)(?:--?[\\w-]*(?:${CREDENTIAL_WORDS}|pass|pwd)[= ]\\s*(?!["']?[$<{(-])["']?[^\\s"']+|(?:-u|--user)[= ]?[\\w.@-]+:(?!\\$)[^\\s$]+)`,
+  `(?:^|\\s)(?:--?[\\w.-]*(?:${CREDENTIAL_WORDS}|pass|pwd)[= ]\\s*(?!["']?[$<{(-])["']?[^\\s"']+|(?:-u|--user)[= ]?[\\w.@-]+:(?!\\$)[^\\s$]+)`,
   "i",
 );
-const OPTION_NAME = new RegExp(`^--?[\\w-]*(?:${CREDENTIAL_WORDS}|pass|pwd)$`, "i");
+/** A word of a command line that is an assignment as a whole: `password=x` of libpq. */
+const WORD = /^(?:password|passwd|pwd)=(?![$"'`<{(])\S{2,}$/i;
+const OPTION_NAME = new RegExp(`^--?[\\w.-]*(?:${CREDENTIAL_WORDS}|pass|pwd)$`, "i");
 /** Names of configuration files, and those without an ending; a program's file assigns variables, not values. */
 const CONFIGURATION = /^[^.]*$|\.(?:conf|cnf|cfg|ini|env|properties|ya?ml|json|toml)$/i;
 /** Files that consist of logins: of PgBouncer, psql, curl, a web server. */
@@ -55,19 +73,45 @@ function suspicion({ key, text }: Pick<Text, "key" | "text">): string | undefine
   if (URL_PASSWORD.test(text)) return "is a URL with a password";
   if (KEY_MATERIAL.test(text)) return "holds a private key";
   if (isCredentialName(key) && text !== "" && !isVariable(text)) return "has the name of a credential";
-  return assigns(key, text) ? "assigns a credential" : undefined;
+  const [, name = "", value = ""] = /^([A-Za-z_][\w.]*)=(.+)$/s.exec(text) ?? [];
+  if (isCredentialName(name) && !isReference(value)) return "assigns a credential";
+  if (assigns(key, text)) return "assigns a credential";
+  const decoded = fromBase64(text);
+  return decoded === undefined ? undefined : suspicion({ key, text: decoded });
+}
+
+/** What a text stands for that is base64 as a whole; undefined for every other one, and where what comes of it is no text. */
+function fromBase64(text: string): string | undefined {
+  const signs = text.replace(/\s/g, "");
+  if (signs.length < 16 || signs.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(signs)) return undefined;
+  const decoded = Buffer.from(signs, "base64").toString("utf8");
+  // eslint-disable-next-line no-control-regex
+  return /[\u0000-\u0008\u000e-\u001f\ufffd]/.test(decoded) ? undefined : decoded;
 }
 
 /** Whether a text with a form of its own, JSON, a configuration or a script, gives a credential its value. */
 function assigns(file: string, text: string): boolean {
   const bare = uncommented(text);
-  const json = jsonOf(bare);
-  if (json !== undefined) return [...texts(json)].some((each) => suspicion(each) !== undefined);
+  const structure = jsonOf(bare) ?? yamlOf(file, bare);
+  if (structure !== undefined && [...texts(structure)].some((each) => suspicion(each) !== undefined)) return true;
+  if (jsonOf(bare) !== undefined) return false;
   if (LOGIN_FILE.test(file) && /\S/.test(bare)) return true;
   if (PGBOUNCER_LOGIN.test(bare)) return true;
+  if (MARKUP.test(bare)) return true;
   const script = /^#!|\.(?:sh|bash|py|js|rb|pl)$/.test(file) || /^#!/.test(text);
   if (script || !CONFIGURATION.test(file)) return LITERAL.test(bare) || EXPORT.test(bare) || OPTION.test(bare);
+  if (CONNECTION.test(bare) || (/\.conf$/.test(file) && BARE.test(bare))) return true;
   return /[\n{]/.test(text) || /\./.test(file) ? ASSIGNMENT.test(bare) : false;
+}
+
+/** Lists of names and values, where a text is YAML: `- name: PASSWORD`, and below it `value: x`. */
+function yamlOf(file: string, text: string): object | undefined {
+  if (!/^[^.]*$|\.ya?ml$/.test(file) || !/^[ \t]*-[ \t]+["']?(?:name|value)["']?:/m.test(text)) return undefined;
+  try {
+    return { documents: parseAllDocuments(text).map((document) => document.toJS() as unknown) };
+  } catch {
+    return undefined;
+  }
 }
 
 function jsonOf(text: string): object | undefined {
@@ -99,20 +143,23 @@ function inConfigMap(resource: ResourceView): string[] {
     ...entry,
     text: Buffer.from(entry.text, "base64").toString("utf8"),
   }));
-  return [...texts(data, "data"), ...decoded].flatMap((entry) => {
+  const entries = [...texts(data, "data"), ...decoded].flatMap((entry) => {
     const file = entry.path.replace(/^(?:data|binaryData)\./, "");
     const reason = entry.encrypted ? "is a secret of the program" : suspicion({ key: file, text: entry.text });
     return reason
       ? [`${entry.path} ${reason}, and everybody who reads the namespace reads ConfigMaps: use a Secret`]
       : [];
   });
+  return [...entries, ...inLabels(texts(metadata(resource), "metadata"))];
 }
 
 function inSecret(resource: ResourceView): string[] {
   const { data, stringData } = resource.props;
-  return [...texts(data, "data"), ...texts(stringData, "stringData")].flatMap(({ path, text, encrypted }) =>
-    encrypted || text === "" ? [] : [`${path} stands unencrypted in the state: wrap it in pulumi.secret(...)`],
+  const unencrypted = [...texts(data, "data"), ...texts(stringData, "stringData")].flatMap(
+    ({ path, text, encrypted }) =>
+      encrypted || text === "" ? [] : [`${path} stands unencrypted in the state: wrap it in pulumi.secret(...)`],
   );
+  return [...unencrypted, ...inLabels(texts(metadata(resource), "metadata"))];
 }
 
 /** Parts of a container that hold words of a command line: its own, and those of probes and hooks. */
@@ -134,7 +181,13 @@ function inWorkload(resource: ResourceView): string[] {
     }),
     ...COMMANDS.flatMap((part) => inCommand(inner(spec, part), `${path}.${part}`)),
     ...[...texts({ ...spec, env: undefined, command: undefined, args: undefined }, path)]
-      .filter(({ path: place, text }) => !/\.exec\.command\[/.test(place) && holdsCredential(text))
+      .filter(
+        ({ path: place, key, text }) =>
+          !/\.exec\.command\[/.test(place) &&
+          (holdsCredential(text) ||
+            MARKUP.test(text) ||
+            (/\.httpHeaders\[/.test(place) && isCredentialName(key.toLowerCase()))),
+      )
       .concat(
         [...texts(spec, path)].filter(
           ({ key, text }) => key === "Authorization" && /^(?:Basic|Bearer) +[^$]/.test(text),
@@ -142,22 +195,38 @@ function inWorkload(resource: ResourceView): string[] {
       )
       .map((entry) => `${entry.path} holds a credential: take it from a Secret`),
   ]);
-  const annotations = [...texts(metadata(resource))].filter(({ text }) => holdsCredential(text));
-  return [...inContainers, ...annotations.map(({ path }) => `metadata.${path} holds a credential: use a Secret`)];
+  const template = podSpec(resource)?.path.replace(/spec$/, "metadata");
+  const labels = [
+    ...texts(metadata(resource), "metadata"),
+    ...(template === undefined || template === "metadata" ? [] : texts(at(resource.props, template), template)),
+  ];
+  return [...inContainers, ...inLabels(labels)];
 }
 
+/** Labels and annotations that hold a credential; their names may have a domain before them. */
+const inLabels = (entries: Iterable<Text>): string[] =>
+  [...entries]
+    .filter(({ key, text }) => suspicion({ key: key.replace(/^.*\//, ""), text }) !== undefined)
+    .map(({ path }) => `${path} holds a credential: use a Secret`);
+
 /** A command line is a list of words, of which one may be a script. */
-function inCommand(command: unknown, path: string): string[] {
-  const words = [...texts(command, path)];
-  return words
-    .filter(({ text }, index) => {
-      if (holdsUnknown(text)) return false;
-      const before = words[index - 1]?.text ?? "";
-      const follows = OPTION_NAME.test(before) && text !== "" && !/^[-$]/.test(text);
-      return follows || holdsCredential(text) || OPTION.test(text) || EXPORT.test(text) || LITERAL.test(text);
-    })
-    .map((entry) => `${entry.path} holds a credential, and process lists show arguments: use a variable from a Secret`);
-}
+const inCommand = (command: unknown, path: string): string[] =>
+  inWords([...texts(command, path)]).map(
+    ({ path: place }) => `${place} holds a credential, and process lists show arguments: use a variable from a Secret`,
+  );
+
+/** Those of the words of a command line that hold a credential. */
+const inWords = (words: readonly Text[]): Text[] =>
+  words.filter(({ text }, index) => {
+    if (holdsUnknown(text)) return false;
+    const before = words[index - 1]?.text ?? "";
+    const follows = OPTION_NAME.test(before) && text !== "" && !/^[-$]/.test(text);
+    if (follows || holdsCredential(text)) return true;
+    return [OPTION, EXPORT, LITERAL, CONNECTION, MARKUP, WORD].some((pattern) => pattern.test(text));
+  });
+
+/** Values that a chart is likely to make a command line of. */
+const ARGUMENTS = /(?:^|[a-z])(?:args|arguments|Args|Arguments|command|Command)$/;
 
 const metadata = (resource: ResourceView): unknown => plain(resource.props.metadata) ?? {};
 
@@ -171,8 +240,11 @@ function unencrypted(resource: ResourceView): string[] {
   const { values, valueYamlFiles, repositoryOpts } = props;
   const inputs = resource.type === RELEASE ? { values, valueYamlFiles, repositoryOpts } : props;
   const remedy = resource.rendered ? "use a Secret" : "wrap it in pulumi.secret(...)";
-  return [...texts(inputs)].flatMap((entry) => {
-    const reason = entry.encrypted ? undefined : suspicion(entry);
+  const entries = [...texts(inputs)];
+  const inArguments = new Set(inWords(entries.filter(({ key, encrypted }) => !encrypted && ARGUMENTS.test(key))));
+  return entries.flatMap((entry) => {
+    if (entry.encrypted) return [];
+    const reason = suspicion(entry) ?? (inArguments.has(entry) ? "holds a credential" : undefined);
     return reason ? [`${entry.path} ${reason}: ${remedy}`] : [];
   });
 }

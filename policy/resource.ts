@@ -156,11 +156,13 @@ export interface PodSpec {
   readonly spec: Readonly<Record<string, unknown>>;
 }
 
-/** The specification of a workload's pods; undefined for every other resource. */
+/** The specification of a workload's pods, of somebody else's API too where it stands as in a Deployment; undefined for every other resource. */
 export function podSpec(resource: Pick<ResourceView, "type" | "props">): PodSpec | undefined {
-  const path = POD_SPECS[workloadKind(resource.type) ?? ""];
+  const known = POD_SPECS[workloadKind(resource.type) ?? ""];
+  const path = known ?? (kindOf(resource.type) === undefined ? undefined : POD_SPECS.Deployment);
   const spec = path === undefined ? undefined : at(resource.props, path);
-  return path !== undefined && isRecord(spec) ? { path, spec } : undefined;
+  if (path === undefined || !isRecord(spec)) return undefined;
+  return known !== undefined || Array.isArray(spec.containers) ? { path, spec } : undefined;
 }
 
 /** Containers of a workload, init containers first; none for every other resource. */

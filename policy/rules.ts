@@ -303,11 +303,28 @@ function deniesByDefault({ props }: ResourceView): boolean {
   );
 }
 
+/** What a policy that selects every pod gives back to all of them: rules of several policies add up. */
+function opensAgain({ props }: ResourceView): string[] {
+  const selector = at(props, "spec.podSelector");
+  if (!isRecord(selector) || Object.keys(selector).length > 0) return [];
+  const isEmpty = (rule: unknown): boolean =>
+    isRecord(rule) && Object.values(rule).every((each) => Array.isArray(each) && each.length === 0);
+  const rules = (side: string): unknown[] => {
+    const found = at(props, `spec.${side}`);
+    return Array.isArray(found) ? found : [];
+  };
+  return [
+    ...(rules("ingress").some(isEmpty) ? ["be reached from everywhere"] : []),
+    ...(rules("egress").some(isEmpty) ? ["reach everything"] : []),
+  ];
+}
+
 const namespacesClosed: StackRule = {
   name: "namespaces-closed",
   severity: "high",
   demand:
-    "On GKE every namespace that a stack makes has a NetworkPolicy that selects all pods and allows nothing in either direction.",
+    "On GKE every namespace that a stack makes has a NetworkPolicy that selects all pods and allows nothing in either direction, and none that " +
+    "allows all of them everything.",
   subjects: "the stack: Namespaces and NetworkPolicies, where it has resources of Google Cloud",
   reason:
     "NoETL's API asks nobody who they are: in an open namespace every pod of the cluster, and every machine of its network, has it run " +
@@ -322,7 +339,19 @@ const namespacesClosed: StackRule = {
       .map(({ props }) => at(props, "metadata.namespace"));
     // What a preview does not know yet is checked by the update.
     if (closed.some(isUnknown)) return [];
-    return resources
+    const opened = resources
+      .filter(
+        (each) =>
+          each.type === "kubernetes:networking.k8s.io/v1:NetworkPolicy" &&
+          closed.includes(at(each.props, "metadata.namespace")),
+      )
+      .flatMap((each) =>
+        opensAgain(each).map((side) => ({
+          urn: each.urn,
+          problem: `NetworkPolicy ${(at(each.props, "metadata.name") ?? each.name) as string} lets every pod of its namespace ${side}`,
+        })),
+      );
+    const open = resources
       .filter(({ type }) => type === "kubernetes:core/v1:Namespace")
       .map(({ urn, name, props }) => ({ urn, place: (at(props, "metadata.name") ?? name) as string }))
       .filter(({ place }) => !isUnknown(place) && !closed.includes(place))
@@ -330,6 +359,7 @@ const namespacesClosed: StackRule = {
         urn,
         problem: `namespace ${place} is open: no NetworkPolicy denies by default`,
       }));
+    return [...open, ...opened];
   },
 };
 

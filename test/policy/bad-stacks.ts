@@ -616,6 +616,299 @@ const CONTRACTS: BadStack[] = [
   ),
 ];
 
+/** Further disguises. */
+const inDisguise: BadStack[] = [
+  bad(
+    CREDENTIALS,
+    "a connection string of libpq",
+    /env DSN assigns/,
+    deployment({ env: [{ name: "DSN", value: `host=db user=noetl password=${CANARY} dbname=noetl` }] }),
+  ),
+  bad(
+    CREDENTIALS,
+    "one of ADO",
+    /data\.conn assigns/,
+    configMap({ conn: `Server=db;User Id=noetl;Password=${CANARY};` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "the same in PgBouncer's configuration",
+    /pgbouncer\.ini assigns/,
+    configMap({ "pgbouncer.ini": `[databases]\nnoetl = host=db user=noetl password=${CANARY}` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a name with a number after it",
+    /env DB_PASSWORD_2 has/,
+    deployment({ env: [{ name: "DB_PASSWORD_2", value: CANARY }] }),
+  ),
+  bad(
+    CREDENTIALS,
+    "the former one",
+    /env DB_PASSWORD_OLD has/,
+    deployment({ env: [{ name: "DB_PASSWORD_OLD", value: CANARY }] }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a configuration in base64",
+    /data\.blob assigns/,
+    configMap({ blob: base64(`user: noetl\npassword: ${CANARY}`) }),
+  ),
+  bad(
+    CREDENTIALS,
+    "JSON in base64 in a variable",
+    /env CONFIG assigns/,
+    deployment({ env: [{ name: "CONFIG", value: base64(JSON.stringify({ db: { password: CANARY } })) }] }),
+  ),
+  bad(
+    CREDENTIALS,
+    "an element of XML",
+    /db\.xml assigns/,
+    configMap({ "db.xml": `<db><password>${CANARY}</password></db>` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "nats.conf without a sign between",
+    /nats\.conf assigns/,
+    configMap({ "nats.conf": `authorization {\n  user noetl\n  password ${CANARY}\n}` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a list of variables in YAML",
+    /values\.yaml assigns/,
+    configMap({ "values.yaml": `env:\n  - name: DB_PASSWORD\n    value: ${CANARY}\n` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "an exported variable",
+    /app\.env assigns/,
+    configMap({ "app.env": `export DB_PASSWORD=${CANARY}` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a key of a cloud",
+    /data\.credentials assigns/,
+    configMap({ credentials: `[default]\naws_secret_access_key = ${CANARY}` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "another database's SQL",
+    /init\.sql assigns/,
+    configMap({ "init.sql": `CREATE USER noetl IDENTIFIED BY '${CANARY}';` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "an annotation of a ConfigMap",
+    /^metadata\.annotations\.url holds/,
+    configMap({}, { metadata: { annotations: { url: `nats://noetl:${CANARY}@nats` } } }),
+  ),
+  bad(
+    CREDENTIALS,
+    "what kubectl applied",
+    /last-applied-configuration holds/,
+    configMap(
+      {},
+      {
+        metadata: {
+          annotations: {
+            "kubectl.kubernetes.io/last-applied-configuration": JSON.stringify({ stringData: { password: CANARY } }),
+          },
+        },
+      },
+    ),
+  ),
+  bad(
+    CREDENTIALS,
+    "an annotation of a Secret",
+    /^metadata\.annotations\.password holds/,
+    k8s("core/v1:Secret", { metadata: { annotations: { password: CANARY } }, stringData: { a: new Secret("b") } }),
+  ),
+  bad(
+    CREDENTIALS,
+    "an annotation of a workload's pods",
+    /^spec\.template\.metadata\.annotations\.example\.org\/token holds/,
+    k8s("apps/v1:Deployment", {
+      spec: {
+        template: { metadata: { annotations: { "example.org/token": CANARY } }, spec: { containers: [container({})] } },
+      },
+    }),
+  ),
+  bad(CREDENTIALS, "a word of a command line", /args\[0\] holds/, deployment({ args: [`password=${CANARY}`] })),
+  bad(CREDENTIALS, "a property of Java's", /args\[0\] holds/, deployment({ args: [`-Ddb.password=${CANARY}`] })),
+  bad(
+    CREDENTIALS,
+    "a probe's path",
+    /httpGet\.path holds/,
+    deployment({ livenessProbe: { httpGet: { port: 1, path: `/health?token=${CANARY}` } } }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a probe's header of another name",
+    /httpHeaders\[0\]\.value holds/,
+    deployment({ readinessProbe: { httpGet: { port: 1, httpHeaders: [{ name: "X-Api-Key", value: CANARY }] } } }),
+  ),
+  bad(
+    CREDENTIALS,
+    "variables as texts in values",
+    /values\.extraEnv\[0\] assigns/,
+    release({ extraEnv: [`NATS_PASSWORD=${CANARY}`] }),
+  ),
+  bad(
+    CREDENTIALS,
+    "arguments in values",
+    /values\.server\.args\[1\] holds/,
+    release({ server: { args: ["--password", CANARY] } }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a secret of Google's Secret Manager",
+    /^secretData has/,
+    google("secretmanager/secretVersion:SecretVersion", { secretData: CANARY }),
+  ),
+  bad(
+    "pods-baseline",
+    "a kernel parameter of the node",
+    /sysctls kernel\.msgmax/,
+    deployment({}, { securityContext: { sysctls: [{ name: "kernel.msgmax", value: "1" }] } }),
+  ),
+  bad(
+    "pods-baseline",
+    "a type of SELinux that may everything",
+    /seLinuxOptions sets type spc_t/,
+    deployment({ securityContext: { seLinuxOptions: { type: "spc_t" } } }),
+  ),
+  bad(
+    "pods-baseline",
+    "a process of a Windows node",
+    /windowsOptions\.hostProcess/,
+    deployment({}, { securityContext: { windowsOptions: { hostProcess: true } } }),
+  ),
+  bad(
+    "pods-baseline",
+    "no AppArmor, by its annotation",
+    /apparmor.*is unconfined/,
+    k8s("apps/v1:Deployment", {
+      spec: {
+        template: {
+          metadata: { annotations: { "container.apparmor.security.beta.kubernetes.io/app": "unconfined" } },
+          spec: { containers: [container({})] },
+        },
+      },
+    }),
+  ),
+  bad(
+    "pods-baseline",
+    "a probe that the node sends elsewhere",
+    /livenessProbe\.httpGet\.host/,
+    deployment({ livenessProbe: { httpGet: { host: "169.254.169.254", port: 80 } } }),
+  ),
+  bad(
+    "pods-baseline",
+    "a volume that is a folder of the node",
+    /^spec\.hostPath/,
+    k8s("core/v1:PersistentVolume", { spec: { hostPath: { path: "/" } } }),
+  ),
+  bad(
+    "pods-baseline",
+    "a workload of somebody else's kind",
+    /spec\.template\.spec\.hostNetwork/,
+    k8s("argoproj.io/v1alpha1:Rollout", {
+      spec: { template: { spec: { hostNetwork: true, containers: [container({})] } } },
+    }),
+  ),
+  bad(
+    "no-cluster-admin",
+    "every resource, with the verbs one by one",
+    /allows get, create on every resource/,
+    role({ apiGroups: ["*"], resources: ["*/*"], verbs: ["get", "create"] }),
+  ),
+  bad(
+    "no-cluster-admin",
+    "tokens of every service account",
+    /serviceaccounts\/token in every namespace/,
+    role({ resources: ["serviceaccounts/token"], verbs: ["create"] }),
+  ),
+  bad("no-cluster-admin", "every node's own API", /nodes\/proxy/, role({ resources: ["nodes/proxy"], verbs: ["get"] })),
+  bad(
+    "no-cluster-admin",
+    "every role there is, by a selector that is empty",
+    /aggregationRule takes in every ClusterRole/,
+    k8s("rbac.authorization.k8s.io/v1:ClusterRole", { aggregationRule: { clusterRoleSelectors: [{}] } }),
+  ),
+  bad(
+    "no-cluster-admin",
+    "edit in every namespace",
+    /roleRef is edit in every namespace/,
+    binding("edit", "noetl-worker"),
+  ),
+  bad(
+    "no-cluster-admin",
+    "rights by attributes, on GKE",
+    /enableLegacyAbac/,
+    google("container/cluster:Cluster", { enableLegacyAbac: true, masterAuthorizedNetworksConfig: {} }),
+  ),
+  bad(
+    "closed-services",
+    "a load balancer before NATS, by the name of its port",
+    /opens NATS \(port 80\)/,
+    service({ type: "LoadBalancer", ports: [{ port: 80, targetPort: "nats" }] }),
+  ),
+  bad(
+    "closed-services",
+    "one by a number in quotes",
+    /opens NATS/,
+    service({ type: "LoadBalancer", ports: [{ port: 80, targetPort: "4222" }] }),
+  ),
+  bad(
+    "closed-services",
+    "one by the pods that it leads to",
+    /opens NoETL's API/,
+    service({ type: "LoadBalancer", selector: { app: "noetl-server" }, ports: [{ port: 443, targetPort: "http" }] }),
+  ),
+  bad("closed-services", "PgBouncer", /opens PgBouncer/, service({ type: "LoadBalancer", ports: [{ port: 6432 }] })),
+  bad(
+    "nothing-public",
+    "everybody in four quarters",
+    /sourceRanges has 64\.0\.0\.0\/2/,
+    google("compute/firewall:Firewall", { sourceRanges: ["64.0.0.0/2"], allows: [{ protocol: "tcp" }] }),
+  ),
+  bad(
+    "nothing-public",
+    "everybody by an address that does not count",
+    /1\.2\.3\.4\/0/,
+    google("compute/firewall:Firewall", { sourceRanges: ["1.2.3.4/0"], allows: [{ protocol: "tcp" }] }),
+  ),
+  bad(
+    "nothing-public",
+    "a rule of a firewall policy",
+    /match\.srcIpRanges has ::\/0/,
+    google("compute/networkFirewallPolicyRule:NetworkFirewallPolicyRule", {
+      action: "allow",
+      direction: "INGRESS",
+      match: { srcIpRanges: ["::/0"] },
+    }),
+  ),
+  bad(
+    "nothing-public",
+    "an access list of roles",
+    /roleEntities\[0\] is READER:allUsers/,
+    google("storage/bucketACL:BucketACL", { roleEntities: ["READER:allUsers"] }),
+  ),
+  bad(
+    "nothing-public",
+    "a role that gives itself every other",
+    /role is roles\/resourcemanager\.projectIamAdmin/,
+    google("projects/iAMMember:IAMMember", { role: "roles/resourcemanager.projectIamAdmin" }),
+  ),
+  bad(
+    "login-required",
+    "the gateway without a login, in a ConfigMap",
+    /data\.GATEWAY_AUTH_BYPASS is true/,
+    PROVIDER,
+    configMap({ GATEWAY_AUTH_BYPASS: "true" }),
+  ),
+];
+
 export const BAD_STACKS: readonly BadStack[] = [
   ...inCommands,
   ...inEnvironment,
@@ -626,6 +919,7 @@ export const BAD_STACKS: readonly BadStack[] = [
   ...RIGHTS,
   ...OPEN,
   ...CONTRACTS,
+  ...inDisguise,
 ];
 
 /** Stacks that look like bad ones and are not. */
@@ -660,6 +954,50 @@ export const GOOD_STACKS: Readonly<Record<string, readonly Example[]>> = {
       "logo.json": '{"title": "reset your password", "pattern": "pass|fail"}',
     }),
     configMap({}, { binaryData: { "logo.png": base64("\u0089PNG\r\n\u001a\npass") } }),
+  ],
+  "texts that are written like a credential and hold none": [
+    configMap({
+      "load.py": "connection = psycopg.connect(dbname=database, password=former, host=place)\n",
+      "app.xml": "<db><password>${PASSWORD}</password></db>",
+      "nats.conf": "authorization {\n  user $USER\n  password $PASS\n}",
+      "values.yaml":
+        "env:\n  - name: DB_PASSWORD\n    valueFrom: {secretKeyRef: {name: a, key: b}}\n  - name: B\n    value: c\n",
+      "app.env": "export DB_PASSWORD=$FROM_SECRET\n",
+      dsn: "host=db user=u password=$PGPASSWORD",
+      blob: base64("nothing but words of a text, and no credential"),
+      id: "0123456789abcdef0123456789abcdef",
+    }),
+    configMap({}, { metadata: { annotations: { "checksum/config": "0a".repeat(32), "secrets/revision": "3" } } }),
+    deployment({ args: ["-Ddb.password=$(DB_PASSWORD)", "password=$PASSWORD", "--token-file=/run/token"] }),
+    deployment({ livenessProbe: { httpGet: { port: 1, path: "/health?token=$(TOKEN)" } } }),
+    release({
+      server: { args: ["--password-file", "/run/password", "--port", "80"] },
+      extraEnv: ["NATS_PASSWORD=$OTHER"],
+    }),
+  ],
+  "rights of a pod's own": [
+    deployment(
+      { securityContext: { seLinuxOptions: { type: "container_t" } }, livenessProbe: { httpGet: { port: 80 } } },
+      { securityContext: { sysctls: [{ name: "net.ipv4.ip_unprivileged_port_start", value: "0" }] } },
+    ),
+    k8s("core/v1:PersistentVolume", { spec: { csi: { driver: "x" } } }),
+    k8s("rbac.authorization.k8s.io/v1:Role", { rules: [{ resources: ["serviceaccounts/token"], verbs: ["create"] }] }),
+    k8s("rbac.authorization.k8s.io/v1:ClusterRole", {
+      aggregationRule: { clusterRoleSelectors: [{ matchLabels: { "example.org/aggregate": "true" } }] },
+    }),
+    role({ apiGroups: ["*"], resources: ["*"], verbs: ["get", "list"] }),
+    binding("edit", "noetl-worker", "RoleBinding"),
+  ],
+  "large ranges that are nobody's on the internet": [
+    google("compute/firewall:Firewall", {
+      sourceRanges: ["10.0.0.0/8", "240.0.0.0/4", "fc00::/7"],
+      allows: [{ protocol: "tcp" }],
+    }),
+    google("compute/networkFirewallPolicyRule:NetworkFirewallPolicyRule", {
+      action: "deny",
+      direction: "INGRESS",
+      match: { srcIpRanges: ["0.0.0.0/0"] },
+    }),
   ],
   "an image by a digest whatever its tag, and one of a version": [
     deployment({ image: `noetl:main@sha256:${"a".repeat(64)}` }),

@@ -236,6 +236,18 @@ const CASES: Readonly<Record<string, Cases>> = {
         /^namespace c/,
         /^namespace d/,
       ],
+      "a policy that gives back what another takes": [
+        [
+          GOOGLE,
+          place("a"),
+          denies("a"),
+          denies("a", { policyTypes: ["Ingress"], ingress: [{ from: [], ports: [] }] }),
+          denies("a", { policyTypes: ["Egress"], egress: [{}] }),
+          denies("a", { ingress: [{ ports: [{ port: 80 }] }], egress: [{ to: [{ podSelector: {} }] }] }),
+        ],
+        /lets every pod of its namespace be reached from everywhere$/,
+        /lets every pod of its namespace reach everything$/,
+      ],
     },
   },
   "contract-retention": {
