@@ -130,6 +130,15 @@ function natsRestart(delta: ObjectDelta, contract: ContractInputs | undefined): 
           : "a cluster becomes a lone server: what only the other servers held is gone; back up first what must stay (nats account backup).",
       ),
     ];
+  if (delta.op === "update" && after < before)
+    return [
+      warning(
+        subject,
+        `goes from ${before} servers to ${after}: those that go stay members of the cluster and of every stream that has a copy on them, which ` +
+          "then bears one loss less, or none. Move the copies away before (nats stream cluster peer-remove), and afterwards take the servers out " +
+          "(nats server cluster peer-remove).",
+      ),
+    ];
   if (losesMemory([delta]) && contract?.expect.storage === "memory")
     return [
       warning(

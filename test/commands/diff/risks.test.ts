@@ -324,8 +324,8 @@ describe("another cluster", () => {
 });
 
 describe("NATS that restarts", () => {
-  const restart = (replicas: number, storage: "memory" | "file") => {
-    const [old, now] = [set("nats", "nats:2.15.1", replicas), set("nats", "nats:2.15.2", replicas)];
+  const restart = (replicas: number, storage: "memory" | "file", before = replicas) => {
+    const [old, now] = [set("nats", "nats:2.15.1", before), set("nats", "nats:2.15.2", replicas)];
     const delta = {
       op: "update" as const,
       old,
@@ -351,6 +351,12 @@ describe("NATS that restarts", () => {
   });
   it("loses nothing of a file, nor as a cluster whose servers go one by one", () => {
     for (const found of [restart(1, "file"), restart(3, "memory")]) expect(found).toMatchObject([{ level: "notice" }]);
+  });
+  it("as a smaller cluster keeps those that go as members, whose copies are gone; a larger one loses none", () => {
+    expect(restart(3, "memory", 5)).toMatchObject([
+      { level: "warning", text: expect.stringMatching(/^goes from 5 servers to 3: .*peer-remove/) as string },
+    ]);
+    expect(restart(5, "memory", 3)).toMatchObject([{ level: "notice" }]);
   });
 });
 
