@@ -130,16 +130,16 @@ async function differences(inputs: UsersInputs): Promise<string[]> {
 
 export async function create(inputs: object): Promise<pulumi.dynamic.CreateResult<UsersInputs>> {
   const outs = inputs as UsersInputs;
-  await write(outs);
+  await write(outs, []);
   return { id: `${outs.namespace}/${outs.secretName}/${outs.step}`, outs };
 }
 
 export async function update(
   _id: string,
-  _olds: object,
+  olds: object,
   news: object,
 ): Promise<pulumi.dynamic.UpdateResult<UsersInputs>> {
-  await write(news as UsersInputs);
+  await write(news as UsersInputs, declaredIn(olds as UsersInputs));
   return { outs: news as UsersInputs };
 }
 
@@ -154,14 +154,15 @@ export async function read(id: string, properties: object): Promise<pulumi.dynam
 /**
  * Writes the step's users, and waits until every server has them.
  *
+ * @param before Whom the last run let in, for a Secret that is gone or that nobody can read: servers still have what it held.
  * @throws ConnectError where the cluster cannot be asked, Error with what was waited for at the deadline.
  */
-async function write(inputs: UsersInputs): Promise<void> {
+async function write(inputs: UsersInputs, before: readonly Login[]): Promise<void> {
   const deadline = new Deadline(inputs.timeoutSeconds * 1000);
   const access = await clusterAccess(connectionOf(inputs));
   const { namespace, secretName: name, step } = inputs;
   const text = (await readSecret(access, { namespace, name, seconds: deadline.step() / 1000 }))?.[USERS_FILE];
-  const live = (text === undefined ? undefined : usersIn(text)) ?? [];
+  const live = (text === undefined ? undefined : usersIn(text)) ?? before;
   const declared = declaredIn(inputs);
   const wanted = step === "admit" ? admitted(live, declared) : declared;
   if (usersText(wanted) !== text) {

@@ -1,4 +1,6 @@
-import { describe, expect, it } from "vitest";
+import * as http from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
 import {
   admitted,
   differencesOf,
@@ -8,7 +10,7 @@ import {
   usersText,
   without,
 } from "../../../contract/nats/users";
-import { check } from "../../../components/nats-jetstream/users/provider";
+import { check, update, type UsersInputs } from "../../../components/nats-jetstream/users/provider";
 import { serversToAsk, waitingWords } from "../../../components/nats-jetstream/users/servers";
 
 const permissions = { publish: ["$JS.API.>"], subscribe: { allow: ["_INBOX.>"] } };
@@ -180,5 +182,62 @@ describe("the servers that must have read the file", () => {
     );
     const old = [{ pod: "nats-0", user: "noetl", answer: "accepted" }];
     expect(waitingWords(old, { ...around, step: "retire" })).toMatch(/to refuse .* nats-0 still accepts user noetl\./);
+  });
+});
+
+describe("a Secret that cannot be read any more", () => {
+  const cleanups: (() => void)[] = [];
+  afterEach(() => cleanups.splice(0).forEach((cleanup) => cleanup()));
+
+  /** An API server with this Secret alone, and without a pod. */
+  async function secretOf(text: string | undefined): Promise<{ kubeconfig: string; text: () => string | undefined }> {
+    let held = text;
+    const encoded = (value: string) => Buffer.from(value).toString("base64");
+    const server = http.createServer((request, response) => {
+      let body = "";
+      request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+      request.on("end", () => {
+        if (request.url?.endsWith("/pods")) return response.end(JSON.stringify({ items: [] }));
+        if (request.method === "PATCH") {
+          const { data } = JSON.parse(body) as { data: Record<string, string> };
+          held = Buffer.from(data["users.conf"] ?? "", "base64").toString();
+        }
+        const found = held === undefined ? {} : { data: { "users.conf": encoded(held) } };
+        response.writeHead(held === undefined ? 404 : 200).end(JSON.stringify(found));
+      });
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    cleanups.push(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+    const { port } = server.address() as AddressInfo;
+    const kubeconfig = JSON.stringify({
+      "current-context": "c",
+      clusters: [{ name: "c", cluster: { server: `http://127.0.0.1:${port}` } }],
+      users: [{ name: "u", user: { token: "t" } }],
+      contexts: [{ name: "c", context: { cluster: "c", user: "u" } }],
+    });
+    return { kubeconfig, text: () => held };
+  }
+
+  const given = { step: "admit", user: "noetl", password: "first", namespace: "nats", secretName: "nats-users" };
+  const guarded = { ...given, extraUsers: [guard], timeoutSeconds: 5 };
+
+  it.each([
+    ["torn", usersText([first, guard]).slice(0, 40)],
+    ["empty", ""],
+    ["gone", undefined],
+    ["written by hand", "users: [ {user: noetl, password: first} ]"],
+  ])("%s: whoever was let in last stays while pods move to a new password", async (_what, text) => {
+    const { kubeconfig, text: written } = await secretOf(text);
+    const before = check({}, { ...guarded, kubeconfig }).inputs as UsersInputs;
+    const after = check(before, { ...guarded, kubeconfig, password: "7k" }).inputs as UsersInputs;
+    await update("id", before, after);
+    expect(usersIn(written() ?? "")).toEqual([second, guard, first]);
+    // The second step leaves the new ones alone.
+    const retired = check({}, { ...guarded, kubeconfig, step: "retire", user: "noetl-2", password: "7k" }).inputs;
+    await update("id", { ...before, step: "retire" }, retired as UsersInputs);
+    expect(usersIn(written() ?? "")).toEqual([second, guard]);
   });
 });
