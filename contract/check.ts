@@ -7,14 +7,13 @@ import { ConnectError } from "./errors";
 import { consumerTerms, storedBy, type ContractInputs, type GatewaySettings } from "./inputs";
 import { contractMessage } from "./message";
 import { breaks, evaluateRules, type Check, type GatewayAccess, type Observed, type RuleResult } from "./rules";
-import type { Inquiry } from "./nats/session";
+import { mayPublish, type Inquiry } from "./nats/session";
 import { bucketStream, bucketSubjects } from "./buckets";
 import { bucketsOf, callbacksSubject, updatesSubject } from "./rules/gateway";
 import { tryOut, type TriedOut } from "./try-out";
 import { probeStreamCreation, type Known } from "./probe";
 import { NOETL_STORES } from "./rules/store";
 import { toSeconds, type Ensured } from "./rules/rule";
-import { subjectsCover, subjectsOverlap } from "./subjects";
 
 /** What a check found. Everything is plain data; what does not exist is undefined. Durations in seconds. */
 export interface ContractReport {
@@ -327,10 +326,7 @@ async function accessOf(
     creationsOf(),
   ]);
   const entries = bucketsOf(inputs).map(({ name }) => bucketSubjects(name));
-  const { allow, deny = [] } = permissions?.publish ?? {};
-  const mayWrite = (subject: string): boolean =>
-    (!allow?.length || subjectsCover(allow, subject)) && !deny.some((other) => subjectsOverlap(other, subject));
-  const unwritable = permissions && entries.filter((subject) => !mayWrite(subject));
+  const unwritable = permissions && entries.filter((subject) => !mayPublish(permissions, subject));
   return { updatesRefused, callbacksRefused, creations, unwritable };
 }
 

@@ -6,6 +6,7 @@ import { Deadline, within } from "../deadline";
 import { targetsOf } from "../declared/targets";
 import { ConnectError } from "../errors";
 import { bucketStream } from "../buckets";
+import { subjectsCover, subjectsOverlap } from "../subjects";
 import type { ContractInputs } from "../inputs";
 import { loginOf } from "./login";
 import type { Relay } from "./relay";
@@ -13,6 +14,11 @@ import type { Relay } from "./relay";
 /** What a user may publish, as the server tells it; a list that is missing allows everything. */
 export interface Permissions {
   readonly publish?: { readonly allow?: readonly string[]; readonly deny?: readonly string[] };
+}
+
+export function mayPublish({ publish = {} }: Permissions, subject: string): boolean {
+  const { allow, deny = [] } = publish;
+  return (!allow?.length || subjectsCover(allow, subject)) && !deny.some((other) => subjectsOverlap(other, subject));
 }
 
 /** What came of a message that was sent to try something out. */

@@ -1,6 +1,8 @@
 /** Consumers of a stream that is made new: how they were, how they are made, and their place in it. */
 import type { ConsumerConfig, ConsumerInfo, NatsError, StreamConfig } from "nats";
 import { consumerConfig, streamConfig } from "../../../contract/desired";
+import { Deadline } from "../../../contract/deadline";
+import { ConnectError } from "../../../contract/errors";
 import { consumerTerms, type ContractInputs } from "../../../contract/inputs";
 import type { ConsumerTerms } from "../../../contract/lines";
 import type { Session } from "../../../contract/nats/session";
@@ -8,7 +10,26 @@ import { subjectsCover, subjectsOverlap } from "../../../contract/subjects";
 import type { Place } from "./journal";
 import { ask, unanswered, type Answered } from "./messages";
 
-/** All consumers of a stream, or the contract's alone where the user may not list them. */
+/**
+ * Every consumer of a stream; none where there is no such stream.
+ *
+ * @throws ConnectError where that is not known: what is left out here would go with the stream.
+ */
+export async function allConsumers(session: Session, stream: string): Promise<readonly ConsumerInfo[]> {
+  const deadline = new Deadline(LIST_MILLISECONDS);
+  if (!(await session.streamInfo(stream, deadline))) return [];
+  const { items, missing } = await session.consumers(stream, deadline);
+  if (missing.length === 0) return items;
+  throw new ConnectError(
+    "jetstream-unavailable",
+    `${session.server} does not tell about consumer ${missing.join(", ")} of stream ${stream}: it has no leader`,
+  );
+}
+
+/** Longest wait for the consumers of a stream, in milliseconds. */
+const LIST_MILLISECONDS = 15_000;
+
+/** All consumers of a stream, or the contract's alone where the user may not list them: for what is shown alone. */
 export async function consumersOf(
   session: Session,
   stream: string,
@@ -56,10 +77,27 @@ export function joinSubjects(subjects: readonly string[], more: readonly string[
   return [...subjects.filter((subject) => !wanted.some((each) => subjectsOverlap(subject, each))), ...wanted];
 }
 
-/** The contract's stream as it is made: the old one's other subjects, its longer age and its replicas stay. */
+/** Settings of others that change nothing of what happens to a command. */
+function settingsOfOthers(old: Partial<StreamConfig>): Partial<StreamConfig> {
+  const { description, metadata, placement, republish, allow_direct: direct } = old;
+  const own = Object.fromEntries(Object.entries(metadata ?? {}).filter(isOwn));
+  return {
+    ...(description ? { description } : {}),
+    ...(Object.keys(own).length > 0 ? { metadata: own } : {}),
+    ...(placement ? { placement } : {}),
+    ...(republish ? { republish } : {}),
+    ...(direct ? { allow_direct: direct } : {}),
+  };
+}
+
+/**
+ * The contract's stream as it is made: the old one's other subjects, its longer age and its replicas stay, and so do settings that
+ * change nothing of what happens to a command.
+ */
 export function streamToMake(inputs: ContractInputs, old: Partial<StreamConfig>) {
   const config = streamConfig(inputs);
   return {
+    ...settingsOfOthers(old),
     ...config,
     subjects: joinSubjects(old.mirror ? [] : (old.subjects ?? []), config.subjects ?? []),
     max_age: old.max_age === undefined ? config.max_age : longer(config.max_age ?? 0, old.max_age),

@@ -10,7 +10,9 @@ import { ConnectError } from "../../../contract/errors";
 import { holdingStream } from "../../../contract/rules/rule";
 import type { Session } from "../../../contract/nats/session";
 import { CommandError } from "../../shared/exit";
+import { quoted } from "../text";
 import { FROZEN_SUBJECT, type Journal } from "./journal";
+import { ROOM } from "./lock";
 import {
   ask,
   contentOf,
@@ -20,8 +22,8 @@ import {
   SUBJECTS_OVERLAP,
   untilStored,
   type Answered,
-  type Message,
 } from "./messages";
+import { Stored } from "./stored";
 
 export { holdingStream };
 
@@ -33,6 +35,8 @@ export const frozenSubject = (id: string): string => own(id, "old");
 export const parkedSubject = (id: string): string => own(id, "parked");
 /** Of a stream that is made to see whether NATS takes its configuration. */
 export const trialSubject = (id: string): string => own(id, "trial");
+/** That stream. */
+export const trialStream = (stream: string): string => `${stream}-repair-trial`;
 /** In front of each subject that the repair writes to the new stream, which drops it. */
 export const inlet = (id: string): string => own(id, "new");
 
@@ -44,18 +48,44 @@ export interface Note {
   readonly folder: string;
   readonly begun: string;
   readonly oldCreated: string;
-  /** Subjects of the old stream. */
+  /** Subjects of the old stream, and what else it gave up with them. */
   readonly subjects: readonly string[];
+  readonly sources?: StreamConfig["sources"];
+  readonly republish?: StreamConfig["republish"];
 }
 
+/** What a stream gives up while it is frozen: it takes nothing, and a server refuses to republish what it does not take. */
+export const givenUp = ({
+  subjects = [],
+  sources,
+  republish,
+}: Partial<Pick<Note, "subjects" | "sources" | "republish">>) => ({
+  subjects: [...subjects],
+  ...(sources ? { sources } : {}),
+  ...(republish ? { republish } : {}),
+});
+
+/** Longest description that a server takes, in bytes. */
+const LONGEST_DESCRIPTION = 4096;
+/** Metadata with the note's {@link givenUp}, where the description has no room for it. */
+const GIVEN_UP = "noetl-nats.given-up";
+
+/** Undefined where the stream is somebody else's. */
 export function noteOf(info: Pick<StreamInfo, "config"> | undefined): Note | undefined {
   const text = info?.config.description ?? "";
   try {
-    return JSON.parse(text.slice(text.indexOf("{"))) as Note;
+    const more = JSON.parse(info?.config.metadata?.[GIVEN_UP] ?? "{}") as object;
+    const note = { ...(JSON.parse(text.slice(text.indexOf("{"))) as Partial<Note> | null), ...more };
+    return isNote(note) ? note : undefined;
   } catch {
     return undefined;
   }
 }
+
+const isNote = (note: Partial<Note>): note is Note =>
+  [note.id, note.stack, note.host, note.folder, note.begun, note.oldCreated].every(
+    (each) => typeof each === "string",
+  ) && Array.isArray(note.subjects);
 
 /** Metadata of a stream that a repair made. */
 const MARK = "noetl-nats.repair";
@@ -76,13 +106,18 @@ export function holdingConfig(
   storage: string,
 ): Partial<StreamConfig> & { name: string } {
   const { id, stack, stream, begun, oldCreated, oldStream, target } = journal;
-  const note: Note = { id, stack, host: os.hostname(), folder, begun, oldCreated, subjects: oldStream.subjects ?? [] };
+  const kept = givenUp(oldStream);
+  const note: Omit<Note, "subjects"> = { id, stack, host: os.hostname(), folder, begun, oldCreated };
+  const words = (said: object): string =>
+    `takes the subjects of ${stream} while npm run doctor -- --repair replaces it. Do not remove it: run the repair ` +
+    `again. ${JSON.stringify(said)}`;
+  const whole = words({ ...note, ...kept });
+  const fits = Buffer.byteLength(whole) <= LONGEST_DESCRIPTION;
   const { allow_msg_ttl: ttl } = oldStream as { allow_msg_ttl?: boolean };
   return {
     name: holdingStream(stream),
-    description:
-      `takes the subjects of ${stream} while npm run doctor -- --repair replaces it. Do not remove it: run the repair ` +
-      `again. ${JSON.stringify(note)}`,
+    description: fits ? whole : words(note),
+    ...(fits ? {} : { metadata: { [GIVEN_UP]: JSON.stringify(kept) } }),
     subjects: [parkedSubject(id)],
     retention: "limits" as StreamConfig["retention"],
     storage: storage as StreamConfig["storage"],
@@ -109,7 +144,7 @@ export async function createHolding(session: Session, journal: Journal, folder: 
   const { description, err_code: code } = last.error ?? {};
   throw new CommandError(
     `the repair needs a stream ${holdingStream(journal.stream)} that takes what is published meanwhile, and NATS refuses ` +
-      `it: ${description} (${code}). The stream stands as it stood`,
+      `it: ${description} (${code}). ${ROOM} The stream stands as it stood`,
     "wrong",
   );
 }
@@ -129,6 +164,8 @@ export interface Handover {
   readonly subjects: readonly string[];
   /** Whether the login may listen on them. */
   readonly listens: boolean;
+  /** Whether the giving stream refuses what is published: what it has not stored was refused then, and did not fall between. */
+  readonly refuses?: boolean;
 }
 
 /** What came of a handover: messages that fell between and were stored by us, and those of them that may be there twice. */
@@ -148,7 +185,8 @@ const PATIENCE_MILLISECONDS = 5_000;
  * @throws CommandError, with the subjects where they were.
  */
 export async function handOver(session: Session, handover: Handover): Promise<Gap> {
-  const { give, take, subjects, listens } = handover;
+  const { give, take, subjects } = handover;
+  const listens = handover.listens && handover.refuses !== true;
   // First what is stored, then what is heard: whatever is heard is then among what was stored since, or was not stored.
   const before = await lastSequences(session, handover);
   const between = listens ? await Listener.open(session, subjects) : undefined;
@@ -166,26 +204,47 @@ const update = (session: Session, { stream }: Side, config: object): Promise<Ans
 async function exchange(session: Session, give: Side | undefined, take: Side): Promise<void> {
   const giving = give ? update(session, give, give.config) : Promise.resolve({} as Answered);
   const [given, first] = await Promise.all([giving, update(session, take, take.config)]);
-  if (given.error) throw refusal(session, `stream ${give?.stream} does not give its subjects up`, given);
+  if (given.error)
+    throw await refusal(session, { what: `stream ${give?.stream} does not give its subjects up`, ...given });
   // A server that works on both at once may refuse the second, which is then asked again. Never twice at a time: two
   // updates of one stream at once leave it with two subscriptions, and it stores every message twice.
   const deadline = Date.now() + PATIENCE_MILLISECONDS;
   for (let answer = first; answer.error !== undefined; answer = await update(session, take, take.config)) {
     if (answer.error.err_code === SUBJECTS_OVERLAP && Date.now() < deadline) continue;
     if (give?.before) await update(session, give, give.before);
-    throw refusal(session, `stream ${take.stream} cannot take the subjects`, answer);
+    throw await refusal(session, { what: `stream ${take.stream} cannot take the subjects`, take, ...answer });
   }
 }
 
-const refusal = ({ server }: Session, what: string, { error }: Answered): CommandError =>
-  new CommandError(`${what}: ${server} says ${error?.description} (${error?.err_code})`, "wrong");
+/** NATS' words; where another stream has the subjects, which one, and how the repair gets them back. */
+async function refusal(
+  session: Session,
+  { what, take, error }: Answered & { readonly what: string; readonly take?: Side },
+): Promise<CommandError> {
+  const said = `${what}: ${session.server} says ${error?.description} (${error?.err_code})`;
+  const { subjects = [] } = (take?.config ?? {}) as Partial<StreamConfig>;
+  if (take === undefined || error?.err_code !== SUBJECTS_OVERLAP) return new CommandError(said, "wrong");
+  const deadline = new Deadline(PATIENCE_MILLISECONDS);
+  const names = await Promise.all(subjects.map((subject) => session.streamsWith(subject, deadline).catch(() => [])));
+  const others = [...new Set(names.flat())].filter((name) => name !== take.stream);
+  if (others.length === 0) return new CommandError(said, "wrong");
+  const advice =
+    `${others.join(", ")} has been given them meanwhile: take what is in it and remove it (nats stream rm ${quoted(others[0] ?? "")}), ` +
+    "or take the subjects from it (nats stream edit ... --subjects)";
+  return new CommandError(`${said}. ${advice}`, "wrong");
+}
 
-async function lastSequences(session: Session, { give, take }: Handover): Promise<Map<string, number>> {
-  const found = new Map<string, number>();
+/** A side of a handover, and the last sequence of its stream before it. */
+interface Before extends Side {
+  readonly last: number;
+}
+
+async function lastSequences(session: Session, { give, take }: Handover): Promise<Before[]> {
+  const found: Before[] = [];
   for (const side of [give, take]) {
     if (!side) continue;
     const info = await session.streamInfo(side.stream, new Deadline(PATIENCE_MILLISECONDS));
-    found.set(side.stream, info?.state.last_seq ?? 0);
+    found.push({ ...side, last: info?.state.last_seq ?? 0 });
   }
   return found;
 }
@@ -194,40 +253,52 @@ async function lastSequences(session: Session, { give, take }: Handover): Promis
 async function settle(
   session: Session,
   take: Side,
-  { before, between }: { before: ReadonlyMap<string, number>; between: Listener },
+  { before, between }: { before: readonly Before[]; between: Listener },
 ): Promise<Gap> {
   const heard = await between.end();
   if (heard.length === 0) return { caught: 0, doubtful: 0 };
-  const stored = new Map<string, number>();
+  const stored: Stored[] = [];
   let taken = 0;
   let seen = 0;
-  for (const [stream, last] of before) {
+  for (const { stream, last, config } of before) {
     await untilStored(session, stream);
     const info = await session.streamInfo(stream, new Deadline(PATIENCE_MILLISECONDS));
     const now = info?.state.last_seq ?? last;
     taken += now - last;
+    const since = new Stored(config);
     for await (const message of readMessages(session, stream, { from: last + 1, to: now })) {
       seen++;
-      const content = contentOf(message);
-      stored.set(content, (stored.get(content) ?? 0) + 1);
+      since.add(message);
     }
+    stored.push(since);
   }
   const open = heard.filter((message) => {
-    const content = contentOf(received(message));
-    const left = stored.get(content) ?? 0;
-    stored.set(content, left - 1);
-    return left <= 0;
+    const content = received(message);
+    return !stored.some((each) => each.take(content));
   });
-  // What was stored and taken by a worker before we looked cannot be distinguished from what was not stored.
-  const doubtful = Math.min(taken - seen, open.length);
+  const replies = repliesTo(heard);
+  let caught = 0;
   for (const message of open) {
     const answer = await publish(session, message.subject, received(message));
     if (answer.stream !== undefined && answer.stream !== take.stream) continue;
-    if (message.reply) session.connection.publish(message.reply, JSON.stringify(answer));
+    if (answer.stream !== undefined && answer.error === undefined && !answer.duplicate) caught++;
+    for (const reply of replies.get(contentOf(received(message))) ?? [])
+      session.connection.publish(reply, JSON.stringify(answer));
   }
   // What is not with the server yet goes with this process.
   await flush(session);
-  return { caught: open.length, doubtful };
+  // What was stored and taken by a worker before we looked cannot be distinguished from what was not stored.
+  return { caught, doubtful: Math.min(taken - seen, caught) };
+}
+
+/** Who waits for an answer, by content: which of two publishes of the same has been answered cannot be told, and both may be. */
+function repliesTo(heard: readonly Msg[]): Map<string, string[]> {
+  const replies = new Map<string, string[]>();
+  for (const message of heard) {
+    const content = contentOf(received(message));
+    if (message.reply) replies.set(content, [...(replies.get(content) ?? []), message.reply]);
+  }
+  return replies;
 }
 
 /**
@@ -282,22 +353,4 @@ async function flush({ connection, server }: Session): Promise<void> {
   } catch (error) {
     throw new ConnectError("closed", `the connection to ${server} broke (${(error as Error).message})`);
   }
-}
-
-/** The stored messages that are not in the stream yet, out of a batch that an interruption cut off. */
-export function unwritten<T extends Pick<Message, "subject" | "headers" | "data">>(
-  batch: readonly T[],
-  present: readonly Message[],
-): T[] {
-  const there = new Map<string, number>();
-  for (const message of present) {
-    const content = contentOf(message);
-    there.set(content, (there.get(content) ?? 0) + 1);
-  }
-  return batch.filter((message) => {
-    const content = contentOf(message);
-    const left = there.get(content) ?? 0;
-    there.set(content, left - 1);
-    return left <= 0;
-  });
 }

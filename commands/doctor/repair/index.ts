@@ -1,19 +1,20 @@
 import { checkContract, observe } from "../../../contract/check";
 import { openSession } from "../../../contract/nats/connect";
+import type { Deadline } from "../../../contract/deadline";
 import { ensurePlan } from "../../../contract/ensure";
 import { ConnectError } from "../../../contract/errors";
 import type { Observed } from "../../../contract/rules";
 import type { Session } from "../../../contract/nats/session";
 import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
-import { consumersOf } from "./consumers";
-import { placesOf, streamToMake } from "./consumers";
+import { allConsumers, placesOf, streamToMake } from "./consumers";
 import { AGAIN, RepairContext, type RepairOptions } from "./context";
-import { holdingStream, isWhole, noteOf } from "./holding";
+import { givenUp, holdingStream, isWhole, noteOf } from "./holding";
 import { closeJournal, newJournal, readJournal, writeJournal, type Intent, type Journal, type Reason } from "./journal";
 import { Lock, refuseWhereHeld } from "./lock";
-import { intentOf, isEmpty, planRepair, withoutLoss, type Inventory, type RepairPlan } from "./plan";
+import { intentOf, isEmpty, planRepair, withoutLoss, type Follower, type Inventory, type RepairPlan } from "./plan";
 import { mayListen, RecreateSteps } from "./recreate";
+import { LET_IT, refuseWithoutRights } from "./rights";
 import { Renew } from "./renew";
 import { restartDeployment, rolledOut } from "./rollout";
 
@@ -63,8 +64,25 @@ const LEFT_OUT: Readonly<Record<Reason, string>> = {
 
 /** An error of NATS in the middle of a repair, wherever it was met, with how the repair goes on. */
 function withWayOn(error: unknown): unknown {
-  if (!(error instanceof ConnectError) || /Run (it|the same command) again/.test(error.message)) return error;
+  if (!(error instanceof ConnectError) || /[Rr]un (it|the same command) again/.test(error.message)) return error;
+  if (error.problem === "missing-permission") {
+    return new ConnectError(error.problem, `${error.message.replace(/\.$/, "")}. ${LET_IT}`);
+  }
   return new ConnectError(error.problem, `${error.message.replace(/\.$/, "")}. ${AGAIN}.`);
+}
+
+/** The streams that take from a stream; none where the login may not see them. */
+async function followersOf(session: Session, stream: string, deadline: Deadline): Promise<Follower[]> {
+  try {
+    const { items } = await session.streams(deadline);
+    return items.flatMap(({ config: { name, mirror, sources = [] } }): Follower[] => {
+      if (mirror?.name === stream) return [{ name, as: "mirror" }];
+      return sources.some((source) => source.name === stream) ? [{ name, as: "source" }] : [];
+    });
+  } catch (error) {
+    if (error instanceof ConnectError) return [];
+    throw error;
+  }
 }
 
 /** What is done in which order. */
@@ -101,22 +119,24 @@ class Repair extends RepairContext {
   }
 
   /** What only the server knows of what would be replaced. */
-  private async inventory(session: Session, { stream, consumer }: Observed): Promise<Inventory> {
+  private async inventory(session: Session, { stream }: Observed): Promise<Inventory> {
     if (!stream) return { subjects: {}, consumers: [], listens: true };
     const name = this.inputs.stream;
     const manager = await session.connection.jetstreamManager({ checkAPI: false });
-    const [{ state }, consumers, listens] = await Promise.all([
+    const [{ state }, consumers, listens, followers] = await Promise.all([
       manager.streams.info(name, { subjects_filter: ">" }),
-      consumersOf(session, name, consumer),
+      allConsumers(session, name),
       mayListen(session, streamToMake(this.inputs, stream.config).subjects, this),
+      followersOf(session, name, this.deadline()),
     ]);
-    return { subjects: state.subjects ?? {}, consumers, listens };
+    return { subjects: state.subjects ?? {}, consumers, listens, followers };
   }
 
   private async begin(session: Session): Promise<Outcome> {
     const asked = await this.look(session);
     this.refuseWhereBlocked(asked);
     if (isEmpty(asked.plan)) return "nothing-to-do";
+    await refuseWithoutRights(session, asked.plan, this.inputs);
     if (!(await this.options.confirm(asked.intent))) return "declined";
     return this.locked(session, async () => {
       const now = await this.look(session);
@@ -213,8 +233,8 @@ class Repair extends RepairContext {
     if (!note) return undefined;
     const stream = await session.streamInfo(inputs.stream, this.deadline());
     const isOld = stream !== undefined && String(stream.created) === note.oldCreated;
-    const oldStream = { ...(isOld ? stream.config : {}), subjects: [...note.subjects] };
-    const consumers = stream ? await consumersOf(session, inputs.stream, undefined) : [];
+    const oldStream = { ...(isOld ? stream.config : {}), ...givenUp(note) };
+    const consumers = await allConsumers(session, inputs.stream);
     const steps = isOld
       ? [`take over the repair that ${note.host} began at ${note.begun}: the old stream is still there`]
       : [
@@ -285,7 +305,7 @@ class Repair extends RepairContext {
     }
     if (kind === "old" && stream) {
       const { observed } = await observe({ session, inputs: this.inputs, deadline: this.deadline() });
-      const whole = { ...stream, config: { ...stream.config, subjects: journal.oldStream.subjects ?? [] } };
+      const whole = { ...stream, config: { ...stream.config, ...givenUp(journal.oldStream) } };
       const { plan } = await this.look(session, { ...observed, stream: whole });
       if (plan.recreates !== "stream" && (await steps.giveBack())) {
         this.say(`stream ${journal.stream} need not be replaced any more: it has its subjects back`);

@@ -104,6 +104,8 @@ export interface Journal {
   stripped: number;
   /** Highest sequence of the holding stream that is in the new one; messages of it that were repeats and dropped. */
   held: number;
+  /** `created` of the holding stream that this is about: one that was made since begins at its first message. */
+  heldOf?: string;
   repeats: number;
   /** Last sequence of the new stream that is accounted for. */
   tail: number;
@@ -161,6 +163,21 @@ export function newJournal(
   };
 }
 
+/** A journal's facts, each of its kind. */
+const EMPTY: Parameters<typeof newJournal>[0] = {
+  stack: "",
+  stream: "",
+  recreates: "stream",
+  oldCreated: "",
+  oldStream: {},
+  target: { name: "" },
+  promised: { broken: [], steps: [], losses: [], leaves: [] },
+  changes: [],
+  restarts: true,
+  places: [],
+  renews: [],
+};
+
 /** Folder of a stack's repair: `$XDG_STATE_HOME`, else `~/.local/state`, then `noetl-nats/repair/STACK-HASH`. */
 export function repairFolder(stack: string, cluster: string, stream: string): string {
   const state = process.env.XDG_STATE_HOME || path.join(os.homedir(), ".local", "state");
@@ -171,6 +188,8 @@ export function repairFolder(stack: string, cluster: string, stream: string): st
 
 const file = (folder: string): string => path.join(folder, "journal.json");
 export const backupFile = (folder: string): string => path.join(folder, "messages.jsonl");
+/** Messages of the holding stream that have no place in the new one. */
+export const heldFile = (folder: string): string => path.join(folder, "held.jsonl");
 
 /** How one goes on without what this machine remembers of a repair. */
 export const setAside = (folder: string): string =>
@@ -188,7 +207,10 @@ export function readJournal(folder: string): Journal | undefined {
     text = fs.readFileSync(file(folder), "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new CommandError(`${file(folder)} cannot be read (${(error as Error).message})`, "wrong");
+    throw new CommandError(
+      `${file(folder)} cannot be read (${(error as Error).message}). Put right who may read it, or ${setAside(folder)}`,
+      "wrong",
+    );
   }
   let found: Partial<Journal> | undefined;
   try {
@@ -196,10 +218,24 @@ export function readJournal(folder: string): Journal | undefined {
   } catch {
     found = undefined;
   }
-  if (found?.format !== FORMAT || typeof found.id !== "string" || typeof found.phase !== "string") {
+  const whole = found && { ...ADDED, ...found };
+  if (!isJournal(whole)) {
     throw new CommandError(`${file(folder)} is not a journal that this version wrote: ${setAside(folder)}`, "wrong");
   }
-  return found as Journal;
+  return whole;
+}
+
+/** What the first journals of this format did not have yet. */
+const ADDED = { whole: true, subscribed: [] };
+
+/** Whether all is there that a journal has from its beginning on, each part of its kind. */
+function isJournal(found: Partial<Journal> | undefined): found is Journal {
+  const kind = (value: unknown): string => (Array.isArray(value) ? "list" : value === null ? "null" : typeof value);
+  const parts = Object.entries(newJournal(EMPTY));
+  return (
+    found?.format === FORMAT &&
+    parts.every(([name, value]) => kind((found as Record<string, unknown>)[name]) === kind(value))
+  );
 }
 
 /** Writes all of `text`; a disk that takes a part of it is reported.  @throws Error */
@@ -213,23 +249,49 @@ export function writeWhole(handle: number, text: string): number {
   return bytes.length;
 }
 
-/** Writes the journal whole or not at all, and on the disk before this returns. */
+/** How one goes on where the disk takes no journal and no backup. */
+export const MAKE_ROOM =
+  "Make room there, or let this user write there; before a repair has begun XDG_STATE_HOME sets another place. Then run the same " +
+  "command again";
+
+/**
+ * Writes the journal whole or not at all, and on the disk before this returns.
+ *
+ * @throws CommandError where the disk does not take it.
+ */
 export function writeJournal(folder: string, journal: Journal): void {
-  const unfinished = `${file(folder)}.new`;
-  fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const handle = fs.openSync(unfinished, "w", 0o600);
   try {
-    writeWhole(handle, `${JSON.stringify(journal, undefined, 2)}\n`);
-    fs.fsyncSync(handle);
-  } finally {
-    fs.closeSync(handle);
+    fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+    const { handle, unfinished } = openNew(file(folder));
+    try {
+      writeWhole(handle, `${JSON.stringify(journal, undefined, 2)}\n`);
+      fs.fsyncSync(handle);
+    } finally {
+      fs.closeSync(handle);
+    }
+    fs.renameSync(unfinished, file(folder));
+  } catch (error) {
+    throw new CommandError(
+      `the journal ${file(folder)} could not be written: ${(error as Error).message}. ${MAKE_ROOM}`,
+      "wrong",
+    );
   }
-  fs.renameSync(unfinished, file(folder));
+}
+
+/** A file that takes the place of `final` once it is whole: never what somebody has put, or linked, at its name. */
+export function openNew(final: string): { readonly handle: number; readonly unfinished: string } {
+  const unfinished = `${final}.new`;
+  fs.rmSync(unfinished, { force: true });
+  return { handle: fs.openSync(unfinished, "wx", 0o600), unfinished };
 }
 
 /** Ends a repair: its folder goes, or is put aside under the name that is returned where `keep` says so. */
 export function closeJournal(folder: string, journal: Journal, keep: boolean): string | undefined {
   if (!keep) {
+    // The folder may be a link to another place, which only its own files are removed from.
+    for (const each of [file(folder), backupFile(folder), heldFile(folder)]) {
+      for (const name of [each, `${each}.new`]) fs.rmSync(name, { force: true });
+    }
     fs.rmSync(folder, { recursive: true, force: true });
     return undefined;
   }

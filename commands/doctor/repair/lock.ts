@@ -7,9 +7,15 @@ import { ConnectError } from "../../../contract/errors";
 import { lockStream } from "../../../contract/rules/rule";
 import type { Session } from "../../../contract/nats/session";
 import { CommandError } from "../../shared/exit";
+import { quoted } from "../text";
 import { ask, getMessage, WRONG_LAST_SEQUENCE, type Answered } from "./messages";
 
 export { lockStream };
+
+/** What helps where NATS refuses one of a repair's own streams. */
+export const ROOM =
+  "A repair needs three streams of its own for a moment: where the account has a limit, raise it, or remove what nobody needs " +
+  "(nats stream report), and run the same command again.";
 
 /** How long a hold lasts without being renewed, in seconds: the stream's `max_age`, so that one clock alone counts. */
 export const LEASE_SECONDS = 20;
@@ -18,9 +24,11 @@ const RENEWAL_MILLISECONDS = 4_000;
 /** A hold that was not renewed for so long is renewed before anything is changed. */
 const FRESH_MILLISECONDS = 8_000;
 const ANSWER_MILLISECONDS = 5_000;
+/** How often the lock is tried for where others come and go. */
+const MOST_TRIES = 20;
 const NANOSECONDS = 1e9;
 
-const lockSubject = (stream: string): string => `noetl-nats.repair-lock.${stream}`;
+export const lockSubject = (stream: string): string => `noetl-nats.repair-lock.${stream}`;
 
 /** Who holds a lock, as its message has it. */
 interface Holder {
@@ -76,8 +84,28 @@ function hasEnded({ machine, process: pid, started, token }: Holder): boolean {
 async function holderOf(session: Session, stream: string): Promise<{ holder: Holder; sequence: number } | undefined> {
   const found = await getMessage(session, lockStream(stream), { last_by_subj: lockSubject(stream) });
   if (!found) return undefined;
-  return { holder: JSON.parse(found.data.toString()) as Holder, sequence: found.sequence };
+  const holder = holderIn(found.data.toString());
+  if (holder === undefined) throw foreign(stream, "holds a message that no repair wrote");
+  return { holder, sequence: found.sequence };
 }
+
+function holderIn(text: string): Holder | undefined {
+  try {
+    const found = JSON.parse(text) as Partial<Holder> | null;
+    const texts = [found?.who, found?.host, found?.machine, found?.started, found?.since, found?.token];
+    return texts.every((each) => typeof each === "string") ? (found as Holder) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The lock's stream is there and is not one that a repair made. */
+const foreign = (stream: string, why: string): CommandError =>
+  new CommandError(
+    `stream ${lockStream(stream)}, which the repair needs as a lock, ${why}. Look what is in it, and remove it (nats stream rm ` +
+      `${quoted(lockStream(stream))}); then run the same command again. Nothing was changed`,
+    "wrong",
+  );
 
 function heldBy({ who, host, process: pid, since }: Holder, stream: string): CommandError {
   return new CommandError(
@@ -132,8 +160,10 @@ export class Lock {
       const answer = await put(session, { stream, holder, sequence: held?.sequence ?? 0 });
       if (answer.seq) return new Lock(session, { stream, holder, sequence: answer.seq });
       if (answer.error && answer.error.err_code !== WRONG_LAST_SEQUENCE) {
-        throw new CommandError(`NATS refused the lock of the repair: ${answer.error.description}`, "wrong");
+        throw foreign(stream, `does not take it: ${session.server} says ${answer.error.description}`);
       }
+      // Whoever was faster has given it back already; else nothing stores it there.
+      if (tries > MOST_TRIES) throw foreign(stream, "does not take it");
     }
   }
 
@@ -193,8 +223,9 @@ async function put(session: Session, { stream, holder, sequence }: Hold): Promis
       if ((error as { code?: string }).code !== "503") throw closedBy(session, error as Error);
       return undefined;
     });
-  const answer = reply?.json<Answered & { seq?: number }>() ?? {};
-  return answer.error ? { error: answer.error } : answer;
+  const answer = reply?.json<Answered & { seq?: number; stream?: string }>() ?? {};
+  if (answer.error) return { error: answer.error };
+  return answer.stream === lockStream(stream) ? answer : {};
 }
 
 const closedBy = (session: Session, error: Error): ConnectError =>
@@ -221,7 +252,7 @@ async function createLockStream(session: Session, stream: string, replicas: numb
   }
   throw new CommandError(
     `the repair needs a stream ${config.name} for a moment, as a lock, and NATS refuses it: ` +
-      `${last.error?.description} (${last.error?.err_code}). Nothing was changed`,
+      `${last.error?.description} (${last.error?.err_code}). ${ROOM} Nothing was changed`,
     "wrong",
   );
 }

@@ -7,7 +7,7 @@ import { ConnectError } from "../../../contract/errors";
 import type { Session } from "../../../contract/nats/session";
 import { EXPECTED_STREAM, literalOf } from "../../../contract/probe";
 import { CommandError } from "../../shared/exit";
-import { backupFile, setAside, writeWhole, type Journal } from "./journal";
+import { backupFile, MAKE_ROOM, openNew, setAside, writeWhole, type Journal } from "./journal";
 
 /** Requests that are under way at once. */
 export const BATCH = 64;
@@ -44,10 +44,15 @@ export async function ask<T>(session: Session, subject: string, body: object): P
   }
 }
 
-export function unanswered({ server }: Session, error: NatsError, what: string): ConnectError {
-  return error.code === "TIMEOUT"
-    ? new ConnectError("no-answer", `waited ${ANSWER_MILLISECONDS / 1000} s for ${server} to answer ${what}`)
-    : new ConnectError("closed", `the connection to ${server} broke at ${what} (${error.message})`);
+export function unanswered({ server, login }: Session, error: NatsError, what: string): ConnectError {
+  switch (String(error.code)) {
+    case "TIMEOUT":
+      return new ConnectError("no-answer", `waited ${ANSWER_MILLISECONDS / 1000} s for ${server} to answer ${what}`);
+    case "PERMISSIONS_VIOLATION":
+      return new ConnectError("missing-permission", `${login} lacks a permission at ${server}: ${error.message}`);
+    default:
+      return new ConnectError("closed", `the connection to ${server} broke at ${what} (${error.message})`);
+  }
 }
 
 interface GetAnswer {
@@ -116,14 +121,14 @@ export async function saveMessages(
   folder: string,
 ): Promise<Pick<Journal, "saved" | "bytes" | "digest" | "lastSequence">> {
   const hash = crypto.createHash("sha256");
-  // An earlier backup stays until this one is whole.
-  const unfinished = `${backupFile(folder)}.new`;
   let handle: number | undefined;
   let saved = 0;
   let bytes = 0;
   try {
     fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
-    handle = fs.openSync(unfinished, "w", 0o600);
+    // An earlier backup stays until this one is whole.
+    const opened = openNew(backupFile(folder));
+    handle = opened.handle;
     for await (const { sequence, subject, time, headers, data } of readMessages(session, stream, { from, to: last })) {
       const line: Line = {
         sequence,
@@ -141,12 +146,11 @@ export async function saveMessages(
     // What the disk says counts, not what was handed to it.
     const size = fs.fstatSync(handle).size;
     if (size !== bytes) throw new Error(`${size} of ${bytes} bytes are there`);
-    fs.renameSync(unfinished, backupFile(folder));
+    fs.renameSync(opened.unfinished, backupFile(folder));
   } catch (error) {
     if (error instanceof ConnectError || error instanceof CommandError) throw error;
     throw new CommandError(
-      `the backup ${backupFile(folder)} could not be written: ${(error as Error).message}. Make room there, or set ` +
-        "XDG_STATE_HOME to another place, and run the same command again",
+      `the backup ${backupFile(folder)} could not be written: ${(error as Error).message}. ${MAKE_ROOM}`,
       "wrong",
     );
   } finally {
@@ -277,10 +281,20 @@ export function contentOf({ subject, headers, data }: Pick<Message, "subject" | 
 
 /** A message as it comes in, not yet stored. */
 export function received(message: Msg): Pick<Message, "subject" | "headers" | "data"> {
-  const headers = message.headers as unknown as { encode(): Uint8Array } | undefined;
-  return {
-    subject: message.subject,
-    headers: headers ? Buffer.from(headers.encode()) : Buffer.alloc(0),
-    data: Buffer.from(message.data),
-  };
+  return { subject: message.subject, headers: headersOf(message), data: Buffer.from(message.data) };
+}
+
+/** What nats.js' messages hold within. */
+interface Raw {
+  readonly _msg: { readonly hdr: number };
+  readonly _rdata: Uint8Array;
+}
+
+/**
+ * The header bytes as they came, which are what a stream stores. nats.js' own headers put values of one name together, take what
+ * is not UTF-8 for something else, and fail at names that the server lets through.
+ */
+function headersOf(message: Msg): Buffer {
+  const { _msg: { hdr: length } = { hdr: -1 }, _rdata: bytes } = message as unknown as Partial<Raw>;
+  return length > 0 && bytes !== undefined ? Buffer.from(bytes.subarray(0, length)) : Buffer.alloc(0);
 }

@@ -6,7 +6,7 @@ import { checkName, evaluateRules, type Observed, type RuleResult } from "../../
 import { holdingStream } from "../../../contract/rules/rule";
 import { subjectsCover } from "../../../contract/subjects";
 import { plural } from "../../../contract/wording";
-import { quoted } from "../text";
+import { capped, quoted } from "../text";
 import { longer, outOfOrder, streamToMake } from "./consumers";
 import type { Intent } from "./journal";
 import { isFixed } from "./recreate";
@@ -55,6 +55,14 @@ export interface Inventory {
   readonly consumers: readonly ConsumerInfo[];
   /** Whether the login may listen on what is published, which is what catches it between two streams. */
   readonly listens: boolean;
+  /** Streams that take from this one; none where the login may not ask. */
+  readonly followers?: readonly Follower[];
+}
+
+/** A stream that takes what another one stores. */
+export interface Follower {
+  readonly name: string;
+  readonly as: "mirror" | "source";
 }
 
 const NO_IMPACT: Impact = {
@@ -284,7 +292,10 @@ function stepsOf(plan: RepairPlan, inputs: ContractInputs, { folder, target, inv
 }
 
 /** What is lost by it, in words; empty where nothing is. */
-function lossesOf({ recreates, impact }: RepairPlan, { inventory: { listens }, target }: Known): string[] {
+function lossesOf(
+  { recreates, impact }: RepairPlan,
+  { inventory: { listens, followers = [] }, target }: Known,
+): string[] {
   const refusals = "NoETL refuses to have one claimed twice";
   return [
     ...(impact.inFlight > 0
@@ -296,10 +307,12 @@ function lossesOf({ recreates, impact }: RepairPlan, { inventory: { listens }, t
             `NATS does not tell which, so they are delivered again, and ${refusals}`,
         ]
       : []),
-    ...Object.entries(impact.leftOut).map(
+    ...capped(
+      Object.entries(impact.leftOut),
       ([subject, count]) =>
         `${plural(count, "message")} on ${subject}, which the new stream does not store: kept in the backup only`,
     ),
+    ...(recreates === "stream" ? followers.map(followerWords) : []),
     ...impact.goAway.map((name) => `consumer ${name}, which is not durable: whoever uses it must make it again`),
     ...(recreates === "consumer" && impact.comeBack.length > 0 && impact.unacknowledged > 0
       ? [`messages that are published again reach consumer ${impact.comeBack.join(", ")} a second time`]
@@ -324,6 +337,13 @@ function lossesOf({ recreates, impact }: RepairPlan, { inventory: { listens }, t
       : []),
   ];
 }
+
+/** A new stream counts from 1 again, and holds what is written back as if it were new. */
+const followerWords = ({ name, as }: Follower): string =>
+  as === "mirror"
+    ? `stream ${name} mirrors it and goes on by number: it lacks what the new stream stores below the number that it has come to. ` +
+      "Remove it and make it again when the repair is done"
+    : `stream ${name} takes from it, and gets once more what is written back`;
 
 /** What the user is asked about a plan. */
 export function intentOf(plan: RepairPlan, inputs: ContractInputs, known: Known): Intent {

@@ -1,33 +1,34 @@
 /** The steps by which a stream is replaced without losing a message, and without refusing one. */
-import * as fs from "node:fs";
-import * as path from "node:path";
-import type { ConsumerInfo, StreamConfig, StreamInfo } from "nats";
+import type { StreamConfig, StreamInfo } from "nats";
+import { consumerTerms } from "../../../contract/inputs";
 import type { Session } from "../../../contract/nats/session";
 import { subjectsCover } from "../../../contract/subjects";
 import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
 import { quoted } from "../text";
-import { consumersOf, advance, createConsumer, joinSubjects, placesOf, takeUpTo } from "./consumers";
+import { advance, allConsumers, createConsumer, joinSubjects, placesOf, takeUpTo } from "./consumers";
 import type { RepairContext } from "./context";
+import { Draining } from "./draining";
 import { Filling } from "./filling";
 import {
   createHolding,
   frozenSubject,
+  givenUp,
   handOver,
   holdingStream,
   inlet,
   marked,
   noteOf,
   parkedSubject,
+  trialStream,
   trialSubject,
-  unwritten,
   type Gap,
+  type Handover,
   type Side,
 } from "./holding";
-import { backupFile, writeJournal, writeWhole, type Journal, type Place, type Reason } from "./journal";
+import { backupFile, FROZEN_SUBJECT, writeJournal, type Journal, type Place, type Reason } from "./journal";
 import {
   ask,
-  BATCH,
   checkBackup,
   contentOf,
   isForeign,
@@ -39,6 +40,8 @@ import {
   type Answered,
   type Message,
 } from "./messages";
+import { ROOM } from "./lock";
+import { unwritten } from "./stored";
 import { messageId, SHORT_WINDOW_MILLISECONDS, Writer } from "./writer";
 
 /** What stands in NATS. */
@@ -61,6 +64,15 @@ export type Progress = Pick<Journal, "phase" | "lastSequence" | "digest" | "line
 /** A sealed stream and a mirror take no message and no change: they need not, and cannot, be frozen. */
 export const isFixed = ({ config }: Pick<StreamInfo, "config">): boolean =>
   Boolean(config.sealed) || config.mirror !== undefined;
+
+/** A stream that has reached a limit and refuses what is published. */
+function isFull({ config, state }: Pick<StreamInfo, "config" | "state">): boolean {
+  const reached = (used: number, limit = -1): boolean => limit > 0 && used >= limit;
+  return (
+    String(config.discard) === "new" &&
+    (reached(state.messages, config.max_msgs) || reached(state.bytes, config.max_bytes))
+  );
+}
 
 /**
  * What is to be done next, by what stands in NATS. The journal alone never decides: an operator, NoETL's own start or a
@@ -93,12 +105,15 @@ const ROUNDS = 20;
 export class RecreateSteps {
   /** Whether the login may listen on what is published. */
   private listens: boolean | undefined;
+  private readonly draining: Draining;
 
   constructor(
     private readonly context: RepairContext,
     private readonly session: Session,
     readonly journal: Journal,
-  ) {}
+  ) {
+    this.draining = new Draining({ context, session, journal });
+  }
 
   private get holding(): string {
     return holdingStream(this.journal.stream);
@@ -172,8 +187,11 @@ export class RecreateSteps {
       // Nothing is published that a sealed stream would take; its subjects become free when it goes.
       if (!holds) return context.reach(journal, "frozen");
     } else {
-      const take: Side = { stream: this.holding, config: { ...info.config, subjects }, before: info.config };
-      this.tell(await this.handOver(give, take, subjects));
+      // Whoever listens to what the stream republishes goes on hearing it.
+      const { republish } = journal.target;
+      const config = { ...info.config, subjects, ...(republish ? { republish } : {}) };
+      const take: Side = { stream: this.holding, config, before: info.config };
+      this.tell(await this.handOver({ give, take, subjects, refuses: stream !== undefined && isFull(stream) }));
     }
     if (kind === "old") {
       context.reach(journal, "frozen");
@@ -181,14 +199,16 @@ export class RecreateSteps {
     }
   }
 
+  /** It takes nothing any more, from other streams neither: what it holds could not be saved while it grows. */
   private frozen({ config }: StreamInfo): Side {
     const { stream, id } = this.journal;
-    return { stream, config: { ...config, subjects: [frozenSubject(id)] }, before: config };
+    const { sources: _sources, republish: _republish, ...rest } = config;
+    return { stream, config: { ...rest, subjects: [frozenSubject(id)] }, before: config };
   }
 
-  private async handOver(give: Side | undefined, take: Side, subjects: readonly string[]): Promise<Gap> {
-    this.listens ??= await mayListen(this.session, subjects, this.context);
-    return handOver(this.session, { give, take, subjects, listens: this.listens });
+  private async handOver(move: Omit<Handover, "listens">): Promise<Gap> {
+    this.listens ??= await mayListen(this.session, move.subjects, this.context);
+    return handOver(this.session, { ...move, listens: this.listens });
   }
 
   private tell({ caught, doubtful }: Gap): void {
@@ -211,7 +231,7 @@ export class RecreateSteps {
   private async capture(): Promise<StreamInfo | undefined> {
     const { session, journal, context } = this;
     const details = await ask<StreamInfo>(session, `STREAM.INFO.${journal.stream}`, { deleted_details: true });
-    const consumers: ConsumerInfo[] = await consumersOf(session, journal.stream, undefined);
+    const consumers = await allConsumers(session, journal.stream);
     journal.places = placesOf(context.inputs, consumers);
     const deleted = new Set((details.state as { deleted?: number[] | null }).deleted ?? []);
     journal.gone = [];
@@ -248,28 +268,65 @@ export class RecreateSteps {
     context.say(`removed stream ${journal.stream}`);
   }
 
-  /** What NATS would refuse of the new stream is known before the old one goes. */
+  /** What NATS would refuse of the new stream, and of what hands its commands out, is known before the old one goes. */
   private async tryTarget(): Promise<void> {
     const { session, journal, context } = this;
-    const name = `${journal.stream}-repair-trial`;
-    const body = { ...this.closed(), name, subjects: [trialSubject(journal.id)] };
-    const { error } = await ask<Answered>(session, `STREAM.CREATE.${name}`, { ...body, subject_transform: undefined });
-    await ask<Answered>(session, `STREAM.DELETE.${name}`, {});
+    const name = trialStream(journal.stream);
+    await this.clearTrial(name);
+    const body = { ...this.closed(), name, subjects: [trialSubject(journal.id)], subject_transform: undefined };
+    const { error } = await ask<Answered>(session, `STREAM.CREATE.${name}`, body);
+    const left = `Stream ${journal.stream} is not removed`;
     if (error) {
       throw new CommandError(
-        `NATS refuses the stream that is to take the place of ${journal.stream}: ${error.description} ` +
-          `(${error.err_code}). Stream ${journal.stream} is not removed`,
+        `NATS refuses the stream that is to take the place of ${journal.stream}, tried as ${name}: ${error.description} ` +
+          `(${error.err_code}). ${ROOM} ${left}`,
+        "wrong",
+      );
+    }
+    const refusals = await this.tryConsumers(name).finally(() => ask<Answered>(session, `STREAM.DELETE.${name}`, {}));
+    if (refusals.length > 0) {
+      throw new CommandError(
+        `NATS refuses what is to hand commands to the workers: ${refusals.join("; ")}. Raise that limit of the account, or lower the ` +
+          `setting. ${left}`,
         "wrong",
       );
     }
     context.step();
   }
 
+  /** Removes what an interrupted trial left, and nothing else of that name. */
+  private async clearTrial(name: string): Promise<void> {
+    const { session, journal, context } = this;
+    const found = await session.streamInfo(name, context.deadline());
+    if (!found) return;
+    if (!found.config.subjects?.every((subject) => subject.startsWith(`${FROZEN_SUBJECT}.`))) {
+      throw new CommandError(
+        `stream ${name} is there and does not belong to a repair, which makes one of that name for a moment. Look what is in it, and ` +
+          `remove it (nats stream rm ${quoted(name)}) before the repair is run again. Stream ${journal.stream} is not removed`,
+        "wrong",
+      );
+    }
+    await ask<Answered>(session, `STREAM.DELETE.${name}`, {});
+  }
+
+  /** Why the contract's own consumers could not be made: what is written back would be there for nobody. */
+  private async tryConsumers(stream: string): Promise<string[]> {
+    const own = consumerTerms(this.context.inputs).map(({ name }) => name);
+    const refusals: string[] = [];
+    for (const place of this.journal.places.filter(({ name }) => own.includes(name))) {
+      const { error } = await createConsumer(this.session, stream, place);
+      if (error) refusals.push(`consumer ${place.name}, ${error.description} (${error.err_code})`);
+    }
+    return refusals;
+  }
+
   /** The new stream while the repair alone writes to it. */
   private closed(): Partial<StreamConfig> & { name: string } {
     const { id } = this.journal;
+    // What is written back is not republished: whoever listens has had it.
+    const { republish: _republish, ...config } = marked(this.journal);
     return {
-      ...marked(this.journal),
+      ...config,
       subjects: [`${inlet(id)}.>`],
       subject_transform: { src: `${inlet(id)}.>`, dest: ">" },
       duplicate_window: SHORT_WINDOW_MILLISECONDS * 1e6,
@@ -334,12 +391,14 @@ export class RecreateSteps {
   /** The holding stream gives the subjects to another. */
   private async takeBack(holding: StreamInfo | undefined, take: Side): Promise<void> {
     const { journal } = this;
+    const { republish: _republish, ...parked } = holding?.config ?? {};
     const give = holding && {
       stream: this.holding,
-      config: { ...holding.config, subjects: [parkedSubject(journal.id)] },
+      config: { ...parked, subjects: [parkedSubject(journal.id)] },
       before: holding.config,
     };
-    this.tell(await this.handOver(give, take, (take.config as Partial<StreamConfig>).subjects ?? []));
+    const { subjects = [] } = take.config as Partial<StreamConfig>;
+    this.tell(await this.handOver({ give, take, subjects }));
   }
 
   /**
@@ -357,7 +416,11 @@ export class RecreateSteps {
       const { error } = await createConsumer(session, stream, place);
       if (error) there = await session.consumerInfo(stream, place.name, context.deadline());
       if (error && !there) {
-        journal.failed.push(`consumer ${place.name} could not be made: ${error.description} (${error.err_code})`);
+        const failure = `consumer ${place.name} could not be made: ${error.description} (${error.err_code})`;
+        const isOwn = consumerTerms(context.inputs).some(({ name }) => name === place.name);
+        // What is written behind its place would be there for nobody.
+        if (isOwn) throw new CommandError(failure, "wrong");
+        journal.failed.push(failure);
         return;
       }
     }
@@ -385,19 +448,24 @@ export class RecreateSteps {
     const { session, journal, context } = this;
     await checkBackup(context.folder, journal);
     const alone = !open;
-    const writer = new Writer(session, journal.stream, alone ? `${inlet(journal.id)}.` : "");
+    const writer = new Writer(session, { stream: journal.stream, prefix: alone ? `${inlet(journal.id)}.` : "" });
     const filling = new Filling({ session, journal, context }, writer, await this.cutOff());
     const now = info?.ts ? new Date(info.ts).getTime() : Date.now();
     // Where others write to the stream, too, none can be brought to a place in it: they begin before what is written.
     if (!alone) for (const place of journal.places) await this.subscribe(place, false);
-    const isRead = (await consumersOf(session, journal.stream, undefined)).length > 0;
+    const isRead = (await allConsumers(session, journal.stream)).length > 0;
     const waiting = journal.places
       .filter(({ name }) => !journal.subscribed.includes(name))
       .sort((a, b) => a.floor - b.floor);
 
     const gone = new Set(journal.gone);
+    const remembered = alone ? await this.remembersFrom(now) : Infinity;
     for await (const message of savedMessages(context.folder)) {
       if (filling.skips()) continue;
+      if (message.sequence === remembered) {
+        await filling.flush();
+        await this.remember();
+      }
       while (waiting[0] && waiting[0].floor < message.sequence) {
         await filling.flush();
         await this.subscribe(waiting[0]);
@@ -414,6 +482,36 @@ export class RecreateSteps {
     journal.line = journal.saved;
     context.reach(journal, open ? "opened" : "restored");
     context.say(`wrote ${plural(journal.written, "message")} back`);
+  }
+
+  /**
+   * The sequence of the backup from which on the new stream is to know the identifiers that the old one still knew: a publish that
+   * is tried again when all is over is stored once then, too. None where two of those messages share one.
+   */
+  private async remembersFrom(now: number): Promise<number> {
+    const { oldStream, target } = this.journal;
+    const window = Math.min(oldStream.duplicate_window ?? 0, target.duplicate_window ?? 0) / 1e6;
+    const ids = new Set<string>();
+    let first = Infinity;
+    for await (const message of savedMessages(this.context.folder)) {
+      const id = messageId(message);
+      if (id === "" || now - message.time.getTime() >= window) continue;
+      if (ids.has(id)) return Infinity;
+      ids.add(id);
+      first = Math.min(first, message.sequence);
+    }
+    return first;
+  }
+
+  /** The new stream knows from now on what it has been given, for as long as it will later on. */
+  private async remember(): Promise<void> {
+    const { session, journal, context } = this;
+    const info = await session.streamInfo(journal.stream, context.deadline());
+    const { duplicate_window: window } = journal.target;
+    if (!info || window === undefined || info.config.duplicate_window === window) return;
+    const subject = `STREAM.UPDATE.${journal.stream}`;
+    const body = { ...info.config, duplicate_window: window };
+    await context.change(session, { subject, body, what: `to have stream ${journal.stream} know repeats` });
   }
 
   /** One message of the backup: it is written back, or left out. */
@@ -506,6 +604,7 @@ export class RecreateSteps {
   private async open({ holding }: Live): Promise<void> {
     const { session, journal, context } = this;
     for (const place of journal.places) await this.subscribe(place, false);
+    await this.remember();
     const prefix = `${inlet(journal.id)}.`;
     for (let round = 0; round < ROUNDS && (await this.drain(prefix)) > FEW; round++) context.step();
     context.step();
@@ -519,109 +618,8 @@ export class RecreateSteps {
   }
 
   /** Moves what the holding stream took; gives how many messages that were. */
-  async drain(prefix = ""): Promise<number> {
-    const { session, journal, context } = this;
-    const writer = new Writer(session, journal.stream, prefix);
-    await untilStored(session, this.holding);
-    const info = await session.streamInfo(this.holding, context.deadline());
-    if (!info) return 0;
-    const { first_seq: first, last_seq: last, messages } = info.state;
-    if (messages === 0 || last <= journal.held) return 0;
-    const ids = await this.knownIds();
-    const age = journal.target.max_age ?? 0;
-    const now = info.ts ? new Date(info.ts).getTime() : Date.now();
-    let batch: Message[] = [];
-    let moved = 0;
-    let upTo = journal.held;
-    const flush = async (): Promise<void> => {
-      if (upTo === journal.held) return;
-      context.step();
-      await context.lock?.check();
-      context.point("moving");
-      const open = await this.resumeHeld(batch);
-      journal.batch = open.map(({ sequence }) => sequence);
-      journal.tail = (await session.streamInfo(journal.stream, context.deadline()))?.state.last_seq ?? 0;
-      this.write();
-      const results = await writer.write(open);
-      for (const [index, { refused }] of results.entries()) {
-        const message = open[index];
-        if (refused === undefined || !message) continue;
-        this.keep(message, "refused");
-        context.say(`a message of ${this.holding} was refused: ${refused}`);
-      }
-      journal.held = upTo;
-      delete journal.batch;
-      this.write();
-      await ask(session, `STREAM.PURGE.${this.holding}`, { seq: upTo + 1 });
-      moved += batch.length;
-      batch = [];
-    };
-    for await (const message of readMessages(session, this.holding, {
-      from: Math.max(first, journal.held + 1),
-      to: last,
-    })) {
-      const id = messageId(message);
-      if (id !== "" && ids.has(id) && message.time.getTime() - (ids.get(id) ?? 0) < this.window()) journal.repeats++;
-      else if (age > 0 && now - message.time.getTime() > age / 1e6) this.keep(message, "expired");
-      else {
-        const sent = { ...message, headers: lasting(message.headers) };
-        if (!writer.joins(batch, sent)) await flush();
-        batch.push(sent);
-      }
-      upTo = message.sequence;
-      if (batch.length >= BATCH) await flush();
-    }
-    upTo = last;
-    await flush();
-    return moved;
-  }
-
-  private window(): number {
-    return (this.journal.oldStream.duplicate_window ?? 0) / 1e6;
-  }
-
-  /** Identifiers that the old stream knew: a publish that was tried again meanwhile is a repeat of one of them. */
-  private async knownIds(): Promise<Map<string, number>> {
-    const ids = new Map<string, number>();
-    for await (const message of savedMessages(this.context.folder)) {
-      const id = messageId(message);
-      if (id !== "") ids.set(id, message.time.getTime());
-    }
-    return ids;
-  }
-
-  /** What of a batch is not in the stream yet, where an interruption cut it off. */
-  private async resumeHeld(batch: readonly Message[]): Promise<Message[]> {
-    const { session, journal, context } = this;
-    const cut = new Set(journal.batch ?? []);
-    if (cut.size === 0) return [...batch];
-    await untilStored(session, journal.stream);
-    const info = await session.streamInfo(journal.stream, context.deadline());
-    const present: Message[] = [];
-    const last = info?.state.last_seq ?? 0;
-    for await (const message of readMessages(session, journal.stream, { from: journal.tail + 1, to: last }))
-      present.push(message);
-    const doubtful = batch.filter(({ sequence }) => cut.has(sequence));
-    const missing = new Set(unwritten(doubtful, present));
-    const taken = Math.max(0, last - journal.tail - present.length);
-    journal.doubled += Math.min(taken, missing.size);
-    return batch.filter((message) => !cut.has(message.sequence) || missing.has(message));
-  }
-
-  /** Puts a message of the holding stream beside the backup. */
-  private keep(message: Message, reason: Reason): void {
-    const { journal, context } = this;
-    const { sequence, subject, time, headers, data } = message;
-    const line = { sequence, subject, time, headers: headers.toString("base64"), data: data.toString("base64") };
-    fs.mkdirSync(context.folder, { recursive: true, mode: 0o700 });
-    const handle = fs.openSync(path.join(context.folder, "held.jsonl"), "a", 0o600);
-    try {
-      writeWhole(handle, `${JSON.stringify(line)}\n`);
-      fs.fsyncSync(handle);
-    } finally {
-      fs.closeSync(handle);
-    }
-    journal.leftOut = { ...journal.leftOut, [reason]: (journal.leftOut[reason] ?? 0) + 1 };
+  drain(prefix = ""): Promise<number> {
+    return this.draining.drain(prefix);
   }
 
   /** The rest of the holding stream, and its end. */
@@ -667,8 +665,9 @@ export class RecreateSteps {
     const { session, journal, context } = this;
     const { kind, stream, holding, holds } = await this.look();
     if (kind !== "old" || !stream) return false;
-    if (!holding) return true;
-    const before = { ...stream.config, subjects: journal.oldStream.subjects };
+    // Somebody else's of that name is nothing that was taken from the old stream.
+    if (!holding || noteOf(holding)?.id !== journal.id) return true;
+    const before = { ...stream.config, ...givenUp(journal.oldStream) };
     if (holds && !isFixed(stream)) await this.takeBack(holding, { stream: journal.stream, config: before });
     while ((await this.drain()) > 0);
     const left = await session.streamInfo(this.holding, context.deadline());

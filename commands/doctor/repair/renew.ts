@@ -6,13 +6,20 @@ import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
 import { advance, createConsumer } from "./consumers";
 import type { RepairContext } from "./context";
-import { unwritten } from "./holding";
 import { writeJournal, type Journal, type Place, type Renewal } from "./journal";
 import { ask, BATCH, lasting, readMessages, type Answered, type Message } from "./messages";
+import { unwritten } from "./stored";
 import { Writer } from "./writer";
 
 /** How long a server may take from the time that it gives a new consumer until it looks where that starts. */
 const START_MILLISECONDS = 1_000;
+
+/** How many messages there are on each subject. */
+function countsOf(messages: readonly Pick<Message, "subject">[]): Map<string, number> {
+  const counts = new Map<string, number>();
+  for (const { subject } of messages) counts.set(subject, (counts.get(subject) ?? 0) + 1);
+  return counts;
+}
 
 export class Renew {
   constructor(
@@ -132,9 +139,15 @@ export class Renew {
       let batch: Message[] = [];
       let count = 0;
       const from = Math.max(place.floor, state.done) + 1;
+      const unstored: Message[] = [];
       for await (const message of readMessages(session, journal.stream, { from, to: end })) {
         if (state.start === undefined && message.time.getTime() >= until) break;
         if (!subjectsCover(filters, message.subject)) continue;
+        // Stored under that name by what the stream was before.
+        if (!subjectsCover(info.config.subjects ?? [], message.subject)) {
+          unstored.push(message);
+          continue;
+        }
         batch.push(message);
         count++;
         if (batch.length >= BATCH) {
@@ -143,6 +156,12 @@ export class Renew {
         }
       }
       await this.again(batch, state);
+      for (const [subject, messages] of countsOf(unstored)) {
+        journal.failed.push(
+          `${plural(messages, "message")} on ${subject}, which stream ${journal.stream} no longer stores, cannot be published again ` +
+            `for ${place.name}; in the stream ${messages === 1 ? "it stays" : "they stay"}`,
+        );
+      }
       if (count > 0) context.say(`published ${plural(count, "message")} again that ${place.name} had not acknowledged`);
     }
     await ask(session, `CONSUMER.DELETE.${journal.stream}.${this.guardName}`, {});
@@ -174,7 +193,7 @@ export class Renew {
     journal.batch = batch.map(({ sequence }) => sequence);
     journal.tail = info?.state.last_seq ?? 0;
     this.write();
-    const writer = new Writer(session, journal.stream);
+    const writer = new Writer(session, { stream: journal.stream });
     // One that shares its identifier with another waits for it.
     let part: typeof open = [];
     const send = async (): Promise<void> => {

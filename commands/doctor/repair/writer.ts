@@ -12,25 +12,42 @@ const FORGOTTEN_MILLISECONDS = 250;
 /** How often a message that is taken for a repeat is tried again. */
 const TRIES = 40;
 
-/** What a server says that has no room, or no leader, at the moment: no fault of the message. */
-const PASSING = [10008, 10023, 10028, 10047, 10077, 10118];
+/** What a server or an account says that has no room, or no leader, at the moment: no fault of the message. */
+const PASSING = [10002, 10008, 10023, 10028, 10047, 10077, 10118];
 const MESSAGE_ID = "Nats-Msg-Id";
 
 export const messageId = ({ headers }: Pick<Message, "headers">): string => headerOf(headers, MESSAGE_ID);
 
+type Content = Pick<Message, "subject" | "headers" | "data">;
+
 /** Refused for good, with the server's words; or stored. */
-export type Result = { readonly refused?: string; readonly sequence?: number };
+export type Result = { readonly refused?: string; readonly sequence?: number; readonly isRepeat?: boolean };
+
+/** Where messages are written to. */
+interface To {
+  readonly stream: string;
+  /** In front of each subject, with its dot: the inlet of a stream that takes nothing else. */
+  readonly prefix?: string;
+  /** Whether a message that the stream takes for a repeat is one; where it is not, it is written all the same. */
+  readonly isRepeat?: (message: Content) => boolean;
+}
 
 export class Writer {
   /** When each identifier was last written. */
   private readonly ids = new Map<string, number>();
 
-  /** @param prefix In front of each subject, with its dot: the inlet of a stream that takes nothing else. */
+  private readonly stream: string;
+  private readonly prefix: string;
+  private readonly isRepeat: (message: Content) => boolean;
+
   constructor(
     private readonly session: Session,
-    private readonly stream: string,
-    private readonly prefix = "",
-  ) {}
+    { stream, prefix = "", isRepeat = () => false }: To,
+  ) {
+    this.stream = stream;
+    this.prefix = prefix;
+    this.isRepeat = isRepeat;
+  }
 
   /** Whether a message may go out together with those before it: not where the server could take it for their repeat. */
   joins(batch: readonly Pick<Message, "headers">[], message: Pick<Message, "headers">): boolean {
@@ -43,18 +60,19 @@ export class Writer {
    *
    * @throws CommandError where the server has no room; ConnectError where it does not answer.
    */
-  async write(batch: readonly Pick<Message, "subject" | "headers" | "data">[]): Promise<Result[]> {
+  async write(batch: readonly Content[]): Promise<Result[]> {
     await this.untilForgotten(batch);
     const answers = await Promise.all(batch.map((message) => this.send(message)));
     const results: Result[] = [];
     for (const [index, message] of batch.entries()) {
       const answer = answers[index] as PubAnswer;
-      results.push(this.evaluateRules(answer.duplicate ? await this.insist(message) : answer));
+      if (answer.duplicate && this.isRepeat(message)) results.push({ isRepeat: true });
+      else results.push(this.evaluateRules(answer.duplicate ? await this.insist(message) : answer));
     }
     return results;
   }
 
-  private send(message: Pick<Message, "subject" | "headers" | "data">): Promise<PubAnswer> {
+  private send(message: Content): Promise<PubAnswer> {
     const id = messageId(message);
     if (id !== "") this.ids.set(id, Date.now());
     return publish(this.session, `${this.prefix}${message.subject}`, message);
@@ -69,7 +87,7 @@ export class Writer {
   }
 
   /** Writes a message that the stream took for a repeat, which it was not in the old one. */
-  private async insist(message: Pick<Message, "subject" | "headers" | "data">): Promise<PubAnswer> {
+  private async insist(message: Content): Promise<PubAnswer> {
     const { config } = await ask<{ config: { duplicate_window?: number } }>(
       this.session,
       `STREAM.INFO.${this.stream}`,

@@ -49,6 +49,10 @@ export function repairInputs(
   return withDefaults({ connection: { servers: [server.address] }, timeoutSeconds: 20, ...names, ...args });
 }
 
+/** Inputs for which a stream in memory has to be made new, whatever else it is. */
+export const strictInputs = (server: { address: string }): ContractInputs =>
+  repairInputs(server, DEFAULT_NAMES, { strict: true, expect: { storage: "file" } });
+
 export interface Run {
   readonly outcome: Outcome;
   readonly intents: Intent[];
@@ -123,6 +127,19 @@ export async function handedOut(
   } finally {
     await connection.close();
   }
+}
+
+/** Bodies of the messages that a stream holds, in order. */
+export function contents(server: { address: string }, stream = DEFAULT_NAMES.stream): Promise<string[]> {
+  return withManager(server, async (manager) => {
+    const { state } = await manager.streams.info(stream);
+    const found: string[] = [];
+    for (let seq = state.first_seq; seq <= state.last_seq; seq++) {
+      const message = await manager.streams.getMessage(stream, { seq }).catch(() => undefined);
+      if (message) found.push(Buffer.from(message.data).toString());
+    }
+    return found;
+  });
 }
 
 export interface Publisher {
