@@ -369,6 +369,7 @@ export class NatsSession implements Session {
   /** What became of a request that has no answer. */
   private requestError(error: NatsError, what: string): ConnectError {
     const { server, login, inputs } = this;
+    const wanted = what.startsWith("to ") ? `an answer to the request ${what}` : what;
     switch (String(error.code)) {
       case "PERMISSIONS_VIOLATION":
         return new ConnectError(
@@ -380,9 +381,12 @@ export class NatsSession implements Session {
           ? new ConnectError("jetstream-unavailable", `nobody answers for JetStream at ${server}`)
           : new ConnectError("jetstream-off", `JetStream is off at ${server}: enable it in the server's configuration`);
       case "TIMEOUT":
-        return new ConnectError("no-answer", `${server}: waited for ${what}`);
+        return new ConnectError("no-answer", `${server}: waited for ${wanted}`);
       default:
-        return new ConnectError("closed", `${server} closed the connection before it gave ${what} (${error.message})`);
+        return new ConnectError(
+          "closed",
+          `${server} closed the connection before it gave ${wanted} (${error.message})`,
+        );
     }
   }
 

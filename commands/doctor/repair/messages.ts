@@ -2,6 +2,7 @@
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as readline from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Msg, MsgHdrs, NatsError, StreamInfo } from "nats";
 import { ConnectError } from "../../../contract/errors";
 import type { Session } from "../../../contract/nats/session";
@@ -13,6 +14,10 @@ import { backupFile, MAKE_ROOM, openNew, setAside, writeWhole, type Journal } fr
 export const BATCH = 64;
 /** Longest wait for one answer, in milliseconds. */
 const ANSWER_MILLISECONDS = 10_000;
+/** Longest wait for leaders that move, for one answer meanwhile, and the pause between two questions, in milliseconds. */
+const ELECTION_MILLISECONDS = 20_000;
+const RETRY_MILLISECONDS = 3_000;
+const PAUSE_MILLISECONDS = 100;
 
 const NO_MESSAGE = 10037;
 const NO_STREAM = 10059;
@@ -34,9 +39,15 @@ export interface Message {
 }
 
 /** Asks the JetStream API; an error of the API is in the answer.  @throws ConnectError where no answer comes. */
-export async function ask<T>(session: Session, subject: string, body: object): Promise<T & Answered> {
+export const ask = <T>(session: Session, subject: string, body: object): Promise<T & Answered> =>
+  askWithin<T>(session, { subject, body, timeout: ANSWER_MILLISECONDS });
+
+async function askWithin<T>(
+  session: Session,
+  { subject, body, timeout }: { readonly subject: string; readonly body: object; readonly timeout: number },
+): Promise<T & Answered> {
   try {
-    const options = { timeout: ANSWER_MILLISECONDS };
+    const options = { timeout };
     const reply = await session.connection.request(`$JS.API.${subject}`, JSON.stringify(body), options);
     return reply.json<T & Answered>();
   } catch (error) {
@@ -44,10 +55,35 @@ export async function ask<T>(session: Session, subject: string, body: object): P
   }
 }
 
-export function unanswered({ server, login }: Session, error: NatsError, what: string): ConnectError {
+/**
+ * Asks for what can be asked for again: a cluster whose leaders move answers that it is not available, or not at all, for the few
+ * seconds until there are others.
+ *
+ * @throws ConnectError where it takes longer.
+ */
+async function askAgain<T extends Answered>(question: (timeout: number) => Promise<T>): Promise<T> {
+  const deadline = Date.now() + ELECTION_MILLISECONDS;
+  for (;;) {
+    const isLast = Date.now() + RETRY_MILLISECONDS > deadline;
+    try {
+      const answer = await question(RETRY_MILLISECONDS);
+      if (answer.error?.code !== 503 || isLast) return answer;
+    } catch (error) {
+      if (!(error instanceof ConnectError) || error.problem !== "no-answer" || isLast) throw error;
+      continue;
+    }
+    await sleep(PAUSE_MILLISECONDS);
+  }
+}
+
+export function unanswered({ server, login, connection }: Session, error: NatsError, what: string): ConnectError {
   switch (String(error.code)) {
+    case "503":
+      return connection.info?.jetstream === true
+        ? new ConnectError("jetstream-unavailable", `nobody answers for JetStream at ${server}`)
+        : new ConnectError("jetstream-off", `JetStream is off at ${server}: enable it in the server's configuration`);
     case "TIMEOUT":
-      return new ConnectError("no-answer", `waited ${ANSWER_MILLISECONDS / 1000} s for ${server} to answer ${what}`);
+      return new ConnectError("no-answer", `${server} did not answer ${what} in time`);
     case "PERMISSIONS_VIOLATION":
       return new ConnectError("missing-permission", `${login} lacks a permission at ${server}: ${error.message}`);
     default:
@@ -64,7 +100,9 @@ type Query = { seq: number; next_by_subj?: string } | { last_by_subj: string };
 
 /** Undefined where there is no such message, or no such stream. */
 export async function getMessage(session: Session, stream: string, query: Query): Promise<Message | undefined> {
-  const { message, error } = await ask<GetAnswer>(session, `STREAM.MSG.GET.${stream}`, query);
+  const { message, error } = await askAgain((timeout) =>
+    askWithin<GetAnswer>(session, { subject: `STREAM.MSG.GET.${stream}`, body: query, timeout }),
+  );
   if (error && ![NO_MESSAGE, NO_STREAM].includes(error.err_code ?? 0)) {
     throw new ConnectError("refused-request", `${session.server} refused a message of ${stream}: ${error.description}`);
   }
@@ -204,9 +242,9 @@ export interface PubAnswer extends Answered {
 export async function publish(
   session: Session,
   subject: string,
-  { headers, data }: Pick<Message, "headers" | "data">,
+  { headers, data, timeout = ANSWER_MILLISECONDS }: Pick<Message, "headers" | "data"> & { readonly timeout?: number },
 ): Promise<PubAnswer> {
-  const options = { timeout: ANSWER_MILLISECONDS, headers: headers.length > 0 ? asHeaders(headers) : undefined };
+  const options = { timeout, headers: headers.length > 0 ? asHeaders(headers) : undefined };
   try {
     const reply = await session.connection.request(subject, data, options);
     return reply.json<PubAnswer>();
@@ -231,12 +269,18 @@ const NO_SEQUENCE = 2 ** 52;
  * @throws ConnectError where the stream does not answer, as without a leader.
  */
 export async function untilStored(session: Session, stream: string): Promise<void> {
-  const { config, error } = await ask<Pick<StreamInfo, "config">>(session, `STREAM.INFO.${stream}`, {});
+  const { config, error } = await askAgain((timeout) =>
+    askWithin<Pick<StreamInfo, "config">>(session, { subject: `STREAM.INFO.${stream}`, body: {}, timeout }),
+  );
   const [subject] = config?.subjects ?? [];
   if (error || subject === undefined || config.sealed || config.mirror || config.no_ack) return;
   const refused = Buffer.from(`NATS/1.0\r\n${EXPECTED_STREAM}: noetl-nats-none\r\n\r\n`);
-  await publish(session, literalOf(subject), { headers: refused, data: Buffer.alloc(0) });
-  if (config.num_replicas > 1) await ask(session, `STREAM.MSG.DELETE.${stream}`, { seq: NO_SEQUENCE });
+  const behind = literalOf(subject);
+  await askAgain((timeout) => publish(session, behind, { headers: refused, data: Buffer.alloc(0), timeout }));
+  if (config.num_replicas > 1) {
+    const subject = `STREAM.MSG.DELETE.${stream}`;
+    await askAgain((timeout) => askWithin<Answered>(session, { subject, body: { seq: NO_SEQUENCE }, timeout }));
+  }
 }
 
 /** Lines of a header block: name and value, as the server reads them. */
