@@ -39,6 +39,8 @@ class LongestFirst extends BaseSequencer {
 /** Tests by what they need beyond Node; a test that stands in no list needs nothing and is one of `unit`. */
 const NEEDS = {
   programs: [
+    // In the place of a module it has another one, which the tests of `unit`, that share theirs, would get, too.
+    "test/commands/doctor/answers.test.ts",
     "test/components/refused.test.ts",
     "test/contract/guard/alerts.test.ts",
     "test/commands/kind/**/*.test.ts",

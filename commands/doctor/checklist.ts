@@ -15,8 +15,7 @@ import type {
   VariableFacts,
   WorkloadFacts,
 } from "./evidence";
-import { unasked } from "./diagnosis/contract";
-import { failures } from "./diagnosis/failing";
+import { failures, unasked } from "./diagnosis/failing";
 import { lostServices } from "./diagnosis/services";
 import type { ExitName } from "../shared/exit";
 import { lockStream } from "./repair/lock";

@@ -3,7 +3,7 @@ import { plural } from "../../../contract/wording";
 import { checkName } from "../../../contract/rules";
 import { checksOf, describeStream } from "../checklist";
 import type { CheckFacts, ConsumerFacts, Evidence, NatsFacts, PodFacts } from "../evidence";
-import { failures, failuresExplainedBy, keyOfFailing, type Action } from "./failing";
+import { failures, failuresExplainedBy, keyOfFailing, unasked, type Action } from "./failing";
 import { finding, KEY_OF_REPAIR, run, say, type DiagnosisRule, type Finding, type Step, type Symptom } from "./finding";
 import { HEADLINES, SPECIALS, type Special } from "./headlines";
 import { streamHistory } from "./history";
@@ -287,19 +287,6 @@ export const pastSymptoms: DiagnosisRule = (evidence, explained) => {
     ];
   });
 };
-
-/** Ready workers of this age have fetched. Seconds. */
-const STARTED_SECONDS = 60;
-
-/** The consumers that no worker asks for commands, although workers are ready and none is busy: they hang. */
-export function unasked(evidence: Evidence): readonly ConsumerFacts[] {
-  const { nats } = evidence;
-  if (!nats.ok) return [];
-  const names = consumersOf(evidence, WORKER);
-  const own = nats.value.consumers.filter(({ name, pull }) => pull && names.includes(name));
-  const started = podsOf(evidence, WORKER).some((pod) => pod.ready && pod.ageSeconds >= STARTED_SECONDS);
-  return started && own.every(({ waiting, ackPending }) => waiting + ackPending === 0) ? own : [];
-}
 
 /** What the consumers' numbers say about the workers. */
 export const workers: DiagnosisRule = (evidence, explained) => {

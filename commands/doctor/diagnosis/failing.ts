@@ -1,6 +1,6 @@
 /** Pods that are ready and fail: NoETL's server and workers say so in their logs alone. */
 import { LOCATIONS } from "../../../contract/facts";
-import type { Evidence, PodFacts } from "../evidence";
+import type { ConsumerFacts, Evidence, PodFacts } from "../evidence";
 import { clock } from "../text";
 import { finding, keyOf, run, say, type DiagnosisRule, type Explained, type FindingId, type Step } from "./finding";
 import { meaningOf, type LogMeaning } from "./logs";
@@ -102,6 +102,21 @@ function isPresent({ pod, action, meaning, at }: Failure, evidence: Evidence): b
     if (ready > 0 && waiting.every((count) => count >= ready)) return false;
   }
   return (now - at) / 1000 <= RECENT_SECONDS[action];
+}
+
+/** Ready workers of this age have fetched. Seconds. */
+const STARTED_SECONDS = 60;
+
+/** The consumers that no worker asks for commands, although workers are ready and none is busy: they hang. */
+export function unasked(evidence: Evidence): readonly ConsumerFacts[] {
+  const { nats } = evidence;
+  if (!nats.ok) return [];
+  const names = consumersOf(evidence, LOCATIONS.noetl.workerDeployment);
+  const own = nats.value.consumers.filter(({ name, pull }) => pull && names.includes(name));
+  const started = podsOf(evidence, LOCATIONS.noetl.workerDeployment).some(
+    (pod) => pod.ready && pod.ageSeconds >= STARTED_SECONDS,
+  );
+  return started && own.every(({ waiting, ackPending }) => waiting + ackPending === 0) ? own : [];
 }
 
 const WORDS: Readonly<Record<Action, { readonly id: FindingId; readonly title: string }>> = {
