@@ -119,12 +119,15 @@ function podLines({ namespaces: { nats }, guarded }: Evidence): Line[] {
   ];
 }
 
+const DATABASE: readonly string[] = [LOCATIONS.postgres.service, LOCATIONS.pgbouncer.service];
+
 /** What stands between NoETL and its rows where it lacks pods; the specification's checklist has no section for it. */
 const databaseLines = ({ namespaces: { postgres, pgbouncer } }: Evidence): Line[] =>
   [postgres, pgbouncer].flatMap((each) =>
     each?.ok
       ? each.value.workloads
-          .filter(({ kind, ready, wanted }) => kind !== "Job" && (ready < wanted || wanted === 0))
+          .filter(({ name }) => DATABASE.includes(name))
+          .filter(({ ready, wanted }) => ready < wanted || wanted === 0)
           .map(({ name, ready, wanted }): Line => ({
             section: "Database",
             item: name,
@@ -174,12 +177,7 @@ function contractLines(evidence: Evidence): Line[] {
           ...streamLines(facts, stream),
           ...repairLines(facts, evidence),
           ...(facts.stream ? consumerLines(facts, consumer) : []),
-          ...unasked(evidence).map(({ name }): Line => ({
-            section: "Consumers",
-            item: name,
-            status: "wrong",
-            found: "no worker asks for commands, although they are ready and none is busy",
-          })),
+          ...unaskedLines(evidence),
           ...bucketLines(facts),
         ]),
     ...declaredLines(facts),
@@ -266,6 +264,12 @@ function consumerLines(facts: NatsFacts, own: string): Line[] {
     ...differing.filter(({ id }) => id !== "consumer-exists").map((check) => brokenLine(section, check)),
     ...others.map((each): Line => ({ section, item: each.name, status: "ok", found: describeConsumer(each) })),
   ];
+}
+
+function unaskedLines(evidence: Evidence): Line[] {
+  const { consumers, sure } = unasked(evidence);
+  const found = "no worker asks for commands, although they are ready and none is busy";
+  return consumers.map(({ name }) => ({ section: "Consumers", item: name, status: sure ? "wrong" : "note", found }));
 }
 
 /** The gateway's buckets, where the gateway is deployed, and whatever else the rules call a bucket. */

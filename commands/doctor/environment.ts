@@ -75,11 +75,13 @@ export async function readEnvironment(
   return [...variables.values()];
 }
 
-/** Whether both name one image: a cluster may have put the digest behind a tag. */
-const isSameImage = (one: string, other: string): boolean => {
-  const bare = (image: string): string => image.replace(/@sha256:[0-9a-f]+$/, "");
-  return one === other || ((bare(one) === one || bare(other) === other) && bare(one) === bare(other));
-};
+/** Whether both name one image: a cluster may take it from a mirror of its own, and put the digest behind a tag. */
+function isSameImage(one: string, other: string): boolean {
+  const parts = (image: string) => /^(?:.*\/)?([^/@]*)(?:@(.*))?$/.exec(image) ?? [];
+  const [, name, digest] = parts(one);
+  const [, otherName, otherDigest] = parts(other);
+  return name === otherName && (digest === undefined || otherDigest === undefined || digest === otherDigest);
+}
 
 type Kind = "ConfigMap" | "Secret";
 

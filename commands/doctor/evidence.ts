@@ -125,7 +125,7 @@ export interface ServicePort {
   readonly port: number;
   /** Number or name of the pods' port. */
   readonly target: string;
-  /** Whether a container of its pods has that port; true where none of them names its ports. */
+  /** Whether a container of its pods has that port; of a number also true where one of them does not name its ports. */
   readonly offered: boolean;
 }
 
@@ -343,6 +343,8 @@ export interface Evidence {
   readonly slow: readonly string[];
   /** Workers that the stack sets, in pods. */
   readonly workerReplicas: number;
+  /** How long a worker's fetch waits at the server, as the stack sets it. */
+  readonly fetchTimeoutSeconds: number;
   /** Whether the stack has a guard of the contract. */
   readonly guarded: boolean;
   /** How long Helm waits at the most in this stack's updates, in seconds: what is older was killed. */

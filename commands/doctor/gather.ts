@@ -141,6 +141,7 @@ function declaredOf(target: Target, inputs: ContractInputs) {
     natsAddress: `${target.nats.host ?? "localhost"}:${target.nats.port}`,
     natsSizes: { natsJetstreamMemSize, natsMemoryLimit },
     workerReplicas: target.settings.workerReplicas,
+    fetchTimeoutSeconds: target.settings.workerFetchTimeoutSeconds,
     guarded: guardMode(target.settings) !== undefined,
     streamRemembered: target.streamRemembered,
     natsVolume: natsVolume(target.settings),
@@ -228,5 +229,7 @@ async function lookAtNats(
   slowness: Slowness,
 ): Promise<Answer<NatsFacts>> {
   if (broken && !isServersConnection(target.nats.connection)) return broken;
-  return answer(() => readNats(contractInputs(target, LOOK_SECONDS, password), slowness));
+  const { deployNoetl, workerReplicas } = target.settings;
+  const works = deployNoetl && workerReplicas > 0;
+  return answer(() => readNats(contractInputs(target, LOOK_SECONDS, password), slowness, works));
 }

@@ -308,7 +308,13 @@ function serviceFacts({ metadata, spec }: k8s.V1Service, pods: readonly k8s.V1Po
     ({ metadata, status }) =>
       status?.phase !== "Succeeded" && selector.every(([name, value]) => metadata?.labels?.[name] === value),
   );
-  const offered = found.flatMap(({ spec }) => spec?.containers.flatMap(({ ports }) => ports ?? []) ?? []);
+  const containers = found.flatMap(({ spec }) => [
+    ...(spec?.containers ?? []),
+    ...(spec?.initContainers ?? []).filter(({ restartPolicy }) => restartPolicy === "Always"),
+  ]);
+  const offered = containers.flatMap(({ ports }) => ports ?? []);
+  // A container listens on what it likes, whether it names its ports or not.
+  const all = containers.every(({ ports }) => (ports ?? []).length > 0);
   return [
     {
       ...placeOf(metadata),
@@ -318,8 +324,9 @@ function serviceFacts({ metadata, spec }: k8s.V1Service, pods: readonly k8s.V1Po
         port,
         target: String(targetPort),
         offered:
-          offered.length === 0 ||
-          offered.some(({ name, containerPort }) => targetPort === name || targetPort === containerPort),
+          containers.length === 0 ||
+          offered.some(({ name, containerPort }) => targetPort === name || targetPort === containerPort) ||
+          (!all && typeof targetPort === "number"),
       })),
     },
   ];

@@ -29,16 +29,24 @@ const QUESTIONS_MILLISECONDS = 40_000;
  * What NATS says about the stream, its consumers and the contract. Looks once: nothing is waited for that a deployment
  * may still be about to create.
  *
+ * @param works Whether workers fetch from the consumers. Default: true.
  * @throws ConnectError where NATS could not be asked.
  */
-export async function readNats(inputs: ContractInputs, slowness: Slowness): Promise<NatsFacts> {
+export async function readNats(inputs: ContractInputs, slowness: Slowness, works = true): Promise<NatsFacts> {
   const session = await slowness.watch("the way to NATS", () => openSession(inputs, new Deadline(WAY_MILLISECONDS)));
   try {
     const deadline = new Deadline(QUESTIONS_MILLISECONDS);
     const [{ observed, skippedRules }, repair] = await slowness.watch("NATS's answers", () =>
       Promise.all([observe({ session, inputs, deadline }), repairFacts(session, inputs.stream, deadline)]),
     );
-    const consumers = observed.stream ? await askedFor(session, inputs.stream, observed.consumer) : [];
+    const look = (known: ConsumerInfo | undefined) => consumersOf(session, inputs.stream, known);
+    let consumers = observed.stream ? await look(observed.consumer) : [];
+    // A worker has no fetch at the server between two of them, so that none counts as found when looked again.
+    for (let again = 1; works && again < FETCH_LOOKS && consumers.length > 0 && consumers.every(isQuiet); again++) {
+      await sleep(FETCH_GAP_MILLISECONDS);
+      const { consumer } = observed;
+      consumers = await look(consumer && (await session.consumerInfo(inputs.stream, consumer.name, deadline)));
+    }
     return {
       server: session.server,
       serverVersion: session.serverVersion,
@@ -61,16 +69,7 @@ export async function readNats(inputs: ContractInputs, slowness: Slowness): Prom
 const FETCH_GAP_MILLISECONDS = 300;
 const FETCH_LOOKS = 4;
 
-/** The stream's consumers. A worker has no fetch at the server between two of them, so that none counts as found when looked again. */
-async function askedFor(session: Session, stream: string, known: ConsumerInfo | undefined): Promise<ConsumerInfo[]> {
-  let consumers = await consumersOf(session, stream, known);
-  const isQuiet = ({ num_waiting, num_ack_pending }: ConsumerInfo): boolean => num_waiting + num_ack_pending === 0;
-  for (let look = 1; look < FETCH_LOOKS && consumers.length > 0 && consumers.every(isQuiet); look++) {
-    await sleep(FETCH_GAP_MILLISECONDS);
-    consumers = await consumersOf(session, stream, undefined);
-  }
-  return consumers;
-}
+const isQuiet = ({ num_waiting, num_ack_pending }: ConsumerInfo): boolean => num_waiting + num_ack_pending === 0;
 
 /** What the rules say of what was observed, and what can be done about it. */
 export function contractFacts(

@@ -109,8 +109,18 @@ const JETSTREAM_OFF = [10039, 10076];
  */
 const UNAVAILABLE = [10008, 10118, 10126];
 
-/** A stream or consumer that a newer server made, with what this one does not know: it takes and gives nothing. */
-const MADE_BY_NEWER = [10194, 10195];
+/**
+ * What a newer server made, with what this one does not know, so that it is offline; undefined where another reason is given. A stream is
+ * also offline where one of its consumers is such a one. Source: nats-server 2.15, codes 10194 and 10195.
+ */
+export function madeByNewer(description: string): { readonly what: string; readonly remove: string } | undefined {
+  const consumer = /stopped - unsupported consumer "([^"]+)"/.exec(description)?.[1];
+  if (consumer !== undefined) return { what: `its consumer ${consumer}`, remove: "nats consumer rm" };
+  if (/^consumer is offline: unsupported\b/i.test(description)) return { what: "it", remove: "nats consumer rm" };
+  return /^stream is offline: unsupported\b/i.test(description)
+    ? { what: "it", remove: "nats stream rm, with what is in it" }
+    : undefined;
+}
 
 /** Longest wait for one answer, in milliseconds: it comes at once, or is lost with a server, and is then asked again. */
 const ANSWER_MILLISECONDS = 3_000;
@@ -400,16 +410,14 @@ export class NatsSession implements Session {
         `JetStream is off for ${whom} at ${this.server}: ${said}. Enable it for the account`,
       );
     }
-    if (MADE_BY_NEWER.includes(err_code)) {
-      return new ConnectError(
-        "refused-request",
-        `${this.server} refused ${what}: ${said}. A newer nats-server than this one (${this.serverVersion}) has made it: run such a one again, ` +
-          "or remove it, with what is in it (nats stream rm)",
-      );
-    }
+    const newer = madeByNewer(description);
+    const advice =
+      newer === undefined
+        ? ""
+        : `. A newer nats-server than this one (${this.serverVersion}) has made ${newer.what}: run such a one again, or remove it (${newer.remove})`;
     return new ConnectError(
-      code === 503 || UNAVAILABLE.includes(err_code) ? "jetstream-unavailable" : "refused-request",
-      `${this.server} refused ${what}: ${said}`,
+      !advice && (code === 503 || UNAVAILABLE.includes(err_code)) ? "jetstream-unavailable" : "refused-request",
+      `${this.server} refused ${what}: ${said}${advice}`,
     );
   }
 }

@@ -301,13 +301,15 @@ export const workers: DiagnosisRule = (evidence, explained) => {
   const full = own.filter((each) => each.maxAckPending > 0 && each.ackPending >= each.maxAckPending);
   // Where they say themselves why they do not, that is the cause.
   const failing = failures(evidence).some(({ action }) => action === "fetch");
-  const hanging = failing ? [] : unasked(evidence);
+  const { consumers: hanging, sure } = failing ? { consumers: [], sure: true } : unasked(evidence);
   const idle = own.filter((each) => !full.includes(each) && each.pending > 0 && each.waiting === 0);
   if (hanging.length > 0) {
     return [
       finding("nobody-fetches", "No worker asks for commands, although they are ready and none is busy: they hang", {
+        severity: sure ? "cause" : "note",
         evidence: hanging.map(numbers),
         remedy: [
+          ...(sure ? [] : [say("Where NATS was restarted just now, they ask again when their fetches have ended.")]),
           say("A restart has them fetch again; their logs tell what they did last:"),
           run(`${evidence.kubectl} -n ${LOCATIONS.noetl.namespace} logs deploy/${WORKER} --tail 50`),
           run(`${evidence.kubectl} -n ${LOCATIONS.noetl.namespace} rollout restart deploy/${WORKER}`),

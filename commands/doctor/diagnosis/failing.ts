@@ -104,19 +104,36 @@ function isPresent({ pod, action, meaning, at }: Failure, evidence: Evidence): b
   return (now - at) / 1000 <= RECENT_SECONDS[action];
 }
 
-/** Ready workers of this age have fetched. Seconds. */
-const STARTED_SECONDS = 60;
+/** A worker that has started, or whose fetch has ended, asks again at once. Seconds, for a busy machine. */
+const MARGIN_SECONDS = 30;
 
-/** The consumers that no worker asks for commands, although workers are ready and none is busy: they hang. */
-export function unasked(evidence: Evidence): readonly ConsumerFacts[] {
-  const { nats } = evidence;
-  if (!nats.ok) return [];
+/** Since when a pod's containers run, in seconds: those of the one that was started last. */
+const runsFor = ({ ageSeconds, containers }: PodFacts, now: number): number =>
+  Math.min(ageSeconds, ...containers.flatMap(({ since }) => (since === undefined ? [] : [(now - since) / 1000])));
+
+/**
+ * The consumers that no worker asks for commands, although workers are ready and none is busy: they hang. Where NATS was restarted,
+ * or made the stream anew, a worker asks again only when the fetch that it had begun before has ended.
+ *
+ * @returns `sure` is false where nobody here knows when the servers were started: those of a NATS elsewhere.
+ */
+export function unasked(evidence: Evidence): { readonly consumers: readonly ConsumerFacts[]; readonly sure: boolean } {
+  const { nats, now, namespaces, fetchTimeoutSeconds } = evidence;
+  const none = { consumers: [], sure: true };
+  if (!nats.ok || nats.value.stream === undefined) return none;
+  const isOver = (seconds: number): boolean => seconds >= fetchTimeoutSeconds + MARGIN_SECONDS;
   const names = consumersOf(evidence, LOCATIONS.noetl.workerDeployment);
-  const own = nats.value.consumers.filter(({ name, pull }) => pull && names.includes(name));
-  const started = podsOf(evidence, LOCATIONS.noetl.workerDeployment).some(
-    (pod) => pod.ready && pod.ageSeconds >= STARTED_SECONDS,
-  );
-  return started && own.every(({ waiting, ackPending }) => waiting + ackPending === 0) ? own : [];
+  const consumers = nats.value.consumers.filter(({ name, pull }) => pull && names.includes(name));
+  const quiet = consumers.every(({ waiting, ackPending }) => waiting + ackPending === 0);
+  const workers = podsOf(evidence, LOCATIONS.noetl.workerDeployment).filter(({ ready }) => ready);
+  const servers = namespaces.nats?.ok
+    ? namespaces.nats.value.pods.filter(({ owner }) => owner === LOCATIONS.nats.service)
+    : [];
+  const settled =
+    workers.some((pod) => isOver(runsFor(pod, now))) &&
+    servers.every((pod) => isOver(runsFor(pod, now))) &&
+    isOver((now - Date.parse(nats.value.stream.created)) / 1000);
+  return quiet && settled ? { consumers, sure: servers.length > 0 } : none;
 }
 
 const WORDS: Readonly<Record<Action, { readonly id: FindingId; readonly title: string }>> = {

@@ -74,7 +74,7 @@ export const FINDINGS = {
   "no-stream-past": "logs tell that nothing stored a command; the stream is in order now",
   "executions-wait": "executions wait for a command that was refused or lost, by id, and how to start them again",
   "workers-full": "the workers have as many commands in flight as they may",
-  "nobody-fetches": "commands wait and no worker asks for them",
+  "nobody-fetches": "no worker asks for commands: they hang, or are all busy",
   // What server, worker and gateway say themselves.
   "publish-failed": "NoETL could not announce a command in the last minutes, although its pods are ready",
   "fetch-failed": "workers cannot fetch commands, although their pods are ready",

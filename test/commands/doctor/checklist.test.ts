@@ -118,10 +118,15 @@ describe("checklist", () => {
   it.each([0, 1])("misses a database that has 0 of %s pods ready", (wanted) => {
     const { namespaces } = healthy();
     const postgres = namespace("postgres", {
-      workloads: [workload("postgres", 0, { kind: "StatefulSet", namespace: "postgres", wanted })],
+      workloads: [
+        workload("postgres", 0, { kind: "StatefulSet", namespace: "postgres", wanted }),
+        // Somebody else's.
+        workload("pgadmin", 0, { namespace: "postgres", wanted: 0 }),
+      ],
     });
     const found = checklist(healthy({ namespaces: { ...namespaces, postgres: { ok: true, value: postgres } } }));
     expect(lineOf(found.lines, "postgres")).toMatchObject({ section: "Database", status: "wrong" });
+    expect(lineOf(found.lines, "pgadmin")).toBeUndefined();
     expect(exitOf(found)).toBe("wrong");
   });
 

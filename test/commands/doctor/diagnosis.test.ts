@@ -1056,6 +1056,32 @@ const CASES: readonly Case[] = [
     but: "workers that have just started",
     misses: { ...noetl(SERVER, { ...WORKER, ageSeconds: 30 }), nats: consumerSays({ waiting: 0 }).nats },
   },
+  {
+    id: "nobody-fetches",
+    yields: consumerSays({ waiting: 0 }),
+    says: "they hang",
+    but: "a server that was started anew, after which workers ask again when their fetches have ended",
+    misses: inPart(
+      "nats",
+      {
+        ...NATS_RUNS,
+        pods: NATS_RUNS.pods.map((each) => ({ ...each, containers: [container({ since: NOW - 50_000 })] })),
+      },
+      { nats: consumerSays({ waiting: 0 }).nats },
+    ),
+  },
+  {
+    id: "nobody-fetches",
+    severity: "note",
+    yields: { ...consumerSays({ waiting: 0 }), namespaces: elsewhere() },
+    says: "Where NATS was restarted just now",
+    but: "a stream that was made anew",
+    misses: {
+      ...consumerSays({ waiting: 0 }),
+      namespaces: elsewhere(),
+      now: Date.parse("2026-03-02T10:00:30Z"),
+    },
+  },
   ...(
     [
       ["pods-nats-login", "nats: 'Authorization Violation'"],

@@ -180,6 +180,7 @@ export function healthy(changes: Partial<Evidence> = {}): Evidence {
     now: NOW,
     slow: [],
     workerReplicas: 1,
+    fetchTimeoutSeconds: 30,
     guarded: false,
     natsAddress: "nats.nats.svc.cluster.local:4222",
     natsSizes: { natsJetstreamMemSize: "1Gi" },

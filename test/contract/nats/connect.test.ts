@@ -14,6 +14,7 @@ import {
   type ContractArguments,
   type ContractInputs,
 } from "../../../contract";
+import { madeByNewer } from "../../../contract/nats/session";
 import { check, diff, update } from "../../../components/stream-contract/provider";
 import {
   closedPort,
@@ -248,6 +249,21 @@ describe("a stream that a newer server made", () => {
     await natsCommand(`nats --server ${older.address} stream rm NOETL_COMMANDS -f`);
     await startNoetl(older);
     expect(await checkContract(inputsFor(older))).toMatchObject({ holds: true, report: "" });
+  });
+});
+
+describe("what a newer server made, by a server's own words", () => {
+  it.each([
+    ["stream is offline: unsupported - required API level: 4, current API level: 1", "it", /^nats stream rm/],
+    ['stream is offline: stopped - unsupported consumer "pool"', "its consumer pool", /^nats consumer rm$/],
+    ["consumer is offline: unsupported - required API level: 4, current API level: 1", "it", /^nats consumer rm$/],
+  ])("%s: %s", (words, what, remove) => {
+    expect(madeByNewer(words)).toEqual({ what, remove: expect.stringMatching(remove) as string });
+  });
+
+  it("is not said of a stream that is offline for another reason", () => {
+    expect(madeByNewer("stream is offline: stopped - no space left on device")).toBeUndefined();
+    expect(madeByNewer("stream is offline")).toBeUndefined();
   });
 });
 

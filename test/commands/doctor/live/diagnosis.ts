@@ -419,12 +419,12 @@ describe("the gateway", () => {
     await diagnosed(target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
   });
 
-  it("names an image that the stack does not have, and none that a digest was put behind", async () => {
+  it("names an image that the stack does not have, and none that comes from a mirror or has a digest", async () => {
     const { noetlImage } = target.settings;
-    const other = deployment.changed({ config: { noetlImage: "registry.example/noetl:v2.8.9" } });
+    const other = deployment.changed({ config: { noetlImage: "registry.example/noetl:v2.8.10" } });
     const titles = (await examine(other)).findings.map(({ title }) => title);
     expect(titles).toContain("noetl-server has other settings than the stack: image");
-    const digest = `${noetlImage.replace(/@.*$/, "")}@sha256:${"0".repeat(64)}`;
+    const digest = `mirror.example/${noetlImage.replace(/@.*$/, "")}@sha256:${"0".repeat(64)}`;
     expect(
       findingOf(await examine(deployment.changed({ config: { noetlImage: digest } })), "environment"),
     ).toBeUndefined();
