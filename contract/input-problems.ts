@@ -5,6 +5,7 @@ import {
   bucketName,
   jetstreamName,
   kubernetesName,
+  namespaceName,
   oneOf,
   range,
   subject,
@@ -89,6 +90,7 @@ const oneOfThese = (...allowed: readonly string[]): Kind => ({
   allowed: `one of ${allowed.join(", ")}`,
 });
 const KUBERNETES_NAME: Kind = { check: typed("string", kubernetesName), allowed: "a Kubernetes name" };
+const NAMESPACE: Kind = { check: typed("string", namespaceName), allowed: "the name of a namespace, without dots" };
 const NATS_NAME: Kind = {
   check: typed("string", jetstreamName),
   allowed: "a name without white space and . * > / \\",
@@ -107,7 +109,7 @@ const TLS_RULES: readonly InputRule[] = [
 ];
 
 const CLUSTER_RULES: readonly InputRule[] = [
-  rule("connection.namespace", KUBERNETES_NAME, DEFAULT_CONNECTION.namespace),
+  rule("connection.namespace", NAMESPACE, DEFAULT_CONNECTION.namespace),
   rule("connection.service", KUBERNETES_NAME, DEFAULT_CONNECTION.service),
   optional("connection.pod", KUBERNETES_NAME, LOCATIONS.nats.pod),
   rule("connection.port", between(1, 65535, "a port, 1 to 65535"), DEFAULT_CONNECTION.port),
@@ -156,7 +158,7 @@ const COMMON_RULES: readonly InputRule[] = [
   rule("worker.maxDeliver", LIMIT, WORKER_TUNING.maxDeliver),
   rule("worker.fetchTimeoutSeconds", TIME, WORKER_TUNING.fetchTimeoutSeconds),
   rule("worker.replicas", between(0, Infinity, "a count"), 2),
-  rule("noetl.namespace", KUBERNETES_NAME, LOCATIONS.noetl.namespace),
+  rule("noetl.namespace", NAMESPACE, LOCATIONS.noetl.namespace),
   rule("noetl.serverDeployment", KUBERNETES_NAME, LOCATIONS.noetl.serverDeployment),
   rule("noetl.workerDeployment", KUBERNETES_NAME, LOCATIONS.noetl.workerDeployment),
   rule("timeoutSeconds", between(1, 3600, "seconds, 1 to 3600"), DEFAULT_TIMEOUT_SECONDS),

@@ -128,6 +128,8 @@ describe("check", () => {
     ],
     [{ connection: { servers: ["nats:70000"] } }, 'connection.servers is not a server address: "nats:70000"'],
     [{ connection: { namespace: "Nats" } }, "connection.namespace is not a Kubernetes name"],
+    [{ connection: { namespace: "nats.prod" } }, "connection.namespace is a name with a dot, which no namespace has"],
+    [{ noetl: { namespace: "a".repeat(64) } }, "noetl.namespace is longer than 63 characters"],
     [{ connection: { port: 0 } }, "connection.port is smaller than 1"],
     [{ stream: "A B" }, "stream is not a JetStream name"],
     [{ consumer: "a.b" }, "consumer is not a JetStream name"],
