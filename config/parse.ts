@@ -18,7 +18,7 @@ import { riskProblems } from "./risks";
 import { tlsConflicts } from "./tls";
 import { CHART_INFLIGHT, CHART_POOLS } from "./resources";
 import { SHORTEST_HEARTBEAT_SECONDS, tuningProblem } from "../contract/tuning";
-import { nearest, prefixTakesIn, quantityBytes, quantityMillis } from "../contract/validate";
+import { host, nearest, prefixTakesIn, publicHost, quantityBytes, quantityMillis } from "./validate";
 import { decidedBy, variableHint } from "./variables";
 import { plural } from "../contract/wording";
 
@@ -166,16 +166,21 @@ function parseJsonList(text: string): { value?: unknown; problem?: string } {
   }
 }
 
+/** Checks of settings that hold one host. */
+const HOST_CHECKS = new Set<unknown>([host, publicHost]);
+
 /** @param example A value that would do in the place of `text`; default: the setting's own. */
 function problemText(
   key: SettingKey,
   text: string,
   { problem, example = SETTINGS[key].example }: { problem: string; example: string | undefined },
 ): string {
-  const { secret, kind, allowed } = SETTINGS[key] as unknown as Setting<unknown>;
+  const { secret, kind, allowed, check } = SETTINGS[key] as unknown as Setting<unknown>;
   // A map of variables may hold what must not be shown; what is declared is long, and its problems have their own places.
   // A private key may stand where the path of a certificate should.
-  const isHidden = secret || kind === "variables" || kind === "json" || /-----BEGIN|\n/.test(text);
+  // No host has an `@` in it: what stands before one is a login, however it is written.
+  const isLogin = text.includes("@") && HOST_CHECKS.has(check);
+  const isHidden = secret || kind === "variables" || kind === "json" || isLogin || /-----BEGIN|\n/.test(text);
   const shown = isHidden ? "" : ` "${text}"`;
   return `${key}:${shown} is ${problem}; allowed: ${allowed}; for example ${example}`;
 }

@@ -152,7 +152,11 @@ describe("a login that somebody has put where none belongs is not repeated", () 
   it.each([
     ["natsHost", `nats://noetl:${CANARY}@nats:4222`],
     ["natsHost", `noetl:${CANARY}@nats:4222`],
+    ["natsHost", `noetl:pa/${CANARY}@nats`],
+    ["natsHost", `${CANARY}@nats`],
     ["postgresHost", `postgres://noetl:${CANARY}@db/noetl`],
+    ["postgresHost", `noetl:pa/${CANARY}@db`],
+    ["gatewayHost", `noetl:pa/${CANARY}@gateway.acme.dev`],
     ["natsChartRepository", `https://ci:${CANARY}@charts.acme.dev`],
     ["noetlChart", `https://ci:${CANARY}@charts.acme.dev/noetl-1.2.3.tgz`],
     ["gatewayPublicUrl", `https://ci:${CANARY}@gateway.acme.dev`],
