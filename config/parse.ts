@@ -360,9 +360,9 @@ function chartConflicts(settings: Settings, raw: Readonly<Record<string, string>
           )
       : [],
   );
-  const { natsChart, natsChartVersion: version } = settings;
+  const { deployNats, natsChart, natsChartVersion: version } = settings;
   // Source: the chart's notes of release 1.0. Helm takes values that a chart does not know without a word.
-  return natsChart === SETTINGS.natsChart.default && /^v?0\./.test(version)
+  return deployNats && natsChart === SETTINGS.natsChart.default && /^v?0\./.test(version)
     ? [
         ...idle,
         `natsChartVersion: "${version}" knows none of the values of today's chart: NATS would take every client without a login, and have no ` +

@@ -131,6 +131,10 @@ const right: readonly (readonly [string, Record<string, string>])[] = [
   ["a namespace of 63 characters", { networkPolicies: "true", networkClients: `${"a".repeat(63)}:nats` }],
   ["a stream of 255 bytes, of letters of the world too", { natsStream: `${"ä".repeat(127)}x` }],
   ["names that a shell would read", { natsStream: 'a"b$c#d%e', natsConsumer: "x'y`z" }],
+  [
+    "a chart's old version, where no chart of NATS is installed",
+    { ...NATS_ELSEWHERE, natsHost: "nats.acme.dev", natsChartVersion: "0.19.17" },
+  ],
   ["a chart's version with more in it", { natsChartVersion: "v2.14.2-rc.1+build.5" }],
   ["a port in a URL, and a path", { gatewayPublicUrl: "https://[::1]:3000/noetl" }],
   ["one key in two declarations", { natsStreams: '[{"name":"A","subjects":["a"]},{"name":"B","subjects":["b"]}]' }],
