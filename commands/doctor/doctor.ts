@@ -9,7 +9,7 @@ import { masker } from "../../contract/mask";
 import { gather } from "./gather";
 import { Cluster } from "./kubernetes";
 import { deployedPassword } from "./environment";
-import { diagnosisText, intentText, screenOf } from "./present";
+import { diagnosisText, intentText, screenOf, type Screen } from "./present";
 import { refuseOtherLines } from "./executions";
 import { repair, type Intent, type Outcome } from "./repair";
 import { announceLost, deployedNoetl } from "./repair/announce";
@@ -68,24 +68,39 @@ function show(diagnosis: Diagnosis, values: Values): ExitName {
 /** With --json the result alone goes to the standard output. */
 const progress = (values: Values) => (values.json === true ? process.stderr : process.stdout);
 
-/** Writes what a repair says, with what is secret of the stack hidden in it. */
-export function telling({ secrets, nats }: Target, out: { write(text: string): unknown }, password = ""): Tell {
-  const mask = masker([...secrets, password], [nats.user]);
-  return (text) => void out.write(`${mask(text)}\n`);
+/** Hides what is secret of the stack. */
+export const hiding = ({ secrets, nats }: Target, password = ""): Mask => masker([...secrets, password], [nats.user]);
+
+/** Writes what a repair says, through a mask. */
+export const telling =
+  (mask: Mask, out: { write(text: string): unknown }): Tell =>
+  (text) =>
+    void out.write(`${mask(text)}\n`);
+
+/** The question of a repair. Its texts are masked before they are painted: the mask takes colours away with everything else that a terminal obeys. */
+export function question(intent: Intent, mask: Mask, screen: Screen): string {
+  const [broken, steps] = [intent.broken.map(mask), intent.steps.map(mask)];
+  const [losses, leaves] = [intent.losses.map(mask), intent.leaves.map(mask)];
+  return intentText({ ...intent, broken, steps, losses, leaves }, screen);
 }
 
+type Mask = (text: string) => string;
 type Tell = (text: string) => void;
 
 interface Asking {
   readonly values: Values;
   readonly tell: Tell;
+  readonly mask: Mask;
   /** Said where the answer is no. */
   readonly declined?: string;
 }
 
-async function confirm(intent: Intent, { values, tell, declined = "Nothing was changed." }: Asking): Promise<boolean> {
+async function confirm(
+  intent: Intent,
+  { values, tell, mask, declined = "Nothing was changed." }: Asking,
+): Promise<boolean> {
   const out = progress(values);
-  tell(`${intentText(intent, screenOf(out))}\n`);
+  out.write(`${question(intent, mask, screenOf(out))}\n\n`);
   if (values.yes === true) return true;
   if (!process.stdin.isTTY) {
     tell(`There is nobody to ask: add --yes to go on. ${declined}`);
@@ -102,7 +117,8 @@ async function fix(target: Target, values: Values, signal: AbortSignal): Promise
   const password =
     target.nats.password ?? (nats === undefined ? undefined : await deployedPassword(cluster, nats, target.nats.user));
   const inputs = contractInputs(target, REPAIR_SECONDS, password);
-  const tell = telling(target, progress(values), password);
+  const mask = hiding(target, password);
+  const tell = telling(mask, progress(values));
   let stays: readonly string[] = [];
   const outcome = await repair({
     stack: target.stack,
@@ -111,13 +127,13 @@ async function fix(target: Target, values: Values, signal: AbortSignal): Promise
     folder: repairFolder(target.stack, cluster.server, inputs.stream),
     say: (line) => tell(harmless(line)),
     confirm: (intent) => {
-      stays = intent.leaves;
-      return confirm(intent, { values, tell });
+      stays = intent.leaves.map(mask);
+      return confirm(intent, { values, tell, mask });
     },
     signal,
   });
   const may = outcome === "nothing-to-do" || outcome === "repaired";
-  const announced = may ? await announce(target, { inputs, cluster, values, tell, signal }) : 0;
+  const announced = may ? await announce(target, { inputs, cluster, values, tell, mask, signal }) : 0;
   if (outcome === "nothing-to-do") {
     if (announced === "declined") return "declined";
     if (announced === 0) tell("There is nothing that --repair would change.\n");
@@ -140,20 +156,21 @@ interface Announcing {
   readonly cluster: Cluster;
   readonly values: Values;
   readonly tell: Tell;
+  readonly mask: Mask;
   readonly signal: AbortSignal;
 }
 
 /** Announces what waits where that is known how; where it cannot be asked, says so: the contract holds all the same. */
 async function announce(
   target: Target,
-  { inputs, cluster, values, tell, signal }: Announcing,
+  { inputs, cluster, values, tell, mask, signal }: Announcing,
 ): Promise<number | "declined"> {
   const namespace = target.namespaces.noetl;
   if (namespace === undefined) return 0;
   const say = (line: string) => tell(harmless(line));
   try {
     refuseOtherLines(target.settings);
-    const confirming = (intent: Intent) => confirm(intent, { values, tell, declined: "Nothing was announced." });
+    const confirming = (intent: Intent) => confirm(intent, { values, tell, mask, declined: "Nothing was announced." });
     const noetl = deployedNoetl(cluster, namespace, masker(target.secrets, [target.nats.user]));
     const count = await announceLost({ inputs, noetl, say, confirm: confirming, signal });
     if (typeof count === "number" && count > 0) say(`Announced ${plural(count, "command")}.`);
@@ -194,7 +211,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitN
   } catch (error) {
     if (!(error instanceof ConnectError)) throw error;
     // What keeps the repair from its work is a cause like any other.
-    telling(target, progress(values))(`The repair cannot go on: ${harmless(error.message)}\n`);
+    telling(hiding(target), progress(values))(`The repair cannot go on: ${harmless(error.message)}\n`);
     show(await examine(target), values);
     return "wrong";
   }

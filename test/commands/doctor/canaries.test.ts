@@ -6,8 +6,8 @@ import { checklist } from "../../../commands/doctor/checklist";
 import { diagnose } from "../../../commands/doctor/diagnosis";
 import type { Evidence } from "../../../commands/doctor/evidence";
 import { gather } from "../../../commands/doctor/gather";
-import { telling } from "../../../commands/doctor/doctor";
-import { checklistText, diagnosisText, intentText } from "../../../commands/doctor/present";
+import { hiding, question, telling } from "../../../commands/doctor/doctor";
+import { checklistText, diagnosisText } from "../../../commands/doctor/present";
 import { targetOf, type Target } from "../../../commands/doctor/target";
 import { foundIn, plantedSecrets } from "../../support/canaries";
 
@@ -142,12 +142,24 @@ describe("planted secrets", () => {
   it("are in nothing that a repair says, whoever has written it", () => {
     const written: string[] = [];
     const { secrets: _, ...stack } = target;
-    const tell = telling({ ...stack, secrets: others }, { write: (text) => written.push(text) }, first);
+    const mask = hiding({ ...stack, secrets: others }, first);
+    const tell = telling(mask, { write: (text) => written.push(text) });
     tell(TEXT);
     const intent = { broken: [TEXT], steps: [TEXT], losses: [TEXT], leaves: [TEXT] };
-    tell(intentText(intent, SCREEN));
+    tell(question(intent, mask, SCREEN));
     expect(written.join("").split("***").length).toBeGreaterThan(5 * SECRETS.length);
     expect(shows(written.join(""))).toEqual([]);
+    // Where the question is painted, the colours are its own alone.
+    const foreign = (words: string) => [`${words} \u001b[2J\u009b31m\u001b]0;title\u0007 ${first}`];
+    const painted = question(
+      { broken: foreign("a"), steps: foreign("b"), losses: foreign("c"), leaves: foreign("d") },
+      mask,
+      { ...SCREEN, colour: true },
+    );
+    expect(painted).toContain("\u001b[31mBroken\u001b[0m\n  1. a  ***\n");
+    // eslint-disable-next-line no-control-regex
+    expect(painted.replace(/\u001b\[(?:0|1|31|33)m/g, "")).not.toMatch(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/);
+    expect(shows(painted)).toEqual([]);
   });
 
   it("are in nothing that doctor prints, nor in what it knows", () => {
