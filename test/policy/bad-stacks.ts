@@ -704,6 +704,12 @@ const inDisguise: BadStack[] = [
   ),
   bad(
     CREDENTIALS,
+    "a ConfigMap's annotation that is called a checksum",
+    /^metadata\.annotations\.checksum\/secret holds/,
+    configMap({}, { metadata: { annotations: { "checksum/secret": `nats://noetl:${CANARY}@nats` } } }),
+  ),
+  bad(
+    CREDENTIALS,
     "what kubectl applied",
     /last-applied-configuration holds/,
     configMap(
@@ -968,6 +974,21 @@ export const GOOD_STACKS: Readonly<Record<string, readonly Example[]>> = {
       id: "0123456789abcdef0123456789abcdef",
     }),
     configMap({}, { metadata: { annotations: { "checksum/config": "0a".repeat(32), "secrets/revision": "3" } } }),
+    k8s("apps/v1:Deployment", {
+      metadata: { annotations: { "example.org/password": `sha256:${"0a".repeat(32)}` } },
+      spec: {
+        template: {
+          metadata: {
+            annotations: {
+              "checksum/secret": "0a".repeat(32),
+              "checksum/nats-secret": "3-of-noetl",
+              "vault.hashicorp.com/agent-inject-token": "true",
+            },
+          },
+          spec: { containers: [container({})] },
+        },
+      },
+    }),
     deployment({ args: ["-Ddb.password=$(DB_PASSWORD)", "password=$PASSWORD", "--token-file=/run/token"] }),
     deployment({ livenessProbe: { httpGet: { port: 1, path: "/health?token=$(TOKEN)" } } }),
     release({
