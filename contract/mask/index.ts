@@ -25,8 +25,11 @@ function isHarmless(text: string): boolean {
   return bare === "" || /^(?:true|false|null|none)$/i.test(bare) || bare === SHOWN.secret || isReference(bare);
 }
 
-/** The password of a URL's user part: up to the last `@` before its host. Without the scheme, which would be looked for from every letter on. */
-const URL_CREDENTIALS = /(:\/\/)([^\s/:@"'<>]*):([^\s@"'<>]+(?:@[^\s@"'<>,;/]+)*)@/gi;
+/**
+ * The password of a URL's user part: up to the last `@` before its host. Without the scheme, which would be looked for from every
+ * letter on, and of a length that a password may have: a list of URLs without logins would be gone through to its end from each of them on.
+ */
+const URL_CREDENTIALS = /(:\/\/)([^\s/:@"'<>]*):([^\s@"'<>]{1,4096}(?:@[^\s@"'<>,;/]+)*)@/gi;
 const PRIVATE_KEY = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|$)/g;
 /** Entries of Secrets that hold no secret although they stand there: addresses, switches, numbers. */
 const HARMLESS = /^(true|false|\d{1,5}|[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?|https?:\/\/[^\s@]*)$/;
