@@ -179,8 +179,16 @@ export async function listPods(
   return { pods, now: Number.isNaN(now) ? Date.now() : now };
 }
 
+/** How much of a log is read, in bytes: what is shown of it goes through the mask as a whole. */
+const LOG_BYTES = 65_536;
+
+/** A log without the line at its end that the limit has cut: half a credential is not known for one. */
+export function wholeLines(log: string): string {
+  return Buffer.byteLength(log) < LOG_BYTES ? log : log.replace(/\n[^\n]*$/, "\n");
+}
+
 /**
- * The last lines of a container before its last start; undefined where there are none.
+ * The last lines of a container before its last start, without the rest of very long ones; undefined where there are none.
  *
  * @throws ConnectError `forbidden`, `cluster-login` or `cluster-unreachable`.
  */
@@ -189,7 +197,8 @@ export async function readLog(
   { namespace, pod, container }: { readonly namespace: string; readonly pod: string; readonly container: string },
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const query = new URLSearchParams({ container, previous: "true", tailLines: "20" }).toString();
+  const limits = { tailLines: "20", limitBytes: String(LOG_BYTES) };
+  const query = new URLSearchParams({ container, previous: "true", ...limits }).toString();
   const answer = await apiAnswer(
     config,
     {
@@ -199,7 +208,7 @@ export async function readLog(
     },
     signal,
   );
-  return answer?.body;
+  return answer && wholeLines(answer.body);
 }
 
 const secretPath = (namespace: string, name: string): string =>

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { ensureContract, withDefaults } from "../../contract";
 import { patience } from "../../components/stream-contract/provider";
 import { hindrances, lastSentence, lastWords, memoryStreams, preflight } from "../../contract/preflight";
+import { wholeLines } from "../../contract/kubernetes/api";
 import { lossWords, podFacts, startsFor, type Pods } from "../../contract/kubernetes/pods";
 import {
   addStream,
@@ -300,6 +301,11 @@ describe("pods", () => {
     ["{not json", "{not json"],
   ])("say at last, of %j", (log, sentence) => {
     expect(lastSentence(log)).toBe(sentence);
+  });
+
+  it("say nothing of a line that a limit has cut", () => {
+    expect(wholeLines("one\ntw")).toBe("one\ntw");
+    expect(wholeLines(`${"ä".repeat(32_760)}\nnats://noetl:Horse-Bat`)).toBe(`${"ä".repeat(32_760)}\n`);
   });
 
   const LOGINS = withDefaults({
