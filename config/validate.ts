@@ -12,10 +12,18 @@ export const authoritiesFile: Check<string> = (value) =>
 export const issuer: Check<string> = (value) =>
   /^(Cluster)?Issuer\/[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(value) ? undefined : "not an issuer of cert-manager";
 
+/** What stands between a name and its value, which is no reference to somewhere else. */
+const ASSIGNED = "[\"']?\\s*[:=]\\s*[\"']?(?![$<{(%*]|(?:true|false|null|none)\\b)";
+/** `pwd` alone is the working directory, and with something before it `password` may be a page or a switch: `reset_password=/reset`. */
+const NO_PATH = "(?![/~]|\\.\\.?/|[a-z]:[/\\\\])[^\\s\"',;}]{4,}";
 /** A text that holds a credential wherever it stands: in a URL, in a string that a database is reached by, in JSON, in a header. */
 const CREDENTIAL_VALUE = new RegExp(
-  "://[^/@\\s]*:[^/@\\s]*@|PRIVATE KEY-----|\\bAuthorization[\"']?\\s*[:=]\\s*[\"']?(?:Basic|Bearer)\\s|" +
-    "(?:password|passwd|pwd)[\"']?\\s*[:=]\\s*[\"']?(?![$<{(%*]|(?:true|false|null|none)\\b)[^\\s\"',;}]",
+  [
+    "://[^/@\\s]*:[^/@\\s]*@|PRIVATE KEY-----",
+    "\\bAuthorization[\"']?\\s*[:=]\\s*[\"']?(?:Basic|Bearer)\\s+(?![$<{(%*])\\S",
+    `(?<![\\w-])(?:password|passwd)${ASSIGNED}[^\\s"',;}]`,
+    `(?:(?<=[\\w-])(?:password|passwd)|pwd)${ASSIGNED}${NO_PATH}`,
+  ].join("|"),
   "i",
 );
 // eslint-disable-next-line no-control-regex

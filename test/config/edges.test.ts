@@ -143,6 +143,17 @@ const right: readonly (readonly [string, Record<string, string>])[] = [
     "texts that name a credential and hold none",
     { workerEnv: '{"DSN":"host=db password=$PASSWORD","HINT":"password: none"}' },
   ],
+  [
+    "texts that name where a credential or a page is",
+    {
+      workerEnv: JSON.stringify({
+        HEADER: "Authorization=Bearer $(TOKEN)",
+        OTHER: "Authorization: Basic  ${LOGIN}",
+        PLACE: "pwd=/app OLDPWD=/app PWD=./src",
+        PAGES: "reset_password=/reset&forgotPassword=1",
+      }),
+    },
+  ],
   ["sizes with zeros before them, which NATS reads", { natsJetstreamMemSize: "001Gi" }],
 ];
 
@@ -168,6 +179,10 @@ describe("a login that somebody has put where none belongs is not repeated", () 
     ["kubeconfig", `users:\n- {name: x, user: {token: ${CANARY}}}`],
     ["workerEnv", JSON.stringify({ DSN: `host=db user=u password=${CANARY}` })],
     ["workerEnv", JSON.stringify({ CONFIG: JSON.stringify({ db: { password: CANARY } }) })],
+    ["workerEnv", JSON.stringify({ OPTIONS: `-Ddb_password=${CANARY}` })],
+    ["workerEnv", JSON.stringify({ OPTIONS: `--password=${CANARY}` })],
+    ["workerEnv", JSON.stringify({ DSN: `Server=db;Pwd=${CANARY}` })],
+    ["workerEnv", JSON.stringify({ DSN: `host=db password=x ${CANARY}` })],
     ["workerEnv", JSON.stringify({ HEADER: `Authorization: Bearer ${CANARY}` })],
   ])("%s", (key, value) => {
     const problems = problemsOf({ [key]: value });
