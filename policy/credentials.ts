@@ -203,13 +203,12 @@ function inWorkload(resource: ResourceView): string[] {
   return [...inContainers, ...inLabels(labels)];
 }
 
-/** What charts note beside a Secret to restart its readers, and switches of what injects one: digests, and yes or no. */
-const NOTE =
-  /^(?:true|false|(?:sha\d+:)?(?:[0-9a-f]{32}|[0-9a-f]{40}|[0-9a-f]{56}|[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128}))$/i;
+/** What charts note beside a Secret to restart its readers, and switches of what injects one: digests that say so, and yes or no. */
+const NOTE = /^(?:true|false|sha\d+:[0-9a-f]+)$/i;
+const NOTES = /^checksum\/|(?:checksum|hash|digest)$/i;
 
-/** The name of a label or annotation without its domain; none where the name does not tell what stands under it. */
-const labelName = ({ key, text }: Text): string =>
-  key.startsWith("checksum/") || NOTE.test(text) ? "" : key.replace(/^.*\//, "");
+/** The name of a label or annotation without its domain; none where it does not tell what stands under it. */
+const labelName = ({ key, text }: Text): string => (NOTES.test(key) || NOTE.test(text) ? "" : key.replace(/^.*\//, ""));
 
 /** Labels and annotations that hold a credential; their names may have a domain before them. */
 const inLabels = (entries: Iterable<Text>): string[] =>

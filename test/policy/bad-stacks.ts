@@ -710,6 +710,12 @@ const inDisguise: BadStack[] = [
   ),
   bad(
     CREDENTIALS,
+    "an annotation with a password that looks like a digest",
+    /^metadata\.annotations\.example\.org\/password holds/,
+    configMap({}, { metadata: { annotations: { "example.org/password": "0a".repeat(16) } } }),
+  ),
+  bad(
+    CREDENTIALS,
     "what kubectl applied",
     /last-applied-configuration holds/,
     configMap(
@@ -982,6 +988,7 @@ export const GOOD_STACKS: Readonly<Record<string, readonly Example[]>> = {
             annotations: {
               "checksum/secret": "0a".repeat(32),
               "checksum/nats-secret": "3-of-noetl",
+              "example.org/password-hash": "0a".repeat(32),
               "vault.hashicorp.com/agent-inject-token": "true",
             },
           },
