@@ -10,7 +10,17 @@ import { CommandError } from "../../shared/exit";
 import { allConsumers, placesOf, streamToMake } from "./consumers";
 import { AGAIN, RepairContext, type RepairOptions } from "./context";
 import { givenUp, holdingStream, isWhole, noteOf } from "./holding";
-import { closeJournal, newJournal, readJournal, writeJournal, type Intent, type Journal, type Reason } from "./journal";
+import {
+  closeJournal,
+  hasHeld,
+  heldIn,
+  newJournal,
+  readJournal,
+  writeJournal,
+  type Intent,
+  type Journal,
+  type Reason,
+} from "./journal";
 import { Lock, refuseWhereHeld } from "./lock";
 import { intentOf, isEmpty, planRepair, withoutLoss, type Follower, type Inventory, type RepairPlan } from "./plan";
 import { mayListen, RecreateSteps } from "./recreate";
@@ -328,7 +338,9 @@ class Repair extends RepairContext {
   private async startOver(session: Session, journal: Journal, now?: Look): Promise<Outcome> {
     const keep = journal.saved > 0 && now !== undefined;
     const kept = closeJournal(this.folder, journal, keep);
-    if (kept !== undefined) this.say(`${plural(journal.saved, "message")} of the former stream stay in ${kept}`);
+    if (keep && kept !== undefined)
+      this.say(`${plural(journal.saved, "message")} of the former stream stay in ${kept}`);
+    if (kept !== undefined && hasHeld(kept)) this.say(heldIn(kept));
     const look = now ?? (await this.look(session));
     if (isEmpty(look.plan)) return this.verify();
     if (!(await this.options.confirm(look.intent))) return "declined";
@@ -367,9 +379,10 @@ class Repair extends RepairContext {
     } finally {
       await fresh?.close();
     }
-    closeJournal(this.folder, journal, false);
+    const kept = closeJournal(this.folder, journal, false);
     return (
-      `Stream ${journal.stream} is as it was: it has its subjects, and what was published meanwhile. Run the same command ` +
+      `Stream ${journal.stream} is as it was: it has its subjects, and what was published meanwhile` +
+      `${kept === undefined ? "" : `; ${heldIn(kept)}`}. Run the same command ` +
       "again once that is put right"
     );
   }

@@ -285,9 +285,18 @@ export function openNew(final: string): { readonly handle: number; readonly unfi
   return { handle: fs.openSync(unfinished, "wx", 0o600), unfinished };
 }
 
-/** Ends a repair: its folder goes, or is put aside under the name that is returned where `keep` says so. */
+export const hasHeld = (folder: string): boolean => fs.existsSync(heldFile(folder));
+
+/** What the file of messages without a place is said to hold. */
+export const heldIn = (folder: string): string =>
+  `what was published meanwhile and NATS refused for good, or is older than max_age, is in ${heldFile(folder)}`;
+
+/**
+ * Ends a repair: its folder goes, or is put aside under the name that is returned where `keep` says so, or where it has the only
+ * copy of a message that was acknowledged to its publisher.
+ */
 export function closeJournal(folder: string, journal: Journal, keep: boolean): string | undefined {
-  if (!keep) {
+  if (!keep && !hasHeld(folder)) {
     // The folder may be a link to another place, which only its own files are removed from.
     for (const each of [file(folder), backupFile(folder), heldFile(folder)]) {
       for (const name of [each, `${each}.new`]) fs.rmSync(name, { force: true });

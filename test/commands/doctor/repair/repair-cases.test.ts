@@ -228,6 +228,36 @@ describe("what happened since a repair was interrupted", () => {
     expect(sorted(await handedOut(server))).toEqual(sorted([...numbered(5), ...live.accepted]));
   });
 
+  it.each([
+    [
+      "is given up by an error",
+      "removing",
+      /is as it was: .*; (what was published meanwhile and NATS refused .*)\. Run/,
+    ],
+    ["is not needed any more", "", /(what was published meanwhile and NATS refused .*)/],
+  ])("what the old stream refuses of what was held stays on disk when the repair %s", async (_how, fails, words) => {
+    await workQueue(server, numbered(5), DEFAULT_NAMES, { max_msg_size: 64 });
+    await killedAt(inputs(), folder, "saved");
+    const long = "x".repeat(65);
+    await withManager(server, async (_manager, connection) => {
+      for (const body of ["short", long]) await connection.jetstream().publish(SUBJECT, body);
+    });
+    const expectation = { retention: "workqueue", deliverPolicy: "all" } as const;
+    const wanted = fails ? inputs() : repairInputs(server, DEFAULT_NAMES, { expect: expectation });
+    const said: string[] = [];
+    const at = (point: Point): void => {
+      if (point === fails) throw new Error("it fails here");
+    };
+    await runRepair(wanted, folder, { said, at }).catch((error: Error) => said.push(error.message));
+    const [, told = ""] = words.exec(said.join("\n")) ?? [];
+    const file = / is in (.*)$/.exec(told)?.[1] ?? "";
+    expect(JSON.parse(fs.readFileSync(file, "utf8"))).toMatchObject({ data: Buffer.from(long).toString("base64") });
+    expect(sorted((await contents()).map((each) => each.replace(`${SUBJECT} `, "")))).toEqual([
+      ...numbered(5),
+      "short",
+    ]);
+  });
+
   it.each<Point>(["frozen", "saved", "removed", "created", "opened"])(
     "killed at %s, another machine takes over, and what the first had saved is delivered by it afterwards",
     async (point) => {
