@@ -49,6 +49,13 @@ export interface Request {
   readonly what: string;
 }
 
+/** What a step of a repair works with. */
+export interface At {
+  readonly context: RepairContext;
+  readonly session: Session;
+  readonly journal: Journal;
+}
+
 export class RepairContext {
   readonly inputs: ContractInputs;
   readonly folder: string;

@@ -1,21 +1,13 @@
 /** What the holding stream took on its way into the stream that takes its place: each message once, whatever interrupted it. */
 import * as fs from "node:fs";
 import type { StreamInfo } from "nats";
-import type { Session } from "../../../contract/nats/session";
 import { plural } from "../../../contract/wording";
-import type { RepairContext } from "./context";
+import type { At } from "./context";
 import { holdingStream } from "./holding";
-import { heldFile, writeJournal, writeWhole, type Journal, type Reason } from "./journal";
+import { heldFile, writeJournal, writeWhole, type Reason } from "./journal";
 import { ask, BATCH, lasting, readMessages, savedMessages, untilStored, type Message } from "./messages";
 import { unwritten } from "./stored";
 import { messageId, Writer } from "./writer";
-
-/** What a step of a repair works with. */
-interface At {
-  readonly context: RepairContext;
-  readonly session: Session;
-  readonly journal: Journal;
-}
 
 /** One round: what is about to be written, and up to where the holding stream has been read. */
 interface Round {

@@ -1,17 +1,9 @@
 /** The backup on its way into the new stream: in its order, each line once, whatever interrupted an earlier run. */
-import type { Session } from "../../../contract/nats/session";
 import { plural } from "../../../contract/wording";
-import type { RepairContext } from "./context";
-import { writeJournal, type Journal, type Reason } from "./journal";
+import type { At } from "./context";
+import { writeJournal, type Reason } from "./journal";
 import { BATCH, lasting, type Message } from "./messages";
 import type { Writer } from "./writer";
-
-/** What a step of a repair works with. */
-interface At {
-  readonly context: RepairContext;
-  readonly session: Session;
-  readonly journal: Journal;
-}
 
 export class Filling {
   private batch: { line: number; message: Message }[] = [];
