@@ -20,6 +20,8 @@ interface Round {
 export class Draining {
   /** When what this process has moved was published, by identifier. */
   private readonly moved = new Map<string, number>();
+  /** When what the old stream knew by an identifier was published. */
+  private known: ReadonlyMap<string, number> = new Map();
   /** Whether nothing was moved before this process began. */
   private hasAll: boolean | undefined;
 
@@ -43,10 +45,10 @@ export class Draining {
     const { first_seq: first, last_seq: last, messages } = info.state;
     if (messages === 0 || last <= journal.held) return 0;
     this.hasAll ??= journal.held === 0 && journal.batch === undefined;
-    const isRepeat = (each: object): boolean => this.isRepeat(each as Message);
+    const isRepeat = (each: object): boolean => this.isRepeat(each as Message, prefix !== "");
     const writer = new Writer(session, { stream: journal.stream, prefix, isRepeat });
     const round: Round = { writer, batch: [], upTo: journal.held, moved: 0 };
-    const ids = await this.knownIds();
+    this.known = await this.knownIds();
     const age = journal.target.max_age ?? 0;
     const now = info.ts ? new Date(info.ts).getTime() : Date.now();
     for await (const message of readMessages(session, this.holding, {
@@ -54,7 +56,8 @@ export class Draining {
       to: last,
     })) {
       const id = messageId(message);
-      if (id !== "" && ids.has(id) && message.time.getTime() - (ids.get(id) ?? 0) < this.window()) journal.repeats++;
+      const before = this.known.get(id);
+      if (before !== undefined && message.time.getTime() - before < this.window()) journal.repeats++;
       else if (age > 0 && now - message.time.getTime() > age / 1e6) this.keep(message, "expired");
       else {
         const sent = { ...message, headers: lasting(message.headers) };
@@ -112,13 +115,17 @@ export class Draining {
 
   /**
    * Whether a message whose identifier the stream knows is a repeat: of one that was stored there otherwise, or of one that was moved
-   * there and was published within the window. What an earlier run has moved is not known; rather twice than never, then.
+   * there and was published within the window. What an earlier run has moved is not known; rather twice than never, then. One that
+   * the old stream had forgotten is none: the new one knows it from when it was written back, which was later. Where others write to
+   * the stream, too, it may know it from them.
    */
-  private isRepeat(message: Message): boolean {
-    const before = this.moved.get(messageId(message));
+  private isRepeat(message: Message, alone: boolean): boolean {
+    const id = messageId(message);
+    const before = this.moved.get(id);
     if (before !== undefined) return message.time.getTime() - before < this.window();
-    if (!this.hasAll) this.at.journal.doubled++;
-    return this.hasAll === true;
+    const forgotten = this.known.has(id);
+    if (!this.hasAll || (forgotten && !alone)) this.at.journal.doubled++;
+    return this.hasAll === true && !forgotten;
   }
 
   /** Identifiers that the old stream knew: a publish that was tried again meanwhile is a repeat of one of them. */

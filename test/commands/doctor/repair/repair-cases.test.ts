@@ -27,6 +27,7 @@ import {
   addStream,
   rejection,
   removeStreams,
+  sleep,
   startNatsServer,
   withManager,
   type NatsServer,
@@ -107,6 +108,20 @@ describe("what a message carries", () => {
     expect(outcome).toBe("repaired");
     expect(await handedOut(server)).toEqual(["once"]);
     expect(said.join("\n")).toContain("1 publish dropped as repeats");
+  });
+
+  it("an identifier that is used again after the old stream's window, while the new one knows it: both are stored", async () => {
+    await workQueue(server, [], DEFAULT_NAMES, { duplicate_window: 1e9 });
+    const named = (body: string) =>
+      withManager(server, (_manager, connection) => publish(connection, body, { "Nats-Msg-Id": "reused" }));
+    await named("first");
+    await sleep(1_100);
+    expect(await killedAt(inputs(), folder, "saved")).toBe("SIGKILL");
+    await named("second");
+    const { outcome, said } = await runRepair(inputs(), folder);
+    expect(outcome).toBe("repaired");
+    expect(await handedOut(server)).toEqual(["first", "second"]);
+    expect(said.join("\n")).not.toMatch(/dropped as repeats|delivered twice/);
   });
 
   it("as many bytes as the server takes, headers included", async () => {
