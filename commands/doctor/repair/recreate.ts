@@ -668,16 +668,48 @@ export class RecreateSteps {
     // Somebody else's of that name is nothing that was taken from the old stream.
     if (!holding || noteOf(holding)?.id !== journal.id) return true;
     const before = { ...stream.config, ...givenUp(journal.oldStream) };
-    if (holds && !isFixed(stream)) await this.takeBack(holding, { stream: journal.stream, config: before });
-    while ((await this.drain()) > 0);
-    const left = await session.streamInfo(this.holding, context.deadline());
-    if (left && left.state.messages > 0 && left.state.last_seq > journal.held) return false;
+    if (isFixed(stream)) {
+      if (!(await this.park(holding, holds))) return false;
+    } else {
+      if (holds) await this.takeBack(holding, { stream: journal.stream, config: before });
+      while ((await this.drain()) > 0);
+      if (!(await this.isEmptied())) return false;
+    }
     await context.change(session, {
       subject: `STREAM.DELETE.${this.holding}`,
       body: {},
       what: `to remove stream ${this.holding}`,
     });
     return true;
+  }
+
+  /**
+   * The holding stream takes nothing any more. A stream that takes no message can be given none of it, and has no subjects: what would
+   * be published to them came back here.
+   *
+   * @returns false, with all as it was, where the holding stream has what was published meanwhile.
+   */
+  private async park(holding: StreamInfo, holds: boolean): Promise<boolean> {
+    if (!(await this.isEmptied())) return false;
+    if (!holds) return true;
+    const { republish: _republish, ...config } = holding.config;
+    const change = (body: object): Promise<void> =>
+      this.context.change(this.session, {
+        subject: `STREAM.UPDATE.${this.holding}`,
+        body,
+        what: `to change the subjects of stream ${this.holding}`,
+      });
+    await change({ ...config, subjects: [parkedSubject(this.journal.id)] });
+    if (await this.isEmptied()) return true;
+    await change(holding.config);
+    return false;
+  }
+
+  /** Whether all of the holding stream has been moved. */
+  private async isEmptied(): Promise<boolean> {
+    await untilStored(this.session, this.holding);
+    const left = await this.session.streamInfo(this.holding, this.context.deadline());
+    return !left || left.state.messages === 0 || left.state.last_seq <= this.journal.held;
   }
 }
 

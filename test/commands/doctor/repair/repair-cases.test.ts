@@ -273,6 +273,30 @@ describe("what happened since a repair was interrupted", () => {
     ]);
   });
 
+  it.each<[string, string[]]>([
+    ["has what was held", ["held"]],
+    ["has nothing", []],
+  ])("a mirror cannot be given what was published meanwhile: where the holding stream %s", async (_what, held) => {
+    await workQueue(server, numbered(5), { ...DEFAULT_NAMES, stream: "ORIGIN" });
+    await withManager(server, async (manager) => {
+      await manager.streams.add({ name: STREAM, mirror: { name: "ORIGIN" } });
+      while ((await manager.streams.info(STREAM)).state.messages < 5) await sleep(20);
+      await manager.streams.delete("ORIGIN");
+    });
+    expect(await killedAt(inputs(), folder, "saved")).toBe("SIGKILL");
+    await withManager(server, async (_manager, connection) => {
+      for (const body of held) await connection.jetstream().publish(SUBJECT, body);
+    });
+    const at = (point: Point): void => {
+      if (point === "removing") throw new Error("it fails here");
+    };
+    const { message } = await rejection(runRepair(inputs(), folder, { at }));
+    expect(message).toContain(held.length > 0 ? `is kept in stream ${holdingStream(STREAM)}` : "is as it was");
+    if (held.length > 0) expect(await contents(holdingStream(STREAM))).toEqual([`${SUBJECT} held`]);
+    expect((await runRepair(inputs(), folder)).outcome).toBe("repaired");
+    expect(await handedOut(server)).toEqual([...numbered(5), ...held]);
+  });
+
   it.each<Point>(["frozen", "saved", "removed", "created", "opened"])(
     "killed at %s, another machine takes over, and what the first had saved is delivered by it afterwards",
     async (point) => {
