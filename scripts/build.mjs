@@ -72,8 +72,8 @@ function run(...args) {
 }
 
 /**
- * The guard, which runs in a pod without this project: one file with all that it needs. The client of Kubernetes and the reader
- * of kubeconfigs stay out; the guard has a direct way to NATS and never loads them.
+ * The guard, which runs in a pod without this project: one file with all that it needs. The client of Kubernetes, the reader
+ * of kubeconfigs and what asks a cluster for a way stay out; the guard has a direct way to NATS and never uses them.
  *
  * It is compressed, since each preview sends it through the engine several times, and by a library in JavaScript: that of Node makes
  * other bytes on other machines and releases, and each would be a change of the ConfigMap.
@@ -84,7 +84,18 @@ async function bundleGuard() {
   const { rolldown } = await import("rolldown");
   const { gzipSync } = await import("fflate");
   const external = [/^@kubernetes\//, "yaml"];
-  const bundle = await rolldown({ input: entry, platform: "node", external, logLevel: "warn" });
+  const ofClusters = ["kubernetes/api.js", "nats/port-forward.js"].map((file) => path.join(dist, "contract", file));
+  const withoutClusters = {
+    name: "without-clusters",
+    load: (id) => (ofClusters.includes(id) ? "module.exports = {};" : null),
+  };
+  const bundle = await rolldown({
+    input: entry,
+    platform: "node",
+    external,
+    plugins: [withoutClusters],
+    logLevel: "warn",
+  });
   const { output } = await bundle.generate({ format: "cjs", codeSplitting: false, minify: true });
   await bundle.close();
   const packed = gzipSync(Buffer.from(output[0].code), { level: 9, mtime: 0 });
