@@ -50,7 +50,7 @@ export function rawPublisher(
       const body = waiting.get(reply);
       if (!/^H?MSG /.test(line) || body === undefined) continue;
       waiting.delete(reply);
-      if (/"error"|503/.test(text)) refused.push(`${body}: ${text}`);
+      if (/"error"|NATS\/1\.0 503/.test(text)) refused.push(`${body}: ${text}`);
       else accepted.push(body);
     }
   });
