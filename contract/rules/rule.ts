@@ -1,6 +1,7 @@
 /** What a rule of the contract is, what it looks at, and what can be done against a broken one. */
 import type { ConsumerConfig, ConsumerInfo, JetStreamAccountStats, StreamConfig, StreamInfo } from "nats";
 import type { ConsumerTerms } from "../lines";
+import { isOlder } from "../declared/fields";
 import type { DeclaredObserved } from "../declared/observe";
 import type { DeclaredChange } from "../declared/plan";
 import type { ContractInputs } from "../inputs";
@@ -233,8 +234,7 @@ export const grant = (
 
 /** Whether the server is older than 2.`minor`, so that it does not let one change what later ones do. */
 export function isOlderThan(minor: number, { serverVersion }: Pick<Observed, "serverVersion">): boolean {
-  const [first = 0, second = 0] = (serverVersion ?? "").split(".").map(Number);
-  return first === 2 && second < minor;
+  return serverVersion !== undefined && isOlder(serverVersion, `2.${minor}`);
 }
 
 export const replicasWords = (replicas: number): string =>

@@ -33,12 +33,12 @@ export const claims: DiagnosisRule = (evidence) =>
   );
 
 /** Claims that only their running pods still hold: Kubernetes takes no deletion back. */
-export const deletedClaims: DiagnosisRule = ({ kubectl, ...evidence }) =>
-  places({ kubectl, ...evidence }).flatMap(({ facts }) =>
+export const deletedClaims: DiagnosisRule = (evidence) =>
+  places(evidence).flatMap(({ facts }) =>
     facts.claims
       .filter(({ removed }) => removed)
       .map(({ namespace, name }) => {
-        const [pod] = facts.pods.filter(({ claims: taken }) => taken.includes(name)).map((each) => each.name);
+        const pod = facts.pods.find(({ claims: taken }) => taken.includes(name))?.name;
         return finding(
           "claim-deleted",
           `Claim ${namespace}/${name} was deleted: what is on its volume is lost when its pod ends`,
@@ -49,7 +49,7 @@ export const deletedClaims: DiagnosisRule = ({ kubectl, ...evidence }) =>
                 "A deletion cannot be taken back. Save what is on the volume while the pod runs, and keep the volume where its StorageClass " +
                   "would delete it:",
               ),
-              run(`${kubectl} get persistentvolumes`),
+              run(`${evidence.kubectl} get persistentvolumes`),
               say("Then end the pod at a time of your choice; its StatefulSet claims another volume, which is empty."),
             ],
           },
