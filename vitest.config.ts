@@ -97,6 +97,7 @@ const NEEDS = {
     "test/contract/nats/port-forward.test.ts",
     "test/embedded/cluster/**/*.test.ts",
     "test/embedded/home.test.ts",
+    "test/embedded/inline.test.ts",
     "test/embedded/noetl/worker.test.ts",
     "test/embedded/plugin/**/*.test.ts",
     "test/embedded/toolchain/without-clouds.test.ts",

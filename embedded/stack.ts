@@ -14,6 +14,7 @@ import { GATEWAY_RELEASE } from "./toolchain/gateway";
 import { EMBEDDED_STACK, embeddedPaths, makeEngineHome, removeOrphanedSettings, stateEnvironment } from "./home";
 import { serveStandIns } from "./plugin";
 import { sdkVersion } from "./plugin/version";
+import { inlineProgram } from "./inline";
 
 export { EMBEDDED_DIR } from "./home";
 
@@ -171,7 +172,11 @@ export async function openStack(options: StackOptions): Promise<OpenStack> {
   }
   const engine = await openEngine({ ...options, officials });
   try {
-    const workspace = await LocalWorkspace.create({ workDir: projectRoot(), program, ...engine.options });
+    const workspace = await LocalWorkspace.create({
+      workDir: projectRoot(),
+      program: inlineProgram(program),
+      ...engine.options,
+    });
     // What a stack is configured with can be read while it is selected; one that is new has nothing yet.
     const [stack, present] = await Promise.all([
       Stack.createOrSelect(stackName, workspace),

@@ -12,6 +12,7 @@ import { type CloudState, serveApi } from "./api";
 import { controlPlaneOf, seedAsGke, serveLoadBalancers, writeAuthPlugin } from "./as-gke";
 import { CONTROL_PLANE } from "./outputs";
 import { gcpStandIn } from "./plugin";
+import { inlineProgram } from "../inline";
 
 export interface GkeStackOptions extends EngineOptions {
   /** The embedded cluster that stands in for the one on GKE; without it stacks can be previewed only. */
@@ -76,7 +77,7 @@ export async function openGkeStack(options: GkeStackOptions): Promise<GkeStack> 
   };
   try {
     const stack = await LocalWorkspace.createOrSelectStack(
-      { stackName, projectName: PROJECT, program: options.program ?? main },
+      { stackName, projectName: PROJECT, program: inlineProgram(options.program ?? main) },
       { workDir: projectRoot(), ...engine.options },
     );
     const set = (config: Readonly<Record<string, string>>) =>

@@ -11,6 +11,7 @@ import { projectRoot } from "../../contract/project";
 import ts from "typescript";
 import { openProject, type Project } from "../support/engine";
 import { natsCommand, rejection, startNatsServer, withManager, type NatsServer } from "../support/nats";
+import { inlineProgram } from "../../embedded/inline";
 
 const run = promisify(execFile);
 
@@ -65,11 +66,11 @@ describe("the program of docs/declared.md", () => {
       {
         stackName: "shop",
         projectName: "shop",
-        program: () => {
+        program: inlineProgram(() => {
           const entry = path.join(project, "built", "index.js");
           delete require.cache[entry];
           return Promise.resolve(createRequire(entry)(entry) as Record<string, unknown>);
-        },
+        }),
       },
       await at.options(project),
     );
@@ -155,7 +156,7 @@ describe("a stack's settings", () => {
       {
         stackName: "settings",
         projectName: "noetl-nats",
-        program: () => {
+        program: inlineProgram(() => {
           const own = Object.entries(runtime.allConfig()).map(([key, value]) => [
             key.replace("noetl-nats:", ""),
             value,
@@ -163,7 +164,7 @@ describe("a stack's settings", () => {
           const { natsStreams, natsBuckets } = parseSettings(Object.fromEntries(own) as Record<string, string>);
           found = { natsStreams, natsBuckets };
           return Promise.resolve();
-        },
+        }),
       },
       await at.options(workDir),
     );

@@ -12,6 +12,7 @@ import type * as StackModule from "../../embedded/stack.js";
 import { projectRoot } from "../../contract/project";
 import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools } from "../../embedded/toolchain";
+import { inlineProgram } from "../../embedded/inline";
 
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
 const { startCluster } = compiled("./embedded/cluster") as typeof ClusterModule;
@@ -98,12 +99,12 @@ describe("examples/library, in a project that has the package installed", () => 
       {
         stackName: "library",
         projectName: "my-platform",
-        program: () => {
+        program: inlineProgram(() => {
           useStandInChart();
           const entry = path.join(project, "built", "index.js");
           delete require.cache[entry];
           return Promise.resolve(createRequire(entry)(entry) as Record<string, unknown>);
-        },
+        }),
       },
       {
         workDir: project,

@@ -13,6 +13,7 @@ import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools, type ToolPaths } from "../../embedded/toolchain";
 import { FRESH } from "../support/gke/configurations";
 import { breaksTheRules, CANARY, keepsTheRules } from "./program";
+import { inlineProgram } from "../../embedded/inline";
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-policy-"));
 let tools: ToolPaths<"helm" | "pulumi">;
@@ -32,11 +33,16 @@ afterAll(async () => {
   fs.rmSync(dir, { recursive: true, force: true });
 });
 
+/** The program that {@link preview} was given last, in a stack of its own each time. */
+let current: PulumiFn;
+const inline = inlineProgram(() => current());
+
 /** What the engine prints about a preview of `program` under the policy pack, and whether it let it pass. */
 async function preview(program: PulumiFn, packConfig: string): Promise<{ passed: boolean; output: string }> {
+  current = program;
   const stackName = `policy-${process.pid}`;
   const stack = await LocalWorkspace.createOrSelectStack(
-    { stackName, projectName: PROJECT, program },
+    { stackName, projectName: PROJECT, program: inline },
     { ...engine.options, workDir: projectRoot() },
   );
   let output = "";

@@ -2,12 +2,13 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
-import { LocalWorkspace, type PulumiFn } from "@pulumi/pulumi/automation";
+import { LocalWorkspace } from "@pulumi/pulumi/automation";
 import * as random from "@pulumi/random";
 import { afterAll, describe, expect, it } from "vitest";
 import { openEngine } from "../../embedded/stack";
 import { ensureTools } from "../../embedded/toolchain";
 import { differences, noteOf } from "../../scripts/ci/plan";
+import { inlineProgram } from "../../embedded/inline";
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-plan-"));
 afterAll(() => fs.rmSync(dir, { recursive: true, force: true }));
@@ -62,18 +63,17 @@ describe("what a plan does", () => {
 describe("with the real engine", () => {
   it("two previews of one state agree, and one after somebody else's update does not", async () => {
     const engine = await openEngine({ dir, tools: await ensureTools(["helm", "pulumi"]) });
-    const program =
-      (revision: number, byteLength = 4): PulumiFn =>
-      () => {
-        new random.RandomPassword("password", {
-          length: 12,
-          keepers: { revision: String(revision), key: pulumi.secret("k") },
-        });
-        new random.RandomId("name", { byteLength });
-        return Promise.resolve({});
-      };
+    let [revision, byteLength] = [1, 4];
+    const program = inlineProgram(() => {
+      new random.RandomPassword("password", {
+        length: 12,
+        keepers: { revision: String(revision), key: pulumi.secret("k") },
+      });
+      new random.RandomId("name", { byteLength });
+      return Promise.resolve({});
+    });
     const stack = await LocalWorkspace.createOrSelectStack(
-      { stackName: `plan-${process.pid}`, projectName: "plan", program: program(1) },
+      { stackName: `plan-${process.pid}`, projectName: "plan", program },
       { ...engine.options, workDir: dir },
     );
     const noted = async (): Promise<ReturnType<typeof noteOf>> => {
@@ -81,17 +81,16 @@ describe("with the real engine", () => {
       await stack.preview({ plan: file });
       return noteOf(fs.readFileSync(file, "utf8"));
     };
-    const workspace = stack.workspace;
     try {
       await stack.up();
-      workspace.program = program(2);
+      revision = 2;
       const approved = await noted();
       expect(Object.values(approved)).toHaveLength(1);
       expect(differences(approved, await noted())).toEqual([]);
       // Somebody deploys something else between approval and deployment.
-      workspace.program = program(1, 8);
+      [revision, byteLength] = [1, 8];
       await stack.up();
-      workspace.program = program(2);
+      [revision, byteLength] = [2, 4];
       expect(differences(approved, await noted())).toEqual([
         expect.stringMatching(
           /RandomId name: approved was nothing; now it would be .*replace.* of byteLength$/,

@@ -8,6 +8,7 @@ import { Masker } from "../../../contract/mask";
 import { openEngine, type Engine } from "../../../embedded/stack";
 import { ensureTools } from "../../../embedded/toolchain";
 import { temporaryFolder } from "./support";
+import { inlineProgram } from "../../../embedded/inline";
 
 const CANARY = "Canary-Live.4711";
 const masker = new Masker([], []);
@@ -26,7 +27,7 @@ describe("the engine's own preview", () => {
       {
         stackName: "test",
         projectName: "live",
-        program: () => {
+        program: inlineProgram(() => {
           if (fails) throw new Error(`cannot log in with nats://bob:${CANARY}@host`);
           const password = new random.RandomPassword("password", { length });
           new random.RandomId("id", {
@@ -35,7 +36,7 @@ describe("the engine's own preview", () => {
           });
           void pulumi.log.warn("mind the gap");
           return Promise.resolve({ password: password.result });
-        },
+        }),
       },
       // Without a folder of its own the stack gets one that nobody removes.
       { ...engine.options, workDir: folder },

@@ -21,6 +21,7 @@ import {
   withManager,
   type NatsServer,
 } from "../../support/nats";
+import { inlineProgram } from "../../../embedded/inline";
 
 const PASSWORD = "Right-Horse.7";
 const WRONG = "Wrong-Horse.8";
@@ -85,11 +86,11 @@ describe("a program with a StreamContract, run by the engine", () => {
       {
         stackName: "test",
         projectName: "somebody-elses",
-        program: () => {
+        program: inlineProgram(() => {
           const contract = new StreamContract("contract", args);
           const { holds, report, retention, changes, serverVersion } = contract;
           return Promise.resolve({ holds, report, retention, changes, serverVersion });
-        },
+        }),
       },
       await at.options(at.folder),
     );

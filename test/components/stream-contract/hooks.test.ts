@@ -10,6 +10,7 @@ import { projectRoot } from "../../../contract/project";
 import { openEngine, type Engine } from "../../../embedded/stack";
 import { ensureTools } from "../../../embedded/toolchain";
 import { rejection, startGateway, startNatsServer, startNoetl, type NatsServer } from "../../support/nats";
+import { inlineProgram } from "../../../embedded/inline";
 
 /** Stands for NoETL: a component with a Helm release, which cannot be installed, because there is no cluster. */
 class Component extends pulumi.ComponentResource {
@@ -40,11 +41,11 @@ describe("a release of NoETL, run by the engine", () => {
       {
         stackName: "hooks",
         projectName: "hooks",
-        program: () => {
+        program: inlineProgram(() => {
           const connection = { servers: [server.address] };
           new Component(guard({}, { connection, stream, gateway: {}, timeoutSeconds: 5 }));
           return Promise.resolve({});
-        },
+        }),
       },
       { workDir: projectRoot(), ...engine.options },
     );

@@ -8,6 +8,7 @@ import * as random from "@pulumi/random";
 import { serveStandIns } from "../../../embedded/plugin";
 import type { ToolPaths } from "../../../embedded/toolchain";
 import { RUN_HERE } from "../../../embedded/cluster/stages";
+import { inlineProgram } from "../../../embedded/inline";
 
 /** What the test program can be asked to do; it is the program whose calls to the official plugin were recorded, and a password. */
 export interface Stage {
@@ -125,7 +126,7 @@ export async function openStack(options: {
     {
       stackName: "r1",
       projectName: "rec",
-      program: () => program(options.kubeconfig, current.stage)(),
+      program: inlineProgram(() => program(options.kubeconfig, current.stage)()),
     },
     {
       workDir: dir,

@@ -1,0 +1,28 @@
+/**
+ * A program that one process runs again and again inside itself. Pulumi's SDK leaves the two clients of each such run open: what it closes at
+ * its end are those of a process of its own. Where the engine ended first they dial its port for good, and a later engine that the system
+ * gives the same port is then refused from what gRPC knows of it: `14 UNAVAILABLE: No connection established. Last error: null`.
+ */
+import type { PulumiFn } from "@pulumi/pulumi/automation";
+
+interface Clients {
+  readonly monitor?: { close(): void };
+  readonly engine?: { close(): void };
+}
+
+/** The SDK keeps what belongs to a run where asynchronous code of that run finds it. */
+const clientsOfThisRun = (): Clients | undefined =>
+  (
+    globalThis as { asyncLocalStorage?: { getStore(): { readonly settings: Clients } | undefined } }
+  ).asyncLocalStorage?.getStore()?.settings;
+
+/** The same program. When it starts, the clients of its run before are closed: that run is over, as a stack has one at a time. */
+export function inlineProgram(program: PulumiFn): PulumiFn {
+  let before: Clients | undefined;
+  return () => {
+    before?.monitor?.close();
+    before?.engine?.close();
+    before = clientsOfThisRun();
+    return program();
+  };
+}

@@ -1,0 +1,47 @@
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { connectivityState } from "@grpc/grpc-js";
+import { LocalWorkspace } from "@pulumi/pulumi/automation";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { inlineProgram } from "../../embedded/inline";
+import { type Engine, openEngine } from "../../embedded/stack";
+import { ensureTools } from "../../embedded/toolchain";
+
+interface Client {
+  getChannel(): { getConnectivityState(tryToConnect: boolean): connectivityState };
+}
+
+const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-inline-"));
+let engine: Engine;
+beforeAll(async () => {
+  engine = await openEngine({ dir, tools: await ensureTools(["helm", "pulumi"]) });
+});
+afterAll(async () => {
+  await engine.close();
+  fs.rmSync(dir, { recursive: true, force: true });
+});
+
+describe("a program that one process runs again", () => {
+  it("has no client left that dials the engine of its run before", async () => {
+    const runs: { monitor: Client; engine: Client }[] = [];
+    const program = inlineProgram(() => {
+      const { asyncLocalStorage } = globalThis as unknown as {
+        asyncLocalStorage: { getStore(): { settings: (typeof runs)[number] } };
+      };
+      runs.push(asyncLocalStorage.getStore().settings);
+      return Promise.resolve({});
+    });
+    const stack = await LocalWorkspace.createStack(
+      { stackName: "inline", projectName: "inline", program },
+      { ...engine.options, workDir: dir },
+    );
+    const states = () =>
+      runs.flatMap((run) => [run.monitor, run.engine]).map((each) => each.getChannel().getConnectivityState(false));
+    await stack.preview();
+    // What the SDK leaves open; once it closes them itself, `inlineProgram` is of no more use.
+    expect(states()).not.toContain(connectivityState.SHUTDOWN);
+    await stack.preview();
+    expect(states().slice(0, 2)).toEqual([connectivityState.SHUTDOWN, connectivityState.SHUTDOWN]);
+  });
+});
