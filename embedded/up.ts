@@ -8,7 +8,6 @@ import { ensureNoetl, NoetlUnavailable, pinnedReleases, releaseOf, type NoetlPac
 import { builtGateway, ensureGateway, GATEWAY_RELEASE, GatewayUnavailable } from "./toolchain/gateway";
 import { PROJECT } from "../contract/project";
 import { SETTINGS } from "../config/schema";
-import { kubernetesClient } from "../contract/kubernetes/api";
 import { attachCluster, startCluster, type Cluster } from "./cluster";
 import { nodeIsCurrent } from "./cluster/node-process";
 import { EMBEDDED_DIR, EMBEDDED_STACK, handOverEngine } from "./home";
@@ -178,7 +177,7 @@ async function up(
       onOutput: (text) => {
         process.stdout.write(text);
         // The engine runs, and loads the policy pack first.
-        warm ??= Promise.all([warmUp(), loadChecklist(), kubernetesClient()]).catch(() => undefined);
+        warm ??= Promise.all([warmUp(), loadChecklist()]).catch(() => undefined);
       },
       color: "auto",
     });

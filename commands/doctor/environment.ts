@@ -22,9 +22,7 @@ export async function readEnvironment(
   cluster: Cluster,
   { namespace, deployment, expected = {}, image, mask = (text) => text }: Wanted,
 ): Promise<readonly VariableFacts[] | undefined> {
-  const found = await cluster.ask(`read Deployment ${namespace}/${deployment}`, "get on deployments", () =>
-    cluster.apps.readNamespacedDeployment({ namespace, name: deployment }),
-  );
+  const found = await cluster.read("deployments", { namespace, name: deployment });
   const container = found?.spec?.template.spec?.containers[0];
   if (!container) return undefined;
   const maps = new Map<string, Promise<Answer<Record<string, string> | undefined>>>();
@@ -100,15 +98,8 @@ async function readData(
   cluster: Cluster,
   { kind, namespace, name }: { kind: Kind; namespace: string; name: string },
 ): Promise<Record<string, string> | undefined> {
-  if (kind === "ConfigMap") {
-    const found = await cluster.ask(`read ConfigMap ${namespace}/${name}`, "get on configmaps", () =>
-      cluster.core.readNamespacedConfigMap({ namespace, name }),
-    );
-    return found?.data;
-  }
-  const found = await cluster.ask(`read Secret ${namespace}/${name}`, "get on secrets", () =>
-    cluster.core.readNamespacedSecret({ namespace, name }),
-  );
+  if (kind === "ConfigMap") return (await cluster.read("configmaps", { namespace, name }))?.data;
+  const found = await cluster.read("secrets", { namespace, name });
   return (
     found &&
     Object.fromEntries(
@@ -124,10 +115,7 @@ async function readData(
  */
 export async function deployedPassword(cluster: Cluster, namespace: string, user: string): Promise<string | undefined> {
   const found = await answer(async () => {
-    const name = LOCATIONS.nats.service;
-    const set = await cluster.ask(`read StatefulSet ${namespace}/${name}`, "get on statefulsets", () =>
-      cluster.apps.readNamespacedStatefulSet({ namespace, name }),
-    );
+    const set = await cluster.read("statefulsets", { namespace, name: LOCATIONS.nats.service });
     const pod = set?.spec?.template.spec;
     const mounted = pod?.volumes?.flatMap(({ secret }) => secret?.secretName ?? []) ?? [];
     for (const secret of mounted) {
@@ -157,12 +145,10 @@ export async function deployedSecrets(cluster: Cluster, namespaces: readonly str
   const found = await Promise.all(
     [...new Set(namespaces)].map((namespace) =>
       answer(async () => {
-        const list = await cluster.ask(`list the secrets of namespace ${namespace}`, "list on secrets", () =>
-          // Helm's own are large, and say what the cluster has anyway.
-          cluster.core.listNamespacedSecret({ namespace, fieldSelector: "type!=helm.sh/release.v1" }),
-        );
-        return (list?.items ?? []).flatMap(({ data = {} }) => {
-          const entries = Object.entries(data).map(([key, value]) => [
+        // Helm's own are large, and say what the cluster has anyway.
+        const secrets = await cluster.list("secrets", namespace, { fieldSelector: "type!=helm.sh/release.v1" });
+        return secrets.flatMap(({ data }) => {
+          const entries = Object.entries(data ?? {}).map(([key, value]) => [
             key,
             Buffer.from(value, "base64").toString("utf8"),
           ]);

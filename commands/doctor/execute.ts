@@ -211,7 +211,7 @@ class Api {
     const cluster = await Cluster.open(target.cluster);
     const { service, port } = LOCATIONS.noetl;
     const { pod } = await within(deadline.step(), `a ready pod of NoETL's server in namespace ${namespace}`, (signal) =>
-      findPod(cluster.config, { ...target.cluster, namespace, service, port }, signal),
+      findPod(cluster.access, { ...target.cluster, namespace, service, port }, signal),
     );
     return new Api(cluster, { namespace, pod }, deadline);
   }
@@ -229,7 +229,7 @@ class Api {
     const time = this.deadline.step(ANSWER_MILLISECONDS);
     return within(time, `pod ${namespace}/${pod} to answer ${method} ${path}`, async (signal) => {
       const stream = await forwardPort(
-        this.cluster.config,
+        this.cluster.access,
         { namespace, pod, port: LOCATIONS.noetl.port },
         { milliseconds: time, signal },
       );

@@ -1,6 +1,7 @@
 /** Questions to the Kubernetes API. */
 import type * as k8s from "@kubernetes/client-node" with { "resolution-mode": "import" };
-import { kubernetesClient, loadCluster, refused, unreachable } from "../../contract/kubernetes/api";
+import { apiAnswer, clusterAccess, type Resource } from "../../contract/kubernetes/api";
+import type { ClusterAccess } from "../../contract/kubernetes/kubeconfig";
 import { within } from "../../contract/deadline";
 import { ConnectError } from "../../contract/errors";
 import type { Answer } from "./evidence";
@@ -25,54 +26,129 @@ export async function answer<T>(work: () => Promise<T>): Promise<Answer<T>> {
   }
 }
 
-/** The API of one cluster; every question has a deadline and fails with a {@link ConnectError}. */
+/**
+ * What is asked for, by its name in a role, as the API writes it: times are text there, whatever the library's types say.
+ */
+export interface Kinds {
+  readonly pods: k8s.V1Pod;
+  readonly services: k8s.V1Service;
+  readonly secrets: k8s.V1Secret;
+  readonly configmaps: k8s.V1ConfigMap;
+  readonly persistentvolumeclaims: k8s.V1PersistentVolumeClaim;
+  readonly events: k8s.CoreV1Event;
+  readonly deployments: k8s.V1Deployment;
+  readonly statefulsets: k8s.V1StatefulSet;
+  readonly jobs: k8s.V1Job;
+}
+
+/** Which API a kind is of, and how one of it is called. */
+const KINDS: { readonly [kind in keyof Kinds]: readonly [api: string, one: string] } = {
+  pods: ["/api/v1", "Pod"],
+  services: ["/api/v1", "Service"],
+  secrets: ["/api/v1", "Secret"],
+  configmaps: ["/api/v1", "ConfigMap"],
+  persistentvolumeclaims: ["/api/v1", "PersistentVolumeClaim"],
+  events: ["/api/v1", "Event"],
+  deployments: ["/apis/apps/v1", "Deployment"],
+  statefulsets: ["/apis/apps/v1", "StatefulSet"],
+  jobs: ["/apis/batch/v1", "Job"],
+};
+
+/** One object. */
+export interface Named {
+  readonly namespace: string;
+  readonly name: string;
+}
+
+type Query = Readonly<Record<string, string | number | boolean>>;
+
+function pathOf(
+  kind: keyof Kinds,
+  namespace: string,
+  { name, part, query }: { name?: string; part?: string; query?: Query } = {},
+): string {
+  const parts = [namespace, kind, name, part].filter((each) => each !== undefined).map(encodeURIComponent);
+  const given = Object.entries(query ?? {}).map(([key, value]): [string, string] => [key, String(value)]);
+  const asked = new URLSearchParams(given).toString();
+  return `${KINDS[kind][0]}/namespaces/${parts.join("/")}${asked && `?${asked}`}`;
+}
+
+/**
+ * The API of one cluster; every question has a deadline and fails with a {@link ConnectError} `cluster-unreachable`, `cluster-login`,
+ * `forbidden` or `no-answer`.
+ */
 export class Cluster {
-  readonly core: k8s.CoreV1Api;
-  readonly apps: k8s.AppsV1Api;
-  readonly batch: k8s.BatchV1Api;
   /** What was answered late. */
   readonly slowness = new Slowness();
 
-  private constructor(
-    readonly config: k8s.KubeConfig,
-    library: typeof k8s,
-  ) {
-    this.core = config.makeApiClient(library.CoreV1Api);
-    this.apps = config.makeApiClient(library.AppsV1Api);
-    this.batch = config.makeApiClient(library.BatchV1Api);
-  }
+  private constructor(readonly access: ClusterAccess) {}
 
   /** @throws ConnectError `bad-kubeconfig` */
   static async open(connection: Target["cluster"]): Promise<Cluster> {
-    const config = await loadCluster({ namespace: "", service: "", port: 0, ...connection });
-    return new Cluster(config, await kubernetesClient());
+    return new Cluster(await clusterAccess({ namespace: "", service: "", port: 0, ...connection }));
   }
 
   /** Address of the API server. */
   get server(): string {
-    return this.config.getCurrentCluster()?.server ?? "";
+    return this.access.getCurrentCluster()?.server ?? "";
+  }
+
+  /** The objects of a namespace, or those of them that `query` selects. */
+  async list<K extends keyof Kinds>(kind: K, namespace: string, query?: Query): Promise<Kinds[K][]> {
+    const found = await this.ask({
+      path: pathOf(kind, namespace, { query }),
+      what: `list the ${kind} of namespace ${namespace}`,
+      needs: `list on ${kind}`,
+    });
+    return found === undefined ? [] : ((JSON.parse(found) as { items?: Kinds[K][] }).items ?? []);
+  }
+
+  /** An object; undefined where there is none of that name. */
+  async read<K extends keyof Kinds>(kind: K, { namespace, name }: Named): Promise<Kinds[K] | undefined> {
+    const found = await this.ask({
+      path: pathOf(kind, namespace, { name }),
+      what: `read ${KINDS[kind][1]} ${namespace}/${name}`,
+      needs: `get on ${kind}`,
+    });
+    return found === undefined ? undefined : (JSON.parse(found) as Kinds[K]);
   }
 
   /**
-   * Asks one question; undefined where there is no such object.
+   * Changes an object as `kubectl patch` does.
    *
-   * @param what What is asked, in words that follow "may not": `list the pods of namespace nats`.
-   * @param needs What a role must have for it: `list on pods`.
-   * @throws ConnectError `cluster-unreachable`, `cluster-login`, `forbidden` or `no-answer`.
+   * @param why What for, in one word that the object's kind and name follow.
+   * @returns false where there is no such object.
    */
-  async ask<T>(what: string, needs: string, question: () => Promise<T>): Promise<T | undefined> {
-    const { ApiException } = await kubernetesClient();
-    const asking = async (): Promise<T | undefined> => {
-      try {
-        return await question();
-      } catch (error) {
-        if (!(error instanceof ApiException)) throw unreachable(this.config, error);
-        if (error.code === 404) return undefined;
-        throw refused(this.config, error.code, { what, needs });
-      }
-    };
+  async patch(
+    kind: keyof Kinds,
+    { namespace, name }: Named,
+    { why, body }: { why: string; body: object },
+  ): Promise<boolean> {
+    const found = await this.ask({
+      path: pathOf(kind, namespace, { name }),
+      what: `${why} ${KINDS[kind][1]} ${namespace}/${name}`,
+      needs: `patch on ${kind}`,
+      patch: { type: "strategic-merge-patch+json", body },
+    });
+    return found !== undefined;
+  }
+
+  /** The log of one of a pod's containers; undefined where there is no such pod. */
+  log({ namespace, name }: Named, query: { readonly container: string } & Query): Promise<string | undefined> {
+    return this.ask({
+      path: pathOf("pods", namespace, { name, part: "log", query }),
+      what: `read the log of pod ${namespace}/${name}`,
+      needs: "get on pods/log",
+    });
+  }
+
+  private async ask(resource: Resource): Promise<string | undefined> {
+    const { what } = resource;
     return this.slowness.watch(`the Kubernetes API to ${what}`, () =>
-      within(ANSWER_MILLISECONDS, `the Kubernetes API at ${this.server} to ${what}`, asking),
+      within(ANSWER_MILLISECONDS, `the Kubernetes API at ${this.server} to ${what}`, async (signal) => {
+        const found = await apiAnswer(this.access, resource, signal);
+        return found?.body;
+      }),
     );
   }
 }

@@ -1,7 +1,7 @@
 /** What is in a namespace: pods with their logs, workloads, claims, Helm releases, warnings. */
 import type * as k8s from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import { LOCATIONS } from "../../contract/facts";
-import { answer, type Cluster } from "./kubernetes";
+import { answer, type Cluster, type Kinds } from "./kubernetes";
 import type {
   ClaimFacts,
   ContainerFacts,
@@ -47,34 +47,22 @@ export async function readNamespace(
   { detail, mask }: { detail: Detail; mask: Mask },
 ): Promise<NamespaceFacts> {
   const full = detail === "full";
-  const list = <T>(kind: string, question: () => Promise<{ items: T[] }>) =>
-    cluster
-      .ask(`list the ${kind} of namespace ${namespace}`, `list on ${kind}`, question)
-      .then((found) => found?.items ?? []);
   /** What may be missing without making the rest useless. */
   const unread: string[] = [];
-  const optional = async <T>(kind: string, question: () => Promise<{ items: T[] }>): Promise<T[]> => {
-    const found = await answer(() => list(kind, question));
+  const optional = async <K extends keyof Kinds>(kind: K, selected?: Record<string, string>): Promise<Kinds[K][]> => {
+    const found = await answer(() => cluster.list(kind, namespace, selected));
     if (!found.ok) unread.push(found.message);
     return found.ok ? found.value : [];
   };
   const [pods, services, deployments, sets, jobs, claims, secrets, events] = await Promise.all([
-    list("pods", () => cluster.core.listNamespacedPod({ namespace })),
-    answer(() => list("services", () => cluster.core.listNamespacedService({ namespace }))),
-    optional("deployments", () => cluster.apps.listNamespacedDeployment({ namespace })),
-    optional("statefulsets", () => cluster.apps.listNamespacedStatefulSet({ namespace })),
-    full ? optional("jobs", () => cluster.batch.listNamespacedJob({ namespace })) : [],
-    full
-      ? optional("persistentvolumeclaims", () => cluster.core.listNamespacedPersistentVolumeClaim({ namespace }))
-      : [],
-    full
-      ? optional("secrets", () =>
-          cluster.core.listNamespacedSecret({ namespace, labelSelector: releaseSelector(RELEASES) }),
-        )
-      : [],
-    full
-      ? optional("events", () => cluster.core.listNamespacedEvent({ namespace, fieldSelector: "type=Warning" }))
-      : [],
+    cluster.list("pods", namespace),
+    answer(() => cluster.list("services", namespace)),
+    optional("deployments"),
+    optional("statefulsets"),
+    full ? optional("jobs") : [],
+    full ? optional("persistentvolumeclaims") : [],
+    full ? optional("secrets", { labelSelector: releaseSelector(RELEASES) }) : [],
+    full ? optional("events", { fieldSelector: "type=Warning" }) : [],
   ]);
   const alive = pods.filter((pod) => pod.metadata?.deletionTimestamp === undefined);
   if (!services.ok) unread.push(services.message);
@@ -206,16 +194,9 @@ async function logsOf(
   const { name = "", namespace = "" } = pod.metadata ?? {};
   const read = async (previous: boolean): Promise<LogLine[]> => {
     const found = await answer(() =>
-      cluster.ask(`read the log of pod ${namespace}/${name}`, "get on pods/log", () =>
-        cluster.core.readNamespacedPodLog({
-          name,
-          namespace,
-          container: status.name,
-          previous,
-          timestamps: true,
-          tailLines: LOG_LINES,
-          limitBytes: LOG_BYTES,
-        }),
+      cluster.log(
+        { namespace, name },
+        { container: status.name, previous, timestamps: true, tailLines: LOG_LINES, limitBytes: LOG_BYTES },
       ),
     );
     return logLines(found.ok ? (found.value ?? "") : "", mask);

@@ -51,10 +51,8 @@ export async function runningPod(
   cluster: Cluster,
   { namespace, app, port, who }: { namespace: string; app: string; port: number; who: string },
 ): Promise<Pod> {
-  const found = await cluster.ask(`list the pods of namespace ${namespace}`, "list on pods", () =>
-    cluster.core.listNamespacedPod({ namespace, labelSelector: `app=${app}` }),
-  );
-  const pods = (found?.items ?? []).filter(({ metadata }) => metadata?.deletionTimestamp === undefined);
+  const found = await cluster.list("pods", namespace, { labelSelector: `app=${app}` });
+  const pods = found.filter(({ metadata }) => metadata?.deletionTimestamp === undefined);
   if (pods.length === 0) throw new ConnectError("no-pod", `there is no pod of ${who} in namespace ${namespace}`);
   const ready = pods.find(({ status }) => status?.conditions?.some((c) => c.type === "Ready" && c.status === "True"));
   const running = pods.find(({ status }) => status?.containerStatuses?.some(({ state }) => state?.running));
@@ -73,7 +71,7 @@ export async function askPod(cluster: Cluster, pod: Pod, question: Question): Pr
   const opening = `the Kubernetes API to open a port-forward to ${by}`;
   const stream = await within(FORWARD_MILLISECONDS, opening, (signal) =>
     forwardPort(
-      cluster.config,
+      cluster.access,
       { namespace: pod.namespace, pod: pod.name, port: pod.port },
       { milliseconds: FORWARD_MILLISECONDS, signal },
     ),

@@ -1,4 +1,3 @@
-import { kubernetesClient } from "../../contract/kubernetes/api";
 import { kubectlTo } from "../../contract/kubernetes/kubectl";
 import { contractLogins, contractTerms } from "../../config/contract";
 import { natsCommandOf, rolesOf } from "../../config/logins";
@@ -60,8 +59,6 @@ export interface Target {
 
 /** Reads the stack with its engine. @throws CommandError where it cannot be read. */
 export async function readTarget(stack: string): Promise<Target> {
-  // The client of the cluster is loaded while the engine, another process, reads. Whoever needs it learns why it fails.
-  kubernetesClient().catch(() => undefined);
   return targetOf(stack, await readStack(findEngine(stack), stack, PROJECT));
 }
 

@@ -18,26 +18,16 @@ import {
   type Kubeconfig,
 } from "./kubeconfig";
 
-/**
- * The Kubernetes client library. It is an ES module, so that CommonJS code can only import it this way, and large: a
- * second may pass until it is loaded for the first time.
- */
-export const kubernetesClient = () => import("@kubernetes/client-node");
-
 const codeOf = (error: unknown): string => (error as NodeJS.ErrnoException | undefined)?.code ?? "";
 
 /**
- * The cluster that a connection means, as the client library has it, for questions beyond those of a check.
+ * The way to the API as the client library has it. The library is an ES module, so that CommonJS code can only import it this way, and
+ * large: a second may pass until it is loaded.
  *
  * @throws ConnectError `bad-kubeconfig`, without any of the kubeconfig's content.
  */
-export async function loadCluster(connection: ClusterConnection): Promise<KubeConfig> {
-  const kubeconfig = readKubeconfig(connection);
-  return libraryAccess(kubeconfig, chooseContext(kubeconfig, connection.context));
-}
-
-async function libraryAccess(kubeconfig: Kubeconfig, { context, cluster, user }: Chosen): Promise<KubeConfig> {
-  const { KubeConfig } = await kubernetesClient();
+export async function libraryAccess(kubeconfig: Kubeconfig, { context, cluster, user }: Chosen): Promise<KubeConfig> {
+  const { KubeConfig } = await import("@kubernetes/client-node");
   const config = new KubeConfig();
   const credential = user && execCredentials(user, cluster);
   try {
@@ -115,8 +105,8 @@ export interface Resource {
   /** In words that follow "may not". */
   readonly what: string;
   readonly needs: string;
-  /** An object to apply there, which is made where it is missing. Default: the resource is only read. */
-  readonly apply?: object;
+  /** What to change there, and by which of Kubernetes' kinds of patch. Default: the resource is only read. */
+  readonly patch?: { readonly type: "apply-patch+yaml" | "strategic-merge-patch+json"; readonly body: object };
 }
 
 export async function apiAnswer(
@@ -126,10 +116,11 @@ export async function apiAnswer(
 ): Promise<{ body: string; date: string } | undefined> {
   const options = await requestOptions(config);
   const url = new URL(apiServer(config).replace(/\/$/, "") + resource.path);
-  const content = resource.apply && Buffer.from(JSON.stringify(resource.apply));
+  const { patch } = resource;
+  const content = patch && Buffer.from(JSON.stringify(patch.body));
   if (content) {
     options.method = "PATCH";
-    const type = { "Content-Type": "application/apply-patch+yaml", "Content-Length": content.length };
+    const type = { "Content-Type": `application/${patch.type}`, "Content-Length": content.length };
     options.headers = { ...options.headers, ...type };
   }
   const { request } = url.protocol === "http:" ? http : https;
@@ -259,7 +250,10 @@ export async function applySecret(
     path: `${secretPath(namespace, name)}?fieldManager=${FIELD_MANAGER}&force=true`,
     what: `change Secret ${namespace}/${name}`,
     needs: "create and patch on secrets",
-    apply: { apiVersion: "v1", kind: "Secret", metadata: { name }, type: "Opaque", data: encoded },
+    patch: {
+      type: "apply-patch+yaml" as const,
+      body: { apiVersion: "v1", kind: "Secret", metadata: { name }, type: "Opaque", data: encoded },
+    },
   };
   const answer = await within(seconds * 1000, `the Kubernetes API to change Secret ${namespace}/${name}`, (signal) =>
     apiAnswer(config, resource, signal),

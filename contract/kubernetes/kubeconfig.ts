@@ -7,6 +7,7 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as http from "node:http";
 import * as https from "node:https";
+import * as tls from "node:tls";
 import * as os from "node:os";
 import * as path from "node:path";
 import type * as Yaml from "yaml";
@@ -249,11 +250,12 @@ export const needsLibrary = ({ cluster, user }: Chosen): boolean =>
 export function accessTo({ cluster, user }: Chosen): ClusterAccess {
   const server = textOf(cluster.fields.server) ?? "";
   const credential = user ? execCredentials(user, cluster) : undefined;
+  const agentOf = lastingAgent(server);
   return {
     getCurrentCluster: () => ({ server }),
     getCurrentUser: () => user ?? null,
     applyToHTTPSOptions: async (options) => {
-      const tls: https.AgentOptions = {
+      const terms: https.AgentOptions = {
         ...optional("ca", bytes(cluster.fields, "certificate-authority")),
         ...optional("cert", user && bytes(user.fields, "client-certificate")),
         ...optional("key", user && bytes(user.fields, "client-key")),
@@ -261,7 +263,7 @@ export function accessTo({ cluster, user }: Chosen): ClusterAccess {
         ...(cluster.fields["insecure-skip-tls-verify"] === true ? { rejectUnauthorized: false } : {}),
       };
       const given = credential && (await credential());
-      Object.assign(tls, optional("cert", given?.cert), optional("key", given?.key));
+      Object.assign(terms, optional("cert", given?.cert), optional("key", given?.key));
       const token = given?.token ?? (user && tokenOf(user.fields));
       const name = textOf(user?.fields.username);
       const headers = {
@@ -269,13 +271,44 @@ export function accessTo({ cluster, user }: Chosen): ClusterAccess {
         ...(token === undefined ? {} : { Authorization: `Bearer ${token}` }),
         ...(user ? impersonation(user.fields) : {}),
       };
-      Object.assign(options, tls, {
+      Object.assign(options, terms, {
         headers,
         auth: name === undefined ? undefined : `${name}:${textOf(user?.fields.password) ?? ""}`,
-        agent: server.startsWith("http:") ? new http.Agent() : new https.Agent(tls),
+        agent: agentOf(terms),
       });
     },
   };
+}
+
+/** How long a connection may wait for the next request, in milliseconds: as Node's own agent has it. */
+const IDLE_MILLISECONDS = 5_000;
+
+/**
+ * One agent for all requests with the same certificates: a second connection takes up the session of the first, and one that is free is
+ * used again. Each handshake of its own costs as much as the answer.
+ */
+function lastingAgent(server: string): (terms: https.AgentOptions) => http.Agent {
+  const lasting = { keepAlive: true, scheduling: "lifo", timeout: IDLE_MILLISECONDS } as const;
+  let last: { readonly key: string; readonly agent: http.Agent } | undefined;
+  return (terms) => {
+    const key = JSON.stringify(terms);
+    if (last?.key !== key) {
+      const agent = server.startsWith("http:")
+        ? new http.Agent(lasting)
+        : new https.Agent({ ...terms, ...lasting, secureContext: secureContext(terms) });
+      last = { key, agent };
+    }
+    return last.agent;
+  };
+}
+
+function secureContext({ ca, cert, key }: https.AgentOptions): tls.SecureContext {
+  try {
+    return tls.createSecureContext({ ca, cert, key });
+  } catch (error) {
+    const [why] = String((error as Error).message).split("\n");
+    throw new Error(`its certificate-authority, client-certificate or client-key cannot be used (${why})`);
+  }
 }
 
 /** On whose behalf the user asks, where the kubeconfig says so. */

@@ -1,26 +1,17 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { kubernetesClient } from "../../../contract/kubernetes/api";
 import { CommandError } from "../../shared/exit";
-import type { Cluster } from "../kubernetes";
+import type { Cluster, Named } from "../kubernetes";
 
 /** The annotation that `kubectl rollout restart` sets. */
 const RESTARTED_AT = "kubectl.kubernetes.io/restartedAt";
 const PAUSE_MILLISECONDS = 250;
 
-/** A Deployment. */
-interface Named {
-  readonly namespace: string;
-  readonly name: string;
-}
-
 /** Restarts a Deployment as `kubectl rollout restart` does; the same `at` twice restarts once. */
 export async function restartDeployment(cluster: Cluster, { namespace, name }: Named, at: string): Promise<void> {
-  const { PatchStrategy, setHeaderOptions } = await kubernetesClient();
-  const patched = await cluster.ask(`restart Deployment ${namespace}/${name}`, "patch on deployments", () =>
-    cluster.apps.patchNamespacedDeployment(
-      { namespace, name, body: { spec: { template: { metadata: { annotations: { [RESTARTED_AT]: at } } } } } },
-      setHeaderOptions("Content-Type", PatchStrategy.StrategicMergePatch),
-    ),
+  const patched = await cluster.patch(
+    "deployments",
+    { namespace, name },
+    { why: "restart", body: { spec: { template: { metadata: { annotations: { [RESTARTED_AT]: at } } } } } },
   );
   if (!patched) throw new CommandError(`there is no Deployment ${namespace}/${name} to restart`, "wrong");
 }
@@ -33,9 +24,7 @@ export async function restartDeployment(cluster: Cluster, { namespace, name }: N
 export async function rolledOut(cluster: Cluster, { namespace, name }: Named, seconds: number): Promise<void> {
   const deadline = Date.now() + seconds * 1000;
   for (;;) {
-    const found = await cluster.ask(`read Deployment ${namespace}/${name}`, "get on deployments", () =>
-      cluster.apps.readNamespacedDeployment({ namespace, name }),
-    );
+    const found = await cluster.read("deployments", { namespace, name });
     const wanted = found?.spec?.replicas ?? 1;
     const { observedGeneration = 0, updatedReplicas = 0, availableReplicas = 0, replicas = 0 } = found?.status ?? {};
     const current = observedGeneration >= (found?.metadata?.generation ?? 0);

@@ -1,9 +1,11 @@
 import * as fs from "node:fs";
+import * as https from "node:https";
+import type { AddressInfo } from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { ConnectError } from "../../../contract";
-import { clusterAccess, loadCluster } from "../../../contract/kubernetes/api";
+import { apiAnswer, clusterAccess, libraryAccess } from "../../../contract/kubernetes/api";
 import {
   accessTo,
   chooseContext,
@@ -11,6 +13,8 @@ import {
   needsLibrary,
   readKubeconfig,
 } from "../../../contract/kubernetes/kubeconfig";
+import type { ClusterConnection } from "../../../contract/inputs";
+import { certificate } from "../../support/certificates";
 import { rejection } from "../../support/nats";
 
 const TOKEN = "Right-Token.7";
@@ -103,14 +107,45 @@ describe("a login", () => {
     expect(await optionsOf(config("a", behalf, current("a")))).toMatchObject({
       headers: { "Impersonate-User": "jane", "Impersonate-Group": ["one", "two"] },
     });
-    const certificate = {
-      "client-certificate-data": Buffer.from("cert").toString("base64"),
-      "client-key": written("a.key", "key"),
+    const { cert, key } = certificate("jane");
+    const login = {
+      "client-certificate-data": Buffer.from(cert).toString("base64"),
+      "client-key": written("a.key", key),
     };
-    expect(await optionsOf(config("a", certificate, current("a")))).toMatchObject({
-      cert: Buffer.from("cert"),
-      key: Buffer.from("key"),
+    expect(await optionsOf(config("a", login, current("a")))).toMatchObject({
+      cert: Buffer.from(cert),
+      key: Buffer.from(key),
     });
+  });
+
+  it("with what is no certificate: says so, and nothing of it", async () => {
+    const login = { "client-certificate-data": Buffer.from(TOKEN).toString("base64") };
+    const { message } = await rejection(optionsOf(config("a", login, current("a"))));
+    expect(message).toMatch(/^its certificate-authority, client-certificate or client-key cannot be used \(error:/);
+    expect(message).not.toContain(TOKEN);
+  });
+
+  it("is one connection's for all requests, until the certificates change", async () => {
+    const { cert, key } = certificate("localhost", { names: ["127.0.0.1"] });
+    const server = https.createServer({ cert, key }, (_, response) => response.end("{}"));
+    let connections = 0;
+    server.on("secureConnection", () => connections++);
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo;
+    const cluster = {
+      server: `https://127.0.0.1:${port}`,
+      "certificate-authority-data": Buffer.from(cert).toString("base64"),
+    };
+    const kubeconfig = { ...config("a", {}, current("a")), clusters: [{ name: "a", cluster }] };
+    const access = await clusterAccess({ ...PLACE, kubeconfig: JSON.stringify(kubeconfig) });
+    const path = "/api/v1/namespaces/nats/pods";
+    for (let i = 0; i < 3; i++) {
+      const answer = await apiAnswer(access, { path, what: "", needs: "" }, new AbortController().signal);
+      expect(answer?.body).toBe("{}");
+    }
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    expect(connections).toBe(1);
   });
 
   it("by a command, which learns what for, and is asked once", async () => {
@@ -167,7 +202,7 @@ describe("a login", () => {
   ])("by a command that %s", async (_name, execOf, words) => {
     const name = words.split(" ")[0] ?? "";
     const kubeconfig = JSON.stringify(config("a", { exec: execOf(name) }, current("a")));
-    const accesses = await Promise.all([clusterAccess, loadCluster].map((load) => load({ ...PLACE, kubeconfig })));
+    const accesses = await Promise.all([clusterAccess, libraryCluster].map((load) => load({ ...PLACE, kubeconfig })));
     for (const access of accesses) {
       const { message } = await rejection(Promise.resolve(access.applyToHTTPSOptions({})));
       expect(message).toContain(words);
@@ -184,6 +219,12 @@ describe("a login", () => {
 
 const PLACE = { namespace: "nats", service: "nats", port: 4222 };
 
+/** The way of the client library, whether the kubeconfig needs it or not. */
+async function libraryCluster(connection: ClusterConnection) {
+  const kubeconfig = readKubeconfig(connection);
+  return libraryAccess(kubeconfig, chooseContext(kubeconfig, connection.context));
+}
+
 describe("a kubeconfig that cannot work", () => {
   it.each<[string, unknown, string]>([
     ["a list", [1], "it cannot be read as a kubeconfig"],
@@ -198,7 +239,7 @@ describe("a kubeconfig that cannot work", () => {
     ],
   ])("has %s", async (_name, content, words) => {
     const file = written("bad", content);
-    for (const load of [clusterAccess, loadCluster]) {
+    for (const load of [clusterAccess, libraryCluster]) {
       const error = await rejection(load({ ...PLACE, kubeconfig: file }));
       expect(error).toBeInstanceOf(ConnectError);
       expect(error.message).toContain(words);
@@ -210,7 +251,7 @@ describe("a kubeconfig that cannot work", () => {
 it("is exported as one that the client library reads, with the context asked for", async () => {
   const file = written("exported", config("a"));
   const kubeconfig = exportKubeconfig(readKubeconfig({ kubeconfig: file }), { context: "a" });
-  const library = await loadCluster({ ...PLACE, kubeconfig });
+  const library = await libraryCluster({ ...PLACE, kubeconfig });
   expect(library.getCurrentContext()).toBe("a");
   expect(library.getCurrentUser()).toMatchObject({ name: "a", token: TOKEN });
 });

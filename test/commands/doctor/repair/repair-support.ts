@@ -26,7 +26,10 @@ const ROLLED_OUT = {
   status: { observedGeneration: 1, updatedReplicas: 1, availableReplicas: 1, replicas: 1 },
 };
 
-export const rolledOutCluster = { ask: () => Promise.resolve(ROLLED_OUT) } as unknown as Cluster;
+export const rolledOutCluster = {
+  read: () => Promise.resolve(ROLLED_OUT),
+  patch: () => Promise.resolve(true),
+} as unknown as Cluster;
 
 /** Names of one NoETL among several on one server. */
 export interface Names {
