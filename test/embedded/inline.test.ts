@@ -23,7 +23,7 @@ afterAll(async () => {
 });
 
 describe("a program that one process runs again", () => {
-  it("has no client left that dials the engine of its run before", async () => {
+  it("has no client left that dials the engine of its run before, and sends no lines for debugging", async () => {
     const runs: { monitor: Client; engine: Client }[] = [];
     const program = inlineProgram(() => {
       const { asyncLocalStorage } = globalThis as unknown as {
@@ -41,7 +41,9 @@ describe("a program that one process runs again", () => {
     await stack.preview();
     // What the SDK leaves open; once it closes them itself, `inlineProgram` is of no more use.
     expect(states()).not.toContain(connectivityState.SHUTDOWN);
-    await stack.preview();
+    const severities: (string | undefined)[] = [];
+    await stack.preview({ onEvent: ({ diagnosticEvent }) => void severities.push(diagnosticEvent?.severity) });
+    expect(severities).not.toContain("debug");
     expect(states().slice(0, 2)).toEqual([connectivityState.SHUTDOWN, connectivityState.SHUTDOWN]);
   });
 });
