@@ -16,6 +16,7 @@ import type {
 import { logLines } from "./log-lines";
 import { harmless } from "./text";
 import { releaseSelector, releasesOf } from "./releases";
+import { warningsOf, words } from "./warnings";
 
 /**
  * Lines of a log that are looked at, and how many bytes they may be. The bytes count from the oldest of these lines, so that
@@ -28,8 +29,6 @@ const PODS_PER_WORKLOAD = 3;
 
 const ageOf = (time: Date | string | undefined): number =>
   time === undefined ? 0 : Math.max(0, (Date.now() - new Date(time).getTime()) / 1000);
-
-const words = (...parts: readonly (string | undefined)[]): string => parts.filter(Boolean).join(": ");
 
 /** The stack's Helm releases, each in a namespace of its own. */
 const RELEASES = [LOCATIONS.nats.service, LOCATIONS.noetl.service, LOCATIONS.gateway.service];
@@ -320,17 +319,4 @@ function claimFacts({ metadata, spec, status }: k8s.V1PersistentVolumeClaim): Cl
     ...(metadata?.deletionTimestamp === undefined ? {} : { removed: true }),
     ...volumeOf(spec ?? {}),
   };
-}
-
-/** The latest warning of each object and reason, newest first. */
-function warningsOf(events: readonly k8s.CoreV1Event[], mask: (text: string) => string): string[] {
-  const time = (event: k8s.CoreV1Event): number =>
-    new Date(event.lastTimestamp ?? event.eventTime ?? event.metadata.creationTimestamp ?? 0).getTime();
-  const latest = new Map<string, string>();
-  for (const event of [...events].sort((a, b) => time(b) - time(a))) {
-    const about = `${event.involvedObject.kind}/${event.involvedObject.name}`;
-    const key = `${about} ${event.reason}`;
-    if (!latest.has(key)) latest.set(key, mask(harmless(words(about, event.reason, event.message))));
-  }
-  return [...latest.values()];
 }

@@ -6,6 +6,7 @@ import { plural } from "../../../contract/wording";
 import { describePod } from "../checklist";
 import type { ContainerFacts, Evidence, Part, PodFacts } from "../evidence";
 import { finding, keyOf, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
+import { failedProbes } from "../warnings";
 import { crashes, crashWords } from "./logs";
 import { largerNatsLimit, LOST_WITH_RESTART } from "./reasons";
 import { putBack } from "./releases";
@@ -240,6 +241,16 @@ const starting = (group: readonly [Troubled, ...Troubled[]]): Finding =>
     explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
   });
 
+/** What failed probes of pods said, those that say the same shown together. */
+function probeWords(group: readonly Troubled[]): string[] {
+  const pods = new Map<string, string[]>();
+  for (const { pod, facts } of group)
+    for (const words of failedProbes(facts.warnings, pod.name)) pods.set(words, [...(pods.get(words) ?? []), pod.name]);
+  return [...pods].map(([words, [first, ...others]]) =>
+    others.length === 0 ? `${first}: ${words}` : `${first} and ${plural(others.length, "other")}: ${words}`,
+  );
+}
+
 function unexplained(evidence: Evidence, group: readonly [Troubled, ...Troubled[]]): Finding {
   // The one that crashes tells most.
   const first = group.find(({ pod }) => crashes(pod, evidence.now)) ?? group[0];
@@ -251,8 +262,12 @@ function unexplained(evidence: Evidence, group: readonly [Troubled, ...Troubled[
       symptoms: symptomsOf(first.part),
       evidence: [
         ...group.map(({ pod }) => `pod ${named(pod)}: ${describePod(pod)}`),
+        // What is asked of a pod that runs is what keeps it from being ready; its log need not know of it.
+        ...probeWords(group),
         ...lastWords(first.pod),
-        ...warningsAbout(first.facts, "Pod", first.pod.name).slice(0, 2),
+        ...warningsAbout(first.facts, "Pod", first.pod.name)
+          .filter((warning) => failedProbes([warning], first.pod.name).length === 0)
+          .slice(0, 2),
       ],
       remedy: [
         say("Its log says why:"),

@@ -1883,6 +1883,29 @@ describe("what a stack declares beyond NoETL", () => {
   });
 });
 
+describe("a probe that fails", () => {
+  const FAILED = "Unhealthy: Readiness probe failed: nats_probe.py: no connection to NATS on port 4222";
+  const of = (...names: string[]) => names.map((name) => `Pod/${name}: ${FAILED}`);
+  const evidenceOf = (warnings: string[]) =>
+    diagnose(
+      inPart("noetl", {
+        pods: [SERVER, unready(WORKER), unready(WORKER, { name: "noetl-worker-2" })],
+        warnings,
+      }),
+    ).findings.map(({ id, evidence }) => [id, evidence.filter((line) => line.includes("probe"))]);
+
+  it("is what a pod that is not ready is shown with, before what its log happens to say", () => {
+    const words = FAILED.replace("Unhealthy: ", "");
+    // Newer warnings do not crowd it out.
+    const others = ["BackOff: x", "FailedMount: y", "Evicted: z"].map((each) => `Pod/noetl-worker-1: ${each}`);
+    expect(evidenceOf([...others, ...of("noetl-worker-1")])).toEqual([["not-ready", [`noetl-worker-1: ${words}`]]]);
+    expect(evidenceOf(of("noetl-worker-1", "noetl-worker-2"))).toEqual([
+      ["not-ready", [`noetl-worker-1 and 1 other: ${words}`]],
+    ]);
+    expect(evidenceOf(of("noetl-worker-2"))).toEqual([["not-ready", [`noetl-worker-2: ${words}`]]]);
+  });
+});
+
 describe("a hook of a pod that is told to stop", () => {
   const WARNING = "Pod/noetl-worker-1: FailedPreStopHook: PreStopHook failed";
   const at = (worker: PodFacts) => diagnose(inPart("noetl", { pods: [SERVER, worker], warnings: [WARNING] })).findings;
