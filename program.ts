@@ -2,7 +2,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { lineWarning } from "./config/lines";
 import { gatewayLogWarnings } from "./config/logs";
 import { jobsWarnings } from "./config/playbook-jobs";
-import { ConfigError, foreignKeys, parseSettings } from "./config/parse";
+import { idleWarnings } from "./config/idle";
+import { ConfigError, foreignKeys, isChanged, parseSettings } from "./config/parse";
 import { riskWarnings } from "./config/risks";
 import type { Settings } from "./config/schema";
 import { PROJECT } from "./contract/project";
@@ -12,17 +13,17 @@ import { type DeclaredOutputs, kubernetesPlatform, type Platform } from "./stack
 
 export { PROJECT };
 
-/** The stack's settings, checked. @throws ConfigError with all problems at once. */
-export function loadSettings(): Settings {
-  const prefix = `${PROJECT}:`;
-  const all = pulumi.runtime.allConfig();
-  const own = Object.entries(all).filter(([key]) => key.startsWith(prefix));
-  return parseSettings(
-    Object.fromEntries(own.map(([key, value]) => [key.slice(prefix.length), value])),
-    (key) => isConfigSecret(`${prefix}${key}`),
-    all,
-  );
+const PREFIX = `${PROJECT}:`;
+
+/** The stack's configuration, without the project's name. */
+function ownConfig(): Record<string, string> {
+  const own = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(PREFIX));
+  return Object.fromEntries(own.map(([key, value]) => [key.slice(PREFIX.length), value]));
 }
+
+/** The stack's settings, checked. @throws ConfigError with all problems at once. */
+export const loadSettings = (): Settings =>
+  parseSettings(ownConfig(), (key) => isConfigSecret(`${PREFIX}${key}`), pulumi.runtime.allConfig());
 
 /** Whether the stack keeps a key encrypted. The SDK has the function, but leaves it out of its published types. */
 const { isConfigSecret } = pulumi.runtime as unknown as { isConfigSecret(this: void, key: string): boolean };
@@ -42,8 +43,14 @@ export async function main(): Promise<DeclaredOutputs> {
 
 async function run(): Promise<DeclaredOutputs> {
   const settings = loadSettings();
-  for (const warning of foreignKeys(pulumi.runtime.allConfig()).warnings) await pulumi.log.warn(warning);
-  for (const warning of [...riskWarnings(settings), ...gatewayLogWarnings(settings), ...jobsWarnings(settings)])
+  const raw = ownConfig();
+  for (const warning of [
+    ...foreignKeys(pulumi.runtime.allConfig()).warnings,
+    ...idleWarnings(settings, (key) => isChanged(key, raw)),
+    ...riskWarnings(settings),
+    ...gatewayLogWarnings(settings),
+    ...jobsWarnings(settings),
+  ])
     await pulumi.log.warn(warning);
   if (settings.platform !== "gke") return deploy(settings);
   // Loaded on demand: nobody else needs Google's SDK. `import()` would want a file extension, which differs between the

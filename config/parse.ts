@@ -482,7 +482,7 @@ function variableConflicts(settings: Settings): string[] {
  * Whether a key has another value than its default. That it is set says nothing: the engine passes the defaults that
  * `Pulumi.yaml` declares as if they had been set.
  */
-function isChanged(key: SettingKey, raw: Readonly<Record<string, string>>): boolean {
+export function isChanged(key: SettingKey, raw: Readonly<Record<string, string>>): boolean {
   const text = (raw[key] ?? "").trim();
   return text !== "" && text !== shownDefault(key);
 }

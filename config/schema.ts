@@ -243,7 +243,7 @@ export const SETTINGS = {
   deployNats: flag(true, { group: "Parts", description: "Install NATS JetStream; false uses the server at natsHost." }),
   deployPostgres: flag(true, {
     group: "Parts",
-    description: "Install Postgres in the cluster; false uses the server at postgresHost.",
+    description: "Install Postgres in the cluster, where NoETL is installed; false uses the server at postgresHost.",
   }),
   deployNoetl: flag(true, { group: "Parts", description: "Install NoETL's server and workers, and its schema." }),
   deployGateway: flag(false, { group: "Parts", description: "Install the gateway for browsers." }),
