@@ -22,7 +22,8 @@ import {
   type ContractInputs,
   type GatewaySettings,
 } from "../../contract/inputs";
-import { isConsumersAlone, lossWords, podsOf, startsFor, type Pods } from "../../contract/kubernetes/pods";
+import type { Pods } from "../../contract/kubernetes/pod-facts";
+import { isConsumersAlone, lossWords, podsOf, startsFor } from "../../contract/kubernetes/pods";
 import {
   hindrances,
   memoryStreams,

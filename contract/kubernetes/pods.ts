@@ -6,28 +6,7 @@ import { within, type Deadline } from "../deadline";
 import { ConnectError } from "../errors";
 import { isServersConnection, type ContractInputs } from "../inputs";
 import { list } from "../rules/rule";
-
-/** One pod, as far as it matters here. */
-export interface PodFacts {
-  readonly name: string;
-  /** The container that the rest is about; undefined where none has been made yet. */
-  readonly container?: string;
-  /** False where it waits, fails, or does not answer its probe. */
-  readonly ready: boolean;
-  /** When its container last started; undefined where none runs. */
-  readonly started?: string;
-  readonly restarts: number;
-  /** Why its container ended last, `OOMKilled` or `Error (exit code 1)`; undefined where it never did. */
-  readonly ended?: string;
-}
-
-/** The pods behind a contract, by what they are of; sorted by name. */
-export interface Pods {
-  readonly nats: readonly PodFacts[];
-  readonly noetl: readonly PodFacts[];
-  /** The API server's clock when it answered, in milliseconds since 1970. */
-  readonly now: number;
-}
+import type { PodFacts, Pods } from "./pod-facts";
 
 /** Pods of a Deployment carry its name, and two more parts. */
 const ofDeployment = (name: string, deployment: string): boolean =>

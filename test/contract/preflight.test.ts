@@ -4,7 +4,8 @@ import { ensureContract, withDefaults } from "../../contract";
 import { patience } from "../../components/stream-contract/provider";
 import { hindrances, lastSentence, lastWords, memoryStreams, preflight } from "../../contract/preflight";
 import { wholeLines } from "../../contract/kubernetes/api";
-import { lossWords, podFacts, startsFor, type Pods } from "../../contract/kubernetes/pods";
+import type { Pods } from "../../contract/kubernetes/pod-facts";
+import { lossWords, podFacts, startsFor } from "../../contract/kubernetes/pods";
 import {
   addStream,
   closedPort,

@@ -9,6 +9,7 @@ const at = (file: string) => path.join(projectRoot(), file);
 const manifest = JSON.parse(fs.readFileSync(at("package.json"), "utf8")) as {
   dependencies: Record<string, string>;
   exports: Record<string, string | Record<string, string>>;
+  typesVersions: { "*": Record<string, string[]> };
 };
 
 describe("what `npm pack` publishes", () => {
@@ -49,6 +50,34 @@ describe("what `npm pack` publishes", () => {
       "./package.json",
     ]);
     expect(targets.map((target) => target.replace("./", "")).filter((target) => !files.includes(target))).toEqual([]);
+  });
+
+  it("has types that a program compiles without those of a client library, whose own packages do not carry theirs", () => {
+    const seen = new Set(["dist/components/index.d.ts", "dist/components/gcp/index.d.ts"]);
+    const packages = new Set<string>();
+    for (const file of seen)
+      for (const [, name = ""] of fs.readFileSync(at(file), "utf8").matchAll(/(?:\bfrom |\bimport\()"([^"]+)"/g)) {
+        const target = path.join(path.dirname(file), name);
+        const found = [`${target}.d.ts`, `${target}/index.d.ts`].find((each) => fs.existsSync(at(each)));
+        if (!name.startsWith("."))
+          packages.add(
+            name
+              .split("/")
+              .slice(0, name.startsWith("@") ? 2 : 1)
+              .join("/"),
+          );
+        else if (found === undefined) throw new Error(`${file} needs ${name}, which is not there`);
+        else seen.add(found);
+      }
+    expect(seen.size).toBeGreaterThan(40);
+    expect([...packages].filter((name) => !/^(@pulumi\/|node:|nats$)/.test(name))).toEqual([]);
+  });
+
+  it("has types at every entry for programs whose compiler does not read `exports`, as that of Pulumi's own templates", () => {
+    const typed = Object.entries(manifest.exports).flatMap(([entry, target]) =>
+      typeof target !== "string" && entry !== "." ? [[entry.replace("./", ""), [target.types]]] : [],
+    );
+    expect(manifest.typesVersions["*"]).toEqual(Object.fromEntries(typed));
   });
 
   it("loads nothing that is not in it or not among its dependencies", () => {
