@@ -4,6 +4,7 @@ import { declaredConflicts, declaredOf } from "./declared";
 import { derived } from "./derive";
 import { gkeConflicts } from "./gke";
 import { foreignKeys } from "./foreign";
+import { meantBy, visible } from "./meant";
 import { silentLosses } from "./json";
 import { withoutLogins } from "../contract/mask/names";
 import { guardConflicts } from "./guard";
@@ -69,8 +70,7 @@ export function parseSettings(
     }
     const parsed = parseValue(setting, text);
     const problem = parsed.problem ?? setting.check?.(parsed.value as never);
-    const suggestion = parsed.problem === undefined ? setting.suggest?.(parsed.value as never) : undefined;
-    if (problem) problems.push(problemText(key, text, { problem, example: suggestion }));
+    if (problem) problems.push(problemText(key, text, { problem, example: exampleFor(setting, text) }));
     else if (setting.secret && !isEncrypted(key))
       problems.push(
         `${key}: is in plain text in the stack's configuration; allowed: encrypted; for example pulumi config set --secret ${key}`,
@@ -92,6 +92,18 @@ function unknownKey(key: string): string {
   const meant = nearest(key, SETTING_KEYS);
   const hint = variableHint(key) ?? (meant && `the nearest known one is ${meant}`);
   return `${key}: unknown key${hint ? `; ${hint}` : ""} (see docs/configuration.md)`;
+}
+
+/** What would do in the place of a value that is refused, where it can be made of that one. */
+function exampleFor(setting: Setting<unknown>, text: string): string | undefined {
+  const { problem, value } = parseValue(setting, text);
+  const suggested = problem === undefined ? setting.suggest?.(value as never) : undefined;
+  // What is not to be shown is not to be shown in another spelling.
+  if (suggested !== undefined || isHidden(setting, text)) return suggested;
+  return meantBy(text, (other) => {
+    const read = parseValue(setting, other);
+    return read.problem === undefined && setting.check?.(read.value as never) === undefined;
+  });
 }
 
 function parseValue(setting: Setting<unknown>, text: string): { value?: unknown; problem?: string } {
@@ -169,20 +181,24 @@ function parseJsonList(text: string): { value?: unknown; problem?: string } {
 /** Checks of settings that hold one host. */
 const HOST_CHECKS = new Set<unknown>([host, publicHost]);
 
+/** Whether a value that is refused is shown in no message. */
+function isHidden({ secret, kind, check }: Setting<unknown>, text: string): boolean {
+  // A map of variables may hold what must not be shown; what is declared is long, and its problems have their own places.
+  // A private key may stand where the path of a certificate should.
+  // No host has an `@` in it: what stands before one is a login, however it is written.
+  const isLogin = text.includes("@") && HOST_CHECKS.has(check);
+  return secret || kind === "variables" || kind === "json" || isLogin || /-----BEGIN|\n/.test(text);
+}
+
 /** @param example A value that would do in the place of `text`; default: the setting's own. */
 function problemText(
   key: SettingKey,
   text: string,
   { problem, example = SETTINGS[key].example }: { problem: string; example: string | undefined },
 ): string {
-  const { secret, kind, allowed, check } = SETTINGS[key] as unknown as Setting<unknown>;
-  // A map of variables may hold what must not be shown; what is declared is long, and its problems have their own places.
-  // A private key may stand where the path of a certificate should.
-  // No host has an `@` in it: what stands before one is a login, however it is written.
-  const isLogin = text.includes("@") && HOST_CHECKS.has(check);
-  const isHidden = secret || kind === "variables" || kind === "json" || isLogin || /-----BEGIN|\n/.test(text);
-  const shown = isHidden ? "" : ` "${text}"`;
-  return `${key}:${shown} is ${problem}; allowed: ${allowed}; for example ${example}`;
+  const setting = SETTINGS[key] as unknown as Setting<unknown>;
+  const shown = isHidden(setting, text) ? "" : ` "${visible(text)}"`;
+  return `${key}:${shown} is ${problem}; allowed: ${setting.allowed}; for example ${example}`;
 }
 
 function resolveAlias(settings: GivenSettings): GivenSettings {

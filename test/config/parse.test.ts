@@ -59,6 +59,45 @@ describe("parseSettings", () => {
     expect(problems.join("\n")).toContain('natsJetstreamFileSize: "5GB" is not a Kubernetes quantity');
   });
 
+  it.each<[SettingKey, string, string]>([
+    ["deployGateway", "True", "true"],
+    ["deployGateway", "yes", "true"],
+    ["natsBox", "0", "false"],
+    ["contractMode", "Ensure", "ensure"],
+    ["noetlLogLevel", "debug", "DEBUG"],
+    ["platform", "GKE", "gke"],
+    ["natsJetstreamFileSize", "20GB", "20Gi"],
+    ["natsJetstreamFileSize", "20 gib", "20Gi"],
+    ["workerMemoryLimit", "512mb", "512Mi"],
+    ["workerReplicas", "3.0", "3"],
+    ["natsTls", "cert_manager", "cert-manager"],
+    ["noetlImage", "ghcr.io/noetl/noetl:v2.8.9\u200b", "ghcr.io/noetl/noetl:v2.8.9"],
+    // Nothing that would do can be made of these.
+    ["deployGateway", "maybe", "false"],
+    ["natsJetstreamFileSize", "1MB", "5Gi"],
+    ["workerReplicas", "2.5", "2"],
+  ])("gives of %s %j the value that was meant for an example", (key, text, example) => {
+    expect(problemsOf({ [key]: text })[0]).toMatch(new RegExp(`^${key}: .*; for example ${example}$`));
+  });
+
+  it.each<[SettingKey, string]>([
+    ["natsTlsCa", "-----BEGIN PRIVATE KEY-----\nCANARY\n-----END PRIVATE KEY-----"],
+    ["natsTlsCa", "-----BEGIN PRIVATE KEY-----CANARY"],
+    ["kubeconfig", "apiVersion: v1\nusers:\n- token: CANARY"],
+    ["natsHost", "app:CANARY@nats.example.org"],
+    ["natsPassword", "CANARY word"],
+    ["serverEnv", "TOKEN=CANARY"],
+  ])("makes no example of what is not to be shown: %s", (key, text) => {
+    const [problem = ""] = problemsOf({ [key]: text });
+    expect(problem).toContain("; for example ");
+    expect(problem).not.toMatch(/canary/i);
+  });
+
+  it("writes out what nobody would see in a value", () => {
+    const [problem = ""] = problemsOf({ noetlImage: "noetl:1\u200b\u001b[31m" });
+    expect(problem).toContain('"noetl:1\\u{200b}\\u{1b}[31m"');
+  });
+
   it("never repeats a password", () => {
     const canary = "canary p@ss:word";
     for (const key of SETTING_KEYS.filter((each) => SETTINGS[each].secret)) {

@@ -1,0 +1,41 @@
+/** What somebody meant who wrote a value in another way: `True`, `10GB`, `Ensure`. */
+
+/** Words for yes and no, of YAML and of other tools. */
+const WORDS: Readonly<Record<string, string>> = {
+  yes: "true",
+  on: "true",
+  1: "true",
+  no: "false",
+  off: "false",
+  0: "false",
+};
+
+/** `10 GB`, `10gib` and `10g` as Kubernetes writes them. */
+const QUANTITY = /^(\d+(?:\.\d+)?)\s*([kmgt])i?b?$/i;
+
+/** Values that a text may stand for, the likeliest first. */
+function readings(text: string): string[] {
+  const lower = text.toLowerCase();
+  const [, number, unit] = QUANTITY.exec(text) ?? [];
+  return [
+    lower,
+    text.toUpperCase(),
+    ...(WORDS[lower] === undefined ? [] : [WORDS[lower]]),
+    ...(number === undefined || unit === undefined ? [] : [`${number}${unit.toUpperCase()}i`]),
+    text.replace(/\.0+$/, ""),
+    text.replaceAll("_", "-"),
+    lower.replaceAll("_", "-"),
+    text.replace(UNSEEN, ""),
+  ];
+}
+
+/** Characters that nobody sees, or that a terminal obeys. */
+const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** The value that a text stands for, where it is another one that is accepted. */
+export const meantBy = (text: string, isAccepted: (value: string) => boolean): string | undefined =>
+  readings(text).find((value) => value !== text && value !== "" && isAccepted(value));
+
+/** A text with what nobody would see in it written out. */
+export const visible = (text: string): string =>
+  text.replace(UNSEEN, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
