@@ -32,7 +32,9 @@ const DIGITS = 12;
 
 /** Reads a checkout. `shown` is the folder as the user named it. Changes nothing. */
 export async function lookAt(part: Part, folder: string, shown: string): Promise<Looked> {
-  const example = `for example: git clone --branch ${part.release} ${part.source} ${quoted(shown)}`;
+  // git clones into no folder that holds something.
+  const place = hasContent(folder) ? `${part.example}-${part.release}` : shown;
+  const example = `for example: git clone --branch ${part.release} ${part.source} ${quoted(place)}`;
   if (!fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory())
     return { problems: [`${shown} is not a folder: it must be a git checkout of ${part.title}; ${example}`] };
   const problems = [...manifestProblems(part, folder, shown), ...dockerfileProblems(part, folder, shown)];
@@ -47,6 +49,9 @@ export async function lookAt(part: Part, folder: string, shown: string): Promise
   const description = `${known}, commit ${state.commit}${state.content === undefined ? "" : " with changes"}`;
   return { checkout: { folder, image: `${part.repository}:${tag}`, description }, problems };
 }
+
+const hasContent = (folder: string): boolean =>
+  fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true && fs.readdirSync(folder).length > 0;
 
 /** Tag of an image: release, commit, and the content where files differ from the commit. The release leads, as the contract reads it. */
 export const tagOf = (
@@ -131,6 +136,7 @@ async function gitState(folder: string): Promise<GitState | string> {
     git("tag", "--points-at", "HEAD"),
     git("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames"),
   ]);
+  if (!head.ok && head.said.includes("Needed a single revision")) return "it has no commit yet";
   for (const each of [top, head, tags, status])
     if (!each.ok) return each.said.split("\n")[0]?.replace(/^fatal: /, "") || `git ${each.why}`;
   const [topFolder, commit, tagLines, changes] = [top, head, tags, status].map((each) =>

@@ -261,7 +261,12 @@ describe("what is missing", () => {
     const part = path.join(folder, "noetl");
     expect((await failure("noetl", part)).message).toContain("its work tree begins at");
     fs.rmSync(path.join(folder, ".git"), { recursive: true });
-    expect((await failure("noetl", part)).message).toMatch(/not a git checkout of its own: not a git repository/);
+    const { message } = await failure("noetl", part);
+    expect(message).toMatch(/not a git checkout of its own: not a git repository/);
+    // git clones into no folder that holds something.
+    expect(message).toContain("git clone --branch v2.8.9 https://github.com/noetl/noetl ../noetl-v2.8.9");
+    spawnSync("git", ["init", "--quiet", part]);
+    expect((await failure("noetl", part)).message).toContain("not a git checkout of its own: it has no commit yet; ");
   });
 
   it.each([
