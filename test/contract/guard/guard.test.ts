@@ -1,20 +1,16 @@
-import { spawn, type ChildProcess } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { AckPolicy, DeliverPolicy, RetentionPolicy, StorageType, type ConnectionOptions } from "nats";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { CONSUMER, LOCATIONS, STREAM } from "../../../contract/facts";
-import { GUARD_INBOX, guardPermissions } from "../../../contract/guard/permissions";
-import { GUARD_VARIABLES, guardCommand, type GuardMode } from "../../../contract/guard/settings";
-import { withDefaults, type ContractArguments } from "../../../contract/inputs";
-import { projectRoot } from "../../../contract/project";
+import { CONSUMER, STREAM } from "../../../contract/facts";
+import type { GuardMode } from "../../../contract/guard/settings";
 import { holdingStream, lockStream } from "../../../contract/rules/rule";
 import { certificate, type Certificate } from "../../support/certificates";
+import { asGuard, GUARD, guardConfig as config, operator, Running } from "../../support/guard";
 import {
   addConsumer,
   addStream,
-  closedPort,
   natsClient,
   removeStreams,
   startNatsServer,
@@ -22,116 +18,6 @@ import {
   withManager,
   type NatsServer,
 } from "../../support/nats";
-
-const OPERATOR = "operator-Password.1";
-const GUARD = "guard-canary-Password.2";
-const CONTRACT = { gateway: {} } satisfies ContractArguments;
-const inputs = withDefaults(CONTRACT);
-
-/** A server with an operator and the guard's own user. */
-const config = (mode: GuardMode = "heal"): string => {
-  const permissions = JSON.stringify(guardPermissions(inputs, mode));
-  return `
-jetstream: {store_dir: "DIR/jetstream", max_memory_store: 64MB, max_file_store: 64MB}
-authorization { users: [
-  {user: operator, password: "${OPERATOR}"}
-  {user: contract-guard, password: "${GUARD}", permissions: ${permissions}}
-] }`;
-};
-
-const operator: ConnectionOptions = { user: "operator", pass: OPERATOR };
-const asGuard: ConnectionOptions = { user: "contract-guard", pass: GUARD, inboxPrefix: GUARD_INBOX };
-
-interface Start {
-  readonly mode?: GuardMode;
-  readonly id?: string;
-  /** Authorities of NATS, of one with TLS. */
-  readonly ca?: string;
-}
-
-/** The bundled program, as its pod runs it. */
-class Running {
-  readonly lines: string[] = [];
-  private constructor(
-    private readonly child: ChildProcess,
-    readonly port: number,
-  ) {
-    for (const stream of [child.stdout, child.stderr]) {
-      let rest = "";
-      stream?.setEncoding("utf8").on("data", (text: string) => {
-        const parts = (rest + text).split("\n");
-        rest = parts.pop() ?? "";
-        this.lines.push(...parts);
-      });
-    }
-  }
-
-  static async start(address: string, { mode = "heal", id = "guard-a", ca }: Start = {}) {
-    const dir = fs.mkdtempSync(path.join(os.tmpdir(), "contract-guard-"));
-    const contract = path.join(dir, "contract.json");
-    const connection = { servers: [address], ...(ca === undefined ? {} : { tls: { ca } }) };
-    fs.writeFileSync(contract, JSON.stringify({ contract: { ...CONTRACT, connection } }));
-    const port = await closedPort();
-    const built = path.join(projectRoot(), "dist", "contract", "guard", LOCATIONS.guard.program);
-    // In a folder of its own: nothing beside the file is found.
-    const program = path.join(dir, LOCATIONS.guard.program);
-    fs.copyFileSync(built, program);
-    const host = `require("node:os").hostname = () => ${JSON.stringify(id)};`;
-    fs.writeFileSync(path.join(dir, "host.js"), host);
-    const [, ...args] = guardCommand(program);
-    const child = spawn(process.execPath, ["--require", path.join(dir, "host.js"), ...args], {
-      cwd: dir,
-      env: {
-        [GUARD_VARIABLES.contract]: contract,
-        [GUARD_VARIABLES.mode]: mode,
-        [GUARD_VARIABLES.port]: String(port),
-        [GUARD_VARIABLES.address]: "127.0.0.1",
-        [GUARD_VARIABLES.user]: "contract-guard",
-        [GUARD_VARIABLES.password]: GUARD,
-      },
-    });
-    child.once("exit", () => fs.rmSync(dir, { recursive: true, force: true }));
-    const running = new Running(child, port);
-    await until("the guard to serve", () =>
-      running.get("/healthz").then(
-        () => true,
-        () => undefined,
-      ),
-    );
-    return running;
-  }
-
-  async get(place: string): Promise<string> {
-    const response = await fetch(`http://127.0.0.1:${this.port}${place}`);
-    return response.text();
-  }
-
-  /** Value of a metric without labels, or with those given; undefined where it is not there. */
-  async metric(name: string): Promise<number | undefined> {
-    const line = (await this.get("/metrics")).split("\n").find((each) => each.startsWith(`${name} `));
-    return line === undefined ? undefined : Number(line.slice(name.length + 1));
-  }
-
-  async reaches(name: string, wanted: number | undefined): Promise<void> {
-    await until(`${name} ${wanted}`, async () => ((await this.metric(name)) === wanted ? true : undefined));
-  }
-
-  messages(): string[] {
-    return this.lines.map((line) => (JSON.parse(line) as { message: string }).message);
-  }
-
-  /** Its log is another way than its metrics, and may come after them. */
-  async says(message: string): Promise<void> {
-    await until(message, () => this.messages().includes(message) || undefined);
-  }
-
-  async end(): Promise<number | null> {
-    if (this.child.exitCode !== null) return this.child.exitCode;
-    const ended = new Promise<number | null>((resolve) => this.child.once("exit", resolve));
-    this.child.kill("SIGTERM");
-    return ended;
-  }
-}
 
 let server: NatsServer;
 const guards: Running[] = [];
