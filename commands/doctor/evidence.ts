@@ -288,6 +288,7 @@ export type Standstill = "waits" | "parent-ended" | "no-command" | "cancelled";
 /** A command that no worker has taken. Numbers are text: they have 64 bits. */
 export interface CommandFacts {
   readonly eventId: string;
+  /** As NoETL has them, to be announced so; not yet fit to be shown. */
   readonly commandId: string;
   readonly step: string;
   /** In milliseconds since 1970. */

@@ -131,8 +131,8 @@ async function select(cluster: Cluster, pod: Pod, mask: (text: string) => string
   throw refused(`could not read its events: ${mask(textOf(found.error)).slice(0, 200)}`);
 }
 
-const textOf = (value: unknown): string =>
-  typeof value === "string" || typeof value === "number" ? harmless(String(value)) : "";
+const rawOf = (value: unknown): string => (typeof value === "string" || typeof value === "number" ? String(value) : "");
+const textOf = (value: unknown): string => harmless(rawOf(value));
 const isNumber = (text: string): boolean => /^\d+$/.test(text);
 
 /** The rows by execution. What does not look like NoETL's own is left out: ids go into messages, and commands to paste. */
@@ -141,7 +141,8 @@ export function executionsIn(rows: unknown, now: number): ExecutionFacts[] {
   for (const row of (Array.isArray(rows) ? rows : []) as Record<string, unknown>[]) {
     const id = textOf(row.execution);
     const event = textOf(row.event);
-    const command = textOf(row.command);
+    // Workers send it back to NoETL's server: without a character that nobody sees it would be another one.
+    const command = rawOf(row.command);
     const standstill = STANDSTILLS.find((each) => each === row.standstill);
     if (!isNumber(id) || standstill === undefined || typeof row.age !== "number") continue;
     const issuedAt = now - row.age * 1000;
@@ -156,7 +157,7 @@ export function executionsIn(rows: unknown, now: number): ExecutionFacts[] {
     };
     found.set(key, execution);
     if (isNumber(event) && command !== "") {
-      execution.commands.push({ eventId: event, commandId: command, step: textOf(row.step), issuedAt });
+      execution.commands.push({ eventId: event, commandId: command, step: rawOf(row.step), issuedAt });
     }
   }
   return [...found.values()];
@@ -167,7 +168,7 @@ const STANDSTILLS: readonly Standstill[] = ["waits", "parent-ended", "no-command
 /** What happened to it, in one line. */
 export function describeExecution({ id, path, issuedAt, standstill, commands }: ExecutionFacts): string {
   const since = clock(issuedAt);
-  const steps = commands.map(({ step }) => step).join(", ");
+  const steps = commands.map(({ step }) => harmless(step)).join(", ");
   const what = {
     waits: `its command${commands.length > 1 ? "s" : ""} (${steps}) was issued at ${since} and never taken`,
     "parent-ended": `its command (${steps}) was issued at ${since} and never taken; the execution that started it has ended`,

@@ -6,13 +6,14 @@ import { LOCATIONS } from "../../../contract/facts";
 import { consumerTerms, publishedSubjects, type ContractInputs } from "../../../contract/inputs";
 import { openSession } from "../../../contract/nats/connect";
 import type { Session } from "../../../contract/nats/session";
+import { toSeconds } from "../../../contract/rules/rule";
 import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
 import { answer, type Cluster } from "../kubernetes";
 import { readEnvironment } from "../environment";
 import type { Answer, CommandFacts, ExecutionFacts, NatsFacts } from "../evidence";
 import { describeExecution, readExecutions } from "../executions";
-import { capped, clock } from "../text";
+import { capped, clock, harmless } from "../text";
 import { Lock } from "./lock";
 import { readMessages } from "./messages";
 import type { Intent } from "./journal";
@@ -155,7 +156,7 @@ const lostOf = (executions: readonly ExecutionFacts[]): Lost[] =>
     .flatMap((execution) => execution.commands.map((command) => ({ execution, command })));
 
 const named = ({ execution: { id, path }, command: { step, issuedAt } }: Lost): string =>
-  `execution ${id} (${path}): the command of step ${step}, issued at ${clock(issuedAt)}`;
+  `execution ${id} (${path}): the command of step ${harmless(step)}, issued at ${clock(issuedAt)}`;
 
 /** Executions that can only be started once more; the doctor says with which command. */
 const othersText = (others: readonly ExecutionFacts[]): string[] =>
@@ -240,32 +241,51 @@ async function announce(lost: readonly Lost[], at: Announcing): Promise<number> 
   const { noetl, session, lock, say, signal } = at;
   const url = await noetl.serverUrl();
   const jetstream = session.connection.jetstream({ timeout: QUESTION_MILLISECONDS });
-  let done = 0;
+  const done: Lost[] = [];
+  const repeats: Lost[] = [];
   for (let start = 0; start < lost.length; start += BATCH) {
     if (signal?.aborted) {
       throw new CommandError(
-        `Interrupted after ${done} of ${plural(lost.length, "command")}. Run the same command again: it announces the others.`,
+        `Interrupted after ${done.length} of ${plural(lost.length, "command")}. Run the same command again: it announces the others.`,
         "interrupted",
       );
     }
     await lock.check();
     const batch = lost.slice(start, start + BATCH);
-    await Promise.all(
+    const stored = await Promise.all(
       batch.map((each) => publish(jetstream, { at, event: each.command.eventId, text: announcement(each, url) })),
     );
-    done += batch.length;
+    for (const [index, each] of batch.entries()) (stored[index] ? done : repeats).push(each);
   }
-  for (const line of capped(lost, (each) => `announced ${named(each)}`)) say(line);
-  return done;
+  for (const line of capped(done, (each) => `announced ${named(each)}`)) say(line);
+  if (repeats.length > 0) await tellRepeats(repeats, at);
+  return done.length;
 }
 
-/** The id makes the stream drop a second one within its window for duplicates, whoever sends it. */
+/** A worker took the announcement and did not claim the command: it could not ask NoETL's server, for example. */
+async function tellRepeats(repeats: readonly Lost[], { session, inputs, say }: Announcing): Promise<void> {
+  const info = await session.streamInfo(inputs.stream, new Deadline(QUESTION_MILLISECONDS));
+  const window = `the last ${toSeconds(info?.config.duplicate_window)} s, for which NATS drops a repeat`;
+  for (const line of capped(repeats, named)) say(`not announced again, since it was within ${window}: ${line}`);
+  say(
+    "A worker has had the message and has not taken the command: see whether workers reach NoETL's server, and run the same command " +
+      "again after that time.",
+  );
+}
+
+/**
+ * The id makes the stream drop a second one within its window for duplicates, whoever sends it.
+ *
+ * @returns whether it was stored.
+ */
 async function publish(
   jetstream: JetStreamClient,
   { at: { subject, inputs, session }, event, text }: { at: Announcing; event: string; text: string },
-): Promise<void> {
+): Promise<boolean> {
   try {
-    await jetstream.publish(subject, Buffer.from(text), { msgID: event, expect: { streamName: inputs.stream } });
+    const expected = { msgID: event, expect: { streamName: inputs.stream } };
+    const { duplicate } = await jetstream.publish(subject, Buffer.from(text), expected);
+    return !duplicate;
   } catch (error) {
     const { code, message } = error as NatsError;
     const again = "Run the same command again: what is announced already is left out";

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { parseSettings } from "../../../config/parse";
-import { executionsIn, refuseOtherLines } from "../../../commands/doctor/executions";
+import { announcement } from "../../../commands/doctor/repair/announce";
+import { describeExecution, executionsIn, refuseOtherLines } from "../../../commands/doctor/executions";
 
 const NOW = Date.parse("2026-03-02T12:00:00Z");
 const row = (changes: object) => ({
@@ -49,6 +50,17 @@ describe("what NoETL's table tells of executions", () => {
     const [found] = executionsIn([row({ event: "x", path: "a\u001b[31mb" })], NOW);
     expect(found).toMatchObject({ path: "ab", commands: [] });
   });
+});
+
+it("keeps a command's id and step as NoETL has them, and shows nothing that is not seen", () => {
+  const step = "fetch \u{1F469}\u200d\u{1F4BB}\u001b[31m";
+  const rows = [row({ command: `630211190273835008:${step}:7`, step })];
+  const [execution] = executionsIn(rows, NOW);
+  const [command] = execution?.commands ?? [];
+  if (!execution || !command) throw new Error("there is no command");
+  const sent = JSON.parse(announcement({ execution, command }, "http://noetl")) as object;
+  expect(sent).toMatchObject({ command_id: `630211190273835008:${step}:7`, step });
+  expect(describeExecution(execution)).toContain("its command (fetch \u{1F469}\u{1F4BB}) was issued");
 });
 
 describe("the line of NoETL", () => {

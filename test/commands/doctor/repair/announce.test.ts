@@ -18,6 +18,7 @@ import {
   addStream,
   natsClient,
   removeStreams,
+  sleep,
   startNatsServer,
   withManager,
   type NatsServer,
@@ -167,6 +168,24 @@ describe("announcing again", () => {
     const both = await Promise.allSettled([announced([waiting("1")]), announced([waiting("1")])]);
     expect(both.some(({ status }) => status === "fulfilled")).toBe(true);
     expect(await stored()).toHaveLength(1);
+  });
+
+  it("does not say that it has announced what NATS drops as a repeat, and when it can be", async () => {
+    await withManager(server, async (manager) => {
+      await addStream(manager, { duplicate_window: 3e9 });
+      await addConsumer(manager);
+    });
+    expect((await announced([waiting("1")])).outcome).toBe(1);
+    // A worker that takes the message, and cannot claim the command in NoETL.
+    await take(1, true);
+    const { outcome, said } = await announced([waiting("1", "2")]);
+    expect({ outcome, stored: (await stored()).length }).toEqual({ outcome: 1, stored: 2 });
+    expect(said.join("\n")).toContain(
+      "not announced again, since it was within the last 3 s, for which NATS drops a repeat: execution 630211190273835008",
+    );
+    await sleep(3_200);
+    expect((await announced([waiting("1")])).outcome).toBe(1);
+    expect(await stored()).toHaveLength(3);
   });
 
   it("says so where no consumer would hand it out", async () => {
