@@ -8,7 +8,7 @@ import { bucketConfig, consumerConfig, streamConfig } from "./desired";
 import { consumerTerms, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
 import { breaks, checkName, evaluateRules, type Observed, type RuleResult } from "./rules";
-import { list, type Ensured } from "./rules/rule";
+import { list, lockStream, type Ensured } from "./rules/rule";
 import type { Inquiry, Session } from "./nats/session";
 import { bucketStream } from "./buckets";
 import { bucketsOf } from "./rules/gateway";
@@ -263,6 +263,12 @@ async function change({ session, inputs, deadline }: Inquiry, before: Before): P
         `that somebody else set.\n${contractMessage(inputs, refused, { session, observed })}`,
     );
   }
+  if (changes.length > 0 && (await isRepaired({ session, inputs, deadline }))) {
+    // It ends, or its hold does, and what is to be done then is another thing.
+    if (deadline.remaining() <= REPAIR_PAUSE_MILLISECONDS) throw new EnsureRefused(repairWords(inputs, done));
+    await deadline.pause(REPAIR_PAUSE_MILLISECONDS);
+    return change({ session, inputs, deadline }, before);
+  }
   for (const each of changes) {
     before.unanswered = each.does;
     const { does } = (await apply(session, each, deadline)) ?? {};
@@ -270,6 +276,25 @@ async function change({ session, inputs, deadline }: Inquiry, before: Before): P
     if (does !== undefined) done.push(does);
   }
 }
+
+/** How often it is looked whether a repair has ended, in milliseconds. */
+const REPAIR_PAUSE_MILLISECONDS = 1_000;
+
+/** Whether somebody repairs the stream: what is missing then is about to be made, at the place that it had. */
+async function isRepaired({ session, inputs, deadline }: Inquiry): Promise<boolean> {
+  if (inputs.declaredOnly) return false;
+  try {
+    return ((await session.streamInfo(lockStream(inputs.stream), deadline))?.state.messages ?? 0) > 0;
+  } catch (error) {
+    // A login that may not look at it has nothing to go by.
+    if (error instanceof ConnectError && error.problem === "missing-permission") return false;
+    throw error;
+  }
+}
+
+const repairWords = ({ stream }: ContractInputs, done: readonly string[]): string =>
+  `Nothing ${done.length === 0 ? "" : `more after ${list(done)} `}was changed: a repair of stream ${stream} is at work ` +
+  `(stream ${lockStream(stream)} says whose). Wait until it has ended, and run the update again; the hold of one that was killed ends by itself within half a minute.`;
 
 /** nats-server's words where its `jetstream.limits` allow a shorter window only: nothing that is wrong, and nobody's to change here. */
 const WINDOW_LIMITED = "duplicates window can not be larger then server limit";

@@ -9,6 +9,7 @@ import {
   type ContractArguments,
 } from "../../contract";
 import { CONSUMER, STREAM } from "../../contract/facts";
+import { lockStream } from "../../contract/rules/rule";
 import { arrange, BROKEN, CASES_CONFIG, clear } from "./cases";
 import {
   addStream,
@@ -16,6 +17,7 @@ import {
   natsCommand,
   rejection,
   removeStreams,
+  sleep,
   startGateway,
   startNatsServer,
   startNoetl,
@@ -176,6 +178,40 @@ describe("what is broken", () => {
       "Nothing was changed: consumer-ack-policy needs a decision.",
     );
     expect(await everything()).toEqual(before);
+  });
+});
+
+describe("while a repair is at work", () => {
+  const lock = (held: boolean) =>
+    withManager(server, async (manager, connection) => {
+      const name = lockStream(STREAM.name);
+      if (!held) return void (await manager.streams.purge(name));
+      await manager.streams.add({ name, subjects: ["lock"], storage: StorageType.Memory });
+      await connection.jetstream().publish("lock");
+    });
+
+  it("nothing is made in the place of what it has just removed, and the message says what to wait for", async () => {
+    await withManager(server, (manager) => addStream(manager));
+    await lock(true);
+    const before = await everything();
+    const { message } = await rejection(ensureContract(inputs()));
+    expect(message).toMatch(/^Nothing was changed: a repair of stream NOETL_COMMANDS is at work \(stream /);
+    expect(await everything()).toEqual(before);
+  });
+
+  it("its end is waited for, and what is to be done then is done", async () => {
+    await withManager(server, (manager) => addStream(manager));
+    await lock(true);
+    const ensured = ensureContract(inputs({ timeoutSeconds: 20 }));
+    await sleep(1_500);
+    await lock(false);
+    expect((await ensured).changes).toEqual([`create consumer ${CONSUMER.name}`]);
+  });
+
+  it("what holds already is not waited for", async () => {
+    await startNoetl(server);
+    await lock(true);
+    expect((await ensureContract(inputs())).changes).toEqual([]);
   });
 });
 

@@ -132,8 +132,9 @@ export class Renew {
     const info = await session.streamInfo(journal.stream, context.deadline());
     if (!consumer || !info) return;
     if (String(consumer.config.deliver_policy) === "new") {
-      // Where NoETL's worker made the consumer, only its time is known: rather twice than never.
-      const until = new Date(String(consumer.created)).getTime() + START_MILLISECONDS;
+      // Where somebody else made the consumer, only its time is known: rather twice than never.
+      const created = new Date(String(consumer.created)).getTime();
+      const until = created + START_MILLISECONDS;
       const filters = consumer.config.filter_subjects ?? [consumer.config.filter_subject ?? ">"];
       const end = state.start ?? info.state.last_seq;
       let batch: Message[] = [];
@@ -150,6 +151,8 @@ export class Renew {
         }
         batch.push(message);
         count++;
+        // Whoever made it may have handed that out already.
+        if (state.start === undefined && message.time.getTime() >= created) journal.doubled++;
         if (batch.length >= BATCH) {
           await this.again(batch, state);
           batch = [];

@@ -589,6 +589,25 @@ describe("a consumer that is made new", () => {
     expect(sorted(await handedOut(server))).toEqual(sorted([...numbered(100), ...live.accepted]));
   });
 
+  it("and that somebody else made while it was interrupted, loses nothing, and says what may come twice", async () => {
+    await withManager(server, async (manager, connection) => {
+      await addStream(manager);
+      await manager.consumers.add(STREAM, workersConsumer(CONSUMER, { deliver_subject: "elsewhere" }));
+      for (const body of numbered(10)) await connection.jetstream().publish(SUBJECT, body);
+    });
+    expect(await killedAt(inputs(), folder, "removed")).toBe("SIGKILL");
+    await withManager(server, async (manager, connection) => {
+      await manager.consumers.add(STREAM, workersConsumer(CONSUMER));
+      for (const body of numbered(7, "handed out")) await connection.jetstream().publish(SUBJECT, body);
+    });
+    const early = await handedOut(server);
+    expect(early).toEqual(numbered(7, "handed out"));
+    const { outcome, said } = await runRepair(inputs(), folder);
+    expect(outcome).toBe("repaired");
+    expect(sorted(await handedOut(server))).toEqual(sorted([...numbered(10), ...early]));
+    expect(said).toContain("up to 7 messages may be delivered twice");
+  });
+
   it("of a stream that keeps messages for its consumers alone loses nothing either", async () => {
     const keeping = repairInputs(server, DEFAULT_NAMES, { expect: { retention: "interest" } });
     await withManager(server, async (manager, connection) => {
