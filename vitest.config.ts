@@ -72,6 +72,7 @@ const NEEDS = {
     "test/contract/faults.test.ts",
     "test/contract/gateway.test.ts",
     "test/contract/guard/guard.test.ts",
+    "test/contract/guard/trouble.test.ts",
     "test/contract/lines.test.ts",
     "test/contract/fixes.test.ts",
     "test/contract/noetl-client.test.ts",

@@ -12,7 +12,7 @@ import { bucketStream, bucketSubjects } from "./buckets";
 import { bucketsOf, callbacksSubject, updatesSubject } from "./rules/gateway";
 import { tryOut, type TriedOut } from "./try-out";
 import { probeStreamCreation, type Known } from "./probe";
-import { NOETL_STORES } from "./rules/store";
+import { storesAsked } from "./rules/store";
 import { toSeconds, type Ensured } from "./rules/rule";
 
 /** What a check found. Everything is plain data; what does not exist is undefined. Durations in seconds. */
@@ -272,10 +272,10 @@ type BucketInfos = NonNullable<Observed["buckets"]>;
 const bucketInfos = ({ session, inputs, deadline }: Inquiry): Promise<BucketInfos> =>
   byName(bucketsOf(inputs), ({ name }) => session.streamInfo(bucketStream(name), deadline));
 
-/** The infos of NoETL's own buckets and object store, which are asked for only where they are to have copies. */
+/** The infos of NoETL's own buckets and object store. */
 async function storeInfos({ session, inputs, deadline }: Inquiry): Promise<Observed["stores"]> {
-  if (inputs.expect.replicas === 1 || inputs.noetlLine === "rust") return undefined;
-  const stores = NOETL_STORES.map((name) => ({ name }));
+  const stores = storesAsked(inputs).map((name) => ({ name }));
+  if (stores.length === 0) return undefined;
   return byName(stores, ({ name }) => session.streamInfo(name, deadline));
 }
 

@@ -19,10 +19,20 @@ const DOCTOR = "npm run doctor -- --stack";
 /** Seconds that a command may wait before an alert fires. */
 const WAIT_SECONDS = 300;
 
+/**
+ * A guard counts what it sees. One that was away itself, since its node was drained with that of NATS, has seen nothing: the stream is a
+ * later one then than whichever guard saw within the day before.
+ */
+const LOST = [
+  "increase(noetl_contract_stream_lost_total[10m]) > 0",
+  "or on(job) max by(job, stream) (noetl_contract_stream_created_seconds)",
+  "> max by(job, stream) (max_over_time(noetl_contract_stream_created_seconds[1d] offset 10m))",
+].join(" ");
+
 const OF_METRICS: readonly Alert[] = [
   {
     alert: "NoetlStreamLost",
-    expr: "increase(noetl_contract_stream_lost_total[10m]) > 0",
+    expr: LOST,
     for: "0m",
     severity: "warning",
     finding: "executions-wait",

@@ -37,6 +37,9 @@ export const isRepairing = ({ observed, holding, lock }: Seen): boolean =>
 /** Rules by what they are about that have to be looked at before a bucket is created; all others come before the stream's things. */
 const isBuckets = ({ rule: { about } }: RuleResult): boolean => about === "bucket" || about === "gateway";
 
+/** Whether a stream that is there lacks the subject: a worker finds none by it then, and makes no consumer. */
+const lacksSubject = (broken: readonly RuleResult[]): boolean => broken.some(({ id }) => id === "stream-subjects");
+
 /**
  * Only what is missing is created, as mode `ensure` would and NoETL itself does: nothing that is there is changed. Where mode
  * `ensure` would refuse, because something needs a decision (a work queue, a consumer that lets other subjects through),
@@ -53,12 +56,20 @@ export function decide(inputs: ContractInputs, seen: Seen, mode: GuardMode): Dec
   const heals = changes.filter((change): change is Heal => {
     if (change.creates === undefined) return false;
     const isBucket = change.creates.kind === "bucket";
+    if (change.creates.kind === "consumer" && lacksSubject(broken)) return false;
     return !forbidding.some((result) => isBuckets(result) === isBucket);
   });
   return { heals, broken, holds, repairing };
 }
 
-/** A broken contract in one line, the same as long as the same is broken in the same way. */
+/**
+ * What tells one state of the contract from another: {@link brokenText} without how much is stored, which changes with each command
+ * while there is too much of it.
+ */
+export const brokenKey = (broken: readonly RuleResult[]): string =>
+  brokenText(broken, "").replace(/\d+ of (\d+ bytes used)/g, "$1");
+
+/** A broken contract in one line. */
 export function brokenText(broken: readonly RuleResult[], server: string): string {
   const one = (result: RuleResult): string =>
     `${result.severity} ${checkName(result)}: found ${result.found}, expected ${result.expected}`;

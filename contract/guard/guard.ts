@@ -1,13 +1,15 @@
 /** The guard: looks at NATS when something happened there, and at least every 15 s, and does what {@link decide} says. */
 import { setTimeout as sleep } from "node:timers/promises";
+import { DebugEvents, type NatsConnection } from "nats";
 import { Deadline, inSeconds } from "../deadline";
 import { ConnectError } from "../errors";
 import { openSession } from "../nats/connect";
 import { servedCertificate } from "../nats/served";
 import type { Session } from "../nats/session";
+import { REPAIR_MARK } from "../rules/rule";
 import { OldestPending } from "./age";
 import { CertificateWatch } from "./certificate";
-import { brokenText, decide, type Heal, type Seen } from "./decide";
+import { brokenKey, brokenText, decide, type Heal, type Seen } from "./decide";
 import { type StateLog } from "./log";
 import { create, look } from "./look";
 import { metricsText, newCounts, type Counts, type LastLook } from "./metrics";
@@ -24,6 +26,14 @@ const TURN_MILLISECONDS = 10_000;
 const CONNECT_MILLISECONDS = 5_000;
 const FIRST_RETRY_MILLISECONDS = 100;
 const LONGEST_RETRY_MILLISECONDS = 1_000;
+/**
+ * A connection whose server is gone without a word, with its node for example, ends by its own only after minutes: it is asked so often
+ * for a sign of life, in milliseconds, and given up after so many that did not come.
+ */
+const PING_MILLISECONDS = 4_000;
+const MOST_PINGS = 2;
+/** Longest time until the next look where JetStream did not answer, in milliseconds: a cluster elects, and tells nobody. */
+const SILENT_MILLISECONDS = 2_000;
 /** Without a turn for so long the guard counts as stuck, in milliseconds. */
 const STUCK_MILLISECONDS = 60_000;
 
@@ -89,7 +99,12 @@ export class Guard {
 
   private async connect(): Promise<Session | undefined> {
     try {
-      const identity = { name: `noetl-nats contract guard ${this.settings.id}`, inboxPrefix: GUARD_INBOX };
+      const identity = {
+        name: `noetl-nats contract guard ${this.settings.id}`,
+        inboxPrefix: GUARD_INBOX,
+        pingInterval: PING_MILLISECONDS,
+        maxPingOut: MOST_PINGS,
+      };
       const session = await openSession(this.settings.inputs, new Deadline(CONNECT_MILLISECONDS), identity);
       this.connected = true;
       const after =
@@ -119,6 +134,7 @@ export class Guard {
   /** Turn after turn on one connection, until it ends. */
   private async attend(session: Session, signal: AbortSignal): Promise<void> {
     let closed = false;
+    const silent = heartbeatOf(session.connection);
     void session.connection.closed().then(
       () => {
         closed = true;
@@ -138,7 +154,8 @@ export class Guard {
       if (closed) break;
       await this.next();
     }
-    if (closed && !signal.aborted) this.away(new Error(`${session.server} closed the connection`));
+    const how = silent() ? "gives no sign of life" : "closed the connection";
+    if (closed && !signal.aborted) this.away(new Error(`${session.server} ${how}`));
   }
 
   private wakeUp(): void {
@@ -153,7 +170,7 @@ export class Guard {
     let timer: NodeJS.Timeout | undefined;
     await new Promise<void>((resolve) => {
       this.wake = resolve;
-      timer = setTimeout(resolve, LOOK_MILLISECONDS);
+      timer = setTimeout(resolve, this.answers ? LOOK_MILLISECONDS : SILENT_MILLISECONDS);
     });
     clearTimeout(timer);
     this.wake = undefined;
@@ -203,7 +220,8 @@ export class Guard {
     }
     // What is about to be created is said when it has been.
     if (heals.length > 0 && !this.log.is("heal", "refused")) return;
-    this.log.state("contract", { level: holds ? "info" : "error", message: brokenText(broken, session.server) });
+    const message = brokenText(broken, session.server);
+    this.log.state("contract", { level: holds ? "info" : "error", message, key: brokenKey(broken) });
   }
 
   private oldest({ observed: { stream, consumer, consumers } }: Seen): number {
@@ -227,8 +245,9 @@ export class Guard {
   /** Counts streams that were lost since the last look, and those that are there again. */
   private countStream({ observed: { stream }, holding }: Seen): void {
     const created = stream && String(stream.created);
-    if (holding) {
-      // Whoever repairs replaces it on purpose.
+    const isReplaced = created !== this.streamCreated && stream?.config.metadata?.[REPAIR_MARK] !== undefined;
+    if (holding || (isReplaced && !this.streamGone)) {
+      // Whoever repairs replaces it on purpose, and may have done it between two looks.
       this.streamCreated = created ?? this.streamCreated;
       return;
     }
@@ -269,6 +288,16 @@ export class Guard {
       }
     }
   }
+}
+
+/** Whether the connection was given up because its server answered no ping. */
+function heartbeatOf(connection: NatsConnection): () => boolean {
+  let isSilent = false;
+  const listen = async (): Promise<void> => {
+    for await (const { type } of connection.status()) if (type === DebugEvents.StaleConnection) isSilent = true;
+  };
+  listen().catch(() => undefined); // ends with the connection
+  return () => isSilent;
 }
 
 const pause = (milliseconds: number, signal: AbortSignal): Promise<void> =>

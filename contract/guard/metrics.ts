@@ -1,7 +1,7 @@
 /** The guard's metrics, as text that Prometheus reads. */
-import type { ConsumerInfo } from "nats";
+import type { ConsumerInfo, StreamInfo } from "nats";
 import { checkName, type RuleResult } from "../rules";
-import { peersOf } from "../rules/rule";
+import { peersOf, REPAIR_MARK } from "../rules/rule";
 import type { Decision, Seen } from "./decide";
 import type { GuardMode, Stores } from "./settings";
 
@@ -54,6 +54,10 @@ export const METRICS = {
   noetl_contract_holds: ["gauge", "1 while the stream contract holds, 0 while it is broken"],
   noetl_contract_rule_broken: ["gauge", "1 for each broken rule, with its severity and the object that it is about"],
   noetl_contract_stream_present: ["gauge", "1 while the command stream exists"],
+  noetl_contract_stream_created_seconds: [
+    "gauge",
+    "seconds since 1970 at which the command stream was created; absent where a repair made it, which moves its messages",
+  ],
   noetl_contract_repair: [
     "gauge",
     "1 while a repair is at work or was interrupted, and the guard leaves everything alone",
@@ -148,6 +152,9 @@ function lookValues({ seen, decision, oldestPendingSeconds }: LastLook, stores: 
     value("noetl_contract_holds", decision.holds),
     ...decision.broken.map(brokenValue),
     value("noetl_contract_stream_present", stream !== undefined),
+    ...(stream && stream.config.metadata?.[REPAIR_MARK] === undefined
+      ? [value("noetl_contract_stream_created_seconds", createdSeconds(stream), { stream: stream.config.name })]
+      : []),
     value("noetl_contract_repair", decision.repairing),
     ...each(({ num_pending: waiting }) => waiting, "noetl_contract_lag"),
     value("noetl_contract_oldest_pending_seconds", Math.round(oldestPendingSeconds * 1000) / 1000),
@@ -157,6 +164,8 @@ function lookValues({ seen, decision, oldestPendingSeconds }: LastLook, stores: 
     ...(account ? storeValues(account, stores) : []),
   ];
 }
+
+const createdSeconds = ({ created }: StreamInfo): number => Date.parse(String(created)) / 1000;
 
 const brokenValue = (result: RuleResult): Value => {
   const name = checkName(result);

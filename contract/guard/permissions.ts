@@ -4,6 +4,7 @@ import { consumerTerms, type ContractInputs } from "../inputs";
 import { bucketStream } from "../buckets";
 import { bucketsOf } from "../rules/gateway";
 import { holdingStream, lockStream } from "../rules/rule";
+import { storesAsked } from "../rules/store";
 import type { GuardMode } from "./settings";
 
 /** User that the guard logs in with, where the stack installs NATS. */
@@ -17,9 +18,12 @@ export interface GuardPermissions {
   readonly subscribe: { readonly allow: string[] };
 }
 
-/** Advisories about what the contract needs: that it was created, changed or deleted, and who leads it. */
+/** A repair's own streams: that it has begun, and ended. */
+const repairStreams = ({ stream }: ContractInputs): string[] => [holdingStream(stream), lockStream(stream)];
+
+/** Advisories about what the contract needs: that it was created, changed or deleted, and who leads it; and about a repair. */
 export const advisories = (inputs: ContractInputs): string[] => [
-  ...[inputs.stream, ...bucketsOf(inputs).map(({ name }) => bucketStream(name))].map(
+  ...[inputs.stream, ...bucketsOf(inputs).map(({ name }) => bucketStream(name)), ...repairStreams(inputs)].map(
     (stream) => `$JS.EVENT.ADVISORY.STREAM.*.${stream}`,
   ),
   ...["DELETED", "QUORUM_LOST", "LEADER_ELECTED"].map(
@@ -44,7 +48,7 @@ export function guardPermissions(inputs: ContractInputs, mode: GuardMode): Guard
   const api = [
     "INFO",
     "STREAM.NAMES",
-    ...[stream, holdingStream(stream), lockStream(stream), ...buckets].map((name) => `STREAM.INFO.${name}`),
+    ...[stream, ...repairStreams(inputs), ...buckets, ...storesAsked(inputs)].map((name) => `STREAM.INFO.${name}`),
     ...consumers.map((name) => `CONSUMER.INFO.${stream}.${name}`),
     ...declared,
     ...(mode === "heal"

@@ -1,6 +1,6 @@
 /** Opens a session with the NATS server of the contract. */
 import { connect as natsConnect, type ConnectionOptions, type NatsError } from "nats";
-import type { Deadline } from "../deadline";
+import { Deadline } from "../deadline";
 import { ConnectError } from "../errors";
 import { isServersConnection, type ContractInputs } from "../inputs";
 import { asksForTls, login, loginOf, tlsOptions } from "./login";
@@ -9,8 +9,8 @@ import { NatsSession, type Session } from "./session";
 import { demandsTls, offersNoTls, tlsError } from "./tls-errors";
 import { dialPortForward, dialServer, type Transport } from "./transport";
 
-/** How a client names itself, and where it listens for answers. */
-export type Identity = Pick<ConnectionOptions, "name" | "inboxPrefix">;
+/** How a client names itself, where it listens for answers, and how it notices that the server is gone without a word. */
+export type Identity = Pick<ConnectionOptions, "name" | "inboxPrefix" | "pingInterval" | "maxPingOut">;
 
 export const CHECK: Identity = { name: "noetl-nats stream contract" };
 
@@ -28,9 +28,11 @@ export async function openSession(
       : logIn(dial, inputs, { deadline, identity });
   }
   let last: ConnectError | undefined;
-  for (const address of connection.servers) {
+  for (const [index, address] of connection.servers.entries()) {
+    // One that says nothing leaves the others their time.
+    const share = new Deadline(deadline.remaining() / (connection.servers.length - index));
     try {
-      return await logIn(() => dialServer(address, deadline), inputs, { deadline, identity });
+      return await logIn(() => dialServer(address, share), inputs, { deadline: share, identity });
     } catch (error) {
       if (!(error instanceof ConnectError) || error.patience === "none") throw error;
       last = error;

@@ -193,6 +193,9 @@ export const lockStream = (stream: string): string => `${stream}-repair-lock`;
 /** First tokens of the subjects that a stream has while a repair replaces it, and that nobody else publishes on. */
 export const FROZEN_SUBJECT = "noetl-nats.repair";
 
+/** Metadata of a stream that a repair made in the place of another. */
+export const REPAIR_MARK = "noetl-nats.repair";
+
 /** What is to be done where a repair has left it, since it may hold what the stream does not have. */
 export const GO_ON_WITH_REPAIR =
   "a repair is under way, or was interrupted: wait for it, or run it again where it ran (npm run doctor -- --stack NAME --repair), " +

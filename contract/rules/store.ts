@@ -1,8 +1,12 @@
 /** The rule about the buckets and the object store that NoETL itself makes beside its stream. */
-import { replicasWords, type Rule } from "./rule";
+import { replicasWords, type Contract, type Rule } from "./rule";
 
 /** Streams behind what NoETL's server and workers make in JetStream for states and results. Source: NoETL 2.8 to 4.26. */
 export const NOETL_STORES = ["KV_noetl_execution_state", "KV_noetl_result_store", "OBJ_noetl_result_objects"] as const;
+
+/** Those of them that are asked for: where they are to have copies, and NoETL makes them. */
+export const storesAsked = ({ expect, noetlLine }: Pick<Contract, "expect" | "noetlLine">): readonly string[] =>
+  expect.replicas === 1 || noetlLine === "rust" ? [] : NOETL_STORES;
 
 export const STORE_RULES: readonly Rule[] = [
   {

@@ -54,6 +54,10 @@ export class Running {
     }
   }
 
+  get pid(): number {
+    return this.child.pid ?? 0;
+  }
+
   static async start(
     address: string | readonly string[],
     { mode = "heal", id = "guard-a", ca, contract = CONTRACT }: Start = {},

@@ -7,7 +7,7 @@ import type { Msg, StreamConfig, StreamInfo, Subscription } from "nats";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Deadline } from "../../../contract/deadline";
 import { ConnectError } from "../../../contract/errors";
-import { holdingStream } from "../../../contract/rules/rule";
+import { holdingStream, REPAIR_MARK } from "../../../contract/rules/rule";
 import type { Session } from "../../../contract/nats/session";
 import { CommandError } from "../../shared/exit";
 import { quoted } from "../text";
@@ -87,17 +87,14 @@ const isNote = (note: Partial<Note>): note is Note =>
     (each) => typeof each === "string",
   ) && Array.isArray(note.subjects);
 
-/** Metadata of a stream that a repair made. */
-const MARK = "noetl-nats.repair";
-
 /** Tells every machine which repair made the stream, and whether all that the old one held is in it. */
 export const marked = ({ id, whole, target }: Journal): Journal["target"] => ({
   ...target,
-  metadata: { ...target.metadata, [MARK]: `${id} ${whole ? "whole" : "without what another machine saved"}` },
+  metadata: { ...target.metadata, [REPAIR_MARK]: `${id} ${whole ? "whole" : "without what another machine saved"}` },
 });
 
 export const isWhole = ({ config }: Pick<StreamInfo, "config">, id: string): boolean =>
-  config.metadata?.[MARK] === `${id} whole`;
+  config.metadata?.[REPAIR_MARK] === `${id} whole`;
 
 /** The holding stream of a repair, without an end: what it takes stays until it is in the new stream. */
 export function holdingConfig(

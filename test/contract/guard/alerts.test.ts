@@ -33,9 +33,10 @@ const run = (...args: string[]): string => {
 interface Case {
   readonly alert: string;
   readonly series: Readonly<Record<string, string>>;
-  /** Minute at which it is not there yet, or not any more. */
-  readonly quiet: number;
-  readonly fires: number;
+  /** Minutes at which it is not there yet, or not any more. */
+  readonly quiet: number | readonly number[];
+  /** Undefined where it is never there. */
+  readonly fires?: number;
   /** Labels beside its severity. */
   readonly labels?: Readonly<Record<string, string>>;
 }
@@ -59,6 +60,57 @@ const CASES: readonly Case[] = [
     quiet: 20,
     fires: 5,
     labels: LABELS,
+  },
+  {
+    // The guard was away, too, and another pod takes its place.
+    alert: "NoetlStreamLost",
+    series: {
+      [`noetl_contract_stream_created_seconds{job="${JOB}",stream="A",pod="a"}`]: "1000x20 stale",
+      [`noetl_contract_stream_lost_total{job="${JOB}",pod="a"}`]: "0x20 stale",
+      [`noetl_contract_stream_created_seconds{job="${JOB}",stream="A",pod="b"}`]: "_x21 2200x40",
+      [`noetl_contract_stream_lost_total{job="${JOB}",pod="b"}`]: "_x21 0x40",
+    },
+    quiet: [20, 40],
+    fires: 25,
+    labels: { ...LABELS, stream: "A" },
+  },
+  {
+    // A guard that has lost it before it was asked for the first time.
+    alert: "NoetlStreamLost",
+    series: {
+      [`noetl_contract_stream_created_seconds{job="${JOB}",stream="A",pod="a"}`]: "1000x20 stale",
+      [`noetl_contract_stream_created_seconds{job="${JOB}",stream="A",pod="b"}`]: "_x21 2200x40",
+      [`noetl_contract_stream_lost_total{job="${JOB}",pod="b"}`]: "_x21 1x40",
+    },
+    quiet: [20, 40],
+    fires: 25,
+    labels: { ...LABELS, stream: "A" },
+  },
+  {
+    // It sees both streams: one alert, not two.
+    alert: "NoetlStreamLost",
+    series: {
+      [`noetl_contract_stream_created_seconds{job="${JOB}",stream="A"}`]: "1000x20 2200x40",
+      [`noetl_contract_stream_lost_total{job="${JOB}"}`]: "0x20 1x40",
+    },
+    quiet: [20, 40],
+    fires: 25,
+    labels: LABELS,
+  },
+  {
+    // A guard that is replaced, one that has just been installed beside another, one that does not reach
+    // NATS, whose stream a repair made, and one whose stream has another name now.
+    alert: "NoetlStreamLost",
+    series: {
+      [`noetl_contract_stream_created_seconds{job="${JOB}",stream="A",pod="a"}`]: "1000x20 stale",
+      [`noetl_contract_stream_created_seconds{job="${JOB}",stream="A",pod="b"}`]: "_x21 1000x10 _x10 1000x10",
+      [`noetl_contract_stream_created_seconds{job="other/contract-guard",stream="A"}`]: "_x15 2000x40",
+      [`noetl_contract_stream_created_seconds{job="third/contract-guard",stream="A"}`]: "1000x20 _x40",
+      [`noetl_contract_stream_created_seconds{job="renamed/contract-guard",stream="A"}`]: "1000x20 stale",
+      [`noetl_contract_stream_created_seconds{job="renamed/contract-guard",stream="B"}`]: "_x21 2200x40",
+      [`noetl_contract_stream_lost_total{job="${JOB}",pod="b"}`]: "_x21 0x40",
+    },
+    quiet: [5, 18, 25, 35, 45, 50],
   },
   {
     alert: "NoetlContractBroken",
@@ -141,7 +193,10 @@ describe("the alerts", () => {
       return {
         interval: "1m",
         input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
-        alert_rule_test: [alertAt(quiet, false), alertAt(fires, true)],
+        alert_rule_test: [
+          ...[quiet].flat().map((minute) => alertAt(minute, false)),
+          ...(fires === undefined ? [] : [alertAt(fires, true)]),
+        ],
       };
     });
     fs.writeFileSync(

@@ -2,7 +2,7 @@ import type { ConsumerInfo, StreamInfo } from "nats";
 import { describe, expect, it } from "vitest";
 import { CONSUMER, STREAM } from "../../../contract/facts";
 import { OldestPending } from "../../../contract/guard/age";
-import { decide, type Seen } from "../../../contract/guard/decide";
+import { brokenKey, brokenText, decide, type Seen } from "../../../contract/guard/decide";
 import { StateLog } from "../../../contract/guard/log";
 import { METRICS, metricsText, newCounts, type MetricsState } from "../../../contract/guard/metrics";
 import { guardPermissions } from "../../../contract/guard/permissions";
@@ -110,6 +110,16 @@ describe("what is created", () => {
     expect(decide(withDefaults({}), seen({ stream }), "heal")).toMatchObject({ heals: [], repairing: true });
     expect(healsOf({}, seen({}, { lock: { state: { messages: 0 } } as never }))).toHaveLength(2);
   });
+});
+
+it("a store that is full is said once, however full it is", () => {
+  const broken = (memory: number) => {
+    const account = { memory, storage: 0, limits: { max_memory: 9_000, max_storage: -1 } } as never;
+    return decide(withDefaults({}), seen({ stream: streamOf({}), consumer: consumerOf({}), account }), "watch").broken;
+  };
+  expect(brokenText(broken(8_000), "s")).toContain("found 8000 of 9000 bytes used");
+  expect(brokenKey(broken(8_000))).toBe(brokenKey(broken(8_500)));
+  expect(brokenKey(broken(8_000))).not.toBe(brokenKey(broken(0)));
 });
 
 describe("the age of the oldest command", () => {

@@ -1,0 +1,156 @@
+/** The guard where NATS, or somebody beside it, does what no rule of the contract is about. */
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { StorageType } from "nats";
+import { afterEach, describe, expect, it } from "vitest";
+import type { ContractArguments } from "../../../contract/inputs";
+import { CONSUMER, STREAM } from "../../../contract/facts";
+import type { GuardMode } from "../../../contract/guard/settings";
+import { CONTRACT, guardConfig, operator, Running } from "../../support/guard";
+import { addStream, sleep, startNatsServer, until, withManager, type NatsServer } from "../../support/nats";
+import { newFolder, repairInputs, runRepair, workQueue } from "../../commands/doctor/repair/repair-support";
+
+const servers: NatsServer[] = [];
+const guards: Running[] = [];
+const frozen = new Set<number>();
+
+const freeze = (pid: number): void => {
+  process.kill(pid, "SIGSTOP");
+  frozen.add(pid);
+};
+const thaw = (pid: number): void => {
+  process.kill(pid, "SIGCONT");
+  frozen.delete(pid);
+};
+
+afterEach(async () => {
+  for (const pid of [...frozen]) thaw(pid);
+  for (const guard of guards.splice(0)) expect(await guard.end()).toBe(0);
+  for (const server of servers.splice(0)) await server.stop();
+});
+
+async function server(config = guardConfig()): Promise<NatsServer> {
+  const started = await startNatsServer({ config });
+  servers.push(started);
+  return started;
+}
+async function guard(...given: Parameters<typeof Running.start>): Promise<Running> {
+  const started = await Running.start(...given);
+  guards.push(started);
+  return started;
+}
+
+describe("a server that is gone without a word", () => {
+  it("is called away within half a minute, and is found again", { timeout: 120_000 }, async () => {
+    const nats = await server();
+    const running = await guard(nats.address);
+    await running.reaches("noetl_contract_holds", 1);
+    freeze(nats.pid);
+    await until(
+      "the server to be away",
+      async () => ((await running.metric("noetl_contract_nats_connected")) === 0 ? true : undefined),
+      30_000,
+    );
+    await running.says(`NATS is away, waiting for it: ${nats.address} gives no sign of life`);
+    expect(await running.get("/healthz")).toBe("ok\n");
+    thaw(nats.pid);
+    await running.reaches("noetl_contract_holds", 1);
+  });
+
+  it("leaves the next one of several its time", async () => {
+    const [first, second] = [await server(), await server()];
+    freeze(first.pid);
+    const running = await guard([first.address, second.address]);
+    await running.reaches("noetl_contract_holds", 1);
+  });
+});
+
+describe("what the guard asks", () => {
+  const contracts: readonly [string, ContractArguments][] = [
+    ["three replicas", { ...CONTRACT, expect: { replicas: 3 } }],
+    ["pools, and three replicas", { ...CONTRACT, noetlLine: "4.7", expect: { replicas: 3 } }],
+    ["the Rust line", { noetlLine: "rust", expect: { replicas: 3 } }],
+    ["what is declared", { ...CONTRACT, declared: { streams: [{ name: "ORDERS", subjects: ["orders.>"] }] } }],
+  ];
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "guard-log-"));
+  afterEach(() => fs.rmSync(dir, { recursive: true, force: true }));
+
+  it.each(
+    contracts.flatMap(([name, contract]) =>
+      (["watch", "heal"] as const).map((mode) => [name, mode, contract] as const),
+    ),
+  )("of %s in mode %s is refused in no line of the server's log", async (_, mode: GuardMode, contract) => {
+    fs.mkdirSync(dir, { recursive: true });
+    const log = path.join(dir, "nats.log");
+    const nats = await server(`${guardConfig(mode, contract)}\nlog_file: "${log}"`);
+    const running = await guard(nats.address, { mode, contract });
+    await until("a look", async () => ((await running.metric("noetl_contract_looks_total")) ?? 0) > 0 || undefined);
+    await sleep(200);
+    expect(
+      fs
+        .readFileSync(log, "utf8")
+        .split("\n")
+        .filter((line) => line.includes("Violation")),
+    ).toEqual([]);
+  });
+});
+
+describe("a stream of that name that lacks the subject", () => {
+  it("gets no consumer, which no worker of NoETL would make on it", async () => {
+    const nats = await server();
+    const manage = <T>(work: Parameters<typeof withManager<T>>[1]) => withManager(nats, work, operator);
+    await manage((manager) => addStream(manager, { subjects: ["other.>"], retention: "interest" as never }));
+    const running = await guard(nats.address);
+    await running.reaches("noetl_contract_holds", 0);
+    await running.reaches('noetl_contract_heals_total{kind="bucket",mode="heal"}', 2);
+    await manage(async (manager) => {
+      expect((await manager.streams.info(STREAM.name)).state.consumer_count).toBe(0);
+      await manager.streams.update(STREAM.name, { subjects: [STREAM.subject], retention: "limits" } as never);
+    });
+    await manage((manager) =>
+      until("the consumer", () =>
+        manager.consumers.info(STREAM.name, CONSUMER.name).then(
+          () => true,
+          () => undefined,
+        ),
+      ),
+    );
+  });
+});
+
+describe("a repair", () => {
+  it("that the guard has not seen at work is no loss of the stream", async () => {
+    const nats = await server(`${guardConfig()}\nno_auth_user: operator`);
+    await workQueue(nats, ["one", "two"]);
+    const running = await guard(nats.address);
+    await running.reaches("noetl_contract_stream_present", 1);
+    freeze(running.pid);
+    expect((await runRepair(repairInputs(nats), newFolder())).outcome).toBe("repaired");
+    thaw(running.pid);
+    await running.reaches("noetl_contract_holds", 1);
+    expect(await running.metric("noetl_contract_stream_lost_total")).toBe(0);
+    expect(await running.get("/metrics")).not.toContain("noetl_contract_stream_created_seconds");
+    await withManager(nats, (manager) => manager.streams.delete(STREAM.name), operator);
+    await running.reaches("noetl_contract_stream_lost_total", 1);
+  });
+
+  it("is noticed when it begins and when it ends, not at the next look", async () => {
+    const nats = await server(`${guardConfig()}\nno_auth_user: operator`);
+    await workQueue(nats, ["one"], undefined, { storage: StorageType.Memory });
+    const running = await guard(nats.address);
+    await running.reaches("noetl_contract_stream_present", 1);
+    const seen: (number | undefined)[] = [];
+    await runRepair(repairInputs(nats), newFolder());
+    await until(
+      "the end of the repair",
+      async () => {
+        seen.push(await running.metric("noetl_contract_repair"));
+        return seen.at(-1) === 0 && running.messages().includes(`the repair of stream ${STREAM.name} has ended`)
+          ? true
+          : undefined;
+      },
+      8_000,
+    );
+  });
+});
