@@ -85,10 +85,14 @@ export function nameLogin(
   if (user !== undefined && before.base === base && before.password === password && !taken.includes(user)) {
     return { base, password, user, numbers };
   }
+  const name = (of: string, number: number): string => (number === 1 ? of : named(of, number));
+  // Whoever asks for `noetl-2` by that name, and later for another password of `noetl`, may have pods with either.
+  const given = Object.entries(numbers).flatMap(([of, last]) =>
+    Array.from({ length: last }, (_, at) => name(of, at + 1)),
+  );
   let number = (numbers[base] ?? 0) + 1;
-  const name = (): string => (number === 1 ? base : named(base, number));
-  while (taken.includes(name())) number++;
-  return { base, password, user: name(), numbers: { ...numbers, [base]: number } };
+  while (taken.includes(name(base, number)) || given.includes(name(base, number))) number++;
+  return { base, password, user: name(base, number), numbers: { ...numbers, [base]: number } };
 }
 
 /** What differs between a file and what it should hold, without a password; empty where nothing does. */

@@ -1,9 +1,11 @@
 import * as http from "node:http";
 import type { AddressInfo } from "node:net";
+import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import {
   admitted,
   differencesOf,
+  type Login,
   nameLogin,
   type Naming,
   usersIn,
@@ -92,6 +94,44 @@ describe("the name of a login", () => {
 
   it("is never given twice where the user that is asked for comes back", () => {
     expect(names(noetl("a"), { base: "bob", password: "a" }, noetl("c"))).toEqual(["noetl", "bob", "noetl-2"]);
+  });
+
+  it("is never one that was asked for as it is, nor the other way round", () => {
+    const second = { base: "noetl-2", password: "x" };
+    expect(names(noetl("a"), second, noetl("b"))).toEqual(["noetl", "noetl-2", "noetl-3"]);
+    expect(names(noetl("a"), noetl("b"), second)).toEqual(["noetl", "noetl-2", "noetl-2-2"]);
+  });
+
+  it("lets every pod in, however often a change of all users is killed and another one begun", () => {
+    const roles = ["noetl-server", "noetl-worker", "noetl-gateway"];
+    const update = fc.record({
+      password: fc.integer({ min: 0, max: 3 }),
+      revision: fc.integer({ min: 0, max: 3 }),
+      user: fc.constantFrom("noetl", "bob", "noetl-2"),
+      /** Steps that are done: the Secret, the engine's state, a part after the other, the end. */
+      done: fc.integer({ min: 0, max: 7 }),
+    });
+    const killed = (updates: readonly { password: number; revision: number; user: string; done: number }[]) => {
+      let state: object = {};
+      let secret: Login[] = [];
+      const pods = new Map<string, Login>();
+      for (const { password, revision, user, done } of updates) {
+        const extraUsers = roles.map((role) => ({ user: role, password: `r${revision}`, rotates: true }));
+        const asked = { step: "admit", user, password: `p${password}`, extraUsers, namespace: "n", secretName: "s" };
+        const inputs = check(state, asked).inputs as UsersInputs;
+        const declared = [
+          inputs,
+          ...extraUsers.map((each) => ({ ...each, user: inputs.named?.[each.user]?.user ?? "" })),
+        ];
+        const logins = declared.map((each): Login => ({ user: each.user, password: each.password }));
+        if (done > 0) secret = admitted(secret, logins);
+        if (done > 1) state = inputs;
+        for (const [index, login] of logins.entries()) if (done > 2 + index) pods.set(roles[index - 1] ?? "", login);
+        if (done > 6) secret = logins;
+        for (const login of pods.values()) expect(secret).toContainEqual(login);
+      }
+    };
+    fc.assert(fc.property(fc.array(update, { minLength: 1, maxLength: 9 }), killed), { numRuns: 300, seed: 14 });
   });
 
   it("is never that of another user", () => {
