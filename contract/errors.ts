@@ -1,3 +1,5 @@
+import { harmless } from "./mask/harmless";
+
 /** How long an error is worth another try: see {@link PROBLEMS}. */
 export type Patience = "none" | "brief" | "deadline";
 
@@ -119,7 +121,8 @@ export class ConnectError extends Error {
     readonly problem: ConnectProblem,
     message: string,
   ) {
-    super(message);
+    // A server's own words stand in it.
+    super(harmless(message));
   }
 
   get patience(): Patience {

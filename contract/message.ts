@@ -1,4 +1,5 @@
 import { plural } from "./wording";
+import { harmless } from "./mask/harmless";
 import { consumerTerms, type ContractInputs } from "./inputs";
 import { checkName, type Fix, type Observed, type RuleResult } from "./rules";
 import type { Session } from "./nats/session";
@@ -186,5 +187,6 @@ export function contractMessage(
   if ([...advice, ...commands].some((text) => /(?<!\S)[`(]?nats --server /.test(text))) {
     lines.push("  The nats command takes the login from NATS_USER and NATS_PASSWORD in its environment.");
   }
-  return lines.join("\n");
+  // Names of other people's streams stand in it.
+  return harmless(lines.join("\n"));
 }

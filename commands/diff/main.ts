@@ -1,5 +1,6 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { harmless } from "../../contract/mask/harmless";
 import { EXIT } from "../shared/exit";
 import { DiffError, messageOf } from "./errors";
 import { FILE_NAMES, parseOptions, USAGE, wantsHelp, type Format, type Options } from "./options";
@@ -23,6 +24,9 @@ export function write(options: Options, report: Report): void {
   }
 }
 
+/** Progress and failures: words of helm, the engine and a cluster among them. */
+const tell = (words: string): void => void process.stderr.write(`${harmless(words)}\n`);
+
 /** Exit code of a complete report. */
 function codeFor(options: Options, report: Report): number {
   if (report.status === "failed") return EXIT.unknown.code;
@@ -36,11 +40,11 @@ async function main(argv: readonly string[]): Promise<number> {
     return EXIT.ok.code;
   }
   const options = parseOptions(argv, process.stdout.isTTY);
-  const { report, kind } = await runDiff(options, process.cwd(), (line) => process.stderr.write(`${line}\n`));
+  const { report, kind } = await runDiff(options, process.cwd(), tell);
   write(options, report);
   // Whoever reads the screen, or the log of a workflow, sees the failure too when the report goes to a file.
   if (report.status === "failed" && options.output !== undefined) {
-    process.stderr.write(`${report.failures.map(({ message }) => message).join("\n")}\n`);
+    tell(report.failures.map(({ message }) => message).join("\n"));
   }
   return kind === "usage" ? EXIT.usage.code : codeFor(options, report);
 }
@@ -49,7 +53,7 @@ if (require.main === module) {
   main(process.argv.slice(2)).then(
     (code) => (process.exitCode = code),
     (error: unknown) => {
-      process.stderr.write(`${messageOf(error)}\n`);
+      tell(messageOf(error));
       const isUsage = error instanceof DiffError && error.kind === "usage";
       process.exitCode = EXIT[isUsage ? "usage" : "unknown"].code;
     },

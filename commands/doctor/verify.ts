@@ -7,6 +7,7 @@ import { gather } from "./gather";
 import { checklistText, screenOf } from "./present";
 import { runCommand, tellingOfDelay, unlessInterrupted } from "./run";
 import { readTarget, type Target } from "./target";
+import { harmless } from "./text";
 
 const DEFAULT_INTERVAL_SECONDS = 5;
 
@@ -72,7 +73,7 @@ async function readAgain(stack: string, known: Target): Promise<Target> {
     return await readTarget(stack);
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    process.stderr.write(`${error.message}\n`);
+    process.stderr.write(`${harmless(error.message)}\n`);
     return known;
   }
 }

@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import type * as grpc from "@grpc/grpc-js";
 import { EngineClient } from "@pulumi/pulumi/proto/engine_grpc_pb";
 import { LogRequest, LogSeverity } from "@pulumi/pulumi/proto/engine_pb";
+import { harmless } from "../../contract/mask/harmless";
 
 /** The library by which the SDK itself talks to the engine; two copies of it would not know each other's objects. */
 const sdkGrpc = (): typeof grpc =>
@@ -26,7 +27,8 @@ export function engineAddress(argv: readonly string[] = process.argv): string | 
  *
  * @param urn The resource that it is about; empty for the stack.
  */
-export async function warn(message: string, urn = "", address = engineAddress()): Promise<void> {
+export async function warn(words: string, urn = "", address = engineAddress()): Promise<void> {
+  const message = harmless(words);
   const isShown = address !== undefined && (await toEngine(address, message, urn));
   if (!isShown) console.error(`warning: ${message}`);
 }

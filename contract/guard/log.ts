@@ -1,4 +1,5 @@
 /** The guard's log: one JSON object a line, and no line for what has been said and still is so. */
+import { harmless } from "../mask/harmless";
 
 export type Level = "info" | "warn" | "error";
 
@@ -30,7 +31,7 @@ export class StateLog {
   event(level: Level, message: string): void {
     const shown = this.secrets
       .filter((secret) => secret !== "")
-      .reduce((text, secret) => text.replaceAll(secret, "***"), message);
+      .reduce((text, secret) => text.replaceAll(secret, "***"), harmless(message));
     this.write(JSON.stringify({ time: this.now().toISOString(), level, message: shown }));
   }
 

@@ -3,14 +3,16 @@
 /** Sequences that a terminal takes for commands (ECMA-48): CSI, OSC, DCS and their like, and those of two characters. */
 const SEQUENCES =
   // eslint-disable-next-line no-control-regex
-  /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[PX^_][^\u001b]*(?:\u001b\\)?|[ -/]*[0-~])|\u009b[0-?]*[ -/]*[@-~]/g;
+  /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[PX^_][^\u001b]*(?:\u001b\\)?|[ -/]*[0-~])|\u009b[0-?]*[ -/]*[@-~]/u;
 
-/** Characters that move the cursor, are not seen, or turn the direction of what follows; tab and line feed stay. */
-// eslint-disable-next-line no-control-regex
-const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+/**
+ * Characters that move the cursor, are not seen, or turn the direction of what follows; tab and line feed stay. Unicode's own list of what
+ * is not seen has letters of no width, fillers, and the tags and selectors in which a whole text can be hidden.
+ */
+export const UNSEEN_SIGN = /(?![\t\n])\p{Cc}|\p{Default_Ignorable_Code_Point}|[\u2028\u2029\ufff9-\ufffb]/gu;
 
 /** All of that. */
-export const UNSEEN = new RegExp(`${SEQUENCES.source}|${CONTROLS.source}`, "g");
+export const UNSEEN = new RegExp(`${SEQUENCES.source}|${UNSEEN_SIGN.source}`, "gu");
 
 /** `text` without anything that a terminal would do instead of show. */
 export const harmless = (text: string): string => text.replace(UNSEEN, "");

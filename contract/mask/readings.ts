@@ -3,6 +3,7 @@
  * and one of these inside another. What is escaped is read character by character, so that its place in the text is known;
  * what is encoded is decoded as a whole, and found or not found as a whole.
  */
+import * as zlib from "node:zlib";
 import { UNSEEN } from "./harmless";
 
 /** A part of a text, its end excluded. */
@@ -11,7 +12,10 @@ export interface Place {
   readonly end: number;
 }
 
-/** How many writings may lie one inside the other: base64 of base64 in a JSON text is three. */
+/**
+ * How many writings may lie one inside the other: base64 in a JSON text that is hex is three. What is encoded as a whole and then again, as
+ * Helm's releases are in a Secret, counts once.
+ */
 const DEPTH = 3;
 
 /** A way in which a character is written as several. */
@@ -66,7 +70,7 @@ const ESCAPES: readonly Escape[] = [
     },
   },
   // Where a terminal or YAML has folded a text, and what is not seen between two letters: colours, marks of direction.
-  { pattern: new RegExp(`\\r?\\n[ \\t]*|${UNSEEN.source}`, "g"), read: () => "", isCommon: true },
+  { pattern: new RegExp(`\\r?\\n[ \\t]*|${UNSEEN.source}`, "gu"), read: () => "", isCommon: true },
   // A line that goes on: of a shell, of YAML in double quotes.
   { pattern: /\\\r?\n[ \t]*\\?/g, read: () => "" },
   // A quote inside quotes: of a shell, of YAML and SQL.
@@ -98,10 +102,36 @@ function withoutEscapes(text: string, { pattern, read }: Escape): { text: string
 const HEX = /(?:(?:0x)?[0-9a-f]{2}(?:[: -]|, ?)?){3,}(?:0x)?[0-9a-f]{2}/gi;
 /** Bytes as numbers: how programs print what they do not take for a text. */
 const NUMBERS = /\b(?:\d{1,3}(?:, ?|,?\s+)){5,}\d{1,3}\b/g;
+/** Base32 of RFC 4648, in capitals as programs write it or in small letters, as in names of hosts; six signs take ten. */
+const BASE32 =
+  /(?:(?:[A-Z2-7]{40,}\r?\n[ \t]*)+[A-Z2-7]+|[A-Z2-7]{10,})(?![a-z])={0,6}|(?<![A-Za-z0-9])[a-z2-7]{10,}(?![A-Za-z0-9])={0,6}/g;
 /** Base64 of either alphabet; broken into long lines, too. */
 const BASE64 = /(?:(?:[A-Za-z0-9+/_-]{40,}\r?\n[ \t]*)+[A-Za-z0-9+/_-]+|[A-Za-z0-9+/_-]{8,})={0,2}/g;
 
-type Kind = "hex" | "base64" | "numbers";
+type Kind = "hex" | "base32" | "base64" | "numbers";
+
+const NUMERALS32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+function fromBase32(signs: string): Buffer {
+  const bytes = Buffer.alloc(Math.floor((signs.length * 5) / 8));
+  let [bits, held, at] = [0, 0, 0];
+  for (const sign of signs) {
+    bits = ((bits << 5) | NUMERALS32.indexOf(sign)) & 0xfff;
+    held += 5;
+    if (held < 8) continue;
+    held -= 8;
+    bytes[at++] = (bits >> held) & 0xff;
+  }
+  return bytes;
+}
+
+/** In how many places of a group of signs a longer run may begin. */
+const GROUP: Readonly<Record<Exclude<Kind, "numbers">, number>> = { hex: 2, base64: 4, base32: 8 };
+const BETWEEN: Readonly<Record<Exclude<Kind, "numbers">, RegExp>> = {
+  hex: /0x|[:, -]/gi,
+  base64: /\s/g,
+  base32: /[\s=]/g,
+};
 
 /** What an encoded run may stand for. Where it begins inside a longer run is not known: each place of a group is tried. */
 function* decoded(run: string, kind: Kind): Generator<string> {
@@ -109,16 +139,55 @@ function* decoded(run: string, kind: Kind): Generator<string> {
     yield* textsOf(Buffer.from(run.split(/[\s,]+/).map(Number)));
     return;
   }
-  const signs = run.replace(kind === "hex" ? /0x|[:, -]/gi : /\s/g, "");
-  for (let skipped = 0; skipped < (kind === "hex" ? 2 : 4); skipped++) {
+  const signs = run.replace(BETWEEN[kind], "");
+  for (let skipped = 0; skipped < GROUP[kind]; skipped++) {
+    const rest = signs.slice(skipped);
     // Node reads both alphabets of base64.
-    yield* textsOf(Buffer.from(signs.slice(skipped), kind));
+    yield* textsOf(kind === "base32" ? fromBase32(rest.toUpperCase()) : Buffer.from(rest, kind));
   }
 }
 
+/** Most bytes that one run is unpacked to. Helm's releases of this project have a tenth of it. */
+const MOST_BYTES = 2 * 1024 * 1024;
+/** Most that all runs of a text are unpacked to, one inside another too: a few signs of anybody's log may stand for a hundred times as many. */
+const MOST_IN_ALL = 4 * MOST_BYTES;
+/** What is left of that for the text that is looked through. */
+let unpackable = 0;
+
+const GZIP = Buffer.from([0x1f, 0x8b, 0x08]);
+/** The second byte of what zlib has compressed, by how much. */
+const ZLIB: readonly unknown[] = [0x01, 0x5e, 0x9c, 0xda];
+
+/** Where a header of gzip ends: after ten bytes, and a file's name where it has one. What follows the end is not looked at. */
+const pastHeader = (bytes: Buffer, start: number): number =>
+  ((bytes[start + 3] ?? 0) & 8) === 0 ? start + 10 : bytes.indexOf(0, start + 10) + 1;
+
+/** Bytes without the compression of gzip, which may begin after others, or of zlib; the same bytes where there is none. */
+export function uncompressed(bytes: Buffer, most = MOST_BYTES): Buffer {
+  // Of what is cut off, what there is of it is read.
+  const options = { finishFlush: zlib.constants.Z_SYNC_FLUSH, maxOutputLength: Math.max(1, most) };
+  const start = bytes.indexOf(GZIP);
+  try {
+    if (start >= 0) return zlib.inflateRawSync(bytes.subarray(pastHeader(bytes, start)), options);
+    if (bytes[0] === 0x78 && ZLIB.includes(bytes[1])) return zlib.inflateSync(bytes, options);
+  } catch {
+    // It only looked so, or is too large.
+  }
+  return bytes;
+}
+
+/** What is base64 from one end to the other. */
+const WHOLE = /^\s*(?:[A-Za-z0-9+/_-]{4}\s*){4,}[A-Za-z0-9+/_-]{0,3}={0,2}\s*$/;
+/** How often it is taken for it, one inside the other. */
+const MOST_LAYERS = 8;
+
 /** Texts that bytes may be: UTF-8, and where there is a zero, as with every sign of English, UTF-16 of either order. */
-function* textsOf(bytes: Buffer): Generator<string> {
-  yield bytes.toString("utf8");
+function* textsOf(packed: Buffer, layers = MOST_LAYERS): Generator<string> {
+  const bytes = uncompressed(packed, Math.min(MOST_BYTES, unpackable));
+  if (bytes !== packed) unpackable -= bytes.length;
+  const text = bytes.toString("utf8");
+  yield text;
+  if (layers > 0 && WHOLE.test(text)) yield* textsOf(Buffer.from(text, "base64"), layers - 1);
   if (!bytes.includes(0)) return;
   for (const from of [0, 1]) {
     const rest = bytes.subarray(from);
@@ -130,6 +199,7 @@ function* textsOf(bytes: Buffer): Generator<string> {
 
 const KINDS = [
   ["hex", HEX],
+  ["base32", BASE32],
   ["base64", BASE64],
   ["numbers", NUMBERS],
 ] as const;
@@ -172,6 +242,7 @@ function encodes(run: string, kind: Kind, isMeant: (text: string) => boolean): b
  * @param values matches the values; global
  */
 export function placesOf(text: string, values: RegExp, depth = DEPTH): Place[] {
+  if (depth === DEPTH) unpackable = MOST_IN_ALL;
   const places = [...text.matchAll(values)].map(({ 0: found, index }) => ({ start: index, end: index + found.length }));
   if (depth === 0) return places;
   for (const escape of ESCAPES) {

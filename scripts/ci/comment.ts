@@ -16,10 +16,11 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { markdown } from "../../commands/diff/present/markdown";
+import { harmless } from "../../contract/mask/harmless";
 import { fail, variable } from "./variables";
 import { GitHub, isMarked, type Marked, untilAnswered } from "./github";
 import { readReport } from "./report";
-import { fenced, limited, printable } from "./text";
+import { fenced, limited } from "./text";
 
 /** The run whose reports are posted, as the event describes it. */
 export interface Run {
@@ -122,9 +123,9 @@ const written = (json: string, artifact: string): string =>
 
 /** The last lines of a log, at most so many characters. */
 function tail(text: string, most: number): string {
-  if (text.length <= most) return printable(text);
+  if (text.length <= most) return harmless(text);
   const cut = text.slice(-most);
-  return printable(`...\n${cut.slice(cut.indexOf("\n") + 1)}`);
+  return harmless(`...\n${cut.slice(cut.indexOf("\n") + 1)}`);
 }
 
 /** The open pull request whose newest commit the run looked at; undefined where it has moved on or is closed. */

@@ -10,9 +10,10 @@
  * Environment: GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_SERVER_URL, GITHUB_RUN_ID, GITHUB_TOKEN (issues: write).
  */
 import * as fs from "node:fs";
+import { harmless } from "../../contract/mask/harmless";
 import { fail, variable } from "./variables";
 import { GitHub, isMarked, type Marked, untilAnswered } from "./github";
-import { fenced, limited, printable } from "./text";
+import { fenced, limited } from "./text";
 
 /** Label of the issue, by which it is found again. */
 const LABEL = "drift";
@@ -73,7 +74,7 @@ export function driftIn(json: string): Drifted[] {
 /** Result of a drift check. */
 export type Outcome = { readonly drifted: readonly Drifted[] } | { readonly failure: string; readonly log: string };
 
-const code = (text: string): string => `\`${printable(text).replaceAll("`", "'")}\``;
+const code = (text: string): string => `\`${harmless(text).replaceAll("`", "'")}\``;
 const MOST_PATHS = 12;
 
 /** First line of the stack's issue. */
@@ -86,8 +87,8 @@ function issueText(stack: string, outcome: Outcome, runUrl: string): { title: st
   if ("failure" in outcome) {
     const body = [
       markerOf(stack),
-      `Whether what runs is still what ${code(stack)} says is not known: ${printable(outcome.failure)}.`,
-      ...(outcome.log.trim() === "" ? [] : [fenced(printable(outcome.log.slice(-4000)))]),
+      `Whether what runs is still what ${code(stack)} says is not known: ${harmless(outcome.failure)}.`,
+      ...(outcome.log.trim() === "" ? [] : [fenced(harmless(outcome.log.slice(-4000)))]),
       footer,
     ];
     return { title: `The drift check of stack ${stack} failed`, body: limited(body.join("\n\n"), note) };

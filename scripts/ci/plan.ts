@@ -11,9 +11,9 @@
  */
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
+import { harmless } from "../../contract/mask/harmless";
 import { stableJson } from "../../contract/stable-json";
 import { fail } from "./variables";
-import { printable } from "./text";
 
 /** How the engine marks a value that is a secret, and that it is encrypted (pulumi sdk/go/common/resource/sig). */
 const SIGNATURE = "4dabf18193072939515e22adb298388d";
@@ -110,7 +110,7 @@ function main([command, from, to]: readonly string[]): void {
     console.log("What was approved is what would be done now.");
     return;
   }
-  console.log(found.map((line) => printable(line)).join("\n"));
+  console.log(found.map(harmless).join("\n"));
   throw new Error(
     `${found.length} resources differ from what was approved, because something changed since: nothing was deployed. Run the workflow again and look at its plan.`,
   );

@@ -9,6 +9,5 @@ mkdir -p "$(dirname "$file")"
 status=0
 pulumi preview --stack "$stack" --policy-pack policy --suppress-outputs --non-interactive --color never "$@" 2>&1 |
   tee "$file" || status=$?
-# Indented text is a code block that nothing inside can end.
-{ echo "### Preview of $stack"; echo; sed 's/^/    /' "$file"; echo; } >> "$GITHUB_STEP_SUMMARY"
+node dist/scripts/ci/summary.js "Preview of $stack" "$file" >> "$GITHUB_STEP_SUMMARY"
 exit "$status"

@@ -10,11 +10,6 @@ export function fenced(text: string): string {
   return `${fence}text\n${text.trimEnd()}\n${fence}`;
 }
 
-/** Without control characters: a program's colours, and what would move a reader's cursor or eye. */
-export const printable = (text: string): string =>
-  // eslint-disable-next-line no-control-regex
-  text.replace(/\u001b\[[0-9;]*m/g, "").replace(/[\u0000-\u0008\u000b-\u001f\u007f\u202a-\u202e\u2066-\u2069]/g, "");
-
 /**
  * `body` within the limit: cut at a line, with the code block and the folds that were open closed again, and `note` where it
  * was cut.

@@ -1,3 +1,4 @@
+import { harmless } from "../../contract/mask/harmless";
 import { GitHubError } from "./github";
 
 /** An environment variable that a workflow always has. @throws Error where it is missing. */
@@ -11,6 +12,7 @@ export function variable(env: NodeJS.ProcessEnv, name: string): string {
 export function fail(error: unknown): void {
   const said =
     error instanceof GitHubError ? `GitHub: ${error.message}` : error instanceof Error ? error.message : String(error);
-  process.stdout.write(`::error::${said.replace(/\r?\n/g, "%0A")}\n`);
+  // As GitHub's own toolkit escapes what follows a command.
+  process.stdout.write(`::error::${harmless(said).replaceAll("%", "%25").replaceAll("\n", "%0A")}\n`);
   process.exitCode = 1;
 }

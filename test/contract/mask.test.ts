@@ -1,5 +1,8 @@
 import { describe, expect, it } from "vitest";
+import { visible } from "../../commands/diff/present/escape";
+import { ConnectError } from "../../contract/errors";
 import { knownSecrets, Masker, Opaque } from "../../contract/mask";
+import { harmless } from "../../contract/mask/harmless";
 import { Placeholders, UNKNOWN } from "../../contract/mask/placeholders";
 
 const SECRET = "Canary-Horse.42";
@@ -139,4 +142,33 @@ it("tells entries of Secrets that need not be hidden everywhere", () => {
     "db.example.org",
     "swordfish",
   ]);
+});
+
+describe("of every character that Unicode has", () => {
+  const all = Array.from({ length: 0x110000 }, (_, code) => code).filter((code) => code < 0xd800 || code > 0xdfff);
+  /** Controls, marks of direction, and what has no width or is to be ignored; a tab and the end of a line are seen. */
+  const isUnseen = (sign: string): boolean =>
+    /[\p{Cc}\p{Bidi_Control}\p{Default_Ignorable_Code_Point}\p{Zl}\p{Zp}]/u.test(sign) && !"\t\n".includes(sign);
+
+  it("none that is not seen is kept of others' texts, and all are that are", () => {
+    const wrong = all.filter((code) => {
+      const sign = String.fromCodePoint(code);
+      // Annotations between lines: seen by some, and part of no word.
+      return code < 0xfff9 || code > 0xfffb ? (harmless(`ä${sign}ä`) === "ää") !== isUnseen(sign) : false;
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it("the diff spells out the same", () => {
+    const wrong = all.filter((code) => {
+      const sign = String.fromCodePoint(code);
+      return visible(sign).startsWith("\\u{") !== (harmless(sign) === "");
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it("none turns what a server says of a failure", () =>
+    expect(new ConnectError("refused-request", "no \u202estream\u001b[2J\u009b1m here").message).toBe(
+      "no stream here",
+    ));
 });

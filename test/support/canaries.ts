@@ -1,4 +1,5 @@
 /** Secrets of every alphabet, and texts that hold them in every writing. */
+import * as zlib from "node:zlib";
 
 /** Pseudo-random numbers below `limit`, the same at every run. Source: mulberry32. */
 export function random(seed: number): (limit: number) => number {
@@ -33,6 +34,21 @@ const entities = (text: string): string =>
     /[&<>"']/g,
     (sign) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" })[sign] ?? sign,
   );
+
+/** As `base32` writes it, without its lines. */
+function base32(text: string): string {
+  const bits = [...bytes(text)].map((byte) => byte.toString(2).padStart(8, "0")).join("");
+  const signs = (bits.match(/.{1,5}/g) ?? []).map(
+    (five) => "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[Number.parseInt(five.padEnd(5, "0"), 2)],
+  );
+  return signs.join("").padEnd(Math.ceil(signs.length / 8) * 8, "=");
+}
+
+/** What Helm keeps of a release that renders a Secret: JSON, compressed, in base64. */
+const released = (text: string): string =>
+  zlib
+    .gzipSync(JSON.stringify({ manifest: `kind: Secret\ndata:\n  password: ${bytes(text).toString("base64")}\n` }))
+    .toString("base64");
 
 /** Ways of writing a text. */
 export const WRITINGS: Readonly<Record<string, (text: string) => string>> = {
@@ -71,6 +87,16 @@ export const WRITINGS: Readonly<Record<string, (text: string) => string>> = {
 /** Ways that hardly anybody chooses, and programs do. Apart, since a cluster with all of them takes its time to look through. */
 export const FURTHER_WRITINGS: Readonly<Record<string, (text: string) => string>> = {
   "JSON in JSON in JSON": (text) => JSON.stringify(JSON.stringify(JSON.stringify({ a: text }))),
+  base32,
+  "base32 in small letters, after other signs": (text) =>
+    `x ${base32(`ab${text}`).toLowerCase().replaceAll("=", "")} y`,
+  "base32 of base64": (text) => base32(bytes(text).toString("base64")),
+  "base64 four times": (text) => `a: ${[1, 2, 3, 4].reduce((inner) => bytes(inner).toString("base64"), text)}`,
+  "gzip in base64": (text) => zlib.gzipSync(text).toString("base64"),
+  "zlib in hex": (text) => zlib.deflateSync(text).toString("hex"),
+  "Helm's release in a Secret": (text) => bytes(released(text)).toString("base64"),
+  "the same as kubectl shows it in JSON": (text) =>
+    JSON.stringify({ data: { release: bytes(released(text)).toString("base64") } }),
   "UTF-16 in base64": (text) => Buffer.from(`a ${text}`, "utf16le").toString("base64"),
   "UTF-16 in hex, the other order": (text) => Buffer.from(`a ${text}`, "utf16le").swap16().toString("hex"),
   "base64 in short lines": (text) =>

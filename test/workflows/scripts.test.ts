@@ -76,6 +76,8 @@ describe("the comparison", () => {
 });
 
 describe("the engine's preview", () => {
+  beforeEach(() => fs.symlinkSync(path.join(projectRoot(), "dist"), path.join(temp, "dist")));
+
   it.each([
     ["preview", "live", []],
     ["deploy", "plan", ["--diff", "--refresh", "--save-plan", "PLAN"]],
@@ -95,6 +97,13 @@ describe("the engine's preview", () => {
     command("pulumi", "echo 'no-latest: image is noetl'; exit 255");
     expect(await step(["preview", "live", "Preview under the policy"])).toMatchObject({ code: 255 });
     expect(read("summary.md")).toContain("    no-latest: image is noetl");
+  });
+
+  it("stays code whatever stands in it, and turns no text", async () => {
+    const evil = String.raw`a\r![i](https://evil.example/i.png)\033[2J\302\2332K\342\200\256b\n\rc\363\240\201\201d\n`;
+    command("pulumi", `printf '${evil}'`);
+    expect(await step(["preview", "live", "Preview under the policy"])).toMatchObject({ code: 0 });
+    expect(read("summary.md")).toBe("### Preview of gke\n\n    a![i](https://evil.example/i.png)b\n    cd\n\n");
   });
 });
 

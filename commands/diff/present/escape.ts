@@ -1,13 +1,12 @@
 /** Makes text from manifests harmless in each format. */
+import { UNSEEN_SIGN } from "../../../contract/mask/harmless";
+
+/** The same signs that are taken out of a log, and halves of characters. */
+const HIDDEN = new RegExp(`${UNSEEN_SIGN.source}|\\p{Surrogate}`, "gu");
 
 /** Control characters, and those that turn the direction of text or are not seen at all, spelt out. */
-export function visible(text: string): string {
-  return text.replace(
-    // eslint-disable-next-line no-control-regex
-    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g,
-    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
-  );
-}
+export const visible = (text: string): string =>
+  text.replace(HIDDEN, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
 
 /** Text for HTML, also between quotes. */
 export function html(text: string): string {

@@ -1,4 +1,5 @@
 /** Planted secrets of every alphabet, written in every way, in what the commands print. */
+import * as zlib from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { rawChanges, shownChange } from "../../../commands/diff/compare";
 import { present } from "../../../commands/diff/present";
@@ -40,6 +41,15 @@ it("of a long run of letters, or of beginnings of URLs, each is looked at once: 
   }
   const password = "p/w:".repeat(1_000);
   expect(hides.text(`nats://noetl:${password}@nats:4222`)).toBe("nats://noetl:(secret)@nats:4222");
+});
+
+it("of what is compressed a part is unpacked: bombs in bombs take less than five seconds of the processor", () => {
+  const hides = new Masker([], ["swordfishes", "Canary-Horse.42"]);
+  let bomb = "abcd ".repeat(200_000);
+  for (let layer = 0; layer < 3; layer++) bomb = `${zlib.gzipSync(bomb).toString("base64")} `.repeat(100);
+  const before = process.cpuUsage().user;
+  expect(hides.text(bomb)).toBe(bomb);
+  expect(process.cpuUsage().user - before).toBeLessThan(5_000_000);
 });
 
 describe("of a secret with many lines", () => {

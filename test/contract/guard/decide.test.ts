@@ -168,6 +168,12 @@ describe("the log", () => {
       { time: "1970-01-01T00:00:00.000Z", level: "warn", message: "away: ***" },
     ]);
   });
+
+  it("holds nothing that a terminal would obey, and hides a password between whose letters it stands", () => {
+    const lines: string[] = [];
+    new StateLog((line) => lines.push(line), ["canary"]).event("info", "a\u009b2Jb\u202e can\u200bary");
+    expect(JSON.parse(lines.join("")) as object).toMatchObject({ message: "ab ***" });
+  });
 });
 
 describe("the metrics", () => {
