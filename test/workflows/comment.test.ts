@@ -152,7 +152,11 @@ describe("a preview that failed replaces its comment", () => {
   it("with the report that says why, and what the engine said", async () => {
     github.jobs = [job("kind", "failure")];
     artifact("kind", JSON.stringify(failure("helm is missing")));
-    artifact("kind", "Policies:\n\u001b[31mno-latest\u001b[0m ``` im\u009b31mage\u202e \u{e0041}is\r noetl", "preview.txt");
+    artifact(
+      "kind",
+      "Policies:\n\u001b[31mno-latest\u001b[0m ``` im\u009b31mage\u202e \u{e0041}is\r noetl",
+      "preview.txt",
+    );
     await comment();
     expect(bodyOf("kind")).toContain("helm is missing");
     expect(bodyOf("kind")).toContain("<details open>");
