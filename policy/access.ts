@@ -151,26 +151,66 @@ const ANYBODY = new Set([
 ]);
 const GRANTING = ["escalate", "bind", "impersonate"];
 
-const WRITING = ["create", "update", "patch"];
-/** Resources that whoever may do this with, in every namespace, makes himself whoever he likes. */
-const IDENTITIES: Readonly<Record<string, readonly string[]>> = {
-  "serviceaccounts/token": ["create"],
-  "nodes/proxy": ["get", "create"],
-  "certificatesigningrequests/approval": ["update", "patch"],
+const WRITING = ["create", "update", "patch", "delete", "deletecollection"];
+/** Groups of which every resource together is as good as the cluster: pods and Secrets, what makes pods, and roles. */
+const GROUPS = new Set(["*", "", "apps", "batch", "rbac.authorization.k8s.io"]);
+const EVERY_RIGHT = "which gives every right there is";
+const EVERY_POD = "which runs commands in every pod";
+const EVERY_PORT = "which reaches every port, past all NetworkPolicies";
+/** What whoever may do this with a resource, in every namespace, has by it. */
+const POWERS: readonly { resource: string; verbs: readonly string[]; gives: string }[] = [
+  { resource: "serviceaccounts/token", verbs: ["create"], gives: EVERY_RIGHT },
+  { resource: "nodes/proxy", verbs: ["get", "create"], gives: EVERY_RIGHT },
+  { resource: "certificatesigningrequests/approval", verbs: ["update", "patch"], gives: EVERY_RIGHT },
+  ...["users", "groups", "serviceaccounts"].map((resource) => ({ resource, verbs: [], gives: EVERY_RIGHT })),
+  // A request that becomes a stream begins as one that reads.
+  ...["pods/exec", "pods/attach"].map((resource) => ({ resource, verbs: ["create", "get"], gives: EVERY_POD })),
+  { resource: "pods/ephemeralcontainers", verbs: ["update", "patch"], gives: EVERY_POD },
+  ...["pods/portforward", "pods/proxy", "services/proxy"].map((resource) => ({
+    resource,
+    verbs: ["create", "get", "update", "patch"],
+    gives: EVERY_PORT,
+  })),
+];
+
+/** Whether a resource of a rule, `*` in its place too, is this subresource. */
+const isSubresource = (written: string, name: string): boolean => {
+  const [resource, sub] = name.split("/");
+  return written === name || (sub !== undefined && (written === `${resource}/*` || written === `*/${sub}`));
 };
 
 /** What a rule of a role allows that is as good as everything. */
 function ruleRights(rule: Readonly<Record<string, unknown>>, inEveryNamespace: boolean): string[] {
   const [verbs, resources] = [strings(rule.verbs), strings(rule.resources)];
   const may = (wanted: readonly string[]) => verbs.includes("*") || wanted.some((verb) => verbs.includes(verb));
-  if (resources.some((each) => each === "*" || each === "*/*")) {
+  const groups = rule.apiGroups === undefined ? ["*"] : strings(rule.apiGroups);
+  if (resources.some((each) => each === "*" || each === "*/*") && groups.some((group) => GROUPS.has(group))) {
     if (verbs.includes("*")) return ["allows every verb on every resource"];
     if (may(WRITING)) return [`allows ${verbs.join(", ")} on every resource`];
   }
-  const taken = Object.entries(IDENTITIES).filter(([name, wanted]) => resources.includes(name) && may(wanted));
-  return inEveryNamespace
-    ? taken.map(([name]) => `allows ${name} in every namespace, which gives every right there is`)
-    : [];
+  // Who may do it with those that are named has no more than these; a node that is named has many pods.
+  const isNamed = strings(rule.resourceNames).length > 0 && !resources.includes("nodes/proxy");
+  const isCore = groups.includes("*") || groups.includes("");
+  return POWERS.flatMap(({ resource, verbs: wanted, gives }) =>
+    inEveryNamespace &&
+    !isNamed &&
+    (isCore || resource.startsWith("certificate")) &&
+    resources.some((each) => isSubresource(each, resource)) &&
+    may(wanted)
+      ? [`allows ${resource} in every namespace, ${gives}`]
+      : [],
+  );
+}
+
+/** What a rule lets somebody give: to himself too. Of every verb, where it is about roles. */
+function givenRights(rule: Readonly<Record<string, unknown>>): string[] {
+  const verbs = strings(rule.verbs);
+  const named = strings(rule.resourceNames);
+  const isHarmless =
+    named.length > 0 && !named.some((name) => isAdministrator(name) || FOR_ONE_NAMESPACE.includes(name));
+  const aboutRoles = strings(rule.resources).some((each) => each === "roles" || each === "clusterroles");
+  const granting = GRANTING.filter((verb) => verbs.includes(verb) && !(verb === "bind" && isHarmless));
+  return granting.length === 0 && verbs.includes("*") && aboutRoles ? ["escalate", "bind"] : granting;
 }
 
 function roleRights({ type, props }: ResourceView): string[] {
@@ -181,12 +221,10 @@ function roleRights({ type, props }: ResourceView): string[] {
   return [
     ...(aggregated ? ["aggregationRule takes in every ClusterRole there is"] : []),
     ...records(at(props, "rules")).flatMap((rule, index) => {
-      const granting = GRANTING.filter((verb) => strings(rule.verbs).includes(verb));
+      const granting = givenRights(rule);
       return [
         ...ruleRights(rule, isCluster).map((right) => `rules[${index}] ${right}`),
-        ...(granting.length > 0
-          ? [`rules[${index}] allows ${granting.join(", ")}, which gives every right there is`]
-          : []),
+        ...(granting.length > 0 ? [`rules[${index}] allows ${granting.join(", ")}, ${EVERY_RIGHT}`] : []),
       ];
     }),
   ];
@@ -195,12 +233,17 @@ function roleRights({ type, props }: ResourceView): string[] {
 /** Roles of Kubernetes that read every Secret, and start pods as any service account, where they hold in every namespace. */
 const FOR_ONE_NAMESPACE: readonly unknown[] = ["admin", "edit"];
 
+/** Roles that have, or give themselves, every right: the administrator's, and those of the control plane's own programs. */
+const isAdministrator = (role: unknown): boolean =>
+  typeof role === "string" &&
+  /^(?:cluster-admin|system:(?:masters|controller:.*|kube-controller-manager|node))$/.test(role);
+
 function boundRights({ type, props }: ResourceView): string[] {
   const role = at(props, "roleRef.name");
   const isEverywhere = kindOf(type) === "ClusterRoleBinding" && FOR_ONE_NAMESPACE.includes(role);
   const anybody = records(at(props, "subjects")).filter(({ name }) => ANYBODY.has(String(name)));
   return [
-    ...(role === "cluster-admin" || role === "system:masters" ? [`roleRef is ${role}`] : []),
+    ...(isAdministrator(role) ? [`roleRef is ${String(role)}`] : []),
     ...(isEverywhere ? [`roleRef is ${String(role)} in every namespace`] : []),
     ...anybody.map(({ name }) => `subjects has ${String(name)}: that is everybody`),
   ];

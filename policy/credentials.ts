@@ -1,5 +1,14 @@
 import { parseAllDocuments } from "yaml";
-import { CREDENTIAL_WORDS, isCredentialName, isReference, isVariable } from "../contract/mask/names";
+import {
+  CREDENTIAL_WORDS,
+  isCredentialName,
+  isReference,
+  isVariable,
+  KNOWN_TOKEN,
+  PRIVATE_KEY,
+} from "../contract/mask/names";
+import { uncompressed } from "../contract/mask/readings";
+import { commandLine, credentialWords } from "./programs";
 import { RELEASE } from "./release";
 import {
   at,
@@ -19,18 +28,18 @@ import {
 const URL_PASSWORD = /\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@"']*:(?!\$|%s|\{|<|\*+@)([^\s/@"']+)@/i;
 /** Keys, and logins that are a file of their own: of kubectl, NATS (credentials and seeds), Docker, and signed tokens. */
 const KEY_MATERIAL =
-  /-----BEGIN [A-Z ]*PRIVATE KEY-----|-----BEGIN (?:NATS USER JWT|USER NKEY SEED)-----|\bS[UAONC][A-Z2-7]{56}\b|\bclient-key-data["']?\s*:|"auths"\s*:\s*\{\s*"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}|\bAuthorization["']?\s*[:=]\s*["']?(?:Basic|Bearer)\s+(?!\$)[\w+/=.-]{6,}/;
+  /-----BEGIN (?:NATS USER JWT|USER NKEY SEED)-----|\bS[UAONC][A-Z2-7]{56}\b|\bclient-key-data["']?\s*:|"auths"\s*:\s*\{\s*"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}|\bAuthorization["']?\s*[:=]\s*["']?(?:Basic|Bearer)\s+(?!\$)[\w+/=.-]{6,}/;
 /** What ends a name that stands for a credential in a file. */
 const NAMED = `(?:[\\w.-]*(?:${CREDENTIAL_WORDS}|(?:secret(?:[-_]access)?|api)[-_]?key)|(?:[\\w.-]*[_.-])?(?<!proxy_)pass|[\\w.]*_pwd)`;
 /** `password: x` and `password = "x"` in a configuration file, at the begin of a line or within a block, where x is not a reference. */
 const ASSIGNMENT = new RegExp(
-  `(?:^|[{,;])[ \\t]*(?:export[ \\t]+)?["']?${NAMED}["']?[ \\t]*[:=][ \\t]*["']?(?![$<{(%"'\\[]|(?:true|false|null|none)\\b)[^\\s"',{}[\\]]+`,
+  `(?:^|[{,;])[ \\t]*(?:-[ \\t]+|export[ \\t]+)?["']?${NAMED}["']?[ \\t]*[:=][ \\t]*(?:"""|'''|["'])?(?![$<{(%"'\\[]|(?:true|false|null|none)\\b)[^\\s"',{}[\\]]+`,
   "im",
 );
 /** The same beside other keys on one line: `host=db user=u password=x` of libpq, `Server=db;Password=x` of ADO. */
 const CONNECTION = new RegExp(
-  `\\b(?:host|server|data source|dbname|database|user(?: id|name)?|uid)[ \\t]*=[^\\n]*?[\\s;](?:password|passwd|pwd)[ \\t]*=[ \\t]*["']?(?![$<{(%"'])[^\\s;,"']+|` +
-    `(?:^|[\\s;])(?:password|passwd|pwd)[ \\t]*=[ \\t]*["']?(?![$<{(%"'])[^\\s;,"']+["']?[\\s;][^\\n]*?\\b(?:host|server|data source|dbname|database|user(?: id|name)?|uid)[ \\t]*=`,
+  `\\b(?:host|server|data source|dbname|database|user(?: id|name)?|uid)[ \\t]*=[^\\n]*?[\\s;,](?:password|passwd|pwd)[ \\t]*=[ \\t]*["']?(?![$<{(%"'])[^\\s;,"']+|` +
+    `(?:^|[\\s;,])(?:password|passwd|pwd)[ \\t]*=[ \\t]*["']?(?![$<{(%"'])[^\\s;,"']+["']?[\\s;,][^\\n]*?\\b(?:host|server|data source|dbname|database|user(?: id|name)?|uid)[ \\t]*=`,
   "im",
 );
 /** An element of XML, and what stands after a question mark. */
@@ -52,8 +61,8 @@ const OPTION = new RegExp(
   `(?:^|\\s)(?:--?[\\w.-]*(?:${CREDENTIAL_WORDS}|pass|pwd)[= ]\\s*(?!["']?[$<{(-])["']?[^\\s"']+|(?:-u|--user)[= ]?[\\w.@-]+:(?!\\$)[^\\s$]+)`,
   "i",
 );
-/** A word of a command line that is an assignment as a whole: `password=x` of libpq. */
-const WORD = /^(?:password|passwd|pwd)=(?![$"'`<{(])\S{2,}$/i;
+/** A word of a command line that is an assignment as a whole: `password=x` of libpq, `sasl.password=x` of Kafka's. */
+const WORD = /^(?:[\w.-]*[._-])?(?:password|passwd|pwd)=(?![$"'`<{(])\S{2,}$/i;
 const OPTION_NAME = new RegExp(`^--?[\\w.-]*(?:${CREDENTIAL_WORDS}|pass|pwd)$`, "i");
 /** Names of configuration files, and those without an ending; a program's file assigns variables, not values. */
 const CONFIGURATION = /^[^.]*$|\.(?:conf|cnf|cfg|ini|env|properties|ya?ml|json|toml)$/i;
@@ -61,8 +70,9 @@ const CONFIGURATION = /^[^.]*$|\.(?:conf|cnf|cfg|ini|env|properties|ya?ml|json|t
 const LOGIN_FILE = /(?:^|[./_-])(?:userlist\.txt|\.?pgpass|\.?netrc|\.?htpasswd)$/i;
 const PGBOUNCER_LOGIN = /^\s*"[^"]+"[ \t]+"(?!\$)[^"]+"\s*$/m;
 
-const holdsCredential = (text: string): boolean =>
-  !holdsUnknown(text) && (URL_PASSWORD.test(text) || KEY_MATERIAL.test(text));
+const holdsKey = (text: string): boolean => [PRIVATE_KEY, KEY_MATERIAL, KNOWN_TOKEN].some((each) => each.test(text));
+
+const holdsCredential = (text: string): boolean => !holdsUnknown(text) && (URL_PASSWORD.test(text) || holdsKey(text));
 
 /** Lines without comments: what a comment says is meant for a reader. */
 const uncommented = (text: string): string => text.replace(/^[ \t]*(?:#|\/\/|--).*$/gm, "");
@@ -71,7 +81,7 @@ const uncommented = (text: string): string => text.replace(/^[ \t]*(?:#|\/\/|--)
 function suspicion({ key, text }: Pick<Text, "key" | "text">): string | undefined {
   if (holdsUnknown(text)) return undefined;
   if (URL_PASSWORD.test(text)) return "is a URL with a password";
-  if (KEY_MATERIAL.test(text)) return "holds a private key";
+  if (holdsKey(text)) return "holds a private key or a token";
   if (isCredentialName(key) && text !== "" && !isVariable(text)) return "has the name of a credential";
   const [, name = "", value = ""] = /^([A-Za-z_][\w.]*)=(.+)$/s.exec(text) ?? [];
   if (isCredentialName(name) && !isReference(value)) return "assigns a credential";
@@ -84,7 +94,7 @@ function suspicion({ key, text }: Pick<Text, "key" | "text">): string | undefine
 function fromBase64(text: string): string | undefined {
   const signs = text.replace(/\s/g, "");
   if (signs.length < 16 || signs.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(signs)) return undefined;
-  const decoded = Buffer.from(signs, "base64").toString("utf8");
+  const decoded = uncompressed(Buffer.from(signs, "base64")).toString("utf8");
   // eslint-disable-next-line no-control-regex
   return /[\u0000-\u0008\u000e-\u001f\ufffd]/.test(decoded) ? undefined : decoded;
 }
@@ -104,14 +114,25 @@ function assigns(file: string, text: string): boolean {
   return /[\n{]/.test(text) || /\./.test(file) ? ASSIGNMENT.test(bare) : false;
 }
 
-/** Lists of names and values, where a text is YAML: `- name: PASSWORD`, and below it `value: x`. */
+/** What a text says as YAML: lists of names and values (`- name: PASSWORD`, and below it `value: x`), and a value on a line of its own. */
 function yamlOf(file: string, text: string): object | undefined {
-  if (!/^[^.]*$|\.ya?ml$/.test(file) || !/^[ \t]*-[ \t]+["']?(?:name|value)["']?:/m.test(text)) return undefined;
+  if (!/^[^.]*$|\.ya?ml$/.test(file) || !/^[ \t]*(?:-[ \t]+)?["']?[\w.-]+["']?:(?:[ \t]|$)/m.test(text))
+    return undefined;
   try {
-    return { documents: parseAllDocuments(text).map((document) => document.toJS() as unknown) };
+    return {
+      documents: parseAllDocuments(text, { uniqueKeys: false }).map((document) => withoutTemplates(document.toJS())),
+    };
   } catch {
     return undefined;
   }
+}
+
+/** The same without texts that somebody fills in: of a template, and what is written in place of one. */
+function withoutTemplates(value: unknown): unknown {
+  if (typeof value === "string") return /^(?:[$<{(%*]|(?:true|false|null|none)$)/i.test(value) ? "" : value;
+  if (Array.isArray(value)) return value.map(withoutTemplates);
+  if (!isRecord(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, withoutTemplates(each)]));
 }
 
 function jsonOf(text: string): object | undefined {
@@ -141,10 +162,10 @@ function inConfigMap(resource: ResourceView): string[] {
   const { data, binaryData } = resource.props;
   const decoded = [...texts(binaryData, "binaryData")].map((entry) => ({
     ...entry,
-    text: Buffer.from(entry.text, "base64").toString("utf8"),
+    text: uncompressed(Buffer.from(entry.text, "base64")).toString("utf8"),
   }));
   const entries = [...texts(data, "data"), ...decoded].flatMap((entry) => {
-    const file = entry.path.replace(/^(?:data|binaryData)\./, "");
+    const file = entry.path.replace(/^(?:data|binaryData)\.|\.gz$/g, "");
     const reason = entry.encrypted ? "is a secret of the program" : suspicion({ key: file, text: entry.text });
     return reason
       ? [`${entry.path} ${reason}, and everybody who reads the namespace reads ConfigMaps: use a Secret`]
@@ -162,13 +183,12 @@ function inSecret(resource: ResourceView): string[] {
   return [...unencrypted, ...inLabels(texts(metadata(resource), "metadata"))];
 }
 
-/** Parts of a container that hold words of a command line: its own, and those of probes and hooks. */
+/** Parts of a container that hold words of a command line: its own, which are one, and those of probes and hooks. */
 const COMMANDS = [
-  "command",
-  "args",
-  ...["livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop"].map(
-    (part) => `${part}.exec.command`,
-  ),
+  ["command", "args"],
+  ...["livenessProbe", "readinessProbe", "startupProbe", "lifecycle.postStart", "lifecycle.preStop"].map((part) => [
+    `${part}.exec.command`,
+  ]),
 ];
 
 function inWorkload(resource: ResourceView): string[] {
@@ -179,7 +199,9 @@ function inWorkload(resource: ResourceView): string[] {
       const reason = suspicion({ key: name, text: value });
       return reason ? [`${path}.env ${name} ${reason}: take it from a Secret (valueFrom.secretKeyRef)`] : [];
     }),
-    ...COMMANDS.flatMap((part) => inCommand(inner(spec, part), `${path}.${part}`)),
+    ...COMMANDS.flatMap((parts) =>
+      inCommand(parts.flatMap((part) => [...texts(inner(spec, part), `${path}.${part}`)])),
+    ),
     ...[...texts({ ...spec, env: undefined, command: undefined, args: undefined }, path)]
       .filter(
         ({ path: place, key, text }) =>
@@ -200,7 +222,17 @@ function inWorkload(resource: ResourceView): string[] {
     ...texts(metadata(resource), "metadata"),
     ...(template === undefined || template === "metadata" ? [] : texts(at(resource.props, template), template)),
   ];
-  return [...inContainers, ...inLabels(labels)];
+  return [...inContainers, ...besideContainers(resource), ...inLabels(labels)];
+}
+
+/** What a pod has beside its containers: attributes of volumes, of which drivers take logins. */
+function besideContainers(resource: ResourceView): string[] {
+  const pod = podSpec(resource);
+  if (!pod) return [];
+  const { containers: _, initContainers: _init, ephemeralContainers: _ephemeral, ...rest } = pod.spec;
+  return [...texts(rest, pod.path)]
+    .filter((entry) => suspicion(entry) !== undefined)
+    .map(({ path }) => `${path} holds a credential: take it from a Secret`);
 }
 
 /** What charts note beside a Secret to restart its readers, and switches of what injects one: digests that say so, and yes or no. */
@@ -217,20 +249,26 @@ const inLabels = (entries: Iterable<Text>): string[] =>
     .map(({ path }) => `${path} holds a credential: use a Secret`);
 
 /** A command line is a list of words, of which one may be a script. */
-const inCommand = (command: unknown, path: string): string[] =>
-  inWords([...texts(command, path)]).map(
+const inCommand = (words: readonly Text[]): string[] =>
+  inWords(words).map(
     ({ path: place }) => `${place} holds a credential, and process lists show arguments: use a variable from a Secret`,
   );
 
 /** Those of the words of a command line that hold a credential. */
-const inWords = (words: readonly Text[]): Text[] =>
-  words.filter(({ text }, index) => {
+const inWords = (words: readonly Text[]): Text[] => {
+  const ofPrograms = new Set(
+    credentialWords(commandLine(words.map(({ text }) => text)), (text) => suspicion({ key: "", text }) !== undefined),
+  );
+  return words.filter(({ text }, index) => {
     if (holdsUnknown(text)) return false;
     const before = words[index - 1]?.text ?? "";
     const follows = OPTION_NAME.test(before) && text !== "" && !/^[-$]/.test(text);
-    if (follows || holdsCredential(text)) return true;
+    if (follows || holdsCredential(text) || ofPrograms.has(index)) return true;
+    const decoded = fromBase64(text);
+    if (decoded !== undefined && suspicion({ key: "", text: decoded }) !== undefined) return true;
     return [OPTION, EXPORT, LITERAL, CONNECTION, MARKUP, WORD].some((pattern) => pattern.test(text));
   });
+};
 
 /** Values that a chart is likely to make a command line of. */
 const ARGUMENTS = /(?:^|[a-z])(?:args|arguments|Args|Arguments|command|Command)$/;
@@ -240,6 +278,12 @@ const metadata = (resource: ResourceView): unknown => plain(resource.props.metad
 const inner = (value: Readonly<Record<string, unknown>>, path: string): unknown =>
   path.split(".").reduce<unknown>((found, key) => (isRecord(found) ? found[key] : undefined), value);
 
+/** Where a kind that brings a Secret along has a name for it, or what only the cluster can decrypt. */
+const namesSecret = (kind: string | undefined, { path, key }: Text): boolean =>
+  kind === "SealedSecret"
+    ? /\.encryptedData\./.test(path)
+    : /ExternalSecret$|^PushSecret$/.test(kind ?? "") && key === "secretKey";
+
 /** What a custom resource does with its inputs is not known here; they stand in the state. */
 function unencrypted(resource: ResourceView): string[] {
   // The serialised code of a dynamic resource is not an input of the user's.
@@ -247,7 +291,7 @@ function unencrypted(resource: ResourceView): string[] {
   const { values, valueYamlFiles, repositoryOpts } = props;
   const inputs = resource.type === RELEASE ? { values, valueYamlFiles, repositoryOpts } : props;
   const remedy = resource.rendered ? "use a Secret" : "wrap it in pulumi.secret(...)";
-  const entries = [...texts(inputs)];
+  const entries = [...texts(inputs)].filter((entry) => !namesSecret(kindOf(resource.type), entry));
   const inArguments = new Set(inWords(entries.filter(({ key, encrypted }) => !encrypted && ARGUMENTS.test(key))));
   return entries.flatMap((entry) => {
     if (entry.encrypted) return [];

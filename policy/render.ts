@@ -66,6 +66,7 @@ function rendered(resource: ResourceView, inputs: Readonly<Record<string, unknow
 }
 
 class WrongArchive extends Error {}
+class NotYaml extends Error {}
 
 const textAt = (inputs: Readonly<Record<string, unknown>>, name: string): string | undefined => {
   const value = at(inputs, name);
@@ -132,9 +133,10 @@ function local(chart: string): string {
 }
 
 function manifests(text: string): Manifest[] {
-  // Kubernetes reads YAML 1.1.
-  return parseAllDocuments(text, { version: "1.1" }).flatMap((document): Manifest[] => {
-    const object: unknown = document.errors.length > 0 ? null : document.toJS();
+  // Kubernetes reads YAML 1.1, and of a key that stands there twice the last.
+  return parseAllDocuments(text, { version: "1.1", uniqueKeys: false }).flatMap((document): Manifest[] => {
+    if (document.errors.length > 0) throw new NotYaml();
+    const object: unknown = document.toJS();
     if (!isRecord(object)) return [];
     const listed = typeof object.kind === "string" && object.kind.endsWith("List") ? object.items : undefined;
     const all: unknown[] = Array.isArray(listed) ? listed : [object];
@@ -144,6 +146,7 @@ function manifests(text: string): Manifest[] {
 
 /** Helm's first words, without the values that they may repeat. */
 function reason(error: unknown): string {
+  if (error instanceof NotYaml) return "what the chart makes cannot be read";
   const { code, killed, stderr } = error as { code?: string; killed?: boolean; stderr?: string };
   if (code === "ENOENT") return "helm is not on PATH";
   if (killed || code === "ETIMEDOUT") return `helm took more than ${TIMEOUT_MS / 1000} s`;

@@ -33,8 +33,8 @@ const noPlaintextCredentials: ResourceRule = {
   severity: "critical",
   demand: "A credential stands in a Secret and encrypted in the state, nowhere else.",
   subjects:
-    "ConfigMaps, Secrets, environment, arguments and probes of containers, values of Helm releases and what they render, inputs of " +
-    "every other resource",
+    "ConfigMaps, Secrets, environment, arguments and probes of containers, volumes of pods, values of Helm releases and what they render, " +
+    "inputs of every other resource",
   reason:
     "Whoever may read ConfigMaps, pods, process lists or the state's file would read it, and logs and previews would show it.",
   remedy:

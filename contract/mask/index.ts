@@ -1,9 +1,10 @@
 /**
  * Keeps secrets out of reports. Five nets, each on its own: stand-ins of the run, values that the program marks as
- * secret, entries of Secrets, names that say "password", and credentials inside URLs and private keys.
+ * secret, entries of Secrets, names that say "password", and credentials inside URLs, private keys and
+ * tokens of known issuers.
  */
 import { harmless } from "./harmless";
-import { HIDDEN_WORDS, isHiddenName, isReference, SHORT_NAME } from "./names";
+import { HIDDEN_WORDS, isHiddenName, isReference, KNOWN_TOKEN, PRIVATE_KEY, SHORT_NAME } from "./names";
 import { SHOWN, UNKNOWN, type PlaceholderKind } from "./placeholders";
 import { merged, placesOf } from "./readings";
 
@@ -30,7 +31,11 @@ function isHarmless(text: string): boolean {
  * letter on, and of a length that a password may have: a list of URLs without logins would be gone through to its end from each of them on.
  */
 const URL_CREDENTIALS = /(:\/\/)([^\s/:@"'<>]*):([^\s@"'<>]{1,4096}(?:@[^\s@"'<>,;/]+)*)@/gi;
-const PRIVATE_KEY = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----[\s\S]*?(-----END [A-Z0-9 ]*PRIVATE KEY-----|$)/g;
+const PRIVATE_KEYS = new RegExp(
+  `${PRIVATE_KEY.source}[\\s\\S]*?(?:${PRIVATE_KEY.source.replace("BEGIN", "END")}|$)`,
+  "g",
+);
+const TOKENS = new RegExp(KNOWN_TOKEN.source, "g");
 /** Entries of Secrets that hold no secret although they stand there: addresses, switches, numbers. */
 const HARMLESS = /^(true|false|\d{1,5}|[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?|https?:\/\/[^\s@]*)$/;
 /** Entries that name something, where what they hold is a name. */
@@ -147,7 +152,8 @@ export class Masker {
   /** A text with everything secret replaced. */
   text(value: string): string {
     return this.known(value)
-      .replace(PRIVATE_KEY, this.word)
+      .replace(PRIVATE_KEYS, this.word)
+      .replace(TOKENS, this.word)
       .replace(URL_CREDENTIALS, (_all, slashes: string, user: string) => `${slashes}${user}:${this.word}@`)
       .replace(ASSIGNMENT, (all: string, ...[name = "", between = "", given = ""]: string[]) =>
         given === this.word || isHarmless(given) || CUT_REFERENCE.test(given) || /^existing/i.test(name)

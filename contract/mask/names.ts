@@ -49,6 +49,13 @@ export const withoutLogins = (text: string): string =>
     (_all, scheme: string | undefined, user: string | undefined) => `${scheme ?? user ?? ""}(secret)@`,
   );
 
+/** Tokens that say by their beginning whose they are: of GitHub, GitLab, npm, Docker, Slack, Stripe, Vault, and keys of age. */
+export const KNOWN_TOKEN =
+  /\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,}|glpat-[\w-]{20,}|npm_[A-Za-z0-9]{36}|dckr_pat_[\w-]{20,}|xox[abeprs]-[\w-]{10,}|(?:sk|rk)_live_[A-Za-z0-9]{16,}|hvs\.[\w-]{24,})|\bAGE-SECRET-KEY-1[0-9A-Z]{58}|\bhooks\.slack\.com\/services\/T\w+\/B\w+\/\w{16,}/;
+
+/** Private keys, of PGP too. */
+export const PRIVATE_KEY = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----/;
+
 const VARIABLE = "\\$(?:[A-Z_][A-Z0-9_]*|\\{[\\w.]+(?::?-)?\\}|\\([^()]*\\))";
 const IS_VARIABLE = new RegExp(`^(?:${VARIABLE}|<<\\s*${VARIABLE}\\s*>>)$`);
 const IS_TEMPLATE = /^(?:<<[^<>]*>>|\{\{[^{}]*\}\}|%\(\w+\)s)$/;

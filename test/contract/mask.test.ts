@@ -63,6 +63,13 @@ describe("without knowing it, a secret is hidden", () => {
     ["that looks like a variable", "password: $ecret42", "password: (secret)"],
     ["that goes on after a reference", "password: $(A)bc", "password: (secret)"],
     ["of which a known part is hidden", `token=${SECRET}42`, "token=(secret)"],
+    [
+      "in a private key of PGP",
+      "-----BEGIN PGP PRIVATE KEY BLOCK-----\nabc\n-----END PGP PRIVATE KEY BLOCK-----\nx",
+      "(secret)\nx",
+    ],
+    ["in a token of GitHub", `pull ghp_${"aB3".repeat(12)} now`, "pull (secret) now"],
+    ["in a token of Slack", `x xoxb-${"1234567890".repeat(2)}`, "x (secret)"],
     ["in a private key", "-----BEGIN RSA PRIVATE KEY-----\nabc\n-----END RSA PRIVATE KEY-----", "(secret)"],
   ])("%s", (_where, text, expected) => expect(blank.text(text)).toBe(expected));
 

@@ -5,7 +5,12 @@ import { problemsOf, type Render } from "../../policy/problems";
 import { fromManifest, plain, type ResourceView } from "../../policy/resource";
 import type { Rule } from "../../policy/rule";
 import { RULES } from "../../policy/rules";
-import { BAD_STACKS, CANARY, type Example, GOOD_STACKS } from "./bad-stacks";
+import * as stacks from "./bad-stacks";
+import { CANARY, type Example } from "./bad-stacks";
+import { FURTHER_GOOD_STACKS, FURTHER_STACKS } from "./further-stacks";
+
+const BAD_STACKS = [...stacks.BAD_STACKS, ...FURTHER_STACKS];
+const GOOD_STACKS = { ...stacks.GOOD_STACKS, ...FURTHER_GOOD_STACKS };
 
 /** Rules that a stack of one or two resources cannot keep, and those about what helm gets and renders, which this test hands in itself. */
 const NOT_HERE = ["namespaces-closed", "deletion-protection", "releases-rendered", "chart-archives", "charts-pinned"];

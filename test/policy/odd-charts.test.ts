@@ -1,0 +1,55 @@
+/** Charts whose YAML a careful reader would not take, and Kubernetes does. */
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { ensureTools } from "../../embedded/toolchain";
+import { problemsOf } from "../../policy/problems";
+import type { ResourceView } from "../../policy/resource";
+import { RULES } from "../../policy/rules";
+
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-odd-"));
+beforeAll(async () => {
+  const { helm } = await ensureTools(["helm"]);
+  process.env.PATH = [path.dirname(helm), process.env.PATH].join(path.delimiter);
+});
+afterAll(() => fs.rmSync(folder, { recursive: true }));
+
+/** What the policy says of a chart with one template. */
+function saidOf(name: string, template: string): string[] {
+  const chart = path.join(folder, name);
+  fs.mkdirSync(path.join(chart, "templates"), { recursive: true });
+  fs.writeFileSync(path.join(chart, "Chart.yaml"), `apiVersion: v2\nname: ${name}\nversion: 1.0.0\n`);
+  fs.writeFileSync(path.join(chart, "templates", "all.yaml"), template);
+  const release: ResourceView = {
+    type: "kubernetes:helm.sh/v3:Release",
+    name,
+    urn: name,
+    props: { chart },
+    protect: false,
+  };
+  return RULES.flatMap((rule) => problemsOf(rule, [release]).map(({ problem }) => `${rule.name}: ${problem}`));
+}
+
+const POD =
+  "spec: {containers: [{name: a, image: 'a:1', resources: {requests: {cpu: 1, memory: 1}, limits: {memory: 1}}";
+
+it("a key that stands there twice hides nothing", () => {
+  const twice = `apiVersion: v1\nkind: Pod\nmetadata: {name: a, name: a}\n${POD}, securityContext: {privileged: false, privileged: true}}]}\n`;
+  expect(saidOf("twice", twice)).toEqual([
+    "pods-baseline: Pod a, rendered: spec.containers[0].securityContext.privileged",
+  ]);
+});
+
+it("a list's items are looked at one by one", () => {
+  const items = `apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: a}\n  ${POD}, securityContext: {privileged: true}}]}\n`;
+  expect(saidOf("items", items)).toEqual([
+    "pods-baseline: Pod a, rendered: spec.containers[0].securityContext.privileged",
+  ]);
+});
+
+it("what cannot be read is said", () => {
+  const [said, ...more] = saidOf("torn", 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: "x" y}\n');
+  expect(said).toMatch(/^releases-rendered: checked by its values alone: /);
+  expect(more).toEqual([]);
+});
