@@ -24,10 +24,26 @@ const PEM = /-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g;
 export const certificatesIn = (pem: string): X509Certificate[] =>
   (pem.match(PEM) ?? []).map((text) => new X509Certificate(text));
 
-/** Certificates of authorities: that each can be read, and that there is one. */
-export function authorities(pem: string): string | undefined {
+/** Certificates of authorities: that each can be read, that there is one, and that not all have come to their end. */
+export function authorities(pem: string, now = new Date()): string | undefined {
   if (/PRIVATE KEY/.test(pem)) return "text with a private key in it, which does not belong there";
-  return readable(pem).length === 0 ? "not a certificate in PEM" : undefined;
+  const found = readable(pem);
+  if (found.length === 0) return "not a certificate in PEM";
+  const fault = faultOfPem(pem);
+  if (fault !== undefined) return `PEM with ${fault}`;
+  const last = Math.max(...found.map(({ validTo }) => Date.parse(validTo)));
+  return last <= now.getTime() ? `of authorities that have expired, the last on ${dayOf(new Date(last))}` : undefined;
+}
+
+/** What keeps nats-server, or another program in Go, from reading PEM that others read. */
+function faultOfPem(pem: string): string | undefined {
+  if (pem.startsWith("\ufeff"))
+    return "a byte order mark before its first line, which nats-server does not read: save it as UTF-8 without one";
+  const marks = pem.match(/-----(?:BEGIN|END) [A-Z0-9 ]+-----/g) ?? [];
+  const lines = pem.match(/^-----(?:BEGIN|END) [A-Z0-9 ]+-----[ \t\r]*$/gm) ?? [];
+  return marks.length === lines.length
+    ? undefined
+    : "a BEGIN or END that has no line of its own, which nats-server does not read: two files were put together, or lines moved in";
 }
 
 /** "CN=noetl-nats" of a name over many lines, or of one without a common name all of it. */
@@ -71,18 +87,73 @@ export function certificateProblems({ files, names, isForRoutes, now }: ServedCe
   const { from, to, names: own } = certificateFacts(leaf);
   const others = names.filter((name) => !isFor(leaf, name));
   return [
-    ...(isKeyOf(leaf, files[key] ?? "") ? [] : [`has a ${key} that is not the key of its ${crt}`]),
+    ...Object.values(TLS_FILES).flatMap((name) => {
+      const fault = faultOfPem(files[name] ?? "");
+      return fault === undefined ? [] : [`has a ${name} with ${fault}`];
+    }),
+    ...keyProblems(chain, files[key] ?? ""),
     ...(to <= now ? [`has a certificate that has expired on ${dayOf(to)}`] : []),
     ...(from > now ? [`has a certificate that is not valid before ${dayOf(from)}`] : []),
     ...(others.length > 0
-      ? [`has a certificate for ${own.join(", ") || "no name"}, and clients connect by ${others.join(", ")}`]
+      ? [
+          `has a certificate for ${own.join(", ") || "no name (a common name does not count)"}, and clients connect by ${others.join(", ")}`,
+        ]
       : []),
-    ...(isIssuedBy(chain, authorities)
-      ? []
-      : [`has a certificate that none of the authorities in its ${authority} has signed`]),
-    ...(isForRoutes && !isForClients(leaf)
+    ...pathProblems(chain, authorities, now),
+    ...(mayBe(leaf, SERVER_AUTH) ? [] : ["has a certificate without the extended key usage for servers"]),
+    ...(isForRoutes && !mayBe(leaf, CLIENT_AUTH)
       ? ["has a certificate without the extended key usage for clients, which servers of a cluster are of one another"]
       : []),
+  ];
+}
+
+/** What is wrong with a key beside its certificate. */
+function keyProblems(chain: readonly X509Certificate[], key: string): string[] {
+  const { certificate: crt, key: name } = TLS_FILES;
+  if (/ENCRYPTED/.test(key)) return [`has a ${name} that is encrypted, and nobody gives nats-server its passphrase`];
+  const place = chain.findIndex((each) => isKeyOf(each, key));
+  if (place === 0) return [];
+  return place > 0
+    ? [
+        `has a ${crt} in another order: the certificate of its ${name} stands there as number ${place + 1}, and has to be the first`,
+      ]
+    : [`has a ${name} that is not the key of its ${crt}`];
+}
+
+/** What keeps clients from following the certificate to an authority that they know. */
+function pathProblems(chain: readonly X509Certificate[], known: readonly X509Certificate[], now: Date): string[] {
+  const { certificate: crt, authority } = TLS_FILES;
+  // Of two certificates of one authority the one that is valid counts.
+  const isValid = ({ validFrom, validTo }: X509Certificate): boolean =>
+    Date.parse(validFrom) <= now.getTime() && now.getTime() < Date.parse(validTo);
+  const preferred = (all: readonly X509Certificate[]) =>
+    [...all].sort((a, b) => Number(isValid(b)) - Number(isValid(a)));
+  const { path, isKnown } = pathOf(preferred(known), chain[0], preferred(chain.slice(1)));
+  const last = path.at(-1);
+  if (!last) return [];
+  if (!isKnown) {
+    // Whoever signed the last one is in neither file.
+    return [
+      path.length > 1
+        ? `has a certificate that none of the authorities in its ${authority} has signed: it leads to ${shortName(last.issuer)}`
+        : `has a certificate that none of the authorities in its ${authority} has signed`,
+    ];
+  }
+  return [
+    // One that has ended itself is replaced, by whoever signs then.
+    ...(path[0] && isValid(path[0]) ? path.slice(1) : [])
+      .filter((each) => !isValid(each))
+      .map((each) => {
+        const { from, to } = certificateFacts(each);
+        const when = from > now ? `is not valid before ${dayOf(from)}` : `has expired on ${dayOf(to)}`;
+        return `has a certificate that ${shortName(each.subject)} has signed, whose own ${when}`;
+      }),
+    ...(last.issuer === last.subject
+      ? []
+      : [
+          `has in its ${authority} ${shortName(last.subject)}, which ${shortName(last.issuer)} has signed, and clients go on to that one: ` +
+            `put it into the ${authority}, and what lies between into the ${crt}`,
+        ]),
   ];
 }
 
@@ -126,23 +197,34 @@ function isKeyOf(certificate: X509Certificate, key: string): boolean {
   }
 }
 
-/** OpenSSL's number of `id-kp-clientAuth`. */
+/** OpenSSL's numbers of `id-kp-serverAuth` and `id-kp-clientAuth`. */
+const SERVER_AUTH = "1.3.6.1.5.5.7.3.1";
 const CLIENT_AUTH = "1.3.6.1.5.5.7.3.2";
 
 /** A certificate without such a list is for everything. */
-const isForClients = ({ keyUsage }: X509Certificate): boolean =>
-  (keyUsage as string[] | undefined)?.includes(CLIENT_AUTH) ?? true;
+const mayBe = ({ keyUsage }: X509Certificate, what: string): boolean =>
+  (keyUsage as string[] | undefined)?.includes(what) ?? true;
 
-/** Whether the first of a chain leads to one of the authorities. */
-function isIssuedBy([leaf, ...between]: readonly X509Certificate[], authorities: readonly X509Certificate[]): boolean {
-  let last = leaf;
-  for (let step = 0; last && step <= between.length; step++) {
+const isSame = (one: X509Certificate, other: X509Certificate): boolean => one.fingerprint256 === other.fingerprint256;
+
+/** The way from a certificate to one that signs itself, or as far as it goes, and whether it comes by one that is known. */
+function pathOf(
+  known: readonly X509Certificate[],
+  leaf: X509Certificate | undefined,
+  between: readonly X509Certificate[],
+): { readonly path: readonly X509Certificate[]; readonly isKnown: boolean } {
+  const path = leaf ? [leaf] : [];
+  let isKnown = known.some((each) => leaf !== undefined && isSame(each, leaf));
+  for (let last = leaf; last && path.length <= known.length + between.length + 1;) {
     const of = last;
-    const signs = (by: X509Certificate): boolean => of.checkIssued(by) && of.verify(by.publicKey);
-    if (authorities.some((each) => signs(each) || each.fingerprint256 === of.fingerprint256)) return true;
-    last = between.find((each) => signs(each) && each.fingerprint256 !== of.fingerprint256);
+    const next = [...known, ...between].find(
+      (by) => !path.some((each) => isSame(each, by)) && of.checkIssued(by) && of.verify(by.publicKey),
+    );
+    if (next) path.push(next);
+    isKnown ||= next !== undefined && known.includes(next);
+    last = next;
   }
-  return false;
+  return { path, isKnown };
 }
 
 /**

@@ -1,5 +1,13 @@
+import { createPrivateKey, generateKeyPairSync, randomBytes } from "node:crypto";
+import forge from "node-forge";
 import { describe, expect, it } from "vitest";
-import { certificateFacts, certificateProblems, certificatesIn, TLS_FILES } from "../../../contract/nats/certificate";
+import {
+  authorities,
+  certificateFacts,
+  certificateProblems,
+  certificatesIn,
+  TLS_FILES,
+} from "../../../contract/nats/certificate";
 import { makeAuthority, makeCertificate } from "../../../components/nats-jetstream/tls/make";
 import { generated } from "../../../components/nats-jetstream/tls/provider";
 import { DAY, due, endOf, LIVES, type Kept } from "../../../components/nats-jetstream/tls/renewal";
@@ -159,6 +167,129 @@ describe("certificates that are made", () => {
       ["has a certificate that none of the authorities in its ca.crt has signed"],
     );
   });
+});
+
+/** A certificate that `signer` has signed, with the extensions that it is given. */
+function signed(commonName: string, signer: { cert: string; key: string }, { from, to, extensions }: Extended) {
+  const { privateKey, publicKey } = generateKeyPairSync("rsa", {
+    modulusLength: 2048,
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+    publicKeyEncoding: { type: "spki", format: "pem" },
+  });
+  const certificate = forge.pki.createCertificate();
+  certificate.publicKey = forge.pki.publicKeyFromPem(publicKey);
+  certificate.serialNumber = `01${randomBytes(8).toString("hex")}`;
+  certificate.validity.notBefore = from;
+  certificate.validity.notAfter = to;
+  certificate.setSubject([{ name: "commonName", value: commonName }]);
+  certificate.setIssuer(forge.pki.certificateFromPem(signer.cert).subject.attributes);
+  certificate.setExtensions([...extensions]);
+  certificate.sign(forge.pki.privateKeyFromPem(signer.key), forge.md.sha256.create());
+  return { cert: forge.pki.certificateToPem(certificate).replaceAll("\r", ""), key: privateKey };
+}
+
+interface Extended {
+  readonly from: Date;
+  readonly to: Date;
+  readonly extensions: readonly object[];
+}
+
+describe("a Secret whose chain or files are odd", () => {
+  const HOSTS = NAMES.filter((name) => !/^[\d.]+$/.test(name));
+  const validity = { from: after(-1), to: after(100) };
+  const ALTERNATIVES = { name: "subjectAltName", altNames: HOSTS.map((value) => ({ type: 2, value })) };
+  const CA = { name: "basicConstraints", cA: true, critical: true };
+  const root = makeAuthority("root", validity);
+  const middle = signed("middle", root, { ...validity, extensions: [CA] });
+  const leaf = signed("leaf", middle, { ...validity, extensions: [ALTERNATIVES] });
+  const right = { "tls.crt": leaf.cert + middle.cert, "tls.key": leaf.key, "ca.crt": root.cert };
+  const judged = (files: Record<string, string>, now = after(1)) =>
+    certificateProblems({ files, names: HOSTS, isForRoutes: false, now });
+  const each = (change: (text: string) => string) =>
+    Object.fromEntries(Object.entries(right).map(([name, text]) => [name, change(text)]));
+  const encrypted = createPrivateKey(leaf.key)
+    .export({ type: "pkcs8", format: "pem", cipher: "aes-256-cbc", passphrase: "canary" })
+    .toString();
+  const short = makeAuthority("short", { from: after(-1), to: after(5) });
+  const ofShort = signed("leaf", short, { ...validity, extensions: [ALTERNATIVES] });
+  const nameless = signed(HOSTS[0] ?? "", root, { ...validity, extensions: [] });
+  const client = signed("leaf", root, {
+    ...validity,
+    extensions: [ALTERNATIVES, { name: "extKeyUsage", clientAuth: true }],
+  });
+
+  it("can be used with a certificate between, the lines of Windows, and words beside the PEM", () => {
+    expect(judged(right)).toEqual([]);
+    expect(judged(each((text) => text.replaceAll("\n", "\r\n")))).toEqual([]);
+    expect(judged(each((text) => `subject=leaf\n${text}\n\n`))).toEqual([]);
+  });
+
+  it.each<[string, Record<string, string>, RegExp[], Date?]>([
+    ["nothing between", { ...right, "tls.crt": leaf.cert }, [/none of the authorities in its ca\.crt has signed$/]],
+    [
+      "the order turned",
+      { ...right, "tls.crt": middle.cert + leaf.cert },
+      [/tls\.crt in another order: .* number 2/, /no name/],
+    ],
+    ["an encrypted key", { ...right, "tls.key": encrypted }, [/tls\.key that is encrypted/]],
+    [
+      "a common name alone",
+      { "tls.crt": nameless.cert, "tls.key": nameless.key, "ca.crt": root.cert },
+      [/for no name \(a common name does not count\)/],
+    ],
+    [
+      "an authority that has expired",
+      { "tls.crt": ofShort.cert, "tls.key": ofShort.key, "ca.crt": short.cert },
+      [/that short has signed, whose own has expired on /],
+      after(6),
+    ],
+    [
+      "an authority that is none's own",
+      { ...right, "ca.crt": middle.cert },
+      [/^has in its ca\.crt middle, which root has signed, and clients go on/],
+    ],
+    [
+      "itself for an authority",
+      { ...right, "tls.crt": leaf.cert, "ca.crt": leaf.cert },
+      [/^has in its ca\.crt leaf, which middle has signed/],
+    ],
+    [
+      "a certificate for clients alone",
+      { "tls.crt": client.cert, "tls.key": client.key, "ca.crt": root.cert },
+      [/without the extended key usage for servers/],
+    ],
+    [
+      "a byte order mark in each",
+      each((text) => `\ufeff${text}`),
+      [/^has a tls\.crt with a byte order mark/, /^has a tls\.key with/, /^has a ca\.crt with/],
+    ],
+    [
+      "two files on one line",
+      { ...right, "tls.crt": leaf.cert.trim() + middle.cert },
+      [/^has a tls\.crt with a BEGIN or END that has no line of its own/],
+    ],
+    ["lines moved in", { ...right, "ca.crt": root.cert.replace(/^-----BEGIN/gm, "  -----BEGIN") }, [/^has a ca\.crt with a BEGIN or END/]],
+  ])("is refused with %s", (_what, files, says, now) => {
+    const said = judged(files, now);
+    for (const [index, pattern] of says.entries()) expect(said[index]).toMatch(pattern);
+    expect(said).toHaveLength(says.length);
+    expect(said.join()).not.toContain("canary");
+  });
+
+  it("is told of the authority that is trusted anew, not of its former certificate", () => {
+    expect(judged({ "tls.crt": ofShort.cert, "tls.key": ofShort.key, "ca.crt": short.cert }, after(1))).toEqual([]);
+  });
+
+  it.each<[string, string, RegExp]>([
+    ["byte order mark", `\ufeff${root.cert}`, /^PEM with a byte order mark/],
+    ["line that two share", root.cert.trim() + short.cert, /^PEM with a BEGIN or END/],
+    ["end that has come", short.cert, /^of authorities that have expired, the last on /],
+  ])("a file of authorities is refused for its %s", (_what, file, says) =>
+    expect(authorities(file, after(6))).toMatch(says),
+  );
+
+  it("a file of authorities may hold one that has expired, beside another", () =>
+    expect(authorities(short.cert + root.cert, after(6))).toBeUndefined());
 });
 
 describe("a Secret that somebody else keeps", () => {
