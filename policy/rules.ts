@@ -303,19 +303,37 @@ function deniesByDefault({ props }: ResourceView): boolean {
   );
 }
 
+const isBlank = (value: unknown): boolean =>
+  value === undefined ||
+  (isRecord(value) ? Object.keys(value).length === 0 : Array.isArray(value) && value.length === 0);
+
+/** Whether a rule of a policy means everybody, at every port: by no word, by every namespace, or by every address. */
+function isForAll(rule: unknown, side: "from" | "to"): boolean {
+  if (!isRecord(rule)) return false;
+  const ports = Array.isArray(rule.ports) ? rule.ports.filter(isRecord) : [];
+  const isEveryPort = ({ port, endPort }: Record<string, unknown>): boolean =>
+    port === undefined || (Number(port) <= 1 && endPort === 65535);
+  if (ports.length > 0 && !ports.some(isEveryPort)) return false;
+  const peers = rule[side];
+  if (isBlank(peers)) return true;
+  return (Array.isArray(peers) ? peers.filter(isRecord) : []).some(
+    (peer) =>
+      (isRecord(peer.namespaceSelector) && isBlank(peer.namespaceSelector) && isBlank(peer.podSelector)) ||
+      (/\/0$/.test(String(at(peer, "ipBlock.cidr"))) && isBlank(at(peer, "ipBlock.except"))),
+  );
+}
+
 /** What a policy that selects every pod gives back to all of them: rules of several policies add up. */
 function opensAgain({ props }: ResourceView): string[] {
   const selector = at(props, "spec.podSelector");
   if (!isRecord(selector) || Object.keys(selector).length > 0) return [];
-  const isEmpty = (rule: unknown): boolean =>
-    isRecord(rule) && Object.values(rule).every((each) => Array.isArray(each) && each.length === 0);
   const rules = (side: string): unknown[] => {
     const found = at(props, `spec.${side}`);
     return Array.isArray(found) ? found : [];
   };
   return [
-    ...(rules("ingress").some(isEmpty) ? ["be reached from everywhere"] : []),
-    ...(rules("egress").some(isEmpty) ? ["reach everything"] : []),
+    ...(rules("ingress").some((rule) => isForAll(rule, "from")) ? ["be reached from everywhere"] : []),
+    ...(rules("egress").some((rule) => isForAll(rule, "to")) ? ["reach everything"] : []),
   ];
 }
 

@@ -236,6 +236,25 @@ const CASES: Readonly<Record<string, Cases>> = {
         /^namespace c/,
         /^namespace d/,
       ],
+      "a policy that does it in other words": [
+        [
+          GOOGLE,
+          place("a"),
+          denies("a"),
+          denies("a", { ingress: [{ from: [{ namespaceSelector: {} }] }] }),
+          denies("a", {
+            ingress: [{ from: [{ podSelector: {}, namespaceSelector: {} }], ports: [{ protocol: "TCP" }] }],
+          }),
+          denies("a", { egress: [{ to: [{ ipBlock: { cidr: "::/0" } }], ports: [{ port: 1, endPort: 65535 }] }] }),
+          // One part of the world, or one port, is what policies are for.
+          denies("a", { ingress: [{ from: [{ namespaceSelector: {}, podSelector: { matchLabels: { app: "x" } } }] }] }),
+          denies("a", { ingress: [{ from: [{ namespaceSelector: {} }], ports: [{ port: 8222 }] }] }),
+          denies("a", { egress: [{ to: [{ ipBlock: { cidr: "0.0.0.0/0", except: ["10.0.0.0/8"] } }] }] }),
+        ],
+        /be reached from everywhere$/,
+        /be reached from everywhere$/,
+        /reach everything$/,
+      ],
       "a policy that gives back what another takes": [
         [
           GOOGLE,

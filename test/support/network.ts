@@ -90,6 +90,13 @@ export interface Attempt {
   readonly protocol: string;
 }
 
+/** Whether one of a rule's ports is the attempt's. What is not evaluated allows more than is seen here: names, ranges, every port. */
+function isAt({ port, protocol = "TCP", ...more }: { port?: unknown; protocol?: string }, attempt: Attempt): boolean {
+  if (typeof port !== "number" || Object.keys(more).length > 0)
+    throw new Error(`port ${JSON.stringify({ port, ...more })} is not evaluated`);
+  return port === attempt.port && protocol === attempt.protocol;
+}
+
 function sideAllows(
   side: "Ingress" | "Egress",
   policies: readonly Policy[],
@@ -111,8 +118,7 @@ function sideAllows(
       const ports = rule.ports ?? [];
       return (
         (peers === undefined || peers.some((peer) => isMeant(peer, other, policy, network))) &&
-        (ports.length === 0 ||
-          ports.some(({ port, protocol = "TCP" }) => port === attempt.port && protocol === attempt.protocol))
+        (ports.length === 0 || ports.some((each) => isAt(each, attempt)))
       );
     });
   });
