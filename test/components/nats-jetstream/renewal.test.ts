@@ -268,7 +268,11 @@ describe("a Secret whose chain or files are odd", () => {
       { ...right, "tls.crt": leaf.cert.trim() + middle.cert },
       [/^has a tls\.crt with a BEGIN or END that has no line of its own/],
     ],
-    ["lines moved in", { ...right, "ca.crt": root.cert.replace(/^-----BEGIN/gm, "  -----BEGIN") }, [/^has a ca\.crt with a BEGIN or END/]],
+    [
+      "lines moved in",
+      { ...right, "ca.crt": root.cert.replace(/^-----BEGIN/gm, "  -----BEGIN") },
+      [/^has a ca\.crt with a BEGIN or END/],
+    ],
   ])("is refused with %s", (_what, files, says, now) => {
     const said = judged(files, now);
     for (const [index, pattern] of says.entries()) expect(said[index]).toMatch(pattern);
