@@ -97,8 +97,7 @@ const UNASKED: Pick<Stack, "outputs" | "info"> = {
 };
 
 /**
- * What is needed after the update, and takes a second to load: the checklist, and the client of Kubernetes behind it. The
- * commands that it belongs to load it too.
+ * What is needed after the update, and takes half a second to load: the checklist. The commands that it belongs to load it too.
  */
 async function loadChecklist() {
   const [target, verify, execute, present] = await Promise.all([
