@@ -90,11 +90,19 @@ function suspicion({ key, text }: Pick<Text, "key" | "text">): string | undefine
   return decoded === undefined ? undefined : suspicion({ key, text: decoded });
 }
 
+/** Most bytes that an entry is unpacked to: a ConfigMap has a mebibyte. What would be more is judged as it stands. */
+const MOST_UNPACKED = 16 * 1024 * 1024;
+
+const unpacked = (base64: string): string => {
+  const bytes = Buffer.from(base64, "base64");
+  return (uncompressed(bytes, MOST_UNPACKED) ?? bytes).toString("utf8");
+};
+
 /** What a text stands for that is base64 as a whole; undefined for every other one, and where what comes of it is no text. */
 function fromBase64(text: string): string | undefined {
   const signs = text.replace(/\s/g, "");
   if (signs.length < 16 || signs.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(signs)) return undefined;
-  const decoded = uncompressed(Buffer.from(signs, "base64")).toString("utf8");
+  const decoded = unpacked(signs);
   // eslint-disable-next-line no-control-regex
   return /[\u0000-\u0008\u000e-\u001f\ufffd]/.test(decoded) ? undefined : decoded;
 }
@@ -162,7 +170,7 @@ function inConfigMap(resource: ResourceView): string[] {
   const { data, binaryData } = resource.props;
   const decoded = [...texts(binaryData, "binaryData")].map((entry) => ({
     ...entry,
-    text: uncompressed(Buffer.from(entry.text, "base64")).toString("utf8"),
+    text: unpacked(entry.text),
   }));
   const entries = [...texts(data, "data"), ...decoded].flatMap((entry) => {
     const file = entry.path.replace(/^(?:data|binaryData)\.|\.gz$/g, "");

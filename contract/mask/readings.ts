@@ -134,7 +134,7 @@ const BETWEEN: Readonly<Record<Exclude<Kind, "numbers">, RegExp>> = {
 };
 
 /** What an encoded run may stand for. Where it begins inside a longer run is not known: each place of a group is tried. */
-function* decoded(run: string, kind: Kind): Generator<string> {
+function* decoded(run: string, kind: Kind): Generator<string | undefined> {
   if (kind === "numbers") {
     yield* textsOf(Buffer.from(run.split(/[\s,]+/).map(Number)));
     return;
@@ -147,10 +147,10 @@ function* decoded(run: string, kind: Kind): Generator<string> {
   }
 }
 
-/** Most bytes that one run is unpacked to. Helm's releases of this project have a tenth of it. */
-const MOST_BYTES = 2 * 1024 * 1024;
-/** Most that all runs of a text are unpacked to, one inside another too: a few signs of anybody's log may stand for a hundred times as many. */
-const MOST_IN_ALL = 4 * MOST_BYTES;
+/** Most bytes that one run is unpacked to. Helm's releases of this project have a fifth of it. */
+const MOST_BYTES = 1024 * 1024;
+/** Most that all runs of a text are unpacked to, one inside another too: a few signs of anybody's log may stand for a thousand times as many. */
+const MOST_IN_ALL = MOST_BYTES;
 /** What is left of that for the text that is looked through. */
 let unpackable = 0;
 
@@ -162,32 +162,49 @@ const ZLIB: readonly unknown[] = [0x01, 0x5e, 0x9c, 0xda];
 const pastHeader = (bytes: Buffer, start: number): number =>
   ((bytes[start + 3] ?? 0) & 8) === 0 ? start + 10 : bytes.indexOf(0, start + 10) + 1;
 
-/** Bytes without the compression of gzip, which may begin after others, or of zlib; the same bytes where there is none. */
-export function uncompressed(bytes: Buffer, most = MOST_BYTES): Buffer {
+/**
+ * Bytes without the compression of gzip, which may begin after others, or of zlib; the same bytes where there is none; undefined where
+ * they would be more than `most`.
+ */
+export function uncompressed(bytes: Buffer, most = MOST_BYTES): Buffer | undefined {
   // Of what is cut off, what there is of it is read.
   const options = { finishFlush: zlib.constants.Z_SYNC_FLUSH, maxOutputLength: Math.max(1, most) };
   const start = bytes.indexOf(GZIP);
   try {
     if (start >= 0) return zlib.inflateRawSync(bytes.subarray(pastHeader(bytes, start)), options);
     if (bytes[0] === 0x78 && ZLIB.includes(bytes[1])) return zlib.inflateSync(bytes, options);
-  } catch {
-    // It only looked so, or is too large.
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") return undefined;
+    // It only looked so.
   }
   return bytes;
 }
 
-/** What is base64 from one end to the other. */
-const WHOLE = /^\s*(?:[A-Za-z0-9+/_-]{4}\s*){4,}[A-Za-z0-9+/_-]{0,3}={0,2}\s*$/;
-/** How often it is taken for it, one inside the other. */
+/** How often what is base64 from one end to the other is taken for it, one inside the other. */
 const MOST_LAYERS = 8;
 
-/** Texts that bytes may be: UTF-8, and where there is a zero, as with every sign of English, UTF-16 of either order. */
-function* textsOf(packed: Buffer, layers = MOST_LAYERS): Generator<string> {
-  const bytes = uncompressed(packed, Math.min(MOST_BYTES, unpackable));
-  if (bytes !== packed) unpackable -= bytes.length;
+/** A text that is base64 from one end to the other, without its blanks; undefined where it is another. */
+function wholeBase64(text: string): string | undefined {
+  const bare = text.replace(/\s+/g, "");
+  return bare.length >= 16 && /^[A-Za-z0-9+/_-]+={0,2}$/.test(bare) ? bare : undefined;
+}
+
+/**
+ * Texts that bytes may be: UTF-8, and where there is a zero, as with every sign of English, UTF-16 of either order; undefined where they
+ * are too many to be looked through.
+ */
+function* textsOf(packed: Buffer, layers = MOST_LAYERS): Generator<string | undefined, void> {
+  const most = Math.min(MOST_BYTES, unpackable);
+  const bytes = uncompressed(packed, most);
+  if (bytes !== packed) unpackable -= bytes?.length ?? most;
+  if (bytes === undefined) {
+    yield undefined;
+    return;
+  }
   const text = bytes.toString("utf8");
   yield text;
-  if (layers > 0 && WHOLE.test(text)) yield* textsOf(Buffer.from(text, "base64"), layers - 1);
+  const inner = layers > 0 ? wholeBase64(text) : undefined;
+  if (inner !== undefined) yield* textsOf(Buffer.from(inner, "base64"), layers - 1);
   if (!bytes.includes(0)) return;
   for (const from of [0, 1]) {
     const rest = bytes.subarray(from);
@@ -231,8 +248,14 @@ function holds(text: string, values: RegExp, depth: number): boolean {
   );
 }
 
+/** Four signs in a row, the length of the shortest value. Most of what only looks encoded has none, and need not be looked through. */
+const LEGIBLE = /(?:[^\ufffd\p{Cc}]|[\t\n\r]){4}/u;
+
+/** Whether an encoded run is meant; one that is too large to be looked through is taken for it. */
 function encodes(run: string, kind: Kind, isMeant: (text: string) => boolean): boolean {
-  for (const inner of decoded(run, kind)) if (isMeant(inner)) return true;
+  for (const inner of decoded(run, kind)) {
+    if (inner === undefined || (LEGIBLE.test(inner) && isMeant(inner))) return true;
+  }
   return false;
 }
 
