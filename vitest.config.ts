@@ -85,7 +85,7 @@ const NEEDS = {
     "test/contract/tiers.test.ts",
     "test/contract/declared/declared.test.ts",
     "test/contract/declared/fields.test.ts",
-    "test/contract/kubernetes/kubeconfig.test.ts",
+    "test/contract/kubernetes/**/*.test.ts",
     "test/contract/nats/as-offered.test.ts",
     "test/contract/nats/connect.test.ts",
     "test/contract/nats/login.test.ts",

@@ -5,7 +5,7 @@
 import { declaredOf } from "./declared";
 import { guardMode } from "./guard";
 import { hasOperator, rolesOf } from "./logins";
-import { type Changed, type Group, SETTINGS, type SettingKey, type Settings } from "./schema";
+import { type Changed, type Group, NODE_PORT_KEYS, SETTINGS, type SettingKey, type Settings } from "./schema";
 
 /** What a stack lacks, in words that follow "while", and what only that would read. */
 interface Absent {
@@ -13,7 +13,10 @@ interface Absent {
   readonly keys: readonly SettingKey[];
 }
 
-const KEYS = Object.keys(SETTINGS) as SettingKey[];
+const isNodePort = (key: SettingKey): boolean => NODE_PORT_KEYS.some((each) => each === key);
+
+/** Without those of nodes' ports: a cluster maps them once and for all, as kind does, before there is what they lead to. */
+const KEYS = (Object.keys(SETTINGS) as SettingKey[]).filter((key) => !isNodePort(key));
 
 const ofGroups = (...groups: readonly Group[]): SettingKey[] =>
   KEYS.filter((key) => groups.includes(SETTINGS[key].group));
@@ -35,7 +38,7 @@ const OF_ANY_NATS = [
   "natsPort",
 ] as const;
 
-const OF_OWN_POSTGRES = ["postgresImage", "postgresStorageSize", "postgresStorageClass", "postgresNodePort"] as const;
+const OF_OWN_POSTGRES = ["postgresImage", "postgresStorageSize", "postgresStorageClass"] as const;
 
 /** What Cloud SQL has without NoETL, too. */
 const OF_AN_INSTANCE = ["postgresUser", "postgresPassword", "postgresPasswordRevision", "noetlDatabase"] as const;
@@ -89,10 +92,7 @@ function absent(settings: Settings): Absent[] {
     ...(deployNats ? [] : [{ why: "deployNats is false", keys: without(ofGroups("NATS"), ...OF_ANY_NATS) }]),
     ...(useCloudSql ? [{ why: "useCloudSql is true", keys: [...OF_OWN_POSTGRES, "postgresPort"] } as const] : []),
     ...(deployPostgres ? [] : [{ why: "deployPostgres is false", keys: OF_OWN_POSTGRES }]),
-    // Of a cluster whose port is mapped once and for all, as kind's, before there is a gateway.
-    ...(deployGateway
-      ? []
-      : [{ why: "deployGateway is false", keys: without(ofGroups("Gateway"), "gatewayNodePort") }]),
+    ...(deployGateway ? [] : [{ why: "deployGateway is false", keys: ofGroups("Gateway") }]),
     ...(guardMode(settings) === undefined
       ? [{ why: "contractGuard is off", keys: ["contractGuardImage"] } as const]
       : []),

@@ -1,14 +1,14 @@
 /** What somebody meant who wrote a value in another way: `True`, `10GB`, `Ensure`. */
 
 /** Words for yes and no, of YAML and of other tools. */
-const WORDS: Readonly<Record<string, string>> = {
-  yes: "true",
-  on: "true",
-  1: "true",
-  no: "false",
-  off: "false",
-  0: "false",
-};
+const WORDS = new Map([
+  ["yes", "true"],
+  ["on", "true"],
+  ["1", "true"],
+  ["no", "false"],
+  ["off", "false"],
+  ["0", "false"],
+]);
 
 /** `10 GB`, `10gib` and `10g` as Kubernetes writes them. */
 const QUANTITY = /^(\d+(?:\.\d+)?)\s*([kmgt])i?b?$/i;
@@ -17,10 +17,11 @@ const QUANTITY = /^(\d+(?:\.\d+)?)\s*([kmgt])i?b?$/i;
 function readings(text: string): string[] {
   const lower = text.toLowerCase();
   const [, number, unit] = QUANTITY.exec(text) ?? [];
+  const word = WORDS.get(lower);
   return [
     lower,
     text.toUpperCase(),
-    ...(WORDS[lower] === undefined ? [] : [WORDS[lower]]),
+    ...(word === undefined ? [] : [word]),
     ...(number === undefined || unit === undefined ? [] : [`${number}${unit.toUpperCase()}i`]),
     text.replace(/\.0+$/, ""),
     text.replaceAll("_", "-"),

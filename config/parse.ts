@@ -1,4 +1,4 @@
-import { SETTINGS, type GivenSettings, type Setting, type SettingKey, type Settings } from "./schema";
+import { NODE_PORT_KEYS, SETTINGS, type GivenSettings, type Setting, type SettingKey, type Settings } from "./schema";
 import { storageConflicts } from "./availability";
 import { declaredConflicts, declaredOf } from "./declared";
 import { derived } from "./derive";
@@ -399,14 +399,6 @@ function databaseConflicts(settings: Settings, changed: Changed): string[] {
     `${key}: "${settings[key]}" is ${other}, too, and NoETL needs a role of its own; allowed: another name; for example ${example}`,
   ];
 }
-
-const NODE_PORT_KEYS = [
-  "natsNodePort",
-  "natsMonitorNodePort",
-  "noetlNodePort",
-  "postgresNodePort",
-  "gatewayNodePort",
-] as const;
 
 function portConflicts(settings: Settings): string[] {
   const keys = NODE_PORT_KEYS.filter((key) => settings[key] !== undefined);

@@ -3,7 +3,7 @@
  * `acceptedRisks` says that it is known. What is known is said again at every update.
  */
 import { SHORTEST_PASSWORD, weakPassword } from "./passwords";
-import type { Risk, SettingKey, Settings } from "./schema";
+import { NODE_PORT_KEYS, type Risk, type SettingKey, type Settings } from "./schema";
 
 /** A risk that a setting takes. */
 interface Taken {
@@ -37,13 +37,6 @@ const weakPasswords = (settings: Settings): Taken[] =>
         ];
   });
 
-const NODE_PORTS: readonly SettingKey[] = [
-  "natsNodePort",
-  "natsMonitorNodePort",
-  "postgresNodePort",
-  "noetlNodePort",
-  "gatewayNodePort",
-];
 const REPOSITORIES = ["natsChartRepository", "noetlChartRepository", "gatewayChartRepository"] as const;
 
 function takenOnGke(settings: Settings): Taken[] {
@@ -89,7 +82,7 @@ function takenOnGke(settings: Settings): Taken[] {
           } as const,
         ]
       : []),
-    ...NODE_PORTS.filter((key) => settings[key] !== undefined).map((key): Taken => ({
+    ...NODE_PORT_KEYS.filter((key) => settings[key] !== undefined).map((key): Taken => ({
       risk: "node-ports",
       key,
       why: "opens the port on every node, for all that reach one in the network",

@@ -1084,3 +1084,12 @@ export type GivenSettings = { readonly [K in SettingKey]: (typeof SETTINGS)[K]["
 
 /** The parsed configuration of a stack. */
 export type Settings = Omit<GivenSettings, keyof Derived> & Derived;
+
+/** The settings that open a port of every node. */
+export const NODE_PORT_KEYS = [
+  "natsNodePort",
+  "natsMonitorNodePort",
+  "noetlNodePort",
+  "postgresNodePort",
+  "gatewayNodePort",
+] as const satisfies readonly SettingKey[];

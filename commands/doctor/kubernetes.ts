@@ -1,6 +1,6 @@
 /** Questions to the Kubernetes API. */
 import type * as k8s from "@kubernetes/client-node" with { "resolution-mode": "import" };
-import { apiAnswer, clusterAccess, type Resource } from "../../contract/kubernetes/api";
+import { apiAnswer, clusterAccess, jsonOf, type Resource } from "../../contract/kubernetes/api";
 import type { ClusterAccess } from "../../contract/kubernetes/kubeconfig";
 import { within } from "../../contract/deadline";
 import { ConnectError } from "../../contract/errors";
@@ -26,19 +26,26 @@ export async function answer<T>(work: () => Promise<T>): Promise<Answer<T>> {
   }
 }
 
-/**
- * What is asked for, by its name in a role, as the API writes it: times are text there, whatever the library's types say.
- */
+/** A type of the client library as the API writes it: times are text. */
+export type Written<T> = T extends Date
+  ? string
+  : T extends readonly (infer E)[]
+    ? Written<E>[]
+    : T extends object
+      ? { [key in keyof T]: Written<T[key]> }
+      : T;
+
+/** What is asked for, by its name in a role. */
 export interface Kinds {
-  readonly pods: k8s.V1Pod;
-  readonly services: k8s.V1Service;
-  readonly secrets: k8s.V1Secret;
-  readonly configmaps: k8s.V1ConfigMap;
-  readonly persistentvolumeclaims: k8s.V1PersistentVolumeClaim;
-  readonly events: k8s.CoreV1Event;
-  readonly deployments: k8s.V1Deployment;
-  readonly statefulsets: k8s.V1StatefulSet;
-  readonly jobs: k8s.V1Job;
+  readonly pods: Written<k8s.V1Pod>;
+  readonly services: Written<k8s.V1Service>;
+  readonly secrets: Written<k8s.V1Secret>;
+  readonly configmaps: Written<k8s.V1ConfigMap>;
+  readonly persistentvolumeclaims: Written<k8s.V1PersistentVolumeClaim>;
+  readonly events: Written<k8s.CoreV1Event>;
+  readonly deployments: Written<k8s.V1Deployment>;
+  readonly statefulsets: Written<k8s.V1StatefulSet>;
+  readonly jobs: Written<k8s.V1Job>;
 }
 
 /** Which API a kind is of, and how one of it is called. */
@@ -95,22 +102,25 @@ export class Cluster {
 
   /** The objects of a namespace, or those of them that `query` selects. */
   async list<K extends keyof Kinds>(kind: K, namespace: string, query?: Query): Promise<Kinds[K][]> {
-    const found = await this.ask({
+    const resource = {
       path: pathOf(kind, namespace, { query }),
       what: `list the ${kind} of namespace ${namespace}`,
       needs: `list on ${kind}`,
-    });
-    return found === undefined ? [] : ((JSON.parse(found) as { items?: Kinds[K][] }).items ?? []);
+    };
+    const found = await this.ask(resource);
+    if (found === undefined) return [];
+    return jsonOf<{ items?: Kinds[K][] | null }>(this.access, resource, found).items ?? [];
   }
 
   /** An object; undefined where there is none of that name. */
   async read<K extends keyof Kinds>(kind: K, { namespace, name }: Named): Promise<Kinds[K] | undefined> {
-    const found = await this.ask({
+    const resource = {
       path: pathOf(kind, namespace, { name }),
       what: `read ${KINDS[kind][1]} ${namespace}/${name}`,
       needs: `get on ${kind}`,
-    });
-    return found === undefined ? undefined : (JSON.parse(found) as Kinds[K]);
+    };
+    const found = await this.ask(resource);
+    return found === undefined ? undefined : jsonOf<Kinds[K]>(this.access, resource, found);
   }
 
   /**

@@ -1,7 +1,7 @@
 /** What is in a namespace: pods with their logs, workloads, claims, Helm releases, warnings. */
 import type * as k8s from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import { LOCATIONS } from "../../contract/facts";
-import { answer, type Cluster, type Kinds } from "./kubernetes";
+import { answer, type Cluster, type Kinds, type Written } from "./kubernetes";
 import type {
   ClaimFacts,
   ContainerFacts,
@@ -87,8 +87,8 @@ export async function readNamespace(
 /** Whose failed publishes and fetches show in their logs alone: their pods stay ready. */
 const SPEAKERS: readonly string[] = [LOCATIONS.noetl.serverDeployment, LOCATIONS.noetl.workerDeployment];
 
-function podsToLog(pods: readonly k8s.V1Pod[]): k8s.V1Pod[] {
-  const byOwner = new Map<string, k8s.V1Pod[]>();
+function podsToLog(pods: readonly Written<k8s.V1Pod>[]): Written<k8s.V1Pod>[] {
+  const byOwner = new Map<string, Written<k8s.V1Pod>[]>();
   for (const pod of pods) {
     const owner = ownerOf(pod);
     byOwner.set(owner, [...(byOwner.get(owner) ?? []), pod]);
@@ -98,11 +98,11 @@ function podsToLog(pods: readonly k8s.V1Pod[]): k8s.V1Pod[] {
   );
 }
 
-const isReady = (pod: k8s.V1Pod): boolean =>
+const isReady = (pod: Written<k8s.V1Pod>): boolean =>
   (pod.status?.conditions ?? []).some(({ type, status }) => type === "Ready" && status === "True");
 
 /** The workload of a pod: a Deployment's name is that of the ReplicaSet without the hash of the pod template. */
-function ownerOf(pod: k8s.V1Pod): string {
+function ownerOf(pod: Written<k8s.V1Pod>): string {
   const owner =
     pod.metadata?.ownerReferences?.find(({ controller }) => controller) ?? pod.metadata?.ownerReferences?.[0];
   const hash = pod.metadata?.labels?.["pod-template-hash"];
@@ -110,18 +110,18 @@ function ownerOf(pod: k8s.V1Pod): string {
   return owner?.kind === "ReplicaSet" && hash && name.endsWith(`-${hash}`) ? name.slice(0, -hash.length - 1) : name;
 }
 
-function memoryLimitOf({ spec }: k8s.V1Pod, container: string): Pick<ContainerFacts, "memoryLimit"> {
+function memoryLimitOf({ spec }: Written<k8s.V1Pod>, container: string): Pick<ContainerFacts, "memoryLimit"> {
   const all = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])];
   const memoryLimit = all.find(({ name }) => name === container)?.resources?.limits?.memory;
   return memoryLimit === undefined ? {} : { memoryLimit };
 }
 
-const templateOf = ({ metadata }: k8s.V1Pod): string | undefined =>
+const templateOf = ({ metadata }: Written<k8s.V1Pod>): string | undefined =>
   metadata?.labels?.["pod-template-hash"] ?? metadata?.labels?.["controller-revision-hash"];
 
 async function podFacts(
   cluster: Cluster,
-  pod: k8s.V1Pod,
+  pod: Written<k8s.V1Pod>,
   { withLogs, mask }: { withLogs: boolean; mask: Mask },
 ): Promise<PodFacts> {
   const { status, spec, metadata } = pod;
@@ -170,7 +170,7 @@ async function podFacts(
 
 const timeOf = (time: Date | string): number => new Date(time).getTime();
 
-function endFacts(ended: k8s.V1ContainerStateTerminated, mask: (text: string) => string) {
+function endFacts(ended: Written<k8s.V1ContainerStateTerminated>, mask: (text: string) => string) {
   const { reason = "", exitCode, message = "", startedAt, finishedAt } = ended;
   return {
     reason,
@@ -187,7 +187,7 @@ const LASTING_SECONDS = 600;
 /** The last lines of a container, of its previous run where it has crashed; what it ended with where it has no log. */
 async function logsOf(
   cluster: Cluster,
-  { pod, status }: { pod: k8s.V1Pod; status: k8s.V1ContainerStatus },
+  { pod, status }: { pod: Written<k8s.V1Pod>; status: Written<k8s.V1ContainerStatus> },
   mask: Mask,
 ): Promise<Pick<ContainerFacts, "log" | "lastRun">> {
   const { name = "", namespace = "" } = pod.metadata ?? {};
@@ -214,7 +214,7 @@ async function logsOf(
   return { log: log ?? logLines(state?.terminated?.message ?? lastState?.terminated?.message ?? "", mask) };
 }
 
-const placeOf = (metadata: k8s.V1ObjectMeta | undefined) => ({
+const placeOf = (metadata: Written<k8s.V1ObjectMeta> | undefined) => ({
   namespace: metadata?.namespace ?? "",
   name: metadata?.name ?? "",
 });
@@ -223,7 +223,7 @@ const placeOf = (metadata: k8s.V1ObjectMeta | undefined) => ({
 const said = ({ reason, message }: { readonly reason?: string; readonly message?: string }, mask: Mask): string =>
   mask(harmless(words(reason, message)));
 
-function deploymentFacts({ metadata, spec, status }: k8s.V1Deployment, mask: Mask): WorkloadFacts {
+function deploymentFacts({ metadata, spec, status }: Written<k8s.V1Deployment>, mask: Mask): WorkloadFacts {
   const failed = status?.conditions?.find(({ type, status }) => type === "ReplicaFailure" && status === "True");
   const gaveUp = status?.conditions?.find(({ type, status }) => type === "Progressing" && status === "False");
   return {
@@ -239,8 +239,8 @@ function deploymentFacts({ metadata, spec, status }: k8s.V1Deployment, mask: Mas
 
 /** What `kubectl rollout status` waits for beside ready pods: the controller has seen the newest template, and no pod is of an older one. */
 function rolloutOf(workload: {
-  readonly metadata: k8s.V1ObjectMeta | undefined;
-  readonly status: k8s.V1DeploymentStatus | k8s.V1StatefulSetStatus | undefined;
+  readonly metadata: Written<k8s.V1ObjectMeta> | undefined;
+  readonly status: Written<k8s.V1DeploymentStatus> | Written<k8s.V1StatefulSetStatus> | undefined;
   readonly gaveUp?: string;
 }): { rollout?: Rollout } {
   const { metadata, status, gaveUp } = workload;
@@ -251,7 +251,7 @@ function rolloutOf(workload: {
   return { rollout: { updated: seen ? updated : 0, old, gaveUp } };
 }
 
-function statefulSetFacts({ metadata, spec, status }: k8s.V1StatefulSet): WorkloadFacts {
+function statefulSetFacts({ metadata, spec, status }: Written<k8s.V1StatefulSet>): WorkloadFacts {
   const claimed = spec?.volumeClaimTemplates?.[0]?.spec;
   return {
     kind: "StatefulSet",
@@ -263,13 +263,13 @@ function statefulSetFacts({ metadata, spec, status }: k8s.V1StatefulSet): Worklo
   };
 }
 
-function volumeOf(spec: k8s.V1PersistentVolumeClaimSpec): VolumeTerms {
+function volumeOf(spec: Written<k8s.V1PersistentVolumeClaimSpec>): VolumeTerms {
   const { storageClassName, resources } = spec;
   const size = resources?.requests?.storage;
   return { storageClass: storageClassName || undefined, size: size || undefined };
 }
 
-function jobFacts({ metadata, spec, status }: k8s.V1Job, mask: Mask): WorkloadFacts {
+function jobFacts({ metadata, spec, status }: Written<k8s.V1Job>, mask: Mask): WorkloadFacts {
   const failed = status?.conditions?.find(({ type, status }) => type === "Failed" && status === "True");
   return {
     kind: "Job",
@@ -281,7 +281,7 @@ function jobFacts({ metadata, spec, status }: k8s.V1Job, mask: Mask): WorkloadFa
 }
 
 /** A Service, and the pods that its selector finds; one without a selector finds none by itself. */
-function serviceFacts({ metadata, spec }: k8s.V1Service, pods: readonly k8s.V1Pod[]): ServiceFacts[] {
+function serviceFacts({ metadata, spec }: Written<k8s.V1Service>, pods: readonly Written<k8s.V1Pod>[]): ServiceFacts[] {
   const selector = Object.entries(spec?.selector ?? {});
   if (selector.length === 0) return [];
   const found = pods.filter(
@@ -312,7 +312,7 @@ function serviceFacts({ metadata, spec }: k8s.V1Service, pods: readonly k8s.V1Po
   ];
 }
 
-function claimFacts({ metadata, spec, status }: k8s.V1PersistentVolumeClaim): ClaimFacts {
+function claimFacts({ metadata, spec, status }: Written<k8s.V1PersistentVolumeClaim>): ClaimFacts {
   return {
     ...placeOf(metadata),
     phase: status?.phase ?? "Unknown",

@@ -1,6 +1,7 @@
 import { gunzipSync } from "node:zlib";
 import type * as k8s from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import type { ReleaseFacts } from "./evidence";
+import type { Written } from "./kubernetes";
 
 /**
  * Picks the Secrets in which Helm 3 keeps the revisions of `releases` (storage driver `secret`, its default). Revisions that
@@ -11,11 +12,11 @@ export const releaseSelector = (releases: readonly string[]): string =>
 
 /** The last revision of each release, by Helm's own labels; of a failed one its description too, masked. */
 export function releasesOf(
-  secrets: readonly k8s.V1Secret[],
+  secrets: readonly Written<k8s.V1Secret>[],
   now: number,
   mask: (text: string) => string,
 ): ReleaseFacts[] {
-  const last = new Map<string, k8s.V1Secret>();
+  const last = new Map<string, Written<k8s.V1Secret>>();
   for (const secret of secrets) {
     const { name } = labelsOf(secret);
     const before = last.get(name);
@@ -35,7 +36,7 @@ export function releasesOf(
   });
 }
 
-function labelsOf({ metadata }: k8s.V1Secret): { name: string; status: string; revision: number } {
+function labelsOf({ metadata }: Written<k8s.V1Secret>): { name: string; status: string; revision: number } {
   const { name = "", status = "", version = "0" } = metadata?.labels ?? {};
   return { name, status, revision: Number(version) };
 }

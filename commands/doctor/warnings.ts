@@ -1,5 +1,6 @@
 /** What the cluster's controllers and kubelets complain of, as text. */
 import type { CoreV1Event } from "@kubernetes/client-node" with { "resolution-mode": "import" };
+import type { Written } from "./kubernetes";
 import { harmless } from "./text";
 
 export const words = (...parts: readonly (string | undefined)[]): string => parts.filter(Boolean).join(": ");
@@ -10,7 +11,7 @@ const PROBES = /^(Readiness|Liveness|Startup) probe/;
 /** Characters of a warning that are kept: what a probe prints can be a whole traceback. */
 const LONGEST = 600;
 
-const timeOf = ({ lastTimestamp, series, eventTime, metadata }: CoreV1Event): number =>
+const timeOf = ({ lastTimestamp, series, eventTime, metadata }: Written<CoreV1Event>): number =>
   new Date(lastTimestamp ?? series?.lastObservedTime ?? eventTime ?? metadata.creationTimestamp ?? 0).getTime();
 
 /** A message on one line; of one that is too long its beginning and its end, where a traceback has its reason. */
@@ -20,11 +21,13 @@ function line(message: string): string {
 }
 
 /** The latest warning of each object and reason, of a probe that failed the latest of each kind, newest first: `Kind/name: reason: message`. */
-export function warningsOf(events: readonly CoreV1Event[], mask: (text: string) => string): string[] {
+export function warningsOf(events: readonly Written<CoreV1Event>[], mask: (text: string) => string): string[] {
   const latest = new Map<string, string>();
   for (const event of [...events].sort((a, b) => timeOf(b) - timeOf(a))) {
-    const { involvedObject, reason, message = "" } = event;
-    const about = `${involvedObject.kind}/${involvedObject.name}`;
+    const { involvedObject } = event;
+    const about = mask(harmless(`${involvedObject.kind}/${involvedObject.name}`));
+    const reason = mask(harmless(event.reason ?? ""));
+    const message = event.message ?? "";
     const probe = reason === PROBE_FAILED ? (PROBES.exec(message)?.[1] ?? "") : "";
     const key = `${about} ${reason} ${probe}`;
     // Masked before it is cut: of half a URL nobody would know that it holds a password.

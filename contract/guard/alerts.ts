@@ -20,13 +20,15 @@ const DOCTOR = "npm run doctor -- --stack";
 const WAIT_SECONDS = 300;
 
 /**
+ * Clusters that share a Prometheus have the label `cluster`.
+ *
  * A guard counts what it sees. One that was away itself, since its node was drained with that of NATS, has seen nothing: the stream is a
  * later one then than whichever guard saw within the day before.
  */
 const LOST = [
   "increase(noetl_contract_stream_lost_total[10m]) > 0",
-  "or on(job) max by(job, stream) (noetl_contract_stream_created_seconds)",
-  "> max by(job, stream) (max_over_time(noetl_contract_stream_created_seconds[1d] offset 10m))",
+  "or on(cluster, namespace, job) max by(cluster, namespace, job, stream) (noetl_contract_stream_created_seconds)",
+  "> max by(cluster, namespace, job, stream) (max_over_time(noetl_contract_stream_created_seconds[1d] offset 10m))",
 ].join(" ");
 
 const OF_METRICS: readonly Alert[] = [

@@ -109,13 +109,25 @@ export interface Resource {
   readonly patch?: { readonly type: "apply-patch+yaml" | "strategic-merge-patch+json"; readonly body: object };
 }
 
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+  /** When the server answered, as it writes that. */
+  readonly date: string;
+}
+
+/**
+ * The answer to one request; undefined where there is no such object.
+ *
+ * @throws ConnectError `bad-kubeconfig`, `cluster-login`, `forbidden` or `cluster-unreachable`.
+ */
 export async function apiAnswer(
   config: ClusterAccess,
   resource: Resource,
   signal: AbortSignal,
-): Promise<{ body: string; date: string } | undefined> {
-  const options = await requestOptions(config);
-  const url = new URL(apiServer(config).replace(/\/$/, "") + resource.path);
+): Promise<Pick<Answer, "body" | "date"> | undefined> {
+  const url = addressOf(config, resource.path);
+  const options = { ...(await requestOptions(config)), signal };
   const { patch } = resource;
   const content = patch && Buffer.from(JSON.stringify(patch.body));
   if (content) {
@@ -123,13 +135,33 @@ export async function apiAnswer(
     const type = { "Content-Type": `application/${patch.type}`, "Content-Length": content.length };
     options.headers = { ...options.headers, ...type };
   }
+  const { status, body, date } = await requested(config, url, { options, content });
+  if (status === 404) return undefined;
+  if (status !== 200 && status !== 201) throw refused(config, status, resource);
+  return { body, date };
+}
+
+function addressOf(config: ClusterAccess, path: string): URL {
+  const address = apiServer(config).replace(/\/$/, "") + path;
+  const url = URL.canParse(address) ? new URL(address) : undefined;
+  if (url?.protocol === "https:" || url?.protocol === "http:") return url;
+  throw new ConnectError(
+    "bad-kubeconfig",
+    "the kubeconfig's server is no address; allowed: a URL that begins with https:// or http://, for example https://10.0.0.1:6443",
+  );
+}
+
+async function requested(
+  config: ClusterAccess,
+  url: URL,
+  { options, content }: { readonly options: https.RequestOptions; readonly content: Buffer | undefined },
+): Promise<Answer> {
   const { request } = url.protocol === "http:" ? http : https;
-  type Answer = { status: number; body: string; date: string };
-  const { status, body, date } = await new Promise<Answer>((resolve, reject) => {
-    const outgoing = request(url, { ...options, signal }, (response) => {
+  const answer = await new Promise<Answer | "again">((resolve, reject) => {
+    const outgoing = request(url, options, (response) => {
       const chunks: Buffer[] = [];
       response.on("data", (chunk: Buffer) => chunks.push(chunk));
-      response.on("error", reject);
+      response.on("error", () => reject(unreachable(config, new Error("its answer broke off"))));
       response.on("end", () =>
         resolve({
           status: response.statusCode ?? 0,
@@ -138,12 +170,27 @@ export async function apiAnswer(
         }),
       );
     });
-    outgoing.on("error", (error) => reject(unreachable(config, error)));
+    outgoing.on("error", (error) => {
+      // The server had closed the connection while it waited, and this side had not seen it yet.
+      if (outgoing.reusedSocket && /^(?:ECONNRESET|EPIPE)$/.test(codeOf(error))) resolve("again");
+      else reject(unreachable(config, error));
+    });
     outgoing.end(content);
   });
-  if (status === 404) return undefined;
-  if (status !== 200 && status !== 201) throw refused(config, status, resource);
-  return { body, date };
+  return answer === "again" ? requested(config, url, { options, content }) : answer;
+}
+
+/** An object that the API answered with. @throws ConnectError `cluster-unreachable` where something else answered. */
+export function jsonOf<T extends object>(config: ClusterAccess, { what }: Pick<Resource, "what">, body: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(body);
+  } catch {
+    // What it is instead may be a proxy's page.
+  }
+  if (typeof value === "object" && value !== null) return value as T;
+  const server = apiServer(config);
+  throw new ConnectError("cluster-unreachable", `what answers at ${server} to: ${what}, is no Kubernetes API: no JSON`);
 }
 
 /**
@@ -156,17 +203,14 @@ export async function listPods(
   namespace: string,
   signal: AbortSignal,
 ): Promise<{ pods: readonly V1Pod[]; now: number }> {
-  const answer = await apiAnswer(
-    config,
-    {
-      path: `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`,
-      what: `list the pods of namespace ${namespace}`,
-      needs: "list on pods",
-    },
-    signal,
-  );
+  const resource = {
+    path: `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods`,
+    what: `list the pods of namespace ${namespace}`,
+    needs: "list on pods",
+  };
+  const answer = await apiAnswer(config, resource, signal);
   const now = Date.parse(answer?.date ?? "");
-  const pods = answer ? (JSON.parse(answer.body) as V1PodList).items : [];
+  const pods = answer ? (jsonOf<Partial<V1PodList>>(config, resource, answer.body).items ?? []) : [];
   return { pods, now: Number.isNaN(now) ? Date.now() : now };
 }
 
@@ -223,9 +267,9 @@ export async function readSecret(
     apiAnswer(config, resource, signal),
   );
   if (!answer) return undefined;
-  const { data = {} } = JSON.parse(answer.body) as { data?: Record<string, string> };
+  const { data } = jsonOf<{ data?: Record<string, string> | null }>(config, resource, answer.body);
   return Object.fromEntries(
-    Object.entries(data).map(([key, value]) => [key, Buffer.from(value, "base64").toString("utf8")]),
+    Object.entries(data ?? {}).map(([key, value]) => [key, Buffer.from(value, "base64").toString("utf8")]),
   );
 }
 

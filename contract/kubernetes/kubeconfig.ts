@@ -355,13 +355,17 @@ interface Credential {
 export function execCredentials(user: Entry, cluster: Entry): (() => Promise<Credential>) | undefined {
   const { exec } = user.fields;
   if (!isFields(exec)) return undefined;
-  let last: Promise<Credential> | undefined;
-  return async () => {
-    const known = await last?.catch(() => undefined);
-    if (known && known.expires > Date.now()) return known;
-    last = runLogin(exec, cluster);
-    return last;
+  let known: Credential | undefined;
+  let running: Promise<Credential> | undefined;
+  const login = async (): Promise<Credential> => {
+    try {
+      return (known = await runLogin(exec, cluster));
+    } finally {
+      running = undefined;
+    }
   };
+  // Who asks while it runs waits for the same answer.
+  return () => (known && known.expires > Date.now() ? Promise.resolve(known) : (running ??= login()));
 }
 
 async function runLogin(exec: Fields, cluster: Entry): Promise<Credential> {

@@ -7,7 +7,7 @@ import type { KubeConfig, V1Pod, V1PodList, V1Service } from "@kubernetes/client
 import { ConnectError } from "../errors";
 import type { ClusterConnection } from "../inputs";
 import { type ClusterAccess } from "../kubernetes/kubeconfig";
-import { requestOptions, unreachable, refused, type Resource, apiAnswer } from "../kubernetes/api";
+import { requestOptions, unreachable, refused, type Resource, apiAnswer, jsonOf } from "../kubernetes/api";
 
 /** What is used of a port-forward's WebSocket; the client library's own type for it needs a package of types. */
 interface ForwardSocket {
@@ -16,9 +16,13 @@ interface ForwardSocket {
 }
 
 /** One GET from the API server; undefined where there is no such object. */
-async function apiGet<T>(config: ClusterAccess, resource: Resource, signal: AbortSignal): Promise<T | undefined> {
+async function apiGet<T extends object>(
+  config: ClusterAccess,
+  resource: Resource,
+  signal: AbortSignal,
+): Promise<T | undefined> {
   const answer = await apiAnswer(config, resource, signal);
-  return answer && (JSON.parse(answer.body) as T);
+  return answer && jsonOf<T>(config, resource, answer.body);
 }
 
 const isReady = (pod: V1Pod): boolean =>

@@ -29,6 +29,10 @@ describe("a setting that is read", () => {
       Object.fromEntries(SETTING_KEYS.map((key) => [key, shownDefault(key)])),
     ],
     ["Pulumi.kind.yaml", stackFile("kind")],
+    [
+      "Pulumi.kind.yaml without NoETL and its database",
+      { ...stackFile("kind"), deployNoetl: "false", deployPostgres: "false", ...ORDERS },
+    ],
     ["Pulumi.gke.yaml", stackFile("gke")],
     ["a fresh stack on GKE", FRESH],
     ["one with an ingress", INGRESS],
@@ -42,14 +46,14 @@ describe("a setting that is read", () => {
 describe("a setting that nothing reads", () => {
   it.each<[string, Raw, string[]]>([
     [
-      "of a gateway that is not there, but for the port that kind maps",
+      "of a gateway that is not there",
       { gatewayReplicas: "2", gatewayNodePort: "30090", corsAllowedDomains: "acme.dev" },
       [
         "gatewayReplicas, corsAllowedDomains: no effect while deployGateway is false; for example pulumi config rm gatewayReplicas",
       ],
     ],
     [
-      "of NATS and of Postgres elsewhere",
+      "of NATS and of Postgres elsewhere, but for ports that a cluster maps",
       {
         ...NATS_ELSEWHERE,
         natsBox: "true",
@@ -60,7 +64,7 @@ describe("a setting that nothing reads", () => {
         postgresStorageSize: "20Gi",
       },
       [
-        "natsBox, natsNodePort: no effect while deployNats is false; for example pulumi config rm natsBox",
+        "natsBox: no effect while deployNats is false; for example pulumi config rm natsBox",
         "postgresStorageSize: no effect while deployPostgres is false; for example pulumi config rm postgresStorageSize",
       ],
     ],
@@ -74,7 +78,7 @@ describe("a setting that nothing reads", () => {
         contractStrict: "true",
       },
       [
-        "workerReplicas, postgresNodePort: no effect while deployNoetl is false; for example pulumi config rm workerReplicas",
+        "workerReplicas: no effect while deployNoetl is false; for example pulumi config rm workerReplicas",
         "contractStrict: no effect while deployNoetl is false and nothing is declared (docs/declared.md); for example pulumi config rm contractStrict",
       ],
     ],

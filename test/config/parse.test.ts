@@ -93,6 +93,10 @@ describe("parseSettings", () => {
     expect(problem).not.toMatch(/canary/i);
   });
 
+  it.each(["__proto__", "constructor", "toString"])("takes %s for a word like others", (text) => {
+    for (const key of SETTING_KEYS) for (const problem of problemsOf({ [key]: text })) expect(problem).toContain(key);
+  });
+
   it("writes out what nobody would see in a value", () => {
     const [problem = ""] = problemsOf({ noetlImage: "noetl:1\u200b\u001b[31m" });
     expect(problem).toContain('"noetl:1\\u{200b}\\u{1b}[31m"');

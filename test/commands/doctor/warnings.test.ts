@@ -1,13 +1,15 @@
 import { describe, expect, it } from "vitest";
-import type { CoreV1Event } from "@kubernetes/client-node" with { "resolution-mode": "import" };
+import type { Kinds } from "../../../commands/doctor/kubernetes";
 import { failedProbes, warningsOf } from "../../../commands/doctor/warnings";
+
+type CoreV1Event = Kinds["events"];
 
 const event = (reason: string, message: string, minutesAgo: number, more: Partial<CoreV1Event> = {}): CoreV1Event => ({
   metadata: { name: reason },
   involvedObject: { kind: "Pod", name: "noetl-worker-1" },
   reason,
   message,
-  lastTimestamp: new Date(Date.now() - minutesAgo * 60_000),
+  lastTimestamp: new Date(Date.now() - minutesAgo * 60_000).toISOString(),
   ...more,
 });
 const plain = (text: string): string => text;
@@ -40,6 +42,11 @@ describe("warnings of a namespace", () => {
       /^Pod\/noetl-worker-1: Unhealthy: Readiness probe failed: Traceback: \| x+ \.\.\. x+ \| OSError: no route$/,
     );
     expect(warning.length).toBeLessThan(700);
+  });
+
+  it("show nothing that a terminal would obey, whichever part it stands in", () => {
+    const odd = { ...event("Unhealthy\u001b[31m", "", 1), message: null as unknown as string };
+    expect(warningsOf([odd], (text) => text.replace("noetl-worker-1", "***"))).toEqual(["Pod/***: Unhealthy"]);
   });
 
   it("are masked before they are cut", () => {

@@ -98,6 +98,15 @@ const CASES: readonly Case[] = [
     labels: LABELS,
   },
   {
+    // A second cluster whose metrics come to the same place.
+    alert: "NoetlStreamLost",
+    series: {
+      [`noetl_contract_stream_created_seconds{job="${JOB}",stream="A",cluster="one"}`]: "1000x60",
+      [`noetl_contract_stream_created_seconds{job="${JOB}",stream="A",cluster="two"}`]: "_x15 2000x45",
+    },
+    quiet: [14, 18, 30, 50],
+  },
+  {
     // A guard that is replaced, one that has just been installed beside another, one that does not reach
     // NATS, whose stream a repair made, and one whose stream has another name now.
     alert: "NoetlStreamLost",

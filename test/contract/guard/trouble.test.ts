@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { ContractArguments } from "../../../contract/inputs";
 import { CONSUMER, STREAM } from "../../../contract/facts";
 import type { GuardMode } from "../../../contract/guard/settings";
+import { holdingStream } from "../../../contract/rules/rule";
 import { CONTRACT, guardConfig, operator, Running } from "../../support/guard";
 import { addStream, sleep, startNatsServer, until, withManager, type NatsServer } from "../../support/nats";
 import { newFolder, repairInputs, runRepair, workQueue } from "../../commands/doctor/repair/repair-support";
@@ -140,17 +141,19 @@ describe("a repair", () => {
     await workQueue(nats, ["one"], undefined, { storage: StorageType.Memory });
     const running = await guard(nats.address);
     await running.reaches("noetl_contract_stream_present", 1);
-    const seen: (number | undefined)[] = [];
-    await runRepair(repairInputs(nats), newFolder());
-    await until(
-      "the end of the repair",
-      async () => {
-        seen.push(await running.metric("noetl_contract_repair"));
-        return seen.at(-1) === 0 && running.messages().includes(`the repair of stream ${STREAM.name} has ended`)
-          ? true
-          : undefined;
-      },
-      8_000,
+    const name = holdingStream(STREAM.name);
+    const becomes = (wanted: number) =>
+      until(
+        `noetl_contract_repair ${wanted}`,
+        async () => ((await running.metric("noetl_contract_repair")) === wanted ? true : undefined),
+        8_000,
+      );
+    await withManager(nats, (manager) =>
+      manager.streams.add({ name, subjects: ["held"], storage: StorageType.Memory }),
     );
+    await becomes(1);
+    await withManager(nats, (manager) => manager.streams.delete(name));
+    await becomes(0);
+    expect(running.messages()).toContain(`the repair of stream ${STREAM.name} has ended`);
   });
 });

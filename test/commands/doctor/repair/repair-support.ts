@@ -288,4 +288,10 @@ export async function repairProcess({ cluster, times = 1, ...given }: ProcessOfR
 
 /** A repair that is killed, on a cluster whose Deployments are always rolled out. */
 export const killedAt = (inputs: ContractInputs, folder: string, point: Point, times?: number): Promise<string> =>
-  repairProcess({ inputs, folder, point, times, cluster: `{ ask: async () => (${JSON.stringify(ROLLED_OUT)}) }` });
+  repairProcess({
+    inputs,
+    folder,
+    point,
+    times,
+    cluster: `{ read: async () => (${JSON.stringify(ROLLED_OUT)}), patch: async () => true }`,
+  });
