@@ -2,7 +2,9 @@
 import { KNOWN_TOKEN } from "../contract/mask/names";
 
 /** A value that is no variable, command or template. */
-const VALUE = `(?!["']?[$<{(\`-])["']?[^\\s"'\`;&|]{2,}`;
+const VALUE = `(?!["']*[$<{(\`-])["']?[^\\s"'\`;&|]{2,}`;
+/** What stands before a value in a header, and is none itself. */
+const SCHEME = "(?:Basic|Bearer|Token|ApiKey|Key|SSWS|Splunk|GenieKey|OAuth|Bot)";
 /** What stands between a program and its option, in the same command. */
 const THEN = "\\b[^\\n;&|]*?\\s";
 
@@ -20,7 +22,7 @@ const OPTIONS: readonly RegExp[] = [
   after("smbclient|rpcclient", "(?:-U|--user)[= ]?[^\\s%]+%"),
   new RegExp(`(?:^|\\s)--from-literal[= ]["']?[\\w.-]*(?:password|passwd|secret|token|api-?key)=${VALUE}`, "i"),
   new RegExp(
-    `(?:^|\\s)(?:-H|--header)[= ]?["']?(?:[\\w-]*(?:api-?key|token|secret|password)|authorization)["']?\\s*:\\s*(?:(?:Basic|Bearer|Token)\\s+)?${VALUE}`,
+    `(?:^|\\s)(?:-H|--header)[= ]?["']?(?:[\\w-]*(?:api-?key|token|secret|password)|authorization)["']?\\s*:\\s*(?:${SCHEME}\\s+(?!\\w+=["']*[$<{(\`])|(?!${SCHEME}(?![^\\s"'])))${VALUE}`,
     "i",
   ),
   new RegExp(`(?:^|\\s)--oauth2-bearer[= ]${VALUE}`),

@@ -25,6 +25,8 @@ const SCRIPTS: Readonly<Record<string, string>> = {
   "a Secret made by a command": `kubectl create secret generic db --from-literal=password=${CANARY}`,
   "curl's header of another name": `curl -H 'X-Api-Key: ${CANARY}' http://x`,
   "curl's header of GitLab": `curl --header "PRIVATE-TOKEN: ${CANARY}" http://x`,
+  "curl's header of a login": `curl -H 'authorization: token ${CANARY}' http://x`,
+  "curl's header without a scheme": `curl -H "Authorization: token-${CANARY}" http://x`,
   "curl's bearer": `curl --oauth2-bearer ${CANARY} http://x`,
   "a password that is piped": `echo ${CANARY} | docker login -u noetl --password-stdin`,
   "base64 that the command decodes": `echo ${base64(CANARY)} | base64 -d > /run/password`,
@@ -176,6 +178,12 @@ export const FURTHER_GOOD_STACKS: Readonly<Record<string, readonly Example[]>> =
     shell("kubectl create secret generic a --from-literal=password=$P --from-file=token=/run/token"),
     shell("base64 -d /run/x > y; cat a | base64 -d; kubectl get secret a -o jsonpath='{.data.password}' | base64 -d"),
     shell("curl -H 'Content-Type: application/json' -H 'X-Request-Id: 12345678' http://x; ldapsearch -x -w $P"),
+    ...['"Authorization: Bearer $TOKEN"', '"Authorization: Bearer ${TOKEN}"', "'Authorization: Basic '$(cat /f)"].map(
+      (header) => shell(`curl -H ${header} http://x`),
+    ),
+    shell('curl -H "Authorization: Bearer $(cat /var/run/secrets/x/token)" x; curl -H "authorization: token $GH" x'),
+    shell('curl -H "Authorization: Token token=$T" x; curl -H "Authorization: ApiKey ${KEY}" x'),
+    deployment({ command: ["curl", "-H", "Authorization: Bearer $(TOKEN)"] }),
     deployment({ command: ["redis-cli", "ping"], args: ["-p", "6379"] }),
   ],
   "kinds that bring a Secret along": [
