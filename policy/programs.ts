@@ -5,16 +5,30 @@ import { KNOWN_TOKEN } from "../contract/mask/names";
 const VALUE = `(?!["']*[$<{(\`-])["']?[^\\s"'\`;&|]{2,}`;
 /** What stands before a value in a header, and is none itself. */
 const SCHEME = "(?:Basic|Bearer|Token|ApiKey|Key|SSWS|Splunk|GenieKey|OAuth|Bot)";
-/** What stands between a program and its option, in the same command. */
-const THEN = "\\b[^\\n;&|]*?\\s";
+/** Not behind an option that names something: `docker run --name mysql`. */
+const NAMED = "(?<!\\s--(?:name|namespace|network|hostname)\\s)(?<!(?<!sudo)\\s-n\\s)";
+/** Words before a program that are not it: what starts another one, with options, numbers and variables for it. */
+const STARTERS = `(?:-[a-z]*c|--|(?:sudo|env|xargs|nice|nohup|timeout|time|command)(?:\\s+(?:-\\S+|[\\d.]+[smhd]?|\\w+=\\S*))*|exec|then|do|else|if|while|until)`;
+/** Where a command begins: its first word may be a path of any folder, every other one that of a program's. */
+const FIRST = `(?:(?:^|[;&|(\`{!\\n]|(?<!\\S)${STARTERS}\\s)\\s*["']?(?:[^\\s"']*/)?|${NAMED}(?<![^\\s"'])(?:[^\\s"']*\\bbin/|\\$[^\\s/]*/)?)`;
+const program = (names: string): string => `${FIRST}(?:${names})(?![^\\s"')])["')]*`;
+/** A value that is no port that a container is given: `-p 8080:80`. */
+const NO_PORT = "(?!(?:[\\d.]+:)?\\d+:\\d+\\b)";
 
-const after = (programs: string, option: string): RegExp => new RegExp(`\\b(?:${programs})${THEN}${option}${VALUE}`);
+const after = (names: string, option: string): RegExp =>
+  new RegExp(`${program(names)}(?=\\s)[^\\n;&|]*?\\s${option}${NO_PORT}${VALUE}`);
+/** Options before a subcommand, each with or without a value that is a word of its own. */
+const OWN = "(?:\\s+-\\S+(?:\\s+[^\\s-]\\S*?)??)*?\\s+";
+/** Options of sshpass: those of the program that it starts come after that one's name. */
+const OF_SSHPASS = `(?:\\s+-(?:[evhV]+|[fdP]\\s?(?:"[^"]*"|'[^']*'|[^\\s"']+))(?=\\s))*\\s+-[evhV]*`;
 
 const OPTIONS: readonly RegExp[] = [
   // The value is part of the word: apart from it, it is the name of a database.
   after("mysql|mysql(?:admin|dump|import|check|slap|show|binlog|sh)|mariadb(?:-\\w+)?", "-p"),
-  after("sshpass", "-p[ ]?"),
-  after("(?:docker|podman|nerdctl|buildah|skopeo|crane|oras|helm|az|oc)\\b[^\\n;&|]*?\\slogin", "-p[= ]"),
+  new RegExp(`${program("sshpass")}${OF_SSHPASS}p[ ]?${VALUE}`),
+  new RegExp(
+    `${program("docker|podman|nerdctl|buildah|skopeo|crane|oras|helm|az|oc")}${OWN}(?:(?:registry|auth|acr)\\s+)?login(?=\\s)[^\\n;&|]*?\\s-p[= ]${NO_PORT}${VALUE}`,
+  ),
   after("mongo(?:sh|dump|restore|export|import|stat|files)?|cqlsh", "-p[= ]"),
   after("redis-cli|valkey-cli", "-a "),
   after("ldap(?:search|add|modify|delete|passwd|whoami|compare|modrdn)", "-w "),
@@ -44,9 +58,13 @@ const DECODED = new RegExp(
 const decodedIn = (line: string): string[] =>
   [...line.matchAll(DECODED)].map(([, piped, given]) => Buffer.from(piped ?? given ?? "", "base64").toString("utf8"));
 
-/** True for a word that nobody reads before it is decoded: what is to be seen is not written so. */
-// eslint-disable-next-line no-control-regex
-const isDisguised = (text: string): boolean => /^[^\s\u0000-\u001f\u007f\ufffd]{4,}\s*$/.test(text);
+/** A path, or the address of a page. */
+const PLACE = /^(?:https?:\/)?(?:\/[\w.@:~+-]+)+\/?\s*$/;
+
+/** True for a word that nobody reads before it is decoded: what is to be seen, other than a place, is not written so. */
+const isDisguised = (text: string): boolean =>
+  // eslint-disable-next-line no-control-regex
+  !PLACE.test(text) && /^[^\s\u0000-\u001f\u007f\ufffd]{4,}\s*$/.test(text);
 
 /** A command line as its program sees it: a list of words, or a script. */
 export interface CommandLine {
