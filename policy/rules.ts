@@ -13,19 +13,10 @@ import {
   rootReadOnly,
 } from "./access";
 import { RELEASE, releaseOf, switchedOn } from "./release";
+import { deniesByDefault, opensAgain } from "./network";
 import { pinOf, PINS } from "./archive";
 import { chartVersion, rendering } from "./render";
-import {
-  at,
-  containers,
-  isRecord,
-  isUnknown,
-  onGoogleCloud,
-  plain,
-  type ResourceView,
-  texts,
-  workloadKind,
-} from "./resource";
+import { at, containers, isUnknown, onGoogleCloud, plain, type ResourceView, texts, workloadKind } from "./resource";
 import type { ResourceRule, Rule, StackRule } from "./rule";
 
 const noPlaintextCredentials: ResourceRule = {
@@ -287,55 +278,6 @@ export const deletionProtection: ResourceRule = {
     ];
   },
 };
-
-/** True for a policy that lets nothing in and nothing out of a namespace, but for what others allow. */
-function deniesByDefault({ props }: ResourceView): boolean {
-  const list = (path: string): unknown[] => {
-    const found = at(props, path);
-    return Array.isArray(found) ? found : [];
-  };
-  const selector = at(props, "spec.podSelector");
-  return (
-    isRecord(selector) &&
-    Object.keys(selector).length === 0 &&
-    ["Ingress", "Egress"].every((side) => list("spec.policyTypes").includes(side)) &&
-    list("spec.ingress").length + list("spec.egress").length === 0
-  );
-}
-
-const isBlank = (value: unknown): boolean =>
-  value === undefined ||
-  (isRecord(value) ? Object.keys(value).length === 0 : Array.isArray(value) && value.length === 0);
-
-/** Whether a rule of a policy means everybody, at every port: by no word, by every namespace, or by every address. */
-function isForAll(rule: unknown, side: "from" | "to"): boolean {
-  if (!isRecord(rule)) return false;
-  const ports = Array.isArray(rule.ports) ? rule.ports.filter(isRecord) : [];
-  const isEveryPort = ({ port, endPort }: Record<string, unknown>): boolean =>
-    port === undefined || (Number(port) <= 1 && endPort === 65535);
-  if (ports.length > 0 && !ports.some(isEveryPort)) return false;
-  const peers = rule[side];
-  if (isBlank(peers)) return true;
-  return (Array.isArray(peers) ? peers.filter(isRecord) : []).some(
-    (peer) =>
-      (isRecord(peer.namespaceSelector) && isBlank(peer.namespaceSelector) && isBlank(peer.podSelector)) ||
-      (/\/0$/.test(String(at(peer, "ipBlock.cidr"))) && isBlank(at(peer, "ipBlock.except"))),
-  );
-}
-
-/** What a policy that selects every pod gives back to all of them: rules of several policies add up. */
-function opensAgain({ props }: ResourceView): string[] {
-  const selector = at(props, "spec.podSelector");
-  if (!isRecord(selector) || Object.keys(selector).length > 0) return [];
-  const rules = (side: string): unknown[] => {
-    const found = at(props, `spec.${side}`);
-    return Array.isArray(found) ? found : [];
-  };
-  return [
-    ...(rules("ingress").some((rule) => isForAll(rule, "from")) ? ["be reached from everywhere"] : []),
-    ...(rules("egress").some((rule) => isForAll(rule, "to")) ? ["reach everything"] : []),
-  ];
-}
 
 const namespacesClosed: StackRule = {
   name: "namespaces-closed",

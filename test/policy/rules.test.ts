@@ -216,6 +216,31 @@ const CASES: Readonly<Record<string, Cases>> = {
       "a namespace with its policy": [GOOGLE, place("noetl"), denies("noetl")],
       "one that the preview cannot name yet": [GOOGLE, place(UNKNOWN), denies(UNKNOWN)],
       "a stack of no cloud": [place("noetl")],
+      "one whose policy selects all pods by null": [
+        GOOGLE,
+        place("a"),
+        denies("a", { podSelector: null, egress: null }),
+      ],
+      "policies that let a part through": [
+        ...[GOOGLE, place("a"), denies("a")],
+        ...[
+          { from: [{ ipBlock: { cidr: "0.0.0.0/1" } }, { ipBlock: { cidr: "128.0.0.0/2", except: null } }] },
+          { from: [{ ipBlock: { cidr: "0.0.0.0/0", except: ["10.0.0.0/8"] } }, { ipBlock: { cidr: "10.0.0.0/9" } }] },
+          { from: [{ ipBlock: { cidr: "::/1" } }, { ipBlock: { cidr: "128.0.0.0/1" } }] },
+          { from: [{ ipBlock: { cidr: UNKNOWN } }, { ipBlock: { cidr: "0.0.0.0/0", except: UNKNOWN } }] },
+          { from: [{ namespaceSelector: null, podSelector: {} }] },
+          { from: null, ports: [{ port: "http" }, { port: 2, endPort: 65535 }] },
+          {
+            from: null,
+            ports: [
+              { port: 1, endPort: 99 },
+              { protocol: "UDP", port: 100, endPort: 65535 },
+            ],
+          },
+          { from: null, ports: UNKNOWN },
+        ].map((rule) => denies("a", { ingress: [rule] })),
+        denies("a", { podSelector: UNKNOWN, ingress: [{}] }),
+      ],
     },
     break: {
       "a namespace without": [
@@ -254,6 +279,35 @@ const CASES: Readonly<Record<string, Cases>> = {
         /be reached from everywhere$/,
         /be reached from everywhere$/,
         /reach everything$/,
+      ],
+      "a policy that does it with words that say nothing, or in parts": [
+        [
+          ...[GOOGLE, place("a"), denies("a")],
+          ...[
+            [{ from: null }],
+            [null],
+            [{ from: [{ namespaceSelector: {}, podSelector: null }] }],
+            [
+              {
+                from: [
+                  { namespaceSelector: { matchLabels: {}, matchExpressions: [] }, podSelector: { matchLabels: {} } },
+                ],
+              },
+            ],
+            [{ from: [{ ipBlock: { cidr: "0.0.0.0/0", except: null } }] }],
+            [{ from: [{ ipBlock: { cidr: "128.0.0.0/1" } }, { ipBlock: { cidr: "0.0.0.0/1" } }] }],
+            [{ from: [{ ipBlock: { cidr: "8000::/1" } }] }, { from: [{ ipBlock: { cidr: "::/1" } }] }],
+            [
+              { from: [{ ipBlock: { cidr: "0.0.0.0/0", except: ["10.0.0.0/8", "255.0.0.0/8"] } }] },
+              { from: [{ ipBlock: { cidr: "10.0.0.0/8" } }, { ipBlock: { cidr: "254.0.0.0/7" } }] },
+            ],
+            [{ ports: [{ port: 30000, endPort: 65535 }, { port: "http" }, { port: 1, endPort: 30000 }] }],
+            [{ ports: [{ port: null, protocol: "UDP" }] }],
+          ].map((ingress) => denies("a", { ingress })),
+          ...[{ matchLabels: {} }, null, undefined].map((podSelector) => denies("a", { podSelector, egress: [{}] })),
+        ],
+        ...Array<RegExp>(10).fill(/be reached from everywhere$/),
+        ...Array<RegExp>(3).fill(/reach everything$/),
       ],
       "a policy that gives back what another takes": [
         [
