@@ -179,11 +179,15 @@ const isSubresource = (written: string, name: string): boolean => {
   return written === name || (sub !== undefined && (written === `${resource}/*` || written === `*/${sub}`));
 };
 
+/** Groups that a rule of a role is about; one that names none is taken for one about all of them. */
+const groupsOf = ({ apiGroups }: Readonly<Record<string, unknown>>): string[] =>
+  apiGroups === undefined ? ["*"] : strings(apiGroups);
+
 /** What a rule of a role allows that is as good as everything. */
 function ruleRights(rule: Readonly<Record<string, unknown>>, inEveryNamespace: boolean): string[] {
   const [verbs, resources] = [strings(rule.verbs), strings(rule.resources)];
   const may = (wanted: readonly string[]) => verbs.includes("*") || wanted.some((verb) => verbs.includes(verb));
-  const groups = rule.apiGroups === undefined ? ["*"] : strings(rule.apiGroups);
+  const groups = groupsOf(rule);
   if (resources.some((each) => each === "*" || each === "*/*") && groups.some((group) => GROUPS.has(group))) {
     if (verbs.includes("*")) return ["allows every verb on every resource"];
     if (may(WRITING)) return [`allows ${verbs.join(", ")} on every resource`];
@@ -208,7 +212,9 @@ function givenRights(rule: Readonly<Record<string, unknown>>): string[] {
   const named = strings(rule.resourceNames);
   const isHarmless =
     named.length > 0 && !named.some((name) => isAdministrator(name) || FOR_ONE_NAMESPACE.includes(name));
-  const aboutRoles = strings(rule.resources).some((each) => each === "roles" || each === "clusterroles");
+  const aboutRoles =
+    groupsOf(rule).some((group) => group === "*" || group === "rbac.authorization.k8s.io") &&
+    strings(rule.resources).some((each) => each === "roles" || each === "clusterroles");
   const granting = GRANTING.filter((verb) => verbs.includes(verb) && !(verb === "bind" && isHarmless));
   return granting.length === 0 && verbs.includes("*") && aboutRoles ? ["escalate", "bind"] : granting;
 }

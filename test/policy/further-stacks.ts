@@ -147,6 +147,10 @@ const POWERS: Readonly<Record<string, readonly [object, RegExp]>> = {
     { apiGroups: ["rbac.authorization.k8s.io"], resources: ["clusterroles"], verbs: ["*"] },
     /allows escalate, bind/,
   ],
+  "every verb on roles of every group": [
+    { apiGroups: ["iam.example.com", "*"], resources: ["roles"], verbs: ["*"] },
+    /allows escalate, bind/,
+  ],
   "to give out the administrator's role by name": [
     { resources: ["clusterroles"], verbs: ["bind"], resourceNames: ["view", "cluster-admin"] },
     /allows bind/,
@@ -243,6 +247,7 @@ export const FURTHER_GOOD_STACKS: Readonly<Record<string, readonly Example[]>> =
     ),
   ],
   "roles of charts that are widely used": [
+    role({ apiGroups: ["iam.example.com"], resources: ["roles", "clusterroles"], verbs: ["*"] }),
     role({ apiGroups: ["monitoring.coreos.com"], resources: ["*"], verbs: ["*"] }),
     role({ apiGroups: [""], resources: ["serviceaccounts/token"], verbs: ["create"], resourceNames: ["nats"] }),
     role({
