@@ -123,7 +123,7 @@ function keyProblems(chain: readonly X509Certificate[], key: string): string[] {
 /** What keeps clients from following the certificate to an authority that they know. */
 function pathProblems(chain: readonly X509Certificate[], known: readonly X509Certificate[], now: Date): string[] {
   const { certificate: crt, authority } = TLS_FILES;
-  // Of two certificates of one authority the one that is valid counts.
+  // Of two certificates of one authority the one that is valid counts, and of two that are the first in the file: OpenSSL takes it so.
   const isValid = ({ validFrom, validTo }: X509Certificate): boolean =>
     Date.parse(validFrom) <= now.getTime() && now.getTime() < Date.parse(validTo);
   const preferred = (all: readonly X509Certificate[]) =>
@@ -207,6 +207,12 @@ const mayBe = ({ keyUsage }: X509Certificate, what: string): boolean =>
 
 const isSame = (one: X509Certificate, other: X509Certificate): boolean => one.fingerprint256 === other.fingerprint256;
 
+const isSignedBy = (certificate: X509Certificate, by: X509Certificate): boolean =>
+  certificate.checkIssued(by) && certificate.verify(by.publicKey);
+
+const signsItself = (certificate: X509Certificate): boolean =>
+  certificate.issuer === certificate.subject && isSignedBy(certificate, certificate);
+
 /** The way from a certificate to one that signs itself, or as far as it goes, and whether it comes by one that is known. */
 function pathOf(
   known: readonly X509Certificate[],
@@ -215,11 +221,10 @@ function pathOf(
 ): { readonly path: readonly X509Certificate[]; readonly isKnown: boolean } {
   const path = leaf ? [leaf] : [];
   let isKnown = known.some((each) => leaf !== undefined && isSame(each, leaf));
-  for (let last = leaf; last && path.length <= known.length + between.length + 1;) {
+  // Nothing follows one that signs itself, also where another has its name and its key.
+  for (let last = leaf; last && !signsItself(last);) {
     const of = last;
-    const next = [...known, ...between].find(
-      (by) => !path.some((each) => isSame(each, by)) && of.checkIssued(by) && of.verify(by.publicKey),
-    );
+    const next = [...known, ...between].find((by) => !path.some((each) => isSame(each, by)) && isSignedBy(of, by));
     if (next) path.push(next);
     isKnown ||= next !== undefined && known.includes(next);
     last = next;

@@ -1,4 +1,4 @@
-import { createPrivateKey, generateKeyPairSync, randomBytes } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes } from "node:crypto";
 import forge from "node-forge";
 import { describe, expect, it } from "vitest";
 import {
@@ -170,12 +170,13 @@ describe("certificates that are made", () => {
 });
 
 /** A certificate that `signer` has signed, with the extensions that it is given. */
-function signed(commonName: string, signer: { cert: string; key: string }, { from, to, extensions }: Extended) {
-  const { privateKey, publicKey } = generateKeyPairSync("rsa", {
-    modulusLength: 2048,
-    privateKeyEncoding: { type: "pkcs8", format: "pem" },
-    publicKeyEncoding: { type: "spki", format: "pem" },
-  });
+function signed(commonName: string, signer: { cert: string; key: string }, { from, to, extensions, key }: Extended) {
+  const privateKey = (
+    key === undefined ? generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey : createPrivateKey(key)
+  )
+    .export({ type: "pkcs8", format: "pem" })
+    .toString();
+  const publicKey = createPublicKey(privateKey).export({ type: "spki", format: "pem" }).toString();
   const certificate = forge.pki.createCertificate();
   certificate.publicKey = forge.pki.publicKeyFromPem(publicKey);
   certificate.serialNumber = `01${randomBytes(8).toString("hex")}`;
@@ -192,6 +193,8 @@ interface Extended {
   readonly from: Date;
   readonly to: Date;
   readonly extensions: readonly object[];
+  /** Of a certificate that is there already; a new one where it is left out. */
+  readonly key?: string;
 }
 
 describe("a Secret whose chain or files are odd", () => {
@@ -278,6 +281,43 @@ describe("a Secret whose chain or files are odd", () => {
     for (const [index, pattern] of says.entries()) expect(said[index]).toMatch(pattern);
     expect(said).toHaveLength(says.length);
     expect(said.join()).not.toContain("canary");
+  });
+
+  describe("whose authority another has signed, too,", () => {
+    const crossed = signed("root", short, { ...validity, extensions: [CA], key: root.key });
+    const ended = signed("root", short, { from: after(-1), to: after(0.5), extensions: [CA], key: root.key });
+    const direct = signed("leaf", root, { ...validity, extensions: [ALTERNATIVES] });
+    const files = (chain: readonly { cert: string }[], known: readonly { cert: string }[]) => ({
+      "tls.crt": [direct, ...chain].map(({ cert }) => cert).join(""),
+      "tls.key": direct.key,
+      "ca.crt": known.map(({ cert }) => cert).join(""),
+    });
+    it.each([
+      ["is known by its own certificate", [crossed], [root]],
+      ["is known by both", [], [root, crossed]],
+      ["is not known, and is there itself behind the other", [crossed, root], [short]],
+      ["is known by its own, and the other's has ended", [ended], [root]],
+      ["is known by both, and the other's has ended", [], [ended, root]],
+      ["is not known, and the other is", [crossed], [short]],
+      ["is known beside the other", [crossed], [short, root]],
+    ])("can be used where it %s", (_what, chain, known) => expect(judged(files(chain, known))).toEqual([]));
+
+    it.each([
+      // Node and OpenSSL take the first of a name, and go on to where it leads.
+      [
+        "the other's stands first, and it is not known",
+        [],
+        [crossed, root],
+        /^has in its ca\.crt root, which short has/,
+      ],
+      ["it stands before the other's, and is not known", [root, crossed], [short], /it leads to root$/],
+      ["the other is not known either", [], [crossed], /^has in its ca\.crt root, which short has signed/],
+      ["what the other has signed has ended", [ended], [short], /that root has signed, whose own has expired/],
+    ])("is refused where %s", (_what, chain, known, says) => {
+      const said = judged(files(chain, known));
+      expect(said).toHaveLength(1);
+      expect(said[0]).toMatch(says);
+    });
   });
 
   it("is told of the authority that is trusted anew, not of its former certificate", () => {
