@@ -9,5 +9,6 @@ mkdir -p "$(dirname "$file")"
 status=0
 pulumi preview --stack "$stack" --policy-pack policy --suppress-outputs --non-interactive --color never "$@" 2>&1 |
   tee "$file" || status=$?
-node dist/scripts/ci/summary.js "Preview of $stack" "$file" >> "$GITHUB_STEP_SUMMARY"
+node dist/scripts/ci/summary.js "Preview of $stack" "$file" >> "$GITHUB_STEP_SUMMARY" ||
+  echo "::warning::the preview could not be written to the run's summary; it stands in the log"
 exit "$status"

@@ -3,6 +3,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { projectRoot } from "../../contract/project";
+import { summaryOf } from "../../scripts/ci/summary";
 import { type Ran, runStep, workflow } from "./workflow";
 
 let temp: string;
@@ -97,6 +98,28 @@ describe("the engine's preview", () => {
     command("pulumi", "echo 'no-latest: image is noetl'; exit 255");
     expect(await step(["preview", "live", "Preview under the policy"])).toMatchObject({ code: 255 });
     expect(read("summary.md")).toContain("    no-latest: image is noetl");
+  });
+
+  it("fails as the engine does where it cannot be shown, and the log says why", async () => {
+    command("pulumi", "rm report/preview.txt; exit 255");
+    const ran = await step(["preview", "live", "Preview under the policy"]);
+    expect(ran.code).toBe(255);
+    expect(ran.output).toMatch(/ENOENT.*preview\.txt/);
+    expect(ran.output).toContain("::warning::the preview could not be written");
+    expect(read("summary.md")).toBe("");
+  });
+
+  it.each(["\n", "ä\u{1f600}\n", "\u{1f600}"])("is not longer than a summary may be, of %j alone", (sign) => {
+    const shown = summaryOf("Preview of gke", sign.repeat(400_000));
+    expect(Buffer.byteLength(shown)).toBeLessThan(2 ** 20);
+    expect(Buffer.byteLength(shown)).toBeGreaterThan(950_000);
+    expect(shown).not.toContain("\ufffd");
+    expect(
+      shown
+        .split("\n")
+        .slice(2, -2)
+        .every((line) => line.startsWith("    ")),
+    ).toBe(true);
   });
 
   it("stays code whatever stands in it, and turns no text", async () => {
