@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { AckPolicy, DeliverPolicy, type ConsumerConfig, type NatsConnection, type StreamConfig } from "nats";
-import { afterAll, afterEach, beforeAll, beforeEach } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, onTestFinished } from "vitest";
 import { withDefaults, type ContractArguments, type ContractInputs } from "../../../../contract/inputs";
 import { projectRoot } from "../../../../contract/project";
 import type { Cluster } from "../../../../commands/doctor/kubernetes";
@@ -178,6 +178,11 @@ export async function publisher(
       await sleep(every);
     }
   })();
+  // Where the test fails before it stops it, the next one is not to find its messages.
+  onTestFinished(async () => {
+    going = false;
+    await connection.close();
+  });
   return {
     accepted,
     refused,
