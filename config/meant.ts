@@ -1,4 +1,5 @@
 /** What somebody meant who wrote a value in another way: `True`, `10GB`, `Ensure`. */
+import { spelledOut, UNSEEN_SIGN } from "../contract/mask/harmless";
 
 /** Words for yes and no, of YAML and of other tools. */
 const WORDS = new Map([
@@ -30,13 +31,12 @@ function readings(text: string): string[] {
   ];
 }
 
-/** Characters that nobody sees, or that a terminal obeys. */
-const UNSEEN = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+/** Characters that nobody sees, or that a terminal obeys: those of logs, and what parts lines, which no value has. */
+const UNSEEN = new RegExp(`${UNSEEN_SIGN.source}|[\\p{Cc}\\p{Cf}]`, "gu");
 
 /** The value that a text stands for, where it is another one that is accepted. */
 export const meantBy = (text: string, isAccepted: (value: string) => boolean): string | undefined =>
   readings(text).find((value) => value !== text && value !== "" && isAccepted(value));
 
 /** A text with what nobody would see in it written out. */
-export const visible = (text: string): string =>
-  text.replace(UNSEEN, (character) => `\\u{${character.codePointAt(0)?.toString(16)}}`);
+export const visible = (text: string): string => spelledOut(text, UNSEEN);

@@ -27,7 +27,7 @@ const LOG_BYTES = 2 * 1024 * 1024;
 /** Pods of one workload whose logs are read: those that are not ready come first. */
 const PODS_PER_WORKLOAD = 3;
 
-const ageOf = (time: Date | string | undefined): number =>
+const ageOf = (time: string | undefined): number =>
   time === undefined ? 0 : Math.max(0, (Date.now() - new Date(time).getTime()) / 1000);
 
 /** The stack's Helm releases, each in a namespace of its own. */
@@ -168,7 +168,7 @@ async function podFacts(
   };
 }
 
-const timeOf = (time: Date | string): number => new Date(time).getTime();
+const timeOf = (time: string): number => new Date(time).getTime();
 
 function endFacts(ended: Written<k8s.V1ContainerStateTerminated>, mask: (text: string) => string) {
   const { reason = "", exitCode, message = "", startedAt, finishedAt } = ended;

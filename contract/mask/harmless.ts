@@ -14,5 +14,9 @@ export const UNSEEN_SIGN = /(?![\t\n])\p{Cc}|\p{Default_Ignorable_Code_Point}|[\
 /** All of that. */
 export const UNSEEN = new RegExp(`${SEQUENCES.source}|${UNSEEN_SIGN.source}`, "gu");
 
+/** A text with the signs that `signs` finds written out, `\u{200b}`. */
+export const spelledOut = (text: string, signs: RegExp): string =>
+  text.replace(signs, (sign) => `\\u{${(sign.codePointAt(0) ?? 0).toString(16)}}`);
+
 /** `text` without anything that a terminal would do instead of show. */
 export const harmless = (text: string): string => text.replace(UNSEEN, "");

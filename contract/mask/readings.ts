@@ -147,10 +147,11 @@ function* decoded(run: string, kind: Kind): Generator<string | undefined> {
   }
 }
 
-/** Most bytes that one run is unpacked to. Helm's releases of this project have a fifth of it. */
-const MOST_BYTES = 1024 * 1024;
-/** Most that all runs of a text are unpacked to, one inside another too: a few signs of anybody's log may stand for a thousand times as many. */
-const MOST_IN_ALL = MOST_BYTES;
+/**
+ * Most bytes that all runs of a text are unpacked to, one inside another too: a few signs of anybody's log may stand for a thousand times as
+ * many. A Helm release of this project has a fifth of it.
+ */
+const MOST_UNPACKED = 1024 * 1024;
 /** What is left of that for the text that is looked through. */
 let unpackable = 0;
 
@@ -166,7 +167,7 @@ const pastHeader = (bytes: Buffer, start: number): number =>
  * Bytes without the compression of gzip, which may begin after others, or of zlib; the same bytes where there is none; undefined where
  * they would be more than `most`.
  */
-export function uncompressed(bytes: Buffer, most = MOST_BYTES): Buffer | undefined {
+export function uncompressed(bytes: Buffer, most: number): Buffer | undefined {
   // Of what is cut off, what there is of it is read.
   const options = { finishFlush: zlib.constants.Z_SYNC_FLUSH, maxOutputLength: Math.max(1, most) };
   const start = bytes.indexOf(GZIP);
@@ -194,9 +195,8 @@ function wholeBase64(text: string): string | undefined {
  * are too many to be looked through.
  */
 function* textsOf(packed: Buffer, layers = MOST_LAYERS): Generator<string | undefined, void> {
-  const most = Math.min(MOST_BYTES, unpackable);
-  const bytes = uncompressed(packed, most);
-  if (bytes !== packed) unpackable -= bytes?.length ?? most;
+  const bytes = uncompressed(packed, unpackable);
+  if (bytes !== packed) unpackable -= bytes?.length ?? unpackable;
   if (bytes === undefined) {
     yield undefined;
     return;
@@ -265,7 +265,7 @@ function encodes(run: string, kind: Kind, isMeant: (text: string) => boolean): b
  * @param values matches the values; global
  */
 export function placesOf(text: string, values: RegExp, depth = DEPTH): Place[] {
-  if (depth === DEPTH) unpackable = MOST_IN_ALL;
+  if (depth === DEPTH) unpackable = MOST_UNPACKED;
   const places = [...text.matchAll(values)].map(({ 0: found, index }) => ({ start: index, end: index + found.length }));
   if (depth === 0) return places;
   for (const escape of ESCAPES) {

@@ -1,12 +1,11 @@
 /** Makes text from manifests harmless in each format. */
-import { UNSEEN_SIGN } from "../../../contract/mask/harmless";
+import { spelledOut, UNSEEN_SIGN } from "../../../contract/mask/harmless";
 
 /** The same signs that are taken out of a log, and halves of characters. */
 const HIDDEN = new RegExp(`${UNSEEN_SIGN.source}|\\p{Surrogate}`, "gu");
 
 /** Control characters, and those that turn the direction of text or are not seen at all, spelt out. */
-export const visible = (text: string): string =>
-  text.replace(HIDDEN, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`);
+export const visible = (text: string): string => spelledOut(text, HIDDEN);
 
 /** Text for HTML, also between quotes. */
 export function html(text: string): string {
