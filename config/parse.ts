@@ -68,14 +68,13 @@ export function parseSettings(
       values[key] = setting.default;
       continue;
     }
-    const parsed = parseValue(setting, text);
-    const problem = parsed.problem ?? setting.check?.(parsed.value as never);
-    if (problem) problems.push(problemText(key, text, { problem, example: exampleFor(setting, text) }));
+    const { value, problem } = checkedValue(setting, text);
+    if (problem) problems.push(problemText(key, text, { problem, example: exampleFor(setting, text, value) }));
     else if (setting.secret && !isEncrypted(key))
       problems.push(
         `${key}: is in plain text in the stack's configuration; allowed: encrypted; for example pulumi config set --secret ${key}`,
       );
-    else values[key] = parsed.value;
+    else values[key] = value;
   }
   // Rules between settings speak of values that are valid on their own.
   if (problems.length > 0) throw new ConfigError(problems);
@@ -94,16 +93,18 @@ function unknownKey(key: string): string {
   return `${key}: unknown key${hint ? `; ${hint}` : ""} (see docs/configuration.md)`;
 }
 
+/** A value of its kind, undefined where the text is of another, and what is wrong with it. */
+function checkedValue(setting: Setting<unknown>, text: string): { value?: unknown; problem?: string } {
+  const { value, problem } = parseValue(setting, text);
+  return { value, problem: problem ?? setting.check?.(value as never) };
+}
+
 /** What would do in the place of a value that is refused, where it can be made of that one. */
-function exampleFor(setting: Setting<unknown>, text: string): string | undefined {
-  const { problem, value } = parseValue(setting, text);
-  const suggested = problem === undefined ? setting.suggest?.(value as never) : undefined;
+function exampleFor(setting: Setting<unknown>, text: string, value: unknown): string | undefined {
+  const suggested = value === undefined ? undefined : setting.suggest?.(value as never);
   // What is not to be shown is not to be shown in another spelling.
   if (suggested !== undefined || isHidden(setting, text)) return suggested;
-  return meantBy(text, (other) => {
-    const read = parseValue(setting, other);
-    return read.problem === undefined && setting.check?.(read.value as never) === undefined;
-  });
+  return meantBy(text, (other) => checkedValue(setting, other).problem === undefined);
 }
 
 function parseValue(setting: Setting<unknown>, text: string): { value?: unknown; problem?: string } {

@@ -1,5 +1,6 @@
 /** Environment of the deployed pods, and the Secrets and ConfigMaps that it comes from. */
 import { LOCATIONS } from "../../contract/facts";
+import { secretTexts } from "../../contract/kubernetes/api";
 import { USERS_FILE, usersIn } from "../../contract/nats/users";
 import { knownSecrets } from "../../contract/mask";
 import { answer, type Cluster } from "./kubernetes";
@@ -100,12 +101,7 @@ async function readData(
 ): Promise<Record<string, string> | undefined> {
   if (kind === "ConfigMap") return (await cluster.read("configmaps", { namespace, name }))?.data;
   const found = await cluster.read("secrets", { namespace, name });
-  return (
-    found &&
-    Object.fromEntries(
-      Object.entries(found.data ?? {}).map(([key, value]) => [key, Buffer.from(value, "base64").toString("utf8")]),
-    )
-  );
+  return found && secretTexts(found.data);
 }
 
 /**
@@ -148,11 +144,7 @@ export async function deployedSecrets(cluster: Cluster, namespaces: readonly str
         // Helm's own are large, and say what the cluster has anyway.
         const secrets = await cluster.list("secrets", namespace, { fieldSelector: "type!=helm.sh/release.v1" });
         return secrets.flatMap(({ data }) => {
-          const entries = Object.entries(data ?? {}).map(([key, value]) => [
-            key,
-            Buffer.from(value, "base64").toString("utf8"),
-          ]);
-          const content = Object.fromEntries(entries) as Record<string, string>;
+          const content = secretTexts(data);
           const logins = usersIn(content[USERS_FILE] ?? "") ?? [];
           return [...knownSecrets(content).map(secretPart), ...logins.map(({ password }) => password)];
         });

@@ -268,10 +268,14 @@ export async function readSecret(
   );
   if (!answer) return undefined;
   const { data } = jsonOf<{ data?: Record<string, string> | null }>(config, resource, answer.body);
-  return Object.fromEntries(
+  return secretTexts(data);
+}
+
+/** What a Secret's `data` holds, as text; nothing where it has none. */
+export const secretTexts = (data: Readonly<Record<string, string>> | null | undefined): Record<string, string> =>
+  Object.fromEntries(
     Object.entries(data ?? {}).map(([key, value]) => [key, Buffer.from(value, "base64").toString("utf8")]),
   );
-}
 
 /** Who the API server notes as the owner of what is applied. */
 const FIELD_MANAGER = "noetl-nats";
