@@ -23,6 +23,7 @@ const clientsOfThisRun = (): Clients | undefined =>
 export function inlineProgram(program: PulumiFn): PulumiFn {
   const log = require("@pulumi/pulumi/log") as { debug: () => Promise<void> };
   log.debug = () => Promise.resolve();
+  withoutStacks();
   let before: Clients | undefined;
   return () => {
     before?.monitor?.close();
@@ -30,4 +31,26 @@ export function inlineProgram(program: PulumiFn): PulumiFn {
     before = clientsOfThisRun();
     return program();
   };
+}
+
+/** As the SDK has it, without the text of a stack for each promise, which it shows with `PULUMI_DEBUG_PROMISE_LEAKS` alone. */
+function withoutStacks(): void {
+  const debuggable = require("@pulumi/pulumi/runtime/debuggable") as {
+    debuggablePromise: { (...promise: unknown[]): unknown; withoutStacks?: true };
+    readonly debugPromiseLeaks: boolean;
+  };
+  const { debuggablePromise, debugPromiseLeaks } = debuggable;
+  if (debugPromiseLeaks || debuggablePromise.withoutStacks) return;
+  debuggable.debuggablePromise = Object.assign(
+    (...promise: unknown[]) => {
+      const limit = Error.stackTraceLimit;
+      Error.stackTraceLimit = 0;
+      try {
+        return debuggablePromise(...promise);
+      } finally {
+        Error.stackTraceLimit = limit;
+      }
+    },
+    { withoutStacks: true as const },
+  );
 }

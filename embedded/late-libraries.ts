@@ -7,7 +7,14 @@
 import Module from "node:module";
 
 /** As the SDK asks for them. */
-const LIBRARIES = ["@npmcli/arborist", "normalize-package-data", "../../typescript-shim", "./typescript-shim"];
+const LIBRARIES = [
+  "@npmcli/arborist",
+  "normalize-package-data",
+  "../../typescript-shim",
+  "./typescript-shim",
+  // Loaded for what it does: from then on every text of an error's stack is looked up in maps of sources, also where nobody reads it.
+  "source-map-support/register",
+];
 
 type Load = (this: unknown, request: string, ...more: unknown[]) => unknown;
 const loader = Module as unknown as { _load: Load };

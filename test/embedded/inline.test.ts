@@ -23,13 +23,20 @@ afterAll(async () => {
 });
 
 describe("a program that one process runs again", () => {
-  it("has no client left that dials the engine of its run before, and sends no lines for debugging", async () => {
+  it("has no client left that dials the engine of its run before, and sends no lines for debugging, nor keeps stacks for it", async () => {
+    const kept: (string | undefined)[] = [];
     const runs: { monitor: Client; engine: Client }[] = [];
     const program = inlineProgram(() => {
+      const debuggable = require("@pulumi/pulumi/runtime/debuggable") as {
+        debuggablePromise(promise: Promise<void>, context: string): Promise<void>;
+      };
       const { asyncLocalStorage } = globalThis as unknown as {
         asyncLocalStorage: { getStore(): { settings: (typeof runs)[number] } };
       };
       runs.push(asyncLocalStorage.getStore().settings);
+      const promise: Promise<void> & { _debugStackTrace?: string } = Promise.resolve();
+      void debuggable.debuggablePromise(promise, "of the program");
+      kept.push(promise._debugStackTrace);
       return Promise.resolve({});
     });
     const stack = await LocalWorkspace.createStack(
@@ -44,6 +51,9 @@ describe("a program that one process runs again", () => {
     const severities: (string | undefined)[] = [];
     await stack.preview({ onEvent: ({ diagnosticEvent }) => void severities.push(diagnosticEvent?.severity) });
     expect(severities).not.toContain("debug");
+    expect(kept).toHaveLength(2);
+    expect(kept.join("")).not.toContain(" at ");
+    expect(new Error("of the program").stack).toContain("\n    at ");
     expect(states().slice(0, 2)).toEqual([connectivityState.SHUTDOWN, connectivityState.SHUTDOWN]);
   });
 });

@@ -55,3 +55,25 @@ it("libraries that the SDK loads at its start are loaded when they are used, and
   });
   expect(JSON.parse(said)).toEqual({ before: [false, false, false], after: ["/tmp", true, true], text: true });
 });
+
+it("a dynamic provider has the stacks of its errors as Node writes them: nothing looks them up in maps of sources", () => {
+  const files = [
+    "@pulumi/pulumi/cmd/dynamic-provider",
+    path.join(projectRoot(), "dist", "embedded", "late-libraries.js"),
+  ];
+  const mapped = (before: string[]): string =>
+    execFileSync(
+      process.execPath,
+      [
+        ...before.flatMap((file) => ["--require", file]),
+        "-e",
+        // It begins to serve once it is loaded, and is ended here before.
+        `require(${JSON.stringify(files[0])}); process.stdout.write(String(/source.?map/i.test(Error.prepareStackTrace)), () => process.exit());`,
+        "as-a-program",
+        "127.0.0.1:1",
+      ],
+      { encoding: "utf8", cwd: projectRoot(), timeout: 60_000, stdio: ["ignore", "pipe", "ignore"] },
+    );
+  expect(mapped([])).toBe("true");
+  expect(mapped(files.slice(1))).toBe("false");
+});
