@@ -84,7 +84,9 @@ async function bundleGuard() {
   const { rolldown } = await import("rolldown");
   const { gzipSync } = await import("fflate");
   const external = [/^@kubernetes\//, "yaml"];
-  const ofClusters = ["kubernetes/api.js", "nats/port-forward.js"].map((file) => path.join(dist, "contract", file));
+  const ofClusters = ["kubernetes/api.js", "kubernetes/objects.js", "nats/port-forward.js"].map((file) =>
+    path.join(dist, "contract", file),
+  );
   const withoutClusters = {
     name: "without-clusters",
     load: (id) => (ofClusters.includes(id) ? "module.exports = {};" : null),

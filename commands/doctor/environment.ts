@@ -1,6 +1,6 @@
 /** Environment of the deployed pods, and the Secrets and ConfigMaps that it comes from. */
 import { LOCATIONS } from "../../contract/facts";
-import { secretTexts } from "../../contract/kubernetes/api";
+import { secretTexts } from "../../contract/kubernetes/objects";
 import { USERS_FILE, usersIn } from "../../contract/nats/users";
 import { knownSecrets } from "../../contract/mask";
 import { answer, type Cluster } from "./kubernetes";

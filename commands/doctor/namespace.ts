@@ -1,7 +1,8 @@
 /** What is in a namespace: pods with their logs, workloads, claims, Helm releases, warnings. */
 import type * as k8s from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import { LOCATIONS } from "../../contract/facts";
-import { answer, type Cluster, type Kinds, type Written } from "./kubernetes";
+import type { Kinds, Written } from "../../contract/kubernetes/objects";
+import { answer, type Cluster } from "./kubernetes";
 import type {
   ClaimFacts,
   ContainerFacts,
@@ -48,7 +49,10 @@ export async function readNamespace(
   const full = detail === "full";
   /** What may be missing without making the rest useless. */
   const unread: string[] = [];
-  const optional = async <K extends keyof Kinds>(kind: K, selected?: Record<string, string>): Promise<Kinds[K][]> => {
+  const optional = async <K extends keyof Kinds>(
+    kind: K,
+    selected?: Record<string, string>,
+  ): Promise<readonly Kinds[K][]> => {
     const found = await answer(() => cluster.list(kind, namespace, selected));
     if (!found.ok) unread.push(found.message);
     return found.ok ? found.value : [];

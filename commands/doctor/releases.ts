@@ -1,7 +1,7 @@
 import { gunzipSync } from "node:zlib";
 import type * as k8s from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import type { ReleaseFacts } from "./evidence";
-import type { Written } from "./kubernetes";
+import type { Written } from "../../contract/kubernetes/objects";
 
 /**
  * Picks the Secrets in which Helm 3 keeps the revisions of `releases` (storage driver `secret`, its default). Revisions that

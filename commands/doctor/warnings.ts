@@ -1,6 +1,6 @@
 /** What the cluster's controllers and kubelets complain of, as text. */
 import type { CoreV1Event } from "@kubernetes/client-node" with { "resolution-mode": "import" };
-import type { Written } from "./kubernetes";
+import type { Written } from "../../contract/kubernetes/objects";
 import { harmless } from "./text";
 
 export const words = (...parts: readonly (string | undefined)[]): string => parts.filter(Boolean).join(": ");

@@ -1,7 +1,7 @@
 /** What the pods of NATS and NoETL tell about a stream that is gone: who restarted, and whether somebody will make it again. */
-import type { V1Pod } from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import { sentenceCase } from "../wording";
-import { clusterAccess, listPods, readLog } from "./api";
+import { clusterAccess } from "./api";
+import { listObjects, type Pod, readPreviousLog } from "./objects";
 import { within, type Deadline } from "../deadline";
 import { ConnectError } from "../errors";
 import { isServersConnection, type ContractInputs } from "../inputs";
@@ -12,7 +12,7 @@ import type { PodFacts, Pods } from "./pod-facts";
 const ofDeployment = (name: string, deployment: string): boolean =>
   new RegExp(`^${deployment}-[a-z0-9]+-[a-z0-9]+$`).test(name);
 
-export function podFacts(pod: V1Pod): PodFacts {
+export function podFacts(pod: Pod): PodFacts {
   const statuses = pod.status?.containerStatuses ?? [];
   // Beside the server of NATS stands what reloads its configuration.
   const first = statuses.find(({ name }) => name === "nats") ?? statuses[0];
@@ -22,7 +22,7 @@ export function podFacts(pod: V1Pod): PodFacts {
   return {
     name: pod.metadata?.name ?? "",
     ready: isReady && pod.metadata?.deletionTimestamp === undefined,
-    started: started === undefined ? undefined : String(started),
+    started,
     container: first ? first.name : undefined,
     restarts: first?.restartCount ?? 0,
     ended: terminated ? endOf(terminated) : undefined,
@@ -41,20 +41,20 @@ export async function podsOf(inputs: ContractInputs, deadline: Deadline): Promis
     const access = await clusterAccess(connection);
     const list = (namespace: string) =>
       within(deadline.step(), `the Kubernetes API to list the pods of namespace ${namespace}`, (signal) =>
-        listPods(access, namespace, signal),
+        listObjects(access, { kind: "pods", namespace }, signal),
       );
     const [nats, workers] = await Promise.all([list(connection.namespace), list(noetl.namespace)]);
     const deployments = [noetl.serverDeployment, noetl.workerDeployment];
     const { service, pod } = connection;
-    const sorted = (pods: readonly V1Pod[], mine: (name: string) => boolean): PodFacts[] =>
+    const sorted = (pods: readonly Pod[], mine: (name: string) => boolean): PodFacts[] =>
       pods
         .map(podFacts)
         .filter(({ name }) => mine(name))
         .sort((a, b) => a.name.localeCompare(b.name));
     return {
       // The chart's StatefulSet has the name of its Service.
-      nats: sorted(nats.pods, (name) => name === pod || new RegExp(`^${service}-\\d+$`).test(name)),
-      noetl: sorted(workers.pods, (name) => deployments.some((deployment) => ofDeployment(name, deployment))),
+      nats: sorted(nats.items, (name) => name === pod || new RegExp(`^${service}-\\d+$`).test(name)),
+      noetl: sorted(workers.items, (name) => deployments.some((deployment) => ofDeployment(name, deployment))),
       now: workers.now,
     };
   } catch (error) {
@@ -74,7 +74,7 @@ export async function previousLog(
   try {
     const access = await clusterAccess(connection);
     return await within(deadline.step(), `the Kubernetes API to give the log of pod ${pod}`, (signal) =>
-      readLog(access, { namespace: noetl.namespace, pod, container }, signal),
+      readPreviousLog(access, { namespace: noetl.namespace, name: pod, container }, signal),
     );
   } catch (error) {
     if (error instanceof ConnectError) return undefined;

@@ -1,13 +1,12 @@
 /** NATS through the Kubernetes API: the pod behind a Service, and a byte stream to its client port. */
 import * as https from "node:https";
 import { Duplex, PassThrough, Writable } from "node:stream";
-import type { KubeConfig, V1Pod, V1PodList, V1Service } from "@kubernetes/client-node" with {
-  "resolution-mode": "import",
-};
+import type { KubeConfig } from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import { ConnectError } from "../errors";
 import type { ClusterConnection } from "../inputs";
 import { type ClusterAccess } from "../kubernetes/kubeconfig";
-import { requestOptions, unreachable, refused, type Resource, apiAnswer, jsonOf } from "../kubernetes/api";
+import { requestOptions, unreachable, refused } from "../kubernetes/api";
+import { type Kinds, listObjects, type Pod, readObject } from "../kubernetes/objects";
 
 /** What is used of a port-forward's WebSocket; the client library's own type for it needs a package of types. */
 interface ForwardSocket {
@@ -15,24 +14,14 @@ interface ForwardSocket {
   terminate(): void;
 }
 
-/** One GET from the API server; undefined where there is no such object. */
-async function apiGet<T extends object>(
-  config: ClusterAccess,
-  resource: Resource,
-  signal: AbortSignal,
-): Promise<T | undefined> {
-  const answer = await apiAnswer(config, resource, signal);
-  return answer && jsonOf<T>(config, resource, answer.body);
-}
-
-const isReady = (pod: V1Pod): boolean =>
+const isReady = (pod: Pod): boolean =>
   pod.metadata?.deletionTimestamp === undefined &&
   (pod.status?.conditions ?? []).some(({ type, status }) => type === "Ready" && status === "True");
 
-const nameOf = (pod: V1Pod): string => pod.metadata?.name ?? "";
+const nameOf = (pod: Pod): string => pod.metadata?.name ?? "";
 
 /** Phase of a pod, and what its containers wait for. A container's last words stay out: they may quote a setting. */
-function stateOf(pod: V1Pod): string {
+function stateOf(pod: Pod): string {
   const waiting = (pod.status?.containerStatuses ?? []).flatMap(({ name, state }) =>
     state?.waiting?.reason ? `container ${name}: ${state.waiting.reason}` : [],
   );
@@ -73,10 +62,8 @@ async function onePod(
   config: ClusterAccess,
   { namespace, pod }: { namespace: string; pod: string },
   signal: AbortSignal,
-): Promise<V1Pod> {
-  const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/pods/${encodeURIComponent(pod)}`;
-  const resource = { path, what: `read pod ${namespace}/${pod}`, needs: "get on pods" };
-  const found = await apiGet<V1Pod>(config, resource, signal);
+): Promise<Pod> {
+  const found = await readObject(config, { kind: "pods", namespace, name: pod }, signal);
   if (!found) throw new ConnectError("no-pod", `there is no pod ${namespace}/${pod}`);
   return found;
 }
@@ -85,32 +72,15 @@ async function podsBehind(
   config: ClusterAccess,
   { namespace, service: name }: ClusterConnection,
   signal: AbortSignal,
-): Promise<{ candidates: readonly V1Pod[]; service: V1Service }> {
-  const base = `/api/v1/namespaces/${encodeURIComponent(namespace)}`;
-  const service = await apiGet<V1Service>(
-    config,
-    {
-      path: `${base}/services/${encodeURIComponent(name)}`,
-      what: `read Service ${namespace}/${name}`,
-      needs: "get on services",
-    },
-    signal,
-  );
+): Promise<{ candidates: readonly Pod[]; service: Kinds["services"] }> {
+  const service = await readObject(config, { kind: "services", namespace, name }, signal);
   if (!service) throw new ConnectError("no-pod", `there is no Service ${namespace}/${name}: is NATS deployed there?`);
   const selector = Object.entries(service.spec?.selector ?? {}).map(([key, value]) => `${key}=${value}`);
   if (selector.length === 0) {
     throw new ConnectError("no-pod", `Service ${namespace}/${name} selects no pods: set connection.pod`);
   }
-  const list = await apiGet<V1PodList>(
-    config,
-    {
-      path: `${base}/pods?labelSelector=${encodeURIComponent(selector.join(","))}`,
-      what: `list the pods of namespace ${namespace}`,
-      needs: "list on pods",
-    },
-    signal,
-  );
-  const candidates = list?.items ?? [];
+  const query = { labelSelector: selector.join(",") };
+  const { items: candidates } = await listObjects(config, { kind: "pods", namespace, query }, signal);
   if (candidates.length === 0) {
     throw new ConnectError("no-pod", `there is no pod behind Service ${namespace}/${name} (${selector.join(", ")})`);
   }
@@ -118,7 +88,7 @@ async function podsBehind(
 }
 
 /** The pod's port behind one of a Service, whose target may be a number or a name; else the same number. */
-function podPort(port: number, service: V1Service | undefined, pod: V1Pod): number {
+function podPort(port: number, service: Kinds["services"] | undefined, pod: Pod): number {
   const target: unknown = service?.spec?.ports?.find((each) => each.port === port)?.targetPort;
   if (typeof target === "number") return target;
   const ports = (pod.spec?.containers ?? []).flatMap((container) => container.ports ?? []);

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { ensureContract, withDefaults } from "../../contract";
 import { patience } from "../../components/stream-contract/provider";
 import { hindrances, lastSentence, lastWords, memoryStreams, preflight } from "../../contract/preflight";
-import { wholeLines } from "../../contract/kubernetes/api";
+import { wholeLines } from "../../contract/kubernetes/objects";
 import type { Pods } from "../../contract/kubernetes/pod-facts";
 import { lossWords, podFacts, startsFor } from "../../contract/kubernetes/pods";
 import {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { CommandError } from "../../shared/exit";
-import type { Cluster, Named } from "../kubernetes";
+import type { Named } from "../../../contract/kubernetes/objects";
+import type { Cluster } from "../kubernetes";
 
 /** The annotation that `kubectl rollout restart` sets. */
 const RESTARTED_AT = "kubectl.kubernetes.io/restartedAt";

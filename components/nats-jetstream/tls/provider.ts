@@ -9,7 +9,8 @@
 import { isDeepStrictEqual } from "node:util";
 import type * as pulumi from "@pulumi/pulumi";
 import { Deadline, inSeconds } from "../../../contract/deadline";
-import { applySecret, clusterAccess, readSecret } from "../../../contract/kubernetes/api";
+import { clusterAccess } from "../../../contract/kubernetes/api";
+import { applySecret, readSecret } from "../../../contract/kubernetes/objects";
 import type { ClusterAccess } from "../../../contract/kubernetes/kubeconfig";
 import { kubectlTo } from "../../../contract/kubernetes/kubectl";
 import {

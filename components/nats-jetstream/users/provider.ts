@@ -13,7 +13,8 @@ import { unknownValue } from "@pulumi/pulumi/runtime/rpc";
 import { Deadline, inSeconds, within } from "../../../contract/deadline";
 import { ConnectError } from "../../../contract/errors";
 import { asServersAre, withDefaults } from "../../../contract/inputs";
-import { applySecret, clusterAccess, listPods, readSecret } from "../../../contract/kubernetes/api";
+import { clusterAccess } from "../../../contract/kubernetes/api";
+import { applySecret, listObjects, readSecret } from "../../../contract/kubernetes/objects";
 import type { ClusterAccess } from "../../../contract/kubernetes/kubeconfig";
 import { openSession } from "../../../contract/nats/connect";
 import { credential } from "../../../contract/validate";
@@ -183,9 +184,9 @@ interface Waiting {
 async function reached(inputs: UsersInputs, { access, logins, deadline }: Waiting): Promise<void> {
   for (;;) {
     const pods = await within(deadline.step(), `the Kubernetes API to list the pods of ${inputs.namespace}`, (signal) =>
-      listPods(access, inputs.namespace, signal),
+      listObjects(access, { kind: "pods", namespace: inputs.namespace }, signal),
     );
-    const servers = serversToAsk(pods.pods, inputs.secretName);
+    const servers = serversToAsk(pods.items, inputs.secretName);
     const answers = await Promise.all(
       servers.flatMap((pod) => logins.map((login) => answerOf(inputs, { pod, login, deadline }))),
     );

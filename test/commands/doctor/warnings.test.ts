@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Kinds } from "../../../commands/doctor/kubernetes";
+import type { Kinds } from "../../../contract/kubernetes/objects";
 import { failedProbes, warningsOf } from "../../../commands/doctor/warnings";
 
 type CoreV1Event = Kinds["events"];
