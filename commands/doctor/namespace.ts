@@ -80,7 +80,7 @@ export async function readNamespace(
       ...sets.map(statefulSetFacts),
       ...jobs.map((each) => jobFacts(each, mask)),
     ].sort((a, b) => (a.name < b.name ? -1 : 1)),
-    ...(services.ok ? { services: services.value.flatMap((each) => serviceFacts(each, alive)) } : {}),
+    services: services.ok ? services.value.flatMap((each) => serviceFacts(each, alive)) : undefined,
     claims: claims.map(claimFacts),
     releases: releasesOf(secrets, Date.now(), mask),
     warnings: warningsOf(events, mask),
@@ -153,8 +153,8 @@ async function podFacts(
               },
             }
           : {}),
-        ...(each.state?.running?.startedAt ? { since: timeOf(each.state.running.startedAt) } : {}),
-        ...(ended ? { ended: endFacts(ended, mask) } : {}),
+        since: each.state?.running?.startedAt ? timeOf(each.state.running.startedAt) : undefined,
+        ended: ended ? endFacts(ended, mask) : undefined,
         ...(wants ? await logsOf(cluster, { pod, status: each }, mask) : { log: [] }),
       };
     }),
@@ -164,10 +164,10 @@ async function podFacts(
     owner: ownerOf(pod),
     phase: status?.phase ?? "Unknown",
     ready: isReady(pod),
-    ...(scheduled?.status === "False" ? { unscheduled: said(scheduled, mask) } : {}),
+    unscheduled: scheduled?.status === "False" ? said(scheduled, mask) : undefined,
     claims: (spec?.volumes ?? []).flatMap(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? []),
     ageSeconds: ageOf(metadata?.creationTimestamp),
-    ...(templateOf(pod) === undefined ? {} : { template: templateOf(pod) }),
+    template: templateOf(pod),
     containers,
   };
 }
@@ -236,8 +236,8 @@ function deploymentFacts({ metadata, spec, status }: Written<k8s.V1Deployment>, 
     wanted: spec?.replicas ?? 1,
     ready: status?.readyReplicas ?? 0,
     ...rolloutOf({ metadata, status, gaveUp: gaveUp && said(gaveUp, mask) }),
-    ...(spec?.paused ? { paused: true } : {}),
-    ...(failed ? { trouble: said(failed, mask) } : {}),
+    paused: spec?.paused ? true : undefined,
+    trouble: failed ? said(failed, mask) : undefined,
   };
 }
 
@@ -263,7 +263,7 @@ function statefulSetFacts({ metadata, spec, status }: Written<k8s.V1StatefulSet>
     wanted: spec?.replicas ?? 1,
     ready: status?.readyReplicas ?? 0,
     ...rolloutOf({ metadata, status }),
-    ...(claimed ? { volume: volumeOf(claimed) } : {}),
+    volume: claimed ? volumeOf(claimed) : undefined,
   };
 }
 
@@ -280,7 +280,7 @@ function jobFacts({ metadata, spec, status }: Written<k8s.V1Job>, mask: Mask): W
     ...placeOf(metadata),
     wanted: spec?.completions ?? 1,
     ready: status?.succeeded ?? 0,
-    ...(failed ? { trouble: said(failed, mask) } : {}),
+    trouble: failed ? said(failed, mask) : undefined,
   };
 }
 
@@ -320,7 +320,7 @@ function claimFacts({ metadata, spec, status }: Written<k8s.V1PersistentVolumeCl
   return {
     ...placeOf(metadata),
     phase: status?.phase ?? "Unknown",
-    ...(metadata?.deletionTimestamp === undefined ? {} : { removed: true }),
+    removed: metadata?.deletionTimestamp === undefined ? undefined : true,
     ...volumeOf(spec ?? {}),
   };
 }

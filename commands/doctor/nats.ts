@@ -51,7 +51,7 @@ export async function readNats(inputs: ContractInputs, slowness: Slowness, works
       server: session.server,
       serverVersion: session.serverVersion,
       ...timeOf(observed.stream),
-      ...(observed.stream ? { stream: streamFacts(observed.stream) } : {}),
+      stream: observed.stream ? streamFacts(observed.stream) : undefined,
       consumers: consumers.map(consumerFacts),
       buckets: Object.entries(observed.buckets ?? {}).map(([name, info]) => ({
         name,
@@ -104,7 +104,7 @@ function checkFacts(
     ...check,
     about: rule.about,
     why: rule.why,
-    ...(rule.effect === undefined ? {} : { effect: rule.effect }),
+    effect: rule.effect,
     ...(!check.ok && fix.action === "advise" ? { advice: fix.advice, ofUsers: fix.ofUsers } : {}),
     repairable,
   };

@@ -104,7 +104,7 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
   return {
     stack,
     settings,
-    ...(configProblem === undefined ? {} : { configProblem }),
+    configProblem,
     cluster,
     namespaces: {
       ...(settings.deployNats ? { nats: natsNamespace } : {}),
@@ -117,10 +117,10 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
       connection: wayToNats(settings, { cluster: { ...cluster, ...command }, namespace: natsNamespace, tls, ca }),
       user,
       port,
-      ...(password === undefined ? {} : { password }),
-      ...(logins === undefined ? {} : { logins }),
-      ...(host === undefined ? {} : { host }),
-      ...(tls ? { tls } : {}),
+      password,
+      logins,
+      host,
+      tls,
     },
     ...rememberedIn(outputs.contract),
     missingOutputs: expected.filter((name) => outputs[name] === undefined || outputs[name] === null),
