@@ -64,6 +64,7 @@ const NEEDS = {
   contract: [
     "test/bench/**/*.test.ts",
     "test/commands/doctor/repair/**/*.test.ts",
+    "test/commands/doctor/store.test.ts",
     "test/commands/nats/**/*.test.ts",
     "test/components/nats-jetstream/{rotation,routes,store-owner,tls,tls-cluster}.test.ts",
     "test/components/stream-contract/**/*.test.ts",

@@ -17,6 +17,7 @@ import type {
 } from "./evidence";
 import { failures, unasked } from "./diagnosis/failing";
 import { lostServices } from "./diagnosis/services";
+import { unwritten } from "./diagnosis/store";
 import type { ExitName } from "../shared/exit";
 import { lockStream } from "./repair/lock";
 import { clock } from "./text";
@@ -76,7 +77,11 @@ export function exitOf({ lines }: Checklist): ExitName {
   return lines.some(({ status }) => status === "unknown") ? "unknown" : "ok";
 }
 
-function podLines({ namespaces: { nats }, guarded }: Evidence): Line[] {
+function podLines(evidence: Evidence): Line[] {
+  const {
+    namespaces: { nats },
+    guarded,
+  } = evidence;
   const section = "NATS pods";
   if (nats === undefined) return [];
   if (!nats.ok) return [{ section, item: "pods", status: "unknown", found: nats.message }];
@@ -114,6 +119,12 @@ function podLines({ namespaces: { nats }, guarded }: Evidence): Line[] {
       item: pod.name,
       status: pod.ready || pod.phase === "Succeeded" ? "ok" : "wrong",
       found: describePod(pod),
+    })),
+    ...unwritten(evidence).map(({ pod, stream, why }): Line => ({
+      section,
+      item: pod.name,
+      status: "wrong",
+      found: `cannot write to its disk, and stores nothing for stream ${stream}: ${why}`,
     })),
     ...lacking,
   ];

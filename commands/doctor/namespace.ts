@@ -88,8 +88,12 @@ export async function readNamespace(
   };
 }
 
-/** Whose failed publishes and fetches show in their logs alone: their pods stay ready. */
-const SPEAKERS: readonly string[] = [LOCATIONS.noetl.serverDeployment, LOCATIONS.noetl.workerDeployment];
+/** Whose failed publishes and fetches, and whose failing disk, show in their logs alone: their pods stay ready. */
+const SPEAKERS: readonly string[] = [
+  LOCATIONS.noetl.serverDeployment,
+  LOCATIONS.noetl.workerDeployment,
+  LOCATIONS.nats.service,
+];
 
 function podsToLog(pods: readonly Written<k8s.V1Pod>[]): Written<k8s.V1Pod>[] {
   const byOwner = new Map<string, Written<k8s.V1Pod>[]>();

@@ -81,6 +81,7 @@ export const FINDINGS = {
   "nats-connection-lost": "NoETL has given up its connection to NATS, and its pods stay ready",
   "consumer-limit": "a limit of NATS is below the commands that the workers want in flight",
   "store-full": "JetStream's store is full, or reserved by other streams",
+  "store-unwritable": "NATS cannot write to its disk: what is published on streams of files is not stored",
   "stream-full": "the stream has reached a limit and refuses new commands",
   "other-noetl-line": "an image is of a line of NoETL that speaks no NATS",
   "image-module": "an image lacks a part of NoETL",

@@ -26,6 +26,7 @@ import { repairs } from "./repairs";
 import { cluster, configuration, forbidden, natsConnection } from "./reach";
 import { schemaJob } from "./schema";
 import { services } from "./services";
+import { unwritableStore } from "./store";
 import { absent, newCluster, paused, refusedPods, shortApplications, shortInfrastructure } from "./workloads";
 
 export {
@@ -71,6 +72,7 @@ const RULES: readonly DiagnosisRule[] = [
   shortInfrastructure,
   natsConnection,
   services,
+  unwritableStore,
   certificateEnds,
   repairs,
   lineWithoutNats,

@@ -15,6 +15,7 @@ export type LogMeaning =
   | "consumer-limit"
   | "consumers-full"
   | "store-full"
+  | "store-unwritable"
   | "stream-full"
   | "subject-taken"
   | "nats-closed"
@@ -45,6 +46,12 @@ const LOG_SIGNS: readonly LogSign[] = [
   {
     id: "store-full",
     pattern: /err_code=100(23|28|47)\b|insufficient (resources|memory|storage)|resource limits exceeded/i,
+  },
+  // The code is that of every message that was not stored; what the system says of a file or a disk tells this one apart.
+  {
+    id: "store-unwritable",
+    pattern:
+      /err_code=10077\b.*(no space left|quota exceeded|read-only file system|input\/output error|permission denied|no such file|too many open files|\.blk\b)/i,
   },
   { id: "stream-full", pattern: /err_code=10077\b|maximum (messages|bytes)( per subject)? exceeded/i },
   { id: "subject-taken", pattern: /err_code=10065\b|subjects overlap with an existing stream/i },

@@ -8,6 +8,7 @@ import { quoted } from "../text";
 import { run, say, type FindingId, type Step } from "./finding";
 import type { LogMeaning } from "./logs";
 import { setAndUpdate } from "./update";
+import { largerVolume } from "./volumes";
 
 /** Why NoETL cannot work, as its own words tell it. */
 export interface Reason {
@@ -94,12 +95,27 @@ export const REASONS: Partial<Record<LogMeaning, Reason>> = {
   "store-full": {
     id: "store-full",
     title: (_who) => "JetStream's store is full, or reserved by other streams: NATS refuses what NoETL stores",
-    remedy: (evidence) => [
+    remedy: (evidence, line) => [
       say("See what fills or reserves it (`max_bytes`), and remove what is not needed:"),
       run(`${natsCommand(evidence)} stream report`),
       ...(evidence.namespaces.nats === undefined
         ? [say("Or raise the limit of the account or the server.")]
-        : [say(`Or give it more memory. ${LOST_WITH_RESTART}`), ...setAndUpdate(evidence, largerNatsStore(evidence))]),
+        : /err_code=10047\b|insufficient storage/i.test(line)
+          ? [say("Or give the streams of files more room."), ...largerVolume(evidence)]
+          : [
+              say(`Or give it more memory. ${LOST_WITH_RESTART}`),
+              ...setAndUpdate(evidence, largerNatsStore(evidence)),
+            ]),
+    ],
+  },
+  "store-unwritable": {
+    id: "store-unwritable",
+    title: (_who) => "NATS cannot write to its disk, and refuses what NoETL publishes",
+    remedy: () => [
+      say(
+        "The words above are those of the system that NATS' server runs on. Where the disk is full, make room or enlarge it;",
+      ),
+      say("a server from release 2.15 on writes again after a restart only."),
     ],
   },
   "stream-full": {

@@ -1,4 +1,5 @@
 import { GKE_STORAGE_CLASS } from "../../../contract/defaults";
+import { LOCATIONS } from "../../../contract/facts";
 import { quantityBytes } from "../../../contract/validate";
 import type { Evidence, VolumeTerms } from "../evidence";
 import { quoted } from "../text";
@@ -16,7 +17,7 @@ const FIXED = /StatefulSet\.apps "([^"]+)" is invalid: spec: Forbidden: updates 
 export function fixedVolumes(evidence: Evidence, namespace: string, description: string): Step[] | undefined {
   const set = FIXED.exec(description)?.[1];
   if (set === undefined) return undefined;
-  const { kubectl, namespaces, natsVolume: wanted } = evidence;
+  const { namespaces, natsVolume: wanted } = evidence;
   const found = Object.values(namespaces).find((each) => each.ok && each.value.name === namespace);
   const facts = found?.ok ? found.value : undefined;
   const present = facts?.workloads.find(({ name }) => name === set)?.volume ?? {};
@@ -28,14 +29,41 @@ export function fixedVolumes(evidence: Evidence, namespace: string, description:
       ...setAndUpdate(evidence, { [wanted.sizeSetting]: present.size }),
     ];
   }
-  const claims = facts?.claims.filter(({ name }) => name.includes(`-${set}-`)) ?? [{ name: "CLAIM", phase: "Bound" }];
-  const patch = `-p '{"spec":{"resources":{"requests":{"storage":"${wanted.size}"}}}}'`;
   return [
     say(
       "The size of its volumes stands in the StatefulSet and cannot be changed there. " +
         (present.size === undefined ? "Give " : `Set ${wanted.sizeSetting} to ${present.size} again, or give `) +
         "every claim the new one, which its StorageClass must allow, and recreate the StatefulSet; its pods go on:",
     ),
+    ...grown(evidence, { namespace, set, size: wanted.size }),
+    update(evidence),
+  ];
+}
+
+/** Volumes of NATS of twice the size. */
+export function largerVolume(evidence: Evidence): Step[] {
+  const { size, sizeSetting } = evidence.natsVolume;
+  const { nats } = evidence.namespaces;
+  const namespace = nats?.ok ? nats.value.name : LOCATIONS.nats.namespace;
+  const larger = `${((quantityBytes(size) ?? 0) * 2) / 1024 ** 2}Mi`;
+  return [
+    say("Volumes of twice the size, which their StorageClass must allow; the pods go on meanwhile:"),
+    ...grown(evidence, { namespace, set: LOCATIONS.nats.service, size: larger }),
+    ...setAndUpdate(evidence, { [sizeSetting]: larger }),
+  ];
+}
+
+/** Gives every claim of a StatefulSet another size, and takes the StatefulSet away so that the next update makes it with that size. */
+export function grown(
+  { kubectl, namespaces }: Evidence,
+  { namespace, set, size }: { readonly namespace: string; readonly set: string; readonly size: string },
+): Step[] {
+  const found = Object.values(namespaces).find((each) => each.ok && each.value.name === namespace);
+  const claims = (found?.ok ? found.value.claims.filter(({ name }) => name.includes(`-${set}-`)) : undefined) ?? [
+    { name: "CLAIM", phase: "Bound" },
+  ];
+  const patch = `-p '{"spec":{"resources":{"requests":{"storage":"${size}"}}}}'`;
+  return [
     ...claims.map(({ name, phase }) =>
       run(
         phase === "Bound"
@@ -45,7 +73,6 @@ export function fixedVolumes(evidence: Evidence, namespace: string, description:
       ),
     ),
     run(`${kubectl} -n ${namespace} delete statefulset ${quoted(set)} --cascade=orphan`),
-    update(evidence),
   ];
 }
 

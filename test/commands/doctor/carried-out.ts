@@ -103,6 +103,7 @@ export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
   "nats-connection-lost": as("no-consumer"),
   "consumer-limit": as("workers-full"),
   "store-full": by([E2E, "restarts NoETL after NATS, which loses the stream"]),
+  "store-unwritable": by(VOLUMES, [`${LIVE}/remedies.ts`, "restarts NATS that could not write, after which it does"]),
   "stream-full": by([`${LIVE}/remedies.ts`, "lets a full stream discard its oldest messages"]),
   "other-noetl-line": by(IMAGES),
   "image-module": by(IMAGES),
@@ -128,5 +129,6 @@ export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
 /** Whether a command of a remedy only shows something. */
 export const onlyShows = (command: string): boolean =>
   /^kubectl .*(get|describe|logs|top|cluster-info|auth whoami|port-forward)( |$)/.test(command) ||
+  /^kubectl .* exec \S+ -c nats -- (df|du) /.test(command) ||
   /^npm run verify /.test(command) ||
   /^nats .*server report /.test(command);

@@ -153,10 +153,15 @@ function kubectl(all: readonly string[]): string[] {
   if (words[0] !== "exec") return against(KUBECTL, "kubectl", words);
   const within = words.slice(inner + 1);
   return [
-    ...(inner === 2 && /^deploy\/[a-z0-9-]+$/.test(words[1] ?? "")
+    ...(/^exec (deploy\/[a-z0-9-]+|[a-z0-9-]+ -c nats) $/.test(`${words.slice(0, inner).join(" ")} `)
       ? []
       : [`exec names no workload: ${words.join(" ")}`]),
-    ...(within[0] === "nats" ? against(NATS, "nats", within.slice(1)) : [`exec runs ${within[0]}`]),
+    // What is in nats-server's own image beside the server.
+    ...(/^(df|du -d \d) \/data$/.test(within.join(" "))
+      ? []
+      : within[0] === "nats"
+        ? against(NATS, "nats", within.slice(1))
+        : [`exec runs ${within[0]}`]),
   ];
 }
 

@@ -122,6 +122,14 @@ const elsewhere = (): Evidence["namespaces"] => {
   const { nats: _nats, ...others } = healthy().namespaces;
   return others;
 };
+/** What a server of NATS wrote so many seconds ago. */
+const natsWrote = (line: string, secondsAgo: number, more: Partial<Evidence> = {}): Evidence =>
+  inPart("nats", { pods: [saidAgo(pod("nats-0", "nats", { namespace: "nats" }), secondsAgo, line)] }, more);
+const FULL_DISK =
+  "[ERR] JetStream failed to store a msg on stream '$G > NOETL_COMMANDS': write /data/jetstream/$G/streams/NOETL_COMMANDS/msgs/1.blk: " +
+  "no space left on device";
+const BROKEN_DISK =
+  "[ERR] JetStream failed to store a msg on stream 'A > OTHER': write /data/1.blk: input/output error";
 const WORK_QUEUE = "description='consumer must be deliver all on workqueue stream'";
 const NO_RESPONSE = "Failed to publish command: nats: no response from stream";
 const consumerSays = (changes: Partial<NatsFacts["consumers"][number]>): Evidence => {
@@ -1370,6 +1378,16 @@ const CASES: readonly Case[] = [
       ],
       ["store-full", "code=503 err_code=10047 description='insufficient storage resources available'", "stream report"],
       [
+        "store-full",
+        "code=503 err_code=10047 description='insufficient storage resources available'",
+        "natsJetstreamFileSize 10240Mi",
+      ],
+      [
+        "store-unwritable",
+        "code=503 err_code=10077 description='write /data/jetstream/1.blk: no space left on device'",
+        "Where the disk is full",
+      ],
+      [
         "stream-full",
         "nats: APIError: code=503 err_code=10077 description='maximum messages exceeded'",
         "--discard old",
@@ -1392,6 +1410,34 @@ const CASES: readonly Case[] = [
     but: "a worker that crashes of something else",
     misses: { ...noetl(SERVER, crashingWorker("start", "bye")), nats: { ok: true, value: nats({}, null) } },
   })),
+  {
+    id: "store-unwritable",
+    yields: natsWrote(FULL_DISK, 60, { nats: { ok: true, value: storedAt(NOW - 120_000) } }),
+    says: "delete pod nats-0",
+    but: "a server that has stored a command since",
+    misses: natsWrote(FULL_DISK, 60, { nats: { ok: true, value: storedAt(NOW - 30_000) } }),
+  },
+  {
+    id: "store-unwritable",
+    yields: natsWrote(FULL_DISK, DAY / 1000, {
+      nats: {
+        ok: true,
+        value: withStream({ created: new Date(NOW - 3 * DAY).toISOString(), lastMessageAt: NOW - 2 * DAY }),
+      },
+    }),
+    says: "pulumi config set natsJetstreamFileSize 10240Mi",
+    but: "one whose stream was made after it",
+    misses: natsWrote(FULL_DISK, 60, {
+      nats: { ok: true, value: withStream({ created: new Date(NOW).toISOString() }) },
+    }),
+  },
+  {
+    id: "store-unwritable",
+    yields: natsWrote(BROKEN_DISK, 300),
+    says: "stored for stream OTHER",
+    but: "one that failed an hour ago",
+    misses: natsWrote(BROKEN_DISK, 3600),
+  },
   {
     id: "other-noetl-line",
     yields: healthy({ serverHealth: { ok: true, value: '{"status":"ok","nats":"removed"}' } }),

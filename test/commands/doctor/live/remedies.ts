@@ -1,3 +1,5 @@
+import * as fs from "node:fs";
+import * as path from "node:path";
 import { AckPolicy, DeliverPolicy, DiscardPolicy, RetentionPolicy, StorageType } from "nats";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { REASONS } from "../../../../commands/doctor/diagnosis/reasons";
@@ -8,9 +10,11 @@ import type { Diagnosis } from "../../../../commands/doctor/diagnosis";
 import type { Intent } from "../../../../commands/doctor/repair";
 import { announceLost, deployedNoetl } from "../../../../commands/doctor/repair/announce";
 import { contractInputs } from "../../../../commands/doctor/target";
+import { volumesFolder } from "../../../../embedded/cluster/places";
 import { until } from "../../../support/nats";
+import { onlyShows } from "../carried-out";
 import { commandsOf, Shell } from "./shell";
-import { Deployment, diagnosed, findingOf } from "./support";
+import { Deployment, diagnosed, findingOf, verified } from "./support";
 
 // What a finding tells to run, run as it stands there, and the finding gone after it.
 
@@ -24,6 +28,15 @@ beforeAll(async () => {
 });
 afterAll(() => shell?.close());
 beforeEach(() => deployment.settled());
+
+/** The folders on NATS' volumes that have a stream's messages. */
+function filesOf({ dir }: Deployment, stream: string): string[] {
+  const volumes = volumesFolder(path.join(dir, "cluster"));
+  const found = fs.readdirSync(volumes, { recursive: true, encoding: "utf8" });
+  return found
+    .filter((each) => each.endsWith(path.join("streams", stream, "msgs")))
+    .map((each) => path.join(volumes, each));
+}
 
 const nothingIsLeft = () =>
   diagnosed(deployment.target, "that nothing is wrong any more", ({ findings }) => findings.length === 0);
@@ -149,6 +162,38 @@ describe("a remedy, run as it stands", () => {
       const { config } = await manager.streams.info(STREAM.name);
       expect(config).toMatchObject({ discard: "old", max_msgs: -1, max_bytes: -1 });
     });
+    await nothingIsLeft();
+  });
+
+  it("restarts NATS that could not write, after which it does", async () => {
+    const OTHER = "UNWRITABLE";
+    const publish = (text: Uint8Array) =>
+      deployment.withManager((_, connection) => connection.jetstream().publish(OTHER, text, { timeout: 5_000 }));
+    await deployment.withManager((manager) =>
+      manager.streams.add({ name: OTHER, subjects: [OTHER], storage: StorageType.File }),
+    );
+    const folders = filesOf(deployment, OTHER);
+    expect(folders).toHaveLength(1);
+    for (const messages of folders) fs.rmSync(messages, { recursive: true });
+    // Until the first file is full, and another one cannot be made.
+    await expect(
+      (async () => {
+        for (let count = 0; count < 20; count++) await publish(new Uint8Array(900_000));
+      })(),
+    ).rejects.toThrow();
+    const diagnosis = await diagnosed(deployment.target, "the disk", (each) =>
+      Boolean(findingOf(each, "store-unwritable")),
+    );
+    const finding = findingOf(diagnosis, "store-unwritable");
+    expect(finding?.title).toBe(`NATS cannot write to its disk: nothing more is stored for stream ${OTHER}`);
+    expect((await verified(deployment.target)).lines.filter(({ found }) => found.includes(OTHER))).toMatchObject([
+      { section: "NATS pods", status: "wrong" },
+    ]);
+    await shell.runAll(commandsOf(finding).filter((command) => !onlyShows(command)));
+    await until("NATS to write", () => publish(new Uint8Array(1)).catch(() => undefined));
+    await deployment.withManager((manager) => manager.streams.delete(OTHER));
+    // What was in memory went with the server, and here is no guard.
+    await deployment.restart(SERVER, WORKER);
     await nothingIsLeft();
   });
 
