@@ -43,13 +43,18 @@ export function usersIn(text: string): Login[] | undefined {
 }
 
 /**
- * The users while pods move from one login to the next: those that are declared, and whoever is let in today. nats-server
- * refuses a file with two users of one name, so that a declared one takes the place of its namesake.
+ * The users while pods move from one login to the next: those that are declared, those that the last run declared, which pods log in
+ * with, and whoever is let in today. nats-server refuses a file with two users of one name, so that the first of these takes the
+ * place of its namesakes: a login that somebody changed or removed by hand is as its pods have it.
  */
-export const admitted = (live: readonly Login[], declared: readonly Login[]): Login[] => [
-  ...declared,
-  ...without(live, declared),
-];
+export const admitted = (
+  live: readonly Login[],
+  declared: readonly Login[],
+  before: readonly Login[] = [],
+): Login[] => {
+  const known = [...declared, ...without(before, declared)];
+  return [...known, ...without(live, known)];
+};
 
 /** Those of `logins` whose name none of `others` has. */
 export const without = (logins: readonly Login[], others: readonly Login[]): Login[] =>
@@ -72,28 +77,37 @@ export interface Naming {
  * never given twice, however many changes were interrupted.
  *
  * @param before What the last login got; empty where there was none.
- * @param asked The user and its password; `named` says what another one than the first is called.
+ * @param asked The user and its password; `named` says what another one than the first is called, `past` which names others have had.
  * @param taken Names of other users.
  */
 export function nameLogin(
   before: Partial<Naming>,
-  asked: Pick<Naming, "base" | "password"> & { readonly named?: (base: string, number: number) => string },
+  asked: Pick<Naming, "base" | "password"> & {
+    readonly named?: (base: string, number: number) => string;
+    readonly past?: readonly string[];
+  },
   taken: readonly string[] = [],
 ): Naming {
-  const { base, password, named = (user: string, number: number) => `${user}-${number}` } = asked;
+  const { base, password, named, past = [] } = asked;
   const { numbers = {}, user } = before;
   if (user !== undefined && before.base === base && before.password === password && !taken.includes(user)) {
     return { base, password, user, numbers };
   }
-  const name = (of: string, number: number): string => (number === 1 ? of : named(of, number));
   // Whoever asks for `noetl-2` by that name, and later for another password of `noetl`, may have pods with either.
-  const given = Object.entries(numbers).flatMap(([of, last]) =>
-    Array.from({ length: last }, (_, at) => name(of, at + 1)),
-  );
+  const used = [...taken, ...past, ...namesGiven(numbers, named)];
   let number = (numbers[base] ?? 0) + 1;
-  while (taken.includes(name(base, number)) || given.includes(name(base, number))) number++;
-  return { base, password, user: name(base, number), numbers: { ...numbers, [base]: number } };
+  while (used.includes(numberedName(base, number, named))) number++;
+  return { base, password, user: numberedName(base, number, named), numbers: { ...numbers, [base]: number } };
 }
+
+const numberedName = (base: string, number: number, named = (of: string, at: number) => `${of}-${at}`): string =>
+  number === 1 ? base : named(base, number);
+
+/** All names that a login has had. */
+export const namesGiven = (numbers: Naming["numbers"], named?: (base: string, number: number) => string): string[] =>
+  Object.entries(numbers).flatMap(([base, last]) =>
+    Array.from({ length: last }, (_, at) => numberedName(base, at + 1, named)),
+  );
 
 /** What differs between a file and what it should hold, without a password; empty where nothing does. */
 export function differencesOf(text: string | undefined, declared: readonly Login[], further: "allowed" | "refused") {

@@ -23,6 +23,7 @@ import {
   differencesOf,
   type Login,
   nameLogin,
+  namesGiven,
   type Naming,
   USERS_FILE,
   usersIn,
@@ -62,11 +63,12 @@ const INPUTS = ["step", "namespace", "secretName", "extraUsers", "kubeconfig", "
 export function check(olds: object, news: object): pulumi.dynamic.CheckResult<UsersInputs> {
   const { user, password, extraUsers = [] } = news as Login & { extraUsers?: readonly ExtraUser[] };
   const plain = given(INPUTS, news);
-  const asked = { base: user, password };
   const named = namesOf(olds, listed(extraUsers), user);
+  const past = Object.values(named).flatMap(({ numbers }) => namesGiven(numbers));
+  const asked = { base: user, password };
   const names = listed(extraUsers).flatMap(({ user: base }) => [base, ...(named[base] ? [named[base].user] : [])]);
   // The login that `retire` is given has its name from `admit`.
-  const naming = plain.step === "retire" ? { ...asked, user, numbers: {} } : nameLogin(olds, asked, names);
+  const naming = plain.step === "retire" ? { ...asked, user, numbers: {} } : nameLogin(olds, { ...asked, past }, names);
   const inputs = {
     ...plain,
     extraUsers,
@@ -88,7 +90,7 @@ const listed = (users: readonly ExtraUser[] | string): readonly ExtraUser[] => (
 
 /** The names of the users whose names change with their passwords, one after the other. */
 function namesOf(olds: object, users: readonly ExtraUser[], main: string): NonNullable<UsersInputs["named"]> {
-  const { extraUsers: before = [], named = {} } = olds as Partial<UsersInputs>;
+  const { extraUsers: before = [], named = {}, numbers: mains = {} } = olds as Partial<UsersInputs>;
   const taken = [main, ...users.map(({ user }) => user)];
   const names: Record<string, Pick<Naming, "user" | "numbers">> = {};
   for (const { user: base, password, rotates } of users) {
@@ -97,7 +99,10 @@ function namesOf(olds: object, users: readonly ExtraUser[], main: string): NonNu
     // Whose user goes and comes back never gets a name again that an old pod may still use.
     const last = { ...named[base], ...(old === undefined ? {} : { base, password: old.password }) };
     const others = taken.filter((each) => each !== base);
-    const { user, numbers } = nameLogin(last, { base, password }, others);
+    const past = [mains, ...Object.entries(named).map(([of, each]) => (of === base ? {} : each.numbers))].flatMap(
+      (each) => namesGiven(each),
+    );
+    const { user, numbers } = nameLogin(last, { base, password, past }, others);
     names[base] = { user, numbers };
     taken.push(user);
   }
@@ -105,7 +110,7 @@ function namesOf(olds: object, users: readonly ExtraUser[], main: string): NonNu
 }
 
 /** The users that are to be there in the end. */
-function declaredIn({ user, password, extraUsers, named }: UsersInputs): Login[] {
+export function declaredIn({ user, password, extraUsers, named }: UsersInputs): Login[] {
   const others = listed(extraUsers).map(({ rotates, user: base, ...rest }): Login => ({
     user: rotates ? (named?.[base]?.user ?? base) : base,
     ...rest,
@@ -155,7 +160,7 @@ export async function read(id: string, properties: object): Promise<pulumi.dynam
 /**
  * Writes the step's users, and waits until every server has them.
  *
- * @param before Whom the last run let in, for a Secret that is gone or that nobody can read: servers still have what it held.
+ * @param before Whom the last run declared: pods log in with that, whatever has become of the Secret.
  * @throws ConnectError where the cluster cannot be asked, Error with what was waited for at the deadline.
  */
 async function write(inputs: UsersInputs, before: readonly Login[]): Promise<void> {
@@ -165,13 +170,17 @@ async function write(inputs: UsersInputs, before: readonly Login[]): Promise<voi
   const text = (await readSecret(access, { namespace, name, seconds: deadline.step() / 1000 }))?.[USERS_FILE];
   const live = (text === undefined ? undefined : usersIn(text)) ?? before;
   const declared = declaredIn(inputs);
-  const wanted = step === "admit" ? admitted(live, declared) : declared;
+  const wanted = step === "admit" ? admitted(live, declared, before) : declared;
   if (usersText(wanted) !== text) {
     await applySecret(access, { namespace, name, data: { [USERS_FILE]: usersText(wanted) } }, deadline.step() / 1000);
   }
-  const logins = step === "admit" ? declared : without(live, wanted);
+  const logins = step === "admit" ? declared : goneOf(declared, live, before);
   if (logins.length > 0) await reached(inputs, { access, logins, deadline });
 }
+
+/** Who must be refused in the end. Of whom the last run let in, one that was killed may have written what no server has read. */
+export const goneOf = (declared: readonly Login[], live: readonly Login[], before: readonly Login[]): Login[] =>
+  without([...live, ...without(before, live)], declared);
 
 interface Waiting {
   readonly access: ClusterAccess;

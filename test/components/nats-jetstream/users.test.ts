@@ -12,7 +12,7 @@ import {
   usersText,
   without,
 } from "../../../contract/nats/users";
-import { check, update, type UsersInputs } from "../../../components/nats-jetstream/users/provider";
+import { check, declaredIn, goneOf, update, type UsersInputs } from "../../../components/nats-jetstream/users/provider";
 import { serversToAsk, waitingWords } from "../../../components/nats-jetstream/users/servers";
 
 const permissions = { publish: ["$JS.API.>"], subscribe: { allow: ["_INBOX.>"] } };
@@ -102,36 +102,48 @@ describe("the name of a login", () => {
     expect(names(noetl("a"), noetl("b"), second)).toEqual(["noetl", "noetl-2", "noetl-2-2"]);
   });
 
-  it("lets every pod in, however often a change of all users is killed and another one begun", () => {
+  it("lets every pod in, however often a change is killed, another one begun, or the Secret edited by hand", () => {
     const roles = ["noetl-server", "noetl-worker", "noetl-gateway"];
     const update = fc.record({
       password: fc.integer({ min: 0, max: 3 }),
       revision: fc.integer({ min: 0, max: 3 }),
-      user: fc.constantFrom("noetl", "bob", "noetl-2"),
+      user: fc.constantFrom("noetl", "bob", "noetl-2", "noetl-worker", "noetl-worker-2"),
+      /** Whether each part has a user of its own, which none may be natsUser then. */
+      isEach: fc.boolean(),
       /** Steps that are done: the Secret, the engine's state, a part after the other, the end. */
       done: fc.integer({ min: 0, max: 7 }),
     });
-    const killed = (updates: readonly { password: number; revision: number; user: string; done: number }[]) => {
+    type Update = typeof update extends fc.Arbitrary<infer T> ? T : never;
+    const killed = (updates: readonly Update[], edited: boolean) => {
       let state: object = {};
-      let secret: Login[] = [];
+      let [secret, before]: Login[][] = [[], []];
       const pods = new Map<string, Login>();
-      for (const { password, revision, user, done } of updates) {
-        const extraUsers = roles.map((role) => ({ user: role, password: `r${revision}`, rotates: true }));
+      for (const [at, { password, revision, user: wanted, isEach, done }] of updates.entries()) {
+        const user = isEach && roles.includes(wanted) ? "noetl" : wanted;
+        const extraUsers = (isEach ? roles : []).map((role) => ({
+          user: role,
+          password: `r${revision}`,
+          rotates: true,
+        }));
         const asked = { step: "admit", user, password: `p${password}`, extraUsers, namespace: "n", secretName: "s" };
         const inputs = check(state, asked).inputs as UsersInputs;
-        const declared = [
-          inputs,
-          ...extraUsers.map((each) => ({ ...each, user: inputs.named?.[each.user]?.user ?? "" })),
-        ];
-        const logins = declared.map((each): Login => ({ user: each.user, password: each.password }));
-        if (done > 0) secret = admitted(secret, logins);
-        if (done > 1) state = inputs;
-        for (const [index, login] of logins.entries()) if (done > 2 + index) pods.set(roles[index - 1] ?? "", login);
+        const logins = declaredIn(inputs);
+        const [main = { user: "", password: "" }, ...others] = logins;
+        // By hand somebody locks everybody out whom the last update has left.
+        const isEdited = edited && at === updates.length - 1;
+        if (isEdited) secret = secret.slice(1).map((login) => ({ ...login, password: "by-hand" }));
+        if (done > 0) secret = admitted(secret, logins, before);
+        if (done > 1) [state, before] = [inputs, logins];
+        for (const [index, role] of ["noetl", ...roles].entries()) {
+          if (done > 2 + index) pods.set(role, (index === 0 ? undefined : others[index - 1]) ?? main);
+        }
         if (done > 6) secret = logins;
+        if (isEdited && (done === 0 || updates[at - 1]?.done !== 7)) return;
         for (const login of pods.values()) expect(secret).toContainEqual(login);
       }
     };
-    fc.assert(fc.property(fc.array(update, { minLength: 1, maxLength: 9 }), killed), { numRuns: 300, seed: 14 });
+    const updates = fc.array(update, { minLength: 1, maxLength: 9 });
+    fc.assert(fc.property(updates, fc.boolean(), killed), { numRuns: 1_000, seed: 14 });
   });
 
   it("is never that of another user", () => {
@@ -183,6 +195,14 @@ describe("the name of a login", () => {
   });
 });
 
+describe("the logins that every server must refuse in the end", () => {
+  it("are those that the file lets in, and those of the last update, which may have been killed after it wrote the file", () => {
+    expect(goneOf([second, guard], [second, guard, first], [first, guard])).toEqual([first]);
+    expect(goneOf([second, guard], [second, guard], [first, guard])).toEqual([first]);
+    expect(goneOf([second, guard], [second, guard], [second, guard])).toEqual([]);
+  });
+});
+
 describe("the servers that must have read the file", () => {
   const pod = (name: string, ready: boolean, secret = "nats-users") => ({
     metadata: { name },
@@ -225,7 +245,7 @@ describe("the servers that must have read the file", () => {
   });
 });
 
-describe("a Secret that cannot be read any more", () => {
+describe("a Secret that is not as the last update left it", () => {
   const cleanups: (() => void)[] = [];
   afterEach(() => cleanups.splice(0).forEach((cleanup) => cleanup()));
 
@@ -269,6 +289,8 @@ describe("a Secret that cannot be read any more", () => {
     ["empty", ""],
     ["gone", undefined],
     ["written by hand", "users: [ {user: noetl, password: first} ]"],
+    ["with another password", usersText([{ ...first, password: "by-hand" }, guard])],
+    ["without its user", usersText([guard])],
   ])("%s: whoever was let in last stays while pods move to a new password", async (_what, text) => {
     const { kubeconfig, text: written } = await secretOf(text);
     const before = check({}, { ...guarded, kubeconfig }).inputs as UsersInputs;
