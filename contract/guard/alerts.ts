@@ -99,16 +99,35 @@ const OF_METRICS: readonly Alert[] = [
   },
 ];
 
+/** Which guard it is, of clusters that share a Prometheus. */
+const WHOSE = "cluster, namespace, job";
+
+/**
+ * It does not answer; it does, now and then, since its pod starts again and again; its target is gone, with its pod, that was there
+ * within the day before; or there has never been one.
+ */
+const down = (job: string): string => {
+  const up = `up{job="${job}"}`;
+  const most = (expr: string): string => `max by(${WHOSE}) (${expr})`;
+  return [
+    `${most(up)} == 0`,
+    `or on(${WHOSE}) ${most(`avg_over_time(${up}[15m])`)} < 0.5`,
+    `or on(${WHOSE}) ${most(`resets(noetl_contract_looks_total{job="${job}"}[30m])`)} >= 3`,
+    `or on(${WHOSE}) (${most(`max_over_time(${up}[1d])`)} unless on(${WHOSE}) ${up})`,
+    `or on(job) absent(${up})`,
+  ].join(" ");
+};
+
 /** @param job The value of the label `job` of the guard's metrics: namespace and name of the PodMonitor. */
 export const alerts = (job: string): readonly Alert[] => [
   ...OF_METRICS,
   {
     alert: "NoetlGuardDown",
-    expr: `absent(up{job="${job}"} == 1)`,
+    expr: down(job),
     for: "5m",
     severity: "warning",
     finding: "pods-missing",
-    summary: "nobody watches the stream contract",
+    summary: "the guard is away, or starts again and again: nobody watches the stream contract",
   },
 ];
 

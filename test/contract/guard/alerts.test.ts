@@ -182,8 +182,51 @@ const CASES: readonly Case[] = [
     fires: 8,
     labels: LABELS,
   },
-  { alert: "NoetlGuardDown", series: { [up]: "1 1 0x20" }, quiet: 5, fires: 12 },
-  { alert: "NoetlGuardDown", series: { [up]: "1 1 _x30" }, quiet: 5, fires: 20 },
+  { alert: "NoetlGuardDown", series: { [up]: "1 1 0x20" }, quiet: 5, fires: 8, labels: LABELS },
+  { alert: "NoetlGuardDown", series: { [up]: "1 1 _x30" }, quiet: 5, fires: 20, labels: LABELS },
+  // There has never been one.
+  { alert: "NoetlGuardDown", series: { 'up{job="other"}': "1x30" }, quiet: 3, fires: 8, labels: LABELS },
+  {
+    // It answers for a moment after each start, and Kubernetes waits longer each time.
+    alert: "NoetlGuardDown",
+    series: { [up]: "1x20 0 1 0 0 1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1 0 0 0 0 1" },
+    quiet: [20, 24],
+    fires: 44,
+    labels: LABELS,
+  },
+  {
+    // It answers whenever it is asked, and has just started each time.
+    alert: "NoetlGuardDown",
+    series: {
+      [up]: "1x80",
+      [`noetl_contract_looks_total{job="${JOB}"}`]: "10+4x10 0+4x6 0+4x6 0+4x6 0+4x6 0+4x60",
+    },
+    quiet: [10, 22, 75],
+    fires: 40,
+    labels: LABELS,
+  },
+  {
+    // A node that restarts, a guard that is replaced, and its first start.
+    alert: "NoetlGuardDown",
+    series: {
+      [`up{job="${JOB}",pod="a"}`]: "_ 0 1x20 0 0 0 1x10 stale",
+      [`up{job="${JOB}",pod="b"}`]: "_x34 1x30",
+      [`noetl_contract_looks_total{job="${JOB}",pod="a"}`]: "0+4x21 _x3 0+4x10 stale",
+      [`noetl_contract_looks_total{job="${JOB}",pod="b"}`]: "_x34 0+4x30",
+    },
+    quiet: [3, 10, 24, 26, 30, 36, 45, 60],
+  },
+  {
+    // Of two clusters whose metrics come to the same place, the guard of one is gone.
+    alert: "NoetlGuardDown",
+    series: {
+      [`up{job="${JOB}",cluster="one"}`]: "1x60",
+      [`up{job="${JOB}",cluster="two"}`]: "1x20 stale",
+    },
+    quiet: 22,
+    fires: 30,
+    labels: { ...LABELS, cluster: "two" },
+  },
 ];
 
 describe("the alerts", () => {
