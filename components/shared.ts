@@ -104,6 +104,39 @@ export interface NamespaceArgs {
   policies: readonly NamespacePolicy[] | undefined;
 }
 
+/** A namespace that a program makes, and where: another provider's may be another cluster. */
+interface Claim {
+  readonly namespace: string;
+  readonly provider: pulumi.ProviderResource | undefined;
+  /** The resource. */
+  readonly name: string;
+}
+
+/** Of each program, by its stack: one process may run several. */
+const claims = new WeakMap<pulumi.Resource, Claim[]>();
+
+/**
+ * The namespace, for one resource of a program alone: Kubernetes refuses the second, which a preview does not ask it for.
+ *
+ * @throws pulumi.ResourceError where another one makes it.
+ */
+function claimed(known: string, name: string, parent: pulumi.Resource | undefined): string {
+  const stack = pulumi.runtime.getStackResource();
+  if (stack === undefined) return known;
+  const own = { namespace: known, name, provider: parent?.getProvider("kubernetes:core/v1:Namespace") };
+  const others = claims.get(stack) ?? [];
+  const other = others.find((each) => each.namespace === known && each.provider === own.provider);
+  if (other !== undefined && other.name !== name) {
+    throw new pulumi.ResourceError(
+      `namespace is ${JSON.stringify(known)}, which ${other.name} makes, too; allowed: one of its own for each component of a ` +
+        `cluster; for example ${known}-2`,
+      parent,
+    );
+  }
+  claims.set(stack, [...others, own]);
+  return known;
+}
+
 /**
  * A namespace whose pods must meet a Pod Security level; the API server enforces it. Returns its name. Whatever is put into it by that
  * name waits for its NetworkPolicies, and is gone before them: no pod runs without.
@@ -119,7 +152,8 @@ export function namespace(
     "pod-security.kubernetes.io/enforce-version": POD_SECURITY_VERSION,
     "pod-security.kubernetes.io/warn": "restricted",
   };
-  const made = new k8s.core.v1.Namespace(name, { metadata: { name: called, labels } }, opts);
+  const own = derived(called, (known) => claimed(known, name, opts.parent));
+  const made = new k8s.core.v1.Namespace(name, { metadata: { name: own, labels } }, opts);
   const place = made.metadata.name;
   if (policies.length === 0) return place;
   const names = policies.map(

@@ -116,7 +116,8 @@ describe("the name of a login", () => {
     type Update = typeof update extends fc.Arbitrary<infer T> ? T : never;
     const killed = (updates: readonly Update[], edited: boolean) => {
       let state: object = {};
-      let [secret, before]: Login[][] = [[], []];
+      let secret: Login[] = [];
+      let before: Login[] = [];
       const pods = new Map<string, Login>();
       for (const [at, { password, revision, user: wanted, isEach, done }] of updates.entries()) {
         const user = isEach && roles.includes(wanted) ? "noetl" : wanted;
