@@ -27,11 +27,9 @@ describe("a namespace that two components make", () => {
     );
   });
 
-  it("is refused where components of two kinds make it,", async () => {
-    const kinds = program(() => [
-      new NatsJetStream("one", { namespace: "a" }),
-      new Postgres("two", { namespace: "a" }),
-    ]);
+  it("is refused where components of two kinds make it", () => {
+    const kinds = () =>
+      program(() => [new NatsJetStream("one", { namespace: "a" }), new Postgres("two", { namespace: "a" })]);
     expect(kinds).toThrow(/^namespace is "a", which one-namespace makes, too/);
   });
 
