@@ -322,7 +322,8 @@ export const STREAM_RULES: readonly Rule[] = [
     severity: "violation",
     effect: "withheld",
     about: "stream",
-    checks: "the stream has room for the workers' consumer (`max_consumers` of stream and account)",
+    checks:
+      "the stream has room for the workers' consumer (`max_consumers` of stream and account; nats-server 2.15: 1000 where neither is set)",
     why: "workers crash-loop with `maximum consumers limit reached`",
     remedy: "raise the limit (before nats-server 2.12 recreate the stream), or remove consumers that nobody needs",
     expected: ({ consumer }) => `room for ${consumer}`,
@@ -337,13 +338,15 @@ export const STREAM_RULES: readonly Rule[] = [
       const missing = missingConsumers(found, contract);
       return missing === 0 || limit === undefined || found.stream.state.consumer_count + missing <= limit;
     },
-    fix: ({ consumer }, found) =>
-      limited(found.stream.config.max_consumers) &&
-      found.stream.state.consumer_count >= found.stream.config.max_consumers
-        ? isOlderThan(12, found)
-          ? recreateStream()
-          : editStream({ max_consumers: -1 })
-        : { action: "advise", advice: `raise the account's limit of consumers, so that ${consumer} can be added` },
+    fix: ({ consumer }, found) => {
+      const { config, state } = found.stream;
+      if (limited(config.max_consumers) && state.consumer_count >= config.max_consumers)
+        return isOlderThan(12, found) ? recreateStream() : editStream({ max_consumers: -1 });
+      // The server's own limit is for streams that name none.
+      if (!limited(found.account && share(found.account, config.num_replicas).limits.max_consumers))
+        return editStream({ max_consumers: 2 * state.consumer_count });
+      return { action: "advise", advice: `raise the account's limit of consumers, so that ${consumer} can be added` };
+    },
   },
   {
     id: "stream-consumer-limits",
@@ -556,9 +559,13 @@ export const STREAM_RULES: readonly Rule[] = [
 const missingConsumers = ({ consumer, consumers }: Pick<Found, "consumer" | "consumers">, contract: Contract): number =>
   consumerTerms(contract).filter(({ name }) => !(consumers ? consumers[name] : consumer)).length;
 
+/** `default_max_consumers` of nats-server 2.15, for a stream whose own limit, and whose account's, is unset. */
+const SERVERS_CONSUMERS = 1000;
+
 /** How many consumers the stream may have; undefined where nothing limits them. */
-function consumerRoom({ stream: { config }, account }: Found, { expect }: Contract): number | undefined {
+function consumerRoom({ stream: { config }, account, serverVersion }: Found, { expect }: Contract): number | undefined {
   const replicas = config.num_replicas ?? expect.replicas;
   const limits = [config.max_consumers, account && share(account, replicas).limits.max_consumers].filter(limited);
-  return limits.length === 0 ? undefined : Math.min(...limits);
+  if (limits.length > 0) return Math.min(...limits);
+  return isOlderThan(15, { serverVersion }) ? undefined : SERVERS_CONSUMERS;
 }

@@ -387,6 +387,21 @@ export const BROKEN: readonly Case[] = [
     also: ["consumer-exists"],
   },
   {
+    rule: "stream-max-consumers",
+    name: "taken by a thousand others, as many as the server lets a stream have that names no limit",
+    since: 15,
+    consumer: null,
+    then: async (manager) => {
+      for (let count = 0; count < 1000; count += 100) {
+        const names = Array.from({ length: 100 }, (_, index) => `other-${count + index}`);
+        await Promise.all(names.map((durable_name) => addConsumer(manager, { durable_name })));
+      }
+    },
+    found: "1000 of 1000 consumers, all others",
+    expected: "room for noetl_worker_pool",
+    also: ["consumer-exists"],
+  },
+  {
     rule: "stream-consumer-limits",
     name: "fewer messages in flight than the worker asks for",
     since: 10,
