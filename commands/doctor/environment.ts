@@ -1,6 +1,6 @@
 /** Environment of the deployed pods, and the Secrets and ConfigMaps that it comes from. */
 import { LOCATIONS } from "../../contract/facts";
-import { secretTexts } from "../../contract/kubernetes/objects";
+import { secretBytes, secretTexts } from "../../contract/kubernetes/objects";
 import { USERS_FILE, usersIn } from "../../contract/nats/users";
 import { knownSecrets } from "../../contract/mask";
 import { answer, type Cluster } from "./kubernetes";
@@ -146,7 +146,11 @@ export async function deployedSecrets(cluster: Cluster, namespaces: readonly str
         return secrets.flatMap(({ data }) => {
           const content = secretTexts(data);
           const logins = usersIn(content[USERS_FILE] ?? "") ?? [];
-          return [...knownSecrets(content).map(secretPart), ...logins.map(({ password }) => password)];
+          return [
+            ...knownSecrets(content).map(secretPart),
+            ...secretBytes(data),
+            ...logins.map(({ password }) => password),
+          ];
         });
       }),
     ),

@@ -1,4 +1,5 @@
 /** The objects that are asked for, by kind: where the API has each, and what a role needs for it. */
+import { isUtf8 } from "node:buffer";
 import type * as k8s from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import { within } from "../deadline";
 import { ConnectError } from "../errors";
@@ -188,6 +189,10 @@ export const secretTexts = (data: Readonly<Record<string, string>> | null | unde
   Object.fromEntries(
     Object.entries(data ?? {}).map(([key, value]) => [key, Buffer.from(value, "base64").toString("utf8")]),
   );
+
+/** What a Secret's `data` holds that is no text, in base64 as it stands there: keys, most of them. */
+export const secretBytes = (data: Readonly<Record<string, string>> | null | undefined): string[] =>
+  Object.values(data ?? {}).filter((value) => !isUtf8(Buffer.from(value, "base64")));
 
 /**
  * Makes a Secret, or changes it in place.

@@ -1,9 +1,12 @@
 /** Text that others have written, such as a pod's log, made fit for a terminal. */
 
-/** Sequences that a terminal takes for commands (ECMA-48): CSI, OSC, DCS and their like, and those of two characters. */
+/**
+ * Sequences that a terminal takes for commands (ECMA-48): CSI, OSC, DCS and their like, and those of two characters. One that nothing ends
+ * goes to its line's end: the lines after it are to be read.
+ */
 const SEQUENCES =
   // eslint-disable-next-line no-control-regex
-  /\u001b(?:\[[0-?]*[ -/]*[@-~]|\][^\u0007\u001b]*(?:\u0007|\u001b\\)?|[PX^_][^\u001b]*(?:\u001b\\)?|[ -/]*[0-~])|\u009b[0-?]*[ -/]*[@-~]/u;
+  /\u001b(?:\[[0-?]{0,256}[ -/]{0,16}[@-~]|\][^\u0007\u001b\n]{0,4096}(?:\u0007|\u001b\\)?|[PX^_][^\u001b\n]{0,4096}(?:\u001b\\)?|[ -/]{0,16}[0-~])|\u009b[0-?]{0,256}[ -/]{0,16}[@-~]/u;
 
 /**
  * Characters that move the cursor, are not seen, or turn the direction of what follows; tab and line feed stay. Unicode's own list of what

@@ -4,38 +4,15 @@
  * tokens of known issuers.
  */
 import { harmless } from "./harmless";
-import { HIDDEN_WORDS, isHiddenName, isReference, KNOWN_TOKEN, PRIVATE_KEY, SHORT_NAME } from "./names";
+import { isHiddenName } from "./names";
+import { LONGEST, pieces, withoutLongLines } from "./pieces";
 import { SHOWN, UNKNOWN, type PlaceholderKind } from "./placeholders";
-import { merged, placesOf } from "./readings";
+import { merged, placesOf, type Place } from "./readings";
+import { credentialsIn, isHarmless, withoutKeys, withoutUnknown } from "./unknown";
 
 /** True where a text under this name is a credential itself: no switch, no reference to where it is kept. */
 export const isCredential = (name: string, text: string): boolean => isHiddenName(name) && !isHarmless(text);
 
-/** Inside texts: `password: x`, `"token": "x"`, `--api-key=x`. */
-const ASSIGNMENT = new RegExp(
-  // From where a name begins: a long run of letters is gone through once, not from each of them on.
-  `((?<![\\w.-])[\\w.-]*(?:${HIDDEN_WORDS})|${SHORT_NAME})(["']?[ \\t]*[:=][ \\t]*)("(?:[^"\\\\\\n]|\\\\.)*"|'[^'\\n]*'|[^\\s,;}\\]"']+)`,
-  "gi",
-);
-/** The beginning of a reference that the pattern above cuts off at a space or bracket: `${NAME`, `$(cat`, `{{`, `<<`. */
-const CUT_REFERENCE = /^(?:\$\{\w*|\$\([^)]*|<<|\{\{|%\([^)]*)$/;
-
-/** What may stand under such a name without being the credential: nothing, a switch, a reference, what is hidden already. */
-function isHarmless(text: string): boolean {
-  const bare = text.replace(/^(["'])(.*)\1$/s, "$2");
-  return bare === "" || /^(?:true|false|null|none)$/i.test(bare) || bare === SHOWN.secret || isReference(bare);
-}
-
-/**
- * The password of a URL's user part: up to the last `@` before its host. Without the scheme, which would be looked for from every
- * letter on, and of a length that a password may have: a list of URLs without logins would be gone through to its end from each of them on.
- */
-const URL_CREDENTIALS = /(:\/\/)([^\s/:@"'<>]*):([^\s@"'<>]{1,4096}(?:@[^\s@"'<>,;/]+)*)@/gi;
-const PRIVATE_KEYS = new RegExp(
-  `${PRIVATE_KEY.source}[\\s\\S]*?(?:${PRIVATE_KEY.source.replace("BEGIN", "END")}|$)`,
-  "g",
-);
-const TOKENS = new RegExp(KNOWN_TOKEN.source, "g");
 /** Entries of Secrets that hold no secret although they stand there: addresses, switches, numbers. */
 const HARMLESS = /^(true|false|\d{1,5}|[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?|https?:\/\/[^\s@]*)$/;
 /** Entries that name something, where what they hold is a name. */
@@ -55,18 +32,35 @@ const ORDINARY = new Set(
 const isDistinctive = (value: string): boolean =>
   value.trim().length >= SHORTEST_WORD && !ORDINARY.has(value) && !(value.length < SHORTEST && /^\d+$/.test(value));
 
-/** A value, and of one with many lines each line too; of a line that assigns a credential, what it assigns. */
+/** What stands at the ends of a value and is none of it for a program that reads it: blanks, a byte order mark, a zero. */
+const ENDS = /^[\s\ufeff\0]+|[\s\ufeff\0]+$/g;
+
+/** Bytes that are no text, where a value is their base64: as other programs write them. */
+function bytesOf(value: string): string[] {
+  if (!/^[A-Za-z0-9+/]{16,}={0,2}$/.test(value) || value.length > LONGEST_KEY) return [];
+  const bytes = Buffer.from(value, "base64");
+  return bytes.toString("utf8").includes("\ufffd")
+    ? [
+        value.replace(/=+$/, ""),
+        bytes.toString("base64url"),
+        bytes.toString("hex"),
+        bytes.toString("hex").toUpperCase(),
+      ]
+    : [];
+}
+/** Longest base64 that is taken for a key. */
+const LONGEST_KEY = 1_024;
+
+/** A value, of one with many lines each line, and the credentials that it consists of. */
 function partsOf(value: string): string[] {
-  if (!/[\r\n]/.test(value)) return [value];
-  const lines = value.split(/[\r\n]+/).map((line) => line.trim());
-  const assigned = lines.flatMap((line) =>
-    [...line.matchAll(ASSIGNMENT)].flatMap(([, , , given = ""]) =>
-      isHarmless(given) || CUT_REFERENCE.test(given) ? [] : [given.replace(/^(["'])(.*)\1$/s, "$2")],
-    ),
-  );
+  const bare = value.replace(ENDS, "");
+  const inner = bytesOf(bare).concat(value.length > LONGEST ? [] : credentialsIn(value));
+  const whole = [...new Set([value, bare, bare.normalize("NFKC")])];
+  if (!/[\r\n]/.test(bare)) return [...whole, ...inner];
+  const lines = bare.split(/[\r\n]+/).map((line) => line.trim());
   // `server:` or `}` is the form of a file.
   const secret = lines.filter((line) => line.length >= SHORTEST && !/^[\w."'-]*\s*[:{}[\](),]+$/.test(line));
-  return [value, ...secret, ...assigned];
+  return [...whole, ...secret, ...inner];
 }
 
 const escape = (text: string): string => text.replace(/[.*+?^${}()|[\]\\/]/g, "\\$&");
@@ -140,26 +134,27 @@ export class Masker {
 
   /** Whether a known secret stands in a text, however it is written there. */
   holdsSecret(text: string): boolean {
-    return placesOf(text, this.secret).length > 0;
+    return this.placesOf(text).length > 0;
+  }
+
+  private placesOf(value: string): Place[] {
+    return pieces(value).flatMap(({ from, text }) =>
+      placesOf(text, this.secret).map(({ start, end }) => ({ start: from + start, end: from + end })),
+    );
   }
 
   private known(value: string): string {
-    const places = merged(placesOf(value, this.secret));
+    const places = merged(this.placesOf(value));
     const rest = [0, ...places.map(({ end }) => end)].map((from, index) => value.slice(from, places[index]?.start));
     return rest.map((text) => text.replace(this.shown, (found) => this.words.get(found) ?? this.word)).join(this.word);
   }
 
   /** A text with everything secret replaced. */
   text(value: string): string {
-    return this.known(value)
-      .replace(PRIVATE_KEYS, this.word)
-      .replace(TOKENS, this.word)
-      .replace(URL_CREDENTIALS, (_all, slashes: string, user: string) => `${slashes}${user}:${this.word}@`)
-      .replace(ASSIGNMENT, (all: string, ...[name = "", between = "", given = ""]: string[]) =>
-        given === this.word || isHarmless(given) || CUT_REFERENCE.test(given) || /^existing/i.test(name)
-          ? all
-          : `${name}${between}${this.word}`,
-      );
+    const shown = withoutKeys(this.known(withoutLongLines(value, this.word)), this.word);
+    return pieces(shown, 0)
+      .map(({ text }) => withoutUnknown(text, this.word))
+      .join("");
   }
 
   /** A scalar under a name, such as a field's key or a variable's name. */

@@ -53,8 +53,19 @@ export const withoutLogins = (text: string): string =>
 export const KNOWN_TOKEN =
   /\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,}|glpat-[\w-]{20,}|npm_[A-Za-z0-9]{36}|dckr_pat_[\w-]{20,}|xox[abeprs]-[\w-]{10,}|(?:sk|rk)_live_[A-Za-z0-9]{16,}|hvs\.[\w-]{24,})|\bAGE-SECRET-KEY-1[0-9A-Z]{58}|\bhooks\.slack\.com\/services\/T\w+\/B\w+\/\w{16,}/;
 
+/** The head of a token of NATS (type JWT, algorithm ed25519-nkey): it says who somebody is, and is worth nothing without the seed. */
+const NATS_HEAD = "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ\\.";
+
+/** A web token that whoever has it may use. */
+export const WEB_TOKEN = `\\b(?!${NATS_HEAD})eyJ[\\w-]{10,}\\.eyJ[\\w-]{10,}\\.[\\w-]{10,}`;
+
+/** All of them, and seeds of NATS, Google's access tokens and its keys, which are shown to browsers on purpose in some places. */
+export const HIDDEN_TOKEN = new RegExp(
+  `${KNOWN_TOKEN.source}|${WEB_TOKEN}|\\bS[UAONCX][A-Z2-7]{56}\\b|\\bya29\\.[\\w-]{20,}|\\bAIza[\\w-]{35}`,
+);
+
 /** Private keys, of PGP too. */
-export const PRIVATE_KEY = /-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----/;
+export const PRIVATE_KEY = /-----BEGIN [A-Z0-9 ]{0,64}PRIVATE KEY(?: BLOCK)?-----/;
 
 const VARIABLE = "\\$(?:[A-Z_][A-Z0-9_]*|\\{[\\w.]+(?::?-)?\\}|\\([^()]*\\))";
 const IS_VARIABLE = new RegExp(`^(?:${VARIABLE}|<<\\s*${VARIABLE}\\s*>>)$`);

@@ -23,7 +23,7 @@ interface Escape {
   readonly pattern: RegExp;
   /** What the writing stands for; undefined where it is something else. */
   readonly read: (found: string) => string | undefined;
-  /** True for what stands in every text with more than one line: looked for in the text itself, and not inside other writings. */
+  /** True for what stands in every text with more than one line or another language: looked for in the text itself, and not inside other writings. */
   readonly isCommon?: true;
 }
 
@@ -37,10 +37,19 @@ function fromBytes(hex: string): string {
 }
 
 const inHex = (numbers: readonly string[], base: number): string =>
-  numbers.map((number) => Number.parseInt(number, base).toString(16).padStart(2, "0")).join("");
+  numbers.map((number) => (Number.parseInt(number, base) & 255).toString(16).padStart(2, "0")).join("");
 
 const CONTROLS: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", b: "\b", f: "\f" };
-const ENTITIES: Readonly<Record<string, string>> = { lt: "<", gt: ">", amp: "&", quot: '"', apos: "'", nbsp: "\u00a0" };
+/** Names of HTML for signs that everybody has on the keyboard. */
+const ENTITIES = new Map(
+  (
+    "lt < gt > amp & quot \" apos ' excl ! num # dollar $ percnt % lpar ( rpar ) ast * plus + comma , period . sol / colon : " +
+    "semi ; equals = quest ? commat @ lsqb [ lbrack [ bsol \\ rsqb ] rbrack ] hat ^ lowbar _ grave ` lcub { lbrace { " +
+    "verbar | vert | rcub } rbrace }"
+  )
+    .match(/(\S+) (\S)/g)
+    ?.map((pair) => pair.split(" ") as [string, string]),
+).set("nbsp", "\u00a0");
 
 const ESCAPES: readonly Escape[] = [
   {
@@ -51,23 +60,39 @@ const ESCAPES: readonly Escape[] = [
   {
     // Of JSON and of most languages; a shell escapes any other sign.
     pattern:
-      /(?:\\x[0-9a-fA-F]{2})+|(?:\\[0-3][0-7]{2})+|\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|u\{[0-9a-fA-F]{1,6}\}|[nrtbf]|[^A-Za-z0-9\s])/g,
+      /(?:\\x[0-9a-fA-F]{2})+|(?:\\(?:0[0-3][0-7]{2}|[0-7]{1,3}))+|\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|u\{[0-9a-fA-F]{1,6}\}|[nrtbf]|[^A-Za-z0-9\s])/g,
     read: (found) => {
       if (/^\\x/i.test(found)) return fromBytes(found.replace(/\\x/gi, ""));
       // In eights: of C, of a shell, and of git, which writes paths so.
-      if (/^\\[0-3]/.test(found)) return fromBytes(inHex(found.split("\\").slice(1), 8));
+      if (/^\\[0-7]/.test(found)) return fromBytes(inHex(found.split("\\").slice(1), 8));
       const [, digits] = /^\\u\{?([0-9a-f]+)\}?$/i.exec(found) ?? [];
       if (digits !== undefined) return codePoint(Number.parseInt(digits, 16));
       return CONTROLS[found.slice(1)] ?? found.slice(1);
     },
   },
   {
-    pattern: /&(?:#0{0,9}\d{1,7}|#x0{0,9}[0-9a-f]{1,6}|lt|gt|amp|quot|apos|nbsp);?/gi,
+    pattern: new RegExp(
+      `&(?:#0{0,9}\\d{1,7}|#x0{0,9}[0-9a-f]{1,6}|${[...ENTITIES.keys()].sort().reverse().join("|")});?`,
+      "gi",
+    ),
     read: (found) => {
       const [, name = ""] = /^&(.*?);?$/.exec(found) ?? [];
       const [, isHex, digits] = /^#(x?)([0-9a-f]+)$/i.exec(name) ?? [];
-      return digits === undefined ? ENTITIES[name.toLowerCase()] : codePoint(Number.parseInt(digits, isHex ? 16 : 10));
+      return digits === undefined
+        ? ENTITIES.get(name.toLowerCase())
+        : codePoint(Number.parseInt(digits, isHex ? 16 : 10));
     },
+  },
+  {
+    // Of mail (quoted-printable): bytes of UTF-8, and lines that go on, between two bytes of a sign too.
+    pattern: /(?:=(?:[0-9A-F]{2}|\r?\n))+/g,
+    read: (found) => fromBytes(found.replace(/[=\r\n]/g, "")),
+  },
+  {
+    // Letters in parts, wide ones, and other ways of Unicode for what a reader takes for the same.
+    pattern: /[^\0-\u02ff\u0370-\u1aff]+|\P{Cc}\p{M}+/gu,
+    read: (found) => found.normalize("NFKC"),
+    isCommon: true,
   },
   // Where a terminal or YAML has folded a text, and what is not seen between two letters: colours, marks of direction.
   { pattern: new RegExp(`\\r?\\n[ \\t]*|${UNSEEN.source}`, "gu"), read: () => "", isCommon: true },
@@ -259,6 +284,17 @@ function encodes(run: string, kind: Kind, isMeant: (text: string) => boolean): b
   return false;
 }
 
+/** Places of values that are written as they are: of those that begin in another one, too. */
+function plainPlaces(text: string, values: RegExp): Place[] {
+  const places: Place[] = [];
+  values.lastIndex = 0;
+  for (let found = values.exec(text); found; found = values.exec(text)) {
+    places.push({ start: found.index, end: found.index + found[0].length });
+    values.lastIndex = found.index + 1;
+  }
+  return places;
+}
+
 /**
  * Places of a text in which values stand, in whatever writing.
  *
@@ -266,7 +302,7 @@ function encodes(run: string, kind: Kind, isMeant: (text: string) => boolean): b
  */
 export function placesOf(text: string, values: RegExp, depth = DEPTH): Place[] {
   if (depth === DEPTH) unpackable = MOST_UNPACKED;
-  const places = [...text.matchAll(values)].map(({ 0: found, index }) => ({ start: index, end: index + found.length }));
+  const places = plainPlaces(text, values);
   if (depth === 0) return places;
   for (const escape of ESCAPES) {
     // To know the places takes much longer than to know that there are some.

@@ -86,6 +86,113 @@ describe("without knowing it, a secret is hidden", () => {
   });
 });
 
+describe("without knowing it, in the forms of other programs, a secret is hidden", () => {
+  const token = Buffer.from('{"a":"b"}').toString("base64url");
+  it.each([
+    ["of a line that was cut off", 'password="hunter2 and mo', "password=(secret)"],
+    [
+      "in JSON in JSON",
+      String.raw`"{\"password\":\"hun\\\"ter2\",\"n\":1}"`,
+      String.raw`"{\"password\":(secret),\"n\":1}"`,
+    ],
+    [
+      "with a quote inside, as Python shows it",
+      String.raw`{'password': 'hun\'ter2', 'n': 1}`,
+      "{'password': (secret), 'n': 1}",
+    ],
+    ["of an argument, in a list", "['psql', '--password', 'hunter2']", "['psql', '--password', (secret)]"],
+    ["of a pair", "('NATS_PASSWORD', 'hunter2')", "('NATS_PASSWORD', (secret))"],
+    ["of a variable, in JSON", '{"name":"DB_PASSWORD","value":"hunter2"}', '{"name":"DB_PASSWORD","value":(secret)}'],
+    ["of a variable, in YAML", "- name: DB_PASSWORD\n  value: hunter2\n", "- name: DB_PASSWORD\n  value: (secret)\n"],
+    ["of YAML in lines", "a: b\npassword: |\n  hunter2\n  x y\nc: d", "a: b\npassword: (secret)\n(secret)\nc: d"],
+    ["of SQL", "ALTER ROLE noetl PASSWORD 'hun''ter2';", "ALTER ROLE noetl PASSWORD (secret);"],
+    ["of XML", "<db-password>hunter2</db-password>", "<db-password>(secret)</db-password>"],
+    ["of a header", "authorization: Bearer hunter22hunter", "authorization: Bearer (secret)"],
+    ["of a header, in JSON", '{"Authorization":"Basic aHVudGVyMg=="}', '{"Authorization":"Basic (secret)"}'],
+    ["assigned with a colon and a sign of equality", "password := hunter2", "password := (secret)"],
+    ["of an entry", 'config["password"] = "hunter2"', 'config["password"] = (secret)'],
+    ["of a web token", `got eyJhbGciOiJIUzI1NiJ9.eyJ${token}.${token}${token} now`, "got (secret) now"],
+    ["of a seed of NATS", `seed SU${"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".repeat(2).slice(0, 56)}`, "seed (secret)"],
+  ])("%s", (_where, text, expected) => expect(blank.text(text)).toBe(expected));
+
+  it.each([
+    '"variables": ["NATS_PASSWORD", "MY_TOKEN"]',
+    '{"name": "password", "value": "$(PASSWORD)"}',
+    "url = 'password=' + quote(password)",
+    "<password>${PASSWORD}</password>",
+    "authorization: Bearer $TOKEN",
+    // Of an account: it says who that is, and lets nobody in.
+    `operator: eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJ${token}.${token}${token}`,
+  ])("and what is none stays: %s", (text) => expect(blank.text(text)).toBe(text));
+});
+
+describe("of a secret that consists of several", () => {
+  const login = Buffer.from("ada:hunter2222").toString("base64");
+  it.each([
+    ["a URL", "nats://noetl:hunter2222@nats:4222"],
+    ["a URL with signs that are written out", "postgres://noetl:hunt%65r2222@db/noetl"],
+    ["JSON on one line", '{"user":"ada","password":"hunter2222"}'],
+    ["a registry's login", `{"auths":{"ghcr.io":{"auth":"${login}"}}}`],
+    ["a connection string", "host=db user=ada password=hunter2222 dbname=noetl"],
+    ["psql's logins", "db:5432:noetl:ada:hunter2222\n"],
+    ["PgBouncer's", '"ada" "hunter2222"'],
+    ["one with blanks at its ends", " hunter2222 \n"],
+    ["one with a byte order mark and a zero", "\ufeffhunter2222\0"],
+  ])("%s, each is hidden alone", (_what, secret) =>
+    expect(new Masker([], [secret]).text("login with hunter2222 failed")).toBe("login with (secret) failed"),
+  );
+
+  it("two that overlap are hidden to the end of the second", () =>
+    expect(new Masker([], ["abcdefgh", "efghijkl"]).text("x abcdefghijkl y")).toBe("x (secret) y"));
+
+  it("a key that is no text is hidden as others write its bytes", () => {
+    const bytes = Buffer.from(Array.from({ length: 32 }, (_, index) => (index * 37 + 200) % 256));
+    const hides = new Masker([], [bytes.toString("base64")]);
+    for (const form of [bytes.toString("hex"), bytes.toString("base64url"), bytes.toString("hex").toUpperCase()])
+      expect(hides.text(`key ${form}!`)).toBe("key (secret)!");
+  });
+});
+
+describe("of texts of any size", () => {
+  const MEBIBYTE = 1024 * 1024;
+  const hides = new Masker([], [SECRET]);
+  const run: Record<string, string> = {
+    "of hex": "0",
+    "of letters": "a",
+    "of base32": "A",
+    "of a URL's user": "://aaaaaaaa",
+    "of a URL's login": "://a:@",
+    "of a key's beginning": "-----BEGIN A",
+    "of a reference of HTML": "&#0",
+    "of a value": 'password="x\\',
+    "of a token": "ghp_",
+    "of blanks": " ",
+  };
+
+  it.each(Object.entries(run))("a run %s throws nothing, and takes no longer than its length", (_what, part) => {
+    const line = part.repeat(MEBIBYTE / part.length);
+    const before = process.cpuUsage().user;
+    expect(hides.text(`${line} ${SECRET}`)).not.toContain(SECRET);
+    expect(hides.text(`${`${line}\n`.repeat(4)}${SECRET}`)).not.toContain(SECRET);
+    expect(hides.text(part.repeat((8 * MEBIBYTE) / part.length))).toBe("(secret)");
+    expect(process.cpuUsage().user - before).toBeLessThan(20_000_000);
+  });
+
+  it("what stands at the seam of two parts is hidden", () => {
+    const lines = "of a log\n".repeat(MEBIBYTE / 9);
+    for (const moved of [0, 1, 2, 3, 4, 5, 6, 7, 8])
+      expect(hides.text(`${"x".repeat(moved)}${lines}Canary-\n  Horse.42\n${lines}`)).not.toContain("Horse");
+    const key = `-----BEGIN PRIVATE KEY-----\n${"QUJD\n".repeat(MEBIBYTE / 4)}-----END PRIVATE KEY-----`;
+    expect(hides.text(`a\n${key}\nb`)).toBe("a\n(secret)\nb");
+  });
+
+  it("a control sequence that nothing ends takes its line along, and none after it", () => {
+    expect(harmless("a\u001b]0;title\nb\u001bPx\nc")).toBe("a\nb\nc");
+    for (const begin of ["\u001b[", "\u001b]", "\u001bP", "\u009b"])
+      expect(harmless(`${begin}${"1".repeat(8 * MEBIBYTE)}`).length).toBeGreaterThan(MEBIBYTE);
+  });
+});
+
 describe("what is not a secret stays", () => {
   it.each([
     "password: $NATS_PASSWORD_0",

@@ -108,6 +108,25 @@ export const FURTHER_WRITINGS: Readonly<Record<string, (text: string) => string>
   "numbers of bytes": (text) => `<Buffer> [ ${[...bytes(text)].join(", ")} ]`,
   "hex as in C": (text) => eachByte(text, (byte) => `, 0x${byte}`).slice(2),
   "octal escapes": (text) => [...bytes(text)].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join(""),
+  "octal escapes of few digits": (text) => [...bytes(text)].map((byte) => `\\${byte.toString(8)}`).join(""),
+  "octal escapes of four digits": (text) =>
+    [...bytes(text)].map((byte) => `\\0${byte.toString(8).padStart(3, "0")}`).join(""),
+  "quoted-printable": (text) =>
+    [...bytes(text)]
+      .map((byte) =>
+        /[\w ]/.test(String.fromCharCode(byte))
+          ? String.fromCharCode(byte)
+          : `=${byte.toString(16).toUpperCase().padStart(2, "0")}`,
+      )
+      .join("")
+      .replace(/^(?:=..|.){3}/, "$&=\r\n"),
+  "HTML by name": (text) =>
+    text.replace(
+      /[@+.!_]/g,
+      (sign) => `&${{ "@": "commat", "+": "plus", ".": "period", "!": "excl" }[sign] ?? "lowbar"};`,
+    ),
+  "letters in parts": (text) => text.normalize("NFD"),
+  "wide letters": (text) => text.replace(/[!-~]/g, (sign) => String.fromCharCode(sign.charCodeAt(0) - 0x21 + 0xff01)),
   "escapes of eight digits": (text) =>
     [...text].map((sign) => `\\U${(sign.codePointAt(0) ?? 0).toString(16).padStart(8, "0")}`).join(""),
   "HTML by number with zeros": (text) =>

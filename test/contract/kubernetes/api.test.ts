@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { afterEach, expect, it } from "vitest";
 import { Cluster } from "../../../commands/doctor/kubernetes";
 import { ConnectError } from "../../../contract";
+import { secretBytes } from "../../../contract/kubernetes/objects";
 import { rejection } from "../../support/nats";
 
 let server: http.Server | undefined;
@@ -78,4 +79,10 @@ it("a connection that the server has closed while it waited is no failure", asyn
     server?.closeAllConnections();
     expect(await cluster.list("pods", "nats")).toEqual([]);
   }
+});
+
+it("of a Secret, what is no text is told apart, so that its base64 is known to the mask", () => {
+  const key = Buffer.from([200, 201, 2, 3, 255, 1]).toString("base64");
+  expect(secretBytes({ key, text: Buffer.from("schön").toString("base64") })).toEqual([key]);
+  expect(secretBytes(null)).toEqual([]);
 });

@@ -1,0 +1,165 @@
+/** Credentials that nobody has to know to see what they are: by the name that they are given to, by what stands around them, by their own form. */
+import { HIDDEN_TOKEN, HIDDEN_WORDS, isHiddenName, isReference, PRIVATE_KEY, SHORT_NAME } from "./names";
+import { SHOWN } from "./placeholders";
+
+/** A name whose value is hidden. From where it begins: a long run of letters is gone through once, not from each of them on. */
+const NAME = `(?<![\\w.-])[\\w.-]*(?:${HIDDEN_WORDS})|${SHORT_NAME}`;
+/** A text in quotes, up to its line's end where none closes it: of what was cut off, too. */
+const QUOTED = `"(?:[^"\\\\\\n]|\\\\.)*"|'(?:[^'\\\\\\n]|\\\\.)*'|["'](?=[^\\s"',;)\\]}])[^\\n]*`;
+/** A text in quotes that are escaped, since they stand inside another one: a log's JSON in JSON. */
+const ESCAPED = `(\\\\+)(["'])(?:(?!(?<!\\\\)\\4\\5)[^\\n])*(?:\\4\\5)?`;
+
+/** Inside texts: `password: x`, `"token": "x"`, `--api-key=x`, `config["password"] := "x"`. */
+const ASSIGNMENT = new RegExp(
+  `(${NAME})(\\\\*["']?\\]?[ \\t]*(?:=>|:=|[:=])[ \\t]*)(${ESCAPED}|${QUOTED}|[^\\s,;}\\]"']+)`,
+  "gi",
+);
+/** The beginning of a reference that the pattern above cuts off at a space or bracket: `${NAME`, `$(cat`, `{{`, `<<`. */
+const CUT_REFERENCE = /^(?:\$\{\w*|\$\([^)]*|<<|\{\{|%\([^)]*)$/;
+
+const bared = (text: string): string => text.replace(/^(\\*["'])(.*)\1$/s, "$2");
+
+/** What may stand under such a name without being the credential: nothing, a switch, a reference, what is hidden already. */
+export function isHarmless(text: string): boolean {
+  const bare = bared(text);
+  return bare === "" || /^(?:true|false|null|none)$/i.test(bare) || bare === SHOWN.secret || isReference(bare);
+}
+
+const isGiven = (text: string): boolean => !isHarmless(text) && !CUT_REFERENCE.test(text);
+
+/** What may not stand in a login of a URL, beside the sign that ends it. */
+const LOGIN_SIGNS = /[^\s@"'<>]*/y;
+const REST = /(?:@[^\s@"'<>,;/]+)*@/y;
+/** Longest user and password of a URL that are looked at. */
+const LONGEST_LOGIN = 65_536;
+
+/** Where passwords in the user parts of URLs stand: each up to the last `@` before its host. */
+function urlPasswords(text: string): { start: number; end: number }[] {
+  const found: { start: number; end: number }[] = [];
+  // A list of URLs without logins is gone through once: where the signs of a login end is the same for all that begin before it.
+  let end = 0;
+  for (const { 0: head, index } of text.matchAll(/:\/\/[^\s/:@"'<>]{0,65536}:/g)) {
+    const start = index + head.length;
+    if (start < (found.at(-1)?.end ?? 0)) continue;
+    if (end < start) {
+      LOGIN_SIGNS.lastIndex = start;
+      end = start + (LOGIN_SIGNS.exec(text)?.[0].length ?? 0);
+    }
+    REST.lastIndex = end;
+    const rest = end === start || end - start > LONGEST_LOGIN ? undefined : REST.exec(text)?.[0];
+    if (rest !== undefined) found.push({ start, end: end + rest.length - 1 });
+  }
+  return found;
+}
+
+/** What stands around a credential, with the credential in the group `given`. */
+const SURROUNDED: readonly RegExp[] = [
+  // Of a header, whatever writes it.
+  /\bauthorization\b\\*["']?[ \t]*[:=,][ \t]*\\*["']?(?:basic|bearer|token|apikey)[ ]+(?<given>[^\s"'\\,;]+)/gi,
+  // Of a variable in a list, in JSON and in YAML.
+  new RegExp(
+    `\\bname["']?[ \\t]*:[ \\t]*["']?(?:${NAME})["']?[ \\t]*,?\\s+?["']?value["']?[ \\t]*:[ \\t]*(?<given>${QUOTED}|[^\\s,;}\\]"']+)`,
+    "gi",
+  ),
+  new RegExp(
+    `"name"[ \\t]*:[ \\t]*"(?:${NAME})"[ \\t]*,[ \\t]*"value"[ \\t]*:[ \\t]*(?<given>"(?:[^"\\\\\\n]|\\\\.)*")`,
+    "gi",
+  ),
+  // Of a list of arguments or a pair, as programs write what they were started with: `'--password', 'x'`.
+  new RegExp(
+    `(["'])(?:--?)?(?:${NAME})\\1[ \\t]*,[ \\t]*(?<given>"(?:[^"\\\\\\n]|\\\\.)+"|'(?:[^'\\\\\\n]|\\\\.)+')(?![ \\t]*:)`,
+    "gi",
+  ),
+  // Of SQL.
+  /\b(?:PASSWORD|IDENTIFIED BY)[ \t]+(?<given>'(?:[^'\n]|'')+')/g,
+  // Of XML.
+  new RegExp(`<(${NAME})>(?<given>[^<>\\n]+)</\\1>`, "gi"),
+];
+
+/** A text of several lines that YAML has under a name: as far as it is indented. */
+const BLOCK = new RegExp(
+  `^(?<indent>[ \\t]*)[\\w.-]*(?:${HIDDEN_WORDS}|pass)["']?[ \\t]*:[ \\t]*[|>][-+\\d]*[ \\t]*\\n(?<given>(?:\\k<indent>[ \\t]+[^\\n]*(?:\\n|$)|[ \\t]*\\n)+)`,
+  "gim",
+);
+
+const TOKENS = new RegExp(HIDDEN_TOKEN.source, "g");
+const KEY_BEGINS = new RegExp(PRIVATE_KEY.source, "g");
+const KEY_ENDS = new RegExp(PRIVATE_KEY.source.replace("BEGIN", "END"), "g");
+
+/** A text with the private keys in it hidden, one that was cut off to the text's end. */
+export function withoutKeys(text: string, word: string): string {
+  let shown = "";
+  let from = 0;
+  for (;;) {
+    KEY_BEGINS.lastIndex = from;
+    const begins = KEY_BEGINS.exec(text);
+    if (!begins) return shown + text.slice(from);
+    shown += text.slice(from, begins.index) + word;
+    KEY_ENDS.lastIndex = begins.index + begins[0].length;
+    const ends = KEY_ENDS.exec(text);
+    if (!ends) return shown;
+    from = ends.index + ends[0].length;
+  }
+}
+
+/** Hides what a pattern finds in its group `given`. */
+const withoutGiven = (text: string, pattern: RegExp, word: string): string =>
+  text.replace(pattern, (all: string, ...rest: unknown[]) => {
+    const { given = "" } = rest.at(-1) as { given?: string };
+    const bare = bared(given);
+    // `["password", "token"]` is a list of names.
+    if (given === word || bare === word || !isGiven(given) || isHiddenName(bare)) return all;
+    const at = all.lastIndexOf(given);
+    const kept = /\n$/.test(given) ? "\n" : "";
+    return `${all.slice(0, at)}${word}${kept}${all.slice(at + given.length)}`;
+  });
+
+/** A text whose lines are no longer than is looked at, without what says by itself that it is a credential. */
+export function withoutUnknown(text: string, word: string): string {
+  let shown = "";
+  let last = 0;
+  for (const { start, end } of urlPasswords(text)) {
+    shown += text.slice(last, start) + word;
+    last = end;
+  }
+  shown = (shown + text.slice(last)).replace(TOKENS, word);
+  for (const pattern of [...SURROUNDED, BLOCK]) shown = withoutGiven(shown, pattern, word);
+  return shown.replace(ASSIGNMENT, (all: string, ...[name = "", between = "", given = ""]: string[]) =>
+    given === word || !isGiven(given) || /^existing/i.test(name) ? all : `${name}${between}${word}`,
+  );
+}
+
+/** A password in the form of a URL, and as it is. */
+function decodedAlso(text: string): string[] {
+  try {
+    return [text, decodeURIComponent(text)];
+  } catch {
+    return [text];
+  }
+}
+
+/** Lines of files that are logins: psql's and PgBouncer's. */
+const LOGIN_LINES = [/^[^\s:]+:(?:\d+|\*):[^\s:]+:[^\s:]+:(?<given>\S+)$/gm, /^"[^"\n]+" "(?<given>[^"\n]+)"/gm];
+/** A login of a registry, as Docker keeps it. */
+const REGISTRY = /"auth"\s*:\s*"(?<given>[A-Za-z0-9+/]{4,}={0,2})"/g;
+
+const given = (text: string, pattern: RegExp): string[] =>
+  [...text.matchAll(pattern)].flatMap(({ groups }) => groups?.given ?? []);
+
+/** The credentials that a longer one consists of: of a URL its password, of a file what it assigns. */
+export function credentialsIn(text: string): string[] {
+  const assigned = [...text.matchAll(ASSIGNMENT)].map(([, , , value = ""]) => value);
+  const surrounded = SURROUNDED.flatMap((pattern) => given(text, pattern));
+  const registries = given(text, REGISTRY).flatMap((login) => [
+    login,
+    Buffer.from(login, "base64")
+      .toString("utf8")
+      .replace(/^[^:]*:/, ""),
+  ]);
+  return [
+    ...urlPasswords(text).flatMap(({ start, end }) => decodedAlso(text.slice(start, end))),
+    ...[...assigned, ...surrounded].filter(isGiven).map(bared),
+    ...LOGIN_LINES.flatMap((pattern) => given(text, pattern)),
+    ...registries,
+  ];
+}
