@@ -1,5 +1,6 @@
 /** Rules about what pods and people may, and about what is open to the world. */
 import { LOCATIONS } from "../contract/facts";
+import { coverEverything } from "./network";
 import { RELEASE, releaseOf } from "./release";
 import {
   at,
@@ -9,6 +10,8 @@ import {
   kindOf,
   onGoogleCloud,
   podSpec,
+  type PodSpec,
+  podSpecs,
   type ResourceView,
   texts,
 } from "./resource";
@@ -85,6 +88,23 @@ const unconfined = (spec: Readonly<Record<string, unknown>>): string[] =>
 /** Where AppArmor stood before it had a field. */
 const APPARMOR = "container.apparmor.security.beta.kubernetes.io/";
 
+/** What of a pod beside its containers `baseline` refuses. */
+function podRights(resource: ResourceView, { path, spec }: PodSpec): string[] {
+  const annotations = at(resource.props, path.replace(/spec$/, "metadata.annotations"));
+  return [
+    ...["hostNetwork", "hostPID", "hostIPC"]
+      .filter((right) => spec[right] === true)
+      .map((right) => `${path}.${right} is true`),
+    ...records(spec.volumes)
+      .filter(({ hostPath }) => isRecord(hostPath))
+      .map(({ name }) => `${path}.volumes ${String(name)} is a hostPath`),
+    ...contextRights(spec).map((right) => `${path}.${right}`),
+    ...Object.entries(isRecord(annotations) ? annotations : {})
+      .filter(([name, value]) => name.startsWith(APPARMOR) && value === "unconfined")
+      .map(([name]) => `${path.replace(/spec$/, "metadata.annotations")} ${name} is unconfined`),
+  ];
+}
+
 export const podsBaseline: ResourceRule = {
   name: "pods-baseline",
   severity: "critical",
@@ -100,21 +120,8 @@ export const podsBaseline: ResourceRule = {
   check: (resource) => {
     if (kindOf(resource.type) === "PersistentVolume")
       return at(resource.props, "spec.hostPath") === undefined ? [] : ["spec.hostPath: a folder of the node"];
-    const pod = podSpec(resource);
-    if (!pod) return [];
-    const { path, spec } = pod;
-    const annotations = at(resource.props, path.replace(/spec$/, "metadata.annotations"));
     return [
-      ...["hostNetwork", "hostPID", "hostIPC"]
-        .filter((right) => spec[right] === true)
-        .map((right) => `${path}.${right} is true`),
-      ...records(spec.volumes)
-        .filter(({ hostPath }) => isRecord(hostPath))
-        .map(({ name }) => `${path}.volumes ${String(name)} is a hostPath`),
-      ...contextRights(spec).map((right) => `${path}.${right}`),
-      ...Object.entries(isRecord(annotations) ? annotations : {})
-        .filter(([name, value]) => name.startsWith(APPARMOR) && value === "unconfined")
-        .map(([name]) => `${path.replace(/spec$/, "metadata.annotations")} ${name} is unconfined`),
+      ...podSpecs(resource).flatMap((pod) => podRights(resource, pod)),
       ...containers(resource).flatMap((container) =>
         containerRights(container.spec).map((right) => `${container.path}.${right}`),
       ),
@@ -219,11 +226,23 @@ function givenRights(rule: Readonly<Record<string, unknown>>): string[] {
   return granting.length === 0 && verbs.includes("*") && aboutRoles ? ["escalate", "bind"] : granting;
 }
 
+/** Whether roles that a selector takes in are the administrator's too: all of them, all but some, or those that Kubernetes brings along. */
+function selectsAdministrator({ matchLabels, matchExpressions }: Readonly<Record<string, unknown>>): boolean {
+  const labels = Object.entries(isRecord(matchLabels) ? matchLabels : {});
+  return (
+    labels.every(([name, value]) => name === "kubernetes.io/bootstrapping" && value === "rbac-defaults") &&
+    records(matchExpressions).every(
+      ({ key, operator, values }) =>
+        (key === "kubernetes.io/bootstrapping" &&
+          (operator === "Exists" || (operator === "In" && strings(values).includes("rbac-defaults")))) ||
+        (key !== "kubernetes.io/bootstrapping" && ["DoesNotExist", "NotIn"].includes(String(operator))),
+    )
+  );
+}
+
 function roleRights({ type, props }: ResourceView): string[] {
   const isCluster = kindOf(type) === "ClusterRole";
-  const aggregated = records(at(props, "aggregationRule.clusterRoleSelectors")).some((selector) =>
-    Object.values(selector).every((each) => isRecord(each) && Object.keys(each).length === 0),
-  );
+  const aggregated = records(at(props, "aggregationRule.clusterRoleSelectors")).some(selectsAdministrator);
   return [
     ...(aggregated ? ["aggregationRule takes in every ClusterRole there is"] : []),
     ...records(at(props, "rules")).flatMap((rule, index) => {
@@ -321,7 +340,21 @@ function isInternal(service: Readonly<Record<string, unknown>>): boolean {
   return INTERNAL.some(([name, value]) => typeof annotations[name] === "string" && value.test(annotations[name]));
 }
 
-const fromAll = (ranges: unknown): boolean => strings(ranges).length === 0 || strings(ranges).some(isEveryone);
+/** Where the ranges of a load balancer stood before they had a field; it counts where the field is empty. */
+const RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges";
+
+/** Who may come to a load balancer: nobody is named where everybody may. */
+function sourceRanges(service: Readonly<Record<string, unknown>>): string[] {
+  const named = strings(at(service, "spec.loadBalancerSourceRanges"));
+  const annotations = at(service, "metadata.annotations");
+  const annotated = isRecord(annotations) ? annotations[RANGES] : undefined;
+  return named.length > 0 || typeof annotated !== "string"
+    ? named
+    : annotated.split(",").flatMap((range) => range.trim() || []);
+}
+
+const fromAll = (ranges: readonly string[]): boolean =>
+  ranges.length === 0 || ranges.some(isEveryone) || coverEverything(ranges);
 /** Ranges larger than any that somebody is given: whoever writes one means everybody, or a part of everybody. */
 const SMALLEST_PREFIX = { v4: 8, v6: 16 } as const;
 /** Large ranges that are nobody's on the internet: of private networks (class E too, which GKE takes for pods), and of links. */
@@ -336,11 +369,29 @@ function isEveryone(range: string): boolean {
   return !PRIVATE.test(address) && Number(prefix) < (address.includes(":") ? SMALLEST_PREFIX.v6 : SMALLEST_PREFIX.v4);
 }
 
+/** What an Ingress leads to that has to stay closed. NoETL's API may have one, with a login before it (IAP). */
+function openPaths(props: ResourceView["props"]): string[] {
+  const annotations = at(props, "metadata.annotations");
+  const kind =
+    at(props, "spec.ingressClassName") ?? (isRecord(annotations) && annotations["kubernetes.io/ingress.class"]);
+  if (typeof kind === "string" && /internal/i.test(kind)) return [];
+  const rules = records(at(props, "spec.rules")).flatMap((rule) => records(at(rule, "http.paths")));
+  const backends = [at(props, "spec.defaultBackend"), ...rules.map(({ backend }) => backend)];
+  return backends.flatMap((backend) => {
+    const port = at(backend, "service.port.number") ?? at(backend, "service.port.name");
+    const what = closedPort(port);
+    return what === undefined || what === CLOSED_PORTS.get(LOCATIONS.noetl.port)
+      ? []
+      : [`spec leads to ${what} (Service ${String(at(backend, "service.name"))}, port ${String(port)})`];
+  });
+}
+
 export const closedServices: ResourceRule = {
   name: "closed-services",
   severity: "critical",
-  demand: "No load balancer and no external address stands before NATS, NoETL's API or Postgres.",
-  subjects: "Services; what Helm releases render, and values of the charts nats and noetl",
+  demand:
+    "No load balancer and no external address stands before NATS, NoETL's API or Postgres, and no Ingress before NATS or Postgres.",
+  subjects: "Services and Ingresses; what Helm releases render, and values of the charts nats and noetl",
   reason:
     "NoETL's API has no login of its own, and a message on NATS is a command that a worker runs: who reaches either runs code in the cluster.",
   remedy:
@@ -355,10 +406,11 @@ export const closedServices: ResourceRule = {
         .filter(({ key, text }) => key === "type" && text === "LoadBalancer")
         .map(({ path }) => `${path} is LoadBalancer`);
     }
+    if (kindOf(type) === "Ingress") return openPaths(props);
     if (kindOf(type) !== "Service" || !type.startsWith("kubernetes:core/")) return [];
     const spec = at(props, "spec");
     if (!isRecord(spec)) return [];
-    const open = spec.type === "LoadBalancer" && !isInternal(props) && fromAll(spec.loadBalancerSourceRanges);
+    const open = spec.type === "LoadBalancer" && !isInternal(props) && fromAll(sourceRanges(props));
     const addresses = strings(spec.externalIPs).length > 0;
     if (!open && !addresses) return [];
     return records(spec.ports).flatMap(({ port, targetPort }) => {

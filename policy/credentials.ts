@@ -6,12 +6,12 @@ import {
   isVariable,
   KNOWN_TOKEN,
   PRIVATE_KEY,
+  WEB_TOKEN,
 } from "../contract/mask/names";
 import { uncompressed } from "../contract/mask/readings";
 import { commandLine, credentialWords } from "./programs";
 import { RELEASE } from "./release";
 import {
-  at,
   containers,
   holdsUnknown,
   isRecord,
@@ -27,8 +27,10 @@ import {
 /** A URL with a password in it, which is not a reference to a variable. */
 const URL_PASSWORD = /\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@"']*:(?!\$|%s|\{|<|\*+@)([^\s/@"']+)@/i;
 /** Keys, and logins that are a file of their own: of kubectl, NATS (credentials and seeds), Docker, and signed tokens. */
-const KEY_MATERIAL =
-  /-----BEGIN (?:NATS USER JWT|USER NKEY SEED)-----|\bS[UAONC][A-Z2-7]{56}\b|\bclient-key-data["']?\s*:|"auths"\s*:\s*\{\s*"|\beyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10,}|\bAuthorization["']?\s*[:=]\s*["']?(?:Basic|Bearer)\s+(?!\$)[\w+/=.-]{6,}/;
+const KEY_MATERIAL = new RegExp(
+  `-----BEGIN (?:NATS USER JWT|USER NKEY SEED)-----|\\bS[UAONC][A-Z2-7]{56}\\b|\\bclient-key-data["']?\\s*:|"auths"\\s*:\\s*\\{\\s*"|${WEB_TOKEN}|` +
+    `\\bAuthorization["']?\\s*[:= ]\\s*["']?(?:Basic|Bearer)\\s+(?!\\$)[\\w+/=.-]{6,}`,
+);
 /** What ends a name that stands for a credential in a file. */
 const NAMED = `(?:[\\w.-]*(?:${CREDENTIAL_WORDS}|(?:secret(?:[-_]access)?|api)[-_]?key)|(?:[\\w.-]*[_.-])?(?<!proxy_)pass|[\\w.]*_pwd)`;
 /** `password: x` and `password = "x"` in a configuration file, at the begin of a line or within a block, where x is not a reference. */
@@ -225,12 +227,7 @@ function inWorkload(resource: ResourceView): string[] {
       )
       .map((entry) => `${entry.path} holds a credential: take it from a Secret`),
   ]);
-  const template = podSpec(resource)?.path.replace(/spec$/, "metadata");
-  const labels = [
-    ...texts(metadata(resource), "metadata"),
-    ...(template === undefined || template === "metadata" ? [] : texts(at(resource.props, template), template)),
-  ];
-  return [...inContainers, ...besideContainers(resource), ...inLabels(labels)];
+  return [...inContainers, ...besideContainers(resource), ...inLabels(labelsOf(resource))];
 }
 
 /** What a pod has beside its containers: attributes of volumes, of which drivers take logins. */
@@ -249,6 +246,12 @@ const NOTES = /^checksum\/|(?:checksum|hash|digest)$/i;
 
 /** The name of a label or annotation without its domain; none where it does not tell what stands under it. */
 const labelName = ({ key, text }: Text): string => (NOTES.test(key) || NOTE.test(text) ? "" : key.replace(/^.*\//, ""));
+
+const LABEL = /(?:^|\.)metadata\.(?:labels|annotations)\./;
+
+/** Labels and annotations of an object, and of those that it makes: pods, jobs, claims. Those of a pod's own volumes are looked at with it. */
+const labelsOf = ({ props }: ResourceView): Text[] =>
+  [...texts(plain(props))].filter(({ path }) => LABEL.test(path) && !/\.ephemeral\./.test(path));
 
 /** Labels and annotations that hold a credential; their names may have a domain before them. */
 const inLabels = (entries: Iterable<Text>): string[] =>
@@ -299,11 +302,14 @@ function unencrypted(resource: ResourceView): string[] {
   const { values, valueYamlFiles, repositoryOpts } = props;
   const inputs = resource.type === RELEASE ? { values, valueYamlFiles, repositoryOpts } : props;
   const remedy = resource.rendered ? "use a Secret" : "wrap it in pulumi.secret(...)";
-  const entries = [...texts(inputs)].filter((entry) => !namesSecret(kindOf(resource.type), entry));
+  const kind = kindOf(resource.type);
+  const entries = [...texts(inputs)].filter((entry) => !namesSecret(kind, entry));
   const inArguments = new Set(inWords(entries.filter(({ key, encrypted }) => !encrypted && ARGUMENTS.test(key))));
   return entries.flatMap((entry) => {
     if (entry.encrypted) return [];
-    const reason = suspicion(entry) ?? (inArguments.has(entry) ? "holds a credential" : undefined);
+    const isLabel = kind !== undefined && LABEL.test(entry.path);
+    const named = isLabel ? { key: labelName(entry), text: entry.text } : entry;
+    const reason = suspicion(named) ?? (inArguments.has(entry) ? "holds a credential" : undefined);
     return reason ? [`${entry.path} ${reason}: ${remedy}`] : [];
   });
 }

@@ -80,6 +80,15 @@ function rangeOf(cidr: unknown, bits: number): Range | undefined {
   return [first, first + size - 1n];
 }
 
+/** Whether ranges of addresses, as `10.0.0.0/8`, leave out none of a kind. */
+export const coverEverything = (cidrs: readonly string[]): boolean =>
+  [32, 128].some((bits) =>
+    isWhole(
+      cidrs.flatMap((cidr) => [rangeOf(cidr, bits) ?? []].filter((range): range is Range => range.length === 2)),
+      [0n, (1n << BigInt(bits)) - 1n],
+    ),
+  );
+
 const without = (ranges: readonly Range[], [first, last]: Range): Range[] =>
   ranges.flatMap(([from, to]): Range[] => [
     ...(from < first ? [[from, to < first ? to : first - 1n] as const] : []),

@@ -1,6 +1,6 @@
 import { spilledCredentials } from "./credentials";
 import { rendering } from "./render";
-import type { ResourceView } from "./resource";
+import { itemsOf, type ResourceView } from "./resource";
 import { isStackRule, type Rule } from "./rule";
 
 /** A problem and the resource that has it. */
@@ -18,7 +18,8 @@ const objectsOf: Render = (resource) => rendering(resource).objects;
  * What a rule finds in resources and in what their releases render. Of an object it says which it is; the release is the resource
  * that the engine names.
  */
-export function problemsOf(rule: Rule, resources: readonly ResourceView[], render: Render = objectsOf): Problem[] {
+export function problemsOf(rule: Rule, declared: readonly ResourceView[], render: Render = objectsOf): Problem[] {
+  const resources = declared.flatMap(itemsOf);
   if (isStackRule(rule)) return rule.checkStack(resources.flatMap((each) => [each, ...render(each)]));
   return resources.flatMap((resource) => {
     const objects = render(resource);

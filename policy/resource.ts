@@ -27,7 +27,7 @@ export interface Manifest {
 }
 
 /** Type under which the engine would know an object. */
-const typeOf = ({ apiVersion, kind }: Manifest): string =>
+const typeOf = ({ apiVersion, kind }: Pick<Manifest, "apiVersion" | "kind">): string =>
   `kubernetes:${apiVersion.includes("/") ? apiVersion : `core/${apiVersion}`}:${kind}`;
 
 /** What a rule sees of an object that `release` renders: the same as of one that the program declares. */
@@ -156,24 +156,67 @@ export interface PodSpec {
   readonly spec: Readonly<Record<string, unknown>>;
 }
 
-/** The specification of a workload's pods, of somebody else's API too where it stands as in a Deployment; undefined for every other resource. */
-export function podSpec(resource: Pick<ResourceView, "type" | "props">): PodSpec | undefined {
-  const known = POD_SPECS[workloadKind(resource.type) ?? ""];
-  const path = known ?? (kindOf(resource.type) === undefined ? undefined : POD_SPECS.Deployment);
-  const spec = path === undefined ? undefined : at(resource.props, path);
-  if (path === undefined || !isRecord(spec)) return undefined;
-  return known !== undefined || Array.isArray(spec.containers) ? { path, spec } : undefined;
+/** Specifications of pods anywhere in an object of somebody else's API: what has a list of containers. */
+function* nestedPods(value: unknown, path = ""): Generator<PodSpec> {
+  if (Array.isArray(value)) {
+    for (const [index, each] of value.entries()) yield* nestedPods(each, `${path}[${index}]`);
+    return;
+  }
+  if (!isRecord(value)) return;
+  const { containers: found } = value;
+  const isPod =
+    Array.isArray(found) && found.some((each) => isRecord(each) && [each.image, each.command, each.args].some(Boolean));
+  if (isPod) yield { path, spec: value };
+  else for (const [key, each] of Object.entries(value)) yield* nestedPods(each, path === "" ? key : `${path}.${key}`);
 }
+
+/** The specifications of pods that a resource makes, of somebody else's API too; none for every other resource. */
+export function podSpecs(resource: Pick<ResourceView, "type" | "props">): PodSpec[] {
+  const path = POD_SPECS[workloadKind(resource.type) ?? ""];
+  if (path !== undefined) {
+    const spec = at(resource.props, path);
+    return isRecord(spec) ? [{ path, spec }] : [];
+  }
+  // Of a kind's own definition the containers are an example, or the form of some.
+  return [undefined, "CustomResourceDefinition", "ConfigMap", "Secret"].includes(kindOf(resource.type)) ||
+    resource.type.startsWith("kubernetes:helm.sh/")
+    ? []
+    : [...nestedPods(plain(resource.props))];
+}
+
+/** The first of them. */
+export const podSpec = (resource: Pick<ResourceView, "type" | "props">): PodSpec | undefined => podSpecs(resource)[0];
 
 /** Containers of a workload, init containers first; none for every other resource. */
 export function containers(resource: Pick<ResourceView, "type" | "props">): Container[] {
-  const pod = podSpec(resource);
-  if (!pod) return [];
-  return ["initContainers", "containers", "ephemeralContainers"].flatMap((list) => {
-    const found = pod.spec[list];
-    if (!Array.isArray(found)) return [];
-    return found.flatMap((spec, index) =>
-      isRecord(spec) ? [{ path: `${pod.path}.${list}[${index}]`, init: list !== "containers", spec }] : [],
-    );
+  return podSpecs(resource).flatMap((pod) =>
+    ["initContainers", "containers", "ephemeralContainers"].flatMap((list) => {
+      const found = pod.spec[list];
+      if (!Array.isArray(found)) return [];
+      return found.flatMap((spec, index) =>
+        isRecord(spec) ? [{ path: `${pod.path}.${list}[${index}]`, init: list !== "containers", spec }] : [],
+      );
+    }),
+  );
+}
+
+/** The objects of a list, each as one that the program declares by itself; the resource alone where it is none. */
+export function itemsOf(resource: ResourceView): ResourceView[] {
+  const { type, props, name } = resource;
+  const [, api, kind] = /^(kubernetes:[^:]+):(\w*?)List$/.exec(type) ?? [];
+  if (api === undefined || !Array.isArray(props.items)) return [resource];
+  return props.items.filter(isRecord).map((item) => {
+    const its = {
+      apiVersion: plain(item.apiVersion) as string | undefined,
+      kind: (plain(item.kind) as string | undefined) ?? "",
+    };
+    const place = at(item, "metadata.name");
+    return {
+      ...resource,
+      type:
+        its.apiVersion === undefined ? `${api}:${kind || its.kind}` : typeOf({ ...its, apiVersion: its.apiVersion }),
+      name: `${name}, ${kind || its.kind} ${typeof place === "string" ? place : "?"}`,
+      props: item,
+    };
   });
 }

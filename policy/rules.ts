@@ -12,6 +12,7 @@ import {
   podsBaseline,
   rootReadOnly,
 } from "./access";
+import { administratorApart, noNeedlessToken } from "./identities";
 import { RELEASE, releaseOf, switchedOn } from "./release";
 import { deniesByDefault, opensAgain } from "./network";
 import { pinOf, PINS } from "./archive";
@@ -383,6 +384,7 @@ export const RULES: readonly Rule[] = [
   controlPlaneClosed,
   namespacesClosed,
   namespacesEnforce,
+  administratorApart,
   contractRetention,
   contractCoversNoetl,
   noLatest,
@@ -391,6 +393,7 @@ export const RULES: readonly Rule[] = [
   probesSet,
   natsTls,
   rootReadOnly,
+  noNeedlessToken,
   releasesRendered,
   chartsPinned,
 ];

@@ -308,7 +308,12 @@ const MOVING: BadStack[] = [
 
 /** A pod of this project's, by its labels. */
 const podOf = (labels: object, ...containers: object[]): object => ({
-  spec: { template: { metadata: { labels }, spec: { containers: containers.map(container) } } },
+  spec: {
+    template: {
+      metadata: { labels },
+      spec: { automountServiceAccountToken: false, containers: containers.map(container) },
+    },
+  },
 });
 const READ_ONLY = { securityContext: { readOnlyRootFilesystem: true } };
 

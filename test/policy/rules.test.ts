@@ -7,6 +7,7 @@ import { bareProperties, isUnknown, type ResourceView, texts } from "../../polic
 import { isStackRule, type Rule } from "../../policy/rule";
 import { RULES } from "../../policy/rules";
 import { BAD_STACKS } from "./bad-stacks";
+import { OBJECT_STACKS } from "./object-stacks";
 
 const CANARY = "Canary-7f3a";
 const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
@@ -461,7 +462,11 @@ function problems(rule: Rule, stack: readonly ResourceView[]): string[] {
 
 it("has cases for every rule, here, among the bad stacks, or where helm renders", () => {
   const rendered = ["releases-rendered", "chart-archives", "charts-pinned"];
-  const tried = new Set([...Object.keys(CASES), ...BAD_STACKS.map(({ rule }) => rule), ...rendered]);
+  const tried = new Set([
+    ...Object.keys(CASES),
+    ...[...BAD_STACKS, ...OBJECT_STACKS].map(({ rule }) => rule),
+    ...rendered,
+  ]);
   expect([...tried].sort()).toEqual(RULES.map(({ name }) => name).sort());
 });
 

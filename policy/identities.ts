@@ -1,0 +1,116 @@
+/** Rules about which logins and tokens a pod of NoETL has. */
+import { at, containers, isRecord, isUnknown, kindOf, plain, podSpec, type ResourceView } from "./resource";
+import type { ResourceRule, StackRule } from "./rule";
+
+const list = (value: unknown): Record<string, unknown>[] => (Array.isArray(value) ? value.filter(isRecord) : []);
+
+/** Entries under which Postgres' images and charts keep the administrator's password. */
+const ADMINISTRATOR =
+  /^(?:POSTGRES(?:QL)?_(?:POSTGRES_|ADMIN_|FORMER_)?PASSWORDS?|postgres(?:ql)?-(?:postgres-)?password|pgadmin-password|superuser-password)$/;
+/** Programs that never need it, by the label `app` of their pods. */
+const APPLICATIONS: ReadonlySet<unknown> = new Set(["noetl-server", "noetl-worker", "gateway"]);
+
+const labelsOf = (resource: ResourceView): Record<string, unknown> => {
+  const pod = podSpec(resource);
+  const labels = pod && at(resource.props, pod.path.replace(/spec$/, "metadata.labels"));
+  return isRecord(labels) ? labels : {};
+};
+
+/** A name in its namespace; undefined where a preview knows one of the two not yet. */
+function placed(namespace: unknown, name: unknown): string | undefined {
+  return typeof name !== "string" || [namespace, name].some(isUnknown) ? undefined : `${String(namespace)}/${name}`;
+}
+
+/** Secrets of a stack that hold the administrator's password, with the entries where it stands. */
+function administrators(resources: readonly ResourceView[]): ReadonlyMap<string, readonly string[]> {
+  return new Map(
+    resources
+      .filter(({ type }) => kindOf(type) === "Secret")
+      .flatMap(({ props, name }) => {
+        const entries = [props.data, props.stringData].map(plain).filter(isRecord).flatMap(Object.keys);
+        const found = entries.filter((entry) => ADMINISTRATOR.test(entry));
+        const place = placed(at(props, "metadata.namespace"), at(props, "metadata.name") ?? name);
+        return found.length === 0 || place === undefined ? [] : [[place, found] as const];
+      }),
+  );
+}
+
+/** How the pods of a workload get the administrator's password: all entries of a Secret, or that one. */
+function administratorsIn(resource: ResourceView, secrets: ReadonlyMap<string, readonly string[]>): string[] {
+  const namespace = at(resource.props, "metadata.namespace");
+  const of = (name: unknown): readonly string[] => secrets.get(placed(namespace, name) ?? "") ?? [];
+  const all = (name: unknown, where: string): string[] =>
+    of(name).map((entry) => `${where} takes in all of Secret ${String(name)}, ${entry} among it`);
+  const inContainers = containers(resource).flatMap(({ path, spec }) => [
+    ...list(spec.envFrom).flatMap((each, index) => all(at(each, "secretRef.name"), `${path}.envFrom[${index}]`)),
+    ...list(spec.env)
+      .map((variable) => at(variable, "valueFrom.secretKeyRef"))
+      .filter(isRecord)
+      .filter(({ name, key }) => of(name).includes(String(key)) || ADMINISTRATOR.test(String(key)))
+      .map(({ name, key }) => `${path}.env takes ${String(key)} of Secret ${String(name)}`),
+  ]);
+  const pod = podSpec(resource);
+  const inVolumes = list(pod?.spec.volumes).flatMap((volume) =>
+    [at(volume, "secret"), ...list(at(volume, "projected.sources")).map((source) => source.secret)]
+      .filter(isRecord)
+      .filter(({ items }) => !Array.isArray(items))
+      .flatMap((secret) => all(secret.secretName ?? secret.name, `${pod?.path}.volumes ${String(volume.name)}`)),
+  );
+  return [...inContainers, ...inVolumes];
+}
+
+export const administratorApart: StackRule = {
+  name: "administrator-apart",
+  severity: "high",
+  demand: "Pods of NoETL and the gateway have no login of the database's administrator.",
+  subjects: "the stack: Secrets, and the pods of server, workers and gateway, by what they take of Secrets",
+  reason:
+    "Whoever gets into such a pod, or writes a playbook that prints its environment, owns every database of the server, and reads its files.",
+  remedy:
+    "Take entries one by one (`secretKeyRef`, `items`) and of NoETL's own role alone; the administrator's password belongs to the Job that makes " +
+    "role and schema.",
+  checkStack: (resources) => {
+    const secrets = administrators(resources);
+    return resources
+      .filter((resource) => APPLICATIONS.has(labelsOf(resource).app))
+      .flatMap((resource) =>
+        administratorsIn(resource, secrets).map((problem) => ({
+          urn: resource.urn,
+          problem: resource.rendered ? `${resource.name}, rendered: ${problem}` : problem,
+        })),
+      );
+  },
+};
+
+/** Pods that ask nothing of Kubernetes; workers may start jobs. */
+const WITHOUT_TOKEN: ReadonlySet<unknown> = new Set([
+  ...["noetl-server", "gateway", "noetl-schema", "noetl-logins", "contract-guard", "postgres"],
+]);
+
+export const noNeedlessToken: ResourceRule = {
+  name: "no-needless-token",
+  severity: "medium",
+  advisory: true,
+  demand: "Pods that ask nothing of Kubernetes have no token for its API.",
+  subjects:
+    "the pods of NoETL's server, the gateway, the guard, Postgres and the Jobs of the database; not workers, who may start jobs, and not PgBouncer, whose proxy logs in at Google as its account",
+  reason: "Whoever gets into such a pod is somebody for the API server, with all that is ever given to that account.",
+  remedy:
+    "Set `automountServiceAccountToken: false` in the pod, and mount no `serviceAccountToken` but one with an `audience` of its own.",
+  check: (resource) => {
+    const pod = podSpec(resource);
+    if (!pod || !WITHOUT_TOKEN.has(labelsOf(resource).app)) return [];
+    const { path, spec } = pod;
+    const mounted = spec.automountServiceAccountToken;
+    const projected = list(spec.volumes).filter((volume) =>
+      list(at(volume, "projected.sources")).some(
+        ({ serviceAccountToken: token }) =>
+          isRecord(token) && [undefined, null, ""].includes(token.audience as undefined),
+      ),
+    );
+    return [
+      ...(mounted === false || isUnknown(mounted) ? [] : [`${path}.automountServiceAccountToken is not false`]),
+      ...projected.map(({ name }) => `${path}.volumes ${String(name)} is a token for the API server`),
+    ];
+  },
+};
