@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import { within } from "../deadline";
 import { plural } from "../wording";
+import { refusedByClients, refusedByServers } from "./handshake";
 
 /** What a certificate says of itself. */
 export interface CertificateFacts {
@@ -20,9 +21,12 @@ export const TLS_FILES = { certificate: "tls.crt", key: "tls.key", authority: "c
 
 const PEM = /-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g;
 
+/** Without empty lines, which Node's reader does not take within PEM, and nats-server does. */
+const dense = (pem: string): string => pem.replace(/(?:\r?\n[ \t]*)+/g, "\n");
+
 /** The certificates of a PEM text. @throws Error where one of them cannot be read. */
 export const certificatesIn = (pem: string): X509Certificate[] =>
-  (pem.match(PEM) ?? []).map((text) => new X509Certificate(text));
+  (pem.match(PEM) ?? []).map((text) => new X509Certificate(dense(text)));
 
 /** Certificates of authorities: that each can be read, that there is one, and that not all have come to their end. */
 export function authorities(pem: string, now = new Date()): string | undefined {
@@ -92,6 +96,7 @@ export function certificateProblems({ files, names, isForRoutes, now }: ServedCe
       return fault === undefined ? [] : [`has a ${name} with ${fault}`];
     }),
     ...keyProblems(chain, files[key] ?? ""),
+    ...chain.flatMap(unusual),
     ...(to <= now ? [`has a certificate that has expired on ${dayOf(to)}`] : []),
     ...(from > now ? [`has a certificate that is not valid before ${dayOf(from)}`] : []),
     ...(others.length > 0
@@ -105,6 +110,48 @@ export function certificateProblems({ files, names, isForRoutes, now }: ServedCe
       ? ["has a certificate without the extended key usage for clients, which servers of a cluster are of one another"]
       : []),
   ];
+}
+
+/** Curves that programs in Go and Rust speak in TLS. */
+const CURVES = new Set(["prime256v1", "secp384r1", "secp521r1"]);
+/** Smallest RSA key that Python's clients take, in bits. */
+const SMALLEST_RSA = 2048;
+
+/** What OpenSSL takes of a certificate, and nats-server or a client does not. */
+function unusual({ publicKey, serialNumber, subject }: X509Certificate): string[] {
+  const { asymmetricKeyType: type = "?", asymmetricKeyDetails: details } = publicKey;
+  const { modulusLength: bits = 0, namedCurve: curve = "?" } = details ?? {};
+  const isTaken = type === "rsa" ? bits >= SMALLEST_RSA : type === "ec" ? CURVES.has(curve) : type === "ed25519";
+  const kind = type === "rsa" ? `RSA of ${bits} bits` : type === "ec" ? `of the curve ${curve}` : type;
+  return [
+    ...(isTaken
+      ? []
+      : [
+          `has a certificate of ${shortName(subject)} with a key (${kind}) that nats-server or its clients do not take: ` +
+            `RSA of ${SMALLEST_RSA} bits or more, P-256, P-384, P-521 and Ed25519 are taken`,
+        ]),
+    ...(serialNumber.startsWith("-")
+      ? [`has a certificate of ${shortName(subject)} with a serial number below zero, which nats-server does not read`]
+      : []),
+  ];
+}
+
+/**
+ * The same, and what only a handshake shows: names and depth that an authority allows, its purposes, algorithms that are too weak. Looked for
+ * where nothing else is wrong.
+ */
+export async function problemsInUse(served: ServedCertificate): Promise<string[]> {
+  const problems = certificateProblems(served);
+  if (problems.length > 0) return problems;
+  const { certificate: crt, key, authority } = TLS_FILES;
+  const { files, isForRoutes } = served;
+  const shown = { cert: dense(files[crt] ?? ""), key: files[key] ?? "", ca: files[authority] ?? "" };
+  const client = await refusedByClients(shown);
+  if (client !== undefined) return [`has a certificate that clients refuse: ${client} (OpenSSL's words)`];
+  const server = isForRoutes ? await refusedByServers(shown) : undefined;
+  return server === undefined
+    ? []
+    : [`has a certificate that servers of a cluster refuse of one another: ${server} (OpenSSL's words)`];
 }
 
 /** What is wrong with a key beside its certificate. */

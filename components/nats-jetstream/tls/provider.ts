@@ -13,13 +13,7 @@ import { clusterAccess } from "../../../contract/kubernetes/api";
 import { applySecret, readSecret } from "../../../contract/kubernetes/objects";
 import type { ClusterAccess } from "../../../contract/kubernetes/kubeconfig";
 import { kubectlTo } from "../../../contract/kubernetes/kubectl";
-import {
-  certificateFacts,
-  certificateProblems,
-  certificatesIn,
-  dayOf,
-  TLS_FILES,
-} from "../../../contract/nats/certificate";
+import { certificateFacts, problemsInUse, certificatesIn, dayOf, TLS_FILES } from "../../../contract/nats/certificate";
 import { connectionOf, given, LOOK_SECONDS, liveChanges } from "../kept-secret";
 import { makeAuthority, makeCertificate, type Made } from "./make";
 import { due, endOf, LIVES, type Kept, type KeptCertificate, type Lifetime } from "./renewal";
@@ -168,7 +162,8 @@ async function provided(inputs: CertificateInputs, access: ClusterAccess, now: D
   for (;;) {
     const files = await readSecret(access, { namespace, name, seconds: QUESTION_SECONDS });
     if (files) {
-      const problems = certificateProblems({ files, names: allNames(inputs), isForRoutes: routeNames.length > 0, now });
+      const names = allNames(inputs);
+      const problems = await problemsInUse({ files, names, isForRoutes: routeNames.length > 0, now });
       if (problems.length > 0) throw new Error(`the Secret ${namespace}/${name} ${problems.join("; it ")}`);
       const ca = files[TLS_FILES.authority] ?? "";
       const [leaf] = certificatesIn(files[TLS_FILES.certificate] ?? "");

@@ -1,0 +1,88 @@
+/** Has OpenSSL try a certificate, as a client of NATS does: what authorities allow, and which algorithms are too weak, nobody else knows as well. */
+import { Duplex } from "node:stream";
+import * as tls from "node:tls";
+
+/** Two ends of a way that leaves this process nowhere. */
+function wayThrough(): readonly [Duplex, Duplex] {
+  const ends: Duplex[] = [0, 1].map(
+    (index) =>
+      new Duplex({
+        read: () => undefined,
+        write: (chunk: Buffer, _encoding, done) => {
+          ends[1 - index]?.push(chunk);
+          done();
+        },
+        final: (done) => {
+          ends[1 - index]?.push(null);
+          done();
+        },
+      }),
+  );
+  return ends as unknown as readonly [Duplex, Duplex];
+}
+
+/** A pair of certificate and key, and whom its reader trusts; PEM. */
+export interface Shown {
+  readonly cert: string;
+  readonly key: string;
+  readonly ca: string;
+}
+
+/** What Python and Debian's OpenSSL ask for: RSA from 2048 bits on, no SHA-1. Node's own asks for less. */
+const AS_CLIENTS = "DEFAULT@SECLEVEL=2";
+const AS_SHOWN = "DEFAULT@SECLEVEL=0";
+/** What has a check of its own, by the time that is asked for. */
+const OF_TIME = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"]);
+
+/** An error of OpenSSL's, which has its reason apart from where in its source it was. */
+interface Refusal {
+  readonly code?: string;
+  readonly message: string;
+  readonly reason?: string;
+}
+type Settle = (error?: Refusal) => void;
+
+/** One handshake over a way that leaves this process nowhere; undefined where nobody refuses anything. */
+function tried(begin: (near: Duplex, far: Duplex, settle: Settle) => void): Promise<string | undefined> {
+  const [near, far] = wayThrough();
+  return new Promise((resolve) => {
+    const settle: Settle = (error) => {
+      resolve(error === undefined || OF_TIME.has(error.code ?? "") ? undefined : (error.reason ?? error.message));
+      near.destroy();
+      far.destroy();
+    };
+    try {
+      begin(near, far, settle);
+    } catch (error) {
+      settle(error as Error);
+    }
+  });
+}
+
+/** Why a client refuses what a server shows; undefined where it does not. */
+export const refusedByClients = ({ cert, key, ca }: Shown): Promise<string | undefined> =>
+  tried((near, far, settle) => {
+    const server = new tls.TLSSocket(far, {
+      isServer: true,
+      secureContext: tls.createSecureContext({ cert, key, ciphers: AS_SHOWN }),
+    });
+    // Whether it is for a name is looked at by itself.
+    const client = tls.connect({ socket: near, ca, ciphers: AS_CLIENTS, checkServerIdentity: () => undefined });
+    client.once("secureConnect", () => settle());
+    for (const side of [server, client]) side.on("error", settle);
+  });
+
+/** Why a server refuses what another one shows as its client; undefined where it does not. */
+export const refusedByServers = ({ cert, key, ca }: Shown): Promise<string | undefined> =>
+  tried((near, far, settle) => {
+    const asks = { requestCert: true, rejectUnauthorized: false };
+    const server = tls.createServer({ cert, key, ca, ciphers: AS_SHOWN, ...asks }, ({ authorizationError: code }) => {
+      // A code or an error with one, by Node's version.
+      const found = code as unknown as string | Error | null | undefined;
+      settle(found ? { code: String(found), message: String(found) } : undefined);
+    });
+    server.on("tlsClientError", settle);
+    server.emit("connection", far);
+    const client = tls.connect({ socket: near, cert, key, ciphers: AS_SHOWN, rejectUnauthorized: false });
+    client.on("error", settle);
+  });
