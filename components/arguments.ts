@@ -1,9 +1,9 @@
 /** Arguments of components, each of which may be an output: what is checked when, and what follows from a value. */
 import * as pulumi from "@pulumi/pulumi";
 import type { Check } from "../contract/validate";
+import { type Findings, isOutput, keysOf, problemsOf, type Terms } from "./terms";
 
-const isPlain = <T>(value: pulumi.Input<T>): value is T =>
-  !pulumi.Output.isInstance(value) && !(value instanceof Promise);
+const isPlain = <T>(value: pulumi.Input<T>): value is T => !isOutput(value);
 
 /** What follows from a value: at once where that is plain, else when it is known. */
 export function derived<T, U>(value: pulumi.Input<T>, follows: (known: T) => U): pulumi.Input<U> {
@@ -31,6 +31,9 @@ async function knownValue<T>(output: pulumi.Output<T>): Promise<{ readonly value
   }
 }
 
+/** Between two problems, each of which has semicolons of its own. */
+const SEPARATOR = ";\n";
+
 /** How long an argument that is wrong waits for others, to be refused with them; in milliseconds. One may be known much later. */
 const OTHERS_MILLISECONDS = 1000;
 
@@ -54,12 +57,41 @@ export class ArgumentChecks {
   /** What is wrong with each output, once it is known. */
   private readonly outputs: Promise<string | undefined>[] = [];
   private failure: Promise<pulumi.ResourceError> | undefined;
+  /** Whether some argument is of another kind, or missing, so that what follows from it cannot be told. */
+  private isMisshapen = false;
 
   constructor(private readonly component: pulumi.Resource) {}
 
+  /**
+   * All arguments, each held to its term: of its kind, allowed, and known at all. What is of another kind is left out of the result,
+   * for which outputs are checked when they are known. Rules between arguments come after it.
+   */
+  all<Args extends object>(args: Args | undefined, terms: Terms<Args>): Args {
+    const findings: Findings = {
+      problem: (problem, of) => {
+        this.problems.push(problem);
+        if (of === "kind") this.isMisshapen = true;
+      },
+      output: (path, value, term) =>
+        this.checkedOutput(pulumi.output(value), (known) => {
+          const problems = problemsOf(path, known, term);
+          return problems.length > 0 ? problems.join(SEPARATOR) : undefined;
+        }),
+    };
+    // A program in JavaScript may give anything.
+    const given: unknown = args ?? {};
+    if (isPlain(given) && typeof given === "object" && !Array.isArray(given))
+      return keysOf("", given as Args, { keys: terms as Record<string, Terms<Args>[keyof Args]>, findings });
+    findings.problem(
+      `the second argument is not an object; allowed: one with ${Object.keys(terms).join(", ")}; for example {}`,
+      "kind",
+    );
+    return {} as Args;
+  }
+
   /** What is wrong beyond one value; undefined where nothing is. */
   problem(name: string, problem: string | undefined): void {
-    if (problem !== undefined) this.problems.push(`${name} is ${problem}`);
+    if (problem !== undefined && !this.isMisshapen) this.problems.push(`${name} is ${problem}`);
   }
 
   /** The argument, which has to be used in place of the one that was given: it fails where an output is wrong. */
@@ -78,11 +110,14 @@ export class ArgumentChecks {
   /** The same for values that have to go together; the check says a whole sentence. */
   whole<T>(value: pulumi.Input<T>, check: Check<T>): pulumi.Input<T> {
     if (isPlain(value)) {
-      const problem = check(value);
+      const problem = this.isMisshapen ? undefined : check(value);
       if (problem !== undefined) this.problems.push(problem);
       return value;
     }
-    const output = pulumi.output(value) as pulumi.Output<T>;
+    return this.checkedOutput(pulumi.output(value) as pulumi.Output<T>, check);
+  }
+
+  private checkedOutput<T>(output: pulumi.Output<T>, check: Check<T>): pulumi.Output<T> {
     this.outputs.push(knownValue(output).then((known) => known && check(known.value)));
     return output.apply(async (known) => {
       if (check(known) !== undefined) throw await (this.failure ??= this.refusal());
@@ -103,10 +138,18 @@ export class ArgumentChecks {
 
   private error(problems: readonly string[]): pulumi.ResourceError {
     // What fails one check fails those that it is a part of, too.
-    return new pulumi.ResourceError([...new Set(problems)].join("; "), this.component);
+    return new pulumi.ResourceError([...new Set(problems)].join(SEPARATOR), this.component);
   }
 }
 
-/** A number of pods. */
-export const podCount: Check<number> = (value) =>
-  Number.isInteger(value) && value >= 0 ? undefined : "not a number of pods";
+/** All arguments of a component, each of its kind and allowed.  @throws pulumi.ResourceError as {@link ArgumentChecks.done} does. */
+export function checkedArguments<Args extends object>(
+  component: pulumi.Resource,
+  args: Args | undefined,
+  terms: Terms<Args>,
+): Args {
+  const checks = new ArgumentChecks(component);
+  const checked = checks.all(args, terms);
+  checks.done();
+  return checked;
+}

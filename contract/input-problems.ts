@@ -1,5 +1,6 @@
 /** What the contract's inputs may be, and what is said of those that are not. */
 import { declaredInputProblems } from "./declared/problems";
+import { partProblems, unknownKeys } from "./input-keys";
 import { authorities } from "./nats/certificate";
 import {
   bucketName,
@@ -354,12 +355,16 @@ export function inputProblems(inputs: ContractInputs, unknown?: string): string[
     ...(inputs.noetlLogin === undefined ? [] : LOGIN_RULES),
     ...(inputs.gateway === undefined ? [] : GATEWAY_RULES),
   ];
+  const parts = partProblems(inputs, unknown);
+  const isWithin = (path: string) => parts.some(({ part }) => path.startsWith(`${part}.`));
   const problems = rules.flatMap(({ path, check, allowed, example, isOptional }) => {
+    if (isWithin(path)) return [];
     const value = valueAt(path, inputs, unknown);
     if ((unknown !== undefined && value === unknown) || (isOptional && value === undefined)) return [];
     const problem = check(value);
     return problem ? [`${path} is ${problem}; allowed is ${allowed}, for example ${example}`] : [];
   });
+  problems.push(...parts.map(({ problem }) => problem), ...unknownKeys(inputs));
   if (typeof inputs.strict !== "boolean" && inputs.strict !== unknown) {
     problems.push("strict is not a boolean; allowed is true or false, for example false");
   }

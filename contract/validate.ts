@@ -293,12 +293,6 @@ export const range =
   (value) =>
     value < minimum ? `smaller than ${minimum}` : value > maximum ? `larger than ${maximum}` : undefined;
 
-/** A port of the nodes. Source: the API server's default of --service-node-port-range. */
-export const nodePort: Check<number> = (value) =>
-  Number.isInteger(value) && range(30_000, 32_767)(value) === undefined
-    ? undefined
-    : `${value}; allowed: 30000 to 32767, for example 30422`;
-
 /** One of a few values. */
 export const oneOf =
   <T>(...allowed: readonly T[]): Check<T> =>

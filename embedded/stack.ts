@@ -41,6 +41,12 @@ export function embeddedConfig(kubeconfigPath: string, gateway = false): Partial
   };
 }
 
+/** What is set here for parts that are asked away: nobody is to read that settings which he has not set have no effect. */
+export const unsetWithout = (asked: Readonly<Record<string, string>> = {}): Partial<Record<SettingKey, string>> => ({
+  ...(asked.deployGateway === "false" ? { gatewayImage: "" } : {}),
+  ...(asked.deployNats === "false" ? { natsChart: "" } : {}),
+});
+
 /** Stands in for the chart nats/nats where its repository cannot be reached. */
 export const STAND_IN_CHART = "./embedded/charts/nats";
 
@@ -156,9 +162,10 @@ export interface StackOptions extends EngineOptions {
 /** The program; loaded apart, since the engine has much to do before it asks for it. */
 const loadProgram = () => import("../program.js");
 
-async function program(): Promise<Record<string, unknown>> {
-  const { deploy, loadSettings } = await loadProgram();
-  return deploy(loadSettings());
+/** What `pulumi up` runs, with all that it says. */
+export async function program(): Promise<Record<string, unknown>> {
+  const { main } = await loadProgram();
+  return main();
 }
 
 /** Opens the stack: the engine as {@link openEngine} has it, the real program inline. */
@@ -188,6 +195,7 @@ export async function openStack(options: StackOptions): Promise<OpenStack> {
       {
         ...embeddedConfig(options.kubeconfigPath, options.gateway),
         ...(official ? {} : { natsChart: STAND_IN_CHART }),
+        ...unsetWithout(options.config),
         ...options.config,
       },
       { pulumi: tools.pulumi, envVars: engine.options.envVars, present },

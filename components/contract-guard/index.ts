@@ -5,10 +5,12 @@ import * as pulumi from "@pulumi/pulumi";
 import { DEFAULTS } from "../../contract/defaults";
 import { LOCATIONS } from "../../contract/facts";
 import type { GuardFile, GuardMode, Stores } from "../../contract/guard/settings";
-import { type ContractArguments, connectionTls } from "../../contract/inputs";
+import { unknownArguments } from "../../contract/input-keys";
+import { inputProblems } from "../../contract/input-problems";
+import { type ContractArguments, connectionTls, withDefaults } from "../../contract/inputs";
 import { projectRoot } from "../../contract/project";
-import { image, namespaceName } from "../../contract/validate";
 import { ArgumentChecks } from "../arguments";
+import * as terms from "../terms";
 import type { NamespacePolicy } from "../network-policies/manifests";
 import { type Inputs, namespace, type Resources } from "../shared";
 import type { StreamContractArgs } from "../stream-contract/resource";
@@ -50,6 +52,35 @@ export interface ContractGuardArgs {
   timeoutSeconds?: number;
 }
 
+/** What each argument may be. */
+const TERMS: terms.Terms<ContractGuardArgs> = {
+  nats: terms.NATS,
+  contract: terms.required(terms.anyObject("an object, as StreamContract takes it", "{}")),
+  mode: terms.choice("heal", "watch"),
+  namespace: terms.namespaceOf(LOCATIONS.guard.namespace),
+  networkPolicies: terms.POLICIES,
+  image: terms.imageOf(DEFAULTS.contractGuardImage),
+  stores: terms.object<Stores>(
+    {
+      memory: terms.whole(0, Number.MAX_SAFE_INTEGER, { allowed: "bytes", example: "1073741824" }),
+      file: terms.whole(0, Number.MAX_SAFE_INTEGER, { allowed: "bytes", example: "5368709120" }),
+    },
+    "{ memory: 1073741824, file: 5368709120 }",
+  ),
+  monitoring: terms.plain(terms.choice("off", "annotations", "operator")),
+  resources: terms.RESOURCES,
+  timeoutSeconds: terms.plain(terms.seconds(900)),
+};
+
+/** Credentials in what becomes a ConfigMap; the guard logs in as `nats` says. */
+const credentialsIn = ({ password, credentials, nkeySeed, noetlLogin, gateway }: ContractArguments): string[] =>
+  Object.entries({ password, credentials, nkeySeed, noetlLogin, "gateway.password": gateway?.password }).flatMap(
+    ([name, value]) =>
+      value === undefined
+        ? []
+        : [`${name} would stand in a ConfigMap; allowed is none, for example nats.password for the guard's own login`],
+  );
+
 /** Largest ConfigMap that Kubernetes takes, in bytes. */
 const CONFIG_MAP_BYTES = 1024 ** 2;
 
@@ -83,16 +114,15 @@ export class ContractGuard extends pulumi.ComponentResource {
   /** Name of the Deployment. */
   readonly deployment: pulumi.Output<string>;
 
-  constructor(name: string, args: ContractGuardArgs, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, asked: ContractGuardArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:ContractGuard", name, {}, opts);
     const checks = new ArgumentChecks(this);
-    const reference = checks.checked("image", args.image ?? DEFAULTS.contractGuardImage, image);
-    const given = checks.optional("namespace", args.namespace, namespaceName);
+    const args = checks.all(asked, TERMS);
     checks.done();
     const child = { parent: this };
     const timeout = `${args.timeoutSeconds ?? 300}s`;
     const place = pulumi.output(
-      given ??
+      args.namespace ??
         namespace(
           `${name}-namespace`,
           { name: LOCATIONS.guard.namespace, podSecurity: "restricted", policies: args.networkPolicies },
@@ -110,7 +140,7 @@ export class ContractGuard extends pulumi.ComponentResource {
       `${name}-deployment`,
       deployment({
         namespace: place,
-        image: reference,
+        image: args.image ?? DEFAULTS.contractGuardImage,
         mode: args.mode ?? "heal",
         configMap: config.metadata.name,
         secret: secret.metadata.name,
@@ -143,6 +173,12 @@ export class ContractGuard extends pulumi.ComponentResource {
           },
           stores: sizes,
         };
+        const problems = [
+          ...unknownArguments(terms),
+          ...credentialsIn(terms),
+          ...inputProblems(withDefaults(content.contract)),
+        ];
+        if (problems.length > 0) throw new pulumi.ResourceError(`contract: ${problems.join(";\n")}`, this);
         const text = `${JSON.stringify(content, undefined, 2)}\n`;
         if (Buffer.byteLength(program ?? "") + Buffer.byteLength(text) > CONFIG_MAP_BYTES) {
           throw new pulumi.ResourceError("program and contract are larger than a ConfigMap may be: declare less", this);

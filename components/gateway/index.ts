@@ -2,18 +2,11 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
 import type { GatewaySubjects } from "../../contract/env";
-import {
-  bucketName,
-  namespaceName,
-  literalSubject,
-  nodePort,
-  notEmpty,
-  origins,
-  subjectPrefix,
-} from "../../contract/validate";
+import { bucketName, literalSubject, origin, origins, subjectPrefix } from "../../contract/validate";
 import { GATEWAY, LOCATIONS, serviceHost } from "../../contract/facts";
 import { type NatsConnection, natsUrlOf } from "../noetl/values";
-import { ArgumentChecks, podCount } from "../arguments";
+import { ArgumentChecks } from "../arguments";
+import * as terms from "../terms";
 import type { NamespacePolicy } from "../network-policies/manifests";
 import {
   type ChartSource,
@@ -77,6 +70,61 @@ export interface GatewayArgs extends HelmArgs {
   chart?: ChartSource;
 }
 
+const BUCKET = (example: string) => terms.text({ allowed: "letters, digits, _ and -", example, check: bucketName });
+const TTL = (example: number) =>
+  terms.whole(1, Number.MAX_SAFE_INTEGER, { allowed: "whole seconds, 1 or more", example: String(example) });
+
+/** What each argument may be. */
+const TERMS: terms.Terms<GatewayArgs> = {
+  nats: terms.NATS,
+  image: terms.imageOf(DEFAULTS.gatewayImage),
+  corsAllowedOrigins: terms.required(
+    terms.orOutput(
+      terms.list(terms.plain(terms.text({ allowed: "an origin", example: "https://app.example.org", check: origin })), {
+        allowed: "a list of origins: scheme, host, optional port",
+        example: '["https://app.example.org"]',
+        check: (values) => (values.length === 0 ? origins(values) : undefined),
+      }),
+    ),
+  ),
+  namespace: terms.namespaceOf(LOCATIONS.gateway.namespace),
+  networkPolicies: terms.POLICIES,
+  noetlUrl: terms.urlOf("http://noetl.noetl.svc.cluster.local:8082"),
+  replicas: terms.pods(DEFAULTS.gatewayReplicas),
+  nodePort: terms.nodePort(30090),
+  subjects: terms.object<GatewaySubjects>(
+    {
+      updatesSubjectPrefix: terms.text({
+        allowed: "a subject without wildcards that ends with a dot",
+        example: GATEWAY.updatesSubjectPrefix,
+        check: subjectPrefix,
+      }),
+      callbackSubjectPrefix: terms.text({
+        allowed: "a subject without wildcards",
+        example: GATEWAY.callbackSubjectPrefix,
+        check: literalSubject,
+      }),
+      sessionBucket: BUCKET(GATEWAY.sessionBucket),
+      sessionTtlSeconds: TTL(GATEWAY.sessionTtlSeconds),
+      requestBucket: BUCKET(GATEWAY.requestBucket),
+      requestTtlSeconds: TTL(GATEWAY.requestTtlSeconds),
+    },
+    `{ sessionBucket: "${GATEWAY.sessionBucket}" }`,
+  ),
+  publicUrl: terms.urlOf("https://api.example.org"),
+  loadBalancer: terms.plain(terms.flag),
+  serviceAnnotations: terms.map("{}"),
+  ingress: terms.INGRESS,
+  resources: terms.RESOURCES,
+  spreadZones: terms.plain(terms.flag),
+  authBypass: terms.plain(terms.flag),
+  maskLogs: terms.plain(terms.flag),
+  readOnlyRootFilesystem: terms.flag,
+  env: terms.map('{ RUST_BACKTRACE: "1" }'),
+  chart: terms.CHART,
+  ...terms.HELM,
+};
+
 /**
  * The gateway for browsers, installed by Helm with the NATS credentials wired in.
  *
@@ -91,9 +139,9 @@ export class Gateway extends pulumi.ComponentResource {
   /** Revision of the Helm release. */
   readonly revision: pulumi.Output<number>;
 
-  constructor(name: string, args: GatewayArgs, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, asked: GatewayArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:Gateway", name, {}, opts);
-    const { place, ...checked } = this.checked(args);
+    const { place, ...args } = this.checked(asked);
     const child = { parent: this };
     const { source, isOwn, digest, podSecurity } = resolveChart("gateway", args.chart);
     const ns = namespace(`${name}-namespace`, { name: place, podSecurity, policies: args.networkPolicies }, child);
@@ -104,7 +152,6 @@ export class Gateway extends pulumi.ComponentResource {
       timeout: args.timeoutSeconds ?? HELM_TIMEOUT_SECONDS.kubernetes,
       values: gatewayValues({
         ...args,
-        ...checked,
         namespace: ns,
         noetlUrl:
           args.noetlUrl ??
@@ -132,25 +179,17 @@ export class Gateway extends pulumi.ComponentResource {
     this.registerOutputs({ namespace: this.namespace, url: this.url, revision: this.revision });
   }
 
-  /** The arguments that have to be right, with their defaults. */
-  private checked(args: GatewayArgs) {
+  /** The arguments as they are to be used, with defaults. */
+  private checked(asked: GatewayArgs | undefined) {
     const checks = new ArgumentChecks(this);
-    const given = { ...GATEWAY, ...args.subjects };
-    const result = {
-      place: checks.checked("namespace", args.namespace ?? LOCATIONS.gateway.namespace, namespaceName),
-      image: checks.checked("image", args.image ?? DEFAULTS.gatewayImage, notEmpty),
-      nodePort: checks.optional("nodePort", args.nodePort, nodePort),
-      replicas: checks.checked("replicas", args.replicas ?? DEFAULTS.gatewayReplicas, podCount),
-      corsAllowedOrigins: checks.checked("corsAllowedOrigins", args.corsAllowedOrigins, origins),
-      subjects: {
-        ...given,
-        updatesSubjectPrefix: checks.checked("updatesSubjectPrefix", given.updatesSubjectPrefix, subjectPrefix),
-        callbackSubjectPrefix: checks.checked("callbackSubjectPrefix", given.callbackSubjectPrefix, literalSubject),
-        sessionBucket: checks.checked("sessionBucket", given.sessionBucket, bucketName),
-        requestBucket: checks.checked("requestBucket", given.requestBucket, bucketName),
-      },
-    };
+    const args = checks.all(asked, TERMS);
     checks.done();
-    return result;
+    return {
+      ...args,
+      place: args.namespace ?? LOCATIONS.gateway.namespace,
+      image: args.image ?? DEFAULTS.gatewayImage,
+      replicas: args.replicas ?? DEFAULTS.gatewayReplicas,
+      subjects: { ...GATEWAY, ...args.subjects },
+    };
   }
 }

@@ -3,12 +3,13 @@ import type * as pulumi from "@pulumi/pulumi";
 import { DEFAULTS } from "../../contract/defaults";
 import { LOCATIONS, NATS_USER } from "../../contract/facts";
 import { natsMemory } from "../../contract/nats/memory";
-import { type Check, credential, namespaceName, nodePort, quantityBytes, range, size } from "../../contract/validate";
+import { type Check, quantityBytes } from "../../contract/validate";
 import { ArgumentChecks, derived, together } from "../arguments";
+import * as terms from "../terms";
 import type { NamespacePolicy } from "../network-policies/manifests";
 import type { ChartSource, HelmArgs, Resources } from "../shared";
 import type { HostSpread } from "./availability";
-import type { NatsPodSecurity } from "./security";
+import { NATS_POD_SECURITY, type NatsPodSecurity } from "./security";
 import type { NatsTlsArgs } from "./tls";
 import type { ClusterArgs } from "./users/resource";
 import type { NatsUser } from "./values";
@@ -92,6 +93,79 @@ export interface NatsJetStreamArgs extends HelmArgs {
   chart?: ChartSource;
 }
 
+/** What each argument may be. */
+const SUBJECTS = terms.list(terms.word("a subject", "noetl.>"), {
+  allowed: "a list of subjects",
+  example: '["noetl.>"]',
+});
+const RIGHTS = terms.either(SUBJECTS, terms.object({ allow: SUBJECTS, deny: SUBJECTS }, '{ deny: ["$JS.>"] }'));
+
+const EXTRA_USER = terms.object<NatsUser>(
+  {
+    name: terms.required(terms.plain(terms.user("operator"))),
+    password: terms.required(terms.password),
+    rotates: terms.plain(terms.flag),
+    permissions: terms.object({ publish: RIGHTS, subscribe: RIGHTS }, '{ publish: ["noetl.>"] }'),
+  },
+  '{ name: "operator", password }',
+);
+
+const TLS = terms.object<NatsTlsArgs>(
+  {
+    from: terms.required(terms.plain(terms.choice("generated", "secret", "cert-manager"))),
+    secret: terms.word("the name of a Secret", "nats-certificate"),
+    issuer: terms.object(
+      {
+        kind: terms.required(terms.choice("Issuer", "ClusterIssuer")),
+        name: terms.required(terms.word("the name of an issuer", "internal")),
+      },
+      '{ kind: "ClusterIssuer", name: "internal" }',
+    ),
+  },
+  '{ from: "generated" }',
+);
+
+const TERMS: terms.Terms<NatsJetStreamArgs> = {
+  namespace: terms.namespaceOf(LOCATIONS.nats.namespace),
+  networkPolicies: terms.POLICIES,
+  user: terms.user(NATS_USER),
+  password: terms.password,
+  passwordRevision: terms.revision,
+  extraUsers: terms.list(EXTRA_USER, { allowed: "a list of users", example: '[{ name: "operator", password }]' }),
+  cluster: terms.CLUSTER,
+  tls: TLS,
+  fileStoreSize: terms.sizeOf("16Mi", "16Ti", DEFAULTS.natsJetstreamFileSize),
+  memoryStoreSize: terms.sizeOf("1Mi", "1Ti", DEFAULTS.natsJetstreamMemSize),
+  memoryLimit: terms.sizeOf("1Mi", "2Ti", "2Gi"),
+  replicas: terms.number({
+    allowed: "1, 3 or 5",
+    example: "3",
+    check: (value) => ([1, 3, 5].includes(value) ? undefined : String(value)),
+  }),
+  hostSpread: terms.plain(terms.choice("preferred", "required")),
+  podSecurity: terms.plain(terms.choice(...NATS_POD_SECURITY)),
+  storageClass: terms.STORAGE_CLASS,
+  maxConnections: terms.whole(100, 65_536, { allowed: "100 to 65536", example: String(DEFAULTS.natsMaxConnections) }),
+  clientNodePort: terms.nodePort(30422),
+  monitorNodePort: terms.nodePort(30822),
+  resources: terms.RESOURCES,
+  reloaderResources: terms.RESOURCES,
+  box: terms.either(
+    terms.flag,
+    terms.object(
+      {
+        user: terms.required(terms.plain(terms.word("the name of one of extraUsers", "operator"))),
+        inbox: terms.plain(terms.word("what a subject begins with", "_INBOX_operator")),
+      },
+      "true",
+    ),
+  ),
+  boxResources: terms.RESOURCES,
+  protect: terms.plain(terms.flag),
+  chart: terms.CHART,
+  ...terms.HELM,
+};
+
 /** The arguments that others follow from, with their defaults, each checked. */
 export interface NatsTerms {
   readonly namespace: pulumi.Input<string>;
@@ -109,25 +183,44 @@ export interface NatsTerms {
   readonly resources: Resources | undefined;
 }
 
-/** @throws pulumi.ResourceError with all that is wrong with plain arguments; an output fails what it is for when it is known. */
-export function natsTerms(args: NatsJetStreamArgs, component: pulumi.Resource): NatsTerms {
+/**
+ * The arguments as they are to be used, and what follows from them.
+ *
+ * @throws pulumi.ResourceError with all that is wrong with plain arguments; an output fails what it is for when it is known.
+ */
+export function natsTerms(
+  asked: NatsJetStreamArgs | undefined,
+  component: pulumi.Resource,
+): { readonly args: NatsJetStreamArgs; readonly terms: NatsTerms } {
   const checks = new ArgumentChecks(component);
-  const terms = {
-    namespace: checks.checked("namespace", args.namespace ?? LOCATIONS.nats.namespace, namespaceName),
+  const args = checks.all(asked, TERMS);
+  const found = {
+    namespace: args.namespace ?? LOCATIONS.nats.namespace,
     ...users(args, checks),
-    replicas: checks.checked("replicas", args.replicas ?? 1, servers),
-    maxConnections: checks.checked(
-      "maxConnections",
-      args.maxConnections ?? DEFAULTS.natsMaxConnections,
-      range(100, 65_536),
-    ),
+    replicas: args.replicas ?? 1,
+    maxConnections: args.maxConnections ?? DEFAULTS.natsMaxConnections,
     ...sizes(args, checks),
     ...box(args, checks),
-    clientNodePort: checks.optional("clientNodePort", args.clientNodePort, nodePort),
-    monitorNodePort: checks.optional("monitorNodePort", args.monitorNodePort, nodePort),
+    clientNodePort: args.clientNodePort,
+    monitorNodePort: args.monitorNodePort,
   };
+  certificate(args, checks);
   checks.done();
-  return terms;
+  return { args, terms: found };
+}
+
+/** What a certificate from somewhere needs to be found there. */
+function certificate({ tls }: NatsJetStreamArgs, checks: ArgumentChecks): void {
+  if (tls?.from === "secret" && tls.secret === undefined)
+    checks.problem(
+      "tls.secret",
+      'missing while tls.from is secret; allowed: the name of a Secret; for example "nats-certificate"',
+    );
+  if (tls?.from === "cert-manager" && tls.issuer === undefined)
+    checks.problem(
+      "tls.issuer",
+      'missing while tls.from is cert-manager; allowed: an issuer of cert-manager; for example { kind: "ClusterIssuer", name: "internal" }',
+    );
 }
 
 function box(
@@ -140,12 +233,10 @@ function box(
     "box.user",
     names.includes(asked.user)
       ? undefined
-      : `${JSON.stringify(asked.user)}, which extraUsers has not; allowed: ${names.join(", ") || "none"}, or box true`,
+      : `${JSON.stringify(asked.user)}, which extraUsers has not; allowed: ${names.join(", ") || "none"}, or box true; for example ${names[0] ?? "box true"}`,
   );
   return { askedBox: asked };
 }
-
-const servers: Check<number> = (value) => ([1, 3, 5].includes(value) ? undefined : `${value}; allowed: 1, 3 or 5`);
 
 function users(
   { user = NATS_USER, password, extraUsers = [] }: NatsJetStreamArgs,
@@ -154,36 +245,30 @@ function users(
   const names = extraUsers.map(({ name }) => name);
   const others: Check<string> = (known) => {
     const same = names.indexOf(known);
-    return same < 0 ? undefined : `extraUsers[${same}].name is another user's`;
+    return same < 0
+      ? undefined
+      : `extraUsers[${same}].name is another user's; allowed: a name of its own; for example operator`;
   };
-  return {
-    user: checks.whole(checks.checked("user", user, credential), others),
-    password: checks.optional("password", password, credential),
-    extraUsers: extraUsers.map((each, index) => {
-      const another = names.indexOf(each.name) < index ? "another user's" : undefined;
-      checks.problem(`extraUsers[${index}].name`, credential(each.name) ?? another);
-      return { ...each, password: checks.checked(`extraUsers[${index}].password`, each.password, credential) };
-    }),
-  };
+  for (const [index, name] of names.entries())
+    if (names.indexOf(name) < index)
+      checks.problem(`extraUsers[${index}].name`, "another user's; allowed: a name of its own; for example operator");
+  return { user: checks.whole(user, others), password, extraUsers };
 }
 
 type Sizes = Pick<NatsTerms, "fileStoreSize" | "memoryStoreSize" | "memoryLimit" | "resources">;
 
 function sizes(args: NatsJetStreamArgs, checks: ArgumentChecks): Sizes {
-  const fileStore = args.fileStoreSize ?? DEFAULTS.natsJetstreamFileSize;
-  const fileStoreSize = checks.checked("fileStoreSize", fileStore, size("16Mi", "16Ti"));
-  const memoryStore = args.memoryStoreSize ?? DEFAULTS.natsJetstreamMemSize;
   const memory = checks.whole(
     together<{ store: string; limit: string | undefined }>({
-      store: checks.checked("memoryStoreSize", memoryStore, size("1Mi", "1Ti")),
-      limit: checks.optional("memoryLimit", args.memoryLimit, size("1Mi", "2Ti")),
+      store: args.memoryStoreSize ?? DEFAULTS.natsJetstreamMemSize,
+      limit: args.memoryLimit,
     }),
     fits,
   );
   const memoryLimit = derived(memory, ({ store, limit }) => natsMemory(store, limit).limit);
   const { resources } = args;
   return {
-    fileStoreSize,
+    fileStoreSize: args.fileStoreSize ?? DEFAULTS.natsJetstreamFileSize,
     memoryStoreSize: derived(memory, ({ store }) => store),
     memoryLimit,
     resources: resources && { ...resources, limits: { ...resources.limits, memory: limited(resources) } },

@@ -69,9 +69,9 @@ export class NatsJetStream extends pulumi.ComponentResource {
   private readonly names: (asked: string) => pulumi.Output<string>;
   private readonly extraUsers: readonly NatsUser[];
 
-  constructor(name: string, args: NatsJetStreamArgs = {}, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, asked?: NatsJetStreamArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:NatsJetStream", name, {}, opts);
-    const terms = natsTerms(args, this);
+    const { args, terms } = natsTerms(asked, this);
     const child = { parent: this };
     const password = pulumi.secret(
       terms.password ?? generatedPassword(`${name}-password`, child, args.passwordRevision),
@@ -85,9 +85,9 @@ export class NatsJetStream extends pulumi.ComponentResource {
     const users = this.users(name, { namespace: place, user, password, extraUsers, cluster: args.cluster });
     const box = this.box(name, terms.askedBox, { namespace: place, user, password, extraUsers, users });
     const routes = this.routes(name, place, { replicas: terms.replicas, isTls: args.tls !== undefined });
-    const { tls: asked, cluster = {} } = args;
+    const { tls, cluster = {} } = args;
     const where = { cluster, namespace: place, replicas: terms.replicas };
-    const certificate = asked && certificateOf(name, { tls: asked, ...where }, child);
+    const certificate = tls && certificateOf(name, { tls, ...where }, child);
     const releaseArgs = natsRelease(args, terms, {
       namespace: place,
       usersSecret: users.secret,
@@ -112,9 +112,19 @@ export class NatsJetStream extends pulumi.ComponentResource {
     this.password = password;
     [this.tls, this.ca, this.certificateEnds] = [certificate !== undefined, certificate?.ca, certificate?.ends];
     this.url = natsUrlOf(this);
-    const { host, port, tls, ca, certificateEnds, url, serversRevision } = this;
+    const { host, port, ca, certificateEnds, url, serversRevision } = this;
     const login = { user: this.user, password };
-    const outputs = { namespace: place, host, port, ...login, tls, ca, certificateEnds, url, serversRevision };
+    const outputs = {
+      namespace: place,
+      host,
+      port,
+      ...login,
+      tls: this.tls,
+      ca,
+      certificateEnds,
+      url,
+      serversRevision,
+    };
     this.registerOutputs({ ...outputs, revision: this.revision });
   }
 

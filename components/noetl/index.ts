@@ -2,18 +2,10 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { DEFAULT_STOP_SECONDS, HELM_TIMEOUT_SECONDS, DEFAULTS } from "../../contract/defaults";
 import type { StreamNames, WorkerTuning } from "../../contract/env";
-import { tuningProblem } from "../../contract/tuning";
-import {
-  jetstreamName,
-  literalSubject,
-  namespaceName,
-  nodePort,
-  notEmpty,
-  size,
-  streamName,
-} from "../../contract/validate";
+import { SHORTEST_HEARTBEAT_SECONDS, tuningProblem } from "../../contract/tuning";
+import { jetstreamName, literalSubject, range, streamName } from "../../contract/validate";
 import { CONSUMER, LOCATIONS, STREAM, WORKER_TUNING, serviceHost } from "../../contract/facts";
-import { ArgumentChecks, derived, podCount, together } from "../arguments";
+import { ArgumentChecks, derived, together } from "../arguments";
 import type { NamespacePolicy } from "../network-policies/manifests";
 import {
   type ChartSource,
@@ -27,6 +19,7 @@ import {
   resolveChart,
   type Resources,
 } from "../shared";
+import * as terms from "../terms";
 import {
   type DatabaseConnection,
   type JobsArgs,
@@ -108,6 +101,95 @@ export interface NoetlArgs extends HelmArgs {
   chart?: ChartSource;
 }
 
+const NAME = "a JetStream name: no white space and none of . * > / \\";
+
+const DATABASE = terms.object<DatabaseConnection>(
+  {
+    host: terms.required(terms.hostOf("postgres.postgres.svc.cluster.local")),
+    port: terms.required(terms.port(5432)),
+    database: terms.required(terms.word("the name of a database", "noetl")),
+    user: terms.required(terms.word("the name of a role", "noetl")),
+    password: terms.required(terms.word("a password", "postgres.noetlPassword")),
+    adminPassword: terms.word("a password", "postgres.adminPassword"),
+  },
+  "{ host, port, database, user, password } of a Postgres",
+);
+
+const TIME = (example: number) =>
+  terms.number({
+    allowed: "seconds from 0.1 to 3600, decimals too",
+    example: String(example),
+    check: range(SHORTEST_HEARTBEAT_SECONDS, 3600),
+  });
+const COUNT = (example: number) =>
+  terms.number({
+    allowed: "a whole number from 1, or -1 for unlimited",
+    example: String(example),
+    check: (value) => (Number.isSafeInteger(value) && (value === -1 || value > 0) ? undefined : String(value)),
+  });
+
+/** What each argument may be. */
+const TERMS: terms.Terms<NoetlArgs> = {
+  nats: terms.NATS,
+  natsLogins: terms.object<NatsLogins>(
+    { server: terms.NATS, worker: terms.NATS },
+    '{ server: nats.loginOf("server"), worker: nats.loginOf("worker") }',
+  ),
+  database: terms.required(DATABASE),
+  namespace: terms.namespaceOf(LOCATIONS.noetl.namespace),
+  networkPolicies: terms.POLICIES,
+  image: terms.imageOf(DEFAULTS.noetlImage),
+  logLevel: terms.choice("INFO", "DEBUG", "WARNING", "ERROR", "CRITICAL"),
+  serverReplicas: terms.pods(DEFAULTS.noetlServerReplicas),
+  workerReplicas: terms.pods(DEFAULTS.workerReplicas),
+  nodePort: terms.nodePort(30082),
+  names: terms.object<StreamNames>(
+    {
+      stream: terms.text({ allowed: NAME, example: STREAM.name, check: streamName }),
+      subject: terms.text({
+        allowed: "a NATS subject without wildcards: tokens separated by single dots",
+        example: STREAM.subject,
+        check: literalSubject,
+      }),
+      consumer: terms.text({ allowed: NAME, example: CONSUMER.name, check: jetstreamName }),
+    },
+    `{ stream: "${STREAM.name}" }`,
+  ),
+  tuning: terms.object<WorkerTuning>(
+    {
+      fetchTimeoutSeconds: TIME(WORKER_TUNING.fetchTimeoutSeconds),
+      fetchHeartbeatSeconds: TIME(WORKER_TUNING.fetchHeartbeatSeconds),
+      maxAckPending: COUNT(WORKER_TUNING.maxAckPending),
+      maxDeliver: COUNT(WORKER_TUNING.maxDeliver),
+    },
+    `{ maxAckPending: ${WORKER_TUNING.maxAckPending} }`,
+  ),
+  serverResources: terms.RESOURCES,
+  workerResources: terms.RESOURCES,
+  workerInitResources: terms.RESOURCES,
+  workerStopSeconds: terms.seconds(DEFAULT_STOP_SECONDS),
+  jobs: terms.either(
+    { ...terms.flag, noun: "false", allowed: "false", matches: (value) => value === false },
+    terms.object<JobsArgs>(
+      { namespace: terms.namespaceOf(LOCATIONS.jobs.namespace), networkPolicies: terms.POLICIES },
+      "{}",
+    ),
+  ),
+  tmpSize: terms.sizeOf("1Mi", "64Ti", DEFAULTS.noetlTmpSize),
+  readOnlyRootFilesystem: terms.flag,
+  rollout: terms.object<Rollout>(
+    { maxSurge: terms.pods(1), maxUnavailable: terms.pods(1) },
+    "{ maxSurge: 1, maxUnavailable: 0 }",
+  ),
+  serverEnv: terms.map('{ NOETL_POSTGRES_POOL_MAX_SIZE: "6" }'),
+  workerEnv: terms.map('{ NOETL_POSTGRES_POOL_MAX_SIZE: "6" }'),
+  spreadZones: terms.plain(terms.flag),
+  serviceAnnotations: terms.map("{}"),
+  ingress: terms.INGRESS,
+  chart: terms.CHART,
+  ...terms.HELM,
+};
+
 /**
  * NoETL's server and workers, installed by Helm with the NATS credentials wired in.
  *
@@ -122,9 +204,9 @@ export class Noetl extends pulumi.ComponentResource {
   /** Revision of the Helm release. */
   readonly revision: pulumi.Output<number>;
 
-  constructor(name: string, args: NoetlArgs, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, asked: NoetlArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:Noetl", name, {}, opts);
-    const { image, place, jobsPlace, ...checked } = this.checked(args);
+    const { place, jobsPlace, ...args } = this.checked(asked);
     const child = { parent: this };
     const { source, digest, podSecurity } = resolveChart("noetl", args.chart);
     const ns = namespace(`${name}-namespace`, { name: place, podSecurity, policies: args.networkPolicies }, child);
@@ -136,10 +218,8 @@ export class Noetl extends pulumi.ComponentResource {
       timeout: args.timeoutSeconds ?? HELM_TIMEOUT_SECONDS.kubernetes,
       values: noetlValues({
         ...args,
-        ...checked,
         namespace: ns,
         jobsNamespace,
-        image,
         logLevel: args.logLevel ?? DEFAULTS.noetlLogLevel,
         workerStopSeconds: args.workerStopSeconds ?? DEFAULT_STOP_SECONDS,
         credentialsRevision: credentialsRevision(
@@ -174,43 +254,32 @@ export class Noetl extends pulumi.ComponentResource {
     );
   }
 
-  /** The arguments that have to be right, with their defaults. */
-  private checked(args: NoetlArgs) {
+  /** The arguments as they are to be used, with defaults. */
+  private checked(asked: NoetlArgs | undefined) {
     const checks = new ArgumentChecks(this);
-    const { stream = STREAM.name, subject = STREAM.subject, consumer = CONSUMER.name } = args.names ?? {};
+    const args = checks.all(asked, TERMS);
     const tuning = { ...WORKER_TUNING, ...args.tuning };
     const { fetchTimeoutSeconds, fetchHeartbeatSeconds } = tuning;
-    const place = checks.checked("namespace", args.namespace ?? LOCATIONS.noetl.namespace, namespaceName);
-    const result = {
-      place,
-      jobsPlace: checks.checked(
-        "jobs.namespace",
-        (args.jobs ? args.jobs.namespace : undefined) ?? LOCATIONS.jobs.namespace,
-        (own) => namespaceName(own) ?? (own === place ? "NoETL's, and its Secrets would be open to jobs" : undefined),
-      ),
-      image: checks.checked("image", args.image ?? DEFAULTS.noetlImage, notEmpty),
-      nodePort: checks.optional("nodePort", args.nodePort, nodePort),
-      serverReplicas: checks.checked("serverReplicas", args.serverReplicas ?? DEFAULTS.noetlServerReplicas, podCount),
-      workerReplicas: checks.checked("workerReplicas", args.workerReplicas ?? DEFAULTS.workerReplicas, podCount),
-      tmpSize: checks.optional("tmpSize", args.tmpSize, size("1Mi", "64Ti")),
-      names: {
-        stream: checks.checked("stream", stream, streamName),
-        subject: checks.checked("subject", subject, literalSubject),
-        consumer: checks.checked("consumer", consumer, jetstreamName),
-      },
-      tuning: {
-        ...tuning,
-        fetchHeartbeatSeconds: derived(
-          checks.checked(
-            "tuning.fetchHeartbeatSeconds",
-            together({ fetchTimeoutSeconds, fetchHeartbeatSeconds }),
-            tuningProblem,
-          ),
-          (known) => known.fetchHeartbeatSeconds,
-        ),
-      },
-    };
+    const place = args.namespace ?? LOCATIONS.noetl.namespace;
+    const jobsPlace = (args.jobs ? args.jobs.namespace : undefined) ?? LOCATIONS.jobs.namespace;
+    const heartbeat = checks.checked(
+      "tuning.fetchHeartbeatSeconds",
+      together({ fetchTimeoutSeconds, fetchHeartbeatSeconds }),
+      tuningProblem,
+    );
+    const places = checks.checked("jobs.namespace", together({ place, jobsPlace }), (known) =>
+      args.jobs && known.jobsPlace === known.place ? "NoETL's, and its Secrets would be open to jobs" : undefined,
+    );
     checks.done();
-    return result;
+    return {
+      ...args,
+      place,
+      jobsPlace: derived(places, (known) => known.jobsPlace),
+      image: args.image ?? DEFAULTS.noetlImage,
+      serverReplicas: args.serverReplicas ?? DEFAULTS.noetlServerReplicas,
+      workerReplicas: args.workerReplicas ?? DEFAULTS.workerReplicas,
+      names: { stream: STREAM.name, subject: STREAM.subject, consumer: CONSUMER.name, ...args.names },
+      tuning: { ...tuning, fetchHeartbeatSeconds: derived(heartbeat, (known) => known.fetchHeartbeatSeconds) },
+    };
   }
 }

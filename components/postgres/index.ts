@@ -1,11 +1,12 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { type Check, namespaceName, nodePort, notEmpty, size, sqlDatabase, sqlRole } from "../../contract/validate";
+import { type Check, sqlDatabase, sqlRole } from "../../contract/validate";
 import { LOCATIONS, serviceHost } from "../../contract/facts";
 import { DEFAULTS } from "../../contract/defaults";
 import type { NamespacePolicy } from "../network-policies/manifests";
 import { generatedPassword, namespace, type Resources } from "../shared";
 import { ArgumentChecks, derived, together } from "../arguments";
+import * as terms from "../terms";
 import { DatabaseLogin } from "./login/resource";
 import {
   retireJob,
@@ -71,6 +72,42 @@ export interface PostgresArgs {
   timeoutSeconds?: number;
 }
 
+const ROLE = (example: string) =>
+  terms.text({ allowed: "lower-case letters, digits and _, none of Postgres' own names", example, check: sqlRole });
+const PASSWORD = terms.word("a password", 'config.requireSecret("password")');
+
+/** What each argument may be. */
+const TERMS: terms.Terms<PostgresArgs> = {
+  namespace: terms.namespaceOf(LOCATIONS.postgres.namespace),
+  networkPolicies: terms.POLICIES,
+  external: terms.object<NonNullable<PostgresArgs["external"]>>(
+    { host: terms.required(terms.hostOf("db.example.org")), port: terms.port(5432) },
+    '{ host: "db.example.org" }',
+  ),
+  image: terms.imageOf(DEFAULTS.postgresImage),
+  storageSize: terms.sizeOf("1Mi", "64Ti", DEFAULTS.postgresStorageSize),
+  storageClass: terms.STORAGE_CLASS,
+  nodePort: terms.nodePort(30543),
+  adminUser: ROLE(DEFAULTS.postgresUser),
+  adminPassword: PASSWORD,
+  adminPasswordRevision: terms.revision,
+  database: terms.text({
+    allowed: "lower-case letters, digits and _, and not a template",
+    example: DEFAULTS.noetlDatabase,
+    check: sqlDatabase,
+  }),
+  noetlUser: ROLE(DEFAULTS.noetlDatabaseUser),
+  noetlPassword: PASSWORD,
+  noetlPasswordRevision: terms.revision,
+  loginPerPassword: terms.either(terms.flag, terms.anyObject("a DatabaseLogin", "true")),
+  noetlImage: terms.imageOf(DEFAULTS.noetlImage),
+  resources: terms.RESOURCES,
+  schemaResources: terms.RESOURCES,
+  readOnlyRootFilesystem: terms.flag,
+  protect: terms.plain(terms.flag),
+  timeoutSeconds: terms.plain(terms.seconds(900)),
+};
+
 /**
  * NoETL's database: a Postgres server in the cluster or an external one, with NoETL's role, database and schema.
  *
@@ -95,9 +132,9 @@ export class Postgres extends pulumi.ComponentResource {
   readonly adminPassword: pulumi.Output<string>;
   private readonly retire: (after: readonly pulumi.Resource[]) => void;
 
-  constructor(name: string, args: PostgresArgs = {}, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, asked?: PostgresArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:index:Postgres", name, {}, opts);
-    const checked = this.checked(args);
+    const { args, ...checked } = this.checked(asked);
     const { adminUser, database, noetlUser } = checked;
 
     const child = { parent: this };
@@ -209,28 +246,32 @@ export class Postgres extends pulumi.ComponentResource {
     return former.apply((logins) => JSON.stringify(logins.map((login) => login.password)));
   }
 
-  /** The arguments that have to be right, with their defaults. */
-  private checked(args: PostgresArgs) {
+  /** The arguments as they are to be used, with defaults. */
+  private checked(asked: PostgresArgs | undefined) {
     const checks = new ArgumentChecks(this);
+    const args = checks.all(asked, TERMS);
     const adminUser = args.adminUser ?? DEFAULTS.postgresUser;
     const noetlUser = args.noetlUser ?? DEFAULTS.noetlDatabaseUser;
-    const result = {
-      place: checks.checked("namespace", args.namespace ?? LOCATIONS.postgres.namespace, namespaceName),
-      image: checks.checked("image", args.image ?? DEFAULTS.postgresImage, notEmpty),
-      noetlImage: checks.checked("noetlImage", args.noetlImage ?? DEFAULTS.noetlImage, notEmpty),
-      nodePort: checks.optional("nodePort", args.nodePort, nodePort),
-      storageSize: checks.checked("storageSize", args.storageSize ?? DEFAULTS.postgresStorageSize, size("1Mi", "64Ti")),
-      adminUser: checks.checked("adminUser", adminUser, sqlRole),
-      database: checks.checked("database", args.database ?? DEFAULTS.noetlDatabase, sqlDatabase),
-      noetlUser: derived(
-        checks.checked("noetlUser", together({ noetlUser, adminUser }), noetlRole),
-        (known) => known.noetlUser,
-      ),
-    };
+    const roles = checks.checked("noetlUser", together({ noetlUser, adminUser }), ownRole);
     const lacksPassword = args.external !== undefined && args.adminPassword === undefined;
-    checks.problem("adminPassword", lacksPassword ? "needed for an external server" : undefined);
+    checks.problem(
+      "adminPassword",
+      lacksPassword
+        ? `missing for an external server; allowed: ${PASSWORD.allowed}; for example ${PASSWORD.example}`
+        : undefined,
+    );
     checks.done();
-    return result;
+    return {
+      args,
+      place: args.namespace ?? LOCATIONS.postgres.namespace,
+      image: args.image ?? DEFAULTS.postgresImage,
+      noetlImage: args.noetlImage ?? DEFAULTS.noetlImage,
+      nodePort: args.nodePort,
+      storageSize: args.storageSize ?? DEFAULTS.postgresStorageSize,
+      adminUser,
+      database: args.database ?? DEFAULTS.noetlDatabase,
+      noetlUser: derived(roles, (known) => known.noetlUser),
+    };
   }
 }
 
@@ -242,8 +283,10 @@ interface CredentialsArgs {
   inCluster: boolean;
 }
 
-const noetlRole: Check<{ noetlUser: string; adminUser: string }> = ({ noetlUser, adminUser }) =>
-  sqlRole(noetlUser) ?? (noetlUser === adminUser ? "the administrator: NoETL needs a role of its own" : undefined);
+const ownRole: Check<{ noetlUser: string; adminUser: string }> = ({ noetlUser, adminUser }) =>
+  noetlUser === adminUser
+    ? `the administrator: NoETL needs a role of its own; allowed: another name; for example ${["noetl", "noetl_app"].find((each) => each !== adminUser)}`
+    : undefined;
 
 /** The server, with its Service. */
 function install(

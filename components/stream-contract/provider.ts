@@ -11,6 +11,7 @@ import { Deadline } from "../../contract/deadline";
 import { warn } from "./engine-log";
 import { ensureContract, ensuredBy, type EnsureReport } from "../../contract/ensure";
 import { ConnectError } from "../../contract/errors";
+import { unknownArguments } from "../../contract/input-keys";
 import { inputProblems } from "../../contract/input-problems";
 import {
   addsConsumersWithin,
@@ -35,7 +36,8 @@ import {
 import type { Resize } from "../../contract/resize";
 import { inventoryOf, rollProblem, type RollProblem } from "../../contract/roll";
 import { checkName, RULES, type Check } from "../../contract/rules";
-import { runOf, takeRun } from "./run";
+import { OUTPUTS } from "./outputs";
+import { RUN_INPUT, runOf, takeRun } from "./run";
 
 /** What the state holds: every input, so that a later run can tell what changed, and what was found. */
 export type ContractState = ContractInputs & Omit<EnsureReport, "checks"> & Differences;
@@ -82,7 +84,7 @@ const idOf = ({ stream, consumer, declaredOnly }: ContractInputs): string =>
 export function check(_olds: object, news: object): pulumi.dynamic.CheckResult<ContractInputs> {
   const inputs = inputsOf(news);
   takeRun(news, inputs);
-  const problems = inputProblems(inputs, unknownValue);
+  const problems = [...unknownArguments(news, [RUN_INPUT, ...OUTPUTS]), ...inputProblems(inputs, unknownValue)];
   if (problems.length === 0) return { inputs };
   // A failure that names a property is printed with that property's value, which may be the password.
   return { inputs, failures: [{ property: "", reason: problems.join(";\n") }] };

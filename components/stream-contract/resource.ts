@@ -14,6 +14,8 @@ import type {
 import type { Declared } from "../../contract/declared/types";
 import type { ConsumerTerms } from "../../contract/lines";
 import type { Inputs } from "../shared";
+import { isPlainObject } from "../terms";
+import { OUTPUTS } from "./outputs";
 import { RUN_INPUT, type Run } from "./run";
 
 /** NATS through a port-forward over the Kubernetes API: nothing needs to be exposed. `kubeconfig` is kept as a secret. */
@@ -79,64 +81,38 @@ const stub: pulumi.dynamic.ResourceProvider = {
   read: (id: string, properties?: object) => provider().read(id, properties ?? {}),
 };
 
-/** The same arguments with every credential marked as a secret. */
-function withSecrets(args: StreamContractArgs): StreamContractArgs {
-  const { connection, password, credentials, nkeySeed, noetlLogin, gateway } = args;
-  const worker = noetlLogin?.worker;
-  const secret = (value: pulumi.Input<string> | undefined): pulumi.Input<string> | undefined =>
-    value === undefined ? undefined : pulumi.secret(value);
-  return {
-    ...args,
-    password: secret(password),
-    credentials: secret(credentials),
-    nkeySeed: secret(nkeySeed),
-    noetlLogin: noetlLogin && {
-      ...noetlLogin,
-      password: pulumi.secret(noetlLogin.password),
-      ...(worker ? { worker: { ...worker, password: pulumi.secret(worker.password) } } : {}),
-    },
-    gateway: gateway && { ...gateway, password: secret(gateway.password) },
-    connection: connection && {
-      ...connection,
-      ...("kubeconfig" in connection ? { kubeconfig: secret(connection.kubeconfig) } : {}),
-      ...(connection.tls ? { tls: { ...connection.tls, key: secret(connection.tls.key) } } : {}),
-    },
-  };
+/**
+ * A part of the arguments with its credentials marked as secrets, and what is inside it with `inside`. What is no plain object is a
+ * secret as a whole, and the provider's to refuse.
+ */
+function withSecretsOf<T extends object>(
+  part: T | undefined,
+  names: readonly (keyof T)[],
+  inside: (part: T) => Partial<T> = () => ({}),
+): T | undefined {
+  if (part === undefined || part === null) return undefined;
+  if (!isPlainObject(part)) return pulumi.secret(part) as unknown as T;
+  const secrets = names.flatMap((name) => (part[name] === undefined ? [] : [[name, pulumi.secret(part[name])]]));
+  return { ...part, ...(Object.fromEntries(secrets) as Partial<T>), ...inside(part) };
 }
+
+/** The same arguments with every credential marked as a secret. */
+const withSecrets = (args: StreamContractArgs): StreamContractArgs => ({
+  ...withSecretsOf(args, ["password", "credentials", "nkeySeed"]),
+  noetlLogin: withSecretsOf(args.noetlLogin, ["password"], ({ worker }) => ({
+    worker: withSecretsOf(worker, ["password"]),
+  })),
+  gateway: withSecretsOf(args.gateway, ["password"]),
+  connection: withSecretsOf<StreamContractClusterArgs>(args.connection, ["kubeconfig"], ({ tls }) => ({
+    tls: withSecretsOf(tls, ["key"]),
+  })),
+});
 
 /** What the provider is to know of this run of the engine. */
 const runOf = (name: string, { parent }: pulumi.CustomResourceOptions): { [K in keyof Run]: pulumi.Input<Run[K]> } => ({
   preview: pulumi.runtime.isDryRun(),
   urn: pulumi.createUrn(name, "pulumi-nodejs:dynamic/noetl-nats:StreamContract", parent),
 });
-
-/** Outputs that a check fills in; undefined until then. */
-const OUTPUTS = [
-  "holds",
-  "report",
-  "differences",
-  "skippedRules",
-  "changes",
-  "server",
-  "serverVersion",
-  "streamCreated",
-  "subjects",
-  "retention",
-  "storage",
-  "maxAgeSeconds",
-  "duplicateWindowSeconds",
-  "replicas",
-  "consumerCreated",
-  "durable",
-  "pull",
-  "ackPolicy",
-  "deliverPolicy",
-  "replayPolicy",
-  "ackWaitSeconds",
-  "maxAckPending",
-  "maxDeliver",
-  "buckets",
-] as const;
 
 /**
  * Proves, as part of the deployment, that the stream and the consumer between NoETL's server and workers are as NoETL
@@ -202,7 +178,10 @@ export class StreamContract extends pulumi.dynamic.Resource {
   /** The gateway's buckets that exist, by name. */
   declare readonly buckets: pulumi.Output<Record<string, BucketFacts> | undefined>;
 
-  constructor(name: string, args: StreamContractArgs = {}, opts: pulumi.CustomResourceOptions = {}) {
+  constructor(name: string, asked?: StreamContractArgs, opts: pulumi.CustomResourceOptions = {}) {
+    const args: StreamContractArgs = asked ?? {};
+    if (!isPlainObject(args))
+      throw new pulumi.RunError(`StreamContract ${name}: the second argument is not an object; for example {}`);
     const outputs = Object.fromEntries(OUTPUTS.map((output) => [output, undefined]));
     super(
       stub,

@@ -295,7 +295,15 @@ describe("NatsJetStream", () => {
       { name: "a b", password: "p@ss" },
     ];
     expect(() => new library.NatsJetStream("odd", { replicas: 2, extraUsers, namespace: "My NATS" })).toThrow(
-      /namespace is not a Kubernetes name.*extraUsers\[0\].name is another user's.*extraUsers\[1\].name is.*extraUsers\[1\].password is.*replicas is 2; allowed: 1, 3 or 5/,
+      new RegExp(
+        [
+          "namespace is not a Kubernetes name; allowed: lower-case letters, digits and -, at most 63; for example nats;\n",
+          String.raw`extraUsers\[1\].name is .+; for example operator;` + "\n",
+          String.raw`extraUsers\[1\].password is .+; for example .+;` + "\n",
+          "replicas is 2; allowed: 1, 3 or 5; for example 3;\n",
+          String.raw`extraUsers\[0\].name is another user's; allowed: a name of its own; for example operator$`,
+        ].join("(?:.*\n)*"),
+      ),
     );
     expect(() => new library.NatsJetStream("secret", { extraUsers })).not.toThrow(/p@ss/);
   });

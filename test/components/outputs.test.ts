@@ -263,7 +263,7 @@ describe("checks of arguments", () => {
     void checks.checked("namespace", "No", kubernetesName);
     void checks.checked("other", "name", kubernetesName);
     void checks.checked("third", "_", kubernetesName);
-    expect(() => checks.done()).toThrow("namespace is not a Kubernetes name; third is not a Kubernetes name");
+    expect(() => checks.done()).toThrow("namespace is not a Kubernetes name;\nthird is not a Kubernetes name");
   });
 
   it("let an output fail when it is known and wrong, and pass one that is right", async () => {

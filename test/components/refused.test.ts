@@ -134,10 +134,31 @@ describe("an output that is wrong", () => {
     const args = { namespace: "My NATS", replicas: 2, fileStoreSize: "5GB", clientNodePort: 1, user: "noetl" };
     const { late } = await run({ all: ["NatsJetStream", args] }, false);
     expect(late.all?.map(withoutProperty)).toEqual([
-      "namespace is not a Kubernetes name; replicas is 2; allowed: 1, 3 or 5; fileStoreSize is not a Kubernetes quantity; " +
-        "clientNodePort is 1; allowed: 30000 to 32767, for example 30422",
+      "namespace is not a Kubernetes name; allowed: lower-case letters, digits and -, at most 63; for example nats;\n" +
+        "fileStoreSize is not a Kubernetes quantity; allowed: a Kubernetes quantity from 16Mi to 16Ti; for example 5Gi;\n" +
+        "replicas is 2; allowed: 1, 3 or 5; for example 3;\n" +
+        "clientNodePort is 1; allowed: 30000 to 32767; for example 30422",
     ]);
     expect(Object.keys(late)).toEqual(["all"]);
+  });
+
+  it("is refused as null: who makes it cannot leave an argument out by it", async () => {
+    const { late } = await run({ none: ["Postgres", { namespace: null, storageSize: 10, nodePort: null }] }, false);
+    expect(late.none?.map(withoutProperty)).toEqual([
+      expect.stringMatching(
+        /^namespace is \w+, and an output cannot leave an argument out; .+;\nstorageSize is a number, not text; .+;\nnodePort is \w+, and /,
+      ),
+    ]);
+  });
+
+  it("is refused in the guard's contract before a pod ends at it, and so is a credential for its ConfigMap", async () => {
+    const contract = { strem: "X", worker: { maxAckPending: "5" }, gateway: { user: "g", password: "canary" } };
+    const { late } = await run({ guard: ["ContractGuard", { nats, contract: plain(contract) }] }, false);
+    const [said = ""] = late.guard ?? [];
+    expect(said).toContain("strem is an unknown key; the nearest known one is stream");
+    expect(said).toContain("worker.maxAckPending is not a number");
+    expect(said).toContain("gateway.password would stand in a ConfigMap");
+    expect(said).not.toContain("canary");
   });
 });
 

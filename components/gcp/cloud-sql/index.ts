@@ -2,7 +2,8 @@ import * as compute from "@pulumi/gcp/compute";
 import * as servicenetworking from "@pulumi/gcp/servicenetworking";
 import * as sql from "@pulumi/gcp/sql";
 import * as pulumi from "@pulumi/pulumi";
-import { derived } from "../../arguments";
+import * as terms from "../../terms";
+import { checkedArguments, derived } from "../../arguments";
 import { generatedPassword } from "../../shared";
 
 export interface CloudSqlArgs {
@@ -56,6 +57,32 @@ export interface CloudSqlArgs {
 /** Port at which an instance takes connections of the Auth Proxy. */
 const PROXY_PORT = 3307;
 
+const NAME = (what: string, example: string) => terms.required(terms.word(what, example));
+
+const TERMS: terms.Terms<CloudSqlArgs> = {
+  project: terms.PROJECT,
+  region: terms.REGION,
+  instanceName: NAME("a name", "noetl"),
+  network: NAME("the id of a network", "projects/acme/global/networks/noetl"),
+  createServiceConnection: terms.plain(terms.flag),
+  keepRange: terms.plain(terms.flag),
+  rangePrefix: terms.whole(16, 24, { allowed: "16 to 24", example: "20" }),
+  egressRule: terms.plain(terms.flag),
+  version: NAME("a version of Cloud SQL", "POSTGRES_17"),
+  edition: terms.required(terms.choice("ENTERPRISE", "ENTERPRISE_PLUS")),
+  tier: NAME("a machine tier", "db-custom-1-3840"),
+  maxConnections: terms.whole(14, 262_143, { allowed: "14 to 262143", example: "100" }),
+  diskSizeGb: terms.required(terms.whole(10, 65_536, { allowed: "whole GB, 10 to 65536", example: "20" })),
+  diskType: terms.required(terms.choice("SSD", "HDD")),
+  availability: terms.required(terms.choice("ZONAL", "REGIONAL")),
+  backups: terms.plain(terms.flag),
+  database: NAME("a name", "noetl"),
+  adminUser: NAME("the name of a role", "postgres"),
+  adminPassword: terms.word("a password", 'config.requireSecret("password")'),
+  adminPasswordRevision: terms.plain(terms.revision),
+  deletionProtection: terms.plain(terms.flag),
+};
+
 /**
  * A Cloud SQL instance with Postgres on a private address, which only the Auth Proxy can reach.
  *
@@ -68,8 +95,9 @@ export class CloudSql extends pulumi.ComponentResource {
   /** The administrator's password, a secret. */
   readonly adminPassword: pulumi.Output<string>;
 
-  constructor(name: string, args: CloudSqlArgs, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, asked: CloudSqlArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:CloudSql", name, {}, opts);
+    const args = checkedArguments(this, asked, TERMS);
     const child = { parent: this };
     const { project } = args;
     const protect = args.deletionProtection ?? true;

@@ -4,7 +4,8 @@ import * as organizations from "@pulumi/gcp/organizations";
 import * as projects from "@pulumi/gcp/projects";
 import * as serviceaccount from "@pulumi/gcp/serviceaccount";
 import * as pulumi from "@pulumi/pulumi";
-import { derived } from "../../arguments";
+import * as terms from "../../terms";
+import { checkedArguments, derived } from "../../arguments";
 import { accountId } from "../names";
 import { PROJECT_ROLES } from "../roles";
 import { execKubeconfig } from "./kubeconfig";
@@ -127,6 +128,60 @@ function kubeconfigOf(
     .apply(([name, endpoint, caCertificate]) => execKubeconfig({ name, endpoint, caCertificate }));
 }
 
+const RECURRENCE = "FREQ=WEEKLY;BYDAY=SA,SU";
+const TIME = terms.required(terms.plain(terms.word("a time in ISO 8601", "2026-01-03T02:00:00Z")));
+
+const MAINTENANCE = terms.object<Maintenance>(
+  {
+    window: terms.required(
+      terms.object<Maintenance["window"]>(
+        { startTime: TIME, endTime: TIME, recurrence: terms.required(terms.plain(terms.word("an RRULE", RECURRENCE))) },
+        `{ startTime, endTime, recurrence: "${RECURRENCE}" }`,
+      ),
+    ),
+    exclusions: terms.list(terms.anyObject("an exclusion", "{ exclusionName, startTime, endTime, exclusionOptions }"), {
+      allowed: "a list of exclusions",
+      example: "[]",
+    }),
+  },
+  "{ window }",
+);
+
+const TERMS: terms.Terms<AutopilotClusterArgs> = {
+  project: terms.PROJECT,
+  region: terms.REGION,
+  clusterName: terms.required(
+    terms.text({
+      allowed: "a name of at most 40 characters",
+      example: "noetl",
+      check: (value) => (value.length > 40 ? "longer than 40 characters" : value === "" ? "empty" : undefined),
+    }),
+  ),
+  releaseChannel: terms.choice("regular", "rapid", "stable", "extended"),
+  network: terms.required(terms.word("the id of a network", "projects/acme/global/networks/noetl")),
+  subnetwork: terms.required(
+    terms.word("the id of a subnetwork", "projects/acme/regions/europe-west1/subnetworks/noetl"),
+  ),
+  ranges: terms.object<NonNullable<AutopilotClusterArgs["ranges"]>>(
+    {
+      pods: terms.required(terms.word("the name of a range", "pods")),
+      services: terms.required(terms.word("the name of a range", "services")),
+    },
+    '{ pods: "pods", services: "services" }',
+  ),
+  privateNodes: terms.plain(terms.flag),
+  controlPlaneAccess: terms.either(
+    terms.plain(terms.choice("dns", "public")),
+    terms.list(terms.plain(terms.word("an IPv4 range", "198.51.100.0/24")), {
+      allowed: "a list of IPv4 ranges",
+      example: "dns",
+    }),
+  ),
+  maintenance: MAINTENANCE,
+  secretsKmsKey: terms.word("a key of Cloud KMS", "projects/P/locations/L/keyRings/R/cryptoKeys/K"),
+  deletionProtection: terms.plain(terms.flag),
+};
+
 /**
  * An Autopilot cluster whose nodes work under a service account of their own with the least that nodes need.
  *
@@ -143,8 +198,9 @@ export class AutopilotCluster extends pulumi.ComponentResource {
   /** Version of the control plane. */
   readonly version: pulumi.Output<string>;
 
-  constructor(name: string, args: AutopilotClusterArgs, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, asked: AutopilotClusterArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:AutopilotCluster", name, {}, opts);
+    const args = checkedArguments(this, asked, TERMS);
     const child = { parent: this };
     const { project } = args;
     const protect = args.deletionProtection ?? true;

@@ -1,5 +1,7 @@
 import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { checkedArguments } from "../../arguments";
+import * as terms from "../../terms";
 
 export interface LoadBalancingArgs {
   /** Namespace of the Service, which must exist. */
@@ -37,10 +39,31 @@ export const addressAnnotations = (addressName: pulumi.Input<string>): Record<st
   "networking.gke.io/load-balancer-ip-addresses": addressName,
 });
 
+const TERMS: terms.Terms<LoadBalancingArgs> = {
+  namespace: terms.required(terms.namespaceOf("gateway")),
+  objectName: terms.required(terms.word("a name", "gateway")),
+  health: terms.required(
+    terms.object<LoadBalancingArgs["health"]>(
+      { path: terms.required(terms.word("a path", "/health")), port: terms.required(terms.port(8090)) },
+      '{ path: "/health", port: 8090 }',
+    ),
+  ),
+  timeoutSeconds: terms.required(terms.seconds(3600, 30)),
+  tlsPolicy: terms.word("the name of an SSL policy", "noetl"),
+  iap: terms.object<NonNullable<LoadBalancingArgs["iap"]>>(
+    {
+      clientId: terms.required(terms.word("the id of an OAuth client", "123.apps.googleusercontent.com")),
+      clientSecret: terms.required(terms.word("its secret", 'config.requireSecret("iap")')),
+    },
+    "{ clientId, clientSecret }",
+  ),
+};
+
 /** Settings of the load balancer behind an ingress of GKE: health check, timeout, redirect, Identity-Aware Proxy. */
 export class LoadBalancing extends pulumi.ComponentResource {
-  constructor(name: string, args: LoadBalancingArgs, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, asked: LoadBalancingArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:LoadBalancing", name, {}, opts);
+    const args = checkedArguments(this, asked, TERMS);
     const child = { parent: this };
     const metadata = { name: args.objectName, namespace: args.namespace };
     const client = args.iap

@@ -1,6 +1,7 @@
 import * as compute from "@pulumi/gcp/compute";
 import * as pulumi from "@pulumi/pulumi";
-import { derived } from "../../arguments";
+import * as terms from "../../terms";
+import { checkedArguments, derived } from "../../arguments";
 
 export interface NetworkArgs {
   /** Id of the project. */
@@ -22,6 +23,26 @@ export interface NetworkArgs {
 /** Names of the secondary ranges of a subnetwork that this component made. */
 const RANGES = { pods: "pods", services: "services" } as const;
 
+/** Empty where the network exists. */
+const RANGE = (example: string) => terms.required(terms.text({ allowed: "an IPv4 range", example }));
+
+const TERMS: terms.Terms<NetworkArgs> = {
+  project: terms.PROJECT,
+  region: terms.REGION,
+  networkName: terms.required(terms.word("a name", "noetl")),
+  existing: terms.object<NonNullable<NetworkArgs["existing"]>>(
+    {
+      network: terms.required(terms.word("the name of a network", "shared")),
+      subnetwork: terms.required(terms.word("the name of a subnetwork", "shared-nodes")),
+    },
+    '{ network: "shared", subnetwork: "shared-nodes" }',
+  ),
+  nodeCidr: RANGE("10.0.0.0/20"),
+  podCidr: RANGE("10.4.0.0/14"),
+  serviceCidr: RANGE("10.8.0.0/20"),
+  nat: terms.required(terms.plain(terms.flag)),
+};
+
 /** The VPC network of a cluster: one of its own with a NAT, or an existing one. */
 export class Network extends pulumi.ComponentResource {
   /** `projects/PROJECT/global/networks/NAME`. */
@@ -31,8 +52,9 @@ export class Network extends pulumi.ComponentResource {
   /** Names of the secondary ranges; undefined in an existing network, where GKE makes them. */
   readonly ranges: { readonly pods: string; readonly services: string } | undefined;
 
-  constructor(name: string, args: NetworkArgs, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, asked: NetworkArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:Network", name, {}, opts);
+    const args = checkedArguments(this, asked, TERMS);
     const child = { parent: this };
     const { project, region, existing } = args;
     const part = (role: string) => derived(args.networkName, (known) => `${known}-${role}`);

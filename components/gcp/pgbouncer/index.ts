@@ -4,7 +4,8 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { sqlDatabase, sqlRole } from "../../../contract/validate";
 import { serviceHost } from "../../../contract/facts";
-import { ArgumentChecks, derived, together } from "../../arguments";
+import { checkedArguments, derived, together } from "../../arguments";
+import * as terms from "../../terms";
 import { namespace, type Resources } from "../../shared";
 import type { NamespacePolicy } from "../../network-policies/manifests";
 import { accountId } from "../names";
@@ -41,6 +42,46 @@ export interface CloudSqlPoolerArgs extends PoolSizes {
   proxyResources?: Resources;
 }
 
+const TEXT = (what: string, example: string) => terms.required(terms.word(what, example));
+const ROLE = (example: string) =>
+  terms.required(terms.text({ allowed: "lower-case letters, digits and _", example, check: sqlRole }));
+const COUNT = (example: number, least = 1) =>
+  terms.required(
+    terms.plain(terms.whole(least, 100_000, { allowed: `a whole number, ${least} or more`, example: String(example) })),
+  );
+
+const TERMS: terms.Terms<CloudSqlPoolerArgs> = {
+  networkPolicies: terms.POLICIES,
+  project: terms.PROJECT,
+  workloadPool: TEXT("a pool of workload identities", "acme.svc.id.goog"),
+  connectionName: TEXT("PROJECT:REGION:INSTANCE", "acme:europe-west1:noetl"),
+  instanceName: TEXT("the name of an instance", "noetl"),
+  database: terms.required(
+    terms.text({
+      allowed: "lower-case letters, digits and _, and not a template",
+      example: "noetl",
+      check: sqlDatabase,
+    }),
+  ),
+  user: ROLE("noetl"),
+  password: TEXT("a password", 'config.requireSecret("password")'),
+  formerLogins: terms.orOutput(
+    terms.list(terms.anyObject("a login", "{ user, password }"), { allowed: "a list of logins", example: "[]" }),
+  ),
+  adminUser: ROLE("postgres"),
+  adminPassword: TEXT("a password", 'config.requireSecret("password")'),
+  replicas: COUNT(2),
+  pgbouncerImage: terms.required(terms.imageOf("edoburu/pgbouncer:v1.24.1-p1")),
+  proxyImage: terms.required(terms.imageOf("gcr.io/cloud-sql-connectors/cloud-sql-proxy:2.18.2")),
+  resources: terms.RESOURCES,
+  proxyResources: terms.RESOURCES,
+  maxClientConnections: COUNT(1000),
+  poolSize: COUNT(20),
+  minPoolSize: COUNT(0, 0),
+  reservePoolSize: COUNT(5, 0),
+  maxDbConnections: COUNT(40),
+};
+
 /**
  * The way from pods to a Cloud SQL instance: PgBouncer, which shares few connections among many clients, and the Auth
  * Proxy, which encrypts them and logs in by Workload Identity. No key file exists.
@@ -53,9 +94,9 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
   /** Port. */
   readonly port: number = POOLER.port;
 
-  constructor(name: string, args: CloudSqlPoolerArgs, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, asked: CloudSqlPoolerArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:CloudSqlPooler", name, {}, opts);
-    const roles = this.checked(args);
+    const args = checkedArguments(this, asked, TERMS);
     const child = { parent: this };
     const { email, grants } = proxyAccount(name, args, child);
     const place = namespace(
@@ -77,10 +118,11 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
     // Both are named by the engine, so that a change gives them new names and thereby rolls the pods.
     const users = new k8s.core.v1.Secret(
       `${name}-users`,
-      { metadata: { namespace: place }, stringData: { "userlist.txt": usersFile({ ...args, ...roles }) } },
+      { metadata: { namespace: place }, stringData: { "userlist.txt": usersFile(args) } },
       child,
     );
-    const ini = derived(together(roles), (known) => pgbouncerIni({ ...args, ...known }));
+    const { database, user, adminUser } = args;
+    const ini = derived(together({ database, user, adminUser }), (known) => pgbouncerIni({ ...args, ...known }));
     const config = new k8s.core.v1.ConfigMap(
       `${name}-config`,
       { metadata: { namespace: place }, data: { "pgbouncer.ini": ini } },
@@ -108,18 +150,6 @@ export class CloudSqlPooler extends pulumi.ComponentResource {
       .all([endpoint.metadata.name, endpoint.metadata.namespace, pods.status])
       .apply(([serviceName, namespace]) => serviceHost(serviceName, namespace));
     this.registerOutputs({ host: this.host, port: this.port });
-  }
-
-  /** The arguments that have to be right. */
-  private checked({ database, user, adminUser }: CloudSqlPoolerArgs) {
-    const checks = new ArgumentChecks(this);
-    const result = {
-      database: checks.checked("database", database, sqlDatabase),
-      user: checks.checked("user", user, sqlRole),
-      adminUser: checks.checked("adminUser", adminUser, sqlRole),
-    };
-    checks.done();
-    return result;
   }
 }
 

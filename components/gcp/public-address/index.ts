@@ -1,7 +1,8 @@
 import * as compute from "@pulumi/gcp/compute";
 import * as dns from "@pulumi/gcp/dns";
 import * as pulumi from "@pulumi/pulumi";
-import { derived } from "../../arguments";
+import * as terms from "../../terms";
+import { checkedArguments, derived } from "../../arguments";
 
 export interface PublicAddressArgs {
   /** Id of the project. */
@@ -18,6 +19,21 @@ export interface PublicAddressArgs {
   protect?: boolean;
 }
 
+const TERMS: terms.Terms<PublicAddressArgs> = {
+  project: terms.PROJECT,
+  region: terms.plain(terms.word("a region", "europe-west1")),
+  addressName: terms.required(terms.word("a name", "noetl")),
+  existing: terms.plain(terms.flag),
+  record: terms.object<NonNullable<PublicAddressArgs["record"]>>(
+    {
+      host: terms.required(terms.hostOf("app.example.org")),
+      zone: terms.required(terms.word("the name of a zone of Cloud DNS", "example-org")),
+    },
+    '{ host: "app.example.org", zone: "example-org" }',
+  ),
+  protect: terms.plain(terms.flag),
+};
+
 /** A static public IPv4 address with its DNS record. */
 export class PublicAddress extends pulumi.ComponentResource {
   /** Name of the address, as annotations of Kubernetes objects want it. */
@@ -25,8 +41,9 @@ export class PublicAddress extends pulumi.ComponentResource {
   /** The IPv4 address. */
   readonly address: pulumi.Output<string>;
 
-  constructor(name: string, args: PublicAddressArgs, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, asked: PublicAddressArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:PublicAddress", name, {}, opts);
+    const args = checkedArguments(this, asked, TERMS);
     const child = { parent: this };
     const { project, region } = args;
     const which = { project, name: args.addressName };

@@ -1,5 +1,7 @@
 import * as artifactregistry from "@pulumi/gcp/artifactregistry";
 import * as pulumi from "@pulumi/pulumi";
+import { checkedArguments } from "../../arguments";
+import * as terms from "../../terms";
 
 export interface ArtifactRegistryArgs {
   /** Id of the project. */
@@ -14,13 +16,22 @@ export interface ArtifactRegistryArgs {
   protect?: boolean;
 }
 
+const TERMS: terms.Terms<ArtifactRegistryArgs> = {
+  project: terms.PROJECT,
+  region: terms.REGION,
+  repositoryId: terms.required(terms.word("the name of a repository", "noetl")),
+  readers: terms.map("{ nodes: cluster.nodeMember }"),
+  protect: terms.plain(terms.flag),
+};
+
 /** A Docker repository in Artifact Registry. */
 export class ArtifactRegistry extends pulumi.ComponentResource {
   /** What image names begin with: `REGION-docker.pkg.dev/PROJECT/REPOSITORY`. */
   readonly url: pulumi.Output<string>;
 
-  constructor(name: string, args: ArtifactRegistryArgs, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, asked: ArtifactRegistryArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:ArtifactRegistry", name, {}, opts);
+    const args = checkedArguments(this, asked, TERMS);
     const { project, region, repositoryId } = args;
     const repository = new artifactregistry.Repository(
       `${name}-repository`,

@@ -1,6 +1,7 @@
 import * as compute from "@pulumi/gcp/compute";
 import * as pulumi from "@pulumi/pulumi";
-import { derived } from "../../arguments";
+import * as terms from "../../terms";
+import { checkedArguments, derived } from "../../arguments";
 
 export interface TlsPolicyArgs {
   /** Id of the project. */
@@ -11,13 +12,20 @@ export interface TlsPolicyArgs {
   profile: pulumi.Input<string>;
 }
 
+const TERMS: terms.Terms<TlsPolicyArgs> = {
+  project: terms.PROJECT,
+  policyName: terms.required(terms.word("a name", "noetl")),
+  profile: terms.required(terms.choice("modern", "compatible", "restricted")),
+};
+
 /** TLS 1.2 and newer with the ciphers of a profile, for ingresses of GKE, whose own default takes TLS 1.0. */
 export class TlsPolicy extends pulumi.ComponentResource {
   /** Its name, by which a FrontendConfig refers to it; known once it is there. */
   readonly policyName: pulumi.Output<string>;
 
-  constructor(name: string, args: TlsPolicyArgs, opts?: pulumi.ComponentResourceOptions) {
+  constructor(name: string, asked: TlsPolicyArgs, opts?: pulumi.ComponentResourceOptions) {
     super("noetl-nats:gcp:TlsPolicy", name, {}, opts);
+    const args = checkedArguments(this, asked, TERMS);
     const policy = new compute.SSLPolicy(
       `${name}-policy`,
       {
