@@ -138,7 +138,7 @@ export async function raised(
 
 async function main(args: readonly string[]): Promise<number> {
   const [option, stack = ""] = args;
-  if (args.includes("--help")) {
+  if (args.includes("--help") || args.includes("-h")) {
     console.log(
       "usage: npm run images -- --stack NAME\n\nPrints the commands that raise each image of a stack to the digest of its tag.",
     );

@@ -8,6 +8,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { SETTINGS } from "../config/schema";
 import { DEFAULTS } from "../contract/defaults";
+import { EXIT } from "../commands/shared/exit";
 import { projectRoot } from "../contract/project";
 
 export interface Component {
@@ -138,4 +139,17 @@ export function sbom(): object {
   };
 }
 
-if (require.main === module) process.stdout.write(`${JSON.stringify(sbom(), null, 2)}\n`);
+const USAGE =
+  "usage: npm run sbom\n\nPrints what this project consists of, packages, images and charts, as CycloneDX 1.5.";
+
+function main(argv: readonly string[]): number {
+  const isHelp = argv.some((word) => word === "--help" || word === "-h");
+  if (!isHelp && argv.length > 0) {
+    console.error(`cannot read ${argv.map((word) => JSON.stringify(word)).join(", ")}\n\n${USAGE}`);
+    return EXIT.usage.code;
+  }
+  console.log(isHelp ? USAGE : JSON.stringify(sbom(), null, 2));
+  return EXIT.ok.code;
+}
+
+if (require.main === module) process.exitCode = main(process.argv.slice(2));

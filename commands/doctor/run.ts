@@ -22,12 +22,18 @@ export function runCommand(main: (argv: readonly string[], signal: AbortSignal) 
       interrupted.abort();
     });
   }
-  main(process.argv.slice(2), interrupted.signal).then(finish, (error: unknown) => {
+  const argv = process.argv.slice(2);
+  main(argv, interrupted.signal).then(finish, (error: unknown) => {
     const known = error instanceof CommandError ? error : undefined;
     // Anything else is a defect of the command itself, whose trace is wanted.
     const words = known?.message ?? (error instanceof Error ? (error.stack ?? error.message) : String(error));
+    const exit = known?.exit ?? "unknown";
     process.stderr.write(`${harmless(words)}\n`);
-    finish(known?.exit ?? "unknown");
+    // Whoever reads the one object gets it in every case.
+    if (argv.includes("--json")) {
+      process.stdout.write(`${JSON.stringify({ exit: EXIT[exit].code, error: harmless(words) })}\n`);
+    }
+    finish(exit);
   });
 }
 

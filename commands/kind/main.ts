@@ -1,7 +1,6 @@
 /** `npm run kind:noetl -- FOLDER` and `npm run kind:gateway -- FOLDER`: a checkout, built and deployed to the kind cluster. */
 import * as path from "node:path";
-import { parseArgs } from "node:util";
-import { exitCodes, WIDTH, wrap } from "../shared/arguments";
+import { asksForHelp, exitCodes, readWords, WIDTH, wrap } from "../shared/arguments";
 import { CommandError, type ExitName } from "../shared/exit";
 import { runCommand } from "../doctor/run";
 import { PARTS, STACK, type Part, type PartName } from "./parts";
@@ -22,23 +21,18 @@ const usageOf = ({ command, title, dockerfile, setting }: Part): string =>
 
 /** The folder of a command line; undefined where the explanation is asked for. @throws CommandError `usage` */
 export function folderOf(part: Part, argv: readonly string[]): string | undefined {
-  let said: string;
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...argv],
-      options: { help: { type: "boolean" } },
-      allowPositionals: true,
-    });
-    if (values.help === true) return undefined;
-    const [folder] = positionals;
-    if (positionals.length === 1 && folder) return folder;
-    said =
-      positionals.length > 1
-        ? `one folder is allowed, and there are ${positionals.length}: ${positionals.join(", ")}`
-        : `the folder of the checkout is missing; for example: npm run ${part.command} -- ${part.example}`;
-  } catch (error) {
-    said = (error as Error).message.split(". To specify")[0] ?? "";
-  }
+  if (asksForHelp(argv)) return undefined;
+  const { positionals, problems } = readWords(argv, {});
+  const [folder] = positionals;
+  if (problems.length === 0 && positionals.length === 1 && folder) return folder;
+  const said = [
+    ...problems,
+    ...(positionals.length > 1
+      ? [`one folder is allowed, and there are ${positionals.length}: ${positionals.join(", ")}`]
+      : positionals.length === 0 || !folder
+        ? [`the folder of the checkout is missing; for example: npm run ${part.command} -- ${part.example}`]
+        : []),
+  ].join("\n");
   throw new CommandError(`${said}\n\n${usageOf(part)}`, "usage");
 }
 

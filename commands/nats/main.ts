@@ -96,7 +96,7 @@ function run(program: string, words: readonly string[], env: NodeJS.ProcessEnv):
 }
 
 async function main(argv: readonly string[]): Promise<number> {
-  if (argv[0] === "--help") {
+  if (argv[0] === "--help" || argv[0] === "-h") {
     process.stdout.write(`${USAGE}\n`);
     return EXIT.ok.code;
   }

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { nearest } from "../../contract/validate";
 import { CommandError, EXIT } from "./exit";
 
 /** One option of a command line, and how it is explained. */
@@ -27,8 +28,56 @@ export const STACK_NAME = /^\w[\w.-]*(?:\/[\w.-]+){0,2}$/;
 export const COMMON: Command["options"] = {
   stack: { type: "string", value: "NAME", means: "stack to ask about (required)" },
   json: { type: "boolean", means: "machine-readable, one object" },
-  help: { type: "boolean", means: "this text" },
+  help: { type: "boolean", means: "this text; also -h" },
 };
+
+/** Whether a command line asks for its explanation, whatever else it holds. */
+export const asksForHelp = (argv: readonly string[]): boolean =>
+  argv.slice(0, argv.indexOf("--") < 0 ? undefined : argv.indexOf("--")).some((word) => /^(?:--help|-h)$/.test(word));
+
+/** What a command line says, and all that cannot be understood of it. */
+export interface Words {
+  readonly values: Values;
+  readonly positionals: readonly string[];
+  readonly problems: readonly string[];
+}
+
+/** Reads a command line by its options' types; one that is misspelt names the one that was meant. */
+export function readWords(argv: readonly string[], options: Readonly<Record<string, Pick<Option, "type">>>): Words {
+  const types = Object.fromEntries(Object.entries(options).map(([name, { type }]) => [name, { type }]));
+  const { tokens } = parseArgs({
+    args: [...argv],
+    options: types,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const values: Record<string, string | boolean> = {};
+  const positionals: string[] = [];
+  const problems: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === "positional") positionals.push(token.value);
+    if (token.kind !== "option") continue;
+    const type = types[token.name]?.type;
+    if (type === undefined) {
+      const meant = nearest(token.name, Object.keys(types));
+      problems.push(
+        `Unknown option '${token.rawName}'${meant === undefined ? "" : `; the nearest known one is --${meant}`}`,
+      );
+    } else if (type === "boolean" && token.value !== undefined) {
+      problems.push(`Option '--${token.name}' takes no value`);
+    } else if (type === "string" && (token.value === undefined || isOption(token))) {
+      problems.push(`Option '--${token.name} <value>' argument missing`);
+    } else if (Object.hasOwn(values, token.name) && values[token.name] !== (token.value ?? true)) {
+      problems.push(`Option '--${token.name}' stands there twice, with different values`);
+    } else values[token.name] = token.value ?? true;
+  }
+  return { values, positionals, problems };
+}
+
+/** Whether what follows an option as its value is the next option. */
+const isOption = ({ value, inlineValue }: { value?: string | undefined; inlineValue?: boolean | undefined }): boolean =>
+  inlineValue !== true && (value ?? "").startsWith("-") && value !== "-";
 
 /**
  * The values of a command line.
@@ -36,24 +85,19 @@ export const COMMON: Command["options"] = {
  * @throws CommandError `usage` with everything that is wrong and the usage.
  */
 export function parse(command: Command, argv: readonly string[]): Values {
-  const options = Object.fromEntries(Object.entries(command.options).map(([name, { type }]) => [name, { type }]));
-  let parsed: Record<string, unknown>;
-  try {
-    parsed = parseArgs({ args: [...argv], options, strict: true, allowPositionals: false }).values;
-  } catch (error) {
-    const [said] = String((error as Error).message).split(". To specify");
-    throw new CommandError(`${said}\n\n${usage(command)}`, "usage");
-  }
-  const values = parsed as Values;
-  if (values.help !== true && !values.stack) {
-    throw new CommandError(`--stack is missing\n\n${usage(command)}`, "usage");
-  }
-  if (values.stack !== undefined && !STACK_NAME.test(String(values.stack))) {
-    throw new CommandError(
-      `--stack is not a stack's name; allowed: letters, digits and _ . -, with organization and project before it; for example --stack kind\n\n${usage(command)}`,
-      "usage",
+  if (asksForHelp(argv)) return { help: true };
+  const { values, positionals, problems } = readWords(argv, command.options);
+  const wrong = [
+    ...problems,
+    ...positionals.map((word) => `Unexpected argument '${word}'. This command does not take positional arguments`),
+  ];
+  const isStackMissing = !values.stack && !problems.some((problem) => problem.includes("--stack"));
+  if (isStackMissing) wrong.push("--stack is missing");
+  if (values.stack !== undefined && !STACK_NAME.test(String(values.stack)))
+    wrong.push(
+      "--stack is not a stack's name; allowed: letters, digits and _ . -, with organization and project before it; for example --stack kind",
     );
-  }
+  if (wrong.length > 0) throw new CommandError(`${wrong.join("\n")}\n\n${usage(command)}`, "usage");
   return values;
 }
 
