@@ -31,6 +31,8 @@ export interface Term {
   readonly isRequired?: boolean;
   /** Whether it has to be known when the program runs: an output would be taken for true, or for something without keys. */
   readonly isPlain?: boolean;
+  /** Whether an output may turn out to have no value, as what another component may lack. */
+  readonly isLoose?: boolean;
 }
 
 /** A term for every argument of a component. */
@@ -144,7 +146,7 @@ export const isOutput = (value: unknown): value is pulumi.Output<unknown> | Prom
 /** All that is wrong with a value that an output turned out to have. */
 export function problemsOf(path: string, value: unknown, term: Term): string[] {
   if (value === undefined || value === null)
-    return [sentence(path, `${kindOf(value)}, and an output cannot leave an argument out`, term)];
+    return term.isLoose ? [] : [sentence(path, `${kindOf(value)}, and an output cannot leave an argument out`, term)];
   const problems: string[] = [];
   const findings: Findings = { problem: (problem) => problems.push(problem), output: (_path, inner) => inner };
   inspect(path, value, { term, findings });
@@ -332,8 +334,8 @@ export const NATS: Term = required(
       user: required(user("noetl")),
       password: required(password),
       tls: plain(flag),
-      ca: word("certificates of authorities in PEM", "the content of ca.crt"),
-      serversRevision: word("text", "nats.serversRevision"),
+      ca: { ...word("certificates of authorities in PEM", "the content of ca.crt"), isLoose: true },
+      serversRevision: { ...word("text", "nats.serversRevision"), isLoose: true },
     },
     "nats, a NatsJetStream",
   ),

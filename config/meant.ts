@@ -40,3 +40,7 @@ export const meantBy = (text: string, isAccepted: (value: string) => boolean): s
 
 /** A text with what nobody would see in it written out. */
 export const visible = (text: string): string => spelledOut(text, UNSEEN);
+
+/** Whether there is something in a text that nobody would see; white space between the values of a list is meant. */
+export const holdsUnseen = (text: string, isList: boolean): boolean =>
+  new RegExp(UNSEEN.source, "u").test(isList ? text.replace(/\s/g, "") : text);

@@ -4,7 +4,7 @@ import { declaredConflicts, declaredOf } from "./declared";
 import { derived } from "./derive";
 import { gkeConflicts } from "./gke";
 import { foreignKeys } from "./foreign";
-import { meantBy, visible } from "./meant";
+import { holdsUnseen, meantBy, visible } from "./meant";
 import { silentLosses } from "./json";
 import { withoutLogins } from "../contract/mask/names";
 import { guardConflicts } from "./guard";
@@ -96,7 +96,14 @@ function unknownKey(key: string): string {
 /** A value of its kind, undefined where the text is of another, and what is wrong with it. */
 function checkedValue(setting: Setting<unknown>, text: string): { value?: unknown; problem?: string } {
   const { value, problem } = parseValue(setting, text);
-  return { value, problem: problem ?? setting.check?.(value as never) };
+  const own = problem ?? setting.check?.(value as never);
+  // Texts of any other kind say it in words of their own.
+  const isAnyText = own === undefined && (setting.kind === "string" || setting.kind === "list");
+  return {
+    value,
+    problem:
+      isAnyText && holdsUnseen(text, setting.kind === "list") ? "not usable: it holds a sign that nobody sees" : own,
+  };
 }
 
 /** What would do in the place of a value that is refused, where it can be made of that one. */

@@ -70,12 +70,16 @@ export const credential: Check<string> = (value) => {
 /** Bytes of a subject: with those of a reply it stands in one line of NATS' protocol, which the server cuts off at 4096. */
 const LONGEST_SUBJECT = 1024;
 
+/** What stands in a name after a copy, and in nobody's eyes. */
+const UNSEEN = /[\p{Cc}\p{Cf}]/u;
+
 const bytesOf = (text: string): number => new TextEncoder().encode(text).length;
 
 /** A subject that a client may publish to or a stream may store. */
 export const subject: Check<string> = (value) => {
   if (bytesOf(value) > LONGEST_SUBJECT) return `not a NATS subject: it is longer than ${LONGEST_SUBJECT} bytes`;
   if (/\s/.test(value)) return "not a NATS subject: it holds white space";
+  if (UNSEEN.test(value)) return "not a NATS subject: it holds a sign that nobody sees";
   const tokens = value.split(".");
   if (tokens.some((token) => token === "")) return "not a NATS subject: it has an empty token";
   if (tokens.slice(0, -1).includes(">")) return "not a NATS subject: `>` may stand only at its end";
@@ -111,7 +115,7 @@ const LONGEST_NAME = 255;
 export const jetstreamName: Check<string> = (value) => {
   if (value === "") return "empty";
   if (bytesOf(value) > LONGEST_NAME) return `longer than ${LONGEST_NAME} bytes`;
-  if (/[\p{Cc}\p{Cf}]/u.test(value)) return "not a JetStream name: it holds a sign that nobody sees";
+  if (UNSEEN.test(value)) return "not a JetStream name: it holds a sign that nobody sees";
   return /[\s.*>/\\]/.test(value) ? "not a JetStream name" : undefined;
 };
 

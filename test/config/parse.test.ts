@@ -97,6 +97,20 @@ describe("parseSettings", () => {
     for (const key of SETTING_KEYS) for (const problem of problemsOf({ [key]: text })) expect(problem).toContain(key);
   });
 
+  it.each<[SettingKey, string, string]>([
+    ["natsSubject", "noetl.com\u200bmands", "noetl.commands"],
+    ["natsCallbackSubjectPrefix", "noetl.\u00adcallbacks", "noetl.callbacks"],
+    ["natsStream", "NOETL\ufeff_COMMANDS", "NOETL_COMMANDS"],
+    ["kubeContext", "kind-\u200enoetl", "kind-noetl"],
+    ["natsChart", "na\rts", "nats"],
+    ["corsAllowedDomains", "app\u200b.example.org", "app.example.org"],
+  ])("refuses a sign that nobody sees in %s %j, with an example without it", (key, text, example) => {
+    expect(problemsOf({ [key]: text })).toEqual([
+      expect.stringMatching(new RegExp(`^${key}: .*; for example ${example}$`)),
+    ]);
+    expect(problemsOf({ [key]: `\u00a0${example}\r\n` })).toEqual([]);
+  });
+
   it("writes out what nobody would see in a value", () => {
     const [problem = ""] = problemsOf({ noetlImage: "noetl:1\u200b\u001b[31m" });
     expect(problem).toContain('"noetl:1\\u{200b}\\u{1b}[31m"');
