@@ -44,6 +44,7 @@ const NEEDS = {
     "test/components/refused.test.ts",
     "test/contract/guard/alerts.test.ts",
     "test/commands/kind/**/*.test.ts",
+    "test/commands/shared/arguments.test.ts",
     "test/embedded/toolchain/{downloads,toolchain}.test.ts",
     "test/embedded/up.test.ts",
     "test/program.test.ts",

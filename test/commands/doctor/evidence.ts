@@ -91,7 +91,7 @@ export function nats(
   const streamInfo = stream && {
     config: { ...STREAM_CONFIG, ...stream },
     created: "2026-03-02T10:00:00.123Z",
-    state: { messages: 0, bytes: 0 },
+    state: { messages: 0, bytes: 0, consumer_count: 1 },
   };
   const consumerInfo = consumer && {
     name: "noetl_worker_pool",
