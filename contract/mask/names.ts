@@ -57,7 +57,7 @@ export const KNOWN_TOKEN =
 const NATS_HEAD = "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ\\.";
 
 /** A web token that whoever has it may use. */
-export const WEB_TOKEN = `\\b(?!${NATS_HEAD})eyJ[\\w-]{10,}\\.eyJ[\\w-]{10,}\\.[\\w-]{10,}`;
+export const WEB_TOKEN = `(?<![\\w-])(?!${NATS_HEAD})eyJ[\\w-]{10,}\\.eyJ[\\w-]{10,}\\.[\\w-]{10,}`;
 
 /** All of them, and seeds of NATS, Google's access tokens and its keys, which are shown to browsers on purpose in some places. */
 export const HIDDEN_TOKEN = new RegExp(

@@ -324,13 +324,13 @@ export function placesOf(text: string, values: RegExp, depth = DEPTH): Place[] {
   return places;
 }
 
-/** Places in their order, those that overlap as one. */
+/** Places in their order, those that overlap or follow at once as one. */
 export function merged(places: readonly Place[]): Place[] {
   const ordered = [...places].sort((a, b) => a.start - b.start);
   const joined: { start: number; end: number }[] = [];
   for (const { start, end } of ordered) {
     const before = joined.at(-1);
-    if (before && start < before.end) before.end = Math.max(before.end, end);
+    if (before && start <= before.end) before.end = Math.max(before.end, end);
     else joined.push({ start, end });
   }
   return joined;

@@ -1,5 +1,13 @@
 /** Credentials that nobody has to know to see what they are: by the name that they are given to, by what stands around them, by their own form. */
-import { HIDDEN_TOKEN, HIDDEN_WORDS, isHiddenName, isReference, PRIVATE_KEY, SHORT_NAME } from "./names";
+import {
+  HIDDEN_TOKEN,
+  HIDDEN_WORDS,
+  isCredentialName,
+  isHiddenName,
+  isReference,
+  PRIVATE_KEY,
+  SHORT_NAME,
+} from "./names";
 import { SHOWN } from "./placeholders";
 
 /** A name whose value is hidden. From where it begins: a long run of letters is gone through once, not from each of them on. */
@@ -25,7 +33,7 @@ export function isHarmless(text: string): boolean {
   return bare === "" || /^(?:true|false|null|none)$/i.test(bare) || bare === SHOWN.secret || isReference(bare);
 }
 
-const isGiven = (text: string): boolean => !isHarmless(text) && !CUT_REFERENCE.test(text);
+const isGiven = (text: string): boolean => !isHarmless(text) && !CUT_REFERENCE.test(text) && !BLOCK_SIGN.test(text);
 
 /** What may not stand in a login of a URL, beside the sign that ends it. */
 const LOGIN_SIGNS = /[^\s@"'<>]*/y;
@@ -52,35 +60,40 @@ function urlPasswords(text: string): { start: number; end: number }[] {
   return found;
 }
 
-/** What stands around a credential, with the credential in the group `given`. */
+/** A text in quotes that is not empty, up to its line's end where it was cut off. */
+const ELEMENT = `"(?:[^"\\\\\\n]|\\\\.)+(?:"|$)|'(?:[^'\\\\\\n]|\\\\.)+(?:'|$)`;
+
+/** What stands before a credential, which is the last of it, in the group `given`. */
 const SURROUNDED: readonly RegExp[] = [
-  // Of a header, whatever writes it.
-  /\bauthorization\b\\*["']?[ \t]*[:=,][ \t]*\\*["']?(?:basic|bearer|token|apikey)[ ]+(?<given>[^\s"'\\,;]+)/gi,
+  // Of a header, whatever writes it; `token expired` and `basic auth` are words.
+  /\bauthorization\b\\*["']?[ \t]*[:=,][ \t]*\\*["']?(?:bearer[ ]+|(?:basic|token|apikey)[ ]+(?=\S{0,999}[\d=._])(?=\S{8}))(?<given>[^\s"'\\,;]+)/gi,
   // Of a variable in a list, in JSON and in YAML.
   new RegExp(
-    `\\bname["']?[ \\t]*:[ \\t]*["']?(?:${NAME})["']?[ \\t]*,?\\s+?["']?value["']?[ \\t]*:[ \\t]*(?<given>${QUOTED}|[^\\s,;}\\]"']+)`,
+    `\\bname["']?[ \\t]*:[ \\t]*["']?(?:${NAME})["']?(?:[ \\t]*,\\s*|\\s+)["']?value["']?[ \\t]*:[ \\t]*(?<given>${QUOTED}|[^\\s,;}\\]"']+)`,
     "gi",
   ),
-  new RegExp(
-    `"name"[ \\t]*:[ \\t]*"(?:${NAME})"[ \\t]*,[ \\t]*"value"[ \\t]*:[ \\t]*(?<given>"(?:[^"\\\\\\n]|\\\\.)*")`,
-    "gi",
-  ),
-  // Of a list of arguments or a pair, as programs write what they were started with: `'--password', 'x'`.
-  new RegExp(
-    `(["'])(?:--?)?(?:${NAME})\\1[ \\t]*,[ \\t]*(?<given>"(?:[^"\\\\\\n]|\\\\.)+"|'(?:[^'\\\\\\n]|\\\\.)+')(?![ \\t]*:)`,
-    "gi",
-  ),
+  // Of a list of arguments, as programs write what they were started with: `'--password', 'x'`.
+  new RegExp(`(["'])(?=-)(?:${NAME})\\1[ \\t]*,[ \\t]*(?<given>${ELEMENT})`, "gim"),
   // Of SQL.
-  /\b(?:PASSWORD|IDENTIFIED BY)[ \t]+(?<given>'(?:[^'\n]|'')+')/g,
+  /\b(?:PASSWORD|IDENTIFIED BY)[ \t]+(?<given>'(?:[^'\n]|'')+(?:'|$))/gim,
   // Of XML.
-  new RegExp(`<(${NAME})>(?<given>[^<>\\n]+)</\\1>`, "gi"),
+  new RegExp(`<(${NAME})>(?<given>[^<>\\n]+)(?=</\\1>|$)`, "gim"),
 ];
 
-/** A text of several lines that YAML has under a name: as far as it is indented. */
+/** A pair: `("password", "x")`. `["password", "token"]` is one of names. */
+const PAIR = new RegExp(
+  `[([][ \\t]*(["'])(?:${NAME})\\1[ \\t]*,[ \\t]*(?<given>"(?:[^"\\\\\\n]|\\\\.)+"|'(?:[^'\\\\\\n]|\\\\.)+')(?=[ \\t]*[)\\]])`,
+  "gi",
+);
+
+/** A text of several lines that YAML has under a name, or under the `value` of one: as far as it is indented. */
 const BLOCK = new RegExp(
-  `^(?<indent>[ \\t]*)[\\w.-]*(?:${HIDDEN_WORDS}|pass)["']?[ \\t]*:[ \\t]*[|>][-+\\d]*[ \\t]*\\n(?<given>(?:\\k<indent>[ \\t]+[^\\n]*(?:\\n|$)|[ \\t]*\\n)+)`,
+  `^(?<indent>[ \\t]*)(?:- )?(?:["']?[\\w.-]*(?:${HIDDEN_WORDS}|pass)["']?|name[ \\t]*:[ \\t]*["']?(?:${NAME})["']?[ \\t]*\\n[ \\t]*value)[ \\t]*:` +
+    `[ \\t]*(?:[!&]\\S+[ \\t]+)?[|>][-+\\d]*[ \\t]*(?:#[^\\n]*)?\\n(?<given>(?:\\k<indent>[ \\t]+[^\\n]*(?:\\n|$)|[ \\t]*\\n)+)`,
   "gim",
 );
+/** What YAML has in the place of a text of several lines. */
+const BLOCK_SIGN = /^[|>][-+\d]*$/;
 
 const TOKENS = new RegExp(HIDDEN_TOKEN.source, "g");
 const KEY_BEGINS = new RegExp(PRIVATE_KEY.source, "g");
@@ -107,11 +120,8 @@ const withoutGiven = (text: string, pattern: RegExp, word: string): string =>
   text.replace(pattern, (all: string, ...rest: unknown[]) => {
     const { given = "" } = rest.at(-1) as { given?: string };
     const bare = bared(given);
-    // `["password", "token"]` is a list of names.
-    if (given === word || bare === word || !isGiven(given) || isHiddenName(bare)) return all;
-    const at = all.lastIndexOf(given);
-    const kept = /\n$/.test(given) ? "\n" : "";
-    return `${all.slice(0, at)}${word}${kept}${all.slice(at + given.length)}`;
+    if (given === word || bare === word || !isGiven(given) || (pattern === PAIR && isHiddenName(bare))) return all;
+    return `${all.slice(0, all.length - given.length)}${word}${given.endsWith("\n") ? "\n" : ""}`;
   });
 
 /** A text whose lines are no longer than is looked at, without what says by itself that it is a credential. */
@@ -123,7 +133,7 @@ export function withoutUnknown(text: string, word: string): string {
     last = end;
   }
   shown = (shown + text.slice(last)).replace(TOKENS, word);
-  for (const pattern of [...SURROUNDED, BLOCK]) shown = withoutGiven(shown, pattern, word);
+  for (const pattern of [BLOCK, ...SURROUNDED, PAIR]) shown = withoutGiven(shown, pattern, word);
   return shown.replace(ASSIGNMENT, (all: string, ...[name = "", between = "", given = ""]: string[]) =>
     given === word || !isGiven(given) || /^existing/i.test(name) ? all : `${name}${between}${word}`,
   );
@@ -148,8 +158,11 @@ const given = (text: string, pattern: RegExp): string[] =>
 
 /** The credentials that a longer one consists of: of a URL its password, of a file what it assigns. */
 export function credentialsIn(text: string): string[] {
-  const assigned = [...text.matchAll(ASSIGNMENT)].map(([, , , value = ""]) => value);
-  const surrounded = SURROUNDED.flatMap((pattern) => given(text, pattern));
+  // Of a name that only refers to a Secret the value is a name, too, and hidden it would be hidden in every line.
+  const assigned = [...text.matchAll(ASSIGNMENT)].flatMap(([, name = "", , value = ""]) =>
+    isCredentialName(name) ? [value] : [],
+  );
+  const surrounded = [...SURROUNDED, PAIR].flatMap((pattern) => given(text, pattern));
   const registries = given(text, REGISTRY).flatMap((login) => [
     login,
     Buffer.from(login, "base64")

@@ -104,7 +104,26 @@ describe("without knowing it, in the forms of other programs, a secret is hidden
     ["of a pair", "('NATS_PASSWORD', 'hunter2')", "('NATS_PASSWORD', (secret))"],
     ["of a variable, in JSON", '{"name":"DB_PASSWORD","value":"hunter2"}', '{"name":"DB_PASSWORD","value":(secret)}'],
     ["of a variable, in YAML", "- name: DB_PASSWORD\n  value: hunter2\n", "- name: DB_PASSWORD\n  value: (secret)\n"],
-    ["of YAML in lines", "a: b\npassword: |\n  hunter2\n  x y\nc: d", "a: b\npassword: (secret)\n(secret)\nc: d"],
+    ["of YAML in lines", "a: b\npassword: |\n  hunter2\n  x y\nc: d", "a: b\npassword: |\n(secret)\nc: d"],
+    [
+      "of YAML in lines, under a quoted name",
+      '"password": |-  # of whom\n  hunter2\nc: d',
+      '"password": |-  # of whom\n(secret)\nc: d',
+    ],
+    [
+      "of a variable, in YAML in lines",
+      "- name: DB_PASSWORD\n  value: |\n    hunter2\n- name: B\n",
+      "- name: DB_PASSWORD\n  value: |\n(secret)\n- name: B\n",
+    ],
+    ["that ends in such a name", "['psql','--password','topsecret']", "['psql','--password',(secret)]"],
+    [
+      "that is such a name",
+      "- name: DB_PASSWORD\n  value: postgres-password\n",
+      "- name: DB_PASSWORD\n  value: (secret)\n",
+    ],
+    ["of SQL as it was typed, cut off", "alter role noetl password 'supersecret", "alter role noetl password (secret)"],
+    ["of XML, a part of its element's name", "<token>ok</token>", "<token>(secret)</token>"],
+    ["of a header, cut off", "authorization: Bearer my-secret-token", "authorization: Bearer (secret)"],
     ["of SQL", "ALTER ROLE noetl PASSWORD 'hun''ter2';", "ALTER ROLE noetl PASSWORD (secret);"],
     ["of XML", "<db-password>hunter2</db-password>", "<db-password>(secret)</db-password>"],
     ["of a header", "authorization: Bearer hunter22hunter", "authorization: Bearer (secret)"],
@@ -120,6 +139,10 @@ describe("without knowing it, in the forms of other programs, a secret is hidden
     '{"name": "password", "value": "$(PASSWORD)"}',
     "url = 'password=' + quote(password)",
     "<password>${PASSWORD}</password>",
+    "spawnargs: [ 'get', 'secret', 'nats-auth', '-o' ]",
+    'required: ["username","password","host"]',
+    '["secret","configmap","pods"]',
+    "authorization: token expired, Authorization: Basic auth required",
     "authorization: Bearer $TOKEN",
     // Of an account: it says who that is, and lets nobody in.
     `operator: eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJ${token}.${token}${token}`,
@@ -141,6 +164,13 @@ describe("of a secret that consists of several", () => {
   ])("%s, each is hidden alone", (_what, secret) =>
     expect(new Masker([], [secret]).text("login with hunter2222 failed")).toBe("login with (secret) failed"),
   );
+
+  it("what only names a Secret is not hidden in every line", () =>
+    expect(
+      new Masker([], ["existingSecret: nats-auth", '{"tokenSecret":"noetl-secret"}']).text(
+        "Secret nats-auth, noetl-secret",
+      ),
+    ).toBe("Secret nats-auth, noetl-secret"));
 
   it("two that overlap are hidden to the end of the second", () =>
     expect(new Masker([], ["abcdefgh", "efghijkl"]).text("x abcdefghijkl y")).toBe("x (secret) y"));
@@ -167,6 +197,7 @@ describe("of texts of any size", () => {
     "of a value": 'password="x\\',
     "of a token": "ghp_",
     "of blanks": " ",
+    "of a beginning of a token": "eyJ-",
   };
 
   it.each(Object.entries(run))("a run %s throws nothing, and takes no longer than its length", (_what, part) => {
@@ -177,6 +208,14 @@ describe("of texts of any size", () => {
     expect(hides.text(`${half}\n${half}\n${SECRET}`)).not.toContain(SECRET);
     expect(hides.text(part.repeat((8 * MEBIBYTE) / part.length))).toBe("(secret)");
     expect(process.cpuUsage().user - before).toBeLessThan(20_000_000);
+  });
+
+  it("blanks take no longer than their length, after a name and at the end of a secret", () => {
+    const blanks = " ".repeat(MEBIBYTE / 2);
+    const before = process.cpuUsage().user;
+    expect(hides.text(`name: token${blanks} ${SECRET}`)).not.toContain(SECRET);
+    expect(new Masker([], [`a${blanks}b`]).text("x")).toBe("x");
+    expect(process.cpuUsage().user - before).toBeLessThan(10_000_000);
   });
 
   it("what stands at the seam of two parts is hidden", () => {
