@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import * as tls from "node:tls";
 import { within } from "../deadline";
 import { plural } from "../wording";
-import { refusedByClients, refusedByServers } from "./handshake";
+import { refusedByClients } from "./handshake";
 
 /** What a certificate says of itself. */
 export interface CertificateFacts {
@@ -21,17 +21,17 @@ export const TLS_FILES = { certificate: "tls.crt", key: "tls.key", authority: "c
 
 const PEM = /-----BEGIN CERTIFICATE-----[^]*?-----END CERTIFICATE-----/g;
 
-/** Without empty lines, which Node's reader does not take within PEM, and nats-server does. */
-const dense = (pem: string): string => pem.replace(/(?:\r?\n[ \t]*)+/g, "\n");
+/** Without empty lines, which Node's reader does not take within PEM, and nats-server does. Of authorities clients are the readers. */
+const withoutEmptyLines = (pem: string): string => pem.replace(/(?:\r?\n[ \t]*)+/g, "\n");
 
 /** The certificates of a PEM text. @throws Error where one of them cannot be read. */
 export const certificatesIn = (pem: string): X509Certificate[] =>
-  (pem.match(PEM) ?? []).map((text) => new X509Certificate(dense(text)));
+  (pem.match(PEM) ?? []).map((text) => new X509Certificate(withoutEmptyLines(text)));
 
 /** Certificates of authorities: that each can be read, that there is one, and that not all have come to their end. */
 export function authorities(pem: string, now = new Date()): string | undefined {
   if (/PRIVATE KEY/.test(pem)) return "text with a private key in it, which does not belong there";
-  const found = readable(pem);
+  const found = authoritiesIn(pem);
   if (found.length === 0) return "not a certificate in PEM";
   const fault = faultOfPem(pem);
   if (fault !== undefined) return `PEM with ${fault}`;
@@ -51,7 +51,7 @@ function faultOfPem(pem: string): string | undefined {
 }
 
 /** "CN=noetl-nats" of a name over many lines, or of one without a common name all of it. */
-const shortName = (name: string): string => /^CN=(.*)$/m.exec(name)?.[1] ?? name.replace(/\n/g, ", ");
+const shortName = (name = ""): string => /^CN=(.*)$/m.exec(name)?.[1] ?? (name.replace(/\n/g, ", ") || "(no name)");
 
 const namesIn = (alternatives: string | undefined): string[] =>
   [...(alternatives ?? "").matchAll(/(?:DNS|IP Address):([^,\s"]+)/g)].map(([, name = ""]) => name);
@@ -82,7 +82,7 @@ export function certificateProblems({ files, names, isForRoutes, now }: ServedCe
   if (missing.length > 0) return [`has no ${missing.join(", no ")}`];
   const { certificate: crt, key, authority } = TLS_FILES;
   const chain = readable(files[crt]);
-  const authorities = readable(files[authority]);
+  const authorities = authoritiesIn(files[authority]);
   const [leaf] = chain;
   if (!leaf || authorities.length === 0) {
     const bad = [leaf ? undefined : crt, authorities.length === 0 ? authority : undefined].filter(Boolean);
@@ -108,6 +108,16 @@ export function certificateProblems({ files, names, isForRoutes, now }: ServedCe
     ...(mayBe(leaf, SERVER_AUTH) ? [] : ["has a certificate without the extended key usage for servers"]),
     ...(isForRoutes && !mayBe(leaf, CLIENT_AUTH)
       ? ["has a certificate without the extended key usage for clients, which servers of a cluster are of one another"]
+      : []),
+    ...(isForRoutes
+      ? chain
+          .slice(1)
+          .filter((each) => !mayBe(each, CLIENT_AUTH))
+          .map(
+            ({ subject }) =>
+              `has a certificate that ${shortName(subject)} has signed, which may sign none for clients (its extended key usage), ` +
+              "and servers of a cluster are clients of one another",
+          )
       : []),
   ];
 }
@@ -144,14 +154,13 @@ export async function problemsInUse(served: ServedCertificate): Promise<string[]
   const problems = certificateProblems(served);
   if (problems.length > 0) return problems;
   const { certificate: crt, key, authority } = TLS_FILES;
-  const { files, isForRoutes } = served;
-  const shown = { cert: dense(files[crt] ?? ""), key: files[key] ?? "", ca: files[authority] ?? "" };
-  const client = await refusedByClients(shown);
-  if (client !== undefined) return [`has a certificate that clients refuse: ${client} (OpenSSL's words)`];
-  const server = isForRoutes ? await refusedByServers(shown) : undefined;
-  return server === undefined
-    ? []
-    : [`has a certificate that servers of a cluster refuse of one another: ${server} (OpenSSL's words)`];
+  const { files } = served;
+  const why = await refusedByClients({
+    cert: withoutEmptyLines(files[crt] ?? ""),
+    key: withoutEmptyLines(files[key] ?? ""),
+    ca: files[authority] ?? "",
+  });
+  return why === undefined ? [] : [`has a certificate that clients refuse: ${why} (OpenSSL's words)`];
 }
 
 /** What is wrong with a key beside its certificate. */
@@ -224,13 +233,16 @@ export function endOfCertificate(
 /** The day of a date, in UTC. */
 export const dayOf = (date: Date): string => date.toISOString().slice(0, 10);
 
-function readable(pem: string | undefined): X509Certificate[] {
+function readable(pem = "", read = certificatesIn): X509Certificate[] {
   try {
-    return certificatesIn(pem ?? "");
+    return read(pem);
   } catch {
     return [];
   }
 }
+
+const authoritiesIn = (pem: string | undefined): X509Certificate[] =>
+  readable(pem, (text) => (text.match(PEM) ?? []).map((each) => new X509Certificate(each)));
 
 const isFor = (certificate: X509Certificate, name: string): boolean =>
   (/^[\d.]+$|:/.test(name) ? certificate.checkIP(name) : certificate.checkHost(name, { subject: "never" })) !==
@@ -238,7 +250,7 @@ const isFor = (certificate: X509Certificate, name: string): boolean =>
 
 function isKeyOf(certificate: X509Certificate, key: string): boolean {
   try {
-    return certificate.checkPrivateKey(createPrivateKey(key));
+    return certificate.checkPrivateKey(createPrivateKey(withoutEmptyLines(key)));
   } catch {
     return false;
   }

@@ -47,7 +47,9 @@ function tried(begin: (near: Duplex, far: Duplex, settle: Settle) => void): Prom
   const [near, far] = wayThrough();
   return new Promise((resolve) => {
     const settle: Settle = (error) => {
-      resolve(error === undefined || OF_TIME.has(error.code ?? "") ? undefined : (error.reason ?? error.message));
+      // Node may add what one could do with Node.
+      const [words] = (error?.reason ?? error?.message ?? "").split(";");
+      resolve(error === undefined || OF_TIME.has(error.code ?? "") ? undefined : words);
       near.destroy();
       far.destroy();
     };
@@ -67,22 +69,14 @@ export const refusedByClients = ({ cert, key, ca }: Shown): Promise<string | und
       secureContext: tls.createSecureContext({ cert, key, ciphers: AS_SHOWN }),
     });
     // Whether it is for a name is looked at by itself.
-    const client = tls.connect({ socket: near, ca, ciphers: AS_CLIENTS, checkServerIdentity: () => undefined });
+    const client = tls.connect({
+      socket: near,
+      ca,
+      ciphers: AS_CLIENTS,
+      checkServerIdentity: () => undefined,
+      // Whatever this process' own environment says.
+      rejectUnauthorized: true,
+    });
     client.once("secureConnect", () => settle());
     for (const side of [server, client]) side.on("error", settle);
-  });
-
-/** Why a server refuses what another one shows as its client; undefined where it does not. */
-export const refusedByServers = ({ cert, key, ca }: Shown): Promise<string | undefined> =>
-  tried((near, far, settle) => {
-    const asks = { requestCert: true, rejectUnauthorized: false };
-    const server = tls.createServer({ cert, key, ca, ciphers: AS_SHOWN, ...asks }, ({ authorizationError: code }) => {
-      // A code or an error with one, by Node's version.
-      const found = code as unknown as string | Error | null | undefined;
-      settle(found ? { code: String(found), message: String(found) } : undefined);
-    });
-    server.on("tlsClientError", settle);
-    server.emit("connection", far);
-    const client = tls.connect({ socket: near, cert, key, ciphers: AS_SHOWN, rejectUnauthorized: false });
-    client.on("error", settle);
   });
