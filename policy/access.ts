@@ -228,6 +228,7 @@ function givenRights(rule: Readonly<Record<string, unknown>>): string[] {
 
 /** Whether roles that a selector takes in are the administrator's too: all of them, all but some, or those that Kubernetes brings along. */
 function selectsAdministrator({ matchLabels, matchExpressions }: Readonly<Record<string, unknown>>): boolean {
+  if (isUnknown(matchLabels) || isUnknown(matchExpressions)) return false;
   const labels = Object.entries(isRecord(matchLabels) ? matchLabels : {});
   return (
     labels.every(([name, value]) => name === "kubernetes.io/bootstrapping" && value === "rbac-defaults") &&
@@ -374,11 +375,16 @@ function openPaths(props: ResourceView["props"]): string[] {
   const annotations = at(props, "metadata.annotations");
   const kind =
     at(props, "spec.ingressClassName") ?? (isRecord(annotations) && annotations["kubernetes.io/ingress.class"]);
-  if (typeof kind === "string" && /internal/i.test(kind)) return [];
+  if (typeof kind === "string" && /internal|private/i.test(kind)) return [];
   const rules = records(at(props, "spec.rules")).flatMap((rule) => records(at(rule, "http.paths")));
   const backends = [at(props, "spec.defaultBackend"), ...rules.map(({ backend }) => backend)];
   return backends.flatMap((backend) => {
-    const port = at(backend, "service.port.number") ?? at(backend, "service.port.name");
+    const number = at(backend, "service.port.number");
+    // By its name alone where the Service's own says whose it is: others call a port `client` or `monitor`, too.
+    const named = /nats|postgres/i.test(String(at(backend, "service.name")))
+      ? at(backend, "service.port.name")
+      : undefined;
+    const port = number ?? named;
     const what = closedPort(port);
     return what === undefined || what === CLOSED_PORTS.get(LOCATIONS.noetl.port)
       ? []

@@ -29,7 +29,7 @@ const URL_PASSWORD = /\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@"']*:(?!\$|%s|\{|<|\*+@)([^
 /** Keys, and logins that are a file of their own: of kubectl, NATS (credentials and seeds), Docker, and signed tokens. */
 const KEY_MATERIAL = new RegExp(
   `-----BEGIN (?:NATS USER JWT|USER NKEY SEED)-----|\\bS[UAONC][A-Z2-7]{56}\\b|\\bclient-key-data["']?\\s*:|"auths"\\s*:\\s*\\{\\s*"|${WEB_TOKEN}|` +
-    `\\bAuthorization["']?\\s*[:= ]\\s*["']?(?:Basic|Bearer)\\s+(?!\\$)[\\w+/=.-]{6,}`,
+    `\\bAuthorization(?:["']?\\s*[:=]\\s*["']?|["']?\\s+["'])(?:Basic|Bearer)\\s+(?!\\$)[\\w+/=.-]{6,}`,
 );
 /** What ends a name that stands for a credential in a file. */
 const NAMED = `(?:[\\w.-]*(?:${CREDENTIAL_WORDS}|(?:secret(?:[-_]access)?|api)[-_]?key)|(?:[\\w.-]*[_.-])?(?<!proxy_)pass|[\\w.]*_pwd)`;

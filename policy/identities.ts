@@ -7,6 +7,7 @@ const list = (value: unknown): Record<string, unknown>[] => (Array.isArray(value
 /** Entries under which Postgres' images and charts keep the administrator's password. */
 const ADMINISTRATOR =
   /^(?:POSTGRES(?:QL)?_(?:POSTGRES_|ADMIN_|FORMER_)?PASSWORDS?|postgres(?:ql)?-(?:postgres-)?password|pgadmin-password|superuser-password)$/;
+const ANY_ROLE = /^POSTGRES(?:QL)?_PASSWORDS?$/;
 /** Programs that never need it, by the label `app` of their pods. */
 const APPLICATIONS: ReadonlySet<unknown> = new Set(["noetl-server", "noetl-worker", "gateway"]);
 
@@ -46,15 +47,25 @@ function administratorsIn(resource: ResourceView, secrets: ReadonlyMap<string, r
     ...list(spec.env)
       .map((variable) => at(variable, "valueFrom.secretKeyRef"))
       .filter(isRecord)
-      .filter(({ name, key }) => of(name).includes(String(key)) || ADMINISTRATOR.test(String(key)))
+      // In a Secret that is not of the stack `POSTGRES_PASSWORD` may be that of NoETL's own role.
+      .filter(
+        ({ name, key }) =>
+          of(name).includes(String(key)) || (ADMINISTRATOR.test(String(key)) && !ANY_ROLE.test(String(key))),
+      )
       .map(({ name, key }) => `${path}.env takes ${String(key)} of Secret ${String(name)}`),
   ]);
   const pod = podSpec(resource);
   const inVolumes = list(pod?.spec.volumes).flatMap((volume) =>
     [at(volume, "secret"), ...list(at(volume, "projected.sources")).map((source) => source.secret)]
       .filter(isRecord)
-      .filter(({ items }) => !Array.isArray(items))
-      .flatMap((secret) => all(secret.secretName ?? secret.name, `${pod?.path}.volumes ${String(volume.name)}`)),
+      .flatMap((secret) => {
+        const [name, where] = [secret.secretName ?? secret.name, `${pod?.path}.volumes ${String(volume.name)}`];
+        if (!Array.isArray(secret.items)) return all(name, where);
+        const taken = list(secret.items).map(({ key }) => String(key));
+        return of(name)
+          .filter((entry) => taken.includes(entry))
+          .map((entry) => `${where} takes ${entry} of Secret ${String(name)}`);
+      }),
   );
   return [...inContainers, ...inVolumes];
 }

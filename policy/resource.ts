@@ -188,8 +188,22 @@ export function podSpecs(resource: Pick<ResourceView, "type" | "props">): PodSpe
 export const podSpec = (resource: Pick<ResourceView, "type" | "props">): PodSpec | undefined => podSpecs(resource)[0];
 
 /** Containers of a workload, init containers first; none for every other resource. */
-export function containers(resource: Pick<ResourceView, "type" | "props">): Container[] {
-  return podSpecs(resource).flatMap((pod) =>
+export const containers = (resource: Pick<ResourceView, "type" | "props">): Container[] =>
+  containersOf(podSpecs(resource));
+
+/**
+ * The same without what only looks like a pod in somebody else's API: what its operator merges over a pod of its own, or a pattern
+ * that pods are held to. What such a container lacks it may have from elsewhere.
+ */
+export const wholeContainers = (resource: Pick<ResourceView, "type" | "props">): Container[] =>
+  containersOf(
+    podSpecs(resource).filter(
+      ({ path }) => path === POD_SPECS[workloadKind(resource.type) ?? ""] || /(?:^|\.)template\.spec$/.test(path),
+    ),
+  );
+
+function containersOf(pods: readonly PodSpec[]): Container[] {
+  return pods.flatMap((pod) =>
     ["initContainers", "containers", "ephemeralContainers"].flatMap((list) => {
       const found = pod.spec[list];
       if (!Array.isArray(found)) return [];
@@ -205,6 +219,9 @@ export function itemsOf(resource: ResourceView): ResourceView[] {
   const { type, props, name } = resource;
   const [, api, kind] = /^(kubernetes:[^:]+):(\w*?)List$/.exec(type) ?? [];
   if (api === undefined || !Array.isArray(props.items)) return [resource];
+  // Of somebody else's API a kind may be called so and be no list of objects.
+  const isOthers = api.includes(".") && !/\.k8s\.io\//.test(api);
+  if (isOthers && !props.items.every((item) => isRecord(item) && item.kind !== undefined)) return [resource];
   return props.items.filter(isRecord).map((item) => {
     const its = {
       apiVersion: plain(item.apiVersion) as string | undefined,

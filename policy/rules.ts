@@ -17,7 +17,17 @@ import { RELEASE, releaseOf, switchedOn } from "./release";
 import { deniesByDefault, opensAgain } from "./network";
 import { pinOf, PINS } from "./archive";
 import { chartVersion, rendering } from "./render";
-import { at, containers, isUnknown, onGoogleCloud, plain, type ResourceView, texts, workloadKind } from "./resource";
+import {
+  at,
+  containers,
+  isUnknown,
+  onGoogleCloud,
+  plain,
+  type ResourceView,
+  texts,
+  workloadKind,
+  wholeContainers,
+} from "./resource";
 import type { ResourceRule, Rule, StackRule } from "./rule";
 
 const noPlaintextCredentials: ResourceRule = {
@@ -135,7 +145,7 @@ const resourcesSet: ResourceRule = {
   check: (resource) => {
     const release = releaseOf(resource);
     if (!release) {
-      return containers(resource).flatMap(({ path, spec }) => {
+      return wholeContainers(resource).flatMap(({ path, spec }) => {
         const gaps = missing(spec.resources);
         return gaps.length > 0
           ? [`${path} (${String(spec.name)}) lacks ${gaps.map((gap) => `resources.${gap}`).join(", ")}`]
@@ -221,7 +231,7 @@ const noLatest: ResourceRule = {
   check: (resource) => {
     const release = releaseOf(resource);
     if (!release) {
-      return containers(resource).flatMap(({ path, spec }) =>
+      return wholeContainers(resource).flatMap(({ path, spec }) =>
         typeof spec.image === "string" && !isUnknown(spec.image) && floats(spec.image)
           ? [`${path}.image is ${spec.image}`]
           : [],

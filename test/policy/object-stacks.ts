@@ -205,6 +205,17 @@ const LOGINS: BadStack[] = [
     ),
   ),
   bad(
+    ADMINISTRATOR,
+    "a server that mounts that entry alone",
+    /volumes db takes POSTGRES_PASSWORD of Secret db$/,
+    auth(["POSTGRES_PASSWORD"]),
+    workload(
+      "noetl-server",
+      {},
+      volume({ secret: { secretName: "db", items: [{ key: "POSTGRES_PASSWORD", path: "p" }] } }),
+    ),
+  ),
+  bad(
     "no-needless-token",
     "a server with a token of Kubernetes",
     /^spec\.template\.spec\.automountServiceAccountToken is not false$/,
@@ -275,6 +286,20 @@ export const OBJECT_GOOD_STACKS: Readonly<Record<string, readonly Example[]>> = 
     k8s("core/v1:List", { items: [{ apiVersion: "v1", kind: "ConfigMap", data: { a: "b" } }] }),
     k8s("core/v1:ConfigMapList", { items: "04da6b54-80e4-46f7-96ec-b56ff0331ba9" }),
   ],
+  "what only looks like a pod: an overlay, a pattern, a list of its own kind, an entry of somebody else's Secret, roles that nobody knows yet":
+    [
+      k8s("monitoring.coreos.com/v1:Prometheus", { spec: { containers: [{ name: "prometheus", args: ["--x"] }] } }),
+      k8s("kyverno.io/v1:ClusterPolicy", {
+        spec: { rules: [{ validate: { pattern: { spec: { containers: [{ image: "!*:latest" }] } } } }] },
+      }),
+      k8s("example.org/v1:AllowList", { spec: { a: "b" }, items: ["a"] }),
+      workload("noetl-server", {
+        env: [{ name: "DB_LOGIN", valueFrom: { secretKeyRef: { name: "other", key: "POSTGRES_PASSWORD" } } }],
+      }),
+      aggregates({ matchLabels: "04da6b54-80e4-46f7-96ec-b56ff0331ba9" }),
+      ingress({ name: "grafana", port: { name: "monitor" } }),
+      configMap({ "README.md": "Requests carry an Authorization Bearer header." }),
+    ],
   "notes in annotations of every kind": [
     service({ ports: [{ port: 80 }] }, { "checksum/secret": "0a".repeat(32), "example.org/inject-token": "true" }),
   ],
