@@ -128,7 +128,7 @@ function claimed(known: string, name: string, parent: pulumi.Resource | undefine
   const other = others.find((each) => each.namespace === known && each.provider === own.provider);
   if (other !== undefined && other.name !== name) {
     throw new pulumi.ResourceError(
-      `namespace is ${JSON.stringify(known)}, which ${other.name} makes, too; allowed: one of its own for each component of a ` +
+      `the namespace ${JSON.stringify(known)} is one that ${other.name} makes, too; allowed: a namespace of its own for each component of a ` +
         `cluster; for example ${known}-2`,
       parent,
     );

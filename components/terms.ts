@@ -28,6 +28,8 @@ export interface Term {
   readonly keys?: Readonly<Record<string, Term>>;
   /** What each of its elements or values may be. */
   readonly each?: Term;
+  /** Of one of several kinds, that of a value that matches. */
+  readonly of?: (this: void, value: unknown) => Term;
   readonly isRequired?: boolean;
   /** Whether it has to be known when the program runs: an output would be taken for true, or for something without keys. */
   readonly isPlain?: boolean;
@@ -93,9 +95,10 @@ export function inspect(path: string, value: unknown, { term, findings }: { term
       problem(text, of);
     },
   };
-  const inside = insideOf(path, value, { term, findings: inner });
-  const isWhole = !Array.isArray(value) || value.every((each) => !isOutput(each) && (term.each?.matches(each) ?? true));
-  const wrong = isWhole ? term.check?.(value as never) : undefined;
+  const own = term.of?.(value) ?? term;
+  const inside = insideOf(path, value, { term: own, findings: inner });
+  const isWhole = !Array.isArray(value) || value.every((each) => !isOutput(each) && (own.each?.matches(each) ?? true));
+  const wrong = isWhole ? own.check?.(value as never) : undefined;
   if (wrong !== undefined) problem(sentence(path, wrong, term), "value");
   return isBroken ? undefined : inside;
 }
@@ -220,12 +223,13 @@ export const required = (term: Term): Term => ({ ...term, isRequired: true });
 export const plain = (term: Term): Term => ({ ...term, isPlain: true });
 /** Also as an output as a whole. */
 export const orOutput = (term: Term): Term => ({ ...term, isPlain: false });
-/** One of two kinds, the first of which has no keys. */
+/** One of two kinds. */
 export const either = (one: Term, other: Term): Term => ({
   ...other,
   noun: `${one.noun} or ${other.noun}`,
   allowed: `${one.allowed}, or ${other.allowed}`,
   matches: (value) => one.matches(value) || other.matches(value),
+  of: (value) => (one.matches(value) ? one : other),
 });
 
 // What several components take.
@@ -286,7 +290,9 @@ const quantity = (example: string): Term =>
     allowed: "a Kubernetes quantity",
     example,
     check: (value) =>
-      /^\d+(?:\.\d*)?(?:[numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?$/.test(value) ? undefined : "not a Kubernetes quantity",
+      /^[+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[numkMGTPE]|[KMGTPE]i|[eE][+-]?\d+)?$/.test(value)
+        ? undefined
+        : "not a Kubernetes quantity",
   });
 const CPU = quantity("100m");
 const MEMORY = quantity("256Mi");

@@ -1,7 +1,6 @@
 /** Who of NoETL has a user of its own at NATS, as a stack's settings say it. */
 import { GUARD_USER } from "../contract/guard/permissions";
 import { NATS_ROLES, type NatsRole, OPERATOR_USER, roleUser } from "../contract/nats/roles";
-import { guardMode } from "./guard";
 import { stackLine } from "./lines";
 import { SETTINGS, type Settings } from "./schema";
 
@@ -19,9 +18,9 @@ export const hasOperator = ({ natsBox, natsUsers, deployNats }: Settings): boole
 /** What is in the way of users of their own, and names that are taken. */
 export function loginConflicts(settings: Settings): string[] {
   const { natsUser, natsUsers, deployNats, deployNoetl } = settings;
-  const guard = deployNats && guardMode(settings) !== undefined ? [GUARD_USER] : [];
+  // Also where the guard is off: pods would still log in with the name when it is given to the guard.
   if (natsUsers === "one")
-    return guard.includes(natsUser)
+    return deployNats && natsUser === GUARD_USER
       ? [`natsUser: "${natsUser}" is the user of the contract guard; allowed: another; for example noetl`]
       : [];
   const each = (why: string): string =>

@@ -101,8 +101,11 @@ function podsToLog(pods: readonly Written<k8s.V1Pod>[]): Written<k8s.V1Pod>[] {
     const owner = ownerOf(pod);
     byOwner.set(owner, [...(byOwner.get(owner) ?? []), pod]);
   }
-  return [...byOwner.values()].flatMap((group) =>
-    group.sort((a, b) => Number(isReady(a)) - Number(isReady(b))).slice(0, PODS_PER_WORKLOAD),
+  return [...byOwner].flatMap(([owner, group]) =>
+    // A server of NATS alone knows of its own disk.
+    owner === LOCATIONS.nats.service
+      ? group
+      : group.sort((a, b) => Number(isReady(a)) - Number(isReady(b))).slice(0, PODS_PER_WORKLOAD),
   );
 }
 

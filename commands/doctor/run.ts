@@ -29,7 +29,7 @@ export function runCommand(main: (argv: readonly string[], signal: AbortSignal) 
     const words = known?.message ?? (error instanceof Error ? (error.stack ?? error.message) : String(error));
     const exit = known?.exit ?? "unknown";
     process.stderr.write(`${harmless(words)}\n`);
-    // Whoever reads the one object gets it in every case.
+    // Whoever reads the one object gets it, unless it was interrupted.
     if (argv.includes("--json")) {
       process.stdout.write(`${JSON.stringify({ exit: EXIT[exit].code, error: harmless(words) })}\n`);
     }

@@ -335,17 +335,22 @@ export const STREAM_RULES: readonly Rule[] = [
     },
     holds: (found, contract) => {
       const limit = consumerRoom(found, contract);
-      const missing = missingConsumers(found, contract);
-      return missing === 0 || limit === undefined || found.stream.state.consumer_count + missing <= limit;
+      return (
+        missingConsumers(found, contract) === 0 || limit === undefined || consumersWanted(found, contract) <= limit
+      );
     },
-    fix: ({ consumer }, found) => {
-      const { config, state } = found.stream;
-      if (limited(config.max_consumers) && state.consumer_count >= config.max_consumers)
+    fix: (contract, found) => {
+      const { config } = found.stream;
+      const wanted = consumersWanted(found, contract);
+      if (limited(config.max_consumers) && wanted > config.max_consumers)
         return isOlderThan(12, found) ? recreateStream() : editStream({ max_consumers: -1 });
       // The server's own limit is for streams that name none.
-      if (!limited(found.account && share(found.account, config.num_replicas).limits.max_consumers))
-        return editStream({ max_consumers: 2 * state.consumer_count });
-      return { action: "advise", advice: `raise the account's limit of consumers, so that ${consumer} can be added` };
+      const ofAccount = found.account && share(found.account, config.num_replicas).limits.max_consumers;
+      if (wanted > SERVERS_CONSUMERS && !limited(ofAccount)) return editStream({ max_consumers: 2 * wanted });
+      return {
+        action: "advise",
+        advice: `raise the account's limit of consumers, so that ${contract.consumer} can be added`,
+      };
     },
   },
   {
@@ -559,13 +564,23 @@ export const STREAM_RULES: readonly Rule[] = [
 const missingConsumers = ({ consumer, consumers }: Pick<Found, "consumer" | "consumers">, contract: Contract): number =>
   consumerTerms(contract).filter(({ name }) => !(consumers ? consumers[name] : consumer)).length;
 
+/** How many consumers the stream has with those that are missing; of a stream that is not there yet, with none. */
+const consumersWanted = (found: Found, contract: Contract): number => {
+  const state = found.stream.state as typeof found.stream.state | undefined;
+  return (state?.consumer_count ?? 0) + missingConsumers(found, contract);
+};
+
 /** `default_max_consumers` of nats-server 2.15, for a stream whose own limit, and whose account's, is unset. */
 const SERVERS_CONSUMERS = 1000;
 
 /** How many consumers the stream may have; undefined where nothing limits them. */
-function consumerRoom({ stream: { config }, account, serverVersion }: Found, { expect }: Contract): number | undefined {
-  const replicas = config.num_replicas ?? expect.replicas;
-  const limits = [config.max_consumers, account && share(account, replicas).limits.max_consumers].filter(limited);
+function consumerRoom({ stream, account, serverVersion }: Found, { expect }: Contract): number | undefined {
+  const replicas = stream.config.num_replicas ?? expect.replicas;
+  const limits = [stream.config.max_consumers, account && share(account, replicas).limits.max_consumers].filter(
+    limited,
+  );
   if (limits.length > 0) return Math.min(...limits);
-  return isOlderThan(15, { serverVersion }) ? undefined : SERVERS_CONSUMERS;
+  // Of no server where a change is compared; one that has more already is of a server whose own limit is another.
+  if (serverVersion === undefined || isOlderThan(15, { serverVersion })) return undefined;
+  return stream.state.consumer_count > SERVERS_CONSUMERS ? undefined : SERVERS_CONSUMERS;
 }

@@ -227,6 +227,27 @@ describe("an argument", () => {
   });
 });
 
+describe("an argument of one of two kinds", () => {
+  it.each<[string, Record<string, unknown>, RegExp]>([
+    [
+      "AutopilotCluster",
+      { controlPlaneAccess: "DNS" },
+      /^controlPlaneAccess is none of dns, public; allowed: dns or public, or a list of IPv4 ranges/,
+    ],
+    ["AutopilotCluster", { controlPlaneAccess: [5] }, /^controlPlaneAccess\[0\] is a number, not text/],
+    [
+      "NatsJetStream",
+      { extraUsers: [{ name: "a", password: "canary-word", permissions: { publish: ["", 5] } }] },
+      /^extraUsers\[0\]\.permissions\.publish\[0\] is empty/,
+    ],
+  ])("%s: %j is held to that kind", (type, odd, says) => {
+    expect(said(type, { ...FITTING[type], ...odd })[0]).toMatch(says);
+  });
+  it.each(["dns", "public", ["198.51.100.0/24"]])("takes what fits: %j", (controlPlaneAccess) => {
+    expect(said("AutopilotCluster", { ...FITTING.AutopilotCluster, controlPlaneAccess })).toEqual([]);
+  });
+});
+
 describe("StreamContract in plain JavaScript", () => {
   const failures = (news: object): string[] =>
     (check({}, news).failures ?? []).flatMap(({ reason }) => reason.split(";\n"));

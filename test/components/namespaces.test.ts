@@ -23,14 +23,14 @@ describe("a namespace that two components make", () => {
   it("is refused, with what makes it, what is allowed and an example", () => {
     const twice = () => program(() => [new NatsJetStream("one"), new NatsJetStream("two")]);
     expect(twice).toThrow(
-      'namespace is "nats", which one-namespace makes, too; allowed: one of its own for each component of a cluster; for example nats-2',
+      'the namespace "nats" is one that one-namespace makes, too; allowed: a namespace of its own for each component of a cluster; for example nats-2',
     );
   });
 
   it("is refused where components of two kinds make it", () => {
     const kinds = () =>
       program(() => [new NatsJetStream("one", { namespace: "a" }), new Postgres("two", { namespace: "a" })]);
-    expect(kinds).toThrow(/^namespace is "a", which one-namespace makes, too/);
+    expect(kinds).toThrow(/^the namespace "a" is one that one-namespace makes, too/);
   });
 
   it("is not where each has its own, or each is in a cluster of its own, and the next program begins anew", async () => {

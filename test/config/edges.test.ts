@@ -78,6 +78,11 @@ const wrong: readonly (readonly [string, Record<string, string>, RegExp])[] = [
     /longer than 1024 characters/,
   ],
   ["the guard's user", { natsUser: "contract-guard" }, /is the user of the contract guard/],
+  [
+    "the guard's user, while it is off",
+    { natsUser: "contract-guard", contractGuard: "off" },
+    /is the user of the contract guard/,
+  ],
   ["a chart's version that is a range", { natsChartVersion: "^2.14.0" }, /several versions/],
   ["a chart's version that is none", { natsChartVersion: "banana" }, /not a chart version/],
   ["a chart with other values", { natsChartVersion: "0.19.17" }, /would take every client without a login/],

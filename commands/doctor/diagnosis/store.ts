@@ -6,8 +6,11 @@ import { LOST_WITH_RESTART } from "./reasons";
 import { grouped, keyOfWords } from "./trouble";
 import { largerVolume } from "./volumes";
 
-/** What nats-server 2.9 to 2.15 writes of a message that the system did not let it store, with the stream and the system's words. */
-const NOT_STORED = /JetStream failed to store a msg on stream '(?:[^']* > )?([^']+)': (.+)$/;
+/**
+ * What nats-server 2.9 to 2.15 writes of a message that the system did not let it store, with the stream and the system's words. Of one
+ * that a limit refuses it writes the same for debugging.
+ */
+const NOT_STORED = /\[ERR\] JetStream failed to store a msg on stream '(?:[^']* > )?([^']+)': (.+)$/;
 
 /** How long after it a failure counts for a stream of which nobody here knows when something was stored last, in seconds. */
 const RECENT_SECONDS = 600;

@@ -40,12 +40,16 @@ export function fixedVolumes(evidence: Evidence, namespace: string, description:
   ];
 }
 
+const MEBIBYTE = 1024 ** 2;
+/** The largest that `natsJetstreamFileSize` takes, 16Ti. */
+const MOST_MEBIBYTES = 16 * MEBIBYTE;
+
 /** Volumes of NATS of twice the size. */
 export function largerVolume(evidence: Evidence): Step[] {
   const { size, sizeSetting } = evidence.natsVolume;
   const { nats } = evidence.namespaces;
   const namespace = nats?.ok ? nats.value.name : LOCATIONS.nats.namespace;
-  const larger = `${((quantityBytes(size) ?? 0) * 2) / 1024 ** 2}Mi`;
+  const larger = `${Math.min(Math.ceil(((quantityBytes(size) ?? 0) * 2) / MEBIBYTE), MOST_MEBIBYTES)}Mi`;
   return [
     say("Volumes of twice the size, which their StorageClass must allow; the pods go on meanwhile:"),
     ...grown(evidence, { namespace, set: LOCATIONS.nats.service, size: larger }),
@@ -54,14 +58,14 @@ export function largerVolume(evidence: Evidence): Step[] {
 }
 
 /** Gives every claim of a StatefulSet another size, and takes the StatefulSet away so that the next update makes it with that size. */
-export function grown(
+function grown(
   { kubectl, namespaces }: Evidence,
   { namespace, set, size }: { readonly namespace: string; readonly set: string; readonly size: string },
 ): Step[] {
   const found = Object.values(namespaces).find((each) => each.ok && each.value.name === namespace);
-  const claims = (found?.ok ? found.value.claims.filter(({ name }) => name.includes(`-${set}-`)) : undefined) ?? [
-    { name: "CLAIM", phase: "Bound" },
-  ];
+  const known = found?.ok ? found.value.claims.filter(({ name }) => name.includes(`-${set}-`)) : [];
+  // Who may not list them has to put in their names.
+  const claims = known.length > 0 ? known : [{ name: "CLAIM", phase: "Bound" }];
   const patch = `-p '{"spec":{"resources":{"requests":{"storage":"${size}"}}}}'`;
   return [
     ...claims.map(({ name, phase }) =>

@@ -64,7 +64,8 @@ export function check(olds: object, news: object): pulumi.dynamic.CheckResult<Us
   const { user, password, extraUsers = [] } = news as Login & { extraUsers?: readonly ExtraUser[] };
   const plain = given(INPUTS, news);
   const named = namesOf(olds, listed(extraUsers), user);
-  const past = Object.values(named).flatMap(({ numbers }) => namesGiven(numbers));
+  const before = listed((olds as Partial<UsersInputs>).extraUsers ?? []).map((each) => each.user);
+  const past = [...before, ...Object.values(named).flatMap(({ numbers }) => namesGiven(numbers))];
   const asked = { base: user, password };
   const names = listed(extraUsers).flatMap(({ user: base }) => [base, ...(named[base] ? [named[base].user] : [])]);
   // The login that `retire` is given has its name from `admit`.
@@ -79,6 +80,22 @@ export function check(olds: object, news: object): pulumi.dynamic.CheckResult<Us
     (login) =>
       login.password !== unknownValue && typeof login.password === "string" && credential(login.password) !== undefined,
   );
+  const own = namesGiven((olds as Partial<UsersInputs>).numbers ?? {});
+  const renamed = listed(extraUsers).filter(
+    ({ user: name, rotates }) => !rotates && own.includes(name) && !before.includes(name),
+  );
+  if (renamed.length > 0) {
+    const taken = renamed.map((each) => each.user).join(", ");
+    return {
+      inputs,
+      failures: [
+        {
+          property: "",
+          reason: `a further user is called ${taken}, as a login was that pods may still use; allowed: another name; for example ${taken}-own`,
+        },
+      ],
+    };
+  }
   if (bad.length === 0) return { inputs };
   const reason = `the password of ${bad.map((login) => login.user).join(", ")} cannot be used; allowed: letters, digits and . _ ~ -`;
   // A failure that names a property is printed with that property's value.

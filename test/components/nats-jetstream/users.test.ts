@@ -102,6 +102,26 @@ describe("the name of a login", () => {
     expect(names(noetl("a"), noetl("b"), second)).toEqual(["noetl", "noetl-2", "noetl-2-2"]);
   });
 
+  it("is no further user's of before, nor does a further user take one that a login had", () => {
+    const update = (state: object, user: string, ...extra: string[]) =>
+      check(state, {
+        step: "admit",
+        user,
+        password: `p-${user}`,
+        extraUsers: extra.map((each) => ({ user: each, password: `e-${each}` })),
+        namespace: "n",
+        secretName: "s",
+      });
+    const before = update({}, "noetl", "shop").inputs;
+    expect(update(before ?? {}, "shop").inputs?.user).toBe("shop-2");
+    const guards = update(update({}, "contract-guard").inputs ?? {}, "noetl", "contract-guard");
+    expect(guards.failures?.map(({ reason }) => reason)).toEqual([
+      "a further user is called contract-guard, as a login was that pods may still use; allowed: another name; for example contract-guard-own",
+    ]);
+    // Whoever has been there goes on.
+    expect(update(before ?? {}, "noetl", "shop").failures).toBeUndefined();
+  });
+
   it("lets every pod in, however often a change is killed, another one begun, or the Secret edited by hand", () => {
     const roles = ["noetl-server", "noetl-worker", "noetl-gateway"];
     const update = fc.record({
