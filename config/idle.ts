@@ -53,10 +53,6 @@ function ofNoetl(settings: Settings): SettingKey[] {
     ...(useCloudSql ? [...without(database, ...OF_AN_INSTANCE), ...POOLER] : database),
     "playbookJobs",
     "noetlLine",
-    "natsStream",
-    "natsConsumer",
-    // The gateway's own prefixes are held against it.
-    ...(deployGateway ? [] : (["natsSubject"] as const)),
     "natsStreamStorage",
     "contractGuard",
     "contractGuardImage",

@@ -83,31 +83,6 @@ describe("a setting that nothing reads", () => {
       ],
     ],
     [
-      "of the contract's names, of which the gateway is held against the subject",
-      {
-        deployNoetl: "false",
-        deployPostgres: "false",
-        natsStream: "JOBS",
-        natsSubject: "jobs.new",
-        natsConsumer: "pool",
-      },
-      [
-        "natsStream, natsConsumer, natsSubject: no effect while deployNoetl is false; for example pulumi config rm natsStream",
-      ],
-    ],
-    [
-      "with a gateway without NoETL",
-      {
-        deployNoetl: "false",
-        deployPostgres: "false",
-        deployGateway: "true",
-        corsAllowedOrigins: "https://app.example.org",
-        natsSubject: "jobs.new",
-        natsConsumer: "pool",
-      },
-      ["natsConsumer: no effect while deployNoetl is false; for example pulumi config rm natsConsumer"],
-    ],
-    [
       "of the guard, and risks where none is refused",
       { contractGuard: "off", contractGuardImage: "node:22", acceptedRisks: "weak-passwords" },
       [
