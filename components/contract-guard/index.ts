@@ -6,8 +6,7 @@ import { DEFAULTS } from "../../contract/defaults";
 import { LOCATIONS } from "../../contract/facts";
 import type { GuardFile, GuardMode, Stores } from "../../contract/guard/settings";
 import { unknownArguments } from "../../contract/input-keys";
-import { inputProblems } from "../../contract/input-problems";
-import { type ContractArguments, connectionTls, withDefaults } from "../../contract/inputs";
+import { type ContractArguments, connectionTls } from "../../contract/inputs";
 import { projectRoot } from "../../contract/project";
 import { ArgumentChecks } from "../arguments";
 import * as terms from "../terms";
@@ -173,11 +172,8 @@ export class ContractGuard extends pulumi.ComponentResource {
           },
           stores: sizes,
         };
-        const problems = [
-          ...unknownArguments(terms),
-          ...credentialsIn(terms),
-          ...inputProblems(withDefaults(content.contract)),
-        ];
+        // Terms that contradict one another are StreamContract's to refuse; here they would hide what a change of them means.
+        const problems = [...unknownArguments(terms), ...credentialsIn(terms)];
         if (problems.length > 0) throw new pulumi.ResourceError(`contract: ${problems.join(";\n")}`, this);
         const text = `${JSON.stringify(content, undefined, 2)}\n`;
         if (Buffer.byteLength(program ?? "") + Buffer.byteLength(text) > CONFIG_MAP_BYTES) {

@@ -86,6 +86,7 @@ describe("the policy pack, run by the real engine", () => {
     expect(violations(output)).toEqual([
       "advisory probes-set noetl",
       "advisory probes-set server",
+      "mandatory administrator-apart noetl",
       "mandatory contract-covers-noetl noetl",
       "mandatory contract-retention contract",
       "mandatory namespaces-enforce place",
