@@ -126,16 +126,12 @@ export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePl
 const newBuckets = (inputs: ContractInputs, { createsBuckets }: Wishes): Change[] =>
   bucketsOf(inputs)
     .filter(({ name }) => createsBuckets.includes(name))
-    .map((bucket) => {
-      // The server's own is the same, and no longer than its limit.
-      const { duplicate_window: _window, ...config } = bucketConfig(bucket, inputs.expect.replicas);
-      return {
-        does: `create bucket ${bucket.name}`,
-        subject: `STREAM.CREATE.${bucketStream(bucket.name)}`,
-        body: config,
-        creates: { kind: "bucket", name: bucket.name },
-      };
-    });
+    .map((bucket) => ({
+      does: `create bucket ${bucket.name}`,
+      subject: `STREAM.CREATE.${bucketStream(bucket.name)}`,
+      body: bucketConfig(bucket, inputs.expect.replicas),
+      creates: { kind: "bucket", name: bucket.name },
+    }));
 
 function newStream(inputs: ContractInputs): Change {
   const { duplicate_window: window, ...config } = streamConfig(inputs);

@@ -71,8 +71,6 @@ export interface Journal {
   readonly oldStream: Partial<StreamConfig>;
   /** The stream to make, as the plan promised it. */
   readonly target: Partial<StreamConfig> & Pick<StreamConfig, "name">;
-  /** True once the server has been asked what it allows of {@link target}. */
-  tried?: boolean;
   /** What the user agreed to. */
   readonly promised: Intent;
   /** Subjects after `$JS.API.` of the changes that were promised beside. */

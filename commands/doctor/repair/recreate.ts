@@ -97,14 +97,6 @@ export function nextStep({ digest, lastSequence, line, saved }: Progress, live: 
   }
 }
 
-/** The server's code for a configuration that it does not take, for one of many reasons. */
-const INVALID = 10052;
-
-/** What came of a stream that was only tried. */
-interface Tried extends Answered {
-  readonly config?: Partial<StreamConfig>;
-}
-
 /** Messages that may be left in the holding stream when the subjects change hands. */
 const FEW = 8;
 /** How often the holding stream is emptied before its subjects change hands, come what may. */
@@ -162,7 +154,6 @@ export class RecreateSteps {
         throw new CommandError("the repair does not come to its end: somebody undoes each step", "wrong");
       this.context.step();
       await this.context.lock?.check();
-      if (live.kind !== "old") await this.settleWindow();
       await this[step](live);
     }
   }
@@ -281,7 +272,9 @@ export class RecreateSteps {
   private async tryTarget(): Promise<void> {
     const { session, journal, context } = this;
     const name = trialStream(journal.stream);
-    const { error } = await this.tryStream(name);
+    await this.clearTrial(name);
+    const body = { ...this.closed(), name, subjects: [trialSubject(journal.id)], subject_transform: undefined };
+    const { error } = await ask<Answered>(session, `STREAM.CREATE.${name}`, body);
     const left = `Stream ${journal.stream} is not removed`;
     if (error) {
       throw new CommandError(
@@ -299,23 +292,6 @@ export class RecreateSteps {
       );
     }
     context.step();
-  }
-
-  /** Makes a stream like the new one, which stays; a window for duplicates that the server does not allow becomes the longest that it does. */
-  private async tryStream(name: string): Promise<Tried> {
-    const { session, journal } = this;
-    await this.clearTrial(name);
-    const { duplicate_window: window } = journal.target;
-    const rest = { ...this.closed(), name, subjects: [trialSubject(journal.id)], subject_transform: undefined };
-    const subject = `STREAM.CREATE.${name}`;
-    let tried = await ask<Tried>(session, subject, { ...rest, duplicate_window: window });
-    if (tried.error?.err_code === INVALID) {
-      tried = await ask<Tried>(session, subject, { ...rest, duplicate_window: undefined });
-      const { duplicate_window: most = 0 } = tried.config ?? {};
-      if (most > 0) journal.target.duplicate_window = Math.min(window ?? most, most);
-    }
-    journal.tried = true;
-    return tried;
   }
 
   /** Removes what an interrupted trial left, and nothing else of that name. */
@@ -383,15 +359,6 @@ export class RecreateSteps {
     journal.tail = 0;
     context.reach(journal, "created");
     context.say(`created stream ${stream}`);
-  }
-
-  /** Learns how long the server allows the window for duplicates to be, where another machine has removed the old stream. */
-  private async settleWindow(): Promise<void> {
-    const { session, journal } = this;
-    if (journal.tried === true) return;
-    const name = trialStream(journal.stream);
-    const { error } = await this.tryStream(name);
-    if (!error) await ask<Answered>(session, `STREAM.DELETE.${name}`, {});
   }
 
   /** The stream that this repair made is gone, with what was written to it: all of the backup is to be written again. */

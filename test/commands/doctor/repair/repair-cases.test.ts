@@ -541,33 +541,6 @@ describe("what others have made", () => {
   });
 });
 
-describe("a server that allows a short window for duplicates only", () => {
-  const limited = `jetstream: {store_dir: "DIR/jetstream", max_memory_store: 64MB, limits: {duplicate_window: "10s"}}`;
-
-  it.each<Point | undefined>([undefined, "removed", "created"])(
-    "gets the longest that it allows, also on another machine (killed at %s)",
-    async (point) => {
-      const limiting = await startNatsServer({ config: limited });
-      try {
-        await workQueue(limiting, numbered(20), DEFAULT_NAMES);
-        const live = await publisher(limiting);
-        const wanted = repairInputs(limiting);
-        if (point) expect(await killedAt(wanted, folder, point)).toBe("SIGKILL");
-        // The other machine knows nothing of the backup; this one writes it back afterwards.
-        const elsewhere = point ? [`${folder}-elsewhere`] : [];
-        for (const place of [...elsewhere, folder]) expect((await runRepair(wanted, place)).outcome).toBe("repaired");
-        await live.stop();
-        expect(live.refused).toEqual([]);
-        expect(sorted(await handedOut(limiting))).toEqual(sorted([...numbered(20), ...live.accepted]));
-        const { config } = await withManager(limiting, (manager) => manager.streams.info(STREAM));
-        expect(config.duplicate_window).toBe(10e9);
-      } finally {
-        await limiting.stop();
-      }
-    },
-  );
-});
-
 describe("a consumer that is made new", () => {
   it("touches no publish, and hands out what nobody had acknowledged, identifiers and all, once", async () => {
     await withManager(server, async (manager, connection) => {
