@@ -6,7 +6,7 @@ import { subjectsCover } from "../../../contract/subjects";
 import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
 import { quoted } from "../text";
-import { advance, allConsumers, createConsumer, joinSubjects, placesOf, subjectIn, takeUpTo } from "./consumers";
+import { advance, allConsumers, createConsumer, joinSubjects, placesOf, takeUpTo } from "./consumers";
 import type { RepairContext } from "./context";
 import { Draining } from "./draining";
 import { Filling } from "./filling";
@@ -232,7 +232,7 @@ export class RecreateSteps {
     const { session, journal, context } = this;
     const details = await ask<StreamInfo>(session, `STREAM.INFO.${journal.stream}`, { deleted_details: true });
     const consumers = await allConsumers(session, journal.stream);
-    journal.places = placesOf(context.inputs, consumers, (subject) => this.named(subject));
+    journal.places = placesOf(context.inputs, consumers);
     const deleted = new Set((details.state as { deleted?: number[] | null }).deleted ?? []);
     journal.gone = [];
     if (journal.digest !== "" && (details.state.first_seq > 1 || deleted.size > 0)) {
@@ -443,19 +443,6 @@ export class RecreateSteps {
     if (!brought) journal.failed.push(`consumer ${name} is delivered again what it had acknowledged`);
   }
 
-  /** A subject of the old stream as the new one has it. */
-  private named(subject: string): string {
-    const { target, oldStream } = this.journal;
-    return subjectIn(target, oldStream, subject);
-  }
-
-  /** The backup as the new stream is to have it. */
-  private async *saved(): AsyncGenerator<Message> {
-    for await (const message of savedMessages(this.context.folder)) {
-      yield { ...message, subject: this.named(message.subject) };
-    }
-  }
-
   /** Writes the backup back in its order, each consumer made where its place is. */
   private async fill({ open, stream: info }: Live): Promise<void> {
     const { session, journal, context } = this;
@@ -473,7 +460,7 @@ export class RecreateSteps {
 
     const gone = new Set(journal.gone);
     const remembered = alone ? await this.remembersFrom(now) : Infinity;
-    for await (const message of this.saved()) {
+    for await (const message of savedMessages(context.folder)) {
       if (filling.skips()) continue;
       if (message.sequence === remembered) {
         await filling.flush();
@@ -551,7 +538,7 @@ export class RecreateSteps {
     const messages: { line: number; message: Message }[] = [];
     let line = 0;
     const lines = new Set(batch);
-    for await (const message of this.saved()) {
+    for await (const message of savedMessages(context.folder)) {
       if (lines.has(line)) messages.push({ line, message: { ...message, headers: lasting(message.headers) } });
       line++;
     }
@@ -597,7 +584,7 @@ export class RecreateSteps {
       there.set(content, (there.get(content) ?? 0) + 1);
     }
     let missing = 0;
-    for await (const message of this.saved()) {
+    for await (const message of savedMessages(context.folder)) {
       const content = contentOf({ ...message, headers: lasting(message.headers) });
       const left = there.get(content) ?? 0;
       if (left > 0) there.set(content, left - 1);

@@ -620,47 +620,6 @@ describe("a consumer that is made new", () => {
   });
 });
 
-describe("a stream that stores commands under another subject", () => {
-  it.each<[string, Partial<StreamConfig>]>([
-    ["one", { subject_transform: { src: SUBJECT, dest: "old.commands" } }],
-    ["a branch", { subjects: [SUBJECT, "noetl.others"], subject_transform: { src: "noetl.>", dest: "old.>" } }],
-  ])("%s: they are written back as they were published, none is refused, none comes twice", async (_what, changes) => {
-    await workQueue(server, numbered(100), DEFAULT_NAMES, changes);
-    const live = await publisher(server);
-    const { outcome, intents, said } = await runRepair(inputs(), folder);
-    await live.stop();
-    expect({ outcome, refused: live.refused }).toEqual({ outcome: "repaired", refused: [] });
-    expect(intents[0]?.losses).toEqual(["the time of each message: max_age counts from now on again"]);
-    expect(keptIn(said)).toBe("");
-    const got = await handedOut(server);
-    expect(got.slice(0, 100)).toEqual(numbered(100));
-    expect(sorted(got)).toEqual(sorted([...numbered(100), ...live.accepted]));
-    expect(new Set((await contents()).map((each) => each.split(" ")[0]))).toEqual(new Set([SUBJECT]));
-  });
-
-  it("has consumers that ask for it there: each goes on at its place", async () => {
-    const moved = { subject_transform: { src: SUBJECT, dest: "old.commands" }, deny_purge: true };
-    await withManager(server, async (manager, connection) => {
-      await addStream(manager, { ...moved, storage: StorageType.Memory });
-      await manager.consumers.add(STREAM, workersConsumer(CONSUMER, { filter_subject: "old.commands" }));
-      const audit = { durable_name: "audit", ack_policy: AckPolicy.Explicit, filter_subject: "old.>" };
-      await manager.consumers.add(STREAM, audit);
-      for (const body of numbered(10)) await publish(connection, body);
-      const puller = await connection.jetstream().consumers.get(STREAM, CONSUMER);
-      for (let done = 0; done < 4; done++) await (await puller.next({ expires: 5_000 }))?.ackAck();
-    });
-    const strict = repairInputs(server, DEFAULT_NAMES, { strict: true, expect: { storage: "file" } });
-    const { outcome } = await runRepair(strict, folder);
-    expect(outcome).toBe("repaired");
-    expect(await handedOut(server)).toEqual(numbered(10).slice(4));
-    const filters = await withManager(server, async (manager) =>
-      Promise.all([CONSUMER, "audit"].map(async (name) => (await manager.consumers.info(STREAM, name)).config)),
-    );
-    expect(filters.map(({ filter_subject: filter }) => filter)).toEqual([SUBJECT, SUBJECT]);
-    expect(await handedOut(server, { ...DEFAULT_NAMES, consumer: "audit" })).toEqual(numbered(10));
-  });
-});
-
 it("names the machine in the holding stream's note", async () => {
   await workQueue(server, numbered(1));
   await killedAt(inputs(), folder, "saved");
