@@ -32,7 +32,7 @@ async function knownValue<T>(output: pulumi.Output<T>): Promise<{ readonly value
 }
 
 /** Between two problems, each of which has semicolons of its own. */
-const SEPARATOR = ";\n";
+export const SEPARATOR = ";\n";
 
 /** How long an argument that is wrong waits for others, to be refused with them; in milliseconds. One may be known much later. */
 const OTHERS_MILLISECONDS = 1000;
@@ -102,11 +102,6 @@ export class ArgumentChecks {
     });
   }
 
-  /** The same of an argument that need not be given. */
-  optional<T>(name: string, value: pulumi.Input<T> | undefined, check: Check<T>): pulumi.Input<T> | undefined {
-    return value === undefined ? undefined : this.checked(name, value, check);
-  }
-
   /** The same for values that have to go together; the check says a whole sentence. */
   whole<T>(value: pulumi.Input<T>, check: Check<T>): pulumi.Input<T> {
     if (isPlain(value)) {
@@ -142,7 +137,7 @@ export class ArgumentChecks {
   }
 }
 
-/** All arguments of a component, each of its kind and allowed.  @throws pulumi.ResourceError as {@link ArgumentChecks.done} does. */
+/** All arguments of a component, each of its kind and allowed. @throws pulumi.ResourceError as {@link ArgumentChecks.done} does. */
 export function checkedArguments<Args extends object>(
   component: pulumi.Resource,
   args: Args | undefined,

@@ -244,10 +244,12 @@ export const whole = (least: number, most: number, { allowed, example }: Omit<Sp
 export const port = (example: number): Term =>
   whole(1, 65_535, { allowed: "a port, 1 to 65535", example: `${example}` });
 /** A port of the nodes. Source: the API server's default of --service-node-port-range. */
-export const nodePort = (example: number): Term => ({
-  ...whole(30_000, 32_767, { allowed: "30000 to 32767", example: `${example}` }),
-  check: (value: number) => (Number.isInteger(value) && value >= 30_000 && value <= 32_767 ? undefined : String(value)),
-});
+export const nodePort = (example: number): Term =>
+  number({
+    allowed: "30000 to 32767",
+    example: `${example}`,
+    check: (value) => (Number.isInteger(value) && value >= 30_000 && value <= 32_767 ? undefined : String(value)),
+  });
 export const pods = (example: number): Term =>
   number({
     allowed: "a whole number, 0 or more",

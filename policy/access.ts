@@ -9,16 +9,16 @@ import {
   isUnknown,
   kindOf,
   onGoogleCloud,
-  podSpec,
   type PodSpec,
+  podLabels,
   podSpecs,
+  records,
   type ResourceView,
   texts,
 } from "./resource";
 import type { ResourceRule, StackRule } from "./rule";
 
 const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
-const records = (value: unknown): Record<string, unknown>[] => list(value).filter(isRecord);
 const strings = (value: unknown): string[] =>
   (typeof value === "string" ? [value] : list(value)).filter((each): each is string => typeof each === "string");
 
@@ -111,7 +111,7 @@ export const podsBaseline: ResourceRule = {
   demand:
     "No pod is privileged, uses the node's network, processes, files or ports, or adds capabilities beyond the level `baseline`.",
   subjects:
-    "Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, Pods, and other kinds with a Deployment's template; PersistentVolumes; what Helm " +
+    "Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, Pods, and pods in other kinds of objects; PersistentVolumes; what Helm " +
     "releases render",
   reason: "Whoever gets into such a pod has the node, and with it the Secrets of every pod that runs there.",
   remedy:
@@ -589,9 +589,8 @@ export const rootReadOnly: ResourceRule = {
     "Leave `readOnlyRootFilesystem` true, as charts and setting of this project have it, and give what has to be written a volume. A chart of " +
     "somebody else's may need a `transform`.",
   check: (resource) => {
-    const pod = podSpec(resource);
-    const labels = pod && at(resource.props, pod.path.replace(/spec$/, "metadata.labels"));
-    if (!isRecord(labels) || !CONFINED.has(labels.app ?? labels["app.kubernetes.io/name"])) return [];
+    const labels = podLabels(resource);
+    if (!CONFINED.has(labels.app ?? labels["app.kubernetes.io/name"])) return [];
     return containers(resource)
       .map(({ path, spec }) => ({ path, value: at(spec, "securityContext.readOnlyRootFilesystem") }))
       .filter(({ value }) => value !== true && !isUnknown(value))

@@ -18,6 +18,7 @@ import {
   kindOf,
   plain,
   podSpec,
+  records,
   type ResourceView,
   type Text,
   texts,
@@ -203,7 +204,7 @@ const COMMANDS = [
 
 function inWorkload(resource: ResourceView): string[] {
   const inContainers = containers(resource).flatMap(({ path, spec }) => [
-    ...list(spec.env).flatMap((variable) => {
+    ...records(spec.env).flatMap((variable) => {
       const { name, value } = variable;
       if (typeof name !== "string" || typeof value !== "string") return [];
       const reason = suspicion({ key: name, text: value });
@@ -313,8 +314,6 @@ function unencrypted(resource: ResourceView): string[] {
     return reason ? [`${entry.path} ${reason}: ${remedy}`] : [];
   });
 }
-
-const list = (value: unknown): Record<string, unknown>[] => (Array.isArray(value) ? value.filter(isRecord) : []);
 
 /** Shortest value that is looked for in other objects: a shorter one may stand there by chance. */
 const SHORTEST = 6;

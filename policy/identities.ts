@@ -1,8 +1,17 @@
 /** Rules about which logins and tokens a pod of NoETL has. */
-import { at, containers, isRecord, isUnknown, kindOf, plain, podSpec, type ResourceView } from "./resource";
+import {
+  at,
+  containers,
+  isRecord,
+  isUnknown,
+  kindOf,
+  plain,
+  podLabels,
+  podSpec,
+  records,
+  type ResourceView,
+} from "./resource";
 import type { ResourceRule, StackRule } from "./rule";
-
-const list = (value: unknown): Record<string, unknown>[] => (Array.isArray(value) ? value.filter(isRecord) : []);
 
 /** Entries under which Postgres' images and charts keep the administrator's password. */
 const ADMINISTRATOR =
@@ -10,12 +19,6 @@ const ADMINISTRATOR =
 const ANY_ROLE = /^POSTGRES(?:QL)?_PASSWORDS?$/;
 /** Programs that never need it, by the label `app` of their pods. */
 const APPLICATIONS: ReadonlySet<unknown> = new Set(["noetl-server", "noetl-worker", "gateway"]);
-
-const labelsOf = (resource: ResourceView): Record<string, unknown> => {
-  const pod = podSpec(resource);
-  const labels = pod && at(resource.props, pod.path.replace(/spec$/, "metadata.labels"));
-  return isRecord(labels) ? labels : {};
-};
 
 /** A name in its namespace; undefined where a preview knows one of the two not yet. */
 function placed(namespace: unknown, name: unknown): string | undefined {
@@ -43,8 +46,8 @@ function administratorsIn(resource: ResourceView, secrets: ReadonlyMap<string, r
   const all = (name: unknown, where: string): string[] =>
     of(name).map((entry) => `${where} takes in all of Secret ${String(name)}, ${entry} among it`);
   const inContainers = containers(resource).flatMap(({ path, spec }) => [
-    ...list(spec.envFrom).flatMap((each, index) => all(at(each, "secretRef.name"), `${path}.envFrom[${index}]`)),
-    ...list(spec.env)
+    ...records(spec.envFrom).flatMap((each, index) => all(at(each, "secretRef.name"), `${path}.envFrom[${index}]`)),
+    ...records(spec.env)
       .map((variable) => at(variable, "valueFrom.secretKeyRef"))
       .filter(isRecord)
       // In a Secret that is not of the stack `POSTGRES_PASSWORD` may be that of NoETL's own role.
@@ -55,13 +58,13 @@ function administratorsIn(resource: ResourceView, secrets: ReadonlyMap<string, r
       .map(({ name, key }) => `${path}.env takes ${String(key)} of Secret ${String(name)}`),
   ]);
   const pod = podSpec(resource);
-  const inVolumes = list(pod?.spec.volumes).flatMap((volume) =>
-    [at(volume, "secret"), ...list(at(volume, "projected.sources")).map((source) => source.secret)]
+  const inVolumes = records(pod?.spec.volumes).flatMap((volume) =>
+    [at(volume, "secret"), ...records(at(volume, "projected.sources")).map((source) => source.secret)]
       .filter(isRecord)
       .flatMap((secret) => {
         const [name, where] = [secret.secretName ?? secret.name, `${pod?.path}.volumes ${String(volume.name)}`];
         if (!Array.isArray(secret.items)) return all(name, where);
-        const taken = list(secret.items).map(({ key }) => String(key));
+        const taken = records(secret.items).map(({ key }) => String(key));
         return of(name)
           .filter((entry) => taken.includes(entry))
           .map((entry) => `${where} takes ${entry} of Secret ${String(name)}`);
@@ -83,7 +86,7 @@ export const administratorApart: StackRule = {
   checkStack: (resources) => {
     const secrets = administrators(resources);
     return resources
-      .filter((resource) => APPLICATIONS.has(labelsOf(resource).app))
+      .filter((resource) => APPLICATIONS.has(podLabels(resource).app))
       .flatMap((resource) =>
         administratorsIn(resource, secrets).map((problem) => ({
           urn: resource.urn,
@@ -95,7 +98,12 @@ export const administratorApart: StackRule = {
 
 /** Pods that ask nothing of Kubernetes; workers may start jobs. */
 const WITHOUT_TOKEN: ReadonlySet<unknown> = new Set([
-  ...["noetl-server", "gateway", "noetl-schema", "noetl-logins", "contract-guard", "postgres"],
+  "noetl-server",
+  "gateway",
+  "noetl-schema",
+  "noetl-logins",
+  "contract-guard",
+  "postgres",
 ]);
 
 export const noNeedlessToken: ResourceRule = {
@@ -110,11 +118,11 @@ export const noNeedlessToken: ResourceRule = {
     "Set `automountServiceAccountToken: false` in the pod, and mount no `serviceAccountToken` but one with an `audience` of its own.",
   check: (resource) => {
     const pod = podSpec(resource);
-    if (!pod || !WITHOUT_TOKEN.has(labelsOf(resource).app)) return [];
+    if (!pod || !WITHOUT_TOKEN.has(podLabels(resource).app)) return [];
     const { path, spec } = pod;
     const mounted = spec.automountServiceAccountToken;
-    const projected = list(spec.volumes).filter((volume) =>
-      list(at(volume, "projected.sources")).some(
+    const projected = records(spec.volumes).filter((volume) =>
+      records(at(volume, "projected.sources")).some(
         ({ serviceAccountToken: token }) =>
           isRecord(token) && [undefined, null, ""].includes(token.audience as undefined),
       ),

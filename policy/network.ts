@@ -84,7 +84,7 @@ function rangeOf(cidr: unknown, bits: number): Range | undefined {
 export const coverEverything = (cidrs: readonly string[]): boolean =>
   [32, 128].some((bits) =>
     isWhole(
-      cidrs.flatMap((cidr) => [rangeOf(cidr, bits) ?? []].filter((range): range is Range => range.length === 2)),
+      cidrs.map((cidr) => rangeOf(cidr, bits)).filter((range) => range !== undefined),
       [0n, (1n << BigInt(bits)) - 1n],
     ),
   );

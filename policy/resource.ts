@@ -61,6 +61,10 @@ const UNKNOWN = new Set([
   "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
 ]);
 
+/** The objects of a list; none of what is no list. */
+export const records = (value: unknown): Record<string, unknown>[] =>
+  Array.isArray(value) ? value.filter(isRecord) : [];
+
 /** True for a value that a preview cannot know; no rule checks it before the update does know it. */
 export const isUnknown = (value: unknown): boolean => typeof value === "string" && UNKNOWN.has(value);
 
@@ -186,6 +190,13 @@ export function podSpecs(resource: Pick<ResourceView, "type" | "props">): PodSpe
 
 /** The first of them. */
 export const podSpec = (resource: Pick<ResourceView, "type" | "props">): PodSpec | undefined => podSpecs(resource)[0];
+
+/** Labels of its pods; none where they have none, or it is no workload. */
+export function podLabels(resource: Pick<ResourceView, "type" | "props">): Record<string, unknown> {
+  const pod = podSpec(resource);
+  const labels = pod && at(resource.props, pod.path.replace(/spec$/, "metadata.labels"));
+  return isRecord(labels) ? labels : {};
+}
 
 /** Containers of a workload, init containers first; none for every other resource. */
 export const containers = (resource: Pick<ResourceView, "type" | "props">): Container[] =>

@@ -8,7 +8,7 @@ import type { GuardFile, GuardMode, Stores } from "../../contract/guard/settings
 import { unknownArguments } from "../../contract/input-keys";
 import { type ContractArguments, connectionTls } from "../../contract/inputs";
 import { projectRoot } from "../../contract/project";
-import { ArgumentChecks } from "../arguments";
+import { ArgumentChecks, SEPARATOR } from "../arguments";
 import * as terms from "../terms";
 import type { NamespacePolicy } from "../network-policies/manifests";
 import { type Inputs, namespace, type Resources } from "../shared";
@@ -174,7 +174,7 @@ export class ContractGuard extends pulumi.ComponentResource {
         };
         // Terms that contradict one another are StreamContract's to refuse; here they would hide what a change of them means.
         const problems = [...unknownArguments(terms), ...credentialsIn(terms)];
-        if (problems.length > 0) throw new pulumi.ResourceError(`contract: ${problems.join(";\n")}`, this);
+        if (problems.length > 0) throw new pulumi.ResourceError(`contract: ${problems.join(SEPARATOR)}`, this);
         const text = `${JSON.stringify(content, undefined, 2)}\n`;
         if (Buffer.byteLength(program ?? "") + Buffer.byteLength(text) > CONFIG_MAP_BYTES) {
           throw new pulumi.ResourceError("program and contract are larger than a ConfigMap may be: declare less", this);

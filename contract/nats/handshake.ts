@@ -2,8 +2,8 @@
 import { Duplex } from "node:stream";
 import * as tls from "node:tls";
 
-/** Two ends of a way that leaves this process nowhere. */
-function wayThrough(): readonly [Duplex, Duplex] {
+/** Two streams, each of which reads what is written to the other. */
+function duplexPair(): readonly [Duplex, Duplex] {
   const ends: Duplex[] = [0, 1].map(
     (index) =>
       new Duplex({
@@ -30,6 +30,7 @@ export interface Shown {
 
 /** What Python and Debian's OpenSSL ask for: RSA from 2048 bits on, no SHA-1. Node's own asks for less. */
 const AS_CLIENTS = "DEFAULT@SECLEVEL=2";
+/** A server shows whatever it has. */
 const AS_SHOWN = "DEFAULT@SECLEVEL=0";
 /** What has a check of its own, by the time that is asked for. */
 const OF_TIME = new Set(["CERT_HAS_EXPIRED", "CERT_NOT_YET_VALID"]);
@@ -40,43 +41,34 @@ interface Refusal {
   readonly message: string;
   readonly reason?: string;
 }
-type Settle = (error?: Refusal) => void;
 
-/** One handshake over a way that leaves this process nowhere; undefined where nobody refuses anything. */
-function tried(begin: (near: Duplex, far: Duplex, settle: Settle) => void): Promise<string | undefined> {
-  const [near, far] = wayThrough();
+/** Why a client refuses what a server shows, in one handshake within this process; undefined where it does not. */
+export function refusedByClients({ cert, key, ca }: Shown): Promise<string | undefined> {
+  const [ours, theirs] = duplexPair();
   return new Promise((resolve) => {
-    const settle: Settle = (error) => {
+    const settle = (error?: Refusal): void => {
       // Node may add what one could do with Node.
       const [words] = (error?.reason ?? error?.message ?? "").split(";");
       resolve(error === undefined || OF_TIME.has(error.code ?? "") ? undefined : words);
-      near.destroy();
-      far.destroy();
+      ours.destroy();
+      theirs.destroy();
     };
     try {
-      begin(near, far, settle);
+      const secureContext = tls.createSecureContext({ cert, key, ciphers: AS_SHOWN });
+      const server = new tls.TLSSocket(theirs, { isServer: true, secureContext });
+      const client = tls.connect({
+        socket: ours,
+        ca,
+        ciphers: AS_CLIENTS,
+        // Whether it is for a name is looked at by itself.
+        checkServerIdentity: () => undefined,
+        // Whatever this process' own environment says.
+        rejectUnauthorized: true,
+      });
+      client.once("secureConnect", () => settle());
+      for (const side of [server, client]) side.on("error", settle);
     } catch (error) {
       settle(error as Error);
     }
   });
 }
-
-/** Why a client refuses what a server shows; undefined where it does not. */
-export const refusedByClients = ({ cert, key, ca }: Shown): Promise<string | undefined> =>
-  tried((near, far, settle) => {
-    const server = new tls.TLSSocket(far, {
-      isServer: true,
-      secureContext: tls.createSecureContext({ cert, key, ciphers: AS_SHOWN }),
-    });
-    // Whether it is for a name is looked at by itself.
-    const client = tls.connect({
-      socket: near,
-      ca,
-      ciphers: AS_CLIENTS,
-      checkServerIdentity: () => undefined,
-      // Whatever this process' own environment says.
-      rejectUnauthorized: true,
-    });
-    client.once("secureConnect", () => settle());
-    for (const side of [server, client]) side.on("error", settle);
-  });
