@@ -30,6 +30,21 @@ export default tseslint.config(
       "max-lines-per-function": ["error", { max: 60, skipComments: true, skipBlankLines: true }],
     },
   },
+  // The client settles neither where the connection breaks meanwhile: contract/nats/ping.ts does.
+  {
+    files: ["**/*.ts"],
+    ignores: ["test/**", "contract/nats/ping.ts"],
+    rules: {
+      "no-restricted-syntax": [
+        "error",
+        {
+          selector:
+            "CallExpression[callee.property.name=/^(flush|drain|rtt)$/]:matches([callee.object.name='connection'], [callee.object.property.name='connection'])",
+          message: "ping() of contract/nats/ping.ts has a deadline and ends with the connection",
+        },
+      ],
+    },
+  },
   // What compiles the rest is not compiled, and has no types.
   { files: ["scripts/*.mjs"], ...tseslint.configs.disableTypeChecked },
   // Serialised providers and generated protocol modules are loaded with require on purpose.

@@ -340,12 +340,12 @@ function valueAt(path: string, inputs: unknown, unknown: string | undefined): un
 }
 
 /**
- * What is wrong with the inputs, one sentence each; empty where all is well. Values are never repeated, except where
- * they cannot be a credential.
+ * What is wrong with each value for itself, one sentence each; empty where all is well. What contradicts another value is
+ * {@link inputProblems}' to say. Values are never repeated, except where they cannot be a credential.
  *
  * @param unknown What stands for a value that a preview does not know yet; such a value is not checked.
  */
-export function inputProblems(inputs: ContractInputs, unknown?: string): string[] {
+export function valueProblems(inputs: ContractInputs, unknown?: string): string[] {
   const connection: unknown = inputs.connection;
   const direct = isRecord(connection) && "servers" in connection;
   const rules = [
@@ -364,7 +364,16 @@ export function inputProblems(inputs: ContractInputs, unknown?: string): string[
     const problem = check(value);
     return problem ? [`${path} is ${problem}; allowed is ${allowed}, for example ${example}`] : [];
   });
-  problems.push(...parts.map(({ problem }) => problem), ...unknownKeys(inputs));
+  return [...problems, ...parts.map(({ problem }) => problem), ...unknownKeys(inputs)];
+}
+
+/**
+ * What is wrong with the inputs: with each value, and with what contradicts another.
+ *
+ * @param unknown As for {@link valueProblems}.
+ */
+export function inputProblems(inputs: ContractInputs, unknown?: string): string[] {
+  const problems = valueProblems(inputs, unknown);
   if (typeof inputs.strict !== "boolean" && inputs.strict !== unknown) {
     problems.push("strict is not a boolean; allowed is true or false, for example false");
   }

@@ -6,7 +6,8 @@ import { DEFAULTS } from "../../contract/defaults";
 import { LOCATIONS } from "../../contract/facts";
 import type { GuardFile, GuardMode, Stores } from "../../contract/guard/settings";
 import { unknownArguments } from "../../contract/input-keys";
-import { type ContractArguments, connectionTls } from "../../contract/inputs";
+import { valueProblems } from "../../contract/input-problems";
+import { type ContractArguments, connectionTls, withDefaults } from "../../contract/inputs";
 import { projectRoot } from "../../contract/project";
 import { ArgumentChecks, SEPARATOR } from "../arguments";
 import * as terms from "../terms";
@@ -173,7 +174,11 @@ export class ContractGuard extends pulumi.ComponentResource {
           stores: sizes,
         };
         // Terms that contradict one another are StreamContract's to refuse; here they would hide what a change of them means.
-        const problems = [...unknownArguments(terms), ...credentialsIn(terms)];
+        const problems = [
+          ...unknownArguments(terms),
+          ...credentialsIn(terms),
+          ...valueProblems(withDefaults(content.contract)),
+        ];
         if (problems.length > 0) throw new pulumi.ResourceError(`contract: ${problems.join(SEPARATOR)}`, this);
         const text = `${JSON.stringify(content, undefined, 2)}\n`;
         if (Buffer.byteLength(program ?? "") + Buffer.byteLength(text) > CONFIG_MAP_BYTES) {

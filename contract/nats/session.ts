@@ -2,13 +2,14 @@
 import { setImmediate, setTimeout as sleep } from "node:timers/promises";
 import { Events, headers as natsHeaders } from "nats";
 import type { ConsumerInfo, JetStreamAccountStats, Msg, MsgHdrs, NatsConnection, NatsError, StreamInfo } from "nats";
-import { Deadline, within } from "../deadline";
+import { Deadline } from "../deadline";
 import { targetsOf } from "../declared/targets";
 import { ConnectError } from "../errors";
 import { bucketStream } from "../buckets";
 import { subjectsCover, subjectsOverlap } from "../subjects";
 import type { ContractInputs } from "../inputs";
 import { loginOf } from "./login";
+import { ping } from "./ping";
 import type { Relay } from "./relay";
 
 /** What a user may publish, as the server tells it; a list that is missing allows everything. */
@@ -239,7 +240,7 @@ export class NatsSession implements Session {
     try {
       // The refusal, where there is one, comes before the answer to the ping.
       const what = `${this.server} to accept a subscription to ${subject}`;
-      await within(deadline.step(), what, () => this.connection.flush());
+      await ping(this.connection, deadline.step(), what);
     } catch (error) {
       if (error instanceof ConnectError) throw error;
       throw new ConnectError("closed", `${this.server} closed the connection during a subscription to ${subject}`);
@@ -275,7 +276,7 @@ export class NatsSession implements Session {
       // Nothing is known where this process was busy, or the server is, neither of which gets to a ping then; nor where the
       // time was up before an answer could come.
       const isEarly = patience < milliseconds / 2;
-      if (!isEarly) await within(deadline.step(ANSWER_MILLISECONDS), subject, () => this.connection.flush());
+      if (!isEarly) await ping(this.connection, deadline.step(ANSWER_MILLISECONDS), subject);
       const late = await soon(request, isEarly ? deadline.step() : 0);
       if (late) return { kind: "answer", text: late.string() };
       if (isEarly) throw this.unanswered(subject);
@@ -302,7 +303,7 @@ export class NatsSession implements Session {
       for (const { subject, body = "", headers } of trials) {
         connection.publish(subject, body, { headers: headers && headersOf(headers) });
       }
-      await within(deadline.step(ANSWER_MILLISECONDS), `${server}: ${what}`, () => connection.flush());
+      await ping(connection, deadline.step(ANSWER_MILLISECONDS), `${server}: ${what}`);
     } catch (error) {
       // The same words as of every other question that is not answered.
       if (error instanceof ConnectError && error.problem === "no-answer") {

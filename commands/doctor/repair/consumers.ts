@@ -8,7 +8,7 @@ import type { ConsumerTerms } from "../../../contract/lines";
 import type { Session } from "../../../contract/nats/session";
 import { subjectsCover, subjectsOverlap } from "../../../contract/subjects";
 import type { Place } from "./journal";
-import { ask, unanswered, type Answered } from "./messages";
+import { ask, handled, unanswered, type Answered } from "./messages";
 
 /**
  * Every consumer of a stream; none where there is no such stream.
@@ -181,7 +181,7 @@ export async function takeUpTo(
     const { delivered, num_pending: pending } = await consumer.info();
     const left = Math.min(pending, last - delivered.stream_seq, ADVANCE_BATCH);
     if (left <= 0) {
-      await session.connection.flush();
+      await handled(session);
       return Math.max(0, Math.min(delivered.consumer_seq, last) - taken);
     }
     let got = 0;

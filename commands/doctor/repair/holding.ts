@@ -6,7 +6,6 @@ import * as os from "node:os";
 import type { Msg, StreamConfig, StreamInfo, Subscription } from "nats";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Deadline } from "../../../contract/deadline";
-import { ConnectError } from "../../../contract/errors";
 import { holdingStream, REPAIR_MARK } from "../../../contract/rules/rule";
 import type { Session } from "../../../contract/nats/session";
 import { CommandError } from "../../shared/exit";
@@ -16,6 +15,7 @@ import { ROOM } from "./lock";
 import {
   ask,
   contentOf,
+  handled,
   publish,
   readMessages,
   received,
@@ -283,7 +283,7 @@ async function settle(
       session.connection.publish(reply, JSON.stringify(answer));
   }
   // What is not with the server yet goes with this process.
-  await flush(session);
+  await handled(session);
   // What was stored and taken by a worker before we looked cannot be distinguished from what was not stored.
   return { caught, doubtful: Math.min(taken - seen, caught) };
 }
@@ -324,30 +324,22 @@ class Listener {
 
   static async open(session: Session, subjects: readonly string[]): Promise<Listener> {
     const listener = new Listener(session, subjects);
-    await flush(session);
+    await handled(session);
     await sleep(TRAVEL_MILLISECONDS);
     return listener;
   }
 
   /** What was heard until now. Nothing is heard any more afterwards. */
   async end(): Promise<Msg[]> {
-    await flush(this.session);
+    await handled(this.session);
     await sleep(TRAVEL_MILLISECONDS);
-    await flush(this.session);
+    await handled(this.session);
     this.close();
-    await flush(this.session);
+    await handled(this.session);
     return this.heard;
   }
 
   close(): void {
     for (const subscription of this.subscriptions) subscription.unsubscribe();
-  }
-}
-
-async function flush({ connection, server }: Session): Promise<void> {
-  try {
-    await connection.flush();
-  } catch (error) {
-    throw new ConnectError("closed", `the connection to ${server} broke (${(error as Error).message})`);
   }
 }

@@ -5,6 +5,7 @@ import * as readline from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Msg, MsgHdrs, NatsError, StreamInfo } from "nats";
 import { ConnectError } from "../../../contract/errors";
+import { ping } from "../../../contract/nats/ping";
 import type { Session } from "../../../contract/nats/session";
 import { EXPECTED_STREAM, literalOf } from "../../../contract/probe";
 import { CommandError } from "../../shared/exit";
@@ -88,6 +89,15 @@ export function unanswered({ server, login, connection }: Session, error: NatsEr
       return new ConnectError("missing-permission", `${login} lacks a permission at ${server}: ${error.message}`);
     default:
       return new ConnectError("closed", `the connection to ${server} broke at ${what} (${error.message})`);
+  }
+}
+
+/** Waits until the server has handled all that was sent to it.  @throws ConnectError where it does not, or the connection breaks. */
+export async function handled(session: Session): Promise<void> {
+  try {
+    await ping(session.connection, ANSWER_MILLISECONDS, `${session.server} to answer a ping`);
+  } catch (error) {
+    throw error instanceof ConnectError ? error : unanswered(session, error as NatsError, "a ping");
   }
 }
 
