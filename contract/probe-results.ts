@@ -28,6 +28,13 @@ export interface Refusal {
   readonly words: string;
 }
 
+/** What a worker asks and its consumer does not get. */
+export interface Stray {
+  readonly subject: string;
+  /** As of a {@link Route}. */
+  readonly end: "nobody" | "silence" | "somebody";
+}
+
 /** What NoETL's login may not do of what a worker does with one consumer; the server's sentences. */
 export interface WorkerProbe {
   readonly consumer: string;
@@ -35,6 +42,8 @@ export interface WorkerProbe {
   readonly fetch?: string;
   readonly ack?: string;
   readonly lookup?: string;
+  /** What does not get to the consumer, or to NATS' API, although the login may ask it; undefined where that was not tried. */
+  readonly strays?: readonly Stray[];
   /** Why the server would refuse the consumer that a worker adds; null where it would not, undefined where it was not asked. */
   readonly creation?: Refusal | null;
 }

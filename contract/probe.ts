@@ -5,8 +5,8 @@
  * - A publish names a stream that does not exist in `Nats-Expected-Stream`; every server refuses it with 10060, together with
  *   the name of the stream that would have taken it, before it looks at anything else. From nats-server 2.11 on it also asks
  *   for a trace only (`Nats-Trace-Only`), so that ordinary subscribers do not see it either.
- * - Requests for the next message, for a stream's name and acknowledgements go out without a reply subject, the first two with a
- *   body that no server can read, the third as a sign of progress about a message that does not exist.
+ * - Requests for the next message and for a stream's name have a body that no server can read, and are answered with that; an
+ *   acknowledgement is a sign of progress about a message that does not exist, and is answered with nothing.
  * - What NoETL would create is asked for with a setting that every server refuses, after it has looked at the limits.
  */
 import { randomUUID } from "node:crypto";
@@ -16,12 +16,12 @@ import { consumerConfig, type streamConfig } from "./desired";
 import { ConnectError } from "./errors";
 import type { ConsumerTerms } from "./lines";
 import { publishedSubjects, type ContractInputs } from "./inputs";
-import type { Probe, PublishProbe, Refusal, Route, WorkerProbe } from "./probe-results";
+import type { Probe, PublishProbe, Refusal, Route, Stray, WorkerProbe } from "./probe-results";
 import { share } from "./rules/account";
 import { limited, toNanoseconds } from "./rules/rule";
-import type { Attempt, Inquiry, Session } from "./nats/session";
+import type { Attempt, Inquiry, Session, Trial } from "./nats/session";
 import { subjectsCover } from "./subjects";
-import type { ConsumerInfo, StreamInfo } from "nats";
+import { AckPolicy, type ConsumerInfo, type StreamInfo } from "nats";
 
 /** Header with which a server names the stream instead of storing a message. */
 export const EXPECTED_STREAM = "Nats-Expected-Stream";
@@ -170,20 +170,94 @@ async function roomOf(
 /** Where the stream of a subject is asked for. */
 export const LOOKUP_SUBJECT = "$JS.API.STREAM.NAMES";
 
-/** What a worker does besides looking its consumer up, with one login. */
+/** What a worker sends besides looking its consumer up. */
+interface Errand {
+  readonly trial: Trial;
+  /** The subjects of its kind, where the trial's is one of many. */
+  readonly subjects?: string;
+  /** Whether what it is for has answered, and nobody else. */
+  readonly isAnswered: (answer: Extract<Attempt, { readonly kind: "answer" }>) => boolean;
+}
+
+type Errands = Readonly<Record<"fetch" | "ack", Errand>> & { readonly lookup?: Errand };
+
+const BAD_REQUEST = 400;
+/** What cannot be read. */
+const CUT_OFF = "{";
+
+const errands = ({ stream, noetlLine }: ContractInputs, consumer: string): Errands => ({
+  fetch: {
+    trial: { subject: `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, body: CUT_OFF },
+    isAnswered: ({ status }) => status === BAD_REQUEST,
+  },
+  ack: {
+    trial: { subject: `$JS.ACK.${stream}.${consumer}.1.${NO_SEQUENCE}.${NO_SEQUENCE}.0.0`, body: "+WPI" },
+    subjects: `$JS.ACK.${stream}.${consumer}.>`,
+    isAnswered: ({ text, status }) => text === "" && status === undefined,
+  },
+  // Python's client asks which stream has the subject, each time that it subscribes.
+  ...(noetlLine === "rust"
+    ? {}
+    : {
+        lookup: {
+          trial: { subject: LOOKUP_SUBJECT, body: CUT_OFF },
+          isAnswered: ({ text }) => parsed(text).error !== undefined,
+        },
+      }),
+});
+
+/** What a worker may not do besides looking its consumer up, with one login. */
 export async function probeWorker({ session, inputs, deadline }: Inquiry, consumer: string): Promise<WorkerProbe> {
-  const { stream, noetlLine } = inputs;
-  const byName = noetlLine === "rust";
-  const [fetch, ack, lookup] = await session.publishRefusals(
-    [
-      { subject: `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, body: "{" },
-      { subject: `$JS.ACK.${stream}.${consumer}.1.${NO_SEQUENCE}.${NO_SEQUENCE}.0.0`, body: "+WPI" },
-      // Python's client asks which stream has the subject, each time that it subscribes.
-      ...(byName ? [] : [{ subject: LOOKUP_SUBJECT, body: "{" }]),
-    ],
-    deadline,
+  const { fetch, ack, lookup } = errands(inputs, consumer);
+  const trials = [fetch, ack, ...(lookup ? [lookup] : [])].map(({ trial }) => trial);
+  const [fetchRefused, ackRefused, lookupRefused] = await session.publishRefusals(trials, deadline);
+  return { consumer, fetch: fetchRefused, ack: ackRefused, lookup: lookupRefused };
+}
+
+/**
+ * Which of a worker's requests do not get to the consumer, as where a mapping of subjects leads elsewhere. A consumer that pushes is asked
+ * for nothing, and acknowledgements are for nobody where it wants none: rules of their own say so.
+ *
+ * @param refused What the login may not do.
+ * @returns undefined where there is no consumer that could answer.
+ */
+export async function probeReach(
+  { session, inputs, deadline }: Inquiry,
+  refused: WorkerProbe,
+  info: ConsumerInfo | undefined,
+): Promise<readonly Stray[] | undefined> {
+  if (!info || info.config.deliver_subject || (info.cluster && !info.cluster.leader)) return undefined;
+  const { fetch, ack, lookup } = errands(inputs, refused.consumer);
+  const asked = [
+    ...(refused.fetch === undefined ? [fetch] : []),
+    ...(refused.ack === undefined && info.config.ack_policy !== AckPolicy.None ? [ack] : []),
+    ...(lookup && refused.lookup === undefined ? [lookup] : []),
+  ];
+  const strays = await Promise.all(
+    asked.flatMap((errand) =>
+      Array.from({ length: THROWS }, async () => {
+        const attempt = await session.attempt(errand.trial, ROUTE_MILLISECONDS, deadline);
+        return strayOf(errand, attempt);
+      }),
+    ),
   );
-  return { consumer, fetch, ack, lookup };
+  const different = new Map(strays.flatMap((stray) => (stray ? [[JSON.stringify(stray), stray] as const] : [])));
+  return [...different.values()];
+}
+
+function strayOf(
+  { trial, subjects: subject = trial.subject, isAnswered }: Errand,
+  attempt: Attempt,
+): Stray | undefined {
+  switch (attempt.kind) {
+    case "refused":
+      return undefined;
+    case "nobody":
+    case "silence":
+      return { subject, end: attempt.kind };
+    case "answer":
+      return isAnswered(attempt) ? undefined : { subject, end: "somebody" };
+  }
 }
 
 /** A refusal in the server's own words. */

@@ -12,6 +12,7 @@ import {
   mayWatch,
   probeConsumerCreation,
   probePublishes,
+  probeReach,
   probeStreamCreation,
   probeWorker,
   wordsOf,
@@ -149,8 +150,9 @@ async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inqui
     const consumer = consumers[each.name];
     return !(consumer && sameCount(consumer.config.max_ack_pending, inFlight(each)));
   };
-  const [publishes, ofStream, ofConsumers] = await Promise.all([
+  const [publishes, strays, ofStream, ofConsumers] = await Promise.all([
     probePublishes(inquiry, { stream, quiet }),
+    Promise.all(workers.map((worker) => probeReach(asWorker, worker, consumers[worker.consumer]))),
     stream === undefined ? probeStreamCreation(session, streamConfig(inputs), deadline) : undefined,
     stream === undefined
       ? admittedByAccount(session, { wanted: terms.map(inFlight), replicas: inputs.expect.replicas }, deadline)
@@ -159,7 +161,11 @@ async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inqui
   return {
     login: session.login,
     ...publishes,
-    workers: workers.map((worker, index) => ({ ...worker, creation: ofConsumers?.[index] })),
+    workers: workers.map((worker, index) => ({
+      ...worker,
+      strays: strays[index],
+      creation: ofConsumers?.[index],
+    })),
     creation: ofStream,
     maxPayload: session.maxPayload,
   };

@@ -24,7 +24,8 @@ export function mayPublish({ publish = {} }: Permissions, subject: string): bool
 
 /** What came of a message that was sent to try something out. */
 export type Attempt =
-  | { readonly kind: "answer"; readonly text: string }
+  /** `status` is a consumer's, where it says why there is no message. */
+  | { readonly kind: "answer"; readonly text: string; readonly status?: number }
   /** The login lacks a permission; the server's sentence. */
   | { readonly kind: "refused"; readonly words: string }
   /** Nobody listens on that subject. */
@@ -272,13 +273,13 @@ export class NatsSession implements Session {
     try {
       const request = this.connection.request(subject, body, options);
       const answer = await soon(request, patience);
-      if (answer) return { kind: "answer", text: answer.string() };
+      if (answer) return answered(answer);
       // Nothing is known where this process was busy, or the server is, neither of which gets to a ping then; nor where the
       // time was up before an answer could come.
       const isEarly = patience < milliseconds / 2;
       if (!isEarly) await ping(this.connection, deadline.step(ANSWER_MILLISECONDS), subject);
       const late = await soon(request, isEarly ? deadline.step() : 0);
-      if (late) return { kind: "answer", text: late.string() };
+      if (late) return answered(late);
       if (isEarly) throw this.unanswered(subject);
       return { kind: "silence" };
     } catch (error) {
@@ -433,6 +434,11 @@ async function soon(request: Promise<Msg>, milliseconds: number): Promise<Msg | 
   } finally {
     timer.abort();
   }
+}
+
+function answered(message: Msg): Attempt {
+  const status = message.headers?.code;
+  return { kind: "answer", text: message.string(), ...(status ? { status } : {}) };
 }
 
 function headersOf(given: Readonly<Record<string, string>>): MsgHdrs {

@@ -42,6 +42,12 @@ function where(route: Route, { publish, stream, overlapping = [] }: Found, contr
   }
 }
 
+const REACHED = {
+  nobody: "nobody",
+  silence: "somebody who says nothing",
+  somebody: "somebody else, who answers",
+} as const;
+
 const reaches = (route: Route, { stream }: Contract): boolean =>
   route.end === "stream" && route.stream === stream && route.code !== 0;
 
@@ -209,5 +215,28 @@ export const PROBE_RULES: readonly Rule[] = [
     checks: "NoETL's login may acknowledge, tried with a sign of progress about a message that does not exist",
     why: "commands are done and never acknowledged: after 64 of them (max_ack_pending) no worker gets another, and each comes again",
     ...lacks("ack", ({ stream }, consumer) => `$JS.ACK.${stream}.${consumer}.>`),
+  },
+  {
+    id: "worker-reach",
+    about: "worker",
+    severity: "violation",
+    effect: "withheld",
+    checks:
+      "what workers ask of their consumer and acknowledge gets there, tried with requests that take nothing and are answered with that",
+    why: "workers run and get no command, or do it and never acknowledge it, so that it comes again: `nats: timeout`",
+    remedy: "take away the mapping",
+    waits: "briefly",
+    // In another account there is no such consumer.
+    applies: ({ probe }) => accepted(probe) && probe.elsewhere === undefined,
+    appliesTo: ({ workerProbe }) => workerProbe.strays !== undefined,
+    expected: (_contract, { workerProbe }) => `consumer ${workerProbe.consumer} answers`,
+    found: ({ workerProbe: { strays = [] } }) =>
+      strays.length === 0 ? "it answers" : list(strays.map((each) => `${each.subject} gets to ${REACHED[each.end]}`)),
+    holds: ({ workerProbe: { strays = [] } }) => strays.length === 0,
+    fix: (_contract, { workerProbe: { strays = [] } }) =>
+      advise(
+        `remove the mapping of ${list([...new Set(strays.map((each) => each.subject))])} (\`mappings\` of the account or the server in ` +
+          "NATS' configuration, or of the account's JWT) and whoever else answers there, and reload NATS",
+      ),
   },
 ];

@@ -127,8 +127,18 @@ const asked = { user: "admin", password: "admin", noetlLogin: NOETL };
 const MAPPED = "noetl.commands is taken by NOETL_COMMANDS";
 const NOBODY = "nobody, although the stream lists the subject: a mapping of subjects leads elsewhere";
 const unmapped: Cure = { says: /remove the mapping of noetl\.commands .* reload NATS/, reload: {} };
+const quoted = (text: string): string => text.replace(/[$.*>]/g, "\\$&");
 const granted = (subject: string): Cure => ({
-  says: new RegExp(`let user noetl publish on ${subject.replace(/[$.*>]/g, "\\$&")}: add it to .allow. .* reload NATS`),
+  says: new RegExp(`let user noetl publish on ${quoted(subject)}: add it to .allow. .* reload NATS`),
+  reload: {},
+});
+
+const FETCHED = `$JS.API.CONSUMER.MSG.NEXT.${STREAM.name}.${CONSUMER.name}`;
+const ACKNOWLEDGED = `$JS.ACK.${STREAM.name}.${CONSUMER.name}.>`;
+const REACHED = `consumer ${CONSUMER.name} answers`;
+const pattern = (text: string): RegExp => new RegExp(`^${quoted(text)}$`);
+const unmappedFrom = (subject: string): Cure => ({
+  says: new RegExp(`remove the mapping of ${quoted(subject)} .* reload NATS`),
   reload: {},
 });
 
@@ -447,6 +457,55 @@ export const PROBE_CASES: readonly ProbeCase[] = [
     found: /^Permissions Violation for Publish to "\$JS\.ACK\.NOETL_COMMANDS\.noetl_worker_pool\./,
     expected: "user noetl may publish on $JS.ACK.NOETL_COMMANDS.noetl_worker_pool.>",
     cure: granted("$JS.ACK.NOETL_COMMANDS.noetl_worker_pool.>"),
+  },
+  {
+    rule: "worker-reach",
+    name: "a mapping leads what workers fetch with to where nobody is",
+    setup: { lines: `mappings: {"${FETCHED}": "elsewhere"}` },
+    found: pattern(`${FETCHED} gets to nobody`),
+    expected: REACHED,
+    cure: unmappedFrom(FETCHED),
+  },
+  {
+    rule: "worker-reach",
+    name: "a mapping leads half of it elsewhere, and NoETL's login is another than the check's",
+    setup: {
+      lines: `mappings: {"${FETCHED}": [{dest: "elsewhere", weight: 50%}, {dest: "${FETCHED}", weight: 50%}]}`,
+    },
+    args: asked,
+    found: pattern(`${FETCHED} gets to nobody`),
+    expected: REACHED,
+    cure: unmappedFrom(FETCHED),
+  },
+  {
+    rule: "worker-reach",
+    name: "a mapping leads acknowledgements to an ordinary subscriber",
+    setup: { lines: `mappings: {"$JS.ACK.>": "elsewhere.>"}` },
+    arrange: async (server) => {
+      await noetl(server);
+      const subscriber = await natsClient(server, ADMIN);
+      subscriber.subscribe("elsewhere.>", { callback: () => undefined });
+      await subscriber.flush();
+      return subscriber;
+    },
+    found: pattern(`${ACKNOWLEDGED} gets to somebody who says nothing`),
+    expected: REACHED,
+    cure: unmappedFrom(ACKNOWLEDGED),
+  },
+  {
+    rule: "worker-reach",
+    name: "a mapping leads the question for the stream of a subject to somebody else",
+    setup: { lines: `mappings: {"$JS.API.STREAM.NAMES": "elsewhere"}` },
+    arrange: async (server) => {
+      await noetl(server);
+      const service = await natsClient(server, ADMIN);
+      service.subscribe("elsewhere", { callback: (_error, message) => void message.respond("{}") });
+      await service.flush();
+      return service;
+    },
+    found: pattern("$JS.API.STREAM.NAMES gets to somebody else, who answers"),
+    expected: REACHED,
+    cure: unmappedFrom("$JS.API.STREAM.NAMES"),
   },
   {
     rule: "noetl-login",
