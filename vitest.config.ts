@@ -91,6 +91,7 @@ const NEEDS = {
     "test/contract/nats/as-offered.test.ts",
     "test/contract/nats/connect.test.ts",
     "test/contract/nats/login.test.ts",
+    "test/contract/nats/ping.test.ts",
     "test/contract/nats/roles.test.ts",
     "test/docs/connecting.test.ts",
     "test/docs/declared.test.ts",

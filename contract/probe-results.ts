@@ -42,6 +42,8 @@ export interface WorkerProbe {
   readonly fetch?: string;
   readonly ack?: string;
   readonly lookup?: string;
+  /** Set where a worker would remove its consumer to make it again, and may not; undefined too where the server does not tell. */
+  readonly remake?: string;
   /** What does not get to the consumer, or to NATS' API, although the login may ask it; undefined where that was not tried. */
   readonly strays?: readonly Stray[];
   /** Why the server would refuse the consumer that a worker adds; null where it would not, undefined where it was not asked. */

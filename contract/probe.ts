@@ -19,7 +19,7 @@ import { publishedSubjects, type ContractInputs } from "./inputs";
 import type { Probe, PublishProbe, Refusal, Route, Stray, WorkerProbe } from "./probe-results";
 import { share } from "./rules/account";
 import { limited, toNanoseconds } from "./rules/rule";
-import type { Attempt, Inquiry, Session, Trial } from "./nats/session";
+import { mayPublish, type Attempt, type Inquiry, type Session, type Trial } from "./nats/session";
 import { subjectsCover } from "./subjects";
 import { AckPolicy, type ConsumerInfo, type StreamInfo } from "nats";
 
@@ -323,6 +323,19 @@ export async function admittedByAccount(
     throw error;
   }
 }
+
+/** Whether a worker's login may not remove its consumer, in words; undefined where it may, and where the server does not tell. */
+export async function remakeRefusal(
+  { session, inputs, deadline }: Inquiry,
+  consumer: string,
+): Promise<string | undefined> {
+  const permissions = await session.permissions(deadline);
+  return permissions && !mayPublish(permissions, removalSubject(inputs.stream, consumer)) ? "may not" : undefined;
+}
+
+/** Where a consumer's removal is asked for. */
+export const removalSubject = (stream: string, consumer: string): string =>
+  `$JS.API.CONSUMER.DELETE.${stream}.${consumer}`;
 
 /** Whether the server would refuse the consumer that a worker adds: "new messages only", from a given one on, is refused. */
 export function probeConsumerCreation(

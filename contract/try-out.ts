@@ -15,6 +15,7 @@ import {
   probeReach,
   probeStreamCreation,
   probeWorker,
+  remakeRefusal,
   wordsOf,
   type Known,
 } from "./probe";
@@ -150,9 +151,13 @@ async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inqui
     const consumer = consumers[each.name];
     return !(consumer && sameCount(consumer.config.max_ack_pending, inFlight(each)));
   };
-  const [publishes, strays, ofStream, ofConsumers] = await Promise.all([
+  // NoETL in Rust takes a consumer as it finds it.
+  const isRemade = (each: ConsumerTerms): boolean =>
+    inputs.noetlLine !== "rust" && consumers[each.name] !== undefined && isAdded(each);
+  const [publishes, strays, remakes, ofStream, ofConsumers] = await Promise.all([
     probePublishes(inquiry, { stream, quiet }),
     Promise.all(workers.map((worker) => probeReach(asWorker, worker, consumers[worker.consumer]))),
+    Promise.all(terms.map(async (each) => (isRemade(each) ? remakeRefusal(asWorker, each.name) : undefined))),
     stream === undefined ? probeStreamCreation(session, streamConfig(inputs), deadline) : undefined,
     stream === undefined
       ? admittedByAccount(session, { wanted: terms.map(inFlight), replicas: inputs.expect.replicas }, deadline)
@@ -164,6 +169,7 @@ async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inqui
     workers: workers.map((worker, index) => ({
       ...worker,
       strays: strays[index],
+      remake: remakes[index],
       creation: ofConsumers?.[index],
     })),
     creation: ofStream,

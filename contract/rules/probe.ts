@@ -1,5 +1,5 @@
 /** Rules about what was tried out: see {@link Probe}. */
-import { isAnswered, LOOKUP_SUBJECT } from "../probe";
+import { isAnswered, LOOKUP_SUBJECT, removalSubject } from "../probe";
 import type { Probe, Refusal, Route, WorkerProbe } from "../probe-results";
 import {
   GO_ON_WITH_REPAIR,
@@ -52,7 +52,7 @@ const reaches = (route: Route, { stream }: Contract): boolean =>
   route.end === "stream" && route.stream === stream && route.code !== 0;
 
 const lacks = (
-  what: keyof WorkerProbe & ("info" | "lookup" | "fetch" | "ack"),
+  what: keyof WorkerProbe & ("info" | "lookup" | "fetch" | "ack" | "remake"),
   subject: (contract: Contract, consumer: string) => string,
 ) => ({
   about: "worker" as const,
@@ -215,6 +215,13 @@ export const PROBE_RULES: readonly Rule[] = [
     checks: "NoETL's login may acknowledge, tried with a sign of progress about a message that does not exist",
     why: "commands are done and never acknowledged: after 64 of them (max_ack_pending) no worker gets another, and each comes again",
     ...lacks("ack", ({ stream }, consumer) => `$JS.ACK.${stream}.${consumer}.>`),
+  },
+  {
+    id: "worker-remake",
+    checks:
+      "a worker may remove its consumer where it has another `max_ack_pending`, as the server tells from nats-server 2.10 on",
+    why: "the next worker that starts removes such a consumer to make it again, and crash-loops: `Failed to delete consumer`",
+    ...lacks("remake", ({ stream }, consumer) => removalSubject(stream, consumer)),
   },
   {
     id: "worker-reach",

@@ -459,6 +459,32 @@ export const PROBE_CASES: readonly ProbeCase[] = [
     cure: granted("$JS.ACK.NOETL_COMMANDS.noetl_worker_pool.>"),
   },
   {
+    rule: "worker-remake",
+    name: "NoETL's user may not remove the consumer that it would make again",
+    since: 10,
+    setup: denied("$JS.API.CONSUMER.DELETE.>"),
+    arrange: async (server) => {
+      await admin(server, async (manager) => {
+        await addStream(manager);
+        await addConsumer(manager, { max_ack_pending: 7 });
+      });
+      return undefined;
+    },
+    args: asked,
+    found: /^may not$/,
+    expected: `user noetl may publish on $JS.API.CONSUMER.DELETE.${STREAM.name}.${CONSUMER.name}`,
+    also: ["consumer-max-ack-pending"],
+    cure: {
+      ...granted(`$JS.API.CONSUMER.DELETE.${STREAM.name}.${CONSUMER.name}`),
+      // As a worker that is started again does, which is what the other rule says.
+      act: (server) =>
+        admin(server, async (manager) => {
+          await manager.consumers.delete(STREAM.name, CONSUMER.name);
+          await addConsumer(manager);
+        }),
+    },
+  },
+  {
     rule: "worker-reach",
     name: "a mapping leads what workers fetch with to where nobody is",
     setup: { lines: `mappings: {"${FETCHED}": "elsewhere"}` },

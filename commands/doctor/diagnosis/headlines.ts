@@ -199,6 +199,10 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
     logs: ["nats-permission"],
   },
   "worker-fetch": { title: ({ found }) => `Workers may not ask for commands: ${found}`, logs: ["nats-permission"] },
+  "worker-remake": {
+    title: () => "Workers may not remove the consumer that the next one makes again",
+    logs: ["nats-permission"],
+  },
   "worker-reach": { title: ({ found }) => `What workers ask does not reach their consumer: ${found}` },
   "worker-ack": { title: ({ found }) => `Workers may not acknowledge commands: ${found}`, logs: ["nats-permission"] },
 
