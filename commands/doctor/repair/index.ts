@@ -353,18 +353,23 @@ class Repair extends RepairContext {
   /** The error with where everything stands after it. Where the old stream is still there, it gets its subjects back. */
   private async stands(session: Session, journal: Journal, error: unknown): Promise<Error> {
     const stands = await this.undo(session, journal).catch(() => undefined);
-    const where =
-      stands ??
-      (journal.recreates === "consumer"
-        ? `Nothing is lost: the messages are in stream ${journal.stream}. ${AGAIN}`
-        : `What is published meanwhile is kept in stream ${holdingStream(journal.stream)}` +
-          (journal.saved > 0 ? `, and ${plural(journal.saved, "message")} in ${this.folder}` : "") +
-          `. ${AGAIN}`);
+    const where = stands ?? this.whereabouts(journal);
     const end = (text: string): string => text.replace(/\.$/, "");
     const said = error instanceof Error ? error.message : String(error);
     const text = `${said.includes(AGAIN) ? said.replace(` ${AGAIN}.`, "") : `${end(said)}.`} ${where}.`;
     if (error instanceof ConnectError) return new ConnectError(error.problem, text);
     return new CommandError(text, error instanceof CommandError ? error.exit : "wrong");
+  }
+
+  /** Where the messages are after an interruption that could not be undone. */
+  private whereabouts({ recreates, phase, stream, saved }: Journal): string {
+    if (recreates === "consumer") return `Nothing is lost: the messages are in stream ${stream}. ${AGAIN}`;
+    const holding = holdingStream(stream);
+    // Which of the two takes what is published is not known: the answer to the change did not come.
+    if (phase === "begun")
+      return `Nothing was removed: stream ${stream} has what it had, and what is published meanwhile is there or in stream ${holding}. ${AGAIN}`;
+    const backup = saved > 0 ? `, and ${plural(saved, "message")} in ${this.folder}` : "";
+    return `What is published meanwhile is kept in stream ${holding}${backup}. ${AGAIN}`;
   }
 
   private async undo(session: Session, journal: Journal): Promise<string | undefined> {

@@ -159,3 +159,45 @@ describe("a lone server", () => {
     expect(await handedOut(server)).toEqual(numbered(5));
   });
 });
+
+describe("a server that says nothing any more", () => {
+  it.concurrent.each<Point>([
+    "freezing",
+    "frozen",
+    "saved",
+    "removing",
+    "removed",
+    "creating",
+    "created",
+    "subscribing",
+    "writing",
+    "restored",
+    "opening",
+    "opened",
+    "draining",
+  ])("from %s on: the repair gives up, says where the messages are, and goes on afterwards", async (point) => {
+    const server = await startNatsServer();
+    const folder = newFolder();
+    try {
+      await workQueue(server, numbered(70), DEFAULT_NAMES, { storage: "file" as never });
+      const inputs = repairInputs(server, DEFAULT_NAMES, { expect: { storage: "file" }, timeoutSeconds: 10 });
+      const at = (each: Point): void => {
+        if (each === point) process.kill(server.pid, "SIGSTOP");
+      };
+      const begun = Date.now();
+      const words = await runRepair(inputs, folder, { at }).catch((error: Error) => error.message);
+      expect(Date.now() - begun).toBeLessThan(60_000);
+      expect(words).toMatch(
+        point === "freezing"
+          ? /Nothing was removed: stream NOETL_COMMANDS has what it had, .* Run the same command again/
+          : /What is published meanwhile is kept in stream NOETL_COMMANDS-repair.* Run the same command again/,
+      );
+      process.kill(server.pid, "SIGCONT");
+      await untilRepaired(() => runRepair(inputs, folder));
+      expect(sorted(await handedOut(server))).toEqual(sorted(numbered(70)));
+    } finally {
+      fs.rmSync(path.dirname(folder), { recursive: true, force: true });
+      await server.stop();
+    }
+  });
+});
