@@ -406,6 +406,9 @@ const clusterInfo = ({ fields }: Entry): object => ({
   ...optional("insecure-skip-tls-verify", fields["insecure-skip-tls-verify"]),
 });
 
+/** How long a login command may take, in seconds. */
+const LOGIN_SECONDS = 30;
+
 /** @param hint What the kubeconfig says about how to install the command. */
 function outputOf(
   command: string,
@@ -415,17 +418,28 @@ function outputOf(
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
     const said: Record<"stdout" | "stderr", Buffer[]> = { stdout: [], stderr: [] };
+    const lastSaid = (): string => lastWords(Buffer.concat(said.stderr).toString());
     child.stdout.on("data", (chunk: Buffer) => said.stdout.push(chunk));
     child.stderr.on("data", (chunk: Buffer) => said.stderr.push(chunk));
+    const limit = setTimeout(() => {
+      child.kill("SIGKILL");
+      // What it has started may hold them open.
+      child.stdout.destroy();
+      child.stderr.destroy();
+      const advice = "it is asked where nobody can answer it, so log in by hand first";
+      reject(new Error(`${command} did not end within ${LOGIN_SECONDS} s${lastSaid()}; ${advice}`));
+    }, LOGIN_SECONDS * 1000);
     child.once("error", (error: NodeJS.ErrnoException) => {
+      clearTimeout(limit);
       const why =
         error.code === "ENOENT" ? "is not installed, or not on PATH" : `cannot be run (${error.code ?? error.message})`;
       reject(new Error(`${command}, the login command that the kubeconfig names, ${why}${hintWords(hint)}`));
     });
     child.once("close", (code, signal) => {
+      clearTimeout(limit);
       if (code === 0) return resolve(Buffer.concat(said.stdout).toString());
       const how = code === null ? `was ended by ${signal ?? "a signal"}` : `ended with exit code ${code}`;
-      reject(new Error(`${command} ${how}${lastWords(Buffer.concat(said.stderr).toString())}`));
+      reject(new Error(`${command} ${how}${lastSaid()}`));
     });
   });
 }

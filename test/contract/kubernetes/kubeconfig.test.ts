@@ -3,7 +3,7 @@ import * as https from "node:https";
 import type { AddressInfo } from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { ConnectError } from "../../../contract";
 import { apiAnswer, clusterAccess, libraryAccess } from "../../../contract/kubernetes/api";
 import {
@@ -210,6 +210,25 @@ describe("a login", () => {
       const { message } = await rejection(Promise.resolve(access.applyToHTTPSOptions({})));
       expect(message).toContain(words);
       expect(message).not.toContain(TOKEN);
+    }
+  });
+
+  it("by a command that waits for somebody is ended, with its words and what to do", async () => {
+    const started = path.join(dir, "started");
+    const exec = { command: command("waits", `echo 'open the page' >&2; echo > ${started}; exec sleep 60`) };
+    const access = await clusterAccess({
+      ...PLACE,
+      kubeconfig: JSON.stringify(config("a", { exec }, current("a"))),
+    });
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const refused = rejection(Promise.resolve(access.applyToHTTPSOptions({})));
+      await vi.waitUntil(() => fs.existsSync(started), { timeout: 20_000 });
+      await new Promise((resolve) => setImmediate(resolve));
+      vi.advanceTimersByTime(30_000);
+      expect((await refused).message).toMatch(/waits did not end within 30 s: open the page; .* log in by hand first/);
+    } finally {
+      vi.useRealTimers();
     }
   });
 
