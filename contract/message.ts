@@ -33,6 +33,7 @@ const CONSUMER_FLAGS: Readonly<Record<string, Flag>> = {
   ack_wait: (value: number) => ["--wait", `${toSeconds(value)}s`],
   max_deliver: (value: number) => [`--max-deliver=${value}`],
   headers_only: () => ["--no-headers-only"],
+  max_ack_pending: (value: number) => [`--max-pending=${value}`],
   num_replicas: (value: number) => [`--replicas=${value}`],
 };
 
@@ -137,10 +138,35 @@ function describe(result: RuleResult): string {
   ].join("\n");
 }
 
+/** What was seen of that which commands remove. */
+type Seen = Pick<Observed, "stream" | "consumer" | "consumers">;
+
 /** The server that was asked, and what was seen there. */
 export interface Asked {
   readonly session: Pick<Session, "server" | "serverVersion">;
-  readonly observed: Pick<Observed, "stream">;
+  readonly observed: Seen;
+}
+
+/** What the commands of {@link fixCommands} take with them, a sentence each; a repair does without. */
+export function commandLosses(inputs: ContractInputs, fixes: readonly Fix[], seen: Seen): string[] {
+  const { stream, consumer, consumers } = seen;
+  if (fixes.some(({ action }) => action === "recreate-stream")) {
+    const messages = stream?.state.messages ?? 0;
+    return messages === 0 ? [] : [`Removing the stream drops the ${plural(messages, "message")} in it.`];
+  }
+  const [first] = consumerTerms(inputs).map(({ name }) => name);
+  const removed = fixes.flatMap((fix) => (fix.action === "recreate-consumer" ? (fix.consumer ?? first ?? []) : []));
+  return [...new Set(removed)].flatMap((name) => {
+    const info = consumers ? consumers[name] : consumer;
+    if (!info) return [];
+    const begins = inputs.expect.deliverPolicy === "new";
+    const lost = begins ? info.num_pending + info.num_ack_pending : (stream?.state.messages ?? 0);
+    if (lost === 0) return [];
+    return begins
+      ? `Removing consumer ${name} loses the ${plural(lost, "command")} that ${lost === 1 ? "waits or is" : "wait or are"} in flight: ` +
+          "the one that workers add begins at the next."
+      : `Removing consumer ${name} has ${plural(lost, "command")} delivered again: the one that workers add begins at the first in the stream.`;
+  });
 }
 
 /**
@@ -170,7 +196,6 @@ export function contractMessage(
   const commands = fixCommands(inputs, fixes);
   const advice = fixes.flatMap((fix) => (fix.action === "advise" ? fix.advice : []));
   const server = `${session.server} (nats-server ${session.serverVersion})`;
-  const storedMessages = observed.stream?.state.messages ?? 0;
   const lines = [
     isDeclared
       ? `${headline} Asked at ${server}.`
@@ -179,10 +204,8 @@ export function contractMessage(
     "  To fix it:",
     ...advice.map((sentence) => `${INDENT}${sentence}`),
     ...commands.map((command) => `${INDENT}${command}`),
+    ...commandLosses(inputs, fixes, observed).map((sentence) => `  ${sentence}`),
   ];
-  if (fixes.some(({ action }) => action === "recreate-stream") && storedMessages > 0) {
-    lines.push(`  Removing the stream drops the ${plural(storedMessages, "message")} in it.`);
-  }
   // Of advice it is a part.
   if ([...advice, ...commands].some((text) => /(?<!\S)[`(]?nats --server /.test(text))) {
     lines.push("  The nats command takes the login from NATS_USER and NATS_PASSWORD in its environment.");

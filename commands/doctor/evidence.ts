@@ -225,6 +225,8 @@ export interface NatsFacts {
   readonly checks: readonly CheckFacts[];
   /** Commands that fix what is broken, in their order. */
   readonly commands: readonly string[];
+  /** What these commands take with them, a sentence each. */
+  readonly losses: readonly string[];
   /** The gateway's key-value buckets; without a TTL where there is none of that name. */
   readonly buckets: readonly { readonly name: string; readonly ttlSeconds?: number }[];
   /** Rules that could not be asked, and why. */

@@ -5,7 +5,7 @@ import { openSession } from "../../contract/nats/connect";
 import { Deadline } from "../../contract/deadline";
 import { ConnectError } from "../../contract/errors";
 import type { ContractInputs } from "../../contract/inputs";
-import { fixCommands } from "../../contract/message";
+import { commandLosses, fixCommands } from "../../contract/message";
 import { toSeconds } from "../../contract/rules/rule";
 import { checkName, evaluateRules, type Observed, type RuleResult } from "../../contract/rules";
 import type { Session } from "../../contract/nats/session";
@@ -76,19 +76,18 @@ export function contractFacts(
   inputs: ContractInputs,
   observed: Observed,
   repair?: RepairFacts,
-): Pick<NatsFacts, "checks" | "commands" | "overlapping" | "blocked" | "repair"> {
+): Pick<NatsFacts, "checks" | "commands" | "losses" | "overlapping" | "blocked" | "repair"> {
   const results = evaluateRules(inputs, observed);
   const overlapping = (observed.overlapping ?? []).filter((name) => name !== repair?.holding?.name);
   // What would be lost is asked about by the repair itself.
   const inventory = { subjects: {}, consumers: [], listens: true };
   const plan = planRepair(inputs, observed.overlapping ? { ...observed, overlapping } : observed, inventory);
   const fixes = new Set(plan.fixes.map(checkName));
+  const byHand = results.filter(({ ok }) => !ok).map(({ fix }) => fix);
   return {
     checks: results.map((result) => checkFacts(result, !result.ok && fixes.has(checkName(result)))),
-    commands: fixCommands(
-      inputs,
-      results.filter(({ ok }) => !ok).map(({ fix }) => fix),
-    ),
+    commands: fixCommands(inputs, byHand),
+    losses: commandLosses(inputs, byHand, observed),
     overlapping,
     blocked: plan.blocked,
     repair,

@@ -81,6 +81,26 @@ function startAhead({ stream, consumer }: Pick<Found, "stream" | "consumer">): n
   return consumer.delivered.stream_seq >= start - 1 ? start : undefined;
 }
 
+/** A consumer that has delivered something so shortly before may be ahead of what was read of the stream at that moment. Milliseconds. */
+const SETTLED_MILLISECONDS = 5_000;
+
+/**
+ * Whether the consumer's place is behind the end of the stream, which has lost messages that the consumer had delivered: with a volume that was restored, or that
+ * broke. Servers before 2.15 leave it there.
+ */
+function isBeyondEnd({ stream, consumer }: Pick<Found, "stream" | "consumer">): boolean {
+  const delivered = deliveredOf(consumer);
+  if (!delivered || !(delivered.stream_seq > stream.state.last_seq)) return false;
+  const { ts: seen = "" } = stream as { ts?: string };
+  const { last_active: active } = delivered;
+  const isSettled = active === undefined || Date.parse(active) < Date.parse(seen) - SETTLED_MILLISECONDS;
+  return isSettled && startAhead({ stream, consumer }) === undefined;
+}
+
+/** The consumer's place, as servers tell it; undefined of one that is not read from a server. */
+const deliveredOf = (consumer: object): { readonly stream_seq: number; readonly last_active?: string } | undefined =>
+  (consumer as { delivered?: { stream_seq: number; last_active?: string } }).delivered;
+
 /** How long a command stays with a worker that died before it is delivered again, in seconds. */
 const deadWaitSeconds = ({ config }: ConsumerInfo): number => toSeconds(config.backoff?.[0] ?? config.ack_wait);
 
@@ -307,6 +327,24 @@ export const CONSUMER_RULES: readonly Rule[] = [
     fix: recreateConsumer,
   },
   {
+    id: "consumer-place",
+    severity: "violation",
+    effect: "lost",
+    about: "consumer",
+    checks: "the consumer has not come further than the stream (`delivered`, `last_seq`; nats-server before 2.15)",
+    why:
+      "commands are accepted, and no worker gets one until the stream has counted up to the consumer's place: the stream has lost messages that the " +
+      "consumer knows of, with a volume that was restored or broke",
+    remedy:
+      "recreate the consumer; executions that wait for a command that it has passed over have to be started again",
+    // Of what is compared, and not read from a server, no place is known.
+    applies: ({ stream }) => (stream as Partial<StreamInfo> | undefined)?.state !== undefined,
+    expected: (_contract, { stream }) => `no further than message ${stream.state.last_seq}`,
+    found: ({ consumer }) => `at message ${deliveredOf(consumer)?.stream_seq ?? 0}`,
+    holds: (found) => !isBeyondEnd(found),
+    fix: recreateConsumer,
+  },
+  {
     id: "consumer-replay-policy",
     severity: "drift",
     effect: "differs",
@@ -412,15 +450,16 @@ export const CONSUMER_RULES: readonly Rule[] = [
     effect: "differs",
     about: "consumer",
     checks: "messages in flight (`max_ack_pending`) as NOETL_WORKER_NATS_MAX_ACK_PENDING says",
-    why: "the next worker that starts deletes and remakes the consumer, and with it what is in flight",
-    remedy: "restart the workers: they remake the consumer",
+    why:
+      "the next worker that starts deletes and remakes the consumer, which then begins at the next command: those that wait, or " +
+      "are in flight, reach no worker any more",
+    remedy: "edit the consumer, before a worker starts that remakes it",
     // The worker itself puts this right when it starts, which may be a moment after its rollout is reported done.
     waits: "briefly",
     expected: ({ worker }) => count(worker.maxAckPending),
     found: ({ consumer }) => count(consumer.config.max_ack_pending),
     holds: ({ consumer }, { worker }) => sameCount(consumer.config.max_ack_pending, worker.maxAckPending),
-    fix: () => ({ action: "restart-worker" }),
-    ensure: ({ worker }) => ({ action: "edit-consumer", patch: { max_ack_pending: worker.maxAckPending } }),
+    fix: ({ worker }) => editConsumer({ max_ack_pending: worker.maxAckPending }),
   },
   {
     id: "consumer-expiry",

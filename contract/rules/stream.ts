@@ -30,6 +30,8 @@ interface NewerFields {
   readonly allow_msg_counter?: boolean;
   /** nats-server 2.11: how long a message stands in the place of a subject's last one that has aged out. */
   readonly subject_delete_marker_ttl?: number;
+  /** nats-server 2.12: `async` where a message is acknowledged before it is on disk. */
+  readonly persist_mode?: string;
 }
 
 export const transformOf = ({ config: { subject_transform: transform } }: StreamInfo): SubjectTransform | undefined =>
@@ -38,6 +40,8 @@ export const transformOf = ({ config: { subject_transform: transform } }: Stream
 const markerSeconds = ({ config }: StreamInfo): number => toSeconds((config as NewerFields).subject_delete_marker_ttl);
 
 const isCounter = ({ config }: StreamInfo): boolean => Boolean((config as NewerFields).allow_msg_counter);
+
+const isAsync = ({ config }: StreamInfo): boolean => (config as NewerFields).persist_mode === "async";
 
 /** A limit of the stream. */
 interface Limit {
@@ -393,6 +397,20 @@ export const STREAM_RULES: readonly Rule[] = [
     expected: ({ expect }) => expect.storage,
     found: ({ stream }) => stream.config.storage,
     holds: ({ stream }, { expect }) => String(stream.config.storage) === expect.storage,
+    fix: recreateStream,
+  },
+  {
+    id: "stream-persist",
+    severity: "drift",
+    effect: "differs",
+    about: "stream",
+    checks:
+      "a command is on disk before it is acknowledged, where the stream is one of files (`persist_mode`; nats-server 2.12)",
+    why: "the end of a server, `kill -9` too, takes commands that it has acknowledged a moment before",
+    remedy: "recreate the stream: the setting cannot be changed",
+    expected: () => "written before",
+    found: ({ stream }) => (isAsync(stream) ? "persist_mode async" : "written before"),
+    holds: ({ stream }) => !isAsync(stream),
     fix: recreateStream,
   },
   {

@@ -155,6 +155,9 @@ async function workOff(connection: NatsConnection, count: number): Promise<void>
 /** Rules about copies on several servers; test/contract/replicas.test.ts breaks them. */
 export const IN_A_CLUSTER: readonly string[] = ["bucket-replicas", "store-replicas"];
 
+/** Rules about what only a loss of files leaves; test/contract/place.test.ts breaks them. */
+export const AFTER_A_LOSS: readonly string[] = ["consumer-place"];
+
 export const BROKEN: readonly Case[] = [
   {
     rule: "stream-exists",
@@ -253,6 +256,15 @@ export const BROKEN: readonly Case[] = [
     stream: { storage: StorageType.File },
     found: "file",
     expected: "memory",
+  },
+  {
+    rule: "stream-persist",
+    name: "acknowledged before it is on disk",
+    since: 12,
+    stream: { storage: StorageType.File, persist_mode: "async" },
+    args: { expect: { storage: "file" } },
+    found: "persist_mode async",
+    expected: "written before",
   },
   { rule: "stream-max-age", name: "another age", stream: { max_age: 60 * SECOND }, found: "60 s", expected: "3600 s" },
   {

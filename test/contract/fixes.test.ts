@@ -6,7 +6,8 @@ import { declaredResults } from "../../contract/declared/rules";
 import { targetsOf } from "../../contract/declared/targets";
 import type { Declared } from "../../contract/declared/types";
 import { fixCommands } from "../../contract/message";
-import { STREAM } from "../../contract/facts";
+import { CONSUMER, STREAM } from "../../contract/facts";
+import type { ContractArguments } from "../../contract";
 import { arrange, BROKEN, CASES_CONFIG, clear } from "./cases";
 import {
   inputsFor,
@@ -93,6 +94,64 @@ describe("the commands of a report, run as they stand", () => {
       state: { messages: number };
     };
     expect(info.state.messages).toBe(3);
+  });
+});
+
+describe("commands that wait for a worker", () => {
+  let server: NatsServer;
+  beforeAll(async () => {
+    server = await startNatsServer({ config: CASES_CONFIG });
+  });
+  afterAll(() => server.stop());
+  beforeEach(() => clear(server));
+
+  /** Three commands: one in flight, two that wait. */
+  const withCommands = (changes: Parameters<typeof startNoetl>[1], args: ContractArguments = {}) =>
+    withManager(server, async (_manager, connection) => {
+      await startNoetl(server, changes);
+      const jetstream = connection.jetstream();
+      for (let count = 0; count < 3; count++) await jetstream.publish(STREAM.subject);
+      await (await jetstream.consumers.get(STREAM.name, CONSUMER.name)).next({ expires: 5_000 });
+      return checkContract(inputsFor(server, args));
+    });
+  const open = () =>
+    withManager(server, async (manager) => {
+      const info = await manager.consumers.info(STREAM.name, CONSUMER.name);
+      return [info.num_pending, info.num_ack_pending];
+    });
+
+  it("are all still there when the commands of a report have changed how many may be in flight", async () => {
+    const { report } = await withCommands({ consumer: { max_ack_pending: 32 } });
+    const commands = commandsIn(report);
+    expect(commands).toEqual([
+      expect.stringMatching(/ consumer edit NOETL_COMMANDS noetl_worker_pool --max-pending=64 -f$/),
+    ]);
+    await runAll(commands, server, { args: {} } as (typeof BROKEN)[number]);
+    expect(await open()).toEqual([2, 1]);
+    await restartNoetl(server);
+    expect(await open()).toEqual([2, 1]);
+  });
+
+  it("are said to be lost where the commands remove their consumer, and are", async () => {
+    const { report } = await withCommands({ consumer: { inactive_threshold: 600e9 } });
+    expect(report).toContain(
+      "Removing consumer noetl_worker_pool loses the 3 commands that wait or are in flight: the one that workers add begins at the next.",
+    );
+    await runAll(commandsIn(report), server, { args: {} } as (typeof BROKEN)[number]);
+    expect(await open()).toEqual([0, 0]);
+  });
+
+  it("are said to come again where a new consumer begins at the first", async () => {
+    const { report } = await withCommands(
+      { consumer: { deliver_policy: "all" as never, inactive_threshold: 600e9 } },
+      { expect: { deliverPolicy: "all" } },
+    );
+    expect(report).toContain("Removing consumer noetl_worker_pool has 3 commands delivered again");
+  });
+
+  it("are not spoken of where there is none", async () => {
+    await startNoetl(server, { consumer: { inactive_threshold: 600e9 } });
+    expect((await checkContract(inputsFor(server))).report).not.toContain("Removing");
   });
 });
 

@@ -48,7 +48,8 @@ const mayRepair = ({ blocked, overlapping }: NatsFacts): boolean => blocked === 
 
 /** The contract's own commands, and before them `--repair` where it does as much. */
 function commandsAgainst(evidence: Evidence, repairable: boolean): Step[] {
-  const byHand = contractCommands(evidence);
+  const { nats } = evidence;
+  const byHand = [...(nats.ok ? nats.value.losses.map(say) : []), ...contractCommands(evidence)];
   if (!repairable) return byHand;
   const summary = "shows what it would do, asks, keeps the messages, and waits until all holds";
   return [run(repairCommand(evidence)), say(byHand.length === 0 ? `${summary}.` : `${summary}. By hand:`), ...byHand];

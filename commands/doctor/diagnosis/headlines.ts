@@ -94,6 +94,7 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
   "stream-transform": {
     title: ({ found }, { stream, subject }) => `Stream ${stream} keeps ${subject} under another name: ${found}`,
   },
+  "stream-persist": { title: (_, { stream }) => `Stream ${stream} acknowledges commands before they are on disk` },
   "stream-markers": { title: ({ found }, { stream }) => `Stream ${stream} hands workers more than commands: ${found}` },
   "stream-replicas": {
     title: ({ found, expected }, { stream }) => `Stream ${stream} has too few replicas: ${found}, not ${expected}`,
@@ -131,6 +132,10 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
   "consumer-deliver-policy": {
     title: (check, evidence) =>
       `The ${consumerOf(check, evidence)} begins with ${check.found} messages, not with ${check.expected} ones`,
+  },
+  "consumer-place": {
+    title: (check, evidence) =>
+      `The ${consumerOf(check, evidence)} passes over what is published: it is ${check.found}, and the stream has lost messages`,
   },
   "consumer-start": {
     title: (check, evidence) =>

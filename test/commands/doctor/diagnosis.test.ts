@@ -1964,6 +1964,18 @@ describe("a hook of a pod that is told to stop", () => {
   });
 });
 
+describe("the contract's commands", () => {
+  it("are shown with what they take along", () => {
+    const base = nats({}, { ack_policy: "none" });
+    const facts = { ...base, losses: ["Removing consumer noetl_worker_pool loses the 3 commands."] };
+    const [finding] = found(natsSays(facts), "contract");
+    const steps = (finding?.remedy ?? []).map((step) => ("run" in step ? step.run : step.say));
+    const place = (words: string) => steps.findIndex((step) => step.includes(words));
+    expect(place("By hand:")).toBeLessThan(place("loses the 3 commands"));
+    expect(place("loses the 3 commands")).toBeLessThan(place("consumer rm"));
+  });
+});
+
 describe("a rule's advice", () => {
   it("is shown among the remedies, for what no command can do", () => {
     const facts = nats({}, { ack_policy: "none" });

@@ -11,7 +11,7 @@ import { withDefaults, type ContractArguments } from "../../../contract/inputs";
 import { bucketConfig, consumerConfig, streamConfig } from "../../../contract/desired";
 import { bucketsOf } from "../../../contract/rules/gateway";
 
-const state = { messages: 0, bytes: 0, first_seq: 0, last_seq: 0, consumer_count: 1 };
+const state = { messages: 0, bytes: 0, first_seq: 0, last_seq: 12, consumer_count: 1 };
 
 const streamOf = (args: ContractArguments, changes: object = {}): StreamInfo =>
   ({ config: { ...streamConfig(withDefaults(args)), ...changes }, created: "2026-01-01T00:00:00Z", state }) as never;
