@@ -72,9 +72,34 @@ export interface PodFacts {
   readonly claims: readonly string[];
   /** Seconds since it was created. */
   readonly ageSeconds: number;
+  /** Undefined where no node has taken it. */
+  readonly node?: string;
   /** Hash of the template that it was made from, where its workload puts it on. */
   readonly template?: string;
   readonly containers: readonly ContainerFacts[];
+}
+
+/** A pod that its cluster has ended for good: it was evicted, or ended with its node. Its workload makes another. */
+export interface EvictedFacts {
+  readonly namespace: string;
+  readonly name: string;
+  readonly owner: string;
+  /** The cluster's own words: `Evicted: The node was low on resource: memory.` */
+  readonly why: string;
+  /** When, in milliseconds since 1970. */
+  readonly at?: number;
+}
+
+/** A pod that was deleted and is still there although its time to end is over: its place stays taken. */
+export interface EndingFacts {
+  readonly namespace: string;
+  readonly name: string;
+  readonly owner: string;
+  /** Seconds since it was to be gone. */
+  readonly overdueSeconds: number;
+  readonly node?: string;
+  /** Who has to let it go before. */
+  readonly finalizers: readonly string[];
 }
 
 /** What is asked of a volume; without a StorageClass the cluster's default makes it. */
@@ -155,7 +180,10 @@ export interface ReleaseFacts {
 /** One namespace and what is in it. */
 export interface NamespaceFacts {
   readonly name: string;
+  /** Those that run, or are to. */
   readonly pods: readonly PodFacts[];
+  readonly evicted?: readonly EvictedFacts[];
+  readonly ending?: readonly EndingFacts[];
   readonly workloads: readonly WorkloadFacts[];
   /** Undefined where they could not be read. */
   readonly services?: readonly ServiceFacts[];

@@ -6,6 +6,8 @@ import { answer, type Cluster } from "./kubernetes";
 import type {
   ClaimFacts,
   ContainerFacts,
+  EndingFacts,
+  EvictedFacts,
   LogLine,
   NamespaceFacts,
   PodFacts,
@@ -67,7 +69,8 @@ export async function readNamespace(
     full ? optional("secrets", { labelSelector: releaseSelector(RELEASES) }) : [],
     full ? optional("events", { fieldSelector: "type=Warning" }) : [],
   ]);
-  const alive = pods.filter((pod) => pod.metadata?.deletionTimestamp === undefined);
+  const kept = pods.filter((pod) => pod.metadata?.deletionTimestamp === undefined);
+  const alive = kept.filter((pod) => !isEvicted(pod));
   if (!services.ok) unread.push(services.message);
   const logged = new Set(podsToLog(full ? alive : alive.filter((pod) => SPEAKERS.includes(ownerOf(pod)))));
   return {
@@ -75,6 +78,8 @@ export async function readNamespace(
     pods: (await Promise.all(alive.map((pod) => podFacts(cluster, pod, { withLogs: logged.has(pod), mask })))).sort(
       (a, b) => (a.name < b.name ? -1 : 1),
     ),
+    evicted: kept.filter(isEvicted).map((pod) => evictedFacts(pod, mask)),
+    ending: pods.flatMap(endingFacts),
     workloads: [
       ...deployments.map((each) => deploymentFacts(each, mask)),
       ...sets.map(statefulSetFacts),
@@ -127,6 +132,36 @@ function memoryLimitOf({ spec }: Written<k8s.V1Pod>, container: string): Pick<Co
   return memoryLimit === undefined ? {} : { memoryLimit };
 }
 
+/**
+ * Whether a pod was ended for good by its cluster, not by its own doing: it fails, and its workload has made another in its place. A
+ * Job's fails by itself.
+ */
+const isEvicted = ({ metadata, status }: Written<k8s.V1Pod>): boolean =>
+  status?.phase === "Failed" && !(metadata?.ownerReferences ?? []).some(({ kind }) => kind === "Job");
+
+function evictedFacts(pod: Written<k8s.V1Pod>, mask: Mask): EvictedFacts {
+  const { status, metadata } = pod;
+  const times = (status?.conditions ?? []).flatMap(({ lastTransitionTime: time }) => (time ? [timeOf(time)] : []));
+  return {
+    ...placeOf(metadata),
+    owner: ownerOf(pod),
+    why: mask(harmless(words(status?.reason, status?.message))) || "Failed",
+    at: times.length > 0 ? Math.max(...times) : undefined,
+  };
+}
+
+/** How long the end of a pod may take beyond the time that it is given, in seconds. */
+const LATE_SECONDS = 60;
+
+/** A deleted pod is to be gone at the time that stands as that of its deletion: what it was given to end is in it. */
+function endingFacts(pod: Written<k8s.V1Pod>): EndingFacts[] {
+  const { metadata, spec } = pod;
+  const overdueSeconds = ageOf(metadata?.deletionTimestamp);
+  if (overdueSeconds < LATE_SECONDS) return [];
+  const finalizers = metadata?.finalizers ?? [];
+  return [{ ...placeOf(metadata), owner: ownerOf(pod), overdueSeconds, node: spec?.nodeName, finalizers }];
+}
+
 const templateOf = ({ metadata }: Written<k8s.V1Pod>): string | undefined =>
   metadata?.labels?.["pod-template-hash"] ?? metadata?.labels?.["controller-revision-hash"];
 
@@ -174,6 +209,7 @@ async function podFacts(
     unscheduled: scheduled?.status === "False" ? said(scheduled, mask) : undefined,
     claims: (spec?.volumes ?? []).flatMap(({ persistentVolumeClaim }) => persistentVolumeClaim?.claimName ?? []),
     ageSeconds: ageOf(metadata?.creationTimestamp),
+    node: spec?.nodeName,
     template: templateOf(pod),
     containers,
   };
@@ -297,7 +333,8 @@ function serviceFacts({ metadata, spec }: Written<k8s.V1Service>, pods: readonly
   if (selector.length === 0) return [];
   const found = pods.filter(
     ({ metadata, status }) =>
-      status?.phase !== "Succeeded" && selector.every(([name, value]) => metadata?.labels?.[name] === value),
+      !["Succeeded", "Failed"].includes(status?.phase ?? "") &&
+      selector.every(([name, value]) => metadata?.labels?.[name] === value),
   );
   const containers = found.flatMap(({ spec }) => [
     ...(spec?.containers ?? []),

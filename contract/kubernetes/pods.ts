@@ -12,6 +12,9 @@ import type { PodFacts, Pods } from "./pod-facts";
 const ofDeployment = (name: string, deployment: string): boolean =>
   new RegExp(`^${deployment}-[a-z0-9]+-[a-z0-9]+$`).test(name);
 
+/** Whether a pod runs, or is to: one that was evicted, or went with its node, is only still listed. */
+export const isAlive = ({ status }: Pod): boolean => !["Succeeded", "Failed"].includes(status?.phase ?? "");
+
 export function podFacts(pod: Pod): PodFacts {
   const statuses = pod.status?.containerStatuses ?? [];
   // Beside the server of NATS stands what reloads its configuration.
@@ -48,6 +51,7 @@ export async function podsOf(inputs: ContractInputs, deadline: Deadline): Promis
     const { service, pod } = connection;
     const sorted = (pods: readonly Pod[], mine: (name: string) => boolean): PodFacts[] =>
       pods
+        .filter(isAlive)
         .map(podFacts)
         .filter(({ name }) => mine(name))
         .sort((a, b) => a.name.localeCompare(b.name));

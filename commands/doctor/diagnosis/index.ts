@@ -2,6 +2,7 @@ import type { Evidence } from "../evidence";
 import { certificateEnds } from "./certificate";
 import { claims, deletedClaims } from "./claims";
 import { cloudSql } from "./cloud-sql";
+import { endingPods, evictedPods, lostNodes } from "./ended";
 import { environment, infrastructureConnections, serverConnections, waitingWorkers } from "./connections";
 import { brokenContract, drift, pastSymptoms, workers } from "./contract";
 import { waitingExecutions } from "./executions";
@@ -60,6 +61,8 @@ const RULES: readonly DiagnosisRule[] = [
   stuckReleases,
   claims,
   deletedClaims,
+  endingPods,
+  lostNodes,
   unscheduled,
   images,
   containerConfig,
@@ -92,6 +95,7 @@ const RULES: readonly DiagnosisRule[] = [
   workers,
   waitingExecutions,
   drift,
+  evictedPods,
   unanswered,
   unread,
 ];

@@ -16,6 +16,7 @@ import {
   describe,
   explainsPod,
   isFirst,
+  isOver,
   lastWords,
   named,
   places,
@@ -94,24 +95,34 @@ export const images: DiagnosisRule = (evidence, explained) =>
     },
   );
 
+/** A container is being made, or waits for those that prepare the pod: what it needs is not there yet, or never comes. */
+const MAKING_REASONS = ["ContainerCreating", "PodInitializing"];
+/** A kubelet's words where a volume is to hold a Secret or ConfigMap that is not there. */
+const NOT_THERE = /: FailedMount: .*(\b(secret|configmap) "[^"]+" not found|references non-existent (secret|config))/i;
+
+/** Why a container of the pod cannot be made; undefined where that is not the trouble. */
+function unmakeable({ pod, facts }: Pick<Troubled, "pod" | "facts">): string | undefined {
+  const each = waitingFor(pod, CONFIG_REASONS);
+  if (each) return `pod ${named(pod)}, container ${each.name}: ${each.waiting?.reason} ${each.waiting?.message}`;
+  return (
+    waitingFor(pod, MAKING_REASONS) && warningsAbout(facts, "Pod", pod.name).find((words) => NOT_THERE.test(words))
+  );
+}
+
 /** Containers that cannot be made: a Secret, ConfigMap or key that does not exist. */
 export const containerConfig: DiagnosisRule = (evidence, explained) =>
-  byWorkload(troubled(evidence, explained).filter(({ pod }) => waitingFor(pod, CONFIG_REASONS) !== undefined)).map(
-    (group) =>
-      finding("container-config", `The containers of ${group[0].pod.owner} cannot be made`, {
-        symptoms: symptomsOf(group[0].part),
-        evidence: group.map(({ pod }) => {
-          const each = waitingFor(pod, CONFIG_REASONS);
-          return `pod ${named(pod)}, container ${each?.name}: ${each?.waiting?.reason} ${each?.waiting?.message}`;
-        }),
-        remedy: [
-          say("What the message names was deleted by hand, or never made; it comes back with:"),
-          // The Secret with NATS's password is the program's own, its ConfigMap the chart's.
-          ...(group[0].part === "nats" ? refreshAndUpdate(evidence) : []),
-          ...putBack(evidence, group[0].part),
-        ].filter(isFirst),
-        explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
-      }),
+  byWorkload(troubled(evidence, explained).filter((each) => unmakeable(each) !== undefined)).map((group) =>
+    finding("container-config", `The containers of ${group[0].pod.owner} cannot be made`, {
+      symptoms: symptomsOf(group[0].part),
+      evidence: group.flatMap((each) => unmakeable(each) ?? []),
+      remedy: [
+        say("What the message names was deleted by hand, or never made; it comes back with:"),
+        // The Secret with NATS's password is the program's own, its ConfigMap the chart's.
+        ...(group[0].part === "nats" ? refreshAndUpdate(evidence) : []),
+        ...putBack(evidence, group[0].part),
+      ].filter(isFirst),
+      explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
+    }),
   );
 
 /** Whether a part's pods come from a chart; the others are the program's own resources. */
@@ -126,10 +137,11 @@ export const memory: DiagnosisRule = (evidence, explained) =>
         .filter((pod) => pod.containers.some(({ ended }) => ended?.reason === "OOMKilled"))
         .map((pod) => ({ part, facts, pod })),
     ),
-  ).map((group) =>
-    finding("memory", `${group[0].pod.owner} needs more memory than its limit`, {
-      severity: group.some(({ pod }) => !pod.ready) ? "cause" : "note",
-      symptoms: group.some(({ pod }) => !pod.ready) ? symptomsOf(group[0].part) : [],
+  ).map((group) => {
+    const isDown = group.some(({ pod, facts }) => !pod.ready && !isOver(pod, facts));
+    return finding("memory", `${group[0].pod.owner} needs more memory than its limit`, {
+      severity: isDown ? "cause" : "note",
+      symptoms: isDown ? symptomsOf(group[0].part) : [],
       evidence: group.map(({ pod }) => {
         const each = pod.containers.find(({ ended }) => ended?.reason === "OOMKilled");
         return `pod ${named(pod)}, container ${each?.name}: OOMKilled, ${plural(each?.restarts ?? 0, "restart")}`;
@@ -140,8 +152,8 @@ export const memory: DiagnosisRule = (evidence, explained) =>
           : memoryRemedy(evidence, group[0])),
       ],
       explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
-    }),
-  );
+    });
+  });
 
 /** Settings of the memory limits of NoETL's containers, by Deployment; those that this program has. */
 const MEMORY_SETTINGS: Readonly<Record<string, string>> = Object.fromEntries(
@@ -251,6 +263,22 @@ function probeWords(group: readonly Troubled[]): string[] {
   );
 }
 
+/** Where a pod's trouble is told: in its log, or, of one that has never started, among its events alone. */
+function whereItIsSaid({ kubectl }: Evidence, pod: PodFacts, crashing: boolean): Step[] {
+  const started = pod.containers.some(
+    ({ log, ended, since }) => log.length > 0 || ended !== undefined || since !== undefined,
+  );
+  if (!started && waitingFor(pod, MAKING_REASONS) !== undefined) {
+    return [
+      say(
+        "It has not started, so that it has no log; its events tell what it waits for, such as a volume or a network:",
+      ),
+    ];
+  }
+  const which = crashing ? " --previous" : "";
+  return [say("Its log says why:"), run(`${kubectl} -n ${pod.namespace} logs ${pod.name} --all-containers${which}`)];
+}
+
 function unexplained(evidence: Evidence, group: readonly [Troubled, ...Troubled[]]): Finding {
   // The one that crashes tells most.
   const first = group.find(({ pod }) => crashes(pod, evidence.now)) ?? group[0];
@@ -269,13 +297,7 @@ function unexplained(evidence: Evidence, group: readonly [Troubled, ...Troubled[
           .filter((warning) => failedProbes([warning], first.pod.name).length === 0)
           .slice(0, 2),
       ],
-      remedy: [
-        say("Its log says why:"),
-        run(
-          `${evidence.kubectl} -n ${first.pod.namespace} logs ${first.pod.name} --all-containers${crashing ? " --previous" : ""}`,
-        ),
-        describe(evidence, first.pod),
-      ],
+      remedy: [...whereItIsSaid(evidence, first.pod, crashing), describe(evidence, first.pod)],
       explains: group.flatMap(({ pod, part }) => explainsPod(pod, part)),
     },
   );

@@ -19,7 +19,7 @@ export const places = ({ namespaces }: Evidence): Place[] =>
     found?.ok ? [{ part, facts: found.value }] : [],
   );
 
-export const named = (pod: PodFacts): string => `${pod.namespace}/${pod.name}`;
+export const named = (pod: Pick<PodFacts, "namespace" | "name">): string => `${pod.namespace}/${pod.name}`;
 
 /** NoETL's pods of one workload. */
 export const podsOf = ({ namespaces: { noetl } }: Evidence, owner: string): readonly PodFacts[] =>
@@ -88,8 +88,13 @@ export const reachedThrough = (part: Part, workload: string): string[] => {
 /** What a browser sees while the gateway has no pod: whatever stands in front of it answers in its place. */
 export const symptomsOf = (part: Part): Finding["symptoms"] => (part === "gateway" ? ["cors"] : []);
 
-export const describe = ({ kubectl }: Evidence, pod: PodFacts): Step =>
+export const describe = ({ kubectl }: Evidence, pod: Pick<PodFacts, "namespace" | "name">): Step =>
   run(`${kubectl} -n ${pod.namespace} describe pod ${pod.name}`);
+
+/** Whether a pod has ended and nobody waits for it: of a Job that has come to its end, by this attempt or by another. */
+export const isOver = ({ phase, owner }: PodFacts, { workloads }: NamespaceFacts): boolean =>
+  phase === "Succeeded" ||
+  (phase === "Failed" && workloads.some((job) => job.kind === "Job" && job.name === owner && job.ready >= job.wanted));
 
 /** Pods that are not as they should be, or crash again and again, and that nothing has explained yet. */
 export function troubled(
@@ -98,7 +103,7 @@ export function troubled(
 ): { part: Part; facts: NamespaceFacts; pod: PodFacts }[] {
   return places(evidence).flatMap(({ part, facts }) =>
     facts.pods
-      .filter((pod) => (!pod.ready || crashes(pod, evidence.now)) && pod.phase !== "Succeeded")
+      .filter((pod) => (!pod.ready || crashes(pod, evidence.now)) && !isOver(pod, facts))
       .filter((pod) => !explained.has(keyOf("pod", pod)))
       .map((pod) => ({ part, facts, pod })),
   );

@@ -53,6 +53,17 @@ const saying = (base: PodFacts, ...log: string[]): PodFacts => ({
   ...base,
   containers: [container({ log: lines(log) })],
 });
+/** A Job whose first pod failed, and whose second did not. */
+const SECOND_ATTEMPT = inPart("postgres", {
+  workloads: [workload("postgres-schema", 1, { kind: "Job", namespace: "postgres" })],
+  pods: [
+    crashing("postgres-schema-x", "postgres-schema", ["password authentication failed"], {
+      phase: "Failed",
+      containers: [container({ ready: false, ended: { reason: "OOMKilled", exitCode: 137, message: "" } })],
+    }),
+    pod("postgres-schema-y", "postgres-schema", { phase: "Succeeded", ready: false }),
+  ],
+});
 /** A ready pod that said this so many seconds ago. */
 const saidAgo = (base: PodFacts, secondsAgo: number, ...log: string[]): PodFacts => ({
   ...base,
@@ -69,6 +80,30 @@ const unready = (base: PodFacts, changes: Partial<PodFacts> = {}): PodFacts => (
 });
 const waiting = (base: PodFacts, reason: string, message = ""): PodFacts =>
   unready(base, { phase: "Pending", containers: [container({ ready: false, waiting: { reason, message } })] });
+
+/** A worker whose container is still being made, with what its kubelet says. */
+const mounting = (words: string): Evidence =>
+  inPart("noetl", { pods: [SERVER, waiting(WORKER, "ContainerCreating")], warnings: [`Pod/noetl-worker-1: ${words}`] });
+
+const EVICTED = {
+  namespace: "noetl",
+  name: "noetl-worker-gone",
+  owner: "noetl-worker",
+  why: "Evicted: The node was low on resource: memory.",
+  at: NOW - 3_600_000,
+};
+const ENDING = {
+  namespace: "nats",
+  name: "nats-0",
+  owner: "nats",
+  overdueSeconds: 400,
+  node: "node-1",
+  finalizers: [],
+};
+const SET_LACKS = { workloads: [workload("nats", 0, { kind: "StatefulSet", namespace: "nats" })] };
+/** As a cluster shows a pod whose node has gone: its kubelet's last words are that all is well. */
+const LOST_NATS = pod("nats-0", "nats", { namespace: "nats", ready: false, node: "node-1" });
+const ON_LOST_NODE = { ...SET_LACKS, pods: [LOST_NATS], warnings: ["Pod/nats-0: NodeNotReady: Node is not ready"] };
 
 const release = (changes: Partial<ReleaseFacts>): Partial<NamespaceFacts> => ({
   releases: [
@@ -649,6 +684,20 @@ const CASES: readonly Case[] = [
     but: "an image that is not there",
     misses: noetl(SERVER, waiting(WORKER, "ImagePullBackOff")),
   },
+  {
+    id: "container-config",
+    yields: mounting('FailedMount: MountVolume.SetUp failed for volume "config" : configmap "noetl-config" not found'),
+    says: 'configmap "noetl-config" not found',
+    but: "a volume that another node still has",
+    misses: mounting('FailedAttachVolume: Multi-Attach error for volume "pvc-1"'),
+  },
+  {
+    id: "not-ready",
+    yields: mounting('FailedAttachVolume: Multi-Attach error for volume "pvc-1"'),
+    says: 'Multi-Attach error for volume "pvc-1"\nIt has not started, so that it has no log; its events tell',
+    but: "a pod that has begun to be made",
+    misses: noetl(SERVER, { ...waiting(WORKER, "ContainerCreating"), ageSeconds: 20 }),
+  },
   ...(
     [
       [`pods "x" is forbidden: exceeded quota: small, requested: pods=1`, "describe resourcequota small"],
@@ -695,6 +744,43 @@ const CASES: readonly Case[] = [
       workloads: [workload("nats", 1, { kind: "StatefulSet", namespace: "nats", wanted: 2 })],
       warnings: ["StatefulSet/nats: FailedCreate: create Pod nats-1 failed: exceeded quota: small"],
     }),
+  },
+  {
+    id: "evicted",
+    severity: "note",
+    yields: inPart("noetl", { evicted: [EVICTED, { ...EVICTED, name: "noetl-worker-old", at: NOW - 2 * DAY }] }),
+    says: "The cluster has ended 1 pod of noetl-worker, and lists them still\npod noetl/noetl-worker-gone at",
+    but: "one of the day before yesterday",
+    misses: inPart("noetl", { evicted: [{ ...EVICTED, at: NOW - 2 * DAY }] }),
+  },
+  {
+    id: "node-lost",
+    yields: inPart("nats", ON_LOST_NODE, { nats: failed("pod-not-ready", "no pod of NATS is ready") }),
+    says: "kubectl --context kind-noetl describe nodes node-1\nAfter five minutes",
+    but: "a pod whose container is not ready, on a node that was away before",
+    misses: inPart("nats", { ...ON_LOST_NODE, pods: [unready(LOST_NATS)] }),
+  },
+  {
+    id: "pod-ending",
+    yields: inPart("nats", { ...SET_LACKS, pods: [], ending: [ENDING] }, { nats: failed("no-pod", "no pod") }),
+    says: "kubectl --context kind-noetl -n nats delete pod nats-0 --force --grace-period=0",
+    but: "one of a Deployment, which has made another",
+    misses: inPart("noetl", { ending: [{ ...ENDING, namespace: "noetl", owner: "noetl-worker" }] }),
+  },
+  {
+    id: "pod-ending",
+    yields: inPart("nats", { ...SET_LACKS, pods: [], ending: [{ ...ENDING, finalizers: ["example.com/hold"] }] }),
+    says: "finalizers example.com/hold\nWhoever has set the finalizer",
+    but: "a set that has all its pods",
+    misses: inPart("nats", { ending: [ENDING] }),
+  },
+  {
+    id: "pod-ending",
+    severity: "note",
+    yields: inPart("noetl", { ending: [{ ...ENDING, namespace: "noetl", owner: "noetl-worker" }] }),
+    says: "was deleted and does not end\n",
+    but: "a namespace without one",
+    misses: healthy(),
   },
   {
     id: "pods-missing",
@@ -797,9 +883,7 @@ const CASES: readonly Case[] = [
     }),
     says: "postgresPassword",
     but: "a Job that came to its end at the second attempt",
-    misses: inPart("postgres", {
-      workloads: [workload("postgres-schema", 1, { kind: "Job", namespace: "postgres" })],
-    }),
+    misses: SECOND_ATTEMPT,
   },
   ...PROXY_TROUBLES.map(([id, message, says]): Case => ({
     id,
@@ -1532,6 +1616,17 @@ describe("diagnosis", () => {
     });
     expect(long).toEqual([]);
   });
+});
+
+it("a Job that came to its end at the second attempt is no cause, whatever the first one ended of", () => {
+  expect(diagnose(SECOND_ATTEMPT)).toMatchObject({ healthy: true, findings: [{ id: "memory", severity: "note" }] });
+});
+
+it("a set whose pod cannot end explains that NATS is not there", () => {
+  const evidence = inPart("nats", { ...SET_LACKS, pods: [], ending: [ENDING] }, { nats: failed("no-pod", "no pod") });
+  expect(diagnose(evidence).findings.map(({ id }) => id)).toEqual(["pod-ending"]);
+  const lost = inPart("nats", ON_LOST_NODE, { nats: failed("pod-not-ready", "none is ready") });
+  expect(diagnose(lost).findings.map(({ id }) => id)).toEqual(["node-lost"]);
 });
 
 it("a Job in the database is named by what it does", () => {
