@@ -9,6 +9,7 @@ import type { Session } from "../nats/session";
 import { REPAIR_MARK } from "../rules/rule";
 import { OldestPending } from "./age";
 import { CertificateWatch } from "./certificate";
+import { floorsOf, passedOver, type Floors } from "./passed-over";
 import { brokenKey, brokenText, decide, type Heal, type Seen } from "./decide";
 import { type StateLog } from "./log";
 import { create, look } from "./look";
@@ -48,6 +49,8 @@ export class Guard {
   /** When the stream was created that was seen last; undefined before the first was seen. */
   private streamCreated: string | undefined;
   private streamGone = false;
+  /** How far the consumers had come that were seen last. */
+  private floors: Floors = {};
   private turnedAt = performance.now();
   private wake: (() => void) | undefined;
   private woken = false;
@@ -179,12 +182,13 @@ export class Guard {
   private async turn(session: Session): Promise<void> {
     const deadline = new Deadline(TURN_MILLISECONDS);
     try {
-      const seen = await look(session, this.settings.inputs, deadline);
-      this.take(seen, session);
+      this.take(await look(session, this.settings.inputs, deadline), session);
       const { heals } = this.last?.decision ?? { heals: [] };
       if (heals.length === 0) return;
       await this.heal(heals, session, deadline);
-      this.take(await look(session, this.settings.inputs, deadline), session);
+      const seen = await look(session, this.settings.inputs, deadline);
+      for (const words of passedOver(heals, seen, this.floors)) this.log.event("warn", words);
+      this.take(seen, session);
     } catch (error) {
       if (!(error instanceof ConnectError)) throw error;
       this.answers = false;
@@ -207,6 +211,7 @@ export class Guard {
     const decision = decide(inputs, seen, mode);
     this.last = { seen, decision, oldestPendingSeconds: this.oldest(seen) };
     this.countStream(seen);
+    this.floors = { ...this.floors, ...floorsOf(seen) };
     const { repairing, broken, heals, holds } = decision;
     if (repairing) {
       const text = `a repair of stream ${inputs.stream} is at work, or was interrupted: the guard leaves everything alone`;
@@ -265,10 +270,12 @@ export class Guard {
 
   /** Creates, in order, up to the first that NATS refuses. */
   private async heal(heals: readonly Heal[], session: Session, deadline: Deadline): Promise<void> {
-    for (const heal of heals) {
+    const ask = (heal: Heal): Promise<boolean> => create(session, heal, { id: this.settings.id, deadline });
+    const asked = session.clustered ? [] : allAtOnce(heals, ask);
+    for (const [index, heal] of heals.entries()) {
       const { kind, name } = heal.creates;
       try {
-        const isOurs = await create(session, heal, { id: this.settings.id, deadline });
+        const isOurs = await (asked[index]?.() ?? ask(heal));
         if (isOurs) this.counts.heals[kind]++;
         const words = isOurs
           ? `created ${kind} ${name}, which was missing`
@@ -288,6 +295,24 @@ export class Guard {
       }
     }
   }
+}
+
+/**
+ * Asks for all of them in one packet: what is published between the creation of a stream and that of its consumer reaches no worker. A
+ * server on its own takes one request after the other.
+ *
+ * @returns the answers. One that was refused because what it needs was not there yet is asked for again when its answer is taken.
+ */
+function allAtOnce(heals: readonly Heal[], ask: (heal: Heal) => Promise<boolean>): (() => Promise<boolean>)[] {
+  return heals.map((heal, index) => {
+    const first = ask(heal);
+    first.catch(() => undefined); // whoever takes the answer tells
+    return () =>
+      first.catch((error: unknown) => {
+        if (index > 0 && error instanceof ConnectError && error.problem === "refused-request") return ask(heal);
+        throw error;
+      });
+  });
 }
 
 /** Whether the connection was given up because its server answered no ping. */

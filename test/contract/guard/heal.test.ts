@@ -56,3 +56,62 @@ describe("a creation of the guard", () => {
     },
   );
 });
+
+describe("creations of the guard", () => {
+  /** What is asked for, and when, of a server that creates the consumer only where the stream is there. */
+  async function asked(clustered: boolean, streamLate = false) {
+    const requests: string[] = [];
+    const there = new Set<string>();
+    const lines: string[] = [];
+    const guard = new Guard(
+      { id: "guard-a" } as GuardSettings,
+      new StateLog((line) => lines.push((JSON.parse(line) as { message: string }).message)),
+    );
+    const session = {
+      clustered,
+      change: async ({ subject }: { subject: string }) => {
+        requests.push(subject);
+        if (subject === "stream" && !streamLate) there.add(subject);
+        if (subject === "consumer" && !there.has("stream"))
+          throw new ConnectError("refused-request", "stream not found");
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        there.add(subject);
+        requests.push(`${subject} is there`);
+      },
+    } as unknown as Session;
+    const heals = (["stream", "consumer"] as const).map((kind): Heal => ({
+      does: "",
+      subject: kind,
+      body: { config: {} },
+      creates: { kind, name: kind },
+    }));
+    const work = guard as unknown as { heal(heals: Heal[], session: Session, deadline: Deadline): Promise<void> };
+    await work.heal(heals, session, new Deadline(1_000));
+    return { requests, lines, refused: guard.counts.refused };
+  }
+  const made = ["created stream stream, which was missing", "created consumer consumer, which was missing"];
+
+  it("are asked for at once of a server on its own, so that nothing is published in between", async () => {
+    expect(await asked(false)).toEqual({
+      requests: ["stream", "consumer", "stream is there", "consumer is there"],
+      lines: made,
+      refused: 0,
+    });
+  });
+
+  it("are asked for again where what they need was not there yet", async () => {
+    expect(await asked(false, true)).toEqual({
+      requests: ["stream", "consumer", "stream is there", "consumer", "consumer is there"],
+      lines: made,
+      refused: 0,
+    });
+  });
+
+  it("are asked for one after the other of a cluster, which needs its time for each", async () => {
+    expect(await asked(true, true)).toEqual({
+      requests: ["stream", "stream is there", "consumer", "consumer is there"],
+      lines: made,
+      refused: 0,
+    });
+  });
+});

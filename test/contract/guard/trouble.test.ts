@@ -120,6 +120,32 @@ describe("a stream of that name that lacks the subject", () => {
   });
 });
 
+describe("a consumer that is removed while commands wait", () => {
+  it("is made again, and how many it passes over is said", async () => {
+    const nats = await server();
+    const running = await guard(nats.address);
+    await running.reaches("noetl_contract_holds", 1);
+    await withManager(
+      nats,
+      async (manager, connection) => {
+        const jetstream = connection.jetstream();
+        for (let count = 0; count < 4; count++) await jetstream.publish(STREAM.subject);
+        const consumer = await jetstream.consumers.get(STREAM.name, CONSUMER.name);
+        await (await consumer.next({ expires: 5_000 }))?.ackAck();
+        // The guard knows how far the consumer had come.
+        await manager.streams.update(STREAM.name, { description: "seen" });
+        await running.reaches('noetl_contract_lag{consumer="noetl_worker_pool"}', 3);
+        await manager.consumers.delete(STREAM.name, CONSUMER.name);
+      },
+      operator,
+    );
+    await running.says(
+      "consumer noetl_worker_pool begins after message 4: up to 3 commands before it may reach no worker; " +
+        "npm run doctor names the executions that wait for one, and its --repair announces them again",
+    );
+  });
+});
+
 describe("a repair", () => {
   it("that the guard has not seen at work is no loss of the stream", async () => {
     const nats = await server(`${guardConfig()}\nno_auth_user: operator`);
