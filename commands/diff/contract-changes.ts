@@ -160,7 +160,10 @@ const TERMS: readonly Term[] = [
     value: ({ worker }) => String(worker.maxAckPending),
     consequence: ({ old, now, broken }) => {
       const what = `consumer ${now.consumer}`;
-      if (!isEnsured(now)) return `${sentence(whyOf("consumer-max-ack-pending"))}.`;
+      if (!isEnsured(now)) {
+        const edit = `nats consumer edit ${now.stream} ${now.consumer} --max-pending=${now.worker.maxAckPending} -f`;
+        return `${sentence(whyOf("consumer-max-ack-pending"))}. It stays where it is edited before the update: ${edit}.`;
+      }
       return old.stream === now.stream && old.consumer === now.consumer
         ? ensured(broken.get("consumer-max-ack-pending"), what, now)
         : `The update creates ${what} with it.`;

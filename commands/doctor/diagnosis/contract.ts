@@ -8,9 +8,10 @@ import { finding, KEY_OF_REPAIR, run, say, type DiagnosisRule, type Finding, typ
 import { HEADLINES, SPECIALS, type Special } from "./headlines";
 import { streamHistory } from "./history";
 import { crashes, crashWords, hits, lastHit, meaningOf, type LogMeaning } from "./logs";
-import { contractCommands, subjectTakenRemedy } from "./reasons";
+import { contractCommands, natsCommand, subjectTakenRemedy } from "./reasons";
 import { consumersOf, explainsPod, grouped, keyOfWords, podsOf } from "./trouble";
 import { isOurs, setAndUpdate, writeUsers } from "./update";
+import { quoted } from "../text";
 
 const SERVER = LOCATIONS.noetl.serverDeployment;
 const WORKER = LOCATIONS.noetl.workerDeployment;
@@ -289,6 +290,18 @@ export const pastSymptoms: DiagnosisRule = (evidence, explained) => {
   });
 };
 
+/** A worker that starts deletes a consumer that has not its own number, and what waits is lost: the consumer gets the number first. */
+const moreInFlight = (evidence: Evidence, consumers: readonly ConsumerFacts[], most: number): Step[] => [
+  say(
+    "More workers, or more in flight; a worker that hangs is seen by redelivered messages. First at the consumer, which a worker that starts with " +
+      "another number makes anew without what waits:",
+  ),
+  ...consumers.map(({ name }) =>
+    run(`${natsCommand(evidence)} consumer edit ${quoted(evidence.stream)} ${quoted(name)} --max-pending=${most} -f`),
+  ),
+  ...setAndUpdate(evidence, { workerMaxAckPending: String(most) }),
+];
+
 /** What the consumers' numbers say about the workers. */
 export const workers: DiagnosisRule = (evidence, explained) => {
   const { nats } = evidence;
@@ -325,10 +338,7 @@ export const workers: DiagnosisRule = (evidence, explained) => {
           finding("workers-full", "The workers have as many commands in flight as they may: others wait", {
             severity: "note",
             evidence: full.map(numbers),
-            remedy: [
-              say("More workers, or more in flight; a worker that hangs is seen by redelivered messages."),
-              ...setAndUpdate(evidence, { workerMaxAckPending: String(first.maxAckPending * 2) }),
-            ],
+            remedy: moreInFlight(evidence, full, first.maxAckPending * 2),
           }),
         ]
       : []),

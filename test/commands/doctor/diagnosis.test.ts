@@ -1122,7 +1122,7 @@ const CASES: readonly Case[] = [
     id: "workers-full",
     severity: "note",
     yields: consumerSays({ ackPending: 64 }),
-    says: "workerMaxAckPending 128",
+    says: "consumer edit NOETL_COMMANDS noetl_worker_pool --max-pending=128 -f\npulumi config set workerMaxAckPending 128",
     but: "one command less in flight",
     misses: consumerSays({ ackPending: 63 }),
   },

@@ -112,6 +112,11 @@ it(
 
     expect(told).toEqual([
       expect.stringMatching(/^pulumi config set corsAllowedOrigins \S+,https:\/\/app\.example\.com --stack doctor$/),
+      expect.stringMatching(
+        new RegExp(
+          `consumer edit ${STREAM.name} ${CONSUMER.name} --max-pending=${WORKER_TUNING.maxAckPending * 2} -f$`,
+        ),
+      ),
       `pulumi config set workerMaxAckPending ${WORKER_TUNING.maxAckPending * 2} --stack ${STACK}`,
       expect.stringMatching(/^pulumi config set serverMemoryLimit \d+Mi --stack doctor$/),
       `pulumi config set natsStream ${STREAM.name} --stack ${STACK}`,
