@@ -95,13 +95,41 @@ export async function digestOf({ registry, repository, tag }: ImagePlace, deadli
   return found;
 }
 
-/** Settings that name images, with their values in a stack. */
-export function imagesOf(config: Readonly<Record<string, unknown>>): Partial<Record<SettingKey, string>> {
+type Raw = Readonly<Record<string, unknown>>;
+
+/** What a stack sets, else the default, as text. */
+function textOf(config: Raw, key: SettingKey): string {
+  const value = config[`${PROJECT}:${key}`];
+  return String(value === undefined || value === "" ? SETTINGS[key].default : value);
+}
+
+/** Whether a stack has all of these parts. */
+const has =
+  (...parts: SettingKey[]) =>
+  (config: Raw): boolean =>
+    parts.every((key) => textOf(config, key) === "true");
+
+/**
+ * Images of parts that a stack may lack, by whether it has them: elsewhere the command would have no effect, or the next preview would be
+ * refused for it.
+ */
+const DEPLOYED: Partial<Record<SettingKey, (config: Raw) => boolean>> = {
+  noetlImage: has("deployNoetl"),
+  contractGuardImage: (config) => has("deployNoetl")(config) && textOf(config, "contractGuard") !== "off",
+  gatewayImage: has("deployGateway"),
+  postgresImage: has("deployNoetl", "deployPostgres"),
+  cloudSqlProxyImage: has("deployNoetl", "useCloudSql"),
+  pgbouncerImage: has("deployNoetl", "useCloudSql"),
+};
+
+/** Settings that name the images of a stack, with their values there. */
+export function imagesOf(config: Raw): Partial<Record<SettingKey, string>> {
   const keys = (Object.keys(SETTINGS) as SettingKey[]).filter((key) => key.endsWith("Image"));
   return Object.fromEntries(
     keys.flatMap((key) => {
       const value = config[`${PROJECT}:${key}`] ?? SETTINGS[key].default;
-      return typeof value === "string" && value !== "" ? [[key, value] as const] : [];
+      const isDeployed = DEPLOYED[key]?.(config) ?? true;
+      return isDeployed && typeof value === "string" && value !== "" ? [[key, value] as const] : [];
     }),
   );
 }

@@ -1,15 +1,27 @@
 import * as crypto from "node:crypto";
 import * as http from "node:http";
 import type { AddressInfo } from "node:net";
+import { parse } from "yaml";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { lineOfImage } from "../../contract/lines";
 import { splitImage } from "../../components/shared";
+import { idleWarnings } from "../../config/idle";
+import { isChanged, parseSettings } from "../../config/parse";
 import { SETTINGS } from "../../config/schema";
+import { PROJECT } from "../../contract/project";
+import { ONTO_EXISTING } from "../support/gke/configurations";
+import { readProject } from "../support/markdown";
 import { digestOf, imagesOf, placeOf, raised } from "../../scripts/images";
 
 const MANIFEST = JSON.stringify({ schemaVersion: 2, mediaType: "application/vnd.oci.image.index.v1+json" });
 const DIGEST = `sha256:${crypto.createHash("sha256").update(MANIFEST).digest("hex")}`;
 const TOKEN = "anonymous-token";
+
+/** What a stack's file sets, by the key without the project's name. */
+function stackFile(stack: string): Record<string, string> {
+  const { config } = parse(readProject(`Pulumi.${stack}.yaml`)) as { config: Record<string, string> };
+  return Object.fromEntries(Object.entries(config).map(([key, value]) => [key.replace(`${PROJECT}:`, ""), value]));
+}
 
 /** A registry: `open` asks nobody, `token` for an anonymous token, `lying` says another digest, `login` a password, `silent` nothing. */
 let host: string;
@@ -111,14 +123,35 @@ describe("the commands", () => {
     ]);
   });
 
-  it("are about every setting that names an image, by the stack's value or the default", () => {
+  it("are about the images of the stack, by its own value or the default", () => {
     const images = imagesOf({ "noetl-nats:noetlImage": "localhost/noetl:v3" });
     expect(images).toMatchObject({ noetlImage: "localhost/noetl:v3", postgresImage: SETTINGS.postgresImage.default });
-    expect(Object.keys(images).sort()).toEqual(
-      Object.keys(SETTINGS)
-        .filter((key) => /Image$/.test(key))
-        .sort(),
-    );
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ["Pulumi.kind.yaml", stackFile("kind")],
+    ["Pulumi.kind.yaml with the gateway", { ...stackFile("kind"), deployGateway: "true" }],
+    ["Pulumi.gke.yaml", stackFile("gke")],
+    [
+      "Pulumi.gke.yaml without the gateway",
+      { ...stackFile("gke"), deployGateway: "false", exposure: "internal", gatewayHost: "", dnsZone: "" },
+    ],
+    ["a stack on GKE with its database in the cluster", ONTO_EXISTING],
+    ["NATS alone", { deployNoetl: "false", deployPostgres: "false" }],
+    ["a stack without the guard", { contractGuard: "off" }],
+  ])("are taken by the next preview without a word, and no other one would be: %s", (_, raw) => {
+    const config = Object.fromEntries(Object.entries(raw).map(([key, value]) => [`${PROJECT}:${key}`, value]));
+    const refused = (key: string): boolean => {
+      const set = { ...raw, [key]: `localhost/acme/noetl:v2.8.9@${DIGEST}` };
+      try {
+        return idleWarnings(parseSettings(set), (each) => isChanged(each, set)).some((each) => each.includes(key));
+      } catch (error) {
+        expect((error as Error).message).toContain(key);
+        return true;
+      }
+    };
+    const keys = Object.keys(SETTINGS).filter((key) => /Image$/.test(key));
+    expect(Object.keys(imagesOf(config)).sort()).toEqual(keys.filter((key) => !refused(key)).sort());
   });
 
   it("set what settings and charts take: tag and digest, whose line of NoETL is known", () => {
