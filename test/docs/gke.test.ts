@@ -81,3 +81,14 @@ describe("the steps of docs/gke.md", () => {
     },
   );
 });
+
+it("the reader of docs/ci.md may read Secrets wherever the shipped stack has them or Helm's releases, and nowhere else", async () => {
+  const [, list = ""] = /^for NAMESPACE in (.*); do/m.exec(read("docs", "ci.md")) ?? [];
+  const { declared } = await run(stackFile("gke"), FACTS);
+  const namespaces = declared.flatMap(({ type, inputs }) => {
+    const { metadata, namespace } = inputs as { metadata?: { namespace?: string }; namespace?: string };
+    if (type === "kubernetes:core/v1:Secret") return [metadata?.namespace];
+    return type === "kubernetes:helm.sh/v3:Release" ? [namespace] : [];
+  });
+  expect(list.split(" ").sort()).toEqual([...new Set(namespaces)].sort());
+});
