@@ -35,7 +35,7 @@ export const EXIT = {
   declined: {
     code: 4,
     verify: "not used",
-    doctor: "--repair was declined at its question, or had nobody to ask; nothing was changed",
+    doctor: "--repair was declined at a question, or had nobody to ask; what that question was about was not done",
     diff: "not used",
     embedded: "not used",
     kind: "not used",
