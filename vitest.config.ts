@@ -42,6 +42,7 @@ const NEEDS = {
     // In the place of a module it has another one, which the tests of `unit`, that share theirs, would get, too.
     "test/commands/doctor/answers.test.ts",
     "test/components/refused.test.ts",
+    "test/docs/programs.test.ts",
     "test/contract/guard/alerts.test.ts",
     "test/commands/kind/**/*.test.ts",
     "test/commands/shared/arguments.test.ts",
@@ -95,6 +96,7 @@ const NEEDS = {
     "test/contract/nats/roles.test.ts",
     "test/docs/connecting.test.ts",
     "test/docs/declared.test.ts",
+    "test/docs/tls.test.ts",
   ],
   cluster: [
     "test/charts/**/*.test.ts",
