@@ -35,4 +35,24 @@ describe("docs/architecture.md", () => {
     expect(rows("Where is it?").some((cells) => cells[2] === `\`${file}\``)).toBe(true);
     expect(fs.readFileSync(path.join(projectRoot(), file), "utf8")).toMatch(what);
   });
+
+  it("says what each folder may import as `npm run lint` has it", async () => {
+    const rule = path.join(projectRoot(), "scripts", "import-directions.mjs");
+    const { FLOORS: floors } = (await import(rule)) as {
+      FLOORS: Readonly<Record<string, { readonly may: readonly string[] }>>;
+    };
+    const above: string[] = [];
+    for (const [, first = "", , may = ""] of rows("The folders")) {
+      const names = [...first.matchAll(/`([^`]+?)\/?`/g)].map(([, name = ""]) => name);
+      const allowed = may === "all of the above" ? above.filter((name) => !HOLDS_NO_CODE.includes(name)) : list(may);
+      // index.ts is one line that leads to program.ts; tests may import everything.
+      for (const name of names.filter((each) => each in floors && each !== "index.ts"))
+        expect([...(floors[name]?.may ?? [])].sort(), name).toEqual([...allowed].sort());
+      above.push(...names);
+    }
+  });
 });
+
+const HOLDS_NO_CODE = ["charts", "kind"];
+/** A cell's list; nothing where it says so, says nothing, or names what is no folder. */
+const list = (cell: string): string[] => (/^(nothing|the package|)$/.test(cell) ? [] : cell.split(", "));

@@ -14,6 +14,8 @@ const NAMES = new Set(FILES.map((file) => path.basename(file)));
 const { scripts } = JSON.parse(readProject("package.json")) as { scripts: Record<string, string> };
 const PROJECTS = [...readProject("vitest.config.ts").matchAll(/name: "(\w+)"/g)].map(([, name]) => name);
 
+const OUTPUTS = [...readProject("config/outputs.ts").matchAll(/^  readonly (\w+)\??:/gm)].map(([, name]) => name);
+
 const isThere = (...place: string[]): boolean => fs.existsSync(path.join(projectRoot(), ...place));
 
 /** Words that look like a file or a folder of the project: with the name of a folder of ours, or with an ending of sources. */
@@ -67,6 +69,11 @@ describe.each(PAGES)("%s", (page) => {
     for (const [name] of text.matchAll(/\bdocs\/[\w/.-]+\.md\b/g)) expect(isThere(name), name).toBe(true);
     for (const [, key = ""] of text.matchAll(/pulumi config (?:set|rm|get) (?:--[a-z]+ )*'?([a-z]\w*)/g))
       expect(SETTINGS, key).toHaveProperty(key);
+  });
+
+  it("names outputs that stacks have", () => {
+    for (const [, one, other] of text.matchAll(/\bpulumi stack output (\w+)|\bstack's outputs? `(\w+)`/g))
+      expect(OUTPUTS).toContain(one ?? other);
   });
 
   it("has no name of the code in its prose but settings, and fields that it explains", () => {
