@@ -100,4 +100,35 @@ describe("with the real engine", () => {
       await engine.close();
     }
   });
+
+  it("a preview, and a refresh as one, take no lock and write nothing to the state, which the reader of docs/ci.md may not", async () => {
+    const engine = await openEngine({ dir, tools: await ensureTools(["helm", "pulumi"]) });
+    const stackName = `read-${process.pid}`;
+    const program = inlineProgram(() => Promise.resolve({ id: new random.RandomId("id", { byteLength: 4 }).hex }));
+    const stack = await LocalWorkspace.createOrSelectStack(
+      { stackName, projectName: "plan", program },
+      { ...engine.options, workDir: dir },
+    );
+    const state = (engine.options.envVars?.PULUMI_BACKEND_URL ?? "").replace("file://", "");
+    const written = (): string[] =>
+      fs.readdirSync(state, { recursive: true, encoding: "utf8" }).map((name) => {
+        const { mtimeNs, size } = fs.statSync(path.join(state, name), { bigint: true });
+        return `${name} ${mtimeNs} ${size}`;
+      });
+    try {
+      await stack.up();
+      // Somebody else's update, by which whoever wants the lock fails.
+      const locks = path.join(state, ".pulumi", "locks", "organization", "plan", stackName);
+      fs.mkdirSync(locks, { recursive: true });
+      fs.writeFileSync(path.join(locks, "somebody.json"), '{"pid":1,"username":"a","hostname":"b"}');
+      const before = written();
+      expect(before.length).toBeGreaterThan(5);
+      await stack.preview({ plan: path.join(dir, "plan.json"), refresh: true });
+      await stack.previewRefresh();
+      expect(written()).toEqual(before);
+      await expect(stack.up()).rejects.toThrow(/currently locked/);
+    } finally {
+      await engine.close();
+    }
+  });
 });
