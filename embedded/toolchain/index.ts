@@ -152,13 +152,15 @@ export const slowness = ({ estimated, seconds }: { estimated: number; seconds: n
 function offer(name: ToolName, file: string): string {
   if ((name !== "helm" && name !== "pulumi" && name !== "nats") || !file.startsWith(cacheDir())) return file;
   const link = builtBinary(name);
-  if (linkedTo(link) === file) return file;
+  // The folder of the links may be on PATH, so that one of them was found: it must not lead to itself.
+  const program = fs.realpathSync(file);
+  if (linkedTo(link) === program) return program;
   fs.mkdirSync(path.dirname(link), { recursive: true });
   const unfinished = `${link}.${process.pid}`;
   fs.rmSync(unfinished, { force: true });
-  fs.symlinkSync(file, unfinished);
+  fs.symlinkSync(program, unfinished);
   fs.renameSync(unfinished, link);
-  return file;
+  return program;
 }
 
 function linkedTo(link: string): string | undefined {

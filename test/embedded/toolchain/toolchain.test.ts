@@ -63,6 +63,18 @@ describe("a tool", () => {
     expect(await ensure()).toBe(own);
   });
 
+  it("that the commands find in the cache is still found where the folder of these links is on PATH", async () => {
+    const helm = cachedPath(TOOLS.helm);
+    fs.mkdirSync(path.dirname(helm), { recursive: true });
+    fs.writeFileSync(helm, `#!/bin/sh\necho 'v${TOOLS.helm.version.replace(/^v/, "")}+g1'\n`, { mode: 0o755 });
+    const links = path.join(dir, "cache", "bin");
+    vi.stubEnv("PATH", [links, process.env.PATH].join(path.delimiter));
+    for (const time of ["first", "second"]) {
+      expect(await ensureTools(["helm"], (line) => log.push(line)), time).toEqual({ helm });
+      expect(fs.readlinkSync(path.join(links, "helm"))).toBe(helm);
+    }
+  });
+
   it.each([
     ["too old", printsVersion("3.4.23")],
     ["of the next major version", printsVersion("4.0.0")],
