@@ -5,7 +5,8 @@ const UP = `usage: npm run up:embedded [-- --refresh] [-c key=value ...]
 Starts the embedded cluster where none runs, and brings the stack up in it.
 
 --refresh       look first at what is really there
--c key=value    set a setting of the stack (docs/configuration.md)
+-c key=value    set a setting of the stack (docs/configuration.md);
+                -c key= unsets it
 --help          this text`;
 
 const DOWN = `usage: npm run down:embedded

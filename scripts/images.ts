@@ -126,11 +126,7 @@ const DEPLOYED: Partial<Record<SettingKey, (config: Raw) => boolean>> = {
 export function imagesOf(config: Raw): Partial<Record<SettingKey, string>> {
   const keys = (Object.keys(SETTINGS) as SettingKey[]).filter((key) => key.endsWith("Image"));
   return Object.fromEntries(
-    keys.flatMap((key) => {
-      const value = config[`${PROJECT}:${key}`] ?? SETTINGS[key].default;
-      const isDeployed = DEPLOYED[key]?.(config) ?? true;
-      return isDeployed && typeof value === "string" && value !== "" ? [[key, value] as const] : [];
-    }),
+    keys.filter((key) => DEPLOYED[key]?.(config) ?? true).map((key) => [key, textOf(config, key)] as const),
   );
 }
 

@@ -124,8 +124,17 @@ describe("the commands", () => {
   });
 
   it("are about the images of the stack, by its own value or the default", () => {
-    const images = imagesOf({ "noetl-nats:noetlImage": "localhost/noetl:v3" });
-    expect(images).toMatchObject({ noetlImage: "localhost/noetl:v3", postgresImage: SETTINGS.postgresImage.default });
+    // What is empty is unset, and the file may hold true as a word or as a text.
+    const own = { noetlImage: "localhost/noetl:v3", postgresImage: "", deployPostgres: "", deployGateway: true };
+    const images = imagesOf(
+      Object.fromEntries(Object.entries(own).map(([key, value]) => [`${PROJECT}:${key}`, value])),
+    );
+    expect(images).toEqual({
+      noetlImage: "localhost/noetl:v3",
+      contractGuardImage: SETTINGS.contractGuardImage.default,
+      postgresImage: SETTINGS.postgresImage.default,
+      gatewayImage: SETTINGS.gatewayImage.default,
+    });
   });
 
   it.each<[string, Record<string, string>]>([
