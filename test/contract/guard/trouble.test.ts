@@ -67,6 +67,26 @@ describe("a server that is gone without a word", () => {
   });
 });
 
+it("the guard looks again after 15 s where NATS tells it of nothing", { timeout: 120_000 }, async () => {
+  const running = await guard((await server()).address);
+  await running.reaches("noetl_contract_holds", 1);
+  const looks = async (): Promise<number> => (await running.metric("noetl_contract_looks_total")) ?? 0;
+  const next = async (): Promise<number> => {
+    const before = await looks();
+    await until("another look", async () => ((await looks()) > before ? true : undefined));
+    return performance.now();
+  };
+  // What it has made itself is told, too, so that the first looks come at once.
+  for (let last = await next(); ;) {
+    const now = await next();
+    if (now - last > 5_000) {
+      expect(now - last).toBeLessThan(25_000);
+      return;
+    }
+    last = now;
+  }
+});
+
 describe("what the guard asks", () => {
   const contracts: readonly [string, ContractArguments][] = [
     ["three replicas", { ...CONTRACT, expect: { replicas: 3 } }],
