@@ -1,9 +1,10 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { parseSettings } from "../../config/parse";
 import { SETTINGS } from "../../config/schema";
-import { projectRoot } from "../../contract/project";
+import { PROJECT, projectRoot } from "../../contract/project";
 import { GENERATED_PARTS } from "../../scripts/generate";
 import { anchorsOf, codeIn, projectFiles, readProject, withoutBlocks } from "../support/markdown";
 
@@ -119,4 +120,18 @@ it("the settings with which docs/lines.md leaves NATS to playbooks are a stack t
   ]);
   const settings = parseSettings(Object.fromEntries(set) as Record<string, string>);
   expect(settings).toMatchObject({ deployNoetl: false, contractMode: "ensure", natsStreams: [{ name: "ORDERS" }] });
+});
+
+it("the stack's file of docs/declared.md has settings that can be run", () => {
+  const { config } = parse(/```yaml\n([^`]*)```/.exec(readProject("docs/declared.md"))?.[1] ?? "") as {
+    config: Record<string, unknown>;
+  };
+  const raw = Object.entries(config).map(([key, value]) => [
+    key.replace(`${PROJECT}:`, ""),
+    // As the engine hands over what is no text.
+    typeof value === "string" ? value : JSON.stringify(value),
+  ]);
+  const settings = parseSettings(Object.fromEntries(raw) as Record<string, string>);
+  expect(settings.natsStreams).toMatchObject([{ name: "ORDERS" }]);
+  expect(settings.natsObjectStores).toMatchObject([{ name: "invoices" }]);
 });
