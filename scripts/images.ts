@@ -99,8 +99,9 @@ type Raw = Readonly<Record<string, unknown>>;
 
 /** What a stack sets, else the default, as text. */
 function textOf(config: Raw, key: SettingKey): string {
-  const value = config[`${PROJECT}:${key}`];
-  return String(value === undefined || value === "" ? SETTINGS[key].default : value);
+  const own = config[`${PROJECT}:${key}`];
+  const value = own === undefined || own === "" ? SETTINGS[key].default : own;
+  return typeof value === "string" ? value : JSON.stringify(value);
 }
 
 /** Whether a stack has all of these parts. */

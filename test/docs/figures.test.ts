@@ -15,7 +15,7 @@ import { readProject } from "../support/markdown";
 
 const WORDS: Record<number, string> = { 3: "three", 10: "ten" };
 const inWords = (figure: number): string => WORDS[figure] ?? String(figure);
-const { requests, limits } = GUARD_RESOURCES;
+const { requests, limits } = GUARD_RESOURCES as Record<"requests" | "limits", Readonly<Record<string, string>>>;
 const YEAR = 365;
 
 it.each([
@@ -32,7 +32,7 @@ it.each([
   ["docs/doctor.md", `the ${RECENT_EXECUTIONS.toLocaleString("en-US")} executions that began last`],
   ["docs/embedded.md", `At most ${inWords(SILENCE_MS / 1000)} seconds are lost to hosts that do not answer`],
   ["docs/gke.md", `a release that is not ready within ${HELM_TIMEOUT_SECONDS.gke / 60} minutes`],
-  ["docs/guard.md", `${requests?.cpu} CPU and ${requests?.memory} memory, at most ${limits?.memory}`],
+  ["docs/guard.md", `${requests.cpu} CPU and ${requests.memory} memory, at most ${limits.memory}`],
   ["docs/guard.md", `on the same port ${GUARD_PORT}`],
   ["docs/guard.md", `\`workerFetchTimeoutSeconds\` (${shownDefault("workerFetchTimeoutSeconds")}) at most`],
   ["docs/security.md", `fewer than ${SHORTEST_PASSWORD} characters`],

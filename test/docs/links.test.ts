@@ -15,7 +15,7 @@ const NAMES = new Set(FILES.map((file) => path.basename(file)));
 const { scripts } = JSON.parse(readProject("package.json")) as { scripts: Record<string, string> };
 const PROJECTS = [...readProject("vitest.config.ts").matchAll(/name: "(\w+)"/g)].map(([, name]) => name);
 
-const OUTPUTS = [...readProject("config/outputs.ts").matchAll(/^  readonly (\w+)\??:/gm)].map(([, name]) => name);
+const OUTPUTS = [...readProject("config/outputs.ts").matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, name]) => name);
 
 const isThere = (...place: string[]): boolean => fs.existsSync(path.join(projectRoot(), ...place));
 

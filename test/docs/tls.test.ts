@@ -34,7 +34,7 @@ async function started(tls?: { cert: string; key: string }): Promise<NatsServer>
   return server;
 }
 
-const OWN = { cert: MADE.files["tls.crt"] ?? "", key: MADE.files["tls.key"] ?? "" };
+const OWN = { cert: MADE.files?.["tls.crt"] ?? "", key: MADE.files?.["tls.key"] ?? "" };
 
 it("the commands with which somebody else connects show the stream of a server with a generated certificate", async () => {
   const block = /```sh\n(pulumi stack output natsCa[\s\S]*?)```/.exec(page)?.[1] ?? "";
