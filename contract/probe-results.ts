@@ -41,6 +41,8 @@ export interface WorkerProbe {
   readonly info?: string;
   readonly fetch?: string;
   readonly ack?: string;
+  /** Set where it may acknowledge only what it was handed (`allow_responses`), which cannot be tried. */
+  readonly answersOnly?: boolean;
   readonly lookup?: string;
   /** Set where a worker would remove its consumer to make it again, and may not; undefined too where the server does not tell. */
   readonly remake?: string;

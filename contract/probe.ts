@@ -230,7 +230,7 @@ export async function probeReach(
   const { fetch, ack, lookup } = errands(inputs, refused.consumer);
   const asked = [
     ...(refused.fetch === undefined ? [fetch] : []),
-    ...(refused.ack === undefined && info.config.ack_policy !== AckPolicy.None ? [ack] : []),
+    ...(refused.ack === undefined && !refused.answersOnly && info.config.ack_policy !== AckPolicy.None ? [ack] : []),
     ...(lookup && refused.lookup === undefined ? [lookup] : []),
   ];
   const strays = await Promise.all(

@@ -19,7 +19,7 @@ import {
   wordsOf,
   type Known,
 } from "./probe";
-import type { Probe } from "./probe-results";
+import type { Probe, WorkerProbe } from "./probe-results";
 import { PROBE_RULES } from "./rules/probe";
 import { sameCount } from "./rules/rule";
 import type { Inquiry, Session } from "./nats/session";
@@ -142,7 +142,7 @@ async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inqui
   const { session, inputs, deadline } = inquiry;
   const terms = consumerTerms(inputs);
   const [workers, { stream, consumers }, quiet] = await Promise.all([
-    Promise.all(terms.map(({ name }) => probeWorker(asWorker, name))),
+    Promise.all(terms.map(({ name }) => probeWorker(asWorker, name))).then((found) => withAnswers(asWorker, found)),
     known,
     mayTrace(session, deadline),
   ]);
@@ -175,6 +175,13 @@ async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inqui
     creation: ofStream,
     maxPayload: session.maxPayload,
   };
+}
+
+/** What the workers may not do. Of a login that may answer what it gets, no message tells beforehand whether it may acknowledge it. */
+async function withAnswers({ session, deadline }: Inquiry, workers: WorkerProbe[]): Promise<WorkerProbe[]> {
+  const isRefused = workers.some(({ fetch, ack }) => fetch === undefined && ack !== undefined);
+  if (!isRefused || !(await session.permissions(deadline))?.responses) return workers;
+  return workers.map((worker) => ({ ...worker, ack: undefined, answersOnly: true }));
 }
 
 /** Looks after the first one, at most, while the stream is made at just this moment. */
@@ -226,7 +233,24 @@ const notNoetls = ({ login }: Probe): TriedOut => ({
 });
 
 /** What the server did not tell. */
-function openRules(probe: Probe, { stream }: Known, session: Session): TriedOut["open"] {
+const openRules = (probe: Probe, known: Known, session: Session): TriedOut["open"] => [
+  ...openRoom(probe, known, session),
+  ...openAcks(probe),
+];
+
+const openAcks = ({ workers, login }: Probe): TriedOut["open"] =>
+  workers.some(({ answersOnly }) => answersOnly)
+    ? [
+        {
+          rules: ["worker-ack"],
+          why:
+            `${login} may acknowledge what it gets as an answer alone (allow_responses), which cannot be tried; a command that takes longer ` +
+            "than the ack wait takes several answers",
+        },
+      ]
+    : [];
+
+function openRoom(probe: Probe, { stream }: Known, session: Session): TriedOut["open"] {
   const reached = probe.publishes.every(({ routes }) => routes.every(({ end }) => end === "stream"));
   const answered = probe.publishes.every(({ subject }) => isAnswered(stream, subject));
   if (probe.room !== undefined || !reached || !answered) return [];

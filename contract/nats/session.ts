@@ -15,6 +15,8 @@ import type { Relay } from "./relay";
 /** What a user may publish, as the server tells it; a list that is missing allows everything. */
 export interface Permissions {
   readonly publish?: { readonly allow?: readonly string[]; readonly deny?: readonly string[] };
+  /** Set where it may also answer what it gets (`allow_responses`), such as acknowledge it. */
+  readonly responses?: object;
 }
 
 export function mayPublish({ publish = {} }: Permissions, subject: string): boolean {

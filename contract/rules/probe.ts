@@ -214,6 +214,7 @@ export const PROBE_RULES: readonly Rule[] = [
     id: "worker-ack",
     checks: "NoETL's login may acknowledge, tried with a sign of progress about a message that does not exist",
     why: "commands are done and never acknowledged: after 64 of them (max_ack_pending) no worker gets another, and each comes again",
+    appliesTo: ({ workerProbe }) => !workerProbe.answersOnly,
     ...lacks("ack", ({ stream }, consumer) => `$JS.ACK.${stream}.${consumer}.>`),
   },
   {

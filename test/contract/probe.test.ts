@@ -251,6 +251,26 @@ describe("a login that was made for the check", () => {
   });
 });
 
+describe("a login that may acknowledge as an answer alone", () => {
+  const permissions = `publish: {allow: ["noetl.>", "$JS.API.>", "$SYS.REQ.USER.INFO"]}, subscribe: {allow: ["_INBOX.>"]}, allow_responses: true`;
+
+  it("is not called one that may not: it acknowledges what it got", async () => {
+    server = await startNatsServer({ config: configOf({ permissions }) });
+    await startNoetl(server, {}, ADMIN);
+    const report = await check();
+    expect(report).toMatchObject({ holds: true, report: "" });
+    expect(report.skippedRules).toEqual([
+      { id: "worker-ack", why: expect.stringContaining("allow_responses") as string },
+    ]);
+    const worker = await natsClient(server, { user: "noetl", pass: "noetl" });
+    opened.push(worker);
+    await worker.jetstream().publish(STREAM.subject, "command");
+    const consumer = await worker.jetstream().consumers.get(STREAM.name, CONSUMER.name);
+    const message = await consumer.next({ expires: 5_000 });
+    expect(await message?.ackAck()).toBe(true);
+  });
+});
+
 describe("a server without headers", () => {
   it("is checked by everything that needs none", async () => {
     server = await startNatsServer({ config: configOf({ rest: "no_header_support: true" }) });
