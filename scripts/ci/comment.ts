@@ -9,7 +9,7 @@
  * how a job ended by GitHub. No text of theirs is posted as it is: the JSON is read field by field and written by this code.
  *
  * A preview that failed, was cancelled, left no report or is gone replaces its comment too: an old one never stays as if it
- * were true.
+ * were true. A run that began before the one whose comment stands there changes nothing.
  *
  * Environment: GITHUB_API_URL, GITHUB_REPOSITORY, GITHUB_EVENT_PATH, GITHUB_TOKEN (actions: read, pull-requests: write).
  */
@@ -26,6 +26,8 @@ import { fenced, limited } from "./text";
 export interface Run {
   readonly id: number;
   readonly html_url: string;
+  /** When this attempt began: a run that is run again begins once more. */
+  readonly run_started_at: string;
   readonly event: string;
   readonly head_sha: string;
   readonly head_branch: string;
@@ -60,6 +62,12 @@ const FAILED: Readonly<Record<string, string>> = {
 /** First line of a preview's comment. */
 export const markerOf = (name: string): string => `<!-- noetl-nats preview: ${name} -->`;
 
+/** Its second line: when the run began. */
+const BEGAN = /^<!-- [^\n]* -->\n<!-- run began: ([\dT:.Z-]+) -->\n/;
+
+/** The stack that a preview is about: `gke-live` is the stack `gke`. */
+const stackOf = (name: string): string => name.replace(/-live$/, "");
+
 /** What the comment about a finished preview says. */
 function commentBody(args: {
   readonly name: string;
@@ -82,7 +90,7 @@ function commentBody(args: {
         ? "finished without a report"
         : (FAILED[job.conclusion ?? ""] ?? "failed");
   const parts = [
-    markerOf(name),
+    `${markerOf(name)}\n<!-- run began: ${run.run_started_at} -->`,
     ...(worked
       ? []
       : [
@@ -115,11 +123,18 @@ function readFile(file: string): string | undefined {
   return text.trim() === "" ? undefined : text;
 }
 
-/** The comment's part about a comparison, without the marker at its start: a comment has one of its own. @throws Error for another JSON. */
-const written = (json: string, artifact: string): string =>
-  markdown(readReport(json), { maxSize: REPORT_LIMIT, artifact })
+/**
+ * The comment's part about a comparison, without the marker at its start: a comment has one of its own.
+ *
+ * @throws Error for another JSON, and for the report of another stack.
+ */
+function written(json: string, stack: string, artifact: string): string {
+  const report = readReport(json);
+  if (report.stack !== stack) throw new Error(`the report is not about the stack ${stack}`);
+  return markdown(report, { maxSize: REPORT_LIMIT, artifact })
     .replace(/^<!--[^\n]*-->\s*/, "")
     .trim();
+}
 
 /** The last lines of a log, at most so many characters. */
 function tail(text: string, most: number): string {
@@ -137,6 +152,9 @@ async function pullRequestOf(github: GitHub, run: Run): Promise<PullRequest | un
   return candidates.find(({ head }) => head.sha === sha && head.repo?.id === source.id);
 }
 
+/** When the run began whose comment this is, in milliseconds; long ago where it does not say. */
+const began = (body: string | null | undefined): number => Date.parse(BEGAN.exec(body ?? "")?.[1] ?? "") || 0;
+
 /**
  * Creates or edits the comment under `marker`; further ones under the same marker are removed.
  *
@@ -145,7 +163,7 @@ async function pullRequestOf(github: GitHub, run: Run): Promise<PullRequest | un
 async function upsertComment(
   github: GitHub,
   { pull, marker, body, mayCreate }: { pull: number; marker: string; body: string; mayCreate: boolean },
-): Promise<"created" | "edited" | "unchanged" | "not needed"> {
+): Promise<"created" | "edited" | "unchanged" | "not needed" | "of a later run"> {
   return untilAnswered(async () => {
     const comments = await github.list<Comment>(`/issues/${pull}/comments`);
     const [first, ...rest] = comments.filter((comment) => isMarked(marker, comment));
@@ -156,6 +174,8 @@ async function upsertComment(
       return "created";
     }
     if (first.body === body) return "unchanged";
+    // Runs of one commit may end, and be posted, in another order than they began in.
+    if (began(first.body) > began(body)) return "of a later run";
     await github.write("PATCH", `/issues/comments/${first.id}`, { body });
     return "edited";
   });
@@ -197,7 +217,7 @@ async function main(reports: string, names: readonly string[], env: NodeJS.Proce
       name,
       run,
       job,
-      report: read("diff.json", (json) => written(json, run.html_url)),
+      report: read("diff.json", (json) => written(json, stackOf(name), run.html_url)),
       log: read("preview.txt", (text) => tail(text, 20_000)),
       isFork: run.head_repository?.id !== event.repository.id,
     });

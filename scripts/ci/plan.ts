@@ -62,7 +62,8 @@ export function noteOf(json: string): Note {
   } catch {
     throw new Error("the plan is not JSON");
   }
-  if (typeof plan.resourcePlans !== "object") throw new Error("the plan names no resources");
+  if (typeof plan?.resourcePlans !== "object" || plan.resourcePlans === null)
+    throw new Error("the plan names no resources");
   return Object.fromEntries(
     Object.entries(plan.resourcePlans)
       .map(([urn, { steps = [], goal }]): [string, Intent] => {
@@ -80,6 +81,21 @@ export function noteOf(json: string): Note {
       .filter(([, { steps }]) => steps.some((step) => step !== "same"))
       .sort(([a], [b]) => (a < b ? -1 : 1)),
   );
+}
+
+/** The note of what was approved. @throws Error for what is none: half a note would be half an approval. */
+export function readNote(json: string): Note {
+  let note: unknown;
+  try {
+    note = JSON.parse(json);
+  } catch {
+    throw new Error("the note of what was approved is not JSON");
+  }
+  const isIntent = (each: unknown): boolean =>
+    typeof each === "object" && each !== null && typeof (each as Partial<Intent>).digest === "string";
+  if (typeof note !== "object" || note === null || Array.isArray(note) || !Object.values(note).every(isIntent))
+    throw new Error("the note of what was approved is of another form");
+  return note as Note;
 }
 
 const words = ({ steps, inputs }: Intent): string =>
@@ -105,7 +121,7 @@ function main([command, from, to]: readonly string[]): void {
     fs.writeFileSync(to, `${JSON.stringify(noteOf(fs.readFileSync(from, "utf8")), null, 1)}\n`);
     return;
   }
-  const found = differences(JSON.parse(fs.readFileSync(from, "utf8")) as Note, noteOf(fs.readFileSync(to, "utf8")));
+  const found = differences(readNote(fs.readFileSync(from, "utf8")), noteOf(fs.readFileSync(to, "utf8")));
   if (found.length === 0) {
     console.log("What was approved is what would be done now.");
     return;

@@ -55,11 +55,12 @@ function artifact(name: string, text: string, file = "diff.json"): string {
 }
 
 /** Runs the workflow's step for a finished preview of `head`. */
-function comment(head: typeof OWN | null = OWN): Promise<Ran> {
+function comment(head: typeof OWN | null = OWN, began = "2026-11-30T09:00:00Z"): Promise<Ran> {
   const event = path.join(temp, "event.json");
   const run = {
     id: 42,
     html_url: RUN_URL,
+    run_started_at: began,
     event: "pull_request",
     head_sha: SHA,
     head_branch: "feature",
@@ -91,7 +92,7 @@ describe("a preview's comment", () => {
     expect(code).toBe(0);
     expect(github.comments.map(({ issue }) => issue)).toEqual([7, 7]);
     expect(bodyOf("kind")).toMatch(
-      /^<!-- noetl-nats preview: kind -->\n\n### Changes to `noetl-nats\/kind`\n\n\*\*Nothing changes\.\*\*\n[^]*<sub>Commit 0123456 · \[run\]/,
+      /^<!-- noetl-nats preview: kind -->\n<!-- run began: 2026-11-30T09:00:00Z -->\n\n### Changes to `noetl-nats\/kind`\n\n\*\*Nothing changes\.\*\*\n[^]*<sub>Commit 0123456 · \[run\]/,
     );
     expect(bodyOf("gke")).toContain("1 to replace");
     expect(output).not.toContain(TOKEN);
@@ -112,6 +113,36 @@ describe("a preview's comment", () => {
     const writes = github.requests.filter((request) => !request.startsWith("GET"));
     expect((await comment()).output).toContain("kind: comment unchanged");
     expect(github.requests.filter((request) => !request.startsWith("GET"))).toEqual(writes);
+  });
+
+  it("is not touched by a run of the same commit that began earlier and ends later, but by one that is run again", async () => {
+    reports("kind", "first");
+    await comment(OWN, "2026-11-30T09:05:00Z");
+    reports("kind", "older");
+    expect((await comment(OWN, "2026-11-30T09:04:59Z")).output).toContain("kind: comment of a later run");
+    expect(bodyOf("kind")).toContain("first");
+    reports("kind", "again");
+    expect((await comment(OWN, "2026-11-30T09:06:00Z")).output).toContain("kind: comment edited");
+    expect(bodyOf("kind")).toContain("again");
+  });
+
+  it("is of the run that GitHub names, whatever a log says", async () => {
+    add(`${marker("kind")}\n\n\`\`\`text\n<!-- run began: 2099-01-01T00:00:00Z -->\n\`\`\``);
+    reports("kind", "new");
+    expect((await comment()).output).toContain("kind: comment edited");
+  });
+
+  it("shows no report of another stack", async () => {
+    reports("kind", "the one of gke", { stack: "gke" });
+    reports("gke", "the one of gke-live", { stack: "gke-live" });
+    reports("gke-live", "as it should be", { stack: "gke" });
+    github.jobs = [job("kind", "success"), job("gke", "success"), job("gke-live", "success")];
+    const { output } = await comment();
+    expect(output).toContain("preview (kind): the report is not about the stack kind");
+    expect(bodyOf("kind")).toContain("finished without a report");
+    expect(bodyOf("gke")).toContain("finished without a report");
+    expect(bodyOf("gke-live")).toContain("as it should be");
+    expect(JSON.stringify(github.comments)).not.toContain("the one of");
   });
 
   it("is one only, also where two runs once raced", async () => {

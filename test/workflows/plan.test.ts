@@ -7,7 +7,7 @@ import * as random from "@pulumi/random";
 import { afterAll, describe, expect, it } from "vitest";
 import { openEngine } from "../../embedded/stack";
 import { ensureTools } from "../../embedded/toolchain";
-import { differences, noteOf } from "../../scripts/ci/plan";
+import { differences, noteOf, readNote } from "../../scripts/ci/plan";
 import { inlineProgram } from "../../embedded/inline";
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-plan-"));
@@ -57,7 +57,17 @@ describe("what a plan does", () => {
     expect(differences(noteOf(plan({ data: { a: 1 } })), noteOf(other))).toHaveLength(2);
   });
 
-  it.each(["", "[]", "{}"])("is not read out of %j", (text) => expect(() => noteOf(text)).toThrow(/the plan/));
+  it.each(["", "[]", "{}", "null", '{"resourcePlans": null}'])("is not read out of %j", (text) =>
+    expect(() => noteOf(text)).toThrow(/the plan/),
+  );
+
+  it.each(["", "null", "[]", '{"urn": null}', '{"urn": {"steps": []}}'])("was not approved by a note like %j", (text) =>
+    expect(() => readNote(text)).toThrow(/the note of what was approved/),
+  );
+
+  it("is approved by the note that was written, also where nothing is to be done", () => {
+    for (const note of [noteOf(plan({ a: 1 })), {}]) expect(readNote(JSON.stringify(note))).toEqual(note);
+  });
 });
 
 describe("with the real engine", () => {
