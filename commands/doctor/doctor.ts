@@ -58,8 +58,7 @@ export async function examine(target: Target, origin?: string): Promise<Diagnosi
   };
 }
 
-function show(diagnosis: Diagnosis, values: Values): ExitName {
-  const exit = diagnosis.healthy ? "ok" : "wrong";
+function show(diagnosis: Diagnosis, values: Values, exit: ExitName = diagnosis.healthy ? "ok" : "wrong"): ExitName {
   if (values.json === true) write(JSON.stringify({ ...diagnosis, exit: EXIT[exit].code }, undefined, 2));
   else write(diagnosisText(diagnosis, screenOf(process.stdout)));
   return exit;
@@ -135,7 +134,7 @@ async function fix(target: Target, values: Values, signal: AbortSignal): Promise
   const may = outcome === "nothing-to-do" || outcome === "repaired";
   const announced = may ? await announce(target, { inputs, cluster, values, tell, mask, signal }) : 0;
   if (outcome === "nothing-to-do") {
-    if (announced === "declined") return "declined";
+    if (announced === "declined") return end(target, values, { outcome: "declined", leaves: [], exit: "declined" });
     if (announced === 0) tell("There is nothing that --repair would change.\n");
     return show(await examine(target), values);
   }
@@ -145,9 +144,19 @@ async function fix(target: Target, values: Values, signal: AbortSignal): Promise
     repaired: stays.length === 0 ? "The contract holds." : "Done, as far as it can be fixed from here.",
     "still-broken": "The contract still does not hold.",
   };
-  if (values.json === true)
-    write(JSON.stringify({ stack: target.stack, outcome, leaves: stays, exit: EXIT[exit].code }));
-  else if (outcome !== "declined") write(endings[outcome]);
+  if (values.json !== true && outcome !== "declined") write(endings[outcome]);
+  return end(target, values, { outcome, leaves: stays, exit });
+}
+
+interface End {
+  readonly outcome: Outcome;
+  readonly leaves: readonly string[];
+  readonly exit: ExitName;
+}
+
+/** Ends a repair; with --json its one object says how. */
+function end({ stack }: Target, values: Values, { exit, ...how }: End): ExitName {
+  if (values.json === true) write(JSON.stringify({ stack, ...how, exit: EXIT[exit].code }));
   return exit;
 }
 
@@ -212,8 +221,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitN
     if (!(error instanceof ConnectError)) throw error;
     // What keeps the repair from its work is a cause like any other.
     telling(hiding(target), progress(values))(`The repair cannot go on: ${harmless(error.message)}\n`);
-    show(await examine(target), values);
-    return "wrong";
+    return show(await examine(target), values, "wrong");
   }
 }
 

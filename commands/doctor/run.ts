@@ -6,35 +6,50 @@ import { harmless } from "./text";
  * Runs a command to its end: its failures become one message and an exit code.
  *
  * The first interrupt aborts the signal, so that the command can end in order; the second ends it at once. A reader that
- * goes away (`... | head`) counts as an interrupt.
+ * goes away (`... | head`) counts as an interrupt, and so does a terminal that is closed: what the command has started does
+ * not hear of either.
  */
 export function runCommand(main: (argv: readonly string[], signal: AbortSignal) => Promise<ExitName>): void {
   const interrupted = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM"] as const) {
-    process.on(name, () => {
-      if (interrupted.signal.aborted) process.exit(EXIT.interrupted.code);
-      interrupted.abort();
-    });
-  }
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code !== "EPIPE") throw error;
-      interrupted.abort();
-    });
-  }
   const argv = process.argv.slice(2);
-  main(argv, interrupted.signal).then(finish, (error: unknown) => {
-    const known = error instanceof CommandError ? error : undefined;
-    // Anything else is a defect of the command itself, whose trace is wanted.
-    const words = known?.message ?? (error instanceof Error ? (error.stack ?? error.message) : String(error));
-    const exit = known?.exit ?? "unknown";
-    process.stderr.write(`${harmless(words)}\n`);
-    // Whoever reads the one object gets it, unless it was interrupted.
-    if (argv.includes("--json")) {
-      process.stdout.write(`${JSON.stringify({ exit: EXIT[exit].code, error: harmless(words) })}\n`);
-    }
-    finish(exit);
-  });
+  /** Whoever reads the one object gets it, whatever keeps the command from its answer. */
+  const answer = (exit: ExitName, error: string): void => {
+    if (argv.includes("--json")) process.stdout.write(`${JSON.stringify({ exit: EXIT[exit].code, error })}\n`);
+  };
+  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(name, () => {
+      if (interrupted.signal.aborted) {
+        answer("interrupted", "Interrupted twice.");
+        process.exit(EXIT.interrupted.code);
+      }
+      interrupted.abort();
+    });
+  }
+  let unwritable: string | undefined;
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", ({ code, message }: NodeJS.ErrnoException) => {
+      // Nobody reads any more, or the terminal is gone; anything else, such as a full disk, is a failure.
+      if (code !== "EPIPE" && code !== "EIO") unwritable ??= message;
+      interrupted.abort();
+    });
+  }
+  void main(argv, interrupted.signal)
+    .then(
+      (exit) => {
+        if (exit === "interrupted") answer(exit, "Interrupted.");
+        return exit;
+      },
+      (error: unknown) => {
+        const known = error instanceof CommandError ? error : undefined;
+        // Anything else is a defect of the command itself, whose trace is wanted.
+        const words = known?.message ?? (error instanceof Error ? (error.stack ?? error.message) : String(error));
+        const exit = known?.exit ?? "unknown";
+        process.stderr.write(`${harmless(words)}\n`);
+        answer(exit, harmless(words));
+        return exit;
+      },
+    )
+    .then((exit) => finish(exit, () => unwritable));
 }
 
 /** The answer to a question; empty where it is left unanswered, by Ctrl-C or by the end of the input. */
@@ -80,8 +95,16 @@ export async function tellingOfDelay<T>(
   }
 }
 
-/** Ends the process although a question that was given up may still wait for its answer, but not before all is written. */
-function finish(exit: ExitName): void {
+/**
+ * Ends the process although a question that was given up may still wait for its answer, but not before all is written.
+ *
+ * @param unwritable What kept it from being written; half an answer is none.
+ */
+function finish(exit: ExitName, unwritable: () => string | undefined): void {
   process.exitCode = EXIT[exit].code;
-  process.stdout.write("", () => process.stderr.write("", () => process.exit()));
+  process.stdout.write("", () => {
+    const why = unwritable();
+    if (why !== undefined) process.exitCode = EXIT.unknown.code;
+    process.stderr.write(why === undefined ? "" : `The output cannot be written: ${why}\n`, () => process.exit());
+  });
 }
