@@ -8,6 +8,7 @@ import * as path from "node:path";
 import { GATEWAY_WITHOUT_NATS, isOlder, lineOfImage, versionText, type Version } from "../../contract/lines";
 import { quoted } from "../doctor/text";
 import { missingBinary, onPath } from "../shared/binaries";
+import { foreignRepository } from "../shared/git";
 import type { Part } from "./parts";
 import { run } from "./programs";
 
@@ -40,8 +41,10 @@ export async function lookAt(part: Part, folder: string, shown: string): Promise
   const problems = [...manifestProblems(part, folder, shown), ...dockerfileProblems(part, folder, shown)];
   if (onPath("git") === undefined) return { problems: [...problems, missingBinary("git")] };
   const state = await gitState(folder);
-  if (typeof state === "string")
-    return { problems: [...problems, `${shown} is not a git checkout of its own: ${state}; ${example}`] };
+  if (typeof state === "string") {
+    const why = foreignRepository(state) ?? `${shown} is not a git checkout of its own: ${state}; ${example}`;
+    return { problems: [...problems, why] };
+  }
   const version = releaseIn(part, folder, state.tags);
   problems.push(...releaseProblems(part, { folder, shown, version }));
   const tag = tagOf(version, state);
@@ -134,7 +137,7 @@ async function gitState(folder: string): Promise<GitState | string> {
     git("rev-parse", "--show-toplevel"),
     git("rev-parse", "--verify", "HEAD"),
     git("tag", "--points-at", "HEAD"),
-    git("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames"),
+    git("status", "--porcelain=v1", "-z", "--untracked-files=all", "--no-renames", "--ignore-submodules=none"),
   ]);
   if (!head.ok && head.said.includes("Needed a single revision")) return "it has no commit yet";
   for (const each of [top, head, tags, status])
@@ -152,9 +155,11 @@ async function gitState(folder: string): Promise<GitState | string> {
   };
 }
 
-/** Without the variables by which a hook of another repository would lead git away from the folder. */
-const ownGit = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv =>
-  Object.fromEntries(Object.entries(env).filter(([name]) => !/^GIT_(DIR|WORK_TREE|INDEX_FILE|PREFIX)$/.test(name)));
+/** Without the variables by which a hook of another repository would lead git away from the folder; what git says is read, so in English. */
+const ownGit = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
+  ...Object.fromEntries(Object.entries(env).filter(([name]) => !/^GIT_(DIR|WORK_TREE|INDEX_FILE|PREFIX)$/.test(name))),
+  LC_ALL: "C",
+});
 
 /** Digest of the files that `git status --porcelain -z` names, whatever it says of each: staging one changes nothing. */
 function contentOf(folder: string, status: string): string | undefined {
@@ -176,5 +181,22 @@ function addTo(hash: Hash, folder: string, file: string): void {
   else if (found.isDirectory()) {
     const inside = fs.readdirSync(full).filter((name) => name !== ".git");
     for (const name of inside.sort()) addTo(hash, folder, path.join(file, name));
-  } else if (found.isFile()) add(found.mode & 0o100 ? "program" : "file", fs.readFileSync(full));
+  } else if (found.isFile()) {
+    hash.update(`${file}\0${found.mode & 0o100 ? "program" : "file"}\0${found.size}\0`);
+    addContent(hash, full);
+  }
+}
+
+const PIECE_BYTES = 1024 * 1024;
+
+/** Adds what a file holds, piece by piece: it may be larger than what can be read at once. */
+function addContent(hash: Hash, file: string): void {
+  const handle = fs.openSync(file, "r");
+  try {
+    const piece = Buffer.alloc(PIECE_BYTES);
+    for (let read = fs.readSync(handle, piece); read > 0; read = fs.readSync(handle, piece))
+      hash.update(piece.subarray(0, read));
+  } finally {
+    fs.closeSync(handle);
+  }
 }

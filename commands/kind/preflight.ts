@@ -23,8 +23,16 @@ export interface Ground {
  *
  * @throws CommandError `usage` with every problem.
  */
-export async function preflight(part: Part, folder: string, shown: string): Promise<Ground> {
-  const [looked, cluster, state] = await Promise.all([lookAt(part, folder, shown), clusterProblems(), lookAtStack()]);
+export async function preflight(
+  part: Part,
+  { folder, shown }: { folder: string; shown: string },
+  signal: AbortSignal,
+): Promise<Ground> {
+  const [looked, cluster, state] = await Promise.all([
+    lookAt(part, folder, shown),
+    clusterProblems(signal),
+    lookAtStack(),
+  ]);
   const settings = settingsProblems(part, state.stack, looked.checkout);
   const problems = [...looked.problems, ...cluster, ...state.problems, ...settings];
   const { engine, stack } = state;
@@ -46,18 +54,20 @@ interface Question {
   readonly args: readonly string[];
   /** What it means where there is no good answer. */
   readonly problem: string;
+  /** Aborted by the user, who does not wait for an answer then. */
+  readonly signal: AbortSignal;
 }
 
 /** The answer, or what is wrong. */
-async function ask({ command, args, problem }: Question): Promise<{ answer: string } | { problem: string }> {
-  const ended = await run({ command, args, deadlineSeconds: QUESTION_SECONDS });
+async function ask({ command, args, problem, signal }: Question): Promise<{ answer: string } | { problem: string }> {
+  const ended = await run({ command, args, deadlineSeconds: QUESTION_SECONDS, signal });
   if (ended.ok) return { answer: ended.stdout };
   const said = firstLine(ended.said);
   return { problem: `${problem}: ${command} ${args[0]} ${ended.why}${said ? `, ${said}` : ""}` };
 }
 
 /** Docker answers, and the cluster is there and answers. What depends on something that is missing is not asked. */
-async function clusterProblems(): Promise<string[]> {
+async function clusterProblems(signal: AbortSignal): Promise<string[]> {
   const programs: readonly Binary[] = ["docker", "kind", "kubectl"];
   const missing = programs.filter((name) => onPath(name) === undefined);
   const problems = missing.map((name) => missingBinary(name));
@@ -66,10 +76,16 @@ async function clusterProblems(): Promise<string[]> {
     command: "docker",
     args: ["version", "--format", "{{.Server.Version}}"],
     problem: "Docker does not answer; start it, for example: sudo systemctl start docker",
+    signal,
   });
   if ("problem" in docker) return [...problems, docker.problem];
   if (missing.includes("kind")) return problems;
-  const clusters = await ask({ command: "kind", args: ["get", "clusters"], problem: "the clusters cannot be listed" });
+  const clusters = await ask({
+    command: "kind",
+    args: ["get", "clusters"],
+    problem: "the clusters cannot be listed",
+    signal,
+  });
   if ("problem" in clusters) return [...problems, clusters.problem];
   if (!clusters.answer.split(/\s+/).includes(CLUSTER))
     return [...problems, `there is no kind cluster ${CLUSTER}; make it: npm run kind:create`];
@@ -80,6 +96,7 @@ async function clusterProblems(): Promise<string[]> {
     problem:
       `cluster ${CLUSTER} does not answer; start its container (docker start ${CLUSTER}-control-plane), or where the context ` +
       `${CONTEXT} is missing: kind export kubeconfig --name ${CLUSTER}`,
+    signal,
   });
   return "problem" in ready ? [...problems, ready.problem] : problems;
 }

@@ -48,7 +48,7 @@ export async function redeploy(
   { say, signal, look = lookAtDeployed }: RedeployContext,
 ): Promise<ExitName> {
   say("Preflight: the checkout, docker, kind, kubectl, the cluster and the stack.");
-  const ground = await unlessInterrupted(signal, preflight(part, folder, shown));
+  const ground = await unlessInterrupted(signal, preflight(part, { folder, shown }, signal));
   if (ground === undefined) return "interrupted";
   const { checkout } = ground;
   say(`${shown} is ${checkout.description}; the image is ${checkout.image}.`);

@@ -88,7 +88,7 @@ function run(program: string, words: readonly string[], env: NodeJS.ProcessEnv):
   return new Promise((resolve, reject) => {
     const child = spawn(program, words, { env, stdio: "inherit" });
     // Ctrl-C goes to all of a terminal; what ends this process alone ends nats.
-    process.once("SIGTERM", () => child.kill("SIGTERM"));
+    for (const signal of ["SIGTERM", "SIGHUP"] as const) process.on(signal, () => child.kill(signal));
     process.on("SIGINT", () => undefined);
     child.once("error", reject);
     child.once("close", (code) => resolve(code ?? EXIT.interrupted.code));
@@ -107,8 +107,9 @@ async function main(argv: readonly string[]): Promise<number> {
     throw new CommandError(`stack ${stack} has no login for NATS yet: run pulumi up --stack ${stack} to its end`);
   }
   const { connection } = target.nats;
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-cli-"));
+  // Before there is anything that an interrupt would leave behind.
   const server = isServersConnection(connection) ? undefined : await listen(connection);
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-cli-"));
   try {
     const address = server?.address() as net.AddressInfo | undefined;
     const servers = isServersConnection(connection) ? connection.servers.join(",") : `127.0.0.1:${address?.port}`;

@@ -7,6 +7,7 @@ import { exitOf, type Checklist, type LineStatus } from "../../../commands/docto
 import { PARTS, CLUSTER, CONTEXT, STACK, type PartName } from "../../../commands/kind/parts";
 import { DEADLINES, redeploy } from "../../../commands/kind/redeploy";
 import { run } from "../../../commands/kind/programs";
+import { lookAt } from "../../../commands/kind/checkout";
 import { CommandError, EXIT, type ExitName } from "../../../commands/shared/exit";
 import { lineOfImage } from "../../../contract/lines";
 import { projectRoot } from "../../../contract/project";
@@ -74,6 +75,15 @@ const steps = (): string[] =>
     .map(({ program, args }) => [program, ...args].join(" "))
     .filter((line) => !/^(docker version|kind get|kubectl get --raw|pulumi --non-interactive)/.test(line));
 const image = (): string => String(machine.stack().noetlImage);
+/** What runs on this machine: arguments of each process, with NUL between them. */
+const commandLines = (): string[] =>
+  fs.readdirSync("/proc").flatMap((pid) => {
+    try {
+      return /^\d+$/.test(pid) ? [fs.readFileSync(`/proc/${pid}/cmdline`, "utf8")] : [];
+    } catch {
+      return [];
+    }
+  });
 
 describe("a checkout of NoETL", () => {
   it("is built, loaded, set, deployed, and looked at, in this order", async () => {
@@ -122,6 +132,25 @@ describe("a checkout of NoETL", () => {
     expect(machine.read("loaded")).toEqual(tags);
     // Seven runs with a dozen programs each.
   }, 120_000);
+
+  it("gets another tag after a change in a submodule that git is told to ignore, and in a large file", async () => {
+    const library = machine.checkout("library", { "a.py": "1\n" });
+    const checkout = noetl();
+    checkout.git("clone", "--quiet", library.folder, "vendor");
+    checkout.git("config", "advice.addEmbeddedRepo", "false");
+    checkout.write(".gitmodules", '[submodule "vendor"]\npath = vendor\nurl = ../library\nignore = all\n');
+    checkout.commit();
+    const tags: (string | undefined)[] = [];
+    const next = async () => tags.push((await lookAt(PARTS.noetl, checkout.folder, "noetl")).checkout?.image);
+    await next();
+    checkout.write("vendor/a.py", "2\n");
+    await next();
+    for (const last of ["x", "y"]) {
+      checkout.write("data.bin", "0".repeat(3 * 1024 * 1024) + last);
+      await next();
+    }
+    expect(new Set(tags).size).toBe(4);
+  });
 
   it("has the same tag where nothing that git follows has changed", async () => {
     const checkout = noetl();
@@ -267,6 +296,12 @@ describe("what is missing", () => {
     expect(message).toContain("git clone --branch v2.8.9 https://github.com/noetl/noetl ../noetl-v2.8.9");
     spawnSync("git", ["init", "--quiet", part]);
     expect((await failure("noetl", part)).message).toContain("not a git checkout of its own: it has no commit yet; ");
+    vi.stubEnv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
+    vi.stubEnv("GIT_CONFIG_GLOBAL", "/dev/null");
+    vi.stubEnv("GIT_CONFIG_NOSYSTEM", "1");
+    expect((await failure("noetl", part)).message).toMatch(
+      /\n {2}- git does not read \S+, since it belongs to somebody else; where that is right: git config --global --add safe\.directory \S+$/,
+    );
   });
 
   it.each([
@@ -400,17 +435,26 @@ describe("the command line", () => {
     expect(stderr).not.toContain(".. is not");
   });
 
-  it("is interrupted in order", async () => {
+  it.each([
+    ["SIGINT", "docker build"],
+    ["SIGTERM", "docker build"],
+    // The terminal is closed.
+    ["SIGHUP", "docker build"],
+    ["SIGINT", "docker version"],
+    ["SIGTERM", "kind get"],
+  ] as const)("is interrupted in order, by %s during %s, and leaves no program behind", async (signal, during) => {
     const { folder } = noetl();
-    machine.faults({ "docker build": { hangs: true, says: "building" } });
+    machine.faults({ [during]: { hangs: true } });
     const child = spawn(process.execPath, [script, "noetl", folder]);
-    let shown = "";
-    child.stdout.on("data", (chunk) => {
-      shown += String(chunk);
-      if (shown.includes("  building") && !child.killed) child.kill("SIGINT");
-    });
-    const code = await new Promise((resolve) => child.once("close", resolve));
-    expect(code).toBe(EXIT.interrupted.code);
+    const close = new Promise((resolve) => child.once("close", resolve));
+    const program = path.join(machine.bin, during.split(" ")[0] ?? "");
+    await vi.waitFor(
+      () => expect(commandLines().some((each) => each.includes(`${program}\0${during.split(" ")[1]}`))).toBe(true),
+      60_000,
+    );
+    child.kill(signal);
+    expect(await close).toBe(EXIT.interrupted.code);
+    await vi.waitFor(() => expect(commandLines().filter((each) => each.includes(machine.bin))).toEqual([]), 10_000);
   });
 
   it("has the deadlines that docs/kind.md names", () => {
