@@ -2,6 +2,7 @@ import { fork } from "node:child_process";
 import * as path from "node:path";
 import { projectRoot } from "../../contract/project";
 import { DiffError, SIDE_NAME, type Side } from "./errors";
+import { endsWithUs } from "./leftovers";
 import type { PlaceholderKind } from "../../contract/mask/placeholders";
 import type { StackConfig } from "./stack-config";
 
@@ -88,13 +89,15 @@ export async function evaluate(args: {
   const env: NodeJS.ProcessEnv = { HOME: home, USERPROFILE: home, PULUMI_SKIP_UPDATE_CHECK: "true" };
   for (const name of PASSED_ON) if (process.env[name] !== undefined) env[name] = process.env[name];
 
-  const child = fork(PROGRAM, [], {
-    cwd: root,
-    env,
-    execArgv: [],
-    stdio: ["ignore", "pipe", "pipe", "ipc"],
-    serialization: "advanced",
-  });
+  const child = endsWithUs(
+    fork(PROGRAM, [], {
+      cwd: root,
+      env,
+      execArgv: [],
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+      serialization: "advanced",
+    }),
+  );
   let printed = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding("utf8").on("data", (text: string) => (printed = (printed + text).slice(-4000)));

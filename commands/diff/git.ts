@@ -1,10 +1,9 @@
-import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { promisify } from "node:util";
+import { missingBinary } from "../shared/binaries";
+import { foreignRepository } from "../shared/git";
 import { DiffError, messageOf } from "./errors";
-
-const run = promisify(execFile);
+import { outputOf } from "./leftovers";
 
 /** Where the project stands in its repository, and which two states are compared. */
 export interface Revisions {
@@ -21,12 +20,15 @@ export interface Revisions {
   readonly uncommitted: readonly string[];
 }
 
-async function git(cwd: string, ...args: string[]): Promise<string> {
-  const { stdout } = await run("git", args, {
+const git = (cwd: string, ...args: string[]): Promise<string> => gitWith({}, cwd, args);
+
+/** git with variables of its own. It runs no hook, and writes nothing that it need not. */
+async function gitWith(env: NodeJS.ProcessEnv, cwd: string, args: readonly string[]): Promise<string> {
+  const stdout = await outputOf("git", ["--no-optional-locks", "-c", "core.hooksPath=/dev/null", ...args], {
     cwd,
     timeout: 60_000,
     maxBuffer: 64 * 1024 * 1024,
-    env: withoutGitVariables(),
+    env: { ...withoutGitVariables(), ...env },
   });
   return stdout.replace(/\n$/, "");
 }
@@ -53,9 +55,8 @@ export async function revisions(project: string, base: string): Promise<Revision
     repository = await git(project, "rev-parse", "--show-toplevel");
     prefix = await git(project, "rev-parse", "--show-prefix");
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") throw usage("git is missing: install it and run again.");
-    const reason = (error as { stderr?: string }).stderr?.split("\n")[0] || messageOf(error);
-    throw usage(`${project} is not a git working tree, so there is nothing to compare with (${reason}).`);
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") throw usage(`${missingBinary("git")}.`);
+    throw usage(whyNoRepository(project, (error as { stderr?: string }).stderr?.split("\n")[0] || messageOf(error)));
   }
   const headCommit = await attempt(git(project, "rev-parse", "--verify", "--quiet", "HEAD^{commit}"));
   if (!headCommit) throw usage("the repository has no commit yet, so there is nothing to compare with.");
@@ -92,6 +93,14 @@ export async function revisions(project: string, base: string): Promise<Revision
   return { repository, prefix, baseRef: base, baseCommit, headCommit, uncommitted: files };
 }
 
+/** What keeps git from reading a folder, by the first line that it says. */
+function whyNoRepository(project: string, said: string): string {
+  const foreign = foreignRepository(said);
+  return foreign === undefined
+    ? `${project} is not a git working tree, so there is nothing to compare with (${said}).`
+    : `${foreign}.`;
+}
+
 /** Reads `git status --porcelain=v1 -z`. */
 export function parseStatus(status: string): { files: string[]; unmerged: string[] } {
   const files: string[] = [];
@@ -108,11 +117,56 @@ export function parseStatus(status: string): { files: string[]; unmerged: string
   return { files: files.sort(), unmerged: unmerged.sort() };
 }
 
+/**
+ * Settings of whoever calls that a checkout of another commit must not follow: a part of the files only, an index that others
+ * watch or share, and submodules, of which the commit is another one.
+ */
+const PLAIN = [
+  "core.sparseCheckout=false",
+  "core.fsmonitor=false",
+  "core.splitIndex=false",
+  "submodule.recurse=false",
+].flatMap((setting) => ["-c", setting]);
+
+/**
+ * Writes a commit of the repository at `from` into `folder`, by an index of its own: a clone of a clone that has fetched only a
+ * part of the files could not fetch the others.
+ *
+ * @returns paths of the submodules that cannot be written, because their commits have not been fetched.
+ */
+async function writeCommit(from: string, commit: string, folder: string): Promise<string[]> {
+  // No file of a commit has this name.
+  const own = path.join(folder, ".git");
+  fs.mkdirSync(own, { recursive: true });
+  const env = {
+    GIT_DIR: await git(from, "rev-parse", "--absolute-git-dir"),
+    GIT_WORK_TREE: folder,
+    GIT_INDEX_FILE: path.join(own, "index"),
+  };
+  await gitWith(env, folder, [...PLAIN, "read-tree", "--reset", "-u", commit]);
+  const entries = (await gitWith(env, folder, [...PLAIN, "ls-files", "--stage", "-z"])).split("\0");
+  fs.rmSync(own, { recursive: true });
+  const missing: string[] = [];
+  for (const entry of entries) {
+    const [, inner, name] = /^160000 ([0-9a-f]+) 0\t(.*)$/s.exec(entry) ?? [];
+    if (inner === undefined || name === undefined) continue;
+    const module = path.join(from, name);
+    const found = await attempt(git(module, "rev-parse", "--verify", "--quiet", `${inner}^{commit}`));
+    if (found !== inner) missing.push(name);
+    else {
+      const below = await writeCommit(module, inner, path.join(folder, name));
+      missing.push(...below.map((each) => path.join(name, each)));
+    }
+  }
+  return missing;
+}
+
 /** Writes the project as it stood at a commit into `folder`. The repository itself, its worktrees included, stays untouched. */
-export async function checkout(from: Revisions, folder: string): Promise<string> {
-  const quiet = ["-c", "core.hooksPath=/dev/null", "-c", "advice.detachedHead=false"];
-  await git(from.repository, ...quiet, "clone", "--quiet", "--shared", "--no-checkout", from.repository, folder);
-  await git(folder, ...quiet, "checkout", "--quiet", "--detach", from.baseCommit);
+export async function checkout(from: Revisions, folder: string, log: (line: string) => void): Promise<string> {
+  const missing = await writeCommit(from.repository, from.baseCommit, folder);
+  for (const name of missing) {
+    log(`The base revision is compared without its submodule ${name}: fetch it with git submodule update --init.`);
+  }
   const project = path.join(folder, from.prefix);
   if (!fs.existsSync(path.join(project, "Pulumi.yaml"))) {
     throw new DiffError(

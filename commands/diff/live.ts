@@ -94,7 +94,11 @@ function diagnosticsOf(events: readonly EngineEvent[], masker: Masker): string[]
  *
  * @throws DiffError with the engine's errors where it refuses.
  */
-export async function livePreview(stack: Stack, options: { refresh: boolean }, masker: Masker): Promise<LiveReport> {
+export async function livePreview(
+  stack: Stack,
+  options: { refresh: boolean; signal?: AbortSignal },
+  masker: Masker,
+): Promise<LiveReport> {
   const collect = async (work: (onEvent: (event: EngineEvent) => void) => Promise<unknown>): Promise<EngineEvent[]> => {
     const events: EngineEvent[] = [];
     try {
@@ -107,8 +111,9 @@ export async function livePreview(stack: Stack, options: { refresh: boolean }, m
     }
     return events;
   };
-  const events = await collect((onEvent) => stack.preview({ onEvent, refresh: options.refresh }));
-  const refreshed = options.refresh ? await collect((onEvent) => stack.previewRefresh({ onEvent })) : undefined;
+  const { refresh, signal } = options;
+  const events = await collect((onEvent) => stack.preview({ onEvent, refresh, signal }));
+  const refreshed = refresh ? await collect((onEvent) => stack.previewRefresh({ onEvent, signal })) : undefined;
   const counts = events.flatMap(({ summaryEvent }) => summaryEvent?.resourceChanges ?? []).at(-1) ?? {};
   return {
     steps: previewSteps(events, masker),

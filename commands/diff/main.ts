@@ -1,12 +1,13 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { harmless } from "../../contract/mask/harmless";
-import { EXIT } from "../shared/exit";
+import { runCommand, unlessInterrupted } from "../doctor/run";
+import { CommandError, type ExitName } from "../shared/exit";
 import { DiffError, messageOf } from "./errors";
 import { FILE_NAMES, parseOptions, USAGE, wantsHelp, type Format, type Options } from "./options";
 import { present } from "./present";
 import { LEVELS, type Report } from "./report";
-import { runDiff } from "./run";
+import { runDiff, type Outcome } from "./run";
 
 /** Writes the report in every format asked for: to the output file or folder, else to the screen. */
 export function write(options: Options, report: Report): void {
@@ -16,46 +17,65 @@ export function write(options: Options, report: Report): void {
     if (only) process.stdout.write(render(only));
     return;
   }
-  const isFolder =
-    options.formats.length > 1 || (fs.existsSync(options.output) && fs.statSync(options.output).isDirectory());
-  fs.mkdirSync(isFolder ? options.output : path.dirname(options.output), { recursive: true });
-  for (const format of options.formats) {
-    fs.writeFileSync(isFolder ? path.join(options.output, FILE_NAMES[format]) : options.output, render(format));
+  for (const [format, file] of filesOf(options)) fs.writeFileSync(file, render(format));
+}
+
+/** The files that `--output` means, by format. Makes the folder that they are in. */
+function filesOf({ formats, output = "" }: Options): [Format, string][] {
+  const isFolder = formats.length > 1 || fs.statSync(output, { throwIfNoEntry: false })?.isDirectory() === true;
+  fs.mkdirSync(isFolder ? output : path.dirname(output), { recursive: true });
+  return formats.map((format) => [format, isFolder ? path.join(output, FILE_NAMES[format]) : output]);
+}
+
+/** Sees that the report can be written, before it is made. @throws CommandError `usage` */
+function prepareOutput(options: Options): void {
+  if (options.output === undefined) return;
+  try {
+    for (const [, file] of filesOf(options)) {
+      const found = fs.statSync(file, { throwIfNoEntry: false });
+      if (found?.isDirectory()) throw new Error(`${file} is a folder`);
+      fs.accessSync(found ? file : path.dirname(file), fs.constants.W_OK);
+    }
+  } catch (error) {
+    throw new CommandError(`--output ${options.output}: cannot be written (${messageOf(error)})`, "usage");
   }
 }
 
 /** Progress and failures: words of helm, the engine and a cluster among them. */
 const tell = (words: string): void => void process.stderr.write(`${harmless(words)}\n`);
 
-/** Exit code of a complete report. */
-function codeFor(options: Options, report: Report): number {
-  if (report.status === "failed") return EXIT.unknown.code;
+/** How the command ends with a report. */
+function exitFor(options: Options, { report, kind }: Outcome): ExitName {
+  if (report.status === "failed") return kind === "usage" ? "usage" : "unknown";
   const worst = options.failOn === undefined ? -1 : LEVELS.indexOf(options.failOn);
-  return report.risks.some(({ level }) => LEVELS.indexOf(level) <= worst) ? EXIT.wrong.code : EXIT.ok.code;
+  return report.risks.some(({ level }) => LEVELS.indexOf(level) <= worst) ? "wrong" : "ok";
 }
 
-async function main(argv: readonly string[]): Promise<number> {
+/** The options of a command line. @throws CommandError `usage` */
+function optionsOf(argv: readonly string[]): Options {
+  try {
+    return parseOptions(argv, process.stdout.isTTY);
+  } catch (error) {
+    throw error instanceof DiffError ? new CommandError(error.message, "usage") : error;
+  }
+}
+
+async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitName> {
   if (wantsHelp(argv)) {
     process.stdout.write(USAGE);
-    return EXIT.ok.code;
+    return "ok";
   }
-  const options = parseOptions(argv, process.stdout.isTTY);
-  const { report, kind } = await runDiff(options, process.cwd(), tell);
+  const options = optionsOf(argv);
+  prepareOutput(options);
+  const outcome = await unlessInterrupted(signal, runDiff(options, { cwd: process.cwd(), log: tell, signal }));
+  if (outcome === undefined) return "interrupted";
+  const { report } = outcome;
   write(options, report);
   // Whoever reads the screen, or the log of a workflow, sees the failure too when the report goes to a file.
   if (report.status === "failed" && options.output !== undefined) {
     tell(report.failures.map(({ message }) => message).join("\n"));
   }
-  return kind === "usage" ? EXIT.usage.code : codeFor(options, report);
+  return exitFor(options, outcome);
 }
 
-if (require.main === module) {
-  main(process.argv.slice(2)).then(
-    (code) => (process.exitCode = code),
-    (error: unknown) => {
-      tell(messageOf(error));
-      const isUsage = error instanceof DiffError && error.kind === "usage";
-      process.exitCode = EXIT[isUsage ? "usage" : "unknown"].code;
-    },
-  );
-}
+if (require.main === module) runCommand(main);

@@ -1,12 +1,10 @@
-import { execFile } from "node:child_process";
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { promisify } from "node:util";
 import { cacheDir } from "../shared/binaries";
 import { DiffError, messageOf } from "./errors";
+import { outputOf, removeFolder, temporaryFolder } from "./leftovers";
 
-const run = promisify(execFile);
 const INSTALL_TIMEOUT_MS = 10 * 60_000;
 /** An installation that no comparison has used for so long is removed. */
 const UNUSED_MS = 14 * 24 * 3600_000;
@@ -61,7 +59,7 @@ function removeUnused(cache: string): void {
 }
 
 async function install(base: string, target: string, log: (line: string) => void): Promise<void> {
-  const unfinished = fs.mkdtempSync(`${target}.`);
+  const unfinished = temporaryFolder(`${target}.`);
   try {
     for (const name of ["package.json", "package-lock.json", ".npmrc"]) {
       const file = path.join(base, name);
@@ -69,13 +67,12 @@ async function install(base: string, target: string, log: (line: string) => void
     }
     log("The base revision has another lock file: installing its packages, once ...");
     // What the lock file names does not change, so what npm has kept of it is as good as the registry's.
-    await run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], {
+    await outputOf("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline"], {
       cwd: unfinished,
       timeout: INSTALL_TIMEOUT_MS,
       maxBuffer: 16 * 1024 * 1024,
     });
-    // Installed already where another run was faster.
-    if (!fs.existsSync(target)) fs.renameSync(unfinished, target);
+    takePlace(unfinished, target);
   } catch (error) {
     throw new DiffError(
       `the packages of the base revision cannot be installed from its lock file (npm ci):\n${npmError(error)}\n` +
@@ -85,7 +82,16 @@ async function install(base: string, target: string, log: (line: string) => void
       "base",
     );
   } finally {
-    fs.rmSync(unfinished, { recursive: true, force: true });
+    removeFolder(unfinished);
+  }
+}
+
+/** Puts an installation where it is looked for; there is one already where another run was faster. */
+function takePlace(unfinished: string, target: string): void {
+  try {
+    fs.renameSync(unfinished, target);
+  } catch (error) {
+    if (!fs.existsSync(target)) throw error;
   }
 }
 

@@ -1,4 +1,4 @@
-import { parseArgs } from "node:util";
+import { asksForHelp, readWords, type Option } from "../shared/arguments";
 import { DiffError } from "./errors";
 import { LEVELS, type Level } from "./report";
 
@@ -79,12 +79,33 @@ replaced by it; only arguments that cannot be read give no report.
 const usage = (message: string) => new DiffError(`${message}\nSee npm run diff -- --help.`, "usage");
 
 /** True where the usage is asked for. */
-export const wantsHelp = (argv: readonly string[]): boolean => argv.includes("--help") || argv.includes("-h");
+export const wantsHelp = asksForHelp;
+
+const OPTIONS = {
+  stack: { type: "string" },
+  base: { type: "string" },
+  format: { type: "string" },
+  output: { type: "string" },
+  config: { type: "string", short: "c", multiple: true },
+  live: { type: "boolean" },
+  refresh: { type: "boolean" },
+  "fail-on": { type: "string" },
+  "max-size": { type: "string" },
+  artifact: { type: "string" },
+  "kube-version": { type: "string" },
+  "api-versions": { type: "string" },
+} as const satisfies Readonly<Record<string, Omit<Option, "means">>>;
+
+/** Values of a command line; a switch is true where it stands there. */
+type Values = {
+  readonly [K in keyof typeof OPTIONS]?: (typeof OPTIONS)[K]["type"] extends "boolean" ? true : string;
+};
 
 /** Reads the command line. @throws DiffError with every problem at once. */
 export function parseOptions(argv: readonly string[], isTerminal: boolean): Options {
-  const problems: string[] = [];
-  const { values } = read(argv);
+  const { values: words, lists, positionals, problems: unread } = readWords(argv, OPTIONS);
+  const values = words as Values;
+  const problems = [...unread, ...positionals.map((word) => `Unexpected argument '${word}'`)];
   const formats = (values.format ?? (isTerminal ? "text" : "markdown")).split(",").filter(Boolean);
   for (const format of formats) {
     if (!(FORMATS as readonly string[]).includes(format)) {
@@ -95,12 +116,13 @@ export function parseOptions(argv: readonly string[], isTerminal: boolean): Opti
   if (formats.length > 1 && values.output === undefined) {
     problems.push("--output: must name a folder when there are several formats; for example --output diff-report");
   }
-  if (!values.stack) problems.push("--stack: must be set; for example --stack kind");
-  else if (!/^[A-Za-z0-9._-]+$/.test(values.stack)) {
+  const isStackUnread = unread.some((problem) => problem.includes("'--stack"));
+  if (!values.stack && !isStackUnread) problems.push("--stack: must be set; for example --stack kind");
+  else if (values.stack && !/^[A-Za-z0-9._-]+$/.test(values.stack)) {
     problems.push(`--stack: "${values.stack}" is not a stack name; for example --stack kind`);
   }
   const config: Record<string, string> = {};
-  for (const pair of values.config ?? []) {
+  for (const pair of lists.config ?? []) {
     const match = /^([^=]+)=(.*)$/s.exec(pair);
     if (match) config[match[1] ?? ""] = match[2] ?? "";
     else problems.push(`--config: "${pair}" is not a key=value; for example -c natsReplicas=3`);
@@ -135,28 +157,4 @@ export function parseOptions(argv: readonly string[], isTerminal: boolean): Opti
     live: values.live ?? false,
     refresh: values.refresh ?? false,
   };
-}
-
-function read(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      options: {
-        stack: { type: "string" },
-        base: { type: "string" },
-        format: { type: "string" },
-        output: { type: "string" },
-        config: { type: "string", short: "c", multiple: true },
-        live: { type: "boolean" },
-        refresh: { type: "boolean" },
-        "fail-on": { type: "string" },
-        "max-size": { type: "string" },
-        artifact: { type: "string" },
-        "kube-version": { type: "string" },
-        "api-versions": { type: "string" },
-      },
-    });
-  } catch (error) {
-    throw usage((error as Error).message.replace(/\. To specify a positional.*$/s, ""));
-  }
 }

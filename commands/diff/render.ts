@@ -1,17 +1,14 @@
-import { execFile } from "node:child_process";
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { promisify } from "node:util";
 import { parseAllDocuments } from "yaml";
 import { stableJson } from "../../contract/stable-json";
 import { DiffError, messageOf, SIDE_NAME, type Side } from "./errors";
+import { outputOf, removeFolder, temporaryFolder } from "./leftovers";
 import type { DeclaredResource } from "./evaluation";
 import { unwrapSecrets } from "./outputs";
 import { identityOf, namespaceOf, type KubeObject } from "./objects";
-
-const run = promisify(execFile);
 
 export const RELEASE = "kubernetes:helm.sh/v3:Release";
 
@@ -59,7 +56,7 @@ interface Project {
 
 /** Renders releases with the real helm; equal releases are rendered once, charts from a repository fetched once. */
 export class Renderer {
-  private readonly folder = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-diff-helm-"));
+  private readonly folder = temporaryFolder(path.join(os.tmpdir(), "noetl-nats-diff-helm-"));
   private readonly rendered = new Map<string, Promise<string>>();
   private readonly pulled = new Map<string, Promise<string>>();
   private count = 0;
@@ -67,7 +64,7 @@ export class Renderer {
   constructor(private readonly options: RenderOptions) {}
 
   close(): void {
-    fs.rmSync(this.folder, { recursive: true, force: true });
+    removeFolder(this.folder);
   }
 
   /**
@@ -118,7 +115,7 @@ export class Renderer {
   }
 
   private async helm(args: readonly string[], cwd: string, timeout: number): Promise<string> {
-    const { stdout } = await run(this.options.helm, [...args], {
+    return outputOf(this.options.helm, args, {
       cwd,
       timeout,
       maxBuffer: 64 * 1024 * 1024,
@@ -134,7 +131,6 @@ export class Renderer {
         ),
       },
     });
-    return stdout;
   }
 
   private async template({ side, root }: Project, release: string, args: readonly string[]): Promise<string> {

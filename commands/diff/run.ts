@@ -3,10 +3,12 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { SETTINGS } from "../../config/schema";
-import { requireBinary } from "../shared/binaries";
+import { findBinary, missingBinary } from "../shared/binaries";
 import { compareSides } from "./comparison";
+import type { Masker } from "../../contract/mask";
 import { DiffError, messageOf, SIDE_NAME, type Side } from "./errors";
 import { checkout, revisions, type Revisions } from "./git";
+import { removeFolder, temporaryFolder } from "./leftovers";
 import { livePreview, openLiveStack } from "./live";
 import { withLive } from "./merge-live";
 import { linkModules } from "./modules";
@@ -51,63 +53,100 @@ export interface Outcome {
   readonly kind?: DiffError["kind"];
 }
 
+/** Where a comparison runs. */
+export interface Surroundings {
+  /** A folder in the project. */
+  readonly cwd: string;
+  /** Takes what is said on the way. */
+  readonly log: (line: string) => void;
+  /** Aborted by whoever does not wait for the end. */
+  readonly signal: AbortSignal;
+}
+
+/** What every report begins with. */
+const headerOf = ({ stack, base }: Options, project: string, found?: Revisions) => ({
+  schemaVersion: 1 as const,
+  project,
+  stack,
+  base: { ref: base, commit: found?.baseCommit ?? "" },
+  head: { commit: found?.headCommit ?? "", uncommitted: found?.uncommitted ?? [] },
+});
+
+/** The report of a comparison that did not come about. */
+function failedWith(errors: readonly DiffError[], header: ReturnType<typeof headerOf>, masker?: Masker): Outcome {
+  const failures = failuresOf(errors);
+  const report: FailureReport = {
+    status: "failed",
+    ...header,
+    summary: "The comparison failed: nothing is known about what this change does.",
+    failures: failures.map(({ message, ...side }) => ({ ...side, message: masker?.text(message) ?? message })),
+  };
+  return { report, kind: errors.some(({ kind }) => kind === "usage") ? "usage" : "failed" };
+}
+
 /**
  * Compares the project at `cwd` with its base revision. What goes wrong becomes a failure report; a report is never
  * half of one and half of the other.
  */
-export async function runDiff(options: Options, cwd: string, log: (line: string) => void): Promise<Outcome> {
-  const folder = fs.mkdtempSync(path.join(fs.realpathSync(os.tmpdir()), "noetl-nats-diff-"));
-  const run = new Run(options.stack, crypto.randomBytes(32).toString("hex"), path.join(folder, "home"));
-  let found: Revisions | undefined;
-  const header = () => ({
-    schemaVersion: 1 as const,
-    project: run.project,
-    stack: options.stack,
-    base: { ref: options.base, commit: found?.baseCommit ?? "" },
-    head: { commit: found?.headCommit ?? "", uncommitted: found?.uncommitted ?? [] },
-  });
+export async function runDiff(options: Options, at: Surroundings): Promise<Outcome> {
+  let folder: string;
   try {
-    const head = projectFolder(cwd);
-    run.hide(head, ".");
-    found = await revisions(head, options.base);
-    const base = await checkout(found, path.join(folder, "base"));
-    run.hide(base, ".");
-    requireStack(options.stack, base, head);
-    const helm = helmTool();
-    await linkModules({ base, head, log });
-    const roots = { base, head };
-    const isSecretKey = (name: string) => name in SETTINGS && SETTINGS[name as keyof typeof SETTINGS].secret;
-    const evaluated = await bothSides((side) =>
-      run.evaluate(side, roots[side], { overrides: options.config, isSecretKey }),
-    );
-    const renderer = new Renderer({ helm, kubeVersion: options.kubeVersion, apiVersions: options.apiVersions });
-    try {
-      const sides = await bothSides((side) => run.render(renderer, side, evaluated));
-      const masker = run.masker(sides);
-      const live = options.live
-        ? await livePreview(
-            await openLiveStack({ root: head, project: run.project, stack: options.stack, folder }),
-            { refresh: options.refresh },
-            masker,
-          )
-        : undefined;
-      const compared = compareSides(sides.base, sides.head, masker);
-      return { report: { status: "ok", ...header(), ...(live ? withLive(compared, live) : compared) } };
-    } finally {
-      renderer.close();
-    }
+    folder = temporaryFolder(path.join(fs.realpathSync(os.tmpdir()), "noetl-nats-diff-"));
   } catch (error) {
-    const errors = error instanceof Failures ? error.errors : [asDiffError(error)];
-    const masker = run.masker();
-    const report: FailureReport = {
-      status: "failed",
-      ...header(),
-      summary: "The comparison failed: nothing is known about what this change does.",
-      failures: failuresOf(errors).map(({ message, ...side }) => ({ ...side, message: masker.text(message) })),
-    };
-    return { report, kind: errors.some(({ kind }) => kind === "usage") ? "usage" : "failed" };
+    const message = `no folder can be made in ${os.tmpdir()}: ${messageOf(error)}; name another one in TMPDIR.`;
+    return failedWith([new DiffError(message, "usage")], headerOf(options, ""));
+  }
+  const run = new Run(options.stack, crypto.randomBytes(32).toString("hex"), path.join(folder, "home"));
+  const found: { revisions?: Revisions } = {};
+  const header = () => headerOf(options, run.project, found.revisions);
+  try {
+    const changes = await compare(options, { ...at, folder, run, found });
+    return { report: { status: "ok", ...header(), ...changes } };
+  } catch (error) {
+    return failedWith(error instanceof Failures ? error.errors : [asDiffError(error)], header(), run.masker());
   } finally {
-    fs.rmSync(folder, { recursive: true, force: true });
+    removeFolder(folder);
+  }
+}
+
+interface Work extends Surroundings {
+  /** What is thrown away afterwards. */
+  readonly folder: string;
+  readonly run: Run;
+  /** Takes what is compared, as soon as it is known: a failure names it too. */
+  readonly found: { revisions?: Revisions };
+}
+
+/** What a report says beyond its header. @throws DiffError, Failures */
+async function compare(options: Options, { cwd, log, signal, folder, run, found }: Work) {
+  const head = projectFolder(cwd);
+  run.hide(head, ".");
+  found.revisions = await revisions(head, options.base);
+  const base = await checkout(found.revisions, path.join(folder, "base"), log);
+  run.hide(base, ".");
+  requireStack(options.stack, base, head);
+  const helm = toolsFor(options);
+  await linkModules({ base, head, log });
+  const roots = { base, head };
+  const isSecretKey = (name: string) => name in SETTINGS && SETTINGS[name as keyof typeof SETTINGS].secret;
+  const evaluated = await bothSides((side) =>
+    run.evaluate(side, roots[side], { overrides: options.config, isSecretKey }),
+  );
+  const renderer = new Renderer({ helm, kubeVersion: options.kubeVersion, apiVersions: options.apiVersions });
+  try {
+    const sides = await bothSides((side) => run.render(renderer, side, evaluated));
+    const masker = run.masker(sides);
+    const live = options.live
+      ? await livePreview(
+          await openLiveStack({ root: head, project: run.project, stack: options.stack, folder }),
+          { refresh: options.refresh, signal },
+          masker,
+        )
+      : undefined;
+    const compared = compareSides(sides.base, sides.head, masker);
+    return live ? withLive(compared, live) : compared;
+  } finally {
+    renderer.close();
   }
 }
 
@@ -134,10 +173,15 @@ function requireStack(stack: string, base: string, head: string): void {
   );
 }
 
-function helmTool(): string {
-  try {
-    return requireBinary("helm");
-  } catch (error) {
-    throw new DiffError(`helm, which renders the charts, is missing: ${messageOf(error)}`, "usage");
-  }
+/** Path of helm. @throws DiffError with every program that is missing. */
+function toolsFor({ live }: Options): string {
+  const helm = findBinary("helm");
+  const problems = [
+    ...(helm === undefined ? [`helm, which renders the charts, is missing: ${missingBinary("helm")}`] : []),
+    ...(live && findBinary("pulumi") === undefined
+      ? [`pulumi, which --live asks, is missing: ${missingBinary("pulumi")}`]
+      : []),
+  ];
+  if (helm === undefined || problems.length > 0) throw new DiffError(problems.join("\n"), "usage");
+  return helm;
 }

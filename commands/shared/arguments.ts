@@ -5,6 +5,10 @@ import { CommandError, EXIT } from "./exit";
 /** One option of a command line, and how it is explained. */
 export interface Option {
   readonly type: "string" | "boolean";
+  /** One letter that stands for it. */
+  readonly short?: string;
+  /** Whether it may stand there more than once, each time with another value. */
+  readonly multiple?: true;
   /** Name of the value in the explanation. */
   readonly value?: string;
   readonly means: string;
@@ -38,13 +42,17 @@ export const asksForHelp = (argv: readonly string[]): boolean =>
 /** What a command line says, and all that cannot be understood of it. */
 export interface Words {
   readonly values: Values;
+  /** Values of the options that may stand there more than once. */
+  readonly lists: Readonly<Record<string, readonly string[]>>;
   readonly positionals: readonly string[];
   readonly problems: readonly string[];
 }
 
 /** Reads a command line by its options' types; one that is misspelt names the one that was meant. */
-export function readWords(argv: readonly string[], options: Readonly<Record<string, Pick<Option, "type">>>): Words {
-  const types = Object.fromEntries(Object.entries(options).map(([name, { type }]) => [name, { type }]));
+export function readWords(argv: readonly string[], options: Readonly<Record<string, Omit<Option, "means">>>): Words {
+  const types = Object.fromEntries(
+    Object.entries(options).map(([name, { type, short }]) => [name, { type, ...(short ? { short } : {}) }]),
+  );
   const { tokens } = parseArgs({
     args: [...argv],
     options: types,
@@ -53,6 +61,7 @@ export function readWords(argv: readonly string[], options: Readonly<Record<stri
     tokens: true,
   });
   const values: Record<string, string | boolean> = {};
+  const lists: Record<string, string[]> = {};
   const positionals: string[] = [];
   const problems: string[] = [];
   for (const token of tokens) {
@@ -68,11 +77,13 @@ export function readWords(argv: readonly string[], options: Readonly<Record<stri
       problems.push(`Option '--${token.name}' takes no value`);
     } else if (type === "string" && (token.value === undefined || isOption(token))) {
       problems.push(`Option '--${token.name} <value>' argument missing`);
+    } else if (options[token.name]?.multiple) {
+      (lists[token.name] ??= []).push(token.value ?? "");
     } else if (Object.hasOwn(values, token.name) && values[token.name] !== (token.value ?? true)) {
       problems.push(`Option '--${token.name}' stands there twice, with different values`);
     } else values[token.name] = token.value ?? true;
   }
-  return { values, positionals, problems };
+  return { values, lists, positionals, problems };
 }
 
 /** Whether what follows an option as its value is the next option. */

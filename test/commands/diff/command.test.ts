@@ -231,7 +231,8 @@ describe("what cannot be compared", () => {
   });
 
   it("is a command line with mistakes, all named at once", () => {
-    const ran = run(repository, ["--format", "pdf", "--fail-on", "doom", "--refresh", "-c", "x"]);
+    const misspelt = ["--formt", "json", "--base", "a", "--base", "b", "--artifact", "--live=yes", "more"];
+    const ran = run(repository, ["--format", "pdf", "--fail-on", "doom", "--refresh", "-c", "x", ...misspelt]);
     expect(ran.code).toBe(2);
     for (const word of [
       '--format: "pdf"',
@@ -239,6 +240,11 @@ describe("what cannot be compared", () => {
       '--config: "x"',
       '--fail-on: "doom"',
       "--refresh: only",
+      "Unknown option '--formt'; the nearest known one is --format",
+      "Option '--base' stands there twice, with different values",
+      "Option '--artifact <value>' argument missing",
+      "Unexpected argument 'json'",
+      "Unexpected argument 'more'",
     ]) {
       expect(ran.stderr).toContain(word);
     }
