@@ -15,6 +15,8 @@ export interface EvaluatedSide {
   readonly evaluation: Evaluation;
 }
 
+const NOTHING: Evaluation = { resources: [], outputs: {}, functions: [], issued: [] };
+
 /** What the sides of one run share: the key of the stand-ins, and all that must not be shown. */
 export class Run {
   /** Name of the project, once a side has been read. */
@@ -63,6 +65,8 @@ export class Run {
     if (side === "head" || this.project === "") this.project = config.project;
     this.keep(placeholders.issued);
     for (const name of config.secretKeys) this.secrets.add(config.values[name] ?? "");
+    // A stack that is new with the change has nothing deployed yet, least of all what the project's defaults would deploy.
+    if (side === "base" && !config.exists) return { root, config, evaluation: NOTHING };
     const evaluation = await evaluate({ side, root, stack, config, key, home });
     this.keep(evaluation.issued);
     return { root, config, evaluation: relative(evaluation, root, home) };

@@ -93,6 +93,10 @@ export async function revisions(project: string, base: string): Promise<Revision
   return { repository, prefix, baseRef: base, baseCommit, headCommit, uncommitted: files };
 }
 
+/** Whether git follows a file of a folder; one that is ignored or was never added is none's but this machine's. */
+export const isFollowed = async (folder: string, name: string): Promise<boolean> =>
+  (await attempt(git(folder, "ls-files", "--error-unmatch", "--", name))) !== undefined;
+
 /** What keeps git from reading a folder, by the first line that it says. */
 function whyNoRepository(project: string, said: string): string {
   const foreign = foreignRepository(said);

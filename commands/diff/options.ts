@@ -81,19 +81,21 @@ const usage = (message: string) => new DiffError(`${message}\nSee npm run diff -
 /** True where the usage is asked for. */
 export const wantsHelp = asksForHelp;
 
+const TEXT = { type: "string", lastCounts: true } as const;
+
 const OPTIONS = {
-  stack: { type: "string" },
-  base: { type: "string" },
-  format: { type: "string" },
-  output: { type: "string" },
+  stack: TEXT,
+  base: TEXT,
+  format: TEXT,
+  output: TEXT,
   config: { type: "string", short: "c", multiple: true },
   live: { type: "boolean" },
   refresh: { type: "boolean" },
-  "fail-on": { type: "string" },
-  "max-size": { type: "string" },
-  artifact: { type: "string" },
-  "kube-version": { type: "string" },
-  "api-versions": { type: "string" },
+  "fail-on": TEXT,
+  "max-size": TEXT,
+  artifact: TEXT,
+  "kube-version": TEXT,
+  "api-versions": TEXT,
 } as const satisfies Readonly<Record<string, Omit<Option, "means">>>;
 
 /** Values of a command line; a switch is true where it stands there. */

@@ -7,7 +7,7 @@ import { findBinary, missingBinary } from "../shared/binaries";
 import { compareSides } from "./comparison";
 import type { Masker } from "../../contract/mask";
 import { DiffError, messageOf, SIDE_NAME, type Side } from "./errors";
-import { checkout, revisions, type Revisions } from "./git";
+import { checkout, isFollowed, revisions, type Revisions } from "./git";
 import { removeFolder, temporaryFolder } from "./leftovers";
 import { livePreview, openLiveStack } from "./live";
 import { withLive } from "./merge-live";
@@ -125,6 +125,7 @@ async function compare(options: Options, { cwd, log, signal, folder, run, found 
   const base = await checkout(found.revisions, path.join(folder, "base"), log);
   run.hide(base, ".");
   requireStack(options.stack, base, head);
+  const notes = await lendStackFile(options.stack, { base, head });
   const helm = toolsFor(options);
   await linkModules({ base, head, log });
   const roots = { base, head };
@@ -144,7 +145,8 @@ async function compare(options: Options, { cwd, log, signal, folder, run, found 
         )
       : undefined;
     const compared = compareSides(sides.base, sides.head, masker);
-    return live ? withLive(compared, live) : compared;
+    const noted = { ...compared, notes: [...notes, ...compared.notes] };
+    return live ? withLive(noted, live) : noted;
   } finally {
     renderer.close();
   }
@@ -161,6 +163,16 @@ export function failuresOf(errors: readonly DiffError[]): Failure[] {
     if (same.length > 1) return { message: `both revisions: ${message}` };
     return { side: first?.side ? first.side : undefined, message: first?.message ?? message };
   });
+}
+
+/** Gives the base a stack's file that git does not follow: it is no part of the change. Says so. */
+async function lendStackFile(stack: string, { base, head }: Record<Side, string>): Promise<string[]> {
+  const names = [".yaml", ".yml"].map((end) => `Pulumi.${stack}${end}`);
+  const name = names.find((each) => fs.existsSync(path.join(head, each)));
+  if (name === undefined || names.some((each) => fs.existsSync(path.join(base, each)))) return [];
+  if (await isFollowed(head, name)) return [];
+  fs.copyFileSync(path.join(head, name), path.join(base, name));
+  return [`git does not follow ${name}, so its settings are those of both revisions`];
 }
 
 function requireStack(stack: string, base: string, head: string): void {

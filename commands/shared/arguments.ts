@@ -9,6 +9,8 @@ export interface Option {
   readonly short?: string;
   /** Whether it may stand there more than once, each time with another value. */
   readonly multiple?: true;
+  /** Whether the last value counts where it stands there again: scripts add to what they always give. */
+  readonly lastCounts?: true;
   /** Name of the value in the explanation. */
   readonly value?: string;
   readonly means: string;
@@ -79,7 +81,11 @@ export function readWords(argv: readonly string[], options: Readonly<Record<stri
       problems.push(`Option '--${token.name} <value>' argument missing`);
     } else if (options[token.name]?.multiple) {
       (lists[token.name] ??= []).push(token.value ?? "");
-    } else if (Object.hasOwn(values, token.name) && values[token.name] !== (token.value ?? true)) {
+    } else if (
+      Object.hasOwn(values, token.name) &&
+      values[token.name] !== (token.value ?? true) &&
+      !options[token.name]?.lastCounts
+    ) {
       problems.push(`Option '--${token.name}' stands there twice, with different values`);
     } else values[token.name] = token.value ?? true;
   }

@@ -57,7 +57,8 @@ export function compareSides(base: SideResult, head: SideResult, masker: Masker)
     resources: deltas,
     objects: deltasOfObjects,
     releases,
-    settings,
+    // Of a new stack nothing moves elsewhere; what it takes knowingly is a risk all the same.
+    settings: base.config.exists ? settings : settings.filter(({ key }) => key === "acceptedRisks"),
     contract,
     oldContract,
     newContract,
@@ -148,7 +149,9 @@ function limits(base: SideResult, head: SideResult): string[] {
     notes.push("the stack's encryption changed, so every encrypted setting shows as changed");
   }
   if (!base.config.exists)
-    notes.push("the stack has no configuration file at the base revision: the project's defaults are compared with");
+    notes.push(
+      "the stack has no configuration file at the base revision: it is taken for a new one, of which nothing is deployed",
+    );
   if (!head.config.exists)
     notes.push("the stack has no configuration file in the working tree: the project's defaults are compared");
   return [...new Set(notes)];
