@@ -73,7 +73,8 @@ function run(...args) {
 
 /**
  * The guard, which runs in a pod without this project: one file with all that it needs. The client of Kubernetes, the reader
- * of kubeconfigs and what asks a cluster for a way stay out; the guard has a direct way to NATS and never uses them.
+ * of kubeconfigs and what asks a cluster for a way stay out; the guard has a direct way to NATS and never uses them. So does what tries
+ * NoETL's logins out; the guard looks alone.
  *
  * It is compressed, since each preview sends it through the engine several times, and by a library in JavaScript: that of Node makes
  * other bytes on other machines and releases, and each would be a change of the ConfigMap.
@@ -84,18 +85,18 @@ async function bundleGuard() {
   const { rolldown } = await import("rolldown");
   const { gzipSync } = await import("fflate");
   const external = [/^@kubernetes\//, "yaml"];
-  const ofClusters = ["kubernetes/api.js", "kubernetes/objects.js", "nats/port-forward.js"].map((file) =>
+  const unused = ["kubernetes/api.js", "kubernetes/objects.js", "nats/port-forward.js", "try-out.js"].map((file) =>
     path.join(dist, "contract", file),
   );
-  const withoutClusters = {
-    name: "without-clusters",
-    load: (id) => (ofClusters.includes(id) ? "module.exports = {};" : null),
+  const withoutUnused = {
+    name: "without-unused",
+    load: (id) => (unused.includes(id) ? "module.exports = {};" : null),
   };
   const bundle = await rolldown({
     input: entry,
     platform: "node",
     external,
-    plugins: [withoutClusters],
+    plugins: [withoutUnused],
     logLevel: "warn",
   });
   const { output } = await bundle.generate({ format: "cjs", codeSplitting: false, minify: true });
