@@ -81,6 +81,7 @@ const NEEDS = {
     "test/contract/fixes.test.ts",
     "test/contract/noetl-client.test.ts",
     "test/contract/one-to-three.test.ts",
+    "test/contract/place.test.ts",
     "test/contract/preflight.test.ts",
     "test/contract/probe.test.ts",
     "test/contract/replicas.test.ts",

@@ -263,7 +263,11 @@ async function noetlsInfos({ session, inputs, deadline }: Inquiry): Promise<Know
     session.streamInfo(stream, deadline),
     byName(consumerTerms(inputs), ({ name }) => session.consumerInfo(stream, name, deadline)),
   ]);
-  return { stream: info, consumers };
+  // Both were asked at once. Where a consumer is ahead, the stream may have grown between the two answers.
+  const isAhead = Object.values(consumers).some(
+    (consumer) => info && consumer && consumer.delivered.stream_seq > info.state.last_seq,
+  );
+  return { stream: isAhead ? await session.streamInfo(stream, deadline) : info, consumers };
 }
 
 type BucketInfos = NonNullable<Observed["buckets"]>;

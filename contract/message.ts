@@ -165,7 +165,7 @@ export function commandLosses(inputs: ContractInputs, fixes: readonly Fix[], see
     return begins
       ? `Removing consumer ${name} loses the ${plural(lost, "command")} that ${lost === 1 ? "waits or is" : "wait or are"} in flight: ` +
           "the one that workers add begins at the next."
-      : `Removing consumer ${name} has ${plural(lost, "command")} delivered again: the one that workers add begins at the first in the stream.`;
+      : `Removing consumer ${name} has up to ${plural(lost, "command")} delivered again: the one that workers add begins at the first in the stream.`;
   });
 }
 

@@ -35,9 +35,11 @@ export interface Stray {
   readonly end: "nobody" | "silence" | "somebody";
 }
 
-/** What NoETL's login may not do of what a worker does with one consumer; the server's sentences. */
+/** What the workers' login may not do of what a worker does with one consumer; the server's sentences. */
 export interface WorkerProbe {
   readonly consumer: string;
+  /** Who tried, in words. */
+  readonly login: string;
   readonly info?: string;
   readonly fetch?: string;
   readonly ack?: string;

@@ -173,6 +173,8 @@ export const LOOKUP_SUBJECT = "$JS.API.STREAM.NAMES";
 /** What a worker sends besides looking its consumer up. */
 interface Errand {
   readonly trial: Trial;
+  /** How often it is tried. */
+  readonly throws: number;
   /** The subjects of its kind, where the trial's is one of many. */
   readonly subjects?: string;
   /** Whether what it is for has answered, and nobody else. */
@@ -187,10 +189,12 @@ const CUT_OFF = "{";
 
 const errands = ({ stream, noetlLine }: ContractInputs, consumer: string): Errands => ({
   fetch: {
+    throws: THROWS,
     trial: { subject: `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, body: CUT_OFF },
     isAnswered: ({ status }) => status === BAD_REQUEST,
   },
   ack: {
+    throws: THROWS,
     trial: { subject: `$JS.ACK.${stream}.${consumer}.1.${NO_SEQUENCE}.${NO_SEQUENCE}.0.0`, body: "+WPI" },
     subjects: `$JS.ACK.${stream}.${consumer}.>`,
     isAnswered: ({ text, status }) => text === "" && status === undefined,
@@ -199,7 +203,9 @@ const errands = ({ stream, noetlLine }: ContractInputs, consumer: string): Erran
   ...(noetlLine === "rust"
     ? {}
     : {
+        // The API counts what it cannot read.
         lookup: {
+          throws: 1,
           trial: { subject: LOOKUP_SUBJECT, body: CUT_OFF },
           isAnswered: ({ text }) => parsed(text).error !== undefined,
         },
@@ -211,19 +217,19 @@ export async function probeWorker({ session, inputs, deadline }: Inquiry, consum
   const { fetch, ack, lookup } = errands(inputs, consumer);
   const trials = [fetch, ack, ...(lookup ? [lookup] : [])].map(({ trial }) => trial);
   const [fetchRefused, ackRefused, lookupRefused] = await session.publishRefusals(trials, deadline);
-  return { consumer, fetch: fetchRefused, ack: ackRefused, lookup: lookupRefused };
+  return { consumer, login: session.login, fetch: fetchRefused, ack: ackRefused, lookup: lookupRefused };
 }
 
 /**
  * Which of a worker's requests do not get to the consumer, as where a mapping of subjects leads elsewhere. A consumer that pushes is asked
  * for nothing, and acknowledgements are for nobody where it wants none: rules of their own say so.
  *
- * @param refused What the login may not do.
+ * @param refused What the login may not do, and whether the question for the stream, which is the same for every consumer, is tried too.
  * @returns undefined where there is no consumer that could answer.
  */
 export async function probeReach(
   { session, inputs, deadline }: Inquiry,
-  refused: WorkerProbe,
+  refused: WorkerProbe & { readonly looksUp: boolean },
   info: ConsumerInfo | undefined,
 ): Promise<readonly Stray[] | undefined> {
   if (!info || info.config.deliver_subject || (info.cluster && !info.cluster.leader)) return undefined;
@@ -231,11 +237,11 @@ export async function probeReach(
   const asked = [
     ...(refused.fetch === undefined ? [fetch] : []),
     ...(refused.ack === undefined && !refused.answersOnly && info.config.ack_policy !== AckPolicy.None ? [ack] : []),
-    ...(lookup && refused.lookup === undefined ? [lookup] : []),
+    ...(lookup && refused.looksUp && refused.lookup === undefined ? [lookup] : []),
   ];
   const strays = await Promise.all(
     asked.flatMap((errand) =>
-      Array.from({ length: THROWS }, async () => {
+      Array.from({ length: errand.throws }, async () => {
         const attempt = await session.attempt(errand.trial, ROUTE_MILLISECONDS, deadline);
         return strayOf(errand, attempt);
       }),
@@ -252,9 +258,11 @@ function strayOf(
   switch (attempt.kind) {
     case "refused":
       return undefined;
-    case "nobody":
     case "silence":
-      return { subject, end: attempt.kind };
+      // The API may take longer than that, or the check's own question for it gets no answer either.
+      return subject === LOOKUP_SUBJECT ? undefined : { subject, end: "silence" };
+    case "nobody":
+      return { subject, end: "nobody" };
     case "answer":
       return isAnswered(attempt) ? undefined : { subject, end: "somebody" };
   }

@@ -156,7 +156,11 @@ async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inqui
     inputs.noetlLine !== "rust" && consumers[each.name] !== undefined && isAdded(each);
   const [publishes, strays, remakes, ofStream, ofConsumers] = await Promise.all([
     probePublishes(inquiry, { stream, quiet }),
-    Promise.all(workers.map((worker) => probeReach(asWorker, worker, consumers[worker.consumer]))),
+    Promise.all(
+      workers.map((worker, index) =>
+        probeReach(asWorker, { ...worker, looksUp: index === 0 }, consumers[worker.consumer]),
+      ),
+    ),
     Promise.all(terms.map(async (each) => (isRemade(each) ? remakeRefusal(asWorker, each.name) : undefined))),
     stream === undefined ? probeStreamCreation(session, streamConfig(inputs), deadline) : undefined,
     stream === undefined
@@ -238,17 +242,16 @@ const openRules = (probe: Probe, known: Known, session: Session): TriedOut["open
   ...openAcks(probe),
 ];
 
-const openAcks = ({ workers, login }: Probe): TriedOut["open"] =>
-  workers.some(({ answersOnly }) => answersOnly)
-    ? [
-        {
-          rules: ["worker-ack"],
-          why:
-            `${login} may acknowledge what it gets as an answer alone (allow_responses), which cannot be tried; a command that takes longer ` +
-            "than the ack wait takes several answers",
-        },
-      ]
-    : [];
+const openAcks = ({ workers }: Probe): TriedOut["open"] =>
+  workers
+    .filter(({ answersOnly }) => answersOnly)
+    .slice(0, 1)
+    .map(({ login }) => ({
+      rules: ["worker-ack"],
+      why:
+        `${login} may acknowledge what it gets as an answer alone (allow_responses), which cannot be tried; a command that takes longer ` +
+        "than the ack wait takes several answers",
+    }));
 
 function openRoom(probe: Probe, { stream }: Known, session: Session): TriedOut["open"] {
   const reached = probe.publishes.every(({ routes }) => routes.every(({ end }) => end === "stream"));

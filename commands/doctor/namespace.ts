@@ -2,6 +2,7 @@
 import type * as k8s from "@kubernetes/client-node" with { "resolution-mode": "import" };
 import { LOCATIONS } from "../../contract/facts";
 import type { Kinds, Written } from "../../contract/kubernetes/objects";
+import { isAlive } from "../../contract/kubernetes/pods";
 import { answer, type Cluster } from "./kubernetes";
 import type {
   ClaimFacts,
@@ -134,10 +135,12 @@ function memoryLimitOf({ spec }: Written<k8s.V1Pod>, container: string): Pick<Co
 
 /**
  * Whether a pod was ended for good by its cluster, not by its own doing: it fails, and its workload has made another in its place. A
- * Job's fails by itself.
+ * Job's fails by itself, and so does one that nothing makes again.
  */
-const isEvicted = ({ metadata, status }: Written<k8s.V1Pod>): boolean =>
-  status?.phase === "Failed" && !(metadata?.ownerReferences ?? []).some(({ kind }) => kind === "Job");
+function isEvicted({ metadata, status }: Written<k8s.V1Pod>): boolean {
+  const owners = metadata?.ownerReferences ?? [];
+  return status?.phase === "Failed" && owners.length > 0 && owners.every(({ kind }) => kind !== "Job");
+}
 
 function evictedFacts(pod: Written<k8s.V1Pod>, mask: Mask): EvictedFacts {
   const { status, metadata } = pod;
@@ -333,8 +336,7 @@ function serviceFacts({ metadata, spec }: Written<k8s.V1Service>, pods: readonly
   if (selector.length === 0) return [];
   const found = pods.filter(
     ({ metadata, status }) =>
-      !["Succeeded", "Failed"].includes(status?.phase ?? "") &&
-      selector.every(([name, value]) => metadata?.labels?.[name] === value),
+      isAlive({ status }) && selector.every(([name, value]) => metadata?.labels?.[name] === value),
   );
   const containers = found.flatMap(({ spec }) => [
     ...(spec?.containers ?? []),

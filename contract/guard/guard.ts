@@ -268,48 +268,59 @@ export class Guard {
     this.streamCreated = created;
   }
 
-  /** Creates, in order, up to the first that NATS refuses. */
+  /** Creates, in order, what is missing; what was not asked for when NATS refuses one is left to the next look. */
   private async heal(heals: readonly Heal[], session: Session, deadline: Deadline): Promise<void> {
     const ask = (heal: Heal): Promise<boolean> => create(session, heal, { id: this.settings.id, deadline });
     const asked = session.clustered ? [] : allAtOnce(heals, ask);
+    let isRefused = false;
+    let unanswered: Error | undefined;
     for (const [index, heal] of heals.entries()) {
-      const { kind, name } = heal.creates;
       try {
-        const isOurs = await (asked[index]?.() ?? ask(heal));
-        if (isOurs) this.counts.heals[kind]++;
-        const words = isOurs
-          ? `created ${kind} ${name}, which was missing`
-          : `${kind} ${name} is there again, made by somebody else`;
-        this.log.event(isOurs ? "warn" : "info", words);
-        this.log.forget("heal");
+        this.tellCreated(heal, await (asked[index]?.() ?? ask(heal)));
+        if (!isRefused) this.log.forget("heal");
       } catch (error) {
         // Where no answer came, or a cluster has no leader yet, nothing was refused: the next look finds whether it was made.
-        if (!(error instanceof ConnectError) || error.patience !== "none") throw error;
-        this.counts.refused++;
-        this.log.state("heal", {
-          level: "error",
-          message: `cannot create ${kind} ${name}: ${error.message}`,
-          key: "refused",
-        });
-        return;
+        if (error instanceof ConnectError && error.patience === "none") {
+          this.tellRefused(heal, error);
+          isRefused = true;
+        } else unanswered ??= error as Error;
+        if (asked.length === 0) break;
       }
     }
+    if (unanswered !== undefined) throw unanswered;
+  }
+
+  private tellCreated({ creates: { kind, name } }: Heal, isOurs: boolean): void {
+    if (isOurs) this.counts.heals[kind]++;
+    const words = isOurs
+      ? `created ${kind} ${name}, which was missing`
+      : `${kind} ${name} is there again, made by somebody else`;
+    this.log.event(isOurs ? "warn" : "info", words);
+  }
+
+  private tellRefused({ creates: { kind, name } }: Heal, { message }: ConnectError): void {
+    this.counts.refused++;
+    this.log.state("heal", { level: "error", message: `cannot create ${kind} ${name}: ${message}`, key: "refused" });
   }
 }
 
+/** nats-server's code where a consumer's stream is not there. */
+const NO_STREAM = "(10059)";
+
 /**
  * Asks for all of them in one packet: what is published between the creation of a stream and that of its consumer reaches no worker. A
- * server on its own takes one request after the other.
+ * server on its own takes one request after the other, and from nats-server 2.11 on several at once: a consumer that came before its
+ * stream is asked for again.
  *
- * @returns the answers. One that was refused because what it needs was not there yet is asked for again when its answer is taken.
+ * @returns the answers.
  */
 function allAtOnce(heals: readonly Heal[], ask: (heal: Heal) => Promise<boolean>): (() => Promise<boolean>)[] {
-  return heals.map((heal, index) => {
+  return heals.map((heal) => {
     const first = ask(heal);
     first.catch(() => undefined); // whoever takes the answer tells
     return () =>
       first.catch((error: unknown) => {
-        if (index > 0 && error instanceof ConnectError && error.problem === "refused-request") return ask(heal);
+        if (error instanceof ConnectError && error.message.includes(NO_STREAM)) return ask(heal);
         throw error;
       });
   });

@@ -426,7 +426,7 @@ function outputOf(
       // What it has started may hold them open.
       child.stdout.destroy();
       child.stderr.destroy();
-      const advice = "it is asked where nobody can answer it, so log in by hand first";
+      const advice = "it may wait for somebody, so log in by hand first";
       reject(new Error(`${command} did not end within ${LOGIN_SECONDS} s${lastSaid()}; ${advice}`));
     }, LOGIN_SECONDS * 1000);
     child.once("error", (error: NodeJS.ErrnoException) => {

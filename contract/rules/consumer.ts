@@ -81,25 +81,16 @@ function startAhead({ stream, consumer }: Pick<Found, "stream" | "consumer">): n
   return consumer.delivered.stream_seq >= start - 1 ? start : undefined;
 }
 
-/** A consumer that has delivered something so shortly before may be ahead of what was read of the stream at that moment. Milliseconds. */
-const SETTLED_MILLISECONDS = 5_000;
-
 /**
- * Whether the consumer's place is behind the end of the stream, which has lost messages that the consumer had delivered: with a volume that was restored, or that
- * broke. Servers before 2.15 leave it there.
+ * Whether the consumer's place is behind the end of the stream, which has lost messages that the consumer had delivered: with a volume
+ * that was restored, or that broke. Servers before 2.15 leave it there, and later ones where the stream has replicas.
  */
 function isBeyondEnd({ stream, consumer }: Pick<Found, "stream" | "consumer">): boolean {
-  const delivered = deliveredOf(consumer);
+  // Of one that is compared, and not read from a server, no place is known.
+  const { delivered } = consumer as Partial<ConsumerInfo>;
   if (!delivered || !(delivered.stream_seq > stream.state.last_seq)) return false;
-  const { ts: seen = "" } = stream as { ts?: string };
-  const { last_active: active } = delivered;
-  const isSettled = active === undefined || Date.parse(active) < Date.parse(seen) - SETTLED_MILLISECONDS;
-  return isSettled && startAhead({ stream, consumer }) === undefined;
+  return startAhead({ stream, consumer }) === undefined;
 }
-
-/** The consumer's place, as servers tell it; undefined of one that is not read from a server. */
-const deliveredOf = (consumer: object): { readonly stream_seq: number; readonly last_active?: string } | undefined =>
-  (consumer as { delivered?: { stream_seq: number; last_active?: string } }).delivered;
 
 /** How long a command stays with a worker that died before it is delivered again, in seconds. */
 const deadWaitSeconds = ({ config }: ConsumerInfo): number => toSeconds(config.backoff?.[0] ?? config.ack_wait);
@@ -331,16 +322,18 @@ export const CONSUMER_RULES: readonly Rule[] = [
     severity: "violation",
     effect: "lost",
     about: "consumer",
-    checks: "the consumer has not come further than the stream (`delivered`, `last_seq`; nats-server before 2.15)",
+    checks: "the consumer has not come further than the stream (`delivered`, `last_seq`)",
+    // A stream of several replicas may tell of what it has a moment after its consumer.
+    waits: "briefly",
     why:
       "commands are accepted, and no worker gets one until the stream has counted up to the consumer's place: the stream has lost messages that the " +
       "consumer knows of, with a volume that was restored or broke",
     remedy:
-      "recreate the consumer; executions that wait for a command that it has passed over have to be started again",
+      "recreate the consumer; executions that wait for a command that it has passed over are announced again by `npm run doctor -- --repair`",
     // Of what is compared, and not read from a server, no place is known.
     applies: ({ stream }) => (stream as Partial<StreamInfo> | undefined)?.state !== undefined,
     expected: (_contract, { stream }) => `no further than message ${stream.state.last_seq}`,
-    found: ({ consumer }) => `at message ${deliveredOf(consumer)?.stream_seq ?? 0}`,
+    found: ({ consumer }) => `at message ${(consumer as Partial<ConsumerInfo>).delivered?.stream_seq ?? 0}`,
     holds: (found) => !isBeyondEnd(found),
     fix: recreateConsumer,
   },

@@ -1,4 +1,5 @@
 /** Rules about what was tried out: see {@link Probe}. */
+import { consumerTerms } from "../inputs";
 import { isAnswered, LOOKUP_SUBJECT, removalSubject } from "../probe";
 import type { Probe, Refusal, Route, WorkerProbe } from "../probe-results";
 import {
@@ -59,12 +60,12 @@ const lacks = (
   severity: "violation" as const,
   effect: "withheld" as const,
   remedy: "grant the permission",
-  expected: (contract: Contract, { probe, workerProbe }: Found) =>
-    `${probe.login} may publish on ${subject(contract, workerProbe.consumer)}`,
+  expected: (contract: Contract, { workerProbe }: Found) =>
+    `${workerProbe.login} may publish on ${subject(contract, workerProbe.consumer)}`,
   found: ({ workerProbe }: Found) => workerProbe[what] ?? "may",
   holds: ({ workerProbe }: Found) => workerProbe[what] === undefined,
-  fix: (contract: Contract, { probe, workerProbe }: Found) =>
-    grant(probe.login, "publish", subject(contract, workerProbe.consumer)),
+  fix: (contract: Contract, { workerProbe }: Found) =>
+    grant(workerProbe.login, "publish", subject(contract, workerProbe.consumer)),
 });
 
 const accepted = (probe: Probe | undefined): probe is Probe => probe !== undefined && probe.notAccepted === undefined;
@@ -200,13 +201,13 @@ export const PROBE_RULES: readonly Rule[] = [
   },
   {
     id: "worker-lookup",
-    checks: "NoETL's login may ask which stream has the subject, tried with a request that gets no answer",
+    checks: "NoETL's login may ask which stream has the subject, tried with one that cannot be read",
     why: "workers of NoETL's Python lines ask for it when they subscribe, and crash-loop without: `nats: timeout`",
     ...lacks("lookup", () => LOOKUP_SUBJECT),
   },
   {
     id: "worker-fetch",
-    checks: "NoETL's login may ask for the next message, tried with a request that gets none",
+    checks: "NoETL's login may ask for the next message, tried with a request that cannot be read",
     why: "workers run and get no command: every fetch fails with `Permissions Violation for Publish`",
     ...lacks("fetch", ({ stream }, consumer) => `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`),
   },
@@ -223,6 +224,12 @@ export const PROBE_RULES: readonly Rule[] = [
       "a worker may remove its consumer where it has another `max_ack_pending`, as the server tells from nats-server 2.10 on",
     why: "the next worker that starts removes such a consumer to make it again, and crash-loops: `Failed to delete consumer`",
     ...lacks("remake", ({ stream }, consumer) => removalSubject(stream, consumer)),
+    // A consumer with the workers' number is not made again.
+    ensure: (contract, { workerProbe: { consumer } }) => {
+      const { maxAckPending = contract.worker.maxAckPending } =
+        consumerTerms(contract).find(({ name }) => name === consumer) ?? {};
+      return { action: "edit-consumer", consumer, patch: { max_ack_pending: maxAckPending } };
+    },
   },
   {
     id: "worker-reach",

@@ -405,7 +405,7 @@ export const STREAM_RULES: readonly Rule[] = [
     effect: "differs",
     about: "stream",
     checks:
-      "a command is on disk before it is acknowledged, where the stream is one of files (`persist_mode`; nats-server 2.12)",
+      "a command is written before it is acknowledged, where the stream is one of files (`persist_mode`; nats-server 2.12)",
     why: "the end of a server, `kill -9` too, takes commands that it has acknowledged a moment before",
     remedy: "recreate the stream: the setting cannot be changed",
     expected: () => "written before",

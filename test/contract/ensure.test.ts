@@ -11,6 +11,7 @@ import {
 import { CONSUMER, STREAM } from "../../contract/facts";
 import { lockStream } from "../../contract/rules/rule";
 import { arrange, BROKEN, CASES_CONFIG, clear } from "./cases";
+import { ADMIN, configOf } from "./probe-cases";
 import {
   addStream,
   inputsFor,
@@ -311,5 +312,21 @@ describe("every rule", () => {
     expect(
       evaluateRules(inputs(), { stream: undefined, consumer: undefined }).map(({ ensure }) => ensure.action),
     ).toEqual(["create-stream"]);
+  });
+});
+
+describe("a login that may not remove the workers' consumer", () => {
+  it("has the consumer edited, so that no worker makes it again", async () => {
+    const permissions = `publish: {deny: ["$JS.API.CONSUMER.DELETE.>"]}`;
+    const limited = await startNatsServer({ config: configOf({ permissions }) });
+    try {
+      await startNoetl(limited, {}, ADMIN);
+      const login = { user: "admin", password: "admin", noetlLogin: { user: "noetl", password: "noetl" } };
+      const worker = { maxAckPending: 128 };
+      const { holds, changes } = await ensureContract(inputsFor(limited, { ...login, mode: "ensure", worker }));
+      expect([holds, changes]).toEqual([true, ["update consumer noetl_worker_pool: max_ack_pending 64 -> 128"]]);
+    } finally {
+      await limited.stop();
+    }
   });
 });

@@ -459,6 +459,19 @@ export const PROBE_CASES: readonly ProbeCase[] = [
     cure: granted("$JS.ACK.NOETL_COMMANDS.noetl_worker_pool.>"),
   },
   {
+    rule: "worker-ack",
+    name: "the workers' own user may not acknowledge, and is the one that is named",
+    setup: { ...denied("$JS.ACK.>"), stray: "NOETL" },
+    args: {
+      user: "admin",
+      password: "admin",
+      noetlLogin: { user: "stray", password: "stray", worker: { user: "noetl", password: "noetl" } },
+    },
+    found: /^Permissions Violation for Publish to "\$JS\.ACK\.NOETL_COMMANDS\.noetl_worker_pool\./,
+    expected: "user noetl may publish on $JS.ACK.NOETL_COMMANDS.noetl_worker_pool.>",
+    cure: { ...granted("$JS.ACK.NOETL_COMMANDS.noetl_worker_pool.>"), reload: { stray: "NOETL" } },
+  },
+  {
     rule: "worker-remake",
     name: "NoETL's user may not remove the consumer that it would make again",
     since: 10,

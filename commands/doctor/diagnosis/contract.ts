@@ -294,7 +294,7 @@ export const pastSymptoms: DiagnosisRule = (evidence, explained) => {
 const moreInFlight = (evidence: Evidence, consumers: readonly ConsumerFacts[], most: number): Step[] => [
   say(
     "More workers, or more in flight; a worker that hangs is seen by redelivered messages. First at the consumer, which a worker that starts with " +
-      "another number makes anew without what waits:",
+      "another number makes anew without what waits. Run both right after another, and not while workers crash:",
   ),
   ...consumers.map(({ name }) =>
     run(`${natsCommand(evidence)} consumer edit ${quoted(evidence.stream)} ${quoted(name)} --max-pending=${most} -f`),

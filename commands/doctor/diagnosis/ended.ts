@@ -14,7 +14,7 @@ const SHOWN = 3;
 /** Evicted pods, and those that ended with their node: others have taken their place, so that they break nothing by themselves. */
 export const evictedPods: DiagnosisRule = (evidence) =>
   places(evidence).flatMap(({ facts }) => {
-    const recent = (facts.evicted ?? []).filter(({ at }) => at === undefined || evidence.now - at < TOLD_MILLISECONDS);
+    const recent = recentlyEvicted(evidence, facts);
     const owners = [...new Set(recent.map(({ owner }) => owner))];
     return owners.map((owner) => {
       const own = recent.filter((each) => each.owner === owner).sort((a, b) => (b.at ?? 0) - (a.at ?? 0));
@@ -35,7 +35,11 @@ export const evictedPods: DiagnosisRule = (evidence) =>
     });
   });
 
-const evictedText = ({ namespace, name, why, at }: EvictedFacts): string =>
+/** Those whose end is worth telling of. */
+export const recentlyEvicted = ({ now }: Evidence, { evicted = [] }: NamespaceFacts): EvictedFacts[] =>
+  evicted.filter(({ at }) => at === undefined || now - at < TOLD_MILLISECONDS);
+
+export const evictedText = ({ namespace, name, why, at }: EvictedFacts): string =>
   `pod ${namespace}/${name}${at === undefined ? "" : ` at ${clock(at)}`}: ${why}`;
 
 /** Whether the kubelet's last words of a pod are that it runs, and its cluster has lost the kubelet since. */

@@ -94,7 +94,7 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
   "stream-transform": {
     title: ({ found }, { stream, subject }) => `Stream ${stream} keeps ${subject} under another name: ${found}`,
   },
-  "stream-persist": { title: (_, { stream }) => `Stream ${stream} acknowledges commands before they are on disk` },
+  "stream-persist": { title: (_, { stream }) => `Stream ${stream} acknowledges commands before they are written` },
   "stream-markers": { title: ({ found }, { stream }) => `Stream ${stream} hands workers more than commands: ${found}` },
   "stream-replicas": {
     title: ({ found, expected }, { stream }) => `Stream ${stream} has too few replicas: ${found}, not ${expected}`,

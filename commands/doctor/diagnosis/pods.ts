@@ -104,10 +104,14 @@ const NOT_THERE = /: FailedMount: .*(\b(secret|configmap) "[^"]+" not found|refe
 function unmakeable({ pod, facts }: Pick<Troubled, "pod" | "facts">): string | undefined {
   const each = waitingFor(pod, CONFIG_REASONS);
   if (each) return `pod ${named(pod)}, container ${each.name}: ${each.waiting?.reason} ${each.waiting?.message}`;
-  return (
-    waitingFor(pod, MAKING_REASONS) && warningsAbout(facts, "Pod", pod.name).find((words) => NOT_THERE.test(words))
-  );
+  // Volumes come before the first container: what started has them, and what it waits for since is another thing.
+  if (hasStarted(pod) || !waitingFor(pod, MAKING_REASONS)) return undefined;
+  return warningsAbout(facts, "Pod", pod.name).find((words) => NOT_THERE.test(words));
 }
+
+/** Whether a container of the pod has ever run, one that prepares it too. */
+const hasStarted = ({ containers }: PodFacts): boolean =>
+  containers.some(({ log, ended, since }) => log.length > 0 || ended !== undefined || since !== undefined);
 
 /** Containers that cannot be made: a Secret, ConfigMap or key that does not exist. */
 export const containerConfig: DiagnosisRule = (evidence, explained) =>
@@ -265,10 +269,7 @@ function probeWords(group: readonly Troubled[]): string[] {
 
 /** Where a pod's trouble is told: in its log, or, of one that has never started, among its events alone. */
 function whereItIsSaid({ kubectl }: Evidence, pod: PodFacts, crashing: boolean): Step[] {
-  const started = pod.containers.some(
-    ({ log, ended, since }) => log.length > 0 || ended !== undefined || since !== undefined,
-  );
-  if (!started && waitingFor(pod, MAKING_REASONS) !== undefined) {
+  if (!hasStarted(pod) && waitingFor(pod, MAKING_REASONS) !== undefined) {
     return [
       say(
         "It has not started, so that it has no log; its events tell what it waits for, such as a volume or a network:",

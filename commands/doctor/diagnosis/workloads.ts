@@ -2,7 +2,8 @@
 import { plural } from "../../../contract/wording";
 import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, NamespaceFacts, Part, WorkloadFacts } from "../evidence";
-import { finding, keyOf, run, say, type DiagnosisRule, type Step } from "./finding";
+import { evictedText, recentlyEvicted } from "./ended";
+import { finding, keyOf, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
 import { putBack } from "./releases";
 import { isFirst, places, reachedThrough, symptomsOf, warningsAbout } from "./trouble";
 
@@ -158,30 +159,39 @@ const short =
           .filter((workload) => workload.kind !== "Job" && !explained.has(keyOf("workload", workload)))
           .filter((workload) => workload.ready < workload.wanted || isOff(workload, evidence))
           .filter((workload) => !facts.pods.some(({ owner, ready }) => owner === workload.name && !ready))
-          .map((workload) =>
-            finding("pods-missing", lack(workload), {
-              symptoms: symptomsOf(part),
-              evidence: [
-                `${workload.kind} ${workload.namespace}/${workload.name}: ${workload.ready} of ${workload.wanted} ready`,
-              ],
-              remedy: [
-                say(
-                  workload.wanted === 0
-                    ? "It was scaled down by hand; the stack's number comes back with:"
-                    : "No pod of it is there or broken; the controller that makes them may be behind:",
-                ),
-                ...(workload.wanted === 0 ? putBack(evidence, part, workload.name) : []),
-                run(
-                  `${evidence.kubectl} -n ${workload.namespace} describe ${workload.kind.toLowerCase()} ${workload.name}`,
-                ),
-              ],
-              explains: [
-                keyOf("workload", workload),
-                ...(workload.ready === 0 ? reachedThrough(part, workload.name) : []),
-              ],
-            }),
-          ),
+          .map((workload) => podsMissing(evidence, { part, facts }, workload)),
       );
+
+function podsMissing(
+  evidence: Evidence,
+  { part, facts }: { part: Part; facts: NamespaceFacts },
+  workload: WorkloadFacts,
+): Finding {
+  const { kind, namespace, name, wanted, ready } = workload;
+  const ended = recentlyEvicted(evidence, facts).filter(({ owner }) => owner === name);
+  const why =
+    wanted === 0
+      ? "It was scaled down by hand; the stack's number comes back with:"
+      : ended.length > 0
+        ? "The cluster has ended its pods; the words above say why, and the workload's events whether others are made:"
+        : "No pod of it is there or broken; the controller that makes them may be behind:";
+  return finding("pods-missing", lack(workload), {
+    symptoms: symptomsOf(part),
+    evidence: [
+      `${kind} ${namespace}/${name}: ${ready} of ${wanted} ready`,
+      ...ended.slice(0, SHOWN_PODS).map(evictedText),
+    ],
+    remedy: [
+      say(why),
+      ...(wanted === 0 ? putBack(evidence, part, name) : []),
+      run(`${evidence.kubectl} -n ${namespace} describe ${kind.toLowerCase()} ${name}`),
+    ],
+    explains: [keyOf("workload", workload), ...(ready === 0 ? reachedThrough(part, name) : [])],
+  });
+}
+
+/** Ended pods of one workload that a finding shows. */
+const SHOWN_PODS = 3;
 
 /** Deployments whose newest template reaches no pod, because somebody has paused them. */
 export const paused: DiagnosisRule = (evidence) =>

@@ -693,6 +693,38 @@ const CASES: readonly Case[] = [
     misses: mounting('FailedAttachVolume: Multi-Attach error for volume "pvc-1"'),
   },
   {
+    id: "container-config",
+    yields: mounting('FailedMount: MountVolume.SetUp failed for volume "login" : secret "noetl-login" not found'),
+    says: 'secret "noetl-login" not found',
+    but: "a pod that has its volumes by now, and waits for another thing",
+    misses: inPart("noetl", {
+      pods: [
+        SERVER,
+        {
+          ...waiting(WORKER, "PodInitializing"),
+          containers: [
+            container({ name: "wait-for-api", init: true, ready: false, since: NOW - 60_000 }),
+            container({ ready: false, waiting: { reason: "PodInitializing", message: "" } }),
+          ],
+        },
+      ],
+      warnings: [
+        'Pod/noetl-worker-1: FailedMount: MountVolume.SetUp failed for volume "login" : secret "noetl-login" not found',
+      ],
+    }),
+  },
+  {
+    id: "pods-missing",
+    yields: inPart("noetl", {
+      pods: [SERVER],
+      evicted: [{ ...EVICTED, why: "OutOfcpu: Pod was rejected: Node didn't have enough resource: cpu" }],
+      workloads: [workload("noetl-server"), workload("noetl-worker", 0)],
+    }),
+    says: "Node didn't have enough resource: cpu",
+    but: "evicted pods that others have taken the place of",
+    misses: inPart("noetl", { evicted: [EVICTED] }),
+  },
+  {
     id: "not-ready",
     yields: mounting('FailedAttachVolume: Multi-Attach error for volume "pvc-1"'),
     says: 'Multi-Attach error for volume "pvc-1"\nIt has not started, so that it has no log; its events tell',

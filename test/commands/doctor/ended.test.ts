@@ -74,6 +74,11 @@ describe("pods that were evicted, or went with their node", () => {
     expect([facts.pods.length, facts.evicted]).toEqual([1, []]);
   });
 
+  it("are not those that nothing makes again, which fail by themselves too", async () => {
+    const { facts } = await read(pod("by-hand", { phase: "Failed" }, { ownerReferences: undefined }));
+    expect([facts.pods.length, facts.evicted]).toEqual([1, []]);
+  });
+
   it("are not pods that a contract waits for", () => {
     expect([EVICTED, RUNS, { phase: "Pending" }].map((status) => isAlive(pod("x", status) as never))).toEqual([
       false,

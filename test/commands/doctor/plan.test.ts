@@ -99,7 +99,10 @@ describe("what a repair says that it is going to do", () => {
         login: "user noetl",
         routes: [{ end: "refused" as const, words: "Permissions Violation" }],
       })),
-      workers: [{ consumer: "pool_a" }, { consumer: "pool_b", fetch: "Permissions Violation" }],
+      workers: [
+        { consumer: "pool_a", login: "user noetl" },
+        { consumer: "pool_b", login: "user noetl", fetch: "Permissions Violation" },
+      ],
       maxPayload: 1_048_576,
     };
     const consumers = { pool_a: consumer("pool_a"), pool_b: consumer("pool_b") };

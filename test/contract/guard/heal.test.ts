@@ -91,7 +91,7 @@ describe("creations of the guard", () => {
   }
   const made = ["created stream stream, which was missing", "created consumer consumer, which was missing"];
 
-  it("are asked for at once of a server on its own, so that nothing is published in between", async () => {
+  it("are asked for at once of a server on its own, which shortens the time between them", async () => {
     expect(await asked(false)).toEqual({
       requests: ["stream", "consumer", "stream is there", "consumer is there"],
       lines: made,
