@@ -20,15 +20,31 @@ export interface Revisions {
   readonly uncommitted: readonly string[];
 }
 
+const settings = (...each: string[]): string[] => each.flatMap((setting) => ["-c", setting]);
+
+/**
+ * No program of the caller's is run, and nothing is tidied up: what git fetches for an index of another name would have it throw
+ * away what only the caller's own index names.
+ */
+const QUIET = settings("core.hooksPath=/dev/null", "core.fsmonitor=false", "gc.auto=0", "maintenance.auto=false");
+
 const git = (cwd: string, ...args: string[]): Promise<string> => gitWith({}, cwd, args);
 
-/** git with variables of its own. It runs no hook, and writes nothing that it need not. */
-async function gitWith(env: NodeJS.ProcessEnv, cwd: string, args: readonly string[]): Promise<string> {
-  const stdout = await outputOf("git", ["--no-optional-locks", "-c", "core.hooksPath=/dev/null", ...args], {
+const SECONDS = 60;
+/** A commit is written file by file, and a clone that has fetched only a part of the files fetches those first. */
+const WRITE_SECONDS = 300;
+
+/** git with variables of its own. It asks nobody, and writes nothing that it need not. */
+async function gitWith(
+  { env, seconds = SECONDS }: { readonly env?: NodeJS.ProcessEnv; readonly seconds?: number },
+  cwd: string,
+  args: readonly string[],
+): Promise<string> {
+  const stdout = await outputOf("git", ["--no-optional-locks", ...QUIET, ...args], {
     cwd,
-    timeout: 60_000,
+    timeout: seconds * 1000,
     maxBuffer: 64 * 1024 * 1024,
-    env: { ...withoutGitVariables(), ...env },
+    env: { ...withoutGitVariables(), GIT_TERMINAL_PROMPT: "0", ...env },
   });
   return stdout.replace(/\n$/, "");
 }
@@ -123,14 +139,9 @@ export function parseStatus(status: string): { files: string[]; unmerged: string
 
 /**
  * Settings of whoever calls that a checkout of another commit must not follow: a part of the files only, an index that others
- * watch or share, and submodules, of which the commit is another one.
+ * share, and submodules, of which the commit is another one.
  */
-const PLAIN = [
-  "core.sparseCheckout=false",
-  "core.fsmonitor=false",
-  "core.splitIndex=false",
-  "submodule.recurse=false",
-].flatMap((setting) => ["-c", setting]);
+const PLAIN = settings("core.sparseCheckout=false", "core.splitIndex=false", "submodule.recurse=false");
 
 /**
  * Writes a commit of the repository at `from` into `folder`, by an index of its own: a clone of a clone that has fetched only a
@@ -147,16 +158,17 @@ async function writeCommit(from: string, commit: string, folder: string): Promis
     GIT_WORK_TREE: folder,
     GIT_INDEX_FILE: path.join(own, "index"),
   };
-  await gitWith(env, folder, [...PLAIN, "read-tree", "--reset", "-u", commit]);
-  const entries = (await gitWith(env, folder, [...PLAIN, "ls-files", "--stage", "-z"])).split("\0");
+  await gitWith({ env, seconds: WRITE_SECONDS }, folder, [...PLAIN, "read-tree", "--reset", "-u", commit]).catch(
+    tooLong,
+  );
+  const entries = (await gitWith({ env }, folder, [...PLAIN, "ls-files", "--stage", "-z"])).split("\0");
   fs.rmSync(own, { recursive: true });
   const missing: string[] = [];
   for (const entry of entries) {
     const [, inner, name] = /^160000 ([0-9a-f]+) 0\t(.*)$/s.exec(entry) ?? [];
     if (inner === undefined || name === undefined) continue;
     const module = path.join(from, name);
-    const found = await attempt(git(module, "rev-parse", "--verify", "--quiet", `${inner}^{commit}`));
-    if (found !== inner) missing.push(name);
+    if (!(await holds(module, inner))) missing.push(name);
     else {
       const below = await writeCommit(module, inner, path.join(folder, name));
       missing.push(...below.map((each) => path.join(name, each)));
@@ -165,12 +177,32 @@ async function writeCommit(from: string, commit: string, folder: string): Promis
   return missing;
 }
 
-/** Writes the project as it stood at a commit into `folder`. The repository itself, its worktrees included, stays untouched. */
-export async function checkout(from: Revisions, folder: string, log: (line: string) => void): Promise<string> {
+/** Whether a submodule's folder has a commit. One that is not set up is not asked: git would ask the repository around it. */
+const holds = async (module: string, commit: string): Promise<boolean> =>
+  fs.existsSync(path.join(module, ".git")) &&
+  (await attempt(git(module, "rev-parse", "--verify", "--quiet", `${commit}^{commit}`))) === commit;
+
+function tooLong(error: unknown): never {
+  if (!(error as { killed?: boolean }).killed) throw error;
+  throw new DiffError(
+    `git did not write the base revision within ${WRITE_SECONDS} s; where it has to fetch the files first, ` +
+      "see whether the remote can be reached, and run again.",
+    "failed",
+    "base",
+  );
+}
+
+/** The base of a comparison on disk. */
+export interface Base {
+  /** The project's folder. */
+  readonly project: string;
+  /** What of the project could not be written. */
+  readonly notes: readonly string[];
+}
+
+/** Writes the project as it stood at a commit into `folder`. The repository's index, files and worktrees stay untouched. */
+export async function checkout(from: Revisions, folder: string): Promise<Base> {
   const missing = await writeCommit(from.repository, from.baseCommit, folder);
-  for (const name of missing) {
-    log(`The base revision is compared without its submodule ${name}: fetch it with git submodule update --init.`);
-  }
   const project = path.join(folder, from.prefix);
   if (!fs.existsSync(path.join(project, "Pulumi.yaml"))) {
     throw new DiffError(
@@ -180,5 +212,12 @@ export async function checkout(from: Revisions, folder: string, log: (line: stri
       "base",
     );
   }
-  return project;
+  const notes = missing
+    .filter((name) => name.startsWith(from.prefix))
+    .map(
+      (name) =>
+        `submodule ${name} is not there at the base's commit, so the base is compared without it; ` +
+        "git submodule update --init fetches one that is set up",
+    );
+  return { project, notes };
 }

@@ -122,10 +122,12 @@ async function compare(options: Options, { cwd, log, signal, folder, run, found 
   const head = projectFolder(cwd);
   run.hide(head, ".");
   found.revisions = await revisions(head, options.base);
-  const base = await checkout(found.revisions, path.join(folder, "base"), log);
+  const { project: base, notes: incomplete } = await checkout(found.revisions, path.join(folder, "base"));
+  // A comparison that fails for want of it shows no notes.
+  for (const note of incomplete) log(`Note: ${note}.`);
   run.hide(base, ".");
   requireStack(options.stack, base, head);
-  const notes = await lendStackFile(options.stack, { base, head });
+  const notes = [...incomplete, ...(await lendStackFile(options.stack, { base, head }))];
   const helm = toolsFor(options);
   await linkModules({ base, head, log });
   const roots = { base, head };

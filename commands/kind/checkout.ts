@@ -129,7 +129,8 @@ async function gitState(folder: string): Promise<GitState | string> {
   const git = (...args: string[]) =>
     run({
       command: "git",
-      args: ["--no-optional-locks", "-C", folder, ...args],
+      // A program that watches the files for git is not one to start for a look.
+      args: ["--no-optional-locks", "-c", "core.fsmonitor=false", "-C", folder, ...args],
       env: ownGit(process.env),
       deadlineSeconds: GIT_SECONDS,
     });

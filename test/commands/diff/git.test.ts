@@ -29,10 +29,12 @@ function commit(files: Readonly<Record<string, string>>, at = repository): void 
 }
 
 /** The base of a project as it is compared, and what is said of it. */
-async function base(project: string, revision = "main"): Promise<{ files: Record<string, string>; said: string[] }> {
-  const said: string[] = [];
+async function base(
+  project: string,
+  revision = "main",
+): Promise<{ files: Record<string, string>; said: readonly string[] }> {
   const found = await revisions(fs.realpathSync(project), revision);
-  const written = await checkout(found, path.join(folder, `base-${++count}`), (line) => said.push(line));
+  const { project: written, notes: said } = await checkout(found, path.join(folder, `base-${++count}`));
   const names = fs.readdirSync(written, { recursive: true, encoding: "utf8" });
   const files = names.filter((name) => fs.statSync(path.join(written, name)).isFile());
   return {
@@ -82,11 +84,12 @@ describe("the base is written as it was committed", () => {
   });
 
   it("from a clone that has fetched only the files of its head", async () => {
+    commit({ "a.txt": "of the base alone\n" });
     change();
     git(repository, "config", "uploadpack.allowFilter", "true");
     const partial = path.join(folder, "partial");
     git(folder, "clone", "-q", "--filter=blob:none", `file://${repository}`, partial);
-    expect((await base(partial, "origin/main")).files).toEqual(BASE);
+    expect((await base(partial, "origin/main")).files).toEqual({ ...BASE, "a.txt": "of the base alone\n" });
   });
 
   it("whole, where the working tree holds a part of the files, whatever the caller's git is set to", async () => {
@@ -125,8 +128,82 @@ describe("the base is written as it was committed", () => {
     const without = await base(clone, "origin/main");
     expect(without.files["a.txt"]).toBe("base\n");
     expect(without.said).toEqual([
-      expect.stringMatching(/ its submodule charts\/library: fetch it with git submodule /),
+      "submodule charts/library is not there at the base's commit, so the base is compared without it; " +
+        "git submodule update --init fetches one that is set up",
     ]);
+  });
+
+  it("below the root, where a submodule elsewhere is none of the project's, and one that is not set up is not asked", async () => {
+    const library = path.join(folder, "other library");
+    fs.mkdirSync(library);
+    git(library, "init", "-q", "-b", "main");
+    commit({ "a.txt": "1\n" }, library);
+    const allowed = ["-c", "protocol.file.allow=always"];
+    for (const name of ["elsewhere", "project/charts"])
+      git(repository, ...allowed, "submodule", "--quiet", "add", library, name);
+    commit({ "project/Pulumi.yaml": "name: below\n" });
+    change();
+    git(repository, "config", "uploadpack.allowFilter", "true");
+    const clone = path.join(folder, "partial without submodules");
+    git(folder, "clone", "-q", "--filter=blob:none", `file://${repository}`, clone);
+    git(clone, "cat-file", "blob", "origin/main:a.txt");
+    const trace = path.join(folder, "submodule trace");
+    vi.stubEnv("GIT_TRACE", trace);
+    const { said } = await base(path.join(clone, "project"), "origin/main");
+    expect(said).toEqual([expect.stringMatching(/^submodule project\/charts is not there /)]);
+    const commitOfIt = git(library, "rev-parse", "HEAD").trim();
+    expect(fs.readFileSync(trace, "utf8")).not.toContain(commitOfIt);
+  });
+});
+
+describe("the caller's repository stays as it is", () => {
+  it("with what is only staged, in a clone that fetches files late and would tidy up then", async () => {
+    commit({ "a.txt": "of the base alone\n" });
+    change();
+    git(repository, "config", "uploadpack.allowFilter", "true");
+    const partial = path.join(folder, "partial with staged files");
+    git(folder, "clone", "-q", "--filter=blob:none", `file://${repository}`, partial);
+    for (const setting of [
+      ["gc.autoPackLimit", "1"],
+      ["gc.autoDetach", "false"],
+      ["maintenance.autoDetach", "false"],
+    ])
+      git(partial, "config", ...setting);
+    fs.writeFileSync(path.join(partial, "staged.txt"), "staged only\n");
+    git(partial, "add", "staged.txt");
+    const blob = git(partial, "rev-parse", ":staged.txt").trim();
+    const object = path.join(partial, ".git/objects", blob.slice(0, 2), blob.slice(2));
+    const threeWeeksAgo = Date.now() / 1000 - 21 * 24 * 3600;
+    fs.utimesSync(object, threeWeeksAgo, threeWeeksAgo);
+    const trace = path.join(folder, "partial trace");
+    vi.stubEnv("GIT_TRACE", trace);
+    expect((await base(partial, "origin/main")).files["a.txt"]).toBe("of the base alone\n");
+    vi.unstubAllEnvs();
+    const ran = fs.readFileSync(trace, "utf8");
+    expect(ran).toMatch(/ fetch /);
+    expect(ran).not.toMatch(/: git (gc|maintenance)\b|run_command: .*\b(gc|maintenance) /);
+    expect(git(partial, "cat-file", "blob", blob)).toBe("staged only\n");
+  });
+
+  it("in every file of its own, without a start of the program that watches files for git", async () => {
+    change();
+    const watcher = path.join(folder, "watcher");
+    const ran = path.join(folder, "watcher ran");
+    fs.writeFileSync(watcher, `#!/bin/sh\necho ran >> '${ran}'\nexit 1\n`, { mode: 0o755 });
+    git(repository, "config", "core.splitIndex", "true");
+    git(repository, "update-index", "--split-index");
+    git(repository, "config", "core.fsmonitor", watcher);
+    const listing = (): string[] =>
+      fs
+        .readdirSync(path.join(repository, ".git"), { recursive: true, encoding: "utf8" })
+        .map((name) => [name, fs.statSync(path.join(repository, ".git", name))] as const)
+        .map(([name, found]) => `${name} ${found.isFile() ? found.size : "folder"}`)
+        .sort();
+    const before = listing();
+    expect(before.some((name) => name.startsWith("sharedindex."))).toBe(true);
+    expect((await base(repository)).files).toEqual(BASE);
+    expect(listing()).toEqual(before);
+    expect(fs.existsSync(ran)).toBe(false);
   });
 });
 

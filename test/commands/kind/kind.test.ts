@@ -152,6 +152,15 @@ describe("a checkout of NoETL", () => {
     expect(new Set(tags).size).toBe(4);
   });
 
+  it("is looked at without a start of the program that watches its files for git", async () => {
+    const checkout = noetl();
+    const ran = `${checkout.folder}-watched`;
+    fs.writeFileSync(`${ran}.sh`, `#!/bin/sh\necho ran >> '${ran}'\nexit 1\n`, { mode: 0o755 });
+    checkout.git("config", "core.fsmonitor", `${ran}.sh`);
+    expect((await lookAt(PARTS.noetl, checkout.folder, "noetl")).problems).toEqual([]);
+    expect(fs.existsSync(ran)).toBe(false);
+  });
+
   it("has the same tag where nothing that git follows has changed", async () => {
     const checkout = noetl();
     checkout.write("noetl/server.py", "edited = 1\n");
