@@ -7,18 +7,22 @@ import { harmless } from "./text";
  *
  * The first interrupt aborts the signal, so that the command can end in order; the second ends it at once. A reader that
  * goes away (`... | head`) counts as an interrupt, and so does a terminal that is closed: what the command has started does
- * not hear of either.
+ * not hear of either. Nobody has asked twice then: a closed terminal says so twice, by the shell and by the system.
  */
 export function runCommand(main: (argv: readonly string[], signal: AbortSignal) => Promise<ExitName>): void {
   const interrupted = new AbortController();
   const argv = process.argv.slice(2);
+  let answered = false;
   /** Whoever reads the one object gets it, whatever keeps the command from its answer. */
   const answer = (exit: ExitName, error: string): void => {
+    if (answered) return;
+    answered = true;
     if (argv.includes("--json")) process.stdout.write(`${JSON.stringify({ exit: EXIT[exit].code, error })}\n`);
   };
+  let asked = 0;
   for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(name, () => {
-      if (interrupted.signal.aborted) {
+      if (name !== "SIGHUP" && ++asked > 1) {
         answer("interrupted", "Interrupted twice.");
         process.exit(EXIT.interrupted.code);
       }
@@ -37,6 +41,7 @@ export function runCommand(main: (argv: readonly string[], signal: AbortSignal) 
     .then(
       (exit) => {
         if (exit === "interrupted") answer(exit, "Interrupted.");
+        answered = true;
         return exit;
       },
       (error: unknown) => {

@@ -49,6 +49,45 @@ describe("a command that is interrupted", () => {
     expect(JSON.parse(stdout)).toEqual({ exit: EXIT.interrupted.code, error: "Interrupted twice." });
   });
 
+  const IN_ORDER = `
+    console.error("ending");
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    console.error("in order");
+    return "interrupted";`;
+
+  it("by a terminal that is closed, which comes twice, ends in order", async () => {
+    const { code, stdout, stderr } = await ended(command(IN_ORDER), ["SIGHUP", "SIGHUP"], ["--json"]);
+    expect([code, stderr]).toEqual([EXIT.interrupted.code, "begun\nending\nin order\n"]);
+    expect(JSON.parse(stdout)).toEqual({ exit: EXIT.interrupted.code, error: "Interrupted." });
+  });
+
+  it("and whose terminal is closed then ends in order", async () => {
+    const { code, stderr } = await ended(command(IN_ORDER), ["SIGINT", "SIGHUP"], []);
+    expect([code, stderr]).toEqual([EXIT.interrupted.code, "begun\nending\nin order\n"]);
+  });
+
+  it("for the first time after its reader has gone ends in order", async () => {
+    const script = command(IN_ORDER).replace('console.error("begun");', 'console.log("to nobody");');
+    const child = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "pipe"] });
+    child.stdout.destroy();
+    let stderr = "";
+    child.stderr.on("data", (chunk) => {
+      if (stderr === "") child.kill("SIGINT");
+      stderr += String(chunk);
+    });
+    const code = await new Promise((resolve) => child.once("close", resolve));
+    expect([code, stderr]).toEqual([EXIT.interrupted.code, "ending\nin order\n"]);
+  });
+
+  it("twice, the second time after its answer, says nothing more", async () => {
+    const script = command(`console.error("ending"); return "interrupted";`).replace(
+      "setInterval(() => {}, 1000);",
+      'process.on("exit", () => process.emit("SIGTERM"));',
+    );
+    const { stdout } = await ended(script, ["SIGINT"], ["--json"]);
+    expect(JSON.parse(stdout)).toEqual({ exit: EXIT.interrupted.code, error: "Interrupted." });
+  });
+
   it("and has its answer ready gives that alone", async () => {
     const script = command('console.log(JSON.stringify({ exit: 0 })); return "ok";');
     const { code, stdout } = await ended(script, ["SIGTERM"], ["--json"]);
