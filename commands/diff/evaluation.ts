@@ -2,7 +2,7 @@ import { fork } from "node:child_process";
 import * as path from "node:path";
 import { projectRoot } from "../../contract/project";
 import { DiffError, SIDE_NAME, type Side } from "./errors";
-import { endsWithUs } from "./leftovers";
+import { endGroup, endsWithUs } from "./leftovers";
 import type { PlaceholderKind } from "../../contract/mask/placeholders";
 import type { StackConfig } from "./stack-config";
 
@@ -96,13 +96,14 @@ export async function evaluate(args: {
       execArgv: [],
       stdio: ["ignore", "pipe", "pipe", "ipc"],
       serialization: "advanced",
+      detached: true,
     }),
   );
   let printed = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding("utf8").on("data", (text: string) => (printed = (printed + text).slice(-4000)));
   }
-  const timer = setTimeout(() => child.kill("SIGKILL"), TIMEOUT_MS);
+  const timer = setTimeout(() => endGroup(child, "SIGKILL"), TIMEOUT_MS);
   try {
     const answer = await new Promise<EvaluationAnswer>((resolve, reject) => {
       let received: EvaluationAnswer | undefined;
@@ -122,7 +123,7 @@ export async function evaluate(args: {
     return answer.evaluation;
   } finally {
     clearTimeout(timer);
-    if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
+    if (child.exitCode === null && child.signalCode === null) endGroup(child, "SIGKILL");
   }
 }
 

@@ -9,7 +9,7 @@ import { present } from "./present";
 import { LEVELS, type Report } from "./report";
 import { runDiff, type Outcome } from "./run";
 
-/** Writes the report in every format asked for: to the output file or folder, else to the screen. */
+/** Writes the report in every format asked for: to the output file or folder, else to the screen. @throws CommandError `unknown` */
 export function write(options: Options, report: Report): void {
   const render = (format: Format): string => present(report, format, options);
   const [only] = options.formats;
@@ -17,7 +17,13 @@ export function write(options: Options, report: Report): void {
     if (only) process.stdout.write(render(only));
     return;
   }
-  for (const [format, file] of filesOf(options)) fs.writeFileSync(file, render(format));
+  const texts = options.formats.map((format) => [format, render(format)] as const);
+  try {
+    const files = new Map(filesOf(options));
+    for (const [format, text] of texts) fs.writeFileSync(files.get(format) ?? options.output, text);
+  } catch (error) {
+    throw new CommandError(`--output ${options.output}: cannot be written (${messageOf(error)})`, "unknown");
+  }
 }
 
 /** The files that `--output` means, by format. Makes the folder that they are in. */

@@ -32,13 +32,15 @@ const isRunning = (pid: number): boolean => {
   }
 };
 
-/** Puts a program on PATH that writes down its number and does not end, whatever it is told. */
+/** Puts a program on PATH that starts another one; both write down their numbers and do not end, whatever they are told. */
 function hanging(name: string): string {
   const pids = path.join(folder, `${name}-${path.basename(temporary)}`);
-  const script = `#!${process.execPath}
+  const hang = `
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => {});
     require("node:fs").appendFileSync(${JSON.stringify(pids)}, process.pid + "\\n");
     setInterval(() => {}, 1000);`;
+  const script = `#!${process.execPath}
+    require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(hang)}], { stdio: "ignore" });${hang}`;
   fs.writeFileSync(path.join(bin, name), script, { mode: 0o755 });
   return pids;
 }
@@ -53,7 +55,7 @@ const environment = (): NodeJS.ProcessEnv => ({
   NOETL_NATS_CACHE: path.join(temporary, "cache"),
 });
 
-/** Starts the comparison, and interrupts it when the program that it waits for has begun. */
+/** Starts the comparison, and interrupts it when the program that it waits for has begun, and what that starts. */
 async function ended(program: string, signal: NodeJS.Signals) {
   const pids = hanging(program);
   const child = spawn(process.execPath, [MAIN, ...ARGS], { cwd: repository, env: environment() });
@@ -62,7 +64,7 @@ async function ended(program: string, signal: NodeJS.Signals) {
   child.stderr.on("data", (chunk) => (said.stderr += String(chunk)));
   const close = new Promise<number | null>((resolve) => child.once("close", resolve));
   try {
-    await until("the program that it waits for", () => numbersIn(pids).length > 0 || undefined, 180_000);
+    await until("the programs that it waits for", () => numbersIn(pids).length > 1 || undefined, 180_000);
     child.kill(signal);
     const code = await close;
     await until("the end of its programs", () => !numbersIn(pids).some(isRunning) || undefined, 20_000);
@@ -113,6 +115,12 @@ describe("what it writes to", () => {
     fs.closeSync(full);
     expect(status).toBe(EXIT.unknown.code);
     expect(stderr).toMatch(/^The output cannot be written: .*ENOSPC.*\n$/);
+  });
+
+  it.runIf(fs.existsSync("/dev/full"))("is a full file: said with the option, no trace", () => {
+    const { status, stderr, stdout } = call([...ARGS, "--base", "nowhere", "--output", "/dev/full"]);
+    expect({ status, stdout }).toEqual({ status: EXIT.unknown.code, stdout: "" });
+    expect(stderr).toMatch(/^--output \/dev\/full: cannot be written \(.*ENOSPC.*\)\n$/);
   });
 
   it("has nobody who reads it: no trace", async () => {
