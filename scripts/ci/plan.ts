@@ -91,10 +91,16 @@ export function readNote(json: string): Note {
   } catch {
     throw new Error("the note of what was approved is not JSON");
   }
-  const isIntent = (each: unknown): boolean =>
-    typeof each === "object" && each !== null && typeof (each as Partial<Intent>).digest === "string";
-  if (typeof note !== "object" || note === null || Array.isArray(note) || !Object.values(note).every(isIntent))
-    throw new Error("the note of what was approved is of another form");
+  const other = "the note of what was approved is of another form";
+  if (typeof note !== "object" || note === null || Array.isArray(note)) throw new Error(other);
+  const isList = (each: unknown): boolean => Array.isArray(each) && each.every((item) => typeof item === "string");
+  for (const [urn, intent] of Object.entries(note as Record<string, Partial<Intent> | null>)) {
+    const problems = [
+      ...(["steps", "inputs"] as const).filter((field) => !isList(intent?.[field])).map((field) => `no list ${field}`),
+      ...(typeof intent?.digest === "string" ? [] : ["no digest"]),
+    ];
+    if (problems.length > 0) throw new Error(`${other}: ${harmless(urn)} has ${problems.join(", ")}`);
+  }
   return note as Note;
 }
 

@@ -65,6 +65,16 @@ describe("what a plan does", () => {
     expect(() => readNote(text)).toThrow(/the note of what was approved/),
   );
 
+  it.each([
+    [{ steps: "update", inputs: [], digest: "d" }, "no list steps"],
+    [{ steps: ["update"], digest: "d" }, "no list inputs"],
+    [{ steps: [1], inputs: {} }, "no list steps, no list inputs, no digest"],
+  ])("was not approved by a note with %j, which names the resource", (intent, why) =>
+    expect(() => readNote(JSON.stringify({ "urn:a": intent }))).toThrow(
+      `the note of what was approved is of another form: urn:a has ${why}`,
+    ),
+  );
+
   it("is approved by the note that was written, also where nothing is to be done", () => {
     for (const note of [noteOf(plan({ a: 1 })), {}]) expect(readNote(JSON.stringify(note))).toEqual(note);
   });
