@@ -25,6 +25,8 @@ import { fenced, limited } from "./text";
 /** The run whose reports are posted, as the event describes it. */
 export interface Run {
   readonly id: number;
+  /** 1, and one more each time that it is run again. */
+  readonly run_attempt: number;
   readonly html_url: string;
   /** When this attempt began: a run that is run again begins once more. */
   readonly run_started_at: string;
@@ -38,12 +40,15 @@ export interface Run {
 interface Job {
   readonly name: string;
   readonly html_url: string;
+  readonly run_attempt: number;
+  /** null while it runs. */
   readonly conclusion: string | null;
 }
 
 interface PullRequest {
   readonly number: number;
   readonly head: { readonly sha: string; readonly repo: { readonly id: number } | null };
+  readonly base: { readonly ref: string };
 }
 
 interface Comment extends Marked {
@@ -143,13 +148,42 @@ function tail(text: string, most: number): string {
   return harmless(`...\n${cut.slice(cut.indexOf("\n") + 1)}`);
 }
 
-/** The open pull request whose newest commit the run looked at; undefined where it has moved on or is closed. */
-async function pullRequestOf(github: GitHub, run: Run): Promise<PullRequest | undefined> {
+/** The branch that the previews compared with, as the first report says that can be read. */
+function comparedWith(reports: string, names: readonly string[]): string | undefined {
+  for (const name of names) {
+    try {
+      const text = readFile(path.join(reports, `report-${name}`, "diff.json"));
+      if (text !== undefined) return readReport(text).base.ref.replace(/^origin\//, "");
+    } catch {
+      // What is wrong with it is said where it is posted.
+    }
+  }
+  return undefined;
+}
+
+/**
+ * The open pull request whose newest commit the run looked at; undefined where it has moved on or is closed.
+ *
+ * @param base Tells apart those of one branch that want to be merged into different ones. No more than that depends on it: it comes
+ * from the pull request's own code.
+ */
+async function pullRequestOf(github: GitHub, run: Run, base: string | undefined): Promise<PullRequest | undefined> {
   const { head_repository: source, head_branch: branch, head_sha: sha } = run;
   if (source === null) return undefined;
   const head = encodeURIComponent(`${source.owner.login}:${branch}`);
   const candidates = await github.list<PullRequest>(`/pulls?state=open&head=${head}`);
-  return candidates.find(({ head }) => head.sha === sha && head.repo?.id === source.id);
+  const own = candidates.filter(({ head }) => head.sha === sha && head.repo?.id === source.id);
+  return own.find((each) => each.base.ref === base) ?? own[0];
+}
+
+/**
+ * The jobs of the run's own attempt, and those that it did not run again as they ended before. What runs again by now is another
+ * attempt's.
+ */
+async function jobsOf(github: GitHub, { id, run_attempt: attempt }: Run): Promise<Map<string, Job>> {
+  const all = await github.list<Job>(`/actions/runs/${id}/jobs?filter=all`, (page) => (page as { jobs: Job[] }).jobs);
+  const known = all.filter((job) => job.run_attempt <= attempt).sort((a, b) => a.run_attempt - b.run_attempt);
+  return new Map(known.map((job) => [job.name, job]));
 }
 
 /** When the run began whose comment this is, in milliseconds; long ago where it does not say. */
@@ -193,17 +227,20 @@ async function main(reports: string, names: readonly string[], env: NodeJS.Proce
     token: variable(env, "GITHUB_TOKEN"),
     log: console.log,
   });
-  const pull = run.event === "pull_request" ? await pullRequestOf(github, run) : undefined;
+  const pull =
+    run.event === "pull_request" ? await pullRequestOf(github, run, comparedWith(reports, names)) : undefined;
   if (!pull) {
     console.log(`Commit ${run.head_sha} is not the newest of an open pull request: nothing to say.`);
     return;
   }
-  const jobs = await github.list<Job>(
-    `/actions/runs/${run.id}/jobs?filter=latest`,
-    (page) => (page as { jobs: Job[] }).jobs,
-  );
+  const jobs = await jobsOf(github, run);
   for (const name of names) {
-    const job = jobs.find((each) => each.name === `preview (${name})` && each.conclusion !== "skipped");
+    const found = jobs.get(`preview (${name})`);
+    if (found?.conclusion === null) {
+      console.log(`preview (${name}): still runs, nothing to say`);
+      continue;
+    }
+    const job = found?.conclusion === "skipped" ? undefined : found;
     const read = (file: string, form: (text: string) => string): string | undefined => {
       try {
         const text = readFile(path.join(reports, `report-${name}`, file));

@@ -27,11 +27,12 @@ afterEach(async () => {
 });
 
 function pullRequest(repo: typeof OWN = OWN, sha = SHA): void {
-  github.pulls = [{ number: 7, state: "open", head: { sha, ref: "feature", repo } }];
+  github.pulls = [{ number: 7, state: "open", head: { sha, ref: "feature", repo }, base: { ref: "main" } }];
 }
-const job = (name: string, conclusion: string) => ({
+const job = (name: string, conclusion: string | null, attempt = 1) => ({
   name: `preview (${name})`,
   html_url: `${RUN_URL}/job/${name}`,
+  run_attempt: attempt,
   conclusion,
 });
 
@@ -55,10 +56,11 @@ function artifact(name: string, text: string, file = "diff.json"): string {
 }
 
 /** Runs the workflow's step for a finished preview of `head`. */
-function comment(head: typeof OWN | null = OWN, began = "2026-11-30T09:00:00Z"): Promise<Ran> {
+function comment(head: typeof OWN | null = OWN, began = "2026-11-30T09:00:00Z", attempt = 1): Promise<Ran> {
   const event = path.join(temp, "event.json");
   const run = {
     id: 42,
+    run_attempt: attempt,
     html_url: RUN_URL,
     run_started_at: began,
     event: "pull_request",
@@ -124,6 +126,36 @@ describe("a preview's comment", () => {
     reports("kind", "again");
     expect((await comment(OWN, "2026-11-30T09:06:00Z")).output).toContain("kind: comment edited");
     expect(bodyOf("kind")).toContain("again");
+  });
+
+  it("is of the attempt that ended, whatever is run again by now; what is not run again is as it was", async () => {
+    reports("kind", "first attempt");
+    reports("gke", "first attempt");
+    github.jobs = [job("kind", "failure"), job("gke", "success"), job("kind", null, 2)];
+    await comment();
+    expect(bodyOf("kind")).toContain("### ❌ The preview of `kind` failed");
+    expect(bodyOf("gke")).not.toContain("❌");
+    github.jobs = [job("kind", "failure"), job("gke", "success"), job("kind", "success", 2)];
+    await comment(OWN, "2026-11-30T09:10:00Z", 2);
+    for (const name of ["kind", "gke"]) expect(bodyOf(name)).not.toMatch(/❌|was not run/);
+  });
+
+  it("says nothing of a preview that still runs", async () => {
+    const old = add(`${marker("kind")}\n\nold`);
+    github.jobs = [job("kind", null), job("gke", null)];
+    const { code, output } = await comment();
+    expect([code, old.body, github.comments.length]).toEqual([0, `${marker("kind")}\n\nold`, 1]);
+    expect(output).toContain("preview (kind): still runs");
+  });
+
+  it("goes to the pull request whose base was compared with, where one branch has two", async () => {
+    const [first] = github.pulls;
+    github.pulls = [7, 8].map((number) => ({ ...first!, number, base: { ref: number === 7 ? "release" : "main" } }));
+    reports("kind", "x", { base: { ref: "origin/main", commit: SHA } });
+    github.jobs = [job("kind", "success")];
+    expect((await comment()).output).toContain("Pull request 8, kind: comment created");
+    reports("kind", "x", { base: { ref: "origin/nowhere", commit: SHA } });
+    expect((await comment()).output).toContain("Pull request 7, kind: comment created");
   });
 
   it("is of the run that GitHub names, whatever a log says", async () => {

@@ -9,8 +9,13 @@ export interface StandIn {
   readonly url: string;
   readonly comments: Comment[];
   readonly issues: Issue[];
-  pulls: { number: number; state: string; head: { sha: string; ref: string; repo: Repo | null } }[];
-  jobs: { name: string; html_url: string; conclusion: string | null }[];
+  pulls: {
+    number: number;
+    state: string;
+    head: { sha: string; ref: string; repo: Repo | null };
+    base: { ref: string };
+  }[];
+  jobs: { name: string; html_url: string; run_attempt: number; conclusion: string | null }[];
   /** Requests so far, `METHOD path`. */
   readonly requests: string[];
   /** Taken for the next requests that match, one each, instead of or after the normal answer. */
@@ -120,7 +125,9 @@ export async function serveGitHub(): Promise<StandIn> {
       };
     }
     if (method === "GET" && /^\/actions\/runs\/\d+\/jobs$/.test(path)) {
-      return { status: 200, body: { total_count: standIn.jobs.length, jobs: standIn.jobs } };
+      const latest = Math.max(...standIn.jobs.map((job) => job.run_attempt));
+      const jobs = standIn.jobs.filter((job) => query.get("filter") === "all" || job.run_attempt === latest);
+      return { status: 200, body: { total_count: jobs.length, jobs } };
     }
     if (method === "GET" && path === "/issues") {
       const label = query.get("labels");
