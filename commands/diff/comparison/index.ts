@@ -150,7 +150,8 @@ function limits(base: SideResult, head: SideResult): string[] {
   }
   if (!base.config.exists)
     notes.push(
-      "the stack has no configuration file at the base revision: it is taken for a new one, of which nothing is deployed",
+      "the stack has no configuration file at the base revision: it is taken for a new one, of which nothing is deployed; " +
+        "npm run diff -- --live compares with what is deployed",
     );
   if (!head.config.exists)
     notes.push("the stack has no configuration file in the working tree: the project's defaults are compared");
