@@ -59,7 +59,7 @@ describe("a creation of the guard", () => {
 
 describe("creations of the guard", () => {
   /** What is asked for, and when, of a server that creates the consumer only where the stream is there. */
-  async function asked(clustered: boolean, streamLate = false) {
+  async function asked(clustered: boolean, streamLate = false, refuses = "") {
     const requests: string[] = [];
     const there = new Set<string>();
     const lines: string[] = [];
@@ -71,15 +71,17 @@ describe("creations of the guard", () => {
       clustered,
       change: async ({ subject }: { subject: string }) => {
         requests.push(subject);
+        if (subject === refuses) throw new ConnectError("refused-request", "no room (10047)");
         if (subject === "stream" && !streamLate) there.add(subject);
         if (subject === "consumer" && !there.has("stream"))
-          throw new ConnectError("refused-request", "stream not found");
+          throw new ConnectError("refused-request", "nats refused to create it: stream not found (10059)");
         await new Promise((resolve) => setTimeout(resolve, 10));
         there.add(subject);
         requests.push(`${subject} is there`);
       },
     } as unknown as Session;
-    const heals = (["stream", "consumer"] as const).map((kind): Heal => ({
+    const kinds = [...(refuses === "bucket" ? (["bucket"] as const) : []), "stream", "consumer"] as const;
+    const heals = kinds.map((kind): Heal => ({
       does: "",
       subject: kind,
       body: { config: {} },
@@ -105,6 +107,13 @@ describe("creations of the guard", () => {
       lines: made,
       refused: 0,
     });
+  });
+
+  it("are each told, where an earlier one is refused too", async () => {
+    const { requests, lines, refused } = await asked(false, false, "bucket");
+    expect(requests).toEqual(["bucket", "stream", "consumer", "stream is there", "consumer is there"]);
+    expect(lines).toEqual(["cannot create bucket bucket: no room (10047)", ...made]);
+    expect(refused).toBe(1);
   });
 
   it("are asked for one after the other of a cluster, which needs its time for each", async () => {
