@@ -146,7 +146,7 @@ describe("commands that wait for a worker", () => {
       { consumer: { deliver_policy: "all" as never, inactive_threshold: 600e9 } },
       { expect: { deliverPolicy: "all" } },
     );
-    expect(report).toContain("Removing consumer noetl_worker_pool has 3 commands delivered again");
+    expect(report).toContain("Removing consumer noetl_worker_pool has up to 3 commands delivered again");
   });
 
   it("are not spoken of where there is none", async () => {
