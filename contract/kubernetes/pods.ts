@@ -13,7 +13,8 @@ const ofDeployment = (name: string, deployment: string): boolean =>
   new RegExp(`^${deployment}-[a-z0-9]+-[a-z0-9]+$`).test(name);
 
 /** Whether a pod runs, or is to: one that was evicted, or went with its node, is only still listed. */
-export const isAlive = ({ status }: Pick<Pod, "status">): boolean => !["Succeeded", "Failed"].includes(status?.phase ?? "");
+export const isAlive = ({ status }: Pick<Pod, "status">): boolean =>
+  !["Succeeded", "Failed"].includes(status?.phase ?? "");
 
 export function podFacts(pod: Pod): PodFacts {
   const statuses = pod.status?.containerStatuses ?? [];
