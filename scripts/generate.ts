@@ -232,8 +232,8 @@ export function policyPage(): string {
   const intro = [
     "<!-- Written by `npm run generate` from policy/rules.ts. -->",
     "# What every stack has to keep to",
-    "`pulumi preview --policy-pack policy` and `pulumi up --policy-pack policy` check a stack against these rules; without the option nobody " +
-      "does. `npm run up:embedded` gives it, and on GitHub the live previews and the deployment. A rule that is broken stops the command, " +
+    "`pulumi preview --policy-pack policy` and `pulumi up --policy-pack policy` check a stack against these rules; without it nothing " +
+      "checks them. `npm run up:embedded` gives it, and on GitHub the live previews and the deployment. A rule that is broken stops the command, " +
       "unless it says that it warns. It names the resource and the path inside its inputs, never a value. What a preview does not know yet is " +
       "checked by the update.",
     "Of a Helm release the engine shows the values alone. So each is rendered with the `helm` on PATH, and every rule looks at its objects " +
