@@ -108,6 +108,19 @@ export function fixCommands(inputs: ContractInputs, fixes: readonly Fix[]): stri
   return commands;
 }
 
+/** Words after `nats consumer` that give one another configuration; none where the command has no flag for it. */
+function consumerEdit(stream: string, name: string, patches: readonly object[]): string[] {
+  const flags = flagsOf(CONSUMER_FLAGS, patches);
+  return flags.length > 0 ? ["edit", stream, name, ...flags, "-f"] : [];
+}
+
+/** The command that lets a consumer have another number of messages in flight. @param nats How the command begins. */
+export const inFlightCommand = (
+  nats: string,
+  { stream, name }: { stream: string; name: string },
+  most: number,
+): string => line(nats, "consumer", ...consumerEdit(stream, name, [{ max_ack_pending: most }]));
+
 /** Words after `nats consumer` for what concerns one consumer. */
 function consumerCommands(
   { stream }: ContractInputs,
@@ -116,12 +129,13 @@ function consumerCommands(
 ): string[][] {
   const own = fixes.filter((fix) => ("consumer" in fix ? fix.consumer === name : isFirst));
   if (own.some(({ action }) => action === "recreate-consumer")) return [["rm", stream, name, "-f"]];
-  const flags = flagsOf(
-    CONSUMER_FLAGS,
+  const edit = consumerEdit(
+    stream,
+    name,
     own.flatMap((fix) => (fix.action === "edit-consumer" ? fix.patch : [])),
   );
   return [
-    ...(flags.length > 0 ? [["edit", stream, name, ...flags, "-f"]] : []),
+    ...(edit.length > 0 ? [edit] : []),
     ...(own.some(({ action }) => action === "resume-consumer") ? [["resume", stream, name, "-f"]] : []),
   ];
 }

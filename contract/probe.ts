@@ -187,16 +187,21 @@ const BAD_REQUEST = 400;
 /** What cannot be read. */
 const CUT_OFF = "{";
 
+/** Where a worker asks for the next message, and below which it acknowledges. */
+export const fetchSubject = (stream: string, consumer: string): string =>
+  `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
+export const ackSubjects = (stream: string, consumer: string): string => `$JS.ACK.${stream}.${consumer}.>`;
+
 const errands = ({ stream, noetlLine }: ContractInputs, consumer: string): Errands => ({
   fetch: {
     throws: THROWS,
-    trial: { subject: `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`, body: CUT_OFF },
+    trial: { subject: fetchSubject(stream, consumer), body: CUT_OFF },
     isAnswered: ({ status }) => status === BAD_REQUEST,
   },
   ack: {
     throws: THROWS,
     trial: { subject: `$JS.ACK.${stream}.${consumer}.1.${NO_SEQUENCE}.${NO_SEQUENCE}.0.0`, body: "+WPI" },
-    subjects: `$JS.ACK.${stream}.${consumer}.>`,
+    subjects: ackSubjects(stream, consumer),
     isAnswered: ({ text, status }) => text === "" && status === undefined,
   },
   // Python's client asks which stream has the subject, each time that it subscribes.

@@ -1,7 +1,7 @@
 import type { ConsumerInfo, StreamInfo } from "nats";
 import { consumerConfig, streamConfig } from "../../contract/desired";
 import { withDefaults, type ContractInputs } from "../../contract/inputs";
-import { fixCommands } from "../../contract/message";
+import { fixCommands, inFlightCommand } from "../../contract/message";
 import type { Found } from "../../contract/rules/rule";
 import { evaluateRules, RULES, type Observed, type RuleResult } from "../../contract/rules";
 import { subjectsCover, subjectsOverlap } from "../../contract/subjects";
@@ -161,7 +161,7 @@ const TERMS: readonly Term[] = [
     consequence: ({ old, now, broken }) => {
       const what = `consumer ${now.consumer}`;
       if (!isEnsured(now)) {
-        const edit = `nats consumer edit ${now.stream} ${now.consumer} --max-pending=${now.worker.maxAckPending} -f`;
+        const edit = inFlightCommand("nats", { stream: now.stream, name: now.consumer }, now.worker.maxAckPending);
         return `${sentence(whyOf("consumer-max-ack-pending"))}. It stays where it is edited before the update: ${edit}.`;
       }
       return old.stream === now.stream && old.consumer === now.consumer

@@ -2,7 +2,8 @@ import { fork } from "node:child_process";
 import * as path from "node:path";
 import { projectRoot } from "../../contract/project";
 import { DiffError, SIDE_NAME, type Side } from "./errors";
-import { endGroup, endsWithUs } from "./leftovers";
+import { endGroup } from "../shared/process-group";
+import { endsWithUs } from "./leftovers";
 import type { PlaceholderKind } from "../../contract/mask/placeholders";
 import type { StackConfig } from "./stack-config";
 

@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { missingBinary } from "../shared/binaries";
-import { foreignRepository } from "../shared/git";
+import { foreignRepository, gitEnvironment } from "../shared/git";
 import { DiffError, messageOf } from "./errors";
 import { outputOf } from "./leftovers";
 
@@ -44,16 +44,9 @@ async function gitWith(
     cwd,
     timeout: seconds * 1000,
     maxBuffer: 64 * 1024 * 1024,
-    env: { ...withoutGitVariables(), GIT_TERMINAL_PROMPT: "0", ...env },
+    env: { ...gitEnvironment(), GIT_TERMINAL_PROMPT: "0", ...env },
   });
   return stdout.replace(/\n$/, "");
-}
-
-/** A hook or an alias exports GIT_DIR and friends, which would lead every command to the wrong repository. */
-function withoutGitVariables(): NodeJS.ProcessEnv {
-  const env: NodeJS.ProcessEnv = { ...process.env, LC_ALL: "C" };
-  for (const name of ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"]) delete env[name];
-  return env;
 }
 
 const attempt = (promise: Promise<string>): Promise<string | undefined> => promise.catch(() => undefined);

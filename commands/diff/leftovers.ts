@@ -1,6 +1,7 @@
 /** What a comparison leaves neither behind nor running, however it ends: folders of its own, and programs that it has started. */
 import { spawn, type ChildProcess } from "node:child_process";
 import * as fs from "node:fs";
+import { endGroup } from "../shared/process-group";
 
 const folders = new Set<string>();
 const children = new Set<ChildProcess>();
@@ -22,16 +23,6 @@ export function endsWithUs<T extends ChildProcess>(child: T): T {
   children.add(child);
   child.once("close", () => children.delete(child));
   return child;
-}
-
-/** Ends a program and all that it has started. */
-export function endGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, signal);
-  } catch {
-    // It has ended meanwhile.
-  }
 }
 
 export interface OutputOptions {

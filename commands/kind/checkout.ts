@@ -8,7 +8,7 @@ import * as path from "node:path";
 import { GATEWAY_WITHOUT_NATS, isOlder, lineOfImage, versionText, type Version } from "../../contract/lines";
 import { quoted } from "../doctor/text";
 import { missingBinary, onPath } from "../shared/binaries";
-import { foreignRepository } from "../shared/git";
+import { foreignRepository, gitEnvironment } from "../shared/git";
 import type { Part } from "./parts";
 import { run } from "./programs";
 
@@ -131,7 +131,7 @@ async function gitState(folder: string): Promise<GitState | string> {
       command: "git",
       // A program that watches the files for git is not one to start for a look.
       args: ["--no-optional-locks", "-c", "core.fsmonitor=false", "-C", folder, ...args],
-      env: ownGit(process.env),
+      env: gitEnvironment(),
       deadlineSeconds: GIT_SECONDS,
     });
   const [top, head, tags, status] = await Promise.all([
@@ -155,12 +155,6 @@ async function gitState(folder: string): Promise<GitState | string> {
     content,
   };
 }
-
-/** Without the variables by which a hook of another repository would lead git away from the folder; what git says is read, so in English. */
-const ownGit = (env: NodeJS.ProcessEnv): NodeJS.ProcessEnv => ({
-  ...Object.fromEntries(Object.entries(env).filter(([name]) => !/^GIT_(DIR|WORK_TREE|INDEX_FILE|PREFIX)$/.test(name))),
-  LC_ALL: "C",
-});
 
 /** Digest of the files that `git status --porcelain -z` names, whatever it says of each: staging one changes nothing. */
 function contentOf(folder: string, status: string): string | undefined {

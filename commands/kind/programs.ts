@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import * as readline from "node:readline";
 import type { Readable } from "node:stream";
+import { endGroup } from "../shared/process-group";
 
 export interface Call {
   readonly command: string;
@@ -40,7 +41,7 @@ export async function run(call: Call): Promise<Ended> {
     if (why !== undefined) return;
     why = reason;
     child.kill("SIGINT");
-    killing = setTimeout(() => killGroup(child.pid), GRACE_SECONDS * 1000);
+    killing = setTimeout(() => endGroup(child, "SIGKILL"), GRACE_SECONDS * 1000);
   };
   const deadline = setTimeout(() => end(`did not end within ${deadlineSeconds} s`), deadlineSeconds * 1000);
   const interrupt = (): void => end("was interrupted");
@@ -63,15 +64,6 @@ export async function run(call: Call): Promise<Ended> {
     clearTimeout(deadline);
     clearTimeout(killing);
     signal?.removeEventListener("abort", interrupt);
-  }
-}
-
-function killGroup(pid: number | undefined): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(-pid, "SIGKILL");
-  } catch {
-    // It has ended meanwhile.
   }
 }
 

@@ -1,6 +1,7 @@
 /** Rules about what was tried out: see {@link Probe}. */
+import { consumerConfig } from "../desired";
 import { consumerTerms } from "../inputs";
-import { isAnswered, LOOKUP_SUBJECT, removalSubject } from "../probe";
+import { ackSubjects, fetchSubject, isAnswered, LOOKUP_SUBJECT, removalSubject } from "../probe";
 import type { Probe, Refusal, Route, WorkerProbe } from "../probe-results";
 import {
   GO_ON_WITH_REPAIR,
@@ -209,14 +210,14 @@ export const PROBE_RULES: readonly Rule[] = [
     id: "worker-fetch",
     checks: "NoETL's login may ask for the next message, tried with a request that cannot be read",
     why: "workers run and get no command: every fetch fails with `Permissions Violation for Publish`",
-    ...lacks("fetch", ({ stream }, consumer) => `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`),
+    ...lacks("fetch", ({ stream }, consumer) => fetchSubject(stream, consumer)),
   },
   {
     id: "worker-ack",
     checks: "NoETL's login may acknowledge, tried with a sign of progress about a message that does not exist",
     why: "commands are done and never acknowledged: after 64 of them (max_ack_pending) no worker gets another, and each comes again",
     appliesTo: ({ workerProbe }) => !workerProbe.answersOnly,
-    ...lacks("ack", ({ stream }, consumer) => `$JS.ACK.${stream}.${consumer}.>`),
+    ...lacks("ack", ({ stream }, consumer) => ackSubjects(stream, consumer)),
   },
   {
     id: "worker-remake",
@@ -226,9 +227,9 @@ export const PROBE_RULES: readonly Rule[] = [
     ...lacks("remake", ({ stream }, consumer) => removalSubject(stream, consumer)),
     // A consumer with the workers' number is not made again.
     ensure: (contract, { workerProbe: { consumer } }) => {
-      const { maxAckPending = contract.worker.maxAckPending } =
-        consumerTerms(contract).find(({ name }) => name === consumer) ?? {};
-      return { action: "edit-consumer", consumer, patch: { max_ack_pending: maxAckPending } };
+      const terms = consumerTerms(contract).find(({ name }) => name === consumer);
+      const { max_ack_pending } = consumerConfig(contract, terms);
+      return { action: "edit-consumer", consumer, patch: { max_ack_pending } };
     },
   },
   {

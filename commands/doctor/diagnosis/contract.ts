@@ -1,3 +1,4 @@
+import { inFlightCommand } from "../../../contract/message";
 import { LOCATIONS } from "../../../contract/facts";
 import { plural } from "../../../contract/wording";
 import { checkName } from "../../../contract/rules";
@@ -11,7 +12,6 @@ import { crashes, crashWords, hits, lastHit, meaningOf, type LogMeaning } from "
 import { contractCommands, natsCommand, subjectTakenRemedy } from "./reasons";
 import { consumersOf, explainsPod, grouped, keyOfWords, podsOf } from "./trouble";
 import { isOurs, setAndUpdate, writeUsers } from "./update";
-import { quoted } from "../text";
 
 const SERVER = LOCATIONS.noetl.serverDeployment;
 const WORKER = LOCATIONS.noetl.workerDeployment;
@@ -296,9 +296,7 @@ const moreInFlight = (evidence: Evidence, consumers: readonly ConsumerFacts[], m
     "More workers, or more in flight; a worker that hangs is seen by redelivered messages. First at the consumer, which a worker that starts with " +
       "another number makes anew without what waits. Run both right after another, and not while workers crash:",
   ),
-  ...consumers.map(({ name }) =>
-    run(`${natsCommand(evidence)} consumer edit ${quoted(evidence.stream)} ${quoted(name)} --max-pending=${most} -f`),
-  ),
+  ...consumers.map(({ name }) => run(inFlightCommand(natsCommand(evidence), { stream: evidence.stream, name }, most))),
   ...setAndUpdate(evidence, { workerMaxAckPending: String(most) }),
 ];
 

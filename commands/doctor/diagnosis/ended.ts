@@ -17,13 +17,13 @@ export const evictedPods: DiagnosisRule = (evidence) =>
     const recent = recentlyEvicted(evidence, facts);
     const owners = [...new Set(recent.map(({ owner }) => owner))];
     return owners.map((owner) => {
-      const own = recent.filter((each) => each.owner === owner).sort((a, b) => (b.at ?? 0) - (a.at ?? 0));
+      const own = recent.filter((each) => each.owner === owner);
       return finding(
         "evicted",
         `The cluster has ended ${plural(own.length, "pod")} of ${owner}, and lists them still`,
         {
           severity: "note",
-          evidence: own.slice(0, SHOWN).map(evictedText),
+          evidence: evictedTexts(own),
           remedy: [
             say(
               "Their workload makes others in their place. Where it happens again, the words name what its nodes are short of:",
@@ -39,8 +39,12 @@ export const evictedPods: DiagnosisRule = (evidence) =>
 export const recentlyEvicted = ({ now }: Evidence, { evicted = [] }: NamespaceFacts): EvictedFacts[] =>
   evicted.filter(({ at }) => at === undefined || now - at < TOLD_MILLISECONDS);
 
-export const evictedText = ({ namespace, name, why, at }: EvictedFacts): string =>
-  `pod ${namespace}/${name}${at === undefined ? "" : ` at ${clock(at)}`}: ${why}`;
+/** What is said of the newest of them. */
+export const evictedTexts = (pods: readonly EvictedFacts[]): string[] =>
+  [...pods]
+    .sort((a, b) => (b.at ?? 0) - (a.at ?? 0))
+    .slice(0, SHOWN)
+    .map(({ why, at, ...pod }) => `pod ${named(pod)}${at === undefined ? "" : ` at ${clock(at)}`}: ${why}`);
 
 /** Whether the kubelet's last words of a pod are that it runs, and its cluster has lost the kubelet since. */
 const isOnLostNode = (pod: PodFacts, facts: NamespaceFacts): boolean =>
@@ -105,7 +109,7 @@ export const endingPods: DiagnosisRule = (evidence) =>
   );
 
 const endingText = ({ overdueSeconds, node, finalizers, ...pod }: EndingFacts): string =>
-  `pod ${pod.namespace}/${pod.name} was to be gone ${Math.round(overdueSeconds)} s ago; node ${node ?? "none"}` +
+  `pod ${named(pod)} was to be gone ${Math.round(overdueSeconds)} s ago; node ${node ?? "none"}` +
   (finalizers.length > 0 ? `, finalizers ${finalizers.join(", ")}` : "");
 
 function endingRemedy(evidence: Evidence, pod: EndingFacts): Step[] {

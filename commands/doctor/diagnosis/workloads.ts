@@ -2,7 +2,7 @@
 import { plural } from "../../../contract/wording";
 import { LOCATIONS } from "../../../contract/facts";
 import type { Evidence, NamespaceFacts, Part, WorkloadFacts } from "../evidence";
-import { evictedText, recentlyEvicted } from "./ended";
+import { evictedTexts, recentlyEvicted } from "./ended";
 import { finding, keyOf, run, say, type DiagnosisRule, type Finding, type Step } from "./finding";
 import { putBack } from "./releases";
 import { isFirst, places, reachedThrough, symptomsOf, warningsAbout } from "./trouble";
@@ -177,10 +177,7 @@ function podsMissing(
         : "No pod of it is there or broken; the controller that makes them may be behind:";
   return finding("pods-missing", lack(workload), {
     symptoms: symptomsOf(part),
-    evidence: [
-      `${kind} ${namespace}/${name}: ${ready} of ${wanted} ready`,
-      ...ended.slice(0, SHOWN_PODS).map(evictedText),
-    ],
+    evidence: [`${kind} ${namespace}/${name}: ${ready} of ${wanted} ready`, ...evictedTexts(ended)],
     remedy: [
       say(why),
       ...(wanted === 0 ? putBack(evidence, part, name) : []),
@@ -189,9 +186,6 @@ function podsMissing(
     explains: [keyOf("workload", workload), ...(ready === 0 ? reachedThrough(part, name) : [])],
   });
 }
-
-/** Ended pods of one workload that a finding shows. */
-const SHOWN_PODS = 3;
 
 /** Deployments whose newest template reaches no pod, because somebody has paused them. */
 export const paused: DiagnosisRule = (evidence) =>
