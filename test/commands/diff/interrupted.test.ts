@@ -109,7 +109,7 @@ describe("what it writes to", () => {
       stdio: ["ignore", stdout, "pipe"],
     });
 
-  it.runIf(fs.existsSync("/dev/full"))("is full: no answer, and no trace", () => {
+  it("is full: no answer, and no trace", () => {
     const full = fs.openSync("/dev/full", "w");
     const { status, stderr } = call(["--help"], full);
     fs.closeSync(full);
@@ -117,7 +117,7 @@ describe("what it writes to", () => {
     expect(stderr).toMatch(/^The output cannot be written: .*ENOSPC.*\n$/);
   });
 
-  it.runIf(fs.existsSync("/dev/full"))("is a full file: said with the option, no trace", () => {
+  it("is a full file: said with the option, no trace", () => {
     const { status, stderr, stdout } = call([...ARGS, "--base", "nowhere", "--output", "/dev/full"]);
     expect({ status, stdout }).toEqual({ status: EXIT.unknown.code, stdout: "" });
     expect(stderr).toMatch(/^--output \/dev\/full: cannot be written \(.*ENOSPC.*\)\n$/);
