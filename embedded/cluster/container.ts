@@ -5,6 +5,8 @@ import { confined } from "./read-only";
 
 /** Seconds until a container that ended is started again; the kubelet's own begin at ten. */
 const BACKOFF_SECONDS = [1, 2, 4, 8, 10];
+/** Failed probes in a row that take readiness from a container; default of the API. */
+const FAILURE_THRESHOLD = 3;
 /** How long a process has to end before it is killed. */
 const GRACE_MS = 3000;
 
@@ -15,7 +17,10 @@ export interface Program {
   readonly env: Readonly<Record<string, string>>;
   /** User and group that the process runs as, where they are not those of the supervisor. */
   readonly user?: { readonly uid: number; readonly gid: number };
-  /** What the readiness probe asks of the process with this id; where it is missing, a running container is ready. */
+  /**
+   * What the readiness probe asks of the process with this id; where it is missing, a running container is ready. One that is
+   * ready stays so until as many probes in a row failed as its manifest says.
+   */
   readonly isReady?: (pid: number) => Promise<boolean>;
   /** Seconds between two probes of a container that is ready; default 1. */
   readonly probeSeconds?: number;
@@ -60,6 +65,8 @@ export class ContainerProcess {
   /** False while the `postStart` hook runs. */
   private hooked = true;
   private probedAt = 0;
+  /** Probes that failed in a row. */
+  private failures = 0;
   private startedAt = "";
   private starts = 0;
   private nextStart = 0;
@@ -169,8 +176,10 @@ export class ContainerProcess {
     this.probedAt = Date.now();
     await this.program.refresh?.((name) => this.signal(name));
     // A container counts as started only after its hook.
-    const ready = this.hooked && ((await this.program.isReady?.(pid)) ?? true);
-    this.ready = ready && this.running;
+    const passes = this.hooked && ((await this.program.isReady?.(pid)) ?? true);
+    this.failures = passes ? 0 : this.failures + 1;
+    const holds = this.ready && this.failures < (this.container.readinessProbe?.failureThreshold ?? FAILURE_THRESHOLD);
+    this.ready = (passes || holds) && this.child?.pid === pid;
   }
 
   /** @param waiting why a container that was never started waits */

@@ -1,11 +1,12 @@
 import * as fs from "node:fs";
 import * as http from "node:http";
 import * as path from "node:path";
+import type { V1Container } from "@kubernetes/client-node";
 
-/** True where a GET is answered with 200 within a second. */
-export function answers(url: string): Promise<boolean> {
+/** True where a GET is answered with 200 within the time of the container's readiness probe; default of the API: 1 s. */
+export function answers(url: string, { readinessProbe }: Pick<V1Container, "readinessProbe">): Promise<boolean> {
   return new Promise((resolve) => {
-    const request = http.get(url, { timeout: 1000 }, (response) => {
+    const request = http.get(url, { timeout: (readinessProbe?.timeoutSeconds ?? 1) * 1000 }, (response) => {
       response.resume();
       resolve(response.statusCode === 200);
     });

@@ -36,7 +36,7 @@ export async function nats(situation: Situation): Promise<Program> {
     command: situation.tools.natsServer,
     args: [...args, "-P", path.join(folder, "nats.pid")],
     env,
-    isReady: () => answers(`http://127.0.0.1:${monitor}/healthz?js-server-only=true`),
+    isReady: () => answers(`http://127.0.0.1:${monitor}/healthz?js-server-only=true`, situation.container),
     // A changed ConfigMap or Secret makes nats-server read its configuration again, as the reloader container does.
     refresh: async (signal) => {
       if (!reloads || Date.now() - readAt < RELOAD_MS) return;

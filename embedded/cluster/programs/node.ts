@@ -33,6 +33,9 @@ export async function node(situation: Situation): Promise<Program> {
       EMBEDDED_NAMES: namesFile(situation.dir),
       EMBEDDED_HOSTNAME: pod.metadata?.name ?? "",
     },
-    isReady: probe && local !== undefined ? () => answers(`http://127.0.0.1:${local}${probe.path ?? "/"}`) : undefined,
+    isReady:
+      probe && local !== undefined
+        ? () => answers(`http://127.0.0.1:${local}${probe.path ?? "/"}`, container)
+        : undefined,
   };
 }

@@ -142,7 +142,7 @@ async function answersHealth(
   env: Environment,
 ): Promise<NonNullable<Program["isReady"]>> {
   const local = await port(container.ports?.[0]?.containerPort ?? portOf(role, container, env));
-  return () => answers(`http://127.0.0.1:${local}${LISTENS[role].health}`);
+  return () => answers(`http://127.0.0.1:${local}${LISTENS[role].health}`, container);
 }
 
 /** What the worker's real probe looks for: an established connection to the port of NATS_URL. */
