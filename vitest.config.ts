@@ -56,6 +56,14 @@ const NEEDS = {
     "test/scripts/package.test.ts",
     "test/scripts/sbom.test.ts",
   ],
+  components: [
+    "test/components/{components,javascript,namespaces,outputs}.test.ts",
+    "test/components/gcp/components.test.ts",
+    "test/components/nats-jetstream/{availability,renewal,users}.test.ts",
+    "test/embedded/stack.test.ts",
+    "test/stacks/{ensure,tls}.test.ts",
+  ],
+  secrets: ["test/commands/{doctor,shared}/canaries.test.ts", "test/contract/mask.test.ts"],
   gke: [
     "test/components/gcp/pgbouncer.test.ts",
     "test/config/gke/**/*.test.ts",
@@ -141,6 +149,26 @@ export default defineConfig({
         test: {
           name: "programs",
           include: NEEDS.programs,
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        // Pulumi's runtime, whole programs in it, with mocks in the place of the engine.
+        test: {
+          name: "components",
+          include: NEEDS.components,
+          isolate: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        // Nothing but processor time: texts of mebibytes, and random ones by the hundred.
+        test: {
+          name: "secrets",
+          include: NEEDS.secrets,
+          isolate: false,
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },

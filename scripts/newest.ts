@@ -26,7 +26,12 @@ const PREPARATION: readonly Command[] = [
 ];
 
 /** On each. */
-const TESTS: Command = ["npx", "vitest", "run", "--project", "unit"];
+const TESTS: Command = [
+  "npx",
+  "vitest",
+  "run",
+  ...["unit", "components", "secrets"].flatMap((kind) => ["--project", kind]),
+];
 
 type Command = readonly [program: string, ...args: string[]];
 

@@ -169,7 +169,7 @@ export async function messagesOf(
   const last = (await session.streamInfo(stream, deadline))?.state.last_seq ?? 0;
   const found: number[] = [];
   for (let sequence = after + 1; sequence <= Math.min(last, after + MOST_MESSAGES); sequence++) {
-    const message = await getMessage(session, stream, { seq: sequence });
+    const message = await getMessage(session, stream, { seq: sequence, patience: deadline.remaining() });
     // Not parsed: the id is a number beyond those that JSON.parse keeps whole.
     if (message && new RegExp(`"execution_id":\\s*"?${id}\\b`).test(message.data.toString())) found.push(sequence);
   }

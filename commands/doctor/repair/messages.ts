@@ -60,14 +60,18 @@ async function askWithin<T>(
  * Asks for what can be asked for again: a cluster whose leaders move answers that it is not available, or not at all, for the few
  * seconds until there are others.
  *
+ * @param patience milliseconds; default: what an election takes
  * @throws ConnectError where it takes longer.
  */
-async function askAgain<T extends Answered>(question: (timeout: number) => Promise<T>): Promise<T> {
-  const deadline = Date.now() + ELECTION_MILLISECONDS;
+async function askAgain<T extends Answered>(
+  question: (timeout: number) => Promise<T>,
+  patience = ELECTION_MILLISECONDS,
+): Promise<T> {
+  const deadline = Date.now() + patience;
   for (;;) {
     const isLast = Date.now() + RETRY_MILLISECONDS > deadline;
     try {
-      const answer = await question(RETRY_MILLISECONDS);
+      const answer = await question(Math.max(1, Math.min(RETRY_MILLISECONDS, patience)));
       if (answer.error?.code !== 503 || isLast) return answer;
     } catch (error) {
       if (!(error instanceof ConnectError) || error.problem !== "no-answer" || isLast) throw error;
@@ -108,10 +112,19 @@ interface GetAnswer {
 /** A sequence, or the first message from it on, or a subject's last one. */
 type Query = { seq: number; next_by_subj?: string } | { last_by_subj: string };
 
-/** Undefined where there is no such message, or no such stream. */
-export async function getMessage(session: Session, stream: string, query: Query): Promise<Message | undefined> {
-  const { message, error } = await askAgain((timeout) =>
-    askWithin<GetAnswer>(session, { subject: `STREAM.MSG.GET.${stream}`, body: query, timeout }),
+/**
+ * Undefined where there is no such message, or no such stream. `patience`: milliseconds; default: what an election takes.
+ *
+ * @throws ConnectError where NATS does not answer, or refuses.
+ */
+export async function getMessage(
+  session: Session,
+  stream: string,
+  { patience, ...query }: Query & { readonly patience?: number },
+): Promise<Message | undefined> {
+  const { message, error } = await askAgain(
+    (timeout) => askWithin<GetAnswer>(session, { subject: `STREAM.MSG.GET.${stream}`, body: query, timeout }),
+    patience,
   );
   if (error && ![NO_MESSAGE, NO_STREAM].includes(error.err_code ?? 0)) {
     throw new ConnectError("refused-request", `${session.server} refused a message of ${stream}: ${error.description}`);

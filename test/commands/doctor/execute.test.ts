@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import * as path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { Deadline } from "../../../contract/deadline";
@@ -70,21 +71,25 @@ describe("the messages of an execution", () => {
       server: "nats",
       streamInfo: () => Promise.resolve({ state: { last_seq: 3 } }),
       connection: {
-        request: (_subject: string, body: string) =>
-          answers
-            ? Promise.resolve({ json: () => asked(body) })
-            : Promise.reject(Object.assign(new Error("TIMEOUT"), { code: "TIMEOUT" })),
+        request: async (_subject: string, body: string, { timeout }: { timeout: number }) => {
+          if (answers) return { json: () => asked(body) };
+          await sleep(timeout);
+          throw Object.assign(new Error("TIMEOUT"), { code: "TIMEOUT" });
+        },
       },
     } as unknown as Session;
   };
   const find = (answers: boolean) =>
-    messagesOf(session(answers), { stream: "S", id: ID, after: 0 }, new Deadline(1_000));
+    messagesOf(session(answers), { stream: "S", id: ID, after: 0 }, new Deadline(answers ? 10_000 : 100));
 
   it("are those that name it; one that is gone is none of them", async () => {
     expect(await find(true)).toEqual([2]);
   });
 
-  it("are not known where NATS does not answer, which is not that there are none", async () => {
+  it("are not known where NATS does not answer, which is not that there are none, and which takes no longer than the command", async () => {
+    const before = performance.now();
     await expect(find(false)).rejects.toMatchObject({ problem: "no-answer" });
+    // An election alone would be waited for longer.
+    expect(performance.now() - before).toBeLessThan(10_000);
   });
 });

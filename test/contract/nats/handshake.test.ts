@@ -23,12 +23,19 @@ interface Wanted {
   readonly serial?: string;
 }
 
-function made(commonName: string, { by, extensions, digest = "sha256", bits = 2048, serial = "01ab" }: Wanted): Made {
-  const { privateKey, publicKey } = generateKeyPairSync("rsa", {
-    modulusLength: bits,
+const keys = new Map<string, ReturnType<typeof newKeys>>();
+const newKeys = (modulusLength: number) =>
+  generateKeyPairSync("rsa", {
+    modulusLength,
     privateKeyEncoding: { type: "pkcs8", format: "pem" },
     publicKeyEncoding: { type: "spki", format: "pem" },
   });
+
+/** A certificate; those of one name have one pair of keys, which takes longer to make than all else. */
+function made(commonName: string, { by, extensions, digest = "sha256", bits = 2048, serial = "01ab" }: Wanted): Made {
+  const name = `${commonName} ${bits}`;
+  const { privateKey, publicKey } = keys.get(name) ?? newKeys(bits);
+  keys.set(name, { privateKey, publicKey });
   const certificate = forge.pki.createCertificate();
   certificate.publicKey = forge.pki.publicKeyFromPem(publicKey);
   certificate.serialNumber = serial;
