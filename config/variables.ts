@@ -26,9 +26,9 @@ export const DECIDED_VARIABLES: readonly DecidedVariable[] = [
     decided(name, [component], ...(settings as readonly SettingKey[])),
   ),
   // Beyond the specification's tables.
-  decided("NATS_USER", ["worker"], "natsUser"),
-  decided("NATS_USERNAME", ["gateway"], "natsUser"),
-  decided("NATS_PASSWORD", ["worker", "gateway"], "natsPassword"),
+  decided("NATS_USER", ["worker"], "natsUser", "natsUsers"),
+  decided("NATS_USERNAME", ["gateway"], "natsUser", "natsUsers"),
+  decided("NATS_PASSWORD", ["worker", "gateway"], "natsPassword", "natsPasswordRevision", "natsUsers"),
   decided("NATS_INBOX_PREFIX", NOETL, "natsUsers"),
   decided("LOG_LEVEL", NOETL, "noetlLogLevel"),
   decided("NOETL_SERVER_URL", NOETL),

@@ -81,7 +81,9 @@ interface Row<Facts> extends Omit<EnvVariable, "component"> {
   readonly value: (facts: Facts) => unknown;
 }
 
-const NATS_SETTINGS = ["natsHost", "natsPort", "natsUser", "natsPassword"];
+const PASSWORD_SETTINGS = ["natsPassword", "natsPasswordRevision", "natsUsers"];
+const NATS_SETTINGS = ["natsHost", "natsPort", "natsUser", ...PASSWORD_SETTINGS, "natsTls", "deployNats"];
+const CORS_SETTINGS = ["Http", "Localhost", "PublicHosts"].map((what) => `corsInclude${what}`);
 
 const natsUrl = (codeDefault: string): Row<{ readonly url: unknown }> => ({
   name: "NATS_URL",
@@ -129,11 +131,14 @@ export const STREAM_VARIABLES: readonly string[] = NAMES.map(({ name }) => name)
 
 /** Workers read these two, too; the specification names them for the server. */
 const LOGIN: readonly Row<NoetlFacts<unknown>>[] = [
-  plain("NATS_USER", { setting: "natsUser", standard: NATS_USER }, ({ user }) => user),
+  {
+    ...plain<NoetlFacts<unknown>>("NATS_USER", { setting: "natsUser", standard: NATS_USER }, ({ user }) => user),
+    settings: ["natsUser", "natsUsers"],
+  },
   {
     name: "NATS_PASSWORD",
     required: false,
-    settings: ["natsPassword"],
+    settings: PASSWORD_SETTINGS,
     default: undefined,
     codeDefault: "noetl",
     secret: true,
@@ -175,7 +180,7 @@ const GATEWAY_ROWS: readonly Row<GatewayFacts<unknown>>[] = [
   {
     name: "CORS_ALLOWED_ORIGINS",
     required: true,
-    settings: ["corsAllowedOrigins", "corsAllowedDomains"],
+    settings: ["corsAllowedOrigins", "corsAllowedDomains", ...CORS_SETTINGS, "gatewayHost", "platform"],
     default: undefined,
     codeDefault: "pages on localhost",
     secret: false,

@@ -4,6 +4,7 @@ import { SETTINGS } from "../../config/schema";
 import { ENVIRONMENT, NAMING_VARIABLES, variablesOf } from "../../contract/env";
 import { expectedEnvironment } from "../../commands/doctor/gather";
 import type { Target } from "../../commands/doctor/target";
+import { INGRESS } from "../support/gke/configurations";
 
 describe("the table of environment variables", () => {
   it("has the specification's 22", () => {
@@ -21,6 +22,53 @@ describe("the table of environment variables", () => {
 
   it("names what the stream contract names", () => {
     expect(NAMING_VARIABLES.map(({ argument }) => argument)).toEqual(["stream", "subject", "consumer"]);
+  });
+});
+
+/** Values of the variables where `nats` stays the same, by part and name. */
+const valuesOf = (raw: Readonly<Record<string, string>>, nats: Target["nats"]): Map<string, string | undefined> => {
+  const expected = expectedEnvironment({ settings: parseSettings(raw), nats });
+  return new Map(
+    ENVIRONMENT.map(({ component, name }) => [
+      `${component} ${name}`,
+      expected[component === "gateway" ? "gateway" : `noetl-${component}`]?.[name],
+    ]),
+  );
+};
+
+describe("the settings of a variable", () => {
+  const nats = { user: "somebody", password: "some-password", host: "n", port: 4222 } as unknown as Target["nats"];
+  const secret = { noetlImage: "ghcr.io/noetl/noetl:v2.11.1", deployGateway: "true", gatewayImage: "g:v1" };
+  const STACKS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+    "a cluster of one's own": { ...secret, corsAllowedDomains: "acme.dev" },
+    GKE: INGRESS,
+  };
+  it.each(Object.entries(STACKS))("are all that change its value: %s", (_, raw) => {
+    const before = valuesOf(raw, nats);
+    let changed = 0;
+    for (const [key, { example, default: standard }] of Object.entries(SETTINGS)) {
+      const given = raw[key] ?? String(standard);
+      const other =
+        typeof standard === "boolean"
+          ? String(given !== "true")
+          : typeof standard === "number"
+            ? String(standard + 1)
+            : example;
+      let after: typeof before;
+      try {
+        after = valuesOf({ ...raw, [key]: other }, nats);
+      } catch {
+        // Alone it does not go with the rest.
+        continue;
+      }
+      for (const { component, name, settings } of ENVIRONMENT) {
+        if (after.get(`${component} ${name}`) === before.get(`${component} ${name}`)) continue;
+        changed += 1;
+        // serverEnv and its like may not name a variable of the table.
+        expect(settings, `${name} by ${key}`).toContain(key);
+      }
+    }
+    expect(changed).toBeGreaterThan(12);
   });
 });
 
