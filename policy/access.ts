@@ -1,6 +1,6 @@
 /** Rules about what pods and people may, and about what is open to the world. */
 import { LOCATIONS } from "../contract/facts";
-import { coverEverything } from "./network";
+import { isEveryone } from "./network";
 import { RELEASE, releaseOf } from "./release";
 import {
   at,
@@ -14,13 +14,10 @@ import {
   podSpecs,
   records,
   type ResourceView,
+  strings,
   texts,
 } from "./resource";
 import type { ResourceRule, StackRule } from "./rule";
-
-const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
-const strings = (value: unknown): string[] =>
-  (typeof value === "string" ? [value] : list(value)).filter((each): each is string => typeof each === "string");
 
 /** Capabilities that the level `baseline` of the Pod Security Standards lets containers add. */
 const BASELINE_CAPABILITIES = new Set(
@@ -105,47 +102,40 @@ function podRights(resource: ResourceView, { path, spec }: PodSpec): string[] {
   ];
 }
 
+/** Folders of a node in which its own programs keep what they run by; others are disks that are given to pods. */
+const SYSTEM_FOLDER =
+  /^\/+(?:$|(?:bin|boot|etc|lib(?:64)?|proc|root|run|sbin|sys|usr)(?:\/|$)|var\/*(?:$|(?:run|log|lib\/(?:kubelet|docker|containerd|etcd))(?:\/|$)))/;
+
+function volumeRights(props: ResourceView["props"]): string[] {
+  const local = at(props, "spec.local.path");
+  return [
+    ...(at(props, "spec.hostPath") === undefined ? [] : ["spec.hostPath: a folder of the node"]),
+    ...(typeof local === "string" && SYSTEM_FOLDER.test(local)
+      ? ["spec.local: a folder of the node's own programs"]
+      : []),
+  ];
+}
+
 export const podsBaseline: ResourceRule = {
   name: "pods-baseline",
   severity: "critical",
   demand:
     "No pod is privileged, uses the node's network, processes, files or ports, or adds capabilities beyond the level `baseline`.",
   subjects:
-    "Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, Pods, and pods in other kinds of objects; PersistentVolumes; what Helm " +
-    "releases render",
+    "Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, Pods; pods, single containers and parts of pods in other kinds of objects; " +
+    "PersistentVolumes; what Helm releases render",
   reason: "Whoever gets into such a pod has the node, and with it the Secrets of every pod that runs there.",
   remedy:
     "Take the right away. A program that needs a node belongs into a cluster of its own, or into a namespace that those who run the " +
     "cluster keep.",
   check: (resource) => {
-    if (kindOf(resource.type) === "PersistentVolume")
-      return at(resource.props, "spec.hostPath") === undefined ? [] : ["spec.hostPath: a folder of the node"];
+    if (kindOf(resource.type) === "PersistentVolume") return volumeRights(resource.props);
     return [
       ...podSpecs(resource).flatMap((pod) => podRights(resource, pod)),
       ...containers(resource).flatMap((container) =>
         containerRights(container.spec).map((right) => `${container.path}.${right}`),
       ),
     ];
-  },
-};
-
-const ENFORCED = "pod-security.kubernetes.io/enforce";
-
-export const namespacesEnforce: ResourceRule = {
-  name: "namespaces-enforce",
-  severity: "high",
-  demand: "Every namespace that a stack makes enforces the Pod Security level `baseline` or `restricted`.",
-  subjects: "Namespaces",
-  reason:
-    "Without it whoever may create a pod there, a playbook's job included, may have a privileged one, and the node.",
-  remedy: `Label the namespace \`${ENFORCED}: baseline\`, or \`restricted\` where all of its pods allow it.`,
-  check: ({ type, props }) => {
-    if (kindOf(type) !== "Namespace" || /Patch$/.test(type)) return [];
-    const labels = at(props, "metadata.labels");
-    if (isUnknown(labels)) return [];
-    const level = isRecord(labels) ? labels[ENFORCED] : undefined;
-    if (isUnknown(level) || level === "baseline" || level === "restricted") return [];
-    return [level === undefined ? `no label ${ENFORCED}` : `${ENFORCED} is ${JSON.stringify(level)}`];
   },
 };
 
@@ -267,20 +257,56 @@ const isAdministrator = (role: unknown): boolean =>
 function boundRights({ type, props }: ResourceView): string[] {
   const role = at(props, "roleRef.name");
   const isEverywhere = kindOf(type) === "ClusterRoleBinding" && FOR_ONE_NAMESPACE.includes(role);
-  const anybody = records(at(props, "subjects")).filter(({ name }) => ANYBODY.has(String(name)));
+  const subjects = records(at(props, "subjects"));
+  const anybody = subjects.filter(({ name }) => ANYBODY.has(String(name)));
+  // As good as everybody of a namespace: every pod there that names no account, and every one that does.
+  const ofNamespace = subjects.flatMap(({ kind, name }) => [
+    ...(kind === "ServiceAccount" && name === "default"
+      ? ["ServiceAccount default: every pod of its namespace that names no other"]
+      : []),
+    ...(/^system:serviceaccounts:./.test(String(name)) ? [`${String(name)}: every pod of that namespace`] : []),
+  ]);
   return [
     ...(isAdministrator(role) ? [`roleRef is ${String(role)}`] : []),
     ...(isEverywhere ? [`roleRef is ${String(role)} in every namespace`] : []),
     ...anybody.map(({ name }) => `subjects has ${String(name)}: that is everybody`),
+    ...ofNamespace.map((who) => `subjects has ${who}`),
   ];
 }
+
+/** Resources of which whoever is shown them, or may change them, has as good as everything. */
+const SHOWN = new Set([
+  "*",
+  "*/*",
+  "secrets",
+  "pods",
+  "roles",
+  "clusterroles",
+  "serviceaccounts",
+  "serviceaccounts/token",
+]);
+
+/** Webhooks that a place outside the cluster answers, which is shown every object, and may change it where it mutates. */
+const askedElsewhere = (props: ResourceView["props"]): string[] =>
+  records(at(props, "webhooks")).flatMap((webhook, index) => {
+    const url = at(webhook, "clientConfig.url");
+    const asks = records(webhook.rules)
+      .flatMap((rule) => strings(rule.resources))
+      .some((each) => SHOWN.has(each));
+    const isOutside = typeof url === "string" && !isUnknown(url) && !/^https:\/\/[\w.-]+\.svc(?:\.|[:/]|$)/.test(url);
+    return asks && isOutside
+      ? [`webhooks[${index}].clientConfig.url is outside the cluster, and is shown Secrets or pods`]
+      : [];
+  });
 
 export const noClusterAdmin: ResourceRule = {
   name: "no-cluster-admin",
   severity: "critical",
-  demand: "Nothing in a stack gets `cluster-admin` or a role like it, and nothing is given to everybody.",
+  demand:
+    "Nothing in a stack gets `cluster-admin` or a role like it, and nothing is given to everybody, nor to all pods of a namespace.",
   subjects:
-    "Roles, ClusterRoles, RoleBindings, ClusterRoleBindings; what Helm releases render; gcp.container.Cluster with rights by attributes",
+    "Roles, ClusterRoles, RoleBindings, ClusterRoleBindings, webhooks of the API server; what Helm releases render; gcp.container.Cluster with " +
+    "rights by attributes",
   reason:
     "Workers run what playbooks say: a right that a service account of the cluster has is a right of every playbook.",
   remedy: "Name the resources and verbs that are needed, in a Role of the namespace, bound to one service account.",
@@ -290,139 +316,10 @@ export const noClusterAdmin: ResourceRule = {
       return at(resource.props, "enableLegacyAbac") === true
         ? ["enableLegacyAbac gives every service account of the cluster every right"]
         : [];
+    if (/\/\w+:(?:Mutating|Validating)WebhookConfiguration(?:Patch)?$/.test(resource.type))
+      return askedElsewhere(resource.props);
     if (!resource.type.includes("rbac.authorization.k8s.io/")) return [];
     return /Binding$/.test(kind) ? boundRights(resource) : /Role$/.test(kind) ? roleRights(resource) : [];
-  },
-};
-
-/** Ports of what has no login of its own, or one that was not made for the internet. */
-const CLOSED_PORTS: ReadonlyMap<unknown, string> = new Map<unknown, string>([
-  [LOCATIONS.nats.port, "NATS"],
-  [LOCATIONS.nats.monitorPort, "NATS' monitoring"],
-  [6222, "NATS' routes"],
-  [7422, "NATS' leaf nodes"],
-  [LOCATIONS.noetl.port, "NoETL's API"],
-  [LOCATIONS.postgres.port, "Postgres"],
-  [6432, "PgBouncer"],
-]);
-/** The same by the names that charts give their ports. */
-const CLOSED_NAMES: ReadonlyMap<unknown, string> = new Map<unknown, string>([
-  ["nats", "NATS"],
-  ["monitor", "NATS' monitoring"],
-  ["leafnodes", "NATS' leaf nodes"],
-  ["postgres", "Postgres"],
-  ["postgresql", "Postgres"],
-  ["pgbouncer", "PgBouncer"],
-]);
-
-/** What stands behind a port, a number or a name, where it has to stay closed. */
-const closedPort = (port: unknown): string | undefined =>
-  CLOSED_PORTS.get(typeof port === "string" && /^\d+$/.test(port) ? Number(port) : port) ?? CLOSED_NAMES.get(port);
-
-/** The same by the labels of the pods, whatever their port is called. */
-function closedPods(selector: unknown): string | undefined {
-  if (!isRecord(selector)) return undefined;
-  const name = selector["app.kubernetes.io/name"] ?? selector.app;
-  if (name === LOCATIONS.noetl.serverDeployment) return "NoETL's API";
-  return CLOSED_NAMES.get(name);
-}
-const INTERNAL = [
-  ["networking.gke.io/load-balancer-type", /^internal$/i],
-  ["cloud.google.com/load-balancer-type", /^internal$/i],
-  ["service.beta.kubernetes.io/aws-load-balancer-scheme", /^internal$/i],
-  ["service.beta.kubernetes.io/azure-load-balancer-internal", /^true$/i],
-] as const;
-/** Charts of which a load balancer opens what is closed; the gateway's is meant to be open. */
-const CLOSED_CHARTS = new Set(["nats", "noetl", "postgresql", "pgbouncer"]);
-
-function isInternal(service: Readonly<Record<string, unknown>>): boolean {
-  const annotations = at(service, "metadata.annotations");
-  if (!isRecord(annotations)) return false;
-  return INTERNAL.some(([name, value]) => typeof annotations[name] === "string" && value.test(annotations[name]));
-}
-
-/** Where the ranges of a load balancer stood before they had a field; it counts where the field is empty. */
-const RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges";
-
-/** Who may come to a load balancer: nobody is named where everybody may. */
-function sourceRanges(service: Readonly<Record<string, unknown>>): string[] {
-  const named = strings(at(service, "spec.loadBalancerSourceRanges"));
-  const annotations = at(service, "metadata.annotations");
-  const annotated = isRecord(annotations) ? annotations[RANGES] : undefined;
-  return named.length > 0 || typeof annotated !== "string"
-    ? named
-    : annotated.split(",").flatMap((range) => range.trim() || []);
-}
-
-const fromAll = (ranges: readonly string[]): boolean =>
-  ranges.length === 0 || ranges.some(isEveryone) || coverEverything(ranges);
-/** Ranges larger than any that somebody is given: whoever writes one means everybody, or a part of everybody. */
-const SMALLEST_PREFIX = { v4: 8, v6: 16 } as const;
-/** Large ranges that are nobody's on the internet: of private networks (class E too, which GKE takes for pods), and of links. */
-const PRIVATE = /^(?:2[4-5]\d\.|f[cdef])/i;
-
-/** True for a range of addresses that is the internet, or a part of it that is too large to be anybody's. */
-function isEveryone(range: string): boolean {
-  const [, address = "", prefix] = /^([0-9a-f.:]+)\/(\d{1,3})$/i.exec(range) ?? [];
-  if (prefix === undefined) return false;
-  // Whatever stands before it: no bit of the address counts.
-  if (Number(prefix) === 0) return true;
-  return !PRIVATE.test(address) && Number(prefix) < (address.includes(":") ? SMALLEST_PREFIX.v6 : SMALLEST_PREFIX.v4);
-}
-
-/** What an Ingress leads to that has to stay closed. NoETL's API may have one, with a login before it (IAP). */
-function openPaths(props: ResourceView["props"]): string[] {
-  const annotations = at(props, "metadata.annotations");
-  const kind =
-    at(props, "spec.ingressClassName") ?? (isRecord(annotations) && annotations["kubernetes.io/ingress.class"]);
-  if (typeof kind === "string" && /internal|private/i.test(kind)) return [];
-  const rules = records(at(props, "spec.rules")).flatMap((rule) => records(at(rule, "http.paths")));
-  const backends = [at(props, "spec.defaultBackend"), ...rules.map(({ backend }) => backend)];
-  return backends.flatMap((backend) => {
-    const number = at(backend, "service.port.number");
-    // By its name alone where the Service's own says whose it is: others call a port `client` or `monitor`, too.
-    const named = /nats|postgres/i.test(String(at(backend, "service.name")))
-      ? at(backend, "service.port.name")
-      : undefined;
-    const port = number ?? named;
-    const what = closedPort(port);
-    return what === undefined || what === CLOSED_PORTS.get(LOCATIONS.noetl.port)
-      ? []
-      : [`spec leads to ${what} (Service ${String(at(backend, "service.name"))}, port ${String(port)})`];
-  });
-}
-
-export const closedServices: ResourceRule = {
-  name: "closed-services",
-  severity: "critical",
-  demand:
-    "No load balancer and no external address stands before NATS, NoETL's API or Postgres, and no Ingress before NATS or Postgres.",
-  subjects: "Services and Ingresses; what Helm releases render, and values of the charts nats and noetl",
-  reason:
-    "NoETL's API has no login of its own, and a message on NATS is a command that a worker runs: who reaches either runs code in the cluster.",
-  remedy:
-    "Leave the Service `ClusterIP`, and let browsers in through the gateway. From outside, `kubectl port-forward` or an internal " +
-    "load balancer with `loadBalancerSourceRanges`.",
-  check: (resource) => {
-    const { type, props } = resource;
-    const release = releaseOf(resource);
-    if (release) {
-      if (!CLOSED_CHARTS.has(release.chart)) return [];
-      return [...texts(release.values, "values")]
-        .filter(({ key, text }) => key === "type" && text === "LoadBalancer")
-        .map(({ path }) => `${path} is LoadBalancer`);
-    }
-    if (kindOf(type) === "Ingress") return openPaths(props);
-    if (kindOf(type) !== "Service" || !type.startsWith("kubernetes:core/")) return [];
-    const spec = at(props, "spec");
-    if (!isRecord(spec)) return [];
-    const open = spec.type === "LoadBalancer" && !isInternal(props) && fromAll(sourceRanges(props));
-    const addresses = strings(spec.externalIPs).length > 0;
-    if (!open && !addresses) return [];
-    return records(spec.ports).flatMap(({ port, targetPort }) => {
-      const what = closedPort(targetPort) ?? closedPort(port) ?? closedPods(spec.selector);
-      return what ? [`spec.${open ? "type LoadBalancer" : "externalIPs"} opens ${what} (port ${String(port)})`] : [];
-    });
   },
 };
 

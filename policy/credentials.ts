@@ -12,6 +12,7 @@ import { uncompressed } from "../contract/mask/readings";
 import { commandLine, credentialWords } from "./programs";
 import { RELEASE } from "./release";
 import {
+  at,
   containers,
   holdsUnknown,
   isRecord,
@@ -36,7 +37,7 @@ const KEY_MATERIAL = new RegExp(
 const NAMED = `(?:[\\w.-]*(?:${CREDENTIAL_WORDS}|(?:secret(?:[-_]access)?|api)[-_]?key)|(?:[\\w.-]*[_.-])?(?<!proxy_)pass|[\\w.]*_pwd)`;
 /** `password: x` and `password = "x"` in a configuration file, at the begin of a line or within a block, where x is not a reference. */
 const ASSIGNMENT = new RegExp(
-  `(?:^|[{,;])[ \\t]*(?:-[ \\t]+|export[ \\t]+)?["']?${NAMED}["']?[ \\t]*[:=][ \\t]*(?:"""|'''|["'])?(?![$<{(%"'\\[]|(?:true|false|null|none)\\b)[^\\s"',{}[\\]]+`,
+  `(?:^|[{,;])[ \\t]*(?:-[ \\t]+|export[ \\t]+)?["']?${NAMED}["']?[ \\t]*[:=][ \\t]*(?:"""|'''|["'])?(?![$<{(%"'\\[]|(?:true|false|yes|no|null|none)\\b)[^\\s"',{}[\\]]+`,
   "im",
 );
 /** The same beside other keys on one line: `host=db user=u password=x` of libpq, `Server=db;Password=x` of ADO. */
@@ -58,7 +59,9 @@ const LITERAL = new RegExp(
   "im",
 );
 const EXPORT =
-  /(?:^|[\s;&])(?:[A-Z][A-Z0-9_]*_)?(?:[A-Z]*PASSWORD|PASSWD|PASS|SECRET|TOKEN|PWD)=(?![$"'`<{(\s])[^\s;&]{2,}/m;
+  /(?:^|[\s;&])(?:[A-Z][A-Z0-9_]*_)?(?:[A-Z]*PASSWORD|PASSWD|PASS|SECRET|TOKEN|PWD|(?:SECRET|ACCESS|API|PRIVATE)_?KEY)=(?![$"'`<{(\s]|(?:true|false|yes|no|on|off)(?![^\s;&]))[^\s;&]{2,}/m;
+/** What a switch is set to, whose name says that it is about a credential: `ALLOW_EMPTY_PASSWORD`. */
+const SWITCH = /^(?:true|false|yes|no|on|off|[01])$/i;
 /** `--password x`, `--password=x`, and curl's `-u user:x`, anywhere in a command line. */
 const OPTION = new RegExp(
   `(?:^|\\s)(?:--?[\\w.-]*(?:${CREDENTIAL_WORDS}|pass|pwd)[= ]\\s*(?!["']?[$<{(-])["']?[^\\s"']+|(?:-u|--user)[= ]?[\\w.@-]+:(?!\\$)[^\\s$]+)`,
@@ -85,9 +88,11 @@ function suspicion({ key, text }: Pick<Text, "key" | "text">): string | undefine
   if (holdsUnknown(text)) return undefined;
   if (URL_PASSWORD.test(text)) return "is a URL with a password";
   if (holdsKey(text)) return "holds a private key or a token";
-  if (isCredentialName(key) && text !== "" && !isVariable(text)) return "has the name of a credential";
+  if (isCredentialName(key) && text !== "" && !isVariable(text) && !SWITCH.test(text))
+    return "has the name of a credential";
   const [, name = "", value = ""] = /^([A-Za-z_][\w.]*)=(.+)$/s.exec(text) ?? [];
-  if (isCredentialName(name) && !isReference(value)) return "assigns a credential";
+  if (isCredentialName(name) && !isReference(value) && !SWITCH.test(value.replace(/\n.*$/s, "")))
+    return "assigns a credential";
   if (assigns(key, text)) return "assigns a credential";
   const decoded = fromBase64(text);
   return decoded === undefined ? undefined : suspicion({ key, text: decoded });
@@ -228,8 +233,33 @@ function inWorkload(resource: ResourceView): string[] {
       )
       .map((entry) => `${entry.path} holds a credential: take it from a Secret`),
   ]);
-  return [...inContainers, ...besideContainers(resource), ...inLabels(labelsOf(resource))];
+  return [...inContainers, ...fromElsewhere(resource), ...besideContainers(resource), ...inLabels(labelsOf(resource))];
 }
+
+/** The entry of a ConfigMap, or the note on the pod, of which a variable is made; with the place in words. */
+function sourceOf(valueFrom: unknown): { name: string; place: string } | undefined {
+  const [configMap, key, field] = ["configMapKeyRef.name", "configMapKeyRef.key", "fieldRef.fieldPath"].map((path) =>
+    at(valueFrom, path),
+  );
+  if (typeof key === "string")
+    return { name: key, place: typeof configMap === "string" ? `ConfigMap ${configMap}` : "a ConfigMap" };
+  const note = /^metadata\.(?:annotations|labels)\['(?:[^'/]*\/)?([^'/]*)'\]$/.exec(
+    typeof field === "string" ? field : "",
+  );
+  return note?.[1] === undefined ? undefined : { name: note[1], place: "a note on the pod" };
+}
+
+/** Variables that take a credential from where everybody may read it: a ConfigMap, a note on the pod. */
+const fromElsewhere = (resource: ResourceView): string[] =>
+  containers(resource).flatMap(({ path, spec }) =>
+    records(spec.env).flatMap(({ name, valueFrom }) => {
+      const source = sourceOf(valueFrom);
+      if (source === undefined || typeof name !== "string" || ![name, source.name].some(isCredentialName)) return [];
+      return [
+        `${path}.env ${name} takes a credential from ${source.place}: take it from a Secret (valueFrom.secretKeyRef)`,
+      ];
+    }),
+  );
 
 /** What a pod has beside its containers: attributes of volumes, of which drivers take logins. */
 function besideContainers(resource: ResourceView): string[] {
@@ -237,7 +267,9 @@ function besideContainers(resource: ResourceView): string[] {
   if (!pod) return [];
   const { containers: _, initContainers: _init, ephemeralContainers: _ephemeral, ...rest } = pod.spec;
   return [...texts(rest, pod.path)]
-    .filter((entry) => suspicion(entry) !== undefined)
+    .filter(
+      (entry) => suspicion(LABEL.test(entry.path) ? { key: labelName(entry), text: entry.text } : entry) !== undefined,
+    )
     .map(({ path }) => `${path} holds a credential: take it from a Secret`);
 }
 
@@ -282,8 +314,10 @@ const inWords = (words: readonly Text[]): Text[] => {
   });
 };
 
-/** Values that a chart is likely to make a command line of. */
-const ARGUMENTS = /(?:^|[a-z])(?:args|arguments|Args|Arguments|command|Command)$/;
+/** Values that a chart is likely to make a command line of, and scripts of workflows, tasks and machines. */
+const ARGUMENTS = /(?:^|[a-z])(?:args|arguments|Args|Arguments|command|Command)$|^(?:source|.*script)$/i;
+/** What the provider `command` has a shell run. */
+const RUN = /^(?:create|update|delete)$/;
 
 const metadata = (resource: ResourceView): unknown => plain(resource.props.metadata) ?? {};
 
@@ -305,14 +339,16 @@ function unencrypted(resource: ResourceView): string[] {
   const remedy = resource.rendered ? "use a Secret" : "wrap it in pulumi.secret(...)";
   const kind = kindOf(resource.type);
   const entries = [...texts(inputs)].filter((entry) => !namesSecret(kind, entry));
-  const inArguments = new Set(inWords(entries.filter(({ key, encrypted }) => !encrypted && ARGUMENTS.test(key))));
-  return entries.flatMap((entry) => {
+  const isRun = ({ key }: Text): boolean => ARGUMENTS.test(key) || (/^command:/.test(resource.type) && RUN.test(key));
+  const inArguments = new Set(inWords(entries.filter((entry) => !entry.encrypted && isRun(entry))));
+  const found = entries.flatMap((entry) => {
     if (entry.encrypted) return [];
     const isLabel = kind !== undefined && LABEL.test(entry.path);
     const named = isLabel ? { key: labelName(entry), text: entry.text } : entry;
     const reason = suspicion(named) ?? (inArguments.has(entry) ? "holds a credential" : undefined);
     return reason ? [`${entry.path} ${reason}: ${remedy}`] : [];
   });
+  return [...found, ...fromElsewhere(resource)];
 }
 
 /** Shortest value that is looked for in other objects: a shorter one may stand there by chance. */

@@ -11,7 +11,7 @@ import {
   records,
   type ResourceView,
 } from "./resource";
-import type { ResourceRule, StackRule } from "./rule";
+import { type ResourceRule, said, type StackRule } from "./rule";
 
 /** Entries under which Postgres' images and charts keep the administrator's password. */
 const ADMINISTRATOR =
@@ -87,12 +87,7 @@ export const administratorApart: StackRule = {
     const secrets = administrators(resources);
     return resources
       .filter((resource) => APPLICATIONS.has(podLabels(resource).app))
-      .flatMap((resource) =>
-        administratorsIn(resource, secrets).map((problem) => ({
-          urn: resource.urn,
-          problem: resource.rendered ? `${resource.name}, rendered: ${problem}` : problem,
-        })),
-      );
+      .flatMap((resource) => said(resource, administratorsIn(resource, secrets)));
   },
 };
 
@@ -106,30 +101,73 @@ const WITHOUT_TOKEN: ReadonlySet<unknown> = new Set([
   "postgres",
 ]);
 
-export const noNeedlessToken: ResourceRule = {
+/** Service accounts of a stack that give no pod a token unless it asks for one; by place, as pods name them. */
+const accountsWithoutToken = (resources: readonly ResourceView[]): ReadonlySet<string | undefined> =>
+  new Set(
+    resources
+      .filter(({ type, props }) => kindOf(type) === "ServiceAccount" && props.automountServiceAccountToken === false)
+      .map(({ props, name }) => placed(at(props, "metadata.namespace"), at(props, "metadata.name") ?? name)),
+  );
+
+function tokens(resource: ResourceView, without: ReadonlySet<string | undefined>): string[] {
+  const pod = podSpec(resource);
+  if (!pod || !WITHOUT_TOKEN.has(podLabels(resource).app)) return [];
+  const { path, spec } = pod;
+  const account = placed(at(resource.props, "metadata.namespace"), spec.serviceAccountName ?? "default");
+  // What the pod says counts; where it says nothing, what its account does.
+  const mounted = spec.automountServiceAccountToken ?? !without.has(account);
+  const projected = records(spec.volumes).filter((volume) =>
+    records(at(volume, "projected.sources")).some(
+      ({ serviceAccountToken: token }) =>
+        isRecord(token) && [undefined, null, ""].includes(token.audience as undefined),
+    ),
+  );
+  return [
+    ...(mounted === false || isUnknown(mounted) ? [] : [`${path}.automountServiceAccountToken is not false`]),
+    ...projected.map(({ name }) => `${path}.volumes ${String(name)} is a token for the API server`),
+  ];
+}
+
+export const noNeedlessToken: StackRule = {
   name: "no-needless-token",
   severity: "medium",
   advisory: true,
   demand: "Pods that ask nothing of Kubernetes have no token for its API.",
   subjects:
-    "the pods of NoETL's server, the gateway, the guard, Postgres and the Jobs of the database; not workers, who may start jobs, and not PgBouncer, whose proxy logs in at Google as its account",
+    "the stack: pods of NoETL's server, the gateway, the guard, Postgres and the Jobs of the database, with their ServiceAccounts; not workers, who " +
+    "may start jobs, and not PgBouncer, whose proxy logs in at Google as its account",
   reason: "Whoever gets into such a pod is somebody for the API server, with all that is ever given to that account.",
   remedy:
-    "Set `automountServiceAccountToken: false` in the pod, and mount no `serviceAccountToken` but one with an `audience` of its own.",
-  check: (resource) => {
-    const pod = podSpec(resource);
-    if (!pod || !WITHOUT_TOKEN.has(podLabels(resource).app)) return [];
-    const { path, spec } = pod;
-    const mounted = spec.automountServiceAccountToken;
-    const projected = records(spec.volumes).filter((volume) =>
-      records(at(volume, "projected.sources")).some(
-        ({ serviceAccountToken: token }) =>
-          isRecord(token) && [undefined, null, ""].includes(token.audience as undefined),
-      ),
-    );
-    return [
-      ...(mounted === false || isUnknown(mounted) ? [] : [`${path}.automountServiceAccountToken is not false`]),
-      ...projected.map(({ name }) => `${path}.volumes ${String(name)} is a token for the API server`),
-    ];
+    "Set `automountServiceAccountToken: false` in the pod or its ServiceAccount, and mount no `serviceAccountToken` but one with an `audience` of its own.",
+  checkStack: (resources) => {
+    const without = accountsWithoutToken(resources);
+    return resources.flatMap((resource) => said(resource, tokens(resource, without)));
+  },
+};
+
+/** Logins that hold until somebody takes them away, by the resource's type. */
+const LASTING: Readonly<Record<string, string>> = {
+  "gcp:serviceaccount/key:Key": "a key of a service account of Google Cloud",
+  "gcp:storage/hmacKey:HmacKey": "a key of a service account for buckets",
+};
+
+export const noLastingToken: ResourceRule = {
+  name: "no-lasting-token",
+  severity: "medium",
+  advisory: true,
+  demand: "No login is made that holds until somebody takes it away.",
+  subjects:
+    "Secrets with a service account's token, keys of service accounts of Google Cloud; what Helm releases render",
+  reason:
+    "Who has once read it is somebody for good: such a login ends neither with the pod nor with the person that it was for.",
+  remedy:
+    "Workload Identity, or `kubectl create token` and a `serviceAccountToken` volume, whose tokens end; outside the cluster a federated login " +
+    "(docs/ci.md).",
+  check: ({ type, props }) => {
+    const what =
+      kindOf(type) === "Secret" && plain(props.type) === "kubernetes.io/service-account-token"
+        ? "a token of a ServiceAccount without an end"
+        : LASTING[type];
+    return what === undefined ? [] : [`this is ${what}`];
   },
 };

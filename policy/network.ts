@@ -1,6 +1,6 @@
 /** What a NetworkPolicy lets through, as Kubernetes reads it. */
 import { isIP } from "node:net";
-import { at, isRecord, type ResourceView } from "./resource";
+import { at, isRecord, type ResourceView, strings } from "./resource";
 
 /** First and last of numbers that follow one another. */
 type Range = readonly [bigint, bigint];
@@ -109,6 +109,35 @@ function addresses(peer: Fields, bits: number): Range[] {
   );
 }
 
+/** Ranges that are no machine's but the own: whoever leaves them out has left out nobody. */
+const NOBODY: readonly string[] = [
+  "0.0.0.0/8",
+  "127.0.0.0/8",
+  "169.254.0.0/16",
+  "224.0.0.0/3",
+  "::/16",
+  "fe80::/10",
+  "ff00::/8",
+];
+/** Most addresses that may be left out of everybody and still leave everybody: of IPv4, and of IPv6 those of one network. */
+const FEW = { 32: 256n, 128: 1n << 64n } as const;
+
+/** Where clouds give a machine's login to whoever asks on it: who leaves that out of what pods reach has left out something. */
+const METADATA: readonly string[] = ["169.254.169.254/32", "fd20:ce::254/128", "fd00:ec2::254/128"];
+
+/** Whether ranges of addresses, of those who come or of those that are reached, leave out nobody, or hardly anybody. */
+function areNearlyAll(ranges: readonly Range[], bits: 32 | 128, side: "from" | "to"): boolean {
+  if (ranges.length === 0) return false;
+  const ours = (list: readonly string[]): Range[] =>
+    list.map((range) => rangeOf(range, bits)).filter((range) => range !== undefined);
+  const less = (from: readonly Range[], taken: readonly Range[]): readonly Range[] =>
+    taken.reduce<readonly Range[]>((left, range) => without(left, range), from);
+  const out = less([[0n, (1n << BigInt(bits)) - 1n]], ranges);
+  const isOut = ([first]: Range): boolean => out.some(([from, to]) => from <= first && first <= to);
+  if (side === "to" && ours(METADATA).some(isOut)) return false;
+  return less(out, ours(NOBODY)).reduce((sum, [first, last]) => sum + last - first + 1n, 0n) <= FEW[bits];
+}
+
 /** Whether rules of one side let everybody through at every port: by no word, by every namespace, or by every address. */
 function areForAll(rules: readonly Fields[], side: "from" | "to"): boolean {
   const wide = rules.filter(isEveryPort);
@@ -118,21 +147,76 @@ function areForAll(rules: readonly Fields[], side: "from" | "to"): boolean {
     peers.some(
       (peer) => isRecord(peer.namespaceSelector) && isBlank(peer.namespaceSelector) && isBlank(peer.podSelector),
     ) ||
-    [32, 128].some((bits) =>
-      isWhole(
+    ([32, 128] as const).some((bits) =>
+      areNearlyAll(
         peers.flatMap((peer) => addresses(peer, bits)),
-        [0n, (1n << BigInt(bits)) - 1n],
+        bits,
+        side,
       ),
     )
   );
 }
 
+/** Whether a selector takes in all pods, or all but those that are named. */
+function selectsMost(selector: unknown): boolean {
+  if (isBlank(selector)) return true;
+  const expressions = entries(at(selector, "matchExpressions"));
+  return (
+    isBlank(at(selector, "matchLabels")) &&
+    expressions.length > 0 &&
+    expressions.every(({ operator }) => operator === "DoesNotExist" || operator === "NotIn")
+  );
+}
+
+/** Whether Cilium's rules of one side let everybody through at every port: by its names for all, or by addresses. */
+const areForEverybody = (rules: readonly Fields[], side: "from" | "to"): boolean =>
+  rules
+    .filter((rule) => isBlank(rule.toPorts))
+    .some((rule) => {
+      const [entities, cidrs] = [rule[`${side}Entities`], rule[`${side}CIDR`]].map((each) => strings(each));
+      const ranges = (bits: 32 | 128) =>
+        (cidrs ?? []).map((each) => rangeOf(each, bits)).filter((each) => each !== undefined);
+      const everyEndpoint = entries(rule[`${side}Endpoints`]).some((each) => isBlank(each));
+      return (
+        entities?.includes("all") === true ||
+        everyEndpoint ||
+        ([32, 128] as const).some((bits) => areNearlyAll(ranges(bits), bits, side))
+      );
+    });
+
 /** What a policy that selects every pod gives back to all of them: rules of several policies add up. */
-export function opensAgain({ props }: ResourceView): string[] {
-  if (!selectsAll(props)) return [];
+export function opensAgain({ type, props }: ResourceView): string[] {
+  const isCilium = CILIUM.test(type);
+  const selector = at(props, isCilium ? "spec.endpointSelector" : "spec.podSelector");
+  if (!isRecord(at(props, "spec")) || !selectsMost(selector)) return [];
   const rules = (side: string): Fields[] => entries(at(props, `spec.${side}`));
+  const open = isCilium ? areForEverybody : areForAll;
   return [
-    ...(areForAll(rules("ingress"), "from") ? ["be reached from everywhere"] : []),
-    ...(areForAll(rules("egress"), "to") ? ["reach everything"] : []),
+    ...(open(rules("ingress"), "from") ? ["be reached from everywhere"] : []),
+    ...(open(rules("egress"), "to") ? ["reach everything"] : []),
   ];
+}
+
+/** Cilium's own policies, which add to those of Kubernetes; one of them is for all namespaces. */
+export const CILIUM = /^kubernetes:cilium\.io\/\w+:Cilium(?:Clusterwide)?NetworkPolicy$/;
+
+/** A policy that is for some pods, and lets everybody come to them at every port; of which pods. */
+export function opensPods({ props }: ResourceView): Readonly<Record<string, unknown>> | undefined {
+  const labels = at(props, "spec.podSelector.matchLabels");
+  const isOpen = areForAll(entries(at(props, "spec.ingress")), "from");
+  return isRecord(labels) && isOpen ? labels : undefined;
+}
+
+/** Ranges larger than any that somebody is given: whoever writes one means everybody, or a part of everybody. */
+const SMALLEST_PREFIX = { v4: 8, v6: 16 } as const;
+/** Large ranges that are nobody's on the internet: of private networks (class E too, which GKE takes for pods), and of links. */
+const PRIVATE = /^(?:2[4-5]\d\.|f[cdef])/i;
+
+/** True for a range of addresses that is the internet, or a part of it that is too large to be anybody's. */
+export function isEveryone(range: string): boolean {
+  const [, address = "", prefix] = /^([0-9a-f.:]+)\/(\d{1,3})$/i.exec(range) ?? [];
+  if (prefix === undefined) return false;
+  // Whatever stands before it: no bit of the address counts.
+  if (Number(prefix) === 0) return true;
+  return !PRIVATE.test(address) && Number(prefix) < (address.includes(":") ? SMALLEST_PREFIX.v6 : SMALLEST_PREFIX.v4);
 }

@@ -89,6 +89,9 @@ function template(resource: ResourceView, inputs: Readonly<Record<string, unknow
   // Without one version there is no archive to compare, which is a rule's concern; helm takes the newest.
   if (repository && !wanted) args.push("--repo", repository);
   const name = textAt(inputs, "name") ?? resource.name;
+  // Of a registry, or another place that is not a repository: the same version that the release installs.
+  const version = textAt(inputs, "version");
+  if (!repository && version) args.push("--version", version);
   // The engine gives keys in any order.
   const values = stableJson(inputs.values ?? {});
   const key = JSON.stringify([name, chart, wanted, args, values]);

@@ -1,4 +1,5 @@
 import { Secret } from "@pulumi/policy";
+import { parse } from "yaml";
 
 /** True for an object that is not a list. */
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
@@ -65,6 +66,10 @@ const UNKNOWN = new Set([
 export const records = (value: unknown): Record<string, unknown>[] =>
   Array.isArray(value) ? value.filter(isRecord) : [];
 
+/** The texts of a list, or the one that stands in its place. */
+export const strings = (value: unknown): string[] =>
+  (Array.isArray(value) ? value : [value]).filter((each): each is string => typeof each === "string");
+
 /** True for a value that a preview cannot know; no rule checks it before the update does know it. */
 export const isUnknown = (value: unknown): boolean => typeof value === "string" && UNKNOWN.has(value);
 
@@ -115,10 +120,10 @@ function* textsAt(value: unknown, at: Omit<Text, "text">): Generator<Text> {
   } else if (Array.isArray(value)) {
     for (const [index, inner] of value.entries()) yield* textsAt(inner, { ...at, path: `${at.path}[${index}]` });
   } else if (isRecord(value)) {
-    // A variable in a list stands under its name: `{ name: NATS_PASSWORD, value: x }`.
-    const called = plain(value.name);
+    // A variable in a list stands under its name, `{ name: NATS_PASSWORD, value: x }`, in a map under its key: `NATS_PASSWORD: { value: x }`.
+    const called = [value.name, value.key].map(plain).find((each) => typeof each === "string") ?? at.key;
     for (const [key, inner] of Object.entries(value)) {
-      const name = key === "value" && typeof called === "string" ? called : key;
+      const name = key === "value" && called !== "" ? called : key;
       yield* textsAt(inner, { ...at, path: at.path === "" ? key : `${at.path}.${key}`, key: name });
     }
   }
@@ -160,32 +165,72 @@ export interface PodSpec {
   readonly spec: Readonly<Record<string, unknown>>;
 }
 
-/** Specifications of pods anywhere in an object of somebody else's API: what has a list of containers. */
-function* nestedPods(value: unknown, path = ""): Generator<PodSpec> {
+/** An object inside another one, and where it stands. */
+type Nested = PodSpec;
+
+const LISTS = ["initContainers", "containers", "ephemeralContainers"];
+
+/** True for the specification of a pod: what has a list of containers. */
+const isPod = ({ containers: found }: Nested["spec"]): boolean =>
+  Array.isArray(found) && found.some((each) => isRecord(each) && [each.image, each.command, each.args].some(Boolean));
+
+/** Objects anywhere in another one, without the containers of a pod, which belong to it. */
+export function* nested(value: unknown, path = ""): Generator<Nested> {
   if (Array.isArray(value)) {
-    for (const [index, each] of value.entries()) yield* nestedPods(each, `${path}[${index}]`);
+    for (const [index, each] of value.entries()) yield* nested(each, `${path}[${index}]`);
     return;
   }
   if (!isRecord(value)) return;
-  const { containers: found } = value;
-  const isPod =
-    Array.isArray(found) && found.some((each) => isRecord(each) && [each.image, each.command, each.args].some(Boolean));
-  if (isPod) yield { path, spec: value };
-  else for (const [key, each] of Object.entries(value)) yield* nestedPods(each, path === "" ? key : `${path}.${key}`);
+  if (path !== "") yield { path, spec: value };
+  const ofPod = isPod(value) ? LISTS : [];
+  for (const [key, each] of Object.entries(value)) {
+    const place = path === "" ? key : `${path}.${key}`;
+    // Argo's: a part of a pod, as text.
+    if (!ofPod.includes(key)) yield* nested(key === "podSpecPatch" ? patchOf(each) : each, place);
+  }
 }
 
-/** The specifications of pods that a resource makes, of somebody else's API too; none for every other resource. */
+function patchOf(text: unknown): unknown {
+  try {
+    return typeof text === "string" && !holdsUnknown(text) ? parse(text.replace(/\{\{[^{}]*\}\}/g, "0")) : text;
+  } catch {
+    return text;
+  }
+}
+
+/** True for what is merged into a pod without being one: of a workflow, a task's template, an operator's object. */
+const isPartOfPod = (spec: Nested["spec"]): boolean =>
+  ["hostNetwork", "hostPID", "hostIPC"].some((right) => spec[right] === true) ||
+  records(spec.volumes).some(({ hostPath, image }) => isRecord(hostPath) || isRecord(image));
+
+/** What a container has beside its image, of which one tells it from other things with an image. */
+const OF_CONTAINER = ["command", "args", "env", "envFrom", "volumeMounts", "ports", "resources", "script", "source"];
+
+/** True for a container that stands alone, `container` of a workflow or a task's step, and for what an operator makes one of. */
+const isContainer = (spec: Nested["spec"]): boolean =>
+  !isPod(spec) &&
+  (isRecord(spec.securityContext) || (typeof spec.image === "string" && OF_CONTAINER.some((part) => part in spec)));
+
+/** Kinds that only say what others' pods have to be like. */
+const OF_PATTERNS = /^kubernetes:(?:[\w-]+\.)*(?:kyverno\.io|gatekeeper\.sh)\//;
+
+/** Objects of somebody else's API in which pods may stand; of a kind's own definition the containers are an example, or the form of some. */
+const isOthersObject = ({ type }: Pick<ResourceView, "type">): boolean =>
+  ![undefined, "CustomResourceDefinition", "ConfigMap", "Secret"].includes(kindOf(type)) &&
+  workloadKind(type) === undefined &&
+  !type.startsWith("kubernetes:helm.sh/");
+
+/** The specifications of pods that a resource makes, of somebody else's API too, parts of some last; none for every other resource. */
 export function podSpecs(resource: Pick<ResourceView, "type" | "props">): PodSpec[] {
   const path = POD_SPECS[workloadKind(resource.type) ?? ""];
   if (path !== undefined) {
     const spec = at(resource.props, path);
     return isRecord(spec) ? [{ path, spec }] : [];
   }
-  // Of a kind's own definition the containers are an example, or the form of some.
-  return [undefined, "CustomResourceDefinition", "ConfigMap", "Secret"].includes(kindOf(resource.type)) ||
-    resource.type.startsWith("kubernetes:helm.sh/")
-    ? []
-    : [...nestedPods(plain(resource.props))];
+  if (!isOthersObject(resource)) return [];
+  const all = [...nested(plain(resource.props))];
+  const parts = OF_PATTERNS.test(resource.type) ? [] : all.filter(({ spec }) => !isPod(spec) && isPartOfPod(spec));
+  return [...all.filter(({ spec }) => isPod(spec)), ...parts];
 }
 
 /** The first of them. */
@@ -199,8 +244,18 @@ export function podLabels(resource: Pick<ResourceView, "type" | "props">): Recor
 }
 
 /** Containers of a workload, init containers first; none for every other resource. */
-export const containers = (resource: Pick<ResourceView, "type" | "props">): Container[] =>
-  containersOf(podSpecs(resource));
+export const containers = (resource: Pick<ResourceView, "type" | "props">): Container[] => [
+  ...containersOf(podSpecs(resource)),
+  ...singleContainers(resource),
+];
+
+/** Those of somebody else's API that stand in no list of a pod's. */
+function singleContainers(resource: Pick<ResourceView, "type" | "props">): Container[] {
+  if (!isOthersObject(resource) || OF_PATTERNS.test(resource.type)) return [];
+  return [...nested(plain(resource.props))]
+    .filter(({ spec }) => isContainer(spec))
+    .map(({ path, spec }) => ({ path, init: true, spec }));
+}
 
 /**
  * The same without what only looks like a pod in somebody else's API: what its operator merges over a pod of its own, or a pattern
@@ -213,9 +268,41 @@ export const wholeContainers = (resource: Pick<ResourceView, "type" | "props">):
     ),
   );
 
+/** An image of a resource's pods, and where it is named. */
+export interface Image {
+  readonly path: string;
+  readonly reference: string;
+  /** False where an operator may add what it lacks, the version for one. */
+  readonly isWhole: boolean;
+}
+
+/** Places of somebody else's API at which a container stands as it is run: of workflows and tasks. */
+const RUN_AS_IT_IS = /(?:^|\.)(?:container|script|(?:steps|sidecars|initContainers|containerSet\.containers)\[\d+\])$/;
+
+/** Every image that a resource names, of volumes too; none of what only says how others' images have to be. */
+export function images(resource: Pick<ResourceView, "type" | "props">): Image[] {
+  if (OF_PATTERNS.test(resource.type)) return [];
+  const whole = new Set(wholeContainers(resource).map(({ path }) => path));
+  const inVolumes = podSpecs(resource).flatMap(({ path, spec }) =>
+    records(spec.volumes).map((volume, index) => ({
+      path: `${path}.volumes[${index}].image.reference`,
+      reference: at(volume, "image.reference"),
+      isWhole: true,
+    })),
+  );
+  return [
+    ...containers(resource).map(({ path, spec }) => ({
+      path: `${path}.image`,
+      reference: spec.image,
+      isWhole: whole.has(path) || RUN_AS_IT_IS.test(path),
+    })),
+    ...inVolumes,
+  ].filter((each): each is Image => typeof each.reference === "string");
+}
+
 function containersOf(pods: readonly PodSpec[]): Container[] {
   return pods.flatMap((pod) =>
-    ["initContainers", "containers", "ephemeralContainers"].flatMap((list) => {
+    LISTS.flatMap((list) => {
       const found = pod.spec[list];
       if (!Array.isArray(found)) return [];
       return found.flatMap((spec, index) =>

@@ -31,3 +31,10 @@ export interface StackRule extends Statement {
 export type Rule = ResourceRule | StackRule;
 
 export const isStackRule = (rule: Rule): rule is StackRule => "checkStack" in rule;
+
+/** Problems of a resource as a rule about the stack says them; of a rendered object with its name, since the engine names the release. */
+export const said = (
+  { urn, name, rendered }: ResourceView,
+  problems: readonly string[],
+): { urn: string; problem: string }[] =>
+  [...new Set(problems)].map((problem) => ({ urn, problem: rendered ? `${name}, rendered: ${problem}` : problem }));

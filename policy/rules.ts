@@ -2,26 +2,28 @@ import { NAMING_VARIABLES } from "../contract/env";
 import { LOCATIONS, STREAM } from "../contract/facts";
 import { plaintextCredentials } from "./credentials";
 import {
-  closedServices,
   controlPlaneClosed,
   loginRequired,
-  namespacesEnforce,
   natsTls,
   noClusterAdmin,
   nothingPublic,
   podsBaseline,
   rootReadOnly,
 } from "./access";
-import { administratorApart, noNeedlessToken } from "./identities";
+import { closedServices } from "./exposure";
+import { administratorApart, noLastingToken, noNeedlessToken } from "./identities";
 import { RELEASE, releaseOf, switchedOn } from "./release";
-import { deniesByDefault, opensAgain } from "./network";
+import { namespacesClosed, namespacesEnforce } from "./namespaces";
 import { pinOf, PINS } from "./archive";
+import { closedRoutes } from "./routes";
 import { chartVersion, rendering } from "./render";
 import {
   at,
   containers,
+  holdsUnknown,
+  type Image,
+  images,
   isUnknown,
-  onGoogleCloud,
   plain,
   type ResourceView,
   texts,
@@ -203,15 +205,18 @@ const probesSet: ResourceRule = {
   },
 };
 
-/** Tags that name a branch or a channel: another image from one day to the next. */
+/** Tags that name a branch or a channel, of one system or another: another image from one day to the next. */
 const MOVING =
-  /^(?:(?:latest|edge|nightly|unstable|canary|rolling|snapshot|next)(?:-[a-z]+)?|main|master|trunk|head|dev|devel|develop|development|stable|staging|production|prod|release|current)$/i;
+  /^(?:(?:latest|edge|nightly|unstable|canary|rolling|snapshot|next)(?:-[a-z]+)?|(?:main|master|trunk|head|dev|devel|develop|development|stable|staging|production|prod|release|current)(?:-(?:alpine|slim|debian|ubuntu|bookworm|bullseye|jammy|noble|distroless|nonroot|debug|amd64|arm64))*|[\w.-]+-latest)$/i;
+const DIGEST = /@(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
 
 /** True where an image reference names neither a digest nor a tag that stays what it is. */
-function floats(reference: string): boolean {
-  if (reference.includes("@")) return false;
+function floats({ reference, isWhole }: Image): boolean {
+  // What somebody fills in, and what a preview does not know, is looked at once it is there.
+  if (holdsUnknown(reference) || /[\s${}<>*!|]/.test(reference) || reference === "") return false;
+  if (reference.includes("@")) return !DIGEST.test(reference);
   const tag = /:([^/]*)$/.exec(reference)?.[1];
-  return tag === undefined || tag === "" || MOVING.test(tag);
+  return tag === undefined || tag === "" ? isWhole : MOVING.test(tag);
 }
 
 /** True for a version that is several: a range, or the newest. */
@@ -220,32 +225,37 @@ const isRange = (version: unknown): boolean =>
   version === "" ||
   (typeof version === "string" && /[\^~><=*|, ]|\bx\b|^latest$/i.test(version));
 
+/** True for a chart of a registry that is not named by its digest. */
+const isOfRegistry = (chart: unknown): boolean =>
+  typeof chart === "string" && chart.startsWith("oci://") && !DIGEST.test(chart);
+
 const noLatest: ResourceRule = {
   name: "no-latest",
   severity: "high",
   demand:
     "Every image has a digest or a tag that does not move (`latest`, `main` and their like do), and every chart from a repository one version.",
-  subjects: "Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, Pods; Helm releases and what they render",
+  subjects:
+    "Deployments, StatefulSets, DaemonSets, Jobs, CronJobs, Pods, containers in other kinds of objects, volumes that are images; Helm releases and " +
+    "what they render",
   reason: "What runs would depend on when a pod started, and a roll-back would not bring the old version back.",
   remedy: "Name the version: `noetlImage`, `gatewayImage`, `postgresImage`, `natsChartVersion`.",
   check: (resource) => {
     const release = releaseOf(resource);
     if (!release) {
-      return wholeContainers(resource).flatMap(({ path, spec }) =>
-        typeof spec.image === "string" && !isUnknown(spec.image) && floats(spec.image)
-          ? [`${path}.image is ${spec.image}`]
-          : [],
-      );
+      return images(resource)
+        .filter(floats)
+        .map(({ path, reference }) => `${path} is ${reference}`);
     }
     const repository = at(resource.props, "repositoryOpts.repo");
     const version = at(resource.props, "version");
+    const chart = at(resource.props, "chart");
     return [
-      ...(repository !== undefined && !isUnknown(version) && isRange(version)
+      ...((repository !== undefined || isOfRegistry(chart)) && !isUnknown(version) && isRange(version)
         ? [`chart ${release.chart} of a repository has ${version ? "a range of versions" : "no version"}`]
         : []),
       ...[...texts(switchedOn(release.values), "values")].flatMap(({ path, key, text }) => {
         if (key === "tag" && MOVING.test(text)) return [`${path} is ${text}`];
-        return key === "image" && floats(text) && text !== "" ? [`${path} is ${text}`] : [];
+        return key === "image" && floats({ path, reference: text, isWhole: true }) ? [`${path} is ${text}`] : [];
       }),
       ...(release.known?.latestByDefault ?? [])
         .filter((path) =>
@@ -290,49 +300,8 @@ export const deletionProtection: ResourceRule = {
   },
 };
 
-const namespacesClosed: StackRule = {
-  name: "namespaces-closed",
-  severity: "high",
-  demand:
-    "On GKE every namespace that a stack makes has a NetworkPolicy that selects all pods and allows nothing in either direction, and none that " +
-    "allows all of them everything.",
-  subjects: "the stack: Namespaces and NetworkPolicies, where it has resources of Google Cloud",
-  reason:
-    "NoETL's API asks nobody who they are: in an open namespace every pod of the cluster, and every machine of its network, has it run " +
-    "code. Monitoring and database are as open.",
-  remedy:
-    "Leave `networkPolicies` on; in a program give each component its `networkPolicies`. Where an open network is meant " +
-    "(`acceptedRisks` with `open-network`), `--policy-pack-config` makes this rule a warning.",
-  checkStack: (resources) => {
-    if (!onGoogleCloud(resources)) return [];
-    const closed = resources
-      .filter((each) => each.type === "kubernetes:networking.k8s.io/v1:NetworkPolicy" && deniesByDefault(each))
-      .map(({ props }) => at(props, "metadata.namespace"));
-    // What a preview does not know yet is checked by the update.
-    if (closed.some(isUnknown)) return [];
-    const opened = resources
-      .filter(
-        (each) =>
-          each.type === "kubernetes:networking.k8s.io/v1:NetworkPolicy" &&
-          closed.includes(at(each.props, "metadata.namespace")),
-      )
-      .flatMap((each) =>
-        opensAgain(each).map((side) => ({
-          urn: each.urn,
-          problem: `NetworkPolicy ${(at(each.props, "metadata.name") ?? each.name) as string} lets every pod of its namespace ${side}`,
-        })),
-      );
-    const open = resources
-      .filter(({ type }) => type === "kubernetes:core/v1:Namespace")
-      .map(({ urn, name, props }) => ({ urn, place: (at(props, "metadata.name") ?? name) as string }))
-      .filter(({ place }) => !isUnknown(place) && !closed.includes(place))
-      .map(({ urn, place }) => ({
-        urn,
-        problem: `namespace ${place} is open: no NetworkPolicy denies by default`,
-      }));
-    return [...open, ...opened];
-  },
-};
+const isGiven = (value: unknown): boolean =>
+  Array.isArray(value) ? value.length > 0 : ![undefined, null, ""].includes(value as undefined);
 
 const releasesRendered: ResourceRule = {
   name: "releases-rendered",
@@ -343,8 +312,14 @@ const releasesRendered: ResourceRule = {
   reason: "Where it cannot, a release is checked by its values alone, and a chart may make anything of them.",
   remedy: "Put `helm` on PATH where previews and updates run, and let it reach the chart's repository.",
   check: (resource) => {
-    const { failure } = resource.type === RELEASE ? rendering(resource) : {};
-    return failure === undefined ? [] : [`checked by its values alone: ${failure}`];
+    if (resource.type !== RELEASE) return [];
+    const { failure } = rendering(resource);
+    const { postrender, valueYamlFiles } = resource.props;
+    return [
+      ...(failure === undefined ? [] : [`checked by its values alone: ${failure}`]),
+      ...(isGiven(postrender) ? ["checked without postrender, which may make anything of it"] : []),
+      ...(isGiven(valueYamlFiles) ? ["checked without valueYamlFiles: put them into values"] : []),
+    ];
   },
 };
 
@@ -367,15 +342,17 @@ const chartsPinned: ResourceRule = {
   name: "charts-pinned",
   severity: "low",
   advisory: true,
-  demand: `Every chart of a repository has the SHA-256 of its archive in \`${PINS}\`.`,
-  subjects: "Helm releases of charts from a repository",
+  demand: `Every chart of a repository has the SHA-256 of its archive in \`${PINS}\`, every one of a registry its digest.`,
+  subjects: "Helm releases of charts from a repository or a registry",
   reason: "Nothing says then whether an archive is the one that was looked at.",
   remedy:
     `Add chart, repository, version and SHA-256 to \`${PINS}\`: \`helm pull CHART --repo URL --version V && sha256sum CHART-V.tgz\`, compared ` +
-    "with the digest in the repository's index.",
+    "with the digest in the repository's index. Of a registry: `oci://REGISTRY/CHART@sha256:...`.",
   check: (resource) => {
     const wanted =
       resource.type === RELEASE ? chartVersion(plain(resource.props) as Record<string, unknown>) : undefined;
+    if (resource.type === RELEASE && isOfRegistry(at(resource.props, "chart")))
+      return [`chart ${String(at(resource.props, "chart"))} has no digest`];
     return wanted === undefined || pinOf(wanted) !== undefined
       ? []
       : [`chart ${wanted.chart} ${wanted.version} of ${wanted.repository} is not pinned`];
@@ -388,6 +365,7 @@ export const RULES: readonly Rule[] = [
   deletionProtection,
   nothingPublic,
   closedServices,
+  closedRoutes,
   noClusterAdmin,
   podsBaseline,
   loginRequired,
@@ -404,6 +382,7 @@ export const RULES: readonly Rule[] = [
   natsTls,
   rootReadOnly,
   noNeedlessToken,
+  noLastingToken,
   releasesRendered,
   chartsPinned,
 ];

@@ -22,6 +22,8 @@ const HIDDEN_NAMES = [new RegExp(`(?:${HIDDEN_WORDS})$`, "i"), /(?:^|_)KEY$/];
 /** Where the word is one of its own: in the name of a variable, of a file or field, and of an input. */
 const CERTAIN_NAMES = [
   new RegExp(`(?:^|_)(?:${CREDENTIAL_WORDS.toUpperCase()}|PASS|KEY|APIKEY)$`),
+  // Of programs that put no sign between: `PGPASSWORD`.
+  /^(?!NO)[A-Z][A-Z0-9_]*(?:PASSWORD|PASSWD)$/,
   // One of several: the second, the former one.
   /(?:^|_)(?:PASSWORD|PASSWD|SECRET)_?(?:\d+|OLD|NEW|PREVIOUS|FORMER|NEXT)$/,
   // `PWD` alone is the working directory, `proxy_pass` an address.

@@ -16,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => fs.rmSync(folder, { recursive: true }));
 
 /** What the policy says of a chart with one template. */
-function saidOf(name: string, template: string): string[] {
+function saidOf(name: string, template: string, more: object = {}): string[] {
   const chart = path.join(folder, name);
   fs.mkdirSync(path.join(chart, "templates"), { recursive: true });
   fs.writeFileSync(path.join(chart, "Chart.yaml"), `apiVersion: v2\nname: ${name}\nversion: 1.0.0\n`);
@@ -25,7 +25,7 @@ function saidOf(name: string, template: string): string[] {
     type: "kubernetes:helm.sh/v3:Release",
     name,
     urn: name,
-    props: { chart },
+    props: { chart, ...more },
     protect: false,
   };
   return RULES.flatMap((rule) => problemsOf(rule, [release]).map(({ problem }) => `${rule.name}: ${problem}`));
@@ -52,4 +52,30 @@ it("what cannot be read is said", () => {
   const [said, ...more] = saidOf("torn", 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: "x" y}\n');
   expect(said).toMatch(/^releases-rendered: checked by its values alone: /);
   expect(more).toEqual([]);
+});
+
+it("what a release adds that is not rendered here is said", () => {
+  const template = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {a: b}\n";
+  expect(saidOf("postrendered", template, { postrender: "./edit.sh", valueYamlFiles: [{}] })).toEqual([
+    "releases-rendered: checked without postrender, which may make anything of it",
+    "releases-rendered: checked without valueYamlFiles: put them into values",
+  ]);
+  expect(saidOf("plain", template, { postrender: "", valueYamlFiles: [], version: "1.0.0" })).toEqual([]);
+});
+
+it("a chart of a registry is asked for by its digest", () => {
+  const of = (props: object): string[] =>
+    RULES.filter(({ name }) => name === "charts-pinned")
+      .flatMap((rule) =>
+        problemsOf(
+          rule,
+          [{ type: "kubernetes:helm.sh/v3:Release", name: "a", urn: "a", props: { ...props }, protect: false }],
+          () => [],
+        ),
+      )
+      .map(({ problem }) => problem);
+  expect(of({ chart: "oci://registry.example.com/app", version: "1.0.0" })).toEqual([
+    "chart oci://registry.example.com/app has no digest",
+  ]);
+  expect(of({ chart: `oci://registry.example.com/app@sha256:${"0a".repeat(32)}` })).toEqual([]);
 });

@@ -8,6 +8,7 @@ import { isStackRule, type Rule } from "../../policy/rule";
 import { RULES } from "../../policy/rules";
 import { BAD_STACKS } from "./bad-stacks";
 import { OBJECT_STACKS } from "./object-stacks";
+import { TEAM_STACKS } from "./team-stacks";
 
 const CANARY = "Canary-7f3a";
 const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
@@ -45,6 +46,9 @@ const denies = (namespace: string, spec: object = {}) =>
     metadata: { name: "default-deny", namespace },
     spec: { podSelector: {}, policyTypes: ["Ingress", "Egress"], ...spec },
   });
+
+const cilium = (spec: object) =>
+  resource("kubernetes:cilium.io/v2:CiliumClusterwideNetworkPolicy", { metadata: { name: "c" }, spec });
 
 const resources = { requests: { cpu: "100m", memory: "128Mi" }, limits: { memory: "128Mi" } };
 const probe = { httpGet: { path: "/health", port: 8082 } };
@@ -241,12 +245,68 @@ const CASES: Readonly<Record<string, Cases>> = {
           { from: null, ports: UNKNOWN },
         ].map((rule) => denies("a", { ingress: [rule] })),
         denies("a", { podSelector: UNKNOWN, ingress: [{}] }),
+        // The internet without the machine's login, and the internet without the cluster's own.
+        denies("a", { egress: [{ to: [{ ipBlock: { cidr: "0.0.0.0/0", except: ["169.254.169.254/32"] } }] }] }),
+        denies("a", {
+          egress: [
+            { to: [{ ipBlock: { cidr: "0.0.0.0/0", except: ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"] } }] },
+          ],
+        }),
+        denies("a", { podSelector: { matchLabels: { app: "noetl-server" } }, ingress: [{ ports: [{ port: 8082 }] }] }),
+        denies("a", { podSelector: { matchLabels: { app: "shop" } }, ingress: [{}] }),
+        denies("a", { podSelector: { matchExpressions: [{ key: "public", operator: "Exists" }] }, ingress: [{}] }),
+        cilium({ endpointSelector: {}, egress: [{ toEntities: ["all"], toPorts: [{ ports: [{ port: "53" }] }] }] }),
+        cilium({ endpointSelector: { matchLabels: { app: "a" } }, ingress: [{ fromEntities: ["all"] }] }),
+        cilium({ endpointSelector: {}, egress: [{ toEntities: ["kube-apiserver"] }, { toCIDR: ["10.0.0.0/8"] }] }),
       ],
     },
     break: {
       "a namespace without": [
         [GOOGLE, place("noetl"), place("nats"), denies("noetl")],
         /^namespace nats is open: no NetworkPolicy denies by default$/,
+      ],
+      "policies that leave out hardly anybody": [
+        [
+          ...[GOOGLE, place("a"), denies("a")],
+          denies("a", { ingress: [{ from: [{ ipBlock: { cidr: "0.0.0.0/0", except: ["192.0.2.1/32"] } }] }] }),
+          denies("a", { ingress: [{ from: [{ ipBlock: { cidr: "::/0", except: ["fe80::/10"] } }] }] }),
+          denies("a", { egress: [{ to: [{ ipBlock: { cidr: "0.0.0.0/0", except: ["192.0.2.0/24"] } }] }] }),
+          denies("a", {
+            podSelector: { matchExpressions: [{ key: "closed", operator: "DoesNotExist" }] },
+            ingress: [{}],
+          }),
+        ],
+        /be reached from everywhere$/,
+        /be reached from everywhere$/,
+        /reach everything$/,
+        /be reached from everywhere$/,
+      ],
+      "a policy that opens every port of what has no login": [
+        [
+          ...[GOOGLE, place("a"), denies("a")],
+          denies("a", { podSelector: { matchLabels: { app: "noetl-server" } }, ingress: [{}] }),
+          denies("a", {
+            podSelector: { matchLabels: { "app.kubernetes.io/name": "nats" } },
+            ingress: [{ from: [{ namespaceSelector: {} }] }],
+          }),
+        ],
+        /lets everybody come to NoETL's API at every port$/,
+        /lets everybody come to NATS at every port$/,
+      ],
+      "policies of Cilium": [
+        [
+          ...[GOOGLE, place("a"), denies("a")],
+          cilium({ endpointSelector: {}, ingress: [{ fromEntities: ["all"] }] }),
+          cilium({ endpointSelector: {}, egress: [{ toCIDR: ["0.0.0.0/1", "128.0.0.0/1"] }] }),
+          cilium({ endpointSelector: {}, ingress: [{ fromEndpoints: [{}] }] }),
+        ],
+        /^CiliumClusterwideNetworkPolicy c lets every pod of its namespace be reached from everywhere$/,
+        /reach everything$/,
+        /be reached from everywhere$/,
+      ],
+      "a namespace that a release makes": [
+        [GOOGLE, release("nats", natsValues, { createNamespace: true, namespace: "shop" })],
+        /^namespace shop is open/,
       ],
       "policies that close less": [
         [
@@ -464,7 +524,7 @@ it("has cases for every rule, here, among the bad stacks, or where helm renders"
   const rendered = ["releases-rendered", "chart-archives", "charts-pinned"];
   const tried = new Set([
     ...Object.keys(CASES),
-    ...[...BAD_STACKS, ...OBJECT_STACKS].map(({ rule }) => rule),
+    ...[...BAD_STACKS, ...OBJECT_STACKS, ...TEAM_STACKS].map(({ rule }) => rule),
     ...rendered,
   ]);
   expect([...tried].sort()).toEqual(RULES.map(({ name }) => name).sort());
