@@ -53,19 +53,28 @@ const ENTITIES = new Map(
 
 const ESCAPES: readonly Escape[] = [
   {
-    // Of a URL and of a form: bytes of UTF-8, and a plus for a space.
-    pattern: /(?:%[0-9a-f]{2})+|\+/gi,
-    read: (found) => (found === "+" ? " " : Buffer.from(found.replaceAll("%", ""), "hex").toString("utf8")),
+    // Of a URL and of a form: bytes of UTF-8, or of Latin-1 as browsers once wrote them, whose other signs have a `u`; and a plus for a space.
+    pattern: /(?:%u[0-9a-f]{4})+|(?:%[0-9a-f]{2})+|\+/gi,
+    read: (found) => {
+      if (found === "+") return " ";
+      if (!/^%u/i.test(found)) return fromBytes(found.replaceAll("%", ""));
+      return String.fromCharCode(
+        ...found
+          .split(/%u/i)
+          .slice(1)
+          .map((digits) => Number.parseInt(digits, 16)),
+      );
+    },
   },
   {
     // Of JSON and of most languages; a shell escapes any other sign.
     pattern:
-      /(?:\\x[0-9a-fA-F]{2})+|(?:\\(?:0[0-3][0-7]{2}|[0-7]{1,3}))+|\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|u\{[0-9a-fA-F]{1,6}\}|[nrtbf]|[^A-Za-z0-9\s])/g,
+      /(?:\\x[0-9a-fA-F]{2})+|(?:\\(?:0[0-3][0-7]{2}|[0-7]{1,3}))+|\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[ux]\{[0-9a-fA-F]{1,6}\}|[nrtbf]|[^A-Za-z0-9\s])/g,
     read: (found) => {
-      if (/^\\x/i.test(found)) return fromBytes(found.replace(/\\x/gi, ""));
+      if (/^\\x[^{]/.test(found)) return fromBytes(found.replace(/\\x/gi, ""));
       // In eights: of C, of a shell, and of git, which writes paths so.
       if (/^\\[0-7]/.test(found)) return fromBytes(inHex(found.split("\\").slice(1), 8));
-      const [, digits] = /^\\u\{?([0-9a-f]+)\}?$/i.exec(found) ?? [];
+      const [, digits] = /^\\[ux]\{?([0-9a-f]+)\}?$/i.exec(found) ?? [];
       if (digits !== undefined) return codePoint(Number.parseInt(digits, 16));
       return CONTROLS[found.slice(1)] ?? found.slice(1);
     },
@@ -96,8 +105,9 @@ const ESCAPES: readonly Escape[] = [
   },
   // Where a terminal or YAML has folded a text, and what is not seen between two letters: colours, marks of direction.
   { pattern: new RegExp(`\\r?\\n[ \\t]*|${UNSEEN.source}`, "gu"), read: () => "", isCommon: true },
-  // A line that goes on: of a shell, of YAML in double quotes.
+  // A line that goes on: of a shell, and of YAML in double quotes, where a sign may stand before the next one's blanks; or it is the value's own.
   { pattern: /\\\r?\n[ \t]*\\?/g, read: () => "" },
+  { pattern: /\\\r?\n[ \t]*(?=\\)/g, read: () => "" },
   // A quote inside quotes: of a shell, of YAML and SQL.
   { pattern: /'\\''|(?<!\\)(?:''|"")/g, read: (found) => found.slice(-1) },
 ];
@@ -124,7 +134,12 @@ function withoutEscapes(text: string, { pattern, read }: Escape): { text: string
   return { text: plain, places };
 }
 
-const HEX = /(?:(?:0x)?[0-9a-f]{2}(?:[: -]|, ?)?){3,}(?:0x)?[0-9a-f]{2}/gi;
+const HEX = /(?:(?:0x)?[0-9a-f]{2}(?:[:._ -]|, ?)?){3,}(?:0x)?[0-9a-f]{2}/gi;
+/** What a line of a dump shows in hex, behind the place of its first byte, as hexdump, xxd and programs of Go write it. */
+const DUMPED = /\b[0-9a-f]{7,8}:? {1,3}((?:[0-9a-f]{2,4} {1,3}){1,16})/i;
+const LINE_OF_DUMP = `[^\\n]{0,80}?${DUMPED.source}[^\\n]*`;
+/** Lines of a dump one after the other, each with what a log has before it. */
+const DUMP = new RegExp(`(?<![^\\n])${LINE_OF_DUMP}(?:\\n${LINE_OF_DUMP})*`, "gi");
 /** Bytes as numbers: how programs print what they do not take for a text. */
 const NUMBERS = /\b(?:\d{1,3}(?:, ?|,?\s+)){5,}\d{1,3}\b/g;
 /** Base32 of RFC 4648, in capitals as programs write it or in small letters, as in names of hosts; six signs take ten. */
@@ -133,7 +148,7 @@ const BASE32 =
 /** Base64 of either alphabet; broken into long lines, too. */
 const BASE64 = /(?:(?:[A-Za-z0-9+/_-]{40,}\r?\n[ \t]*)+[A-Za-z0-9+/_-]+|[A-Za-z0-9+/_-]{8,})={0,2}/g;
 
-type Kind = "hex" | "base32" | "base64" | "numbers";
+type Kind = "hex" | "base32" | "base64" | "numbers" | "dump";
 
 const NUMERALS32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
@@ -151,9 +166,9 @@ function fromBase32(signs: string): Buffer {
 }
 
 /** In how many places of a group of signs a longer run may begin. */
-const GROUP: Readonly<Record<Exclude<Kind, "numbers">, number>> = { hex: 2, base64: 4, base32: 8 };
-const BETWEEN: Readonly<Record<Exclude<Kind, "numbers">, RegExp>> = {
-  hex: /0x|[:, -]/gi,
+const GROUP: Readonly<Record<Exclude<Kind, "numbers" | "dump">, number>> = { hex: 2, base64: 4, base32: 8 };
+const BETWEEN: Readonly<Record<Exclude<Kind, "numbers" | "dump">, RegExp>> = {
+  hex: /0x|[:,._ -]/gi,
   base64: /\s/g,
   base32: /[\s=]/g,
 };
@@ -162,6 +177,11 @@ const BETWEEN: Readonly<Record<Exclude<Kind, "numbers">, RegExp>> = {
 function* decoded(run: string, kind: Kind): Generator<string | undefined> {
   if (kind === "numbers") {
     yield* textsOf(Buffer.from(run.split(/[\s,]+/).map(Number)));
+    return;
+  }
+  if (kind === "dump") {
+    const bytes = run.split("\n").map((line) => DUMPED.exec(line)?.[1]?.replaceAll(" ", "") ?? "");
+    yield* textsOf(Buffer.from(bytes.join(""), "hex"));
     return;
   }
   const signs = run.replace(BETWEEN[kind], "");
@@ -195,7 +215,8 @@ const pastHeader = (bytes: Buffer, start: number): number =>
 export function uncompressed(bytes: Buffer, most: number): Buffer | undefined {
   // Of what is cut off, what there is of it is read.
   const options = { finishFlush: zlib.constants.Z_SYNC_FLUSH, maxOutputLength: Math.max(1, most) };
-  const start = bytes.indexOf(GZIP);
+  // To look for one byte is much quicker than for three, and most bytes are looked at for nothing.
+  const start = bytes.includes(GZIP[0] ?? 0) ? bytes.indexOf(GZIP) : -1;
   try {
     if (start >= 0) return zlib.inflateRawSync(bytes.subarray(pastHeader(bytes, start)), options);
     if (bytes[0] === 0x78 && ZLIB.includes(bytes[1])) return zlib.inflateSync(bytes, options);
@@ -211,6 +232,7 @@ const MOST_LAYERS = 8;
 
 /** A text that is base64 from one end to the other, without its blanks; undefined where it is another. */
 function wholeBase64(text: string): string | undefined {
+  if (text.length < 16 || /[^A-Za-z0-9+/_\s=-]/.test(text)) return undefined;
   const bare = text.replace(/\s+/g, "");
   return bare.length >= 16 && /^[A-Za-z0-9+/_-]+={0,2}$/.test(bare) ? bare : undefined;
 }
@@ -244,6 +266,7 @@ const KINDS = [
   ["base32", BASE32],
   ["base64", BASE64],
   ["numbers", NUMBERS],
+  ["dump", DUMP],
 ] as const;
 
 const readAll = (text: string, { pattern, read }: Escape): string =>
@@ -255,10 +278,21 @@ function depthBelow({ isCommon }: Escape, depth: number): number | undefined {
   return depth === DEPTH ? 1 : undefined;
 }
 
+/** What all writings inside another one have at least one of: most of what only looks encoded has none, and need not be read in each. */
+const ANY_WRITING = new RegExp(
+  [
+    ...ESCAPES.filter(({ isCommon }) => isCommon !== true).map(({ pattern }) => pattern),
+    ...KINDS.map(([, runs]) => runs),
+  ]
+    .map(({ source }) => source)
+    .join("|"),
+  "i",
+);
+
 /** Whether values stand in a text, in whatever writing. */
 function holds(text: string, values: RegExp, depth: number): boolean {
   if (text.search(values) >= 0) return true;
-  if (depth === 0) return false;
+  if (depth === 0 || (depth < DEPTH && !ANY_WRITING.test(text))) return false;
   const escaped = ESCAPES.some((escape) => {
     const below = depthBelow(escape, depth);
     if (below === undefined) return false;

@@ -47,10 +47,9 @@ describe("the settings of a variable", () => {
     const before = valuesOf(raw, nats);
     let changed = 0;
     for (const [key, { example, default: standard }] of Object.entries(SETTINGS)) {
-      const given = raw[key] ?? String(standard);
       const other =
         typeof standard === "boolean"
-          ? String(given !== "true")
+          ? String((raw[key] ?? String(standard)) !== "true")
           : typeof standard === "number"
             ? String(standard + 1)
             : example;

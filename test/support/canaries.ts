@@ -50,6 +50,22 @@ const released = (text: string): string =>
     .gzipSync(JSON.stringify({ manifest: `kind: Secret\ndata:\n  password: ${bytes(text).toString("base64")}\n` }))
     .toString("base64");
 
+/** As `hexdump -C` writes it, and programs of Go. */
+function dumped(text: string): string {
+  const rows =
+    bytes(`k8s value ${text};`)
+      .toString("hex")
+      .match(/.{1,32}/g) ?? [];
+  return rows
+    .map((row, index) => {
+      const pairs = row.match(/../g) ?? [];
+      const signs = pairs.map((pair) => String.fromCharCode(Number.parseInt(pair, 16)).replace(/[^ -~]/, "."));
+      const columns = `${pairs.slice(0, 8).join(" ")}  ${pairs.slice(8).join(" ")}`.padEnd(48);
+      return `\n${(index * 16).toString(16).padStart(8, "0")}  ${columns}  |${signs.join("")}|`;
+    })
+    .join("");
+}
+
 /** Ways of writing a text. */
 export const WRITINGS: Readonly<Record<string, (text: string) => string>> = {
   plain: (text) => text,
@@ -107,6 +123,21 @@ export const FURTHER_WRITINGS: Readonly<Record<string, (text: string) => string>
     ).join("\n  "),
   "numbers of bytes": (text) => `<Buffer> [ ${[...bytes(text)].join(", ")} ]`,
   "hex as in C": (text) => eachByte(text, (byte) => `, 0x${byte}`).slice(2),
+  "hex with dots": (text) => eachByte(text, (byte) => `.${byte}`).slice(1),
+  "a dump of bytes": (text) => dumped(text),
+  "escapes in braces": (text) => [...text].map((sign) => `\\x{${(sign.codePointAt(0) ?? 0).toString(16)}}`).join(""),
+  "URL as browsers once wrote it": (text) =>
+    [...text]
+      .flatMap((sign) => sign.split(""))
+      .map((unit) => {
+        const code = unit.charCodeAt(0).toString(16);
+        return /[A-Za-z0-9]/.test(unit)
+          ? unit
+          : code.length > 2
+            ? `%u${code.padStart(4, "0")}`
+            : `%${code.padStart(2, "0")}`;
+      })
+      .join(""),
   "octal escapes": (text) => [...bytes(text)].map((byte) => `\\${byte.toString(8).padStart(3, "0")}`).join(""),
   "octal escapes of few digits": (text) => [...bytes(text)].map((byte) => `\\${byte.toString(8)}`).join(""),
   "octal escapes of four digits": (text) =>
