@@ -1,4 +1,5 @@
 import type { StreamInfo } from "nats";
+import { allAtOnce, isThereAlready } from "./at-once";
 import { checkWith, observe, retrying, type ContractReport, type Remembered } from "./check";
 import type { Deadline } from "./deadline";
 import { ConnectError } from "./errors";
@@ -163,6 +164,9 @@ function edits({ stream }: ContractInputs, observed: Observed, wishes: Wishes): 
   ];
 }
 
+/** A server from 2.10 on does not change a consumer then that somebody else has made meanwhile. */
+const CREATE_ONLY = { action: "create" };
+
 /** Consumers that are made, updated or resumed, one after the other. */
 function consumerChanges(inputs: ContractInputs, observed: Observed, wishes: Wishes): Change[] {
   const { stream } = inputs;
@@ -171,15 +175,15 @@ function consumerChanges(inputs: ContractInputs, observed: Observed, wishes: Wis
     const { name } = item;
     const patch = wishes.consumers.get(name);
     const config = infoOf(name)?.config;
-    const write = (does: string, config: object): Change => ({
+    const write = (does: string, config: object, only: object = {}): Change => ({
       does,
       subject: `CONSUMER.DURABLE.CREATE.${stream}.${name}`,
-      body: { stream_name: stream, config },
+      body: { stream_name: stream, config, ...only },
     });
     const changes: Change[] = [];
     // Without a stream no rule about its consumers is asked.
     if (wishes.createsStream || wishes.createsConsumers.includes(name)) {
-      const create = write(`create consumer ${name}`, consumerConfig(inputs, item));
+      const create = write(`create consumer ${name}`, consumerConfig(inputs, item), CREATE_ONLY);
       changes.push({ ...create, creates: { kind: "consumer", name } });
     } else if (config && patch) {
       changes.push(write(`update consumer ${name}: ${described(config, patch)}`, { ...config, ...patch }));
@@ -229,7 +233,7 @@ export class EnsureRefused extends Error {
  */
 export async function ensureContract(inputs: ContractInputs, remembered: Remembered = {}): Promise<EnsureReport> {
   const done: string[] = [];
-  const before: Before = { remembered, done };
+  const before: Before = { remembered, done, unanswered: [], overtaken: 0 };
   return retrying(inputs, async (deadline) => {
     const session = await openSession(inputs, deadline);
     try {
@@ -246,15 +250,19 @@ interface Before {
   /** What has been done, by earlier tries too; added to as it is. */
   readonly done: string[];
   /** What was asked for and not answered: done where the next try finds that it is not needed any more. */
-  unanswered?: string;
+  unanswered: readonly string[];
+  /** How often somebody else was faster. */
+  overtaken: number;
 }
+
+const MOST_OVERTAKEN = 3;
 
 async function change({ session, inputs, deadline }: Inquiry, before: Before): Promise<void> {
   const { remembered, done, unanswered } = before;
   const { observed } = await observe({ session, inputs, deadline }, remembered);
   const { changes, refused } = ensurePlan(inputs, observed);
-  if (unanswered !== undefined && !changes.some(({ does }) => does === unanswered)) done.push(unanswered);
-  before.unanswered = undefined;
+  done.push(...unanswered.filter((each) => !changes.some(({ does }) => does === each)));
+  before.unanswered = [];
   const forbids = refused.filter(breaks(inputs));
   if (forbids.length > 0) {
     const what = `${list(forbids.map(checkName))} ${forbids.length === 1 ? "needs" : "need"}`;
@@ -269,12 +277,71 @@ async function change({ session, inputs, deadline }: Inquiry, before: Before): P
     await deadline.pause(REPAIR_PAUSE_MILLISECONDS);
     return change({ session, inputs, deadline }, before);
   }
-  for (const each of changes) {
-    before.unanswered = each.does;
-    const { does } = (await apply(session, each, deadline)) ?? {};
-    before.unanswered = undefined;
-    if (does !== undefined) done.push(does);
+  // What is to be done about what somebody else has made meanwhile is another thing.
+  if (!(await carryOut({ session, inputs, deadline }, changes, before))) {
+    return change({ session, inputs, deadline }, before);
   }
+}
+
+/** @returns false where somebody else was faster: a guard, or NoETL as it starts. */
+async function carryOut(inquiry: Inquiry, changes: readonly Change[], before: Before): Promise<boolean> {
+  const did = new Map<Change, string>();
+  try {
+    for (const group of inquiry.session.clustered ? changes.map((each) => [each]) : together(changes)) {
+      await applyAll(inquiry, group, { before, did });
+    }
+    return true;
+  } catch (error) {
+    if (!isThereAlready(error) || ++before.overtaken > MOST_OVERTAKEN) throw error;
+    before.unanswered = [];
+    return false;
+  } finally {
+    before.done.push(...changes.flatMap((each) => did.get(each) ?? []));
+  }
+}
+
+/** Changes in groups that are asked for at once: a stream that is made comes with its consumers, all else is a group of its own. */
+function together(changes: readonly Change[]): Change[][] {
+  const groups: Change[][] = [];
+  for (const each of changes) {
+    const own = groups.find(([{ subject } = each]) => isFirstOf(subject, each));
+    if (own) own.push(each);
+    else groups.push([each]);
+  }
+  return groups;
+}
+
+const isFirstOf = (subject: string, { subject: other }: Change): boolean =>
+  subject.startsWith(STREAM_CREATE) &&
+  other.startsWith(`CONSUMER.DURABLE.CREATE.${subject.slice(STREAM_CREATE.length)}.`);
+
+const STREAM_CREATE = "STREAM.CREATE.";
+
+/** What has been done of some changes, in words. */
+interface Doing {
+  readonly before: Before;
+  readonly did: Map<Change, string>;
+}
+
+/** Does all of a group, whichever of it fails.  @throws the first error. */
+async function applyAll(
+  { session, deadline }: Inquiry,
+  group: readonly Change[],
+  { before, did }: Doing,
+): Promise<void> {
+  const failures: unknown[] = [];
+  before.unanswered = group.map(({ does }) => does);
+  const asked = allAtOnce(group, (each) => apply(session, each, deadline), true);
+  for (const [index, each] of group.entries()) {
+    try {
+      const applied = await asked[index]?.();
+      before.unanswered = before.unanswered.filter((does) => does !== each.does);
+      if (applied) did.set(each, applied.does);
+    } catch (error) {
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
 }
 
 /** How often it is looked whether a repair has ended, in milliseconds. */

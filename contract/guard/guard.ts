@@ -1,6 +1,7 @@
 /** The guard: looks at NATS when something happened there, and at least every 15 s, and does what {@link decide} says. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { DebugEvents, type NatsConnection } from "nats";
+import { allAtOnce } from "../at-once";
 import { Deadline, inSeconds } from "../deadline";
 import { ConnectError } from "../errors";
 import { openSession } from "../nats/connect";
@@ -302,37 +303,6 @@ export class Guard {
     this.counts.refused++;
     this.log.state("heal", { level: "error", message: `cannot create ${kind} ${name}: ${message}`, key: "refused" });
   }
-}
-
-/** nats-server's code where a consumer's stream is not there. */
-const NO_STREAM = "(10059)";
-/** How often a consumer is asked for whose stream is not there yet, and the pause between, in milliseconds. */
-const TRIES = 5;
-const TRY_MILLISECONDS = 100;
-
-/**
- * Asks for all of them in one packet: what is published between the creation of a stream and that of its consumer reaches no worker. A
- * server on its own takes one request after the other, and from nats-server 2.11 on several at once: a consumer that came before its
- * stream, which another guard may be making, is asked for again.
- *
- * @returns the answers.
- */
-function allAtOnce(heals: readonly Heal[], ask: (heal: Heal) => Promise<boolean>): (() => Promise<boolean>)[] {
-  return heals.map((heal) => {
-    const first = ask(heal);
-    first.catch(() => undefined); // whoever takes the answer tells
-    return async () => {
-      for (let tries = 1; ; tries++) {
-        try {
-          return await (tries === 1 ? first : ask(heal));
-        } catch (error) {
-          const isEarly = error instanceof ConnectError && error.message.includes(NO_STREAM);
-          if (!isEarly || tries === TRIES) throw error;
-          if (tries > 1) await sleep(TRY_MILLISECONDS);
-        }
-      }
-    };
-  });
 }
 
 /** Whether the connection was given up because its server answered no ping. */

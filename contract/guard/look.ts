@@ -1,7 +1,7 @@
 /** What the guard asks NATS, and how it creates something. */
+import { isThereAlready } from "../at-once";
 import { observe } from "../check";
 import type { Deadline } from "../deadline";
-import { ConnectError } from "../errors";
 import type { ContractInputs } from "../inputs";
 import type { Session } from "../nats/session";
 import { holdingStream, lockStream } from "../rules/rule";
@@ -19,9 +19,6 @@ export async function look(session: Session, inputs: ContractInputs, deadline: D
 
 /** Metadata of what a guard made. NoETL and its gateway use what is there, whatever its metadata. */
 export const MADE_BY = "noetl-nats.made-by";
-
-/** NATS' words for "somebody was faster": the name is taken by another configuration (stream 10058, consumer 10148 and 10013). */
-const ALREADY_THERE = /\((?:10058|10148|10013)\)/;
 
 /**
  * Creates one thing, and never changes one.
@@ -44,7 +41,7 @@ export async function create(
     await session.change({ subject, body: request, what: `to ${does}` }, deadline);
     return true;
   } catch (error) {
-    if (error instanceof ConnectError && ALREADY_THERE.test(error.message)) return false;
+    if (isThereAlready(error)) return false;
     throw error;
   }
 }

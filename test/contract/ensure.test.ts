@@ -13,9 +13,11 @@ import { lockStream } from "../../contract/rules/rule";
 import { arrange, BROKEN, CASES_CONFIG, clear } from "./cases";
 import { ADMIN, configOf } from "./probe-cases";
 import {
+  addConsumer,
   addStream,
   inputsFor,
   natsCommand,
+  proxy,
   rejection,
   removeStreams,
   sleep,
@@ -99,6 +101,53 @@ describe("where nothing is there", () => {
     await withManager(server, (manager) => addStream(manager)); // as if it had ended here
     expect((await ensureContract(inputs())).changes).toEqual(["create consumer noetl_worker_pool"]);
     expect((await ensureContract(inputs())).changes).toEqual([]);
+  });
+});
+
+describe("beside others, through the same door", () => {
+  /** Mode ensure over a proxy that waits for `before` with what is sent. */
+  async function ensuredBeside(before: (sent: string) => Promise<unknown>) {
+    const between = await proxy(server, undefined, before);
+    try {
+      return await ensureContract(inputsFor({ ...server, address: between.address }, { mode: "ensure" }));
+    } finally {
+      await between.close();
+    }
+  }
+  const CREATES_STREAM = `$JS.API.STREAM.CREATE.${STREAM.name} `;
+  const CREATES_CONSUMER = `$JS.API.CONSUMER.DURABLE.CREATE.${STREAM.name}.${CONSUMER.name} `;
+  /** What a creation has that is only tried, so that the server refuses it. */
+  const TRIED = /noetl-nats-probe|"opt_start_seq":1\b/;
+
+  it("stream and consumer are asked for in one packet, so that no command is stored between the two", async () => {
+    const packets: string[] = [];
+    const { changes } = await ensuredBeside((sent) => Promise.resolve(packets.push(sent)));
+    expect(changes).toEqual(["create stream NOETL_COMMANDS", "create consumer noetl_worker_pool"]);
+    const creating = packets.filter((sent) => sent.includes(CREATES_STREAM) && !TRIED.test(sent));
+    expect(creating).toEqual([expect.stringContaining(CREATES_CONSUMER)]);
+  });
+
+  it("what somebody makes just before it stays as it is, and is no error: a guard's stream, a worker's consumer", async () => {
+    let made: Promise<unknown> | undefined;
+    const byOthers = () =>
+      withManager(server, async (manager) => {
+        await addStream(manager, { metadata: { "made-by": "a guard" } });
+        await addConsumer(manager, { ack_wait: 300e9 });
+      });
+    const { holds, changes, ackWaitSeconds } = await ensuredBeside(async (sent) => {
+      if (sent.includes(CREATES_STREAM) && !TRIED.test(sent)) await (made ??= byOthers());
+    });
+    expect({ holds, changes, ackWaitSeconds }).toEqual({ holds: true, changes: [], ackWaitSeconds: 300 });
+  });
+
+  it("a consumer that a worker makes just before it keeps its time to acknowledge", async () => {
+    await withManager(server, (manager) => addStream(manager));
+    let made: Promise<unknown> | undefined;
+    const byWorker = () => withManager(server, (manager) => addConsumer(manager, { ack_wait: 300e9 }));
+    const { holds, changes, ackWaitSeconds } = await ensuredBeside(async (sent) => {
+      if (sent.includes(CREATES_CONSUMER) && !TRIED.test(sent)) await (made ??= byWorker());
+    });
+    expect({ holds, changes, ackWaitSeconds }).toEqual({ holds: true, changes: [], ackWaitSeconds: 300 });
   });
 });
 

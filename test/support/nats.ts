@@ -384,8 +384,14 @@ export interface Proxy {
 /**
  * A TCP proxy in front of `server` that passes on what comes from it up to and including the first `marker`, and then
  * stays silent with the connection open. An empty marker passes on nothing, none at all everything.
+ *
+ * @param before What is waited for before the server gets what a client has sent.
  */
-export async function proxy(server: { port: number }, marker?: string): Promise<Proxy> {
+export async function proxy(
+  server: { port: number },
+  marker?: string,
+  before?: (sent: string) => Promise<unknown>,
+): Promise<Proxy> {
   const sockets = new Set<net.Socket>();
   let open = 0;
   let sent = "";
@@ -405,9 +411,11 @@ export async function proxy(server: { port: number }, marker?: string): Promise<
       upstream.destroy();
     });
     upstream.on("close", () => client.destroy());
+    let written: Promise<unknown> = Promise.resolve();
     client.on("data", (chunk) => {
       sent += chunk.toString();
-      upstream.write(chunk);
+      if (before) written = written.then(() => before(chunk.toString())).then(() => upstream.write(chunk));
+      else upstream.write(chunk);
     });
     let passed = "";
     upstream.on("data", (chunk) => {
