@@ -4,7 +4,7 @@ import { Deadline, inSeconds } from "./deadline";
 import { observeDeclared } from "./declared/observe";
 import { bucketConfig } from "./desired";
 import { ConnectError } from "./errors";
-import { consumerTerms, storedBy, type ContractInputs, type GatewaySettings } from "./inputs";
+import { consumerTerms, publishedSubjects, storedBy, type ContractInputs, type GatewaySettings } from "./inputs";
 import { contractMessage } from "./message";
 import { breaks, evaluateRules, type Check, type GatewayAccess, type Observed, type RuleResult } from "./rules";
 import { mayPublish, type Inquiry } from "./nats/session";
@@ -12,8 +12,9 @@ import { bucketStream, bucketSubjects } from "./buckets";
 import { bucketsOf, callbacksSubject, updatesSubject } from "./rules/gateway";
 import { tryOut, type TriedOut } from "./try-out";
 import { probeStreamCreation, type Known } from "./probe";
+import { feedersOf, type Feeder } from "./rules/feeders";
 import { storesAsked } from "./rules/store";
-import { toSeconds, type Ensured } from "./rules/rule";
+import { isOlderThan, toSeconds, type Ensured } from "./rules/rule";
 
 /** What a check found. Everything is plain data; what does not exist is undefined. Durations in seconds. */
 export interface ContractReport {
@@ -169,6 +170,7 @@ async function unlessCutOff(
 const OPTIONAL = {
   account: ["account-storage", "account-streams"],
   overlapping: ["stream-overlap"],
+  feeders: ["stream-loop", "stream-fed"],
   unwritable: ["gateway-buckets"],
   stores: ["store-replicas"],
 } as const;
@@ -200,16 +202,18 @@ export async function observe(
   const terms = consumerTerms(inputs);
   const known = noetlsInfos(inquiry);
   const buckets = bucketInfos(inquiry);
-  const [infos, account, overlapping, bucketsByName, stores, gateway, declared, tried] = await Promise.all([
-    known,
-    unlessForbidden(OPTIONAL.account, session.accountInfo(deadline)),
-    unlessForbidden(OPTIONAL.overlapping, overlappingStreams(inquiry)),
-    buckets,
-    unlessForbidden(OPTIONAL.stores, storeInfos(inquiry)),
-    looksOnly ? undefined : gatewayAccess(inquiry, buckets),
-    observeDeclared(session, inputs, deadline),
-    looksOnly ? NOT_TRIED : tryOut(inquiry, known),
-  ]);
+  const [infos, account, overlapping, republishing, bucketsByName, stores, gateway, declared, tried] =
+    await Promise.all([
+      known,
+      unlessForbidden(OPTIONAL.account, session.accountInfo(deadline)),
+      unlessForbidden(OPTIONAL.overlapping, overlappingStreams(inquiry)),
+      looksOnly ? NOT_ASKED : unlessSilent(OPTIONAL.feeders, feeders(inquiry)),
+      buckets,
+      unlessForbidden(OPTIONAL.stores, storeInfos(inquiry)),
+      looksOnly ? undefined : gatewayAccess(inquiry, buckets),
+      observeDeclared(session, inputs, deadline),
+      looksOnly ? NOT_TRIED : tryOut(inquiry, known),
+    ]);
   const mayWriteUnknown = gateway !== undefined && gateway.unwritable === undefined;
   // A login that was made for the check alone is not the gateway's.
   const isCheckers = inputs.gateway?.user === undefined && tried.probe === undefined;
@@ -221,6 +225,7 @@ export async function observe(
       consumers: terms.length > 1 ? infos.consumers : undefined,
       account: account.answer,
       overlapping: overlapping.answer,
+      feeders: republishing.answer,
       buckets: inputs.gateway && bucketsByName,
       stores: stores.answer,
       gateway: gateway && isCheckers ? { ...gateway, creations: {} } : gateway,
@@ -232,6 +237,7 @@ export async function observe(
     skippedRules: [
       ...account.skipped,
       ...overlapping.skipped,
+      ...republishing.skipped,
       ...stores.skipped,
       ...(mayWriteUnknown
         ? skipped(OPTIONAL.unwritable, "the server does not tell what the gateway's user may do")
@@ -253,6 +259,21 @@ async function unlessForbidden<T>(
   } catch (error) {
     if (!(error instanceof ConnectError) || error.problem !== "missing-permission") throw error;
     return { skipped: skipped(rules, error.message.replace(/\. The check needs .*/, "")) };
+  }
+}
+
+const NOT_ASKED: { answer?: undefined; skipped: SkippedRule[] } = { skipped: [] };
+
+/** The same of a question for which a cluster waits where it has a stream without a leader, so that it cannot be answered soon. */
+async function unlessSilent<T>(
+  rules: readonly string[],
+  asked: Promise<T>,
+): Promise<{ answer?: T; skipped: SkippedRule[] }> {
+  try {
+    return await unlessForbidden(rules, asked);
+  } catch (error) {
+    if (!(error instanceof ConnectError) || error.problem !== "no-answer") throw error;
+    return { skipped: skipped(rules, error.message) };
   }
 }
 
@@ -294,6 +315,21 @@ async function byName<N extends { readonly name: string }, T>(
 async function overlappingStreams({ session, inputs, deadline }: Inquiry): Promise<string[]> {
   const names = await Promise.all(storedBy(inputs).map((subject) => session.streamsWith(subject, deadline)));
   return [...new Set(names.flat())].filter((name) => name !== inputs.stream);
+}
+
+/** Longest wait for the list of streams, in milliseconds. */
+const LIST_MILLISECONDS = 1_000;
+
+/** Other streams that republish on the subjects of NoETL's. */
+async function feeders({ session, inputs, deadline }: Inquiry): Promise<Feeder[]> {
+  const patience = new Deadline(Math.min(LIST_MILLISECONDS, deadline.remaining()));
+  const { items } = await session.streams(patience);
+  return feedersOf({
+    configs: items.map(({ config }) => config),
+    own: inputs.stream,
+    published: publishedSubjects(inputs),
+    takesSourced: isOlderThan(15, session),
+  });
 }
 
 /** What the gateway's user may do, tried out with its own login where it has one. */

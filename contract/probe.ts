@@ -18,7 +18,7 @@ import type { ConsumerTerms } from "./lines";
 import { publishedSubjects, type ContractInputs } from "./inputs";
 import type { Probe, PublishProbe, Refusal, Route, Stray, WorkerProbe } from "./probe-results";
 import { share } from "./rules/account";
-import { limited, toNanoseconds } from "./rules/rule";
+import { limited, NOTIFICATION_BYTES, toNanoseconds } from "./rules/rule";
 import { mayPublish, type Attempt, type Inquiry, type Session, type Trial } from "./nats/session";
 import { subjectsCover } from "./subjects";
 import { AckPolicy, type ConsumerInfo, type StreamInfo } from "nats";
@@ -42,6 +42,8 @@ const ROUTE_MILLISECONDS = 2_000;
 
 /** Codes that say that there is no room: the server's, the account's, the disk's. */
 const NO_ROOM: ReadonlySet<number> = new Set([10023, 10002, 10047]);
+/** A stream's queue is full: of a message alone where that is larger than the queue, else with all that has come before it. */
+export const QUEUE_FULL = 10167;
 
 /** A sequence that no stream reaches. */
 const NO_SEQUENCE = "4611686018427387904";
@@ -119,6 +121,13 @@ export interface Sight extends Known {
   readonly quiet: boolean;
 }
 
+/** What is as large as a command, as far as the server takes such a message: that it does not is another rule's finding. */
+const command = ({ maxPayload }: Session): string =>
+  "x".repeat(Math.max(0, Math.min(NOTIFICATION_BYTES, maxPayload - HEADER_BYTES)));
+
+/** More than the headers of a probe take. */
+const HEADER_BYTES = 512;
+
 /** Publishes on every subject, with one login. */
 export async function probePublishes(
   { session, inputs, deadline }: Inquiry,
@@ -126,13 +135,18 @@ export async function probePublishes(
 ): Promise<Pick<Probe, "publishes" | "room">> {
   const nowhere = (): Record<string, string> => ({ [EXPECTED_STREAM]: `noetl-nats-${randomUUID()}` });
   const subjects = probedSubjects(inputs);
-  const attempt = (subject: string, headers: Record<string, string>): Promise<Attempt> =>
-    session.attempt({ subject, headers: { ...headers, ...(quiet ? TRACE_ONLY : {}) } }, ROUTE_MILLISECONDS, deadline);
+  const attempt = (subject: string, headers: Record<string, string>, body?: string): Promise<Attempt> => {
+    const trial = { subject, body, headers: { ...headers, ...(quiet ? TRACE_ONLY : {}) } };
+    return session.attempt(trial, ROUTE_MILLISECONDS, deadline);
+  };
 
   // A publish that is only traced is checked by everything that a real one is. It is answered only where it fails, and
   // before the next one on the same subject is.
   const first = subjects[0] ?? inputs.subject;
-  const dry = quiet && isAnswered(stream, first) ? attempt(first, { [EXPECTED_STREAM]: inputs.stream }) : undefined;
+  const dry =
+    quiet && isAnswered(stream, first)
+      ? attempt(first, { [EXPECTED_STREAM]: inputs.stream }, command(session))
+      : undefined;
   dry?.catch(() => undefined);
   const publishes = await Promise.all(
     subjects.map(async (subject) => {
@@ -159,12 +173,16 @@ async function roomOf(
   for (const route of routes) {
     if (route.end === "stream" && NO_ROOM.has(route.code)) return { code: route.code, words: route.words };
   }
-  const reached = routes.every((route) => route.end === "stream" && route.code === NOT_EXPECTED_STREAM);
+  if (routes.length > 0 && routes.every((route) => route.end === "stream" && route.code === QUEUE_FULL))
+    return { code: QUEUE_FULL, words: "too many requests" };
+  // A queue that is full is full of probes: what is as large as a command came first.
+  const isReached = (code: number): boolean => code === NOT_EXPECTED_STREAM || code === QUEUE_FULL;
+  const reached = routes.every((route) => route.end === "stream" && isReached(route.code));
   if (!dry || !reached) return undefined;
   const outcome = await Promise.race([dry, setImmediate(undefined)]);
   const error = outcome?.kind === "answer" ? parsed(outcome.text).error : undefined;
   const code = error?.err_code ?? 0;
-  return NO_ROOM.has(code) ? { code, words: error?.description ?? "" } : null;
+  return NO_ROOM.has(code) || code === QUEUE_FULL ? { code, words: error?.description ?? "" } : null;
 }
 
 /** Where the stream of a subject is asked for. */

@@ -1,7 +1,7 @@
 /** Rules about what was tried out: see {@link Probe}. */
 import { consumerConfig } from "../desired";
 import { consumerTerms } from "../inputs";
-import { ackSubjects, fetchSubject, isAnswered, LOOKUP_SUBJECT, removalSubject } from "../probe";
+import { ackSubjects, fetchSubject, isAnswered, LOOKUP_SUBJECT, QUEUE_FULL, removalSubject } from "../probe";
 import type { Probe, Refusal, Route, WorkerProbe } from "../probe-results";
 import {
   GO_ON_WITH_REPAIR,
@@ -70,6 +70,12 @@ const lacks = (
 });
 
 const accepted = (probe: Probe | undefined): probe is Probe => probe !== undefined && probe.notAccepted === undefined;
+
+const isQueue = ({ room }: Found["probe"]): boolean => room?.code === QUEUE_FULL;
+
+const QUEUE_ADVICE =
+  "take max_buffered_size from jetstream in NATS' configuration, or set it to what many commands fit in (without it, 128 MB), and restart " +
+  "NATS; where it is not set, NATS has more to store than it gets to: see its load and its disk";
 
 export const PROBE_RULES: readonly Rule[] = [
   {
@@ -164,18 +170,24 @@ export const PROBE_RULES: readonly Rule[] = [
     effect: "refused",
     about: "login",
     checks:
-      "the server has room for a command in the storage that the stream is in (nats-server 2.11 without cluster, or a replicated stream)",
-    why: "the server's publish is refused with `insufficient resources`, or `resource limits exceeded for account`",
-    remedy: "free or enlarge the store",
+      "the server has room for a command in the storage that the stream is in, and in the queue before it (nats-server 2.11 without cluster, " +
+      "or a replicated stream)",
+    why: "the server's publish is refused with `insufficient resources`, `resource limits exceeded for account`, or `too many requests`",
+    remedy: "free or enlarge the store; raise `max_buffered_size`",
     applies: ({ probe, stream }) => accepted(probe) && probe.room !== undefined && stream !== undefined,
-    expected: (_contract, { stream }) => `room in the server's ${stream.config.storage} store`,
+    expected: (_contract, { stream, probe }) =>
+      isQueue(probe)
+        ? "room for a command in the stream's queue"
+        : `room in the server's ${stream.config.storage} store`,
     found: ({ probe }) => (probe.room ? coded(probe.room) : "room"),
     holds: ({ probe }) => !probe.room,
-    fix: (_contract, { stream }) =>
-      advise(
+    fix: (_contract, { stream, probe }) => {
+      if (isQueue(probe)) return advise(QUEUE_ADVICE);
+      return advise(
         `free the ${stream.config.storage} store: purge or remove the streams that fill it (nats stream report, nats stream ` +
           "purge), or enlarge it (natsJetstreamMemSize or natsJetstreamFileSize)",
-      ),
+      );
+    },
   },
   {
     id: "publish-size",

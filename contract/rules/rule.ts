@@ -5,6 +5,7 @@ import { isOlder } from "../declared/fields";
 import type { DeclaredObserved } from "../declared/observe";
 import type { DeclaredChange } from "../declared/plan";
 import type { ContractInputs } from "../inputs";
+import type { Feeder } from "./feeders";
 import type { Probe, PublishProbe, Refusal, WorkerProbe } from "../probe-results";
 
 /** Violations fail the update: NoETL does not work. Drift warns, and fails only with `strict`. */
@@ -14,6 +15,7 @@ export type Severity = "violation" | "drift";
 export const EFFECTS = {
   refused: { severity: "violation", means: "commands are refused" },
   lost: { severity: "violation", means: "commands are lost" },
+  doubled: { severity: "violation", means: "commands come again without end" },
   withheld: { severity: "violation", means: "workers get no commands" },
   gateway: { severity: "violation", means: "the gateway does not work" },
   differs: { severity: "drift", means: "NoETL works, differently" },
@@ -73,6 +75,8 @@ export interface Observed {
   readonly account?: JetStreamAccountStats;
   /** Streams other than the contract's that take NATS_SUBJECT or a part of it. */
   readonly overlapping?: readonly string[];
+  /** Other streams that republish on the subjects of the contract's. */
+  readonly feeders?: readonly Feeder[];
   /** Streams behind the gateway's buckets, by bucket. */
   readonly buckets?: Readonly<Record<string, StreamInfo | undefined>>;
   readonly gateway?: GatewayAccess;

@@ -1,6 +1,8 @@
 import type { StreamInfo } from "nats";
 import { BYTES_WHERE_REQUIRED, requiresBytes, share } from "./account";
 import { consumerTerms, storedBy } from "../inputs";
+import { line, programsOf } from "../programs";
+import type { Feeder } from "./feeders";
 import { storedSubjects, subjectsCover, subjectsOverlap, type SubjectTransform } from "../subjects";
 import {
   count,
@@ -151,6 +153,23 @@ function consumerLimits({ config: { consumer_limits: limits } }: StreamInfo): st
     ...(limited(limits?.max_ack_pending) ? [`max_ack_pending ${limits.max_ack_pending}`] : []),
     ...(limited(limits?.inactive_threshold) ? [`inactive_threshold ${toSeconds(limits.inactive_threshold)} s`] : []),
   ];
+}
+
+const feederWords = (feeders: readonly Feeder[]): string =>
+  feeders.length === 0
+    ? "no other stream"
+    : list(feeders.map(({ name, subjects }) => `${name}, which republishes on ${list(subjects)}`));
+
+/** What a stream hands on is its owner's to decide: nothing is changed there but by hand. */
+function stopFeeders({ connection }: Contract, feeders: readonly Feeder[]): Fix {
+  const { nats } = programsOf({ connection });
+  const commands = feeders.map(({ name }) => line(nats, "stream", "edit", name, "--no-republish", "-f"));
+  return {
+    action: "advise",
+    advice:
+      `have ${list(feeders.map(({ name }) => name))} republish nothing (${commands.join("; ")}), or on subjects that no stream of NoETL takes ` +
+      "(--republish-source, --republish-destination)",
+  };
 }
 
 /** Rules about the stream. Sources: NoETL's server at start-up (v2.8.9 line), and nats-server's stream.go. */
@@ -385,6 +404,25 @@ export const STREAM_RULES: readonly Rule[] = [
         : { action: "edit-stream", patch: { consumer_limits: {} } },
   },
   {
+    id: "stream-loop",
+    severity: "violation",
+    effect: "doubled",
+    about: "stream",
+    checks:
+      "no other stream gets the commands and republishes them on the stream's own subjects (`republish`, `mirror`, `sources`)",
+    why: "each command is stored again, and again: workers are handed it without end, until the stream's limit drops others for it or the store is full",
+    remedy: "take the republishing from the other stream",
+    applies: ({ feeders }) => feeders !== undefined,
+    expected: () => "no other stream",
+    found: ({ feeders = [] }) => feederWords(feeders.filter(({ again }) => again)),
+    holds: ({ feeders = [] }) => !feeders.some(({ again }) => again),
+    fix: (contract, { feeders = [] }) =>
+      stopFeeders(
+        contract,
+        feeders.filter(({ again }) => again),
+      ),
+  },
+  {
     id: "stream-storage",
     severity: "drift",
     effect: "differs",
@@ -483,6 +521,24 @@ export const STREAM_RULES: readonly Rule[] = [
     holds: ({ stream }) => !stream.config.sources?.length,
     fix: recreateStream,
     ensure: () => ({ action: "edit-stream", patch: { sources: [] } }),
+  },
+  {
+    id: "stream-fed",
+    severity: "drift",
+    effect: "differs",
+    about: "stream",
+    checks: "no other stream republishes what it takes on the stream's subjects (`republish`)",
+    why: "workers are handed messages that are not commands of this NoETL",
+    remedy: "take the republishing from the other stream",
+    applies: ({ feeders }) => feeders !== undefined,
+    expected: () => "no other stream",
+    found: ({ feeders = [] }) => feederWords(feeders.filter(({ again }) => !again)),
+    holds: ({ feeders = [] }) => feeders.every(({ again }) => again),
+    fix: (contract, { feeders = [] }) =>
+      stopFeeders(
+        contract,
+        feeders.filter(({ again }) => !again),
+      ),
   },
   {
     id: "stream-markers",

@@ -131,6 +131,16 @@ const takeSubject: Advice = {
   },
 };
 
+/** Streams named after what they do have their republishing taken, by the commands that the words name. */
+const unfed = (...names: readonly string[]): Advice => ({
+  says: new RegExp(
+    `have ${names.join(", ")} republish nothing \\(nats --server \\S+ stream edit ${names[0]} --no-republish -f`,
+  ),
+  act: async (server) => {
+    for (const name of names) await cli(server, `stream edit ${name} --no-republish -f`);
+  },
+});
+
 /** The gateway's user gets the permission. */
 const allow = (what: string): Advice => ({
   says: new RegExp(`let the gateway's user ${what}.*, and restart the gateway`),
@@ -537,6 +547,44 @@ export const BROKEN: readonly Case[] = [
     },
     found: "OTHER",
     expected: "no sources",
+  },
+  {
+    rule: "stream-loop",
+    name: "a mirror that republishes the commands where they come from",
+    since: 10,
+    then: (manager) =>
+      other(manager, { mirror: { name: STREAM.name }, republish: { src: STREAM.subject, dest: STREAM.subject } }),
+    found: "OTHER, which republishes on noetl.commands",
+    expected: "no other stream",
+    advice: unfed("OTHER"),
+  },
+  {
+    rule: "stream-loop",
+    name: "a stream that is handed the commands, and republishes them there",
+    stream: { republish: { src: "noetl.>", dest: "audit.>" } },
+    then: (manager) => other(manager, { subjects: ["audit.*"], republish: { src: "audit.>", dest: "noetl.>" } }),
+    found: "OTHER, which republishes on noetl.commands",
+    expected: "no other stream",
+    advice: unfed("OTHER"),
+  },
+  {
+    rule: "stream-loop",
+    name: "a stream that takes the commands from it, and republishes them there",
+    since: 10,
+    until: 12,
+    then: (manager) =>
+      other(manager, { sources: [{ name: STREAM.name }], republish: { src: STREAM.subject, dest: STREAM.subject } }),
+    found: "OTHER, which republishes on noetl.commands",
+    expected: "no other stream",
+    advice: unfed("OTHER"),
+  },
+  {
+    rule: "stream-fed",
+    name: "what another stream takes and republishes among the commands",
+    then: (manager) => other(manager, { subjects: ["events"], republish: { src: "events", dest: "noetl.commands" } }),
+    found: "OTHER, which republishes on noetl.commands",
+    expected: "no other stream",
+    advice: unfed("OTHER"),
   },
   {
     rule: "stream-markers",
@@ -1106,6 +1154,23 @@ export const HOLDING: readonly Deviation[] = [
   {
     name: "commands published once more elsewhere",
     stream: { republish: { src: "noetl.commands", dest: "audit.commands" } },
+  },
+  {
+    name: "a stream that is handed the commands, and republishes others of its own elsewhere, a mirror and one that takes from it",
+    since: 10,
+    stream: { republish: { src: "noetl.commands", dest: "audit.commands" } },
+    then: async (manager) => {
+      await other(manager, {
+        subjects: ["audit.>", "noetl.events"],
+        republish: { src: "noetl.events", dest: "noetl.heard" },
+      });
+      await other(manager, {
+        name: "MIRROR",
+        mirror: { name: STREAM.name },
+        republish: { src: ">", dest: "copies.>" },
+      });
+      await other(manager, { name: "TAKES", sources: [{ name: STREAM.name, filter_subject: "noetl.commands" }] });
+    },
   },
   { name: "metadata", since: 10, stream: { metadata: { _nats: "x", mine: "y" } } },
   { name: "a limit of consumers that has room", stream: { max_consumers: 2 } },

@@ -157,6 +157,7 @@ describe("what is broken", () => {
   const RECREATED = new Set([
     ...["stream-mirror", "stream-sealed", "stream-counter", "stream-storage", "stream-persist", "stream-overlap"],
     "stream-peers",
+    ...["stream-loop", "stream-fed"],
     ...["consumer-durable", "consumer-pull", "consumer-ack-policy", "consumer-priority", "consumer-max-waiting"],
     ...["consumer-deliver-policy", "consumer-start", "consumer-replay-policy", "consumer-replicas", "bucket-writable"],
     ...[

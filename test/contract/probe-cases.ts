@@ -251,6 +251,19 @@ export const PROBE_CASES: readonly ProbeCase[] = [
     cure: { says: /free the file store: purge or remove/, act: (server) => cli(server, "stream rm OTHER -f") },
   },
   {
+    rule: "publish-room",
+    name: "the queue before a stream holds less than a command",
+    since: 11,
+    setup: { store: "max_memory_store: 64MB, max_file_store: 64MB, max_buffered_size: 2000" },
+    found: /^too many requests \(10167\)$/,
+    expected: "room for a command in the stream's queue",
+    cure: {
+      says: /take max_buffered_size from jetstream in NATS' configuration, .* and restart NATS/,
+      restart: {},
+      act: noetl,
+    },
+  },
+  {
     rule: "publish-size",
     name: "the server takes small messages only",
     setup: { rest: "max_payload: 1024" },

@@ -75,6 +75,9 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
     title: ({ found }, { stream }) => `Stream ${stream} limits its consumers below what the workers ask for: ${found}`,
     logs: ["consumer-limit"],
   },
+  "stream-loop": {
+    title: ({ found }, { stream }) => `Commands come into stream ${stream} again without end, by way of ${found}`,
+  },
   "stream-storage": {
     title: ({ found, expected }, { stream }) => `Stream ${stream} is kept in ${found} storage, not in ${expected}`,
   },
@@ -90,6 +93,9 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
   },
   "stream-sources": {
     title: ({ found }, { stream }) => `Stream ${stream} also takes what other streams have: ${found}`,
+  },
+  "stream-fed": {
+    title: ({ found }, { stream }) => `Stream ${stream} also takes what is not published by NoETL: from ${found}`,
   },
   "stream-transform": {
     title: ({ found }, { stream, subject }) => `Stream ${stream} keeps ${subject} under another name: ${found}`,

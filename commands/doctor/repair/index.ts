@@ -417,7 +417,8 @@ class Repair extends RepairContext {
     const left = Object.entries(journal.leftOut) as [Reason, number][];
     for (const [reason, count] of left) this.say(`${plural(count, "message")} not written back: ${LEFT_OUT[reason]}`);
     if (journal.stripped > 0) {
-      const spent = "headers that asked the old stream for something (Nats-Expected-*, Nats-TTL, Nats-Rollup)";
+      const spent =
+        "headers that asked the old stream for something (Nats-Expected-*, Nats-TTL, Nats-Rollup) or said where it had them from";
       this.say(`${plural(journal.stripped, "message")} written back without ${spent}`);
     }
     if (journal.repeats > 0) this.say(`${plural(journal.repeats, "publish")} dropped as repeats, by their Nats-Msg-Id`);

@@ -318,8 +318,11 @@ export function headerOf(headers: Buffer, wanted: string): string {
   return name === undefined || line === undefined ? "" : line.slice(line.indexOf(":") + 1).trim();
 }
 
-/** Asked the old stream for something that is over: what it expected of it, how long it should keep the message. */
-const SPENT = /^Nats-(Expected-|Rollup$|TTL$|Batch-|Required-Api-Level$)/i;
+/**
+ * Asked the old stream for something that is over: what it expected of it, how long it should keep the message. Or told where the old stream
+ * had it from, which nats-server from 2.15 on lets nobody write.
+ */
+const SPENT = /^Nats-(Expected-|Rollup$|TTL$|Batch-|Required-Api-Level$|Stream-Source$)/i;
 /** Ask the server for something that a stream of commands does not do: a schedule, a counter's increment. */
 const FOREIGN = /^Nats-(Schedule|Incr$|Counter-|Marker-Reason$)/i;
 

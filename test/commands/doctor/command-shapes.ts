@@ -62,6 +62,7 @@ const NATS: Readonly<Record<string, Verb>> = {
       "--ack": "alone",
       "--no-discard-per-subject": "alone",
       "--no-transform": "alone",
+      "--no-republish": "alone",
     },
   },
   "consumer rm": { args: [2, 2], flags: FORCE },

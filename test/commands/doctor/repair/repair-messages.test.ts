@@ -15,7 +15,7 @@ import {
   workersConsumer,
   workQueue,
 } from "./repair-support";
-import { addStream, createStream, sleep, withManager, type NatsServer } from "../../../support/nats";
+import { addStream, createStream, sleep, until, withManager, type NatsServer } from "../../../support/nats";
 
 const { stream: STREAM, subject: SUBJECT, consumer: CONSUMER } = DEFAULT_NAMES;
 
@@ -119,6 +119,24 @@ describe("what is published while a stream is replaced", () => {
     expect(intents[0]?.losses.join()).toContain("on stored.commands, which the new stream does not store");
     const saved = Number(/(\d+) messages not written back/.exec(said.join("\n"))?.[1]);
     expect((await handedOut(server)).length + saved).toBe(live.accepted.length);
+  });
+
+  it("what the old stream took from another one is written back, and handed out once", async () => {
+    await withManager(server, async (manager, connection) => {
+      await manager.streams.add({ name: "ORIGIN", subjects: ["origin"], storage: "memory" as StreamConfig["storage"] });
+      for (const body of numbered(5, "sourced")) await connection.jetstream().publish("origin", body);
+    });
+    const sources = [{ name: "ORIGIN", subject_transforms: [{ src: "origin", dest: SUBJECT }] }];
+    await workQueue(server, numbered(3), DEFAULT_NAMES, { sources } as Partial<StreamConfig>);
+    await until("what it takes from the other one", async () =>
+      (await contents(server)).length === 8 ? true : undefined,
+    );
+    const { outcome, said } = await runRepair(inputs(), folder);
+    expect({ outcome, said: said.join("\n") }).toEqual({
+      outcome: "repaired",
+      said: expect.not.stringContaining("not written back") as string,
+    });
+    expect(sorted(await handedOut(server))).toEqual(sorted([...numbered(3), ...numbered(5, "sourced")]));
   });
 
   it("what the old stream refuses because it is full stays refused", async () => {
