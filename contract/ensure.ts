@@ -8,6 +8,7 @@ import { openSession } from "./nats/connect";
 import { bucketConfig, consumerConfig, streamConfig } from "./desired";
 import { consumerTerms, type ContractInputs } from "./inputs";
 import { contractMessage } from "./message";
+import { WINDOW_LIMITED } from "./rules/account";
 import { breaks, checkName, evaluateRules, type Observed, type RuleResult } from "./rules";
 import { list, lockStream, type Ensured } from "./rules/rule";
 import type { Inquiry, Session } from "./nats/session";
@@ -127,12 +128,16 @@ export function ensurePlan(inputs: ContractInputs, observed: Observed): EnsurePl
 const newBuckets = (inputs: ContractInputs, { createsBuckets }: Wishes): Change[] =>
   bucketsOf(inputs)
     .filter(({ name }) => createsBuckets.includes(name))
-    .map((bucket) => ({
-      does: `create bucket ${bucket.name}`,
-      subject: `STREAM.CREATE.${bucketStream(bucket.name)}`,
-      body: bucketConfig(bucket, inputs.expect.replicas),
-      creates: { kind: "bucket", name: bucket.name },
-    }));
+    .map((bucket) => {
+      // The server's own is the same, and no longer than its limit.
+      const { duplicate_window: _window, ...config } = bucketConfig(bucket, inputs.expect.replicas);
+      return {
+        does: `create bucket ${bucket.name}`,
+        subject: `STREAM.CREATE.${bucketStream(bucket.name)}`,
+        body: config,
+        creates: { kind: "bucket", name: bucket.name },
+      };
+    });
 
 function newStream(inputs: ContractInputs): Change {
   const { duplicate_window: window, ...config } = streamConfig(inputs);
@@ -362,9 +367,6 @@ async function isRepaired({ session, inputs, deadline }: Inquiry): Promise<boole
 const repairWords = ({ stream }: ContractInputs, done: readonly string[]): string =>
   `Nothing ${done.length === 0 ? "" : `more after ${list(done)} `}was changed: a repair of stream ${stream} is at work ` +
   `(stream ${lockStream(stream)} says whose). Wait until it has ended, and run the update again; the hold of one that was killed ends by itself within half a minute.`;
-
-/** nats-server's words where its `jetstream.limits` allow a shorter window only: nothing that is wrong, and nobody's to change here. */
-const WINDOW_LIMITED = "duplicates window can not be larger then server limit";
 
 /** Does it, without the window where the server has a limit below it; gives what was done. */
 async function apply(session: Session, change: Change, deadline: Deadline): Promise<Change | undefined> {

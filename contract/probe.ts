@@ -295,8 +295,11 @@ function strayOf(
 export const wordsOf = ({ message }: Error): string =>
   (/Permissions Violation for [^']*/.exec(message) ?? /Authorization Violation/.exec(message))?.[0] ?? message;
 
-/** Codes with which a server refuses what is only asked for to learn about its limits, or what is there by now (10058). */
-const DOOMED: ReadonlySet<number> = new Set([10049, 10052, 10058, 10094]);
+/**
+ * Codes with which a server refuses what is only asked for to learn about its limits, or what is there by now (10058). The first two it
+ * has for much, a window for duplicates beyond its own limit among it.
+ */
+const DOOMED: ReadonlySet<number> = new Set([10052, 10094, 10049, 10058]);
 
 async function creationOf(
   session: Session,
@@ -309,8 +312,9 @@ async function creationOf(
   const { error } = parsed(attempt.text);
   if (!error)
     throw new ConnectError("refused-request", `${session.server} created what it was meant to refuse: ${subject}`);
-  const code = error.err_code ?? 0;
-  return DOOMED.has(code) ? null : { code, words: error.description ?? "" };
+  const refusal = { code: error.err_code ?? 0, words: error.description ?? "" };
+  const isLimit = !session.clustered && /server limit/.test(refusal.words);
+  return DOOMED.has(refusal.code) && !isLimit ? null : refusal;
 }
 
 /**

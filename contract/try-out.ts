@@ -162,7 +162,10 @@ async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inqui
       ),
     ),
     Promise.all(terms.map(async (each) => (isRemade(each) ? remakeRefusal(asWorker, each.name) : undefined))),
-    stream === undefined ? probeStreamCreation(session, streamConfig(inputs), deadline) : undefined,
+    // NoETL names no window for duplicates, and takes what the server allows.
+    stream === undefined
+      ? probeStreamCreation(session, { ...streamConfig(inputs), duplicate_window: undefined }, deadline)
+      : undefined,
     stream === undefined
       ? admittedByAccount(session, { wanted: terms.map(inFlight), replicas: inputs.expect.replicas }, deadline)
       : Promise.all(terms.map(async (each) => (isAdded(each) ? probeConsumerCreation(asWorker, each) : undefined))),

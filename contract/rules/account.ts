@@ -73,6 +73,13 @@ export const NOTHING: Refusal = { code: 0, words: "" };
 /** Whether it is NoETL's or the gateway's own login that may not, which another login, that of mode `ensure`, may. */
 export const isForbidden = (refusal: Refusal | null | undefined): boolean => refusal?.code === 0;
 
+/** nats-server's words where its `jetstream.limits` allow a shorter window only: nothing that is wrong, and nobody's to change here. */
+export const WINDOW_LIMITED = "duplicates window can not be larger then server limit";
+
+/** Whether it is the asker's: its login may not, or it names a window for duplicates, which mode `ensure` leaves to the server. */
+export const isAskers = (refusal: Refusal | null | undefined): boolean =>
+  isForbidden(refusal) || refusal?.words.startsWith(WINDOW_LIMITED) === true;
+
 const advise = (advice: string): Extract<Fix, { action: "advise" }> => ({ action: "advise", advice });
 
 /** What is done where the server would refuse the stream `name` to `login`. */

@@ -1,5 +1,5 @@
 import type { StreamConfig, StreamInfo } from "nats";
-import { admitStream, coded, isForbidden, NOTHING } from "./account";
+import { admitStream, coded, isAskers, NOTHING } from "./account";
 import { bucketStream, bucketSubjects } from "../buckets";
 import { subjectsCover, subjectsOverlap } from "../subjects";
 import {
@@ -145,7 +145,7 @@ export const GATEWAY_RULES: readonly Rule[] = [
         { name: bucketStream(bucket.name), storage: "file" },
       ),
     ensure: (_contract, { bucket, gateway }) =>
-      isForbidden(gateway.creations?.[bucket.name]) ? { action: "create-bucket", bucket: bucket.name } : undefined,
+      isAskers(gateway.creations?.[bucket.name]) ? { action: "create-bucket", bucket: bucket.name } : undefined,
   },
   {
     id: "bucket-subjects",

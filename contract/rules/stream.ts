@@ -496,7 +496,8 @@ export const STREAM_RULES: readonly Rule[] = [
     why:
       "longer, a command that is notified again after a failure is swallowed as a duplicate, and the server keeps the " +
       "identifiers in memory; shorter, a publish that is repeated after a lost acknowledgement is delivered twice",
-    remedy: "edit the stream",
+    remedy:
+      "edit the stream; a server whose own limit is shorter (`jetstream.limits.duplicate_window`) has to allow it first",
     // The server gives streams that take from others a window of its own; that they do is another rule's finding.
     applies: ({ stream }) => !stream?.config.mirror && !stream?.config.sources?.length,
     expected: (contract) => `${duplicateWindowSeconds(contract)} s`,

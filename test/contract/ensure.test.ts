@@ -345,6 +345,14 @@ describe("a server that allows a short window for duplicates only", () => {
     });
   });
 
+  it("is given the gateway's buckets, which the gateway itself could not make", async () => {
+    const { holds, changes } = await ensureContract(inputsFor(limiting, { mode: "ensure", gateway: {} }));
+    expect({ holds, buckets: changes.filter((change) => change.startsWith("create bucket")) }).toEqual({
+      holds: true,
+      buckets: ["create bucket sessions", "create bucket requests"],
+    });
+  });
+
   it("has all else changed, and the window left and reported", async () => {
     await startNoetl(limiting, { stream: { max_age: 60e9 } });
     const { holds, report, changes } = await ensured();

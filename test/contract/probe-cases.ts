@@ -1,11 +1,12 @@
 /** Ways in which a command does not get through although stream and consumer are configured as they should be. */
 import { StorageType, type NatsConnection, type StreamConfig } from "nats";
-import type { ContractArguments } from "../../contract";
+import { ensureContract, type ContractArguments } from "../../contract";
 import { CONSUMER, STREAM } from "../../contract/facts";
 import type { Minor } from "./cases";
 import {
   addConsumer,
   addStream,
+  inputsFor,
   natsClient,
   natsCommand,
   startGateway,
@@ -376,6 +377,25 @@ export const PROBE_CASES: readonly ProbeCase[] = [
       says: /or raise max_ack_pending: .jetstream\.limits. of the server, .jetstream. of the account/,
       reload: { account: "{max_mem: 1MB, max_file: 1MB, max_ack_pending: 64}" },
       act: noetl,
+    },
+  },
+  {
+    rule: "bucket-creatable",
+    name: "the server allows a shorter window for duplicates than the gateway asks for",
+    setup: { store: "max_memory_store: 64MB, max_file_store: 64MB, limits: {duplicate_window: 10s}" },
+    arrange: async (server) => {
+      await noetl(server);
+      await startGateway(server, { requests: null }, ADMIN);
+      return undefined;
+    },
+    args: { gateway: {}, expect: { duplicateWindowSeconds: 10 } },
+    found: /^duplicates window can not be larger then server limit of 10s \(10052\)$/,
+    expected: "KV_requests can be created",
+    also: ["bucket-exists"],
+    cure: {
+      says: /do what the server's words ask for .* or let the contract create it \(mode ensure\)/,
+      act: (server) =>
+        ensureContract(inputsFor(server, { user: "admin", password: "admin", mode: "ensure", gateway: {} })),
     },
   },
   {

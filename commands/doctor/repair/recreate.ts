@@ -1,7 +1,9 @@
 /** The steps by which a stream is replaced without losing a message, and without refusing one. */
 import type { StreamConfig, StreamInfo } from "nats";
 import { consumerTerms } from "../../../contract/inputs";
+import { ConnectError } from "../../../contract/errors";
 import type { Session } from "../../../contract/nats/session";
+import { WINDOW_LIMITED } from "../../../contract/rules/account";
 import { subjectsCover } from "../../../contract/subjects";
 import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
@@ -375,11 +377,13 @@ export class RecreateSteps {
     const { session, journal, context } = this;
     const { stream, id } = journal;
     const start = { ...target, subjects: [frozenSubject(id)] };
-    await context.change(session, {
-      subject: `STREAM.CREATE.${stream}`,
-      body: start,
-      what: `to create stream ${stream}`,
-    });
+    const subject = `STREAM.CREATE.${stream}`;
+    try {
+      await context.change(session, { subject, body: start, what: `to create stream ${stream}` });
+    } catch (error) {
+      if (!(await this.shortensWindow(error))) throw error;
+      return this.createOpen(marked(journal));
+    }
     const info = await session.streamInfo(stream, context.deadline());
     journal.newCreated = String(info?.created);
     this.write();
@@ -511,7 +515,36 @@ export class RecreateSteps {
     if (!info || window === undefined || info.config.duplicate_window === window) return;
     const subject = `STREAM.UPDATE.${journal.stream}`;
     const body = { ...info.config, duplicate_window: window };
-    await context.change(session, { subject, body, what: `to have stream ${journal.stream} know repeats` });
+    try {
+      await context.change(session, { subject, body, what: `to have stream ${journal.stream} know repeats` });
+    } catch (error) {
+      if (!(await this.shortensWindow(error))) throw error;
+      await this.remember();
+    }
+  }
+
+  /**
+   * Takes the longest window for duplicates that the server allows, where it has refused another for its length.
+   *
+   * @returns false where that is not what was refused.
+   */
+  private async shortensWindow(error: unknown): Promise<boolean> {
+    const { session, journal, context } = this;
+    if (!(error instanceof ConnectError) || !error.message.includes(WINDOW_LIMITED)) return false;
+    const name = trialStream(journal.stream);
+    await this.clearTrial(name);
+    const { duplicate_window: _window, subject_transform: _transform, ...rest } = this.closed();
+    const body = { ...rest, name, subjects: [trialSubject(journal.id)] };
+    const { config } = await ask<{ config?: Partial<StreamConfig> }>(session, `STREAM.CREATE.${name}`, body);
+    await ask<Answered>(session, `STREAM.DELETE.${name}`, {});
+    const { duplicate_window: longest = 0 } = config ?? {};
+    if (longest === 0 || longest >= (journal.target.duplicate_window ?? 0)) return false;
+    journal.target.duplicate_window = longest;
+    this.write();
+    context.say(
+      `the server allows a window for duplicates of ${longest / 1e9} s only, which stream ${journal.stream} gets`,
+    );
+    return true;
   }
 
   /** One message of the backup: it is written back, or left out. */

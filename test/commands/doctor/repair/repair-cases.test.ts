@@ -31,6 +31,7 @@ import {
   startNatsServer,
   withManager,
   type NatsServer,
+  type ServerTool,
 } from "../../../support/nats";
 
 const { stream: STREAM, subject: SUBJECT, consumer: CONSUMER } = DEFAULT_NAMES;
@@ -537,6 +538,36 @@ describe("what others have made", () => {
       expect(ended).toMatch(/as it was|takes no more|refuses/);
     } finally {
       await small.stop();
+    }
+  });
+});
+
+describe("a server that allows a short window for duplicates only", () => {
+  const limited = `jetstream: {store_dir: "DIR/jetstream", max_memory_store: 64MB, limits: {duplicate_window: "10s"}}`;
+
+  it.each<[Point | undefined, ServerTool | undefined]>([
+    [undefined, undefined],
+    [undefined, "nats-server-2.9"],
+    ["removed", undefined],
+    ["created", undefined],
+    ["restored", undefined],
+  ])("gets the longest that it allows, also on another machine (killed at %s, %s)", async (point, tool) => {
+    const limiting = await startNatsServer({ config: limited, ...(tool ? { tool } : {}) });
+    try {
+      await workQueue(limiting, numbered(20), DEFAULT_NAMES);
+      const live = await publisher(limiting);
+      const wanted = repairInputs(limiting);
+      if (point) expect(await killedAt(wanted, folder, point)).toBe("SIGKILL");
+      // The other machine knows nothing of the backup; this one writes it back afterwards.
+      const elsewhere = point ? [`${folder}-elsewhere`] : [];
+      for (const place of [...elsewhere, folder]) expect((await runRepair(wanted, place)).outcome).toBe("repaired");
+      await live.stop();
+      expect(live.refused).toEqual([]);
+      expect(sorted(await handedOut(limiting))).toEqual(sorted([...numbered(20), ...live.accepted]));
+      const { config } = await withManager(limiting, (manager) => manager.streams.info(STREAM));
+      expect(config.duplicate_window).toBe(10e9);
+    } finally {
+      await limiting.stop();
     }
   });
 });
