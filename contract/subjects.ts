@@ -69,6 +69,25 @@ export function storedSubjects(subject: string, transform: SubjectTransform | un
   return subjectsCover([source], subject) ? [destination] : [subject, destination];
 }
 
+/**
+ * The subject on which was published what a stream with `transform` stores as `stored`, a pattern's as a pattern; undefined where it
+ * may have been another. Of a transform that moves a branch (`a.>` to `b.>`), or one subject, it can be told.
+ */
+export function publishedSubject(stored: string, { src, dest }: SubjectTransform): string | undefined {
+  const [source, destination] = [src === "" ? ">" : src, dest === "" ? ">" : dest].map(tokensOf);
+  const isBranch = (tokens: readonly string[] = []): boolean => tokens.at(-1) === ">";
+  const open = [...(source ?? []), ...(destination ?? [])].some((token) => token === "*" || MAPPED.test(token));
+  if (open || isBranch(source) !== isBranch(destination)) return undefined;
+  const target = dest === "" ? ">" : dest;
+  if (subjectsCover([stored], target)) return src === "" ? ">" : src;
+  if (!subjectsCover([target], stored)) return undefined;
+  const rest = isBranch(destination) ? tokensOf(stored).slice((destination?.length ?? 1) - 1) : [];
+  return [...(source ?? []).slice(0, isBranch(source) ? -1 : undefined), ...rest].join(".");
+}
+
+/** A token that stands for what it is made of. */
+const MAPPED = /^\$\d+$|^\{\{.*\}\}$/;
+
 const MAPPED_TOKEN = /^(?:\$(\d+)|\{\{\s*wildcard\s*\(\s*(\d+)\s*\)\s*\}\})$/i;
 
 function transformed(subject: string, source: string, dest: string): string {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { NatsConnection } from "nats";
-import { storedSubjects, subjectsCover, subjectsOverlap } from "../../contract/subjects";
+import { publishedSubject, storedSubjects, subjectsCover, subjectsOverlap } from "../../contract/subjects";
 import { natsClient, startNatsServer, type NatsServer } from "../support/nats";
 
 /** All sequences of one to `length` of the tokens, joined with dots. */
@@ -149,5 +149,29 @@ describe("against what nats-server delivers", () => {
       expect(subjectsCover(patterns, subject), `${patterns.join(" ")} covers ${subject}`).toBe(byServer);
     }
     expect(covered).toBeGreaterThan(500);
+  });
+
+  it("tells on which subject was published what a stream has moved, where that can be told", () => {
+    const subjects = sequences(["a", "b"], 3);
+    const told = (src: string, dest: string): number => {
+      let count = 0;
+      for (const subject of subjects) {
+        const [stored = ""] = storedSubjects(subject, { src, dest });
+        if (!subjectsCover([src || ">"], subject)) continue;
+        const published = publishedSubject(stored, { src, dest });
+        expect([subject, undefined]).toContain(published);
+        if (published !== undefined) count++;
+      }
+      return count;
+    };
+    expect(told("a.b", "c.d")).toBe(1);
+    expect(told("a.>", "c.d.>")).toBe(6);
+    expect(told("", "c.>")).toBe(14);
+    expect([told("a.>", "c"), told("a.*", "c.{{wildcard(1)}}"), told("a.b", "c.{{partition(3,1)}}")]).toEqual([
+      0, 0, 0,
+    ]);
+    expect(publishedSubject("c.>", { src: "a.b", dest: "c.d" })).toBe("a.b");
+    expect(publishedSubject("c.d.e", { src: "a.>", dest: "c.>" })).toBe("a.d.e");
+    expect(publishedSubject("x", { src: "a.>", dest: "c.>" })).toBeUndefined();
   });
 });

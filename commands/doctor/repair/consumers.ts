@@ -6,7 +6,7 @@ import { ConnectError } from "../../../contract/errors";
 import { consumerTerms, type ContractInputs } from "../../../contract/inputs";
 import type { ConsumerTerms } from "../../../contract/lines";
 import type { Session } from "../../../contract/nats/session";
-import { subjectsCover, subjectsOverlap } from "../../../contract/subjects";
+import { publishedSubject, subjectsCover, subjectsOverlap } from "../../../contract/subjects";
 import type { Place } from "./journal";
 import { ask, handled, unanswered, type Answered } from "./messages";
 
@@ -105,6 +105,28 @@ export function streamToMake(inputs: ContractInputs, old: Partial<StreamConfig>)
   };
 }
 
+/**
+ * The subject of a message, or of a filter, in the stream that takes the old one's place: that on which the command was published, where the
+ * old one stored it under another, which the new one does not.
+ */
+export function subjectIn(target: Partial<StreamConfig>, old: Partial<StreamConfig>, subject: string): string {
+  const { subjects = [] } = target;
+  const { subject_transform: transform } = old;
+  if (!transform || subjects.some((each) => subjectsOverlap(each, subject))) return subject;
+  const published = publishedSubject(subject, { src: transform.src ?? "", dest: transform.dest ?? "" });
+  return published !== undefined && subjectsCover(subjects, published) ? published : subject;
+}
+
+/** A consumer with its filters on what the new stream stores. */
+function refiltered<T extends Partial<ConsumerConfig>>(config: T, named: (subject: string) => string): T {
+  const { filter_subject: one, filter_subjects: many } = config;
+  return {
+    ...config,
+    ...(one ? { filter_subject: named(one) } : {}),
+    ...(many?.length ? { filter_subjects: [...new Set(many.map(named))] } : {}),
+  };
+}
+
 /** Up to which sequence a consumer has dealt with everything. */
 export const floorOf = ({ config, ack_floor: floor, delivered }: ConsumerInfo): number =>
   String(config.ack_policy) === "none" ? delivered.stream_seq : floor.stream_seq;
@@ -114,7 +136,11 @@ export const outOfOrder = (info: ConsumerInfo): number =>
   Math.max(0, info.delivered.stream_seq - floorOf(info) - info.num_ack_pending);
 
 /** Every consumer that the new stream gets: the contract's, and the others that are durable. */
-export function placesOf(inputs: ContractInputs, infos: readonly ConsumerInfo[]): Place[] {
+export function placesOf(
+  inputs: ContractInputs,
+  infos: readonly ConsumerInfo[],
+  named = (subject: string): string => subject,
+): Place[] {
   const wanted = consumerTerms(inputs);
   const own = wanted.map((each) => {
     const old = infos.find(({ name }) => name === each.name);
@@ -123,7 +149,7 @@ export function placesOf(inputs: ContractInputs, infos: readonly ConsumerInfo[])
   const others = infos
     .filter(({ name, config }) => config.durable_name && !wanted.some((each) => each.name === name))
     .map((info) => ({ name: info.name, config: creatable(info.config), floor: floorOf(info) }));
-  return [...own, ...others];
+  return [...own, ...others].map((place) => ({ ...place, config: refiltered(place.config, named) }));
 }
 
 /** Creates a durable consumer; the server's words where it does not want it. One that is there is left as it is. */

@@ -7,7 +7,7 @@ import { holdingStream } from "../../../contract/rules/rule";
 import { subjectsCover } from "../../../contract/subjects";
 import { plural } from "../../../contract/wording";
 import { capped, quoted } from "../text";
-import { longer, outOfOrder, streamToMake } from "./consumers";
+import { longer, outOfOrder, streamToMake, subjectIn } from "./consumers";
 import type { Intent } from "./journal";
 import { isFixed } from "./recreate";
 
@@ -213,7 +213,8 @@ function impactOf(
 ): Impact {
   const messages = stream?.state.messages ?? 0;
   const target = streamToMake(inputs, stream?.config ?? {});
-  const isStored = (subject: string): boolean => recreates === "consumer" || subjectsCover(target.subjects, subject);
+  const isStored = (subject: string): boolean =>
+    recreates === "consumer" || subjectsCover(target.subjects, subjectIn(target, stream?.config ?? {}, subject));
   const names = consumerTerms(inputs).map(({ name }) => name);
   const others = consumers.filter(({ name }) => !names.includes(name));
   const comesBack = ({ config }: ConsumerInfo): boolean => Boolean(config.durable_name);

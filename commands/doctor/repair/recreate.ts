@@ -8,7 +8,7 @@ import { subjectsCover } from "../../../contract/subjects";
 import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
 import { quoted } from "../text";
-import { advance, allConsumers, createConsumer, joinSubjects, placesOf, takeUpTo } from "./consumers";
+import { advance, allConsumers, createConsumer, joinSubjects, placesOf, subjectIn, takeUpTo } from "./consumers";
 import type { RepairContext } from "./context";
 import { Draining } from "./draining";
 import { Filling } from "./filling";
@@ -234,7 +234,7 @@ export class RecreateSteps {
     const { session, journal, context } = this;
     const details = await ask<StreamInfo>(session, `STREAM.INFO.${journal.stream}`, { deleted_details: true });
     const consumers = await allConsumers(session, journal.stream);
-    journal.places = placesOf(context.inputs, consumers);
+    journal.places = placesOf(context.inputs, consumers, (subject) => this.named(subject));
     const deleted = new Set((details.state as { deleted?: number[] | null }).deleted ?? []);
     journal.gone = [];
     if (journal.digest !== "" && (details.state.first_seq > 1 || deleted.size > 0)) {
@@ -447,6 +447,19 @@ export class RecreateSteps {
     if (!brought) journal.failed.push(`consumer ${name} is delivered again what it had acknowledged`);
   }
 
+  /** A subject of the old stream as the new one has it. */
+  private named(subject: string): string {
+    const { target, oldStream } = this.journal;
+    return subjectIn(target, oldStream, subject);
+  }
+
+  /** The backup as the new stream is to have it. */
+  private async *saved(): AsyncGenerator<Message> {
+    for await (const message of savedMessages(this.context.folder)) {
+      yield { ...message, subject: this.named(message.subject) };
+    }
+  }
+
   /** Writes the backup back in its order, each consumer made where its place is. */
   private async fill({ open, stream: info }: Live): Promise<void> {
     const { session, journal, context } = this;
@@ -464,7 +477,7 @@ export class RecreateSteps {
 
     const gone = new Set(journal.gone);
     const remembered = alone ? await this.remembersFrom(now) : Infinity;
-    for await (const message of savedMessages(context.folder)) {
+    for await (const message of this.saved()) {
       if (filling.skips()) continue;
       if (message.sequence === remembered) {
         await filling.flush();
@@ -571,7 +584,7 @@ export class RecreateSteps {
     const messages: { line: number; message: Message }[] = [];
     let line = 0;
     const lines = new Set(batch);
-    for await (const message of savedMessages(context.folder)) {
+    for await (const message of this.saved()) {
       if (lines.has(line)) messages.push({ line, message: { ...message, headers: lasting(message.headers) } });
       line++;
     }
@@ -583,6 +596,7 @@ export class RecreateSteps {
       unwritten(
         messages.map(({ message }) => message),
         present,
+        info.config,
       ),
     );
     // What a worker has taken since cannot be looked at: it was among the first that were written.
@@ -617,7 +631,7 @@ export class RecreateSteps {
       there.set(content, (there.get(content) ?? 0) + 1);
     }
     let missing = 0;
-    for await (const message of savedMessages(context.folder)) {
+    for await (const message of this.saved()) {
       const content = contentOf({ ...message, headers: lasting(message.headers) });
       const left = there.get(content) ?? 0;
       if (left > 0) there.set(content, left - 1);

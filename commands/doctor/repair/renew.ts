@@ -189,6 +189,7 @@ export class Renew {
         unwritten(
           open.filter(({ sequence }) => cut.has(sequence)),
           present,
+          info?.config,
         ),
       );
       open = open.filter((message) => !cut.has(message.sequence) || missing.has(message));

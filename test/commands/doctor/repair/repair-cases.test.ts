@@ -8,7 +8,7 @@ import { describe, expect, it } from "vitest";
 import { checkContract } from "../../../../contract/check";
 import { projectRoot } from "../../../../contract/project";
 import { holdingStream, type Point } from "../../../../commands/doctor/repair";
-import { backupFile, readJournal, writeJournal } from "../../../../commands/doctor/repair/journal";
+import { backupFile, readJournal, writeJournal, type Journal } from "../../../../commands/doctor/repair/journal";
 import { lockStream } from "../../../../commands/doctor/repair/lock";
 import {
   DEFAULT_NAMES,
@@ -648,6 +648,106 @@ describe("a consumer that is made new", () => {
     });
     expect((await runRepair(keeping, folder)).outcome).toBe("repaired");
     expect(sorted(await handedOut(server))).toEqual(numbered(5));
+  });
+});
+
+describe("a stream that stores commands under another subject", () => {
+  /** Changes the journal of a repair that was killed. */
+  function cutOff(changes: Partial<Journal>): void {
+    const journal = readJournal(folder);
+    if (!journal) throw new Error("there is a journal");
+    writeJournal(folder, { ...journal, ...changes });
+  }
+
+  it.each<[string, Partial<StreamConfig>]>([
+    ["one", { subject_transform: { src: SUBJECT, dest: "old.commands" } }],
+    ["a branch", { subjects: [SUBJECT, "noetl.others"], subject_transform: { src: "noetl.>", dest: "old.>" } }],
+  ])("%s: they are written back as they were published, none is refused, none comes twice", async (_what, changes) => {
+    await workQueue(server, numbered(100), DEFAULT_NAMES, changes);
+    const live = await publisher(server);
+    const { outcome, intents, said } = await runRepair(inputs(), folder);
+    await live.stop();
+    expect({ outcome, refused: live.refused }).toEqual({ outcome: "repaired", refused: [] });
+    expect(intents[0]?.losses).toEqual(["the time of each message: max_age counts from now on again"]);
+    expect(keptIn(said)).toBe("");
+    const got = await handedOut(server);
+    expect(got.slice(0, 100)).toEqual(numbered(100));
+    expect(sorted(got)).toEqual(sorted([...numbered(100), ...live.accepted]));
+    expect(new Set((await contents()).map((each) => each.split(" ")[0]))).toEqual(new Set([SUBJECT]));
+  });
+
+  it.each<[Point, number]>([
+    ["frozen", 1],
+    ["removed", 1],
+    ["writing", 2],
+    ["moving", 1],
+    ["opened", 1],
+  ])("a repair that is killed goes on, and none is lost or comes twice: %s, passed %i times", async (point, times) => {
+    await workQueue(server, numbered(100), DEFAULT_NAMES, {
+      subject_transform: { src: SUBJECT, dest: "old.commands" },
+    });
+    const live = await publisher(server);
+    expect(await killedAt(inputs(), folder, point, times)).toBe("SIGKILL");
+    const { outcome } = await runRepair(inputs(), folder);
+    await live.stop();
+    expect({ outcome, refused: live.refused }).toEqual({ outcome: "repaired", refused: [] });
+    expect(sorted(await handedOut(server))).toEqual(sorted([...numbered(100), ...live.accepted]));
+  });
+
+  it("in the place of the one that is replaced has each message once, also where the repair is killed again", async () => {
+    await workQueue(server, numbered(100));
+    expect(await killedAt(inputs(), folder, "removed")).toBe("SIGKILL");
+    await removeStreams(server);
+    await withManager(server, async (manager) => {
+      await addStream(manager, { subject_transform: { src: SUBJECT, dest: "old.commands" } });
+      await manager.consumers.add(STREAM, workersConsumer(CONSUMER));
+    });
+    expect(await killedAt(inputs(), folder, "writing", 2)).toBe("SIGKILL");
+    // As if it had ended before it could write down that the first batch is there.
+    cutOff({ line: 0, written: 0, tail: 0, batch: Array.from({ length: 64 }, (_, line) => line) });
+    expect((await runRepair(inputs(), folder)).outcome).toBe("repaired");
+    expect(sorted(await handedOut(server))).toEqual(sorted(numbered(100)));
+  });
+
+  it("has a consumer that is made new hand out each message once, also where the repair is killed", async () => {
+    await withManager(server, async (manager, connection) => {
+      await addStream(manager);
+      await manager.consumers.add(STREAM, workersConsumer(CONSUMER, { deliver_subject: "elsewhere" }));
+      for (const body of numbered(100)) await connection.jetstream().publish(SUBJECT, body);
+      const { config } = await manager.streams.info(STREAM);
+      const transform = { src: SUBJECT, dest: "old.commands" };
+      await manager.streams.update(STREAM, { ...config, subject_transform: transform });
+    });
+    expect(await killedAt(inputs(), folder, "writing")).toBe("SIGKILL");
+    // As if the first batch were there already, and its originals too.
+    await withManager(server, async (_manager, connection) => {
+      for (const body of numbered(64)) await connection.jetstream().publish(SUBJECT, body);
+    });
+    cutOff({ tail: 100, batch: Array.from({ length: 64 }, (_, index) => index + 1) });
+    expect((await runRepair(inputs(), folder)).outcome).toBe("repaired");
+    expect(sorted(await handedOut(server))).toEqual(sorted(numbered(100)));
+  });
+
+  it("has consumers that ask for it there: each goes on at its place", async () => {
+    const moved = { subject_transform: { src: SUBJECT, dest: "old.commands" }, deny_purge: true };
+    await withManager(server, async (manager, connection) => {
+      await addStream(manager, { ...moved, storage: StorageType.Memory });
+      await manager.consumers.add(STREAM, workersConsumer(CONSUMER, { filter_subject: "old.commands" }));
+      const audit = { durable_name: "audit", ack_policy: AckPolicy.Explicit, filter_subject: "old.>" };
+      await manager.consumers.add(STREAM, audit);
+      for (const body of numbered(10)) await publish(connection, body);
+      const puller = await connection.jetstream().consumers.get(STREAM, CONSUMER);
+      for (let done = 0; done < 4; done++) await (await puller.next({ expires: 5_000 }))?.ackAck();
+    });
+    const strict = repairInputs(server, DEFAULT_NAMES, { strict: true, expect: { storage: "file" } });
+    const { outcome } = await runRepair(strict, folder);
+    expect(outcome).toBe("repaired");
+    expect(await handedOut(server)).toEqual(numbered(10).slice(4));
+    const filters = await withManager(server, async (manager) =>
+      Promise.all([CONSUMER, "audit"].map(async (name) => (await manager.consumers.info(STREAM, name)).config)),
+    );
+    expect(filters.map(({ filter_subject: filter }) => filter)).toEqual([SUBJECT, SUBJECT]);
+    expect(await handedOut(server, { ...DEFAULT_NAMES, consumer: "audit" })).toEqual(numbered(10));
   });
 });
 
