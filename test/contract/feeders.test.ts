@@ -34,7 +34,7 @@ describe("streams that republish on the commands' subjects", () => {
           name: "M",
           mirror: { name: "NOETL", subject_transforms: [{ src: "noetl.commands.*.*", dest: "m.$2.$1" }] },
           ...republish("m.*.*", "noetl.commands.{{wildcard(1)}}.{{wildcard(2)}}"),
-        } as Partial<StreamConfig>,
+        },
       ],
       ["M again"],
     ],

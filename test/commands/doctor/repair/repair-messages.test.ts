@@ -127,7 +127,7 @@ describe("what is published while a stream is replaced", () => {
       for (const body of numbered(5, "sourced")) await connection.jetstream().publish("origin", body);
     });
     const sources = [{ name: "ORIGIN", subject_transforms: [{ src: "origin", dest: SUBJECT }] }];
-    await workQueue(server, numbered(3), DEFAULT_NAMES, { sources } as Partial<StreamConfig>);
+    await workQueue(server, numbered(3), DEFAULT_NAMES, { sources });
     await until("what it takes from the other one", async () =>
       (await contents(server)).length === 8 ? true : undefined,
     );
