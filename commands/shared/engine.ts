@@ -5,6 +5,7 @@ import * as path from "node:path";
 import { projectRoot } from "../../contract/project";
 import { findBinary, onPath, requireBinary } from "./binaries";
 import { CommandError } from "./exit";
+import type { StackWords } from "./stack-words";
 
 /** The `pulumi` command and the environment it runs in. */
 export interface Engine {
@@ -28,8 +29,8 @@ export interface OwnEngine {
   readonly command: string;
   /** Variables that lead to the stack's state; null takes one away that the user has. */
   readonly env: Readonly<Record<string, string | null>>;
-  /** What a user types in place of `pulumi up`, of a refresh and of `pulumi config set KEY VALUE`. */
-  readonly words?: { readonly up: string; readonly refresh: string; readonly set: string };
+  /** What a user types in place of the engine's commands. */
+  readonly words?: StackWords;
 }
 
 const handedOver = (stack: string, root: string): string => path.join(root, `.${stack}`, "engine.json");

@@ -1,3 +1,4 @@
+import { settingIn, type StackWords } from "../../shared/stack-words";
 import type { Evidence } from "../evidence";
 
 /** The specification's three symptoms, as a user sees them. */
@@ -158,16 +159,6 @@ export const keyOf = (kind: "pod" | "workload" | "claim", { namespace, name }: {
 /** Key by which a repair that is under way is known: what is wrong with stream and consumers is its business until its end. */
 export const KEY_OF_REPAIR = "repair";
 
-/** What takes the place of the engine's commands where a stack brings an engine of its own. */
-export interface StackWords {
-  /** In place of `pulumi up`. */
-  readonly up: string;
-  /** In place of `pulumi refresh` and `pulumi up --refresh`; the update is part of it. */
-  readonly refresh: string;
-  /** In place of `pulumi config set KEY VALUE`, whose place is held by these two words; the update is part of it. */
-  readonly set: string;
-}
-
 /**
  * The steps as a stack takes them that brings its own engine (`.STACK/engine.json`), with the commands that were handed over
  * for it.
@@ -183,7 +174,9 @@ export function inWordsOf(
     if (!("run" in step)) return step;
     const command = step.run.replace(` --stack ${stack}`, "");
     const [, key, value = "..."] = /^pulumi config set (?:--secret )?(\S+)(?: (.+))?$/.exec(command) ?? [];
-    if (key !== undefined) return run(words.set.replace("KEY", () => key).replace("VALUE", () => value));
+    if (key !== undefined) return run(settingIn(words, key, value));
+    const [, unset] = /^pulumi config rm (\S+)$/.exec(command) ?? [];
+    if (unset !== undefined) return run(settingIn(words, unset, ""));
     if (command.startsWith("helm ")) return run(`${helm}${command.slice("helm".length)}`);
     if (command === "pulumi refresh" || command === "pulumi up --refresh") return run(words.refresh);
     return command === "pulumi up" ? run(words.up) : step;

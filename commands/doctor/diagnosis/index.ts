@@ -30,16 +30,7 @@ import { services } from "./services";
 import { unwritableStore } from "./store";
 import { absent, newCluster, paused, refusedPods, shortApplications, shortInfrastructure } from "./workloads";
 
-export {
-  FINDINGS,
-  inWordsOf,
-  SYMPTOMS,
-  type Finding,
-  type FindingId,
-  type StackWords,
-  type Step,
-  type Symptom,
-} from "./finding";
+export { FINDINGS, inWordsOf, SYMPTOMS, type Finding, type FindingId, type Step, type Symptom } from "./finding";
 
 /** What is wrong with a deployment, causes first. */
 export interface Diagnosis {

@@ -2366,6 +2366,7 @@ describe("remedies on a stack that brings its own engine", () => {
       { run: "pulumi up --stack embedded" },
       { run: "kubectl get pods" },
       { run: "pulumi up --stack embedded" },
+      { run: "pulumi config rm natsStorageClass --stack embedded" },
       { run: "helm rollback nats 2 -n nats" },
     ];
     expect(inWordsOf(words, steps, { stack: "embedded", helm: "/cache/helm" })).toEqual([
@@ -2375,6 +2376,7 @@ describe("remedies on a stack that brings its own engine", () => {
       { run: "make it --refresh" },
       { run: "kubectl get pods" },
       { run: "make it" },
+      { run: "make it natsStorageClass=" },
       { run: "/cache/helm rollback nats 2 -n nats" },
     ]);
   });
