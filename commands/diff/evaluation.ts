@@ -3,7 +3,7 @@ import * as path from "node:path";
 import { projectRoot } from "../../contract/project";
 import { DiffError, SIDE_NAME, type Side } from "./errors";
 import { endGroup } from "../shared/process-group";
-import { endsWithUs } from "./leftovers";
+import { endsWithUs } from "../shared/leftovers";
 import type { PlaceholderKind } from "../../contract/mask/placeholders";
 import type { StackConfig } from "./stack-config";
 

@@ -3,7 +3,7 @@ import * as path from "node:path";
 import { missingBinary } from "../shared/binaries";
 import { foreignRepository, gitEnvironment } from "../shared/git";
 import { DiffError, messageOf } from "./errors";
-import { outputOf } from "./leftovers";
+import { outputOf } from "../shared/leftovers";
 
 /** Where the project stands in its repository, and which two states are compared. */
 export interface Revisions {

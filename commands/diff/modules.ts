@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { cacheDir } from "../shared/binaries";
 import { DiffError, messageOf } from "./errors";
-import { outputOf, removeFolder, temporaryFolder } from "./leftovers";
+import { outputOf, removeFolder, temporaryFolder } from "../shared/leftovers";
 
 const INSTALL_TIMEOUT_MS = 10 * 60_000;
 /** An installation that no comparison has used for so long is removed. */

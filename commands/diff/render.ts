@@ -5,7 +5,7 @@ import * as path from "node:path";
 import { parseAllDocuments } from "yaml";
 import { stableJson } from "../../contract/stable-json";
 import { DiffError, messageOf, SIDE_NAME, type Side } from "./errors";
-import { outputOf, removeFolder, temporaryFolder } from "./leftovers";
+import { outputOf, removeFolder, temporaryFolder } from "../shared/leftovers";
 import type { DeclaredResource } from "./evaluation";
 import { unwrapSecrets } from "./outputs";
 import { identityOf, namespaceOf, type KubeObject } from "./objects";

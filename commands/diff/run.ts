@@ -8,7 +8,7 @@ import { compareSides } from "./comparison";
 import type { Masker } from "../../contract/mask";
 import { DiffError, messageOf, SIDE_NAME, type Side } from "./errors";
 import { checkout, isFollowed, revisions, type Revisions } from "./git";
-import { removeFolder, temporaryFolder } from "./leftovers";
+import { removeFolder, temporaryFolder } from "../shared/leftovers";
 import { livePreview, openLiveStack } from "./live";
 import { withLive } from "./merge-live";
 import { linkModules } from "./modules";

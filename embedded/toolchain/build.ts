@@ -5,6 +5,8 @@ import * as path from "node:path";
 import { promisify } from "node:util";
 import { projectRoot } from "../../contract/project";
 import { cacheDir } from "../../commands/shared/binaries";
+import { endsWithUs } from "../../commands/shared/leftovers";
+import { endGroup } from "../../commands/shared/process-group";
 import { changesOf, withChanges } from "./changes";
 import { lock } from "./lock";
 import type { Tool } from "./tools";
@@ -118,22 +120,24 @@ function compile(
   { env, signal }: { env: NodeJS.ProcessEnv; signal: AbortSignal | undefined },
 ): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn("go", args, {
-      cwd: moduleOf(tool),
-      env,
-      stdio: ["ignore", "ignore", "pipe"],
-      signal,
-    });
+    const stdio: ["ignore", "ignore", "pipe"] = ["ignore", "ignore", "pipe"];
+    const child = endsWithUs(spawn("go", args, { cwd: moduleOf(tool), env, stdio, detached: true }));
+    // Go does not end its compilers when it is ended.
+    const end = (): void => endGroup(child, "SIGTERM");
+    if (signal?.aborted) end();
+    signal?.addEventListener("abort", end, { once: true });
     let tail = "";
     child.stderr.setEncoding("utf8");
     child.stderr.on("data", (chunk: string) => (tail = (tail + chunk).slice(-4000)));
     child.on("error", reject);
-    child.on("close", (code, signal) => {
+    child.on("close", (code, cause) => {
+      signal?.removeEventListener("abort", end);
       if (code === 0) return resolve();
+      if (signal?.aborted) return reject(signal.reason as Error);
       const lines = tail.split("\n").filter((line) => !line.startsWith("go: downloading"));
       reject(
         new Error(
-          `building ${tool.name} ${tool.version} failed (${signal ?? `exit code ${code}`}):\n${lines.slice(-15).join("\n")}`,
+          `building ${tool.name} ${tool.version} failed (${cause ?? `exit code ${code}`}):\n${lines.slice(-15).join("\n")}`,
         ),
       );
     });

@@ -1,5 +1,6 @@
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
+import { endsWithUs, whileWeGoOn } from "../../commands/shared/leftovers";
 
 /** How far a transfer has come, while it runs. */
 export interface Progress {
@@ -61,9 +62,8 @@ export function transfer({ url, file, progress, since, silenceMs, signal }: Tran
   ];
   return new Promise((resolve) => {
     let [headers, errors, last, silent] = ["", "", since, false];
-    const child = spawn("curl", [...flags, "--dump-header", "-", "--output", file, url], {
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+    const args = [...flags, "--dump-header", "-", "--output", file, url];
+    const child = endsWithUs(spawn("curl", args, { stdio: ["ignore", "pipe", "pipe"], detached: true }));
     const stop = (): void => void child.kill("SIGKILL");
     const look = (): void => {
       const received = Math.max(0, sizeOf(file) - start);
@@ -83,7 +83,9 @@ export function transfer({ url, file, progress, since, silenceMs, signal }: Tran
       clearInterval(looking);
       signal.removeEventListener("abort", stop);
       progress.received = Math.max(0, sizeOf(file) - start);
-      resolve(outcomeOf({ code, errors, silent, answered: headers !== "", aborted: signal.aborted }));
+      resolve(
+        outcomeOf({ code, errors, silent, answered: headers !== "", aborted: signal.aborted || whileWeGoOn.aborted }),
+      );
     };
     child.on("error", () => {
       clearInterval(looking);

@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { cacheDir } from "../../commands/shared/binaries";
+import { endsWithUs } from "../../commands/shared/leftovers";
 import { minutes } from "./build";
 import { lock } from "./lock";
 
@@ -97,10 +98,8 @@ async function build(folder: string, log: (line: string) => void): Promise<void>
 /** @param onPackage called for each package that is begun */
 function cargo(args: readonly string[], compiled: string, onPackage: () => void): Promise<void> {
   return new Promise((resolve, reject) => {
-    const child = spawn("cargo", args, {
-      env: { ...process.env, ...PROFILE, CARGO_TARGET_DIR: compiled, CARGO_TERM_COLOR: "never" },
-      stdio: ["ignore", "ignore", "pipe"],
-    });
+    const env = { ...process.env, ...PROFILE, CARGO_TARGET_DIR: compiled, CARGO_TERM_COLOR: "never" };
+    const child = endsWithUs(spawn("cargo", args, { env, stdio: ["ignore", "ignore", "pipe"], detached: true }));
     let tail = "";
     child.stderr.setEncoding("utf8").on("data", (chunk: string) => {
       for (const _ of chunk.matchAll(/^ *Compiling /gm)) onPackage();

@@ -1,5 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { whileWeGoOn } from "../../commands/shared/leftovers";
 import type { Tool } from "./tools";
 
 /**
@@ -28,7 +30,7 @@ export async function lock(folder: string, tool: Pick<Tool, "name">, log: (line:
     if (Date.now() > deadline) throw new Error(`waited 30 min for another build of ${tool.name} (lock ${folder})`);
     if (!isAnnounced) log(`${tool.name}: another process is building it; waiting`);
     isAnnounced = true;
-    await new Promise((resolve) => setTimeout(resolve, 1000));
+    await sleep(1000, undefined, { signal: whileWeGoOn });
   }
 }
 

@@ -1,20 +1,26 @@
-import { execFile, type ExecFileOptions } from "node:child_process";
-import { promisify } from "node:util";
+import { outputOf } from "../../commands/shared/leftovers";
 
-const run = promisify(execFile);
+/** What a command says is shown where it fails, and its last lines are enough. */
+const LONGEST_OUTPUT = 64 * 1024 * 1024;
+
+export interface StepOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  /** Milliseconds until it is ended. Default: five minutes. */
+  readonly timeout?: number;
+}
 
 /**
- * One command of an installation, for five minutes at most where `options` have no other timeout.
+ * One command of an installation, which ends no later than this process, with all that it starts.
  *
  * @throws Error with what was done and the command's last ten lines.
  */
 export async function step(
   what: string,
   [program, ...args]: readonly [program: string, ...args: string[]],
-  options: ExecFileOptions = { timeout: 300_000 },
+  { env, timeout = 300_000 }: StepOptions = {},
 ): Promise<void> {
   try {
-    await run(program, args, options);
+    await outputOf(program, args, { cwd: process.cwd(), env, timeout, maxBuffer: LONGEST_OUTPUT });
   } catch (error) {
     const { stderr, message } = error as Error & { stderr?: string };
     const lines = (stderr?.trim() || message).split("\n").slice(-10);

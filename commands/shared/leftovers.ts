@@ -1,10 +1,11 @@
-/** What a comparison leaves neither behind nor running, however it ends: folders of its own, and programs that it has started. */
+/** What a command leaves neither behind nor running, however it ends: folders of its own, and programs that it has started. */
 import { spawn, type ChildProcess } from "node:child_process";
 import * as fs from "node:fs";
-import { endGroup } from "../shared/process-group";
+import { endGroup } from "./process-group";
 
 const folders = new Set<string>();
 const children = new Set<ChildProcess>();
+const ending = new AbortController();
 
 /** A new folder whose path begins so. */
 export function temporaryFolder(prefix: string): string {
@@ -22,8 +23,18 @@ export function removeFolder(folder: string): void {
 export function endsWithUs<T extends ChildProcess>(child: T): T {
   children.add(child);
   child.once("close", () => children.delete(child));
+  if (ending.signal.aborted) endGroup(child, "SIGTERM");
   return child;
 }
+
+/** Asks all that has been started to end, and whatever is started from now on: who waits for it puts away what is half-done. */
+export function endStarted(): void {
+  ending.abort(new Error("interrupted"));
+  for (const child of children) endGroup(child, "SIGTERM");
+}
+
+/** Aborted by {@link endStarted}, for those who wait for something else than a program. */
+export const whileWeGoOn: AbortSignal = ending.signal;
 
 export interface OutputOptions {
   readonly cwd: string;
