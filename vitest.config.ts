@@ -48,7 +48,7 @@ const NEEDS = {
     "test/commands/kind/**/*.test.ts",
     "test/commands/shared/arguments.test.ts",
     "test/embedded/toolchain/{downloads,toolchain}.test.ts",
-    "test/embedded/up.test.ts",
+    "test/embedded/{engine-command,interrupted,turn,up}.test.ts",
     "test/program.test.ts",
     "test/scripts/build.test.ts",
     "test/scripts/images.test.ts",

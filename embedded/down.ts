@@ -1,40 +1,59 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { CommandError, EXIT } from "../commands/shared/exit";
+import { runCommand } from "../commands/doctor/run";
+import type { ExitName } from "../commands/shared/exit";
 import { projectRoot } from "../contract/project";
 import { readDown } from "./command-lines";
+import { failureOf, INTERRUPTED, preparing, say, showingEngine } from "./conduct";
 import { ensureTools } from "./toolchain";
-import { attachCluster, stopCluster } from "./cluster";
-import { EMBEDDED_DIR, openStack } from "./stack";
-
-const say = (line: string) => process.stdout.write(`${line}\n`);
+import { attachCluster, stopCluster, type Cluster } from "./cluster";
+import { EMBEDDED_DIR } from "./home";
+import { emptyFolder, takeTurn } from "./turn";
 
 /** Destroys the stack where its cluster still runs, then ends the cluster and removes every file. */
-async function main(argv: readonly string[]): Promise<void> {
+async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitName> {
   const { help } = readDown(argv);
-  if (help !== undefined) return void say(help);
-  const dir = path.join(EMBEDDED_DIR, "cluster");
-  const cluster = await attachCluster(dir);
-  if (cluster) {
-    const tools = await ensureTools(["helm", "pulumi"], say);
-    const { kubeconfigPath, gateway } = cluster;
+  if (help !== undefined) {
+    say(help);
+    return "ok";
+  }
+  const giveBack = await takeTurn(EMBEDDED_DIR, "down:embedded");
+  try {
+    const dir = path.join(EMBEDDED_DIR, "cluster");
+    const cluster = await preparing(signal, () => attachCluster(dir));
+    if (cluster) await destroy(cluster, signal);
+    // What follows takes seconds, and half of it would help nobody: an interrupt waits for it.
+    signal.throwIfAborted();
+    await stopCluster(dir);
+    emptyFolder(EMBEDDED_DIR);
+    fs.rmSync(path.join(projectRoot(), "Pulumi.embedded.yaml"), { force: true });
+    process.stdout.write("The embedded cluster is gone.\n");
+    return "ok";
+  } catch (error) {
+    if (!signal.aborted) throw failureOf(error);
+    process.stderr.write(`\n${INTERRUPTED}\n`);
+    return "interrupted";
+  } finally {
+    giveBack();
+  }
+}
+
+/** The cluster is thrown away in any case; what could not be deleted in it goes with it. */
+async function destroy({ kubeconfigPath, gateway }: Cluster, signal: AbortSignal): Promise<void> {
+  const tools = await preparing(signal, () => ensureTools(["helm", "pulumi"], say));
+  try {
+    const { openStack } = await import("./stack.js");
     const { stack, close } = await openStack({ dir: EMBEDDED_DIR, kubeconfigPath, gateway, tools });
     try {
-      await stack.destroy({ onOutput: (text) => process.stdout.write(text), color: "auto" });
-    } catch (error) {
-      // The cluster is thrown away in any case; what could not be deleted in it goes with it.
-      say(`destroying the stack failed: ${error instanceof Error ? error.message : String(error)}`);
+      signal.throwIfAborted();
+      await stack.destroy({ onOutput: showingEngine(), signal, color: "auto" });
     } finally {
       await close();
     }
+  } catch (error) {
+    signal.throwIfAborted();
+    say(`The stack could not be destroyed, and goes with its cluster: ${failureOf(error).message}`);
   }
-  await stopCluster(dir);
-  fs.rmSync(EMBEDDED_DIR, { recursive: true, force: true });
-  fs.rmSync(path.join(projectRoot(), "Pulumi.embedded.yaml"), { force: true });
-  say("The embedded cluster is gone.");
 }
 
-main(process.argv.slice(2)).catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = EXIT[error instanceof CommandError ? error.exit : "unknown"].code;
-});
+if (require.main === module) runCommand(main);

@@ -1,6 +1,7 @@
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { pathToFileURL } from "node:url";
 import { PROJECT, projectRoot } from "../contract/project";
 import type { OwnEngine } from "../commands/shared/engine";
 
@@ -35,7 +36,8 @@ export function makeEngineHome(home: string): void {
 /** Environment in which the engine finds the state of the embedded stack in `dir` and can read its secrets. */
 export function stateEnvironment(dir: string): Record<string, string> {
   return {
-    PULUMI_BACKEND_URL: `file://${embeddedPaths(dir).state}`,
+    // A folder may have characters in its path that mean something in a URL.
+    PULUMI_BACKEND_URL: pathToFileURL(embeddedPaths(dir).state).href,
     PULUMI_CONFIG_PASSPHRASE: passphrase(dir),
     PULUMI_SKIP_UPDATE_CHECK: "true",
   };
@@ -48,7 +50,7 @@ export function embeddedEngine(dir: string): { command: string; env: NodeJS.Proc
 }
 
 /** What a user types here in place of the engine's commands, which would look for the stack elsewhere. */
-const WORDS = {
+export const WORDS = {
   up: "npm run up:embedded",
   refresh: "npm run up:embedded -- --refresh",
   set: "npm run up:embedded -- -c KEY=VALUE",
@@ -71,19 +73,54 @@ export function handOverEngine(dir: string): void {
   fs.writeFileSync(path.join(dir, "engine.json"), `${JSON.stringify(handedOver, undefined, 2)}\n`);
 }
 
+/** Forgets what was deployed to a cluster that is gone with all that it held. The stack's settings stay, with the passphrase of the secret ones. */
+export function forgetState(dir: string): boolean {
+  const { state } = embeddedPaths(dir);
+  const deployed = fs.existsSync(path.join(state, ".pulumi", "stacks"));
+  fs.rmSync(state, { recursive: true, force: true });
+  return deployed;
+}
+
 /**
- * Removes a stack's file whose state is gone: without the passphrase that went with it the engine refuses every command.
+ * Removes a stack's file whose state is gone with the passphrase: without that the engine refuses every command.
  *
  * @returns whether there was one.
  */
 export function removeOrphanedSettings(dir: string, stack: string): boolean {
   const settings = path.join(projectRoot(), `Pulumi.${stack}.yaml`);
   const state = path.join(embeddedPaths(dir).state, ".pulumi", "stacks", PROJECT, `${stack}.json`);
-  if (fs.existsSync(state) || !fs.existsSync(settings)) return false;
+  if ([state, path.join(dir, "passphrase")].some((each) => fs.existsSync(each)) || !fs.existsSync(settings))
+    return false;
   // One that somebody wrote by hand has nothing encrypted.
   if (!/^encryptionsalt:/m.test(fs.readFileSync(settings, "utf8"))) return false;
   fs.rmSync(settings);
   return true;
+}
+
+/** What is said of one that was removed. */
+export const orphanedSettings = (stack: string): string =>
+  `Pulumi.${stack}.yaml was of a stack that is gone, with its passphrase; settings start from their defaults.`;
+
+/** An interrupted run leaves its lock behind; where its engine is gone, nobody holds it any more. */
+export function removeStaleLocks(dir: string): void {
+  const locks = path.join(embeddedPaths(dir).state, ".pulumi", "locks");
+  if (!fs.existsSync(locks)) return;
+  for (const name of fs.readdirSync(locks, { recursive: true, encoding: "utf8" })) {
+    const file = path.join(locks, name);
+    if (!file.endsWith(".json") || isHeld(file)) continue;
+    // What the engine keeps about the file beside it.
+    for (const each of [file, `${file}.attrs`]) fs.rmSync(each, { force: true });
+  }
+}
+
+/** Whether the engine that wrote a lock still runs: its number may be another program's by now, and what it wrote cut off. */
+function isHeld(lock: string): boolean {
+  try {
+    const { pid } = JSON.parse(fs.readFileSync(lock, "utf8")) as { pid: number };
+    return fs.readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("pulumi");
+  } catch {
+    return false;
+  }
 }
 
 /** A passphrase for the state's secrets, made once and readable by the user alone. */

@@ -2,53 +2,33 @@
 import "./late-libraries";
 import { execFile } from "node:child_process";
 import * as fs from "node:fs";
+import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { type ConfigMap, LocalWorkspace, PulumiCommand, Stack } from "@pulumi/pulumi/automation";
 import { PROJECT, projectRoot } from "../contract/project";
 import { SETTINGS, type SettingKey } from "../config/schema";
-import { NODE_PORTS } from "../contract/facts";
 import { lookForOfficials, type Officials } from "./officials";
 import type { ToolPaths } from "./toolchain";
-import { GATEWAY_RELEASE } from "./toolchain/gateway";
-import { EMBEDDED_STACK, embeddedPaths, makeEngineHome, removeOrphanedSettings, stateEnvironment } from "./home";
+import {
+  EMBEDDED_STACK,
+  embeddedPaths,
+  makeEngineHome,
+  orphanedSettings,
+  removeOrphanedSettings,
+  removeStaleLocks,
+  stateEnvironment,
+} from "./home";
+import { inOwnGroup } from "./engine-command";
+import { embeddedConfig, STAND_IN_CHART, unsets, unsetWithout } from "./settings";
 import { serveStandIns } from "./plugin";
 import { sdkVersion } from "./plugin/version";
 import { inlineProgram } from "./inline";
 
 export { EMBEDDED_DIR } from "./home";
+export { embeddedConfig, STAND_IN_CHART, unsetWithout } from "./settings";
 
 const run = promisify(execFile);
-
-/**
- * Settings that make the program fit the embedded cluster; those of the command line come on top.
- *
- * @param gateway whether the cluster runs the gateway itself
- */
-export function embeddedConfig(kubeconfigPath: string, gateway = false): Partial<Record<SettingKey, string>> {
-  return {
-    kubeconfig: kubeconfigPath,
-    deployGateway: "true",
-    // Nothing can be run in a simulated pod. Said, because a stack of before has it as true.
-    natsBox: "false",
-    // No image is pulled here; the tag says what runs.
-    gatewayImage: `noetl-gateway:${gateway ? GATEWAY_RELEASE : "embedded"}`,
-    natsNodePort: String(NODE_PORTS.natsClient),
-    natsMonitorNodePort: String(NODE_PORTS.natsMonitor),
-    noetlNodePort: String(NODE_PORTS.noetl),
-    postgresNodePort: String(NODE_PORTS.postgres),
-    gatewayNodePort: String(NODE_PORTS.gateway),
-  };
-}
-
-/** What is set here for parts that are asked away: nobody is to read that settings which he has not set have no effect. */
-export const unsetWithout = (asked: Readonly<Record<string, string>> = {}): Partial<Record<SettingKey, string>> => ({
-  ...(asked.deployGateway === "false" ? { gatewayImage: "" } : {}),
-  ...(asked.deployNats === "false" ? { natsChart: "" } : {}),
-});
-
-/** Stands in for the chart nats/nats where its repository cannot be reached. */
-export const STAND_IN_CHART = "./embedded/charts/nats";
 
 /** Launchers that an installed Pulumi brings along, by the engine's kind of plugin. */
 const LAUNCHERS = ["resource-pulumi-nodejs", "analyzer-policy-nodejs"] as const;
@@ -121,15 +101,20 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const envVars: Record<string, string> = {
     ...stateEnvironment(dir),
     ...QUICK,
-    // The policy pack renders releases with the helm that it finds.
-    PATH: [...(official ? [LAUNCHER_FOLDER] : []), path.dirname(tools.helm), process.env.PATH].join(path.delimiter),
-    PULUMI_HOME: official ? (process.env.PULUMI_HOME ?? path.join(process.env.HOME ?? "", ".pulumi")) : home,
+    // The policy pack renders releases with the helm that it finds; an installed engine has its own plugins beside it.
+    PATH: [
+      path.dirname(command.command),
+      ...(official ? [LAUNCHER_FOLDER] : []),
+      path.dirname(tools.helm),
+      process.env.PATH,
+    ].join(path.delimiter),
+    PULUMI_HOME: official ? (process.env.PULUMI_HOME ?? path.join(os.homedir(), ".pulumi")) : home,
     ...(standIns
       ? { PULUMI_DEBUG_PROVIDERS: standIns.debugProviders, PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true" }
       : {}),
   };
   if (!official) installLaunchers(home);
-  removeStaleLocks(state);
+  removeStaleLocks(dir);
   return {
     options: { envVars, pulumiCommand: command },
     plugins: `plugins kubernetes and random: ${official ? "official" : "stand-ins of this project (embedded/plugin)"}`,
@@ -172,11 +157,7 @@ export async function program(): Promise<Record<string, unknown>> {
 export async function openStack(options: StackOptions): Promise<OpenStack> {
   const { tools, officials = lookForOfficials(tools), stackName = EMBEDDED_STACK } = options;
   const asked = options.config?.natsChart;
-  if (removeOrphanedSettings(options.dir, stackName)) {
-    options.notice?.(
-      `Pulumi.${stackName}.yaml was of a stack that is gone, with its passphrase; settings start from their defaults.`,
-    );
-  }
+  if (removeOrphanedSettings(options.dir, stackName)) options.notice?.(orphanedSettings(stackName));
   const engine = await openEngine({ ...options, officials });
   try {
     const workspace = await LocalWorkspace.create({
@@ -227,7 +208,11 @@ export async function configure(
   command: { pulumi: string; envVars: NodeJS.ProcessEnv; present?: ConfigMap },
 ): Promise<ConfigMap> {
   const present = command.present ?? (await stack.getAllConfig());
+  const names = Object.keys(present).map((key) => key.replace(`${PROJECT}:`, ""));
+  const unset = unsets(config, Object.fromEntries(names.map((name) => [name, ""])));
+  if (unset.length > 0) await stack.removeAllConfig(unset.map((name) => `${PROJECT}:${name}`));
   const settings = Object.entries(config)
+    .filter(([name]) => !unset.includes(name))
     .map(([name, value]) => ({
       key: `${PROJECT}:${name}`,
       value,
@@ -247,19 +232,8 @@ export async function configure(
     set.child.stdin?.end(value);
     await set;
   }
+  for (const name of unset) delete present[`${PROJECT}:${name}`];
   return { ...present, ...Object.fromEntries(settings.map(({ key, value, secret }) => [key, { value, secret }])) };
-}
-
-/** An interrupted run leaves its lock behind; where its process is gone, nobody holds it any more. */
-function removeStaleLocks(state: string): void {
-  const locks = path.join(state, ".pulumi", "locks");
-  if (!fs.existsSync(locks)) return;
-  for (const name of fs.readdirSync(locks, { recursive: true, encoding: "utf8" })) {
-    const file = path.join(locks, name);
-    if (!file.endsWith(".json")) continue;
-    const { pid } = JSON.parse(fs.readFileSync(file, "utf8")) as { pid: number };
-    if (!fs.existsSync(`/proc/${pid}`)) fs.rmSync(file);
-  }
 }
 
 async function pulumiCommand(dir: string, pulumi: string): Promise<PulumiCommand> {
@@ -267,5 +241,5 @@ async function pulumiCommand(dir: string, pulumi: string): Promise<PulumiCommand
   fs.mkdirSync(path.dirname(link), { recursive: true });
   fs.rmSync(link, { force: true });
   fs.symlinkSync(pulumi, link);
-  return PulumiCommand.get({ root: cli, skipVersionCheck: true });
+  return inOwnGroup(await PulumiCommand.get({ root: cli, skipVersionCheck: true }));
 }

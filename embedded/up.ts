@@ -1,17 +1,29 @@
 import * as path from "node:path";
-import type { CommandError, Stack } from "@pulumi/pulumi/automation";
-import { CommandError as Failure, EXIT } from "../commands/shared/exit";
+import type { Stack } from "@pulumi/pulumi/automation";
+import { runCommand, unlessInterrupted } from "../commands/doctor/run";
+import type { ExitName } from "../commands/shared/exit";
 import { readUp } from "./command-lines";
+import { failureOf, INTERRUPTED, preparing, say, showingEngine } from "./conduct";
 import { CLUSTER_TOOLS, STACK_TOOLS } from "./tools";
 import { allOf, obtainTools, type PendingTools } from "./toolchain";
 import { ensureNoetl, NoetlUnavailable, pinnedReleases, releaseOf, type NoetlPackages } from "./toolchain/noetl";
 import { builtGateway, ensureGateway, GATEWAY_RELEASE, GatewayUnavailable } from "./toolchain/gateway";
 import { PROJECT } from "../contract/project";
 import { SETTINGS } from "../config/schema";
-import { attachCluster, startCluster, type Cluster } from "./cluster";
+import { attachCluster, CONTROL_PLANE, startCluster, type Cluster } from "./cluster";
 import { nodeIsCurrent } from "./cluster/node-process";
-import { EMBEDDED_DIR, EMBEDDED_STACK, handOverEngine } from "./home";
+import {
+  EMBEDDED_DIR,
+  EMBEDDED_STACK,
+  forgetState,
+  handOverEngine,
+  orphanedSettings,
+  removeOrphanedSettings,
+} from "./home";
+import { removeHalfCreated } from "./half-created";
 import { lookForOfficials } from "./officials";
+import { refuseWrong } from "./settings";
+import { takeTurn } from "./turn";
 
 /** NoETL itself, or the reason why its stand-in runs. */
 async function obtainNoetl(image: string | undefined): Promise<NoetlPackages | string> {
@@ -64,27 +76,57 @@ function noetlLine(image: string, cluster: Cluster, obtained: NoetlPackages | st
   return `NoETL: stand-in of this project (embedded/noetl), which runs no playbooks: ${why}`;
 }
 
-const say = (line: string) => process.stdout.write(`${line}\n`);
+interface Preparation {
+  readonly config: Readonly<Record<string, string>>;
+  readonly pending: PendingTools<(typeof STACK_TOOLS)[number]>;
+  readonly signal: AbortSignal;
+}
 
 /** The cluster that runs, else one that is started as soon as its tools are there, whatever else is still being built. */
 async function obtainCluster(
-  pending: PendingTools<(typeof STACK_TOOLS)[number]>,
+  { pending, signal }: Preparation,
   obtained: NoetlPackages | string,
   gateway: Awaited<ReturnType<typeof obtainGateway>>,
 ): Promise<Cluster> {
   const dir = path.join(EMBEDDED_DIR, "cluster");
-  const running = await attachCluster(dir);
-  if (running && nodeIsCurrent(dir)) return running;
-  const programs = {
+  const [running, whole] = await Promise.all([attachCluster(dir, CONTROL_PLANE), attachCluster(dir)]);
+  if (whole && nodeIsCurrent(dir)) return whole;
+  const options = {
+    dir,
     tools: await allOf(pending, CLUSTER_TOOLS),
     noetl: typeof obtained === "string" ? undefined : obtained,
     gateway: "gateway" in gateway ? gateway.gateway : undefined,
+    log: say,
+    signal,
   };
-  if (!running) return startCluster({ dir, ...programs, outlivesCaller: true, log: say });
-  say("The cluster was started by another build of this project: its node starts again, and with it every pod.");
+  signal.throwIfAborted();
+  if (!running) {
+    if (forgetState(EMBEDDED_DIR)) {
+      say(
+        "The cluster has ended without npm run down:embedded, as with a restart of this machine, and what was in it is gone: a new one starts, with the same settings.",
+      );
+    }
+    return startCluster({ ...options, outlivesCaller: true });
+  }
+  say(
+    `${whole ? "The cluster was started by another build of this project" : "The cluster's node has ended"}: its node starts again, and with it every pod.`,
+  );
   const { renewNode } = await import("./cluster/renew.js");
-  await renewNode({ dir, ...programs, log: say });
+  await renewNode(options);
   return (await attachCluster(dir)) ?? running;
+}
+
+/** What an update needs: NoETL, the gateway, a cluster, and the tools. */
+async function prepare(preparation: Preparation) {
+  const { config, pending, signal } = preparation;
+  const obtained = await obtainNoetl(config.noetlImage);
+  signal.throwIfAborted();
+  const gateway = await obtainGateway(config.deployGateway);
+  signal.throwIfAborted();
+  const cluster = await obtainCluster(preparation, obtained, gateway);
+  const tools = await allOf(pending, ["helm", "pulumi"]);
+  signal.throwIfAborted();
+  return { obtained, gateway, cluster, tools };
 }
 
 /**
@@ -121,38 +163,38 @@ async function showChecklist(runsPlaybooks: boolean): Promise<boolean> {
   return outcome.holds;
 }
 
-async function main(): Promise<void> {
-  const { config, refresh, help } = readUp(process.argv.slice(2));
-  if (help !== undefined) return void say(help);
+async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitName> {
+  const { config, refresh, help } = readUp(argv);
+  if (help !== undefined) {
+    say(help);
+    return "ok";
+  }
+  const giveBack = await takeTurn(EMBEDDED_DIR, "up:embedded");
   const building = new AbortController();
   try {
-    await up(config, refresh, obtainTools(STACK_TOOLS, { log: say, signal: building.signal }));
+    if (removeOrphanedSettings(EMBEDDED_DIR, EMBEDDED_STACK)) say(orphanedSettings(EMBEDDED_STACK));
+    await refuseWrong(config, EMBEDDED_DIR, EMBEDDED_STACK);
+    const pending = obtainTools(STACK_TOOLS, { log: say, signal: building.signal });
+    return await up({ config, pending, signal }, refresh);
+  } catch (error) {
+    if (!signal.aborted) throw failureOf(error);
+    process.stderr.write(`\n${INTERRUPTED}\n`);
+    return "interrupted";
   } finally {
     // Where it failed, nothing goes on being built.
     building.abort();
+    giveBack();
   }
 }
 
-async function up(
-  config: Record<string, string>,
-  refresh: boolean,
-  pending: PendingTools<(typeof STACK_TOOLS)[number]>,
-): Promise<void> {
+async function up(preparation: Preparation, refresh: boolean): Promise<ExitName> {
+  const { config, signal } = preparation;
   const started = Date.now();
-  const obtained = await obtainNoetl(config.noetlImage);
-  const gateway = await obtainGateway(config.deployGateway);
-  const cluster = await obtainCluster(pending, obtained, gateway);
-  const tools = await allOf(pending, ["helm", "pulumi"]);
+  const { obtained, gateway, cluster, tools } = await preparing(signal, () => prepare(preparation));
   // They are asked while the engine's interface is loaded, which is large.
   const officials = lookForOfficials(tools);
   const { openStack, POLICY_PACK } = await import("./stack.js");
-  const {
-    stack,
-    config: configured,
-    provenance,
-    warmUp,
-    close,
-  } = await openStack({
+  const opened = await openStack({
     dir: EMBEDDED_DIR,
     kubeconfigPath: cluster.kubeconfigPath,
     gateway: cluster.gateway,
@@ -161,46 +203,43 @@ async function up(
     officials,
     notice: say,
   });
+  const { stack, config: configured } = opened;
   handOverEngine(EMBEDDED_DIR);
   try {
-    say(provenance);
+    say(opened.provenance);
     const image = configured[`${PROJECT}:noetlImage`]?.value ?? SETTINGS.noetlImage.default;
     say(noetlLine(image, cluster, obtained));
     if (configured[`${PROJECT}:deployGateway`]?.value === "true") {
       say(gatewayLine(configured[`${PROJECT}:gatewayImage`]?.value ?? "", cluster, gateway));
     }
+    signal.throwIfAborted();
+    await removeHalfCreated(stack, { dir: EMBEDDED_DIR, kubeconfig: cluster.kubeconfigPath, helm: tools.helm, say });
     let warm: Promise<unknown> | undefined;
+    const show = showingEngine();
     await Object.assign(stack, UNASKED).up({
       policyPacks: [POLICY_PACK],
       refresh,
+      signal,
       onOutput: (text) => {
-        process.stdout.write(text);
+        show(text);
         // The engine runs, and loads the policy pack first.
-        warm ??= Promise.all([warmUp(), loadChecklist()]).catch(() => undefined);
+        warm ??= Promise.all([opened.warmUp(), loadChecklist()]).catch(() => undefined);
       },
       color: "auto",
     });
+    signal.throwIfAborted();
     say("");
-    const holds = await showChecklist(releaseOf(image) === cluster.noetl);
+    const holds = await unlessInterrupted(signal, showChecklist(releaseOf(image) === cluster.noetl));
+    signal.throwIfAborted();
     say("");
     say(
       `Done in ${Math.round((Date.now() - started) / 1000)} s. The cluster goes on running: KUBECONFIG=${cluster.kubeconfigPath}`,
     );
     say("Update: npm run up:embedded -- -c key=value    End: npm run down:embedded");
-    if (!holds) process.exitCode = EXIT.wrong.code;
+    return holds ? "ok" : "wrong";
   } finally {
-    await close();
+    await opened.close();
   }
 }
 
-/** Whether the engine's command failed, which has then shown the reason. */
-const isCommandError = (error: unknown): error is CommandError => error instanceof Error && "commandResult" in error;
-
-if (require.main === module) {
-  main().catch((error: unknown) => {
-    // The engine's own output, with the reason, has already been shown.
-    const reason = isCommandError(error) ? "pulumi up failed; the reason stands above." : undefined;
-    process.stderr.write(`${reason ?? (error instanceof Error ? error.message : String(error))}\n`);
-    process.exitCode = EXIT[error instanceof Failure ? error.exit : "unknown"].code;
-  });
-}
+if (require.main === module) runCommand(main);

@@ -21,7 +21,7 @@ export const EXIT = {
     verify: "the command line cannot be understood; nothing was asked",
     doctor: "the same",
     diff: "wrong arguments, or something is missing: base, stack, helm",
-    embedded: "the command line cannot be understood; nothing was started",
+    embedded: "the command line cannot be understood, or a setting is refused; nothing was started",
     kind: "wrong arguments, or something is missing: docker, kind, kubectl, pulumi, git, the cluster, a checkout; nothing was changed",
   },
   unknown: {
@@ -29,7 +29,7 @@ export const EXIT = {
     verify: "nothing is known to be wrong, but something could not be asked: the stack, the cluster or NATS",
     doctor: "the stack could not be read, so there was nothing to ask",
     diff: "one of the revisions cannot be evaluated or rendered, or the engine's preview fails; the report says why",
-    embedded: "the stack could not be brought up; the reason is on the screen",
+    embedded: "the stack could not be brought up, or another command is at work on it; the reason is on the screen",
     kind: "build, load or update failed, or it could not be asked what runs; the reason is on the screen; run it again",
   },
   declined: {

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { projectRoot } from "../../contract/project";
 import { ensureDatabaseTools } from "../toolchain/database";
@@ -30,8 +31,12 @@ export interface Cluster {
   stop(): Promise<void>;
 }
 
+/** What keeps a cluster's objects, and acts on them. */
+export const CONTROL_PLANE = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"] as const;
 /** Every process of a complete cluster. */
-const PARTS = ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok", "node"] as const;
+const PARTS = [...CONTROL_PLANE, "node"] as const;
+/** How long a cluster whose processes all run may take to answer, in milliseconds. */
+const SLOWEST_ANSWER_MS = 60_000;
 /** It runs compiled, also where this module is loaded from its source. */
 const GUARD = path.join(projectRoot(), "dist", "embedded", "cluster", "guard.js");
 
@@ -44,6 +49,7 @@ const GUARD = path.join(projectRoot(), "dist", "embedded", "cluster", "guard.js"
  *
  * @param options.gateway NoETL's gateway itself; default: its stand-in runs
  * @param options.noetl NoETL's own packages; default: its stand-in runs, which starts faster and needs no download
+ * @param options.signal ends the start, which then leaves nothing
  * @throws Error that names what did not become ready in time, with the last lines of its log, or what is missing on this
  *   machine.
  */
@@ -53,9 +59,10 @@ export async function startCluster(options: {
   noetl?: NoetlPackages;
   gateway?: string;
   outlivesCaller?: boolean;
+  signal?: AbortSignal;
   log?: (line: string) => void;
 }): Promise<Cluster> {
-  const { dir, tools, noetl, gateway } = options;
+  const { dir, tools, noetl, gateway, signal } = options;
   const log = options.log ?? (() => undefined);
   const [database] = await Promise.all([ensureDatabaseTools(log), requireCurl()]);
   await stopCluster(dir);
@@ -67,7 +74,7 @@ export async function startCluster(options: {
   for (const folder of [at.logs, at.certs]) fs.mkdirSync(folder, { mode: 0o700 });
   makeOpenFolder(dir);
   const started = Date.now();
-  const launcher = new Launcher(dir);
+  const launcher = new Launcher(dir, signal);
   const start = { dir, tools, launcher };
   if (!options.outlivesCaller) launcher.launch("guard", [process.execPath, GUARD, dir, JSON.stringify(self())]);
 
@@ -101,12 +108,25 @@ async function requireCurl(): Promise<void> {
   }
 }
 
-/** The cluster that runs in `dir`; undefined where none does, where a part of it has ended, or where it does not answer. */
-export async function attachCluster(dir: string): Promise<Cluster | undefined> {
+/**
+ * The cluster that runs in `dir`; undefined where none does, where a part of it has ended, or where it does not answer.
+ *
+ * @param parts what must run of it; default: everything
+ */
+export async function attachCluster(
+  dir: string,
+  parts: readonly (typeof PARTS)[number][] = PARTS,
+): Promise<Cluster | undefined> {
   const recorded = readProcesses(clusterFiles(dir).processes);
-  if (!PARTS.every((name) => recorded[name] && isAlive(recorded[name]))) return undefined;
+  if (!parts.every((name) => recorded[name] && isAlive(recorded[name]))) return undefined;
   const cluster = handle(dir);
-  return (await isReady(cluster.kubeconfig)) ? cluster : undefined;
+  // Whoever takes a cluster for ended that is only slow throws away what is in it.
+  const deadline = Date.now() + SLOWEST_ANSWER_MS;
+  while (!(await isReady(cluster.kubeconfig))) {
+    if (Date.now() > deadline || !parts.every((name) => recorded[name] && isAlive(recorded[name]))) return undefined;
+    await sleep(200);
+  }
+  return cluster;
 }
 
 /**

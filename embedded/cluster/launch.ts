@@ -16,7 +16,11 @@ const ENVIRONMENT = Object.fromEntries(
 export class Launcher {
   private readonly at: ClusterFiles;
 
-  constructor(readonly dir: string) {
+  /** @param signal has what is awaited given up, and nothing started any more */
+  constructor(
+    readonly dir: string,
+    private readonly signal?: AbortSignal,
+  ) {
     this.at = clusterFiles(dir);
   }
 
@@ -26,6 +30,7 @@ export class Launcher {
     [program, ...args]: readonly [program: string, ...args: string[]],
     env: NodeJS.ProcessEnv = {},
   ): void {
+    this.signal?.throwIfAborted();
     const out = fs.openSync(this.logOf(name), "a", 0o600);
     const child = spawn(program, args, {
       detached: true,
@@ -48,6 +53,7 @@ export class Launcher {
   async ready(what: string, name: string, check: () => Promise<boolean>): Promise<void> {
     const deadline = Date.now() + READY_DEADLINE_MS;
     while (Date.now() < deadline) {
+      this.signal?.throwIfAborted();
       if (await check().catch(() => false)) return;
       const process = readProcesses(this.at.processes)[name];
       if (!process || !isAlive(process))
@@ -64,6 +70,13 @@ export class Launcher {
   }
 
   private logEnd(name: string): string {
-    return fs.readFileSync(this.logOf(name), "utf8").trimEnd().split("\n").slice(-15).join("\n");
+    return lastWords(fs.readFileSync(this.logOf(name), "utf8"));
   }
+}
+
+/** The end of a log; of a program of Go's that panics what it panics about, which stands before pages of its calls. */
+export function lastWords(log: string): string {
+  const lines = log.trimEnd().split("\n");
+  const panic = lines.findIndex((line) => /^(?:panic|fatal error): /.test(line));
+  return (panic < 0 ? lines.slice(-15) : lines.slice(Math.max(0, panic - 3), panic + 1)).join("\n");
 }

@@ -39,8 +39,11 @@ export function launchNode(launcher: Launcher, programs: ProgramTools): void {
   launcher.launch("node", [process.execPath, NODE_PROGRAM, launcher.dir, JSON.stringify(programs)]);
 }
 
-/** Whether the node of the cluster in `dir` runs the code of this build. One of a build without this record does not. */
+/** Whether the node of the cluster in `dir` runs the code of this build. One of a build without this record does not, nor one whose record was cut off. */
 export function nodeIsCurrent(dir: string): boolean {
-  const file = clusterFiles(dir).node;
-  return fs.existsSync(file) && (JSON.parse(fs.readFileSync(file, "utf8")) as NodeRecord).code === codeOf();
+  try {
+    return (JSON.parse(fs.readFileSync(clusterFiles(dir).node, "utf8")) as NodeRecord).code === codeOf();
+  } catch {
+    return false;
+  }
 }

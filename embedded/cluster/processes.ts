@@ -38,8 +38,11 @@ export function recordProcess(file: string, name: string, pid: number): void {
 /** True while this very process runs. */
 export const isAlive = (recorded: Recorded): boolean => startTime(recorded.pid) === recorded.started;
 
-/** In the environment of each process of a cluster: its folder. A start that is cut off before it is recorded is found by it. */
-const MARK = "NOETL_NATS_CLUSTER";
+/**
+ * In the environment of each process of a cluster: its folder. A start that is cut off before it is recorded is found by it, and so is
+ * what a command has started that works on a cluster, by the folder above (turn.ts).
+ */
+export const MARK = "NOETL_NATS_CLUSTER";
 
 /** What the environment of a process of the cluster in `dir` has beside its own. */
 export const markOf = (dir: string): Record<string, string> => ({ [MARK]: path.resolve(dir) });

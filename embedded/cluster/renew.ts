@@ -1,4 +1,4 @@
-/** A node that starts again with the code of this build, as a machine does that is restarted: its pods stay, their processes do not. */
+/** A node that starts again, with the code of this build, as a machine does that is restarted: its pods stay, their processes do not. */
 import * as fs from "node:fs";
 import { CoreV1Api, KubeConfig, type V1Pod } from "@kubernetes/client-node";
 import { ensureDatabaseTools } from "../toolchain/database";
@@ -7,7 +7,7 @@ import type { ClusterTools } from "./control-plane";
 import { Launcher } from "./launch";
 import { launchNode } from "./node-process";
 import { clusterFiles, namesFile } from "./places";
-import { endProcesses, readProcesses } from "./processes";
+import { endProcesses, markedProcesses, readProcesses } from "./processes";
 
 const isReady = ({ status }: V1Pod): boolean =>
   status?.conditions?.some(({ type, status: value }) => type === "Ready" && value === "True") ?? false;
@@ -23,9 +23,10 @@ export async function renewNode(options: {
   tools: ClusterTools;
   noetl?: NoetlPackages;
   gateway?: string;
+  signal?: AbortSignal;
   log: (line: string) => void;
 }): Promise<void> {
-  const { dir, tools, noetl, gateway, log } = options;
+  const { dir, tools, noetl, gateway, signal, log } = options;
   const at = clusterFiles(dir);
   const database = await ensureDatabaseTools(log);
   const kubeconfig = new KubeConfig();
@@ -36,9 +37,13 @@ export async function renewNode(options: {
   const { node } = readProcesses(at.processes);
   await endProcesses(node ? [node] : []);
   await endProcesses(Object.values(readProcesses(at.children)));
+  // A node that was killed has left more behind than it kept account of.
+  const { node: _, ...kept } = readProcesses(at.processes);
+  const pids = Object.values(kept).map(({ pid }) => pid);
+  await endProcesses(markedProcesses(dir).filter(({ pid }) => !pids.includes(pid)));
   // It comes back when the new one has seen every pod.
   fs.rmSync(namesFile(dir), { force: true });
-  const launcher = new Launcher(dir);
+  const launcher = new Launcher(dir, signal);
   launchNode(launcher, { natsServer: tools["nats-server"], database, noetl, gateway });
   await launcher.ready("the pods of the node to be ready again", "node", async () => {
     if (!fs.existsSync(namesFile(dir))) return false;

@@ -3,6 +3,8 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
+import { endsWithUs } from "../../commands/shared/leftovers";
+import { MARK } from "../cluster/processes";
 import { asText, hasUnknown, type JsonObject, objectAt, scrub, secretTexts, textAt, unwrap } from "./wire";
 
 /** What helm waits for a release, in seconds, where its inputs do not say. */
@@ -85,8 +87,17 @@ export async function history(helm: Helm, release: JsonObject): Promise<Revision
   }
 }
 
-/** Variables of this process that helm gets too: they decide which way a download goes. */
-const PASSED_ON = ["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy", "SSL_CERT_FILE"];
+/** Variables of this process that helm gets too: they decide which way a download goes, and by which it is found when we are killed. */
+const PASSED_ON = [
+  MARK,
+  "HTTPS_PROXY",
+  "HTTP_PROXY",
+  "NO_PROXY",
+  "https_proxy",
+  "http_proxy",
+  "no_proxy",
+  "SSL_CERT_FILE",
+];
 
 /** Runs `use` with helm for the release of these inputs. */
 export async function withHelm<T>(
@@ -140,7 +151,9 @@ async function runHelm(
   options: { cwd: string; env: NodeJS.ProcessEnv; signal: AbortSignal; secrets: readonly string[] },
 ): Promise<string> {
   options.signal.throwIfAborted();
-  const child = spawn(helm, args, { cwd: options.cwd, env: options.env, stdio: ["ignore", "pipe", "pipe"] });
+  const { cwd, env } = options;
+  // The engine's cancel interrupts it, and no Ctrl-C before that.
+  const child = endsWithUs(spawn(helm, args, { cwd, env, stdio: ["ignore", "pipe", "pipe"], detached: true }));
   // helm marks the release as failed when it is interrupted, so that it is not left pending.
   const interrupt = (): void => void child.kill("SIGTERM");
   options.signal.addEventListener("abort", interrupt, { once: true });

@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { projectRoot } from "../../../contract/project";
-import { attachCluster, startCluster, stopCluster, type Cluster } from "../../../embedded/cluster";
+import { attachCluster, CONTROL_PLANE, startCluster, stopCluster, type Cluster } from "../../../embedded/cluster";
 import { nodeIsCurrent } from "../../../embedded/cluster/node-process";
 import { clusterFiles, openFolder, volumesFolder } from "../../../embedded/cluster/places";
 import { isAlive, readProcesses } from "../../../embedded/cluster/processes";
@@ -123,6 +123,37 @@ describe("life of a cluster", () => {
     expect(database()).toEqual(before.database);
     expect(before.processes.filter(isAlive)).toEqual([]);
     expect(Object.values(behind()).filter(isAlive).length).toBe(before.processes.length);
+  });
+
+  it("goes on with its node started again where that alone was killed: objects, volumes and pods stay", async () => {
+    const dir = clusterDir();
+    onTestFinished(() => stopCluster(dir));
+    const cluster = await launch(dir);
+    await deploy(cluster);
+    const uid = async () => (await new Client(cluster).pod("nats", "nats-0", isReady)).metadata?.uid;
+    const before = { uid: await uid(), processes: Object.values(readProcesses(clusterFiles(dir).children)) };
+    process.kill(cluster.pids.node ?? 0, "SIGKILL");
+    await expect.poll(() => attachCluster(dir), { timeout: 60_000 }).toBeUndefined();
+    // As if it had been killed between the start of a process and its record.
+    fs.writeFileSync(clusterFiles(dir).children, "{}");
+    expect((await attachCluster(dir, CONTROL_PLANE))?.kubeconfigPath).toBe(cluster.kubeconfigPath);
+    await renewNode({ dir, tools: await clusterTools(), log: () => undefined });
+
+    expect((await attachCluster(dir))?.kubeconfigPath).toBe(cluster.kubeconfigPath);
+    expect(await uid()).toBe(before.uid);
+    expect(before.processes.filter(isAlive)).toEqual([]);
+  });
+
+  it("a start that is interrupted leaves nothing, whatever it was waiting for", async () => {
+    const dir = clusterDir();
+    onTestFinished(() => stopCluster(dir));
+    const interrupted = new AbortController();
+    const start = startCluster({ dir, tools: await clusterTools(), outlivesCaller: true, signal: interrupted.signal });
+    const failure = start.catch((error: unknown) => error);
+    await until("the API server's process", () => Promise.resolve(processesOf(dir).length >= 2 ? true : undefined));
+    interrupted.abort(new Error("interrupted"));
+    expect(await failure).toMatchObject({ message: "interrupted" });
+    expectNothingLeft(dir);
   });
 
   it("cleans up after a supervisor that was killed, also the processes behind its pods", async () => {
