@@ -23,7 +23,7 @@ const HIDDEN_NAMES = [new RegExp(`(?:${HIDDEN_WORDS})$`, "i"), /(?:^|_)KEY$/];
 const CERTAIN_NAMES = [
   new RegExp(`(?:^|_)(?:${CREDENTIAL_WORDS.toUpperCase()}|PASS|KEY|APIKEY)$`),
   // Of programs that put no sign between: `PGPASSWORD`.
-  /^(?!NO)[A-Z][A-Z0-9_]*(?:PASSWORD|PASSWD)$/,
+  /^(?!NO_?PASS)[A-Z][A-Z0-9_]*(?:PASSWORD|PASSWD)$/,
   // One of several: the second, the former one.
   /(?:^|_)(?:PASSWORD|PASSWD|SECRET)_?(?:\d+|OLD|NEW|PREVIOUS|FORMER|NEXT)$/,
   // `PWD` alone is the working directory, `proxy_pass` an address.

@@ -30,10 +30,18 @@ interface Escape {
 const codePoint = (code: number): string | undefined =>
   Number.isNaN(code) || code > 0x10ffff ? undefined : String.fromCodePoint(code);
 
-/** Bytes of UTF-8, or of a language whose escapes name characters of Latin-1. */
+/** A sign of UTF-8 that takes several bytes, as Latin-1 shows it. */
+const SIGN = /[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}/g;
+
+/** Bytes of UTF-8, and those between that are none: of a language whose escapes name characters of Latin-1, or a sign that is cut off. */
 function fromBytes(hex: string): string {
-  const text = Buffer.from(hex, "hex").toString("utf8");
-  return text.includes("\ufffd") ? Buffer.from(hex, "hex").toString("latin1") : text;
+  const bytes = Buffer.from(hex, "hex");
+  const text = bytes.toString("utf8");
+  if (!text.includes("\ufffd")) return text;
+  return bytes.toString("latin1").replace(SIGN, (found) => {
+    const sign = Buffer.from(found, "latin1").toString("utf8");
+    return sign.includes("\ufffd") ? found : sign;
+  });
 }
 
 const inHex = (numbers: readonly string[], base: number): string =>
@@ -58,12 +66,7 @@ const ESCAPES: readonly Escape[] = [
     read: (found) => {
       if (found === "+") return " ";
       if (!/^%u/i.test(found)) return fromBytes(found.replaceAll("%", ""));
-      return String.fromCharCode(
-        ...found
-          .split(/%u/i)
-          .slice(1)
-          .map((digits) => Number.parseInt(digits, 16)),
-      );
+      return found.replace(/%u(.{4})/gi, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
     },
   },
   {
@@ -134,9 +137,15 @@ function withoutEscapes(text: string, { pattern, read }: Escape): { text: string
   return { text: plain, places };
 }
 
-const HEX = /(?:(?:0x)?[0-9a-f]{2}(?:[:._ -]|, ?)?){3,}(?:0x)?[0-9a-f]{2}/gi;
-/** What a line of a dump shows in hex, behind the place of its first byte, as hexdump, xxd and programs of Go write it. */
-const DUMPED = /\b[0-9a-f]{7,8}:? {1,3}((?:[0-9a-f]{2,4} {1,3}){1,16})/i;
+/** Bytes in hex; a dot or a low line is between all of them or is something else. */
+const HEX =
+  /(?:(?:0x)?[0-9a-f]{2}(?:[: -]|, ?)?){3,}(?:0x)?[0-9a-f]{2}|[0-9a-f]{2}(?:(?:\.[0-9a-f]{2}){3,}|(?:_[0-9a-f]{2}){3,})/gi;
+/**
+ * What a line of a dump shows in hex, behind the place of its first byte: byte by byte, as hexdump, od and programs of Go write it, or in
+ * groups, as xxd does. The same as a text, which follows after more blanks, is no part of it.
+ */
+const DUMPED =
+  /\b[0-9a-f]{6,8}:?[ \t]{1,3}((?:[0-9a-f]{2} {1,2}){1,16}|(?:(?:[0-9a-f]{2}){2,8} ){1,8}(?:(?:[0-9a-f]{2}){1,7} (?= ))?)/i;
 const LINE_OF_DUMP = `[^\\n]{0,80}?${DUMPED.source}[^\\n]*`;
 /** Lines of a dump one after the other, each with what a log has before it. */
 const DUMP = new RegExp(`(?<![^\\n])${LINE_OF_DUMP}(?:\\n${LINE_OF_DUMP})*`, "gi");

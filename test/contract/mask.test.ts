@@ -1,3 +1,4 @@
+import { deflateSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { visible } from "../../commands/diff/present/escape";
 import { ConnectError } from "../../contract/errors";
@@ -35,6 +36,67 @@ describe("a known secret", () => {
     expect(hides.text(`x=${encodeURIComponent(odd)}`)).toBe("x=(secret)");
     // The quote that ends the text may be one of the secret, written twice.
     expect(hides.text(JSON.stringify(odd))).toMatch(/^"\(secret\)"?$/);
+  });
+
+  describe("whose signs are not all of ASCII", () => {
+    const odd = "Grüße-äöü-Ende-42";
+    const hides = new Masker([], [odd]);
+    const everyByte = (text: string): string =>
+      [...Buffer.from(text)].map((byte) => `%${byte.toString(16).padStart(2, "0")}`).join("");
+
+    it.each([
+      ["as it is", "", ""],
+      ["before a sign that is cut off", "", "%C3"],
+      ["behind the end of one", "%A4", ""],
+      ["behind what is no UTF-8", "%FF", "%e2%82"],
+      ["behind a sign of Latin-1", "%e4", ""],
+    ])("is hidden in a URL %s", (_where, before, after) => {
+      expect(hides.text(`x=${before}${everyByte(odd)}${after}`)).toMatch(/^x=\(secret\)$/);
+    });
+  });
+
+  describe("as bytes in hex", () => {
+    const hex = Buffer.from(SECRET).toString("hex");
+    const packed = deflateSync(`password: ${SECRET}`).toString("hex");
+
+    it.each([
+      ["with dots between", hex.match(/../g)?.join(".") ?? ""],
+      ["with low lines between", hex.match(/../g)?.join("_") ?? ""],
+      ...["ab_", "00.", "deadbeef_", "trace_", "sess.de_", "x_00_"].flatMap((before) => [
+        [`behind ${before}`, before + hex] as const,
+        [`packed, behind ${before}`, before + packed] as const,
+      ]),
+    ])("is hidden %s", (_where, text) => {
+      const masked = masker.text(`id ${text} end`);
+      expect(masked).toMatch(/^id .*\(secret\) end$/);
+      expect(masked).not.toMatch(/[0-9a-f]{16}/);
+    });
+
+    const text = `add it, be it: 2026 deed ${SECRET} add up\nbe fed: add ${SECRET}\n`;
+    const lines = (width: number, line: (bytes: Buffer, at: string, shown: string) => string): string =>
+      Array.from({ length: Math.ceil(text.length / width) }, (_, row) => {
+        const bytes = Buffer.from(text.slice(row * width, (row + 1) * width));
+        return line(bytes, (row * width).toString(16).padStart(8, "0"), bytes.toString().replaceAll("\n", "."));
+      }).join("\n");
+    const grouped = (bytes: Buffer, size: number): string =>
+      (bytes.toString("hex").match(new RegExp(`.{1,${size * 2}}`, "g")) ?? []).join(" ");
+
+    it.each([
+      ["hexdump -C", lines(16, (bytes, at, shown) => `${at}  ${grouped(bytes, 1)}  |${shown}|`)],
+      ...[1, 2, 4, 8].map((size) => {
+        const wide = grouped(Buffer.alloc(16), size).length;
+        const dump = lines(16, (bytes, at, shown) => `${at}: ${grouped(bytes, size).padEnd(wide)}  ${shown}`);
+        return [`xxd -g ${size}`, dump] as const;
+      }),
+      ["od -A x -t x1z", lines(16, (bytes, at, shown) => `${at.slice(2)} ${grouped(bytes, 1)}  >${shown}<`)],
+      ["a tab behind the place", lines(16, (bytes, at) => `${at}\t${grouped(bytes, 1)} `)],
+    ])("is hidden in lines of a dump: %s", (_how, dump) => {
+      const masked = masker.text(`before\n${dump}\nafter`);
+      expect(masked).toContain("(secret)");
+      expect(masked).not.toContain(grouped(Buffer.from("Horse"), 1).slice(3));
+      expect(masked.replace(/[^0-9a-f]/g, "")).not.toContain(Buffer.from("Horse").toString("hex"));
+      expect(masked).toMatch(/^before\n[^]*\nafter$/);
+    });
   });
 
   it("does not hide ordinary words that happen to be secrets", () => {
@@ -196,6 +258,8 @@ describe("of texts of any size", () => {
     "of a reference of HTML": "&#0",
     "of a value": 'password="x\\',
     "of a token": "ghp_",
+    "of a URL's units": "%u0041",
+    "of a URL's bytes": "%e4",
     "of blanks": " ",
     "of a beginning of a token": "eyJ-",
   };
@@ -208,6 +272,10 @@ describe("of texts of any size", () => {
     expect(hides.text(`${half}\n${half}\n${SECRET}`)).not.toContain(SECRET);
     expect(hides.text(part.repeat((8 * MEBIBYTE) / part.length))).toBe("(secret)");
     expect(process.cpuUsage().user - before).toBeLessThan(20_000_000);
+  });
+
+  it("more units of a URL than a function takes arguments are read", () => {
+    expect(hides.text(`${"%u0041".repeat(150_000)} ${SECRET}`)).not.toContain(SECRET);
   });
 
   it("blanks take no longer than their length, after a name and at the end of a secret", () => {
