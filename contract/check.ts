@@ -317,13 +317,16 @@ async function overlappingStreams({ session, inputs, deadline }: Inquiry): Promi
   return [...new Set(names.flat())].filter((name) => name !== inputs.stream);
 }
 
-/** Longest wait for the list of streams, in milliseconds. */
+/** Longest wait for a cluster's list of streams, in milliseconds: it waits longer for a stream without a leader. */
 const LIST_MILLISECONDS = 1_000;
 
-/** Other streams that republish on the subjects of NoETL's. */
+/** Other streams that republish on the subjects of NoETL's.  @throws ConnectError `no-answer` where some streams are not told. */
 async function feeders({ session, inputs, deadline }: Inquiry): Promise<Feeder[]> {
-  const patience = new Deadline(Math.min(LIST_MILLISECONDS, deadline.remaining()));
-  const { items } = await session.streams(patience);
+  const patience = session.clustered ? new Deadline(Math.min(LIST_MILLISECONDS, deadline.remaining())) : deadline;
+  const { items, missing } = await session.streams(patience);
+  if (missing.length > 0) {
+    throw new ConnectError("no-answer", `${session.server} does not tell the configuration of ${missing.join(", ")}`);
+  }
   return feedersOf({
     configs: items.map(({ config }) => config),
     own: inputs.stream,

@@ -6,7 +6,7 @@ export interface Feeder {
   readonly name: string;
   /** Subjects of NoETL's stream on which it republishes. */
   readonly subjects: readonly string[];
-  /** Whether it gets what NoETL's stream holds, so that each command comes again without end. */
+  /** Whether what it hands on comes back to it, so that each command comes again without end. */
   readonly again: boolean;
 }
 
@@ -23,11 +23,20 @@ export interface Streams {
 
 const ANY = ">";
 
-/** The part of a pattern that a filter lets through; the filter itself where it is not the wider of the two. */
+/** The part of a pattern that a filter lets through, which is one pattern or none. */
 function through(pattern: string, filter: string | undefined): string[] {
-  const wanted = filter === undefined || filter === "" ? ANY : filter;
-  if (!subjectsOverlap(wanted, pattern)) return [];
-  return [subjectsCover([wanted], pattern) ? pattern : wanted];
+  const ours = pattern.split(".");
+  const wanted = (filter === undefined || filter === "" ? ANY : filter).split(".");
+  const both: string[] = [];
+  for (let at = 0; at < Math.max(ours.length, wanted.length); at++) {
+    const [one, other] = [ours[at], wanted[at]];
+    if (one === undefined || other === undefined) return [];
+    if (one === ANY) return [[...both, ...wanted.slice(at)].join(".")];
+    if (other === ANY) return [[...both, ...ours.slice(at)].join(".")];
+    if (one !== other && one !== "*" && other !== "*") return [];
+    both.push(one === "*" ? other : one);
+  }
+  return [both.join(".")];
 }
 
 /** A part of a pattern under the name that a transform gives it. */
@@ -45,6 +54,12 @@ const stored = ({ subjects = [], subject_transform: transform }: StreamConfig, p
 
 type Origin = NonNullable<StreamConfig["mirror"]>;
 
+/** What a stream holds, as patterns. */
+interface Part {
+  readonly stream: StreamConfig;
+  readonly held: string;
+}
+
 /** Where a stream takes messages from that it can republish. */
 const originsOf = ({ mirror, sources = [] }: StreamConfig, { takesSourced }: Streams): Origin[] => [
   ...(mirror ? [mirror] : []),
@@ -55,68 +70,102 @@ function takenFrom({ filter_subject: filter, subject_transforms: transforms = []
   return transforms.length === 0 ? through(held, filter) : transforms.flatMap((each) => moved(held, each));
 }
 
-/** All that a stream may hold; of a stream that is not among these, anything. */
-function heldBy(config: StreamConfig, streams: Streams, seen: readonly string[] = []): string[] {
-  const own = (config.subjects ?? []).flatMap((subject) => stored(config, subject));
-  const taken = originsOf(config, streams).flatMap((origin) => {
-    const from = streams.configs.find(({ name }) => name === origin.name);
-    const held = from && !seen.includes(from.name) ? heldBy(from, streams, [...seen, config.name]) : [ANY];
-    return held.flatMap((each) => takenFrom(origin, each));
-  });
-  return [...own, ...taken];
+/** Tokens from which on a name says no more than that it grows; and patterns of one stream that are followed. */
+const MOST_TOKENS = 16;
+const MOST_PATTERNS = 1_000;
+
+/** A name that grows at every turn ends as one that stands for all longer ones. */
+function bounded(pattern: string): string {
+  const tokens = pattern.split(".");
+  return tokens.length > MOST_TOKENS ? [...tokens.slice(0, MOST_TOKENS - 1), ANY].join(".") : pattern;
 }
 
-/** Streams that get NoETL's commands, each with the names under which it holds them. */
-function getting(own: StreamConfig, streams: Streams): Map<string, Set<string>> {
-  const found = new Map<string, Set<string>>();
-  const open: [StreamConfig, string][] = [];
-  const take = (config: StreamConfig, patterns: readonly string[]): void => {
-    const known = found.get(config.name) ?? new Set();
-    found.set(config.name, known);
-    for (const pattern of patterns) {
-      // A name that grows at every turn says no more than that there is no end of it.
-      if (known.has(pattern) || known.size >= MOST_NAMES) continue;
-      known.add(pattern);
-      open.push([config, pattern]);
-    }
-  };
-  take(
-    own,
-    streams.published.flatMap((subject) => stored(own, subject)),
-  );
-  for (let next = open.pop(); next; next = open.pop()) {
-    const [from, held] = next;
-    for (const config of streams.configs) {
-      if (config.name === own.name) continue;
-      const origins = originsOf(config, streams).filter(({ name }) => name === from.name);
-      take(
-        config,
-        origins.flatMap((origin) => takenFrom(origin, held)),
-      );
-      take(
-        config,
-        republished(from, held).flatMap((subject) => stored(config, subject)),
-      );
+/** How messages go from one stream to others. */
+class Flow {
+  /** Who takes from a stream, by its name; what another account or server holds under that name is another stream's. */
+  private readonly takers = new Map<string, { readonly by: StreamConfig; readonly origin: Origin }[]>();
+  /** What comes from where nobody can look. */
+  private readonly unknown: Part[] = [];
+
+  constructor(private readonly streams: Streams) {
+    const names = new Set(streams.configs.map(({ name }) => name));
+    for (const by of streams.configs) {
+      for (const origin of originsOf(by, streams)) {
+        if (origin.external || !names.has(origin.name)) {
+          this.unknown.push(...takenFrom(origin, ANY).map((held) => ({ stream: by, held })));
+        } else {
+          this.takers.set(origin.name, [...(this.takers.get(origin.name) ?? []), { by, origin }]);
+        }
+      }
     }
   }
-  return found;
+
+  /** All that streams hold of these parts, by the streams' names. */
+  from(parts: readonly Part[]): Map<string, string[]> {
+    const found = new Map<string, string[]>();
+    const open: Part[] = [];
+    const take = (stream: StreamConfig, patterns: readonly string[]): void => {
+      const known = found.get(stream.name) ?? [];
+      found.set(stream.name, known);
+      for (const held of patterns.map(bounded)) {
+        if (known.length >= MOST_PATTERNS || subjectsCover(known, held)) continue;
+        known.push(held);
+        open.push({ stream, held });
+      }
+    };
+    for (const { stream, held } of parts) take(stream, [held]);
+    for (let next = open.pop(); next; next = open.pop()) {
+      const { stream, held } = next;
+      for (const { by, origin } of this.takers.get(stream.name) ?? []) take(by, takenFrom(origin, held));
+      const out = republished(stream, held);
+      if (out.length === 0) continue;
+      for (const config of this.streams.configs) {
+        take(
+          config,
+          out.flatMap((subject) => stored(config, subject)),
+        );
+      }
+    }
+    return found;
+  }
+
+  /** All that streams hold. */
+  all(): Map<string, string[]> {
+    const published = this.streams.configs.flatMap((stream) =>
+      (stream.subjects ?? []).flatMap((subject) => stored(stream, subject)).map((held) => ({ stream, held })),
+    );
+    return this.from([...published, ...this.unknown]);
+  }
 }
 
-const MOST_NAMES = 100;
+/** Turns after which what still comes back has no end: some names change a few times, and then go nowhere. */
+const TURNS = 3;
 
 /** Other streams that republish on what NoETL's stream takes. */
 export function feedersOf(streams: Streams): Feeder[] {
   const own = streams.configs.find(({ name }) => name === streams.own);
-  if (!own) return [];
-  const taken = (config: StreamConfig, held: Iterable<string>): string[] => [
-    ...new Set([...held].flatMap((each) => republished(config, each)).flatMap((each) => subjectsHit(own, each))),
-  ];
-  const commands = getting(own, streams);
-  return streams.configs.flatMap((config): Feeder[] => {
-    if (config.name === own.name || !config.republish) return [];
-    const again = taken(config, commands.get(config.name) ?? []);
-    const subjects = again.length > 0 ? again : taken(config, heldBy(config, streams));
-    return subjects.length === 0 ? [] : [{ name: config.name, subjects, again: again.length > 0 }];
+  const feeding = streams.configs.filter((config) => config.name !== streams.own && config.republish);
+  if (!own || feeding.length === 0) return [];
+  const flow = new Flow(streams);
+  const parts = (patterns: readonly string[]): Part[] => patterns.map((held) => ({ stream: own, held }));
+  const published = streams.published.flatMap((subject) => stored(own, subject));
+  const [commands, all] = [flow.from(parts(published)), flow.all()];
+
+  /** What a stream publishes on our subjects, of what it holds. */
+  const handsOn = (config: StreamConfig, held: Map<string, string[]>): string[] =>
+    (held.get(config.name) ?? [])
+      .flatMap((each) => republished(config, each))
+      .filter((subject) => subjectsHit(own, subject).length > 0);
+  const comesBack = (config: StreamConfig): boolean => {
+    let turn = handsOn(config, commands);
+    for (let turns = 0; turns < TURNS && turn.length > 0; turns++) {
+      turn = handsOn(config, flow.from(parts(turn.flatMap((subject) => stored(own, subject)))));
+    }
+    return turn.length > 0;
+  };
+  return feeding.flatMap((config): Feeder[] => {
+    const subjects = [...new Set(handsOn(config, all).flatMap((subject) => subjectsHit(own, subject)))];
+    return subjects.length === 0 ? [] : [{ name: config.name, subjects, again: comesBack(config) }];
   });
 }
 

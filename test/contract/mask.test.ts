@@ -59,7 +59,7 @@ describe("a known secret", () => {
     const hex = Buffer.from(SECRET).toString("hex");
     const packed = deflateSync(`password: ${SECRET}`).toString("hex");
 
-    it.each([
+    it.each<readonly [string, string]>([
       ["with dots between", hex.match(/../g)?.join(".") ?? ""],
       ["with low lines between", hex.match(/../g)?.join("_") ?? ""],
       ...["ab_", "00.", "deadbeef_", "trace_", "sess.de_", "x_00_"].flatMap((before) => [
@@ -81,7 +81,7 @@ describe("a known secret", () => {
     const grouped = (bytes: Buffer, size: number): string =>
       (bytes.toString("hex").match(new RegExp(`.{1,${size * 2}}`, "g")) ?? []).join(" ");
 
-    it.each([
+    it.each<readonly [string, string]>([
       ["hexdump -C", lines(16, (bytes, at, shown) => `${at}  ${grouped(bytes, 1)}  |${shown}|`)],
       ...[1, 2, 4, 8].map((size) => {
         const wide = grouped(Buffer.alloc(16), size).length;

@@ -107,13 +107,16 @@ export function streamToMake(inputs: ContractInputs, old: Partial<StreamConfig>)
 
 /**
  * The subject of a message, or of a filter, in the stream that takes the old one's place: that on which the command was published, where the
- * old one stored it under another, which the new one does not.
+ * old one stored it under another. A name that the old stream took for itself, too, stays: whose message that is nobody knows.
  */
 export function subjectIn(target: Partial<StreamConfig>, old: Partial<StreamConfig>, subject: string): string {
   const { subjects = [] } = target;
   const { subject_transform: transform } = old;
-  if (!transform || subjects.some((each) => subjectsOverlap(each, subject))) return subject;
-  const published = publishedSubject(subject, { src: transform.src ?? "", dest: transform.dest ?? "" });
+  if (!transform) return subject;
+  const { src = "", dest = "" } = transform;
+  const isTaken = (each: string): boolean => subjectsOverlap(each, subject) && !subjectsOverlap(each, src);
+  if (subjectsOverlap(src, subject) || (old.subjects ?? []).some(isTaken)) return subject;
+  const published = publishedSubject(subject, { src, dest });
   return published !== undefined && subjectsCover(subjects, published) ? published : subject;
 }
 
