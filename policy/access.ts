@@ -275,27 +275,34 @@ function boundRights({ type, props }: ResourceView): string[] {
 }
 
 /** Resources of which whoever is shown them, or may change them, has as good as everything. */
-const SHOWN = new Set([
-  "*",
-  "*/*",
-  "secrets",
-  "pods",
-  "roles",
-  "clusterroles",
-  "serviceaccounts",
-  "serviceaccounts/token",
+const SHOWN = new Set(["*", "secrets", "pods", "roles", "clusterroles", "serviceaccounts", "serviceaccounts/token"]);
+/** Those of which whoever may change them makes pods of his own. */
+const MAKE_PODS = new Set([
+  "deployments",
+  "statefulsets",
+  "daemonsets",
+  "replicasets",
+  "replicationcontrollers",
+  "jobs",
+  "cronjobs",
 ]);
 
+/** A name of the cluster's own, which a DNS server elsewhere has no say in. */
+const INSIDE = /^https:\/\/[\w.-]+\.svc(?:\.cluster\.local)?\.?(?:[:/]|$)/;
+
 /** Webhooks that a place outside the cluster answers, which is shown every object, and may change it where it mutates. */
-const askedElsewhere = (props: ResourceView["props"]): string[] =>
+const askedElsewhere = ({ type, props }: ResourceView): string[] =>
   records(at(props, "webhooks")).flatMap((webhook, index) => {
     const url = at(webhook, "clientConfig.url");
     const asks = records(webhook.rules)
-      .flatMap((rule) => strings(rule.resources))
-      .some((each) => SHOWN.has(each));
-    const isOutside = typeof url === "string" && !isUnknown(url) && !/^https:\/\/[\w.-]+\.svc(?:\.|[:/]|$)/.test(url);
+      .filter((rule) => groupsOf(rule).some((group) => GROUPS.has(group)))
+      .flatMap((rule) => strings(rule.resources).map((each) => each.replace(/\/\*$/, "")))
+      .some((each) => SHOWN.has(each) || (type.includes(":Mutating") && MAKE_PODS.has(each)));
+    const isOutside = typeof url === "string" && !isUnknown(url) && !INSIDE.test(url);
     return asks && isOutside
-      ? [`webhooks[${index}].clientConfig.url is outside the cluster, and is shown Secrets or pods`]
+      ? [
+          `webhooks[${index}].clientConfig.url is outside the cluster, and is shown Secrets or pods, or may change what makes them`,
+        ]
       : [];
   });
 
@@ -317,7 +324,7 @@ export const noClusterAdmin: ResourceRule = {
         ? ["enableLegacyAbac gives every service account of the cluster every right"]
         : [];
     if (/\/\w+:(?:Mutating|Validating)WebhookConfiguration(?:Patch)?$/.test(resource.type))
-      return askedElsewhere(resource.props);
+      return askedElsewhere(resource);
     if (!resource.type.includes("rbac.authorization.k8s.io/")) return [];
     return /Binding$/.test(kind) ? boundRights(resource) : /Role$/.test(kind) ? roleRights(resource) : [];
   },

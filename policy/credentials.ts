@@ -35,9 +35,11 @@ const KEY_MATERIAL = new RegExp(
 );
 /** What ends a name that stands for a credential in a file. */
 const NAMED = `(?:[\\w.-]*(?:${CREDENTIAL_WORDS}|(?:secret(?:[-_]access)?|api)[-_]?key)|(?:[\\w.-]*[_.-])?(?<!proxy_)pass|[\\w.]*_pwd)`;
+/** What a switch is set to, whose name says that it is about a credential: `ALLOW_EMPTY_PASSWORD`. In a pattern, as a whole word. */
+const SWITCHED = "(?:true|false|yes|no|on|off|null|none|[01])(?![^\\s\"',;{}<[\\]])";
 /** `password: x` and `password = "x"` in a configuration file, at the begin of a line or within a block, where x is not a reference. */
 const ASSIGNMENT = new RegExp(
-  `(?:^|[{,;])[ \\t]*(?:-[ \\t]+|export[ \\t]+)?["']?${NAMED}["']?[ \\t]*[:=][ \\t]*(?:"""|'''|["'])?(?![$<{(%"'\\[]|(?:true|false|yes|no|null|none)\\b)[^\\s"',{}[\\]]+`,
+  `(?:^|[{,;])[ \\t]*(?:-[ \\t]+|export[ \\t]+)?["']?${NAMED}["']?[ \\t]*[:=][ \\t]*(?:"""|'''|["'])?(?![$<{(%"'\\[]|${SWITCHED})[^\\s"',{}[\\]]+`,
   "im",
 );
 /** The same beside other keys on one line: `host=db user=u password=x` of libpq, `Server=db;Password=x` of ADO. */
@@ -48,27 +50,27 @@ const CONNECTION = new RegExp(
 );
 /** An element of XML, and what stands after a question mark. */
 const MARKUP = new RegExp(
-  `<${NAMED}>\\s*(?![$<{(%])[^<\\s][^<]*</|[?&](?:${CREDENTIAL_WORDS})=(?![$<{(%*])[^\\s&"']{4,}`,
+  `<${NAMED}>\\s*(?![$<{(%]|${SWITCHED})[^<\\s][^<]*</|[?&](?:${CREDENTIAL_WORDS})=(?![$<{(%*])[^\\s&"']{4,}`,
   "i",
 );
 /** nats.conf needs no sign between a key and its value. */
-const BARE = new RegExp(`^[ \\t]*${NAMED}[ \\t]+["']?(?![$<{(%:="'])[^\\s"'{}]+["']?[ \\t]*$`, "im");
+const BARE = new RegExp(`^[ \\t]*${NAMED}[ \\t]+["']?(?![$<{(%:="']|${SWITCHED})[^\\s"'{}]+["']?[ \\t]*$`, "im");
 /** The same in a program, where only a literal is certain: `PASSWORD = "x"`, SQL's `PASSWORD 'x'`, and a shell's `export PGPASSWORD=x`. */
 const LITERAL = new RegExp(
-  `(?:^|[\\s;{(,"'])${NAMED}(?:\\s*=\\s*|["']\\s*:\\s*|:\\s+)(["'])(?![$<{(%])[^"'\\s$\`{}<>]{3,}\\1|\\b(?:password|identified\\s+by)\\s+'(?![$<{(%:])[^']{3,}'`,
+  `(?:^|[\\s;{(,"'])${NAMED}(?:\\s*=\\s*|["']\\s*:\\s*|:\\s+)(["'])(?![$<{(%]|${SWITCHED})[^"'\\s$\`{}<>]{3,}\\1|\\b(?:password|identified\\s+by)\\s+'(?![$<{(%:])[^']{3,}'`,
   "im",
 );
 const EXPORT =
   /(?:^|[\s;&])(?:[A-Z][A-Z0-9_]*_)?(?:[A-Z]*PASSWORD|PASSWD|PASS|SECRET|TOKEN|PWD|(?:SECRET|ACCESS|API|PRIVATE)_?KEY)=(?![$"'`<{(\s]|(?:true|false|yes|no|on|off)(?![^\s;&]))[^\s;&]{2,}/m;
-/** What a switch is set to, whose name says that it is about a credential: `ALLOW_EMPTY_PASSWORD`. */
+/** The same as a text of its own. */
 const SWITCH = /^(?:true|false|yes|no|on|off|[01])$/i;
 /** `--password x`, `--password=x`, and curl's `-u user:x`, anywhere in a command line. */
 const OPTION = new RegExp(
-  `(?:^|\\s)(?:--?[\\w.-]*(?:${CREDENTIAL_WORDS}|pass|pwd)[= ]\\s*(?!["']?[$<{(-])["']?[^\\s"']+|(?:-u|--user)[= ]?[\\w.@-]+:(?!\\$)[^\\s$]+)`,
+  `(?:^|\\s)(?:--?[\\w.-]*(?:${CREDENTIAL_WORDS}|pass|pwd)[= ]\\s*(?!["']?(?:[$<{(-]|${SWITCHED}))["']?[^\\s"']+|(?:-u|--user)[= ]?[\\w.@-]+:(?!\\$)[^\\s$]+)`,
   "i",
 );
 /** A word of a command line that is an assignment as a whole: `password=x` of libpq, `sasl.password=x` of Kafka's. */
-const WORD = /^(?:[\w.-]*[._-])?(?:password|passwd|pwd)=(?![$"'`<{(])\S{2,}$/i;
+const WORD = new RegExp(`^(?:[\\w.-]*[._-])?(?:password|passwd|pwd)=(?![$"'\`<{(]|${SWITCHED})\\S{2,}$`, "i");
 const OPTION_NAME = new RegExp(`^--?[\\w.-]*(?:${CREDENTIAL_WORDS}|pass|pwd)$`, "i");
 /** Names of configuration files, and those without an ending; a program's file assigns variables, not values. */
 const CONFIGURATION = /^[^.]*$|\.(?:conf|cnf|cfg|ini|env|properties|ya?ml|json|toml)$/i;
@@ -249,12 +251,19 @@ function sourceOf(valueFrom: unknown): { name: string; place: string } | undefin
   return note?.[1] === undefined ? undefined : { name: note[1], place: "a note on the pod" };
 }
 
+/** Names that say of what the credential is; others end in `KEY` and are the keys of tables. */
+const TAKEN = /pass|pwd|secret|token|(?:api|access|account|encryption|master|private|signing)[-_]?key/i;
+/** Switches about credentials, and keys that are for everybody. */
+const NOT_TAKEN = /^allow|public|publishable/i;
+
+const isTaken = (name: string): boolean => isCredentialName(name) && TAKEN.test(name) && !NOT_TAKEN.test(name);
+
 /** Variables that take a credential from where everybody may read it: a ConfigMap, a note on the pod. */
 const fromElsewhere = (resource: ResourceView): string[] =>
   containers(resource).flatMap(({ path, spec }) =>
     records(spec.env).flatMap(({ name, valueFrom }) => {
       const source = sourceOf(valueFrom);
-      if (source === undefined || typeof name !== "string" || ![name, source.name].some(isCredentialName)) return [];
+      if (source === undefined || typeof name !== "string" || ![name, source.name].some(isTaken)) return [];
       return [
         `${path}.env ${name} takes a credential from ${source.place}: take it from a Secret (valueFrom.secretKeyRef)`,
       ];
@@ -306,7 +315,7 @@ const inWords = (words: readonly Text[]): Text[] => {
   return words.filter(({ text }, index) => {
     if (holdsUnknown(text)) return false;
     const before = words[index - 1]?.text ?? "";
-    const follows = OPTION_NAME.test(before) && text !== "" && !/^[-$]/.test(text);
+    const follows = OPTION_NAME.test(before) && text !== "" && !/^[-$]/.test(text) && !SWITCH.test(text);
     if (follows || holdsCredential(text) || ofPrograms.has(index)) return true;
     const decoded = fromBase64(text);
     if (decoded !== undefined && suspicion({ key: "", text: decoded }) !== undefined) return true;
@@ -324,11 +333,17 @@ const metadata = (resource: ResourceView): unknown => plain(resource.props.metad
 const inner = (value: Readonly<Record<string, unknown>>, path: string): unknown =>
   path.split(".").reduce<unknown>((found, key) => (isRecord(found) ? found[key] : undefined), value);
 
+/** Groups whose objects name a Secret as `secret`; of nginx, which passes requests on to a name, too. */
+const SECRETS_BY_NAME = /^kubernetes:(?:k8s\.nginx\.org|traefik\.(?:io|containo\.us))\//;
+
 /** Where a kind that brings a Secret along has a name for it, or what only the cluster can decrypt. */
-const namesSecret = (kind: string | undefined, { path, key }: Text): boolean =>
-  kind === "SealedSecret"
+function namesSecret(type: string, { path, key }: Text): boolean {
+  const kind = kindOf(type) ?? "";
+  if (SECRETS_BY_NAME.test(type)) return /^spec\..*(?:[sS]ecret|\baction\.pass)$/.test(path);
+  return kind === "SealedSecret"
     ? /\.encryptedData\./.test(path)
-    : /ExternalSecret$|^PushSecret$/.test(kind ?? "") && key === "secretKey";
+    : /ExternalSecret$|^PushSecret$/.test(kind) && key === "secretKey";
+}
 
 /** What a custom resource does with its inputs is not known here; they stand in the state. */
 function unencrypted(resource: ResourceView): string[] {
@@ -338,7 +353,7 @@ function unencrypted(resource: ResourceView): string[] {
   const inputs = resource.type === RELEASE ? { values, valueYamlFiles, repositoryOpts } : props;
   const remedy = resource.rendered ? "use a Secret" : "wrap it in pulumi.secret(...)";
   const kind = kindOf(resource.type);
-  const entries = [...texts(inputs)].filter((entry) => !namesSecret(kind, entry));
+  const entries = [...texts(inputs)].filter((entry) => !namesSecret(resource.type, entry));
   const isRun = ({ key }: Text): boolean => ARGUMENTS.test(key) || (/^command:/.test(resource.type) && RUN.test(key));
   const inArguments = new Set(inWords(entries.filter((entry) => !entry.encrypted && isRun(entry))));
   const found = entries.flatMap((entry) => {

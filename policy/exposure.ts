@@ -2,7 +2,7 @@
 import { LOCATIONS } from "../contract/facts";
 import { coverEverything, isEveryone } from "./network";
 import { releaseOf } from "./release";
-import { at, isRecord, kindOf, records, type ResourceView, strings, texts } from "./resource";
+import { at, isRecord, isUnknown, kindOf, records, type ResourceView, strings, texts } from "./resource";
 import type { ResourceRule } from "./rule";
 
 /** What may have an Ingress, with a login before it. */
@@ -28,6 +28,9 @@ const CLOSED_NAMES: ReadonlyMap<unknown, string> = new Map<unknown, string>([
   ["pgbouncer", "PgBouncer"],
 ]);
 
+/** Names of Services that say whose they are; others call a port `client` or `monitor`, too. */
+export const OWN_NAME = /nats|postgres|pgbouncer/i;
+
 /** What stands behind a port, a number or a name, where it has to stay closed. */
 export const closedPort = (port: unknown): string | undefined =>
   CLOSED_PORTS.get(typeof port === "string" && /^\d+$/.test(port) ? Number(port) : port) ?? CLOSED_NAMES.get(port);
@@ -50,9 +53,14 @@ const INTERNAL = [
 /** Charts of which a load balancer opens what is closed; the gateway's is meant to be open. */
 const CLOSED_CHARTS = new Set(["nats", "noetl", "postgresql", "pgbouncer"]);
 
+/** What a preview does not know yet is checked by the update. */
 export const hasInternalNote = (annotations: unknown): boolean =>
-  isRecord(annotations) &&
-  INTERNAL.some(([name, value]) => typeof annotations[name] === "string" && value.test(annotations[name]));
+  isUnknown(annotations) ||
+  (isRecord(annotations) &&
+    INTERNAL.some(([name, value]) => {
+      const found = annotations[name];
+      return typeof found === "string" && (isUnknown(found) || value.test(found));
+    }));
 
 /** Where the ranges of a load balancer stood before they had a field; it counts where the field is empty. */
 const RANGES = "service.beta.kubernetes.io/load-balancer-source-ranges";
@@ -74,21 +82,23 @@ const fromAll = (ranges: readonly string[]): boolean =>
 function openPaths(props: ResourceView["props"]): string[] {
   const annotations = at(props, "metadata.annotations");
   const kind =
-    at(props, "spec.ingressClassName") ?? (isRecord(annotations) && annotations["kubernetes.io/ingress.class"]);
-  if (typeof kind === "string" && /internal|private/i.test(kind)) return [];
+    at(props, "spec.ingressClassName") ??
+    (isRecord(annotations) ? annotations["kubernetes.io/ingress.class"] : annotations);
+  if (typeof kind === "string" && (isUnknown(kind) || /internal|private/i.test(kind))) return [];
   const rules = records(at(props, "spec.rules")).flatMap((rule) => records(at(rule, "http.paths")));
-  const backends = [at(props, "spec.defaultBackend"), ...rules.map(({ backend }) => backend)];
+  // Before networking.k8s.io/v1 names and places were others.
+  const backends = ["defaultBackend", "backend"]
+    .map((each) => at(props, `spec.${each}`))
+    .concat(rules.map(({ backend }) => backend));
   return backends.flatMap((backend) => {
-    const number = at(backend, "service.port.number");
-    // By its name alone where the Service's own says whose it is: others call a port `client` or `monitor`, too.
-    const named = /nats|postgres/i.test(String(at(backend, "service.name")))
-      ? at(backend, "service.port.name")
-      : undefined;
-    const port = number ?? named;
-    const what = closedPort(port);
+    const service = at(backend, "service.name") ?? at(backend, "serviceName");
+    const [port] = ["service.port.number", "service.port.name", "servicePort"]
+      .map((path) => at(backend, path))
+      .filter((each) => each !== undefined);
+    const what = typeof port === "number" || OWN_NAME.test(String(service)) ? closedPort(port) : undefined;
     return what === undefined || what === NOETL_API
       ? []
-      : [`spec leads to ${what} (Service ${String(at(backend, "service.name"))}, port ${String(port)})`];
+      : [`spec leads to ${what} (Service ${String(service)}, port ${String(port as number | string)})`];
   });
 }
 

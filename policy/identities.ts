@@ -113,9 +113,11 @@ function tokens(resource: ResourceView, without: ReadonlySet<string | undefined>
   const pod = podSpec(resource);
   if (!pod || !WITHOUT_TOKEN.has(podLabels(resource).app)) return [];
   const { path, spec } = pod;
-  const account = placed(at(resource.props, "metadata.namespace"), spec.serviceAccountName ?? "default");
-  // What the pod says counts; where it says nothing, what its account does.
-  const mounted = spec.automountServiceAccountToken ?? !without.has(account);
+  // An empty name is none; the other field is the older one of the two.
+  const named = [spec.serviceAccountName, spec.serviceAccount].find((each) => typeof each === "string" && each !== "");
+  const account = placed(at(resource.props, "metadata.namespace"), named ?? "default");
+  // What the pod says counts; where it says nothing, what its account does, if that is known yet.
+  const mounted = spec.automountServiceAccountToken ?? (account !== undefined && !without.has(account));
   const projected = records(spec.volumes).filter((volume) =>
     records(at(volume, "projected.sources")).some(
       ({ serviceAccountToken: token }) =>

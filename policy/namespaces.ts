@@ -1,20 +1,27 @@
 /** Rules about what holds in a namespace: which pods may be there, and who may talk to them. */
 import { closedPods } from "./exposure";
-import { CILIUM, deniesByDefault, opensAgain, opensPods } from "./network";
+import { CILIUM, deniesByDefault, isClusterwide, opensAgain, opensPods } from "./network";
 import { RELEASE } from "./release";
 import { at, isRecord, isUnknown, kindOf, onGoogleCloud, type ResourceView } from "./resource";
-import { said, type StackRule } from "./rule";
+import { type ResourceRule, said, type StackRule } from "./rule";
 
 const NAMESPACE = /^kubernetes:core\/v1:Namespace$/;
 const POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy";
 
 const nameOf = ({ props, name }: ResourceView): unknown => at(props, "metadata.name") ?? name;
 
+/** Namespaces that every cluster has: nobody makes them. */
+const OF_CLUSTER = /^(?:default$|kube-)/;
+
 /** The namespace that a release makes by itself, where it does and the program has none of the name. */
 function madeByRelease({ type, props }: ResourceView, resources: readonly ResourceView[]): string | undefined {
   const place = at(props, "namespace");
   const isMade =
-    type === RELEASE && at(props, "createNamespace") === true && typeof place === "string" && !isUnknown(place);
+    type === RELEASE &&
+    at(props, "createNamespace") === true &&
+    typeof place === "string" &&
+    !isUnknown(place) &&
+    !OF_CLUSTER.test(place);
   const names = resources.filter((each) => NAMESPACE.test(each.type)).map(nameOf);
   return isMade && !names.includes(place) && !names.some(isUnknown) ? place : undefined;
 }
@@ -32,19 +39,28 @@ function weakLevel({ type, props }: ResourceView): string[] {
   return type.endsWith("Patch") ? [] : [`no label ${ENFORCED}`];
 }
 
-export const namespacesEnforce: StackRule = {
+const ENFORCE_REASON =
+  "Without it whoever may create a pod there, a playbook's job included, may have a privileged one, and the node.";
+
+export const namespacesEnforce: ResourceRule = {
   name: "namespaces-enforce",
   severity: "high",
-  demand: "Every namespace that a stack makes enforces the Pod Security level `baseline` or `restricted`.",
-  subjects: "the stack: Namespaces, patches of them, and Helm releases that make one (`createNamespace`)",
-  reason:
-    "Without it whoever may create a pod there, a playbook's job included, may have a privileged one, and the node.",
-  remedy:
-    `Label the namespace \`${ENFORCED}: baseline\`, or \`restricted\` where all of its pods allow it. Of a release, make the Namespace in the ` +
-    "program.",
+  demand: "Every Namespace of a stack enforces the Pod Security level `baseline` or `restricted`.",
+  subjects: "Namespaces and patches of them; what Helm releases render",
+  reason: ENFORCE_REASON,
+  remedy: `Label the namespace \`${ENFORCED}: baseline\`, or \`restricted\` where all of its pods allow it.`,
+  check: (resource) => (kindOf(resource.type) === "Namespace" ? weakLevel(resource) : []),
+};
+
+export const namespacesDeclared: StackRule = {
+  name: "namespaces-declared",
+  severity: "high",
+  demand: "No Helm release makes a namespace by itself, where nothing gives it a Pod Security level.",
+  subjects: "the stack: Helm releases with `createNamespace`, and the Namespaces that it has",
+  reason: ENFORCE_REASON,
+  remedy: `Make the Namespace in the program, with the label \`${ENFORCED}\`, and leave \`createNamespace\` off.`,
   checkStack: (resources) =>
     resources.flatMap((resource) => {
-      if (kindOf(resource.type) === "Namespace") return said(resource, weakLevel(resource));
       const made = madeByRelease(resource, resources);
       return made === undefined ? [] : said(resource, [`createNamespace makes ${made} without label ${ENFORCED}`]);
     }),
@@ -52,13 +68,16 @@ export const namespacesEnforce: StackRule = {
 
 /** What policies give back in namespaces that deny by default. */
 function openedAgain(resource: ResourceView, closed: readonly unknown[]): string[] {
-  const isPolicy = resource.type === POLICY && closed.includes(at(resource.props, "metadata.namespace"));
-  if (!isPolicy && !CILIUM.test(resource.type)) return [];
-  const what = isPolicy ? closedPods(opensPods(resource)) : undefined;
+  const isPolicy = resource.type === POLICY || CILIUM.test(resource.type);
+  const isThere = isClusterwide(resource.type) || closed.includes(at(resource.props, "metadata.namespace"));
+  if (!isPolicy || !isThere) return [];
+  const pods = opensPods(resource).map(closedPods);
   const policy = `${kindOf(resource.type)} ${String(nameOf(resource))}`;
   return [
     ...opensAgain(resource).map((side) => `${policy} lets every pod of its namespace ${side}`),
-    ...(what === undefined ? [] : [`${policy} lets everybody come to ${what} at every port`]),
+    ...pods
+      .filter((what) => what !== undefined)
+      .map((what) => `${policy} lets everybody come to ${what} at every port`),
   ];
 }
 

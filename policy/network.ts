@@ -168,44 +168,69 @@ function selectsMost(selector: unknown): boolean {
   );
 }
 
+/** Cilium's own policies, which add to those of Kubernetes; one of them is for all namespaces. */
+export const CILIUM = /^kubernetes:cilium\.io\/\w+:Cilium(Clusterwide)?NetworkPolicy$/;
+
+/** True for a policy that is for all namespaces. */
+export const isClusterwide = (type: string): boolean => CILIUM.exec(type)?.[1] !== undefined;
+
 /** Whether Cilium's rules of one side let everybody through at every port: by its names for all, or by addresses. */
-const areForEverybody = (rules: readonly Fields[], side: "from" | "to"): boolean =>
-  rules
-    .filter((rule) => isBlank(rule.toPorts))
-    .some((rule) => {
-      const [entities, cidrs] = [rule[`${side}Entities`], rule[`${side}CIDR`]].map((each) => strings(each));
-      const ranges = (bits: 32 | 128) =>
-        (cidrs ?? []).map((each) => rangeOf(each, bits)).filter((each) => each !== undefined);
-      const everyEndpoint = entries(rule[`${side}Endpoints`]).some((each) => isBlank(each));
-      return (
-        entities?.includes("all") === true ||
-        everyEndpoint ||
-        ([32, 128] as const).some((bits) => areNearlyAll(ranges(bits), bits, side))
-      );
-    });
+function areForEverybody(rules: readonly Fields[], side: "from" | "to", type: string): boolean {
+  const wide = rules.filter((rule) => isBlank(rule.toPorts));
+  const entities = wide.flatMap((rule) => strings(rule[`${side}Entities`]));
+  const peers = wide.flatMap((rule) => [
+    ...strings(rule[`${side}CIDR`]).map((cidr): Fields => ({ ipBlock: { cidr } })),
+    ...entries(rule[`${side}CIDRSet`]).map((ipBlock): Fields => ({ ipBlock })),
+  ]);
+  return (
+    entities.includes("all") ||
+    ["world", "cluster"].every((each) => entities.includes(each)) ||
+    // In a namespace's own policy all endpoints are those of the namespace.
+    (isClusterwide(type) && wide.some((rule) => entries(rule[`${side}Endpoints`]).some((each) => isBlank(each)))) ||
+    ([32, 128] as const).some((bits) =>
+      areNearlyAll(
+        peers.flatMap((peer) => addresses(peer, bits)),
+        bits,
+        side,
+      ),
+    )
+  );
+}
+
+/** What a policy says of pods; Cilium's may say it in several parts, and of nodes. */
+const specsOf = ({ type, props }: ResourceView): Fields[] =>
+  [at(props, "spec"), ...(CILIUM.test(type) ? entries(at(props, "specs")) : [])]
+    .filter(isRecord)
+    .filter(({ nodeSelector }) => nodeSelector === undefined);
+
+const selectorOf = (spec: Fields, type: string): unknown =>
+  CILIUM.test(type) ? spec.endpointSelector : spec.podSelector;
+
+/** Whether parts of a policy let everybody through on one side, at every port. */
+function areOpen(specs: readonly Fields[], side: "from" | "to", type: string): boolean {
+  const rules = specs.flatMap((spec) => entries(spec[side === "from" ? "ingress" : "egress"]));
+  return CILIUM.test(type) ? areForEverybody(rules, side, type) : areForAll(rules, side);
+}
 
 /** What a policy that selects every pod gives back to all of them: rules of several policies add up. */
-export function opensAgain({ type, props }: ResourceView): string[] {
-  const isCilium = CILIUM.test(type);
-  const selector = at(props, isCilium ? "spec.endpointSelector" : "spec.podSelector");
-  if (!isRecord(at(props, "spec")) || !selectsMost(selector)) return [];
-  const rules = (side: string): Fields[] => entries(at(props, `spec.${side}`));
-  const open = isCilium ? areForEverybody : areForAll;
+export function opensAgain(policy: ResourceView): string[] {
+  const specs = specsOf(policy).filter((spec) => selectsMost(selectorOf(spec, policy.type)));
   return [
-    ...(open(rules("ingress"), "from") ? ["be reached from everywhere"] : []),
-    ...(open(rules("egress"), "to") ? ["reach everything"] : []),
+    ...(areOpen(specs, "from", policy.type) ? ["be reached from everywhere"] : []),
+    ...(areOpen(specs, "to", policy.type) ? ["reach everything"] : []),
   ];
 }
 
-/** Cilium's own policies, which add to those of Kubernetes; one of them is for all namespaces. */
-export const CILIUM = /^kubernetes:cilium\.io\/\w+:Cilium(?:Clusterwide)?NetworkPolicy$/;
-
-/** A policy that is for some pods, and lets everybody come to them at every port; of which pods. */
-export function opensPods({ props }: ResourceView): Readonly<Record<string, unknown>> | undefined {
-  const labels = at(props, "spec.podSelector.matchLabels");
-  const isOpen = areForAll(entries(at(props, "spec.ingress")), "from");
-  return isRecord(labels) && isOpen ? labels : undefined;
-}
+/** Labels of the pods to which a policy that is for some of them lets everybody come, at every port. */
+export const opensPods = (policy: ResourceView): Fields[] =>
+  specsOf(policy).flatMap((spec) => {
+    const labels = at(selectorOf(spec, policy.type), "matchLabels");
+    if (!isRecord(labels) || !areOpen([spec], "from", policy.type)) return [];
+    // Cilium's labels may say where they come from: `k8s:app`.
+    return [
+      Object.fromEntries(Object.entries(labels).map(([name, value]) => [name.replace(/^(?:k8s|any):/, ""), value])),
+    ];
+  });
 
 /** Ranges larger than any that somebody is given: whoever writes one means everybody, or a part of everybody. */
 const SMALLEST_PREFIX = { v4: 8, v6: 16 } as const;

@@ -27,9 +27,11 @@ export interface Manifest {
   readonly metadata?: { readonly name?: string; readonly namespace?: string };
 }
 
-/** Type under which the engine would know an object. */
-const typeOf = ({ apiVersion, kind }: Pick<Manifest, "apiVersion" | "kind">): string =>
-  `kubernetes:${apiVersion.includes("/") ? apiVersion : `core/${apiVersion}`}:${kind}`;
+/** Type under which the engine would know an object, whatever somebody has written there. */
+const typeOf = ({ apiVersion, kind }: { readonly apiVersion: unknown; readonly kind: unknown }): string => {
+  const version = String(apiVersion);
+  return `kubernetes:${version.includes("/") ? version : `core/${version}`}:${String(kind)}`;
+};
 
 /** What a rule sees of an object that `release` renders: the same as of one that the program declares. */
 export const fromManifest = (manifest: Manifest, release: ResourceView): ResourceView => ({
@@ -121,7 +123,10 @@ function* textsAt(value: unknown, at: Omit<Text, "text">): Generator<Text> {
     for (const [index, inner] of value.entries()) yield* textsAt(inner, { ...at, path: `${at.path}[${index}]` });
   } else if (isRecord(value)) {
     // A variable in a list stands under its name, `{ name: NATS_PASSWORD, value: x }`, in a map under its key: `NATS_PASSWORD: { value: x }`.
-    const called = [value.name, value.key].map(plain).find((each) => typeof each === "string") ?? at.key;
+    // What compares a key with a value gives nothing its value: tolerations, taints.
+    const compares = "operator" in value || "effect" in value || /(?:tolerations|taints)\[\d+\]$/i.test(at.path);
+    const names = [value.name, ...(compares ? [] : [value.key])].map(plain);
+    const called = names.find((each) => typeof each === "string") ?? at.key;
     for (const [key, inner] of Object.entries(value)) {
       const name = key === "value" && called !== "" ? called : key;
       yield* textsAt(inner, { ...at, path: at.path === "" ? key : `${at.path}.${key}`, key: name });
@@ -192,7 +197,9 @@ export function* nested(value: unknown, path = ""): Generator<Nested> {
 
 function patchOf(text: unknown): unknown {
   try {
-    return typeof text === "string" && !holdsUnknown(text) ? parse(text.replace(/\{\{[^{}]*\}\}/g, "0")) : text;
+    if (typeof text !== "string" || holdsUnknown(text)) return text;
+    // Aliases may lead in a circle, and warnings would go to the command's own output.
+    return parse(text.replace(/\{\{[^{}]*\}\}/g, "0"), { logLevel: "silent", maxAliasCount: 0 });
   } catch {
     return text;
   }
@@ -211,8 +218,9 @@ const isContainer = (spec: Nested["spec"]): boolean =>
   !isPod(spec) &&
   (isRecord(spec.securityContext) || (typeof spec.image === "string" && OF_CONTAINER.some((part) => part in spec)));
 
-/** Kinds that only say what others' pods have to be like. */
-const OF_PATTERNS = /^kubernetes:(?:[\w-]+\.)*(?:kyverno\.io|gatekeeper\.sh)\//;
+/** Kinds that only say what others' pods have to be like, or are. */
+const OF_PATTERNS =
+  /^kubernetes:(?:(?:[\w-]+\.)*(?:kyverno\.io|gatekeeper\.sh|kubewarden\.io|wgpolicyk8s\.io|openreports\.io|aquasecurity\.github\.io)\/|[\w.]+\/\w+:(?:PodSecurityPolicy|SecurityContextConstraints)$)/;
 
 /** Objects of somebody else's API in which pods may stand; of a kind's own definition the containers are an example, or the form of some. */
 const isOthersObject = ({ type }: Pick<ResourceView, "type">): boolean =>
@@ -321,15 +329,13 @@ export function itemsOf(resource: ResourceView): ResourceView[] {
   const isOthers = api.includes(".") && !/\.k8s\.io\//.test(api);
   if (isOthers && !props.items.every((item) => isRecord(item) && item.kind !== undefined)) return [resource];
   return props.items.filter(isRecord).map((item) => {
-    const its = {
-      apiVersion: plain(item.apiVersion) as string | undefined,
-      kind: (plain(item.kind) as string | undefined) ?? "",
-    };
+    const stated = plain(item.kind);
+    // Whatever somebody has written there.
+    const its = { apiVersion: plain(item.apiVersion), kind: typeof stated === "string" ? stated : "" };
     const place = at(item, "metadata.name");
     return {
       ...resource,
-      type:
-        its.apiVersion === undefined ? `${api}:${kind || its.kind}` : typeOf({ ...its, apiVersion: its.apiVersion }),
+      type: its.apiVersion === undefined ? `${api}:${kind || its.kind}` : typeOf(its),
       name: `${name}, ${kind || its.kind} ${typeof place === "string" ? place : "?"}`,
       props: item,
     };

@@ -1,6 +1,6 @@
 /** A rule about routes of gateways, of Kubernetes' Gateway API and of others: what they lead to, judged as what an Ingress leads to. */
 import { LOCATIONS } from "../contract/facts";
-import { closedPort, closedPods, hasInternalNote, NOETL_API } from "./exposure";
+import { closedPort, closedPods, hasInternalNote, NOETL_API, OWN_NAME } from "./exposure";
 import { at, isRecord, isUnknown, kindOf, nested, records, type ResourceView, strings } from "./resource";
 import { said, type StackRule } from "./rule";
 
@@ -9,12 +9,12 @@ const ROUTES =
   /^kubernetes:(?:gateway\.networking\.k8s\.io\/\w+:(?:HTTP|GRPC|TLS|TCP|UDP)Route|traefik\.(?:io|containo\.us)\/\w+:IngressRoute(?:TCP|UDP)?|networking\.istio\.io\/\w+:VirtualService|projectcontour\.io\/\w+:HTTPProxy|route\.openshift\.io\/\w+:Route|configuration\.konghq\.com\/\w+:(?:TCP|UDP)Ingress|k8s\.nginx\.org\/\w+:(?:Transport|Virtual)Server|(?:networking\.k8s\.io|extensions)\/\w+:Ingress)(?:Patch)?$/;
 /** Those that hand on what they do not read: nobody can ask for a login there. */
 const UNREAD = /(?:TLS|TCP|UDP)Route|IngressRoute(?:TCP|UDP)|(?:TCP|UDP)Ingress|TransportServer/;
-const GATEWAY = /^kubernetes:gateway\.networking\.k8s\.io\/\w+:Gateway$/;
-/** Names of classes, gateways and entry points that are for a network of one's own. */
-const INTERNAL = /internal|private|rilb|mesh/i;
+/** The same in a part of one: of Istio and Contour. */
+const UNREAD_PART = /^spec\.(?:tcp|tls|tcpproxy)\b/i;
 
-/** A Service that a route names, with its port there. */
+/** A Service that a route names, with its port there; none where it says none. */
 interface Backend {
+  readonly path: string;
   readonly service: string;
   readonly namespace: unknown;
   readonly port: unknown;
@@ -27,69 +27,139 @@ const namespace = ({ props }: ResourceView): unknown => at(props, "metadata.name
 const isSamePlace = (one: unknown, other: unknown): boolean =>
   one === other || one === undefined || other === undefined;
 
-/** Services that a route leads to, wherever it names them; not what it hangs on. */
+/** The object of a name in a namespace; where none says that it is there, one that may be. */
+function inPlace(all: readonly ResourceView[], called: unknown, place: unknown): ResourceView | undefined {
+  const named = all.filter((each) => name(each) === called);
+  return named.find((each) => namespace(each) === place) ?? named.find((each) => isSamePlace(namespace(each), place));
+}
+
+/** Names of classes, gateways and entry points that are for a network of one's own; `mesh` is Istio's word for no gateway. */
+const INTERNAL = /internal|private|rilb|^mesh$/i;
+const INTERNAL_CLASS = /internal|private|rilb|mesh/i;
+
+/** Whether a name is one of those, or may be: what a preview does not know yet is checked by the update. */
+const mayBeInternal = (called: unknown): boolean =>
+  isUnknown(called) || (typeof called === "string" && INTERNAL.test(called));
+
+/** Places at which a Service may stand without a port, of which it then has one: of Istio and OpenShift. */
+const WITHOUT_PORT = /\.destination$|^spec\.(?:to|alternateBackends\[\d+\])$/;
+/** What a route hangs on, and what it asks of a request. */
+const NO_BACKEND = /(?:parentRefs|gateways)\b|\.match\[/;
+
+/** Services that a route leads to, wherever it names them. */
 function backends(route: ResourceView): Backend[] {
   const spec = at(route.props, "spec");
   const target = at(spec, "port.targetPort");
-  const all = [...nested(spec, "spec")].flatMap(({ path, spec: each }): Backend[] => {
-    const service = [each.name, each.service, each.serviceName, each.host].find((found) => typeof found === "string");
+  return [...nested(spec, "spec")].flatMap(({ path, spec: each }): Backend[] => {
+    // The name of what has a field for the Service is its own.
+    const service = [each.service, each.serviceName, each.host, each.name].find((found) => typeof found === "string");
     const own = each.port ?? each.servicePort ?? (path === "spec.to" ? target : undefined);
     const port = isRecord(own) ? (own.number ?? own.name) : own;
-    if (typeof service !== "string" || /(?:parentRefs|gateways)\b/.test(path)) return [];
+    if (typeof service !== "string" || NO_BACKEND.test(path) || isUnknown(port)) return [];
+    if (port === undefined && !WITHOUT_PORT.test(path)) return [];
     // Istio has the namespace in the name.
     const [short = "", place] = service.split(".");
-    return [{ service: short, namespace: each.namespace ?? place ?? namespace(route), port }];
+    return [{ path, service: short, namespace: each.namespace ?? place ?? namespace(route), port }];
   });
-  return all.filter(({ port }) => port !== undefined && !isUnknown(port));
 }
 
-/** What stands behind a port that has to stay closed; by its name alone where the Service's own says whose it is. */
-const byPort = ({ service, port }: Backend): string | undefined =>
-  typeof port === "number" || /nats|postgres/i.test(service) ? closedPort(port) : undefined;
+const isNumber = (port: unknown): boolean => typeof port === "number" || /^\d+$/.test(String(port));
 
-/** The same by what the stack's Service makes of the port. */
-function byService({ service, namespace: place, port }: Backend, resources: readonly ResourceView[]) {
-  const found = resources.find(
-    (each) =>
-      each.type === "kubernetes:core/v1:Service" && name(each) === service && isSamePlace(namespace(each), place),
-  );
-  const entry = records(at(found?.props, "spec.ports")).find((each) => each.port === port || each.name === port);
-  return found && (closedPort(entry?.targetPort) ?? closedPods(at(found.props, "spec.selector")));
+/** What stands behind a port that has to stay closed; by its name alone where that or the Service's says whose it is. */
+const byPort = ({ service, port }: Pick<Backend, "service" | "port">): string | undefined =>
+  isNumber(port) || OWN_NAME.test(service) ? closedPort(port) : undefined;
+
+/** The Service of the stack that a route means, with its entry for the port. */
+function serviceOf({ service, namespace: place, port }: Backend, resources: readonly ResourceView[]) {
+  const all = resources.filter(({ type }) => type === "kubernetes:core/v1:Service");
+  const found = inPlace(all, service, place);
+  const ports = records(at(found?.props, "spec.ports"));
+  const entry =
+    port === undefined
+      ? ports.length === 1
+        ? ports[0]
+        : undefined
+      : ports.find((each) => each.port === port || each.name === port);
+  return found && { selector: at(found.props, "spec.selector"), entry };
 }
 
-/** Whether a Gateway of the stack is for its own network. */
-const isInternalGateway = ({ props }: ResourceView): boolean =>
-  INTERNAL.test(String(at(props, "spec.gatewayClassName"))) ||
-  hasInternalNote(at(props, "spec.infrastructure.annotations")) ||
-  hasInternalNote(at(props, "metadata.annotations"));
+/** What stands behind a backend by what the stack's Service makes of the port. */
+function byService(backend: Backend, resources: readonly ResourceView[]): string | undefined {
+  const found = serviceOf(backend, resources);
+  if (found === undefined) return undefined;
+  const { port, targetPort = port } = found.entry ?? {};
+  const service = `${backend.service} ${OWN_NAME.test(String(targetPort)) ? String(targetPort) : ""}`;
+  return byPort({ service, port: targetPort }) ?? closedPods(found.selector);
+}
 
-/** A Gateway that a route hangs on; undefined where it is none of the stack's. */
-const gatewayOf = (parent: Readonly<Record<string, unknown>>, route: ResourceView, gateways: readonly ResourceView[]) =>
-  gateways.find(
-    (each) => name(each) === parent.name && isSamePlace(namespace(each), parent.namespace ?? namespace(route)),
+/** What a route hangs on: a Gateway, and a set of listeners that somebody adds to one. */
+const ANCHOR = /^kubernetes:gateway\.networking\.(?:x-)?k8s\.io\/\w+:(?:Gateway|X?ListenerSet)$/;
+
+const kindOfParent = ({ kind }: Readonly<Record<string, unknown>>): string =>
+  typeof kind === "string" ? kind : kind === undefined ? "Gateway" : "";
+
+/** An anchor of the stack that is meant; undefined where it is none of the stack's. */
+function anchorOf(parent: Readonly<Record<string, unknown>>, of: ResourceView, anchors: readonly ResourceView[]) {
+  const kind = kindOfParent(parent);
+  if (isUnknown(parent.name)) return undefined;
+  return inPlace(
+    anchors.filter(({ type }) => kindOf(type) === kind),
+    parent.name,
+    parent.namespace ?? namespace(of),
   );
+}
+
+/** Whether an anchor of the stack is for its own network, or may be: what a preview does not know yet is checked by the update. */
+function isInternal(anchor: ResourceView, anchors: readonly ResourceView[]): boolean {
+  const { props, type } = anchor;
+  const parent = at(props, "spec.parentRef");
+  if (kindOf(type) !== "Gateway") return isRecord(parent) && hangsInside(parent, anchor, anchors);
+  const kind = at(props, "spec.gatewayClassName");
+  return (
+    isUnknown(kind) ||
+    INTERNAL_CLASS.test(String(kind)) ||
+    hasInternalNote(at(props, "spec.infrastructure.annotations")) ||
+    hasInternalNote(at(props, "metadata.annotations"))
+  );
+}
+
+/** The same of what something hangs on; by its name alone where it is not of the stack. */
+function hangsInside(
+  parent: Readonly<Record<string, unknown>>,
+  of: ResourceView,
+  anchors: readonly ResourceView[],
+): boolean {
+  const anchor = anchorOf(parent, of, anchors);
+  return anchor ? isInternal(anchor, anchors) : mayBeInternal(parent.name);
+}
 
 /** What a route of the Gateway API hangs on and is reached by from outside: a Service is one within a mesh. */
-const publicParents = (route: ResourceView, gateways: readonly ResourceView[]) =>
-  records(at(route.props, "spec.parentRefs")).filter((parent) => {
-    if (!["Gateway", undefined].includes(parent.kind as undefined)) return false;
-    const gateway = gatewayOf(parent, route, gateways);
-    return gateway ? !isInternalGateway(gateway) : !INTERNAL.test(String(parent.name)) && !isUnknown(parent.name);
-  });
+const publicParents = (route: ResourceView, anchors: readonly ResourceView[]) =>
+  records(at(route.props, "spec.parentRefs")).filter(
+    (parent) =>
+      ["Gateway", "ListenerSet", "XListenerSet"].includes(kindOfParent(parent)) && !hangsInside(parent, route, anchors),
+  );
 
 /** Whether anybody comes to a route from outside. */
-function isPublic(route: ResourceView, gateways: readonly ResourceView[]): boolean {
-  if (/gateway\.networking/.test(route.type)) return publicParents(route, gateways).length > 0;
+function isPublic(route: ResourceView, anchors: readonly ResourceView[]): boolean {
+  if (/gateway\.networking/.test(route.type)) return publicParents(route, anchors).length > 0;
   const hangsOn = strings(at(route.props, "spec.gateways"));
-  if (kindOf(route.type) === "VirtualService") return hangsOn.some((each) => !INTERNAL.test(each));
+  if (kindOf(route.type) === "VirtualService") return !hangsOn.every(mayBeInternal);
   const annotations = at(route.props, "metadata.annotations");
-  const kinds = [
-    ...strings(at(route.props, "spec.ingressClassName")),
-    ...strings(at(route.props, "spec.entryPoints")),
-    ...strings(isRecord(annotations) ? annotations["kubernetes.io/ingress.class"] : undefined),
+  const classes = [
+    at(route.props, "spec.ingressClassName"),
+    isRecord(annotations) ? annotations["kubernetes.io/ingress.class"] : annotations,
   ];
-  return !kinds.some((each) => INTERNAL.test(each));
+  if (classes.some(mayBeInternal)) return false;
+  const entryPoints = strings(at(route.props, "spec.entryPoints"));
+  return entryPoints.length === 0 || !entryPoints.every(mayBeInternal);
 }
+
+/** Whether nobody can ask for a login at a part of a route. */
+const isUnread = ({ type, props }: ResourceView, { path }: Backend): boolean =>
+  UNREAD.test(type) ||
+  (/VirtualService|HTTPProxy/.test(type) && UNREAD_PART.test(path)) ||
+  at(props, "spec.tls.termination") === "passthrough";
 
 function openRoute(route: ResourceView, resources: readonly ResourceView[]): string[] {
   return backends(route).flatMap((backend) => {
@@ -97,43 +167,72 @@ function openRoute(route: ResourceView, resources: readonly ResourceView[]): str
     // What an Ingress says by itself is said by closed-services.
     if (told !== undefined && kindOf(route.type) === "Ingress") return [];
     const what = told ?? byService(backend, resources);
-    const mayHave = what === NOETL_API && !UNREAD.test(route.type);
-    return what === undefined || mayHave
-      ? []
-      : [`spec leads to ${what} (Service ${backend.service}, port ${String(backend.port)})`];
+    const mayHave = what === NOETL_API && !isUnread(route, backend);
+    const port = backend.port === undefined ? "its only port" : `port ${String(backend.port as number | string)}`;
+    return what === undefined || mayHave ? [] : [`spec leads to ${what} (Service ${backend.service}, ${port})`];
   });
 }
 
-/** Listeners that a parent of a route means. */
-const listeners = (parent: Readonly<Record<string, unknown>>, gateway: ResourceView) =>
-  records(at(gateway.props, "spec.listeners")).filter(
+/** Whether two names of hosts, of which each may begin with `*.`, have one in common. */
+function meet(one: unknown, other: unknown): boolean {
+  if (typeof one !== "string" || typeof other !== "string") return true;
+  const takesIn = (pattern: string, host: string) => pattern.startsWith("*.") && host.endsWith(pattern.slice(1));
+  return one === other || takesIn(one, other) || takesIn(other, one);
+}
+
+/** Whether a listener takes routes of a namespace; without a word those of its own. */
+function takesFrom(listener: Readonly<Record<string, unknown>>, anchor: ResourceView, route: ResourceView): boolean {
+  const from = at(listener, "allowedRoutes.namespaces.from") ?? "Same";
+  return from === "All" || from === "Selector" || (from === "Same" && isSamePlace(namespace(anchor), namespace(route)));
+}
+
+/** Listeners of what a route hangs on that take it. */
+function listeners(parent: Readonly<Record<string, unknown>>, anchor: ResourceView, route: ResourceView) {
+  const hosts = strings(at(route.props, "spec.hostnames"));
+  return records(at(anchor.props, "spec.listeners")).filter(
     (each) =>
       (parent.sectionName === undefined || parent.sectionName === each.name) &&
-      (parent.port === undefined || parent.port === each.port),
+      (parent.port === undefined || parent.port === each.port) &&
+      (hosts.length === 0 || hosts.some((host) => meet(host, each.hostname))) &&
+      takesFrom(each, anchor, route),
   );
+}
 
 /** Where browsers sign in, or NoETL's API answers. */
 const ASKED: ReadonlySet<unknown> = new Set([LOCATIONS.gateway.port, LOCATIONS.noetl.port]);
+const ASKED_PODS: ReadonlySet<unknown> = new Set([LOCATIONS.gateway.deployment, LOCATIONS.noetl.serverDeployment]);
+const ASKED_NAME = /gateway|noetl/i;
+
+/** Whether sign-ins or the API are behind a backend: others have their ports too. */
+function isAsked(backend: Backend, resources: readonly ResourceView[]): boolean {
+  const { selector, entry } = serviceOf(backend, resources) ?? {};
+  const target = entry?.targetPort ?? backend.port ?? entry?.port;
+  // The charts of this project call the port of their pods so.
+  const isPort = ASKED.has(target) || target === "http";
+  const isPod = isRecord(selector) && ASKED_PODS.has(selector.app);
+  return isPort && (isPod || (ASKED.has(target) && ASKED_NAME.test(backend.service)));
+}
 
 /** Listeners without TLS by which sign-ins or the API are reached; a route that only sends elsewhere has no backends. */
-function clearRoute(route: ResourceView, gateways: readonly ResourceView[]): string[] {
-  if (!/:(?:HTTP|GRPC)Route/.test(route.type) || !backends(route).some(({ port }) => ASKED.has(port))) return [];
-  return publicParents(route, gateways).flatMap((parent) => {
-    const gateway = gatewayOf(parent, route, gateways);
-    return (gateway ? listeners(parent, gateway) : [])
+function clearRoute(route: ResourceView, resources: readonly ResourceView[]): string[] {
+  if (!/:(?:HTTP|GRPC)Route/.test(route.type) || !backends(route).some((each) => isAsked(each, resources))) return [];
+  const anchors = resources.filter(({ type }) => ANCHOR.test(type));
+  return publicParents(route, anchors).flatMap((parent) => {
+    const anchor = anchorOf(parent, route, anchors);
+    return (anchor ? listeners(parent, anchor, route) : [])
       .filter(({ protocol }) => protocol === "HTTP")
       .map(
         (each) =>
-          `listener ${String(each.name)} of Gateway ${String(parent.name)} has no TLS, and leads to sign-ins or NoETL's API`,
+          `listener ${String(each.name)} of ${kindOfParent(parent)} ${String(parent.name)} has no TLS, and leads to sign-ins or NoETL's API`,
       );
   });
 }
 
-/** Listeners of a Gateway that take connections for what has to stay closed, before any route is there. */
-const openListeners = (gateway: ResourceView): string[] =>
-  isInternalGateway(gateway)
+/** Listeners that take connections for what has to stay closed, before any route is there. */
+const openListeners = (anchor: ResourceView, anchors: readonly ResourceView[]): string[] =>
+  isInternal(anchor, anchors)
     ? []
-    : records(at(gateway.props, "spec.listeners")).flatMap(({ name: called, port, protocol }) =>
+    : records(at(anchor.props, "spec.listeners")).flatMap(({ name: called, port, protocol }) =>
         closedPort(port) !== undefined && ["TCP", "UDP", "TLS"].includes(String(protocol))
           ? [`spec.listeners ${String(called)} opens ${closedPort(port)} (port ${String(port)})`]
           : [],
@@ -143,21 +242,23 @@ export const closedRoutes: StackRule = {
   name: "closed-routes",
   severity: "critical",
   demand:
-    "No route of a public gateway leads to NATS or Postgres, none that cannot ask for a login to NoETL's API, and sign-ins come in with TLS.",
+    "No route of a public gateway leads to NATS or Postgres, none that cannot ask for a login to NoETL's API, and by the Gateway API sign-ins " +
+    "come in with TLS.",
   subjects:
-    "the stack: Gateways and routes of the Gateway API, routes of Traefik, Istio, Contour, Kong, nginx and OpenShift, with the Services that they " +
-    "name, and Ingresses by what the Services make of their ports; what Helm releases render",
+    "the stack: Gateways, ListenerSets and routes of the Gateway API, routes of Traefik, Istio, Contour, Kong, nginx and OpenShift, with the " +
+    "Services that they name, and Ingresses by what the Services make of their ports; of TLS the listeners of the Gateway API alone, not entry " +
+    "points of Traefik or servers of Istio; what Helm releases render",
   reason:
     "A route opens what a load balancer would: who reaches NATS or NoETL's API runs code in the cluster, and without TLS everybody on the way " +
     "reads sign-ins and sessions.",
   remedy:
     "Lead browsers to NoETL's gateway alone, by a listener with TLS (`sectionName`); hang everything else on a gateway of an internal class.",
   checkStack: (resources) => {
-    const gateways = resources.filter(({ type }) => GATEWAY.test(type));
-    const routes = resources.filter((each) => ROUTES.test(each.type) && isPublic(each, gateways));
+    const anchors = resources.filter(({ type }) => ANCHOR.test(type));
+    const routes = resources.filter((each) => ROUTES.test(each.type) && isPublic(each, anchors));
     return [
-      ...gateways.flatMap((each) => said(each, openListeners(each))),
-      ...routes.flatMap((each) => said(each, [...openRoute(each, resources), ...clearRoute(each, gateways)])),
+      ...anchors.flatMap((each) => said(each, openListeners(each, anchors))),
+      ...routes.flatMap((each) => said(each, [...openRoute(each, resources), ...clearRoute(each, resources)])),
     ];
   },
 };

@@ -13,7 +13,7 @@ import {
 import { closedServices } from "./exposure";
 import { administratorApart, noLastingToken, noNeedlessToken } from "./identities";
 import { RELEASE, releaseOf, switchedOn } from "./release";
-import { namespacesClosed, namespacesEnforce } from "./namespaces";
+import { namespacesClosed, namespacesDeclared, namespacesEnforce } from "./namespaces";
 import { pinOf, PINS } from "./archive";
 import { closedRoutes } from "./routes";
 import { chartVersion, rendering } from "./render";
@@ -210,10 +210,16 @@ const MOVING =
   /^(?:(?:latest|edge|nightly|unstable|canary|rolling|snapshot|next)(?:-[a-z]+)?|(?:main|master|trunk|head|dev|devel|develop|development|stable|staging|production|prod|release|current)(?:-(?:alpine|slim|debian|ubuntu|bookworm|bullseye|jammy|noble|distroless|nonroot|debug|amd64|arm64))*|[\w.-]+-latest)$/i;
 const DIGEST = /@(?:sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
 
+/** A part of a text that somebody fills in: `{{...}}`, `${...}`, `$(...)`. */
+const TEMPLATE = /\{\{[^{}]*\}\}|\$\{[^{}]*\}|\$\([^()]*\)/g;
+
 /** True where an image reference names neither a digest nor a tag that stays what it is. */
 function floats({ reference, isWhole }: Image): boolean {
-  // What somebody fills in, and what a preview does not know, is looked at once it is there.
-  if (holdsUnknown(reference) || /[\s${}<>*!|]/.test(reference) || reference === "") return false;
+  // What a preview does not know is looked at once it is there, and what somebody fills in; a tag may stand beside that.
+  if (holdsUnknown(reference)) return false;
+  const filled = reference.replace(TEMPLATE, "0");
+  if (/[\s${}<>*!|]/.test(filled) || filled === "") return false;
+  if (filled !== reference) return !filled.includes("@") && MOVING.test(/:([^/]*)$/.exec(filled)?.[1] ?? "");
   if (reference.includes("@")) return !DIGEST.test(reference);
   const tag = /:([^/]*)$/.exec(reference)?.[1];
   return tag === undefined || tag === "" ? isWhole : MOVING.test(tag);
@@ -247,8 +253,9 @@ const noLatest: ResourceRule = {
         .map(({ path, reference }) => `${path} is ${reference}`);
     }
     const repository = at(resource.props, "repositoryOpts.repo");
-    const version = at(resource.props, "version");
     const chart = at(resource.props, "chart");
+    // Of a registry it may stand with the chart.
+    const version = at(resource.props, "version") ?? /^oci:.*\/[^/:]+:([^/@]+)$/.exec(String(chart))?.[1];
     return [
       ...((repository !== undefined || isOfRegistry(chart)) && !isUnknown(version) && isRange(version)
         ? [`chart ${release.chart} of a repository has ${version ? "a range of versions" : "no version"}`]
@@ -372,6 +379,7 @@ export const RULES: readonly Rule[] = [
   controlPlaneClosed,
   namespacesClosed,
   namespacesEnforce,
+  namespacesDeclared,
   administratorApart,
   contractRetention,
   contractCoversNoetl,

@@ -234,7 +234,8 @@ export function policyPage(): string {
     "# What every stack has to keep to",
     "`pulumi preview --policy-pack policy` and `pulumi up --policy-pack policy` check a stack against these rules; without it nothing " +
       "checks them. `npm run up:embedded` gives it, and on GitHub the live previews and the deployment. A rule that is broken stops the command, " +
-      "unless it says that it warns. It names the resource and the path inside its inputs, never a value. What a preview does not know yet is " +
+      "unless it says that it warns: before a resource is made, and of what says `the stack` at the end of the preview, or with `--skip-preview` " +
+      "once all is there. It names the resource and the path inside its inputs, never a value. What a preview does not know yet is " +
       "checked by the update.",
     "Of a Helm release the engine shows the values alone. So each is rendered with the `helm` on PATH, and every rule looks at its objects " +
       "as at those that a program declares: `Deployment app, rendered: spec...` ([why](decisions/0023-policy-renders-releases.md)).",

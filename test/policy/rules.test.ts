@@ -47,8 +47,12 @@ const denies = (namespace: string, spec: object = {}) =>
     spec: { podSelector: {}, policyTypes: ["Ingress", "Egress"], ...spec },
   });
 
-const cilium = (spec: object) =>
-  resource("kubernetes:cilium.io/v2:CiliumClusterwideNetworkPolicy", { metadata: { name: "c" }, spec });
+const cilium = (spec: object, namespace?: string, more: object = {}) =>
+  resource(`kubernetes:cilium.io/v2:Cilium${namespace === undefined ? "Clusterwide" : ""}NetworkPolicy`, {
+    metadata: { name: "c", namespace },
+    spec,
+    ...more,
+  });
 
 const resources = { requests: { cpu: "100m", memory: "128Mi" }, limits: { memory: "128Mi" } };
 const probe = { httpGet: { path: "/health", port: 8082 } };
@@ -258,6 +262,30 @@ const CASES: Readonly<Record<string, Cases>> = {
         cilium({ endpointSelector: {}, egress: [{ toEntities: ["all"], toPorts: [{ ports: [{ port: "53" }] }] }] }),
         cilium({ endpointSelector: { matchLabels: { app: "a" } }, ingress: [{ fromEntities: ["all"] }] }),
         cilium({ endpointSelector: {}, egress: [{ toEntities: ["kube-apiserver"] }, { toCIDR: ["10.0.0.0/8"] }] }),
+        cilium({
+          endpointSelector: {},
+          ingress: [{ fromEntities: ["cluster"] }, { fromCIDRSet: [{ cidr: UNKNOWN }] }],
+        }),
+        cilium({
+          endpointSelector: {},
+          egress: [{ toCIDRSet: [{ cidr: "0.0.0.0/0", except: ["10.0.0.0/8"] }, { cidrGroupRef: "a" }] }],
+        }),
+        // Of nodes, not of pods.
+        cilium({ nodeSelector: {}, ingress: [{ fromEntities: ["all"] }] }),
+      ],
+      "a policy of Cilium that lets in the pods of its own namespace": [
+        ...[GOOGLE, place("a"), denies("a")],
+        cilium({ endpointSelector: {}, ingress: [{ fromEndpoints: [{}] }], egress: [{ toEndpoints: [{}] }] }, "a"),
+      ],
+      "a policy of Cilium in a namespace that the stack does not close": [
+        ...[GOOGLE, place("a"), denies("a")],
+        cilium({ endpointSelector: {}, ingress: [{ fromEntities: ["all"] }] }, "b"),
+        cilium({ endpointSelector: {}, ingress: [{ fromEntities: ["all"] }] }, UNKNOWN),
+      ],
+      "releases into namespaces that every cluster has": [
+        ...[GOOGLE, place("a"), denies("a")],
+        release("nats", natsValues, { createNamespace: true, namespace: "default" }),
+        release("nats", natsValues, { createNamespace: true, namespace: "kube-system" }),
       ],
     },
     break: {
@@ -299,9 +327,43 @@ const CASES: Readonly<Record<string, Cases>> = {
           cilium({ endpointSelector: {}, ingress: [{ fromEntities: ["all"] }] }),
           cilium({ endpointSelector: {}, egress: [{ toCIDR: ["0.0.0.0/1", "128.0.0.0/1"] }] }),
           cilium({ endpointSelector: {}, ingress: [{ fromEndpoints: [{}] }] }),
+          cilium({ endpointSelector: {}, ingress: [{ fromEntities: ["all"] }] }, "a"),
         ],
         /^CiliumClusterwideNetworkPolicy c lets every pod of its namespace be reached from everywhere$/,
         /reach everything$/,
+        /be reached from everywhere$/,
+        /^CiliumNetworkPolicy c lets every pod/,
+      ],
+      "policies of Cilium in other words": [
+        [
+          ...[GOOGLE, place("a"), denies("a")],
+          cilium({
+            endpointSelector: {},
+            ingress: [{ fromCIDRSet: [{ cidr: "0.0.0.0/0", except: ["192.0.2.1/32"] }] }],
+          }),
+          cilium({ endpointSelector: {}, egress: [{ toEntities: ["world", "cluster"] }] }, "a"),
+          cilium({ endpointSelector: {}, egress: [{ toEntities: ["world"] }, { toEntities: ["cluster"] }] }, "a"),
+          cilium(
+            { endpointSelector: { matchLabels: { app: "noetl-server" } }, ingress: [{ fromEntities: ["all"] }] },
+            "a",
+          ),
+          cilium({
+            endpointSelector: { matchLabels: { "k8s:app.kubernetes.io/name": "nats" } },
+            ingress: [{ fromCIDR: ["0.0.0.0/0"] }],
+          }),
+          resource("kubernetes:cilium.io/v2:CiliumNetworkPolicy", {
+            metadata: { name: "c", namespace: "a" },
+            specs: [
+              { endpointSelector: { matchLabels: { app: "x" } } },
+              { endpointSelector: {}, ingress: [{ fromEntities: ["all"] }] },
+            ],
+          }),
+        ],
+        /be reached from everywhere$/,
+        /reach everything$/,
+        /reach everything$/,
+        /^CiliumNetworkPolicy c lets everybody come to NoETL's API at every port$/,
+        /lets everybody come to NATS at every port$/,
         /be reached from everywhere$/,
       ],
       "a namespace that a release makes": [
@@ -547,6 +609,12 @@ describe.each(RULES.filter(({ name }) => name in CASES).map((rule) => ({ rule, n
     }
   },
 );
+
+it("looks at Namespaces one by one: what is said of the stack comes when an update without a preview has made them", () => {
+  const alone = RULES.filter((rule) => !isStackRule(rule)).map(({ name }) => name);
+  expect(alone).toContain("namespaces-enforce");
+  expect(alone).not.toContain("namespaces-declared");
+});
 
 describe("reading a resource", () => {
   it("gets at what the proxies of @pulumi/policy hide", async () => {

@@ -230,7 +230,7 @@ const inRights: BadStack[] = [
     namespace({ [ENFORCE]: "privileged" }, "NamespacePatch"),
   ),
   bad(
-    "namespaces-enforce",
+    "namespaces-declared",
     "a namespace that a release makes",
     /^createNamespace makes shop without label/,
     release({}, { createNamespace: true, namespace: "shop" }),
@@ -272,8 +272,9 @@ const gateway = (listeners: readonly object[], more: object = {}): Example =>
     metadata: { name: "g", namespace: "edge" },
     spec: { gatewayClassName: "gke-l7-global-external-managed", listeners, ...more },
   });
-const CLEAR = { name: "http", protocol: "HTTP", port: 80 };
-const SAFE = { name: "https", protocol: "HTTPS", port: 443 };
+const allowedRoutes = { namespaces: { from: "All" } };
+const CLEAR = { name: "http", protocol: "HTTP", port: 80, allowedRoutes };
+const SAFE = { name: "https", protocol: "HTTPS", port: 443, allowedRoutes };
 const HANGS = { name: "g", namespace: "edge" };
 const route = (kind: string, backend: object, parent: object = HANGS): Example =>
   k8s(`gateway.networking.k8s.io/v1:${kind}`, {

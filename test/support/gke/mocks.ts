@@ -97,7 +97,12 @@ function answer(
     : type.startsWith("kubernetes:")
       ? { metadata, status: {} }
       : type === "random:index/randomPassword:RandomPassword"
-        ? { result: `canary-generated-${name}` }
+        ? {
+            result: [
+              `canary-generated-${name}`,
+              ...Object.values((inputs.keepers ?? {}) as Record<string, string>),
+            ].join("-"),
+          }
         : type === "random:index/randomId:RandomId"
           ? { hex: `revision-of-${name}` }
           : {};
