@@ -98,7 +98,7 @@ function openPaths(props: ResourceView["props"]): string[] {
     const what = typeof port === "number" || OWN_NAME.test(String(service)) ? closedPort(port) : undefined;
     return what === undefined || what === NOETL_API
       ? []
-      : [`spec leads to ${what} (Service ${String(service)}, port ${String(port as number | string)})`];
+      : [`spec leads to ${what} (Service ${String(service)}, port ${String(port)})`];
   });
 }
 

@@ -168,7 +168,7 @@ function openRoute(route: ResourceView, resources: readonly ResourceView[]): str
     if (told !== undefined && kindOf(route.type) === "Ingress") return [];
     const what = told ?? byService(backend, resources);
     const mayHave = what === NOETL_API && !isUnread(route, backend);
-    const port = backend.port === undefined ? "its only port" : `port ${String(backend.port as number | string)}`;
+    const port = backend.port === undefined ? "its only port" : `port ${String(backend.port)}`;
     return what === undefined || mayHave ? [] : [`spec leads to ${what} (Service ${backend.service}, ${port})`];
   });
 }
