@@ -1,10 +1,13 @@
 /** One command at a time works on an embedded cluster: two at once would take each other's processes, state and folders away. */
+import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { CommandError } from "../commands/shared/exit";
-import { endProcesses, isAlive, markedProcesses, markOf, self, signal, type Recorded } from "./cluster/processes";
+import { endProcesses, isAlive, MARK, markedProcesses, markOf, self, signal, type Recorded } from "./cluster/processes";
+import { here, outOfSight, refuseOutOfSight, seenFrom, type Whereabouts } from "./cluster/whereabouts";
 
-interface Holder extends Recorded {
+interface Holder extends Recorded, Whereabouts {
   /** The script of package.json. */
   readonly command: string;
 }
@@ -12,37 +15,50 @@ interface Holder extends Recorded {
 /** The command that works on the cluster in `dir`, or did when it was killed. */
 const fileOf = (dir: string): string => path.join(dir, "at-work.json");
 
+/** How old a file may be that is still being written, where there are no hard links. */
+const WRITTEN_AFTER_MS = 2_000;
+
 /**
  * Has this process be the only one that works on the cluster in `dir`, and ends what one that was killed has left running: engine,
- * plugins, helm, compilers. Whatever this process starts from now on ends no later than itself; the cluster's own processes are no part of that.
+ * plugins, helm, compilers. Whatever this process starts from now on ends no later than its turn; the cluster's own processes are no part of that.
  *
  * @returns what gives the turn back, and removes the folder where nothing else is in it
- * @throws CommandError where another process is at work on it.
+ * @throws CommandError where another process is at work on it, or something of the one before does not end.
  */
 export async function takeTurn(dir: string, command: string): Promise<() => void> {
   const file = fileOf(dir);
-  while (!takes(file, { ...self(), command })) {
-    const holder = holderIn(file);
-    if (holder && isAlive(holder)) {
+  const holder: Holder = { ...self(), ...here(), command };
+  while (!takes(file, holder)) {
+    const other = holderIn(file);
+    if (other && !hasEnded(other, file)) {
       throw new CommandError(
-        `npm run ${holder.command} is at work on this cluster (process ${holder.pid}): run this again when it has ended; Ctrl-C there, or kill ${holder.pid}, ends it in order`,
+        `npm run ${other.command} is at work on this cluster (process ${other.pid}): run this again when it has ended; Ctrl-C there, or kill ${other.pid}, ends it in order`,
       );
     }
-    setAside(file);
+    if (!clears(file, holder)) await sleep(25);
   }
-  await endProcesses(markedProcesses(dir));
-  Object.assign(process.env, markOf(dir));
-  process.once("exit", () => {
+  const endOurs = (): void => {
     for (const left of markedProcesses(dir)) signal(left, "SIGKILL");
-  });
-  return () => {
-    fs.rmSync(file, { force: true });
-    try {
-      fs.rmdirSync(dir);
-    } catch {
-      // Something is in it, or somebody else has removed it.
-    }
   };
+  const giveBack = (): void => {
+    // What we have left running ends while the turn is ours: whoever has it next starts processes with the same mark.
+    process.removeListener("exit", endOurs);
+    endOurs();
+    Reflect.deleteProperty(process.env, MARK);
+    fs.rmSync(file, { force: true });
+    removeEmpty(dir);
+  };
+  try {
+    refuseOutOfSight(path.join(dir, "cluster"));
+    await endProcesses(markedProcesses(dir));
+  } catch (error) {
+    fs.rmSync(file, { force: true });
+    removeEmpty(dir);
+    throw error instanceof CommandError ? error : new CommandError((error as Error).message);
+  }
+  Object.assign(process.env, markOf(dir));
+  process.once("exit", endOurs);
+  return giveBack;
 }
 
 /** Removes all that is in `dir`, except whose turn it is. */
@@ -52,13 +68,37 @@ export function emptyFolder(dir: string): void {
   }
 }
 
-/** Whether the file is ours now; nobody ever sees it half written. */
+function removeEmpty(dir: string): void {
+  try {
+    fs.rmdirSync(dir);
+  } catch {
+    // Something is in it, or somebody else has removed it.
+  }
+}
+
+/** @throws CommandError where that cannot be seen from here. */
+function hasEnded(holder: Holder, file: string): boolean {
+  // One of a build that did not write down where it was.
+  const seen = "boot" in holder ? seenFrom(holder) : "yes";
+  if (seen === "no") {
+    throw new CommandError(outOfSight(`npm run ${holder.command} is at work on this cluster`, holder, file));
+  }
+  return seen === "gone" || !isAlive(holder);
+}
+
+/** Whether the file is ours now; nobody sees it half written where the file system has hard links. */
 function takes(file: string, holder: Holder): boolean {
-  const whole = `${file}.${process.pid}`;
+  const whole = `${file}.${crypto.randomUUID()}`;
   try {
     fs.mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
     fs.writeFileSync(whole, JSON.stringify(holder), { mode: 0o600 });
-    fs.linkSync(whole, file);
+    try {
+      fs.linkSync(whole, file);
+    } catch (error) {
+      if (!["EPERM", "ENOSYS", "ENOTSUP", "EOPNOTSUPP"].includes((error as NodeJS.ErrnoException).code ?? ""))
+        throw error;
+      fs.writeFileSync(file, JSON.stringify(holder), { mode: 0o600, flag: "wx" });
+    }
     return true;
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
@@ -78,16 +118,32 @@ function holderIn(file: string): Holder | undefined {
   }
 }
 
-/** Takes the file of a process that has ended out of the way; gives it back where another one has taken its place meanwhile. */
-function setAside(file: string): void {
-  const aside = `${file}.${process.pid}.ended`;
+/**
+ * Removes the file of a process that has ended, unless another one has it by now. Whoever does that holds a second file, named after the
+ * process that has ended: of all who have seen the same, one removes, and looks again before. That file is held, and cleared, as the first one is.
+ *
+ * @returns whether the file may be free now
+ */
+function clears(file: string, by: Holder): boolean {
+  const seen = holderIn(file);
+  if (seen ? !hasEnded(seen, file) : !wasCutOff(file)) return false;
+  const cleaning = `${file}.${seen ? `${seen.pid}-${seen.started}` : "cut"}`;
+  if (!takes(cleaning, by)) return clears(cleaning, by);
   try {
-    fs.renameSync(file, aside);
-    const holder = holderIn(aside);
-    if (holder && isAlive(holder)) fs.linkSync(aside, file);
-  } catch {
-    // Somebody else was faster: the next attempt sees who.
+    const now = holderIn(file);
+    const same = now?.pid === seen?.pid && now?.started === seen?.started;
+    if (same && (now !== undefined || wasCutOff(file))) fs.rmSync(file, { force: true });
+    return same;
   } finally {
-    fs.rmSync(aside, { force: true });
+    fs.rmSync(cleaning, { force: true });
+  }
+}
+
+/** Whether what cannot be read will never be: whoever was writing it has had time to. */
+function wasCutOff(file: string): boolean {
+  try {
+    return Date.now() - fs.statSync(file).mtimeMs > WRITTEN_AFTER_MS;
+  } catch {
+    return false;
   }
 }

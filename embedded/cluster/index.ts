@@ -14,6 +14,7 @@ import { freePorts } from "./ports";
 import { endProcesses, isAlive, markedProcesses, readProcesses, self } from "./processes";
 import { launchNode, NODE_PROGRAM } from "./node-process";
 import type { ProgramTools } from "./programs/situation";
+import { recordWhereabouts } from "./whereabouts";
 
 export type { ClusterTools } from "./control-plane";
 
@@ -71,6 +72,7 @@ export async function startCluster(options: {
   fs.mkdirSync(dir, { recursive: true, mode: 0o700 });
   // From here on the folder is known as a cluster's, however early the start is interrupted.
   fs.writeFileSync(at.processes, "{}", { mode: 0o600 });
+  recordWhereabouts(dir);
   for (const folder of [at.logs, at.certs]) fs.mkdirSync(folder, { mode: 0o700 });
   makeOpenFolder(dir);
   const started = Date.now();

@@ -55,6 +55,7 @@ export const imageFolder = (dir: string, image: string): string =>
 /** The files and folders of the cluster in `dir`. */
 export const clusterFiles = (dir: string) => ({
   processes: path.join(dir, "processes.json"),
+  whereabouts: path.join(dir, "whereabouts.json"),
   noetl: path.join(dir, "noetl.json"),
   gateway: path.join(dir, "gateway"),
   children: path.join(dir, "children.json"),

@@ -53,9 +53,24 @@ export function markedProcesses(dir: string): Recorded[] {
   return fs.readdirSync("/proc").flatMap((entry) => {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === process.pid || !environmentOf(pid).includes(mark)) return [];
+    if (!means(pid, dir)) return [];
     const started = startTime(pid);
     return started === undefined ? [] : [{ pid, started }];
   });
+}
+
+/**
+ * Whether a process means our folder by this path. In another mount namespace it may be another one, as in a container with a checkout of its
+ * own; pods with a file system that cannot be written to run in one too, and mean ours.
+ */
+function means(pid: number, dir: string): boolean {
+  try {
+    if (fs.readlinkSync(`/proc/${pid}/ns/mnt`) === fs.readlinkSync("/proc/self/ns/mnt")) return true;
+    const [ours, theirs] = [fs.statSync(dir), fs.statSync(path.join(`/proc/${pid}/root`, path.resolve(dir)))];
+    return ours.dev === theirs.dev && ours.ino === theirs.ino;
+  } catch {
+    return false;
+  }
 }
 
 /** Empty where the process has ended, or is another user's. */
