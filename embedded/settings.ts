@@ -75,14 +75,17 @@ export async function refuseWrong(given: Readonly<Record<string, string>>, dir: 
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     // Of what cannot be read here the program decides.
-    const problems = error.problems.filter(
-      (each) => ![...encrypted].some((key) => !(key in given) && each.includes(key)),
-    );
+    const unreadable = [...encrypted].filter((key) => !(key in given));
+    const problems = error.problems.filter((each) => !unreadable.some((key) => isAbout(each, key)));
     if (problems.length === 0) return;
     const words = inStackWords(WORDS, new ConfigError(problems).message, stack);
     throw new CommandError(`${words}\nNothing was started, and nothing changed.`, "usage");
   }
 }
+
+/** Whether a problem's own key is this one; other problems may name it, and other keys may hold its letters. */
+const isAbout = (problem: string, key: string): boolean =>
+  problem.startsWith(`${key}: `) || problem.startsWith(`${key}[`);
 
 /** Keys of no setting that are to be taken out of the stack's file: they are given without a value. */
 export const unsets = (given: Readonly<Record<string, string>>, present: Readonly<Record<string, unknown>>): string[] =>

@@ -53,6 +53,13 @@ describe("settings that are given to up:embedded", () => {
     expect(said).toContain("natsPassword");
   });
 
+  it("are refused where their names hold that of one that is encrypted in the file", async () => {
+    const file = "encryptionsalt: v1:x\nconfig:\n  noetl-nats:natsPassword:\n    secure: v1:abc\n";
+    expect(await refusal({ natsPasswordRevison: "2" }, file)).toMatch(
+      /has 1 problem:\n {2}- natsPasswordRevison: unknown key/,
+    );
+  });
+
   it("of no known name go out of the file where they are given without a value", async () => {
     const file = 'config:\n  noetl-nats:wrkerReplicas: "3"\n';
     expect(await refusal({}, file)).toContain("wrkerReplicas: unknown key");
