@@ -1,103 +1,130 @@
 /**
- * What an engine was creating when it was killed. It may be there or not, and the state does not hold it: the next update would create it
- * once more and be refused for good, `already exists`, since the engine clears such operations only where it can ask somebody.
+ * What an engine was at when it was killed. What it was creating may be there or not, and the state does not hold it: the next update would
+ * create it once more and be refused for good, `already exists`, since the engine clears such operations only where it can ask somebody.
+ * A release that helm was upgrading stays marked so, and helm refuses to upgrade it again.
  */
-import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
-import type { Stack } from "@pulumi/pulumi/automation";
-import type { KubernetesObject } from "@kubernetes/client-node";
-import { PROJECT } from "../contract/project";
-import { embeddedPaths } from "./home";
+import { outputOf } from "../commands/shared/leftovers";
+import { accessTo, chooseContext, readKubeconfig } from "../contract/kubernetes/kubeconfig";
+import { PROJECT, projectRoot } from "../contract/project";
+import { deleteOwn } from "./cut-off-objects";
+import { embeddedEngine, embeddedPaths } from "./home";
+import { ClusterApi } from "./plugin/api";
+import { at, DEFAULT_TIMEOUT_SECONDS, type Helm, history, withHelm } from "./plugin/helm";
+import { type JsonObject, textAt } from "./plugin/wire";
 
 interface Operation {
   readonly type: string;
-  readonly resource: {
-    readonly urn: string;
-    readonly type: string;
-    readonly inputs?: { readonly name?: string; readonly namespace?: string; readonly kind?: string } & Pick<
-      KubernetesObject,
-      "apiVersion" | "metadata"
-    >;
-  };
+  readonly resource: { readonly urn: string; readonly type: string; readonly inputs?: JsonObject };
 }
 
-interface Deployment {
-  pending_operations?: Operation[];
+interface Options {
+  readonly dir: string;
+  /** Path of the kubeconfig. */
+  readonly kubeconfig: string;
+  readonly helm: string;
+  readonly signal: AbortSignal;
+  say(this: void, line: string): void;
 }
 
 const RELEASE = "kubernetes:helm.sh/v3:Release";
-const DELETED_AFTER_MS = 120_000;
+const STATE_MS = 120_000;
+const TIMEOUT = ["--timeout", `${DEFAULT_TIMEOUT_SECONDS}s`];
 
-/** What is in the way of being created once more, as the state in `dir` has it. */
-export function halfCreated(dir: string, stack: string): Operation[] {
+/** What an engine was at when it was killed, as the state in `dir` has it. */
+function cutOff(dir: string, stack: string): Operation[] {
   const file = path.join(embeddedPaths(dir).state, ".pulumi", "stacks", PROJECT, `${stack}.json`);
   if (!fs.existsSync(file)) return [];
-  const { checkpoint } = JSON.parse(fs.readFileSync(file, "utf8")) as { checkpoint?: { latest?: Deployment } };
-  return (checkpoint?.latest?.pending_operations ?? []).filter(({ type }) => type === "creating");
+  const { checkpoint } = JSON.parse(fs.readFileSync(file, "utf8")) as {
+    checkpoint?: { latest?: { pending_operations?: Operation[] } };
+  };
+  return checkpoint?.latest?.pending_operations ?? [];
 }
 
-/** Removes from the cluster what a killed engine was creating, and the operations from the state. */
-export async function removeHalfCreated(
-  stack: Stack,
-  { dir, kubeconfig, helm, say }: { dir: string; kubeconfig: string; helm: string; say: (line: string) => void },
-): Promise<void> {
-  const operations = halfCreated(dir, stack.name);
+/** What is in the way of being created once more. */
+export const halfCreated = (dir: string, stack: string): Operation[] =>
+  cutOff(dir, stack).filter(({ type }) => type === "creating");
+
+/**
+ * Removes from the cluster what a killed engine was creating, and the operations from the state; brings releases back that helm was upgrading.
+ * What somebody else has made, or put something into, stays, and is named.
+ */
+export async function removeHalfCreated(stack: string, options: Options): Promise<void> {
+  const { dir, say, signal } = options;
+  for (const { type, resource } of cutOff(dir, stack)) {
+    if (type === "updating" && resource.type === RELEASE) await bringBack(resource.inputs ?? {}, options);
+  }
+  const operations = halfCreated(dir, stack);
   if (operations.length === 0) return;
-  const names = operations.map(({ resource }) => resource.urn.split("::").at(-1));
+  const names = operations.map(({ resource }) => nameOf(resource));
   say(
     `An update was killed while it created ${names.join(", ")}: what there is of them is removed, and created again.`,
   );
+  const api = new ClusterApi(() => accessTo(chooseContext(readKubeconfig({ kubeconfig: options.kubeconfig }), undefined)));
   for (const { resource } of operations) {
     const { inputs = {}, type } = resource;
-    if (type === RELEASE) await uninstall(helm, kubeconfig, inputs);
-    else if (inputs.kind !== undefined && inputs.apiVersion !== undefined) await deleteObject(kubeconfig, inputs);
+    const isObject = inputs.kind !== undefined && inputs.apiVersion !== undefined;
+    const why =
+      type === RELEASE ? await uninstall(inputs, options) : isObject ? await deleteOwn(api, inputs, signal) : undefined;
+    if (why !== undefined)
+      say(`${nameOf(resource)} stays: ${why}. Where the update is refused by it, remove it by hand.`);
   }
-  const exported = await stack.exportStack();
-  const { pending_operations: pending = [], ...deployment } = exported.deployment as Deployment;
-  const kept = pending.filter(({ type }) => type !== "creating");
-  await stack.importStack({ ...exported, deployment: { ...deployment, pending_operations: kept } });
+  signal.throwIfAborted();
+  await forgetOperations(stack, dir);
 }
 
-async function uninstall(
-  helm: string,
-  kubeconfig: string,
-  { name, namespace }: { readonly name?: string; readonly namespace?: string },
-): Promise<void> {
-  if (name === undefined || namespace === undefined) return;
-  const args = [
-    "uninstall",
-    name,
-    "--namespace",
-    namespace,
-    "--kubeconfig",
-    kubeconfig,
-    "--ignore-not-found",
-    "--wait",
-  ];
-  await promisify(execFile)(helm, args, { timeout: DELETED_AFTER_MS });
-}
+const nameOf = ({ urn }: Operation["resource"]): string => urn.split("::").at(-1) ?? urn;
 
-/** Deletes an object and waits until it is gone: what takes its name before is not created. */
-async function deleteObject(file: string, { apiVersion, kind, metadata }: KubernetesObject): Promise<void> {
-  const { ApiException, KubeConfig, KubernetesObjectApi } = await import("@kubernetes/client-node");
-  const kubeconfig = new KubeConfig();
-  kubeconfig.loadFromFile(file);
-  const api = KubernetesObjectApi.makeApiClient(kubeconfig);
-  const { name = "", namespace } = metadata ?? {};
-  const object = { apiVersion, kind, metadata: { name, ...(namespace === undefined ? {} : { namespace }) } };
-  const isGone = (error: unknown): boolean => error instanceof ApiException && error.code === 404;
-  const deadline = Date.now() + DELETED_AFTER_MS;
-  while (Date.now() < deadline) {
-    try {
-      await api.delete(object, undefined, undefined, undefined, undefined, "Background");
-    } catch (error) {
-      if (isGone(error)) return;
-      throw error;
+/** The engine's own import leaves out what was not finished. What is secret in the state stays encrypted, on the way too. */
+async function forgetOperations(stack: string, dir: string): Promise<void> {
+  const { command, env } = embeddedEngine(dir);
+  const file = path.join(dir, `state-${process.pid}.json`);
+  const options = { cwd: projectRoot(), env, timeout: STATE_MS, maxBuffer: 1_000_000 };
+  fs.writeFileSync(file, "", { mode: 0o600 });
+  try {
+    for (const verb of ["export", "import"]) {
+      await outputOf(command, ["stack", verb, "--stack", stack, "--file", file, "--non-interactive"], options);
     }
-    await sleep(200);
+  } finally {
+    fs.rmSync(file, { force: true });
   }
-  throw new Error(`${kind} ${name}, which an update was creating when it was killed, cannot be deleted`);
 }
+
+/** Runs `use` with helm in an environment of its own: what the user's says of clusters and credentials is not about this one. */
+async function ofRelease<T>(
+  inputs: JsonObject,
+  { helm, kubeconfig, signal }: Options,
+  use: (helm: Helm, release: JsonObject) => Promise<T>,
+): Promise<T | undefined> {
+  const release = { name: textAt(inputs, "name"), namespace: textAt(inputs, "namespace") };
+  if (!release.name || !release.namespace) return undefined;
+  const where = { helm, cwd: projectRoot(), kubeconfig: () => fs.readFileSync(kubeconfig, "utf8") };
+  return withHelm(where, { inputs: release as JsonObject, signal }, (run) => use(run, release as JsonObject));
+}
+
+/** Removes a release that was being installed. @returns why it stays; undefined where there is none any more */
+const uninstall = (inputs: JsonObject, options: Options): Promise<string | undefined> =>
+  ofRelease(inputs, options, async (helm, release) => {
+    const revisions = await history(helm, release);
+    // One that is being installed has no revision but the first.
+    if (revisions.length > 1) return "somebody else has upgraded it";
+    await helm.run(["uninstall", ...at(release), "--ignore-not-found", "--wait", ...TIMEOUT]);
+    return undefined;
+  });
+
+/** Has helm take a release again that it was upgrading: by the way back to the revision before. */
+const bringBack = (inputs: JsonObject, options: Options): Promise<void> =>
+  ofRelease(inputs, options, async (helm, release) => {
+    const revisions = await history(helm, release);
+    if (!/^pending-(upgrade|rollback)$/.test(revisions.at(-1)?.status ?? "")) return;
+    const before =
+      revisions.filter(({ status }) => status === "deployed").at(-1) ??
+      revisions.filter(({ status }) => !status.startsWith("pending-")).at(-1);
+    if (before === undefined) return;
+    options.say(
+      `An update was killed while helm upgraded the release ${textAt(release, "name")}: it goes back to revision ${before.revision}, and is upgraded again.`,
+    );
+    // Its hooks run with the upgrade that follows.
+    await helm.run(["rollback", ...at(release, [String(before.revision)]), "--no-hooks", ...TIMEOUT]);
+  });

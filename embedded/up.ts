@@ -213,7 +213,8 @@ async function up(preparation: Preparation, refresh: boolean): Promise<ExitName>
       say(gatewayLine(configured[`${PROJECT}:gatewayImage`]?.value ?? "", cluster, gateway));
     }
     signal.throwIfAborted();
-    await removeHalfCreated(stack, { dir: EMBEDDED_DIR, kubeconfig: cluster.kubeconfigPath, helm: tools.helm, say });
+    const { kubeconfigPath: kubeconfig } = cluster;
+    await removeHalfCreated(stack.name, { dir: EMBEDDED_DIR, kubeconfig, helm: tools.helm, signal, say });
     let warm: Promise<unknown> | undefined;
     const show = showingEngine();
     await Object.assign(stack, UNASKED).up({

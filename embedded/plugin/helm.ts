@@ -75,6 +75,8 @@ export interface Helm {
 /** One line of `helm history`. */
 interface Revision {
   readonly revision: number;
+  /** `deployed`, `pending-upgrade` and the like. */
+  readonly status: string;
 }
 
 /** The release's revisions; none where there is no release. */
