@@ -6,7 +6,7 @@ import { projectRoot } from "../contract/project";
 import { readDown } from "./command-lines";
 import { failureOf, INTERRUPTED, preparing, say, showingEngine } from "./conduct";
 import { ensureTools } from "./toolchain";
-import { attachCluster, stopCluster, type Cluster } from "./cluster";
+import { attachCluster, NoAnswer, stopCluster, type Cluster } from "./cluster";
 import { EMBEDDED_DIR } from "./home";
 import { emptyFolder, takeTurn } from "./turn";
 
@@ -20,7 +20,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitN
   const giveBack = await takeTurn(EMBEDDED_DIR, "down:embedded");
   try {
     const dir = path.join(EMBEDDED_DIR, "cluster");
-    const cluster = await preparing(signal, () => attachCluster(dir));
+    const cluster = await preparing(signal, () => attachCluster(dir)).catch(silent);
     if (cluster) await destroy(cluster, signal);
     // What follows takes seconds, and half of it would help nobody: an interrupt waits for it.
     signal.throwIfAborted();
@@ -28,7 +28,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitN
     emptyFolder(EMBEDDED_DIR);
     fs.rmSync(path.join(projectRoot(), "Pulumi.embedded.yaml"), { force: true });
     process.stdout.write("The embedded cluster is gone.\n");
-    return "ok";
+    return signal.aborted ? "interrupted" : "ok";
   } catch (error) {
     if (!signal.aborted) throw failureOf(error);
     process.stderr.write(`\n${INTERRUPTED}\n`);
@@ -36,6 +36,12 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitN
   } finally {
     giveBack();
   }
+}
+
+/** One that does not answer is thrown away as it is. */
+function silent(error: unknown): undefined {
+  if (!(error instanceof NoAnswer)) throw error;
+  say("The cluster does not answer: what is deployed goes with it.");
 }
 
 /** The cluster is thrown away in any case; what could not be deleted in it goes with it. */

@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { CommandError } from "../../commands/shared/exit";
 import { projectRoot } from "../../contract/project";
 import { ensureDatabaseTools } from "../toolchain/database";
 import type { NoetlPackages } from "../toolchain/noetl";
@@ -110,22 +111,33 @@ async function requireCurl(): Promise<void> {
   }
 }
 
+/** A cluster whose processes all run, and which does not answer all the same. */
+export class NoAnswer extends CommandError {
+  constructor(dir: string) {
+    super(
+      `the cluster in ${dir} does not answer, although all its processes run: run this again when the machine has less to do; npm run down:embedded removes it with all that is in it`,
+    );
+  }
+}
+
 /**
- * The cluster that runs in `dir`; undefined where none does, where a part of it has ended, or where it does not answer.
+ * The cluster that runs in `dir`; undefined where none does, or where a part of it has ended.
  *
  * @param parts what must run of it; default: everything
+ * @throws NoAnswer where it runs and does not answer: whoever takes it for ended throws away what is in it.
  */
 export async function attachCluster(
   dir: string,
   parts: readonly (typeof PARTS)[number][] = PARTS,
+  patienceMs = SLOWEST_ANSWER_MS,
 ): Promise<Cluster | undefined> {
   const recorded = readProcesses(clusterFiles(dir).processes);
   if (!parts.every((name) => recorded[name] && isAlive(recorded[name]))) return undefined;
   const cluster = handle(dir);
-  // Whoever takes a cluster for ended that is only slow throws away what is in it.
-  const deadline = Date.now() + SLOWEST_ANSWER_MS;
+  const deadline = Date.now() + patienceMs;
   while (!(await isReady(cluster.kubeconfig))) {
-    if (Date.now() > deadline || !parts.every((name) => recorded[name] && isAlive(recorded[name]))) return undefined;
+    if (!parts.every((name) => recorded[name] && isAlive(recorded[name]))) return undefined;
+    if (Date.now() > deadline) throw new NoAnswer(dir);
     await sleep(200);
   }
   return cluster;

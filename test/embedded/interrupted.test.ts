@@ -3,8 +3,11 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { setTimeout as sleep } from "node:timers/promises";
 import { EXIT } from "../../commands/shared/exit";
 import { projectRoot } from "../../contract/project";
+import { clusterFiles } from "../../embedded/cluster/places";
+import { recordProcess } from "../../embedded/cluster/processes";
 import { until } from "../support/nats";
 
 // The commands as users run them, in a copy of the project: they keep everything in the folder of the project.
@@ -111,6 +114,42 @@ it("a setting that is refused has nothing started", async () => {
   expect(await new Promise((resolve) => child.once("close", resolve))).toBe(EXIT.usage.code);
   expect(stderr).toMatch(/has 2 problems[^]*wrkerReplicas[^]*workerReplicas[^]*Nothing was started/);
   expect(fs.existsSync(path.join(project, ".embedded"))).toBe(false);
+});
+
+it("down:embedded that is interrupted while the cluster ends goes on to the end, and says by its code that it was", async () => {
+  // A part of a cluster that waits with its end for us.
+  const end = path.join(folder, "end");
+  const script = `process.on("SIGTERM", () => { console.log("asked"); setInterval(() => { if (require("node:fs").existsSync(${JSON.stringify(end)})) process.exit(); }, 20); });
+    console.log("begun"); setInterval(() => {}, 1000);`;
+  const part = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+  let said = "";
+  part.stdout.on("data", (chunk) => (said += String(chunk)));
+  try {
+    await until("its part", () => said.includes("begun") || undefined);
+    const cluster = path.join(project, ".embedded", "cluster");
+    fs.mkdirSync(cluster, { recursive: true });
+    recordProcess(clusterFiles(cluster).processes, "kube-scheduler", part.pid ?? 0);
+    const down = spawn(process.execPath, [path.join(project, "dist", "embedded", "down.js")], {
+      cwd: project,
+      env: { PATH: bin },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let stdout = "";
+    down.stdout.on("data", (chunk) => (stdout += String(chunk)));
+    const close = new Promise((resolve) => down.once("close", resolve));
+    await until("the cluster's end", () => said.includes("asked") || undefined);
+    down.kill("SIGINT");
+    // It hears of it in its own time, and has ten seconds until it kills.
+    await sleep(2000);
+    fs.writeFileSync(end, "");
+    expect(await close).toBe(EXIT.interrupted.code);
+    expect([stdout, fs.existsSync(path.join(project, ".embedded"))]).toEqual([
+      "The embedded cluster is gone.\n",
+      false,
+    ]);
+  } finally {
+    part.kill("SIGKILL");
+  }
 });
 
 it("down:embedded where nothing runs says so in one line, and leaves nothing", async () => {

@@ -144,6 +144,22 @@ describe("life of a cluster", () => {
     expect(before.processes.filter(isAlive)).toEqual([]);
   });
 
+  it("is not taken for ended where all its processes run and it does not answer", async () => {
+    const dir = clusterDir();
+    onTestFinished(() => stopCluster(dir));
+    const cluster = await launch(dir);
+    const api = cluster.pids["kube-apiserver"] ?? 0;
+    process.kill(api, "SIGSTOP");
+    try {
+      await expect(attachCluster(dir, CONTROL_PLANE, 1000)).rejects.toThrow(
+        /does not answer, although all its processes run.*npm run down:embedded removes it/,
+      );
+    } finally {
+      process.kill(api, "SIGCONT");
+    }
+    expect((await attachCluster(dir))?.pids).toEqual(cluster.pids);
+  });
+
   it("a start that is interrupted leaves nothing, whatever it was waiting for", async () => {
     const dir = clusterDir();
     onTestFinished(() => stopCluster(dir));
