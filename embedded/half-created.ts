@@ -61,7 +61,9 @@ export async function removeHalfCreated(stack: string, options: Options): Promis
   say(
     `An update was killed while it created ${names.join(", ")}: what there is of them is removed, and created again.`,
   );
-  const api = new ClusterApi(() => accessTo(chooseContext(readKubeconfig({ kubeconfig: options.kubeconfig }), undefined)));
+  const api = new ClusterApi(() =>
+    accessTo(chooseContext(readKubeconfig({ kubeconfig: options.kubeconfig }), undefined)),
+  );
   for (const { resource } of operations) {
     const { inputs = {}, type } = resource;
     const isObject = inputs.kind !== undefined && inputs.apiVersion !== undefined;
