@@ -31,6 +31,10 @@ const CLOSED_NAMES: ReadonlyMap<unknown, string> = new Map<unknown, string>([
 /** Names of Services that say whose they are; others call a port `client` or `monitor`, too. */
 export const OWN_NAME = /nats|postgres|pgbouncer/i;
 
+/** A port, a number or a name, in a message. */
+export const portText = (port: unknown): string =>
+  typeof port === "number" || typeof port === "string" ? String(port) : "of another form";
+
 /** What stands behind a port, a number or a name, where it has to stay closed. */
 export const closedPort = (port: unknown): string | undefined =>
   CLOSED_PORTS.get(typeof port === "string" && /^\d+$/.test(port) ? Number(port) : port) ?? CLOSED_NAMES.get(port);
@@ -98,7 +102,7 @@ function openPaths(props: ResourceView["props"]): string[] {
     const what = typeof port === "number" || OWN_NAME.test(String(service)) ? closedPort(port) : undefined;
     return what === undefined || what === NOETL_API
       ? []
-      : [`spec leads to ${what} (Service ${String(service)}, port ${String(port)})`];
+      : [`spec leads to ${what} (Service ${String(service)}, port ${portText(port)})`];
   });
 }
 

@@ -1,6 +1,6 @@
 /** A rule about routes of gateways, of Kubernetes' Gateway API and of others: what they lead to, judged as what an Ingress leads to. */
 import { LOCATIONS } from "../contract/facts";
-import { closedPort, closedPods, hasInternalNote, NOETL_API, OWN_NAME } from "./exposure";
+import { closedPort, closedPods, hasInternalNote, NOETL_API, OWN_NAME, portText } from "./exposure";
 import { at, isRecord, isUnknown, kindOf, nested, records, type ResourceView, strings } from "./resource";
 import { said, type StackRule } from "./rule";
 
@@ -168,7 +168,7 @@ function openRoute(route: ResourceView, resources: readonly ResourceView[]): str
     if (told !== undefined && kindOf(route.type) === "Ingress") return [];
     const what = told ?? byService(backend, resources);
     const mayHave = what === NOETL_API && !isUnread(route, backend);
-    const port = backend.port === undefined ? "its only port" : `port ${String(backend.port)}`;
+    const port = backend.port === undefined ? "its only port" : `port ${portText(backend.port)}`;
     return what === undefined || mayHave ? [] : [`spec leads to ${what} (Service ${backend.service}, ${port})`];
   });
 }
