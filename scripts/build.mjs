@@ -85,9 +85,14 @@ async function bundleGuard() {
   const { rolldown } = await import("rolldown");
   const { gzipSync } = await import("fflate");
   const external = [/^@kubernetes\//, "yaml"];
-  const unused = ["kubernetes/api.js", "kubernetes/objects.js", "nats/port-forward.js", "try-out.js"].map((file) =>
-    path.join(dist, "contract", file),
-  );
+  const unused = [
+    "kubernetes/api.js",
+    "kubernetes/objects.js",
+    "message.js",
+    "nats/port-forward.js",
+    "rules/feeders.js",
+    "try-out.js",
+  ].map((file) => path.join(dist, "contract", file));
   const withoutUnused = {
     name: "without-unused",
     load: (id) => (unused.includes(id) ? "module.exports = {};" : null),
