@@ -1,8 +1,10 @@
+import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as https from "node:https";
 import type { AddressInfo } from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
+import { promisify } from "node:util";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { ConnectError } from "../../../contract";
 import { apiAnswer, clusterAccess, libraryAccess } from "../../../contract/kubernetes/api";
@@ -224,7 +226,8 @@ describe("a login", () => {
     try {
       const refused = rejection(Promise.resolve(access.applyToHTTPSOptions({})));
       await vi.waitUntil(() => fs.existsSync(started), { timeout: 20_000 });
-      await new Promise((resolve) => setImmediate(resolve));
+      // Its words are in the pipe: they are read while this process waits for another one.
+      await promisify(execFile)("sleep", ["0.3"]);
       vi.advanceTimersByTime(30_000);
       expect((await refused).message).toMatch(/waits did not end within 30 s: open the page; .* log in by hand first/);
     } finally {
