@@ -5,6 +5,7 @@ import {
   isRecord,
   isUnknown,
   kindOf,
+  nameOf,
   plain,
   podLabels,
   podSpec,
@@ -33,7 +34,7 @@ function administrators(resources: readonly ResourceView[]): ReadonlyMap<string,
       .flatMap(({ props, name }) => {
         const entries = [props.data, props.stringData].map(plain).filter(isRecord).flatMap(Object.keys);
         const found = entries.filter((entry) => ADMINISTRATOR.test(entry));
-        const place = placed(at(props, "metadata.namespace"), at(props, "metadata.name") ?? name);
+        const place = placed(at(props, "metadata.namespace"), nameOf({ props, name }));
         return found.length === 0 || place === undefined ? [] : [[place, found] as const];
       }),
   );
@@ -106,7 +107,7 @@ const accountsWithoutToken = (resources: readonly ResourceView[]): ReadonlySet<s
   new Set(
     resources
       .filter(({ type, props }) => kindOf(type) === "ServiceAccount" && props.automountServiceAccountToken === false)
-      .map(({ props, name }) => placed(at(props, "metadata.namespace"), at(props, "metadata.name") ?? name)),
+      .map(({ props, name }) => placed(at(props, "metadata.namespace"), nameOf({ props, name }))),
   );
 
 function tokens(resource: ResourceView, without: ReadonlySet<string | undefined>): string[] {

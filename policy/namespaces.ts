@@ -2,13 +2,11 @@
 import { closedPods } from "./exposure";
 import { CILIUM, deniesByDefault, isClusterwide, opensAgain, opensPods } from "./network";
 import { RELEASE } from "./release";
-import { at, isRecord, isUnknown, kindOf, onGoogleCloud, type ResourceView } from "./resource";
+import { at, isRecord, isUnknown, kindOf, nameOf, onGoogleCloud, type ResourceView } from "./resource";
 import { type ResourceRule, said, type StackRule } from "./rule";
 
 const NAMESPACE = /^kubernetes:core\/v1:Namespace$/;
 const POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy";
-
-const nameOf = ({ props, name }: ResourceView): unknown => at(props, "metadata.name") ?? name;
 
 /** Namespaces that every cluster has: nobody makes them. */
 const OF_CLUSTER = /^(?:default$|kube-)/;

@@ -158,6 +158,10 @@ const KUBERNETES = /^kubernetes:[^:]+:(\w+?)(?:Patch)?$/;
 /** Kind of a Kubernetes object, the same for a patch of it; undefined for every other resource. */
 export const kindOf = (type: string): string | undefined => KUBERNETES.exec(type)?.[1];
 
+/** Name of a Kubernetes object; where the program leaves that to the engine, its own for it. */
+export const nameOf = ({ props, name }: Pick<ResourceView, "props" | "name">): unknown =>
+  at(props, "metadata.name") ?? name;
+
 /** Kind of a Kubernetes workload; undefined for every other resource. */
 export function workloadKind(type: string): string | undefined {
   const kind = /^kubernetes:(?:apps|batch|core)\//.test(type) ? kindOf(type) : undefined;

@@ -1,7 +1,7 @@
 /** A rule about routes of gateways, of Kubernetes' Gateway API and of others: what they lead to, judged as what an Ingress leads to. */
 import { LOCATIONS } from "../contract/facts";
 import { closedPort, closedPods, hasInternalNote, NOETL_API, OWN_NAME, portText } from "./exposure";
-import { at, isRecord, isUnknown, kindOf, nested, records, type ResourceView, strings } from "./resource";
+import { at, isRecord, isUnknown, kindOf, nameOf, nested, records, type ResourceView, strings } from "./resource";
 import { said, type StackRule } from "./rule";
 
 /** Kinds of objects that lead from outside to Services, as whole types: others have kinds of the same names. */
@@ -20,7 +20,13 @@ interface Backend {
   readonly port: unknown;
 }
 
-const name = ({ props, name: logical }: ResourceView): unknown => at(props, "metadata.name") ?? logical;
+/** What routes of a stack may mean. */
+interface Stack {
+  readonly services: readonly ResourceView[];
+  /** Gateways, and sets of listeners. */
+  readonly anchors: readonly ResourceView[];
+}
+
 const namespace = ({ props }: ResourceView): unknown => at(props, "metadata.namespace");
 
 /** Whether two namespaces may be one: what a chart renders often has its release's, and says none. */
@@ -29,7 +35,7 @@ const isSamePlace = (one: unknown, other: unknown): boolean =>
 
 /** The object of a name in a namespace; where none says that it is there, one that may be. */
 function inPlace(all: readonly ResourceView[], called: unknown, place: unknown): ResourceView | undefined {
-  const named = all.filter((each) => name(each) === called);
+  const named = all.filter((each) => nameOf(each) === called);
   return named.find((each) => namespace(each) === place) ?? named.find((each) => isSamePlace(namespace(each), place));
 }
 
@@ -70,9 +76,8 @@ const byPort = ({ service, port }: Pick<Backend, "service" | "port">): string | 
   isNumber(port) || OWN_NAME.test(service) ? closedPort(port) : undefined;
 
 /** The Service of the stack that a route means, with its entry for the port. */
-function serviceOf({ service, namespace: place, port }: Backend, resources: readonly ResourceView[]) {
-  const all = resources.filter(({ type }) => type === "kubernetes:core/v1:Service");
-  const found = inPlace(all, service, place);
+function serviceOf({ service, namespace: place, port }: Backend, { services }: Stack) {
+  const found = inPlace(services, service, place);
   const ports = records(at(found?.props, "spec.ports"));
   const entry =
     port === undefined
@@ -84,8 +89,8 @@ function serviceOf({ service, namespace: place, port }: Backend, resources: read
 }
 
 /** What stands behind a backend by what the stack's Service makes of the port. */
-function byService(backend: Backend, resources: readonly ResourceView[]): string | undefined {
-  const found = serviceOf(backend, resources);
+function byService(backend: Backend, stack: Stack): string | undefined {
+  const found = serviceOf(backend, stack);
   if (found === undefined) return undefined;
   const { port, targetPort = port } = found.entry ?? {};
   const service = `${backend.service} ${OWN_NAME.test(String(targetPort)) ? String(targetPort) : ""}`;
@@ -161,12 +166,12 @@ const isUnread = ({ type, props }: ResourceView, { path }: Backend): boolean =>
   (/VirtualService|HTTPProxy/.test(type) && UNREAD_PART.test(path)) ||
   at(props, "spec.tls.termination") === "passthrough";
 
-function openRoute(route: ResourceView, resources: readonly ResourceView[]): string[] {
+function openRoute(route: ResourceView, stack: Stack): string[] {
   return backends(route).flatMap((backend) => {
     const told = byPort(backend);
     // What an Ingress says by itself is said by closed-services.
     if (told !== undefined && kindOf(route.type) === "Ingress") return [];
-    const what = told ?? byService(backend, resources);
+    const what = told ?? byService(backend, stack);
     const mayHave = what === NOETL_API && !isUnread(route, backend);
     const port = backend.port === undefined ? "its only port" : `port ${portText(backend.port)}`;
     return what === undefined || mayHave ? [] : [`spec leads to ${what} (Service ${backend.service}, ${port})`];
@@ -204,8 +209,8 @@ const ASKED_PODS: ReadonlySet<unknown> = new Set([LOCATIONS.gateway.deployment, 
 const ASKED_NAME = /gateway|noetl/i;
 
 /** Whether sign-ins or the API are behind a backend: others have their ports too. */
-function isAsked(backend: Backend, resources: readonly ResourceView[]): boolean {
-  const { selector, entry } = serviceOf(backend, resources) ?? {};
+function isAsked(backend: Backend, stack: Stack): boolean {
+  const { selector, entry } = serviceOf(backend, stack) ?? {};
   const target = entry?.targetPort ?? backend.port ?? entry?.port;
   // The charts of this project call the port of their pods so.
   const isPort = ASKED.has(target) || target === "http";
@@ -214,9 +219,9 @@ function isAsked(backend: Backend, resources: readonly ResourceView[]): boolean 
 }
 
 /** Listeners without TLS by which sign-ins or the API are reached; a route that only sends elsewhere has no backends. */
-function clearRoute(route: ResourceView, resources: readonly ResourceView[]): string[] {
-  if (!/:(?:HTTP|GRPC)Route/.test(route.type) || !backends(route).some((each) => isAsked(each, resources))) return [];
-  const anchors = resources.filter(({ type }) => ANCHOR.test(type));
+function clearRoute(route: ResourceView, stack: Stack): string[] {
+  if (!/:(?:HTTP|GRPC)Route/.test(route.type) || !backends(route).some((each) => isAsked(each, stack))) return [];
+  const { anchors } = stack;
   return publicParents(route, anchors).flatMap((parent) => {
     const anchor = anchorOf(parent, route, anchors);
     return (anchor ? listeners(parent, anchor, route) : [])
@@ -255,10 +260,11 @@ export const closedRoutes: StackRule = {
     "Lead browsers to NoETL's gateway alone, by a listener with TLS (`sectionName`); hang everything else on a gateway of an internal class.",
   checkStack: (resources) => {
     const anchors = resources.filter(({ type }) => ANCHOR.test(type));
+    const stack = { anchors, services: resources.filter(({ type }) => type === "kubernetes:core/v1:Service") };
     const routes = resources.filter((each) => ROUTES.test(each.type) && isPublic(each, anchors));
     return [
       ...anchors.flatMap((each) => said(each, openListeners(each, anchors))),
-      ...routes.flatMap((each) => said(each, [...openRoute(each, resources), ...clearRoute(each, resources)])),
+      ...routes.flatMap((each) => said(each, [...openRoute(each, stack), ...clearRoute(each, stack)])),
     ];
   },
 };

@@ -1,5 +1,5 @@
 /** Still more stacks of the kinds of bad-stacks.ts, in pairs: one that breaks a rule, and one that differs in what makes it harmless. */
-import { type BadStack, CANARY, configMap, deployment, type Example, k8s, release } from "./bad-stacks";
+import { bad, type BadStack, CANARY, configMap, deployment, type Example, k8s, release, UNKNOWN } from "./bad-stacks";
 
 const CREDENTIALS = "no-plaintext-credentials";
 const BASELINE = "pods-baseline";
@@ -7,14 +7,6 @@ const ROUTES = "closed-routes";
 const SERVICES = "closed-services";
 const RIGHTS = "no-cluster-admin";
 const LATEST = "no-latest";
-const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
-
-const bad = (rule: string, title: string, says: RegExp, ...stack: Example[]): BadStack => ({
-  rule,
-  title,
-  says,
-  stack,
-});
 
 const CLASS = "gke-l7-global-external-managed";
 const gateway = (listeners: readonly object[], spec: object = {}, metadata: object = {}): Example =>

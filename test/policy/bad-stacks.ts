@@ -6,6 +6,8 @@ import { Secret } from "@pulumi/policy";
 import type { Manifest } from "../../policy/resource";
 
 export const CANARY = "Canary-7f3a";
+/** What the engine has in the place of a text that it does not know yet. */
+export const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
 /** A resource by its type and inputs; a release also by what its chart renders. */
 export interface Example {
@@ -25,7 +27,7 @@ const base64 = (text: string): string => Buffer.from(text).toString("base64");
 
 export const k8s = (type: string, props: object): Example => ({ type: `kubernetes:${type}`, props: { ...props } });
 export const configMap = (data: object, more: object = {}): Example => k8s("core/v1:ConfigMap", { data, ...more });
-const limits = { requests: { cpu: "1", memory: "1Gi" }, limits: { memory: "1Gi" } };
+export const limits = { requests: { cpu: "1", memory: "1Gi" }, limits: { memory: "1Gi" } };
 const probe = { httpGet: { path: "/health", port: 80 } };
 const container = (spec: object): object => ({
   name: "app",
@@ -69,7 +71,8 @@ const contract = (args: object): Example => ({
 const PROVIDER: Example = { type: "pulumi:providers:gcp", props: {} };
 
 const CREDENTIALS = "no-plaintext-credentials";
-const bad = (rule: string, title: string, says: RegExp, ...stack: Example[]): BadStack => ({
+/** One bad stack: the rule that it breaks, what makes it bad, and what the rule says of it. */
+export const bad = (rule: string, title: string, says: RegExp, ...stack: Example[]): BadStack => ({
   title,
   rule,
   says,

@@ -1,19 +1,11 @@
 /** More stacks of the kinds of bad-stacks.ts: objects in lists and in other objects, what pods take of Secrets, and ways in beside Services. */
-import { type BadStack, CANARY, configMap, deployment, type Example, k8s, service } from "./bad-stacks";
+import { bad, type BadStack, CANARY, configMap, deployment, type Example, k8s, service, limits } from "./bad-stacks";
 
 const CREDENTIALS = "no-plaintext-credentials";
 const BASELINE = "pods-baseline";
 const CLOSED = "closed-services";
 const ADMINISTRATOR = "administrator-apart";
 
-const bad = (rule: string, title: string, says: RegExp, ...stack: Example[]): BadStack => ({
-  rule,
-  title,
-  says,
-  stack,
-});
-
-const limits = { requests: { cpu: "1", memory: "1Gi" }, limits: { memory: "1Gi" } };
 const privileged = { name: "a", image: "x:v1", resources: limits, securityContext: { privileged: true } };
 const aggregates = (selector: object): Example =>
   k8s("rbac.authorization.k8s.io/v1:ClusterRole", { aggregationRule: { clusterRoleSelectors: [selector] } });

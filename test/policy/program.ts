@@ -3,7 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { StreamContract } from "../../components";
 import { deploy } from "../../program";
 import { parseSettings } from "../../config/parse";
-import { embeddedConfig, STAND_IN_CHART } from "../../embedded/stack";
+import { embeddedConfig, STAND_IN_CHART } from "../../embedded/settings";
 
 /** Stands for every credential of the program; it must not appear in anything that the engine prints. */
 export const CANARY = "Canary-7f3a";

@@ -6,12 +6,11 @@ import { afterAll, describe, expect, it } from "vitest";
 import { bareProperties, isUnknown, type ResourceView, texts } from "../../policy/resource";
 import { isStackRule, type Rule } from "../../policy/rule";
 import { RULES } from "../../policy/rules";
-import { BAD_STACKS } from "./bad-stacks";
+import { BAD_STACKS, UNKNOWN } from "./bad-stacks";
 import { OBJECT_STACKS } from "./object-stacks";
 import { TEAM_STACKS } from "./team-stacks";
 
 const CANARY = "Canary-7f3a";
-const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 const secret = (value: unknown) => new Secret(value);
 
 const resource = (type: string, props: Record<string, unknown>, parentType?: string): ResourceView => ({

@@ -3,7 +3,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { Secret } from "@pulumi/policy";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { STAND_IN_CHART } from "../../embedded/stack";
+import { STAND_IN_CHART } from "../../embedded/settings";
 import { ensureTools } from "../../embedded/toolchain";
 import { problemsOf } from "../../policy/problems";
 import { rendering } from "../../policy/render";

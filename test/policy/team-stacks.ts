@@ -1,5 +1,6 @@
 /** More stacks of the kinds of bad-stacks.ts: what teams bring along beside Deployments, such as workflows, routes of gateways and operators' objects. */
 import {
+  bad,
   type BadStack,
   CANARY,
   configMap,
@@ -9,6 +10,8 @@ import {
   k8s,
   release,
   service,
+  UNKNOWN,
+  limits,
 } from "./bad-stacks";
 
 const CREDENTIALS = "no-plaintext-credentials";
@@ -16,16 +19,7 @@ const BASELINE = "pods-baseline";
 const ROUTES = "closed-routes";
 const RIGHTS = "no-cluster-admin";
 const LATEST = "no-latest";
-const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
-const bad = (rule: string, title: string, says: RegExp, ...stack: Example[]): BadStack => ({
-  rule,
-  title,
-  says,
-  stack,
-});
-
-const limits = { requests: { cpu: "1", memory: "1Gi" }, limits: { memory: "1Gi" } };
 const container = (more: object = {}): object => ({ name: "a", image: "x:v1", resources: limits, ...more });
 const privileged = container({ securityContext: { privileged: true } });
 const workflow = (spec: object): Example => k8s("argoproj.io/v1alpha1:Workflow", { spec });
