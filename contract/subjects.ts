@@ -46,16 +46,23 @@ function everyLengthCovered(patterns: readonly (readonly string[])[]): boolean {
   return true;
 }
 
-/** True where at least one subject is matched by both patterns. */
-export function subjectsOverlap(a: string, b: string): boolean {
+/** What both patterns match, which is one pattern; undefined where no subject is matched by both. */
+export function subjectsInCommon(a: string, b: string): string | undefined {
   const [left, right] = [tokensOf(a), tokensOf(b)];
-  for (let index = 0; index < left.length && index < right.length; index++) {
-    const [x, y] = [left[index], right[index]];
-    if ((x === ">" && index === left.length - 1) || (y === ">" && index === right.length - 1)) return true;
-    if (x !== y && x !== "*" && y !== "*") return false;
+  const both: string[] = [];
+  for (const [index, x] of left.entries()) {
+    const y = right[index];
+    if (y === undefined) return undefined;
+    if (x === ">" && index === left.length - 1) return [...both, ...right.slice(index)].join(".");
+    if (y === ">" && index === right.length - 1) return [...both, ...left.slice(index)].join(".");
+    if (x !== y && x !== "*" && y !== "*") return undefined;
+    both.push(x === "*" ? y : x);
   }
-  return left.length === right.length;
+  return left.length === right.length ? both.join(".") : undefined;
 }
+
+/** True where at least one subject is matched by both patterns. */
+export const subjectsOverlap = (a: string, b: string): boolean => subjectsInCommon(a, b) !== undefined;
 
 /**
  * The subjects under which a stream with `transform` stores what is published on `subject`: the destination, the subject

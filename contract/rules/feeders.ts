@@ -1,6 +1,6 @@
 /** Other streams that republish on the subjects of NoETL's stream: what they hand on, and whether it is the stream's own commands again. */
 import type { StreamConfig } from "nats";
-import { storedSubjects, subjectsCover, subjectsOverlap, type SubjectTransform } from "../subjects";
+import { storedSubjects, subjectsCover, subjectsInCommon, subjectsOverlap, type SubjectTransform } from "../subjects";
 
 export interface Feeder {
   readonly name: string;
@@ -25,18 +25,8 @@ const ANY = ">";
 
 /** The part of a pattern that a filter lets through, which is one pattern or none. */
 function through(pattern: string, filter: string | undefined): string[] {
-  const ours = pattern.split(".");
-  const wanted = (filter === undefined || filter === "" ? ANY : filter).split(".");
-  const both: string[] = [];
-  for (let at = 0; at < Math.max(ours.length, wanted.length); at++) {
-    const [one, other] = [ours[at], wanted[at]];
-    if (one === undefined || other === undefined) return [];
-    if (one === ANY) return [[...both, ...wanted.slice(at)].join(".")];
-    if (other === ANY) return [[...both, ...ours.slice(at)].join(".")];
-    if (one !== other && one !== "*" && other !== "*") return [];
-    both.push(one === "*" ? other : one);
-  }
-  return [both.join(".")];
+  const part = subjectsInCommon(pattern, filter === undefined || filter === "" ? ANY : filter);
+  return part === undefined ? [] : [part];
 }
 
 /** A part of a pattern under the name that a transform gives it. */
