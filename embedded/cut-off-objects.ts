@@ -16,10 +16,8 @@ const BY_ITSELF = new Set(["ConfigMap/kube-root-ca.crt", "ServiceAccount/default
  * @returns why it stays; undefined where there is none any more
  */
 export async function deleteOwn(api: ClusterApi, inputs: JsonObject, signal: AbortSignal): Promise<string | undefined> {
-  const { name, namespace } = {
-    name: textAt(objectAt(inputs, "metadata"), "name"),
-    namespace: textAt(objectAt(inputs, "metadata"), "namespace"),
-  };
+  const metadata = objectAt(inputs, "metadata");
+  const [name, namespace] = [textAt(metadata, "name"), textAt(metadata, "namespace")];
   if (!name) return undefined;
   const path = await api
     .path(asText(inputs.apiVersion), asText(inputs.kind), { name, ...(namespace ? { namespace } : {}) })

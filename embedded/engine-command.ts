@@ -8,7 +8,7 @@ import type { PulumiCommand } from "@pulumi/pulumi/automation";
 import { endsWithUs } from "../commands/shared/leftovers";
 
 /** What the automation interface calls it with. */
-type Call = [
+export type Call = [
   args: string[],
   cwd: string,
   env: Record<string, string>,

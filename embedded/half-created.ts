@@ -33,7 +33,7 @@ const STATE_MS = 120_000;
 const TIMEOUT = ["--timeout", `${DEFAULT_TIMEOUT_SECONDS}s`];
 
 /** What an engine was at when it was killed, as the state in `dir` has it. */
-function cutOff(dir: string, stack: string): Operation[] {
+export function cutOff(dir: string, stack: string): Operation[] {
   const file = path.join(embeddedPaths(dir).state, ".pulumi", "stacks", PROJECT, `${stack}.json`);
   if (!fs.existsSync(file)) return [];
   const { checkpoint } = JSON.parse(fs.readFileSync(file, "utf8")) as {
@@ -42,20 +42,17 @@ function cutOff(dir: string, stack: string): Operation[] {
   return checkpoint?.latest?.pending_operations ?? [];
 }
 
-/** What is in the way of being created once more. */
-export const halfCreated = (dir: string, stack: string): Operation[] =>
-  cutOff(dir, stack).filter(({ type }) => type === "creating");
-
 /**
  * Removes from the cluster what a killed engine was creating, and the operations from the state; brings releases back that helm was upgrading.
  * What somebody else has made, or put something into, stays, and is named.
  */
 export async function removeHalfCreated(stack: string, options: Options): Promise<void> {
   const { dir, say, signal } = options;
-  for (const { type, resource } of cutOff(dir, stack)) {
+  const all = cutOff(dir, stack);
+  for (const { type, resource } of all) {
     if (type === "updating" && resource.type === RELEASE) await bringBack(resource.inputs ?? {}, options);
   }
-  const operations = halfCreated(dir, stack);
+  const operations = all.filter(({ type }) => type === "creating");
   if (operations.length === 0) return;
   const names = operations.map(({ resource }) => nameOf(resource));
   say(

@@ -26,7 +26,6 @@ import { sdkVersion } from "./plugin/version";
 import { inlineProgram } from "./inline";
 
 export { EMBEDDED_DIR } from "./home";
-export { embeddedConfig, STAND_IN_CHART, unsetWithout } from "./settings";
 
 const run = promisify(execFile);
 

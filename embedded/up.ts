@@ -10,7 +10,7 @@ import { ensureNoetl, NoetlUnavailable, pinnedReleases, releaseOf, type NoetlPac
 import { builtGateway, ensureGateway, GATEWAY_RELEASE, GatewayUnavailable } from "./toolchain/gateway";
 import { PROJECT } from "../contract/project";
 import { SETTINGS } from "../config/schema";
-import { attachCluster, CONTROL_PLANE, startCluster, type Cluster } from "./cluster";
+import { allRun, attachCluster, CONTROL_PLANE, startCluster, type Cluster } from "./cluster";
 import { nodeIsCurrent } from "./cluster/node-process";
 import {
   EMBEDDED_DIR,
@@ -89,8 +89,9 @@ async function obtainCluster(
   gateway: Awaited<ReturnType<typeof obtainGateway>>,
 ): Promise<Cluster> {
   const dir = path.join(EMBEDDED_DIR, "cluster");
-  const [running, whole] = await Promise.all([attachCluster(dir, CONTROL_PLANE), attachCluster(dir)]);
-  if (whole && nodeIsCurrent(dir)) return whole;
+  const running = await attachCluster(dir, CONTROL_PLANE);
+  const whole = running !== undefined && allRun(dir);
+  if (whole && nodeIsCurrent(dir)) return running;
   const options = {
     dir,
     tools: await allOf(pending, CLUSTER_TOOLS),

@@ -1,3 +1,5 @@
+import { PROJECT } from "../../contract/project";
+
 /** What a user types for a stack that brings its own engine (`.STACK/engine.json`), in the place of the engine's commands. */
 export interface StackWords {
   /** In place of `pulumi up`. */
@@ -23,12 +25,14 @@ const COMMAND = new RegExp(
   "g",
 );
 
+const OWN = `${PROJECT}:`;
+
 /** A key of another namespace, which the words for a setting do not take. */
-const isForeign = (key: string): boolean => /^(?!noetl-nats:)[^:]+:/.test(key);
+const isForeign = (key: string): boolean => key.includes(":") && !key.startsWith(OWN);
 
 /** The stack's words for a setting; without a value it is unset. */
 export const settingIn = ({ set }: StackWords, key: string, value: string): string =>
-  set.replace("KEY", () => key.replace(/^noetl-nats:/, "")).replace("VALUE", () => value);
+  set.replace("KEY", () => (key.startsWith(OWN) ? key.slice(OWN.length) : key)).replace("VALUE", () => value);
 
 /** A text with the stack's words in the place of the engine's commands. */
 export function inStackWords(words: StackWords, text: string, stack: string): string {

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import type { V1Container, V1ContainerStateTerminated, V1ContainerStatus } from "@kubernetes/client-node";
+import { endGroup } from "../../commands/shared/process-group";
 import { ContainerLog } from "./log";
 import { confined } from "./read-only";
 
@@ -211,24 +212,14 @@ export class ContainerProcess {
     this.finished = true;
     if (!child || child.exitCode !== null || child.signalCode !== null) return;
     const ended = new Promise((resolve) => child.once("close", resolve));
-    signalGroup(child, this.program?.stopSignal ?? "SIGTERM");
-    const late = setTimeout(() => signalGroup(child, "SIGKILL"), GRACE_MS);
+    endGroup(child, this.program?.stopSignal ?? "SIGTERM");
+    const late = setTimeout(() => endGroup(child, "SIGKILL"), GRACE_MS);
     await ended;
     clearTimeout(late);
   }
 
   private signal(name: NodeJS.Signals): void {
-    if (this.child) signalGroup(this.child, name);
-  }
-}
-
-/** Signals a process and those that it started. */
-function signalGroup(child: ChildProcess, name: NodeJS.Signals): void {
-  if (child.pid === undefined) return;
-  try {
-    process.kill(-child.pid, name);
-  } catch {
-    // It has ended in the meantime.
+    if (this.child) endGroup(this.child, name);
   }
 }
 

@@ -120,6 +120,12 @@ export class NoAnswer extends CommandError {
   }
 }
 
+/** Whether processes of the cluster in `dir` run; default: all of them. */
+export function allRun(dir: string, parts: readonly (typeof PARTS)[number][] = PARTS): boolean {
+  const recorded = readProcesses(clusterFiles(dir).processes);
+  return parts.every((name) => recorded[name] && isAlive(recorded[name]));
+}
+
 /**
  * The cluster that runs in `dir`; undefined where none does, or where a part of it has ended.
  *
@@ -131,12 +137,11 @@ export async function attachCluster(
   parts: readonly (typeof PARTS)[number][] = PARTS,
   patienceMs = SLOWEST_ANSWER_MS,
 ): Promise<Cluster | undefined> {
-  const recorded = readProcesses(clusterFiles(dir).processes);
-  if (!parts.every((name) => recorded[name] && isAlive(recorded[name]))) return undefined;
+  if (!allRun(dir, parts)) return undefined;
   const cluster = handle(dir);
   const deadline = Date.now() + patienceMs;
   while (!(await isReady(cluster.kubeconfig))) {
-    if (!parts.every((name) => recorded[name] && isAlive(recorded[name]))) return undefined;
+    if (!allRun(dir, parts)) return undefined;
     if (Date.now() > deadline) throw new NoAnswer(dir);
     await sleep(200);
   }

@@ -6,6 +6,7 @@ import * as path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
+import type * as SettingsModule from "../../embedded/settings.js";
 import type * as StackModule from "../../embedded/stack.js";
 import { projectRoot } from "../../contract/project";
 import { STACK_TOOLS } from "../../embedded/tools";
@@ -14,7 +15,8 @@ import { startLanguageHost } from "../../embedded/language-host";
 
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
 const { startCluster } = compiled("./embedded/cluster") as typeof ClusterModule;
-const { openEngine, STAND_IN_CHART } = compiled("./embedded/stack") as typeof StackModule;
+const { openEngine } = compiled("./embedded/stack") as typeof StackModule;
+const { STAND_IN_CHART } = compiled("./embedded/settings") as typeof SettingsModule;
 
 const run = promisify(execFile);
 const PASSWORD = "canary-kind-Password.4";

@@ -8,6 +8,7 @@ import type * as Automation from "@pulumi/pulumi/automation";
 import type * as Pulumi from "@pulumi/pulumi";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
+import type * as SettingsModule from "../../embedded/settings.js";
 import type * as StackModule from "../../embedded/stack.js";
 import { projectRoot } from "../../contract/project";
 import { STACK_TOOLS } from "../../embedded/tools";
@@ -16,7 +17,8 @@ import { inlineProgram } from "../../embedded/inline";
 
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
 const { startCluster } = compiled("./embedded/cluster") as typeof ClusterModule;
-const { openEngine, STAND_IN_CHART } = compiled("./embedded/stack") as typeof StackModule;
+const { openEngine } = compiled("./embedded/stack") as typeof StackModule;
+const { STAND_IN_CHART } = compiled("./embedded/settings") as typeof SettingsModule;
 // The example's own requires must find these very instances.
 const pulumi = compiled("@pulumi/pulumi") as typeof Pulumi;
 const { LocalWorkspace } = compiled("@pulumi/pulumi/automation") as typeof Automation;

@@ -3,16 +3,9 @@ import * as os from "node:os";
 import * as path from "node:path";
 import type { PulumiCommand } from "@pulumi/pulumi/automation";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { inOwnGroup } from "../../embedded/engine-command";
+import { type Call, inOwnGroup } from "../../embedded/engine-command";
 
-type Run = (
-  args: string[],
-  cwd: string,
-  env: Record<string, string>,
-  onOutput?: (text: string) => void,
-  onError?: (text: string) => void,
-  signal?: AbortSignal,
-) => Promise<{ stdout: string; code: number }>;
+type Run = (...call: Call) => Promise<{ stdout: string; code: number }>;
 
 let folder: string;
 beforeAll(() => {

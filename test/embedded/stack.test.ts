@@ -4,7 +4,8 @@ import { expect, it, vi } from "vitest";
 import { natsCommandOf } from "../../config/logins";
 import { parseSettings } from "../../config/parse";
 import { PROJECT } from "../../contract/project";
-import { configure, embeddedConfig, program, STAND_IN_CHART, unsetWithout } from "../../embedded/stack";
+import { embeddedConfig, STAND_IN_CHART, unsetWithout } from "../../embedded/settings";
+import { configure, program } from "../../embedded/stack";
 import { recordResources, settled } from "../support/mocks";
 
 it("the embedded stack's remedies run nothing in a pod, which its simulated nodes cannot", () => {

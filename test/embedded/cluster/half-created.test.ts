@@ -5,7 +5,7 @@ import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { PROJECT, projectRoot } from "../../../contract/project";
 import { stopCluster, type Cluster } from "../../../embedded/cluster";
-import { halfCreated, removeHalfCreated } from "../../../embedded/half-created";
+import { cutOff, removeHalfCreated } from "../../../embedded/half-created";
 import { embeddedEngine, embeddedPaths, makeEngineHome } from "../../../embedded/home";
 import { ensureTools } from "../../../embedded/toolchain";
 import { clusterDir, launch } from "../../support/cluster";
@@ -120,7 +120,7 @@ it("what an engine was creating when it was killed is removed from cluster and s
   const upgrade = ["upgrade", "upgraded", path.join(home, "chart"), "-n", "kept", "--set", "number=3"];
   expect(() => runHelm(...upgrade)).toThrow(/another operation .* is in progress/);
   const { file, asked } = stackWith(home, pulumi, PENDING);
-  expect(halfCreated(home, STACK)).toHaveLength(9);
+  expect(cutOff(home, STACK).filter(({ type }) => type === "creating")).toHaveLength(9);
 
   const said: string[] = [];
   const { signal } = new AbortController();
