@@ -97,17 +97,6 @@ describe.each(SERVERS)("$tool", ({ tool, minor }) => {
     },
   );
 
-  it.runIf(minor >= 11)("fills a short queue before the stream itself, and does not complain of that", async () => {
-    server = await startNatsServer({
-      config: configOf({ store: "max_memory_store: 64MB, max_buffered_msgs: 2" }),
-      tool,
-    });
-    await startNoetl(server, {}, ADMIN);
-    const { report, skippedRules, checks } = await check();
-    expect({ report, skippedRules }).toEqual({ report: "", skippedRules: [] });
-    expect(checks).toContainEqual(expect.objectContaining({ id: "publish-room", ok: true }));
-  });
-
   it("takes, stores and advances nothing while commands wait and are in flight, however often it is asked", async () => {
     server = await startNatsServer({ config: configOf(), tool });
     await startNoetl(server, {}, ADMIN);
@@ -146,6 +135,21 @@ describe.each(SERVERS)("$tool", ({ tool, minor }) => {
     }
   });
 });
+
+// Older ones have no such queue.
+it.each(SERVERS.filter(({ minor }) => minor >= 11))(
+  "$tool: a short queue before the stream is filled by the check itself, which does not complain of that",
+  async ({ tool }) => {
+    server = await startNatsServer({
+      config: configOf({ store: "max_memory_store: 64MB, max_buffered_msgs: 2" }),
+      tool,
+    });
+    await startNoetl(server, {}, ADMIN);
+    const { report, skippedRules, checks } = await check();
+    expect({ report, skippedRules }).toEqual({ report: "", skippedRules: [] });
+    expect(checks).toContainEqual(expect.objectContaining({ id: "publish-room", ok: true }));
+  },
+);
 
 describe("the words of a report, done as they say", () => {
   it.each(PROBE_CASES)("fix $rule: $name", async (broken) => {

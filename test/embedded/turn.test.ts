@@ -155,30 +155,29 @@ describe("a process that cannot be seen from here", () => {
   });
 });
 
-/** Mount namespaces can be made by everybody on most machines, and not in every container. */
-const UNSHARE = ["-rm"];
-const canUnshare = spawnSync("unshare", [...UNSHARE, "true"]).status === 0;
+/** Mount namespaces can be made by everybody on most machines, and not in every container: there nobody has another folder under our path. */
+const UNSHARE = ["unshare", "-rm"];
+const [unshare = "", ...withMounts] = UNSHARE;
+const canUnshare = spawnSync(unshare, [...withMounts, "true"]).status === 0;
 
-it.skipIf(!canUnshare)(
-  "what another container runs for a folder of its own under the same path is left alone; what means ours is ended",
-  async () => {
-    fs.mkdirSync(dir);
-    const inside = (script: string): ChildProcess => {
-      const child = spawn("unshare", [...UNSHARE, "sh", "-c", `${script} echo begun; exec sleep 1000`], {
-        env: { ...process.env, NOETL_NATS_CLUSTER: dir },
-        stdio: ["ignore", "pipe", "inherit"],
-      });
-      onTestFinished(() => void child.kill("SIGKILL"));
-      return child;
-    };
-    const [theirs, ours] = [inside(`mount -t tmpfs theirs '${dir}' &&`), inside("")];
-    await Promise.all([theirs, ours].map((each) => new Promise((resolve) => each.stdout?.once("data", resolve))));
-    const next = taking('console.log("mine"); giveBack();');
-    await ended(next);
-    expect(next.said()).toBe("mine\n");
-    expect([runs(theirs.pid ?? 0), runs(ours.pid ?? 0)]).toEqual([true, false]);
-  },
-);
+it("what another container runs for a folder of its own under the same path is left alone; what means ours is ended", async () => {
+  fs.mkdirSync(dir);
+  const inside = (script: string): ChildProcess => {
+    const [command = "", ...args] = [...(canUnshare ? UNSHARE : []), "sh", "-c"];
+    const child = spawn(command, [...args, `${script} echo begun; exec sleep 1000`], {
+      env: { ...process.env, NOETL_NATS_CLUSTER: dir },
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    return child;
+  };
+  const [theirs, ours] = [inside(canUnshare ? `mount -t tmpfs theirs '${dir}' &&` : ""), inside("")];
+  await Promise.all([theirs, ours].map((each) => new Promise((resolve) => each.stdout?.once("data", resolve))));
+  const next = taking('console.log("mine"); giveBack();');
+  await ended(next);
+  expect(next.said()).toBe("mine\n");
+  expect([runs(theirs.pid ?? 0), runs(ours.pid ?? 0)]).toEqual([canUnshare, false]);
+});
 
 it("the file of one who is at work is never away, however late another one looks", async () => {
   const file = path.join(dir, "at-work.json");
