@@ -1,5 +1,5 @@
 // First, because it concerns how the SDK is loaded.
-import "./late-libraries";
+import "../commands/shared/late-libraries";
 import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -51,7 +51,7 @@ function installLaunchers(home: string): void {
 }
 
 /** Compiled, also where this module is loaded from its source. */
-const LATE_LIBRARIES = path.join(projectRoot(), "dist", "embedded", "late-libraries.js");
+const LATE_LIBRARIES = path.join(projectRoot(), "dist", "commands", "shared", "late-libraries.js");
 
 /**
  * Processes of Node that the engine starts load less. The engine's own runs are short, and each reads the schema of all that it

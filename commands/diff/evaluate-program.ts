@@ -2,13 +2,15 @@
  * Runs one revision's Pulumi program without an engine and tells the parent process what it declares. The program and
  * its packages come from that revision, this file from the working tree, so a revision that predates it can be read too.
  */
-import * as fs from "node:fs";
+// First, because it concerns how the program's SDK is loaded.
+import "../shared/late-libraries";
 import { createRequire } from "node:module";
 import * as path from "node:path";
 import { LOCATIONS } from "../../contract/facts";
 import type { DeclaredResource, Evaluation, EvaluationAnswer, EvaluationRequest } from "./evaluation";
 import { stateOf } from "./outputs";
 import { Placeholders, UNKNOWN } from "../../contract/mask/placeholders";
+import { loadTypeScript } from "./typescript";
 
 type Pulumi = typeof import("@pulumi/pulumi");
 
@@ -58,30 +60,6 @@ interface Monitor {
     registration: OutputsRegistration,
     callback: (error: unknown, response?: unknown) => void,
   ) => void;
-}
-
-/** Compiles the program's TypeScript as it is loaded. Types are not checked: that is the compiler's job, before. */
-function loadTypeScript(root: string): void {
-  const ts = require("typescript") as typeof import("typescript");
-  const extensions = (require("node:module") as { _extensions: Record<string, unknown> })._extensions as Record<
-    string,
-    (module: { _compile(code: string, file: string): void }, file: string) => void
-  >;
-  process.setSourceMapsEnabled(true);
-  extensions[".ts"] = (module, file) => {
-    if (!file.startsWith(root)) throw new Error(`${file} lies outside the project`);
-    const { outputText } = ts.transpileModule(fs.readFileSync(file, "utf8"), {
-      fileName: file,
-      compilerOptions: {
-        module: ts.ModuleKind.CommonJS,
-        target: ts.ScriptTarget.ES2022,
-        esModuleInterop: true,
-        experimentalDecorators: true,
-        inlineSourceMap: true,
-      },
-    });
-    module._compile(outputText, file);
-  };
 }
 
 /** Chain of types in a URN; the stack itself is left out of it, as the engine does. */
@@ -157,7 +135,7 @@ function declared(
 
 async function evaluate(request: EvaluationRequest): Promise<Evaluation> {
   const { root } = request;
-  loadTypeScript(root);
+  loadTypeScript(root, request.cache);
   const fromProject = createRequire(path.join(root, "package.json"));
   const pulumi = fromProject("@pulumi/pulumi") as Pulumi;
   const placeholders = new Placeholders(request.key);

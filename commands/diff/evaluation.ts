@@ -2,6 +2,7 @@ import { fork } from "node:child_process";
 import * as path from "node:path";
 import { projectRoot } from "../../contract/project";
 import { DiffError, SIDE_NAME, type Side } from "./errors";
+import { compiledFiles } from "./modules";
 import { endGroup } from "../shared/process-group";
 import { endsWithUs } from "../shared/leftovers";
 import type { PlaceholderKind } from "../../contract/mask/placeholders";
@@ -49,6 +50,8 @@ export interface EvaluationRequest {
   readonly secretKeys: readonly string[];
   /** Key of the run's stand-ins. */
   readonly key: string;
+  /** Folder of what earlier runs have compiled. */
+  readonly cache: string;
 }
 
 /** What it answers. */
@@ -86,6 +89,7 @@ export async function evaluate(args: {
     config: config.values,
     secretKeys: config.secretKeys,
     key,
+    cache: compiledFiles(),
   };
   const env: NodeJS.ProcessEnv = { HOME: home, USERPROFILE: home, PULUMI_SKIP_UPDATE_CHECK: "true" };
   for (const name of PASSED_ON) if (process.env[name] !== undefined) env[name] = process.env[name];

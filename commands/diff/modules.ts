@@ -6,7 +6,7 @@ import { DiffError, messageOf } from "./errors";
 import { outputOf, removeFolder, temporaryFolder } from "../shared/leftovers";
 
 const INSTALL_TIMEOUT_MS = 10 * 60_000;
-/** An installation that no comparison has used for so long is removed. */
+/** What no comparison has used for so long is removed. */
 const UNUSED_MS = 14 * 24 * 3600_000;
 const MOST_LINES = 8;
 
@@ -47,6 +47,18 @@ async function cachedModules(base: string, lock: Buffer, log: (line: string) => 
   }
   fs.utimesSync(target, new Date(), new Date());
   return path.join(target, "node_modules");
+}
+
+/** Folder in which compiled files of programs are kept, by what they were compiled from. */
+export function compiledFiles(): string {
+  const folder = path.join(cacheDir(), "diff", "compiled");
+  try {
+    fs.mkdirSync(folder, { recursive: true });
+    removeUnused(folder);
+  } catch {
+    // Nothing is kept where nothing can be written.
+  }
+  return folder;
 }
 
 /** Installations of earlier bases weigh hundreds of MiB each; what was interrupted lies beside them. */

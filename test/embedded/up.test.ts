@@ -39,7 +39,7 @@ describe("npm run up:embedded, before it has asked the first question", () => {
 it("libraries that the SDK loads at its start are loaded when they are used, and work then", () => {
   const script = `
     const used = (name) => Object.keys(require.cache).some((file) => file.includes("/node_modules/" + name + "/"));
-    require(${JSON.stringify(path.join(projectRoot(), "dist", "embedded", "late-libraries.js"))});
+    require(${JSON.stringify(path.join(projectRoot(), "dist", "commands", "shared", "late-libraries.js"))});
     const { runtime } = require("@pulumi/pulumi");
     const before = ["pacote", "typescript", "normalize-package-data"].map(used);
     const library = require("@npmcli/arborist");
@@ -59,7 +59,7 @@ it("libraries that the SDK loads at its start are loaded when they are used, and
 it("a dynamic provider has the stacks of its errors as Node writes them: nothing looks them up in maps of sources", () => {
   const files = [
     "@pulumi/pulumi/cmd/dynamic-provider",
-    path.join(projectRoot(), "dist", "embedded", "late-libraries.js"),
+    path.join(projectRoot(), "dist", "commands", "shared", "late-libraries.js"),
   ];
   const mapped = (before: string[]): string =>
     execFileSync(
