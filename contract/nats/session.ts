@@ -1,5 +1,5 @@
 /** What is asked of a NATS server once the login stands. */
-import { setImmediate, setTimeout as sleep } from "node:timers/promises";
+import { setImmediate } from "node:timers/promises";
 import { Events, headers as natsHeaders } from "nats";
 import type { ConsumerInfo, JetStreamAccountStats, Msg, MsgHdrs, NatsConnection, NatsError, StreamInfo } from "nats";
 import { Deadline } from "../deadline";
@@ -430,11 +430,14 @@ export class NatsSession implements Session {
 async function soon(request: Promise<Msg>, milliseconds: number): Promise<Msg | undefined> {
   // It may fail when nobody waits for it any more.
   request.catch(() => undefined);
-  const timer = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  const timeUp = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), milliseconds);
+  });
   try {
-    return await Promise.race([request, sleep(milliseconds, undefined, { signal: timer.signal })]);
+    return await Promise.race([request, timeUp]);
   } finally {
-    timer.abort();
+    clearTimeout(timer);
   }
 }
 
