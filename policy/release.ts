@@ -71,10 +71,15 @@ export function releaseOf(resource: Pick<ResourceView, "type" | "props">): Relea
   };
 }
 
+/** What texts of `values.yaml` say: each rule asks for them again. */
+const PARSED = new Map<string, unknown>();
+
 function chartValues(source: string): Record<string, unknown> | undefined {
   const file = path.join(path.resolve(projectRoot(), source), "values.yaml");
   if (!fs.existsSync(file)) return undefined;
-  const values: unknown = parse(fs.readFileSync(file, "utf8"));
+  const text = fs.readFileSync(file, "utf8");
+  if (!PARSED.has(text)) PARSED.set(text, parse(text));
+  const values = PARSED.get(text);
   return isRecord(values) ? values : {};
 }
 

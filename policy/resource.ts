@@ -80,6 +80,9 @@ const ANY_UNKNOWN = new RegExp([...UNKNOWN].join("|"));
 /** True for a text that a chart has made of a value that a preview cannot know. */
 export const holdsUnknown = (text: string): boolean => ANY_UNKNOWN.test(text);
 
+/** The value itself without its encryption mark; what it consists of keeps its own. */
+const bare = (value: unknown): unknown => (value instanceof Secret ? bare(value.value) : value);
+
 /** The same value with every encryption mark taken off. */
 export function plain(value: unknown): unknown {
   if (value instanceof Secret) return plain(value.value);
@@ -94,9 +97,9 @@ export const onGoogleCloud = (resources: readonly ResourceView[]): boolean =>
 
 /** The value at a dotted path, without encryption marks; undefined where there is none. */
 export function at(value: unknown, path: string): unknown {
-  let found = plain(value);
-  for (const key of path.split(".")) found = isRecord(found) && !isUnknown(found) ? found[key] : undefined;
-  return found;
+  let found = bare(value);
+  for (const key of path.split(".")) found = isRecord(found) ? bare(found[key]) : undefined;
+  return plain(found);
 }
 
 /** A text inside a resource's inputs. */

@@ -5,6 +5,7 @@ import * as path from "node:path";
 import { type EngineEvent, PulumiCommand, type LocalWorkspaceOptions } from "@pulumi/pulumi/automation";
 import { projectRoot } from "../../contract/project";
 import { makeEngineHome } from "../../embedded/home";
+import { QUICK } from "../../embedded/stack";
 import { ensureTools } from "../../embedded/toolchain";
 
 export interface Project {
@@ -58,6 +59,7 @@ export async function openProject(name: string): Promise<Project> {
       workDir,
       pulumiCommand: await PulumiCommand.get({ root: cli, skipVersionCheck: true }),
       envVars: {
+        ...QUICK,
         // The package of the SDK holds the launcher of dynamic providers; the nodejs language plugin would find it.
         PATH: [path.join(modules, "@pulumi/pulumi"), process.env.PATH].join(path.delimiter),
         PULUMI_BACKEND_URL: `file://${state}`,
