@@ -51,7 +51,7 @@ async function cachedModules(base: string, lock: Buffer, log: (line: string) => 
 
 /** Folder in which compiled files of programs are kept, by what they were compiled from. */
 export function compiledFiles(): string {
-  const folder = path.join(cacheDir(), "diff", "compiled");
+  const folder = path.join(cacheDir(), "compiled");
   try {
     fs.mkdirSync(folder, { recursive: true });
     removeUnused(folder);

@@ -78,7 +78,11 @@ async function ended(program: string, signal: NodeJS.Signals) {
 describe("an interrupted comparison leaves no file and no program", () => {
   it("while charts are rendered", async () => {
     expect(await ended("helm", "SIGTERM")).toEqual({ code: EXIT.interrupted.code, stdout: "", stderr: "" });
-    expect(fs.readdirSync(temporary)).toEqual([]);
+    expect(fs.readdirSync(temporary)).toEqual(["cache"]);
+    // What the next run goes on with, all of it whole.
+    expect(fs.readdirSync(path.join(temporary, "cache"))).toEqual(["compiled"]);
+    const kept = fs.readdirSync(path.join(temporary, "cache", "compiled"));
+    expect(kept.filter((name) => !/^[0-9a-f]{64}\.js$/.test(name))).toEqual([]);
   });
 
   it.each(["SIGINT", "SIGTERM", "SIGHUP"] as const)(
