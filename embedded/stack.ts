@@ -24,6 +24,7 @@ import { embeddedConfig, STAND_IN_CHART, unsets, unsetWithout } from "./settings
 import { serveStandIns } from "./plugin";
 import { sdkVersion } from "./plugin/version";
 import { inlineProgram } from "./inline";
+import { QUICK } from "./quick";
 
 export { EMBEDDED_DIR } from "./home";
 
@@ -49,18 +50,6 @@ function installLaunchers(home: string): void {
     fs.renameSync(unfinished, target);
   }
 }
-
-/** Compiled, also where this module is loaded from its source. */
-const LATE_LIBRARIES = path.join(projectRoot(), "dist", "commands", "shared", "late-libraries.js");
-
-/**
- * Processes of Node that the engine starts load less. The engine's own runs are short, and each reads the schema of all that it
- * knows: collecting garbage four times as seldom saves a quarter of their processor time and costs some 10 MB. Who sets GOGC decides.
- */
-export const QUICK = {
-  NODE_OPTIONS: [process.env.NODE_OPTIONS ?? "", `--require=${JSON.stringify(LATE_LIBRARIES)}`].join(" ").trim(),
-  GOGC: process.env.GOGC ?? "400",
-};
 
 /** The rules that every stack is held to, for the engine's option `policyPacks`. */
 export const POLICY_PACK = path.join(projectRoot(), "policy");

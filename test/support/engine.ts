@@ -5,7 +5,7 @@ import * as path from "node:path";
 import { type EngineEvent, PulumiCommand, type LocalWorkspaceOptions } from "@pulumi/pulumi/automation";
 import { projectRoot } from "../../contract/project";
 import { makeEngineHome } from "../../embedded/home";
-import { QUICK } from "../../embedded/stack";
+import { QUICK } from "../../embedded/quick";
 import { ensureTools } from "../../embedded/toolchain";
 
 export interface Project {
