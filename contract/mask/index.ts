@@ -7,7 +7,8 @@ import { harmless } from "./harmless";
 import { isHiddenName } from "./names";
 import { LONGEST, pieces, withoutLongLines } from "./pieces";
 import { SHOWN, UNKNOWN, type PlaceholderKind } from "./placeholders";
-import { merged, placesOf, type Place } from "./readings";
+import { merged, type Place } from "./readings";
+import { placesIn, Values } from "./suspects";
 import { credentialsIn, isHarmless, withoutKeys, withoutUnknown } from "./unknown";
 
 /** True where a text under this name is a credential itself: no switch, no reference to where it is kept. */
@@ -115,7 +116,7 @@ const matching = (words: Iterable<string>): RegExp =>
 export class Masker {
   private readonly words = new Map<string, string>();
   private readonly shown: RegExp;
-  private readonly secret: RegExp;
+  private readonly secrets: Values;
   private readonly word: string;
 
   /**
@@ -138,7 +139,7 @@ export class Masker {
     for (const value of known) for (const part of partsOf(value)) if (isDistinctive(part)) secrets.add(part);
     for (const value of secrets) this.words.delete(value);
     this.shown = matching([...this.words.keys()]);
-    this.secret = matching(secrets);
+    this.secrets = new Values(secrets, matching(secrets));
   }
 
   /** A URN. Its colons part types and name, so that `Secret::x` is not a credential named `Secret`. */
@@ -154,7 +155,7 @@ export class Masker {
 
   private placesOf(value: string): Place[] {
     return pieces(value).flatMap(({ from, text }) =>
-      placesOf(text, this.secret).map(({ start, end }) => ({ start: from + start, end: from + end })),
+      placesIn(text, this.secrets).map(({ start, end }) => ({ start: from + start, end: from + end })),
     );
   }
 

@@ -19,7 +19,7 @@ export interface Place {
 const DEPTH = 3;
 
 /** A way in which a character is written as several. */
-interface Escape {
+export interface Escape {
   readonly pattern: RegExp;
   /** What the writing stands for; undefined where it is something else. */
   readonly read: (found: string) => string | undefined;
@@ -59,16 +59,24 @@ const ENTITIES = new Map(
     ?.map((pair) => pair.split(" ") as [string, string]),
 ).set("nbsp", "\u00a0");
 
-const ESCAPES: readonly Escape[] = [
-  {
-    // Of a URL and of a form: bytes of UTF-8, or of Latin-1 as browsers once wrote them, whose other signs have a `u`; and a plus for a space.
-    pattern: /(?:%u[0-9a-f]{4})+|(?:%[0-9a-f]{2})+|\+/gi,
-    read: (found) => {
-      if (found === "+") return " ";
-      if (!/^%u/i.test(found)) return fromBytes(found.replaceAll("%", ""));
-      return found.replace(/%u(.{4})/gi, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
-    },
+export const OF_URLS: Escape = {
+  // Of a URL and of a form: bytes of UTF-8, or of Latin-1 as browsers once wrote them, whose other signs have a `u`; and a plus for a space.
+  pattern: /(?:%u[0-9a-f]{4})+|(?:%[0-9a-f]{2})+|\+/gi,
+  read: (found) => {
+    if (found === "+") return " ";
+    if (!/^%u/i.test(found)) return fromBytes(found.replaceAll("%", ""));
+    return found.replace(/%u(.{4})/gi, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 16)));
   },
+};
+
+export const OF_MAIL: Escape = {
+  // Of mail (quoted-printable): bytes of UTF-8, and lines that go on, between two bytes of a sign too.
+  pattern: /(?:=(?:[0-9A-F]{2}|\r?\n))+/g,
+  read: (found) => fromBytes(found.replace(/[=\r\n]/g, "")),
+};
+
+export const ESCAPES: readonly Escape[] = [
+  OF_URLS,
   {
     // Of JSON and of most languages; a shell escapes any other sign.
     pattern:
@@ -95,11 +103,7 @@ const ESCAPES: readonly Escape[] = [
         : codePoint(Number.parseInt(digits, isHex ? 16 : 10));
     },
   },
-  {
-    // Of mail (quoted-printable): bytes of UTF-8, and lines that go on, between two bytes of a sign too.
-    pattern: /(?:=(?:[0-9A-F]{2}|\r?\n))+/g,
-    read: (found) => fromBytes(found.replace(/[=\r\n]/g, "")),
-  },
+  OF_MAIL,
   {
     // Letters in parts, wide ones, and other ways of Unicode for what a reader takes for the same.
     pattern: /[^\0-\u02ff\u0370-\u1aff]+|\P{Cc}\p{M}+/gu,
@@ -144,7 +148,7 @@ const HEX =
  * What a line of a dump shows in hex, behind the place of its first byte: byte by byte, as hexdump, od and programs of Go write it, or in
  * groups, as xxd does. The same as a text, which follows after more blanks, is no part of it.
  */
-const DUMPED =
+export const DUMPED =
   /\b[0-9a-f]{6,8}:?[ \t]{1,3}((?:[0-9a-f]{2} {1,2}){1,16}|(?:(?:[0-9a-f]{2}){2,8} ){1,8}(?:(?:[0-9a-f]{2}){1,7} (?= ))?)/i;
 const LINE_OF_DUMP = `[^\\n]{0,80}?${DUMPED.source}[^\\n]*`;
 /** Lines of a dump one after the other, each with what a log has before it. */
@@ -157,7 +161,7 @@ const BASE32 =
 /** Base64 of either alphabet; broken into long lines, too. */
 const BASE64 = /(?:(?:[A-Za-z0-9+/_-]{40,}\r?\n[ \t]*)+[A-Za-z0-9+/_-]+|[A-Za-z0-9+/_-]{8,})={0,2}/g;
 
-type Kind = "hex" | "base32" | "base64" | "numbers" | "dump";
+export type Kind = "hex" | "base32" | "base64" | "numbers" | "dump";
 
 const NUMERALS32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
@@ -208,6 +212,9 @@ function* decoded(run: string, kind: Kind): Generator<string | undefined> {
 const MOST_UNPACKED = 1024 * 1024;
 /** What is left of that for the text that is looked through. */
 let unpackable = 0;
+
+/** Before another text is looked through. */
+export const refill = (): void => void (unpackable = MOST_UNPACKED);
 
 const GZIP = Buffer.from([0x1f, 0x8b, 0x08]);
 /** The second byte of what zlib has compressed, by how much. */
@@ -270,15 +277,18 @@ function* textsOf(packed: Buffer, layers = MOST_LAYERS): Generator<string | unde
   }
 }
 
-const KINDS = [
-  ["hex", HEX],
-  ["base32", BASE32],
-  ["base64", BASE64],
-  ["numbers", NUMBERS],
-  ["dump", DUMP],
-] as const;
+/** What each kind of encoded run looks like. */
+export const RUNS: Readonly<Record<Kind, RegExp>> = {
+  hex: HEX,
+  base32: BASE32,
+  base64: BASE64,
+  numbers: NUMBERS,
+  dump: DUMP,
+};
+const KINDS = Object.entries(RUNS) as [Kind, RegExp][];
 
-const readAll = (text: string, { pattern, read }: Escape): string =>
+/** A text as it reads without one kind of escapes. */
+export const readAll = (text: string, { pattern, read }: Escape): string =>
   text.replace(pattern, (found) => read(found) ?? found);
 
 /** How many writings may lie inside one; undefined where it is not tried. */
@@ -299,7 +309,7 @@ const ANY_WRITING = new RegExp(
 );
 
 /** Whether values stand in a text, in whatever writing. */
-function holds(text: string, values: RegExp, depth: number): boolean {
+export function holds(text: string, values: RegExp, depth: number): boolean {
   if (text.search(values) >= 0) return true;
   if (depth === 0 || (depth < DEPTH && !ANY_WRITING.test(text))) return false;
   const escaped = ESCAPES.some((escape) => {
@@ -320,7 +330,7 @@ function holds(text: string, values: RegExp, depth: number): boolean {
 const LEGIBLE = /(?:[^\ufffd\p{Cc}]|[\t\n\r]){4}/u;
 
 /** Whether an encoded run is meant; one that is too large to be looked through is taken for it. */
-function encodes(run: string, kind: Kind, isMeant: (text: string) => boolean): boolean {
+export function encodes(run: string, kind: Kind, isMeant: (text: string) => boolean): boolean {
   for (const inner of decoded(run, kind)) {
     if (inner === undefined || (LEGIBLE.test(inner) && isMeant(inner))) return true;
   }
@@ -344,7 +354,6 @@ function plainPlaces(text: string, values: RegExp): Place[] {
  * @param values matches the values; global
  */
 export function placesOf(text: string, values: RegExp, depth = DEPTH): Place[] {
-  if (depth === DEPTH) unpackable = MOST_UNPACKED;
   const places = plainPlaces(text, values);
   if (depth === 0) return places;
   for (const escape of ESCAPES) {
