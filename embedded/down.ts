@@ -7,6 +7,7 @@ import { readDown } from "./command-lines";
 import { failureOf, INTERRUPTED, preparing, say, showingEngine } from "./conduct";
 import { ensureTools } from "./toolchain";
 import { attachCluster, NoAnswer, stopCluster, type Cluster } from "./cluster";
+import { beginDestroying } from "./half-created";
 import { EMBEDDED_DIR } from "./home";
 import { emptyFolder, takeTurn } from "./turn";
 
@@ -52,6 +53,7 @@ async function destroy({ kubeconfigPath, gateway }: Cluster, signal: AbortSignal
     const { stack, close } = await openStack({ dir: EMBEDDED_DIR, kubeconfigPath, gateway, tools });
     try {
       signal.throwIfAborted();
+      beginDestroying(EMBEDDED_DIR);
       await stack.destroy({ onOutput: showingEngine(), signal, color: "auto" });
     } finally {
       await close();

@@ -1,7 +1,8 @@
 /**
  * What an engine was at when it was killed. What it was creating may be there or not, and the state does not hold it: the next update would
  * create it once more and be refused for good, `already exists`, since the engine clears such operations only where it can ask somebody.
- * A release that helm was upgrading stays marked so, and helm refuses to upgrade it again.
+ * A release that helm was upgrading stays marked so, and helm refuses to upgrade it again. What it was deleting is gone, or half of it, and
+ * the state holds it as if it were whole.
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
@@ -12,7 +13,7 @@ import { deleteOwn } from "./cut-off-objects";
 import { embeddedEngine, embeddedPaths } from "./home";
 import { ClusterApi } from "./plugin/api";
 import { at, DEFAULT_TIMEOUT_SECONDS, type Helm, history, withHelm } from "./plugin/helm";
-import { type JsonObject, textAt } from "./plugin/wire";
+import { type JsonObject, objectAt, textAt } from "./plugin/wire";
 
 interface Operation {
   readonly type: string;
@@ -32,15 +33,67 @@ const RELEASE = "kubernetes:helm.sh/v3:Release";
 const STATE_MS = 120_000;
 const TIMEOUT = ["--timeout", `${DEFAULT_TIMEOUT_SECONDS}s`];
 
-/** What an engine was at when it was killed, as the state in `dir` has it. */
-export function cutOff(dir: string, stack: string): Operation[] {
-  const file = path.join(embeddedPaths(dir).state, ".pulumi", "stacks", PROJECT, `${stack}.json`);
-  if (!fs.existsSync(file)) return [];
-  const { checkpoint } = JSON.parse(fs.readFileSync(file, "utf8")) as {
-    checkpoint?: { latest?: { pending_operations?: Operation[] } };
-  };
-  return checkpoint?.latest?.pending_operations ?? [];
+interface Latest {
+  readonly pending_operations?: Operation[];
+  readonly resources?: Operation["resource"][];
 }
+
+function latestOf(dir: string, stack: string): Latest {
+  const file = path.join(embeddedPaths(dir).state, ".pulumi", "stacks", PROJECT, `${stack}.json`);
+  if (!fs.existsSync(file)) return {};
+  const { checkpoint } = JSON.parse(fs.readFileSync(file, "utf8")) as { checkpoint?: { latest?: Latest } };
+  return checkpoint?.latest ?? {};
+}
+
+/** What an engine was at when it was killed, as the state in `dir` has it. */
+export const cutOff = (dir: string, stack: string): Operation[] => latestOf(dir, stack).pending_operations ?? [];
+
+/** Where `down:embedded` says that it has begun to destroy: what stands in the state from then on may be gone. */
+const begun = (dir: string): string => path.join(dir, "destroying");
+export const beginDestroying = (dir: string): void => fs.writeFileSync(begun(dir), "");
+/** After an update that has looked at everything. */
+export const forgetDestroying = (dir: string): void => fs.rmSync(begun(dir), { force: true });
+
+/**
+ * Ends the removal of releases that helm was removing when it was killed or interrupted: it leaves them marked so, half of their objects
+ * gone, and to the engine they are as they were.
+ *
+ * @returns whether an update has to look at everything that the state holds
+ */
+export async function finishRemovals(stack: string, options: Options): Promise<boolean> {
+  const { dir, say } = options;
+  const { resources = [], pending_operations: pending = [] } = latestOf(dir, stack);
+  const releases = resources.filter(({ type }) => type === RELEASE);
+  const marked = releases.length === 0 ? new Set<string>() : await beingRemoved(options);
+  const left = releases.map(({ inputs = {} }) => inputs).filter((inputs) => marked.has(placeOf(inputs)));
+  for (const inputs of left) {
+    say(`The removal of the release ${textAt(inputs, "name")} was cut off: it is removed, and installed again.`);
+    await ofRelease(inputs, options, (helm, release) => removed(helm, release));
+  }
+  const isCutOff = fs.existsSync(begun(dir)) || pending.some(({ type }) => type === "deleting");
+  if (isCutOff && left.length === 0)
+    say("A removal was cut off: the update looks at what is left, and makes the rest again.");
+  return isCutOff || left.length > 0;
+}
+
+const placeOf = (inputs: JsonObject): string => `${textAt(inputs, "namespace")}/${textAt(inputs, "name")}`;
+
+/** Releases that are marked as being removed. Whose helm still runs has been ended before. */
+async function beingRemoved(options: Options): Promise<Set<string>> {
+  const secrets = await clusterApi(options).list("/api/v1/secrets", "owner=helm,status=uninstalling", options.signal);
+  return new Set(
+    secrets.map((each) => {
+      const metadata = objectAt(each, "metadata");
+      return `${textAt(metadata, "namespace")}/${textAt(objectAt(metadata, "labels"), "name")}`;
+    }),
+  );
+}
+
+const clusterApi = ({ kubeconfig }: Options): ClusterApi =>
+  new ClusterApi(() => accessTo(chooseContext(readKubeconfig({ kubeconfig }), undefined)));
+
+const removed = (helm: Helm, release: JsonObject): Promise<string> =>
+  helm.run(["uninstall", ...at(release), "--ignore-not-found", "--wait", ...TIMEOUT]);
 
 /**
  * Removes from the cluster what a killed engine was creating, and the operations from the state; brings releases back that helm was upgrading.
@@ -58,9 +111,7 @@ export async function removeHalfCreated(stack: string, options: Options): Promis
   say(
     `An update was killed while it created ${names.join(", ")}: what there is of them is removed, and created again.`,
   );
-  const api = new ClusterApi(() =>
-    accessTo(chooseContext(readKubeconfig({ kubeconfig: options.kubeconfig }), undefined)),
-  );
+  const api = clusterApi(options);
   for (const { resource } of operations) {
     const { inputs = {}, type } = resource;
     const isObject = inputs.kind !== undefined && inputs.apiVersion !== undefined;
@@ -108,7 +159,7 @@ const uninstall = (inputs: JsonObject, options: Options): Promise<string | undef
     const revisions = await history(helm, release);
     // One that is being installed has no revision but the first.
     if (revisions.length > 1) return "somebody else has upgraded it";
-    await helm.run(["uninstall", ...at(release), "--ignore-not-found", "--wait", ...TIMEOUT]);
+    await removed(helm, release);
     return undefined;
   });
 

@@ -20,7 +20,7 @@ import {
   orphanedSettings,
   removeOrphanedSettings,
 } from "./home";
-import { removeHalfCreated } from "./half-created";
+import { finishRemovals, forgetDestroying, removeHalfCreated } from "./half-created";
 import { lookForOfficials } from "./officials";
 import { refuseWrong } from "./settings";
 import { takeTurn } from "./turn";
@@ -102,6 +102,7 @@ async function obtainCluster(
   };
   signal.throwIfAborted();
   if (!running) {
+    forgetDestroying(EMBEDDED_DIR);
     if (forgetState(EMBEDDED_DIR)) {
       say(
         "The cluster has ended without npm run down:embedded, as with a restart of this machine, and what was in it is gone: a new one starts, with the same settings.",
@@ -215,12 +216,14 @@ async function up(preparation: Preparation, refresh: boolean): Promise<ExitName>
     }
     signal.throwIfAborted();
     const { kubeconfigPath: kubeconfig } = cluster;
-    await removeHalfCreated(stack.name, { dir: EMBEDDED_DIR, kubeconfig, helm: tools.helm, signal, say });
+    const killed = { dir: EMBEDDED_DIR, kubeconfig, helm: tools.helm, signal, say };
+    const isCutOff = await finishRemovals(stack.name, killed);
+    await removeHalfCreated(stack.name, killed);
     let warm: Promise<unknown> | undefined;
     const show = showingEngine();
     await Object.assign(stack, UNASKED).up({
       policyPacks: [POLICY_PACK],
-      refresh,
+      refresh: refresh || isCutOff,
       signal,
       onOutput: (text) => {
         show(text);
@@ -230,6 +233,7 @@ async function up(preparation: Preparation, refresh: boolean): Promise<ExitName>
       color: "auto",
     });
     signal.throwIfAborted();
+    forgetDestroying(EMBEDDED_DIR);
     say("");
     const holds = await unlessInterrupted(signal, showChecklist(releaseOf(image) === cluster.noetl));
     signal.throwIfAborted();

@@ -1,12 +1,12 @@
 /** Rules about what holds in a namespace: which pods may be there, and who may talk to them. */
 import { closedPods } from "./exposure";
-import { CILIUM, deniesByDefault, isClusterwide, opensAgain, opensPods } from "./network";
+import { asJudged, holdsIn, isPolicy, NETWORK_POLICY } from "./foreign-policies";
+import { deniesByDefault, isClusterwide, opensAgain, opensPods } from "./network";
 import { RELEASE } from "./release";
 import { at, isRecord, isUnknown, kindOf, nameOf, onGoogleCloud, type ResourceView } from "./resource";
 import { type ResourceRule, said, type StackRule } from "./rule";
 
 const NAMESPACE = /^kubernetes:core\/v1:Namespace$/;
-const POLICY = "kubernetes:networking.k8s.io/v1:NetworkPolicy";
 
 /** Namespaces that every cluster has: nobody makes them. */
 const OF_CLUSTER = /^(?:default$|kube-)/;
@@ -65,14 +65,14 @@ export const namespacesDeclared: StackRule = {
 };
 
 /** What policies give back in namespaces that deny by default. */
-function openedAgain(resource: ResourceView, closed: readonly unknown[]): string[] {
-  const isPolicy = resource.type === POLICY || CILIUM.test(resource.type);
-  const isThere = isClusterwide(resource.type) || closed.includes(at(resource.props, "metadata.namespace"));
-  if (!isPolicy || !isThere) return [];
-  const pods = opensPods(resource).map(closedPods);
+function openedAgain(resource: ResourceView, closed: readonly unknown[], resources: readonly ResourceView[]): string[] {
+  if (!isPolicy(resource)) return [];
+  if (!isClusterwide(resource.type) && !holdsIn(resource, closed, resources)) return [];
+  const judged = asJudged(resource, resources);
+  const pods = opensPods(judged).map(closedPods);
   const policy = `${kindOf(resource.type)} ${String(nameOf(resource))}`;
   return [
-    ...opensAgain(resource).map((side) => `${policy} lets every pod of its namespace ${side}`),
+    ...opensAgain(judged).map((side) => `${policy} lets every pod of its namespace ${side}`),
     ...pods
       .filter((what) => what !== undefined)
       .map((what) => `${policy} lets everybody come to ${what} at every port`),
@@ -86,7 +86,8 @@ export const namespacesClosed: StackRule = {
     "On GKE every namespace that a stack makes has a NetworkPolicy that selects all pods and allows nothing in either direction, and none that " +
     "allows all of them everything, or everybody every port of NATS, NoETL's API or Postgres.",
   subjects:
-    "the stack: Namespaces, releases that make one, NetworkPolicies and those of Cilium, where it has resources of Google Cloud",
+    "the stack: Namespaces, releases that make one, NetworkPolicies, those of a cluster's administrators (AdminNetworkPolicy, ClusterNetworkPolicy), of " +
+    "Cilium and of Calico, where it has resources of Google Cloud",
   reason:
     "NoETL's API asks nobody who they are: in an open namespace every pod of the cluster, and every machine of its network, has it run " +
     "code. Monitoring and database are as open.",
@@ -96,7 +97,7 @@ export const namespacesClosed: StackRule = {
   checkStack: (resources) => {
     if (!onGoogleCloud(resources)) return [];
     const closed = resources
-      .filter((each) => each.type === POLICY && deniesByDefault(each))
+      .filter((each) => each.type === NETWORK_POLICY && deniesByDefault(each))
       .map(({ props }) => at(props, "metadata.namespace"));
     // What a preview does not know yet is checked by the update.
     if (closed.some(isUnknown)) return [];
@@ -107,7 +108,7 @@ export const namespacesClosed: StackRule = {
         : [{ urn: each.urn, problem: `namespace ${place} is open: no NetworkPolicy denies by default` }];
     });
     const opened = resources.flatMap((each) =>
-      openedAgain(each, closed).map((problem) => ({ urn: each.urn, problem })),
+      openedAgain(each, closed, resources).map((problem) => ({ urn: each.urn, problem })),
     );
     return [...open, ...opened];
   },

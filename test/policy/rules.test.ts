@@ -53,6 +53,28 @@ const cilium = (spec: object, namespace?: string, more: object = {}) =>
     ...more,
   });
 
+/** Of a cluster's administrators, in the words of either version, and of Calico. */
+const admin = (spec: object, kind = "v1alpha1:AdminNetworkPolicy") =>
+  resource(`kubernetes:policy.networking.k8s.io/${kind}`, {
+    metadata: { name: "anp" },
+    spec: { priority: 10, subject: { namespaces: {} }, ...spec },
+  });
+const calico = (spec: object, namespace?: string) =>
+  resource(
+    `kubernetes:${namespace === undefined ? "crd.projectcalico.org/v1:Global" : "projectcalico.org/v3:"}NetworkPolicy`,
+    {
+      metadata: { name: "calico", namespace },
+      spec,
+    },
+  );
+const group = (externalCIDRs: unknown, labels: object = {}) =>
+  resource("kubernetes:cilium.io/v2alpha1:CiliumCIDRGroup", {
+    metadata: { name: "group", labels },
+    spec: { externalCIDRs },
+  });
+const ALL = [{ namespaces: {} }];
+const EVERYBODY = ["0.0.0.0/1", "128.0.0.0/1"];
+
 const resources = { requests: { cpu: "100m", memory: "128Mi" }, limits: { memory: "128Mi" } };
 const probe = { httpGet: { path: "/health", port: 8082 } };
 const natsValues = {
@@ -281,6 +303,43 @@ const CASES: Readonly<Record<string, Cases>> = {
         cilium({ endpointSelector: {}, ingress: [{ fromEntities: ["all"] }] }, "b"),
         cilium({ endpointSelector: {}, ingress: [{ fromEntities: ["all"] }] }, UNKNOWN),
       ],
+      "policies of administrators and of Calico that let a part through": [
+        ...[GOOGLE, place("a"), denies("a")],
+        admin({
+          ingress: [
+            { action: "Pass", from: ALL },
+            { action: "Deny", from: ALL },
+            { action: "Allow", from: ALL },
+          ],
+        }),
+        admin({ ingress: [{ action: "Allow", from: ALL, ports: [{ portNumber: { protocol: "TCP", port: 9090 } }] }] }),
+        admin({ ingress: [{ action: "Allow", from: [{ namespaces: { matchLabels: { team: "monitoring" } } }] }] }),
+        admin({ egress: [{ action: "Allow", to: [{ networks: ["10.0.0.0/8"] }, { nodes: {} }] }] }),
+        admin({
+          subject: { namespaces: { matchLabels: { team: "shop" } } },
+          ingress: [{ action: "Allow", from: ALL }],
+        }),
+        // It counts where no NetworkPolicy is, and here is one.
+        admin({ ingress: [{ action: "Allow", from: ALL }] }, "v1alpha1:BaselineAdminNetworkPolicy"),
+        admin({ tier: "Baseline", ingress: [{ action: "Accept", from: ALL }] }, "v1alpha2:ClusterNetworkPolicy"),
+        admin(
+          { ingress: [{ action: "Accept", from: ALL, protocols: [{ tcp: { destinationPort: { number: 53 } } }] }] },
+          "v1alpha2:ClusterNetworkPolicy",
+        ),
+        calico({ ingress: [{ action: "Deny" }, { action: "Log" }] }),
+        calico({ ingress: [{ action: "Allow", protocol: "TCP", destination: { ports: [80, "443:444"] } }] }),
+        calico({ ingress: [{ action: "Allow", source: { selector: "app == 'a'" } }] }),
+        calico({ ingress: [{ action: "Allow", source: { notNets: ["0.0.0.0/0"] } }] }),
+        calico({ namespaceSelector: "team == 'shop'", ingress: [{ action: "Allow" }] }),
+        calico({ selector: "app == 'shop'", ingress: [{ action: "Allow" }] }, "a"),
+        calico({ ingress: [{ action: "Allow" }] }, "b"),
+        calico({ ingress: [{ action: "Allow", source: { selector: "all()" } }] }, "a"),
+      ],
+      "groups of addresses that are a part, or not known": [
+        ...[GOOGLE, place("a"), denies("a"), group(["10.0.0.0/8"])],
+        cilium({ endpointSelector: {}, ingress: [{ fromCIDRSet: [{ cidrGroupRef: "group" }] }] }),
+        cilium({ endpointSelector: {}, ingress: [{ fromCIDRSet: [{ cidrGroupRef: "elsewhere" }] }] }),
+      ],
       "releases into namespaces that every cluster has": [
         ...[GOOGLE, place("a"), denies("a")],
         release("nats", natsValues, { createNamespace: true, namespace: "default" }),
@@ -364,6 +423,70 @@ const CASES: Readonly<Record<string, Cases>> = {
         /^CiliumNetworkPolicy c lets everybody come to NoETL's API at every port$/,
         /lets everybody come to NATS at every port$/,
         /be reached from everywhere$/,
+      ],
+      "policies of a cluster's administrators": [
+        [
+          ...[GOOGLE, place("a"), denies("a")],
+          admin({ ingress: [{ action: "Allow", from: ALL }] }),
+          admin({ ingress: [{ action: "Allow", from: [{ namespaces: { namespaceSelector: {} } }] }] }),
+          admin({
+            subject: { pods: { namespaceSelector: {}, podSelector: {} } },
+            egress: [{ action: "Allow", to: [{ networks: EVERYBODY }] }],
+          }),
+          admin({
+            subject: { namespaces: { matchLabels: { "kubernetes.io/metadata.name": "a" } } },
+            ingress: [{ action: "Allow", from: [{ pods: { namespaceSelector: {}, podSelector: {} } }] }],
+          }),
+          admin({
+            subject: { pods: { namespaceSelector: {}, podSelector: { matchLabels: { app: "noetl-server" } } } },
+            ingress: [
+              { action: "Allow", from: ALL, ports: [{ portRange: { protocol: "TCP", start: 1, end: 65535 } }] },
+            ],
+          }),
+          admin({ tier: "Admin", ingress: [{ action: "Accept", from: ALL }] }, "v1alpha2:ClusterNetworkPolicy"),
+        ],
+        /^AdminNetworkPolicy anp lets every pod of its namespace be reached from everywhere$/,
+        /be reached from everywhere$/,
+        /reach everything$/,
+        /be reached from everywhere$/,
+        /^AdminNetworkPolicy anp lets everybody come to NoETL's API at every port$/,
+        /^ClusterNetworkPolicy anp lets every pod/,
+      ],
+      "policies of Calico": [
+        [
+          ...[GOOGLE, place("a"), denies("a")],
+          calico({ selector: "all()", ingress: [{ action: "Allow" }], egress: [{ action: "Allow" }] }),
+          calico({ ingress: [{ action: "Allow", source: { nets: EVERYBODY } }] }),
+          calico({ ingress: [{ action: "Allow", source: { namespaceSelector: "all()" } }] }),
+          calico({
+            namespaceSelector: "projectcalico.org/name == 'a'",
+            ingress: [{ action: "Allow", protocol: "TCP", destination: { ports: ["1:65535"] } }],
+          }),
+          calico({ ingress: [{ action: "Allow", protocol: "TCP" }] }, "a"),
+          calico({ selector: "app.kubernetes.io/name == 'nats'", ingress: [{ action: "Allow" }] }, "a"),
+        ],
+        /^GlobalNetworkPolicy calico lets every pod of its namespace be reached from everywhere$/,
+        /reach everything$/,
+        /be reached from everywhere$/,
+        /be reached from everywhere$/,
+        /be reached from everywhere$/,
+        /^NetworkPolicy calico lets every pod of its namespace be reached/,
+        /lets everybody come to NATS at every port$/,
+      ],
+      "groups of addresses that are everybody's": [
+        [
+          ...[GOOGLE, place("a"), denies("a"), group(EVERYBODY, { net: "all" })],
+          cilium({ endpointSelector: {}, ingress: [{ fromCIDRSet: [{ cidrGroupRef: "group" }] }] }),
+          cilium(
+            {
+              endpointSelector: {},
+              egress: [{ toCIDRSet: [{ cidrGroupSelector: { matchLabels: { net: "all" } } }] }],
+            },
+            "a",
+          ),
+        ],
+        /be reached from everywhere$/,
+        /reach everything$/,
       ],
       "a namespace that a release makes": [
         [GOOGLE, release("nats", natsValues, { createNamespace: true, namespace: "shop" })],

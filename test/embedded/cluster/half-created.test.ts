@@ -1,14 +1,21 @@
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { CoreV1Api, KubeConfig } from "@kubernetes/client-node";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { PROJECT, projectRoot } from "../../../contract/project";
 import { stopCluster, type Cluster } from "../../../embedded/cluster";
-import { cutOff, removeHalfCreated } from "../../../embedded/half-created";
+import {
+  beginDestroying,
+  cutOff,
+  finishRemovals,
+  forgetDestroying,
+  removeHalfCreated,
+} from "../../../embedded/half-created";
 import { embeddedEngine, embeddedPaths, makeEngineHome } from "../../../embedded/home";
 import { ensureTools } from "../../../embedded/toolchain";
 import { clusterDir, launch } from "../../support/cluster";
+import { until } from "../../support/nats";
 
 const STACK = `half-${process.pid}`;
 
@@ -67,6 +74,33 @@ async function pendingUpgrade(core: CoreV1Api): Promise<void> {
     namespace: "kept",
     body: { metadata: { name: name(3), labels }, type: kept.type, data: { release: data } },
   });
+}
+
+/** Releases of which helm was removing `going` when it was killed: of its objects one waits for somebody else. */
+async function cutOffRemoval(core: CoreV1Api, helm: readonly [string, ...string[]], chart: string): Promise<void> {
+  const [command, ...at] = helm;
+  const run = (...args: string[]): string => execFileSync(command, [...args, ...at], { encoding: "utf8" });
+  for (const name of ["going", "staying"]) run("install", name, chart, "-n", "kept");
+  const map = { name: "going", namespace: "kept" };
+  const held = await core.readNamespacedConfigMap(map);
+  await core.replaceNamespacedConfigMap({
+    ...map,
+    body: { ...held, metadata: { ...held.metadata, finalizers: ["example.org/held"] } },
+  });
+  const uninstall = spawn(command, ["uninstall", "going", "-n", "kept", "--wait", ...at], { stdio: "ignore" });
+  const gone = new Promise((resolve) => uninstall.once("close", resolve));
+  await until("its removal", async () => (await core.readNamespacedConfigMap(map)).metadata?.deletionTimestamp, 60_000);
+  uninstall.kill("SIGKILL");
+  await gone;
+  const left = await core.readNamespacedConfigMap(map);
+  await core.replaceNamespacedConfigMap({ ...map, body: { ...left, metadata: { ...left.metadata, finalizers: [] } } });
+}
+
+/** A state that holds releases, and what an engine was at, in a folder of its own. */
+function stateWith(home: string, latest: object): void {
+  const stacks = path.join(embeddedPaths(home).state, ".pulumi", "stacks", PROJECT);
+  fs.mkdirSync(stacks, { recursive: true });
+  fs.writeFileSync(path.join(stacks, `${STACK}.json`), JSON.stringify({ checkpoint: { latest } }));
 }
 
 /** What an engine has made, and others. */
@@ -157,4 +191,30 @@ it("what an engine was creating when it was killed is removed from cluster and s
   expect(fs.readFileSync(file, "utf8")).not.toContain('"creating"');
   await removeHalfCreated(STACK, options);
   expect([said.length, asked().length]).toEqual([5, 2]);
+
+  // What was being removed.
+  const chart = path.join(home, "chart");
+  await cutOffRemoval(core, [helm, "--kubeconfig", kubeconfig], chart);
+  expect(runHelm("list", "-n", "kept", "--uninstalling", "-q")).toBe("going\n");
+  expect(() => runHelm("upgrade", "going", chart, "-n", "kept")).toThrow(/"going" has no deployed releases/);
+  const dir2 = path.join(home, "removal");
+  const removal = { ...options, dir: dir2 };
+  const resources = ["going", "staying"].map((name) => operation("", RELEASE, { name, namespace: "kept" }).resource);
+  // One that the stack does not have is nothing of ours.
+  stateWith(dir2, { resources: resources.slice(1) });
+  expect([await finishRemovals(STACK, removal), said.length]).toEqual([false, 5]);
+  stateWith(dir2, { resources });
+  expect(await finishRemovals(STACK, removal)).toBe(true);
+  expect(said.slice(5)).toEqual([expect.stringMatching(/removal of the release going was cut off/)]);
+  expect(runHelm("list", "-n", "kept", "-aq").split("\n")).not.toContain("going");
+  runHelm("install", "going", chart, "-n", "kept");
+  expect(await finishRemovals(STACK, removal)).toBe(false);
+  // An object that was being removed may be gone, whatever the state has of it.
+  stateWith(dir2, { resources, pending_operations: [operation("deleting", "kubernetes:core/v1:ConfigMap", map("a"))] });
+  expect(await finishRemovals(STACK, removal)).toBe(true);
+  stateWith(dir2, { resources });
+  beginDestroying(dir2);
+  expect(await finishRemovals(STACK, removal)).toBe(true);
+  forgetDestroying(dir2);
+  expect([await finishRemovals(STACK, removal), said.length]).toEqual([false, 8]);
 });
