@@ -32,7 +32,7 @@ export const stuckReleases: DiagnosisRule = (evidence) =>
         "release-pending",
         mayRun
           ? `Helm release ${name} is in the middle of an update, or its update was killed`
-          : `Helm release ${name} is stuck in ${status}: its update was killed`,
+          : `Helm release ${name} is stuck in ${status}: its ${status === "uninstalling" ? "removal" : "update"} was killed`,
         {
           severity: mayRun ? "note" : "cause",
           evidence: [
@@ -41,7 +41,7 @@ export const stuckReleases: DiagnosisRule = (evidence) =>
           ],
           remedy: [
             ...(mayRun ? [say("While an update runs, wait for it. Where none does:")] : []),
-            say(`The next one fails with \`${inTheWay(status)}\` until you run:`),
+            say(inTheWay(status)),
             ...wayOut(evidence, release),
             ...refreshAndUpdate(evidence),
           ],
@@ -49,11 +49,17 @@ export const stuckReleases: DiagnosisRule = (evidence) =>
       );
     });
 
-/** What Helm says to the next update. */
-const inTheWay = (status: string): string =>
-  status === "pending-install"
-    ? "cannot re-use a name that is still in use"
-    : "another operation (install/upgrade/rollback) is in progress";
+/** What comes of the next update. */
+function inTheWay(status: string): string {
+  // Half of its objects are gone, and to Pulumi it is as it was.
+  if (status === "uninstalling")
+    return "The next one takes it for whole and brings nothing back, or fails with `has no deployed releases`, until you run:";
+  const words =
+    status === "pending-install"
+      ? "cannot re-use a name that is still in use"
+      : "another operation (install/upgrade/rollback) is in progress";
+  return `The next one fails with \`${words}\` until you run:`;
+}
 
 function wayOut(evidence: Evidence, { namespace, name, status }: ReleaseFacts): Step[] {
   return status === "pending-install" || status === "uninstalling"

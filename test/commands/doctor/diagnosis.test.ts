@@ -517,6 +517,15 @@ const CASES: readonly Case[] = [
   },
   {
     id: "release-pending",
+    yields: inPart("noetl", release({ status: "uninstalling" })),
+    says:
+      "The next one takes it for whole and brings nothing back, or fails with `has no deployed releases`, until you run:\n" +
+      "helm --kube-context kind-noetl uninstall noetl -n noetl",
+    but: "a release that is deployed",
+    misses: inPart("noetl", release({ status: "deployed" })),
+  },
+  {
+    id: "release-pending",
     severity: "note",
     yields: inPart("noetl", release({ ageSeconds: 40 })),
     says: "While an update runs, wait for it",
