@@ -25,6 +25,10 @@ interface Stack {
   readonly services: readonly ResourceView[];
   /** Gateways, and sets of listeners. */
   readonly anchors: readonly ResourceView[];
+  /** Gateways of Istio. */
+  readonly istio: readonly ResourceView[];
+  /** What Traefik does with requests on their way. */
+  readonly middlewares: readonly ResourceView[];
 }
 
 const namespace = ({ props }: ResourceView): unknown => at(props, "metadata.namespace");
@@ -233,6 +237,66 @@ function clearRoute(route: ResourceView, stack: Stack): string[] {
   });
 }
 
+/** Names that everybody gives to Traefik's entry points that speak TLS. */
+const WITH_TLS = /secure|https|tls/i;
+
+/** Whether a part of Traefik's route sends to TLS what comes without: by what its middleware does, or is called where that is not of the stack. */
+const isSentToTls = (part: Readonly<Record<string, unknown>>, { middlewares }: Stack): boolean =>
+  records(part.middlewares).some(({ name: called }) => {
+    const found = middlewares.find((each) => nameOf(each) === called);
+    return found
+      ? isRecord(at(found.props, "spec.redirectScheme"))
+      : isUnknown(called) || /redirect|https/i.test(String(called));
+  });
+
+/** Entry points of Traefik without TLS by which sign-ins or the API are reached; without a word a route is at each. */
+function clearEntryPoint(route: ResourceView, stack: Stack): string[] {
+  const spec = at(route.props, "spec");
+  const points = at(spec, "entryPoints");
+  if (!/traefik\.\S+:IngressRoute(?:Patch)?$/.test(route.type) || isUnknown(points)) return [];
+  if ((at(spec, "tls") ?? undefined) !== undefined) return [];
+  const clear = strings(points).filter((each) => !mayBeInternal(each) && !WITH_TLS.test(each));
+  if (strings(points).length > 0 && clear.length === 0) return [];
+  const parts = records(at(spec, "routes"));
+  const isClear = ({ path }: Backend): boolean => {
+    const part = parts[Number(/^spec\.routes\[(\d+)\]/.exec(path)?.[1])];
+    return part !== undefined && !isSentToTls(part, stack);
+  };
+  const where = clear.length === 0 ? "each entry point" : `entry point ${clear.join(", ")}`;
+  return backends(route).some((each) => isClear(each) && isAsked(each, stack))
+    ? [`spec has no tls at ${where}, and leads to sign-ins or NoETL's API`]
+    : [];
+}
+
+/** Servers of Istio's gateways without TLS by which sign-ins or the API are reached. */
+function clearServers(route: ResourceView, stack: Stack): string[] {
+  const asked = backends(route).some((each) => each.path.startsWith("spec.http") && isAsked(each, stack));
+  if (kindOf(route.type) !== "VirtualService" || !asked) return [];
+  const hosts = strings(at(route.props, "spec.hosts"));
+  return strings(at(route.props, "spec.gateways")).flatMap((called) => {
+    const [short, place] = called.split("/").reverse();
+    const gateway = inPlace(stack.istio, short, place ?? namespace(route));
+    return records(at(gateway?.props, "spec.servers"))
+      .filter(
+        (server) =>
+          /^(?:HTTP|HTTP2|GRPC)$/i.test(String(at(server, "port.protocol"))) &&
+          at(server, "tls.httpsRedirect") !== true &&
+          at(server, "tls.mode") === undefined &&
+          (hosts.length === 0 || strings(server.hosts).some((each) => hosts.some((host) => meetInIstio(host, each)))),
+      )
+      .map(
+        (server) =>
+          `server ${String(at(server, "port.name"))} of Gateway ${called} has no TLS, and leads to sign-ins or NoETL's API`,
+      );
+  });
+}
+
+/** The same of Istio's names, which may have a namespace before them, and a star alone. */
+const meetInIstio = (host: string, served: string): boolean => {
+  const name = served.split("/").at(-1) ?? "";
+  return host === "*" || name === "*" || meet(host, name);
+};
+
 /** Listeners that take connections for what has to stay closed, before any route is there. */
 const openListeners = (anchor: ResourceView, anchors: readonly ResourceView[]): string[] =>
   isInternal(anchor, anchors)
@@ -247,24 +311,36 @@ export const closedRoutes: StackRule = {
   name: "closed-routes",
   severity: "critical",
   demand:
-    "No route of a public gateway leads to NATS or Postgres, none that cannot ask for a login to NoETL's API, and by the Gateway API sign-ins " +
-    "come in with TLS.",
+    "No route of a public gateway leads to NATS or Postgres, none that cannot ask for a login to NoETL's API, and by the Gateway API, Traefik and " +
+    "Istio sign-ins come in with TLS.",
   subjects:
     "the stack: Gateways, ListenerSets and routes of the Gateway API, routes of Traefik, Istio, Contour, Kong, nginx and OpenShift, with the " +
-    "Services that they name, and Ingresses by what the Services make of their ports; of TLS the listeners of the Gateway API alone, not entry " +
-    "points of Traefik or servers of Istio; what Helm releases render",
+    "Services that they name, and Ingresses by what the Services make of their ports; of TLS the listeners of the Gateway API, Traefik's entry " +
+    "points by their names, and servers of Istio's gateways in the stack; what Helm releases render",
   reason:
     "A route opens what a load balancer would: who reaches NATS or NoETL's API runs code in the cluster, and without TLS everybody on the way " +
     "reads sign-ins and sessions.",
   remedy:
-    "Lead browsers to NoETL's gateway alone, by a listener with TLS (`sectionName`); hang everything else on a gateway of an internal class.",
+    "Lead browsers to NoETL's gateway alone, by a listener with TLS (`sectionName`), with `spec.tls` in a route of Traefik, by servers of Istio with " +
+    "`tls`; hang everything else on a gateway of an internal class.",
   checkStack: (resources) => {
     const anchors = resources.filter(({ type }) => ANCHOR.test(type));
-    const stack = { anchors, services: resources.filter(({ type }) => type === "kubernetes:core/v1:Service") };
+    const those = (kind: RegExp) => resources.filter(({ type }) => kind.test(type));
+    const stack = {
+      anchors,
+      services: those(/^kubernetes:core\/v1:Service$/),
+      istio: those(/^kubernetes:networking\.istio\.io\/\w+:Gateway$/),
+      middlewares: those(/^kubernetes:traefik\.(?:io|containo\.us)\/\w+:Middleware$/),
+    };
     const routes = resources.filter((each) => ROUTES.test(each.type) && isPublic(each, anchors));
     return [
       ...anchors.flatMap((each) => said(each, openListeners(each, anchors))),
-      ...routes.flatMap((each) => said(each, [...openRoute(each, stack), ...clearRoute(each, stack)])),
+      ...routes.flatMap((each) =>
+        said(
+          each,
+          [openRoute, clearRoute, clearEntryPoint, clearServers].flatMap((judge) => judge(each, stack)),
+        ),
+      ),
     ];
   },
 };

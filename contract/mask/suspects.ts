@@ -70,6 +70,8 @@ const SIGNS_A_BYTE = 4 / 3;
 export class Values {
   /** Matches a part of each; undefined where one has no part by which it could be found. */
   readonly cores: RegExp | undefined;
+  /** True where there are none. */
+  readonly isNone: boolean;
   /** Encoded runs of the texts so far that hold none of them: words, which come again and again. */
   private readonly harmless = new Map<Kind, Set<string>>();
   /** Fewest signs that encode one. */
@@ -84,6 +86,7 @@ export class Values {
   ) {
     const all = [...values];
     const cores = all.map(coreOf);
+    this.isNone = all.length === 0;
     this.margin = all.reduce((longest, { length }) => Math.max(longest, 2 * length), OVERLAP);
     // What is compressed may take fewer than it has, but not many fewer.
     this.fewest = Math.min(...cores.map((core) => core?.length ?? 0), FEW) * SIGNS_A_BYTE;
@@ -219,6 +222,7 @@ function suspects(text: string, values: Values, cores: RegExp): Place[] {
 
 /** Places of a text in which values stand, in whatever writing. */
 export function placesIn(text: string, values: Values): Place[] {
+  if (values.isNone) return [];
   refill();
   const stretches = values.cores ? suspects(text, values, values.cores) : [{ start: 0, end: text.length }];
   refill();

@@ -46,6 +46,16 @@ const leadsTo = (destination: object): object => ({ route: [{ destination }] });
 const contour = (spec: object): Example => k8s("projectcontour.io/v1:HTTPProxy", { spec });
 const traefik = (entryPoints: unknown, port: number): Example =>
   k8s("traefik.io/v1alpha1:IngressRoute", { spec: { entryPoints, routes: [{ services: [{ name: "nats", port }] }] } });
+const signIns = (spec: object, part: object = {}): Example =>
+  k8s("traefik.io/v1alpha1:IngressRoute", {
+    spec: { routes: [{ services: [{ name: "gateway", port: 8090 }], ...part }], ...spec },
+  });
+const sends = (name: string, spec: object): Example =>
+  k8s("traefik.io/v1alpha1:Middleware", { metadata: { name }, spec });
+const meshGateway = (...servers: readonly object[]): Example =>
+  k8s("networking.istio.io/v1:Gateway", { metadata: { name: "public", namespace: "edge" }, spec: { servers } });
+const served = (port: object, more: object = {}): object => ({ port: { number: 80, ...port }, hosts: ["*"], ...more });
+const ASKED = { http: [{ route: [{ destination: { host: "gateway", port: { number: 8090 } } }] }] };
 const openShift = (spec: object): Example =>
   k8s("route.openshift.io/v1:Route", { metadata: { namespace: "shop" }, spec });
 const nginx = (spec: object): Example =>
@@ -60,7 +70,32 @@ const to = (name: string, port: object): object => ({ defaultBackend: { service:
 const SIGN_INS = { name: "gateway", port: 8090 };
 const ONE_POD = { selector: { app: "shop" } };
 
+const CLEAR: BadStack[] = [
+  bad(
+    ROUTES,
+    "sign-ins by Traefik at an entry point without TLS",
+    /^spec has no tls at entry point web, and leads to sign-ins/,
+    signIns({ entryPoints: ["web", "websecure"] }),
+  ),
+  bad(ROUTES, "sign-ins by Traefik at all of them", /no tls at each entry point/, signIns({})),
+  bad(
+    ROUTES,
+    "the same by a middleware that sends nobody to TLS",
+    /no tls at entry point web/,
+    sends("https-headers", { headers: {} }),
+    signIns({ entryPoints: ["web"] }, { middlewares: [{ name: "https-headers" }] }),
+  ),
+  bad(
+    ROUTES,
+    "sign-ins by a server of Istio without TLS",
+    /^server http of Gateway edge\/public has no TLS, and leads to sign-ins/,
+    meshGateway(served({ name: "http", protocol: "HTTP" })),
+    istio(ASKED),
+  ),
+];
+
 const inRoutes: BadStack[] = [
+  ...CLEAR,
   bad(
     ROUTES,
     "a Service that says its namespace before one that may have it",
@@ -329,6 +364,24 @@ export const ALIKE_GOOD_STACKS: Readonly<Record<string, readonly Example[]>> = {
       routes: [{ path: "/", action: { pass: "shop" } }],
     }),
     k8s("traefik.io/v1alpha1:Middleware", { spec: { basicAuth: { secret: "logins" } } }),
+  ],
+  "sign-ins by Traefik with TLS, for one's own network, and by what sends to TLS": [
+    signIns({ entryPoints: ["web"], tls: {} }),
+    signIns({ entryPoints: ["websecure"] }),
+    signIns({ entryPoints: ["internal", "websecure"] }),
+    signIns({ entryPoints: UNKNOWN }),
+    signIns({ entryPoints: ["web"] }, { middlewares: [{ name: "to-tls" }] }),
+    sends("to-tls", { redirectScheme: { scheme: "https" } }),
+    signIns({ entryPoints: ["web"] }, { middlewares: [{ name: "redirect-https" }] }),
+  ],
+  "somebody else's pages by Traefik without TLS": [signIns({}, { services: [{ name: "shop", port: 80 }] })],
+  "sign-ins by servers of Istio with TLS, by one that sends there, and by one of another name": [
+    meshGateway(
+      served({ name: "https", protocol: "HTTPS" }, { tls: { mode: "SIMPLE" } }),
+      served({ name: "http", protocol: "HTTP" }, { tls: { httpsRedirect: true } }),
+      served({ name: "shop", protocol: "HTTP" }, { hosts: ["shop.example.org"] }),
+    ),
+    istio({ hosts: ["noetl.example.com"], ...ASKED }),
   ],
   "names that end as those of credentials do, from a ConfigMap": [
     deployment({
