@@ -362,9 +362,8 @@ async function accessOf(
     // As the gateway makes them.
     return byName(missing, (bucket) => probeStreamCreation(session, bucketConfig(bucket, 1), deadline));
   };
-  const [updatesRefused, callbacksRefused, permissions, creations] = await Promise.all([
-    session.listenRefusal(updatesSubject(gateway), deadline),
-    session.listenRefusal(callbacksSubject(gateway), deadline),
+  const [[updatesRefused, callbacksRefused], permissions, creations] = await Promise.all([
+    session.listenRefusals([updatesSubject(gateway), callbacksSubject(gateway)], deadline),
     session.permissions(deadline),
     creationsOf(),
   ]);

@@ -199,7 +199,7 @@ export function contractMessage(
   const violations = broken.filter(({ severity }) => severity === "violation").length;
   const drifted = broken.length - violations;
   // Whatever is wrong with what is declared, NoETL's own is another matter.
-  const isDeclared = broken.every(({ object }) => object !== undefined);
+  const isDeclared = broken.every(({ rule }) => rule.about === "declared");
   const headline = isDeclared
     ? `What is declared in NATS is not all there as declared: ${plural(broken.length, "difference")}.`
     : violations === 0

@@ -46,6 +46,8 @@ export interface WorkerProbe {
   /** Set where it may acknowledge only what it was handed (`allow_responses`), which cannot be tried. */
   readonly answersOnly?: boolean;
   readonly lookup?: string;
+  /** Set where its connection may not have as many subscriptions as a worker's. */
+  readonly listen?: string;
   /** Set where a worker would remove its consumer to make it again, and may not; undefined too where the server does not tell. */
   readonly remake?: string;
   /** What does not get to the consumer, or to NATS' API, although the login may ask it; undefined where that was not tried. */

@@ -21,7 +21,7 @@ import {
 } from "./probe";
 import type { Probe, WorkerProbe } from "./probe-results";
 import { PROBE_RULES } from "./rules/probe";
-import { sameCount } from "./rules/rule";
+import { sameCount, TOO_MANY_SUBSCRIPTIONS } from "./rules/rule";
 import type { Inquiry, Session } from "./nats/session";
 import type { StreamInfo } from "nats";
 
@@ -154,8 +154,9 @@ async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inqui
   // NoETL in Rust takes a consumer as it finds it.
   const isRemade = (each: ConsumerTerms): boolean =>
     inputs.noetlLine !== "rust" && consumers[each.name] !== undefined && isAdded(each);
-  const [publishes, strays, remakes, ofStream, ofConsumers] = await Promise.all([
+  const [publishes, [listen], strays, remakes, ofStream, ofConsumers] = await Promise.all([
     probePublishes(inquiry, { stream, quiet }),
+    asWorker.session.listenRefusals([asWorker.session.inbox()], deadline),
     Promise.all(
       workers.map((worker, index) =>
         probeReach(asWorker, { ...worker, looksUp: index === 0 }, consumers[worker.consumer]),
@@ -175,6 +176,8 @@ async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inqui
     ...publishes,
     workers: workers.map((worker, index) => ({
       ...worker,
+      // What it may not hear another rule says.
+      listen: listen === TOO_MANY_SUBSCRIPTIONS ? listen : undefined,
       strays: strays[index],
       remake: remakes[index],
       creation: ofConsumers?.[index],

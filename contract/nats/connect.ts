@@ -75,7 +75,7 @@ async function logIn(dial: Dial, inputs: ContractInputs, { deadline, identity }:
       noAsyncTraces: true,
       ...identity,
     });
-    return new NatsSession(connection, relay, { server: way.server, inputs });
+    return new NatsSession(connection, relay, { server: way.server, inputs, inboxPrefix: identity.inboxPrefix });
   } catch (error) {
     const received = relay.received();
     const lastWord = relay.lastWord();

@@ -1,6 +1,6 @@
 /** What is asked of a NATS server once the login stands. */
 import { setImmediate } from "node:timers/promises";
-import { Events, headers as natsHeaders } from "nats";
+import { createInbox, ErrorCode, Events, headers as natsHeaders } from "nats";
 import type { ConsumerInfo, JetStreamAccountStats, Msg, MsgHdrs, NatsConnection, NatsError, StreamInfo } from "nats";
 import { Deadline } from "../deadline";
 import { targetsOf } from "../declared/targets";
@@ -8,6 +8,7 @@ import { ConnectError } from "../errors";
 import { bucketStream } from "../buckets";
 import { subjectsCover, subjectsOverlap } from "../subjects";
 import type { ContractInputs } from "../inputs";
+import { TOO_MANY_SUBSCRIPTIONS } from "../rules/rule";
 import { loginOf } from "./login";
 import { ping } from "./ping";
 import type { Relay } from "./relay";
@@ -89,8 +90,13 @@ export interface Session {
   consumers(stream: string, deadline: Deadline): Promise<Listed<ConsumerInfo>>;
   /** Names of the streams whose subjects overlap `subject`. */
   streamsWith(subject: string, deadline: Deadline): Promise<string[]>;
-  /** The server's words where the login may not subscribe to `subject`. */
-  listenRefusal(subject: string, deadline: Deadline): Promise<string | undefined>;
+  /**
+   * Subscribes to all subjects at once, on this connection, which has one subscription of its own; for each the server's words where it
+   * refuses. One listener is asked after the other, so that a limit counts for each alone.
+   */
+  listenRefusals(subjects: readonly string[], deadline: Deadline): Promise<(string | undefined)[]>;
+  /** A subject that nobody else publishes on, and that the login may listen on. */
+  inbox(): string;
   /** What the login may do; undefined where the server does not tell (nats-server 2.9, or not to this login). */
   permissions(deadline: Deadline): Promise<Permissions | undefined>;
   /** Sends a message and waits for an answer for at most `milliseconds`. */
@@ -177,6 +183,8 @@ interface Purpose {
   /** The server in words. */
   readonly server: string;
   readonly inputs: ContractInputs;
+  /** First tokens of the subjects on which answers come. */
+  readonly inboxPrefix?: string;
 }
 
 /** The session over a connection that is logged in, and over the relay that it runs through. */
@@ -187,12 +195,15 @@ export class NatsSession implements Session {
   readonly clustered: boolean;
   readonly maxPayload: number;
   private readonly inputs: ContractInputs;
-  private readonly refused: ReadonlyMap<string, string>;
+  private readonly inboxPrefix: string | undefined;
+  private readonly refused: Refused;
+  /** Settled when nobody tries to listen. */
+  private listening: Promise<unknown> = Promise.resolve();
 
   constructor(
     readonly connection: NatsConnection,
     private readonly relay: Relay,
-    { server, inputs }: Purpose,
+    { server, inputs, inboxPrefix }: Purpose,
   ) {
     // A broken connection shows in the request that it breaks; nothing else listens to this promise.
     connection.closed().catch(() => undefined);
@@ -202,7 +213,8 @@ export class NatsSession implements Session {
     this.clustered = Boolean(connection.info?.cluster);
     this.maxPayload = connection.info?.max_payload ?? 0;
     this.inputs = inputs;
-    this.refused = publishRefusalsOf(connection);
+    this.inboxPrefix = inboxPrefix;
+    this.refused = refusalsOf(connection);
   }
 
   streamInfo(stream: string, deadline: Deadline): Promise<StreamInfo | undefined> {
@@ -233,24 +245,48 @@ export class NatsSession implements Session {
     return (await this.api<{ streams?: string[] | null }>(question, deadline)).streams ?? [];
   }
 
-  async listenRefusal(subject: string, deadline: Deadline): Promise<string | undefined> {
-    let refusal: string | undefined;
-    const subscription = this.connection.subscribe(subject, {
-      callback: (error) => {
-        if (error) refusal = error.message;
-      },
-    });
+  inbox(): string {
+    return createInbox(this.inboxPrefix);
+  }
+
+  listenRefusals(subjects: readonly string[], deadline: Deadline): Promise<(string | undefined)[]> {
+    const asked = this.listening.then(() => this.listen(subjects, deadline));
+    this.listening = asked.then(
+      () => undefined,
+      () => undefined,
+    );
+    return asked;
+  }
+
+  private async listen(subjects: readonly string[], deadline: Deadline): Promise<(string | undefined)[]> {
+    const { connection, refused } = this;
+    const forbidden = new Map<string, string>();
+    const before = refused.beyondLimit;
+    const subscriptions = subjects.map((subject) =>
+      connection.subscribe(subject, {
+        callback: (error) => {
+          if (error) forbidden.set(subject, error.message);
+        },
+      }),
+    );
     try {
       // The refusal, where there is one, comes before the answer to the ping.
-      const what = `${this.server} to accept a subscription to ${subject}`;
-      await ping(this.connection, deadline.step(), what);
+      const what = `${this.server} to accept a subscription to ${subjects.join(", ")}`;
+      await ping(connection, deadline.step(), what);
     } catch (error) {
       if (error instanceof ConnectError) throw error;
-      throw new ConnectError("closed", `${this.server} closed the connection during a subscription to ${subject}`);
+      const closed = `${this.server} closed the connection during a subscription to ${subjects.join(", ")}`;
+      throw new ConnectError("closed", closed);
     } finally {
-      subscription.unsubscribe();
+      for (const subscription of subscriptions) subscription.unsubscribe();
     }
-    return refusal;
+    await setImmediate();
+    // A limit is reached by the last ones; the server does not name them.
+    const admitted = subjects.filter((subject) => !forbidden.has(subject));
+    const most = admitted.length - (refused.beyondLimit - before);
+    return subjects.map(
+      (subject) => forbidden.get(subject) ?? (admitted.indexOf(subject) < most ? undefined : TOO_MANY_SUBSCRIPTIONS),
+    );
   }
 
   async permissions(deadline: Deadline): Promise<Permissions | undefined> {
@@ -318,7 +354,7 @@ export class NatsSession implements Session {
     }
     // The server's refusals have come before its answer to the ping; they are reported one turn later.
     await setImmediate();
-    return trials.map(({ subject }) => this.refused.get(subject));
+    return trials.map(({ subject }) => this.refused.publishes.get(subject));
   }
 
   async change(request: ChangeRequest, deadline: Deadline): Promise<void> {
@@ -452,13 +488,25 @@ function headersOf(given: Readonly<Record<string, string>>): MsgHdrs {
   return result;
 }
 
-/** The subjects that the login was refused to publish on, each with the server's sentence, as they come. */
-function publishRefusalsOf(connection: NatsConnection): ReadonlyMap<string, string> {
-  const refused = new Map<string, string>();
+/** What the server has refused on a connection so far. */
+interface Refused {
+  /** The subjects that the login may not publish on, each with the server's sentence. */
+  readonly publishes: ReadonlyMap<string, string>;
+  /** Subscriptions beyond the limit. */
+  readonly beyondLimit: number;
+}
+
+/** What the server refuses on a connection, as it comes. */
+function refusalsOf(connection: NatsConnection): Refused {
+  const publishes = new Map<string, string>();
+  const refused = { publishes, beyondLimit: 0 };
   const listen = async (): Promise<void> => {
-    for await (const { type, permissionContext } of connection.status()) {
-      if (type !== Events.Error || permissionContext?.operation !== "publish") continue;
-      refused.set(permissionContext.subject, `Permissions Violation for Publish to "${permissionContext.subject}"`);
+    for await (const { type, data, permissionContext } of connection.status()) {
+      if (type !== Events.Error) continue;
+      // Of all else that is called so the server closes the connection.
+      if (data === (ErrorCode.ProtocolError as string)) refused.beyondLimit++;
+      if (permissionContext?.operation !== "publish") continue;
+      publishes.set(permissionContext.subject, `Permissions Violation for Publish to "${permissionContext.subject}"`);
     }
   };
   listen().catch(() => undefined); // ends with the connection

@@ -11,6 +11,8 @@ import {
   loneServer,
   replicasWords,
   list,
+  MORE_SUBSCRIPTIONS,
+  TOO_MANY_SUBSCRIPTIONS,
   toNanoseconds,
   toSeconds,
   type Bucket,
@@ -78,6 +80,10 @@ const grant = (what: string): Fix => ({
   advice: `let the gateway's user ${what}, and restart the gateway`,
   ofUsers: true,
 });
+
+/** What is done where the gateway cannot subscribe. */
+const listening = (refused: string | undefined, granted: Fix): Fix =>
+  refused === TOO_MANY_SUBSCRIPTIONS ? MORE_SUBSCRIPTIONS : granted;
 
 /** The life that the gateway's settings say. */
 const lifePatch = ({ ttlSeconds, info: { config } }: Found["bucket"]): Partial<StreamConfig> => ({
@@ -262,11 +268,12 @@ export const GATEWAY_RULES: readonly Rule[] = [
     about: "gateway",
     checks: "the gateway's user may subscribe to updates (NATS_UPDATES_SUBJECT_PREFIX)",
     why: "browsers see no progress of their executions",
-    remedy: "grant the permission",
+    remedy: "grant the permission, or raise the limit of subscriptions (`max_subscriptions`)",
     expected: (contract) => `may subscribe to ${updatesSubject(gatewayOf(contract))}`,
     found: ({ gateway }) => gateway.updatesRefused ?? "may",
     holds: ({ gateway }) => gateway.updatesRefused === undefined,
-    fix: (contract) => grant(`subscribe to ${updatesSubject(gatewayOf(contract))}`),
+    fix: (contract, { gateway }) =>
+      listening(gateway.updatesRefused, grant(`subscribe to ${updatesSubject(gatewayOf(contract))}`)),
   },
   {
     id: "gateway-callbacks",
@@ -275,11 +282,12 @@ export const GATEWAY_RULES: readonly Rule[] = [
     about: "gateway",
     checks: "the gateway's user may subscribe to callbacks (NATS_CALLBACK_SUBJECT_PREFIX)",
     why: "browsers wait for results, logins included, until they time out",
-    remedy: "grant the permission",
+    remedy: "grant the permission, or raise the limit of subscriptions (`max_subscriptions`)",
     expected: (contract) => `may subscribe to ${callbacksSubject(gatewayOf(contract))}`,
     found: ({ gateway }) => gateway.callbacksRefused ?? "may",
     holds: ({ gateway }) => gateway.callbacksRefused === undefined,
-    fix: (contract) => grant(`subscribe to ${callbacksSubject(gatewayOf(contract))}`),
+    fix: (contract, { gateway }) =>
+      listening(gateway.callbacksRefused, grant(`subscribe to ${callbacksSubject(gatewayOf(contract))}`)),
   },
   {
     id: "gateway-buckets",

@@ -8,6 +8,7 @@ import {
   grant,
   holdingStream,
   list,
+  MORE_SUBSCRIPTIONS,
   NOTIFICATION_BYTES,
   type Contract,
   type Found,
@@ -230,6 +231,20 @@ export const PROBE_RULES: readonly Rule[] = [
     why: "commands are done and never acknowledged: after 64 of them (max_ack_pending) no worker gets another, and each comes again",
     appliesTo: ({ workerProbe }) => !workerProbe.answersOnly,
     ...lacks("ack", ({ stream }, consumer) => ackSubjects(stream, consumer)),
+  },
+  {
+    id: "worker-listen",
+    about: "worker",
+    severity: "violation",
+    effect: "withheld",
+    checks:
+      "a worker's connection may have the two subscriptions that it takes (`max_subscriptions`), tried with one that nobody publishes on",
+    why: "NoETL's client closes the connection where it is refused one, and workers get no command: `nats: connection closed`",
+    remedy: "raise the limit of the server, the account or the user",
+    expected: (_contract, { workerProbe }) => `${workerProbe.login} may listen for answers and for commands`,
+    found: ({ workerProbe }) => workerProbe.listen ?? "may",
+    holds: ({ workerProbe }) => workerProbe.listen === undefined,
+    fix: () => MORE_SUBSCRIPTIONS,
   },
   {
     id: "worker-remake",

@@ -239,6 +239,18 @@ export const grant = (
   ofUsers: true,
 });
 
+/** nats-server's words where a connection has as many subscriptions as it may. */
+export const TOO_MANY_SUBSCRIPTIONS = "maximum subscriptions exceeded";
+
+/** Lets a connection have more subscriptions. */
+export const MORE_SUBSCRIPTIONS: Extract<Fix, { action: "advise" }> = {
+  action: "advise",
+  advice:
+    "take the limit of subscriptions away, or raise it to at least 20 a connection, since a worker takes one more for each large result that it " +
+    "reads: `max_subscriptions` of the server, which has to be restarted, `max_subs` in `limits` of the account, or `subs` of the account's " +
+    "or user's JWT",
+};
+
 /** Whether the server is older than 2.`minor`, so that it does not let one change what later ones do. */
 export function isOlderThan(minor: number, { serverVersion }: Pick<Observed, "serverVersion">): boolean {
   return serverVersion !== undefined && isOlder(serverVersion, `2.${minor}`);

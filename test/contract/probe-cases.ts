@@ -134,6 +134,13 @@ const granted = (subject: string): Cure => ({
   reload: {},
 });
 
+const MORE = /take the limit of subscriptions away, or raise it to at least 20 a connection/;
+
+async function withGateway(server: NatsServer): Promise<undefined> {
+  await noetl(server);
+  await startGateway(server, {}, ADMIN);
+}
+
 const FETCHED = `$JS.API.CONSUMER.MSG.NEXT.${STREAM.name}.${CONSUMER.name}`;
 const ACKNOWLEDGED = `$JS.ACK.${STREAM.name}.${CONSUMER.name}.>`;
 const REACHED = `consumer ${CONSUMER.name} answers`;
@@ -578,6 +585,33 @@ export const PROBE_CASES: readonly ProbeCase[] = [
     found: pattern("$JS.API.STREAM.NAMES gets to somebody else, who answers"),
     expected: REACHED,
     cure: unmappedFrom("$JS.API.STREAM.NAMES"),
+  },
+  {
+    rule: "worker-listen",
+    name: "a connection may have one subscription, by the server",
+    setup: { rest: "max_subscriptions: 1" },
+    found: /^maximum subscriptions exceeded$/,
+    expected: "user noetl may listen for answers and for commands",
+    cure: { says: MORE, restart: {}, act: noetl },
+  },
+  {
+    rule: "worker-listen",
+    name: "a connection may have one subscription, by its account, and NoETL's login is another than the check's",
+    setup: { lines: "limits: {max_subs: 1}" },
+    args: asked,
+    found: /^maximum subscriptions exceeded$/,
+    expected: "user noetl may listen for answers and for commands",
+    cure: { says: MORE, restart: {}, act: noetl },
+  },
+  {
+    rule: "gateway-callbacks",
+    name: "a connection may have two subscriptions, and the gateway takes three",
+    setup: { rest: "max_subscriptions: 2" },
+    arrange: withGateway,
+    args: { gateway: {} },
+    found: /^maximum subscriptions exceeded$/,
+    expected: "may subscribe to noetl.callbacks.>",
+    cure: { says: MORE, restart: {}, act: withGateway },
   },
   {
     rule: "noetl-login",

@@ -93,6 +93,7 @@ describe.each(SERVERS)("$tool", ({ tool, minor }) => {
       const { found, expected } = report.checks.find(({ id, ok }) => id === broken.rule && !ok) ?? {};
       expect(found).toMatch(broken.found);
       expect(expected?.replace(/created \d.*/, "created <now>")).toBe(broken.expected);
+      expect(report.report).toMatch(/^The stream contract of NoETL does not hold: /);
       expect(report.report).toContain(`violation ${broken.rule}`);
     },
   );

@@ -210,6 +210,10 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
     logs: ["nats-permission"],
   },
   "worker-fetch": { title: ({ found }) => `Workers may not ask for commands: ${found}`, logs: ["nats-permission"] },
+  "worker-listen": {
+    title: ({ found }) => `NATS refuses workers a subscription: ${found}`,
+    logs: ["nats-closed"],
+  },
   "worker-remake": {
     title: () => "Workers may not remove the consumer that the next one makes again",
     logs: ["nats-permission"],

@@ -766,6 +766,6 @@ export async function mayListen(
   subjects: readonly string[],
   context: RepairContext,
 ): Promise<boolean> {
-  const refusals = await Promise.all(subjects.map((subject) => session.listenRefusal(subject, context.deadline())));
+  const refusals = await session.listenRefusals(subjects, context.deadline());
   return refusals.every((refusal) => refusal === undefined);
 }

@@ -241,7 +241,7 @@ describe("what each may, as a table", () => {
   const mayPublish = async (user: User, subject: string): Promise<boolean> =>
     (await sessionOf(user).publishRefusals([{ subject, body: "" }], new Deadline(20_000)))[0] === undefined;
   const mayHear = async (user: User, subject: string): Promise<boolean> =>
-    (await sessionOf(user).listenRefusal(subject, new Deadline(20_000))) === undefined;
+    (await sessionOf(user).listenRefusals([subject], new Deadline(20_000)))[0] === undefined;
 
   const COMMAND = `${STREAM.name}.${CONSUMER.name}`;
   const ALL = ["server", "worker", "gateway", "guard"] as const;
