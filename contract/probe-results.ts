@@ -1,5 +1,8 @@
 /** What came of trying what NoETL does, with its own login. */
 
+/** nats-server's words where a connection has as many subscriptions as it may. */
+export const TOO_MANY_SUBSCRIPTIONS = "maximum subscriptions exceeded";
+
 /** Where a publish ended. */
 export type Route =
   /** A stream answered; `code` and `words` are its error, 10060 where it would have taken the message. */
@@ -20,6 +23,8 @@ export interface PublishProbe {
   readonly login: string;
   /** Every different end that the publishes came to; a mapping may be weighted. */
   readonly routes: readonly Route[];
+  /** True where a trace did not get there and a publish does: the stream is another account's. */
+  readonly untraced?: true;
 }
 
 /** An error of the JetStream API. */

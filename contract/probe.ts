@@ -135,9 +135,19 @@ export async function probePublishes(
 ): Promise<Pick<Probe, "publishes" | "room">> {
   const nowhere = (): Record<string, string> => ({ [EXPECTED_STREAM]: `noetl-nats-${randomUUID()}` });
   const subjects = probedSubjects(inputs);
-  const attempt = (subject: string, headers: Record<string, string>, body?: string): Promise<Attempt> => {
-    const trial = { subject, body, headers: { ...headers, ...(quiet ? TRACE_ONLY : {}) } };
-    return session.attempt(trial, ROUTE_MILLISECONDS, deadline);
+  const attempt = (subject: string, headers: Record<string, string>, body?: string): Promise<Attempt> =>
+    session.attempt({ subject, body, headers }, ROUTE_MILLISECONDS, deadline);
+  const traced = quiet ? TRACE_ONLY : {};
+  const thrown = async (subject: string, times: number, further: Record<string, string>): Promise<Route[]> =>
+    (await Promise.all(Array.from({ length: times }, () => attempt(subject, { ...nowhere(), ...further })))).map(
+      routeOf,
+    );
+  const routesOf = async (subject: string): Promise<Pick<PublishProbe, "routes" | "untraced">> => {
+    const routes = await thrown(subject, THROWS, traced);
+    if (!quiet || routes.some(({ end }) => end !== "nobody" && end !== "silence")) return { routes };
+    // A trace does not get to the stream of another account, a publish does.
+    const [route] = await thrown(subject, 1, {});
+    return route?.end === "stream" ? { routes: await thrown(subject, THROWS, {}), untraced: true } : { routes };
   };
 
   // A publish that is only traced is checked by everything that a real one is. It is answered only where it fails, and
@@ -145,24 +155,24 @@ export async function probePublishes(
   const first = subjects[0] ?? inputs.subject;
   const dry =
     quiet && isAnswered(stream, first)
-      ? attempt(first, { [EXPECTED_STREAM]: inputs.stream }, command(session))
+      ? attempt(first, { [EXPECTED_STREAM]: inputs.stream, ...traced }, command(session))
       : undefined;
   dry?.catch(() => undefined);
   const publishes = await Promise.all(
     subjects.map(async (subject) => {
-      const asked = isAnswered(stream, subject);
-      const routes = asked
-        ? (await Promise.all(Array.from({ length: THROWS }, () => attempt(subject, nowhere())))).map(routeOf)
-        : (await session.publishRefusals([{ subject, headers: nowhere() }], deadline)).flatMap((words): Route[] =>
-            words === undefined ? [] : [{ end: "refused", words }],
-          );
-      const different = new Map(routes.map((route) => [JSON.stringify(route), route]));
-      return { subject, login: session.login, routes: [...different.values()] };
+      const found = isAnswered(stream, subject)
+        ? await routesOf(subject)
+        : { routes: refusedOf(await session.publishRefusals([{ subject, headers: nowhere() }], deadline)) };
+      const different = new Map(found.routes.map((route) => [JSON.stringify(route), route]));
+      return { subject, login: session.login, ...found, routes: [...different.values()] };
     }),
   );
-  const room = await roomOf(publishes, dry);
+  const room = await roomOf(publishes, publishes.some(({ untraced }) => untraced) ? undefined : dry);
   return { publishes, room };
 }
+
+const refusedOf = (refusals: readonly (string | undefined)[]): Route[] =>
+  refusals.flatMap((words): Route[] => (words === undefined ? [] : [{ end: "refused", words }]));
 
 /** Why there is no room, as the publishes tell it. */
 async function roomOf(

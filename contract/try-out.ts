@@ -19,9 +19,9 @@ import {
   wordsOf,
   type Known,
 } from "./probe";
-import type { Probe, WorkerProbe } from "./probe-results";
+import { TOO_MANY_SUBSCRIPTIONS, type Probe, type WorkerProbe } from "./probe-results";
 import { PROBE_RULES } from "./rules/probe";
-import { sameCount, TOO_MANY_SUBSCRIPTIONS } from "./rules/rule";
+import { sameCount } from "./rules/rule";
 import type { Inquiry, Session } from "./nats/session";
 import type { StreamInfo } from "nats";
 
@@ -263,6 +263,9 @@ function openRoom(probe: Probe, { stream }: Known, session: Session): TriedOut["
   const reached = probe.publishes.every(({ routes }) => routes.every(({ end }) => end === "stream"));
   const answered = probe.publishes.every(({ subject }) => isAnswered(stream, subject));
   if (probe.room !== undefined || !reached || !answered) return [];
+  if (probe.publishes.some(({ untraced }) => untraced)) {
+    return [{ rules: ["publish-room"], why: "the stream is another account's, to which no trace gets" }];
+  }
   const why = mayWatch(session)
     ? `${probe.login} may not publish on $JS.API.>, which asking for it takes`
     : "nats-server before 2.11, and servers of a cluster, do not tell whether they have room";

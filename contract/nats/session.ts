@@ -8,7 +8,7 @@ import { ConnectError } from "../errors";
 import { bucketStream } from "../buckets";
 import { subjectsCover, subjectsOverlap } from "../subjects";
 import type { ContractInputs } from "../inputs";
-import { TOO_MANY_SUBSCRIPTIONS } from "../rules/rule";
+import { TOO_MANY_SUBSCRIPTIONS } from "../probe-results";
 import { loginOf } from "./login";
 import { ping } from "./ping";
 import type { Relay } from "./relay";

@@ -1,6 +1,7 @@
 import type { StreamConfig, StreamInfo } from "nats";
 import { admitStream, coded, isAskers, NOTHING } from "./account";
 import { bucketStream, bucketSubjects } from "../buckets";
+import { TOO_MANY_SUBSCRIPTIONS } from "../probe-results";
 import { subjectsCover, subjectsOverlap } from "../subjects";
 import {
   count,
@@ -12,7 +13,6 @@ import {
   replicasWords,
   list,
   MORE_SUBSCRIPTIONS,
-  TOO_MANY_SUBSCRIPTIONS,
   toNanoseconds,
   toSeconds,
   type Bucket,

@@ -34,10 +34,16 @@ function where(route: Route, { publish, stream, overlapping = [] }: Found, contr
     }
     case "nobody": {
       const covers = subjectsCover(stream.config.subjects ?? [], publish.subject);
-      return covers ? "nobody, although the stream lists the subject: a mapping of subjects leads elsewhere" : "nobody";
+      return covers
+        ? "nobody, although the stream lists the subject: a mapping of subjects leads elsewhere, or the stream is another account's, from which " +
+            "the subject is not imported"
+        : "nobody";
     }
     case "silence":
-      return "no stream: somebody else listens, and a mapping of subjects leads there";
+      return (
+        "no stream that answers: somebody else listens, and a mapping of subjects leads there, or the stream is another account's, which gets " +
+        "what is published (`stream` import) and returns nothing"
+      );
     case "somebody":
       return `somebody who is not a stream, with "${route.words}"`;
     case "refused":
@@ -161,7 +167,8 @@ export const PROBE_RULES: readonly Rule[] = [
         ? advise(`take ${publish.subject} from ${list(others)}, or remove it (nats stream edit, nats stream rm)`)
         : advise(
             `remove the mapping of ${publish.subject} (\`mappings\` of the account or the server in NATS' configuration, or of the ` +
-              "account's JWT) and whoever else answers on it, and reload NATS",
+              "account's JWT) and whoever else answers on it; where the stream is another account's, let that one export the subject as a " +
+              "`service`, and NoETL's import it under the same name; and reload NATS",
           );
     },
   },
@@ -279,7 +286,8 @@ export const PROBE_RULES: readonly Rule[] = [
     fix: (_contract, { workerProbe: { strays = [] } }) =>
       advise(
         `remove the mapping of ${list([...new Set(strays.map((each) => each.subject))])} (\`mappings\` of the account or the server in ` +
-          "NATS' configuration, or of the account's JWT) and whoever else answers there, and reload NATS",
+          "NATS' configuration, or of the account's JWT) and whoever else answers there; where the stream is another account's, import them from it " +
+          "as a `service`, under the same names; and reload NATS",
       ),
   },
 ];

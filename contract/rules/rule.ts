@@ -239,9 +239,6 @@ export const grant = (
   ofUsers: true,
 });
 
-/** nats-server's words where a connection has as many subscriptions as it may. */
-export const TOO_MANY_SUBSCRIPTIONS = "maximum subscriptions exceeded";
-
 /** Lets a connection have more subscriptions. */
 export const MORE_SUBSCRIPTIONS: Extract<Fix, { action: "advise" }> = {
   action: "advise",

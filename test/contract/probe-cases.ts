@@ -126,7 +126,9 @@ const denied = (...subjects: readonly string[]): Setup => ({
 
 const asked = { user: "admin", password: "admin", noetlLogin: NOETL };
 const MAPPED = "noetl.commands is taken by NOETL_COMMANDS";
-const NOBODY = "nobody, although the stream lists the subject: a mapping of subjects leads elsewhere";
+const NOBODY =
+  "nobody, although the stream lists the subject: a mapping of subjects leads elsewhere, or the stream is another account's, from which the subject " +
+  "is not imported";
 const unmapped: Cure = { says: /remove the mapping of noetl\.commands .* reload NATS/, reload: {} };
 const quoted = (text: string): string => text.replace(/[$.*>]/g, "\\$&");
 const granted = (subject: string): Cure => ({
@@ -220,7 +222,7 @@ export const PROBE_CASES: readonly ProbeCase[] = [
       await subscriber.flush();
       return subscriber;
     },
-    found: /^noetl\.commands is taken by no stream: somebody else listens/,
+    found: /^noetl\.commands is taken by no stream that answers: somebody else listens/,
     expected: MAPPED,
     cure: unmapped,
   },
