@@ -1,5 +1,5 @@
 /** Commands that NoETL has issued and that no message leads a worker to: announced once more, each of them once. */
-import type { ConsumerInfo, JetStreamClient, NatsError } from "nats";
+import { DeliverPolicy, type ConsumerInfo, type JetStreamClient, type NatsError } from "nats";
 import { Deadline } from "../../../contract/deadline";
 import { ConnectError } from "../../../contract/errors";
 import { LOCATIONS } from "../../../contract/facts";
@@ -68,6 +68,22 @@ async function workersConsumers(session: Session, inputs: ContractInputs, deadli
   return (await Promise.all(infos)).filter((info) => info !== undefined);
 }
 
+/** Up to which message a consumer leads nobody to one any more. One that has delivered nothing has come as far as it began. */
+const settledBy = ({ ack_floor: floor, delivered }: ConsumerInfo): number =>
+  delivered.consumer_seq === 0 ? Math.max(floor.stream_seq, delivered.stream_seq) : floor.stream_seq;
+
+/** Of two servers of a cluster one stores the messages and another makes the consumer: their clocks differ. Milliseconds. */
+const CLOCKS_MILLISECONDS = 1_000;
+
+/**
+ * Before which time a consumer passes messages over, in milliseconds since 1970. Before nats-server 2.15 one that begins at the next
+ * message has no floor until its first one is acknowledged.
+ */
+const beginsAt = ({ config, created, ack_floor: floor }: ConsumerInfo): number =>
+  config.deliver_policy === DeliverPolicy.New && floor.stream_seq === 0
+    ? Date.parse(String(created)) - CLOCKS_MILLISECONDS
+    : 0;
+
 /**
  * Ids of the commands (`event_id`) whose message is still on its way to a worker: stored, and not acknowledged by each of the
  * workers' consumers that delivers it. A consumer that is not there leads nobody to a message.
@@ -82,7 +98,7 @@ export async function announcedCommands(session: Session, inputs: ContractInputs
   const consumers = await workersConsumers(session, inputs, deadline);
   const open = consumers.filter((each) => each.num_pending + each.num_ack_pending > 0);
   if (!info || open.length === 0) return found;
-  const first = Math.max(info.state.first_seq, Math.min(...open.map(({ ack_floor: floor }) => floor.stream_seq)) + 1);
+  const first = Math.max(info.state.first_seq, Math.min(...open.map(settledBy)) + 1);
   const last = info.state.last_seq;
   if (last - first >= MOST_MESSAGES) {
     throw new ConnectError(
@@ -91,7 +107,9 @@ export async function announcedCommands(session: Session, inputs: ContractInputs
         "looked through for commands that were announced: try again when the workers have caught up",
     );
   }
-  for await (const { data } of readMessages(session, stream, { from: first, to: last })) {
+  const passedOver = Math.min(...open.map(beginsAt));
+  for await (const { data, time } of readMessages(session, stream, { from: first, to: last })) {
+    if (time.getTime() < passedOver) continue;
     // Not parsed: the id is a number beyond those that JSON.parse keeps whole.
     const [, event] = /"event_id":\s*"?(\d+)/.exec(data.toString("utf8")) ?? [];
     if (event !== undefined) found.add(event);

@@ -22,6 +22,7 @@ import {
   startNatsServer,
   withManager,
   type NatsServer,
+  type ServerTool,
 } from "../../../support/nats";
 
 const URL = "http://noetl.noetl.svc.cluster.local:8082";
@@ -101,6 +102,51 @@ const stored = () =>
     }
     return found;
   });
+
+describe("commands before a consumer that was made again", () => {
+  const again = (): Promise<void> =>
+    withManager(server, async (manager) => {
+      await manager.consumers.delete(STREAM.name, CONSUMER.name);
+      await addConsumer(manager);
+    });
+  const lost = async (executions: readonly ExecutionFacts[]) => {
+    const [found] = (await announced(executions, false)).asked;
+    return found?.steps[0]?.replace(/ on .*/, "");
+  };
+
+  it.each<ServerTool>(["nats-server-2.9", "nats-server-2.12", "nats-server"])(
+    "lead nobody to a worker, while later ones wait or are in flight, made again once or twice: %s",
+    async (tool) => {
+      const shared = server;
+      server = await startNatsServer({ tool });
+      try {
+        await inOrder();
+        await publish("491", "492");
+        await take(1, true);
+        await again();
+        await publish("493");
+        await again();
+        // As far apart as the clocks of two servers may be.
+        await sleep(1_500);
+        await again();
+        await publish("494", "495");
+        const known = [waiting("492", "493", "494", "495")];
+        expect(await lost(known)).toBe("announce 2 commands");
+        await take(1, false);
+        expect(await lost(known)).toBe("announce 2 commands");
+        const { outcome, said } = await announced(known);
+        expect(outcome).toBe(2);
+        expect(said.join()).not.toMatch(/49[45]/);
+        // What was announced is on its way now.
+        expect(await lost(known)).toBeUndefined();
+        expect((await stored()).slice(-2)).toEqual([message("492"), message("493")]);
+      } finally {
+        await server.stop();
+        server = shared;
+      }
+    },
+  );
+});
 
 describe("announcing again", () => {
   it("sends the server's message once, and a second run finds nothing", async () => {
