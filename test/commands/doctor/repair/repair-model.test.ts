@@ -40,7 +40,9 @@ describe("whatever happens around a repair", () => {
         if (wrong(result)) failures.push({ scenario: each, result });
       }
     };
-    await Promise.all(Array.from({ length: TOGETHER }, player)).finally(() => (Error.stackTraceLimit = stackTraceLimit));
+    await Promise.all(Array.from({ length: TOGETHER }, player)).finally(
+      () => (Error.stackTraceLimit = stackTraceLimit),
+    );
     expect(failures).toEqual([]);
   }, 1_800_000);
 });
