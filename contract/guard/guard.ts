@@ -10,7 +10,7 @@ import type { Session } from "../nats/session";
 import { REPAIR_MARK } from "../rules/rule";
 import { OldestPending } from "./age";
 import { CertificateWatch } from "./certificate";
-import { floorsOf, passedOver, type Floors } from "./passed-over";
+import { madeBy, passedOver, placesOf, type Places } from "./passed-over";
 import { brokenKey, brokenText, decide, type Heal, type Seen } from "./decide";
 import { type StateLog } from "./log";
 import { create, look } from "./look";
@@ -50,8 +50,8 @@ export class Guard {
   /** When the stream was created that was seen last; undefined before the first was seen. */
   private streamCreated: string | undefined;
   private streamGone = false;
-  /** How far the consumers had come that were seen last. */
-  private floors: Floors = {};
+  /** The consumers that were seen last, and how far they had come. */
+  private places: Places = {};
   private turnedAt = performance.now();
   private wake: (() => void) | undefined;
   private woken = false;
@@ -187,9 +187,7 @@ export class Guard {
       const { heals } = this.last?.decision ?? { heals: [] };
       if (heals.length === 0) return;
       await this.heal(heals, session, deadline);
-      const seen = await look(session, this.settings.inputs, deadline);
-      for (const words of passedOver(heals, seen, this.floors)) this.log.event("warn", words);
-      this.take(seen, session);
+      this.take(await look(session, this.settings.inputs, deadline), session, madeBy(heals));
     } catch (error) {
       if (!(error instanceof ConnectError)) throw error;
       this.answers = false;
@@ -204,16 +202,22 @@ export class Guard {
     }
   }
 
-  /** Takes a look's result in: what it means is said where it is news. */
-  private take(seen: Seen, session: Session): void {
+  /**
+   * Takes a look's result in: what it means is said where it is news.
+   *
+   * @param made Consumers that the guard has made since the last one.
+   */
+  private take(seen: Seen, session: Session, made: readonly string[] = []): void {
     const { inputs, mode } = this.settings;
     this.counts.looks++;
     this.answers = true;
     const decision = decide(inputs, seen, mode);
     this.last = { seen, decision, oldestPendingSeconds: this.oldest(seen) };
     this.countStream(seen);
-    this.floors = { ...this.floors, ...floorsOf(seen) };
     const { repairing, broken, heals, holds } = decision;
+    for (const words of repairing ? [] : passedOver(seen, this.places, made)) this.log.event("warn", words);
+    // A repair makes consumers again for whom nothing is passed over.
+    this.places = repairing ? {} : placesOf(seen, this.places);
     if (repairing) {
       const text = `a repair of stream ${inputs.stream} is at work, or was interrupted: the guard leaves everything alone`;
       this.log.state("repair", { level: "warn", message: text, key: "repairing" });

@@ -164,6 +164,31 @@ describe("a consumer that is removed while commands wait", () => {
         "npm run doctor names the executions that wait for one, and its --repair announces them again",
     );
   });
+
+  it("and made again by somebody else between two looks is said, too", async () => {
+    const nats = await server();
+    const running = await guard(nats.address);
+    await running.reaches("noetl_contract_holds", 1);
+    await withManager(
+      nats,
+      async (manager, connection) => {
+        for (let count = 0; count < 2; count++) await connection.jetstream().publish(STREAM.subject);
+        await manager.streams.update(STREAM.name, { description: "seen" });
+        await running.reaches('noetl_contract_lag{consumer="noetl_worker_pool"}', 2);
+        freeze(running.pid);
+        const { config } = await manager.consumers.info(STREAM.name, CONSUMER.name);
+        await manager.consumers.delete(STREAM.name, CONSUMER.name);
+        await manager.consumers.add(STREAM.name, config);
+        thaw(running.pid);
+      },
+      operator,
+    );
+    await running.says(
+      "consumer noetl_worker_pool begins after message 2: up to 2 commands before it may reach no worker; " +
+        "npm run doctor names the executions that wait for one, and its --repair announces them again",
+    );
+    expect(await running.metric('noetl_contract_heals_total{kind="consumer",mode="heal"}')).toBe(1);
+  });
 });
 
 describe("a repair", () => {
