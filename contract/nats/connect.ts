@@ -104,6 +104,24 @@ interface Failed {
   readonly lastWord: string | undefined;
 }
 
+/** nats-server's words where a limit is reached, and what to do about each. */
+const LIMITS: readonly { readonly pattern: RegExp; readonly advice: string }[] = [
+  {
+    pattern: /^maximum connections exceeded$/i,
+    advice: ": let some of its clients go, or let it have more (natsMaxConnections, `max_connections`)",
+  },
+  {
+    pattern: /^maximum account active connections exceeded$/i,
+    advice:
+      ": let some of the account's clients go, or let the account have more (`max_connections` in its `limits`, `conn` of its JWT)",
+  },
+  {
+    pattern: /^maximum control line exceeded$/i,
+    advice:
+      ": let it take longer lines, which hold subjects and logins (`max_control_line`, 4096 bytes where it is not set)",
+  },
+];
+
 function logInError(error: NatsError, inputs: ContractInputs, { way, received, lastWord }: Failed): ConnectError {
   const { user, connection } = inputs;
   const { server } = way;
@@ -139,9 +157,7 @@ function logInError(error: NatsError, inputs: ContractInputs, { way, received, l
     return new ConnectError("no-nats", `what answers at ${server} is not a NATS server`);
   }
   const when = received === 0 ? `before it greeted${hint}` : "during the log-in";
-  const isFull = /^maximum (account active )?connections exceeded$/i.test(lastWord ?? "");
-  const advice = isFull
-    ? ": let some of its clients go, or let it have more (natsMaxConnections, `max_connections`)"
-    : "";
-  return new ConnectError("closed", `${server} closed the connection ${when} (${lastWord ?? error.message})${advice}`);
+  const said = lastWord ?? error.message;
+  const advice = LIMITS.find(({ pattern }) => pattern.test(said))?.advice ?? "";
+  return new ConnectError("closed", `${server} closed the connection ${when} (${said})${advice}`);
 }

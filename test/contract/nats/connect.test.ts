@@ -211,6 +211,25 @@ describe("a server that is not there", () => {
     );
   });
 
+  it("lets an account have as many clients as it may, and says whose limit that is", async () => {
+    const server = await started(
+      `${JETSTREAM}
+       accounts: {A: {jetstream: enabled, limits: {max_connections: 1}, users: [{user: a, password: a}]}}`,
+    );
+    const client = await natsClient(server, { user: "a", pass: "a" });
+    cleanups.push(() => client.close());
+    expect(await problemOf("closed", inputsFor(server, { user: "a", password: "a", timeoutSeconds: 1 }))).toMatch(
+      /\(maximum account active connections exceeded\): let some of the account's clients go, or let the account have more \(`max_connections` in its `limits`/,
+    );
+  });
+
+  it("takes shorter lines than a login needs, and names the setting", async () => {
+    const server = await started(`${JETSTREAM}\nmax_control_line: 100`);
+    expect(await problemOf("closed", inputsFor(server, { timeoutSeconds: 1 }))).toMatch(
+      /\(maximum control line exceeded\): let it take longer lines.* \(`max_control_line`/,
+    );
+  });
+
   it("hangs up on everybody", async () => {
     const listener = net.createServer((socket) => socket.on("error", () => undefined).destroy());
     await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
