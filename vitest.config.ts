@@ -41,7 +41,7 @@ const NEEDS = {
   programs: [
     // In the place of a module it has another one, which the tests of `unit`, that share theirs, would get, too.
     "test/commands/doctor/answers.test.ts",
-    "test/commands/doctor/run.test.ts",
+    "test/commands/shared/run.test.ts",
     "test/components/refused.test.ts",
     "test/docs/programs.test.ts",
     "test/contract/guard/alerts.test.ts",

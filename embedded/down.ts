@@ -1,6 +1,6 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { runCommand } from "../commands/doctor/run";
+import { runCommand } from "../commands/shared/run";
 import type { ExitName } from "../commands/shared/exit";
 import { projectRoot } from "../contract/project";
 import { readDown } from "./command-lines";

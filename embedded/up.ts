@@ -1,6 +1,6 @@
 import * as path from "node:path";
 import type { Stack } from "@pulumi/pulumi/automation";
-import { runCommand, unlessInterrupted } from "../commands/doctor/run";
+import { runCommand, unlessInterrupted } from "../commands/shared/run";
 import type { ExitName } from "../commands/shared/exit";
 import { readUp } from "./command-lines";
 import { failureOf, INTERRUPTED, preparing, say, showingEngine } from "./conduct";

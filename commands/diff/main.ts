@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { harmless } from "../../contract/mask/harmless";
-import { runCommand, unlessInterrupted } from "../doctor/run";
+import { runCommand, unlessInterrupted } from "../shared/run";
 import { CommandError, type ExitName } from "../shared/exit";
 import { DiffError, messageOf } from "./errors";
 import { FILE_NAMES, parseOptions, USAGE, wantsHelp, type Format, type Options } from "./options";

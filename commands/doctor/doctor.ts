@@ -14,7 +14,7 @@ import { refuseOtherLines } from "./executions";
 import { repair, type Intent, type Outcome } from "./repair";
 import { announceLost, deployedNoetl } from "./repair/announce";
 import { repairFolder } from "./repair/journal";
-import { ask, runCommand, tellingOfDelay, unlessInterrupted } from "./run";
+import { ask, runCommand, tellingOfDelay, unlessInterrupted } from "../shared/run";
 import { contractInputs, readTarget, type Target } from "./target";
 import { harmless } from "./text";
 

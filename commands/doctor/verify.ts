@@ -5,7 +5,7 @@ import { executeCheck, PLAYBOOK_PATH, withLine } from "./execute";
 import { CommandError, EXIT, type ExitName } from "../shared/exit";
 import { gather } from "./gather";
 import { checklistText, screenOf } from "./present";
-import { runCommand, tellingOfDelay, unlessInterrupted } from "./run";
+import { runCommand, tellingOfDelay, unlessInterrupted } from "../shared/run";
 import { readTarget, type Target } from "./target";
 import { harmless } from "./text";
 

@@ -2,7 +2,7 @@
 import * as path from "node:path";
 import { asksForHelp, exitCodes, readWords, WIDTH, wrap } from "../shared/arguments";
 import { CommandError, type ExitName } from "../shared/exit";
-import { runCommand } from "../doctor/run";
+import { runCommand } from "../shared/run";
 import { PARTS, STACK, type Part, type PartName } from "./parts";
 import { redeploy } from "./redeploy";
 

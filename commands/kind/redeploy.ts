@@ -9,7 +9,7 @@ import { exitOf, type Checklist } from "../doctor/checklist";
 import { checklistText, screenOf } from "../doctor/present";
 import { harmless } from "../doctor/text";
 import { readTarget, targetOf } from "../doctor/target";
-import { unlessInterrupted } from "../doctor/run";
+import { unlessInterrupted } from "../shared/run";
 import { verify } from "../doctor/verify";
 import { lookAt } from "./checkout";
 import { CLUSTER, CONTEXT, STACK, type Part } from "./parts";

@@ -6,7 +6,7 @@ import { projectRoot } from "../../../contract/project";
 import { COMMON, parse, usage, wrap, type Command } from "../../../commands/shared/arguments";
 import { CommandError, EXIT } from "../../../commands/shared/exit";
 import { masker } from "../../../contract/mask";
-import { ask, tellingOfDelay } from "../../../commands/doctor/run";
+import { ask, tellingOfDelay } from "../../../commands/shared/run";
 import { contractInputs, expectedNatsUrl, targetOf } from "../../../commands/doctor/target";
 
 const does = "Goes through the verification checklist of a deployed stack and shows what was found.";

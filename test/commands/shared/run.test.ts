@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { EXIT } from "../../../commands/shared/exit";
 import { projectRoot } from "../../../contract/project";
 
-const RUN = JSON.stringify(path.join(projectRoot(), "dist", "commands", "doctor", "run.js"));
+const RUN = JSON.stringify(path.join(projectRoot(), "dist", "commands", "shared", "run.js"));
 
 /** A command that ends in order when it is interrupted, or does not, and says when it has begun. */
 const command = (whenInterrupted: string): string => `

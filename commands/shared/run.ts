@@ -1,6 +1,6 @@
 import * as readline from "node:readline/promises";
-import { CommandError, EXIT, type ExitName } from "../shared/exit";
-import { harmless } from "./text";
+import { CommandError, EXIT, type ExitName } from "./exit";
+import { harmless } from "../../contract/mask/harmless";
 
 /**
  * Runs a command to its end: its failures become one message and an exit code.
