@@ -144,7 +144,7 @@ export async function probePublishes(
     );
   const routesOf = async (subject: string): Promise<Pick<PublishProbe, "routes" | "untraced">> => {
     const routes = await thrown(subject, THROWS, traced);
-    if (!quiet || routes.some(({ end }) => end !== "nobody" && end !== "silence")) return { routes };
+    if (!quiet || routes.some(({ end }) => end !== "nobody")) return { routes };
     // A trace does not get to the stream of another account, a publish does.
     const [route] = await thrown(subject, 1, {});
     return route?.end === "stream" ? { routes: await thrown(subject, THROWS, {}), untraced: true } : { routes };
