@@ -10,6 +10,7 @@ import type { ContractInputs } from "./inputs";
 import { masker } from "./mask";
 import { harmless } from "./mask/harmless";
 import { contractMessage } from "./message";
+import type { PodFacts } from "./kubernetes/pod-facts";
 import { podsOf, previousLog } from "./kubernetes/pods";
 import { evaluateRules, type RuleResult } from "./rules";
 
@@ -99,19 +100,28 @@ export interface Hindrance {
   readonly message: string;
 }
 
-/** What keeps NoETL from becoming ready while Helm waits for it: the contract, and the last words of pods that crash. */
+/**
+ * What keeps NoETL from becoming ready while Helm waits for it: the contract, and the last words of pods that crash. Each is looked for by
+ * itself, so that none hides the others.
+ */
 export async function hindrances(inputs: ContractInputs): Promise<Hindrance[]> {
-  const found: Hindrance[] = [];
-  const { result, ...why } = await preflight({ ...inputs, timeoutSeconds: LOOK_SECONDS });
-  if (result === "blocked" && "report" in why) found.push({ id: "contract", message: why.report });
-  const pods = (await podsOf(inputs, new Deadline(LOOK_SECONDS * 1000)))?.noetl ?? [];
-  for (const { name, container, ready, restarts, ended } of pods) {
-    if (ready || restarts < CRASHES || container === undefined) continue;
-    const words = await lastWordsOf(inputs, name, container);
-    const message = `pod ${name} has ended ${restarts} times (${ended ?? "no reason given"})${words}`;
-    found.push({ id: name, message });
-  }
-  return found;
+  const contract = async (): Promise<Hindrance[]> => {
+    const { result, ...why } = await preflight({ ...inputs, timeoutSeconds: LOOK_SECONDS });
+    return result === "blocked" && "report" in why ? [{ id: "contract", message: why.report }] : [];
+  };
+  const pods = async (): Promise<Hindrance[]> => {
+    const { noetl = [] } = (await podsOf(inputs, new Deadline(LOOK_SECONDS * 1000))) ?? {};
+    return (await Promise.all(noetl.map((pod) => crashOf(pod, inputs)))).flat();
+  };
+  const found = await Promise.allSettled([contract(), pods()]);
+  return found.flatMap((each) => (each.status === "fulfilled" ? each.value : []));
+}
+
+async function crashOf({ name, container, ...pod }: PodFacts, inputs: ContractInputs): Promise<Hindrance[]> {
+  const { ready, restarts, ended = "no reason given" } = pod;
+  if (ready || restarts < CRASHES || container === undefined) return [];
+  const words = await lastWordsOf(inputs, name, container).catch(() => "");
+  return [{ id: name, message: `pod ${name} has ended ${restarts} times (${ended})${words}` }];
 }
 
 /** How long one look beside Helm's wait may take, in seconds. */

@@ -4,7 +4,6 @@ import * as grpc from "@grpc/grpc-js";
 import { LanguageRuntimeService } from "@pulumi/pulumi/proto/language_grpc_pb";
 import * as rpc from "@pulumi/pulumi/proto/language_pb";
 import { PluginInfo } from "@pulumi/pulumi/proto/plugin_pb";
-import { QUICK } from "./quick";
 
 /**
  * Stands in for the plugin `pulumi-language-nodejs`, which only a download site has. Like that one it starts the launcher
@@ -12,10 +11,8 @@ import { QUICK } from "./quick";
  * configuration in the environment; TypeScript is loaded as the launcher does it. It knows nothing of installing
  * dependencies, of plugins that packages want, or of debugging. The engine attaches to it by `PULUMI_DEBUG_LANGUAGES=nodejs:PORT`;
  * its option `--client` would lose the options of `Pulumi.yaml`.
- *
- * @param compiled the program as JavaScript, which is run in the place of the entry point: the compiler takes longer than the program
  */
-export async function startLanguageHost(compiled?: string): Promise<{ port: number; stop(): void }> {
+export async function startLanguageHost(): Promise<{ port: number; stop(): void }> {
   const server = new grpc.Server();
   // Where the program's log goes. Engines that use the host come one after the other.
   let engine = "";
@@ -34,7 +31,7 @@ export async function startLanguageHost(compiled?: string): Promise<{ port: numb
     getRequiredPlugins: (_: unknown, callback: grpc.sendUnaryData<rpc.GetRequiredPluginsResponse>) =>
       callback(null, new rpc.GetRequiredPluginsResponse()),
     run: (call: grpc.ServerUnaryCall<rpc.RunRequest, rpc.RunResponse>, callback: grpc.sendUnaryData<rpc.RunResponse>) =>
-      void run(call.request, engine, compiled).then(
+      void run(call.request, engine).then(
         (bail) => callback(null, new rpc.RunResponse().setBail(bail)),
         (error: Error) => callback(error),
       ),
@@ -50,7 +47,7 @@ export async function startLanguageHost(compiled?: string): Promise<{ port: numb
 /** Exit code of the launcher for a program that has already said what is wrong. */
 const BAIL = 32;
 
-function run(request: rpc.RunRequest, engine: string, compiled: string | undefined): Promise<boolean> {
+function run(request: rpc.RunRequest, engine: string): Promise<boolean> {
   const info = request.getInfo();
   if (!info) throw new Error("the engine names no program");
   const folder = info.getProgramDirectory();
@@ -71,14 +68,13 @@ function run(request: rpc.RunRequest, engine: string, compiled: string | undefin
       path.join(folder, "node_modules", "@pulumi", "pulumi", "cmd", "run"),
       ...flags.filter(([, value]) => value !== "").flatMap(([name, value]) => [`--${name}`, value]),
       ...(request.getDryrun() ? ["--dry-run"] : []),
-      compiled ?? info.getEntryPoint(),
+      info.getEntryPoint(),
     ],
     {
       cwd: folder,
       env: {
         ...process.env,
-        PULUMI_NODEJS_TYPESCRIPT: String(compiled === undefined),
-        ...(compiled === undefined ? {} : QUICK),
+        PULUMI_NODEJS_TYPESCRIPT: "true",
         ...(typeof options.tsconfig === "string" ? { PULUMI_NODEJS_TSCONFIG_PATH: options.tsconfig } : {}),
         // Older SDKs know keys in this form only, so that the real host still writes it.
         PULUMI_CONFIG: JSON.stringify(

@@ -5,7 +5,6 @@ import { promisify } from "node:util";
 import * as k8s from "@kubernetes/client-node";
 import { expect } from "vitest";
 import { LOCATIONS } from "../../../../contract/facts";
-import { projectRoot } from "../../../../contract/project";
 import { forwardPort } from "../../../../contract/nats/port-forward";
 import { openRelay } from "../../../../contract/nats/relay";
 import type { Finding } from "../../../../commands/doctor/diagnosis";
@@ -145,8 +144,7 @@ export class Shell {
       fs.symlinkSync(tools[name], path.join(bin, name));
     }
     const engine = await openEngine({ dir: deployment.dir, tools });
-    const program = path.join(projectRoot(), "dist", "index.js");
-    return new Shell(deployment, engine, await startLanguageHost(program), bin);
+    return new Shell(deployment, engine, await startLanguageHost(), bin);
   }
 
   async close(): Promise<void> {

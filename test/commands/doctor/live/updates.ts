@@ -145,7 +145,7 @@ it("an image that lacks a part of NoETL, and one of a line that speaks no NATS",
   put("server/__main__.py", 'raise SystemExit("Error: NOETL_COMMAND_BUS is required and unset")\n');
 
   await shell.run(`pulumi config set noetlImage ${image} --stack ${STACK}`);
-  await shell.run(`pulumi config set releaseTimeoutSeconds 60 --stack ${STACK}`);
+  await shell.run(`pulumi config set releaseTimeoutSeconds 120 --stack ${STACK}`);
   // The update says by itself what the pods' last words were.
   await expect(shell.run(UP)).rejects.toThrow(/No module named noetl\.worker/);
   await shell.run(`pulumi config rm releaseTimeoutSeconds --stack ${STACK}`);
