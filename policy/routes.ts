@@ -270,8 +270,8 @@ function clearEntryPoint(route: ResourceView, stack: Stack): string[] {
 
 /** Servers of Istio's gateways without TLS by which sign-ins or the API are reached. */
 function clearServers(route: ResourceView, stack: Stack): string[] {
-  const asked = backends(route).some((each) => each.path.startsWith("spec.http") && isAsked(each, stack));
-  if (kindOf(route.type) !== "VirtualService" || !asked) return [];
+  const isMeant = (each: Backend): boolean => each.path.startsWith("spec.http") && isAsked(each, stack);
+  if (kindOf(route.type) !== "VirtualService" || !backends(route).some(isMeant)) return [];
   const hosts = strings(at(route.props, "spec.hosts"));
   return strings(at(route.props, "spec.gateways")).flatMap((called) => {
     const [short, place] = called.split("/").reverse();

@@ -4,6 +4,7 @@ import { DiffError, messageOf, type Side } from "./errors";
 import { evaluate, type Evaluation } from "./evaluation";
 import { Masker } from "../../contract/mask";
 import { Placeholders, type PlaceholderKind } from "../../contract/mask/placeholders";
+import { compiledFiles } from "./modules";
 import type { Renderer } from "./render";
 import { releasesOf, secretsOf, type SideResult } from "./side";
 import { stackConfig, type StackConfig, type StackConfigOptions } from "./stack-config";
@@ -24,6 +25,7 @@ export class Run {
   private readonly issued = new Map<string, PlaceholderKind>();
   private readonly secrets = new Set<string>();
   private readonly folders: Record<string, string> = {};
+  private readonly cache = compiledFiles();
 
   /**
    * @param key secret and random
@@ -59,7 +61,7 @@ export class Run {
     root: string,
     settings: Pick<StackConfigOptions, "overrides" | "isSecretKey">,
   ): Promise<EvaluatedSide> {
-    const { stack, key, home } = this;
+    const { stack, key, home, cache } = this;
     const placeholders = new Placeholders(key);
     const config = stackConfig({ project: root, stack, side, placeholders, ...settings });
     if (side === "head" || this.project === "") this.project = config.project;
@@ -67,7 +69,7 @@ export class Run {
     for (const name of config.secretKeys) this.secrets.add(config.values[name] ?? "");
     // A stack that is new with the change has nothing deployed yet, least of all what the project's defaults would deploy.
     if (side === "base" && !config.exists) return { root, config, evaluation: NOTHING };
-    const evaluation = await evaluate({ side, root, stack, config, key, home });
+    const evaluation = await evaluate({ side, root, stack, config, key, home, cache });
     this.keep(evaluation.issued);
     return { root, config, evaluation: relative(evaluation, root, home) };
   }

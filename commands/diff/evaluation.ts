@@ -2,7 +2,6 @@ import { fork } from "node:child_process";
 import * as path from "node:path";
 import { projectRoot } from "../../contract/project";
 import { DiffError, SIDE_NAME, type Side } from "./errors";
-import { compiledFiles } from "./modules";
 import { endGroup } from "../shared/process-group";
 import { endsWithUs } from "../shared/leftovers";
 import type { PlaceholderKind } from "../../contract/mask/placeholders";
@@ -70,6 +69,7 @@ const PASSED_ON = ["PATH", "LANG", "TZ", "TMPDIR", "TEMP", "TMP", "SystemRoot", 
  * Runs one side's program in a process of its own, against a stand-in for the engine, and returns what it declares.
  *
  * @param home an empty folder that the program takes for the home directory
+ * @param cache folder of what earlier runs have compiled
  * @throws DiffError with what the program threw, or where it does not end in time.
  */
 export async function evaluate(args: {
@@ -79,8 +79,9 @@ export async function evaluate(args: {
   config: StackConfig;
   key: string;
   home: string;
+  cache: string;
 }): Promise<Evaluation> {
-  const { side, root, stack, config, key, home } = args;
+  const { side, root, stack, config, key, home, cache } = args;
   const request: EvaluationRequest = {
     root,
     main: config.main,
@@ -89,7 +90,7 @@ export async function evaluate(args: {
     config: config.values,
     secretKeys: config.secretKeys,
     key,
-    cache: compiledFiles(),
+    cache,
   };
   const env: NodeJS.ProcessEnv = { HOME: home, USERPROFILE: home, PULUMI_SKIP_UPDATE_CHECK: "true" };
   for (const name of PASSED_ON) if (process.env[name] !== undefined) env[name] = process.env[name];

@@ -10,7 +10,7 @@ import type { Session } from "../nats/session";
 import { REPAIR_MARK } from "../rules/rule";
 import { OldestPending } from "./age";
 import { CertificateWatch } from "./certificate";
-import { madeBy, passedOver, placesOf, type Places } from "./passed-over";
+import { consumersOf, madeBy, passedOver, placesOf, type Places } from "./passed-over";
 import { brokenKey, brokenText, decide, type Heal, type Seen } from "./decide";
 import { type StateLog } from "./log";
 import { create, look } from "./look";
@@ -234,8 +234,9 @@ export class Guard {
     this.log.state("contract", { level: holds ? "info" : "error", message, key: brokenKey(broken) });
   }
 
-  private oldest({ observed: { stream, consumer, consumers } }: Seen): number {
-    const infos = Object.values(consumers ?? { consumer }).filter((info) => info !== undefined);
+  private oldest(seen: Seen): number {
+    const { stream } = seen.observed;
+    const infos = consumersOf(seen);
     if (!stream || infos.length === 0) return 0;
     const server = Date.parse(String((stream as { ts?: string }).ts));
     return this.age.look(

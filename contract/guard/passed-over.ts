@@ -19,7 +19,8 @@ interface Place {
 /** What was seen last of each consumer, by its name. */
 export type Places = Readonly<Record<string, Place | undefined>>;
 
-const consumersOf = ({ observed: { consumer, consumers } }: Seen): ConsumerInfo[] =>
+/** The consumers of the contract that are there. */
+export const consumersOf = ({ observed: { consumer, consumers } }: Seen): ConsumerInfo[] =>
   Object.values(consumers ?? { consumer }).filter((info) => info !== undefined);
 
 const isNew = ({ config }: ConsumerInfo): boolean => String(config.deliver_policy) === "new";

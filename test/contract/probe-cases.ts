@@ -138,6 +138,14 @@ const granted = (subject: string): Cure => ({
 
 const MORE = /take the limit of subscriptions away, or raise it to at least 20 a connection/;
 
+/** What is found where a worker's connection may have one subscription. */
+const FEW_SUBSCRIPTIONS = {
+  rule: "worker-listen",
+  found: /^maximum subscriptions exceeded$/,
+  expected: "user noetl may listen for answers and for commands",
+  cure: { says: MORE, restart: {}, act: noetl },
+} satisfies Partial<ProbeCase>;
+
 async function withGateway(server: NatsServer): Promise<undefined> {
   await noetl(server);
   await startGateway(server, {}, ADMIN);
@@ -589,21 +597,15 @@ export const PROBE_CASES: readonly ProbeCase[] = [
     cure: unmappedFrom("$JS.API.STREAM.NAMES"),
   },
   {
-    rule: "worker-listen",
+    ...FEW_SUBSCRIPTIONS,
     name: "a connection may have one subscription, by the server",
     setup: { rest: "max_subscriptions: 1" },
-    found: /^maximum subscriptions exceeded$/,
-    expected: "user noetl may listen for answers and for commands",
-    cure: { says: MORE, restart: {}, act: noetl },
   },
   {
-    rule: "worker-listen",
+    ...FEW_SUBSCRIPTIONS,
     name: "a connection may have one subscription, by its account, and NoETL's login is another than the check's",
     setup: { lines: "limits: {max_subs: 1}" },
     args: asked,
-    found: /^maximum subscriptions exceeded$/,
-    expected: "user noetl may listen for answers and for commands",
-    cure: { says: MORE, restart: {}, act: noetl },
   },
   {
     rule: "gateway-callbacks",

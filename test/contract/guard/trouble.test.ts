@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { StorageType } from "nats";
+import { StorageType, type JetStreamManager } from "nats";
 import { afterEach, describe, expect, it } from "vitest";
 import type { ContractArguments } from "../../../contract/inputs";
 import { CONSUMER, STREAM } from "../../../contract/facts";
@@ -141,52 +141,50 @@ describe("a stream of that name that lacks the subject", () => {
 });
 
 describe("a consumer that is removed while commands wait", () => {
-  it("is made again, and how many it passes over is said", async () => {
+  /** A guard that has seen a contract that holds, and what is done to its stream then. */
+  async function watched(
+    work: (running: Running, ...on: Parameters<Parameters<typeof withManager>[1]>) => Promise<void>,
+  ) {
     const nats = await server();
     const running = await guard(nats.address);
     await running.reaches("noetl_contract_holds", 1);
-    await withManager(
-      nats,
-      async (manager, connection) => {
-        const jetstream = connection.jetstream();
-        for (let count = 0; count < 4; count++) await jetstream.publish(STREAM.subject);
-        const consumer = await jetstream.consumers.get(STREAM.name, CONSUMER.name);
-        await (await consumer.next({ expires: 5_000 }))?.ackAck();
-        // The guard knows how far the consumer had come.
-        await manager.streams.update(STREAM.name, { description: "seen" });
-        await running.reaches('noetl_contract_lag{consumer="noetl_worker_pool"}', 3);
-        await manager.consumers.delete(STREAM.name, CONSUMER.name);
-      },
-      operator,
-    );
-    await running.says(
-      "consumer noetl_worker_pool begins after message 4: up to 3 commands before it may reach no worker; " +
-        "npm run doctor names the executions that wait for one, and its --repair announces them again",
-    );
+    await withManager(nats, (...on) => work(running, ...on), operator);
+    return running;
+  }
+
+  /** The guard knows how far the consumer had come. */
+  async function seen(running: Running, manager: JetStreamManager, waiting: number) {
+    await manager.streams.update(STREAM.name, { description: "seen" });
+    await running.reaches('noetl_contract_lag{consumer="noetl_worker_pool"}', waiting);
+  }
+
+  const passesOver = (message: number, commands: number): string =>
+    `consumer noetl_worker_pool begins after message ${message}: up to ${commands} commands before it may reach no worker; ` +
+    "npm run doctor names the executions that wait for one, and its --repair announces them again";
+
+  it("is made again, and how many it passes over is said", async () => {
+    const running = await watched(async (running, manager, connection) => {
+      const jetstream = connection.jetstream();
+      for (let count = 0; count < 4; count++) await jetstream.publish(STREAM.subject);
+      const consumer = await jetstream.consumers.get(STREAM.name, CONSUMER.name);
+      await (await consumer.next({ expires: 5_000 }))?.ackAck();
+      await seen(running, manager, 3);
+      await manager.consumers.delete(STREAM.name, CONSUMER.name);
+    });
+    await running.says(passesOver(4, 3));
   });
 
   it("and made again by somebody else between two looks is said, too", async () => {
-    const nats = await server();
-    const running = await guard(nats.address);
-    await running.reaches("noetl_contract_holds", 1);
-    await withManager(
-      nats,
-      async (manager, connection) => {
-        for (let count = 0; count < 2; count++) await connection.jetstream().publish(STREAM.subject);
-        await manager.streams.update(STREAM.name, { description: "seen" });
-        await running.reaches('noetl_contract_lag{consumer="noetl_worker_pool"}', 2);
-        freeze(running.pid);
-        const { config } = await manager.consumers.info(STREAM.name, CONSUMER.name);
-        await manager.consumers.delete(STREAM.name, CONSUMER.name);
-        await manager.consumers.add(STREAM.name, config);
-        thaw(running.pid);
-      },
-      operator,
-    );
-    await running.says(
-      "consumer noetl_worker_pool begins after message 2: up to 2 commands before it may reach no worker; " +
-        "npm run doctor names the executions that wait for one, and its --repair announces them again",
-    );
+    const running = await watched(async (running, manager, connection) => {
+      for (let count = 0; count < 2; count++) await connection.jetstream().publish(STREAM.subject);
+      await seen(running, manager, 2);
+      freeze(running.pid);
+      const { config } = await manager.consumers.info(STREAM.name, CONSUMER.name);
+      await manager.consumers.delete(STREAM.name, CONSUMER.name);
+      await manager.consumers.add(STREAM.name, config);
+      thaw(running.pid);
+    });
+    await running.says(passesOver(2, 2));
     expect(await running.metric('noetl_contract_heals_total{kind="consumer",mode="heal"}')).toBe(1);
   });
 });

@@ -63,11 +63,10 @@ export interface Run {
 }
 
 /** A folder for a repair, as the machine that runs it would have one. */
-export const newFolder = (): string =>
-  path.join(fs.mkdtempSync(path.join(MEMORY ?? os.tmpdir(), "noetl-nats-repair-")), "repair");
+export const newFolder = (): string => path.join(fs.mkdtempSync(path.join(FOLDERS, "noetl-nats-repair-")), "repair");
 
-/** Folder in memory, where a repair's journal is on the disk at once: a third of a test's time was waiting for that. */
-const MEMORY = ["/dev/shm"].find((folder) => fs.existsSync(folder));
+/** In memory, where a repair's journal is on the disk at once: a third of a test's time was waiting for that. */
+const FOLDERS = fs.existsSync("/dev/shm") ? "/dev/shm" : os.tmpdir();
 
 /** A server for a file's tests, and a folder for each, which `use` gets before it. */
 export function forEachRepair(use: (bed: { readonly server: NatsServer; readonly folder: string }) => void): void {
