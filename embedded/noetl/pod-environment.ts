@@ -23,16 +23,29 @@ export function place(host: string, port: number): { host: string; port: number 
   const names = JSON.parse(fs.readFileSync(need("EMBEDDED_NAMES"), "utf8")) as Record<string, number>;
   const local = names[`${host}:${port}`];
   if (local) return { host: "127.0.0.1", port: local };
-  if (local === 0 || Object.keys(names).some((name) => name.startsWith(`${host}:`))) {
-    throw new Error(`[Errno 111] Connect call failed ('${host}', ${port})`);
-  }
+  if (local === 0 || Object.keys(names).some((name) => name.startsWith(`${host}:`))) throw notTaken(host, port);
   if (/\.svc(\.cluster\.local)?$/.test(host)) throw new Error(`[Errno -2] Name or service not known: ${host}`);
   return { host, port };
 }
 
-/** A request to a URL that may be an in-cluster one. */
-export function request(url: string, options?: RequestInit): Promise<Response> {
-  const { protocol, hostname, port, pathname, search } = new URL(url);
-  const there = place(hostname, Number(port || (protocol === "https:" ? 443 : 80)));
-  return fetch(`http://${there.host}:${there.port}${pathname}${search}`, options);
+/** What a client says where nobody takes its connection. */
+const notTaken = (host: string, port: number) => new Error(`[Errno 111] Connect call failed ('${host}', ${port})`);
+
+/**
+ * A request to a URL that may be an in-cluster one.
+ *
+ * @throws Error with what went wrong: `fetch` itself says "fetch failed", and has the reason behind it. A server that
+ *   has ended just now may still have its local port in the list of names.
+ */
+export async function request(url: string, options?: RequestInit): Promise<Response> {
+  const { protocol, hostname, port: given, pathname, search } = new URL(url);
+  const port = Number(given || (protocol === "https:" ? 443 : 80));
+  const there = place(hostname, port);
+  try {
+    return await fetch(`http://${there.host}:${there.port}${pathname}${search}`, options);
+  } catch (error) {
+    const { cause } = error as { cause?: NodeJS.ErrnoException };
+    if (cause?.code === "ECONNREFUSED") throw notTaken(hostname, port);
+    throw cause instanceof Error && cause.message !== "" ? cause : error;
+  }
 }
