@@ -237,16 +237,14 @@ describe("pods with a process", () => {
       const answer = await ask();
       return [answer.status, answer.headers.get("access-control-allow-origin"), await answer.json()];
     };
-    await expect
-      .poll(words, { timeout: 90_000 })
-      .toEqual([
-        502,
-        "https://gui.test",
-        {
-          error:
-            "Validate session playbook failed: [Errno 111] Connect call failed ('noetl.noetl.svc.cluster.local', 8082)",
-        },
-      ]);
+    await expect.poll(words, { timeout: 90_000 }).toEqual([
+      502,
+      "https://gui.test",
+      {
+        error:
+          "Validate session playbook failed: [Errno 111] Connect call failed ('noetl.noetl.svc.cluster.local', 8082)",
+      },
+    ]);
   });
 
   it("the gateway itself runs behind an image of its release, and is led to NATS and to NoETL", async () => {
