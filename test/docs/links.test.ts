@@ -13,7 +13,7 @@ const PAGES = FILES.filter((file) => /^(README|CONTRIBUTING)\.md$|^docs\/.*\.md$
 const TOPS = new Set(FILES.flatMap((file) => (file.includes("/") ? [file.split("/")[0] ?? ""] : [])));
 const NAMES = new Set(FILES.map((file) => path.basename(file)));
 const { scripts } = JSON.parse(readProject("package.json")) as { scripts: Record<string, string> };
-const PROJECTS = [...readProject("vitest.config.ts").matchAll(/name: "(\w+)"/g)].map(([, name]) => name);
+const PROJECTS = [...readProject("vitest.config.mts").matchAll(/name: "(\w+)"/g)].map(([, name]) => name);
 
 const OUTPUTS = [...readProject("config/outputs.ts").matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, name]) => name);
 
