@@ -1,7 +1,7 @@
 import type { ConsumerInfo, StreamInfo } from "nats";
 import { consumerTerms, publishedSubjects } from "../inputs";
 import { line, programsOf } from "../programs";
-import { storedSubjects, subjectsCover } from "../subjects";
+import { subjectsCover } from "../subjects";
 import {
   count,
   duration,
@@ -16,7 +16,7 @@ import {
   type Found,
   type Rule,
 } from "./rule";
-import { transformOf } from "./stream";
+import { filtersOf, letsThrough } from "./stream";
 
 /** Fields of newer servers that the client library has no type for. */
 interface NewerFields {
@@ -29,15 +29,6 @@ const priorityOf = ({ config }: ConsumerInfo): string => {
   const { priority_policy: policy, priority_groups: groups } = config as NewerFields;
   return groups?.length && policy && policy !== "none" ? policy : "";
 };
-
-/** Filters of a consumer; none lets everything through. */
-export const filtersOf = ({ config }: Pick<ConsumerInfo, "config">): string[] =>
-  config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : []);
-
-/** Whether `filters` let through everything that the stream stores of what is published on `subject`. */
-const letsThrough = (filters: readonly string[], stream: StreamInfo, subject: string): boolean =>
-  filters.length === 0 ||
-  storedSubjects(subject, transformOf(stream)).every((stored) => subjectsCover(filters, stored));
 
 /** Whether two sets of filters let the same through. */
 const sameFilters = (a: readonly string[], b: readonly string[]): boolean =>

@@ -1,6 +1,6 @@
-import type { StreamInfo } from "nats";
+import type { ConsumerInfo, StreamInfo } from "nats";
 import { BYTES_WHERE_REQUIRED, requiresBytes, share } from "./account";
-import { consumerTerms, storedBy } from "../inputs";
+import { consumerTerms, publishedSubjects, storedBy } from "../inputs";
 import { line, programsOf } from "../programs";
 import type { Feeder } from "./feeders";
 import { storedSubjects, subjectsCover, subjectsOverlap, type SubjectTransform } from "../subjects";
@@ -38,6 +38,26 @@ interface NewerFields {
 
 export const transformOf = ({ config: { subject_transform: transform } }: StreamInfo): SubjectTransform | undefined =>
   transform && { src: transform.src ?? "", dest: transform.dest ?? "" };
+
+/** Filters of a consumer; none lets everything through. */
+export const filtersOf = ({ config }: Pick<ConsumerInfo, "config">): string[] =>
+  config.filter_subjects ?? (config.filter_subject ? [config.filter_subject] : []);
+
+/** Whether `filters` let through everything that the stream stores of what is published on `subject`. */
+export const letsThrough = (filters: readonly string[], stream: StreamInfo, subject: string): boolean =>
+  filters.length === 0 ||
+  storedSubjects(subject, transformOf(stream)).every((stored) => subjectsCover(filters, stored));
+
+/** Names of the consumers that get commands by the name alone which the stream's transform gives them. */
+function goByTransform({ stream, consumer, consumers }: Found, contract: Contract): string[] {
+  const published = publishedSubjects(contract);
+  return Object.entries(consumers ?? { [contract.consumer]: consumer }).flatMap(([name, info]) => {
+    const filters = info ? filtersOf(info) : [];
+    const goesByIt = (subject: string): boolean =>
+      letsThrough(filters, stream, subject) && !subjectsCover(filters, subject);
+    return filters.length > 0 && published.some(goesByIt) ? [name] : [];
+  });
+}
 
 const markerSeconds = ({ config }: StreamInfo): number => toSeconds((config as NewerFields).subject_delete_marker_ttl);
 
@@ -170,6 +190,18 @@ function stopFeeders({ connection }: Contract, feeders: readonly Feeder[]): Fix 
       `have ${list(feeders.map(({ name }) => name))} republish nothing (${commands.join("; ")}), or on subjects that no stream of NoETL takes ` +
       "(--republish-source, --republish-destination)",
   };
+}
+
+function takenAwayTogether({ connection, stream }: Contract, consumers: readonly string[]): string {
+  const { nats } = programsOf({ connection });
+  const commands = [
+    line(nats, "stream", "edit", stream, "--no-transform", "-f"),
+    ...consumers.map((name) => line(nats, "consumer", "rm", stream, name, "-f")),
+  ];
+  return (
+    `take it away together with ${list(consumers)}, whose filter goes by the other name, so that without it no worker gets a command ` +
+    `(${commands.join("; ")}), and restart the workers, which add it again; what waits for a worker then is lost`
+  );
 }
 
 /** Rules about the stream. Sources: NoETL's server at start-up (v2.8.9 line), and nats-server's stream.go. */
@@ -505,7 +537,8 @@ export const STREAM_RULES: readonly Rule[] = [
     holds: ({ stream }, contract) =>
       toSeconds(stream.config.duplicate_window) === duplicateWindowSeconds(contract) ||
       // The server itself shortens it when the age is shortened, which the rule about the age reports.
-      toSeconds(stream.config.duplicate_window) === toSeconds(stream.config.max_age),
+      (stream.config.duplicate_window === stream.config.max_age &&
+        toSeconds(stream.config.duplicate_window) < duplicateWindowSeconds(contract)),
     fix: (contract) => editStream({ duplicate_window: toNanoseconds(duplicateWindowSeconds(contract)) }),
   },
   {
@@ -565,11 +598,24 @@ export const STREAM_RULES: readonly Rule[] = [
     about: "stream",
     checks: "NATS_SUBJECT is stored under its own name (`subject_transform`)",
     why: "whoever filters or reads the stream by subject finds nothing there",
-    remedy: "edit the stream",
+    remedy: "edit the stream; where a consumer's filter goes by the other name, both are taken away together",
     expected: ({ subject }) => `stored as ${subject}`,
     found: ({ stream }, { subject }) => `stored as ${list(storedSubjects(subject, transformOf(stream)))}`,
     holds: ({ stream }, { subject }) => storedSubjects(subject, transformOf(stream)).join() === subject,
-    fix: () => editStream({ subject_transform: undefined }),
+    fix: (contract, found) => {
+      const consumers = goByTransform(found, contract);
+      return consumers.length === 0
+        ? editStream({ subject_transform: undefined })
+        : { action: "advise", advice: takenAwayTogether(contract, consumers) };
+    },
+    ensure: (contract, found) => {
+      const consumers = goByTransform(found, contract);
+      if (consumers.length === 0) return undefined;
+      return {
+        action: "leave",
+        why: `without it ${list(consumers)} would get no command, whose filter goes by the name that it gives`,
+      };
+    },
   },
   {
     id: "stream-replicas",

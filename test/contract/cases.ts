@@ -457,6 +457,13 @@ export const BROKEN: readonly Case[] = [
     expected: "120 s",
   },
   {
+    rule: "stream-duplicates",
+    name: "a window as long as messages live",
+    stream: { duplicate_window: 3600 * SECOND },
+    found: "3600 s",
+    expected: "120 s",
+  },
+  {
     rule: "stream-replicas",
     name: "fewer than asked for",
     args: { expect: { replicas: 3 } },
@@ -601,6 +608,24 @@ export const BROKEN: readonly Case[] = [
     stream: { subject_transform: { src: "noetl.>", dest: "moved.>" } },
     found: "stored as moved.commands",
     expected: "stored as noetl.commands",
+  },
+  {
+    rule: "stream-transform",
+    name: "stored under another name, by which the consumer filters",
+    since: 10,
+    stream: { subject_transform: { src: "noetl.commands", dest: "moved" } },
+    consumer: { filter_subject: "moved" },
+    found: "stored as moved",
+    expected: "stored as noetl.commands",
+    kept: true,
+    advice: {
+      says: /take it away together with noetl_worker_pool, .*stream edit NOETL_COMMANDS --no-transform -f; nats \S+ \S+ consumer rm .*restart the workers/,
+      act: async (server) => {
+        await cli(server, `stream edit ${STREAM.name} --no-transform -f`);
+        await cli(server, `consumer rm ${STREAM.name} ${CONSUMER.name} -f`);
+        await restartNoetl(server);
+      },
+    },
   },
   {
     rule: "consumer-exists",
