@@ -48,11 +48,15 @@ export interface WorkerProbe {
   readonly info?: string;
   readonly fetch?: string;
   readonly ack?: string;
+  /** What the subjects of acknowledgements begin with, where it is not the usual. */
+  readonly acknowledged?: string;
   /** Set where it may acknowledge only what it was handed (`allow_responses`), which cannot be tried. */
   readonly answersOnly?: boolean;
   readonly lookup?: string;
-  /** Set where its connection may not have as many subscriptions as a worker's. */
+  /** Set where it may not listen for commands, or its connection may not have as many subscriptions as a worker's. */
   readonly listen?: string;
+  /** What it tried to listen on then, as a worker listens for commands: one token below what all its answers come below. */
+  readonly inbox?: string;
   /** Set where a worker would remove its consumer to make it again, and may not; undefined too where the server does not tell. */
   readonly remake?: string;
   /** What does not get to the consumer, or to NATS' API, although the login may ask it; undefined where that was not tried. */

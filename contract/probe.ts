@@ -19,7 +19,7 @@ import { publishedSubjects, type ContractInputs } from "./inputs";
 import type { Probe, PublishProbe, Refusal, Route, Stray, WorkerProbe } from "./probe-results";
 import { share } from "./rules/account";
 import { limited, NOTIFICATION_BYTES, toNanoseconds } from "./rules/rule";
-import { mayPublish, type Attempt, type Inquiry, type Session, type Trial } from "./nats/session";
+import { ACK_PREFIX, mayPublish, type Attempt, type Inquiry, type Session, type Trial } from "./nats/session";
 import { subjectsCover } from "./subjects";
 import { AckPolicy, type ConsumerInfo, type StreamInfo } from "nats";
 
@@ -218,18 +218,22 @@ const CUT_OFF = "{";
 /** Where a worker asks for the next message, and below which it acknowledges. */
 export const fetchSubject = (stream: string, consumer: string): string =>
   `$JS.API.CONSUMER.MSG.NEXT.${stream}.${consumer}`;
-export const ackSubjects = (stream: string, consumer: string): string => `$JS.ACK.${stream}.${consumer}.>`;
+export const ackSubjects = (stream: string, { consumer, acknowledged = ACK_PREFIX }: WorkerProbe): string =>
+  `${acknowledged}.${stream}.${consumer}.>`;
 
-const errands = ({ stream, noetlLine }: ContractInputs, consumer: string): Errands => ({
+const errands = ({ stream, noetlLine }: ContractInputs, worker: WorkerProbe): Errands => ({
   fetch: {
     throws: THROWS,
-    trial: { subject: fetchSubject(stream, consumer), body: CUT_OFF },
+    trial: { subject: fetchSubject(stream, worker.consumer), body: CUT_OFF },
     isAnswered: ({ status }) => status === BAD_REQUEST,
   },
   ack: {
     throws: THROWS,
-    trial: { subject: `$JS.ACK.${stream}.${consumer}.1.${NO_SEQUENCE}.${NO_SEQUENCE}.0.0`, body: "+WPI" },
-    subjects: ackSubjects(stream, consumer),
+    trial: {
+      subject: ackSubjects(stream, worker).replace(/>$/, `1.${NO_SEQUENCE}.${NO_SEQUENCE}.0.0`),
+      body: "+WPI",
+    },
+    subjects: ackSubjects(stream, worker),
     isAnswered: ({ text, status }) => text === "" && status === undefined,
   },
   // Python's client asks which stream has the subject, each time that it subscribes.
@@ -245,12 +249,25 @@ const errands = ({ stream, noetlLine }: ContractInputs, consumer: string): Erran
       }),
 });
 
-/** What a worker may not do besides looking its consumer up, with one login. */
-export async function probeWorker({ session, inputs, deadline }: Inquiry, consumer: string): Promise<WorkerProbe> {
-  const { fetch, ack, lookup } = errands(inputs, consumer);
-  const trials = [fetch, ack, ...(lookup ? [lookup] : [])].map(({ trial }) => trial);
-  const [fetchRefused, ackRefused, lookupRefused] = await session.publishRefusals(trials, deadline);
-  return { consumer, login: session.login, fetch: fetchRefused, ack: ackRefused, lookup: lookupRefused };
+/**
+ * What a worker may not do besides looking its consumer up, with one login.
+ *
+ * @param acknowledged See {@link Session.acknowledged}; it may be known later than what is tried with the usual one.
+ */
+export async function probeWorker(
+  { session, inputs, deadline }: Inquiry,
+  consumer: string,
+  acknowledged: Promise<string | undefined>,
+): Promise<WorkerProbe> {
+  const tried = async (worker: WorkerProbe): Promise<WorkerProbe> => {
+    const { fetch, ack, lookup } = errands(inputs, worker);
+    const trials = [fetch, ack, ...(lookup ? [lookup] : [])].map(({ trial }) => trial);
+    const [fetchRefused, ackRefused, lookupRefused] = await session.publishRefusals(trials, deadline);
+    return { ...worker, fetch: fetchRefused, ack: ackRefused, lookup: lookupRefused };
+  };
+  const worker = { consumer, login: session.login };
+  const [usual, prefix = ACK_PREFIX] = await Promise.all([tried(worker), acknowledged]);
+  return prefix === ACK_PREFIX ? usual : tried({ ...worker, acknowledged: prefix });
 }
 
 /**
@@ -266,7 +283,7 @@ export async function probeReach(
   info: ConsumerInfo | undefined,
 ): Promise<readonly Stray[] | undefined> {
   if (!info || info.config.deliver_subject || (info.cluster && !info.cluster.leader)) return undefined;
-  const { fetch, ack, lookup } = errands(inputs, refused.consumer);
+  const { fetch, ack, lookup } = errands(inputs, refused);
   const asked = [
     ...(refused.fetch === undefined ? [fetch] : []),
     ...(refused.ack === undefined && !refused.answersOnly && info.config.ack_policy !== AckPolicy.None ? [ack] : []),

@@ -19,7 +19,7 @@ import {
   wordsOf,
   type Known,
 } from "./probe";
-import { TOO_MANY_SUBSCRIPTIONS, type Probe, type WorkerProbe } from "./probe-results";
+import type { Probe, WorkerProbe } from "./probe-results";
 import { PROBE_RULES } from "./rules/probe";
 import { sameCount } from "./rules/rule";
 import type { Inquiry, Session } from "./nats/session";
@@ -61,7 +61,7 @@ export async function tryOut(inquiry: Inquiry, known: Promise<Known>): Promise<T
   if (session.connection.info?.headers === false) return { open: [{ rules: TRIED_RULES, why: NO_HEADERS }] };
   const own = noetlInputs(inputs);
   if (own === undefined) {
-    const probe = await tryWith(inquiry, known);
+    const probe = await tryWith({ asServer: inquiry, asWorker: inquiry, asChecker: inquiry }, known);
     return isCheckersAlone(probe) ? notNoetls(probe) : { probe, open: openRules(probe, await known, session) };
   }
   const worker = workerInputs(inputs);
@@ -107,9 +107,10 @@ interface Tries {
   readonly asChecker: Inquiry;
 }
 
-async function tryAs({ asServer, asWorker, asChecker }: Tries, known: Promise<Known>): Promise<TriedOut> {
+async function tryAs(tries: Tries, known: Promise<Known>): Promise<TriedOut> {
+  const { asServer, asWorker, asChecker } = tries;
   const [probe, { elsewhere, info }, checkers] = await Promise.all([
-    tryWith(asServer, known, asWorker),
+    tryWith(tries, known),
     whatItSees({ asWorker, asChecker }, known),
     Promise.all([known, mayTrace(asChecker.session, asChecker.deadline)]).then(([{ stream }, quiet]) =>
       probePublishes(asChecker, { stream, quiet }),
@@ -137,12 +138,21 @@ const notAccepted = (error: ConnectError, { user = "" }: ContractInputs, { maxPa
   maxPayload,
 });
 
-/** @param asWorker Who tries what the workers do. */
-async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inquiry): Promise<Probe> {
+/** What the subjects of acknowledgements begin with, as one of the logins may be told; the servers are the same, and the account. */
+async function acknowledgedBy({ asWorker, asChecker }: Tries): Promise<string | undefined> {
+  const told = await asWorker.session.acknowledged(asWorker.deadline);
+  return told ?? (asChecker === asWorker ? undefined : asChecker.session.acknowledged(asChecker.deadline));
+}
+
+async function tryWith(tries: Tries, known: Promise<Known>): Promise<Probe> {
+  const { asServer: inquiry, asWorker } = tries;
   const { session, inputs, deadline } = inquiry;
   const terms = consumerTerms(inputs);
+  const acknowledged = acknowledgedBy(tries);
   const [workers, { stream, consumers }, quiet] = await Promise.all([
-    Promise.all(terms.map(({ name }) => probeWorker(asWorker, name))).then((found) => withAnswers(asWorker, found)),
+    Promise.all(terms.map(({ name }) => probeWorker(asWorker, name, acknowledged))).then((found) =>
+      withAnswers(asWorker, found),
+    ),
     known,
     mayTrace(session, deadline),
   ]);
@@ -154,9 +164,10 @@ async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inqui
   // NoETL in Rust takes a consumer as it finds it.
   const isRemade = (each: ConsumerTerms): boolean =>
     inputs.noetlLine !== "rust" && consumers[each.name] !== undefined && isAdded(each);
+  const inbox = asWorker.session.inbox();
   const [publishes, [listen], strays, remakes, ofStream, ofConsumers] = await Promise.all([
     probePublishes(inquiry, { stream, quiet }),
-    asWorker.session.listenRefusals([asWorker.session.inbox()], deadline),
+    asWorker.session.listenRefusals([inbox], deadline),
     Promise.all(
       workers.map((worker, index) =>
         probeReach(asWorker, { ...worker, looksUp: index === 0 }, consumers[worker.consumer]),
@@ -176,8 +187,7 @@ async function tryWith(inquiry: Inquiry, known: Promise<Known>, asWorker = inqui
     ...publishes,
     workers: workers.map((worker, index) => ({
       ...worker,
-      // What it may not hear another rule says.
-      listen: listen === TOO_MANY_SUBSCRIPTIONS ? listen : undefined,
+      ...(listen === undefined ? {} : { listen: listen.replaceAll("'", ""), inbox }),
       strays: strays[index],
       remake: remakes[index],
       creation: ofConsumers?.[index],

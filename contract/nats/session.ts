@@ -1,8 +1,10 @@
 /** What is asked of a NATS server once the login stands. */
+import { createHash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import { createInbox, ErrorCode, Events, headers as natsHeaders } from "nats";
 import type { ConsumerInfo, JetStreamAccountStats, Msg, MsgHdrs, NatsConnection, NatsError, StreamInfo } from "nats";
 import { Deadline } from "../deadline";
+import { isOlder } from "../declared/fields";
 import { targetsOf } from "../declared/targets";
 import { ConnectError } from "../errors";
 import { bucketStream } from "../buckets";
@@ -99,6 +101,8 @@ export interface Session {
   inbox(): string;
   /** What the login may do; undefined where the server does not tell (nats-server 2.9, or not to this login). */
   permissions(deadline: Deadline): Promise<Permissions | undefined>;
+  /** What the subjects begin with on which the server wants acknowledgements; undefined where it does not tell. */
+  acknowledged(deadline: Deadline): Promise<string | undefined>;
   /** Sends a message and waits for an answer for at most `milliseconds`. */
   attempt(trial: Trial, milliseconds: number, deadline: Deadline): Promise<Attempt>;
   /** Sends messages that nobody can answer; for each the server's words where the login may not publish it. */
@@ -156,6 +160,24 @@ interface ApiError {
   readonly err_code?: number;
   readonly description?: string;
 }
+
+/** Answer to the question who is logged in. */
+interface UserInfo {
+  readonly server?: { readonly domain?: string; readonly feature_flags?: Readonly<Record<string, boolean>> };
+  readonly data?: { readonly account?: string; readonly permissions?: Permissions };
+}
+
+/** What the subjects of acknowledgements begin with, unless the server is told otherwise (`js_ack_fc_v2`, nats-server 2.14). */
+export const ACK_PREFIX = "$JS.ACK";
+
+const HASH_DIGITS = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const HASH_LENGTH = 8;
+
+/** An account in the subjects of acknowledgements. Source: `getHash` of nats-server. */
+const hashOf = (account: string): string =>
+  [...createHash("sha256").update(account).digest().subarray(0, HASH_LENGTH)]
+    .map((byte) => HASH_DIGITS[byte % HASH_DIGITS.length])
+    .join("");
 
 interface Answer {
   readonly error?: ApiError;
@@ -290,16 +312,29 @@ export class NatsSession implements Session {
   }
 
   async permissions(deadline: Deadline): Promise<Permissions | undefined> {
+    const { data } = await this.userInfo(deadline);
+    return data && (data.permissions ?? {});
+  }
+
+  async acknowledged(deadline: Deadline): Promise<string | undefined> {
+    if (isOlder(this.serverVersion, "2.14")) return ACK_PREFIX;
+    const { server, data } = await this.userInfo(deadline);
+    if (!server || !data?.account) return undefined;
+    const { domain = "_", feature_flags: flags = {} } = server;
+    return flags.js_ack_fc_v2 ? `${ACK_PREFIX}.${domain}.${hashOf(data.account)}` : ACK_PREFIX;
+  }
+
+  /** Who is logged in, and at which server; nothing where it does not tell. */
+  private async userInfo(deadline: Deadline): Promise<UserInfo> {
     const question = {
       subject: "$SYS.REQ.USER.INFO",
       what: "the permissions of the login",
       milliseconds: PERMISSIONS_MILLISECONDS,
     };
     try {
-      const { data } = await this.ask<{ data?: { permissions?: Permissions } }>(question, deadline);
-      return data && (data.permissions ?? {});
+      return await this.ask<UserInfo>(question, deadline);
     } catch (error) {
-      if (error instanceof ConnectError && error.problem !== "closed") return undefined;
+      if (error instanceof ConnectError && error.problem !== "closed") return {};
       throw error;
     }
   }

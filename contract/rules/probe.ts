@@ -2,7 +2,7 @@
 import { consumerConfig } from "../desired";
 import { consumerTerms } from "../inputs";
 import { ackSubjects, fetchSubject, isAnswered, LOOKUP_SUBJECT, QUEUE_FULL, removalSubject } from "../probe";
-import type { Probe, Refusal, Route, WorkerProbe } from "../probe-results";
+import { TOO_MANY_SUBSCRIPTIONS, type Probe, type Refusal, type Route, type WorkerProbe } from "../probe-results";
 import {
   GO_ON_WITH_REPAIR,
   grant,
@@ -62,18 +62,18 @@ const reaches = (route: Route, { stream }: Contract): boolean =>
 
 const lacks = (
   what: keyof WorkerProbe & ("info" | "lookup" | "fetch" | "ack" | "remake"),
-  subject: (contract: Contract, consumer: string) => string,
+  subject: (contract: Contract, worker: WorkerProbe) => string,
 ) => ({
   about: "worker" as const,
   severity: "violation" as const,
   effect: "withheld" as const,
   remedy: "grant the permission",
   expected: (contract: Contract, { workerProbe }: Found) =>
-    `${workerProbe.login} may publish on ${subject(contract, workerProbe.consumer)}`,
+    `${workerProbe.login} may publish on ${subject(contract, workerProbe)}`,
   found: ({ workerProbe }: Found) => workerProbe[what] ?? "may",
   holds: ({ workerProbe }: Found) => workerProbe[what] === undefined,
   fix: (contract: Contract, { workerProbe }: Found) =>
-    grant(workerProbe.login, "publish", subject(contract, workerProbe.consumer)),
+    grant(workerProbe.login, "publish", subject(contract, workerProbe)),
 });
 
 const accepted = (probe: Probe | undefined): probe is Probe => probe !== undefined && probe.notAccepted === undefined;
@@ -202,14 +202,18 @@ export const PROBE_RULES: readonly Rule[] = [
     severity: "violation",
     effect: "refused",
     about: "login",
-    checks: "a command notification fits into a message (`max_payload` of the server)",
+    checks: "a command notification fits into a message (`max_payload` of server and account)",
     why: "the client refuses to publish it, or the server closes the connection: `maximum payload violation`",
-    remedy: "raise max_payload in NATS' configuration",
+    remedy: "raise the limit of the server, the account or the user",
     applies: ({ probe }) => accepted(probe),
     expected: () => `at least ${NOTIFICATION_BYTES} bytes`,
     found: ({ probe }) => `${probe.maxPayload} bytes`,
     holds: ({ probe }) => probe.maxPayload >= NOTIFICATION_BYTES,
-    fix: () => advise(`set max_payload to at least ${NOTIFICATION_BYTES} in NATS' configuration, and reload NATS`),
+    fix: () =>
+      advise(
+        `set max_payload to at least ${NOTIFICATION_BYTES} in NATS' configuration (of the server, and in \`limits\` of the account, where it has ` +
+          "one; in an account's or user's JWT `payload`), and reload NATS",
+      ),
   },
   {
     id: "worker-info",
@@ -217,7 +221,7 @@ export const PROBE_RULES: readonly Rule[] = [
     why: "workers look both up when they start, and crash-loop without: `Permissions Violation for Publish`",
     ...lacks(
       "info",
-      ({ stream }, consumer) => `$JS.API.STREAM.INFO.${stream} and $JS.API.CONSUMER.INFO.${stream}.${consumer}`,
+      ({ stream }, { consumer }) => `$JS.API.STREAM.INFO.${stream} and $JS.API.CONSUMER.INFO.${stream}.${consumer}`,
     ),
   },
   {
@@ -230,14 +234,14 @@ export const PROBE_RULES: readonly Rule[] = [
     id: "worker-fetch",
     checks: "NoETL's login may ask for the next message, tried with a request that cannot be read",
     why: "workers run and get no command: every fetch fails with `Permissions Violation for Publish`",
-    ...lacks("fetch", ({ stream }, consumer) => fetchSubject(stream, consumer)),
+    ...lacks("fetch", ({ stream }, { consumer }) => fetchSubject(stream, consumer)),
   },
   {
     id: "worker-ack",
     checks: "NoETL's login may acknowledge, tried with a sign of progress about a message that does not exist",
     why: "commands are done and never acknowledged: after 64 of them (max_ack_pending) no worker gets another, and each comes again",
     appliesTo: ({ workerProbe }) => !workerProbe.answersOnly,
-    ...lacks("ack", ({ stream }, consumer) => ackSubjects(stream, consumer)),
+    ...lacks("ack", ({ stream }, worker) => ackSubjects(stream, worker)),
   },
   {
     id: "worker-listen",
@@ -245,20 +249,22 @@ export const PROBE_RULES: readonly Rule[] = [
     severity: "violation",
     effect: "withheld",
     checks:
-      "a worker's connection may have the two subscriptions that it takes (`max_subscriptions`), tried with one that nobody publishes on",
-    why: "NoETL's client closes the connection where it is refused one, and workers get no command: `nats: connection closed`",
-    remedy: "raise the limit of the server, the account or the user",
+      "a worker may listen for commands, one token below `_INBOX`, where answers come two below, and its connection may have the two subscriptions " +
+      "that this takes (`max_subscriptions`), tried with one that nobody publishes on",
+    why: "workers run and get no command; where it is the limit, NoETL's client closes the connection: `nats: connection closed`",
+    remedy: "grant the permission; raise the limit of the server, the account or the user",
     expected: (_contract, { workerProbe }) => `${workerProbe.login} may listen for answers and for commands`,
     found: ({ workerProbe }) => workerProbe.listen ?? "may",
     holds: ({ workerProbe }) => workerProbe.listen === undefined,
-    fix: () => MORE_SUBSCRIPTIONS,
+    fix: (_contract, { workerProbe: { login, listen, inbox = "_INBOX.>" } }) =>
+      listen === TOO_MANY_SUBSCRIPTIONS ? MORE_SUBSCRIPTIONS : grant(login, "subscribe", inbox.replace(/[^.]+$/, ">")),
   },
   {
     id: "worker-remake",
     checks:
       "a worker may remove its consumer where it has another `max_ack_pending`, as the server tells from nats-server 2.10 on",
     why: "the next worker that starts removes such a consumer to make it again, and crash-loops: `Failed to delete consumer`",
-    ...lacks("remake", ({ stream }, consumer) => removalSubject(stream, consumer)),
+    ...lacks("remake", ({ stream }, { consumer }) => removalSubject(stream, consumer)),
     // A consumer with the workers' number is not made again.
     ensure: (contract, { workerProbe: { consumer } }) => {
       const terms = consumerTerms(contract).find(({ name }) => name === consumer);

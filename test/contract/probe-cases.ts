@@ -153,6 +153,8 @@ async function withGateway(server: NatsServer): Promise<undefined> {
 
 const FETCHED = `$JS.API.CONSUMER.MSG.NEXT.${STREAM.name}.${CONSUMER.name}`;
 const ACKNOWLEDGED = `$JS.ACK.${STREAM.name}.${CONSUMER.name}.>`;
+/** From nats-server 2.14 on. */
+const ACKNOWLEDGES_OTHERWISE = { rest: "feature_flags { js_ack_fc_v2: true }" };
 const REACHED = `consumer ${CONSUMER.name} answers`;
 const pattern = (text: string): RegExp => new RegExp(`^${quoted(text)}$`);
 const unmappedFrom = (subject: string): Cure => ({
@@ -185,7 +187,7 @@ export const PROBE_CASES: readonly ProbeCase[] = [
     args: asked,
     found: /^Permissions Violation for Subscription to "_INBOX\./,
     expected: "user noetl may publish on noetl.commands",
-    also: ["worker-info"],
+    also: ["worker-info", "worker-listen"],
     cure: { says: /let user noetl subscribe to _INBOX\.>: .* reload NATS/, reload: {} },
   },
   {
@@ -288,6 +290,14 @@ export const PROBE_CASES: readonly ProbeCase[] = [
     found: /^1024 bytes$/,
     expected: "at least 4096 bytes",
     cure: { says: /set max_payload to at least 4096 .* reload NATS/, reload: {} },
+  },
+  {
+    rule: "publish-size",
+    name: "NoETL's account does",
+    setup: { lines: "limits: {max_payload: 1024}" },
+    found: /^1024 bytes$/,
+    expected: "at least 4096 bytes",
+    cure: { says: /set max_payload to at least 4096 .* in .limits. of the account.* reload NATS/, reload: {} },
   },
   {
     rule: "stream-creatable",
@@ -595,6 +605,42 @@ export const PROBE_CASES: readonly ProbeCase[] = [
     found: pattern("$JS.API.STREAM.NAMES gets to somebody else, who answers"),
     expected: REACHED,
     cure: unmappedFrom("$JS.API.STREAM.NAMES"),
+  },
+  {
+    rule: "worker-ack",
+    name: "NoETL's user may acknowledge on the usual subjects alone, and NATS is told to use others",
+    since: 15,
+    setup: {
+      ...ACKNOWLEDGES_OTHERWISE,
+      permissions: `publish: {allow: ["$JS.API.>", "noetl.>", "$JS.ACK.${STREAM.name}.>"]}`,
+    },
+    args: asked,
+    found: /^Permissions Violation for Publish to "\$JS\.ACK\._\.pPf2FqF6\.NOETL_COMMANDS\.noetl_worker_pool\./,
+    expected: "user noetl may publish on $JS.ACK._.pPf2FqF6.NOETL_COMMANDS.noetl_worker_pool.>",
+    cure: {
+      ...granted("$JS.ACK._.pPf2FqF6.NOETL_COMMANDS.noetl_worker_pool.>"),
+      reload: {
+        ...ACKNOWLEDGES_OTHERWISE,
+        permissions: `publish: {allow: ["$JS.API.>", "noetl.>", "$JS.ACK._.pPf2FqF6.${STREAM.name}.${CONSUMER.name}.>"]}`,
+      },
+    },
+  },
+  {
+    rule: "worker-reach",
+    name: "a mapping leads acknowledgements to nobody, on the subjects that NATS is told to use",
+    since: 15,
+    setup: { ...ACKNOWLEDGES_OTHERWISE, lines: `mappings: {"$JS.ACK.*.*.${STREAM.name}.>": "elsewhere.>"}` },
+    found: pattern(`$JS.ACK._.pPf2FqF6.${STREAM.name}.${CONSUMER.name}.> gets to nobody`),
+    expected: REACHED,
+    cure: { ...unmappedFrom(`$JS.ACK._.pPf2FqF6.${STREAM.name}.${CONSUMER.name}.>`), reload: ACKNOWLEDGES_OTHERWISE },
+  },
+  {
+    rule: "worker-listen",
+    name: "NoETL's user may hear answers, which come two tokens below _INBOX, and no commands, which come one below",
+    setup: { permissions: `subscribe: {allow: ["_INBOX.*.*"]}` },
+    found: /^Permissions Violation for Subscription to "_INBOX\.\w+"$/,
+    expected: "user noetl may listen for answers and for commands",
+    cure: { says: /let user noetl subscribe to _INBOX\.>: add it to .allow. .* reload NATS/, reload: {} },
   },
   {
     ...FEW_SUBSCRIPTIONS,

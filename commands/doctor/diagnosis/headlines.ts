@@ -212,7 +212,7 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
   "worker-fetch": { title: ({ found }) => `Workers may not ask for commands: ${found}`, logs: ["nats-permission"] },
   "worker-listen": {
     title: ({ found }) => `NATS refuses workers a subscription: ${found}`,
-    logs: ["nats-closed"],
+    logs: ["nats-closed", "nats-permission"],
   },
   "worker-remake": {
     title: () => "Workers may not remove the consumer that the next one makes again",
