@@ -2,9 +2,10 @@ import { spawn, type ChildProcess } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { DeliverPolicy, type ConnectionOptions } from "nats";
+import { DeliverPolicy, type ConnectionOptions, type NatsConnection } from "nats";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { checkContract, ensureContract, withDefaults } from "../../../contract";
+import { bucketStream } from "../../../contract/buckets";
 import { Deadline } from "../../../contract/deadline";
 import { gatewayEnvironment } from "../../../contract/env";
 import { CONSUMER, GATEWAY, natsUrl, STREAM } from "../../../contract/facts";
@@ -403,10 +404,10 @@ describe("the command nats in nats-box, with a user of its own", () => {
 });
 
 describe("what remains possible, as docs/security.md says", () => {
-  beforeAll(async () => {
-    await server.reload(config(inputsOf("2.8.9")));
+  beforeAll(() => server.reload(config(inputsOf("2.8.9"))));
+  beforeEach(async () => {
     await removeStreams(server, admin);
-    await ensureContract(inputsFor(server, { user: "admin", password: ADMIN, mode: "ensure" }));
+    await ensureContract(inputsFor(server, { user: "admin", password: ADMIN, gateway: {}, mode: "ensure" }));
   });
 
   const as = (role: NatsRole) =>
@@ -425,6 +426,68 @@ describe("what remains possible, as docs/security.md says", () => {
     const before = await commands();
     await connection.jetstream().publish(STREAM.subject, "{}");
     expect(await commands()).toBe(before + 1);
+    await connection.close();
+  });
+
+  /** What a bucket or a store of the role's own keeps: the role writes it, and NATS hands it to whomever it is told. */
+  const OWN = {
+    server: { stream: "KV_noetl_result_store", subject: "$KV.noetl_result_store.one" },
+    worker: { stream: "KV_noetl_result_store", subject: "$KV.noetl_result_store.one" },
+    gateway: { stream: bucketStream(GATEWAY.requestBucket), subject: `$KV.${GATEWAY.requestBucket}.one` },
+  } as const;
+  const keep = async (connection: NatsConnection, role: NatsRole, text: string): Promise<void> => {
+    const { stream, subject } = OWN[role];
+    const config = { name: stream, subjects: [subject.replace("one", ">")], allow_direct: true };
+    await connection.request(`$JS.API.STREAM.CREATE.${stream}`, JSON.stringify(config));
+    await connection.jetstream().publish(subject, text);
+  };
+
+  it.each(NATS_ROLES)("a command that the %s's login has NATS send as an answer", async (role) => {
+    const connection = await as(role);
+    const before = await commands();
+    await keep(connection, role, "{}");
+    const { stream, subject } = OWN[role];
+    connection.publish(`$JS.API.DIRECT.GET.${stream}.${subject}`, "", { reply: STREAM.subject });
+    await until("the command", async () => (await commands()) > before || undefined);
+    await connection.close();
+  });
+
+  it.each(NATS_ROLES)("the stream that the %s's login has NATS delete by such an answer", async (role) => {
+    const connection = await as(role);
+    await keep(connection, role, "");
+    const { stream, subject } = OWN[role];
+    connection.publish(`$JS.API.DIRECT.GET.${stream}.${subject}`, "", {
+      reply: `$JS.API.STREAM.DELETE.${STREAM.name}`,
+    });
+    await until("the end of the stream", () =>
+      commands().then(
+        () => undefined,
+        () => true,
+      ),
+    );
+    await connection.close();
+  });
+
+  it("sessions that a worker's login has NATS deliver to it", async () => {
+    const [connection, administrator] = [await as("worker"), await natsClient(server, admin)];
+    await administrator.jetstream().publish(`$KV.${GATEWAY.sessionBucket}.token`, "somebody");
+    const heard = connection.subscribe(`${roleInbox("worker")}.spy`, { max: 1 });
+    const stream_name = bucketStream(GATEWAY.sessionBucket);
+    const config = { deliver_policy: "all", ack_policy: "none", deliver_subject: `${roleInbox("worker")}.spy` };
+    await keep(connection, "worker", JSON.stringify({ stream_name, config }));
+    const { stream, subject } = OWN.worker;
+    const reply = `$JS.API.CONSUMER.CREATE.${stream_name}`;
+    connection.publish(`$JS.API.DIRECT.GET.${stream}.${subject}`, "", { reply });
+    for await (const message of heard) expect(message.string()).toBe("somebody");
+    await Promise.all([connection.close(), administrator.close()]);
+  });
+
+  it("a message among the commands that the guard's login has NATS send as an answer, and no command of its own", async () => {
+    const login = { user: GUARD_USER, pass: passwordOf("guard"), inboxPrefix: GUARD_INBOX };
+    const connection = await natsClient(server, login);
+    const before = await commands();
+    connection.publish("$JS.API.INFO", "", { reply: STREAM.subject });
+    await until("the message", async () => (await commands()) > before || undefined);
     await connection.close();
   });
 
