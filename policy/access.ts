@@ -8,12 +8,15 @@ import {
   isRecord,
   isUnknown,
   kindOf,
+  nested,
   onGoogleCloud,
+  plain,
   type PodSpec,
   podLabels,
   podSpecs,
   records,
   type ResourceView,
+  selects,
   strings,
   texts,
 } from "./resource";
@@ -216,24 +219,14 @@ function givenRights(rule: Readonly<Record<string, unknown>>): string[] {
   return granting.length === 0 && verbs.includes("*") && aboutRoles ? ["escalate", "bind"] : granting;
 }
 
-/** Whether roles that a selector takes in are the administrator's too: all of them, all but some, or those that Kubernetes brings along. */
-function selectsAdministrator({ matchLabels, matchExpressions }: Readonly<Record<string, unknown>>): boolean {
-  if (isUnknown(matchLabels) || isUnknown(matchExpressions)) return false;
-  const labels = Object.entries(isRecord(matchLabels) ? matchLabels : {});
-  return (
-    labels.every(([name, value]) => name === "kubernetes.io/bootstrapping" && value === "rbac-defaults") &&
-    records(matchExpressions).every(
-      ({ key, operator, values }) =>
-        (key === "kubernetes.io/bootstrapping" &&
-          (operator === "Exists" || (operator === "In" && strings(values).includes("rbac-defaults")))) ||
-        (key !== "kubernetes.io/bootstrapping" && ["DoesNotExist", "NotIn"].includes(String(operator))),
-    )
-  );
-}
+/** Labels of the administrator's role, as Kubernetes brings it along. */
+const ADMINISTRATORS_LABELS = { "kubernetes.io/bootstrapping": "rbac-defaults" };
 
 function roleRights({ type, props }: ResourceView): string[] {
   const isCluster = kindOf(type) === "ClusterRole";
-  const aggregated = records(at(props, "aggregationRule.clusterRoleSelectors")).some(selectsAdministrator);
+  const aggregated = records(at(props, "aggregationRule.clusterRoleSelectors")).some((selector) =>
+    selects(selector, ADMINISTRATORS_LABELS),
+  );
   return [
     ...(aggregated ? ["aggregationRule takes in every ClusterRole there is"] : []),
     ...records(at(props, "rules")).flatMap((rule, index) => {
@@ -306,23 +299,42 @@ const askedElsewhere = ({ type, props }: ResourceView): string[] =>
       : [];
   });
 
+/** Fields of a cluster and of its nodes, wherever they stand in it, with what they give to everybody when they are so. */
+const GIVEN_TO_ALL: readonly (readonly [field: string, value: unknown, gives: string])[] = [
+  ["enableLegacyAbac", true, "gives every service account of the cluster every right"],
+  ["enableInsecureBindingSystemUnauthenticated", true, "lets roles be given to whoever has not logged in"],
+  ["enableInsecureBindingSystemAuthenticated", true, "lets roles be given to every account of Google"],
+  [
+    "insecureKubeletReadonlyPortEnabled",
+    "TRUE",
+    "shows whoever reaches a node all of its pods, with their environment",
+  ],
+  ["mode", "GCE_METADATA", "gives every pod the login of its node"],
+];
+
+/** What a cluster, or a pool of its nodes, gives to everybody. */
+const clusterRights = (props: ResourceView["props"]): string[] =>
+  [{ path: "", spec: props }, ...nested(plain(props))].flatMap(({ path, spec }) =>
+    GIVEN_TO_ALL.filter(([field, value]) => spec[field] === value).map(
+      ([field, , gives]) => `${path === "" ? "" : `${path}.`}${field} ${gives}`,
+    ),
+  );
+
 export const noClusterAdmin: ResourceRule = {
   name: "no-cluster-admin",
   severity: "critical",
   demand:
     "Nothing in a stack gets `cluster-admin` or a role like it, and nothing is given to everybody, nor to all pods of a namespace.",
   subjects:
-    "Roles, ClusterRoles, RoleBindings, ClusterRoleBindings, webhooks of the API server; what Helm releases render; gcp.container.Cluster with " +
-    "rights by attributes",
+    "Roles, ClusterRoles, RoleBindings, ClusterRoleBindings, webhooks of the API server; what Helm releases render; gcp.container.Cluster and " +
+    "NodePool with rights by attributes, bindings for everybody, an open port of the kubelet or the nodes' own login for pods",
   reason:
     "Workers run what playbooks say: a right that a service account of the cluster has is a right of every playbook.",
   remedy: "Name the resources and verbs that are needed, in a Role of the namespace, bound to one service account.",
   check: (resource) => {
     const kind = kindOf(resource.type) ?? "";
-    if (resource.type === "gcp:container/cluster:Cluster")
-      return at(resource.props, "enableLegacyAbac") === true
-        ? ["enableLegacyAbac gives every service account of the cluster every right"]
-        : [];
+    if (/^gcp:container\/(?:cluster:Cluster|nodePool:NodePool)$/.test(resource.type))
+      return clusterRights(resource.props);
     if (/\/\w+:(?:Mutating|Validating)WebhookConfiguration(?:Patch)?$/.test(resource.type))
       return askedElsewhere(resource);
     if (!resource.type.includes("rbac.authorization.k8s.io/")) return [];
@@ -391,6 +403,27 @@ function policyTexts(text: string): string[] {
   }
 }
 
+/** Issuers of tokens that everybody gets one from: who a token is for is told by a condition alone. */
+const SHARED_ISSUER =
+  /^https:\/\/(?:token\.actions\.githubusercontent\.com|gitlab\.com|app\.terraform\.io|api\.pulumi\.com\/oidc|oidc\.circleci\.com|accounts\.google\.com)(?:\/|$)/;
+
+/** What lets in everybody who has an account somewhere: a login with tokens of an issuer, and a service that is handed to other networks. */
+function openLogins({ type, props }: ResourceView): string[] {
+  const issuer = at(props, "oidc.issuerUri");
+  const condition = at(props, "attributeCondition");
+  if (
+    type === "gcp:iam/workloadIdentityPoolProvider:WorkloadIdentityPoolProvider" &&
+    typeof issuer === "string" &&
+    SHARED_ISSUER.test(issuer) &&
+    (condition === undefined || condition === null || condition === "" || condition === "true")
+  )
+    return [`attributeCondition is not set: everybody who gets a token of ${issuer} is in the pool`];
+  if (!/:ServiceAttachment$/.test(type)) return [];
+  return ["connectionPreference", "spec.connectionPreference"]
+    .filter((path) => at(props, path) === "ACCEPT_AUTOMATIC")
+    .map((path) => `${path} is ACCEPT_AUTOMATIC: every project of Google Cloud may connect`);
+}
+
 export const nothingPublic: ResourceRule = {
   name: "nothing-public",
   severity: "critical",
@@ -398,11 +431,12 @@ export const nothingPublic: ResourceRule = {
     "Nothing at Google Cloud is open to every address or every account, and no account gets `roles/owner`, `roles/editor`, or a role that gives " +
     "itself every other.",
   subjects:
-    "gcp.sql.DatabaseInstance, gcp.container.Cluster, gcp.compute.Firewall and firewall policies, grants (IAM) and access lists of buckets",
+    "gcp.sql.DatabaseInstance, gcp.container.Cluster, gcp.compute.Firewall and firewall policies, grants (IAM) and access lists of buckets, " +
+    "logins by tokens of a shared issuer (workload identity pools), services that are handed to other networks (ServiceAttachment)",
   reason:
     "A database that every address reaches is tried by everybody within minutes, and images and states hold more than is thought.",
   remedy: "Use private addresses, name the ranges that need it, and grant one role on one resource to one account.",
-  check: (resource) => [...openRanges(resource), ...publicGrants(resource)],
+  check: (resource) => [...openRanges(resource), ...publicGrants(resource), ...openLogins(resource)],
 };
 
 /** Who is let in to a control plane beyond those that are named; nobody where its address is off, private, or for named ranges. */

@@ -1,6 +1,6 @@
 /** Policies of the network in other words than Kubernetes' own, as Kubernetes' own would say what they allow: those of its administrators, Calico's, and Cilium's with groups of addresses. */
 import { CILIUM } from "./network";
-import { at, isRecord, isUnknown, nameOf, records, type ResourceView, strings } from "./resource";
+import { at, isRecord, isUnknown, nameOf, records, type ResourceView, selects, strings } from "./resource";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -93,19 +93,6 @@ function calicoRule(rule: Fields, side: "from" | "to", isGlobal: boolean): Trans
   });
   if (ports.length === 0 && rule.protocol !== undefined) ports.push({ protocol: rule.protocol } as (typeof ports)[0]);
   return isAllowed(rule) && !narrows ? { ports, peers: calicoPeers(about, isGlobal) } : undefined;
-}
-
-/** Whether a selector of Kubernetes takes in labels. */
-function selects(selector: unknown, labels: Fields): boolean {
-  const wanted = at(selector, "matchLabels");
-  return (
-    Object.entries(isRecord(wanted) ? wanted : {}).every(([name, value]) => labels[name] === value) &&
-    records(at(selector, "matchExpressions")).every(({ key, operator, values }) => {
-      const has = Object.hasOwn(labels, String(key));
-      const isOne = strings(values).includes(String(labels[String(key)]));
-      return operator === "In" ? has && isOne : operator === "NotIn" ? !isOne : has === (operator === "Exists");
-    })
-  );
 }
 
 /** Labels of a namespace; what a preview does not know of them is none. */

@@ -160,13 +160,15 @@ export const noLastingToken: ResourceRule = {
   advisory: true,
   demand: "No login is made that holds until somebody takes it away.",
   subjects:
-    "Secrets with a service account's token, keys of service accounts of Google Cloud; what Helm releases render",
+    "Secrets with a service account's token, keys of service accounts of Google Cloud, certificates of a cluster's clients; what Helm releases render",
   reason:
     "Who has once read it is somebody for good: such a login ends neither with the pod nor with the person that it was for.",
   remedy:
     "Workload Identity, or `kubectl create token` and a `serviceAccountToken` volume, whose tokens end; outside the cluster a federated login " +
     "(docs/ci.md).",
   check: ({ type, props }) => {
+    if (at(props, "masterAuth.clientCertificateConfig.issueClientCertificate") === true)
+      return ["masterAuth.clientCertificateConfig.issueClientCertificate makes a login that cannot be taken back"];
     const what =
       kindOf(type) === "Secret" && plain(props.type) === "kubernetes.io/service-account-token"
         ? "a token of a ServiceAccount without an end"

@@ -235,7 +235,7 @@ export const opensPods = (policy: ResourceView): Fields[] =>
 /** Ranges larger than any that somebody is given: whoever writes one means everybody, or a part of everybody. */
 const SMALLEST_PREFIX = { v4: 8, v6: 16 } as const;
 /** Large ranges that are nobody's on the internet: of private networks (class E too, which GKE takes for pods), and of links. */
-const PRIVATE = /^(?:2[4-5]\d\.|f[cdef])/i;
+const PRIVATE: readonly string[] = ["240.0.0.0/4", "fc00::/6"];
 
 /** True for a range of addresses that is the internet, or a part of it that is too large to be anybody's. */
 export function isEveryone(range: string): boolean {
@@ -243,5 +243,11 @@ export function isEveryone(range: string): boolean {
   if (prefix === undefined) return false;
   // Whatever stands before it: no bit of the address counts.
   if (Number(prefix) === 0) return true;
-  return !PRIVATE.test(address) && Number(prefix) < (address.includes(":") ? SMALLEST_PREFIX.v6 : SMALLEST_PREFIX.v4);
+  if (Number(prefix) >= (address.includes(":") ? SMALLEST_PREFIX.v6 : SMALLEST_PREFIX.v4)) return false;
+  const bits = address.includes(":") ? 128 : 32;
+  const [first, last] = rangeOf(range, bits) ?? [0n, -1n];
+  return !PRIVATE.some((each) => {
+    const [from, to] = rangeOf(each, bits) ?? [0n, -1n];
+    return from <= first && last <= to;
+  });
 }

@@ -102,6 +102,21 @@ export function at(value: unknown, path: string): unknown {
   return plain(found);
 }
 
+/** Whether a selector of Kubernetes takes in an object with these labels; what a preview does not know yet takes in none. */
+export function selects(selector: unknown, labels: Readonly<Record<string, unknown>>): boolean {
+  const [wanted, expressions] = [at(selector, "matchLabels"), at(selector, "matchExpressions")];
+  if ([selector, wanted, expressions].some(isUnknown)) return false;
+  return (
+    Object.entries(isRecord(wanted) ? wanted : {}).every(([name, value]) => labels[name] === value) &&
+    records(expressions).every(({ key, operator, values }) => {
+      const has = Object.hasOwn(labels, String(key));
+      const isOne = has && strings(values).includes(String(labels[String(key)]));
+      if (operator === "In" || operator === "NotIn") return !isUnknown(values) && isOne === (operator === "In");
+      return has === (operator === "Exists");
+    })
+  );
+}
+
 /** A text inside a resource's inputs. */
 export interface Text {
   /** Path inside the inputs, for example `values.config.server.NATS_URL` or `spec.containers[0].image`. */

@@ -8,17 +8,26 @@ import { RULES } from "../../policy/rules";
 import * as stacks from "./bad-stacks";
 import { CANARY, type Example } from "./bad-stacks";
 import { ALIKE_GOOD_STACKS, ALIKE_STACKS } from "./alike-stacks";
+import { CLOUD_GOOD_STACKS, CLOUD_STACKS } from "./cloud-stacks";
 import { FURTHER_GOOD_STACKS, FURTHER_STACKS } from "./further-stacks";
 import { OBJECT_GOOD_STACKS, OBJECT_STACKS } from "./object-stacks";
 import { TEAM_GOOD_STACKS, TEAM_STACKS } from "./team-stacks";
 
-const BAD_STACKS = [...stacks.BAD_STACKS, ...FURTHER_STACKS, ...OBJECT_STACKS, ...TEAM_STACKS, ...ALIKE_STACKS];
+const BAD_STACKS = [
+  ...stacks.BAD_STACKS,
+  ...FURTHER_STACKS,
+  ...OBJECT_STACKS,
+  ...TEAM_STACKS,
+  ...ALIKE_STACKS,
+  ...CLOUD_STACKS,
+];
 const GOOD_STACKS = {
   ...stacks.GOOD_STACKS,
   ...FURTHER_GOOD_STACKS,
   ...OBJECT_GOOD_STACKS,
   ...TEAM_GOOD_STACKS,
   ...ALIKE_GOOD_STACKS,
+  ...CLOUD_GOOD_STACKS,
 };
 
 /** Rules that a stack of one or two resources cannot keep, and those about what helm gets and renders, which this test hands in itself. */
