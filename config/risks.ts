@@ -37,10 +37,15 @@ const weakPasswords = (settings: Settings): Taken[] =>
         ];
   });
 
-const REPOSITORIES = ["natsChartRepository", "noetlChartRepository", "gatewayChartRepository"] as const;
+/** Where charts come from: a repository, or a chart by its own URL. */
+const CHARTS = [
+  ...(["natsChartRepository", "noetlChartRepository", "gatewayChartRepository"] as const),
+  ...(["natsChart", "noetlChart", "gatewayChart"] as const),
+];
 
-function takenOnGke(settings: Settings): Taken[] {
-  const { noetlHost, iap, deployNats, deployGateway, deployNoetl, exposure } = settings;
+/** Risks of what stands before NoETL and the gateway. */
+function takenByEntries(settings: Settings): Taken[] {
+  const { noetlHost, iap, deployGateway, deployNoetl, exposure, gatewayPublicUrl } = settings;
   return [
     ...(noetlHost !== undefined && deployNoetl && exposure === "ingress" && !iap
       ? [
@@ -62,6 +67,23 @@ function takenOnGke(settings: Settings): Taken[] {
           } as const,
         ]
       : []),
+    ...(deployGateway && exposure === "ingress" && /^http:/i.test(gatewayPublicUrl ?? "")
+      ? [
+          {
+            risk: "plain-http",
+            key: "gatewayPublicUrl",
+            why: "sends browsers to the gateway over plain HTTP, and sign-ins and sessions cross the internet for everybody on the way to read",
+            instead: "an https:// URL, or unset, which follows from gatewayHost",
+          } as const,
+        ]
+      : []),
+  ];
+}
+
+function takenOnGke(settings: Settings): Taken[] {
+  const { deployNats, deployGateway, deployNoetl } = settings;
+  return [
+    ...takenByEntries(settings),
     ...(!settings.networkPolicies && (deployNats || deployNoetl || deployGateway)
       ? [
           {
@@ -88,7 +110,7 @@ function takenOnGke(settings: Settings): Taken[] {
       why: "opens the port on every node, for all that reach one in the network",
       instead: "unset; a port-forward reaches it (docs/connecting.md)",
     })),
-    ...REPOSITORIES.filter((key) => settings[key]?.startsWith("http://")).map((key): Taken => ({
+    ...CHARTS.filter((key) => /^http:/i.test(settings[key] ?? "")).map((key): Taken => ({
       risk: "http-repositories",
       key,
       why: "is read without TLS, and whoever stands in between decides what is installed",

@@ -56,12 +56,19 @@ export interface Release {
   readonly defaults: Readonly<Record<string, unknown>> | undefined;
 }
 
+/** A chart's name without its folder, registry or repository, its version, and the ending of an archive: `https://x/nats-2.14.2.tgz`. */
+const chartName = (source: string): string =>
+  path
+    .basename(source)
+    .replace(/[:@].*$/, "")
+    .replace(/(?:-v?\d+\.\d[\w.+-]*)?\.tgz$/, "");
+
 /** The release behind a resource; undefined for every other resource. */
 export function releaseOf(resource: Pick<ResourceView, "type" | "props">): Release | undefined {
   if (resource.type !== RELEASE) return undefined;
   const source = at(resource.props, "chart");
   const given = at(resource.props, "values");
-  const chart = typeof source === "string" ? path.basename(source) : "";
+  const chart = typeof source === "string" ? chartName(source) : "";
   const defaults = typeof source === "string" ? chartValues(source) : undefined;
   return {
     chart,

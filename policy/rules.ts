@@ -350,7 +350,7 @@ const chartsPinned: ResourceRule = {
   severity: "low",
   advisory: true,
   demand: `Every chart of a repository has the SHA-256 of its archive in \`${PINS}\`, every one of a registry its digest.`,
-  subjects: "Helm releases of charts from a repository or a registry",
+  subjects: "Helm releases of charts from a repository or a registry, or by a URL",
   reason: "Nothing says then whether an archive is the one that was looked at.",
   remedy:
     `Add chart, repository, version and SHA-256 to \`${PINS}\`: \`helm pull CHART --repo URL --version V && sha256sum CHART-V.tgz\`, compared ` +
@@ -358,8 +358,10 @@ const chartsPinned: ResourceRule = {
   check: (resource) => {
     const wanted =
       resource.type === RELEASE ? chartVersion(plain(resource.props) as Record<string, unknown>) : undefined;
-    if (resource.type === RELEASE && isOfRegistry(at(resource.props, "chart")))
-      return [`chart ${String(at(resource.props, "chart"))} has no digest`];
+    const chart = resource.type === RELEASE ? at(resource.props, "chart") : undefined;
+    if (isOfRegistry(chart)) return [`chart ${String(chart)} has no digest`];
+    if (typeof chart === "string" && /^https?:/i.test(chart))
+      return [`chart ${String(releaseOf(resource)?.chart)} by its URL has no pin: nothing says which archive that is`];
     return wanted === undefined || pinOf(wanted) !== undefined
       ? []
       : [`chart ${wanted.chart} ${wanted.version} of ${wanted.repository} is not pinned`];

@@ -1,5 +1,5 @@
-/** More stacks of the kinds of bad-stacks.ts: settings of Google Cloud that weaken a cluster, and what lets everybody in by an account that anybody gets. */
-import { bad, type BadStack, type Example, google, k8s, service, UNKNOWN } from "./bad-stacks";
+/** More stacks of the kinds of bad-stacks.ts: settings of Google Cloud that weaken a cluster, what lets everybody in by an account that anybody gets, and charts by other names. */
+import { bad, type BadStack, type Example, google, k8s, limits, release, service, UNKNOWN } from "./bad-stacks";
 
 const PUBLIC = "nothing-public";
 const RIGHTS = "no-cluster-admin";
@@ -14,7 +14,27 @@ const aggregates = (selector: object): Example =>
   k8s("rbac.authorization.k8s.io/v1:ClusterRole", { aggregationRule: { clusterRoleSelectors: [selector] } });
 const BOOTSTRAPPING = "kubernetes.io/bootstrapping";
 
+const part = { merge: { resources: limits } };
+const natsFrom = (chart: string, values: object = {}): Example =>
+  release({ container: part, reloader: part, natsBox: { container: part }, ...values }, { chart });
+
+/** Places where a chart nats may be had, each with its version. */
+const SOURCES = [
+  "https://charts.example.org/nats-2.14.2.tgz",
+  "./vendor/nats-v2.14.2-rc.1+a.tgz",
+  "oci://registry.example.org/charts/nats:2.14.2",
+  `oci://registry.example.org/charts/nats@sha256:${"0a".repeat(32)}`,
+];
+
 export const CLOUD_STACKS: readonly BadStack[] = [
+  ...SOURCES.map((chart) =>
+    bad(
+      "closed-services",
+      `a load balancer before NATS of ${chart}`,
+      /^values\.service\.merge\.spec\.type is LoadBalancer$/,
+      natsFrom(chart, { service: { merge: { spec: { type: "LoadBalancer" } } } }),
+    ),
+  ),
   bad(
     PUBLIC,
     "a login for every repository of GitHub",
@@ -98,6 +118,10 @@ export const CLOUD_GOOD_STACKS: Readonly<Record<string, readonly Example[]>> = {
     pooled({ oidc: { issuerUri: GITHUB }, attributeCondition: "assertion.repository_owner_id == '1'" }),
     pooled({ oidc: { issuerUri: GITHUB }, attributeCondition: UNKNOWN }),
     pooled({ aws: { accountId: "1" } }),
+  ],
+  "charts whose names begin like one of ours": [
+    release({ service: { type: "LoadBalancer" } }, { chart: "https://charts.example.org/nats-ui-1.0.0.tgz" }),
+    release({ service: { type: "LoadBalancer" } }, { chart: "./vendor/nats-2-ui.tgz" }),
   ],
   "a service that named projects may connect to": [
     k8s("networking.gke.io/v1:ServiceAttachment", { spec: { connectionPreference: "ACCEPT_MANUAL" } }),

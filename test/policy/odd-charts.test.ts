@@ -63,7 +63,7 @@ it("what a release adds that is not rendered here is said", () => {
   expect(saidOf("plain", template, { postrender: "", valueYamlFiles: [], version: "1.0.0" })).toEqual([]);
 });
 
-it("a chart of a registry is asked for by its digest", () => {
+it("a chart of a registry is asked for by its digest, one by its URL has none", () => {
   const of = (props: object): string[] =>
     RULES.filter(({ name }) => name === "charts-pinned")
       .flatMap((rule) =>
@@ -78,4 +78,8 @@ it("a chart of a registry is asked for by its digest", () => {
     "chart oci://registry.example.com/app has no digest",
   ]);
   expect(of({ chart: `oci://registry.example.com/app@sha256:${"0a".repeat(32)}` })).toEqual([]);
+  expect(of({ chart: "HTTP://charts.example.com/app-1.0.0.tgz" })).toEqual([
+    "chart app by its URL has no pin: nothing says which archive that is",
+  ]);
+  expect(of({ chart: "./charts/app" })).toEqual([]);
 });

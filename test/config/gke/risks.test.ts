@@ -23,6 +23,9 @@ const TAKEN: readonly (readonly [risk: string, key: string, raw: Raw])[] = [
   ["open-network", "networkPolicies", { ...SAFE, networkPolicies: "false" }],
   ["public-control-plane", "controlPlaneAccess", { ...SAFE, controlPlaneAccess: "public" }],
   ["http-repositories", "natsChartRepository", { ...SAFE, natsChartRepository: "http://charts.acme.dev" }],
+  ["http-repositories", "natsChart", { ...SAFE, natsChart: "http://charts.acme.dev/nats-2.14.2.tgz" }],
+  ["http-repositories", "noetlChart", { ...SAFE, noetlChart: "HTTP://charts.acme.dev/noetl-1.0.0.tgz" }],
+  ["plain-http", "gatewayPublicUrl", { ...SAFE, gatewayPublicUrl: "http://gateway.acme.dev" }],
 ];
 
 describe("a risk on GKE", () => {
@@ -79,11 +82,20 @@ describe("passwords", () => {
     "aaaaaaaaaaaaaa",
     "123456789012",
     "postgres-admin",
+    "noetl-nats-2026",
+    "qwertyuiop12",
+    "abcdefghijkl",
+    "n0etl-n0etl-n0etl",
+    "p4ssw0rd-p4ssw0rd",
   ])("%s is weak", (password) => expect(weakPassword(password, "ada")).toBeDefined());
-  it.each(["xk3vQp7Lm2Rt", "correct-horse-battery", "8Zt.v_qN~w-4", "x0123456789abcdef01234567890"])(
-    "%s is not",
-    (password) => expect(weakPassword(password, "ada")).toBeUndefined(),
-  );
+  it.each([
+    "xk3vQp7Lm2Rt",
+    "correct-horse-battery",
+    "8Zt.v_qN~w-4",
+    "x0123456789abcdef01234567890",
+    "noetl-48213977",
+    "a4b7c1d3e5f0",
+  ])("%s is not", (password) => expect(weakPassword(password, "ada")).toBeUndefined());
   it("a user's name is weak however long", () =>
     expect(weakPassword("correct-horse-battery", "correct-horse-battery")).toBe("its user's name"));
 });
