@@ -2,7 +2,13 @@ import { kubectlTo } from "../../contract/kubernetes/kubectl";
 import { contractLogins, contractTerms } from "../../config/contract";
 import { natsCommandOf, rolesOf } from "../../config/logins";
 import { ConfigError, parseSettings } from "../../config/parse";
-import { createdIn, type ContractOutput, type NatsLoginsOutput, type StackOutputs } from "../../config/outputs";
+import {
+  createdIn,
+  createdText,
+  type ContractOutput,
+  type NatsLoginsOutput,
+  type StackOutputs,
+} from "../../config/outputs";
 import { PROJECT } from "../../contract/project";
 import { SETTINGS, type SettingKey, type Settings } from "../../config/schema";
 import { hasNatsTls, readAuthorities } from "../../config/tls";
@@ -122,7 +128,7 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
       host,
       tls,
     },
-    ...rememberedIn(outputs.contract),
+    ...rememberedIn(outputs.contract, settings.natsStream),
     missingOutputs: expected.filter((name) => outputs[name] === undefined || outputs[name] === null),
     // Of the URL the password alone, which is hidden in every URL: who logs in where may be shown.
     secrets: [
@@ -147,11 +153,11 @@ function authoritiesOf({ natsTlsCa }: Settings): string | undefined {
   return found && "ca" in found ? found.ca : undefined;
 }
 
-/** The stream's creation as the output `contract` has it. */
-function rememberedIn(contract: unknown): Pick<Target, "streamRemembered"> {
+/** The stream's creation as the output `contract` has it; of one that has another name since nothing is known. */
+function rememberedIn(contract: unknown, name: string): Pick<Target, "streamRemembered"> {
   const { stream, storage } = (contract ?? {}) as { [K in keyof ContractOutput]?: unknown };
   const created = createdIn(stream);
-  if (created === undefined) return {};
+  if (created === undefined || stream !== createdText(name, created)) return {};
   return { streamRemembered: { created, ...(typeof storage === "string" ? { storage } : {}) } };
 }
 

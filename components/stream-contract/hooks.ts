@@ -37,6 +37,9 @@ export const guardGateway = (
 ): pulumi.ComponentResourceOptions =>
   guard(opts, contract, { name: "the gateway", asks: (args) => provider().beforeGateway(args), watches: false });
 
+/** What a hook hears of what begins; it has no former inputs where nothing is there yet. */
+type Begun = Pick<pulumi.ResourceHookArgs, "urn" | "newInputs" | "oldInputs">;
+
 interface Guarded {
   /** In words, in the middle of a sentence. */
   readonly name: string;
@@ -52,11 +55,13 @@ function guard(
 ): pulumi.ComponentResourceOptions {
   if (pulumi.runtime.isDryRun() || !knowsHooks()) return opts;
   let stop = (): void => undefined;
-  const begin = async ({ urn, newInputs }: Pick<pulumi.ResourceHookArgs, "urn" | "newInputs">): Promise<void> => {
+  const begin = async ({ urn, newInputs, oldInputs }: Begun): Promise<void> => {
     const args = await known(contract);
     const found = await asks(args);
     if (found.result === "blocked") {
-      throw new Error(`${sentenceCase(name)} was left as it is, for it could not work.\n${found.report}`);
+      const again =
+        oldInputs === undefined ? "" : `\nThen update again: a restart leaves ${name} with its former settings.`;
+      throw new Error(`${sentenceCase(name)} was left as it is, for it could not work.\n${found.report}${again}`);
     }
     if (found.result === "skipped") {
       await pulumi.log.warn(`NATS could not be asked before ${name} is deployed: ${found.why}`, at(urn));

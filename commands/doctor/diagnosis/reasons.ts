@@ -2,12 +2,13 @@
 import { natsMemoryLimit } from "../../../config/resources";
 import { quantityBytes } from "../../../contract/validate";
 import { DEFAULTS } from "../../../contract/defaults";
+import { STREAM_VARIABLES } from "../../../contract/env";
 import { LOCATIONS, STREAM } from "../../../contract/facts";
 import type { Evidence } from "../evidence";
 import { quoted } from "../text";
 import { run, say, type FindingId, type Step } from "./finding";
 import type { LogMeaning } from "./logs";
-import { setAndUpdate } from "./update";
+import { setAndUpdate, update } from "./update";
 import { largerVolume } from "./volumes";
 
 /** Why NoETL cannot work, as its own words tell it. */
@@ -170,6 +171,15 @@ export const REASONS: Partial<Record<LogMeaning, Reason>> = {
 export const contractCommands = ({ kubectl, nats }: Evidence): Step[] =>
   (nats.ok ? nats.value.commands : []).map((command) => run(command.replace(/^kubectl(?= -n )/, () => kubectl)));
 
+const isRestart = (step: Step): boolean => "run" in step && step.run.includes(" rollout restart ");
+
+/** Whether pods of NoETL still have other names than the stack sets: they would make the stream again that these name. */
+const hasFormerNames = ({ environment }: Evidence): boolean =>
+  [LOCATIONS.noetl.serverDeployment, LOCATIONS.noetl.workerDeployment].some((deployment) => {
+    const found = environment[deployment];
+    return found?.ok && found.value.some((each) => STREAM_VARIABLES.includes(each.name) && each.asDeployed === false);
+  });
+
 /**
  * What to do where another stream stores NATS_SUBJECT. NATS lets no two streams have a subject, and `--repair` touches no stream
  * but the contract's.
@@ -179,6 +189,10 @@ export function subjectTakenRemedy(evidence: Evidence): Step[] {
   const others = nats.ok && nats.value.overlapping.length > 0 ? nats.value.overlapping : ["OTHER_STREAM"];
   const [other = ""] = others;
   const commands = contractCommands(evidence);
+  const restart = run(
+    `${evidence.kubectl} -n ${LOCATIONS.noetl.namespace} rollout restart ` +
+      `deploy/${LOCATIONS.noetl.serverDeployment} deploy/${LOCATIONS.noetl.workerDeployment}`,
+  );
   return [
     say(
       `Where natsStream was renamed, ${others.join(" or ")} is the former one: the former name brings it back, with what it holds:`,
@@ -188,14 +202,11 @@ export function subjectTakenRemedy(evidence: Evidence): Step[] {
       "Or, when its messages are worked off or not needed, remove it, after which NoETL's own stream can have the subject:",
     ),
     ...others.map((name) => run(`${natsCommand(evidence)} stream rm ${quoted(name)} -f`)),
-    ...(commands.length > 0
-      ? commands
-      : [
-          run(
-            `${evidence.kubectl} -n ${LOCATIONS.noetl.namespace} rollout restart ` +
-              `deploy/${LOCATIONS.noetl.serverDeployment} deploy/${LOCATIONS.noetl.workerDeployment}`,
-          ),
-        ]),
+    ...(hasFormerNames(evidence)
+      ? [...commands.filter((step) => !isRestart(step)), update(evidence)]
+      : commands.length > 0
+        ? commands
+        : [restart]),
   ];
 }
 

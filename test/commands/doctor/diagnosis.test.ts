@@ -23,6 +23,7 @@ import type {
 } from "../../../commands/doctor/evidence";
 import { DEFAULTS } from "../../../contract/defaults";
 import { diagnosisText } from "../../../commands/doctor/present";
+import { targetOf } from "../../../commands/doctor/target";
 import { readProject } from "../../support/markdown";
 import { CARRIED_OUT, onlyShows } from "./carried-out";
 import { complaintsAbout } from "./command-shapes";
@@ -1845,6 +1846,13 @@ describe("a stream that was lost", () => {
     );
     expect(found(evidence, "no-stream")[0]?.evidence.join("\n")).toContain("somebody has removed the stream");
   });
+
+  it("is remembered under its own name alone: one that was renamed has never been there", () => {
+    const outputs = { contract: { stream: "FORMER, created 2026-03-02T10:00:00Z", storage: "memory" } };
+    const remembered = (natsStream: string) => targetOf("kind", { config: { natsStream }, outputs }).streamRemembered;
+    expect(remembered("FORMER")).toEqual({ created: "2026-03-02T10:00:00Z", storage: "memory" });
+    expect(remembered("RENAMED")).toBeUndefined();
+  });
 });
 
 describe("a repair that stands in NATS", () => {
@@ -1964,6 +1972,20 @@ describe("another stream that has the subject", () => {
       "stream rm FORMER -f",
       "stream rm ARCHIVE -f",
       "stream edit NOETL_COMMANDS --subjects other --subjects noetl.commands -f",
+    ]);
+  });
+
+  it("is not followed by a restart of pods that still have the former name: they would make that stream again", () => {
+    const variable = { name: "NATS_STREAM", value: "FORMER", source: "literal", asDeployed: false };
+    const value = nats(null, null, { overlapping: ["FORMER"] });
+    const environment = { "noetl-worker": { ok: true, value: [variable] } } as const;
+    const [finding] = found(natsSays(value, { environment }), "subject-taken");
+    const commands = finding?.remedy.flatMap((step) => ("run" in step ? [step.run.replace(/^.* -- nats /, "")] : []));
+    expect(commands).toEqual([
+      "pulumi config set natsStream FORMER --stack kind",
+      "pulumi up --stack kind",
+      "stream rm FORMER -f",
+      "pulumi up --stack kind",
     ]);
   });
 });
