@@ -52,6 +52,7 @@ const SPOT_CHECK = ["NATS_URL", "NATS_UPDATES_SUBJECT_PREFIX", "CORS_ALLOWED_ORI
 /** The specification's verification checklist, answered from the evidence. Parts that the stack does not deploy have no lines. */
 export function checklist(evidence: Evidence): Checklist {
   const lines = [
+    ...updateLines(evidence),
     ...podLines(evidence),
     ...databaseLines(evidence),
     ...certificateLines(evidence),
@@ -76,6 +77,19 @@ export function exitOf({ lines }: Checklist): ExitName {
   if (lines.some(({ status }) => status === "wrong")) return "wrong";
   return lines.some(({ status }) => status === "unknown") ? "unknown" : "ok";
 }
+
+/** A stack whose update has not come to its end: what is in the cluster may be another's, or a part of it. */
+const updateLines = ({ missingOutputs }: Evidence): Line[] =>
+  missingOutputs.length === 0
+    ? []
+    : [
+        {
+          section: "Update",
+          item: "outputs",
+          status: "wrong",
+          found: `no ${missingOutputs.join(", ")}: no update has come to its end`,
+        },
+      ];
 
 function podLines(evidence: Evidence): Line[] {
   const {

@@ -69,8 +69,10 @@ const slowText = (slow: readonly string[], screen: Screen): string[] =>
           .map((line) => paint(screen, "yellow", line)),
       ];
 
-function lineText({ item, status, found, expected }: Line, width: number, screen: Screen): string[] {
+function lineText({ item: name, status, found, expected }: Line, width: number, screen: Screen): string[] {
   const { word, style } = MARKS[status];
+  // Others give names, too: of consumers, for example.
+  const item = harmless(name);
   const [shown, wanted] = [harmless(found), expected === undefined ? undefined : harmless(expected)];
   const mark = paint(screen, style, word.padEnd(MARK_WIDTH));
   const indent = 2 + MARK_WIDTH + 2;

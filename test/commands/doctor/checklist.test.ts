@@ -292,6 +292,24 @@ describe("checklist as text", () => {
     expect(text).toContain("The cause and the remedy: npm run doctor -- --stack kind");
   });
 
+  it("does not hold for a stack whose update has not come to its end, whatever is in the cluster", () => {
+    const found = checklist(healthy({ missingOutputs: ["natsPassword", "contract"] }));
+    expect(found.holds).toBe(false);
+    expect(exitOf(found)).toBe("wrong");
+    expect(found.lines[0]).toEqual({
+      section: "Update",
+      item: "outputs",
+      status: "wrong",
+      found: "no natsPassword, contract: no update has come to its end",
+    });
+  });
+
+  it("shows nothing that a terminal would obey, also of the names that others have given", () => {
+    const found = checklist(healthy());
+    const lines = found.lines.map((line) => ({ ...line, item: `${line.item}\u001b[2J\u009b31m\u202e` }));
+    expect(checklistText({ ...found, lines }, plain)).toBe(checklistText(found, plain));
+  });
+
   it("has colours on a terminal only, and none where NO_COLOR is set", () => {
     const colours = (stream: { isTTY?: boolean }, env: NodeJS.ProcessEnv) =>
       checklistText(checklist(healthy()), screenOf(stream, env)).includes("\u001b[");
