@@ -5,6 +5,7 @@ import { jobsWarnings } from "./config/playbook-jobs";
 import { idleWarnings } from "./config/idle";
 import { ConfigError, foreignKeys, isChanged, parseSettings } from "./config/parse";
 import { riskWarnings } from "./config/risks";
+import { storeWarnings } from "./config/stores";
 import type { Settings } from "./config/schema";
 import { PROJECT } from "./contract/project";
 import { outputsOf } from "./stacks/outputs";
@@ -50,6 +51,7 @@ async function run(): Promise<DeclaredOutputs> {
     ...riskWarnings(settings),
     ...gatewayLogWarnings(settings),
     ...jobsWarnings(settings),
+    ...storeWarnings(settings),
   ])
     await pulumi.log.warn(warning);
   if (settings.platform !== "gke") return deploy(settings);

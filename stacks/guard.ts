@@ -7,8 +7,8 @@ import { guardMode } from "../config/guard";
 import type { Settings } from "../config/schema";
 import { GUARD_USER, guardPermissions } from "../contract/guard/permissions";
 import { withDefaults } from "../contract/inputs";
+import { fileStoreLimit } from "../contract/nats/file-store";
 import { quantityBytes } from "../contract/validate";
-import { fileStoreLimit } from "../components/nats-jetstream/values";
 
 /** The guard's own user, where the stack installs NATS and has a guard; its password is generated. */
 export function guardUser(settings: Settings): NatsUser | undefined {

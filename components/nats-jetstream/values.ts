@@ -1,8 +1,8 @@
 import * as crypto from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
 import { DEFAULTS } from "../../contract/defaults";
+import { fileStoreLimit } from "../../contract/nats/file-store";
 import { type NatsMemory, natsMemory } from "../../contract/nats/memory";
-import { quantityBytes } from "../../contract/validate";
 import { LOCATIONS } from "../../contract/facts";
 import { ROUTE_PORT } from "../../contract/network";
 import { derived, together } from "../arguments";
@@ -12,8 +12,6 @@ import { stableJson } from "../../contract/stable-json";
 import { containerAvailability, type HostSpread, podAvailability } from "./availability";
 import { clusterTls, routeScheme, serverTls, type TlsSecrets } from "./tls/values";
 import { ACCOUNT, boxSecurity, containerSecurity, type NatsPodSecurity, serverPods } from "./security";
-
-const MEBIBYTE = 1024 ** 2;
 
 /** A user of the NATS server, with what it may publish and subscribe to; without permissions it may do everything. */
 export interface NatsUser {
@@ -66,14 +64,6 @@ export interface NatsValuesArgs {
   reloaderResources?: Resources;
   boxResources?: Resources;
   chartDigest?: string;
-}
-
-/**
- * `max_file_store` for a volume: nine tenths of it, since a filesystem's usable space is smaller than its volume and
- * JetStream stops working when the disk is full.
- */
-export function fileStoreLimit(volumeSize: string): string {
-  return `${Math.floor(((quantityBytes(volumeSize) ?? 0) * 0.9) / MEBIBYTE)}Mi`;
 }
 
 /** Of the container that watches nats.conf: a small program that sleeps. */

@@ -4,6 +4,9 @@ import { replicasWords, type Contract, type Rule } from "./rule";
 /** Streams behind what NoETL's server and workers make in JetStream for states and results. Source: NoETL 2.8 to 4.26. */
 export const NOETL_STORES = ["KV_noetl_execution_state", "KV_noetl_result_store", "OBJ_noetl_result_objects"] as const;
 
+/** What line 2.8 reserves of the file store for the last of them, when it is made. Source: `NATSObjectBackend` of NoETL 2.8.9. */
+export const RESULT_OBJECTS_BYTES = 1024 ** 3;
+
 /** Those of them that are asked for: where they are to have copies, and NoETL makes them. */
 export const storesAsked = ({ expect, noetlLine }: Pick<Contract, "expect" | "noetlLine">): readonly string[] =>
   expect.replicas === 1 || noetlLine === "rust" ? [] : NOETL_STORES;

@@ -5,7 +5,7 @@ import type * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { beforeAll, describe, expect, it } from "vitest";
 import type * as Components from "../../components/index.js";
-import { fileStoreLimit } from "../../components/nats-jetstream/values";
+import { fileStoreLimit } from "../../contract/nats/file-store";
 import { splitImage } from "../../components/shared";
 import { gatewayValue, variablesOf } from "../../contract/env";
 import { projectRoot } from "../../contract/project";
