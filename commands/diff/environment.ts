@@ -1,4 +1,5 @@
 import { LOCATIONS } from "../../contract/facts";
+import { expand } from "../../contract/kubernetes/expand";
 import type { Scalar } from "./compare";
 import { Opaque, type Masker } from "../../contract/mask";
 import { secretEntries, titleOf, type KubeObject } from "./objects";
@@ -79,7 +80,8 @@ export function environmentOf(workload: KubeObject, objects: readonly KubeObject
       const path = fieldRef?.fieldPath ?? resourceFieldRef?.resource ?? "";
       variables[name] = { value: path, source: "field of the pod" };
     } else {
-      variables[name] = { value: value ?? "", source: "literal" };
+      // What it refers to has a row of its own.
+      variables[name] = { value: expand(value ?? "", {}), source: "literal" };
     }
   }
   return variables;

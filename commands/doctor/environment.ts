@@ -1,5 +1,6 @@
 /** Environment of the deployed pods, and the Secrets and ConfigMaps that it comes from. */
 import { LOCATIONS } from "../../contract/facts";
+import { expand } from "../../contract/kubernetes/expand";
 import { secretBytes, secretTexts } from "../../contract/kubernetes/objects";
 import { USERS_FILE, usersIn } from "../../contract/nats/users";
 import { knownSecrets } from "../../contract/mask";
@@ -34,7 +35,10 @@ export async function readEnvironment(
     return reading;
   };
   const variables = new Map<string, VariableFacts>();
+  /** Not masked: to be compared and referred to. */
+  const values: Record<string, string> = {};
   const put = (name: string, value: string | undefined, { kind, text }: Source): void => {
+    if (value !== undefined) values[name] = value;
     const secret = kind === "Secret";
     const shown = value === undefined ? undefined : showVariable(value, secret, mask);
     const should = expected[name];
@@ -64,7 +68,7 @@ export async function readEnvironment(
       const held = data.ok ? data.value?.[ref.key] : undefined;
       put(name, held, { kind, text: `${kind} ${ref.name}, key ${ref.key}` });
     } else if (!valueFrom) {
-      put(name, value ?? "", { text: "literal" });
+      put(name, expand(value ?? "", values), { text: "literal" });
     }
   }
   const { image: value = "" } = container;

@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { ApiException, type CoreV1Api, type V1ConfigMap, type V1Container, type V1Pod } from "@kubernetes/client-node";
+import { expand } from "../../contract/kubernetes/expand";
 import { CreateError } from "./container";
 
 export const isMissing = (error: unknown): boolean => error instanceof ApiException && error.code === 404;
@@ -142,11 +143,4 @@ export class Sources {
     if (value === undefined) throw bad(`field ${fieldPath} is not supported here`);
     return value;
   }
-}
-
-/** `$(NAME)` of variables before this one; `$$(NAME)` stands for itself. Kubernetes' rule for `value` of a variable. */
-export function expand(value: string, env: Readonly<Record<string, string>>): string {
-  return value.replace(/\$\$|\$\(([-._a-zA-Z0-9]+)\)/g, (whole, name?: string) =>
-    name === undefined ? "$" : (env[name] ?? whole),
-  );
 }

@@ -76,6 +76,13 @@ describe.each(DEPLOYMENTS)("environment of $deployment", ({ chart, deployment, t
     );
   });
 
+  it("gives the container a value as it stands, also where Kubernetes would take a part of it for a variable", async () => {
+    const subject = "a$$b.$(NATS_STREAM).$c";
+    const variable = chart === "gateway" ? "NATS_CALLBACK_SUBJECT_PREFIX" : "NATS_SUBJECT";
+    const env = deployed(await render(chart, merged(REQUIRED[chart], set({ [variable]: subject }))), deployment);
+    expect(env[variable]).toEqual({ value: subject, source: plain });
+  });
+
   it("has the connection that the specification requires", async () => {
     const env = deployed(await render(chart, REQUIRED[chart]), deployment);
     expect(env.NATS_URL).toEqual({ value: "nats://nats.nats.svc.cluster.local:4222", source: "Secret" });

@@ -4,6 +4,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
 import { parse, parseAllDocuments } from "yaml";
+import { expand } from "../../contract/kubernetes/expand";
 import { projectRoot } from "../../contract/project";
 import { ensureTools } from "../../embedded/toolchain";
 
@@ -156,7 +157,10 @@ export function environment(objects: readonly KubeObject[], container: Container
     if (secretRef) take("Secret", secretRef.name);
   }
   for (const { name, value, valueFrom } of container.env ?? []) {
-    if (value !== undefined) env[name] = { value, source: "literal" };
+    if (value !== undefined) {
+      const before = Object.fromEntries(Object.entries(env).map(([key, each]) => [key, each.value]));
+      env[name] = { value: expand(value, before), source: "literal" };
+    }
     const { configMapKeyRef, secretKeyRef } = valueFrom ?? {};
     if (configMapKeyRef) take("ConfigMap", configMapKeyRef.name, { key: configMapKeyRef.key, as: name });
     if (secretKeyRef) take("Secret", secretKeyRef.name, { key: secretKeyRef.key, as: name });

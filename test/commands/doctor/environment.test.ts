@@ -21,7 +21,10 @@ const OBJECTS: Readonly<Record<string, unknown>> = {
                 { prefix: "NATS_", configMapRef: { name: "nats" } },
                 { prefix: "NATS_", secretRef: { name: "login" } },
               ],
-              env: [{ name: "LOG_LEVEL", value: "DEBUG" }],
+              env: [
+                { name: "LOG_LEVEL", value: "DEBUG" },
+                { name: "PREFIX", value: "$(NATS_STREAM).$$(LOG_LEVEL).a$$b.$(ABSENT)" },
+              ],
             },
           ],
         },
@@ -60,13 +63,19 @@ it("reads a container's variables as the pod gets them: prefixes of whole Config
   const found = await readEnvironment(cluster, {
     namespace: "noetl",
     deployment: "noetl-worker",
-    expected: { NATS_STREAM: "NOETL_COMMANDS" },
+    expected: { NATS_STREAM: "NOETL_COMMANDS", PREFIX: "NOETL_COMMANDS.$(LOG_LEVEL).a$b.$(ABSENT)" },
   });
   expect(found).toEqual([
     { name: "LOG_LEVEL", value: "DEBUG", source: "literal" },
     { name: "STREAM", value: "not this one", source: "ConfigMap plain, key STREAM" },
     { name: "NATS_STREAM", value: "NOETL_COMMANDS", source: "ConfigMap nats, key STREAM", asDeployed: true },
     { name: "NATS_PASSWORD", value: "***", source: "Secret login, key PASSWORD" },
+    {
+      name: "PREFIX",
+      value: "NOETL_COMMANDS.$(LOG_LEVEL).a$b.$(ABSENT)",
+      source: "literal",
+      asDeployed: true,
+    },
   ]);
 });
 
