@@ -75,9 +75,7 @@ function guard(
     afterCreate: [end],
     afterUpdate: [end],
   };
-  const bind: pulumi.ResourceTransformation = ({ type, props, opts: own }) =>
-    type === RELEASE ? { props, opts: { ...own, hooks } } : undefined;
-  return { ...opts, transformations: [...(opts.transformations ?? []), bind] };
+  return withHooks(opts, () => hooks);
 }
 
 /**
@@ -101,12 +99,26 @@ export function guardServers(
     const losses = args && (await provider().lostWithServers(args));
     await pulumi.log.warn(restartWords(losses), at(urn));
   };
-  const hooks = [
-    new pulumi.ResourceHook("noetl-nats-roll-of-nats", inProgram(rollGate(contract, refuses)), { onDryRun: true }),
-    new pulumi.ResourceHook("noetl-nats-restart-of-nats", inProgram(tell), { onDryRun: true, ignoreErrors: true }),
+  // The engine keeps hooks by their names: another NATS of the program has its own.
+  const hooksOf = (release: string) => [
+    new pulumi.ResourceHook(`noetl-nats-roll-of-${release}`, inProgram(rollGate(contract, refuses)), {
+      onDryRun: true,
+    }),
+    new pulumi.ResourceHook(`noetl-nats-restart-of-${release}`, inProgram(tell), {
+      onDryRun: true,
+      ignoreErrors: true,
+    }),
   ];
-  const bind: pulumi.ResourceTransformation = ({ type, props, opts: own }) =>
-    type === RELEASE ? { props, opts: { ...own, hooks: { beforeUpdate: hooks } } } : undefined;
+  return withHooks(opts, (release) => ({ beforeUpdate: hooksOf(release) }));
+}
+
+/** Options that bind hooks to the component's Helm releases, in addition to those that they have; `hooks` gets a release's name. */
+function withHooks(
+  opts: pulumi.ComponentResourceOptions,
+  hooks: (release: string) => pulumi.ResourceHookBinding,
+): pulumi.ComponentResourceOptions {
+  const bind: pulumi.ResourceTransformation = ({ type, name, props, opts: own }) =>
+    type === RELEASE ? { props, opts: pulumi.mergeOptions(own, { hooks: hooks(name) }) } : undefined;
   return { ...opts, transformations: [...(opts.transformations ?? []), bind] };
 }
 

@@ -5,7 +5,7 @@ import * as k8s from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { LocalWorkspace, type Stack } from "@pulumi/pulumi/automation";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { guardGateway, guardNoetl } from "../../../components/stream-contract/hooks";
+import { guardGateway, guardNoetl, guardServers } from "../../../components/stream-contract/hooks";
 import { projectRoot } from "../../../contract/project";
 import { openEngine, type Engine } from "../../../embedded/stack";
 import { ensureTools } from "../../../embedded/toolchain";
@@ -14,10 +14,10 @@ import { inlineProgram } from "../../../embedded/inline";
 
 /** Stands for NoETL: a component with a Helm release, which cannot be installed, because there is no cluster. */
 class Component extends pulumi.ComponentResource {
-  constructor(opts: pulumi.ComponentResourceOptions) {
-    super("test:index:Component", "noetl", {}, opts);
-    const provider = new k8s.Provider("cluster", { kubeconfig: "/no/such/file" });
-    new k8s.helm.v3.Release("release", { chart: "./charts/noetl" }, { parent: this, provider });
+  constructor(opts: pulumi.ComponentResourceOptions, name = "noetl") {
+    super("test:index:Component", name, {}, opts);
+    const provider = new k8s.Provider(`${name}-cluster`, { kubeconfig: "/no/such/file" });
+    new k8s.helm.v3.Release(`${name}-release`, { chart: "./charts/noetl" }, { parent: this, provider });
   }
 }
 
@@ -28,6 +28,10 @@ describe("a release of NoETL, run by the engine", () => {
   let stack: Stack;
   let stream: string;
   let guard: typeof guardNoetl = guardNoetl;
+  let program = (): void => {
+    const connection = { servers: [server.address] };
+    new Component(guard({}, { connection, stream, gateway: {}, timeoutSeconds: 5 }));
+  };
   let printed = "";
   const onOutput = (text: string): void => void (printed += text);
 
@@ -42,8 +46,7 @@ describe("a release of NoETL, run by the engine", () => {
         stackName: "hooks",
         projectName: "hooks",
         program: inlineProgram(() => {
-          const connection = { servers: [server.address] };
-          new Component(guard({}, { connection, stream, gateway: {}, timeoutSeconds: 5 }));
+          program();
           return Promise.resolve({});
         }),
       },
@@ -83,5 +86,25 @@ describe("a release of NoETL, run by the engine", () => {
     const { message } = await rejection(stack.up({ onOutput, onError: onOutput }));
     expect(message).toContain("NATS could not be asked before NoETL is deployed");
     expect(message).toContain("/no/such/file");
+  });
+
+  it("of NATS has hooks of its own: two in one program, and those that somebody else has bound", async () => {
+    const called: string[] = [];
+    const own: pulumi.ResourceTransformation = ({ type, name, props, opts }) =>
+      type === "kubernetes:helm.sh/v3:Release"
+        ? { props, opts: { ...opts, hooks: { beforeCreate: [() => void called.push(name)] } } }
+        : undefined;
+    const contract = { connection: { servers: [server.address] } };
+    program = () => {
+      for (const name of ["east", "west"])
+        new Component(
+          guardServers({ transformations: [own] }, () => contract),
+          name,
+        );
+    };
+    const { message } = await rejection(stack.up({ onOutput, onError: onOutput }));
+    expect(message).toContain("/no/such/file");
+    expect(message).not.toContain("already registered");
+    expect(called.sort()).toEqual(["east-release", "west-release"]);
   });
 });
