@@ -27,7 +27,7 @@ export interface DeclaredContext {
   readonly servers?: number;
   /** What stands for a value that a preview does not know yet. */
   readonly unknown?: string;
-  /** True where NoETL is deployed and the name of its stream is not known yet. */
+  /** True where NoETL is deployed and what its stream is called, stores or keeps is not known yet. */
   readonly isOpen?: boolean;
 }
 
@@ -108,7 +108,7 @@ function declarationProblems(list: DeclaredList, at: At, unknown: string | undef
   );
   const { remove } = declaration;
   for (const [key, value] of Object.entries(declaration)) {
-    if (value === undefined || value === null || isUnknown(value)) continue;
+    if (value === undefined || value === null) continue;
     if (!known.includes(key)) {
       const meant = meantBy(key, known, fields);
       problems.push(
@@ -116,6 +116,8 @@ function declarationProblems(list: DeclaredList, at: At, unknown: string | undef
       );
       continue;
     }
+    // A part of it may be what nobody knows yet.
+    if (!isKnown(value, unknown)) continue;
     const field = fields[key];
     const problem = field?.kind.problem(value);
     if (field && problem !== undefined) {
@@ -158,7 +160,10 @@ export function declaredProblems(declared: unknown, around: DeclaredContext): st
   const sound: Partial<Record<DeclaredList, unknown[]>> = {};
   for (const list of DECLARED_LISTS) {
     const value = declared[list];
-    if (value === undefined || value === null || value === unknown) continue;
+    if (value === undefined || value === null) continue;
+    // Of what it will hold nothing can be said yet.
+    sound[list] = [undefined];
+    if (value === unknown) continue;
     if (!Array.isArray(value)) {
       problems.push(
         `${names[list]}: is not a list; allowed: a list of declarations; for example [{"name":"${NAMES[list].example}"}]`,
@@ -186,7 +191,8 @@ function soundTargets(sound: Partial<Record<DeclaredList, unknown[]>>): Target[]
   );
 }
 
-function relationProblems(sound: Partial<Record<DeclaredList, unknown[]>>, around: DeclaredContext): string[] {
+function relationProblems(sound: Partial<Record<DeclaredList, unknown[]>>, given: DeclaredContext): string[] {
+  const around = given.isOpen ? { ...given, noetl: undefined } : given;
   const targets = soundTargets(sound);
   const pathOf = ({ list, index }: Target): string => `${around.names[list]}[${index}]`;
   const about = (target: Target, sentence: string): string => `${pathOf(target)}: ${target.label} ${sentence}`;
@@ -320,6 +326,18 @@ const ARGUMENTS: DeclaredContext["names"] = {
 const isTexts = (value: unknown): value is string[] =>
   Array.isArray(value) && value.length > 0 && value.every((each) => typeof each === "string");
 
+/** The inputs without which nothing can be held against NoETL's stream. */
+const NOETLS = [
+  "stream",
+  "subject",
+  "publishes",
+  "consumer",
+  "consumers",
+  "noetlLine",
+  "expect",
+  "declaredOnly",
+] as const satisfies readonly (keyof ContractInputs)[];
+
 /** NoETL's part of the inputs as far as it is sound; the rest has sentences of its own. */
 function noetlOf(inputs: ContractInputs): DeclaredContext["noetl"] {
   const { subject, consumer, publishes, consumers, expect, gateway, ...rest } = inputs as Partial<
@@ -348,11 +366,12 @@ function noetlOf(inputs: ContractInputs): DeclaredContext["noetl"] {
 
 /** What is wrong with what a contract's inputs declare. `unknown` stands for a value that a preview does not know yet. */
 export function declaredInputProblems(inputs: ContractInputs, unknown?: string): string[] {
-  const { declared, declaredOnly, stream } = inputs;
-  const noetl = declaredOnly ? undefined : noetlOf(inputs);
+  const { declared, declaredOnly } = inputs;
+  const noetl = declaredOnly === true ? undefined : noetlOf(inputs);
+  const isOpen = NOETLS.some((name) => !isKnown(inputs[name], unknown));
   const problems = declaredProblems(declared, {
     names: ARGUMENTS,
-    ...(noetl ? { noetl, isOpen: unknown !== undefined && stream === unknown } : {}),
+    ...(noetl ? { noetl, isOpen } : {}),
     ...(unknown === undefined ? {} : { unknown }),
   });
   if (declaredOnly !== undefined && typeof declaredOnly !== "boolean" && declaredOnly !== unknown) {
