@@ -1,6 +1,7 @@
 import { LINE_PROFILES } from "../contract/lines";
 import { roleInbox } from "../contract/nats/roles";
 import type { ContractArguments } from "../contract/inputs";
+import { servicePlace } from "../contract/service-host";
 import { declaredOf, streamReplicas } from "./declared";
 import { lineTerms, stackLine } from "./lines";
 import { type Settings } from "./schema";
@@ -83,3 +84,12 @@ export const contractTerms = (settings: Settings) => ({
   ...declaredTerms(settings),
   strict: settings.contractStrict,
 });
+
+/**
+ * The way to a NATS that the stack does not deploy: through the cluster, as `access` reaches it, to a Service, which has no address
+ * outside of it; straight to any other host.
+ */
+export function externalConnection<T extends object>({ natsHost = "", natsPort: port }: Settings, access: T) {
+  const place = servicePlace(natsHost);
+  return place ? { ...access, ...place, port } : { servers: [`${natsHost}:${port}`] };
+}

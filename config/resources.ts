@@ -1,5 +1,5 @@
 /** CPU and memory of NoETL's pods: what the charts ask for by themselves, and what the settings put over it. */
-import { quantityBytes, quantityMillis } from "../contract/validate";
+import { mebibytes, quantityMillis } from "../contract/validate";
 import { natsMemory } from "../contract/nats/memory";
 
 /** CPU in thousandths, memory in MiB. */
@@ -21,8 +21,6 @@ export const CHART_RESOURCES = {
 } as const satisfies Record<string, Sizes>;
 
 type ResourceKey = `${"server" | "worker"}${"Memory" | "Cpu"}${"Limit" | "Request"}`;
-
-const mebibytes = (quantity: string): number => Math.ceil((quantityBytes(quantity) ?? 0) / 1024 ** 2);
 
 /** A limit that is lowered takes a default request down with it, and a request that is raised a default limit up. */
 function fitted(own: { request?: number; limit?: number }, chart: { request: number; limit: number }) {

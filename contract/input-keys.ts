@@ -1,7 +1,6 @@
 /** Which keys the contract's inputs have: what is called otherwise is read by nobody. */
 import {
   INPUT_NAMES,
-  isRecord,
   type ClusterConnection,
   type ContractInputs,
   type Expectation,
@@ -13,6 +12,7 @@ import {
   type TlsSettings,
   type WorkerSettings,
 } from "./inputs";
+import { isRecord } from "./records";
 import type { ConsumerTerms } from "./lines";
 import { nearest } from "./validate";
 
@@ -113,7 +113,7 @@ export const unknownArguments = (args: object, own: readonly string[] = []): str
   );
 
 /** Parts that have keys. */
-export const PARTS = ["connection", "expect", "worker", "noetl", "gateway", "noetlLogin"] as const;
+const PARTS = ["connection", "expect", "worker", "noetl", "gateway", "noetlLogin"] as const;
 
 /** Parts that are no object, one sentence each: the rules for what is in one would be about nothing. */
 export function partProblems(

@@ -22,13 +22,13 @@ import {
   consumerTerms,
   DEFAULT_CONNECTION,
   DEFAULT_TIMEOUT_SECONDS,
-  isRecord,
   parseServer,
   publishedSubjects,
   streamSubjects,
   type ContractInputs,
   type Expectation,
 } from "./inputs";
+import { isRecord } from "./records";
 
 const text: Check<unknown> = (value) => (typeof value === "string" && value !== "" ? undefined : "not text");
 const secretText: Check<unknown> = (value) =>

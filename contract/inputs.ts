@@ -4,6 +4,7 @@ import { LINE_PROFILES, NOETL_LINES, type ConsumerTerms, type LineProfile, type 
 import { CONSUMER, GATEWAY, LOCATIONS, STREAM, WORKER_TUNING } from "./facts";
 import type { GatewaySubjects, WorkerTuning } from "./env";
 import { subjectsCover } from "./subjects";
+import { isRecord } from "./records";
 
 /** TLS towards NATS. Certificates and keys are PEM text, not paths. */
 export interface TlsSettings {
@@ -268,9 +269,6 @@ export function isServersConnection(
 ): connection is ServersConnection {
   return "servers" in connection && connection.servers !== undefined;
 }
-
-export const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** `given` over `defaults`, objects key by key; what is undefined or null in `given` counts as left out. */
 function over<T>(defaults: T, given: unknown): T {

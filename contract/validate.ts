@@ -28,6 +28,11 @@ export function quantityBytes(text: string): number | undefined {
   return Number.isInteger(bytes) ? bytes : Math.ceil(bytes);
 }
 
+export const MEBIBYTE = 1024 ** 2;
+
+/** MiB of a Kubernetes quantity, rounded up. */
+export const mebibytes = (quantity: string): number => Math.ceil((quantityBytes(quantity) ?? 0) / MEBIBYTE);
+
 /** Thousandths of a CPU in a Kubernetes quantity such as `500m`, `1` or `0.5`; undefined where it is none. */
 export function quantityMillis(text: string): number | undefined {
   const match = /^(\d+)m$|^(\d+(?:\.\d{1,3})?)$/.exec(text);

@@ -8,7 +8,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { outputOf } from "../commands/shared/leftovers";
 import { accessTo, chooseContext, readKubeconfig } from "../contract/kubernetes/kubeconfig";
-import { PROJECT, projectRoot } from "../contract/project";
+import { PROJECT, projectRoot, RELEASE } from "../contract/project";
 import { deleteOwn } from "./cut-off-objects";
 import { embeddedEngine, embeddedPaths } from "./home";
 import { ClusterApi } from "./plugin/api";
@@ -29,7 +29,6 @@ interface Options {
   say(this: void, line: string): void;
 }
 
-const RELEASE = "kubernetes:helm.sh/v3:Release";
 const STATE_MS = 120_000;
 const TIMEOUT = ["--timeout", `${DEFAULT_TIMEOUT_SECONDS}s`];
 

@@ -1,11 +1,12 @@
 /** Rules about what pods and people may, and about what is open to the world. */
+import { isRecord } from "../contract/records";
+import { RELEASE } from "../contract/project";
 import { LOCATIONS } from "../contract/facts";
 import { isEveryone } from "./network";
-import { RELEASE, releaseOf } from "./release";
+import { releaseOf } from "./release";
 import {
   at,
   containers,
-  isRecord,
   isUnknown,
   kindOf,
   nested,

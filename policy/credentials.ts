@@ -1,4 +1,6 @@
 import { parseAllDocuments } from "yaml";
+import { isRecord } from "../contract/records";
+import { RELEASE } from "../contract/project";
 import {
   CREDENTIAL_WORDS,
   isCredentialName,
@@ -10,12 +12,10 @@ import {
 } from "../contract/mask/names";
 import { uncompressed } from "../contract/mask/readings";
 import { commandLine, credentialWords } from "./programs";
-import { RELEASE } from "./release";
 import {
   at,
   containers,
   holdsUnknown,
-  isRecord,
   kindOf,
   plain,
   podSpec,

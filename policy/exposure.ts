@@ -2,7 +2,8 @@
 import { LOCATIONS } from "../contract/facts";
 import { coverEverything, isEveryone } from "./network";
 import { releaseOf } from "./release";
-import { at, isRecord, isUnknown, kindOf, records, type ResourceView, strings, texts } from "./resource";
+import { at, isUnknown, kindOf, records, type ResourceView, strings, texts } from "./resource";
+import { isRecord } from "../contract/records";
 import type { ResourceRule } from "./rule";
 
 /** What may have an Ingress, with a login before it. */

@@ -1,6 +1,7 @@
 /** Policies of the network in other words than Kubernetes' own, as Kubernetes' own would say what they allow: those of its administrators, Calico's, and Cilium's with groups of addresses. */
 import { CILIUM } from "./network";
-import { at, isRecord, isUnknown, nameOf, records, type ResourceView, selects, strings } from "./resource";
+import { at, isUnknown, nameOf, records, type ResourceView, selects, strings } from "./resource";
+import { isRecord } from "../contract/records";
 
 type Fields = Readonly<Record<string, unknown>>;
 

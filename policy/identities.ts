@@ -1,8 +1,8 @@
 /** Rules about which logins and tokens a pod of NoETL has. */
+import { isRecord } from "../contract/records";
 import {
   at,
   containers,
-  isRecord,
   isUnknown,
   kindOf,
   nameOf,

@@ -1,9 +1,10 @@
 /** Rules about what holds in a namespace: which pods may be there, and who may talk to them. */
+import { RELEASE } from "../contract/project";
 import { closedPods } from "./exposure";
 import { asJudged, holdsIn, isPolicy, NETWORK_POLICY } from "./foreign-policies";
 import { deniesByDefault, isClusterwide, opensAgain, opensPods } from "./network";
-import { RELEASE } from "./release";
-import { at, isRecord, isUnknown, kindOf, nameOf, onGoogleCloud, type ResourceView } from "./resource";
+import { at, isUnknown, kindOf, nameOf, onGoogleCloud, type ResourceView } from "./resource";
+import { isRecord } from "../contract/records";
 import { type ResourceRule, said, type StackRule } from "./rule";
 
 const NAMESPACE = /^kubernetes:core\/v1:Namespace$/;

@@ -1,6 +1,7 @@
 /** What a NetworkPolicy lets through, as Kubernetes reads it. */
 import { isIP } from "node:net";
-import { at, isRecord, type ResourceView, strings } from "./resource";
+import { at, type ResourceView, strings } from "./resource";
+import { isRecord } from "../contract/records";
 
 /** First and last of numbers that follow one another. */
 type Range = readonly [bigint, bigint];

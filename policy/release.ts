@@ -1,11 +1,11 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { parse } from "yaml";
-import { projectRoot } from "../contract/project";
-import { at, isRecord, type ResourceView } from "./resource";
+import { projectRoot, RELEASE } from "../contract/project";
+import { at, type ResourceView } from "./resource";
+import { isRecord } from "../contract/records";
 
 /** Type of a Helm release. */
-export const RELEASE = "kubernetes:helm.sh/v3:Release";
 
 /** What this project knows of the charts that it installs, by the chart's name. Paths are those of the values. */
 interface KnownChart {

@@ -7,20 +7,11 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { parseAllDocuments } from "yaml";
-import { projectRoot } from "../contract/project";
+import { isRecord } from "../contract/records";
+import { projectRoot, RELEASE } from "../contract/project";
 import { stableJson } from "../contract/stable-json";
 import { archiveProblem, type ChartVersion } from "./archive";
-import { RELEASE } from "./release";
-import {
-  at,
-  fromManifest,
-  holdsUnknown,
-  isRecord,
-  isUnknown,
-  type Manifest,
-  plain,
-  type ResourceView,
-} from "./resource";
+import { at, fromManifest, holdsUnknown, isUnknown, type Manifest, plain, type ResourceView } from "./resource";
 
 /** Longest time for one release, with the download of a chart from a repository. */
 const TIMEOUT_MS = 60_000;

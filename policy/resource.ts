@@ -1,9 +1,6 @@
 import { Secret } from "@pulumi/policy";
 import { parse } from "yaml";
-
-/** True for an object that is not a list. */
-export const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+import { isRecord } from "../contract/records";
 
 /** What a rule sees of a resource. */
 export interface ResourceView {

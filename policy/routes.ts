@@ -1,7 +1,8 @@
 /** A rule about routes of gateways, of Kubernetes' Gateway API and of others: what they lead to, judged as what an Ingress leads to. */
 import { LOCATIONS } from "../contract/facts";
 import { closedPort, closedPods, hasInternalNote, NOETL_API, OWN_NAME, portText } from "./exposure";
-import { at, isRecord, isUnknown, kindOf, nameOf, nested, records, type ResourceView, strings } from "./resource";
+import { at, isUnknown, kindOf, nameOf, nested, records, type ResourceView, strings } from "./resource";
+import { isRecord } from "../contract/records";
 import { said, type StackRule } from "./rule";
 
 /** Kinds of objects that lead from outside to Services, as whole types: others have kinds of the same names. */

@@ -1,3 +1,4 @@
+import { RELEASE } from "../contract/project";
 import { NAMING_VARIABLES } from "../contract/env";
 import { LOCATIONS, STREAM } from "../contract/facts";
 import { plaintextCredentials } from "./credentials";
@@ -12,7 +13,7 @@ import {
 } from "./access";
 import { closedServices } from "./exposure";
 import { administratorApart, noLastingToken, noNeedlessToken } from "./identities";
-import { RELEASE, releaseOf, switchedOn } from "./release";
+import { releaseOf, switchedOn } from "./release";
 import { namespacesClosed, namespacesDeclared, namespacesEnforce } from "./namespaces";
 import { pinOf, PINS } from "./archive";
 import { closedRoutes } from "./routes";
@@ -282,7 +283,7 @@ const PROTECTIONS: Readonly<Record<string, readonly { path: string; unset: boole
   ],
 };
 
-export const deletionProtection: ResourceRule = {
+const deletionProtection: ResourceRule = {
   name: "deletion-protection",
   severity: "critical",
   demand: "A GKE cluster and a Cloud SQL instance are protected from deletion, by the cloud and by the engine.",

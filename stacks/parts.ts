@@ -12,11 +12,10 @@ import {
   StreamContract,
 } from "../components";
 import type { NatsUser, NoetlArgs, StreamContractArgs } from "../components";
-import { contractLogins, contractTerms } from "../config/contract";
+import { contractLogins, contractTerms, externalConnection } from "../config/contract";
 import { natsCommandOf } from "../config/logins";
 import type { Settings } from "../config/schema";
 import { connectionTls } from "../contract/inputs";
-import { servicePlace } from "../contract/service-host";
 import { gatewayArgs, natsArgs, noetlArgs, postgresArgs } from "./arguments";
 import { guardArgs, guardUser } from "./guard";
 import { type RoleLogins, roleLogins, roleUsers } from "./logins";
@@ -95,28 +94,19 @@ export function databasePart({ settings, platform, closed, onCluster }: StackCon
 export function contractArgs({ settings, platform }: StackContext, nats: NatsPart): StreamContractArgs {
   const { gateway, ...terms } = contractTerms(settings);
   const { user, password } = nats.logins.gateway ?? {};
+  const access = { ...platform.access, ...natsCommandOf(settings, pulumi.getStack()) };
   return {
     ...terms,
     ...contractLogins(nats.logins),
     ...(gateway ? { gateway: { ...gateway, ...(user && password ? { user, password } : {}) } } : {}),
     connection: {
-      ...(nats.deployed
-        ? { namespace: nats.deployed.namespace, ...platform.access, ...natsCommandOf(settings, pulumi.getStack()) }
-        : transportToExternal(settings, platform)),
+      ...(nats.deployed ? { ...access, namespace: nats.deployed.namespace } : externalConnection(settings, access)),
       ...connectionTls(nats.connection),
     },
     user: nats.connection.user,
     password: nats.connection.password,
     timeoutSeconds: settings.contractTimeoutSeconds,
   };
-}
-
-/** The way to a NATS that the stack does not deploy: a Service of the cluster has no address outside of it. */
-function transportToExternal(settings: Settings, { access }: Platform): StreamContractArgs["connection"] {
-  const { natsHost = "", natsPort: port } = settings;
-  const place = servicePlace(natsHost);
-  const command = natsCommandOf(settings, pulumi.getStack());
-  return place ? { ...place, port, ...access, ...command } : { servers: [`${natsHost}:${port}`] };
 }
 
 /** Mode ensure: in place before server, workers and gateway start, which take what they find. */

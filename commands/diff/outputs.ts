@@ -1,4 +1,5 @@
 /** What the engine and the plugins would fill in, as far as programs commonly read it before a deployment. */
+import { RELEASE } from "../../contract/project";
 import { kubernetesKind, immutablePaths } from "./replacement";
 import type { Placeholders } from "../../contract/mask/placeholders";
 
@@ -32,7 +33,7 @@ export function stateOf(wrapped: Resource, placeholders: Placeholders): Inputs {
   const { type, name } = wrapped;
   const inputs = unwrapSecrets(wrapped.inputs) as Inputs;
   if (type.startsWith("random:")) return { ...inputs, ...randomOutputs({ type, name, inputs }, placeholders) };
-  if (type === "kubernetes:helm.sh/v3:Release") {
+  if (type === RELEASE) {
     // Every upgrade raises the revision, so whatever hangs on it runs again exactly when the release changes.
     const revision = placeholders.number("generated", "revision", name, inputs);
     return { ...inputs, status: { revision, status: "deployed", name: inputs.name, namespace: inputs.namespace } };

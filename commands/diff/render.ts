@@ -10,8 +10,6 @@ import type { DeclaredResource } from "./evaluation";
 import { unwrapSecrets } from "./outputs";
 import { identityOf, namespaceOf, type KubeObject } from "./objects";
 
-export const RELEASE = "kubernetes:helm.sh/v3:Release";
-
 const TEMPLATE_TIMEOUT_MS = 60_000;
 const PULL_TIMEOUT_MS = 60_000;
 

@@ -2,6 +2,7 @@
  * Which changed properties replace a resource instead of updating it. The engine's own answer needs the provider and a
  * cluster (`--live`); this is what the providers' sources say.
  */
+import { RELEASE } from "../../contract/project";
 
 /**
  * Properties whose change the API server refuses, by `<apiVersion>/<kind>`. Source: pulumi-kubernetes
@@ -75,7 +76,7 @@ export function kubernetesKind(type: string): { apiVersion: string; kind: string
 /** Paths (dotted) whose change replaces a resource of this type; `["*"]` where any change does. */
 export function replacingPaths(type: string): readonly string[] {
   if (type.startsWith("random:")) return ["*"];
-  if (type === "kubernetes:helm.sh/v3:Release") return ["name", "namespace"];
+  if (type === RELEASE) return ["name", "namespace"];
   const object = kubernetesKind(type);
   return object ? replacingObjectPaths(object) : (GOOGLE[type] ?? []);
 }

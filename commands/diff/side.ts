@@ -1,9 +1,10 @@
+import { RELEASE } from "../../contract/project";
 import type { Evaluation, DeclaredResource } from "./evaluation";
 import { knownSecrets } from "../../contract/mask";
 import { objectOf, secretEntries, secretTexts, type KubeObject } from "./objects";
 import { unwrapSecrets } from "./outputs";
 import { SHOWN } from "../../contract/mask/placeholders";
-import { RELEASE, type Rendered } from "./render";
+import { type Rendered } from "./render";
 import type { StackConfig } from "./stack-config";
 
 /** One revision: what its program declares and what its charts render to. */

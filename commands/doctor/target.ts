@@ -1,5 +1,5 @@
 import { kubectlTo } from "../../contract/kubernetes/kubectl";
-import { contractLogins, contractTerms } from "../../config/contract";
+import { contractLogins, contractTerms, externalConnection } from "../../config/contract";
 import { natsCommandOf, rolesOf } from "../../config/logins";
 import { ConfigError, parseSettings } from "../../config/parse";
 import {
@@ -13,17 +13,16 @@ import { PROJECT } from "../../contract/project";
 import { SETTINGS, type SettingKey, type Settings } from "../../config/schema";
 import { hasNatsTls, readAuthorities } from "../../config/tls";
 import { natsUrl, LOCATIONS } from "../../contract/facts";
-import { servicePlace } from "../../contract/service-host";
 import type { NatsRole } from "../../contract/nats/roles";
 import {
   connectionTls,
-  isRecord,
   withDefaults,
   type ClusterConnection,
   type ContractInputs,
   type NoetlLogin,
   type ServersConnection,
 } from "../../contract/inputs";
+import { isRecord } from "../../contract/records";
 import { findEngine, readStack, type StackContent } from "../shared/engine";
 
 /** A stack as far as it is known before its cluster is asked. Holds secrets: to be used, never to be printed. */
@@ -87,10 +86,8 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
   const namespaces = (outputs.namespaces ?? {}) as StackOutputs["namespaces"];
   const cluster = {
     // A stack that makes its cluster puts the kubeconfig out; one for an existing cluster is configured with it.
-    ...((text(outputs.kubeconfig) ?? settings.kubeconfig)
-      ? { kubeconfig: text(outputs.kubeconfig) ?? settings.kubeconfig }
-      : {}),
-    ...(settings.kubeContext ? { context: settings.kubeContext } : {}),
+    kubeconfig: (text(outputs.kubeconfig) ?? settings.kubeconfig) || undefined,
+    context: settings.kubeContext || undefined,
   };
   const natsNamespace = namespaces.nats ?? LOCATIONS.nats.namespace;
   const command = natsCommandOf(settings, stack);
@@ -120,7 +117,7 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
       ...(settings.deployGateway ? { gateway: namespaces.gateway ?? LOCATIONS.gateway.namespace } : {}),
     },
     nats: {
-      connection: wayToNats(settings, { cluster: { ...cluster, ...command }, namespace: natsNamespace, tls, ca }),
+      connection: natsConnection(settings, { access: { ...cluster, ...command }, namespace: natsNamespace, tls, ca }),
       user,
       port,
       password,
@@ -161,23 +158,16 @@ function rememberedIn(contract: unknown, name: string): Pick<Target, "streamReme
   return { streamRemembered: { created, ...(typeof storage === "string" ? { storage } : {}) } };
 }
 
-/** How the commands reach NATS, and what printed ones run there. */
-function wayToNats(
+/** How the commands reach NATS, as the program does, and what printed ones run there. */
+function natsConnection(
   settings: Settings,
-  { cluster, namespace, ...tls }: { cluster: Way; namespace: string; tls: boolean; ca: string | undefined },
+  { access, namespace, ...tls }: { access: object; namespace: string; tls: boolean; ca: string | undefined },
 ): Target["nats"]["connection"] {
   const { service, port } = LOCATIONS.nats;
-  const way = settings.deployNats ? { ...cluster, namespace, service, port } : wayToExternal(settings, cluster);
-  return { ...way, ...connectionTls(tls) };
-}
-
-type Way = Target["cluster"] & Pick<ClusterConnection, "natsCommand">;
-
-/** As the program goes it: through the cluster to a Service of the cluster, straight to any other host. */
-function wayToExternal(settings: Settings, cluster: Way): Target["nats"]["connection"] {
-  const { natsHost = "localhost", natsPort: port } = settings;
-  const place = servicePlace(natsHost);
-  return place ? { ...cluster, ...place, port } : { servers: [`${natsHost}:${port}`] };
+  const connection = settings.deployNats
+    ? { ...access, namespace, service, port }
+    : externalConnection(settings, access);
+  return { ...connection, ...connectionTls(tls) };
 }
 
 /** What the stack's contract is, asked with `password`. */

@@ -1,6 +1,7 @@
 import { AsyncResource } from "node:async_hooks";
 import { setTimeout as sleep } from "node:timers/promises";
 import * as pulumi from "@pulumi/pulumi";
+import { RELEASE } from "../../contract/project";
 import { HELM_TIMEOUT_SECONDS } from "../../contract/defaults";
 import { type Resize, resizes } from "../../contract/resize";
 import type { RollProblem } from "../../contract/roll";
@@ -8,8 +9,6 @@ import { plural, sentenceCase } from "../../contract/wording";
 import { serversDigest } from "../nats-jetstream/values";
 import type { Preflight } from "../../contract/preflight";
 import { provider, type StreamContractArgs } from "./resource";
-
-const RELEASE = "kubernetes:helm.sh/v3:Release";
 
 /** Time between two looks while Helm waits, in milliseconds. */
 const WATCH_MILLISECONDS = 10_000;

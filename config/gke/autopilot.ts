@@ -7,7 +7,6 @@
  * smaller side raised; at most 30 vCPU and 110 GiB for the general-purpose class; 500m and 2Gi for a container without
  * requests.
  */
-import { quantityBytes } from "../../contract/validate";
 
 /** CPU in thousandths of a vCPU, memory in MiB. */
 export interface Size {
@@ -101,6 +100,3 @@ export const resourcesOf = (container: Container) => ({
   requests: text(container.request),
   limits: text(container.limit),
 });
-
-/** A Kubernetes quantity in MiB, rounded up. */
-export const mebibytes = (quantity: string): number => Math.ceil((quantityBytes(quantity) ?? 0) / 1024 ** 2);

@@ -1,7 +1,8 @@
 import { natsMemoryLimit, CHART_RESOURCES, sizesOf } from "../resources";
 import type { Settings } from "../schema";
 import { guardMode } from "../guard";
-import { type Container, mebibytes, type Pod } from "./autopilot";
+import { mebibytes } from "../../contract/validate";
+import { type Container, type Pod } from "./autopilot";
 
 const container = (name: string, request: [number, number], limit: [number, number]): Container => ({
   name,

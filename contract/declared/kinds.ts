@@ -1,5 +1,6 @@
 /** Kinds of values: what a declaration may say, what the server takes, and when two of the server's values mean the same. */
 import { nearest, quantityBytes } from "../validate";
+import { isRecord } from "../records";
 
 export interface Kind {
   /** What stands in a declaration, for the documentation. */
@@ -19,8 +20,6 @@ export interface Kind {
 }
 
 const NANOSECONDS = 1e9;
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 const isNumber = (value: unknown): value is number => typeof value === "number" && Number.isFinite(value);
 const same = (value: unknown): unknown => value;
 const shown = (value: unknown): string =>
@@ -80,7 +79,7 @@ export function whole(
 }
 
 /** Bytes of a declared size; undefined where it is none. */
-export const bytesOf = (value: unknown): number | undefined =>
+const bytesOf = (value: unknown): number | undefined =>
   isNumber(value) ? value : typeof value === "string" ? quantityBytes(value) : undefined;
 
 /** A size in bytes or as a Kubernetes quantity. `unlimited` is what the server has where nothing limits it. */

@@ -8,6 +8,7 @@ import { consumerConflicts, consumerOfStreamConflicts, queueConflict, streamConf
 import { FIELDS, type Field } from "./fields";
 import { targetsOf, type Target } from "./targets";
 import { declaresAnything, DECLARED_LISTS, type DeclaredList } from "./types";
+import { isRecord } from "../records";
 
 /** What a declaration stands beside. */
 export interface DeclaredContext {
@@ -32,8 +33,6 @@ export interface DeclaredContext {
 }
 
 const REMOVALS = ["ifEmpty", "withContents"];
-const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** A value, and where it stands. */
 interface At {

@@ -2,10 +2,11 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import { inputProblems } from "../input-problems";
-import { isRecord, isServersConnection, withDefaults, type ContractArguments, type ContractInputs } from "../inputs";
+import { isServersConnection, withDefaults, type ContractArguments, type ContractInputs } from "../inputs";
+import { isRecord } from "../records";
 
 /** `watch` reports; `heal` also creates what NoETL or its gateway would have made. */
-export const GUARD_MODES = ["watch", "heal"] as const;
+const GUARD_MODES = ["watch", "heal"] as const;
 export type GuardMode = (typeof GUARD_MODES)[number];
 
 /** Bytes that JetStream may store, by kind of storage. */

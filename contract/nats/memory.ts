@@ -1,7 +1,5 @@
 /** Memory of a NATS server. */
-import { quantityBytes } from "../validate";
-
-const MEBIBYTE = 1024 ** 2;
+import { MEBIBYTE, quantityBytes } from "../validate";
 
 /** What nats-server needs beside its memory store: itself, connections, messages under way. MiB. */
 const HEADROOM_MIB = 128;
@@ -12,7 +10,7 @@ const HEADROOM_MIB = 128;
  */
 const GO_PERCENT = 85;
 
-const mebibytes = (quantity: string): number => (quantityBytes(quantity) ?? 0) / MEBIBYTE;
+const exactMebibytes = (quantity: string): number => (quantityBytes(quantity) ?? 0) / MEBIBYTE;
 
 /** Memory of a NATS server, from the same two figures everywhere. */
 export interface NatsMemory {
@@ -34,15 +32,15 @@ export interface NatsMemory {
  * A size as nats.conf takes it: a whole number with a unit. One that is written so stays; any other becomes whole Mi, and a
  * fraction of a Mi is left out. Source: nats-server's configuration parser, which reads `1.5Gi` as text and does not start.
  */
-export const natsSize = (size: string): string =>
-  /^\d+([KMGT]i|[MGT])?$/.test(size) ? size : `${Math.floor(mebibytes(size))}Mi`;
+const natsSize = (size: string): string =>
+  /^\d+([KMGT]i|[MGT])?$/.test(size) ? size : `${Math.floor(exactMebibytes(size))}Mi`;
 
 /** @param limit of the container; unset takes the usual one */
 export function natsMemory(storeSize: string, limit?: string): NatsMemory {
-  const store = mebibytes(storeSize);
+  const store = exactMebibytes(storeSize);
   const usualLimit = `${Math.ceil(store * 1.5) + 256}Mi`;
   const chosen = limit ?? usualLimit;
-  const goMemory = Math.floor((mebibytes(chosen) * GO_PERCENT) / 100);
+  const goMemory = Math.floor((exactMebibytes(chosen) * GO_PERCENT) / 100);
   return {
     limit: chosen,
     goMemoryLimit: `${goMemory}MiB`,

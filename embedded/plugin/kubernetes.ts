@@ -1,3 +1,4 @@
+import { RELEASE } from "../../contract/project";
 import { accessTo, chooseContext, exportKubeconfig, readKubeconfig } from "../../contract/kubernetes/kubeconfig";
 import type { ClusterAccess } from "../../contract/kubernetes/kubeconfig";
 import { ClusterApi } from "./api";
@@ -43,7 +44,7 @@ export function kubernetesStandIn(options: { helm: string; cwd: string }): Stand
       const objects = new ObjectResource(api, namespace, [true, "true"].includes(args.enablePatchForce as string));
       const releases = new ReleaseResource({ ...options, api, kubeconfig: () => cluster().kubeconfig, namespace });
       return (type) => {
-        if (type === "kubernetes:helm.sh/v3:Release") return releases;
+        if (type === RELEASE) return releases;
         if (/^kubernetes:[^:]+\/v[^:]+:[^:]+$/.test(type) && !/(Patch|List)$/.test(type)) return objects;
         throw unknownType("kubernetes", type);
       };

@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { parse } from "yaml";
+import { RELEASE } from "../../contract/project";
 import type { ClusterApi } from "./api";
 import { replacingPaths, touches } from "../../commands/diff/replacement";
 import { changes, type DiffAnswer } from "./diff";
@@ -139,9 +140,7 @@ export class ReleaseResource implements Resource {
   }
 
   diff(call: DiffCall): DiffAnswer {
-    const found = changes(lastInputs(call), unwrap(call.news), (path) =>
-      touches(path, replacingPaths("kubernetes:helm.sh/v3:Release")),
-    );
+    const found = changes(lastInputs(call), unwrap(call.news), (path) => touches(path, replacingPaths(RELEASE)));
     return {
       changes: found,
       diffs: [...new Set(found.map((change) => String(change.path[0])))],

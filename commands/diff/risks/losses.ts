@@ -1,4 +1,5 @@
 /** What a change takes with it: data, protection, room. */
+import { RELEASE } from "../../../contract/project";
 import { quantityBytes } from "../../../contract/validate";
 import type { RawChange } from "../compare";
 import { keysOf } from "../path";
@@ -14,7 +15,7 @@ export const PRECIOUS: Readonly<Record<string, string>> = {
   "kubernetes:core/v1:Namespace": "the namespace and everything in it",
   "kubernetes:core/v1:PersistentVolumeClaim": "the volume claim, and with it the volume where its class deletes",
   "kubernetes:apps/v1:StatefulSet": "the StatefulSet; its pods stop, its volume claims stay",
-  "kubernetes:helm.sh/v3:Release": "the release: Helm removes what it installed",
+  [RELEASE]: "the release: Helm removes what it installed",
 };
 
 /** Kinds whose removal by a chart loses something. */

@@ -1,6 +1,6 @@
 /** What stands behind words of NoETL's that name their cause themselves, and what to do about it. */
 import { natsMemoryLimit } from "../../../config/resources";
-import { quantityBytes } from "../../../contract/validate";
+import { MEBIBYTE, quantityBytes } from "../../../contract/validate";
 import { DEFAULTS } from "../../../contract/defaults";
 import { STREAM_VARIABLES } from "../../../contract/env";
 import { LOCATIONS, STREAM } from "../../../contract/facts";
@@ -19,7 +19,6 @@ export interface Reason {
   readonly remedy: (evidence: Evidence, line: string, owners: readonly string[]) => Step[];
 }
 
-const MEBIBYTE = 1024 ** 2;
 const mebibytes = (bytes: number): string => `${Math.ceil(bytes / MEBIBYTE)}Mi`;
 
 /**
@@ -36,9 +35,7 @@ export function largerNatsLimit({ natsSizes }: Pick<Evidence, "natsSizes">): str
 }
 
 /** A memory store of twice the size, and the limit that goes with it where the stack sets one. */
-export function largerNatsStore({
-  natsSizes,
-}: Pick<Evidence, "natsSizes">): Readonly<Record<string, string | undefined>> {
+function largerNatsStore({ natsSizes }: Pick<Evidence, "natsSizes">): Readonly<Record<string, string | undefined>> {
   const present = quantityBytes(natsSizes.natsJetstreamMemSize) ?? 0;
   const natsJetstreamMemSize = mebibytes(Math.min(64 * 1024 * MEBIBYTE, present * 2));
   const needed = natsMemoryLimit({ natsJetstreamMemSize, natsMemoryLimit: undefined });

@@ -1,6 +1,6 @@
 import { GKE_STORAGE_CLASS } from "../../../contract/defaults";
 import { LOCATIONS } from "../../../contract/facts";
-import { quantityBytes } from "../../../contract/validate";
+import { MEBIBYTE, quantityBytes } from "../../../contract/validate";
 import type { Evidence, VolumeTerms } from "../evidence";
 import { quoted } from "../text";
 import { run, say, type Step } from "./finding";
@@ -40,7 +40,6 @@ export function fixedVolumes(evidence: Evidence, namespace: string, description:
   ];
 }
 
-const MEBIBYTE = 1024 ** 2;
 /** The largest that `natsJetstreamFileSize` takes, 16Ti. */
 const MOST_MEBIBYTES = 16 * MEBIBYTE;
 

@@ -1,5 +1,5 @@
 import type { Settings } from "../../../config/schema";
-import { mebibytes } from "../../../config/gke/autopilot";
+import { mebibytes } from "../../../contract/validate";
 import { type Demand, needsOf, type Quota, quotaProblems } from "./quota-rules";
 import type { Answer, GoogleApi } from "./api";
 import type { GkeSettings } from "./facts";
