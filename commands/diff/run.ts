@@ -54,7 +54,7 @@ export interface Outcome {
 }
 
 /** Where a comparison runs. */
-export interface Surroundings {
+interface DiffContext {
   /** A folder in the project. */
   readonly cwd: string;
   /** Takes what is said on the way. */
@@ -88,7 +88,7 @@ function failedWith(errors: readonly DiffError[], header: ReturnType<typeof head
  * Compares the project at `cwd` with its base revision. What goes wrong becomes a failure report; a report is never
  * half of one and half of the other.
  */
-export async function runDiff(options: Options, at: Surroundings): Promise<Outcome> {
+export async function runDiff(options: Options, context: DiffContext): Promise<Outcome> {
   let folder: string;
   try {
     folder = temporaryFolder(path.join(fs.realpathSync(os.tmpdir()), "noetl-nats-diff-"));
@@ -100,7 +100,7 @@ export async function runDiff(options: Options, at: Surroundings): Promise<Outco
   const found: { revisions?: Revisions } = {};
   const header = () => headerOf(options, run.project, found.revisions);
   try {
-    const changes = await compare(options, { ...at, folder, run, found });
+    const changes = await compare(options, { ...context, folder, run, found });
     return { report: { status: "ok", ...header(), ...changes } };
   } catch (error) {
     return failedWith(error instanceof Failures ? error.errors : [asDiffError(error)], header(), run.masker());
@@ -109,7 +109,7 @@ export async function runDiff(options: Options, at: Surroundings): Promise<Outco
   }
 }
 
-interface Work extends Surroundings {
+interface Work extends DiffContext {
   /** What is thrown away afterwards. */
   readonly folder: string;
   readonly run: Run;

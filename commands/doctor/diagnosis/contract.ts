@@ -17,7 +17,7 @@ const SERVER = LOCATIONS.noetl.serverDeployment;
 const WORKER = LOCATIONS.noetl.workerDeployment;
 
 /** The last line with one of the meanings in each pod's log, as evidence; pods that say the same are shown together. */
-export const quotes = (pods: readonly PodFacts[], meanings: readonly LogMeaning[]): string[] =>
+const quotes = (pods: readonly PodFacts[], meanings: readonly LogMeaning[]): string[] =>
   grouped(
     pods.flatMap((pod) => {
       const hit = hits(pod)
@@ -294,7 +294,7 @@ export const pastSymptoms: DiagnosisRule = (evidence, explained) => {
 const moreInFlight = (evidence: Evidence, consumers: readonly ConsumerFacts[], most: number): Step[] => [
   say(
     "More workers, or more in flight; a worker that hangs is seen by redelivered messages. First at the consumer, which a worker that starts with " +
-      "another number makes anew without what waits. Run both right after another, and not while workers crash:",
+      "another number makes again without what waits. Run both right after another, and not while workers crash:",
   ),
   ...consumers.map(({ name }) => run(inFlightCommand(natsCommand(evidence), { stream: evidence.stream, name }, most))),
   ...setAndUpdate(evidence, { workerMaxAckPending: String(most) }),

@@ -71,7 +71,7 @@ export const lostNodes: DiagnosisRule = (evidence, explained) =>
             group.map(({ pod }) => pod.node),
           ),
           say(
-            "After five minutes Kubernetes makes the pods of a Deployment anew on other nodes. A pod of a StatefulSet keeps its place until the node is " +
+            "After five minutes Kubernetes makes the pods of a Deployment again on other nodes. A pod of a StatefulSet keeps its place until the node is " +
               "back, or is known to be off:",
           ),
           ...ended(

@@ -82,7 +82,7 @@ function moreRoom(evidence: Evidence, [first]: readonly Unwritten[]): Step[] {
 }
 
 const checkDisk = ({ kubectl }: Evidence, { pod: { namespace, name } }: Unwritten): Step[] => [
-  say("See what its volume is and what the node says of it, and mend that first:"),
+  say("See what its volume is and what the node says of it, and fix that first:"),
   run(`${kubectl} -n ${namespace} exec ${name} -c nats -- df /data`),
   run(`${kubectl} -n ${namespace} describe pod ${name}`),
 ];
