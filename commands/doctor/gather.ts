@@ -219,7 +219,7 @@ async function tlsOf(target: Target, reachesCluster: boolean): Promise<TlsFacts 
   const { natsTls, natsTlsSecret: secret } = settings;
   const hasWay = reachesCluster || isServersConnection(nats.connection);
   const served = hasWay ? await servedCertificate(nats, new Deadline(CERTIFICATE_MILLISECONDS)) : undefined;
-  return { natsTls, ...(secret === undefined ? {} : { secret }), ...(served ? { ends: served.to.getTime() } : {}) };
+  return { natsTls, secret, ends: served?.to.getTime() };
 }
 
 /** A broken kubeconfig is reported once, with NATS, where the way to NATS leads through the cluster. */

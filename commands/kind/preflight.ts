@@ -43,7 +43,7 @@ export async function preflight(
       "usage",
     );
   }
-  return { checkout: looked.checkout, engine, ...(stack ? { stack } : {}) };
+  return { checkout: looked.checkout, engine, stack };
 }
 
 /** What a program said, in one line. */
@@ -116,7 +116,7 @@ async function lookAtStack(): Promise<State> {
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
     const isNew = engine !== undefined && /no stack named/i.test(error.message);
-    return { ...(engine ? { engine } : {}), problems: isNew ? [] : [error.message] };
+    return { engine, problems: isNew ? [] : [error.message] };
   }
 }
 

@@ -95,7 +95,7 @@ function stepper({
 }: Pick<RedeployContext, "say" | "signal"> & Pick<Call, "show"> & { mask: (text: string) => string }): Stepper {
   return async ({ does, call, deadlineSeconds, failed, isQuiet }) => {
     say(`${does} (at most ${inWords(deadlineSeconds)}).`);
-    const ended = await run({ ...call, deadlineSeconds, signal, ...(isQuiet ? {} : { show }) });
+    const ended = await run({ ...call, deadlineSeconds, signal, show: isQuiet ? undefined : show });
     if (ended.ok) return ended.stdout;
     if (ended.interrupted) throw new CommandError(`Interrupted. ${failed} Run it again to go on.`, "interrupted");
     const program = call.command.split("/").at(-1);

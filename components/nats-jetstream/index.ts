@@ -172,8 +172,7 @@ export class NatsJetStream extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    const login = { user: other ? of.users.named(other.name) : of.users.user, secret: secret.metadata.name };
-    return { ...login, ...(inbox === undefined ? {} : { inbox }) };
+    return { user: other ? of.users.named(other.name) : of.users.user, secret: secret.metadata.name, inbox };
   }
 
   /** The Secret with the login of the routes between the servers of a cluster; one that is known to be a lone server has none. */

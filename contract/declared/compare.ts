@@ -68,7 +68,7 @@ function difference(wanted: Wanted, found: unknown, refused: Refusal | undefined
     key,
     found: field.kind.show(normal(field, found)),
     declared: field.kind.show(normal(field, value)),
-    ...(refused ? { refused } : {}),
+    refused,
     patch: written(wanted),
   };
 }

@@ -90,12 +90,12 @@ function targets(rule: Rule, observed: Observed, contract: Contract): Target[] {
     case "publish":
       return publishes.map((publish) => ({
         publish,
-        ...(publishes.length > 1 ? { object: `${publish.subject} by ${publish.login}` } : {}),
+        object: publishes.length > 1 ? `${publish.subject} by ${publish.login}` : undefined,
       }));
     case "worker":
       return (notAccepted === undefined ? workers : []).map((workerProbe) => ({
         workerProbe,
-        ...(workers.length > 1 ? { object: workerProbe.consumer } : {}),
+        object: workers.length > 1 ? workerProbe.consumer : undefined,
       }));
     default:
       return [{}];
@@ -190,9 +190,9 @@ export function evaluateRules(contract: Contract, observed: Observed): RuleResul
           rule,
           waits: rule.canRecover?.(asked.contract) === false ? undefined : rule.waits,
           id: rule.id,
-          ...(bucket ? { bucket: bucket.name } : {}),
-          ...(terms && !isOne ? { consumer: terms.name } : {}),
-          ...(object === undefined ? {} : { object }),
+          bucket: bucket?.name,
+          consumer: isOne ? undefined : terms?.name,
+          object,
           ok: rule.holds(found, asked.contract),
           severity: rule.severity,
           found: rule.found(found, asked.contract),

@@ -114,7 +114,7 @@ export class GitHub {
             "x-github-api-version": "2022-11-28",
             ...(body ? { "content-type": "application/json" } : {}),
           },
-          ...(body ? { body: JSON.stringify(body) } : {}),
+          body: body && JSON.stringify(body),
           signal: AbortSignal.timeout(Math.min(left, 1000 * ANSWER_SECONDS)),
         });
       } catch (error) {

@@ -64,8 +64,7 @@ function endpointOf(body: ClusterBody): Pick<ExistingCluster, "endpoint" | "caCe
   const { enabled, enablePublicEndpoint } = body.controlPlaneEndpointsConfig?.ipEndpointsConfig ?? {};
   const name = nameOf(body);
   if (name !== undefined && (enabled === false || enablePublicEndpoint === false)) return { endpoint: name };
-  const caCertificate = body.masterAuth?.clusterCaCertificate;
-  return { endpoint: body.endpoint ?? "", ...(caCertificate ? { caCertificate } : {}) };
+  return { endpoint: body.endpoint ?? "", caCertificate: body.masterAuth?.clusterCaCertificate };
 }
 
 /** Why the stack cannot be deployed onto the cluster that it names. */
