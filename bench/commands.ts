@@ -5,14 +5,14 @@ import { projectRoot } from "../contract/project";
 import { familyOf } from "./processes";
 import { median, type Row } from "./table";
 
-export const RUNS = 5;
+const RUNS = 5;
 const POLL_MILLISECONDS = 20;
 
 /** Most that `doctor` and `verify` may take on a healthy stack, in seconds. */
-export const COMMAND_SECONDS = 2.5;
+const COMMAND_SECONDS = 2.5;
 
 /** What a user types again and again, npm and its look at what is compiled included, and the most that it may take, in seconds. */
-export const AGAIN = { verify: 3, "up:embedded": 9 } as const;
+const AGAIN = { verify: 3, "up:embedded": 9 } as const;
 
 export interface Run {
   readonly seconds: number;
@@ -26,7 +26,7 @@ export interface Run {
 const TIMED = 'TIMEFORMAT="%U %S"; time "$@" >/dev/null';
 
 /** One run. @throws Error where it does not end with 0. */
-export function measure(program: string, ...args: readonly string[]): Promise<Run> {
+function measure(program: string, ...args: readonly string[]): Promise<Run> {
   const started = performance.now();
   const child = spawn("bash", ["-c", TIMED, "bench", program, ...args], {
     stdio: ["ignore", "ignore", "pipe"],

@@ -7,7 +7,7 @@ export interface Row {
 }
 
 /** The rows as lines of text, columns aligned; a figure above its limit is marked. */
-export function table(rows: readonly Row[]): string[] {
+function table(rows: readonly Row[]): string[] {
   const cells = rows.map(({ what, measured, unit, limit }) => [
     what,
     `${format(measured)} ${unit}`,

@@ -16,7 +16,7 @@ export type Inputs<T> = {
 };
 
 /** Version of the Pod Security Standards that namespaces enforce: the Kubernetes that they are tested with. */
-export const POD_SECURITY_VERSION = "v1.34";
+const POD_SECURITY_VERSION = "v1.34";
 
 /** Levels of the Pod Security Standards. */
 export type PodSecurityLevel = "privileged" | "baseline" | "restricted";

@@ -21,7 +21,7 @@ const decided = (name: string, parts: readonly Part[], ...keys: SettingKey[]): D
   keys,
 });
 
-export const DECIDED_VARIABLES: readonly DecidedVariable[] = [
+const DECIDED_VARIABLES: readonly DecidedVariable[] = [
   ...ENVIRONMENT.map(({ name, component, settings }) =>
     decided(name, [component], ...(settings as readonly SettingKey[])),
   ),

@@ -57,7 +57,7 @@ const withBelow = (subject: string): string[] => [subject, `${subject}.>`];
 const one = (name: string): ConsumerTerms[] => [{ name }];
 
 /** The consumer of a pool. */
-export const poolConsumer = (consumer: string, subject: string, segment: string): ConsumerTerms => ({
+const poolConsumer = (consumer: string, subject: string, segment: string): ConsumerTerms => ({
   name: `${consumer}_${segment}`,
   filters: [`${subject}.${segment}.>`],
 });
@@ -66,7 +66,7 @@ export const poolConsumer = (consumer: string, subject: string, segment: string)
 const LEGACY_SEGMENT = "legacy";
 
 /** Segments that commands are routed to: what only Python runs, and all else. A pool `system` is deployed apart. */
-export const ROUTED_SEGMENTS = ["shared", "python"] as const;
+const ROUTED_SEGMENTS = ["shared", "python"] as const;
 
 /** NOETL_WORKER_POOL_SEGMENTS where it is not set. */
 export const POOL_SEGMENTS: readonly string[] = [LEGACY_SEGMENT, ...ROUTED_SEGMENTS];

@@ -27,7 +27,7 @@ export type Preflight =
   | { readonly result: "skipped"; readonly why: string };
 
 /** What a start does not put right: violations for which waiting makes no sense. What is merely not there yet is none. */
-export const standsInTheWay = ({ ok, severity, waits }: RuleResult): boolean =>
+const standsInTheWay = ({ ok, severity, waits }: RuleResult): boolean =>
   !ok && severity === "violation" && waits === undefined;
 
 /** What is about to be deployed. */

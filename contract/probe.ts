@@ -56,7 +56,7 @@ export const literalOf = (pattern: string): string =>
     .join(".");
 
 /** Subjects that this NoETL publishes on, each literal. */
-export const probedSubjects = (inputs: ContractInputs): string[] => [
+const probedSubjects = (inputs: ContractInputs): string[] => [
   ...new Set(publishedSubjects(inputs).map(literalOf)),
 ];
 

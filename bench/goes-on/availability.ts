@@ -8,7 +8,7 @@ import { Cluster, until } from "./servers";
 import { Load, type Outcome } from "./load";
 
 /** Commands a second. */
-export const PER_SECOND = 500;
+const PER_SECOND = 500;
 /**
  * Longest time without an acknowledged publish while the stream has a leader, in seconds. A server that is asked to stop hands its
  * leaderships over. After a kill the others wait 4 to 9 s, by chance, before one of them asks to be the leader, and again where the

@@ -10,7 +10,7 @@ import { LEVELS, type Report } from "./report";
 import { runDiff, type Outcome } from "./run";
 
 /** Writes the report in every format asked for: to the output file or folder, else to the screen. @throws CommandError `unknown` */
-export function write(options: Options, report: Report): void {
+function write(options: Options, report: Report): void {
   const render = (format: Format): string => present(report, format, options);
   const [only] = options.formats;
   if (options.output === undefined) {

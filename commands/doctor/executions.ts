@@ -33,7 +33,7 @@ const TERMINAL =
  * - `no-command`: NoETL's server did not get as far as issuing one, because it had no connection to NATS.
  * - `cancelled`: NoETL's server cancelled the execution when it started again, before a worker had taken its first command.
  */
-export const EXECUTIONS_QUERY = `
+const EXECUTIONS_QUERY = `
 WITH recent AS (
   SELECT execution_id, catalog_id, parent_execution_id, created_at
   FROM noetl.event WHERE event_type = 'playbook.initialized'

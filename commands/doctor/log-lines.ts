@@ -54,7 +54,7 @@ const textOf = (value: unknown): string | undefined =>
   typeof value === "string" && value.trim() !== "" ? value.trim() : undefined;
 
 /** A line of JSON as a person reads it: level, message, and the last line of its traceback; any other as it is. */
-export function worded(line: string): string {
+function worded(line: string): string {
   if (!line.startsWith("{")) return line;
   let found: unknown;
   try {

@@ -20,7 +20,7 @@ const usageOf = ({ command, title, dockerfile, setting }: Part): string =>
   ].join("\n");
 
 /** The folder of a command line; undefined where the explanation is asked for. @throws CommandError `usage` */
-export function folderOf(part: Part, argv: readonly string[]): string | undefined {
+function folderOf(part: Part, argv: readonly string[]): string | undefined {
   if (asksForHelp(argv)) return undefined;
   const { positionals, problems } = readWords(argv, {});
   const [folder] = positionals;

@@ -90,7 +90,7 @@ const CONFIG_MAP_BYTES = 1024 ** 2;
  *
  * @throws Error where it is missing in an update.
  */
-export function guardProgram(): string | undefined {
+function guardProgram(): string | undefined {
   const file = path.join(projectRoot(), "dist", "contract", "guard", FILES.program);
   try {
     return fs.readFileSync(file, "base64");

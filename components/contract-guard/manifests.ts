@@ -7,7 +7,7 @@ import { confined, type Resources, runsAs } from "../shared";
 
 const { deployment: NAME } = LOCATIONS.guard;
 
-export const LABELS = { app: NAME, "app.kubernetes.io/name": NAME, "app.kubernetes.io/component": NAME };
+const LABELS = { app: NAME, "app.kubernetes.io/name": NAME, "app.kubernetes.io/component": NAME };
 
 /** Keys of the ConfigMap; both are files of the pod. */
 export const FILES = { program: LOCATIONS.guard.program, contract: "contract.json" } as const;

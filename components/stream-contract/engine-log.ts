@@ -16,7 +16,7 @@ const sdkGrpc = (): typeof grpc =>
 const LOG_MILLISECONDS = 1_000;
 
 /** The engine's address among the arguments of a provider's process; undefined in any other process. */
-export function engineAddress(argv: readonly string[] = process.argv): string | undefined {
+function engineAddress(argv: readonly string[] = process.argv): string | undefined {
   if (!/[\\/]dynamic-provider\b/.test(argv[1] ?? "")) return undefined;
   return argv.slice(2).find((argument) => /^[\w.[\]-]+:\d+$/.test(argument));
 }

@@ -155,7 +155,7 @@ function quotaProblems(settings: Settings): string[] {
 }
 
 /** Whether two ranges share an address; false where one of them is unreadable. */
-export function overlap(one: string, other: string): boolean {
+function overlap(one: string, other: string): boolean {
   const a = addressRange(one);
   const b = addressRange(other);
   return a !== undefined && b !== undefined && a.first <= b.last && b.first <= a.last;

@@ -18,7 +18,7 @@ const sentences = (...rules: readonly (readonly [unknown, string])[]): string[] 
   rules.flatMap(([holds, sentence]) => (holds ? [sentence] : []));
 
 /** Two that overlap, for a message; undefined where none do. */
-export function overlapping(subjects: readonly string[]): readonly [string, string] | undefined {
+function overlapping(subjects: readonly string[]): readonly [string, string] | undefined {
   for (const [index, subject] of subjects.entries()) {
     const other = subjects.slice(index + 1).find((each) => subjectsOverlap(subject, each));
     if (other !== undefined) return [subject, other];
@@ -161,7 +161,7 @@ function subjectConflicts(config: Config): string[] {
 }
 
 /** Filters of a consumer. */
-export const filtersIn = (config: Config): string[] => {
+const filtersIn = (config: Config): string[] => {
   const several = texts(config.filter_subjects);
   return several.length > 0 ? several : isSet(config.filter_subject) ? [String(config.filter_subject)] : [];
 };

@@ -56,7 +56,7 @@ export interface FieldApart {
 const NAME_CHECK = jetstreamName;
 
 /** A subject as nats-server takes it, the server's own ones included. */
-export function anySubject(value: string): string | undefined {
+function anySubject(value: string): string | undefined {
   if (/\s/.test(value)) return "not a NATS subject: it holds white space";
   const tokens = value.split(".");
   if (tokens.some((token) => token === "")) return "not a NATS subject: it has an empty token";
@@ -64,7 +64,7 @@ export function anySubject(value: string): string | undefined {
 }
 
 /** A subject without wildcards. */
-export const oneSubject = (value: string): string | undefined =>
+const oneSubject = (value: string): string | undefined =>
   anySubject(value) ?? (/(^|\.)[*>](\.|$)/.test(value) ? "a subject with a wildcard" : undefined);
 
 const subjectText = checkedText("a NATS subject", "orders.>", anySubject);

@@ -29,7 +29,7 @@ export interface Decision {
 }
 
 /** Whether a repair is at work, or has left something: it alone knows what belongs where then. */
-export const isRepairing = ({ observed, holding, lock }: Seen): boolean =>
+const isRepairing = ({ observed, holding, lock }: Seen): boolean =>
   holding !== undefined ||
   (lock?.state.messages ?? 0) > 0 ||
   (observed.stream?.config.subjects ?? []).some((subject) => subject.startsWith(FROZEN_SUBJECT));

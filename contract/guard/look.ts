@@ -18,7 +18,7 @@ export async function look(session: Session, inputs: ContractInputs, deadline: D
 }
 
 /** Metadata of what a guard made. NoETL and its gateway use what is there, whatever its metadata. */
-export const MADE_BY = "noetl-nats.made-by";
+const MADE_BY = "noetl-nats.made-by";
 
 /**
  * Creates one thing, and never changes one.

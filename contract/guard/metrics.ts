@@ -122,7 +122,7 @@ function labelText(labels: Value["labels"]): string {
   return parts.length === 0 ? "" : `{${parts.join(",")}}`;
 }
 
-export function metricValues(state: MetricsState): Value[] {
+function metricValues(state: MetricsState): Value[] {
   const { mode, connected, answers, counts, stores, last, certificateSeconds } = state;
   return [
     value("noetl_contract_nats_connected", connected),

@@ -58,7 +58,7 @@ const unusable = (source: string, why: string): ConnectError => new ConnectError
 const atHome = (file: string): string => file.replace(/^~(?=\/|$)/, os.homedir());
 
 /** Files of the ambient kubeconfig, in the order in which they count. */
-export function ambientFiles(env: NodeJS.ProcessEnv = process.env): string[] {
+function ambientFiles(env: NodeJS.ProcessEnv = process.env): string[] {
   const listed = env.KUBECONFIG?.split(path.delimiter).filter(Boolean) ?? [];
   return listed.length > 0 ? listed : [path.join(os.homedir(), ".kube", "config")];
 }

@@ -71,7 +71,7 @@ export const coded = ({ code, words }: Refusal): string => (code === 0 ? words :
 export const NOTHING: Refusal = { code: 0, words: "" };
 
 /** Whether it is NoETL's or the gateway's own login that may not, which another login, that of mode `ensure`, may. */
-export const isForbidden = (refusal: Refusal | null | undefined): boolean => refusal?.code === 0;
+const isForbidden = (refusal: Refusal | null | undefined): boolean => refusal?.code === 0;
 
 /** nats-server's words where its `jetstream.limits` allow a shorter window only: nothing that is wrong, and nobody's to change here. */
 export const WINDOW_LIMITED = "duplicates window can not be larger then server limit";

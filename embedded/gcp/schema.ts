@@ -9,7 +9,7 @@ import * as ts from "typescript";
 const SDK = path.dirname(require.resolve("@pulumi/gcp/package.json"));
 
 /** Stands for a value that is only known after an update. */
-export const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
 type Shape =
   | { readonly kind: "string" | "number" | "boolean" | "any" }

@@ -78,7 +78,7 @@ function marked(object: JsonObject, inputs: JsonObject): JsonObject {
 }
 
 /** Where live objects differ from what the inputs say, the inputs as they would have to be. */
-export function liveInputs(inputs: Json, live: Json | undefined): Json | undefined {
+function liveInputs(inputs: Json, live: Json | undefined): Json | undefined {
   if (live === undefined) return isObject(inputs) && Object.keys(inputs).length === 0 ? inputs : undefined;
   if (isObject(inputs) && isObject(live)) {
     return Object.fromEntries(

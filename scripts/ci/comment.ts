@@ -65,7 +65,7 @@ const FAILED: Readonly<Record<string, string>> = {
 };
 
 /** First line of a preview's comment. */
-export const markerOf = (name: string): string => `<!-- noetl-nats preview: ${name} -->`;
+const markerOf = (name: string): string => `<!-- noetl-nats preview: ${name} -->`;
 
 /** Its second line: when the run began. */
 const BEGAN = /^<!-- [^\n]* -->\n<!-- run began: ([\dT:.Z-]+) -->\n/;

@@ -78,7 +78,7 @@ const code = (text: string): string => `\`${harmless(text).replaceAll("`", "'")}
 const MOST_PATHS = 12;
 
 /** First line of the stack's issue. */
-export const markerOf = (stack: string): string => `<!-- noetl-nats drift: ${stack} -->`;
+const markerOf = (stack: string): string => `<!-- noetl-nats drift: ${stack} -->`;
 
 /** Title and text of the issue; undefined where there is nothing to tell. */
 function issueText(stack: string, outcome: Outcome, runUrl: string): { title: string; body: string } | undefined {

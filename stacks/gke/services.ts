@@ -10,7 +10,7 @@ export function enabledServices(settings: Settings, cloud: GoogleProvider): Proj
 }
 
 /** APIs that the stack's resources belong to. */
-export function servicesOf(settings: Settings): string[] {
+function servicesOf(settings: Settings): string[] {
   return [
     "cloudresourcemanager",
     "compute",

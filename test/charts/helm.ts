@@ -143,7 +143,7 @@ export interface EnvEntry {
 }
 
 /** The environment a container gets, resolved as the kubelet resolves it: later sources win, `env` over `envFrom`. */
-export function environment(objects: readonly KubeObject[], container: Container): Record<string, EnvEntry> {
+function environment(objects: readonly KubeObject[], container: Container): Record<string, EnvEntry> {
   const env: Record<string, EnvEntry> = {};
   const take = (kind: "ConfigMap" | "Secret", name: string, only?: { key: string; as: string }) => {
     const object = find(objects, kind, name);

@@ -38,7 +38,7 @@ export const CASES_CONFIG = casesConfig(`permissions: {
       }`);
 
 /** The same with `deaf` allowed to do everything. */
-export const HEARING_CONFIG = casesConfig("");
+const HEARING_CONFIG = casesConfig("");
 
 function casesConfig(deaf: string): string {
   return `${JETSTREAM}

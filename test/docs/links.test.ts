@@ -20,7 +20,7 @@ const OUTPUTS = [...readProject("config/outputs.ts").matchAll(/^ {2}readonly (\w
 const isThere = (...place: string[]): boolean => fs.existsSync(path.join(projectRoot(), ...place));
 
 /** Words that look like a file or a folder of the project: with the name of a folder of ours, or with an ending of sources. */
-export function pathsIn(text: string): string[] {
+function pathsIn(text: string): string[] {
   return codeIn(text).filter((code) => {
     if (!/^\.?[\w-][\w.-]*(\/[\w.-]+)*\/?$/.test(code)) return false;
     const isSource = /\.(ts|mjs|md|sh|tpl)$/.test(code);

@@ -13,7 +13,7 @@ export function random(seed: number): (limit: number) => number {
 }
 
 const LETTERS = "abcdefghijklmnopqrstuvwxyz";
-export const ALPHABETS: Readonly<Record<string, string>> = {
+const ALPHABETS: Readonly<Record<string, string>> = {
   "lower-case letters": LETTERS,
   "upper-case letters": LETTERS.toUpperCase(),
   digits: "0123456789",

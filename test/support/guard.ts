@@ -11,7 +11,7 @@ import { withDefaults, type ContractArguments } from "../../contract/inputs";
 import { projectRoot } from "../../contract/project";
 import { closedPort, until } from "./nats";
 
-export const OPERATOR = "operator-Password.1";
+const OPERATOR = "operator-Password.1";
 export const GUARD = "guard-canary-Password.2";
 export const CONTRACT = { gateway: {} } satisfies ContractArguments;
 

@@ -62,7 +62,7 @@ function selects(selector: Selector, labels: Readonly<Record<string, string>>): 
 const numberOf = (ip: string): number => ip.split(".").reduce((sum, part) => sum * 256 + Number(part), 0);
 
 /** Whether an IPv4 range holds an address; one of IPv6 holds none of these. */
-export function inRange(cidr: string, ip: string): boolean {
+function inRange(cidr: string, ip: string): boolean {
   if (cidr.includes(":")) return false;
   const [network = "", bits = "32"] = cidr.split("/");
   const size = 2 ** (32 - Number(bits));

@@ -37,7 +37,7 @@ export interface MarkdownOptions {
 }
 
 /** First line of every comment about a stack, by which it is found again. The workflow adds nothing to it. */
-export const marker = (report: Report): string =>
+const marker = (report: Report): string =>
   `<!-- noetl-nats-diff stack=${report.stack.replace(/[^\w.-]|-(?=-)/g, "_")} -->`;
 
 /** A piece of the comment, which may be said shorter; the lower the rank, the sooner it is. */

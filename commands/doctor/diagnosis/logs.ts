@@ -139,7 +139,7 @@ const MANY_RESTARTS = 2;
 const LASTING_SECONDS = 10;
 
 /** The container that crashes: one that has ended with an error and waits or has ended, or that will do so again. */
-export function crashedContainer(pod: PodFacts, now?: number): ContainerFacts | undefined {
+function crashedContainer(pod: PodFacts, now?: number): ContainerFacts | undefined {
   if (pod.phase === "Succeeded") return undefined;
   return pod.containers.find(({ ready, waiting, ended, restarts, since }) => {
     if (ended === undefined || (ended.exitCode === 0 && waiting?.reason !== "CrashLoopBackOff")) return false;

@@ -90,7 +90,7 @@ const beginsAt = ({ config, created, ack_floor: floor }: ConsumerInfo): number =
  *
  * @throws ConnectError where NATS could not be asked, or where there are more messages than are looked through.
  */
-export async function announcedCommands(session: Session, inputs: ContractInputs): Promise<ReadonlySet<string>> {
+async function announcedCommands(session: Session, inputs: ContractInputs): Promise<ReadonlySet<string>> {
   const deadline = new Deadline(QUESTION_MILLISECONDS);
   const { stream } = inputs;
   const found = new Set<string>();

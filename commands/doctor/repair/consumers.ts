@@ -48,7 +48,7 @@ export async function consumersOf(
 const isOwn = ([key]: [string, string]): boolean => !key.startsWith("_nats.");
 
 /** A configuration that can be created again: without what the server itself has written into it. */
-export function creatable<T extends Partial<ConsumerConfig>>(config: T): T {
+function creatable<T extends Partial<ConsumerConfig>>(config: T): T {
   const { metadata, ...rest } = config;
   const kept = Object.entries(metadata ?? {}).filter(isOwn);
   return { ...rest, ...(kept.length > 0 ? { metadata: Object.fromEntries(kept) } : {}) } as T;
@@ -61,7 +61,7 @@ export const longer = (a: number, b: number): number => (a === 0 || b === 0 ? 0 
  * The contract's consumer as it is made: a filter that the contract does not speak of stays, and so does a longer time to
  * acknowledge, since another line of NoETL may have set either.
  */
-export function consumerToMake(
+function consumerToMake(
   inputs: ContractInputs,
   terms: ConsumerTerms,
   old: Partial<ConsumerConfig> | undefined,
@@ -131,7 +131,7 @@ function refiltered<T extends Partial<ConsumerConfig>>(config: T, named: (subjec
 }
 
 /** Up to which sequence a consumer has dealt with everything. */
-export const floorOf = ({ config, ack_floor: floor, delivered }: ConsumerInfo): number =>
+const floorOf = ({ config, ack_floor: floor, delivered }: ConsumerInfo): number =>
   String(config.ack_policy) === "none" ? delivered.stream_seq : floor.stream_seq;
 
 /** Messages above the floor that may be acknowledged all the same: the server tells their number alone. */

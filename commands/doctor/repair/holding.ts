@@ -97,7 +97,7 @@ export const isWhole = ({ config }: Pick<StreamInfo, "config">, id: string): boo
   config.metadata?.[REPAIR_MARK] === `${id} whole`;
 
 /** The holding stream of a repair, without an end: what it takes stays until it is in the new stream. */
-export function holdingConfig(
+function holdingConfig(
   journal: Journal,
   folder: string,
   storage: string,

@@ -63,7 +63,7 @@ export function needsOf(demand: Demand): { project: QuotaNeed[]; region: QuotaNe
 const needed = (needs: readonly QuotaNeed[]): QuotaNeed[] => needs.filter(({ amount }) => amount > 0);
 
 /** Console page where a quota of a project is raised. */
-export function quotaPage(project: string, metric: string): string {
+function quotaPage(project: string, metric: string): string {
   return `https://console.cloud.google.com/iam-admin/quotas?project=${project}&filter=${encodeURIComponent(metric)}`;
 }
 

@@ -114,7 +114,7 @@ const OTHERS: Readonly<Record<string, RegExp>> = {
 };
 
 /** The words of a command line, as a POSIX shell takes them. */
-export function wordsOf(command: string): string[] {
+function wordsOf(command: string): string[] {
   const words = command.match(/(?:'[^']*'|\\.|[^\s'\\])+/g) ?? [];
   return words.map((word) =>
     word.replace(/'([^']*)'|\\(.)/g, (_, quoted?: string, escaped?: string) => quoted ?? escaped ?? ""),

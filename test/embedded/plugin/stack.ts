@@ -27,7 +27,7 @@ export interface Stage {
 export const CREATE: Stage = { replicas: 1, setting: "a", secret: "canary-one", nodePort: 30080 };
 export const UPDATE: Stage = { replicas: 2, setting: "b", secret: "canary-two", nodePort: 30081 };
 
-export const program = (kubeconfig: string, stage: Stage) => (): Promise<Record<string, unknown>> => {
+const program = (kubeconfig: string, stage: Stage) => (): Promise<Record<string, unknown>> => {
   const provider = new k8s.Provider("p", { kubeconfig, enableServerSideApply: true });
   const options = { provider };
   const ns = new k8s.core.v1.Namespace("ns", { metadata: { name: "rec" } }, options);

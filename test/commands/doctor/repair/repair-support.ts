@@ -26,7 +26,7 @@ const ROLLED_OUT = {
   status: { observedGeneration: 1, updatedReplicas: 1, availableReplicas: 1, replicas: 1 },
 };
 
-export const rolledOutCluster = {
+const rolledOutCluster = {
   read: () => Promise.resolve(ROLLED_OUT),
   patch: () => Promise.resolve(true),
 } as unknown as Cluster;
