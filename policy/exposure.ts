@@ -2,7 +2,7 @@
 import { LOCATIONS } from "../contract/facts";
 import { coverEverything, isEveryone } from "./network";
 import { releaseOf } from "./release";
-import { at, isUnknown, kindOf, records, type ResourceView, strings, texts } from "./resource";
+import { at, ingressClasses, isUnknown, kindOf, records, type ResourceView, strings, texts } from "./resource";
 import { isRecord } from "../contract/records";
 import type { ResourceRule } from "./rule";
 
@@ -85,10 +85,7 @@ const fromAll = (ranges: readonly string[]): boolean =>
 
 /** What an Ingress leads to that has to stay closed. NoETL's API may have one, with a login before it (IAP). */
 function openPaths(props: ResourceView["props"]): string[] {
-  const annotations = at(props, "metadata.annotations");
-  const kind =
-    at(props, "spec.ingressClassName") ??
-    (isRecord(annotations) ? annotations["kubernetes.io/ingress.class"] : annotations);
+  const [kind] = ingressClasses(props);
   if (typeof kind === "string" && (isUnknown(kind) || /internal|private/i.test(kind))) return [];
   const rules = records(at(props, "spec.rules")).flatMap((rule) => records(at(rule, "http.paths")));
   // Before networking.k8s.io/v1 names and places were others.

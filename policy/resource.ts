@@ -114,6 +114,13 @@ export function selects(selector: unknown, labels: Readonly<Record<string, unkno
   );
 }
 
+/** The classes that an Ingress names: in its spec, and in the annotation, which stood for it before. What a preview cannot know is among them. */
+export function ingressClasses(props: unknown): unknown[] {
+  const annotations = at(props, "metadata.annotations");
+  const annotated = isRecord(annotations) ? annotations["kubernetes.io/ingress.class"] : annotations;
+  return [at(props, "spec.ingressClassName"), annotated].filter((each) => each !== undefined && each !== null);
+}
+
 /** A text inside a resource's inputs. */
 export interface Text {
   /** Path inside the inputs, for example `values.config.server.NATS_URL` or `spec.containers[0].image`. */

@@ -1,7 +1,7 @@
 /** A rule about routes of gateways, of Kubernetes' Gateway API and of others: what they lead to, judged as what an Ingress leads to. */
 import { LOCATIONS } from "../contract/facts";
 import { closedPort, closedPods, hasInternalNote, NOETL_API, OWN_NAME, portText } from "./exposure";
-import { at, isUnknown, kindOf, nameOf, nested, records, type ResourceView, strings } from "./resource";
+import { at, ingressClasses, isUnknown, kindOf, nameOf, nested, records, type ResourceView, strings } from "./resource";
 import { isRecord } from "../contract/records";
 import { said, type StackRule } from "./rule";
 
@@ -155,12 +155,7 @@ function isPublic(route: ResourceView, anchors: readonly ResourceView[]): boolea
   if (/gateway\.networking/.test(route.type)) return publicParents(route, anchors).length > 0;
   const hangsOn = strings(at(route.props, "spec.gateways"));
   if (kindOf(route.type) === "VirtualService") return !hangsOn.every(mayBeInternal);
-  const annotations = at(route.props, "metadata.annotations");
-  const classes = [
-    at(route.props, "spec.ingressClassName"),
-    isRecord(annotations) ? annotations["kubernetes.io/ingress.class"] : annotations,
-  ];
-  if (classes.some(mayBeInternal)) return false;
+  if (ingressClasses(route.props).some(mayBeInternal)) return false;
   const entryPoints = strings(at(route.props, "spec.entryPoints"));
   return entryPoints.length === 0 || !entryPoints.every(mayBeInternal);
 }
