@@ -97,11 +97,7 @@ export const isWhole = ({ config }: Pick<StreamInfo, "config">, id: string): boo
   config.metadata?.[REPAIR_MARK] === `${id} whole`;
 
 /** The holding stream of a repair, without an end: what it takes stays until it is in the new stream. */
-function holdingConfig(
-  journal: Journal,
-  folder: string,
-  storage: string,
-): Partial<StreamConfig> & { name: string } {
+function holdingConfig(journal: Journal, folder: string, storage: string): Partial<StreamConfig> & { name: string } {
   const { id, stack, stream, begun, oldCreated, oldStream, target } = journal;
   const kept = givenUp(oldStream);
   const note: Omit<Note, "subjects"> = { id, stack, host: os.hostname(), folder, begun, oldCreated };

@@ -9,7 +9,7 @@ import { plural } from "../../../contract/wording";
 import { capped, quoted } from "../text";
 import { longer, outOfOrder, streamToMake, subjectIn } from "./consumers";
 import type { Intent } from "./journal";
-import { isFixed } from "./recreate";
+import { isFixed } from "./next-step";
 
 /** What `--repair` is going to do. */
 export interface RepairPlan {

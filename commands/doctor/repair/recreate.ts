@@ -4,11 +4,11 @@ import { consumerTerms } from "../../../contract/inputs";
 import { ConnectError } from "../../../contract/errors";
 import type { Session } from "../../../contract/nats/session";
 import { WINDOW_LIMITED } from "../../../contract/rules/account";
-import { subjectsCover } from "../../../contract/subjects";
 import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
 import { quoted } from "../text";
-import { advance, allConsumers, createConsumer, joinSubjects, placesOf, subjectIn, takeUpTo } from "./consumers";
+import { backupOf, cutOff, newSubject, reasonAgainst, remembersFrom, verifyFilled } from "./backup";
+import { advance, allConsumers, createConsumer, joinSubjects, placesOf, takeUpTo } from "./consumers";
 import type { RepairContext } from "./context";
 import { Draining } from "./draining";
 import { Filling } from "./filling";
@@ -22,50 +22,15 @@ import {
   marked,
   noteOf,
   parkedSubject,
-  trialStream,
-  trialSubject,
   type Gap,
   type Handover,
   type Side,
 } from "./holding";
-import { backupFile, FROZEN_SUBJECT, writeJournal, type Journal, type Place, type Reason } from "./journal";
-import {
-  ask,
-  checkBackup,
-  contentOf,
-  isForeign,
-  lasting,
-  readMessages,
-  savedMessages,
-  saveMessages,
-  untilStored,
-  type Answered,
-  type Message,
-} from "./messages";
-import { ROOM } from "./lock";
-import { unwritten } from "./stored";
-import { messageId, SHORT_WINDOW_MILLISECONDS, Writer } from "./writer";
-
-/** What stands in NATS. */
-export interface Live {
-  readonly stream?: StreamInfo;
-  /** `old` is the one that is to go, `new` the one that this repair made, `other` one that somebody made meanwhile. */
-  readonly kind: "old" | "new" | "other" | "none";
-  /** Whether the stream listens on what is published. */
-  readonly open: boolean;
-  readonly holding?: StreamInfo;
-  /** Whether the holding stream takes what is published. */
-  readonly holds: boolean;
-}
-
-export type Step = "hold" | "save" | "remove" | "create" | "fill" | "open" | "finish" | "done" | "adopt";
-
-/** What of the journal decides the next step. */
-export type Progress = Pick<Journal, "phase" | "lastSequence" | "digest" | "line" | "saved">;
-
-/** A sealed stream and a mirror take no message and no change: they need not, and cannot, be frozen. */
-export const isFixed = ({ config }: Pick<StreamInfo, "config">): boolean =>
-  Boolean(config.sealed) || config.mirror !== undefined;
+import { writeJournal, type Journal, type Place } from "./journal";
+import { ask, checkBackup, savedMessages, saveMessages, untilStored, type Message } from "./messages";
+import { isFixed, nextStep, type Live } from "./next-step";
+import { longestWindow, tryTarget, type Closed } from "./trial";
+import { SHORT_WINDOW_MILLISECONDS, Writer } from "./writer";
 
 /** A stream that has reached a limit and refuses what is published. */
 function isFull({ config, state }: Pick<StreamInfo, "config" | "state">): boolean {
@@ -74,29 +39,6 @@ function isFull({ config, state }: Pick<StreamInfo, "config" | "state">): boolea
     String(config.discard) === "new" &&
     (reached(state.messages, config.max_msgs) || reached(state.bytes, config.max_bytes))
   );
-}
-
-/**
- * What is to be done next, by what stands in NATS. The journal alone never decides: an operator, NoETL's own start or a
- * restart of NATS may have changed everything since it was written.
- */
-export function nextStep({ digest, lastSequence, line, saved }: Progress, live: Live): Step {
-  const { stream, kind, open, holding, holds } = live;
-  switch (kind) {
-    case "old": {
-      const frozen = stream !== undefined && (isFixed(stream) || (!open && holds));
-      if (!frozen || !holding) return "hold";
-      return digest !== "" && stream.state.last_seq === lastSequence ? "remove" : "save";
-    }
-    case "none":
-      return holds ? "create" : "hold";
-    case "new":
-      if (open) return line < saved ? "fill" : holding ? "finish" : "done";
-      if (!holds) return "hold";
-      return line < saved ? "fill" : "open";
-    case "other":
-      return "adopt";
-  }
 }
 
 /** Messages that may be left in the holding stream when the subjects change hands. */
@@ -110,8 +52,8 @@ export class RecreateSteps {
   private readonly draining: Draining;
 
   constructor(
-    private readonly context: RepairContext,
-    private readonly session: Session,
+    readonly context: RepairContext,
+    readonly session: Session,
     readonly journal: Journal,
   ) {
     this.draining = new Draining({ context, session, journal });
@@ -234,7 +176,7 @@ export class RecreateSteps {
     const { session, journal, context } = this;
     const details = await ask<StreamInfo>(session, `STREAM.INFO.${journal.stream}`, { deleted_details: true });
     const consumers = await allConsumers(session, journal.stream);
-    journal.places = placesOf(context.inputs, consumers, (subject) => this.named(subject));
+    journal.places = placesOf(context.inputs, consumers, (subject) => newSubject(journal, subject));
     const deleted = new Set((details.state as { deleted?: number[] | null }).deleted ?? []);
     journal.gone = [];
     if (journal.digest !== "" && (details.state.first_seq > 1 || deleted.size > 0)) {
@@ -249,7 +191,7 @@ export class RecreateSteps {
     const { session, journal, context } = this;
     context.point("removing");
     await checkBackup(context.folder, journal);
-    await this.tryTarget();
+    await tryTarget(this, this.closed());
     const info = await this.capture();
     this.write();
     const subjects = info?.config.subjects ?? [];
@@ -270,60 +212,8 @@ export class RecreateSteps {
     context.say(`removed stream ${journal.stream}`);
   }
 
-  /** What NATS would refuse of the new stream, and of what hands its commands out, is known before the old one goes. */
-  private async tryTarget(): Promise<void> {
-    const { session, journal, context } = this;
-    const name = trialStream(journal.stream);
-    await this.clearTrial(name);
-    const body = { ...this.closed(), name, subjects: [trialSubject(journal.id)], subject_transform: undefined };
-    const { error } = await ask<Answered>(session, `STREAM.CREATE.${name}`, body);
-    const left = `Stream ${journal.stream} is not removed`;
-    if (error) {
-      throw new CommandError(
-        `NATS refuses the stream that is to take the place of ${journal.stream}, tried as ${name}: ${error.description} ` +
-          `(${error.err_code}). ${ROOM} ${left}`,
-        "wrong",
-      );
-    }
-    const refusals = await this.tryConsumers(name).finally(() => ask<Answered>(session, `STREAM.DELETE.${name}`, {}));
-    if (refusals.length > 0) {
-      throw new CommandError(
-        `NATS refuses what is to hand commands to the workers: ${refusals.join("; ")}. Raise that limit of the account, or lower the ` +
-          `setting. ${left}`,
-        "wrong",
-      );
-    }
-    context.step();
-  }
-
-  /** Removes what an interrupted trial left, and nothing else of that name. */
-  private async clearTrial(name: string): Promise<void> {
-    const { session, journal, context } = this;
-    const found = await session.streamInfo(name, context.deadline());
-    if (!found) return;
-    if (!found.config.subjects?.every((subject) => subject.startsWith(`${FROZEN_SUBJECT}.`))) {
-      throw new CommandError(
-        `stream ${name} is there and does not belong to a repair, which makes one of that name for a moment. Look what is in it, and ` +
-          `remove it (nats stream rm ${quoted(name)}) before the repair is run again. Stream ${journal.stream} is not removed`,
-        "wrong",
-      );
-    }
-    await ask<Answered>(session, `STREAM.DELETE.${name}`, {});
-  }
-
-  /** Why the contract's own consumers could not be made: what is written back would be there for nobody. */
-  private async tryConsumers(stream: string): Promise<string[]> {
-    const own = consumerTerms(this.context.inputs).map(({ name }) => name);
-    const refusals: string[] = [];
-    for (const place of this.journal.places.filter(({ name }) => own.includes(name))) {
-      const { error } = await createConsumer(this.session, stream, place);
-      if (error) refusals.push(`consumer ${place.name}, ${error.description} (${error.err_code})`);
-    }
-    return refusals;
-  }
-
   /** The new stream while the repair alone writes to it. */
-  private closed(): Partial<StreamConfig> & { name: string } {
+  private closed(): Closed {
     const { id } = this.journal;
     // What is written back is not republished: whoever listens has had it.
     const { republish: _republish, ...config } = marked(this.journal);
@@ -447,26 +337,13 @@ export class RecreateSteps {
     if (!brought) journal.failed.push(`consumer ${name} is delivered again what it had acknowledged`);
   }
 
-  /** A subject of the old stream as the new one has it. */
-  private named(subject: string): string {
-    const { target, oldStream } = this.journal;
-    return subjectIn(target, oldStream, subject);
-  }
-
-  /** The backup as the new stream is to have it. */
-  private async *saved(): AsyncGenerator<Message> {
-    for await (const message of savedMessages(this.context.folder)) {
-      yield { ...message, subject: this.named(message.subject) };
-    }
-  }
-
   /** Writes the backup back in its order, each consumer made where its place is. */
   private async fill({ open, stream: info }: Live): Promise<void> {
     const { session, journal, context } = this;
     await checkBackup(context.folder, journal);
     const alone = !open;
     const writer = new Writer(session, { stream: journal.stream, prefix: alone ? `${inlet(journal.id)}.` : "" });
-    const filling = new Filling({ session, journal, context }, writer, await this.cutOff());
+    const filling = new Filling({ session, journal, context }, writer, await cutOff(this));
     const now = info?.ts ? new Date(info.ts).getTime() : Date.now();
     // Where others write to the stream, too, none can be brought to a place in it: they begin before what is written.
     if (!alone) for (const place of journal.places) await this.subscribe(place, false);
@@ -476,8 +353,8 @@ export class RecreateSteps {
       .sort((a, b) => a.floor - b.floor);
 
     const gone = new Set(journal.gone);
-    const remembered = alone ? await this.remembersFrom(now) : Infinity;
-    for await (const message of this.saved()) {
+    const remembered = alone ? await remembersFrom(this, now) : Infinity;
+    for await (const message of backupOf(this)) {
       if (filling.skips()) continue;
       if (message.sequence === remembered) {
         await filling.flush();
@@ -495,29 +372,10 @@ export class RecreateSteps {
     await filling.flush();
     // Those that had acknowledged all of it.
     if (alone) for (const place of waiting) await this.subscribe(place);
-    if (alone) await this.verifyFilled();
+    if (alone) await verifyFilled(this);
     journal.line = journal.saved;
     context.reach(journal, open ? "opened" : "restored");
     context.say(`wrote ${plural(journal.written, "message")} back`);
-  }
-
-  /**
-   * The sequence of the backup from which on the new stream is to know the identifiers that the old one still knew: a publish that
-   * is tried again when all is over is stored once then, too. None where two of those messages share one.
-   */
-  private async remembersFrom(now: number): Promise<number> {
-    const { oldStream, target } = this.journal;
-    const window = Math.min(oldStream.duplicate_window ?? 0, target.duplicate_window ?? 0) / 1e6;
-    const ids = new Set<string>();
-    let first = Infinity;
-    for await (const message of savedMessages(this.context.folder)) {
-      const id = messageId(message);
-      if (id === "" || now - message.time.getTime() >= window) continue;
-      if (ids.has(id)) return Infinity;
-      ids.add(id);
-      first = Math.min(first, message.sequence);
-    }
-    return first;
   }
 
   /** The new stream knows from now on what it has been given, for as long as it will later on. */
@@ -542,15 +400,9 @@ export class RecreateSteps {
    * @returns false where that is not what was refused.
    */
   private async shortensWindow(error: unknown): Promise<boolean> {
-    const { session, journal, context } = this;
+    const { journal, context } = this;
     if (!(error instanceof ConnectError) || !error.message.includes(WINDOW_LIMITED)) return false;
-    const name = trialStream(journal.stream);
-    await this.clearTrial(name);
-    const { duplicate_window: _window, subject_transform: _transform, ...rest } = this.closed();
-    const body = { ...rest, name, subjects: [trialSubject(journal.id)] };
-    const { config } = await ask<{ config?: Partial<StreamConfig> }>(session, `STREAM.CREATE.${name}`, body);
-    await ask<Answered>(session, `STREAM.DELETE.${name}`, {});
-    const { duplicate_window: longest = 0 } = config ?? {};
+    const longest = await longestWindow(this, this.closed());
     if (longest === 0 || longest >= (journal.target.duplicate_window ?? 0)) return false;
     journal.target.duplicate_window = longest;
     this.write();
@@ -567,84 +419,10 @@ export class RecreateSteps {
     { now, isRead, alone }: { now: number; isRead: boolean; alone: boolean },
   ): Promise<void> {
     const { journal } = this;
-    const reason = this.reasonAgainst(message, now, isRead);
+    const reason = reasonAgainst(journal, message, { now, isRead });
     if (reason !== undefined) return filling.leaveOut(reason);
     if (!alone && journal.places.some(({ floor }) => message.sequence <= floor)) journal.doubled++;
     await filling.take(message);
-  }
-
-  /** Lines of the batch that an interruption cut off which the stream has already. */
-  private async cutOff(): Promise<Set<number>> {
-    const { session, journal, context } = this;
-    const { batch = [], tail } = journal;
-    if (batch.length === 0) return new Set();
-    await untilStored(session, journal.stream);
-    const info = await session.streamInfo(journal.stream, context.deadline());
-    if (!info) return new Set();
-    const messages: { line: number; message: Message }[] = [];
-    let line = 0;
-    const lines = new Set(batch);
-    for await (const message of this.saved()) {
-      if (lines.has(line)) messages.push({ line, message: { ...message, headers: lasting(message.headers) } });
-      line++;
-    }
-    const present: Message[] = [];
-    const last = info.state.last_seq;
-    for await (const message of readMessages(session, journal.stream, { from: tail + 1, to: last }))
-      present.push(message);
-    const missing = new Set(
-      unwritten(
-        messages.map(({ message }) => message),
-        present,
-        info.config,
-      ),
-    );
-    // What a worker has taken since cannot be looked at: it was among the first that were written.
-    const taken = Math.max(0, last - tail - present.length);
-    const open = messages.filter(({ message }) => missing.has(message)).slice(taken);
-    const left = new Set(open.map((each) => each.line));
-    return new Set(batch.filter((each) => !left.has(each)));
-  }
-
-  /** Why a message of the backup has no place in the new stream; undefined where it has. */
-  private reasonAgainst(message: Message, now: number, isRead: boolean): Reason | undefined {
-    const { target, places } = this.journal;
-    const age = target.max_age ?? 0;
-    if (age > 0 && now - message.time.getTime() > age / 1e6) return "expired";
-    if (isForeign(message)) return "header";
-    if (!subjectsCover(target.subjects ?? [], message.subject)) return "subject";
-    const queue = String(target.retention) === "workqueue";
-    const done = places.length > 0 && places.every(({ floor }) => message.sequence <= floor);
-    return done && (queue || isRead) ? "acknowledged" : undefined;
-  }
-
-  /** Every message that was written back is in the new stream as it was, as far as no worker has taken it. */
-  private async verifyFilled(): Promise<void> {
-    const { session, journal, context } = this;
-    const info = await session.streamInfo(journal.stream, context.deadline());
-    const last = info?.state.last_seq ?? 0;
-    const there = new Map<string, number>();
-    let present = 0;
-    for await (const message of readMessages(session, journal.stream, { from: 1, to: last })) {
-      present++;
-      const content = contentOf(message);
-      there.set(content, (there.get(content) ?? 0) + 1);
-    }
-    let missing = 0;
-    for await (const message of this.saved()) {
-      const content = contentOf({ ...message, headers: lasting(message.headers) });
-      const left = there.get(content) ?? 0;
-      if (left > 0) there.set(content, left - 1);
-      else missing++;
-    }
-    const excused = Object.values(journal.leftOut).reduce((sum, count) => sum + count, 0) + journal.gone.length;
-    if (missing > excused + (last - present)) {
-      throw new CommandError(
-        `${plural(missing - excused, "message")} of the backup ${backupFile(context.folder)} cannot be found in stream ` +
-          `${journal.stream}. The backup stays`,
-        "wrong",
-      );
-    }
   }
 
   /** The new stream takes the subjects, once it has nearly all of what the holding stream took. */

@@ -4,7 +4,7 @@ import * as path from "node:path";
 import * as fc from "fast-check";
 import type { StreamConfig } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { nextStep, type Live, type Progress, type Step } from "../../../../commands/doctor/repair/recreate";
+import { nextStep, type Live, type Progress, type Step } from "../../../../commands/doctor/repair/next-step";
 import type { Point } from "../../../../commands/doctor/repair";
 import { handedOut, killedAt, newFolder, numbered, repairInputs, runRepair, workQueue } from "./repair-support";
 import { Play, scenario, type Scenario, type RuleResult } from "./repair-model";
