@@ -56,9 +56,7 @@ export const literalOf = (pattern: string): string =>
     .join(".");
 
 /** Subjects that this NoETL publishes on, each literal. */
-const probedSubjects = (inputs: ContractInputs): string[] => [
-  ...new Set(publishedSubjects(inputs).map(literalOf)),
-];
+const probedSubjects = (inputs: ContractInputs): string[] => [...new Set(publishedSubjects(inputs).map(literalOf))];
 
 /** Whether a server can be asked for a trace instead of a delivery. A cluster may have older servers in it. */
 export function mayWatch({ serverVersion, clustered }: Session): boolean {

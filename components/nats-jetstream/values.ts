@@ -3,7 +3,6 @@ import type * as pulumi from "@pulumi/pulumi";
 import { DEFAULTS } from "../../contract/defaults";
 import { fileStoreLimit } from "../../contract/nats/file-store";
 import { type NatsMemory, natsMemory } from "../../contract/nats/memory";
-import { MEBIBYTE, quantityBytes } from "../../contract/validate";
 import { LOCATIONS } from "../../contract/facts";
 import { ROUTE_PORT } from "../../contract/network";
 import { derived, together } from "../arguments";
