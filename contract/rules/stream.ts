@@ -36,7 +36,7 @@ interface NewerFields {
   readonly persist_mode?: string;
 }
 
-export const transformOf = ({ config: { subject_transform: transform } }: StreamInfo): SubjectTransform | undefined =>
+const transformOf = ({ config: { subject_transform: transform } }: StreamInfo): SubjectTransform | undefined =>
   transform && { src: transform.src ?? "", dest: transform.dest ?? "" };
 
 /** Filters of a consumer; none lets everything through. */
