@@ -86,7 +86,7 @@ const NEEDS = {
     "test/contract/guard/guard.test.ts",
     "test/contract/guard/trouble.test.ts",
     "test/contract/lines.test.ts",
-    "test/contract/other-account.test.ts",
+    "test/contract/{leaf-node,other-account}.test.ts",
     "test/contract/fixes.test.ts",
     "test/contract/noetl-client.test.ts",
     "test/contract/one-to-three.test.ts",

@@ -91,7 +91,8 @@ export const PROBLEMS = {
   },
   "jetstream-off": {
     means: "JetStream is off for the account of the login, or for the whole server",
-    remedy: "enable JetStream for the account (`accounts { A { jetstream: enabled } }`), or for the server",
+    remedy:
+      "enable JetStream for the account (`accounts { A { jetstream: enabled } }`), or for the server; at a leaf node name the domain of the hub that has the stream (`default_js_domain: {A: DOMAIN}`), or connect to the hub",
     patience: "none",
   },
   "jetstream-unavailable": {

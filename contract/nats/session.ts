@@ -136,6 +136,9 @@ export function madeByNewer(description: string): { readonly what: string; reado
     : undefined;
 }
 
+/** Of `_INBOX`, the connection's name, and the request's. */
+const TOKENS_OF_ANSWERS = 3;
+
 /** Longest wait for one answer, in milliseconds: it comes at once, or is lost with a server, and is then asked again. */
 const ANSWER_MILLISECONDS = 3_000;
 
@@ -456,15 +459,23 @@ export class NatsSession implements Session {
     const { server, login, inputs } = this;
     const wanted = what.startsWith("to ") ? `an answer to the request ${what}` : what;
     switch (String(error.code)) {
-      case "PERMISSIONS_VIOLATION":
+      case "PERMISSIONS_VIOLATION": {
+        const needed = error.message.includes("too many tokens")
+          ? `Answers come on subjects of ${TOKENS_OF_ANSWERS} tokens: let the server take as many (max_subscription_tokens), and restart it`
+          : `The check needs ${needs(inputs)}`;
         return new ConnectError(
           "missing-permission",
-          `${login} lacks a permission at ${server}: ${error.message}. The check needs ${needs(inputs)}`,
+          `${login} lacks a permission at ${server}: ${error.message}. ${needed}`,
         );
+      }
       case "503":
         return this.connection.info?.jetstream === true
           ? new ConnectError("jetstream-unavailable", `nobody answers for JetStream at ${server}`)
-          : new ConnectError("jetstream-off", `JetStream is off at ${server}: enable it in the server's configuration`);
+          : new ConnectError(
+              "jetstream-off",
+              `JetStream is off at ${server}: enable it in the server's configuration; in that of a leaf node, whose hub has the stream, name the ` +
+                "hub's domain instead (`default_js_domain`)",
+            );
       case "TIMEOUT":
         return new ConnectError("no-answer", `${server}: waited for ${wanted}`);
       default:

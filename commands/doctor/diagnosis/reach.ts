@@ -292,7 +292,12 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
     title: "JetStream is off, so that there can be no stream",
     remedy: isOurs(evidence)
       ? [say("An update switches it on:"), update(evidence)]
-      : [say("Set `jetstream` in the server's configuration and, where it has accounts, for the account of the user.")],
+      : [
+          say(
+            "Set `jetstream` in the server's configuration and, where it has accounts, for the account of the user; at a leaf node, whose hub " +
+              "has the stream, name the hub's domain instead (`default_js_domain`).",
+          ),
+        ],
   }),
   "jetstream-unavailable": (evidence) => ({
     title: "JetStream does not answer: its cluster has no leader, or a stream is still being recovered",

@@ -245,6 +245,16 @@ describe("JetStream", () => {
     expect(await problemOf("jetstream-off", inputsFor(server))).toContain(`JetStream is off at ${server.address}`);
   });
 
+  it("at a server that takes subscriptions of two tokens alone, where answers have three", async () => {
+    const server = await started(`max_subscription_tokens: 2\n${JETSTREAM}`);
+    expect(await problemOf("missing-permission", inputsFor(server))).toMatch(
+      /too many tokens.* Answers come on subjects of 3 tokens: let the server take as many \(max_subscription_tokens\), and restart it/,
+    );
+    await server.restart(`max_subscription_tokens: 3\n${JETSTREAM}`);
+    await startNoetl(server);
+    expect(await checkContract(inputsFor(server))).toMatchObject({ holds: true, report: "" });
+  });
+
   it("off for the account", async () => {
     const server = await started(
       `${JETSTREAM}
