@@ -132,9 +132,10 @@ describe("answers of NATS", () => {
     return JSON.parse(output);
   }
   const OWN = "nats://noetl:***@nats:4222";
+  const PING = { ping_interval: 10 };
 
   it("are heard below the prefix, by the pod's own login", () => {
-    const expected = { inbox_prefix: "_INBOX_own" };
+    const expected = { ...PING, inbox_prefix: "_INBOX_own" };
     expect(connect("'nats://noetl:x@nats:4222'")).toEqual([OWN, expected]);
     expect(connect("servers=['nats://noetl:x@nats:4222'], name='n'")).toEqual([[OWN], { name: "n", ...expected }]);
     expect(connect("servers=['nats://nats:4222'], user='noetl'")).toEqual([
@@ -144,11 +145,18 @@ describe("answers of NATS", () => {
   });
 
   it("are heard as ever by everybody else, and where no prefix is set", () => {
-    expect(connect("'nats://playbook:x@nats:4222'")).toEqual(["nats://playbook:***@nats:4222", {}]);
-    expect(connect("'nats://noetl:x@nats:4222', user='playbook'")).toEqual([OWN, { user: "playbook" }]);
-    expect(connect("'nats://elsewhere:4222'")).toEqual(["nats://elsewhere:4222", {}]);
-    expect(connect("")).toEqual(["nats://localhost", {}]);
-    expect(connect("'nats://noetl:x@nats:4222', inbox_prefix='_P'")).toEqual([OWN, { inbox_prefix: "_P" }]);
-    expect(connect("'nats://noetl:x@nats:4222'", {})).toEqual([OWN, {}]);
+    expect(connect("'nats://playbook:x@nats:4222'")).toEqual(["nats://playbook:***@nats:4222", PING]);
+    expect(connect("'nats://noetl:x@nats:4222', user='playbook'")).toEqual([OWN, { user: "playbook", ...PING }]);
+    expect(connect("'nats://elsewhere:4222'")).toEqual(["nats://elsewhere:4222", PING]);
+    expect(connect("")).toEqual(["nats://localhost", PING]);
+    expect(connect("'nats://noetl:x@nats:4222', inbox_prefix='_P'")).toEqual([OWN, { inbox_prefix: "_P", ...PING }]);
+    expect(connect("'nats://noetl:x@nats:4222'", {})).toEqual([OWN, PING]);
+  });
+
+  it("are waited for as long as whoever connects says", () => {
+    expect(connect("'nats://elsewhere:4222', ping_interval=60")).toEqual([
+      "nats://elsewhere:4222",
+      { ping_interval: 60 },
+    ]);
   });
 });

@@ -3,6 +3,7 @@
 Everything that is asked of NATS is asked by NoETL's modules, which PYTHONPATH names. Only its logger, which loads half of
 NoETL, is another. Arguments: how many commands to publish; `server` or `worker` for one of the two alone, which uses its
 buckets and object store, too, where the installation has that part of NoETL. The environment is that of NoETL's pods.
+`publisher` publishes until it is ended, and prints `published` or `failed` for each.
 
 Prints one line of JSON: {"published": [subject ...], "received": [[consumer, command_id] ...], "stored": [text ...]}; a worker alone
 first prints `subscribed`.
@@ -117,6 +118,17 @@ def settings_role():
     return sys.argv[2] if len(sys.argv) > 2 else "both"
 
 
+async def publish_on():
+    publisher = await connected_publisher([])
+    while True:
+        try:
+            await publisher.publish_command(7, 1, "command", "step", "http://127.0.0.1:9")
+            print("published", flush=True)
+        except Exception:  # pylint: disable=broad-except
+            print("failed", flush=True)
+        await asyncio.sleep(0.2)
+
+
 async def main(count):
     published, received, stored = [], [], []
     role = settings_role()
@@ -144,4 +156,6 @@ async def main(count):
     os._exit(0)
 
 
+if settings_role() == "publisher":
+    asyncio.run(publish_on())
 asyncio.run(asyncio.wait_for(main(int(sys.argv[1])), DEADLINE_SECONDS))

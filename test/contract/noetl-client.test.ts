@@ -1,5 +1,7 @@
 import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import * as fs from "node:fs";
+import * as net from "node:net";
 import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
@@ -11,6 +13,7 @@ import { parseSettings } from "../../config/parse";
 import { clientReleases, ensureNoetlClient } from "../../embedded/toolchain/noetl-client";
 import { certificate } from "../support/certificates";
 import {
+  addStream,
   inputsFor,
   JETSTREAM,
   removeStreams,
@@ -134,6 +137,44 @@ describe.each(clientReleases())("NoETL's own client %s", (release) => {
   it("publishes where the contract says that it publishes", async () => {
     const { published } = await noetl(release);
     expect([...new Set(published)]).toEqual(["noetl.commands"]);
+  });
+});
+
+describe("a server that is gone without a word, as with its node", () => {
+  it("is given up within a minute, for the next one behind the same address", { timeout: 120_000 }, async () => {
+    // The other server of a cluster has the stream, too.
+    await withManager(server, (manager) => addStream(manager));
+    const gone = await startNatsServer();
+    let behind = gone;
+    const sockets: net.Socket[] = [];
+    const address = net.createServer((client) => {
+      const upstream = net.connect(behind.port, "127.0.0.1");
+      for (const socket of [client, upstream]) sockets.push(socket.on("error", () => undefined));
+      client.pipe(upstream).pipe(client);
+    });
+    await once(address.listen(0, "127.0.0.1"), "listening");
+    const { python, modules } = await ensureNoetlClient("2.8.9");
+    const { port } = address.address() as net.AddressInfo;
+    const env = { PATH: process.env.PATH, ...NOETL_SERVER_ENV, PYTHONPATH: `${SCRIPTS}:${modules}` };
+    const child = spawn(python, ["-B", DRIVER, "1", "publisher"], {
+      env: { ...env, NATS_URL: `nats://127.0.0.1:${port}` },
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    let said = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
+    try {
+      await until("the first one", () => said.includes("published") || undefined);
+      process.kill(gone.pid, "SIGSTOP");
+      behind = server;
+      await until("a failure", () => said.includes("failed") || undefined);
+      await until("the next one", () => /failed[^]*published/.test(said) || undefined);
+    } finally {
+      child.kill("SIGKILL");
+      process.kill(gone.pid, "SIGCONT");
+      for (const socket of sockets) socket.destroy();
+      address.close();
+      await gone.stop();
+    }
   });
 });
 

@@ -2,9 +2,9 @@
 
 Python imports a module of this name at its start. NoETL writes NATS_URL with its password into its log, and a worker writes
 it into /tmp/worker_config.txt; here every credential of the environment becomes *** on the way out. NoETL's own logins at
-NATS get their answers below NATS_INBOX_PREFIX, where that is set. Its NATS client, which takes no CA from NoETL's settings,
-trusts those of the file NATS_CA_FILE beside the image's; nobody else in the process does. Whatever goes wrong here costs one
-line on stderr, never the start.
+NATS get their answers below NATS_INBOX_PREFIX, where that is set. Its NATS client notices soon that a server is gone without
+a word; and it, which takes no CA from NoETL's settings, trusts those of the file NATS_CA_FILE beside the image's; nobody else
+in the process does. Whatever goes wrong here costs one line on stderr, never the start.
 """
 
 import builtins
@@ -135,29 +135,37 @@ def install():
     builtins.open = masked_open(builtins.open, mask)
 
 
-class InboxPrefix:
-    """Has nats-py listen for answers below a prefix: a user of its own may hear no others, and NoETL has no setting for it.
+# A server that is gone with its node closes no connection. nats-py asks for a sign of life each two minutes and gives up at the third
+# that is due, so that NoETL could publish nothing for six; so it takes 30 seconds.
+PING_SECONDS = 10
+
+
+class Connections:
+    """Gives connections of nats-py what NoETL has no setting for: when a server counts as gone, and below which prefix answers are
+    heard, since a user of its own may hear no others.
 
     The module is changed when it is loaded, which most processes never do. Who logs in as somebody else, as a playbook with a
-    credential may, is left alone.
+    credential may, hears its answers as ever.
     """
 
     MODULE = "nats.aio.client"
 
-    def __init__(self, prefix, environment):
+    def __init__(self, environment):
         logins = (LOGIN.findall(environment.get(name, "")) for name in ("NATS_URL", "NOETL_EVENT_NATS_URL"))
-        self._prefix, self._users = prefix, {user for found in logins for user, _ in found}
+        self._prefix, self._users = environment.get("NATS_INBOX_PREFIX"), {user for found in logins for user, _ in found}
 
     def find_spec(self, name, path=None, target=None):
         if name != self.MODULE:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
+        if spec is None:
+            return None
         load = spec.loader.exec_module
 
         def loaded(module):
             load(module)
-            module.Client.connect = self.prefixed(module.Client.connect)
+            module.Client.connect = self.completed(module.Client.connect)
 
         spec.loader.exec_module = loaded
         return spec
@@ -167,10 +175,11 @@ class InboxPrefix:
         users = {found for text in texts for found, _ in LOGIN.findall(str(text))}
         return bool(({user} if user else users) & self._users)
 
-    def prefixed(self, connect):
+    def completed(self, connect):
         @functools.wraps(connect)
         def connected(client, servers=(), *args, **options):
-            if self.is_own(servers, options.get("user")):
+            options.setdefault("ping_interval", PING_SECONDS)
+            if self._prefix and self.is_own(servers, options.get("user")):
                 options.setdefault("inbox_prefix", self._prefix)
             return connect(client, *([servers] if servers else []), *args, **options)
 
@@ -220,5 +229,4 @@ try:
 except Exception as error:  # pylint: disable=broad-except
     print(f"the authorities of NATS_CA_FILE are not trusted: {type(error).__name__}", file=sys.stderr)
 
-if os.environ.get("NATS_INBOX_PREFIX"):
-    sys.meta_path.insert(0, InboxPrefix(os.environ["NATS_INBOX_PREFIX"], os.environ))
+sys.meta_path.insert(0, Connections(os.environ))
