@@ -81,11 +81,19 @@ for line in sys.stdin:
   disconnect = () => this.say("disconnect");
 }
 
+/** Runs what it is given as a script, where the servers of names are away: the resolver tries them again and again. */
+const WITHOUT_NAMES = `
+import runpy, socket, sys, time
+socket.getaddrinfo = lambda *_, **__: time.sleep(60)
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+`;
+
 /** Runs the probe as the Deployment does, except for the process that it asks about and the folder that it remembers in. */
 function probe(
   mode: readonly string[],
   application: Application,
-  { url, more = [] }: { url: string | undefined; more?: readonly string[] },
+  { url, more = [], run = [] }: { url: string | undefined; more?: readonly string[]; run?: readonly string[] },
 ): Promise<Ended> {
   const env = {
     PATH: process.env.PATH,
@@ -93,7 +101,18 @@ function probe(
     NATS_STREAM: STREAM.name,
     NATS_CONSUMER: CONSUMER.name,
   };
-  const args = ["-I", "-S", script("nats_probe.py"), ...mode, "--folder", folder, "--pid", application.pid, ...more];
+  const args = [
+    "-I",
+    "-S",
+    ...run,
+    script("nats_probe.py"),
+    ...mode,
+    "--folder",
+    folder,
+    "--pid",
+    application.pid,
+    ...more,
+  ];
   return new Promise((resolve) => {
     execFile("python3", args, { env, timeout: 30_000 }, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code) : 0, output: stdout + stderr });
@@ -240,6 +259,17 @@ describe("a worker's liveness", () => {
     const worker = await Application.start();
     expect(await probe(["worker"], worker, { url: urlOf({ port }) })).toEqual(GOOD);
     await worker.disconnect();
+  });
+
+  it("says nothing against a worker while names do not resolve, in the time that the kubelet waits", async () => {
+    const [server, worker] = await Promise.all([nats(), Application.start()]);
+    await worker.connect(server.port);
+    const url = `nats://noetl:${PASSWORD}@nats.example:${server.port}`;
+    await until("a probe that the kubelet waits for", async () => {
+      const started = Date.now();
+      expect(await probe(["worker"], worker, { url, run: ["-c", WITHOUT_NAMES] })).toEqual(GOOD);
+      return Date.now() - started < 5_000 || undefined;
+    });
   });
 });
 
