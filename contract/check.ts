@@ -2,11 +2,12 @@ import type { ConsumerInfo, StreamInfo } from "nats";
 import { openSession } from "./nats/connect";
 import { Deadline, inSeconds } from "./deadline";
 import { observeDeclared } from "./declared/observe";
+import { DECLARED_RULES } from "./declared/rules";
 import { bucketConfig } from "./desired";
 import { ConnectError } from "./errors";
 import { consumerTerms, publishedSubjects, storedBy, type ContractInputs, type GatewaySettings } from "./inputs";
 import { contractMessage } from "./message";
-import { breaks, evaluateRules, type Check, type GatewayAccess, type Observed, type RuleResult } from "./rules";
+import { breaks, evaluateRules, RULES, type Check, type GatewayAccess, type Observed, type RuleResult } from "./rules";
 import { mayPublish, type Inquiry } from "./nats/session";
 import { bucketStream, bucketSubjects } from "./buckets";
 import { bucketsOf, callbacksSubject, updatesSubject } from "./rules/gateway";
@@ -173,6 +174,8 @@ const OPTIONAL = {
   feeders: ["stream-loop", "stream-fed"],
   unwritable: ["gateway-buckets"],
   stores: ["store-replicas"],
+  buckets: RULES.filter(({ about }) => about === "bucket").map(({ id }) => id),
+  declared: Object.values(DECLARED_RULES).map(({ id }) => id),
 } as const;
 
 const NOT_TRIED: TriedOut = { open: [] };
@@ -181,11 +184,16 @@ const NOT_TRIED: TriedOut = { open: [] };
 export interface Observation {
   readonly observed: Observed;
   readonly skippedRules: SkippedRule[];
+  /** What nobody answers for, in words, of that without which the rest can be told. */
+  readonly unanswered: string[];
 }
 
 /** What an earlier check found, and how far this one goes. */
 export interface Circumstances extends Remembered {
-  /** True where nothing is tried out: the rules about what NoETL's and the gateway's login may do are not asked then. */
+  /**
+   * True where nothing is tried out: the rules about what NoETL's and the gateway's login may do are not asked then, nor those about a
+   * bucket, or what is declared, that nobody answers for.
+   */
   readonly looksOnly?: boolean;
 }
 
@@ -197,21 +205,23 @@ export async function observe(
   const { session, inputs, deadline } = inquiry;
   if (inputs.declaredOnly) {
     const declared = await observeDeclared(session, inputs, deadline);
-    return { observed: { stream: undefined, consumer: undefined, declared }, skippedRules: [] };
+    return { observed: { stream: undefined, consumer: undefined, declared }, skippedRules: [], unanswered: [] };
   }
   const terms = consumerTerms(inputs);
   const known = noetlsInfos(inquiry);
   const buckets = bucketInfos(inquiry);
+  const orSilent = <T>(rules: readonly string[], asked: Promise<T>): Promise<Answered<T>> =>
+    looksOnly ? unlessSilent(rules, answered(asked)) : answered(asked);
   const [infos, account, overlapping, republishing, bucketsByName, stores, gateway, declared, tried] =
     await Promise.all([
       known,
       unlessForbidden(OPTIONAL.account, session.accountInfo(deadline)),
       unlessForbidden(OPTIONAL.overlapping, overlappingStreams(inquiry)),
-      looksOnly ? NOT_ASKED : unlessSilent(OPTIONAL.feeders, feeders(inquiry)),
-      buckets,
-      unlessForbidden(OPTIONAL.stores, storeInfos(inquiry)),
+      looksOnly ? NOT_ASKED : unlessSilent(OPTIONAL.feeders, unlessForbidden(OPTIONAL.feeders, feeders(inquiry))),
+      orSilent(OPTIONAL.buckets, buckets),
+      unlessSilent(OPTIONAL.stores, unlessForbidden(OPTIONAL.stores, storeInfos(inquiry))),
       looksOnly ? undefined : gatewayAccess(inquiry, buckets),
-      observeDeclared(session, inputs, deadline),
+      orSilent(OPTIONAL.declared, observeDeclared(session, inputs, deadline)),
       looksOnly ? NOT_TRIED : tryOut(inquiry, known),
     ]);
   const mayWriteUnknown = gateway !== undefined && gateway.unwritable === undefined;
@@ -226,10 +236,10 @@ export async function observe(
       account: account.answer,
       overlapping: overlapping.answer,
       feeders: republishing.answer,
-      buckets: inputs.gateway && bucketsByName,
+      buckets: inputs.gateway && bucketsByName.answer,
       stores: stores.answer,
       gateway: gateway && isCheckers ? { ...gateway, creations: {} } : gateway,
-      declared,
+      declared: declared.answer,
       probe: tried.probe,
       streamRemembered: remembered.streamCreated,
       ensured: remembered.ensured,
@@ -238,42 +248,50 @@ export async function observe(
       ...account.skipped,
       ...overlapping.skipped,
       ...republishing.skipped,
+      ...bucketsByName.skipped,
       ...stores.skipped,
+      ...declared.skipped,
       ...(mayWriteUnknown
         ? skipped(OPTIONAL.unwritable, "the server does not tell what the gateway's user may do")
         : []),
       ...tried.open.flatMap(({ rules, why }) => skipped(rules, why)),
     ],
+    unanswered: [bucketsByName, stores, declared].flatMap(({ unanswered = [] }) => unanswered),
   };
 }
 
 const skipped = (rules: readonly string[], why: string): SkippedRule[] => rules.map((id) => ({ id, why }));
 
-/** An answer, or the rules that cannot be asked without it because the login may not ask for it. */
-async function unlessForbidden<T>(
-  rules: readonly string[],
-  asked: Promise<T>,
-): Promise<{ answer?: T; skipped: SkippedRule[] }> {
+/** An answer, or the rules that cannot be asked without it. */
+interface Answered<T> {
+  readonly answer?: T;
+  readonly skipped: readonly SkippedRule[];
+  /** Why, where nobody answered. */
+  readonly unanswered?: string;
+}
+
+const NOT_ASKED: Answered<never> = { skipped: [] };
+
+const answered = async <T>(asked: Promise<T>): Promise<Answered<T>> => ({ answer: await asked, skipped: [] });
+
+/** An answer, or none where the login may not ask for it. */
+async function unlessForbidden<T>(rules: readonly string[], asked: Promise<T>): Promise<Answered<T>> {
   try {
-    return { answer: await asked, skipped: [] };
+    return await answered(asked);
   } catch (error) {
     if (!(error instanceof ConnectError) || error.problem !== "missing-permission") throw error;
     return { skipped: skipped(rules, error.message.replace(/\. The check needs .*/, "")) };
   }
 }
 
-const NOT_ASKED: { answer?: undefined; skipped: SkippedRule[] } = { skipped: [] };
-
-/** The same of a question for which a cluster waits where it has a stream without a leader, so that it cannot be answered soon. */
-async function unlessSilent<T>(
-  rules: readonly string[],
-  asked: Promise<T>,
-): Promise<{ answer?: T; skipped: SkippedRule[] }> {
+/** The same where nobody answers: a stream has no leader, or its one server is away, of which a cluster tells nothing soon. */
+async function unlessSilent<T>(rules: readonly string[], asked: Promise<Answered<T>>): Promise<Answered<T>> {
   try {
-    return await unlessForbidden(rules, asked);
+    return await asked;
   } catch (error) {
-    if (!(error instanceof ConnectError) || error.problem !== "no-answer") throw error;
-    return { skipped: skipped(rules, error.message) };
+    const isSilent = error instanceof ConnectError && ["no-answer", "jetstream-unavailable"].includes(error.problem);
+    if (!isSilent) throw error;
+    return { skipped: skipped(rules, error.message), unanswered: error.message };
   }
 }
 

@@ -3,7 +3,7 @@
  * and a message of that sequence is at least as old as the look's last one was.
  */
 
-/** What one look found: the stream's last sequence, and when that message was stored, in milliseconds since 1970. */
+/** What one look found: the stream's last sequence, and when that message was stored, in milliseconds by a clock that nobody sets. */
 interface Sample {
   readonly sequence: number;
   readonly storedAt: number;
@@ -15,23 +15,32 @@ const MOST_SAMPLES = 4096;
 export class OldestPending {
   private samples: Sample[] = [];
   private created = "";
+  private lookedAt = -Infinity;
+  private last = 0;
 
   /**
-   * @param stream Creation, last sequence and time of the last message.
-   * @param floor Sequence up to which all is acknowledged.
+   * @param stream Creation, last sequence, and how old the last message is by the server's clock, in milliseconds.
+   * @param floor Sequence up to which nothing waits.
    * @param waiting Commands that wait or are in flight.
+   * @param now Milliseconds by a clock that nobody sets.
    * @returns seconds that the oldest of them has waited at least; 0 where none does
    */
   look(
-    stream: { readonly created: string; readonly sequence: number; readonly storedAt: number },
+    stream: { readonly created: string; readonly sequence: number; readonly age: number },
     { floor, waiting }: { readonly floor: number; readonly waiting: number },
     now: number,
   ): number {
-    if (stream.created !== this.created) this.samples = [];
-    this.created = stream.created;
+    const isOther = stream.created !== this.created;
+    if (isOther) this.samples = [];
     if (stream.sequence > (this.samples.at(-1)?.sequence ?? 0)) {
-      this.samples.push({ sequence: stream.sequence, storedAt: stream.storedAt });
+      // Whatever the server's clock says: what the look before did not find came after it.
+      const longest = !isOther && stream.sequence > this.last ? now - this.lookedAt : Infinity;
+      const age = Math.min(Math.max(0, stream.age), longest);
+      this.samples.push({ sequence: stream.sequence, storedAt: now - age });
     }
+    this.created = stream.created;
+    this.last = stream.sequence;
+    this.lookedAt = now;
     this.samples = this.samples.filter(({ sequence }) => sequence > floor);
     if (this.samples.length > MOST_SAMPLES) this.samples = this.samples.filter((_, index) => index % 2 === 0);
     const [oldest] = this.samples;

@@ -66,6 +66,16 @@ const OF_METRICS: readonly Alert[] = [
     summary: "JetStream does not answer, or the command stream has no leader",
   },
   {
+    // One that is kept by a server alone is away while that restarts.
+    alert: "NoetlPartUnanswered",
+    expr: "noetl_contract_unanswered == 1",
+    for: "5m",
+    severity: "warning",
+    finding: "jetstream-unavailable",
+    summary:
+      "nobody answers for a bucket, a store of NoETL's or what is declared: its server is away, or it has no leader",
+  },
+  {
     alert: "NoetlLag",
     expr: `noetl_contract_oldest_pending_seconds > ${WAIT_SECONDS}`,
     for: "1m",

@@ -9,6 +9,8 @@ import type { GuardMode } from "./settings";
 /** Everything that one look found. */
 export interface Seen {
   readonly observed: Observed;
+  /** What nobody answers for, in words: a bucket, NoETL's own stores, what is declared. The rest is looked at without it. */
+  readonly unanswered: readonly string[];
   /** The stream that takes what is published while a repair replaces the contract's. */
   readonly holding: StreamInfo | undefined;
   /** The stream in which a repair says that it is at work. */

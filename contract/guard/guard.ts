@@ -7,7 +7,7 @@ import { ConnectError } from "../errors";
 import { openSession } from "../nats/connect";
 import { servedCertificate } from "../nats/served";
 import type { Session } from "../nats/session";
-import { REPAIR_MARK } from "../rules/rule";
+import { REPAIR_MARK, settledBy } from "../rules/rule";
 import { OldestPending } from "./age";
 import { CertificateWatch } from "./certificate";
 import { consumersOf, madeBy, passedOver, placesOf, type Places } from "./passed-over";
@@ -228,10 +228,20 @@ export class Guard {
         key: "none",
       });
     }
+    this.tellUnanswered(seen);
     // What is about to be created is said when it has been.
     if (heals.length > 0 && !this.log.is("heal", "refused")) return;
     const message = brokenText(broken, session.server);
     this.log.state("contract", { level: holds ? "info" : "error", message, key: brokenKey(broken) });
+  }
+
+  private tellUnanswered({ unanswered }: Seen): void {
+    if (unanswered.length > 0) {
+      const message = `nobody answers for a part, the guard goes on without it: ${unanswered.join("; ")}`;
+      this.log.state("unanswered", { level: "warn", message, key: "some" });
+    } else if (this.log.forget("unanswered")) {
+      this.log.event("info", "all that the guard asks for is answered again");
+    }
   }
 
   private oldest(seen: Seen): number {
@@ -239,17 +249,18 @@ export class Guard {
     const infos = consumersOf(seen);
     if (!stream || infos.length === 0) return 0;
     const server = Date.parse(String((stream as { ts?: string }).ts));
+    const stored = Date.parse(String(stream.state.last_ts));
     return this.age.look(
       {
         created: String(stream.created),
         sequence: stream.state.last_seq,
-        storedAt: Date.parse(String(stream.state.last_ts)),
+        age: (Number.isNaN(server) ? Date.now() : server) - stored,
       },
       {
-        floor: Math.min(...infos.map(({ ack_floor: floor }) => floor.stream_seq)),
+        floor: Math.min(...infos.map(settledBy)),
         waiting: infos.reduce((sum, info) => sum + info.num_pending + info.num_ack_pending, 0),
       },
-      Number.isNaN(server) ? Date.now() : server,
+      performance.now(),
     );
   }
 

@@ -4,7 +4,7 @@ import { harmless } from "../mask/harmless";
 export type Level = "info" | "warn" | "error";
 
 /** What a line is about; a topic has one state at a time. */
-export type Topic = "nats" | "contract" | "repair" | "heal";
+export type Topic = "nats" | "contract" | "unanswered" | "repair" | "heal";
 
 /** The state of a topic. */
 export interface State {
@@ -47,8 +47,8 @@ export class StateLog {
     return this.said.get(topic) === key;
   }
 
-  /** Forgets a topic's state without a word, so that the next one is said. */
-  forget(topic: Topic): void {
-    this.said.delete(topic);
+  /** Forgets a topic's state without a word, so that the next one is said; whether it had one. */
+  forget(topic: Topic): boolean {
+    return this.said.delete(topic);
   }
 }

@@ -9,12 +9,12 @@ import type { Heal, Seen } from "./decide";
 
 /** One round of questions; nothing is tried out, so that no refused attempt stands in the server's log. @throws ConnectError */
 export async function look(session: Session, inputs: ContractInputs, deadline: Deadline): Promise<Seen> {
-  const [{ observed }, holding, lock] = await Promise.all([
+  const [{ observed, unanswered }, holding, lock] = await Promise.all([
     observe({ session, inputs, deadline }, { looksOnly: true }),
     session.streamInfo(holdingStream(inputs.stream), deadline),
     session.streamInfo(lockStream(inputs.stream), deadline),
   ]);
-  return { observed, holding, lock };
+  return { observed, unanswered, holding, lock };
 }
 
 /** Metadata of what a guard made. NoETL and its gateway use what is there, whatever its metadata. */

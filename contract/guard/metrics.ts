@@ -58,6 +58,10 @@ export const METRICS = {
     "gauge",
     "seconds since 1970 at which the command stream was created; absent where a repair made it, which moves its messages",
   ],
+  noetl_contract_unanswered: [
+    "gauge",
+    "1 while nobody answers for a bucket, a store of NoETL's or what is declared, and the guard goes on without it",
+  ],
   noetl_contract_repair: [
     "gauge",
     "1 while a repair is at work or was interrupted, and the guard leaves everything alone",
@@ -155,6 +159,7 @@ function lookValues({ seen, decision, oldestPendingSeconds }: LastLook, stores: 
     ...(stream && stream.config.metadata?.[REPAIR_MARK] === undefined
       ? [value("noetl_contract_stream_created_seconds", createdSeconds(stream), { stream: stream.config.name })]
       : []),
+    value("noetl_contract_unanswered", seen.unanswered.length > 0),
     value("noetl_contract_repair", decision.repairing),
     ...each(({ num_pending: waiting }) => waiting, "noetl_contract_lag"),
     value("noetl_contract_oldest_pending_seconds", Math.round(oldestPendingSeconds * 1000) / 1000),

@@ -274,3 +274,7 @@ export function peersOf({ cluster }: Pick<StreamInfo, "cluster">): { real: numbe
   if (cluster?.name !== undefined && !cluster.leader) trouble.unshift("no leader");
   return { real: 1 + others.length, trouble };
 }
+
+/** Up to which message a consumer leads nobody to one any more. One that has delivered nothing has come as far as it began. */
+export const settledBy = ({ ack_floor: floor, delivered }: ConsumerInfo): number =>
+  delivered.consumer_seq === 0 ? Math.max(floor.stream_seq, delivered.stream_seq) : floor.stream_seq;

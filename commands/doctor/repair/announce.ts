@@ -6,7 +6,7 @@ import { LOCATIONS } from "../../../contract/facts";
 import { consumerTerms, publishedSubjects, type ContractInputs } from "../../../contract/inputs";
 import { openSession } from "../../../contract/nats/connect";
 import type { Session } from "../../../contract/nats/session";
-import { toSeconds } from "../../../contract/rules/rule";
+import { settledBy, toSeconds } from "../../../contract/rules/rule";
 import { plural } from "../../../contract/wording";
 import { CommandError } from "../../shared/exit";
 import { answer, type Cluster } from "../kubernetes";
@@ -67,10 +67,6 @@ async function workersConsumers(session: Session, inputs: ContractInputs, deadli
   const infos = consumerTerms(inputs).map(({ name }) => session.consumerInfo(inputs.stream, name, deadline));
   return (await Promise.all(infos)).filter((info) => info !== undefined);
 }
-
-/** Up to which message a consumer leads nobody to one any more. One that has delivered nothing has come as far as it began. */
-const settledBy = ({ ack_floor: floor, delivered }: ConsumerInfo): number =>
-  delivered.consumer_seq === 0 ? Math.max(floor.stream_seq, delivered.stream_seq) : floor.stream_seq;
 
 /** Of two servers of a cluster one stores the messages and another makes the consumer: their clocks differ. Milliseconds. */
 const CLOCKS_MILLISECONDS = 1_000;

@@ -143,6 +143,13 @@ const CASES: readonly Case[] = [
     labels: LABELS,
   },
   {
+    alert: "NoetlPartUnanswered",
+    series: { [`noetl_contract_unanswered{job="${JOB}"}`]: "0 1 1 1 0 1x10" },
+    quiet: [3, 8],
+    fires: 11,
+    labels: LABELS,
+  },
+  {
     alert: "NoetlLag",
     series: { [`noetl_contract_oldest_pending_seconds{job="${JOB}"}`]: "0+60x20" },
     quiet: 5,

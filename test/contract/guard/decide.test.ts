@@ -28,7 +28,12 @@ const consumerOf = (args: ContractArguments, changes: object = {}): ConsumerInfo
   } as never;
 };
 
-const NOTHING: Seen = { observed: { stream: undefined, consumer: undefined }, holding: undefined, lock: undefined };
+const NOTHING: Seen = {
+  observed: { stream: undefined, consumer: undefined },
+  unanswered: [],
+  holding: undefined,
+  lock: undefined,
+};
 const seen = (observed: Partial<Seen["observed"]>, rest: Partial<Seen> = {}): Seen => ({
   ...NOTHING,
   ...rest,
@@ -122,29 +127,53 @@ it("a store that is full is said once, however full it is", () => {
   expect(brokenKey(broken(8_000))).not.toBe(brokenKey(broken(0)));
 });
 
+/** What a look finds, in seconds. */
+interface Look {
+  readonly sequence: number;
+  readonly stored?: number;
+  readonly created?: string;
+  readonly age?: number;
+}
+
 describe("the age of the oldest command", () => {
-  const at = (sequence: number, seconds: number, created = "a") => ({ created, sequence, storedAt: seconds * 1000 });
+  /** A look at a second, at a stream whose last message was stored at another, both by one clock unless `age` says otherwise. */
+  const look = (
+    pending: OldestPending,
+    now: number,
+    { sequence, stored = now, created = "a", age = now - stored }: Look,
+    waits: { readonly floor: number; readonly waiting: number },
+  ) => pending.look({ created, sequence, age: age * 1000 }, waits, now * 1000);
 
   it("is that of the first that is not acknowledged, at least", () => {
     const age = new OldestPending();
-    expect(age.look(at(0, 0), { floor: 0, waiting: 0 }, 1_000)).toBe(0);
-    expect(age.look(at(3, 10), { floor: 0, waiting: 3 }, 12_000)).toBe(2);
-    expect(age.look(at(9, 25), { floor: 1, waiting: 8 }, 27_000)).toBe(17);
+    expect(look(age, 1, { sequence: 0 }, { floor: 0, waiting: 0 })).toBe(0);
+    expect(look(age, 12, { sequence: 3, stored: 10 }, { floor: 0, waiting: 3 })).toBe(2);
+    expect(look(age, 27, { sequence: 9, stored: 25 }, { floor: 1, waiting: 8 })).toBe(17);
     // The first three are done: what came with the second look waits since then.
-    expect(age.look(at(9, 25), { floor: 3, waiting: 6 }, 42_000)).toBe(17);
-    expect(age.look(at(9, 25), { floor: 9, waiting: 0 }, 50_000)).toBe(0);
+    expect(look(age, 42, { sequence: 9, stored: 25 }, { floor: 3, waiting: 6 })).toBe(17);
+    expect(look(age, 50, { sequence: 9, stored: 25 }, { floor: 9, waiting: 0 })).toBe(0);
   });
 
   it("begins again with another stream", () => {
     const age = new OldestPending();
-    age.look(at(9, 10), { floor: 0, waiting: 9 }, 20_000);
-    expect(age.look(at(1, 100, "b"), { floor: 0, waiting: 1 }, 101_000)).toBe(1);
+    look(age, 20, { sequence: 9, stored: 10 }, { floor: 0, waiting: 9 });
+    expect(look(age, 101, { sequence: 1, stored: 100, created: "b" }, { floor: 0, waiting: 1 })).toBe(1);
+  });
+
+  it("is not that of the server's clock, which somebody may set by an hour", () => {
+    const age = new OldestPending();
+    look(age, 10, { sequence: 1 }, { floor: 1, waiting: 0 });
+    expect(look(age, 25, { sequence: 2, stored: 20 }, { floor: 1, waiting: 1 })).toBe(5);
+    expect(look(age, 40, { sequence: 2, age: 3620 }, { floor: 1, waiting: 1 })).toBe(20);
+    expect(look(age, 55, { sequence: 3, age: 3615 }, { floor: 2, waiting: 1 })).toBe(15);
+    expect(look(age, 70, { sequence: 4, age: -3600 }, { floor: 3, waiting: 1 })).toBe(0);
+    expect(look(age, 85, { sequence: 4, age: -3585 }, { floor: 3, waiting: 1 })).toBe(15);
   });
 
   it("holds few looks, whatever waits", () => {
     const age = new OldestPending();
-    for (let look = 1; look <= 20_000; look++) age.look(at(look, look), { floor: 0, waiting: look }, look * 1000);
-    expect(age.look(at(20_001, 20_001), { floor: 0, waiting: 1 }, 20_001_000)).toBe(20_000);
+    for (let now = 1; now <= 20_000; now++) look(age, now, { sequence: now }, { floor: 0, waiting: now });
+    expect(look(age, 20_001, { sequence: 20_001 }, { floor: 0, waiting: 1 })).toBe(20_000);
   });
 });
 

@@ -57,6 +57,27 @@ describe("a creation of the guard", () => {
   );
 });
 
+describe("the age of the oldest command", () => {
+  it("is of none that a consumer which was made again begins after, before nats-server 2.15 too", () => {
+    const guard = new Guard({ id: "guard-a" } as GuardSettings, new StateLog(() => undefined));
+    const work = guard as unknown as { oldest(seen: object): number };
+    /** What a look finds, at a minute, of a stream whose last message came at another; no acknowledgement has come yet. */
+    const look = (
+      sequence: number,
+      [minute, stored]: readonly [number, number],
+      delivered: object,
+      open: number,
+    ): number => {
+      const at = (minutes: number) => new Date(minutes * 60_000).toISOString();
+      const stream = { created: at(0), ts: at(minute), state: { last_seq: sequence, last_ts: at(stored) } };
+      const consumer = { name: "c", num_pending: 0, num_ack_pending: open, ack_floor: { stream_seq: 0 }, delivered };
+      return work.oldest({ observed: { stream, consumer } });
+    };
+    expect(look(4, [50, 1], { consumer_seq: 0, stream_seq: 4 }, 0)).toBe(0);
+    expect(look(5, [51, 51], { consumer_seq: 1, stream_seq: 5 }, 1)).toBeLessThan(60);
+  });
+});
+
 describe("creations of the guard", () => {
   /** What is asked for, and when, of a server that creates the consumer only where the stream is there. */
   async function asked(clustered: boolean, streamLate = false, refuses = "") {

@@ -2,14 +2,16 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { StorageType, type JetStreamManager } from "nats";
+import { StorageType, type JetStreamManager, type NatsError } from "nats";
 import { afterEach, describe, expect, it } from "vitest";
 import type { ContractArguments } from "../../../contract/inputs";
 import { CONSUMER, STREAM } from "../../../contract/facts";
 import type { GuardMode } from "../../../contract/guard/settings";
 import { holdingStream } from "../../../contract/rules/rule";
+import { NOETL_STORES } from "../../../contract/rules/store";
 import { CONTRACT, guardConfig, operator, Running } from "../../support/guard";
 import { addStream, sleep, startNatsServer, until, withManager, type NatsServer } from "../../support/nats";
+import { NatsCluster, type ServerName } from "../../support/nats-cluster";
 import { newFolder, repairInputs, runRepair, workQueue } from "../../commands/doctor/repair/repair-support";
 
 const servers: NatsServer[] = [];
@@ -85,6 +87,36 @@ it("the guard looks again after 15 s where NATS tells it of nothing", { timeout:
     }
     last = now;
   }
+});
+
+describe("a part that nobody answers for", () => {
+  it("is said, and the guard goes on with the rest: it heals", { timeout: 180_000 }, async () => {
+    const cluster = await NatsCluster.start();
+    try {
+      // As NoETL makes it in a cluster: one server keeps it.
+      const store = { name: NOETL_STORES[0], subjects: ["$KV.noetl_execution_state.>"], storage: StorageType.Memory };
+      const { cluster: of } = await cluster.ask("the store", (manager) => manager.streams.add(store));
+      const contract = { ...CONTRACT, expect: { replicas: 3 } };
+      const running = await guard(cluster.addresses(), { contract });
+      await running.reaches("noetl_contract_stream_present", 1);
+      await running.reaches("noetl_contract_unanswered", 0);
+      await cluster.kill(of?.leader ?? "");
+      await running.reaches("noetl_contract_unanswered", 1);
+      expect(await running.metric("noetl_contract_leader")).toBe(1);
+      await cluster.ask("the removal", (manager) =>
+        manager.streams
+          .delete(STREAM.name)
+          .catch((error: NatsError) => error.api_error?.err_code === 10059 || Promise.reject(error)),
+      );
+      await running.reaches("noetl_contract_stream_remade_total", 1);
+      await running.reaches("noetl_contract_holds", 1);
+      expect(await running.metric("noetl_contract_unanswered")).toBe(1);
+      await cluster.start(of?.leader as ServerName);
+      await running.says("all that the guard asks for is answered again");
+    } finally {
+      await cluster.stop();
+    }
+  });
 });
 
 describe("what the guard asks", () => {
