@@ -477,6 +477,7 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     const output = await failingUp();
     expect(output).toContain("NoETL was left as it is, for it could not work.");
     expect(output).toContain("violation stream-overlap: found NOETL_COMMANDS, expected NOETL_RENAMED alone");
+    expect(output).toContain("Then update again: a restart leaves NoETL with its former settings.");
     expect(output).not.toContain("context deadline exceeded");
     expect(await pods()).toEqual(before);
     delete config.natsStream;
