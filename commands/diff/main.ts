@@ -1,6 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { harmless } from "../../contract/mask/harmless";
+import { fromCaller } from "../shared/arguments";
 import { runCommand, unlessInterrupted } from "../shared/run";
 import { CommandError, type ExitName } from "../shared/exit";
 import { DiffError, messageOf } from "./errors";
@@ -60,7 +61,8 @@ function exitFor(options: Options, { report, kind }: Outcome): ExitName {
 /** The options of a command line. @throws CommandError `usage` */
 function optionsOf(argv: readonly string[]): Options {
   try {
-    return parseOptions(argv, process.stdout.isTTY);
+    const options = parseOptions(argv, process.stdout.isTTY);
+    return options.output === undefined ? options : { ...options, output: fromCaller(options.output) };
   } catch (error) {
     throw error instanceof DiffError ? new CommandError(error.message, "usage") : error;
   }

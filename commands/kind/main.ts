@@ -1,6 +1,5 @@
 /** `npm run kind:noetl -- FOLDER` and `npm run kind:gateway -- FOLDER`: a checkout, built and deployed to the kind cluster. */
-import * as path from "node:path";
-import { asksForHelp, exitCodes, readWords, WIDTH, wrap } from "../shared/arguments";
+import { asksForHelp, exitCodes, fromCaller, readWords, WIDTH, wrap } from "../shared/arguments";
 import { CommandError, type ExitName } from "../shared/exit";
 import { runCommand } from "../shared/run";
 import { PARTS, STACK, type Part, type PartName } from "./parts";
@@ -45,9 +44,7 @@ async function main(argv: readonly string[], signal: AbortSignal): Promise<ExitN
     say(usageOf(part));
     return "ok";
   }
-  // npm runs scripts in the project's folder, and says where it was called.
-  const folder = path.resolve(process.env.INIT_CWD ?? process.cwd(), shown);
-  return redeploy(part, { folder, shown }, { say, signal });
+  return redeploy(part, { folder: fromCaller(shown), shown }, { say, signal });
 }
 
 if (require.main === module) runCommand(main);

@@ -1,3 +1,4 @@
+import * as path from "node:path";
 import { parseArgs } from "node:util";
 import { nearest } from "../../contract/validate";
 import { CommandError, EXIT } from "./exit";
@@ -36,6 +37,9 @@ export const COMMON: Command["options"] = {
   json: { type: "boolean", means: "machine-readable, one object" },
   help: { type: "boolean", means: "this text; also -h" },
 };
+
+/** A path of a command line: npm runs scripts in the project's folder, and says where it was called. */
+export const fromCaller = (file: string): string => path.resolve(process.env.INIT_CWD ?? process.cwd(), file);
 
 /** Whether a command line asks for its explanation, whatever else it holds. */
 export const asksForHelp = (argv: readonly string[]): boolean =>

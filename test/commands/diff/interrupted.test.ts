@@ -151,6 +151,12 @@ describe("what it writes to", () => {
     }
   });
 
+  it("counts from where npm was called, which starts the command in the project's folder", () => {
+    call([...ARGS, "--base", "nowhere", "--output", "below.json"], "pipe", { INIT_CWD: folder });
+    expect(fs.existsSync(path.join(repository, "below.json"))).toBe(false);
+    expect(JSON.parse(fs.readFileSync(path.join(folder, "below.json"), "utf8"))).toMatchObject({ status: "failed" });
+  });
+
   it("has no room for temporary files: a report that names TMPDIR", () => {
     const { status, stdout } = call(ARGS, "pipe", { TMPDIR: path.join(folder, "nowhere") });
     expect(status).toBe(EXIT.usage.code);
