@@ -36,14 +36,24 @@ export async function preflight(
   const settings = settingsProblems(part, state.stack, looked.checkout);
   const problems = [...looked.problems, ...cluster, ...state.problems, ...settings];
   const { engine, stack } = state;
-  if (problems.length > 0 || looked.checkout === undefined || engine === undefined) {
-    const list = problems.map((problem) => `  - ${problem.replaceAll("\n", "\n    ")}`);
-    throw new CommandError(
-      `npm run ${part.command} cannot begin, and has changed nothing:\n${list.join("\n")}`,
-      "usage",
-    );
-  }
+  if (problems.length > 0 || looked.checkout === undefined || engine === undefined)
+    throw refusal(part, problems, "has changed nothing");
   return { checkout: looked.checkout, engine, stack };
+}
+
+function refusal(part: Part, problems: readonly string[], done: string): CommandError {
+  const list = problems.map((problem) => `  - ${problem.replaceAll("\n", "\n    ")}`);
+  return new CommandError(`npm run ${part.command} cannot begin, and ${done}:\n${list.join("\n")}`, "usage");
+}
+
+/**
+ * Looks at the settings of a stack that has just been made: its file may have been there before, and the engine reads none without a stack.
+ *
+ * @throws CommandError `usage` with every problem.
+ */
+export async function preflightOfNew(part: Part, { engine, checkout }: Ground): Promise<void> {
+  const problems = settingsProblems(part, await readStack(engine, STACK, PROJECT), checkout);
+  if (problems.length > 0) throw refusal(part, problems, `has made the stack ${STACK} and nothing else`);
 }
 
 /** What a program said, in one line. */

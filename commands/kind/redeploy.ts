@@ -13,7 +13,7 @@ import { unlessInterrupted } from "../shared/run";
 import { verify } from "../doctor/verify";
 import { lookAt } from "./checkout";
 import { CLUSTER, CONTEXT, STACK, type Part } from "./parts";
-import { preflight, settingsOf, type Ground } from "./preflight";
+import { preflight, preflightOfNew, settingsOf, type Ground } from "./preflight";
 import { run, type Call } from "./programs";
 
 const MINUTE = 60;
@@ -55,7 +55,7 @@ export async function redeploy(
   const mask = masker(ground.stack === undefined ? [] : targetOf(STACK, ground.stack).secrets);
   const step = stepper({ show: (line) => say(`  ${mask(harmless(line))}`), say, signal, mask });
 
-  await makeStack(ground, step);
+  await makeStack(part, ground, step);
   await build(part, { shown, ground }, step);
   await step({
     does: `kind copies the image to the nodes of cluster ${CLUSTER}`,
@@ -108,7 +108,8 @@ function stepper({
 }
 
 /** Makes the stack where there is none; before the build, because a missing passphrase shows here. */
-async function makeStack({ engine, stack }: Ground, step: Stepper): Promise<void> {
+async function makeStack(part: Part, ground: Ground, step: Stepper): Promise<void> {
+  const { engine, stack } = ground;
   if (stack !== undefined) return;
   await step({
     does: `Pulumi makes the stack ${STACK}`,
@@ -116,6 +117,7 @@ async function makeStack({ engine, stack }: Ground, step: Stepper): Promise<void
     deadlineSeconds: DEADLINES.stack,
     failed: "Nothing was built or changed.",
   });
+  await preflightOfNew(part, ground);
 }
 
 /** Builds the image for the machine's own architecture, and sees that it holds what its tag says. */

@@ -22,7 +22,7 @@ export const EXIT = {
     doctor: "the same",
     diff: "wrong arguments, or something is missing: base, stack, helm",
     embedded: "the command line cannot be understood, or a setting is refused; nothing was started",
-    kind: "wrong arguments, or something is missing: docker, kind, kubectl, pulumi, git, the cluster, a checkout; nothing was changed",
+    kind: "wrong arguments, or something is missing: docker, kind, kubectl, pulumi, git, the cluster, a checkout; nothing was changed, but that there is a stack now where there was none",
   },
   unknown: {
     code: 3,

@@ -209,6 +209,18 @@ describe("a checkout of NoETL", () => {
   });
 });
 
+describe("a stack that is made", () => {
+  it("is looked at before anything is built: its file may hold what is refused, or another cluster", async () => {
+    begin(null);
+    machine.file({ kubeContext: "kind-other", deployNoetl: "false" });
+    const { message, exit } = await failure("noetl", noetl().folder);
+    expect(exit).toBe("usage");
+    expect(message).toMatch(/cannot begin, and has made the stack kind and nothing else:\n {2}- .*deployNoetl true/);
+    expect(message).toContain("stack kind deploys to kind-other, and the image is for kind-noetl");
+    expect(steps()).toEqual(["pulumi stack select --create kind --non-interactive"]);
+  });
+});
+
 describe("a checkout of the gateway", () => {
   it("is built, loaded and deployed, with the gateway switched on", async () => {
     const checkout = gateway();

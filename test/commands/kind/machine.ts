@@ -67,7 +67,7 @@ function work() {
 }
 function pulumi() {
   const command = args.filter((arg) => arg !== "--non-interactive").slice(0, 2).join(" ");
-  if (command === "stack select") write("stack", {});
+  if (command === "stack select") write("stack", read("file"));
   else if (!fs.existsSync(at("stack"))) {
     console.error("error: no stack named 'kind' found");
     process.exitCode = 6;
@@ -97,6 +97,7 @@ export class Machine {
     fs.symlinkSync(onPath("git") ?? "git", path.join(this.bin, "git"));
     const files = { faults: {}, images: [], loaded: [], clusters: ["noetl", "other"], deployed: {} };
     this.write("outputs", { natsPassword: PASSWORD });
+    this.file({ kubeContext: "kind-noetl" });
     for (const [name, value] of Object.entries(files)) this.write(name, value);
     fs.writeFileSync(path.join(this.home, "calls"), "");
     if (stack) this.write("stack", withProject(stack));
@@ -104,6 +105,11 @@ export class Machine {
 
   write(name: string, value: unknown): void {
     fs.writeFileSync(path.join(this.home, name), JSON.stringify(value));
+  }
+
+  /** What `Pulumi.kind.yaml` holds, which a stack has from the beginning. */
+  file(settings: Readonly<Record<string, string>>): void {
+    this.write("file", withProject(settings));
   }
 
   /** Takes a program off the machine. */
