@@ -15,7 +15,7 @@ export const SHORT_NAME = "(?<![\\w.-])(?!proxy_pass\\b)(?:[\\w.-]*[-_.])?pass";
 const KEY = "(?:api|access|private|secret)[-_]?key";
 
 /** The same, and words that may mean something else: what stands under them is hidden rather than shown. */
-export const HIDDEN_WORDS = `${CREDENTIAL_WORDS}|pwd|${KEY}|credentials?`;
+export const HIDDEN_WORDS = `${CREDENTIAL_WORDS}|pwd|${KEY}|(?:encryption|signing|master|shared|account)[-_]?key|credentials?`;
 
 const HIDDEN_NAMES = [new RegExp(`(?:${HIDDEN_WORDS})$`, "i"), /(?:^|_)KEY$/];
 
@@ -51,9 +51,20 @@ export const withoutLogins = (text: string): string =>
     (_all, scheme: string | undefined, user: string | undefined) => `${scheme ?? user ?? ""}(secret)@`,
   );
 
-/** Tokens that say by their beginning whose they are: of GitHub, GitLab, npm, Docker, Slack, Stripe, Vault, and keys of age. */
-export const KNOWN_TOKEN =
-  /\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,}|glpat-[\w-]{20,}|npm_[A-Za-z0-9]{36}|dckr_pat_[\w-]{20,}|xox[abeprs]-[\w-]{10,}|(?:sk|rk)_live_[A-Za-z0-9]{16,}|hvs\.[\w-]{24,})|\bAGE-SECRET-KEY-1[0-9A-Z]{58}|\bhooks\.slack\.com\/services\/T\w+\/B\w+\/\w{16,}/;
+/**
+ * Tokens that say by their beginning whose they are: of GitHub, GitLab, npm, Docker, Slack, Stripe, Vault, Pulumi, Google's OAuth clients, OpenAI,
+ * Anthropic, Hugging Face, SendGrid, Shopify and DigitalOcean, keys of age, and addresses by which whoever has them writes to Slack, Discord and Telegram.
+ */
+export const KNOWN_TOKEN = new RegExp(
+  [
+    /\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_\w{22,}|glpat-[\w-]{20,}|npm_[A-Za-z0-9]{36}|dckr_pat_[\w-]{20,}|xox[abeprs]-[\w-]{10,}|(?:sk|rk)_live_[A-Za-z0-9]{16,}|hvs\.[\w-]{24,})/,
+    /\b(?:pul-[0-9a-f]{40}|GOCSPX-[\w-]{20,}|sk-(?:ant|proj|svcacct|admin)-[\w-]{20,}|sk-[A-Za-z0-9]{40,}|hf_[A-Za-z0-9]{30,}|SG\.[\w-]{20,}\.[\w-]{40,}|shp(?:at|ss|ca|pa)_[0-9a-f]{32}|dop_v1_[0-9a-f]{64})/,
+    /\bAGE-SECRET-KEY-1[0-9A-Z]{58}/,
+    /\b(?:hooks\.slack\.com\/services\/T\w+\/B\w+\/\w{16,}|discord(?:app)?\.com\/api\/webhooks\/\d+\/[\w-]{40,}|api\.telegram\.org\/bot\d+:[\w-]{30,})/,
+  ]
+    .map(({ source }) => source)
+    .join("|"),
+);
 
 /** The head of a token of NATS (type JWT, algorithm ed25519-nkey): it says who somebody is, and is worth nothing without the seed. */
 const NATS_HEAD = "eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ\\.";

@@ -17,13 +17,16 @@ const QUOTED = `"(?:[^"\\\\\\n]|\\\\.)*"|'(?:[^'\\\\\\n]|\\\\.)*'|["'](?=[^\\s"'
 /** A text in quotes that are escaped, since they stand inside another one: a log's JSON in JSON. */
 const ESCAPED = `(\\\\+)(["'])(?:(?!(?<!\\\\)\\4\\5)[^\\n])*(?:\\4\\5)?`;
 
+/** What may stand before a value and is none of it: YAML's tag or anchor, and what a language has around a text, `Some("x")`. */
+const AROUND = `(?:[!&][\\w./-]+[ \\t]+)?(?:(?:[A-Za-z_][\\w.:]*\\()+(?=\\\\*["']))?`;
+
 /** Inside texts: `password: x`, `"token": "x"`, `--api-key=x`, `config["password"] := "x"`. */
 const ASSIGNMENT = new RegExp(
-  `(${NAME})(\\\\*["']?\\]?[ \\t]*(?:=>|:=|[:=])[ \\t]*)(${ESCAPED}|${QUOTED}|[^\\s,;}\\]"']+)`,
+  `(${NAME})(\\\\*["']?\\]?[ \\t]*(?:=>|:=|[:=])[ \\t]*${AROUND})(${ESCAPED}|${QUOTED}|[^\\s,;}\\]"']+)`,
   "gi",
 );
 /** The beginning of a reference that the pattern above cuts off at a space or bracket: `${NAME`, `$(cat`, `{{`, `<<`. */
-const CUT_REFERENCE = /^(?:\$\{\w*|\$\([^)]*|<<|\{\{|%\([^)]*)$/;
+const CUT_REFERENCE = /^(?:\$\{\w*|\$\([^)]*|<<[-~]?["']?\w*|\{\{|%\([^)]*)$/;
 
 const bared = (text: string): string => text.replace(/^(\\*["'])(.*)\1$/s, "$2");
 
@@ -67,6 +70,22 @@ const ELEMENT = `"(?:[^"\\\\\\n]|\\\\.)+(?:"|$)|'(?:[^'\\\\\\n]|\\\\.)+(?:'|$)`;
 const SURROUNDED: readonly RegExp[] = [
   // Of a header, whatever writes it; `token expired` and `basic auth` are words.
   /\bauthorization\b\\*["']?[ \t]*[:=,][ \t]*\\*["']?(?:bearer[ ]+|(?:basic|token|apikey)[ ]+(?=\S{0,999}[\d=._])(?=\S{8}))(?<given>[^\s"'\\,;]+)/gi,
+  // The same alone, as programs write what they send.
+  /\b(?:Bearer[ ]+(?=\S*\d)|Basic[ ]+(?=[A-Za-z0-9+/]*[\d=]))(?<given>[\w.~+/-]{16,}={0,2})/g,
+  /\b(?:set-)?cookie\b\\*["']?[ \t]*[:=][ \t]*\\*["']?(?<given>[^\n"'\\=]{1,200}=[^\n"'\\]+)/gi,
+  // Of a registry, as Docker writes it.
+  /"auth\\*"[ \t]*:[ \t]*\\*"(?<given>[A-Za-z0-9+/]{12,}={0,2})/g,
+  // Of a URL: who has signed it, or comes back from signing in; and a token in the place of its user.
+  /[?&](?:sig|code|[\w-]*signature)=(?<given>[^\s&#"'<>\\]{16,})/gi,
+  /:\/\/(?<given>[^\s/:@"'<>]{20,})(?=@)/g,
+  // Of a variable with a key: `FERNET_KEY=x`.
+  new RegExp(`(?<![\\w.-])[A-Z][A-Z0-9_]*_KEY\\\\*["']?[ \\t]*[:=][ \\t]*(?<given>${QUOTED}|[^\\s,;}\\]"'\\\\]+)`, "g"),
+  // Of a command line: `--password x`, and curl's `-u user:x`. To mark a value as secret is an option, too.
+  new RegExp(
+    `(?<![\\w.-])(?=--?[a-z])(?!--?(?:secret|existing))(?:${NAME})[ \\t]+(?<given>${QUOTED}|[^\\s"'-][^\\s"']*)`,
+    "gi",
+  ),
+  /(?<![\w.-])(?:-u|--user)[ \t=]+["']?(?!\d+:\d+)[^\s:"'/]+:(?<given>[^\s"']+)/g,
   // Of a variable in a list, in JSON and in YAML.
   new RegExp(
     `\\bname["']?[ \\t]*:[ \\t]*["']?(?:${NAME})["']?(?:[ \\t]*,\\s*|\\s+)["']?value["']?[ \\t]*:[ \\t]*(?<given>${QUOTED}|[^\\s,;}\\]"']+)`,
@@ -74,8 +93,13 @@ const SURROUNDED: readonly RegExp[] = [
   ),
   // Of a list of arguments, as programs write what they were started with: `'--password', 'x'`.
   new RegExp(`(["'])(?=-)(?:${NAME})\\1[ \\t]*,[ \\t]*(?<given>${ELEMENT})`, "gim"),
-  // Of SQL.
-  /\b(?:PASSWORD|IDENTIFIED BY)[ \t]+(?<given>'(?:[^'\n]|'')+(?:'|$))/gim,
+  // Of SQL, and of who says what was wrong.
+  /\b(?:PASSWORD|IDENTIFIED BY)[ \t]+(?<given>'(?:[^'\n]|'')+(?:'|$)|"[^"\n]+(?:"|$))/gim,
+  // Of a text of several lines in a shell, and in HCL.
+  new RegExp(
+    `(?:${NAME})["']?(?:[ \\t]*[:=])?[ \\t]*<<[-~]?["']?(?<end>\\w+)["']?[ \\t]*\\n(?<given>(?:[^\\n]*\\n){1,50}?)(?=[ \\t]*\\k<end>\\b)`,
+    "gi",
+  ),
   // Of XML.
   new RegExp(`<(${NAME})>(?<given>[^<>\\n]+)(?=</\\1>|$)`, "gim"),
 ];

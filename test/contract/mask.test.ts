@@ -150,7 +150,7 @@ describe("without knowing it, a secret is hidden", () => {
 
 describe("without knowing it, in the forms of other programs, a secret is hidden", () => {
   const token = Buffer.from('{"a":"b"}').toString("base64url");
-  it.each([
+  it.each<readonly [where: string, text: string, expected: string]>([
     ["of a line that was cut off", 'password="hunter2 and mo', "password=(secret)"],
     [
       "in JSON in JSON",
@@ -193,6 +193,40 @@ describe("without knowing it, in the forms of other programs, a secret is hidden
     ["assigned with a colon and a sign of equality", "password := hunter2", "password := (secret)"],
     ["of an entry", 'config["password"] = "hunter2"', 'config["password"] = (secret)'],
     ["of a web token", `got eyJhbGciOiJIUzI1NiJ9.eyJ${token}.${token}${token} now`, "got (secret) now"],
+    ["in a call, as Rust and Python show it", 'pass: Some("hunter2"), n: 1', "pass: Some((secret)), n: 1"],
+    ["in two calls", "password=Some(SecretStr('hunter2'))", "password=Some(SecretStr((secret)))"],
+    ["behind YAML's anchor", "password: &p hunter2\nb: c", "password: &p (secret)\nb: c"],
+    ["behind YAML's tag", 'password: !secret "hunter2"', "password: !secret (secret)"],
+    ["of HCL in lines", "password = <<EOT\nhunter2\nmore\nEOT\na = 1", "password = <<EOT\n(secret)\nEOT\na = 1"],
+    ["of a command line", "nats --user noetl --password hunter2 sub x", "nats --user noetl --password (secret) sub x"],
+    ["of a command line, in quotes", "app --api-token 'hunter2 x' run", "app --api-token (secret) run"],
+    ["of curl's user", "curl -u noetl:hunter2 https://x", "curl -u noetl:(secret) https://x"],
+    ["of a variable that is a key", "FERNET_KEY=hunter2", "FERNET_KEY=(secret)"],
+    ["of a key that signs", "signing_key: hunter2", "signing_key: (secret)"],
+    ["of Azure", "AccountName=x;AccountKey=hunter2==;Suffix=y", "AccountName=x;AccountKey=(secret);Suffix=y"],
+    ["of a bearer alone", "sent Bearer abcdefgh12345678.x", "sent Bearer (secret)"],
+    ["of a login alone", "sent Basic bm9ldGw6aHVudGVyMg==", "sent Basic (secret)"],
+    ["of a cookie", '"Set-Cookie": "sid=hunter2; Path=/"', '"Set-Cookie": "(secret)"'],
+    ["of a registry's login", '{"auth":"bm9ldGw6aHVudGVyMg=="}', '{"auth":"(secret)"}'],
+    [
+      "of a URL that is signed",
+      "GET /b/o?v=2&X-Goog-Signature=0123456789abcdef&a=b",
+      "GET /b/o?v=2&X-Goog-Signature=(secret)&a=b",
+    ],
+    ["of a sign-in that comes back", "GET /cb?code=4%2F0AbCdEfGhIjKlMnOp&state=x", "GET /cb?code=(secret)&state=x"],
+    ["of a token before a host", "https://abcdefghij0123456789@github.com/x", "https://(secret)@github.com/x"],
+    ["of who says what was wrong", 'wrong password "hunter2" for noetl', "wrong password (secret) for noetl"],
+    ...[
+      "GOCSPX-abcdefghijklmnopqrstuvwx",
+      `pul-${"0123456789".repeat(4)}`,
+      "sk-proj-abcdefghijklmnopqrstuvwxyz",
+      `sk-${"abcdefghij".repeat(5)}`,
+      `hf_${"abcdefghij".repeat(3)}`,
+      `SG.${"abcdefghij".repeat(2)}.${"abcdefghij".repeat(4)}`,
+      `dop_v1_${"0123456789abcdef".repeat(4)}`,
+      `discord.com/api/webhooks/123/${"abcdefghij".repeat(6)}`,
+      `api.telegram.org/bot123:${"abcdefghij".repeat(3)}`,
+    ].map((known) => [`that says whose it is: ${known.slice(0, 12)}`, `got ${known} now`, "got (secret) now"] as const),
     ["of a seed of NATS", `seed SU${"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".repeat(2).slice(0, 56)}`, "seed (secret)"],
   ])("%s", (_where, text, expected) => expect(blank.text(text)).toBe(expected));
 
@@ -206,6 +240,14 @@ describe("without knowing it, in the forms of other programs, a secret is hidden
     '["secret","configmap","pods"]',
     "authorization: token expired, Authorization: Basic auth required",
     "authorization: Bearer $TOKEN",
+    "pulumi config set --secret natsPassword --stack gke",
+    "docker run --user 1000:1000 -u 65532:65532 x",
+    "app --password-file /run/x --token-ttl 3600 --no-pass -- x",
+    "GET /x?code=404&sig=short",
+    "Bearer authentication is required, Basic authentication too",
+    "nats://noetl@nats:4222",
+    'a cookie is missing, and "auth": "required"',
+    "desk-0123456789012345678901234567890123456789012345",
     // Of an account: it says who that is, and lets nobody in.
     `operator: eyJ0eXAiOiJKV1QiLCJhbGciOiJlZDI1NTE5LW5rZXkifQ.eyJ${token}.${token}${token}`,
   ])("and what is none stays: %s", (text) => expect(blank.text(text)).toBe(text));
@@ -262,6 +304,8 @@ describe("of texts of any size", () => {
     "of a URL's bytes": "%e4",
     "of blanks": " ",
     "of a beginning of a token": "eyJ-",
+    "of cookies": "cookie: ",
+    "of calls around a value": "token=a(",
   };
 
   it.each(Object.entries(run))("a run %s throws nothing, and takes no longer than its length", (_what, part) => {
