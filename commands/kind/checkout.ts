@@ -57,10 +57,8 @@ const hasContent = (folder: string): boolean =>
   fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true && fs.readdirSync(folder).length > 0;
 
 /** Tag of an image: release, commit, and the content where files differ from the commit. The release leads, as the contract reads it. */
-const tagOf = (
-  version: Version | undefined,
-  { commit, content }: Pick<GitState, "commit" | "content">,
-): string => [version && `v${versionText(version)}`, commit, content].filter((each) => each !== undefined).join("-");
+const tagOf = (version: Version | undefined, { commit, content }: Pick<GitState, "commit" | "content">): string =>
+  [version && `v${versionText(version)}`, commit, content].filter((each) => each !== undefined).join("-");
 
 /** Value of a key in a table of a TOML file, where it is a text on its line. */
 function tomlText(text: string, table: string, key: string): string | undefined {
