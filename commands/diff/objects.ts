@@ -109,5 +109,7 @@ export function secretTexts(value: unknown, inSecret = false): string[] {
   if (Array.isArray(value)) return value.flatMap((item) => secretTexts(item, inSecret));
   if (!isMap(value)) return [];
   if (SECRET_SIGNATURE in value) return secretTexts(value.value, true);
-  return Object.values(value).flatMap((item) => secretTexts(item, inSecret));
+  // A login that is a secret as a whole: its user's name is one of a Deployment, too, and hides nothing.
+  const shown = "password" in value ? "user" : undefined;
+  return Object.entries(value).flatMap(([key, item]) => (key === shown ? [] : secretTexts(item, inSecret)));
 }

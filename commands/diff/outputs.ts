@@ -38,8 +38,14 @@ export function stateOf(wrapped: Resource, placeholders: Placeholders): Inputs {
     const revision = placeholders.number("generated", "revision", name, inputs);
     return { ...inputs, status: { revision, status: "deployed", name: inputs.name, namespace: inputs.namespace } };
   }
+  if (type.endsWith(":NatsUsers")) return { ...inputs, named: usersNamed(inputs) };
   const object = kubernetesKind(type);
   return object ? { ...inputs, ...objectOutputs(object, { name, inputs }, placeholders) } : inputs;
+}
+
+/** Users whose names change with their passwords, each by the name that its first login has: which one it has now only the state knows. */
+function usersNamed({ extraUsers = [] }: { extraUsers?: readonly { user: string; rotates?: boolean }[] }): object {
+  return Object.fromEntries(extraUsers.flatMap(({ user, rotates }) => (rotates ? [[user, { user }]] : [])));
 }
 
 function randomOutputs({ type, name, inputs }: Resource, placeholders: Placeholders): Inputs {

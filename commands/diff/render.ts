@@ -3,6 +3,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { parseAllDocuments } from "yaml";
+import { UNKNOWN } from "../../contract/mask/placeholders";
 import { stableJson } from "../../contract/stable-json";
 import { DiffError, messageOf, SIDE_NAME, type Side } from "./errors";
 import { outputOf, removeFolder, temporaryFolder } from "../shared/leftovers";
@@ -83,6 +84,8 @@ export class Renderer {
     args.push(...this.flags(inputs, isUpgrade));
     const values = path.join(this.folder, `values-${++this.count}.json`);
     const text = stableJson(inputs.values ?? {});
+    // What only a deployment tells, such as the authorities of a certificate, is of no form that a chart's schema asks for.
+    if (text.includes(UNKNOWN)) args.push("--skip-schema-validation");
     fs.writeFileSync(values, text, { mode: 0o600 });
     const content = contentOf(project.root, chart);
     const template = (round: number): Promise<string> => {
