@@ -4,8 +4,9 @@ import { AVAILABILITY_RULES } from "./availability";
 import { CONTRACT_RULES } from "./contract";
 import { CONTROL_PLANE_RULES } from "./control-plane";
 import { CREDENTIAL_RULES } from "./credentials";
-import type { Facts, RiskRule } from "./facts";
+import { DECLARED_RULES } from "./declared";
 import { DESTINATION_RULES } from "./destination";
+import type { Facts, RiskRule } from "./facts";
 import { LOSS_RULES } from "./losses";
 import { NETWORK_RULES } from "./network";
 import { REFUSED_RULES } from "./refused";
@@ -19,6 +20,7 @@ const RISK_RULES: readonly RiskRule[] = [
   ...CONTROL_PLANE_RULES,
   ...CREDENTIAL_RULES,
   ...CONTRACT_RULES,
+  ...DECLARED_RULES,
   ...VERSION_RULES,
   ...AVAILABILITY_RULES,
 ];

@@ -439,3 +439,72 @@ describe("a changed credential", () => {
     expect(texts({ settings: changed("noetlPassword") })).toEqual([refused]);
   });
 });
+
+describe("what is declared beyond NoETL's stream", () => {
+  type Declared = NonNullable<Parameters<typeof withDefaults>[0]["declared"]>;
+  const found = (old: Declared | undefined, now: Declared | undefined, mode: "assert" | "ensure" = "ensure") =>
+    risks({
+      oldContract: withDefaults({ mode, ...(old ? { declared: old } : {}) }),
+      newContract: withDefaults({ mode, ...(now ? { declared: now } : {}) }),
+    }).map(({ rule, level, text }) => `${level} ${rule}: ${text}`);
+  const ORDERS = { name: "ORDERS", subjects: ["orders.>"], maxAgeSeconds: 600 };
+  const BILLING = { stream: "ORDERS", name: "billing", filterSubjects: ["orders.new"] };
+  const BASE: Declared = { streams: [ORDERS], consumers: [BILLING], buckets: [{ name: "carts" }] };
+
+  it.each<[string, Declared | undefined, RegExp[]]>([
+    [
+      "is removed with its contents",
+      { ...BASE, buckets: [{ name: "carts", remove: "withContents" }] },
+      [/^danger declared-removed: is removed with everything in it/],
+    ],
+    [
+      "is removed where it is empty",
+      { ...BASE, consumers: [{ stream: "ORDERS", name: "billing", remove: "ifEmpty" }] },
+      [/^warning declared-removed: is removed where it is empty/],
+    ],
+    [
+      "is declared no more",
+      { streams: [ORDERS], consumers: [BILLING] },
+      [/^notice declared-removed: .* stays in NATS/],
+    ],
+    [
+      "is of another kind that NATS never makes of it",
+      { ...BASE, streams: [{ ...ORDERS, storage: "memory", retention: "workqueue" }] },
+      [
+        /^danger declared-refused: .*retention: NATS changes no stream into a work queue.*storage: a stream keeps its storage/,
+      ],
+    ],
+    [
+      "begins elsewhere",
+      { ...BASE, consumers: [{ ...BILLING, deliverPolicy: "new" }] },
+      [/^danger declared-refused: .*deliverPolicy: a consumer has begun where it began\. The update fails/],
+    ],
+    [
+      "keeps less",
+      { ...BASE, streams: [{ ...ORDERS, maxAgeSeconds: 60, maxMessages: 5 }] },
+      [/^warning declared-lowered: gets a lower limit \(age, messages\)/],
+    ],
+    ["is as it was", BASE, []],
+    [
+      "gets another filter, and more room",
+      {
+        ...BASE,
+        streams: [{ ...ORDERS, maxAgeSeconds: 0 }],
+        consumers: [{ ...BILLING, filterSubjects: ["orders.>"] }],
+      },
+      [],
+    ],
+  ])("%s", (_, now, expected) => {
+    expect(found(BASE, now)).toEqual(expected.map((text) => expect.stringMatching(text) as string));
+  });
+
+  it("is removed although nobody has declared it before, once", () => {
+    const removed: Declared = { streams: [{ name: "OLD", remove: "withContents" }] };
+    expect(found(undefined, removed)).toHaveLength(1);
+    expect(found(removed, removed)).toEqual([]);
+  });
+
+  it("stays where the update only checks", () => {
+    expect(found(BASE, { ...BASE, buckets: [{ name: "carts", remove: "withContents" }] }, "assert")).toEqual([]);
+  });
+});
