@@ -1,6 +1,7 @@
 import type { ConsumerInfo, StreamInfo } from "nats";
 import { consumerConfig, streamConfig } from "../../contract/desired";
-import { withDefaults, type ContractInputs } from "../../contract/inputs";
+import { consumerTerms, withDefaults, type ContractInputs } from "../../contract/inputs";
+import type { ConsumerTerms } from "../../contract/lines";
 import { fixCommands, inFlightCommand } from "../../contract/message";
 import type { Found } from "../../contract/rules/rule";
 import { evaluateRules, RULES, type Observed, type RuleResult } from "../../contract/rules";
@@ -31,11 +32,11 @@ export function contractOf(resources: readonly DeclaredResource[]): ContractInpu
 
 /** Stream and consumer as a NoETL that was set up by this contract leaves them on the server. */
 export function leftBehind(contract: ContractInputs): Pick<Found, "stream" | "consumer"> {
-  return {
-    stream: { config: streamConfig(contract) } as StreamInfo,
-    consumer: { name: contract.consumer, config: consumerConfig(contract) } as ConsumerInfo,
-  };
+  return { stream: { config: streamConfig(contract) } as StreamInfo, consumer: consumerLeft(contract) };
 }
+
+const consumerLeft = (contract: ContractInputs, terms?: ConsumerTerms): ConsumerInfo =>
+  ({ name: terms?.name ?? contract.consumer, config: consumerConfig(contract, terms) }) as ConsumerInfo;
 
 const whyOf = (id: string): string => RULES.find((rule) => rule.id === id)?.why ?? "";
 
@@ -250,8 +251,12 @@ const renewed = (old: ContractInputs, now: ContractInputs): ContractInputs =>
 
 /** Rules that what the old contract left behind breaks under the new one. The stream has the same name in both. */
 function newlyBroken(old: ContractInputs, now: ContractInputs): RuleResult[] {
-  const { stream, consumer } = leftBehind(old);
-  const observed: Observed = { stream, consumer: old.consumer === now.consumer ? consumer : undefined };
+  const { stream } = leftBehind(old);
+  // Whoever has more consumers, such as one for each pool, makes those that are missing.
+  const consumers: Observed["consumers"] = Object.fromEntries(
+    consumerTerms(old).map((terms) => [terms.name, consumerLeft(old, terms)]),
+  );
+  const observed: Observed = { stream, consumer: consumers[now.consumer], consumers };
   // What the old contract would miss here as well is not there to be seen without a server.
   const unseen = new Set(evaluateRules(old, observed).flatMap(({ ok, id }) => (ok ? [] : [id])));
   return evaluateRules(now, observed).filter(({ ok, id }) => !ok && !unseen.has(id));

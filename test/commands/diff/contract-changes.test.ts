@@ -109,6 +109,12 @@ describe("a change of a contract that is ensured", () => {
 describe("a contract that is asserted", () => {
   const asserted = (more: ContractArguments = {}) => contractReport(withDefaults({}), withDefaults(more));
 
+  it("of a line with more consumers takes none of them for the one that is there", () => {
+    const { broken, fix } = asserted({ noetlLine: "4.7" });
+    expect(broken.map(({ rule }) => rule)).toEqual(["consumer-ack-wait"]);
+    expect(fix.join("\n")).not.toMatch(/_shared|_python/);
+  });
+
   it("says what is left to others", () => {
     expect(asserted({ expect: { maxAgeSeconds: 600 } })).toMatchObject({
       changes: [
