@@ -33,6 +33,18 @@ export const MEBIBYTE = 1024 ** 2;
 /** MiB of a Kubernetes quantity, rounded up. */
 export const mebibytes = (quantity: string): number => Math.ceil((quantityBytes(quantity) ?? 0) / MEBIBYTE);
 
+/** The number that a Kubernetes quantity of any kind stands for, `500m`, `1Gi` or `1e3`; undefined where it is none. */
+export function quantity(value: unknown): number | undefined {
+  const [, digits = "", unit = ""] =
+    /^(\d+\.?\d*|\.\d+)(m|[KMGTPE]i|[kMGTPE]|[eE][+-]?\d+)?$/.exec(
+      typeof value === "number" ? String(value) : typeof value === "string" ? value : "",
+    ) ?? [];
+  if (digits === "") return undefined;
+  if (unit === "m") return Number(digits) / 1000;
+  if (/^[eE]./.test(unit)) return Number(digits + unit);
+  return Number(digits) * (quantityBytes(`1${unit}`) ?? 1);
+}
+
 /** Thousandths of a CPU in a Kubernetes quantity such as `500m`, `1` or `0.5`; undefined where it is none. */
 export function quantityMillis(text: string): number | undefined {
   const match = /^(\d+)m$|^(\d+(?:\.\d{1,3})?)$/.exec(text);

@@ -1,5 +1,6 @@
 import { rawChanges, type RawChange } from "./compare";
 import { formatPath } from "./path";
+import { quantity } from "../../contract/validate";
 import { Opaque, type Masker } from "../../contract/mask";
 import type { Rendered } from "./render";
 import { comparable, identityOf, titleOf, type KubeObject } from "./objects";
@@ -73,6 +74,22 @@ export function pairChanges(pair: ObjectPair, base: Unstable, head: Unstable): R
     if (wasDrawn && isDrawn) return [];
     return [{ ...change, old: shown(change.old, wasDrawn), new: shown(change.new, isDrawn) }];
   });
+}
+
+/** Groups of the API whose objects Kubernetes itself reads and writes again, quantities in their shortest spelling. */
+const BUILT_IN = new Set(["", "apps", "batch"]);
+
+/**
+ * True where a field of an object holds the same quantity as before in another spelling, `1Gi` and `1024Mi`: what is stored, and
+ * compared where the API server refuses a change, stays. Of an object that the program declares the provider compares texts.
+ */
+export function isSameQuantity({ apiVersion }: KubeObject, { path, old, new: now }: RawChange): boolean {
+  const group = apiVersion.includes("/") ? (apiVersion.split("/")[0] ?? "") : "";
+  const [parent, field] = path.slice(-2);
+  const isQuantity = parent === "requests" || parent === "limits" || parent === "capacity" || field === "sizeLimit";
+  if (!BUILT_IN.has(group) || path[0] !== "spec" || !isQuantity) return false;
+  const [before, after] = [quantity(old), quantity(now)];
+  return before !== undefined && before === after;
 }
 
 const WORKLOADS = new Set(["Deployment", "StatefulSet", "DaemonSet"]);

@@ -1,7 +1,16 @@
 /** What changes in the Kubernetes objects: those that the program declares, and those that charts render to. */
 import { shownChange, type RawChange } from "../compare";
 import type { DeclaredResource } from "../evaluation";
-import { pairChanges, pairObjects, restartsPods, STABLE, unstable, type ObjectPair, type Unstable } from "../manifests";
+import {
+  isSameQuantity,
+  pairChanges,
+  pairObjects,
+  restartsPods,
+  STABLE,
+  unstable,
+  type ObjectPair,
+  type Unstable,
+} from "../manifests";
 import type { Masker } from "../../../contract/mask";
 import { identityOf, namespaceOf, type KubeObject } from "../objects";
 import { partOfObject } from "../parts";
@@ -77,7 +86,9 @@ export function renderedEntries(args: {
   const [oldNoise, newNoise] = [noise(old), noise(now)];
   const entries = pairObjects(old?.objects ?? [], now?.objects ?? [], masker).flatMap((pair): ObjectEntry[] => {
     if (isUnstable(pair.old, oldNoise) || isUnstable(pair.new, newNoise)) return [];
-    const changes = pairChanges(pair, oldNoise, newNoise);
+    const changes = pairChanges(pair, oldNoise, newNoise).filter(
+      (change) => pair.new === undefined || !isSameQuantity(pair.new, change),
+    );
     if (changes.length === 0) return [];
     const op = !pair.old ? "create" : !pair.new ? "delete" : "update";
     return [objectEntry({ pair, op, changes, owner, ownerPart, rendered: true, masker })];

@@ -51,6 +51,8 @@ const CASES: readonly {
         "  noetl-nats:natsPassword:\n    secure: v1:bm9uY2U=:c2VjcmV0\n",
       ),
   },
+  // Another spelling is another text of the release, and the same volume.
+  { name: "same-size", risks: [], config: { natsJetstreamFileSize: "5120Mi" } },
   { name: "memory-store", risks: ["nats-restart"], config: { natsJetstreamMemSize: "2Gi" } },
   { name: "guard-off", risks: ["contract-guard"], config: { contractGuard: "off" } },
   {
@@ -142,5 +144,36 @@ describe("the report of a scripted change", () => {
       ...(asComment ? [`${name}.md`] : []),
     ]);
     expect(fs.readdirSync(path.join(__dirname, "golden")).sort()).toEqual(expected.sort());
+  });
+});
+
+// What only a deployment tells, logins and authorities, stands in these stacks' releases.
+describe("a stack with a login for each part and TLS", () => {
+  const CLOSED = {
+    natsUsers: "each",
+    natsBox: "false",
+    deployGateway: "true",
+    gatewayImage: "example.com/gateway:v2.14.1",
+  };
+  let comparison: Comparison;
+  beforeAll(async () => {
+    comparison = await Comparison.open({ ...CLOSED, natsTls: "generated" });
+  });
+  afterAll(() => comparison.close());
+
+  it.each(["generated", "provided", "cert-manager"])("is compared with its charts: natsTls %s", async (natsTls) => {
+    const source = { provided: { natsTlsSecret: "mine" }, "cert-manager": { natsTlsIssuer: "ClusterIssuer/mine" } };
+    const { natsTlsSecret, natsTlsIssuer }: Record<string, string> = source[natsTls as keyof typeof source] ?? {};
+    const config = {
+      ...CLOSED,
+      natsTls,
+      ...(natsTlsSecret ? { natsTlsSecret } : {}),
+      ...(natsTlsIssuer ? { natsTlsIssuer } : {}),
+    };
+    const report = await comparison.with({ config: { ...config, workerReplicas: "3" } });
+    const worker = report.objects.find(({ name }) => name === "noetl-worker");
+    expect(worker?.changes).toContainEqual(expect.objectContaining({ path: "spec.replicas", old: 2, new: 3 }));
+    const url = report.environment.flatMap(({ rows }) => rows.filter(({ name }) => name === "NATS_URL"));
+    expect(url.map(({ new: now }) => now)).not.toContain("(known after deployment)");
   });
 });
