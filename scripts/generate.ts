@@ -313,7 +313,8 @@ function environmentTables(): string {
         required ? "yes" : "no",
         settings.map(code).join(", "),
         def && code(def),
-        code(codeDefault),
+        // Several are in words.
+        codeDefault.includes(" ") ? codeDefault : code(codeDefault),
       ];
       return `| ${[...cells, place].map((each) => each ?? "from the stack").join(" | ")} |`;
     }),
