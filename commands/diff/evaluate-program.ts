@@ -26,6 +26,7 @@ interface Registration {
   getDependenciesList(): string[];
   getProtect?(): boolean | undefined;
   getReplaceonchangesList?(): string[];
+  getIgnorechangesList?(): string[];
   getAliasurnsList?(): string[];
   getAliasesList?(): Alias[];
 }
@@ -127,6 +128,7 @@ function declared(
       aliases: aliasUrns(registration, real(urn), real),
       protect: registration.getProtect?.() ?? false,
       replaceOnChanges: registration.getReplaceonchangesList?.() ?? [],
+      ignoreChanges: registration.getIgnorechangesList?.() ?? [],
       read,
       remote: registration.getRemote?.() ?? false,
     }))

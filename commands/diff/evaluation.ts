@@ -23,6 +23,8 @@ export interface DeclaredResource {
   readonly protect: boolean;
   /** Input properties (dotted) that the program itself declares to replace the resource. */
   readonly replaceOnChanges: readonly string[];
+  /** Input properties (dotted) whose change the engine leaves out, of a resource that is there. */
+  readonly ignoreChanges: readonly string[];
   /** True where an existing resource is only read (`get`). */
   readonly read: boolean;
   /** Component that another process builds: what it consists of is not known here. */

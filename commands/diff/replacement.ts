@@ -91,6 +91,11 @@ export function immutablePaths(object: { apiVersion: string; kind: string }): re
   return KUBERNETES[`${object.apiVersion}/${object.kind}`] ?? [];
 }
 
+/** True where a changed path (its keys) lies at or below one of the dotted prefixes. */
+export function isWithin(path: readonly (string | number)[], prefixes: readonly string[]): boolean {
+  return prefixes.some((prefix) => prefix.split(".").every((part, index) => part === path[index]));
+}
+
 /** True where a changed path (its keys) lies at, below or above one of the dotted prefixes. */
 export function touches(path: readonly (string | number)[], prefixes: readonly string[]): boolean {
   return prefixes.some((prefix) => {

@@ -1,7 +1,5 @@
 /** Files of a NATS server. */
-import { quantityBytes } from "../validate";
-
-const MEBIBYTE = 1024 ** 2;
+import { MEBIBYTE, quantityBytes } from "../validate";
 
 /** Share of a volume that JetStream may fill: a filesystem's usable space is smaller, and JetStream stops where the disk is full. */
 const USABLE = 0.9;

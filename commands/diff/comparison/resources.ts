@@ -5,7 +5,7 @@ import type { DeclaredResource } from "../evaluation";
 import { Opaque, type Masker } from "../../../contract/mask";
 import { withOpaqueSecrets } from "../objects";
 import { SHOWN } from "../../../contract/mask/placeholders";
-import { kubernetesKind, replacingPaths, touches } from "../replacement";
+import { isWithin, kubernetesKind, replacingPaths, touches } from "../replacement";
 import type { PartName, ResourceChange } from "../report";
 import type { ResourceDelta } from "../risks/facts";
 
@@ -54,7 +54,9 @@ export function resourceDelta({ old, new: now }: ResourcePair): ResourceDelta | 
       : { op: "delete", old: only, changes: rawChanges(filled, undefined), because: [] };
   }
   if (now.read && old.read) return undefined;
-  const changes = rawChanges(comparableInputs(old), comparableInputs(now));
+  const changes = rawChanges(comparableInputs(old), comparableInputs(now)).filter(
+    ({ path }) => !isWithin(keysOf(path), now.ignoreChanges),
+  );
   const protection = old.protect !== now.protect;
   if (changes.length === 0 && !protection) return undefined;
   const replacing = [...replacingPaths(now.type), ...now.replaceOnChanges];

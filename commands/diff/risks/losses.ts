@@ -3,7 +3,8 @@ import { RELEASE } from "../../../contract/project";
 import { quantityBytes } from "../../../contract/validate";
 import type { RawChange } from "../compare";
 import { keysOf } from "../path";
-import { danger, kindOf, lastKey, notice, objectName, resourceName, typeOf, warning, type RiskRule } from "./facts";
+import { danger, kindOf, lastKey, notice, objectName, resourceName, typeOf, warning } from "./facts";
+import type { ResourceDelta, RiskRule } from "./facts";
 
 /** Resource types whose replacement or removal takes data or everything else with it. */
 export const PRECIOUS: Readonly<Record<string, string>> = {
@@ -27,6 +28,10 @@ const LOSSES: Readonly<Record<string, string>> = {
   Namespace: "everything in the namespace is deleted with it",
 };
 
+/** What the engine makes of the removal of a resource that is protected. */
+const ifProtected = ({ old }: ResourceDelta): string =>
+  old?.protect === true ? " It is protected: the update fails until `pulumi state unprotect` has taken that off." : "";
+
 const SIZE_FIELDS = new Set(["storage", "size", "maxSize", "diskSize", "diskSizeGb", "maxFileStore", "max_file_store"]);
 
 /** Bytes of a size field: a quantity, or a plain number of whatever unit the field has. */
@@ -45,7 +50,7 @@ export const LOSS_RULES: readonly RiskRule[] = [
         .map((delta) =>
           danger(
             resourceName(delta),
-            `is replaced because of ${delta.because.join(", ") || "its inputs"}: this deletes ${PRECIOUS[typeOf(delta)]}.`,
+            `is replaced because of ${delta.because.join(", ") || "its inputs"}: this deletes ${PRECIOUS[typeOf(delta)]}.${ifProtected(delta)}`,
           ),
         ),
   },
@@ -55,7 +60,9 @@ export const LOSS_RULES: readonly RiskRule[] = [
     find: ({ resources, objects }) => [
       ...resources
         .filter((delta) => delta.op === "delete" && PRECIOUS[typeOf(delta)])
-        .map((delta) => danger(resourceName(delta), `is deleted: this removes ${PRECIOUS[typeOf(delta)]}.`)),
+        .map((delta) =>
+          danger(resourceName(delta), `is deleted: this removes ${PRECIOUS[typeOf(delta)]}.${ifProtected(delta)}`),
+        ),
       ...objects
         .filter((delta) => delta.rendered && delta.op === "delete" && LOSSES[kindOf(delta)])
         .map((delta) =>

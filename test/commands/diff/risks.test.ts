@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { withDefaults } from "../../../contract/inputs";
+import { resourceDelta } from "../../../commands/diff/comparison/resources";
 import { settingChanges } from "../../../commands/diff/comparison/settings";
 import { rawChanges } from "../../../commands/diff/compare";
 import { DiffError } from "../../../commands/diff/errors";
@@ -8,6 +9,7 @@ import type { KubeObject } from "../../../commands/diff/objects";
 import { findRisks } from "../../../commands/diff/risks";
 import type { DeclaredResource } from "../../../commands/diff/evaluation";
 import type { Facts } from "../../../commands/diff/risks/facts";
+import { formatPath } from "../../../commands/diff/path";
 import { failuresOf } from "../../../commands/diff/run";
 import type { StackConfig } from "../../../commands/diff/stack-config";
 
@@ -262,6 +264,45 @@ describe("a namespace's network", () => {
   ])("that %s is none", (_, old, now, rest) => expect(found(old, now, rest)).toEqual([]));
 });
 
+describe("a resource of Google Cloud", () => {
+  const instance = (settings: Record<string, unknown>, protect = false): DeclaredResource => ({
+    urn: "urn:pulumi:gke::noetl-nats::gcp:sql/databaseInstance:DatabaseInstance::sql-instance",
+    type: "gcp:sql/databaseInstance:DatabaseInstance",
+    name: "sql-instance",
+    parent: "",
+    custom: true,
+    inputs: { settings },
+    dependencies: [],
+    aliases: [],
+    protect,
+    replaceOnChanges: [],
+    ignoreChanges: ["settings.diskSize"],
+    read: false,
+    remote: false,
+  });
+
+  it("does not change in what the engine leaves as it is", () => {
+    const old = instance({ diskSize: 20, tier: "db-f1-micro" });
+    expect(resourceDelta({ old, new: instance({ diskSize: 10, tier: "db-f1-micro" }) })).toBeUndefined();
+    const delta = resourceDelta({ old, new: instance({ diskSize: 10, tier: "db-g1-small" }) });
+    expect(delta?.changes.map(({ path }) => formatPath(path))).toEqual(["settings.tier"]);
+    expect(risks({ resources: delta ? [delta] : [] })).toEqual([]);
+  });
+
+  it("that is protected is not deleted: the update fails, and the report says so", () => {
+    const found = (protect: boolean) => {
+      const delta = resourceDelta({ old: instance({}, protect) });
+      return risks({ resources: delta ? [delta] : [] }).map(({ text }) => text);
+    };
+    const words =
+      "is deleted: this removes the database instance with its data, and its name stays blocked for a week.";
+    expect(found(false)).toEqual([words]);
+    expect(found(true)).toEqual([
+      `${words} It is protected: the update fails until \`pulumi state unprotect\` has taken that off.`,
+    ]);
+  });
+});
+
 describe("another cluster", () => {
   const provider = (inputs: Record<string, unknown>) => ({
     urn: "urn:pulumi:kind::noetl-nats::pulumi:providers:kubernetes::cluster",
@@ -274,6 +315,7 @@ describe("another cluster", () => {
     aliases: [],
     protect: false,
     replaceOnChanges: [],
+    ignoreChanges: [],
     read: false,
     remote: false,
   });
