@@ -41,7 +41,7 @@ export function quantity(value: unknown): number | undefined {
     ) ?? [];
   if (digits === "") return undefined;
   if (unit === "m") return Number(digits) / 1000;
-  if (/^[eE]./.test(unit)) return Number(digits + unit);
+  if (/^[eE][+-]?\d/.test(unit)) return Number(digits + unit);
   return Number(digits) * (quantityBytes(`1${unit}`) ?? 1);
 }
 

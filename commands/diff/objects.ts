@@ -110,6 +110,6 @@ export function secretTexts(value: unknown, inSecret = false): string[] {
   if (!isMap(value)) return [];
   if (SECRET_SIGNATURE in value) return secretTexts(value.value, true);
   // A login that is a secret as a whole: its user's name is one of a Deployment, too, and hides nothing.
-  const shown = "password" in value ? "user" : undefined;
+  const shown = inSecret && "password" in value ? "user" : undefined;
   return Object.entries(value).flatMap(([key, item]) => (key === shown ? [] : secretTexts(item, inSecret)));
 }

@@ -117,7 +117,10 @@ function withHooks(
   hooks: (release: string) => pulumi.ResourceHookBinding,
 ): pulumi.ComponentResourceOptions {
   const bind: pulumi.ResourceTransformation = ({ type, name, props, opts: own }) =>
-    type === RELEASE ? { props, opts: pulumi.mergeOptions(own, { hooks: hooks(name) }) } : undefined;
+    type === RELEASE
+      ? // The SDK merges into the very binding that it is given, which somebody may have given to more than this.
+        { props, opts: pulumi.mergeOptions({ ...own, hooks: { ...own.hooks } }, { hooks: hooks(name) }) }
+      : undefined;
   return { ...opts, transformations: [...(opts.transformations ?? []), bind] };
 }
 

@@ -156,6 +156,8 @@ function losses({ config, state }: StreamInfo, next: Config): Refusal[] {
 function consequences({ state, config }: StreamInfo, next: Config): string {
   const lowered = (key: "max_msgs" | "max_bytes", held: number): number => {
     const limit = next[key] as number | undefined;
+    // New messages are refused then, and nothing goes.
+    if (next.discard === "new") return 0;
     return limit !== undefined && limit > 0 && limit !== config[key] && held > limit ? held - limit : 0;
   };
   const messages = lowered("max_msgs", state.messages);

@@ -139,7 +139,7 @@ function declarationProblems(list: DeclaredList, at: At, unknown: string | undef
 }
 
 /** Whether every value is known: only then can declarations be held against each other. */
-const isKnown = (value: unknown, unknown: string | undefined): boolean =>
+export const isKnown = (value: unknown, unknown: string | undefined): boolean =>
   unknown === undefined ||
   (value !== unknown &&
     (typeof value !== "object" || value === null || Object.values(value).every((each) => isKnown(each, unknown))));

@@ -14,8 +14,9 @@ import {
 import type { Masker } from "../../../contract/mask";
 import { identityOf, namespaceOf, type KubeObject } from "../objects";
 import { partOfObject } from "../parts";
+import { keysOf } from "../path";
 import type { Rendered } from "../render";
-import { kubernetesKind } from "../replacement";
+import { isWithin, kubernetesKind } from "../replacement";
 import type { ObjectChange, Operation, PartName } from "../report";
 import type { ObjectDelta, ResourceDelta } from "../risks/facts";
 import { declaredObject } from "../side";
@@ -68,7 +69,8 @@ export function declaredEntry(
     old: pair.old && declaredObject(pair.old),
     new: pair.new && declaredObject(pair.new),
   };
-  const changes = pairChanges(objects, STABLE, STABLE);
+  const ignored = pair.old && pair.new ? pair.new.ignoreChanges : [];
+  const changes = pairChanges(objects, STABLE, STABLE).filter(({ path }) => !isWithin(keysOf(path), ignored));
   return [objectEntry({ pair: objects, op: delta.op, changes, owner, ownerPart, rendered: false, masker })];
 }
 

@@ -28,9 +28,11 @@ const LOSSES: Readonly<Record<string, string>> = {
   Namespace: "everything in the namespace is deleted with it",
 };
 
-/** What the engine makes of the removal of a resource that is protected. */
-const ifProtected = ({ old }: ResourceDelta): string =>
-  old?.protect === true ? " It is protected: the update fails until `pulumi state unprotect` has taken that off." : "";
+/** What the engine makes of the removal of a resource that is protected. It lets one update take that off and replace. */
+const ifProtected = ({ op, old, new: now }: ResourceDelta): string =>
+  old?.protect === true && (op === "delete" || now?.protect === true)
+    ? " It is protected: the update fails until `pulumi state unprotect` has taken that off."
+    : "";
 
 const SIZE_FIELDS = new Set(["storage", "size", "maxSize", "diskSize", "diskSizeGb", "maxFileStore", "max_file_store"]);
 
@@ -86,7 +88,12 @@ export const LOSS_RULES: readonly RiskRule[] = [
             }),
         )
         .map((delta) =>
-          warning(resourceName(delta), "loses its deletion protection: the next update may delete or replace it."),
+          warning(
+            resourceName(delta),
+            delta.op === "replace"
+              ? "loses its deletion protection, and is replaced by the same update."
+              : "loses its deletion protection: the next update may delete or replace it.",
+          ),
         ),
   },
   {

@@ -5,6 +5,7 @@ import { settingChanges } from "../../../commands/diff/comparison/settings";
 import { rawChanges } from "../../../commands/diff/compare";
 import { DiffError } from "../../../commands/diff/errors";
 import { Masker } from "../../../contract/mask";
+import { UNKNOWN } from "../../../contract/mask/placeholders";
 import type { KubeObject } from "../../../commands/diff/objects";
 import { findRisks } from "../../../commands/diff/risks";
 import type { DeclaredResource } from "../../../commands/diff/evaluation";
@@ -289,6 +290,19 @@ describe("a resource of Google Cloud", () => {
     expect(risks({ resources: delta ? [delta] : [] })).toEqual([]);
   });
 
+  it("that loses its protection is replaced by the same update", () => {
+    const found = (protect: boolean) => {
+      const [old, now] = [instance({}, true), instance({}, protect)];
+      const delta = { op: "replace", old, new: now, changes: [], because: ["region"] } as const;
+      return risks({ resources: [delta] }).map(({ text }) => text);
+    };
+    expect(found(true)).toEqual([expect.stringMatching(/is replaced because of region.* the update fails until/)]);
+    expect(found(false)).toEqual([
+      expect.stringMatching(/is replaced because of region.*for a week\.$/),
+      "loses its deletion protection, and is replaced by the same update.",
+    ]);
+  });
+
   it("that is protected is not deleted: the update fails, and the report says so", () => {
     const found = (protect: boolean) => {
       const delta = resourceDelta({ old: instance({}, protect) });
@@ -546,7 +560,46 @@ describe("what is declared beyond NoETL's stream", () => {
     expect(found(removed, removed)).toEqual([]);
   });
 
-  it("stays where the update only checks", () => {
-    expect(found(BASE, { ...BASE, buckets: [{ name: "carts", remove: "withContents" }] }, "assert")).toEqual([]);
+  it("stays where the update only checks, and is removed when it begins to make things as declared", () => {
+    const removed: Declared = { ...BASE, buckets: [{ name: "carts", remove: "withContents" }] };
+    expect(found(BASE, removed, "assert")).toEqual([]);
+    const [old, now] = (["assert", "ensure"] as const).map((mode) => withDefaults({ mode, declared: removed }));
+    const texts = risks({ oldContract: old, newContract: now }).map(({ rule, text }) => `${rule}: ${text}`);
+    expect(texts).toEqual([expect.stringMatching(/^declared-removed: is removed with everything in it/)]);
+  });
+
+  it("is refused a subject that a stream of the former name still takes", () => {
+    expect(found({ streams: [ORDERS] }, { streams: [{ ...ORDERS, name: "SALES" }] })).toEqual([
+      expect.stringMatching(/^danger declared-refused: cannot be made as declared: .*stream ORDERS takes already/),
+      expect.stringMatching(/^notice declared-removed: is declared no more/),
+    ]);
+  });
+
+  it.each<[string, Declared, Declared]>([
+    [
+      "a bucket, which refuses new values",
+      { buckets: [{ name: "a", maxBytes: "64Mi" }] },
+      { buckets: [{ name: "a", maxBytes: "32Mi" }] },
+    ],
+    ["a limit that is declared no more", { buckets: [{ name: "a", history: 5 }] }, { buckets: [{ name: "a" }] }],
+    ["what the server had filled in", { consumers: [BILLING] }, { consumers: [{ ...BILLING, maxWaiting: 512 }] }],
+  ])("is not said to change: %s", (_, old, now) => expect(found(old, now)).toEqual([]));
+
+  it("does not lose by an update that is refused", () => {
+    const now: Declared = { streams: [{ ...ORDERS, retention: "workqueue", maxMessages: 5 }] };
+    expect(found({ streams: [ORDERS] }, now)).toEqual([expect.stringMatching(/^danger declared-refused/)]);
+  });
+
+  it.each<[string, unknown]>([
+    ["a whole list", { streams: UNKNOWN, consumers: [BILLING] }],
+    ["one of a list", { streams: [UNKNOWN], consumers: [BILLING] }],
+    ["a part of one", { streams: [{ ...ORDERS, subjects: UNKNOWN }], consumers: [BILLING] }],
+    ["a list in one", { streams: [ORDERS], consumers: [{ ...BILLING, backoffSeconds: UNKNOWN }] }],
+    ["all of it", UNKNOWN],
+  ])("is held against nothing that only a deployment tells: %s", (_, now) => {
+    const old: Declared = { streams: [ORDERS], consumers: [BILLING] };
+    expect(found(old, now as Declared)).toEqual([]);
+    expect(found(now as Declared, old)).toEqual([]);
+    expect(found(now as Declared, now as Declared)).toEqual([]);
   });
 });
