@@ -209,19 +209,24 @@ export async function observe(
   }
   const terms = consumerTerms(inputs);
   const known = noetlsInfos(inquiry);
-  const buckets = bucketInfos(inquiry);
-  const orSilent = <T>(rules: readonly string[], asked: Promise<T>): Promise<Answered<T>> =>
-    looksOnly ? unlessSilent(rules, answered(asked)) : answered(asked);
+  const infosOf = (rules: readonly string[], insists: boolean, streams: Readonly<Record<string, string>>) =>
+    streamInfos(inquiry, streams, (asked) => (insists ? asked : unlessSilent(rules, asked)));
+  const buckets = infosOf(OPTIONAL.buckets, !looksOnly, bucketStreams(inputs));
+  // Copies are what mode ensure sets.
+  const insistsOnStores = !looksOnly && inputs.mode === "ensure";
+  const declares = answered(observeDeclared(session, inputs, deadline));
   const [infos, account, overlapping, republishing, bucketsByName, stores, gateway, declared, tried] =
     await Promise.all([
       known,
-      unlessForbidden(OPTIONAL.account, session.accountInfo(deadline)),
-      unlessForbidden(OPTIONAL.overlapping, overlappingStreams(inquiry)),
-      looksOnly ? NOT_ASKED : unlessSilent(OPTIONAL.feeders, unlessForbidden(OPTIONAL.feeders, feeders(inquiry))),
-      orSilent(OPTIONAL.buckets, buckets),
-      unlessSilent(OPTIONAL.stores, unlessForbidden(OPTIONAL.stores, storeInfos(inquiry))),
+      unlessForbidden(OPTIONAL.account, answered(session.accountInfo(deadline))),
+      unlessForbidden(OPTIONAL.overlapping, answered(overlappingStreams(inquiry))),
+      looksOnly
+        ? NOT_ASKED
+        : unlessSilent(OPTIONAL.feeders, unlessForbidden(OPTIONAL.feeders, answered(feeders(inquiry)))),
+      buckets,
+      unlessForbidden(OPTIONAL.stores, infosOf(OPTIONAL.stores, insistsOnStores, storeStreams(inputs))),
       looksOnly ? undefined : gatewayAccess(inquiry, buckets),
-      orSilent(OPTIONAL.declared, observeDeclared(session, inputs, deadline)),
+      looksOnly ? unlessSilent(OPTIONAL.declared, declares) : declares,
       looksOnly ? NOT_TRIED : tryOut(inquiry, known),
     ]);
   const mayWriteUnknown = gateway !== undefined && gateway.unwritable === undefined;
@@ -275,9 +280,9 @@ const NOT_ASKED: Answered<never> = { skipped: [] };
 const answered = async <T>(asked: Promise<T>): Promise<Answered<T>> => ({ answer: await asked, skipped: [] });
 
 /** An answer, or none where the login may not ask for it. */
-async function unlessForbidden<T>(rules: readonly string[], asked: Promise<T>): Promise<Answered<T>> {
+async function unlessForbidden<T>(rules: readonly string[], asked: Promise<Answered<T>>): Promise<Answered<T>> {
   try {
-    return await answered(asked);
+    return await asked;
   } catch (error) {
     if (!(error instanceof ConnectError) || error.problem !== "missing-permission") throw error;
     return { skipped: skipped(rules, error.message.replace(/\. The check needs .*/, "")) };
@@ -309,17 +314,39 @@ async function noetlsInfos({ session, inputs, deadline }: Inquiry): Promise<Know
   return { stream: isAhead ? await session.streamInfo(stream, deadline) : info, consumers };
 }
 
-type BucketInfos = NonNullable<Observed["buckets"]>;
+type StreamInfos = Readonly<Record<string, StreamInfo | undefined>>;
 
-/** The infos of the gateway's buckets. */
-const bucketInfos = ({ session, inputs, deadline }: Inquiry): Promise<BucketInfos> =>
-  byName(bucketsOf(inputs), ({ name }) => session.streamInfo(bucketStream(name), deadline));
+/** The streams of the gateway's buckets, by the buckets' names. */
+const bucketStreams = (inputs: ContractInputs): Readonly<Record<string, string>> =>
+  Object.fromEntries(bucketsOf(inputs).map(({ name }) => [name, bucketStream(name)]));
 
-/** The infos of NoETL's own buckets and object store. */
-async function storeInfos({ session, inputs, deadline }: Inquiry): Promise<Observed["stores"]> {
-  const stores = storesAsked(inputs).map((name) => ({ name }));
-  if (stores.length === 0) return undefined;
-  return byName(stores, ({ name }) => session.streamInfo(name, deadline));
+/** Those of NoETL's own buckets and object store, each by its own name. */
+const storeStreams = (inputs: ContractInputs): Readonly<Record<string, string>> =>
+  Object.fromEntries(storesAsked(inputs).map((name) => [name, name]));
+
+/**
+ * The infos of streams by names; a stream that is missing has none.
+ *
+ * @param spare What is done about one that nobody answers for: where it is spared, its name is missing among them.
+ */
+async function streamInfos(
+  { session, deadline }: Inquiry,
+  streams: Readonly<Record<string, string>>,
+  spare: (asked: Promise<Answered<StreamInfo | undefined>>) => Promise<Answered<StreamInfo | undefined>>,
+): Promise<Answered<StreamInfos>> {
+  const answers = await Promise.all(
+    Object.entries(streams).map(
+      async ([name, stream]) => [name, await spare(answered(session.streamInfo(stream, deadline)))] as const,
+    ),
+  );
+  const silent = answers.filter(([, { unanswered }]) => unanswered !== undefined);
+  return {
+    answer: Object.fromEntries(
+      answers.filter((each) => !silent.includes(each)).map(([name, { answer }]) => [name, answer]),
+    ),
+    skipped: silent.flatMap(([, { skipped: rules }]) => rules),
+    unanswered: silent.length > 0 ? silent.map(([, { unanswered }]) => unanswered).join("; ") : undefined,
+  };
 }
 
 async function byName<N extends { readonly name: string }, T>(
@@ -354,7 +381,10 @@ async function feeders({ session, inputs, deadline }: Inquiry): Promise<Feeder[]
 }
 
 /** What the gateway's user may do, tried out with its own login where it has one. */
-async function gatewayAccess(inquiry: Inquiry, buckets: Promise<BucketInfos>): Promise<GatewayAccess | undefined> {
+async function gatewayAccess(
+  inquiry: Inquiry,
+  buckets: Promise<Answered<StreamInfos>>,
+): Promise<GatewayAccess | undefined> {
   const { inputs, deadline } = inquiry;
   const { gateway } = inputs;
   buckets.catch(() => undefined); // whoever asked for it tells
@@ -372,10 +402,10 @@ async function gatewayAccess(inquiry: Inquiry, buckets: Promise<BucketInfos>): P
 async function accessOf(
   { session, inputs, deadline }: Inquiry,
   gateway: GatewaySettings,
-  buckets: Promise<BucketInfos>,
+  buckets: Promise<Answered<StreamInfos>>,
 ): Promise<GatewayAccess> {
   const creationsOf = async (): Promise<GatewayAccess["creations"]> => {
-    const infos = await buckets;
+    const { answer: infos = {} } = await buckets;
     const missing = bucketsOf(inputs).filter(({ name }) => infos[name] === undefined);
     // As the gateway makes them.
     return byName(missing, (bucket) => probeStreamCreation(session, bucketConfig(bucket, 1), deadline));

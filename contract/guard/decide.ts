@@ -68,12 +68,19 @@ export function decide(inputs: ContractInputs, seen: Seen, mode: GuardMode): Dec
  * What tells one state of the contract from another: {@link brokenText} without how much is stored, which changes with each command
  * while there is too much of it.
  */
-export const brokenKey = (broken: readonly RuleResult[]): string =>
-  brokenText(broken, "").replace(/\d+ of (\d+ bytes used)/g, "$1");
+export const brokenKey = (broken: readonly RuleResult[], { isWhole }: Pick<Told, "isWhole">): string =>
+  brokenText(broken, { server: "", isWhole }).replace(/\d+ of (\d+ bytes used)/g, "$1");
+
+/** Which server has told, and whether it told of everything. */
+interface Told {
+  readonly server: string;
+  readonly isWhole: boolean;
+}
 
 /** A broken contract in one line. */
-export function brokenText(broken: readonly RuleResult[], server: string): string {
+export function brokenText(broken: readonly RuleResult[], { server, isWhole }: Told): string {
   const one = (result: RuleResult): string =>
     `${result.severity} ${checkName(result)}: found ${result.found}, expected ${result.expected}`;
-  return broken.length === 0 ? `the contract holds at ${server}` : broken.map(one).join("; ");
+  const holds = isWhole ? "the contract holds" : "what is answered for holds";
+  return broken.length === 0 ? `${holds} at ${server}` : broken.map(one).join("; ");
 }

@@ -10,7 +10,7 @@ import type { Session } from "../nats/session";
 import { REPAIR_MARK, settledBy } from "../rules/rule";
 import { OldestPending } from "./age";
 import { CertificateWatch } from "./certificate";
-import { consumersOf, madeBy, passedOver, placesOf, type Places } from "./passed-over";
+import { consumersOf, madeBy, passedOver, placesOf, waits, type Places } from "./passed-over";
 import { brokenKey, brokenText, decide, type Heal, type Seen } from "./decide";
 import { type StateLog } from "./log";
 import { create, look } from "./look";
@@ -231,14 +231,18 @@ export class Guard {
     this.tellUnanswered(seen);
     // What is about to be created is said when it has been.
     if (heals.length > 0 && !this.log.is("heal", "refused")) return;
-    const message = brokenText(broken, session.server);
-    this.log.state("contract", { level: holds ? "info" : "error", message, key: brokenKey(broken) });
+    const told = { server: session.server, isWhole: seen.unanswered.length === 0 };
+    this.log.state("contract", {
+      level: holds ? "info" : "error",
+      message: brokenText(broken, told),
+      key: brokenKey(broken, told),
+    });
   }
 
   private tellUnanswered({ unanswered }: Seen): void {
     if (unanswered.length > 0) {
       const message = `nobody answers for a part, the guard goes on without it: ${unanswered.join("; ")}`;
-      this.log.state("unanswered", { level: "warn", message, key: "some" });
+      this.log.state("unanswered", { level: "warn", message, key: unanswered.join() });
     } else if (this.log.forget("unanswered")) {
       this.log.event("info", "all that the guard asks for is answered again");
     }
@@ -246,8 +250,9 @@ export class Guard {
 
   private oldest(seen: Seen): number {
     const { stream } = seen.observed;
-    const infos = consumersOf(seen);
-    if (!stream || infos.length === 0) return 0;
+    if (!stream) return 0;
+    // The floor of one that has nothing to do stays where it was.
+    const open = consumersOf(seen).filter((info) => waits(info) > 0);
     const server = Date.parse(String((stream as { ts?: string }).ts));
     const stored = Date.parse(String(stream.state.last_ts));
     return this.age.look(
@@ -257,8 +262,8 @@ export class Guard {
         age: (Number.isNaN(server) ? Date.now() : server) - stored,
       },
       {
-        floor: Math.min(...infos.map(settledBy)),
-        waiting: infos.reduce((sum, info) => sum + info.num_pending + info.num_ack_pending, 0),
+        floor: Math.min(stream.state.last_seq, ...open.map(settledBy)),
+        waiting: open.reduce((sum, info) => sum + waits(info), 0),
       },
       performance.now(),
     );

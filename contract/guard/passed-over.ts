@@ -23,6 +23,9 @@ export type Places = Readonly<Record<string, Place | undefined>>;
 export const consumersOf = ({ observed: { consumer, consumers } }: Seen): ConsumerInfo[] =>
   Object.values(consumers ?? { consumer }).filter((info) => info !== undefined);
 
+/** How many messages wait for a consumer, or are in flight. */
+export const waits = ({ num_pending: pending, num_ack_pending: inFlight }: ConsumerInfo): number => pending + inFlight;
+
 const isNew = ({ config }: ConsumerInfo): boolean => String(config.deliver_policy) === "new";
 
 /** After which message a consumer begins. What it has delivered since came later. */
@@ -40,10 +43,9 @@ export function placesOf(seen: Seen, before: Places): Places {
       last?.stream === created ? last.floor : 0,
       isNew(info) ? beginning(info) : 0,
     );
-    const waiting = info.num_pending + info.num_ack_pending;
     return [
       info.name,
-      { stream: created, consumer: String(info.created), floor, waiting, last: stream.state.last_seq },
+      { stream: created, consumer: String(info.created), floor, waiting: waits(info), last: stream.state.last_seq },
     ];
   });
   return { ...before, ...Object.fromEntries(places) };

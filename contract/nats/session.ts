@@ -474,7 +474,7 @@ export class NatsSession implements Session {
           : new ConnectError(
               "jetstream-off",
               `JetStream is off at ${server}: enable it in the server's configuration; in that of a leaf node, whose hub has the stream, name the ` +
-                "hub's domain instead (`default_js_domain`)",
+                "hub's domain instead (`default_js_domain`); where it is named, the leaf node has no connection to its hub now",
             );
       case "TIMEOUT":
         return new ConnectError("no-answer", `${server}: waited for ${wanted}`);

@@ -113,7 +113,8 @@ function isAsked(rule: Rule, { observed, contract, bucket }: Asked): boolean {
     case "consumer":
       return observed.stream !== undefined && (rule.id === "consumer-exists" || observed.consumer !== undefined);
     case "bucket":
-      if (bucket === undefined || observed.buckets === undefined) return false;
+      // Of one that nobody answers for nothing is known, not even that it is missing.
+      if (bucket === undefined || !observed.buckets || !(bucket.name in observed.buckets)) return false;
       return MISSING_BUCKET.has(rule.id) || observed.buckets[bucket.name] !== undefined;
     case "store":
       return true; // Those that are not there are no targets.

@@ -6,7 +6,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { LocalWorkspace, type Stack } from "@pulumi/pulumi/automation";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { guardGateway, guardNoetl, guardServers } from "../../../components/stream-contract/hooks";
-import { projectRoot } from "../../../contract/project";
+import { projectRoot, RELEASE } from "../../../contract/project";
 import { openEngine, type Engine } from "../../../embedded/stack";
 import { ensureTools } from "../../../embedded/toolchain";
 import { rejection, startGateway, startNatsServer, startNoetl, type NatsServer } from "../../support/nats";
@@ -92,21 +92,30 @@ describe("a release of NoETL, run by the engine", () => {
 
   it("of NATS has hooks of its own: two in one program, and those that somebody else has bound", async () => {
     const called: string[] = [];
-    const own: pulumi.ResourceTransformation = ({ type, name, props, opts }) =>
-      type === "kubernetes:helm.sh/v3:Release"
-        ? { props, opts: { ...opts, hooks: { beforeCreate: [() => void called.push(name)] } } }
-        : undefined;
+    const bound = new Map<string, pulumi.ResourceHookBinding | undefined>();
+    // One binding for both, which nobody else may write into.
+    const hooks: pulumi.ResourceHookBinding = { beforeCreate: [({ name }) => void called.push(name)] };
+    const own: pulumi.ResourceTransformation = ({ type, props, opts }) =>
+      type === RELEASE ? { props, opts: { ...opts, hooks } } : undefined;
+    const seen: pulumi.ResourceTransformation = ({ type, name, opts }) => {
+      if (type === RELEASE) bound.set(name, (opts as pulumi.CustomResourceOptions).hooks);
+      return undefined;
+    };
     const contract = { connection: { servers: [server.address] } };
     program = () => {
-      for (const name of ["east", "west"])
-        new Component(
-          guardServers({ transformations: [own] }, () => contract),
-          name,
-        );
+      for (const name of ["east", "west"]) {
+        const guarded = guardServers({ transformations: [own] }, () => contract);
+        new Component({ ...guarded, transformations: [...(guarded.transformations ?? []), seen] }, name);
+      }
     };
-    const { message } = await rejection(stack.up({ onOutput, onError: onOutput }));
+    const { message } = await rejection(stack.up({ onOutput, onError: onOutput, continueOnError: true }));
     expect(message).toContain("/no/such/file");
     expect(message).not.toContain("already registered");
     expect(called.sort()).toEqual(["east-release", "west-release"]);
+    for (const name of ["east", "west"])
+      expect(bound.get(`${name}-release`)?.beforeUpdate).toEqual(
+        ["roll", "restart"].map((each) => expect.objectContaining({ name: `noetl-nats-${each}-of-${name}-release` })),
+      );
+    expect(hooks.beforeUpdate).toBeUndefined();
   });
 });

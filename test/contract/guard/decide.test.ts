@@ -122,9 +122,10 @@ it("a store that is full is said once, however full it is", () => {
     const account = { memory, storage: 0, limits: { max_memory: 9_000, max_storage: -1 } } as never;
     return decide(withDefaults({}), seen({ stream: streamOf({}), consumer: consumerOf({}), account }), "watch").broken;
   };
-  expect(brokenText(broken(8_000), "s")).toContain("found 8000 of 9000 bytes used");
-  expect(brokenKey(broken(8_000))).toBe(brokenKey(broken(8_500)));
-  expect(brokenKey(broken(8_000))).not.toBe(brokenKey(broken(0)));
+  const whole = { server: "s", isWhole: true };
+  expect(brokenText(broken(8_000), whole)).toContain("found 8000 of 9000 bytes used");
+  expect(brokenKey(broken(8_000), whole)).toBe(brokenKey(broken(8_500), whole));
+  expect(brokenKey(broken(8_000), whole)).not.toBe(brokenKey(broken(0), whole));
 });
 
 /** What a look finds, in seconds. */

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Deadline } from "../../../contract/deadline";
 import { ConnectError, type ConnectProblem } from "../../../contract/errors";
 import type { Heal } from "../../../contract/guard/decide";
@@ -76,6 +76,28 @@ describe("the age of the oldest command", () => {
     expect(look(4, [50, 1], { consumer_seq: 0, stream_seq: 4 }, 0)).toBe(0);
     expect(look(5, [51, 51], { consumer_seq: 1, stream_seq: 5 }, 1)).toBeLessThan(60);
   });
+});
+
+it("the age of the oldest command is none of a consumer that has nothing to do, whatever it acknowledged last", () => {
+  const guard = new Guard({ id: "guard-a" } as GuardSettings, new StateLog(() => undefined));
+  const work = guard as unknown as { oldest(seen: object): number };
+  const at = (minutes: number) => new Date(minutes * 60_000).toISOString();
+  const look = (sequence: number, minute: number): number => {
+    const stream = { created: at(0), ts: at(minute), state: { last_seq: sequence, last_ts: at(minute) } };
+    const idle = { name: "python", num_pending: 0, num_ack_pending: 0, ack_floor: { stream_seq: 1 } };
+    const busy = { name: "shared", num_pending: 0, num_ack_pending: 1, ack_floor: { stream_seq: sequence - 1 } };
+    const consumers = [idle, busy].map((each) => ({ ...each, delivered: { consumer_seq: 1, stream_seq: sequence } }));
+    return work.oldest({
+      observed: { stream, consumers: Object.fromEntries(consumers.map((each) => [each.name, each])) },
+    });
+  };
+  vi.spyOn(performance, "now").mockReturnValueOnce(0).mockReturnValueOnce(900_000);
+  try {
+    expect(look(2, 1)).toBe(0);
+    expect(look(3, 16)).toBeLessThan(60);
+  } finally {
+    vi.restoreAllMocks();
+  }
 });
 
 describe("creations of the guard", () => {

@@ -4,10 +4,12 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { StorageType, type JetStreamManager, type NatsError } from "nats";
 import { afterEach, describe, expect, it } from "vitest";
-import type { ContractArguments } from "../../../contract/inputs";
+import { bucketConfig } from "../../../contract/desired";
 import { CONSUMER, STREAM } from "../../../contract/facts";
 import type { GuardMode } from "../../../contract/guard/settings";
-import { holdingStream } from "../../../contract/rules/rule";
+import { withDefaults, type ContractArguments } from "../../../contract/inputs";
+import { bucketsOf } from "../../../contract/rules/gateway";
+import { holdingStream, type Bucket } from "../../../contract/rules/rule";
 import { NOETL_STORES } from "../../../contract/rules/store";
 import { CONTRACT, guardConfig, operator, Running } from "../../support/guard";
 import { addStream, sleep, startNatsServer, until, withManager, type NatsServer } from "../../support/nats";
@@ -90,12 +92,17 @@ it("the guard looks again after 15 s where NATS tells it of nothing", { timeout:
 });
 
 describe("a part that nobody answers for", () => {
-  it("is said, and the guard goes on with the rest: it heals", { timeout: 180_000 }, async () => {
+  // As NoETL makes it in a cluster: one server keeps it.
+  const STORE = { name: NOETL_STORES[0], subjects: ["$KV.noetl_execution_state.>"], storage: StorageType.Memory };
+  const [sessions] = bucketsOf(withDefaults(CONTRACT));
+
+  it.each([
+    ["a store of NoETL's", STORE],
+    ["a bucket", bucketConfig(sessions as Bucket, 1)],
+  ])("is said, and the guard goes on with the rest, other buckets too: %s", { timeout: 180_000 }, async (_, part) => {
     const cluster = await NatsCluster.start();
     try {
-      // As NoETL makes it in a cluster: one server keeps it.
-      const store = { name: NOETL_STORES[0], subjects: ["$KV.noetl_execution_state.>"], storage: StorageType.Memory };
-      const { cluster: of } = await cluster.ask("the store", (manager) => manager.streams.add(store));
+      const { cluster: of } = await cluster.ask("the part", (manager) => manager.streams.add(part));
       const contract = { ...CONTRACT, expect: { replicas: 3 } };
       const running = await guard(cluster.addresses(), { contract });
       await running.reaches("noetl_contract_stream_present", 1);
@@ -103,13 +110,21 @@ describe("a part that nobody answers for", () => {
       await cluster.kill(of?.leader ?? "");
       await running.reaches("noetl_contract_unanswered", 1);
       expect(await running.metric("noetl_contract_leader")).toBe(1);
-      await cluster.ask("the removal", (manager) =>
-        manager.streams
-          .delete(STREAM.name)
-          .catch((error: NatsError) => error.api_error?.err_code === 10059 || Promise.reject(error)),
-      );
+      for (const gone of [STREAM.name, "KV_requests"])
+        await cluster.ask("the removal", (manager) =>
+          manager.streams
+            .delete(gone)
+            .catch((error: NatsError) => error.api_error?.err_code === 10059 || Promise.reject(error)),
+        );
       await running.reaches("noetl_contract_stream_remade_total", 1);
+      await until("the bucket that was removed", () =>
+        cluster.ask("whether it is there", (manager) => manager.streams.info("KV_requests").catch(() => undefined)),
+      );
       await running.reaches("noetl_contract_holds", 1);
+      await until(
+        "words of a part",
+        () => running.messages().some((each) => each.startsWith("what is answered for holds at ")) || undefined,
+      );
       expect(await running.metric("noetl_contract_unanswered")).toBe(1);
       await cluster.start(of?.leader as ServerName);
       await running.says("all that the guard asks for is answered again");

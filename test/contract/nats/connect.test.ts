@@ -111,6 +111,8 @@ describe("a server with one user", () => {
       "$JS.API.CONSUMER.MSG.NEXT.NOETL_COMMANDS.noetl_worker_pool": 41,
       "$JS.ACK.NOETL_COMMANDS.noetl_worker_pool.1.4611686018427387904.4611686018427387904.0.0": 41,
       "$JS.API.NOETL_NATS.TRACE": 1,
+      // On which subjects the server wants acknowledgements.
+      "$SYS.REQ.USER.INFO": 1,
     });
     await until("the connection to be closed", () => between.open() === 0 || undefined);
   });
