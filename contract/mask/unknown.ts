@@ -17,14 +17,17 @@ const QUOTED = `"(?:[^"\\\\\\n]|\\\\.)*"|'(?:[^'\\\\\\n]|\\\\.)*'|["'](?=[^\\s"'
 /** A text in quotes that are escaped, since they stand inside another one: a log's JSON in JSON. */
 const ESCAPED = `(\\\\+)(["'])(?:(?!(?<!\\\\)\\4\\5)[^\\n])*(?:\\4\\5)?`;
 
-/** What may stand before a value and is none of it: YAML's tag or anchor, and what a language has around a text, `Some("x")`. */
-const AROUND = `(?:[!&][\\w./-]+[ \\t]+)?(?:(?:[A-Za-z_][\\w.:]*\\()+(?=\\\\*["']))?`;
+/** What a language has around a text: `Some("x")`. */
+const AROUND = `(?:(?:[A-Za-z_][\\w.:]*\\()+(?=\\\\*["']))?`;
+/** YAML's tags and anchors before a value. A password may begin as they do, so that they are hidden with it. */
+const TAGS = `(?:(?:!!?|&)[\\w./-]+[ \\t]+){0,2}`;
 
 /** Inside texts: `password: x`, `"token": "x"`, `--api-key=x`, `config["password"] := "x"`. */
 const ASSIGNMENT = new RegExp(
-  `(${NAME})(\\\\*["']?\\]?[ \\t]*(?:=>|:=|[:=])[ \\t]*${AROUND})(${ESCAPED}|${QUOTED}|[^\\s,;}\\]"']+)`,
+  `(${NAME})(\\\\*["']?\\]?[ \\t]*(?:=>|:=|[:=])[ \\t]*${AROUND})(${TAGS}(?:${ESCAPED}|${QUOTED}|[^\\s,;}\\]"']+))`,
   "gi",
 );
+const TAGS_BEFORE = new RegExp(`^${TAGS}`);
 /** The beginning of a reference that the pattern above cuts off at a space or bracket: `${NAME`, `$(cat`, `{{`, `<<`. */
 const CUT_REFERENCE = /^(?:\$\{\w*|\$\([^)]*|<<[-~]?["']?\w*|\{\{|%\([^)]*)$/;
 
@@ -180,11 +183,17 @@ const REGISTRY = /"auth"\s*:\s*"(?<given>[A-Za-z0-9+/]{4,}={0,2})"/g;
 const given = (text: string, pattern: RegExp): string[] =>
   [...text.matchAll(pattern)].flatMap(({ groups }) => groups?.given ?? []);
 
+/** A value behind its tags, and these, since each may be the beginning of a password. */
+function withoutTags(value: string): string[] {
+  const [tags = ""] = TAGS_BEFORE.exec(value) ?? [];
+  return [value.slice(tags.length), ...tags.split(/[ \t]+/)];
+}
+
 /** The credentials that a longer one consists of: of a URL its password, of a file what it assigns. */
 export function credentialsIn(text: string): string[] {
   // Of a name that only refers to a Secret the value is a name, too, and hidden it would be hidden in every line.
   const assigned = [...text.matchAll(ASSIGNMENT)].flatMap(([, name = "", , value = ""]) =>
-    isCredentialName(name) ? [value] : [],
+    isCredentialName(name) ? withoutTags(value) : [],
   );
   const surrounded = [...SURROUNDED, PAIR].flatMap((pattern) => given(text, pattern));
   const registries = given(text, REGISTRY).flatMap((login) => [

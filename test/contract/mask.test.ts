@@ -195,8 +195,12 @@ describe("without knowing it, in the forms of other programs, a secret is hidden
     ["of a web token", `got eyJhbGciOiJIUzI1NiJ9.eyJ${token}.${token}${token} now`, "got (secret) now"],
     ["in a call, as Rust and Python show it", 'pass: Some("hunter2"), n: 1', "pass: Some((secret)), n: 1"],
     ["in two calls", "password=Some(SecretStr('hunter2'))", "password=Some(SecretStr((secret)))"],
-    ["behind YAML's anchor", "password: &p hunter2\nb: c", "password: &p (secret)\nb: c"],
-    ["behind YAML's tag", 'password: !secret "hunter2"', "password: !secret (secret)"],
+    ["behind YAML's anchor", "password: &p hunter2\nb: c", "password: (secret)\nb: c"],
+    ["behind YAML's tag", 'password: !secret "hunter2"', "password: (secret)"],
+    ["behind both", "password: &p !!str hunter2\nb: c", "password: (secret)\nb: c"],
+    ["that begins like a tag", "PGPASSWORD=!hunter2 psql -h x", "PGPASSWORD=(secret) -h x"],
+    ["that begins like an anchor", "NATS_PASSWORD=&hunter2 next", "NATS_PASSWORD=(secret)"],
+    ["that begins like a tag, before a pipe", "password: !hunter2 | next", "password: (secret) next"],
     ["of HCL in lines", "password = <<EOT\nhunter2\nmore\nEOT\na = 1", "password = <<EOT\n(secret)\nEOT\na = 1"],
     ["of a command line", "nats --user noetl --password hunter2 sub x", "nats --user noetl --password (secret) sub x"],
     ["of a command line, in quotes", "app --api-token 'hunter2 x' run", "app --api-token (secret) run"],
@@ -263,11 +267,17 @@ describe("of a secret that consists of several", () => {
     ["a connection string", "host=db user=ada password=hunter2222 dbname=noetl"],
     ["psql's logins", "db:5432:noetl:ada:hunter2222\n"],
     ["PgBouncer's", '"ada" "hunter2222"'],
+    ["YAML with a tag", "password: !secret hunter2222\nuser: ada"],
     ["one with blanks at its ends", " hunter2222 \n"],
     ["one with a byte order mark and a zero", "\ufeffhunter2222\0"],
   ])("%s, each is hidden alone", (_what, secret) =>
     expect(new Masker([], [secret]).text("login with hunter2222 failed")).toBe("login with (secret) failed"),
   );
+
+  it("one that begins like a tag of YAML is hidden alone", () =>
+    expect(new Masker([], ["password: !hunter2222 # Ada's"]).text("login with !hunter2222 failed")).toBe(
+      "login with (secret) failed",
+    ));
 
   it("what only names a Secret is not hidden in every line", () =>
     expect(
