@@ -81,14 +81,6 @@ const SURROUNDED: readonly RegExp[] = [
   // Of a URL: who has signed it, or comes back from signing in; and a token in the place of its user.
   /[?&](?:sig|code|[\w-]*signature)=(?<given>[^\s&#"'<>\\]{16,})/gi,
   /:\/\/(?<given>[^\s/:@"'<>]{20,})(?=@)/g,
-  // Of a variable with a key: `FERNET_KEY=x`.
-  new RegExp(`(?<![\\w.-])[A-Z][A-Z0-9_]*_KEY\\\\*["']?[ \\t]*[:=][ \\t]*(?<given>${QUOTED}|[^\\s,;}\\]"'\\\\]+)`, "g"),
-  // Of a command line: `--password x`, and curl's `-u user:x`. To mark a value as secret is an option, too.
-  new RegExp(
-    `(?<![\\w.-])(?=--?[a-z])(?!--?(?:secret|existing))(?:${NAME})[ \\t]+(?<given>${QUOTED}|[^\\s"'-][^\\s"']*)`,
-    "gi",
-  ),
-  /(?<![\w.-])(?:-u|--user)[ \t=]+["']?(?!\d+:\d+)[^\s:"'/]+:(?<given>[^\s"']+)/g,
   // Of a variable in a list, in JSON and in YAML.
   new RegExp(
     `\\bname["']?[ \\t]*:[ \\t]*["']?(?:${NAME})["']?(?:[ \\t]*,\\s*|\\s+)["']?value["']?[ \\t]*:[ \\t]*(?<given>${QUOTED}|[^\\s,;}\\]"']+)`,
@@ -105,6 +97,18 @@ const SURROUNDED: readonly RegExp[] = [
   ),
   // Of XML.
   new RegExp(`<(${NAME})>(?<given>[^<>\\n]+)(?=</\\1>|$)`, "gim"),
+];
+
+/** The same where words or names may stand, too: those are hidden here, and not looked for in every line. */
+const LOOSELY_SURROUNDED: readonly RegExp[] = [
+  // Of a variable with a key: `FERNET_KEY=x`.
+  new RegExp(`(?<![\\w.-])[A-Z][A-Z0-9_]*_KEY\\\\*["']?[ \\t]*[:=][ \\t]*(?<given>${QUOTED}|[^\\s,;}\\]"'\\\\]+)`, "g"),
+  // Of a command line: `--password x`, and curl's `-u user:x`. To mark a value as secret is an option, too.
+  new RegExp(
+    `(?<![\\w.-])(?=--?[a-z])(?!--?(?:secret|existing))(?:${NAME})[ \\t]+(?<given>${QUOTED}|[^\\s"'-][^\\s"']*)`,
+    "gi",
+  ),
+  /(?<![\w.-])(?:-u|--user)[ \t=]+["']?(?!\d+:\d+)[^\s:"'/]+:(?<given>[^\s"']+)/g,
 ];
 
 /** A pair: `("password", "x")`. `["password", "token"]` is one of names. */
@@ -160,7 +164,7 @@ export function withoutUnknown(text: string, word: string): string {
     last = end;
   }
   shown = (shown + text.slice(last)).replace(TOKENS, word);
-  for (const pattern of [BLOCK, ...SURROUNDED, PAIR]) shown = withoutGiven(shown, pattern, word);
+  for (const pattern of [BLOCK, ...SURROUNDED, ...LOOSELY_SURROUNDED, PAIR]) shown = withoutGiven(shown, pattern, word);
   return shown.replace(ASSIGNMENT, (all: string, ...[name = "", between = "", given = ""]: string[]) =>
     given === word || !isGiven(given) || /^existing/i.test(name) ? all : `${name}${between}${word}`,
   );

@@ -286,6 +286,16 @@ describe("of a secret that consists of several", () => {
       ),
     ).toBe("Secret nats-auth, noetl-secret"));
 
+  it.each([
+    ["# pass --token from the environment", "lines from a log"],
+    ["STREAM_KEY=NOETL_COMMANDS", "stream NOETL_COMMANDS"],
+    ["CACHE_KEY: worker", "deployment worker"],
+    ["--tls-secret nats-tls", "Secret nats-tls"],
+    ["--image-pull-secret noetl-registry", "Secret noetl-registry"],
+  ])("what may be a word or a name is not hidden in every line: %s", (line, text) =>
+    expect(new Masker([], [`user: ada\n${line}\n`]).text(text)).toBe(text),
+  );
+
   it("two that overlap are hidden to the end of the second", () =>
     expect(new Masker([], ["abcdefgh", "efghijkl"]).text("x abcdefghijkl y")).toBe("x (secret) y"));
 
