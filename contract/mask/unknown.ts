@@ -15,10 +15,10 @@ const NAME = `(?<![\\w.-])[\\w.-]*(?:${HIDDEN_WORDS})|${SHORT_NAME}`;
 /** A text in quotes, up to its line's end where none closes it: of what was cut off, too. */
 const QUOTED = `"(?:[^"\\\\\\n]|\\\\.)*"|'(?:[^'\\\\\\n]|\\\\.)*'|["'](?=[^\\s"',;)\\]}])[^\\n]*`;
 /** A text in quotes that are escaped, since they stand inside another one: a log's JSON in JSON. */
-const ESCAPED = `(\\\\+)(["'])(?:(?!(?<!\\\\)\\4\\5)[^\\n])*(?:\\4\\5)?`;
+const ESCAPED = `(?<slash>\\\\+)(?<quote>["'])(?:(?!(?<!\\\\)\\k<slash>\\k<quote>)[^\\n])*(?:\\k<slash>\\k<quote>)?`;
 
-/** What a language has around a text: `Some("x")`. */
-const AROUND = `(?:(?:[A-Za-z_][\\w.:]*\\()+(?=\\\\*["']))?`;
+/** What a language has around a text: `Some("x")`, `b'x'`. */
+const AROUND = `(?:(?:[A-Za-z_][\\w.:]*\\()*[BbFfRrUu]{0,2}(?=\\\\*["']))?`;
 /** YAML's tags and anchors before a value. A password may begin as they do, so that they are hidden with it. */
 const TAGS = `(?:(?:!!?|&)[\\w./-]+[ \\t]+){0,2}`;
 
@@ -29,7 +29,7 @@ const ASSIGNMENT = new RegExp(
 );
 const TAGS_BEFORE = new RegExp(`^${TAGS}`);
 /** The beginning of a reference that the pattern above cuts off at a space or bracket: `${NAME`, `$(cat`, `{{`, `<<`. */
-const CUT_REFERENCE = /^(?:\$\{\w*|\$\([^)]*|<<[-~]?["']?\w*|\{\{|%\([^)]*)$/;
+const CUT_REFERENCE = /^(?:\$\{\w*|\$\([^)]*|<<|\{\{|%\([^)]*)$/;
 
 const bared = (text: string): string => text.replace(/^(\\*["'])(.*)\1$/s, "$2");
 
@@ -72,18 +72,18 @@ const ELEMENT = `"(?:[^"\\\\\\n]|\\\\.)+(?:"|$)|'(?:[^'\\\\\\n]|\\\\.)+(?:'|$)`;
 /** What stands before a credential, which is the last of it, in the group `given`. */
 const SURROUNDED: readonly RegExp[] = [
   // Of a header, whatever writes it; `token expired` and `basic auth` are words.
-  /\bauthorization\b\\*["']?[ \t]*[:=,][ \t]*\\*["']?(?:bearer[ ]+|(?:basic|token|apikey)[ ]+(?=\S{0,999}[\d=._])(?=\S{8}))(?<given>[^\s"'\\,;]+)/gi,
+  /\bauthorization\b\\*["']?[ \t]*[:=,][ \t]*b?\\*["']?(?:bearer[ ]+|(?:basic|token|apikey)[ ]+(?=\S{0,999}[\d=._])(?=\S{8}))(?<given>[^\s"'\\,;]+)/gi,
   // The same alone, as programs write what they send.
   /\b(?:Bearer[ ]+(?=\S*\d)|Basic[ ]+(?=[A-Za-z0-9+/]*[\d=]))(?<given>[\w.~+/-]{16,}={0,2})/g,
-  /\b(?:set-)?cookie\b\\*["']?[ \t]*[:=][ \t]*\\*["']?(?<given>[^\n"'\\=]{1,200}=[^\n"'\\]+)/gi,
+  /\b(?:set-)?cookie\b(?:\\*["']?[ \t]*[:=]|\\*["'][ \t]*,)[ \t]*b?\\*["']?(?<given>[^\n"'\\=]{1,200}=(?:[^\n"'\\]|(?<==)\\*"(?=[^\s,}\]])[^"\\\n]*\\*"?)+)/gi,
   // Of a registry, as Docker writes it.
   /"auth\\*"[ \t]*:[ \t]*\\*"(?<given>[A-Za-z0-9+/]{12,}={0,2})/g,
   // Of a URL: who has signed it, or comes back from signing in; and a token in the place of its user.
-  /[?&](?:sig|code|[\w-]*signature)=(?<given>[^\s&#"'<>\\]{16,})/gi,
-  /:\/\/(?<given>[^\s/:@"'<>]{20,})(?=@)/g,
+  /(?:[?&]|&amp;|\\u0026)(?:sig|code|[\w-]*signature)=(?<given>[^\s&#"'<>\\]{16,})/gi,
+  /:\/\/(?=[^\s/:@"'<>]*[\dA-Z])(?![^\s/:@"'<>]*%40)(?<given>[^\s/:@"'<>]{20,})(?=@(?!sha\d))/g,
   // Of a variable in a list, in JSON and in YAML.
   new RegExp(
-    `\\bname["']?[ \\t]*:[ \\t]*["']?(?:${NAME})["']?(?:[ \\t]*,\\s*|\\s+)["']?value["']?[ \\t]*:[ \\t]*(?<given>${QUOTED}|[^\\s,;}\\]"']+)`,
+    `\\bname\\\\*["']?[ \\t]*:[ \\t]*\\\\*["']?(?:${NAME})\\\\*["']?(?:[ \\t]*,\\s*|\\s+)\\\\*["']?value\\\\*["']?[ \\t]*:[ \\t]*(?<given>${ESCAPED}|${QUOTED}|[^\\s,;}\\]"']+)`,
     "gi",
   ),
   // Of a list of arguments, as programs write what they were started with: `'--password', 'x'`.
@@ -92,23 +92,33 @@ const SURROUNDED: readonly RegExp[] = [
   /\b(?:PASSWORD|IDENTIFIED BY)[ \t]+(?<given>'(?:[^'\n]|'')+(?:'|$)|"[^"\n]+(?:"|$))/gim,
   // Of a text of several lines in a shell, and in HCL.
   new RegExp(
-    `(?:${NAME})["']?(?:[ \\t]*[:=])?[ \\t]*<<[-~]?["']?(?<end>\\w+)["']?[ \\t]*\\n(?<given>(?:[^\\n]*\\n){1,50}?)(?=[ \\t]*\\k<end>\\b)`,
+    `(?:${NAME})["']?(?:[ \\t]*[:=])?[ \\t]*<<[-~]?["']?(?<end>\\w+)["']?[ \\t]*\\n(?<given>(?:[^\\n]*\\n){1,50}?)(?=[ \\t]*\\k<end>\\b|(?![^]))`,
     "gi",
   ),
   // Of XML.
   new RegExp(`<(${NAME})>(?<given>[^<>\\n]+)(?=</\\1>|$)`, "gim"),
 ];
 
-/** The same where words or names may stand, too: those are hidden here, and not looked for in every line. */
+/** Words that stand behind an option in a sentence about it, and in a program's list of them. */
+const AFTER_OPTIONS =
+  "and|or|is|are|was|must|may|can|cannot|has|have|to|for|from|in|on|of|with|via|by|not|instead|option|flag|requires?|required|string";
+
+/** The same where words or names may stand, too: what they surround is hidden there, and not in every line. */
 const LOOSELY_SURROUNDED: readonly RegExp[] = [
-  // Of a variable with a key: `FERNET_KEY=x`.
-  new RegExp(`(?<![\\w.-])[A-Z][A-Z0-9_]*_KEY\\\\*["']?[ \\t]*[:=][ \\t]*(?<given>${QUOTED}|[^\\s,;}\\]"'\\\\]+)`, "g"),
-  // Of a command line: `--password x`, and curl's `-u user:x`. To mark a value as secret is an option, too.
+  // Of a variable with a key: `FERNET_KEY=x`, and in a list, as above. Other keys are names, or shown to everybody.
   new RegExp(
-    `(?<![\\w.-])(?=--?[a-z])(?!--?(?:secret|existing))(?:${NAME})[ \\t]+(?<given>${QUOTED}|[^\\s"'-][^\\s"']*)`,
+    `(?<![\\w.-])[A-Z][A-Z0-9_]*(?<!PUBLIC|PRIMARY|FOREIGN|UNIQUE|DUPLICATE)_KEY\\\\*["']?(?:[ \\t]*[:=]|(?:[ \\t]*,\\s*|\\s+)\\\\*["']?value\\\\*["']?[ \\t]*:)` +
+      `[ \\t]*(?<given>${ESCAPED}|${QUOTED}|[^\\s,;}\\]"'\\\\]+)`,
+    "g",
+  ),
+  // Of a command line: `--password x`, which may stand on the next line. To mark a value as secret is an option, too.
+  new RegExp(
+    `(?<![\\w.-])(?=--?[a-z])(?!--?(?:secret|existing))(?:${NAME})[ \\t]+(?:\\\\\\n[ \\t]*)?(?!(?:${AFTER_OPTIONS})(?![^\\s.,;:)]))` +
+      `(?<given>${ESCAPED}|${QUOTED}|(?!\\\\\\n)[^\\s"'-][^\\s"']*)`,
     "gi",
   ),
-  /(?<![\w.-])(?:-u|--user)[ \t=]+["']?(?!\d+:\d+)[^\s:"'/]+:(?<given>[^\s"']+)/g,
+  // Of curl: `-u user:x`. Others have a time, an address, or numbers and names of a user and a group behind it.
+  /(?<![\w.-])(?:-u|--user)(?:=|[ \t]+)["']?(?!\+%|\w+:\/\/|\d+:(?:\d+|[a-z_]+)(?![^\s"']))[^\s:"'/]{1,256}:(?<given>[^\s"']+)/g,
 ];
 
 /** A pair: `("password", "x")`. `["password", "token"]` is one of names. */

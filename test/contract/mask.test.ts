@@ -201,22 +201,61 @@ describe("without knowing it, in the forms of other programs, a secret is hidden
     ["that begins like a tag", "PGPASSWORD=!hunter2 psql -h x", "PGPASSWORD=(secret) -h x"],
     ["that begins like an anchor", "NATS_PASSWORD=&hunter2 next", "NATS_PASSWORD=(secret)"],
     ["that begins like a tag, before a pipe", "password: !hunter2 | next", "password: (secret) next"],
-    ["of HCL in lines", "password = <<EOT\nhunter2\nmore\nEOT\na = 1", "password = <<EOT\n(secret)\nEOT\na = 1"],
+    ["of HCL in lines", "password = <<EOT\nhunter2\nmore\nEOT\na = 1", "password = (secret)\n(secret)\nEOT\na = 1"],
+    ["of HCL in lines, cut off", "password = <<EOT\nhunter2\nmore\n", "password = (secret)\n(secret)\n"],
+    ["that begins like such lines", "password = <<hunter2", "password = (secret)"],
+    ["of a command line, in JSON", String.raw`"app --password \"hunter2 x\" -v"`, '"app --password (secret) -v"'],
+    ["of a command line that goes on", "app --password \\\n  hunter2 -v", "app --password \\\n  (secret) -v"],
+    ["of curl's user, a number", "curl -u 42:hunter2 https://x", "curl -u 42:(secret) https://x"],
+    ["that is bytes", "password=b'hunter2', n=1", "password=b(secret), n=1"],
+    ["that is bytes, in a call", "password=SecretBytes(b'hunter2')", "password=SecretBytes(b(secret))"],
     ["of a command line", "nats --user noetl --password hunter2 sub x", "nats --user noetl --password (secret) sub x"],
     ["of a command line, in quotes", "app --api-token 'hunter2 x' run", "app --api-token (secret) run"],
     ["of curl's user", "curl -u noetl:hunter2 https://x", "curl -u noetl:(secret) https://x"],
     ["of a variable that is a key", "FERNET_KEY=hunter2", "FERNET_KEY=(secret)"],
+    [
+      "of a variable that is a key, in JSON in JSON",
+      String.raw`{\"FOO_KEY\":\"a b\"}`,
+      String.raw`{\"FOO_KEY\":(secret)}`,
+    ],
+    [
+      "of a variable that is a key, in YAML",
+      "- name: FERNET_KEY\n  value: x\n",
+      "- name: FERNET_KEY\n  value: (secret)\n",
+    ],
+    [
+      "of a variable, in JSON in JSON",
+      String.raw`{\"name\":\"DB_PASSWORD\",\"value\":\"hunter2\"}`,
+      String.raw`{\"name\":\"DB_PASSWORD\",\"value\":(secret)}`,
+    ],
     ["of a key that signs", "signing_key: hunter2", "signing_key: (secret)"],
     ["of Azure", "AccountName=x;AccountKey=hunter2==;Suffix=y", "AccountName=x;AccountKey=(secret);Suffix=y"],
     ["of a bearer alone", "sent Bearer abcdefgh12345678.x", "sent Bearer (secret)"],
     ["of a login alone", "sent Basic bm9ldGw6aHVudGVyMg==", "sent Basic (secret)"],
     ["of a cookie", '"Set-Cookie": "sid=hunter2; Path=/"', '"Set-Cookie": "(secret)"'],
+    ["of a cookie in quotes", 'Cookie: a=b; sid="hunter2secret"; c=d', "Cookie: (secret)"],
+    ["of a cookie that is set in quotes", 'Set-Cookie: sid="hunter2secret"', "Set-Cookie: (secret)"],
+    ["of such a cookie, in JSON", String.raw`{"Cookie":"sid=\"hunter2\"; a=b","n":1}`, '{"Cookie":"(secret)","n":1}'],
+    ["of a cookie that ends in such a sign", '{"cookie":"sid=aHVudGVyMg==","n":1}', '{"cookie":"(secret)","n":1}'],
+    ["of a cookie, in a pair", "[('cookie', 'sid=hunter2')]", "[('cookie', '(secret)')]"],
+    ["of a cookie, in a pair of bytes", "[(b'cookie', b'sid=hunter2')]", "[(b'cookie', b'(secret)')]"],
+    [
+      "of a header, in a pair of bytes",
+      "(b'authorization', b'Bearer hunter22')",
+      "(b'authorization', b'Bearer (secret)')",
+    ],
     ["of a registry's login", '{"auth":"bm9ldGw6aHVudGVyMg=="}', '{"auth":"(secret)"}'],
     [
       "of a URL that is signed",
       "GET /b/o?v=2&X-Goog-Signature=0123456789abcdef&a=b",
       "GET /b/o?v=2&X-Goog-Signature=(secret)&a=b",
     ],
+    [
+      "of a URL that is signed, in Go's JSON",
+      String.raw`"/b?v=2\u0026X-Goog-Signature=0123456789abcdef\u0026a=b"`,
+      String.raw`"/b?v=2\u0026X-Goog-Signature=(secret)\u0026a=b"`,
+    ],
+    ["of a URL that is signed, in HTML", "/b?v=2&amp;sig=0123456789abcdef&amp;a", "/b?v=2&amp;sig=(secret)&amp;a"],
     ["of a sign-in that comes back", "GET /cb?code=4%2F0AbCdEfGhIjKlMnOp&state=x", "GET /cb?code=(secret)&state=x"],
     ["of a token before a host", "https://abcdefghij0123456789@github.com/x", "https://(secret)@github.com/x"],
     ["of who says what was wrong", 'wrong password "hunter2" for noetl', "wrong password (secret) for noetl"],
@@ -246,6 +285,14 @@ describe("without knowing it, in the forms of other programs, a secret is hidden
     "authorization: Bearer $TOKEN",
     "pulumi config set --secret natsPassword --stack gke",
     "docker run --user 1000:1000 -u 65532:65532 x",
+    "docker exec -u 0:root x, date -u +%H:%M, curl -u https://x/y:z",
+    "--user and --password must be given",
+    "Flag --api-key has been deprecated, use --token instead",
+    "      --token string   Bearer token",
+    "PUBLIC_KEY=abc, PRIMARY_KEY: id, DUPLICATE_KEY=2",
+    "postgresql://noetl-sa%40my-project.iam@10.0.0.1",
+    "nats://noetl-restricted-worker-login@nats:4222",
+    "docker://nats-server-config-reloader-0@sha256:0123",
     "app --password-file /run/x --token-ttl 3600 --no-pass -- x",
     "GET /x?code=404&sig=short",
     "Bearer authentication is required, Basic authentication too",
@@ -326,6 +373,14 @@ describe("of texts of any size", () => {
     "of a beginning of a token": "eyJ-",
     "of cookies": "cookie: ",
     "of calls around a value": "token=a(",
+    "of a beginning of a call": "token=a",
+    "of users of curl": "-u=;",
+    "of signs of equality": "=",
+    "of slashes": "\\",
+    "of cookies in quotes": 'cookie: a="',
+    "of tags": "password: !a ",
+    "of options": "--password ",
+    "of keys": "A_KEY ",
   };
 
   it.each(Object.entries(run))("a run %s throws nothing, and takes no longer than its length", (_what, part) => {
@@ -342,10 +397,12 @@ describe("of texts of any size", () => {
     expect(hides.text(`${"%u0041".repeat(150_000)} ${SECRET}`)).not.toContain(SECRET);
   });
 
-  it("blanks take no longer than their length, after a name and at the end of a secret", () => {
+  it("blanks take no longer than their length, after a name and at the end of a secret, nor other signs before a value", () => {
     const blanks = " ".repeat(MEBIBYTE / 2);
     const before = process.cpuUsage().user;
-    expect(hides.text(`name: token${blanks} ${SECRET}`)).not.toContain(SECRET);
+    for (const before of ["name: token", "name: A_KEY", "-u", "--password", "password: !a", "cookie:"])
+      expect(hides.text(`${before}${blanks} ${SECRET}`)).not.toContain(SECRET);
+    expect(hides.text(`x -u${"=".repeat(MEBIBYTE)} ${SECRET}`)).not.toContain(SECRET);
     expect(new Masker([], [`a${blanks}b`]).text("x")).toBe("x");
     expect(process.cpuUsage().user - before).toBeLessThan(10_000_000);
   });
