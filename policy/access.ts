@@ -404,9 +404,9 @@ function policyTexts(text: string): string[] {
   }
 }
 
-/** Issuers of tokens that everybody gets one from: who a token is for is told by a condition alone. */
+/** Issuers of tokens that everybody gets one from: who a token is for is told by a condition alone. With a path it is one organization's. */
 const SHARED_ISSUER =
-  /^https:\/\/(?:token\.actions\.githubusercontent\.com|gitlab\.com|app\.terraform\.io|api\.pulumi\.com\/oidc|oidc\.circleci\.com|accounts\.google\.com)(?:\/|$)/;
+  /^https:\/\/(?:token\.actions\.githubusercontent\.com|gitlab\.com|app\.terraform\.io|api\.pulumi\.com\/oidc|accounts\.google\.com)\/?$/;
 
 /** What lets in everybody who has an account somewhere: a login with tokens of an issuer, and a service that is handed to other networks. */
 function openLogins({ type, props }: ResourceView): string[] {

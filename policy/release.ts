@@ -5,8 +5,6 @@ import { projectRoot, RELEASE } from "../contract/project";
 import { at, type ResourceView } from "./resource";
 import { isRecord } from "../contract/records";
 
-/** Type of a Helm release. */
-
 /** What this project knows of the charts that it installs, by the chart's name. Paths are those of the values. */
 interface KnownChart {
   /** Maps with `requests` and `limits`, one for each container. */
@@ -56,10 +54,10 @@ export interface Release {
   readonly defaults: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** A chart's name without its folder, registry or repository, its version, and the ending of an archive: `https://x/nats-2.14.2.tgz`. */
+/** A chart's name without its folder, registry or repository, its version, the ending of an archive, and a URL's query: `https://x/nats-2.14.2.tgz?token=x`. */
 const chartName = (source: string): string =>
   path
-    .basename(source)
+    .basename(source.replace(/[?#].*$/s, ""))
     .replace(/[:@].*$/, "")
     .replace(/(?:-v?\d+\.\d[\w.+-]*)?\.tgz$/, "");
 

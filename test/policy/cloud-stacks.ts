@@ -22,6 +22,7 @@ const natsFrom = (chart: string, values: object = {}): Example =>
 const SOURCES = [
   "https://charts.example.org/nats-2.14.2.tgz",
   "./vendor/nats-v2.14.2-rc.1+a.tgz",
+  "https://charts.example.org/nats-2.14.2.tgz?sig=a/b#c",
   "oci://registry.example.org/charts/nats:2.14.2",
   `oci://registry.example.org/charts/nats@sha256:${"0a".repeat(32)}`,
 ];
@@ -117,6 +118,8 @@ export const CLOUD_GOOD_STACKS: Readonly<Record<string, readonly Example[]>> = {
     pooled({ oidc: { issuerUri: "https://issuer.example.org" } }),
     pooled({ oidc: { issuerUri: GITHUB }, attributeCondition: "assertion.repository_owner_id == '1'" }),
     pooled({ oidc: { issuerUri: GITHUB }, attributeCondition: UNKNOWN }),
+    pooled({ oidc: { issuerUri: `${GITHUB}/an-enterprise` } }),
+    pooled({ oidc: { issuerUri: "https://oidc.circleci.com/org/00000000-0000-0000-0000-000000000000" } }),
     pooled({ aws: { accountId: "1" } }),
   ],
   "charts whose names begin like one of ours": [

@@ -81,5 +81,8 @@ it("a chart of a registry is asked for by its digest, one by its URL has none", 
   expect(of({ chart: "HTTP://charts.example.com/app-1.0.0.tgz" })).toEqual([
     "chart app by its URL has no pin: nothing says which archive that is",
   ]);
+  expect(of({ chart: "https://charts.example.com/app-1.0.0.tgz?token=hunter2" })).toEqual([
+    "chart app by its URL has no pin: nothing says which archive that is",
+  ]);
   expect(of({ chart: "./charts/app" })).toEqual([]);
 });
