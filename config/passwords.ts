@@ -32,12 +32,14 @@ const rowAt = (text: string): number =>
 
 /** Whether a text is nothing but words that are guessed, one after the other. */
 function isGuessed(text: string): boolean {
-  if (text === "") return true;
-  const row = rowAt(text);
-  return (
-    (row >= SHORTEST_PART && isGuessed(text.slice(row))) ||
-    GUESSED.some((word) => text.startsWith(word) && isGuessed(text.slice(word.length)))
-  );
+  // Places up to which it is. Each is gone on from once, however many ways lead to it.
+  const places = new Set([0]);
+  for (const place of places) {
+    const row = rowAt(text.slice(place));
+    if (row >= SHORTEST_PART) places.add(place + row);
+    for (const word of GUESSED) if (text.startsWith(word, place)) places.add(place + word.length);
+  }
+  return places.has(text.length);
 }
 
 /** Whether a password consists of such words. Digits and signs around one are guessed with it, unless there are as many as make a password. */

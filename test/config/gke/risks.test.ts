@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { weakPassword } from "../../../config/passwords";
 import { parseSettings } from "../../../config/parse";
 import { riskWarnings } from "../../../config/risks";
@@ -96,6 +96,15 @@ describe("passwords", () => {
     "noetl-48213977",
     "a4b7c1d3e5f0",
   ])("%s is not", (password) => expect(weakPassword(password, "ada")).toBeUndefined());
+  it("a long one takes no more questions than its length, in how many ways it may ever be read", () => {
+    const asked = vi.spyOn(String.prototype, "startsWith");
+    const password = `${"qwerty".repeat(10)}xk`;
+    const weak = weakPassword(password, "ada");
+    const questions = asked.mock.calls.length;
+    asked.mockRestore();
+    expect(weak).toBeUndefined();
+    expect(questions).toBeLessThan(50 * password.length);
+  });
   it("a user's name is weak however long", () =>
     expect(weakPassword("correct-horse-battery", "correct-horse-battery")).toBe("its user's name"));
 });
