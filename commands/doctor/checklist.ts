@@ -87,7 +87,7 @@ const updateLines = ({ missingOutputs }: Evidence): Line[] =>
           section: "Update",
           item: "outputs",
           status: "wrong",
-          found: `no ${missingOutputs.join(", ")}: no update has come to its end`,
+          found: `no ${missingOutputs.join(", ")}: no update with these settings has come to its end`,
         },
       ];
 

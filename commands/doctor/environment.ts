@@ -37,9 +37,13 @@ export async function readEnvironment(
   const variables = new Map<string, VariableFacts>();
   /** Not masked: to be compared and referred to. */
   const values: Record<string, string> = {};
+  /** Of these what no Secret holds. */
+  const plain: Record<string, string> = {};
   const put = (name: string, value: string | undefined, { kind, text }: Source): void => {
-    if (value !== undefined) values[name] = value;
     const secret = kind === "Secret";
+    delete plain[name];
+    if (value !== undefined) values[name] = value;
+    if (value !== undefined && !secret) plain[name] = value;
     const shown = value === undefined ? undefined : showVariable(value, secret, mask);
     const should = expected[name];
     variables.set(name, {
@@ -68,7 +72,9 @@ export async function readEnvironment(
       const held = data.ok ? data.value?.[ref.key] : undefined;
       put(name, held, { kind, text: `${kind} ${ref.name}, key ${ref.key}` });
     } else if (!valueFrom) {
-      put(name, expand(value ?? "", values), { text: "literal" });
+      const text = expand(value ?? "", values);
+      // What it takes of a Secret is no less secret.
+      put(name, text, { kind: text === expand(value ?? "", plain) ? undefined : "Secret", text: "literal" });
     }
   }
   const { image: value = "" } = container;

@@ -300,7 +300,7 @@ describe("checklist as text", () => {
       section: "Update",
       item: "outputs",
       status: "wrong",
-      found: "no natsPassword, contract: no update has come to its end",
+      found: "no natsPassword, contract: no update with these settings has come to its end",
     });
   });
 

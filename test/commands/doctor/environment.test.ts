@@ -24,6 +24,10 @@ const OBJECTS: Readonly<Record<string, unknown>> = {
               env: [
                 { name: "LOG_LEVEL", value: "DEBUG" },
                 { name: "PREFIX", value: "$(NATS_STREAM).$$(LOG_LEVEL).a$$b.$(ABSENT)" },
+                { name: "SHORT", value: "$(NATS_PASSWORD)" },
+                { name: "AGAIN", value: "a.$(SHORT)" },
+                { name: "SHORT", value: "now $(LOG_LEVEL)" },
+                { name: "LAST", value: "$(SHORT), $$(NATS_PASSWORD)" },
               ],
             },
           ],
@@ -59,7 +63,7 @@ beforeAll(async () => {
 
 afterAll(() => server.close());
 
-it("reads a container's variables as the pod gets them: prefixes of whole ConfigMaps and Secrets, and what comes later", async () => {
+it("reads a container's variables as the pod gets them: prefixes of whole ConfigMaps and Secrets, what comes later, and what a literal takes of a Secret", async () => {
   const found = await readEnvironment(cluster, {
     namespace: "noetl",
     deployment: "noetl-worker",
@@ -76,6 +80,9 @@ it("reads a container's variables as the pod gets them: prefixes of whole Config
       source: "literal",
       asDeployed: true,
     },
+    { name: "SHORT", value: "now DEBUG", source: "literal" },
+    { name: "AGAIN", value: "***", source: "literal" },
+    { name: "LAST", value: "now DEBUG, $(NATS_PASSWORD)", source: "literal" },
   ]);
 });
 
