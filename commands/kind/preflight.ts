@@ -47,13 +47,16 @@ function refusal(part: Part, problems: readonly string[], done: string): Command
 }
 
 /**
- * Looks at the settings of a stack that has just been made: its file may have been there before, and the engine reads none without a stack.
+ * The content of a stack that has just been made, with a look at its settings: its file may have been there before, and the engine reads none
+ * without a stack.
  *
  * @throws CommandError `usage` with every problem.
  */
-export async function preflightOfNew(part: Part, { engine, checkout }: Ground): Promise<void> {
-  const problems = settingsProblems(part, await readStack(engine, STACK, PROJECT), checkout);
+export async function preflightOfNew(part: Part, { engine, checkout }: Ground): Promise<StackContent> {
+  const stack = await readStack(engine, STACK, PROJECT);
+  const problems = settingsProblems(part, stack, checkout);
   if (problems.length > 0) throw refusal(part, problems, `has made the stack ${STACK} and nothing else`);
+  return stack;
 }
 
 /** What a program said, in one line. */

@@ -10,6 +10,7 @@ import { checklistText, screenOf } from "../doctor/present";
 import { harmless } from "../doctor/text";
 import { readTarget, targetOf } from "../doctor/target";
 import { unlessInterrupted } from "../shared/run";
+import type { StackContent } from "../shared/engine";
 import { verify } from "../doctor/verify";
 import { lookAt } from "./checkout";
 import { CLUSTER, CONTEXT, STACK, type Part } from "./parts";
@@ -52,10 +53,15 @@ export async function redeploy(
   if (ground === undefined) return "interrupted";
   const { checkout } = ground;
   say(`${shown} is ${checkout.description}; the image is ${checkout.image}.`);
-  const mask = masker(ground.stack === undefined ? [] : targetOf(STACK, ground.stack).secrets);
-  const step = stepper({ show: (line) => say(`  ${mask(harmless(line))}`), say, signal, mask });
+  const stepsWith = (stack?: StackContent): Stepper => {
+    const mask = masker(stack === undefined ? [] : targetOf(STACK, stack).secrets);
+    return stepper({ show: (line) => say(`  ${mask(harmless(line))}`), say, signal, mask });
+  };
 
-  await makeStack(part, ground, step);
+  if (ground.stack === undefined) await makeStack(ground, stepsWith());
+  const stack = ground.stack ?? (await unlessInterrupted(signal, preflightOfNew(part, ground)));
+  if (stack === undefined) return "interrupted";
+  const step = stepsWith(stack);
   await build(part, { shown, ground }, step);
   await step({
     does: `kind copies the image to the nodes of cluster ${CLUSTER}`,
@@ -108,16 +114,13 @@ function stepper({
 }
 
 /** Makes the stack where there is none; before the build, because a missing passphrase shows here. */
-async function makeStack(part: Part, ground: Ground, step: Stepper): Promise<void> {
-  const { engine, stack } = ground;
-  if (stack !== undefined) return;
+async function makeStack({ engine }: Ground, step: Stepper): Promise<void> {
   await step({
     does: `Pulumi makes the stack ${STACK}`,
     call: { ...engine, args: ["stack", "select", "--create", STACK, "--non-interactive"] },
     deadlineSeconds: DEADLINES.stack,
     failed: "Nothing was built or changed.",
   });
-  await preflightOfNew(part, ground);
 }
 
 /** Builds the image for the machine's own architecture, and sees that it holds what its tag says. */

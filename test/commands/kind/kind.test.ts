@@ -427,6 +427,16 @@ describe("a password", () => {
     expect(said.join("\n")).toContain("set password to ***");
     expect(said.join("\n")).not.toContain(PASSWORD);
   });
+
+  it("of the file of a stack that is made stands on no screen", async () => {
+    begin(null);
+    machine.file({ kubeContext: "kind-noetl", natsPassword: PASSWORD });
+    machine.write("outputs", {});
+    machine.faults({ "docker build": { says: `builds with ${PASSWORD}` } });
+    expect(await command("noetl", noetl().folder)).toBe("ok");
+    expect(said.join("\n")).toContain("builds with ***");
+    expect(said.join("\n")).not.toContain(PASSWORD);
+  });
 });
 
 describe("the command line", () => {
@@ -474,6 +484,22 @@ describe("the command line", () => {
       60_000,
     );
     child.kill(signal);
+    expect(await close).toBe(EXIT.interrupted.code);
+    await vi.waitFor(() => expect(commandLines().filter((each) => each.includes(machine.bin))).toEqual([]), 10_000);
+  });
+
+  it("is interrupted in order while it reads the stack that it has made, by the key that reaches every program", async () => {
+    begin(null);
+    const { folder } = noetl();
+    machine.faults({ "pulumi stack select": { then: { "pulumi --non-interactive": { hangs: true } } } });
+    const child = spawn(process.execPath, [script, "noetl", folder], { detached: true });
+    const close = new Promise((resolve) => child.once("close", resolve));
+    const program = path.join(machine.bin, "pulumi");
+    await vi.waitFor(() => {
+      expect(machine.read("faults")).toHaveProperty(["pulumi --non-interactive"]);
+      expect(commandLines().some((each) => each.includes(`${program}\0--non-interactive`))).toBe(true);
+    }, 60_000);
+    process.kill(-(child.pid ?? 0), "SIGINT");
     expect(await close).toBe(EXIT.interrupted.code);
     await vi.waitFor(() => expect(commandLines().filter((each) => each.includes(machine.bin))).toEqual([]), 10_000);
   });

@@ -27,6 +27,8 @@ interface Fault {
   readonly hangs?: true;
   /** A file that it changes before it does its work. */
   readonly writes?: string;
+  /** Faults in place of all others from then on. */
+  readonly then?: Readonly<Record<string, Fault>>;
 }
 
 /** The programs: one script under four names. */
@@ -43,6 +45,7 @@ fs.appendFileSync(at("calls"), JSON.stringify({ program, args }) + "\\n");
 const line = [program, ...args].join(" ");
 const fault = Object.entries(read("faults")).find(([begin]) => line.startsWith(begin))?.[1] ?? {};
 if (fault.writes) fs.writeFileSync(fault.writes, "changed\\n");
+if (fault.then) write("faults", fault.then);
 if (fault.says) console.error(fault.says);
 if (fault.prints) console.log(fault.prints);
 if (fault.hangs) setInterval(() => {}, 1000);
