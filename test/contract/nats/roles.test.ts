@@ -2,7 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { DeliverPolicy, type ConnectionOptions, type NatsConnection } from "nats";
+import { DeliverPolicy, type ConnectionOptions, type NatsConnection, type NatsError } from "nats";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { checkContract, ensureContract, withDefaults } from "../../../contract";
 import { bucketStream } from "../../../contract/buckets";
@@ -462,7 +462,7 @@ describe("what remains possible, as docs/security.md says", () => {
     await until("the end of the stream", () =>
       commands().then(
         () => undefined,
-        () => true,
+        (error: NatsError) => error.api_error?.err_code === 10059 || undefined,
       ),
     );
     await connection.close();
