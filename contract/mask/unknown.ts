@@ -72,10 +72,10 @@ const ELEMENT = `"(?:[^"\\\\\\n]|\\\\.)+(?:"|$)|'(?:[^'\\\\\\n]|\\\\.)+(?:'|$)`;
 /** What stands before a credential, which is the last of it, in the group `given`. */
 const SURROUNDED: readonly RegExp[] = [
   // Of a header, whatever writes it; `token expired` and `basic auth` are words.
-  /\bauthorization\b\\*["']?[ \t]*[:=,][ \t]*b?\\*["']?(?:bearer[ ]+|(?:basic|token|apikey)[ ]+(?=\S{0,999}[\d=._])(?=\S{8}))(?<given>[^\s"'\\,;]+)/gi,
+  /\bauthorization\b\\*["']?[ \t]*[:=,][ \t]*\[?b?\\*["']?(?:bearer[ ]+|(?:basic|token|apikey)[ ]+(?=\S{0,999}[\d=._])(?=\S{8}))(?<given>[^\s"'\\,;]+)/gi,
   // The same alone, as programs write what they send.
   /\b(?:Bearer[ ]+(?=\S*\d)|Basic[ ]+(?=[A-Za-z0-9+/]*[\d=]))(?<given>[\w.~+/-]{16,}={0,2})/g,
-  /\b(?:set-)?cookie\b(?:\\*["']?[ \t]*[:=]|\\*["'][ \t]*,)[ \t]*b?\\*["']?(?<given>[^\n"'\\=]{1,200}=(?:[^\n"'\\]|(?<==)\\*"(?=[^\s,}\]])[^"\\\n]*\\*"?)+)/gi,
+  /\b(?:set-)?cookie\b(?:\\*["']?[ \t]*[:=]|\\*["'][ \t]*,)[ \t]*\[?b?\\*["']?(?<given>[^\n"'\\=]{1,200}=(?:[^\n"'\\]|(?<==)\\*"(?=[^\s,}\]])[^"\\\n]*\\*"?)+)/gi,
   // Of a registry, as Docker writes it.
   /"auth\\*"[ \t]*:[ \t]*\\*"(?<given>[A-Za-z0-9+/]{12,}={0,2})/g,
   // Of a URL: who has signed it, or comes back from signing in; and a token in the place of its user.
@@ -118,7 +118,7 @@ const LOOSELY_SURROUNDED: readonly RegExp[] = [
     "gi",
   ),
   // Of curl: `-u user:x`. Others have a time, an address, or numbers and names of a user and a group behind it.
-  /(?<![\w.-])(?:-u|--user)(?:=|[ \t]+)["']?(?!\+%|\w+:\/\/|\d+:(?:\d+|[a-z_]+)(?![^\s"']))[^\s:"'/]{1,256}:(?<given>[^\s"']+)/g,
+  /(?<![\w.-])(?:-u|--user)(?:=|[ \t]+)["']?(?!\+%|\w+:\/\/|\d+:(?:\d+|[a-z_]+)(?![^\s"']))[^\s:"'/]{1,256}:(?<given>(?<=["'][^\s:"'/]{1,256}:)[^\n"']+|[^\s"']+)/g,
 ];
 
 /** A pair: `("password", "x")`. `["password", "token"]` is one of names. */
