@@ -250,12 +250,7 @@ export async function observe(
       ensured: remembered.ensured,
     },
     skippedRules: [
-      ...account.skipped,
-      ...overlapping.skipped,
-      ...republishing.skipped,
-      ...bucketsByName.skipped,
-      ...stores.skipped,
-      ...declared.skipped,
+      ...[account, overlapping, republishing, bucketsByName, stores, declared].flatMap(({ skipped: rules }) => rules),
       ...(mayWriteUnknown
         ? skipped(OPTIONAL.unwritable, "the server does not tell what the gateway's user may do")
         : []),

@@ -113,8 +113,8 @@ describe("a release of NoETL, run by the engine", () => {
     expect(message).not.toContain("already registered");
     expect(called.sort()).toEqual(["east-release", "west-release"]);
     for (const name of ["east", "west"])
-      expect(bound.get(`${name}-release`)?.beforeUpdate).toEqual(
-        ["roll", "restart"].map((each) => expect.objectContaining({ name: `noetl-nats-${each}-of-${name}-release` })),
+      expect(bound.get(`${name}-release`)?.beforeUpdate).toMatchObject(
+        ["roll", "restart"].map((each) => ({ name: `noetl-nats-${each}-of-${name}-release` })),
       );
     expect(hooks.beforeUpdate).toBeUndefined();
   });

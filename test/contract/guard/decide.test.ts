@@ -128,6 +128,16 @@ it("a store that is full is said once, however full it is", () => {
   expect(brokenKey(broken(8_000), whole)).not.toBe(brokenKey(broken(0), whole));
 });
 
+it("a contract holds as far as it is answered for", () => {
+  const [whole, part] = [
+    { server: "s", isWhole: true },
+    { server: "s", isWhole: false },
+  ] as const;
+  expect(brokenText([], whole)).toBe("the contract holds at s");
+  expect(brokenText([], part)).toBe("what is answered for holds at s");
+  expect(brokenKey([], whole)).not.toBe(brokenKey([], part));
+});
+
 /** What a look finds, in seconds. */
 interface Look {
   readonly sequence: number;

@@ -121,10 +121,6 @@ describe("a part that nobody answers for", () => {
         cluster.ask("whether it is there", (manager) => manager.streams.info("KV_requests").catch(() => undefined)),
       );
       await running.reaches("noetl_contract_holds", 1);
-      await until(
-        "words of a part",
-        () => running.messages().some((each) => each.startsWith("what is answered for holds at ")) || undefined,
-      );
       expect(await running.metric("noetl_contract_unanswered")).toBe(1);
       await cluster.start(of?.leader as ServerName);
       await running.says("all that the guard asks for is answered again");
