@@ -76,14 +76,7 @@ it(
     tell(commandsOf(findingOf(await examine(deployment.target, ORIGIN), "cors-origin")));
 
     // As many in flight as there may be: nobody acknowledges what a stranger fetches in the workers' place.
-    await deployment.scale("Deployment", namespace, workerDeployment, 0);
-    await until("the workers to be gone", async () => {
-      const { items } = await deployment.core.listNamespacedPod({
-        namespace,
-        labelSelector: `app=${workerDeployment}`,
-      });
-      return items.length === 0 || undefined;
-    });
+    await deployment.empty(namespace, workerDeployment);
     await deployment.withManager(async (manager, connection) => {
       const { config } = await manager.consumers.info(STREAM.name, CONSUMER.name);
       expect(config).toMatchObject({ ack_policy: AckPolicy.Explicit, max_ack_pending: WORKER_TUNING.maxAckPending });
@@ -245,11 +238,7 @@ it(
     const { namespace, service: name } = LOCATIONS.nats;
     const { namespace: noetl, workerDeployment: worker } = LOCATIONS.noetl;
     const { spec } = await deployment.apps.readNamespacedDeployment({ namespace: noetl, name: worker });
-    await deployment.scale("Deployment", noetl, worker, 0);
-    await until("the workers to be gone", async () => {
-      const { items } = await deployment.core.listNamespacedPod({ namespace: noetl, labelSelector: `app=${worker}` });
-      return items.length === 0 || undefined;
-    });
+    await deployment.empty(noetl, worker);
     const generation = async () =>
       (await deployment.apps.readNamespacedStatefulSet({ namespace, name })).metadata?.generation;
     const before = await generation();
