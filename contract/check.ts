@@ -209,11 +209,9 @@ export async function observe(
   }
   const terms = consumerTerms(inputs);
   const known = noetlsInfos(inquiry);
-  const infosOf = (rules: readonly string[], insists: boolean, streams: Readonly<Record<string, string>>) =>
-    streamInfos(inquiry, streams, (asked) => (insists ? asked : unlessSilent(rules, asked)));
-  const buckets = infosOf(OPTIONAL.buckets, !looksOnly, bucketStreams(inputs));
+  const buckets = streamInfos(inquiry, bucketStreams(inputs), looksOnly ? OPTIONAL.buckets : undefined);
   // Copies are what mode ensure sets.
-  const insistsOnStores = !looksOnly && inputs.mode === "ensure";
+  const sparedStores = looksOnly || inputs.mode !== "ensure" ? OPTIONAL.stores : undefined;
   const declares = answered(observeDeclared(session, inputs, deadline));
   const [infos, account, overlapping, republishing, bucketsByName, stores, gateway, declared, tried] =
     await Promise.all([
@@ -224,7 +222,7 @@ export async function observe(
         ? NOT_ASKED
         : unlessSilent(OPTIONAL.feeders, unlessForbidden(OPTIONAL.feeders, answered(feeders(inquiry)))),
       buckets,
-      unlessForbidden(OPTIONAL.stores, infosOf(OPTIONAL.stores, insistsOnStores, storeStreams(inputs))),
+      unlessForbidden(OPTIONAL.stores, streamInfos(inquiry, storeStreams(inputs), sparedStores)),
       looksOnly ? undefined : gatewayAccess(inquiry, buckets),
       looksOnly ? unlessSilent(OPTIONAL.declared, declares) : declares,
       looksOnly ? NOT_TRIED : tryOut(inquiry, known),
@@ -322,17 +320,18 @@ const storeStreams = (inputs: ContractInputs): Readonly<Record<string, string>> 
 /**
  * The infos of streams by names; a stream that is missing has none.
  *
- * @param spare What is done about one that nobody answers for: where it is spared, its name is missing among them.
+ * @param spared Rules that are left open where nobody answers for one, whose name is missing then; without them it is an error.
  */
 async function streamInfos(
   { session, deadline }: Inquiry,
   streams: Readonly<Record<string, string>>,
-  spare: (asked: Promise<Answered<StreamInfo | undefined>>) => Promise<Answered<StreamInfo | undefined>>,
+  spared: readonly string[] | undefined,
 ): Promise<Answered<StreamInfos>> {
   const answers = await Promise.all(
-    Object.entries(streams).map(
-      async ([name, stream]) => [name, await spare(answered(session.streamInfo(stream, deadline)))] as const,
-    ),
+    Object.entries(streams).map(async ([name, stream]) => {
+      const asked = answered(session.streamInfo(stream, deadline));
+      return [name, await (spared ? unlessSilent(spared, asked) : asked)] as const;
+    }),
   );
   const silent = answers.filter(([, { unanswered }]) => unanswered !== undefined);
   return {

@@ -152,12 +152,15 @@ function losses({ config, state }: StreamInfo, next: Config): Refusal[] {
   return [{ reason, remedy: "declare" }];
 }
 
+/** Whether a limit refuses new messages where it is reached: the oldest stay. */
+export const keepsOut = (config: Config, limit: string): boolean =>
+  config.discard === "new" && (limit === "max_msgs" || limit === "max_bytes");
+
 /** What goes because a limit is lowered as declared, in words. */
 function consequences({ state, config }: StreamInfo, next: Config): string {
   const lowered = (key: "max_msgs" | "max_bytes", held: number): number => {
     const limit = next[key] as number | undefined;
-    // New messages are refused then, and nothing goes.
-    if (next.discard === "new") return 0;
+    if (keepsOut(next, key)) return 0;
     return limit !== undefined && limit > 0 && limit !== config[key] && held > limit ? held - limit : 0;
   };
   const messages = lowered("max_msgs", state.messages);

@@ -5,11 +5,9 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import * as ts from "typescript";
+import { UNKNOWN } from "../plugin/wire";
 
 const SDK = path.dirname(require.resolve("@pulumi/gcp/package.json"));
-
-/** Stands for a value that is only known after an update. */
-const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
 type Shape =
   | { readonly kind: "string" | "number" | "boolean" | "any" }

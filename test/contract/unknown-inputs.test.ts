@@ -2,9 +2,7 @@ import { expect, it } from "vitest";
 import { FIELDS } from "../../contract/declared/fields";
 import { inputProblems } from "../../contract/input-problems";
 import { withDefaults, type ContractArguments } from "../../contract/inputs";
-
-/** What stands for a value that a preview does not know yet, as outputs of a resource that it would create. */
-const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+import { UNKNOWN } from "../../contract/mask/placeholders";
 
 const ORIGIN = { name: "HUB", startSequence: 5, external: { apiPrefix: "$JS.hub.API", deliverPrefix: "deliver.hub" } };
 const POOL = { name: "pool", ackWaitSeconds: 30, maxAckPending: 5, maxDeliver: 7 };

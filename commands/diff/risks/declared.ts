@@ -2,7 +2,7 @@
 import type { ConsumerInfo, StreamInfo } from "nats";
 import { patched } from "../../../contract/declared/compare";
 import { consumerKey } from "../../../contract/declared/observe";
-import { standings, type Standing } from "../../../contract/declared/plan";
+import { keepsOut, standings, type Standing } from "../../../contract/declared/plan";
 import { isKnown } from "../../../contract/declared/problems";
 import { targetsOf, type Config, type Target } from "../../../contract/declared/targets";
 import { DECLARED_LISTS, type Declared, type DeclaredList } from "../../../contract/declared/types";
@@ -122,9 +122,6 @@ const LIMITS = {
   max_msgs_per_subject: "messages of each subject",
 };
 
-/** Those that keep new messages out instead, where the stream discards new ones. */
-const KEEP_OUT: readonly string[] = ["max_msgs", "max_bytes"];
-
 const limitOf = (config: Config, key: string): number => {
   const value = config[key];
   return typeof value === "number" && value > 0 ? value : Infinity;
@@ -135,7 +132,7 @@ function lowered(facts: Facts): Finding[] {
     if (!before || state !== "different" || reasons.length > 0 || target.consumer !== undefined) return [];
     const next = patched(before, differences);
     const lower = Object.entries(LIMITS).filter(
-      ([key]) => limitOf(next, key) < limitOf(before, key) && !(next.discard === "new" && KEEP_OUT.includes(key)),
+      ([key]) => limitOf(next, key) < limitOf(before, key) && !keepsOut(next, key),
     );
     const words = lower.map(([, each]) => each).join(", ");
     return words === ""
