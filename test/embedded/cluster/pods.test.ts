@@ -67,6 +67,8 @@ describe("pods without a process", () => {
       reason: "Error",
       message: "no such table",
     });
+    // Until kwok has heard where this pod's log is, it shows that of a pod without processes.
+    await until("the log of a pod that ended at once", async () => ((await client.log(pod)) === "" ? undefined : true));
     expect(await client.log(pod)).toBe("no such table\n");
   });
 
