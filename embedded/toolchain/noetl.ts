@@ -8,6 +8,7 @@ import { projectRoot } from "../../contract/project";
 import { lock } from "./lock";
 import { cacheDir } from "../../commands/shared/binaries";
 import { ensureDatabaseTools } from "./database";
+import { onThisMachine } from "./speed";
 import { step } from "./step";
 
 const run = promisify(execFile);
@@ -16,8 +17,8 @@ const PINS = path.join(projectRoot(), "embedded", "toolchain", "python");
 const UV = path.join(PINS, "uv.txt");
 const lockOf = (version: string): string => path.join(PINS, `noetl-${version}.txt`);
 
-/** Installing takes about this long on two cores, downloads included. */
-const ESTIMATE = "1 min";
+/** How long installing takes on two cores beside a build, downloads included, in seconds; see {@link onThisMachine}. */
+const SECONDS = 10;
 const INSTALL_TIMEOUT_MS = 20 * 60_000;
 const TICK_MS = 60_000;
 /** Minor versions of Python 3 that every pinned package has a wheel for, the one of NoETL's image first. */
@@ -95,7 +96,9 @@ async function install({ version, folder, log }: Installation): Promise<void> {
   const python = await findPython(uv, log);
   const started = Date.now();
   const elapsed = () => Math.round((Date.now() - started) / 1000);
-  log(`NoETL ${version}: installing with its Python packages, once: about ${ESTIMATE} (1.1 GB on the disk) ...`);
+  log(
+    `NoETL ${version}: installing with its Python packages, once: about ${onThisMachine(SECONDS)} (1.1 GB on the disk) ...`,
+  );
   const ticker = setInterval(() => log(`NoETL ${version}: still installing after ${elapsed()} s`), TICK_MS);
   const unfinished = `${folder}.${process.pid}.installing`;
   try {

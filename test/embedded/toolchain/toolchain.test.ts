@@ -5,6 +5,7 @@ import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { projectRoot } from "../../../contract/project";
 import { cachedPath, ensureTools, obtainTools, slowness, TOOLS, versionFits } from "../../../embedded/toolchain";
+import { processorSlowness } from "../../../embedded/toolchain/speed";
 import { estimates } from "../../../embedded/toolchain/tools";
 
 const ETCD = TOOLS.etcd;
@@ -165,9 +166,18 @@ it("what shares its libraries with the API server takes less time after it, and 
   expect(kwok.secondsAfterApiServer).toBeLessThan(kwok.buildSeconds);
 });
 
-it("the estimates follow what the machine has needed so far, once that says something", () => {
-  expect(slowness({ estimated: 30, seconds: 90 })).toBe(1);
-  expect(slowness({ estimated: 200, seconds: 300 })).toBe(1.5);
+it("the estimates go by the processor, and by what the machine has needed so far once that says something", () => {
+  expect(slowness({ estimated: 10, seconds: 90 }, 2.3)).toBe(2.3);
+  expect(slowness({ estimated: 200, seconds: 300 }, 2.3)).toBe(1.5);
+});
+
+it("the processor is asked in a moment, says nearly the same each time, beside other work, too, and is of this world", () => {
+  const [one, two] = [processorSlowness(), processorSlowness()];
+  expect(one / two).toBeGreaterThan(0.7);
+  expect(one / two).toBeLessThan(1.4);
+  // Ten times as fast as the machine that the estimates are of, or as slow, has not been seen.
+  expect(one).toBeGreaterThan(0.1);
+  expect(one).toBeLessThan(10);
 });
 
 describe("a tool that is built with changes", () => {
