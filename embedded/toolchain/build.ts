@@ -102,7 +102,8 @@ export async function requireGo(tools: readonly Tool[]): Promise<void> {
 
 async function goBuild(tool: Tool, output: string, signal: AbortSignal | undefined): Promise<void> {
   const sources = `${output}.sources`;
-  const env = { ...process.env, GOFLAGS: "", GOWORK: "off" };
+  // None of them needs C, and without it no C compiler is started, or missing.
+  const env = { ...process.env, GOFLAGS: "", GOWORK: "off", CGO_ENABLED: "0" };
   try {
     const modfile = await withChanges(tool, { module: moduleOf(tool), sources, env, signal });
     await compile(tool, [...buildArgs(tool), ...modfile, CHEAPER, "-o", output, tool.package], { env, signal });
