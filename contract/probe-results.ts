@@ -25,6 +25,8 @@ export interface PublishProbe {
   readonly routes: readonly Route[];
   /** True where a trace did not get there and a publish does: the stream is another account's. */
   readonly untraced?: true;
+  /** Every different subject that a mapping made of it; undefined where it does not matter, or the server did not tell. */
+  readonly mapped?: readonly string[];
 }
 
 /** An error of the JetStream API. */

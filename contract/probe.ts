@@ -18,8 +18,11 @@ import type { ConsumerTerms } from "./lines";
 import { publishedSubjects, type ContractInputs } from "./inputs";
 import type { Probe, PublishProbe, Refusal, Route, Stray, WorkerProbe } from "./probe-results";
 import { share } from "./rules/account";
+import { isOlder } from "./declared/fields";
+import { filtersTogether } from "./rules/stream";
 import { limited, NOTIFICATION_BYTES, toNanoseconds } from "./rules/rule";
 import { ACK_PREFIX, mayPublish, type Attempt, type Inquiry, type Session, type Trial } from "./nats/session";
+import { traceOnly } from "./nats/trace";
 import { subjectsCover } from "./subjects";
 import { AckPolicy, type ConsumerInfo, type StreamInfo } from "nats";
 
@@ -58,13 +61,11 @@ export const literalOf = (pattern: string): string =>
 /** Subjects that this NoETL publishes on, each literal. */
 const probedSubjects = (inputs: ContractInputs): string[] => [...new Set(publishedSubjects(inputs).map(literalOf))];
 
-/** Whether a server can be asked for a trace instead of a delivery. A cluster may have older servers in it. */
-export function mayWatch({ serverVersion, clustered }: Session): boolean {
-  const [major = 0, minor = 0] = serverVersion.split(".").map(Number);
-  return !clustered && (major > 2 || (major === 2 && minor >= 11));
-}
+/** Whether a server tells traces. */
+export const tracesAtAll = ({ serverVersion }: Session): boolean => !isOlder(serverVersion, "2.11");
 
-const TRACE_ONLY = { "Nats-Trace-Dest": TRACE_SUBJECT, "Nats-Trace-Only": "true" };
+/** Whether a server can be asked for a trace instead of a delivery. A cluster may have older servers in it. */
+export const mayWatch = (session: Session): boolean => !session.clustered && tracesAtAll(session);
 
 function routeOf(attempt: Attempt): Route {
   switch (attempt.kind) {
@@ -109,15 +110,23 @@ export const isAnswered = (stream: StreamInfo | undefined, subject: string): str
   !stream.config.mirror &&
   subjectsCover(stream.config.subjects ?? [], subject);
 
-/** Whether this login may ask for a trace instead of a delivery, and the server gives it. */
-export const mayTrace = async (session: Session, deadline: Deadline): Promise<boolean> =>
-  mayWatch(session) && (await session.publishRefusals([{ subject: TRACE_SUBJECT }], deadline))[0] === undefined;
+/** What a login may have traced. */
+interface Tracing {
+  /** Whether it may ask for a trace instead of a delivery, and the server gives it. */
+  readonly quiet: boolean;
+  /** Where it may be told of a trace, which no other check hears of; undefined where it may not. */
+  readonly inbox?: string;
+}
+
+export async function tracingOf(session: Session, deadline: Deadline): Promise<Tracing> {
+  if (!tracesAtAll(session)) return { quiet: false };
+  const inbox = session.inbox();
+  const [refused, untold] = await session.publishRefusals([{ subject: TRACE_SUBJECT }, { subject: inbox }], deadline);
+  return { quiet: mayWatch(session) && refused === undefined, inbox: untold === undefined ? inbox : undefined };
+}
 
 /** What a probe goes by. */
-export interface Sight extends Known {
-  /** See {@link mayTrace}. */
-  readonly quiet: boolean;
-}
+interface Sight extends Known, Tracing {}
 
 /** What is as large as a command, as far as the server takes such a message: that it does not is another rule's finding. */
 const command = ({ maxPayload }: Session): string =>
@@ -126,16 +135,45 @@ const command = ({ maxPayload }: Session): string =>
 /** More than the headers of a probe take. */
 const HEADER_BYTES = 512;
 
+/** Refused by every stream, which tells its name. */
+const nowhere = (): Record<string, string> => ({ [EXPECTED_STREAM]: `noetl-nats-${randomUUID()}` });
+
 /** Publishes on every subject, with one login. */
-export async function probePublishes(
+export async function probePublishes(inquiry: Inquiry, sight: Sight): Promise<Pick<Probe, "publishes" | "room">> {
+  const [{ publishes, room }, mapped] = await Promise.all([probeRoutes(inquiry, sight), probeMappings(inquiry, sight)]);
+  return { publishes: publishes.map((each) => ({ ...each, mapped: mapped[each.subject] })), room };
+}
+
+/** Whether it matters under which subject a command is stored: all of the workers' consumers have filters. */
+export const isFiltered = ({ consumers }: Pick<Known, "consumers">): boolean =>
+  filtersTogether(Object.values(consumers)).length > 0;
+
+/**
+ * What mappings make of each subject, where it matters. The answer to a publish does not tell, and the trace of a stream that refuses it
+ * neither; that of the server which it is published at does.
+ */
+async function probeMappings(
+  { session, inputs, deadline }: Inquiry,
+  { stream, consumers, inbox }: Sight,
+): Promise<Readonly<Record<string, readonly string[] | undefined>>> {
+  const subjects = probedSubjects(inputs).filter((subject) => isAnswered(stream, subject));
+  if (inbox === undefined || !isFiltered({ consumers })) return {};
+  const trials = subjects.flatMap((subject) => Array.from({ length: THROWS }, () => ({ subject, headers: nowhere() })));
+  const mapped: Record<string, Set<string>> = {};
+  for (const trace of await session.traces(trials, inbox, deadline)) {
+    (mapped[trace.subject] ??= new Set()).add(trace.mapped);
+  }
+  return Object.fromEntries(Object.entries(mapped).map(([subject, all]) => [subject, [...all].sort()]));
+}
+
+async function probeRoutes(
   { session, inputs, deadline }: Inquiry,
   { stream, quiet }: Pick<Sight, "stream" | "quiet">,
 ): Promise<Pick<Probe, "publishes" | "room">> {
-  const nowhere = (): Record<string, string> => ({ [EXPECTED_STREAM]: `noetl-nats-${randomUUID()}` });
   const subjects = probedSubjects(inputs);
   const attempt = (subject: string, headers: Record<string, string>, body?: string): Promise<Attempt> =>
     session.attempt({ subject, body, headers }, ROUTE_MILLISECONDS, deadline);
-  const traced = quiet ? TRACE_ONLY : {};
+  const traced = quiet ? traceOnly(TRACE_SUBJECT) : {};
   const thrown = async (subject: string, times: number, further: Record<string, string>): Promise<Route[]> =>
     (await Promise.all(Array.from({ length: times }, () => attempt(subject, { ...nowhere(), ...further })))).map(
       routeOf,

@@ -8,7 +8,7 @@ import { consumerTerms, type ContractInputs } from "./inputs";
 import {
   admittedByAccount,
   isAnswered,
-  mayTrace,
+  isFiltered,
   mayWatch,
   probeConsumerCreation,
   probePublishes,
@@ -16,6 +16,8 @@ import {
   probeStreamCreation,
   probeWorker,
   remakeRefusal,
+  tracesAtAll,
+  tracingOf,
   wordsOf,
   type Known,
 } from "./probe";
@@ -62,7 +64,9 @@ export async function tryOut(inquiry: Inquiry, known: Promise<Known>): Promise<T
   const own = noetlInputs(inputs);
   if (own === undefined) {
     const probe = await tryWith({ asServer: inquiry, asWorker: inquiry, asChecker: inquiry }, known);
-    return isCheckersAlone(probe) ? notNoetls(probe) : { probe, open: openRules(probe, await known, session) };
+    if (isCheckersAlone(probe)) return notNoetls(probe);
+    const seen = await known;
+    return { probe, open: [...openRules(probe, seen, session), ...openSubject(probe.publishes, seen, inquiry)] };
   }
   const worker = workerInputs(inputs);
   const logins = await Promise.all([
@@ -112,20 +116,21 @@ async function tryAs(tries: Tries, known: Promise<Known>): Promise<TriedOut> {
   const [probe, { elsewhere, info }, checkers] = await Promise.all([
     tryWith(tries, known),
     whatItSees({ asWorker, asChecker }, known),
-    Promise.all([known, mayTrace(asChecker.session, asChecker.deadline)]).then(([{ stream }, quiet]) =>
-      probePublishes(asChecker, { stream, quiet }),
+    Promise.all([known, tracingOf(asChecker.session, asChecker.deadline)]).then(([seen, tracing]) =>
+      probePublishes(asChecker, { ...seen, ...tracing }),
     ),
   ]);
   // What the check's own login may not do is nobody's concern.
   const others = checkers.publishes.filter(({ routes }) => !routes.some(({ end }) => end === "refused"));
+  const publishes = [...probe.publishes, ...others];
   return {
     probe: {
       ...probe,
-      publishes: [...probe.publishes, ...others],
+      publishes,
       workers: probe.workers.map((worker) => ({ ...worker, info })),
       elsewhere,
     },
-    open: openRules(probe, await known, asServer.session),
+    open: [...openRules(probe, await known, asServer.session), ...openSubject(publishes, await known, asServer)],
   };
 }
 
@@ -149,12 +154,16 @@ async function tryWith(tries: Tries, known: Promise<Known>): Promise<Probe> {
   const { session, inputs, deadline } = inquiry;
   const terms = consumerTerms(inputs);
   const acknowledged = acknowledgedBy(tries);
-  const [workers, { stream, consumers }, quiet] = await Promise.all([
+  const inbox = asWorker.session.inbox();
+  // At once: who listens for traces waits until nobody else listens.
+  const listening = asWorker.session.listenRefusals([inbox], deadline);
+  listening.catch(() => undefined); // whoever waits for it tells
+  const [workers, { stream, consumers }, tracing] = await Promise.all([
     Promise.all(terms.map(({ name }) => probeWorker(asWorker, name, acknowledged))).then((found) =>
       withAnswers(asWorker, found),
     ),
     known,
-    mayTrace(session, deadline),
+    tracingOf(session, deadline),
   ]);
   const inFlight = ({ maxAckPending = inputs.worker.maxAckPending }: ConsumerTerms): number => maxAckPending;
   const isAdded = (each: ConsumerTerms): boolean => {
@@ -164,10 +173,9 @@ async function tryWith(tries: Tries, known: Promise<Known>): Promise<Probe> {
   // NoETL in Rust takes a consumer as it finds it.
   const isRemade = (each: ConsumerTerms): boolean =>
     inputs.noetlLine !== "rust" && consumers[each.name] !== undefined && isAdded(each);
-  const inbox = asWorker.session.inbox();
   const [publishes, [listen], strays, remakes, ofStream, ofConsumers] = await Promise.all([
-    probePublishes(inquiry, { stream, quiet }),
-    asWorker.session.listenRefusals([inbox], deadline),
+    probePublishes(inquiry, { stream, consumers, ...tracing }),
+    listening,
     Promise.all(
       workers.map((worker, index) =>
         probeReach(asWorker, { ...worker, looksUp: index === 0 }, consumers[worker.consumer]),
@@ -257,6 +265,16 @@ const openRules = (probe: Probe, known: Known, session: Session): TriedOut["open
   ...openRoom(probe, known, session),
   ...openAcks(probe),
 ];
+
+/** Mappings belong to the account, so that one login which is told of them suffices. */
+function openSubject(publishes: Probe["publishes"], known: Known, { session }: Inquiry): TriedOut["open"] {
+  const isAsked = isFiltered(known) && publishes.every(({ subject }) => isAnswered(known.stream, subject));
+  if (!isAsked || publishes.some(({ mapped }) => mapped !== undefined)) return [];
+  const why = tracesAtAll(session)
+    ? `${session.login} is not told what becomes of a publish, which takes publishing on a subject of its own inbox`
+    : "nats-server before 2.11 does not tell under which subject it stores a publish";
+  return [{ rules: ["publish-subject"], why }];
+}
 
 const openAcks = ({ workers }: Probe): TriedOut["open"] =>
   workers

@@ -14,6 +14,7 @@ import { TOO_MANY_SUBSCRIPTIONS } from "../probe-results";
 import { loginOf } from "./login";
 import { ping } from "./ping";
 import type { Relay } from "./relay";
+import { traceOf, traceOnly, type Trace } from "./trace";
 
 /** What a user may publish, as the server tells it; a list that is missing allows everything. */
 export interface Permissions {
@@ -107,6 +108,11 @@ export interface Session {
   attempt(trial: Trial, milliseconds: number, deadline: Deadline): Promise<Attempt>;
   /** Sends messages that nobody can answer; for each the server's words where the login may not publish it. */
   publishRefusals(trials: readonly Trial[], deadline: Deadline): Promise<(string | undefined)[]>;
+  /**
+   * Has the server trace messages, which it then delivers to nobody; what it tells to `inbox`, one for each message unless it has more to do
+   * than it gets to. None where the login may not listen there.
+   */
+  traces(trials: readonly Trial[], inbox: string, deadline: Deadline): Promise<readonly Trace[]>;
   /** Asks the JetStream API to change something. */
   change(request: ChangeRequest, deadline: Deadline): Promise<void>;
   /** Closes everything that the session opened. */
@@ -144,6 +150,8 @@ const ANSWER_MILLISECONDS = 3_000;
 
 /** Longest wait for a list, in milliseconds: a cluster gives up after four seconds to collect it from its servers. */
 const LIST_MILLISECONDS = 6_000;
+/** Longest wait for traces, in milliseconds: of what a stream's full queue has refused none comes. */
+const TRACE_MILLISECONDS = 2_000;
 /** Longest wait for the permissions, in milliseconds: a server that does not tell them may not answer at all. */
 const PERMISSIONS_MILLISECONDS = 2_000;
 
@@ -275,12 +283,17 @@ export class NatsSession implements Session {
   }
 
   listenRefusals(subjects: readonly string[], deadline: Deadline): Promise<(string | undefined)[]> {
-    const asked = this.listening.then(() => this.listen(subjects, deadline));
-    this.listening = asked.then(
+    return this.listeningAlone(() => this.listen(subjects, deadline));
+  }
+
+  /** Does `work`, which listens, once nobody else does. */
+  private listeningAlone<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.listening.then(work);
+    this.listening = done.then(
       () => undefined,
       () => undefined,
     );
-    return asked;
+    return done;
   }
 
   private async listen(subjects: readonly string[], deadline: Deadline): Promise<(string | undefined)[]> {
@@ -393,6 +406,33 @@ export class NatsSession implements Session {
     // The server's refusals have come before its answer to the ping; they are reported one turn later.
     await setImmediate();
     return trials.map(({ subject }) => this.refused.publishes.get(subject));
+  }
+
+  traces(trials: readonly Trial[], inbox: string, deadline: Deadline): Promise<readonly Trace[]> {
+    return this.listeningAlone(async () => {
+      const before = this.refused.beyondLimit;
+      const traces: Trace[] = [];
+      let wanted = trials.length;
+      let end = (): void => undefined;
+      const ended = new Promise<void>((resolve) => (end = resolve));
+      const subscription = this.connection.subscribe(inbox, {
+        callback: (error, message) => {
+          const trace = error ? undefined : traceOf(message.string());
+          if (trace) traces.push(trace);
+          if (error || traces.length >= wanted) end();
+        },
+      });
+      try {
+        const traced = trials.map((each) => ({ ...each, headers: { ...each.headers, ...traceOnly(inbox) } }));
+        wanted = (await this.publishRefusals(traced, deadline)).filter((words) => words === undefined).length;
+        // They come a moment after what they tell of.
+        if (traces.length < wanted && this.refused.beyondLimit === before)
+          await soon(ended, deadline.step(TRACE_MILLISECONDS));
+      } finally {
+        subscription.unsubscribe();
+      }
+      return traces;
+    });
   }
 
   async change(request: ChangeRequest, deadline: Deadline): Promise<void> {
@@ -509,7 +549,7 @@ export class NatsSession implements Session {
 }
 
 /** What a request is answered within `milliseconds`; undefined where nothing has come by then. */
-async function soon(request: Promise<Msg>, milliseconds: number): Promise<Msg | undefined> {
+async function soon<T>(request: Promise<T>, milliseconds: number): Promise<T | undefined> {
   // It may fail when nobody waits for it any more.
   request.catch(() => undefined);
   let timer: NodeJS.Timeout | undefined;

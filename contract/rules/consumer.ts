@@ -16,7 +16,7 @@ import {
   type Found,
   type Rule,
 } from "./rule";
-import { filtersOf, letsThrough } from "./stream";
+import { filtersOf, filtersTogether, letsThrough } from "./stream";
 
 /** Fields of newer servers that the client library has no type for. */
 interface NewerFields {
@@ -41,8 +41,7 @@ const filterList = (filters: readonly string[]): string => (filters.length === 0
 
 /** Subjects that are published and that no consumer of the contract lets through. */
 function uncovered({ stream, consumers = {} }: Pick<Found, "stream" | "consumers">, contract: Contract): string[] {
-  const filters = Object.values(consumers).map((info) => (info ? filtersOf(info) : []));
-  const together = filters.some((own) => own.length === 0) ? [] : filters.flat();
+  const together = filtersTogether(Object.values(consumers));
   return publishedSubjects(contract).filter((subject) => !letsThrough(together, stream, subject));
 }
 

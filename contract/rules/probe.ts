@@ -15,9 +15,14 @@ import {
   type Fix,
   type Rule,
 } from "./rule";
+import { filtersTogether, letsThrough } from "./stream";
 import { subjectsCover } from "../subjects";
 
 const advise = (advice: string): Fix => ({ action: "advise", advice });
+
+/** What takes a mapping away, in words. */
+const removeMapping = (subjects: string): string =>
+  `remove the mapping of ${subjects} (\`mappings\` of the account or the server in NATS' configuration, or of the account's JWT)`;
 
 const coded = ({ code, words }: Refusal): string => (code === 0 ? words : `${words} (${code})`);
 
@@ -56,6 +61,17 @@ const REACHED = {
   silence: "somebody who says nothing",
   somebody: "somebody else, who answers",
 } as const;
+
+/** What mappings make of a subject that the stream takes all the same, and no consumer lets through. */
+function lostNames({ stream, consumer, consumers, publish }: Found): string[] {
+  const filters = filtersTogether(consumers ? Object.values(consumers) : [consumer]);
+  return (publish.mapped ?? []).filter(
+    (name) =>
+      name !== publish.subject &&
+      subjectsCover(stream.config.subjects ?? [], name) &&
+      !letsThrough(filters, stream, name),
+  );
+}
 
 const reaches = (route: Route, { stream }: Contract): boolean =>
   route.end === "stream" && route.stream === stream && route.code !== 0;
@@ -166,11 +182,30 @@ export const PROBE_RULES: readonly Rule[] = [
       return others.length > 0
         ? advise(`take ${publish.subject} from ${list(others)}, or remove it (nats stream edit, nats stream rm)`)
         : advise(
-            `remove the mapping of ${publish.subject} (\`mappings\` of the account or the server in NATS' configuration, or of the ` +
-              "account's JWT) and whoever else answers on it; where the stream is another account's, let that one export the subject as a " +
-              "`service`, and NoETL's import it under the same name; and reload NATS",
+            `${removeMapping(publish.subject)} and whoever else answers on it; where the stream is another account's, let that one ` +
+              "export the subject as a `service`, and NoETL's import it under the same name; and reload NATS",
           );
     },
+  },
+  {
+    id: "publish-subject",
+    severity: "violation",
+    effect: "withheld",
+    about: "publish",
+    checks:
+      "what is published on each of NoETL's subjects is stored under one that a consumer lets through, as the server's trace tells " +
+      "(nats-server 2.11); asked where all consumers have filters",
+    why: "commands are stored under another name, which no consumer lets through, and no worker ever sees them",
+    remedy: "take away the mapping",
+    applies: ({ stream }) => stream !== undefined,
+    appliesTo: ({ publish }) => publish.mapped !== undefined,
+    expected: (_contract, { publish }) => `${publish.subject} is stored under a name that a consumer lets through`,
+    found: (found) => {
+      const lost = lostNames(found);
+      return lost.length === 0 ? "it is" : `a mapping makes it ${list(lost)}, which no consumer lets through`;
+    },
+    holds: (found) => lostNames(found).length === 0,
+    fix: (_contract, { publish }) => advise(`${removeMapping(publish.subject)}, and reload NATS`),
   },
   {
     id: "publish-room",
@@ -291,9 +326,8 @@ export const PROBE_RULES: readonly Rule[] = [
     holds: ({ workerProbe: { strays = [] } }) => strays.length === 0,
     fix: (_contract, { workerProbe: { strays = [] } }) =>
       advise(
-        `remove the mapping of ${list([...new Set(strays.map((each) => each.subject))])} (\`mappings\` of the account or the server in ` +
-          "NATS' configuration, or of the account's JWT) and whoever else answers there; where the stream is another account's, import them from it " +
-          "as a `service`, under the same names; and reload NATS",
+        `${removeMapping(list([...new Set(strays.map((each) => each.subject))]))} and whoever else answers there; where the stream is ` +
+          "another account's, import them from it as a `service`, under the same names; and reload NATS",
       ),
   },
 ];

@@ -58,6 +58,12 @@ export const letsThrough = (filters: readonly string[], stream: StreamInfo, subj
   filters.length === 0 ||
   storedSubjects(subject, transformOf(stream)).every((stored) => subjectsCover(filters, stored));
 
+/** Filters of consumers together; none where one of them lets everything through, or is not there. */
+export function filtersTogether(consumers: readonly (ConsumerInfo | undefined)[]): string[] {
+  const filters = consumers.map((info) => (info ? filtersOf(info) : []));
+  return filters.some((own) => own.length === 0) ? [] : filters.flat();
+}
+
 /** Names of the consumers that get commands by the name alone which the stream's transform gives them. */
 function goByTransform({ stream, consumer, consumers }: Found, contract: Contract): string[] {
   const published = publishedSubjects(contract);

@@ -161,13 +161,13 @@ async function workOff(connection: NatsConnection, count: number): Promise<void>
   for (let done = 0; done < count; done++) await (await consumer.next({ expires: 5_000 }))?.ackAck();
 }
 
-/** For every rule at least one way to break it. */
 /** Rules about copies on several servers; test/contract/replicas.test.ts breaks them. */
 export const IN_A_CLUSTER: readonly string[] = ["bucket-replicas", "store-replicas"];
 
 /** Rules about what only a loss of files leaves; test/contract/place.test.ts breaks them. */
 export const AFTER_A_LOSS: readonly string[] = ["consumer-place"];
 
+/** For every other rule at least one way to break it. */
 export const BROKEN: readonly Case[] = [
   {
     rule: "stream-exists",

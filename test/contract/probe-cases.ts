@@ -157,6 +157,20 @@ const ACKNOWLEDGED = `$JS.ACK.${STREAM.name}.${CONSUMER.name}.>`;
 const ACKNOWLEDGES_OTHERWISE = { rest: "feature_flags { js_ack_fc_v2: true }" };
 const REACHED = `consumer ${CONSUMER.name} answers`;
 const pattern = (text: string): RegExp => new RegExp(`^${quoted(text)}$`);
+/** What is found where a mapping leads to another subject of the stream. */
+const MOVED = {
+  rule: "publish-subject",
+  since: 11,
+  arrange: async (server) => {
+    await noetl(server, {
+      stream: { subjects: ["noetl.commands", "noetl.commands.>"] },
+      consumer: { filter_subject: "noetl.commands" },
+    });
+    return undefined;
+  },
+  found: pattern("a mapping makes it noetl.commands.lost, which no consumer lets through"),
+  expected: "noetl.commands is stored under a name that a consumer lets through",
+} satisfies Partial<ProbeCase>;
 const unmappedFrom = (subject: string): Cure => ({
   says: new RegExp(`remove the mapping of ${quoted(subject)} .* reload NATS`),
   reload: {},
@@ -235,6 +249,41 @@ export const PROBE_CASES: readonly ProbeCase[] = [
     found: /^noetl\.commands is taken by no stream that answers: somebody else listens/,
     expected: MAPPED,
     cure: unmapped,
+  },
+  {
+    ...MOVED,
+    name: "a mapping leads to another subject of the same stream, which its consumer's filter misses",
+    setup: { lines: `mappings: {"noetl.commands": "noetl.commands.lost"}` },
+    cure: unmapped,
+  },
+  {
+    ...MOVED,
+    name: "a mapping leads half of it there, and NoETL's login may not be told of it, as the check's may",
+    setup: {
+      lines: `mappings: {"noetl.commands": [{dest: "noetl.commands.lost", weight: 50%}, {dest: "noetl.commands", weight: 50%}]}`,
+      ...denied("_INBOX.>"),
+    },
+    args: asked,
+    cure: unmapped,
+  },
+  {
+    ...MOVED,
+    name: "a mapping leads a pool's commands past all pools",
+    setup: { lines: `mappings: {"noetl.commands.shared.*": "noetl.commands.none.$1"}` },
+    arrange: async (server) => {
+      await noetl(server, {
+        stream: { subjects: ["noetl.commands", "noetl.commands.>"] },
+        consumer: { filter_subject: "noetl.commands.shared.>" },
+      });
+      return undefined;
+    },
+    args: {
+      publishes: ["noetl.commands.shared.*"],
+      consumers: [{ name: CONSUMER.name, filters: ["noetl.commands.shared.>"] }],
+    },
+    found: pattern("a mapping makes it noetl.commands.none.noetl-nats-probe, which no consumer lets through"),
+    expected: "noetl.commands.shared.noetl-nats-probe is stored under a name that a consumer lets through",
+    cure: { says: /remove the mapping of noetl\.commands\.shared\.noetl-nats-probe .* reload NATS/, reload: {} },
   },
   {
     rule: "publish-room",

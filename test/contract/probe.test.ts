@@ -11,6 +11,7 @@ import {
   natsClient,
   natsCommand,
   rejection,
+  startGateway,
   startNatsServer,
   startNoetl,
   until,
@@ -187,6 +188,52 @@ describe("the subjects that NoETL publishes on", () => {
     server = await startNatsServer({ config: configOf() });
     await startNoetl(server, { stream: { subjects: ["noetl.commands", "noetl.commands.>"] } }, ADMIN);
     expect(await check(routed)).toMatchObject({ holds: true, report: "", skippedRules: [] });
+  });
+});
+
+describe("a mapping to another subject of the same stream", () => {
+  const PARTS = { stream: { subjects: ["noetl.commands", "noetl.commands.>"] } };
+  const lines = `mappings: {"noetl.commands": "noetl.commands.moved"}`;
+
+  it.each<[string, Parameters<typeof startNoetl>[1]]>([
+    ["without a filter", PARTS],
+    ["whose filter lets that through too", { ...PARTS, consumer: { filter_subject: "noetl.>" } }],
+    [
+      "of a stream that gives it the name back",
+      {
+        stream: { ...PARTS.stream, subject_transform: { src: "noetl.commands.moved", dest: "noetl.commands" } },
+        consumer: { filter_subject: "noetl.commands" },
+      },
+    ],
+  ])("holds with a consumer %s", async (_what, changes) => {
+    server = await startNatsServer({ config: configOf({ lines }) });
+    await startNoetl(server, changes, ADMIN);
+    expect(await check()).toMatchObject({ holds: true, report: "", skippedRules: [] });
+  });
+
+  it("is heard of by each of several checks, with no more subscriptions than NoETL and its gateway have", async () => {
+    server = await startNatsServer({ config: configOf({ lines, rest: "max_subscriptions: 3" }) });
+    await startNoetl(server, { ...PARTS, consumer: { filter_subject: "noetl.commands" } }, ADMIN);
+    await startGateway(server, {}, ADMIN);
+    const reports = await Promise.all(Array.from({ length: 3 }, () => check({ gateway: {} })));
+    for (const { checks } of reports) expect(brokenIn(checks)).toEqual(["publish-subject"]);
+  });
+
+  it.each<[string, ServerTool, Parameters<typeof configOf>[0], string]>([
+    ["the server is older", "nats-server-2.10", {}, "nats-server before 2.11 does not tell"],
+    [
+      "the login may not be told",
+      "nats-server",
+      { permissions: `publish: {deny: ["_INBOX.>"]}` },
+      "user noetl is not told what becomes of a publish",
+    ],
+  ])("is left open, and said, where %s", async (_where, tool, setup, why) => {
+    server = await startNatsServer({ config: configOf(setup), tool });
+    await startNoetl(server, { ...PARTS, consumer: { filter_subject: "noetl.commands" } }, ADMIN);
+    const report = await check();
+    expect(report).toMatchObject({ holds: true, report: "" });
+    const found = report.skippedRules.filter(({ id }) => id === "publish-subject").map((each) => each.why);
+    expect(found).toEqual([expect.stringContaining(why)]);
   });
 });
 

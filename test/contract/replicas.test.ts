@@ -298,6 +298,26 @@ describe("a cluster of three servers", { timeout: 180_000 }, () => {
   });
 });
 
+describe("a mapping of subjects in a cluster", { timeout: 180_000 }, () => {
+  it("is told by the server that is asked, whichever leads the stream", async () => {
+    const cluster = await NatsCluster.start(`mappings: {"${STREAM.subject}": "${STREAM.subject}.moved"}`);
+    try {
+      await cluster.ask("stream and consumer", async (manager) => {
+        await addStream(manager, { subjects: [STREAM.subject, `${STREAM.subject}.>`] });
+        await addConsumer(manager, { filter_subject: STREAM.subject });
+      });
+      for (const address of cluster.addresses()) {
+        const { checks } = await checkContract(
+          withDefaults({ connection: { servers: [address] }, timeoutSeconds: 60 }),
+        );
+        expect(checks.flatMap(({ id, ok }) => (ok ? [] : [id]))).toEqual(["publish-subject"]);
+      }
+    } finally {
+      await cluster.stop();
+    }
+  });
+});
+
 describe("a server on its own", () => {
   it("says that it cannot keep three replicas", async () => {
     const server = await startNatsServer();

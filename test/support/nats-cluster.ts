@@ -15,8 +15,11 @@ export class NatsCluster {
   private readonly routes = new Map<string, number>();
   private readonly dir = fs.mkdtempSync(path.join(os.tmpdir(), "contract-cluster-"));
 
-  static async start(): Promise<NatsCluster> {
-    const cluster = new NatsCluster();
+  private constructor(private readonly more: string) {}
+
+  /** @param more Further lines of each server's configuration. */
+  static async start(more = ""): Promise<NatsCluster> {
+    const cluster = new NatsCluster(more);
     const ports = await freePorts(NAMES.length);
     for (const [index, name] of NAMES.entries()) cluster.routes.set(name, ports[index] ?? 0);
     await Promise.all(NAMES.map((name) => cluster.start(name)));
@@ -27,6 +30,7 @@ export class NatsCluster {
   async start(name: ServerName): Promise<void> {
     const config = `
       server_name: ${name}
+      ${this.more}
       jetstream: {store_dir: "${this.dir}/${name}", max_memory_store: 64MB, max_file_store: 64MB}
       cluster: {
         name: C

@@ -199,6 +199,7 @@ export const HEADLINES: Readonly<Record<string, Headline>> = {
   "publish-stream": {
     title: ({ found }, { stream }) => `What NoETL publishes does not reach stream ${stream}: ${found}`,
   },
+  "publish-subject": { title: ({ found }) => `Commands reach no worker by the name that they get: ${found}` },
   "publish-room": { title: ({ found }) => `NATS has no room for a command: ${found}`, logs: ["store-full"] },
   "publish-size": { title: ({ found }) => `Commands do not fit into a message: NATS takes ${found} at most` },
   "worker-info": {

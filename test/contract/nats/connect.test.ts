@@ -97,7 +97,7 @@ describe("a server with one user", () => {
     const sent = between.sent();
     expect(sent.match(/^CONNECT /gm)).toHaveLength(1);
     expect(sent.match(/^HPUB noetl\.commands /gm)).toHaveLength(41);
-    const subjects = sent.match(/(?<=^PUB )\S+/gm) ?? [];
+    const subjects = (sent.match(/(?<=^PUB )\S+/gm) ?? []).map((each) => each.replace(/^_INBOX\.\w+$/, "an inbox"));
     const counts = Object.fromEntries(
       [...new Set(subjects)].map((subject) => [subject, subjects.filter((each) => each === subject).length]),
     );
@@ -110,7 +110,9 @@ describe("a server with one user", () => {
       "$JS.API.STREAM.NAMES": 3,
       "$JS.API.CONSUMER.MSG.NEXT.NOETL_COMMANDS.noetl_worker_pool": 41,
       "$JS.ACK.NOETL_COMMANDS.noetl_worker_pool.1.4611686018427387904.4611686018427387904.0.0": 41,
+      // Where traces may go, unheard or heard.
       "$JS.API.NOETL_NATS.TRACE": 1,
+      "an inbox": 1,
       // On which subjects the server wants acknowledgements.
       "$SYS.REQ.USER.INFO": 1,
     });
