@@ -2,9 +2,8 @@ import type { ConsumerInfo, StreamInfo } from "nats";
 import { openSession } from "./nats/connect";
 import { Deadline, inSeconds } from "./deadline";
 import { observeDeclared } from "./declared/observe";
-import { DECLARED_RULES } from "./declared/rules";
 import { bucketConfig } from "./desired";
-import { ConnectError } from "./errors";
+import { ConnectError, isSilence } from "./errors";
 import { consumerTerms, publishedSubjects, storedBy, type ContractInputs, type GatewaySettings } from "./inputs";
 import { contractMessage } from "./message";
 import { breaks, evaluateRules, RULES, type Check, type GatewayAccess, type Observed, type RuleResult } from "./rules";
@@ -175,7 +174,6 @@ const OPTIONAL = {
   unwritable: ["gateway-buckets"],
   stores: ["store-replicas"],
   buckets: RULES.filter(({ about }) => about === "bucket").map(({ id }) => id),
-  declared: Object.values(DECLARED_RULES).map(({ id }) => id),
 } as const;
 
 const NOT_TRIED: TriedOut = { open: [] };
@@ -203,16 +201,17 @@ export async function observe(
   { looksOnly = false, ...remembered }: Circumstances = {},
 ): Promise<Observation> {
   const { session, inputs, deadline } = inquiry;
+  const declares = observeDeclared(session, { ...inputs, looksOnly }, deadline);
   if (inputs.declaredOnly) {
-    const declared = await observeDeclared(session, inputs, deadline);
-    return { observed: { stream: undefined, consumer: undefined, declared }, skippedRules: [], unanswered: [] };
+    const declared = await declares;
+    const observed = { stream: undefined, consumer: undefined, declared };
+    return { observed, skippedRules: [], unanswered: Object.values(declared?.silent ?? {}) };
   }
   const terms = consumerTerms(inputs);
   const known = noetlsInfos(inquiry);
   const buckets = streamInfos(inquiry, bucketStreams(inputs), looksOnly ? OPTIONAL.buckets : undefined);
   // Copies are what mode ensure sets.
   const sparedStores = looksOnly || inputs.mode !== "ensure" ? OPTIONAL.stores : undefined;
-  const declares = answered(observeDeclared(session, inputs, deadline));
   const [infos, account, overlapping, republishing, bucketsByName, stores, gateway, declared, tried] =
     await Promise.all([
       known,
@@ -224,7 +223,7 @@ export async function observe(
       buckets,
       unlessForbidden(OPTIONAL.stores, streamInfos(inquiry, storeStreams(inputs), sparedStores)),
       looksOnly ? undefined : gatewayAccess(inquiry, buckets),
-      looksOnly ? unlessSilent(OPTIONAL.declared, declares) : declares,
+      declares,
       looksOnly ? NOT_TRIED : tryOut(inquiry, known),
     ]);
   const mayWriteUnknown = gateway !== undefined && gateway.unwritable === undefined;
@@ -242,19 +241,22 @@ export async function observe(
       buckets: inputs.gateway && bucketsByName.answer,
       stores: stores.answer,
       gateway: gateway && isCheckers ? { ...gateway, creations: {} } : gateway,
-      declared: declared.answer,
+      declared,
       probe: tried.probe,
       streamRemembered: remembered.streamCreated,
       ensured: remembered.ensured,
     },
     skippedRules: [
-      ...[account, overlapping, republishing, bucketsByName, stores, declared].flatMap(({ skipped: rules }) => rules),
+      ...[account, overlapping, republishing, bucketsByName, stores].flatMap(({ skipped: rules }) => rules),
       ...(mayWriteUnknown
         ? skipped(OPTIONAL.unwritable, "the server does not tell what the gateway's user may do")
         : []),
       ...tried.open.flatMap(({ rules, why }) => skipped(rules, why)),
     ],
-    unanswered: [bucketsByName, stores, declared].flatMap(({ unanswered = [] }) => unanswered),
+    unanswered: [
+      ...[bucketsByName, stores].flatMap(({ unanswered = [] }) => unanswered),
+      ...Object.values(declared?.silent ?? {}),
+    ],
   };
 }
 
@@ -287,8 +289,7 @@ async function unlessSilent<T>(rules: readonly string[], asked: Promise<Answered
   try {
     return await asked;
   } catch (error) {
-    const isSilent = error instanceof ConnectError && ["no-answer", "jetstream-unavailable"].includes(error.problem);
-    if (!isSilent) throw error;
+    if (!isSilence(error)) throw error;
     return { skipped: skipped(rules, error.message), unanswered: error.message };
   }
 }

@@ -130,3 +130,7 @@ export class ConnectError extends Error {
     return PROBLEMS[this.problem].patience;
   }
 }
+
+/** Whether nobody answers: what is asked about has no leader, or its one server is away, of which a cluster tells nothing soon. */
+export const isSilence = (error: unknown): error is ConnectError =>
+  error instanceof ConnectError && (error.problem === "no-answer" || error.problem === "jetstream-unavailable");

@@ -1,7 +1,7 @@
 /** What the server says about the objects that are declared, and about what stands beside them. */
 import type { ConsumerInfo, StreamInfo } from "nats";
 import type { Deadline } from "../deadline";
-import { ConnectError } from "../errors";
+import { ConnectError, isSilence } from "../errors";
 import type { Session } from "../nats/session";
 import type { ServerFacts } from "./compare";
 import { targetsOf } from "./targets";
@@ -17,6 +17,16 @@ export interface DeclaredObserved {
   readonly takers: Readonly<Record<string, readonly string[]>>;
   /** All consumers of the streams that have declared ones, where the login may ask and `ensure` needs it. */
   readonly beside: Readonly<Record<string, readonly ConsumerInfo[]>>;
+  /** Why nobody answers, by the name of a stream or the key of a consumer of which nothing is known then. */
+  readonly silent?: Readonly<Record<string, string>>;
+}
+
+/** What is asked about. */
+interface Question {
+  readonly declared?: Declared;
+  readonly mode: "assert" | "ensure";
+  /** True where nothing is going to be changed: what only a change needs is not asked, and nobody's silence ends the look. */
+  readonly looksOnly: boolean;
 }
 
 export const consumerKey = (stream: string, consumer: string): string => `${stream} ${consumer}`;
@@ -52,40 +62,58 @@ const entries = async <T>(keys: Iterable<string>, ask: (key: string) => Promise<
 const defined = <T>(record: Record<string, T | undefined>): Record<string, T> =>
   Object.fromEntries(Object.entries(record).filter((entry): entry is [string, T] => entry[1] !== undefined));
 
+type Asks<T> = ReadonlyMap<string, () => Promise<T>>;
+
+/** The answers by key, and why nobody gave the others: where silence is spared, else it is an error. */
+async function answersTo<T>(asks: Asks<T>, isSpared: boolean) {
+  const asked = await Promise.all(
+    [...asks].map(async ([key, ask]) => {
+      try {
+        return { key, answer: await ask() };
+      } catch (error) {
+        if (!isSpared || !isSilence(error)) throw error;
+        return { key, why: error.message };
+      }
+    }),
+  );
+  return {
+    answers: Object.fromEntries(asked.flatMap(({ key, answer, why }) => (why === undefined ? [[key, answer]] : []))),
+    silent: Object.fromEntries(asked.flatMap(({ key, why }) => (why === undefined ? [] : [[key, why]]))),
+  };
+}
+
 /** Asks for everything that is declared; all questions go out at once. Undefined where nothing is declared. */
 export async function observeDeclared(
   session: Session,
-  { declared, mode }: { readonly declared?: Declared; readonly mode: "assert" | "ensure" },
+  { declared, mode, looksOnly }: Question,
   deadline: Deadline,
 ): Promise<DeclaredObserved | undefined> {
   if (!declared) return undefined;
   const targets = targetsOf(declared);
   if (targets.length === 0) return undefined;
-  const consumers = targets.filter(({ consumer }) => consumer !== undefined);
-  const ensures = mode === "ensure";
+  const consumers = targets.flatMap(({ stream, consumer }) => (consumer === undefined ? [] : { stream, consumer }));
+  const streamAsks = targets.map(({ stream }) => [stream, () => session.streamInfo(stream, deadline)] as const);
+  const consumerAsks = consumers.map(
+    ({ stream, consumer }) =>
+      [consumerKey(stream, consumer), () => session.consumerInfo(stream, consumer, deadline)] as const,
+  );
+  const ensures = mode === "ensure" && !looksOnly;
   const subjects = ensures
     ? targets.flatMap(({ remove, config }) => (remove ? [] : ((config.subjects as string[] | undefined) ?? [])))
     : [];
   const [streams, found, takers, beside] = await Promise.all([
-    entries(
-      targets.map(({ stream }) => stream),
-      (stream) => session.streamInfo(stream, deadline),
-    ),
-    Promise.all(
-      consumers.map(
-        async ({ stream, consumer = "" }) =>
-          [consumerKey(stream, consumer), await session.consumerInfo(stream, consumer, deadline)] as const,
-      ),
-    ),
+    answersTo(new Map(streamAsks), looksOnly),
+    answersTo(new Map(consumerAsks), looksOnly),
     entries(subjects, (subject) => allowed(session.streamsWith(subject, deadline))),
     entries(ensures ? consumers.map(({ stream }) => stream) : [], (stream) => consumersOf(session, stream, deadline)),
   ]);
   const info = session.connection.info as { cluster?: string } | undefined;
   return {
     server: { version: session.serverVersion, clustered: Boolean(info?.cluster) },
-    streams,
-    consumers: Object.fromEntries(found),
+    streams: streams.answers,
+    consumers: found.answers,
     takers: defined(takers),
     beside: defined(beside),
+    silent: { ...streams.silent, ...found.silent },
   };
 }

@@ -35,11 +35,15 @@ export interface Standing {
 const asConfig = (info: { readonly config: object } | undefined): Config | undefined =>
   info?.config as Config | undefined;
 
-/** How everything that is declared stands, in the order in which it is put right. */
+const isAnswered = ({ stream, consumer }: Target, { silent = {} }: DeclaredObserved): boolean =>
+  silent[consumer === undefined ? stream : consumerKey(stream, consumer)] === undefined;
+
+/** How everything that is declared, and answered for, stands, in the order in which it is put right. */
 export function standings(declared: Declared, observed: DeclaredObserved): Standing[] {
   const targets = targetsOf(declared);
   const after = streamsAfterwards(targets, observed);
-  const all = targets.map((target) =>
+  const answered = targets.filter((target) => isAnswered(target, observed));
+  const all = answered.map((target) =>
     target.remove !== undefined
       ? removal(target, targets, observed)
       : target.consumer === undefined

@@ -9,6 +9,7 @@ import { guardPermissions } from "../../../contract/guard/permissions";
 import { guardSettings, type GuardSettingsError } from "../../../contract/guard/settings";
 import { withDefaults, type ContractArguments } from "../../../contract/inputs";
 import { bucketConfig, consumerConfig, streamConfig } from "../../../contract/desired";
+import { checkName } from "../../../contract/rules";
 import { bucketsOf } from "../../../contract/rules/gateway";
 
 const state = { messages: 0, bytes: 0, first_seq: 0, last_seq: 12, consumer_count: 1 };
@@ -100,6 +101,22 @@ describe("what is created", () => {
     const declared = { streams: [{ name: "ORDERS", subjects: ["orders.>"] }] };
     const observed = { stream: streamOf({}), consumer: consumerOf({}) };
     expect(healsOf({ declared }, seen(observed))).toEqual([]);
+  });
+
+  it("is nothing of what nobody answers for, of which nothing is said to be missing either", () => {
+    const declared = {
+      streams: [{ name: "ALONE" }, { name: "ORDERS" }],
+      consumers: [{ stream: "ORDERS", name: "reader" }],
+    };
+    const of = { server: { version: "2.12.0", clustered: true }, takers: {}, beside: {} };
+    const silent = { ALONE: "no answer", "ORDERS reader": "no answer" };
+    const observed = {
+      stream: streamOf({}),
+      consumer: consumerOf({}),
+      declared: { ...of, streams: { ORDERS: undefined }, consumers: {}, silent },
+    };
+    const { heals, broken } = decide(withDefaults({ declared }), seen(observed), "heal");
+    expect([heals, broken.map(checkName)]).toEqual([[], ["declared-stream of stream ORDERS"]]);
   });
 
   it.each([

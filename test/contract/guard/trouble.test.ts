@@ -128,6 +128,30 @@ describe("a part that nobody answers for", () => {
       await cluster.stop();
     }
   });
+
+  it("hides nothing of the rest that is declared", { timeout: 180_000 }, async () => {
+    const streams = [
+      { name: "ALONE", subjects: ["alone"] },
+      { name: "ORDERS", subjects: ["orders"], maxAgeSeconds: 60 },
+    ];
+    const cluster = await NatsCluster.start();
+    try {
+      const add = ({ name, subjects }: (typeof streams)[0]) =>
+        cluster.ask(`stream ${name}`, (manager) => manager.streams.add({ name, subjects }));
+      const [alone, orders] = streams as [(typeof streams)[0], (typeof streams)[0]];
+      const { cluster: of } = await add(alone);
+      await cluster.kill(of?.leader ?? "");
+      await add(orders);
+      const running = await guard(cluster.addresses(), { contract: { ...CONTRACT, declared: { streams } } });
+      await running.reaches("noetl_contract_unanswered", 1);
+      const broken = (object: string) =>
+        `noetl_contract_rule_broken{rule="declared-stream",severity="drift",object="${object}"} 1`;
+      expect(await running.get("/metrics")).toContain(broken("stream ORDERS"));
+      expect(await running.get("/metrics")).not.toContain("stream ALONE");
+    } finally {
+      await cluster.stop();
+    }
+  });
 });
 
 describe("what the guard asks", () => {
