@@ -195,6 +195,8 @@ export interface Circumstances extends Remembered {
   readonly looksOnly?: boolean;
 }
 
+const silentIn = (declared: Observed["declared"]): string[] => Object.values(declared?.silent ?? {});
+
 /** All questions go out at once, so that the answers cost one round trip; what is tried out costs up to two more. */
 export async function observe(
   inquiry: Inquiry,
@@ -205,7 +207,7 @@ export async function observe(
   if (inputs.declaredOnly) {
     const declared = await declares;
     const observed = { stream: undefined, consumer: undefined, declared };
-    return { observed, skippedRules: [], unanswered: Object.values(declared?.silent ?? {}) };
+    return { observed, skippedRules: [], unanswered: silentIn(declared) };
   }
   const terms = consumerTerms(inputs);
   const known = noetlsInfos(inquiry);
@@ -253,10 +255,7 @@ export async function observe(
         : []),
       ...tried.open.flatMap(({ rules, why }) => skipped(rules, why)),
     ],
-    unanswered: [
-      ...[bucketsByName, stores].flatMap(({ unanswered = [] }) => unanswered),
-      ...Object.values(declared?.silent ?? {}),
-    ],
+    unanswered: [...[bucketsByName, stores].flatMap(({ unanswered = [] }) => unanswered), ...silentIn(declared)],
   };
 }
 

@@ -222,7 +222,8 @@ export class NatsJetStream extends pulumi.ComponentResource {
         // Not a child: whoever depends on this component would wait for it, and it waits for them.
         const opts = { dependsOn: [...after] };
         const settled = extraUsers.map(({ rotates: _rotates, ...each }) => ({ ...each, name: named(each.name) }));
-        const args = { ...shared, extraUsers: settled, step: "retire", user: admitted.user } as const;
+        const clients = after.flatMap((each) => ("namespace" in each ? (each.namespace as pulumi.Output<string>) : []));
+        const args = { ...shared, extraUsers: settled, step: "retire", user: admitted.user, clients } as const;
         new NatsUsers(`${name}-users-settled`, args, opts);
       },
     };

@@ -1,6 +1,6 @@
 """Refuses every login of NoETL's role but the newest, once everything works with that. Safe to run again.
 
-Environment: that of load_schema.py. Sessions of an old login have SESSIONS_SECONDS to end by themselves.
+Environment: that of load_schema.py. Sessions of an old login have SESSIONS_SECONDS to end by themselves; who has one may open more.
 """
 
 import os
@@ -12,8 +12,8 @@ from psycopg import sql
 
 from load_schema import IS_LOGIN, LOCK, NEWEST, comment_on, connect
 
-# A pod of NoETL's server that leaves has 30 seconds.
-SESSIONS_SECONDS = int(os.environ.get("SESSIONS_SECONDS", "60"))
+# A worker that leaves finishes its command, which NoETL cuts off after 180 seconds.
+SESSIONS_SECONDS = int(os.environ.get("SESSIONS_SECONDS", "200"))
 
 
 def old_logins(admin, role, login):
@@ -30,11 +30,17 @@ def sessions(admin, logins):
     return [(pid, str(name)) for pid, name in rows]
 
 
-def end_sessions(admin, logins):
-    """Waits for the sessions of these logins, and ends what is left."""
+def wait_for_sessions(admin, logins):
+    """Waits until these logins have no session: whoever has one has not moved, and may need another."""
     deadline = time.monotonic() + SESSIONS_SECONDS
+    names = {name for _, name in sessions(admin, logins)}
+    if names:
+        print(f"waiting for the sessions of {', '.join(sorted(names))}", flush=True)
     while sessions(admin, logins) and time.monotonic() < deadline:
         time.sleep(1)
+
+
+def end_sessions(admin, logins):
     for pid, name in sessions(admin, logins):
         print(f"ending a session of {name}, which is still open", flush=True)
         try:
@@ -50,12 +56,19 @@ def drop(admin, login):
         print(f"role {login} stays, without a password: something belongs to it", flush=True)
 
 
+def insist_on_newest(admin, role, login):
+    if comment_on(admin, role) != NEWEST.format(login):
+        sys.exit(f"nothing is refused: since {login} was let in, another update has let in another login of {role}")
+
+
 def main():
     role, login = os.environ["NOETL_ROLE"], os.environ["NOETL_USER"]
     with connect("postgres") as admin:
+        insist_on_newest(admin, role, login)
+        # Without the lock, for which the next update would wait.
+        wait_for_sessions(admin, old_logins(admin, role, login))
         admin.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
-        if comment_on(admin, role) != NEWEST.format(login):
-            sys.exit(f"nothing is refused: since {login} was let in, another update has let in another login of {role}")
+        insist_on_newest(admin, role, login)
         logins = old_logins(admin, role, login)
         for name in logins:
             admin.execute(sql.SQL("ALTER ROLE {} WITH NOLOGIN PASSWORD NULL").format(sql.Identifier(name)))

@@ -35,7 +35,7 @@ import { canBeReadOnly } from "../../embedded/cluster/read-only";
 import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools, type ToolPaths } from "../../embedded/toolchain";
 import { ensureNoetl } from "../../embedded/toolchain/noetl";
-import { operationsOf } from "../support/engine";
+import { killEngines, operationsOf } from "../support/engine";
 import { readProject } from "../support/markdown";
 import { ADDRESSES, disagreements, jobIn, placesOf, type Policy, STRANGERS, type Workload } from "../support/network";
 import { until } from "../support/nats";
@@ -131,19 +131,6 @@ async function failingUp(): Promise<string> {
 
 /** Name and operation of every resource that a preview would touch. */
 const touched = () => operationsOf((onEvent) => withStack((stack) => stack.preview({ onEvent, onOutput })));
-
-/** Kills the engine as a power cut would: its processes are the children of this one that run the pulumi command. */
-function killEngines(): void {
-  for (const entry of fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    try {
-      const stat = fs.readFileSync(`/proc/${entry}/stat`, "utf8");
-      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-      if (parent === process.pid && stat.includes("(pulumi)")) process.kill(Number(entry), "SIGKILL");
-    } catch {
-      // It has ended in the meantime.
-    }
-  }
-}
 
 /** Kills the process behind the container nats of pod nats-0, as a node's trouble would. */
 function killNats(): void {

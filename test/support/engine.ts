@@ -71,3 +71,16 @@ export async function openProject(name: string): Promise<Project> {
     }),
   };
 }
+
+/** Kills the engine as a power cut would: its processes are the children of this one that run the pulumi command, and those which they started. */
+export function killEngines(): void {
+  for (const entry of fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    try {
+      const stat = fs.readFileSync(`/proc/${entry}/stat`, "utf8");
+      const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+      if (parent === process.pid && stat.includes("(pulumi)")) process.kill(-Number(entry), "SIGKILL");
+    } catch {
+      // It has ended in the meantime.
+    }
+  }
+}

@@ -4,8 +4,8 @@
  *
  * One Secret holds the file of users that nats.conf includes. Step `admit`, before anything that logs in is deployed, adds the
  * login that is asked for and keeps those that are let in; it ends when every server accepts the new one. Step `retire`, after
- * everything that logs in, leaves the declared users alone, and ends when every server refuses the others. What is let in
- * stands in the Secret and nowhere else, so that a run which is interrupted anywhere is taken up by the next.
+ * everything that logs in, waits for the pods that leave, lets the declared users in alone, and ends when every server refuses the
+ * others. What is let in stands in the Secret and nowhere else, so that a run which is interrupted anywhere is taken up by the next.
  */
 import { isDeepStrictEqual } from "node:util";
 import type * as pulumi from "@pulumi/pulumi";
@@ -14,7 +14,7 @@ import { Deadline, inSeconds, within } from "../../../contract/deadline";
 import { ConnectError } from "../../../contract/errors";
 import { asServersAre, withDefaults } from "../../../contract/inputs";
 import { clusterAccess } from "../../../contract/kubernetes/api";
-import { applySecret, listObjects, readSecret } from "../../../contract/kubernetes/objects";
+import { applySecret, listObjects, type Pod, readSecret } from "../../../contract/kubernetes/objects";
 import type { ClusterAccess } from "../../../contract/kubernetes/kubeconfig";
 import { openSession } from "../../../contract/nats/connect";
 import { credential } from "../../../contract/validate";
@@ -52,12 +52,28 @@ export interface UsersInputs extends Naming {
   readonly context?: string;
   /** How long the servers have until the file has reached them, in seconds. */
   readonly timeoutSeconds: number;
+  /** Of step `retire` the namespaces of pods that log in. */
+  readonly clients?: readonly string[];
 }
+
+/** How long one request to the cluster may take, in seconds. */
+const STEP_SECONDS = 10;
+/** How long a pod that leaves has, in seconds: a worker finishes its command first, which NoETL cuts off after 180. */
+const LEAVING_SECONDS = 200;
 
 /** The inputs, and what a refresh found; no program gives `drift`, so that the next update removes it. */
 type UsersState = UsersInputs & { readonly drift?: readonly string[] };
 
-const INPUTS = ["step", "namespace", "secretName", "extraUsers", "kubeconfig", "context", "timeoutSeconds"] as const;
+const INPUTS = [
+  "step",
+  "namespace",
+  "secretName",
+  "extraUsers",
+  "kubeconfig",
+  "context",
+  "timeoutSeconds",
+  "clients",
+] as const;
 
 /** Fills in the login's name, and refuses passwords that NATS' clients cannot use. */
 export function check(olds: object, news: object): pulumi.dynamic.CheckResult<UsersInputs> {
@@ -181,17 +197,18 @@ export async function read(id: string, properties: object): Promise<pulumi.dynam
  * @throws ConnectError where the cluster cannot be asked, Error with what was waited for at the deadline.
  */
 async function write(inputs: UsersInputs, before: readonly Login[]): Promise<void> {
-  const deadline = new Deadline(inputs.timeoutSeconds * 1000);
   const access = await clusterAccess(connectionOf(inputs));
-  const { namespace, secretName: name, step } = inputs;
-  const text = (await readSecret(access, { namespace, name, seconds: deadline.step() / 1000 }))?.[USERS_FILE];
+  const { namespace, secretName: name, step, clients = [] } = inputs;
+  const text = (await readSecret(access, { namespace, name, seconds: STEP_SECONDS }))?.[USERS_FILE];
   const live = (text === undefined ? undefined : usersIn(text)) ?? before;
   const declared = declaredIn(inputs);
   const wanted = step === "admit" ? admitted(live, declared, before) : declared;
-  if (usersText(wanted) !== text) {
-    await applySecret(access, { namespace, name, data: { [USERS_FILE]: usersText(wanted) } }, deadline.step() / 1000);
-  }
   const logins = step === "admit" ? declared : goneOf(declared, live, before);
+  if (step === "retire" && logins.length > 0) await left(access, clients);
+  if (usersText(wanted) !== text) {
+    await applySecret(access, { namespace, name, data: { [USERS_FILE]: usersText(wanted) } }, STEP_SECONDS);
+  }
+  const deadline = new Deadline(inputs.timeoutSeconds * 1000);
   if (logins.length > 0) await reached(inputs, { access, logins, deadline });
 }
 
@@ -206,13 +223,26 @@ interface Waiting {
   readonly deadline: Deadline;
 }
 
+async function podsOf(access: ClusterAccess, namespace: string): Promise<readonly Pod[]> {
+  const what = `the Kubernetes API to list the pods of ${namespace}`;
+  const list = (signal: AbortSignal) => listObjects(access, { kind: "pods", namespace }, signal);
+  return (await within(STEP_SECONDS * 1000, what, list)).items;
+}
+
+/** Waits until no pod is about to end any more: those that leave have the old logins. What takes longer is cut off. */
+async function left(access: ClusterAccess, namespaces: readonly string[]): Promise<void> {
+  const deadline = new Deadline(LEAVING_SECONDS * 1000);
+  while (deadline.remaining() > 0) {
+    const pods = await Promise.all([...new Set(namespaces)].map((namespace) => podsOf(access, namespace)));
+    if (!pods.flat().some(({ metadata }) => metadata?.deletionTimestamp !== undefined)) return;
+    await deadline.pause(1_000);
+  }
+}
+
 /** Waits until every server that reads the Secret accepts, or refuses, the logins. */
 async function reached(inputs: UsersInputs, { access, logins, deadline }: Waiting): Promise<void> {
   for (;;) {
-    const pods = await within(deadline.step(), `the Kubernetes API to list the pods of ${inputs.namespace}`, (signal) =>
-      listObjects(access, { kind: "pods", namespace: inputs.namespace }, signal),
-    );
-    const servers = serversToAsk(pods.items, inputs.secretName);
+    const servers = serversToAsk(await podsOf(access, inputs.namespace), inputs.secretName);
     const answers = await Promise.all(
       servers.flatMap((pod) => logins.map((login) => answerOf(inputs, { pod, login, deadline }))),
     );

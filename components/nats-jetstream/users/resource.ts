@@ -24,6 +24,8 @@ export interface NatsUsersArgs {
   user: pulumi.Input<string>;
   password: pulumi.Input<string>;
   extraUsers: readonly (Omit<NatsUser, "name"> & { name: pulumi.Input<string> })[];
+  /** Of step `retire` the namespaces of pods that log in: those that leave are waited for. */
+  clients?: readonly pulumi.Input<string>[];
 }
 
 /** How long the servers have until a changed file has reached them, in seconds: the kubelet takes up to two minutes. */

@@ -2,11 +2,12 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { connect, type NatsConnection } from "nats";
+import { connect } from "nats";
 import { afterEach, describe, expect, it } from "vitest";
 import { admitted, type Login, usersText } from "../../../contract/nats/users";
 import { CONSUMER, STREAM } from "../../../contract/facts";
 import { freePorts } from "../../../embedded/cluster/ports";
+import { Commands, RATE } from "../../support/commands";
 import {
   addConsumer,
   addStream,
@@ -19,18 +20,16 @@ import {
 
 const OLD: Login = { user: "noetl", password: "first" };
 const NEW: Login = { user: "noetl-2", password: "7k" };
-/** Commands a second. */
-const RATE = 200;
 /** How long each part of the change lasts under load, in milliseconds. */
 const PART = 1_000;
 
 let folder: string;
 const servers: NatsServer[] = [];
 const configs: string[] = [];
-const connections: NatsConnection[] = [];
+let commands: Commands;
 
 afterEach(async () => {
-  for (const each of connections.splice(0)) await each.close();
+  await commands.close();
   for (const each of servers.splice(0)) await each.stop();
   configs.splice(0);
   fs.rmSync(folder, { recursive: true, force: true });
@@ -65,93 +64,33 @@ async function apply(logins: readonly Login[]): Promise<void> {
   }
 }
 
-/** What went wrong with a connection; empty where nothing did. */
-const troubles: string[] = [];
-
-async function client({ user, password: pass }: Login): Promise<NatsConnection> {
-  const connection = await connect({ servers: servers.map(({ address }) => address), user, pass });
-  connections.push(connection);
-  void (async () => {
-    for await (const { type } of connection.status()) {
-      if (["disconnect", "error", "staleConnection"].includes(type)) troubles.push(`${user}: ${type}`);
-    }
-  })();
-  return connection;
-}
-
-/** Publishes commands, each of which must be stored, until it is ended; what a busy machine delays is made up for. */
-function publisher(connection: NatsConnection, next: () => number) {
-  const jetstream = connection.jetstream({ timeout: 10_000 });
-  const stored: Promise<unknown>[] = [];
-  const started = performance.now();
-  const timer = setInterval(() => {
-    const due = ((performance.now() - started) * RATE) / 1000;
-    while (stored.length < due) {
-      const number = next();
-      const publish = jetstream.publish(STREAM.subject, JSON.stringify({ number }));
-      stored.push(publish.catch((error: Error) => troubles.push(`command ${number}: ${error.message}`)));
-    }
-  }, 1000 / RATE);
-  return {
-    end: async (): Promise<void> => {
-      clearInterval(timer);
-      await Promise.all(stored);
-    },
-  };
-}
-
-/** Fetches as a worker does, and acknowledges, until it is ended. */
-async function worker(connection: NatsConnection, got: Map<number, number>) {
-  const consumer = await onceElected("the consumer", () =>
-    connection.jetstream().consumers.get(STREAM.name, CONSUMER.name),
-  );
-  let ended = false;
-  const done = (async () => {
-    while (!ended) {
-      for await (const message of await consumer.fetch({ max_messages: 10, expires: 1_000 })) {
-        const { number } = message.json<{ number: number }>();
-        got.set(number, (got.get(number) ?? 0) + 1);
-        if (!(await message.ackAck())) troubles.push(`command ${number} was not acknowledged`);
-      }
-    }
-  })();
-  return {
-    end: async (): Promise<void> => {
-      ended = true;
-      await done;
-    },
-  };
-}
-
 describe.each([1, 3])("a change of the password at 200 commands a second, servers: %i", (count) => {
   it(
     "loses no command, delivers none twice, and refuses nobody who is asked to move",
     { timeout: 180_000 },
     async () => {
+      commands = new Commands({ stream: STREAM.name, subject: STREAM.subject, consumer: CONSUMER.name });
       await start(count);
-      troubles.splice(0);
-      const before = await client(OLD);
+      const addresses = servers.map(({ address }) => address);
+      const before = await commands.connect(addresses, OLD);
       const manager = await onceElected("JetStream", () => before.jetstreamManager());
       await onceElected("the stream", () => addStream(manager, { num_replicas: count }));
       await onceElected("the consumer", () => addConsumer(manager));
       const { created } = await onceElected("the stream", () => manager.streams.info(STREAM.name));
 
-      let last = 0;
-      const next = (): number => ++last;
-      const got = new Map<number, number>();
-      let publishes = publisher(before, next);
-      let works = await worker(before, got);
+      let publishes = commands.publish(before);
+      let works = await commands.work(before);
       await sleep(PART);
 
       const both = admitted([OLD], [NEW]);
       await apply(both);
       // NoETL's pods move, one after the other.
-      const after = await client(NEW);
-      const more = await worker(after, got);
+      const after = await commands.connect(addresses, NEW);
+      const more = await commands.work(after);
       await sleep(PART);
       await works.end();
       await publishes.end();
-      publishes = publisher(after, next);
+      publishes = commands.publish(after);
       works = more;
       await sleep(PART);
       await before.drain();
@@ -159,6 +98,7 @@ describe.each([1, 3])("a change of the password at 200 commands a second, server
       await publishes.end();
 
       // One that came as a fetch ended comes again when its time to acknowledge is over.
+      const { got, last, troubles } = commands;
       await until("every command to be done", () => got.size === last || undefined, 2 * CONSUMER.ackWaitSeconds * 1000);
       await works.end();
       expect(troubles).toEqual([]);

@@ -270,15 +270,22 @@ describe("a Secret that is not as the last update left it", () => {
   const cleanups: (() => void)[] = [];
   afterEach(() => cleanups.splice(0).forEach((cleanup) => cleanup()));
 
-  /** An API server with this Secret alone, and without a pod. */
-  async function secretOf(text: string | undefined): Promise<{ kubeconfig: string; text: () => string | undefined }> {
+  /** An API server with this Secret alone, and without a pod but those that leave, which are asked for by namespace. */
+  async function secretOf(
+    text: string | undefined,
+    leaving: (namespace: string) => boolean = () => false,
+  ): Promise<{ kubeconfig: string; text: () => string | undefined }> {
     let held = text;
     const encoded = (value: string) => Buffer.from(value).toString("base64");
     const server = http.createServer((request, response) => {
       let body = "";
       request.on("data", (chunk: Buffer) => (body += chunk.toString()));
       request.on("end", () => {
-        if (request.url?.endsWith("/pods")) return response.end(JSON.stringify({ items: [] }));
+        const [, namespace] = /namespaces\/(\w+)\/pods$/.exec(request.url ?? "") ?? [];
+        if (namespace !== undefined) {
+          const pods = [{ metadata: { name: "stays" } }, { metadata: { name: "leaves", deletionTimestamp: "now" } }];
+          return response.end(JSON.stringify({ items: leaving(namespace) ? pods : pods.slice(0, 1) }));
+        }
         if (request.method === "PATCH") {
           const { data } = JSON.parse(body) as { data: Record<string, string> };
           held = Buffer.from(data["users.conf"] ?? "", "base64").toString();
@@ -318,9 +325,28 @@ describe("a Secret that is not as the last update left it", () => {
     const after = check(before, { ...guarded, kubeconfig, password: "7k" }).inputs as UsersInputs;
     await update("id", before, after);
     expect(usersIn(written() ?? "")).toEqual([second, guard, first]);
-    // The second step leaves the new ones alone.
+    // The second step lets the new ones in alone.
     const retired = check({}, { ...guarded, kubeconfig, step: "retire", user: "noetl-2", password: "7k" }).inputs;
     await update("id", { ...before, step: "retire" }, retired as UsersInputs);
     expect(usersIn(written() ?? "")).toEqual([second, guard]);
+  });
+
+  it("keeps the old logins until the pods that leave are gone, which may have a command in hand", async () => {
+    const asked: string[] = [];
+    const seen: (string | undefined)[] = [];
+    const { kubeconfig, text } = await secretOf(usersText([second, first]), (namespace) => {
+      asked.push(namespace);
+      seen.push(text());
+      return namespace === "noetl" && asked.filter((each) => each === "noetl").length < 3;
+    });
+    const settled = { ...given, kubeconfig, step: "retire", timeoutSeconds: 5, clients: ["noetl", "gateway", "noetl"] };
+    const before = check({}, settled).inputs as UsersInputs;
+    const after = check(before, { ...settled, user: "noetl-2", password: "7k" }).inputs as UsersInputs;
+    await update("id", before, after);
+    expect(asked.sort()).toEqual(["gateway", "gateway", "gateway", "nats", "noetl", "noetl", "noetl"]);
+    expect(seen).toEqual([...Array<string>(6).fill(usersText([second, first])), usersText([second])]);
+    // Where no login goes, nobody is waited for.
+    await update("id", after, after);
+    expect(asked).toHaveLength(7);
   });
 });

@@ -200,10 +200,10 @@ describe("Postgres and the schema's Job", () => {
 
   /** The second, third ... login of NoETL's role. */
   const login = (number: number): JobOptions => ({ noetlUser: `noetl_${number}`, noetlRole: "noetl" });
-  const retires = (number: number): JobOptions => ({
+  const retires = (number: number, seconds = 1): JobOptions => ({
     ...login(number),
     makes: retireJob,
-    env: [{ name: "SESSIONS_SECONDS", value: "1" }],
+    env: [{ name: "SESSIONS_SECONDS", value: String(seconds) }],
   });
   const kept = [["kept"]];
   const events = (user: string, password: string) => query(user, password, "SELECT event_type FROM noetl.event");
@@ -266,6 +266,24 @@ describe("Postgres and the schema's Job", () => {
       ["noetl", "noetl_3"],
     ]);
     expect(await load("retire-again", "third", retires(3))).toMatchObject({ phase: "Succeeded", message: "" });
+  });
+
+  it("refuses nobody who is still in a session, as a worker that finishes its command, until that has ended", async () => {
+    expect(await load("fifth-login", "third", login(5))).toMatchObject({ phase: "Succeeded" });
+    const leaving = await session("noetl_3", THIRD.NOETL_PASSWORD);
+    const retired = load("retire-patiently", "third", retires(5, 120));
+    const labelSelector = "job-name=retire-patiently";
+    await until("the Job to wait", async () => {
+      const { items } = await client.core.listNamespacedPod({ namespace: NAMESPACE, labelSelector });
+      const [pod] = items.filter(({ status }) => status?.phase === "Running");
+      return (pod && (await client.log(pod)).includes("waiting for the sessions of noetl_3\n")) || undefined;
+    });
+    // As its pool does.
+    expect(await events("noetl_3", THIRD.NOETL_PASSWORD)).toEqual(kept);
+    await leaving.end();
+    expect(await retired).toMatchObject({ phase: "Succeeded" });
+    await expect(events("noetl_3", THIRD.NOETL_PASSWORD)).rejects.toThrow(REFUSED);
+    expect(await events("noetl_5", THIRD.NOETL_PASSWORD)).toEqual(kept);
   });
 
   it("takes nobody's role for a login", async () => {
