@@ -37,13 +37,13 @@ export async function preflight(
   const problems = [...looked.problems, ...cluster, ...state.problems, ...settings];
   const { engine, stack } = state;
   if (problems.length > 0 || looked.checkout === undefined || engine === undefined)
-    throw refusal(part, problems, "has changed nothing");
+    throw refusal(part.command, problems, "has changed nothing");
   return { checkout: looked.checkout, engine, stack };
 }
 
-function refusal(part: Part, problems: readonly string[], done: string): CommandError {
+export function refusal(command: string, problems: readonly string[], done: string): CommandError {
   const list = problems.map((problem) => `  - ${problem.replaceAll("\n", "\n    ")}`);
-  return new CommandError(`npm run ${part.command} cannot begin, and ${done}:\n${list.join("\n")}`, "usage");
+  return new CommandError(`npm run ${command} cannot begin, and ${done}:\n${list.join("\n")}`, "usage");
 }
 
 /**
@@ -55,7 +55,7 @@ function refusal(part: Part, problems: readonly string[], done: string): Command
 export async function preflightOfNew(part: Part, { engine, checkout }: Ground): Promise<StackContent> {
   const stack = await readStack(engine, STACK, PROJECT);
   const problems = settingsProblems(part, stack, checkout);
-  if (problems.length > 0) throw refusal(part, problems, `has made the stack ${STACK} and nothing else`);
+  if (problems.length > 0) throw refusal(part.command, problems, `has made the stack ${STACK} and nothing else`);
   return stack;
 }
 
@@ -79,39 +79,52 @@ async function ask({ command, args, problem, signal }: Question): Promise<{ answ
   return { problem: `${problem}: ${command} ${args[0]} ${ended.why}${said ? `, ${said}` : ""}` };
 }
 
-/** Docker answers, and the cluster is there and answers. What depends on something that is missing is not asked. */
-async function clusterProblems(signal: AbortSignal): Promise<string[]> {
+/** What keeps one from working with the kind cluster, and whether it is there; undefined where that could not be asked. */
+export interface Look {
+  readonly problems: readonly string[];
+  readonly isThere?: boolean;
+}
+
+/** Docker answers, and the cluster answers where there is one. What depends on something that is missing is not asked. */
+export async function lookAtCluster(signal: AbortSignal): Promise<Look> {
   const programs: readonly Binary[] = ["docker", "kind", "kubectl"];
   const missing = programs.filter((name) => onPath(name) === undefined);
   const problems = missing.map((name) => missingBinary(name));
-  if (missing.includes("docker")) return problems;
+  if (missing.includes("docker")) return { problems };
   const docker = await ask({
     command: "docker",
     args: ["version", "--format", "{{.Server.Version}}"],
     problem: "Docker does not answer; start it, for example: sudo systemctl start docker",
     signal,
   });
-  if ("problem" in docker) return [...problems, docker.problem];
-  if (missing.includes("kind")) return problems;
+  if ("problem" in docker) return { problems: [...problems, docker.problem] };
+  if (missing.includes("kind")) return { problems };
   const clusters = await ask({
     command: "kind",
     args: ["get", "clusters"],
     problem: "the clusters cannot be listed",
     signal,
   });
-  if ("problem" in clusters) return [...problems, clusters.problem];
-  if (!clusters.answer.split(/\s+/).includes(CLUSTER))
-    return [...problems, `there is no kind cluster ${CLUSTER}; make it: npm run kind:create`];
-  if (missing.includes("kubectl")) return problems;
+  if ("problem" in clusters) return { problems: [...problems, clusters.problem] };
+  if (!clusters.answer.split(/\s+/).includes(CLUSTER)) return { problems, isThere: false };
+  if (missing.includes("kubectl")) return { problems, isThere: true };
   const ready = await ask({
     command: "kubectl",
     args: ["get", "--raw", "/readyz", "--context", CONTEXT, "--request-timeout", "10s"],
     problem:
       `cluster ${CLUSTER} does not answer; start its container (docker start ${CLUSTER}-control-plane), or where the context ` +
-      `${CONTEXT} is missing: kind export kubeconfig --name ${CLUSTER}`,
+      `${CONTEXT} is missing: kind export kubeconfig --name ${CLUSTER}. One that was cut off while it was made goes with npm run kind:delete`,
     signal,
   });
-  return "problem" in ready ? [...problems, ready.problem] : problems;
+  return { problems: "problem" in ready ? [...problems, ready.problem] : problems, isThere: true };
+}
+
+/** The cluster is there, and answers. */
+async function clusterProblems(signal: AbortSignal): Promise<readonly string[]> {
+  const { problems, isThere } = await lookAtCluster(signal);
+  return isThere === false
+    ? [...problems, `there is no kind cluster ${CLUSTER}; make it: npm run kind:create`]
+    : problems;
 }
 
 interface State {

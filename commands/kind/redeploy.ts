@@ -7,7 +7,6 @@ import { masker } from "../../contract/mask";
 import { CommandError, type ExitName } from "../shared/exit";
 import { exitOf, type Checklist } from "../doctor/checklist";
 import { checklistText, screenOf } from "../doctor/present";
-import { harmless } from "../doctor/text";
 import { readTarget, targetOf } from "../doctor/target";
 import { unlessInterrupted } from "../shared/run";
 import type { StackContent } from "../shared/engine";
@@ -15,9 +14,8 @@ import { verify } from "../doctor/verify";
 import { lookAt } from "./checkout";
 import { CLUSTER, CONTEXT, STACK, type Part } from "./parts";
 import { preflight, preflightOfNew, settingsOf, type Ground } from "./preflight";
-import { run, type Call } from "./programs";
+import { MINUTE, stepper, type Stepper } from "./steps";
 
-const MINUTE = 60;
 /** Seconds that each step may take: a build may compile Rust, which takes long on a slow machine. */
 export const DEADLINES = {
   stack: MINUTE,
@@ -53,10 +51,8 @@ export async function redeploy(
   if (ground === undefined) return "interrupted";
   const { checkout } = ground;
   say(`${shown} is ${checkout.description}; the image is ${checkout.image}.`);
-  const stepsWith = (stack?: StackContent): Stepper => {
-    const mask = masker(stack === undefined ? [] : targetOf(STACK, stack).secrets);
-    return stepper({ show: (line) => say(`  ${mask(harmless(line))}`), say, signal, mask });
-  };
+  const stepsWith = (stack?: StackContent): Stepper =>
+    stepper({ say, signal, mask: masker(stack === undefined ? [] : targetOf(STACK, stack).secrets) });
 
   if (ground.stack === undefined) await makeStack(ground, stepsWith());
   const stack = ground.stack ?? (await unlessInterrupted(signal, preflightOfNew(part, ground)));
@@ -77,40 +73,6 @@ export async function redeploy(
   if (found === undefined) return "interrupted";
   say(checklistText(found, screenOf(process.stdout)));
   return strays.length > 0 ? "wrong" : exitOf(found);
-}
-
-interface Step {
-  readonly does: string;
-  readonly call: Pick<Call, "command" | "args" | "cwd" | "env">;
-  readonly deadlineSeconds: number;
-  /** What holds where it fails, and what to do then. */
-  readonly failed: string;
-  /** True for an answer that is for the command, not for people. */
-  readonly isQuiet?: true;
-}
-type Stepper = (step: Step) => Promise<string>;
-
-const inWords = (seconds: number): string => (seconds < MINUTE ? `${seconds} s` : `${seconds / MINUTE} min`);
-
-/** Says what is done and until when, does it, and ends the command where it fails. */
-function stepper({
-  say,
-  signal,
-  show,
-  mask,
-}: Pick<RedeployContext, "say" | "signal"> & Pick<Call, "show"> & { mask: (text: string) => string }): Stepper {
-  return async ({ does, call, deadlineSeconds, failed, isQuiet }) => {
-    say(`${does} (at most ${inWords(deadlineSeconds)}).`);
-    const ended = await run({ ...call, deadlineSeconds, signal, show: isQuiet ? undefined : show });
-    if (ended.ok) return ended.stdout;
-    if (ended.interrupted) throw new CommandError(`Interrupted. ${failed} Run it again to go on.`, "interrupted");
-    const program = call.command.split("/").at(-1);
-    const said = isQuiet && ended.said ? `: ${mask(harmless(ended.said))}` : "; what it said stands above";
-    throw new CommandError(
-      `${program} ${call.args[0]} ${ended.why}${said}.\n${failed} The command can be run again.`,
-      "unknown",
-    );
-  };
 }
 
 /** Makes the stack where there is none; before the build, because a missing passphrase shows here. */

@@ -55,6 +55,7 @@ function work() {
   if (line.startsWith("docker version")) console.log("28.0.0");
   if (line.startsWith("docker build")) write("images", [...read("images"), args[args.indexOf("--tag") + 1]]);
   if (line.startsWith("kind get clusters")) console.log(read("clusters").join("\\n"));
+  if (line.startsWith("kind create cluster")) write("clusters", [...read("clusters"), "noetl"]);
   if (line.startsWith("kind load")) {
     if (!read("images").includes(args[2])) process.exitCode = 1;
     else write("loaded", [...read("loaded"), args[2]]);

@@ -63,6 +63,7 @@ describe("every command", () => {
     ["commands/nats/main.js"],
     ["commands/kind/main.js", "noetl"],
     ["commands/kind/main.js", "gateway"],
+    ["commands/kind/create.js"],
     ["embedded/up.js"],
     ["embedded/down.js"],
     ["scripts/images.js"],
