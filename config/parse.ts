@@ -19,7 +19,7 @@ import { riskProblems } from "./risks";
 import { tlsConflicts } from "./tls";
 import { CHART_INFLIGHT, CHART_POOLS } from "./resources";
 import { SHORTEST_HEARTBEAT_SECONDS, tuningProblem } from "../contract/tuning";
-import { host, nearest, prefixTakesIn, publicHost, quantityBytes, quantityMillis } from "./validate";
+import { host, isLoopback, nearest, prefixTakesIn, publicHost, quantityBytes, quantityMillis } from "./validate";
 import { decidedBy, variableHint } from "./variables";
 import { plural } from "../contract/wording";
 
@@ -359,16 +359,13 @@ function elsewhere(settings: Settings, raw: Readonly<Record<string, string>>): s
         `${key}: "${settings[key]}" is of no use while ${part} is true, which installs another; allowed: unset it, or ${part} false`,
       );
   for (const key of settings.platform === "gke" ? (["natsHost", "postgresHost"] as const) : [])
-    if (isLoopback(settings[key]))
+    if (isLoopback(settings[key] ?? ""))
       problems.push(
         `${key}: "${settings[key]}" is each pod itself, and nothing else answers there; allowed: a host that pods of the cluster reach; for ` +
           `example ${SETTINGS[key].example}`,
       );
   return problems;
 }
-
-const isLoopback = (host: string | undefined): boolean =>
-  host !== undefined && /^(?:localhost|127(?:\.\d+){3})$/i.test(host);
 
 /** Charts and what belongs to a repository's alone. */
 function chartConflicts(settings: Settings, raw: Readonly<Record<string, string>>): string[] {

@@ -70,7 +70,12 @@ const ROWS: readonly (readonly [
   ["noetl_public_host", "fresh", ["noetlHost"]],
   ["gateway_public_url", "fresh", ["gatewayPublicUrl"], "Unset follows from gatewayHost."],
   ["gui_public_host gui_gateway_public_url gui_service_type gui_load_balancer_ip", "fresh", [], GUI],
-  ["gateway_auth_bypass", "fresh", ["gatewayAuthBypass"], "Refused where the internet could use it."],
+  [
+    "gateway_auth_bypass",
+    "fresh",
+    ["gatewayAuthBypass"],
+    "Refused where the internet could use it, behind IAP until the risk is accepted.",
+  ],
   [
     "bootstrap_gateway_auth auth_playbooks_dir",
     "fresh",

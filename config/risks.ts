@@ -2,8 +2,11 @@
  * What a stack may do and hardly ever means to: refused on GKE, where the internet or a company's network is around it, unless
  * `acceptedRisks` says that it is known. What is known is said again at every update.
  */
+import { servicePlace } from "../contract/service-host";
+import { declaredOf } from "./declared";
 import { SHORTEST_PASSWORD, weakPassword } from "./passwords";
 import { NODE_PORT_KEYS, type Risk, type SettingKey, type Settings } from "./schema";
+import { isLoopback } from "./validate";
 
 /** A risk that a setting takes. */
 interface Taken {
@@ -37,16 +40,85 @@ const weakPasswords = (settings: Settings): Taken[] =>
         ];
   });
 
+/** What the gateway's log tells where the chart does not mask it. */
+const loggedPasswords = ({ deployGateway, gatewayMaskLogs }: Settings): Taken[] =>
+  deployGateway && !gatewayMaskLogs
+    ? [
+        {
+          risk: "logged-passwords",
+          key: "gatewayMaskLogs",
+          why: "false has the gateway write NATS_URL with its password into its log at every start, for whoever reads logs",
+          instead: "true, with an image that has a shell (docs/security.md)",
+        },
+      ]
+    : [];
+
 /** Where charts come from: a repository, or a chart by its own URL. */
 const CHARTS = [
   ...(["natsChartRepository", "noetlChartRepository", "gatewayChartRepository"] as const),
   ...(["natsChart", "noetlChart", "gatewayChart"] as const),
 ];
 
+const isPlain = (url: string): boolean => /^http:/i.test(url);
+/** Whether a URL leads to the machine of whoever opens it, with nobody on the way. */
+const isOwnMachine = (url: string): boolean => isLoopback(new URL(url).hostname);
+
+/** Pages over plain HTTP that may call the gateway with the login of whoever looks at them. */
+function plainOrigins({
+  deployGateway,
+  corsAllowedOrigins,
+  corsAllowedDomains,
+  corsIncludeLocalhost,
+}: Settings): Taken[] {
+  // That pages of a user's own machine are meant is said by a setting of its own.
+  const plain = corsAllowedOrigins.filter((each) => isPlain(each) && !(corsIncludeLocalhost && isOwnMachine(each)));
+  const byDomain = corsAllowedDomains.map((domain) => `http://${domain}`);
+  const given = plain.filter((each) => !byDomain.includes(each));
+  const why = "pages over plain HTTP call the gateway with their user's login, and anybody on the way can be the page";
+  const taken = (key: SettingKey, value: string): Taken => ({
+    risk: "http-origins",
+    key,
+    why: `${value} lets ${why}`,
+    instead: "https:// origins; pages of a developer's machine by corsIncludeLocalhost",
+  });
+  if (!deployGateway) return [];
+  return [
+    ...(given.length > 0 ? [taken("corsAllowedOrigins", given.join(","))] : []),
+    ...(given.length < plain.length ? [taken("corsIncludeHttp", "true")] : []),
+  ];
+}
+
+/** A NATS elsewhere that clients talk to in clear; one in the same cluster is as near as the stack's own. */
+function plainNats(settings: Settings): Taken[] {
+  const { deployNats, natsTls, natsHost, deployNoetl, deployGateway } = settings;
+  const isUsed = deployNoetl || deployGateway || declaredOf(settings) !== undefined;
+  if (deployNats || natsTls !== "off" || natsHost === undefined || !isUsed) return [];
+  if (servicePlace(natsHost) !== undefined || isLoopback(natsHost)) return [];
+  return [
+    {
+      risk: "plain-nats",
+      key: "natsTls",
+      why: `off sends logins, commands and results to ${natsHost} in clear, for everybody on the way to read and change`,
+      instead: "provided, with natsTlsCa where not everybody knows its authority (docs/tls.md)",
+    },
+  ];
+}
+
 /** Risks of what stands before NoETL and the gateway. */
 function takenByEntries(settings: Settings): Taken[] {
-  const { noetlHost, iap, deployGateway, deployNoetl, exposure, gatewayPublicUrl } = settings;
+  const { noetlHost, iap, deployGateway, deployNoetl, exposure, gatewayPublicUrl, gatewayAuthBypass } = settings;
   return [
+    // Without IAP it is refused for good (gke/exposure.ts).
+    ...(deployGateway && gatewayAuthBypass && iap
+      ? [
+          {
+            risk: "no-login",
+            key: "gatewayAuthBypass",
+            why: "true signs in whoever passes Identity-Aware Proxy as anybody, and lets him run playbooks",
+            instead: "false",
+          } as const,
+        ]
+      : []),
     ...(noetlHost !== undefined && deployNoetl && exposure === "ingress" && !iap
       ? [
           {
@@ -67,7 +139,7 @@ function takenByEntries(settings: Settings): Taken[] {
           } as const,
         ]
       : []),
-    ...(deployGateway && exposure === "ingress" && /^http:/i.test(gatewayPublicUrl ?? "")
+    ...(deployGateway && exposure === "ingress" && isPlain(gatewayPublicUrl ?? "")
       ? [
           {
             risk: "plain-http",
@@ -84,6 +156,8 @@ function takenOnGke(settings: Settings): Taken[] {
   const { deployNats, deployGateway, deployNoetl } = settings;
   return [
     ...takenByEntries(settings),
+    ...plainOrigins(settings),
+    ...plainNats(settings),
     ...(!settings.networkPolicies && (deployNats || deployNoetl || deployGateway)
       ? [
           {
@@ -110,7 +184,7 @@ function takenOnGke(settings: Settings): Taken[] {
       why: "opens the port on every node, for all that reach one in the network",
       instead: "unset; a port-forward reaches it (docs/connecting.md)",
     })),
-    ...CHARTS.filter((key) => /^http:/i.test(settings[key] ?? "")).map((key): Taken => ({
+    ...CHARTS.filter((key) => isPlain(settings[key] ?? "")).map((key): Taken => ({
       risk: "http-repositories",
       key,
       why: "is read without TLS, and whoever stands in between decides what is installed",
@@ -122,6 +196,7 @@ function takenOnGke(settings: Settings): Taken[] {
 const taken = (settings: Settings): Taken[] => [
   ...(settings.platform === "gke" ? takenOnGke(settings) : []),
   ...weakPasswords(settings),
+  ...loggedPasswords(settings),
 ];
 
 /** Risks on GKE that are not accepted. */

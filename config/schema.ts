@@ -228,8 +228,12 @@ const publicHost = (description: string, example: string) =>
 /** Names of risks that a stack may take knowingly (`config/risks.ts`). */
 const RISKS = [
   "public-api",
+  "no-login",
   "plain-http",
+  "http-origins",
+  "plain-nats",
   "weak-passwords",
+  "logged-passwords",
   "node-ports",
   "http-repositories",
   "open-network",

@@ -8,6 +8,9 @@ export * from "../contract/validate";
 export const authoritiesFile: Check<string> = (value) =>
   /-----BEGIN|[\r\n]/.test(value) ? "the text itself, and not the path of a file" : undefined;
 
+/** Whether a host, as it stands in a URL, is each machine itself. */
+export const isLoopback = (host: string): boolean => /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/i.test(host);
+
 /** An issuer of cert-manager, by kind and name. */
 export const issuer: Check<string> = (value) =>
   /^(Cluster)?Issuer\/[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(value) ? undefined : "not an issuer of cert-manager";

@@ -21,7 +21,7 @@ describe("NATS servers and copies of the stream", () => {
     ["a cluster elsewhere", { natsReplicas: "3", contractMode: "ensure" }, { servers: 3, mode: "ensure", replicas: 3 }],
     [
       "GKE with somebody else's NATS",
-      { ...GKE, deployNats: "false", natsHost: "nats.example.internal", natsPassword: "a-secret-of-some-length" },
+      { ...GKE, deployNats: "false", natsHost: "nats.shop.svc", natsPassword: "a-secret-of-some-length" },
       { servers: 1, mode: "assert", replicas: 1 },
     ],
   ])("%s", (_, raw, expected) => expect(facts(raw as Record<string, string>)).toEqual(expected));

@@ -6,11 +6,6 @@ describe("what a preview says of the gateway's log", () => {
   it.each<[string, Record<string, string>, RegExp[]]>([
     ["nothing where the chart masks it", {}, []],
     [
-      "that it shows the password",
-      { gatewayMaskLogs: "false" },
-      [/^gatewayMaskLogs: false, and .* password into its log/],
-    ],
-    [
       "that another chart may",
       { gatewayChart: "./upstream/gateway" },
       [/^gatewayChart: .*may start the gateway as it is/],

@@ -10,6 +10,15 @@ type Raw = Readonly<Record<string, string>>;
 const without = (raw: Raw): Raw => ({ ...raw, acceptedRisks: "" });
 const SAFE: Raw = { ...without(INGRESS), noetlHost: "" };
 
+const LOCAL: Raw = { ...SAFE, corsIncludeLocalhost: "true" };
+const IAP: Raw = {
+  iap: "true",
+  iapClientId: "1-a.apps.googleusercontent.com",
+  iapClientSecret: "s",
+  iapMembers: "domain:acme.dev",
+};
+const NATS_ELSEWHERE: Raw = { deployNats: "false", natsHost: "nats.acme.dev", natsPassword: "xk3vQp7Lm2Rt" };
+
 /** Each risk on GKE: the settings that take it, and the key that the refusal names first. */
 const TAKEN: readonly (readonly [risk: string, key: string, raw: Raw])[] = [
   ["public-api", "noetlHost", { ...SAFE, noetlHost: "noetl.acme.dev" }],
@@ -26,6 +35,14 @@ const TAKEN: readonly (readonly [risk: string, key: string, raw: Raw])[] = [
   ["http-repositories", "natsChart", { ...SAFE, natsChart: "http://charts.acme.dev/nats-2.14.2.tgz" }],
   ["http-repositories", "noetlChart", { ...SAFE, noetlChart: "HTTP://charts.acme.dev/noetl-1.0.0.tgz" }],
   ["plain-http", "gatewayPublicUrl", { ...SAFE, gatewayPublicUrl: "http://gateway.acme.dev" }],
+  ["no-login", "gatewayAuthBypass", { ...SAFE, ...IAP, gatewayAuthBypass: "true" }],
+  ["logged-passwords", "gatewayMaskLogs", { ...SAFE, gatewayMaskLogs: "false" }],
+  ["http-origins", "corsAllowedOrigins", { ...SAFE, corsAllowedOrigins: "https://a.acme.dev,http://app.acme.dev" }],
+  ["http-origins", "corsAllowedOrigins", { ...SAFE, corsAllowedOrigins: "http://localhost:3001" }],
+  ["http-origins", "corsAllowedOrigins", { ...LOCAL, corsAllowedOrigins: "http://app.acme.dev" }],
+  ["http-origins", "corsIncludeHttp", { ...SAFE, corsIncludeHttp: "true" }],
+  ["plain-nats", "natsTls", { ...SAFE, ...NATS_ELSEWHERE }],
+  ["plain-nats", "natsTls", { ...SAFE, ...NATS_ELSEWHERE, natsHost: "10.9.8.7", deployGateway: "true" }],
 ];
 
 describe("a risk on GKE", () => {
@@ -46,13 +63,51 @@ describe("a risk on GKE", () => {
   it("is not one where none is taken, or where something stands before it", () => {
     expect(problemsOf(SAFE)).toEqual([]);
     expect(riskWarnings(parseSettings(SAFE))).toEqual([]);
-    const iap = {
-      iap: "true",
-      iapClientId: "1-a.apps.googleusercontent.com",
-      iapClientSecret: "s",
-      iapMembers: "domain:acme.dev",
-    };
-    expect(problemsOf({ ...SAFE, noetlHost: "noetl.acme.dev", ...iap })).toEqual([]);
+    expect(problemsOf({ ...SAFE, noetlHost: "noetl.acme.dev", ...IAP })).toEqual([]);
+  });
+
+  it.each<[string, Raw]>([
+    ["a NATS elsewhere with TLS", { ...SAFE, ...NATS_ELSEWHERE, natsTls: "provided" }],
+    ["another one in the cluster", { ...SAFE, ...NATS_ELSEWHERE, natsHost: "nats.shop.svc.cluster.local" }],
+    [
+      "one that nothing of the stack talks to",
+      {
+        ...SAFE,
+        ...NATS_ELSEWHERE,
+        deployNoetl: "false",
+        deployGateway: "false",
+        gatewayHost: "",
+        exposure: "internal",
+        dnsZone: "",
+        useCloudSql: "false",
+      },
+    ],
+    [
+      "pages of a user's own machine, where a setting of their own lets them in",
+      { ...LOCAL, corsAllowedOrigins: "http://localhost:5173,http://127.0.0.1:3000" },
+    ],
+    ["domains over https alone", { ...SAFE, corsAllowedOrigins: "https://app.acme.dev" }],
+    [
+      "without a gateway, what only it would do",
+      {
+        ...SAFE,
+        deployGateway: "false",
+        gatewayHost: "",
+        exposure: "internal",
+        dnsZone: "",
+        gatewayMaskLogs: "false",
+        gatewayAuthBypass: "true",
+        corsAllowedOrigins: "http://app.acme.dev",
+      },
+    ],
+  ])("is not taken by %s", (_, raw) => expect(problemsOf(raw)).toEqual([]));
+
+  it("is refused for good where the internet could use a gateway without a login", () => {
+    const open = { ...SAFE, gatewayAuthBypass: "true" };
+    for (const acceptedRisks of ["", "no-login"])
+      expect(problemsOf({ ...open, acceptedRisks })).toEqual([
+        expect.stringMatching(/^gatewayAuthBypass: .*everybody on the internet/),
+      ]);
   });
 
   it("is accepted by name, one by one", () => {
@@ -70,6 +125,11 @@ it("a weak password on another platform is said, and no more", () => {
   expect(warnings).toEqual([expect.stringMatching(/^natsPassword: is shorter than 12 characters/)]);
   expect(warnings.join()).not.toContain("swordfish");
 });
+
+it("so is a gateway's log with its password", () =>
+  expect(riskWarnings(parseSettings({ deployGateway: "true", gatewayMaskLogs: "false" }))).toEqual([
+    expect.stringMatching(/^gatewayMaskLogs: false has the gateway write NATS_URL with its password into its log/),
+  ]));
 
 describe("passwords", () => {
   it.each([
@@ -114,6 +174,6 @@ describe("what a browser's page may come from on GKE", () => {
   it("is neither a machine of a developer nor a page over plain http, unless a stack says so", () => {
     expect(origins({})).toEqual(["https://gateway.acme.dev", "https://acme.dev"]);
     expect(origins({ corsIncludeLocalhost: "true" })).toContain("http://localhost:3001");
-    expect(origins({ corsIncludeHttp: "true" })).toContain("http://acme.dev");
+    expect(origins({ corsIncludeHttp: "true", acceptedRisks: "http-origins" })).toContain("http://acme.dev");
   });
 });

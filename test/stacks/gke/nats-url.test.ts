@@ -27,7 +27,12 @@ const before = (more: Readonly<Record<string, string>>): Promise<unknown> => {
 
 const GENERATED = {};
 const AS_IT_IS = { natsPassword: "Correct-Horse-Battery-9" };
-const ELSEWHERE = { ...AS_IT_IS, deployNats: "false", natsHost: "nats.acme.dev" };
+const ELSEWHERE = {
+  ...AS_IT_IS,
+  deployNats: "false",
+  natsHost: "nats.acme.dev",
+  acceptedRisks: "plain-http,plain-nats",
+};
 
 const rowsSay = (key: string): void => {
   for (const { name, settings } of ENVIRONMENT) if (name === "NATS_URL") expect(settings).toContain(key);

@@ -94,6 +94,7 @@ const MORE: readonly { name: string; raw: Readonly<Record<string, string>>; fact
     raw: {
       ...ONTO_EXISTING,
       deployNats: "false",
+      acceptedRisks: "plain-http,plain-nats",
       natsHost: "nats.acme.dev",
       natsPort: "4333",
       natsPassword: "Jp8-uV3_xa91",

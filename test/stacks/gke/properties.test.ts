@@ -72,7 +72,7 @@ const valid = fc
         : { natsReplicas: choice.replicas, natsJetstreamMemSize: choice.memory },
       { deployNoetl: String(choice.noetl), workerReplicas: choice.workers },
       gateway ? { deployGateway: "true", gatewayImage: "registry.acme.dev/gateway:v2" } : {},
-      { exposure: exposed, acceptedRisks: "plain-http,public-api" },
+      { exposure: exposed, acceptedRisks: "plain-http,public-api,plain-nats" },
       gateway ? { corsAllowedDomains: "acme.dev" } : {},
       ingress && gateway ? { gatewayHost: "gateway.acme.dev" } : {},
       apiHost ? { noetlHost: "noetl.acme.dev" } : {},
