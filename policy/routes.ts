@@ -287,6 +287,45 @@ function clearServers(route: ResourceView, stack: Stack): string[] {
   });
 }
 
+/** Where other kinds say that they speak TLS. */
+const FIELD_OF_TLS: Readonly<Record<string, string>> = {
+  Ingress: "spec.tls",
+  HTTPProxy: "spec.virtualhost.tls",
+  VirtualServer: "spec.tls",
+  Route: "spec.tls",
+};
+/** Annotations by which an Ingress does: its certificate is elsewhere, or what stands before it has one. */
+const NOTES_OF_TLS: readonly (readonly [name: RegExp, value: RegExp])[] = [
+  [/(?:\/managed-certificates|\/pre-shared-cert|\/certificate-arn|\/appgw-ssl-certificate)$/, /\S/],
+  [/\/ingress\.allow-http$/, /^false$/i],
+  [/\/(?:force-ssl-redirect|router\.tls)$/, /^true$/i],
+  [/\/(?:router\.entrypoints|listen-ports|protocols|termination)$/, /secure|https|tls|edge|reencrypt|passthrough/i],
+];
+
+/** Whether an object says that it speaks TLS, or may: what a preview does not know yet is checked by the update. */
+function mayHaveTls({ props }: ResourceView, field: string): boolean {
+  const [tls, notes] = [at(props, field), at(props, "metadata.annotations")];
+  if (isUnknown(notes) || (Array.isArray(tls) ? tls.length > 0 : (tls ?? undefined) !== undefined)) return true;
+  return Object.entries(isRecord(notes) ? notes : {}).some(
+    ([name, value]) =>
+      typeof value === "string" &&
+      NOTES_OF_TLS.some(([called, said]) => called.test(name) && (isUnknown(value) || said.test(value))),
+  );
+}
+
+/** Ingresses, and routes of Contour, nginx and OpenShift, without TLS by which sign-ins or the API are reached. */
+function clearField(route: ResourceView, stack: Stack): string[] {
+  const kind = kindOf(route.type) ?? "";
+  const field = FIELD_OF_TLS[kind];
+  // A patch leaves what it does not name, and what has no host of its own is taken in by one that has.
+  const isPart =
+    route.type.endsWith("Patch") || (kind === "HTTPProxy" && !isRecord(at(route.props, "spec.virtualhost")));
+  if (field === undefined || isPart || mayHaveTls(route, field)) return [];
+  return backends(route).some((each) => isAsked(each, stack))
+    ? [`${field} is not set, and it leads to sign-ins or NoETL's API`]
+    : [];
+}
+
 /** The same of Istio's names, which may have a namespace before them, and a star alone. */
 const meetInIstio = (host: string, served: string): boolean => {
   const name = served.split("/").at(-1) ?? "";
@@ -307,18 +346,18 @@ export const closedRoutes: StackRule = {
   name: "closed-routes",
   severity: "critical",
   demand:
-    "No route of a public gateway leads to NATS or Postgres, none that cannot ask for a login to NoETL's API, and by the Gateway API, Traefik and " +
-    "Istio sign-ins come in with TLS.",
+    "No route of a public gateway leads to NATS or Postgres, none that cannot ask for a login to NoETL's API, and sign-ins come in with TLS.",
   subjects:
     "the stack: Gateways, ListenerSets and routes of the Gateway API, routes of Traefik, Istio, Contour, Kong, nginx and OpenShift, with the " +
     "Services that they name, and Ingresses by what the Services make of their ports; of TLS the listeners of the Gateway API, Traefik's entry " +
-    "points by their names, and servers of Istio's gateways in the stack; what Helm releases render",
+    "points by their names, servers of Istio's gateways in the stack, and the field `tls` of Ingresses, Contour, nginx and OpenShift, or an " +
+    "Ingress' note of a certificate; what Helm releases render",
   reason:
     "A route opens what a load balancer would: who reaches NATS or NoETL's API runs code in the cluster, and without TLS everybody on the way " +
     "reads sign-ins and sessions.",
   remedy:
-    "Lead browsers to NoETL's gateway alone, by a listener with TLS (`sectionName`), with `spec.tls` in a route of Traefik, by servers of Istio with " +
-    "`tls`; hang everything else on a gateway of an internal class.",
+    "Lead browsers to NoETL's gateway alone, by a listener with TLS (`sectionName`), with `spec.tls` in an Ingress or a route of Traefik, by servers " +
+    "of Istio with `tls`; hang everything else on a gateway of an internal class.",
   checkStack: (resources) => {
     const anchors = resources.filter(({ type }) => ANCHOR.test(type));
     const those = (kind: RegExp) => resources.filter(({ type }) => kind.test(type));
@@ -334,7 +373,7 @@ export const closedRoutes: StackRule = {
       ...routes.flatMap((each) =>
         said(
           each,
-          [openRoute, clearRoute, clearEntryPoint, clearServers].flatMap((judge) => judge(each, stack)),
+          [openRoute, clearRoute, clearEntryPoint, clearServers, clearField].flatMap((judge) => judge(each, stack)),
         ),
       ),
     ];

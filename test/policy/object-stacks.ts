@@ -106,6 +106,8 @@ const ingress = (backend: object, more: object = {}): Example =>
     ...more,
   });
 
+const certified = { metadata: { annotations: { "networking.gke.io/managed-certificates": "gateway" } } };
+
 const OPEN: BadStack[] = [
   bad(
     CLOSED,
@@ -244,8 +246,8 @@ export const OBJECT_GOOD_STACKS: Readonly<Record<string, readonly Example[]>> = 
     ),
   ],
   "an Ingress before the gateway, one before NoETL's API, which has IAP, and one for the network alone": [
-    ingress({ name: "gateway", port: { number: 8090 } }),
-    ingress({ name: "noetl", port: { number: 8082 } }),
+    ingress({ name: "gateway", port: { number: 8090 } }, certified),
+    ingress({ name: "noetl", port: { number: 8082 } }, certified),
     ingress(
       { name: "nats", port: { number: 8222 } },
       { metadata: { annotations: { "kubernetes.io/ingress.class": "gce-internal" } } },
