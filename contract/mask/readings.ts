@@ -254,8 +254,8 @@ function wholeBase64(text: string): string | undefined {
 }
 
 /**
- * Texts that bytes may be: UTF-8, and where there is a zero, as with every sign of English, UTF-16 of either order; undefined where they
- * are too many to be looked through.
+ * Texts that bytes may be: UTF-8, and where there is a zero, as with every sign of English, UTF-16 and UTF-32 of either order; undefined where
+ * they are too many to be looked through.
  */
 function* textsOf(packed: Buffer, layers = MOST_LAYERS): Generator<string | undefined, void> {
   const bytes = uncompressed(packed, unpackable);
@@ -272,8 +272,9 @@ function* textsOf(packed: Buffer, layers = MOST_LAYERS): Generator<string | unde
   for (const from of [0, 1]) {
     const rest = bytes.subarray(from);
     const pairs = Buffer.concat([rest, Buffer.alloc(rest.length % 2)]);
-    yield pairs.toString("utf16le");
-    yield pairs.swap16().toString("utf16le");
+    // Of UTF-32 each sign has another zero, before it or after.
+    yield pairs.toString("utf16le").replaceAll("\0", "");
+    yield pairs.swap16().toString("utf16le").replaceAll("\0", "");
   }
 }
 

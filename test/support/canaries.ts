@@ -44,6 +44,9 @@ function base32(text: string): string {
   return signs.join("").padEnd(Math.ceil(signs.length / 8) * 8, "=");
 }
 
+const utf32 = (text: string): Buffer =>
+  Buffer.from(Uint32Array.from([...text], (sign) => sign.codePointAt(0) ?? 0).buffer);
+
 /** What Helm keeps of a release that renders a Secret: JSON, compressed, in base64. */
 const released = (text: string): string =>
   zlib
@@ -115,6 +118,8 @@ export const FURTHER_WRITINGS: Readonly<Record<string, (text: string) => string>
     JSON.stringify({ data: { release: bytes(released(text)).toString("base64") } }),
   "UTF-16 in base64": (text) => Buffer.from(`a ${text}`, "utf16le").toString("base64"),
   "UTF-16 in hex, the other order": (text) => Buffer.from(`a ${text}`, "utf16le").swap16().toString("hex"),
+  "UTF-32 in base64": (text) => utf32(`a ${text}`).toString("base64"),
+  "UTF-32 in hex, the other order": (text) => utf32(text).swap32().toString("hex"),
   "base64 in short lines": (text) =>
     (
       bytes(text)
