@@ -1,12 +1,13 @@
 /** The parts of a cluster, in the order in which they are started. */
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
+import * as http from "node:http";
 import * as path from "node:path";
 import type { ToolPaths } from "../toolchain";
 import type { CLUSTER_TOOLS } from "../tools";
 import { isReady, kubeconfigText } from "./kubeconfig";
 import type { Launcher } from "./launch";
-import { clusterFiles, emptyLog } from "./places";
+import { clusterFiles, emptyLog, makeSocketFolder } from "./places";
 import { freePorts } from "./ports";
 import { stages } from "./stages";
 import { emptyLogs, STREAMING_KINDS } from "./streaming";
@@ -20,33 +21,60 @@ interface Start {
   readonly launcher: Launcher;
 }
 
+/**
+ * etcd, on sockets in a folder of its owner's: it asks nobody for a login, and what it stores are all Secrets of the cluster. Gives the URL
+ * that it is reached by.
+ */
+async function startEtcd({ dir, tools, launcher }: Start): Promise<string> {
+  const folder = makeSocketFolder(dir);
+  const socketPath = path.join(folder, "client");
+  launcher.launch(
+    "etcd",
+    [
+      tools.etcd,
+      `--data-dir=${path.resolve(dir, "etcd")}`,
+      // Names of files in its working directory: it takes no path for the second. Nobody reads what it advertises, which has to have a port.
+      "--listen-client-urls=unix://client",
+      "--listen-peer-urls=unix://peer",
+      "--advertise-client-urls=unix://client:0",
+      "--unsafe-no-fsync",
+      "--log-level=warn",
+    ],
+    { cwd: folder },
+  );
+  // The API server gives up after twenty seconds without its store.
+  await launcher.ready("etcd", "etcd", () => isHealthy(socketPath));
+  return `unix://${socketPath}`;
+}
+
+function isHealthy(socketPath: string): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    http
+      .get({ socketPath, path: "/health" }, (response) => {
+        response.resume();
+        resolve(response.statusCode === 200);
+      })
+      .once("error", reject);
+  });
+}
+
 /** etcd and the API server. Gives the administrator's kubeconfig once the API server is ready. */
-export async function startApiServer({ dir, tools, launcher }: Start): Promise<string> {
+export async function startApiServer(start: Start): Promise<string> {
+  const { dir, tools, launcher } = start;
   const at = clusterFiles(dir);
-  // Each port is chosen just before it is listened on, so that no other cluster's start takes it in between.
-  const [etcd, peer] = (await freePorts(2)) as [number, number];
   const token = crypto.randomBytes(24).toString("hex");
   fs.writeFileSync(at.tokens, `${token},admin,admin,"system:masters"\n`, { mode: 0o600 });
   const { privateKey } = crypto.generateKeyPairSync("rsa", { modulusLength: 2048 });
   fs.writeFileSync(at.serviceAccountKey, privateKey.export({ type: "pkcs1", format: "pem" }), { mode: 0o600 });
 
-  launcher.launch("etcd", [
-    tools.etcd,
-    `--data-dir=${path.join(dir, "etcd")}`,
-    `--listen-client-urls=http://127.0.0.1:${etcd}`,
-    `--advertise-client-urls=http://127.0.0.1:${etcd}`,
-    `--listen-peer-urls=http://127.0.0.1:${peer}`,
-    "--unsafe-no-fsync",
-    "--log-level=warn",
-  ]);
-  // The API server gives up after twenty seconds without its store.
-  await launcher.ready("etcd", "etcd", async () => (await fetch(`http://127.0.0.1:${etcd}/health`)).ok);
+  const store = await startEtcd(start);
+  // The port is chosen just before it is listened on, so that no other cluster's start takes it in between.
   const [api] = (await freePorts(1)) as [number];
   launcher.launch(
     "kube-apiserver",
     [
       tools["kube-apiserver"],
-      `--etcd-servers=http://127.0.0.1:${etcd}`,
+      `--etcd-servers=${store}`,
       `--cert-dir=${at.certs}`,
       `--secure-port=${api}`,
       "--bind-address=127.0.0.1",
@@ -61,7 +89,7 @@ export async function startApiServer({ dir, tools, launcher }: Start): Promise<s
       "--enable-priority-and-fairness=false",
       "--profiling=false",
     ],
-    { GOGC: "60" },
+    { env: { GOGC: "60" } },
   );
   // It writes the key once the certificate is written; the certificate alone may be there in part.
   await launcher.ready("the API server's certificate", "kube-apiserver", () =>
@@ -85,9 +113,9 @@ export function startControllers({ dir, tools, launcher }: Start): void {
       `--service-account-private-key-file=${at.serviceAccountKey}`,
       "--use-service-account-credentials=false",
     ],
-    { GOGC: "60" },
+    { env: { GOGC: "60" } },
   );
-  launcher.launch("kube-scheduler", [tools["kube-scheduler"], ...common], { GOGC: "60" });
+  launcher.launch("kube-scheduler", [tools["kube-scheduler"], ...common], { env: { GOGC: "60" } });
 }
 
 /** kwok, which plays the node for pods without processes; `kubelet` is the port that it serves logs on. */

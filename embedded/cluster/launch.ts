@@ -28,13 +28,14 @@ export class Launcher {
   launch(
     name: string,
     [program, ...args]: readonly [program: string, ...args: string[]],
-    env: NodeJS.ProcessEnv = {},
+    { env = {}, cwd }: { readonly env?: NodeJS.ProcessEnv; readonly cwd?: string } = {},
   ): void {
     this.signal?.throwIfAborted();
     const out = fs.openSync(this.logOf(name), "a", 0o600);
     const child = spawn(program, args, {
       detached: true,
       stdio: ["ignore", out, out],
+      cwd,
       env: { ...ENVIRONMENT, ...markOf(this.dir), ...env },
     });
     fs.closeSync(out);

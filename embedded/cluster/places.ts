@@ -36,6 +36,13 @@ export function makeOpenFolder(dir: string): void {
   fs.chmodSync(openFolder(dir), 0o711);
 }
 
+/** Makes the folder of sockets that are the owner's alone, and gives it: a socket's path may have 107 signs. */
+export function makeSocketFolder(dir: string): string {
+  const folder = path.join(openFolder(dir), "own");
+  fs.mkdirSync(folder, { mode: 0o700 });
+  return folder;
+}
+
 /** Where the folders are that stand for volumes. */
 export const volumesFolder = (dir: string): string => path.join(isRoot ? openFolder(dir) : dir, "volumes");
 

@@ -43,6 +43,28 @@ function expectNothingLeft(dir: string): void {
   expect([dir, openFolder(dir)].filter((folder) => fs.existsSync(folder))).toEqual([]);
 }
 
+/** Ports of TCP that a process listens on. */
+function portsOf(pid: number): number[] {
+  const folder = `/proc/${pid}/fd`;
+  const sockets = fs.readdirSync(folder).flatMap((each) => {
+    try {
+      return /^socket:\[(\d+)\]$/.exec(fs.readlinkSync(path.join(folder, each)))?.[1] ?? [];
+    } catch {
+      // It was closed in the meantime.
+      return [];
+    }
+  });
+  const LISTENS = "0A";
+  return ["tcp", "tcp6"].flatMap((kind) =>
+    fs
+      .readFileSync(`/proc/net/${kind}`, "utf8")
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/))
+      .filter((fields) => fields[3] === LISTENS && sockets.includes(fields[9] ?? ""))
+      .map((fields) => Number.parseInt(fields[1]?.split(":")[1] ?? "", 16)),
+  );
+}
+
 /** nats-server and Postgres behind their pods, both with data on a volume. */
 async function deploy(cluster: Cluster): Promise<void> {
   const client = new Client(cluster);
@@ -78,6 +100,12 @@ describe("life of a cluster", () => {
     expect(fs.statSync(dir).mode & 0o777).toBe(0o700);
     expect(fs.statSync(cluster.kubeconfigPath).mode & 0o777).toBe(0o600);
     expect((await attachCluster(dir))?.pids).toEqual(cluster.pids);
+
+    // Its store asks nobody who he is, so no other user of the machine may reach it; the API server asks.
+    const { etcd = 0, "kube-apiserver": api = 0 } = cluster.pids;
+    expect([portsOf(etcd), portsOf(api)]).toEqual([[], [expect.any(Number)]]);
+    expect(fs.statSync(path.join(openFolder(dir), "own")).mode & 0o777).toBe(0o700);
+    expect(fs.readdirSync(path.join(openFolder(dir), "own")).sort()).toEqual(["client", "peer"]);
 
     await deploy(cluster);
     expect(processesOf(dir).length).toBeGreaterThanOrEqual(8);
