@@ -31,6 +31,7 @@ const OPTIONS: readonly RegExp[] = [
   ),
   after("mongo(?:sh|dump|restore|export|import|stat|files)?|cqlsh", "-p[= ]"),
   after("redis-cli|valkey-cli", "-a "),
+  after("curl", `(?:-[a-zA-Z]*[uU]|--(?:proxy-)?user)[= ]?["']?[^\\s:"'$]+:`),
   after("ldap(?:search|add|modify|delete|passwd|whoami|compare|modrdn)", "-w "),
   after("openssl", "-pass(?:in|out)?[ =]pass:"),
   after("smbclient|rpcclient", "(?:-U|--user)[= ]?[^\\s%]+%"),

@@ -24,6 +24,8 @@ const CERTAIN_NAMES = [
   new RegExp(`(?:^|_)(?:${CREDENTIAL_WORDS.toUpperCase()}|PASS|KEY|APIKEY)$`),
   // Of programs that put no sign between: `PGPASSWORD`.
   /^(?!NO_?PASS)[A-Z][A-Z0-9_]*(?:PASSWORD|PASSWD)$/,
+  // `BYPASS` is another word.
+  /(?:^|_)(?:DB|PG|SQL|MYSQL|REDIS|NATS|SMTP|MAIL|LDAP|ADMIN|ROOT)PASS$/i,
   // One of several: the second, the former one.
   /(?:^|_)(?:PASSWORD|PASSWD|SECRET)_?(?:\d+|OLD|NEW|PREVIOUS|FORMER|NEXT)$/,
   // `PWD` alone is the working directory, `proxy_pass` an address.

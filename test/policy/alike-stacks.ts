@@ -299,6 +299,30 @@ const elsewhere: BadStack[] = [
     release({ extraEnv: [{ key: "API_TOKEN", value: CANARY }] }),
   ),
   bad(
+    CREDENTIALS,
+    "a login of curl's as a word of its own, in a hook",
+    /preStop\.exec\.command\[2\] holds/,
+    deployment({ lifecycle: { preStop: { exec: { command: ["curl", "-su", `admin:${CANARY}`, "http://x"] } } } }),
+  ),
+  bad(
+    CREDENTIALS,
+    "a variable without a sign between",
+    /env DBPASS has the name/,
+    deployment({ env: [{ name: "DBPASS", value: CANARY }] }),
+  ),
+  bad(
+    CREDENTIALS,
+    "npm's token",
+    /^data\.\.npmrc holds a private key or a token/,
+    configMap({ ".npmrc": `//npm.example.org/:_authToken=${CANARY}\n` }),
+  ),
+  bad(
+    CREDENTIALS,
+    "the password of Redis",
+    /^data\.redis\.conf assigns/,
+    configMap({ "redis.conf": `appendonly yes\nrequirepass ${CANARY}\n` }),
+  ),
+  bad(
     RIGHTS,
     "a webhook whose host only looks like the cluster's",
     /is outside the cluster/,
@@ -364,6 +388,18 @@ export const ALIKE_GOOD_STACKS: Readonly<Record<string, readonly Example[]>> = {
       metadata: { annotations: UNKNOWN },
       spec: { type: "LoadBalancer", ports: [{ port: 4222 }] },
     }),
+  ],
+  "logins that are taken from elsewhere, and names that end like them": [
+    deployment({ command: ["curl", "-u", "$(USER):$(PASS)", "http://x"] }),
+    deployment({ args: ["--user=1000:1000"] }),
+    deployment({ command: ["sh", "-c", 'curl -su "admin:$PASS" http://x:8080/a; docker run -u 1000:1000 x'] }),
+    deployment({
+      env: [
+        { name: "LOGIN_BYPASS", value: "path/a" },
+        { name: "COMPASS", value: "north-by-west" },
+      ],
+    }),
+    configMap({ ".npmrc": "//npm.example.org/:_authToken=${NPM_TOKEN}\n", "redis.conf": "requirepass $(PASS)\n" }),
   ],
   "sign-ins by an Ingress, or another kind, with TLS": [
     ingress({ tls: [{ secretName: "a" }], ...to("gateway", { number: 8090 }) }),
