@@ -9,7 +9,7 @@ import { isReady, kubeconfigText } from "./kubeconfig";
 import type { Launcher } from "./launch";
 import { clusterFiles, emptyLog, makeSocketFolder } from "./places";
 import { freePorts } from "./ports";
-import { stages } from "./stages";
+import { PLAYED_NODE, stages } from "./stages";
 import { emptyLogs, STREAMING_KINDS } from "./streaming";
 
 export type ClusterTools = ToolPaths<(typeof CLUSTER_TOOLS)[number]>;
@@ -131,7 +131,7 @@ export function startKwok({ dir, tools, launcher }: Start, kubelet: number): voi
     `--kubeconfig=${at.kubeconfig}`,
     `--config=${at.kwok}`,
     `--enable-crds=${STREAMING_KINDS.join(",")}`,
-    "--manage-all-nodes=true",
+    `--manage-nodes-with-annotation-selector=${PLAYED_NODE.name}=${PLAYED_NODE.value}`,
     "--node-lease-duration-seconds=40",
     "--node-ip=127.0.0.1",
     `--node-port=${kubelet}`,

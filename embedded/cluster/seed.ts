@@ -1,9 +1,11 @@
 /** What a cluster has from the start. */
 import { ApiextensionsV1Api, CoreV1Api, KubeConfig, StorageV1Api } from "@kubernetes/client-node";
 import { definitions } from "./streaming";
+import { PLAYED_NODE } from "./stages";
 import { PROVISIONER } from "./volumes";
 
-const NODE = "node-0";
+/** The node that everything runs on. */
+export const NODE = "node-0";
 
 /** Adds the node, a default StorageClass, and the definitions of what kwok reads. */
 export async function seedCluster(kubeconfigContent: string, kubeletPort: number): Promise<void> {
@@ -17,7 +19,7 @@ export async function seedCluster(kubeconfigContent: string, kubeletPort: number
     body: {
       metadata: {
         name: NODE,
-        annotations: { "kwok.x-k8s.io/node": "fake", "node.alpha.kubernetes.io/ttl": "0" },
+        annotations: { [PLAYED_NODE.name]: PLAYED_NODE.value, "node.alpha.kubernetes.io/ttl": "0" },
         labels: {
           "kubernetes.io/hostname": NODE,
           "kubernetes.io/os": "linux",

@@ -1,6 +1,9 @@
 /** What kwok does with nodes and pods. Pods that {@link SUPERVISED} names are left to the supervisor. */
 import type { V1Pod } from "@kubernetes/client-node";
 
+/** Annotation of a node that kwok plays. One without it is a machine that is switched off. */
+export const PLAYED_NODE = { name: "kwok.x-k8s.io/node", value: "fake" } as const;
+
 /** Label and its values of pods behind which a real process runs. */
 const SUPERVISED = {
   app: [

@@ -18,6 +18,7 @@ const SHOWS: Carried = { shows: true };
 
 const LIVE = "commands/doctor/live";
 const FIXED_BY_HAND = [`${LIVE}/remedies.ts`, "fixes $what"] as const;
+const ENDED_BY_FORCE = [`${LIVE}/remedies.ts`, "ends $what by force, and another one takes its place"] as const;
 const UPDATES = `${LIVE}/updates.ts`;
 const SETTINGS_AND_UPDATE = [UPDATES, "settings that findings tell to set"] as const;
 const VOLUMES = [UPDATES, "a claim that nobody provides a volume for, a larger volume"] as const;
@@ -78,8 +79,8 @@ export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
   "crash-loop": SHOWS,
   "not-ready": SHOWS,
   evicted: SHOWS,
-  "node-lost": shape("there is no machine here that could be switched off"),
-  "pod-ending": shape("there is no machine here that could be switched off"),
+  "node-lost": by(ENDED_BY_FORCE),
+  "pod-ending": by(ENDED_BY_FORCE),
   "pods-missing": by(REFRESH_AND_UPDATE, [`${LIVE}/diagnosis.ts`, "names a server that was scaled down by hand"]),
   "rollout-paused": by([`${LIVE}/diagnosis.ts`, "names a Deployment whose rollout somebody has paused"]),
   service: by([`${LIVE}/diagnosis.ts`, "names a Service that"], REFRESH_AND_UPDATE),

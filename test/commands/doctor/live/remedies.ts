@@ -11,10 +11,11 @@ import type { Intent } from "../../../../commands/doctor/repair";
 import { announceLost, deployedNoetl } from "../../../../commands/doctor/repair/announce";
 import { contractInputs } from "../../../../commands/doctor/target";
 import { volumesFolder } from "../../../../embedded/cluster/places";
+import { NODE } from "../../../../embedded/cluster/seed";
 import { until } from "../../../support/nats";
 import { onlyShows } from "../carried-out";
 import { commandsOf, Shell } from "./shell";
-import { Deployment, diagnosed, findingOf, verified } from "./support";
+import { Deployment, diagnosed, findingOf, isReadyPod, verified } from "./support";
 
 // What a finding tells to run, run as it stands there, and the finding gone after it.
 
@@ -192,6 +193,35 @@ describe("a remedy, run as it stands", () => {
     await shell.runAll(commandsOf(finding).filter((command) => !onlyShows(command)));
     await until("NATS to write", () => publish(new Uint8Array(1)).catch(() => undefined));
     await deployment.withManager((manager) => manager.streams.delete(OTHER));
+    // What was in memory went with the server, and here is no guard.
+    await deployment.restart(SERVER, WORKER);
+    await nothingIsLeft();
+  });
+
+  it.each<{ what: string; id: string; happens: (pod: { namespace: string; name: string }) => Promise<unknown> }>([
+    { what: "a pod whose machine is off", id: "node-lost", happens: () => Promise.resolve() },
+    {
+      what: "one that was deleted there, and does not end",
+      id: "pod-ending",
+      happens: (pod) => deployment.core.deleteNamespacedPod({ ...pod, gracePeriodSeconds: 1 }),
+    },
+  ])("ends $what by force, and another one takes its place", async ({ id, happens }) => {
+    const { namespace, pod: name } = LOCATIONS.nats;
+    const machine = await deployment.addMachine();
+    const before = await deployment.moveTo(machine, { namespace, name });
+    await happens({ namespace, name });
+    const diagnosis = await diagnosed(deployment.target, id, (each) => findingOf(each, id) !== undefined);
+    const [finding] = diagnosis.findings;
+    expect(finding).toMatchObject({ id, severity: "cause" });
+    expect(finding?.evidence[0]).toContain(`node ${machine}`);
+    await shell.runAll(commandsOf(finding).filter((command) => !onlyShows(command)));
+    await until("another pod on the machine that runs", async () => {
+      const after = await deployment.core.readNamespacedPod({ namespace, name }).catch(() => undefined);
+      return (
+        (after && after.metadata?.uid !== before && after.spec?.nodeName === NODE && isReadyPod(after)) || undefined
+      );
+    });
+    await deployment.core.deleteNode({ name: machine });
     // What was in memory went with the server, and here is no guard.
     await deployment.restart(SERVER, WORKER);
     await nothingIsLeft();

@@ -68,7 +68,9 @@ export async function kubectlOf(deployment: Deployment, command: string): Promis
     return "";
   }
   if (verb === "delete" && rest[0] === "pod") {
-    await deployment.core.deleteNamespacedPod({ namespace, name: rest[1] ?? "" });
+    const grace = rest.includes("--force") ? rest.find((word) => word.startsWith("--grace-period=")) : undefined;
+    const gracePeriodSeconds = grace === undefined ? undefined : Number(grace.split("=")[1]);
+    await deployment.core.deleteNamespacedPod({ namespace, name: rest[1] ?? "", gracePeriodSeconds });
     return "";
   }
   if (verb === "delete" && rest[0] === "statefulset") {

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { promisify } from "node:util";
@@ -8,7 +9,9 @@ import {
   CoreV1Api,
   KubeConfig,
   KubernetesObjectApi,
+  PatchStrategy,
   RbacAuthorizationV1Api,
+  setHeaderOptions,
   type KubernetesObject,
   type V1Pod,
 } from "@kubernetes/client-node";
@@ -28,6 +31,7 @@ import { restartDeployment, rolledOut } from "../../../../commands/doctor/repair
 import { contractInputs, targetOf, type Target } from "../../../../commands/doctor/target";
 import { clusterFiles } from "../../../../embedded/cluster/places";
 import { isAlive, readProcesses } from "../../../../embedded/cluster/processes";
+import { NODE } from "../../../../embedded/cluster/seed";
 import { embeddedEngine, embeddedPaths, stateEnvironment } from "../../../../embedded/home";
 import { ensureTools } from "../../../../embedded/toolchain";
 import { sleep, until } from "../../../support/nats";
@@ -173,12 +177,46 @@ export class Deployment {
   async podOf(namespace: string, app: string): Promise<string> {
     return until(`a ready pod ${namespace}/${app}`, async () => {
       const { items } = await this.core.listNamespacedPod({ namespace, labelSelector: `app=${app}` });
-      const ready = items.find(
-        ({ status, metadata }) =>
-          !metadata?.deletionTimestamp && status?.conditions?.some((c) => c.type === "Ready" && c.status === "True"),
-      );
-      return ready?.metadata?.name;
+      return items.find(isReadyPod)?.metadata?.name;
     });
+  }
+
+  /** Adds a machine that says once that it is ready, and nothing more: the name of its node. */
+  async addMachine(): Promise<string> {
+    const { metadata, status } = await this.core.readNode({ name: NODE });
+    const name = `machine-${randomUUID().slice(0, 8)}`;
+    const now = new Date();
+    const said = { lastHeartbeatTime: now, lastTransitionTime: now, reason: "KubeletReady", message: "it runs" };
+    await this.core.createNode({
+      body: {
+        metadata: { name, labels: { ...metadata?.labels, "kubernetes.io/hostname": name } },
+        status: {
+          capacity: status?.capacity,
+          allocatable: status?.allocatable,
+          conditions: [{ type: "Ready", status: "True", ...said }],
+        },
+      },
+    });
+    return name;
+  }
+
+  /** Has the pod of a StatefulSet made again on another node: the uid of the new one, once it is ready. */
+  async moveTo(node: string, pod: { readonly namespace: string; readonly name: string }): Promise<string> {
+    const cordon = (unschedulable: boolean) =>
+      this.core.patchNode(
+        { name: NODE, body: { spec: { unschedulable } } },
+        setHeaderOptions("Content-Type", PatchStrategy.MergePatch),
+      );
+    await cordon(true);
+    try {
+      await this.core.deleteNamespacedPod({ ...pod, gracePeriodSeconds: 0 });
+      return await until(`pod ${pod.name} on ${node}`, async () => {
+        const moved = await this.core.readNamespacedPod(pod).catch(() => undefined);
+        return moved?.spec?.nodeName === node && isReadyPod(moved) ? moved.metadata?.uid : undefined;
+      });
+    } finally {
+      await cordon(false);
+    }
   }
 
   async restart(...names: readonly string[]): Promise<void> {
@@ -219,6 +257,10 @@ export class Deployment {
     });
   }
 }
+
+export const isReadyPod = ({ status, metadata }: V1Pod): boolean =>
+  !metadata?.deletionTimestamp &&
+  (status?.conditions ?? []).some((each) => each.type === "Ready" && each.status === "True");
 
 /** A pod that the namespaces' Pod Security level lets in. */
 export const pod = (
