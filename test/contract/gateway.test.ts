@@ -136,5 +136,10 @@ describe("NoETL's gateway itself", () => {
     await start();
     await logged(`${USER}:***@`);
     expect(log).not.toContain(PASSWORD);
+    // Nor does it keep it in a file.
+    for (const file of fs
+      .readdirSync(folder, { recursive: true, encoding: "utf8" })
+      .map((name) => path.join(folder, name)))
+      if (fs.statSync(file).isFile()) expect(fs.readFileSync(file, "latin1"), file).not.toContain(PASSWORD);
   });
 });
