@@ -93,6 +93,16 @@ containerStatuses:
 {{ end }}
 `;
 
+/** Pods that are kwok's alone. */
+const UNSUPERVISED = [
+  ...Object.entries(SUPERVISED).map(([label, values]) => ({
+    key: `.metadata.labels["${label}"]`,
+    operator: "NotIn",
+    values,
+  })),
+  { key: `.metadata.annotations["${RUN_HERE}"]`, operator: "NotIn", values: ["true"] },
+];
+
 /** Stages for kwok's configuration file. */
 export function stages(): object[] {
   return [
@@ -109,19 +119,15 @@ export function stages(): object[] {
       conditions: [
         absent(".metadata.deletionTimestamp"),
         absent(".status.podIP"),
-        ...Object.entries(SUPERVISED).map(([label, values]) => ({
-          key: `.metadata.labels["${label}"]`,
-          operator: "NotIn",
-          values,
-        })),
-        { key: `.metadata.annotations["${RUN_HERE}"]`, operator: "NotIn", values: ["true"] },
+        ...UNSUPERVISED,
         { key: ".metadata.ownerReferences.[].kind", operator: "NotIn", values: ["Job"] },
       ],
       next: { statusTemplate: POD_STATUS },
     }),
     stage("pod-delete", {
       kind: "Pod",
-      conditions: [{ key: ".metadata.deletionTimestamp", operator: "Exists" }],
+      // The supervisor removes its own, once their processes have ended.
+      conditions: [{ key: ".metadata.deletionTimestamp", operator: "Exists" }, ...UNSUPERVISED],
       next: { delete: true, finalizers: { empty: true } },
     }),
   ];

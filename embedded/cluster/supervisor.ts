@@ -2,6 +2,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  ApiException,
   CoreV1Api,
   KubeConfig,
   KubernetesObjectApi,
@@ -20,6 +21,7 @@ import { recordProcess } from "./processes";
 import { podKey, podPorts } from "./programs";
 import type { ProgramTools } from "./programs/situation";
 import { curlConfiguration, serviceAddresses } from "./services";
+import { NODE } from "./seed";
 import { isMissing } from "./sources";
 import { isSupervised } from "./stages";
 import { podStatus, simulated } from "./status";
@@ -47,6 +49,8 @@ export class Supervisor {
   private readonly ports = new LocalPorts();
   /** Statuses that were written last, by pod. */
   private readonly reported = new Map<string, string>();
+  /** Ends of deleted pods, by namespace and name: a StatefulSet's next pod takes the same volume and ports. */
+  private readonly ends = new Map<string, Promise<void>>();
   private addresses: Readonly<Record<string, number>> = {};
   private nextIp = 0;
   private ending = false;
@@ -87,12 +91,13 @@ export class Supervisor {
 
   async end(): Promise<void> {
     this.ending = true;
-    await Promise.all([...this.pods.values()].map((each) => each.end()));
+    await Promise.all([...[...this.pods.values()].map((each) => each.end()), ...this.ends.values()]);
   }
 
   private async reconcile(objects: Objects): Promise<void> {
-    const present = objects.pods.list().filter((pod) => pod.spec?.nodeName && !pod.metadata?.deletionTimestamp);
-    await this.forget(new Set(present.map(uidOf)));
+    const pods = objects.pods.list().filter((pod) => pod.spec?.nodeName);
+    const present = pods.filter((pod) => !pod.metadata?.deletionTimestamp);
+    this.endDeleted(pods, new Set(present.map(uidOf)));
     await Promise.all([
       this.provisioner.reconcile(objects.claims.list(), objects.volumes.list()).catch((error: unknown) => {
         if (!isMissing(error)) logProblem(error, "volumes: ");
@@ -107,19 +112,51 @@ export class Supervisor {
     this.publishAddresses(objects.services.list());
   }
 
-  /** Processes of deleted pods end before others start: a StatefulSet's next pod takes the same volume and ports. */
-  private async forget(present: ReadonlySet<string>): Promise<void> {
-    await Promise.all(
-      [...this.pods].map(async ([uid, pod]) => {
-        if (present.has(uid)) return;
-        await pod.end();
-        this.pods.delete(uid);
-        this.reported.delete(uid);
-      }),
+  /** As the kubelet does it: the processes of a deleted pod end, and then its object goes. */
+  private endDeleted(pods: readonly V1Pod[], present: ReadonlySet<string>): void {
+    for (const [uid, supervised] of this.pods) {
+      if (present.has(uid)) continue;
+      this.pods.delete(uid);
+      this.reported.delete(uid);
+      this.beginEnd(supervised.pod, supervised);
+    }
+    // What a supervisor before this one has left, or could not be removed the first time. Without a grace it goes by itself.
+    for (const pod of pods) {
+      const isLeft = isSupervised(pod) && !present.has(uidOf(pod)) && pod.metadata?.deletionGracePeriodSeconds !== 0;
+      if (isLeft) this.beginEnd(pod);
+    }
+  }
+
+  private beginEnd(pod: V1Pod, supervised?: SupervisedPod): void {
+    const key = podKey(pod);
+    if (this.ends.has(key)) return;
+    const end = async (): Promise<void> => {
+      await supervised?.end();
+      if (!this.ending) await this.remove(pod);
+    };
+    this.ends.set(
+      key,
+      end()
+        .catch((error: unknown) => logProblem(error, `${key}: `))
+        .finally(() => this.ends.delete(key)),
     );
   }
 
+  /** Removes the object of a pod whose processes have ended, where it is still there. */
+  private async remove({ metadata: { name = "", namespace = "", uid } = {}, spec }: V1Pod): Promise<void> {
+    // Of a machine that is switched off nobody hears that they have.
+    if (spec?.nodeName !== NODE) return;
+    try {
+      const body = { gracePeriodSeconds: 0, preconditions: { uid } };
+      await this.core.deleteNamespacedPod({ name, namespace, body });
+    } catch (error) {
+      // Another one may have its name by now.
+      if (!isMissing(error) && !(error instanceof ApiException && error.code === 409)) throw error;
+    }
+  }
+
   private async advance(pod: V1Pod, objects: Objects): Promise<void> {
+    if (this.ends.has(podKey(pod))) return;
     if (isSupervised(pod)) {
       const supervised = this.pods.get(uidOf(pod)) ?? (await this.adopt(pod, objects));
       if (this.ending) return;

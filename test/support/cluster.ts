@@ -117,14 +117,17 @@ export class Client {
     }
   }
 
-  /** The first pod with the label `app=...` or of that name for which `holds`. */
+  /** The first pod with the label `app=...` or of that name for which `holds`, but those that are deleted and end. */
   async pod(namespace: string, app: string, holds: (pod: V1Pod) => boolean): Promise<V1Pod> {
     let last: V1Pod[] = [];
     return until(
       `pod ${namespace}/${app}`,
       async () => {
         const { items } = await this.core.listNamespacedPod({ namespace });
-        last = items.filter((pod) => pod.metadata?.name === app || pod.metadata?.labels?.app === app);
+        last = items.filter(
+          ({ metadata }) =>
+            (metadata?.name === app || metadata?.labels?.app === app) && metadata.deletionTimestamp === undefined,
+        );
         return last.find(holds);
       },
       () => last.map((pod) => pod.status),

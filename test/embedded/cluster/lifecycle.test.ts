@@ -153,15 +153,19 @@ describe("life of a cluster", () => {
     expect(Object.values(behind()).filter(isAlive).length).toBe(before.processes.length);
   });
 
-  it("goes on with its node started again where that alone was killed: objects, volumes and pods stay", async () => {
+  it("goes on with its node started again where that alone was killed: objects, volumes and pods stay but those that were deleted", async () => {
     const dir = clusterDir();
     onTestFinished(() => stopCluster(dir));
     const cluster = await launch(dir);
     await deploy(cluster);
-    const uid = async () => (await new Client(cluster).pod("nats", "nats-0", isReady)).metadata?.uid;
+    const client = new Client(cluster);
+    const uid = async () => (await client.pod("nats", "nats-0", isReady)).metadata?.uid;
+    const database = { namespace: "postgres", name: "postgres-0" };
     const before = { uid: await uid(), processes: Object.values(readProcesses(clusterFiles(dir).children)) };
     process.kill(cluster.pids.node ?? 0, "SIGKILL");
     await expect.poll(() => attachCluster(dir), { timeout: 60_000 }).toBeUndefined();
+    const deleted = await client.core.deleteNamespacedPod(database);
+    expect((await client.core.readNamespacedPod(database)).metadata?.deletionTimestamp).toBeDefined();
     // As if it had been killed between the start of a process and its record.
     fs.writeFileSync(clusterFiles(dir).children, "{}");
     expect((await attachCluster(dir, CONTROL_PLANE))?.kubeconfigPath).toBe(cluster.kubeconfigPath);
@@ -169,6 +173,7 @@ describe("life of a cluster", () => {
 
     expect((await attachCluster(dir))?.kubeconfigPath).toBe(cluster.kubeconfigPath);
     expect(await uid()).toBe(before.uid);
+    expect((await client.pod("postgres", "postgres-0", isReady)).metadata?.uid).not.toBe(deleted.metadata?.uid);
     expect(before.processes.filter(isAlive)).toEqual([]);
   });
 

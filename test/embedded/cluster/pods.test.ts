@@ -5,6 +5,7 @@ import { connect, RetentionPolicy } from "nats";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Cluster } from "../../../embedded/cluster";
 import { ensureGateway, GATEWAY_RELEASE } from "../../../embedded/toolchain/gateway";
+import { processOf } from "../../../embedded/cluster/processes";
 import { RUN_HERE } from "../../../embedded/cluster/stages";
 import {
   Client,
@@ -102,6 +103,44 @@ describe("pods without a process", () => {
     expect(running.status).toMatchObject({ phase: "Running", initContainerStatuses: [completed, completed] });
     expect(await client.log(running, { container: "second" })).toBe("two\n");
     expect(await client.log(running, { container: "main" })).toBe("main\n");
+  });
+});
+
+describe("a pod that is deleted", () => {
+  const shell = (name: string, script: string) =>
+    pod("plain", name, { containers: [{ name: "main", image: "sh", command: ["sh", "-c", script] }] });
+
+  async function says(name: string, word: string): Promise<void> {
+    const found = await client.pod("plain", name, isReady);
+    await until(`${name} to say ${word}`, async () => ((await client.log(found)) === `${word}\n` ? true : undefined));
+  }
+
+  /** Deletes a pod once it has said that it is up, and waits until it is gone; its process. */
+  async function deleted(name: string): Promise<number> {
+    await says(name, "up");
+    const pid = processOf(cluster.dir, name);
+    await client.core.deleteNamespacedPod({ namespace: "plain", name });
+    await until("it to be gone", async () => {
+      const { items } = await client.core.listNamespacedPod({ namespace: "plain" });
+      return items.every(({ metadata }) => metadata?.name !== name) || undefined;
+    });
+    return pid;
+  }
+
+  it("goes when its process has ended, and another one may have its name", async () => {
+    const ended = path.join(cluster.dir, "ended");
+    await client.create(
+      shell("slow", `trap 'sleep 1; echo > ${ended}; exit' TERM; echo up; while :; do sleep 0.1; done`),
+    );
+    await deleted("slow");
+    expect(fs.existsSync(ended)).toBe(true);
+    await client.create(shell("slow", "echo next; sleep 60"));
+    await says("slow", "next");
+  });
+
+  it("is killed where it does not end by itself", async () => {
+    await client.create(shell("deaf", "trap '' TERM; echo up; while :; do sleep 0.1; done"));
+    expect(fs.existsSync(`/proc/${await deleted("deaf")}`)).toBe(false);
   });
 });
 

@@ -29,8 +29,6 @@ import { gather } from "../../../../commands/doctor/gather";
 import { Cluster } from "../../../../commands/doctor/kubernetes";
 import { restartDeployment, rolledOut } from "../../../../commands/doctor/repair/rollout";
 import { contractInputs, targetOf, type Target } from "../../../../commands/doctor/target";
-import { clusterFiles } from "../../../../embedded/cluster/places";
-import { isAlive, readProcesses } from "../../../../embedded/cluster/processes";
 import { NODE } from "../../../../embedded/cluster/seed";
 import { embeddedEngine, embeddedPaths, stateEnvironment } from "../../../../embedded/home";
 import { ensureTools } from "../../../../embedded/toolchain";
@@ -139,14 +137,12 @@ export class Deployment {
     else await this.apps.patchNamespacedStatefulSet(by);
   }
 
-  /** Scales a Deployment to nothing. The embedded node ends the processes of pods after their objects are gone. */
+  /** Scales a Deployment to nothing. */
   async empty(namespace: string, name: string): Promise<void> {
     await this.scale("Deployment", namespace, name, 0);
-    await until(`the pods of ${name} to be gone, and their processes`, async () => {
+    await until(`the pods of ${name} to be gone`, async () => {
       const { items } = await this.core.listNamespacedPod({ namespace, labelSelector: `app=${name}` });
-      const processes = Object.entries(readProcesses(clusterFiles(this.clusterDir).children));
-      const isLeft = processes.some(([each, recorded]) => each.includes(name) && isAlive(recorded));
-      return (items.length === 0 && !isLeft) || undefined;
+      return items.length === 0 || undefined;
     });
   }
 
