@@ -5,6 +5,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const LONG = [
   "commands/doctor/repair/repair-model",
   "e2e/embedded",
+  "e2e/rotation",
   "commands/doctor/live/doctor",
   "stacks/gke/engine",
   "embedded/plugin/engine",

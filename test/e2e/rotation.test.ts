@@ -160,6 +160,7 @@ class Moving {
 
   constructor(private readonly deployment: Deployment) {
     this.watching = this.watch();
+    this.watching.catch(() => undefined); // whoever ends it is told
   }
 
   private async watch(): Promise<void> {
@@ -191,6 +192,13 @@ class Moving {
     const { got, last } = this.commands;
     await until("every command to be done", () => got.size === last || undefined);
     for (const { works } of sides) await works.end();
+  }
+
+  /** Leaves nothing behind, whatever has failed. */
+  async close(): Promise<void> {
+    this.ended = true;
+    await this.watching.catch(() => undefined);
+    await this.commands.close();
   }
 }
 
@@ -257,7 +265,7 @@ it.each([
     const servers = await deployment.serverPods();
 
     const moving = new Moving(deployment);
-    cleanups.push(() => moving.commands.close());
+    cleanups.push(() => moving.close());
     await until("commands to flow", () => moving.commands.got.size > RATE || undefined);
     Object.assign(deployment.config, SECOND);
     expect(await killedAtEach(deployment, isAt)).toEqual([...STEPS].sort());

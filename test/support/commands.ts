@@ -46,6 +46,7 @@ export class Commands {
     const stored: Promise<unknown>[] = [];
     const started = performance.now();
     const timer = setInterval(() => {
+      if (connection.isClosed()) clearInterval(timer);
       const due = ((performance.now() - started) * RATE) / 1000;
       while (stored.length < due) {
         const number = ++this.last;
@@ -74,7 +75,7 @@ export class Commands {
           if (!(await message.ackAck())) this.troubles.push(`command ${number} was not acknowledged`);
         }
       }
-    })();
+    })().catch((error: Error) => void this.troubles.push(`a worker: ${error.message}`));
     return {
       end: async () => {
         ended = true;
