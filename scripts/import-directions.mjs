@@ -46,7 +46,7 @@ export const FLOORS = {
   policy: {
     may: ["config", "contract"],
     because:
-      "the policy judges resources of any program by what the engine shows of them, not by the code that declares them",
+      "the policy checks resources of any program by what the engine shows of them, not by the code that declares them",
   },
   scripts: {
     may: ["policy", "commands", "stacks", "components", "config", "contract"],
@@ -83,17 +83,20 @@ const CLOSED = {
   test: "test/ is for tests alone",
 };
 
+/** Where a path of the project stands: its first folder, or the program's own file, however an import writes it. */
+const floorOf = (name) => name.split("/")[0].replace(/^(index|program)(\.js)?$/, "$1.ts");
+
 /** Why a file may not import a module; undefined where it may. Both are relative to the project, the module with its folder. */
 export function refusal(file, target) {
-  const floorOf = (name) => name.split("/")[0];
   const [from, to] = [floorOf(file), floorOf(target)];
+  if (from === "test" || from === to) return undefined;
+  const unknown = [from, to].find((name) => !(name in FLOORS || name in CLOSED));
+  if (unknown !== undefined)
+    return `${from} does not import ${to}: ${unknown} has no floor in scripts/import-directions.mjs, which says what it may import and why no more.`;
   const floor = FLOORS[from];
-  if (floor === undefined || from === to) return undefined;
-  const known =
-    Object.keys(FLOORS).find((name) => name === to || name === `${to}.ts`) ?? (to in CLOSED ? to : undefined);
-  if (known === undefined || floor.may.includes(known)) return undefined;
-  const closed = CLOSED[known] ? `${CLOSED[known]}; ` : "";
-  return `${from} does not import ${known}: ${closed}${floor.because}.`;
+  if (floor.may.includes(to)) return undefined;
+  const closed = CLOSED[to] ? `${CLOSED[to]}; ` : "";
+  return `${from} does not import ${to}: ${closed}${floor.because}.`;
 }
 
 /** Module specifiers in all their forms: import, export, import type, import(), require, require.resolve, vi.mock. */
@@ -105,9 +108,9 @@ const rule = {
     const check = (node) => {
       if (node?.type !== "Literal" || typeof node.value !== "string") return;
       const specifier = node.value;
-      const floor = FLOORS[file.split("/")[0]];
+      const floor = FLOORS[floorOf(file)];
       if (floor?.packages?.test(specifier)) {
-        context.report({ node, message: `${file.split("/")[0]} does not import ${specifier}: ${floor.because}.` });
+        context.report({ node, message: `${floorOf(file)} does not import ${specifier}: ${floor.because}.` });
         return;
       }
       if (!specifier.startsWith(".")) return;

@@ -72,6 +72,17 @@ describe("an import that goes the wrong way is refused by lint, with the reason"
     ["commands/diff/live.ts", 'const { main } = require("../../program");', /commands does not import program\.ts/],
     ["commands/diff/live.ts", 'let main: typeof import("../../program");', /commands does not import program\.ts/],
     ["commands/diff/live.ts", 'void import("../../components/index.js");', /commands does not import components/],
+    ["commands/diff/live.ts", 'void import("../../program.js");', /commands does not import program\.ts/],
+    [
+      "contract/check.ts",
+      'import { all } from "../utilities/all";',
+      /contract does not import utilities: utilities has no floor/,
+    ],
+    [
+      "utilities/all.ts",
+      'import { Noetl } from "../components";',
+      /utilities does not import components: utilities has no floor/,
+    ],
     ["policy/rules.ts", 'import { Noetl } from "../components";', /policy does not import components: .*any program/],
     [
       "scripts/generate.ts",
