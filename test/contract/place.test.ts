@@ -47,9 +47,8 @@ async function lost(tool: ServerTool): Promise<NatsServer> {
     const consumer = await jetstream.consumers.get(STREAM.name, CONSUMER.name);
     for (let count = 0; count < 20; count++) await (await consumer.next({ expires: 5_000 }))?.ackAck();
   });
-  // Ended with a signal, a server writes what it has.
-  process.kill(server.pid, "SIGINT");
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  // Interrupted, a server writes what it has before it ends.
+  await server.end("SIGINT");
   for (const file of filesIn("msgs")) fs.rmSync(file);
   await server.restart(config());
   return server;

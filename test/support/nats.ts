@@ -87,6 +87,8 @@ export interface NatsServer {
   readonly address: string;
   /** Gives the running server another configuration, and waits until it has taken it. */
   reload(config: string): Promise<void>;
+  /** Ends the process with a signal, and waits until it has ended: `restart` finds its files. */
+  end(signal: NodeJS.Signals): Promise<void>;
   /** Ends the process and starts it again with another configuration, on the same port and with the same files. */
   restart(config: string): Promise<void>;
   /** Ends the process and removes its files. */
@@ -159,6 +161,7 @@ export async function startNatsServer({
           return /Reloaded server configuration/.test(log) || undefined;
         });
       },
+      end: (signal) => end(child, signal),
       restart: async (text) => {
         await end(child);
         write(text, bound);
@@ -196,10 +199,10 @@ function boundPort(dir: string): number | undefined {
   }
 }
 
-async function end(child: ChildProcess): Promise<void> {
+async function end(child: ChildProcess, signal: NodeJS.Signals = "SIGKILL"): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const ended = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGKILL");
+  child.kill(signal);
   await ended;
 }
 
