@@ -15,7 +15,7 @@ export const isLoopback = (host: string): boolean => /^(?:localhost|127(?:\.\d+)
 export const issuer: Check<string> = (value) =>
   /^(Cluster)?Issuer\/[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/.test(value) ? undefined : "not an issuer of cert-manager";
 
-/** What stands between a name and its value, which is no reference to somewhere else. */
+/** What stands between a name and its value, which is not a reference to somewhere else. */
 const ASSIGNED = "[\"']?\\s*[:=]\\s*[\"']?(?![$<{(%*]|(?:true|false|null|none)\\b)";
 /** `pwd` alone is the working directory, and with something before it `password` may be a page or a switch: `reset_password=/reset`. */
 const NO_PATH = "(?![/~]|\\.\\.?/|[a-z]:[/\\\\])[^\\s\"',;}]{4,}";
@@ -148,7 +148,7 @@ export const domains: Check<readonly string[]> = (values) => {
 /** Members of an IAM binding. */
 export const iamMembers: Check<readonly string[]> = (values) => {
   const wrong = values.find((value) => !/^((user|group|serviceAccount):\S+@\S+\.\S+|domain:\S+\.\S+)$/.test(value));
-  return wrong === undefined ? undefined : `not a list of IAM members: "${wrong}" is none`;
+  return wrong === undefined ? undefined : `not a list of IAM members: "${wrong}" is not one`;
 };
 
 /** vCPU that a performance-optimised machine of Cloud SQL may have. Source: Cloud SQL, "Machine series overview", N2. */

@@ -63,7 +63,7 @@ export const PROBLEMS = {
     patience: "deadline",
   },
   "no-nats": {
-    means: "what answers there is no NATS server",
+    means: "what answers there is not a NATS server",
     remedy: "correct host and port",
     patience: "none",
   },
@@ -75,7 +75,7 @@ export const PROBLEMS = {
     patience: "none",
   },
   "bad-credentials": {
-    means: "the credentials file is missing or is none, or the NKey's seed is none",
+    means: "the credentials file is missing or is not one, or the NKey's seed is not one",
     remedy: "give the content or the path of the file that `nsc` or the account's owner made",
     patience: "none",
   },

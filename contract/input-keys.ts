@@ -115,7 +115,7 @@ export const unknownArguments = (args: object, own: readonly string[] = []): str
 /** Parts that have keys. */
 const PARTS = ["connection", "expect", "worker", "noetl", "gateway", "noetlLogin"] as const;
 
-/** Parts that are no object, one sentence each: the rules for what is in one would be about nothing. */
+/** Parts that are not objects, one sentence each: the rules for what is in one would be about nothing. */
 export function partProblems(
   inputs: ContractInputs,
   unknownValue: string | undefined,

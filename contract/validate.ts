@@ -272,7 +272,7 @@ export const image: Check<string> = (value) => {
   const [, repository = "", tag, digest] = IMAGE.exec(value) ?? [];
   if (repository !== "" && repository.length <= LONGEST_REPOSITORY)
     return tag === undefined && digest === undefined ? "an image without tag or digest" : undefined;
-  if (/@sha\d+:/.test(value) && IMAGE.test(value.replace(/@.*$/, ""))) return "an image with a digest that is none";
+  if (/@sha\d+:/.test(value) && IMAGE.test(value.replace(/@.*$/, ""))) return "an image with a digest that is not one";
   const [name = "", ...rest] = value.split(/[:@](?=[^/]*$)/);
   if (/[A-Z]/.test(name) && IMAGE.test([name.toLowerCase(), ...rest].join(":")))
     return "an image with capitals in its name, which no registry has";

@@ -20,7 +20,7 @@ const WRITTEN_AFTER_MS = 2_000;
 
 /**
  * Has this process be the only one that works on the cluster in `dir`, and ends what one that was killed has left running: engine,
- * plugins, helm, compilers. Whatever this process starts from now on ends no later than its turn; the cluster's own processes are no part of that.
+ * plugins, helm, compilers. Whatever this process starts from now on ends no later than its turn; the cluster's own processes are not part of that.
  *
  * @returns what gives the turn back, and removes the folder where nothing else is in it
  * @throws CommandError where another process is at work on it, or something of the one before does not end.

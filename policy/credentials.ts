@@ -108,7 +108,7 @@ const unpacked = (base64: string): string => {
   return (uncompressed(bytes, MOST_UNPACKED) ?? bytes).toString("utf8");
 };
 
-/** What a text stands for that is base64 as a whole; undefined for every other one, and where what comes of it is no text. */
+/** What a text stands for that is base64 as a whole; undefined for every other one, and where what comes of it is not text. */
 function fromBase64(text: string): string | undefined {
   const signs = text.replace(/\s/g, "");
   if (signs.length < 16 || signs.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(signs)) return undefined;

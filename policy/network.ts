@@ -72,7 +72,7 @@ function numberOf(address: string): bigint {
 
 const bitsOf = (address: string): number => (isIP(address) === 4 ? 32 : 128);
 
-/** The addresses of `10.0.0.0/8`; undefined for what is no range of theirs. */
+/** The addresses of `10.0.0.0/8`; undefined for what is not a range of theirs. */
 function rangeOf(cidr: unknown, bits: number): Range | undefined {
   const [, address = "", prefix = ""] = /^([0-9a-f.:]+)\/(\d{1,3})$/i.exec(String(cidr)) ?? [];
   if (isIP(address) === 0 || bitsOf(address) !== bits || Number(prefix) > bits) return undefined;
@@ -110,7 +110,7 @@ function addresses(peer: Fields, bits: number): Range[] {
   );
 }
 
-/** Ranges that are no machine's but the own: whoever leaves them out has left out nobody. */
+/** Ranges that are the own machine's alone: whoever leaves them out has left out nobody. */
 const NOBODY: readonly string[] = [
   "0.0.0.0/8",
   "127.0.0.0/8",

@@ -1,7 +1,7 @@
 /** Credentials that certain programs take in a command line without a word that says so: `mysql -px`, `docker login -p x`. */
 import { KNOWN_TOKEN } from "../contract/mask/names";
 
-/** A value that is no variable, command or template. */
+/** A value that is not a variable, command or template. */
 const VALUE = `(?!["']*[$<{(\`-])["']?[^\\s"'\`;&|]{2,}`;
 /** What stands before a value in a header, and is none itself. */
 const SCHEME = "(?:Basic|Bearer|Token|ApiKey|Key|SSWS|Splunk|GenieKey|OAuth|Bot)";
@@ -12,7 +12,7 @@ const STARTERS = `(?:-[a-z]*c|--|(?:sudo|env|xargs|nice|nohup|timeout|time|comma
 /** Where a command begins: its first word may be a path of any folder, every other one that of a program's. */
 const FIRST = `(?:(?:^|[;&|(\`{!\\n]|(?<!\\S)${STARTERS}\\s)\\s*["']?(?:[^\\s"']*/)?|${NAMED}(?<![^\\s"'])(?:[^\\s"']*\\bbin/|\\$[^\\s/]*/)?)`;
 const program = (names: string): string => `${FIRST}(?:${names})(?![^\\s"')])["')]*`;
-/** A value that is no port that a container is given: `-p 8080:80`. */
+/** A value that is not a port that a container is given: `-p 8080:80`. */
 const NO_PORT = "(?!(?:[\\d.]+:)?\\d+:\\d+\\b)";
 
 const after = (names: string, option: string): RegExp =>

@@ -61,7 +61,7 @@ const UNKNOWN = new Set([
   "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
 ]);
 
-/** The objects of a list; none of what is no list. */
+/** The objects of a list; none of what is not a list. */
 export const records = (value: unknown): Record<string, unknown>[] =>
   Array.isArray(value) ? value.filter(isRecord) : [];
 
@@ -270,7 +270,7 @@ export function podSpecs(resource: Pick<ResourceView, "type" | "props">): PodSpe
 /** The first of them. */
 export const podSpec = (resource: Pick<ResourceView, "type" | "props">): PodSpec | undefined => podSpecs(resource)[0];
 
-/** Labels of its pods; none where they have none, or it is no workload. */
+/** Labels of its pods; none where they have none, or it is not a workload. */
 export function podLabels(resource: Pick<ResourceView, "type" | "props">): Record<string, unknown> {
   const pod = podSpec(resource);
   const labels = pod && at(resource.props, pod.path.replace(/spec$/, "metadata.labels"));
@@ -351,7 +351,7 @@ export function itemsOf(resource: ResourceView): ResourceView[] {
   const { type, props, name } = resource;
   const [, api, kind] = /^(kubernetes:[^:]+):(\w*?)List$/.exec(type) ?? [];
   if (api === undefined || !Array.isArray(props.items)) return [resource];
-  // Of somebody else's API a kind may be called so and be no list of objects.
+  // Of somebody else's API a kind may be called so and not be a list of objects.
   const isOthers = api.includes(".") && !/\.k8s\.io\//.test(api);
   if (isOthers && !props.items.every((item) => isRecord(item) && item.kind !== undefined)) return [resource];
   return props.items.filter(isRecord).map((item) => {

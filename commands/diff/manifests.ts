@@ -12,7 +12,7 @@ export interface ObjectPair {
   readonly new?: KubeObject;
 }
 
-/** Pairs the objects of two renderings; made-up parts of names are no difference. */
+/** Pairs the objects of two renderings; made-up parts of names are not a difference. */
 export function pairObjects(olds: readonly KubeObject[], news: readonly KubeObject[], masker: Masker): ObjectPair[] {
   const byIdentity = (objects: readonly KubeObject[]) =>
     new Map(objects.map((object) => [masker.text(identityOf(object)), object]));

@@ -167,7 +167,7 @@ export function failuresOf(errors: readonly DiffError[]): Failure[] {
   });
 }
 
-/** Gives the base a stack's file that git does not follow: it is no part of the change. Says so. */
+/** Gives the base a stack's file that git does not follow: it is not part of the change. Says so. */
 async function lendStackFile(stack: string, { base, head }: Record<Side, string>): Promise<string[]> {
   const names = [".yaml", ".yml"].map((end) => `Pulumi.${stack}${end}`);
   const name = names.find((each) => fs.existsSync(path.join(head, each)));

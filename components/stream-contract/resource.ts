@@ -82,7 +82,7 @@ const stub: pulumi.dynamic.ResourceProvider = {
 };
 
 /**
- * A part of the arguments with its credentials marked as secrets, and what is inside it with `inside`. What is no plain object is a
+ * A part of the arguments with its credentials marked as secrets, and what is inside it with `inside`. What is not a plain object is a
  * secret as a whole, and the provider's to refuse.
  */
 function withSecretsOf<T extends object>(

@@ -144,7 +144,7 @@ function addressOf(config: ClusterAccess, path: string): URL {
   if (url?.protocol === "https:" || url?.protocol === "http:") return url;
   throw new ConnectError(
     "bad-kubeconfig",
-    "the kubeconfig's server is no address; allowed: a URL that begins with https:// or http://, for example https://10.0.0.1:6443",
+    "the kubeconfig's server is not an address; allowed: a URL that begins with https:// or http://, for example https://10.0.0.1:6443",
   );
 }
 
@@ -187,5 +187,8 @@ export function jsonOf<T extends object>(config: ClusterAccess, { what }: Pick<R
   }
   if (typeof value === "object" && value !== null) return value as T;
   const server = apiServer(config);
-  throw new ConnectError("cluster-unreachable", `what answers at ${server} to: ${what}, is no Kubernetes API: no JSON`);
+  throw new ConnectError(
+    "cluster-unreachable",
+    `what answers at ${server} to: ${what}, is not a Kubernetes API: no JSON`,
+  );
 }

@@ -190,7 +190,7 @@ export const secretTexts = (data: Readonly<Record<string, string>> | null | unde
     Object.entries(data ?? {}).map(([key, value]) => [key, Buffer.from(value, "base64").toString("utf8")]),
   );
 
-/** What a Secret's `data` holds that is no text, in base64 as it stands there: keys, most of them. */
+/** What a Secret's `data` holds that is not text, in base64 as it stands there: keys, most of them. */
 export const secretBytes = (data: Readonly<Record<string, string>> | null | undefined): string[] =>
   Object.values(data ?? {}).filter((value) => !isUtf8(Buffer.from(value, "base64")));
 

@@ -42,7 +42,7 @@ function withoutEnds(value: string): string {
   return value.slice(from, to);
 }
 
-/** Bytes that are no text, where a value is their base64: as other programs write them. */
+/** Bytes that are not text, where a value is their base64: as other programs write them. */
 function bytesOf(value: string): string[] {
   if (!/^[A-Za-z0-9+/]{16,}={0,2}$/.test(value) || value.length > LONGEST_KEY) return [];
   const bytes = Buffer.from(value, "base64");

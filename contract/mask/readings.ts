@@ -146,7 +146,7 @@ const HEX =
   /(?:(?:0x)?[0-9a-f]{2}(?:[: -]|, ?)?){3,}(?:0x)?[0-9a-f]{2}|[0-9a-f]{2}(?:(?:\.[0-9a-f]{2}){3,}|(?:_[0-9a-f]{2}){3,})/gi;
 /**
  * What a line of a dump shows in hex, behind the place of its first byte: byte by byte, as hexdump, od and programs of Go write it, or in
- * groups, as xxd does. The same as a text, which follows after more blanks, is no part of it.
+ * groups, as xxd does. The same as a text, which follows after more blanks, is not part of it.
  */
 export const DUMPED =
   /\b[0-9a-f]{6,8}:?[ \t]{1,3}((?:[0-9a-f]{2} {1,2}){1,16}|(?:(?:[0-9a-f]{2}){2,8} ){1,8}(?:(?:[0-9a-f]{2}){1,7} (?= ))?)/i;

@@ -49,7 +49,7 @@ export function limitsOf(
   if (limited(config.max_bytes)) {
     const used = state.bytes + NOTIFICATION_BYTES;
     const isReached = bites(used, config.max_bytes, commands * NOTIFICATION_BYTES);
-    // Where the account demands one, it is no deviation to have it.
+    // Where the account demands one, to have it is not a deviation.
     if (isReached || !requiresBytes(contract, { account })) {
       limits.push({ words: `max_bytes ${config.max_bytes}`, bites: isReached });
     }

@@ -15,7 +15,7 @@ const wrong: readonly (readonly [string, Record<string, string>, RegExp])[] = [
   ["an empty tag", { postgresImage: "postgres:" }, /not an image reference/],
   ["two tags", { postgresImage: "postgres:17:18" }, /not an image reference/],
   ["a URL for an image", { noetlImage: "https://ghcr.io/noetl/noetl:v2.8.9" }, /not an image reference/],
-  ["half a digest", { noetlImage: "ghcr.io/noetl/noetl@sha256:0a0a" }, /an image with a digest that is none/],
+  ["half a digest", { noetlImage: "ghcr.io/noetl/noetl@sha256:0a0a" }, /an image with a digest that is not one/],
   ["a tag of 129 characters", { postgresImage: `postgres:${"1".repeat(129)}` }, /not an image reference/],
   ["a registry's port and no tag", { noetlImage: "registry.acme.dev:5000/noetl" }, /without tag or digest/],
   ["an empty label in a host's name", { ...NATS_ELSEWHERE, natsHost: "nats..acme.dev" }, /not a host name/],

@@ -113,7 +113,7 @@ const runsFor = ({ ageSeconds, containers }: PodFacts, now: number): number =>
 
 /**
  * The consumers that no worker asks for commands, although workers are ready and none is busy: they hang. Where NATS was restarted,
- * or made the stream anew, a worker asks again only when the fetch that it had begun before has ended.
+ * or made the stream again, a worker asks again only when the fetch that it had begun before has ended.
  *
  * @returns `sure` is false where nobody here knows when the servers were started: those of a NATS elsewhere.
  */

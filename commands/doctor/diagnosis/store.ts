@@ -70,7 +70,7 @@ export const unwritableStore: DiagnosisRule = (evidence) => {
   ];
 };
 
-/** A volume of twice the size. What fills it may be no messages: files of streams that are gone, or of another program. */
+/** A volume of twice the size. What fills it may not be messages: files of streams that are gone, or of another program. */
 function moreRoom(evidence: Evidence, [first]: readonly Unwritten[]): Step[] {
   const { namespace = "", name = "" } = first?.pod ?? {};
   return [

@@ -138,7 +138,7 @@ function ingressProblems({ clusterName }: GkeSettings, body: ClusterBody): strin
     );
   if (!body.autopilot?.enabled && body.ipAllocationPolicy?.useIpAliases !== true)
     problems.push(
-      `exposure: ingress leads to pods themselves, which only a VPC-native cluster can, and "${clusterName}" is none; allowed: load-balancer`,
+      `exposure: ingress leads to pods themselves, which only a VPC-native cluster can, and "${clusterName}" is not one; allowed: load-balancer`,
     );
   return problems;
 }

@@ -40,8 +40,8 @@ it.each<[string, http.RequestListener, RegExp]>([
     },
     /cannot be reached: its answer broke off$/,
   ],
-  ["is a page", (_, response) => response.end("<html>Log in</html>"), /is no Kubernetes API: no JSON$/],
-  ["is nothing", (_, response) => response.end("null"), /is no Kubernetes API: no JSON$/],
+  ["is a page", (_, response) => response.end("<html>Log in</html>"), /is not a Kubernetes API: no JSON$/],
+  ["is nothing", (_, response) => response.end("null"), /is not a Kubernetes API: no JSON$/],
 ])("an answer that %s fails as what it is", async (_how, answer, words) => {
   const cluster = await answering(answer);
   for (const question of [cluster.list("pods", "nats"), cluster.read("secrets", { namespace: "nats", name: "a" })]) {
@@ -61,11 +61,13 @@ it("a list without items is empty, and what is not there is undefined", async ()
 });
 
 it.each(["127.0.0.1:6443", "localhost:6443", "ftp://127.0.0.1", "Right-Token.7"])(
-  "the server %s is no address, and is not repeated",
+  "the server %s is not an address, and is not repeated",
   async (address) => {
     const error = await rejection((await clusterAt(address)).list("pods", "nats"));
     expect(error).toMatchObject({ problem: "bad-kubeconfig" });
-    expect(error.message).toMatch(/no address; allowed: a URL that begins with https:\/\/ or http:\/\/, for example/);
+    expect(error.message).toMatch(
+      /is not an address; allowed: a URL that begins with https:\/\/ or http:\/\/, for example/,
+    );
     expect(error.message).not.toContain(address);
   },
 );
