@@ -68,7 +68,7 @@ export const contractTerms = (settings: Settings) => ({
   ...lineTerms(settings),
   expect: {
     replicas: streamReplicas(settings),
-    ...(settings.natsStreamStorage === undefined ? {} : { storage: settings.natsStreamStorage }),
+    storage: settings.natsStreamStorage,
     ...lineTerms(settings).expect,
   },
   worker: {
@@ -80,7 +80,7 @@ export const contractTerms = (settings: Settings) => ({
     fetchTimeoutSeconds: settings.workerFetchTimeoutSeconds,
     replicas: settings.workerReplicas,
   },
-  ...(settings.deployGateway ? { gateway: gatewaySubjects(settings) } : {}),
+  gateway: settings.deployGateway ? gatewaySubjects(settings) : undefined,
   ...declaredTerms(settings),
   strict: settings.contractStrict,
 });

@@ -138,10 +138,10 @@ function poolTerms(settings: Settings, { version }: ImageLine): Terms {
   const hasPools = version === undefined || !isOlder(version, POOLS_SINCE);
   const segments = set?.length ? set : POOL_SEGMENTS;
   const isRouted = hasPools && isOn(serverEnv.NOETL_COMMAND_ROUTING_ENABLED);
+  const ofSegments = set?.length ? [...consumersOfSegments(segments, natsConsumer, natsSubject)] : undefined;
   return {
-    ...(!hasPools ? { consumers: [{ name: natsConsumer }] } : {}),
-    ...(hasPools && set?.length ? { consumers: [...consumersOfSegments(segments, natsConsumer, natsSubject)] } : {}),
-    ...(isRouted ? { publishes: [...routedSubjects(natsSubject, segments)] } : {}),
+    consumers: hasPools ? ofSegments : [{ name: natsConsumer }],
+    publishes: isRouted ? [...routedSubjects(natsSubject, segments)] : undefined,
   };
 }
 
@@ -152,15 +152,15 @@ export function lineTerms(settings: Settings): Terms {
   if (noetl.line === "2.8") return {};
   const filter = workerEnv.NATS_FILTER_SUBJECT;
   if (noetl.line === "rust") {
-    return { noetlLine: "rust", ...(filter ? { consumers: [{ name: natsConsumer, filters: [filter] }] } : {}) };
+    return { noetlLine: "rust", consumers: filter ? [{ name: natsConsumer, filters: [filter] }] : undefined };
   }
   const profileSeconds = LINE_PROFILES[noetl.line].ackWaitSeconds;
   const seconds = ackWaitSeconds(settings, profileSeconds);
   return {
     noetlLine: noetl.line,
     // The contract itself cannot tell the releases of this line apart.
-    ...(noetl.line === "2.10" && natsSubject !== STREAM.subject ? { publishes: [natsSubject] } : {}),
+    publishes: noetl.line === "2.10" && natsSubject !== STREAM.subject ? [natsSubject] : undefined,
     ...(noetl.line === "4.7" ? poolTerms(settings, noetl) : {}),
-    ...(seconds === profileSeconds ? {} : { expect: { ackWaitSeconds: seconds } }),
+    expect: seconds === profileSeconds ? undefined : { ackWaitSeconds: seconds },
   };
 }

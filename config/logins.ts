@@ -46,5 +46,5 @@ export function loginConflicts(settings: Settings): string[] {
  * `connection.natsCommand` of a stack's contract, wherever a remedy is printed: nothing where nats-box takes commands, and else
  * this project's own command, which goes the same way as the contract.
  */
-export const natsCommandOf = ({ natsBox, deployNats }: Settings, stack: string): { natsCommand?: string } =>
-  natsBox && deployNats ? {} : { natsCommand: `npm run nats -- --stack ${stack}` };
+export const natsCommandOf = ({ natsBox, deployNats }: Settings, stack: string): string | undefined =>
+  natsBox && deployNats ? undefined : `npm run nats -- --stack ${stack}`;

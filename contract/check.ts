@@ -442,9 +442,9 @@ function reportOf(
     report: contractMessage(inputs, results, { session, observed }),
     checks: results.map(({ id, bucket, consumer: name, object, ok, severity, found, expected }) => ({
       id,
-      ...(bucket === undefined ? {} : { bucket }),
-      ...(name === undefined ? {} : { consumer: name }),
-      ...(object === undefined ? {} : { object }),
+      bucket,
+      consumer: name,
+      object,
       ok,
       severity,
       found,

@@ -26,8 +26,8 @@ export interface TlsSettings {
 }
 
 /** `connection.tls` for a server with TLS, whose authorities may be known; nothing for one without. */
-export const connectionTls = <T>({ tls, ca }: { readonly tls?: boolean; readonly ca?: T }): { tls?: { ca?: T } } =>
-  tls ? { tls: ca === undefined ? {} : { ca } } : {};
+export const connectionTls = <T>({ tls, ca }: { readonly tls?: boolean; readonly ca?: T }): { ca?: T } | undefined =>
+  tls ? { ca } : undefined;
 
 /** The way to NATS through a port-forward over the Kubernetes API, as `kubectl port-forward` goes it. */
 export interface ClusterConnection {
@@ -303,7 +303,7 @@ export function withDefaults(args: ContractArguments): ContractInputs {
       ...DEFAULTS,
       expect: { ...DEFAULTS.expect, ...lineExpectation(args.noetlLine) },
       worker: { ...DEFAULTS.worker, ...profileOf(args.noetlLine).limits },
-      ...(servers ? { connection: { servers: [] } } : {}),
+      connection: servers ? { servers: [] } : DEFAULTS.connection,
       ...(isRecord(args.gateway) ? { gateway: GATEWAY_DEFAULTS } : {}),
     },
     args,

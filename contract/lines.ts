@@ -273,13 +273,13 @@ export function lineOfImage(image: string): ImageLine | undefined {
   if (RUST_IMAGE.test(name)) {
     const last = RUST_WITHOUT_NATS[name.includes("server") ? "server" : "worker"];
     const isAfter = version !== undefined && !isOlder(version, last);
-    return { line: "rust", ...(version ? { version } : {}), ...(isAfter ? { withoutNats: true } : {}) };
+    return { line: "rust", version, withoutNats: isAfter || undefined };
   }
   if (version === undefined || version[0] < 1 || !isOlder(version, NO_PYTHON_SERVER)) return undefined;
   const [line] = SINCE.findLast(([, since]) => !isOlder(version, since)) ?? ["2.8" as const];
   const isFinite = version.every(Number.isFinite);
   const isKnown = !isOlder(version, [2, 8, 0]) && (!isFinite || isOlder(version, NOT_YET_KNOWN));
-  return { line, version, ...(isKnown ? {} : { isNearest: true }) };
+  return { line, version, isNearest: !isKnown || undefined };
 }
 
 /** Whether an image holds a gateway that does not use NATS, as far as its name and tag tell. */

@@ -38,10 +38,9 @@ const isGateways = ({ rule: { about } }: RuleResult): boolean => about === "buck
 
 /** Asks what stands in the way of a part, and changes nothing. */
 export async function preflight(inputs: ContractInputs, part: Part = "noetl"): Promise<Preflight> {
-  const { gateway, ...noetl } = inputs;
   const asked = {
-    ...noetl,
-    ...(part === "gateway" && gateway ? { gateway } : {}),
+    ...inputs,
+    gateway: part === "gateway" ? inputs.gateway : undefined,
     timeoutSeconds: Math.min(inputs.timeoutSeconds, PREFLIGHT_SECONDS),
   };
   try {

@@ -97,7 +97,7 @@ async function loggedIn(
   deadline: Deadline,
 ): Promise<Inquiry | { readonly inputs: ContractInputs; readonly error: unknown }> {
   try {
-    const identity = { ...CHECK, ...(inbox === undefined ? {} : { inboxPrefix: inbox }) };
+    const identity = { ...CHECK, inboxPrefix: inbox };
     return { session: await openSession(inputs, deadline, identity), inputs, deadline };
   } catch (error) {
     return { inputs, error };

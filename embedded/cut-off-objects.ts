@@ -20,7 +20,7 @@ export async function deleteOwn(api: ClusterApi, inputs: JsonObject, signal: Abo
   const [name, namespace] = [textAt(metadata, "name"), textAt(metadata, "namespace")];
   if (!name) return undefined;
   const path = await api
-    .path(asText(inputs.apiVersion), asText(inputs.kind), { name, ...(namespace ? { namespace } : {}) })
+    .path(asText(inputs.apiVersion), asText(inputs.kind), { name, namespace: namespace || undefined })
     .catch(unlessMissing);
   const live = path && (await api.get(path, signal));
   if (!path || !live) return undefined;

@@ -11,8 +11,5 @@ export type PoliciesOf = (part: "nats" | "postgres" | "pgbouncer" | "noetl" | "j
 
 export function policiesOf(settings: Settings): PoliciesOf {
   const closed = settings.networkPolicies ? networkPolicies(layoutOf(settings)) : {};
-  return (part) => {
-    const policies = closed[LOCATIONS[part].namespace];
-    return policies ? { networkPolicies: policies } : {};
-  };
+  return (part) => ({ networkPolicies: closed[LOCATIONS[part].namespace] });
 }

@@ -94,14 +94,14 @@ export function databasePart({ settings, platform, closed, onCluster }: StackCon
 export function contractArgs({ settings, platform }: StackContext, nats: NatsPart): StreamContractArgs {
   const { gateway, ...terms } = contractTerms(settings);
   const { user, password } = nats.logins.gateway ?? {};
-  const access = { ...platform.access, ...natsCommandOf(settings, pulumi.getStack()) };
+  const access = { ...platform.access, natsCommand: natsCommandOf(settings, pulumi.getStack()) };
   return {
     ...terms,
     ...contractLogins(nats.logins),
-    ...(gateway ? { gateway: { ...gateway, ...(user && password ? { user, password } : {}) } } : {}),
+    gateway: gateway && { ...gateway, user, password },
     connection: {
       ...(nats.deployed ? { ...access, namespace: nats.deployed.namespace } : externalConnection(settings, access)),
-      ...connectionTls(nats.connection),
+      tls: connectionTls(nats.connection),
     },
     user: nats.connection.user,
     password: nats.connection.password,

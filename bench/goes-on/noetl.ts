@@ -18,7 +18,8 @@ export interface Executions {
 /** Asks NoETL's API on a port of this machine. @throws TypeError where nobody answers there. */
 function ask(port: number, what: string, body?: object): Promise<Response> {
   return fetch(`http://127.0.0.1:${port}/api/${what}`, {
-    ...(body === undefined ? {} : { method: "POST", body: JSON.stringify(body) }),
+    method: body === undefined ? "GET" : "POST",
+    body: JSON.stringify(body),
     headers: { "content-type": "application/json" },
     signal: AbortSignal.timeout(PATIENCE_MILLISECONDS),
   });

@@ -118,7 +118,7 @@ export async function gather(target: Target, options: GatherOptions): Promise<Ev
     gateway,
     executions: executions ? await lostExecutions(executions, nats, inputs) : undefined,
     serverHealth,
-    ...(cluster ? interruptedRepair(target, cluster) : {}),
+    repair: cluster && interruptedRepair(target, cluster),
   };
 }
 
@@ -135,7 +135,7 @@ function declaredOf(target: Target, inputs: ContractInputs) {
     consumers,
     consumerSetting: natsConsumer,
     declares: inputs.declared !== undefined,
-    ...natsCommandOf(target.settings, target.stack),
+    natsCommand: natsCommandOf(target.settings, target.stack),
     missingOutputs: target.missingOutputs,
     configProblem: target.configProblem,
     natsAddress: `${target.nats.host ?? "localhost"}:${target.nats.port}`,
@@ -159,12 +159,12 @@ const executionsOf = (
     return readExecutions(cluster, namespace, mask);
   });
 
-function interruptedRepair(target: Target, cluster: Cluster): Pick<Evidence, "repair"> {
+function interruptedRepair(target: Target, cluster: Cluster): Evidence["repair"] {
   const folder = repairFolder(target.stack, cluster.server, target.settings.natsStream);
   const journal = readJournal(folder);
-  if (!journal) return {};
+  if (!journal) return undefined;
   const { begun, phase, saved } = journal;
-  return { repair: { begun, phase, saved, folder } };
+  return { begun, phase, saved, folder };
 }
 
 const asError = (answer: Extract<Answer<unknown>, { ok: false }>): ConnectError =>

@@ -127,10 +127,9 @@ function ownerOf(pod: Written<k8s.V1Pod>): string {
   return owner?.kind === "ReplicaSet" && hash && name.endsWith(`-${hash}`) ? name.slice(0, -hash.length - 1) : name;
 }
 
-function memoryLimitOf({ spec }: Written<k8s.V1Pod>, container: string): Pick<ContainerFacts, "memoryLimit"> {
+function memoryLimitOf({ spec }: Written<k8s.V1Pod>, container: string): string | undefined {
   const all = [...(spec?.containers ?? []), ...(spec?.initContainers ?? [])];
-  const memoryLimit = all.find(({ name }) => name === container)?.resources?.limits?.memory;
-  return memoryLimit === undefined ? {} : { memoryLimit };
+  return all.find(({ name }) => name === container)?.resources?.limits?.memory;
 }
 
 /**
@@ -189,15 +188,11 @@ async function podFacts(
         image: each.image || (spec?.containers.find(({ name }) => name === each.name)?.image ?? ""),
         ready: each.ready,
         restarts: each.restartCount,
-        ...memoryLimitOf(pod, each.name),
-        ...(each.state?.waiting
-          ? {
-              waiting: {
-                reason: each.state.waiting.reason ?? "",
-                message: mask(harmless(each.state.waiting.message ?? "")),
-              },
-            }
-          : {}),
+        memoryLimit: memoryLimitOf(pod, each.name),
+        waiting: each.state?.waiting && {
+          reason: each.state.waiting.reason ?? "",
+          message: mask(harmless(each.state.waiting.message ?? "")),
+        },
         since: each.state?.running?.startedAt ? timeOf(each.state.running.startedAt) : undefined,
         ended: ended ? endFacts(ended, mask) : undefined,
         ...(wants ? await logsOf(cluster, { pod, status: each }, mask) : { log: [] }),

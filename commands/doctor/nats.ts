@@ -99,12 +99,14 @@ function checkFacts(
   { rule, fix, waits: _waits, ensure: _ensure, ...check }: RuleResult,
   repairable: boolean,
 ): CheckFacts {
+  const advised = !check.ok && fix.action === "advise" ? fix : undefined;
   return {
     ...check,
     about: rule.about,
     why: rule.why,
     effect: rule.effect,
-    ...(!check.ok && fix.action === "advise" ? { advice: fix.advice, ofUsers: fix.ofUsers } : {}),
+    advice: advised?.advice,
+    ofUsers: advised?.ofUsers,
     repairable,
   };
 }

@@ -90,7 +90,6 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
     context: settings.kubeContext || undefined,
   };
   const natsNamespace = namespaces.nats ?? LOCATIONS.nats.namespace;
-  const command = natsCommandOf(settings, stack);
   const logins = loginsIn(outputs.natsLogins);
   const user = text(outputs.natsUser) ?? settings.natsUser;
   const password = text(outputs.natsPassword) ?? settings.natsPassword;
@@ -117,7 +116,12 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
       ...(settings.deployGateway ? { gateway: namespaces.gateway ?? LOCATIONS.gateway.namespace } : {}),
     },
     nats: {
-      connection: natsConnection(settings, { access: { ...cluster, ...command }, namespace: natsNamespace, tls, ca }),
+      connection: natsConnection(settings, {
+        access: { ...cluster, natsCommand: natsCommandOf(settings, stack) },
+        namespace: natsNamespace,
+        tls,
+        ca,
+      }),
       user,
       port,
       password,
@@ -125,7 +129,7 @@ export function targetOf(stack: string, { config, outputs }: StackContent): Targ
       host,
       tls,
     },
-    ...rememberedIn(outputs.contract, settings.natsStream),
+    streamRemembered: rememberedIn(outputs.contract, settings.natsStream),
     missingOutputs: expected.filter((name) => outputs[name] === undefined || outputs[name] === null),
     // Of the URL the password alone, which is hidden in every URL: who logs in where may be shown.
     secrets: [
@@ -151,11 +155,11 @@ function authoritiesOf({ natsTlsCa }: Settings): string | undefined {
 }
 
 /** The stream's creation as the output `contract` has it; of one that has another name since nothing is known. */
-function rememberedIn(contract: unknown, name: string): Pick<Target, "streamRemembered"> {
+function rememberedIn(contract: unknown, name: string): Target["streamRemembered"] {
   const { stream, storage } = (contract ?? {}) as { [K in keyof ContractOutput]?: unknown };
   const created = createdIn(stream);
-  if (created === undefined || stream !== createdText(name, created)) return {};
-  return { streamRemembered: { created, ...(typeof storage === "string" ? { storage } : {}) } };
+  if (created === undefined || stream !== createdText(name, created)) return undefined;
+  return { created, storage: typeof storage === "string" ? storage : undefined };
 }
 
 /** How the commands reach NATS, as the program does, and what printed ones run there. */
@@ -167,7 +171,7 @@ function natsConnection(
   const connection = settings.deployNats
     ? { ...access, namespace, service, port }
     : externalConnection(settings, access);
-  return { ...connection, ...connectionTls(tls) };
+  return { ...connection, tls: connectionTls(tls) };
 }
 
 /** What the stack's contract is, asked with `password`. */
@@ -182,9 +186,10 @@ export function contractInputs(
     ...terms,
     ...contractLogins(nats.logins),
     connection: nats.connection,
-    ...(password === undefined ? {} : { user: nats.user, password }),
-    ...(gateway ? { gateway: { ...gateway, ...nats.logins?.gateway, namespace: namespaces.gateway } } : {}),
-    ...(namespaces.noetl === undefined ? {} : { noetl: { namespace: namespaces.noetl } }),
+    user: password === undefined ? undefined : nats.user,
+    password,
+    gateway: gateway && { ...gateway, ...nats.logins?.gateway, namespace: namespaces.gateway },
+    noetl: { namespace: namespaces.noetl },
     timeoutSeconds,
   });
 }

@@ -77,7 +77,7 @@ function environmentOf({ nats }: Target, servers: string, folder: string): NodeJ
     NATS_URL: servers,
     NATS_USER: nats.user,
     NATS_PASSWORD: nats.password,
-    ...(ca === undefined ? {} : { NATS_CA: file }),
+    NATS_CA: ca === undefined ? undefined : file,
     // Where nats looks for a context that somebody has selected.
     XDG_CONFIG_HOME: folder,
   };

@@ -169,7 +169,7 @@ export class ContractGuard extends pulumi.ComponentResource {
         const content: GuardFile = {
           contract: {
             ...(terms as ContractArguments),
-            connection: { servers: [`${host}:${port}`], ...connectionTls({ tls: nats.tls, ca }) },
+            connection: { servers: [`${host}:${port}`], tls: connectionTls({ tls: nats.tls, ca }) },
           },
           stores: sizes,
         };

@@ -1,7 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { gatewayEnvironment, type GatewaySubjects, gatewayValue } from "../../contract/env";
 import { LOCATIONS } from "../../contract/facts";
-import { type NatsConnection, natsUrlOf, rollsWithServers, trustedAuthorities } from "../noetl/values";
+import { type NatsConnection, natsUrlOf, rollsWithServers } from "../noetl/values";
 import { derived } from "../arguments";
 import { imageValues, type IngressArgs, ingressValues, type Inputs, type Resources, zoneSpread } from "../shared";
 
@@ -56,7 +56,7 @@ export function gatewayValues(args: GatewayValuesArgs): Record<string, unknown> 
     ingress: args.ingress && ingressValues(args.ingress),
     resources: args.resources,
     topologySpreadConstraints: args.spreadZones ? zoneSpread("gateway") : undefined,
-    ...rollsWithServers(args.nats),
+    podAnnotations: rollsWithServers(args.nats),
     env: {
       routerPort: String(LOCATIONS.gateway.port),
       noetlBaseUrl: args.noetlUrl,
@@ -69,7 +69,7 @@ export function gatewayValues(args: GatewayValuesArgs): Record<string, unknown> 
     readOnlyRootFilesystem: args.readOnlyRootFilesystem,
     extraEnv: args.env && Object.keys(args.env).length > 0 ? args.env : undefined,
     secrets: { revision: args.credentialsRevision },
-    ...trustedAuthorities(args.nats),
+    natsCa: args.nats.ca,
     chartDigest: args.chartDigest,
   };
 }

@@ -37,9 +37,8 @@ export function containerAvailability(servers: number): Record<string, unknown> 
   return {
     // The chart asks for every stream and consumer, and has a server killed for a client's consumer that is not current.
     startupProbe: { httpGet: { path: "/healthz?js-server-only=true" } },
-    ...(servers > 1
-      ? { lifecycle: { preStop: { exec: { command: ["sh", "-c", stopScript(peers, `"$POD_NAME".*`)] } } } }
-      : {}),
+    lifecycle:
+      servers > 1 ? { preStop: { exec: { command: ["sh", "-c", stopScript(peers, `"$POD_NAME".*`)] } } } : undefined,
   };
 }
 

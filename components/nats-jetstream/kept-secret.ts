@@ -18,8 +18,8 @@ export const connectionOf = ({ namespace, kubeconfig, context }: SecretPlace) =>
   namespace,
   service: LOCATIONS.nats.service,
   port: LOCATIONS.nats.port,
-  ...(kubeconfig === undefined ? {} : { kubeconfig }),
-  ...(context === undefined ? {} : { context }),
+  kubeconfig,
+  context,
 });
 
 /** Those of a resource's inputs that are given. */

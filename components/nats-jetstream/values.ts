@@ -87,7 +87,7 @@ const USERS_VOLUME = { name: "users", mountPath: "/etc/nats-users" } as const;
 /** As nats.conf names it: relative to its own folder, /etc/nats-config. */
 const USERS_INCLUDE = `..${USERS_VOLUME.mountPath.slice("/etc".length)}/${USERS_FILE}`;
 
-/** Login of a cluster's servers at one another. Without one, whoever reaches their port becomes a server and needs no password. */
+/** Login of a cluster's servers for their routes to one another. Without one, whoever reaches their port becomes a server and needs no password. */
 const ROUTE = {
   user: "route",
   passwordVariable: "NATS_ROUTE_PASSWORD",
@@ -132,11 +132,12 @@ const fromSecret = (name: pulumi.Input<string>, key: string) => ({ valueFrom: { 
 export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
   const { memoryStoreSize: store, memoryLimit: limit } = args;
   const memory = derived(together({ store, limit }), (known) => natsMemory(known.store, known.limit));
+  const tls = args.tls && serverTls(args.tls);
   return {
     config: {
       cluster: cluster(args),
       jetstream: jetstream(args, memory),
-      ...(args.tls ? serverTls(args.tls).config : {}),
+      ...tls?.config,
       merge: { authorization: { users$include: USERS_INCLUDE }, ...limits(args) },
     },
     container: container(args, memory),
@@ -148,7 +149,7 @@ export function natsValues(args: NatsValuesArgs): Record<string, unknown> {
     service: service(args),
     podTemplate: podTemplate(args),
     natsBox: natsBox(args),
-    ...(args.tls ? serverTls(args.tls).authority : {}),
+    ...tls?.authority,
     chartDigest: args.chartDigest,
   };
 }
@@ -250,7 +251,7 @@ function natsBox({ box, boxResources }: NatsValuesArgs): Record<string, unknown>
   return {
     ...rest,
     // The command takes it from its context alone.
-    ...(box.inbox === undefined ? {} : { contexts: { default: { merge: { inbox_prefix: box.inbox } } } }),
+    contexts: box.inbox === undefined ? undefined : { default: { merge: { inbox_prefix: box.inbox } } },
     container: {
       ...container,
       env: { ...container.env, NATS_USER: box.user, NATS_PASSWORD: fromSecret(box.secret, BOX_PASSWORD) },

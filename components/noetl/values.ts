@@ -39,9 +39,9 @@ export interface NatsLogins {
 /** Annotation of pods that shall restart after NATS's servers. */
 const SERVERS_ANNOTATION = "noetl-nats/nats-servers-revision";
 
-/** Values that roll a chart's pods when NATS's servers have restarted. */
-export const rollsWithServers = (nats: NatsConnection) =>
-  nats.serversRevision === undefined ? {} : { podAnnotations: { [SERVERS_ANNOTATION]: nats.serversRevision } };
+/** Annotations that roll a chart's pods when NATS's servers have restarted. */
+export const rollsWithServers = ({ serversRevision }: NatsConnection) =>
+  serversRevision === undefined ? undefined : { [SERVERS_ANNOTATION]: serversRevision };
 
 /** How NoETL reaches its database. */
 export interface DatabaseConnection {
@@ -129,13 +129,10 @@ const factsOf = (
   },
 });
 
-/** Values that have a chart of this package hand the authorities to its pods. */
-export const trustedAuthorities = ({ ca }: NatsConnection) => (ca === undefined ? {} : { natsCa: ca });
-
 /** Values of the NoETL chart, on the paths that upstream's chart has too. */
 export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
   const { server = args.nats, worker = args.nats } = args.natsLogins ?? {};
-  const inbox = (role: "server" | "worker") => (args.natsLogins ? { [INBOX_VARIABLE]: roleInbox(role) } : {});
+  const inbox = (role: "server" | "worker") => args.natsLogins && roleInbox(role);
   const shared = {
     LOG_LEVEL: args.logLevel,
     NOETL_SERVER_URL: pulumi
@@ -151,7 +148,7 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
       terminationGracePeriodSeconds: args.workerStopSeconds,
       ...podValues("noetl-worker", args.workerResources, args),
       initResources: args.workerInitResources,
-      ...jobsValues(args.jobsNamespace),
+      jobs: jobsValues(args.jobsNamespace),
     },
     service: args.serviceAnnotations && { annotations: args.serviceAnnotations },
     ingress: args.ingress && ingressValues(args.ingress),
@@ -169,7 +166,7 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
       server: {
         ...shared,
         ...serverEnvironment(factsOf(args, server)),
-        ...inbox("server"),
+        [INBOX_VARIABLE]: inbox("server"),
         POSTGRES_HOST: args.database.host,
         POSTGRES_PORT: pulumi.output(args.database.port).apply(String),
         NOETL_POSTGRES_DB: args.database.database,
@@ -179,7 +176,7 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
       worker: {
         ...shared,
         ...workerEnvironment(factsOf(args, worker)),
-        ...inbox("worker"),
+        [INBOX_VARIABLE]: inbox("worker"),
         ...args.workerEnv,
       },
     },
@@ -187,14 +184,14 @@ export function noetlValues(args: NoetlValuesArgs): Record<string, unknown> {
       noetlPassword: pulumi.secret(args.database.password),
       revision: args.credentialsRevision,
     },
-    ...trustedAuthorities(args.nats),
+    natsCa: args.nats.ca,
     chartDigest: args.chartDigest,
   };
 }
 
 /** Only this package's chart knows them; upstream's reads none of it. */
 const jobsValues = (namespace: pulumi.Input<string> | false | undefined) =>
-  namespace === undefined ? {} : { jobs: namespace === false ? { enabled: false } : { enabled: true, namespace } };
+  namespace === undefined ? undefined : namespace === false ? { enabled: false } : { enabled: true, namespace };
 
 function podValues(
   app: string,
@@ -202,7 +199,7 @@ function podValues(
   args: Pick<NoetlValuesArgs, "nats" | "rollout" | "spreadZones">,
 ) {
   return {
-    ...rollsWithServers(args.nats),
+    podAnnotations: rollsWithServers(args.nats),
     resources,
     strategy: args.rollout && { type: "RollingUpdate", rollingUpdate: { ...args.rollout } },
     topologySpreadConstraints: args.spreadZones ? zoneSpread(app) : undefined,

@@ -302,8 +302,7 @@ export function lostIn({ checks }: Pick<ContractReport, "checks">, inputs: Contr
   });
 }
 
-const rememberedIn = ({ streamCreated }: Remembered): Remembered =>
-  streamCreated === undefined ? {} : { streamCreated };
+const rememberedIn = ({ streamCreated }: Remembered): Remembered => ({ streamCreated });
 
 /**
  * The inputs that would fit what was found: where a rule about a value is broken, the value found instead of the one
@@ -390,7 +389,7 @@ function askedFor(state: RefreshedState): Partial<Asked> {
 /** The inputs that were asked for; a refresh shows others where it found others. */
 function askedInputs(state: RefreshedState): ContractInputs {
   const { streamCreated: _streamCreated, gateway, ...asked } = askedFor(state);
-  return inputsOf({ ...state, ...asked, ...(gateway ? { gateway: { ...state.gateway, ...gateway } } : {}) });
+  return inputsOf({ ...state, ...asked, gateway: state.gateway && { ...state.gateway, ...gateway } });
 }
 
 function askedIn({ expect, worker, gateway }: ContractInputs): Asked {

@@ -349,8 +349,8 @@ function noetlOf(inputs: ContractInputs): DeclaredContext["noetl"] {
     subject: text(subject, STREAM.subject),
     consumer: text(consumer, CONSUMER.name),
     noetlLine: rest.noetlLine as NoetlLine,
-    ...(isTexts(publishes) ? { publishes } : {}),
-    ...(Array.isArray(consumers) ? { consumers: (consumers as unknown[]).filter(isTerms) } : {}),
+    publishes: isTexts(publishes) ? publishes : undefined,
+    consumers: Array.isArray(consumers) ? (consumers as unknown[]).filter(isTerms) : undefined,
   };
   const { retention, replicas } = isRecord(expect) ? expect : {};
   return {
@@ -367,12 +367,8 @@ function noetlOf(inputs: ContractInputs): DeclaredContext["noetl"] {
 export function declaredInputProblems(inputs: ContractInputs, unknown?: string): string[] {
   const { declared, declaredOnly } = inputs;
   const noetl = declaredOnly === true ? undefined : noetlOf(inputs);
-  const isOpen = NOETLS.some((name) => !isKnown(inputs[name], unknown));
-  const problems = declaredProblems(declared, {
-    names: ARGUMENTS,
-    ...(noetl ? { noetl, isOpen } : {}),
-    ...(unknown === undefined ? {} : { unknown }),
-  });
+  const isOpen = noetl !== undefined && NOETLS.some((name) => !isKnown(inputs[name], unknown));
+  const problems = declaredProblems(declared, { names: ARGUMENTS, noetl, isOpen, unknown });
   if (declaredOnly !== undefined && typeof declaredOnly !== "boolean" && declaredOnly !== unknown) {
     problems.push("declaredOnly is not a boolean; allowed is true or false, for example true");
   }

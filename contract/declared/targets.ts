@@ -85,11 +85,10 @@ function target(list: DeclaredList, index: number, declaration: Named): Target {
   const { name, stream, remove } = declaration;
   const wanted = wantedOf(list, declaration);
   const declared = Object.assign({}, ...wanted.map(written)) as Config;
-  const removal = remove === undefined ? {} : { remove };
   if (list === "consumers") {
     const made = { durable_name: name, ack_policy: "explicit", ...declared };
     const label = `consumer ${name} of ${stream ?? ""}`;
-    return { list, index, label, stream: stream ?? "", consumer: name, ...removal, wanted, config: made };
+    return { list, index, label, stream: stream ?? "", consumer: name, remove, wanted, config: made };
   }
   const shape = SHAPES[list](name);
   return {
@@ -97,7 +96,7 @@ function target(list: DeclaredList, index: number, declaration: Named): Target {
     index,
     label: `${LABELS[list]} ${name}`,
     stream: shape.name as string,
-    ...removal,
+    remove,
     wanted: list === "streams" ? wanted : [...shapeOf(list, shape), ...wanted],
     config: { ...shape, ...declared },
   };

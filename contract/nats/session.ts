@@ -565,7 +565,7 @@ async function soon<T>(request: Promise<T>, milliseconds: number): Promise<T | u
 
 function answered(message: Msg): Attempt {
   const status = message.headers?.code;
-  return { kind: "answer", text: message.string(), ...(status ? { status } : {}) };
+  return { kind: "answer", text: message.string(), status: status || undefined };
 }
 
 function headersOf(given: Readonly<Record<string, string>>): MsgHdrs {

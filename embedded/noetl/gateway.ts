@@ -99,7 +99,7 @@ async function forward(request: http.IncomingMessage, path: string): Promise<Ans
   if (!flag("GATEWAY_AUTH_BYPASS")) return authenticate("Validate session");
   const body = await bodyOf(request);
   try {
-    const reply = await backend(`/api/${path}`, { method: request.method ?? "GET", ...(body ? { body } : {}) });
+    const reply = await backend(`/api/${path}`, { method: request.method ?? "GET", body: body || undefined });
     return { status: reply.status, body: await reply.text() };
   } catch (error) {
     return { status: 502, body: { error: `Proxy request failed: ${messageOf(error)}` } };

@@ -10,8 +10,8 @@ export const say = (line: string): void => void process.stdout.write(`${line}\n`
 export function log(severity: (typeof SEVERITIES)[number], message: string, error?: unknown): void {
   const level = SEVERITIES.findIndex((each) => each === optional("LOG_LEVEL")?.toUpperCase());
   if (SEVERITIES.indexOf(severity) < (level < 0 ? SEVERITIES.indexOf("INFO") : level)) return;
-  const traceback = error === undefined ? {} : { traceback: `Traceback (most recent call last):\n${messageOf(error)}` };
-  say(JSON.stringify({ severity, message, _: {}, ...traceback }));
+  const traceback = error === undefined ? undefined : `Traceback (most recent call last):\n${messageOf(error)}`;
+  say(JSON.stringify({ severity, message, _: {}, traceback }));
 }
 
 export const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -76,9 +76,9 @@ function newCluster(settings: GkeSettings, { project, enabled, onCloud }: Cluste
       project,
       region,
       networkName: clusterName,
-      ...(settings.network
-        ? { existing: { network: settings.network, subnetwork: settings.subnetwork ?? "default" } }
-        : {}),
+      existing: settings.network
+        ? { network: settings.network, subnetwork: settings.subnetwork ?? "default" }
+        : undefined,
       nodeCidr: settings.nodeCidr,
       podCidr: settings.podCidr,
       serviceCidr: settings.serviceCidr,

@@ -44,12 +44,14 @@ export function addressesFor(
       onCloud,
     );
   return {
-    ...(settings.deployGateway && settings.exposure !== "internal"
-      ? { gateway: address("gateway", settings.gatewayHost, settings.gatewayAddressName) }
-      : {}),
-    ...(settings.deployNoetl && settings.exposure === "ingress" && settings.noetlHost
-      ? { noetl: address("noetl", settings.noetlHost, undefined) }
-      : {}),
+    gateway:
+      settings.deployGateway && settings.exposure !== "internal"
+        ? address("gateway", settings.gatewayHost, settings.gatewayAddressName)
+        : undefined,
+    noetl:
+      settings.deployNoetl && settings.exposure === "ingress" && settings.noetlHost
+        ? address("noetl", settings.noetlHost, undefined)
+        : undefined,
   };
 }
 
@@ -127,14 +129,9 @@ export function expose(
         health: { path: PUBLIC[part].health, port: PUBLIC[part].port },
         timeoutSeconds: settings.gatewayTimeoutSeconds,
         tlsPolicy: tls?.policyName,
-        ...(settings.iap
-          ? {
-              iap: {
-                clientId: settings.iapClientId ?? "",
-                clientSecret: pulumi.secret(settings.iapClientSecret ?? ""),
-              },
-            }
-          : {}),
+        iap: settings.iap
+          ? { clientId: settings.iapClientId ?? "", clientSecret: pulumi.secret(settings.iapClientSecret ?? "") }
+          : undefined,
       },
       { providers: { kubernetes: cluster } },
     );

@@ -26,7 +26,7 @@ describe("natsUsers", () => {
   it("gives nats-box a user of its own where there is one, and remedies a command that is there", () => {
     const of = (raw: Record<string, string>) => {
       const settings = parseSettings(raw);
-      return [hasOperator(settings), natsCommandOf(settings, "acme/prod").natsCommand];
+      return [hasOperator(settings), natsCommandOf(settings, "acme/prod")];
     };
     const command = "npm run nats -- --stack acme/prod";
     expect(of({})).toEqual([false, command]);

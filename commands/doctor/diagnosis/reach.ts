@@ -243,7 +243,7 @@ const NATS_PROBLEMS: Record<Exclude<ConnectProblem, "bad-kubeconfig" | "cluster-
     const message = evidence.nats.ok ? "" : evidence.nats.message;
     const known = TLS_PROBLEMS.find(({ says }) => says.test(message));
     if (!known) return { title: "TLS with NATS fails", remedy: [say("The message ends with OpenSSL's own words.")] };
-    return { title: known.title, remedy: known.remedy(evidence), ...(known.id ? { id: known.id } : {}) };
+    return { title: known.title, remedy: known.remedy(evidence), id: known.id };
   },
   "bad-credentials": () => ({
     title: "The credentials for NATS cannot be used",

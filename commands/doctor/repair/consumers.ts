@@ -51,7 +51,7 @@ const isOwn = ([key]: [string, string]): boolean => !key.startsWith("_nats.");
 function creatable<T extends Partial<ConsumerConfig>>(config: T): T {
   const { metadata, ...rest } = config;
   const kept = Object.entries(metadata ?? {}).filter(isOwn);
-  return { ...rest, ...(kept.length > 0 ? { metadata: Object.fromEntries(kept) } : {}) } as T;
+  return { ...rest, metadata: kept.length > 0 ? Object.fromEntries(kept) : undefined } as T;
 }
 
 /** The longer of two times in nanoseconds, where 0 has no end. */
@@ -82,11 +82,11 @@ function settingsOfOthers(old: Partial<StreamConfig>): Partial<StreamConfig> {
   const { description, metadata, placement, republish, allow_direct: direct } = old;
   const own = Object.fromEntries(Object.entries(metadata ?? {}).filter(isOwn));
   return {
-    ...(description ? { description } : {}),
-    ...(Object.keys(own).length > 0 ? { metadata: own } : {}),
-    ...(placement ? { placement } : {}),
-    ...(republish ? { republish } : {}),
-    ...(direct ? { allow_direct: direct } : {}),
+    description: description || undefined,
+    metadata: Object.keys(own).length > 0 ? own : undefined,
+    placement,
+    republish,
+    allow_direct: direct || undefined,
   };
 }
 
@@ -125,8 +125,8 @@ function refiltered<T extends Partial<ConsumerConfig>>(config: T, named: (subjec
   const { filter_subject: one, filter_subjects: many } = config;
   return {
     ...config,
-    ...(one ? { filter_subject: named(one) } : {}),
-    ...(many?.length ? { filter_subjects: [...new Set(many.map(named))] } : {}),
+    filter_subject: one && named(one),
+    filter_subjects: many && [...new Set(many.map(named))],
   };
 }
 
@@ -160,7 +160,7 @@ export async function createConsumer(session: Session, stream: string, { name, c
   const { opt_start_time: _time, ...rest } = config;
   const body = {
     stream_name: stream,
-    config: { ...rest, durable_name: name, ...(config.opt_start_seq ? { opt_start_seq: 1 } : {}) },
+    config: { ...rest, durable_name: name, opt_start_seq: config.opt_start_seq && 1 },
   };
   if (config.opt_start_time) body.config.deliver_policy = "all" as ConsumerConfig["deliver_policy"];
   return ask(session, `CONSUMER.DURABLE.CREATE.${stream}.${name}`, body);

@@ -110,12 +110,12 @@ function holdingConfig(journal: Journal, folder: string, storage: string): Parti
   return {
     name: holdingStream(stream),
     description: fits ? whole : words(note),
-    ...(fits ? {} : { metadata: { [GIVEN_UP]: JSON.stringify(kept) } }),
+    metadata: fits ? undefined : { [GIVEN_UP]: JSON.stringify(kept) },
     subjects: [parkedSubject(id)],
     retention: "limits" as StreamConfig["retention"],
     storage: storage as StreamConfig["storage"],
     num_replicas: target.num_replicas ?? 1,
-    ...(oldStream.duplicate_window ? { duplicate_window: oldStream.duplicate_window } : {}),
+    duplicate_window: oldStream.duplicate_window,
     ...(ttl ? ({ allow_msg_ttl: true } as object) : {}),
     // A worker that starts now looks its stream up by subject and would subscribe here: the repair has the only place.
     max_consumers: 1,

@@ -157,11 +157,10 @@ export function withoutLoss(change: Change, { stream, consumer, consumers }: Obs
   if (info && change.subject.startsWith("CONSUMER.DURABLE.CREATE.")) {
     const old = info.config;
     const body = change.body as { config: Partial<ConsumerConfig> };
-    const { filter_subject: _one, filter_subjects: _many, ...rest } = body.config;
     const config = {
-      ...rest,
-      ...(old.filter_subject ? { filter_subject: old.filter_subject } : {}),
-      ...(old.filter_subjects ? { filter_subjects: old.filter_subjects } : {}),
+      ...body.config,
+      filter_subject: old.filter_subject,
+      filter_subjects: old.filter_subjects,
       ack_wait: Math.max(body.config.ack_wait ?? 0, old.ack_wait ?? 0),
     };
     return unlessSame(change, old, { config, body: { ...body, config } });

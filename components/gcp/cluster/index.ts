@@ -64,15 +64,14 @@ const endpointsOf = (access: ControlPlaneAccess) => ({
     dnsEndpointConfig: { allowExternalTraffic: access === "dns" },
     ipEndpointsConfig: { enabled: access !== "dns" },
   },
-  ...(typeof access === "string"
-    ? {}
-    : {
-        masterAuthorizedNetworksConfig: {
+  masterAuthorizedNetworksConfig:
+    typeof access === "string"
+      ? undefined
+      : {
           cidrBlocks: access.map((cidrBlock) => ({ cidrBlock })),
           // Machines of everybody at Google Cloud would be let in beside them.
           gcpPublicCidrsAccessEnabled: false,
         },
-      }),
 });
 
 const policyOf = ({ window, exclusions = [] }: Maintenance) => ({
