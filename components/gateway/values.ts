@@ -1,32 +1,18 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { gatewayEnvironment, type GatewaySubjects, gatewayValue } from "../../contract/env";
 import { LOCATIONS } from "../../contract/facts";
-import { type NatsConnection, natsUrlOf, rollsWithServers } from "../noetl/values";
+import { natsUrlOf, rollsWithServers } from "../noetl/values";
 import { derived } from "../arguments";
-import { imageValues, type IngressArgs, ingressValues, type Inputs, type Resources, zoneSpread } from "../shared";
+import { imageValues, ingressValues, type Inputs, zoneSpread } from "../shared";
+import type { GatewayArgs } from "./arguments";
 
-export interface GatewayValuesArgs {
-  namespace: pulumi.Input<string>;
-  image: pulumi.Input<string>;
-  replicas: pulumi.Input<number>;
-  nodePort?: pulumi.Input<number>;
-  noetlUrl: pulumi.Input<string>;
-  nats: NatsConnection;
+/** Arguments that have a default of the component's. */
+type Defaulted = "namespace" | "image" | "replicas" | "noetlUrl" | "authBypass";
+
+/** The component's arguments with their defaults, and what follows from them. */
+export interface GatewayValuesArgs
+  extends Omit<GatewayArgs, Defaulted | "subjects">, Required<Pick<GatewayArgs, Defaulted>> {
   subjects: Inputs<GatewaySubjects>;
-  corsAllowedOrigins: pulumi.Input<readonly string[]>;
-  publicUrl?: pulumi.Input<string>;
-  authBypass: boolean;
-  /** Default true, in the chart. */
-  maskLogs?: boolean;
-  /** Default true, in the chart. */
-  readOnlyRootFilesystem?: pulumi.Input<boolean>;
-  /** Further environment variables; those that have a value of their own win over them. */
-  env?: Record<string, pulumi.Input<string>>;
-  loadBalancer?: boolean;
-  serviceAnnotations?: Record<string, pulumi.Input<string>>;
-  ingress?: IngressArgs;
-  resources?: Resources;
-  spreadZones?: boolean;
   credentialsRevision: pulumi.Input<string>;
   chartDigest?: string;
 }

@@ -11,8 +11,7 @@ import type { ChartSource, HelmArgs, Resources } from "../shared";
 import type { HostSpread } from "./availability";
 import { NATS_POD_SECURITY, type NatsPodSecurity } from "./security";
 import type { NatsTlsArgs } from "./tls";
-import type { ClusterArgs } from "./users/resource";
-import type { NatsUser } from "./values";
+import type { ClusterArgs, NatsUser } from "./users/resource";
 
 export interface NatsJetStreamArgs extends HelmArgs {
   /** Namespace, which the component creates. Default `nats`. */

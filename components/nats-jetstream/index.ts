@@ -3,26 +3,19 @@ import * as pulumi from "@pulumi/pulumi";
 import { DEFAULTS, HELM_TIMEOUT_SECONDS } from "../../contract/defaults";
 import { LOCATIONS, serviceHost } from "../../contract/facts";
 import { type Login, USERS_FILE, usersText } from "../../contract/nats/users";
-import { type NatsConnection, natsUrlOf } from "../noetl/values";
+import type { NatsConnection } from "../noetl/arguments";
+import { natsUrlOf } from "../noetl/values";
 import { type ChartSource, chartArgs, chartDigest, generatedPassword, namespace, releaseRevision } from "../shared";
 import { type NatsJetStreamArgs, type NatsTerms, natsTerms } from "./arguments";
 import { certificateOf } from "./tls";
-import { NatsUsers } from "./users/resource";
-import {
-  BOX_PASSWORD,
-  type BoxLogin,
-  type NatsUser,
-  natsValues,
-  type NatsValuesArgs,
-  routeSecret,
-  serversDigest,
-} from "./values";
+import { NatsUsers, type NatsUser } from "./users/resource";
+import { BOX_PASSWORD, type BoxLogin, natsValues, type NatsValuesArgs, routeSecret, serversDigest } from "./values";
 
 export type { NatsJetStreamArgs } from "./arguments";
 export type { HostSpread } from "./availability";
 export type { NatsPodSecurity } from "./security";
 export type { NatsTlsArgs } from "./tls";
-export type { NatsUser } from "./values";
+export type { NatsUser } from "./users/resource";
 
 /** Chart nats/nats as this package was tested with. */
 export const NATS_CHART: ChartSource = {

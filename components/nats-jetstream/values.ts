@@ -7,26 +7,12 @@ import { LOCATIONS } from "../../contract/facts";
 import { ROUTE_PORT } from "../../contract/network";
 import { derived, together } from "../arguments";
 import type { Resources } from "../shared";
+import type { NatsJetStreamArgs } from "./arguments";
 import { USERS_FILE } from "../../contract/nats/users";
 import { stableJson } from "../../contract/stable-json";
-import { containerAvailability, type HostSpread, podAvailability } from "./availability";
+import { containerAvailability, podAvailability } from "./availability";
 import { clusterTls, routeScheme, serverTls, type TlsSecrets } from "./tls/values";
-import { ACCOUNT, boxSecurity, containerSecurity, type NatsPodSecurity, serverPods } from "./security";
-
-/** A user of the NATS server, with what it may publish and subscribe to; without permissions it may do everything. */
-export interface NatsUser {
-  name: string;
-  password: pulumi.Input<string>;
-  /**
-   * Each new password gets a user of its own, as that of `NatsJetStreamArgs.user` does: old and new are valid until
-   * `retireOldLogins`. `NatsJetStream.loginOf` has the name that is valid. Default false: the name stays.
-   */
-  rotates?: boolean;
-  permissions?: {
-    publish?: string[] | { allow?: string[]; deny?: string[] };
-    subscribe?: string[] | { allow?: string[]; deny?: string[] };
-  };
-}
+import { ACCOUNT, boxSecurity, containerSecurity, serverPods } from "./security";
 
 /** What nats-box logs in with. */
 export interface BoxLogin {
@@ -37,32 +23,29 @@ export interface BoxLogin {
   inbox?: string;
 }
 
-export interface NatsValuesArgs {
+/** Arguments that stand among the values as they are given, and those that have a default of the component's. */
+type Given =
+  | "hostSpread"
+  | "podSecurity"
+  | "storageClass"
+  | "maxConnections"
+  | "clientNodePort"
+  | "monitorNodePort"
+  | "resources"
+  | "reloaderResources"
+  | "boxResources";
+type Defaulted = "fileStoreSize" | "memoryStoreSize" | "memoryLimit" | "replicas";
+
+/** The component's arguments with their defaults, and what follows from them. */
+export interface NatsValuesArgs extends Pick<NatsJetStreamArgs, Given>, Required<Pick<NatsJetStreamArgs, Defaulted>> {
   /** Name of the Secret that holds the file of users, `users.conf`. */
   usersSecret: pulumi.Input<string>;
   /** Undefined: there is no nats-box. */
-  box?: BoxLogin | undefined;
-  fileStoreSize: pulumi.Input<string>;
-  memoryStoreSize: pulumi.Input<string>;
-  /** Of the container, a Kubernetes quantity; {@link natsMemory} says what it has to hold. */
-  memoryLimit: pulumi.Input<string>;
-  replicas: pulumi.Input<number>;
-  /** Whether servers of a cluster may share a node. Default: where there is no other way. */
-  hostSpread?: HostSpread;
-  /** What the pods have to meet. Default `baseline`. */
-  podSecurity?: NatsPodSecurity;
+  box?: BoxLogin;
   /** Name of the Secret of {@link routeSecret}; of no use to a lone server. */
   routeSecret?: pulumi.Input<string>;
   /** Secrets with certificate and authorities. Default: no TLS. */
-  tls?: TlsSecrets | undefined;
-  storageClass?: pulumi.Input<string>;
-  /** Connections of clients at a time. Default 2000. */
-  maxConnections?: pulumi.Input<number>;
-  clientNodePort?: pulumi.Input<number>;
-  monitorNodePort?: pulumi.Input<number>;
-  resources?: Resources;
-  reloaderResources?: Resources;
-  boxResources?: Resources;
+  tls?: TlsSecrets;
   chartDigest?: string;
 }
 

@@ -9,32 +9,8 @@ import {
 import { LOCATIONS, natsUrl, serviceHost } from "../../contract/facts";
 import { INBOX_VARIABLE, roleInbox } from "../../contract/nats/roles";
 import { derived } from "../arguments";
-import type { NamespacePolicy } from "../network-policies/manifests";
-import { imageValues, type IngressArgs, ingressValues, type Inputs, type Resources, zoneSpread } from "../shared";
-
-/** How a NoETL component reaches NATS. */
-export interface NatsConnection {
-  host: pulumi.Input<string>;
-  port: pulumi.Input<number>;
-  user: pulumi.Input<string>;
-  /** Letters, digits and `. _ ~ -` only: NoETL's clients take it from the URL undecoded. */
-  password: pulumi.Input<string>;
-  /** Whether the server demands TLS. Default false. */
-  tls?: boolean;
-  /** Authorities that are trusted beside those of the image, PEM. Default: none. */
-  ca?: pulumi.Input<string>;
-  /**
-   * Another text wherever the servers restarted. It rolls the pods that connect: the stream is held in memory and
-   * the server creates it at its own start only, so it would be gone until somebody restarts NoETL.
-   */
-  serversRevision?: pulumi.Input<string>;
-}
-
-/** Connections of server and workers where each has a login of its own, which may get answers below {@link roleInbox} alone. */
-export interface NatsLogins {
-  server: NatsConnection;
-  worker: NatsConnection;
-}
+import { imageValues, ingressValues, type Inputs, type Resources, zoneSpread } from "../shared";
+import type { NatsConnection, NoetlArgs } from "./arguments";
 
 /** Annotation of pods that shall restart after NATS's servers. */
 const SERVERS_ANNOTATION = "noetl-nats/nats-servers-revision";
@@ -43,61 +19,16 @@ const SERVERS_ANNOTATION = "noetl-nats/nats-servers-revision";
 export const rollsWithServers = ({ serversRevision }: NatsConnection) =>
   serversRevision === undefined ? undefined : { [SERVERS_ANNOTATION]: serversRevision };
 
-/** How NoETL reaches its database. */
-export interface DatabaseConnection {
-  host: pulumi.Input<string>;
-  port: pulumi.Input<number>;
-  database: pulumi.Input<string>;
-  user: pulumi.Input<string>;
-  password: pulumi.Input<string>;
-  /** The administrator's password, which made role and schema. NoETL does not get it. */
-  adminPassword?: pulumi.Input<string>;
-}
+/** Arguments that have a default of the component's. */
+type Defaulted = "namespace" | "image" | "logLevel" | "serverReplicas" | "workerReplicas" | "workerStopSeconds";
 
-/** Pods that a rollout adds and may miss, whole numbers; unset means the chart's. */
-export interface Rollout {
-  maxSurge?: pulumi.Input<number>;
-  maxUnavailable?: pulumi.Input<number>;
-}
-
-/** The namespace that playbooks' jobs have to themselves. */
-export interface JobsArgs {
-  /** Its name; the component creates it. Default `noetl-jobs`. A playbook has to name it. */
-  namespace?: pulumi.Input<string>;
-  /** Its NetworkPolicies, as `networkPolicies` makes them. Default: none. */
-  networkPolicies?: readonly NamespacePolicy[];
-}
-
-export interface NoetlValuesArgs {
-  namespace: pulumi.Input<string>;
-  image: pulumi.Input<string>;
-  logLevel: pulumi.Input<string>;
-  serverReplicas: pulumi.Input<number>;
-  workerReplicas: pulumi.Input<number>;
-  nodePort?: pulumi.Input<number>;
-  nats: NatsConnection;
-  natsLogins?: NatsLogins;
+/** The component's arguments with their defaults, and what follows from them. */
+export interface NoetlValuesArgs
+  extends Omit<NoetlArgs, Defaulted | "names" | "tuning">, Required<Pick<NoetlArgs, Defaulted>> {
   names: Inputs<StreamNames>;
   tuning: Inputs<WorkerTuning>;
-  database: DatabaseConnection;
-  serverResources?: Resources;
-  workerResources?: Resources;
-  workerInitResources?: Resources;
-  /** `terminationGracePeriodSeconds` of the workers. */
-  workerStopSeconds: pulumi.Input<number>;
   /** Namespace of playbooks' jobs; false: there are none. Default: NoETL's own. */
   jobsNamespace?: pulumi.Input<string> | false;
-  /** Limit of `/tmp`. Default: the chart's. */
-  tmpSize?: pulumi.Input<string>;
-  /** Default true, in the chart. */
-  readOnlyRootFilesystem?: pulumi.Input<boolean>;
-  rollout?: Rollout;
-  /** Further environment variables, over those that follow from the other arguments. */
-  serverEnv?: Record<string, pulumi.Input<string>>;
-  workerEnv?: Record<string, pulumi.Input<string>>;
-  spreadZones?: boolean;
-  serviceAnnotations?: Record<string, pulumi.Input<string>>;
-  ingress?: IngressArgs;
   credentialsRevision: pulumi.Input<string>;
   chartDigest?: string;
 }

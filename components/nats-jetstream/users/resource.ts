@@ -1,5 +1,19 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { NatsUser } from "../values";
+
+/** A user of the NATS server, with what it may publish and subscribe to; without permissions it may do everything. */
+export interface NatsUser {
+  name: string;
+  password: pulumi.Input<string>;
+  /**
+   * Each new password gets a user of its own, as that of `NatsJetStreamArgs.user` does: old and new are valid until
+   * `retireOldLogins`. `NatsJetStream.loginOf` has the name that is valid. Default false: the name stays.
+   */
+  rotates?: boolean;
+  permissions?: {
+    publish?: string[] | { allow?: string[]; deny?: string[] };
+    subscribe?: string[] | { allow?: string[]; deny?: string[] };
+  };
+}
 
 /** How a cluster is reached beside the engine's provider. */
 export interface ClusterArgs {
