@@ -3,10 +3,14 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Files that take long, within their kind. They start first, so that no worker is left alone with one at the end. */
 const LONG = [
-  "commands/doctor/repair/repair-model",
+  "commands/doctor/live/remedies",
+  "e2e/changes",
+  "e2e/rotation",
   "e2e/embedded",
   "e2e/rotation",
   "commands/doctor/live/doctor",
+  "commands/doctor/repair/interleavings",
+  "contract/guard/trouble",
   "stacks/gke/engine",
   "embedded/plugin/engine",
   "e2e/kind",
@@ -14,7 +18,16 @@ const LONG = [
   "commands/doctor/repair/repair",
   "commands/doctor/repair/repair-cases",
   "components/stream-contract/engine",
+  "embedded/cluster/lifecycle",
+  "commands/doctor/repair/repair-outage",
+  "contract/probe",
   "commands/doctor/repair/repair-clients",
+  "components/nats-jetstream/tls-cluster",
+  "commands/kind/kind",
+  "contract/place",
+  "embedded/noetl/worker",
+  "contract/nats/connect",
+  "contract/noetl-client",
   "contract/replicas",
   "e2e/library",
   "embedded/plugin/replay",
@@ -37,6 +50,9 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** A few of the interleavings with `contract`, a thousand with `long`. */
+const INTERLEAVINGS = "test/commands/doctor/repair/interleavings.test.ts";
+
 /** Tests by what they need beyond Node; a test that stands in no list needs nothing and is one of `unit`. */
 const NEEDS = {
   programs: [
@@ -44,6 +60,9 @@ const NEEDS = {
     "test/commands/doctor/answers.test.ts",
     "test/commands/shared/run.test.ts",
     "test/components/refused.test.ts",
+    "test/components/stream-contract/roll-gate.test.ts",
+    "test/contract/nats/as-offered.test.ts",
+    "test/policy/archives.test.ts",
     "test/docs/programs.test.ts",
     "test/contract/guard/alerts.test.ts",
     "test/commands/kind/**/*.test.ts",
@@ -52,6 +71,7 @@ const NEEDS = {
     "test/embedded/{engine-command,interrupted,turn,up}.test.ts",
     "test/program.test.ts",
     "test/scripts/build.test.ts",
+    "test/scripts/ci-run.test.ts",
     "test/scripts/images.test.ts",
     "test/scripts/import-directions.test.ts",
     "test/scripts/package.test.ts",
@@ -69,7 +89,7 @@ const NEEDS = {
     "test/components/gcp/pgbouncer.test.ts",
     "test/config/gke/**/*.test.ts",
     "test/docs/gke.test.ts",
-    "test/policy/{archives,stacks}.test.ts",
+    "test/policy/stacks.test.ts",
     "test/stacks/gke/**/*.test.ts",
   ],
   workflows: ["test/workflows/**/*.test.ts"],
@@ -79,7 +99,7 @@ const NEEDS = {
     "test/commands/doctor/store.test.ts",
     "test/commands/nats/**/*.test.ts",
     "test/components/nats-jetstream/{rotation,routes,store-owner,tls,tls-cluster}.test.ts",
-    "test/components/stream-contract/**/*.test.ts",
+    "test/components/stream-contract/{engine,hooks,provider}.test.ts",
     "test/contract/check.test.ts",
     "test/contract/ensure.test.ts",
     "test/contract/faults.test.ts",
@@ -101,7 +121,6 @@ const NEEDS = {
     "test/contract/declared/declared.test.ts",
     "test/contract/declared/fields.test.ts",
     "test/contract/kubernetes/**/*.test.ts",
-    "test/contract/nats/as-offered.test.ts",
     "test/contract/nats/connect.test.ts",
     "test/contract/nats/login.test.ts",
     "test/contract/nats/ping.test.ts",
@@ -124,14 +143,15 @@ const NEEDS = {
   doctor: ["test/commands/doctor/live/doctor.test.ts"],
   e2e: ["test/e2e/**/*.test.ts"],
   diff: ["test/commands/diff/**/*.test.ts"],
+  long: ["test/commands/doctor/live/remedies.test.ts", "test/e2e/{changes,rotation}.test.ts"],
 };
 
 // One project per kind of test, so that each can be run on its own: `npx vitest run --project unit`.
 export default defineConfig({
   test: {
     // A limit ends a test that hangs; a busy machine takes some times as long as usual, and no test fails for that.
-    // Three files at a time for two cores: much of a test is waiting. Every file has servers, ports and folders of its own.
-    maxWorkers: 3,
+    // Four files at a time for two cores: much of a test is waiting. Every file has servers, ports and folders of its own.
+    maxWorkers: 4,
     sequence: { sequencer: LongestFirst },
     reporters: ["default", "./test/setup/summary.ts"],
     projects: [
@@ -179,6 +199,7 @@ export default defineConfig({
         test: {
           name: "gke",
           include: NEEDS.gke,
+          isolate: false,
           testTimeout: 240_000,
           hookTimeout: 240_000,
           globalSetup: ["test/setup/tools.ts"],
@@ -196,6 +217,7 @@ export default defineConfig({
         test: {
           name: "contract",
           include: NEEDS.contract,
+          isolate: false,
           testTimeout: 120_000,
           hookTimeout: 180_000,
           globalSetup: ["test/setup/tools.ts", "test/setup/gateway.ts"],
@@ -205,6 +227,7 @@ export default defineConfig({
         test: {
           name: "cluster",
           include: NEEDS.cluster,
+          isolate: false,
           testTimeout: 300_000,
           hookTimeout: 300_000,
           globalSetup: ["test/setup/tools.ts", "test/setup/gateway.ts"],
@@ -223,6 +246,7 @@ export default defineConfig({
         test: {
           name: "e2e",
           include: NEEDS.e2e,
+          exclude: NEEDS.long,
           testTimeout: 600_000,
           hookTimeout: 600_000,
           globalSetup: ["test/setup/tools.ts"],
@@ -235,6 +259,18 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 300_000,
           globalSetup: ["test/setup/diff.ts"],
+        },
+      },
+      {
+        // What goes through everything rather than a choice of it: `npm run test:long`. After the others, where all are run.
+        test: {
+          name: "long",
+          include: [...NEEDS.long, INTERLEAVINGS],
+          sequence: { groupOrder: 1 },
+          env: { REPAIR_RUNS: process.env.REPAIR_RUNS ?? "1000" },
+          testTimeout: 600_000,
+          hookTimeout: 600_000,
+          globalSetup: ["test/setup/tools.ts"],
         },
       },
     ],

@@ -1,109 +1,43 @@
 import { execFile } from "node:child_process";
-import * as fs from "node:fs";
 import * as http from "node:http";
 import type { AddressInfo } from "node:net";
-import { createRequire } from "node:module";
-import * as os from "node:os";
 import * as path from "node:path";
 import { promisify } from "node:util";
-import {
-  AppsV1Api,
-  BatchV1Api,
-  CoreV1Api,
-  KubeConfig,
-  NetworkingV1Api,
-  RbacAuthorizationV1Api,
-} from "@kubernetes/client-node";
-import { Client as Postgres } from "pg";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readStack } from "../../commands/shared/engine";
+import { describe, expect, it } from "vitest";
 import { Cluster as DoctorsCluster } from "../../commands/doctor/kubernetes";
 import { examine } from "../../commands/doctor/doctor";
 import { executeCheck } from "../../commands/doctor/execute";
 import { restartDeployment } from "../../commands/doctor/repair/rollout";
 import { announceLost, deployedNoetl } from "../../commands/doctor/repair/announce";
-import { contractInputs, targetOf, type Target } from "../../commands/doctor/target";
-import { verify } from "../../commands/doctor/verify";
+import { contractInputs } from "../../commands/doctor/target";
 import { embeddedEngine } from "../../embedded/home";
-import type * as ClusterModule from "../../embedded/cluster/index.js";
-import type * as StackModule from "../../embedded/stack.js";
 import { layoutOf } from "../../config/network";
-import { PROJECT, projectRoot } from "../../contract/project";
-import { imageFolder } from "../../embedded/cluster/places";
+import { projectRoot } from "../../contract/project";
 import { processOf } from "../../embedded/cluster/processes";
 import { canBeReadOnly } from "../../embedded/cluster/read-only";
-import { STACK_TOOLS } from "../../embedded/tools";
-import { ensureTools, type ToolPaths } from "../../embedded/toolchain";
-import { ensureNoetl } from "../../embedded/toolchain/noetl";
-import { killEngines, operationsOf } from "../support/engine";
 import { readProject } from "../support/markdown";
 import { ADDRESSES, disagreements, jobIn, placesOf, type Policy, STRANGERS, type Workload } from "../support/network";
 import { until } from "../support/nats";
-
-// The compiled program, as users run it: the engine serialises the provider's stub from it.
-const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
-const { startCluster } = compiled("./embedded/cluster") as typeof ClusterModule;
-const { openStack } = compiled("./embedded/stack") as typeof StackModule;
-
-const run = promisify(execFile);
-const STACK = "e2e";
-/** The release of the default image. */
-const NOETL = "2.8.9";
-const FIRST = "canary-first-Password.1";
-const SECOND = "7k-canary-second~Password_2";
-const DATABASE = "canary-database-Password.3";
-const DATABASE_SECOND = "canary-database-second~Password_4";
-const ROLE = "canary-role-Password.5";
-
-let dir: string;
-let tools: ClusterModule.ClusterTools & ToolPaths<"nats" | "helm" | "pulumi">;
-let cluster: ClusterModule.Cluster;
-/** The execution whose second command was lost. */
-let halfway = "";
-/** What NATS' own command line logs in with. */
-let login = { user: "noetl", password: FIRST };
-const config: Record<string, string> = {
-  natsPassword: FIRST,
-  postgresPassword: DATABASE,
-  contractTimeoutSeconds: "60",
-  networkPolicies: "true",
-  // As a kind stack has it; the embedded one has none, since nothing can be run in its pods.
-  natsBox: "true",
-  playbookJobs: "own",
-  // A pull that was under way when nats-server was killed ends only with its time; the workers ask again then.
-  workerFetchTimeoutSeconds: "6",
-  workerFetchHeartbeatSeconds: "2",
-};
-/** Everything the engine printed during the run. */
-let printed = "";
-
-/** Opens the stack with the configuration as it stands, does one thing with it and closes it. */
-async function withStack<T>(work: (stack: StackModule.OpenStack["stack"]) => Promise<T>): Promise<T> {
-  const open = await openStack({ dir, kubeconfigPath: cluster.kubeconfigPath, tools, config, stackName: STACK });
-  try {
-    return await work(open.stack);
-  } finally {
-    await open.close();
-  }
-}
-
-const readTarget = async (): Promise<Target> =>
-  targetOf(STACK, await readStack({ ...embeddedEngine(dir), cwd: projectRoot() }, STACK, PROJECT));
-
-/** What a compiled command prints, run as `npm run` starts it. */
-async function command(name: "verify" | "doctor", ...args: readonly string[]): Promise<string> {
-  const { command, env } = embeddedEngine(dir);
-  const file = path.join(projectRoot(), "dist", "commands", "doctor", `${name}.js`);
-  const { stdout } = await run(process.execPath, [file, ...args], {
-    env: {
-      ...env,
-      PATH: [path.dirname(command), env.PATH].join(path.delimiter),
-      XDG_STATE_HOME: path.join(dir, "xdg"),
-    },
-    timeout: 300_000,
-  });
-  return stdout;
-}
+import {
+  FIRST,
+  NOETL,
+  STACK,
+  addresses,
+  cluster,
+  config,
+  dir,
+  failingUp,
+  kube,
+  nats,
+  notHolding,
+  onOneCluster,
+  onOutput,
+  readTarget,
+  touched,
+  uidOf,
+  up,
+  withStack,
+} from "./support";
 
 /** A checklist without what differs from one deployment to the next, and however its lines are wrapped. */
 const shapeOf = (text: string): string =>
@@ -114,81 +48,9 @@ const shapeOf = (text: string): string =>
     .replace(/\d+messages?;created[\dTZ:-]+/, "messages;created")
     .replace(/\d+waitingfetch(es)?/, "waitingfetches");
 
-/** Lines of the checklist that do not hold. */
-async function notHolding() {
-  return (await verify(await readTarget())).lines.filter(({ status }) => status !== "ok");
-}
-
-const onOutput = (text: string) => (printed += text);
-const up = () => withStack((stack) => stack.up({ onOutput }));
-
-/** An update that must fail; returns all that it printed. */
-async function failingUp(): Promise<string> {
-  const before = printed.length;
-  await expect(up()).rejects.toThrow();
-  return printed.slice(before);
-}
-
-/** Name and operation of every resource that a preview would touch. */
-const touched = () => operationsOf((onEvent) => withStack((stack) => stack.preview({ onEvent, onOutput })));
-
 /** Kills the process behind the container nats of pod nats-0, as a node's trouble would. */
 function killNats(): void {
   process.kill(processOf(cluster.dir, "nats-0"), "SIGKILL");
-}
-
-/** Local ports by in-cluster address. */
-const addresses = () =>
-  JSON.parse(fs.readFileSync(path.join(cluster.dir, "names.json"), "utf8")) as Record<string, number>;
-
-/** The independent witness: NATS' own command line against the server behind nats-0. */
-async function nats(...args: string[]): Promise<string> {
-  const port = addresses()["nats.nats.svc.cluster.local:4222"];
-  const { stdout } = await run(tools.nats, [...args, "--server", `nats://127.0.0.1:${port}`], {
-    env: { ...process.env, HOME: dir, NATS_USER: login.user, NATS_PASSWORD: login.password },
-    timeout: 60_000,
-  });
-  return stdout;
-}
-
-/** Logs in at the database as any client does. */
-async function logIn(user: string, password: string): Promise<void> {
-  const port = addresses()["postgres.postgres.svc.cluster.local:5432"];
-  const client = new Postgres({ host: "127.0.0.1", port, user, password, database: "noetl" });
-  await client.connect();
-  await client.end();
-}
-
-/** Parts of NoETL, by namespace and label. */
-const PARTS = {
-  server: ["noetl", "app=noetl-server"],
-  worker: ["noetl", "app=noetl-worker"],
-  gateway: ["gateway", "app=gateway"],
-} as const;
-
-/** The address of NATS that a pod gets from its Secret. */
-async function natsUrlIn(namespace: string, labelSelector: string): Promise<URL> {
-  const [pod] = await podsOf(namespace, labelSelector);
-  const { env = [], envFrom = [] } = pod?.spec?.containers[0] ?? {};
-  const names = [
-    ...envFrom.map(({ secretRef }) => secretRef?.name),
-    ...env.map(({ valueFrom }) => valueFrom?.secretKeyRef?.name),
-  ];
-  for (const name of names.filter((each) => each !== undefined)) {
-    const { data = {} } = await kube().core.readNamespacedSecret({ namespace, name });
-    if (data.NATS_URL !== undefined) return new URL(Buffer.from(data.NATS_URL, "base64").toString());
-  }
-  throw new Error(`no Secret of ${labelSelector} has NATS_URL`);
-}
-
-/** Asks NoETL's API, as its clients do. */
-async function noetl<T>(what: string, body: object): Promise<T> {
-  const answer = await fetch(`http://127.0.0.1:${addresses()["noetl.noetl.svc.cluster.local:8082"]}/api/${what}`, {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(body),
-  });
-  return (await answer.json()) as T;
 }
 
 /** What NoETL's table has of an execution: events in their order. */
@@ -256,39 +118,35 @@ async function remakeStream(subjects: string, retention: string): Promise<void> 
   await nats("stream", "add", "NOETL_COMMANDS", ...options, "--defaults");
 }
 
-const kube = () => {
-  const kubeconfig = new KubeConfig();
-  kubeconfig.loadFromFile(cluster.kubeconfigPath);
-  return {
-    core: kubeconfig.makeApiClient(CoreV1Api),
-    apps: kubeconfig.makeApiClient(AppsV1Api),
-    batch: kubeconfig.makeApiClient(BatchV1Api),
-    networking: kubeconfig.makeApiClient(NetworkingV1Api),
-    rbac: kubeconfig.makeApiClient(RbacAuthorizationV1Api),
-  };
-};
+/** Asks NoETL's API, as its clients do. */
+async function noetl<T>(what: string, body: object): Promise<T> {
+  const answer = await fetch(`http://127.0.0.1:${addresses()["noetl.noetl.svc.cluster.local:8082"]}/api/${what}`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  return (await answer.json()) as T;
+}
 
-/** The pods of a workload but those that an update has deleted, whose processes may still be ending. */
-const podsOf = async (namespace: string, labelSelector: string) =>
-  (await kube().core.listNamespacedPod({ namespace, labelSelector })).items.filter(
-    ({ metadata }) => metadata?.deletionTimestamp === undefined,
-  );
+/** What a compiled command prints, run as `npm run` starts it. */
+async function command(name: "verify" | "doctor", ...args: readonly string[]): Promise<string> {
+  const { command, env } = embeddedEngine(dir);
+  const file = path.join(projectRoot(), "dist", "commands", "doctor", `${name}.js`);
+  const { stdout } = await promisify(execFile)(process.execPath, [file, ...args], {
+    env: {
+      ...env,
+      PATH: [path.dirname(command), env.PATH].join(path.delimiter),
+      XDG_STATE_HOME: path.join(dir, "xdg"),
+    },
+    timeout: 300_000,
+  });
+  return stdout;
+}
 
-const uidOf = async (namespace: string, labelSelector: string) =>
-  (await podsOf(namespace, labelSelector)).map(({ metadata }) => metadata?.uid).sort();
+/** The execution whose second command was lost. */
+let halfway = "";
 
-beforeAll(async () => {
-  tools = await ensureTools([...STACK_TOOLS, "nats"]);
-  dir = fs.mkdtempSync(path.join(os.tmpdir(), "noetl-nats-e2e-"));
-  // NoETL itself: where it cannot be had, this file fails.
-  cluster = await startCluster({ dir: path.join(dir, "cluster"), tools, noetl: await ensureNoetl(NOETL) });
-});
-
-afterAll(async () => {
-  await cluster?.stop();
-  fs.rmSync(dir, { recursive: true, force: true });
-  fs.rmSync(path.join(projectRoot(), `Pulumi.${STACK}.yaml`), { force: true });
-});
+onOneCluster();
 
 describe("the whole stack on the embedded cluster, step by step", () => {
   it("comes up, and the checklist holds", async () => {
@@ -463,143 +321,6 @@ describe("the whole stack on the embedded cluster, step by step", () => {
     expect((await executeCheck(await readTarget())).found).toMatch(/^COMPLETED/);
   });
 
-  it("fails before NoETL is touched where NoETL could not create its stream", async () => {
-    config.natsStream = "NOETL_RENAMED";
-    const pods = async () => [await uidOf("noetl", "app=noetl-server"), await uidOf("noetl", "app=noetl-worker")];
-    const before = await pods();
-    const output = await failingUp();
-    expect(output).toContain("NoETL was left as it is, for it could not work.");
-    expect(output).toContain("violation stream-overlap: found NOETL_COMMANDS, expected NOETL_RENAMED alone");
-    expect(output).toContain("Then update again: a restart leaves NoETL with its former settings.");
-    expect(output).not.toContain("context deadline exceeded");
-    expect(await pods()).toEqual(before);
-    delete config.natsStream;
-    await withStack((stack) => stack.removeAllConfig(["noetl-nats:natsStream"]));
-    // NATS' users and the guard, which come before NoETL, had taken the name.
-    await up();
-    expect(await pods()).toEqual(before);
-    expect(await touched()).toEqual({});
-  });
-
-  it("changes only what a worker's setting touches", async () => {
-    config.workerMaxAckPending = "32";
-    const server = await uidOf("noetl", "app=noetl-server");
-    const worker = await uidOf("noetl", "app=noetl-worker");
-    expect(Object.keys(await touched()).sort()).toEqual([
-      "contract-guard-config",
-      "contract-guard-deployment",
-      "noetl-release",
-      "stream-contract",
-    ]);
-    await up();
-    expect(await uidOf("noetl", "app=noetl-server")).toEqual(server);
-    expect(await uidOf("noetl", "app=noetl-worker")).not.toEqual(worker);
-    const consumer = JSON.parse(await nats("consumer", "info", "NOETL_COMMANDS", "noetl_worker_pool", "--json")) as {
-      config: object;
-    };
-    expect(consumer.config).toMatchObject({ max_ack_pending: 32 });
-  });
-
-  it("restarts NoETL after NATS, which loses the stream that it holds in memory", async () => {
-    const created = async () =>
-      (JSON.parse(await nats("stream", "info", "NOETL_COMMANDS", "--json")) as { created: string }).created;
-    const before = { stream: await created(), server: await uidOf("noetl", "app=noetl-server") };
-    config.natsJetstreamMemSize = "512Mi";
-    const announced = /This restarts NATS: a stream .* These are now: NOETL_COMMANDS \(\d+ messages? in it\)\./;
-    const preview = await withStack((stack) => stack.preview({ onOutput }));
-    expect(preview.stdout).toMatch(announced);
-    expect((await up()).stdout).toMatch(announced);
-    expect(await created()).not.toBe(before.stream);
-    expect(await uidOf("noetl", "app=noetl-server")).not.toEqual(before.server);
-    expect(await notHolding()).toEqual([]);
-  });
-
-  it("moves to new passwords without a restart of NATS or Postgres, also where it is killed in between", async () => {
-    const moving = [
-      ["noetl", "app=noetl-server"],
-      ["noetl", "app=noetl-worker"],
-      ["gateway", "app=gateway"],
-      ["nats", "app.kubernetes.io/component=nats-box"],
-    ] as const;
-    const uids = () => Promise.all(moving.map(([namespace, label]) => uidOf(namespace, label)));
-    const server = async () => {
-      const found = await Promise.all([
-        kube().core.listNamespacedPod({ namespace: "nats", labelSelector: "app.kubernetes.io/component=nats" }),
-        kube().core.listNamespacedPod({ namespace: "postgres", labelSelector: "app=postgres" }),
-      ]);
-      const items = found.flatMap((list) => list.items);
-      expect(items).toHaveLength(2);
-      return items.map(({ metadata, status }) => [metadata?.uid, status?.containerStatuses?.[0]?.restartCount]);
-    };
-    const stream = async () =>
-      JSON.parse(await nats("stream", "info", "NOETL_COMMANDS", "--json")) as {
-        created: string;
-        state: { messages: number };
-      };
-    expect((await executeCheck(await readTarget())).status).toBe("ok");
-    const before = { uids: await uids(), server: await server(), stream: await stream() };
-    expect(before.stream.state.messages).toBeGreaterThan(0);
-    const { data } = await kube().core.readNamespacedSecret({ namespace: "noetl", name: "noetl-secret" });
-    const generated = Buffer.from(data?.NOETL_PASSWORD ?? "", "base64").toString();
-    await logIn("noetl", generated);
-
-    config.postgresPassword = DATABASE_SECOND;
-    config.noetlPassword = ROLE;
-    // It starts with a digit and a unit: unquoted in nats.conf it would be a size.
-    config.natsPassword = SECOND;
-    config.natsUsers = "each";
-    await expect(
-      withStack((stack) =>
-        stack.up({
-          onOutput,
-          onEvent: (event) => {
-            if (event.resourcePreEvent?.metadata.urn.endsWith("::noetl-release")) setTimeout(killEngines, 1_000);
-          },
-        }),
-      ),
-    ).rejects.toThrow();
-    const second = { user: "noetl-2", password: SECOND };
-    for (login of [{ user: "noetl", password: FIRST }, second]) {
-      expect((await stream()).created).toBe(before.stream.created);
-    }
-    await logIn("noetl", generated);
-    await logIn("noetl_2", ROLE);
-    await logIn("postgres", DATABASE_SECOND);
-
-    const { outputs } = await up();
-    expect(outputs.databaseUser?.value).toBe("noetl_2");
-    for (const [index, now] of (await uids()).entries()) {
-      expect(now.length).toBeGreaterThan(0);
-      for (const uid of now) expect(before.uids[index]).not.toContain(uid);
-    }
-    expect(await server()).toEqual(before.server);
-    const after = await stream();
-    expect(after.created).toBe(before.stream.created);
-    expect(after.state.messages).toBeGreaterThanOrEqual(before.stream.state.messages);
-    expect(await notHolding()).toEqual([]);
-    expect((await executeCheck(await readTarget())).status).toBe("ok");
-    // Nobody who works with NoETL's role was refused on the way.
-    const log = await kube().core.readNamespacedPodLog({ namespace: "postgres", name: "postgres-0" });
-    expect(log).toContain("database system is ready to accept connections");
-    expect(log).not.toMatch(/(authentication failed for user|role) "noetl/);
-    for (const [user, old] of [["noetl", generated] as const, ["postgres", DATABASE] as const]) {
-      await expect(logIn(user, old), user).rejects.toThrow("password authentication failed");
-    }
-    await logIn("noetl_2", ROLE);
-    await logIn("postgres", DATABASE_SECOND);
-    login = { user: "noetl", password: FIRST };
-    await expect(nats("stream", "ls")).rejects.toThrow(/Authorization Violation/i);
-    // Who may do everything is in no pod of NoETL any more, and a worker announces no commands.
-    for (const [part, [namespace, label]] of Object.entries(PARTS)) {
-      const { username, password } = await natsUrlIn(namespace, label);
-      expect(username).toBe(`noetl-${part}`);
-      if (part === "worker") login = { user: username, password };
-    }
-    await expect(nats("pub", "noetl.commands", "{}")).rejects.toThrow(/Permissions Violation/i);
-    login = second;
-    expect(await touched()).toEqual({});
-  });
-
   it("loses the second command of an execution where nothing stores it, and the worker is not any wiser", async () => {
     const waiting: http.ServerResponse[] = [];
     const gate = http.createServer((_, response) => void waiting.push(response));
@@ -716,139 +437,6 @@ describe("the whole stack on the embedded cluster, step by step", () => {
       }
     }
     expect(await waiting()).toBeUndefined();
-  });
-
-  it("stops on a schema that does not load, with the Job's log, and goes on when run again", async () => {
-    const image = `registry.example/noetl:v${NOETL}`;
-    // What stands for the contents of this image: a package whose schema has an error.
-    const contents = imageFolder(cluster.dir, image);
-    const ddl = path.join(contents, "noetl", "database", "ddl", "postgres", "schema_ddl.sql");
-    fs.mkdirSync(path.dirname(ddl), { recursive: true });
-    fs.writeFileSync(path.join(contents, "noetl", "__init__.py"), "");
-    fs.writeFileSync(ddl, "CREATE TABL noetl.event (id int);\n");
-    config.noetlImage = image;
-    const failed = await failingUp();
-    expect(failed).toContain('loading the schema failed: syntax error at or near "TABL"');
-    expect(failed).toContain("LINE 1: CREATE TABL noetl.event");
-    fs.rmSync(contents, { recursive: true });
-    await up();
-  });
-
-  it("finishes when it is run again after it was killed in the middle", async () => {
-    config.noetlLogLevel = "DEBUG";
-    const killed = withStack((stack) =>
-      stack.up({
-        onOutput,
-        onEvent: (event) => {
-          // Not while the engine writes its state, which it does at the beginning: half a file could not be read again.
-          if (event.resourcePreEvent?.metadata.urn.endsWith("::noetl-release")) setTimeout(killEngines, 1_000);
-        },
-      }),
-    );
-    await expect(killed).rejects.toThrow();
-    const result = await up();
-    expect((result.outputs.contract?.value as { holds: boolean }).holds).toBe(true);
-    const { data } = await kube().core.readNamespacedConfigMap({ name: "noetl-worker-config", namespace: "noetl" });
-    expect(data?.LOG_LEVEL).toBe("DEBUG");
-    const before = printed.length;
-    const changes = await touched();
-    expect(changes, printed.slice(before)).toEqual({});
-  });
-
-  it("refuses bad configuration at preview, all problems at once", async () => {
-    config.natsSubjct = "x";
-    config.natsJetstreamFileSize = "5GB";
-    const error = await touched().then(
-      () => "",
-      (thrown: unknown) => String(thrown),
-    );
-    expect(error).toContain("2 problems");
-    expect(error).toContain("the nearest known one is natsSubject");
-    expect(error).toContain('natsJetstreamFileSize: "5GB"');
-    delete config.natsSubjct;
-    delete config.natsJetstreamFileSize;
-    await withStack((stack) => stack.removeAllConfig(["noetl-nats:natsSubjct", "noetl-nats:natsJetstreamFileSize"]));
-  });
-
-  it("finds a password that somebody changed in NATS' Secret, by refresh and without", async () => {
-    const users = async () => {
-      const { data } = await kube().core.readNamespacedSecret({ name: "nats-users", namespace: "nats" });
-      return Buffer.from(data?.["users.conf"] ?? "", "base64").toString();
-    };
-    const before = await users();
-    const byHand = before.replace(SECOND, "canary-by-hand");
-    expect(byHand).not.toBe(before);
-    await kube().core.patchNamespacedSecret({
-      name: "nats-users",
-      namespace: "nats",
-      body: [{ op: "replace", path: "/data/users.conf", value: Buffer.from(byHand).toString("base64") }],
-    });
-    // A preview looks at a Secret for two seconds, and goes by the state where a busy machine has not answered by then.
-    const seen = await until(
-      "a preview that has seen it",
-      async () => {
-        const changes = await touched();
-        return changes["nats-users"] === undefined ? undefined : changes;
-      },
-      180_000,
-    );
-    expect(seen).toMatchObject({ "nats-users": "update", "nats-users-settled": "update" });
-    await withStack((stack) => stack.refresh({ onOutput }));
-    const state = (await withStack((stack) => stack.exportStack())).deployment as {
-      resources: { urn: string; inputs?: { drift?: string[] } }[];
-    };
-    const refreshed = state.resources.find(({ urn }) => urn.endsWith("::nats-users"));
-    expect(refreshed?.inputs?.drift).toEqual(["user noetl-2 has another password"]);
-    await up();
-    expect(await users()).toBe(before);
-    expect(await nats("stream", "ls", "--names")).toContain("NOETL_COMMANDS");
-    expect(await touched()).toEqual({});
-  });
-
-  it("keeps every password out of the state, the logs, the ConfigMaps and the pods' specifications", async () => {
-    // NoETL 2.8.9 itself writes NATS_URL into its log at INFO and below, and a worker into a file, inside of its pod; so does
-    // the gateway into its log, whose stand-in runs here.
-    const ownWords =
-      /\/pods\/(noetl_noetl-(server|worker)|gateway_gateway)-[^/]+\/((noetl-server|worker|gateway)(\.previous)?\.log|volumes\/tmp\/worker_config\.txt)$/;
-    const found: string[] = [];
-    const own: string[] = [];
-    const urls = await Promise.all(Object.values(PARTS).map(([namespace, label]) => natsUrlIn(namespace, label)));
-    const searched = ["canary-", ...urls.map(({ password }) => password)];
-    const search = (where: string, text: string) => {
-      if (!searched.some((each) => text.includes(each))) return;
-      const ofDatabase = [DATABASE, DATABASE_SECOND, ROLE].some((password) => text.includes(password));
-      (ownWords.test(where) && !ofDatabase ? own : found).push(where);
-    };
-    const visit = (folder: string): void => {
-      for (const entry of fs.readdirSync(folder, { withFileTypes: true })) {
-        const file = path.join(folder, entry.name);
-        if (entry.isDirectory()) visit(file);
-        else if (entry.isFile()) search(file, fs.readFileSync(file, "latin1"));
-      }
-    };
-    visit(path.join(dir, "state"));
-    visit(path.join(cluster.dir, "logs"));
-    visit(path.join(cluster.dir, "pods"));
-    search("output of the engine", printed);
-    search("stack file", fs.readFileSync(path.join(projectRoot(), `Pulumi.${STACK}.yaml`), "utf8"));
-    const { core, apps } = kube();
-    search("ConfigMaps", JSON.stringify((await core.listConfigMapForAllNamespaces()).items));
-    search("pods", JSON.stringify((await core.listPodForAllNamespaces()).items));
-    search("deployments", JSON.stringify((await apps.listDeploymentForAllNamespaces()).items));
-    expect(found).toEqual([]);
-    // The charts keep them out (charts/noetl/files/sitecustomize.py, charts/gateway/files/start.sh).
-    expect(own).toEqual([]);
-    const gateway = fs.readdirSync(path.join(cluster.dir, "pods")).find((name) => name.startsWith("gateway_gateway-"));
-    expect(fs.readFileSync(path.join(cluster.dir, "pods", gateway ?? "", "gateway.log"), "utf8")).toMatch(
-      / F {3}NATS: nats:\/\/noetl(-2|-gateway)?:\*\*\*@/,
-    );
-    // The search can find what it looks for: Secrets do hold them.
-    const { items: secrets } = await core.listSecretForAllNamespaces();
-    const holding = secrets.filter(({ data = {} }) =>
-      Object.values(data).some((value) => Buffer.from(value, "base64").toString().includes(SECOND)),
-    );
-    // With users of their own natsUser's login is in NATS' file of users alone, and nats-box has another.
-    expect(holding.map(({ metadata }) => metadata?.name)).toEqual(["nats-users"]);
   });
 
   it("is destroyed without remains", async () => {

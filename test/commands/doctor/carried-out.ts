@@ -24,7 +24,8 @@ const SETTINGS_AND_UPDATE = [UPDATES, "settings that findings tell to set"] as c
 const VOLUMES = [UPDATES, "a claim that nobody provides a volume for, a larger volume"] as const;
 const REFRESH_AND_UPDATE = [UPDATES, "what was scaled down"] as const;
 const E2E = "e2e/embedded.test.ts";
-const USERS = [E2E, "finds a password that somebody changed in NATS' Secret"] as const;
+const CHANGES = "e2e/changes.test.ts";
+const USERS = [CHANGES, "finds a password that somebody changed in NATS' Secret"] as const;
 const NO_CLOUD = shape("there is not a Cloud SQL instance here, nor an account that may be granted anything");
 const IMAGES = [UPDATES, "an image that lacks a part of NoETL"] as const;
 
@@ -49,7 +50,7 @@ export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
   ),
   "bad-credentials": SHOWS,
   "wrong-password": by([
-    E2E,
+    CHANGES,
     "moves to new passwords without a restart of NATS or Postgres, also where it is killed in between",
   ]),
   "missing-permission": by(USERS),
@@ -59,7 +60,7 @@ export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
   "refused-request": SHOWS,
   "release-pending": by(REFRESH_AND_UPDATE, [`${LIVE}/refusals.ts`, "the commands that are printed free it"]),
   "release-failed": by(VOLUMES),
-  unfinished: by([E2E, "finishes when it is run again after it was killed in the middle"]),
+  unfinished: by([CHANGES, "finishes when it is run again after it was killed in the middle"]),
   "cluster-new": by([UPDATES, "a state that an engine cut off"]),
   "not-deployed": as("pods-missing"),
   environment: by(SETTINGS_AND_UPDATE, [`${LIVE}/diagnosis.ts`, "names a setting that somebody changed by hand"]),
@@ -71,7 +72,7 @@ export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
   "pods-refused": SHOWS,
   memory: by(SETTINGS_AND_UPDATE),
   "nats-config": by([`${LIVE}/refusals.ts`, "refuses its configuration"]),
-  "schema-job": by([E2E, "stops on a schema that does not load"]),
+  "schema-job": by([CHANGES, "stops on a schema that does not load"]),
   "proxy-instance": NO_CLOUD,
   "proxy-permission": NO_CLOUD,
   "proxy-network": NO_CLOUD,
@@ -106,7 +107,7 @@ export const CARRIED_OUT: Readonly<Record<FindingId, Carried>> = {
   "fetch-failed": as("no-consumer"),
   "nats-connection-lost": as("no-consumer"),
   "consumer-limit": as("workers-full"),
-  "store-full": by([E2E, "restarts NoETL after NATS, which loses the stream"]),
+  "store-full": by([CHANGES, "restarts NoETL after NATS, which loses the stream"]),
   "store-unwritable": by(VOLUMES, [`${LIVE}/remedies.ts`, "restarts NATS that could not write, after which it does"]),
   "stream-full": by([`${LIVE}/remedies.ts`, "lets a full stream discard its oldest messages"]),
   "other-noetl-line": by(IMAGES),

@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe } from "vitest";
 import { deploy } from "./setup";
 import { Deployment } from "./support";
 
-// One deployment for all parts, which break it and fix it: one file, so that they do so one after the other.
+// One deployment for all parts, which break it and fix it: one file, so that they do so one after the other. What takes longer,
+// remedies and updates, has a deployment of its own (remedies.test.ts).
 // A part alone: npx vitest run --project doctor -t repair
 
 let tearDown: (() => Promise<void>) | undefined;
@@ -19,13 +20,8 @@ describe.each([
   ["diagnosis", () => import("./diagnosis.js")],
   ["refusals", () => import("./refusals.js")],
   ["symptoms", () => import("./symptoms.js")],
-  ["remedies", () => import("./remedies.js")],
-  ["interrupted", () => import("./interrupted.js")],
   ["servers", () => import("./servers.js")],
-  ["watch", () => import("./watch.js")],
   ["repair", () => import("./repair.js")],
-  // Last: its updates change the stack.
-  ["updates", () => import("./updates.js")],
   // Long enough for a machine that others load: what a test waits for has deadlines of its own.
 ])("%s", { timeout: 600_000 }, async (_part, load) => {
   await load();
