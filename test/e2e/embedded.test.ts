@@ -34,7 +34,6 @@ import {
   onOutput,
   readTarget,
   touched,
-  uidOf,
   up,
   withStack,
 } from "./support";
