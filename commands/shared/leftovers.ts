@@ -14,6 +14,9 @@ export function temporaryFolder(prefix: string): string {
   return folder;
 }
 
+/** Has a folder go no later than this process: a lock that it holds, say. */
+export const goesWithUs = (folder: string): void => void folders.add(folder);
+
 export function removeFolder(folder: string): void {
   fs.rmSync(folder, { recursive: true, force: true });
   folders.delete(folder);

@@ -1,7 +1,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { whileWeGoOn } from "../../commands/shared/leftovers";
+import { goesWithUs, removeFolder, whileWeGoOn } from "../../commands/shared/leftovers";
 import type { Tool } from "./tools";
 
 /**
@@ -17,9 +17,10 @@ export async function lock(folder: string, tool: Pick<Tool, "name">, log: (line:
   for (let isAnnounced = false; ;) {
     try {
       fs.mkdirSync(folder);
+      goesWithUs(folder);
       fs.writeFileSync(holder, String(process.pid));
       removeUnfinished(folder.replace(/\.lock$/, ""));
-      return () => fs.rmSync(folder, { recursive: true, force: true });
+      return () => removeFolder(folder);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
     }

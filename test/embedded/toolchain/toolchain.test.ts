@@ -1,7 +1,8 @@
-import { spawn } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { projectRoot } from "../../../contract/project";
 import { cachedPath, ensureTools, obtainTools, slowness, TOOLS, versionFits } from "../../../embedded/toolchain";
@@ -164,6 +165,15 @@ it("what shares its libraries with the API server takes less time after it, and 
   expect([...estimates([kwok])]).toEqual([["kwok", kwok.buildSeconds]]);
   expect(estimates([apiServer, kwok]).get("kwok")).toBe(kwok.secondsAfterApiServer);
   expect(kwok.secondsAfterApiServer).toBeLessThan(kwok.buildSeconds);
+});
+
+it("a lock goes with the process that holds it", async () => {
+  const folder = path.join(dir, "held.lock");
+  const hold = `require(${JSON.stringify(path.join(projectRoot(), "dist", "embedded", "toolchain", "lock.js"))})
+    .lock(${JSON.stringify(folder)}, { name: "held" }, console.error)
+    .then(() => (console.log(require("node:fs").existsSync(${JSON.stringify(folder)})), process.exit(0)));`;
+  expect((await promisify(execFile)(process.execPath, ["-e", hold])).stdout).toBe("true\n");
+  expect(fs.existsSync(folder)).toBe(false);
 });
 
 it("the estimates go by the processor, and by what the machine has needed so far once that says something", () => {
