@@ -10,15 +10,16 @@ import { Client as Postgres } from "pg";
 import { afterEach, expect, it } from "vitest";
 import { LOCATIONS } from "../../contract/facts";
 import type { Login } from "../../contract/nats/users";
-import { projectRoot } from "../../contract/project";
+import { PROJECT, projectRoot } from "../../contract/project";
 import type * as ClusterModule from "../../embedded/cluster/index.js";
 import type * as StackModule from "../../embedded/stack.js";
+import { embeddedPaths } from "../../embedded/home";
 import { namesFile } from "../../embedded/cluster/places";
 import { processOf } from "../../embedded/cluster/processes";
 import { STACK_TOOLS } from "../../embedded/tools";
 import { ensureTools } from "../../embedded/toolchain";
 import { Commands, RATE, type Going } from "../support/commands";
-import { killEngines } from "../support/engine";
+import { killBetweenWrites } from "../support/engine";
 import { onceElected, sleep, until } from "../support/nats";
 
 const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
@@ -86,6 +87,11 @@ class Deployment {
     } finally {
       await open.close();
     }
+  }
+
+  /** The file of the stack's state. */
+  get state(): string {
+    return path.join(embeddedPaths(this.dir).state, ".pulumi", "stacks", PROJECT, `${STACK}.json`);
   }
 
   /** Local addresses of all servers of NATS. */
@@ -220,7 +226,7 @@ async function killedAtEach(deployment: Deployment, isAt: (event: EngineEvent, s
       isKilled = true;
       left.delete(step);
       killed.push(step);
-      killEngines();
+      killBetweenWrites(deployment.state);
     };
     await deployment.up(onEvent).catch((error: unknown) => {
       if (!isKilled) throw error;

@@ -72,15 +72,35 @@ export async function openProject(name: string): Promise<Project> {
   };
 }
 
-/** Kills the engine as a power cut would: its processes are the children of this one that run the pulumi command, and those which they started. */
-export function killEngines(): void {
+/** Signals the engine, and all that it has started: its processes are the children of this one that run the pulumi command. */
+function signalEngines(signal: NodeJS.Signals): void {
   for (const entry of fs.readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     try {
       const stat = fs.readFileSync(`/proc/${entry}/stat`, "utf8");
       const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
-      if (parent === process.pid && stat.includes("(pulumi)")) process.kill(-Number(entry), "SIGKILL");
+      if (parent === process.pid && stat.includes("(pulumi)")) process.kill(-Number(entry), signal);
     } catch {
       // It has ended in the meantime.
     }
+  }
+}
+
+/** Kills the engine as a power cut would. */
+export const killEngines = (): void => signalEngines("SIGKILL");
+
+/** Kills it as soon as it does not write its state: half a file could not be read again, by no program. */
+export function killBetweenWrites(state: string): void {
+  signalEngines("SIGSTOP");
+  if (isWhole(state)) return killEngines();
+  signalEngines("SIGCONT");
+  setTimeout(() => killBetweenWrites(state), 5);
+}
+
+function isWhole(file: string): boolean {
+  try {
+    JSON.parse(fs.readFileSync(file, "utf8"));
+    return true;
+  } catch {
+    return false;
   }
 }
