@@ -9,8 +9,14 @@ export const CREDENTIAL_WORDS = "password|passwd|passphrase|secret|token";
 /** Words that mean a password where they stand alone or after a separator; at the end of another word they do not: `bypass`. */
 const SHORT_WORDS = "pass|pwd";
 
-/** A credential's name inside a text, beside the hidden words: `pass`, `db_pass`; not `bypass` or nginx's `proxy_pass`. */
-export const SHORT_NAME = "(?<![\\w.-])(?!proxy_pass\\b)(?:[\\w.-]*[-_.])?pass";
+/** The words before one that it is joined to: `DBPASS`, Redis' `requirepass`. `BYPASS` is another word. */
+export const JOINED_NAME = "(?:db|pg|sql|mysql|redis|nats|smtp|mail|ldap|admin|root|require)pass";
+
+/** A credential's name inside a text, beside the hidden words: `pass`, `db_pass`, `DBPASS`; not `bypass` or nginx's `proxy_pass`. */
+export const SHORT_NAME = `(?<![\\w.-])(?!proxy_pass\\b)(?:[\\w.-]*[-_.])?(?:pass|${JOINED_NAME})`;
+
+/** Numbers of a user and his group, or his number and its name, as they stand behind `-u`: no login. */
+export const USER_AND_GROUP = `\\d+:(?:\\d+|[a-z_]+)(?![^\\s"';,)])`;
 
 const KEY = "(?:api|access|private|secret)[-_]?key";
 
@@ -24,8 +30,7 @@ const CERTAIN_NAMES = [
   new RegExp(`(?:^|_)(?:${CREDENTIAL_WORDS.toUpperCase()}|PASS|KEY|APIKEY)$`),
   // Of programs that put no sign between: `PGPASSWORD`.
   /^(?!NO_?PASS)[A-Z][A-Z0-9_]*(?:PASSWORD|PASSWD)$/,
-  // `BYPASS` is another word.
-  /(?:^|_)(?:DB|PG|SQL|MYSQL|REDIS|NATS|SMTP|MAIL|LDAP|ADMIN|ROOT)PASS$/i,
+  new RegExp(`(?:^|_)${JOINED_NAME}$`, "i"),
   // One of several: the second, the former one.
   /(?:^|_)(?:PASSWORD|PASSWD|SECRET)_?(?:\d+|OLD|NEW|PREVIOUS|FORMER|NEXT)$/,
   // `PWD` alone is the working directory, `proxy_pass` an address.

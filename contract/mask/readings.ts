@@ -253,6 +253,21 @@ function wholeBase64(text: string): string | undefined {
   return bare.length >= 16 && /^[A-Za-z0-9+/_-]+={0,2}$/.test(bare) ? bare : undefined;
 }
 
+/** A sign above U+FFFF of UTF-32 that is read as UTF-16: its lower half, and behind it the number of its plane; the other order. */
+/* eslint-disable no-control-regex */
+const LOW_FIRST = /(?<low>[^\0])(?<plane>[\u0001-\u0010])/g;
+const PLANE_FIRST = /(?<plane>[\u0001-\u0010])(?![\u0001-\u0010])(?<low>[^\0])/g;
+/* eslint-enable no-control-regex */
+
+/** What UTF-32 says whose signs are read as UTF-16: each has another zero, before it or after; and the same with signs above U+FFFF, where there may be any. */
+function* ofUtf32(halves: string, high: RegExp): Generator<string, void> {
+  const joined = halves.replace(high, (...found) => {
+    const { low, plane } = found.at(-1) as { low: string; plane: string };
+    return String.fromCodePoint(plane.charCodeAt(0) * 0x10000 + low.charCodeAt(0));
+  });
+  for (const text of new Set([halves, joined])) yield text.replaceAll("\0", "");
+}
+
 /**
  * Texts that bytes may be: UTF-8, and where there is a zero, as with every sign of English, UTF-16 and UTF-32 of either order; undefined where
  * they are too many to be looked through.
@@ -272,9 +287,8 @@ function* textsOf(packed: Buffer, layers = MOST_LAYERS): Generator<string | unde
   for (const from of [0, 1]) {
     const rest = bytes.subarray(from);
     const pairs = Buffer.concat([rest, Buffer.alloc(rest.length % 2)]);
-    // Of UTF-32 each sign has another zero, before it or after.
-    yield pairs.toString("utf16le").replaceAll("\0", "");
-    yield pairs.swap16().toString("utf16le").replaceAll("\0", "");
+    yield* ofUtf32(pairs.toString("utf16le"), LOW_FIRST);
+    yield* ofUtf32(pairs.swap16().toString("utf16le"), PLANE_FIRST);
   }
 }
 

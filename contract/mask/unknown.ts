@@ -7,6 +7,7 @@ import {
   isReference,
   PRIVATE_KEY,
   SHORT_NAME,
+  USER_AND_GROUP,
 } from "./names";
 import { SHOWN } from "./placeholders";
 
@@ -118,7 +119,15 @@ const LOOSELY_SURROUNDED: readonly RegExp[] = [
     "gi",
   ),
   // Of curl: `-u user:x`. Others have a time, an address, or numbers and names of a user and a group behind it.
-  /(?<![\w.-])(?:-u|--user)(?:=|[ \t]+)["']?(?!\+%|\w+:\/\/|\d+:(?:\d+|[a-z_]+)(?![^\s"']))[^\s:"'/]{1,256}:(?<given>(?<=["'][^\s:"'/]{1,256}:)[^\n"']+|[^\s"']+)/g,
+  new RegExp(
+    `(?<![\\w.-])(?:-u|--user)(?:=|[ \\t]+)["']?(?!\\+%|\\w+://|${USER_AND_GROUP})[^\\s:"'/]{1,256}:(?<given>(?<=["'][^\\s:"'/]{1,256}:)[^\\n"']+|[^\\s"']+)`,
+    "g",
+  ),
+  // Of Redis' configuration.
+  new RegExp(
+    `(?<![\\w.-])(?:requirepass|masterauth)[ \\t]+(?!(?:${AFTER_OPTIONS})(?![^\\s.,;:)]))(?<given>${ESCAPED}|${QUOTED}|[^\\s"',;]+)`,
+    "gi",
+  ),
 ];
 
 /** A pair: `("password", "x")`. `["password", "token"]` is one of names. */

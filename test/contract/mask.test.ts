@@ -105,6 +105,20 @@ describe("a known secret", () => {
     );
   });
 
+  it.each(["base64", "hex"] as const)(
+    "with signs above U+FFFF is hidden in UTF-32 of both orders, in %s",
+    (written) => {
+      const hides = new Masker([], ["swordfish\u{1f600}\u{1f40e}1"]);
+      const utf32 = (text: string): Buffer =>
+        Buffer.from(Uint32Array.from([...text], (sign) => sign.codePointAt(0) ?? 0).buffer);
+      const text = "a\n\u{1f40e}swordfish\u{1f600}\u{1f40e}1\nb";
+      for (const bytes of [utf32(text), utf32(text).swap32(), utf32("\u{1f600}").swap32()])
+        expect(hides.text(`x ${bytes.toString(written)} y`)).toBe(
+          bytes.length > 4 ? "x (secret) y" : `x ${bytes.toString(written)} y`,
+        );
+    },
+  );
+
   it("with many lines is hidden line by line", () => {
     const key = "-----BEGIN KEY-----\nQUJDREVGR0hJSktMTU5PUA\n-----END KEY-----";
     expect(new Masker([], [key]).text("found QUJDREVGR0hJSktMTU5PUA here")).toBe("found (secret) here");
@@ -121,6 +135,13 @@ describe("without knowing it, a secret is hidden", () => {
       "user: a, pass: hunter2, DB_PASS=x9, --db-pwd=y8",
       "user: a, pass: (secret), DB_PASS=(secret), --db-pwd=(secret)",
     ],
+    [
+      "under a joined name",
+      "DBPASS=x9, dbpass: y8, a.REDISPASS=z7",
+      "DBPASS=(secret), dbpass: (secret), a.REDISPASS=(secret)",
+    ],
+    ["under one in JSON", '{"DBPASS":"hunter22x"}', '{"DBPASS":(secret)}'],
+    ["in Redis' configuration", "requirepass hunter22x\nport 6379", "requirepass (secret)\nport 6379"],
     ["in an argument", "--auth-token=abc --port=1", "--auth-token=(secret) --port=1"],
     ["that looks like a variable", "password: $ecret42", "password: (secret)"],
     ["that goes on after a reference", "password: $(A)bc", "password: (secret)"],
@@ -438,6 +459,8 @@ describe("what is not a secret stays", () => {
     "secretName: noetl-secret",
     "bypass: on, pass-through: yes, trespass=no, compass: north",
     "proxy_pass: upstream",
+    "requirepass is not set, BYPASS=on, natspassage: 1",
+    "docker run --user=1000:nogroup x; docker run -u 1000:1000; (docker run -u 1000:1000)",
     "http://localhost:3000,http://localhost:8080",
     "nats://nats.nats.svc.cluster.local:4222",
   ])("%s", (text) => expect(blank.text(text)).toBe(text));
