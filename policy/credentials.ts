@@ -6,8 +6,10 @@ import {
   isCredentialName,
   isReference,
   isVariable,
+  JOINED_NAME,
   KNOWN_TOKEN,
   PRIVATE_KEY,
+  USER_AND_GROUP,
   WEB_TOKEN,
 } from "../contract/mask/names";
 import { uncompressed } from "../contract/mask/readings";
@@ -30,11 +32,11 @@ import {
 const URL_PASSWORD = /\b[a-z][a-z0-9+.-]*:\/\/[^\s/:@"']*:(?!\$|%s|\{|<|\*+@)([^\s/@"']+)@/i;
 /** Keys, and logins that are a file of their own: of kubectl, NATS (credentials and seeds), Docker, npm, and signed tokens. */
 const KEY_MATERIAL = new RegExp(
-  `-----BEGIN (?:NATS USER JWT|USER NKEY SEED)-----|\\bS[UAONC][A-Z2-7]{56}\\b|\\bclient-key-data["']?\\s*:|:_(?:authToken|auth|password)\\s*=\\s*(?!["']?[$<{])[^\\s"']{6,}|"auths"\\s*:\\s*\\{\\s*"|${WEB_TOKEN}|` +
+  `-----BEGIN (?:NATS USER JWT|USER NKEY SEED)-----|\\bS[UAONC][A-Z2-7]{56}\\b|\\bclient-key-data["']?\\s*:|:_(?:authToken|auth|password)\\s*=\\s*["']?(?!\\s|\\\\?[$<{(%@])[^\\s"']{6,}|"auths"\\s*:\\s*\\{\\s*"|${WEB_TOKEN}|` +
     `\\bAuthorization(?:["']?\\s*[:=]\\s*["']?|["']?\\s+["'])(?:Basic|Bearer)\\s+(?!\\$)[\\w+/=.-]{6,}`,
 );
 /** What ends a name that stands for a credential in a file. */
-const NAMED = `(?:[\\w.-]*(?:${CREDENTIAL_WORDS}|(?:secret(?:[-_]access)?|api)[-_]?key)|(?:[\\w.-]*[_.-])?(?<!proxy_)pass|(?:db|require)pass|masterauth|[\\w.]*_pwd)`;
+const NAMED = `(?:[\\w.-]*(?:${CREDENTIAL_WORDS}|(?:secret(?:[-_]access)?|api)[-_]?key)|(?:[\\w.-]*[_.-])?(?<!proxy_)pass|${JOINED_NAME}|masterauth|[\\w.]*_pwd)`;
 /** What a switch is set to, whose name says that it is about a credential: `ALLOW_EMPTY_PASSWORD`. In a pattern, as a whole word. */
 const SWITCHED = "(?:true|false|yes|no|on|off|null|none|[01])(?![^\\s\"',;{}<[\\]])";
 /** `password: x` and `password = "x"` in a configuration file, at the begin of a line or within a block, where x is not a reference. */
@@ -66,7 +68,7 @@ const EXPORT =
 const SWITCH = /^(?:true|false|yes|no|on|off|[01])$/i;
 /** `--password x`, `--password=x`, and curl's `-u user:x`, anywhere in a command line; not the numbers of a user and his group. */
 const OPTION = new RegExp(
-  `(?:^|\\s)(?:--?[\\w.-]*(?:${CREDENTIAL_WORDS}|pass|pwd)[= ]\\s*(?!["']?(?:[$<{(-]|${SWITCHED}))["']?[^\\s"']+|(?:-u|--user)[= ]?(?!\\d+:\\d+(?!\\S))[\\w.@-]+:(?!\\$)[^\\s$]+)`,
+  `(?:^|\\s)(?:--?[\\w.-]*(?:${CREDENTIAL_WORDS}|pass|pwd)[= ]\\s*(?!["']?(?:[$<{(-]|${SWITCHED}))["']?[^\\s"']+|(?:-u|--user)[= ]?(?!${USER_AND_GROUP})[\\w.@-]+:(?!\\$)[^\\s$]+)`,
   "i",
 );
 /** A word of a command line that is an assignment as a whole: `password=x` of libpq, `sasl.password=x` of Kafka's. */

@@ -31,7 +31,8 @@ const OPTIONS: readonly RegExp[] = [
   ),
   after("mongo(?:sh|dump|restore|export|import|stat|files)?|cqlsh", "-p[= ]"),
   after("redis-cli|valkey-cli", "-a "),
-  after("curl", `(?:-[a-zA-Z]*[uU]|--(?:proxy-)?user)[= ]?["']?[^\\s:"'$]+:`),
+  // Flags alone may stand before it in its word: what follows one with a value is that value.
+  after("curl", `(?:-[#0-46afgGiIjJkLlnNOpqRsSvZ]*[uU]|--(?:proxy-)?user)[= ]?["']?[^\\s:"'$]+:`),
   after("ldap(?:search|add|modify|delete|passwd|whoami|compare|modrdn)", "-w "),
   after("openssl", "-pass(?:in|out)?[ =]pass:"),
   after("smbclient|rpcclient", "(?:-U|--user)[= ]?[^\\s%]+%"),

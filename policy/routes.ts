@@ -52,6 +52,26 @@ const INTERNAL_CLASS = /internal|private|rilb|mesh/i;
 const mayBeInternal = (called: unknown): boolean =>
   isUnknown(called) || (typeof called === "string" && INTERNAL.test(called));
 
+/** What annotations of an Ingress say, by their names: each of the parts that have commas between. */
+type Notes = readonly (readonly [name: RegExp, part: RegExp])[];
+const hasNote = (notes: unknown, wanted: Notes): boolean =>
+  isRecord(notes) &&
+  Object.entries(notes).some(
+    ([name, value]) =>
+      typeof value === "string" &&
+      wanted.some(
+        ([called, said]) =>
+          called.test(name) && (isUnknown(value) || value.split(",").every((part) => said.test(part.trim()))),
+      ),
+  );
+
+/** Those by which an Ingress is for a network of one's own. */
+const INTERNAL_NOTES: Notes = [
+  [/^alb\.ingress\.kubernetes\.io\/scheme$/, /^internal$/i],
+  [/^appgw\.ingress\.kubernetes\.io\/use-private-ip$/, /^true$/i],
+  [/\/router\.entrypoints$/, INTERNAL],
+];
+
 /** Places at which a Service may stand without a port, of which it then has one: of Istio and OpenShift. */
 const WITHOUT_PORT = /\.destination$|^spec\.(?:to|alternateBackends\[\d+\])$/;
 /** What a route hangs on, and what it asks of a request. */
@@ -155,7 +175,8 @@ function isPublic(route: ResourceView, anchors: readonly ResourceView[]): boolea
   if (/gateway\.networking/.test(route.type)) return publicParents(route, anchors).length > 0;
   const hangsOn = strings(at(route.props, "spec.gateways"));
   if (kindOf(route.type) === "VirtualService") return !hangsOn.every(mayBeInternal);
-  if (ingressClasses(route.props).some(mayBeInternal)) return false;
+  const notes = at(route.props, "metadata.annotations");
+  if (ingressClasses(route.props).some(mayBeInternal) || hasNote(notes, INTERNAL_NOTES)) return false;
   const entryPoints = strings(at(route.props, "spec.entryPoints"));
   return entryPoints.length === 0 || !entryPoints.every(mayBeInternal);
 }
@@ -236,14 +257,39 @@ function clearRoute(route: ResourceView, stack: Stack): string[] {
 /** Names that everybody gives to Traefik's entry points that speak TLS. */
 const WITH_TLS = /secure|https|tls/i;
 
-/** Whether a part of Traefik's route sends to TLS what comes without: by what its middleware does, or is called where that is not of the stack. */
+/** Whether a middleware of Traefik's sends to TLS what comes without: by what it does, or is called where it is not of the stack. */
+const sendsToTls = (called: unknown, found: ResourceView | undefined): boolean =>
+  found
+    ? isRecord(at(found.props, "spec.redirectScheme"))
+    : isUnknown(called) || /redirect|https/i.test(String(called));
+
 const isSentToTls = (part: Readonly<Record<string, unknown>>, { middlewares }: Stack): boolean =>
-  records(part.middlewares).some(({ name: called }) => {
-    const found = middlewares.find((each) => nameOf(each) === called);
-    return found
-      ? isRecord(at(found.props, "spec.redirectScheme"))
-      : isUnknown(called) || /redirect|https/i.test(String(called));
-  });
+  records(part.middlewares).some(({ name: called }) =>
+    sendsToTls(
+      called,
+      middlewares.find((each) => nameOf(each) === called),
+    ),
+  );
+
+/** Whether a middleware has this name with its namespace before; what a chart renders often has its release's, and says none. */
+const isCalled = (each: ResourceView, called: string): boolean =>
+  namespace(each) === undefined
+    ? called.endsWith(`-${String(nameOf(each))}`)
+    : called === `${String(namespace(each))}-${String(nameOf(each))}`;
+
+/** The same of an Ingress, which names them with their namespace before: `shop-to-tls@kubernetescrd`. */
+const isSentByNote = (notes: unknown, { middlewares }: Stack): boolean =>
+  Object.entries(isRecord(notes) ? notes : {})
+    .flatMap(([name, value]) =>
+      /\/router\.middlewares$/.test(name) && typeof value === "string" ? value.split(",") : [],
+    )
+    .map((each) => each.trim().replace(/@kubernetescrd$/, ""))
+    .some((called) =>
+      sendsToTls(
+        called,
+        middlewares.find((each) => isCalled(each, called)),
+      ),
+    );
 
 /** Entry points of Traefik without TLS by which sign-ins or the API are reached; without a word a route is at each. */
 function clearEntryPoint(route: ResourceView, stack: Stack): string[] {
@@ -295,22 +341,51 @@ const FIELD_OF_TLS: Readonly<Record<string, string>> = {
   Route: "spec.tls",
 };
 /** Annotations by which an Ingress does: its certificate is elsewhere, or what stands before it has one. */
-const NOTES_OF_TLS: readonly (readonly [name: RegExp, value: RegExp])[] = [
+const NOTES_OF_TLS: Notes = [
   [/(?:\/managed-certificates|\/pre-shared-cert|\/certificate-arn|\/appgw-ssl-certificate)$/, /\S/],
   [/\/ingress\.allow-http$/, /^false$/i],
-  [/\/(?:force-ssl-redirect|router\.tls)$/, /^true$/i],
-  [/\/(?:router\.entrypoints|listen-ports|protocols|termination)$/, /secure|https|tls|edge|reencrypt|passthrough/i],
+  [/\/(?:force-ssl-redirect|router\.tls)$|^haproxy\.org\/ssl-redirect$/, /^true$/i],
+  [/^alb\.ingress\.kubernetes\.io\/ssl-redirect$/, /^\d+$/],
+  [/\/router\.entrypoints$/, new RegExp(`${WITH_TLS.source}|${INTERNAL.source}`, "i")],
+  [/\/(?:listen-ports|protocols|termination)$/, /https|grpcs|tls|edge|reencrypt|passthrough/i],
+  // Of a Route of OpenShift, which cert-manager gives its certificate.
+  [/^cert-manager\.io\/issuer-name$/, /\S/],
 ];
+/** Classes of those who have it at their edge, whatever the Ingress says. */
+const CLASS_OF_TLS = /^(?:cloudflare-tunnel|ngrok|tailscale)\b/i;
 
-/** Whether an object says that it speaks TLS, or may: what a preview does not know yet is checked by the update. */
-function mayHaveTls({ props }: ResourceView, field: string): boolean {
-  const [tls, notes] = [at(props, field), at(props, "metadata.annotations")];
-  if (isUnknown(notes) || (Array.isArray(tls) ? tls.length > 0 : (tls ?? undefined) !== undefined)) return true;
-  return Object.entries(isRecord(notes) ? notes : {}).some(
-    ([name, value]) =>
-      typeof value === "string" &&
-      NOTES_OF_TLS.some(([called, said]) => called.test(name) && (isUnknown(value) || said.test(value))),
+/** Whether a Route of OpenShift lets in what comes without TLS, too. */
+const isLax = (props: unknown): boolean => /^Allow$/i.test(String(at(props, "spec.tls.insecureEdgeTerminationPolicy")));
+
+/** Whether what stands around an object has TLS, by its notes or its class, or may: what a preview does not know yet is checked by the update. */
+function mayHaveTls({ props }: ResourceView, stack: Stack): boolean {
+  const notes = at(props, "metadata.annotations");
+  if (isLax(props)) return false;
+  return (
+    isUnknown(notes) ||
+    hasNote(notes, NOTES_OF_TLS) ||
+    isSentByNote(notes, stack) ||
+    ingressClasses(props).some((each) => CLASS_OF_TLS.test(String(each)))
   );
+}
+
+/** Whether a certificate's name takes in a host: a star stands for one label. */
+const takesInHost = (called: string, host: string): boolean =>
+  isUnknown(called) || called === host || called === host.replace(/^[^.]*/, "*");
+
+/** What lets a part of a route in without TLS, in words; undefined where nothing does. */
+function clearBy({ props }: ResourceView, field: string, { path }: Backend): string | undefined {
+  const tls = at(props, field);
+  if ((tls ?? undefined) === undefined || (Array.isArray(tls) && tls.length === 0)) return `${field} is not set`;
+  if (isLax(props)) return `${field}.insecureEdgeTerminationPolicy Allow lets in what comes without`;
+  const host = records(at(props, "spec.rules"))[Number(/^spec\.rules\[(\d+)\]/.exec(path)?.[1])]?.host;
+  const names = records(tls).map(({ hosts }) => (isUnknown(hosts) ? [] : strings(hosts)));
+  const isOther = (each: string[]): boolean =>
+    each.length > 0 &&
+    typeof host === "string" &&
+    !isUnknown(host) &&
+    !each.some((called) => takesInHost(called, host));
+  return names.length > 0 && names.every(isOther) ? `${field} has no certificate for ${String(host)}` : undefined;
 }
 
 /** Ingresses, and routes of Contour, nginx and OpenShift, without TLS by which sign-ins or the API are reached. */
@@ -320,10 +395,9 @@ function clearField(route: ResourceView, stack: Stack): string[] {
   // A patch leaves what it does not name, and what has no host of its own is taken in by one that has.
   const isPart =
     route.type.endsWith("Patch") || (kind === "HTTPProxy" && !isRecord(at(route.props, "spec.virtualhost")));
-  if (field === undefined || isPart || mayHaveTls(route, field)) return [];
-  return backends(route).some((each) => isAsked(each, stack))
-    ? [`${field} is not set, and it leads to sign-ins or NoETL's API`]
-    : [];
+  if (field === undefined || isPart || mayHaveTls(route, stack)) return [];
+  const found = backends(route).flatMap((each) => (isAsked(each, stack) ? (clearBy(route, field, each) ?? []) : []));
+  return [...new Set(found)].map((why) => `${why}, and it leads to sign-ins or NoETL's API`);
 }
 
 /** The same of Istio's names, which may have a namespace before them, and a star alone. */
@@ -357,7 +431,9 @@ export const closedRoutes: StackRule = {
     "reads sign-ins and sessions.",
   remedy:
     "Lead browsers to NoETL's gateway alone, by a listener with TLS (`sectionName`), with `spec.tls` in an Ingress or a route of Traefik, by servers " +
-    "of Istio with `tls`; hang everything else on a gateway of an internal class.",
+    "of Istio with `tls`; hang everything else on a gateway of an internal class. Where TLS ends before an Ingress' controller, say so by the note " +
+    'that has what comes without it sent there (`nginx.ingress.kubernetes.io/force-ssl-redirect: "true"`, `haproxy.org/ssl-redirect: "true"`, ' +
+    "`traefik.ingress.kubernetes.io/router.entrypoints: websecure`), or by its class (cloudflare-tunnel, ngrok, tailscale, an internal one).",
   checkStack: (resources) => {
     const anchors = resources.filter(({ type }) => ANCHOR.test(type));
     const those = (kind: RegExp) => resources.filter(({ type }) => kind.test(type));

@@ -67,6 +67,10 @@ const ingress = (spec: object, annotations: unknown = {}): Example =>
   k8s("networking.k8s.io/v1:Ingress", { metadata: { namespace: "shop", annotations }, spec });
 const to = (name: string, port: object): object => ({ defaultBackend: { service: { name, port } } });
 
+const forHost = (host: string): object => ({
+  rules: [{ host, http: { paths: [{ backend: { service: { name: "gateway", port: { number: 8090 } } } }] } }],
+});
+
 const SIGN_INS = { name: "gateway", port: 8090 };
 const ONE_POD = { selector: { app: "shop" } };
 
@@ -95,6 +99,55 @@ const CLEAR: BadStack[] = [
     "one for plain HTTP by its note",
     /spec\.tls is not set/,
     ingress(to("gateway", { number: 8090 }), { "kubernetes.io/ingress.allow-http": "true" }),
+  ),
+  bad(
+    ROUTES,
+    "one at two entry points of Traefik's",
+    /^spec\.tls is not set/,
+    ingress(to("gateway", { number: 8090 }), { "traefik.ingress.kubernetes.io/router.entrypoints": "web,websecure" }),
+  ),
+  bad(
+    ROUTES,
+    "one for two protocols of Kong's",
+    /^spec\.tls is not set/,
+    ingress(to("gateway", { number: 8090 }), { "konghq.com/protocols": "http,https" }),
+  ),
+  bad(
+    ROUTES,
+    "one at two ports of Amazon's",
+    /^spec\.tls is not set/,
+    ingress(to("gateway", { number: 8090 }), {
+      "alb.ingress.kubernetes.io/scheme": "internet-facing",
+      "alb.ingress.kubernetes.io/listen-ports": '[{"HTTP":80},{"HTTPS":443}]',
+    }),
+  ),
+  bad(
+    ROUTES,
+    "one whose middleware sends nobody to TLS",
+    /^spec\.tls is not set/,
+    sends("https-headers", { headers: {} }),
+    ingress(to("gateway", { number: 8090 }), {
+      "traefik.ingress.kubernetes.io/router.middlewares": "shop-https-headers@kubernetescrd",
+    }),
+  ),
+  bad(
+    ROUTES,
+    "one with a certificate for another host",
+    /^spec\.tls has no certificate for g\.acme\.dev, and it leads to sign-ins/,
+    ingress({ tls: [{ hosts: ["other.acme.dev", "*.g.acme.dev"] }], ...forHost("g.acme.dev") }),
+  ),
+  bad(
+    ROUTES,
+    "by a route of OpenShift with and without TLS",
+    /^spec\.tls\.insecureEdgeTerminationPolicy Allow lets in/,
+    k8s("route.openshift.io/v1:Route", {
+      metadata: { namespace: "shop", annotations: { "cert-manager.io/issuer-name": "letsencrypt" } },
+      spec: {
+        tls: { termination: "edge", insecureEdgeTerminationPolicy: "Allow" },
+        to: { kind: "Service", name: "gateway" },
+        port: { targetPort: 8090 },
+      },
+    }),
   ),
   bad(
     ROUTES,
@@ -306,6 +359,24 @@ const elsewhere: BadStack[] = [
   ),
   bad(
     CREDENTIALS,
+    "one in a word with its option and flags",
+    /args\[1\] holds/,
+    deployment({ args: ["curl", `-sSuadmin:${CANARY}`, "http://x"] }),
+  ),
+  bad(
+    CREDENTIALS,
+    "one in a word behind its option",
+    /args\[2\] holds/,
+    deployment({ args: ["curl", "-u", `admin:${CANARY}`, "http://x"] }),
+  ),
+  bad(
+    CREDENTIALS,
+    "npm's token in quotes",
+    /^data\.\.npmrc holds a private key or a token/,
+    configMap({ ".npmrc": `//npm.example.org/:_authToken="${CANARY}"\n` }),
+  ),
+  bad(
+    CREDENTIALS,
     "a variable without a sign between",
     /env DBPASS has the name/,
     deployment({ env: [{ name: "DBPASS", value: CANARY }] }),
@@ -391,6 +462,15 @@ export const ALIKE_GOOD_STACKS: Readonly<Record<string, readonly Example[]>> = {
   ],
   "logins that are taken from elsewhere, and names that end like them": [
     deployment({ command: ["curl", "-u", "$(USER):$(PASS)", "http://x"] }),
+    ...["-sfHUser-Agent:probe", "-xsquid:3128", "-dquery=status:open"].map((word) =>
+      deployment({ command: ["curl", word, "http://x"] }),
+    ),
+    ...["--user=1000:nogroup", "-u 1000:1000; x", "(-u 1000:1000)"].map((word) =>
+      deployment({ command: ["sh", "-c", `docker run ${word}`] }),
+    ),
+    ...["%NPM_TOKEN%", "@NPM_TOKEN@", "\\${NPM_TOKEN}", '"${NPM_TOKEN}"'].map((token) =>
+      configMap({ ".npmrc": `//npm.example.org/:_authToken=${token}\n` }),
+    ),
     deployment({ args: ["--user=1000:1000"] }),
     deployment({ command: ["sh", "-c", 'curl -su "admin:$PASS" http://x:8080/a; docker run -u 1000:1000 x'] }),
     deployment({
@@ -412,7 +492,26 @@ export const ALIKE_GOOD_STACKS: Readonly<Record<string, readonly Example[]>> = {
       "traefik.ingress.kubernetes.io/router.entrypoints": "websecure",
       "traefik.ingress.kubernetes.io/router.tls": "true",
       "networking.gke.io/managed-certificates": UNKNOWN,
+      "alb.ingress.kubernetes.io/scheme": "internal",
+      "alb.ingress.kubernetes.io/ssl-redirect": "443",
+      "appgw.ingress.kubernetes.io/use-private-ip": "true",
+      "haproxy.org/ssl-redirect": "true",
+      "konghq.com/protocols": "https, grpcs",
     }).map(([name, value]) => ingress(to("gateway", { number: 8090 }), { [name]: value })),
+    ...["internal", "internal,websecure"].map((points) =>
+      ingress(to("gateway", { number: 8090 }), { "traefik.ingress.kubernetes.io/router.entrypoints": points }),
+    ),
+    sends("on-wards", { redirectScheme: { scheme: "https" } }),
+    ...["shop-on-wards@kubernetescrd", "web-compress@file, web-redirect-https@file"].map((called) =>
+      ingress(to("gateway", { number: 8090 }), { "traefik.ingress.kubernetes.io/router.middlewares": called }),
+    ),
+    ...["cloudflare-tunnel", "ngrok", "tailscale"].map((ingressClassName) =>
+      ingress({ ingressClassName, ...to("gateway", { number: 8090 }) }),
+    ),
+    ...[["g.acme.dev"], ["*.acme.dev"], [], UNKNOWN].map((hosts) =>
+      ingress({ tls: [{ hosts: ["other.acme.dev"] }, { hosts }], ...forHost("g.acme.dev") }),
+    ),
+    ingress({ tls: [{ hosts: ["a.acme.dev"] }], ...to("gateway", { number: 8090 }) }),
     ingress(to("gateway", { number: 8090 }), UNKNOWN),
     ingress({ tls: UNKNOWN, ...to("gateway", { number: 8090 }) }),
     ingress({ ingressClassName: "nginx-internal", ...to("gateway", { number: 8090 }) }),
@@ -422,6 +521,10 @@ export const ALIKE_GOOD_STACKS: Readonly<Record<string, readonly Example[]>> = {
     contour({ routes: [{ services: [SIGN_INS] }] }),
     nginx({ upstreams: [{ name: "up", service: "gateway", port: 8090 }] }),
     openShift({ tls: { termination: "edge" }, to: { kind: "Service", name: "gateway" }, port: { targetPort: 8090 } }),
+    k8s("route.openshift.io/v1:Route", {
+      metadata: { namespace: "shop", annotations: { "cert-manager.io/issuer-name": "letsencrypt" } },
+      spec: { to: { kind: "Service", name: "gateway" }, port: { targetPort: 8090 } },
+    }),
   ],
   "a Service that calls a port as NATS does": [
     serving("shop", [{ name: "http", port: 80, targetPort: "monitor" }], ONE_POD),
