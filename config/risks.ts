@@ -68,11 +68,12 @@ function plainOrigins({
   deployGateway,
   corsAllowedOrigins,
   corsAllowedDomains,
+  corsIncludeHttp,
   corsIncludeLocalhost,
 }: Settings): Taken[] {
   // That pages of a user's own machine are meant is said by a setting of its own.
   const plain = corsAllowedOrigins.filter((each) => isPlain(each) && !(corsIncludeLocalhost && isOwnMachine(each)));
-  const byDomain = corsAllowedDomains.map((domain) => `http://${domain}`);
+  const byDomain = corsIncludeHttp ? corsAllowedDomains.map((domain) => `http://${domain}`) : [];
   const given = plain.filter((each) => !byDomain.includes(each));
   const why = "pages over plain HTTP call the gateway with their user's login, and anybody on the way can be the page";
   const taken = (key: SettingKey, value: string): Taken => ({
@@ -99,7 +100,9 @@ function plainNats(settings: Settings): Taken[] {
       risk: "plain-nats",
       key: "natsTls",
       why: `off sends logins, commands and results to ${natsHost} in clear, for everybody on the way to read and change`,
-      instead: "provided, with natsTlsCa where not everybody knows its authority (docs/tls.md)",
+      instead:
+        "provided, with natsTlsCa where not everybody knows its authority (docs/tls.md); of one in this cluster, its Service's name as natsHost, " +
+        "with the namespace (nats.shop.svc)",
     },
   ];
 }
@@ -114,7 +117,7 @@ function takenByEntries(settings: Settings): Taken[] {
           {
             risk: "no-login",
             key: "gatewayAuthBypass",
-            why: "true signs in whoever passes Identity-Aware Proxy as anybody, and lets him run playbooks",
+            why: "true signs in whoever passes Identity-Aware Proxy as anybody, and lets him run playbooks; the policy pack refuses it all the same, until login-required is disabled or advisory",
             instead: "false",
           } as const,
         ]

@@ -663,7 +663,7 @@ export const SETTINGS = {
     description: "Origins of the pages that may call the gateway (CORS_ALLOWED_ORIGINS).",
     allowed:
       "origins as a browser sends them (http or https, host, a port that is not the scheme's own), separated by comma or space",
-    example: "https://app.example.org,http://localhost:3001",
+    example: "https://app.example.org,https://admin.example.org",
     check: is.origins,
     suggest: is.suggestedOrigins,
   }),
@@ -1062,7 +1062,8 @@ export const SETTINGS = {
   corsIncludeLocalhost: flag(false, {
     group: "Gateway",
     description:
-      "On GKE: let pages of http://localhost:3001 call the gateway, whoever serves them on a user's machine, with that user's login.",
+      "On GKE: let pages of http://localhost:3001, and those that corsAllowedOrigins has on a loopback address, call the gateway, whoever serves " +
+      "them on a user's machine, with that user's login.",
   }),
   corsIncludeHttp: flag(false, {
     group: "Gateway",

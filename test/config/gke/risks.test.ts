@@ -2,6 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import { weakPassword } from "../../../config/passwords";
 import { parseSettings } from "../../../config/parse";
 import { riskWarnings } from "../../../config/risks";
+import { SETTINGS } from "../../../config/schema";
 import { FRESH, INGRESS } from "../../support/gke/configurations";
 import { problemsOf } from "../../support/settings";
 
@@ -40,6 +41,11 @@ const TAKEN: readonly (readonly [risk: string, key: string, raw: Raw])[] = [
   ["http-origins", "corsAllowedOrigins", { ...SAFE, corsAllowedOrigins: "https://a.acme.dev,http://app.acme.dev" }],
   ["http-origins", "corsAllowedOrigins", { ...SAFE, corsAllowedOrigins: "http://localhost:3001" }],
   ["http-origins", "corsAllowedOrigins", { ...LOCAL, corsAllowedOrigins: "http://app.acme.dev" }],
+  [
+    "http-origins",
+    "corsAllowedOrigins",
+    { ...SAFE, corsAllowedOrigins: "http://app.acme.dev", corsAllowedDomains: "app.acme.dev" },
+  ],
   ["http-origins", "corsIncludeHttp", { ...SAFE, corsIncludeHttp: "true" }],
   ["plain-nats", "natsTls", { ...SAFE, ...NATS_ELSEWHERE }],
   ["plain-nats", "natsTls", { ...SAFE, ...NATS_ELSEWHERE, natsHost: "10.9.8.7", deployGateway: "true" }],
@@ -59,6 +65,19 @@ describe("a risk on GKE", () => {
     const settings = parseSettings({ ...raw, acceptedRisks: risk });
     expect(riskWarnings(settings).map((each) => each.split(":")[0])).toEqual([key]);
   });
+
+  it.each<[string, RegExp, Raw]>([
+    [
+      "no-login",
+      /the policy pack refuses it all the same, until login-required is disabled or advisory/,
+      { ...SAFE, ...IAP, gatewayAuthBypass: "true" },
+    ],
+    [
+      "plain-nats of one label",
+      /its Service's name as natsHost, with the namespace \(nats\.shop\.svc\)/,
+      { ...SAFE, ...NATS_ELSEWHERE, natsHost: "nats" },
+    ],
+  ])("%s says what else is to be known", (_risk, said, raw) => expect(problemsOf(raw)[0]).toMatch(said));
 
   it("is not one where none is taken, or where something stands before it", () => {
     expect(problemsOf(SAFE)).toEqual([]);
@@ -173,6 +192,7 @@ describe("what a browser's page may come from on GKE", () => {
   const origins = (raw: Raw) => parseSettings({ ...SAFE, ...raw }).corsAllowedOrigins;
   it("is neither a machine of a developer nor a page over plain http, unless a stack says so", () => {
     expect(origins({})).toEqual(["https://gateway.acme.dev", "https://acme.dev"]);
+    expect(origins({ corsAllowedOrigins: SETTINGS.corsAllowedOrigins.example })).toContain("https://app.example.org");
     expect(origins({ corsIncludeLocalhost: "true" })).toContain("http://localhost:3001");
     expect(origins({ corsIncludeHttp: "true", acceptedRisks: "http-origins" })).toContain("http://acme.dev");
   });
