@@ -49,12 +49,13 @@ async function startEtcd({ dir, tools, launcher }: Start): Promise<string> {
 
 function isHealthy(socketPath: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
-    http
-      .get({ socketPath, path: "/health" }, (response) => {
+    const request = http
+      .get({ socketPath, path: "/health", timeout: 5_000 }, (response) => {
         response.resume();
         resolve(response.statusCode === 200);
       })
-      .once("error", reject);
+      .once("error", reject)
+      .once("timeout", () => request.destroy(new Error("etcd does not answer")));
   });
 }
 
