@@ -7,7 +7,6 @@ const LONG = [
   "e2e/changes",
   "e2e/rotation",
   "e2e/embedded",
-  "e2e/rotation",
   "commands/doctor/live/doctor",
   "commands/doctor/repair/interleavings",
   "contract/guard/trouble",
