@@ -237,7 +237,7 @@ describe("before anything is created", () => {
     const raw = { ...INGRESS, region: "us-central1", createCluster: "false", clusterName: "noetl-cluster" };
     expect((await problemsOf(raw)).map((each) => each.split(";")[0])).toEqual([
       'exposure: ingress needs the HTTP load balancing add-on, which is off in cluster "noetl-cluster"',
-      'exposure: ingress leads to pods themselves, which only a VPC-native cluster can, and "noetl-cluster" is none',
+      'exposure: ingress leads to pods themselves, which only a VPC-native cluster can, and "noetl-cluster" is not one',
       'useCloudSql: node pools old of cluster "noetl-cluster" hide Workload Identity from their pods, and the Auth Proxy would log in as the node',
     ]);
   });
