@@ -120,9 +120,10 @@ interface Tracing {
 
 export async function tracingOf(session: Session, deadline: Deadline): Promise<Tracing> {
   if (!tracesAtAll(session)) return { quiet: false };
-  const inbox = session.inbox();
-  const [refused, untold] = await session.publishRefusals([{ subject: TRACE_SUBJECT }, { subject: inbox }], deadline);
-  return { quiet: mayWatch(session) && refused === undefined, inbox: untold === undefined ? inbox : undefined };
+  const [inbox, watches] = [session.inbox(), mayWatch(session)];
+  const tried = [{ subject: inbox }, ...(watches ? [{ subject: TRACE_SUBJECT }] : [])];
+  const [untold, refused] = await session.publishRefusals(tried, deadline);
+  return { quiet: watches && refused === undefined, inbox: untold === undefined ? inbox : undefined };
 }
 
 /** What a probe goes by. */

@@ -269,9 +269,11 @@ const openRules = (probe: Probe, known: Known, session: Session): TriedOut["open
 /** Mappings belong to the account, so that one login which is told of them suffices. */
 function openSubject(publishes: Probe["publishes"], known: Known, { session }: Inquiry): TriedOut["open"] {
   const isAsked = isFiltered(known) && publishes.every(({ subject }) => isAnswered(known.stream, subject));
-  if (!isAsked || publishes.some(({ mapped }) => mapped !== undefined)) return [];
+  const told = new Set(publishes.filter(({ mapped }) => mapped !== undefined).map(({ subject }) => subject));
+  if (!isAsked || publishes.every(({ subject }) => told.has(subject))) return [];
   const why = tracesAtAll(session)
-    ? `${session.login} is not told what becomes of a publish, which takes publishing on a subject of its own inbox`
+    ? `${session.login} is not told what becomes of a publish, which takes publishing on its own inbox and hearing of it, and a stream ` +
+      "whose queue is not full"
     : "nats-server before 2.11 does not tell under which subject it stores a publish";
   return [{ rules: ["publish-subject"], why }];
 }

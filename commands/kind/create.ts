@@ -42,6 +42,7 @@ export async function create({ say, signal }: { say: (line: string) => void; sig
       },
       deadlineSeconds: DEADLINE_SECONDS,
       failed: `What there is of the cluster goes with ${AGAIN}.`,
+      then: "Then run it again.",
     });
   }
   say("Next: npm run kind:up");

@@ -11,6 +11,8 @@ interface Step {
   readonly deadlineSeconds: number;
   /** What holds where it fails, and what to do then. */
   readonly failed: string;
+  /** What to do after that, where running the command again is not all. */
+  readonly then?: string;
   /** True for an answer that is for the command, not for people. */
   readonly isQuiet?: true;
 }
@@ -29,15 +31,16 @@ const inWords = (seconds: number): string => (seconds < MINUTE ? `${seconds} s` 
 /** Says what is done and until when, does it, and ends the command where it fails. */
 export function stepper({ say, signal, mask }: StepContext): Stepper {
   const show = (line: string): void => say(`  ${mask(harmless(line))}`);
-  return async ({ does, call, deadlineSeconds, failed, isQuiet }) => {
+  return async ({ does, call, deadlineSeconds, failed, then, isQuiet }) => {
     say(`${does} (at most ${inWords(deadlineSeconds)}).`);
     const ended = await run({ ...call, deadlineSeconds, signal, show: isQuiet ? undefined : show });
     if (ended.ok) return ended.stdout;
-    if (ended.interrupted) throw new CommandError(`Interrupted. ${failed} Run it again to go on.`, "interrupted");
+    if (ended.interrupted)
+      throw new CommandError(`Interrupted. ${failed} ${then ?? "Run it again to go on."}`, "interrupted");
     const program = call.command.split("/").at(-1);
     const said = isQuiet && ended.said ? `: ${mask(harmless(ended.said))}` : "; what it said stands above";
     throw new CommandError(
-      `${program} ${call.args[0]} ${ended.why}${said}.\n${failed} The command can be run again.`,
+      `${program} ${call.args[0]} ${ended.why}${said}.\n${failed} ${then ?? "The command can be run again."}`,
       "unknown",
     );
   };

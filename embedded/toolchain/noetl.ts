@@ -17,7 +17,7 @@ const PINS = path.join(projectRoot(), "embedded", "toolchain", "python");
 const UV = path.join(PINS, "uv.txt");
 const lockOf = (version: string): string => path.join(PINS, `noetl-${version}.txt`);
 
-/** How long installing takes on two cores beside a build, downloads included, in seconds; see {@link onThisMachine}. */
+/** How long installing takes on two cores beside a build, with a mirror nearby, in seconds; see {@link onThisMachine}. */
 const SECONDS = 10;
 const INSTALL_TIMEOUT_MS = 20 * 60_000;
 const TICK_MS = 60_000;
@@ -97,7 +97,7 @@ async function install({ version, folder, log }: Installation): Promise<void> {
   const started = Date.now();
   const elapsed = () => Math.round((Date.now() - started) / 1000);
   log(
-    `NoETL ${version}: installing with its Python packages, once: about ${onThisMachine(SECONDS)} (1.1 GB on the disk) ...`,
+    `NoETL ${version}: installing with its Python packages, once: about ${onThisMachine(SECONDS)} and the download (1.1 GB on the disk) ...`,
   );
   const ticker = setInterval(() => log(`NoETL ${version}: still installing after ${elapsed()} s`), TICK_MS);
   const unfinished = `${folder}.${process.pid}.installing`;

@@ -16,6 +16,7 @@ import { asServersAre, withDefaults } from "../../../contract/inputs";
 import { clusterAccess } from "../../../contract/kubernetes/api";
 import { applySecret, listObjects, type Pod, readSecret } from "../../../contract/kubernetes/objects";
 import type { ClusterAccess } from "../../../contract/kubernetes/kubeconfig";
+import { isAlive } from "../../../contract/kubernetes/pods";
 import { openSession } from "../../../contract/nats/connect";
 import { credential } from "../../../contract/validate";
 import {
@@ -229,12 +230,21 @@ async function podsOf(access: ClusterAccess, namespace: string): Promise<readonl
   return (await within(STEP_SECONDS * 1000, what, list)).items;
 }
 
+/** Longer than the kubelet takes to say that a pod has ended whose time is over. One that is left after it went with its node. */
+const LOST_MS = 30_000;
+
+/** Whether a pod works and is about to end; Kubernetes dates its deletion to the end of its grace. */
+export const isLeaving = (pod: Pod, now: number): boolean =>
+  pod.metadata?.deletionTimestamp !== undefined &&
+  isAlive(pod) &&
+  !(Date.parse(pod.metadata.deletionTimestamp) + LOST_MS < now);
+
 /** Waits until no pod is about to end any more: those that leave have the old logins. What takes longer is cut off. */
 async function left(access: ClusterAccess, namespaces: readonly string[]): Promise<void> {
   const deadline = new Deadline(LEAVING_SECONDS * 1000);
   while (deadline.remaining() > 0) {
     const pods = await Promise.all([...new Set(namespaces)].map((namespace) => podsOf(access, namespace)));
-    if (!pods.flat().some(({ metadata }) => metadata?.deletionTimestamp !== undefined)) return;
+    if (!pods.flat().some((pod) => isLeaving(pod, Date.now()))) return;
     await deadline.pause(1_000);
   }
 }

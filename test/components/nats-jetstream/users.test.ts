@@ -12,7 +12,14 @@ import {
   usersText,
   without,
 } from "../../../contract/nats/users";
-import { check, declaredIn, goneOf, update, type UsersInputs } from "../../../components/nats-jetstream/users/provider";
+import {
+  check,
+  declaredIn,
+  goneOf,
+  isLeaving,
+  update,
+  type UsersInputs,
+} from "../../../components/nats-jetstream/users/provider";
 import { serversToAsk, waitingWords } from "../../../components/nats-jetstream/users/servers";
 
 const permissions = { publish: ["$JS.API.>"], subscribe: { allow: ["_INBOX.>"] } };
@@ -348,5 +355,15 @@ describe("a Secret that is not as the last update left it", () => {
     // Where no login goes, nobody is waited for.
     await update("id", after, after);
     expect(asked).toHaveLength(7);
+  });
+
+  it.each([
+    ["one that stays", {}, "Running", false],
+    ["one that finishes its command", { deletionTimestamp: "2026-12-01T10:04:00Z" }, "Running", true],
+    ["one whose time has just ended", { deletionTimestamp: "2026-12-01T09:59:50Z" }, "Running", true],
+    ["one that is left since its node is lost", { deletionTimestamp: "2026-12-01T09:50:00Z" }, "Running", false],
+    ["a Job's that something holds", { deletionTimestamp: "2026-12-01T10:04:00Z" }, "Succeeded", false],
+  ])("of pods, %s", (_, metadata, phase, waits) => {
+    expect(isLeaving({ metadata, status: { phase } }, Date.parse("2026-12-01T10:00:00Z"))).toBe(waits);
   });
 });
