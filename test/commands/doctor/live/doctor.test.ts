@@ -1,18 +1,11 @@
-import { afterAll, beforeAll, describe } from "vitest";
-import { deploy } from "./setup";
-import { Deployment } from "./support";
+import { describe } from "vitest";
+import { onOneDeployment } from "./setup";
 
 // One deployment for all parts, which break it and fix it: one file, so that they do so one after the other. What takes longer,
 // remedies and updates, has a deployment of its own (remedies.test.ts).
 // A part alone: npx vitest run --project doctor -t repair
 
-let tearDown: (() => Promise<void>) | undefined;
-beforeAll(async () => {
-  const deployed = await deploy();
-  Deployment.dir = deployed.dir;
-  tearDown = deployed.tearDown;
-}, 480_000);
-afterAll(() => tearDown?.(), 240_000);
+onOneDeployment();
 
 describe.each([
   // First, while the stack is as it was deployed.

@@ -1,17 +1,10 @@
-import { afterAll, beforeAll, describe } from "vitest";
-import { deploy } from "./setup";
-import { Deployment } from "./support";
+import { describe } from "vitest";
+import { onOneDeployment } from "./setup";
 
 // What findings tell to do, carried out on one deployment, part after part, as in doctor.test.ts.
 // A part alone: npx vitest run --project long -t updates
 
-let tearDown: (() => Promise<void>) | undefined;
-beforeAll(async () => {
-  const deployed = await deploy();
-  Deployment.dir = deployed.dir;
-  tearDown = deployed.tearDown;
-}, 480_000);
-afterAll(() => tearDown?.(), 240_000);
+onOneDeployment();
 
 describe.each([
   ["remedies", () => import("./remedies.js")],

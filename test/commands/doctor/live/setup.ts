@@ -2,11 +2,13 @@ import * as fs from "node:fs";
 import { createRequire } from "node:module";
 import * as os from "node:os";
 import * as path from "node:path";
+import { afterAll, beforeAll } from "vitest";
 import { projectRoot } from "../../../../contract/project";
 import type * as ClusterModule from "../../../../embedded/cluster/index.js";
 import type * as StackModule from "../../../../embedded/stack.js";
 import { STACK_TOOLS } from "../../../../embedded/tools";
 import { ensureTools } from "../../../../embedded/toolchain";
+import { Deployment } from "./support";
 
 /** Name of the shared stack. */
 const STACK = "doctor";
@@ -16,7 +18,7 @@ const STACK = "doctor";
  *
  * @returns the folder of the deployment (the engine's home and state, and the cluster), and what ends it.
  */
-export async function deploy(): Promise<{ dir: string; tearDown: () => Promise<void> }> {
+async function deploy(): Promise<{ dir: string; tearDown: () => Promise<void> }> {
   const compiled = createRequire(path.join(projectRoot(), "dist", "index.js"));
   const { startCluster } = compiled("./embedded/cluster") as typeof ClusterModule;
   const { openStack } = compiled("./embedded/stack") as typeof StackModule;
@@ -48,4 +50,15 @@ export async function deploy(): Promise<{ dir: string; tearDown: () => Promise<v
     throw error;
   }
   return { dir, tearDown };
+}
+
+/** Has the parts of a file share one deployment. */
+export function onOneDeployment(): void {
+  let tearDown: (() => Promise<void>) | undefined;
+  beforeAll(async () => {
+    const deployed = await deploy();
+    Deployment.dir = deployed.dir;
+    tearDown = deployed.tearDown;
+  }, 480_000);
+  afterAll(() => tearDown?.(), 240_000);
 }
